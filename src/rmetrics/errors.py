@@ -1,0 +1,99 @@
+"""Every deliberate error of rmetrics, and the exit code each one leads to.
+
+    RmetricsError
+    ├── SettingsError   2   a setting, an option or a folder that cannot be used
+    ├── RulesError      2   the rules do not load; carries every problem found
+    ├── LakeError       4   the lake cannot be read or written
+    ├── PostgresError   4   the database cannot be reached, or a publish did not hold
+    ├── CheckError      3   the numbers do not agree; nothing was published
+    └── BusyError       5   another run holds the lock
+
+A *finding* is a value (``results.Finding``), not an error: bad data never stops a run. An error says what is
+wrong, where, and how to mend it; it carries no secret and no customer's data. Anything else that is raised is a bug
+of ours and keeps its traceback (exit code 1).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class RmetricsError(Exception):
+    """Something the user can mend.
+
+    Args:
+        message: what is wrong and where.
+        hint: the next step, as an imperative sentence; may be empty.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class SettingsError(RmetricsError):
+    """A setting, an option or a folder that cannot be used."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RuleProblem:
+    """One thing wrong in the rules.
+
+    Attributes:
+        path: the file.
+        line: 1-based line of the key, 0 where no line can be named.
+        key: dotted TOML key, for instance ``sources.Google.cost``.
+        message: what was found and what is allowed.
+    """
+
+    path: Path
+    line: int
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.path}:{self.line}" if self.line else str(self.path)
+        return f"{place}: {self.key}: {self.message}" if self.key else f"{place}: {self.message}"
+
+
+class RulesError(RmetricsError):
+    """The rules do not load. Carries every problem found, not only the first."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[RuleProblem]) -> None:
+        self.problems = tuple(problems)
+        count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
+        super().__init__(
+            f"the rules have {count}:\n" + "\n".join(f"  {p}" for p in problems),
+            "Mend the lines named above; nothing was read or written.",
+        )
+
+
+class LakeError(RmetricsError):
+    """The lake, the inbox or a file in them cannot be read or written."""
+
+    exit_code = 4
+
+
+class PostgresError(RmetricsError):
+    """PostgreSQL cannot be reached, refused a statement, or holds something other than what was sent."""
+
+    exit_code = 4
+
+
+class CheckError(RmetricsError):
+    """The two engines disagree: the numbers must not be published."""
+
+    exit_code = 3
+
+
+class BusyError(RmetricsError):
+    """Another run holds the lock."""
+
+    exit_code = 5

@@ -1,0 +1,368 @@
+"""Text cells to declared types.
+
+Each parser takes a column of trimmed text (null = blank) and gives values of the declared type; a cell that has text
+but no value is bad, and ``reason`` says why in words. Nothing is guessed: only the forms listed in the feed (and ISO
+dates) are understood, a third decimal that is not float noise is refused, and nothing ever falls back to today.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+
+import polars as pl
+
+from rmetrics.rules.conditions import DTYPES
+from rmetrics.rules.model import Column, ColumnType
+
+# How exports write "nothing here". The last is an em dash that went through Excel in the wrong encoding.
+BLANKS = ("", "—", "–", "--", "‚Äî")
+MAX_CENTS = 10**12  # numeric(12,2) in PostgreSQL
+NOISE = Decimal("0.000001")  # what float arithmetic in a CRM leaves beyond the cents
+FIRST_YEAR, LAST_YEAR = 1990, 2100
+
+_SIMPLE_MONEY = r"^-?\d{1,10}(\.\d{1,2})?$"
+_CENT = Decimal("0.01")
+_DAY_ZERO = dt.date(1899, 12, 30)  # day 0 of Excel's serial numbers
+_WEEKDAY_RANGE = 12  # the same date falls on the same weekday again after 5, 6, 11 or (across 2100) 12 years
+_TIME = ("%H", "%I", "%T", "%R")
+_HAS_YEAR = ("%Y", "%y", "%D", "%F", "%C")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a parser needs to know beside the cells.
+
+    Attributes:
+        zone: the business time zone; bare times are of this zone.
+        exported: the local day the file was exported on (its modification time): stamps without a year are not later.
+    """
+
+    zone: str
+    exported: dt.date
+
+
+def clean(cells: pl.Series) -> pl.Series:
+    """Cells without outer white space (no-break spaces too); what stands for nothing becomes null."""
+    text = cells.str.strip_chars()
+    return text.set(text.is_in(BLANKS), None)
+
+
+def parse_column(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
+    """The values of a column of clean text; null where the cell is blank or bad."""
+    parser = _PARSERS[column.type]
+    values = parser(text, column, reading)
+    return values.alias(text.name).cast(DTYPES[column.type])
+
+
+def reason(value: str, column: Column) -> str:
+    """Why a cell could not be read, in words."""
+    match column.type:
+        case ColumnType.MONEY:
+            return _money_reason(value, column.decimal)
+        case ColumnType.TIMESTAMP | ColumnType.DATE | ColumnType.MONTH:
+            known = ", ".join(column.formats) or "ISO"
+            what = {ColumnType.TIMESTAMP: "date and time", ColumnType.DATE: "date", ColumnType.MONTH: "month"}
+            return f"is not a {what[column.type]} in a form this feed knows (ISO, {known})"
+        case ColumnType.DURATION:
+            return "is not a duration such as 3 Min 25 Sec, 02:23 or seconds"
+        case ColumnType.INTEGER:
+            return "is not a whole number"
+        case ColumnType.BOOLEAN:
+            return "is not yes or no"
+        case ColumnType.SHARE:
+            return "is not a share such as 0.35 or 35%"
+        case ColumnType.TEXT | ColumnType.PHONE:
+            return "cannot be read"
+
+
+# -- money
+
+
+def _money(text: pl.Series, column: Column, _: Reading) -> pl.Series:
+    if column.decimal == ".":
+        plain = text.str.replace(r"^(-?)\$ ?", "$1")
+        plain = plain.set(plain.str.contains(r"^-?\d{1,3}(,\d{3})+(\.\d+)?$"), None).fill_null(
+            plain.str.replace_all(",", "", literal=True)
+        ) if text.str.contains(",", literal=True).any() else plain
+    else:
+        plain = text
+    simple = plain.str.contains(_SIMPLE_MONEY) if column.decimal == "." else text.str.contains(r"^-?\d{1,10}$")
+    odd = text.filter(~simple.fill_null(value=True)).unique()
+    values = plain.set(~simple.fill_null(value=False), None).cast(pl.Decimal(18, 2))
+    if len(odd):
+        read = {t: v for t in odd.to_list() if (v := read_money(t, column.decimal)) is not None}
+        if read:
+            table = pl.DataFrame({"t": list(read), "v": list(read.values())}, schema={"t": pl.String, "v": pl.Decimal(18, 2)})
+            found = pl.DataFrame({"t": text}).join(table, on="t", how="left", maintain_order="left")["v"]
+            values = values.zip_with(values.is_not_null(), found)
+    return values
+
+
+def read_money(text: str, decimal: str = ".") -> Decimal | None:
+    """One amount in any of the forms exports use, exact to the cent, or None.
+
+    >>> read_money("$1,234.50"), read_money("(12.00)"), read_money("22$")
+    (Decimal('1234.50'), Decimal('-12.00'), Decimal('22.00'))
+    >>> read_money("-1.1368683772162002e-13"), read_money("12.345")
+    (Decimal('0.00'), None)
+    >>> read_money("1.234,56", ",")
+    Decimal('1234.56')
+    """
+    value = _amount(text, decimal)
+    if value is None or abs(value) >= MAX_CENTS // 100:
+        return None
+    rounded = value.quantize(_CENT, ROUND_HALF_EVEN)
+    if abs(rounded - value) > NOISE:
+        return None
+    return abs(rounded) if rounded == 0 else rounded
+
+
+def _amount(text: str, decimal: str) -> Decimal | None:
+    """The number as written, before any rule about cents."""
+    body = re.sub(r"\s", "", text).removesuffix("USD").removeprefix("USD")
+    negative = body.startswith("(") and body.endswith(")")
+    if negative:
+        body = body[1:-1]
+    for sign in ("-", "−"):
+        if body.startswith(sign) or (body.endswith(sign) and len(body) > 1):
+            if negative:
+                return None
+            negative, body = True, body.removeprefix(sign) if body.startswith(sign) else body.removesuffix(sign)
+    body = body.removeprefix("$").removesuffix("$")
+    if body.startswith("-") and not negative:
+        negative, body = True, body[1:]
+    group = "," if decimal == "." else "."
+    number = rf"(?:\d{{1,3}}(?:{re.escape(group)}\d{{3}})+|\d+)(?:{re.escape(decimal)}\d*)?|{re.escape(decimal)}\d+"
+    if not re.fullmatch(rf"(?:{number})(?:[eE][+-]?\d{{1,3}})?", body, re.ASCII):
+        return None
+    try:
+        value = Decimal(body.replace(group, "").replace(decimal, "."))
+    except InvalidOperation:
+        return None
+    return -value if negative else value
+
+
+def _money_reason(text: str, decimal: str) -> str:
+    value = _amount(text, decimal)
+    if value is None:
+        return "is not an amount of money"
+    if abs(value) >= MAX_CENTS // 100:
+        return "is too large for an amount of money"
+    return "has more than two decimals"
+
+
+# -- dates
+
+
+def _timestamp(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
+    return _first_that_fits(text, _stamps(column, reading), pl.Datetime("us", "UTC"))
+
+
+def _date(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
+    zone = reading.zone
+
+    def day(attempt: Callable[[pl.Series], pl.Series]) -> Callable[[pl.Series], pl.Series]:
+        return lambda t: attempt(t).dt.convert_time_zone(zone).dt.date()
+
+    return _first_that_fits(text, (day(a) for a in _stamps(column, reading)), pl.Date())
+
+
+def _month(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
+    return _date(text.str.replace(r"^(\d{4}-\d{2})$", "$1-01"), column, reading).dt.month_start()
+
+
+def _first_that_fits(
+    text: pl.Series, attempts: Iterator[Callable[[pl.Series], pl.Series]], dtype: pl.DataType
+) -> pl.Series:
+    """Tries each form on what the ones before could not read."""
+    values = pl.Series(text.name, [None], dtype=dtype).new_from_index(0, len(text))
+    pending = text
+    for attempt in attempts:
+        if pending.null_count() == len(pending):
+            break
+        read = attempt(pending).cast(dtype)
+        values = values.zip_with(values.is_not_null(), read)
+        pending = pending.set(read.is_not_null(), None)
+    return values
+
+
+def _stamps(column: Column, reading: Reading) -> Iterator[Callable[[pl.Series], pl.Series]]:
+    """One reader per form: clean text to UTC, null where the text is not of that form or out of range."""
+    zone = column.zone or reading.zone
+    yield lambda t: _in_range(_iso(t, zone))
+    for form in column.formats:
+        yield lambda t, form=form: _in_range(_formatted(t, form, zone, reading.exported))  # type: ignore[misc]
+
+
+def _in_range(stamps: pl.Series) -> pl.Series:
+    years = stamps.dt.year()
+    return stamps.set((years < FIRST_YEAR) | (years > LAST_YEAR), None)
+
+
+def _iso(text: pl.Series, zone: str) -> pl.Series:
+    text = text.set(~text.str.contains(r"^\d{4}-\d{2}-\d{2}").fill_null(value=False), None)
+    if text.null_count() == len(text):
+        return _empty(len(text))
+    days = _local(text.str.to_datetime("%Y-%m-%d", strict=False, time_unit="us"), zone)
+    if days.null_count() == text.null_count():
+        return days
+    text = text.str.replace("[Tt]", " ").str.replace(r"(?i)\s*z$", "+0000").str.replace(r"\s*([+-]\d{2}:?\d{2})$", "$1")
+    offset = text.str.contains(r":\d{2}(\.\d+)?[+-]\d{2}:?\d{2}$")
+    aware, bare = text.set(~offset.fill_null(value=False), None), text.set(offset.fill_null(value=False), None)
+    stamps = days
+    for form in ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M"):
+        stamps = stamps.zip_with(stamps.is_not_null(), _local(bare.str.to_datetime(form, strict=False, time_unit="us"), zone))
+        utc = aware.str.to_datetime(form + "%z", strict=False, time_unit="us").dt.convert_time_zone("UTC")
+        stamps = stamps.zip_with(stamps.is_not_null(), utc)
+    return stamps
+
+
+def _formatted(text: pl.Series, form: str, zone: str, exported: dt.date) -> pl.Series:
+    if form == "excel":
+        return _excel_serial(text, zone)
+    if "%o" in form:  # our own: a day with its ordinal ending, 17th
+        text, form = text.str.replace(r"(\d)(st|nd|rd|th)\b", "$1"), form.replace("%o", "%d")
+    if not any(p in form for p in _HAS_YEAR):
+        return _year_from_weekday(text, form, zone, exported)
+    if "%d" not in form and "%e" not in form and "%j" not in form and "%D" not in form and "%F" not in form:
+        text, form = text + " 1", form + " %d"
+    # chrono takes 25 for the year 25 under %Y, which the range check then refuses.
+    if "%b" in form:
+        text = text.str.replace(r"(?i)\b(jan|feb|mar|apr|jun|jul|aug|sep|oct|nov|dec)t?[a-z]*\.?", "$1")
+    parsed = _to_datetime(text, form)
+    if parsed.dtype == pl.Datetime("us"):
+        return _local(parsed, zone)
+    return parsed.dt.convert_time_zone("UTC")
+
+
+def _to_datetime(text: pl.Series, form: str) -> pl.Series:
+    if "%z" in form:
+        text = text.str.replace(r"(?i)z$", "+0000")
+    elif not any(p in form for p in _TIME):
+        return text.str.to_date(form, strict=False).cast(pl.Datetime("us"))
+    return text.str.to_datetime(form, strict=False, time_unit="us")
+
+
+def _year_from_weekday(text: pl.Series, form: str, zone: str, exported: dt.date) -> pl.Series:
+    """Stamps such as ``Wed Dec 17th, 03:21PM``: the latest year, not after the export, with that weekday."""
+    stamps = _empty(len(text))
+    if "%a" not in form and "%A" not in form:
+        return stamps
+    limit = pl.lit(exported + dt.timedelta(days=1))
+    for year in range(exported.year, exported.year - _WEEKDAY_RANGE - 1, -1):
+        local = _to_datetime(text + f" {year}", form + " %Y")
+        local = pl.select(pl.when(pl.lit(local).dt.date() <= limit).then(pl.lit(local))).to_series()
+        stamps = stamps.zip_with(stamps.is_not_null(), _local(local, zone))
+        if stamps.null_count() == text.null_count():
+            break
+    return stamps
+
+
+def _excel_serial(text: pl.Series, zone: str) -> pl.Series:
+    number = text.set(~text.str.contains(r"^\d{5}(\.\d+)?$").fill_null(value=False), None)
+    days = number.str.extract(r"^(\d{5})").cast(pl.Int64)
+    # Twelve digits of a day are well below a microsecond; times in sheets are whole seconds.
+    digits = number.str.extract(r"\.(\d+)$").fill_null("0").str.slice(0, 12).str.pad_end(12, "0").cast(pl.Int64)
+    seconds = (digits * 864 + 5 * 10**9) // 10**10
+    frame = pl.select(stamp=pl.lit(_DAY_ZERO).cast(pl.Datetime("us")) + pl.duration(days=days, seconds=seconds))
+    return _local(frame["stamp"], zone)
+
+
+def _local(naive: pl.Series, zone: str) -> pl.Series:
+    """Local wall time to UTC. An hour that happens twice is taken the first time; one that was skipped moves on."""
+    aware = naive.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    if aware.null_count() > naive.null_count():
+        moved = naive.dt.offset_by("1h").dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+        aware = aware.zip_with(aware.is_not_null(), moved)
+    return aware.dt.convert_time_zone("UTC")
+
+
+def _empty(height: int) -> pl.Series:
+    return pl.Series([None], dtype=pl.Datetime("us", "UTC")).new_from_index(0, height)
+
+
+# -- the rest
+
+
+def _text(text: pl.Series, _: Column, __: Reading) -> pl.Series:
+    return text
+
+
+def _integer(text: pl.Series, _: Column, __: Reading) -> pl.Series:
+    plain = text.str.replace_all(r"^(-?\d{1,3}(?:,\d{3})+)$", "$1").str.replace_all(",", "", literal=True)
+    ok = text.str.contains(r"^-?(\d{1,18}|\d{1,3}(,\d{3}){1,5})$")
+    return plain.set(~ok.fill_null(value=False), None).cast(pl.Int64)
+
+
+def _duration(text: pl.Series, _: Column, __: Reading) -> pl.Series:
+    """Whole seconds of ``3 Min 25 Sec``, ``1 Hr 2 Min``, ``02:23`` (minutes first), ``1:02:03`` or plain seconds."""
+    words = r"(?i)^(?:(?P<h>\d+) ?h(?:(?:ou)?rs?)? ?)?(?:(?P<m>\d+) ?m(?:in(?:ute)?s?)? ?)?(?:(?P<s>\d+) ?s(?:ec(?:ond)?s?)?)?$"
+    clock = r"^(?:(?P<h>\d+):)?(?P<m>\d{1,3}):(?P<s>\d{2})$"
+    seconds = text.str.extract(r"^(\d{1,9})$").cast(pl.Int64)
+    for pattern in (words, clock):
+        fits = text.str.contains(pattern)
+        parts = text.set(~fits.fill_null(value=False), None).str.extract_groups(pattern).struct.unnest()
+        total = sum((parts[n].cast(pl.Int64).fill_null(0) * k for n, k in (("h", 3600), ("m", 60), ("s", 1))), start=0)
+        if isinstance(total, pl.Series):
+            seconds = seconds.zip_with(seconds.is_not_null(), total.set(~fits.fill_null(value=False), None))
+    return seconds
+
+
+def _phone(text: pl.Series, _: Column, __: Reading) -> pl.Series:
+    """Ten digits for North American numbers, +digits for others that are valid, otherwise the text as it stands."""
+    digits = text.str.replace_all(r"[\s().\-+]", "")
+    national = digits.str.extract(r"^1?([2-9]\d{9})$")
+    odd = text.filter(national.is_null() & text.is_not_null()).unique()
+    if len(odd) == 0:
+        return national
+    table = pl.DataFrame({"t": odd, "v": [_foreign(t) for t in odd.to_list()]}, schema={"t": pl.String, "v": pl.String})
+    found = pl.DataFrame({"t": text}).join(table, on="t", how="left", maintain_order="left")["v"]
+    return national.zip_with(national.is_not_null(), found)
+
+
+def _foreign(text: str) -> str:
+    import phonenumbers
+
+    try:
+        number = phonenumbers.parse(text, "US")
+    except phonenumbers.NumberParseException:
+        return text
+    if not phonenumbers.is_possible_number(number):
+        return text
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _boolean(text: pl.Series, _: Column, __: Reading) -> pl.Series:
+    lower = text.str.to_lowercase()
+    known = lower.is_in(["yes", "y", "true", "t", "1", "no", "n", "false", "f", "0"])
+    return lower.is_in(["yes", "y", "true", "t", "1"]).set(~known.fill_null(value=False), None)
+
+
+def _share(text: pl.Series, column: Column, _: Reading) -> pl.Series:
+    read = {t: _read_share(t, column.decimal) for t in text.drop_nulls().unique().to_list()}
+    return pl.Series(text.name, [read.get(t) for t in text.to_list()], dtype=pl.Decimal(18, 6))
+
+
+def _read_share(text: str, decimal: str) -> Decimal | None:
+    value = _amount(text.removesuffix("%").strip(), decimal)
+    if value is None:
+        return None
+    value = value / 100 if text.endswith("%") else value
+    rounded = value.quantize(Decimal("0.000001"), ROUND_HALF_EVEN)
+    return rounded if abs(rounded - value) <= Decimal("0.0000000001") and abs(value) <= 1000 else None
+
+
+_PARSERS: dict[ColumnType, Callable[[pl.Series, Column, Reading], pl.Series]] = {
+    ColumnType.TEXT: _text,
+    ColumnType.INTEGER: _integer,
+    ColumnType.MONEY: _money,
+    ColumnType.TIMESTAMP: _timestamp,
+    ColumnType.DATE: _date,
+    ColumnType.MONTH: _month,
+    ColumnType.DURATION: _duration,
+    ColumnType.PHONE: _phone,
+    ColumnType.BOOLEAN: _boolean,
+    ColumnType.SHARE: _share,
+}

@@ -1,0 +1,239 @@
+"""Batches of text to typed rows, rejected rows and a count of dropped totals.
+
+Every record goes to exactly one of the three, so for each file rows read = typed + rejected + totals.
+"""
+
+import datetime as dt
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from rmetrics.ingest.parse import Reading, clean, parse_column, reason
+from rmetrics.ingest.read import LINE, PROBLEM
+from rmetrics.ingest.recognise import column_headers
+from rmetrics.rules.conditions import DTYPES
+from rmetrics.rules.model import ROW_ID, Column, ColumnType, Feed
+
+VERSION = 1  # of the parsers: a new number types every export again
+IDENTITY = "_identity"
+TOTAL = r"(?i)^(grand )?totals?\s*(:.*)?$"
+REJECTED_SCHEMA = {"line": pl.Int64, "column": pl.String, "value": pl.String, "reason": pl.String}
+_RANGE_DATE = ("%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y", "%Y-%m-%d", "%m/%d/%Y")
+
+
+@dataclass(frozen=True, slots=True)
+class TypedBatch:
+    """What became of one batch.
+
+    Attributes:
+        rows: typed columns and ``LINE``; one row per accepted record.
+        rejected: ``REJECTED_SCHEMA``; one row per rejected record, with its first fault.
+        totals: how many total lines were dropped.
+    """
+
+    rows: pl.DataFrame
+    rejected: pl.DataFrame
+    totals: int
+
+
+def typed_schema(feed: Feed, headers: Sequence[str], preamble: Sequence[str] = ()) -> dict[str, pl.DataType]:
+    """The columns a file of this feed gives, and their types. Columns the file has no header for are not among them."""
+    found = column_headers(headers, feed)
+    month = range_month(preamble)
+    names = [n for n, c in feed.mapped.items() if n in found or (c.range and month) or (c.default and n in feed.key)]
+    schema = {n: DTYPES[feed.mapped[n].type] for n in names}
+    if feed.identity or not feed.key:
+        schema = {**{k: pl.String() for k in feed.key_columns}, **schema, IDENTITY: pl.String()}
+    return {**schema, LINE: pl.Int64()}
+
+
+def type_batches(
+    batches: Iterator[pl.DataFrame], feed: Feed, headers: Sequence[str], preamble: Sequence[str], reading: Reading
+) -> Iterator[TypedBatch]:
+    """Types the batches of one export.
+
+    Args:
+        batches: text columns named ``headers``, with ``LINE`` and ``PROBLEM``.
+        feed: the feed the export is of.
+        headers: the export's headers, in order.
+        preamble: the lines above the header.
+        reading: zone and day of the export.
+
+    Source: the design, sections 1 and 2.
+    """
+    found = {n: headers[i] for n, i in column_headers(headers, feed).items()}
+    month = range_month(preamble)
+    schema = typed_schema(feed, headers, preamble)
+    for batch in batches:
+        yield _Typing(batch, feed, found, month, reading).result(schema)
+
+
+class _Typing:
+    def __init__(
+        self, batch: pl.DataFrame, feed: Feed, found: Mapping[str, str], month: dt.date | None, reading: Reading
+    ) -> None:
+        self.batch, self.feed, self.found, self.month, self.reading = batch, feed, found, month, reading
+        self.height = batch.height
+        self.values: dict[str, pl.Series] = {}
+        self.faults: list[tuple[str, Column, pl.Series, pl.Series]] = []  # column, spec, cells, bad
+
+    def result(self, schema: Mapping[str, pl.DataType]) -> TypedBatch:
+        bad = self.batch[PROBLEM].is_not_null()
+        suspect = pl.Series([False]).new_from_index(0, self.height)
+        for name, column in self.feed.mapped.items():
+            if name not in schema:
+                continue
+            cells, faulty = self._column(name, column)
+            bad = bad | faulty
+            if name in self.feed.key and column.type is ColumnType.TEXT and cells is not None:
+                suspect = suspect | cells.str.contains(TOTAL).fill_null(value=False)
+        bad = bad | suspect
+        if self.feed.identity or not self.feed.key:
+            self._identity()
+        frame = pl.DataFrame([self.values[n].alias(n) for n in schema if n != LINE] + [self.batch[LINE]])
+        if not bad.any():
+            return TypedBatch(frame, pl.DataFrame(schema=REJECTED_SCHEMA), 0)
+        rejected, totals = self._rejected(bad, suspect)
+        return TypedBatch(frame.filter(~bad), rejected, totals)
+
+    def _column(self, name: str, column: Column) -> tuple[pl.Series | None, pl.Series]:
+        nothing = pl.Series([False]).new_from_index(0, self.height)
+        header = self.found.get(name)
+        if header is None:
+            constant = self.month if column.range and self.month is not None else column.default
+            self.values[name] = pl.Series(name, [constant], dtype=DTYPES[column.type]).new_from_index(0, self.height)
+            return None, nothing
+        cells = clean(self.batch[header])
+        values = parse_column(cells, column, self.reading).alias(name)
+        faulty = values.is_null() & cells.is_not_null()
+        if faulty.any():
+            self.faults.append((header, column, cells, faulty))
+        if self._must_have(name, column) and cells.null_count():
+            blank = cells.is_null()
+            self.faults.append((header, column, cells, blank))
+            faulty = faulty | blank
+        if column.default is not None:
+            values = values.fill_null(pl.Series([column.default]).cast(values.dtype)[0])
+        self.values[name] = values
+        return cells, faulty
+
+    def _must_have(self, name: str, column: Column) -> bool:
+        """Whether a blank cell makes the row useless."""
+        if column.blank or column.default is not None or (name in self.feed.key and self.feed.identity):
+            return False
+        return (name in self.feed.key and self.feed.repeats != "sum") or (
+            column.required and column.type is not ColumnType.TEXT
+        )
+
+    def _identity(self) -> None:
+        """A hash of what makes a row the same row; where the export gives an id, that is the key and this is null."""
+        names = self.feed.identity or tuple(n for n in self.feed.mapped if n in self.values)
+        parts = []
+        for name in names:
+            value = self.values.get(name)
+            if value is None:
+                continue
+            # Some forms of the same export give no seconds: compare stamps by the minute.
+            value = value.dt.truncate("1m").dt.epoch("s") if value.dtype == pl.Datetime("us", "UTC") else value
+            parts.append(pl.select(pl.lit(name + "=") + pl.lit(value).cast(pl.String).fill_null("")).to_series())
+        text = pl.select(pl.concat_str([pl.lit(p) for p in parts], separator="\x1f")).to_series()
+        digest = [hashlib.blake2b(t.encode(), digest_size=10).hexdigest() for t in text.to_list()]
+        (key,) = self.feed.key_columns
+        given = self.values.get(key)
+        if given is None:
+            given = pl.Series(key, [None], dtype=pl.String).new_from_index(0, self.height)
+            self.values[key] = given
+        self.values[IDENTITY] = pl.Series(IDENTITY, digest, dtype=pl.String).set(given.is_not_null(), None)
+
+    def _rejected(self, bad: pl.Series, suspect: pl.Series) -> tuple[pl.DataFrame, int]:
+        headers = [c for c in self.batch.columns if not c.startswith("_")]
+        keep = pl.DataFrame({"bad": bad, "suspect": suspect})
+        for i, (_, _, cells, faulty) in enumerate(self.faults):
+            keep = keep.with_columns(cells.alias(f"cell{i}"), faulty.alias(f"fault{i}"))
+        first = pl.coalesce(pl.when(pl.col(h).str.strip_chars() != "").then(pl.col(h).str.strip_chars()) for h in headers)
+        rows = pl.concat([self.batch.select(LINE, PROBLEM, first.alias("first")), keep], how="horizontal").filter("bad")
+        out: list[tuple[int, str | None, str | None, str]] = []
+        totals = 0
+        for row in rows.iter_rows(named=True):
+            if row[PROBLEM] is None and (row["suspect"] or re.match(TOTAL.removeprefix("(?i)"), row["first"] or "", re.I)):
+                totals += 1
+                continue
+            out.append((row[LINE], *self._fault(row)))
+        return pl.DataFrame(out, schema=REJECTED_SCHEMA, orient="row"), totals
+
+    def _fault(self, row: Mapping[str, object]) -> tuple[str | None, str | None, str]:
+        if row[PROBLEM] is not None:
+            return None, None, f"the row {row[PROBLEM]}"
+        for i, (header, column, _, _) in enumerate(self.faults):
+            if row[f"fault{i}"]:
+                value = row[f"cell{i}"]
+                if value is None:
+                    return header, None, f"{header} is blank, but every row needs it"
+                return header, str(value), f"{header} {reason(str(value), column)}"
+        msg = "a rejected row has a fault"
+        raise AssertionError(msg)
+
+
+def with_row_ids(rows: pl.LazyFrame, key: str) -> pl.LazyFrame:
+    """Fills blank keys with the identity and its occurrence within the file, in order of lines.
+
+    True duplicates inside one file get 1, 2, 3...; the same row in another export of the same data gets the same id.
+
+    Source: the notes on exports, feeds without a key.
+    """
+    repeated = rows.filter(pl.col(IDENTITY).is_not_null()).group_by(IDENTITY).len().filter(pl.col("len") > 1)
+    again = (
+        rows.select(IDENTITY, LINE)
+        .join(repeated.select(IDENTITY), on=IDENTITY, how="semi")
+        .sort(IDENTITY, LINE)
+        .select(LINE, pl.int_range(1, pl.len() + 1).over(IDENTITY).alias("occurrence"))
+    )
+    occurrence = pl.col("occurrence").fill_null(1).cast(pl.String)
+    return (
+        rows.join(again, on=LINE, how="left")
+        .with_columns(pl.coalesce(key, pl.col(IDENTITY) + "-" + occurrence).alias(key))
+        .drop(IDENTITY, "occurrence")
+    )
+
+
+def summed(rows: pl.LazyFrame, feed: Feed) -> pl.LazyFrame:
+    """Rows that repeat a key inside one file as one row with their money added up, at the line of the first."""
+    names = rows.collect_schema()
+    key = [k for k in feed.key_columns if k in names]
+    others = [n for n in names if n not in key]
+    money = [n for n in others if n in feed.columns and feed.columns[n].type is ColumnType.MONEY]
+    amounts = [pl.when(pl.col(n).count() > 0).then(pl.col(n).sum()).cast(names[n]).alias(n) for n in money]
+    rest = [pl.col(n).sort_by(LINE).first() for n in others if n not in money]
+    return rows.group_by(key).agg(*amounts, *rest).select(names.names())
+
+
+def range_month(preamble: Sequence[str]) -> dt.date | None:
+    """The one calendar month that a date range above the header covers, or None.
+
+    >>> range_month(["Campaign report", '"September 1, 2026 - September 30, 2026"'])
+    datetime.date(2026, 9, 1)
+    """
+    for line in preamble:
+        ends = [_day(part) for part in line.strip().strip('"').split(" - ")]
+        if len(ends) == 2 and ends[0] and ends[1] and (ends[0].year, ends[0].month) == (ends[1].year, ends[1].month):
+            return ends[0].replace(day=1)
+    return None
+
+
+def _day(text: str) -> dt.date | None:
+    for form in _RANGE_DATE:
+        try:
+            return dt.datetime.strptime(text.strip(), form).date()  # noqa: DTZ007 - a day has no zone
+        except ValueError:
+            continue
+    return None
+
+
+def typing_digest(feed: Feed, zone: str) -> str:
+    """What typed rows depend on beside the raw file: the columns as declared, the key, the zone, the parsers."""
+    columns = {n: c.model_dump(mode="json", by_alias=True, exclude={"comment", "publish"}) for n, c in feed.mapped.items()}
+    meaning = (VERSION, pl.__version__, columns, feed.key, feed.identity, feed.repeats, zone, ROW_ID)
+    return hashlib.sha256(repr(meaning).encode()).hexdigest()[:16]

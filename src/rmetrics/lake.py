@@ -1,0 +1,442 @@
+"""The lake: Parquet files, each with a small JSON record beside it. Nobody else knows the folder layout.
+
+    raw/<feed>/<sha256 of the export>.parquet, .json     the truth: lossless text, written once, never changed
+    typed/<feed>/<sha256>.<typing digest>.parquet        caches from here on: may be deleted at any time
+    typed/<feed>/<sha256>.<typing digest>.rejected.parquet
+    current/<feed>.parquet                               one row per key: the newest export wins
+    metrics/*.parquet                                    job facts, daily and monthly metrics
+    inbox.json, state.json                               what was seen, what was computed
+
+A Parquet file is written under a ``.part`` name in its folder, read back, flushed, described by its record (written and
+flushed first), and renamed: its presence under the final name is the commit. A record without a file is litter; a file
+without a record is damage. All files are 0600, all folders 0700.
+"""
+
+import contextlib
+import datetime as dt
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import polars as pl
+
+from rmetrics.errors import BusyError, LakeError
+
+RAW_FORMAT = 1
+ROW_GROUP = 250_000
+_CHUNK = 4 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class RawFile:
+    """A landed export.
+
+    Attributes:
+        sha256: of the export's bytes; names the file.
+        feed: the feed it was landed as.
+        name: the export's path inside the inbox.
+        size, modified_ns: of the export when it landed; the time decides which export is newer.
+        landed_at: ISO, UTC.
+        encoding, delimiter, sheet, header_line, preamble, notes: how the text was laid out.
+        headers: the Parquet's text columns, in order.
+        rows: records in the Parquet, faulty ones included.
+        parquet_sha256, parquet_size: of the Parquet file, to find damage.
+    """
+
+    sha256: str
+    feed: str
+    name: str
+    size: int
+    modified_ns: int
+    landed_at: str
+    encoding: str
+    delimiter: str
+    sheet: str
+    header_line: int
+    preamble: tuple[str, ...]
+    headers: tuple[str, ...]
+    notes: tuple[str, ...]
+    rows: int
+    parquet_sha256: str
+    parquet_size: int
+    format: int = RAW_FORMAT
+
+    @property
+    def age(self) -> tuple[int, str, str]:
+        """Sorts exports from old to new: modification time at landing, then name, then content."""
+        return self.modified_ns, self.name, self.sha256
+
+    @property
+    def exported_at(self) -> dt.datetime:
+        """When the export was last written, in UTC."""
+        return dt.datetime.fromtimestamp(self.modified_ns / 1e9, dt.UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class TypedFile:
+    """The typed rows of one raw file.
+
+    Attributes:
+        columns: the feed's columns that the export had.
+        rows, rejected, totals: what became of the raw file's records.
+        first, last: the earliest and latest business day, ISO, or None.
+    """
+
+    sha256: str
+    feed: str
+    digest: str
+    columns: tuple[str, ...]
+    rows: int
+    rejected: int
+    totals: int
+    parquet_sha256: str
+    rejected_sha256: str | None = None
+
+
+class Lake:
+    """The files under one data folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.raw, self.typed, self.current, self.metrics = (root / n for n in ("raw", "typed", "current", "metrics"))
+
+    # -- folders and lock
+
+    def prepare(self) -> None:
+        """Creates the folders, closed to others.
+
+        Raises:
+            LakeError: a folder cannot be created, or is a symbolic link.
+        """
+        for folder in (self.root, self.raw, self.typed, self.current, self.metrics):
+            if folder.is_symlink():
+                raise LakeError(f"{folder} is a symbolic link", "Point RMETRICS_DATA_DIR at the real folder.")
+            self._folder(folder)
+
+    def _folder(self, folder: Path) -> None:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder.stat().st_mode & 0o077:
+                folder.chmod(0o700)
+        except OSError as error:
+            raise LakeError(f"cannot create {folder}: {error.strerror}", "Check the disk and the permissions.") from error
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the lake for one run; the kernel frees it when the process ends, however it ends.
+
+        Raises:
+            BusyError: another run holds it; names the process and since when.
+        """
+        self.prepare()
+        path = self.root / "lock"
+        with path.open("a+", encoding="utf-8") as file:
+            if not _try_lock(file):
+                file.seek(0)
+                holder = file.read().strip() or "unknown process"
+                raise BusyError(f"another run holds the lake ({holder})", "Wait for it to end, then run again.")
+            file.seek(0)
+            file.truncate()
+            file.write(f"pid {os.getpid()}, since {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%S} UTC")
+            file.flush()
+            try:
+                yield
+            finally:
+                file.seek(0)
+                file.truncate()
+
+    def sweep(self) -> int:
+        """Removes what a killed run left half written; call it under the lock. Returns how many files."""
+        count = 0
+        for part in self.root.rglob("*.part"):
+            part.unlink(missing_ok=True)
+            count += 1
+        return count
+
+    # -- raw
+
+    def raw_files(self) -> list[RawFile]:
+        """All landed exports, oldest first.
+
+        Raises:
+            LakeError: a record is missing or unreadable; names the file and what to put back.
+        """
+        found = []
+        for folder in sorted(p for p in self.raw.iterdir() if p.is_dir()) if self.raw.is_dir() else ():
+            names = {e.name for e in os.scandir(folder)}
+            for name in sorted(n for n in names if n.endswith(".parquet")):
+                record = folder / (name.removesuffix(".parquet") + ".json")
+                if record.name not in names:
+                    raise _damaged(folder / name, "its record is missing")
+                found.append(_raw_record(record))
+        return sorted(found, key=lambda f: f.age)
+
+    def raw_path(self, feed: str, sha256: str) -> Path:
+        """Where the text of an export stands."""
+        return self.raw / feed / f"{sha256}.parquet"
+
+    def land(self, batches: Iterator[pl.DataFrame], record: Callable[[int, str, int], RawFile], feed: str, sha256: str) -> RawFile:
+        """Writes the text of one export; committed when it returns, or nothing has changed.
+
+        Args:
+            batches: text columns; at least one batch.
+            record: makes the record from rows, SHA-256 and size of the Parquet file.
+            feed: the feed it lands as.
+            sha256: of the export's bytes.
+        """
+        final = self.raw_path(feed, sha256)
+        self._folder(final.parent)
+        part = final.with_suffix(".part")
+        try:
+            rows = write_batches(part, batches)
+            digest, size = flush(part)
+            made = record(rows, digest, size)
+            self._write_json(final.with_suffix(".json"), asdict(made))
+            commit(part, final)
+        except OSError as error:
+            raise _unwritable(final, error) from error
+        finally:
+            part.unlink(missing_ok=True)
+        return made
+
+    def scan_raw(self, file: RawFile) -> pl.LazyFrame:
+        """The text of one export: its headers as columns, and line, problem and text of faulty records."""
+        return pl.scan_parquet(self.raw_path(file.feed, file.sha256), glob=False)
+
+    def raw_batches(self, file: RawFile) -> Iterator[pl.DataFrame]:
+        """The text of one export in order, a bounded number of rows at a time."""
+        import pyarrow.parquet as pq
+
+        path = self.raw_path(file.feed, file.sha256)
+        try:
+            with pq.ParquetFile(path) as source:
+                for batch in source.iter_batches(batch_size=ROW_GROUP):
+                    frame = pl.from_arrow(batch)
+                    if isinstance(frame, pl.DataFrame):
+                        yield frame
+        except (OSError, ValueError) as error:
+            raise _damaged(path, "it cannot be read", file.name) from error
+
+    def verify_raw(self, file: RawFile) -> None:
+        """Compares a landed file with the hash recorded when it was written.
+
+        Raises:
+            LakeError: it is missing or damaged; names the export to put back.
+        """
+        path = self.raw_path(file.feed, file.sha256)
+        try:
+            if path.stat().st_size == file.parquet_size and file_digest(path) == file.parquet_sha256:
+                return
+        except OSError:
+            pass
+        raise _damaged(path, "it is not what was written", file.name)
+
+    # -- typed
+
+    def typed_path(self, feed: str, sha256: str, digest: str) -> Path:
+        """Where the typed rows of an export stand."""
+        return self.typed / feed / f"{sha256}.{digest}.parquet"
+
+    def rejected_path(self, file: TypedFile) -> Path:
+        """Where the rejected rows of an export stand; exists only when there are any."""
+        return self.typed_path(file.feed, file.sha256, file.digest).with_suffix(".rejected.parquet")
+
+    def typed_file(self, feed: str, sha256: str, digest: str) -> TypedFile | None:
+        """The record of typed rows, or None when they must be made (again)."""
+        path = self.typed_path(feed, sha256, digest)
+        try:
+            record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            found = TypedFile(**{**record, "columns": tuple(record["columns"])})
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        return found if path.exists() and (found.rejected_sha256 is None or self.rejected_path(found).exists()) else None
+
+    def write_typed(
+        self,
+        key: tuple[str, str, str],
+        rows: Callable[[Path], tuple[int, int, int, pl.DataFrame]],
+        columns: Sequence[str],
+        finish: Callable[[pl.LazyFrame], pl.LazyFrame] | None,
+    ) -> TypedFile:
+        """Writes the typed and the rejected rows of one export.
+
+        Args:
+            key: feed, hash of the export, typing digest.
+            rows: writes the typed rows to a path and returns (typed, rejected, totals, rejected rows).
+            columns: the feed's columns the export had.
+            finish: a last step over the file as a whole (ids of rows without a key, amounts added up), or None.
+        """
+        feed, sha256, digest = key
+        final = self.typed_path(feed, sha256, digest)
+        self._folder(final.parent)
+        for stale in final.parent.glob(f"{sha256}.*"):
+            stale.unlink()
+        part, first = final.with_suffix(".part"), final.with_suffix(".first.part")
+        try:
+            count, rejected, totals, faults = rows(first if finish else part)
+            if finish:
+                finish(pl.scan_parquet(first, glob=False)).sink_parquet(part, row_group_size=ROW_GROUP)
+            rejected_digest = None
+            if faults.height:
+                spoiled = final.with_suffix(".rejected.part")
+                faults.write_parquet(spoiled)
+                rejected_digest, _ = flush(spoiled)
+                commit(spoiled, final.with_suffix(".rejected.parquet"))
+            parquet_digest, _ = flush(part)
+            made = TypedFile(sha256, feed, digest, tuple(columns), count, rejected, totals, parquet_digest, rejected_digest)
+            self._write_json(final.with_suffix(".json"), asdict(made))
+            commit(part, final)
+        except OSError as error:
+            raise _unwritable(final, error) from error
+        finally:
+            part.unlink(missing_ok=True)
+            first.unlink(missing_ok=True)
+        return made
+
+    def scan_typed(self, file: TypedFile) -> pl.LazyFrame:
+        """The typed rows of one export, with their line."""
+        return pl.scan_parquet(self.typed_path(file.feed, file.sha256, file.digest), glob=False)
+
+    # -- results
+
+    def current_path(self, feed: str) -> Path:
+        """Where the newest rows of a feed stand."""
+        return self.current / f"{feed}.parquet"
+
+    def metrics_path(self, name: str) -> Path:
+        """Where a computed table stands."""
+        return self.metrics / f"{name}.parquet"
+
+    def write(self, frame: pl.LazyFrame, final: Path) -> str:
+        """Runs a query into a file: whole under its final name, or not at all. Returns its SHA-256."""
+        part = final.with_suffix(".part")
+        self._folder(final.parent)
+        try:
+            frame.sink_parquet(part, row_group_size=ROW_GROUP)
+            digest, _ = flush(part)
+            commit(part, final)
+        except OSError as error:
+            raise _unwritable(final, error) from error
+        except pl.exceptions.ComputeError as error:
+            if any(text in str(error) for text in ("No space left", "os error", "File too large")):
+                raise LakeError(f"cannot write {final}: {str(error).splitlines()[0]}", "Free some space.") from error
+            raise
+        finally:
+            part.unlink(missing_ok=True)
+        return digest
+
+    # -- small records
+
+    def load_json(self, name: str) -> Any:
+        """A record such as ``state``; an empty one when it is missing or unreadable: it is only a cache."""
+        try:
+            return json.loads((self.root / f"{name}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+    def save_json(self, name: str, value: Mapping[str, Any]) -> None:
+        """Writes a record, whole or not at all."""
+        try:
+            self._write_json(self.root / f"{name}.json", value)
+        except OSError as error:
+            raise _unwritable(self.root / f"{name}.json", error) from error
+
+    def forget(self, name: str) -> None:
+        """Removes a record."""
+        (self.root / f"{name}.json").unlink(missing_ok=True)
+
+    def _write_json(self, path: Path, value: Mapping[str, Any]) -> None:
+        part = path.with_name(path.name + ".part")
+        part.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
+        flush(part)
+        commit(part, path)
+
+
+def write_batches(path: Path, batches: Iterator[pl.DataFrame]) -> int:
+    """Writes frames of one schema to one Parquet file, a row group each; returns how many rows."""
+    import pyarrow.parquet as pq
+
+    rows = 0
+    writer = None
+    try:
+        for batch in batches:
+            table = batch.to_arrow(compat_level=pl.CompatLevel.oldest())
+            if writer is None:
+                writer = pq.ParquetWriter(path, table.schema, compression="zstd", compression_level=1)
+            if batch.height or not rows:
+                writer.write_table(table)
+            rows += batch.height
+    finally:
+        if writer is not None:
+            writer.close()
+    return rows
+
+
+def flush(path: Path) -> tuple[str, int]:
+    """Makes a written file durable and closed to others; returns its SHA-256 and size."""
+    path.chmod(0o600)
+    with path.open("rb+") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+        return digest, file.tell()
+
+
+def commit(part: Path, final: Path) -> None:
+    """Renames a flushed file to its final name and makes the rename durable."""
+    part.replace(final)
+    if os.name == "posix":
+        handle = os.open(final.parent, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copies a folder of small files with their times."""
+    shutil.copytree(source, target, dirs_exist_ok=True)
+
+
+def _try_lock(file: IO[str]) -> bool:
+    try:
+        if os.name == "posix":
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:  # pragma: no cover - Windows
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+    except OSError:
+        return False
+    return True
+
+
+def _raw_record(path: Path) -> RawFile:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        for name in ("preamble", "headers", "notes"):
+            record[name] = tuple(record[name])
+        return RawFile(**record)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise _damaged(path, "the record cannot be read") from error
+
+
+def _damaged(path: Path, what: str, export: str = "") -> LakeError:
+    again = f"put the export {export!r} into the inbox" if export else "put its export into the inbox"
+    return LakeError(f"{path} is damaged: {what}", f"Delete that file, {again}, and sync again.")
+
+
+def _unwritable(path: Path, error: OSError) -> LakeError:
+    return LakeError(f"cannot write {path}: {error.strerror or error}", "Check the disk's free space and permissions.")

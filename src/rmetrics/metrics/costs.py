@@ -1,0 +1,168 @@
+"""What leads cost per business day, source and segment, in whole cents; every split adds up."""
+
+import datetime as dt
+from collections.abc import Mapping
+
+import polars as pl
+
+from rmetrics.metrics.leads import KEY, between, counting
+from rmetrics.money import cents
+from rmetrics.rules.model import Cost, Dated, Rules, Source
+
+_SCHEMA = {**KEY, "cost_cents": pl.Int64()}
+
+
+def daily_costs(
+    daily_jobs: pl.LazyFrame,
+    daily_leads: pl.LazyFrame,
+    feeds: Mapping[str, pl.LazyFrame],
+    last_day: pl.LazyFrame,
+    rules: Rules,
+) -> pl.LazyFrame:
+    """Costs per business day, source and segment.
+
+    Args:
+        daily_jobs: jobs, units, repairs per (date, source, segment).
+        daily_leads: leads per (date, source, segment).
+        feeds: rows by feed name (``newest.feed_rows``).
+        last_day: one row, one column ``last_day``: the data's last day (``rollup.last_day``), null without data.
+        rules: sources; dated changes apply by the date of the row, lead or day that costs.
+
+    Returns:
+        One row per (date, source, segment): cost_cents (Int64), not 0.
+
+    Source: the design, section 3: Cost.
+    """
+    parts = [pl.LazyFrame(schema=_SCHEMA)]
+    for name, dated in rules.sources.items():
+        per_day = daily_leads.filter(pl.col("source") == name)
+        of_source = daily_jobs.filter(pl.col("source") == name)
+        for start, end, source in dated.spans():
+            for cost in source.cost:
+                inside = between(pl.col("date"), start, end)
+                part = _cost(name, source, cost, per_day, of_source, feeds, last_day, rules, (start, end))
+                parts.append(part.filter(inside) if cost.spread is None else part)
+    return (
+        pl.concat(parts).group_by(*KEY).agg(pl.col("cost_cents").sum()).filter(pl.col("cost_cents") != 0)
+    )
+
+
+def _cost(
+    name: str,
+    source: Source,
+    cost: Cost,
+    leads: pl.LazyFrame,
+    jobs: pl.LazyFrame,
+    feeds: Mapping[str, pl.LazyFrame],
+    last_day: pl.LazyFrame,
+    rules: Rules,
+    span: tuple[dt.date | None, dt.date | None],
+) -> pl.LazyFrame:
+    for price, counts, measure in (
+        (cost.per_lead, leads, "leads"),
+        (cost.per_unit, jobs, "units"),
+        (cost.per_repair, jobs, "repairs"),
+    ):
+        if price is not None:
+            return counts.select(*KEY, (pl.col(measure) * int(price * 100)).alias("cost_cents"))
+    if cost.monthly is not None:
+        months = fee_months(leads, jobs, last_day, int(cost.monthly * 100))
+        return _placed(spread_days(months, last_day), leads, name, source.segment, rules)
+    assert cost.feed is not None  # noqa: S101 - the model allows no other form
+    assert cost.sum is not None  # noqa: S101
+    rows = counting(feeds, rules, cost.feed, cost.where).select(pl.col("_day"), cents(pl.col(cost.sum)).alias("cost_cents"))
+    rows = rows.filter(between(pl.col("_day"), *span)).drop_nulls()
+    if cost.spread is None:
+        return rows.group_by(pl.col("_day").alias("date")).agg(pl.col("cost_cents").sum()).select(
+            "date", pl.lit(name).alias("source"), pl.lit(source.segment).alias("segment"), "cost_cents"
+        )
+    months = rows.group_by(pl.col("_day").dt.month_start().alias("month")).agg(pl.col("cost_cents").sum())
+    return _placed(spread_days(months, last_day), leads, name, source.segment, rules)
+
+
+def _placed(days: pl.LazyFrame, leads: pl.LazyFrame, name: str, segment: str, rules: Rules) -> pl.LazyFrame:
+    return split_by_leads(days, leads, segment, rules.segment_order).select(
+        "date", pl.lit(name).alias("source"), "segment", "cost_cents"
+    )
+
+
+def fee_months(leads: pl.LazyFrame, jobs: pl.LazyFrame, last_day: pl.LazyFrame, fee_cents: int) -> pl.LazyFrame:
+    """The months a fixed fee is due in: from the source's first lead or job to the data's last day.
+
+    Returns:
+        One row per month: cost_cents.
+    """
+    first = pl.concat([leads.select("date"), jobs.select("date")]).select(pl.col("date").min().dt.month_start())
+    return (
+        first.join(last_day, how="cross")
+        .drop_nulls()
+        .filter(pl.col("date") <= pl.col("last_day"))
+        .select(pl.date_ranges("date", pl.col("last_day").dt.month_start(), "1mo").alias("month"))
+        .explode("month")
+        .select("month", pl.lit(fee_cents, dtype=pl.Int64).alias("cost_cents"))
+    )
+
+
+def spread_days(months: pl.LazyFrame, last_day: pl.LazyFrame) -> pl.LazyFrame:
+    """Each month's amount over its days: the same for each, and one cent more for the earliest until it adds up.
+
+    Args:
+        months: one row per month: cost_cents; negative amounts are split as their absolute value.
+        last_day: the data's last day; its month has only the days up to it.
+
+    Returns:
+        One row per date: cost_cents. Each month's days add up to its amount.
+    """
+    in_last = pl.col("month") == pl.col("last_day").dt.month_start()
+    days = pl.when(in_last).then(pl.col("last_day").dt.day()).otherwise(pl.col("month").dt.days_in_month()).cast(pl.Int64)
+    size, place = pl.col("cost_cents").abs(), pl.col("place")
+    per_day = size // pl.col("days") + (place < size % pl.col("days")).cast(pl.Int64)
+    return (
+        months.join(last_day, how="cross")
+        .with_columns(days.alias("days"))
+        .with_columns(pl.int_ranges(0, pl.col("days")).alias("place"))
+        .explode("place")
+        .select(
+            (pl.col("month") + pl.duration(days=place)).alias("date"),
+            (per_day * pl.col("cost_cents").sign()).alias("cost_cents"),
+        )
+    )
+
+
+def split_by_leads(days: pl.LazyFrame, leads: pl.LazyFrame, segment: str, order: tuple[str, ...]) -> pl.LazyFrame:
+    """Each day's amount over the segments of that day's leads, in proportion, by largest remainder.
+
+    Args:
+        days: one row per date: cost_cents.
+        leads: one source's leads per (date, source, segment).
+        segment: takes the whole amount of a day without leads.
+        order: the segments in the order ties are settled in.
+
+    Returns:
+        One row per (date, segment): cost_cents. Each day's segments add up to its amount.
+    """
+    weights = leads.group_by("date", "segment").agg(pl.col("leads").sum()).filter(pl.col("leads") > 0)
+    ranks = {name: i for i, name in enumerate(order)}
+    size, weight, whole = pl.col("cost_cents").abs(), pl.col("leads"), pl.col("leads").sum().over("date")
+    split = (
+        days.join(weights, on="date", how="left")
+        .with_columns(pl.col("segment").fill_null(segment), pl.col("leads").fill_null(1))
+        .with_columns((size * weight // whole).alias("part"), (size * weight % whole).alias("rest"))
+        .with_columns((size - pl.col("part").sum().over("date")).alias("left"))
+        .with_columns(pl.col("segment").replace_strict(ranks, default=len(ranks), return_dtype=pl.Int64).alias("rank"))
+        .with_columns(
+            pl.struct(-pl.col("rest"), pl.col("rank")).rank("ordinal").over("date").cast(pl.Int64).alias("turn")
+        )
+    )
+    part = pl.col("part") + (pl.col("turn") <= pl.col("left")).cast(pl.Int64)
+    return split.select("date", "segment", (part * pl.col("cost_cents").sign()).alias("cost_cents"))
+
+
+def spends(rules: Rules) -> set[str]:
+    """The feeds that hold a month's spend: those a source spreads over days. They do not say how far the data reach."""
+    versions: list[Source] = [s for dated in rules.sources.values() for s in _versions(dated)]
+    return {c.feed for s in versions for c in s.cost if c.feed is not None and c.spread is not None}
+
+
+def _versions(dated: Dated[Source]) -> list[Source]:
+    return [source for _, source in dated.versions]

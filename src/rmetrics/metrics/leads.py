@@ -1,0 +1,73 @@
+"""Leads per business day, source and segment, by each source's own rule."""
+
+import datetime as dt
+from collections.abc import Mapping
+
+import polars as pl
+
+from rmetrics.metrics.newest import COUNTED
+from rmetrics.rules.conditions import is_true
+from rmetrics.rules.model import FeedLeads, Rules, Source
+
+KEY = {"date": pl.Date(), "source": pl.String(), "segment": pl.String()}
+
+
+def between(day: pl.Expr, start: dt.date | None, end: dt.date | None) -> pl.Expr:
+    """Whether a day is in ``[start, end)``; None is open."""
+    inside = day.is_not_null()
+    if start is not None:
+        inside &= day >= pl.lit(start)
+    if end is not None:
+        inside &= day < pl.lit(end)
+    return inside
+
+
+def counting(feeds: Mapping[str, pl.LazyFrame], rules: Rules, name: str, where: str | None) -> pl.LazyFrame:
+    """The rows of a feed that count and for which ``where`` holds, with their business day as ``date``."""
+    rows = feeds[name].filter(pl.col(COUNTED))
+    if where is not None:
+        rows = rows.filter(is_true(where))
+    return rows.with_columns(pl.col(rules.feeds[name].business_date).alias("_day"))
+
+
+def daily_leads(daily_jobs: pl.LazyFrame, feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
+    """Leads per business day, source and segment.
+
+    Args:
+        daily_jobs: jobs, units, repairs per (date, source, segment).
+        feeds: rows by feed name (``newest.feed_rows``).
+        rules: sources; dated changes apply by the date of the row counted.
+
+    Returns:
+        One row per (date, source, segment): leads (Int64) > 0. Leads by jobs, units or repairs take the job's segment;
+        rows of a feed take the source's. Empty, with the same columns, where nothing counts.
+
+    Source: the design, section 3: Leads.
+    """
+    parts = [pl.LazyFrame(schema={**KEY, "leads": pl.Int64()})]
+    for name, dated in rules.sources.items():
+        for start, end, source in dated.spans():
+            parts.append(_source_leads(name, source, start, end, daily_jobs, feeds, rules))
+    return pl.concat(parts).group_by(*KEY).agg(pl.col("leads").sum()).filter(pl.col("leads") > 0)
+
+
+def _source_leads(
+    name: str,
+    source: Source,
+    start: dt.date | None,
+    end: dt.date | None,
+    daily_jobs: pl.LazyFrame,
+    feeds: Mapping[str, pl.LazyFrame],
+    rules: Rules,
+) -> pl.LazyFrame:
+    if isinstance(source.leads, FeedLeads):
+        rows = counting(feeds, rules, source.leads.feed, source.leads.where)
+        return (
+            rows.filter(between(pl.col("_day"), start, end))
+            .group_by(pl.col("_day").alias("date"))
+            .agg(pl.len().cast(pl.Int64).alias("leads"))
+            .select("date", pl.lit(name).alias("source"), pl.lit(source.segment).alias("segment"), "leads")
+        )
+    return daily_jobs.filter((pl.col("source") == name) & between(pl.col("date"), start, end)).select(
+        *KEY, pl.col(source.leads).alias("leads")
+    )

@@ -1,0 +1,118 @@
+"""One row per key: the newest export wins, column by column.
+
+A blank cell in the newest export blanks the value; a column that the newest export does not have keeps the older one.
+Absence of a row never deletes it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import polars as pl
+
+from rmetrics.rules.conditions import DTYPES, expression, is_true
+from rmetrics.rules.model import Dated, Feed
+
+T = TypeVar("T")
+FILE, LINE, COUNTED = "_file", "_line", "counted"
+
+
+@dataclass(frozen=True, slots=True)
+class TypedExport:
+    """The typed rows of one export.
+
+    Attributes:
+        rows: the columns the export had, and ``_line``.
+        columns: which of the feed's mapped columns those are.
+        rank: its place in the order from old to new, unique; becomes ``_file``.
+    """
+
+    rows: pl.LazyFrame
+    columns: tuple[str, ...]
+    rank: int
+
+
+def newest_rows(exports: Sequence[TypedExport], feed: Feed) -> pl.LazyFrame:
+    """The newest version of every row.
+
+    Args:
+        exports: the typed exports of one feed, in any order.
+        feed: the feed; its ``key_columns`` are the key, null counts as a value.
+
+    Returns:
+        One row per key: all mapped columns (null where no export had them), ``_file`` and ``_line`` of the newest
+        version. An empty frame with the same columns for no exports.
+
+    Source: the design, section 1 (newest wins, absence never deletes).
+    """
+    key = list(feed.key_columns)
+    columns = {**{k: pl.String() for k in key if k not in feed.mapped}, **{n: DTYPES[c.type] for n, c in feed.mapped.items()}}
+    frames = [_aligned(e, columns) for e in exports]
+    if not frames:
+        return pl.LazyFrame(schema={**columns, LINE: pl.Int64(), FILE: pl.UInt32()})
+    every = pl.concat(frames)
+    repeated = every.group_by(key).len().filter(pl.col("len") > 1).select(key)
+    single = every.join(repeated, on=key, how="anti", nulls_equal=True)
+    versions = every.join(repeated, on=key, how="semi", nulls_equal=True)
+    age = [FILE, LINE]
+    merged = (
+        versions.group_by(key)
+        .agg(
+            *(_latest(n, exports).alias(n) for n in columns if n not in key),
+            *(pl.col(n).sort_by(age).last() for n in (LINE, FILE)),
+        )
+        .select(every.collect_schema().names())
+    )
+    return pl.concat([single, merged])
+
+
+def _aligned(export: TypedExport, columns: dict[str, pl.DataType]) -> pl.LazyFrame:
+    have = {*export.columns}
+    return export.rows.select(
+        *((pl.col(n) if n in have else pl.lit(None, dtype=t)).alias(n) for n, t in columns.items()),
+        pl.col(LINE),
+        pl.lit(export.rank, dtype=pl.UInt32).alias(FILE),
+    )
+
+
+def _latest(name: str, exports: Sequence[TypedExport]) -> pl.Expr:
+    """The value of the newest export that has the column."""
+    having = [e.rank for e in exports if name in e.columns]
+    value, age = pl.col(name), [pl.col(FILE), pl.col(LINE)]
+    if len(having) == len(exports):
+        return value.sort_by(age).last()
+    has = pl.col(FILE).is_in(having)
+    return value.filter(has).sort_by(*(a.filter(has) for a in age)).last()
+
+
+def feed_rows(newest: pl.LazyFrame, feed: Feed, where: Dated[str | None], zone: str) -> pl.LazyFrame:
+    """Adds derived columns, the business date and whether the row counts.
+
+    Args:
+        newest: one row per key.
+        feed: the feed.
+        where: its condition for rows that count, in force by business date.
+        zone: the business time zone.
+
+    Returns:
+        The same rows with the derived columns, ``feed.business_date`` (null where the date is blank) and ``counted``
+        (never null).
+    """
+    derived = [expression(c.sql).cast(DTYPES[c.type]).alias(n) for n, c in feed.derived.items() if c.sql]
+    date = pl.col(feed.date)
+    if feed.business_date != feed.date:
+        date = date.dt.convert_time_zone(zone).dt.date()
+    rows = newest.with_columns(derived).with_columns(date.alias(feed.business_date))
+    return rows.with_columns(in_force(where, pl.col(feed.business_date), _holds).alias(COUNTED))
+
+
+def _holds(where: str | None) -> pl.Expr:
+    return pl.lit(value=True) if where is None else is_true(where)
+
+
+def in_force(dated: Dated[T], day: pl.Expr, value: Callable[[T], pl.Expr]) -> pl.Expr:
+    """The expression of the version in force on ``day``; rows without a day take the earliest version."""
+    result = value(dated.versions[0][1])
+    for start, version in dated.versions[1:]:
+        result = pl.when(day >= pl.lit(start)).then(value(version)).otherwise(result)
+    return result

@@ -1,0 +1,6 @@
+"""The rules: TOML files that people edit, read into typed values, validated whole."""
+
+from rmetrics.rules.load import load_rules
+from rmetrics.rules.model import ALL, OTHER, UNATTRIBUTED, Rules
+
+__all__ = ["ALL", "OTHER", "UNATTRIBUTED", "Rules", "load_rules"]

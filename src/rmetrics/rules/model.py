@@ -1,0 +1,351 @@
+"""What the rules say, as typed values.
+
+One class per kind of TOML table (``design``: business, jobs, revenue, calls, sources, feeds, checks). Everything here
+is plain data that has passed its own validation; what needs two tables at once is checked in ``rules.validate``.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Generic, Literal, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+OTHER = "OTHER"
+UNATTRIBUTED = "Unattributed"
+ALL = "ALL"
+ROW_ID = "row_id"
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=63, pattern=r"^[^\x00-\x1f]+$")]
+Sql = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Price = Annotated[Decimal, Field(ge=0, max_digits=14, decimal_places=2)]
+T = TypeVar("T")
+
+
+class Table(BaseModel):
+    """A TOML table: unknown keys are refused, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class Business(Table):
+    """The zone whose days are business days, and the currency that money is shown in."""
+
+    timezone: str = "America/New_York"
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "USD"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            msg = "no such time zone; use an IANA name such as America/New_York"
+            raise ValueError(msg) from error
+        return value
+
+
+class Segment(Table):
+    """A segment of jobs: its name and the condition over a job."""
+
+    name: Name
+    where: Sql
+
+
+class Jobs(Table):
+    """How a job is dated and classified."""
+
+    date: Identifier
+    unit: Sql
+    repair: Sql
+    segments: tuple[Segment, ...] = ()
+
+    @field_validator("segments")
+    @classmethod
+    def _distinct(cls, value: tuple[Segment, ...]) -> tuple[Segment, ...]:
+        names = [s.name for s in value]
+        if len(set(names)) < len(names) or OTHER in names or ALL in names:
+            msg = f"segment names must differ from each other, from {OTHER} and from {ALL}"
+            raise ValueError(msg)
+        return value
+
+    @property
+    def segment_names(self) -> tuple[str, ...]:
+        """The declared segments in order, then OTHER."""
+        return (*(s.name for s in self.segments), OTHER)
+
+
+class Revenue(Table):
+    """The company's share of what was paid, and the day revenue counts on."""
+
+    share: Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)]
+    date: Literal["job", "payment"] = "job"
+
+
+class Labelled(Table):
+    """A name given to the rows a condition holds for."""
+
+    name: Name
+    where: Sql
+
+
+class Calls(Table):
+    """Where calls come from; the first condition that holds names the source."""
+
+    sources: tuple[Labelled, ...] = ()
+
+
+class FeedLeads(Table):
+    """Leads are the rows of a feed for which ``where`` holds."""
+
+    feed: Identifier
+    where: Sql | None = None
+
+
+class Cost(Table):
+    """One part of what a source costs; several parts add up.
+
+    Exactly one form: the sum of a feed's money column (``feed``, ``sum``, optional ``where`` and ``spread``), a price
+    ``per_lead``, ``per_unit`` or ``per_repair``, or a fixed ``monthly`` fee.
+    """
+
+    feed: Identifier | None = None
+    sum: Identifier | None = None
+    where: Sql | None = None
+    spread: Literal["days"] | None = None
+    per_lead: Price | None = None
+    per_unit: Price | None = None
+    per_repair: Price | None = None
+    monthly: Price | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "Cost":
+        forms = [k for k in ("feed", "per_lead", "per_unit", "per_repair", "monthly") if getattr(self, k) is not None]
+        if len(forms) != 1:
+            msg = "give one of feed (with sum), per_lead, per_unit, per_repair, monthly"
+            raise ValueError(msg)
+        if self.feed is None and (self.sum or self.where or self.spread):
+            msg = "sum, where and spread go with feed only"
+            raise ValueError(msg)
+        if self.feed is not None and self.sum is None:
+            msg = "name the money column to add up: sum = \"...\""
+            raise ValueError(msg)
+        return self
+
+
+class Source(Table):
+    """A channel: its spellings, how its leads are counted and what it costs."""
+
+    aliases: tuple[Name, ...] = ()
+    segment: Name = OTHER
+    leads: Literal["jobs", "units", "repairs"] | FeedLeads
+    cost: tuple[Cost, ...] = ()
+
+    @field_validator("cost", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, dict) else value
+
+
+class ColumnType(StrEnum):
+    """What a column of an export holds."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    MONEY = "money"
+    TIMESTAMP = "timestamp"
+    DATE = "date"
+    MONTH = "month"
+    DURATION = "duration"
+    PHONE = "phone"
+    BOOLEAN = "boolean"
+    SHARE = "share"
+
+
+class Column(Table):
+    """A column of a feed: read from the first of its headers that the file has, or derived by an SQL expression.
+
+    ``required``: the file must have the header, and a cell of another type than text must not be blank unless
+    ``blank = true``. ``decimal = ","`` says that the feed writes 1.234,56; ``zone`` that its bare times are of another
+    zone than the business's. ``range = true`` lets a month come from the date range above the header where the file
+    has no column for it. ``default`` stands for a blank text.
+    """
+
+    type: ColumnType
+    from_: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = Field(default=(), alias="from")
+    formats: tuple[Annotated[str, StringConstraints(min_length=2)], ...] = ()
+    required: bool = False
+    publish: bool = True
+    sql: Sql | None = None
+    decimal: Literal[".", ","] = "."
+    blank: bool = False
+    zone: str | None = None
+    default: str | None = None
+    range: bool = False
+    comment: str = ""
+
+    @model_validator(mode="after")
+    def _source_of_values(self) -> "Column":
+        if self.sql is not None and (self.from_ or self.required or self.formats):
+            msg = "a derived column (sql) has no from, formats or required"
+            raise ValueError(msg)
+        if self.sql is None and not self.from_:
+            msg = "say where the value comes from: from = [\"Header\", ...] or sql = \"...\""
+            raise ValueError(msg)
+        return self
+
+
+class JobLink(Table):
+    """Which column names a job, and which job columns it is looked up in, in order."""
+
+    column: Identifier
+    match: tuple[Identifier, ...]
+
+
+class Feed(Table):
+    """One kind of export.
+
+    ``key``: the newest export wins per key. ``identity``: what makes a row the same row where the key column is blank
+    or missing; the key is then a hash of it plus the occurrence within the file. ``repeats = "sum"``: rows that repeat
+    a key inside one file are parts of one amount and are added up. ``publish_by``: the grain published in Postgres.
+    ``one_of``: columns of which the file must have at least one. ``without``: headers that mean another kind of file.
+    ``distinctive``: headers of which one must be there unless the file's name fits. ``refuse``: headers that make a
+    file unusable, each with the reason.
+    """
+
+    files: tuple[Annotated[str, StringConstraints(min_length=1)], ...]
+    date: Identifier
+    key: tuple[Identifier, ...] = ()
+    identity: tuple[Identifier, ...] = ()
+    local_date: Identifier | None = None
+    where: Sql | None = None
+    repeats: Literal["newest", "sum"] = "newest"
+    publish_by: tuple[Identifier, ...] = ()
+    job: JobLink | None = None
+    one_of: tuple[Identifier, ...] = ()
+    without: tuple[str, ...] = ()
+    distinctive: tuple[str, ...] = ()
+    refuse: dict[str, str] = {}
+    encoding: str | None = None
+    comment: str = ""
+    columns: dict[Identifier, Column]
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The key of a typed row: as declared, or the id made up for feeds without one."""
+        return self.key or (ROW_ID,)
+
+    @property
+    def mapped(self) -> dict[str, Column]:
+        """The columns read from the export, in the order declared."""
+        return {n: c for n, c in self.columns.items() if c.sql is None}
+
+    @property
+    def derived(self) -> dict[str, Column]:
+        """The columns computed from the mapped ones."""
+        return {n: c for n, c in self.columns.items() if c.sql is not None}
+
+    @property
+    def business_date(self) -> str:
+        """The column that holds the row's business day, for conditions, tables and screens."""
+        if self.local_date is not None:
+            return self.local_date
+        if self.columns[self.date].type is not ColumnType.TIMESTAMP:
+            return self.date
+        return self.date.removesuffix("_at") + "_date"
+
+
+class Severity(StrEnum):
+    """How much a finding matters: an error makes the run exit 3."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Check(Table):
+    """A check of the user's own: a SELECT over the lake that returns the offending rows."""
+
+    name: Identifier
+    sql: Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
+    severity: Severity = Severity.WARNING
+    message: Annotated[str, StringConstraints(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Dated(Generic[T]):
+    """A rule with its changes: ``versions`` are (in force from, value), the first from None = always."""
+
+    versions: tuple[tuple[dt.date | None, T], ...]
+
+    def spans(self) -> Iterator[tuple[dt.date | None, dt.date | None, T]]:
+        """Yields (from, until, value) with half-open ranges that cover all time."""
+        starts = [start for start, _ in self.versions]
+        for (start, value), end in zip(self.versions, [*starts[1:], None], strict=True):
+            yield start, end, value
+
+    def at(self, day: dt.date | None) -> T:
+        """The value in force on ``day``; None asks for the latest."""
+        return next(v for start, v in reversed(self.versions) if start is None or day is None or start <= day)
+
+    @property
+    def latest(self) -> T:
+        """The value in force now and from now on."""
+        return self.versions[-1][1]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a rule stands."""
+
+    path: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}" if self.line else str(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All rules of a project, validated.
+
+    Attributes:
+        folder: where they were read from.
+        feeds: by name; ``feed_where`` gives each feed's dated condition for rows that count (None: all do).
+        sources: by declared name, in the order declared.
+        digest: SHA-256 of the meaning of all tables, not of the files' comments or layout.
+        places: dotted key to file and line.
+        warnings: what loads but deserves a look.
+    """
+
+    folder: Path
+    business: Business
+    jobs: Dated[Jobs]
+    revenue: Dated[Revenue]
+    calls: Dated[Calls]
+    sources: Mapping[str, Dated[Source]]
+    feeds: Mapping[str, Feed]
+    feed_where: Mapping[str, Dated[str | None]]
+    checks: tuple[Check, ...] = ()
+    digest: str = ""
+    places: Mapping[str, Place] = field(default_factory=dict)
+    warnings: tuple[Any, ...] = ()
+
+    @property
+    def segment_order(self) -> tuple[str, ...]:
+        """Every segment that was ever declared, in order of declaration, then OTHER: the order ties are settled in."""
+        names = dict.fromkeys(s.name for _, version in self.jobs.versions for s in version.segments)
+        return (*names, OTHER)
+
+    def place(self, key: str) -> str:
+        """``file:line`` of a dotted key, or of the nearest table above it that has a place."""
+        while key:
+            if key in self.places:
+                return str(self.places[key])
+            key = key.rpartition(".")[0]
+        return str(self.folder)

@@ -1,0 +1,19 @@
+"""The nearest known name to a misspelt one."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str], *, show: int = 12) -> str:
+    """``; did you mean 'x'?`` or, where nothing is near, the names there are.
+
+    >>> did_you_mean("fead", ["feed", "sum"])
+    "; did you mean 'feed'?"
+    """
+    names = sorted(known)
+    folded = {n.casefold(): n for n in names}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {folded[near[0]]!r}?"
+    more = ", ..." if len(names) > show else ""
+    return f"; known are {', '.join(names[:show])}{more}" if names else ""

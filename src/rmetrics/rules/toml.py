@@ -1,0 +1,142 @@
+"""TOML files to one tree of tables, with the file and line of every key."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from rmetrics.errors import RuleProblem, SettingsError
+from rmetrics.rules.model import Place
+
+# Tables that stand whole in one file; the others ("sources", "feeds") are folders of such tables.
+SINGLE = ("business", "jobs", "revenue", "calls")
+GROUPS = ("sources", "feeds")
+LISTS = ("checks",)
+MAX_BYTES = 1_000_000
+
+_HEADER = re.compile(r"\s*(\[\[?)[^\[\]]")
+_BARE_OR_QUOTED = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
+_KEY = re.compile(rf"\s*({_BARE_OR_QUOTED}(?:\s*\.\s*{_BARE_OR_QUOTED})*)\s*=")
+
+
+@dataclass(slots=True)
+class Tree:
+    """The merged tables and where each key stands."""
+
+    tables: dict[str, Any] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
+    problems: list[RuleProblem] = field(default_factory=list)
+
+
+def read_tree(folder: Path) -> Tree:
+    """All ``*.toml`` of a folder as one tree. Problems (syntax, a table given twice) are collected, not raised.
+
+    Raises:
+        SettingsError: the folder does not exist, holds no rules, or cannot be read.
+    """
+    try:
+        files = sorted(p for p in folder.glob("*.toml") if not p.name.startswith("."))
+    except OSError as error:
+        raise SettingsError(f"cannot read the rules folder {folder}: {error.strerror}") from error
+    if not files:
+        raise SettingsError(
+            f"no rules in {folder}",
+            "Run `rmetrics init FOLDER` for a project with the shipped rules, or set RMETRICS_RULES_DIR.",
+        )
+    tree = Tree()
+    for path in files:
+        _merge(tree, path)
+    return tree
+
+
+def _merge(tree: Tree, path: Path) -> None:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            tree.problems.append(RuleProblem(path, 0, "", f"larger than {MAX_BYTES:,} bytes: not a rules file"))
+            return
+        text = path.read_text(encoding="utf-8-sig")
+        parsed = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        tree.problems.append(RuleProblem(path, _line_in(str(error)), "", f"not valid TOML: {error}"))
+        return
+    except UnicodeDecodeError:
+        tree.problems.append(RuleProblem(path, 0, "", "not UTF-8: save it as UTF-8 text"))
+        return
+    except (OSError, RecursionError) as error:
+        tree.problems.append(RuleProblem(path, 0, "", f"cannot be read: {error}"))
+        return
+    lines = dict(key_lines(text))
+    for name, value in parsed.items():
+        if name in GROUPS and isinstance(value, dict):
+            for child, table in value.items():
+                _put(tree, path, lines, (name, child), table)
+        elif name in LISTS and isinstance(value, list):
+            tree.tables.setdefault(name, []).extend(value)
+            tree.places.setdefault(name, Place(path, lines.get(name, 0)))
+        else:
+            _put(tree, path, lines, (name,), value)
+
+
+def _put(tree: Tree, path: Path, lines: Mapping[str, int], key: tuple[str, ...], value: object) -> None:
+    dotted = ".".join(key)
+    line = lines.get(dotted) or min((n for k, n in lines.items() if k.startswith(dotted + ".")), default=0)
+    if dotted in tree.places:
+        tree.problems.append(
+            RuleProblem(path, line, dotted, f"the same table stands in {tree.places[dotted]}; keep it in one file")
+        )
+        return
+    parent = tree.tables if len(key) == 1 else tree.tables.setdefault(key[0], {})
+    parent[key[-1]] = value
+    tree.places[dotted] = Place(path, line)
+    prefix = dotted + "."
+    tree.places |= {k: Place(path, n) for k, n in lines.items() if k.startswith(prefix)}
+
+
+def key_lines(text: str) -> Iterator[tuple[str, int]]:
+    """Yields (dotted key, 1-based line) for every table header and key that starts a line.
+
+    ``tomllib`` gives no lines. Headers and keys are read with ``tomllib`` itself, one line at a time, so quoting is
+    TOML's own. Array tables are numbered: ``jobs.segments.0``. Keys within an inline table share their parent's line.
+    """
+    table: tuple[str, ...] = ()
+    counts: dict[tuple[str, ...], int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if _HEADER.match(line):
+            path = _path(line.split("#")[0] if '"' not in line and "'" not in line else line)
+            if path is None:
+                continue
+            if line.lstrip().startswith("[["):
+                counts[path] = counts.get(path, -1) + 1
+                table = (*path, str(counts[path]))
+                if counts[path] == 0:
+                    yield ".".join(path), number
+            else:
+                table = path
+            yield ".".join(table), number
+        elif match := _KEY.match(line):
+            path = _path(f"{match[1]} = 0")
+            if path is not None:
+                yield ".".join((*table, *path)), number
+
+
+def _path(line: str) -> tuple[str, ...] | None:
+    try:
+        node: Any = tomllib.loads(line)
+    except tomllib.TOMLDecodeError:
+        return None
+    keys: list[str] = []
+    while True:
+        if isinstance(node, list):
+            node = node[0]
+        if not isinstance(node, dict) or not node:
+            return tuple(keys)
+        key, node = next(iter(node.items()))
+        keys.append(key)
+
+
+def _line_in(message: str) -> int:
+    match = re.search(r"line (\d+)", message)
+    return int(match[1]) if match else 0

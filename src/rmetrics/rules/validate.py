@@ -1,0 +1,243 @@
+"""What one table of the rules must not say of another."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from rmetrics.errors import RuleProblem
+from rmetrics.rules.conditions import read_condition
+from rmetrics.rules.model import (
+    ALL,
+    OTHER,
+    ROW_ID,
+    UNATTRIBUTED,
+    ColumnType,
+    Cost,
+    Feed,
+    FeedLeads,
+    Place,
+    Rules,
+    Source,
+)
+from rmetrics.rules.nearest import did_you_mean
+
+JOBS, PAYMENTS, CALLS, TARGETS = "jobs", "payments", "calls", "targets"
+# What the metrics need of the feeds they are made of; the rest of a feed is free.
+CORE_COLUMNS: Mapping[str, frozenset[str]] = {
+    JOBS: frozenset({"job_id", "type", "source_raw", "created_at"}),
+    PAYMENTS: frozenset({"payment_id", "job_ref", "paid_at", "amount"}),
+    CALLS: frozenset({"call_id", "started_at"}),
+    TARGETS: frozenset({"month", "source", "segment"}),
+}
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
+# Words PostgreSQL does not take as a bare table or column name.
+_RESERVED = frozenset(
+    "all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create "
+    "current_catalog current_date current_role current_time current_timestamp current_user default deferrable desc "
+    "distinct do else end except false fetch for foreign from grant group having in initially intersect into lateral "
+    "leading limit localtime localtimestamp not null offset on only or order placing primary references returning "
+    "select session_user some symmetric system_user table then to trailing true union unique user using variadic when "
+    "where window with".split()
+)
+# Tables and views that are rmetrics' own.
+OWN_TABLES = frozenset(
+    "daily_metrics monthly_metrics sync_runs metric_changes published_parts feed_status business "
+    "monthly_vs_target daily_cumulative call_funnel data_freshness job_facts".split()
+)
+
+
+def normal_source(name: str) -> str:
+    """A source's spelling as it is compared: without case, spaces and hyphens.
+
+    >>> normal_source("Pro-Referral ") == normal_source("proreferral")
+    True
+    """
+    return re.sub(r"[\s\-]+", "", name).lower()
+
+
+def row_columns(feed: Feed) -> dict[str, ColumnType]:
+    """The columns a condition over a feed's row may name, with their types."""
+    columns = {n: c.type for n, c in feed.columns.items()}
+    return columns | {feed.business_date: ColumnType.DATE}
+
+
+def job_columns(rules: Rules) -> dict[str, ColumnType]:
+    """The columns a condition over a job may name: the feed's, what was paid, and the source."""
+    own = {n: c.type for n, c in rules.feeds[JOBS].columns.items()} if JOBS in rules.feeds else {}
+    return own | {"paid": ColumnType.MONEY, "source": ColumnType.TEXT, "metric_date": ColumnType.DATE}
+
+
+def validate(rules: Rules) -> tuple[list[RuleProblem], list[RuleProblem]]:
+    """Problems that stop a run, and warnings, both with file, line and key."""
+    check = _Validation(rules)
+    for name, feed in rules.feeds.items():
+        check.feed(name, feed)
+    if not check.problems:
+        check.jobs()
+        check.sources()
+    return check.problems, check.warnings
+
+
+class _Validation:
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.problems: list[RuleProblem] = []
+        self.warnings: list[RuleProblem] = []
+
+    def say(self, key: str, message: str, *, warn: bool = False) -> None:
+        probe = key
+        while probe and probe not in self.rules.places:
+            probe = probe.rpartition(".")[0]
+        place = self.rules.places.get(probe, Place(self.rules.folder, 0))
+        (self.warnings if warn else self.problems).append(RuleProblem(place.path, place.line, key, message))
+
+    def condition(self, key: str, text: str, columns: Mapping[str, ColumnType], *, boolean: bool = True) -> None:
+        reading = read_condition(text, columns, boolean=boolean)
+        if reading.problem:
+            self.say(key, reading.problem)
+        for operator, column in reading.blank_unsafe:
+            instead = "IS DISTINCT FROM" if operator == "<>" else f"... OR {column} IS NULL"
+            self.say(key, f"{operator} leaves out rows where {column} is blank; if they count, write {instead}", warn=True)
+
+    def identifier(self, key: str, name: str, what: str) -> None:
+        if not _IDENTIFIER.fullmatch(name):
+            self.say(key, f"a {what} name is lower case letters, digits and _, at most 63, and starts with a letter")
+        elif name in _RESERVED:
+            self.say(key, f"{name!r} is a reserved word of PostgreSQL; choose another {what} name")
+
+    # -- feeds
+
+    def feed(self, name: str, feed: Feed) -> None:
+        at = f"feeds.{name}"
+        self.identifier(at, name, "feed")
+        if name in OWN_TABLES:
+            self.say(at, f"{name!r} is a table of rmetrics' own; choose another feed name")
+        for column in feed.columns:
+            self.identifier(f"{at}.columns.{column}", column, "column")
+            if column == ROW_ID:
+                self.say(f"{at}.columns.{column}", f"{ROW_ID!r} is the id made up for feeds without a key")
+        for missing in sorted(CORE_COLUMNS.get(name, frozenset()) - set(feed.columns)):
+            self.say(at, f"the metrics need the column {missing!r} of this feed")
+        self._named_columns(at, feed)
+        self._formats(at, feed)
+        self._headers(at, feed)
+        if self.problems:
+            return
+        mapped = {n: c.type for n, c in feed.mapped.items()}
+        for column, spec in feed.derived.items():
+            self.condition(f"{at}.columns.{column}.sql", spec.sql or "", mapped, boolean=False)
+        for i, (_, where) in enumerate(self.rules.feed_where[name].versions):
+            if where is not None:
+                place = f"{at}.where" if i == 0 else f"{at}.changes.{i - 1}.where"
+                self.condition(place, where, row_columns(feed))
+
+    def _named_columns(self, at: str, feed: Feed) -> None:
+        if feed.date not in feed.columns:
+            self.say(f"{at}.date", f"names no column of the feed: {feed.date!r}{did_you_mean(feed.date, feed.columns)}")
+        elif feed.columns[feed.date].type not in (ColumnType.TIMESTAMP, ColumnType.DATE, ColumnType.MONTH):
+            self.say(f"{at}.date", f"{feed.date!r} is {feed.columns[feed.date].type}, not timestamp, date or month")
+        lists = {"key": feed.key, "identity": feed.identity, "publish_by": feed.publish_by, "one_of": feed.one_of}
+        for key, names in lists.items():
+            for column in names:
+                if column not in feed.mapped:
+                    self.say(f"{at}.{key}", f"names no mapped column: {column!r}{did_you_mean(column, feed.mapped)}")
+        if feed.identity and len(feed.key) > 1:
+            self.say(f"{at}.identity", "goes with a key of one text column, or none")
+        if feed.repeats == "sum" and not any(c.type is ColumnType.MONEY for c in feed.mapped.values()):
+            self.say(f"{at}.repeats", '"sum" needs a money column to add up')
+        if feed.job is not None:
+            if feed.job.column not in feed.columns:
+                self.say(f"{at}.job.column", f"names no column: {feed.job.column!r}")
+            jobs = self.rules.feeds.get(JOBS)
+            for column in feed.job.match:
+                if jobs is None or column not in jobs.columns:
+                    self.say(f"{at}.job.match", f"names no column of {JOBS}: {column!r}")
+
+    def _formats(self, at: str, feed: Feed) -> None:
+        for name, column in feed.columns.items():
+            dated = column.type in (ColumnType.TIMESTAMP, ColumnType.DATE, ColumnType.MONTH)
+            if column.formats and not dated:
+                self.say(f"{at}.columns.{name}.formats", f"a {column.type} column has no formats")
+            for text in column.formats:
+                if "%" not in text and text != "excel":
+                    self.say(f"{at}.columns.{name}.formats", f"{text!r} is not a date format such as %Y-%m-%d (or excel, for serial numbers)")
+            if name in feed.key and not (column.required or feed.identity or feed.repeats == "sum" or column.default):
+                self.say(f"{at}.columns.{name}", "is part of the key: write required = true")
+
+    def _headers(self, at: str, feed: Feed) -> None:
+        if not feed.files:
+            self.say(f"{at}.files", "is empty: give at least one glob such as \"leads*\"")
+        if not any(c.required for c in feed.mapped.values()):
+            self.say(f"{at}.columns", "no column is required: a feed is recognised by its required columns' headers")
+
+    # -- jobs, revenue, calls
+
+    def jobs(self) -> None:
+        rules = self.rules
+        for needed in (JOBS, PAYMENTS):
+            if needed not in rules.feeds:
+                self.say("feeds", f"the feed [feeds.{needed}] is missing")
+        if self.problems:
+            return
+        columns = job_columns(rules)
+        dates = (ColumnType.TIMESTAMP, ColumnType.DATE)
+        for i, (_, jobs) in enumerate(rules.jobs.versions):
+            at = "jobs" if i == 0 else f"jobs.changes.{i - 1}"
+            if jobs.date not in rules.feeds[JOBS].columns or columns[jobs.date] not in dates:
+                known = [n for n, t in columns.items() if t in dates and n != "metric_date"]
+                self.say(f"{at}.date", f"must be a date column of jobs, found {jobs.date!r}{did_you_mean(jobs.date, known)}")
+            self.condition(f"{at}.unit", jobs.unit, columns)
+            self.condition(f"{at}.repair", jobs.repair, columns)
+            for j, segment in enumerate(jobs.segments):
+                self.condition(f"{at}.segments.{j}.where", segment.where, columns)
+        for i, (_, calls) in enumerate(rules.calls.versions):
+            at = "calls" if i == 0 else f"calls.changes.{i - 1}"
+            if calls.sources and CALLS not in rules.feeds:
+                self.say(at, f"the feed [feeds.{CALLS}] is missing")
+                continue
+            for j, label in enumerate(calls.sources):
+                self.condition(f"{at}.sources.{j}.where", label.where, row_columns(rules.feeds[CALLS]))
+
+    # -- sources
+
+    def sources(self) -> None:
+        claimed: dict[str, str] = {}
+        for name, dated in self.rules.sources.items():
+            if name.strip() != name or not name or normal_source(name) in {normal_source(ALL), normal_source(UNATTRIBUTED)}:
+                self.say(f"sources.{name}", f"{name!r} cannot be a source's name ({ALL} and {UNATTRIBUTED} are taken)")
+            for spelling in (name, *dated.latest.aliases):
+                owner = claimed.setdefault(normal_source(spelling), name)
+                if owner != name:
+                    self.say(f"sources.{name}.aliases", f"{spelling!r} already means {owner!r}; an alias has one owner")
+            for i, (_, source) in enumerate(dated.versions):
+                at = f"sources.{name}" if i == 0 else f"sources.{name}.changes.{i - 1}"
+                self._source(at, source)
+
+    def _source(self, at: str, source: Source) -> None:
+        known = self.rules.segment_order
+        if source.segment not in known:
+            self.say(f"{at}.segment", f"no such segment: {source.segment!r}; there are {', '.join(known)}")
+        if isinstance(source.leads, FeedLeads):
+            self._feed_rows(f"{at}.leads", source.leads.feed, source.leads.where)
+        for cost in source.cost:
+            if cost.feed is not None:
+                self._feed_cost(f"{at}.cost", cost)
+
+    def _feed_rows(self, at: str, name: str, where: str | None) -> bool:
+        feed = self.rules.feeds.get(name)
+        if feed is None:
+            self.say(f"{at}.feed", f"no such feed: {name!r}{did_you_mean(name, self.rules.feeds)}")
+            return False
+        if where is not None:
+            self.condition(f"{at}.where", where, row_columns(feed))
+        return True
+
+    def _feed_cost(self, at: str, cost: Cost) -> None:
+        if cost.feed is None or not self._feed_rows(at, cost.feed, cost.where):
+            return
+        columns = self.rules.feeds[cost.feed].columns
+        money = [n for n, c in columns.items() if c.type is ColumnType.MONEY]
+        if cost.sum not in money:
+            self.say(f"{at}.sum", f"names no money column of {cost.feed}: {cost.sum!r}{did_you_mean(cost.sum or '', money)}")
+
+
+__all__ = ["CALLS", "JOBS", "OTHER", "PAYMENTS", "TARGETS", "job_columns", "normal_source", "row_columns", "validate"]
