@@ -124,7 +124,9 @@ class Lake:
             if folder.stat().st_mode & 0o077:
                 folder.chmod(0o700)
         except OSError as error:
-            raise LakeError(f"cannot create {folder}: {error.strerror}", "Check the disk and the permissions.") from error
+            raise LakeError(
+                f"cannot create {folder}: {error.strerror}", "Check the disk and the permissions."
+            ) from error
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -180,7 +182,9 @@ class Lake:
         """Where the text of an export stands."""
         return self.raw / feed / f"{sha256}.parquet"
 
-    def land(self, batches: Iterator[pl.DataFrame], record: Callable[[int, str, int], RawFile], feed: str, sha256: str) -> RawFile:
+    def land(
+        self, batches: Iterator[pl.DataFrame], record: Callable[[int, str, int], RawFile], feed: str, sha256: str
+    ) -> RawFile:
         """Writes the text of one export; committed when it returns, or nothing has changed.
 
         Args:
@@ -254,7 +258,9 @@ class Lake:
             found = TypedFile(**{**record, "columns": tuple(record["columns"])})
         except (OSError, ValueError, TypeError, KeyError):
             return None
-        return found if path.exists() and (found.rejected_sha256 is None or self.rejected_path(found).exists()) else None
+        return (
+            found if path.exists() and (found.rejected_sha256 is None or self.rejected_path(found).exists()) else None
+        )
 
     def write_typed(
         self,
@@ -288,7 +294,9 @@ class Lake:
                 rejected_digest, _ = flush(spoiled)
                 commit(spoiled, final.with_suffix(".rejected.parquet"))
             parquet_digest, _ = flush(part)
-            made = TypedFile(sha256, feed, digest, tuple(columns), count, rejected, totals, parquet_digest, rejected_digest)
+            made = TypedFile(
+                sha256, feed, digest, tuple(columns), count, rejected, totals, parquet_digest, rejected_digest
+            )
             self._write_json(final.with_suffix(".json"), asdict(made))
             commit(part, final)
         except OSError as error:

@@ -35,7 +35,9 @@ def workbook_rows(path: Path) -> Iterator[tuple[str, pl.DataFrame]]:
             if sheet.width and sheet.height:
                 yield name, sheet.to_polars()
     except (fastexcel.FastExcelError, ValueError, OSError) as error:
-        raise SheetError("is a workbook that cannot be read: damaged, protected or of an unknown kind; save it as CSV") from error
+        raise SheetError(
+            "is a workbook that cannot be read: damaged, protected or of an unknown kind; save it as CSV"
+        ) from error
 
 
 def _refuse_bomb(path: Path) -> None:

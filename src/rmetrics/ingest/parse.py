@@ -17,7 +17,7 @@ from rmetrics.rules.conditions import DTYPES
 from rmetrics.rules.model import Column, ColumnType
 
 # How exports write "nothing here". The last is an em dash that went through Excel in the wrong encoding.
-BLANKS = ("", "—", "–", "--", "‚Äî")
+BLANKS = ("", "\u2014", "\u2013", "--", "\u201a\u00c4\u00ee")
 MAX_CENTS = 10**12  # numeric(12,2) in PostgreSQL
 NOISE = Decimal("0.000001")  # what float arithmetic in a CRM leaves beyond the cents
 FIRST_YEAR, LAST_YEAR = 1990, 2100
@@ -83,9 +83,13 @@ def reason(value: str, column: Column) -> str:
 def _money(text: pl.Series, column: Column, _: Reading) -> pl.Series:
     if column.decimal == ".":
         plain = text.str.replace(r"^(-?)\$ ?", "$1")
-        plain = plain.set(plain.str.contains(r"^-?\d{1,3}(,\d{3})+(\.\d+)?$"), None).fill_null(
-            plain.str.replace_all(",", "", literal=True)
-        ) if text.str.contains(",", literal=True).any() else plain
+        plain = (
+            plain.set(plain.str.contains(r"^-?\d{1,3}(,\d{3})+(\.\d+)?$"), None).fill_null(
+                plain.str.replace_all(",", "", literal=True)
+            )
+            if text.str.contains(",", literal=True).any()
+            else plain
+        )
     else:
         plain = text
     simple = plain.str.contains(_SIMPLE_MONEY) if column.decimal == "." else text.str.contains(r"^-?\d{1,10}$")
@@ -94,7 +98,9 @@ def _money(text: pl.Series, column: Column, _: Reading) -> pl.Series:
     if len(odd):
         read = {t: v for t in odd.to_list() if (v := read_money(t, column.decimal)) is not None}
         if read:
-            table = pl.DataFrame({"t": list(read), "v": list(read.values())}, schema={"t": pl.String, "v": pl.Decimal(18, 2)})
+            table = pl.DataFrame(
+                {"t": list(read), "v": list(read.values())}, schema={"t": pl.String, "v": pl.Decimal(18, 2)}
+            )
             found = pl.DataFrame({"t": text}).join(table, on="t", how="left", maintain_order="left")["v"]
             values = values.zip_with(values.is_not_null(), found)
     return values
@@ -125,7 +131,7 @@ def _amount(text: str, decimal: str) -> Decimal | None:
     negative = body.startswith("(") and body.endswith(")")
     if negative:
         body = body[1:-1]
-    for sign in ("-", "−"):
+    for sign in ("-", "\u2212"):
         if body.startswith(sign) or (body.endswith(sign) and len(body) > 1):
             if negative:
                 return None
@@ -213,7 +219,9 @@ def _iso(text: pl.Series, zone: str) -> pl.Series:
     aware, bare = text.set(~offset.fill_null(value=False), None), text.set(offset.fill_null(value=False), None)
     stamps = days
     for form in ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M"):
-        stamps = stamps.zip_with(stamps.is_not_null(), _local(bare.str.to_datetime(form, strict=False, time_unit="us"), zone))
+        stamps = stamps.zip_with(
+            stamps.is_not_null(), _local(bare.str.to_datetime(form, strict=False, time_unit="us"), zone)
+        )
         utc = aware.str.to_datetime(form + "%z", strict=False, time_unit="us").dt.convert_time_zone("UTC")
         stamps = stamps.zip_with(stamps.is_not_null(), utc)
     return stamps
@@ -266,8 +274,9 @@ def _excel_serial(text: pl.Series, zone: str) -> pl.Series:
     # Twelve digits of a day are well below a microsecond; times in sheets are whole seconds.
     digits = number.str.extract(r"\.(\d+)$").fill_null("0").str.slice(0, 12).str.pad_end(12, "0").cast(pl.Int64)
     seconds = (digits * 864 + 5 * 10**9) // 10**10
-    frame = pl.select(stamp=pl.lit(_DAY_ZERO).cast(pl.Datetime("us")) + pl.duration(days=days, seconds=seconds))
-    return _local(frame["stamp"], zone)
+    parts = pl.DataFrame({"days": days, "seconds": seconds})
+    since = pl.duration(days=pl.col("days"), seconds=pl.col("seconds"))
+    return _local(parts.select(pl.lit(_DAY_ZERO).cast(pl.Datetime("us")) + since).to_series(), zone)
 
 
 def _local(naive: pl.Series, zone: str) -> pl.Series:
@@ -298,7 +307,10 @@ def _integer(text: pl.Series, _: Column, __: Reading) -> pl.Series:
 
 def _duration(text: pl.Series, _: Column, __: Reading) -> pl.Series:
     """Whole seconds of ``3 Min 25 Sec``, ``1 Hr 2 Min``, ``02:23`` (minutes first), ``1:02:03`` or plain seconds."""
-    words = r"(?i)^(?:(?P<h>\d+) ?h(?:(?:ou)?rs?)? ?)?(?:(?P<m>\d+) ?m(?:in(?:ute)?s?)? ?)?(?:(?P<s>\d+) ?s(?:ec(?:ond)?s?)?)?$"
+    words = (
+        r"(?i)^(?:(?P<h>\d+) ?h(?:(?:ou)?rs?)? ?)?(?:(?P<m>\d+) ?m(?:in(?:ute)?s?)? ?)?"
+        r"(?:(?P<s>\d+) ?s(?:ec(?:ond)?s?)?)?$"
+    )
     clock = r"^(?:(?P<h>\d+):)?(?P<m>\d{1,3}):(?P<s>\d{2})$"
     seconds = text.str.extract(r"^(\d{1,9})$").cast(pl.Int64)
     for pattern in (words, clock):

@@ -192,7 +192,7 @@ def _detected(sample: bytes, first: bytes) -> str:
         (first + sample).decode("cp1252")
     except UnicodeDecodeError as error:
         raise RefusedError(
-            "has an encoding that cannot be told; save it as UTF-8, or name it in the feed: encoding = \"...\""
+            'has an encoding that cannot be told; save it as UTF-8, or name it in the feed: encoding = "..."'
         ) from error
     return "cp1252"
 
@@ -210,7 +210,7 @@ def _open_text(
 ) -> Export:
     if "\n" not in head and "\r" in head:
         head = head.replace("\r", "\n")
-    forced = re.match(r"﻿?sep=(.)\r?\n", head)
+    forced = re.match("\ufeff?sep=(.)\r?\n", head)
     candidates = (forced[1],) if forced else _DELIMITERS
     best: tuple[tuple[object, ...], Export] | None = None
     for delimiter in candidates:
@@ -236,7 +236,7 @@ def _score(fits: Sequence[Fit], width: int, above: int) -> tuple[object, ...]:
 
 
 def _head_records(head: str, delimiter: str) -> Iterator[tuple[int, int, int, list[str]]]:
-    """Yields (index, first line, line after, cells) of the first records, with lines counted as the body reader does."""
+    """Yields (index, first line, line after, cells) of the first records; lines are counted as the body reader does."""
     reader = csv.reader(_split_lf(head), delimiter=delimiter)
     line = 1
     try:
@@ -366,55 +366,40 @@ class RecordReader:
 
     def fast(self, data: bytes, line: int) -> pl.DataFrame | None:
         """The block read by Polars, or None where it is not proved to mean the same to the exact reader."""
-        width = len(self.headers)
-        if b"\x00" in data or width < 2:
-            return None
-        quotes = data.count(b'"')
         if not data.endswith(b"\n"):
             data += b"\n"
-        newlines = data.count(b"\n")
-        if data.count(b"\r") not in (0, data.count(b"\r\n")):
+        if b"\x00" in data or len(self.headers) < 2 or data.count(b"\r") != data.count(b"\r\n"):
             return None
-        if quotes and not pl.Series([data.decode()]).str.contains(self.well_formed)[0]:
+        if b'"' in data and not pl.Series([data.decode()]).str.contains(self.well_formed)[0]:
             return None
         try:
             frame = pl.read_csv(
-                data, has_header=False, new_columns=list(self.headers), separator=self.delimiter, infer_schema=False,
-                empty_string_is_null=False, schema={h: pl.String for h in self.headers},
-            )  # fmt: skip
+                data,
+                has_header=False,
+                separator=self.delimiter,
+                infer_schema=False,
+                empty_string_is_null=False,
+                schema=dict.fromkeys(self.headers, pl.String),
+            )
         except pl.exceptions.PolarsError:
             return None
-        if frame.width != width or frame.height == 0:
-            return None
-        sizes = frame.select(pl.sum_horizontal(pl.all().str.len_bytes().sum())).item()
-        inner = frame.select(pl.sum_horizontal(pl.all().str.count_matches('"', literal=True).sum())).item() if quotes else 0
-        crs = data.count(b"\r\n") if frame.height == newlines else -1
-        multi = frame.height != newlines
-        if multi:
-            return self._multi_line(data, frame, line, sizes, inner, quotes)
-        if sizes + frame.height * width + crs + (quotes - inner) != len(data):
-            return None
-        if _has_blank_record(frame) or _too_long(frame):
-            return None
-        return _batch(frame, pl.int_range(line, line + frame.height, eager=True))
-
-    def _multi_line(
-        self, data: bytes, frame: pl.DataFrame, line: int, sizes: int, inner: int, quotes: int
-    ) -> pl.DataFrame | None:
-        inside = frame.select(pl.sum_horizontal(pl.all().str.count_matches("\n", literal=True)).alias("n"))["n"]
-        record_ends = data.count(b"\n") - int(inside.sum())
-        if record_ends != frame.height:
-            return None
-        crs_inside = frame.select(pl.sum_horizontal(pl.all().str.count_matches("\r", literal=True).sum())).item()
-        crs = data.count(b"\r") - crs_inside
-        if crs not in (0, frame.height):
-            return None
-        if sizes + frame.height * len(self.headers) + crs + (quotes - inner) != len(data):
-            return None
-        if _has_blank_record(frame) or _too_long(frame):
+        inside = _newlines_inside(frame, data)
+        if not self._accounted(frame, data, inside) or _has_blank_record(frame) or _too_long(frame):
             return None
         starts = line + (inside + 1).cum_sum().shift(1, fill_value=0).cast(pl.Int64)
         return _batch(frame, starts)
+
+    def _accounted(self, frame: pl.DataFrame, data: bytes, inside: pl.Series) -> bool:
+        """Whether cells, separators, line ends and quotes add up to the bytes that were read."""
+        if frame.height == 0 or data.count(b"\n") - int(inside.sum()) != frame.height:
+            return False
+        crs = data.count(b"\r")
+        if crs and inside.any():
+            crs -= _in_cells(frame, "\r")
+        quotes = data.count(b'"')
+        outer = quotes - _in_cells(frame, '"') if quotes else 0
+        cells = frame.select(pl.sum_horizontal(pl.all().str.len_bytes().sum())).item()
+        return bool(cells + frame.height * len(self.headers) + crs + outer == len(data))
 
     def exact(self, data: bytes, line: int, *, last: bool = False) -> Iterator[pl.DataFrame]:
         """The block read record by record."""
@@ -443,7 +428,7 @@ class RecordReader:
     def _frame(
         self, rows: list[list[str | None]], lines: list[int], problems: list[str | None], texts: list[str | None]
     ) -> pl.DataFrame:
-        frame = pl.DataFrame(rows, schema={h: pl.String for h in self.headers}, orient="row")
+        frame = pl.DataFrame(rows, schema=dict.fromkeys(self.headers, pl.String), orient="row")
         return frame.with_columns(
             pl.Series(LINE, lines, dtype=pl.Int64),
             pl.Series(PROBLEM, problems, dtype=pl.String),
@@ -454,6 +439,18 @@ class RecordReader:
 def _batch(frame: pl.DataFrame, lines: pl.Series) -> pl.DataFrame:
     none = pl.lit(None, dtype=pl.String)
     return frame.with_columns(lines.alias(LINE).cast(pl.Int64), none.alias(PROBLEM), none.alias(TEXT))
+
+
+def _newlines_inside(frame: pl.DataFrame, data: bytes) -> pl.Series:
+    """How many line ends stand inside the cells of each record."""
+    if frame.height == data.count(b"\n"):
+        return pl.Series([0], dtype=pl.UInt32).new_from_index(0, frame.height)
+    count = pl.sum_horizontal(pl.all().str.count_matches("\n", literal=True))
+    return frame.select(count.alias("inside")).to_series()
+
+
+def _in_cells(frame: pl.DataFrame, text: str) -> int:
+    return int(frame.select(pl.sum_horizontal(pl.all().str.count_matches(text, literal=True).sum())).item())
 
 
 def _has_blank_record(frame: pl.DataFrame) -> bool:
@@ -491,7 +488,6 @@ def _records(text: str, line: int, delimiter: str, width: int, *, last: bool) ->
                 record = _checked(cells, line + begun, raw, width, final=last and start >= len(lines))
                 if record is not None:
                     yield record
-            return
         except csv.Error:
             if at + reader.line_num - start <= 1:
                 raw = lines[start]
@@ -502,6 +498,8 @@ def _records(text: str, line: int, delimiter: str, width: int, *, last: bool) ->
                 why = "a quote opened on this line is not closed; this and everything below it was not read"
                 yield _Record(line + start, blank, why, raw[:MAX_RECORD], stop=True)
                 return
+        else:
+            return
 
 
 def _checked(cells: list[str], line: int, raw: str, width: int, *, final: bool) -> _Record | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rmetrics.rules.model import Feed
 
-FORMATTING = "﻿​"
+FORMATTING = "\ufeff\u200b"
 
 
 def normal_header(text: str) -> str:
@@ -79,9 +79,7 @@ def fit(headers: Sequence[str], file_name: str, name: str, feed: Feed, *, ranged
     found = column_headers(headers, feed)
     named = any(fnmatch.fnmatchcase(file_name.casefold(), _glob(g)) for g in feed.files)
     missing = tuple(
-        (n, c.from_)
-        for n, c in feed.mapped.items()
-        if c.required and n not in found and not (c.range and ranged)
+        (n, c.from_) for n, c in feed.mapped.items() if c.required and n not in found and not (c.range and ranged)
     )
     known = len(set(found.values()))
     objection, refused = "", False
@@ -91,7 +89,9 @@ def fit(headers: Sequence[str], file_name: str, name: str, feed: Feed, *, ranged
     if other := [h for h in feed.without if normal_header(h) in present]:
         objection = f"it has the header {other[0]!r}, which files of this feed do not have"
     elif feed.distinctive and not named and not any(normal_header(h) in present for h in feed.distinctive):
-        objection = f"its name fits none of {', '.join(feed.files)}, and its headers are too common to tell by themselves"
+        objection = (
+            f"its name fits none of {', '.join(feed.files)}, and its headers are too common to tell by themselves"
+        )
     elif twice := [feed.mapped[c].from_[0] for c, i in found.items() if normal.count(normal[i]) > 1]:
         objection, refused = f"the header {twice[0]!r} stands twice, so it is not clear which one counts", True
     elif bad := [(h, why) for h, why in feed.refuse.items() if normal_header(h) in present]:

@@ -19,6 +19,7 @@ from rmetrics.rules.model import ROW_ID, Column, ColumnType, Feed
 
 VERSION = 1  # of the parsers: a new number types every export again
 IDENTITY = "_identity"
+PARTS = "_parts"  # of how many lines a summed row is made
 TOTAL = r"(?i)^(grand )?totals?\s*(:.*)?$"
 REJECTED_SCHEMA = {"line": pl.Int64, "column": pl.String, "value": pl.String, "reason": pl.String}
 _RANGE_DATE = ("%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y", "%Y-%m-%d", "%m/%d/%Y")
@@ -153,12 +154,16 @@ class _Typing:
         keep = pl.DataFrame({"bad": bad, "suspect": suspect})
         for i, (_, _, cells, faulty) in enumerate(self.faults):
             keep = keep.with_columns(cells.alias(f"cell{i}"), faulty.alias(f"fault{i}"))
-        first = pl.coalesce(pl.when(pl.col(h).str.strip_chars() != "").then(pl.col(h).str.strip_chars()) for h in headers)
+        first = pl.coalesce(
+            pl.when(pl.col(h).str.strip_chars() != "").then(pl.col(h).str.strip_chars()) for h in headers
+        )
         rows = pl.concat([self.batch.select(LINE, PROBLEM, first.alias("first")), keep], how="horizontal").filter("bad")
         out: list[tuple[int, str | None, str | None, str]] = []
         totals = 0
         for row in rows.iter_rows(named=True):
-            if row[PROBLEM] is None and (row["suspect"] or re.match(TOTAL.removeprefix("(?i)"), row["first"] or "", re.I)):
+            if row[PROBLEM] is None and (
+                row["suspect"] or re.match(TOTAL.removeprefix("(?i)"), row["first"] or "", re.IGNORECASE)
+            ):
                 totals += 1
                 continue
             out.append((row[LINE], *self._fault(row)))
@@ -200,14 +205,17 @@ def with_row_ids(rows: pl.LazyFrame, key: str) -> pl.LazyFrame:
 
 
 def summed(rows: pl.LazyFrame, feed: Feed) -> pl.LazyFrame:
-    """Rows that repeat a key inside one file as one row with their money added up, at the line of the first."""
+    """Rows that repeat a key inside one file as one row with their money added up, at the line of the first.
+
+    ``_parts`` says of how many lines a row is made. An amount is null where all its parts are.
+    """
     names = rows.collect_schema()
     key = [k for k in feed.key_columns if k in names]
     others = [n for n in names if n not in key]
     money = [n for n in others if n in feed.columns and feed.columns[n].type is ColumnType.MONEY]
     amounts = [pl.when(pl.col(n).count() > 0).then(pl.col(n).sum()).cast(names[n]).alias(n) for n in money]
     rest = [pl.col(n).sort_by(LINE).first() for n in others if n not in money]
-    return rows.group_by(key).agg(*amounts, *rest).select(names.names())
+    return rows.group_by(key).agg(*amounts, *rest, pl.len().cast(pl.Int64).alias(PARTS)).select(*names.names(), PARTS)
 
 
 def range_month(preamble: Sequence[str]) -> dt.date | None:
@@ -234,6 +242,8 @@ def _day(text: str) -> dt.date | None:
 
 def typing_digest(feed: Feed, zone: str) -> str:
     """What typed rows depend on beside the raw file: the columns as declared, the key, the zone, the parsers."""
-    columns = {n: c.model_dump(mode="json", by_alias=True, exclude={"comment", "publish"}) for n, c in feed.mapped.items()}
+    columns = {
+        n: c.model_dump(mode="json", by_alias=True, exclude={"comment", "publish"}) for n, c in feed.mapped.items()
+    }
     meaning = (VERSION, pl.__version__, columns, feed.key, feed.identity, feed.repeats, zone, ROW_ID)
     return hashlib.sha256(repr(meaning).encode()).hexdigest()[:16]

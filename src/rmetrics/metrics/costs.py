@@ -42,9 +42,7 @@ def daily_costs(
                 inside = between(pl.col("date"), start, end)
                 part = _cost(name, source, cost, per_day, of_source, feeds, last_day, rules, (start, end))
                 parts.append(part.filter(inside) if cost.spread is None else part)
-    return (
-        pl.concat(parts).group_by(*KEY).agg(pl.col("cost_cents").sum()).filter(pl.col("cost_cents") != 0)
-    )
+    return pl.concat(parts).group_by(*KEY).agg(pl.col("cost_cents").sum()).filter(pl.col("cost_cents") != 0)
 
 
 def _cost(
@@ -70,11 +68,15 @@ def _cost(
         return _placed(spread_days(months, last_day), leads, name, source.segment, rules)
     assert cost.feed is not None  # noqa: S101 - the model allows no other form
     assert cost.sum is not None  # noqa: S101
-    rows = counting(feeds, rules, cost.feed, cost.where).select(pl.col("_day"), cents(pl.col(cost.sum)).alias("cost_cents"))
+    rows = counting(feeds, rules, cost.feed, cost.where).select(
+        pl.col("_day"), cents(pl.col(cost.sum)).alias("cost_cents")
+    )
     rows = rows.filter(between(pl.col("_day"), *span)).drop_nulls()
     if cost.spread is None:
-        return rows.group_by(pl.col("_day").alias("date")).agg(pl.col("cost_cents").sum()).select(
-            "date", pl.lit(name).alias("source"), pl.lit(source.segment).alias("segment"), "cost_cents"
+        return (
+            rows.group_by(pl.col("_day").alias("date"))
+            .agg(pl.col("cost_cents").sum())
+            .select("date", pl.lit(name).alias("source"), pl.lit(source.segment).alias("segment"), "cost_cents")
         )
     months = rows.group_by(pl.col("_day").dt.month_start().alias("month")).agg(pl.col("cost_cents").sum())
     return _placed(spread_days(months, last_day), leads, name, source.segment, rules)
@@ -114,7 +116,9 @@ def spread_days(months: pl.LazyFrame, last_day: pl.LazyFrame) -> pl.LazyFrame:
         One row per date: cost_cents. Each month's days add up to its amount.
     """
     in_last = pl.col("month") == pl.col("last_day").dt.month_start()
-    days = pl.when(in_last).then(pl.col("last_day").dt.day()).otherwise(pl.col("month").dt.days_in_month()).cast(pl.Int64)
+    days = (
+        pl.when(in_last).then(pl.col("last_day").dt.day()).otherwise(pl.col("month").dt.days_in_month()).cast(pl.Int64)
+    )
     size, place = pl.col("cost_cents").abs(), pl.col("place")
     per_day = size // pl.col("days") + (place < size % pl.col("days")).cast(pl.Int64)
     return (

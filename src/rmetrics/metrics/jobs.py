@@ -65,7 +65,8 @@ def job_facts(jobs: pl.LazyFrame, payments: pl.LazyFrame, rules: Rules) -> pl.La
     feed = rules.feeds[JOBS]
     dated = jobs.with_columns(
         pl.coalesce(
-            _day(rules.jobs.latest.date, feed, rules.business.timezone), _day("created_at", feed, rules.business.timezone)
+            _day(rules.jobs.latest.date, feed, rules.business.timezone),
+            _day("created_at", feed, rules.business.timezone),
         ).alias(METRIC_DATE)
     )
     with_paid = dated.join(paid_by_job(payments), on=JOB_ID, how="left").with_columns(
@@ -102,7 +103,9 @@ def with_sources(jobs: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     names = declared_names(rules)
     raw = pl.col("source_raw")
     jobs = jobs.with_columns(
-        normal(raw).replace_strict(list(names), list(names.values()), default=None, return_dtype=pl.String).alias("_known"),
+        normal(raw)
+        .replace_strict(list(names), list(names.values()), default=None, return_dtype=pl.String)
+        .alias("_known"),
         raw.str.to_lowercase().str.replace_all(r"\s+", "").alias("_fold"),
     )
     own = (

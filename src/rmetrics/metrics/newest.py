@@ -11,10 +11,10 @@ from typing import TypeVar
 import polars as pl
 
 from rmetrics.rules.conditions import DTYPES, expression, is_true
-from rmetrics.rules.model import Dated, Feed
+from rmetrics.rules.model import ROW_ID, Dated, Feed
 
 T = TypeVar("T")
-FILE, LINE, COUNTED = "_file", "_line", "counted"
+FILE, LINE, PARTS, COUNTED = "_file", "_line", "_parts", "counted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +40,19 @@ def newest_rows(exports: Sequence[TypedExport], feed: Feed) -> pl.LazyFrame:
         feed: the feed; its ``key_columns`` are the key, null counts as a value.
 
     Returns:
-        One row per key: all mapped columns (null where no export had them), ``_file`` and ``_line`` of the newest
-        version. An empty frame with the same columns for no exports.
+        One row per key: all mapped columns (null where no export had them), ``_file``, ``_line`` and ``_parts`` (of
+        how many lines it is made) of the newest version. An empty frame with the same columns for no exports.
 
     Source: the design, section 1 (newest wins, absence never deletes).
     """
     key = list(feed.key_columns)
-    columns = {**{k: pl.String() for k in key if k not in feed.mapped}, **{n: DTYPES[c.type] for n, c in feed.mapped.items()}}
-    frames = [_aligned(e, columns) for e in exports]
+    columns = {
+        **{k: pl.String() for k in key if k not in feed.mapped},
+        **{n: DTYPES[c.type] for n, c in feed.mapped.items()},
+    }
+    frames = [_aligned(e, columns, summed=feed.repeats == "sum") for e in exports]
     if not frames:
-        return pl.LazyFrame(schema={**columns, LINE: pl.Int64(), FILE: pl.UInt32()})
+        return pl.LazyFrame(schema={**columns, LINE: pl.Int64(), PARTS: pl.Int64(), FILE: pl.UInt32()})
     every = pl.concat(frames)
     repeated = every.group_by(key).len().filter(pl.col("len") > 1).select(key)
     single = every.join(repeated, on=key, how="anti", nulls_equal=True)
@@ -59,18 +62,19 @@ def newest_rows(exports: Sequence[TypedExport], feed: Feed) -> pl.LazyFrame:
         versions.group_by(key)
         .agg(
             *(_latest(n, exports).alias(n) for n in columns if n not in key),
-            *(pl.col(n).sort_by(age).last() for n in (LINE, FILE)),
+            *(pl.col(n).sort_by(age).last() for n in (LINE, PARTS, FILE)),
         )
         .select(every.collect_schema().names())
     )
     return pl.concat([single, merged])
 
 
-def _aligned(export: TypedExport, columns: dict[str, pl.DataType]) -> pl.LazyFrame:
-    have = {*export.columns}
+def _aligned(export: TypedExport, columns: dict[str, pl.DataType], *, summed: bool) -> pl.LazyFrame:
+    have = {*export.columns, ROW_ID}
     return export.rows.select(
         *((pl.col(n) if n in have else pl.lit(None, dtype=t)).alias(n) for n, t in columns.items()),
         pl.col(LINE),
+        pl.col(PARTS) if summed else pl.lit(1, dtype=pl.Int64).alias(PARTS),
         pl.lit(export.rank, dtype=pl.UInt32).alias(FILE),
     )
 

@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from rmetrics.rules.model import ColumnType
+from rmetrics.rules.nearest import did_you_mean
 
 FUNCTIONS = frozenset({"lower", "upper", "trim", "length", "starts_with", "ends_with", "||", "+", "-", "~~", "!~~",
                        "~~*", "!~~*", "concat"})  # fmt: skip
@@ -97,47 +98,43 @@ def read_condition(text: str, columns: Mapping[str, ColumnType], *, boolean: boo
         columns: the columns of the row and their types.
         boolean: whether it must be true or false (conditions) or may have any type (derived columns).
     """
-    import duckdb
-
-    if "\x00" in text:
-        return Reading(problem="holds a NUL character")
-    answer = json.loads(_duckdb().execute("SELECT json_serialize_sql($1)", ["SELECT (" + text + "\n)"]).fetchone()[0])
-    if answer.get("error"):
-        return Reading(problem=f"is not an SQL expression: {answer.get('error_message', 'cannot be parsed')}")
     try:
-        node = _only_expression(answer)
-        nodes = list(_walk(node))
-        names = tuple(dict.fromkeys(_column(n) for n in nodes if n.get("class") == "COLUMN_REF"))
+        nodes = list(_walk(_parsed(text)))
+        names = tuple(dict.fromkeys(_column(n, columns) for n in nodes if n.get("class") == "COLUMN_REF"))
+        _try_duckdb(text, columns, boolean=boolean)
+        _try_polars(text, columns, boolean=boolean)
     except _RefusedError as error:
         return Reading(problem=str(error))
-    unknown = [n for n in names if n not in columns]
-    if unknown:
-        return Reading(problem=_unknown_column(unknown[0], columns), columns=names)
     unsafe = tuple(
-        (_BLANK_UNSAFE[n["type"]], _column(child))
+        (_BLANK_UNSAFE[n["type"]], _column(child, columns))
         for n in nodes
         if n.get("type") in _BLANK_UNSAFE
         for child in (n.get("left"), n.get("right"), *n.get("children", [])[:1])
         if isinstance(child, dict) and child.get("class") == "COLUMN_REF"
     )
+    return Reading(columns=names, blank_unsafe=unsafe)
+
+
+def _try_duckdb(text: str, columns: Mapping[str, ColumnType], *, boolean: bool) -> None:
+    import duckdb
+
     row = ", ".join(f'NULL::{DUCKDB_TYPES[t]} AS "{n}"' for n, t in columns.items())
     try:
-        kind = _duckdb().execute(f"SELECT typeof({text}\n) FROM (SELECT {row}) LIMIT 0").description[0][1]
         kind = _duckdb().execute(f"DESCRIBE SELECT ({text}\n) AS x FROM (SELECT {row})").fetchone()[1]
-        if boolean:
-            _duckdb().execute(f"SELECT 1 FROM (SELECT {row}) WHERE ({text}\n)")
     except duckdb.Error as error:
-        return Reading(problem=f"DuckDB cannot read it: {str(error).splitlines()[0]}", columns=names)
+        raise _RefusedError(f"DuckDB cannot read it: {str(error).splitlines()[0]}") from error
     if boolean and kind != "BOOLEAN":
-        return Reading(problem=f"must be true or false for a row, but gives {kind.lower()}", columns=names)
+        raise _RefusedError(f"must be true or false for a row, but gives {kind.lower()}")
+
+
+def _try_polars(text: str, columns: Mapping[str, ColumnType], *, boolean: bool) -> None:
+    frame = pl.LazyFrame(schema={n: DTYPES[t] for n, t in columns.items()})
     try:
-        frame = pl.LazyFrame(schema={n: DTYPES[t] for n, t in columns.items()})
         result = frame.select(x=expression(text)).collect()
-    except (pl.exceptions.PolarsError, pl.exceptions.SQLSyntaxError, pl.exceptions.SQLInterfaceError) as error:
-        return Reading(problem=f"Polars cannot read it: {str(error).splitlines()[0]}", columns=names)
+    except pl.exceptions.PolarsError as error:
+        raise _RefusedError(f"Polars cannot read it: {str(error).splitlines()[0]}") from error
     if boolean and result.schema["x"] not in (pl.Boolean, pl.Null):
-        return Reading(problem="must be true or false for a row", columns=names)
-    return Reading(columns=names, blank_unsafe=unsafe)
+        raise _RefusedError("must be true or false for a row")
 
 
 def expression(text: str) -> pl.Expr:
@@ -154,7 +151,13 @@ class _RefusedError(Exception):
     """A node that is not part of the language."""
 
 
-def _only_expression(answer: dict[str, Any]) -> dict[str, Any]:
+def _parsed(text: str) -> dict[str, Any]:
+    """The syntax tree of one expression."""
+    if "\x00" in text:
+        raise _RefusedError("holds a NUL character")
+    answer = json.loads(_duckdb().execute("SELECT json_serialize_sql($1)", ["SELECT (" + text + "\n)"]).fetchone()[0])
+    if answer.get("error"):
+        raise _RefusedError(f"is not an SQL expression: {answer.get('error_message', 'cannot be parsed')}")
     statements = answer["statements"]
     node = statements[0]["node"]
     plain = (
@@ -167,27 +170,15 @@ def _only_expression(answer: dict[str, Any]) -> dict[str, Any]:
     )
     if not plain:
         raise _RefusedError("must be one expression over the row")
-    return node["select_list"][0]  # type: ignore[no-any-return]
+    expression_node: dict[str, Any] = node["select_list"][0]
+    return expression_node
 
 
 def _walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    kind = node.get("class", "")
-    if kind == "CAST" and node.get("cast_type", {}).get("id") in _DATE_CAST:
-        child = node["child"]
-        if child.get("class") == "CONSTANT":
-            yield child
-            return
-    if kind == "CONSTANT" and node.get("value", {}).get("type", {}).get("id") in {"INTERVAL", "LIST", "STRUCT", "MAP"}:
-        raise _RefusedError("only numbers, text, dates, TRUE, FALSE and NULL may be written as values")
-    if kind == "FUNCTION":
-        name = str(node.get("function_name", "")).lower()
-        if name in _AGGREGATES:
-            raise _RefusedError(f"{name}() is an aggregate and reaches beyond the row")
-        if name not in FUNCTIONS or node.get("distinct") or node.get("filter"):
-            allowed = ", ".join(sorted(f for f in FUNCTIONS if f[0].isalpha()))
-            raise _RefusedError(f"{name}() is not part of the condition language; allowed are {allowed}, ||, + and -")
-    elif kind not in _NODES:
-        raise _RefusedError(_CANNOT.get(kind, f"{kind.lower()} is not part of the condition language"))
+    """Yields the nodes of a tree, each allowed."""
+    if node.get("class") == "CAST" and node["cast_type"]["id"] in _DATE_CAST and node["child"]["class"] == "CONSTANT":
+        return  # DATE '2026-01-01' is a value
+    _allow(node)
     yield node
     for value in node.values():
         for child in value if isinstance(value, list) else [value]:
@@ -198,14 +189,31 @@ def _walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 yield from _walk(child["then_expr"])
 
 
-def _column(node: dict[str, Any]) -> str:
+def _allow(node: dict[str, Any]) -> None:
+    kind = node.get("class", "")
+    if kind == "FUNCTION":
+        _allow_function(node)
+    elif kind not in _NODES:
+        raise _RefusedError(_CANNOT.get(kind, f"{kind.lower()} is not part of the condition language"))
+    elif kind == "CONSTANT" and node["value"]["type"]["id"] in {"INTERVAL", "LIST", "STRUCT", "MAP"}:
+        raise _RefusedError("only numbers, text, dates, TRUE, FALSE and NULL may be written as values")
+
+
+def _allow_function(node: dict[str, Any]) -> None:
+    name = str(node.get("function_name", "")).lower()
+    if name in _AGGREGATES:
+        raise _RefusedError(f"{name}() is an aggregate and reaches beyond the row")
+    if name not in FUNCTIONS or node.get("distinct") or node.get("filter"):
+        allowed = ", ".join(sorted(f for f in FUNCTIONS if f[0].isalpha()))
+        raise _RefusedError(f"{name}() is not part of the condition language; allowed are {allowed}, ||, + and -")
+
+
+def _column(node: dict[str, Any], columns: Mapping[str, ColumnType]) -> str:
+    """The column a node names."""
     names = node["column_names"]
     if len(names) != 1:
         raise _RefusedError(f"{'.'.join(names)}: name the column alone, without a table")
-    return str(names[0])
-
-
-def _unknown_column(name: str, columns: Mapping[str, ColumnType]) -> str:
-    from rmetrics.rules.nearest import did_you_mean
-
-    return f"names the column {name!r}, which the row does not have{did_you_mean(name, columns)}"
+    name = str(names[0])
+    if name not in columns:
+        raise _RefusedError(f"names the column {name!r}, which the row does not have{did_you_mean(name, columns)}")
+    return name

@@ -146,7 +146,7 @@ class _Loader:
                 continue
             if last is not None and start <= last:
                 self.problem(f"{place}.from", f"{start} does not come after {last}; put changes in order, one a day")
-            allowed = _DATED_KEYS[key.split(".")[0]]
+            allowed = _DATED_KEYS[key.split(".", maxsplit=1)[0]]
             delta = {k: v for k, v in change.items() if k != "from"}
             for name in delta:
                 if allowed is not None and name not in allowed and name in kind.model_fields:

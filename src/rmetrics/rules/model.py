@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from rmetrics.results import Severity
+
 OTHER = "OTHER"
 UNATTRIBUTED = "Unattributed"
 ALL = "ALL"
@@ -133,7 +135,7 @@ class Cost(Table):
             msg = "sum, where and spread go with feed only"
             raise ValueError(msg)
         if self.feed is not None and self.sum is None:
-            msg = "name the money column to add up: sum = \"...\""
+            msg = 'name the money column to add up: sum = "..."'
             raise ValueError(msg)
         return self
 
@@ -195,7 +197,7 @@ class Column(Table):
             msg = "a derived column (sql) has no from, formats or required"
             raise ValueError(msg)
         if self.sql is None and not self.from_:
-            msg = "say where the value comes from: from = [\"Header\", ...] or sql = \"...\""
+            msg = 'say where the value comes from: from = ["Header", ...] or sql = "..."'
             raise ValueError(msg)
         return self
 
@@ -258,14 +260,6 @@ class Feed(Table):
         if self.columns[self.date].type is not ColumnType.TIMESTAMP:
             return self.date
         return self.date.removesuffix("_at") + "_date"
-
-
-class Severity(StrEnum):
-    """How much a finding matters: an error makes the run exit 3."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    INFO = "info"
 
 
 class Check(Table):

@@ -1,7 +1,7 @@
 """What one table of the rules must not say of another."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 
 from rmetrics.errors import RuleProblem
 from rmetrics.rules.conditions import read_condition
@@ -31,17 +31,103 @@ CORE_COLUMNS: Mapping[str, frozenset[str]] = {
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 # Words PostgreSQL does not take as a bare table or column name.
 _RESERVED = frozenset(
-    "all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create "
-    "current_catalog current_date current_role current_time current_timestamp current_user default deferrable desc "
-    "distinct do else end except false fetch for foreign from grant group having in initially intersect into lateral "
-    "leading limit localtime localtimestamp not null offset on only or order placing primary references returning "
-    "select session_user some symmetric system_user table then to trailing true union unique user using variadic when "
-    "where window with".split()
+    [
+        "all",
+        "analyse",
+        "analyze",
+        "and",
+        "any",
+        "array",
+        "as",
+        "asc",
+        "asymmetric",
+        "both",
+        "case",
+        "cast",
+        "check",
+        "collate",
+        "column",
+        "constraint",
+        "create",
+        "current_catalog",
+        "current_date",
+        "current_role",
+        "current_time",
+        "current_timestamp",
+        "current_user",
+        "default",
+        "deferrable",
+        "desc",
+        "distinct",
+        "do",
+        "else",
+        "end",
+        "except",
+        "false",
+        "fetch",
+        "for",
+        "foreign",
+        "from",
+        "grant",
+        "group",
+        "having",
+        "in",
+        "initially",
+        "intersect",
+        "into",
+        "lateral",
+        "leading",
+        "limit",
+        "localtime",
+        "localtimestamp",
+        "not",
+        "null",
+        "offset",
+        "on",
+        "only",
+        "or",
+        "order",
+        "placing",
+        "primary",
+        "references",
+        "returning",
+        "select",
+        "session_user",
+        "some",
+        "symmetric",
+        "system_user",
+        "table",
+        "then",
+        "to",
+        "trailing",
+        "true",
+        "union",
+        "unique",
+        "user",
+        "using",
+        "variadic",
+        "when",
+        "where",
+        "window",
+        "with",
+    ]
 )
 # Tables and views that are rmetrics' own.
 OWN_TABLES = frozenset(
-    "daily_metrics monthly_metrics sync_runs metric_changes published_parts feed_status business "
-    "monthly_vs_target daily_cumulative call_funnel data_freshness job_facts".split()
+    [
+        "daily_metrics",
+        "monthly_metrics",
+        "sync_runs",
+        "metric_changes",
+        "published_parts",
+        "feed_status",
+        "business",
+        "monthly_vs_target",
+        "daily_cumulative",
+        "call_funnel",
+        "data_freshness",
+        "job_facts",
+    ]
 )
 
 
@@ -96,7 +182,9 @@ class _Validation:
             self.say(key, reading.problem)
         for operator, column in reading.blank_unsafe:
             instead = "IS DISTINCT FROM" if operator == "<>" else f"... OR {column} IS NULL"
-            self.say(key, f"{operator} leaves out rows where {column} is blank; if they count, write {instead}", warn=True)
+            self.say(
+                key, f"{operator} leaves out rows where {column} is blank; if they count, write {instead}", warn=True
+            )
 
     def identifier(self, key: str, name: str, what: str) -> None:
         if not _IDENTIFIER.fullmatch(name):
@@ -131,9 +219,10 @@ class _Validation:
                 self.condition(place, where, row_columns(feed))
 
     def _named_columns(self, at: str, feed: Feed) -> None:
+        dates = (ColumnType.TIMESTAMP, ColumnType.DATE, ColumnType.MONTH)
         if feed.date not in feed.columns:
             self.say(f"{at}.date", f"names no column of the feed: {feed.date!r}{did_you_mean(feed.date, feed.columns)}")
-        elif feed.columns[feed.date].type not in (ColumnType.TIMESTAMP, ColumnType.DATE, ColumnType.MONTH):
+        elif feed.columns[feed.date].type not in dates:
             self.say(f"{at}.date", f"{feed.date!r} is {feed.columns[feed.date].type}, not timestamp, date or month")
         lists = {"key": feed.key, "identity": feed.identity, "publish_by": feed.publish_by, "one_of": feed.one_of}
         for key, names in lists.items():
@@ -144,13 +233,17 @@ class _Validation:
             self.say(f"{at}.identity", "goes with a key of one text column, or none")
         if feed.repeats == "sum" and not any(c.type is ColumnType.MONEY for c in feed.mapped.values()):
             self.say(f"{at}.repeats", '"sum" needs a money column to add up')
-        if feed.job is not None:
-            if feed.job.column not in feed.columns:
-                self.say(f"{at}.job.column", f"names no column: {feed.job.column!r}")
-            jobs = self.rules.feeds.get(JOBS)
-            for column in feed.job.match:
-                if jobs is None or column not in jobs.columns:
-                    self.say(f"{at}.job.match", f"names no column of {JOBS}: {column!r}")
+        self._job_link(at, feed)
+
+    def _job_link(self, at: str, feed: Feed) -> None:
+        if feed.job is None:
+            return
+        if feed.job.column not in feed.columns:
+            self.say(f"{at}.job.column", f"names no column: {feed.job.column!r}")
+        jobs = self.rules.feeds.get(JOBS)
+        for column in feed.job.match:
+            if jobs is None or column not in jobs.columns:
+                self.say(f"{at}.job.match", f"names no column of {JOBS}: {column!r}")
 
     def _formats(self, at: str, feed: Feed) -> None:
         for name, column in feed.columns.items():
@@ -159,13 +252,16 @@ class _Validation:
                 self.say(f"{at}.columns.{name}.formats", f"a {column.type} column has no formats")
             for text in column.formats:
                 if "%" not in text and text != "excel":
-                    self.say(f"{at}.columns.{name}.formats", f"{text!r} is not a date format such as %Y-%m-%d (or excel, for serial numbers)")
+                    self.say(
+                        f"{at}.columns.{name}.formats",
+                        f"{text!r} is not a date format such as %Y-%m-%d (or excel, for serial numbers)",
+                    )
             if name in feed.key and not (column.required or feed.identity or feed.repeats == "sum" or column.default):
                 self.say(f"{at}.columns.{name}", "is part of the key: write required = true")
 
     def _headers(self, at: str, feed: Feed) -> None:
         if not feed.files:
-            self.say(f"{at}.files", "is empty: give at least one glob such as \"leads*\"")
+            self.say(f"{at}.files", 'is empty: give at least one glob such as "leads*"')
         if not any(c.required for c in feed.mapped.values()):
             self.say(f"{at}.columns", "no column is required: a feed is recognised by its required columns' headers")
 
@@ -184,7 +280,9 @@ class _Validation:
             at = "jobs" if i == 0 else f"jobs.changes.{i - 1}"
             if jobs.date not in rules.feeds[JOBS].columns or columns[jobs.date] not in dates:
                 known = [n for n, t in columns.items() if t in dates and n != "metric_date"]
-                self.say(f"{at}.date", f"must be a date column of jobs, found {jobs.date!r}{did_you_mean(jobs.date, known)}")
+                self.say(
+                    f"{at}.date", f"must be a date column of jobs, found {jobs.date!r}{did_you_mean(jobs.date, known)}"
+                )
             self.condition(f"{at}.unit", jobs.unit, columns)
             self.condition(f"{at}.repair", jobs.repair, columns)
             for j, segment in enumerate(jobs.segments):
@@ -202,7 +300,11 @@ class _Validation:
     def sources(self) -> None:
         claimed: dict[str, str] = {}
         for name, dated in self.rules.sources.items():
-            if name.strip() != name or not name or normal_source(name) in {normal_source(ALL), normal_source(UNATTRIBUTED)}:
+            if (
+                name.strip() != name
+                or not name
+                or normal_source(name) in {normal_source(ALL), normal_source(UNATTRIBUTED)}
+            ):
                 self.say(f"sources.{name}", f"{name!r} cannot be a source's name ({ALL} and {UNATTRIBUTED} are taken)")
             for spelling in (name, *dated.latest.aliases):
                 owner = claimed.setdefault(normal_source(spelling), name)
@@ -237,7 +339,9 @@ class _Validation:
         columns = self.rules.feeds[cost.feed].columns
         money = [n for n, c in columns.items() if c.type is ColumnType.MONEY]
         if cost.sum not in money:
-            self.say(f"{at}.sum", f"names no money column of {cost.feed}: {cost.sum!r}{did_you_mean(cost.sum or '', money)}")
+            self.say(
+                f"{at}.sum", f"names no money column of {cost.feed}: {cost.sum!r}{did_you_mean(cost.sum or '', money)}"
+            )
 
 
 __all__ = ["CALLS", "JOBS", "OTHER", "PAYMENTS", "TARGETS", "job_columns", "normal_source", "row_columns", "validate"]

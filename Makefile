@@ -1,0 +1,71 @@
+# Two commands do everything on a machine with Python 3.11 or newer: `make demo` and `make test`.
+.DEFAULT_GOAL := help
+.PHONY: help setup dev demo test test-long check fix types lock sample clean
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
+
+help:  ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/.setup  ## make .venv with the locked dependencies and rmetrics itself
+
+dev: .venv/.dev  ## setup, and the tools of `make check` and `make test`
+
+demo: setup  ## sync the sample exports into the embedded Postgres and show the months against target
+	@$(BIN)/python data/make_sample.py data/sample >/dev/null
+	@mkdir -p data/inbox && cp -p data/sample/*.csv data/sample/*.xlsx data/inbox/
+	$(BIN)/rmetrics sync --months 1
+	@printf '\nTry next:\n'
+	@printf '  %s\n' \
+		'.venv/bin/rmetrics sync                   again: nothing changed, nothing is written' \
+		'.venv/bin/rmetrics status                 feeds, published tables, last runs' \
+		'edit rules/sources.toml                   add [sources.Thumbtack] with leads = "jobs"' \
+		'.venv/bin/rmetrics sync --dry-run         what it would give; then sync without --dry-run' \
+		'.venv/bin/rmetrics db start               keep Postgres running; prints its URL for Grafana or psql'
+
+test: check  ## check, then all tests but the long ones
+	$(BIN)/pytest -n auto -m "not slow"
+
+test-long: dev  ## the long tests too
+	$(BIN)/pytest -n auto
+
+check: dev  ## what CI runs before the tests: style, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: dev  ## let the tools mend what they can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: dev
+	$(BIN)/mypy
+
+lock: dev  ## compile the locked requirements anew from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --group build $(LOCK_OPTIONS) -o requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --group dev $(LOCK_OPTIONS) -o requirements-dev.txt
+LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q
+
+sample: setup  ## make data/sample anew; the same bytes every time
+	$(BIN)/python data/make_sample.py data/sample
+
+clean:  ## remove the environment and the demo's data
+	-$(BIN)/rmetrics db stop
+	rm -rf .venv data/lake data/postgres data/inbox/*
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or say make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.setup: requirements.txt pyproject.toml | .venv/bin/python
+	$(PIP) install --require-hashes -r requirements.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: requirements-dev.txt .venv/.setup
+	$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@

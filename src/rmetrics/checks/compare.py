@@ -1,0 +1,162 @@
+"""The numbers of the first engine against those of the second, exactly, per key and measure."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from rmetrics.checks.connection import duckdb_errors, file_name, sandbox
+from rmetrics.checks.recompute import DAILY, MEASURES, MONTHLY, TypedInput, months_of, recompute
+from rmetrics.checks.sql import text
+from rmetrics.errors import LakeError
+from rmetrics.rules.model import Rules
+
+SUM_OF_DAYS = "monthly_metrics as sum of days"
+ROWS = "rows"
+LIMIT = 1000
+_NO_DAY = dt.date(1, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One number on which the engines, or the months and their days, differ.
+
+    Attributes:
+        table: ``daily_metrics``, ``monthly_metrics``, or ``SUM_OF_DAYS``.
+        period: the day, or the first of the month.
+        source, segment: the rest of the key.
+        measure: its name; ``rows`` where the key occurs more than once.
+        computed: what the metrics' file says; None where it has no such key.
+        recomputed: what DuckDB says; for ``SUM_OF_DAYS`` the sum of the daily file.
+    """
+
+    table: str
+    period: dt.date
+    source: str
+    segment: str
+    measure: str
+    computed: Decimal | int | None
+    recomputed: Decimal | int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CrossCheck:
+    """What the comparison found.
+
+    Attributes:
+        count: how many numbers differ.
+        mismatches: the first ``LIMIT`` of them, by table, period, source, segment and measure.
+    """
+
+    count: int
+    mismatches: tuple[Mismatch, ...]
+
+
+def cross_check(
+    typed: Mapping[str, Sequence[TypedInput]],
+    daily: Path,
+    monthly: Path,
+    rules: Rules,
+    *,
+    temp: Path,
+    memory_limit: str | None = None,
+    threads: int | None = None,
+) -> CrossCheck:
+    """Recomputes everything from the typed files and compares it with the metrics' files.
+
+    Args:
+        typed: the typed files by feed.
+        daily: Parquet file of ``daily_metrics``.
+        monthly: Parquet file of ``monthly_metrics``.
+        rules: in force.
+        temp: folder for spilled data.
+        memory_limit: of DuckDB, for instance ``2GB``.
+        threads: of DuckDB.
+
+    Raises:
+        LakeError: a file cannot be read, or the metrics' files have other columns or types than agreed.
+    """
+    files = [i.path for inputs in typed.values() for i in inputs]
+    with duckdb_errors("recompute the metrics"):
+        connection = sandbox([*files, daily, monthly], temp=temp, memory_limit=memory_limit, threads=threads)
+        try:
+            recompute(connection, typed, rules)
+            return _compare(connection, daily, monthly)
+        finally:
+            connection.close()
+
+
+def _compare(connection: duckdb.DuckDBPyConnection, daily: Path, monthly: Path) -> CrossCheck:
+    connection.execute("CREATE SCHEMA _given")
+    given = {DAILY: _given(connection, DAILY, daily, "date"), MONTHLY: _given(connection, MONTHLY, monthly, "month")}
+    connection.execute(f"CREATE TABLE _given.sum_of_days AS {months_of(given[DAILY])}")
+    differences = " UNION ALL ".join(
+        [
+            _differences(DAILY, given[DAILY], DAILY, "date"),
+            _differences(MONTHLY, given[MONTHLY], MONTHLY, "month"),
+            _differences(SUM_OF_DAYS, given[MONTHLY], "_given.sum_of_days", "month"),
+            _repeated(DAILY, given[DAILY], "date"),
+            _repeated(MONTHLY, given[MONTHLY], "month"),
+        ]
+    )
+    connection.execute(f"CREATE TABLE _given.differences AS {differences}")
+    row = connection.execute("SELECT count(*) FROM _given.differences").fetchone()
+    order = ", ".join(str(i) for i in range(1, 6))
+    found = connection.execute(f"SELECT * FROM _given.differences ORDER BY {order} LIMIT {LIMIT}").fetchall()
+    return CrossCheck(int(row[0]) if row else 0, tuple(_mismatch(f) for f in found))
+
+
+def _given(connection: duckdb.DuckDBPyConnection, name: str, file: Path, period: str) -> str:
+    """A view of one of the metrics' files.
+
+    Raises:
+        LakeError: a column is missing or of another type.
+    """
+    wanted = {period: "DATE", "source": "VARCHAR", "segment": "VARCHAR", **MEASURES}
+    parquet = f"read_parquet({text(file_name(file))})"
+    found = {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {parquet}").fetchall()}
+    wrong = [f"{c} is {found.get(c, 'missing')}" for c, kind in wanted.items() if found.get(c) != kind]
+    if wrong:
+        raise LakeError(f"{file} is not what it should be: {', '.join(wrong)}", "Delete it and sync again.")
+    connection.execute(f"CREATE TABLE _given.{name} AS SELECT {', '.join(wanted)} FROM {parquet}")
+    return f"_given.{name}"
+
+
+def _differences(name: str, computed: str, recomputed: str, period: str) -> str:
+    """SELECT of the measures that differ. Of a key that one side lacks, only what is not zero, unless all is."""
+    parts = []
+    keys = ("source", "segment")
+    same = " AND ".join(f"c.{k} IS NOT DISTINCT FROM r.{k}" for k in (period, *keys))
+    for measure in MEASURES:
+        zero = " AND ".join(f"coalesce(c.{m}, r.{m}) = 0" for m in MEASURES)
+        parts.append(
+            f"SELECT {text(name)} AS name, coalesce(c.{period}, r.{period}) AS period, "
+            f"coalesce(c.source, r.source) AS source, coalesce(c.segment, r.segment) AS segment, "
+            f"{text(measure)} AS measure, CAST(c.{measure} AS VARCHAR) AS computed, "
+            f"CAST(r.{measure} AS VARCHAR) AS recomputed "
+            f"FROM (SELECT *, 1 AS here FROM {computed}) c "
+            f"FULL JOIN (SELECT *, 1 AS here FROM {recomputed}) r ON {same} "
+            f"WHERE c.{measure} IS DISTINCT FROM r.{measure} AND ((c.here = 1 AND r.here = 1) "
+            f"OR coalesce(c.{measure}, r.{measure}) <> 0 OR ({zero}))"
+        )
+    return " UNION ALL ".join(parts)
+
+
+def _repeated(name: str, computed: str, period: str) -> str:
+    """SELECT of the keys that occur more than once."""
+    return (
+        f"SELECT {text(name)}, {period}, source, segment, {text(ROWS)}, CAST(count(*) AS VARCHAR), '1' "
+        f"FROM {computed} GROUP BY ALL HAVING count(*) > 1"
+    )
+
+
+def _mismatch(row: Sequence[Any]) -> Mismatch:
+    table, period, source, segment, measure, computed, recomputed = row
+    whole = MEASURES.get(measure, "BIGINT") == "BIGINT"
+    kind: type[int | Decimal] = int if whole else Decimal
+    values = (None if v is None else kind(v) for v in (computed, recomputed))
+    return Mismatch(table, period or _NO_DAY, source or "", segment or "", measure, *values)

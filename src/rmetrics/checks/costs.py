@@ -1,0 +1,177 @@
+"""Leads and costs per day, source and segment, and how a month's amount is spread.
+
+Tables in ``_work``: ``leads`` (day, source, segment, leads), ``costs`` (the same with cents; several rows per key).
+
+Source: the design, section 3 (leads, cost).
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from itertools import count
+
+import duckdb
+
+from rmetrics.checks.jobs import last_day
+from rmetrics.checks.sql import day, holds, ident, text, whole_cents, within, work
+from rmetrics.rules.model import Cost, FeedLeads, Rules, Source
+from rmetrics.rules.validate import TARGETS
+
+_MONTH = "CAST(date_trunc('month', {}) AS DATE)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """A source's rule with the time it is in force."""
+
+    name: str
+    start: dt.date | None
+    until: dt.date | None
+    rule: Source
+
+
+def create_costs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+    """Creates ``leads`` and ``costs``; needs the feeds' views and ``activity``."""
+    connection.execute(
+        f"CREATE TABLE {work('leads')} (day DATE, source VARCHAR, segment VARCHAR, leads BIGINT);"
+        f"CREATE TABLE {work('costs')} (day DATE, source VARCHAR, segment VARCHAR, cents HUGEINT);"
+        f"CREATE TABLE {work('month_amounts')} (part INTEGER, source VARCHAR, segment VARCHAR, month DATE, "
+        f"cents HUGEINT, start DATE, until DATE)"
+    )
+    versions = [_Version(name, *span) for name, dated in rules.sources.items() for span in dated.spans()]
+    for version in versions:
+        _leads(connection, rules, version)
+    end = last_day(connection, rules, _not_data(versions))
+    numbers = count()
+    for version in versions:
+        for cost in version.rule.cost:
+            _cost(connection, rules, version, cost, part=next(numbers), end=end)
+    _spread(connection, rules, end)
+
+
+def _not_data(versions: list[_Version]) -> frozenset[str]:
+    """Feeds whose dates say nothing of how far the data reaches: targets and what is spread over a month."""
+    return frozenset({TARGETS} | {c.feed for v in versions for c in v.rule.cost if c.feed and c.spread})
+
+
+def _leads(connection: duckdb.DuckDBPyConnection, rules: Rules, version: _Version) -> None:
+    leads = version.rule.leads
+    if isinstance(leads, FeedLeads):
+        select = (
+            f"SELECT {ident(rules.feeds[leads.feed].business_date)}, {text(version.name)}, "
+            f"{text(version.rule.segment)}, count(*) FROM {_rows(rules, version, leads.feed, leads.where)} GROUP BY 1"
+        )
+    else:
+        select = f"SELECT day, source, segment, {ident(leads)} FROM {_own(version, 'activity')} AND {ident(leads)} > 0"
+    connection.execute(f"INSERT INTO {work('leads')} {select}")
+
+
+def _rows(rules: Rules, version: _Version, feed: str, where: str | None) -> str:
+    """The rows of a feed that a version of a source takes: counted, dated while it is in force, and fitting."""
+    inside = within(version.start, version.until, ident(rules.feeds[feed].business_date))
+    fits = "" if where is None else f" AND {holds(where)}"
+    return f"{work(f'rows_{feed}')} WHERE _counted AND {inside}{fits}"
+
+
+def _own(version: _Version, table: str) -> str:
+    """What the source did while the version is in force."""
+    inside = within(version.start, version.until, "day")
+    return f"{work(table)} WHERE source = {text(version.name)} AND {inside}"
+
+
+def _cost(
+    connection: duckdb.DuckDBPyConnection,
+    rules: Rules,
+    version: _Version,
+    cost: Cost,
+    *,
+    part: int,
+    end: dt.date | None,
+) -> None:
+    """Adds one part of a source's cost to ``costs``, or to ``month_amounts`` where it must be spread."""
+    source, segment = text(version.name), text(version.rule.segment)
+    if cost.feed is not None:
+        date = ident(rules.feeds[cost.feed].business_date)
+        amount = f"sum({whole_cents(ident(cost.sum or ''))})"
+        rows = _rows(rules, version, cost.feed, cost.where)
+        if cost.spread is None:
+            insert = f"{work('costs')} SELECT {date}, {source}, {segment}, coalesce({amount}, 0) FROM {rows} GROUP BY 1"
+        else:
+            insert = (
+                f"{work('month_amounts')} SELECT {part}, {source}, {segment}, {_MONTH.format(date)}, "
+                f"coalesce({amount}, 0), NULL, NULL FROM {rows} GROUP BY 4"
+            )
+    elif cost.monthly is not None:
+        first = _first_day(connection, version.name)
+        if first is None or end is None:
+            return
+        start, until = (f"CAST({'NULL' if d is None else day(d)} AS DATE)" for d in (version.start, version.until))
+        months = f"generate_series({_MONTH.format(day(first))}, {_MONTH.format(day(end))}, INTERVAL 1 MONTH)"
+        insert = (
+            f"{work('month_amounts')} SELECT {part}, {source}, {segment}, CAST(month AS DATE), "
+            f"{_cents(cost.monthly)}, {start}, {until} FROM (SELECT unnest({months}) AS month)"
+        )
+    else:
+        table, measure, price = _price(cost)
+        insert = f"{work('costs')} SELECT day, source, segment, {measure} * {_cents(price)} FROM {_own(version, table)}"
+    connection.execute(f"INSERT INTO {insert}")
+
+
+def _price(cost: Cost) -> tuple[str, str, object]:
+    """The table, the measure that is paid for, and the price of one."""
+    if cost.per_lead is not None:
+        return "leads", "leads", cost.per_lead
+    if cost.per_unit is not None:
+        return "activity", "units", cost.per_unit
+    return "activity", "repairs", cost.per_repair
+
+
+def _cents(price: object) -> str:
+    return f"CAST(CAST({text(str(price))} AS DECIMAL(18, 2)) * 100 AS HUGEINT)"
+
+
+def _first_day(connection: duckdb.DuckDBPyConnection, source: str) -> dt.date | None:
+    """The day of the source's first job or lead."""
+    row = connection.execute(
+        f"SELECT min(day) FROM (SELECT day, source FROM {work('activity')} UNION ALL "
+        f"SELECT day, source FROM {work('leads')}) WHERE source = $1",
+        [source],
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _spread(connection: duckdb.DuckDBPyConnection, rules: Rules, end: dt.date | None) -> None:
+    """Splits each month's amount over its days, then each day's over the segments of the source's leads that day."""
+    last = "CAST(last_day(month) AS DATE)"
+    if end is not None:
+        last = f"CASE WHEN month = {_MONTH.format(day(end))} THEN {day(end)} ELSE {last} END"
+    order = " ".join(f"WHEN {text(name)} THEN {i}" for i, name in enumerate(rules.segment_order))
+    connection.execute(
+        f"""
+        INSERT INTO {work("costs")}
+        WITH months AS (
+            SELECT *, {last} AS last, date_diff('day', month, {last}) + 1 AS days
+            FROM {work("month_amounts")} WHERE cents <> 0
+        ), numbered AS (
+            SELECT *, unnest(range(days)) AS number FROM months
+        ), day_amounts AS (
+            SELECT part, source, segment, start, until, sign(cents) AS sign,
+                   CAST(month + CAST(number AS INTEGER) AS DATE) AS day,
+                   abs(cents) // days + CAST(number < abs(cents) % days AS INTEGER) AS cents
+            FROM numbered
+        ), weighed AS (
+            SELECT d.part, d.source, d.sign, d.day, d.cents, coalesce(l.segment, d.segment) AS segment,
+                   coalesce(l.leads, 1) AS weight,
+                   sum(coalesce(l.leads, 1)) OVER (PARTITION BY d.part, d.day) AS whole
+            FROM day_amounts d LEFT JOIN {work("leads")} l ON l.source = d.source AND l.day = d.day
+            WHERE d.cents > 0 AND (d.start IS NULL OR d.day >= d.start) AND (d.until IS NULL OR d.day < d.until)
+        ), shared AS (
+            SELECT *, cents * weight // whole AS share,
+                   row_number() OVER (PARTITION BY part, day
+                                      ORDER BY cents * weight % whole DESC, CASE segment {order} END) AS place
+            FROM weighed
+        )
+        SELECT day, source, segment,
+               sign * (share + CAST(place <= cents - sum(share) OVER (PARTITION BY part, day) AS INTEGER))
+        FROM shared
+        """
+    )

@@ -1,0 +1,266 @@
+"""One view per feed: the newest row of every key, column by column.
+
+For the feed ``f`` there is ``_work.rows_f`` with the declared columns, the business day under the feed's own name for
+it, ``_pos`` (one number per row, larger = newer) and ``_counted``; and the view ``f`` for people, with ``counted``.
+
+Source: the design, sections 1 to 3 (newest wins, business date, derived columns, ``where`` of a feed).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from rmetrics.checks.connection import file_name
+from rmetrics.checks.sql import holds, ident, in_force, text, work
+from rmetrics.rules.conditions import DUCKDB_TYPES
+from rmetrics.rules.model import ROW_ID, ColumnType, Feed, Rules
+
+LINE = "_line"
+_LINES = 2**40  # more than a file has lines; rank * _LINES + line is one number per row of a feed
+_QUARTER_US = 900_000_000  # Every zone in use differs from UTC by whole quarters of an hour.
+
+
+@dataclass(frozen=True, slots=True)
+class TypedInput:
+    """A typed Parquet file.
+
+    Attributes:
+        path: the file; it also holds ``_line``.
+        columns: the mapped columns that its export had.
+        rank: its place in the order from old to new.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Files of a feed that have the same columns."""
+
+    had: frozenset[str]
+    files: tuple[tuple[str, int], ...]  # name, rank
+
+
+def create_feeds(
+    connection: duckdb.DuckDBPyConnection, typed: Mapping[str, Sequence[TypedInput]], rules: Rules
+) -> None:
+    """Creates the views of all feeds; a feed without files gets empty ones of the right types."""
+    connection.execute(f"CREATE TABLE {work('quarters')} (quarter BIGINT, day DATE)")
+    for name in rules.feeds:
+        _Newest(connection, name, rules, typed.get(name, ())).create()
+
+
+def columns_of(feed: Feed) -> dict[str, ColumnType]:
+    """The columns of a feed's rows: mapped, derived, the made-up id, and the business day, which goes before others."""
+    made_up = {} if feed.key else {ROW_ID: ColumnType.TEXT}
+    return {**made_up, **{n: c.type for n, c in feed.columns.items()}, feed.business_date: ColumnType.DATE}
+
+
+def local_day(column: str, kind: ColumnType, zone: str, quarters: str) -> str:
+    """SQL of the business day of a stamp; a date is its own.
+
+    Args:
+        column: SQL of the column.
+        kind: its type.
+        zone: the business's.
+        quarters: alias under which ``_work.quarters`` is joined on ``quarter_of(column)``.
+    """
+    if kind is not ColumnType.TIMESTAMP:
+        return column
+    return f"coalesce({quarters}.day, {_exact_day(column, zone)})"
+
+
+def quarter_of(column: str) -> str:
+    """SQL of the number of the quarter of an hour since 1970."""
+    return f"epoch_us({column}) // {_QUARTER_US}"
+
+
+def learn_quarters(connection: duckdb.DuckDBPyConnection, relation: str, column: str, zone: str) -> None:
+    """Adds to ``_work.quarters`` the business day of every quarter of an hour that a stamp column falls in.
+
+    Converting each stamp by itself takes ten times as long. Left out are quarters that midnight would cut and those
+    before 1970, where numbers round the other way; ``local_day`` converts what is missing.
+    """
+    first = _exact_day(f"make_timestamptz(quarter * {_QUARTER_US})", zone)
+    last = _exact_day(f"make_timestamptz((quarter + 1) * {_QUARTER_US} - 1)", zone)
+    connection.execute(
+        f"INSERT INTO {work('quarters')} SELECT quarter, {first} "
+        f"FROM (SELECT DISTINCT {quarter_of(column)} AS quarter FROM {relation} WHERE {column} IS NOT NULL) "
+        f"WHERE quarter > 0 AND {first} = {last} "
+        f"AND quarter NOT IN (SELECT quarter FROM {work('quarters')})"
+    )
+
+
+def _exact_day(stamp: str, zone: str) -> str:
+    return f"CAST(({stamp} AT TIME ZONE {text(zone)}) AS DATE)"
+
+
+class _Newest:
+    """Builds the views of one feed, layer upon layer."""
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, name: str, rules: Rules, inputs: Sequence[TypedInput]
+    ) -> None:
+        self.connection, self.name, self.rules = connection, name, rules
+        self.feed = rules.feeds[name]
+        self.keys = self.feed.key_columns
+        made_up = {} if self.feed.key else {ROW_ID: ColumnType.TEXT}
+        self.types = {**made_up, **{n: c.type for n, c in self.feed.mapped.items()}}
+        self.groups = self._groups(inputs)
+
+    def create(self) -> None:
+        self._all_rows()
+        self._newest_rows()
+        self._derived()
+        self._counted()
+        self._public()
+
+    def _groups(self, inputs: Sequence[TypedInput]) -> tuple[_Group, ...]:
+        if not inputs:
+            return ()
+        names = {file_name(i.path): i for i in inputs}
+        listed = ", ".join(text(n) for n in names)
+        present: dict[str, set[str]] = {}
+        for file, column in self.connection.execute(
+            f"SELECT file_name, name FROM parquet_schema([{listed}])"
+        ).fetchall():
+            present.setdefault(file, set()).add(column)
+        groups: dict[frozenset[str], list[tuple[str, int]]] = {}
+        for file, typed in names.items():
+            # A key column may be made by typing (an id, a default); any other counts only if the export had it.
+            had = {c for c in self.types if c in typed.columns} | (set(self.keys) & present.get(file, set()))
+            groups.setdefault(frozenset(had), []).append((file, typed.rank))
+        return tuple(_Group(had, tuple(files)) for had, files in groups.items())
+
+    def _view(self, layer: str, select: str) -> None:
+        self.connection.execute(f"CREATE OR REPLACE VIEW {work(f'{layer}_{self.name}')} AS {select}")
+
+    def _all_rows(self) -> None:
+        """``_work.all_f``: every typed row of every file, with ``_pos`` and the number of its file's group."""
+        if not self.groups:
+            nothing = ", ".join(f"CAST(NULL AS {DUCKDB_TYPES[t]}) AS {ident(n)}" for n, t in self.types.items())
+            self._view("all", f"SELECT {nothing}, CAST(NULL AS BIGINT) AS _pos, 0 AS _group WHERE false")
+            return
+        ranks = work(f"ranks_{self.name}")
+        self.connection.execute(f"CREATE TABLE {ranks} (file VARCHAR, rank BIGINT)")
+        files = [f for g in self.groups for f in g.files]
+        self.connection.execute(
+            f"INSERT INTO {ranks} SELECT unnest($1::VARCHAR[]), unnest($2::BIGINT[])",
+            [[f for f, _ in files], [r for _, r in files]],
+        )
+        self._view("all", " UNION ALL ".join(self._group(i, g, ranks) for i, g in enumerate(self.groups)))
+
+    def _group(self, number: int, group: _Group, ranks: str) -> str:
+        cells = ", ".join(
+            f"CAST({f'f.{ident(n)}' if n in group.had else 'NULL'} AS {DUCKDB_TYPES[t]}) AS {ident(n)}"
+            for n, t in self.types.items()
+        )
+        listed = ", ".join(text(f) for f, _ in group.files)
+        return (
+            f"SELECT {cells}, r.rank * {_LINES} + f.{ident(LINE)} AS _pos, {number} AS _group "
+            f"FROM read_parquet([{listed}], filename = '_file') f JOIN {ranks} r ON r.file = f._file"
+        )
+
+    def _newest_rows(self) -> None:
+        """``_work.newest_f``: one row per key.
+
+        Most keys occur once: those pass untouched. For the others only positions are gathered, not rows: the newest
+        per key, the superseded rest, and per set of columns that some files lack, the newest row of a file that has
+        them.
+        """
+        rows = work(f"all_{self.name}")
+        key_hash = f"hash({', '.join(ident(k) for k in self.keys)})"
+        repeated = work(f"repeated_{self.name}")
+        self.connection.execute(
+            f"CREATE TABLE {repeated} AS SELECT {key_hash} AS key FROM {rows} GROUP BY ALL HAVING count(*) > 1"
+        )
+        if not self._count(repeated):
+            self._view("newest", f"SELECT * EXCLUDE (_group) FROM {rows}")
+            return
+        lacking = self._lacking()
+        newest = "".join(
+            f", max(_pos) FILTER (_group IN ({', '.join(map(str, sorted(have)))})) AS _pos{i}"
+            for i, have in enumerate(lacking)
+        )
+        winners, superseded = work(f"winners_{self.name}"), work(f"superseded_{self.name}")
+        among = f"FROM {rows} WHERE {key_hash} IN (SELECT key FROM {repeated})"
+        self.connection.execute(
+            f"CREATE TABLE {winners} AS SELECT max(_pos) AS _pos{newest} {among} "
+            f"GROUP BY {', '.join(ident(k) for k in self.keys)}"
+        )
+        self.connection.execute(
+            f"CREATE TABLE {superseded} AS "
+            f"SELECT a._pos FROM (SELECT _pos {among}) a ANTI JOIN {winners} w ON w._pos = a._pos"
+        )
+        self.connection.execute(f"DROP TABLE {repeated}")
+        older = self._older_values(rows, winners, lacking)
+        filled = [n for names in lacking.values() for n in names] if older else []
+        cells = ", ".join(f"coalesce(a.{ident(n)}, o.{ident(n)}) AS {ident(n)}" for n in filled)
+        self._view(
+            "newest",
+            f"SELECT a.* EXCLUDE (_group){f' REPLACE ({cells})' if filled else ''} FROM {rows} a "
+            f"ANTI JOIN {superseded} s ON s._pos = a._pos"
+            f"{f' LEFT JOIN {older} o ON o._pos = a._pos' if filled else ''}",
+        )
+
+    def _lacking(self) -> dict[frozenset[int], list[str]]:
+        """Columns that some groups of files have and others lack, by the set of groups that have them."""
+        found: dict[frozenset[int], list[str]] = {}
+        for name in self.types:
+            have = frozenset(i for i, g in enumerate(self.groups) if name in g.had)
+            if name not in self.keys and 0 < len(have) < len(self.groups):
+                found.setdefault(have, []).append(name)
+        return found
+
+    def _older_values(self, rows: str, winners: str, lacking: Mapping[frozenset[int], list[str]]) -> str:
+        """Table of what the newest export of a key has no column for; empty string where nothing is."""
+        needed = " OR ".join(f"_pos{i} <> _pos" for i in range(len(lacking)))
+        if not lacking or not self._count(winners, needed):
+            return ""
+        older = work(f"older_{self.name}")
+        cells = [f"r{i}.{ident(n)}" for i, names in enumerate(lacking.values()) for n in names]
+        joins = [f"LEFT JOIN {rows} r{i} ON r{i}._pos = w._pos{i} AND w._pos{i} <> w._pos" for i in range(len(lacking))]
+        self.connection.execute(
+            f"CREATE TABLE {older} AS SELECT w._pos, {', '.join(cells)} "
+            f"FROM (SELECT * FROM {winners} WHERE {needed}) w {' '.join(joins)}"
+        )
+        return older
+
+    def _count(self, table: str, where: str = "true") -> int:
+        row = self.connection.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()
+        return int(row[0]) if row else 0
+
+    def _derived(self) -> None:
+        """``_work.derived_f``: the newest rows with the columns computed from the mapped ones."""
+        cells = "".join(
+            f", CAST(({c.sql}\n) AS {DUCKDB_TYPES[c.type]}) AS {ident(n)}" for n, c in self.feed.derived.items()
+        )
+        self._view("derived", f"SELECT *{cells} FROM {work(f'newest_{self.name}')}")
+
+    def _counted(self) -> None:
+        """``_work.rows_f``: with the business day, and whether the row counts."""
+        feed, rows = self.feed, work(f"derived_{self.name}")
+        kind, zone, join = feed.columns[feed.date].type, self.rules.business.timezone, ""
+        if kind is ColumnType.TIMESTAMP:
+            learn_quarters(self.connection, rows, ident(feed.date), zone)
+            join = f"LEFT JOIN {work('quarters')} q ON q.quarter = {quarter_of(f'd.{ident(feed.date)}')}"
+        date = local_day(f"d.{ident(feed.date)}", kind, zone, "q")
+        others = ", ".join(f"d.{ident(n)}" for n in columns_of(feed) if n != feed.business_date)
+        counted = in_force(
+            self.rules.feed_where[self.name],
+            ident(feed.business_date),
+            lambda where: "true" if where is None else holds(where),
+        )
+        dated = f"SELECT {others}, d._pos, {date} AS {ident(feed.business_date)} FROM {rows} d {join}"
+        self._view("rows", f"SELECT *, {counted} AS _counted FROM ({dated})")
+
+    def _public(self) -> None:
+        names = ", ".join(ident(n) for n in columns_of(self.feed) if n != "counted")
+        self.connection.execute(
+            f"CREATE OR REPLACE VIEW {ident(self.name)} AS "
+            f"SELECT {names}, _counted AS counted FROM {work(f'rows_{self.name}')}"
+        )

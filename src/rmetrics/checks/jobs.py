@@ -1,0 +1,210 @@
+"""Jobs and payments: what was paid, source, segment, unit and repair of each job, and the revenue of each day.
+
+Tables in ``_work``: ``payment_links`` (day, cents, job = ``_pos`` of the job or NULL), ``spellings`` (source as
+exported to source), ``marks`` (one row per job that counts), ``activity`` and ``revenue`` (per day, source and segment).
+
+Source: the design, section 3 (job, unit, repair, segment, source, revenue).
+"""
+
+import datetime as dt
+import re
+from collections.abc import Iterable
+
+import duckdb
+
+from rmetrics.checks.feeds import columns_of, learn_quarters, local_day, quarter_of
+from rmetrics.checks.sql import holds, ident, in_force, text, whole_cents, work
+from rmetrics.rules.model import ALL, OTHER, UNATTRIBUTED, ColumnType, Feed, JobLink, Jobs, Rules
+from rmetrics.rules.validate import JOBS, PAYMENTS, normal_source
+
+FACTS = "job_facts"
+_ENTERED = "created_at"  # places a job whose own date is blank
+_LINK = JobLink(column="job_ref", match=("job_id",))
+_SHARE_UNITS = 10_000  # a share has at most four decimals; cents times its units are millionths
+
+
+def create_jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+    """Creates the tables above and the view ``job_facts``; needs the feeds' views."""
+    _dated_jobs(connection, rules)
+    _payment_links(connection, rules)
+    _spellings(connection, rules)
+    _marks(connection, rules)
+    _job_facts(connection, rules.feeds[JOBS])
+    connection.execute(
+        f"CREATE TABLE {work('activity')} AS SELECT metric_date AS day, source, segment, count(*) AS jobs, "
+        f"count(*) FILTER (is_unit) AS units, count(*) FILTER (is_repair) AS repairs "
+        f"FROM {work('marks')} WHERE metric_date IS NOT NULL GROUP BY ALL"
+    )
+    _revenue(connection, rules)
+
+
+def _dated_jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+    """``_work.dated_jobs``: the jobs that count, with ``metric_date``."""
+    feed, rows, zone = rules.feeds[JOBS], work(f"rows_{JOBS}"), rules.business.timezone
+    dates, joins = [], []
+    for i, name in enumerate(dict.fromkeys((rules.jobs.latest.date, _ENTERED))):
+        column, kind = f"r.{ident(name)}", feed.columns[name].type
+        if name == feed.date:
+            dates.append(f"r.{ident(feed.business_date)}")
+            continue
+        if kind is ColumnType.TIMESTAMP:
+            learn_quarters(connection, rows, ident(name), zone)
+            joins.append(f" LEFT JOIN {work('quarters')} q{i} ON q{i}.quarter = {quarter_of(column)}")
+        dates.append(local_day(column, kind, zone, f"q{i}"))
+    clash = " EXCLUDE (metric_date)" if "metric_date" in columns_of(feed) else ""
+    connection.execute(
+        f"CREATE VIEW {work('dated_jobs')} AS SELECT r.*{clash}, coalesce({', '.join(dates)}) AS metric_date "
+        f"FROM {rows} r{''.join(joins)} WHERE r._counted"
+    )
+
+
+def _payment_links(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+    """Finds the job of each payment that counts: in each column to match, in order; ties to the lowest job_id."""
+    feed = rules.feeds[PAYMENTS]
+    link = feed.job or _LINK
+    connection.execute(
+        f"CREATE VIEW {work('unlinked_0')} AS SELECT CAST({ident(link.column)} AS VARCHAR) AS ref, "
+        f"{ident(feed.business_date)} AS day, coalesce({whole_cents('amount')}, 0) AS cents, "
+        f"CAST(NULL AS BIGINT) AS job FROM {work(f'rows_{PAYMENTS}')} WHERE _counted"
+    )
+    last = work("unlinked_0")
+    for i, column in enumerate(link.match, start=1):
+        if i > 1 and not _any(connection, f"SELECT 1 FROM {last} WHERE ref IS NOT NULL"):
+            break
+        table, previous = work(f"unlinked_{i}"), last
+        unique = rules.feeds[JOBS].key == (column,)
+        value = f"CAST({ident(column)} AS VARCHAR)"
+        candidates = (
+            f"SELECT {value} AS value, _pos AS job FROM {work('dated_jobs')}"
+            if unique
+            else f"SELECT {value} AS value, arg_min(_pos, CAST(job_id AS VARCHAR)) AS job FROM {work('dated_jobs')} "
+            f"WHERE {value} IN (SELECT ref FROM {previous} WHERE ref IS NOT NULL) GROUP BY 1"
+        )
+        connection.execute(
+            f"CREATE TABLE {table} AS SELECT CASE WHEN c.job IS NULL THEN p.ref END AS ref, p.day, p.cents, "
+            f"coalesce(p.job, c.job) AS job FROM {previous} p LEFT JOIN ({candidates}) c ON c.value = p.ref"
+        )
+        if i > 1:
+            connection.execute(f"DROP TABLE {previous}")
+        last = table
+    connection.execute(f"CREATE VIEW {work('payment_links')} AS SELECT day, cents, job FROM {last}")
+
+
+def _any(connection: duckdb.DuckDBPyConnection, select: str) -> bool:
+    return connection.execute(f"{select} LIMIT 1").fetchone() is not None
+
+
+def _spellings(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+    """The source of every spelling that jobs carry; blank ones are left out."""
+    found = connection.execute(
+        f"SELECT DISTINCT CAST(source_raw AS VARCHAR) FROM {work('dated_jobs')} WHERE source_raw IS NOT NULL"
+    ).fetchall()
+    declared = _declared(rules)
+    sources = {s: declared[normal_source(s)] for (s,) in found if normal_source(s) in declared}
+    others = [s for (s,) in found if s not in sources and s.strip()]
+    sources |= _undeclared(_first_jobs(connection, others))
+    connection.execute(f"CREATE TABLE {work('spellings')} (spelling VARCHAR, source VARCHAR)")
+    connection.execute(
+        f"INSERT INTO {work('spellings')} SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[])",
+        [list(sources), list(sources.values())],
+    )
+
+
+def _declared(rules: Rules) -> dict[str, str]:
+    """Source names by each of their spellings as compared."""
+    names = {normal_source(UNATTRIBUTED): UNATTRIBUTED}
+    for name, dated in rules.sources.items():
+        names |= {normal_source(spelling): name for spelling in (name, *dated.latest.aliases)}
+    return names
+
+
+def _first_jobs(connection: duckdb.DuckDBPyConnection, spellings: list[str]) -> Iterable[str]:
+    """The spellings in the order of their earliest jobs: by date, undated last, then the shorter, lower job_id."""
+    if len(spellings) < 2:
+        return spellings
+    first_day = f"SELECT spelling, min(day) AS day FROM {work('named')} GROUP BY spelling"
+    connection.execute(
+        f"CREATE VIEW {work('named')} AS SELECT CAST(source_raw AS VARCHAR) AS spelling, "
+        f"coalesce(metric_date, DATE 'infinity') AS day, CAST(job_id AS VARCHAR) AS job_id "
+        f"FROM {work('dated_jobs')} WHERE source_raw IS NOT NULL"
+    )
+    ordered = connection.execute(
+        f"SELECT spelling FROM (SELECT n.spelling, n.day, min((length(n.job_id), n.job_id)) AS job "
+        f"FROM {work('named')} n JOIN ({first_day}) f ON f.spelling = n.spelling AND f.day = n.day "
+        f"WHERE n.spelling IN (SELECT unnest($1::VARCHAR[])) GROUP BY ALL) ORDER BY day, job, spelling",
+        [spellings],
+    ).fetchall()
+    return [row[0] for row in ordered]
+
+
+def _undeclared(spellings: Iterable[str]) -> dict[str, str]:
+    """Names of undeclared sources: of spellings that differ only in case or white space, the first one, trimmed."""
+    names: dict[str, str] = {}
+    sources = {}
+    for spelling in spellings:
+        trimmed = spelling.strip()
+        name = names.setdefault(re.sub(r"\s+", "", trimmed).lower(), "All" if trimmed == ALL else trimmed)
+        sources[spelling] = name
+    return sources
+
+
+def _marks(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+    feed = rules.feeds[JOBS]
+    own = ", ".join(f"j.{ident(n)}" for n in columns_of(feed) if n not in {"paid", "source", "metric_date"})
+
+    def segment(jobs: Jobs) -> str:
+        whens = "".join(f" WHEN {holds(s.where)} THEN {text(s.name)}" for s in jobs.segments)
+        return f"CASE{whens} ELSE {text(OTHER)} END" if whens else text(OTHER)
+
+    is_unit = in_force(rules.jobs, "metric_date", lambda jobs: holds(jobs.unit))
+    is_repair = in_force(rules.jobs, "metric_date", lambda jobs: holds(jobs.repair))
+    paid = f"SELECT job, sum(cents) AS cents FROM {work('payment_links')} WHERE job IS NOT NULL GROUP BY job"
+    connection.execute(
+        f"CREATE TABLE {work('marks')} AS SELECT _pos, metric_date, source, paid, "
+        f"{in_force(rules.jobs, 'metric_date', segment)} AS segment, "
+        f"{is_unit} AS is_unit, {is_repair} AS is_repair FROM ("
+        f"SELECT {own}, j._pos, j.metric_date, coalesce(s.source, {text(UNATTRIBUTED)}) AS source, "
+        f"CAST(coalesce(p.cents, 0) * CAST('0.01' AS DECIMAL(2, 2)) AS DECIMAL(18, 2)) AS paid "
+        f"FROM {work('dated_jobs')} j LEFT JOIN ({paid}) p ON p.job = j._pos "
+        f"LEFT JOIN {work('spellings')} s ON s.spelling = CAST(j.source_raw AS VARCHAR))"
+    )
+
+
+def _job_facts(connection: duckdb.DuckDBPyConnection, feed: Feed) -> None:
+    marks = ("metric_date", "source", "segment", "paid", "is_unit", "is_repair")
+    own = ", ".join(f"r.{ident(n)}" for n in columns_of(feed) if n not in marks)
+    connection.execute(
+        f"CREATE OR REPLACE VIEW {ident(FACTS)} AS SELECT {own}, {', '.join(f'm.{n}' for n in marks)} "
+        f"FROM {work(f'rows_{JOBS}')} r JOIN {work('marks')} m ON m._pos = r._pos"
+    )
+
+
+def _revenue(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+    """``_work.revenue``: cents, and millionths after payout at the share of the day they count on."""
+    by_job = rules.revenue.latest.date == "job"
+    day = "coalesce(m.metric_date, p.day)" if by_job else "coalesce(p.day, m.metric_date)"
+    share = in_force(rules.revenue, "day", lambda revenue: str(int(revenue.share * _SHARE_UNITS)))
+    connection.execute(
+        f"CREATE TABLE {work('revenue')} AS SELECT day, source, segment, cents, cents * ({share}) AS micros FROM ("
+        f"SELECT {day} AS day, coalesce(m.source, {text(UNATTRIBUTED)}) AS source, "
+        f"coalesce(m.segment, {text(OTHER)}) AS segment, sum(p.cents) AS cents "
+        f"FROM {work('payment_links')} p LEFT JOIN {work('marks')} m ON m._pos = p.job GROUP BY ALL) "
+        f"WHERE day IS NOT NULL"
+    )
+
+
+def last_day(connection: duckdb.DuckDBPyConnection, rules: Rules, leave_out: frozenset[str]) -> dt.date | None:
+    """The greatest business day among counted rows of all feeds but ``leave_out``; of jobs, the metric date."""
+    parts = [
+        f"SELECT max(metric_date) AS day FROM {work('marks')}"
+        if name == JOBS
+        else f"SELECT max(day) FROM {work('payment_links')}"
+        if name == PAYMENTS
+        else f"SELECT max({ident(feed.business_date)}) FROM {work(f'rows_{name}')} WHERE _counted"
+        for name, feed in rules.feeds.items()
+        if name not in leave_out
+    ]
+    if not parts:
+        return None
+    row = connection.execute(f"SELECT max(day) FROM ({' UNION ALL '.join(parts)}) t(day)").fetchone()
+    return row[0] if row else None

@@ -1,0 +1,83 @@
+"""Everything the metrics say, computed again in SQL from the typed files.
+
+Source: the design, section 3.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import duckdb
+
+from rmetrics.checks.costs import create_costs
+from rmetrics.checks.feeds import TypedInput, create_feeds
+from rmetrics.checks.jobs import create_jobs
+from rmetrics.checks.sql import dollars, from_micros, work
+from rmetrics.rules.model import Rules
+
+DAILY, MONTHLY = "daily_metrics", "monthly_metrics"
+MEASURES: Mapping[str, str] = {
+    "jobs": "BIGINT",
+    "leads": "BIGINT",
+    "units": "BIGINT",
+    "repairs": "BIGINT",
+    "revenue_gross": "DECIMAL(18,2)",
+    "revenue40": "DECIMAL(18,6)",
+    "cost": "DECIMAL(18,2)",
+}
+
+
+def recompute(connection: duckdb.DuckDBPyConnection, typed: Mapping[str, Sequence[TypedInput]], rules: Rules) -> None:
+    """Creates one view per feed, ``job_facts``, ``daily_metrics`` and ``monthly_metrics`` in the connection.
+
+    Args:
+        connection: may read the typed files; nothing was created in it before.
+        typed: the typed files by feed; a feed without files is an empty one.
+        rules: in force.
+
+    After it there are:
+        a view per feed: one row per key, the declared columns, the business day, ``counted``.
+        job_facts: one row per job that counts: the feed's columns, ``metric_date`` (NULL: counts nowhere), ``source``,
+            ``segment``, ``paid``, ``is_unit``, ``is_repair``.
+        daily_metrics: one row per (date, source, segment) with any measure that is not zero.
+        monthly_metrics: its sums by month, without sums that are all zero.
+
+    Raises:
+        duckdb.Error: the files cannot be read; callers translate it (``connection.duckdb_errors``).
+    """
+    connection.execute("CREATE SCHEMA _work")
+    create_feeds(connection, typed, rules)
+    create_jobs(connection, rules)
+    create_costs(connection, rules)
+    parts = {
+        "activity": {"jobs": "jobs", "units": "units", "repairs": "repairs"},
+        "leads": {"leads": "leads"},
+        "revenue": {"cents": "gross", "micros": "micros"},
+        "costs": {"cents": "cost"},
+    }
+    added = ("jobs", "leads", "units", "repairs", "gross", "micros", "cost")
+    union = " UNION ALL BY NAME ".join(
+        f"SELECT day, source, segment, {', '.join(f'{column} AS {name}' for column, name in columns.items())} "
+        f"FROM {work(table)}"
+        for table, columns in parts.items()
+    )
+    sums = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in added)
+    any_of = " OR ".join(f"{name} <> 0" for name in added)
+    counts = ", ".join(f"CAST({name} AS BIGINT) AS {name}" for name in added[:4])
+    connection.execute(
+        f"CREATE TABLE {DAILY} AS SELECT day AS date, source, segment, {counts}, {dollars('gross')} AS revenue_gross, "
+        f"{from_micros('micros')} AS revenue40, {dollars('cost')} AS cost "
+        f"FROM (SELECT day, source, segment, {sums} FROM ({union}) GROUP BY ALL) WHERE {any_of}"
+    )
+    connection.execute(f"CREATE TABLE {MONTHLY} AS {months_of(DAILY)}")
+
+
+def months_of(daily: str) -> str:
+    """SELECT of the sums by month of a table of days, keys that are all zero left out."""
+    sums = ", ".join(f"CAST(sum({name}) AS {kind}) AS {name}" for name, kind in MEASURES.items())
+    any_of = " OR ".join(f"{name} <> 0" for name in MEASURES)
+    return (
+        f"SELECT * FROM (SELECT CAST(date_trunc('month', date) AS DATE) AS month, source, segment, {sums} "
+        f"FROM {daily} GROUP BY ALL) WHERE {any_of}"
+    )
+
+
+__all__ = ["DAILY", "MEASURES", "MONTHLY", "TypedInput", "months_of", "recompute"]

@@ -1,0 +1,82 @@
+"""Pieces of DuckDB SQL: quoted names and values, conditions, rules that changed."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import TypeVar
+
+from rmetrics.rules.model import Dated
+
+T = TypeVar("T")
+
+
+def ident(*names: str) -> str:
+    """A quoted identifier, qualified when several names are given.
+
+    >>> ident("_work", 'an "odd" name')
+    '"_work"."an ""odd"" name"'
+    """
+    return ".".join('"' + n.replace('"', '""') + '"' for n in names)
+
+
+def work(name: str) -> str:
+    """A table or view of our own, out of the way of the feeds' names."""
+    return ident("_work", name)
+
+
+def text(value: str) -> str:
+    """A string literal.
+
+    >>> text("Joe's")
+    "'Joe''s'"
+    """
+    return "'" + value.replace("'", "''") + "'"
+
+
+def day(value: dt.date) -> str:
+    """A date literal."""
+    return f"DATE '{value.isoformat()}'"
+
+
+def holds(condition: str) -> str:
+    """A condition of the rules as a boolean: NULL is not true. The line break ends a comment inside the condition."""
+    return f"coalesce(({condition}\n), false)"
+
+
+def in_force(rule: Dated[T], date: str, render: Callable[[T], str]) -> str:
+    """The SQL of a dated rule, chosen by a date expression; rows without a date follow the latest version.
+
+    Args:
+        rule: the rule and its changes.
+        date: SQL of the row's business day.
+        render: SQL of one version.
+    """
+    if len(rule.versions) == 1:
+        return render(rule.latest)
+    whens = [f"WHEN {date} IS NULL THEN {render(rule.latest)}"]
+    whens += [f"WHEN {date} >= {day(start)} THEN {render(value)}" for start, value in rule.versions[:0:-1] if start]
+    return f"CASE {' '.join(whens)} ELSE {render(rule.versions[0][1])} END"
+
+
+def within(start: dt.date | None, until: dt.date | None, date: str) -> str:
+    """A condition: the date is known and lies in [start, until)."""
+    parts = [f"{date} IS NOT NULL"]
+    if start is not None:
+        parts.append(f"{date} >= {day(start)}")
+    if until is not None:
+        parts.append(f"{date} < {day(until)}")
+    return f"({' AND '.join(parts)})"
+
+
+def whole_cents(amount: str) -> str:
+    """Cents (BIGINT) of a money expression."""
+    return f"CAST(CAST({amount} AS DECIMAL(18, 2)) * 100 AS BIGINT)"
+
+
+def dollars(cents: str) -> str:
+    """DECIMAL(18, 2) of whole cents."""
+    return f"CAST(CAST({cents} AS DECIMAL(36, 0)) * CAST('0.01' AS DECIMAL(2, 2)) AS DECIMAL(18, 2))"
+
+
+def from_micros(micros: str) -> str:
+    """DECIMAL(18, 6) of whole millionths."""
+    return f"CAST(CAST({micros} AS DECIMAL(32, 0)) * CAST('0.000001' AS DECIMAL(6, 6)) AS DECIMAL(18, 6))"

@@ -1,0 +1,92 @@
+"""What a person should know of the data a run worked with."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import polars as pl
+
+from rmetrics.lake import Lake
+from rmetrics.metrics.jobs import declared_names
+from rmetrics.metrics.newest import COUNTED
+from rmetrics.metrics.revenue import revenue_rows
+from rmetrics.pipeline.compute import FACTS, Computed
+from rmetrics.pipeline.inbox import Seen
+from rmetrics.results import Finding, Severity
+from rmetrics.rules import Rules
+from rmetrics.rules.validate import PAYMENTS
+
+
+def run_findings(lake: Lake, rules: Rules, computed: Computed, seen: list[Seen]) -> tuple[Finding, ...]:
+    """The findings of a sync, gravest first."""
+    found = [
+        *_files(computed, seen),
+        *_rows(lake, rules),
+        *(Finding("rule", Severity.INFO, str(w), 0) for w in rules.warnings),
+    ]
+    order = list(Severity)
+    return tuple(sorted(found, key=lambda f: order.index(f.severity)))
+
+
+def _files(computed: Computed, seen: list[Seen]) -> Iterator[Finding]:
+    rejected = sum(c.rejected for c in computed.counts.values())
+    if rejected:
+        files = sum(1 for c in computed.counts.values() if c.rejected)
+        told = f"{_n(rejected, 'row')} in {_n(files, 'file')} could not be read; see them with `rmetrics rejected`"
+        yield Finding("rejected-rows", Severity.WARNING, told, rejected)
+    refused = [s for s in seen if s.refused]
+    if refused:
+        told = f"{_n(len(refused), 'file')} in the inbox could not be used"
+        yield Finding("refused-files", Severity.WARNING, told, len(refused))
+    for raw in computed.unplaced:
+        told = (
+            f"{raw.name} landed as {raw.feed}, but fits no feed any more: its {_n(raw.rows, 'row')} are kept in the "
+            f"lake and left out; mend [feeds.{raw.feed}]"
+        )
+        yield Finding("unplaced-export", Severity.ERROR, told, raw.rows)
+
+
+def _rows(lake: Lake, rules: Rules) -> Iterator[Finding]:
+    facts = pl.scan_parquet(lake.metrics_path(FACTS), glob=False)
+    payments = pl.scan_parquet(lake.current_path(PAYMENTS), glob=False)
+    known = {*rules.sources, *declared_names(rules).values()}
+    own = (
+        facts.filter(~pl.col("source").is_in(list(known)))
+        .group_by("source")
+        .len()
+        .sort("len", "source", descending=[True, False])
+    )
+    undated = facts.filter(pl.col("metric_date").is_null()).select(pl.len())
+    counted = payments.filter(pl.col(COUNTED))
+    orphans = counted.filter(pl.col("job_id").is_null()).select(pl.len(), pl.col("amount").sum())
+    lost = (
+        revenue_rows(payments, facts, rules).filter(pl.col("date").is_null()).select(pl.len(), pl.col("amount").sum())
+    )
+    sources, dateless, without_job, dateless_pay = pl.collect_all([own, undated, orphans, lost])
+    if sources.height:
+        names = ", ".join(f"{s} ({n})" for s, n in sources.head(8).iter_rows())
+        jobs = int(sources["len"].sum())
+        yield Finding(
+            "undeclared-source",
+            Severity.WARNING,
+            f"{_n(jobs, 'job')} of sources that no rule declares: {names}; their jobs and revenue count, their leads "
+            "and cost are 0 until [sources.NAME] says otherwise",
+            jobs,
+        )
+    if count := dateless.item():
+        told = f"{_n(count, 'job')} without {rules.jobs.latest.date} count in no day; see [jobs] date"
+        yield Finding("job-without-date", Severity.WARNING, told, count)
+    if count := without_job["len"].item():
+        told = f"{_n(count, 'payment')} ({_money(without_job)}) of jobs that are not in the data count as Unattributed"
+        yield Finding("payment-without-job", Severity.WARNING, told, count)
+    if count := dateless_pay["len"].item():
+        told = f"{_n(count, 'payment')} ({_money(dateless_pay)}) have no date and count nowhere"
+        yield Finding("revenue-without-date", Severity.ERROR, told, count)
+
+
+def _money(frame: pl.DataFrame) -> str:
+    amount = frame["amount"].item()
+    return f"{amount if isinstance(amount, Decimal) else Decimal(0):,.2f}"
+
+
+def _n(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -1,0 +1,240 @@
+"""The inbox: which files are there, what each is, and landing the new ones. Exports are only ever read."""
+
+import datetime as dt
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from rmetrics.errors import SettingsError
+from rmetrics.ingest.read import Export, RefusedError, open_export
+from rmetrics.ingest.recognise import Fit
+from rmetrics.lake import Lake, RawFile
+from rmetrics.pipeline.progress import Progress
+from rmetrics.rules import Rules
+
+_SKIPPED_PREFIXES = (".", "~$", "~lock")
+_DOCUMENTS = (".md", ".toml", ".json", ".py", ".sql", ".log")  # what people keep beside exports
+_UNFINISHED = (".part", ".tmp", ".crdownload", ".download", ".partial", ".swp")
+_SETTLE_SECONDS = 2.0
+_SETTLE_WAIT = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known of one file of the inbox.
+
+    Attributes:
+        sha256: of its bytes; empty where it was not read.
+        landed: whether it landed in this run.
+        refused: why it was left alone; empty where it is in the lake.
+        note: what to know about it.
+    """
+
+    name: str
+    size: int
+    modified_ns: int
+    sha256: str
+    feed: str | None
+    landed: bool
+    refused: str = ""
+    note: str = ""
+
+
+def inbox_files(inbox: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yields the regular files under the inbox; links, hidden files and Office's lock files are passed over.
+
+    Raises:
+        SettingsError: the inbox does not exist or cannot be read.
+    """
+    if not inbox.is_dir():
+        raise SettingsError(
+            f"the inbox {inbox} does not exist",
+            f"Create it and put your exports there (mkdir -p {inbox}), or set RMETRICS_INBOX_DIR.",
+        )
+
+    def fail(error: OSError) -> None:
+        raise SettingsError(f"cannot read {error.filename}: {error.strerror}", "Check its permissions.") from error
+
+    for folder, folders, files in os.walk(inbox, onerror=fail, followlinks=False):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        for name in sorted(files):
+            if name.startswith(_SKIPPED_PREFIXES) or name.lower().endswith(("#", *_DOCUMENTS)):
+                continue
+            path = Path(folder, name)
+            try:
+                status = path.lstat()
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(status.st_mode):
+                yield path, status
+
+
+def land_inbox(inbox: Path, lake: Lake, rules: Rules, progress: Progress) -> list[Seen]:
+    """Lands what is new; returns what is known of every file of the inbox, by name.
+
+    A file that cannot be read is reported and left alone; it never stops the others. It is tried again when it or the
+    rules change.
+    """
+    found = sorted(inbox_files(inbox), key=lambda f: (f[1].st_mtime_ns, str(f[0])))
+    memory = lake.load_json("inbox")
+    known: Mapping[str, Any] = memory.get("files", {}) if memory.get("rules") == rules.digest else {}
+    always: Mapping[str, Any] = memory.get("files", {})
+    raws = {r.sha256: r for r in lake.raw_files()}
+    found = _settled(found, always)
+    seen: list[Seen] = []
+    for i, (path, status) in enumerate(found):
+        name = path.relative_to(inbox).as_posix()
+        progress("reading the inbox", i, len(found))
+        before = _remembered(name, status, known, always, raws, rules)
+        seen.append(before or _read_one(path, name, status, lake, rules, raws))
+    progress("reading the inbox", len(found), len(found))
+    remembered = {s.name: [s.size, s.modified_ns, s.sha256, s.feed, s.refused, s.note] for s in seen}
+    if memory.get("files") != remembered or memory.get("rules") != rules.digest:
+        lake.save_json("inbox", {"rules": rules.digest, "files": remembered})
+    return sorted(seen, key=lambda s: s.name)
+
+
+def _settled(found: list[tuple[Path, os.stat_result]], known: Mapping[str, Any]) -> list[tuple[Path, os.stat_result]]:
+    """Gives files written a moment ago the time to show that they are still being written."""
+    now = time.time()
+    fresh = [p for p, s in found if now - s.st_mtime < _SETTLE_SECONDS and str(p.name) not in known]
+    if fresh:
+        time.sleep(_SETTLE_WAIT)
+    return found
+
+
+def _remembered(
+    name: str,
+    status: os.stat_result,
+    known: Mapping[str, Any],
+    always: Mapping[str, Any],
+    raws: Mapping[str, RawFile],
+    rules: Rules,
+) -> Seen | None:
+    """The answer of an earlier run, where neither the file nor, for a refused one, the rules have changed."""
+    entry = known.get(name) or always.get(name)
+    if not entry or len(entry) != 6 or entry[0] != status.st_size or entry[1] != status.st_mtime_ns:
+        return None
+    size, modified, sha256, feed, refused, note = entry
+    if refused:
+        return (
+            Seen(name, size, modified, sha256, feed, landed=False, refused=refused, note=note)
+            if name in known
+            else None
+        )
+    if sha256 in raws and raws[sha256].feed in rules.feeds:
+        return Seen(name, size, modified, sha256, raws[sha256].feed, landed=False, note=note)
+    return None
+
+
+def _read_one(
+    path: Path, name: str, status: os.stat_result, lake: Lake, rules: Rules, raws: dict[str, RawFile]
+) -> Seen:
+    def refused(why: str, sha256: str = "", feed: str | None = None) -> Seen:
+        return Seen(name, status.st_size, status.st_mtime_ns, sha256, feed, landed=False, refused=why)
+
+    if path.name.lower().endswith(_UNFINISHED):
+        return refused("is an unfinished download; it is read when it has its final name")
+    try:
+        sha256 = _digest(path)
+        if _moved(path, status):
+            return refused("is still being written; it is read by the next run")
+        if sha256 in raws and raws[sha256].feed in rules.feeds:
+            raw = raws[sha256]
+            note = "" if raw.name == name else f"same content as {raw.name}"
+            return Seen(name, status.st_size, status.st_mtime_ns, sha256, raw.feed, landed=False, note=note)
+        export = open_export(path, path.name, rules.feeds)
+        fit, why = chosen(export.fits, export.layout.headers)
+        if fit is None:
+            nearest = export.fits[0].feed if export.fits and export.fits[0].refused else None
+            return refused(why, sha256, nearest)
+        raw = _land(export, path, name, status, lake, sha256, fit.feed)
+    except RefusedError as error:
+        return refused(str(error))
+    except PermissionError:
+        return refused("cannot be opened: no permission; check its access rights")
+    except OSError as error:
+        return refused(f"cannot be read: {error.strerror or 'input error'}")
+    raws[sha256] = raw
+    return Seen(name, status.st_size, status.st_mtime_ns, sha256, raw.feed, landed=True, note="; ".join(raw.notes))
+
+
+def chosen(fits: list[Fit], headers: tuple[str, ...]) -> tuple[Fit | None, str]:
+    """The one feed that fits, or why there is none."""
+    good = [f for f in fits if f.fits]
+    if len(good) == 1:
+        return good[0], ""
+    if good:
+        names = " and ".join(repr(f.feed) for f in good)
+        return None, f"fits the feeds {names} equally well; rename it so that it fits the files = [...] of one of them"
+    if not fits:
+        return None, f"fits no feed: no known headers among {_listed(headers)}"
+    near = fits[0]
+    if near.missing:
+        lacks = "; ".join(f"{column} ({' or '.join(names)})" for column, names in near.missing)
+        return None, f"looks like {near.feed}, but has no header for {lacks}; it has {_listed(headers)}"
+    return None, f"looks like {near.feed}, but {near.objection}"
+
+
+def _listed(headers: tuple[str, ...]) -> str:
+    shown = ", ".join(repr(h[:40]) for h in headers[:12])
+    return shown + (", ..." if len(headers) > 12 else "")
+
+
+def _land(export: Export, path: Path, name: str, status: os.stat_result, lake: Lake, sha256: str, feed: str) -> RawFile:
+    layout = export.layout
+
+    def record(rows: int, parquet_sha256: str, parquet_size: int) -> RawFile:
+        if _moved(path, status):
+            raise RefusedError("is still being written; it is read by the next run")
+        if rows == 0:
+            raise RefusedError("has a header but no rows; export it again")
+        return RawFile(
+            sha256=sha256,
+            feed=feed,
+            name=name,
+            size=status.st_size,
+            modified_ns=status.st_mtime_ns,
+            landed_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            encoding=layout.encoding,
+            delimiter=layout.delimiter,
+            sheet=layout.sheet,
+            header_line=layout.header_line,
+            preamble=layout.preamble,
+            headers=layout.headers,
+            notes=layout.notes,
+            rows=rows,
+            parquet_sha256=parquet_sha256,
+            parquet_size=parquet_size,
+        )
+
+    return lake.land(_at_least_one(export.batches()), record, feed, sha256)
+
+
+def _at_least_one(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    first = next(batches, None)
+    if first is None:
+        raise RefusedError("has a header but no rows; export it again")
+    yield first
+    yield from batches
+
+
+def _digest(path: Path) -> str:
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _moved(path: Path, before: os.stat_result) -> bool:
+    now = path.lstat()
+    return (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns)
+
+
+__all__ = ["Seen", "chosen", "inbox_files", "land_inbox"]

