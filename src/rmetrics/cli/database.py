@@ -1,0 +1,73 @@
+"""``rmetrics schema`` and ``rmetrics db``."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import AsJson, Quiet, reporter
+
+db = typer.Typer(
+    help="The embedded PostgreSQL, for Grafana on the same machine.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+def schema(
+    apply: Annotated[bool, typer.Option("--apply", help="Apply it to the server instead of printing it.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """The SQL of the published tables and views; --apply creates what is missing."""
+    from rmetrics.pipeline.database import schema_apply, schema_ddl
+    from rmetrics.settings import load_settings
+
+    report = reporter(as_json=as_json, quiet=quiet)
+    if apply:
+        server = schema_apply(load_settings())
+        if as_json:
+            report.json({"applied": True, "server": server})
+        report.line(f"The schema is in force on {server}.")
+        return
+    ddl = schema_ddl(load_settings())
+    if as_json:
+        report.json({"ddl": ddl})
+    elif not quiet:
+        sys.stdout.write(ddl)
+
+
+@db.command("start")
+def db_start(as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Start the embedded PostgreSQL and leave it running."""
+    from rmetrics.pipeline.database import db_start as start
+    from rmetrics.settings import load_settings
+
+    _url(start(load_settings()), as_json=as_json, quiet=quiet)
+
+
+@db.command("stop")
+def db_stop(as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Stop the embedded PostgreSQL."""
+    from rmetrics.pipeline.database import db_stop as stop
+    from rmetrics.settings import load_settings
+
+    stopped = stop(load_settings())
+    report = reporter(as_json=as_json, quiet=quiet)
+    if as_json:
+        report.json({"stopped": stopped})
+    report.line("Stopped." if stopped else "It did not run.")
+
+
+@db.command("url")
+def db_url(as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """The URL of the running embedded PostgreSQL."""
+    from rmetrics.pipeline.database import db_url as url
+    from rmetrics.settings import load_settings
+
+    _url(url(load_settings()), as_json=as_json, quiet=quiet)
+
+
+def _url(url: str, *, as_json: bool, quiet: bool) -> None:
+    report = reporter(as_json=as_json, quiet=quiet)
+    if as_json:
+        report.json({"url": url})
+    report.line(url)

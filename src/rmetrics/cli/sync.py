@@ -1,0 +1,47 @@
+"""``rmetrics sync`` and ``rmetrics status``."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import DATA_FINDINGS, AsJson, Quiet, reporter
+
+
+def sync(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute and check, but write nothing.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Make and compare everything again.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 when rows were rejected, too.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Publish although the database knows exports this lake lacks.")
+    ] = False,
+    months: Annotated[int, typer.Option(help="How many of the last months to show by source.", min=0)] = 2,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> int:
+    """Land new exports, apply the rules, check and publish to Postgres."""
+    from rmetrics.pipeline.sync import sync as run_sync
+    from rmetrics.report.sync import show_sync
+    from rmetrics.settings import load_settings
+
+    report = reporter(as_json=as_json, quiet=quiet)
+    settings = load_settings()
+    with report.progress() as progress:
+        result = run_sync(settings, full=full, dry_run=dry_run, force=force, progress=progress)
+    show_sync(report, result, months=months)
+    errors = any(f.severity == "error" for f in result.findings)
+    if errors and quiet:
+        for finding in result.findings:
+            if finding.severity == "error":
+                sys.stderr.write(f"error: {finding.message}\n")
+    rejected = strict and any(f.rejected for f in result.files)
+    return DATA_FINDINGS if errors or rejected else 0
+
+
+def status(as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """The last runs, how fresh each feed is, and what is published."""
+    from rmetrics.pipeline.status import status as run_status
+    from rmetrics.report.status import show_status
+    from rmetrics.settings import load_settings
+
+    show_status(reporter(as_json=as_json, quiet=quiet), run_status(load_settings()))

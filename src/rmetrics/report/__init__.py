@@ -1,0 +1,1 @@
+"""Results to text or JSON. Decides nothing: what is shown was decided below."""
