@@ -789,3 +789,24 @@ COMMENT ON COLUMN data_freshness.last_export_at IS 'Moment the newest of its exp
 COMMENT ON COLUMN data_freshness.exports        IS 'Number of different exports in the lake.';
 COMMENT ON COLUMN data_freshness.last_run_id    IS 'The last run that published. NULL: none yet.';
 COMMENT ON COLUMN data_freshness.last_run_at    IS 'Moment that run finished. NULL: none yet.';
+
+-- -------------------------------------------------------------------------------------------------------- run_findings
+
+-- What the dashboards may see of sync_runs.detail: checks that found something, never anything else the run recorded.
+CREATE OR REPLACE VIEW run_findings AS
+SELECT run_id, finished_at, finding.code, finding.severity, finding.message, finding.rows,
+       run_id = (SELECT run_id FROM sync_runs WHERE status = 'ok' ORDER BY finished_at DESC, run_id DESC LIMIT 1) AS latest
+FROM sync_runs
+CROSS JOIN LATERAL jsonb_to_recordset(CASE WHEN jsonb_typeof(detail -> 'findings') = 'array'
+                                           THEN detail -> 'findings' ELSE '[]'::jsonb END)
+    AS finding (code varchar, severity varchar, message text, rows bigint);
+
+COMMENT ON VIEW   run_findings             IS 'What the checks of each run found in the data, one row per run and '
+                                              'finding. A run that found nothing has no row.';
+COMMENT ON COLUMN run_findings.run_id      IS 'The run.';
+COMMENT ON COLUMN run_findings.finished_at IS 'Moment the run ended. NULL: it did not end in order.';
+COMMENT ON COLUMN run_findings.code        IS 'Short stable name of the finding, such as undeclared-source.';
+COMMENT ON COLUMN run_findings.severity    IS 'error, warning or info.';
+COMMENT ON COLUMN run_findings.message     IS 'What was found and what to do about it. No customer data.';
+COMMENT ON COLUMN run_findings.rows        IS 'Number of rows it concerns.';
+COMMENT ON COLUMN run_findings.latest      IS 'True: of the last run that published. NULL: no run has published yet.';

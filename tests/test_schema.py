@@ -15,7 +15,7 @@ from adbc_driver_postgresql import dbapi
 
 SCHEMA = Path(__file__).parents[1] / "schema.sql"
 ZONE = "America/New_York"
-VIEWS = ["call_funnel", "daily_cumulative", "data_freshness", "monthly_vs_target"]
+VIEWS = ["call_funnel", "daily_cumulative", "data_freshness", "monthly_vs_target", "run_findings"]
 
 DAYS = """
     INSERT INTO daily_metrics (date, time, source, segment, jobs, leads, units, repairs, revenue_gross, revenue40, cost)

@@ -14,14 +14,26 @@ db = typer.Typer(
 
 def schema(
     apply: Annotated[bool, typer.Option("--apply", help="Apply it to the server instead of printing it.")] = False,
+    roles: Annotated[
+        bool, typer.Option("--roles", help="Print the SQL of the role with which Grafana reads instead.")
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """The SQL of the published tables and views; --apply creates what is missing."""
-    from rmetrics.pipeline.database import schema_apply, schema_ddl
+    from rmetrics.pipeline.database import schema_apply, schema_ddl, schema_roles
     from rmetrics.settings import load_settings
 
     report = reporter(as_json=as_json, quiet=quiet)
+    if apply and roles:
+        raise typer.BadParameter("--roles prints a script and --apply applies the tables; say one of them")
+    if roles:
+        script = schema_roles(load_settings())
+        if as_json:
+            report.json({"sql": script})
+        elif not quiet:
+            sys.stdout.write(script)
+        return
     if apply:
         server = schema_apply(load_settings())
         if as_json:

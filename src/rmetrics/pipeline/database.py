@@ -4,6 +4,7 @@ from rmetrics.errors import SettingsError
 from rmetrics.pipeline.project import schema_script
 from rmetrics.postgres import connect, embedded_running, server, start_embedded, stop_embedded
 from rmetrics.publish import apply_schema, create_table, fit_tables
+from rmetrics.roles import roles_script
 from rmetrics.rules import load_rules
 from rmetrics.settings import Settings
 from rmetrics.tables import published_tables
@@ -27,6 +28,11 @@ def schema_apply(settings: Settings) -> str:
         apply_schema(session, schema_script(), settings.pg_schema)
         fit_tables(session, published_tables(rules))
         return target.label
+
+
+def schema_roles(settings: Settings) -> str:
+    """The script of the role with which Grafana reads the schema."""
+    return roles_script(settings.pg_schema)
 
 
 def db_start(settings: Settings) -> str:

@@ -9,6 +9,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,7 +38,7 @@ from rmetrics.publish import (
     published,
     relations,
 )
-from rmetrics.results import FileResult, MonthLine, SyncResult
+from rmetrics.results import FileResult, Finding, MonthLine, SyncResult
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.validate import JOBS, TARGETS
 from rmetrics.settings import Settings
@@ -74,7 +75,7 @@ def sync(
             agreed = _agree(place, rules, computed, progress)
             status, written = "dry-run", dict[str, int]()
         else:
-            run = _run(run_id, started, rules, computed, place, seen)
+            run = _run(run_id, started, rules, computed, place, seen, findings)
             status, written, agreed = _publish(settings, rules, place, computed, run, progress, full=full, force=force)
     return SyncResult(
         run_id=run_id,
@@ -232,7 +233,15 @@ def table_rows(lake: Lake, table: PgTable) -> pl.LazyFrame:
     return pl.scan_parquet(path, glob=False)
 
 
-def _run(run_id: str, started: dt.datetime, rules: Rules, computed: Computed, lake: Lake, seen: list[Seen]) -> Run:
+def _run(
+    run_id: str,
+    started: dt.datetime,
+    rules: Rules,
+    computed: Computed,
+    lake: Lake,
+    seen: list[Seen],
+    findings: tuple[Finding, ...],
+) -> Run:
     counts = computed.counts.values()
     return Run(
         run_id=run_id,
@@ -247,7 +256,10 @@ def _run(run_id: str, started: dt.datetime, rules: Rules, computed: Computed, la
         timezone=rules.business.timezone,
         currency=rules.business.currency,
         feeds=feed_states(lake, rules, computed),
-        detail={"refused": {s.name: s.refused for s in seen if s.refused}},
+        detail={
+            "refused": {s.name: s.refused for s in seen if s.refused},
+            "findings": [asdict(f) for f in findings],
+        },
     )
 
 
