@@ -336,6 +336,10 @@ class _Staged:
     stage: str | None
     frame: pl.LazyFrame
 
+    def inside(self, table: PgTable) -> str:
+        """The SQL condition for rows ``t`` of the months that were staged."""
+        return "true" if self.everything else f"{_part_of(table, 't')} = ANY ({_dates(self.parts)})"
+
 
 class _Publication:
     """The steps of one publish transaction."""
@@ -406,7 +410,7 @@ class _Publication:
         session.execute(f"ANALYZE {quoted(stage)}")
         self.staged[table.name] = _Staged([*changed, *gone], everything, stage, rows)
         if table.name in (DAILY, MONTHLY):
-            self._note_changes(table, stage, [*changed, *gone], everything=everything)
+            self._note_changes(table, self.staged[table.name], stage)
         self.written[table.name] += self._upsert(table, stage)
 
     def _upsert(self, table: PgTable, stage: str) -> int:
@@ -432,28 +436,26 @@ class _Publication:
         if staged is None or staged.stage is None:
             return
         same = " AND ".join(f"s.{quoted(k)} = t.{quoted(k)}" for k in table.key)
-        where = "" if staged.everything else f"{_part_of(table, 't')} = ANY (string_to_array($1, ',')::date[]) AND "
+        # No parameters here: with them the driver does not say how many rows a statement touched.
         self.written[table.name] += self.session.execute(
-            f"DELETE FROM {quoted(table.name)} AS t WHERE {where}NOT EXISTS "
-            f"(SELECT 1 FROM {quoted(staged.stage)} AS s WHERE {same})",
-            [] if staged.everything else [_dates(staged.parts)],
+            f"DELETE FROM {quoted(table.name)} AS t WHERE {staged.inside(table)} AND NOT EXISTS "
+            f"(SELECT 1 FROM {quoted(staged.stage)} AS s WHERE {same})"
         )
 
-    def _note_changes(self, table: PgTable, stage: str, parts: Sequence[dt.date], *, everything: bool) -> None:
+    def _note_changes(self, table: PgTable, staged: _Staged, stage: str) -> None:
         """Every changed figure, old and new. A key published for the first time is not a change."""
         period = table.key[0]
         day = "NULL::date" if period == "month" else "t.date"
         same = " AND ".join(f"s.{quoted(k)} = t.{quoted(k)}" for k in table.key)
         pairs = ", ".join(f"('{m}', t.{m}::numeric, s.{m}::numeric)" for m in MEASURES)
-        inside = "" if everything else f"{_part_of(table, 't')} = ANY (string_to_array($3, ',')::date[]) AND "
         self.session.execute(
             "INSERT INTO metric_changes (run_id, month, date, source, segment, metric, old_value, new_value, cause) "
             f"SELECT $1, date_trunc('month', t.{period})::date, {day}, t.source, t.segment, m.metric, m.was, m.new, $2 "
             f"FROM {quoted(table.name)} AS t LEFT JOIN {quoted(stage)} AS s ON {same} "
             f"CROSS JOIN LATERAL (VALUES {pairs}) AS m (metric, was, new) "
-            f"WHERE {inside}m.was IS DISTINCT FROM m.new AND (s.source IS NOT NULL OR m.was <> 0) "
+            f"WHERE {staged.inside(table)} AND m.was IS DISTINCT FROM m.new AND (s.source IS NOT NULL OR m.was <> 0) "
             "ORDER BY 2, 3, 4, 5, 6",
-            [self.run.run_id, self.cause, *([] if everything else [_dates(parts)])],
+            [self.run.run_id, self.cause],
         )
 
     def _types_agree(self, table: PgTable) -> None:
@@ -496,10 +498,8 @@ class _Publication:
             *(f"coalesce(sum({quoted(c)}), 0)::text" for c in numbers),
             *(f"count({quoted(c)})" for c in [*numbers, *texts]),
         ]
-        where = "" if staged.everything else f"WHERE {_part_of(table, 't')} = ANY (string_to_array($1, ',')::date[])"
         held = self.session.query(
-            f"SELECT {', '.join(in_sql)} FROM {quoted(table.name)} AS t {where}",
-            [] if staged.everything else [_dates(staged.parts)],
+            f"SELECT {', '.join(in_sql)} FROM {quoted(table.name)} AS t WHERE {staged.inside(table)}"
         )[0]
         sent = (
             staged.frame.select(
@@ -521,11 +521,8 @@ class _Publication:
         """The bookkeeping: parts, freshness, zone, and the run's own row."""
         run, session = self.run, self.session
         for name, staged in self.staged.items():
-            where = "" if staged.everything else " AND part = ANY (string_to_array($2, ',')::date[])"
-            session.execute(
-                f"DELETE FROM published_parts WHERE table_name = $1{where}",
-                [name] if staged.everything else [name, _dates(staged.parts)],
-            )
+            where = "" if staged.everything else f" AND part = ANY ({_dates(staged.parts)})"
+            session.execute(f"DELETE FROM published_parts WHERE table_name = $1{where}", [name])
         new = [
             (n, p, *digests[n][p], run.run_id)
             for n, staged in self.staged.items()
@@ -579,7 +576,7 @@ def _part_of(table: PgTable, alias: str) -> str:
 
 
 def _dates(parts: Sequence[dt.date]) -> str:
-    return ",".join(p.isoformat() for p in parts)
+    return "'{" + ",".join(p.isoformat() for p in parts) + "}'::date[]"
 
 
 def _equal(want: object, got: object) -> bool:

@@ -1,0 +1,123 @@
+"""What tests are made with: databases, a small project folder, CSV text."""
+
+import datetime as dt
+import os
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from adbc_driver_postgresql import dbapi
+from pydantic import SecretStr
+
+from rmetrics.pipeline.sync import sync
+from rmetrics.results import SyncResult
+from rmetrics.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+MIDNIGHT = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
+
+
+class fresh_database:  # noqa: N801 - reads as the verb it is
+    """A database that exists for the length of a ``with`` block."""
+
+    def __init__(self, pg_uri: str) -> None:
+        self.pg_uri, self.name = pg_uri, f"test_{uuid.uuid4().hex}"
+
+    def __enter__(self) -> str:
+        self._run(f"CREATE DATABASE {self.name}")
+        return self.pg_uri.replace("/postgres?", f"/{self.name}?", 1)
+
+    def __exit__(self, *_: object) -> None:
+        self._run(f"DROP DATABASE {self.name} WITH (FORCE)")
+
+    def _run(self, sql: str) -> None:
+        with dbapi.connect(self.pg_uri, autocommit=True) as connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+
+
+def rows(uri: str, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of one query; numerics are text."""
+    with dbapi.connect(uri) as connection, connection.cursor() as cursor:
+        cursor.execute(sql)
+        return [tuple(r) for r in cursor.fetchall()]
+
+
+@dataclass
+class Project:
+    """A project folder with the shipped rules, whose exports are written by the test."""
+
+    root: Path
+    dsn: str
+    _minutes: int = field(default=0)
+
+    @property
+    def inbox(self) -> Path:
+        """Where exports go."""
+        return self.root / "data" / "inbox"
+
+    @property
+    def rules(self) -> Path:
+        """The rules folder: a copy, free to edit."""
+        return self.root / "rules"
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of this project."""
+        return Settings(
+            _env_file=None,  # type: ignore[call-arg]
+            postgres_dsn=SecretStr(self.dsn),
+            data_dir=self.root / "data",
+            inbox_dir=self.inbox,
+            rules_dir=self.rules,
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a command line in this project."""
+        return {
+            **{k: v for k, v in os.environ.items() if not k.startswith("RMETRICS_")},
+            "RMETRICS_POSTGRES_DSN": self.dsn,
+            "RMETRICS_DATA_DIR": str(self.root / "data"),
+            "RMETRICS_INBOX_DIR": str(self.inbox),
+            "RMETRICS_RULES_DIR": str(self.rules),
+        }
+
+    def put(self, name: str, text: str | bytes, *, minutes: int | None = None) -> Path:
+        """Writes an export; each is a minute newer than the one before unless ``minutes`` says otherwise."""
+        path = self.inbox / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        self._minutes += 1
+        at = MIDNIGHT.timestamp() + 60 * (self._minutes if minutes is None else minutes)
+        os.utime(path, (at, at))
+        return path
+
+    def sync(self, **options: bool) -> SyncResult:
+        """Runs the main job in this process."""
+        return sync(self.settings, **options)  # type: ignore[arg-type]
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of the published database."""
+        return rows(self.dsn, sql)
+
+
+def new_project(root: Path, dsn: str) -> Project:
+    """Makes a project folder."""
+    (root / "data" / "inbox").mkdir(parents=True)
+    shutil.copytree(ROOT / "rules", root / "rules")
+    return Project(root, dsn)
+
+
+def csv_text(header: Sequence[str], *lines: Sequence[object] | Mapping[str, object]) -> str:
+    """CSV text of rows given as sequences, or as mappings of the headers that matter."""
+
+    def cell(value: object) -> str:
+        text = "" if value is None else str(value)
+        return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n\r') else text
+
+    table = [[line.get(h) for h in header] if isinstance(line, Mapping) else list(line) for line in lines]
+    return "".join(",".join(cell(c) for c in line) + "\n" for line in [list(header), *table])
+
