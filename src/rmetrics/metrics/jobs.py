@@ -57,13 +57,13 @@ def job_facts(jobs: pl.LazyFrame, payments: pl.LazyFrame, rules: Rules) -> pl.La
         rules: jobs and sources in force; dated changes apply by the job's own metric date.
 
     Returns:
-        One row per job_id: the job's columns and metric_date (null = not counted in any day), paid (0 where nothing
-        was paid), source and segment (never null), is_unit, is_repair.
+        One row per job_id that counts: the job's columns and metric_date (null = not counted in any day), paid (0
+        where nothing was paid), source and segment (never null), is_unit, is_repair.
 
     Source: the design, section 3: Job, Unit / repair / segment, Source.
     """
     feed = rules.feeds[JOBS]
-    dated = jobs.with_columns(
+    dated = jobs.filter(pl.col(COUNTED)).with_columns(
         pl.coalesce(
             _day(rules.jobs.latest.date, feed, rules.business.timezone),
             _day("created_at", feed, rules.business.timezone),

@@ -115,8 +115,11 @@ def _holds(where: str | None) -> pl.Expr:
 
 
 def in_force(dated: Dated[T], day: pl.Expr, value: Callable[[T], pl.Expr]) -> pl.Expr:
-    """The expression of the version in force on ``day``; rows without a day take the earliest version."""
-    result = value(dated.versions[0][1])
-    for start, version in dated.versions[1:]:
+    """The expression of the version in force on ``day``; rows without a day follow the latest version."""
+    versions = list(dated.versions)
+    result = value(versions[0][1])
+    for start, version in versions[1:]:
         result = pl.when(day >= pl.lit(start)).then(value(version)).otherwise(result)
-    return result
+    if len(versions) == 1:
+        return result
+    return pl.when(day.is_null()).then(value(dated.latest)).otherwise(result)

@@ -21,14 +21,15 @@ def revenue_rows(payments: pl.LazyFrame, facts: pl.LazyFrame, rules: Rules) -> p
     Returns:
         The payments that count, with date, source, segment, gross_cents and revenue40_micros (Int64: cents times a
         share of at most four decimals, exact). A payment without a known job is Unattributed, OTHER, on its own day.
-        With ``date = "job"`` a payment of a job that has no day counts on its own day. date is null only where
-        neither has one.
+        With ``date = "job"`` a payment of a job that has no day counts on its own day, with ``date = "payment"`` a
+        payment without a day on its job's. date is null only where neither has one.
 
     Source: the design, section 3: Revenue.
     """
     paid_on = pl.col(rules.feeds[PAYMENTS].business_date)
     jobs = facts.select(JOB_ID, "source", "segment", pl.col("metric_date").alias("_job_date"))
-    day = pl.coalesce("_job_date", paid_on) if rules.revenue.latest.date == "job" else paid_on
+    by_job = rules.revenue.latest.date == "job"
+    day = pl.coalesce("_job_date", paid_on) if by_job else pl.coalesce(paid_on, "_job_date")
     share = in_force(rules.revenue, pl.col("date"), lambda r: pl.lit(share_units(r.share), dtype=pl.Int64))
     return (
         payments.filter(pl.col(COUNTED))

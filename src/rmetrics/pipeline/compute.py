@@ -18,7 +18,7 @@ from rmetrics.ingest.typing import REJECTED_SCHEMA, summed, type_batches, typed_
 from rmetrics.lake import Lake, RawFile, TypedFile, file_digest, write_batches
 from rmetrics.metrics.calls import with_call_sources
 from rmetrics.metrics.jobs import job_facts, linked
-from rmetrics.metrics.newest import FILE, PARTS, TypedExport, feed_rows, newest_rows
+from rmetrics.metrics.newest import COUNTED, FILE, PARTS, TypedExport, feed_rows, newest_rows
 from rmetrics.metrics.rollup import daily_metrics, monthly_metrics
 from rmetrics.metrics.targets import with_declared_sources
 from rmetrics.pipeline.progress import Progress
@@ -132,7 +132,9 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False)
         _verify_typed(lake, rules, placed, typed)
         superseded = _derive(lake, rules, typed, progress)
         outputs = {p.relative_to(lake.root).as_posix(): p.stat().st_size for p in _outputs(lake, rules)}
-        lake.save_json("state", {"inputs": inputs, "superseded": superseded, "outputs": outputs})
+        digests = {name: file_digest(lake.root / name) for name in outputs}
+        record = {"inputs": inputs, "rules": rules.digest, "superseded": superseded, "outputs": outputs}
+        lake.save_json("state", {**record, "digests": digests})
     counts = {
         t.sha256: FileCounts(t.rows + t.rejected + t.totals, t.rejected, t.totals, superseded.get(t.sha256, 0))
         for files in typed.values()
@@ -233,7 +235,8 @@ def _write_current(lake: Lake, rules: Rules, name: str, files: list[tuple[TypedF
     exports = [TypedExport(lake.scan_typed(f), f.columns, rank) for f, rank in files]
     rows = feed_rows(newest_rows(exports, feed), feed, rules.feed_where[name], rules.business.timezone)
     if feed.job is not None:
-        rows = linked(rows, pl.scan_parquet(lake.current_path(JOBS), glob=False), feed.job)
+        jobs = pl.scan_parquet(lake.current_path(JOBS), glob=False).filter(pl.col(COUNTED))
+        rows = linked(rows, jobs, feed.job)
     if name == CALLS:
         rows = with_call_sources(rows, rules)
     if name == TARGETS:

@@ -122,7 +122,8 @@ def _try_duckdb(text: str, columns: Mapping[str, ColumnType], *, boolean: bool) 
     try:
         kind = _duckdb().execute(f"DESCRIBE SELECT ({text}\n) AS x FROM (SELECT {row})").fetchone()[1]
     except duckdb.Error as error:
-        raise _RefusedError(f"DuckDB cannot read it: {str(error).splitlines()[0]}") from error
+        told = str(error).splitlines()[0].partition(" Error: ")[2] or str(error).splitlines()[0]
+        raise _RefusedError(f"DuckDB cannot read it: {told[:1].lower()}{told[1:]}") from error
     if boolean and kind != "BOOLEAN":
         raise _RefusedError(f"must be true or false for a row, but gives {kind.lower()}")
 
@@ -157,7 +158,10 @@ def _parsed(text: str) -> dict[str, Any]:
         raise _RefusedError("holds a NUL character")
     answer = json.loads(_duckdb().execute("SELECT json_serialize_sql($1)", ["SELECT (" + text + "\n)"]).fetchone()[0])
     if answer.get("error"):
-        raise _RefusedError(f"is not an SQL expression: {answer.get('error_message', 'cannot be parsed')}")
+        told = answer.get("error_message", "cannot be parsed")
+        if "SELECT statements" in told:  # more than one statement
+            raise _RefusedError("must be one expression over the row")
+        raise _RefusedError(f"is not an SQL expression: {told}")
     statements = answer["statements"]
     node = statements[0]["node"]
     plain = (

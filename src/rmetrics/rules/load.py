@@ -1,5 +1,7 @@
 """A folder of TOML files to validated ``Rules``, or every problem in it with file, line and key."""
 
+import copy
+import dataclasses
 import datetime as dt
 import hashlib
 import json
@@ -15,6 +17,7 @@ from rmetrics.rules.model import (
     Business,
     Calls,
     Check,
+    ColumnType,
     Dated,
     Feed,
     Jobs,
@@ -26,7 +29,7 @@ from rmetrics.rules.model import (
 )
 from rmetrics.rules.nearest import did_you_mean
 from rmetrics.rules.toml import GROUPS, LISTS, SINGLE, Tree, read_tree
-from rmetrics.rules.validate import validate
+from rmetrics.rules.validate import IDENTIFIER_RULE, validate
 
 M = TypeVar("M", bound=Table)
 
@@ -50,27 +53,27 @@ def load_rules(folder: Path) -> Rules:
     """
     loader = _Loader(read_tree(folder), folder)
     rules = loader.rules()
-    if rules is not None:
-        problems, warnings = validate(rules)
-        loader.problems += problems
-        if not loader.problems:
-            return _with(rules, warnings=tuple(warnings))
-    raise RulesError(sorted(set(loader.problems), key=lambda p: (str(p.path), p.line, p.key)))
-
-
-def _with(rules: Rules, **changes: Any) -> Rules:
-    import dataclasses
-
-    return dataclasses.replace(rules, **changes)
+    problems, warnings = validate(rules, frozenset(loader.broken))
+    problems = [*loader.problems, *problems]
+    if problems:
+        raise RulesError(sorted(set(problems), key=lambda p: (str(p.path), p.line, p.key)))
+    return dataclasses.replace(rules, warnings=tuple(warnings))
 
 
 class _Loader:
-    """Turns one tree into models, collecting problems by the way."""
+    """Turns one tree into models, collecting problems by the way.
+
+    Attributes:
+        broken: dotted keys of the tables that did not load; what refers to them is not judged.
+    """
 
     def __init__(self, tree: Tree, folder: Path) -> None:
         self.tree, self.folder, self.problems = tree, folder, list(tree.problems)
+        # A file that is no TOML may hold any table: nothing is missing for certain.
+        self.broken: set[str] = {"*"} if any(not p.key for p in tree.problems) else set()
 
-    def rules(self) -> Rules | None:
+    def rules(self) -> Rules:
+        """All tables that load. With problems the result is only good for finding more of them."""
         tables = self.tree.tables
         known = (*SINGLE, *GROUPS, *LISTS)
         for name in tables:
@@ -83,28 +86,28 @@ class _Loader:
         sources = {n: self.dated(Source, f"sources.{n}", t) for n, t in self.group("sources").items()}
         feeds = {n: self.dated(Feed, f"feeds.{n}", t) for n, t in self.group("feeds").items()}
         checks = [self.model(Check, f"checks.{i}", c) for i, c in enumerate(tables.get("checks", []))]
-        if self.problems or not (business and jobs and revenue and calls):
-            return None
         return Rules(
             folder=self.folder,
-            business=business.latest,
-            jobs=jobs,
-            revenue=revenue,
-            calls=calls,
+            business=business.latest if business else Business(),
+            jobs=jobs or Dated(()),
+            revenue=revenue or Dated(()),
+            calls=calls or Dated(()),
             sources={n: s for n, s in sources.items() if s},
             feeds={n: f.latest for n, f in feeds.items() if f},
             feed_where={n: Dated(tuple((d, v.where) for d, v in f.versions)) for n, f in feeds.items() if f},
             checks=tuple(c for c in checks if c),
             digest=digest_of(tables),
             places=self.tree.places,
+            tables=tables,
         )
 
     def required(self, name: str) -> Any:
-        if name not in self.tree.tables:
+        if name in self.tree.tables:
+            return self.tree.tables[name]
+        if "*" not in self.broken:
             path = self.folder / "business.toml"
             self.problems.append(RuleProblem(path, 0, name, f"the table [{name}] is missing"))
-            return {}
-        return self.tree.tables[name]
+        return None
 
     def group(self, name: str) -> Mapping[str, Any]:
         table = self.tree.tables.get(name, {})
@@ -128,7 +131,9 @@ class _Loader:
     def dated(self, kind: type[M], key: str, table: Any) -> Dated[M] | None:
         """The table and its ``changes``: each change replaces the given keys from its date on."""
         if not isinstance(table, dict):
-            self.problem(key, f"must be a table, found {_shown(table)}")
+            self.broken.add(key)
+            if table is not None:
+                self.problem(key, f"must be a table, found {_shown(table)}")
             return None
         base = {k: v for k, v in table.items() if k != "changes"}
         first = self.model(kind, key, base)
@@ -144,21 +149,29 @@ class _Loader:
             if not isinstance(start, dt.date) or isinstance(start, dt.datetime):
                 self.problem(f"{place}.from", f"must be a date such as 2026-01-01, found {_shown(start)}")
                 continue
-            if last is not None and start <= last:
-                self.problem(f"{place}.from", f"{start} does not come after {last}; put changes in order, one a day")
-            allowed = _DATED_KEYS[key.split(".", maxsplit=1)[0]]
             delta = {k: v for k, v in change.items() if k != "from"}
-            for name in delta:
-                if allowed is not None and name not in allowed and name in kind.model_fields:
-                    can = ", ".join(sorted(allowed)) or "nothing"
-                    self.problem(f"{place}.{name}", f"cannot change by date; what can is: {can}")
-            if not delta:
-                self.problem(place, "changes nothing: give the keys that are different from this date on")
+            self.change(kind, key, place, delta, start, last)
             current, last = {**current, **delta}, start
             version = self.model(kind, key, current, given=place, only=set(delta))
             if version:
                 versions.append((start, version))
+        if first is None:
+            self.broken.add(key)
         return Dated(tuple(versions)) if first else None
+
+    def change(
+        self, kind: type[Table], key: str, place: str, delta: Mapping[str, Any], start: dt.date, last: dt.date | None
+    ) -> None:
+        """What a change must not do: come too early, touch what holds for all of history, or touch nothing."""
+        if last is not None and start <= last:
+            self.problem(f"{place}.from", f"{start} does not come after {last}; put changes in order, one a day")
+        allowed = _DATED_KEYS[key.split(".", maxsplit=1)[0]]
+        for name in delta:
+            if allowed is not None and name not in allowed and name in kind.model_fields:
+                can = ", ".join(sorted(allowed)) or "nothing"
+                self.problem(f"{place}.{name}", f"cannot change by date; what can is: {can}")
+        if not delta:
+            self.problem(place, "changes nothing: give the keys that are different from this date on")
 
     def model(
         self, kind: type[M], key: str, table: Any, *, given: str | None = None, only: set[str] | None = None
@@ -171,36 +184,95 @@ class _Loader:
             for detail in _without_echoes(details):
                 if only is None or not detail["loc"] or detail["loc"][0] in only:
                     self.detail(kind, given or key, detail)
-            return None
+            return _rest(kind, table, details)
 
     def detail(self, kind: type[Table], key: str, detail: ErrorDetails) -> None:
         loc = [str(p) for p in detail["loc"] if not _is_union_tag(p)]
         path = ".".join([key, *loc])
+        last = loc[-1] if loc else ""
         if detail["type"] == "extra_forbidden":
-            self.problem(path, f"unknown key{did_you_mean(loc[-1], _keys_at(kind, detail['loc'][:-1]))}")
+            self.problem(path, f"unknown key{did_you_mean(last, _keys_at(kind, detail['loc'][:-1]))}")
         elif detail["type"] == "missing":
-            self.problem(path, "is missing")
+            self.problem(path, f"is missing{_MISSING.get(last, '')}")
         else:
-            message = detail["msg"].removeprefix("Value error, ")
             found = "" if isinstance(detail["input"], dict) else f", found {_shown(detail['input'])}"
-            self.problem(path, f"{message[0].lower()}{message[1:]}{found}")
+            self.problem(path, f"{_expectation(detail)}{found}")
+
+
+# What a missing key is for.
+_MISSING: Mapping[str, str] = {
+    "date": ': name the column that places a row in a day, for instance date = "lead_at"',
+    "files": ': give at least one glob, for instance files = ["leads*"]',
+    "columns": ': a feed needs [feeds.NAME.columns] with at least a date, for instance lead_at = { type = "timestamp", '
+    'from = ["Date"], required = true }',
+    "leads": ': say what a lead is: "jobs", "units", "repairs", or { feed = "...", where = "..." }',
+    "share": ": revenue40 = gross * share; give a number from 0 to 1",
+    "type": f": one of {', '.join(ColumnType)}",
+    "where": ": give the condition a row must meet",
+}
+
+
+# What is allowed, in the words of someone who edits rules; braces are filled from the check that failed.
+_EXPECTED: Mapping[str, str] = {
+    "greater_than_equal": "must not be less than {ge}",
+    "less_than_equal": "must not be more than {le}",
+    "decimal_max_places": "has more than {decimal_places} decimals",
+    "decimal_parsing": "must be a number",
+    "decimal_type": "must be a number",
+    "string_type": "must be text in quotes",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "tuple_type": "must be a list [...]",
+    "model_type": "must be a table {{ ... }}",
+    "dict_type": "must be a table {{ ... }}",
+    "literal_error": "must be {expected}",
+}
+
+
+def _expectation(detail: ErrorDetails) -> str:
+    limits, kind = detail.get("ctx", {}), detail["type"]
+    if kind == "string_pattern_mismatch" and limits.get("pattern", "").startswith("^[a-z]"):
+        return IDENTIFIER_RULE
+    if kind == "enum":
+        known = [str(t) for t in ColumnType]
+        return f"must be one of {', '.join(known)}{did_you_mean(str(detail['input']), known, near=True)}"
+    if kind == "literal_error" and detail["loc"][0] == "leads":
+        near = did_you_mean(str(detail["input"]), ["jobs", "units", "repairs"], near=True)
+        return f'must be "jobs", "units", "repairs", or a table {{ feed = "...", where = "..." }}{near}'
+    if kind in _EXPECTED:
+        return _EXPECTED[kind].format(**limits)
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{message[0].lower()}{message[1:]}"
+
+
+def _rest(kind: type[M], table: Any, details: list[ErrorDetails]) -> M | None:
+    """The table without its unknown keys, so that what they hide is found as well; None where that is not enough."""
+    kept = copy.deepcopy(table)
+    for detail in details:
+        if detail["type"] == "extra_forbidden":
+            node: Any = kept
+            *path, last = [p for p in detail["loc"] if not _is_union_tag(p)]
+            for part in path:
+                known = part in node if isinstance(node, dict) else isinstance(part, int)
+                node = node[part] if known else node
+            if isinstance(node, dict):
+                node.pop(last, None)
+    try:
+        return kind.model_validate(kept)
+    except ValidationError:
+        return None
 
 
 def _without_echoes(details: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Leaves out what is told twice: the branches of a union that were not meant."""
+    """Leaves out what is told twice: of a union (a word or a table), the branch that was not meant."""
     kept = []
     for detail in details:
-        loc = detail["loc"]
-        if any(_is_union_tag(p) for p in loc):
-            literal = any(str(p).startswith("literal") for p in loc)
-            if literal == isinstance(_union_input(detail), dict):
-                continue
-        kept.append(detail)
+        branch = next((str(p) for p in detail["loc"] if _is_union_tag(p) and p != "[key]"), "")
+        a_word = branch.startswith("literal")
+        meant_word = detail["type"] in {"literal_error", "model_type"} and not isinstance(detail["input"], dict)
+        if not branch or a_word == meant_word:
+            kept.append(detail)
     return kept or details
-
-
-def _union_input(detail: ErrorDetails) -> object:
-    return detail["input"] if str(detail["loc"][-1]).startswith("literal") else {}
 
 
 def _is_union_tag(part: object) -> bool:

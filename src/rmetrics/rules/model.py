@@ -315,6 +315,7 @@ class Rules:
         digest: SHA-256 of the meaning of all tables, not of the files' comments or layout.
         places: dotted key to file and line.
         warnings: what loads but deserves a look.
+        tables: everything as it stands in the TOML files, to tell two versions of the rules apart.
     """
 
     folder: Path
@@ -329,6 +330,7 @@ class Rules:
     digest: str = ""
     places: Mapping[str, Place] = field(default_factory=dict)
     warnings: tuple[Any, ...] = ()
+    tables: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def segment_order(self) -> tuple[str, ...]:

@@ -4,16 +4,18 @@ import difflib
 from collections.abc import Iterable
 
 
-def did_you_mean(name: str, known: Iterable[str], *, show: int = 12) -> str:
-    """``; did you mean 'x'?`` or, where nothing is near, the names there are.
+def did_you_mean(name: str, known: Iterable[str], *, show: int = 12, near: bool = False) -> str:
+    """``; did you mean 'x'?`` or, where nothing is near, the names there are (nothing with ``near``).
 
     >>> did_you_mean("fead", ["feed", "sum"])
     "; did you mean 'feed'?"
     """
     names = sorted(known)
     folded = {n.casefold(): n for n in names}
-    near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    closest = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    if closest:
+        return f"; did you mean {folded[closest[0]]!r}?"
     if near:
-        return f"; did you mean {folded[near[0]]!r}?"
+        return ""
     more = ", ..." if len(names) > show else ""
     return f"; known are {', '.join(names[:show])}{more}" if names else ""

@@ -28,6 +28,13 @@ CORE_COLUMNS: Mapping[str, frozenset[str]] = {
     CALLS: frozenset({"call_id", "started_at"}),
     TARGETS: frozenset({"month", "source", "segment"}),
 }
+IDENTIFIER_RULE = "is not a name PostgreSQL takes: lower case letters, digits and _, at most 63, a letter first"
+# Columns that rmetrics adds to a feed's rows itself.
+_ADDED: Mapping[str, frozenset[str]] = {
+    JOBS: frozenset({"source", "segment", "metric_date", "paid", "is_unit", "is_repair"}),
+    CALLS: frozenset({"source"}),
+}
+_DAYS = (ColumnType.DATE, ColumnType.MONTH)
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 # Words PostgreSQL does not take as a bare table or column name.
 _RESERVED = frozenset(
@@ -152,20 +159,25 @@ def job_columns(rules: Rules) -> dict[str, ColumnType]:
     return own | {"paid": ColumnType.MONEY, "source": ColumnType.TEXT, "metric_date": ColumnType.DATE}
 
 
-def validate(rules: Rules) -> tuple[list[RuleProblem], list[RuleProblem]]:
-    """Problems that stop a run, and warnings, both with file, line and key."""
-    check = _Validation(rules)
+def validate(rules: Rules, broken: frozenset[str] = frozenset()) -> tuple[list[RuleProblem], list[RuleProblem]]:
+    """Problems that stop a run, and warnings, both with file, line and key.
+
+    Args:
+        rules: everything that loaded.
+        broken: dotted keys of tables that did not; what refers to them is not judged. "*": any table may be missing.
+    """
+    check = _Validation(rules, broken)
     for name, feed in rules.feeds.items():
         check.feed(name, feed)
-    if not check.problems:
-        check.jobs()
-        check.sources()
+    check.jobs()
+    check.calls()
+    check.sources()
     return check.problems, check.warnings
 
 
 class _Validation:
-    def __init__(self, rules: Rules) -> None:
-        self.rules = rules
+    def __init__(self, rules: Rules, broken: frozenset[str]) -> None:
+        self.rules, self.broken = rules, broken
         self.problems: list[RuleProblem] = []
         self.warnings: list[RuleProblem] = []
 
@@ -188,7 +200,7 @@ class _Validation:
 
     def identifier(self, key: str, name: str, what: str) -> None:
         if not _IDENTIFIER.fullmatch(name):
-            self.say(key, f"a {what} name is lower case letters, digits and _, at most 63, and starts with a letter")
+            self.say(key, IDENTIFIER_RULE)
         elif name in _RESERVED:
             self.say(key, f"{name!r} is a reserved word of PostgreSQL; choose another {what} name")
 
@@ -199,24 +211,40 @@ class _Validation:
         self.identifier(at, name, "feed")
         if name in OWN_TABLES:
             self.say(at, f"{name!r} is a table of rmetrics' own; choose another feed name")
-        for column in feed.columns:
-            self.identifier(f"{at}.columns.{column}", column, "column")
-            if column == ROW_ID:
-                self.say(f"{at}.columns.{column}", f"{ROW_ID!r} is the id made up for feeds without a key")
+        self._names(at, name, feed)
         for missing in sorted(CORE_COLUMNS.get(name, frozenset()) - set(feed.columns)):
             self.say(at, f"the metrics need the column {missing!r} of this feed")
         self._named_columns(at, feed)
         self._formats(at, feed)
         self._headers(at, feed)
-        if self.problems:
-            return
         mapped = {n: c.type for n, c in feed.mapped.items()}
         for column, spec in feed.derived.items():
             self.condition(f"{at}.columns.{column}.sql", spec.sql or "", mapped, boolean=False)
+        if not self.usable(name):
+            return
         for i, (_, where) in enumerate(self.rules.feed_where[name].versions):
             if where is not None:
                 place = f"{at}.where" if i == 0 else f"{at}.changes.{i - 1}.where"
                 self.condition(place, where, row_columns(feed))
+
+    def usable(self, name: str) -> bool:
+        """Whether conditions over a feed's rows can be judged: it loaded, and has its date."""
+        return name in self.rules.feeds and self.rules.feeds[name].date in self.rules.feeds[name].columns
+
+    def _names(self, at: str, name: str, feed: Feed) -> None:
+        added = {"counted", ROW_ID, *_ADDED.get(name, ())} | ({"job_id"} if feed.job and name != JOBS else set())
+        for column, spec in feed.columns.items():
+            self.identifier(f"{at}.columns.{column}", column, "column")
+            if column in added:
+                self.say(f"{at}.columns.{column}", f"rmetrics adds {column!r} to this feed itself; choose another name")
+            if self.usable(name) and feed.date != column == feed.business_date and spec.type not in _DAYS:
+                self.say(
+                    f"{at}.columns.{column}",
+                    f"{column!r} is where the business day of {feed.date!r} goes; choose another name, or set "
+                    "local_date",
+                )
+        if feed.local_date is not None:
+            self.identifier(f"{at}.local_date", feed.local_date, "column")
 
     def _named_columns(self, at: str, feed: Feed) -> None:
         dates = (ColumnType.TIMESTAMP, ColumnType.DATE, ColumnType.MONTH)
@@ -270,9 +298,9 @@ class _Validation:
     def jobs(self) -> None:
         rules = self.rules
         for needed in (JOBS, PAYMENTS):
-            if needed not in rules.feeds:
+            if needed not in rules.feeds and not self.broken & {"*", f"feeds.{needed}"}:
                 self.say("feeds", f"the feed [feeds.{needed}] is missing")
-        if self.problems:
+        if not self.usable(JOBS):
             return
         columns = job_columns(rules)
         dates = (ColumnType.TIMESTAMP, ColumnType.DATE)
@@ -287,10 +315,14 @@ class _Validation:
             self.condition(f"{at}.repair", jobs.repair, columns)
             for j, segment in enumerate(jobs.segments):
                 self.condition(f"{at}.segments.{j}.where", segment.where, columns)
+
+    def calls(self) -> None:
+        rules = self.rules
         for i, (_, calls) in enumerate(rules.calls.versions):
             at = "calls" if i == 0 else f"calls.changes.{i - 1}"
-            if calls.sources and CALLS not in rules.feeds:
+            if calls.sources and CALLS not in rules.feeds and not self.broken & {"*", f"feeds.{CALLS}"}:
                 self.say(at, f"the feed [feeds.{CALLS}] is missing")
+            if not self.usable(CALLS):
                 continue
             for j, label in enumerate(calls.sources):
                 self.condition(f"{at}.sources.{j}.where", label.where, row_columns(rules.feeds[CALLS]))
@@ -309,28 +341,37 @@ class _Validation:
             for spelling in (name, *dated.latest.aliases):
                 owner = claimed.setdefault(normal_source(spelling), name)
                 if owner != name:
-                    self.say(f"sources.{name}.aliases", f"{spelling!r} already means {owner!r}; an alias has one owner")
+                    where = self.rules.place(f"sources.{owner}")
+                    self.say(
+                        f"sources.{name}.aliases",
+                        f"{spelling!r} is a spelling of {owner!r} too ({where}); it can mean only one of them",
+                    )
             for i, (_, source) in enumerate(dated.versions):
                 at = f"sources.{name}" if i == 0 else f"sources.{name}.changes.{i - 1}"
                 self._source(at, source)
 
     def _source(self, at: str, source: Source) -> None:
         known = self.rules.segment_order
-        if source.segment not in known:
-            self.say(f"{at}.segment", f"no such segment: {source.segment!r}; there are {', '.join(known)}")
+        if source.segment not in known and not self.broken & {"*", "jobs"}:
+            self.say(
+                f"{at}.segment",
+                f"no such segment: {source.segment!r}; there are {', '.join(known)}"
+                f"{did_you_mean(source.segment, known, near=True)}",
+            )
         if isinstance(source.leads, FeedLeads):
             self._feed_rows(f"{at}.leads", source.leads.feed, source.leads.where)
-        for cost in source.cost:
+        for i, cost in enumerate(source.cost):
             if cost.feed is not None:
-                self._feed_cost(f"{at}.cost", cost)
+                self._feed_cost(f"{at}.cost" if len(source.cost) == 1 else f"{at}.cost.{i}", cost)
 
     def _feed_rows(self, at: str, name: str, where: str | None) -> bool:
-        feed = self.rules.feeds.get(name)
-        if feed is None:
+        """Whether the feed can be judged any further."""
+        if name not in self.rules.feeds and not self.broken & {"*", f"feeds.{name}"}:
             self.say(f"{at}.feed", f"no such feed: {name!r}{did_you_mean(name, self.rules.feeds)}")
+        if not self.usable(name):
             return False
         if where is not None:
-            self.condition(f"{at}.where", where, row_columns(feed))
+            self.condition(f"{at}.where", where, row_columns(self.rules.feeds[name]))
         return True
 
     def _feed_cost(self, at: str, cost: Cost) -> None:
