@@ -13,6 +13,7 @@ import typer
 from rmetrics.cli.database import db, schema
 from rmetrics.cli.options import reporter
 from rmetrics.cli.project import init
+from rmetrics.cli.rejected import rejected
 from rmetrics.cli.rules import rules
 from rmetrics.cli.sync import status, sync
 from rmetrics.errors import RmetricsError
@@ -31,6 +32,7 @@ for command in (init, sync, status, schema):
     app.command()(command)
 app.add_typer(rules, name="rules")
 app.add_typer(db, name="db")
+app.add_typer(rejected, name="rejected")
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """What a person should know of the data a run worked with."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 import polars as pl
@@ -11,9 +11,12 @@ from rmetrics.metrics.newest import COUNTED
 from rmetrics.metrics.revenue import revenue_rows
 from rmetrics.pipeline.compute import FACTS, Computed
 from rmetrics.pipeline.inbox import Seen
+from rmetrics.pipeline.rejected import RejectedRow
 from rmetrics.results import Finding, Severity
 from rmetrics.rules import Rules
 from rmetrics.rules.validate import PAYMENTS
+
+TAKEN_IN = "rejected-rows-taken-in"
 
 
 def run_findings(lake: Lake, rules: Rules, computed: Computed, seen: list[Seen]) -> tuple[Finding, ...]:
@@ -28,9 +31,11 @@ def run_findings(lake: Lake, rules: Rules, computed: Computed, seen: list[Seen])
 
 
 def _files(computed: Computed, seen: list[Seen]) -> Iterator[Finding]:
-    rejected = sum(c.rejected for c in computed.counts.values())
+    newest = {(p.raw.name, p.feed): p.raw.sha256 for p in computed.placed}  # a mended file replaces an earlier one
+    counts = [computed.counts[sha256] for sha256 in newest.values()]
+    rejected = sum(c.rejected for c in counts)
     if rejected:
-        files = sum(1 for c in computed.counts.values() if c.rejected)
+        files = sum(1 for c in counts if c.rejected)
         told = f"{_n(rejected, 'row')} in {_n(files, 'file')} could not be read; see them with `rmetrics rejected`"
         yield Finding("rejected-rows", Severity.WARNING, told, rejected)
     refused = [s for s in seen if s.refused]
@@ -43,6 +48,14 @@ def _files(computed: Computed, seen: list[Seen]) -> Iterator[Finding]:
             f"lake and left out; mend [feeds.{raw.feed}]"
         )
         yield Finding("unplaced-export", Severity.ERROR, told, raw.rows)
+
+
+def taken_in_findings(rows: Sequence[RejectedRow]) -> tuple[Finding, ...]:
+    """What to say of rows that an earlier run rejected and this one reads."""
+    if not rows:
+        return ()
+    places = ", ".join(f"{r.file} line {r.line}" for r in rows[:5]) + (", ..." if len(rows) > 5 else "")
+    return (Finding(TAKEN_IN, Severity.INFO, f"{_n(len(rows), 'rejected row')} can be read now: {places}", len(rows)),)
 
 
 def _rows(lake: Lake, rules: Rules) -> Iterator[Finding]:

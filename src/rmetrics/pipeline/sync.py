@@ -21,10 +21,11 @@ from rmetrics.checks.recompute import TypedInput
 from rmetrics.errors import CheckError, PostgresError
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute import FACTS, Computed, compute
-from rmetrics.pipeline.findings import run_findings
+from rmetrics.pipeline.findings import run_findings, taken_in_findings
 from rmetrics.pipeline.inbox import Seen, land_inbox
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.project import schema_script
+from rmetrics.pipeline.rejected import taken_in
 from rmetrics.postgres import Server, connect, server
 from rmetrics.publish import (
     Content,
@@ -68,6 +69,8 @@ def sync(
         seen = land_inbox(settings.inbox_dir, place, rules, progress)
         computed = compute(place, rules, progress, full=full)
         findings = run_findings(place, rules, computed, seen)
+        if not dry_run:
+            findings += taken_in_findings(taken_in(place, rules, computed.placed))
         files = tuple(_file_result(s, computed) for s in seen)
         months = month_lines(place)
         run_id = f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"

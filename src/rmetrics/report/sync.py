@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
+from rmetrics.pipeline.findings import TAKEN_IN
 from rmetrics.report.base import STYLES, Report, count, money, number, percent, plain, reached, table, whole
 from rmetrics.results import FileResult, Finding, MonthLine, SyncResult
 
@@ -25,7 +26,7 @@ def show_sync(report: Report, result: SyncResult, *, months: int) -> None:
         return
     _files(report, result.files)
     _months(report, result.months, months)
-    show_findings(report, [f for f in result.findings if f.severity != "info"])
+    show_findings(report, [f for f in result.findings if f.severity != "info" or f.code == TAKEN_IN])
     _closing(report, result)
 
 

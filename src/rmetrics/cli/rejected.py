@@ -1,0 +1,61 @@
+"""``rmetrics rejected``: rows in quarantine."""
+
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import AsJson, Quiet, reporter
+
+Reveal = Annotated[bool, typer.Option("--reveal", help="Show customers' data, too; it is masked otherwise.")]
+
+rejected = typer.Typer(
+    help="Rows in quarantine: list them, show one, or read them again once a rule or a file is mended.",
+    rich_markup_mode=None,
+)
+
+
+@rejected.callback(invoke_without_command=True)
+def rejected_main(
+    context: typer.Context, reveal: Reveal = False, as_json: AsJson = False, quiet: Quiet = False
+) -> None:
+    """Rows in quarantine; without a command they are listed."""
+    if context.invoked_subcommand is None:
+        rejected_list(reveal=reveal, as_json=as_json, quiet=quiet)
+
+
+@rejected.command("list")
+def rejected_list(reveal: Reveal = False, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Every row that could not be read: file, line, column, value, reason."""
+    from rmetrics.pipeline.rejected import rejected_rows
+    from rmetrics.report.rejected import show_rejected
+    from rmetrics.settings import load_settings
+
+    show_rejected(reporter(as_json=as_json, quiet=quiet), rejected_rows(load_settings(), reveal=reveal))
+
+
+@rejected.command("show")
+def rejected_show(
+    row_id: Annotated[str, typer.Argument(metavar="ID", help="From `rmetrics rejected list`.")],
+    reveal: Reveal = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """One rejected row as it stands in its export."""
+    from rmetrics.pipeline.rejected import rejected_text
+    from rmetrics.report.rejected import show_text
+    from rmetrics.settings import load_settings
+
+    show_text(reporter(as_json=as_json, quiet=quiet), rejected_text(load_settings(), row_id, reveal=reveal))
+
+
+@rejected.command("retry")
+def rejected_retry(as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Read the rejected rows again, by a sync with the rules and files as they are now."""
+    from rmetrics.pipeline.rejected import retry_rejected
+    from rmetrics.report.rejected import show_retry
+    from rmetrics.settings import load_settings
+
+    report = reporter(as_json=as_json, quiet=quiet)
+    with report.progress() as progress:
+        result = retry_rejected(load_settings(), progress)
+    show_retry(report, result)

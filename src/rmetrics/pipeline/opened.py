@@ -1,0 +1,157 @@
+"""The lake as the rules in force make it, opened for reading: what explain, check, sql and rejected look at.
+
+Nothing here writes to the lake. Where it is up to date and undamaged it is used as it stands. Where rules were edited,
+or a computed file is missing or damaged, everything is computed again in a scratch folder, and ``problems`` says why.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rmetrics.checks.recompute import TypedInput
+from rmetrics.errors import LakeError
+from rmetrics.ingest.typing import typing_digest
+from rmetrics.lake import Lake, RawFile, TypedFile, file_digest
+from rmetrics.pipeline.compute import Computed, Placed, compute, inputs_digest, place
+from rmetrics.pipeline.progress import Progress, silent
+from rmetrics.results import Finding, Severity
+from rmetrics.rules import Rules, load_rules
+from rmetrics.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A lake that answers for the rules in force.
+
+    Attributes:
+        lake: where the files stand; a scratch one if the project's own is not up to date.
+        computed: the exports used and their typed files.
+        problems: why the project's own lake could not be used as it is; error level.
+    """
+
+    lake: Lake
+    rules: Rules
+    computed: Computed
+    problems: tuple[Finding, ...] = ()
+
+    @property
+    def typed(self) -> dict[str, list[TypedInput]]:
+        """The typed files as the second engine takes them."""
+        return {
+            name: [
+                TypedInput(self.lake.typed_path(f.feed, f.sha256, f.digest), f.columns, rank) for f, rank in files
+            ]
+            for name, files in self.computed.typed.items()
+        }
+
+    @property
+    def exports(self) -> dict[int, RawFile]:
+        """The exports by their place in the order from old to new, which rows carry as ``_file``."""
+        return {p.rank: p.raw for p in self.computed.placed}
+
+
+def landed(settings: Settings) -> tuple[Lake, Rules, list[Placed]]:
+    """The lake, the rules in force, and the exports placed under them.
+
+    Raises:
+        RulesError, SettingsError: the rules do not load.
+        LakeError: nothing landed yet, or a record of a landed export is damaged.
+    """
+    rules, lake = load_rules(settings.rules_dir), Lake(settings.lake_dir)
+    placed, _ = place(lake.raw_files(), rules)
+    if not placed:
+        raise LakeError(
+            f"no export has landed in {lake.root} yet",
+            f"Put your exports into {settings.inbox_dir} and run: rmetrics sync",
+        )
+    return lake, rules, placed
+
+
+@contextlib.contextmanager
+def opened(settings: Settings, progress: Progress = silent) -> Iterator[Opened]:
+    """Opens the lake for reading, as the rules in force make it.
+
+    Raises:
+        LakeError: nothing landed yet, or a landed export is damaged; names the file and what to put back.
+        RulesError, SettingsError: the rules do not load.
+    """
+    lake, rules, placed = landed(settings)
+    for i, item in enumerate(placed):
+        progress("verifying the lake", i, len(placed))
+        lake.verify_raw(item.raw)
+    progress("verifying the lake", len(placed), len(placed))
+    problems = [*_stale(lake, rules, placed), *_damaged(lake, rules, placed)]
+    if not problems:
+        yield Opened(lake, rules, compute(lake, rules, progress))
+        return
+    with scratch_lake(lake, with_typed=not any(p.code == "damaged-file" for p in problems)) as scratch:
+        yield Opened(scratch, rules, compute(scratch, rules, progress), tuple(problems))
+
+
+def _stale(lake: Lake, rules: Rules, placed: list[Placed]) -> Iterator[Finding]:
+    """Whether the computed files were made by other rules, exports or versions than those in force."""
+    state = lake.load_json("state")
+    if state.get("inputs") == inputs_digest(placed, rules):
+        return
+    edited = state.get("rules") not in (None, rules.digest)
+    why = (
+        f"the rules in {rules.folder} were edited after the last sync: the figures below follow the edited rules, what "
+        "is published does not yet; run `rmetrics sync`"
+        if edited
+        else "the lake was not computed to the end with these exports and this version; run `rmetrics sync`"
+    )
+    yield Finding("rules-not-synced" if edited else "not-synced", Severity.ERROR, why, 0)
+
+
+def _damaged(lake: Lake, rules: Rules, placed: list[Placed]) -> Iterator[Finding]:
+    """Computed files that are missing or are not what was written."""
+    state: Mapping[str, Any] = lake.load_json("state")
+    recorded = {lake.root / name: digest for name, digest in state.get("digests", {}).items()}
+    for item in placed:
+        typed = _typed_record(lake, rules, item)
+        if typed is None:
+            told = f"the typed rows of {item.raw.name} are missing; run `rmetrics sync --full`"
+            yield Finding("missing-file", Severity.ERROR, told, 1)
+        else:
+            recorded[lake.typed_path(typed.feed, typed.sha256, typed.digest)] = typed.parquet_sha256
+            if typed.rejected_sha256:
+                recorded[lake.rejected_path(typed)] = typed.rejected_sha256
+    for path, digest in recorded.items():
+        try:
+            sound = file_digest(path) == digest
+        except OSError:
+            sound = False
+        if not sound:
+            what = "is damaged: it is not what was written" if path.exists() else "is missing"
+            told = f"{path} {what}; delete it and run `rmetrics sync --full`, which makes it again from the exports"
+            yield Finding("damaged-file", Severity.ERROR, told, 1)
+
+
+def _typed_record(lake: Lake, rules: Rules, item: Placed) -> TypedFile | None:
+    digest = typing_digest(rules.feeds[item.feed], rules.business.timezone)
+    return lake.typed_file(item.feed, item.raw.sha256, digest)
+
+
+@contextlib.contextmanager
+def scratch_lake(lake: Lake, *, with_typed: bool = True) -> Iterator[Lake]:
+    """A lake that sees the landed exports of another one, takes new files of its own, and is thrown away."""
+    with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
+        scratch = Lake(Path(folder) / "lake")
+        scratch.prepare()
+        for name in ("raw", "typed") if with_typed else ("raw",):
+            if (lake.root / name).is_dir():
+                shutil.copytree(lake.root / name, scratch.root / name, copy_function=_link, dirs_exist_ok=True)
+        yield scratch
+
+
+def _link(source: str, target: str) -> None:
+    """A hard link where the file system allows, otherwise a copy. Lake files are replaced, never changed in place."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

@@ -1,0 +1,188 @@
+"""Quarantined rows: where each stands, why it could not be read, and taking them in once that is mended.
+
+An id is the beginning of the export's hash and the line: it stays the same as long as the file does. A row counts as
+rejected until its rule or its file is mended: a later export of the same name takes the place of an earlier one.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from rmetrics.errors import LakeError, SettingsError
+from rmetrics.ingest.read import LINE, PROBLEM, TEXT
+from rmetrics.ingest.recognise import column_headers
+from rmetrics.ingest.typing import typing_digest
+from rmetrics.lake import Lake, RawFile, TypedFile
+from rmetrics.pipeline.compute import Placed
+from rmetrics.pipeline.opened import landed
+from rmetrics.pipeline.progress import Progress, silent
+from rmetrics.results import SyncResult
+from rmetrics.rules import Rules
+from rmetrics.rules.model import Feed
+from rmetrics.settings import Settings
+
+MASK = "***"
+_REMEMBERED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A row that could not be read.
+
+    Attributes:
+        id: names it in ``rmetrics rejected show``.
+        file: the export's path inside the inbox.
+        line: where the record begins.
+        column: the header; None where the row as a whole is at fault.
+        value: the cell as exported, ``MASK`` where it is private; None where it is blank.
+        waiting: whether the rules were edited since: the next sync reads it again.
+    """
+
+    id: str
+    file: str
+    feed: str
+    line: int
+    column: str | None
+    value: str | None
+    reason: str
+    waiting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedText:
+    """A rejected row as it stands in its export.
+
+    Attributes:
+        cells: by header; ``MASK`` where the column is private or unmapped, unless they were asked for.
+        text: the record as it stands, where it could not be cut into cells.
+        masked: whether anything was masked.
+    """
+
+    row: RejectedRow
+    cells: dict[str, str | None]
+    text: str | None
+    masked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RetryResult:
+    """What a retry did: the rows that are read now, those that are still rejected, and the sync behind it."""
+
+    taken: tuple[RejectedRow, ...]
+    still: tuple[RejectedRow, ...]
+    sync: SyncResult
+
+
+def rejected_rows(settings: Settings, *, reveal: bool = False) -> tuple[RejectedRow, ...]:
+    """Every row in quarantine, oldest export first.
+
+    Args:
+        settings: where the lake and the rules are.
+        reveal: show values of private columns, too.
+
+    Raises:
+        LakeError, RulesError, SettingsError: see ``opened.landed``.
+    """
+    lake, rules, placed = landed(settings)
+    return tuple(quarantine(lake, rules, placed, reveal=reveal))
+
+
+def quarantine(lake: Lake, rules: Rules, placed: Iterable[Placed], *, reveal: bool = False) -> Iterator[RejectedRow]:
+    """Yields the rejected rows of exports that no later export of the same name replaced."""
+    newest = {(p.raw.name, p.feed): p for p in placed}  # placed is sorted from old to new
+    for item in newest.values():
+        feed, raw = rules.feeds[item.feed], item.raw
+        digest = typing_digest(feed, rules.business.timezone)
+        typed = lake.typed_file(item.feed, raw.sha256, digest)
+        waiting = typed is None
+        typed = typed or _earlier(lake, item)
+        if typed is None or not typed.rejected:
+            continue
+        private = _private_headers(raw, feed)
+        for line, column, value, reason in _faults(lake, typed).iter_rows():
+            hidden = value is not None and column in private and not reveal
+            shown = MASK if hidden else value
+            yield RejectedRow(f"{raw.sha256[:8]}-{line}", raw.name, item.feed, line, column, shown, reason, waiting)
+
+
+def _earlier(lake: Lake, item: Placed) -> TypedFile | None:
+    """The typed rows as the last sync made them, where the rules were edited since."""
+    for path in sorted((lake.typed / item.feed).glob(f"{item.raw.sha256}.*.json")):
+        digest = path.name.removesuffix(".json").rpartition(".")[2]
+        found = lake.typed_file(item.feed, item.raw.sha256, digest)
+        if found is not None:
+            return found
+    return None
+
+
+def _faults(lake: Lake, typed: TypedFile) -> pl.DataFrame:
+    path = lake.rejected_path(typed)
+    try:
+        return pl.read_parquet(path, glob=False).select("line", "column", "value", "reason").sort("line")
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise LakeError(
+            f"{path} cannot be read", "Run `rmetrics sync --full`: it is made again from the export."
+        ) from error
+
+
+def _private_headers(raw: RawFile, feed: Feed) -> set[str]:
+    """The headers whose cells are customers' data: private columns, and all that no column reads."""
+    read = {raw.headers[i]: feed.columns[n] for n, i in column_headers(raw.headers, feed).items()}
+    return {h for h in raw.headers if h not in read or not read[h].publish}
+
+
+def rejected_text(settings: Settings, row_id: str, *, reveal: bool = False) -> RejectedText:
+    """A rejected row as it stands in its export.
+
+    Raises:
+        SettingsError: there is no such row.
+        LakeError: the export cannot be read.
+    """
+    lake, rules, placed = landed(settings)
+    matching = [r for r in quarantine(lake, rules, placed, reveal=reveal) if r.id == row_id]
+    if not matching:
+        raise SettingsError(f"no rejected row has the id {row_id!r}", "See the ids: rmetrics rejected list")
+    row = matching[0]
+    raw = next(p.raw for p in placed if p.raw.sha256.startswith(row_id.rpartition("-")[0]) and p.raw.name == row.file)
+    lake.verify_raw(raw)
+    found = lake.scan_raw(raw).filter(pl.col(LINE) == row.line).head(1).collect().row(0, named=True)
+    private = _private_headers(raw, rules.feeds[row.feed])
+    if found[PROBLEM] is not None:
+        text = found[TEXT]
+        return RejectedText(row, {}, text if reveal else MASK, masked=not reveal)
+    cells = {h: found[h] if reveal or h not in private or not found[h] else MASK for h in raw.headers}
+    return RejectedText(row, cells, None, masked=MASK in cells.values())
+
+
+def retry_rejected(settings: Settings, progress: Progress = silent) -> RetryResult:
+    """Reads the rejected rows again, with the rules and the files of the inbox as they are now: a sync that says so.
+
+    Raises:
+        RmetricsError: whatever a sync raises.
+    """
+    from rmetrics.pipeline.sync import sync
+
+    before = rejected_rows(settings)
+    result = sync(settings, progress=progress)
+    after = rejected_rows(settings)
+    still = {r.id for r in after}
+    return RetryResult(tuple(r for r in before if r.id not in still), after, result)
+
+
+def taken_in(lake: Lake, rules: Rules, placed: Iterable[Placed]) -> list[RejectedRow]:
+    """The rows that the last run rejected and this one reads; remembers those that are rejected now.
+
+    Call it once per sync, under the lock.
+    """
+    now = list(quarantine(lake, rules, placed))
+    ids = {r.id for r in now}
+    remembered = lake.load_json(_REMEMBERED).get("rows", [])
+    places = {r.id: [r.id, r.file, r.feed, r.line, r.column, r.reason] for r in now}
+    if remembered != list(places.values()):
+        lake.save_json(_REMEMBERED, {"rows": list(places.values())})
+    return [
+        RejectedRow(row_id, file, feed, line, column, None, reason)
+        for row_id, file, feed, line, column, reason in remembered
+        if row_id not in ids
+    ]
