@@ -394,7 +394,7 @@ class RecordReader:
         if frame.height == 0 or data.count(b"\n") - int(inside.sum()) != frame.height:
             return False
         crs = data.count(b"\r")
-        if crs and inside.any():
+        if crs and inside.sum():
             crs -= _in_cells(frame, "\r")
         quotes = data.count(b'"')
         outer = quotes - _in_cells(frame, '"') if quotes else 0
