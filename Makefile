@@ -1,6 +1,6 @@
 # Two commands do everything on a machine with Python 3.11 or newer: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo test test-long check fix types lock sample clean
+.PHONY: docs help setup dev demo test test-long check fix types lock sample clean
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -52,6 +52,9 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-in
 
 sample: setup  ## make data/sample anew; the same bytes every time
 	$(BIN)/python data/make_sample.py data/sample
+
+docs: dev  ## write the generated parts of docs/schema*.md and the Grafana kit anew
+	$(BIN)/python docs/make_schema_docs.py
 
 clean:  ## remove the environment and the demo's data
 	-$(BIN)/rmetrics db stop

@@ -1,8 +1,8 @@
 """The reader role of Grafana: what it may see, as an SQL script.
 
 Every viewer of Grafana can send any SQL to the data source, so these grants are the only wall: aggregates, targets,
-views, freshness, and the harmless columns of the runs. Raw tables and ``sync_runs.detail`` stay closed. A view runs with
-its owner's rights, so the views decide what of the raw data can be seen.
+views, freshness, and the harmless columns of the runs. Raw tables and ``sync_runs.detail`` stay closed. A view runs
+with its owner's rights, so the views decide what of the raw data can be seen.
 """
 
 from rmetrics.postgres import quoted

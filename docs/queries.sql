@@ -1,0 +1,159 @@
+-- Sample queries over the published tables: for psql, any SQL tool, or a panel of Grafana. Each stands alone and reads
+-- only what the reader role may see. "This month" is the month of the last day in the data, so that they also answer
+-- on a day without an export. Ratios are computed from sums; where there is nothing to divide by they are NULL.
+
+-- name: month-to-month
+-- Month to month by source: the brief's first dashboard. All measures of the last 12 months.
+SELECT month, source,
+       sum(leads) AS leads, sum(units) AS units, sum(repairs) AS repairs,
+       sum(revenue40) AS revenue40, sum(cost) AS cost, sum(profit) AS profit,
+       round(sum(cost) / nullif(sum(leads), 0), 2) AS cpl,
+       round(sum(repairs) / nullif(sum(leads), 0), 4) AS conv_l2r
+FROM monthly_metrics
+WHERE month > (SELECT max(month) FROM monthly_metrics) - interval '12 months'
+GROUP BY month, source
+ORDER BY month, source;
+
+-- name: repairs-against-target
+-- Day by day since the first of this month: repairs so far beside the pace of the target. The brief's second dashboard.
+WITH this_month AS (
+    SELECT date_trunc('month', max(date)::timestamp)::date AS month, max(date) AS last_day FROM daily_metrics
+), calendar AS (
+    SELECT day::date AS date, month, last_day, (month + interval '1 month')::date - month AS days
+    FROM this_month, generate_series(month, month + interval '1 month' - interval '1 day', interval '1 day') AS day
+), actual AS (
+    SELECT date, sum(repairs) AS repairs
+    FROM daily_metrics
+    WHERE date >= (SELECT month FROM this_month)
+    GROUP BY date
+)
+SELECT date,
+       CASE WHEN date <= last_day THEN sum(coalesce(actual.repairs, 0)) OVER (ORDER BY date) END AS repairs_to_date,
+       round(target_repairs * (date - calendar.month + 1) / days, 2) AS target_pace
+FROM calendar
+LEFT JOIN actual USING (date)
+LEFT JOIN targets ON targets.month = calendar.month AND targets.source = 'ALL' AND targets.segment = 'ALL'
+ORDER BY date;
+
+-- name: cpl-against-ceiling
+-- What a lead cost this month, by source, against the most it may cost.
+SELECT source, leads, cost, round(cpl, 2) AS cpl, target_cpl_max AS ceiling, cpl_over AS over_ceiling
+FROM monthly_vs_target
+WHERE month = (SELECT max(month) FROM monthly_metrics) AND segment = 'ALL' AND source <> 'ALL' AND cost > 0
+ORDER BY cpl DESC NULLS LAST, source;
+
+-- name: conversion-by-source
+-- How many leads become visits, and visits repairs, in the last three months. Sources whose leads are unknown show NULL.
+SELECT source, sum(leads) AS leads, sum(units) AS units, sum(repairs) AS repairs,
+       round(sum(units) / nullif(sum(leads), 0), 4) AS conv_l2u,
+       round(sum(repairs) / nullif(sum(units), 0), 4) AS conv_u2r,
+       round(sum(repairs) / nullif(sum(leads), 0), 4) AS conv_l2r
+FROM monthly_metrics
+WHERE month > (SELECT max(month) FROM monthly_metrics) - interval '3 months'
+GROUP BY source
+ORDER BY leads DESC, source;
+
+-- name: profit-by-source
+-- What each source earned after payout and what was left after paying for its leads, this year.
+SELECT source, sum(revenue_gross) AS revenue_gross, sum(revenue40) AS revenue40, sum(cost) AS cost,
+       sum(profit) AS profit, round(sum(revenue40) / nullif(sum(cost), 0), 2) AS earned_per_dollar
+FROM monthly_metrics
+WHERE month >= (SELECT date_trunc('year', max(month)::timestamp) FROM monthly_metrics)
+GROUP BY source
+ORDER BY profit DESC, source;
+
+-- name: month-to-date
+-- This month so far against the same days of last month: never a part of a month against a whole one.
+WITH last AS (
+    SELECT max(date) AS day, date_trunc('month', max(date)::timestamp)::date AS month FROM daily_metrics
+)
+SELECT daily_metrics.source,
+       sum(leads)     FILTER (WHERE date >= month) AS leads,
+       sum(leads)     FILTER (WHERE date < month)  AS leads_last_month,
+       sum(repairs)   FILTER (WHERE date >= month) AS repairs,
+       sum(repairs)   FILTER (WHERE date < month)  AS repairs_last_month,
+       sum(revenue40) FILTER (WHERE date >= month) AS revenue40,
+       sum(revenue40) FILTER (WHERE date < month)  AS revenue40_last_month
+FROM daily_metrics, last
+WHERE date >= (SELECT month - interval '1 month' FROM last)
+  AND extract(day FROM date) <= extract(day FROM day)
+GROUP BY daily_metrics.source
+ORDER BY daily_metrics.source;
+
+-- name: targets-attained
+-- How much of its target each source has reached this month; 1 is all of it.
+SELECT source, repairs, target_repairs, round(repairs_attained, 3) AS repairs_attained,
+       revenue40, target_revenue40, round(revenue40_attained, 3) AS revenue40_attained,
+       round(conv_l2r, 4) AS conv_l2r, target_conv_l2r
+FROM monthly_vs_target
+WHERE month = (SELECT max(month) FROM monthly_metrics) AND segment = 'ALL'
+  AND (target_repairs IS NOT NULL OR target_revenue40 IS NOT NULL)
+ORDER BY source = 'ALL' DESC, repairs_attained, source;
+
+-- name: projection
+-- Where this month ends if it goes on as it went so far: linear, by calendar days.
+WITH last AS (
+    SELECT max(date) AS day, date_trunc('month', max(date)::timestamp)::date AS month FROM daily_metrics
+), share AS (
+    SELECT month, extract(day FROM day) / extract(day FROM month + interval '1 month' - interval '1 day') AS passed
+    FROM last
+), actual AS (
+    SELECT sum(repairs) AS repairs, sum(revenue40) AS revenue40
+    FROM daily_metrics WHERE date >= (SELECT month FROM last)
+)
+SELECT round(passed, 3) AS month_passed,
+       repairs, round(repairs / passed, 1) AS repairs_projected, target_repairs,
+       revenue40, round(revenue40 / passed, 2) AS revenue40_projected, target_revenue40
+FROM actual
+CROSS JOIN share
+LEFT JOIN targets ON targets.month = share.month AND source = 'ALL' AND segment = 'ALL';
+
+-- name: stalest-data
+-- Which data is oldest: by feed, the last day in it, how many days ago that was, and when it was last published.
+SELECT feed, rows, last_date, age_days, last_export_at, last_run_at
+FROM data_freshness
+ORDER BY age_days DESC NULLS FIRST, feed;
+
+-- name: call-funnel
+-- From call to repair in the last 12 months with calls, all sources together.
+SELECT month, sum(inbound) AS inbound, sum(answered) AS answered, sum(missed) AS missed,
+       round(sum(answered) / nullif(sum(answered) + sum(missed), 0), 4) AS answer_rate,
+       sum(with_job) AS with_job, sum(jobs) AS jobs, sum(units) AS units, sum(repairs) AS repairs
+FROM call_funnel
+WHERE month > (SELECT max(month) FROM call_funnel) - interval '12 months'
+GROUP BY month
+ORDER BY month;
+
+-- name: changed-since-yesterday
+-- Which published numbers changed in the last 24 hours, from what to what, and why.
+SELECT finished_at, month, date, source, segment, metric, old_value, new_value, cause
+FROM metric_changes
+JOIN sync_runs USING (run_id)
+WHERE finished_at > now() - interval '24 hours'
+ORDER BY finished_at DESC, month DESC, date DESC NULLS FIRST, source, segment, metric;
+
+-- name: segment-mix
+-- Who pays: each segment's part of repairs and revenue, month by month, over the last year.
+SELECT month, segment, sum(repairs) AS repairs, sum(revenue40) AS revenue40,
+       round(sum(revenue40) / nullif(sum(sum(revenue40)) OVER (PARTITION BY month), 0), 4) AS part_of_revenue
+FROM monthly_metrics
+WHERE month > (SELECT max(month) FROM monthly_metrics) - interval '12 months'
+GROUP BY month, segment
+ORDER BY month, segment;
+
+-- name: month-to-month-in-grafana
+-- The first one as a panel: whole months of the dashboard's range, its variables, the business time zone as a literal.
+SELECT to_char(month, 'YYYY-MM') AS month, source, sum(repairs) AS repairs
+FROM monthly_metrics
+WHERE source IN (${source:sqlstring}) AND segment IN (${segment:sqlstring})
+  AND month >= date_trunc('month', ($__timeFrom())::timestamptz AT TIME ZONE 'America/New_York')::date
+  AND month <= (($__timeTo())::timestamptz AT TIME ZONE 'America/New_York')::date
+GROUP BY 1, 2
+ORDER BY 1, 2;
+
+-- name: repairs-against-target-in-grafana
+-- The second one as a time series over any range that begins with a month: filter and plot on time, never on date.
+SELECT time AS "time", repairs_to_date AS "Repairs", repairs_pace AS "Target pace"
+FROM daily_cumulative
+WHERE $__timeFilter(time) AND source = 'ALL'
+ORDER BY 1;
