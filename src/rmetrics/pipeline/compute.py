@@ -213,20 +213,20 @@ def _derive(
     """Writes current rows, job facts and metrics; returns how many rows of each export a newer one replaced."""
     superseded: dict[str, int] = {}
     order = [JOBS, *(n for n in rules.feeds if n != JOBS)]
-    steps = len(order) + 3
     for i, name in enumerate(order):
-        progress("keeping the newest rows", i, steps)
+        progress("keeping the newest rows", i, len(order))
         _write_current(lake, rules, name, typed[name])
         superseded |= _superseded(lake, name, typed[name])
     feeds = {name: pl.scan_parquet(lake.current_path(name), glob=False) for name in rules.feeds}
-    progress("applying the rules", len(order), steps)
+    progress("keeping the newest rows", len(order), len(order))
+    progress("applying the rules", 0, 2)
     lake.write(job_facts(feeds[JOBS], feeds[PAYMENTS], rules), lake.metrics_path(FACTS))
     facts = pl.scan_parquet(lake.metrics_path(FACTS), glob=False)
-    progress("applying the rules", len(order) + 1, steps)
+    progress("applying the rules", 1, 2)
     lake.write(daily_metrics(facts, feeds, rules), lake.metrics_path(DAILY))
     daily = pl.scan_parquet(lake.metrics_path(DAILY), glob=False)
     lake.write(monthly_metrics(daily, rules), lake.metrics_path(MONTHLY))
-    progress("applying the rules", steps, steps)
+    progress("applying the rules", 2, 2)
     return superseded
 
 

@@ -58,7 +58,7 @@ class Report:
     @contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None]]:
         """Bars on a terminal; nothing elsewhere."""
-        if self.quiet or self.as_json or not self.err.is_terminal:
+        if self.quiet or self.as_json or not sys.stderr.isatty():
             yield lambda _what, _done, _total: None
             return
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TimeElapsedColumn())
