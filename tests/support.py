@@ -67,7 +67,7 @@ class Project:
     def settings(self) -> Settings:
         """The settings of this project."""
         return Settings(
-            _env_file=None,  # type: ignore[call-arg]
+            _env_file=None,
             postgres_dsn=SecretStr(self.dsn),
             data_dir=self.root / "data",
             inbox_dir=self.inbox,
@@ -118,6 +118,6 @@ def csv_text(header: Sequence[str], *lines: Sequence[object] | Mapping[str, obje
         text = "" if value is None else str(value)
         return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n\r') else text
 
-    table = [[line.get(h) for h in header] if isinstance(line, Mapping) else list(line) for line in lines]
-    return "".join(",".join(cell(c) for c in line) + "\n" for line in [list(header), *table])
-
+    table: list[list[object]] = [list(header)]
+    table += [[line.get(h) for h in header] if isinstance(line, Mapping) else list(line) for line in lines]
+    return "".join(",".join(cell(c) for c in line) + "\n" for line in table)

@@ -44,7 +44,8 @@ class PgTable:
     Attributes:
         key: the primary key.
         part: the date column whose month a row's content is compared by; None: the table is one part.
-        sums: whether rows are added up to the key before publishing (``publish_by``).
+        sums: whether rows are added up to the key before publishing (``publish_by``); without an amount they are left
+            out.
         custom: whether only TOML knows it, so that it is created from here.
     """
 
@@ -106,7 +107,7 @@ def _feed_columns(name: str, feed: Feed, key: tuple[str, ...]) -> Iterator[PgCol
         added = column in by or spec.type is ColumnType.MONEY
         if (not spec.publish and column not in key) or (by and not added):
             continue
-        must = column in key or (spec.required and not spec.blank and spec.type is ColumnType.MONEY)
+        must = column in key or bool(by) or (spec.required and not spec.blank and spec.type is ColumnType.MONEY)
         yield PgColumn(column, PG_TYPES[spec.type], not_null=must, comment=spec.comment)
     if by:
         return

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from support import Project, csv_text, new_project
 
 from rmetrics.errors import BusyError, PostgresError, SettingsError
 from rmetrics.lake import Lake
 from rmetrics.pipeline.sync import sync
+from support import Project, csv_text, new_project
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID")
 PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
@@ -20,7 +20,9 @@ TABLES = (
 )  # fmt: skip
 
 
-def job(number: int, kind: str = "COD Service", source: str = "Google", created: str = "Tue Nov 05 2024") -> tuple[object, ...]:
+def job(
+    number: int, kind: str = "COD Service", source: str = "Google", created: str = "Tue Nov 05 2024"
+) -> tuple[object, ...]:
     return number, kind, "Done", source, created, f"U{number}"
 
 
@@ -75,7 +77,9 @@ def test_only_rows_that_differ_are_written(project: Project) -> None:
     assert result.published["payments"] == 0
     # Rely's day and month change; job 4 brings a new day and a new month.
     assert (result.published["daily_metrics"], result.published["monthly_metrics"]) == (2, 2)
-    changes = project.rows("SELECT date::text, source, metric, old_value, new_value, cause FROM metric_changes ORDER BY 1, 3")
+    changes = project.rows(
+        "SELECT date::text, source, metric, old_value, new_value, cause FROM metric_changes ORDER BY 1, 3"
+    )
     assert [c[:5] for c in changes] == [
         ("2024-11-05", "Rely", "leads", "1", "0"),
         ("2024-11-05", "Rely", "repairs", "0", "1"),
@@ -184,7 +188,7 @@ def test_the_lock_keeps_a_second_run_out(project: Project) -> None:
         project.sync()
 
 
-def test_newest_wins_by_time_of_the_export_whatever_the_landing_order(project: Project, tmp_path: Path) -> None:
+def test_newest_wins_by_time_of_the_export_whatever_the_landing_order(project: Project) -> None:
     old, new = csv_text(JOBS, job(1, source="Rely")), csv_text(JOBS, job(1, source="NSA"))
     project.put("b.csv", new, minutes=9)
     project.sync()
@@ -196,10 +200,14 @@ def test_newest_wins_by_time_of_the_export_whatever_the_landing_order(project: P
 
 def test_a_column_the_newest_export_lacks_keeps_the_older_value_and_a_blank_cell_blanks_it(project: Project) -> None:
     project.put("Import-1.csv", csv_text(JOBS, job(1, source="Rely"), job(2, source="NSA")))
-    project.put("jobs_export.csv", csv_text(("Job #", "Job Type", "Status", "Job Date"), (1, "INS Repair", "—", "11/07/24")))
+    project.put(
+        "jobs_export.csv", csv_text(("Job #", "Job Type", "Status", "Job Date"), (1, "INS Repair", "—", "11/07/24"))
+    )
     project.put("Import-2.csv", csv_text(JOBS, (2, "COD Service", "Done", "", "Tue Nov 05 2024", "U2")))
     project.sync()
-    assert project.rows("SELECT job_id, type, source, status, job_date::text, created_at IS NULL FROM jobs ORDER BY 1") == [
+    assert project.rows(
+        "SELECT job_id, type, source, status, job_date::text, created_at IS NULL FROM jobs ORDER BY 1"
+    ) == [
         ("1", "INS Repair", "Rely", None, "2024-11-07", False),
         ("2", "COD Service", "Unattributed", "Done", None, False),
     ]
@@ -231,7 +239,7 @@ def test_a_new_rule_re_reads_old_exports(project: Project) -> None:
     project.sync()
     feeds = project.rules / "feeds.toml"
     feeds.write_text(feeds.read_text().replace(
-        'city         = {', 'state        = { type = "text", from = ["State"], comment = "State" }\ncity         = {'
+        "city         = {", 'state        = { type = "text", from = ["State"], comment = "State" }\ncity         = {'
     ))  # fmt: skip
     assert project.sync().status == "published"
     assert project.rows("SELECT job_id, state FROM jobs") == [("1", "MA")]
@@ -239,7 +247,9 @@ def test_a_new_rule_re_reads_old_exports(project: Project) -> None:
 
 def test_an_edited_price_changes_the_cost_and_says_why(project: Project) -> None:
     lead = ("Lead ID", "Lead Date", "Current Status")
-    project.put("pro referral.csv", csv_text(lead, ("a", "11/05/2024 10:00 AM", ""), ("b", "11/06/2024 10:00 AM", "Passed")))
+    project.put(
+        "pro referral.csv", csv_text(lead, ("a", "11/05/2024 10:00 AM", ""), ("b", "11/06/2024 10:00 AM", "Passed"))
+    )
     project.sync()
     assert project.rows("SELECT leads, cost FROM monthly_metrics") == [(1, "20.00")]
     sources = project.rules / "sources.toml"

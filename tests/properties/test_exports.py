@@ -9,7 +9,6 @@ from pathlib import Path
 import polars as pl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import MIDNIGHT, ROOT, csv_text
 
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute import FACTS, compute
@@ -17,6 +16,7 @@ from rmetrics.pipeline.inbox import land_inbox
 from rmetrics.pipeline.progress import silent
 from rmetrics.rules import Rules, load_rules
 from rmetrics.tables import DAILY, MONTHLY
+from support import MIDNIGHT, ROOT, csv_text
 
 RULES: Rules = load_rules(ROOT / "rules")
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "Total")
@@ -35,7 +35,9 @@ jobs = st.lists(
     unique_by=lambda j: j[0],
 ).map(lambda rows: [(n, t, s, src, f"{d:%a %b %d %Y}", c) for n, t, s, src, d, c in rows])
 payments = st.lists(
-    st.tuples(st.integers(1, 45), st.sampled_from(["cash", "check"]), cents, days, st.integers(0, 23), st.integers(1, 3)),
+    st.tuples(
+        st.integers(1, 45), st.sampled_from(["cash", "check"]), cents, days, st.integers(0, 23), st.integers(1, 3)
+    ),
     max_size=25,
     unique_by=lambda p: p[:5],
 ).map(
@@ -69,11 +71,15 @@ def numbers(files: Sequence[File], *, runs: int = 1) -> dict[str, list[tuple[obj
         paths = {n: lake.metrics_path(n) for n in (FACTS, DAILY, MONTHLY)} | {
             n: lake.current_path(n) for n in ("payments", "elocals_leads")
         }
-        frames = {n: pl.read_parquet(p, glob=False).drop("_file", "_line", "_parts", strict=False) for n, p in paths.items()}
+        frames = {
+            n: pl.read_parquet(p, glob=False).drop("_file", "_line", "_parts", strict=False) for n, p in paths.items()
+        }
         return {n: sorted(f.rows(), key=str) for n, f in frames.items()}
 
 
-def exports(job_rows: object, payment_rows: object, lead_rows: object, suffix: str = "", minutes: int = 0) -> list[File]:
+def exports(
+    job_rows: object, payment_rows: object, lead_rows: object, suffix: str = "", minutes: int = 0
+) -> list[File]:
     """One export of each feed that has rows."""
     flat = [p for group in payment_rows for p in group]  # type: ignore[attr-defined]
     tables = [("Import", JOBS, job_rows), ("payments", PAYMENTS, flat), ("leads cost Elocals", LEADS, lead_rows)]
@@ -85,7 +91,9 @@ common = settings(max_examples=12, deadline=None, suppress_health_check=[HealthC
 
 @common
 @given(jobs, payments, leads, st.randoms(use_true_random=False))
-def test_order_of_rows_and_of_columns_changes_nothing(j: list[object], p: list[object], r: list[object], rnd: object) -> None:
+def test_order_of_rows_and_of_columns_changes_nothing(
+    j: list[object], p: list[object], r: list[object], rnd: object
+) -> None:
     expected = numbers(exports(j, p, r))
     for rows in (j, p, r):
         rnd.shuffle(rows)  # type: ignore[attr-defined]
@@ -114,7 +122,9 @@ def test_overlapping_and_repeated_exports_change_nothing(
 
 @common
 @given(jobs, payments, leads)
-def test_line_ends_byte_order_mark_and_separator_change_nothing(j: list[object], p: list[object], r: list[object]) -> None:
+def test_line_ends_byte_order_mark_and_separator_change_nothing(
+    j: list[object], p: list[object], r: list[object]
+) -> None:
     whole = exports(j, p, r)
     expected = numbers(whole)
     assert numbers([(n, "\ufeff" + t.replace("\n", "\r\n"), m) for n, t, m in whole]) == expected
