@@ -5,6 +5,7 @@
     typed/<feed>/<sha256>.<typing digest>.rejected.parquet
     current/<feed>.parquet                               one row per key: the newest export wins
     metrics/*.parquet                                    job facts, daily and monthly metrics
+    rules/<digest>/*.toml                                the rules of each computation, to tell what was edited since
     inbox.json, state.json                               what was seen, what was computed
 
 A Parquet file is written under a ``.part`` name in its folder, read back, flushed, described by its record (written and
@@ -155,8 +156,8 @@ class Lake:
     def sweep(self) -> int:
         """Removes what a killed run left half written; call it under the lock. Returns how many files."""
         count = 0
-        for part in self.root.rglob("*.part"):
-            part.unlink(missing_ok=True)
+        for part in list(self.root.rglob("*.part")):
+            shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
             count += 1
         return count
 
@@ -337,6 +338,29 @@ class Lake:
         finally:
             part.unlink(missing_ok=True)
         return digest
+
+    # -- the rules a computation used
+
+    def keep_rules(self, digest: str, files: Sequence[Path]) -> None:
+        """Keeps a copy of the rules, so that a later run can tell what was edited since."""
+        folder = self.root / "rules" / digest
+        if folder.is_dir():
+            return
+        part = folder.with_suffix(".part")
+        try:
+            shutil.rmtree(part, ignore_errors=True)
+            self._folder(part)
+            for file in files:
+                shutil.copyfile(file, part / file.name)
+                (part / file.name).chmod(0o600)
+            part.rename(folder)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+
+    def kept_rules(self, digest: str) -> Path | None:
+        """The folder with the rules of that digest, or None: they are only a cache."""
+        folder = self.root / "rules" / digest
+        return folder if digest and folder.is_dir() else None
 
     # -- small records
 

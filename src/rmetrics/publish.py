@@ -8,7 +8,7 @@ so readers neither wait nor see anything but whole versions, and grants and view
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -281,6 +281,7 @@ def publish(
     scratch: Path,
     schema_digest: str,
     cause: str,
+    causes: pl.DataFrame | None = None,
     full: bool = False,
 ) -> dict[str, int]:
     """Makes the database hold exactly the contents; returns rows written by table (0 for untouched ones).
@@ -293,6 +294,7 @@ def publish(
         scratch: a folder for the staged rows.
         schema_digest: of the schema script in force.
         cause: why figures changed, for ``metric_changes``.
+        causes: a finer cause by month, source and metric, where there is one.
         full: compare every row of every month, whatever the bookkeeping says.
 
     Raises:
@@ -304,6 +306,8 @@ def publish(
     with connect(server, schema=schema) as session, session.transaction():
         work = _Publication(session, schema, run, scratch, cause)
         work.begin()
+        work.know(causes)
+        work.empty_abandoned({c.table.name for c in contents})
         for content in contents:
             work.stage(content, digests[content.table.name], full=full)
         for content in reversed(contents):
@@ -378,6 +382,26 @@ class _Publication:
             ],
         )
 
+    def know(self, causes: pl.DataFrame | None) -> None:
+        """Lays the finer causes beside the figures."""
+        self.session.execute(
+            "CREATE TEMPORARY TABLE _causes (month date, source varchar, metric varchar, cause text) ON COMMIT DROP"
+        )
+        if causes is not None and causes.height:
+            self.session.ingest("_causes", causes.to_arrow(), schema=None)
+            self.session.execute("ANALYZE _causes")
+
+    def empty_abandoned(self, wanted: Collection[str]) -> None:
+        """Takes the rows out of tables whose feed the rules no longer have.
+
+        The table stays, for its grants and for panels that read it; the rows stay in the lake, and come back with the
+        feed. Left in, they would look current, and hold on to jobs through their foreign key.
+        """
+        for name in sorted(set(self.known) - set(wanted)):
+            if catalog(self.session, name):
+                self.written[name] = self.session.execute(f"DELETE FROM {quoted(name)}")
+            self.session.execute("DELETE FROM published_parts WHERE table_name = $1", [name])
+
     def stage(self, content: Content, digests: Mapping[dt.date, tuple[int, str]], *, full: bool) -> None:
         """Copies the rows of changed months, and inserts or updates those that differ."""
         table, session = content.table, self.session
@@ -443,19 +467,41 @@ class _Publication:
         )
 
     def _note_changes(self, table: PgTable, staged: _Staged, stage: str) -> None:
-        """Every changed figure, old and new. A key published for the first time is not a change."""
+        """Every changed figure, old and new. A key's first publish is not a change; one that comes back is."""
         period = table.key[0]
-        day = "NULL::date" if period == "month" else "t.date"
         same = " AND ".join(f"s.{quoted(k)} = t.{quoted(k)}" for k in table.key)
-        pairs = ", ".join(f"('{m}', t.{m}::numeric, s.{m}::numeric)" for m in MEASURES)
-        self.session.execute(
-            "INSERT INTO metric_changes (run_id, month, date, source, segment, metric, old_value, new_value, cause) "
-            f"SELECT $1, date_trunc('month', t.{period})::date, {day}, t.source, t.segment, m.metric, m.was, m.new, $2 "
-            f"FROM {quoted(table.name)} AS t LEFT JOIN {quoted(stage)} AS s ON {same} "
-            f"CROSS JOIN LATERAL (VALUES {pairs}) AS m (metric, was, new) "
-            f"WHERE {staged.inside(table)} AND m.was IS DISTINCT FROM m.new AND (s.source IS NOT NULL OR m.was <> 0) "
-            "ORDER BY 2, 3, 4, 5, 6",
-            [self.run.run_id, self.cause],
+
+        def placed(of: str) -> tuple[str, str]:
+            return f"date_trunc('month', {of}.{period})::date", f"{of}.date" if period == "date" else "NULL::date"
+
+        def insert(of: str, rows: str, was: str, new: str, where: str) -> None:
+            month, day = placed(of)
+            pairs = ", ".join(f"('{m}', {was.format(m)}, {new.format(m)})" for m in MEASURES)
+            self.session.execute(
+                "INSERT INTO metric_changes (run_id, month, date, source, segment, metric, old_value, new_value, cause)"
+                f" SELECT $1, {month}, {day}, {of}.source, {of}.segment, m.metric, m.was, m.new, coalesce(c.cause, $2) "
+                f"FROM {rows} CROSS JOIN LATERAL (VALUES {pairs}) AS m (metric, was, new) "
+                f"LEFT JOIN _causes AS c ON c.month = {month} AND c.source = {of}.source AND c.metric = m.metric "
+                f"WHERE {where} ORDER BY 2, 3, 4, 5, 6",
+                [self.run.run_id, self.cause],
+            )
+
+        insert(
+            "t",
+            f"{quoted(table.name)} AS t LEFT JOIN {quoted(stage)} AS s ON {same}",
+            "t.{}::numeric",
+            "s.{}::numeric",
+            f"{staged.inside(table)} AND m.was IS DISTINCT FROM m.new AND (s.source IS NOT NULL OR m.was <> 0)",
+        )
+        month, day = placed("s")
+        insert(
+            "s",
+            f"{quoted(stage)} AS s",
+            "NULL::numeric",
+            "s.{}::numeric",
+            f"m.new <> 0 AND NOT EXISTS (SELECT 1 FROM {quoted(table.name)} AS t WHERE {same}) AND EXISTS ("
+            f"SELECT 1 FROM metric_changes AS g WHERE g.month = {month} AND g.date IS NOT DISTINCT FROM {day} "
+            "AND g.source = s.source AND g.segment = s.segment AND g.new_value IS NULL AND g.run_id <> $1)",
         )
 
     def _types_agree(self, table: PgTable) -> None:
@@ -541,6 +587,7 @@ class _Publication:
             "schema": schema_digest,
             "exports": sorted(run.exports),
             "published": self.written,
+            "first_months": sorted(set(digests.get(MONTHLY, ())) - set(self.known.get(MONTHLY, ()))),
         }
         session.execute(
             "UPDATE sync_runs SET finished_at = clock_timestamp(), detail = $2::text::jsonb WHERE run_id = $1",

@@ -11,8 +11,11 @@ from typing import Annotated
 import typer
 
 from rmetrics.cli.database import db, schema
+from rmetrics.cli.history import history
 from rmetrics.cli.options import reporter
+from rmetrics.cli.plan import plan
 from rmetrics.cli.project import init
+from rmetrics.cli.query import sql
 from rmetrics.cli.rejected import rejected
 from rmetrics.cli.rules import rules
 from rmetrics.cli.sync import status, sync
@@ -28,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init, sync, status, schema):
+for command in (init, sync, plan, history, sql, status, schema):
     app.command()(command)
 app.add_typer(rules, name="rules")
 app.add_typer(db, name="db")

@@ -1,5 +1,6 @@
 """What all commands share: their common options and exit codes. Imports nothing heavy."""
 
+import datetime as dt
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,3 +19,20 @@ def reporter(*, as_json: bool = False, quiet: bool = False) -> "Report":
     from rmetrics.report.base import Report
 
     return Report(as_json=as_json, quiet=quiet)
+
+
+def month_of(text: str | None) -> dt.date | None:
+    """The month an option names; None where it was not given.
+
+    Raises:
+        SettingsError: it is not written YYYY-MM.
+    """
+    from rmetrics.errors import SettingsError
+    from rmetrics.periods import parse_month
+
+    if text is None:
+        return None
+    month = parse_month(text)
+    if month is None:
+        raise SettingsError(f"not a month: {text!r}", "Write it YYYY-MM, for instance 2024-11.")
+    return month

@@ -4,13 +4,10 @@ import contextlib
 import datetime as dt
 import hashlib
 import os
-import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
@@ -20,12 +17,14 @@ from rmetrics.checks.compare import cross_check
 from rmetrics.checks.recompute import TypedInput
 from rmetrics.errors import CheckError, PostgresError
 from rmetrics.lake import Lake
+from rmetrics.pipeline.causes import Causes, find_causes, old_rules, whole_cause
 from rmetrics.pipeline.compute import FACTS, Computed, compute
 from rmetrics.pipeline.findings import run_findings, taken_in_findings
 from rmetrics.pipeline.inbox import Seen, land_inbox
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.project import schema_script
 from rmetrics.pipeline.rejected import taken_in
+from rmetrics.pipeline.scratch import scratch_lake
 from rmetrics.postgres import Server, connect, server
 from rmetrics.publish import (
     Content,
@@ -41,6 +40,7 @@ from rmetrics.publish import (
 )
 from rmetrics.results import FileResult, Finding, MonthLine, SyncResult
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.toml import rule_files
 from rmetrics.rules.validate import JOBS, TARGETS
 from rmetrics.settings import Settings
 from rmetrics.tables import DAILY, MONTHLY, PgTable, published_tables
@@ -70,6 +70,7 @@ def sync(
         computed = compute(place, rules, progress, full=full)
         findings = run_findings(place, rules, computed, seen)
         if not dry_run:
+            place.keep_rules(rules.digest, rule_files(settings.rules_dir))
             findings += taken_in_findings(taken_in(place, rules, computed.placed))
         files = tuple(_file_result(s, computed) for s in seen)
         months = month_lines(place)
@@ -100,21 +101,8 @@ def _workplace(lake: Lake, *, dry_run: bool) -> Iterator[Lake]:
             lake.sweep()
             yield lake
         return
-    with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
-        scratch = Lake(Path(folder) / "lake")
-        scratch.prepare()
-        for name in ("raw", "typed"):
-            if (lake.root / name).is_dir():
-                shutil.copytree(lake.root / name, scratch.root / name, copy_function=_link, dirs_exist_ok=True)
+    with scratch_lake(lake, results=False) as scratch:
         yield scratch
-
-
-def _link(source: str, target: str) -> None:
-    """A hard link where the file system allows, otherwise a copy. Lake files are replaced, never changed in place."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 def _file_result(seen: Seen, computed: Computed) -> FileResult:
@@ -163,7 +151,8 @@ def _publish(
         agreed = _agree(lake, rules, computed, progress)
         progress("publishing", 0, 1)
         contents = [Content(t, table_rows(lake, t)) for t in tables]
-        cause = cause_of(before, run, computed)
+        cause = whole_cause(before.exports, before.rules_hash, before.version, computed, rules)
+        causes = find_causes(lake, computed, rules, old_rules(lake, before.rules_hash, rules), before.exports, cause)
         written = publish(
             target,
             schema,
@@ -172,10 +161,18 @@ def _publish(
             scratch=lake.root,
             schema_digest=digest,
             cause=cause,
+            causes=_cause_of_figures(lake, causes) if before.run_id else None,
             full=full or not before.intact,
         )
         progress("publishing", 1, 1)
         return "published", written, agreed
+
+
+def _cause_of_figures(lake: Lake, causes: Causes) -> pl.DataFrame:
+    monthly = pl.read_parquet(lake.metrics_path(MONTHLY), columns=["month", "source"], glob=False)
+    months = {*monthly["month"].to_list(), *(a.month for a in causes.arrivals if a.month)}
+    gone = causes.old.sources if causes.old else {}
+    return causes.frame(sorted(months), sorted({*monthly["source"].to_list(), *causes.new.sources, *gone}))
 
 
 def _prepared(target: Server, schema: str, script: str, digest: str, tables: list[PgTable]) -> Published:
@@ -207,22 +204,6 @@ def _refuse_older_lake(before: Published, run: Run, target: Server, *, force: bo
             "publishing would take their rows away",
             "Sync from the newer lake, put those exports into this inbox, or say --force if they are meant to go.",
         )
-
-
-def cause_of(before: Published, run: Run, computed: Computed) -> str:
-    """Why published figures can change: new exports, edited rules, another version."""
-    causes = []
-    new = [p.raw.name for p in computed.placed if p.raw.sha256 not in before.exports]
-    if new:
-        names = ", ".join(new[:5]) + (f" and {len(new) - 5} more" if len(new) > 5 else "")
-        causes.append(f"new export{'s' if len(new) > 1 else ''}: {names}")
-    if before.exports - set(run.exports):
-        causes.append(f"{len(before.exports - set(run.exports))} exports taken away")
-    if before.rules_hash != run.rules_hash:
-        causes.append("rules edited")
-    if before.version and before.version != run.version:
-        causes.append(f"rmetrics {before.version} -> {run.version}")
-    return "; ".join(causes) or "published again: the database differed from the lake"
 
 
 def table_rows(lake: Lake, table: PgTable) -> pl.LazyFrame:

@@ -37,10 +37,7 @@ def read_tree(folder: Path) -> Tree:
     Raises:
         SettingsError: the folder does not exist, holds no rules, or cannot be read.
     """
-    try:
-        files = sorted(p for p in folder.glob("*.toml") if not p.name.startswith("."))
-    except OSError as error:
-        raise SettingsError(f"cannot read the rules folder {folder}: {error.strerror}") from error
+    files = rule_files(folder)
     if not files:
         raise SettingsError(
             f"no rules in {folder}",
@@ -50,6 +47,18 @@ def read_tree(folder: Path) -> Tree:
     for path in files:
         _merge(tree, path)
     return tree
+
+
+def rule_files(folder: Path) -> list[Path]:
+    """The files of a rules folder, in the order they are read.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    try:
+        return sorted(p for p in folder.glob("*.toml") if not p.name.startswith("."))
+    except OSError as error:
+        raise SettingsError(f"cannot read the rules folder {folder}: {error.strerror}") from error
 
 
 def _merge(tree: Tree, path: Path) -> None:

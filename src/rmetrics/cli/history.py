@@ -1,0 +1,31 @@
+"""``rmetrics history``: how the published numbers of a month changed."""
+
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import AsJson, Quiet, month_of, reporter
+from rmetrics.errors import SettingsError
+
+
+def history(
+    month: Annotated[str, typer.Option(help="The month, YYYY-MM.")],
+    source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
+    metric: Annotated[str | None, typer.Option(help="Only this measure.")] = None,
+    daily: Annotated[bool, typer.Option("--daily", help="The daily figures instead of the month's.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Tell when which published number of a month changed, by which run and why."""
+    from rmetrics.pipeline.history import history as run_history
+    from rmetrics.publish import MEASURES
+    from rmetrics.report.history import show_history
+    from rmetrics.settings import load_settings
+
+    if metric is not None and metric not in MEASURES:
+        raise SettingsError(f"no such measure: {metric!r}", f"There are {', '.join(MEASURES)}.")
+    wanted = month_of(month)
+    if wanted is None:
+        raise SettingsError("no month given", "Say --month 2024-11.")
+    found = run_history(load_settings(), wanted, source=source, metric=metric, daily=daily)
+    show_history(reporter(as_json=as_json, quiet=quiet), found)

@@ -1,0 +1,28 @@
+"""``rmetrics plan``: what the edited rules and new exports would change."""
+
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import DATA_FINDINGS, AsJson, Quiet, month_of, reporter
+
+
+def plan(
+    month: Annotated[str | None, typer.Option(help="Only this month, YYYY-MM.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
+    rows: Annotated[bool, typer.Option("--rows", help="Show every row that moves.")] = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 3 when anything would change.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> int:
+    """Show what the edited rules and new exports would change, in numbers and rows; write nothing."""
+    from rmetrics.pipeline.plan import plan as run_plan
+    from rmetrics.report.plan import show_plan
+    from rmetrics.settings import load_settings
+
+    report = reporter(as_json=as_json, quiet=quiet)
+    wanted = month_of(month)
+    with report.progress() as progress:
+        found = run_plan(load_settings(), month=wanted, source=source, progress=progress)
+    show_plan(report, found, rows=rows)
+    return DATA_FINDINGS if exit_code and found.any else 0

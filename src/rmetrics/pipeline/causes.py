@@ -1,0 +1,191 @@
+"""Why a published figure changes: which new export brought rows, which rule was edited.
+
+A cause is found by what can move a figure: the rows that new exports bring into its month and source, and the edits of
+rules its source, feeds and measure depend on. The same words go into ``rmetrics plan`` and into ``metric_changes``.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import polars as pl
+
+from rmetrics import __version__
+from rmetrics.errors import RmetricsError
+from rmetrics.lake import Lake
+from rmetrics.metrics.newest import FILE, TypedExport, newest_rows
+from rmetrics.pipeline.compute import FACTS, Computed
+from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.edits import Edit, can_move, feed_metrics, rule_edits
+from rmetrics.rules.model import UNATTRIBUTED
+from rmetrics.rules.validate import JOBS, PAYMENTS
+
+MEASURES = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What a new export brings into a month.
+
+    Attributes:
+        export: its name in the inbox.
+        source: of its jobs or payments; None where the feed itself says it.
+        new, changed: rows that were not there, and rows that now say something else.
+    """
+
+    feed: str
+    export: str
+    month: dt.date | None
+    source: str | None
+    new: int
+    changed: int
+
+    def __str__(self) -> str:
+        counts = [f"{n:,} {what} row{'' if n == 1 else 's'}" for n, what in _counts(self) if n]
+        return f"new export {self.export}: {', '.join(counts)}"
+
+
+def _counts(arrival: Arrival) -> tuple[tuple[int, str], ...]:
+    return (arrival.new, "new"), (arrival.changed, "changed")
+
+
+@dataclass(frozen=True)  # no slots: cached_property needs a place to keep its value
+class Causes:
+    """All that can have moved a figure since the rules and exports it was computed from.
+
+    Attributes:
+        whole: the causes of the run as a whole, for figures nothing else explains.
+        old, new: the rules before and after; old is None where they are not known.
+    """
+
+    whole: str
+    arrivals: tuple[Arrival, ...]
+    edits: tuple[Edit, ...]
+    old: Rules | None
+    new: Rules
+
+    def of(self, month: dt.date, source: str, metric: str) -> str:
+        """Why a figure changed, in words."""
+        told = [str(a) for a in self._arrived(month, source, metric)]
+        if self.old is not None:
+            told += [f"rule edit {e}" for e in self.edits if can_move(e, source, metric, self.old, self.new)]
+        return "; ".join(told) or self.whole
+
+    def _arrived(self, month: dt.date, source: str, metric: str) -> list[Arrival]:
+        """What came into the month for the source, added up by export."""
+        found: dict[str, Arrival] = {}
+        for arrival in self._by_month.get(month, ()):
+            if arrival.source in {None, source} and metric in feed_metrics(arrival.feed, source, self.new):
+                before = found.get(arrival.export)
+                new, changed = (before.new, before.changed) if before else (0, 0)
+                found[arrival.export] = replace(arrival, new=arrival.new + new, changed=arrival.changed + changed)
+        return list(found.values())
+
+    @cached_property
+    def _by_month(self) -> Mapping[dt.date | None, list[Arrival]]:
+        found: dict[dt.date | None, list[Arrival]] = {}
+        for arrival in self.arrivals:
+            found.setdefault(arrival.month, []).append(arrival)
+        return found
+
+    def frame(self, months: Sequence[dt.date], sources: Sequence[str]) -> pl.DataFrame:
+        """The cause of every figure there can be: month, source, metric, cause."""
+        rows = [(m, s, n, self.of(m, s, n)) for m in months for s in sources for n in MEASURES]
+        schema = {"month": pl.Date, "source": pl.String, "metric": pl.String, "cause": pl.String}
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def find_causes(
+    lake: Lake, computed: Computed, rules: Rules, old: Rules | None, known: frozenset[str], whole: str
+) -> Causes:
+    """The causes since an earlier computation.
+
+    Args:
+        lake: as computed now.
+        computed: what was computed now.
+        rules: in force now.
+        old: the rules of the earlier computation; None where they are not known.
+        known: the exports of the earlier computation, by the start of their hash.
+        whole: the causes of the run as a whole.
+    """
+    arrivals = tuple(a for name in rules.feeds for a in _arrivals(lake, computed, rules, name, known))
+    edits = () if old is None else rule_edits(old, rules)
+    return Causes(whole, arrivals, edits, old, rules)
+
+
+def _arrivals(lake: Lake, computed: Computed, rules: Rules, name: str, known: frozenset[str]) -> list[Arrival]:
+    """What the new exports of a feed bring, by export, month and source."""
+    exports = {p.rank: p.raw.name for p in computed.placed if p.feed == name and p.raw.sha256[:16] not in known}
+    if not exports:
+        return []
+    feed = rules.feeds[name]
+    keys, mapped = list(feed.key_columns), [n for n in feed.mapped if n not in feed.key_columns]
+    current = pl.scan_parquet(lake.current_path(name), glob=False).filter(pl.col(FILE).is_in(list(exports)))
+    wanted = current.select(keys)
+    older = [
+        TypedExport(lake.scan_typed(f).join(wanted, on=keys, how="semi", nulls_equal=True), f.columns, rank)
+        for f, rank in computed.typed[name]
+        if rank not in exports
+    ]
+    before = newest_rows(older, feed).select(*keys, *(pl.col(n).alias(f"_old {n}") for n in mapped), was=pl.lit(1))
+    same = pl.all_horizontal(pl.lit(value=True), *(pl.col(n).eq_missing(pl.col(f"_old {n}")) for n in mapped))
+    day = pl.col("metric_date") if name == JOBS else pl.col(feed.business_date)
+    if name == PAYMENTS and rules.revenue.latest.date == "job":
+        day = pl.coalesce("metric_date", day)
+    counted = (
+        _with_source(current, lake, name)
+        .join(before, on=keys, how="left", nulls_equal=True)
+        .group_by(pl.col(FILE), day.dt.month_start().alias("month"), "_source")
+        .agg(pl.col("was").is_null().sum().alias("new"), (pl.col("was").is_not_null() & ~same).sum().alias("changed"))
+        .filter((pl.col("new") > 0) | (pl.col("changed") > 0))
+        .sort(FILE, "month", "_source")
+        .collect()
+    )
+    return [Arrival(name, exports[f], m, s, int(n), int(c)) for f, m, s, n, c in counted.iter_rows()]
+
+
+def _with_source(rows: pl.LazyFrame, lake: Lake, name: str) -> pl.LazyFrame:
+    """Adds ``_source``, and to jobs and payments the day they count on; null where the feed itself says the source."""
+    if name not in {JOBS, PAYMENTS}:
+        return rows.with_columns(pl.lit(None, dtype=pl.String).alias("_source"))
+    facts = pl.scan_parquet(lake.metrics_path(FACTS), glob=False)
+    facts = facts.select("job_id", pl.col("source").alias("_source"), pl.col("metric_date"))
+    joined = rows.join(facts, on="job_id", how="left")
+    return joined if name == JOBS else joined.with_columns(pl.col("_source").fill_null(UNATTRIBUTED))
+
+
+def whole_cause(
+    before_exports: frozenset[str], before_rules: str, before_version: str, computed: Computed, rules: Rules
+) -> str:
+    """Why published figures can change at all: new exports, edited rules, another version."""
+    causes = []
+    new = [p.raw.name for p in computed.placed if p.raw.sha256[:16] not in before_exports]
+    if new:
+        names = ", ".join(new[:5]) + (f" and {len(new) - 5} more" if len(new) > 5 else "")
+        causes.append(f"new export{'s' if len(new) > 1 else ''}: {names}")
+    gone = before_exports - {p.raw.sha256[:16] for p in computed.placed}
+    if gone:
+        causes.append(f"{len(gone)} export{'s' if len(gone) > 1 else ''} taken away")
+    if before_rules != rules.digest:
+        causes.append("rules edited")
+    if before_version and before_version != __version__:
+        causes.append(f"rmetrics {before_version} -> {__version__}")
+    return "; ".join(causes) or "published again: the database differed from the lake"
+
+
+def old_rules(lake: Lake, digest: str, rules: Rules) -> Rules | None:
+    """The rules of an earlier computation: the same ones, those the lake kept, or None."""
+    if digest == rules.digest:
+        return rules
+    folder = lake.kept_rules(digest)
+    if folder is None:
+        return None
+    try:
+        kept = load_rules(folder)
+    except RmetricsError:  # kept by a version that allowed more
+        return None
+    return kept if kept.digest == digest else None
+
+
+__all__ = ["MEASURES", "Arrival", "Causes", "find_causes", "old_rules", "whole_cause"]

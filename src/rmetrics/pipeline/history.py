@@ -1,0 +1,126 @@
+"""How the published numbers of a month changed: when, by which run, and why."""
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+
+from rmetrics.errors import SettingsError
+from rmetrics.postgres import Server, Session, connect, embedded, embedded_running, server_of
+from rmetrics.publish import has_all
+from rmetrics.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One change of one published figure.
+
+    Attributes:
+        date: the day; None for the figure of the whole month.
+        before, after: exact; None where the row was not there, or is gone.
+        at: when the run published it.
+    """
+
+    run_id: str
+    at: dt.datetime
+    month: dt.date
+    date: dt.date | None
+    source: str
+    segment: str
+    metric: str
+    before: Decimal | None
+    after: Decimal | None
+    cause: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The story of a month, oldest first.
+
+    Attributes:
+        first_run, first_at: the run that first published the month; None where it is not published.
+        changes: of the whole month's figures, or with days of theirs.
+        days: how many daily figures changed.
+    """
+
+    month: dt.date
+    first_run: str | None
+    first_at: dt.datetime | None
+    changes: tuple[Recorded, ...]
+    days: int
+
+
+def history(
+    settings: Settings,
+    month: dt.date,
+    *,
+    source: str | None = None,
+    metric: str | None = None,
+    daily: bool = False,
+) -> History:
+    """What was recorded of a month.
+
+    Args:
+        settings: where things are.
+        month: its first day.
+        source: only this one.
+        metric: only this one.
+        daily: the daily figures instead of the month's.
+
+    Raises:
+        SettingsError: nothing is published yet.
+        PostgresError: the server cannot be reached.
+    """
+    if settings.dsn:
+        return _history(server_of(settings.dsn), settings, month, source, metric, daily=daily)
+    running = embedded_running(settings.server_dir)
+    if running:
+        return _history(running, settings, month, source, metric, daily=daily)
+    if not (settings.server_dir / "PG_VERSION").exists():
+        raise _nothing()
+    with embedded(settings.server_dir) as own:
+        return _history(own, settings, month, source, metric, daily=daily)
+
+
+def _nothing() -> SettingsError:
+    return SettingsError("nothing is published yet", "Put exports into the inbox and run: rmetrics sync")
+
+
+def _history(
+    server: Server, settings: Settings, month: dt.date, source: str | None, metric: str | None, *, daily: bool
+) -> History:
+    with connect(server, schema=settings.pg_schema) as session:
+        if not has_all(session, ["sync_runs", "metric_changes", "monthly_metrics"]):
+            raise _nothing()
+        rows = session.query(
+            "SELECT c.run_id, r.finished_at, c.month, c.date, c.source, c.segment, c.metric, c.old_value, c.new_value, "
+            "c.cause FROM metric_changes AS c JOIN sync_runs AS r USING (run_id) "
+            "WHERE c.month = $1::text::date AND $2::text IN ('', c.source) AND $3::text IN ('', c.metric) "
+            "ORDER BY r.finished_at, c.change_id",
+            [month.isoformat(), source or "", metric or ""],
+        )
+        first_run, first_at = _first(session, month)
+    recorded = [
+        Recorded(run, at, of, day, whose, segment, what, _number(was), _number(now), cause)
+        for run, at, of, day, whose, segment, what, was, now, cause in rows
+    ]
+    return History(
+        month=month,
+        first_run=first_run,
+        first_at=first_at,
+        changes=tuple(r for r in recorded if (r.date is not None) == daily),
+        days=sum(r.date is not None for r in recorded),
+    )
+
+
+def _first(session: Session, month: dt.date) -> tuple[str | None, dt.datetime | None]:
+    """The run that published the month first; none where an older version did, which noted no such thing."""
+    rows = session.query(
+        "SELECT run_id, finished_at FROM sync_runs WHERE jsonb_exists(detail -> 'first_months', $1::text) "
+        "ORDER BY finished_at LIMIT 1",
+        [month.isoformat()],
+    )
+    return (rows[0][0], rows[0][1]) if rows else (None, None)
+
+
+def _number(value: str | None) -> Decimal | None:
+    return None if value is None else Decimal(value)

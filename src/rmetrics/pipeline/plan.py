@@ -1,0 +1,331 @@
+"""What a sync would change, in numbers and rows, before it does. Writes nothing, not even to the lake."""
+
+import contextlib
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import polars as pl
+
+from rmetrics.errors import PostgresError
+from rmetrics.lake import Lake
+from rmetrics.pipeline.causes import MEASURES, Causes, find_causes, old_rules, whole_cause
+from rmetrics.pipeline.compute import Computed, compute, place
+from rmetrics.pipeline.findings import run_findings
+from rmetrics.pipeline.inbox import Seen, land_inbox
+from rmetrics.pipeline.moves import State, moved_rows
+from rmetrics.pipeline.progress import Progress, silent
+from rmetrics.pipeline.scratch import scratch_lake
+from rmetrics.postgres import Server, connect, embedded, embedded_running, server_of
+from rmetrics.publish import Published, has_all, published
+from rmetrics.results import Finding
+from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.edits import can_move
+from rmetrics.settings import Settings
+from rmetrics.tables import DAILY, MONTHLY
+
+Key = tuple[dt.date, str, str]
+Figures = Mapping[Key, tuple[Decimal, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class FigureChange:
+    """One monthly figure that a sync would change.
+
+    Attributes:
+        before, after: exact; None where there is no such row before or after.
+        cause: as ``metric_changes`` will have it.
+    """
+
+    month: dt.date
+    source: str
+    segment: str
+    metric: str
+    before: Decimal | None
+    after: Decimal | None
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowMove:
+    """One row that the rules make something else of.
+
+    Attributes:
+        key: of the row in its feed.
+        before, after: what it counts as; None where it is not there.
+        month: the month it counts in, after or before; None without a day.
+    """
+
+    feed: str
+    key: str
+    before: str | None
+    after: str | None
+    month: dt.date | None
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a sync would do.
+
+    Attributes:
+        compared_with: what the figures before are.
+        edits: what was edited in the rules since.
+        exports: the exports not yet synced, with what they bring.
+        changes: every monthly figure that would change.
+        days: how many daily figures would change.
+        rows: the rows that move; None where the earlier computation cannot be told.
+        unchanged: the months without any change.
+    """
+
+    compared_with: str
+    edits: tuple[str, ...]
+    exports: tuple[str, ...]
+    refused: tuple[str, ...]
+    changes: tuple[FigureChange, ...]
+    days: int
+    rows: tuple[RowMove, ...] | None
+    unchanged: tuple[dt.date, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def any(self) -> bool:
+        """Whether a sync would change any figure, or what any row counts as."""
+        return bool(self.changes or self.days or self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """What there is before: figures, and from which rules and exports they were computed."""
+
+    label: str
+    published: Published
+    monthly: Figures
+    daily: Figures
+
+
+def plan(
+    settings: Settings, *, month: dt.date | None = None, source: str | None = None, progress: Progress = silent
+) -> Plan:
+    """Computes with the rules as they stand and the exports not yet synced, and compares with what is published.
+
+    Args:
+        settings: where things are.
+        month: only this month.
+        source: only this source, by its declared name.
+        progress: is told how far it is.
+
+    Raises:
+        RulesError, SettingsError, LakeError, BusyError: see ``errors``.
+    """
+    rules = load_rules(settings.rules_dir)
+    lake = Lake(settings.lake_dir)
+    basis = _basis(settings, lake)
+    with scratch_lake(lake) as scratch:
+        seen = land_inbox(settings.inbox_dir, scratch, rules, progress)
+        computed = compute(scratch, rules, progress)
+        state = lake.load_json("state")
+        exports = basis.published.exports or frozenset(r.sha256[:16] for r in lake.raw_files())
+        digest = basis.published.rules_hash or state.get("rules", "")
+        old = old_rules(lake, digest, rules)
+        whole = whole_cause(exports, digest, basis.published.version, computed, rules)
+        causes = find_causes(scratch, computed, rules, old, exports, whole)
+        changes = _changes(basis.monthly, _figures(scratch, MONTHLY), causes)
+        days = _count(basis.daily, _figures(scratch, DAILY), month, source)
+        after = State(scratch, rules, {p.rank: p.raw.name for p in computed.placed})
+        with _before(lake, old, basis, exports, progress) as before:
+            known = before is not None or not basis.monthly
+            rows = _moves(before, after, month, source, computed, exports, causes) if known else None
+        findings = run_findings(scratch, rules, computed, seen)
+    shown = [c for c in changes if _wanted(c.month, c.source, month, source)]
+    touched = {c.month for c in changes}
+    months = {m for m, _, _ in basis.monthly} | touched
+    return Plan(
+        compared_with=basis.label,
+        edits=tuple(str(e) for e in causes.edits) or (("rules edited",) if digest and digest != rules.digest else ()),
+        exports=tuple(_arrived(causes, computed, exports)),
+        refused=tuple(f"{s.name}: {s.refused}" for s in seen if s.refused and _is_new(s, lake)),
+        changes=tuple(shown),
+        days=days,
+        rows=rows,
+        unchanged=tuple(sorted(m for m in months - touched if month in {None, m})),
+        findings=findings,
+    )
+
+
+def _wanted(at: dt.date, of: str, month: dt.date | None, source: str | None) -> bool:
+    return month in {None, at} and source in {None, of}
+
+
+def _is_new(seen: Seen, lake: Lake) -> bool:
+    """Whether no earlier run has refused this very file."""
+    known = lake.load_json("inbox").get("files", {}).get(seen.name)
+    return not known or known[2] != seen.sha256
+
+
+def _arrived(causes: Causes, computed: Computed, known: frozenset[str]) -> Iterator[str]:
+    for item in computed.placed:
+        if item.raw.sha256[:16] not in known:
+            mine = [a for a in causes.arrivals if a.export == item.raw.name]
+            new, changed = sum(a.new for a in mine), sum(a.changed for a in mine)
+            yield f"{item.raw.name} ({item.feed}): {new:,} new and {changed:,} changed rows"
+
+
+# -- before
+
+
+def _basis(settings: Settings, lake: Lake) -> _Basis:
+    """What is published; where nothing is or the server does not answer, what the lake last computed."""
+    why = "nothing is published yet"
+    try:
+        with _server(settings) as target:
+            if target is not None and (found := _published(target, settings.pg_schema)):
+                return found
+    except PostgresError as error:
+        why = f"the database cannot be asked ({error.message})"
+    if lake.metrics_path(MONTHLY).exists():
+        label = f"what the lake last computed: {why}"
+        return _Basis(label, Published(), _figures(lake, MONTHLY), _figures(lake, DAILY))
+    return _Basis(f"nothing: {why}", Published(), {}, {})
+
+
+@contextlib.contextmanager
+def _server(settings: Settings) -> Iterator[Server | None]:
+    """The server as it is; an embedded one is not created for this."""
+    if settings.dsn:
+        yield server_of(settings.dsn)
+    elif running := embedded_running(settings.server_dir):
+        yield running
+    elif (settings.server_dir / "PG_VERSION").exists():
+        with embedded(settings.server_dir) as own:
+            yield own
+    else:
+        yield None
+
+
+def _published(target: Server, schema: str) -> _Basis | None:
+    with connect(target, schema=schema) as session:
+        if not has_all(session, ["sync_runs", "published_parts", DAILY, MONTHLY]):
+            return None
+        before = published(session, [])
+        if before.run_id is None:
+            return None
+        columns = ", ".join(f"{m}::text" for m in MEASURES)
+        tables = {
+            name: {
+                (day, source, segment): tuple(Decimal(v) for v in values)
+                for day, source, segment, *values in session.query(
+                    f"SELECT {period}, source, segment, {columns} FROM {name}"
+                )
+            }
+            for name, period in ((MONTHLY, "month"), (DAILY, "date"))
+        }
+    return _Basis(f"what run {before.run_id} published on {target.label}", before, tables[MONTHLY], tables[DAILY])
+
+
+def _figures(lake: Lake, name: str) -> Figures:
+    period = "month" if name == MONTHLY else "date"
+    rows = pl.read_parquet(lake.metrics_path(name), glob=False).select(period, "source", "segment", *MEASURES)
+    return {(d, s, g): tuple(Decimal(v) for v in values) for d, s, g, *values in rows.iter_rows()}
+
+
+@contextlib.contextmanager
+def _before(
+    lake: Lake, old: Rules | None, basis: _Basis, exports: frozenset[str], progress: Progress
+) -> Iterator[State | None]:
+    """The earlier computation: the lake itself where it holds it, otherwise made again; None where neither can be."""
+    if old is None or not lake.metrics_path(MONTHLY).exists():
+        yield None
+        return
+    state = lake.load_json("state")
+    if not basis.published.run_id or state.get("inputs") == basis.published.inputs:
+        placed, _ = place(lake.raw_files(), old)
+        yield State(lake, old, {p.rank: p.raw.name for p in placed})
+        return
+    raws = lake.raw_files()
+    if not exports <= {r.sha256[:16] for r in raws}:
+        yield None
+        return
+    with scratch_lake(lake, results=False) as scratch:
+        for raw in raws:
+            if raw.sha256[:16] not in exports:
+                scratch.raw_path(raw.feed, raw.sha256).unlink()
+        made = compute(scratch, old, progress)
+        yield State(scratch, old, {p.rank: p.raw.name for p in made.placed})
+
+
+# -- differences
+
+
+def _changes(before: Figures, after: Figures, causes: Causes) -> list[FigureChange]:
+    """Every monthly figure that differs, by month, source, segment and measure. Zero that comes or goes is none."""
+    found = []
+    for key in sorted({*before, *after}):
+        was, now = before.get(key), after.get(key)
+        for i, metric in enumerate(MEASURES):
+            old, new = was[i] if was else None, now[i] if now else None
+            if (old or 0) != (new or 0):
+                found.append(FigureChange(*key, metric, old, new, causes.of(key[0], key[1], metric)))
+    return found
+
+
+def _count(before: Figures, after: Figures, month: dt.date | None, source: str | None) -> int:
+    keys = (k for k in {*before, *after} if _wanted(k[0].replace(day=1), k[1], month, source))
+    nothing = (Decimal(0),) * len(MEASURES)
+    return sum(a != b for k in keys for a, b in zip(before.get(k, nothing), after.get(k, nothing), strict=True))
+
+
+def _moves(
+    before: State | None,
+    after: State,
+    month: dt.date | None,
+    source: str | None,
+    computed: Computed,
+    known: frozenset[str],
+    causes: Causes,
+) -> tuple[RowMove, ...]:
+    fresh = {p.rank: p.raw.name for p in computed.placed if p.raw.sha256[:16] not in known}
+    moved = moved_rows(before, after, month, source)
+    found = []
+    for feed, key, was, now, month_was, month_now, source_was, source_now, file in moved.iter_rows():
+        export = fresh.get(file) if file is not None else None
+        cause = _row_cause(feed, was, now, {source_was, source_now}, export, causes)
+        found.append(RowMove(feed, key, was, now, month_now or month_was, cause))
+    return tuple(found)
+
+
+def _row_cause(
+    feed: str, was: str | None, now: str | None, sources: set[str | None], export: str | None, causes: Causes
+) -> str:
+    if export is not None:
+        return f"{'new' if was is None else 'changed'} row in {export}"
+    if now is None and causes.old is not None and feed not in causes.new.feeds:
+        return f"the feed {feed} is no longer declared"
+    old = causes.old
+    edits = [] if old is None else [
+        f"rule edit {e}" for e in causes.edits
+        if _edit_feed(e.key) in {None, feed} and any(_can_touch(e.key, s) or (s and can_move(e, s, m, old, causes.new))
+                                                     for s in sources for m in MEASURES)
+    ]  # fmt: skip
+    return "; ".join(edits) or causes.whole
+
+
+def _edit_feed(key: str) -> str | None:
+    """The feed an edit is about, None for any."""
+    group, _, rest = key.partition(".")
+    return rest.partition(".")[0] if group == "feeds" else "calls" if group == "calls" else None
+
+
+def _can_touch(key: str, source: str | None) -> bool:
+    """Edits that move rows without a source."""
+    return key.startswith(("feeds.", "calls.")) or (source is None and key.startswith("sources."))
+
+
+def summary(rows: Sequence[RowMove]) -> list[tuple[str, str, int]]:
+    """How many rows move, by feed and cause, most first."""
+    return [(feed, cause, n) for (feed, cause), n in Counter((r.feed, r.cause) for r in rows).most_common()]
+
+
+__all__ = ["FigureChange", "Plan", "RowMove", "plan", "summary"]

@@ -1,0 +1,174 @@
+"""What was edited between two versions of the rules: which key, where it stands, from what to what."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rmetrics.rules.model import FeedLeads, Place, Rules, Source
+from rmetrics.rules.validate import CALLS, JOBS, PAYMENTS, TARGETS, normal_source
+
+_ABSENT = object()
+# Which measures a part of a rule can move.
+_REVENUE = frozenset({"revenue_gross", "revenue40"})
+_LEADS = frozenset({"leads", "cost"})
+_ALL = frozenset({"jobs", "units", "repairs", *_REVENUE, *_LEADS})
+_BY_KEY: Mapping[str, frozenset[str]] = {
+    "jobs.unit": frozenset({"units", *_LEADS}),
+    "jobs.repair": frozenset({"repairs", *_LEADS}),
+    "jobs.changes": _ALL,
+    "revenue.share": frozenset({"revenue40"}),
+    "revenue.changes": frozenset({"revenue40"}),
+    "revenue.date": _REVENUE,
+    "business.currency": frozenset(),
+    "business.timezone": _ALL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One edited key.
+
+    Attributes:
+        key: dotted, for instance ``sources.Google.cost.sum``.
+        place: ``rules/sources.toml:22``; of a key that is gone, where it stood.
+        before, after: as TOML would write it; None where the key was not there.
+    """
+
+    key: str
+    place: str
+    before: str | None
+    after: str | None
+
+    def __str__(self) -> str:
+        if self.before is None:
+            return f"{self.place} {self.key} added: {self.after}"
+        if self.after is None:
+            return f"{self.place} {self.key} removed (was {self.before})"
+        return f"{self.place} {self.key}: {self.before} -> {self.after}"
+
+
+def rule_edits(old: Rules, new: Rules) -> tuple[Edit, ...]:
+    """Every edited key, in the order of the tables. What only looks different (comments, layout) is no edit."""
+    return tuple(
+        Edit(key, _shown_place(old if after is _ABSENT else new, key), _toml(before), _toml(after))
+        for key, before, after in _differences(old.tables, new.tables, ())
+    )
+
+
+def can_move(edit: Edit, source: str, metric: str, old: Rules, new: Rules) -> bool:
+    """Whether an edit can move a figure: a coarse answer, never No where it can."""
+    group, _, rest = edit.key.partition(".")
+    if group == "sources":
+        return metric in _source_metrics(edit, rest) and _concerns(_name_in(rest, old, new), source, old, new)
+    if group == "feeds":
+        return metric in _feed_metrics(rest.partition(".")[0], source, old, new)
+    if group in {"calls", "checks"}:
+        return False
+    return metric in _BY_KEY.get(".".join(edit.key.split(".")[:2]), _ALL)
+
+
+def feed_metrics(feed: str, source: str, rules: Rules) -> frozenset[str]:
+    """The measures of a source that the rows of a feed can move."""
+    return _feed_metrics(feed, source, rules, rules)
+
+
+def _name_in(rest: str, old: Rules, new: Rules) -> str:
+    """The source that ``Name.key.key`` is about; names may hold dots."""
+    names = [n for n in {*old.sources, *new.sources} if rest == n or rest.startswith(n + ".")]
+    return max(names, key=len, default=rest)
+
+
+def _source_metrics(edit: Edit, rest: str) -> frozenset[str]:
+    parts = rest.split(".")
+    whole = edit.before is None or edit.after is None
+    if "aliases" in parts[1:] or (whole and len(parts) == 1):
+        return _ALL
+    return frozenset({"cost"}) if "cost" in parts[1:] and "changes" not in parts else _LEADS
+
+
+def _concerns(edited: str, source: str, old: Rules, new: Rules) -> bool:
+    """Whether an edit of one source can move another's figures: an alias takes over the other's jobs."""
+    spellings = {normal_source(edited)}
+    for rules in (old, new):
+        if edited in rules.sources:
+            spellings |= {normal_source(a) for a in rules.sources[edited].latest.aliases}
+    return source == edited or normal_source(source) in spellings
+
+
+def _feed_metrics(feed: str, source: str, old: Rules, new: Rules) -> frozenset[str]:
+    if feed == JOBS:
+        return _ALL
+    if feed == PAYMENTS:
+        return _ALL - {"jobs"}
+    found: set[str] = set()
+    for rules in (old, new):
+        dated = rules.sources.get(source)
+        for _, version in dated.versions if dated else ():
+            found |= _uses(version, feed)
+    return frozenset(found) if feed not in {CALLS, TARGETS} or found else frozenset()
+
+
+def _uses(source: Source, feed: str) -> set[str]:
+    leads = isinstance(source.leads, FeedLeads) and source.leads.feed == feed
+    cost = any(c.feed == feed for c in source.cost)
+    return ({"leads", "cost"} if leads else set()) | ({"cost"} if cost else set())
+
+
+def _differences(old: Any, new: Any, key: tuple[str, ...]) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for name in dict.fromkeys([*old, *new]):
+            yield from _differences(old.get(name, _ABSENT), new.get(name, _ABSENT), (*key, name))
+    elif _tables(old) and _tables(new):
+        for i in range(max(len(old), len(new))):
+            yield from _differences(
+                old[i] if i < len(old) else _ABSENT, new[i] if i < len(new) else _ABSENT, (*key, str(i))
+            )
+    elif old is _ABSENT and isinstance(new, Mapping) and len(key) == 1:
+        for name, value in new.items():
+            yield ".".join((*key, name)), _ABSENT, value
+    elif new is _ABSENT and isinstance(old, Mapping) and len(key) == 1:
+        for name, value in old.items():
+            yield ".".join((*key, name)), value, _ABSENT
+    elif old != new:
+        yield ".".join(key), old, new
+
+
+def _tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, Mapping) for v in value)
+
+
+def _shown_place(rules: Rules, key: str) -> str:
+    probe = key
+    while probe:
+        if probe in rules.places:
+            return shown_place(rules.places[probe])
+        probe = probe.rpartition(".")[0]
+    return rules.folder.name
+
+
+def shown_place(place: Place) -> str:
+    """``rules/sources.toml:22``: a place without the path of the machine."""
+    return f"rules/{place.path.name}:{place.line}" if place.line else f"rules/{place.path.name}"
+
+
+def _toml(value: Any) -> str | None:
+    """A value on one line, as TOML writes it; long ones are cut."""
+    if value is _ABSENT:
+        return None
+    text = _written(value)
+    return text if len(text) <= 160 else text[:157] + "..."
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        cells = (f"{k if re.fullmatch('[A-Za-z0-9_-]+', k) else _written(k)} = {_written(v)}" for k, v in value.items())
+        return "{ " + ", ".join(cells) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_written(v) for v in value) + "]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+__all__ = ["Edit", "can_move", "feed_metrics", "rule_edits", "shown_place"]
