@@ -128,6 +128,7 @@ class Lab:
 
     @property
     def rules(self) -> Rules:
+        """The rules as written so far."""
         folder = self.folder / "rules"
         folder.mkdir(exist_ok=True)
         (folder / "all.toml").write_text(self.business + self.feeds + self.sources, encoding="utf-8")
@@ -181,6 +182,7 @@ class Lab:
         return connection
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Recomputes and asks."""
         return self.connect().execute(sql).fetchall()
 
     def daily(self, *measures: str, where: str = "true") -> list[tuple[Any, ...]]:
@@ -188,6 +190,7 @@ class Lab:
         return self._metrics("date", "daily_metrics", measures, where)
 
     def monthly(self, *measures: str, where: str = "true") -> list[tuple[Any, ...]]:
+        """The same of months."""
         return self._metrics("month", "monthly_metrics", measures, where)
 
     def _metrics(self, period: str, table: str, measures: Sequence[str], where: str) -> list[tuple[Any, ...]]:

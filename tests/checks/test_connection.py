@@ -1,6 +1,5 @@
 """The sandbox reads its files and nothing else; only_select lets nothing but a reading SELECT pass."""
 
-import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ def lake(tmp_path: Path) -> Path:
     for name in ("allowed", "other"):
         pq.write_table(pa.table({"x": [1, 2, 3]}), folder / f"{name}.parquet")
     (tmp_path / "secret.csv").write_text("password\n12345\n", encoding="utf-8")
-    os.symlink(tmp_path / "secret.csv", folder / "link.parquet")
+    (folder / "link.parquet").symlink_to(tmp_path / "secret.csv")
     return folder
 
 
@@ -131,7 +130,9 @@ def test_plain_select_passes(connection: duckdb.DuckDBPyConnection, sql: str) ->
 def test_spilled_data_is_private_and_goes_with_the_connection(lake: Path, tmp_path: Path) -> None:
     temp = tmp_path / "spill"
     made = sandbox([lake / "allowed.parquet"], temp=temp, memory_limit="50MB", threads=1)
-    made.execute("CREATE TABLE big AS SELECT range AS x, CAST(range AS VARCHAR) || repeat('x', 40) AS y FROM range(2000000)")
+    made.execute(
+        "CREATE TABLE big AS SELECT range AS x, CAST(range AS VARCHAR) || repeat('x', 40) AS y FROM range(2000000)"
+    )
     (folder,) = temp.iterdir()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert list(folder.iterdir()), "the table does not fit into 50 MB"

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Callable
 from decimal import Decimal
 
-from tests.checks.conftest import Lab
+from checks.conftest import Lab
 
 Noon = Callable[..., dt.datetime]
 
@@ -113,7 +113,7 @@ def test_zone_whose_midnight_cuts_a_quarter_of_an_hour(lab: Lab) -> None:
 
 
 def test_rows_count_by_the_condition_of_their_own_day(lab: Lab, noon: Noon) -> None:
-    change = '[[feeds.payments.changes]]\nfrom = 2025-02-01\nwhere = "status = \'Paid\'"\n'
+    change = "[[feeds.payments.changes]]\nfrom = 2025-02-01\nwhere = \"status = 'Paid'\"\n"
     lab.feeds = lab.feeds.replace("[feeds.calls]\n", f"{change}\n[feeds.calls]\n")
     days = [noon("2025-01-31", 23), noon("2025-02-01", 0), None]
     statuses = [None, "FAILED", "Paid"]
@@ -121,16 +121,3 @@ def test_rows_count_by_the_condition_of_their_own_day(lab: Lab, noon: Noon) -> N
     lab.add("payments", rows)
     counted = lab.query("SELECT payment_id FROM payments WHERE counted ORDER BY 1")
     assert [r[0] for r in counted] == ["0None", "0Paid", "1Paid", "2Paid"]  # undated: the latest version
-
-
-def test_job_own_names_go_before_equally_named_columns(lab: Lab, noon: Noon) -> None:
-    extra = "".join(
-        f'{n} = {{ type = "text", from = ["{n}"] }}\n' for n in ("paid", "source", "metric_date", "segment", "counted")
-    )
-    lab.feeds = lab.feeds.replace("\n[feeds.payments]", f"{extra}\n[feeds.payments]")
-    row = {"job_id": "1", "type": "COD Service", "created_at": noon("2025-01-05"), "paid": "x", "source": "y"}
-    lab.add("jobs", [{**row, "segment": "z", "counted": "no", "metric_date": "never"}])
-    lab.payments(("1", noon("2025-01-06"), Decimal(101)))
-    rows = lab.query("SELECT paid, source, segment, metric_date, is_repair FROM job_facts")
-    assert rows == [(Decimal(101), "Unattributed", "COD", dt.date(2025, 1, 5), True)]
-    assert lab.query("SELECT counted, source FROM jobs") == [(True, "y")]

@@ -87,11 +87,15 @@ def learn_quarters(connection: duckdb.DuckDBPyConnection, relation: str, column:
     """
     first = _exact_day(f"make_timestamptz(quarter * {_QUARTER_US})", zone)
     last = _exact_day(f"make_timestamptz((quarter + 1) * {_QUARTER_US} - 1)", zone)
+    met, known = work("quarters_met"), work("quarters")
+    # A table, because DuckDB pushes the conversion in the condition below down to every stamp, even into a CTE.
     connection.execute(
-        f"INSERT INTO {work('quarters')} SELECT quarter, {first} "
-        f"FROM (SELECT DISTINCT {quarter_of(column)} AS quarter FROM {relation} WHERE {column} IS NOT NULL) "
-        f"WHERE quarter > 0 AND {first} = {last} "
-        f"AND quarter NOT IN (SELECT quarter FROM {work('quarters')})"
+        f"CREATE OR REPLACE TABLE {met} AS "
+        f"SELECT DISTINCT {quarter_of(column)} AS quarter FROM {relation} WHERE {column} IS NOT NULL"
+    )
+    connection.execute(
+        f"INSERT INTO {known} SELECT quarter, {first} FROM {met} m ANTI JOIN {known} k USING (quarter) "
+        f"WHERE quarter > 0 AND {first} = {last}"
     )
 
 
@@ -145,24 +149,19 @@ class _Newest:
             nothing = ", ".join(f"CAST(NULL AS {DUCKDB_TYPES[t]}) AS {ident(n)}" for n, t in self.types.items())
             self._view("all", f"SELECT {nothing}, CAST(NULL AS BIGINT) AS _pos, 0 AS _group WHERE false")
             return
-        ranks = work(f"ranks_{self.name}")
-        self.connection.execute(f"CREATE TABLE {ranks} (file VARCHAR, rank BIGINT)")
-        files = [f for g in self.groups for f in g.files]
-        self.connection.execute(
-            f"INSERT INTO {ranks} SELECT unnest($1::VARCHAR[]), unnest($2::BIGINT[])",
-            [[f for f, _ in files], [r for _, r in files]],
-        )
-        self._view("all", " UNION ALL ".join(self._group(i, g, ranks) for i, g in enumerate(self.groups)))
+        self._view("all", " UNION ALL ".join(self._group(i, g) for i, g in enumerate(self.groups)))
 
-    def _group(self, number: int, group: _Group, ranks: str) -> str:
+    def _group(self, number: int, group: _Group) -> str:
         cells = ", ".join(
             f"CAST({f'f.{ident(n)}' if n in group.had else 'NULL'} AS {DUCKDB_TYPES[t]}) AS {ident(n)}"
             for n, t in self.types.items()
         )
         listed = ", ".join(text(f) for f, _ in group.files)
+        # Not a join with a table of ranks: joins on _pos would then compare every row with every row.
+        ranks = " ".join(f"WHEN {text(f)} THEN {rank}" for f, rank in group.files)
         return (
-            f"SELECT {cells}, r.rank * {_LINES} + f.{ident(LINE)} AS _pos, {number} AS _group "
-            f"FROM read_parquet([{listed}], filename = '_file') f JOIN {ranks} r ON r.file = f._file"
+            f"SELECT {cells}, CAST(CASE f._file {ranks} END AS BIGINT) * {_LINES} + f.{ident(LINE)} AS _pos, "
+            f"{number} AS _group FROM read_parquet([{listed}], filename = '_file') f"
         )
 
     def _newest_rows(self) -> None:
@@ -222,11 +221,17 @@ class _Newest:
         if not lacking or not self._count(winners, needed):
             return ""
         older = work(f"older_{self.name}")
-        cells = [f"r{i}.{ident(n)}" for i, names in enumerate(lacking.values()) for n in names]
-        joins = [f"LEFT JOIN {rows} r{i} ON r{i}._pos = w._pos{i} AND w._pos{i} <> w._pos" for i in range(len(lacking))]
+        cells, places, joins = [], [], []
+        for i, (have, names) in enumerate(lacking.items()):
+            cells += [f"r{i}.{ident(n)}" for n in names]
+            places.append(f"CASE WHEN _pos{i} <> _pos THEN _pos{i} END AS _pos{i}")
+            listed = ", ".join(ident(n) for n in names)
+            groups = ", ".join(map(str, sorted(have)))
+            having = f"SELECT _pos, {listed} FROM {rows} WHERE _group IN ({groups})"
+            joins.append(f"LEFT JOIN ({having}) r{i} ON r{i}._pos = w._pos{i}")
         self.connection.execute(
             f"CREATE TABLE {older} AS SELECT w._pos, {', '.join(cells)} "
-            f"FROM (SELECT * FROM {winners} WHERE {needed}) w {' '.join(joins)}"
+            f"FROM (SELECT _pos, {', '.join(places)} FROM {winners} WHERE {needed}) w {' '.join(joins)}"
         )
         return older
 

@@ -1,7 +1,7 @@
 """Jobs and payments: what was paid, source, segment, unit and repair of each job, and the revenue of each day.
 
 Tables in ``_work``: ``payment_links`` (day, cents, job = ``_pos`` of the job or NULL), ``spellings`` (source as
-exported to source), ``marks`` (one row per job that counts), ``activity`` and ``revenue`` (per day, source and segment).
+exported to source), ``marks`` (one row per job that counts), ``activity`` and ``revenue`` (per day, source, segment).
 
 Source: the design, section 3 (job, unit, repair, segment, source, revenue).
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import duckdb
 
 from rmetrics.checks.feeds import columns_of, learn_quarters, local_day, quarter_of
-from rmetrics.checks.sql import holds, ident, in_force, text, whole_cents, work
+from rmetrics.checks.sql import dollars, holds, ident, in_force, text, whole_cents, work
 from rmetrics.rules.model import ALL, OTHER, UNATTRIBUTED, ColumnType, Feed, JobLink, Jobs, Rules
 from rmetrics.rules.validate import JOBS, PAYMENTS, normal_source
 
@@ -164,7 +164,7 @@ def _marks(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
         f"{in_force(rules.jobs, 'metric_date', segment)} AS segment, "
         f"{is_unit} AS is_unit, {is_repair} AS is_repair FROM ("
         f"SELECT {own}, j._pos, j.metric_date, coalesce(s.source, {text(UNATTRIBUTED)}) AS source, "
-        f"CAST(coalesce(p.cents, 0) * CAST('0.01' AS DECIMAL(2, 2)) AS DECIMAL(18, 2)) AS paid "
+        f"{dollars('coalesce(p.cents, 0)')} AS paid "
         f"FROM {work('dated_jobs')} j LEFT JOIN ({paid}) p ON p.job = j._pos "
         f"LEFT JOIN {work('spellings')} s ON s.spelling = CAST(j.source_raw AS VARCHAR))"
     )
