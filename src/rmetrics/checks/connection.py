@@ -42,7 +42,12 @@ def file_name(path: Path) -> str:
 
 
 def sandbox(
-    files: Sequence[Path], *, temp: Path, memory_limit: str | None = None, threads: int | None = None
+    files: Sequence[Path],
+    *,
+    temp: Path,
+    memory_limit: str | None = None,
+    threads: int | None = None,
+    spill_limit: str | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """An in-memory connection that may read exactly these files.
 
@@ -52,6 +57,7 @@ def sandbox(
             only, and removed with the connection.
         memory_limit: for instance ``2GB``; None leaves DuckDB's own limit.
         threads: None uses all cores.
+        spill_limit: how much may be spilled, for instance ``5GB``; None leaves DuckDB's own limit.
 
     Raises:
         SettingsError: a limit is not one DuckDB understands.
@@ -71,6 +77,8 @@ def sandbox(
             connection.execute(f"SET memory_limit = {text(memory_limit)}")
         if threads is not None:
             connection.execute(f"SET threads = {int(threads)}")
+        if spill_limit is not None:
+            connection.execute(f"SET max_temp_directory_size = {text(spill_limit)}")
     except duckdb.Error as error:
         raise SettingsError(
             f"DuckDB cannot work with the memory limit {memory_limit!r} and {threads} threads",

@@ -43,9 +43,7 @@ class Opened:
     def typed(self) -> dict[str, list[TypedInput]]:
         """The typed files as the second engine takes them."""
         return {
-            name: [
-                TypedInput(self.lake.typed_path(f.feed, f.sha256, f.digest), f.columns, rank) for f, rank in files
-            ]
+            name: [TypedInput(self.lake.typed_path(f.feed, f.sha256, f.digest), f.columns, rank) for f, rank in files]
             for name, files in self.computed.typed.items()
         }
 

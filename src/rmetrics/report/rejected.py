@@ -30,9 +30,9 @@ def show_rejected(report: Report, rows: tuple[RejectedRow, ...]) -> None:
     files = Counter(r.file for r in rows)
     report.line(f"{count(len(rows), 'row')} in {count(len(files), 'file')}. The whole row: rmetrics rejected show ID")
     if any(r.waiting for r in rows):
-        report.line("The rules were edited since: `rmetrics rejected retry` (or the next sync) reads these rows again.")
+        report.line("The rules were edited since: `rmetrics rejected retry` or the next sync reads them again.")
     else:
-        report.line("Mend the file in the inbox, or add the form to the column's formats, then: rmetrics rejected retry")
+        report.line("Mend the file, or add the form to the column's formats, then: rmetrics rejected retry")
 
 
 def _short(value: str | None) -> str:

@@ -1,0 +1,35 @@
+"""``rmetrics sql``: read-only questions to the lake."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import AsJson, Quiet, reporter
+
+
+def sql(
+    statement: Annotated[str | None, typer.Argument(help="One SELECT; without it the views are listed.")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout, safe to open in a spreadsheet.")] = False,
+    parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result to a Parquet file.")] = None,
+    limit: Annotated[int, typer.Option(help="How many rows a table shows; 0 = all.", min=0)] = 100,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read-only SQL (DuckDB) over the lake: a view per feed, job_facts, daily_metrics, monthly_metrics."""
+    from rmetrics.errors import SettingsError
+    from rmetrics.pipeline.query import query, query_to_parquet, views
+    from rmetrics.report.query import show_query, show_views
+    from rmetrics.settings import load_settings
+
+    report, settings = reporter(as_json=as_json, quiet=quiet), load_settings()
+    if sum((as_csv, as_json, parquet is not None)) > 1:
+        raise SettingsError("--csv, --json and --parquet exclude each other", "Give one of them.")
+    if statement is None:
+        show_views(report, views(settings))
+    elif parquet is not None:
+        rows = query_to_parquet(settings, statement, parquet)
+        report.line(f"{rows:,} rows in {parquet}")
+    else:
+        with query(settings, statement) as result:
+            show_query(report, result, as_csv=as_csv, limit=limit)

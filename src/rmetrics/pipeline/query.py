@@ -1,0 +1,100 @@
+"""``rmetrics sql``: one read-only SELECT over the lake as the last sync left it."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rmetrics.checks.query import LakeView, batches, lake_views, query_errors, rows, select
+from rmetrics.errors import LakeError, SettingsError
+from rmetrics.metrics.newest import PARTS
+from rmetrics.pipeline.compute import FACTS, inputs_digest
+from rmetrics.pipeline.opened import landed
+from rmetrics.settings import Settings
+from rmetrics.tables import DAILY, MONTHLY
+
+MEMORY_LIMIT = "2GB"  # where the settings name none: a slip in a join must not take the machine down
+_HIDDEN = (PARTS,)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A statement that runs.
+
+    Attributes:
+        columns: names and DuckDB types, in order.
+        rows: to be read once.
+        stale: whether rules were edited, or exports landed, after the lake was computed.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    rows: Iterator[tuple[Any, ...]]
+    stale: bool
+
+
+@contextlib.contextmanager
+def query(settings: Settings, sql: str) -> Iterator[Query]:
+    """Runs one SELECT on the lake's views; its rows are read from the result while it is open.
+
+    Raises:
+        SettingsError: it is not one SELECT, reaches beyond the views, or DuckDB cannot run it.
+        LakeError: nothing was synced yet, or a file cannot be read.
+    """
+    with _connected(settings) as (connection, stale):
+        columns = select(connection, sql)
+        yield Query(columns, rows(connection), stale)
+
+
+def query_to_parquet(settings: Settings, sql: str, target: Path) -> int:
+    """Writes the result of one SELECT to a Parquet file, whole or not at all; returns how many rows.
+
+    Raises:
+        SettingsError: see ``query``; or the file cannot be written.
+    """
+    import pyarrow.parquet as pq
+
+    part = target.with_name(target.name + ".part")
+    count = 0
+    with _connected(settings) as (connection, _):
+        select(connection, sql)
+        try:
+            with query_errors():
+                reader = batches(connection)
+                with pq.ParquetWriter(part, reader.schema, compression="zstd") as writer:
+                    for batch in reader:
+                        writer.write_batch(batch)
+                        count += batch.num_rows
+            part.replace(target)
+        except OSError as error:
+            raise SettingsError(
+                f"cannot write {target}: {error.strerror or error}", "Name a file in a folder that exists."
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
+    return count
+
+
+def views(settings: Settings) -> dict[str, tuple[tuple[str, str], ...]]:
+    """The columns and types of every view, by view."""
+    with _connected(settings) as (connection, _):
+        found = connection.execute(
+            "SELECT table_name, column_name, data_type FROM duckdb_columns() "
+            "WHERE schema_name = 'main' AND NOT internal ORDER BY table_name, column_index"
+        ).fetchall()
+    names = dict.fromkeys(name for name, _, _ in found)
+    return {n: tuple((c, t) for name, c, t in found if name == n) for n in names}
+
+
+@contextlib.contextmanager
+def _connected(settings: Settings) -> Iterator[tuple[Any, bool]]:
+    lake, rules, placed = landed(settings)
+    paths = {n: lake.current_path(n) for n in rules.feeds} | {n: lake.metrics_path(n) for n in (FACTS, DAILY, MONTHLY)}
+    there = [LakeView(name, path, _HIDDEN) for name, path in paths.items() if path.exists()]
+    if not there:
+        raise LakeError("nothing was computed yet", "Run: rmetrics sync")
+    stale = lake.load_json("state").get("inputs") != inputs_digest(placed, rules)
+    exports = {p.rank: p.raw.name for p in placed}
+    limit = settings.memory_limit or MEMORY_LIMIT
+    with lake_views(there, exports, temp=lake.root / "duckdb", memory_limit=limit) as connection:
+        yield connection, stale
