@@ -1,51 +1,111 @@
-"""Workbooks (.xlsx, .xlsm, .xls) to rows of text, sheet by sheet."""
+"""Workbooks (.xlsx, .xlsm, .xls) to rows of text, sheet by sheet, a bounded number of rows at a time."""
 
-import zipfile
+import json
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 import polars as pl
 
-# A sheet of 300,000 rows and 40 columns unpacks to about half of this.
-MAX_UNPACKED = 2 * 2**30
-MAX_RATIO = 200
+from rmetrics.ingest import workbook
+from rmetrics.ingest.sniff import RefusedError
+
+_MEMORY_GB = workbook.MAX_MEMORY >> 30
 
 
-class SheetError(Exception):
-    """The workbook cannot or must not be read; the message says why and what to do."""
+class _Spool:
+    """A file without a name, gone as soon as nobody reads it any more, however the run ends."""
+
+    def __init__(self) -> None:
+        self.file: IO[bytes] = tempfile.TemporaryFile(prefix="rmetrics-")  # noqa: SIM115 - closed below
+
+    def __del__(self) -> None:
+        self.file.close()
 
 
-def workbook_rows(path: Path) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Yields (sheet name, all rows as text, null = blank cell).
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One sheet of a workbook that has been unpacked.
+
+    Attributes:
+        head: its first rows, all text, null = blank.
+    """
+
+    name: str
+    head: pl.DataFrame
+    _spool: _Spool
+    _start: int
+
+    def batches(self) -> Iterator[pl.DataFrame]:
+        """Yields all rows, in order."""
+        import pyarrow as pa
+
+        self._spool.file.seek(self._start)
+        with pa.ipc.open_stream(self._spool.file) as stream:
+            for batch in stream:
+                yield _frame(batch)
+
+
+def open_workbook(path: Path, head: int) -> tuple[list[Sheet], tuple[str, ...]]:
+    """The sheets that hold anything, and notes about cells that could not be read.
 
     Real dates become ``2024-01-01 00:00:00``; numbers are written as Excel shows them, without float noise.
 
+    Args:
+        path: the workbook.
+        head: how many rows of each sheet are wanted at once.
+
     Raises:
-        SheetError: an archive that unpacks to far more than it should, a damaged or protected workbook.
+        RefusedError: it is damaged or protected, or unpacks to far more than an export would.
     """
-    import fastexcel
+    import pyarrow as pa
 
-    with path.open("rb") as file:
-        if file.read(2) == b"PK":
-            _refuse_bomb(path)
-    try:
-        book = fastexcel.read_excel(str(path))
-        for name in book.sheet_names:
-            sheet = book.load_sheet(name, header_row=None, dtypes="string")
-            if sheet.width and sheet.height:
-                yield name, sheet.to_polars()
-    except (fastexcel.FastExcelError, ValueError, OSError) as error:
-        raise SheetError(
-            "is a workbook that cannot be read: damaged, protected or of an unknown kind; save it as CSV"
-        ) from error
+    spool = _Spool()
+    file = spool.file
+    _unpack(path, file)
+    file.seek(0)
+    sheets: list[Sheet] = []
+    while True:
+        start = file.tell()
+        with pa.ipc.open_stream(file) as stream:
+            facts = stream.schema.metadata
+            if b"notes" in facts:
+                return sheets, tuple(json.loads(facts[b"notes"]))
+            rows: pl.DataFrame | None = None
+            for batch in stream:
+                rows = _frame(batch.slice(0, head)) if rows is None else rows
+            if rows is not None:
+                sheets.append(Sheet(facts[b"sheet"].decode(), rows, spool, start))
 
 
-def _refuse_bomb(path: Path) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(i.file_size for i in archive.infolist())
-            packed = max(sum(i.compress_size for i in archive.infolist()), 1)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise SheetError("is a damaged workbook or archive; export it again") from error
-    if unpacked > MAX_UNPACKED or (unpacked > 100 * 2**20 and unpacked / packed > MAX_RATIO):
-        raise SheetError(f"unpacks to {unpacked >> 20:,} MB, far more than an export would; it was not opened")
+def _frame(batch: Any) -> pl.DataFrame:
+    frame = pl.from_arrow(batch)
+    if not isinstance(frame, pl.DataFrame):  # pragma: no cover - a record batch is always a frame
+        raise TypeError
+    return frame
+
+
+def _unpack(path: Path, out: IO[bytes]) -> None:
+    """Runs ``workbook`` as a program of its own: whatever the file does to it, this process lives on."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RMETRICS_")}
+    ran = subprocess.run(  # noqa: S603 - our own interpreter and module; the path is an argument, not a command
+        [sys.executable, "-P", workbook.__file__, str(path)],
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=subprocess.PIPE,
+        env=environment,
+        check=False,
+    )
+    if ran.returncode == 0:
+        return
+    if ran.returncode == 3:
+        raise RefusedError(ran.stderr.decode(errors="replace").strip().rpartition("\n")[2])
+    raise RefusedError(
+        f"is a workbook that needs more than {_MEMORY_GB} GB of memory or {workbook.MAX_SECONDS // 60} minutes to "
+        "open, or crashes the reader; save it as CSV, or delete the empty cells far to the right or below the table"
+    )

@@ -20,9 +20,12 @@ from rmetrics.rules.model import Column, ColumnType
 BLANKS = ("", "\u2014", "\u2013", "--", "\u201a\u00c4\u00ee")
 MAX_CENTS = 10**12  # numeric(12,2) in PostgreSQL
 NOISE = Decimal("0.000001")  # what float arithmetic in a CRM leaves beyond the cents
+SLASHED = re.compile(r"^([0-9]{1,2})[/.-]([0-9]{1,2})[/.-][0-9]{2,4}(?:[ ,T]|$)")
 FIRST_YEAR, LAST_YEAR = 1990, 2100
 
-_SIMPLE_MONEY = r"^-?\d{1,10}(\.\d{1,2})?$"
+_SIMPLE_MONEY = r"^-?[0-9]{1,10}(\.[0-9]{1,2})?$"
+POWER_OF_TEN = re.compile(r"-?[0-9](?:\.[0-9]+)?[eE]\+?[0-9]{1,3}", re.ASCII)
+CUT_DIGITS = "is written as a power of ten: a spreadsheet has cut its digits; export it again and do not re-save it"
 _CENT = Decimal("0.01")
 _DAY_ZERO = dt.date(1899, 12, 30)  # day 0 of Excel's serial numbers
 _WEEKDAY_RANGE = 12  # the same date falls on the same weekday again after 5, 6, 11 or (across 2100) 12 years
@@ -62,6 +65,8 @@ def reason(value: str, column: Column) -> str:
         case ColumnType.MONEY:
             return _money_reason(value, column.decimal)
         case ColumnType.TIMESTAMP | ColumnType.DATE | ColumnType.MONTH:
+            if SLASHED.match(value):
+                return _order_reason(value)
             known = ", ".join(column.formats) or "ISO"
             what = {ColumnType.TIMESTAMP: "date and time", ColumnType.DATE: "date", ColumnType.MONTH: "month"}
             return f"is not a {what[column.type]} in a form this feed knows (ISO, {known})"
@@ -74,7 +79,7 @@ def reason(value: str, column: Column) -> str:
         case ColumnType.SHARE:
             return "is not a share such as 0.35 or 35%"
         case ColumnType.TEXT | ColumnType.PHONE:
-            return "cannot be read"
+            return CUT_DIGITS
 
 
 # -- money
@@ -84,7 +89,7 @@ def _money(text: pl.Series, column: Column, _: Reading) -> pl.Series:
     if column.decimal == ".":
         plain = text.str.replace(r"^(-?)\$ ?", "$1")
         plain = (
-            plain.set(plain.str.contains(r"^-?\d{1,3}(,\d{3})+(\.\d+)?$"), None).fill_null(
+            plain.set(plain.str.contains(r"^-?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?$"), None).fill_null(
                 plain.str.replace_all(",", "", literal=True)
             )
             if text.str.contains(",", literal=True).any()
@@ -92,7 +97,7 @@ def _money(text: pl.Series, column: Column, _: Reading) -> pl.Series:
         )
     else:
         plain = text
-    simple = plain.str.contains(_SIMPLE_MONEY) if column.decimal == "." else text.str.contains(r"^-?\d{1,10}$")
+    simple = plain.str.contains(_SIMPLE_MONEY) if column.decimal == "." else text.str.contains(r"^-?[0-9]{1,10}$")
     odd = text.filter(~simple.fill_null(value=True)).unique()
     values = plain.set(~simple.fill_null(value=False), None).cast(pl.Decimal(18, 2))
     if len(odd):
@@ -127,7 +132,8 @@ def read_money(text: str, decimal: str = ".") -> Decimal | None:
 
 def _amount(text: str, decimal: str) -> Decimal | None:
     """The number as written, before any rule about cents."""
-    body = re.sub(r"\s", "", text).removesuffix("USD").removeprefix("USD")
+    body = re.sub(r"(?<=[0-9])\s(?=[0-9]{3}(?![0-9]))", _group(decimal), text)  # 1 234,50
+    body = re.sub(r"(?<![0-9])\s+|\s+(?![0-9])", "", body).removesuffix("USD").removeprefix("USD")
     negative = body.startswith("(") and body.endswith(")")
     if negative:
         body = body[1:-1]
@@ -139,9 +145,9 @@ def _amount(text: str, decimal: str) -> Decimal | None:
     body = body.removeprefix("$").removesuffix("$")
     if body.startswith("-") and not negative:
         negative, body = True, body[1:]
-    group = "," if decimal == "." else "."
+    group = _group(decimal)
     number = rf"(?:\d{{1,3}}(?:{re.escape(group)}\d{{3}})+|\d+)(?:{re.escape(decimal)}\d*)?|{re.escape(decimal)}\d+"
-    if not re.fullmatch(rf"(?:{number})(?:[eE][+-]?\d{{1,3}})?", body, re.ASCII):
+    if not re.fullmatch(rf"(?:{number})(?:[eE]-\d{{1,3}})?", body, re.ASCII):
         return None
     try:
         value = Decimal(body.replace(group, "").replace(decimal, "."))
@@ -150,10 +156,18 @@ def _amount(text: str, decimal: str) -> Decimal | None:
     return -value if negative else value
 
 
+def _group(decimal: str) -> str:
+    return "," if decimal == "." else "."
+
+
 def _money_reason(text: str, decimal: str) -> str:
     value = _amount(text, decimal)
+    if value is None and POWER_OF_TEN.fullmatch(text):
+        return CUT_DIGITS
     if value is None:
-        return "is not an amount of money"
+        other = _amount(text, _group(decimal))
+        hint = f'; if this export writes amounts like that, say decimal = "{_group(decimal)}" in its feed'
+        return "is not an amount of money" + (hint if other is not None else "")
     if abs(value) >= MAX_CENTS // 100:
         return "is too large for an amount of money"
     return "has more than two decimals"
@@ -163,7 +177,8 @@ def _money_reason(text: str, decimal: str) -> str:
 
 
 def _timestamp(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
-    return _first_that_fits(text, _stamps(column, reading), pl.Datetime("us", "UTC"))
+    values = _first_that_fits(text, _stamps(column, reading), pl.Datetime("us", "UTC"))
+    return _unambiguous(text, values, column.formats)
 
 
 def _date(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
@@ -172,11 +187,48 @@ def _date(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
     def day(attempt: Callable[[pl.Series], pl.Series]) -> Callable[[pl.Series], pl.Series]:
         return lambda t: attempt(t).dt.convert_time_zone(zone).dt.date()
 
-    return _first_that_fits(text, (day(a) for a in _stamps(column, reading)), pl.Date())
+    values = _first_that_fits(text, (day(a) for a in _stamps(column, reading)), pl.Date())
+    return _unambiguous(text, values, column.formats)
 
 
 def _month(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
-    return _date(text.str.replace(r"^(\d{4}-\d{2})$", "$1-01"), column, reading).dt.month_start()
+    return _date(text.str.replace(r"^([0-9]{4}-[0-9]{2})$", "$1-01"), column, reading).dt.month_start()
+
+
+def _unambiguous(text: pl.Series, values: pl.Series, formats: tuple[str, ...]) -> pl.Series:
+    """The values without those whose day and month could stand either way round.
+
+    They could where the feed declares both orders; or where it declares one, but this text holds days that fit only
+    the other order, and not fewer than fit only its own: somebody has re-saved the export in another country.
+    """
+    orders = {o for f in formats if (o := _order(f))}
+    if not orders or (len(orders) == 1 and values.null_count() == text.null_count()):
+        return values
+    first = text.str.extract(SLASHED.pattern, 1).cast(pl.Int64)
+    second = text.str.extract(SLASHED.pattern, 2).cast(pl.Int64)
+    either = (first <= 12) & (second <= 12) & (first != second)
+    if len(orders) == 1:
+        month_first, day_first = int(((first <= 12) & (second > 12)).sum()), int(((first > 12) & (second <= 12)).sum())
+        own, other = (month_first, day_first) if orders == {"md"} else (day_first, month_first)
+        if other == 0 or own > other:
+            return values
+    return values.set(either.fill_null(value=False), None)
+
+
+def _order(form: str) -> str:
+    found = re.match(r"%([md])[/.-]%([md])[/.-]%[yY]", form)
+    return found[1] + found[2] if found else ""
+
+
+def _order_reason(value: str) -> str:
+    found = SLASHED.match(value)
+    if found and int(found[1]) <= 12 and int(found[2]) <= 12:
+        return (
+            "has a day and month that could stand either way round in this file; export it again without re-saving it"
+        )
+    if found and (int(found[1]) <= 31 >= int(found[2])):
+        return "has day and month in another order than this feed says; see its formats"
+    return "is not a date"
 
 
 def _first_that_fits(
@@ -208,14 +260,19 @@ def _in_range(stamps: pl.Series) -> pl.Series:
 
 
 def _iso(text: pl.Series, zone: str) -> pl.Series:
-    text = text.set(~text.str.contains(r"^\d{4}-\d{2}-\d{2}").fill_null(value=False), None)
+    text = text.set(~text.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}").fill_null(value=False), None)
     if text.null_count() == len(text):
         return _empty(len(text))
     days = _local(text.str.to_datetime("%Y-%m-%d", strict=False, time_unit="us"), zone)
     if days.null_count() == text.null_count():
         return days
-    text = text.str.replace("[Tt]", " ").str.replace(r"(?i)\s*z$", "+0000").str.replace(r"\s*([+-]\d{2}:?\d{2})$", "$1")
-    offset = text.str.contains(r":\d{2}(\.\d+)?[+-]\d{2}:?\d{2}$")
+    text = (
+        text.str.replace("[Tt]", " ")
+        .str.replace(r"(?i)\s*z$", "+0000")
+        .str.replace(r"(:[0-9]{2}(?:\.[0-9]+)?)\s*([+-][0-9]{2})$", "$1${2}00")
+    )
+    text = text.str.replace(r"\s*([+-][0-9]{2}:?[0-9]{2})$", "$1")
+    offset = text.str.contains(r":[0-9]{2}(\.[0-9]+)?[+-][0-9]{2}:?[0-9]{2}$")
     aware, bare = text.set(~offset.fill_null(value=False), None), text.set(offset.fill_null(value=False), None)
     stamps = days
     for form in ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M"):
@@ -231,7 +288,7 @@ def _formatted(text: pl.Series, form: str, zone: str, exported: dt.date) -> pl.S
     if form == "excel":
         return _excel_serial(text, zone)
     if "%o" in form:  # our own: a day with its ordinal ending, 17th
-        text, form = text.str.replace(r"(\d)(st|nd|rd|th)\b", "$1"), form.replace("%o", "%d")
+        text, form = text.str.replace(r"([0-9])(st|nd|rd|th)\b", "$1"), form.replace("%o", "%d")
     if not any(p in form for p in _HAS_YEAR):
         return _year_from_weekday(text, form, zone, exported)
     if "%d" not in form and "%e" not in form and "%j" not in form and "%D" not in form and "%F" not in form:
@@ -269,10 +326,10 @@ def _year_from_weekday(text: pl.Series, form: str, zone: str, exported: dt.date)
 
 
 def _excel_serial(text: pl.Series, zone: str) -> pl.Series:
-    number = text.set(~text.str.contains(r"^\d{5}(\.\d+)?$").fill_null(value=False), None)
-    days = number.str.extract(r"^(\d{5})").cast(pl.Int64)
+    number = text.set(~text.str.contains(r"^[0-9]{5}(\.[0-9]+)?$").fill_null(value=False), None)
+    days = number.str.extract(r"^([0-9]{5})").cast(pl.Int64)
     # Twelve digits of a day are well below a microsecond; times in sheets are whole seconds.
-    digits = number.str.extract(r"\.(\d+)$").fill_null("0").str.slice(0, 12).str.pad_end(12, "0").cast(pl.Int64)
+    digits = number.str.extract(r"\.([0-9]+)$").fill_null("0").str.slice(0, 12).str.pad_end(12, "0").cast(pl.Int64)
     seconds = (digits * 864 + 5 * 10**9) // 10**10
     parts = pl.DataFrame({"days": days, "seconds": seconds})
     since = pl.duration(days=pl.col("days"), seconds=pl.col("seconds"))
@@ -300,19 +357,19 @@ def _text(text: pl.Series, _: Column, __: Reading) -> pl.Series:
 
 
 def _integer(text: pl.Series, _: Column, __: Reading) -> pl.Series:
-    plain = text.str.replace_all(r"^(-?\d{1,3}(?:,\d{3})+)$", "$1").str.replace_all(",", "", literal=True)
-    ok = text.str.contains(r"^-?(\d{1,18}|\d{1,3}(,\d{3}){1,5})$")
+    plain = text.str.replace_all(r"^(-?[0-9]{1,3}(?:,[0-9]{3})+)$", "$1").str.replace_all(",", "", literal=True)
+    ok = text.str.contains(r"^-?([0-9]{1,18}|[0-9]{1,3}(,[0-9]{3}){1,5})$")
     return plain.set(~ok.fill_null(value=False), None).cast(pl.Int64)
 
 
 def _duration(text: pl.Series, _: Column, __: Reading) -> pl.Series:
     """Whole seconds of ``3 Min 25 Sec``, ``1 Hr 2 Min``, ``02:23`` (minutes first), ``1:02:03`` or plain seconds."""
     words = (
-        r"(?i)^(?:(?P<h>\d+) ?h(?:(?:ou)?rs?)? ?)?(?:(?P<m>\d+) ?m(?:in(?:ute)?s?)? ?)?"
-        r"(?:(?P<s>\d+) ?s(?:ec(?:ond)?s?)?)?$"
+        r"(?i)^(?:(?P<h>[0-9]{1,4}) ?h(?:(?:ou)?rs?)? ?)?(?:(?P<m>[0-9]{1,6}) ?m(?:in(?:ute)?s?)? ?)?"
+        r"(?:(?P<s>[0-9]{1,7}) ?s(?:ec(?:ond)?s?)?)?$"
     )
-    clock = r"^(?:(?P<h>\d+):)?(?P<m>\d{1,3}):(?P<s>\d{2})$"
-    seconds = text.str.extract(r"^(\d{1,9})$").cast(pl.Int64)
+    clock = r"^(?:(?P<h>[0-9]{1,4}):)?(?P<m>[0-9]{1,3}):(?P<s>[0-5][0-9])$"
+    seconds = text.str.extract(r"^([0-9]{1,9})$").cast(pl.Int64)
     for pattern in (words, clock):
         fits = text.str.contains(pattern)
         parts = text.set(~fits.fill_null(value=False), None).str.extract_groups(pattern).struct.unnest()
@@ -325,7 +382,7 @@ def _duration(text: pl.Series, _: Column, __: Reading) -> pl.Series:
 def _phone(text: pl.Series, _: Column, __: Reading) -> pl.Series:
     """Ten digits for North American numbers, +digits for others that are valid, otherwise the text as it stands."""
     digits = text.str.replace_all(r"[\s().\-+]", "")
-    national = digits.str.extract(r"^1?([2-9]\d{9})$")
+    national = digits.str.extract(r"^1?([2-9][0-9]{9})$")
     odd = text.filter(national.is_null() & text.is_not_null()).unique()
     if len(odd) == 0:
         return national

@@ -12,17 +12,19 @@ from dataclasses import dataclass
 import polars as pl
 
 from rmetrics.ingest.parse import Reading, clean, parse_column, reason
-from rmetrics.ingest.read import LINE, PROBLEM
-from rmetrics.ingest.recognise import column_headers
+from rmetrics.ingest.preamble import range_month
+from rmetrics.ingest.recognise import column_headers, normal_header
+from rmetrics.ingest.records import LINE, PROBLEM
 from rmetrics.rules.conditions import DTYPES
 from rmetrics.rules.model import ROW_ID, Column, ColumnType, Feed
 
-VERSION = 1  # of the parsers: a new number types every export again
+VERSION = 2  # of the parsers: a new number types every export again
 IDENTITY = "_identity"
 PARTS = "_parts"  # of how many lines a summed row is made
-TOTAL = r"(?i)^(grand )?totals?\s*(:.*)?$"
+_CELLS = re.compile(r"has [0-9,]+ cells? where")  # a total line may be shorter or longer than the others
+_NO_PROBLEM = "has 1 cell where"
+TOTAL = r"(?i)^(grand |sub-?)?totals?\s*(:.*)?$"
 REJECTED_SCHEMA = {"line": pl.Int64, "column": pl.String, "value": pl.String, "reason": pl.String}
-_RANGE_DATE = ("%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y", "%Y-%m-%d", "%m/%d/%Y")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,9 @@ class _Typing:
             return None, nothing
         cells = clean(self.batch[header])
         values = parse_column(cells, column, self.reading).alias(name)
+        if name in self.feed.key and column.type is ColumnType.TEXT:
+            # 1.23E+09 stands for many ids at once. (An id such as 1E2345 has no sign and is one.)
+            values = values.set(cells.str.contains(r"^[0-9](\.[0-9]+)?[eE]\+[0-9]+$").fill_null(value=False), None)
         faulty = values.is_null() & cells.is_not_null()
         if faulty.any():
             self.faults.append((header, column, cells, faulty))
@@ -161,9 +166,8 @@ class _Typing:
         out: list[tuple[int, str | None, str | None, str]] = []
         totals = 0
         for row in rows.iter_rows(named=True):
-            if row[PROBLEM] is None and (
-                row["suspect"] or re.match(TOTAL.removeprefix("(?i)"), row["first"] or "", re.IGNORECASE)
-            ):
+            named = re.match(TOTAL.removeprefix("(?i)"), row["first"] or "", re.IGNORECASE)
+            if (named or row["suspect"]) and _CELLS.match(row[PROBLEM] or _NO_PROBLEM):
                 totals += 1
                 continue
             out.append((row[LINE], *self._fault(row)))
@@ -172,6 +176,8 @@ class _Typing:
     def _fault(self, row: Mapping[str, object]) -> tuple[str | None, str | None, str]:
         if row[PROBLEM] is not None:
             return None, None, f"the row {row[PROBLEM]}"
+        if self._repeats_header(row):
+            return None, None, "the row repeats the header: two exports may have been put into one file"
         for i, (header, column, _, _) in enumerate(self.faults):
             if row[f"fault{i}"]:
                 value = row[f"cell{i}"]
@@ -180,6 +186,10 @@ class _Typing:
                 return header, str(value), f"{header} {reason(str(value), column)}"
         msg = "a rejected row has a fault"
         raise AssertionError(msg)
+
+    def _repeats_header(self, row: Mapping[str, object]) -> bool:
+        cells = [(header, row[f"cell{i}"]) for i, (header, *_) in enumerate(self.faults) if row[f"fault{i}"]]
+        return all(normal_header(str(value)) == normal_header(header) for header, value in cells)
 
 
 def with_row_ids(rows: pl.LazyFrame, key: str) -> pl.LazyFrame:
@@ -216,28 +226,6 @@ def summed(rows: pl.LazyFrame, feed: Feed) -> pl.LazyFrame:
     amounts = [pl.when(pl.col(n).count() > 0).then(pl.col(n).sum()).cast(names[n]).alias(n) for n in money]
     rest = [pl.col(n).sort_by(LINE).first() for n in others if n not in money]
     return rows.group_by(key).agg(*amounts, *rest, pl.len().cast(pl.Int64).alias(PARTS)).select(*names.names(), PARTS)
-
-
-def range_month(preamble: Sequence[str]) -> dt.date | None:
-    """The one calendar month that a date range above the header covers, or None.
-
-    >>> range_month(["Campaign report", '"September 1, 2026 - September 30, 2026"'])
-    datetime.date(2026, 9, 1)
-    """
-    for line in preamble:
-        ends = [_day(part) for part in line.strip().strip('"').split(" - ")]
-        if len(ends) == 2 and ends[0] and ends[1] and (ends[0].year, ends[0].month) == (ends[1].year, ends[1].month):
-            return ends[0].replace(day=1)
-    return None
-
-
-def _day(text: str) -> dt.date | None:
-    for form in _RANGE_DATE:
-        try:
-            return dt.datetime.strptime(text.strip(), form).date()  # noqa: DTZ007 - a day has no zone
-        except ValueError:
-            continue
-    return None
 
 
 def typing_digest(feed: Feed, zone: str) -> str:

@@ -1,0 +1,322 @@
+"""Blocks of UTF-8 CSV text to batches of records; nothing is typed, nothing is dropped.
+
+A batch has one text column per header, ``LINE`` (the physical line a record starts on, 1-based; for a sheet its row),
+``PROBLEM`` (null, or why the record cannot be used) and ``TEXT`` (the record as it stands, where there is a problem).
+
+Two readers give the same records: an exact one (Python's ``csv``, strict) and a fast one (Polars), which is used for
+every block of records that is proved well formed: every quote opens a cell, closes it or is doubled inside one, and the
+bytes are all accounted for by cells, separators and line ends, so no short row and no swallowed character can hide.
+"""
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from rmetrics.ingest.sniff import DAMAGE
+
+LINE, PROBLEM, TEXT = "_line", "_problem", "_text"
+OWN_COLUMNS = (LINE, PROBLEM, TEXT)
+MAX_CELL = 8 * 2**20
+MAX_RECORD = 64 * 2**20
+_EXACT_BATCH = 50_000
+_DAMAGE = DAMAGE.encode()
+# What the fast reader takes for white space (Unicode's White_Space); Python's strip() knows four more characters.
+_WHITE = "\t\n\x0b\x0c\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+
+
+def split_lf(text: str) -> Iterator[str]:
+    """Lines ended by LF only, as bytes are split: a bare CR inside a cell is text."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end + 1
+        yield text[start:end]
+        start = end
+
+
+def record_boundary(data: bytes) -> int:
+    """Where the last whole record of a block ends: after a line end that stands outside quotes; 0 if there is none.
+
+    Right only where quotes are well formed, which the fast reader proves before the cut is trusted.
+    """
+    quotes = data.count(b'"')
+    end = len(data)
+    while (end := data.rfind(b"\n", 0, end)) >= 0:
+        inside = (quotes - data.count(b'"', end)) % 2
+        if not inside:
+            return end + 1
+        # Jump over the cell that is open here: look for its opening quote.
+        end = max(data.rfind(b'"', 0, end), 0)
+    return 0
+
+
+def text_batches(blocks: Iterator[bytes], headers: Sequence[str], delimiter: str, body: int) -> Iterator[pl.DataFrame]:
+    """Yields the records of a text.
+
+    Args:
+        blocks: UTF-8 text with LF at line ends, from the file's first line on.
+        headers: names of the columns.
+        delimiter: between cells.
+        body: the line the first record starts on.
+    """
+    reader = RecordReader(headers, delimiter)
+    skip, carry = body - 1, b""
+    reader.line = body
+    for block in blocks:
+        data = carry + block
+        while skip and (end := data.find(b"\n")) >= 0:
+            data, skip = data[end + 1 :], skip - 1
+        carry = data
+        if skip:
+            continue
+        yield from reader.read(data)
+        carry = reader.rest
+        if reader.open_quote is not None:
+            yield reader.region(1 + carry.count(b"\n") + sum(b.count(b"\n") for b in blocks))
+            return
+    if carry and not skip:
+        yield from reader.read(carry, last=True)
+
+
+class RecordReader:
+    """Blocks of records to batches.
+
+    Attributes:
+        line: the line the next record starts on.
+        rest: what of the last block was not read: the beginning of a record.
+        open_quote: the beginning of a record that is too long to be one, because a quote in it is not closed.
+    """
+
+    def __init__(self, headers: Sequence[str], delimiter: str) -> None:
+        self.headers, self.delimiter = tuple(headers), delimiter
+        self.line, self.rest = 1, b""
+        self.open_quote: bytes | None = None
+
+    @cached_property
+    def well_formed(self) -> str:
+        """Matches text in which every quote opens a cell, closes it, or is doubled inside one."""
+        d = re.escape(self.delimiter)
+        cell = rf'(?:[^"{d}\r\n]*|"(?:[^"]|"")*")'
+        return rf"\A(?:{cell}(?:{d}{cell})*\r?(?:\n|\z))*\z"
+
+    def read(self, data: bytes, *, last: bool = False) -> Iterator[pl.DataFrame]:
+        """Yields the whole records of a block; what is left begins the next one."""
+        self.rest = b""
+        cut = len(data) if last else record_boundary(data)
+        fast = self.fast(data[:cut], self.line) if cut else None
+        if fast is not None:
+            self.rest = data[cut:]
+            self.line += data.count(b"\n", 0, cut)
+            yield fast
+        elif cut == 0 and len(data) <= MAX_RECORD:
+            self.rest = data
+        else:
+            yield from self.exact(data, last=last)
+            if len(self.rest) > MAX_RECORD:
+                self.open_quote = self.rest
+
+    def fast(self, data: bytes, line: int) -> pl.DataFrame | None:
+        """The block read by Polars, or None where it is not proved to mean the same to the exact reader."""
+        if not data.endswith(b"\n"):
+            data += b"\n"
+        carriage = data.count(b"\r")
+        if b"\x00" in data or _DAMAGE in data or len(self.headers) < 2 or carriage != data.count(b"\r\n"):
+            return None
+        if b'"' not in data:
+            # Without quotes no line end stands inside a cell.
+            data = data.replace(b"\r\n", b"\n") if carriage else data
+        elif not pl.Series([data.decode()]).str.contains(self.well_formed)[0]:
+            return None
+        try:
+            frame = pl.read_csv(
+                data,
+                has_header=False,
+                separator=self.delimiter,
+                infer_schema=False,
+                empty_string_is_null=False,
+                schema=dict.fromkeys(self.headers, pl.String),
+            )
+        except pl.exceptions.PolarsError:
+            return None
+        inside = self._newlines_inside(frame, data)
+        if inside is None or not self._accounted(frame, data, inside) or _has_blank_record(frame) or _too_long(frame):
+            return None
+        starts = line + (inside + 1).cum_sum().shift(1, fill_value=0).cast(pl.Int64)
+        none = pl.lit(None, dtype=pl.String)
+        return frame.with_columns(starts.alias(LINE), none.alias(PROBLEM), none.alias(TEXT))
+
+    def _newlines_inside(self, frame: pl.DataFrame, data: bytes) -> pl.Series | None:
+        """How many line ends stand inside the cells of each record; None where a cell may have swallowed rows."""
+        total = pl.Series([0], dtype=pl.UInt32).new_from_index(0, frame.height)
+        if frame.height == data.count(b"\n"):
+            return total
+        for cells in frame.iter_columns():
+            lines = cells.str.count_matches("\n", literal=True)
+            if not lines.sum():
+                continue
+            total = total + lines
+            long = cells.filter(lines > 0).str.count_matches(self.delimiter, literal=True)
+            if (long >= len(self.headers) - 1).any():
+                return None
+        return total
+
+    def _accounted(self, frame: pl.DataFrame, data: bytes, inside: pl.Series) -> bool:
+        """Whether cells, separators, line ends and quotes add up to the bytes that were read."""
+        if frame.height == 0 or data.count(b"\n") - int(inside.sum()) != frame.height:
+            return False
+        crs = data.count(b"\r")
+        if crs and inside.sum():
+            crs -= _in_cells(frame, "\r")
+        quotes = data.count(b'"')
+        outer = quotes - _in_cells(frame, '"') if quotes else 0
+        cells = frame.select(pl.sum_horizontal(pl.all().str.len_bytes().sum())).item()
+        return bool(cells + frame.height * len(self.headers) + crs + outer == len(data))
+
+    def exact(self, data: bytes, *, last: bool = False) -> Iterator[pl.DataFrame]:
+        """The block read record by record; leaves an unfinished record at its end as ``rest`` unless it is the last."""
+        whole = data if last else data[: data.rfind(b"\n") + 1]
+        lines = list(split_lf(whole.decode()))
+        found: list[_Record] = []
+        unread = len(lines)
+        for item in _records(lines, self.line, self.delimiter, len(self.headers), last=last):
+            if isinstance(item, int):
+                unread = item
+                break
+            found.append(item)
+            if len(found) >= _EXACT_BATCH:
+                yield self._frame(found)
+                found = []
+        if found:
+            yield self._frame(found)
+        self.line += unread
+        self.rest = "".join(lines[unread:]).encode() + data[len(whole) :]
+
+    def region(self, lines: int) -> pl.DataFrame:
+        """The rest of the file as one rejected record, from the quote that is not closed on."""
+        why = f"{_UNCLOSED} within {MAX_RECORD >> 20} MB; this line and the {lines - 1:,} below it were not read"
+        text = (self.open_quote or b"")[:MAX_CELL].decode(errors="replace").replace("\x00", "\ufffd")
+        return self._frame([_Record(self.line, [None] * len(self.headers), why, text)])
+
+    def _frame(self, found: Sequence["_Record"]) -> pl.DataFrame:
+        frame = pl.DataFrame(
+            [r.cells for r in found], schema=dict.fromkeys(self.headers, pl.String), orient="row", infer_schema_length=0
+        )
+        return frame.with_columns(
+            pl.Series(LINE, [r.line for r in found], dtype=pl.Int64),
+            pl.Series(PROBLEM, [r.problem for r in found], dtype=pl.String),
+            pl.Series(TEXT, [r.text for r in found], dtype=pl.String),
+        )
+
+
+def _in_cells(frame: pl.DataFrame, text: str) -> int:
+    return int(frame.select(pl.sum_horizontal(pl.all().str.count_matches(text, literal=True).sum())).item())
+
+
+def _has_blank_record(frame: pl.DataFrame) -> bool:
+    """Whether a record has nothing but white space, which is no record to the exact reader."""
+    first = frame.filter(pl.nth(0).str.strip_chars() == "")
+    return first.height > 0 and bool(first.select(pl.all_horizontal(pl.all().str.strip_chars() == "").any()).item())
+
+
+def _too_long(frame: pl.DataFrame) -> bool:
+    longest = frame.select(pl.max_horizontal(pl.all().str.len_bytes().max())).item()
+    return longest is not None and longest > MAX_CELL
+
+
+_UNCLOSED = "a quote opened on this line is not closed"
+
+
+@dataclass(slots=True)
+class _Record:
+    line: int
+    cells: list[str | None]
+    problem: str | None = None
+    text: str | None = None
+
+
+def _records(lines: list[str], line: int, delimiter: str, width: int, *, last: bool) -> Iterator[_Record | int]:
+    """The records of some lines, ragged ones with their problem; a faulty quote spoils one line or, unclosed, the rest.
+
+    Where the lines end inside a record that more lines could finish, the index of its first line comes last.
+    """
+    csv.field_size_limit(2**31 - 1)
+    blank: list[str | None] = [None] * width
+    at = 0  # index of the line the next record starts on
+    while at < len(lines):
+        reader = csv.reader((lines[i] for i in range(at, len(lines))), delimiter=delimiter, strict=True)
+        start = at
+        try:
+            for cells in reader:
+                begun, start = start, at + reader.line_num
+                raw = "".join(lines[begun:start]) if start > begun + 1 else lines[begun]
+                record = _checked(cells, line + begun, raw, width, delimiter, final=last and start >= len(lines))
+                if record is not None:
+                    yield record
+        except csv.Error as error:
+            if not last and "unexpected end of data" in str(error):
+                yield start
+                return
+            if at + reader.line_num - start > 1 or "unexpected end of data" in str(error):
+                why = f"{_UNCLOSED}; this line and the {len(lines) - start - 1:,} below it were not read"
+                yield _Record(line + start, blank, why, "".join(lines[start:])[:MAX_CELL].replace("\x00", "\ufffd"))
+                return
+            why = "has a quote in the middle of a quoted cell"
+            if "new-line" in str(error):
+                why = "has a line end (CR) in the middle of a cell that is not quoted"
+            yield _Record(line + start, blank, why, lines[start][:MAX_CELL].replace("\x00", "\ufffd"))
+            at = start + 1
+        else:
+            return
+
+
+def _checked(cells: list[str], line: int, raw: str, width: int, delimiter: str, *, final: bool) -> _Record | None:
+    if not any(c.strip(_WHITE) for c in cells):
+        return None
+    problem = _problem_of(cells, raw, width, delimiter)
+    if problem and final and not raw.endswith("\n"):
+        problem += "; the file may have been cut off here"
+    kept: list[str | None] = [*cells[:width], *[None] * (width - len(cells))]
+    if problem is None:
+        return _Record(line, kept)
+    if "\x00" in raw or len(raw) > MAX_CELL:
+        kept = [None] * width
+    return _Record(line, kept, problem, raw[:MAX_CELL].replace("\x00", "\ufffd").replace(DAMAGE, "\ufffd"))
+
+
+def _problem_of(cells: list[str], raw: str, width: int, delimiter: str) -> str | None:
+    """Why a record cannot be used, or None."""
+    if "\x00" in raw:
+        return "holds a NUL character"
+    if DAMAGE in raw:
+        return "holds damaged bytes, which are no text in the file's encoding (UTF-8, unless noted otherwise)"
+    if len(cells) < width:
+        return f"has {_n(len(cells), 'cell')} where the header has {width}"
+    if any(c.strip() for c in cells[width:]):
+        return f"has {len(cells)} cells where the header has {width}"
+    if len(raw) > MAX_CELL and any(len(c.encode()) > MAX_CELL for c in cells):
+        return f"has a cell longer than {MAX_CELL >> 20} MB"
+    if "\n" in raw and (count := _swallowed(cells, width, delimiter)):
+        return f"has a quoted cell with {_n(count, 'line')} in it that look like rows of their own: is a quote missing?"
+    return None
+
+
+def _swallowed(cells: list[str], width: int, delimiter: str) -> int:
+    """How many lines inside the cells have as many cells as the header and digits where the record has digits."""
+    if width < 3:
+        return 0
+    shape = [_numeric(c) for c in cells[:width]]
+    inner = [part.rstrip("\r").split(delimiter) for c in cells if "\n" in c for part in c.split("\n")[1:]]
+    rows = [r for r in inner if len(r) >= width and not any(c.strip() for c in r[width:])]
+    return sum(sum(_numeric(c) == s for c, s in zip(r, shape, strict=False)) >= width - 1 for r in rows)
+
+
+def _numeric(cell: str) -> bool:
+    return any(c.isdigit() for c in cell[:200])
+
+
+def _n(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

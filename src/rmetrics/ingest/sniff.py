@@ -1,0 +1,220 @@
+"""What the bytes of a file are: unpacked, told apart from what is no export, and turned into UTF-8 text.
+
+Bytes that do not fit the encoding become ``DAMAGE``, a character that no text has, so that the record they stand in can
+be rejected with a reason instead of the whole file.
+"""
+
+import codecs
+import fnmatch
+import gzip
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO
+
+from rmetrics.rules.model import Feed
+
+BLOCK = 8 * 2**20
+DAMAGE = "\ufdd0"  # a noncharacter
+UTF8 = "utf-8-sig"  # all of it proved to be UTF-8
+DAMAGED_UTF8 = "utf-8"
+MAX_UNPACKED = 2**30  # an archive that unpacks to more than this, and by more than the ratio, is no export
+MAX_RATIO = 200
+
+_MULTI_BYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_HIGH = re.compile(rb"[\x80-\xff]")
+_CONTROL = re.compile(rb"[\x01-\x08\x0b\x0e-\x1b\x1c-\x1f]")
+_FIRST_LINE_END = re.compile(r'\A(?:[^"\r\n]|"[^"]*")*?(\r+\n|\r|\n)')
+_MARKUP = ("<!doctype", "<html", "<head", "<body", "<!--", "<script", "<meta", "<div", "<table", "<form", "<title")
+
+WEB_PAGE = (
+    "is a web page, not an export: the login may have expired; log in and export again "
+    "(if Excel opens it as a table, save it there as CSV)"
+)
+
+
+class RefusedError(Exception):
+    """The file is not an export that can be read; the message says why and what to do."""
+
+
+def _mark(error: UnicodeError) -> tuple[str, int]:
+    if isinstance(error, UnicodeDecodeError):
+        return DAMAGE, error.end
+    raise error
+
+
+codecs.register_error("rmetrics.damage", _mark)
+
+
+def blocks(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, unpacked where it is a .gz.
+
+    Raises:
+        RefusedError: it cannot be opened or unpacked, or unpacks to far more than an export would.
+    """
+    size, total = 0, 0
+    try:
+        with _opened(path) as (file, packed):
+            size = path.stat().st_size
+            while block := file.read(BLOCK):
+                total += len(block)
+                if packed and total > MAX_UNPACKED and total > size * MAX_RATIO:
+                    raise RefusedError(f"unpacks to more than {total >> 20:,} MB, far more than an export would")
+                yield block
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise RefusedError("is a damaged or cut-off .gz file; copy or export it again") from error
+    except OSError as error:
+        raise RefusedError(
+            f"cannot be read: {error.strerror or 'input error'}; check the disk or copy it again"
+        ) from error
+
+
+class _opened:  # noqa: N801 - reads as the verb it is
+    """The file, and whether it is unpacked on the way."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            self.packed = file.read(2) == b"\x1f\x8b"
+        self.file: IO[bytes] = gzip.open(path, "rb") if self.packed else path.open("rb")  # type: ignore[assignment]  # noqa: SIM115
+
+    def __enter__(self) -> tuple[IO[bytes], bool]:
+        return self.file, self.packed
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+
+def is_workbook(start: bytes) -> bool:
+    """Whether bytes begin like an Excel workbook (or another archive)."""
+    return start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0"))
+
+
+def refuse_other_kinds(start: bytes, text: str, *, packed: bool) -> None:
+    """Refuses what is certainly no export.
+
+    Args:
+        start: the first bytes, unpacked.
+        text: the same as text.
+        packed: whether they came out of a .gz.
+
+    Raises:
+        RefusedError: says what the file is, and what to do.
+    """
+    words = text.lstrip("\ufeff").strip().lower()
+    if not words:
+        raise RefusedError("is empty; export it again")
+    if packed and is_workbook(start):
+        raise RefusedError("is a packed workbook or archive; unpack it and put the file itself into the inbox")
+    if words.startswith("<?xml"):
+        if "<workbook" in words or "spreadsheet" in words:
+            raise RefusedError("is an XML spreadsheet of an old kind; open it in Excel and save it as .xlsx or CSV")
+        raise RefusedError(WEB_PAGE if "<html" in words else "is XML, not an export; export it as CSV or Excel")
+    if words.startswith(_MARKUP):
+        raise RefusedError(WEB_PAGE)
+    if words.startswith("%pdf"):
+        raise RefusedError("is a PDF, not an export; export it as CSV or Excel")
+    if words.startswith("{\\rtf"):
+        raise RefusedError("is a text document (RTF), not an export; export it as CSV or Excel")
+    if re.match(r"[\[{]\s*[\[{\"]", words):
+        raise RefusedError("is JSON, not an export; export it as CSV or Excel")
+
+
+def encoding_of(path: Path, name: str, feeds: Mapping[str, Feed]) -> tuple[str, tuple[str, ...]]:
+    """The encoding, and a note where it is not certain.
+
+    By its mark; by proof (all of it decodes as UTF-8); UTF-8 with damaged places, where most of it is UTF-8; as the
+    feed declares; or detected among the two that such exports use, with a note.
+
+    Raises:
+        RefusedError: it is no text.
+    """
+    source = blocks(path)
+    first = next(source, b"")
+    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16", ()
+    if pattern := _utf16_without_mark(first[:64]):
+        return pattern, ()
+    head = first[:4096]
+    if len(_CONTROL.findall(head)) > max(4, len(head) // 50) or b"\x00" in head[:16]:
+        raise RefusedError("is a picture, a program or another kind of file, not an export; export it as CSV or Excel")
+    bad, cut = _not_utf8(first, source)
+    if bad is None:
+        return UTF8, ()
+    good = len(_MULTI_BYTE.findall(bad))
+    wrong = len(_HIGH.findall(_MULTI_BYTE.sub(b"", bad)))
+    if cut or (good and good >= wrong):
+        return DAMAGED_UTF8, ("some bytes are damaged (not UTF-8); the rows they stand in are rejected",)
+    declared = {f.encoding for f in feeds.values() if f.encoding and _named(name, f)}
+    if len(declared) == 1:
+        return declared.pop() or "", ()
+    guess = _detected(bad)
+    return guess, (f"the encoding is not UTF-8; read as {guess}",)
+
+
+def _not_utf8(first: bytes, rest: Iterator[bytes]) -> tuple[bytes | None, bool]:
+    """The first place that is not UTF-8, with what stands around it, and whether it is only the cut-off end."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    before = b""
+    try:
+        for block in _chain(first, rest):
+            before = block
+            decoder.decode(block)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        cut = error.reason == "unexpected end of data"
+        data = error.object if not cut else before
+        start = error.start if not cut else len(before)
+        return first[:65536] + b"\n" + data[max(0, start - 65536) : start + 65536], cut
+    return None, False
+
+
+def _utf16_without_mark(start: bytes) -> str:
+    """UTF-16 shows as a zero in every other byte of its Latin letters."""
+    even, odd = start[::2], start[1::2]
+    if len(start) >= 16 and odd.count(0) * 10 >= len(odd) * 8 and even.count(0) == 0:
+        return "utf-16-le"
+    if len(start) >= 16 and even.count(0) * 10 >= len(even) * 8 and odd.count(0) == 0:
+        return "utf-16-be"
+    return ""
+
+
+def _named(name: str, feed: Feed) -> bool:
+    return any(fnmatch.fnmatchcase(name.casefold(), g.casefold().rstrip("*") + "*") for g in feed.files)
+
+
+def _detected(sample: bytes) -> str:
+    from charset_normalizer import from_bytes
+
+    allowed = ["cp1252", "cp1251"]
+    best = from_bytes(sample, cp_isolation=allowed, threshold=0.6).best()
+    return str(best.encoding) if best is not None and best.encoding in allowed else "cp1252"
+
+
+def utf8_blocks(path: Path, encoding: str) -> Iterator[bytes]:
+    """The file's text as UTF-8 with LF at the end of every line (a CR before it stays); damaged bytes are marked."""
+    source = blocks(path)
+    first = next(source, b"")
+    bare_cr: bool | None = None
+    decoder = codecs.getincrementaldecoder(encoding)("rmetrics.damage")
+    for block in _chain(first, source):
+        data = block if encoding == UTF8 else decoder.decode(block).encode()
+        if bare_cr is None:
+            data = data.removeprefix(codecs.BOM_UTF8)
+            bare_cr = _lines_end_in_cr(data)
+        yield data.replace(b"\r", b"\n") if bare_cr else data
+    if encoding != UTF8 and (rest := decoder.decode(b"", final=True)):
+        yield rest.encode()
+
+
+def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
+
+
+def _lines_end_in_cr(data: bytes) -> bool:
+    """Whether lines end in CR alone, as on old Macs; LF can then still stand inside quoted cells."""
+    if data.count(b"\r") == data.count(b"\r\n"):
+        return False
+    end = _FIRST_LINE_END.match(data[:262144].decode(errors="replace"))
+    return end is not None and end[1] == "\r"
