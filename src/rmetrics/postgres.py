@@ -64,6 +64,12 @@ class Session:
             cursor.execute(sql, tuple(parameters)) if parameters else cursor.execute(sql)
             return [tuple(row) for row in cursor.fetchall()]
 
+    def arrow(self, sql: str, parameters: Sequence[object] = ()) -> Any:
+        """The rows of one SELECT as an Arrow table; cast numerics to text, for that is how the driver reads them."""
+        with self._translated(), self._connection.cursor() as cursor:
+            cursor.execute(sql, tuple(parameters)) if parameters else cursor.execute(sql)
+            return cursor.fetch_arrow_table()
+
     def ingest(self, table: str, data: Any, *, schema: str | None) -> int:
         """Copies Arrow data into an existing table; ``schema`` None means a temporary one."""
         options = {"db_schema_name": schema} if schema else {"temporary": True}

@@ -20,7 +20,7 @@ from rmetrics.postgres import Server, Session, catalog, connect, quoted, stateme
 from rmetrics.tables import DAILY, MONTHLY, NO_DATE_PART, PgTable
 
 MEASURES = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
-_PART = "_part"
+PART = "_part"
 _BATCH = 65_536
 _NEVER = dt.date(1, 1, 1)
 _PARTS: dict[str, Any] = {
@@ -222,7 +222,7 @@ def _intact(session: Session, table: PgTable) -> bool:
     return bool(counts[0] == counts[1])
 
 
-def _conformed(content: Content) -> pl.LazyFrame:
+def conformed(content: Content) -> pl.LazyFrame:
     """The rows with exactly the table's columns and types, and the month each belongs to."""
     rows = content.rows
     table = content.table
@@ -233,7 +233,7 @@ def _conformed(content: Content) -> pl.LazyFrame:
         )
         rows = rows.filter(pl.all_horizontal(pl.col(c.name).is_not_null() for c in table.columns if c.not_null))
     part = pl.lit(_NEVER) if table.part is None else pl.col(table.part).dt.month_start().fill_null(_NEVER)
-    return rows.select(*(pl.col(c.name).cast(polars_type(c.type)) for c in table.columns), part.alias(_PART))
+    return rows.select(*(pl.col(c.name).cast(polars_type(c.type)) for c in table.columns), part.alias(PART))
 
 
 def polars_type(pg_type: str) -> pl.DataType:
@@ -258,14 +258,14 @@ def part_digests(content: Content) -> dict[dt.date, tuple[int, str]]:
     row = pl.struct(names)
     # Two hashes of 64 bits; they depend on the library's version, and so does the digest.
     parts = (
-        _conformed(content)
-        .select(_PART, row.hash(seed=1).alias("a"), row.hash(seed=2).alias("b"))
-        .group_by(_PART)
+        conformed(content)
+        .select(PART, row.hash(seed=1).alias("a"), row.hash(seed=2).alias("b"))
+        .group_by(PART)
         .agg(pl.len().cast(pl.Int64).alias("n"), pl.col("a").sum(), pl.col("b").sum())
         .collect(engine="streaming")
     )
     return {
-        p: (n, f"{a:016x}{b:016x}:{pl.__version__}") for p, n, a, b in parts.select(_PART, "n", "a", "b").iter_rows()
+        p: (n, f"{a:016x}{b:016x}:{pl.__version__}") for p, n, a, b in parts.select(PART, "n", "a", "b").iter_rows()
     }
 
 
@@ -342,7 +342,7 @@ class _Staged:
 
     def inside(self, table: PgTable) -> str:
         """The SQL condition for rows ``t`` of the months that were staged."""
-        return "true" if self.everything else f"{_part_of(table, 't')} = ANY ({_dates(self.parts)})"
+        return "true" if self.everything else f"{part_of(table, 't')} = ANY ({_dates(self.parts)})"
 
 
 class _Publication:
@@ -413,9 +413,9 @@ class _Publication:
         self.written[table.name] = 0
         if not changed and not gone and not (everything and held):
             return
-        rows = _conformed(content)
+        rows = conformed(content)
         if not everything or held:
-            rows = rows.filter(pl.col(_PART).is_in(changed))
+            rows = rows.filter(pl.col(PART).is_in(changed))
         self._types_agree(table)
         frame = rows
         if held == 0:
@@ -616,7 +616,8 @@ def _reader(path: Path) -> Any:
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def _part_of(table: PgTable, alias: str) -> str:
+def part_of(table: PgTable, alias: str) -> str:
+    """SQL of the month a published row belongs to, as ``conformed`` gives it."""
     if table.part is None:
         return f"DATE '{NO_DATE_PART}'"
     return f"coalesce(date_trunc('month', {alias}.{quoted(table.part)})::date, DATE '{NO_DATE_PART}')"

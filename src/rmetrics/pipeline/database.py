@@ -1,8 +1,20 @@
 """The schema in force, and the embedded server."""
 
+import contextlib
+from collections.abc import Iterator
+
 from rmetrics.errors import SettingsError
 from rmetrics.pipeline.project import schema_script
-from rmetrics.postgres import connect, embedded_running, server, start_embedded, stop_embedded
+from rmetrics.postgres import (
+    Server,
+    connect,
+    embedded,
+    embedded_running,
+    server,
+    server_of,
+    start_embedded,
+    stop_embedded,
+)
 from rmetrics.publish import apply_schema, create_table, fit_tables
 from rmetrics.roles import roles_script
 from rmetrics.rules import load_rules
@@ -55,3 +67,17 @@ def db_url(settings: Settings) -> str:
     if running is None:
         raise SettingsError("the embedded PostgreSQL does not run", "Start it: rmetrics db start")
     return running.dsn
+
+
+@contextlib.contextmanager
+def existing_server(settings: Settings) -> Iterator[Server | None]:
+    """The server as it is; None where an embedded one would have to be created first."""
+    if settings.dsn:
+        yield server_of(settings.dsn)
+    elif running := embedded_running(settings.server_dir):
+        yield running
+    elif (settings.server_dir / "PG_VERSION").exists():
+        with embedded(settings.server_dir) as own:
+            yield own
+    else:
+        yield None

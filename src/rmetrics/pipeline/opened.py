@@ -5,22 +5,21 @@ or a computed file is missing or damaged, everything is computed again in a scra
 """
 
 import contextlib
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rmetrics.checks.recompute import TypedInput
 from rmetrics.errors import LakeError
 from rmetrics.ingest.typing import typing_digest
 from rmetrics.lake import Lake, RawFile, TypedFile, file_digest
+from rmetrics.pipeline.causes import old_rules
 from rmetrics.pipeline.compute import Computed, Placed, compute, inputs_digest, place
 from rmetrics.pipeline.progress import Progress, silent
+from rmetrics.pipeline.scratch import scratch_lake
 from rmetrics.results import Finding, Severity
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.edits import rule_edits
 from rmetrics.settings import Settings
 
 
@@ -87,7 +86,7 @@ def opened(settings: Settings, progress: Progress = silent) -> Iterator[Opened]:
     if not problems:
         yield Opened(lake, rules, compute(lake, rules, progress))
         return
-    with scratch_lake(lake, with_typed=not any(p.code == "damaged-file" for p in problems)) as scratch:
+    with scratch_lake(lake, results=False) as scratch:
         yield Opened(scratch, rules, compute(scratch, rules, progress), tuple(problems))
 
 
@@ -96,29 +95,36 @@ def _stale(lake: Lake, rules: Rules, placed: list[Placed]) -> Iterator[Finding]:
     state = lake.load_json("state")
     if state.get("inputs") == inputs_digest(placed, rules):
         return
-    edited = state.get("rules") not in (None, rules.digest)
-    why = (
-        f"the rules in {rules.folder} were edited after the last sync: the figures below follow the edited rules, what "
-        "is published does not yet; run `rmetrics sync`"
-        if edited
-        else "the lake was not computed to the end with these exports and this version; run `rmetrics sync`"
+    before = state.get("rules", "")
+    if before in ("", rules.digest):
+        told = "the lake was not computed to the end with these exports and this version; run `rmetrics sync`"
+        yield Finding("not-synced", Severity.ERROR, told, 0)
+        return
+    old = old_rules(lake, before, rules)
+    edits = "; ".join(str(e) for e in (rule_edits(old, rules) if old else ())[:3]) or f"see {rules.folder}"
+    told = (
+        f"rules were edited after the last sync ({edits}): the figures here follow the edited rules, what is published "
+        "does not yet; see `rmetrics plan`, then run `rmetrics sync`"
     )
-    yield Finding("rules-not-synced" if edited else "not-synced", Severity.ERROR, why, 0)
+    yield Finding("rules-not-synced", Severity.ERROR, told, 0)
 
 
 def _damaged(lake: Lake, rules: Rules, placed: list[Placed]) -> Iterator[Finding]:
     """Computed files that are missing or are not what was written."""
     state: Mapping[str, Any] = lake.load_json("state")
     recorded = {lake.root / name: digest for name, digest in state.get("digests", {}).items()}
+    missing = []
     for item in placed:
         typed = _typed_record(lake, rules, item)
         if typed is None:
-            told = f"the typed rows of {item.raw.name} are missing; run `rmetrics sync --full`"
-            yield Finding("missing-file", Severity.ERROR, told, 1)
-        else:
-            recorded[lake.typed_path(typed.feed, typed.sha256, typed.digest)] = typed.parquet_sha256
-            if typed.rejected_sha256:
-                recorded[lake.rejected_path(typed)] = typed.rejected_sha256
+            missing.append(item.raw.name)
+            continue
+        recorded[lake.typed_path(typed.feed, typed.sha256, typed.digest)] = typed.parquet_sha256
+        if typed.rejected_sha256:
+            recorded[lake.rejected_path(typed)] = typed.rejected_sha256
+    if missing and state.get("inputs") == inputs_digest(placed, rules):
+        told = f"the typed rows of {len(missing)} exports are missing, first {missing[0]}; run `rmetrics sync --full`"
+        yield Finding("missing-file", Severity.ERROR, told, len(missing))
     for path, digest in recorded.items():
         try:
             sound = file_digest(path) == digest
@@ -133,23 +139,3 @@ def _damaged(lake: Lake, rules: Rules, placed: list[Placed]) -> Iterator[Finding
 def _typed_record(lake: Lake, rules: Rules, item: Placed) -> TypedFile | None:
     digest = typing_digest(rules.feeds[item.feed], rules.business.timezone)
     return lake.typed_file(item.feed, item.raw.sha256, digest)
-
-
-@contextlib.contextmanager
-def scratch_lake(lake: Lake, *, with_typed: bool = True) -> Iterator[Lake]:
-    """A lake that sees the landed exports of another one, takes new files of its own, and is thrown away."""
-    with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
-        scratch = Lake(Path(folder) / "lake")
-        scratch.prepare()
-        for name in ("raw", "typed") if with_typed else ("raw",):
-            if (lake.root / name).is_dir():
-                shutil.copytree(lake.root / name, scratch.root / name, copy_function=_link, dirs_exist_ok=True)
-        yield scratch
-
-
-def _link(source: str, target: str) -> None:
-    """A hard link where the file system allows, otherwise a copy. Lake files are replaced, never changed in place."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

@@ -13,12 +13,13 @@ from rmetrics.errors import PostgresError
 from rmetrics.lake import Lake
 from rmetrics.pipeline.causes import MEASURES, Causes, find_causes, old_rules, whole_cause
 from rmetrics.pipeline.compute import Computed, compute, place
+from rmetrics.pipeline.database import existing_server
 from rmetrics.pipeline.findings import run_findings
 from rmetrics.pipeline.inbox import Seen, land_inbox
 from rmetrics.pipeline.moves import State, moved_rows
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.scratch import scratch_lake
-from rmetrics.postgres import Server, connect, embedded, embedded_running, server_of
+from rmetrics.postgres import Server, connect
 from rmetrics.publish import Published, has_all, published
 from rmetrics.results import Finding
 from rmetrics.rules import Rules, load_rules
@@ -180,7 +181,7 @@ def _basis(settings: Settings, lake: Lake) -> _Basis:
     """What is published; where nothing is or the server does not answer, what the lake last computed."""
     why = "nothing is published yet"
     try:
-        with _server(settings) as target:
+        with existing_server(settings) as target:
             if target is not None and (found := _published(target, settings.pg_schema)):
                 return found
     except PostgresError as error:
@@ -189,20 +190,6 @@ def _basis(settings: Settings, lake: Lake) -> _Basis:
         label = f"what the lake last computed: {why}"
         return _Basis(label, Published(), _figures(lake, MONTHLY), _figures(lake, DAILY))
     return _Basis(f"nothing: {why}", Published(), {}, {})
-
-
-@contextlib.contextmanager
-def _server(settings: Settings) -> Iterator[Server | None]:
-    """The server as it is; an embedded one is not created for this."""
-    if settings.dsn:
-        yield server_of(settings.dsn)
-    elif running := embedded_running(settings.server_dir):
-        yield running
-    elif (settings.server_dir / "PG_VERSION").exists():
-        with embedded(settings.server_dir) as own:
-            yield own
-    else:
-        yield None
 
 
 def _published(target: Server, schema: str) -> _Basis | None:
