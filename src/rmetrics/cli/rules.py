@@ -1,31 +1,77 @@
-"""``rmetrics rules``: what the rules say, and whether they can be used."""
+"""``rmetrics rules``: what the rules say, whether they can be used, and a draft for a new channel."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from rmetrics.cli.options import AsJson, Quiet, reporter
 
-rules = typer.Typer(help="The rules: validate them.", no_args_is_help=True, rich_markup_mode=None)
+rules = typer.Typer(help="The rules in force, in plain words.", invoke_without_command=True, rich_markup_mode=None)
+
+
+@rules.callback()
+def rules_show(
+    context: typer.Context,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="The rules of this day, YYYY-MM-DD.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """The rules in force, in plain words, with their dates and file:line."""
+    if context.invoked_subcommand is not None:
+        return
+    from rmetrics.pipeline.rules import rules_in_force
+    from rmetrics.report.rules import show_rules
+    from rmetrics.settings import load_settings
+
+    report = reporter(as_json=as_json, quiet=quiet)
+    show_rules(report, rules_in_force(load_settings(), _day(as_of)), source)
+
+
+def _day(text: str | None) -> dt.date | None:
+    from rmetrics.errors import SettingsError
+
+    try:
+        return None if text is None else dt.date.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"not a day: {text!r}", "Write it YYYY-MM-DD, for instance 2024-11-15.") from None
 
 
 @rules.command("check")
 def rules_check(as_json: AsJson = False, quiet: Quiet = False) -> int:
     """Validate the rules: every problem with file, line and key."""
     from rmetrics.errors import RulesError
-    from rmetrics.rules import load_rules
+    from rmetrics.pipeline.rules import check_rules
+    from rmetrics.report.rules import show_checked, show_problems
     from rmetrics.settings import load_settings
 
     report = reporter(as_json=as_json, quiet=quiet)
-    folder = load_settings().rules_dir
+    settings = load_settings()
     try:
-        loaded = load_rules(folder)
+        checked = check_rules(settings)
     except RulesError as error:
         if not as_json:
             raise
-        report.json({"ok": False, "problems": error.problems, "warnings": []})
+        show_problems(report, error)
         return error.exit_code
-    if as_json:
-        report.json({"ok": True, "problems": [], "warnings": loaded.warnings})
-    for warning in loaded.warnings:
-        report.line(f"warning: {warning}", "yellow")
-    report.line(f"The rules in {folder} are fine: {len(loaded.sources)} sources, {len(loaded.feeds)} feeds.")
+    show_checked(report, settings.rules_dir, checked)
     return 0
+
+
+@rules.command("new")
+def rules_new(
+    source: Annotated[str, typer.Argument(help="The name of the new channel.")],
+    export: Annotated[Path, typer.Option("--from", help="A file as the channel exports it, CSV or Excel.")],
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> int:
+    """Write a draft rules/SOURCE.toml, guessed from an export of a new channel."""
+    from rmetrics.pipeline.draft import draft_rules
+    from rmetrics.report.rules import show_draft
+    from rmetrics.settings import load_settings
+
+    draft = draft_rules(load_settings(), source, export)
+    show_draft(reporter(as_json=as_json, quiet=quiet), draft)
+    return 2 if draft.problems else 0

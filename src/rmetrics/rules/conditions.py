@@ -39,7 +39,9 @@ _CANNOT = {
 }
 _AGGREGATES = frozenset({"sum", "count", "count_star", "avg", "min", "max", "first", "last", "any_value", "list",
                          "string_agg", "bool_and", "bool_or", "median", "mode", "quantile", "stddev"})  # fmt: skip
-_BLANK_UNSAFE = {"COMPARE_NOTEQUAL": "<>", "COMPARE_NOT_IN": "NOT IN"}
+# What is not true for a blank although people read it so, and what shows that blanks were thought of.
+_BLANK_UNSAFE = {"COMPARE_NOTEQUAL": "<>", "COMPARE_NOT_IN": "NOT IN", "!~~": "NOT LIKE", "!~~*": "NOT ILIKE"}
+_GUARDS = frozenset({"OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL", "OPERATOR_COALESCE"})
 
 DTYPES: Mapping[ColumnType, pl.DataType] = {
     ColumnType.TEXT: pl.String(),
@@ -105,14 +107,32 @@ def read_condition(text: str, columns: Mapping[str, ColumnType], *, boolean: boo
         _try_polars(text, columns, boolean=boolean)
     except _RefusedError as error:
         return Reading(problem=str(error))
-    unsafe = tuple(
-        (_BLANK_UNSAFE[n["type"]], _column(child, columns))
-        for n in nodes
-        if n.get("type") in _BLANK_UNSAFE
-        for child in (n.get("left"), n.get("right"), *n.get("children", [])[:1])
-        if isinstance(child, dict) and child.get("class") == "COLUMN_REF"
-    )
+    unsafe = tuple(dict.fromkeys(
+        (_BLANK_UNSAFE[_sign(n)], name) for n in nodes if _sign(n) in _BLANK_UNSAFE for name in _columns_in(_tested(n))
+    ))  # fmt: skip
+    guarded = {name for n in nodes if n.get("type") in _GUARDS for name in _columns_in(n)}
+    unsafe = tuple((operator, name) for operator, name in unsafe if name not in guarded)
     return Reading(columns=names, blank_unsafe=unsafe)
+
+
+def _sign(node: Mapping[str, Any]) -> str:
+    return str(node.get("function_name") or node.get("type"))
+
+
+def _tested(node: dict[str, Any]) -> list[Any]:
+    """What a comparison looks at: of NOT IN only the value, not the list."""
+    return node.get("children", [])[:1] or [node.get("left"), node.get("right")]
+
+
+def _columns_in(node: Any) -> Iterator[str]:
+    if isinstance(node, list):
+        for child in node:
+            yield from _columns_in(child)
+    elif isinstance(node, dict):
+        if node.get("class") == "COLUMN_REF":
+            yield str(node["column_names"][-1])
+        for child in node.values():
+            yield from _columns_in(child)
 
 
 def _try_duckdb(text: str, columns: Mapping[str, ColumnType], *, boolean: bool) -> None:
@@ -146,6 +166,11 @@ def expression(text: str) -> pl.Expr:
 def is_true(text: str) -> pl.Expr:
     """A condition as SQL means it: NULL is not true."""
     return expression(text).fill_null(value=False)
+
+
+def tree_of(text: str) -> dict[str, Any]:
+    """The syntax tree of a condition that has been validated."""
+    return _parsed(text)
 
 
 class _RefusedError(Exception):

@@ -1,7 +1,7 @@
 """What one table of the rules must not say of another."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from rmetrics.errors import RuleProblem
 from rmetrics.rules.conditions import read_condition
@@ -153,6 +153,20 @@ def row_columns(feed: Feed) -> dict[str, ColumnType]:
     return columns | {feed.business_date: ColumnType.DATE}
 
 
+def is_reserved(name: str) -> bool:
+    """Whether PostgreSQL keeps the word for itself."""
+    return name in _RESERVED
+
+
+def filled_columns(feed: Feed) -> set[str]:
+    """The columns of a feed that no row leaves blank: its key, those with a default, required values."""
+    return {
+        n
+        for n, c in feed.mapped.items()
+        if n in feed.key or c.default is not None or (c.required and not c.blank and c.type is not ColumnType.TEXT)
+    }
+
+
 def job_columns(rules: Rules) -> dict[str, ColumnType]:
     """The columns a condition over a job may name: the feed's, what was paid, and the source."""
     own = {n: c.type for n, c in rules.feeds[JOBS].columns.items()} if JOBS in rules.feeds else {}
@@ -188,15 +202,24 @@ class _Validation:
         place = self.rules.places.get(probe, Place(self.rules.folder, 0))
         (self.warnings if warn else self.problems).append(RuleProblem(place.path, place.line, key, message))
 
-    def condition(self, key: str, text: str, columns: Mapping[str, ColumnType], *, boolean: bool = True) -> None:
+    def condition(
+        self,
+        key: str,
+        text: str,
+        columns: Mapping[str, ColumnType],
+        *,
+        boolean: bool = True,
+        filled: Collection[str] = (),
+    ) -> None:
+        """Judges one expression; ``filled`` are columns that are never blank."""
         reading = read_condition(text, columns, boolean=boolean)
         if reading.problem:
             self.say(key, reading.problem)
         for operator, column in reading.blank_unsafe:
-            instead = "IS DISTINCT FROM" if operator == "<>" else f"... OR {column} IS NULL"
-            self.say(
-                key, f"{operator} leaves out rows where {column} is blank; if they count, write {instead}", warn=True
-            )
+            if column not in filled:
+                instead = f"{column} IS DISTINCT FROM ..." if operator == "<>" else f"... OR {column} IS NULL"
+                told = f"{operator} leaves out rows where {column} is blank; if they count, write {instead}"
+                self.say(key, told, warn=True)
 
     def identifier(self, key: str, name: str, what: str) -> None:
         if not _IDENTIFIER.fullmatch(name):
@@ -219,13 +242,13 @@ class _Validation:
         self._headers(at, feed)
         mapped = {n: c.type for n, c in feed.mapped.items()}
         for column, spec in feed.derived.items():
-            self.condition(f"{at}.columns.{column}.sql", spec.sql or "", mapped, boolean=False)
+            self.condition(f"{at}.columns.{column}.sql", spec.sql or "", mapped, boolean=False, filled=set(mapped))
         if not self.usable(name):
             return
         for i, (_, where) in enumerate(self.rules.feed_where[name].versions):
             if where is not None:
                 place = f"{at}.where" if i == 0 else f"{at}.changes.{i - 1}.where"
-                self.condition(place, where, row_columns(feed))
+                self.condition(place, where, row_columns(feed), filled=filled_columns(feed))
 
     def usable(self, name: str) -> bool:
         """Whether conditions over a feed's rows can be judged: it loaded, and has its date."""
@@ -311,10 +334,11 @@ class _Validation:
                 self.say(
                     f"{at}.date", f"must be a date column of jobs, found {jobs.date!r}{did_you_mean(jobs.date, known)}"
                 )
-            self.condition(f"{at}.unit", jobs.unit, columns)
-            self.condition(f"{at}.repair", jobs.repair, columns)
+            filled = filled_columns(rules.feeds[JOBS]) | {"paid", "source"}
+            self.condition(f"{at}.unit", jobs.unit, columns, filled=filled)
+            self.condition(f"{at}.repair", jobs.repair, columns, filled=filled)
             for j, segment in enumerate(jobs.segments):
-                self.condition(f"{at}.segments.{j}.where", segment.where, columns)
+                self.condition(f"{at}.segments.{j}.where", segment.where, columns, filled=filled)
 
     def calls(self) -> None:
         rules = self.rules
@@ -325,7 +349,9 @@ class _Validation:
             if not self.usable(CALLS):
                 continue
             for j, label in enumerate(calls.sources):
-                self.condition(f"{at}.sources.{j}.where", label.where, row_columns(rules.feeds[CALLS]))
+                feed = rules.feeds[CALLS]
+                place = f"{at}.sources.{j}.where"
+                self.condition(place, label.where, row_columns(feed), filled=filled_columns(feed))
 
     # -- sources
 
@@ -371,7 +397,8 @@ class _Validation:
         if not self.usable(name):
             return False
         if where is not None:
-            self.condition(f"{at}.where", where, row_columns(self.rules.feeds[name]))
+            feed = self.rules.feeds[name]
+            self.condition(f"{at}.where", where, row_columns(feed), filled=filled_columns(feed))
         return True
 
     def _feed_cost(self, at: str, cost: Cost) -> None:

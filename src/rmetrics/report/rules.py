@@ -1,0 +1,84 @@
+"""The rules in words, their check, and a draft, for people and as JSON."""
+
+from itertools import groupby
+from pathlib import Path
+
+from rich.text import Text
+
+from rmetrics.errors import RulesError
+from rmetrics.pipeline.draft import Draft
+from rmetrics.pipeline.rules import CheckedRules, RulesInForce
+from rmetrics.report.base import Report, table
+from rmetrics.rules.words import Said
+
+
+def show_rules(report: Report, found: RulesInForce, source: str | None) -> None:
+    """Topic by topic: what holds, since when, and where it stands."""
+    wanted = [s for s in found.rules if source in {None, s.topic}]
+    later = [s for s in found.later if source in {None, s.topic}]
+    if report.as_json:
+        report.json({"as_of": found.as_of, "rules": wanted, "later": later})
+        return
+    report.line(f"In force on {found.as_of}:", "bold")
+    for topic, group in groupby(wanted, key=lambda s: s.topic):
+        report.line("")
+        report.line(topic, "bold")
+        for said in group:
+            _line(report, said, f"{said.rule}: {said.words}{_time(said)}")
+    if later:
+        report.line("")
+        report.line("Later", "bold")
+        for said in later:
+            _line(report, said, f"from {said.since}, {said.topic} {said.rule}: {said.words}")
+    if not wanted:
+        report.line(f"No rule is about {source!r}.", "yellow")
+
+
+def _time(said: Said) -> str:
+    since = f" since {said.since}" if said.since else ""
+    until = f" until {said.until}" if said.until else ""
+    return f" ({(since + until).strip()})" if since or until else ""
+
+
+def _line(report: Report, said: Said, text: str) -> None:
+    if not report.quiet:
+        report.out.print(Text(f"  {text}  ") + Text(said.where, style="dim"), soft_wrap=True)
+
+
+def show_problems(report: Report, error: RulesError) -> None:
+    """The document of rules that do not load."""
+    report.json({"ok": False, "problems": error.problems, "warnings": []})
+
+
+def show_checked(report: Report, folder: Path, checked: CheckedRules) -> None:
+    """What deserves a look, then that the rules are fine."""
+    if report.as_json:
+        report.json({"ok": True, "problems": [], "warnings": checked.warnings})
+        return
+    for warning in checked.warnings:
+        report.line(f"warning: {warning}", "yellow")
+    rules = checked.rules
+    report.line(f"The rules in {folder} are fine: {len(rules.sources)} sources, {len(rules.feeds)} feeds.")
+
+
+def show_draft(report: Report, draft: Draft) -> None:
+    """What was guessed, and what to do next."""
+    if report.as_json:
+        report.json({"ok": not draft.problems, **{n: getattr(draft, n) for n in draft.__slots__}})
+        return
+    if not report.quiet:
+        grid = table(f"{draft.rows:,} rows looked at", "header", "column", "type", "filled", "different", "")
+        for guess in draft.columns:
+            facts = "key" if guess.name == draft.key else "date" if guess.name == draft.date else ""
+            facts = facts or ("not published" if guess.private else "")
+            cells = (guess.header, guess.name, str(guess.type), str(guess.filled), str(guess.distinct), facts)
+            grid.add_row(*(Text(c) for c in cells))
+        report.out.print(grid)
+    for note in draft.notes:
+        report.line(f"note: {note}", "dim")
+    report.line(f"Wrote {draft.path}: the feed {draft.feed} and the source {draft.source!r}.", "bold")
+    if draft.problems:
+        for problem in draft.problems:
+            report.line(f"fill in: {problem}", "yellow")
+    else:
+        report.line("It passes `rmetrics rules check`. Read it through, then: rmetrics plan")

@@ -1,0 +1,271 @@
+"""The rules in plain words: what is in force on a day, source by source, and where it stands."""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from rmetrics.rules.conditions import tree_of
+from rmetrics.rules.model import OTHER, Cost, Dated, FeedLeads, Rules, Source
+
+_COMPARED = {
+    "COMPARE_EQUAL": "is",
+    "COMPARE_NOTEQUAL": "is filled and is not",
+    "COMPARE_DISTINCT_FROM": "is not",
+    "COMPARE_NOT_DISTINCT_FROM": "is",
+    "COMPARE_GREATERTHAN": "is more than",
+    "COMPARE_LESSTHAN": "is less than",
+    "COMPARE_GREATERTHANOREQUALTO": "is at least",
+    "COMPARE_LESSTHANOREQUALTO": "is at most",
+}
+_DECIMALS = "scale"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One rule in words.
+
+    Attributes:
+        topic: whose rule: ``jobs``, ``revenue``, ``calls``, or a source's name.
+        rule: which one: ``unit``, ``leads``, ``cost`` ...
+        words: what it says.
+        since, until: from when, and the day it no longer holds; None where it always did, or still does.
+        where: ``file:line``.
+        key: its dotted key.
+    """
+
+    topic: str
+    rule: str
+    words: str
+    since: dt.date | None
+    until: dt.date | None
+    where: str
+    key: str
+
+
+def rules_in_words(rules: Rules, day: dt.date) -> tuple[Said, ...]:
+    """Every rule in force on a day: jobs, revenue, calls, source by source, then which rows of a feed count."""
+    return (
+        *_jobs(rules, day),
+        *_revenue(rules, day),
+        *_calls(rules, day),
+        *(said for name in rules.sources for said in _source(rules, name, day)),
+        *(said for name in rules.feeds for said in _feed(rules, name, day)),
+    )
+
+
+def next_changes(rules: Rules, day: dt.date) -> tuple[Said, ...]:
+    """The rules that will be different from a later day on, by that day."""
+    starts = {start for d in _all(rules) for start, _ in d.versions if start is not None and start > day}
+    return tuple(s for start in sorted(starts) for s in rules_in_words(rules, start) if s.since == start)
+
+
+def _all(rules: Rules) -> Iterator[Dated[Any]]:
+    yield from (rules.jobs, rules.revenue, rules.calls)
+    yield from rules.sources.values()
+    yield from rules.feed_where.values()
+
+
+def _said(rules: Rules, key: str, day: dt.date, dated: Dated[Any], rule: str, words: str, topic: str) -> Said:
+    """Finds since when a rule says this: the latest change on or before the day that gives it."""
+    since, place = None, f"{key}.{rule}"
+    until = next((s for s, _ in dated.versions if s is not None and s > day and _touched(rules, key, s, rule)), None)
+    for i, (start, _) in enumerate(dated.versions[1:]):
+        if start is not None and start <= day and _touched(rules, key, start, rule):
+            since, place = start, f"{key}.changes.{i}.{rule}"
+    return Said(topic, rule, words, since, until, rules.place(place), place)
+
+
+def _touched(rules: Rules, key: str, start: dt.date, rule: str) -> bool:
+    """Whether the change of that day gives this rule anew."""
+    table: Any = rules.tables
+    for part in key.split(".", maxsplit=1):
+        table = table.get(part, {})
+    return any(c.get("from") == start and rule in c for c in table.get("changes", []))
+
+
+def _jobs(rules: Rules, day: dt.date) -> Iterator[Said]:
+    dated, jobs = rules.jobs, rules.jobs.at(day)
+    yield _said(rules, "jobs", day, dated, "date", f"a job counts on the day of its {jobs.date}", "jobs")
+    yield _said(rules, "jobs", day, dated, "unit", f"a job is a unit when {condition_in_words(jobs.unit)}", "jobs")
+    repair = f"a job is a repair when {condition_in_words(jobs.repair)} (paid = all payments of the job)"
+    yield _said(rules, "jobs", day, dated, "repair", repair, "jobs")
+    parts = [f"{s.name} when {condition_in_words(s.where)}" for s in jobs.segments]
+    words = "the segment is " + "; ".join([*parts, OTHER + (" otherwise" if parts else "")])
+    yield _said(rules, "jobs", day, dated, "segments", words, "jobs")
+
+
+def _revenue(rules: Rules, day: dt.date) -> Iterator[Said]:
+    revenue = rules.revenue.at(day)
+    share = f"revenue40 is {percent(revenue.share)} of what was paid"
+    yield _said(rules, "revenue", day, rules.revenue, "share", share, "revenue")
+    on = "the day of its job" if revenue.date == "job" else "the day it was paid"
+    yield _said(rules, "revenue", day, rules.revenue, "date", f"a payment counts on {on}", "revenue")
+
+
+def _calls(rules: Rules, day: dt.date) -> Iterator[Said]:
+    parts = [f"{s.name} when {condition_in_words(s.where)}" for s in rules.calls.at(day).sources]
+    if parts:
+        yield _said(rules, "calls", day, rules.calls, "sources", f"a call is of {'; '.join(parts)}", "calls")
+
+
+def _source(rules: Rules, name: str, day: dt.date) -> Iterator[Said]:
+    dated = rules.sources[name]
+    source, key = dated.at(day), f"sources.{name}"
+    if source.aliases:
+        words = f"also spelled {', '.join(source.aliases)}"
+        yield _said(rules, key, day, dated, "aliases", words, name)
+    yield _said(rules, key, day, dated, "leads", _leads(source), name)
+    yield _said(rules, key, day, dated, "cost", _costs(source), name)
+    if isinstance(source.leads, FeedLeads) or any(c.feed or c.monthly is not None for c in source.cost):
+        words = f"leads and costs that have no job type are {source.segment}"
+        yield _said(rules, key, day, dated, "segment", words, name)
+
+
+def _feed(rules: Rules, name: str, day: dt.date) -> Iterator[Said]:
+    dated, key = rules.feed_where[name], f"feeds.{name}"
+    where = dated.at(day)
+    if where is not None:
+        words = f"a row counts when {condition_in_words(where)}"
+        yield _said(rules, key, day, dated, "where", words, name)
+
+
+def _leads(source: Source) -> str:
+    if isinstance(source.leads, FeedLeads):
+        fits = f" when {condition_in_words(source.leads.where)}" if source.leads.where else ""
+        return f"a row of {source.leads.feed} is a lead{fits}"
+    return {
+        "jobs": "every job of the source is a lead",
+        "units": "every job of the source that got a visit (a unit) is a lead",
+        "repairs": "every job of the source that became a repair is a lead",
+    }[source.leads]
+
+
+def _costs(source: Source) -> str:
+    return "costs " + " plus ".join(_cost(c) for c in source.cost) if source.cost else "costs nothing"
+
+
+def _cost(cost: Cost) -> str:
+    for price, per in ((cost.per_lead, "lead"), (cost.per_unit, "unit"), (cost.per_repair, "repair")):
+        if price is not None:
+            return f"{price:,.2f} per {per}"
+    if cost.monthly is not None:
+        return f"{cost.monthly:,.2f} a month, spread over its days"
+    fits = f" where {condition_in_words(cost.where)}" if cost.where else ""
+    spread = ", a month's amount spread over its days" if cost.spread else ""
+    return f"the sum of {cost.sum} in {cost.feed}{fits}{spread}"
+
+
+def percent(share: Decimal) -> str:
+    """A share as a percentage, without needless zeros.
+
+    >>> percent(Decimal("0.40")), percent(Decimal("0.425"))
+    ('40 %', '42.5 %')
+    """
+    return f"{(share * 100).normalize():f} %"
+
+
+# -- conditions
+
+
+def condition_in_words(text: str) -> str:
+    """A validated condition as a sentence; parts without plain words stay as they are written.
+
+    >>> condition_in_words("type IN ('COD Repair', 'INS Repair') OR (type = 'COD Service' AND paid > 100)")
+    'type is COD Repair or INS Repair, or (type is COD Service and paid is more than 100)'
+    """
+    words = _words(tree_of(text), top=True)
+    return words if words is not None else " ".join(text.split())
+
+
+def _words(node: dict[str, Any], *, top: bool = False) -> str | None:
+    """The words of a node, or None where there are none."""
+    match node["class"]:
+        case "CONJUNCTION":
+            return _joined(node, top=top)
+        case "COMPARISON":
+            left, right = _words(node["left"]), _words(node["right"])
+            return None if None in {left, right} else f"{left} {_COMPARED[node['type']]} {right}"
+        case "BETWEEN":
+            parts = [_words(node[n]) for n in ("input", "lower", "upper")]
+            return None if None in parts else f"{parts[0]} is from {parts[1]} to {parts[2]}"
+        case "OPERATOR":
+            return _operator(node)
+        case "FUNCTION":
+            return _function(node)
+        case "COLUMN_REF":
+            return str(node["column_names"][-1])
+    child = node.get("child", node)  # DATE '2026-01-01' is a value under a cast
+    return _constant(child["value"]) if child["class"] == "CONSTANT" else None
+
+
+def _joined(node: dict[str, Any], *, top: bool) -> str | None:
+    parts = [_words(c) for c in node["children"]]
+    word = " and " if node["type"] == "CONJUNCTION_AND" else ", or "
+    if any(p is None for p in parts):
+        return None
+    told = word.join(p for p in parts if p is not None)
+    return told if top else f"({told})"
+
+
+def _operator(node: dict[str, Any]) -> str | None:
+    first, *rest = [_words(c) for c in node["children"]]
+    if first is None or any(r is None for r in rest):
+        return None
+    known = [r for r in rest if r is not None]
+    match node["type"]:
+        case "COMPARE_IN":
+            return f"{first} is {_listed(known, 'or')}"
+        case "COMPARE_NOT_IN":
+            return f"{first} is filled and is none of {_listed(known, 'or')}"
+        case "OPERATOR_IS_NULL":
+            return f"{first} is blank"
+        case "OPERATOR_IS_NOT_NULL":
+            return f"{first} is filled"
+        case "OPERATOR_NOT":
+            return f"not {first}"
+        case "OPERATOR_COALESCE":
+            return f"{first} (if blank, {_listed(known, 'or')})"
+    return None
+
+
+def _function(node: dict[str, Any]) -> str | None:
+    parts = [_words(c) for c in node["children"]]
+    if any(p is None for p in parts):
+        return None
+    first = parts[0]
+    match node["function_name"], len(parts):
+        case ("~~" | "~~*" | "!~~" | "!~~*") as sign, 2:
+            return _like(str(first), str(parts[1]), negated=sign.startswith("!"))
+        case (("lower" | "upper"), 1):
+            return f"{first} (in {node['function_name']} case)"
+        case "starts_with", 2:
+            return f"{first} begins with {parts[1]}"
+        case "ends_with", 2:
+            return f"{first} ends with {parts[1]}"
+    return None
+
+
+def _like(column: str, pattern: str, *, negated: bool) -> str | None:
+    body = pattern.strip("%")
+    if "%" in body or "_" in body:
+        return f"{column} is {'filled and not ' if negated else ''}like {pattern}"
+    verbs = {(True, True): "contains", (False, True): "begins with", (True, False): "ends with", (False, False): "is"}
+    verb = verbs[pattern.startswith("%"), pattern.endswith("%")]
+    return f"{column} is filled and not: {verb} {body}" if negated else f"{column} {verb} {body}"
+
+
+def _constant(value: dict[str, Any]) -> str:
+    if value["is_null"]:
+        return "blank"
+    info = value["type"].get("type_info") or {}
+    if _DECIMALS in info and isinstance(value["value"], int):
+        return f"{Decimal(value['value']).scaleb(-int(info[_DECIMALS])):f}"
+    if isinstance(value["value"], bool):
+        return str(value["value"]).lower()
+    return str(value["value"]) or '""'
+
+
+def _listed(parts: list[str], word: str) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {word} {parts[-1]}"
