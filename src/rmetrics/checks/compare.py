@@ -85,12 +85,13 @@ def cross_check(
         connection = sandbox([*files, daily, monthly], temp=temp, memory_limit=memory_limit, threads=threads)
         try:
             recompute(connection, typed, rules)
-            return _compare(connection, daily, monthly)
+            return compare(connection, daily, monthly)
         finally:
             connection.close()
 
 
-def _compare(connection: duckdb.DuckDBPyConnection, daily: Path, monthly: Path) -> CrossCheck:
+def compare(connection: duckdb.DuckDBPyConnection, daily: Path, monthly: Path) -> CrossCheck:
+    """Compares the metrics' files with what was recomputed in a connection that may read them."""
     connection.execute("CREATE SCHEMA _given")
     given = {DAILY: _given(connection, DAILY, daily, "date"), MONTHLY: _given(connection, MONTHLY, monthly, "month")}
     connection.execute(f"CREATE TABLE _given.sum_of_days AS {months_of(given[DAILY])}")

@@ -18,7 +18,7 @@ from rmetrics.rules.conditions import DUCKDB_TYPES
 from rmetrics.rules.model import ROW_ID, ColumnType, Feed, Rules
 
 LINE = "_line"
-_LINES = 2**40  # more than a file has lines; rank * _LINES + line is one number per row of a feed
+LINES = 2**40  # more than a file has lines; rank * LINES + line is one number per row of a feed
 _QUARTER_US = 900_000_000  # Every zone in use differs from UTC by whole quarters of an hour.
 
 
@@ -160,7 +160,7 @@ class _Newest:
         # Not a join with a table of ranks: joins on _pos would then compare every row with every row.
         ranks = " ".join(f"WHEN {text(f)} THEN {rank}" for f, rank in group.files)
         return (
-            f"SELECT {cells}, CAST(CASE f._file {ranks} END AS BIGINT) * {_LINES} + f.{ident(LINE)} AS _pos, "
+            f"SELECT {cells}, CAST(CASE f._file {ranks} END AS BIGINT) * {LINES} + f.{ident(LINE)} AS _pos, "
             f"{number} AS _group FROM read_parquet([{listed}], filename = '_file') f"
         )
 

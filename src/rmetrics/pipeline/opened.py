@@ -41,15 +41,20 @@ class Opened:
     @property
     def typed(self) -> dict[str, list[TypedInput]]:
         """The typed files as the second engine takes them."""
-        return {
-            name: [TypedInput(self.lake.typed_path(f.feed, f.sha256, f.digest), f.columns, rank) for f, rank in files]
-            for name, files in self.computed.typed.items()
-        }
+        return typed_inputs(self.lake, self.computed)
 
     @property
     def exports(self) -> dict[int, RawFile]:
         """The exports by their place in the order from old to new, which rows carry as ``_file``."""
         return {p.rank: p.raw for p in self.computed.placed}
+
+
+def typed_inputs(lake: Lake, computed: Computed) -> dict[str, list[TypedInput]]:
+    """The typed files of a computation as the second engine takes them."""
+    return {
+        name: [TypedInput(lake.typed_path(f.feed, f.sha256, f.digest), f.columns, rank) for f, rank in files]
+        for name, files in computed.typed.items()
+    }
 
 
 def landed(settings: Settings) -> tuple[Lake, Rules, list[Placed]]:

@@ -7,24 +7,24 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 import polars as pl
 
 from rmetrics import __version__
-from rmetrics.checks.compare import cross_check
-from rmetrics.checks.recompute import TypedInput
 from rmetrics.errors import CheckError, PostgresError
 from rmetrics.lake import Lake
 from rmetrics.pipeline.causes import Causes, find_causes, old_rules, whole_cause
-from rmetrics.pipeline.compute import FACTS, Computed, compute
+from rmetrics.pipeline.check import quality_findings, remembered_findings, second_look
+from rmetrics.pipeline.compute import Computed, compute
 from rmetrics.pipeline.findings import run_findings, taken_in_findings
 from rmetrics.pipeline.inbox import Seen, land_inbox
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.project import schema_script
 from rmetrics.pipeline.rejected import taken_in
 from rmetrics.pipeline.scratch import scratch_lake
+from rmetrics.pipeline.tables import table_rows
 from rmetrics.postgres import Server, connect, server
 from rmetrics.publish import (
     Content,
@@ -38,12 +38,12 @@ from rmetrics.publish import (
     published,
     relations,
 )
-from rmetrics.results import FileResult, Finding, MonthLine, SyncResult
+from rmetrics.results import FileResult, Finding, MonthLine, Severity, SyncResult
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.toml import rule_files
-from rmetrics.rules.validate import JOBS, TARGETS
+from rmetrics.rules.validate import TARGETS
 from rmetrics.settings import Settings
-from rmetrics.tables import DAILY, MONTHLY, PgTable, published_tables
+from rmetrics.tables import MONTHLY, PgTable, published_tables
 
 
 def sync(
@@ -76,11 +76,14 @@ def sync(
         months = month_lines(place)
         run_id = f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
         if dry_run:
-            agreed = _agree(place, rules, computed, progress)
+            agreed, quality = _agree(place, rules, computed, progress)
+            findings = _merged(findings, quality)
             status, written = "dry-run", dict[str, int]()
         else:
-            run = _run(run_id, started, rules, computed, place, seen, findings)
-            status, written, agreed = _publish(settings, rules, place, computed, run, progress, full=full, force=force)
+            run = _run(run_id, started, rules, computed, place, seen)
+            status, written, agreed, findings = _publish(
+                settings, rules, place, computed, run, findings, progress, full=full, force=force
+            )
     return SyncResult(
         run_id=run_id,
         status=status,  # type: ignore[arg-type]
@@ -134,11 +137,12 @@ def _publish(
     lake: Lake,
     computed: Computed,
     run: Run,
+    findings: tuple[Finding, ...],
     progress: Progress,
     *,
     full: bool,
     force: bool,
-) -> tuple[str, dict[str, int], str]:
+) -> tuple[str, dict[str, int], str, tuple[Finding, ...]]:
     script = schema_script()
     digest = hashlib.sha256(script.encode()).hexdigest()[:16]
     tables = published_tables(rules)
@@ -147,8 +151,11 @@ def _publish(
         before = _prepared(target, schema, script, digest, tables)
         _refuse_older_lake(before, run, target, force=force)
         if before.inputs == run.inputs and before.intact and before.schema == digest and not full:
-            return "unchanged", {}, "not needed: nothing changed"
-        agreed = _agree(lake, rules, computed, progress)
+            findings = _merged(findings, remembered_findings(lake, run.inputs))
+            return "unchanged", {}, "not needed: nothing changed", findings
+        agreed, quality = _agree(lake, rules, computed, progress)
+        findings = _merged(findings, quality)
+        run = replace(run, detail={**run.detail, "findings": [asdict(f) for f in findings]})
         progress("publishing", 0, 1)
         contents = [Content(t, table_rows(lake, t)) for t in tables]
         cause = whole_cause(before.exports, before.rules_hash, before.version, computed, rules)
@@ -165,7 +172,7 @@ def _publish(
             full=full or not before.intact,
         )
         progress("publishing", 1, 1)
-        return "published", written, agreed
+        return "published", written, agreed, findings
 
 
 def _cause_of_figures(lake: Lake, causes: Causes) -> pl.DataFrame:
@@ -206,17 +213,6 @@ def _refuse_older_lake(before: Published, run: Run, target: Server, *, force: bo
         )
 
 
-def table_rows(lake: Lake, table: PgTable) -> pl.LazyFrame:
-    """The rows a published table must hold."""
-    if table.name in (DAILY, MONTHLY):
-        path = lake.metrics_path(table.name)
-    elif table.name == JOBS:
-        path = lake.metrics_path(FACTS)
-    else:
-        path = lake.current_path(table.name)
-    return pl.scan_parquet(path, glob=False)
-
-
 def _run(
     run_id: str,
     started: dt.datetime,
@@ -224,7 +220,6 @@ def _run(
     computed: Computed,
     lake: Lake,
     seen: list[Seen],
-    findings: tuple[Finding, ...],
 ) -> Run:
     counts = computed.counts.values()
     return Run(
@@ -240,10 +235,7 @@ def _run(
         timezone=rules.business.timezone,
         currency=rules.business.currency,
         feeds=feed_states(lake, rules, computed),
-        detail={
-            "refused": {s.name: s.refused for s in seen if s.refused},
-            "findings": [asdict(f) for f in findings],
-        },
+        detail={"refused": {s.name: s.refused for s in seen if s.refused}},
     )
 
 
@@ -265,18 +257,14 @@ def feed_states(lake: Lake, rules: Rules, computed: Computed) -> list[FeedState]
 # -- the second engine
 
 
-def _agree(lake: Lake, rules: Rules, computed: Computed, progress: Progress) -> str:
-    """Has DuckDB recompute everything from the typed rows.
+def _agree(lake: Lake, rules: Rules, computed: Computed, progress: Progress) -> tuple[str, tuple[Finding, ...]]:
+    """Has DuckDB recompute everything from the typed rows; returns what to say, and what it found in the data.
 
     Raises:
         CheckError: the engines differ; nothing may be published.
     """
     progress("checking with the second engine", 0, 1)
-    typed = {
-        name: [TypedInput(lake.typed_path(f.feed, f.sha256, f.digest), f.columns, rank) for f, rank in files]
-        for name, files in computed.typed.items()
-    }
-    result = cross_check(typed, lake.metrics_path(DAILY), lake.metrics_path(MONTHLY), rules, temp=lake.root / "duckdb")
+    result, answers = second_look(lake, rules, computed)
     progress("checking with the second engine", 1, 1)
     if result.count:
         first = result.mismatches[0]
@@ -285,7 +273,14 @@ def _agree(lake: Lake, rules: Rules, computed: Computed, progress: Progress) -> 
             f"{first.segment} {first.measure}: {first.computed} against {first.recomputed}; nothing was published",
             "This is a fault of rmetrics: please report it with your rules. What is published stays as it was.",
         )
-    return "the two engines agree on every figure"
+    return "the two engines agree on every figure", quality_findings(lake, rules, computed.inputs, answers)
+
+
+def _merged(findings: tuple[Finding, ...], quality: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Both, gravest first; what a run tells of itself is not told again by the second engine."""
+    order, told = list(Severity), {f.code for f in findings}
+    both = (*findings, *(f for f in quality if f.code not in told))
+    return tuple(sorted(both, key=lambda f: order.index(f.severity)))
 
 
 # -- the summary

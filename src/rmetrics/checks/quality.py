@@ -1,0 +1,377 @@
+"""What may be wrong with the data: questions in SQL whose answers are the offending rows.
+
+Every question is asked of the second engine's views (``recompute``), so it sees the newest rows, the rules' sources and
+segments, and what each job was paid. Shipped questions are made from the rules: a question about a column or a cost
+that the rules do not declare is not asked. Customers' data (phones) is compared, never shown.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from rmetrics.checks.connection import only_select
+from rmetrics.checks.feeds import LINES
+from rmetrics.checks.query import query_errors, rows
+from rmetrics.checks.sql import holds, ident, text, within, work
+from rmetrics.errors import RmetricsError
+from rmetrics.results import Severity
+from rmetrics.rules.model import ColumnType, Feed, FeedLeads, Rules
+from rmetrics.rules.validate import JOBS, PAYMENTS, TARGETS
+
+EXAMPLES = 5
+SILENT_DAYS = 14
+GAP_DAYS = 7
+SAME_PHONE_DAYS = 30
+CAPS = (1_000, 5_000, 10_000)  # row counts at which vendors cut their exports
+_MADE_UP = r"^[0-9a-f]{20}-\d+$"  # ids made from what a row says
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A check: a SELECT of the offending rows.
+
+    Attributes:
+        code: a short stable name.
+        message: what it means that there are such rows.
+        advice: what to do.
+        own: whether a person wrote it: its SQL is looked at before it runs.
+    """
+
+    code: str
+    severity: Severity
+    sql: str
+    message: str
+    advice: str = ""
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The offending rows of a question: how many, and the first of them."""
+
+    question: Question
+    rows: int
+    examples: tuple[Mapping[str, object], ...]
+    broken: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFacts:
+    """What the questions need to know of an export."""
+
+    feed: str
+    rank: int
+    name: str
+    rows: int
+    exported: dt.date
+
+
+def ask(connection: duckdb.DuckDBPyConnection, rules: Rules, exports: Sequence[ExportFacts]) -> Iterator[Answer]:
+    """Yields the answers that name offending rows, shipped questions first, then the rules' own.
+
+    Args:
+        connection: in which everything was recomputed.
+        rules: in force.
+        exports: every export used.
+    """
+    connection.execute(
+        f"CREATE TABLE {work('exports')} (feed VARCHAR, rank BIGINT, name VARCHAR, rows BIGINT, exported DATE)"
+    )
+    if exports:
+        connection.executemany(
+            f"INSERT INTO {work('exports')} VALUES ($1, $2, $3, $4, $5)",
+            [[e.feed, e.rank, e.name, e.rows, e.exported] for e in exports],
+        )
+    own = (Question(c.name, c.severity, c.sql, c.message, own=True) for c in rules.checks)
+    for question in (*shipped(rules), *own):
+        answer = _answer(connection, question)
+        if answer.rows or answer.broken:
+            yield answer
+
+
+def _answer(connection: duckdb.DuckDBPyConnection, question: Question) -> Answer:
+    sql = question.sql.strip().rstrip(";").rstrip()
+    try:
+        if question.own:
+            only_select(connection, sql)
+        with query_errors():
+            columns = select_columns(connection, f"SELECT count(*) OVER (), q.* FROM ({sql}\n) q LIMIT {EXAMPLES}")
+            found = list(rows(connection))
+    except RmetricsError as error:
+        if not question.own:
+            raise
+        return Answer(question, 0, (), broken=error.message)
+    names = columns[1:]
+    return Answer(
+        question,
+        int(found[0][0]) if found else 0,
+        tuple(dict(zip(names, row[1:], strict=True)) for row in found),
+    )
+
+
+def select_columns(connection: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
+    """Starts a SELECT; returns its columns' names."""
+    connection.execute(sql)
+    return [str(d[0]) for d in connection.description or ()]
+
+
+def shipped(rules: Rules) -> Iterator[Question]:
+    """Yields the questions that these rules give rise to."""
+    yield from _payments(rules)
+    yield from _sources(rules)
+    yield from _spend(rules)
+    yield from _silent(rules)
+    yield from _exports(rules)
+    yield from _duplicates(rules)
+    yield from _phones(rules)
+
+
+def _key(feed: Feed, alias: str = "") -> str:
+    prefix = f"{alias}." if alias else ""
+    return " || '/' || ".join(f"coalesce(CAST({prefix}{ident(k)} AS VARCHAR), '')" for k in feed.key_columns)
+
+
+def _payments(rules: Rules) -> Iterator[Question]:
+    feed, jobs = rules.feeds[PAYMENTS], rules.feeds[JOBS]
+    if feed.job is not None:
+        unknown = " AND ".join(
+            f"CAST(p.{ident(feed.job.column)} AS VARCHAR) NOT IN "
+            f"(SELECT CAST({ident(m)} AS VARCHAR) FROM {ident(JOBS)} WHERE counted AND {ident(m)} IS NOT NULL)"
+            for m in feed.job.match
+        )
+        date, column = ident(feed.business_date), ident(feed.job.column)
+        yield Question(
+            "payment-without-job",
+            Severity.WARNING,
+            f"SELECT {_key(feed, 'p')} AS payment, {column} AS job, {date} AS day, amount FROM {ident(PAYMENTS)} p "
+            f"WHERE counted AND (p.{column} IS NULL OR ({unknown})) ORDER BY day, payment",
+            "payments of jobs that are not in the data count as Unattributed",
+            "Export the jobs of these days again, or correct the job number of the payment in the CRM.",
+        )
+    if "amount_paid" in jobs.columns:
+        yield Question(
+            "paid-differs-from-crm",
+            Severity.INFO,
+            "SELECT job_id, amount_paid, paid, amount_paid - paid AS difference FROM job_facts "
+            "WHERE amount_paid <> paid ORDER BY abs(amount_paid - paid) DESC, job_id",
+            "jobs were paid another amount than their own export says (amount_paid)",
+            "Revenue comes from payments: see whether a payments export is missing, or a refund was not exported.",
+        )
+    yield Question(
+        "refunds-above-payments",
+        Severity.WARNING,
+        "SELECT job_id, metric_date, source, paid FROM job_facts WHERE paid < 0 ORDER BY paid, job_id",
+        "jobs got back more than they paid",
+        "See the job's payments: the payment itself may be missing from the exports, or the refund is in them twice.",
+    )
+
+
+def _sources(rules: Rules) -> Iterator[Question]:
+    declared = ", ".join(text(s) for s in rules.sources) or "NULL"
+    yield Question(
+        "undeclared-source",
+        Severity.WARNING,
+        f"SELECT source, count(*) AS jobs, max(metric_date) AS last_day FROM job_facts "
+        f"WHERE source NOT IN ({declared}, 'Unattributed') GROUP BY source ORDER BY jobs DESC, source",
+        "sources that no rule declares: their jobs and revenue count, their leads and cost are 0",
+        "Declare each in sources.toml, or add the spelling to the aliases of the source it means.",
+    )
+    yield Question(
+        "job-without-date",
+        Severity.WARNING,
+        "SELECT job_id, source, type FROM job_facts WHERE metric_date IS NULL ORDER BY job_id",
+        "jobs without a date count in no day",
+        "See [jobs] date in the rules, and fill the date in the CRM.",
+    )
+
+
+def _spend(rules: Rules) -> Iterator[Question]:
+    for name, dated in rules.sources.items():
+        for cost in {c for _, s in dated.versions for c in s.cost if c.feed and c.spread}:
+            feed = rules.feeds[cost.feed or ""]
+            fits = f" AND {holds(cost.where)}" if cost.where else ""
+            months = (
+                f"SELECT CAST(date_trunc('month', {ident(feed.business_date)}) AS DATE) AS month, "
+                f"sum({ident(cost.sum or '')}) AS spend FROM {ident(cost.feed or '')} "
+                f"WHERE counted{fits} GROUP BY 1 HAVING sum({ident(cost.sum or '')}) <> 0"
+            )
+            leads = f"SELECT month, sum(leads) AS leads FROM monthly_metrics WHERE source = {text(name)} GROUP BY 1"
+            yield Question(
+                "month-without-spend",
+                Severity.WARNING,
+                f"SELECT {text(name)} AS source, l.month, l.leads FROM ({leads}) l ANTI JOIN ({months}) s "
+                f"ON s.month = l.month WHERE l.leads > 0 AND l.month >= (SELECT min(month) FROM ({months})) "
+                f"ORDER BY l.month",
+                f"months of {name} have leads but no spend: their cost per lead looks better than it is",
+                f"Put an export of {cost.feed} for these months into the inbox.",
+            )
+            yield Question(
+                "spend-without-leads",
+                Severity.WARNING,
+                f"SELECT {text(name)} AS source, s.month, s.spend FROM ({months}) s LEFT JOIN ({leads}) l "
+                f"ON l.month = s.month WHERE coalesce(l.leads, 0) = 0 ORDER BY s.month",
+                f"months of {name} have spend but not one lead",
+                "See whether the leads' export of these months is missing, or the source is spelled in a new way.",
+            )
+            dates = [k for k in feed.key if k != feed.date and feed.columns[k].type is ColumnType.DATE]
+            if dates:
+                month = f"CAST(date_trunc('month', {ident(feed.business_date)}) AS DATE)"
+                amount, day = f"sum({ident(cost.sum or '')})", ident(dates[0])
+                yield Question(
+                    "spend-counted-twice",
+                    Severity.WARNING,
+                    f"SELECT {month} AS month, {amount} FILTER ({day} IS NULL) AS by_month, "
+                    f"{amount} FILTER ({day} IS NOT NULL) AS by_day "
+                    f"FROM {ident(cost.feed or '')} WHERE counted{fits} GROUP BY 1 "
+                    f"HAVING by_month <> 0 AND by_day <> 0 ORDER BY 1",
+                    f"months of {cost.feed} are given both as a whole and by day: both count",
+                    "Take the month out of the hand-kept sheet, or the days out of the report.",
+                )
+
+
+def _lead_feeds(rules: Rules) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, dated in rules.sources.items():
+        leads = dated.latest.leads
+        if isinstance(leads, FeedLeads):
+            found.setdefault(leads.feed, []).append(name)
+    return found
+
+
+def _silent(rules: Rules) -> Iterator[Question]:
+    dated = {n: f for n, f in rules.feeds.items() if n in {JOBS, PAYMENTS} or n in _lead_feeds(rules)}
+    last = " UNION ALL ".join(f"SELECT max({ident(f.business_date)}) AS day FROM {ident(n)} WHERE counted"
+                              for n, f in dated.items())  # fmt: skip
+    for name, sources in _lead_feeds(rules).items():
+        date = ident(rules.feeds[name].business_date)
+        yield Question(
+            "silent-feed",
+            Severity.WARNING,
+            f"SELECT {text(name)} AS feed, max({date}) AS last_row, (SELECT max(day) FROM ({last})) AS last_day "
+            f"FROM {ident(name)} HAVING last_row IS NOT NULL AND last_day - last_row > {SILENT_DAYS}",
+            f"no lead of {', '.join(sources)} came in for more than {SILENT_DAYS} days, while other exports go on",
+            f"Put a newer export of {name} into the inbox, or see whether the vendor still delivers.",
+        )
+
+
+def _exports(rules: Rules) -> Iterator[Question]:
+    caps = ", ".join(str(c) for c in CAPS)
+    yield Question(
+        "export-looks-cut",
+        Severity.WARNING,
+        f"SELECT name AS file, feed, rows FROM {work('exports')} WHERE rows IN ({caps}) ORDER BY rank",
+        "exports have exactly as many rows as vendors cut at",
+        "Export a shorter period at a time: rows beyond the limit are missing.",
+    )
+    spans, ahead = list[str](), list[str]()
+    for name, feed in rules.feeds.items():
+        if name == TARGETS:
+            continue
+        kind = feed.columns[feed.date].type
+        days = 31 if kind is ColumnType.MONTH else GAP_DAYS
+        spans.append(
+            f"SELECT {text(name)} AS feed, _pos // {LINES} AS rank, {days} AS days, "
+            f"min(CAST({ident(feed.date)} AS DATE)) AS first, max(CAST({ident(feed.date)} AS DATE)) AS last "
+            f"FROM {work(f'all_{name}')} WHERE {ident(feed.date)} IS NOT NULL GROUP BY 2"
+        )
+        ahead.append(
+            f"SELECT {text(name)} AS feed, {_key(feed, 'r')} AS row, r.{ident(feed.business_date)} AS day, "
+            f"e.name AS file, e.exported FROM {work(f'rows_{name}')} r JOIN {work('exports')} e "
+            f"ON e.rank = r._pos // {LINES} WHERE r.{ident(feed.business_date)} > e.exported + 1"
+        )
+    yield Question(
+        "gap-between-exports",
+        Severity.WARNING,
+        f"SELECT o.feed, before AS ends, first AS begins, first - before AS days_between, e.name AS file FROM ("
+        f"SELECT *, max(last) OVER (PARTITION BY feed ORDER BY first, last "
+        f"ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before "
+        f"FROM ({' UNION ALL '.join(spans)})) o JOIN {work('exports')} e ON e.rank = o.rank "
+        f"WHERE first - before > o.days ORDER BY o.feed, first",
+        "no export covers the days between two exports",
+        "Export the missing period and put it into the inbox.",
+    )
+    yield Question(
+        "date-in-the-future",
+        Severity.WARNING,
+        f"SELECT * FROM ({' UNION ALL '.join(ahead)}) ORDER BY feed, day DESC",
+        "rows are dated after the day their export was made",
+        "Correct the date where it was entered, and export again.",
+    )
+
+
+def _duplicates(rules: Rules) -> Iterator[Question]:
+    payments = rules.feeds[PAYMENTS]
+    ids = set(payments.job.match) if payments.job else set()
+    parts = []
+    for name, feed in rules.feeds.items():
+        if name == TARGETS or not feed.key or feed.repeats == "sum" or len(feed.key) > 1:
+            continue
+        (key,) = feed.key
+        date = ident(feed.business_date)
+        if feed.identity:
+            same = [f"date_trunc('minute', {ident(c)})" if feed.columns[c].type is ColumnType.TIMESTAMP else ident(c)
+                    for c in feed.identity]  # fmt: skip
+            made_up = f"regexp_matches({ident(key)}, {text(_MADE_UP)})"
+            both = f"bool_or({made_up}) AND NOT bool_and({made_up})"
+        else:
+            same = [ident(c) for c in feed.mapped if c != key and not (name == JOBS and c in ids)]
+            both = "count(*) > 1"
+        parts.append(
+            f"SELECT {text(name)} AS feed, min({ident(key)}) AS one, max({ident(key)}) AS other, min({date}) AS day, "
+            f"count(*) AS rows FROM {ident(name)} WHERE counted AND {date} IS NOT NULL "
+            f"GROUP BY {', '.join(same)} HAVING {both}"
+        )
+    if parts:
+        yield Question(
+            "same-row-twice",
+            Severity.WARNING,
+            f"SELECT * FROM ({' UNION ALL '.join(parts)}) ORDER BY feed, day, one",
+            "rows say exactly the same under two keys: they may count twice",
+            "Delete one of them where it was entered, or leave it if both are real.",
+        )
+    if "job_uuid" in rules.feeds[JOBS].columns and rules.feeds[JOBS].key == ("job_id",):
+        yield Question(
+            "job-number-reused",
+            Severity.WARNING,
+            f"SELECT job_id, min(job_uuid) AS one, max(job_uuid) AS other FROM {work(f'all_{JOBS}')} "
+            f"WHERE job_uuid IS NOT NULL GROUP BY job_id HAVING count(DISTINCT job_uuid) > 1 ORDER BY job_id",
+            "one job number stands for different jobs (job_uuid): the newer one replaces the older",
+            "Take the exports of the old numbering out of the lake, or make job_uuid the key of the feed.",
+        )
+
+
+def _phones(rules: Rules) -> Iterator[Question]:
+    parts = []
+    for name, dated in rules.sources.items():
+        for start, until, source in dated.spans():
+            if isinstance(source.leads, FeedLeads):
+                feed, table, fits = rules.feeds[source.leads.feed], ident(source.leads.feed), "counted"
+                date = feed.business_date
+                fits += f" AND {holds(source.leads.where)}" if source.leads.where else ""
+            else:
+                feed, table, date = rules.feeds[JOBS], "job_facts", "metric_date"
+                fits = f"source = {text(name)}"
+                fits += {"jobs": "", "units": " AND is_unit", "repairs": " AND is_repair"}[source.leads]
+            phones = [n for n, c in feed.columns.items() if c.type is ColumnType.PHONE]
+            if phones:
+                day, phone = ident(date), ident(phones[0])
+                parts.append(
+                    f"SELECT {text(name)} AS source, {day} AS day, {phone} AS phone, {_key(feed)} AS lead "
+                    f"FROM {table} WHERE {fits} AND {within(start, until, day)} AND {phone} IS NOT NULL"
+                )
+    if len(parts) > 1:
+        yield Question(
+            "one-phone-two-sources",
+            Severity.INFO,
+            f"WITH leads AS MATERIALIZED ({' UNION ALL '.join(parts)}) "
+            f"SELECT a.source, a.lead, a.day, b.source AS other_source, b.lead AS other_lead, b.day AS other_day "
+            f"FROM leads a JOIN leads b ON b.phone = a.phone AND a.source < b.source "
+            f"AND abs(date_diff('day', a.day, b.day)) <= {SAME_PHONE_DAYS} ORDER BY a.day, a.lead, b.lead",
+            f"one phone is a lead in two sources within {SAME_PHONE_DAYS} days: it may be paid for twice",
+            "Ask the vendor for a credit, if the customer was yours already.",
+        )
+
+
+__all__ = ["Answer", "ExportFacts", "Question", "ask", "shipped"]

@@ -1,0 +1,31 @@
+"""``rmetrics check``."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import DATA_FINDINGS, AsJson, Quiet, reporter
+
+
+def check(
+    offline: Annotated[bool, typer.Option("--offline", help="Leave the database out.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 on warnings, too.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> int:
+    """Do two engines agree, does Postgres hold what is computed, is the data plausible? Changes nothing."""
+    from rmetrics.pipeline.check import check as run_check
+    from rmetrics.report.check import show_check
+    from rmetrics.settings import load_settings
+
+    report = reporter(as_json=as_json, quiet=quiet)
+    with report.progress() as progress:
+        result = run_check(load_settings(), offline=offline, progress=progress)
+    show_check(report, result)
+    if quiet and not as_json:
+        for finding in result.findings:
+            if finding.severity == "error":
+                sys.stderr.write(f"error: {finding.code}: {finding.message}\n")
+    warned = strict and any(f.severity == "warning" for f in result.findings)
+    return DATA_FINDINGS if warned or not result.ok else 0
