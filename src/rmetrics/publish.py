@@ -148,6 +148,9 @@ def create_table(table: PgTable) -> list[str]:
     if table.part and table.part not in table.key:
         index = quoted((f"{table.name}_{table.part}_idx")[:63])
         ddl.append(f"CREATE INDEX IF NOT EXISTS {index} ON {quoted(table.name)} ({quoted(table.part)})")
+    if any(c.name == "job_id" for c in table.columns) and "job_id" not in table.key:
+        index = quoted((f"{table.name}_job_id_idx")[:63])
+        ddl.append(f"CREATE INDEX IF NOT EXISTS {index} ON {quoted(table.name)} (job_id)")
     if table.comment:
         ddl.append(f"COMMENT ON TABLE {quoted(table.name)} IS {literal(table.comment)}")
     ddl += [
@@ -183,8 +186,18 @@ def fit_tables(session: Session, tables: Sequence[PgTable]) -> None:
                 if not there
                 else [s for c in table.names if c not in there for s in add_column(table, c)]
             )
-            for statement in ddl:
+            for statement in [*ddl, *withhold(table, there)]:
                 session.execute(statement)
+
+
+def withhold(table: PgTable, there: Mapping[str, tuple[str, bool, bool]]) -> list[str]:
+    """Takes values out of columns that were published before the rules said ``publish = false``."""
+    found = []
+    for name in (n for n in table.withheld if n in there):
+        if there[name][1]:
+            found.append(f"ALTER TABLE {quoted(table.name)} ALTER COLUMN {quoted(name)} DROP NOT NULL")
+        found.append(f"UPDATE {quoted(table.name)} SET {quoted(name)} = NULL WHERE {quoted(name)} IS NOT NULL")
+    return found
 
 
 # -- what is published

@@ -7,7 +7,7 @@ from here.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rmetrics.rules.model import ColumnType, Feed, Rules
+from rmetrics.rules.model import Column, ColumnType, Feed, Rules
 from rmetrics.rules.validate import CALLS, JOBS, PAYMENTS, TARGETS
 
 DAILY, MONTHLY = "daily_metrics", "monthly_metrics"
@@ -47,6 +47,7 @@ class PgTable:
         sums: whether rows are added up to the key before publishing (``publish_by``); without an amount they are left
             out.
         custom: whether only TOML knows it, so that it is created from here.
+        withheld: columns of the feed that must never be there, nor stay there from the time before.
     """
 
     name: str
@@ -56,6 +57,7 @@ class PgTable:
     sums: bool = False
     custom: bool = False
     comment: str = ""
+    withheld: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -93,7 +95,8 @@ def feed_table(rules: Rules, name: str) -> PgTable:
         part=date,
         sums=bool(feed.publish_by),
         custom=name not in shipped,
-        comment=feed.comment,
+        comment=feed.comment or f"Rows of the feed {name}, one per {', '.join(key)}.",
+        withheld=tuple(n for n, c in feed.columns.items() if not c.publish and n not in key),
     )
 
 
@@ -108,7 +111,7 @@ def _feed_columns(name: str, feed: Feed, key: tuple[str, ...]) -> Iterator[PgCol
         if (not spec.publish and column not in key) or (by and not added):
             continue
         must = column in key or bool(by) or (spec.required and not spec.blank and spec.type is ColumnType.MONEY)
-        yield PgColumn(column, PG_TYPES[spec.type], not_null=must, comment=spec.comment)
+        yield PgColumn(column, PG_TYPES[spec.type], not_null=must, comment=spec.comment or _origin(spec))
     if by:
         return
     if feed.business_date not in feed.columns and name != JOBS:
@@ -126,6 +129,11 @@ def _feed_columns(name: str, feed: Feed, key: tuple[str, ...]) -> Iterator[PgCol
         yield PgColumn("job_id", "character varying", comment="The job it belongs to; NULL when the job is unknown")
     if feed.where is not None:
         yield PgColumn("counted", "boolean", not_null=True, comment="Whether the feed's rule counts the row")
+
+
+def _origin(column: Column) -> str:
+    """What to say of a column that the rules say nothing of."""
+    return f"As exported under {' or '.join(column.from_)}" if column.from_ else "Computed from other columns"
 
 
 def published_tables(rules: Rules) -> list[PgTable]:

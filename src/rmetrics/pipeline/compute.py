@@ -80,7 +80,7 @@ def place(raws: list[RawFile], rules: Rules) -> tuple[list[Placed], list[RawFile
     """
     placed, lost = [], []
     for rank, raw in enumerate(raws):
-        name = _feed_of(raw, rules)
+        name = feed_of(raw, rules)
         if name is None:
             lost.append(raw)
         else:
@@ -88,7 +88,8 @@ def place(raws: list[RawFile], rules: Rules) -> tuple[list[Placed], list[RawFile
     return placed, lost
 
 
-def _feed_of(raw: RawFile, rules: Rules) -> str | None:
+def feed_of(raw: RawFile, rules: Rules) -> str | None:
+    """The feed a landed export is read as under these rules, None where it fits none."""
     file_name = raw.name.rpartition("/")[2]
     if raw.feed in rules.feeds:
         own = fit(raw.headers, file_name, raw.feed, rules.feeds[raw.feed], ranged=bool(raw.preamble))
@@ -250,4 +251,4 @@ def _superseded(lake: Lake, name: str, files: list[tuple[TypedFile, int]]) -> di
     return {f.sha256: f.rows - kept.get(rank, 0) for f, rank in files}
 
 
-__all__ = ["FACTS", "LINE", "Computed", "FileCounts", "Placed", "compute", "inputs_digest", "place"]
+__all__ = ["FACTS", "LINE", "Computed", "FileCounts", "Placed", "compute", "feed_of", "inputs_digest", "place"]

@@ -22,7 +22,7 @@ TAKEN_IN = "rejected-rows-taken-in"
 def run_findings(lake: Lake, rules: Rules, computed: Computed, seen: list[Seen]) -> tuple[Finding, ...]:
     """The findings of a sync, gravest first."""
     found = [
-        *_files(computed, seen),
+        *_files(rules, computed, seen),
         *_rows(lake, rules),
         *(Finding("rule", Severity.INFO, str(w), 0) for w in rules.warnings),
     ]
@@ -30,7 +30,7 @@ def run_findings(lake: Lake, rules: Rules, computed: Computed, seen: list[Seen])
     return tuple(sorted(found, key=lambda f: order.index(f.severity)))
 
 
-def _files(computed: Computed, seen: list[Seen]) -> Iterator[Finding]:
+def _files(rules: Rules, computed: Computed, seen: list[Seen]) -> Iterator[Finding]:
     newest = {(p.raw.name, p.feed): p.raw.sha256 for p in computed.placed}  # a mended file replaces an earlier one
     counts = [computed.counts[sha256] for sha256 in newest.values()]
     rejected = sum(c.rejected for c in counts)
@@ -43,6 +43,13 @@ def _files(computed: Computed, seen: list[Seen]) -> Iterator[Finding]:
         told = f"{_n(len(refused), 'file')} in the inbox could not be used"
         yield Finding("refused-files", Severity.WARNING, told, len(refused))
     for raw in computed.unplaced:
+        if raw.feed not in rules.feeds:
+            told = (
+                f"{raw.name} landed as {raw.feed}, which the rules no longer declare: its {_n(raw.rows, 'row')} are "
+                "kept in the lake and left out until a feed fits them"
+            )
+            yield Finding("undeclared-feed", Severity.WARNING, told, raw.rows)
+            continue
         told = (
             f"{raw.name} landed as {raw.feed}, but fits no feed any more: its {_n(raw.rows, 'row')} are kept in the "
             f"lake and left out; mend [feeds.{raw.feed}]"

@@ -14,10 +14,12 @@ import polars as pl
 
 from rmetrics.errors import SettingsError
 from rmetrics.ingest.read import Export, RefusedError, open_export
-from rmetrics.ingest.recognise import Fit
+from rmetrics.ingest.recognise import Fit, free_headers, likely_header
 from rmetrics.lake import Lake, RawFile
+from rmetrics.pipeline.compute import feed_of
 from rmetrics.pipeline.progress import Progress
 from rmetrics.rules import Rules
+from rmetrics.rules.model import Feed
 
 _SKIPPED_PREFIXES = (".", "~$", "~lock")
 _DOCUMENTS = (".md", ".toml", ".json", ".py", ".sql", ".log")  # what people keep beside exports
@@ -129,8 +131,8 @@ def _remembered(
             if name in known
             else None
         )
-    if sha256 in raws and raws[sha256].feed in rules.feeds:
-        return Seen(name, size, modified, sha256, raws[sha256].feed, landed=False, note=note)
+    if sha256 in raws and (read_as := feed_of(raws[sha256], rules)):
+        return Seen(name, size, modified, sha256, read_as, landed=False, note=note)
     return None
 
 
@@ -146,12 +148,12 @@ def _read_one(
         sha256 = _digest(path)
         if _moved(path, status):
             return refused("is still being written; it is read by the next run")
-        if sha256 in raws and raws[sha256].feed in rules.feeds:
+        if sha256 in raws and (read_as := feed_of(raws[sha256], rules)):
             raw = raws[sha256]
             note = "" if raw.name == name else f"same content as {raw.name}"
-            return Seen(name, status.st_size, status.st_mtime_ns, sha256, raw.feed, landed=False, note=note)
+            return Seen(name, status.st_size, status.st_mtime_ns, sha256, read_as, landed=False, note=note)
         export = open_export(path, path.name, rules.feeds)
-        fit, why = chosen(export.fits, export.layout.headers)
+        fit, why = chosen(export.fits, export.layout.headers, rules.feeds)
         if fit is None:
             nearest = export.fits[0].feed if export.fits and export.fits[0].refused else None
             return refused(why, sha256, nearest)
@@ -166,8 +168,8 @@ def _read_one(
     return Seen(name, status.st_size, status.st_mtime_ns, sha256, raw.feed, landed=True, note="; ".join(raw.notes))
 
 
-def chosen(fits: list[Fit], headers: tuple[str, ...]) -> tuple[Fit | None, str]:
-    """The one feed that fits, or why there is none."""
+def chosen(fits: list[Fit], headers: tuple[str, ...], feeds: Mapping[str, Feed]) -> tuple[Fit | None, str]:
+    """The one feed that fits, or why there is none and what to do."""
     good = [f for f in fits if f.fits]
     if len(good) == 1:
         return good[0], ""
@@ -175,17 +177,25 @@ def chosen(fits: list[Fit], headers: tuple[str, ...]) -> tuple[Fit | None, str]:
         names = " and ".join(repr(f.feed) for f in good)
         return None, f"fits the feeds {names} equally well; rename it so that it fits the files = [...] of one of them"
     if not fits:
-        return None, f"fits no feed: no known headers among {_listed(headers)}"
+        what = "if it is an export, describe it in [feeds.NAME], otherwise take it out of the inbox"
+        return None, f"fits no feed: no known headers among {_listed(headers)}; {what}"
     near = fits[0]
     if near.missing:
-        lacks = "; ".join(f"{column} ({' or '.join(names)})" for column, names in near.missing)
-        return None, f"looks like {near.feed}, but has no header for {lacks}; it has {_listed(headers)}"
+        free = free_headers(headers, feeds[near.feed]) if near.feed in feeds else list(headers)
+        lacks = "; ".join(_lacking(column, names, free) for column, names in near.missing)
+        what = "export it with that column, or add its header to from = [...]"
+        return None, f"looks like {near.feed}, but has no header for {lacks}; it has {_listed(headers)}; {what}"
     return None, f"looks like {near.feed}, but {near.objection}"
 
 
+def _lacking(column: str, names: tuple[str, ...], free: list[str]) -> str:
+    likely = likely_header(names, free)
+    return f"{column} ({' or '.join(names)}{f', perhaps renamed to {likely!r}' if likely else ''})"
+
+
 def _listed(headers: tuple[str, ...]) -> str:
-    shown = ", ".join(repr(h[:40]) for h in headers[:12])
-    return shown + (", ..." if len(headers) > 12 else "")
+    shown = ", ".join(repr(h[:40]) for h in headers[:60])
+    return shown + (f" and {len(headers) - 60} more" if len(headers) > 60 else "")
 
 
 def _land(export: Export, path: Path, name: str, status: os.stat_result, lake: Lake, sha256: str, feed: str) -> RawFile:

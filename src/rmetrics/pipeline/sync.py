@@ -148,8 +148,8 @@ def _publish(
     tables = published_tables(rules)
     schema = settings.pg_schema
     with server(settings.dsn, settings.server_dir) as target:
-        before = _prepared(target, schema, script, digest, tables)
-        _refuse_older_lake(before, run, target, force=force)
+        before = _prepared(target, schema, script, digest, tables, rules.digest)
+        _refuse_older_lake(before, computed, target, force=force)
         if before.inputs == run.inputs and before.intact and before.schema == digest and not full:
             findings = _merged(findings, remembered_findings(lake, run.inputs))
             return "unchanged", {}, "not needed: nothing changed", findings
@@ -182,14 +182,16 @@ def _cause_of_figures(lake: Lake, causes: Causes) -> pl.DataFrame:
     return causes.frame(sorted(months), sorted({*monthly["source"].to_list(), *causes.new.sources, *gone}))
 
 
-def _prepared(target: Server, schema: str, script: str, digest: str, tables: list[PgTable]) -> Published:
+def _prepared(
+    target: Server, schema: str, script: str, digest: str, tables: list[PgTable], rules_hash: str
+) -> Published:
     """Brings the schema up to date, where it is not, and says what is published."""
     with connect(target, schema=schema) as session:
         ready = has_all(session, relations(script))
         before = published(session, tables) if ready else Published()
         if not ready or before.schema != digest:
             apply_schema(session, script, schema)
-        if before.rules_hash == "" or not before.intact or not _same_shape(session, tables):
+        if before.rules_hash != rules_hash or not before.intact or not _same_shape(session, tables):
             fit_tables(session, tables)
         if not ready:
             before = published(session, tables)
@@ -203,8 +205,10 @@ def _same_shape(session: Any, tables: list[PgTable]) -> bool:
     return all(set(t.names) <= set(catalog(session, t.name)) for t in tables)
 
 
-def _refuse_older_lake(before: Published, run: Run, target: Server, *, force: bool) -> None:
-    missing = before.exports - set(run.exports)
+def _refuse_older_lake(before: Published, computed: Computed, target: Server, *, force: bool) -> None:
+    """Refuses to publish from a lake that has lost exports; those that the rules leave out are still there."""
+    held = (*(p.raw for p in computed.placed), *computed.unplaced)
+    missing = before.exports - {r.sha256[:16] for r in held}
     if missing and not force:
         raise PostgresError(
             f"{target.label} was published from exports that this lake does not have ({len(missing)} of them): "

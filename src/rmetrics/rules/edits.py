@@ -41,6 +41,8 @@ class Edit:
     after: str | None
 
     def __str__(self) -> str:
+        if self.key.count(".") == 1 and not (self.before and self.after):  # a whole source or feed
+            return f"{self.place} {self.key} {'added' if self.before is None else 'removed'}"
         if self.before is None:
             return f"{self.place} {self.key} added: {self.after}"
         if self.after is None:

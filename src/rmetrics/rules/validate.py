@@ -266,6 +266,13 @@ class _Validation:
                     f"{column!r} is where the business day of {feed.date!r} goes; choose another name, or set "
                     "local_date",
                 )
+        for column in feed.publish_by or feed.key:
+            if column in feed.columns and not feed.columns[column].publish:
+                self.say(
+                    f"{at}.columns.{column}",
+                    "is part of the key, and the key is published: take away publish = false, or leave it out of the "
+                    "key and say in identity what makes a row the same row",
+                )
         if feed.local_date is not None:
             self.identifier(f"{at}.local_date", feed.local_date, "column")
 
