@@ -1,7 +1,9 @@
 """Job facts, worked out by hand."""
 
 import datetime as dt
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 
@@ -15,17 +17,17 @@ RULES = load_rules(ROOT / "rules")
 NOV5 = dt.datetime(2024, 11, 5, 15, tzinfo=dt.UTC)
 
 
-def jobs(*rows: dict[str, object]) -> pl.LazyFrame:
+def jobs(*rows: Mapping[str, object]) -> pl.LazyFrame:
     schema = {n: DTYPES[c.type] for n, c in RULES.feeds["jobs"].columns.items()} | {"counted": pl.Boolean()}
     return pl.LazyFrame([{"created_at": NOV5, "counted": True, **r} for r in rows], schema=schema)
 
 
 def payments(*rows: tuple[str | None, str, bool]) -> pl.LazyFrame:
-    schema = {"job_id": pl.String, "amount": pl.Decimal(18, 2), "counted": pl.Boolean}
+    schema: dict[str, Any] = {"job_id": pl.String, "amount": pl.Decimal(18, 2), "counted": pl.Boolean}
     return pl.LazyFrame([(j, Decimal(a), c) for j, a, c in rows], schema=schema, orient="row")
 
 
-def facts(*rows: dict[str, object], paid: pl.LazyFrame | None = None) -> dict[str, dict[str, object]]:
+def facts(*rows: Mapping[str, object], paid: pl.LazyFrame | None = None) -> dict[str, dict[str, object]]:
     table = job_facts(jobs(*rows), paid if paid is not None else payments(), RULES)
     frame = table.sort(pl.col("job_id").str.len_chars(), "job_id").collect()
     return {r["job_id"]: r for r in frame.iter_rows(named=True)}
@@ -89,7 +91,7 @@ def test_the_spelling_of_the_earliest_job_names_an_undeclared_source() -> None:
 
 
 def test_a_job_counts_on_its_local_day_and_one_without_a_day_in_none() -> None:
-    rows = [
+    rows: list[Mapping[str, object]] = [
         {"job_id": "1", "type": "COD Repair", "created_at": dt.datetime(2024, 12, 1, 4, 59, tzinfo=dt.UTC)},
         {"job_id": "2", "type": "COD Repair", "created_at": None},
     ]

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -14,6 +15,7 @@ from rmetrics.rules import Rules, load_rules
 from support import ROOT
 
 Load = Callable[[str], Rules]
+Schema = dict[str, Any]
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def load(tmp_path: Path) -> Load:
 
 
 def payments(*rows: tuple[str | None, str, dt.date | None]) -> pl.LazyFrame:
-    schema = {"job_id": pl.String, "amount": pl.Decimal(18, 2), "paid_date": pl.Date, "counted": pl.Boolean}
+    schema: Schema = {"job_id": pl.String, "amount": pl.Decimal(18, 2), "paid_date": pl.Date, "counted": pl.Boolean}
     return pl.LazyFrame([(j, Decimal(a), d, True) for j, a, d in rows], schema=schema, orient="row")
 
 
@@ -94,7 +96,7 @@ def test_a_month_is_the_sum_of_its_days(load: Load) -> None:
         (day(30), "Google", "COD", 2, 2, 0, 1, Decimal("-10.01"), Decimal("-4.004000"), Decimal("3.34")),
         (day(1, 12), "Google", "COD", 0, 0, 0, 0, Decimal("0.01"), Decimal("0.004000"), Decimal(0)),
     ]
-    schema = {
+    schema: Schema = {
         "date": pl.Date, "source": pl.String, "segment": pl.String, **dict.fromkeys(measures, pl.Int64),
         "revenue_gross": pl.Decimal(18, 2), "revenue40": pl.Decimal(18, 6), "cost": pl.Decimal(18, 2),
     }  # fmt: skip
