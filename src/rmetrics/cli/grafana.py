@@ -1,0 +1,28 @@
+"""``rmetrics grafana``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import AsJson, Quiet, reporter
+
+
+def grafana(
+    folder: Annotated[Path, typer.Argument(help="Where to write the kit.")] = Path("grafana"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write the Grafana kit (dashboards, alerts, provisioning) for the time zone and currency of your rules."""
+    from rmetrics.pipeline.grafana import write_kit
+    from rmetrics.settings import load_settings
+
+    result = write_kit(load_settings(), folder)
+    report = reporter(as_json=as_json, quiet=quiet)
+    if as_json:
+        report.json(result)
+        return
+    for name in result.changed:
+        report.line(f"wrote {result.folder / name}")
+    if not result.changed:
+        report.line(f"{result.folder} is up to date.")

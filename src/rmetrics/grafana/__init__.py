@@ -1,0 +1,1 @@
+"""The Grafana kit: dashboards, alert rules and provisioning as text, made from time zone and currency."""

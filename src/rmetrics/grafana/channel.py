@@ -1,0 +1,154 @@
+"""*Channels*: one source in depth, with the command lines that explain its numbers."""
+
+from rmetrics.grafana import model as m
+from rmetrics.grafana.model import MONTH, Json, Panel, Place, ratio
+
+_ONE = "source = ${source:sqlstring} AND segment IN (${segment:sqlstring})"
+_METRICS = ("leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
+
+
+def channel(place: Place) -> Json:
+    """The dashboard."""
+    rows = [_headline(place), _history(place), _depth(place), [_days()], [_segments(place), _explain()]]
+    variables = [m.source_variable(multi=False), m.segment_variable(), m.month_variable(place)]
+    about = "One source in depth: its month against the month before, its history, its calls, and how to ask why."
+    return m.dashboard("rmetrics-channel", "Channels", about, rows, variables, place, ("now-11M/M", "now/M"))
+
+
+def _headline(place: Place) -> list[Panel]:
+    def number(title: str, expression: str, about: str, unit: str = "short", decimals: int | None = None) -> Panel:
+        sql = f'SELECT {expression} AS "{title}"\nFROM monthly_metrics\nWHERE month = {MONTH} AND {_ONE}'
+        return m.stat(title, f"{about} The picked month.", sql, unit=unit, decimals=decimals)
+
+    return [
+        number("Leads", "sum(leads)", "Leads by the rule of the source."),
+        number("Units", "sum(units)", "Service visits."),
+        number("Repairs", "sum(repairs)", "Repairs."),
+        number("L→R", ratio("repairs", "leads"), "Repairs per lead.", "percentunit", 1),
+        number("CPL", ratio("cost", "leads"), "Cost per lead.", place.money, 2),
+        number("Revenue40", "sum(revenue40)", "Revenue after payout.", place.money, 0),
+        number("Average ticket", ratio("revenue_gross", "repairs"), "Gross revenue per repair.", place.money, 0),
+        number("Profit", "sum(profit)", "Revenue40 less cost.", place.money, 0),
+    ]
+
+
+def _history(place: Place) -> list[Panel]:
+    tail = f"FROM monthly_metrics\nWHERE {_ONE}\n  AND {place.whole_months}\nGROUP BY 1\nORDER BY 1"
+    head = "SELECT to_char(month, 'YYYY-MM') AS \"Month\", "
+    counts = f'{head}sum(leads) AS "Leads", sum(units) AS "Units", sum(repairs) AS "Repairs"\n{tail}'
+    money = f'{head}sum(revenue40) AS "Revenue40", sum(cost) AS "Cost", sum(profit) AS "Profit"\n{tail}'
+    return [
+        m.bars("${source}: leads, units, repairs", "Whole months of the range.", counts, (12, 8), x="Month"),
+        m.bars(
+            "${source}: revenue40, cost, profit",
+            "Whole months of the range. Profit is revenue40 less cost.",
+            money,
+            (12, 8),
+            x="Month",
+            unit=place.money,
+            decimals=0,
+        ),
+    ]
+
+
+def _depth(place: Place) -> list[Panel]:
+    cpl = (
+        'SELECT time AS "time", cpl AS "CPL", target_cpl_max AS "Ceiling",\n'
+        '       cost / nullif(repairs, 0) AS "Cost per repair"\n'
+        "FROM monthly_vs_target\nWHERE $__timeFilter(time) AND source = ${source:sqlstring} AND segment = 'ALL'\n"
+        "ORDER BY time"
+    )
+    conversions = (
+        f'SELECT time AS "time", {ratio("units", "leads")} AS "L→U", {ratio("repairs", "units")} AS "U→R",\n'
+        f'       {ratio("repairs", "leads")} AS "L→R"\n'
+        f"FROM monthly_metrics\nWHERE $__timeFilter(time) AND {_ONE}\nGROUP BY time\nORDER BY time"
+    )
+    calls = (
+        'SELECT to_char(month, \'YYYY-MM\') AS "Month", inbound AS "Inbound", answered AS "Answered",\n'
+        f'       jobs AS "Jobs", repairs AS "Repairs"\nFROM call_funnel\n'
+        f"WHERE source = ${{source:sqlstring}}\n  AND {place.whole_months}\n"
+        "ORDER BY month"
+    )
+    return [
+        m.lines(
+            "Cost of a lead and of a repair",
+            "All segments of the source, and the ceiling of its target.",
+            cpl,
+            (8, 8),
+            unit=place.money,
+            decimals=2,
+            min_=0,
+            overrides={"Ceiling": {"color": {"mode": "fixed", "fixedColor": m.RED}, **m.DASHED}},
+        ),
+        m.lines(
+            "Conversions of ${source}",
+            "From sums. A gap: no leads or no units in that month.",
+            conversions,
+            (8, 8),
+            unit="percentunit",
+            min_=0,
+        ),
+        m.bars(
+            "Calls of ${source}",
+            "From call to repair, by month of the call. Empty where the rules give no calls to this source.",
+            calls,
+            (8, 8),
+            x="Month",
+        ),
+    ]
+
+
+def _days() -> Panel:
+    sql = (
+        'SELECT time AS "time", sum(leads) AS "Leads", sum(units) AS "Units", sum(repairs) AS "Repairs"\n'
+        f"FROM daily_metrics\nWHERE $__timeFilter(time) AND {_ONE}\nGROUP BY time\nORDER BY time"
+    )
+    return m.lines(
+        "Days of ${source}",
+        "Each business day at its local noon. A day without a point did nothing.",
+        sql,
+        (24, 8),
+        overrides={n: {"custom.drawStyle": "bars", "custom.fillOpacity": 60} for n in ("Leads", "Units", "Repairs")},
+    )
+
+
+def _segments(place: Place) -> Panel:
+    sql = f"""
+SELECT segment AS "Segment", sum(leads) AS "Leads", sum(units) AS "Units", sum(repairs) AS "Repairs",
+       {ratio("repairs", "leads")} AS "L→R", sum(revenue40) AS "Revenue40", sum(cost) AS "Cost", sum(profit) AS "Profit"
+FROM monthly_metrics
+WHERE month = {MONTH} AND {_ONE}
+GROUP BY segment
+ORDER BY segment"""
+    money = {"unit": place.money, "decimals": 0}
+    return m.table(
+        "Segments in ${month}",
+        "Who paid: the source's month by segment.",
+        sql,
+        (10, 9),
+        overrides={
+            **dict.fromkeys(("Revenue40", "Cost", "Profit"), money),
+            "L→R": {"unit": "percentunit", "decimals": 1},
+        },
+    )
+
+
+def _explain() -> Panel:
+    # The name is quoted for the shell: a quote inside it ends the string, adds one, and begins again.
+    sql = f"""
+SELECT metric AS "Metric", sum(amount) AS "Value",
+       'rmetrics explain --source ''' || replace(${{source:sqlstring}}, '''', '''\\''''') || ''' --month ' ||
+       ${{month:sqlstring}} || ' --metric ' || metric AS "Why? Run this where rmetrics is installed"
+FROM monthly_metrics
+CROSS JOIN LATERAL (VALUES {", ".join(f"({i}, '{n}', {n}::numeric)" for i, n in enumerate(_METRICS))})
+    AS each (place, metric, amount)
+WHERE month = {MONTH} AND source = ${{source:sqlstring}}
+GROUP BY place, metric
+ORDER BY place"""
+    return m.table(
+        "Ask why",
+        "The command that explains each number of this source and month: the rule, the steps, the rows, the proof.",
+        sql,
+        (14, 9),
+        overrides={"Metric": {"custom.width": 130}, "Value": {"custom.width": 120, "decimals": 2}},
+    )
