@@ -1,0 +1,408 @@
+"""The rows behind a measure: every row of the feed it comes from, each with its outcome.
+
+Grain: one row per row of the feed that is current. Beside the feed's columns, a frame of evidence has
+
+    _key      the row's key as text                 _outcome  ``Outcome``: counted, or the first reason why not
+    _day      the business day it counts on         _amount   what it adds to the measure when counted: rows, whole
+    _source   the source it counts for                        cents or whole millionths, as ``Evidence.scale`` says
+    _segment  the segment                           _fits     whether the rule's condition holds
+
+So the counted rows of all evidence of a measure add up to the measure: that is what is proved.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import polars as pl
+
+from rmetrics.metrics.costs import fee_months, split_by_leads, spread_days
+from rmetrics.metrics.leads import between
+from rmetrics.metrics.newest import COUNTED, FILE, LINE, PARTS
+from rmetrics.metrics.revenue import revenue_rows
+from rmetrics.money import cents
+from rmetrics.periods import month_of, next_month
+from rmetrics.rules.conditions import is_true
+from rmetrics.rules.model import ColumnType, Cost, Feed, FeedLeads, Rules, Source
+from rmetrics.rules.validate import JOBS, PAYMENTS
+from rmetrics.rules.words import Said, rules_in_words
+
+SCALES: Mapping[str, int] = {
+    "jobs": 0, "leads": 0, "units": 0, "repairs": 0, "revenue_gross": 2, "revenue40": 6, "cost": 2,
+}  # fmt: skip
+MEASURES = tuple(SCALES)
+Span = tuple[dt.date | None, dt.date | None]
+
+
+class Outcome(StrEnum):
+    """What became of a row, in the order in which it is decided."""
+
+    NO_DATE = "without a date"
+    OTHER_MONTH = "other months"
+    OTHER_TIME = "on days when another rule was in force"
+    OTHER_SOURCE = "other sources"
+    NOT_COUNTED = "not counted by the feed's rule"
+    UNFIT = "not matched by the condition"
+    BLANK_AMOUNT = "without an amount"
+    OTHER_SEGMENT = "other segments"
+    OTHER_DAY = "other days"
+    COUNTED = "counted"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The number asked for: a source in a month, perhaps one segment or one day of it."""
+
+    source: str
+    month: dt.date
+    segment: str | None = None
+    day: dt.date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The rows behind one part of a measure.
+
+    Attributes:
+        rule: in words.
+        where: ``file:line`` of the rule.
+        since: from when the rule says so; None where it always did.
+        feed: the feed whose rows these are; None for amounts that no row holds (a monthly fee).
+        condition: the SQL condition a row must fit; None where every row does.
+        stamp: the timestamp column behind the business day, or None.
+        scale: how many decimals ``_amount`` has.
+        split: for amounts spread over days and segments: the parts (date, segment, cost_cents); None for others.
+    """
+
+    rule: str
+    where: str
+    since: dt.date | None
+    feed: str | None
+    rows: pl.LazyFrame
+    scale: int
+    condition: str | None = None
+    stamp: str | None = None
+    split: pl.LazyFrame | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """What the lake holds: rows by feed, job facts, daily metrics, and the data's last day."""
+
+    feeds: Mapping[str, pl.LazyFrame]
+    facts: pl.LazyFrame
+    daily: pl.LazyFrame
+    last_day: pl.LazyFrame
+
+
+def evidence(measure: str, asked: Asked, frames: Frames, rules: Rules) -> tuple[Evidence, ...]:
+    """The evidence of a measure: one part per version of its rule in force in the month, and per part of a cost.
+
+    Empty where no rule gives the source the measure (an undeclared source has neither leads nor cost).
+
+    Source: the design, section 3.
+    """
+    match measure:
+        case "jobs" | "units" | "repairs":
+            return tuple(_jobs(measure, asked, frames, rules))
+        case "revenue_gross" | "revenue40":
+            return tuple(_revenue(measure, asked, frames, rules))
+        case "leads":
+            return tuple(
+                _leads(asked, frames, rules, source, span, said, price=1, scale=0)
+                for source, span, said in _versions(asked, rules, "leads")
+            )
+    return tuple(
+        part
+        for source, span, said in _versions(asked, rules, "cost")
+        for cost in source.cost
+        for part in _cost(asked, frames, rules, source, cost, span, said)
+    )
+
+
+# -- which rule, and since when
+
+
+def spans_in(
+    spans: Iterator[tuple[dt.date | None, dt.date | None, Source]], asked: Asked
+) -> Iterator[tuple[Source, Span]]:
+    """The versions in force on some day asked for."""
+    first = asked.day or asked.month
+    end = asked.day + dt.timedelta(days=1) if asked.day else next_month(asked.month)
+    for start, until, value in spans:
+        if (start is None or start < end) and (until is None or until > first):
+            yield value, (start, until)
+
+
+def _versions(asked: Asked, rules: Rules, rule: str) -> Iterator[tuple[Source, Span, Said]]:
+    if asked.source in rules.sources:
+        for source, span in spans_in(rules.sources[asked.source].spans(), asked):
+            yield source, span, said_of(rules, asked.source, rule, max(span[0] or asked.month, asked.month))
+
+
+def said_of(rules: Rules, topic: str, rule: str, day: dt.date) -> Said:
+    """What a rule says on a day, and where."""
+    return next(s for s in rules_in_words(rules, day) if s.topic == topic and s.rule == rule)
+
+
+# -- outcomes
+
+
+def _judged(rows: pl.LazyFrame, asked: Asked, span: Span, *, key: tuple[str, ...]) -> pl.LazyFrame:
+    """Adds ``_key`` and ``_outcome`` to rows that have the other columns of evidence."""
+    day, month = pl.col("_day"), pl.col("_day").dt.month_start()
+    reasons = [
+        (day.is_null(), Outcome.NO_DATE),
+        (month != pl.lit(asked.month), Outcome.OTHER_MONTH),
+        (~between(day, *span), Outcome.OTHER_TIME),
+        (pl.col("_source") != asked.source, Outcome.OTHER_SOURCE),
+        (~pl.col(COUNTED), Outcome.NOT_COUNTED),
+        (~pl.col("_fits"), Outcome.UNFIT),
+        (pl.col("_amount").is_null(), Outcome.BLANK_AMOUNT),
+    ]
+    if asked.segment is not None:
+        reasons.append((pl.col("_segment") != asked.segment, Outcome.OTHER_SEGMENT))
+    if asked.day is not None:
+        reasons.append((day != pl.lit(asked.day), Outcome.OTHER_DAY))
+    outcome = pl.lit(Outcome.COUNTED.value)
+    for condition, reason in reversed(reasons):
+        outcome = pl.when(condition).then(pl.lit(reason.value)).otherwise(outcome)
+    text = pl.concat_str([pl.col(k).cast(pl.String).fill_null("") for k in key], separator="/")
+    return rows.with_columns(text.alias("_key"), outcome.alias("_outcome"))
+
+
+def _fits(condition: str | None) -> pl.Expr:
+    return (pl.lit(value=True) if condition is None else is_true(condition)).alias("_fits")
+
+
+def _stamp(feed: Feed, column: str) -> str | None:
+    return column if feed.columns[column].type is ColumnType.TIMESTAMP else None
+
+
+# -- jobs, units, repairs
+
+
+def _job_rows(frames: Frames) -> pl.LazyFrame:
+    """Every current row of the jobs feed with what the rules make of it; those that do not count have no source."""
+    jobs = frames.feeds[JOBS]
+    known = set(frames.facts.collect_schema().names())
+    made = [n for n in ("metric_date", "source", "segment", "paid", "is_unit", "is_repair") if n in known]
+    return jobs.join(frames.facts.select("job_id", *made), on="job_id", how="left")
+
+
+def _jobs(measure: str, asked: Asked, frames: Frames, rules: Rules) -> Iterator[Evidence]:
+    rule = {"jobs": "date", "units": "unit", "repairs": "repair"}[measure]
+    first = asked.month
+    for start, until, version in rules.jobs.spans():
+        if (start is not None and start >= next_month(asked.month)) or (until is not None and until <= asked.month):
+            continue
+        said = said_of(rules, "jobs", rule, max(start or first, first))
+        condition = {"jobs": None, "units": version.unit, "repairs": version.repair}[measure]
+        yield _of_jobs(asked, frames, rules, (start, until), said, measure, condition, price=1, scale=0)
+
+
+def _of_jobs(
+    asked: Asked,
+    frames: Frames,
+    rules: Rules,
+    span: Span,
+    said: Said,
+    measure: str,
+    condition: str | None,
+    *,
+    price: int,
+    scale: int,
+) -> Evidence:
+    fits = {"jobs": pl.lit(value=True), "units": pl.col("is_unit"), "repairs": pl.col("is_repair")}[measure]
+    rows = _job_rows(frames).with_columns(
+        pl.col("metric_date").alias("_day"),
+        pl.col("source").alias("_source"),
+        pl.col("segment").alias("_segment"),
+        fits.fill_null(value=False).alias("_fits"),
+        pl.lit(price, dtype=pl.Int64).alias("_amount"),
+    )
+    feed = rules.feeds[JOBS]
+    words = said.words if measure != "jobs" else f"every job of the source counts; {said.words}"
+    return Evidence(
+        rule=words,
+        where=said.where,
+        since=said.since,
+        feed=JOBS,
+        rows=_judged(rows, asked, span, key=feed.key_columns),
+        scale=scale,
+        condition=condition,
+        stamp=_stamp(feed, rules.jobs.latest.date),
+    )
+
+
+# -- leads and costs
+
+
+def _leads(
+    asked: Asked, frames: Frames, rules: Rules, source: Source, span: Span, said: Said, *, price: int, scale: int
+) -> Evidence:
+    leads = source.leads
+    if isinstance(leads, FeedLeads):
+        amount = pl.lit(price, dtype=pl.Int64)
+        return _of_feed(asked, frames, rules, source, span, said, leads.feed, leads.where, amount, scale)
+    job_rule = rules.jobs.at(span[0] or asked.month)
+    condition = {"jobs": None, "units": job_rule.unit, "repairs": job_rule.repair}[leads]
+    found = _of_jobs(asked, frames, rules, span, said, leads, condition, price=price, scale=scale)
+    return _with_words(found, said)
+
+
+def _with_words(found: Evidence, said: Said) -> Evidence:
+    import dataclasses
+
+    return dataclasses.replace(found, rule=said.words)
+
+
+def _of_feed(
+    asked: Asked,
+    frames: Frames,
+    rules: Rules,
+    source: Source,
+    span: Span,
+    said: Said,
+    name: str,
+    condition: str | None,
+    amount: pl.Expr,
+    scale: int,
+) -> Evidence:
+    feed = rules.feeds[name]
+    rows = frames.feeds[name].with_columns(
+        pl.col(feed.business_date).alias("_day"),
+        pl.lit(asked.source).alias("_source"),
+        pl.lit(source.segment).alias("_segment"),
+        _fits(condition),
+        amount.alias("_amount"),
+    )
+    return Evidence(
+        rule=said.words,
+        where=said.where,
+        since=said.since,
+        feed=name,
+        rows=_judged(rows, asked, span, key=feed.key_columns),
+        scale=scale,
+        condition=condition,
+        stamp=_stamp(feed, feed.date),
+    )
+
+
+def _cost(
+    asked: Asked, frames: Frames, rules: Rules, source: Source, cost: Cost, span: Span, said: Said
+) -> Iterator[Evidence]:
+    job_rule = rules.jobs.at(span[0] or asked.month)
+    if cost.per_lead is not None:
+        yield _leads(asked, frames, rules, source, span, said, price=int(cost.per_lead * 100), scale=2)
+    elif cost.per_unit is not None or cost.per_repair is not None:
+        measure = "units" if cost.per_unit is not None else "repairs"
+        condition = job_rule.unit if measure == "units" else job_rule.repair
+        price = int((cost.per_unit or cost.per_repair or 0) * 100)
+        found = _of_jobs(asked, frames, rules, span, said, measure, condition, price=price, scale=2)
+        yield _with_words(found, said)
+    elif cost.monthly is not None:
+        of_source = frames.daily.filter(pl.col("source") == asked.source)
+        active = of_source.filter((pl.col("leads") > 0) | (pl.col("jobs") > 0)).select("date")
+        months = fee_months(active, active, frames.last_day, int(cost.monthly * 100))
+        yield _spread(asked, frames, rules, source, months, span, said, None)
+    elif cost.feed is not None and cost.sum is not None:
+        whole = asked if cost.spread is None else Asked(asked.source, asked.month)
+        amount = cents(pl.col(cost.sum))
+        found = _of_feed(whole, frames, rules, source, span, said, cost.feed, cost.where, amount, 2)
+        if cost.spread is None:
+            yield found
+            return
+        counted = found.rows.filter(pl.col("_outcome") == Outcome.COUNTED.value)
+        months = counted.select(pl.col("_day").dt.month_start().alias("month"), pl.col("_amount").alias("cost_cents"))
+        months = months.group_by("month").agg(pl.col("cost_cents").sum())
+        parts = _spread(asked, frames, rules, source, months, (None, None), said, found)
+        yield parts
+
+
+def _spread(
+    asked: Asked,
+    frames: Frames,
+    rules: Rules,
+    source: Source,
+    months: pl.LazyFrame,
+    span: Span,
+    said: Said,
+    found: Evidence | None,
+) -> Evidence:
+    """The evidence of an amount that is spread: its rows for a whole month, its parts where less is asked for."""
+    import dataclasses
+
+    leads = frames.daily.filter((pl.col("source") == asked.source) & (pl.col("leads") > 0))
+    leads = leads.select("date", "source", "segment", "leads")
+    days = spread_days(months.filter(pl.col("month") == pl.lit(asked.month)), frames.last_day)
+    parts = split_by_leads(days, leads, source.segment, rules.segment_order).filter(between(pl.col("date"), *span))
+    if found is not None and asked.segment is None and asked.day is None:
+        return dataclasses.replace(found, split=parts)
+    rows = parts.with_columns(
+        pl.col("date").alias("_day"),
+        pl.lit(asked.source).alias("_source"),
+        pl.col("segment").alias("_segment"),
+        pl.lit(value=True).alias("_fits"),
+        pl.lit(value=True).alias(COUNTED),
+        pl.col("cost_cents").alias("_amount"),
+        pl.lit(None, dtype=pl.UInt32).alias(FILE),
+        pl.lit(None, dtype=pl.Int64).alias(LINE),
+        pl.lit(1, dtype=pl.Int64).alias(PARTS),
+    ).drop("cost_cents")
+    return Evidence(
+        rule=said.words,
+        where=said.where,
+        since=said.since,
+        feed=None,
+        rows=_judged(rows, asked, (None, None), key=("date", "segment")),
+        scale=2,
+        split=parts,
+    )
+
+
+# -- revenue
+
+
+def _revenue(measure: str, asked: Asked, frames: Frames, rules: Rules) -> Iterator[Evidence]:
+    feed = rules.feeds[PAYMENTS]
+    all_rows = frames.feeds[PAYMENTS].with_columns(pl.col(COUNTED).alias("_was"), pl.lit(value=True).alias(COUNTED))
+    amount = {"revenue_gross": "gross_cents", "revenue40": "revenue40_micros"}[measure]
+    rows = (
+        revenue_rows(all_rows, frames.facts, rules)
+        .with_columns(pl.col("_was").alias(COUNTED))
+        .rename({"date": "_day", "source": "_source", "segment": "_segment", amount: "_amount"})
+        .with_columns(pl.lit(value=True).alias("_fits"))
+        .drop("_was", "_job_date", *({"gross_cents", "revenue40_micros"} - {amount}), strict=False)
+    )
+    on = said_of(rules, "revenue", "date", asked.month)
+    where = rules.feed_where[PAYMENTS].at(asked.month)
+    for start, until, _ in rules.revenue.spans():
+        if (start is not None and start >= next_month(asked.month)) or (until is not None and until <= asked.month):
+            continue
+        day = max(start or asked.month, asked.month)
+        if measure == "revenue40":
+            said = said_of(rules, "revenue", "share", day)
+            words, place, since = f"{said.words}; {on.words}", said.where, said.since
+        else:
+            if start is not None and start > asked.month:
+                continue  # the share does not change what was paid
+            from rmetrics.rules.words import condition_in_words
+
+            fits = f" when {condition_in_words(where)}" if where else ""
+            place = rules.place(f"feeds.{PAYMENTS}.where" if where else f"feeds.{PAYMENTS}")
+            words, since = f"the sum of payments: a payment counts{fits}; {on.words}", None
+        span = (start, until) if measure == "revenue40" else (None, None)
+        yield Evidence(
+            rule=words,
+            where=place,
+            since=since,
+            feed=PAYMENTS,
+            rows=_judged(rows, asked, span, key=feed.key_columns),
+            scale=SCALES[measure],
+            stamp=_stamp(feed, feed.date) if rules.revenue.latest.date == "payment" else None,
+        )
+
+
+__all__ = ["MEASURES", "SCALES", "Asked", "Evidence", "Frames", "Outcome", "evidence", "month_of"]

@@ -1,0 +1,199 @@
+"""The rows that nearly counted, in groups, each with the reason why they did not."""
+
+import datetime as dt
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import polars as pl
+
+from rmetrics.explain.evidence import Asked, Evidence, Outcome
+from rmetrics.rules.conditions import expression, tree_of
+from rmetrics.rules.model import Feed
+
+_VALUES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Nearly:
+    """A group of rows that nearly counted.
+
+    Attributes:
+        reason: why they did not.
+        rows: how many.
+        amount: what they would have added; None where that is not known.
+        keys: of all of them.
+    """
+
+    reason: str
+    rows: int
+    amount: Decimal | None
+    keys: tuple[str, ...] = field(repr=False, default=())
+
+
+def nearly_counted(found: Evidence, rows: pl.DataFrame, asked: Asked, feed: Feed | None) -> tuple[Nearly, ...]:
+    """The groups that nearly counted.
+
+    Args:
+        found: the evidence.
+        rows: its rows of the source asked for, in or near the month (``near_rows``).
+        asked: the number.
+        feed: the evidence's feed.
+    """
+    if feed is None:
+        return ()
+    groups = list[Nearly]()
+    groups += _group(found, rows, Outcome.NO_DATE, f"{feed.date} is blank: they count in no month")
+    groups += _uncounted(found, rows, feed)
+    groups += _unfit(found, rows, feed)
+    groups += _group(found, rows, Outcome.BLANK_AMOUNT, "the amount is blank")
+    groups += _by_utc(found, rows, asked)
+    return tuple(groups)
+
+
+def near_rows(found: Evidence, asked: Asked) -> pl.LazyFrame:
+    """The rows of evidence that are of the source and in or near the month, or without a date."""
+    day = pl.col("_day")
+    near = day.is_null() | (day.dt.month_start() == pl.lit(asked.month))
+    if found.stamp is not None:
+        near |= pl.col(found.stamp).dt.date().dt.month_start() == pl.lit(asked.month)
+    return found.rows.filter((pl.col("_source") == asked.source) & near)
+
+
+def _nearly(found: Evidence, rows: pl.DataFrame, reason: str) -> Iterator[Nearly]:
+    if rows.height:
+        total = rows["_amount"].sum()
+        amount = None if found.scale == 0 else Decimal(int(total or 0)).scaleb(-found.scale)
+        yield Nearly(reason, rows.height, amount, tuple(rows["_key"].to_list()))
+
+
+def _group(found: Evidence, rows: pl.DataFrame, outcome: Outcome, reason: str) -> Iterator[Nearly]:
+    yield from _nearly(found, rows.filter(pl.col("_outcome") == outcome.value), reason)
+
+
+def _uncounted(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Nearly]:
+    left = rows.filter(pl.col("_outcome") == Outcome.NOT_COUNTED.value)
+    if not left.height:
+        return
+    columns = _columns(tree_of(feed.where)) if feed.where else []
+    if columns:
+        for value, group in left.group_by(pl.col(columns[0]), maintain_order=True):
+            yield from _nearly(found, group, f"{columns[0]} is {_shown(value[0], columns[0], feed)}")
+    else:
+        yield from _nearly(found, left, Outcome.NOT_COUNTED.value)
+
+
+def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Nearly]:
+    """Rows that fail the condition: those that fail only one part of it, then the rest."""
+    left = rows.filter(pl.col("_outcome") == Outcome.UNFIT.value)
+    if not left.height or found.condition is None:
+        return
+    leaves = list(_leaves(tree_of(found.condition)))
+    for leaf in [leaf for leaf in leaves if leaf.inside_and or len(leaves) == 1]:
+        without = _evaluated(tree_of(found.condition), leaf.path)
+        missed = left.filter(without.fill_null(value=False))
+        reason = f"{leaf.text} does not hold: {_values(missed, leaf.columns, feed)}"
+        yield from _nearly(found, missed, reason)
+        left = left.filter(~without.fill_null(value=False))
+    if left.height:
+        first = leaves[0]
+        reason = f"none of {found.condition} holds: {_values(left, first.columns, feed)}"
+        yield from _nearly(
+            found, left, reason if len(found.condition) < 160 else f"{_values(left, first.columns, feed)}"
+        )
+
+
+def _by_utc(found: Evidence, rows: pl.DataFrame, asked: Asked) -> Iterator[Nearly]:
+    if found.stamp is None or found.stamp not in rows.columns:
+        return
+    utc_month = pl.col(found.stamp).dt.date().dt.month_start()
+    elsewhere = rows.filter((utc_month == asked.month) & (pl.col("_outcome") == Outcome.OTHER_MONTH.value))
+    reason = f"in {asked.month:%Y-%m} by UTC, but in another month by local time"
+    yield from _nearly(found, elsewhere, reason)
+
+
+# -- the condition, taken apart
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    path: tuple[int, ...]
+    text: str
+    columns: tuple[str, ...]
+    inside_and: bool
+
+
+def _leaves(node: Mapping[str, Any], path: tuple[int, ...] = (), *, inside_and: bool = False) -> Iterator[_Leaf]:
+    """The comparisons that AND and OR join, from left to right."""
+    if node.get("class") == "CONJUNCTION":
+        inside = inside_and or node["type"] == "CONJUNCTION_AND"
+        for i, child in enumerate(node["children"]):
+            yield from _leaves(child, (*path, i), inside_and=inside)
+    else:
+        yield _Leaf(path, _sql(node), tuple(_columns(node)), inside_and)
+
+
+def _evaluated(node: Mapping[str, Any], holds: tuple[int, ...], path: tuple[int, ...] = ()) -> pl.Expr:
+    """The condition, with one comparison taken as true."""
+    if node.get("class") == "CONJUNCTION":
+        parts = [_evaluated(child, holds, (*path, i)) for i, child in enumerate(node["children"])]
+        result = parts[0]
+        for part in parts[1:]:
+            result = result & part if node["type"] == "CONJUNCTION_AND" else result | part
+        return result
+    return pl.lit(value=True) if path == holds else expression(_sql(node))
+
+
+def _sql(node: Mapping[str, Any]) -> str:
+    """A part of a condition as SQL."""
+    tree = json.loads(_answer("SELECT json_serialize_sql('SELECT 1')"))
+    tree["statements"][0]["node"]["select_list"] = [node]
+    text = _answer("SELECT json_deserialize_sql($1)", json.dumps(tree))
+    plain = text.removeprefix("SELECT ").replace(" !~~ ", " NOT LIKE ").replace(" ~~ ", " LIKE ")
+    return plain[1:-1] if plain.startswith("(") and plain.endswith(")") else plain
+
+
+@lru_cache(maxsize=1)
+def _parser() -> Any:
+    import duckdb
+
+    return duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
+
+
+def _answer(sql: str, *parameters: str) -> str:
+    row = _parser().execute(sql, list(parameters)).fetchone()
+    return str(row[0])
+
+
+def _columns(node: Any) -> list[str]:
+    """The columns a part of a condition names."""
+    if isinstance(node, list):
+        return list(dict.fromkeys(c for child in node for c in _columns(child)))
+    if not isinstance(node, Mapping):
+        return []
+    if node.get("class") == "COLUMN_REF":
+        return [str(node["column_names"][-1])]
+    return list(dict.fromkeys(c for child in node.values() for c in _columns(child)))
+
+
+def _values(rows: pl.DataFrame, columns: tuple[str, ...], feed: Feed) -> str:
+    """The most frequent values of the first column: ``cost is 0.00 (14), blank (3)``."""
+    if not columns or not rows.height or columns[0] not in rows.columns:
+        return f"{rows.height} rows"
+    name = columns[0]
+    counts = rows.group_by(name).len().sort(["len", name], descending=[True, False], nulls_last=True)
+    shown = [f"{_shown(v, name, feed)} ({n})" for v, n in counts.head(_VALUES).iter_rows()]
+    more = counts.height - _VALUES
+    return f"{name} is {', '.join(shown)}" + (f" and {more} others" if more > 0 else "")
+
+
+def _shown(value: object, column: str, feed: Feed) -> str:
+    if value is None:
+        return "blank"
+    spec = feed.columns.get(column)
+    if spec is not None and not spec.publish:
+        return "***"
+    return value.isoformat() if isinstance(value, dt.date) else str(value)

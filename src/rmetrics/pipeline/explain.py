@@ -1,0 +1,507 @@
+"""``rmetrics explain``: a number, the rule behind it, the rows behind it, and the proof that they add up to it."""
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import polars as pl
+
+from rmetrics.checks.connection import duckdb_errors, sandbox
+from rmetrics.checks.query import rows as fetched
+from rmetrics.checks.recompute import recompute
+from rmetrics.errors import SettingsError
+from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames, Outcome, evidence
+from rmetrics.explain.nearly import Nearly, near_rows, nearly_counted
+from rmetrics.metrics.newest import FILE, LINE, PARTS
+from rmetrics.metrics.rollup import last_day
+from rmetrics.pipeline.compute import FACTS
+from rmetrics.pipeline.opened import Opened, opened
+from rmetrics.pipeline.progress import Progress, silent
+from rmetrics.pipeline.published import MISSING, RowDifference, published_session, table_differences
+from rmetrics.pipeline.tables import table_rows
+from rmetrics.postgres import Session
+from rmetrics.results import Finding
+from rmetrics.rules import Rules
+from rmetrics.rules.model import UNATTRIBUTED
+from rmetrics.rules.nearest import did_you_mean
+from rmetrics.rules.validate import normal_source
+from rmetrics.settings import Settings
+from rmetrics.tables import DAILY, MONTHLY, feed_table
+
+_DIFFERENCES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of the funnel: how many rows stop here; the first is how many were read, the last how many count."""
+
+    step: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRow:
+    """A row that counts: where it stands and what it adds.
+
+    Attributes:
+        file, line: of the export; None for a part of an amount that was spread.
+        detail: what else the row says, customers' data left out.
+    """
+
+    key: str
+    file: str | None
+    line: int | None
+    date: dt.date
+    segment: str
+    amount: Decimal
+    detail: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """An amount spread over days and segments.
+
+    Attributes:
+        total: the month's amount.
+        days: how many days it is spread over.
+        per_day: of the last day; ``extra`` days from the first on have one cent more.
+        segments: what each segment gets in the month.
+    """
+
+    total: Decimal
+    days: int
+    per_day: Decimal
+    extra: int
+    segments: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one version of a rule, or one part of a cost, gives."""
+
+    rule: str
+    where: str
+    since: dt.date | None
+    feed: str | None
+    value: Decimal
+    steps: tuple[Step, ...]
+    nearly: tuple[Nearly, ...]
+    rows: tuple[ListedRow, ...]
+    split: Split | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One measure, explained and proved.
+
+    Attributes:
+        value: as computed; counts have no decimals.
+        listed: what the rows listed add up to.
+        recomputed: what the other engine says.
+        published: what PostgreSQL holds; None where it holds nothing.
+    """
+
+    name: str
+    value: Decimal
+    parts: tuple[Part, ...]
+    listed: Decimal
+    recomputed: Decimal
+    published: Decimal | None
+
+    @property
+    def differences(self) -> tuple[Decimal, ...]:
+        """How far each of the other figures is from the value."""
+        others = [self.listed, self.recomputed, *([] if self.published is None else [self.published])]
+        return tuple(abs(other - self.value) for other in others)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The answer to "why is this number what it is?".
+
+    Attributes:
+        differing: the keys on which the engines or PostgreSQL differ.
+        problems: what is wrong with the lake itself.
+        run_id: the run that published; None where nothing is published.
+        calls: the source's calls of the month, by step of the funnel.
+        verdict: whether rows, engines and PostgreSQL agree.
+    """
+
+    asked: Asked
+    metrics: Mapping[str, Explained]
+    differing: tuple[str, ...]
+    problems: tuple[Finding, ...]
+    run_id: str | None
+    calls: tuple[Step, ...] = ()
+
+    @property
+    def difference(self) -> Decimal:
+        """The largest difference between any two of the figures that must be equal."""
+        return max((d for m in self.metrics.values() for d in m.differences), default=Decimal(0))
+
+    @property
+    def verdict(self) -> str:
+        """``match``, ``mismatch`` or ``unpublished``."""
+        if self.difference or self.differing or self.problems:
+            return "mismatch"
+        return "match" if self.run_id else "unpublished"
+
+
+def explain(
+    settings: Settings,
+    source: str,
+    month: dt.date,
+    *,
+    segment: str | None = None,
+    day: dt.date | None = None,
+    metrics: Sequence[str] = MEASURES,
+    offline: bool = False,
+    progress: Progress = silent,
+) -> Explanation:
+    """Explains the numbers of a source in a month.
+
+    Args:
+        settings: where things are.
+        source: its name; case, spaces and aliases do not matter.
+        month: the first of the month.
+        segment: only this segment.
+        day: only this day of the month.
+        metrics: which measures.
+        offline: leave the database out.
+        progress: is told how far it is.
+
+    Raises:
+        SettingsError: there is no such source or segment.
+        LakeError: nothing landed, or a landed export is damaged.
+        PostgresError: the database cannot be reached.
+    """
+    with explainer(settings, offline=offline, progress=progress) as one:
+        return one.explain(Asked(one.source(source), month, one.segment(segment), day), metrics)
+
+
+@contextlib.contextmanager
+def explainer(settings: Settings, *, offline: bool = False, progress: Progress = silent) -> Iterator["Explainer"]:
+    """Opens everything that explanations need: lake, second engine, database."""
+    with opened(settings, progress) as lake, contextlib.ExitStack() as stack:
+        typed = lake.typed
+        progress("recomputing with the second engine", 0, 1)
+        with duckdb_errors("recompute the metrics"):
+            files = [i.path for inputs in typed.values() for i in inputs]
+            connection = sandbox(files, temp=lake.lake.root / "duckdb")
+            stack.callback(connection.close)
+            recompute(connection, typed, lake.rules)
+        progress("recomputing with the second engine", 1, 1)
+        last = None if offline else stack.enter_context(published_session(settings))
+        yield Explainer(lake, connection, last[0] if last else None, last[1] if last else None)
+
+
+class Explainer:
+    """Explains one number after another from one lake."""
+
+    def __init__(self, lake: Opened, connection: Any, session: Session | None, run_id: str | None) -> None:
+        self.lake, self.connection, self.session, self.run_id = lake, connection, session, run_id
+        self.rules: Rules = lake.rules
+        feeds = {n: pl.scan_parquet(lake.lake.current_path(n), glob=False) for n in self.rules.feeds}
+        facts = pl.scan_parquet(lake.lake.metrics_path(FACTS), glob=False)
+        daily = pl.scan_parquet(lake.lake.metrics_path(DAILY), glob=False)
+        end = last_day(facts, feeds, self.rules).collect().lazy()
+        self.frames = Frames(feeds, facts, daily, end)
+        self.exports = {rank: raw.name for rank, raw in lake.exports.items()}
+        self._recomputed = lru_cache(maxsize=64)(self._recomputed_of)
+
+    # -- what can be asked
+
+    def sources(self) -> list[str]:
+        """Every source that has figures or a rule."""
+        found = self.frames.daily.select(pl.col("source").unique()).collect()["source"].to_list()
+        return sorted({*found, *self.rules.sources})
+
+    def source(self, name: str) -> str:
+        """The source a person means.
+
+        Raises:
+            SettingsError: there is none of that name; names the nearest.
+        """
+        known = {normal_source(s): s for s in self.sources()}
+        for declared, dated in self.rules.sources.items():
+            known |= {normal_source(a): declared for a in dated.latest.aliases}
+        known.setdefault(normal_source(UNATTRIBUTED), UNATTRIBUTED)
+        if normal_source(name) not in known:
+            raise SettingsError(
+                f"no source {name!r} has figures or a rule{did_you_mean(name, self.sources())}",
+                f"Sources: {', '.join(self.sources())}.",
+            )
+        return known[normal_source(name)]
+
+    def segment(self, name: str | None) -> str | None:
+        """The segment a person means.
+
+        Raises:
+            SettingsError: the rules know none of that name.
+        """
+        if name is None:
+            return None
+        known = {s.lower(): s for s in self.rules.segment_order}
+        if name.lower() not in known:
+            raise SettingsError(f"no segment {name!r}", f"Segments: {', '.join(self.rules.segment_order)}.")
+        return known[name.lower()]
+
+    # -- the answer
+
+    def explain(self, asked: Asked, metrics: Sequence[str] = MEASURES) -> Explanation:
+        """Explains the numbers asked for."""
+        found = {m: evidence(m, asked, self.frames, self.rules) for m in metrics}
+        computed, again = self._computed(asked), self._of_second_engine(asked)
+        held = self._published(asked)
+        parts = self._parts(found, asked)
+        explained = {
+            m: Explained(
+                name=m,
+                value=_total(computed, m),
+                parts=parts[m],
+                listed=sum((p.value for p in parts[m]), Decimal(0)),
+                recomputed=_total(again, m),
+                published=None if held is None else _total(held, m),
+            )
+            for m in metrics
+        }
+        differing = [
+            *_differing("the second engine says", computed, again, metrics),
+            *([] if held is None else _differing("PostgreSQL holds", computed, held, metrics)),
+            *(self._monthly_differing(asked, metrics) if held is not None else []),
+            *(str(d) for d in self._rows_differing(found)),
+        ]
+        return Explanation(asked, explained, tuple(differing), self.lake.problems, self.run_id, self._calls(asked))
+
+    def _parts(self, found: Mapping[str, tuple[Evidence, ...]], asked: Asked) -> dict[str, tuple[Part, ...]]:
+        flat = [(m, e) for m, parts in found.items() for e in parts]
+        queries = []
+        for _, e in flat:
+            queries.append(e.rows.group_by("_outcome").agg(pl.len().alias("n"), pl.col(PARTS).sum().alias("lines")))
+            queries.append(e.rows.filter(pl.col("_outcome") == Outcome.COUNTED.value).sort("_day", "_key"))
+            queries.append(near_rows(e, asked))
+            queries.append(e.split if e.split is not None else pl.LazyFrame())
+        frames = iter(pl.collect_all(queries))
+        result: dict[str, list[Part]] = {m: [] for m in found}
+        for m, e in flat:
+            counts, counted, near, split = (next(frames) for _ in range(4))
+            result[m].append(self._part(e, asked, counts, counted, near, split))
+        return {m: tuple(parts) for m, parts in result.items()}
+
+    def _part(
+        self,
+        e: Evidence,
+        asked: Asked,
+        counts: pl.DataFrame,
+        counted: pl.DataFrame,
+        near: pl.DataFrame,
+        split: pl.DataFrame,
+    ) -> Part:
+        feed = self.rules.feeds[e.feed] if e.feed else None
+        return Part(
+            rule=e.rule,
+            where=e.where,
+            since=e.since,
+            feed=e.feed,
+            value=Decimal(int(counted["_amount"].sum() or 0)).scaleb(-e.scale),
+            steps=tuple(self._steps(e, counts)),
+            nearly=nearly_counted(e, near, asked, feed),
+            rows=tuple(self._listed(e, counted)),
+            split=_split(split) if e.split is not None and split.height else None,
+        )
+
+    def _steps(self, e: Evidence, counts: pl.DataFrame) -> Iterator[Step]:
+        by_outcome = {o: (n, lines) for o, n, lines in counts.select("_outcome", "n", "lines").iter_rows()}
+        if e.feed is not None:
+            files = [self.lake.computed.counts[f.sha256] for f, _ in self.lake.computed.typed[e.feed]]
+            yield Step("read", sum(f.rows for f in files))
+            yield Step("rejected", sum(f.rejected for f in files))
+            yield Step("total lines", sum(f.totals for f in files))
+            yield Step("superseded by a newer export", sum(f.superseded for f in files))
+            merged = sum(lines - n for n, lines in by_outcome.values())
+            yield Step("added to another line of the same key", merged)
+        for outcome in Outcome:
+            if outcome is not Outcome.COUNTED:
+                yield Step(outcome.value, by_outcome.get(outcome.value, (0, 0))[0])
+        yield Step(Outcome.COUNTED.value, by_outcome.get(Outcome.COUNTED.value, (0, 0))[0])
+
+    def _listed(self, e: Evidence, counted: pl.DataFrame) -> Iterator[ListedRow]:
+        feed = self.rules.feeds[e.feed] if e.feed else None
+        shown = [n for n, c in feed.columns.items() if c.publish and n not in feed.key_columns] if feed else []
+        shown = [n for n in shown if n in counted.columns]
+        for row in counted.iter_rows(named=True):
+            rank = row.get(FILE)
+            yield ListedRow(
+                key=row["_key"],
+                file=None if rank is None else self.exports.get(rank),
+                line=row.get(LINE),
+                date=row["_day"],
+                segment=row["_segment"],
+                amount=Decimal(row["_amount"]).scaleb(-e.scale),
+                detail={n: row[n] for n in shown if row[n] is not None},
+            )
+
+    # -- the figures that must be equal
+
+    def _computed(self, asked: Asked) -> pl.DataFrame:
+        rows = self.frames.daily.filter(pl.col("source") == asked.source)
+        return _asked_for(rows, asked).select("date", "segment", *MEASURES).collect()
+
+    def _of_second_engine(self, asked: Asked) -> pl.DataFrame:
+        return _asked_for(self._recomputed(asked.source).lazy(), asked).collect()
+
+    def _recomputed_of(self, source: str) -> pl.DataFrame:
+        with duckdb_errors("recompute the metrics"):
+            self.connection.execute(
+                f"SELECT date, segment, {', '.join(MEASURES)} FROM {DAILY} WHERE source = $1", [source]
+            )
+            return _frame(list(fetched(self.connection)))
+
+    def _published(self, asked: Asked) -> pl.DataFrame | None:
+        if self.session is None:
+            return None
+        cells = ", ".join(f"{m}::text" for m in MEASURES)
+        rows = self.session.query(
+            f"SELECT date, segment, {cells} FROM {DAILY} WHERE source = $1 "
+            "AND date >= $2::text::date AND date < ($2::text::date + interval '1 month')",
+            [asked.source, asked.month.isoformat()],
+        )
+        return _asked_for(_frame(rows).lazy(), asked).collect()
+
+    def _monthly_differing(self, asked: Asked, metrics: Sequence[str]) -> Iterator[str]:
+        """Months are published apart from their days: they must be their sum."""
+        if self.session is None or asked.day is not None:
+            return
+        cells = ", ".join(f"{m}::text" for m in MEASURES)
+        held = self.session.query(
+            f"SELECT month, segment, {cells} FROM {MONTHLY} WHERE source = $1 AND month = $2::text::date",
+            [asked.source, asked.month.isoformat()],
+        )
+        monthly = pl.scan_parquet(self.lake.lake.metrics_path(MONTHLY), glob=False)
+        ours = monthly.filter((pl.col("source") == asked.source) & (pl.col("month") == asked.month))
+        frames = [ours.select(pl.col("month").alias("date"), "segment", *MEASURES).collect(), _frame(held)]
+        if asked.segment is not None:
+            frames = [f.filter(pl.col("segment") == asked.segment) for f in frames]
+        yield from _differing("PostgreSQL holds", frames[0], frames[1], metrics, what="month of")
+
+    def _rows_differing(self, found: Mapping[str, tuple[Evidence, ...]]) -> Iterator[RowDifference]:
+        """The counted rows as their published tables have them."""
+        if self.session is None:
+            return
+        keys: dict[str, list[pl.LazyFrame]] = {}
+        for parts in found.values():
+            for e in parts:
+                if e.feed is not None:
+                    table = feed_table(self.rules, e.feed)
+                    counted = e.rows.filter(pl.col("_outcome") == Outcome.COUNTED.value)
+                    keys.setdefault(e.feed, []).append(counted.select(table.key))
+        told = 0
+        for name, frames in keys.items():
+            table = feed_table(self.rules, name)
+            only = pl.concat(frames).unique().collect()
+            if not only.height:
+                continue
+            hidden = [n for n, c in self.rules.feeds[name].columns.items() if not c.publish]
+            found_here = table_differences(
+                self.session, table, table_rows(self.lake.lake, table), only=only, hidden=hidden
+            )
+            for difference in found_here.examples:
+                told += 1
+                if told <= _DIFFERENCES:
+                    yield difference
+
+    # -- calls
+
+    def _calls(self, asked: Asked) -> tuple[Step, ...]:
+        """The funnel of the source's calls: from call to job, unit and repair."""
+        if "calls" not in self.frames.feeds:
+            return ()
+        feed = self.rules.feeds["calls"]
+        day = pl.col(feed.business_date)
+        rows = self.frames.feeds["calls"].filter(
+            pl.col("counted") & (pl.col("source") == asked.source) & (day.dt.month_start() == pl.lit(asked.month))
+        )
+        if asked.day is not None:
+            rows = rows.filter(day == pl.lit(asked.day))
+        names = rows.collect_schema().names()
+        inbound = pl.col("direction") == "inbound" if "direction" in names else pl.lit(value=True)
+        answered = pl.col("answered") if "answered" in names else pl.lit(None, dtype=pl.Boolean)
+        if "job_id" not in names:
+            rows = rows.with_columns(pl.lit(None, dtype=pl.String).alias("job_id"))
+        facts = self.frames.facts.select("job_id", "is_unit", "is_repair")
+        job = pl.col("job_id")
+        counts = (
+            rows.join(facts, on="job_id", how="left")
+            .select(
+                pl.len().alias("calls"),
+                inbound.sum().alias("inbound"),
+                (inbound & answered).sum().alias("answered"),
+                (inbound & ~answered).sum().alias("missed"),
+                job.count().alias("linked to a job"),
+                job.drop_nulls().n_unique().alias("jobs"),
+                job.filter(pl.col("is_unit")).n_unique().alias("units"),
+                job.filter(pl.col("is_repair")).n_unique().alias("repairs"),
+            )
+            .collect()
+        )
+        row = counts.row(0, named=True)
+        return tuple(Step(name, int(n)) for name, n in row.items()) if row["calls"] else ()
+
+
+def _frame(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
+    schema = {"date": pl.Date, "segment": pl.String, **dict.fromkeys(MEASURES, pl.String)}
+    text = [[r[0], r[1], *(str(v) for v in r[2:])] for r in rows]
+    frame = pl.DataFrame(text, schema=schema, orient="row")
+    kinds = {m: pl.Int64() if SCALES[m] == 0 else pl.Decimal(18, SCALES[m]) for m in MEASURES}
+    return frame.with_columns(pl.col(m).cast(kind) for m, kind in kinds.items())
+
+
+def _asked_for(daily: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
+    rows = daily.filter(pl.col("date").dt.month_start() == pl.lit(asked.month))
+    if asked.segment is not None:
+        rows = rows.filter(pl.col("segment") == asked.segment)
+    if asked.day is not None:
+        rows = rows.filter(pl.col("date") == pl.lit(asked.day))
+    return rows
+
+
+def _total(rows: pl.DataFrame, measure: str) -> Decimal:
+    total = rows[measure].sum()
+    return Decimal(str(total if total is not None else 0))
+
+
+def _differing(
+    who: str, ours: pl.DataFrame, theirs: pl.DataFrame, metrics: Sequence[str], what: str = ""
+) -> Iterator[str]:
+    both = ours.join(theirs, on=["date", "segment"], how="full", coalesce=True, suffix=" there").sort("date", "segment")
+    told = 0
+    for row in both.iter_rows(named=True):
+        for m in metrics:
+            mine, other = row[m], row[f"{m} there"]
+            if mine == other or (not mine and other is None) or (mine is None and not other):
+                continue
+            told += 1
+            if told <= _DIFFERENCES:
+                there = f"no row ({MISSING})" if other is None and "PostgreSQL" in who else other
+                day = f"{row['date']:%Y-%m}" if what else row["date"]
+                yield f"{what + ' ' if what else ''}{day} {row['segment']} {m}: {mine or 0} is computed, {who} {there}"
+        if all(row[m] is not None and row[f"{m} there"] is None for m in MEASURES) and not any(row[m] for m in metrics):
+            continue
+
+
+def _split(parts: pl.DataFrame) -> Split:
+    days = parts.group_by("date").agg(pl.col("cost_cents").sum()).sort("date")
+    amounts = days["cost_cents"].to_list()
+    total, base = sum(amounts), amounts[-1]
+    segments = parts.group_by("segment").agg(pl.col("cost_cents").sum()).sort("segment")
+    return Split(
+        total=Decimal(total).scaleb(-2),
+        days=len(amounts),
+        per_day=Decimal(base).scaleb(-2),
+        extra=sum(1 for a in amounts if a != base),
+        segments={s: Decimal(c).scaleb(-2) for s, c in segments.iter_rows()},
+    )
