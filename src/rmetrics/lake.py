@@ -6,11 +6,11 @@
     current/<feed>.parquet                               one row per key: the newest export wins
     metrics/*.parquet                                    job facts, daily and monthly metrics
     rules/<digest>/*.toml                                the rules of each computation, to tell what was edited since
-    inbox.json, state.json                               what was seen, what was computed
+    inbox.json, landed.json, state.json                  what was seen, what had landed, what was computed
 
 A Parquet file is written under a ``.part`` name in its folder, read back, flushed, described by its record (written and
 flushed first), and renamed: its presence under the final name is the commit. A record without a file is litter; a file
-without a record is damage. All files are 0600, all folders 0700.
+without a record is damage. Each record carries a checksum of itself. All files are 0600, all folders 0700.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,7 +30,9 @@ from rmetrics.errors import BusyError, LakeError
 
 RAW_FORMAT = 1
 ROW_GROUP = 250_000
-_CHUNK = 4 * 2**20
+_MISSING = "it is missing"
+_SUM = "record_sha256"
+_FULL_DISK = ("No space left", "os error", "File too large")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,28 @@ class TypedFile:
     rejected_sha256: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A file of the lake that is not what was written.
+
+    Attributes:
+        what: what is wrong with it.
+        sha256: of the export, as the file's name says.
+        export: the name of the export to put back; empty where no record tells it.
+    """
+
+    path: Path
+    what: str
+    feed: str = ""
+    sha256: str = ""
+    export: str = ""
+
+    @property
+    def missing(self) -> bool:
+        """Whether the file is gone, not spoiled."""
+        return self.what == _MISSING
+
+
 class Lake:
     """The files under one data folder."""
 
@@ -138,7 +162,11 @@ class Lake:
         """
         self.prepare()
         path = self.root / "lock"
-        with path.open("a+", encoding="utf-8") as file:
+        try:
+            opened = path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        with opened as file:
             if not _try_lock(file):
                 file.seek(0)
                 holder = file.read().strip() or "unknown process"
@@ -156,9 +184,16 @@ class Lake:
     def sweep(self) -> int:
         """Removes what a killed run left half written; call it under the lock. Returns how many files."""
         count = 0
-        for part in list(self.root.rglob("*.part")):
-            shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
-            count += 1
+        for part in [*self.root.rglob("*.part"), self.root / "duckdb"]:
+            try:
+                if part.is_dir():
+                    shutil.rmtree(part)
+                    count += 1
+                elif part.exists():
+                    part.unlink()
+                    count += 1
+            except OSError as error:
+                raise _unwritable(part, error) from error
         return count
 
     # -- raw
@@ -179,6 +214,50 @@ class Lake:
                 found.append(_raw_record(record))
         return sorted(found, key=lambda f: f.age)
 
+    def examine_raw(self) -> tuple[list[RawFile], list[Damage]]:
+        """All landed exports that are what was written, oldest first, and every file that is not.
+
+        Reads and hashes every file: bits that flip in Parquet are read without an error, as other numbers.
+        """
+        sound, damaged = list[RawFile](), list[Damage]()
+        for folder in sorted(p for p in self.raw.iterdir() if p.is_dir()) if self.raw.is_dir() else ():
+            names = {e.name for e in os.scandir(folder)}
+            stems = {n.rpartition(".")[0] for n in names if n.endswith((".parquet", ".json"))}
+            for stem in sorted(stems):
+                found = self._examined(folder, stem, names)
+                if isinstance(found, RawFile):
+                    sound.append(found)
+                else:
+                    damaged.append(found)
+        return sorted(sound, key=lambda f: f.age), damaged
+
+    def _examined(self, folder: Path, stem: str, names: set[str]) -> RawFile | Damage:
+        path, record = folder / f"{stem}.parquet", folder / f"{stem}.json"
+        if record.name not in names:
+            return Damage(path, "its record is missing", folder.name, stem)
+        try:
+            made = _raw_record(record)
+        except LakeError:
+            return Damage(record, "the record cannot be read", folder.name, stem)
+        if (made.feed, made.sha256) != (folder.name, stem):
+            return Damage(record, "it is the record of another export", folder.name, stem)
+        if path.name not in names:
+            return Damage(path, _MISSING, folder.name, stem, made.name)
+        try:
+            self.verify_raw(made)
+        except LakeError:
+            return Damage(path, "it is not what was written", folder.name, stem, made.name)
+        return made
+
+    def remove_raw(self, feed: str, sha256: str) -> None:
+        """Removes what is left of an export that was lost, or that landed again elsewhere."""
+        final = self.raw_path(feed, sha256)
+        try:
+            final.unlink(missing_ok=True)
+            final.with_suffix(".json").unlink(missing_ok=True)
+        except OSError as error:
+            raise _unwritable(final, error) from error
+
     def raw_path(self, feed: str, sha256: str) -> Path:
         """Where the text of an export stands."""
         return self.raw / feed / f"{sha256}.parquet"
@@ -187,6 +266,8 @@ class Lake:
         self, batches: Iterator[pl.DataFrame], record: Callable[[int, str, int], RawFile], feed: str, sha256: str
     ) -> RawFile:
         """Writes the text of one export; committed when it returns, or nothing has changed.
+
+        An export that is put back keeps the name and time it first landed with: they decide which export is newer.
 
         Args:
             batches: text columns; at least one batch.
@@ -197,16 +278,12 @@ class Lake:
         final = self.raw_path(feed, sha256)
         self._folder(final.parent)
         part = final.with_suffix(".part")
-        try:
+        with _writing(final, part):
             rows = write_batches(part, batches)
             digest, size = flush(part)
-            made = record(rows, digest, size)
+            made = _as_old(record(rows, digest, size), final.with_suffix(".json"))
             self._write_json(final.with_suffix(".json"), asdict(made))
             commit(part, final)
-        except OSError as error:
-            raise _unwritable(final, error) from error
-        finally:
-            part.unlink(missing_ok=True)
         return made
 
     def scan_raw(self, file: RawFile) -> pl.LazyFrame:
@@ -255,13 +332,20 @@ class Lake:
         """The record of typed rows, or None when they must be made (again)."""
         path = self.typed_path(feed, sha256, digest)
         try:
-            record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            record = _read_json(path.with_suffix(".json"))
             found = TypedFile(**{**record, "columns": tuple(record["columns"])})
         except (OSError, ValueError, TypeError, KeyError):
             return None
         return (
             found if path.exists() and (found.rejected_sha256 is None or self.rejected_path(found).exists()) else None
         )
+
+    def typed_is_sound(self, file: TypedFile) -> bool:
+        """Whether typed and rejected rows are what was written."""
+        expected = {self.typed_path(file.feed, file.sha256, file.digest): file.parquet_sha256}
+        if file.rejected_sha256 is not None:
+            expected[self.rejected_path(file)] = file.rejected_sha256
+        return all(is_sound(path, digest) for path, digest in expected.items())
 
     def write_typed(
         self,
@@ -281,10 +365,10 @@ class Lake:
         feed, sha256, digest = key
         final = self.typed_path(feed, sha256, digest)
         self._folder(final.parent)
-        for stale in final.parent.glob(f"{sha256}.*"):
-            stale.unlink()
         part, first = final.with_suffix(".part"), final.with_suffix(".first.part")
-        try:
+        with _writing(final, part, first):
+            for stale in final.parent.glob(f"{sha256}.*"):
+                stale.unlink()
             count, rejected, totals, faults = rows(first if finish else part)
             if finish:
                 finish(pl.scan_parquet(first, glob=False)).sink_parquet(part, row_group_size=ROW_GROUP)
@@ -300,11 +384,6 @@ class Lake:
             )
             self._write_json(final.with_suffix(".json"), asdict(made))
             commit(part, final)
-        except OSError as error:
-            raise _unwritable(final, error) from error
-        finally:
-            part.unlink(missing_ok=True)
-            first.unlink(missing_ok=True)
         return made
 
     def scan_typed(self, file: TypedFile) -> pl.LazyFrame:
@@ -325,18 +404,10 @@ class Lake:
         """Runs a query into a file: whole under its final name, or not at all. Returns its SHA-256."""
         part = final.with_suffix(".part")
         self._folder(final.parent)
-        try:
+        with _writing(final, part):
             frame.sink_parquet(part, row_group_size=ROW_GROUP)
             digest, _ = flush(part)
             commit(part, final)
-        except OSError as error:
-            raise _unwritable(final, error) from error
-        except pl.exceptions.ComputeError as error:
-            if any(text in str(error) for text in ("No space left", "os error", "File too large")):
-                raise LakeError(f"cannot write {final}: {str(error).splitlines()[0]}", "Free some space.") from error
-            raise
-        finally:
-            part.unlink(missing_ok=True)
         return digest
 
     # -- the rules a computation used
@@ -347,15 +418,13 @@ class Lake:
         if folder.is_dir():
             return
         part = folder.with_suffix(".part")
-        try:
+        with _writing(folder):
             shutil.rmtree(part, ignore_errors=True)
             self._folder(part)
             for file in files:
                 shutil.copyfile(file, part / file.name)
-                (part / file.name).chmod(0o600)
-            part.rename(folder)
-        except OSError as error:
-            raise _unwritable(folder, error) from error
+                flush(part / file.name)
+            commit(part, folder)
 
     def kept_rules(self, digest: str) -> Path | None:
         """The folder with the rules of that digest, or None: they are only a cache."""
@@ -365,26 +434,26 @@ class Lake:
     # -- small records
 
     def load_json(self, name: str) -> Any:
-        """A record such as ``state``; an empty one when it is missing or unreadable: it is only a cache."""
+        """A record such as ``state``; an empty one when it is missing or damaged: it is only a cache."""
         try:
-            return json.loads((self.root / f"{name}.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return _read_json(self.root / f"{name}.json")
+        except (OSError, ValueError, TypeError):
             return {}
 
     def save_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Writes a record, whole or not at all."""
-        try:
+        with _writing(self.root / f"{name}.json"):
             self._write_json(self.root / f"{name}.json", value)
-        except OSError as error:
-            raise _unwritable(self.root / f"{name}.json", error) from error
 
     def forget(self, name: str) -> None:
         """Removes a record."""
-        (self.root / f"{name}.json").unlink(missing_ok=True)
+        with _writing(self.root / f"{name}.json"):
+            (self.root / f"{name}.json").unlink(missing_ok=True)
 
     def _write_json(self, path: Path, value: Mapping[str, Any]) -> None:
         part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
+        text = json.dumps({**value, _SUM: _record_sum(value)}, ensure_ascii=False, indent=1)
+        part.write_text(text, encoding="utf-8")
         flush(part)
         commit(part, path)
 
@@ -435,9 +504,35 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def copy_tree(source: Path, target: Path) -> None:
-    """Copies a folder of small files with their times."""
-    shutil.copytree(source, target, dirs_exist_ok=True)
+def is_sound(path: Path, digest: str) -> bool:
+    """Whether a file has the content it was written with."""
+    try:
+        return file_digest(path) == digest
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _writing(final: Path, *parts: Path) -> Iterator[None]:
+    """Turns what a disk can say into a ``LakeError``, and leaves no half-written file.
+
+    Nothing is left under the final name: it is written by the rename alone.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(final, error) from error
+    except pl.exceptions.ComputeError as error:
+        if any(text in str(error) for text in _FULL_DISK):
+            raise LakeError(
+                f"cannot write {final}: {str(error).splitlines()[0]}",
+                "Free some space, then run again: nothing half written stays.",
+            ) from error
+        raise
+    finally:
+        for part in parts:
+            with contextlib.suppress(OSError):  # the next run sweeps it away; the first error is the one to tell
+                part.unlink(missing_ok=True)
 
 
 def _try_lock(file: IO[str]) -> bool:
@@ -455,9 +550,38 @@ def _try_lock(file: IO[str]) -> bool:
     return True
 
 
+def _record_sum(value: Mapping[str, Any]) -> str:
+    """A record's checksum of itself: a flipped bit in it would change which export is newer, or how it is read."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """A record.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is not what was written.
+    """
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(record, dict):
+        raise TypeError(f"{path} holds no record")
+    if _SUM in record and record.pop(_SUM) != _record_sum(record):
+        raise ValueError(f"{path} is not what was written")
+    return record
+
+
+def _as_old(made: RawFile, record: Path) -> RawFile:
+    try:
+        before = _raw_record(record)
+    except LakeError:
+        return made
+    if before.sha256 != made.sha256:
+        return made
+    return replace(made, name=before.name, modified_ns=before.modified_ns, landed_at=before.landed_at)
+
+
 def _raw_record(path: Path) -> RawFile:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = _read_json(path)
         for name in ("preamble", "headers", "notes"):
             record[name] = tuple(record[name])
         return RawFile(**record)

@@ -15,7 +15,7 @@ from rmetrics.ingest.parse import Reading
 from rmetrics.ingest.read import LINE
 from rmetrics.ingest.recognise import best_fit, fit
 from rmetrics.ingest.typing import REJECTED_SCHEMA, summed, type_batches, typed_schema, typing_digest, with_row_ids
-from rmetrics.lake import Lake, RawFile, TypedFile, file_digest, write_batches
+from rmetrics.lake import Lake, RawFile, TypedFile, file_digest, is_sound, write_batches
 from rmetrics.metrics.calls import with_call_sources
 from rmetrics.metrics.jobs import job_facts, linked
 from rmetrics.metrics.newest import COUNTED, FILE, PARTS, TypedExport, feed_rows, newest_rows
@@ -63,6 +63,7 @@ class Computed:
         unplaced: exports in the raw layer that fit no feed any more.
         typed: typed files by feed, oldest first, with their ranks.
         counts: by export hash.
+        mended: files of the lake that were not what was written, and were made again.
     """
 
     inputs: str
@@ -70,6 +71,7 @@ class Computed:
     unplaced: tuple[RawFile, ...]
     typed: Mapping[str, tuple[tuple[TypedFile, int], ...]]
     counts: Mapping[str, FileCounts]
+    mended: tuple[str, ...] = ()
 
 
 def place(raws: list[RawFile], rules: Rules) -> tuple[list[Placed], list[RawFile]]:
@@ -126,11 +128,13 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False)
         progress("typing rows", i, len(placed))
         typed[item.feed].append((_typed(lake, rules, item, full=full), item.rank))
     progress("typing rows", len(placed), len(placed))
-    fresh = not full and state.get("inputs") == inputs and _complete(lake, rules, state)
+    mended = _mend_typed(lake, rules, placed, typed)
+    spoiled = _spoiled(lake, state)
+    fresh = not full and state.get("inputs") == inputs and not spoiled and _complete(lake, rules, state)
+    mended += [name for name in spoiled if (lake.root / name).exists()]
     superseded: dict[str, int] = state.get("superseded", {}) if fresh else {}
     if not fresh:
         lake.forget("state")
-        _verify_typed(lake, rules, placed, typed)
         superseded = _derive(lake, rules, typed, progress)
         outputs = {p.relative_to(lake.root).as_posix(): p.stat().st_size for p in _outputs(lake, rules)}
         digests = {name: file_digest(lake.root / name) for name in outputs}
@@ -141,7 +145,8 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False)
         for files in typed.values()
         for t, _ in files
     }
-    return Computed(inputs, tuple(placed), tuple(unplaced), {n: tuple(f) for n, f in typed.items()}, counts)
+    by_feed = {n: tuple(f) for n, f in typed.items()}
+    return Computed(inputs, tuple(placed), tuple(unplaced), by_feed, counts, tuple(mended))
 
 
 def _outputs(lake: Lake, rules: Rules) -> Iterator[Path]:
@@ -150,11 +155,14 @@ def _outputs(lake: Lake, rules: Rules) -> Iterator[Path]:
 
 
 def _complete(lake: Lake, rules: Rules, state: Mapping[str, Mapping[str, int]]) -> bool:
-    """Whether every result is still there in the size it was written in."""
-    sizes = state.get("outputs", {})
-    return all(
-        p.exists() and sizes.get(p.relative_to(lake.root).as_posix()) == p.stat().st_size for p in _outputs(lake, rules)
-    )
+    """Whether every result is there that the rules ask for."""
+    digests = state.get("digests", {})
+    return all(p.relative_to(lake.root).as_posix() in digests for p in _outputs(lake, rules))
+
+
+def _spoiled(lake: Lake, state: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Results that are not what was written, by name; all are hashed, for flipped bits are read without an error."""
+    return [name for name, digest in state.get("digests", {}).items() if not is_sound(lake.root / name, digest)]
 
 
 def _typed(lake: Lake, rules: Rules, item: Placed, *, full: bool) -> TypedFile:
@@ -196,16 +204,19 @@ def _typed(lake: Lake, rules: Rules, item: Placed, *, full: bool) -> TypedFile:
     return lake.write_typed(key, rows, columns, finish)
 
 
-def _verify_typed(
+def _mend_typed(
     lake: Lake, rules: Rules, placed: list[Placed], typed: dict[str, list[tuple[TypedFile, int]]]
-) -> None:
-    """Makes damaged typed rows again; they are only a cache."""
+) -> list[str]:
+    """Makes damaged typed rows again, for they are only a cache; returns which."""
     by_hash = {p.raw.sha256: p for p in placed}
+    mended = []
     for files in typed.values():
         for i, (file, rank) in enumerate(files):
-            path = lake.typed_path(file.feed, file.sha256, file.digest)
-            if file_digest(path) != file.parquet_sha256:
+            if not lake.typed_is_sound(file):
+                path = lake.typed_path(file.feed, file.sha256, file.digest)
+                mended.append(path.relative_to(lake.root).as_posix())
                 files[i] = _typed(lake, rules, by_hash[file.sha256], full=True), rank
+    return mended
 
 
 def _derive(

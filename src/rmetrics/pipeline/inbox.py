@@ -6,7 +6,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ from rmetrics.ingest.read import Export, RefusedError, open_export
 from rmetrics.ingest.recognise import Fit, free_headers, likely_header
 from rmetrics.lake import Lake, RawFile
 from rmetrics.pipeline.compute import feed_of
+from rmetrics.pipeline.damage import lost_exports, settle_damage
 from rmetrics.pipeline.progress import Progress
 from rmetrics.rules import Rules
 from rmetrics.rules.model import Feed
 
-_SKIPPED_PREFIXES = (".", "~$", "~lock")
+_SKIPPED_PREFIXES = (".", "~$", "~lock", "~wr")  # hidden files, lock and temporary files of Office
+_SKIPPED_NAMES = ("thumbs.db", "desktop.ini", "icon\r")
 _DOCUMENTS = (".md", ".toml", ".json", ".py", ".sql", ".log")  # what people keep beside exports
 _UNFINISHED = (".part", ".tmp", ".crdownload", ".download", ".partial", ".swp")
 _SETTLE_SECONDS = 2.0
@@ -50,7 +52,7 @@ class Seen:
 
 
 def inbox_files(inbox: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yields the regular files under the inbox; links, hidden files and Office's lock files are passed over.
+    """Yields the regular files and the links under the inbox; hidden files and Office's lock files are passed over.
 
     Raises:
         SettingsError: the inbox does not exist or cannot be read.
@@ -65,48 +67,65 @@ def inbox_files(inbox: Path) -> Iterator[tuple[Path, os.stat_result]]:
         raise SettingsError(f"cannot read {error.filename}: {error.strerror}", "Check its permissions.") from error
 
     for folder, folders, files in os.walk(inbox, onerror=fail, followlinks=False):
+        links = [f for f in folders if Path(folder, f).is_symlink()]
         folders[:] = sorted(f for f in folders if not f.startswith("."))
-        for name in sorted(files):
-            if name.startswith(_SKIPPED_PREFIXES) or name.lower().endswith(("#", *_DOCUMENTS)):
+        for name in sorted([*files, *links]):
+            lower = name.lower()
+            if lower.startswith(_SKIPPED_PREFIXES) or lower in _SKIPPED_NAMES or lower.endswith(("#", *_DOCUMENTS)):
                 continue
             path = Path(folder, name)
             try:
                 status = path.lstat()
             except FileNotFoundError:
                 continue
-            if stat.S_ISREG(status.st_mode):
+            if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
                 yield path, status
 
 
-def land_inbox(inbox: Path, lake: Lake, rules: Rules, progress: Progress) -> list[Seen]:
+def land_inbox(inbox: Path, lake: Lake, rules: Rules, progress: Progress, *, force: bool = False) -> list[Seen]:
     """Lands what is new; returns what is known of every file of the inbox, by name.
 
     A file that cannot be read is reported and left alone; it never stops the others. It is tried again when it or the
-    rules change.
+    rules change. An export whose copy in the lake is lost or damaged lands again.
+
+    Raises:
+        LakeError: a landed export is damaged, or gone without ``force``, and the inbox does not have it any more.
     """
     found = sorted(inbox_files(inbox), key=lambda f: (f[1].st_mtime_ns, str(f[0])))
     memory = lake.load_json("inbox")
     known: Mapping[str, Any] = memory.get("files", {}) if memory.get("rules") == rules.digest else {}
     always: Mapping[str, Any] = memory.get("files", {})
-    raws = {r.sha256: r for r in lake.raw_files()}
-    found = _settled(found, always)
+    sound, damaged = lake.examine_raw()
+    raws = {r.sha256: r for r in sound}
+    lost = {d.sha256 for d in lost_exports(lake, sound, damaged)}
+    found = _settled(inbox, found, always)
     seen: list[Seen] = []
     for i, (path, status) in enumerate(found):
-        name = path.relative_to(inbox).as_posix()
+        name = _shown(path.relative_to(inbox))
         progress("reading the inbox", i, len(found))
         before = _remembered(name, status, known, always, raws, rules)
-        seen.append(before or _read_one(path, name, status, lake, rules, raws))
+        one = before or _read_one(path, name, status, lake, rules, raws)
+        again = one.landed and one.sha256 in lost
+        seen.append(replace(one, note="landed again: its copy in the lake was damaged or gone") if again else one)
     progress("reading the inbox", len(found), len(found))
+    settle_damage(lake, raws.values(), damaged, force=force)
     remembered = {s.name: [s.size, s.modified_ns, s.sha256, s.feed, s.refused, s.note] for s in seen}
     if memory.get("files") != remembered or memory.get("rules") != rules.digest:
         lake.save_json("inbox", {"rules": rules.digest, "files": remembered})
     return sorted(seen, key=lambda s: s.name)
 
 
-def _settled(found: list[tuple[Path, os.stat_result]], known: Mapping[str, Any]) -> list[tuple[Path, os.stat_result]]:
+def _shown(path: Path) -> str:
+    """The name as text, also where its bytes are no text."""
+    return path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _settled(
+    inbox: Path, found: list[tuple[Path, os.stat_result]], known: Mapping[str, Any]
+) -> list[tuple[Path, os.stat_result]]:
     """Gives files written a moment ago the time to show that they are still being written."""
     now = time.time()
-    fresh = [p for p, s in found if now - s.st_mtime < _SETTLE_SECONDS and str(p.name) not in known]
+    fresh = [p for p, s in found if now - s.st_mtime < _SETTLE_SECONDS and _shown(p.relative_to(inbox)) not in known]
     if fresh:
         time.sleep(_SETTLE_WAIT)
     return found
@@ -142,6 +161,8 @@ def _read_one(
     def refused(why: str, sha256: str = "", feed: str | None = None) -> Seen:
         return Seen(name, status.st_size, status.st_mtime_ns, sha256, feed, landed=False, refused=why)
 
+    if stat.S_ISLNK(status.st_mode):
+        return refused("is a link; only files in the inbox itself are read: copy the file here")
     if path.name.lower().endswith(_UNFINISHED):
         return refused("is an unfinished download; it is read when it has its final name")
     try:
@@ -162,8 +183,10 @@ def _read_one(
         return refused(str(error))
     except PermissionError:
         return refused("cannot be opened: no permission; check its access rights")
+    except FileNotFoundError:
+        return refused("was taken away while it was read")
     except OSError as error:
-        return refused(f"cannot be read: {error.strerror or 'input error'}")
+        return refused(f"cannot be read: {error.strerror or 'input error'}; check the disk or copy it again")
     raws[sha256] = raw
     return Seen(name, status.st_size, status.st_mtime_ns, sha256, raw.feed, landed=True, note="; ".join(raw.notes))
 
@@ -243,7 +266,10 @@ def _digest(path: Path) -> str:
 
 
 def _moved(path: Path, before: os.stat_result) -> bool:
-    now = path.lstat()
+    try:
+        now = path.lstat()
+    except FileNotFoundError:
+        return True
     return (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns)
 
 

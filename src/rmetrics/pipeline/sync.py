@@ -66,9 +66,9 @@ def sync(
     rules = load_rules(settings.rules_dir)
     lake = Lake(settings.lake_dir)
     with _workplace(lake, dry_run=dry_run) as place:
-        seen = land_inbox(settings.inbox_dir, place, rules, progress)
+        seen = land_inbox(settings.inbox_dir, place, rules, progress, force=force)
         computed = compute(place, rules, progress, full=full)
-        findings = run_findings(place, rules, computed, seen)
+        findings = (*run_findings(place, rules, computed, seen), *_mended(computed))
         if not dry_run:
             place.keep_rules(rules.digest, rule_files(settings.rules_dir))
             findings += taken_in_findings(taken_in(place, rules, computed.placed))
@@ -126,6 +126,17 @@ def _file_result(seen: Seen, computed: Computed) -> FileResult:
         counts.totals,
         seen.note,
     )
+
+
+def _mended(computed: Computed) -> Iterator[Finding]:
+    """Says which files of the lake had to be made again."""
+    if computed.mended:
+        count, first = len(computed.mended), computed.mended[0]
+        more = f" and {count - 1} more" if count > 1 else ""
+        told = (
+            f"{first}{more} in the lake was not what was written; made again from the exports, no figure came from it"
+        )
+        yield Finding("damaged-cache", Severity.WARNING, told, count)
 
 
 # -- publishing

@@ -1,0 +1,88 @@
+"""Landed exports that are lost or damaged: what is told of them, and what is done.
+
+The raw layer is the truth and cannot be made again from anything but the exports. So a sync looks at every landed file
+before it uses any; what is not as it was written is landed again where its export still lies in the inbox, and stops
+the run where it does not.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from rmetrics.errors import LakeError
+from rmetrics.lake import Damage, Lake, RawFile
+
+LANDED = "landed"
+_SHOWN = 5
+
+
+def lost_exports(lake: Lake, sound: Collection[RawFile], damaged: Sequence[Damage]) -> list[Damage]:
+    """Every export that had landed and is not there as it was written.
+
+    A record without its file is litter of a killed run, unless the export is known to have landed.
+    """
+    memory = lake.load_json(LANDED)
+    known: dict[str, list[str]] = memory.get("exports", {})
+    there = {f.sha256 for f in sound}
+    found = [
+        d if d.export else replace(d, export=known.get(d.sha256, ["", ""])[1])
+        for d in damaged
+        if d.sha256 not in there and not (d.missing and memory and d.sha256 not in known)
+    ]
+    named = there | {d.sha256 for d in found}
+    gone = [
+        Damage(lake.raw_path(feed, sha256), "it is missing", feed, sha256, name)
+        for sha256, (feed, name) in known.items()
+        if sha256 not in named
+    ]
+    return [*found, *gone]
+
+
+def settle_damage(lake: Lake, sound: Collection[RawFile], damaged: Sequence[Damage], *, force: bool) -> None:
+    """Refuses to go on where an export is lost; clears away what landing made good, and litter of killed runs.
+
+    Args:
+        lake: under its lock, after landing.
+        sound: all landed exports as they are now.
+        damaged: what was found before landing.
+        force: go on without exports whose files are gone.
+
+    Raises:
+        LakeError: an export is damaged, or gone without ``force``; names every file and the export to put back.
+    """
+    lost = [d for d in lost_exports(lake, sound, damaged) if not (force and d.missing)]
+    if lost:
+        raise lost_error(lost)
+    now = {f.sha256: f.feed for f in sound}
+    for damage in damaged:
+        if now.get(damage.sha256) != damage.feed:
+            lake.remove_raw(damage.feed, damage.sha256)
+    exports = {f.sha256: [f.feed, f.name] for f in sound}
+    if lake.load_json(LANDED).get("exports") != exports:
+        lake.save_json(LANDED, {"exports": exports})
+
+
+def lost_error(lost: Sequence[Damage]) -> LakeError:
+    """What is damaged, and how to mend it."""
+    told = [f"{d.path}: {d.what}" for d in lost[:_SHOWN]]
+    if len(lost) > _SHOWN:
+        told.append(f"and {len(lost) - _SHOWN} more; `rmetrics doctor --verify` names them all")
+    first = f"{len(lost)} files of the lake are damaged:\n  " if len(lost) > 1 else "the lake is damaged: "
+    return LakeError(first + "\n  ".join(told), how_to_mend(lost))
+
+
+def how_to_mend(lost: Sequence[Damage]) -> str:
+    """Which exports to put back, and what else there is to do."""
+    named = sorted({d.export for d in lost if d.export})
+    names = ", ".join(repr(n) for n in named[:_SHOWN]) + (
+        f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
+    )
+    back = (
+        f"Put the export{'s' if len(named) > 1 else ''} {names} back into the inbox"
+        if named
+        else ("Put the export it was made from back into the inbox")
+    )
+    force = ", or say --force if they are meant to go" if all(d.missing for d in lost) else ""
+    return f"{back} (or restore the file from a backup of raw/) and sync again{force}. Nothing was published."
+
+
+__all__ = ["LANDED", "how_to_mend", "lost_error", "lost_exports", "settle_damage"]
