@@ -10,6 +10,7 @@ import polars as pl
 
 from rmetrics.ingest.parse import Reading
 from rmetrics.ingest.read import RefusedError, open_export
+from rmetrics.ingest.recognise import column_headers
 from rmetrics.ingest.typing import type_batches
 from rmetrics.pipeline.inbox import chosen
 from rmetrics.rules import Rules, load_rules
@@ -23,6 +24,7 @@ class Outcome:
     """What became of one file."""
 
     feed: str | None = None
+    columns: tuple[str, ...] = ()
     read: int = 0
     accepted: pl.DataFrame = field(default_factory=pl.DataFrame)
     rejected: list[tuple[int, str | None, str | None, str]] = field(default_factory=list)
@@ -46,10 +48,12 @@ def read(path: Path, name: str = "", rules: Rules | None = None, exported: dt.da
     rules = rules or shipped_rules()
     try:
         export = open_export(path, name or path.name, rules.feeds)
-        fit, why = chosen(export.fits, export.layout.headers)
+        fit, why = chosen(export.fits, export.layout.headers, rules.feeds)
         if fit is None:
             return Outcome(refused=why)
-        layout, outcome, frames = export.layout, Outcome(feed=fit.feed, notes=export.layout.notes), []
+        layout, frames = export.layout, []
+        columns = tuple(column_headers(layout.headers, rules.feeds[fit.feed]))
+        outcome = Outcome(feed=fit.feed, columns=columns, notes=layout.notes)
 
         def counted() -> Iterator[pl.DataFrame]:
             for batch in export.batches():

@@ -54,10 +54,11 @@ def test_file_gives_what_its_table_says(case: dict[str, Any], tmp_path: Path) ->
 def test_real_header_rows_are_recognised(case: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / case["name"]
     path.write_bytes(file_bytes(case))
-    export = open_export(path, path.name, shipped_rules().feeds)
-    fit, why = chosen(export.fits, export.layout.headers)
+    export = open_export(path, path.name, feeds := shipped_rules().feeds)
+    fit, why = chosen(export.fits, export.layout.headers, feeds)
     assert (fit.feed if fit else None) == case.get("feed")
     assert case.get("refused", "") in why
+    assert export.layout.notes == ()
 
 
 def _changed(rules: Rules, change: dict[str, Any]) -> Rules:

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +11,7 @@ import polars as pl
 from rmetrics.ingest import sniff
 from rmetrics.ingest.excel import Sheet, open_workbook
 from rmetrics.ingest.preamble import range_month
-from rmetrics.ingest.recognise import FORMATTING, Fit, best_fit, normal_header
+from rmetrics.ingest.recognise import FORMATTING, Fit, best_fit, normal_header, renamed_headers
 from rmetrics.ingest.records import LINE, OWN_COLUMNS, PROBLEM, TEXT, split_lf, text_batches
 from rmetrics.ingest.sniff import RefusedError
 from rmetrics.rules.model import Feed
@@ -127,10 +127,13 @@ def _open_text(
                 continue
             preamble = tuple(text.rstrip("\r") for text in lines[: line - 1])
             layout = Layout(encoding, delimiter, "", unique_headers(cells), line, next_line, preamble, notes)
-            best = _better(best, _Header(layout, _fits(cells, name, feeds, preamble), above))
+            header = _Header(layout, _fits(cells, name, feeds, preamble), above)
+            best = _better(best, header)
+            if header.sure:
+                break
     if best is None:
         raise RefusedError("has no row that looks like a header; export it again, with its column names")
-    layout = best.layout
+    layout = _noted(best, feeds)
 
     def batches() -> Iterator[pl.DataFrame]:
         return text_batches(sniff.utf8_blocks(path, encoding), layout.headers, layout.delimiter, layout.body_line)
@@ -140,6 +143,19 @@ def _open_text(
 
 def _fits(cells: Sequence[str], name: str, feeds: Mapping[str, Feed], preamble: Sequence[str]) -> list[Fit]:
     return best_fit(_trimmed(cells), name, feeds, ranged=range_month(preamble) is not None)
+
+
+def _noted(header: _Header, feeds: Mapping[str, Feed]) -> Layout:
+    """The layout, with a note on headers that seem to be columns of the feed under another name."""
+    if len(header.fits) != 1 or not header.sure:
+        return header.layout
+    feed = feeds[header.fits[0].feed]
+    notes = [
+        f"has no column for {column} ({' or '.join(feed.columns[column].from_)}): if {renamed!r} is it, add that header "
+        f"to from = [...] of {column}"
+        for column, renamed in renamed_headers(header.layout.headers, feed)
+    ]
+    return replace(header.layout, notes=(*header.layout.notes, *notes))
 
 
 def _better(best: _Header | None, other: _Header) -> _Header:
@@ -201,7 +217,7 @@ def _open_workbook(path: Path, name: str, feeds: Mapping[str, Feed]) -> Export:
             "as files of their own"
         )
     best, sheet = max(found, key=lambda f: f[0].score)
-    layout = best.layout
+    layout = _noted(best, feeds)
     return Export(path, layout, best.fits, lambda: _sheet_batches(sheet, layout))
 
 

@@ -5,8 +5,10 @@ whose required columns it has headers for. Where several fit, a fitting name, th
 where two fit equally well, the file is left alone.
 """
 
+import difflib
 import fnmatch
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rmetrics.rules.model import Feed
@@ -14,6 +16,7 @@ from rmetrics.rules.model import Feed
 FORMATTING = "\ufeff\u200b"
 
 
+@functools.lru_cache(maxsize=4096)
 def normal_header(text: str) -> str:
     """A header as it is compared: without case, outer spaces and BOM; inner white space counts once."""
     return " ".join(text.strip(FORMATTING).split()).casefold()
@@ -97,6 +100,40 @@ def fit(headers: Sequence[str], file_name: str, name: str, feed: Feed, *, ranged
     elif bad := [(h, why) for h, why in feed.refuse.items() if normal_header(h) in present]:
         objection, refused = f"it has the header {bad[0][0]!r}: {bad[0][1]}", True
     return Fit(name, named, known, missing, objection, refused)
+
+
+def likely_header(wanted: Sequence[str], headers: Sequence[str], *, sure: bool = False) -> str:
+    """The header that has most likely been renamed from one of those wanted, or "".
+
+    Args:
+        wanted: what the column was called.
+        headers: headers that no column is read from.
+        sure: only what differs by little more than a slip of the pen.
+    """
+    best, nearest = "", 0.0
+    for header in headers:
+        normal = normal_header(header)
+        for name in map(normal_header, wanted):
+            likeness = difflib.SequenceMatcher(None, name, normal, autojunk=False).ratio()
+            if not sure and len(name) > 3 and (f" {name} " in f" {normal} " or f" {normal} " in f" {name} "):
+                likeness = max(likeness, 0.7)
+            if likeness > nearest:
+                best, nearest = header, likeness
+    return best if nearest >= (0.75 if sure else 0.6) else ""
+
+
+def free_headers(headers: Sequence[str], feed: Feed) -> list[str]:
+    """The headers that no column of the feed is read from."""
+    taken = set(column_headers(headers, feed).values())
+    return [h for i, h in enumerate(headers) if i not in taken]
+
+
+def renamed_headers(headers: Sequence[str], feed: Feed) -> Iterator[tuple[str, str]]:
+    """Yields (column, header): a column the file lacks, and the header it seems to have become."""
+    found, free = column_headers(headers, feed), free_headers(headers, feed)
+    for name, column in feed.mapped.items():
+        if name not in found and (header := likely_header(column.from_, free, sure=True)):
+            yield name, header
 
 
 def _glob(pattern: str) -> str:

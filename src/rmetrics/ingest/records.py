@@ -16,7 +16,7 @@ from functools import cached_property
 
 import polars as pl
 
-from rmetrics.ingest.sniff import DAMAGE
+from rmetrics.ingest.sniff import BLOCK, DAMAGE
 
 LINE, PROBLEM, TEXT = "_line", "_problem", "_text"
 OWN_COLUMNS = (LINE, PROBLEM, TEXT)
@@ -75,11 +75,12 @@ def text_batches(blocks: Iterator[bytes], headers: Sequence[str], delimiter: str
             continue
         yield from reader.read(data)
         carry = reader.rest
-        if reader.open_quote is not None:
-            yield reader.region(1 + carry.count(b"\n") + sum(b.count(b"\n") for b in blocks))
-            return
-    if carry and not skip:
+        if reader.stuck:
+            break
+    if carry and not skip and not reader.stuck:
         yield from reader.read(carry, last=True)
+    if reader.stuck:
+        yield reader.region(blocks)
 
 
 class RecordReader:
@@ -87,14 +88,13 @@ class RecordReader:
 
     Attributes:
         line: the line the next record starts on.
-        rest: what of the last block was not read: the beginning of a record.
-        open_quote: the beginning of a record that is too long to be one, because a quote in it is not closed.
+        rest: what of the last block was not read: the beginning of a record,
+            or, where ``stuck``, of a region that cannot be read, because a quote in it is not closed.
     """
 
     def __init__(self, headers: Sequence[str], delimiter: str) -> None:
         self.headers, self.delimiter = tuple(headers), delimiter
-        self.line, self.rest = 1, b""
-        self.open_quote: bytes | None = None
+        self.line, self.rest, self.stuck = 1, b"", False
 
     @cached_property
     def well_formed(self) -> str:
@@ -112,12 +112,11 @@ class RecordReader:
             self.rest = data[cut:]
             self.line += data.count(b"\n", 0, cut)
             yield fast
-        elif cut == 0 and len(data) <= MAX_RECORD:
+        elif cut == 0 and len(data) <= 2 * BLOCK:
             self.rest = data
         else:
             yield from self.exact(data, last=last)
-            if len(self.rest) > MAX_RECORD:
-                self.open_quote = self.rest
+            self.stuck = self.stuck or len(self.rest) > MAX_RECORD
 
     def fast(self, data: bytes, line: int) -> pl.DataFrame | None:
         """The block read by Polars, or None where it is not proved to mean the same to the exact reader."""
@@ -183,8 +182,8 @@ class RecordReader:
         found: list[_Record] = []
         unread = len(lines)
         for item in _records(lines, self.line, self.delimiter, len(self.headers), last=last):
-            if isinstance(item, int):
-                unread = item
+            if isinstance(item, _Unfinished):
+                unread, self.stuck = item.index, item.stuck
                 break
             found.append(item)
             if len(found) >= _EXACT_BATCH:
@@ -195,10 +194,14 @@ class RecordReader:
         self.line += unread
         self.rest = "".join(lines[unread:]).encode() + data[len(whole) :]
 
-    def region(self, lines: int) -> pl.DataFrame:
-        """The rest of the file as one rejected record, from the quote that is not closed on."""
-        why = f"{_UNCLOSED} within {MAX_RECORD >> 20} MB; this line and the {lines - 1:,} below it were not read"
-        text = (self.open_quote or b"")[:MAX_CELL].decode(errors="replace").replace("\x00", "\ufffd")
+    def region(self, blocks: Iterator[bytes]) -> pl.DataFrame:
+        """The rest of the file, after ``rest`` in ``blocks``, as one rejected record."""
+        ends, final = self.rest.count(b"\n"), self.rest[-1:]
+        for block in blocks:
+            ends, final = ends + block.count(b"\n"), block[-1:]
+        below = ends - 1 if final == b"\n" else ends
+        why = f"has a quote that is not closed; this line and the {_n(below, 'line')} below it were not read"
+        text = self.rest[:MAX_CELL].decode(errors="replace").replace("\x00", "\ufffd").replace(DAMAGE, "\ufffd")
         return self._frame([_Record(self.line, [None] * len(self.headers), why, text)])
 
     def _frame(self, found: Sequence["_Record"]) -> pl.DataFrame:
@@ -227,9 +230,6 @@ def _too_long(frame: pl.DataFrame) -> bool:
     return longest is not None and longest > MAX_CELL
 
 
-_UNCLOSED = "a quote opened on this line is not closed"
-
-
 @dataclass(slots=True)
 class _Record:
     line: int
@@ -238,11 +238,16 @@ class _Record:
     text: str | None = None
 
 
-def _records(lines: list[str], line: int, delimiter: str, width: int, *, last: bool) -> Iterator[_Record | int]:
-    """The records of some lines, ragged ones with their problem; a faulty quote spoils one line or, unclosed, the rest.
+@dataclass(slots=True)
+class _Unfinished:
+    """The index of the line from which on nothing was read: more lines are needed, or none would help (stuck)."""
 
-    Where the lines end inside a record that more lines could finish, the index of its first line comes last.
-    """
+    index: int
+    stuck: bool
+
+
+def _records(lines: list[str], line: int, delimiter: str, width: int, *, last: bool) -> Iterator[_Record | _Unfinished]:
+    """The records of some lines, ragged ones with their problem; a faulty quote spoils one line or, unclosed, the rest."""
     csv.field_size_limit(2**31 - 1)
     blank: list[str | None] = [None] * width
     at = 0  # index of the line the next record starts on
@@ -257,12 +262,9 @@ def _records(lines: list[str], line: int, delimiter: str, width: int, *, last: b
                 if record is not None:
                     yield record
         except csv.Error as error:
-            if not last and "unexpected end of data" in str(error):
-                yield start
-                return
-            if at + reader.line_num - start > 1 or "unexpected end of data" in str(error):
-                why = f"{_UNCLOSED}; this line and the {len(lines) - start - 1:,} below it were not read"
-                yield _Record(line + start, blank, why, "".join(lines[start:])[:MAX_CELL].replace("\x00", "\ufffd"))
+            open_at_end = "unexpected end of data" in str(error)
+            if open_at_end or at + reader.line_num - start > 1:
+                yield _Unfinished(start, stuck=last or not open_at_end)
                 return
             why = "has a quote in the middle of a quoted cell"
             if "new-line" in str(error):
