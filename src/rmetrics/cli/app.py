@@ -12,9 +12,11 @@ import typer
 
 from rmetrics.cli.check import check
 from rmetrics.cli.database import db, schema
+from rmetrics.cli.explain import explain
 from rmetrics.cli.grafana import grafana
 from rmetrics.cli.history import history
 from rmetrics.cli.options import reporter
+from rmetrics.cli.page import report
 from rmetrics.cli.plan import plan
 from rmetrics.cli.project import init
 from rmetrics.cli.query import sql
@@ -33,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init, sync, check, plan, history, sql, status, schema, grafana):
+for command in (init, sync, explain, check, plan, history, sql, status, schema, grafana, report):
     app.command()(command)
 app.add_typer(rules, name="rules")
 app.add_typer(db, name="db")

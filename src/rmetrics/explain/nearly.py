@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -153,7 +154,8 @@ def _sql(node: Mapping[str, Any]) -> str:
     tree["statements"][0]["node"]["select_list"] = [node]
     text = _answer("SELECT json_deserialize_sql($1)", json.dumps(tree))
     plain = text.removeprefix("SELECT ").replace(" !~~ ", " NOT LIKE ").replace(" ~~ ", " LIKE ")
-    return plain[1:-1] if plain.startswith("(") and plain.endswith(")") else plain
+    plain = plain[1:-1] if plain.startswith("(") and plain.endswith(")") else plain
+    return re.sub(r'"([a-z][a-z0-9_]*)"', r"\1", plain)
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ from rmetrics.checks.connection import duckdb_errors, sandbox
 from rmetrics.checks.query import rows as fetched
 from rmetrics.checks.recompute import recompute
 from rmetrics.errors import SettingsError
-from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames, Outcome, evidence
+from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames, Outcome, evidence, said_of
 from rmetrics.explain.nearly import Nearly, near_rows, nearly_counted
 from rmetrics.metrics.newest import FILE, LINE, PARTS
 from rmetrics.metrics.rollup import last_day
@@ -99,6 +99,8 @@ class Explained:
     """One measure, explained and proved.
 
     Attributes:
+        rule: in words; of all its parts.
+        where: ``file:line`` of the (first) rule.
         value: as computed; counts have no decimals.
         listed: what the rows listed add up to.
         recomputed: what the other engine says.
@@ -106,6 +108,8 @@ class Explained:
     """
 
     name: str
+    rule: str
+    where: str
     value: Decimal
     parts: tuple[Part, ...]
     listed: Decimal
@@ -261,6 +265,8 @@ class Explainer:
         explained = {
             m: Explained(
                 name=m,
+                rule=self._rule(m, asked, parts[m])[0],
+                where=self._rule(m, asked, parts[m])[1],
                 value=_total(computed, m),
                 parts=parts[m],
                 listed=sum((p.value for p in parts[m]), Decimal(0)),
@@ -276,6 +282,15 @@ class Explainer:
             *(str(d) for d in self._rows_differing(found)),
         ]
         return Explanation(asked, explained, tuple(differing), self.lake.problems, self.run_id, self._calls(asked))
+
+    def _rule(self, measure: str, asked: Asked, parts: Sequence[Part]) -> tuple[str, str]:
+        if parts:
+            return "; ".join(dict.fromkeys(p.rule for p in parts)), parts[0].where
+        if asked.source in self.rules.sources:
+            said = said_of(self.rules, asked.source, measure, asked.month)
+            return said.words, said.where
+        told = f"no rule declares the source {asked.source}: its {measure} {'are' if measure == 'leads' else 'is'} 0"
+        return told, self.rules.place("sources")
 
     def _parts(self, found: Mapping[str, tuple[Evidence, ...]], asked: Asked) -> dict[str, tuple[Part, ...]]:
         flat = [(m, e) for m, parts in found.items() for e in parts]

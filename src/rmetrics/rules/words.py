@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from rmetrics.rules.conditions import tree_of
@@ -169,6 +170,7 @@ def percent(share: Decimal) -> str:
 # -- conditions
 
 
+@lru_cache(maxsize=1024)
 def condition_in_words(text: str) -> str:
     """A validated condition as a sentence; parts without plain words stay as they are written.
 

@@ -1,0 +1,52 @@
+"""``rmetrics explain``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import DATA_FINDINGS, AsJson, Quiet, reporter
+
+
+def explain(
+    source: Annotated[str, typer.Option(help="The source; case, spaces and aliases do not matter.")],
+    month: Annotated[str, typer.Option(metavar="YYYY-MM", help="The month.")],
+    segment: Annotated[str | None, typer.Option(help="Only this segment.")] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only this measure: jobs, leads, units, repairs, revenue_gross, revenue40, cost. Repeatable."
+        ),
+    ] = None,
+    day: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Only this day of the month.")] = None,
+    rows: Annotated[bool, typer.Option("--rows", help="List the rows behind each number, with file and line.")] = False,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write those rows to a CSV for a spreadsheet.")
+    ] = None,
+    expect: Annotated[
+        str | None, typer.Option(metavar="leads=70,cost=2900", help="Numbers from elsewhere: what explains the gap?")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A list from elsewhere (CSV or Excel): which rows differ?")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(metavar="HEADER", help="The column of --against that names the rows.")
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Leave the database out.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> int:
+    """Why a number is what it is: the rule, the rows, those that nearly counted, and the proof."""
+    from rmetrics.pipeline.reconcile import explain_numbers, parse_question
+    from rmetrics.report.explain import show_explanation, write_rows
+    from rmetrics.settings import load_settings
+
+    report = reporter(as_json=as_json, quiet=quiet)
+    question = parse_question(source, month, segment, metric, day, expect, against, key)
+    with report.progress() as progress:
+        found, gaps = explain_numbers(load_settings(), question, offline=offline, progress=progress)
+    show_explanation(report, found, gaps, rows=rows)
+    if csv is not None:
+        count = write_rows(found, csv)
+        report.line(f"{count:,} rows in {csv}")
+    return DATA_FINDINGS if found.verdict == "mismatch" else 0
