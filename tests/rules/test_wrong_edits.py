@@ -92,7 +92,9 @@ EDITS: dict[str, list[tuple[str, str]]] = {
     "column with an empty list of headers": [('from = ["When"]', "from = []")],
     "no column is required": [(", required = true", "")],
     "key column that is not required": [('from = ["Ref"], required = true', 'from = ["Ref"]')],
-    "key column that is not published": [('from = ["Ref"], required = true', 'from = ["Ref"], required = true, publish = false')],
+    "key column that is not published": [
+        ('from = ["Ref"], required = true', 'from = ["Ref"], required = true, publish = false')
+    ],
     "key names an unknown column": [('key = ["lead_id"]', 'key = ["leadid"]')],
     "no glob": [('files = ["acme*"]', "files = []")],
     "unknown column type": [('type = "money"', 'type = "mony"')],

@@ -56,7 +56,7 @@ def load_rules(folder: Path) -> Rules:
     problems, warnings = validate(rules, frozenset(loader.broken))
     problems = [*loader.problems, *problems]
     if problems:
-        raise RulesError(sorted(set(problems), key=lambda p: (str(p.path), p.line, p.key)))
+        raise RulesError(sorted(dict.fromkeys(problems), key=lambda p: (str(p.path), p.line, p.key)))
     return dataclasses.replace(rules, warnings=tuple(warnings))
 
 
