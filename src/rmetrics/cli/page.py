@@ -1,0 +1,32 @@
+"""``rmetrics report``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import AsJson, Quiet, reporter
+
+
+def report(
+    month: Annotated[str | None, typer.Option(help="The month in depth, YYYY-MM; the newest with data.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The page to write; report-YYYY-MM.html.")
+    ] = None,
+    png: Annotated[Path | None, typer.Option(help="Also write each chart as a PNG into this folder.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write one HTML page with all charts and tables, from the lake alone; it opens anywhere, without a network."""
+    from rmetrics.pipeline.page import write_page
+    from rmetrics.settings import load_settings
+
+    out = reporter(as_json=as_json, quiet=quiet)
+    with out.progress() as progress:
+        result = write_page(load_settings(), month=month, output=output, pictures=png, progress=progress)
+    if as_json:
+        out.json(result)
+        return
+    out.line(f"Wrote {result.page} ({result.size / 1e6:.1f} MB, {len(result.charts)} charts): {result.month:%B %Y}.")
+    if result.pictures:
+        out.line(f"Wrote {len(result.pictures)} pictures to {png}.")
