@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ingest.builders import workbook
 from ingest.reading import Outcome, read
 
@@ -48,7 +49,25 @@ EXPORTS = {
     "Campaign report.csv": REPORT.encode("utf-16"),
     "Campaign report 2.csv": REPORT.replace("\t", ";").replace("1,0", "10").encode(),
 }
-SPICE = [b'"', b",", b"\n", b"\r", b"\x00", b"\xff", b"\xc3", b";", b"\t", b"-", b"9", b"/", b"$", b"(", b" ", b"e", b"\xef\xbb\xbf"]
+SPICE = [
+    b'"',
+    b",",
+    b"\n",
+    b"\r",
+    b"\x00",
+    b"\xff",
+    b"\xc3",
+    b";",
+    b"\t",
+    b"-",
+    b"9",
+    b"/",
+    b"$",
+    b"(",
+    b" ",
+    b"e",
+    b"\xef\xbb\xbf",
+]
 
 
 def edited(data: bytes, chance: random.Random) -> tuple[bytes, int, int]:
@@ -63,7 +82,9 @@ def edited(data: bytes, chance: random.Random) -> tuple[bytes, int, int]:
 
 def rows(outcome: Outcome) -> list[tuple[int, str]]:
     columns = [c for c in outcome.accepted.columns if c != "_line"]
-    return list(zip(outcome.accepted["_line"].to_list(), map(repr, outcome.accepted.select(columns).rows()), strict=True))
+    return list(
+        zip(outcome.accepted["_line"].to_list(), map(repr, outcome.accepted.select(columns).rows()), strict=True)
+    )
 
 
 def explained(before: Outcome, after: Outcome) -> bool:

@@ -12,13 +12,15 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from ingest.reading import Outcome, read
 
+from ingest.reading import Outcome, read
 from rmetrics.ingest.records import LINE, PROBLEM, RecordReader, text_batches
 
 HEADERS = ("a", "b", "c")
 nasty = st.text(st.sampled_from('ab1,,,;"" \t\n\n\r\u00a0é—'), max_size=120)
-cell = st.sampled_from(["", "x", "12", '"', '""', '"q"', '"a,b"', '"a\nb"', '"a\r\nb"', '"a""b"', " ", "é", '5" pipe', '"open', "a\rb"])
+cell = st.sampled_from(
+    ["", "x", "12", '"', '""', '"q"', '"a,b"', '"a\nb"', '"a\r\nb"', '"a""b"', " ", "é", '5" pipe', '"open', "a\rb"]
+)
 ragged = st.lists(st.lists(cell, max_size=5).map(",".join), max_size=12).flatmap(
     lambda rows: st.sampled_from(["\n", "\r\n"]).flatmap(
         lambda end: st.sampled_from([end, ""]).map(lambda last: end.join(rows) + last)
@@ -133,7 +135,9 @@ def reading(folder: Path, data: bytes, name: str = "payments.csv") -> tuple[obje
 
 @given(rows=payments, seed=st.integers(0, 99))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_same_export_in_another_form_gives_the_same_rows(rows: list[tuple[str, ...]], seed: int, tmp_path: Path) -> None:
+def test_the_same_export_in_another_form_gives_the_same_rows(
+    rows: list[tuple[str, ...]], seed: int, tmp_path: Path
+) -> None:
     table = [tuple(PAYMENTS), *rows]
     plain = reading(tmp_path, as_csv(table).encode())
     order = random.Random(seed).sample(range(5), 5)  # noqa: S311 - repeatable, not secret

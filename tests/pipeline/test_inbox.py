@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import pytest
-from support import MIDNIGHT, ROOT, csv_text
 
 from rmetrics.errors import SettingsError
 from rmetrics.ingest import read as reader
@@ -15,6 +14,7 @@ from rmetrics.pipeline import inbox as module
 from rmetrics.pipeline.inbox import Seen, land_inbox
 from rmetrics.pipeline.progress import silent
 from rmetrics.rules import load_rules
+from support import MIDNIGHT, ROOT, csv_text
 
 RULES = load_rules(ROOT / "rules")
 PAYMENTS = csv_text(["Job #", "Date", "Amount"], (17, "2025-12-16", 95), (18, "2025-12-17", 85))
@@ -30,6 +30,7 @@ class Place:
         self.lake.prepare()
 
     def put(self, name: str | bytes, text: str | bytes = PAYMENTS, *, minutes: int = 0) -> Path:
+        """Writes a file of a given age."""
         path = Path(os.fsdecode(os.path.join(os.fsencode(self.inbox), os.fsencode(name))))  # noqa: PTH118 - bytes
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -38,6 +39,7 @@ class Place:
         return path
 
     def land(self) -> dict[str, Seen]:
+        """What a run says of each file."""
         return {s.name: s for s in land_inbox(self.inbox, self.lake, RULES, silent)}
 
 
@@ -88,7 +90,16 @@ def test_links_never_lead_out_of_the_inbox(place: Place, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "name",
-    ["~$payments.xlsx", ".~lock.payments.csv#", ".payments.csv.swp", "~WRL0001.csv", "Thumbs.db", "desktop.ini", ".DS_Store", "README.md"],
+    [
+        "~$payments.xlsx",
+        ".~lock.payments.csv#",
+        ".payments.csv.swp",
+        "~WRL0001.csv",
+        "Thumbs.db",
+        "desktop.ini",
+        ".DS_Store",
+        "README.md",
+    ],
 )
 def test_office_and_system_files_are_passed_over(place: Place, name: str) -> None:
     place.put(name)
@@ -135,7 +146,9 @@ def test_a_login_page_over_an_export_leaves_the_last_good_data(place: Place) -> 
     assert [r.name for r in place.lake.raw_files()] == ["payments.csv"]
 
 
-def test_a_file_that_grows_while_it_is_read_is_left_for_the_next_run(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_grows_while_it_is_read_is_left_for_the_next_run(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = place.put("payments.csv")
 
     def growing(*args: object) -> reader.Export:

@@ -26,6 +26,14 @@ FIRST_YEAR, LAST_YEAR = 1990, 2100
 _SIMPLE_MONEY = r"^-?[0-9]{1,10}(\.[0-9]{1,2})?$"
 POWER_OF_TEN = re.compile(r"-?[0-9](?:\.[0-9]+)?[eE]\+?[0-9]{1,3}", re.ASCII)
 CUT_DIGITS = "is written as a power of ten: a spreadsheet has cut its digits; export it again and do not re-save it"
+_REPEATING = (
+    ColumnType.MONEY,
+    ColumnType.TIMESTAMP,
+    ColumnType.DATE,
+    ColumnType.MONTH,
+    ColumnType.DURATION,
+    ColumnType.SHARE,
+)
 _CENT = Decimal("0.01")
 _DAY_ZERO = dt.date(1899, 12, 30)  # day 0 of Excel's serial numbers
 _WEEKDAY_RANGE = 12  # the same date falls on the same weekday again after 5, 6, 11 or (across 2100) 12 years
@@ -55,8 +63,18 @@ def clean(cells: pl.Series) -> pl.Series:
 def parse_column(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
     """The values of a column of clean text; null where the cell is blank or bad."""
     parser = _PARSERS[column.type]
-    values = parser(text, column, reading)
+    if column.type in _REPEATING and len(distinct := text.drop_nulls().unique()) * 3 < len(text):
+        # Days and amounts repeat a thousandfold: read each spelling once.
+        values = _mapped(text, distinct, parser(distinct, column, reading))
+    else:
+        values = parser(text, column, reading)
     return values.alias(text.name).cast(DTYPES[column.type])
+
+
+def _mapped(text: pl.Series, spellings: pl.Series, values: pl.Series) -> pl.Series:
+    """The value of each cell, given the values of the distinct spellings."""
+    table = pl.DataFrame([spellings.alias("text"), values.alias("value")])
+    return pl.DataFrame([text.alias("text")]).join(table, on="text", how="left", maintain_order="left")["value"]
 
 
 def reason(value: str, column: Column) -> str:
@@ -204,15 +222,20 @@ def _unambiguous(text: pl.Series, values: pl.Series, formats: tuple[str, ...]) -
     orders = {o for f in formats if (o := _order(f))}
     if not orders or (len(orders) == 1 and values.null_count() == text.null_count()):
         return values
-    first = text.str.extract(SLASHED.pattern, 1).cast(pl.Int64)
-    second = text.str.extract(SLASHED.pattern, 2).cast(pl.Int64)
+    first, second = _slashed(text)
     either = (first <= 12) & (second <= 12) & (first != second)
     if len(orders) == 1:
+        first, second = _slashed(text.unique())
         month_first, day_first = int(((first <= 12) & (second > 12)).sum()), int(((first > 12) & (second <= 12)).sum())
         own, other = (month_first, day_first) if orders == {"md"} else (day_first, month_first)
         if other == 0 or own > other:
             return values
     return values.set(either.fill_null(value=False), None)
+
+
+def _slashed(text: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """The two numbers a date with slashes begins with."""
+    return text.str.extract(SLASHED.pattern, 1).cast(pl.Int64), text.str.extract(SLASHED.pattern, 2).cast(pl.Int64)
 
 
 def _order(form: str) -> str:

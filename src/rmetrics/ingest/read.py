@@ -151,8 +151,8 @@ def _noted(header: _Header, feeds: Mapping[str, Feed]) -> Layout:
         return header.layout
     feed = feeds[header.fits[0].feed]
     notes = [
-        f"has no column for {column} ({' or '.join(feed.columns[column].from_)}): if {renamed!r} is it, add that header "
-        f"to from = [...] of {column}"
+        f"has no column for {column} ({' or '.join(feed.columns[column].from_)}): if {renamed!r} is it, add that "
+        f"header to from = [...] of {column}"
         for column, renamed in renamed_headers(header.layout.headers, feed)
     ]
     return replace(header.layout, notes=(*header.layout.notes, *notes))

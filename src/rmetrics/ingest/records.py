@@ -11,6 +11,7 @@ bytes are all accounted for by cells, separators and line ends, so no short row 
 import csv
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,6 +24,7 @@ OWN_COLUMNS = (LINE, PROBLEM, TEXT)
 MAX_CELL = 8 * 2**20
 MAX_RECORD = 64 * 2**20
 _EXACT_BATCH = 50_000
+_THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="quotes")  # proves while the fast reader reads
 _DAMAGE = DAMAGE.encode()
 # What the fast reader takes for white space (Unicode's White_Space); Python's strip() knows four more characters.
 _WHITE = "\t\n\x0b\x0c\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
@@ -103,6 +105,10 @@ class RecordReader:
         cell = rf'(?:[^"{d}\r\n]*|"(?:[^"]|"")*")'
         return rf"\A(?:{cell}(?:{d}{cell})*\r?(?:\n|\z))*\z"
 
+    def is_well_formed(self, data: bytes) -> bool:
+        """Whether the fast reader cannot take a quote in this text for anything but what it is."""
+        return bool(pl.Series([data.decode()]).str.contains(self.well_formed)[0])
+
     def read(self, data: bytes, *, last: bool = False) -> Iterator[pl.DataFrame]:
         """Yields the whole records of a block; what is left begins the next one."""
         self.rest = b""
@@ -128,8 +134,9 @@ class RecordReader:
         if b'"' not in data:
             # Without quotes no line end stands inside a cell.
             data = data.replace(b"\r\n", b"\n") if carriage else data
-        elif not pl.Series([data.decode()]).str.contains(self.well_formed)[0]:
-            return None
+            proof = None
+        else:
+            proof = _THREAD.submit(self.is_well_formed, data)
         try:
             frame = pl.read_csv(
                 data,
@@ -140,6 +147,10 @@ class RecordReader:
                 schema=dict.fromkeys(self.headers, pl.String),
             )
         except pl.exceptions.PolarsError:
+            return None
+        finally:
+            proved = proof is None or proof.result()
+        if not proved:
             return None
         inside = self._newlines_inside(frame, data)
         if inside is None or not self._accounted(frame, data, inside) or _has_blank_record(frame) or _too_long(frame):
@@ -153,10 +164,9 @@ class RecordReader:
         total = pl.Series([0], dtype=pl.UInt32).new_from_index(0, frame.height)
         if frame.height == data.count(b"\n"):
             return total
-        for cells in frame.iter_columns():
+        multiline = frame.select(pl.all().str.contains("\n", literal=True).any()).row(0, named=True)
+        for cells in (frame[name] for name, several in multiline.items() if several):
             lines = cells.str.count_matches("\n", literal=True)
-            if not lines.sum():
-                continue
             total = total + lines
             long = cells.filter(lines > 0).str.count_matches(self.delimiter, literal=True)
             if (long >= len(self.headers) - 1).any():
@@ -171,7 +181,7 @@ class RecordReader:
         if crs and inside.sum():
             crs -= _in_cells(frame, "\r")
         quotes = data.count(b'"')
-        outer = quotes - _in_cells(frame, '"') if quotes else 0
+        outer = quotes - _in_cells(frame, '"') if b'""' in data else quotes
         cells = frame.select(pl.sum_horizontal(pl.all().str.len_bytes().sum())).item()
         return bool(cells + frame.height * len(self.headers) + crs + outer == len(data))
 
@@ -247,7 +257,7 @@ class _Unfinished:
 
 
 def _records(lines: list[str], line: int, delimiter: str, width: int, *, last: bool) -> Iterator[_Record | _Unfinished]:
-    """The records of some lines, ragged ones with their problem; a faulty quote spoils one line or, unclosed, the rest."""
+    """The records of some lines, ragged ones with their problem; a faulty quote spoils its line, an open one all."""
     csv.field_size_limit(2**31 - 1)
     blank: list[str | None] = [None] * width
     at = 0  # index of the line the next record starts on
@@ -301,7 +311,7 @@ def _problem_of(cells: list[str], raw: str, width: int, delimiter: str) -> str |
         return f"has {len(cells)} cells where the header has {width}"
     if len(raw) > MAX_CELL and any(len(c.encode()) > MAX_CELL for c in cells):
         return f"has a cell longer than {MAX_CELL >> 20} MB"
-    if "\n" in raw and (count := _swallowed(cells, width, delimiter)):
+    if raw.count("\n") > 1 and (count := _swallowed(cells, width, delimiter)):
         return f"has a quoted cell with {_n(count, 'line')} in it that look like rows of their own: is a quote missing?"
     return None
 

@@ -137,16 +137,17 @@ class _Typing:
     def _identity(self) -> None:
         """A hash of what makes a row the same row; where the export gives an id, that is the key and this is null."""
         names = self.feed.identity or tuple(n for n in self.feed.mapped if n in self.values)
-        parts = []
+        parts: dict[str, pl.Series] = {}
         for name in names:
             value = self.values.get(name)
             if value is None:
                 continue
             # Some forms of the same export give no seconds: compare stamps by the minute.
             value = value.dt.truncate("1m").dt.epoch("s") if value.dtype == pl.Datetime("us", "UTC") else value
-            parts.append(pl.select(pl.lit(name + "=") + pl.lit(value).cast(pl.String).fill_null("")).to_series())
-        text = pl.select(pl.concat_str([pl.lit(p) for p in parts], separator="\x1f")).to_series()
-        digest = [hashlib.blake2b(t.encode(), digest_size=10).hexdigest() for t in text.to_list()]
+            parts[name] = value.cast(pl.String).fill_null("")
+        form = "\x1f".join(f"{name}={{}}" for name in parts)
+        text = pl.DataFrame(parts).select(pl.format(form, *parts).cast(pl.Binary)).to_series()
+        digest = [hashlib.blake2b(t, digest_size=10).hexdigest() for t in text.to_list()]
         (key,) = self.feed.key_columns
         given = self.values.get(key)
         if given is None:

@@ -10,6 +10,7 @@ from rmetrics.metrics.jobs import declared_names
 from rmetrics.metrics.newest import COUNTED
 from rmetrics.metrics.revenue import revenue_rows
 from rmetrics.pipeline.compute import FACTS, Computed
+from rmetrics.pipeline.exports import export_findings
 from rmetrics.pipeline.inbox import Seen
 from rmetrics.pipeline.rejected import RejectedRow
 from rmetrics.results import Finding, Severity
@@ -23,6 +24,7 @@ def run_findings(lake: Lake, rules: Rules, computed: Computed, seen: list[Seen])
     """The findings of a sync, gravest first."""
     found = [
         *_files(rules, computed, seen),
+        *export_findings(lake, rules, computed),
         *_rows(lake, rules),
         *(Finding("rule", Severity.INFO, str(w), 0) for w in rules.warnings),
     ]

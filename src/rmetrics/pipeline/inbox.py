@@ -161,10 +161,8 @@ def _read_one(
     def refused(why: str, sha256: str = "", feed: str | None = None) -> Seen:
         return Seen(name, status.st_size, status.st_mtime_ns, sha256, feed, landed=False, refused=why)
 
-    if stat.S_ISLNK(status.st_mode):
-        return refused("is a link; only files in the inbox itself are read: copy the file here")
-    if path.name.lower().endswith(_UNFINISHED):
-        return refused("is an unfinished download; it is read when it has its final name")
+    if unread := _not_to_read(path, status):
+        return refused(unread)
     try:
         sha256 = _digest(path)
         if _moved(path, status):
@@ -181,14 +179,27 @@ def _read_one(
         raw = _land(export, path, name, status, lake, sha256, fit.feed)
     except RefusedError as error:
         return refused(str(error))
-    except PermissionError:
-        return refused("cannot be opened: no permission; check its access rights")
-    except FileNotFoundError:
-        return refused("was taken away while it was read")
     except OSError as error:
-        return refused(f"cannot be read: {error.strerror or 'input error'}; check the disk or copy it again")
+        return refused(_why_unreadable(error))
     raws[sha256] = raw
     return Seen(name, status.st_size, status.st_mtime_ns, sha256, raw.feed, landed=True, note="; ".join(raw.notes))
+
+
+def _not_to_read(path: Path, status: os.stat_result) -> str:
+    """Why a file is left alone whatever is in it, or ""."""
+    if stat.S_ISLNK(status.st_mode):
+        return "is a link; only files in the inbox itself are read: copy the file here"
+    if path.name.lower().endswith(_UNFINISHED):
+        return "is an unfinished download; it is read when it has its final name"
+    return ""
+
+
+def _why_unreadable(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return "cannot be opened: no permission; check its access rights"
+    if isinstance(error, FileNotFoundError):
+        return "was taken away while it was read"
+    return f"cannot be read: {error.strerror or 'input error'}; check the disk or copy it again"
 
 
 def chosen(fits: list[Fit], headers: tuple[str, ...], feeds: Mapping[str, Feed]) -> tuple[Fit | None, str]:
