@@ -1,9 +1,12 @@
 """A draft of rules for an export nobody has described yet: what its columns seem to be, and from which values."""
 
+import csv
 import datetime as dt
+import io
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -18,11 +21,12 @@ from rmetrics.ingest.recognise import best_fit
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute import place
 from rmetrics.rules import Rules, load_rules
-from rmetrics.rules.model import Column, ColumnType
+from rmetrics.rules.model import Column, ColumnType, Feed
 from rmetrics.rules.toml import rule_files
 from rmetrics.rules.validate import IDENTIFIER_RULE, is_reserved, normal_source
 from rmetrics.settings import Settings
 
+_HEAD = 64 * 2**10  # bytes in which a header is looked for
 _ROWS = 20_000  # enough to see every form of a column
 _SAMPLES = 3
 _FEW = 12  # distinct values that can still be a status
@@ -192,12 +196,46 @@ def _refuse_known(rules: Rules, source: str, slug: str, target: Path) -> None:
 
 
 def _opened(export: Path) -> Export:
+    """The export, with the row for its header that fits the rows below it: no feed can tell which one it is."""
     try:
-        return open_export(export, export.name, {})
+        first = open_export(export, export.name, {})
+        header = _header(export, first)
+        return open_export(export, export.name, {"draft": _feed_of(header)}) if header else first
     except RefusedError as error:
         raise SettingsError(f"{export} {error}", "Give the file as the channel exports it.") from error
     except OSError as error:
         raise SettingsError(f"{export} cannot be read: {error.strerror}", "Check the path.") from error
+
+
+def _header(export: Path, first: Export) -> list[str]:
+    """The cells of the first row that is as wide as most rows are, with the delimiter that makes rows most alike."""
+    if not first.layout.delimiter or export.suffix == ".gz":
+        return []
+    with export.open("rb") as file:
+        head = file.read(_HEAD).decode(first.layout.encoding, errors="replace").lstrip("\ufeff")
+    best: tuple[float, int, list[str]] = (0, 0, [])
+    for delimiter in ",;\t|":
+        records = [r for r in _records(head, delimiter) if any(c.strip() for c in r)]
+        widths = Counter(len(r) for r in records if len(r) > 1)
+        if not widths:
+            continue
+        width, rows = widths.most_common(1)[0]
+        found = rows / len(records), width, next(r for r in records if len(r) == width)
+        best = max(best, found, key=lambda b: b[:2])
+    return [c.strip() for c in best[2] if c.strip()]
+
+
+def _records(head: str, delimiter: str) -> list[list[str]]:
+    try:
+        return list(islice(csv.reader(io.StringIO(head, newline=""), delimiter=delimiter), 60))
+    except csv.Error:
+        return []
+
+
+def _feed_of(headers: Sequence[str]) -> Feed:
+    """A feed that knows exactly these headers."""
+    columns = {f"c{i}": {"type": "text", "from": [h], "required": True} for i, h in enumerate(dict.fromkeys(headers))}
+    return Feed.model_validate({"files": ["*"], "date": "c0", "columns": columns})
 
 
 def _refuse_fitting(rules: Rules, opened: Export, export: Path) -> None:
