@@ -15,6 +15,7 @@ from rmetrics.errors import PostgresError, SettingsError
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _OLDEST_DRIVER = (1, 13)
 _CONNECT_SECONDS = 10
+_UNCHANGED = "Nothing was changed in the database; see `rmetrics status` and run the command again."
 
 
 def quoted(name: str) -> str:
@@ -78,7 +79,7 @@ class Session:
 
     def commit(self) -> None:
         """Commits. A commit after a failed statement would report success: errors must have rolled back before."""
-        with self._translated():
+        with self._translated("It is not known whether the last step took hold; running the command again settles it."):
             self._connection.commit()
 
     def rollback(self) -> None:
@@ -98,15 +99,14 @@ class Session:
         self.commit()
 
     @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, hint: str = _UNCHANGED) -> Iterator[None]:
         import adbc_driver_manager
 
         try:
             yield
         except adbc_driver_manager.Error as error:
             raise PostgresError(
-                f"PostgreSQL at {self.server.label}: {redacted(str(error), self.server.dsn)}",
-                "Nothing was changed in the database; see `rmetrics status` and run the command again.",
+                f"PostgreSQL at {self.server.label}: {redacted(str(error), self.server.dsn)}", hint
             ) from None
 
 
@@ -152,9 +152,10 @@ def adbc_error() -> type[Exception]:
 
 
 def _with_timeout(dsn: str) -> str:
-    if "connect_timeout" in dsn:
-        return dsn
-    return dsn + ("&" if "?" in dsn else "?") + f"connect_timeout={_CONNECT_SECONDS}" if "://" in dsn else dsn
+    """The DSN with what it does not say: how long to wait, and who asks. Everything it says, TLS too, stays."""
+    ours = {"connect_timeout": str(_CONNECT_SECONDS), "application_name": "rmetrics"}
+    added = "&".join(f"{key}={value}" for key, value in ours.items() if f"{key}=" not in dsn)
+    return dsn + ("&" if "?" in dsn else "?") + added if added else dsn
 
 
 def _require_driver() -> None:
@@ -196,6 +197,8 @@ def redacted(text: str, dsn: str) -> str:
         for line in text.splitlines()
         if line.strip() and not re.match(r"\s*(DETAIL|CONTEXT|STATEMENT|QUERY|LINE \d+|HINT)\b", line.strip())
     ]
+    # A primary message may quote a value: invalid input syntax for type numeric: "...", value "..." is out of range.
+    lines = [re.sub(r'(: |value )".*"', r'\1"***"', line) for line in lines]
     kept = re.sub(r"^[A-Z_]+: |\[libpq\] |Failed to [\w ]+: |PGRES_\w+ |ERROR: +| \. SQLSTATE", "", " ".join(lines[:4]))
     return re.sub(r"(COPY \w+, line \d+).*", r"\1", kept)[:500]
 

@@ -6,6 +6,7 @@ write the run's row; commit; look for that row on a new connection. Rows are nev
 so readers neither wait nor see anything but whole versions, and grants and views last.
 """
 
+import contextlib
 import datetime as dt
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,13 +16,14 @@ from typing import Any
 
 import polars as pl
 
-from rmetrics.errors import BusyError, PostgresError
+from rmetrics.errors import BusyError, LakeError, PostgresError
 from rmetrics.postgres import Server, Session, catalog, connect, quoted, statements
 from rmetrics.tables import DAILY, MONTHLY, NO_DATE_PART, PgTable
 
 MEASURES = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
 PART = "_part"
 _BATCH = 65_536
+_LOCK = "hashtextextended('rmetrics:publish:' || $1, 0)"
 _NEVER = dt.date(1, 1, 1)
 _PARTS: dict[str, Any] = {
     "table_name": pl.String,
@@ -282,6 +284,14 @@ def part_digests(content: Content) -> dict[dt.date, tuple[int, str]]:
     }
 
 
+def last_run(session: Session) -> str | None:
+    """The run that published last; None where none did."""
+    rows = session.query(
+        "SELECT run_id FROM sync_runs WHERE status = 'ok' ORDER BY finished_at DESC, run_id DESC LIMIT 1"
+    )
+    return str(rows[0][0]) if rows else None
+
+
 # -- the transaction
 
 
@@ -296,6 +306,7 @@ def publish(
     cause: str,
     causes: pl.DataFrame | None = None,
     full: bool = False,
+    after: str | None = None,
 ) -> dict[str, int]:
     """Makes the database hold exactly the contents; returns rows written by table (0 for untouched ones).
 
@@ -309,16 +320,17 @@ def publish(
         cause: why figures changed, for ``metric_changes``.
         causes: a finer cause by month, source and metric, where there is one.
         full: compare every row of every month, whatever the bookkeeping says.
+        after: the run that was the last one when it was decided to publish; None where there was none.
 
     Raises:
-        BusyError: another run publishes to the same database.
+        BusyError: another run publishes to the same database, or has published since ``after``.
         PostgresError: a type differs from the table's, a statement fails, or what was read back is not what was sent;
             nothing is changed then.
     """
     digests = {c.table.name: part_digests(c) for c in contents}
     with connect(server, schema=schema) as session, session.transaction():
         work = _Publication(session, schema, run, scratch, cause)
-        work.begin()
+        work.begin(after)
         work.know(causes)
         work.empty_abandoned({c.table.name for c in contents})
         for content in contents:
@@ -341,7 +353,8 @@ def _vacuum(server: Server, schema: str, tables: Sequence[str]) -> None:
     """Frees what the publish replaced and refreshes the planner's statistics."""
     if not tables:
         return
-    with connect(server, schema=schema, autocommit=True) as session:
+    # The publish is committed and verified by now. Housekeeping that cannot be done is the server's own, later.
+    with contextlib.suppress(PostgresError), connect(server, schema=schema, autocommit=True) as session:
         for table in tables:
             session.execute(f"VACUUM (ANALYZE) {quoted(table)}")
 
@@ -367,13 +380,18 @@ class _Publication:
         self.staged: dict[str, _Staged] = {}
         self.known: dict[str, dict[dt.date, tuple[int, str]]] = {}
 
-    def begin(self) -> None:
-        lock = "SELECT pg_try_advisory_xact_lock(hashtextextended('rmetrics:publish:' || $1, 0))"
-        if not self.session.query(lock, [self.schema])[0][0]:
+    def begin(self, after: str | None) -> None:
+        session, label = self.session, self.session.server.label
+        if not session.query(f"SELECT pg_try_advisory_xact_lock({_LOCK})", [self.schema])[0][0]:
             raise BusyError(
-                f"another run publishes to {self.session.server.label}", "Wait for it to end, then run again."
+                f"another run publishes to {label} ({self._holder()})", "Wait for it to end, then run again."
             )
+        last = last_run(session)
+        if last != after:  # decided on what was published then; only now, under the lock, it cannot change any more
+            raise BusyError(f"another run published to {label} meanwhile ({last})", "Run again.")
         self.session.execute("SET LOCAL lock_timeout = '10s'")
+        # A connection that a network has lost would hold the lock until TCP finds out: hours.
+        self.session.execute("SET LOCAL idle_in_transaction_session_timeout = '15min'")
         self.session.execute("SET LOCAL synchronous_commit = on")
         for name, part, rows, digest in self.session.query(
             "SELECT table_name, part, rows, digest FROM published_parts"
@@ -394,6 +412,17 @@ class _Publication:
                 run.rows_rejected,
             ],
         )
+
+    def _holder(self) -> str:
+        held = self.session.query(
+            "SELECT a.pid, coalesce(host(a.client_addr), 'this machine'), to_char(a.xact_start AT TIME ZONE 'UTC', "
+            "'YYYY-MM-DD HH24:MI:SS') FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid) "
+            f"WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.database = "
+            f"(SELECT oid FROM pg_database WHERE datname = current_database()) "
+            f"AND (l.classid::bigint << 32) + l.objid::bigint = {_LOCK}",
+            [self.schema],
+        )
+        return f"server process {held[0][0]} from {held[0][1]}, since {held[0][2]} UTC" if held else "it has just ended"
 
     def know(self, causes: pl.DataFrame | None) -> None:
         """Lays the finer causes beside the figures."""
@@ -539,10 +568,16 @@ class _Publication:
         path = self.scratch / f"publish-{table.name}.part"
         try:
             rows.select(table.names).sink_parquet(path, compression="lz4")
+            path.chmod(0o600)
             with _reader(path) as reader:
                 self.session.ingest(target, reader, schema=schema)
+        except (OSError, pl.exceptions.ComputeError) as error:
+            raise LakeError(
+                f"cannot write {path}: {str(error).splitlines()[0]}", "Check the disk's free space and permissions."
+            ) from error
         finally:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the next run sweeps it away
+                path.unlink(missing_ok=True)
 
     def read_back(self, content: Content) -> None:
         """Compares counts, sums and blanks of the changed months with what was sent."""

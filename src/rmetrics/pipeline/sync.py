@@ -181,6 +181,7 @@ def _publish(
             cause=cause,
             causes=_cause_of_figures(lake, causes) if before.run_id else None,
             full=full or not before.intact,
+            after=before.run_id,
         )
         progress("publishing", 1, 1)
         return "published", written, agreed, findings

@@ -1,0 +1,226 @@
+"""A project to break: prepared once, copied for each fault with its database, and compared with an undisturbed twin."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from adbc_driver_postgresql import dbapi
+
+from support import Project, csv_text, new_project
+
+JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID", "Primary Phone")
+PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
+LEADS = ("Lead ID", "Lead Date", "Current Status")
+TABLES = (
+    "jobs", "payments", "calls", "elocals_leads", "proref_leads", "google_spend", "targets", "daily_metrics",
+    "monthly_metrics", "published_parts", "feed_status", "business", "metric_changes",
+)  # fmt: skip
+STATEMENTS = {"execute", "query", "arrow", "ingest", "commit"}
+_RUN = {"run_id", "id", "changed_at"}  # what differs from run to run
+# Bytes may differ where rows do not: the moment of landing, and digests of files and records.
+_FILE_OF_ITS_OWN = {
+    "landed_at",
+    "record_sha256",
+    "parquet_sha256",
+    "rejected_sha256",
+    "parquet_size",
+    "digests",
+    "outputs",
+}
+
+
+def first_exports(project: Project) -> None:
+    """What lies in the inbox at first."""
+    kinds = ("COD Service", "INS Service", "COD Repair", "INS Repair")
+    sources = ("Google", "Rely", "Pro Referral", "")
+    jobs = [
+        (n, kinds[n % 4], "Done", sources[n // 4 % 4], f"Tue Nov {n % 28 + 1:02} 2024", f"U{n}", f"617555{n:04}")
+        for n in range(1, 41)
+    ]
+    paid = [
+        (f"2024-11-{n % 28 + 1:02}T15:00:00.000Z", f"{n * 7}.{n:02}", "cash", n, "", f"p{n}") for n in range(1, 41, 2)
+    ]
+    project.put("Import-1.csv", csv_text(JOBS, *jobs))
+    project.put("payments_1.csv", csv_text(PAYMENTS, *paid))
+    project.put(
+        "pro referral.csv", csv_text(LEADS, ("a", "11/05/2024 10:00 AM", ""), ("b", "11/06/2024 10:00 AM", "Passed"))
+    )
+
+
+def second_exports(project: Project) -> None:
+    """Then come corrections, a new month, a new feed, and a row that cannot be read."""
+    project.put(
+        "Import-2.csv",
+        csv_text(
+            JOBS,
+            (2, "INS Repair", "Done", "Rely", "Sat Nov 02 2024", "U2", ""),
+            (50, "COD Repair", "Done", "Google", "Mon Dec 02 2024", "U50", "6175550199"),
+        ),
+    )
+    project.put(
+        "payments_2.csv",
+        csv_text(
+            PAYMENTS,
+            ("2024-12-03T15:00:00.000Z", "310.10", "card", 50, "", "p50"),
+            ("2024-12-03T15:00:00.000Z", "1.005", "card", 50, "", "p51"),
+        ),
+    )
+    project.put(
+        "targets.csv",
+        csv_text(
+            ("Month", "Source", "Segment", "Target Repairs", "Target Revenue40"), ("2024-12", "", "", "9", "900.00")
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a run ended: its exit code (negative: the signal), the steps it passed, what it printed."""
+
+    exit: int
+    steps: tuple[str, ...]
+    output: str
+
+
+class Runner:
+    """Runs command lines in forks of one prepared process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        script = Path(__file__).with_name("injected.py")
+        self.process = subprocess.Popen(
+            [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __call__(self, project: Project, *arguments: str, fault: str = "", at: int = 0, **limits: int) -> Done:
+        """One command line, in the environment of the project."""
+        log, output = self.folder / "steps", self.folder / "output"
+        log.unlink(missing_ok=True)
+        environment = {k: v for k, v in project.environment.items() if k.startswith("RMETRICS_")}
+        request = {
+            "environment": environment, "arguments": arguments or ("sync", "--quiet"), "fault": fault, "at": at,
+            "log": str(log), "output": str(output), **limits,
+        }  # fmt: skip
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        steps = log.read_text().splitlines() if log.exists() else []
+        return Done(answer["exit"], tuple(steps), output.read_text(errors="replace"))
+
+    def close(self) -> None:
+        """Ends the prepared process."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.wait(30)
+        self.process.stdout.close()
+
+
+@dataclass(frozen=True)
+class World:
+    """A project as it was published, with new exports waiting, and what a sync must make of it.
+
+    Attributes:
+        before, after: database and lake before the sync, and after an undisturbed one.
+        steps: what an undisturbed sync does, step by step.
+    """
+
+    template: Project
+    before: dict[str, Any]
+    after: dict[str, Any]
+    pg_uri: str
+    run: Runner
+    steps: list[str] = field(default_factory=list)
+
+    def count(self, fault: str) -> int:
+        """How many steps of an undisturbed sync a fault can hit."""
+        statements = [s for s in self.steps if s.split()[0] in STATEMENTS]
+        return {"kill": len(self.steps), "disconnect": len(statements)}.get(fault, len(self.steps) - len(statements))
+
+    @contextmanager
+    def copy(self, folder: Path) -> Iterator[Project]:
+        """A copy of the project and of its database."""
+        name = f"copy_{hashlib.sha256(str(folder).encode()).hexdigest()[:20]}"
+        source = self.template.dsn.split("/")[3].split("?")[0]
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.template.root, folder)
+        _admin(self.pg_uri, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name} TEMPLATE {source}")
+        yield Project(folder, self.pg_uri.replace("/postgres?", f"/{name}?", 1), 10)
+        _admin(self.pg_uri, f"DROP DATABASE {name} WITH (FORCE)")
+        shutil.rmtree(folder)
+
+
+def make_world(pg_uri: str, dsn: str, folder: Path, runner: Runner) -> World:
+    """Publishes the first exports, puts the second ones into the inbox, and finds out what a sync makes of them."""
+    template = new_project(folder / "template", dsn)
+    first_exports(template)
+    done = runner(template)
+    assert done.exit == 0, done.output
+    second_exports(template)
+    before = {"tables": tables(template), "lake": lake_files(template)}
+    world = World(template, before, {}, pg_uri, runner)
+    with world.copy(folder / "twin") as twin:
+        done = runner(twin, fault="kill", at=10**6)
+        assert done.exit == 0, done.output
+        world.steps.extend(done.steps)
+        world.after.update(tables=tables(twin), lake=lake_files(twin))
+    assert world.after["tables"] != before["tables"]
+    return world
+
+
+def _admin(uri: str, *sql: str) -> None:
+    with dbapi.connect(uri, autocommit=True) as connection, connection.cursor() as cursor:
+        for statement in sql:
+            cursor.execute(statement)
+
+
+def tables(project: Project) -> dict[str, list[str]]:
+    """All published rows, without what names the run."""
+    found = {}
+    with dbapi.connect(project.dsn) as connection, connection.cursor() as cursor:
+        for table in TABLES:
+            cursor.execute(f"SELECT to_jsonb(t)::text FROM {table} AS t")
+            rows = [json.loads(r[0]) for r in cursor.fetchall()]
+            found[table] = sorted(json.dumps({k: v for k, v in row.items() if k not in _RUN}) for row in rows)
+    return found
+
+
+def lake_files(project: Project) -> dict[str, Any]:
+    """Every file of the lake by name: rows of Parquet, content of records without the moment of landing."""
+    lake = project.root / "data" / "lake"
+    return {
+        path.relative_to(lake).as_posix(): _content(path)
+        for path in sorted(lake.rglob("*"))
+        if path.is_file() and path.name != "lock"
+    }
+
+
+def _content(path: Path) -> Any:
+    if path.suffix == ".parquet":
+        frame = pl.read_parquet(path, glob=False)
+        frame = frame.sort(pl.all())  # no promise is made about the order of rows
+        return hashlib.sha256(frame.write_csv().encode() + str(frame.schema).encode()).hexdigest()
+    if path.suffix == ".json":
+        return _timeless(json.loads(path.read_text()))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _timeless(v) for k, v in value.items() if k not in _FILE_OF_ITS_OWN}
+    return value
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> Sequence[str]:
+    """What differs between two states of tables or files, by name."""
+    return [k for k in sorted({*one, *other}) if one.get(k) != other.get(k)]
