@@ -89,7 +89,7 @@ def test_without_a_date_it_says_what_to_fill_in(offline: Project) -> None:
     draft = drafted(offline, "Ref,Price\nA,12.50\nB,13.50\n")
     assert [p.key for p in draft.problems] == ["feeds.acme_leads.date"]
     assert draft.problems[0].path == offline.rules / "acme.toml"
-    assert 'date    = "FILL IN"' in draft.path.read_text(encoding="utf-8")
+    assert 'date    = "fill_in"' in draft.path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

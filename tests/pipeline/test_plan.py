@@ -289,6 +289,11 @@ def test_first_publish_is_no_change(published: Project, say: Said) -> None:
     assert "No published figure of November 2024 has changed" in say("history", "--month", "2024-11")[1]
 
 
+@pytest.mark.usefixtures("published")
+def test_a_month_without_figures_has_no_story(say: Said) -> None:
+    assert say("history", "--month", "2019-01") == (0, "Nothing is published of January 2019.\n")
+
+
 def test_a_new_month_is_no_change_but_one_that_comes_back_is(published: Project) -> None:
     published.put("proref 2.csv", csv_text(REFERRALS, ("z", "12/02/2024 09:00 AM", "Booked")))
     published.sync()

@@ -162,7 +162,7 @@ def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
     guesses = [replace(g, required=g.name in {key, date}) for g in guesses]
     if not any(g.required for g in guesses):
         guesses = [replace(g, required=i < 2) for i, g in enumerate(guesses)]
-    feed = f"{slug}_leads"
+    feed = _feed_name(slug)
     lake = Lake(settings.lake_dir)
     guesses, text, problems = _that_takes_nothing(
         settings, lake, rules, (source, slug, feed, export, key, date), guesses
@@ -183,14 +183,18 @@ def _slug(source: str) -> str:
     return slug
 
 
+def _feed_name(slug: str) -> str:
+    return slug if slug.endswith("leads") else f"{slug}_leads"
+
+
 def _refuse_known(rules: Rules, source: str, slug: str, target: Path) -> None:
     for name, dated in rules.sources.items():
         if normal_source(source) in {normal_source(s) for s in (name, *dated.latest.aliases)}:
             where = rules.place(f"sources.{name}")
             raise SettingsError(f"{source!r} is declared already, as {name!r} ({where})", "Edit it there.")
-    if f"{slug}_leads" in rules.feeds:
-        where = rules.place(f"feeds.{slug}_leads")
-        raise SettingsError(f"the feed {slug}_leads is declared already ({where})", "Edit it there.")
+    feed = _feed_name(slug)
+    if feed in rules.feeds:
+        raise SettingsError(f"the feed {feed} is declared already ({rules.place(f'feeds.{feed}')})", "Edit it there.")
     if target.exists():
         raise SettingsError(f"{target} is there already", "Edit it, or move it away.")
 
@@ -459,7 +463,7 @@ def _lines(
     if date:
         yield f'date    = "{date}"   # places a lead in a day{_others(date, days)}'
     else:
-        yield 'date    = "FILL IN"   # no column looks like a date: name the one that places a lead in a day'
+        yield 'date    = "fill_in"   # no column looks like a date: name the one that places a lead in a day'
     yield ""
     yield f"[feeds.{feed}.columns]"
     for guess in guesses:

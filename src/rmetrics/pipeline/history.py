@@ -40,6 +40,7 @@ class History:
         first_run, first_at: the run that first published the month; None where it is not published.
         changes: of the whole month's figures, or with days of theirs.
         days: how many daily figures changed.
+        published: whether the month has figures now.
     """
 
     month: dt.date
@@ -47,6 +48,7 @@ class History:
     first_at: dt.datetime | None
     changes: tuple[Recorded, ...]
     days: int
+    published: bool
 
 
 def history(
@@ -99,6 +101,7 @@ def _history(
             [month.isoformat(), source or "", metric or ""],
         )
         first_run, first_at = _first(session, month)
+        there = session.query("SELECT 1 FROM monthly_metrics WHERE month = $1::text::date LIMIT 1", [month.isoformat()])
     recorded = [
         Recorded(run, at, of, day, whose, segment, what, _number(was), _number(now), cause)
         for run, at, of, day, whose, segment, what, was, now, cause in rows
@@ -109,6 +112,7 @@ def _history(
         first_at=first_at,
         changes=tuple(r for r in recorded if (r.date is not None) == daily),
         days=sum(r.date is not None for r in recorded),
+        published=bool(there),
     )
 
 

@@ -93,7 +93,7 @@ def _spellings(facts: pl.LazyFrame, rules: Rules) -> Iterator[RuleProblem]:
         if normal and normal not in names:
             shown, before = unknown.get(normal, (spelling, 0))
             unknown[normal] = shown, before + count
-    for shown, count in list(unknown.values())[:_SHOWN]:
+    for shown, count in sorted(unknown.values(), key=lambda u: (-u[1], u[0]))[:_SHOWN]:
         near = did_you_mean(shown, rules.sources, near=True).removeprefix("; ")
         add = near or f'add [sources."{shown}"], or an alias to the source it belongs to'
         jobs = f"{count:,} job{'' if count == 1 else 's'}"
