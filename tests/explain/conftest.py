@@ -1,0 +1,91 @@
+"""Projects to explain: the synced sample, and a small one whose every row is known."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from support import MIDNIGHT, ROOT, Project, csv_text, fresh_database, new_project
+
+JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID", "Primary Phone")
+PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
+LEADS = ("Unique ID", "Time", "Cost", "Status", "Caller ID")
+SPEND = ("Month", "Spend")
+
+
+@pytest.fixture(scope="module")
+def sample(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """The shipped sample, synced. Its tests only read."""
+    with fresh_database(pg_uri) as uri:
+        project = new_project(tmp_path_factory.mktemp("explain") / "sample", uri)
+        exports = sorted(p for p in (ROOT / "data" / "sample").iterdir() if p.suffix in {".csv", ".xlsx"})
+        for i, path in enumerate(exports):  # within a feed the names sort by age
+            target = project.inbox / path.name
+            shutil.copyfile(path, target)
+            at = MIDNIGHT.timestamp() + 3 * 86_400 + 60 * i
+            os.utime(target, (at, at))
+        project.sync()
+        yield project
+
+
+@pytest.fixture(scope="module")
+def small(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """November 2024 of a small company, synced. A test that changes it brings it back."""
+    with fresh_database(pg_uri) as uri:
+        yield november(new_project(tmp_path_factory.mktemp("explain") / "small", uri))
+
+
+@pytest.fixture
+def own(project: Project) -> Project:
+    """The same company, for a test that changes it for good."""
+    return november(project)
+
+
+def november(project: Project) -> Project:
+    """Puts the exports of the small company and syncs."""
+    project.put(
+        "Import-1.csv",
+        csv_text(
+            JOBS,
+            (1, "COD Service", "Done", "Google", "Tue Nov 05 2024", "U1", "6175550101"),
+            (2, "COD Service", "Done", "google", "Wed Nov 06 2024", "U2", "6175550102"),
+            (3, "COD Repair", "Done", "Google", "Fri Nov 29 2024", "U3", "6175550103"),
+            (4, "Warranty", "Done", "Google", "Thu Nov 07 2024", "U4", "6175550104"),
+            (5, "COD Service", "Done", "Gogle", "Fri Nov 08 2024", "U5", "6175550105"),
+            (6, "COD Service", "Done", "", "Sat Nov 09 2024", "U6", "6175550106"),
+            (7, "COD Service", "Done", "Google", "Thu Oct 31 2024", "U7", "6175550107"),
+            (8, "COD Service", "Done", "Google", "Mon Dec 02 2024", "U8", "6175550108"),
+            (9, "COD Service", "Done", "Google", "Sat Nov 31 2024", "U9", "6175550109"),
+            (10, "INS Service", "Done", "Rely", "Mon Nov 11 2024", "U10", "6175550110"),
+        ),
+    )
+    project.put(
+        "payments_1.csv",
+        csv_text(
+            PAYMENTS,
+            ("2024-11-06T15:00:00.000Z", "100.00", "cash", 1, "", "p1"),
+            ("2024-11-07T15:00:00.000Z", "100.01", "cash", 2, "", "p2"),
+            ("2024-11-30T15:00:00.000Z", "250.00", "card", 3, "", "p3"),
+            ("2024-12-03T15:00:00.000Z", "50.00", "card", 3, "", "p4"),
+            ("2024-11-30T16:00:00.000Z", "80.00", "card", 3, "Failed", "p5"),
+        ),
+    )
+    project.put(
+        "leads cost Elocals 1.csv",
+        csv_text(
+            LEADS,
+            (101, "2024-11-05 10:00:00 -0500", "25.50", "Billed", "6175550201"),
+            (102, "2024-11-06 10:00:00 -0500", "30.00", "Billed", "6175550202"),
+            (103, "2024-11-07 10:00:00 -0500", "", "Billed", "6175550203"),
+            (104, "2024-10-31 23:30:00 -0400", "20.00", "Billed", "6175550204"),
+            (105, "2024-11-08 10:00:00 -0500", "40.00", "Billed", "6175550205"),
+        ),
+    )
+    project.put(
+        "leads cost Elocals 2.csv",
+        csv_text(LEADS, (105, "2024-11-08 10:00:00 -0500", "0.00", "Credited", "6175550205")),
+    )
+    project.put("google spend.csv", csv_text(SPEND, ("2024-11", "100.00")))
+    project.sync()
+    return project
