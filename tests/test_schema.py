@@ -258,6 +258,8 @@ def test_every_view_column_that_came_out_null_says_what_null_means(filled: Datab
         "DELETE FROM business",
         "INSERT INTO calls (call_id) VALUES ('a')",
         "INSERT INTO feed_status (feed, rows, exports) VALUES ('calls', 1, 1)",
+        """INSERT INTO sync_runs (run_id, started_at, status, detail) VALUES
+            ('r', now(), 'failed', '{"findings": [{"code": "c", "severity": "error", "message": "m", "rows": 1}]}'::jsonb)""",
     )
     for view in VIEWS:
         comments = filled.rows(
@@ -396,6 +398,23 @@ def test_time_is_local_noon_across_the_clock_change(filled: Database) -> None:
         FROM daily_metrics AS published JOIN daily_cumulative AS cumulative USING (date, source)
     """)
     assert compared == [(5, 5)]
+
+
+def test_findings_of_runs(empty: Database) -> None:
+    """One row per finding; only those of the last good run are the latest; nothing else of the detail shows."""
+    empty.run(
+        """INSERT INTO sync_runs (run_id, started_at, finished_at, status, detail) VALUES
+            ('a', '2025-11-01', '2025-11-01 00:01', 'ok', '{"findings": [{"code": "old", "severity": "error", "message": "m", "rows": 2}]}'),
+            ('b', '2025-11-02', '2025-11-02 00:01', 'ok', '{"findings": [{"code": "x", "severity": "warning", "message": "m", "rows": 1, "more": 1}, {"code": "y", "severity": "info", "message": "n", "rows": 0}], "inputs": "secret"}'),
+            ('c', '2025-11-03', '2025-11-03 00:01', 'failed', '{"findings": "none"}'), ('d', '2025-11-04', NULL, 'failed', NULL)"""
+    )
+    assert empty.rows(
+        "SELECT run_id, code, severity, message, rows, latest FROM run_findings ORDER BY run_id, code"
+    ) == [
+        ("a", "old", "error", "m", 2, False),
+        ("b", "x", "warning", "m", 1, True),
+        ("b", "y", "info", "n", 0, True),
+    ]
 
 
 def test_call_funnel(empty: Database) -> None:

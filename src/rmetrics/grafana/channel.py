@@ -150,5 +150,9 @@ ORDER BY place"""
         "The command that explains each number of this source and month: the rule, the steps, the rows, the proof.",
         sql,
         (14, 9),
-        overrides={"Metric": {"custom.width": 130}, "Value": {"custom.width": 120, "decimals": 2}},
+        overrides={
+            "Metric": {"custom.width": 130},
+            "Value": {"custom.width": 120, "decimals": 2},
+            "Why? Run this where rmetrics is installed": m.WRAPPED,
+        },
     )

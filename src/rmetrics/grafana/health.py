@@ -114,6 +114,7 @@ ORDER BY CASE severity WHEN 'error' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, row
         overrides={
             "Severity": {"mappings": [word], "custom.cellOptions": {"type": "color-text"}, "custom.width": 90},
             "Rows": {"custom.width": 70},
+            "What, and what to do": m.WRAPPED,
             "Finding": {"custom.width": 170},
         },
     )  # fmt: skip
@@ -174,6 +175,7 @@ LIMIT 100"""
         (10, 11),
         overrides={
             "When": {"unit": "dateTimeAsLocal", "custom.width": 160},
+            "Why": m.WRAPPED,
             **{n: {"custom.width": 80} for n in ("Numbers", "Months", "Sources")},
         },
     )
@@ -195,6 +197,7 @@ LIMIT 200"""
         (14, 11),
         overrides={
             "When": {"unit": "dateTimeAsLocal", "custom.width": 160},
+            "Why": m.WRAPPED,
             "Was": {"decimals": 2},
             "Is": {"decimals": 2},
         },

@@ -369,6 +369,9 @@ def cell_colours(steps: Sequence[tuple[float | None, str]]) -> Json:
     }
 
 
+WRAPPED = {"custom.cellOptions": {"type": "auto", "wrapText": True}}
+
+
 def as_of(size: tuple[int, int] = (3, 4)) -> Panel:
     """When what is shown was published."""
     sql = "SELECT max(finished_at) AS \"Published\" FROM sync_runs WHERE status = 'ok'"
