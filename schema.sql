@@ -24,10 +24,9 @@
 --   The rules (TOML) decide which names exist, and a new channel must not need a migration. rmetrics limits the values.
 --   For limits in the database as well, prefer a check, which can be dropped in a second:
 --       ALTER TABLE daily_metrics ADD CONSTRAINT daily_metrics_segment_known CHECK (segment IN ('COD', 'INS', 'OTHER'))
---   A real ENUM is possible too. Drop the two views on metrics and the checks on the column, convert the column in
---   daily_metrics, monthly_metrics and targets alike, apply this file again, repeat the grants on the views:
---       CREATE TYPE segment AS ENUM ('COD', 'INS', 'OTHER', 'ALL')
---       ALTER TABLE targets ALTER COLUMN segment TYPE segment USING segment::segment
+--   A real ENUM is possible in a view on top. The columns themselves stay varchar, for a publish refuses other types:
+--       CREATE TYPE metric_segment AS ENUM ('COD', 'INS', 'OTHER')
+--       CREATE VIEW daily_metrics_typed AS SELECT *, segment::metric_segment AS segment_enum FROM daily_metrics
 
 
 -- =====================================================================================================================

@@ -79,6 +79,22 @@ def test_the_diagram_shows_every_table_and_every_foreign_key(server: Server) -> 
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_sql_of_the_decisions_runs_and_limits(server: Server, name: str) -> None:
+    """The checks refuse an unknown segment, the view gives the ENUM."""
+    text = (maker.DOCS / name).read_text(encoding="utf-8")
+    blocks = re.findall(r"```sql\n(.*?)```", text.split("<!-- generated", 1)[0], re.DOTALL)
+    insert = "INSERT INTO daily_metrics (date, time, source, segment) VALUES ('2024-01-01', now(), 'A', '{}')"
+    with dbapi.connect(server.dsn, autocommit=True) as connection, connection.cursor() as cursor:
+        for statement in (s for block in blocks for s in statements(block)):
+            cursor.execute(statement)
+        cursor.execute(insert.format("COD"))
+        cursor.execute("SELECT pg_typeof(segment_enum)::text, segment_enum::text FROM daily_metrics_typed")
+        assert cursor.fetchall() == [("metric_segment", "COD")]
+        with pytest.raises(dbapi.Error, match="daily_metrics_segment_known"):
+            cursor.execute(insert.format("FRANCHISE"))
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_links_lead_somewhere(name: str) -> None:
     """Every relative link of the documents exists."""
     text = (maker.DOCS / name).read_text(encoding="utf-8")

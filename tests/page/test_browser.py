@@ -125,8 +125,15 @@ def test_every_chart_is_drawn_without_an_error(written: Written, tmp_path: Path,
     assert page["pngLength"] > 10_000
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    ("width", "dark"),
+    [
+        pytest.param(1280, False, id="desktop-light"),
+        pytest.param(390, True, id="phone-dark"),
+        pytest.param(1280, True, id="desktop-dark", marks=pytest.mark.slow),
+        pytest.param(390, False, id="phone-light", marks=pytest.mark.slow),
+    ],
+)
 def test_screenshots(written: Written, tmp_path: Path, width: int, *, dark: bool) -> None:
     """A picture at each width and theme; kept where RMETRICS_SCREENSHOTS names a folder, for a person to look at."""
     name = f"report-{width}-{'dark' if dark else 'light'}.png"
@@ -138,6 +145,14 @@ def test_screenshots(written: Written, tmp_path: Path, width: int, *, dark: bool
     picture = (folder / name).read_bytes()
     assert picture.startswith(b"\x89PNG")
     assert len(picture) > 60_000  # an empty page has a tenth of it
+
+
+def test_it_prints(written: Written, tmp_path: Path) -> None:
+    """Every channel is on paper although only the first is open on the screen."""
+    browse(written.result.page, tmp_path, f"--print-to-pdf={tmp_path / 'page.pdf'}", "--no-pdf-header-footer")
+    paper = (tmp_path / "page.pdf").read_bytes()
+    assert paper.startswith(b"%PDF")
+    assert len(re.findall(rb"/Type\s*/Page\b", paper)) > 8
 
 
 def test_the_whole_page_is_one_file_of_a_sensible_size(written: Written) -> None:

@@ -30,6 +30,13 @@
   for (const part of document.querySelectorAll("details")) {
     part.addEventListener("toggle", () => { if (part.open) draw(part); });
   }
+  // On paper there is nothing to click: every channel is shown, and closed again afterwards.
+  let closed = [];
+  addEventListener("beforeprint", () => {
+    closed = [...document.querySelectorAll("details:not([open])")];
+    for (const part of closed) part.open = true;
+  });
+  addEventListener("afterprint", () => { for (const part of closed) part.open = false; });
   window.rmetricsCharts = { views, draw };
   draw(document).then(() => { document.body.dataset.ready = "yes"; });
 })();
