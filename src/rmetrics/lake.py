@@ -19,7 +19,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -30,8 +30,11 @@ from rmetrics.errors import BusyError, LakeError
 
 RAW_FORMAT = 1
 ROW_GROUP = 250_000
-_MISSING = "it is missing"
+MISSING = "it is missing"
+LANDED = "landed"
+_SPOILED = "it is not what was written"
 _SUM = "record_sha256"
+_FIRST = ("name", "modified_ns", "landed_at")  # what an export that is put back keeps
 _FULL_DISK = ("No space left", "os error", "File too large")
 
 
@@ -120,7 +123,7 @@ class Damage:
     @property
     def missing(self) -> bool:
         """Whether the file is gone, not spoiled."""
-        return self.what == _MISSING
+        return self.what == MISSING
 
 
 class Lake:
@@ -168,9 +171,7 @@ class Lake:
             raise _unwritable(path, error) from error
         with opened as file:
             if not _try_lock(file):
-                file.seek(0)
-                holder = file.read().strip() or "unknown process"
-                raise BusyError(f"another run holds the lake ({holder})", "Wait for it to end, then run again.")
+                raise _busy(file)
             file.seek(0)
             file.truncate()
             file.write(f"pid {os.getpid()}, since {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%S} UTC")
@@ -180,6 +181,22 @@ class Lake:
             finally:
                 file.seek(0)
                 file.truncate()
+
+    def try_lock(self) -> None:
+        """Looks whether a run could start now; changes nothing.
+
+        Raises:
+            BusyError: another run holds the lake; names the process and since when.
+        """
+        path = self.root / "lock"
+        try:
+            with path.open("r+", encoding="utf-8") as file:
+                if not _try_lock(file):
+                    raise _busy(file)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _unwritable(path, error) from error
 
     def sweep(self) -> int:
         """Removes what a killed run left half written; call it under the lock. Returns how many files."""
@@ -242,11 +259,11 @@ class Lake:
         if (made.feed, made.sha256) != (folder.name, stem):
             return Damage(record, "it is the record of another export", folder.name, stem)
         if path.name not in names:
-            return Damage(path, _MISSING, folder.name, stem, made.name)
+            return Damage(path, MISSING, folder.name, stem, made.name)
         try:
             self.verify_raw(made)
         except LakeError:
-            return Damage(path, "it is not what was written", folder.name, stem, made.name)
+            return Damage(path, _SPOILED, folder.name, stem, made.name)
         return made
 
     def remove_raw(self, feed: str, sha256: str) -> None:
@@ -281,10 +298,27 @@ class Lake:
         with _writing(final, part):
             rows = write_batches(part, batches)
             digest, size = flush(part)
-            made = _as_old(record(rows, digest, size), final.with_suffix(".json"))
+            made = self._as_first_landed(record(rows, digest, size))
             self._write_json(final.with_suffix(".json"), asdict(made))
             commit(part, final)
         return made
+
+    def _as_first_landed(self, made: RawFile) -> RawFile:
+        try:
+            before = _raw_record(self.raw_path(made.feed, made.sha256).with_suffix(".json"))
+            first = {n: getattr(before, n) for n in _FIRST} if before.sha256 == made.sha256 else {}
+        except LakeError:
+            first = {}
+        if not first:
+            known = self.load_json(LANDED).get("exports", {}).get(made.sha256, {})
+            first = {n: known[n] for n in _FIRST if n in known}
+        return replace(made, **first)
+
+    def remember_landed(self, files: Collection[RawFile]) -> None:
+        """Keeps a second account of what landed, to miss what is lost, and to know its age when it comes back."""
+        exports = {f.sha256: {"feed": f.feed, **{n: getattr(f, n) for n in _FIRST}} for f in files}
+        if self.load_json(LANDED).get("exports") != exports:
+            self.save_json(LANDED, {"exports": exports})
 
     def scan_raw(self, file: RawFile) -> pl.LazyFrame:
         """The text of one export: its headers as columns, and line, problem and text of faulty records."""
@@ -316,7 +350,7 @@ class Lake:
                 return
         except OSError:
             pass
-        raise _damaged(path, "it is not what was written", file.name)
+        raise _damaged(path, _SPOILED, file.name)
 
     # -- typed
 
@@ -389,6 +423,35 @@ class Lake:
     def scan_typed(self, file: TypedFile) -> pl.LazyFrame:
         """The typed rows of one export, with their line."""
         return pl.scan_parquet(self.typed_path(file.feed, file.sha256, file.digest), glob=False)
+
+    def examine_caches(self) -> list[Damage]:
+        """Every computed file that is not what was written; the next sync makes them again. Records of old runs too."""
+        found = list[Damage]()
+        for folder in sorted(p for p in self.typed.iterdir() if p.is_dir()) if self.typed.is_dir() else ():
+            for path in sorted(folder.glob("*.parquet")):
+                if not path.name.endswith(".rejected.parquet"):
+                    found += self._examined_typed(path)
+            for record in sorted(folder.glob("*.json")):
+                if not record.with_suffix(".parquet").exists():
+                    found.append(Damage(record.with_suffix(".parquet"), MISSING, folder.name))
+        for name, digest in self.load_json("state").get("digests", {}).items():
+            path = self.root / name
+            if not is_sound(path, digest):
+                found.append(Damage(path, _SPOILED if path.exists() else MISSING))
+        for record in sorted(self.root.glob("*.json")):
+            try:
+                _read_json(record)
+            except (OSError, ValueError, TypeError):
+                found.append(Damage(record, _SPOILED))
+        return found
+
+    def _examined_typed(self, path: Path) -> Iterator[Damage]:
+        sha256, _, digest = path.name.removesuffix(".parquet").partition(".")
+        file = self.typed_file(path.parent.name, sha256, digest)
+        if file is None:
+            yield Damage(path, "its record or its rejected rows are damaged or missing", path.parent.name, sha256)
+        elif not self.typed_is_sound(file):
+            yield Damage(path, "it, or its rejected rows, are not what was written", path.parent.name, sha256)
 
     # -- results
 
@@ -550,6 +613,12 @@ def _try_lock(file: IO[str]) -> bool:
     return True
 
 
+def _busy(file: IO[str]) -> BusyError:
+    file.seek(0)
+    holder = file.read().strip() or "it has just started"
+    return BusyError(f"another run holds the lake ({holder})", "Wait for it to end, then run again.")
+
+
 def _record_sum(value: Mapping[str, Any]) -> str:
     """A record's checksum of itself: a flipped bit in it would change which export is newer, or how it is read."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
@@ -567,16 +636,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     if _SUM in record and record.pop(_SUM) != _record_sum(record):
         raise ValueError(f"{path} is not what was written")
     return record
-
-
-def _as_old(made: RawFile, record: Path) -> RawFile:
-    try:
-        before = _raw_record(record)
-    except LakeError:
-        return made
-    if before.sha256 != made.sha256:
-        return made
-    return replace(made, name=before.name, modified_ns=before.modified_ns, landed_at=before.landed_at)
 
 
 def _raw_record(path: Path) -> RawFile:

@@ -12,6 +12,7 @@ import typer
 
 from rmetrics.cli.check import check
 from rmetrics.cli.database import db, schema
+from rmetrics.cli.doctor import doctor
 from rmetrics.cli.explain import explain
 from rmetrics.cli.grafana import grafana
 from rmetrics.cli.history import history
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init, sync, explain, check, plan, history, sql, status, schema, grafana, report):
+for command in (init, sync, explain, check, plan, history, sql, status, doctor, schema, grafana, report):
     app.command()(command)
 app.add_typer(rules, name="rules")
 app.add_typer(db, name="db")

@@ -7,11 +7,11 @@ the run where it does not.
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import Any
 
 from rmetrics.errors import LakeError
-from rmetrics.lake import Damage, Lake, RawFile
+from rmetrics.lake import LANDED, MISSING, Damage, Lake, RawFile
 
-LANDED = "landed"
 _SHOWN = 5
 
 
@@ -21,17 +21,17 @@ def lost_exports(lake: Lake, sound: Collection[RawFile], damaged: Sequence[Damag
     A record without its file is litter of a killed run, unless the export is known to have landed.
     """
     memory = lake.load_json(LANDED)
-    known: dict[str, list[str]] = memory.get("exports", {})
+    known: dict[str, dict[str, Any]] = memory.get("exports", {})
     there = {f.sha256 for f in sound}
     found = [
-        d if d.export else replace(d, export=known.get(d.sha256, ["", ""])[1])
+        d if d.export else replace(d, export=known.get(d.sha256, {}).get("name", ""))
         for d in damaged
         if d.sha256 not in there and not (d.missing and memory and d.sha256 not in known)
     ]
     named = there | {d.sha256 for d in found}
     gone = [
-        Damage(lake.raw_path(feed, sha256), "it is missing", feed, sha256, name)
-        for sha256, (feed, name) in known.items()
+        Damage(lake.raw_path(e["feed"], sha256), MISSING, e["feed"], sha256, e["name"])
+        for sha256, e in known.items()
         if sha256 not in named
     ]
     return [*found, *gone]
@@ -56,9 +56,7 @@ def settle_damage(lake: Lake, sound: Collection[RawFile], damaged: Sequence[Dama
     for damage in damaged:
         if now.get(damage.sha256) != damage.feed:
             lake.remove_raw(damage.feed, damage.sha256)
-    exports = {f.sha256: [f.feed, f.name] for f in sound}
-    if lake.load_json(LANDED).get("exports") != exports:
-        lake.save_json(LANDED, {"exports": exports})
+    lake.remember_landed(sound)
 
 
 def lost_error(lost: Sequence[Damage]) -> LakeError:
@@ -85,4 +83,4 @@ def how_to_mend(lost: Sequence[Damage]) -> str:
     return f"{back} (or restore the file from a backup of raw/) and sync again{force}. Nothing was published."
 
 
-__all__ = ["LANDED", "how_to_mend", "lost_error", "lost_exports", "settle_damage"]
+__all__ = ["how_to_mend", "lost_error", "lost_exports", "settle_damage"]

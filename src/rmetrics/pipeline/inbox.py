@@ -104,15 +104,15 @@ def land_inbox(inbox: Path, lake: Lake, rules: Rules, progress: Progress, *, for
         name = _shown(path.relative_to(inbox))
         progress("reading the inbox", i, len(found))
         before = _remembered(name, status, known, always, raws, rules)
-        one = before or _read_one(path, name, status, lake, rules, raws)
-        again = one.landed and one.sha256 in lost
-        seen.append(replace(one, note="landed again: its copy in the lake was damaged or gone") if again else one)
+        seen.append(before or _read_one(path, name, status, lake, rules, raws))
     progress("reading the inbox", len(found), len(found))
     settle_damage(lake, raws.values(), damaged, force=force)
     remembered = {s.name: [s.size, s.modified_ns, s.sha256, s.feed, s.refused, s.note] for s in seen}
     if memory.get("files") != remembered or memory.get("rules") != rules.digest:
         lake.save_json("inbox", {"rules": rules.digest, "files": remembered})
-    return sorted(seen, key=lambda s: s.name)
+    again = "landed again: its copy in the lake was damaged or gone"
+    told = (replace(s, note=again) if s.landed and s.sha256 in lost else s for s in seen)
+    return sorted(told, key=lambda s: s.name)
 
 
 def _shown(path: Path) -> str:

@@ -1,0 +1,25 @@
+"""``rmetrics doctor``."""
+
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import DATA_FINDINGS, AsJson, Quiet, reporter
+
+
+def doctor(
+    verify: Annotated[bool, typer.Option("--verify", help="Read and hash every file of the lake, too.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> int:
+    """What is wrong with this installation, and how to mend it. Changes nothing."""
+    from rmetrics.pipeline.doctor import doctor as run_doctor
+    from rmetrics.report.doctor import show_doctor
+    from rmetrics.settings import load_settings
+
+    report = reporter(as_json=as_json, quiet=quiet)
+    settings = load_settings()
+    with report.progress() as progress:
+        result = run_doctor(settings, verify=verify, progress=progress)
+    show_doctor(report, result)
+    return 0 if result.ok else DATA_FINDINGS

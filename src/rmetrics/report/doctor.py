@@ -1,0 +1,37 @@
+"""What is right and wrong with an installation, for people and as JSON."""
+
+from rich.text import Text
+
+from rmetrics.pipeline.doctor import DoctorResult
+from rmetrics.report.base import STYLES, Report, count
+
+_MARKS = {
+    None: ("ok", "green"),
+    "info": ("note", STYLES["info"]),
+    "warning": ("warning", STYLES["warning"]),
+    "error": ("error", STYLES["error"]),
+}
+
+
+def show_doctor(report: Report, result: DoctorResult) -> None:
+    """A line for each thing that was looked at, and under it how to mend it."""
+    if report.as_json:
+        report.json({"ok": result.ok, "checks": result.checks, "damaged": result.damaged})
+        return
+    for check in result.checks:
+        word, style = _MARKS[check.severity]
+        if report.quiet:
+            if check.severity == "error":
+                report.err.print(Text(f"error: {check.name}: {check.message}"))
+            continue
+        report.out.print(
+            Text(f"{word:<8}", style=style) + Text(f"{check.name:<16}") + Text(check.message), soft_wrap=True
+        )
+        if check.advice:
+            report.line(f"{'':<24}{check.advice}")
+    errors = [c for c in result.checks if c.severity == "error"]
+    warnings = [c for c in result.checks if c.severity == "warning"]
+    told = (
+        f"{count(len(errors), 'error')}, {count(len(warnings), 'warning')}." if errors or warnings else "All is well."
+    )
+    report.line(told, "bold red" if errors else "bold")

@@ -1,0 +1,176 @@
+"""P5: what is damaged in the lake is named, before it changes a number; caches heal, exports land again or are asked for."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from reliability.figures import record
+from reliability.world import World, differences, lake_files, tables
+from support import Project
+
+Harm = Callable[[Path], None]
+
+
+def flip(at: float) -> Harm:
+    """Flips one bit at a place between 0 and 1."""
+
+    def harm(path: Path) -> None:
+        data = bytearray(path.read_bytes())
+        data[int(at * (len(data) - 1))] ^= 1 << int(at * 97) % 8
+        path.write_bytes(data)
+
+    return harm
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def zero(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def swap(path: Path) -> None:
+    """Exchanges it with another file of its kind and folder, or of the folder beside it."""
+    others = [
+        p
+        for p in sorted(path.parent.parent.rglob(f"*{path.suffix}"))
+        if p != path and p.name.count(".") == path.name.count(".")
+    ]
+    aside = path.with_suffix(".aside")
+    path.rename(aside)
+    others[0].rename(path)
+    aside.rename(others[0])
+
+
+HARMS: dict[str, Harm] = {"flip": flip(0.31), "truncate": truncate, "zero": zero, "delete": delete, "swap": swap}
+
+
+def lake(project: Project) -> Path:
+    return project.root / "data" / "lake"
+
+
+def files(project: Project, folder: str, suffix: str) -> list[Path]:
+    return sorted((lake(project) / folder).rglob(f"*{suffix}"))
+
+
+@pytest.fixture
+def synced(world: World, tmp_path: Path) -> Iterator[Project]:
+    """A project whose exports are all published."""
+    with world.copy(tmp_path / "p") as project:
+        assert world.run(project).exit == 0
+        yield project
+
+
+def doctor(world: World, project: Project) -> tuple[int, list[str]]:
+    """Exit code of ``doctor --verify``, and the files it names."""
+    done = world.run(project, "doctor", "--verify", "--json")
+    assert "Traceback" not in done.output
+    return done.exit, [d["path"] for d in json.loads(done.output)["damaged"]]
+
+
+FAST = {("flip", ".parquet"), ("flip", ".json"), ("delete", ".parquet")}
+
+
+@pytest.mark.parametrize(
+    ("harm", "suffix"),
+    [
+        pytest.param(h, s, marks=[] if (h, s) in FAST else [pytest.mark.slow])
+        for h in HARMS
+        for s in (".parquet", ".json")
+    ],
+)
+def test_a_damaged_landed_export_is_named_asked_for_and_taken_back(
+    world: World, synced: Project, harm: str, suffix: str, tmp_path: Path
+) -> None:
+    victim = files(synced, "raw/payments", suffix)[0]
+    kept = shutil.copytree(synced.inbox, tmp_path / "kept")
+    for export in synced.inbox.iterdir():
+        export.unlink()
+    HARMS[harm](victim)
+    code, named = doctor(world, synced)
+    assert code == 3
+    assert any(Path(n).stem == victim.stem for n in named), named
+    done = world.run(synced)
+    assert done.exit == 4
+    assert victim.stem in done.output
+    assert "payments_" in done.output, "it must say which export to put back"
+    assert differences(tables(synced), world.after["tables"]) == []
+    shutil.copytree(
+        kept, synced.inbox, dirs_exist_ok=True, copy_function=shutil.copy
+    )  # newer times: they must not count
+    done = world.run(synced)
+    assert done.exit == 0, done.output
+    assert differences(tables(synced), world.after["tables"]) == []
+    assert doctor(world, synced) == (0, [])
+
+
+def test_a_damaged_export_that_is_still_in_the_inbox_lands_again_by_itself(world: World, synced: Project) -> None:
+    for path in files(synced, "raw", ".parquet"):
+        flip(0.5)(path)
+    done = world.run(synced, "sync", "--json")
+    assert done.exit == 0, done.output
+    document = json.loads(done.output)
+    assert document["status"] == "unchanged"
+    assert all("landed again" in f["reason"] for f in document["files"]), document["files"]
+    assert differences(lake_files(synced), world.after["lake"]) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "harm"),
+    [
+        ("typed", "flip"),
+        ("metrics", "flip"),
+        pytest.param("current", "flip", marks=pytest.mark.slow),
+        *(pytest.param(f, h, marks=pytest.mark.slow) for f in ("typed", "metrics") for h in ("truncate", "delete")),
+    ],
+)
+def test_a_damaged_cache_is_named_and_heals(world: World, synced: Project, folder: str, harm: str) -> None:
+    victim = next(
+        p for p in files(synced, folder, ".parquet") if p.name.startswith(("payments", "monthly")) or folder == "typed"
+    )
+    HARMS[harm](victim)
+    (synced.inbox / "payments_3.csv").write_bytes((synced.inbox / "payments_1.csv").read_bytes() + b"\n")
+    assert any(Path(n) == victim for n in doctor(world, synced)[1])
+    (synced.inbox / "payments_3.csv").unlink()
+    done = world.run(synced, "sync", "--json")
+    assert done.exit == 0, done.output
+    told = [f["message"] for f in json.loads(done.output)["findings"] if f["code"] == "damaged-cache"]
+    assert len(told) == (harm != "delete"), "damage is told, a deleted cache is not worth a word"
+    assert differences(lake_files(synced), world.after["lake"]) == []
+    assert differences(tables(synced), world.after["tables"]) == []
+
+
+@pytest.mark.slow
+def test_every_file_flipped_at_many_places(world: World, synced: Project) -> None:
+    """With the exports at hand every flip anywhere is healed or harmless; never a traceback, never another number."""
+    tried = 0
+    for path in [p for p in sorted(lake(synced).rglob("*")) if p.is_file() and p.name != "lock"]:
+        for at in (0.02, 0.4, 0.77):
+            if path.exists():
+                flip(at)(path)
+                tried += 1
+        done = world.run(synced)
+        assert done.exit in (0, 3), (path, done.output)
+        assert "Traceback" not in done.output, (path, done.output)
+        assert differences(tables(synced), world.after["tables"]) == [], path
+    assert world.run(synced).exit == 0
+    assert doctor(world, synced) == (0, [])
+    record("bits flipped in every file of the lake", f"{tried} flips", 0)
+
+
+def test_a_lost_export_that_is_meant_to_go_goes_with_force(world: World, synced: Project) -> None:
+    victim = files(synced, "raw/targets", ".parquet")[0]
+    (synced.inbox / "targets.csv").unlink()
+    victim.unlink()
+    assert world.run(synced).exit == 4
+    assert world.run(synced, "sync", "--quiet", "--force").exit == 0
+    assert synced.rows("SELECT * FROM targets") == []
+    assert doctor(world, synced) == (0, [])
