@@ -152,6 +152,15 @@ def test_source_goes_over_to_an_export_of_its_own(offline: Project) -> None:
     assert figures(offline, "leads")["2024-11", "Google", "COD"] == ("5",)
 
 
+def test_segment_of_a_source_changes_in_the_middle_of_a_month(offline: Project) -> None:
+    referrals(offline)
+    add(offline, "sources.toml", '[[sources."Pro Referral".changes]]\nfrom = 2024-11-16\nsegment = "INS"\n')
+    assert figures(offline, "leads", "cost") == {
+        ("2024-11", "Pro Referral", "COD"): ("2", "40.00"),
+        ("2024-11", "Pro Referral", "INS"): ("2", "40.00"),
+    }
+
+
 def test_segments_change_in_the_middle_of_a_month(offline: Project) -> None:
     jobs(offline)
     change = '[[jobs.changes]]\nfrom = 2024-11-16\n[[jobs.changes.segments]]\nname = "VISIT"\nwhere = "type LIKE \'%Service\'"\n'

@@ -220,6 +220,11 @@ def test_month_and_source_narrow_a_plan(published: Project, say: Said) -> None:
     assert plan(say, "--source", "Google")["changes"] == []
 
 
+def test_a_source_that_is_not_there_is_refused(published: Project, say: Said) -> None:
+    assert published.rules.is_dir()
+    assert say("plan", "--source", "Googel")[0] == 2
+
+
 def test_exit_code_tells_changes(published: Project, say: Said) -> None:
     append(published, PRICE)
     assert say("plan", "--quiet")[0] == 0

@@ -3,13 +3,13 @@
 import contextlib
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 import polars as pl
 
-from rmetrics.errors import PostgresError
+from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.lake import Lake
 from rmetrics.pipeline.causes import MEASURES, Causes, find_causes, old_rules, whole_cause
 from rmetrics.pipeline.compute import Computed, compute, place
@@ -24,6 +24,7 @@ from rmetrics.publish import Published, has_all, published
 from rmetrics.results import Finding
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.edits import can_move
+from rmetrics.rules.nearest import did_you_mean
 from rmetrics.settings import Settings
 from rmetrics.tables import DAILY, MONTHLY
 
@@ -133,7 +134,9 @@ def plan(
         old = old_rules(lake, digest, rules)
         whole = whole_cause(exports, digest, basis.published.version, computed, rules)
         causes = find_causes(scratch, computed, rules, old, exports, whole)
-        changes = _changes(basis.monthly, _figures(scratch, MONTHLY), causes)
+        monthly = _figures(scratch, MONTHLY)
+        _refuse_unknown(source, {*rules.sources, *(s for _, s, _ in (*basis.monthly, *monthly))})
+        changes = _changes(basis.monthly, monthly, causes)
         days = _count(basis.daily, _figures(scratch, DAILY), month, source)
         after = State(scratch, rules, {p.rank: p.raw.name for p in computed.placed})
         with _before(lake, old, basis, exports, progress) as before:
@@ -154,6 +157,11 @@ def plan(
         unchanged=tuple(sorted(m for m in months - touched if month in {None, m})),
         findings=findings,
     )
+
+
+def _refuse_unknown(source: str | None, known: Collection[str]) -> None:
+    if source is not None and source not in known:
+        raise SettingsError(f"no such source: {source!r}{did_you_mean(source, known)}", "Name one of them.")
 
 
 def _wanted(at: dt.date, of: str, month: dt.date | None, source: str | None) -> bool:
@@ -276,10 +284,13 @@ def _moves(
     fresh = {p.rank: p.raw.name for p in computed.placed if p.raw.sha256[:16] not in known}
     moved = moved_rows(before, after, month, source)
     found = []
+    known_causes: dict[tuple[object, ...], str] = {}  # a million rows have a handful of causes
     for feed, key, was, now, month_was, month_now, source_was, source_now, file in moved.iter_rows():
         export = fresh.get(file) if file is not None else None
-        cause = _row_cause(feed, was, now, {source_was, source_now}, export, causes)
-        found.append(RowMove(feed, key, was, now, month_now or month_was, cause))
+        kind = feed, was is None, now is None, source_was, source_now, export
+        if kind not in known_causes:
+            known_causes[kind] = _row_cause(feed, was, now, {source_was, source_now}, export, causes)
+        found.append(RowMove(feed, key, was, now, month_now or month_was, known_causes[kind]))
     return tuple(found)
 
 
