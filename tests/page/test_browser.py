@@ -44,7 +44,9 @@ LOOK = """<script>(async () => {
     const svg = box.querySelector("svg");
     const drawn = svg ? svg.getBoundingClientRect() : { width: 0, height: 0 };
     charts[box.id] = { marks: marks.length, width: drawn.width, height: drawn.height, room: box.clientWidth,
-      words: box.querySelectorAll("text").length };
+      words: box.querySelectorAll("text").length,
+      cut: [...box.querySelectorAll("text")].filter((t) => { const b = t.getBoundingClientRect();
+        return b.width && (b.bottom > drawn.bottom + 1 || b.right > drawn.right + 1 || b.left < drawn.left - 1); }).length };
   }
   const text = document.querySelector(".chart text"), card = document.querySelector(".card");
   const png = await rmetricsCharts.views.get("chart-money").toImageURL("png", 2);
@@ -104,8 +106,16 @@ def seen(page: Path, profile: Path, width: int, *, dark: bool) -> dict[str, Any]
     return dict(json.loads(unescape(found[1])))
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 500], ids=["desktop", "narrow"])
+@pytest.mark.parametrize(
+    ("width", "dark"),
+    [
+        pytest.param(1280, False, id="desktop-light"),
+        pytest.param(1280, True, id="desktop-dark"),
+        pytest.param(1030, False, id="laptop-light"),
+        pytest.param(500, True, id="narrow-dark"),
+        pytest.param(500, False, id="narrow-light", marks=pytest.mark.slow),
+    ],
+)
 def test_every_chart_is_drawn_without_an_error(written: Written, tmp_path: Path, width: int, *, dark: bool) -> None:
     """Marks, axes and room for each; nothing wider than the window; nothing loaded; readable in both themes."""
     page = seen(written.watched, tmp_path, width, dark=dark)
@@ -117,6 +127,7 @@ def test_every_chart_is_drawn_without_an_error(written: Written, tmp_path: Path,
         assert chart["words"] > 2, name
         assert 200 < chart["width"] <= chart["room"] + 1, name
         assert chart["height"] > 200, name
+        assert chart["cut"] == 0, f"{name}: words beyond the edge"
     assert page["wide"] <= page["window"]
     text, card = (sum(int(n) for n in re.findall(r"\d+", page[k])[:3]) for k in ("text", "card"))
     assert (text > card + 250) if dark else (card > text + 250)

@@ -26,7 +26,7 @@ _CONFIG: Json = {
     "axis": {"labelColor": "#444444", "titleColor": "#444444", "gridColor": "#e5e7eb", "domainColor": "#9ca3af",
              "tickColor": "#9ca3af", "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal"},
     "legend": {"labelColor": "#444444", "orient": "bottom", "title": None,
-               "columns": {"expr": "width < 420 ? 3 : 5"}, "symbolType": "square"},
+               "columns": 3, "symbolType": "square"},
     "line": {"strokeWidth": 2.5},
 }  # fmt: skip
 
