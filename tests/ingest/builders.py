@@ -81,7 +81,7 @@ _SHEET = b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/200
 
 
 def _bomb() -> bytes:
-    return _with_sheet(_SHEET % (b'<row r="1">' + b" " * (300 << 20) + b"</row>"))
+    return _with_sheet(_SHEET % (b'<row r="1">' + b" " * (101 << 20) + b"</row>"))
 
 
 def _lying_bomb() -> bytes:

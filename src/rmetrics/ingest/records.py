@@ -152,17 +152,20 @@ class RecordReader:
             proved = proof is None or proof.result()
         if not proved:
             return None
-        inside = self._newlines_inside(frame, data)
-        if inside is None or not self._accounted(frame, data, inside) or _has_blank_record(frame) or _too_long(frame):
+        ends = data.count(b"\n")
+        inside = self._newlines_inside(frame, ends)
+        if inside is None or not self._accounted(frame, data, ends, inside):
+            return None
+        if _has_blank_record(frame) or _too_long(frame):
             return None
         starts = line + (inside + 1).cum_sum().shift(1, fill_value=0).cast(pl.Int64)
         none = pl.lit(None, dtype=pl.String)
         return frame.with_columns(starts.alias(LINE), none.alias(PROBLEM), none.alias(TEXT))
 
-    def _newlines_inside(self, frame: pl.DataFrame, data: bytes) -> pl.Series | None:
+    def _newlines_inside(self, frame: pl.DataFrame, ends: int) -> pl.Series | None:
         """How many line ends stand inside the cells of each record; None where a cell may have swallowed rows."""
         total = pl.Series([0], dtype=pl.UInt32).new_from_index(0, frame.height)
-        if frame.height == data.count(b"\n"):
+        if frame.height == ends:
             return total
         multiline = frame.select(pl.all().str.contains("\n", literal=True).any()).row(0, named=True)
         for cells in (frame[name] for name, several in multiline.items() if several):
@@ -173,9 +176,9 @@ class RecordReader:
                 return None
         return total
 
-    def _accounted(self, frame: pl.DataFrame, data: bytes, inside: pl.Series) -> bool:
+    def _accounted(self, frame: pl.DataFrame, data: bytes, ends: int, inside: pl.Series) -> bool:
         """Whether cells, separators, line ends and quotes add up to the bytes that were read."""
-        if frame.height == 0 or data.count(b"\n") - int(inside.sum()) != frame.height:
+        if frame.height == 0 or ends - int(inside.sum()) != frame.height:
             return False
         crs = data.count(b"\r")
         if crs and inside.sum():
