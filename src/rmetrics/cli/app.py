@@ -65,13 +65,23 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the one place where a fault of ours is told
         usage = getattr(error, "format_message", None)  # typer's own click: usage errors
         if usage is None:
-            raise
+            return _crashed(error, as_json="--json" in arguments)
         sys.stderr.write(f"error: {usage()}\n  See `rmetrics --help`.\n")
         return 2
     return result if isinstance(result, int) else 0
+
+
+def _crashed(error: Exception, *, as_json: bool) -> int:
+    from rmetrics.cli.crash import REPORT, masked, told
+
+    if as_json:
+        kind = type(error).__name__
+        reporter(as_json=True).json({"error": {"kind": kind, "message": masked(str(error)), "hint": REPORT}})
+    sys.stderr.write(f"{told(error)}{REPORT}\n")
+    return 1
 
 
 @app.callback(invoke_without_command=True)

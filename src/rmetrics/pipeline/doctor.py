@@ -420,12 +420,12 @@ def _verified(lake: Lake, damaged: list[Damage]) -> Iterator[Check]:
         return
     damaged += [*lost, *caches]
     if lost:
-        told = f"{len(lost)} landed exports are damaged or gone: " + ", ".join(
+        told = f"landed exports damaged or gone, {len(lost)}: " + ", ".join(
             f"{d.path} ({d.what})" for d in lost[:_SHOWN]
         )
         yield Check("verify", Severity.ERROR, told, how_to_mend(lost))
     if caches:
-        told = f"{len(caches)} computed files are damaged or gone: " + ", ".join(
+        told = f"computed files damaged or gone, {len(caches)}: " + ", ".join(
             f"{d.path} ({d.what})" for d in caches[:_SHOWN]
         )
         yield Check(

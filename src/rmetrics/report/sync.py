@@ -22,7 +22,10 @@ def show_sync(report: Report, result: SyncResult, *, months: int) -> None:
     if result.status == "unchanged":
         known = f"{count(len(result.files), 'file')} in the inbox, all known"
         report.line(f"Nothing changed: {known}. Nothing was written. ({result.seconds:.1f} s)")
-        show_findings(report, [f for f in result.findings if f.severity == "error"])
+        for file in result.files:
+            if file.status == "landed" and file.reason:
+                report.line(f"  {file.file}: {file.reason}", "yellow")
+        show_findings(report, [f for f in result.findings if f.severity == "error" or f.code == "damaged-cache"])
         return
     _files(report, result.files)
     _months(report, result.months, months)

@@ -1,0 +1,33 @@
+"""What is told of a fault of our own: where in the program it happened, without what it happened on.
+
+A message of a library may quote a DSN or a cell. So the frames stay, which hold only our own source, and of messages
+what is quoted, long numbers and passwords are masked.
+"""
+
+import re
+import traceback
+
+REPORT = "This is a fault of rmetrics: please report it with the lines on stderr. Nothing half done is visible."
+_MESSAGE = 300  # characters
+
+
+def masked(text: str) -> str:
+    """A message without what stands in quotes, numbers of five digits and more, and passwords."""
+    text = re.sub(r"://\S*@", "://***@", text)
+    text = re.sub(r"(password\s*=\s*)\S+", r"\1***", text, flags=re.IGNORECASE)
+    text = re.sub(r"(['\"`]).*?\1", r"\1***\1", text, flags=re.DOTALL)
+    text = re.sub(r"\d(?:[\d() .+-]*\d){4,}", "***", text)
+    return (text.splitlines() or [""])[0][:_MESSAGE]
+
+
+def told(error: BaseException) -> str:
+    """The traceback of an error and of what led to it, with masked messages."""
+    parts: list[str] = []
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        frames = "".join(traceback.format_tb(current.__traceback__))
+        parts.append(f"Traceback (most recent call last):\n{frames}{type(current).__name__}: {masked(str(current))}\n")
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return "\nwhich led to:\n\n".join(reversed(parts))
