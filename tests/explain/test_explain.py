@@ -20,6 +20,7 @@ from rmetrics.pipeline.explain import Explanation, explain, explainer
 from support import Project, csv_text
 
 NOVEMBER = dt.date(2024, 11, 1)
+NOTHING = Decimal()
 
 
 def test_every_number_of_the_sample_is_proved_to_its_rows(sample: Project) -> None:
@@ -35,7 +36,7 @@ def test_every_number_of_the_sample_is_proved_to_its_rows(sample: Project) -> No
         for source in one.sources():
             for month in months:
                 found = one.explain(Asked(source, month))
-                assert (found.verdict, found.difference, found.differing) == ("match", 0, ()), (source, month)
+                assert (found.verdict, found.difference, found.differing) == ("match", NOTHING, ()), (source, month)
                 for name, metric in found.metrics.items():
                     rows = [r for p in metric.parts for r in p.rows]
                     assert sum((r.amount for r in rows), Decimal(0)) == metric.value, (source, month, name)
@@ -53,9 +54,9 @@ def test_a_day_and_a_segment_are_proved_too(sample: Project) -> None:
     with explainer(sample.settings) as one:
         for day, source, segment in days[:: len(days) // 12]:
             found = one.explain(Asked(source, day.replace(day=1), segment, day))
-            assert (found.verdict, found.difference) == ("match", 0), (day, source, segment)
+            assert (found.verdict, found.difference) == ("match", NOTHING), (day, source, segment)
             segments = one.explain(Asked(source, day.replace(day=1), segment))
-            assert (segments.verdict, segments.difference) == ("match", 0), (day, source, segment)
+            assert (segments.verdict, segments.difference) == ("match", NOTHING), (day, source, segment)
 
 
 def nearly(found: Explanation, metric: str) -> dict[str, int]:
@@ -100,7 +101,12 @@ def test_rows_that_nearly_counted_are_grouped_by_why_not(small: Project) -> None
 def test_a_spread_cost_shows_how_it_was_split(small: Project) -> None:
     (part,) = explain(small.settings, "Google", NOVEMBER, metrics=["cost"]).metrics["cost"].parts
     assert part.split is not None
-    assert (part.split.total, part.split.days, part.split.per_day, part.split.extra) == (100, 30, Decimal("3.33"), 10)
+    assert (part.split.total, part.split.days, part.split.per_day, part.split.extra) == (
+        Decimal(100),
+        30,
+        Decimal("3.33"),
+        10,
+    )
     (day,) = (
         explain(small.settings, "Google", NOVEMBER, day=dt.date(2024, 11, 3), metrics=["cost"]).metrics["cost"].parts
     )
@@ -112,7 +118,7 @@ def test_a_rule_that_changes_inside_the_month_is_explained_in_parts(own: Project
     rules.write_text(rules.read_text() + "\n[[revenue.changes]]\nfrom = 2024-11-20\nshare = 0.5\n")
     own.sync()
     found = explain(own.settings, "Google", NOVEMBER, metrics=["revenue40"])
-    assert (found.verdict, found.difference) == ("match", 0)
+    assert (found.verdict, found.difference) == ("match", NOTHING)
     parts = found.metrics["revenue40"].parts
     assert [(p.since, p.value) for p in parts] == [(None, Decimal("80.004")), (dt.date(2024, 11, 20), Decimal(150))]
     assert "50 %" in parts[1].rule
@@ -120,7 +126,7 @@ def test_a_rule_that_changes_inside_the_month_is_explained_in_parts(own: Project
 
 def test_an_undeclared_source_says_that_no_rule_declares_it(small: Project) -> None:
     leads = explain(small.settings, "Gogle", NOVEMBER).metrics["leads"]
-    assert (leads.value, leads.parts) == (0, ())
+    assert (leads.value, leads.parts) == (NOTHING, ())
     assert "no rule declares the source Gogle" in leads.rule
 
 
@@ -174,7 +180,7 @@ def test_a_rule_edited_and_not_synced_is_named_with_its_place(own: Project) -> N
     rules.write_text(rules.read_text().replace('leads   = { feed = "elocals_leads", where = "cost > 0" }', 'leads   = { feed = "elocals_leads", where = "cost > 26" }'))  # fmt: skip
     found = explain(own.settings, "eLocals", NOVEMBER)
     assert found.verdict == "mismatch"
-    assert (found.metrics["leads"].value, found.metrics["leads"].published) == (1, 2)
+    assert (found.metrics["leads"].value, found.metrics["leads"].published) == (Decimal(1), Decimal(2))
     assert "sources.toml:12" in found.problems[0].message
     assert {"rules-not-synced", "published-differs"} <= {f.code for f in check(own.settings).findings}
     assert not list((own.root / "data" / "lake").rglob("*.part"))
@@ -188,7 +194,10 @@ def test_a_damaged_cache_is_named_and_not_believed(small: Project, kind: str) ->
         found = explain(small.settings, "eLocals", NOVEMBER)
         assert found.verdict == "mismatch"
         assert [path.name in p.message for p in found.problems] == [True]
-        assert (found.difference, found.metrics["leads"].value) == (0, 2)  # computed again from the exports
+        assert (found.difference, found.metrics["leads"].value) == (
+            NOTHING,
+            Decimal(2),
+        )  # computed again from the exports
         assert any(f.code == "damaged-file" and path.name in f.message for f in check(small.settings).findings)
 
 

@@ -26,7 +26,7 @@ def exact(found: Gap) -> list[Reason]:
 
 def test_no_gap_needs_no_reason(small: Project) -> None:
     found = gap(small, "eLocals", leads="2")
-    assert (found.gap, found.reasons) == (0, ())
+    assert (found.gap, found.reasons) == (Decimal(), ())
 
 
 def test_rows_excluded_by_the_condition_are_named(small: Project) -> None:

@@ -1,10 +1,13 @@
 """Views of the lake's results, and one SELECT over them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -12,6 +15,7 @@ from rmetrics.checks.connection import file_name, only_select, sandbox, translat
 from rmetrics.checks.sql import ident, text
 from rmetrics.errors import RmetricsError, SettingsError
 
+T = TypeVar("T")
 _RANK, _EXPORT = "_file", "_export"
 _SPILL_LIMIT = "5GB"  # a slip in a join must not fill the disk either
 
@@ -85,8 +89,26 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[tuple[str, 
         raise SettingsError("the statement is empty", "Give exactly one SELECT statement.")
     only_select(connection, sql)
     with query_errors():
-        connection.execute(sql)
+        interruptible(connection, lambda: connection.execute(sql))
         return tuple((str(d[0]), str(d[1])) for d in connection.description or ())
+
+
+def interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
+    """Does something in DuckDB that Ctrl-C stops at once.
+
+    Left to itself, DuckDB looks for signals only now and then; and Polars, once it ran a query in the process, puts a
+    handler of its own in the place of Python's, which says nothing while DuckDB works.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    with ThreadPoolExecutor(max_workers=1) as worker:
+        future = worker.submit(work)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            wait([future])
+            raise
 
 
 @contextmanager
@@ -116,7 +138,7 @@ def query_error(error: duckdb.Error) -> RmetricsError:
 def batches(connection: duckdb.DuckDBPyConnection, *, size: int = 50_000) -> Any:
     """The result of the statement that was started as an Arrow reader: a bounded number of rows in memory at a time."""
     with query_errors():
-        return connection.to_arrow_reader(size)
+        return interruptible(connection, lambda: connection.to_arrow_reader(size))
 
 
 def rows(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
@@ -124,7 +146,7 @@ def rows(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
     reader = iter(batches(connection))
     while True:
         with query_errors():
-            batch = next(reader, None)
+            batch = interruptible(connection, lambda: next(reader, None))
         if batch is None:
             return
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
