@@ -22,8 +22,11 @@ demo: setup  ## sync the sample exports into the embedded Postgres and show the 
 	@printf '  %s\n' \
 		'.venv/bin/rmetrics sync                   again: nothing changed, nothing is written' \
 		'.venv/bin/rmetrics status                 feeds, published tables, last runs' \
-		'edit rules/sources.toml                   add [sources.Thumbtack] with leads = "jobs"' \
-		'.venv/bin/rmetrics sync --dry-run         what it would give; then sync without --dry-run' \
+		'.venv/bin/rmetrics explain --source Google --month 2024-11     why these numbers, down to the rows' \
+		'edit rules/sources.toml (per_lead = 25.00), then' \
+		'.venv/bin/rmetrics plan                   what the edit would change; then sync, then' \
+		'.venv/bin/rmetrics history --month 2024-11' \
+		'.venv/bin/rmetrics report                 charts and tables as one HTML page' \
 		'.venv/bin/rmetrics db start               keep Postgres running; prints its URL for Grafana or psql'
 
 test: check  ## check, then all tests but the long ones

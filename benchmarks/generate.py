@@ -99,7 +99,7 @@ def payments_chunk(rng: np.random.Generator, first: int, count: int, jobs: int) 
 
 
 def elocals_chunk(rng: np.random.Generator, first: int, count: int, total: int) -> pl.DataFrame:
-    """eLocals leads: offsets without a colon, a few credits."""
+    """Leads of eLocals: offsets without a colon, a few credits."""
     at = days(rng, first, count, total)
     frame = pl.DataFrame({
         "Unique ID": np.arange(10_000_000 + first, 10_000_000 + first + count),
