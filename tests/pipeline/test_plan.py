@@ -299,6 +299,7 @@ def test_a_month_without_figures_has_no_story(say: Said) -> None:
     assert say("history", "--month", "2019-01") == (0, "Nothing is published of January 2019.\n")
 
 
+@pytest.mark.slow
 def test_a_new_month_is_no_change_but_one_that_comes_back_is(published: Project) -> None:
     published.put("proref 2.csv", csv_text(REFERRALS, ("z", "12/02/2024 09:00 AM", "Booked")))
     published.sync()
@@ -311,6 +312,7 @@ def test_a_new_month_is_no_change_but_one_that_comes_back_is(published: Project)
     )
 
 
+@pytest.mark.slow
 def test_history_tells_runs_in_order_and_days_on_request(published: Project, say: Said) -> None:
     append(published, PRICE)
     published.sync()

@@ -212,6 +212,7 @@ def test_a_removed_channel_comes_back_as_it_was(fixly: Project) -> None:
     assert fixly.rows("SELECT count(*) FROM fixly_leads") == [(4,)]
 
 
+@pytest.mark.slow
 def test_a_job_can_go_although_a_removed_feed_named_it(fixly: Project) -> None:
     path = fixly.rules / "fixly.toml"
     path.write_text(path.read_text(encoding="utf-8").replace('job_id"]', 'type"]'), encoding="utf-8")

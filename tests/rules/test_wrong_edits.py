@@ -5,6 +5,7 @@ Each case is one edit of the shipped rules; the messages stand in ``wrong_edits.
 """
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -144,9 +145,10 @@ def message(folder: Path, edits: list[tuple[str, str]]) -> str:
     (folder / "acme.toml").write_text(text, encoding="utf-8")
     with pytest.raises(RulesError) as caught:
         load_rules(folder)
-    return "\n".join(
+    told = "\n".join(
         str(p).replace(f"{folder}{os.sep}", "").replace(str(folder), "rules") for p in caught.value.problems
     )
+    return re.sub(r"\b(business|feeds|sources)\.toml:\d+", r"\1.toml:N", told)  # shipped files grow
 
 
 def sections(text: str) -> dict[str, str]:
