@@ -8,6 +8,7 @@ so readers neither wait nor see anything but whole versions, and grants and view
 
 import contextlib
 import datetime as dt
+import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from rmetrics.tables import DAILY, MONTHLY, NO_DATE_PART, PgTable
 MEASURES = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
 PART = "_part"
 _BATCH = 65_536
+_MARK = "rmetrics schema "
 _LOCK = "hashtextextended('rmetrics:publish:' || $1, 0)"
 _NEVER = dt.date(1, 1, 1)
 _PARTS: dict[str, Any] = {
@@ -118,13 +120,45 @@ def relations(script: str) -> list[str]:
 
 def apply_schema(session: Session, script: str, schema: str) -> None:
     """Creates what is missing, in one transaction; applying it again changes nothing."""
-    with session.transaction():
+    with _as_owner(), session.transaction():
         session.execute("SET LOCAL lock_timeout = '10s'")
         session.execute("SELECT pg_advisory_xact_lock(hashtextextended('rmetrics:schema:' || $1, 0))", [schema])
         if not session.query("SELECT 1 FROM pg_namespace WHERE nspname = $1", [schema]):
             session.execute(f"CREATE SCHEMA {quoted(schema)}")
         for statement in statements(script):
             session.execute(statement)
+        if "sync_runs" in relations(script):
+            mark = literal(_MARK + schema_digest(script))
+            session.execute(f"COMMENT ON CONSTRAINT sync_runs_pkey ON sync_runs IS {mark}")
+
+
+def schema_digest(script: str) -> str:
+    """A digest that tells one version of the schema from another."""
+    return hashlib.sha256(script.encode()).hexdigest()[:16]
+
+
+def schema_in_force(session: Session) -> str:
+    """The digest of the script that was applied last; empty where that is not known."""
+    rows = session.query(
+        "SELECT obj_description(oid, 'pg_constraint') FROM pg_constraint "
+        "WHERE conrelid = to_regclass('sync_runs') AND conname = 'sync_runs_pkey'"
+    )
+    mark = str(rows[0][0] or "") if rows else ""
+    return mark.removeprefix(_MARK) if mark.startswith(_MARK) else ""
+
+
+@contextlib.contextmanager
+def _as_owner() -> Iterator[None]:
+    """Tells the writer of what only the owner may do."""
+    try:
+        yield
+    except PostgresError as error:
+        if not any(sign in error.message for sign in ("permission denied", "must be owner")):
+            raise
+        raise PostgresError(
+            f"{error.message}: tables and columns have to be made, and this user may not make them",
+            "As the owner of the tables: rmetrics schema --apply, then the script of rmetrics schema --roles again.",
+        ) from None
 
 
 def has_all(session: Session, names: Sequence[str]) -> bool:
@@ -179,7 +213,7 @@ def literal(text: str) -> str:
 
 def fit_tables(session: Session, tables: Sequence[PgTable]) -> None:
     """Creates tables and columns that the rules ask for and the database lacks."""
-    with session.transaction():
+    with _as_owner(), session.transaction():
         session.execute("SET LOCAL lock_timeout = '10s'")
         for table in tables:
             there = catalog(session, table.name)
@@ -212,7 +246,7 @@ def published(session: Session, tables: Sequence[PgTable]) -> Published:
         "FROM sync_runs WHERE status = 'ok' ORDER BY finished_at DESC, run_id DESC LIMIT 1"
     )
     if not rows:
-        return Published()
+        return Published(schema=schema_in_force(session))
     run_id, rules_hash, version, inputs, schema, exports = rows[0]
     return Published(
         run_id=run_id,
@@ -220,7 +254,7 @@ def published(session: Session, tables: Sequence[PgTable]) -> Published:
         inputs=inputs or "",
         rules_hash=rules_hash or "",
         version=version or "",
-        schema=schema or "",
+        schema=schema_in_force(session) or schema or "",
         intact=all(_intact(session, t) for t in tables),
     )
 
@@ -415,8 +449,9 @@ class _Publication:
 
     def _holder(self) -> str:
         held = self.session.query(
-            "SELECT a.pid, coalesce(host(a.client_addr), 'this machine'), to_char(a.xact_start AT TIME ZONE 'UTC', "
-            "'YYYY-MM-DD HH24:MI:SS') FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid) "
+            "SELECT a.pid, coalesce(host(a.client_addr), 'this machine'), "
+            "coalesce(to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), '?') "
+            "FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid) "
             f"WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.database = "
             f"(SELECT oid FROM pg_database WHERE datname = current_database()) "
             f"AND (l.classid::bigint << 32) + l.objid::bigint = {_LOCK}",

@@ -15,7 +15,7 @@ db = typer.Typer(
 def schema(
     apply: Annotated[bool, typer.Option("--apply", help="Apply it to the server instead of printing it.")] = False,
     roles: Annotated[
-        bool, typer.Option("--roles", help="Print the SQL of the role with which Grafana reads instead.")
+        bool, typer.Option("--roles", help="Print the SQL of the three roles instead: owner, writer, reader (Grafana).")
     ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,

@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime as dt
-import hashlib
 import os
 import time
 import uuid
@@ -37,6 +36,7 @@ from rmetrics.publish import (
     publish,
     published,
     relations,
+    schema_digest,
 )
 from rmetrics.results import FileResult, Finding, MonthLine, Severity, SyncResult
 from rmetrics.rules import Rules, load_rules
@@ -155,7 +155,7 @@ def _publish(
     force: bool,
 ) -> tuple[str, dict[str, int], str, tuple[Finding, ...]]:
     script = schema_script()
-    digest = hashlib.sha256(script.encode()).hexdigest()[:16]
+    digest = schema_digest(script)
     tables = published_tables(rules)
     schema = settings.pg_schema
     with server(settings.dsn, settings.server_dir) as target:
