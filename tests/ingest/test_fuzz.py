@@ -126,6 +126,16 @@ def test_edited_bytes_never_change_other_rows_without_a_word(name: str, tmp_path
         check(path, EXPORTS[name], before, seed)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXPORTS)
+def test_many_more_edits_never_change_other_rows_without_a_word(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(EXPORTS[name])
+    before = read(path)
+    for seed in range(10_000, 11_500):
+        check(path, EXPORTS[name], before, seed)
+
+
 def test_edited_workbooks_never_crash(tmp_path: Path) -> None:
     sheet: dict[str, Any] = {"Sheet1": [["Job #", "Date", "Amount"], [17, "2025-12-16", 95.5], [18, "2025-12-17", "x"]]}
     good = workbook(sheet)
