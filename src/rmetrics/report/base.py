@@ -100,7 +100,20 @@ def table(title: str, first: str, *others: str) -> Table:
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1)
     )
     grid.add_column(first, overflow="fold")
-    words = {"column", "type", "segment", "measure", "source", "why", "feed", "", "last day", "newest export", "finished (UTC)", "status"}
+    words = {
+        "column",
+        "type",
+        "segment",
+        "measure",
+        "source",
+        "why",
+        "feed",
+        "",
+        "last day",
+        "newest export",
+        "finished (UTC)",
+        "status",
+    }
     for other in others:
         grid.add_column(other, justify="left" if other in words else "right", no_wrap=other not in words)
     return grid
