@@ -279,7 +279,7 @@ def _exports(rules: Rules) -> Iterator[Question]:
         ahead.append(
             f"SELECT {text(name)} AS feed, {_key(feed, 'r')} AS row, r.{ident(feed.business_date)} AS day, "
             f"e.name AS file, e.exported FROM {work(f'rows_{name}')} r JOIN {work('exports')} e "
-            f"ON e.rank = r._pos // {LINES} WHERE r.{ident(feed.business_date)} > e.exported + 1"
+            f"ON e.rank = r._pos // {LINES} AND e.feed = {text(name)} WHERE r.{ident(feed.business_date)} > e.exported + 1"
         )
     yield Question(
         "gap-between-exports",
@@ -287,7 +287,7 @@ def _exports(rules: Rules) -> Iterator[Question]:
         f"SELECT o.feed, before AS ends, first AS begins, first - before AS days_between, e.name AS file FROM ("
         f"SELECT *, max(last) OVER (PARTITION BY feed ORDER BY first, last "
         f"ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before "
-        f"FROM ({' UNION ALL '.join(spans)})) o JOIN {work('exports')} e ON e.rank = o.rank "
+        f"FROM ({' UNION ALL '.join(spans)})) o JOIN {work('exports')} e ON e.rank = o.rank AND e.feed = o.feed "
         f"WHERE first - before > o.days ORDER BY o.feed, first",
         "no export covers the days between two exports",
         "Export the missing period and put it into the inbox.",

@@ -183,10 +183,13 @@ def _worth(reason: Reason, scale: int) -> Decimal:
 
 
 def _marked(reasons: list[Reason], gap: Decimal, scale: int) -> list[Reason]:
-    """Marks what explains the gap exactly: one reason, or else the fewest that share no row."""
+    """Marks what explains the gap exactly: each reason that does alone, or else the fewest that share no row."""
     size = abs(gap)
     known = [i for i, r in enumerate(reasons) if _worth(r, scale)]
-    for count in (1, 2, 3):
+    alone = {i for i in known if abs(_worth(reasons[i], scale)) == size}
+    if alone:
+        return [dataclasses.replace(r, exact=i in alone) for i, r in enumerate(reasons)]
+    for count in (2, 3):
         for chosen in combinations(known, count):
             keys = [k for i in chosen for k in reasons[i].keys]
             worth = sum((abs(_worth(reasons[i], scale)) for i in chosen), Decimal(0))
