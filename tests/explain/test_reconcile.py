@@ -31,9 +31,9 @@ def test_no_gap_needs_no_reason(small: Project) -> None:
 
 def test_rows_excluded_by_the_condition_are_named(small: Project) -> None:
     found = gap(small, "Google", units="4")
-    (reason,) = exact(found)
-    assert "Warranty (1)" in reason.text
-    assert reason.keys == ("3", "4")
+    reasons = {r.text: r.keys for r in exact(found)}
+    assert {("3", "4")} <= set(reasons.values())
+    assert any("Warranty (1)" in text for text in reasons)
 
 
 def test_rows_that_a_newer_export_credited_are_named_with_the_export(small: Project) -> None:

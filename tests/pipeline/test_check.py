@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from support import Project, csv_text
 
 from rmetrics.cli import run
 from rmetrics.pipeline.check import check
+from support import Project, csv_text
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created")
 OWN = '\n[[checks]]\nname = "no_warranty"\nsql = "SELECT job_id FROM job_facts WHERE type = \'Warranty\'"\nseverity = "error"\nmessage = "no warranty jobs here"\n'

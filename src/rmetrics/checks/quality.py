@@ -279,7 +279,8 @@ def _exports(rules: Rules) -> Iterator[Question]:
         ahead.append(
             f"SELECT {text(name)} AS feed, {_key(feed, 'r')} AS row, r.{ident(feed.business_date)} AS day, "
             f"e.name AS file, e.exported FROM {work(f'rows_{name}')} r JOIN {work('exports')} e "
-            f"ON e.rank = r._pos // {LINES} AND e.feed = {text(name)} WHERE r.{ident(feed.business_date)} > e.exported + 1"
+            f"ON e.rank = r._pos // {LINES} AND e.feed = {text(name)} "
+            f"WHERE r.{ident(feed.business_date)} > e.exported + 1"
         )
     yield Question(
         "gap-between-exports",

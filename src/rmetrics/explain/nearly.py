@@ -68,7 +68,7 @@ def _nearly(found: Evidence, rows: pl.DataFrame, reason: str) -> Iterator[Nearly
     if rows.height:
         total = rows["_amount"].sum()
         amount = None if found.scale == 0 else Decimal(int(total or 0)).scaleb(-found.scale)
-        yield Nearly(reason, rows.height, amount, tuple(rows["_key"].to_list()))
+        yield Nearly(reason, rows.height, amount, tuple(rows["_key"].sort().to_list()))
 
 
 def _group(found: Evidence, rows: pl.DataFrame, outcome: Outcome, reason: str) -> Iterator[Nearly]:
