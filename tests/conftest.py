@@ -1,5 +1,6 @@
 """Fixtures for all tests: the embedded PostgreSQL server, a fresh database for each test, a small project folder."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,18 @@ from support import Project, fresh_database, new_project
 
 
 @pytest.fixture(scope="session")
-def pg_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URI of the embedded server, started once for all tests and deleted afterwards."""
-    server = get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+def pg_uri() -> Iterator[str]:
+    """The URI of the embedded server, started once for all tests and deleted afterwards.
+
+    Not under pytest's own folder: under root the server runs as another user, and every pytest session that starts
+    closes that folder to others, also for the sessions that are running.
+    """
+    with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
+        yield from _running(Path(folder) / "postgres")
+
+
+def _running(folder: Path) -> Iterator[str]:
+    server = get_server(folder, cleanup_mode="delete")
     with dbapi.connect(server.get_uri(), autocommit=True) as connection, connection.cursor() as cursor:
         # Tests make hundreds of databases; none of them has to survive a power cut.
         for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_connections = 100"):
