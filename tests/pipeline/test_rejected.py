@@ -8,7 +8,8 @@ import pytest
 
 from rmetrics.cli import run
 from rmetrics.errors import LakeError, SettingsError
-from rmetrics.pipeline.rejected import MASK, rejected_rows, rejected_text, retry_rejected
+from rmetrics.pipeline.rejected import MASK, rejected_rows, rejected_text
+from rmetrics.pipeline.retry import retry_rejected
 from support import Project, csv_text
 
 JOBS = ("Job #", "Job Type", "Source", "Created", "Client", "Primary Phone")

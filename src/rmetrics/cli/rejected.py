@@ -51,7 +51,7 @@ def rejected_show(
 @rejected.command("retry")
 def rejected_retry(as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Read the rejected rows again, by a sync with the rules and files as they are now."""
-    from rmetrics.pipeline.rejected import retry_rejected
+    from rmetrics.pipeline.retry import retry_rejected
     from rmetrics.report.rejected import show_retry
     from rmetrics.settings import load_settings
 

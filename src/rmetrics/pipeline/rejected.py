@@ -16,8 +16,6 @@ from rmetrics.ingest.typing import typing_digest
 from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.pipeline.compute import Placed
 from rmetrics.pipeline.opened import landed
-from rmetrics.pipeline.progress import Progress, silent
-from rmetrics.results import SyncResult
 from rmetrics.rules import Rules
 from rmetrics.rules.model import Feed
 from rmetrics.settings import Settings
@@ -63,15 +61,6 @@ class RejectedText:
     cells: dict[str, str | None]
     text: str | None
     masked: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RetryResult:
-    """What a retry did: the rows that are read now, those that are still rejected, and the sync behind it."""
-
-    taken: tuple[RejectedRow, ...]
-    still: tuple[RejectedRow, ...]
-    sync: SyncResult
 
 
 def rejected_rows(settings: Settings, *, reveal: bool = False) -> tuple[RejectedRow, ...]:
@@ -153,21 +142,6 @@ def rejected_text(settings: Settings, row_id: str, *, reveal: bool = False) -> R
         return RejectedText(row, {}, text if reveal else MASK, masked=not reveal)
     cells = {h: found[h] if reveal or h not in private or not found[h] else MASK for h in raw.headers}
     return RejectedText(row, cells, None, masked=MASK in cells.values())
-
-
-def retry_rejected(settings: Settings, progress: Progress = silent) -> RetryResult:
-    """Reads the rejected rows again, with the rules and the files of the inbox as they are now: a sync that says so.
-
-    Raises:
-        RmetricsError: whatever a sync raises.
-    """
-    from rmetrics.pipeline.sync import sync
-
-    before = rejected_rows(settings)
-    result = sync(settings, progress=progress)
-    after = rejected_rows(settings)
-    still = {r.id for r in after}
-    return RetryResult(tuple(r for r in before if r.id not in still), after, result)
 
 
 def taken_in(lake: Lake, rules: Rules, placed: Iterable[Placed]) -> list[RejectedRow]:

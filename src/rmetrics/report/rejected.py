@@ -2,7 +2,8 @@
 
 from collections import Counter
 
-from rmetrics.pipeline.rejected import RejectedRow, RejectedText, RetryResult
+from rmetrics.pipeline.rejected import RejectedRow, RejectedText
+from rmetrics.pipeline.retry import RetryResult
 from rmetrics.report.base import Report, count
 from rmetrics.report.sync import sync_json
 
