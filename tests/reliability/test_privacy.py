@@ -108,7 +108,7 @@ def test_a_fault_of_ours_tells_where_and_not_on_what(
 
     def fault(*_: object, **__: object) -> None:
         try:
-            {}[name]
+            dict[str, str]()[name]
         except KeyError as error:
             raise ValueError(
                 f"row '{name}' +1 617 {CANARIES[2]}, {phone}, password={PASSWORD} {customers.dsn}"

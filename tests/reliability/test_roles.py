@@ -1,7 +1,5 @@
 """Least privilege: the writer syncs and can make nothing, the reader sees aggregates and nothing else."""
 
-from collections.abc import Iterator
-
 import pytest
 from adbc_driver_postgresql import dbapi
 
@@ -16,7 +14,7 @@ JOBS = ("Job #", "Job Type", "Source", "Created")
 
 
 @pytest.fixture
-def installed(project: Project) -> Iterator[Project]:
+def installed(project: Project) -> Project:
     """A database as an administrator prepares it, and a project that syncs as the writer."""
     schema_apply(project.settings)
     run(project.dsn, *statements(roles_script()))

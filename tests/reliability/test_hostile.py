@@ -1,0 +1,84 @@
+"""Hostile names, rules and paths are refused with a clear message, or handled; never a crash, never SQL."""
+
+from pathlib import Path
+
+import pytest
+
+from rmetrics.cli import run
+from support import Project, csv_text
+
+JOBS = ("Job #", "Job Type", "Source", "Created")
+NAMES = ['x"; drop table jobs;--', "x" * 64, "источник", "a\\u0000b", "select", "Robert'); DROP TABLE jobs;--"]
+
+
+def command(project: Project, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    for name, value in project.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(project.root)
+    return run(list(arguments))
+
+
+@pytest.fixture
+def one_job(project: Project) -> Project:
+    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    return project
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("place", ["feed", "column"])
+def test_a_name_that_would_become_sql_is_refused(
+    one_job: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str, place: str
+) -> None:
+    quoted = '"' + name.replace('"', '\\"') + '"'
+    feed, column = (quoted, "id") if place == "feed" else ("visits", quoted)
+    (one_job.rules / "own.toml").write_text(
+        f'[feeds.{feed}]\nfiles = ["visits*"]\nkey = ["id"]\ndate = "day"\n[feeds.{feed}.columns]\n'
+        f'id = {{ type = "text", from = ["Id"], required = true }}\nday = {{ type = "date", from = ["Day"], required = true }}\n'
+        + (f'{column} = {{ type = "text", from = ["X"] }}\n' if place == "column" else ""),
+        encoding="utf-8",
+    )
+    assert command(one_job, monkeypatch, "sync") == 2
+    assert "own.toml" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if "u0000" not in n])
+def test_a_source_of_any_name_is_a_value(one_job: Project, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    (one_job.rules / "own.toml").write_text(f'[sources."{escaped}"]\nleads = "jobs"\n', encoding="utf-8")
+    one_job.put("Import-2.csv", csv_text(JOBS, (2, "COD Repair", name, "Tue Nov 05 2024")))
+    assert command(one_job, monkeypatch, "sync", "--quiet") == 0
+    assert one_job.rows("SELECT source FROM jobs WHERE job_id = '2'") == [(name,)]
+
+
+def test_a_rules_file_of_10_mb_is_read_or_refused_in_words(
+    one_job: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (one_job.rules / "own.toml").write_text("# " + "x" * 10_000_000 + "\n")
+    assert command(one_job, monkeypatch, "sync", "--quiet") in (0, 2)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_lake_path_that_is_a_link_is_refused_and_left_alone(
+    one_job: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    aim = tmp_path / "aim"
+    aim.mkdir()
+    (one_job.root / "data" / "lake").symlink_to(aim)
+    assert command(one_job, monkeypatch, "sync") == 4
+    assert "symbolic link" in capfd.readouterr().err
+    assert list(aim.iterdir()) == []
+
+
+@pytest.mark.parametrize("schema", ['p"; drop schema public;--', "x" * 64, "Схема"])
+def test_a_schema_name_that_is_no_name_is_refused(
+    one_job: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], schema: str
+) -> None:
+    monkeypatch.setenv("RMETRICS_PG_SCHEMA", schema)
+    assert command(one_job, monkeypatch, "sync") == 2
+    assert "RMETRICS_PG_SCHEMA" in capfd.readouterr().err
+
+
+def test_formulas_in_cells_stay_text(one_job: Project) -> None:
+    one_job.put("Import-2.csv", csv_text(JOBS, (2, "=cmd|'/c calc'!A1", "+1+1", "Tue Nov 05 2024")))
+    one_job.sync()
+    assert one_job.rows("SELECT type, source FROM jobs WHERE job_id = '2'") == [("=cmd|'/c calc'!A1", "+1+1")]
