@@ -84,5 +84,10 @@ def test_litter_of_a_killed_run_is_swept(lake: Lake) -> None:
     (lake.raw / "jobs" / "x.part").write_bytes(b"half")
     (lake.root / "rules").mkdir()
     (lake.root / "rules" / "x.part").mkdir()
-    assert lake.sweep() == 2
+    lake.save_json("state", {"a": 1})
+    lake.save_json("quality", {"a": 1})
+    (lake.root / "quality.json").write_text("{")
+    assert lake.sweep() == 3
+    assert lake.load_json("state") == {"a": 1}
+    assert not (lake.root / "quality.json").exists()
     assert list(lake.root.rglob("*.part")) == []

@@ -199,7 +199,10 @@ class Lake:
             raise _unwritable(path, error) from error
 
     def sweep(self) -> int:
-        """Removes what a killed run left half written; call it under the lock. Returns how many files."""
+        """Removes what a killed run left half written, and damaged records of the lake as a whole: all are caches.
+
+        Call it under the lock. Returns how many files.
+        """
         count = 0
         for part in [*self.root.rglob("*.part"), self.root / "duckdb"]:
             try:
@@ -211,6 +214,15 @@ class Lake:
                     count += 1
             except OSError as error:
                 raise _unwritable(part, error) from error
+        for record in self.root.glob("*.json"):
+            try:
+                _read_json(record)
+            except (ValueError, TypeError):
+                with _writing(record):
+                    record.unlink()
+                count += 1
+            except OSError as error:
+                raise _unwritable(record, error) from error
         return count
 
     # -- raw
