@@ -174,3 +174,12 @@ def test_a_lost_export_that_is_meant_to_go_goes_with_force(world: World, synced:
     assert world.run(synced, "sync", "--quiet", "--force").exit == 0
     assert synced.rows("SELECT * FROM targets") == []
     assert doctor(world, synced) == (0, [])
+
+
+def test_litter_of_a_killed_run_is_swept_by_the_next_sync(world: World, synced: Project) -> None:
+    for place in ("raw/jobs/x.part", "publish-jobs.part", "metrics/gone.part"):
+        (lake(synced) / place).write_bytes(b"half")
+    (lake(synced) / "duckdb").mkdir(exist_ok=True)
+    (lake(synced) / "duckdb" / "spilled").write_bytes(b"customers")
+    assert world.run(synced).exit == 0
+    assert differences(lake_files(synced), world.after["lake"]) == []

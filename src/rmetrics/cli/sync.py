@@ -13,7 +13,7 @@ def sync(
     full: Annotated[bool, typer.Option("--full", help="Make and compare everything again.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 when rows were rejected, too.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Publish although the database knows exports this lake lacks.")
+        bool, typer.Option("--force", help="Go on without exports that were published or had landed, and are gone.")
     ] = False,
     months: Annotated[int, typer.Option(help="How many of the last months to show by source.", min=0)] = 2,
     as_json: AsJson = False,
