@@ -235,6 +235,6 @@ def planted() -> Iterator[object]:
         yield pytest.param(name, old, new, id=f"{name}:{old[:40]}", marks=marks)
 
 
-@pytest.mark.parametrize(("name", "old", "new"), planted())
+@pytest.mark.parametrize(("name", "old", "new"), list(planted()))
 def test_a_planted_error_is_found(lab: Lab, tmp_path: Path, name: str, old: str, new: str) -> None:
     assert differences(lab, tmp_path, name, old, new) > 0

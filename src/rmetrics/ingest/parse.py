@@ -20,7 +20,7 @@ from rmetrics.rules.model import Column, ColumnType
 BLANKS = ("", "\u2014", "\u2013", "--", "\u201a\u00c4\u00ee")
 MAX_CENTS = 10**12  # numeric(12,2) in PostgreSQL
 NOISE = Decimal("0.000001")  # what float arithmetic in a CRM leaves beyond the cents
-SLASHED = re.compile(r"^([0-9]{1,2})[/.-]([0-9]{1,2})[/.-][0-9]{2,4}(?:[ ,T]|$)")
+SLASHED = re.compile(r"^([0-9]{1,2})([/.-])([0-9]{1,2})[/.-][0-9]{2,4}(?:[ ,T]|$)")
 FIRST_YEAR, LAST_YEAR = 1990, 2100
 
 _SIMPLE_MONEY = r"^-?[0-9]{1,10}(\.[0-9]{1,2})?$"
@@ -83,8 +83,9 @@ def reason(value: str, column: Column) -> str:
         case ColumnType.MONEY:
             return _money_reason(value, column.decimal)
         case ColumnType.TIMESTAMP | ColumnType.DATE | ColumnType.MONTH:
-            if SLASHED.match(value):
-                return _order_reason(value)
+            found = SLASHED.match(value)
+            if found and found[2] in _orders(column.formats):
+                return _order_reason(int(found[1]), int(found[3]))
             known = ", ".join(column.formats) or "ISO"
             what = {ColumnType.TIMESTAMP: "date and time", ColumnType.DATE: "date", ColumnType.MONTH: "month"}
             return f"is not a {what[column.type]} in a form this feed knows (ISO, {known})"
@@ -219,37 +220,45 @@ def _unambiguous(text: pl.Series, values: pl.Series, formats: tuple[str, ...]) -
     They could where the feed declares both orders; or where it declares one, but this text holds days that fit only
     the other order, and not fewer than fit only its own: somebody has re-saved the export in another country.
     """
-    orders = {o for f in formats if (o := _order(f))}
-    if not orders or (len(orders) == 1 and values.null_count() == text.null_count()):
-        return values
-    first, second = _slashed(text)
-    either = (first <= 12) & (second <= 12) & (first != second)
-    if len(orders) == 1:
-        first, second = _slashed(text.unique())
-        month_first, day_first = int(((first <= 12) & (second > 12)).sum()), int(((first > 12) & (second <= 12)).sum())
-        own, other = (month_first, day_first) if orders == {"md"} else (day_first, month_first)
-        if other == 0 or own > other:
-            return values
-    return values.set(either.fill_null(value=False), None)
+    for separator, orders in _orders(formats).items():
+        if len(orders) == 1 and values.null_count() == text.null_count():
+            continue
+        first, second = _slashed(text, separator)
+        either = (first <= 12) & (second <= 12) & (first != second)
+        if len(orders) == 1:
+            first, second = _slashed(text.unique(), separator)
+            month_first, day_first = (
+                int(((first <= 12) & (second > 12)).sum()),
+                int(((first > 12) & (second <= 12)).sum()),
+            )
+            own, other = (month_first, day_first) if orders == {"md"} else (day_first, month_first)
+            if other == 0 or own > other:
+                continue
+        values = values.set(either.fill_null(value=False), None)
+    return values
 
 
-def _slashed(text: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """The two numbers a date with slashes begins with."""
-    return text.str.extract(SLASHED.pattern, 1).cast(pl.Int64), text.str.extract(SLASHED.pattern, 2).cast(pl.Int64)
+def _slashed(text: pl.Series, separator: str) -> tuple[pl.Series, pl.Series]:
+    """The two numbers a date with this separator begins with."""
+    own = text.set(text.str.extract(SLASHED.pattern, 2).ne_missing(separator), None)
+    return own.str.extract(SLASHED.pattern, 1).cast(pl.Int64), own.str.extract(SLASHED.pattern, 3).cast(pl.Int64)
 
 
-def _order(form: str) -> str:
-    found = re.match(r"%([md])[/.-]%([md])[/.-]%[yY]", form)
-    return found[1] + found[2] if found else ""
+def _orders(formats: tuple[str, ...]) -> dict[str, set[str]]:
+    """The orders of day and month that the formats declare, by the separator they are written with."""
+    orders: dict[str, set[str]] = {}
+    for form in formats:
+        if found := re.match(r"%([md])([/.-])%([md])[/.-]%[yY]", form):
+            orders.setdefault(found[2], set()).add(found[1] + found[3])
+    return orders
 
 
-def _order_reason(value: str) -> str:
-    found = SLASHED.match(value)
-    if found and int(found[1]) <= 12 and int(found[2]) <= 12:
+def _order_reason(first: int, second: int) -> str:
+    if first <= 12 and second <= 12:
         return (
             "has a day and month that could stand either way round in this file; export it again without re-saving it"
         )
-    if found and (int(found[1]) <= 31 >= int(found[2])):
+    if first <= 31 >= second:
         return "has day and month in another order than this feed says; see its formats"
     return "is not a date"
 
