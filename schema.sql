@@ -17,7 +17,7 @@
 --   NULL           a column may be NULL only where its comment says what NULL means
 --
 -- Applying this file again changes nothing. It names no schema and grants nothing: it goes where search_path points,
--- and rows are replaced by DELETE and COPY, never by dropping a table, so grants last. To extend it, append
+-- and only rows that differ are written, never by dropping a table, so grants last. To extend it, append
 -- ALTER TABLE ... ADD COLUMN IF NOT EXISTS, and add new columns at the end of a view.
 --
 -- Why source, segment, type and status are varchar and not ENUM

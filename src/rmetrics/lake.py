@@ -90,7 +90,6 @@ class TypedFile:
     Attributes:
         columns: the feed's columns that the export had.
         rows, rejected, totals: what became of the raw file's records.
-        first, last: the earliest and latest business day, ISO, or None.
     """
 
     sha256: str

@@ -11,7 +11,7 @@ import polars as pl
 from rmetrics.ingest import sniff
 from rmetrics.ingest.excel import Sheet, open_workbook
 from rmetrics.ingest.preamble import range_month
-from rmetrics.ingest.recognise import FORMATTING, Fit, best_fit, normal_header, renamed_headers
+from rmetrics.ingest.recognise import FORMATTING, Fit, best_fit, renamed_headers
 from rmetrics.ingest.records import LINE, OWN_COLUMNS, PROBLEM, TEXT, split_lf, text_batches
 from rmetrics.ingest.sniff import RefusedError
 from rmetrics.rules.model import Feed
@@ -254,4 +254,4 @@ def _sheet_batches(sheet: Sheet, layout: Layout) -> Iterator[pl.DataFrame]:
             yield frame
 
 
-__all__ = ["LINE", "PROBLEM", "TEXT", "Export", "Layout", "RefusedError", "normal_header", "open_export"]
+__all__ = ["LINE", "PROBLEM", "TEXT", "Export", "Layout", "RefusedError", "open_export"]

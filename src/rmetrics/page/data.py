@@ -1,7 +1,6 @@
 """What the page shows: frozen figures from the lake, added up for its views. Amounts are exact decimals."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -131,9 +130,3 @@ def month_days(
         counts = (row.get("leads", 0), row.get("units", 0), row.get("repairs", 0))
         made.append(Day(date, *counts, repairs, revenue, leads, cost, *pace))
     return tuple(made)
-
-
-def added_up(lines: Iterable[MonthLine], names: Sequence[str]) -> dict[str, Decimal]:
-    """Sums of measures over lines."""
-    kept = list(lines)
-    return {name: sum((Decimal(getattr(line, name)) for line in kept), Decimal(0)) for name in names}
