@@ -187,9 +187,7 @@ def _on_top(before: Exports, now: Exports) -> bool:
     return now[: len(before)] == before
 
 
-def _superseded(
-    snapshot: Snapshot, name: str, files: list[tuple[TypedFile, int]]
-) -> Iterator[tuple[TypedFile, int]]:
+def _superseded(snapshot: Snapshot, name: str, files: list[tuple[TypedFile, int]]) -> Iterator[tuple[TypedFile, int]]:
     """Of each typed file, how many of its rows a newer export replaced."""
     kept: dict[int, int] = {}
     for part in snapshot.parts(name).values():
