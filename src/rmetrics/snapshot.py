@@ -9,7 +9,8 @@ the rows.
 import datetime as dt
 import shutil
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,18 @@ def hashed(values: pl.Expr) -> pl.Expr:
 
 def load(lake: Lake) -> Snapshot:
     """The computation in force; an empty one where there is none, or its record is damaged: it is only a cache."""
+    path = lake.root / f"{STATE}.json"
+    try:
+        status = path.stat()
+    except OSError:
+        return Snapshot(lake.root)
+    return replace(_loaded(path, status.st_ino, status.st_size, status.st_mtime_ns), _verified=set())
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: Path, *_: int) -> Snapshot:
+    """The snapshot of a record as it stands; with its inode, size and time, which tell it from a later one."""
+    lake = Lake(path.parent)
     try:
         return _from_json(lake.root, lake.load_json(STATE))
     except (KeyError, TypeError, ValueError, AttributeError):

@@ -5,7 +5,7 @@ rules its source, feeds and measure depend on. The same words go into ``rmetrics
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,12 +16,12 @@ from rmetrics.errors import RmetricsError
 from rmetrics.lake import Lake
 from rmetrics.metrics.newest import FILE, TypedExport, newest_rows
 from rmetrics.pipeline.compute import Computed
-from rmetrics.pipeline.parts import FACTS
+from rmetrics.pipeline.parts import FACTS, KEY
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.edits import Edit, can_move, feed_metrics, rule_edits
 from rmetrics.rules.model import UNATTRIBUTED
 from rmetrics.rules.validate import JOBS, PAYMENTS
-from rmetrics.snapshot import load
+from rmetrics.snapshot import hashed
 
 MEASURES = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
 
@@ -123,20 +123,25 @@ def _arrivals(lake: Lake, computed: Computed, rules: Rules, name: str, known: fr
         return []
     feed = rules.feeds[name]
     keys, mapped = list(feed.key_columns), [n for n in feed.mapped if n not in feed.key_columns]
-    current = load(lake).scan(name).filter(pl.col(FILE).is_in(list(exports)))
-    wanted = current.select(keys)
-    older = [
-        TypedExport(lake.scan_typed(f).join(wanted, on=keys, how="semi", nulls_equal=True), f.columns, rank)
-        for f, rank in computed.typed[name]
-        if rank not in exports
-    ]
-    before = newest_rows(older, feed).select(*keys, *(pl.col(n).alias(f"_old {n}") for n in mapped), was=pl.lit(1))
+    parts = _holding(computed, name, exports)
+    current = computed.snapshot.scan(name, parts).filter(pl.col(FILE).is_in(list(exports)))
+    if computed.grown is not None and known == {sha256[:16] for sha256, _, _ in computed.before.exports}:
+        older_rows = computed.grown.replaced[name].lazy() if name in computed.grown.replaced else current.head(0)
+    else:
+        wanted = current.select(keys)
+        older = [
+            TypedExport(lake.scan_typed(f).join(wanted, on=keys, how="semi", nulls_equal=True), f.columns, rank)
+            for f, rank in computed.typed[name]
+            if rank not in exports
+        ]
+        older_rows = newest_rows(older, feed)
+    before = older_rows.select(*keys, *(pl.col(n).alias(f"_old {n}") for n in mapped), was=pl.lit(1))
     same = pl.all_horizontal(pl.lit(value=True), *(pl.col(n).eq_missing(pl.col(f"_old {n}")) for n in mapped))
     day = pl.col("metric_date") if name == JOBS else pl.col(feed.business_date)
     if name == PAYMENTS and rules.revenue.latest.date == "job":
         day = pl.coalesce("metric_date", day)
     counted = (
-        _with_source(current, lake, name)
+        _with_source(current, computed, name, parts)
         .join(before, on=keys, how="left", nulls_equal=True)
         .group_by(pl.col(FILE), day.dt.month_start().alias("month"), "_source")
         .agg(pl.col("was").is_null().sum().alias("new"), (pl.col("was").is_not_null() & ~same).sum().alias("changed"))
@@ -147,11 +152,23 @@ def _arrivals(lake: Lake, computed: Computed, rules: Rules, name: str, known: fr
     return [Arrival(name, exports[f], m, s, int(n), int(c)) for f, m, s, n, c in counted.iter_rows()]
 
 
-def _with_source(rows: pl.LazyFrame, lake: Lake, name: str) -> pl.LazyFrame:
+def _holding(computed: Computed, name: str, exports: Collection[int]) -> list[dt.date]:
+    """The parts of a feed that hold rows of some exports."""
+    parts = computed.snapshot.parts(name)
+    return [when for when, part in parts.items() if not part.lines.keys().isdisjoint(exports)]
+
+
+def _with_source(rows: pl.LazyFrame, computed: Computed, name: str, parts: Collection[dt.date]) -> pl.LazyFrame:
     """Adds ``_source``, and to jobs and payments the day they count on; null where the feed itself says the source."""
     if name not in {JOBS, PAYMENTS}:
         return rows.with_columns(pl.lit(None, dtype=pl.String).alias("_source"))
-    facts = load(lake).scan(FACTS)
+    where: Collection[dt.date] | None = parts
+    if name == PAYMENTS:
+        where = None
+        if computed.grown is not None:
+            jobs = rows.select(hashed(pl.col("job_id"))).collect()["job_id"]
+            where = computed.snapshot.find(JOBS, KEY, jobs)
+    facts = computed.snapshot.scan(FACTS, where)
     facts = facts.select("job_id", pl.col("source").alias("_source"), pl.col("metric_date"))
     joined = rows.join(facts, on="job_id", how="left")
     return joined if name == JOBS else joined.with_columns(pl.col("_source").fill_null(UNATTRIBUTED))

@@ -66,11 +66,13 @@ class Grown:
         tables: all tables, with the parts that stayed.
         touched: the parts of each feed, and of job facts, that were made again.
         months: in which figures may differ from the earlier computation.
+        replaced: by feed, the rows that new exports or new links of jobs replaced, as they were.
     """
 
     tables: Tables
     touched: Mapping[str, frozenset[dt.date]]
     months: frozenset[dt.date]
+    replaced: Mapping[str, pl.DataFrame]
 
 
 def is_small(old: Snapshot, fresh: Typed) -> bool:
@@ -123,7 +125,7 @@ class _Growth:
         replaced, tallies = self._tallies(before)
         tables |= write_metrics(self.lake, self.rules, tallies)
         touched = {name: frozenset(parts) for name, parts in self.made.items()}
-        return Grown(tables, touched, self._months(replaced, tables))
+        return Grown(tables, touched, self._months(replaced, tables), self.was)
 
     # -- rows
 
