@@ -49,6 +49,16 @@ def test_every_number_of_the_sample_is_proved_to_its_rows(sample: Project) -> No
     assert proved >= 12 * 15 * len(MEASURES)
 
 
+def test_looking_only_at_the_files_a_month_needs_changes_nothing(sample: Project) -> None:
+    months = [r[0] for r in sample.rows("SELECT DISTINCT month FROM monthly_metrics ORDER BY 1")]
+    with explainer(sample.settings) as whole:
+        for month in (months[0], months[len(months) // 2], months[-1]):
+            with explainer(sample.settings, month=month) as one:
+                assert len(one.parts["jobs"]) < len(months)
+                for source in whole.sources():
+                    assert one.explain(Asked(source, month)) == whole.explain(Asked(source, month)), (source, month)
+
+
 def test_a_day_and_a_segment_are_proved_too(sample: Project) -> None:
     days = sample.rows("SELECT date, source, segment FROM daily_metrics WHERE cost > 0 OR repairs > 0 ORDER BY 1, 2, 3")
     with explainer(sample.settings) as one:

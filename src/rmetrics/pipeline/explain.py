@@ -2,7 +2,7 @@
 
 import contextlib
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -22,6 +22,7 @@ from rmetrics.pipeline.opened import Opened, opened
 from rmetrics.pipeline.parts import FACTS, TALLIES
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.published import MISSING, RowDifference, published_session, table_differences
+from rmetrics.pipeline.scope import Part as OfMonth
 from rmetrics.pipeline.scope import of_month
 from rmetrics.pipeline.tables import table_rows
 from rmetrics.postgres import Session
@@ -29,9 +30,9 @@ from rmetrics.results import Finding
 from rmetrics.rules import Rules
 from rmetrics.rules.model import UNATTRIBUTED
 from rmetrics.rules.nearest import did_you_mean
-from rmetrics.rules.validate import normal_source
+from rmetrics.rules.validate import JOBS, normal_source
 from rmetrics.settings import Settings
-from rmetrics.snapshot import load
+from rmetrics.snapshot import Snapshot, load
 from rmetrics.tables import DAILY, MONTHLY, feed_table
 
 _DIFFERENCES = 20
@@ -197,7 +198,7 @@ def explainer(
 
     Args:
         settings: where things are.
-        month: the only month that will be asked about; None: any.
+        month: the only month that will be asked about, so that only the files it needs are read; None: any.
         offline: leave the database out.
         progress: is told how far it is.
     """
@@ -212,18 +213,22 @@ def explainer(
             recompute(connection, typed, lake.rules, part.scope if part else None)
         progress("recomputing with the second engine", 1, 1)
         last = None if offline else stack.enter_context(published_session(settings))
-        yield Explainer(lake, connection, last[0] if last else None, last[1] if last else None)
+        yield Explainer(lake, connection, last[0] if last else None, last[1] if last else None, part)
 
 
 class Explainer:
     """Explains one number after another from one lake."""
 
-    def __init__(self, lake: Opened, connection: Any, session: Session | None, run_id: str | None) -> None:
+    def __init__(
+        self, lake: Opened, connection: Any, session: Session | None, run_id: str | None, only: OfMonth | None = None
+    ) -> None:
         self.lake, self.connection, self.session, self.run_id = lake, connection, session, run_id
         self.rules: Rules = lake.rules
         computed = load(lake.lake)
-        feeds = {n: computed.scan(n) for n in self.rules.feeds}
-        facts, daily = computed.scan(FACTS), computed.scan(DAILY)
+        self.parts: Mapping[str, Collection[dt.date]] = only.parts if only else {}
+        feeds = {n: computed.scan(n, self.parts.get(n)) for n in self.rules.feeds}
+        facts, daily = computed.scan(FACTS, self.parts.get(JOBS)), computed.scan(DAILY)
+        self.left_out = {n: _left_out(computed, n, parts) for n, parts in self.parts.items()}
         end = last_day(computed.scan(TALLIES["latest"])).collect().lazy()
         self.frames = Frames(feeds, facts, daily, end)
         self.exports = {rank: raw.name for rank, raw in lake.exports.items()}
@@ -343,6 +348,9 @@ class Explainer:
 
     def _steps(self, e: Evidence, counts: pl.DataFrame) -> Iterator[Step]:
         by_outcome = {o: (n, lines) for o, n, lines in counts.select("_outcome", "n", "lines").iter_rows()}
+        for outcome, (rows, lines) in self.left_out.get(e.feed or "", {}).items():
+            n, of = by_outcome.get(outcome, (0, 0))
+            by_outcome[outcome] = n + rows, of + lines
         if e.feed is not None:
             files = [self.lake.computed.counts[f.sha256] for f, _ in self.lake.computed.typed[e.feed]]
             yield Step("read", sum(f.rows for f in files))
@@ -532,3 +540,16 @@ def _split(parts: pl.DataFrame) -> Split:
         extra=sum(1 for a in amounts if a != base),
         segments={s: Decimal(c).scaleb(-2) for s, c in segments.iter_rows()},
     )
+
+
+def _left_out(computed: Snapshot, name: str, parts: Collection[dt.date]) -> dict[str, tuple[int, int]]:
+    """The rows of a feed that are not looked at, by what becomes of them, and of how many lines they are made.
+
+    All are of other months; but jobs that do not count have no facts, and so no day.
+    """
+    others = {when: part for when, part in computed.parts(name).items() if when not in parts}
+    rows, lines = sum(p.rows for p in others.values()), sum(sum(p.lines.values()) for p in others.values())
+    if name != JOBS:
+        return {Outcome.OTHER_MONTH.value: (rows, lines)}
+    dated = sum(p.rows for when, p in computed.parts(FACTS).items() if when not in parts)
+    return {Outcome.OTHER_MONTH.value: (dated, dated), Outcome.NO_DATE.value: (rows - dated, lines - dated)}

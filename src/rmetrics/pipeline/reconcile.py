@@ -151,7 +151,9 @@ def explain_numbers(
     Raises:
         SettingsError, LakeError, PostgresError, RulesError: see ``explain``.
     """
-    with explainer(settings, month=question.month, offline=offline, progress=progress) as one:
+    gaps_too = question.expect or question.against is not None
+    month = None if gaps_too else question.month  # what explains a gap may lie in any month
+    with explainer(settings, month=month, offline=offline, progress=progress) as one:
         asked = Asked(one.source(question.source), question.month, one.segment(question.segment), question.day)
         listed = [] if question.against is None else [_listed_metric(one, asked, question)]
         metrics = tuple(dict.fromkeys([*question.metrics, *question.expect, *listed]))

@@ -16,7 +16,7 @@ from rmetrics.errors import LakeError
 from rmetrics.lake import Lake
 from rmetrics.metrics.costs import spends
 from rmetrics.metrics.jobs import JOB_ID, own_names
-from rmetrics.periods import PART
+from rmetrics.periods import NO_PART, PART, next_month
 from rmetrics.pipeline.compute import Computed
 from rmetrics.pipeline.parts import JOB, SPELLINGS, TALLIES, by_name
 from rmetrics.rules import Rules
@@ -34,10 +34,12 @@ class Part:
 
     Attributes:
         inputs: by feed: rows put together before, and the typed rows of new exports.
+        parts: of each feed, those that the months need.
     """
 
     scope: Scope
     inputs: Mapping[str, list[TypedInput]]
+    parts: Mapping[str, Collection[dt.date]]
 
 
 def of_growth(lake: Lake, rules: Rules, computed: Computed) -> Part | None:
@@ -63,19 +65,21 @@ def of_growth(lake: Lake, rules: Rules, computed: Computed) -> Part | None:
             if file.sha256 not in known:
                 path = lake.typed_path(file.feed, file.sha256, file.digest)
                 inputs[name].append(TypedInput(path, file.columns, rank))
-    return Part(_scope(computed.snapshot, grown.months), inputs)
+    return Part(_scope(computed.snapshot, grown.months), inputs, needed)
 
 
 def of_month(rules: Rules, snapshot: Snapshot, month: dt.date) -> Part:
-    """One month of a computation, from the newest rows.
+    """One month of a computation, from the newest rows, with what its neighbours need for rows that are near it.
 
     Raises:
         LakeError: a file of the lake is not what was written.
     """
-    months = frozenset({month})
-    needed = _needed(snapshot, rules, months)
+    before = (month - dt.timedelta(days=1)).replace(day=1)
+    needed = _needed(snapshot, rules, frozenset({before, month, next_month(month)}))
+    for parts in needed.values():
+        parts.add(NO_PART)
     inputs = {name: _together(snapshot, rules, name, needed[name]) for name in rules.feeds}
-    return Part(_scope(snapshot, months), inputs)
+    return Part(_scope(snapshot, frozenset({month})), inputs, needed)
 
 
 def _scope(snapshot: Snapshot, months: frozenset[dt.date]) -> Scope:
