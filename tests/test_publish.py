@@ -1,6 +1,5 @@
 """The publish protocol: what is refused, and that nothing is changed then."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +16,10 @@ def held(dsn: str) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("version", [2, 4], ids=["more rows", "rows changed only"])
-def test_a_publish_gives_exactly_the_version_whatever_was_there(database: str, tmp_path: Path, version: int) -> None:
+def test_a_publish_gives_exactly_the_version_whatever_was_there(database: str, version: int) -> None:
     server = prepared(database)
     for one in (1, version, 1):
-        publish_version(server, one, tmp_path)
+        publish_version(server, one)
         run(
             database,
             "UPDATE sync_runs SET run_id = run_id || ' earlier' WHERE run_id = 'v0001'" if one != 1 else "SELECT 1",
@@ -28,16 +27,16 @@ def test_a_publish_gives_exactly_the_version_whatever_was_there(database: str, t
         assert held(database)[:7] == seen_of(one)[:7]
 
 
-def test_what_postgres_stored_otherwise_is_read_back_and_nothing_is_published(database: str, tmp_path: Path) -> None:
+def test_what_postgres_stored_otherwise_is_read_back_and_nothing_is_published(database: str) -> None:
     server = prepared(database)
-    publish_version(server, 1, tmp_path)
+    publish_version(server, 1)
     run(
         database,
         "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.jobs := NEW.jobs + 1; RETURN NEW; END $$",
         "CREATE TRIGGER spoil BEFORE INSERT OR UPDATE ON daily_metrics FOR EACH ROW EXECUTE FUNCTION spoil()",
     )
     with pytest.raises(PostgresError, match=r"daily_metrics, jobs: \d+ was read back where \d+ was sent"):
-        publish_version(server, 2, tmp_path)
+        publish_version(server, 2)
     assert held(database) == seen_of(1)
 
 
@@ -45,7 +44,7 @@ def test_what_postgres_stored_otherwise_is_read_back_and_nothing_is_published(da
     "ALTER TABLE daily_metrics ALTER COLUMN leads TYPE integer",
     "ALTER TABLE daily_metrics ADD COLUMN must varchar NOT NULL DEFAULT ''",
 ])  # fmt: skip
-def test_a_table_of_another_shape_is_refused_before_a_row_is_sent(database: str, tmp_path: Path, ddl: str) -> None:
+def test_a_table_of_another_shape_is_refused_before_a_row_is_sent(database: str, ddl: str) -> None:
     server = prepared(database)
     run(
         database,
@@ -54,13 +53,11 @@ def test_a_table_of_another_shape_is_refused_before_a_row_is_sent(database: str,
         ddl,
     )
     with pytest.raises(PostgresError, match=r"column (leads|must)"):
-        publish_version(server, 1, tmp_path)
+        publish_version(server, 1)
     assert rows(database, "SELECT count(*) FROM daily_metrics") == [(0,)]
 
 
-def test_a_run_that_is_not_there_after_the_commit_is_an_error(
-    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_is_not_there_after_the_commit_is_an_error(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     server = prepared(database)
     commit = Session.commit
 
@@ -71,4 +68,4 @@ def test_a_run_that_is_not_there_after_the_commit_is_an_error(
 
     monkeypatch.setattr(Session, "commit", lost)
     with pytest.raises(PostgresError, match="not in the database"):
-        publish_version(server, 1, tmp_path)
+        publish_version(server, 1)

@@ -92,7 +92,7 @@ def feed_table(rules: Rules, name: str) -> PgTable:
         name=name,
         key=key,
         columns=tuple(columns),
-        part=date,
+        part=date if date in feed.publish_by or not feed.publish_by else None,
         sums=bool(feed.publish_by),
         custom=name not in shipped,
         comment=feed.comment or f"Rows of the feed {name}, one per {', '.join(key)}.",
