@@ -31,10 +31,13 @@ class Part:
     Attributes:
         rows: a query with the table's columns; more are allowed.
         identity: a digest of where the rows come from. Equal identities, equal rows.
+        before: the month as it was when it was last published, where that is still at hand: then only the rows that
+            differ go to the server.
     """
 
     rows: pl.LazyFrame
     identity: str
+    before: "Part | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,32 @@ def part_digests(
         month.isoformat(): [made_of[month], d.rows, d.digest] for month, d in sorted(found.items())
     }
     return {month: d for month, d in found.items() if d.rows}, remembered
+
+
+def changed_rows(
+    content: Content,
+    months: Iterable[dt.date],
+    published: Mapping[dt.date, Digest],
+    known: Mapping[str, Sequence[object]],
+) -> tuple[pl.LazyFrame, bool]:
+    """The rows of some months that may differ from the published ones, and whether these are all rows of the months.
+
+    Args:
+        content: what the table must hold.
+        months: of which.
+        published: what the database says of its months.
+        known: what was remembered of this table; only a cache.
+    """
+    frames, whole = list[pl.LazyFrame](), True
+    for month in sorted(months):
+        rows, before = conformed(content.table, content.parts[month].rows), content.parts[month].before
+        if before is not None:
+            earlier = Content(content.table, {month: before})
+            if part_digests(earlier, known)[0].get(month) == published.get(month, Digest(0, "")):
+                held = conformed(content.table, before.rows)
+                rows, whole = rows.join(held, on=list(content.table.names), how="anti", nulls_equal=True), False
+        frames.append(rows)
+    return pl.concat(frames), whole
 
 
 def _made_of(table: PgTable, part: Part) -> str:

@@ -10,14 +10,14 @@ import contextlib
 import datetime as dt
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
 
 from rmetrics.errors import BusyError, LakeError, PostgresError
 from rmetrics.first_load import keys_checked_at_once
-from rmetrics.parts import Content, Digest, Remembered, part_digests, rows_of, within
+from rmetrics.parts import PART, Content, Digest, Remembered, changed_rows, part_digests, rows_of, within
 from rmetrics.postgres import Server, Session, catalog, connect, quoted
 from rmetrics.schema import schema_in_force
 from rmetrics.tables import DAILY, MONTHLY, PgTable
@@ -195,7 +195,8 @@ def publish(
         others = written_by_others(session, list(digests), work.counters)
         for content in contents:
             name = content.table.name
-            work.stage(content, digests[name], everything=full or name in others)
+            before = (known or {}).get(name, {})
+            work.stage(content, digests[name], before, everything=full or name in others)
         for content in reversed(contents):
             work.remove(content.table)
         for content in contents:
@@ -235,15 +236,19 @@ class _Staged:
     Attributes:
         changed: the months that have rows.
         gone: the months that have none any more.
+        count: how many rows they must have.
         everything: whether every row of the table belongs to them.
-        stage: the temporary table with the rows; None where they went into the empty table itself.
+        stage: the temporary table with their rows; None where they went into the empty table itself.
+        whole: whether it has all of their rows, not only those that differ.
     """
 
     content: Content
     changed: Sequence[dt.date]
     gone: Sequence[dt.date]
+    count: int
     everything: bool
-    stage: str | None
+    stage: str | None = None
+    whole: bool = True
 
     @property
     def inside(self) -> str:
@@ -253,7 +258,7 @@ class _Staged:
     @property
     def rows(self) -> pl.LazyFrame:
         """What these months must hold."""
-        return rows_of(self.content, self.changed).select(self.content.table.names)
+        return rows_of(self.content, self.changed).drop(PART)
 
 
 class _Publication:
@@ -264,6 +269,7 @@ class _Publication:
         self.written: dict[str, int] = {}
         self.staged: dict[str, _Staged] = {}
         self.known: dict[str, dict[dt.date, Digest]] = {}
+        self.held: dict[str, tuple[Any, ...]] = {}
         self.counters: dict[str, list[int]] = {}
 
     def begin(self, after: str | None) -> None:
@@ -332,36 +338,49 @@ class _Publication:
                 self.written[name] = self.session.execute(f"DELETE FROM {quoted(name)}")
             self.session.execute("DELETE FROM published_parts WHERE table_name = $1", [name])
 
-    def stage(self, content: Content, digests: Mapping[dt.date, Digest], *, everything: bool) -> None:
+    def stage(
+        self,
+        content: Content,
+        digests: Mapping[dt.date, Digest],
+        remembered: Mapping[str, Sequence[object]],
+        *,
+        everything: bool,
+    ) -> None:
         """Copies the rows of changed months, and inserts or updates those that differ."""
         table, session = content.table, self.session
         known = self.known.get(table.name, {})
         changed = sorted(m for m in digests if everything or known.get(m) != digests[m])
         gone = sorted(m for m in known if m not in digests)
+        count = sum(digests[m].rows for m in changed)
         self.written[table.name] = 0
         if not changed and not gone and not everything:
             return
         self._types_agree(table)
+        staged = _Staged(content, changed, gone, count, everything)
         if not session.query(f"SELECT EXISTS (SELECT 1 FROM {quoted(table.name)})")[0][0]:
-            staged = _Staged(content, sorted(digests), gone, everything=True, stage=None)
+            staged = self.staged[table.name] = replace(staged, everything=True)
             with keys_checked_at_once(session, table.name):
-                self._copy(staged, table.name, schema=self.schema)
-            self.written[table.name] = sum(d.rows for d in digests.values())
-            self.staged[table.name] = staged
+                self._copy(table, staged.rows, table.name, schema=self.schema)
+            self.written[table.name] = count
             return
-        stage = f"_stage_{table.name}"[:63]
-        columns = ", ".join(quoted(c) for c in table.names)
-        session.execute(
-            f"CREATE TEMPORARY TABLE {quoted(stage)} ON COMMIT DROP AS "
-            f"SELECT {columns} FROM {quoted(table.name)} WITH NO DATA"
-        )
-        staged = self.staged[table.name] = _Staged(content, changed, gone, everything, stage)
-        if changed:
-            self._copy(staged, stage, schema=None)
-        session.execute(f"ANALYZE {quoted(stage)}")
+        rows, whole = staged.rows, True
+        if changed and not everything and table.name not in (DAILY, MONTHLY):  # changes of figures need all of them
+            with _reading(table.name):
+                rows, whole = changed_rows(content, changed, known, remembered)
+        stage = self._temporary(f"_stage_{table.name}", table, table.names)
+        self._copy(table, rows, stage, schema=None)
+        staged = self.staged[table.name] = replace(staged, stage=stage, whole=whole)
         if table.name in (DAILY, MONTHLY):
             self._note_changes(table, staged, stage)
         self.written[table.name] += self._upsert(table, staged, stage)
+
+    def _temporary(self, name: str, table: PgTable, columns: Sequence[str]) -> str:
+        """An empty temporary table with some of the table's columns; returns its name."""
+        self.session.execute(
+            f"CREATE TEMPORARY TABLE {quoted(name[:63])} ON COMMIT DROP AS "
+            f"SELECT {', '.join(quoted(c) for c in columns)} FROM {quoted(table.name)} WITH NO DATA"
+        )
+        return name[:63]
 
     def _upsert(self, table: PgTable, staged: _Staged, stage: str) -> int:
         """Writes the staged rows that are not there as they are.
@@ -377,26 +396,36 @@ class _Publication:
             mine = ", ".join(f"w.{quoted(c)}" for c in others)
             theirs = ", ".join(f"excluded.{quoted(c)}" for c in others)
             act = f"DO UPDATE SET {sets} WHERE ({mine}) IS DISTINCT FROM ({theirs})"
-        same = " AND ".join(
-            f"t.{quoted(c)} {'=' if c in table.key else 'IS NOT DISTINCT FROM'} s.{quoted(c)}" for c in table.names
-        )
+        where = ""
+        if staged.whole:
+            same = " AND ".join(
+                f"t.{quoted(c)} {'=' if c in table.key else 'IS NOT DISTINCT FROM'} s.{quoted(c)}" for c in table.names
+            )
+            where = f"WHERE NOT EXISTS (SELECT 1 FROM {quoted(table.name)} AS t WHERE {staged.inside} AND {same}) "
         return self.session.execute(
-            f"INSERT INTO {quoted(table.name)} AS w ({columns}) SELECT {columns} FROM {quoted(stage)} AS s "
-            f"WHERE NOT EXISTS (SELECT 1 FROM {quoted(table.name)} AS t WHERE {staged.inside} AND {same}) "
+            f"INSERT INTO {quoted(table.name)} AS w ({columns}) SELECT {columns} FROM {quoted(stage)} AS s {where}"
             f"ON CONFLICT ({key}) {act}"
         )
 
     def remove(self, table: PgTable) -> None:
-        """Deletes the rows of changed months that are no longer there."""
+        """Deletes the rows of changed months that are no longer there; all that must be there are by now."""
         staged = self.staged.get(table.name)
-        if staged is None or staged.stage is None:
+        if staged is None:
             return
-        same = " AND ".join(f"s.{quoted(k)} = t.{quoted(k)}" for k in table.key)
-        # No parameters here: with them the driver does not say how many rows a statement touched.
-        self.written[table.name] += self.session.execute(
-            f"DELETE FROM {quoted(table.name)} AS t WHERE {staged.inside} AND NOT EXISTS "
-            f"(SELECT 1 FROM {quoted(staged.stage)} AS s WHERE {same})"
-        )
+        held = self._held(table, staged)
+        if staged.stage is not None and held[0] != staged.count:
+            keys = staged.stage
+            if not staged.whole:
+                keys = self._temporary(f"_keys_{table.name}", table, table.key)
+                self._copy(table, staged.rows.select(table.key), keys, schema=None)
+            same = " AND ".join(f"s.{quoted(k)} = t.{quoted(k)}" for k in table.key)
+            # No parameters here: with them the driver does not say how many rows a statement touched.
+            self.written[table.name] += self.session.execute(
+                f"DELETE FROM {quoted(table.name)} AS t WHERE {staged.inside} AND NOT EXISTS "
+                f"(SELECT 1 FROM {quoted(keys)} AS s WHERE {same})"
+            )
+            held = self._held(table, staged)
+        self.held[table.name] = held
 
     def _note_changes(self, table: PgTable, staged: _Staged, stage: str) -> None:
         """Every changed figure, old and new. A key's first publish is not a change; one that comes back is."""
@@ -454,30 +483,33 @@ class _Publication:
                     "Drop the column, or allow NULL in it.",
                 )
 
-    def _copy(self, staged: _Staged, target: str, *, schema: str | None) -> None:
+    def _copy(self, table: PgTable, rows: pl.LazyFrame, target: str, *, schema: str | None) -> None:
         failed = list[Exception]()
         try:
-            with _reader(staged.rows, failed) as reader:
+            with _reader(rows, failed) as reader:
                 self.session.ingest(target, reader, schema=schema)
         except PostgresError:
-            with _reading(staged.content.table.name):
+            with _reading(table.name):
                 for error in failed:  # the driver says only that its source failed
                     raise error from None
             raise
 
-    def read_back(self, table: PgTable) -> None:
-        """Compares counts, sums and blanks of the changed months with what was sent."""
-        staged = self.staged.get(table.name)
-        if staged is None:
-            return
-        numbers = [c.name for c in table.columns if c.type.startswith(("numeric", "bigint", "integer"))]
-        texts = [c.name for c in table.columns if c.name not in numbers]
-        in_sql = [
+    def _held(self, table: PgTable, staged: _Staged) -> tuple[Any, ...]:
+        """Count, sums and filled cells of the changed months as PostgreSQL has them."""
+        numbers, texts = _numbers_and_others(table)
+        asked = [
             "count(*)",
             *(f"coalesce(sum({quoted(c)}), 0)::text" for c in numbers),
             *(f"count({quoted(c)})" for c in [*numbers, *texts]),
         ]
-        held = self.session.query(f"SELECT {', '.join(in_sql)} FROM {quoted(table.name)} AS t WHERE {staged.inside}")[0]
+        return self.session.query(f"SELECT {', '.join(asked)} FROM {quoted(table.name)} AS t WHERE {staged.inside}")[0]
+
+    def read_back(self, table: PgTable) -> None:
+        """Compares count, sums and filled cells of the changed months with what was sent."""
+        staged = self.staged.get(table.name)
+        if staged is None:
+            return
+        numbers, texts = _numbers_and_others(table)
         sums = staged.rows.select(
             pl.len().alias("n"),
             *(pl.col(c).sum().alias(f"sum {c}") for c in numbers),
@@ -485,6 +517,7 @@ class _Publication:
         )
         with _reading(table.name):
             sent = sums.collect(engine="streaming").row(0)
+        held = self.held[table.name]
         for name, want, got in zip(["rows", *numbers, *numbers, *texts], sent, held, strict=True):
             if not _equal(want, got):
                 raise PostgresError(
@@ -525,6 +558,11 @@ class _Publication:
         self.session.execute(f"DELETE FROM {quoted(table)}")
         if frame.height:
             self.session.ingest(table, frame.to_arrow(), schema=self.schema)
+
+
+def _numbers_and_others(table: PgTable) -> tuple[list[str], list[str]]:
+    numbers = [c.name for c in table.columns if c.type.startswith(("numeric", "bigint", "integer"))]
+    return numbers, [c for c in table.names if c not in numbers]
 
 
 def _reader(rows: pl.LazyFrame, failed: list[Exception]) -> Any:
