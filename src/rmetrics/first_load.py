@@ -76,14 +76,12 @@ def _foreign_keys(session: Session, table: str) -> list[_ForeignKey]:
 
 def _alone(session: Session, tables: list[str]) -> bool:
     """Keeps other writers out until the end of the transaction; False where one is at work."""
-    session.execute("SAVEPOINT alone")
-    try:
-        session.execute(f"LOCK TABLE {', '.join(tables)} IN SHARE ROW EXCLUSIVE MODE NOWAIT")
-    except PostgresError:
-        session.execute("ROLLBACK TO SAVEPOINT alone")
-        return False
-    session.execute("RELEASE SAVEPOINT alone")
-    return True
+    session.execute(  # the driver knows no savepoints: what fails has to be caught in the server
+        f"DO $$ BEGIN LOCK TABLE {', '.join(tables)} IN SHARE ROW EXCLUSIVE MODE NOWAIT; "
+        "PERFORM set_config('rmetrics.alone', 'yes', true); "
+        "EXCEPTION WHEN lock_not_available THEN PERFORM set_config('rmetrics.alone', 'no', true); END $$"
+    )
+    return bool(session.query("SELECT current_setting('rmetrics.alone') = 'yes'")[0][0])
 
 
 def _check(session: Session, table: str, key: _ForeignKey) -> None:

@@ -540,12 +540,15 @@ class _Publication:
         self._replace_small("business", pl.DataFrame({"timezone": [run.timezone], "currency": [run.currency]}))
         feeds = [(f.feed, f.table, f.rows, f.last_date, f.last_export_at, f.exports) for f in run.feeds]
         self._replace_small("feed_status", pl.DataFrame(feeds, schema=_FEEDS, orient="row"))
+        counters = noted(session, list(digests))
+        if counters:  # this session's own share must be there when the next run looks
+            session.query("SELECT pg_stat_force_next_flush()::text")
         detail = {
             **run.detail,
             "inputs": run.inputs,
             "schema": schema_digest,
             "exports": sorted(run.exports),
-            "counters": noted(session, list(digests)),
+            "counters": counters,
             "published": self.written,
             "first_months": sorted(set(digests.get(MONTHLY, ())) - set(self.known.get(MONTHLY, ()))),
         }
