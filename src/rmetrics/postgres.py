@@ -198,7 +198,7 @@ def redacted(text: str, dsn: str) -> str:
     lines = [
         line.strip()
         for line in text.splitlines()
-        if line.strip() and not re.match(r"\s*(DETAIL|CONTEXT|STATEMENT|QUERY|LINE \d+|HINT)\b", line.strip())
+        if line.strip() and not re.match(r"\s*(DETAIL|CONTEXT|STATEMENT|QUERY|LINE \d+|HINT)\b|\^$", line.strip())
     ]
     # A primary message may quote a value: invalid input syntax for type numeric: "...", value "..." is out of range.
     lines = [re.sub(r'(: |value )".*"', r'\1"***"', line) for line in lines]
