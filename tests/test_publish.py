@@ -7,11 +7,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from contents import JOBS, PAYMENTS, content, jobs, payments, publish_contents
+from jobs_and_payments import JOBS, PAYMENTS, content, jobs, payments, publish_contents
 from published import run
 from reliability.versions import SEEN, prepared, publish_version, seen_of
+from rmetrics.contents import Content, Part, part_digests
 from rmetrics.errors import LakeError, PostgresError
-from rmetrics.parts import Content, Part, part_digests
 from rmetrics.postgres import Session
 from support import rows
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from contents import JOBS, PAYMENTS, content, jobs, payments, publish_contents
+from jobs_and_payments import JOBS, PAYMENTS, content, jobs, payments, publish_contents
 from published import run
 from reliability.versions import prepared
 from rmetrics import witness

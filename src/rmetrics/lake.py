@@ -3,8 +3,8 @@
     raw/<feed>/<sha256 of the export>.parquet, .json     the truth: lossless text, written once, never changed
     typed/<feed>/<sha256>.<typing digest>.parquet        caches from here on: may be deleted at any time
     typed/<feed>/<sha256>.<typing digest>.rejected.parquet
-    current/<feed>.parquet                               one row per key: the newest export wins
-    metrics/*.parquet                                    job facts, daily and monthly metrics
+    current/<feed>/<month>.<digest>.parquet              one row per key: the newest export wins; ``rmetrics.snapshot``
+    metrics/<table>/<month>.<digest>.parquet             job facts, tallies, daily and monthly metrics; the same
     rules/<digest>/*.toml                                the rules of each computation, to tell what was edited since
     inbox.json, landed.json, state.json                  what was seen, what had landed, what was computed
 
@@ -31,8 +31,8 @@ from rmetrics.errors import BusyError, LakeError
 RAW_FORMAT = 1
 ROW_GROUP = 250_000
 MISSING = "it is missing"
-LANDED = "landed"
-_SPOILED = "it is not what was written"
+LANDED, CHECKED = "landed", "checked"
+SPOILED = "it is not what was written"
 _SUM = "record_sha256"
 _FIRST = ("name", "modified_ns", "landed_at")  # what an export that is put back keeps
 _FULL_DISK = ("No space left", "os error", "File too large")
@@ -131,6 +131,8 @@ class Lake:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.raw, self.typed, self.current, self.metrics = (root / n for n in ("raw", "typed", "current", "metrics"))
+        self._known: dict[str, list[Any]] | None = None
+        self._met = False  # whether a file was hashed that the record does not know
 
     # -- folders and lock
 
@@ -143,9 +145,14 @@ class Lake:
         for folder in (self.root, self.raw, self.typed, self.current, self.metrics):
             if folder.is_symlink():
                 raise LakeError(f"{folder} is a symbolic link", "Point RMETRICS_DATA_DIR at the real folder.")
-            self._folder(folder)
+            self.folder(folder)
 
-    def _folder(self, folder: Path) -> None:
+    def folder(self, folder: Path) -> None:
+        """Creates a folder of the lake, closed to others.
+
+        Raises:
+            LakeError: it cannot be created.
+        """
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if folder.stat().st_mode & 0o077:
@@ -203,7 +210,7 @@ class Lake:
         Call it under the lock. Returns how many files.
         """
         count = 0
-        for part in [*self.root.rglob("*.part"), self.root / "duckdb"]:
+        for part in [*self.root.rglob("*.part"), self.root / "duckdb"]:  # files, and folders of files
             try:
                 if part.is_dir():
                     shutil.rmtree(part)
@@ -217,12 +224,51 @@ class Lake:
             try:
                 _read_json(record)
             except (ValueError, TypeError):
-                with _writing(record):
+                with writing(record):
                     record.unlink()
                 count += 1
             except OSError as error:
                 raise _unwritable(record, error) from error
         return count
+
+    # -- damage
+
+    def is_sound(self, path: Path, digest: str, *, used: bool) -> bool:
+        """Whether a file has the content it was written with.
+
+        Bits that flip leave size and time as they were, so a file that is about to be used is always read; one that is
+        not is read only where its size or time are not those at which it was last found sound.
+        """
+        try:
+            status = path.stat()
+            name, met = path.relative_to(self.root).as_posix(), [status.st_size, status.st_mtime_ns, digest]
+            if not used and self._checked().get(name) == met:
+                return True
+            if file_digest(path) != digest:
+                return False
+        except OSError:
+            return False
+        if self._checked().get(name) != met:
+            self._checked()[name], self._met = met, True
+        return True
+
+    def _checked(self) -> dict[str, list[Any]]:
+        if self._known is None:
+            self._known = dict(self.load_json(CHECKED).get("files", {}))
+        return self._known
+
+    def _remember(self, path: Path, digest: str) -> None:
+        """Takes a file that was just written for sound."""
+        status = path.stat()
+        name = path.relative_to(self.root).as_posix()
+        self._checked()[name], self._met = [status.st_size, status.st_mtime_ns, digest], True
+
+    def remember_checked(self) -> None:
+        """Keeps which files were found sound at which size and time, without those that are gone."""
+        if self._met:
+            there = {n: met for n, met in self._checked().items() if (self.root / n).exists()}
+            self.save_json(CHECKED, {"files": there})
+            self._known, self._met = there, False
 
     # -- raw
 
@@ -242,24 +288,26 @@ class Lake:
                 found.append(_raw_record(record))
         return sorted(found, key=lambda f: f.age)
 
-    def examine_raw(self) -> tuple[list[RawFile], list[Damage]]:
+    def examine_raw(self, *, thorough: bool = False) -> tuple[list[RawFile], list[Damage]]:
         """All landed exports that are what was written, oldest first, and every file that is not.
 
-        Reads and hashes every file: bits that flip in Parquet are read without an error, as other numbers.
+        Args:
+            thorough: read every file, also those whose size and time are what they were: bits that flip in Parquet are
+                read without an error, as other numbers.
         """
         sound, damaged = list[RawFile](), list[Damage]()
         for folder in sorted(p for p in self.raw.iterdir() if p.is_dir()) if self.raw.is_dir() else ():
             names = {e.name for e in os.scandir(folder)}
             stems = {n.rpartition(".")[0] for n in names if n.endswith((".parquet", ".json"))}
             for stem in sorted(stems):
-                found = self._examined(folder, stem, names)
+                found = self._examined(folder, stem, names, thorough=thorough)
                 if isinstance(found, RawFile):
                     sound.append(found)
                 else:
                     damaged.append(found)
         return sorted(sound, key=lambda f: f.age), damaged
 
-    def _examined(self, folder: Path, stem: str, names: set[str]) -> RawFile | Damage:
+    def _examined(self, folder: Path, stem: str, names: set[str], *, thorough: bool) -> RawFile | Damage:
         path, record = folder / f"{stem}.parquet", folder / f"{stem}.json"
         if record.name not in names:
             return Damage(path, "its record is missing", folder.name, stem)
@@ -271,10 +319,8 @@ class Lake:
             return Damage(record, "it is the record of another export", folder.name, stem)
         if path.name not in names:
             return Damage(path, MISSING, folder.name, stem, made.name)
-        try:
-            self.verify_raw(made)
-        except LakeError:
-            return Damage(path, _SPOILED, folder.name, stem, made.name)
+        if not self.is_sound(path, made.parquet_sha256, used=thorough):
+            return Damage(path, SPOILED, folder.name, stem, made.name)
         return made
 
     def remove_raw(self, feed: str, sha256: str) -> None:
@@ -304,14 +350,15 @@ class Lake:
             sha256: of the export's bytes.
         """
         final = self.raw_path(feed, sha256)
-        self._folder(final.parent)
+        self.folder(final.parent)
         part = final.with_suffix(".part")
-        with _writing(final, part):
+        with writing(final, part):
             rows = write_batches(part, batches)
             digest, size = flush(part)
             made = self._as_first_landed(record(rows, digest, size))
             self._write_json(final.with_suffix(".json"), asdict(made))
             commit(part, final)
+        self._remember(final, digest)
         return made
 
     def _as_first_landed(self, made: RawFile) -> RawFile:
@@ -356,12 +403,8 @@ class Lake:
             LakeError: it is missing or damaged; names the export to put back.
         """
         path = self.raw_path(file.feed, file.sha256)
-        try:
-            if path.stat().st_size == file.parquet_size and file_digest(path) == file.parquet_sha256:
-                return
-        except OSError:
-            pass
-        raise _damaged(path, _SPOILED, file.name)
+        if not self.is_sound(path, file.parquet_sha256, used=True):
+            raise _damaged(path, SPOILED, file.name)
 
     # -- typed
 
@@ -385,12 +428,12 @@ class Lake:
             found if path.exists() and (found.rejected_sha256 is None or self.rejected_path(found).exists()) else None
         )
 
-    def typed_is_sound(self, file: TypedFile) -> bool:
-        """Whether typed and rejected rows are what was written."""
+    def typed_is_sound(self, file: TypedFile, *, used: bool) -> bool:
+        """Whether typed and rejected rows are what was written; see ``is_sound``."""
         expected = {self.typed_path(file.feed, file.sha256, file.digest): file.parquet_sha256}
         if file.rejected_sha256 is not None:
             expected[self.rejected_path(file)] = file.rejected_sha256
-        return all(is_sound(path, digest) for path, digest in expected.items())
+        return all(self.is_sound(path, digest, used=used) for path, digest in expected.items())
 
     def write_typed(
         self,
@@ -409,9 +452,9 @@ class Lake:
         """
         feed, sha256, digest = key
         final = self.typed_path(feed, sha256, digest)
-        self._folder(final.parent)
+        self.folder(final.parent)
         part, first = final.with_suffix(".part"), final.with_suffix(".first.part")
-        with _writing(final, part, first):
+        with writing(final, part, first):
             for stale in final.parent.glob(f"{sha256}.*"):
                 stale.unlink()
             count, rejected, totals, faults = rows(first if finish else part)
@@ -429,6 +472,7 @@ class Lake:
             )
             self._write_json(final.with_suffix(".json"), asdict(made))
             commit(part, final)
+        self._remember(final, parquet_digest)
         return made
 
     def scan_typed(self, file: TypedFile) -> pl.LazyFrame:
@@ -436,7 +480,7 @@ class Lake:
         return pl.scan_parquet(self.typed_path(file.feed, file.sha256, file.digest), glob=False)
 
     def examine_caches(self) -> list[Damage]:
-        """Every computed file that is not what was written; the next sync makes them again. Records of old runs too."""
+        """Every typed file and record that is not what was written; the next sync makes them again."""
         found = list[Damage]()
         for folder in sorted(p for p in self.typed.iterdir() if p.is_dir()) if self.typed.is_dir() else ():
             for path in sorted(folder.glob("*.parquet")):
@@ -445,15 +489,11 @@ class Lake:
             for record in sorted(folder.glob("*.json")):
                 if not record.with_suffix(".parquet").exists():
                     found.append(Damage(record.with_suffix(".parquet"), MISSING, folder.name))
-        for name, digest in self.load_json("state").get("digests", {}).items():
-            path = self.root / name
-            if not is_sound(path, digest):
-                found.append(Damage(path, _SPOILED if path.exists() else MISSING))
         for record in sorted(self.root.glob("*.json")):
             try:
                 _read_json(record)
             except (OSError, ValueError, TypeError):
-                found.append(Damage(record, _SPOILED))
+                found.append(Damage(record, SPOILED))
         return found
 
     def _examined_typed(self, path: Path) -> Iterator[Damage]:
@@ -461,28 +501,8 @@ class Lake:
         file = self.typed_file(path.parent.name, sha256, digest)
         if file is None:
             yield Damage(path, "its record or its rejected rows are damaged or missing", path.parent.name, sha256)
-        elif not self.typed_is_sound(file):
+        elif not self.typed_is_sound(file, used=True):
             yield Damage(path, "it, or its rejected rows, are not what was written", path.parent.name, sha256)
-
-    # -- results
-
-    def current_path(self, feed: str) -> Path:
-        """Where the newest rows of a feed stand."""
-        return self.current / f"{feed}.parquet"
-
-    def metrics_path(self, name: str) -> Path:
-        """Where a computed table stands."""
-        return self.metrics / f"{name}.parquet"
-
-    def write(self, frame: pl.LazyFrame, final: Path) -> str:
-        """Runs a query into a file: whole under its final name, or not at all. Returns its SHA-256."""
-        part = final.with_suffix(".part")
-        self._folder(final.parent)
-        with _writing(final, part):
-            frame.sink_parquet(part, row_group_size=ROW_GROUP)
-            digest, _ = flush(part)
-            commit(part, final)
-        return digest
 
     # -- the rules a computation used
 
@@ -492,9 +512,9 @@ class Lake:
         if folder.is_dir():
             return
         part = folder.with_suffix(".part")
-        with _writing(folder):
+        with writing(folder):
             shutil.rmtree(part, ignore_errors=True)
-            self._folder(part)
+            self.folder(part)
             for file in files:
                 shutil.copyfile(file, part / file.name)
                 flush(part / file.name)
@@ -516,12 +536,12 @@ class Lake:
 
     def save_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Writes a record, whole or not at all."""
-        with _writing(self.root / f"{name}.json"):
+        with writing(self.root / f"{name}.json"):
             self._write_json(self.root / f"{name}.json", value)
 
     def forget(self, name: str) -> None:
         """Removes a record."""
-        with _writing(self.root / f"{name}.json"):
+        with writing(self.root / f"{name}.json"):
             (self.root / f"{name}.json").unlink(missing_ok=True)
 
     def _write_json(self, path: Path, value: Mapping[str, Any]) -> None:
@@ -564,8 +584,13 @@ def flush(path: Path) -> tuple[str, int]:
 def commit(part: Path, final: Path) -> None:
     """Renames a flushed file to its final name and makes the rename durable."""
     part.replace(final)
+    sync_folder(final.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the renames in a folder durable."""
     if os.name == "posix":
-        handle = os.open(final.parent, os.O_RDONLY)
+        handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
@@ -578,16 +603,8 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def is_sound(path: Path, digest: str) -> bool:
-    """Whether a file has the content it was written with."""
-    try:
-        return file_digest(path) == digest
-    except OSError:
-        return False
-
-
 @contextlib.contextmanager
-def _writing(final: Path, *parts: Path) -> Iterator[None]:
+def writing(final: Path, *parts: Path) -> Iterator[None]:
     """Turns what a disk can say into a ``LakeError``, and leaves no half-written file.
 
     Nothing is left under the final name: it is written by the rename alone.

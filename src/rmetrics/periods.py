@@ -1,7 +1,8 @@
 """Business days and months.
 
 A day is a ``datetime.date`` in the business time zone; a month is the date of its first day. Ranges are half open:
-``[start, end)``, and an end of None means "still in force".
+``[start, end)``, and an end of None means "still in force". Tables are kept, computed and published in parts: the rows
+of a month together, and under ``NO_PART`` those without a day.
 """
 
 import calendar
@@ -10,6 +11,8 @@ import re
 
 import polars as pl
 
+PART = "part"
+NO_PART = dt.date(1, 1, 1)
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
 
 
@@ -40,6 +43,11 @@ def parse_month(text: str) -> dt.date | None:
     if match is None or not 1 <= int(match[2]) <= 12 or int(match[1]) < 1:
         return None
     return dt.date(int(match[1]), int(match[2]), 1)
+
+
+def part_of(day: pl.Expr) -> pl.Expr:
+    """The part of a table that a row belongs to: the month of its day, ``NO_PART`` without one."""
+    return day.dt.month_start().fill_null(NO_PART)
 
 
 def local_date(stamp: pl.Expr, zone: str) -> pl.Expr:

@@ -202,7 +202,9 @@ def redacted(text: str, dsn: str) -> str:
     ]
     # A primary message may quote a value: invalid input syntax for type numeric: "...", value "..." is out of range.
     lines = [re.sub(r'(: |value )".*"', r'\1"***"', line) for line in lines]
-    kept = re.sub(r"^[A-Z_]+: |\[libpq\] |Failed to [\w ]+: |PGRES_\w+ |ERROR: +| \. SQLSTATE: \w+", "", " ".join(lines[:4]))
+    kept = re.sub(
+        r"^[A-Z_]+: |\[libpq\] |Failed to [\w ]+: |PGRES_\w+ |ERROR: +| \. SQLSTATE: \w+", "", " ".join(lines[:4])
+    )
     return re.sub(r"(COPY \w+, line \d+).*", r"\1", kept)[:500]
 
 

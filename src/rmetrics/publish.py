@@ -15,9 +15,9 @@ from typing import Any
 
 import polars as pl
 
+from rmetrics.contents import PART, Content, Digest, Remembered, changed_rows, part_digests, rows_of, within
 from rmetrics.errors import BusyError, LakeError, PostgresError
 from rmetrics.first_load import keys_checked_at_once
-from rmetrics.parts import PART, Content, Digest, Remembered, changed_rows, part_digests, rows_of, within
 from rmetrics.postgres import Server, Session, catalog, connect, quoted
 from rmetrics.schema import schema_in_force
 from rmetrics.tables import DAILY, MONTHLY, PgTable

@@ -94,6 +94,7 @@ class SyncResult:
         status: published; unchanged (nothing was new, nothing was written); dry-run.
         published: rows written by table.
         months: by month and source, against target, oldest first.
+        timings: seconds of each step: land, type, compute, check, publish.
     """
 
     run_id: str
@@ -104,6 +105,7 @@ class SyncResult:
     months: tuple[MonthLine, ...]
     seconds: float
     cross_check: str = ""
+    timings: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

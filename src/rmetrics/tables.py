@@ -11,7 +11,6 @@ from rmetrics.rules.model import Column, ColumnType, Feed, Rules
 from rmetrics.rules.validate import CALLS, JOBS, PAYMENTS, TARGETS
 
 DAILY, MONTHLY = "daily_metrics", "monthly_metrics"
-NO_DATE_PART = "0001-01-01"
 
 PG_TYPES = {
     ColumnType.TEXT: "character varying",

@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from rmetrics.metrics.jobs import daily_jobs, job_facts, linked, paid_by_job
+from rmetrics.metrics.jobs import job_facts, linked, paid_by_job
+from rmetrics.metrics.tallies import activity
 from rmetrics.rules import load_rules
 from rmetrics.rules.conditions import DTYPES
 from rmetrics.rules.model import JobLink
@@ -96,7 +97,11 @@ def test_a_job_counts_on_its_local_day_and_one_without_a_day_in_none() -> None:
         {"job_id": "2", "type": "COD Repair", "created_at": None},
     ]
     table = job_facts(jobs(*rows), payments(), RULES)
-    assert daily_jobs(table).collect().rows() == [(dt.date(2024, 11, 30), "Unattributed", "COD", 1, 0, 1)]
+    counted = activity(table).sort("part").collect().rows()
+    assert counted == [
+        (dt.date(1, 1, 1), None, "Unattributed", "COD", 1, 0, 1),
+        (dt.date(2024, 11, 1), dt.date(2024, 11, 30), "Unattributed", "COD", 1, 0, 1),
+    ]
 
 
 def test_a_payment_finds_its_job_by_number_then_by_uuid_and_never_twice() -> None:

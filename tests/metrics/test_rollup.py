@@ -9,13 +9,14 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rmetrics.metrics.revenue import daily_revenue, revenue_rows
-from rmetrics.metrics.rollup import last_day, monthly_metrics
+from rmetrics.metrics.rollup import monthly_metrics
+from rmetrics.metrics.tallies import last_day, latest, revenue
 from rmetrics.rules import Rules, load_rules
 from support import ROOT
 
 Load = Callable[[str], Rules]
 Schema = dict[str, Any]
+SUMS = ["date", "source", "segment", "gross_cents", "revenue40_micros"]
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def day(number: int, month: int = 11) -> dt.date:
 
 def test_revenue_counts_with_its_job_and_an_orphan_on_its_own_day(load: Load) -> None:
     paid = payments(("1", "10.01", day(9, 12)), (None, "5", day(7)), ("2", "3", day(8)))
-    rows = daily_revenue(revenue_rows(paid, facts(("1", day(2)), ("2", None)), load(""))).sort("date").collect()
+    rows = revenue(paid, facts(("1", day(2)), ("2", None)), load("")).select(SUMS).sort("date").collect()
     assert rows.rows() == [
         (day(2), "Google", "COD", 1001, 4_004_000),
         (day(7), "Unattributed", "OTHER", 500, 2_000_000),
@@ -61,7 +62,7 @@ def test_revenue_counts_with_its_job_and_an_orphan_on_its_own_day(load: Load) ->
 def test_a_share_that_changes_in_mid_month_splits_the_month(load: Load) -> None:
     rules = load("[[revenue.changes]]\nfrom = 2024-11-15\nshare = 0.4250\n")
     paid = payments(("1", "100", day(1, 12)), ("2", "100", day(1, 12)))
-    rows = daily_revenue(revenue_rows(paid, facts(("1", day(14)), ("2", day(15))), rules)).sort("date").collect()
+    rows = revenue(paid, facts(("1", day(14)), ("2", day(15))), rules).sort("date").collect()
     assert rows["revenue40_micros"].to_list() == [40_000_000, 42_500_000]
 
 
@@ -70,7 +71,7 @@ def test_revenue_by_payment_day(load: Load, tmp_path: Path) -> None:
     business = tmp_path / "business.toml"
     business.write_text(business.read_text().replace('date  = "job" ', 'date  = "payment" '))
     rules = load_rules(tmp_path)
-    rows = daily_revenue(revenue_rows(payments(("1", "10", day(9, 12))), facts(("1", day(2))), rules)).collect()
+    rows = revenue(payments(("1", "10", day(9, 12))), facts(("1", day(2))), rules).collect()
     assert rows["date"].to_list() == [day(9, 12)]
 
 
@@ -84,8 +85,8 @@ def test_the_datas_last_day_leaves_out_spend_targets_and_rows_that_do_not_count(
         "google_spend": pl.LazyFrame([(day(1, 12), True)], schema={"month": pl.Date, **one}, orient="row"),
         "targets": pl.LazyFrame([(day(1, 12), True)], schema={"month": pl.Date, **one}, orient="row"),
     }
-    assert last_day(facts(("1", day(3))), feeds, rules).collect().item() == day(20)
-    assert last_day(facts(), {}, rules).collect().item() is None
+    assert last_day(latest(facts(("1", day(3))), feeds, rules)).collect().item() == day(20)
+    assert last_day(latest(facts(), {}, rules)).collect().item() is None
 
 
 def test_a_month_is_the_sum_of_its_days(load: Load) -> None:

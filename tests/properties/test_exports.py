@@ -6,15 +6,16 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import polars as pl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rmetrics.lake import Lake
-from rmetrics.pipeline.compute import FACTS, compute
+from rmetrics.pipeline.compute import compute
 from rmetrics.pipeline.inbox import land_inbox
+from rmetrics.pipeline.parts import FACTS
 from rmetrics.pipeline.progress import silent
 from rmetrics.rules import Rules, load_rules
+from rmetrics.snapshot import load
 from rmetrics.tables import DAILY, MONTHLY
 from support import MIDNIGHT, ROOT, csv_text
 
@@ -68,12 +69,9 @@ def numbers(files: Sequence[File], *, runs: int = 1) -> dict[str, list[tuple[obj
             seen = land_inbox(inbox, lake, RULES, silent)
             assert [s for s in seen if s.refused] == []
             compute(lake, RULES, silent)
-        paths = {n: lake.metrics_path(n) for n in (FACTS, DAILY, MONTHLY)} | {
-            n: lake.current_path(n) for n in ("payments", "elocals_leads")
-        }
-        frames = {
-            n: pl.read_parquet(p, glob=False).drop("_file", "_line", "_parts", strict=False) for n, p in paths.items()
-        }
+        computed = load(lake)
+        names = (FACTS, DAILY, MONTHLY, "payments", "elocals_leads")
+        frames = {n: computed.scan(n).drop("_file", "_line", "_parts", strict=False).collect() for n in names}
         return {n: sorted(f.rows(), key=str) for n, f in frames.items()}
 
 

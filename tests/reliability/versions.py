@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from rmetrics.parts import Content, Part, month_of
+from rmetrics.contents import Content, Part, month_of
 from rmetrics.postgres import Server, connect, server_of
 from rmetrics.publish import Run, last_run, publish
 from rmetrics.schema import apply_schema

@@ -22,16 +22,16 @@ _SPILL_LIMIT = "5GB"  # a slip in a join must not fill the disk either
 
 @dataclass(frozen=True, slots=True)
 class LakeView:
-    """A Parquet file of the lake as a view.
+    """A table of the lake as a view.
 
     Attributes:
         name: of the view.
-        path: the file.
+        paths: its Parquet files; at least one.
         hidden: columns that are rmetrics' own business.
     """
 
     name: str
-    path: Path
+    paths: Sequence[Path]
     hidden: tuple[str, ...] = ()
 
 
@@ -50,7 +50,8 @@ def lake_views(
     Raises:
         LakeError: a file cannot be read.
     """
-    connection = sandbox([v.path for v in views], temp=temp, memory_limit=memory_limit, spill_limit=_SPILL_LIMIT)
+    files = [path for view in views for path in view.paths]
+    connection = sandbox(files, temp=temp, memory_limit=memory_limit, spill_limit=_SPILL_LIMIT)
     try:
         connection.execute("CREATE SCHEMA _work")
         connection.execute("CREATE TABLE _work.exports (rank UINTEGER, name VARCHAR)")
@@ -68,7 +69,7 @@ def lake_views(
 
 
 def _select(connection: duckdb.DuckDBPyConnection, view: LakeView) -> str:
-    parquet = f"read_parquet({text(file_name(view.path))})"
+    parquet = f"read_parquet([{', '.join(text(file_name(p)) for p in view.paths)}])"
     there = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {parquet}").fetchall()]
     shown = ", ".join(f"r.{ident(n)}" for n in there if n not in {*view.hidden, _RANK})
     if _RANK not in there:

@@ -1,31 +1,76 @@
 """What leads cost per business day, source and segment, in whole cents; every split adds up."""
 
-import datetime as dt
 from collections.abc import Mapping
 
 import polars as pl
 
+from rmetrics.metrics.jobs import feed_part
 from rmetrics.metrics.leads import KEY, between, counting
 from rmetrics.money import cents
+from rmetrics.periods import PART
 from rmetrics.rules.model import Cost, Dated, Rules, Source
 
 _SCHEMA = {**KEY, "cost_cents": pl.Int64()}
+_SPENT = {
+    "feed": pl.String(),
+    PART: pl.Date(),
+    "date": pl.Date(),
+    "source": pl.String(),
+    "span": pl.Int32(),
+    "cost": pl.Int32(),
+    "cost_cents": pl.Int64(),
+}
+
+
+def feed_costs(feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
+    """Costs that are sums over a feed, before any of them is spread.
+
+    Args:
+        feeds: rows by feed name (``newest.feed_rows``); those whose amounts are wanted.
+        rules: sources; dated changes apply by the date of the row that costs.
+
+    Returns:
+        One row per (feed, part, date, source, span, cost): cost_cents (Int64); span is the number of the source's
+        version, cost that of its cost.
+    """
+    parts = [pl.LazyFrame(schema=_SPENT)]
+    for name, dated in rules.sources.items():
+        for span, (start, end, source) in enumerate(dated.spans()):
+            for number, cost in enumerate(source.cost):
+                if cost.feed is None or cost.feed not in feeds:
+                    continue
+                assert cost.sum is not None  # noqa: S101 - the model allows no other form
+                rows = counting(feeds, rules, cost.feed, cost.where).select(
+                    feed_part(rules, cost.feed).alias(PART), pl.col("_day"), cents(pl.col(cost.sum)).alias("cost_cents")
+                )
+                parts.append(
+                    rows.filter(between(pl.col("_day"), start, end))
+                    .drop_nulls()
+                    .group_by(PART, pl.col("_day").alias("date"))
+                    .agg(pl.col("cost_cents").sum())
+                    .select(
+                        pl.lit(cost.feed).alias("feed"),
+                        PART,
+                        "date",
+                        pl.lit(name).alias("source"),
+                        pl.lit(span, dtype=pl.Int32).alias("span"),
+                        pl.lit(number, dtype=pl.Int32).alias("cost"),
+                        "cost_cents",
+                    )
+                )
+    return pl.concat(parts)
 
 
 def daily_costs(
-    daily_jobs: pl.LazyFrame,
-    daily_leads: pl.LazyFrame,
-    feeds: Mapping[str, pl.LazyFrame],
-    last_day: pl.LazyFrame,
-    rules: Rules,
+    activity: pl.LazyFrame, leads: pl.LazyFrame, spent: pl.LazyFrame, last_day: pl.LazyFrame, rules: Rules
 ) -> pl.LazyFrame:
     """Costs per business day, source and segment.
 
     Args:
-        daily_jobs: jobs, units, repairs per (date, source, segment).
-        daily_leads: leads per (date, source, segment).
-        feeds: rows by feed name (``newest.feed_rows``).
-        last_day: one row, one column ``last_day``: the data's last day (``rollup.last_day``), null without data.
+        activity: jobs, units, repairs per (date, source, segment).
+        leads: leads per (date, source, segment).
+        spent: costs that are sums over a feed (``feed_costs``).
+        last_day: one row, one column ``last_day``: the data's last day (``tallies.last_day``), null without data.
         rules: sources; dated changes apply by the date of the row, lead or day that costs.
 
     Returns:
@@ -35,27 +80,25 @@ def daily_costs(
     """
     parts = [pl.LazyFrame(schema=_SCHEMA)]
     for name, dated in rules.sources.items():
-        per_day = daily_leads.filter(pl.col("source") == name)
-        of_source = daily_jobs.filter(pl.col("source") == name)
-        for start, end, source in dated.spans():
-            for cost in source.cost:
+        per_day = leads.filter(pl.col("source") == name)
+        of_source = activity.filter(pl.col("source") == name)
+        for span, (start, end, source) in enumerate(dated.spans()):
+            for number, cost in enumerate(source.cost):
                 inside = between(pl.col("date"), start, end)
-                part = _cost(name, source, cost, per_day, of_source, feeds, last_day, rules, (start, end))
-                parts.append(part.filter(inside) if cost.spread is None else part)
+                if cost.feed is not None:
+                    mine = (pl.col("source") == name) & (pl.col("span") == span) & (pl.col("cost") == number)
+                    amounts = spent.filter(mine).group_by("date").agg(pl.col("cost_cents").sum())
+                    parts.append(_summed(name, source, cost, amounts, per_day, last_day, rules))
+                elif cost.monthly is not None:
+                    months = fee_months(per_day, of_source, last_day, int(cost.monthly * 100))
+                    days = _placed(spread_days(months, last_day), per_day, name, source.segment, rules)
+                    parts.append(days.filter(inside))
+                else:
+                    parts.append(_priced(cost, per_day, of_source).filter(inside))
     return pl.concat(parts).group_by(*KEY).agg(pl.col("cost_cents").sum()).filter(pl.col("cost_cents") != 0)
 
 
-def _cost(
-    name: str,
-    source: Source,
-    cost: Cost,
-    leads: pl.LazyFrame,
-    jobs: pl.LazyFrame,
-    feeds: Mapping[str, pl.LazyFrame],
-    last_day: pl.LazyFrame,
-    rules: Rules,
-    span: tuple[dt.date | None, dt.date | None],
-) -> pl.LazyFrame:
+def _priced(cost: Cost, leads: pl.LazyFrame, jobs: pl.LazyFrame) -> pl.LazyFrame:
     for price, counts, measure in (
         (cost.per_lead, leads, "leads"),
         (cost.per_unit, jobs, "units"),
@@ -63,22 +106,23 @@ def _cost(
     ):
         if price is not None:
             return counts.select(*KEY, (pl.col(measure) * int(price * 100)).alias("cost_cents"))
-    if cost.monthly is not None:
-        months = fee_months(leads, jobs, last_day, int(cost.monthly * 100))
-        return _placed(spread_days(months, last_day), leads, name, source.segment, rules)
-    assert cost.feed is not None  # noqa: S101 - the model allows no other form
-    assert cost.sum is not None  # noqa: S101
-    rows = counting(feeds, rules, cost.feed, cost.where).select(
-        pl.col("_day"), cents(pl.col(cost.sum)).alias("cost_cents")
-    )
-    rows = rows.filter(between(pl.col("_day"), *span)).drop_nulls()
+    msg = "a cost has a price, an amount or a feed"
+    raise AssertionError(msg)
+
+
+def _summed(
+    name: str,
+    source: Source,
+    cost: Cost,
+    amounts: pl.LazyFrame,
+    leads: pl.LazyFrame,
+    last_day: pl.LazyFrame,
+    rules: Rules,
+) -> pl.LazyFrame:
     if cost.spread is None:
-        return (
-            rows.group_by(pl.col("_day").alias("date"))
-            .agg(pl.col("cost_cents").sum())
-            .select("date", pl.lit(name).alias("source"), pl.lit(source.segment).alias("segment"), "cost_cents")
-        )
-    months = rows.group_by(pl.col("_day").dt.month_start().alias("month")).agg(pl.col("cost_cents").sum())
+        placed = pl.lit(name).alias("source"), pl.lit(source.segment).alias("segment")
+        return amounts.select("date", *placed, "cost_cents")
+    months = amounts.group_by(pl.col("date").dt.month_start().alias("month")).agg(pl.col("cost_cents").sum())
     return _placed(spread_days(months, last_day), leads, name, source.segment, rules)
 
 

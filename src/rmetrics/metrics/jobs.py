@@ -4,6 +4,7 @@ import polars as pl
 
 from rmetrics.metrics.newest import COUNTED, in_force
 from rmetrics.money import DOLLARS
+from rmetrics.periods import PART, part_of
 from rmetrics.rules.conditions import is_true
 from rmetrics.rules.model import ALL, OTHER, UNATTRIBUTED, ColumnType, Feed, JobLink, Jobs, Rules
 from rmetrics.rules.validate import JOBS, normal_source
@@ -48,13 +49,16 @@ def paid_by_job(payments: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def job_facts(jobs: pl.LazyFrame, payments: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+def job_facts(
+    jobs: pl.LazyFrame, payments: pl.LazyFrame, rules: Rules, own: pl.LazyFrame | None = None
+) -> pl.LazyFrame:
     """Jobs with what the rules make of them.
 
     Args:
         jobs: one row per job_id (``newest.feed_rows``).
-        payments: one row per payment, linked to jobs (``linked``).
+        payments: one row per payment, linked to jobs (``linked``); all of those of these jobs.
         rules: jobs and sources in force; dated changes apply by the job's own metric date.
+        own: the names of undeclared sources (``own_names``); None where ``jobs`` are all there are.
 
     Returns:
         One row per job_id that counts: the job's columns and metric_date (null = not counted in any day), paid (0
@@ -62,22 +66,33 @@ def job_facts(jobs: pl.LazyFrame, payments: pl.LazyFrame, rules: Rules) -> pl.La
 
     Source: the design, section 3: Job, Unit / repair / segment, Source.
     """
-    feed = rules.feeds[JOBS]
-    dated = jobs.filter(pl.col(COUNTED)).with_columns(
-        pl.coalesce(
-            _day(rules.jobs.latest.date, feed, rules.business.timezone),
-            _day("created_at", feed, rules.business.timezone),
-        ).alias(METRIC_DATE)
-    )
-    with_paid = dated.join(paid_by_job(payments), on=JOB_ID, how="left").with_columns(
-        pl.col("paid").fill_null(pl.lit(0).cast(DOLLARS))
+    with_paid = (
+        dated_jobs(jobs, rules)
+        .join(paid_by_job(payments), on=JOB_ID, how="left")
+        .with_columns(pl.col("paid").fill_null(pl.lit(0).cast(DOLLARS)))
     )
     day = pl.col(METRIC_DATE)
-    return with_sources(with_paid, rules).with_columns(
+    return with_sources(with_paid, rules, own).with_columns(
         in_force(rules.jobs, day, lambda j: is_true(j.unit)).alias("is_unit"),
         in_force(rules.jobs, day, lambda j: is_true(j.repair)).alias("is_repair"),
         in_force(rules.jobs, day, _segment).alias(SEGMENT),
     )
+
+
+def dated_jobs(jobs: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """The jobs that count, with their metric date (null = counted in no day)."""
+    return jobs.filter(pl.col(COUNTED)).with_columns(metric_date(rules).alias(METRIC_DATE))
+
+
+def metric_date(rules: Rules) -> pl.Expr:
+    """The day that a job counts on, from its own columns."""
+    feed, zone = rules.feeds[JOBS], rules.business.timezone
+    return pl.coalesce(_day(rules.jobs.latest.date, feed, zone), _day("created_at", feed, zone))
+
+
+def feed_part(rules: Rules, name: str) -> pl.Expr:
+    """The part of a table that a feed's row is in: the month of its business date; of a job's, of its metric date."""
+    return part_of(metric_date(rules) if name == JOBS else pl.col(rules.feeds[name].business_date))
 
 
 def _day(column: str, feed: Feed, zone: str) -> pl.Expr:
@@ -94,30 +109,74 @@ def _segment(jobs: Jobs) -> pl.Expr:
     return result
 
 
-def with_sources(jobs: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+def with_sources(jobs: pl.LazyFrame, rules: Rules, own: pl.LazyFrame | None = None) -> pl.LazyFrame:
     """Adds ``source``: the declared name, Unattributed for a blank, or the export's own spelling.
 
-    Spellings of an undeclared name that differ only in case or spaces take the one of the earliest job (then of the
-    lowest job number), so the order of files and rows does not matter.
+    Args:
+        jobs: dated jobs.
+        rules: the sources and their aliases.
+        own: the names of undeclared sources; None takes them from these jobs.
     """
-    names = declared_names(rules)
-    raw = pl.col("source_raw")
-    jobs = jobs.with_columns(
-        normal(raw)
-        .replace_strict(list(names), list(names.values()), default=None, return_dtype=pl.String)
-        .alias("_known"),
-        raw.str.to_lowercase().str.replace_all(r"\s+", "").alias("_fold"),
-    )
-    own = (
-        jobs.filter(pl.col("_known").is_null() & raw.is_not_null())
-        .group_by("_fold")
-        .agg(raw.sort_by(METRIC_DATE, pl.col(JOB_ID).str.len_chars(), JOB_ID, nulls_last=True).first().alias("_own"))
-        .with_columns(pl.col("_own").str.strip_chars().replace({ALL: ALL.capitalize()}))
-    )
+    if own is None:
+        own = own_names(spellings(jobs, rules))
     return (
-        jobs.join(own, on="_fold", how="left")
+        jobs.with_columns(_known(rules).alias("_known"), _fold().alias("_fold"))
+        .join(own.select("_fold", "_own"), on="_fold", how="left")
         .with_columns(pl.coalesce("_known", "_own", pl.lit(UNATTRIBUTED)).alias(SOURCE))
         .drop("_known", "_fold", "_own")
+    )
+
+
+def _known(rules: Rules) -> pl.Expr:
+    names = declared_names(rules)
+    return normal(pl.col("source_raw")).replace_strict(
+        list(names), list(names.values()), default=None, return_dtype=pl.String
+    )
+
+
+def _fold() -> pl.Expr:
+    """What spellings of one undeclared name have in common."""
+    return pl.col("source_raw").str.to_lowercase().str.replace_all(r"\s+", "")
+
+
+def spellings(jobs: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """How undeclared sources are spelt, and by which job first.
+
+    Args:
+        jobs: dated jobs; of any part of all, for the earliest of several answers is the answer for all of them.
+        rules: the sources and their aliases.
+
+    Returns:
+        One row per (part, _fold): part (month of the metric date, ``NO_PART`` without one), _fold (what spellings that
+        differ only in case or spaces have in common), source_raw of the earliest job, its metric_date and job_id.
+    """
+    first = [pl.col(METRIC_DATE), pl.col(JOB_ID).str.len_chars(), pl.col(JOB_ID)]
+    return (
+        jobs.filter(pl.col("source_raw").is_not_null())
+        .select("source_raw", METRIC_DATE, JOB_ID, part_of(pl.col(METRIC_DATE)).alias(PART))
+        .filter(_known(rules).is_null())
+        .with_columns(_fold().alias("_fold"))
+        .group_by(PART, "_fold")
+        .agg(pl.col(n).sort_by(first, nulls_last=True).first() for n in ("source_raw", METRIC_DATE, JOB_ID))
+    )
+
+
+def own_names(spelt: pl.LazyFrame) -> pl.LazyFrame:
+    """The names of undeclared sources: the spelling of the earliest job, then of the lowest job number.
+
+    So the order of files and rows does not matter.
+
+    Args:
+        spelt: ``spellings`` of all jobs, in any parts.
+
+    Returns:
+        One row per _fold: _own, the trimmed spelling.
+    """
+    first = [pl.col(METRIC_DATE), pl.col(JOB_ID).str.len_chars(), pl.col(JOB_ID)]
+    return (
+        spelt.group_by("_fold")
+        .agg(pl.col("source_raw").sort_by(first, nulls_last=True).first().alias("_own"))
+        .with_columns(pl.col("_own").str.strip_chars().replace({ALL: ALL.capitalize()}))
     )
 
 
@@ -132,23 +191,3 @@ def declared_names(rules: Rules) -> dict[str, str]:
     for name, source in rules.sources.items():
         names |= {normal_source(s): name for s in (name, *source.latest.aliases)}
     return names
-
-
-def daily_jobs(facts: pl.LazyFrame) -> pl.LazyFrame:
-    """Jobs, units and repairs per business day, source and segment.
-
-    Args:
-        facts: ``job_facts``; jobs without a metric date are left out.
-
-    Returns:
-        One row per (date, source, segment): jobs, units, repairs (Int64).
-    """
-    return (
-        facts.filter(pl.col(METRIC_DATE).is_not_null())
-        .group_by(pl.col(METRIC_DATE).alias("date"), SOURCE, SEGMENT)
-        .agg(
-            pl.len().cast(pl.Int64).alias("jobs"),
-            pl.col("is_unit").sum().cast(pl.Int64).alias("units"),
-            pl.col("is_repair").sum().cast(pl.Int64).alias("repairs"),
-        )
-    )

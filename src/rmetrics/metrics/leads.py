@@ -5,9 +5,11 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from rmetrics.metrics.jobs import feed_part
 from rmetrics.metrics.newest import COUNTED
+from rmetrics.periods import PART
 from rmetrics.rules.conditions import is_true
-from rmetrics.rules.model import FeedLeads, Rules, Source
+from rmetrics.rules.model import FeedLeads, Rules
 
 KEY = {"date": pl.Date(), "source": pl.String(), "segment": pl.String()}
 
@@ -23,20 +25,52 @@ def between(day: pl.Expr, start: dt.date | None, end: dt.date | None) -> pl.Expr
 
 
 def counting(feeds: Mapping[str, pl.LazyFrame], rules: Rules, name: str, where: str | None) -> pl.LazyFrame:
-    """The rows of a feed that count and for which ``where`` holds, with their business day as ``date``."""
+    """The rows of a feed that count and for which ``where`` holds, with their business day as ``_day``."""
     rows = feeds[name].filter(pl.col(COUNTED))
     if where is not None:
         rows = rows.filter(is_true(where))
     return rows.with_columns(pl.col(rules.feeds[name].business_date).alias("_day"))
 
 
-def daily_leads(daily_jobs: pl.LazyFrame, feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
+def feed_leads(feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
+    """Leads that are rows of a feed.
+
+    Args:
+        feeds: rows by feed name (``newest.feed_rows``); those whose leads are wanted.
+        rules: sources; dated changes apply by the date of the row counted.
+
+    Returns:
+        One row per (feed, part, date, source, segment): leads (Int64) > 0, in the source's own segment.
+    """
+    schema = {"feed": pl.String(), PART: pl.Date(), **KEY, "leads": pl.Int64()}
+    parts = [pl.LazyFrame(schema=schema)]
+    for name, dated in rules.sources.items():
+        for start, end, source in dated.spans():
+            if isinstance(source.leads, FeedLeads) and source.leads.feed in feeds:
+                rows = counting(feeds, rules, source.leads.feed, source.leads.where)
+                parts.append(
+                    rows.filter(between(pl.col("_day"), start, end))
+                    .group_by(feed_part(rules, source.leads.feed).alias(PART), pl.col("_day").alias("date"))
+                    .agg(pl.len().cast(pl.Int64).alias("leads"))
+                    .select(
+                        pl.lit(source.leads.feed).alias("feed"),
+                        PART,
+                        "date",
+                        pl.lit(name).alias("source"),
+                        pl.lit(source.segment).alias("segment"),
+                        "leads",
+                    )
+                )
+    return pl.concat(parts)
+
+
+def daily_leads(activity: pl.LazyFrame, counted: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     """Leads per business day, source and segment.
 
     Args:
-        daily_jobs: jobs, units, repairs per (date, source, segment).
-        feeds: rows by feed name (``newest.feed_rows``).
-        rules: sources; dated changes apply by the date of the row counted.
+        activity: jobs, units, repairs per (date, source, segment).
+        counted: leads that are rows of a feed (``feed_leads``).
+        rules: sources; dated changes apply by the date of the job counted.
 
     Returns:
         One row per (date, source, segment): leads (Int64) > 0. Leads by jobs, units or repairs take the job's segment;
@@ -44,30 +78,10 @@ def daily_leads(daily_jobs: pl.LazyFrame, feeds: Mapping[str, pl.LazyFrame], rul
 
     Source: the design, section 3: Leads.
     """
-    parts = [pl.LazyFrame(schema={**KEY, "leads": pl.Int64()})]
+    parts = [counted.select(*KEY, "leads")]
     for name, dated in rules.sources.items():
         for start, end, source in dated.spans():
-            parts.append(_source_leads(name, source, start, end, daily_jobs, feeds, rules))
+            if not isinstance(source.leads, FeedLeads):
+                mine = (pl.col("source") == name) & between(pl.col("date"), start, end)
+                parts.append(activity.filter(mine).select(*KEY, pl.col(source.leads).alias("leads")))
     return pl.concat(parts).group_by(*KEY).agg(pl.col("leads").sum()).filter(pl.col("leads") > 0)
-
-
-def _source_leads(
-    name: str,
-    source: Source,
-    start: dt.date | None,
-    end: dt.date | None,
-    daily_jobs: pl.LazyFrame,
-    feeds: Mapping[str, pl.LazyFrame],
-    rules: Rules,
-) -> pl.LazyFrame:
-    if isinstance(source.leads, FeedLeads):
-        rows = counting(feeds, rules, source.leads.feed, source.leads.where)
-        return (
-            rows.filter(between(pl.col("_day"), start, end))
-            .group_by(pl.col("_day").alias("date"))
-            .agg(pl.len().cast(pl.Int64).alias("leads"))
-            .select("date", pl.lit(name).alias("source"), pl.lit(source.segment).alias("segment"), "leads")
-        )
-    return daily_jobs.filter((pl.col("source") == name) & between(pl.col("date"), start, end)).select(
-        *KEY, pl.col(source.leads).alias("leads")
-    )

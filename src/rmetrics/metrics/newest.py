@@ -32,12 +32,13 @@ class TypedExport:
     rank: int
 
 
-def newest_rows(exports: Sequence[TypedExport], feed: Feed) -> pl.LazyFrame:
+def newest_rows(exports: Sequence[TypedExport], feed: Feed, base: pl.LazyFrame | None = None) -> pl.LazyFrame:
     """The newest version of every row.
 
     Args:
         exports: the typed exports of one feed, in any order.
         feed: the feed; its ``key_columns`` are the key, null counts as a value.
+        base: what this function returned for older exports, of all their rows or of some keys; None for none.
 
     Returns:
         One row per key: all mapped columns (null where no export had them), ``_file``, ``_line`` and ``_parts`` (of
@@ -46,11 +47,10 @@ def newest_rows(exports: Sequence[TypedExport], feed: Feed) -> pl.LazyFrame:
     Source: the design, section 1 (newest wins, absence never deletes).
     """
     key = list(feed.key_columns)
-    columns = {
-        **{k: pl.String() for k in key if k not in feed.mapped},
-        **{n: DTYPES[c.type] for n, c in feed.mapped.items()},
-    }
+    columns = typed_columns(feed)
     frames = [_aligned(e, columns, summed=feed.repeats == "sum") for e in exports]
+    if base is not None:
+        frames.append(base.select(*columns, LINE, PARTS, FILE))
     if not frames:
         return pl.LazyFrame(schema={**columns, LINE: pl.Int64(), PARTS: pl.Int64(), FILE: pl.UInt32()})
     every = pl.concat(frames)
@@ -69,6 +69,12 @@ def newest_rows(exports: Sequence[TypedExport], feed: Feed) -> pl.LazyFrame:
     return pl.concat([single, merged])
 
 
+def typed_columns(feed: Feed) -> dict[str, pl.DataType]:
+    """The mapped columns of a feed's rows and their types, after the id made up for feeds without one."""
+    made_up: dict[str, pl.DataType] = {k: pl.String() for k in feed.key_columns if k not in feed.mapped}
+    return {**made_up, **{n: DTYPES[c.type] for n, c in feed.mapped.items()}}
+
+
 def _aligned(export: TypedExport, columns: dict[str, pl.DataType], *, summed: bool) -> pl.LazyFrame:
     have = {*export.columns, ROW_ID}
     return export.rows.select(
@@ -80,12 +86,12 @@ def _aligned(export: TypedExport, columns: dict[str, pl.DataType], *, summed: bo
 
 
 def _latest(name: str, exports: Sequence[TypedExport]) -> pl.Expr:
-    """The value of the newest export that has the column."""
-    having = [e.rank for e in exports if name in e.columns]
+    """The value of the newest export that has the column; older rows put together before have what there was."""
+    lacking = [e.rank for e in exports if name not in e.columns]
     value, age = pl.col(name), [pl.col(FILE), pl.col(LINE)]
-    if len(having) == len(exports):
+    if not lacking:
         return value.sort_by(age).last()
-    has = pl.col(FILE).is_in(having)
+    has = ~pl.col(FILE).is_in(lacking)
     return value.filter(has).sort_by(*(a.filter(has) for a in age)).last()
 
 

@@ -3,7 +3,6 @@
 import polars as pl
 
 from rmetrics.metrics.jobs import JOB_ID
-from rmetrics.metrics.leads import KEY
 from rmetrics.metrics.newest import COUNTED, in_force
 from rmetrics.money import cents, share_units
 from rmetrics.rules.model import OTHER, UNATTRIBUTED, Rules
@@ -41,20 +40,4 @@ def revenue_rows(payments: pl.LazyFrame, facts: pl.LazyFrame, rules: Rules) -> p
             cents(pl.col("amount")).alias("gross_cents"),
         )
         .with_columns((pl.col("gross_cents") * share).alias("revenue40_micros"))
-    )
-
-
-def daily_revenue(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Revenue per business day, source and segment.
-
-    Args:
-        rows: ``revenue_rows``; those without a date are left out (a finding of the run).
-
-    Returns:
-        One row per (date, source, segment): gross_cents, revenue40_micros (Int64).
-    """
-    return (
-        rows.filter(pl.col("date").is_not_null())
-        .group_by(*KEY)
-        .agg(pl.col("gross_cents").sum(), pl.col("revenue40_micros").sum())
     )

@@ -4,46 +4,37 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from rmetrics.metrics.costs import daily_costs, spends
-from rmetrics.metrics.jobs import daily_jobs
+from rmetrics.metrics.costs import daily_costs
 from rmetrics.metrics.leads import KEY, daily_leads
-from rmetrics.metrics.newest import COUNTED
-from rmetrics.metrics.revenue import daily_revenue, revenue_rows
+from rmetrics.metrics.tallies import Tallies, last_day, tally
 from rmetrics.money import dollars, from_micros
 from rmetrics.periods import local_noon
 from rmetrics.rules.model import Rules
-from rmetrics.rules.validate import JOBS, PAYMENTS, TARGETS
 
 COUNTS = ("jobs", "leads", "units", "repairs")
 _INSIDE = (*COUNTS, "gross_cents", "revenue40_micros", "cost_cents")
 MEASURES = (*COUNTS, "revenue_gross", "revenue40", "cost")
 
 
-def last_day(facts: pl.LazyFrame, feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
-    """The data's last day: the greatest business date among the counting rows of any dated feed but spend and targets.
-
-    Args:
-        facts: job facts; a job's business date is its metric date.
-        feeds: rows by feed name.
-        rules: which feeds there are, and which of them are spend.
-
-    Returns:
-        One row: last_day, null where there are no rows.
-    """
-    spend = spends(rules)
-    days = [facts.select(pl.col("metric_date").alias("last_day"))]
-    for name, rows in feeds.items():
-        if name not in {JOBS, TARGETS, *spend}:
-            days.append(rows.filter(pl.col(COUNTED)).select(pl.col(rules.feeds[name].business_date).alias("last_day")))
-    return pl.concat(days).select(pl.col("last_day").max())
-
-
 def daily_metrics(facts: pl.LazyFrame, feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
-    """All measures per business day, source and segment.
+    """All measures per business day, source and segment, of all rows at once.
 
     Args:
         facts: job facts, one row per job_id.
         feeds: rows by feed name; payments linked to jobs.
+        rules: all rules.
+
+    Returns:
+        See ``daily_of``.
+    """
+    return daily_of(tally(facts, feeds, rules), rules)
+
+
+def daily_of(tallies: Tallies, rules: Rules) -> pl.LazyFrame:
+    """All measures per business day, source and segment.
+
+    Args:
+        tallies: of all parts.
         rules: all rules.
 
     Returns:
@@ -52,10 +43,11 @@ def daily_metrics(facts: pl.LazyFrame, feeds: Mapping[str, pl.LazyFrame], rules:
 
     Source: the design, section 3.
     """
-    jobs = daily_jobs(facts)
-    leads = daily_leads(jobs, feeds, rules)
-    revenue = daily_revenue(revenue_rows(feeds[PAYMENTS], facts, rules))
-    costs = daily_costs(jobs, leads, feeds, last_day(facts, feeds, rules), rules)
+    dated = pl.col("date").is_not_null()
+    jobs = tallies.activity.filter(dated).select(*KEY, "jobs", "units", "repairs")
+    leads = daily_leads(jobs, tallies.leads, rules)
+    revenue = tallies.revenue.filter(dated).select(*KEY, "gross_cents", "revenue40_micros")
+    costs = daily_costs(jobs, leads, tallies.spent, last_day(tallies.latest), rules)
     every = pl.concat([jobs, leads, revenue, costs], how="diagonal")
     return _measured(every, "date", rules.business.timezone)
 

@@ -15,11 +15,13 @@ from rmetrics import __version__
 from rmetrics.errors import RmetricsError
 from rmetrics.lake import Lake
 from rmetrics.metrics.newest import FILE, TypedExport, newest_rows
-from rmetrics.pipeline.compute import FACTS, Computed
+from rmetrics.pipeline.compute import Computed
+from rmetrics.pipeline.parts import FACTS
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.edits import Edit, can_move, feed_metrics, rule_edits
 from rmetrics.rules.model import UNATTRIBUTED
 from rmetrics.rules.validate import JOBS, PAYMENTS
+from rmetrics.snapshot import load
 
 MEASURES = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
 
@@ -121,7 +123,7 @@ def _arrivals(lake: Lake, computed: Computed, rules: Rules, name: str, known: fr
         return []
     feed = rules.feeds[name]
     keys, mapped = list(feed.key_columns), [n for n in feed.mapped if n not in feed.key_columns]
-    current = pl.scan_parquet(lake.current_path(name), glob=False).filter(pl.col(FILE).is_in(list(exports)))
+    current = load(lake).scan(name).filter(pl.col(FILE).is_in(list(exports)))
     wanted = current.select(keys)
     older = [
         TypedExport(lake.scan_typed(f).join(wanted, on=keys, how="semi", nulls_equal=True), f.columns, rank)
@@ -149,7 +151,7 @@ def _with_source(rows: pl.LazyFrame, lake: Lake, name: str) -> pl.LazyFrame:
     """Adds ``_source``, and to jobs and payments the day they count on; null where the feed itself says the source."""
     if name not in {JOBS, PAYMENTS}:
         return rows.with_columns(pl.lit(None, dtype=pl.String).alias("_source"))
-    facts = pl.scan_parquet(lake.metrics_path(FACTS), glob=False)
+    facts = load(lake).scan(FACTS)
     facts = facts.select("job_id", pl.col("source").alias("_source"), pl.col("metric_date"))
     joined = rows.join(facts, on="job_id", how="left")
     return joined if name == JOBS else joined.with_columns(pl.col("_source").fill_null(UNATTRIBUTED))

@@ -78,7 +78,7 @@ def check(settings: Settings, *, offline: bool = False, progress: Progress = sil
         PostgresError: the database cannot be reached.
     """
     try:
-        with opened(settings, progress) as lake:
+        with opened(settings, progress, thorough=True) as lake:
             return _check(settings, lake, progress, offline=offline)
     except LakeError as error:
         damage = CheckFinding("damaged-file", Severity.ERROR, "lake", 1, error.message, error.hint)
@@ -103,7 +103,7 @@ def _check(settings: Settings, lake: Opened, progress: Progress, *, offline: boo
 def second_look(lake: Lake, rules: Rules, computed: Computed) -> tuple[CrossCheck, list[Answer]]:
     """Recomputes everything in DuckDB, compares it with what stands in the lake, and asks about the data's quality."""
     typed: Mapping[str, Sequence[TypedInput]] = typed_inputs(lake, computed)
-    daily, monthly = lake.metrics_path(DAILY), lake.metrics_path(MONTHLY)
+    (daily,), (monthly,) = computed.snapshot.paths(DAILY), computed.snapshot.paths(MONTHLY)
     exports = [ExportFacts(p.feed, p.rank, p.raw.name, p.raw.rows, p.raw.exported_at.date()) for p in computed.placed]
     with duckdb_errors("recompute the metrics"):
         connection = sandbox(

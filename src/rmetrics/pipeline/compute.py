@@ -3,8 +3,9 @@
 import functools
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -15,18 +16,13 @@ from rmetrics.ingest.parse import Reading
 from rmetrics.ingest.read import LINE
 from rmetrics.ingest.recognise import best_fit, fit
 from rmetrics.ingest.typing import REJECTED_SCHEMA, summed, type_batches, typed_schema, typing_digest, with_row_ids
-from rmetrics.lake import Lake, RawFile, TypedFile, file_digest, is_sound, write_batches
-from rmetrics.metrics.calls import with_call_sources
-from rmetrics.metrics.jobs import job_facts, linked
-from rmetrics.metrics.newest import COUNTED, FILE, PARTS, TypedExport, feed_rows, newest_rows
-from rmetrics.metrics.rollup import daily_metrics, monthly_metrics
-from rmetrics.metrics.targets import with_declared_sources
+from rmetrics.lake import Lake, RawFile, TypedFile, write_batches
+from rmetrics.pipeline.growth import Grown, grow, is_small
+from rmetrics.pipeline.parts import tables
 from rmetrics.pipeline.progress import Progress
+from rmetrics.pipeline.whole import compute_whole
 from rmetrics.rules import Rules
-from rmetrics.rules.validate import CALLS, JOBS, PAYMENTS, TARGETS
-from rmetrics.tables import DAILY, MONTHLY
-
-FACTS = "job_facts"
+from rmetrics.snapshot import Exports, Snapshot, SpoiledError, load, save
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +60,10 @@ class Computed:
         typed: typed files by feed, oldest first, with their ranks.
         counts: by export hash.
         mended: files of the lake that were not what was written, and were made again.
+        snapshot: what stands in the lake now.
+        grown: what was made again where the rest could stay; None where everything was, or nothing.
+        before: what stood there before; where nothing had to be computed, the same.
+        seconds: how long typing and computing took.
     """
 
     inputs: str
@@ -71,7 +71,11 @@ class Computed:
     unplaced: tuple[RawFile, ...]
     typed: Mapping[str, tuple[tuple[TypedFile, int], ...]]
     counts: Mapping[str, FileCounts]
-    mended: tuple[str, ...] = ()
+    mended: tuple[str, ...]
+    snapshot: Snapshot
+    grown: Grown | None
+    before: Snapshot
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def place(raws: list[RawFile], rules: Rules) -> tuple[list[Placed], list[RawFile]]:
@@ -104,12 +108,19 @@ def feed_of(raw: RawFile, rules: Rules) -> str | None:
 def inputs_digest(placed: list[Placed], rules: Rules) -> str:
     """A digest of everything the numbers depend on: exports and their order, rules, program and engine."""
     exports = [(p.raw.sha256, p.feed, p.raw.age[:2]) for p in placed]
-    meaning = json.dumps([__version__, pl.__version__, rules.digest, exports])
+    meaning = json.dumps([basis_digest(rules), exports])
     return hashlib.sha256(meaning.encode()).hexdigest()
+
+
+def basis_digest(rules: Rules) -> str:
+    """A digest of what all numbers depend on: rules, program and engine."""
+    return hashlib.sha256(json.dumps([__version__, pl.__version__, rules.digest]).encode()).hexdigest()
 
 
 def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False) -> Computed:
     """Brings the lake's typed rows, current rows and metrics up to date with the exports and the rules.
+
+    Where exports only came on top of those computed before, only the parts that they touch are made again.
 
     Args:
         lake: holds the exports; receives the results.
@@ -120,49 +131,70 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False)
     Raises:
         LakeError: a raw file is damaged, or a file cannot be written.
     """
+    clock = time.monotonic()
     placed, unplaced = place(lake.raw_files(), rules)
-    inputs = inputs_digest(placed, rules)
-    state = lake.load_json("state")
     typed: dict[str, list[tuple[TypedFile, int]]] = {name: [] for name in rules.feeds}
     for i, item in enumerate(placed):
         progress("typing rows", i, len(placed))
         typed[item.feed].append((_typed(lake, rules, item, full=full), item.rank))
     progress("typing rows", len(placed), len(placed))
-    mended = _mend_typed(lake, rules, placed, typed)
-    spoiled = _spoiled(lake, state)
-    fresh = not full and state.get("inputs") == inputs and not spoiled and _complete(lake, rules, state)
-    mended += [name for name in spoiled if (lake.root / name).exists()]
-    superseded: dict[str, int] = state.get("superseded", {}) if fresh else {}
-    if not fresh:
-        lake.forget("state")
-        superseded = _derive(lake, rules, typed, progress)
-        outputs = {p.relative_to(lake.root).as_posix(): p.stat().st_size for p in _outputs(lake, rules)}
-        digests = {name: file_digest(lake.root / name) for name in outputs}
-        record = {"inputs": inputs, "rules": rules.digest, "superseded": superseded, "outputs": outputs}
-        lake.save_json("state", {**record, "digests": digests})
+    before = load(lake)
+    altered = before.altered()
+    mended = [*_mend_typed(lake, rules, placed, typed, used=False), *altered]
+    wanted = Snapshot(
+        lake.root,
+        inputs_digest(placed, rules),
+        basis_digest(rules),
+        rules.digest,
+        tuple((p.raw.sha256, p.feed, p.rank) for p in placed),
+    )
+    typing = time.monotonic() - clock
+    usable = not full and not altered and before.basis == wanted.basis and all(map(before.has, tables(rules)))
+    grown = None
+    if usable and before.inputs == wanted.inputs:
+        made = before
+    else:
+        if usable and _on_top(before.exports, wanted.exports):
+            known = {sha256 for sha256, _, _ in before.exports}
+            fresh = {n: [f for f in files if f[0].sha256 not in known] for n, files in typed.items()}
+            mended += _mend_typed(lake, rules, placed, fresh, used=True)
+            if is_small(before, fresh):
+                try:
+                    grown = grow(lake, rules, before, fresh, typed)
+                except SpoiledError as spoiled:
+                    mended.append(spoiled.name)
+        if grown is None:
+            mended += _mend_typed(lake, rules, placed, typed, used=True)
+            results = compute_whole(lake, rules, typed, progress)
+        else:
+            results = grown.tables
+        made = replace(wanted, tables=results)
+        save(lake, made)
     counts = {
-        t.sha256: FileCounts(t.rows + t.rejected + t.totals, t.rejected, t.totals, superseded.get(t.sha256, 0))
-        for files in typed.values()
-        for t, _ in files
+        t.sha256: FileCounts(t.rows + t.rejected + t.totals, t.rejected, t.totals, superseded)
+        for name, files in typed.items()
+        for t, superseded in _superseded(made, name, files)
     }
     by_feed = {n: tuple(f) for n, f in typed.items()}
-    return Computed(inputs, tuple(placed), tuple(unplaced), by_feed, counts, tuple(mended))
+    seconds = {"type": typing, "compute": time.monotonic() - clock - typing}
+    return Computed(
+        made.inputs, tuple(placed), tuple(unplaced), by_feed, counts, tuple(mended), made, grown, before, seconds
+    )
 
 
-def _outputs(lake: Lake, rules: Rules) -> Iterator[Path]:
-    yield from (lake.current_path(name) for name in rules.feeds)
-    yield from (lake.metrics_path(name) for name in (FACTS, DAILY, MONTHLY))
+def _on_top(before: Exports, now: Exports) -> bool:
+    """Whether the exports are those of before and newer ones."""
+    return now[: len(before)] == before
 
 
-def _complete(lake: Lake, rules: Rules, state: Mapping[str, Mapping[str, int]]) -> bool:
-    """Whether every result is there that the rules ask for."""
-    digests = state.get("digests", {})
-    return all(p.relative_to(lake.root).as_posix() in digests for p in _outputs(lake, rules))
-
-
-def _spoiled(lake: Lake, state: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Results that are not what was written, by name; all are hashed, for flipped bits are read without an error."""
-    return [name for name, digest in state.get("digests", {}).items() if not is_sound(lake.root / name, digest)]
+def _superseded(snapshot: Snapshot, name: str, files: list[tuple[TypedFile, int]]) -> Iterator[tuple[TypedFile, int]]:
+    """Of each typed file, how many of its rows a newer export replaced."""
+    kept: dict[int, int] = {}
+    for part in snapshot.parts(name).values():
+        for rank, lines in part.lines.items():
+            kept[rank] = kept.get(rank, 0) + lines
+    for file, rank in files:
+        yield file, file.rows - kept.get(rank, 0)
 
 
 def _typed(lake: Lake, rules: Rules, item: Placed, *, full: bool) -> TypedFile:
@@ -205,61 +237,18 @@ def _typed(lake: Lake, rules: Rules, item: Placed, *, full: bool) -> TypedFile:
 
 
 def _mend_typed(
-    lake: Lake, rules: Rules, placed: list[Placed], typed: dict[str, list[tuple[TypedFile, int]]]
+    lake: Lake, rules: Rules, placed: list[Placed], typed: dict[str, list[tuple[TypedFile, int]]], *, used: bool
 ) -> list[str]:
     """Makes damaged typed rows again, for they are only a cache; returns which."""
     by_hash = {p.raw.sha256: p for p in placed}
     mended = []
     for files in typed.values():
         for i, (file, rank) in enumerate(files):
-            if not lake.typed_is_sound(file):
+            if not lake.typed_is_sound(file, used=used):
                 path = lake.typed_path(file.feed, file.sha256, file.digest)
                 mended.append(path.relative_to(lake.root).as_posix())
                 files[i] = _typed(lake, rules, by_hash[file.sha256], full=True), rank
     return mended
 
 
-def _derive(
-    lake: Lake, rules: Rules, typed: Mapping[str, list[tuple[TypedFile, int]]], progress: Progress
-) -> dict[str, int]:
-    """Writes current rows, job facts and metrics; returns how many rows of each export a newer one replaced."""
-    superseded: dict[str, int] = {}
-    order = [JOBS, *(n for n in rules.feeds if n != JOBS)]
-    for i, name in enumerate(order):
-        progress("keeping the newest rows", i, len(order))
-        _write_current(lake, rules, name, typed[name])
-        superseded |= _superseded(lake, name, typed[name])
-    feeds = {name: pl.scan_parquet(lake.current_path(name), glob=False) for name in rules.feeds}
-    progress("keeping the newest rows", len(order), len(order))
-    progress("applying the rules", 0, 2)
-    lake.write(job_facts(feeds[JOBS], feeds[PAYMENTS], rules), lake.metrics_path(FACTS))
-    facts = pl.scan_parquet(lake.metrics_path(FACTS), glob=False)
-    progress("applying the rules", 1, 2)
-    lake.write(daily_metrics(facts, feeds, rules), lake.metrics_path(DAILY))
-    daily = pl.scan_parquet(lake.metrics_path(DAILY), glob=False)
-    lake.write(monthly_metrics(daily, rules), lake.metrics_path(MONTHLY))
-    progress("applying the rules", 2, 2)
-    return superseded
-
-
-def _write_current(lake: Lake, rules: Rules, name: str, files: list[tuple[TypedFile, int]]) -> None:
-    feed = rules.feeds[name]
-    exports = [TypedExport(lake.scan_typed(f), f.columns, rank) for f, rank in files]
-    rows = feed_rows(newest_rows(exports, feed), feed, rules.feed_where[name], rules.business.timezone)
-    if feed.job is not None:
-        jobs = pl.scan_parquet(lake.current_path(JOBS), glob=False).filter(pl.col(COUNTED))
-        rows = linked(rows, jobs, feed.job)
-    if name == CALLS:
-        rows = with_call_sources(rows, rules)
-    if name == TARGETS:
-        rows = with_declared_sources(rows, rules)
-    lake.write(rows, lake.current_path(name))
-
-
-def _superseded(lake: Lake, name: str, files: list[tuple[TypedFile, int]]) -> dict[str, int]:
-    current = pl.scan_parquet(lake.current_path(name), glob=False).group_by(FILE).agg(pl.col(PARTS).sum()).collect()
-    kept = dict(current.iter_rows())
-    return {f.sha256: f.rows - kept.get(rank, 0) for f, rank in files}
-
-
-__all__ = ["FACTS", "LINE", "Computed", "FileCounts", "Placed", "compute", "feed_of", "inputs_digest", "place"]
+__all__ = ["LINE", "Computed", "FileCounts", "Placed", "basis_digest", "compute", "feed_of", "inputs_digest", "place"]

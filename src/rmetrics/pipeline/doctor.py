@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rmetrics import __version__
 from rmetrics.errors import BusyError, RmetricsError
-from rmetrics.lake import Damage, Lake
+from rmetrics.lake import MISSING, SPOILED, Damage, Lake
 from rmetrics.pipeline.damage import how_to_mend, lost_exports
 from rmetrics.pipeline.database import existing_server
 from rmetrics.pipeline.progress import Progress, silent
@@ -27,6 +27,7 @@ from rmetrics.results import Severity
 from rmetrics.rules import Rules, load_rules
 from rmetrics.schema import has_all, relations
 from rmetrics.settings import Settings
+from rmetrics.snapshot import load
 
 _OLDEST_PYTHON = (3, 11)
 _OLDEST_SERVER = 140_000
@@ -407,9 +408,9 @@ def _verified(lake: Lake, damaged: list[Damage]) -> Iterator[Check]:
     if not lake.root.exists():
         return
     try:
-        sound, spoiled = lake.examine_raw()
+        sound, spoiled = lake.examine_raw(thorough=True)
         lost = lost_exports(lake, sound, spoiled)
-        caches = lake.examine_caches()
+        caches = [*lake.examine_caches(), *_damaged_results(lake)]
     except OSError as error:
         yield Check(
             "verify",
@@ -438,6 +439,12 @@ def _verified(lake: Lake, damaged: list[Damage]) -> Iterator[Check]:
         yield _ok(
             "verify", f"every file is what was written: {len(sound)} landed exports and all that was computed from them"
         )
+
+
+def _damaged_results(lake: Lake) -> Iterator[Damage]:
+    for name in load(lake).damaged():
+        path = lake.root / name
+        yield Damage(path, SPOILED if path.exists() else MISSING)
 
 
 __all__ = ["Check", "DoctorResult", "doctor"]

@@ -17,9 +17,9 @@ from rmetrics.errors import SettingsError
 from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames, Outcome, evidence, said_of
 from rmetrics.explain.nearly import Nearly, near_rows, nearly_counted
 from rmetrics.metrics.newest import FILE, LINE, PARTS
-from rmetrics.metrics.rollup import last_day
-from rmetrics.pipeline.compute import FACTS
+from rmetrics.metrics.tallies import last_day
 from rmetrics.pipeline.opened import Opened, opened
+from rmetrics.pipeline.parts import FACTS, TALLIES
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.published import MISSING, RowDifference, published_session, table_differences
 from rmetrics.pipeline.tables import table_rows
@@ -30,6 +30,7 @@ from rmetrics.rules.model import UNATTRIBUTED
 from rmetrics.rules.nearest import did_you_mean
 from rmetrics.rules.validate import normal_source
 from rmetrics.settings import Settings
+from rmetrics.snapshot import load
 from rmetrics.tables import DAILY, MONTHLY, feed_table
 
 _DIFFERENCES = 20
@@ -209,10 +210,10 @@ class Explainer:
     def __init__(self, lake: Opened, connection: Any, session: Session | None, run_id: str | None) -> None:
         self.lake, self.connection, self.session, self.run_id = lake, connection, session, run_id
         self.rules: Rules = lake.rules
-        feeds = {n: pl.scan_parquet(lake.lake.current_path(n), glob=False) for n in self.rules.feeds}
-        facts = pl.scan_parquet(lake.lake.metrics_path(FACTS), glob=False)
-        daily = pl.scan_parquet(lake.lake.metrics_path(DAILY), glob=False)
-        end = last_day(facts, feeds, self.rules).collect().lazy()
+        computed = load(lake.lake)
+        feeds = {n: computed.scan(n) for n in self.rules.feeds}
+        facts, daily = computed.scan(FACTS), computed.scan(DAILY)
+        end = last_day(computed.scan(TALLIES["latest"])).collect().lazy()
         self.frames = Frames(feeds, facts, daily, end)
         self.exports = {rank: raw.name for rank, raw in lake.exports.items()}
         self._recomputed = lru_cache(maxsize=64)(self._recomputed_of)
@@ -396,7 +397,7 @@ class Explainer:
             f"SELECT month, segment, {cells} FROM {MONTHLY} WHERE source = $1 AND month = $2::text::date",
             [asked.source, asked.month.isoformat()],
         )
-        monthly = pl.scan_parquet(self.lake.lake.metrics_path(MONTHLY), glob=False)
+        monthly = load(self.lake.lake).scan(MONTHLY)
         ours = monthly.filter((pl.col("source") == asked.source) & (pl.col("month") == asked.month))
         frames = [ours.select(pl.col("month").alias("date"), "segment", *MEASURES).collect(), _frame(held)]
         if asked.segment is not None:

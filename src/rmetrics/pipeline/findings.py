@@ -9,13 +9,15 @@ from rmetrics.lake import Lake
 from rmetrics.metrics.jobs import declared_names
 from rmetrics.metrics.newest import COUNTED
 from rmetrics.metrics.revenue import revenue_rows
-from rmetrics.pipeline.compute import FACTS, Computed
+from rmetrics.pipeline.compute import Computed
 from rmetrics.pipeline.exports import export_findings
 from rmetrics.pipeline.inbox import Seen
+from rmetrics.pipeline.parts import FACTS
 from rmetrics.pipeline.rejected import RejectedRow
 from rmetrics.results import Finding, Severity
 from rmetrics.rules import Rules
 from rmetrics.rules.validate import PAYMENTS
+from rmetrics.snapshot import load
 
 TAKEN_IN = "rejected-rows-taken-in"
 
@@ -68,8 +70,8 @@ def taken_in_findings(rows: Sequence[RejectedRow]) -> tuple[Finding, ...]:
 
 
 def _rows(lake: Lake, rules: Rules) -> Iterator[Finding]:
-    facts = pl.scan_parquet(lake.metrics_path(FACTS), glob=False)
-    payments = pl.scan_parquet(lake.current_path(PAYMENTS), glob=False)
+    facts = load(lake).scan(FACTS)
+    payments = load(lake).scan(PAYMENTS)
     known = {*rules.sources, *declared_names(rules).values()}
     own = (
         facts.filter(~pl.col("source").is_in(list(known)))

@@ -14,11 +14,12 @@ from rmetrics.lake import Lake
 from rmetrics.metrics.leads import between
 from rmetrics.metrics.newest import COUNTED, FILE
 from rmetrics.metrics.revenue import revenue_rows
-from rmetrics.pipeline.compute import FACTS
+from rmetrics.pipeline.parts import FACTS
 from rmetrics.rules import Rules
 from rmetrics.rules.conditions import is_true
 from rmetrics.rules.model import Cost, FeedLeads, Source
 from rmetrics.rules.validate import CALLS, JOBS, PAYMENTS, TARGETS
+from rmetrics.snapshot import load
 
 _SCHEMA = {"key": pl.String, "role": pl.String, "month": pl.Date, "source": pl.String, "file": pl.UInt32}
 NOWHERE = "counts nowhere"
@@ -79,14 +80,13 @@ def moved_rows(before: State | None, after: State, month: dt.date | None, source
 
 def roles(state: State, feed: str) -> pl.LazyFrame:
     """Each row of a feed: key, role, month, source (null where several or none), file."""
-    path = state.lake.current_path(feed)
-    if feed not in state.rules.feeds or not path.exists():
+    computed = load(state.lake)
+    if feed not in state.rules.feeds or not computed.has(feed):
         return pl.LazyFrame(schema=_SCHEMA)
     key = pl.concat_str(
         [pl.col(k).cast(pl.String).fill_null("") for k in state.rules.feeds[feed].key_columns], separator=", "
     )
-    facts = pl.scan_parquet(state.lake.metrics_path(FACTS), glob=False)
-    rows = pl.scan_parquet(path, glob=False)
+    facts, rows = computed.scan(FACTS), computed.scan(feed)
     if feed == JOBS:
         role, day, source = _job_role(state.rules), pl.col("metric_date"), pl.col("source")
         rows = facts

@@ -5,14 +5,13 @@ or a computed file is missing or damaged, everything is computed again in a scra
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from rmetrics.checks.recompute import TypedInput
 from rmetrics.errors import LakeError
 from rmetrics.ingest.typing import typing_digest
-from rmetrics.lake import Lake, RawFile, TypedFile, file_digest
+from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.pipeline.causes import old_rules
 from rmetrics.pipeline.compute import Computed, Placed, compute, inputs_digest, place
 from rmetrics.pipeline.progress import Progress, silent
@@ -21,6 +20,7 @@ from rmetrics.results import Finding, Severity
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.edits import rule_edits
 from rmetrics.settings import Settings
+from rmetrics.snapshot import Snapshot, load
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,13 @@ def landed(settings: Settings) -> tuple[Lake, Rules, list[Placed]]:
 
 
 @contextlib.contextmanager
-def opened(settings: Settings, progress: Progress = silent) -> Iterator[Opened]:
+def opened(settings: Settings, progress: Progress = silent, *, thorough: bool = False) -> Iterator[Opened]:
     """Opens the lake for reading, as the rules in force make it.
+
+    Args:
+        settings: where things are.
+        progress: is told how far it is.
+        thorough: read every file to see that it is what was written, not only those whose size or time changed.
 
     Raises:
         LakeError: nothing landed yet, or a landed export is damaged; names the file and what to put back.
@@ -85,9 +90,16 @@ def opened(settings: Settings, progress: Progress = silent) -> Iterator[Opened]:
     lake, rules, placed = landed(settings)
     for i, item in enumerate(placed):
         progress("verifying the lake", i, len(placed))
-        lake.verify_raw(item.raw)
+        if thorough or not lake.is_sound(
+            lake.raw_path(item.raw.feed, item.raw.sha256), item.raw.parquet_sha256, used=False
+        ):
+            lake.verify_raw(item.raw)
     progress("verifying the lake", len(placed), len(placed))
-    problems = [*_stale(lake, rules, placed), *_damaged(lake, rules, placed)]
+    computed = load(lake)
+    problems = [
+        *_stale(lake, computed, rules, placed),
+        *_damaged(lake, computed, rules, placed, thorough=thorough),
+    ]
     if not problems:
         yield Opened(lake, rules, compute(lake, rules, progress))
         return
@@ -95,12 +107,11 @@ def opened(settings: Settings, progress: Progress = silent) -> Iterator[Opened]:
         yield Opened(scratch, rules, compute(scratch, rules, progress), tuple(problems))
 
 
-def _stale(lake: Lake, rules: Rules, placed: list[Placed]) -> Iterator[Finding]:
+def _stale(lake: Lake, computed: Snapshot, rules: Rules, placed: list[Placed]) -> Iterator[Finding]:
     """Whether the computed files were made by other rules, exports or versions than those in force."""
-    state = lake.load_json("state")
-    if state.get("inputs") == inputs_digest(placed, rules):
+    if computed.inputs == inputs_digest(placed, rules):
         return
-    before = state.get("rules", "")
+    before = computed.rules
     if before in ("", rules.digest):
         told = "the lake was not computed to the end with these exports and this version; run `rmetrics sync`"
         yield Finding("not-synced", Severity.ERROR, told, 0)
@@ -114,31 +125,25 @@ def _stale(lake: Lake, rules: Rules, placed: list[Placed]) -> Iterator[Finding]:
     yield Finding("rules-not-synced", Severity.ERROR, told, 0)
 
 
-def _damaged(lake: Lake, rules: Rules, placed: list[Placed]) -> Iterator[Finding]:
+def _damaged(
+    lake: Lake, computed: Snapshot, rules: Rules, placed: list[Placed], *, thorough: bool
+) -> Iterator[Finding]:
     """Computed files that are missing or are not what was written."""
-    state: Mapping[str, Any] = lake.load_json("state")
-    recorded = {lake.root / name: digest for name, digest in state.get("digests", {}).items()}
+    spoiled = [lake.root / name for name in (computed.damaged() if thorough else computed.altered())]
     missing = []
     for item in placed:
         typed = _typed_record(lake, rules, item)
         if typed is None:
             missing.append(item.raw.name)
-            continue
-        recorded[lake.typed_path(typed.feed, typed.sha256, typed.digest)] = typed.parquet_sha256
-        if typed.rejected_sha256:
-            recorded[lake.rejected_path(typed)] = typed.rejected_sha256
-    if missing and state.get("inputs") == inputs_digest(placed, rules):
+        elif not lake.typed_is_sound(typed, used=thorough):
+            spoiled.append(lake.typed_path(typed.feed, typed.sha256, typed.digest))
+    if missing and computed.inputs == inputs_digest(placed, rules):
         told = f"the typed rows of {len(missing)} exports are missing, first {missing[0]}; run `rmetrics sync --full`"
         yield Finding("missing-file", Severity.ERROR, told, len(missing))
-    for path, digest in recorded.items():
-        try:
-            sound = file_digest(path) == digest
-        except OSError:
-            sound = False
-        if not sound:
-            what = "is damaged: it is not what was written" if path.exists() else "is missing"
-            told = f"{path} {what}; delete it and run `rmetrics sync --full`, which makes it again from the exports"
-            yield Finding("damaged-file", Severity.ERROR, told, 1)
+    for path in spoiled:
+        what = "is damaged: it is not what was written" if path.exists() else "is missing"
+        told = f"{path} {what}; delete it and run `rmetrics sync --full`, which makes it again from the exports"
+        yield Finding("damaged-file", Severity.ERROR, told, 1)
 
 
 def _typed_record(lake: Lake, rules: Rules, item: Placed) -> TypedFile | None:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-import polars as pl
-
 from rmetrics import __version__
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.page.charts import charts
@@ -19,6 +17,7 @@ from rmetrics.pipeline.opened import Opened, opened
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.sync import feed_states, month_lines
 from rmetrics.settings import Settings
+from rmetrics.snapshot import load
 from rmetrics.tables import DAILY, MONTHLY
 
 
@@ -102,8 +101,8 @@ def page_data(lake: Opened, month: str | None = None) -> PageData:
         raise SettingsError(
             f"no data for the month {month!r}", f"Name one from {months[0]:%Y-%m} to {months[-1]:%Y-%m}, as YYYY-MM."
         )
-    daily = pl.read_parquet(lake.lake.metrics_path(DAILY), glob=False)
-    monthly = pl.read_parquet(lake.lake.metrics_path(MONTHLY), glob=False)
+    daily = load(lake.lake).scan(DAILY).collect()
+    monthly = load(lake.lake).scan(MONTHLY).collect()
     last_day: dt.date = daily["date"].max()  # type: ignore[assignment]
     whole = next(line for line in lines if line.month == picked and line.source == "ALL")
     targets: tuple[Decimal | None, Decimal | None] = (whole.target_repairs, whole.target_revenue40)

@@ -7,8 +7,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-import polars as pl
-
 from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.lake import Lake
 from rmetrics.pipeline.causes import MEASURES, Causes, find_causes, old_rules, whole_cause
@@ -27,6 +25,7 @@ from rmetrics.rules.edits import can_move
 from rmetrics.rules.nearest import did_you_mean
 from rmetrics.schema import has_all
 from rmetrics.settings import Settings
+from rmetrics.snapshot import load
 from rmetrics.tables import DAILY, MONTHLY
 
 Key = tuple[dt.date, str, str]
@@ -129,9 +128,8 @@ def plan(
     with scratch_lake(lake) as scratch:
         seen = land_inbox(settings.inbox_dir, scratch, rules, progress)
         computed = compute(scratch, rules, progress)
-        state = lake.load_json("state")
         exports = basis.published.exports or frozenset(r.sha256[:16] for r in lake.raw_files())
-        digest = basis.published.rules_hash or state.get("rules", "")
+        digest = basis.published.rules_hash or load(lake).rules
         old = old_rules(lake, digest, rules)
         whole = whole_cause(exports, digest, basis.published.version, computed, rules)
         causes = find_causes(scratch, computed, rules, old, exports, whole)
@@ -195,7 +193,7 @@ def _basis(settings: Settings, lake: Lake) -> _Basis:
                 return found
     except PostgresError as error:
         why = f"the database cannot be asked ({error.message})"
-    if lake.metrics_path(MONTHLY).exists():
+    if load(lake).has(MONTHLY):
         label = f"what the lake last computed: {why}"
         return _Basis(label, Published(), _figures(lake, MONTHLY), _figures(lake, DAILY))
     return _Basis(f"nothing: {why}", Published(), {}, {})
@@ -223,7 +221,7 @@ def _published(target: Server, schema: str) -> _Basis | None:
 
 def _figures(lake: Lake, name: str) -> Figures:
     period = "month" if name == MONTHLY else "date"
-    rows = pl.read_parquet(lake.metrics_path(name), glob=False).select(period, "source", "segment", *MEASURES)
+    rows = load(lake).scan(name).collect().select(period, "source", "segment", *MEASURES)
     return {(d, s, g): tuple(Decimal(v) for v in values) for d, s, g, *values in rows.iter_rows()}
 
 
@@ -232,11 +230,10 @@ def _before(
     lake: Lake, old: Rules | None, basis: _Basis, exports: frozenset[str], progress: Progress
 ) -> Iterator[State | None]:
     """The earlier computation: the lake itself where it holds it, otherwise made again; None where neither can be."""
-    if old is None or not lake.metrics_path(MONTHLY).exists():
+    if old is None or not load(lake).has(MONTHLY):
         yield None
         return
-    state = lake.load_json("state")
-    if not basis.published.run_id or state.get("inputs") == basis.published.inputs:
+    if not basis.published.run_id or load(lake).inputs == basis.published.inputs:
         placed, _ = place(lake.raw_files(), old)
         yield State(lake, old, {p.rank: p.raw.name for p in placed})
         return

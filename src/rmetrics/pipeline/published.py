@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from rmetrics.parts import PART, conformed, month_in_sql, month_of, polars_type, within
+from rmetrics.contents import PART, conformed, month_in_sql, month_of, polars_type, within
 from rmetrics.pipeline.database import existing_server
 from rmetrics.postgres import Session, catalog, connect, quoted
 from rmetrics.schema import has_all

@@ -9,9 +9,11 @@ from typing import Any
 from rmetrics.checks.query import LakeView, batches, lake_views, query_errors, rows, select
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.metrics.newest import PARTS
-from rmetrics.pipeline.compute import FACTS, inputs_digest
+from rmetrics.pipeline.compute import inputs_digest
 from rmetrics.pipeline.opened import landed
+from rmetrics.pipeline.parts import FACTS
 from rmetrics.settings import Settings
+from rmetrics.snapshot import load
 from rmetrics.tables import DAILY, MONTHLY
 
 MEMORY_LIMIT = "2GB"  # where the settings name none: a slip in a join must not take the machine down
@@ -89,11 +91,12 @@ def views(settings: Settings) -> dict[str, tuple[tuple[str, str], ...]]:
 @contextlib.contextmanager
 def _connected(settings: Settings) -> Iterator[tuple[Any, bool]]:
     lake, rules, placed = landed(settings)
-    paths = {n: lake.current_path(n) for n in rules.feeds} | {n: lake.metrics_path(n) for n in (FACTS, DAILY, MONTHLY)}
-    there = [LakeView(name, path, _HIDDEN) for name, path in paths.items() if path.exists()]
+    computed = load(lake)
+    names = [n for n in (*rules.feeds, FACTS, DAILY, MONTHLY) if computed.has(n)]
+    there = [LakeView(name, computed.paths(name), _HIDDEN) for name in names]
     if not there:
         raise LakeError("nothing was computed yet", "Run: rmetrics sync")
-    stale = lake.load_json("state").get("inputs") != inputs_digest(placed, rules)
+    stale = computed.inputs != inputs_digest(placed, rules)
     exports = {p.rank: p.raw.name for p in placed}
     limit = settings.memory_limit or MEMORY_LIMIT
     with lake_views(there, exports, temp=lake.root / "duckdb", memory_limit=limit) as connection:

@@ -13,7 +13,7 @@ from rmetrics.lake import Lake
 from rmetrics.metrics.jobs import METRIC_DATE, declared_names
 from rmetrics.metrics.leads import between
 from rmetrics.metrics.newest import COUNTED
-from rmetrics.pipeline.compute import FACTS
+from rmetrics.pipeline.parts import FACTS
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.conditions import is_true, read_condition
 from rmetrics.rules.model import ColumnType, Dated, FeedLeads, Place, Source
@@ -21,6 +21,7 @@ from rmetrics.rules.nearest import did_you_mean
 from rmetrics.rules.validate import CALLS, JOBS, job_columns, normal_source, row_columns
 from rmetrics.rules.words import Said, next_changes, rules_in_words
 from rmetrics.settings import Settings
+from rmetrics.snapshot import load
 
 T = TypeVar("T")
 
@@ -66,9 +67,9 @@ def data_warnings(lake: Lake, rules: Rules) -> tuple[RuleProblem, ...]:
 
     Nothing is read anew: the rows are those of the last computation, so a column that is new in the rules is not tried.
     """
-    if not lake.metrics_path(FACTS).exists():
+    if not load(lake).has(FACTS):
         return ()
-    facts = pl.scan_parquet(lake.metrics_path(FACTS), glob=False)
+    facts = load(lake).scan(FACTS)
     return (*_spellings(facts, rules), *_idle(lake, facts, rules))
 
 
@@ -118,7 +119,8 @@ class _Try:
 
 
 def _idle(lake: Lake, facts: pl.LazyFrame, rules: Rules) -> Iterator[RuleProblem]:
-    frames = {name: pl.scan_parquet(p, glob=False) for name in rules.feeds if (p := lake.current_path(name)).exists()}
+    computed = load(lake)
+    frames = {name: computed.scan(name) for name in rules.feeds if computed.has(name)}
     days = {name: rules.feeds[name].business_date for name in frames}
     frames[FACTS], days[FACTS] = facts, METRIC_DATE
     present = {name: set(frame.collect_schema().names()) for name, frame in frames.items()}

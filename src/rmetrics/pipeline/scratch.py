@@ -32,7 +32,7 @@ def scratch_lake(lake: Lake, *, results: bool = True) -> Iterator[Lake]:
             for name in names:
                 if (lake.root / name).is_dir():
                     shutil.copytree(lake.root / name, scratch.root / name, copy_function=_link, dirs_exist_ok=True)
-            for record in ("landed.json", *(("inbox.json", "state.json") if results else ())):
+            for record in ("landed.json", "checked.json", *(("inbox.json", "state.json") if results else ())):
                 if (lake.root / record).is_file():
                     _link(str(lake.root / record), str(scratch.root / record))
         except (shutil.Error, FileNotFoundError) as error:

@@ -23,7 +23,7 @@ from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.project import schema_script
 from rmetrics.pipeline.rejected import taken_in
 from rmetrics.pipeline.scratch import scratch_lake
-from rmetrics.pipeline.tables import table_content
+from rmetrics.pipeline.tables import known_digests, remember_published, table_contents
 from rmetrics.postgres import Server, connect, server
 from rmetrics.publish import FeedState, Published, Run, publish, published
 from rmetrics.results import FileResult, Finding, MonthLine, Severity, SyncResult
@@ -32,6 +32,7 @@ from rmetrics.rules.toml import rule_files
 from rmetrics.rules.validate import TARGETS
 from rmetrics.schema import apply_schema, fit_tables, has_all, relations, schema_digest
 from rmetrics.settings import Settings
+from rmetrics.snapshot import load, sweep
 from rmetrics.tables import MONTHLY, PgTable, published_tables
 
 
@@ -51,28 +52,35 @@ def sync(
         RulesError, SettingsError, LakeError, PostgresError, CheckError, BusyError: see ``errors``.
     """
     started, clock = dt.datetime.now(dt.UTC), time.monotonic()
+    timings: dict[str, float] = {}
     os.umask(0o077)
     rules = load_rules(settings.rules_dir)
     lake = Lake(settings.lake_dir)
     with _workplace(lake, dry_run=dry_run) as place:
-        seen = land_inbox(settings.inbox_dir, place, rules, progress, force=force)
+        with _timed(timings, "land"):
+            seen = land_inbox(settings.inbox_dir, place, rules, progress, force=force)
         computed = compute(place, rules, progress, full=full)
+        timings |= computed.seconds
         findings = (*run_findings(place, rules, computed, seen), *_mended(computed))
         if not dry_run:
+            place.remember_checked()
             place.keep_rules(rules.digest, rule_files(settings.rules_dir))
             findings += taken_in_findings(taken_in(place, rules, computed.placed))
         files = tuple(_file_result(s, computed) for s in seen)
         months = month_lines(place)
         run_id = f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
         if dry_run:
-            agreed, quality = _agree(place, rules, computed, progress)
+            with _timed(timings, "check"):
+                agreed, quality = _agree(place, rules, computed, progress)
             findings = _merged(findings, quality)
             status, written = "dry-run", dict[str, int]()
         else:
             run = _run(run_id, started, rules, computed, place, seen)
-            status, written, agreed, findings = _publish(
-                settings, rules, place, computed, run, findings, progress, full=full, force=force
-            )
+            with _timed(timings, "publish"):
+                status, written, agreed, findings = _publish(
+                    settings, rules, place, computed, run, findings, progress, timings, full=full, force=force
+                )
+            timings["publish"] -= timings.get("check", 0.0)
     return SyncResult(
         run_id=run_id,
         status=status,  # type: ignore[arg-type]
@@ -82,7 +90,15 @@ def sync(
         months=months,
         seconds=time.monotonic() - clock,
         cross_check=agreed,
+        timings=timings,
     )
+
+
+@contextlib.contextmanager
+def _timed(timings: dict[str, float], step: str) -> Iterator[None]:
+    clock = time.monotonic()
+    yield
+    timings[step] = time.monotonic() - clock
 
 
 @contextlib.contextmanager
@@ -91,6 +107,7 @@ def _workplace(lake: Lake, *, dry_run: bool) -> Iterator[Lake]:
     if not dry_run:
         with lake.locked():
             lake.sweep()
+            sweep(lake)
             yield lake
         return
     with scratch_lake(lake, results=False) as scratch:
@@ -139,6 +156,7 @@ def _publish(
     run: Run,
     findings: tuple[Finding, ...],
     progress: Progress,
+    timings: dict[str, float],
     *,
     full: bool,
     force: bool,
@@ -153,32 +171,32 @@ def _publish(
         if before.inputs == run.inputs and before.intact and before.schema == digest and not full:
             findings = _merged(findings, remembered_findings(lake, run.inputs))
             return "unchanged", {}, "not needed: nothing changed", findings
-        agreed, quality = _agree(lake, rules, computed, progress)
+        with _timed(timings, "check"):
+            agreed, quality = _agree(lake, rules, computed, progress)
         findings = _merged(findings, quality)
         run = replace(run, detail={**run.detail, "findings": [asdict(f) for f in findings]})
         progress("publishing", 0, 1)
-        contents = [table_content(lake, t) for t in tables]
         cause = whole_cause(before.exports, before.rules_hash, before.version, computed, rules)
         causes = find_causes(lake, computed, rules, old_rules(lake, before.rules_hash, rules), before.exports, cause)
         written = publish(
             target,
             schema,
-            contents,
+            table_contents(lake, tables),
             run,
             schema_digest=digest,
             cause=cause,
             causes=_cause_of_figures(lake, causes) if before.run_id else None,
-            known=lake.load_json("digests"),
+            known=known_digests(lake),
             full=full,
             after=before.run_id,
         )
-        lake.save_json("digests", written.digests)
+        remember_published(lake, tables, written.digests)
         progress("publishing", 1, 1)
         return "published", dict(written.rows), agreed, findings
 
 
 def _cause_of_figures(lake: Lake, causes: Causes) -> pl.DataFrame:
-    monthly = pl.read_parquet(lake.metrics_path(MONTHLY), columns=["month", "source"], glob=False)
+    monthly = load(lake).scan(MONTHLY).select("month", "source").collect()
     months = {*monthly["month"].to_list(), *(a.month for a in causes.arrivals if a.month)}
     gone = causes.old.sources if causes.old else {}
     return causes.frame(sorted(months), sorted({*monthly["source"].to_list(), *causes.new.sources, *gone}))
@@ -249,7 +267,7 @@ def feed_states(lake: Lake, rules: Rules, computed: Computed) -> list[FeedState]
     """How fresh each feed is."""
     queries = []
     for name, feed in rules.feeds.items():
-        rows = pl.scan_parquet(lake.current_path(name), glob=False)
+        rows = load(lake).scan(name)
         queries.append(rows.select(pl.len().alias("n"), pl.col(feed.business_date).max().alias("d")))
     states = []
     for (name, _), frame in zip(rules.feeds.items(), pl.collect_all(queries), strict=True):
@@ -294,15 +312,14 @@ def _merged(findings: tuple[Finding, ...], quality: tuple[Finding, ...]) -> tupl
 
 def month_lines(lake: Lake) -> tuple[MonthLine, ...]:
     """Each month by source and in all, against target."""
-    monthly = pl.read_parquet(lake.metrics_path(MONTHLY), glob=False)
+    monthly = load(lake).scan(MONTHLY).collect()
     measures = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
     by_source = monthly.group_by("month", "source").agg(pl.col(m).sum() for m in measures)
     whole = monthly.group_by("month").agg(pl.col(m).sum() for m in measures).with_columns(pl.lit("ALL").alias("source"))
     lines = pl.concat([by_source, whole.select(by_source.columns)])
     columns = ("target_repairs", "target_revenue40", "target_conv_l2r", "target_cpl_max")
-    path = lake.current_path(TARGETS)
-    if path.exists():
-        targets = pl.read_parquet(path, glob=False).filter(pl.col("segment") == "ALL")
+    if load(lake).has(TARGETS):
+        targets = load(lake).scan(TARGETS).filter(pl.col("segment") == "ALL").collect()
         lines = lines.join(
             targets.select("month", "source", *(c for c in columns if c in targets.columns)),
             on=["month", "source"],

@@ -6,8 +6,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from contents import JOBS, PAYMENTS, content, jobs, payments
-from rmetrics.parts import NO_DATE, Content, Part, month_in_sql, month_of, part_digests, within
+from jobs_and_payments import JOBS, PAYMENTS, content, jobs, payments
+from rmetrics.contents import Content, Part, month_in_sql, month_of, part_digests, within
+from rmetrics.periods import NO_PART
 from rmetrics.tables import PgColumn, PgTable
 from support import rows
 
@@ -60,7 +61,7 @@ def test_a_row_of_another_month_is_refused() -> None:
     with pytest.raises(ValueError, match="rows of another month are among those of 2024-02-01"):
         part_digests(Content(JOBS, {FEB: Part(jobs(("1", "2024-01-31", "1")), "a")}), {})
     with pytest.raises(ValueError, match="another month"):
-        part_digests(Content(PAYMENTS, {NO_DATE: Part(payments(("1", "2024-01-31", "1", None)), "a")}), {})
+        part_digests(Content(PAYMENTS, {NO_PART: Part(payments(("1", "2024-01-31", "1", None)), "a")}), {})
 
 
 def test_a_month_without_rows_is_no_month() -> None:
@@ -73,6 +74,6 @@ def test_rows_that_are_added_up_are_added_up_within_their_month_or_all_together(
     columns = (PgColumn("campaign", "text", not_null=True), PgColumn("spend", "numeric(12,2)", not_null=True))
     table = PgTable("spend", ("campaign",), columns, part=None, sums=True)
     spent = pl.LazyFrame({"campaign": ["a", "a", "b"], "spend": [1, 2, None]})
-    assert part_digests(Content(table, {NO_DATE: Part(spent, "a")}), {})[0][NO_DATE].rows == 1
+    assert part_digests(Content(table, {NO_PART: Part(spent, "a")}), {})[0][NO_PART].rows == 1
     with pytest.raises(ValueError, match="it must be one part"):
         Content(table, {JAN: Part(spent, "a")})

@@ -1,6 +1,6 @@
 """What a published table must hold, month by month, and how one month is told from another.
 
-A part is the rows of one month of a table; ``NO_DATE`` stands for rows without a day, and for the whole of a table that
+A part is the rows of one month of a table; ``NO_PART`` stands for rows without a day, and for the whole of a table that
 is one part. Its digest is what ``published_parts`` keeps; hashing rows costs time, so the digest of rows that come from
 where they came from before is remembered.
 """
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from rmetrics.periods import NO_PART, part_of
 from rmetrics.postgres import quoted
-from rmetrics.tables import NO_DATE_PART, PgTable
+from rmetrics.tables import PgTable
 
-NO_DATE = dt.date.fromisoformat(NO_DATE_PART)
 PART = "_part"
 _OWN = "_own"
 
@@ -49,7 +49,7 @@ class Content:
 
     def __post_init__(self) -> None:
         table = self.table
-        if table.sums and self.parts.keys() - {NO_DATE} and table.part not in table.key:
+        if table.sums and self.parts.keys() - {NO_PART} and table.part not in table.key:
             raise ValueError(f"{table.name} is added up over months: it must be one part")
 
 
@@ -74,7 +74,7 @@ def conformed(table: PgTable, rows: pl.LazyFrame) -> pl.LazyFrame:
 
 def month_of(table: PgTable) -> pl.Expr:
     """The part a row belongs to."""
-    return pl.lit(NO_DATE) if table.part is None else pl.col(table.part).dt.month_start().fill_null(NO_DATE)
+    return pl.lit(NO_PART) if table.part is None else part_of(pl.col(table.part))
 
 
 def rows_of(content: Content, months: Iterable[dt.date]) -> pl.LazyFrame:
@@ -188,7 +188,7 @@ def within(table: PgTable, alias: str, months: Iterable[dt.date]) -> str:
     """The SQL condition for rows of some months, in ranges of the date that an index can find."""
     wanted = sorted(set(months))
     if table.part is None:
-        return "true" if NO_DATE in wanted else "false"
+        return "true" if NO_PART in wanted else "false"
     column = f"{alias}.{quoted(table.part)}"
     numbers = [m.year * 12 + m.month - 1 for m in wanted]
     firsts = [n for n in numbers if n - 1 not in numbers]
@@ -197,7 +197,7 @@ def within(table: PgTable, alias: str, months: Iterable[dt.date]) -> str:
         f"{column} >= {_first_day(first)} AND {column} < {_first_day(last + 1)}"
         for first, last in zip(firsts, lasts, strict=True)
     ]
-    if NO_DATE in wanted:
+    if NO_PART in wanted:
         found.append(f"{column} IS NULL")
     return "(" + " OR ".join(found) + ")" if found else "false"
 
@@ -205,8 +205,8 @@ def within(table: PgTable, alias: str, months: Iterable[dt.date]) -> str:
 def month_in_sql(table: PgTable, alias: str) -> str:
     """SQL of the part a row belongs to, as ``month_of`` gives it."""
     if table.part is None:
-        return f"DATE '{NO_DATE_PART}'"
-    return f"coalesce(date_trunc('month', {alias}.{quoted(table.part)})::date, DATE '{NO_DATE_PART}')"
+        return f"DATE '{NO_PART}'"
+    return f"coalesce(date_trunc('month', {alias}.{quoted(table.part)})::date, DATE '{NO_PART}')"
 
 
 def _first_day(month: int) -> str:
