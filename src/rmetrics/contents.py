@@ -146,13 +146,19 @@ def changed_rows(
     frames, whole = list[pl.LazyFrame](), True
     for month in sorted(months):
         rows, before = conformed(content.table, content.parts[month].rows), content.parts[month].before
-        if before is not None:
+        if before is not None and _same_columns(content.table, content.parts[month].rows, before.rows):
             earlier = Content(content.table, {month: before})
             if part_digests(earlier, known)[0].get(month) == published.get(month, Digest(0, "")):
                 held = conformed(content.table, before.rows)
                 rows, whole = rows.join(held, on=list(content.table.names), how="anti", nulls_equal=True), False
         frames.append(rows)
     return pl.concat(frames), whole
+
+
+def _same_columns(table: PgTable, rows: pl.LazyFrame, before: pl.LazyFrame) -> bool:
+    """Whether the rules have not given the table other columns since."""
+    now, then = rows.collect_schema(), before.collect_schema()
+    return all(name in now and now[name] == then.get(name) for name in table.names)
 
 
 def _made_of(table: PgTable, part: Part) -> str:

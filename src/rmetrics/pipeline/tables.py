@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from rmetrics.contents import Content, Part, Remembered, month_of
-from rmetrics.lake import Lake, is_sound
+from rmetrics.lake import Lake, file_digest
 from rmetrics.periods import NO_PART
 from rmetrics.pipeline.parts import FACTS
 from rmetrics.rules.validate import JOBS
@@ -66,9 +66,10 @@ def _content(snapshot: Snapshot, table: PgTable, files: Mapping[str, Sequence[An
 
     def before(month: str, sha256: str) -> Part | None:
         name, earlier = files.get(month, ("", sha256))
-        if earlier == sha256 or not is_sound(snapshot.root / name, earlier):
+        path = snapshot.root / name
+        if earlier == sha256 or not path.is_file() or file_digest(path) != earlier:
             return None
-        return Part(pl.scan_parquet(snapshot.root / name, glob=False), earlier)
+        return Part(pl.scan_parquet(path, glob=False), earlier)
 
     return Content(
         table,
