@@ -53,16 +53,6 @@ def test_a_record_that_was_changed_is_no_record(lake: Lake) -> None:
         lake.raw_files()
 
 
-def test_a_failing_query_leaves_the_old_file(lake: Lake) -> None:
-    path = lake.metrics_path("m")
-    lake.write(FRAME.lazy(), path)
-    before = path.read_bytes()
-    with pytest.raises(pl.exceptions.PolarsError):
-        lake.write(FRAME.lazy().select(pl.col("a").cast(pl.Int64) / 0, pl.col("nothing")), path)
-    assert path.read_bytes() == before
-    assert list(lake.root.rglob("*.part")) == []
-
-
 def test_the_lock_is_for_one(lake: Lake) -> None:
     with lake.locked():
         with pytest.raises(BusyError, match=r"pid \d+, since \d{4}"), Lake(lake.root).locked():

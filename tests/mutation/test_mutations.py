@@ -24,10 +24,10 @@ MUTATIONS = [
     ("jobs", 'in_force(rules.jobs, day, lambda j: is_true(j.repair)).alias("is_repair")', 'in_force(rules.jobs, day, lambda j: ~is_true(j.unit)).alias("is_repair")'),
     ("jobs", "for segment in reversed(jobs.segments):", "for segment in reversed(jobs.segments[1:]):"),
     ("jobs", 'name.str.to_lowercase().str.replace_all(r"[\\s\\-]+", "")', "name"),
-    ("jobs", 'raw.str.to_lowercase().str.replace_all(r"\\s+", "")', "raw"),
+    ("jobs", 'pl.col("source_raw").str.to_lowercase().str.replace_all(r"\\s+", "")', 'pl.col("source_raw")'),
     ("jobs", "return pl.col(column).dt.convert_time_zone(zone).dt.date()", "return pl.col(column).dt.date()"),
-    ("jobs", 'pl.len().cast(pl.Int64).alias("jobs")', '(pl.len() + 1).cast(pl.Int64).alias("jobs")'),
-    ("jobs", 'pl.col("is_unit").sum().cast(pl.Int64).alias("units")', 'pl.col("is_unit").len().cast(pl.Int64).alias("units")'),
+    ("tallies", 'pl.len().cast(pl.Int64).alias("jobs")', '(pl.len() + 1).cast(pl.Int64).alias("jobs")'),
+    ("tallies", 'pl.col("is_unit").sum().cast(pl.Int64).alias("units")', 'pl.col("is_unit").len().cast(pl.Int64).alias("units")'),
     ("leads", "rows = feeds[name].filter(pl.col(COUNTED))", "rows = feeds[name]"),
     ("leads", "rows = rows.filter(is_true(where))", "pass"),
     ("leads", "inside &= day >= pl.lit(start)", "inside &= day > pl.lit(start)"),
@@ -35,7 +35,9 @@ MUTATIONS = [
     ("leads", "pl.lit(source.segment)", 'pl.lit("OTHER")'),
     ("leads", "pl.col(source.leads).alias", 'pl.col("jobs").alias'),
     ("costs", "int(price * 100)", "int(price * 101)"),
-    ("costs", "part.filter(inside) if cost.spread is None else part", "part"),
+    ("costs", "parts.append(_priced(cost, per_day, of_source).filter(inside))", "parts.append(_priced(cost, per_day, of_source))"),
+    ("costs", "parts.append(days.filter(inside))", "parts.append(days)"),
+    ("costs", 'filter(between(pl.col("_day"), start, end))', "filter(pl.lit(value=True))"),
     ("costs", 'place < size % pl.col("days")', 'place >= pl.col("days") - size % pl.col("days")'),
     ("costs", 'pl.when(in_last).then(pl.col("last_day").dt.day())', 'pl.when(in_last).then(pl.col("month").dt.days_in_month())'),
     ("costs", 'pl.col("turn") <= pl.col("left")', 'pl.col("turn") < pl.col("left")'),
@@ -47,8 +49,9 @@ MUTATIONS = [
     ("revenue", "pl.lit(share_units(r.share), dtype=pl.Int64)", "pl.lit(4000, dtype=pl.Int64)"),
     ("revenue", 'pl.col("segment").fill_null(OTHER)', 'pl.col("segment").fill_null("COD")'),
     ("revenue", 'pl.col("source").fill_null(UNATTRIBUTED)', 'pl.col("source").fill_null("Google")'),
-    ("revenue", 'pl.col("gross_cents").sum()', 'pl.col("gross_cents").abs().sum()'),
-    ("rollup", "for name, rows in feeds.items():", "for name, rows in ():"),
+    ("tallies", 'pl.col("gross_cents").sum()', 'pl.col("gross_cents").abs().sum()'),
+    ("tallies", "for name, rows in feeds.items():", "for name, rows in ():"),
+    ("tallies", "rows.filter(pl.col(COUNTED)).select(pl.lit(name)", "rows.select(pl.lit(name)"),
     ("rollup", 'pl.col("date").dt.month_start().alias("month")', 'pl.col("date").dt.offset_by("1d").dt.month_start().alias("month")'),
     ("rollup", "pl.concat([jobs, leads, revenue, costs]", "pl.concat([jobs, leads, revenue, costs, costs]"),
     ("newest", "value.sort_by(age).last()", "value.sort_by(age).first()"),
@@ -175,7 +178,7 @@ def differences(lab: Lab, folder: Path, name: str | None, old: str = "", new: st
     """Computes everything with the metrics, one of them spoiled; returns on how many figures the engines differ."""
     modules = {
         n: importlib.import_module(f"rmetrics.metrics.{n}")
-        for n in ("newest", "jobs", "leads", "costs", "revenue", "calls", "targets", "rollup")
+        for n in ("newest", "jobs", "leads", "costs", "revenue", "calls", "targets", "tallies", "rollup")
     }
     if name is not None:
         modules[name] = spoiled(name, old, new)
@@ -184,15 +187,17 @@ def differences(lab: Lab, folder: Path, name: str | None, old: str = "", new: st
                 original = vars(importlib.import_module(f"rmetrics.metrics.{name}")).get(key)
                 if callable(original) and getattr(original, "__module__", "") == f"rmetrics.metrics.{name}":
                     PATCH.setattr(other, key, vars(modules[name])[key])
-    scratch = Lake(folder / "lake")
-    scratch.prepare()
+    scratch = folder / "results"
+    scratch.mkdir()
     write_results(scratch, lab, modules)
     typed = typed_inputs(lab.lake, lab.computed)
-    found = cross_check(typed, scratch.metrics_path("daily_metrics"), scratch.metrics_path("monthly_metrics"), lab.rules, temp=folder / "duckdb")  # fmt: skip
+    found = cross_check(
+        typed, scratch / "daily.parquet", scratch / "monthly.parquet", lab.rules, temp=folder / "duckdb"
+    )
     return found.count
 
 
-def write_results(scratch: Lake, lab: Lab, modules: dict[str, types.ModuleType]) -> None:
+def write_results(scratch: Path, lab: Lab, modules: dict[str, types.ModuleType]) -> None:
     """The steps of ``pipeline.compute``, with these modules."""
     rules, newest, jobs = lab.rules, modules["newest"], modules["jobs"]
     feeds: dict[str, pl.LazyFrame] = {}
@@ -208,9 +213,9 @@ def write_results(scratch: Lake, lab: Lab, modules: dict[str, types.ModuleType])
         feeds[feed_name] = rows.collect().lazy()
     facts = jobs.job_facts(feeds["jobs"], feeds["payments"], rules).collect().lazy()
     daily = modules["rollup"].daily_metrics(facts, feeds, rules)
-    scratch.write(daily, scratch.metrics_path("daily_metrics"))
-    stored = pl.scan_parquet(scratch.metrics_path("daily_metrics"), glob=False)
-    scratch.write(modules["rollup"].monthly_metrics(stored, rules), scratch.metrics_path("monthly_metrics"))
+    daily.sink_parquet(scratch / "daily.parquet")
+    stored = pl.scan_parquet(scratch / "daily.parquet", glob=False)
+    modules["rollup"].monthly_metrics(stored, rules).sink_parquet(scratch / "monthly.parquet")
 
 
 PATCH = pytest.MonkeyPatch()

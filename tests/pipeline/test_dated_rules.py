@@ -55,12 +55,12 @@ def figures(project: Project, *measures: str, daily: bool = False) -> Figures:
         feed: [TypedInput(lake.typed_path(f.feed, f.sha256, f.digest), f.columns, rank) for f, rank in files]
         for feed, files in made.typed.items()
     }
-    metrics = lake.metrics_path("daily_metrics"), lake.metrics_path("monthly_metrics")
+    (daily_file,), (monthly_file,) = made.snapshot.paths("daily_metrics"), made.snapshot.paths("monthly_metrics")
+    metrics = daily_file, monthly_file
     assert cross_check(typed, *metrics, rules, temp=project.root / "temp").mismatches == ()
     name, period = ("daily_metrics", "date") if daily else ("monthly_metrics", "month")
-    rows = pl.read_parquet(lake.metrics_path(name)).select(
-        pl.col(period).dt.to_string("%Y-%m-%d" if daily else "%Y-%m"), "source", "segment", *measures
-    )
+    told = pl.col(period).dt.to_string("%Y-%m-%d" if daily else "%Y-%m")
+    rows = made.snapshot.scan(name).select(told, "source", "segment", *measures).collect()
     return {(d, s, g): tuple(str(v) for v in vs) for d, s, g, *vs in rows.iter_rows() if any(vs)}
 
 

@@ -268,6 +268,7 @@ def test_rows_that_move_are_told_after_the_lake_went_ahead(published: Project, s
     append(published, PRICE)
     lake = published.root / "data" / "lake"
     state = json.loads((lake / "state.json").read_text(encoding="utf-8"))
+    del state["record_sha256"]
     (lake / "state.json").write_text(
         json.dumps({**state, "inputs": "of a sync that could not publish"}), encoding="utf-8"
     )

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from rmetrics.lake import Lake
-from rmetrics.pipeline import growth
+from rmetrics.pipeline import growth, scope
+from rmetrics.pipeline.check import second_look
 from rmetrics.pipeline.compute import Computed, compute
 from rmetrics.pipeline.inbox import land_inbox
 from rmetrics.pipeline.parts import tables
@@ -132,6 +133,7 @@ class World:
         return compute(self.lake, self.loaded(), silent)
 
     def put(self, kind: str, rows: object, *, minutes: int) -> None:
+        """Writes an export into the inbox."""
         name, header = KINDS[kind]
         path = self.inbox / f"{name} {self.count}.csv"
         path.write_text(csv_text(header, *rows))  # type: ignore[misc]
@@ -139,6 +141,7 @@ class World:
         os.utime(path, (at, at))
 
     def loaded(self) -> Rules:
+        """The rules in force."""
         return load_rules(self.rules)
 
     def whole(self) -> Computed:
@@ -161,6 +164,9 @@ def contents(snapshot: Snapshot, rules: Rules) -> dict[str, list[tuple[object, .
 def check(world: World, computed: Computed) -> None:
     whole = world.whole()
     rules = world.loaded()
+    part = scope.of_growth(world.lake, rules, computed)
+    found, _ = second_look(world.lake, rules, computed, part)
+    assert found.mismatches == ()
     ours, theirs = contents(computed.snapshot, rules), contents(whole.snapshot, rules)
     for name in ours:
         assert ours[name] == theirs[name], name
@@ -176,6 +182,7 @@ def check(world: World, computed: Computed) -> None:
 @pytest.fixture(autouse=True)
 def _always_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growth, "MOST_SHARE", 1_000_000)
+    monkeypatch.setattr(scope, "MOST", 1_000_000)
 
 
 def run(taken: Sequence[Step]) -> int:
@@ -191,7 +198,10 @@ def run(taken: Sequence[Step]) -> int:
 
 
 common = settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], max_examples=12
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes too long here
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    max_examples=12,
 )
 
 

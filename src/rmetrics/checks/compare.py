@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from rmetrics.checks.connection import duckdb_errors, file_name, sandbox
-from rmetrics.checks.recompute import DAILY, MEASURES, MONTHLY, TypedInput, months_of, recompute
+from rmetrics.checks.recompute import DAILY, MEASURES, MONTHLY, Scope, TypedInput, months_of, recompute
 from rmetrics.checks.sql import text
 from rmetrics.errors import LakeError
 from rmetrics.rules.model import Rules
@@ -90,10 +90,16 @@ def cross_check(
             connection.close()
 
 
-def compare(connection: duckdb.DuckDBPyConnection, daily: Path, monthly: Path) -> CrossCheck:
-    """Compares the metrics' files with what was recomputed in a connection that may read them."""
+def compare(
+    connection: duckdb.DuckDBPyConnection, daily: Path, monthly: Path, scope: Scope | None = None
+) -> CrossCheck:
+    """Compares the metrics' files with what was recomputed in a connection that may read them; within a scope."""
     connection.execute("CREATE SCHEMA _given")
     given = {DAILY: _given(connection, DAILY, daily, "date"), MONTHLY: _given(connection, MONTHLY, monthly, "month")}
+    if scope is not None:
+        for name, period in ((DAILY, "date"), (MONTHLY, "month")):
+            for table in (name, given[name]):
+                connection.execute(f"DELETE FROM {table} WHERE NOT {scope.has(period)}")
     connection.execute(f"CREATE TABLE _given.sum_of_days AS {months_of(given[DAILY])}")
     differences = " UNION ALL ".join(
         [

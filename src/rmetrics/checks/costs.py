@@ -29,17 +29,25 @@ class _Version:
     rule: Source
 
 
+def create_leads(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+    """Creates ``leads``; needs the feeds' views and ``activity``."""
+    connection.execute(f"CREATE TABLE {work('leads')} (day DATE, source VARCHAR, segment VARCHAR, leads BIGINT)")
+    for version in _versions(rules):
+        _leads(connection, rules, version)
+
+
+def _versions(rules: Rules) -> list[_Version]:
+    return [_Version(name, *span) for name, dated in rules.sources.items() for span in dated.spans()]
+
+
 def create_costs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """Creates ``leads`` and ``costs``; needs the feeds' views and ``activity``."""
+    """Creates ``costs``; needs the feeds' views, ``activity`` and ``leads``."""
     connection.execute(
-        f"CREATE TABLE {work('leads')} (day DATE, source VARCHAR, segment VARCHAR, leads BIGINT);"
         f"CREATE TABLE {work('costs')} (day DATE, source VARCHAR, segment VARCHAR, cents HUGEINT);"
         f"CREATE TABLE {work('month_amounts')} (part INTEGER, source VARCHAR, segment VARCHAR, month DATE, "
         f"cents HUGEINT, start DATE, until DATE)"
     )
-    versions = [_Version(name, *span) for name, dated in rules.sources.items() for span in dated.spans()]
-    for version in versions:
-        _leads(connection, rules, version)
+    versions = _versions(rules)
     end = last_day(connection, rules, _not_data(versions))
     numbers = count()
     for version in versions:

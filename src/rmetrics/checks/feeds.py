@@ -24,17 +24,18 @@ _QUARTER_US = 900_000_000  # Every zone in use differs from UTC by whole quarter
 
 @dataclass(frozen=True, slots=True)
 class TypedInput:
-    """A typed Parquet file.
+    """A typed Parquet file, or one of rows that were put together from several before.
 
     Attributes:
         path: the file; it also holds ``_line``.
         columns: the mapped columns that its export had.
-        rank: its place in the order from old to new.
+        rank: its place in the order from old to new; None for rows put together, which have all columns and whose
+            ``_file`` says it of each.
     """
 
     path: Path
     columns: tuple[str, ...]
-    rank: int
+    rank: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class _Group:
     """Files of a feed that have the same columns."""
 
     had: frozenset[str]
-    files: tuple[tuple[str, int], ...]  # name, rank
+    files: tuple[tuple[str, int | None], ...]  # name, rank
+    together: bool  # rows put together before
 
 
 def create_feeds(
@@ -133,12 +135,15 @@ class _Newest:
             f"SELECT file_name, name FROM parquet_schema([{listed}])"
         ).fetchall():
             present.setdefault(file, set()).add(column)
-        groups: dict[frozenset[str], list[tuple[str, int]]] = {}
+        groups: dict[tuple[bool, frozenset[str]], list[tuple[str, int | None]]] = {}
         for file, typed in names.items():
+            if typed.rank is None:
+                groups.setdefault((True, frozenset(self.types)), []).append((file, None))
+                continue
             # A key column may be made by typing (an id, a default); any other counts only if the export had it.
             had = {c for c in self.types if c in typed.columns} | (set(self.keys) & present.get(file, set()))
-            groups.setdefault(frozenset(had), []).append((file, typed.rank))
-        return tuple(_Group(had, tuple(files)) for had, files in groups.items())
+            groups.setdefault((False, frozenset(had)), []).append((file, typed.rank))
+        return tuple(_Group(had, tuple(files), together) for (together, had), files in groups.items())
 
     def _view(self, layer: str, select: str) -> None:
         self.connection.execute(f"CREATE OR REPLACE VIEW {work(f'{layer}_{self.name}')} AS {select}")
@@ -157,6 +162,11 @@ class _Newest:
             for n, t in self.types.items()
         )
         listed = ", ".join(text(f) for f, _ in group.files)
+        if group.together:
+            return (
+                f"SELECT {cells}, CAST(f._file AS BIGINT) * {LINES} + f.{ident(LINE)} AS _pos, {number} AS _group "
+                f"FROM read_parquet([{listed}]) f"
+            )
         # Not a join with a table of ranks: joins on _pos would then compare every row with every row.
         ranks = " ".join(f"WHEN {text(f)} THEN {rank}" for f, rank in group.files)
         return (

@@ -8,7 +8,7 @@ Source: the design, section 3 (job, unit, repair, segment, source, revenue).
 
 import datetime as dt
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import duckdb
 
@@ -23,11 +23,18 @@ _LINK = JobLink(column="job_ref", match=("job_id",))
 _SHARE_UNITS = 10_000  # a share has at most four decimals; cents times its units are millionths
 
 
-def create_jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """Creates the tables above and the view ``job_facts``; needs the feeds' views."""
+def create_jobs(connection: duckdb.DuckDBPyConnection, rules: Rules, names: Mapping[str, str] | None = None) -> None:
+    """Creates the tables above and the view ``job_facts``; needs the feeds' views.
+
+    Args:
+        connection: holds the views; receives the tables.
+        rules: in force.
+        names: what undeclared sources are called, where not all jobs are there to tell: by their spelling in lower
+            case without white space.
+    """
     _dated_jobs(connection, rules)
     _payment_links(connection, rules)
-    _spellings(connection, rules)
+    _spellings(connection, rules, names)
     _marks(connection, rules)
     _job_facts(connection, rules.feeds[JOBS])
     connection.execute(
@@ -94,7 +101,7 @@ def _any(connection: duckdb.DuckDBPyConnection, select: str) -> bool:
     return connection.execute(f"{select} LIMIT 1").fetchone() is not None
 
 
-def _spellings(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+def _spellings(connection: duckdb.DuckDBPyConnection, rules: Rules, names: Mapping[str, str] | None) -> None:
     """The source of every spelling that jobs carry; blank ones are left out."""
     found = connection.execute(
         f"SELECT DISTINCT CAST(source_raw AS VARCHAR) FROM {work('dated_jobs')} WHERE source_raw IS NOT NULL"
@@ -102,7 +109,10 @@ def _spellings(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     declared = _declared(rules)
     sources = {s: declared[normal_source(s)] for (s,) in found if normal_source(s) in declared}
     others = [s for (s,) in found if s not in sources and s.strip()]
-    sources |= _undeclared(_first_jobs(connection, others))
+    if names is None:
+        sources |= _undeclared(_first_jobs(connection, others))
+    else:
+        sources |= {s: names.get(re.sub(r"\s+", "", s).lower(), s.strip()) for s in others}
     connection.execute(f"CREATE TABLE {work('spellings')} (spelling VARCHAR, source VARCHAR)")
     connection.execute(
         f"INSERT INTO {work('spellings')} SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[])",

@@ -3,14 +3,18 @@
 Source: the design, section 3.
 """
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 
-from rmetrics.checks.costs import create_costs
+from rmetrics.checks.connection import file_name
+from rmetrics.checks.costs import create_costs, create_leads
 from rmetrics.checks.feeds import TypedInput, create_feeds
 from rmetrics.checks.jobs import create_jobs
-from rmetrics.checks.sql import dollars, from_micros, work
+from rmetrics.checks.sql import dollars, from_micros, text, work
 from rmetrics.rules.model import Rules
 
 DAILY, MONTHLY = "daily_metrics", "monthly_metrics"
@@ -25,13 +29,41 @@ MEASURES: Mapping[str, str] = {
 }
 
 
-def recompute(connection: duckdb.DuckDBPyConnection, typed: Mapping[str, Sequence[TypedInput]], rules: Rules) -> None:
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Some months, where not everything is to be computed again.
+
+    Attributes:
+        months: in which every figure comes out right; those of other months mean nothing.
+        daily: Parquet file of ``daily_metrics``, for what a month needs to know of the others: when a source's first
+            lead or job was.
+        names: what undeclared sources are called, by their spelling in lower case without white space: the first job
+            decides, wherever it is.
+    """
+
+    months: frozenset[dt.date]
+    daily: Path
+    names: Mapping[str, str]
+
+    def has(self, day: str) -> str:
+        """SQL: whether a column's day is in one of the months."""
+        listed = ", ".join(f"DATE '{m.isoformat()}'" for m in sorted(self.months))
+        return f"(CAST(date_trunc('month', {day}) AS DATE) IN ({listed}))" if listed else "false"
+
+
+def recompute(
+    connection: duckdb.DuckDBPyConnection,
+    typed: Mapping[str, Sequence[TypedInput]],
+    rules: Rules,
+    scope: Scope | None = None,
+) -> None:
     """Creates one view per feed, ``job_facts``, ``daily_metrics`` and ``monthly_metrics`` in the connection.
 
     Args:
         connection: may read the typed files; nothing was created in it before.
-        typed: the typed files by feed; a feed without files is an empty one.
+        typed: the typed files by feed; a feed without files is an empty one. Within a scope, all that its months need.
         rules: in force.
+        scope: the months to get right; None for all.
 
     After it there are:
         a view per feed: one row per key, the declared columns, the business day, ``counted``.
@@ -45,7 +77,10 @@ def recompute(connection: duckdb.DuckDBPyConnection, typed: Mapping[str, Sequenc
     """
     connection.execute("CREATE SCHEMA _work")
     create_feeds(connection, typed, rules)
-    create_jobs(connection, rules)
+    create_jobs(connection, rules, scope.names if scope else None)
+    _complete(connection, scope, "activity", ("jobs", "units", "repairs"))
+    create_leads(connection, rules)
+    _complete(connection, scope, "leads", ("leads",))
     create_costs(connection, rules)
     parts = {
         "activity": {"jobs": "jobs", "units": "units", "repairs": "repairs"},
@@ -70,6 +105,18 @@ def recompute(connection: duckdb.DuckDBPyConnection, typed: Mapping[str, Sequenc
     connection.execute(f"CREATE TABLE {MONTHLY} AS {months_of(DAILY)}")
 
 
+def _complete(connection: duckdb.DuckDBPyConnection, scope: Scope | None, table: str, measures: Sequence[str]) -> None:
+    """Takes what happened in months out of scope from the days as they are known."""
+    if scope is None:
+        return
+    some = " OR ".join(f"{m} <> 0" for m in measures)
+    connection.execute(f"DELETE FROM {work(table)} WHERE NOT {scope.has('day')}")
+    connection.execute(
+        f"INSERT INTO {work(table)} BY NAME SELECT date AS day, source, segment, {', '.join(measures)} "
+        f"FROM read_parquet({text(file_name(scope.daily))}) WHERE ({some}) AND NOT {scope.has('date')}"
+    )
+
+
 def months_of(daily: str) -> str:
     """SELECT of the sums by month of a table of days, keys that are all zero left out."""
     sums = ", ".join(f"CAST(sum({name}) AS {kind}) AS {name}" for name, kind in MEASURES.items())
@@ -80,4 +127,4 @@ def months_of(daily: str) -> str:
     )
 
 
-__all__ = ["DAILY", "MEASURES", "MONTHLY", "TypedInput", "months_of", "recompute"]
+__all__ = ["DAILY", "MEASURES", "MONTHLY", "Scope", "TypedInput", "months_of", "recompute"]

@@ -1,6 +1,7 @@
 """``rmetrics check``: do both engines agree, does PostgreSQL hold what is computed, and is the data plausible?"""
 
 import dataclasses
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from rmetrics.pipeline.inbox import inbox_files
 from rmetrics.pipeline.opened import Opened, opened, typed_inputs
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.published import TableDifferences, published_session, table_differences
+from rmetrics.pipeline.scope import Part
 from rmetrics.pipeline.tables import table_rows
 from rmetrics.results import Finding, Severity
 from rmetrics.rules import Rules
@@ -100,18 +102,32 @@ def _check(settings: Settings, lake: Opened, progress: Progress, *, offline: boo
     return CheckResult(tuple(sorted(found, key=lambda f: order.index(f.severity))), cross.count, tables, run_id)
 
 
-def second_look(lake: Lake, rules: Rules, computed: Computed) -> tuple[CrossCheck, list[Answer]]:
-    """Recomputes everything in DuckDB, compares it with what stands in the lake, and asks about the data's quality."""
-    typed: Mapping[str, Sequence[TypedInput]] = typed_inputs(lake, computed)
+def second_look(
+    lake: Lake, rules: Rules, computed: Computed, part: Part | None = None, memory_limit: str | None = None
+) -> tuple[CrossCheck, list[Answer]]:
+    """Recomputes in DuckDB, and compares with what stands in the lake.
+
+    Args:
+        lake: holds the typed rows and the metrics.
+        rules: in force.
+        computed: what was computed.
+        part: only these months; None for everything, and to ask about the data's quality, too.
+        memory_limit: of DuckDB.
+    """
+    typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else typed_inputs(lake, computed)
     (daily,), (monthly,) = computed.snapshot.paths(DAILY), computed.snapshot.paths(MONTHLY)
     exports = [ExportFacts(p.feed, p.rank, p.raw.name, p.raw.rows, p.raw.exported_at.date()) for p in computed.placed]
     with duckdb_errors("recompute the metrics"):
         connection = sandbox(
-            [*(i.path for inputs in typed.values() for i in inputs), daily, monthly], temp=lake.root / "duckdb"
+            [*(i.path for inputs in typed.values() for i in inputs), daily, monthly],
+            temp=lake.root / "duckdb",
+            memory_limit=memory_limit,
         )
         try:
-            recompute(connection, typed, rules)
-            return compare(connection, daily, monthly), list(ask(connection, rules, exports))
+            scope = part.scope if part else None
+            recompute(connection, typed, rules, scope)
+            found = compare(connection, daily, monthly, scope)
+            return found, [] if part else list(ask(connection, rules, exports))
         finally:
             connection.close()
 
@@ -209,7 +225,8 @@ def quality_findings(lake: Lake, rules: Rules, inputs: str, answers: Sequence[An
     """The answers as a sync tells them; kept, so that a sync that changes nothing can tell them, too."""
     told = [_told(a, rules) for a in answers]
     findings = [Finding(t.code, t.severity, _line(t), t.rows) for t in told]
-    lake.save_json(_REMEMBERED, {"inputs": inputs, "findings": [dataclasses.asdict(f) for f in findings]})
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    lake.save_json(_REMEMBERED, {"inputs": inputs, "on": today, "findings": [dataclasses.asdict(f) for f in findings]})
     return tuple(findings)
 
 
@@ -219,6 +236,13 @@ def remembered_findings(lake: Lake, inputs: str) -> tuple[Finding, ...]:
     if kept.get("inputs") != inputs:
         return ()
     return tuple(Finding(**{**f, "severity": Severity(f["severity"])}) for f in kept["findings"])
+
+
+def earlier_findings(lake: Lake) -> tuple[Finding, ...]:
+    """What the last look at everything said; for a sync that looked at the months it changed."""
+    kept: Mapping[str, Any] = lake.load_json(_REMEMBERED)
+    found = (Finding(**{**f, "severity": Severity(f["severity"])}) for f in kept.get("findings", []))
+    return tuple(dataclasses.replace(f, message=f"{f.message} (as of {kept.get('on', 'before')})") for f in found)
 
 
 def _line(finding: CheckFinding) -> str:

@@ -12,7 +12,7 @@ import polars as pl
 
 from rmetrics.checks.connection import duckdb_errors, sandbox
 from rmetrics.checks.query import rows as fetched
-from rmetrics.checks.recompute import recompute
+from rmetrics.checks.recompute import TypedInput, recompute
 from rmetrics.errors import SettingsError
 from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames, Outcome, evidence, said_of
 from rmetrics.explain.nearly import Nearly, near_rows, nearly_counted
@@ -22,6 +22,7 @@ from rmetrics.pipeline.opened import Opened, opened
 from rmetrics.pipeline.parts import FACTS, TALLIES
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.published import MISSING, RowDifference, published_session, table_differences
+from rmetrics.pipeline.scope import of_month
 from rmetrics.pipeline.tables import table_rows
 from rmetrics.postgres import Session
 from rmetrics.results import Finding
@@ -184,21 +185,31 @@ def explain(
         LakeError: nothing landed, or a landed export is damaged.
         PostgresError: the database cannot be reached.
     """
-    with explainer(settings, offline=offline, progress=progress) as one:
+    with explainer(settings, month=month, offline=offline, progress=progress) as one:
         return one.explain(Asked(one.source(source), month, one.segment(segment), day), metrics)
 
 
 @contextlib.contextmanager
-def explainer(settings: Settings, *, offline: bool = False, progress: Progress = silent) -> Iterator["Explainer"]:
-    """Opens everything that explanations need: lake, second engine, database."""
+def explainer(
+    settings: Settings, *, month: dt.date | None = None, offline: bool = False, progress: Progress = silent
+) -> Iterator["Explainer"]:
+    """Opens everything that explanations need: lake, second engine, database.
+
+    Args:
+        settings: where things are.
+        month: the only month that will be asked about; None: any.
+        offline: leave the database out.
+        progress: is told how far it is.
+    """
     with opened(settings, progress) as lake, contextlib.ExitStack() as stack:
-        typed = lake.typed
+        part = of_month(lake.rules, lake.computed.snapshot, month) if month and not lake.problems else None
+        typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else lake.typed
         progress("recomputing with the second engine", 0, 1)
         with duckdb_errors("recompute the metrics"):
-            files = [i.path for inputs in typed.values() for i in inputs]
+            files = [*(i.path for inputs in typed.values() for i in inputs), *([part.scope.daily] if part else [])]
             connection = sandbox(files, temp=lake.lake.root / "duckdb")
             stack.callback(connection.close)
-            recompute(connection, typed, lake.rules)
+            recompute(connection, typed, lake.rules, part.scope if part else None)
         progress("recomputing with the second engine", 1, 1)
         last = None if offline else stack.enter_context(published_session(settings))
         yield Explainer(lake, connection, last[0] if last else None, last[1] if last else None)

@@ -7,16 +7,14 @@ import polars as pl
 
 from rmetrics.lake import Lake
 from rmetrics.metrics.jobs import declared_names
-from rmetrics.metrics.newest import COUNTED
-from rmetrics.metrics.revenue import revenue_rows
+from rmetrics.money import dollars
 from rmetrics.pipeline.compute import Computed
 from rmetrics.pipeline.exports import export_findings
 from rmetrics.pipeline.inbox import Seen
-from rmetrics.pipeline.parts import FACTS
 from rmetrics.pipeline.rejected import RejectedRow
+from rmetrics.pipeline.whole import stored_tallies
 from rmetrics.results import Finding, Severity
 from rmetrics.rules import Rules
-from rmetrics.rules.validate import PAYMENTS
 from rmetrics.snapshot import load
 
 TAKEN_IN = "rejected-rows-taken-in"
@@ -70,39 +68,37 @@ def taken_in_findings(rows: Sequence[RejectedRow]) -> tuple[Finding, ...]:
 
 
 def _rows(lake: Lake, rules: Rules) -> Iterator[Finding]:
-    facts = load(lake).scan(FACTS)
-    payments = load(lake).scan(PAYMENTS)
+    tallies = stored_tallies(load(lake))
+    jobs, paid = tallies.activity, tallies.revenue
     known = {*rules.sources, *declared_names(rules).values()}
     own = (
-        facts.filter(~pl.col("source").is_in(list(known)))
+        jobs.filter(~pl.col("source").is_in(list(known)))
         .group_by("source")
-        .len()
-        .sort("len", "source", descending=[True, False])
+        .agg(pl.col("jobs").sum())
+        .sort("jobs", "source", descending=[True, False])
     )
-    undated = facts.filter(pl.col("metric_date").is_null()).select(pl.len())
-    counted = payments.filter(pl.col(COUNTED))
-    orphans = counted.filter(pl.col("job_id").is_null()).select(pl.len(), pl.col("amount").sum())
-    lost = (
-        revenue_rows(payments, facts, rules).filter(pl.col("date").is_null()).select(pl.len(), pl.col("amount").sum())
-    )
+    undated = jobs.filter(pl.col("date").is_null()).select(pl.col("jobs").sum())
+    sums = pl.col("payments").sum(), dollars(pl.col("gross_cents").sum()).alias("amount")
+    orphans = paid.filter(~pl.col("known")).select(sums)
+    lost = paid.filter(pl.col("date").is_null()).select(sums)
     sources, dateless, without_job, dateless_pay = pl.collect_all([own, undated, orphans, lost])
     if sources.height:
         names = ", ".join(f"{s} ({n})" for s, n in sources.head(8).iter_rows())
-        jobs = int(sources["len"].sum())
+        count = int(sources["jobs"].sum())
         yield Finding(
             "undeclared-source",
             Severity.WARNING,
-            f"{_n(jobs, 'job')} of sources that no rule declares: {names}; their jobs and revenue count, their leads "
+            f"{_n(count, 'job')} of sources that no rule declares: {names}; their jobs and revenue count, their leads "
             "and cost are 0 until [sources.NAME] says otherwise",
-            jobs,
+            count,
         )
     if count := dateless.item():
         told = f"{_n(count, 'job')} without {rules.jobs.latest.date} count in no day; see [jobs] date"
         yield Finding("job-without-date", Severity.WARNING, told, count)
-    if count := without_job["len"].item():
+    if count := without_job["payments"].item():
         told = f"{_n(count, 'payment')} ({_money(without_job)}) of jobs that are not in the data count as Unattributed"
         yield Finding("payment-without-job", Severity.WARNING, told, count)
-    if count := dateless_pay["len"].item():
+    if count := dateless_pay["payments"].item():
         told = f"{_n(count, 'payment')} ({_money(dateless_pay)}) have no date and count nowhere"
         yield Finding("revenue-without-date", Severity.ERROR, told, count)
 

@@ -130,7 +130,7 @@ def _feeds(lake: Opened) -> tuple[FeedLine, ...]:
     for item in lake.computed.placed:
         counts = lake.computed.counts.get(item.raw.sha256)
         rejected[item.feed] = rejected.get(item.feed, 0) + (counts.rejected if counts else 0)
-    states = feed_states(lake.lake, lake.rules, lake.computed)
+    states = feed_states(lake.rules, lake.computed)
     return tuple(
         FeedLine(s.feed, s.rows, s.last_date, s.last_export_at, s.exports, rejected.get(s.feed, 0)) for s in states
     )

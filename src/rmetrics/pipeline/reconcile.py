@@ -151,7 +151,7 @@ def explain_numbers(
     Raises:
         SettingsError, LakeError, PostgresError, RulesError: see ``explain``.
     """
-    with explainer(settings, offline=offline, progress=progress) as one:
+    with explainer(settings, month=question.month, offline=offline, progress=progress) as one:
         asked = Asked(one.source(question.source), question.month, one.segment(question.segment), question.day)
         listed = [] if question.against is None else [_listed_metric(one, asked, question)]
         metrics = tuple(dict.fromkeys([*question.metrics, *question.expect, *listed]))
