@@ -59,6 +59,24 @@ def test_a_transaction_that_fails_is_rolled_back_and_the_session_lives_on(databa
         assert session.query("SELECT to_regclass('t')") == [(None,)]
 
 
+def test_an_error_says_what_went_wrong_and_not_the_statement(database: str) -> None:
+    with connect(server_of(database)) as session:
+        session.execute("CREATE TABLE t (a int CHECK (a > 0))")
+        for sql, told in (
+            (
+                "INSERT INTO t SELECT -1 WHERE 'it''s Smith' <> ''",
+                'new row for relation "t" violates check constraint "t_a_check"',
+            ),
+            ("SELECT nonsense, 'Smith'", 'column "nonsense" does not exist'),
+        ):
+            with pytest.raises(PostgresError) as caught:
+                session.execute(sql)
+            assert caught.value.message.endswith(told)
+            assert "Smith" not in caught.value.message
+            session.rollback()
+            session.execute("CREATE TABLE t (a int CHECK (a > 0))")
+
+
 def test_sessions_say_who_they_are(database: str) -> None:
     with connect(server_of(database)) as session:
         assert session.query("SELECT current_setting('application_name')") == [("rmetrics",)]

@@ -192,14 +192,19 @@ def redacted(text: str, dsn: str) -> str:
     for secret in _secrets(dsn):
         text = text.replace(secret, "***")
     text = re.sub(r"://([^:/@\s]*):[^@\s]*@", r"://\1:***@", text)
+    # The driver repeats the statement: it hides what went wrong, and a literal in it may be somebody's name.
+    text = re.sub(r"execute query '.*?': (?=\w+: )", "execute query: ", text, flags=re.DOTALL)
+    text = re.sub(r"\nQuery was: .*", "", text, flags=re.DOTALL)
     lines = [
         line.strip()
         for line in text.splitlines()
-        if line.strip() and not re.match(r"\s*(DETAIL|CONTEXT|STATEMENT|QUERY|LINE \d+|HINT)\b", line.strip())
+        if line.strip() and not re.match(r"\s*(DETAIL|CONTEXT|STATEMENT|QUERY|LINE \d+|HINT)\b|\^$", line.strip())
     ]
     # A primary message may quote a value: invalid input syntax for type numeric: "...", value "..." is out of range.
     lines = [re.sub(r'(: |value )".*"', r'\1"***"', line) for line in lines]
-    kept = re.sub(r"^[A-Z_]+: |\[libpq\] |Failed to [\w ]+: |PGRES_\w+ |ERROR: +| \. SQLSTATE", "", " ".join(lines[:4]))
+    kept = re.sub(
+        r"^[A-Z_]+: |\[libpq\] |Failed to [\w ]+: |PGRES_\w+ |ERROR: +| \. SQLSTATE: \w+", "", " ".join(lines[:4])
+    )
     return re.sub(r"(COPY \w+, line \d+).*", r"\1", kept)[:500]
 
 

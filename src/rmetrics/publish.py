@@ -8,25 +8,25 @@ so readers neither wait nor see anything but whole versions, and grants and view
 
 import contextlib
 import datetime as dt
-import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
 
+from rmetrics.contents import PART, Content, Digest, Remembered, changed_rows, part_digests, rows_of, within
 from rmetrics.errors import BusyError, LakeError, PostgresError
-from rmetrics.postgres import Server, Session, catalog, connect, quoted, statements
-from rmetrics.tables import DAILY, MONTHLY, NO_DATE_PART, PgTable
+from rmetrics.first_load import keys_checked_at_once
+from rmetrics.postgres import Server, Session, catalog, connect, quoted
+from rmetrics.schema import schema_in_force
+from rmetrics.tables import DAILY, MONTHLY, PgTable
+from rmetrics.witness import noted, written_by_others
 
 MEASURES = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
-PART = "_part"
 _BATCH = 65_536
-_MARK = "rmetrics schema "
+_WORK_MEM = "64MB"  # for the joins of staged rows with what is there
 _LOCK = "hashtextextended('rmetrics:publish:' || $1, 0)"
-_NEVER = dt.date(1, 1, 1)
 _PARTS: dict[str, Any] = {
     "table_name": pl.String,
     "part": pl.Date,
@@ -42,14 +42,6 @@ _FEEDS: dict[str, Any] = {
     "last_export_at": pl.Datetime("us", "UTC"),
     "exports": pl.Int32,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What a table must hold: the rows of a query with the table's columns."""
-
-    table: PgTable
-    rows: pl.LazyFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,132 +100,17 @@ class Published:
     intact: bool = False
 
 
-# -- the schema
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a publish did.
 
+    Attributes:
+        rows: rows inserted, updated and deleted, by table; 0 for untouched ones.
+        digests: what to hand to the next publish as ``known``.
+    """
 
-def relations(script: str) -> list[str]:
-    """The tables, views and indexes a schema script creates."""
-    import re
-
-    return re.findall(r"^CREATE (?:TABLE|INDEX|OR REPLACE VIEW)(?: IF NOT EXISTS)? (\w+)", script, re.MULTILINE)
-
-
-def apply_schema(session: Session, script: str, schema: str) -> None:
-    """Creates what is missing, in one transaction; applying it again changes nothing."""
-    with _as_owner(), session.transaction():
-        session.execute("SET LOCAL lock_timeout = '10s'")
-        session.execute("SELECT pg_advisory_xact_lock(hashtextextended('rmetrics:schema:' || $1, 0))", [schema])
-        if not session.query("SELECT 1 FROM pg_namespace WHERE nspname = $1", [schema]):
-            session.execute(f"CREATE SCHEMA {quoted(schema)}")
-        for statement in statements(script):
-            session.execute(statement)
-        if "sync_runs" in relations(script):
-            mark = literal(_MARK + schema_digest(script))
-            session.execute(f"COMMENT ON CONSTRAINT sync_runs_pkey ON sync_runs IS {mark}")
-
-
-def schema_digest(script: str) -> str:
-    """A digest that tells one version of the schema from another."""
-    return hashlib.sha256(script.encode()).hexdigest()[:16]
-
-
-def schema_in_force(session: Session) -> str:
-    """The digest of the script that was applied last; empty where that is not known."""
-    rows = session.query(
-        "SELECT obj_description(oid, 'pg_constraint') FROM pg_constraint "
-        "WHERE conrelid = to_regclass('sync_runs') AND conname = 'sync_runs_pkey'"
-    )
-    mark = str(rows[0][0] or "") if rows else ""
-    return mark.removeprefix(_MARK) if mark.startswith(_MARK) else ""
-
-
-@contextlib.contextmanager
-def _as_owner() -> Iterator[None]:
-    """Tells the writer of what only the owner may do."""
-    try:
-        yield
-    except PostgresError as error:
-        if not any(sign in error.message for sign in ("permission denied", "must be owner")):
-            raise
-        raise PostgresError(
-            f"{error.message}: tables and columns have to be made, and this user may not make them",
-            "As the owner of the tables: rmetrics schema --apply, then the script of rmetrics schema --roles again.",
-        ) from None
-
-
-def has_all(session: Session, names: Sequence[str]) -> bool:
-    """Whether all relations exist where the session looks first."""
-    found = session.query(
-        "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE n.nspname = current_schema() AND c.relname = ANY (string_to_array($1, ','))",
-        [",".join(names)],
-    )
-    return int(found[0][0]) == len(set(names))
-
-
-def create_table(table: PgTable) -> list[str]:
-    """The DDL of a table that only TOML knows, in the style of ``schema.sql``."""
-    lines = [f"    {quoted(c.name)} {c.type}{' NOT NULL' if c.not_null else ''}" for c in table.columns]
-    key = ", ".join(quoted(k) for k in table.key)
-    lines.append(f"    CONSTRAINT {quoted((table.name + '_pkey')[:63])} PRIMARY KEY ({key})")
-    if any(c.name == "job_id" for c in table.columns) and "job_id" not in table.key:
-        lines.append(
-            f"    CONSTRAINT {quoted((table.name + '_job_id_fkey')[:63])} FOREIGN KEY (job_id) REFERENCES jobs (job_id)"
-        )
-    ddl = [f"CREATE TABLE IF NOT EXISTS {quoted(table.name)} (\n" + ",\n".join(lines) + "\n)"]
-    if table.part and table.part not in table.key:
-        index = quoted((f"{table.name}_{table.part}_idx")[:63])
-        ddl.append(f"CREATE INDEX IF NOT EXISTS {index} ON {quoted(table.name)} ({quoted(table.part)})")
-    if any(c.name == "job_id" for c in table.columns) and "job_id" not in table.key:
-        index = quoted((f"{table.name}_job_id_idx")[:63])
-        ddl.append(f"CREATE INDEX IF NOT EXISTS {index} ON {quoted(table.name)} (job_id)")
-    if table.comment:
-        ddl.append(f"COMMENT ON TABLE {quoted(table.name)} IS {literal(table.comment)}")
-    ddl += [
-        f"COMMENT ON COLUMN {quoted(table.name)}.{quoted(c.name)} IS {literal(c.comment)}"
-        for c in table.columns
-        if c.comment
-    ]
-    return ddl
-
-
-def add_column(table: PgTable, name: str) -> list[str]:
-    """The DDL of a column that TOML added to a table."""
-    column = next(c for c in table.columns if c.name == name)
-    ddl = [f"ALTER TABLE {quoted(table.name)} ADD COLUMN IF NOT EXISTS {quoted(name)} {column.type}"]
-    if column.comment:
-        ddl.append(f"COMMENT ON COLUMN {quoted(table.name)}.{quoted(name)} IS {literal(column.comment)}")
-    return ddl
-
-
-def literal(text: str) -> str:
-    """A text as an SQL literal; COMMENT takes no parameters."""
-    return "'" + text.replace("\x00", "").replace("'", "''") + "'"
-
-
-def fit_tables(session: Session, tables: Sequence[PgTable]) -> None:
-    """Creates tables and columns that the rules ask for and the database lacks."""
-    with _as_owner(), session.transaction():
-        session.execute("SET LOCAL lock_timeout = '10s'")
-        for table in tables:
-            there = catalog(session, table.name)
-            ddl = (
-                create_table(table)
-                if not there
-                else [s for c in table.names if c not in there for s in add_column(table, c)]
-            )
-            for statement in [*ddl, *withhold(table, there)]:
-                session.execute(statement)
-
-
-def withhold(table: PgTable, there: Mapping[str, tuple[str, bool, bool]]) -> list[str]:
-    """Takes values out of columns that were published before the rules said ``publish = false``."""
-    found = []
-    for name in (n for n in table.withheld if n in there):
-        if there[name][1]:
-            found.append(f"ALTER TABLE {quoted(table.name)} ALTER COLUMN {quoted(name)} DROP NOT NULL")
-        found.append(f"UPDATE {quoted(table.name)} SET {quoted(name)} = NULL WHERE {quoted(name)} IS NOT NULL")
-    return found
+    rows: Mapping[str, int]
+    digests: Remembered
 
 
 # -- what is published
@@ -242,12 +119,13 @@ def withhold(table: PgTable, there: Mapping[str, tuple[str, bool, bool]]) -> lis
 def published(session: Session, tables: Sequence[PgTable]) -> Published:
     """What the last run left, and whether it is still all there."""
     rows = session.query(
-        "SELECT run_id, rules_hash, version, detail ->> 'inputs', detail ->> 'schema', detail ->> 'exports' "
+        "SELECT run_id, rules_hash, version, detail ->> 'inputs', detail ->> 'schema', detail ->> 'exports', "
+        "detail ->> 'counters' "
         "FROM sync_runs WHERE status = 'ok' ORDER BY finished_at DESC, run_id DESC LIMIT 1"
     )
     if not rows:
         return Published(schema=schema_in_force(session))
-    run_id, rules_hash, version, inputs, schema, exports = rows[0]
+    run_id, rules_hash, version, inputs, schema, exports, counters = rows[0]
     return Published(
         run_id=run_id,
         exports=frozenset(json.loads(exports or "[]")),
@@ -255,67 +133,8 @@ def published(session: Session, tables: Sequence[PgTable]) -> Published:
         rules_hash=rules_hash or "",
         version=version or "",
         schema=schema_in_force(session) or schema or "",
-        intact=all(_intact(session, t) for t in tables),
+        intact=not written_by_others(session, [t.name for t in tables], json.loads(counters or "{}")),
     )
-
-
-def _intact(session: Session, table: PgTable) -> bool:
-    """Whether a table holds as many rows as its parts say, and a metric table the same sums."""
-    if not catalog(session, table.name):
-        return False
-    counts = session.query(
-        f"SELECT (SELECT count(*) FROM {quoted(table.name)}), "
-        "(SELECT coalesce(sum(rows), 0)::bigint FROM published_parts WHERE table_name = $1)",
-        [table.name],
-    )[0]
-    return bool(counts[0] == counts[1])
-
-
-def conformed(content: Content) -> pl.LazyFrame:
-    """The rows with exactly the table's columns and types, and the month each belongs to."""
-    rows = content.rows
-    table = content.table
-    if table.sums:
-        others = [c.name for c in table.columns if c.name not in table.key]
-        rows = rows.group_by(table.key).agg(
-            *(pl.when(pl.col(n).count() > 0).then(pl.col(n).sum()).alias(n) for n in others)
-        )
-        rows = rows.filter(pl.all_horizontal(pl.col(c.name).is_not_null() for c in table.columns if c.not_null))
-    part = pl.lit(_NEVER) if table.part is None else pl.col(table.part).dt.month_start().fill_null(_NEVER)
-    return rows.select(*(pl.col(c.name).cast(polars_type(c.type)) for c in table.columns), part.alias(PART))
-
-
-def polars_type(pg_type: str) -> pl.DataType:
-    """The type whose Arrow form ADBC's COPY stores unchanged in a column of this PostgreSQL type."""
-    if pg_type.startswith("numeric("):
-        precision, scale = (int(p) for p in pg_type[8:-1].split(","))
-        return pl.Decimal(precision, scale)
-    return {
-        "character varying": pl.String(),
-        "text": pl.String(),
-        "date": pl.Date(),
-        "timestamp with time zone": pl.Datetime("us", "UTC"),
-        "integer": pl.Int32(),
-        "bigint": pl.Int64(),
-        "boolean": pl.Boolean(),
-    }[pg_type]
-
-
-def part_digests(content: Content) -> dict[dt.date, tuple[int, str]]:
-    """Each month's row count and a digest of its content that does not depend on the order of rows."""
-    names = list(content.table.names)
-    row = pl.struct(names)
-    # Two hashes of 64 bits; they depend on the library's version, and so does the digest.
-    parts = (
-        conformed(content)
-        .select(PART, row.hash(seed=1).alias("a"), row.hash(seed=2).alias("b"))
-        .group_by(PART)
-        .agg(pl.len().cast(pl.Int64).alias("n"), pl.col("a").sum(), pl.col("b").sum())
-        .collect(engine="streaming")
-    )
-    return {
-        p: (n, f"{a:016x}{b:016x}:{pl.__version__}") for p, n, a, b in parts.select(PART, "n", "a", "b").iter_rows()
-    }
 
 
 def last_run(session: Session) -> str | None:
@@ -335,84 +154,123 @@ def publish(
     contents: Sequence[Content],
     run: Run,
     *,
-    scratch: Path,
     schema_digest: str,
     cause: str,
     causes: pl.DataFrame | None = None,
+    known: Remembered | None = None,
     full: bool = False,
     after: str | None = None,
-) -> dict[str, int]:
-    """Makes the database hold exactly the contents; returns rows written by table (0 for untouched ones).
+) -> Written:
+    """Makes the database hold exactly the contents.
 
     Args:
         server: where to.
         schema: the PostgreSQL schema.
         contents: all tables, each after those it refers to.
         run: the row for ``sync_runs``.
-        scratch: a folder for the staged rows.
         schema_digest: of the schema script in force.
         cause: why figures changed, for ``metric_changes``.
         causes: a finer cause by month, source and metric, where there is one.
+        known: the digests of the publish before; without them every row is hashed, with the same outcome.
         full: compare every row of every month, whatever the bookkeeping says.
         after: the run that was the last one when it was decided to publish; None where there was none.
 
     Raises:
         BusyError: another run publishes to the same database, or has published since ``after``.
+        LakeError: the rows cannot be read.
         PostgresError: a type differs from the table's, a statement fails, or what was read back is not what was sent;
             nothing is changed then.
     """
-    digests = {c.table.name: part_digests(c) for c in contents}
+    digests, remembered = dict[str, dict[dt.date, Digest]](), dict[str, dict[str, list[object]]]()
+    for content in contents:
+        name = content.table.name
+        before = (known or {}).get(name, {}) if not full else {}
+        with _reading(name):
+            digests[name], remembered[name] = part_digests(content, before)
     with connect(server, schema=schema) as session, session.transaction():
-        work = _Publication(session, schema, run, scratch, cause)
+        work = _Publication(session, schema, run, cause)
         work.begin(after)
         work.know(causes)
-        work.empty_abandoned({c.table.name for c in contents})
+        work.empty_abandoned(digests)
+        others = written_by_others(session, list(digests), work.counters)
         for content in contents:
-            work.stage(content, digests[content.table.name], full=full)
+            name = content.table.name
+            before = (known or {}).get(name, {})
+            work.stage(content, digests[name], before, everything=full or name in others)
         for content in reversed(contents):
-            work.remove(content)
+            work.remove(content.table)
         for content in contents:
-            work.read_back(content)
+            work.read_back(content.table)
         work.record(schema_digest, digests)
-    with connect(server, schema=schema) as session:
+    with connect(server, schema=schema, autocommit=True) as session:
         if not session.query("SELECT 1 FROM sync_runs WHERE run_id = $1 AND status = 'ok'", [run.run_id]):
             raise PostgresError(
                 f"the run is not in the database at {server.label} after the commit", "Run the sync again."
             )
-    _vacuum(server, schema, [n for n, w in work.written.items() if w])
-    return work.written
+        # The publish is committed and verified by now. Housekeeping that cannot be done is the server's own, later.
+        with contextlib.suppress(PostgresError):
+            _tidy(session, [n for n, w in work.written.items() if w])
+    return Written(work.written, remembered)
 
 
-def _vacuum(server: Server, schema: str, tables: Sequence[str]) -> None:
-    """Frees what the publish replaced and refreshes the planner's statistics."""
-    if not tables:
-        return
-    # The publish is committed and verified by now. Housekeeping that cannot be done is the server's own, later.
-    with contextlib.suppress(PostgresError), connect(server, schema=schema, autocommit=True) as session:
-        for table in tables:
-            session.execute(f"VACUUM (ANALYZE) {quoted(table)}")
+def _tidy(session: Session, tables: Sequence[str]) -> None:
+    """Frees what was replaced and refreshes the planner's statistics, where autovacuum would.
+
+    An embedded server may never run for long enough for its own autovacuum.
+    """
+    due = session.query(
+        "SELECT relname::text, n_dead_tup > 50 + 0.2 * n_live_tup OR n_ins_since_vacuum > 1000 + 0.2 * n_live_tup "
+        "FROM pg_stat_user_tables WHERE schemaname = current_schema() AND relname = ANY (string_to_array($1, ',')) "
+        "AND (n_dead_tup > 50 + 0.2 * n_live_tup OR n_ins_since_vacuum > 1000 + 0.2 * n_live_tup "
+        "OR n_mod_since_analyze > 50 + 0.1 * n_live_tup)",
+        [",".join(tables)],
+    )
+    for table, dead in due:
+        session.execute(f"{'VACUUM (ANALYZE)' if dead else 'ANALYZE'} {quoted(table)}")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Staged:
-    parts: list[dt.date]
-    everything: bool
-    stage: str | None
-    frame: pl.LazyFrame
+    """The months of a table that are written anew.
 
-    def inside(self, table: PgTable) -> str:
-        """The SQL condition for rows ``t`` of the months that were staged."""
-        return "true" if self.everything else f"{part_of(table, 't')} = ANY ({_dates(self.parts)})"
+    Attributes:
+        changed: the months that have rows.
+        gone: the months that have none any more.
+        count: how many rows they must have.
+        everything: whether every row of the table belongs to them.
+        stage: the temporary table with their rows; None where they went into the empty table itself.
+        whole: whether it has all of their rows, not only those that differ.
+    """
+
+    content: Content
+    changed: Sequence[dt.date]
+    gone: Sequence[dt.date]
+    count: int
+    everything: bool
+    stage: str | None = None
+    whole: bool = True
+
+    @property
+    def inside(self) -> str:
+        """The SQL condition for rows ``t`` of these months."""
+        return "true" if self.everything else within(self.content.table, "t", [*self.changed, *self.gone])
+
+    @property
+    def rows(self) -> pl.LazyFrame:
+        """What these months must hold."""
+        return rows_of(self.content, self.changed).drop(PART)
 
 
 class _Publication:
     """The steps of one publish transaction."""
 
-    def __init__(self, session: Session, schema: str, run: Run, scratch: Path, cause: str) -> None:
-        self.session, self.schema, self.run, self.scratch, self.cause = session, schema, run, scratch, cause
+    def __init__(self, session: Session, schema: str, run: Run, cause: str) -> None:
+        self.session, self.schema, self.run, self.cause = session, schema, run, cause
         self.written: dict[str, int] = {}
         self.staged: dict[str, _Staged] = {}
-        self.known: dict[str, dict[dt.date, tuple[int, str]]] = {}
+        self.known: dict[str, dict[dt.date, Digest]] = {}
+        self.held: dict[str, tuple[Any, ...]] = {}
+        self.counters: dict[str, list[int]] = {}
 
     def begin(self, after: str | None) -> None:
         session, label = self.session, self.session.server.label
@@ -423,16 +281,17 @@ class _Publication:
         last = last_run(session)
         if last != after:  # decided on what was published then; only now, under the lock, it cannot change any more
             raise BusyError(f"another run published to {label} meanwhile ({last})", "Run again.")
-        self.session.execute("SET LOCAL lock_timeout = '10s'")
+        session.execute("SET LOCAL lock_timeout = '10s'")
         # A connection that a network has lost would hold the lock until TCP finds out: hours.
-        self.session.execute("SET LOCAL idle_in_transaction_session_timeout = '15min'")
-        self.session.execute("SET LOCAL synchronous_commit = on")
-        for name, part, rows, digest in self.session.query(
-            "SELECT table_name, part, rows, digest FROM published_parts"
-        ):
-            self.known.setdefault(name, {})[part] = rows, digest
+        session.execute("SET LOCAL idle_in_transaction_session_timeout = '15min'")
+        session.execute("SET LOCAL synchronous_commit = on")
+        session.execute(f"SET LOCAL work_mem = '{_WORK_MEM}'")
+        for name, part, rows, digest in session.query("SELECT table_name, part, rows, digest FROM published_parts"):
+            self.known.setdefault(name, {})[part] = Digest(rows, digest)
+        noted_then = session.query("SELECT detail ->> 'counters' FROM sync_runs WHERE run_id = $1", [after or ""])
+        self.counters = json.loads(noted_then[0][0] or "{}") if noted_then else {}
         run = self.run
-        self.session.execute(
+        session.execute(
             "INSERT INTO sync_runs "
             "(run_id, started_at, finished_at, status, rules_hash, version, files, rows_read, rows_rejected) "
             "VALUES ($1, $2::text::timestamptz, clock_timestamp(), 'ok', $3, $4, $5, $6, $7)",
@@ -479,69 +338,94 @@ class _Publication:
                 self.written[name] = self.session.execute(f"DELETE FROM {quoted(name)}")
             self.session.execute("DELETE FROM published_parts WHERE table_name = $1", [name])
 
-    def stage(self, content: Content, digests: Mapping[dt.date, tuple[int, str]], *, full: bool) -> None:
+    def stage(
+        self,
+        content: Content,
+        digests: Mapping[dt.date, Digest],
+        remembered: Mapping[str, Sequence[object]],
+        *,
+        everything: bool,
+    ) -> None:
         """Copies the rows of changed months, and inserts or updates those that differ."""
         table, session = content.table, self.session
         known = self.known.get(table.name, {})
-        held = int(session.query(f"SELECT count(*) FROM {quoted(table.name)}")[0][0])
-        everything = full or held != sum(n for n, _ in known.values())
-        changed = sorted(p for p in digests if everything or known.get(p) != digests[p])
-        gone = sorted(p for p in known if p not in digests)
+        changed = sorted(m for m in digests if everything or known.get(m) != digests[m])
+        gone = sorted(m for m in known if m not in digests)
+        count = sum(digests[m].rows for m in changed)
         self.written[table.name] = 0
-        if not changed and not gone and not (everything and held):
+        if not changed and not gone and not everything:
             return
-        rows = conformed(content)
-        if not everything or held:
-            rows = rows.filter(pl.col(PART).is_in(changed))
         self._types_agree(table)
-        frame = rows
-        if held == 0:
-            self._copy(frame, table, table.name, schema=self.schema)
-            self.written[table.name] = sum(digests[p][0] for p in changed)
-            self.staged[table.name] = _Staged([*changed, *gone], everything, None, rows)
+        staged = _Staged(content, changed, gone, count, everything)
+        if not session.query(f"SELECT EXISTS (SELECT 1 FROM {quoted(table.name)})")[0][0]:
+            staged = self.staged[table.name] = replace(staged, everything=True)
+            with keys_checked_at_once(session, table.name):
+                self._copy(table, staged.rows, table.name, schema=self.schema)
+            self.written[table.name] = count
             return
-        stage = f"_stage_{table.name}"[:63]
-        columns = ", ".join(quoted(c) for c in table.names)
-        session.execute(
-            f"CREATE TEMPORARY TABLE {quoted(stage)} ON COMMIT DROP AS "
-            f"SELECT {columns} FROM {quoted(table.name)} WITH NO DATA"
-        )
-        if changed:
-            self._copy(frame, table, stage, schema=None)
-        session.execute(f"ANALYZE {quoted(stage)}")
-        self.staged[table.name] = _Staged([*changed, *gone], everything, stage, rows)
+        rows, whole = staged.rows, True
+        if changed and not everything and table.name not in (DAILY, MONTHLY):  # changes of figures need all of them
+            with _reading(table.name):
+                rows, whole = changed_rows(content, changed, known, remembered)
+        stage = self._temporary(f"_stage_{table.name}", table, table.names)
+        self._copy(table, rows, stage, schema=None)
+        staged = self.staged[table.name] = replace(staged, stage=stage, whole=whole)
         if table.name in (DAILY, MONTHLY):
-            self._note_changes(table, self.staged[table.name], stage)
-        self.written[table.name] += self._upsert(table, stage)
+            self._note_changes(table, staged, stage)
+        self.written[table.name] += self._upsert(table, staged, stage)
 
-    def _upsert(self, table: PgTable, stage: str) -> int:
+    def _temporary(self, name: str, table: PgTable, columns: Sequence[str]) -> str:
+        """An empty temporary table with some of the table's columns; returns its name."""
+        self.session.execute(
+            f"CREATE TEMPORARY TABLE {quoted(name[:63])} ON COMMIT DROP AS "
+            f"SELECT {', '.join(quoted(c) for c in columns)} FROM {quoted(table.name)} WITH NO DATA"
+        )
+        return name[:63]
+
+    def _upsert(self, table: PgTable, staged: _Staged, stage: str) -> int:
+        """Writes the staged rows that are not there as they are.
+
+        Rows that are go no further than one join: ON CONFLICT would look each of them up by its key and lock it.
+        """
         key = ", ".join(quoted(k) for k in table.key)
         others = [c for c in table.names if c not in table.key]
         columns = ", ".join(quoted(c) for c in table.names)
+        act = "DO NOTHING"
         if others:
             sets = ", ".join(f"{quoted(c)} = excluded.{quoted(c)}" for c in others)
-            mine = ", ".join(f"t.{quoted(c)}" for c in others)
+            mine = ", ".join(f"w.{quoted(c)}" for c in others)
             theirs = ", ".join(f"excluded.{quoted(c)}" for c in others)
             act = f"DO UPDATE SET {sets} WHERE ({mine}) IS DISTINCT FROM ({theirs})"
-        else:
-            act = "DO NOTHING"
+        where = ""
+        if staged.whole:
+            same = " AND ".join(
+                f"t.{quoted(c)} {'=' if c in table.key else 'IS NOT DISTINCT FROM'} s.{quoted(c)}" for c in table.names
+            )
+            where = f"WHERE NOT EXISTS (SELECT 1 FROM {quoted(table.name)} AS t WHERE {staged.inside} AND {same}) "
         return self.session.execute(
-            f"INSERT INTO {quoted(table.name)} AS t ({columns}) SELECT {columns} FROM {quoted(stage)} "
+            f"INSERT INTO {quoted(table.name)} AS w ({columns}) SELECT {columns} FROM {quoted(stage)} AS s {where}"
             f"ON CONFLICT ({key}) {act}"
         )
 
-    def remove(self, content: Content) -> None:
-        """Deletes the rows of changed months that are no longer there."""
-        table = content.table
+    def remove(self, table: PgTable) -> None:
+        """Deletes the rows of changed months that are no longer there; all that must be there are by now."""
         staged = self.staged.get(table.name)
-        if staged is None or staged.stage is None:
+        if staged is None:
             return
-        same = " AND ".join(f"s.{quoted(k)} = t.{quoted(k)}" for k in table.key)
-        # No parameters here: with them the driver does not say how many rows a statement touched.
-        self.written[table.name] += self.session.execute(
-            f"DELETE FROM {quoted(table.name)} AS t WHERE {staged.inside(table)} AND NOT EXISTS "
-            f"(SELECT 1 FROM {quoted(staged.stage)} AS s WHERE {same})"
-        )
+        held = self._held(table, staged)
+        if staged.stage is not None and held[0] != staged.count:
+            keys = staged.stage
+            if not staged.whole:
+                keys = self._temporary(f"_keys_{table.name}", table, table.key)
+                self._copy(table, staged.rows.select(table.key), keys, schema=None)
+            same = " AND ".join(f"s.{quoted(k)} = t.{quoted(k)}" for k in table.key)
+            # No parameters here: with them the driver does not say how many rows a statement touched.
+            self.written[table.name] += self.session.execute(
+                f"DELETE FROM {quoted(table.name)} AS t WHERE {staged.inside} AND NOT EXISTS "
+                f"(SELECT 1 FROM {quoted(keys)} AS s WHERE {same})"
+            )
+            held = self._held(table, staged)
+        self.held[table.name] = held
 
     def _note_changes(self, table: PgTable, staged: _Staged, stage: str) -> None:
         """Every changed figure, old and new. A key's first publish is not a change; one that comes back is."""
@@ -568,7 +452,7 @@ class _Publication:
             f"{quoted(table.name)} AS t LEFT JOIN {quoted(stage)} AS s ON {same}",
             "t.{}::numeric",
             "s.{}::numeric",
-            f"{staged.inside(table)} AND m.was IS DISTINCT FROM m.new AND (s.source IS NOT NULL OR m.was <> 0)",
+            f"{staged.inside} AND m.was IS DISTINCT FROM m.new AND (s.source IS NOT NULL OR m.was <> 0)",
         )
         month, day = placed("s")
         insert(
@@ -599,46 +483,41 @@ class _Publication:
                     "Drop the column, or allow NULL in it.",
                 )
 
-    def _copy(self, rows: pl.LazyFrame, table: PgTable, target: str, *, schema: str | None) -> None:
-        path = self.scratch / f"publish-{table.name}.part"
+    def _copy(self, table: PgTable, rows: pl.LazyFrame, target: str, *, schema: str | None) -> None:
+        failed = list[Exception]()
         try:
-            rows.select(table.names).sink_parquet(path, compression="lz4")
-            path.chmod(0o600)
-            with _reader(path) as reader:
+            with _reader(rows, failed) as reader:
                 self.session.ingest(target, reader, schema=schema)
-        except (OSError, pl.exceptions.ComputeError) as error:
-            raise LakeError(
-                f"cannot write {path}: {str(error).splitlines()[0]}", "Check the disk's free space and permissions."
-            ) from error
-        finally:
-            with contextlib.suppress(OSError):  # the next run sweeps it away
-                path.unlink(missing_ok=True)
+        except PostgresError:
+            with _reading(table.name):
+                for error in failed:  # the driver says only that its source failed
+                    raise error from None
+            raise
 
-    def read_back(self, content: Content) -> None:
-        """Compares counts, sums and blanks of the changed months with what was sent."""
-        table = content.table
-        staged = self.staged.get(table.name)
-        if staged is None:
-            return
-        numbers = [c.name for c in table.columns if c.type.startswith(("numeric", "bigint", "integer"))]
-        texts = [c.name for c in table.columns if c.name not in numbers]
-        in_sql = [
+    def _held(self, table: PgTable, staged: _Staged) -> tuple[Any, ...]:
+        """Count, sums and filled cells of the changed months as PostgreSQL has them."""
+        numbers, texts = _numbers_and_others(table)
+        asked = [
             "count(*)",
             *(f"coalesce(sum({quoted(c)}), 0)::text" for c in numbers),
             *(f"count({quoted(c)})" for c in [*numbers, *texts]),
         ]
-        held = self.session.query(
-            f"SELECT {', '.join(in_sql)} FROM {quoted(table.name)} AS t WHERE {staged.inside(table)}"
-        )[0]
-        sent = (
-            staged.frame.select(
-                pl.len().alias("n"),
-                *(pl.col(c).sum().alias(f"sum {c}") for c in numbers),
-                *(pl.col(c).count().alias(f"count {c}") for c in [*numbers, *texts]),
-            )
-            .collect(engine="streaming")
-            .row(0)
+        return self.session.query(f"SELECT {', '.join(asked)} FROM {quoted(table.name)} AS t WHERE {staged.inside}")[0]
+
+    def read_back(self, table: PgTable) -> None:
+        """Compares count, sums and filled cells of the changed months with what was sent."""
+        staged = self.staged.get(table.name)
+        if staged is None:
+            return
+        numbers, texts = _numbers_and_others(table)
+        sums = staged.rows.select(
+            pl.len().alias("n"),
+            *(pl.col(c).sum().alias(f"sum {c}") for c in numbers),
+            *(pl.col(c).count().alias(f"count {c}") for c in [*numbers, *texts]),
         )
+        with _reading(table.name):
+            sent = sums.collect(engine="streaming").row(0)
+        held = self.held[table.name]
         for name, want, got in zip(["rows", *numbers, *numbers, *texts], sent, held, strict=True):
             if not _equal(want, got):
                 raise PostgresError(
@@ -646,29 +525,30 @@ class _Publication:
                     "Nothing was changed. Please report this with the output of `rmetrics doctor`.",
                 )
 
-    def record(self, schema_digest: str, digests: Mapping[str, Mapping[dt.date, tuple[int, str]]]) -> None:
+    def record(self, schema_digest: str, digests: Mapping[str, Mapping[dt.date, Digest]]) -> None:
         """The bookkeeping: parts, freshness, zone, and the run's own row."""
         run, session = self.run, self.session
+        new = list[tuple[object, ...]]()
         for name, staged in self.staged.items():
-            where = "" if staged.everything else f" AND part = ANY ({_dates(staged.parts)})"
+            where = "" if staged.everything else f" AND part = ANY ({_dates([*staged.changed, *staged.gone])})"
             session.execute(f"DELETE FROM published_parts WHERE table_name = $1{where}", [name])
-        new = [
-            (n, p, *digests[n][p], run.run_id)
-            for n, staged in self.staged.items()
-            for p in (digests[n] if staged.everything else staged.parts)
-            if p in digests[n]
-        ]
+            for month in staged.changed:
+                new.append((name, month, digests[name][month].rows, digests[name][month].digest, run.run_id))
         if new:
             frame = pl.DataFrame(new, schema=_PARTS, orient="row")
             session.ingest("published_parts", frame.to_arrow(), schema=self.schema)
         self._replace_small("business", pl.DataFrame({"timezone": [run.timezone], "currency": [run.currency]}))
         feeds = [(f.feed, f.table, f.rows, f.last_date, f.last_export_at, f.exports) for f in run.feeds]
         self._replace_small("feed_status", pl.DataFrame(feeds, schema=_FEEDS, orient="row"))
+        counters = noted(session, list(digests))
+        if counters:  # this session's own share must be there when the next run looks
+            session.query("SELECT pg_stat_force_next_flush()::text")
         detail = {
             **run.detail,
             "inputs": run.inputs,
             "schema": schema_digest,
             "exports": sorted(run.exports),
+            "counters": counters,
             "published": self.written,
             "first_months": sorted(set(digests.get(MONTHLY, ())) - set(self.known.get(MONTHLY, ()))),
         }
@@ -683,27 +563,39 @@ class _Publication:
             self.session.ingest(table, frame.to_arrow(), schema=self.schema)
 
 
-def _reader(path: Path) -> Any:
-    """Arrow batches of a Parquet file in the plain types ADBC can copy."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def _numbers_and_others(table: PgTable) -> tuple[list[str], list[str]]:
+    numbers = [c.name for c in table.columns if c.type.startswith(("numeric", "bigint", "integer"))]
+    return numbers, [c for c in table.names if c not in numbers]
 
-    source = pq.ParquetFile(path)
-    plain = {pa.string_view(): pa.large_string(), pa.string(): pa.large_string()}
-    schema = pa.schema([pa.field(f.name, plain.get(f.type, f.type)) for f in source.schema_arrow])
+
+def _reader(rows: pl.LazyFrame, failed: list[Exception]) -> Any:
+    """Arrow batches of a query in the plain types ADBC can copy; what goes wrong in it is put into ``failed``."""
+    import pyarrow as pa
+
+    plain = pl.CompatLevel.oldest()
+    schema = pl.DataFrame(schema=rows.collect_schema()).to_arrow(compat_level=plain).schema
 
     def batches() -> Iterator[Any]:
-        for batch in source.iter_batches(batch_size=_BATCH):
-            yield batch.cast(schema)
+        try:
+            for frame in rows.collect_batches(chunk_size=_BATCH, lazy=True):
+                yield from frame.to_arrow(compat_level=plain).to_batches()
+        except (OSError, pl.exceptions.PolarsError) as error:
+            failed.append(error)
+            raise
 
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def part_of(table: PgTable, alias: str) -> str:
-    """SQL of the month a published row belongs to, as ``conformed`` gives it."""
-    if table.part is None:
-        return f"DATE '{NO_DATE_PART}'"
-    return f"coalesce(date_trunc('month', {alias}.{quoted(table.part)})::date, DATE '{NO_DATE_PART}')"
+@contextlib.contextmanager
+def _reading(table: str) -> Iterator[None]:
+    """Tells that the rows of a table cannot be read."""
+    try:
+        yield
+    except (OSError, pl.exceptions.ComputeError) as error:
+        raise LakeError(
+            f"cannot read the rows of {table}: {str(error).splitlines()[0]}",
+            "Run the sync again: what is damaged in the lake is made anew. See also `rmetrics doctor --verify`.",
+        ) from error
 
 
 def _dates(parts: Sequence[dt.date]) -> str:

@@ -11,7 +11,6 @@ from rmetrics.rules.model import Column, ColumnType, Feed, Rules
 from rmetrics.rules.validate import CALLS, JOBS, PAYMENTS, TARGETS
 
 DAILY, MONTHLY = "daily_metrics", "monthly_metrics"
-NO_DATE_PART = "0001-01-01"
 
 PG_TYPES = {
     ColumnType.TEXT: "character varying",
@@ -92,7 +91,7 @@ def feed_table(rules: Rules, name: str) -> PgTable:
         name=name,
         key=key,
         columns=tuple(columns),
-        part=date,
+        part=date if date in feed.publish_by or not feed.publish_by else None,
         sums=bool(feed.publish_by),
         custom=name not in shipped,
         comment=feed.comment or f"Rows of the feed {name}, one per {', '.join(key)}.",

@@ -90,7 +90,7 @@ def test_only_rows_that_differ_are_written(project: Project) -> None:
     ]
 
 
-@pytest.mark.parametrize("lost", ["typed", "current", "metrics", "state.json", "inbox.json"])
+@pytest.mark.parametrize("lost", ["typed", "current", "metrics", "state.json", "inbox.json", "published.json"])
 def test_deleted_caches_come_back_the_same(project: Project, lost: str) -> None:
     small(project)
     project.sync()
@@ -125,6 +125,9 @@ def run_sql(project: Project, sql: str) -> None:
         "DELETE FROM monthly_metrics WHERE source = 'Rely'",
         "INSERT INTO jobs (job_id, source, segment, is_unit, is_repair) VALUES ('x', 'y', 'COD', false, false)",
         "DELETE FROM published_parts",
+        "UPDATE payments SET amount = 1 WHERE payment_id = 'p1'",
+        "UPDATE daily_metrics SET cost = 5",
+        "TRUNCATE calls, payments",
         "DROP VIEW monthly_vs_target",
         "DROP TABLE calls CASCADE",
         "DELETE FROM metric_changes; ",

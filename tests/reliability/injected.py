@@ -85,9 +85,10 @@ def install(steps: Steps) -> None:
 
     sink = pl.LazyFrame.sink_parquet
 
-    def sunk(self: Any, path: Path, *arguments: Any, **options: Any) -> Any:
-        steps(FILES, f"write {Path(path).name}", torn=Path(path))
-        return sink(self, path, *arguments, **options)
+    def sunk(self: Any, target: Any, *arguments: Any, **options: Any) -> Any:
+        path = Path(target) if isinstance(target, (str, Path)) else None  # else a folder of parts
+        steps(FILES, f"write {path.name if path else 'parts'}", torn=path)
+        return sink(self, target, *arguments, **options)
 
     pl.LazyFrame.sink_parquet = sunk  # type: ignore[method-assign,assignment]
 

@@ -4,7 +4,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,13 +82,13 @@ def readers(database: str) -> Iterator[list[Reader]]:
     stop.set()
 
 
-def torture(database: str, readers: list[Reader], folder: Path, publishes: int) -> int:
+def torture(database: str, readers: list[Reader], publishes: int) -> int:
     server = prepared(database)
-    publish_version(server, 1, folder)
+    publish_version(server, 1)
     for reader in readers:
         reader.start()
     for version in range(2, publishes + 2):
-        publish_version(server, version, folder)
+        publish_version(server, version)
     readers[0].stop.set()
     for reader in readers:
         reader.join(30)
@@ -102,13 +101,13 @@ def torture(database: str, readers: list[Reader], folder: Path, publishes: int) 
     return sum(sum(r.seen.values()) for r in readers)
 
 
-def test_readers_see_whole_versions_during_10_publishes(database: str, readers: list[Reader], tmp_path: Path) -> None:
-    torture(database, readers, tmp_path, 10)
+def test_readers_see_whole_versions_during_10_publishes(database: str, readers: list[Reader]) -> None:
+    torture(database, readers, 10)
 
 
 @pytest.mark.slow
-def test_readers_see_whole_versions_during_30_publishes(database: str, readers: list[Reader], tmp_path: Path) -> None:
-    count = torture(database, readers, tmp_path, 30)
+def test_readers_see_whole_versions_during_30_publishes(database: str, readers: list[Reader]) -> None:
+    count = torture(database, readers, 30)
     longest = max(r.longest for r in readers) * 1000
     record(
         "readers during 30 publishes (plain, prepared, COPY, repeatable read)",
@@ -117,15 +116,15 @@ def test_readers_see_whole_versions_during_30_publishes(database: str, readers: 
     )
 
 
-def test_a_long_open_reader_does_not_hold_up_a_publish_and_keeps_its_version(database: str, tmp_path: Path) -> None:
+def test_a_long_open_reader_does_not_hold_up_a_publish_and_keeps_its_version(database: str) -> None:
     server = prepared(database)
-    publish_version(server, 1, tmp_path)
+    publish_version(server, 1)
     with dbapi.connect(database, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         cursor.execute(SEEN)
         assert tuple(cursor.fetchone()) == seen_of(1)
         for version in (2, 3):
-            publish_version(server, version, tmp_path)  # its lock_timeout would end it
+            publish_version(server, version)  # its lock_timeout would end it
         cursor.execute(SEEN)
         assert tuple(cursor.fetchone()) == seen_of(1)
         cursor.execute("COMMIT")

@@ -38,12 +38,12 @@ def test_while_the_database_is_held_a_run_names_the_holder_and_exits_5(world: Wo
         assert differences(tables(project), world.after["tables"]) == []
 
 
-def test_a_run_that_another_machine_overtook_does_not_publish(database: str, tmp_path: Path) -> None:
+def test_a_run_that_another_machine_overtook_does_not_publish(database: str) -> None:
     server = prepared(database)
-    publish_version(server, 1, tmp_path)
-    publish_version(server, 2, tmp_path)
+    publish_version(server, 1)
+    publish_version(server, 2)
     with pytest.raises(BusyError, match="meanwhile"):
-        publish_version(server, 3, tmp_path, after="v0001")
+        publish_version(server, 3, after="v0001")
 
 
 def test_an_older_lake_does_not_overwrite_a_newer_one_unless_forced(world: World, tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
 """Versions of the metric tables of which each says, in every row, which version it is."""
 
 import datetime as dt
-from pathlib import Path
+import uuid
+from collections.abc import Mapping
 
 import polars as pl
 
+from rmetrics.contents import Content, Part, month_of
 from rmetrics.postgres import Server, connect, server_of
-from rmetrics.publish import Content, Run, apply_schema, last_run, publish
-from rmetrics.tables import DAILY, MONTHLY, metric_table
+from rmetrics.publish import Run, last_run, publish
+from rmetrics.schema import apply_schema
+from rmetrics.tables import DAILY, MONTHLY, PgTable, metric_table
 from support import ROOT
 
 SEEN = """
@@ -37,19 +40,25 @@ def _rows(version: int) -> int:
     return 90 + 60 * (version % 3)
 
 
-def publish_version(server: Server, version: int, scratch: Path, *, after: str | None = "last") -> dict[str, int]:
-    """Publishes a version through the real protocol."""
+def publish_version(server: Server, version: int, *, after: str | None = "last") -> Mapping[str, int]:
+    """Publishes a version through the real protocol; returns the rows written."""
     if after == "last":
         with connect(server) as session:
             after = last_run(session)
     run = Run(
         f"v{version:04}", dt.datetime.now(dt.UTC), "rules", "0", 0, 0, 0, (), f"inputs {version}", "America/New_York", "USD"
     )  # fmt: skip
-    contents = [Content(metric_table(name), _content(name, version)) for name in (DAILY, MONTHLY)]
-    return publish(server, "public", contents, run, scratch=scratch, schema_digest="0", cause="a version", after=after)
+    contents = [content_of(metric_table(name), _rows_of(name, version)) for name in (DAILY, MONTHLY)]
+    return publish(server, "public", contents, run, schema_digest="0", cause="a version", after=after).rows
 
 
-def _content(name: str, version: int) -> pl.LazyFrame:
+def content_of(table: PgTable, rows: pl.LazyFrame) -> Content:
+    """Rows as the months of a table; nothing is known of where they come from."""
+    months = rows.select(month_of(table)).unique().collect().to_series().to_list()
+    return Content(table, {m: Part(rows.filter(month_of(table) == m), uuid.uuid4().hex) for m in months})
+
+
+def _rows_of(name: str, version: int) -> pl.LazyFrame:
     if name == DAILY:
         days = [(dt.date(2024, 1, 1) + dt.timedelta(n), "Google", n) for n in range(_rows(version))]
     else:

@@ -15,9 +15,9 @@ from rmetrics.postgres import (
     start_embedded,
     stop_embedded,
 )
-from rmetrics.publish import apply_schema, create_table, fit_tables
 from rmetrics.roles import roles_script
 from rmetrics.rules import load_rules
+from rmetrics.schema import apply_schema, create_table, fit_tables
 from rmetrics.settings import Settings
 from rmetrics.tables import published_tables
 

@@ -23,9 +23,9 @@ from rmetrics.pipeline.database import existing_server
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.project import schema_script
 from rmetrics.postgres import Server, Session, connect, embedded_running
-from rmetrics.publish import has_all, relations
 from rmetrics.results import Severity
 from rmetrics.rules import Rules, load_rules
+from rmetrics.schema import has_all, relations
 from rmetrics.settings import Settings
 from rmetrics.snapshot import load
 

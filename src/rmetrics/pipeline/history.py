@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from rmetrics.errors import SettingsError
 from rmetrics.postgres import Server, Session, connect, embedded, embedded_running, server_of
-from rmetrics.publish import has_all
+from rmetrics.schema import has_all
 from rmetrics.settings import Settings
 
 

@@ -18,11 +18,12 @@ from rmetrics.pipeline.moves import State, moved_rows
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.scratch import scratch_lake
 from rmetrics.postgres import Server, connect
-from rmetrics.publish import Published, has_all, published
+from rmetrics.publish import Published, published
 from rmetrics.results import Finding
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.edits import can_move
 from rmetrics.rules.nearest import did_you_mean
+from rmetrics.schema import has_all
 from rmetrics.settings import Settings
 from rmetrics.snapshot import load
 from rmetrics.tables import DAILY, MONTHLY

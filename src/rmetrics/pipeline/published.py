@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from rmetrics.contents import PART, conformed, month_in_sql, month_of, polars_type, within
 from rmetrics.pipeline.database import existing_server
 from rmetrics.postgres import Session, catalog, connect, quoted
-from rmetrics.publish import PART, Content, conformed, has_all, part_of, polars_type
+from rmetrics.schema import has_all
 from rmetrics.settings import Settings
 from rmetrics.tables import PgTable
 
@@ -94,13 +95,13 @@ def table_differences(
     lacking = [n for n in table.names if n not in there]
     if lacking:
         return TableDifferences(table.name, 1, (RowDifference(table.name, "-", f"column {lacking[0]} {MISSING}"),))
-    wanted = conformed(Content(table, rows))
+    wanted = conformed(table, rows).with_columns(month_of(table).alias(PART))
     if only is not None:
         wanted = wanted.join(only.lazy(), on=list(table.key), how="semi", nulls_equal=True)
     counted = wanted.group_by(PART).len().collect()
     parts: dict[dt.date, int] = dict(counted.iter_rows())
     if only is None:
-        held = session.query(f"SELECT {part_of(table, 't')}, count(*) FROM {quoted(table.name)} AS t GROUP BY 1")
+        held = session.query(f"SELECT {month_in_sql(table, 't')}, count(*) FROM {quoted(table.name)} AS t GROUP BY 1")
         for part, count in held:
             parts[part] = max(count, parts.get(part, 0))
     found, total = list[RowDifference](), 0
@@ -132,12 +133,7 @@ def _held(session: Session, table: PgTable, parts: Sequence[dt.date]) -> pl.Data
     cells = ", ".join(
         f"{quoted(c.name)}::text" if c.type.startswith("numeric") else quoted(c.name) for c in table.columns
     )
-    listed = ",".join(p.isoformat() for p in parts)
-    held = session.arrow(
-        f"SELECT {cells} FROM {quoted(table.name)} AS t "
-        f"WHERE {part_of(table, 't')} = ANY (string_to_array($1, ',')::date[])",
-        [listed],
-    )
+    held = session.arrow(f"SELECT {cells} FROM {quoted(table.name)} AS t WHERE {within(table, 't', parts)}")
     frame = pl.DataFrame(held)
     frame.columns = list(table.names)
     return frame.with_columns(pl.col(c.name).cast(polars_type(c.type)) for c in table.columns)

@@ -2,8 +2,8 @@
 
 from rmetrics.lake import Lake
 from rmetrics.postgres import Server, Session, connect, embedded, embedded_running, server_of
-from rmetrics.publish import has_all
 from rmetrics.results import FeedStatus, RunStatus, StatusResult
+from rmetrics.schema import has_all
 from rmetrics.settings import Settings
 
 

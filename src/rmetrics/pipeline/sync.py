@@ -24,25 +24,14 @@ from rmetrics.pipeline.project import schema_script
 from rmetrics.pipeline.rejected import taken_in
 from rmetrics.pipeline.scope import of_growth
 from rmetrics.pipeline.scratch import scratch_lake
-from rmetrics.pipeline.tables import table_rows
+from rmetrics.pipeline.tables import known_digests, remember_published, table_contents
 from rmetrics.postgres import Server, connect, server
-from rmetrics.publish import (
-    Content,
-    FeedState,
-    Published,
-    Run,
-    apply_schema,
-    fit_tables,
-    has_all,
-    publish,
-    published,
-    relations,
-    schema_digest,
-)
+from rmetrics.publish import FeedState, Published, Run, publish, published
 from rmetrics.results import FileResult, Finding, MonthLine, Severity, SyncResult
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.toml import rule_files
 from rmetrics.rules.validate import JOBS, TARGETS
+from rmetrics.schema import apply_schema, fit_tables, has_all, relations, schema_digest
 from rmetrics.settings import Settings
 from rmetrics.snapshot import load, sweep
 from rmetrics.tables import MONTHLY, PgTable, published_tables
@@ -188,23 +177,23 @@ def _publish(
         findings = _merged(findings, quality)
         run = replace(run, detail={**run.detail, "findings": [asdict(f) for f in findings]})
         progress("publishing", 0, 1)
-        contents = [Content(t, table_rows(lake, t)) for t in tables]
         cause = whole_cause(before.exports, before.rules_hash, before.version, computed, rules)
         causes = find_causes(lake, computed, rules, old_rules(lake, before.rules_hash, rules), before.exports, cause)
         written = publish(
             target,
             schema,
-            contents,
+            table_contents(lake, tables),
             run,
-            scratch=lake.root,
             schema_digest=digest,
             cause=cause,
             causes=_cause_of_figures(lake, causes) if before.run_id else None,
-            full=full or not before.intact,
+            known=known_digests(lake),
+            full=full,
             after=before.run_id,
         )
+        remember_published(lake, tables, written.digests)
         progress("publishing", 1, 1)
-        return "published", written, agreed, findings
+        return "published", dict(written.rows), agreed, findings
 
 
 def _cause_of_figures(lake: Lake, causes: Causes) -> pl.DataFrame:

@@ -1,0 +1,74 @@
+"""Jobs and payments to publish without a lake: a few rows, the rest of their columns blank."""
+
+import datetime as dt
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from rmetrics.contents import Content, Part, Remembered, month_of, polars_type
+from rmetrics.postgres import Server, connect
+from rmetrics.publish import Run, Written, last_run, publish
+from rmetrics.rules import load_rules
+from rmetrics.tables import PgTable, feed_table
+from support import ROOT
+
+_RULES = load_rules(ROOT / "rules")
+JOBS, PAYMENTS = feed_table(_RULES, "jobs"), feed_table(_RULES, "payments")
+_runs = itertools.count()
+
+Row = tuple[str, str | None, str]
+
+
+def frame(table: PgTable, rows: Sequence[Mapping[str, object]]) -> pl.LazyFrame:
+    """Rows of a table, blank where nothing is said."""
+    return pl.LazyFrame(rows, schema={c.name: polars_type(c.type) for c in table.columns}, strict=False)
+
+
+def jobs(*rows: Row) -> pl.LazyFrame:
+    """Jobs: number, day, amount paid."""
+    fixed = {"source": "Google", "segment": "COD", "is_unit": True, "is_repair": False}
+    return frame(JOBS, [{"job_id": n, "metric_date": _day(d), "paid": _money(p), **fixed} for n, d, p in rows])
+
+
+def payments(*rows: tuple[str, str | None, str, str | None]) -> pl.LazyFrame:
+    """Payments: number, day, amount, job."""
+    return frame(
+        PAYMENTS,
+        [{"payment_id": n, "paid_date": _day(d), "amount": _money(a), "job_id": j, "counted": True} for n, d, a, j in rows],
+    )  # fmt: skip
+
+
+def _day(text: str | None) -> dt.date | None:
+    return dt.date.fromisoformat(text) if text else None
+
+
+def _money(text: str) -> Any:
+    from decimal import Decimal
+
+    return Decimal(text)
+
+
+def content(table: PgTable, rows: pl.LazyFrame, before: Content | None = None) -> Content:
+    """Rows as the months of a table, each with what it was before; equal rows have equal identities."""
+    found = rows.collect()
+    parts = {}
+    for month in found.select(month_of(table)).to_series().unique().to_list():
+        own = found.filter(month_of(table) == month)
+        parts[month] = Part(own.lazy(), repr(sorted(own.rows(), key=repr)), before.parts.get(month) if before else None)
+    return Content(table, parts)
+
+
+def publish_contents(
+    server: Server, *contents: Content, known: Remembered | None = None, full: bool = False
+) -> Written:
+    """Publishes through the real protocol, after whatever was published last."""
+    with connect(server) as session:
+        after = last_run(session)
+    run = Run(
+        f"r{next(_runs):04}", dt.datetime.now(dt.UTC), "rules", "0", 0, 0, 0, (), "inputs", "America/New_York", "USD"
+    )
+    return publish(
+        server, "public", contents, run, schema_digest="0", cause="a test", known=known, full=full, after=after
+    )
