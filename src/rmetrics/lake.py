@@ -35,6 +35,7 @@ LANDED, CHECKED = "landed", "checked"
 SPOILED = "it is not what was written"
 _SUM = "record_sha256"
 _FIRST = ("name", "modified_ns", "landed_at")  # what an export that is put back keeps
+_REPEATS = 20  # how often a value must repeat to be worth a dictionary
 _FULL_DISK = ("No space left", "os error", "File too large")
 
 
@@ -554,22 +555,60 @@ class Lake:
 
 def write_batches(path: Path, batches: Iterator[pl.DataFrame]) -> int:
     """Writes frames of one schema to one Parquet file, a row group each; returns how many rows."""
-    import pyarrow.parquet as pq
-
-    rows = 0
-    writer = None
-    try:
+    writer = BatchWriter(path)
+    with writer:
         for batch in batches:
-            table = batch.to_arrow(compat_level=pl.CompatLevel.oldest())
-            if writer is None:
-                writer = pq.ParquetWriter(path, table.schema, compression="zstd", compression_level=1)
-            if batch.height or not rows:
-                writer.write_table(table)
-            rows += batch.height
-    finally:
-        if writer is not None:
-            writer.close()
-    return rows
+            writer.write(batch)
+    return writer.rows
+
+
+class BatchWriter:
+    """Writes frames of one schema to one Parquet file, a row group each; also where there are none but empty ones.
+
+    Attributes:
+        rows: how many were written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.rows = path, 0
+        self._writer: Any = None
+        self._empty: pl.DataFrame | None = None
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is None and self._empty is not None:
+            self._append(self._empty)
+        if self._writer is not None:
+            self._writer.close()
+
+    def write(self, batch: pl.DataFrame) -> None:
+        """Appends a row group."""
+        if batch.height:
+            self._append(batch)
+            self.rows += batch.height
+        else:
+            self._empty = batch
+
+    def _append(self, batch: pl.DataFrame) -> None:
+        import pyarrow.parquet as pq
+
+        table = batch.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if self._writer is None:
+            # A dictionary of values that hardly repeat, and the least and greatest text of a row group, cost as much
+            # time as all the rest, and nobody asks for them.
+            repeat = [s.name for s in batch if s.is_empty() or s.approx_n_unique() * _REPEATS <= s.len()]
+            ordered = [s.name for s in batch if s.dtype != pl.String]
+            self._writer = pq.ParquetWriter(
+                self.path,
+                table.schema,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=repeat,
+                write_statistics=ordered,
+            )
+        self._writer.write_table(table)
 
 
 def flush(path: Path) -> tuple[str, int]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from rmetrics.ingest.parallel import in_order
 from rmetrics.ingest.parse import Reading, clean, parse_column, reason
 from rmetrics.ingest.preamble import range_month
 from rmetrics.ingest.recognise import column_headers, normal_header
@@ -70,8 +71,7 @@ def type_batches(
     found = {n: headers[i] for n, i in column_headers(headers, feed).items()}
     month = range_month(preamble)
     schema = typed_schema(feed, headers, preamble)
-    for batch in batches:
-        yield _Typing(batch, feed, found, month, reading).result(schema)
+    yield from in_order(lambda batch: _Typing(batch, feed, found, month, reading).result(schema), batches)
 
 
 class _Typing:
@@ -136,24 +136,27 @@ class _Typing:
 
     def _identity(self) -> None:
         """A hash of what makes a row the same row; where the export gives an id, that is the key and this is null."""
+        (key,) = self.feed.key_columns
+        given = self.values.get(key)
+        if given is None:
+            given = pl.Series(key, [None], dtype=pl.String).new_from_index(0, self.height)
+        without = given.is_null()
         names = self.feed.identity or tuple(n for n in self.feed.mapped if n in self.values)
         parts: dict[str, pl.Series] = {}
         for name in names:
             value = self.values.get(name)
             if value is None:
                 continue
+            value = value.filter(without)
             # Some forms of the same export give no seconds: compare stamps by the minute.
             value = value.dt.truncate("1m").dt.epoch("s") if value.dtype == pl.Datetime("us", "UTC") else value
             parts[name] = value.cast(pl.String).fill_null("")
         form = "\x1f".join(f"{name}={{}}" for name in parts)
         text = pl.DataFrame(parts).select(pl.format(form, *parts).cast(pl.Binary)).to_series()
-        digest = [hashlib.blake2b(t, digest_size=10).hexdigest() for t in text.to_list()]
-        (key,) = self.feed.key_columns
-        given = self.values.get(key)
-        if given is None:
-            given = pl.Series(key, [None], dtype=pl.String).new_from_index(0, self.height)
-            self.values[key] = given
-        self.values[IDENTITY] = pl.Series(IDENTITY, digest, dtype=pl.String).set(given.is_not_null(), None)
+        digests = [hashlib.blake2b(t, digest_size=10).hexdigest() for t in text.to_list()]
+        identity = pl.Series(IDENTITY, [None], dtype=pl.String).new_from_index(0, self.height)
+        self.values[key] = given
+        self.values[IDENTITY] = identity.scatter(without.arg_true(), digests) if digests else identity
 
     def _rejected(self, bad: pl.Series, suspect: pl.Series) -> tuple[pl.DataFrame, int]:
         headers = [c for c in self.batch.columns if not c.startswith("_")]
