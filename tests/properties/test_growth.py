@@ -213,7 +213,11 @@ def day(text: str) -> str:
 
 
 HISTORY: list[Step] = [
-    ("jobs", [(n, f"U{n}", "COD Service", "Rely", day(f"2024-{9 + n % 3:02}-15"), "", "Lynn") for n in range(1, 16)], 0),
+    (
+        "jobs",
+        [(n, f"U{n}", "COD Service", "Rely", day(f"2024-{9 + n % 3:02}-15"), "", "Lynn") for n in range(1, 16)],
+        0,
+    ),
     ("payments", [(n, str(n), "100.00", f"{9 + n % 3:02}/20/2024", "") for n in range(1, 16)], 0),
     ("payments", [(90, "40", "50.00", "10/05/2024", ""), (91, "U41", "7.00", "09/05/2024", "")], 0),
 ]
@@ -227,7 +231,9 @@ HISTORY: list[Step] = [
         pytest.param(("payments", [(99, "4", "0.01", "12/01/2024", "")], 0), {10}, id="a late payment"),
         pytest.param(("payments", [(1, "3", "100.00", "10/20/2024", "")], 0), {9, 10}, id="of another job"),
         pytest.param(("jobs", [(40, "", "COD Repair", "", day("2024-12-02"), "", "")], 0), {12}, id="job of an orphan"),
-        pytest.param(("jobs", [(60, "U41", "", "", day("2024-12-02"), "", "")], 0), {12}, id="job of an orphan by UUID"),
+        pytest.param(
+            ("jobs", [(60, "U41", "", "", day("2024-12-02"), "", "")], 0), {12}, id="job of an orphan by UUID"
+        ),
         pytest.param(("leads", [(1, "2024-11-05 09:15:00 -0500", "20.00", "")], 0), set(), id="another feed"),
     ],
 )

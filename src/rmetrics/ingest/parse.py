@@ -74,13 +74,18 @@ def clean(cells: pl.Series) -> pl.Series:
 def parse_column(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
     """The values of a column of clean text; null where the cell is blank or bad."""
     parser = _PARSERS[column.type]
-    if column.type in _REPEATING and text.approx_n_unique() * 3 < len(text):
+    if column.type in _REPEATING and _repeats(text):
         # Days and amounts repeat a thousandfold: read each spelling once.
         distinct = text.drop_nulls().unique()
         values = _mapped(text, distinct, parser(distinct, column, reading))
     else:
         values = parser(text, column, reading)
     return values.alias(text.name).cast(DTYPES[column.type])
+
+
+def _repeats(text: pl.Series) -> bool:
+    """Whether the spellings repeat so often that it pays to read each once."""
+    return int(pl.select(pl.lit(text).approx_n_unique()).item()) * 3 < len(text)
 
 
 def _mapped(text: pl.Series, spellings: pl.Series, values: pl.Series) -> pl.Series:
