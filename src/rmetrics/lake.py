@@ -647,7 +647,8 @@ class BatchWriter:
         if self._writer is None:
             # A dictionary of values that hardly repeat, and the least and greatest text of a row group, cost as much
             # time as all the rest, and nobody asks for them.
-            repeat = [s.name for s in batch if s.is_empty() or s.approx_n_unique() * _REPEATS <= s.len()]
+            spellings = batch.select(pl.all().approx_n_unique()).row(0, named=True)
+            repeat = [name for name, count in spellings.items() if count * _REPEATS <= batch.height]
             ordered = [s.name for s in batch if s.dtype != pl.String]
             self._writer = pq.ParquetWriter(
                 self.path,
