@@ -35,6 +35,7 @@ LANDED, CHECKED = "landed", "checked"
 SPOILED = "it is not what was written"
 _SUM = "record_sha256"
 _FIRST = ("name", "modified_ns", "landed_at")  # what an export that is put back keeps
+_REPEATS = 20  # how often a value must repeat to be worth a dictionary
 _FULL_DISK = ("No space left", "os error", "File too large")
 
 
@@ -101,6 +102,23 @@ class TypedFile:
     totals: int
     parquet_sha256: str
     rejected_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TypedRows:
+    """What was written of one export.
+
+    Attributes:
+        rows: how many typed rows.
+        totals: how many total lines were dropped.
+        rejected: the rejected rows.
+        finish: a last step over the file as a whole (ids of rows without a key, amounts added up), or None.
+    """
+
+    rows: int
+    totals: int
+    rejected: pl.DataFrame
+    finish: Callable[[pl.LazyFrame], pl.LazyFrame] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +359,23 @@ class Lake:
     ) -> RawFile:
         """Writes the text of one export; committed when it returns, or nothing has changed.
 
+        Args: see ``landing``.
+        """
+        made: list[RawFile] = []
+        for _ in self.landing(batches, record, feed, sha256, made.append):
+            pass
+        return made[0]
+
+    def landing(
+        self,
+        batches: Iterator[pl.DataFrame],
+        record: Callable[[int, str, int], RawFile],
+        feed: str,
+        sha256: str,
+        landed: Callable[[RawFile], object],
+    ) -> Iterator[pl.DataFrame]:
+        """Writes the text of one export, and hands on each batch; committed when exhausted, or nothing has changed.
+
         An export that is put back keeps the name and time it first landed with: they decide which export is newer.
 
         Args:
@@ -348,20 +383,26 @@ class Lake:
             record: makes the record from rows, SHA-256 and size of the Parquet file.
             feed: the feed it lands as.
             sha256: of the export's bytes.
+            landed: is told of the committed file.
         """
         final = self.raw_path(feed, sha256)
         self.folder(final.parent)
         part = final.with_suffix(".part")
         with writing(final, part):
-            rows = write_batches(part, batches)
+            writer = BatchWriter(part)
+            with writer:
+                for batch in batches:
+                    writer.write(batch)
+                    yield batch
             digest, size = flush(part)
-            made = self._as_first_landed(record(rows, digest, size))
+            made = self.as_first_landed(record(writer.rows, digest, size))
             self._write_json(final.with_suffix(".json"), asdict(made))
             commit(part, final)
         self._remember(final, digest)
-        return made
+        landed(made)
 
-    def _as_first_landed(self, made: RawFile) -> RawFile:
+    def as_first_landed(self, made: RawFile) -> RawFile:
+        """The record with the name and the times with which this export landed for the first time, if it did before."""
         try:
             before = _raw_record(self.raw_path(made.feed, made.sha256).with_suffix(".json"))
             first = {n: getattr(before, n) for n in _FIRST} if before.sha256 == made.sha256 else {}
@@ -383,14 +424,14 @@ class Lake:
         return pl.scan_parquet(self.raw_path(file.feed, file.sha256), glob=False)
 
     def raw_batches(self, file: RawFile) -> Iterator[pl.DataFrame]:
-        """The text of one export in order, a bounded number of rows at a time."""
+        """The text of one export in the batches it landed in."""
         import pyarrow.parquet as pq
 
         path = self.raw_path(file.feed, file.sha256)
         try:
             with pq.ParquetFile(path) as source:
-                for batch in source.iter_batches(batch_size=ROW_GROUP):
-                    frame = pl.from_arrow(batch)
+                for group in range(source.num_row_groups):
+                    frame = pl.from_arrow(source.read_row_group(group))
                     if isinstance(frame, pl.DataFrame):
                         yield frame
         except (OSError, ValueError) as error:
@@ -438,17 +479,15 @@ class Lake:
     def write_typed(
         self,
         key: tuple[str, str, str],
-        rows: Callable[[Path], tuple[int, int, int, pl.DataFrame]],
+        rows: Callable[[Path], "TypedRows"],
         columns: Sequence[str],
-        finish: Callable[[pl.LazyFrame], pl.LazyFrame] | None,
     ) -> TypedFile:
         """Writes the typed and the rejected rows of one export.
 
         Args:
             key: feed, hash of the export, typing digest.
-            rows: writes the typed rows to a path and returns (typed, rejected, totals, rejected rows).
+            rows: writes the typed rows to a path and returns what became of the export's records.
             columns: the feed's columns the export had.
-            finish: a last step over the file as a whole (ids of rows without a key, amounts added up), or None.
         """
         feed, sha256, digest = key
         final = self.typed_path(feed, sha256, digest)
@@ -457,18 +496,29 @@ class Lake:
         with writing(final, part, first):
             for stale in final.parent.glob(f"{sha256}.*"):
                 stale.unlink()
-            count, rejected, totals, faults = rows(first if finish else part)
-            if finish:
-                finish(pl.scan_parquet(first, glob=False)).sink_parquet(part, row_group_size=ROW_GROUP)
+            written = rows(first)
+            if written.finish:
+                whole = written.finish(pl.scan_parquet(first, glob=False))
+                whole.sink_parquet(part, row_group_size=ROW_GROUP)
+            else:
+                first.replace(part)
             rejected_digest = None
-            if faults.height:
+            if written.rejected.height:
                 spoiled = final.with_suffix(".rejected.part")
-                faults.write_parquet(spoiled)
+                written.rejected.write_parquet(spoiled)
                 rejected_digest, _ = flush(spoiled)
                 commit(spoiled, final.with_suffix(".rejected.parquet"))
             parquet_digest, _ = flush(part)
             made = TypedFile(
-                sha256, feed, digest, tuple(columns), count, rejected, totals, parquet_digest, rejected_digest
+                sha256,
+                feed,
+                digest,
+                tuple(columns),
+                written.rows,
+                written.rejected.height,
+                written.totals,
+                parquet_digest,
+                rejected_digest,
             )
             self._write_json(final.with_suffix(".json"), asdict(made))
             commit(part, final)
@@ -554,22 +604,61 @@ class Lake:
 
 def write_batches(path: Path, batches: Iterator[pl.DataFrame]) -> int:
     """Writes frames of one schema to one Parquet file, a row group each; returns how many rows."""
-    import pyarrow.parquet as pq
-
-    rows = 0
-    writer = None
-    try:
+    writer = BatchWriter(path)
+    with writer:
         for batch in batches:
-            table = batch.to_arrow(compat_level=pl.CompatLevel.oldest())
-            if writer is None:
-                writer = pq.ParquetWriter(path, table.schema, compression="zstd", compression_level=1)
-            if batch.height or not rows:
-                writer.write_table(table)
-            rows += batch.height
-    finally:
-        if writer is not None:
-            writer.close()
-    return rows
+            writer.write(batch)
+    return writer.rows
+
+
+class BatchWriter:
+    """Writes frames of one schema to one Parquet file, a row group each; also where there are none but empty ones.
+
+    Attributes:
+        rows: how many were written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.rows = path, 0
+        self._writer: Any = None
+        self._empty: pl.DataFrame | None = None
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is None and self._empty is not None:
+            self._append(self._empty)
+        if self._writer is not None:
+            self._writer.close()
+
+    def write(self, batch: pl.DataFrame) -> None:
+        """Appends a row group."""
+        if batch.height:
+            self._append(batch)
+            self.rows += batch.height
+        else:
+            self._empty = batch
+
+    def _append(self, batch: pl.DataFrame) -> None:
+        import pyarrow.parquet as pq
+
+        table = batch.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if self._writer is None:
+            # A dictionary of values that hardly repeat, and the least and greatest text of a row group, cost as much
+            # time as all the rest, and nobody asks for them.
+            spellings = batch.select(pl.all().approx_n_unique()).row(0, named=True)
+            repeat = [name for name, count in spellings.items() if count * _REPEATS <= batch.height]
+            ordered = [s.name for s in batch if s.dtype != pl.String]
+            self._writer = pq.ParquetWriter(
+                self.path,
+                table.schema,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=repeat,
+                write_statistics=ordered,
+            )
+        self._writer.write_table(table)
 
 
 def flush(path: Path) -> tuple[str, int]:

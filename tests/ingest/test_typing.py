@@ -8,7 +8,7 @@ import polars as pl
 from ingest.reading import read, shipped_rules
 from rmetrics.ingest.parse import Reading, parse_column
 from rmetrics.ingest.preamble import date_range, range_month
-from rmetrics.ingest.typing import summed, with_row_ids
+from rmetrics.ingest.typing import summed, with_pending_ids, with_row_ids
 from support import csv_text
 
 CALLS = ["From", "From number", "To", "To number", "Time", "Flow", "Ad group", "Answered", "Job", "Job ID", "Duration"]
@@ -34,7 +34,8 @@ def call(number: str, minute: int, seconds: int = 57, answered: str = "") -> lis
 
 def ids(path: Path, header: list[str], rows: list[list[object]], key: str) -> list[str]:
     path.write_text(csv_text(header, *rows))
-    return sorted(with_row_ids(read(path).accepted.lazy(), key).collect()[key].to_list())
+    named = with_pending_ids(read(path).accepted, key)
+    return sorted(with_row_ids(named.lazy(), key).collect()[key].to_list())
 
 
 def test_true_duplicates_in_one_file_are_kept(tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ MAX_CENTS = 10**12  # numeric(12,2) in PostgreSQL
 NOISE = Decimal("0.000001")  # what float arithmetic in a CRM leaves beyond the cents
 SLASHED = re.compile(r"^([0-9]{1,2})([/.-])([0-9]{1,2})[/.-][0-9]{2,4}(?:[ ,T]|$)")
 FIRST_YEAR, LAST_YEAR = 1990, 2100
+_FIRST_US, _LAST_US = (
+    int(dt.datetime(y, 1, 1, tzinfo=dt.UTC).timestamp()) * 1_000_000 for y in (FIRST_YEAR, LAST_YEAR + 1)
+)
 
 _SIMPLE_MONEY = r"^-?[0-9]{1,10}(\.[0-9]{1,2})?$"
 POWER_OF_TEN = re.compile(r"-?[0-9](?:\.[0-9]+)?[eE]\+?[0-9]{1,3}", re.ASCII)
@@ -34,6 +37,14 @@ _REPEATING = (
     ColumnType.DURATION,
     ColumnType.SHARE,
 )
+# An ISO stamp with seconds in its plain forms: 2026-05-01T10:00:00.123Z, 2026-05-01 10:00:00 -0500.
+_PLAIN_STAMP = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
+    r"(?: ?(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9]))?$"
+)
+# What \s means in a regular expression: Unicode's White_Space.
+_SPACES = "\t\n\x0b\x0c\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+_BETWEEN_DIGITS = [*_SPACES, *"().-+"]  # of a phone number
 _CENT = Decimal("0.01")
 _DAY_ZERO = dt.date(1899, 12, 30)  # day 0 of Excel's serial numbers
 _WEEKDAY_RANGE = 12  # the same date falls on the same weekday again after 5, 6, 11 or (across 2100) 12 years
@@ -63,12 +74,18 @@ def clean(cells: pl.Series) -> pl.Series:
 def parse_column(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
     """The values of a column of clean text; null where the cell is blank or bad."""
     parser = _PARSERS[column.type]
-    if column.type in _REPEATING and len(distinct := text.drop_nulls().unique()) * 3 < len(text):
+    if column.type in _REPEATING and _repeats(text):
         # Days and amounts repeat a thousandfold: read each spelling once.
+        distinct = text.drop_nulls().unique()
         values = _mapped(text, distinct, parser(distinct, column, reading))
     else:
         values = parser(text, column, reading)
     return values.alias(text.name).cast(DTYPES[column.type])
+
+
+def _repeats(text: pl.Series) -> bool:
+    """Whether the spellings repeat so often that it pays to read each once."""
+    return int(pl.select(pl.lit(text).approx_n_unique()).item()) * 3 < len(text)
 
 
 def _mapped(text: pl.Series, spellings: pl.Series, values: pl.Series) -> pl.Series:
@@ -106,6 +123,8 @@ def reason(value: str, column: Column) -> str:
 
 def _money(text: pl.Series, column: Column, _: Reading) -> pl.Series:
     if column.decimal == ".":
+        if text.str.contains(_SIMPLE_MONEY).all():
+            return text.cast(pl.Decimal(18, 2))
         plain = text.str.replace(r"^(-?)\$ ?", "$1")
         plain = (
             plain.set(plain.str.contains(r"^-?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?$"), None).fill_null(
@@ -287,11 +306,47 @@ def _stamps(column: Column, reading: Reading) -> Iterator[Callable[[pl.Series], 
 
 
 def _in_range(stamps: pl.Series) -> pl.Series:
+    us = stamps.to_physical()  # the least and the greatest of which can be beyond Python's years
+    first, last = us.min(), us.max()
+    if isinstance(first, int) and isinstance(last, int) and first >= _FIRST_US and last < _LAST_US:
+        return stamps
     years = stamps.dt.year()
     return stamps.set((years < FIRST_YEAR) | (years > LAST_YEAR), None)
 
 
 def _iso(text: pl.Series, zone: str) -> pl.Series:
+    plain = text.str.contains(_PLAIN_STAMP).fill_null(value=False)
+    if not plain.any():
+        return _any_iso(text, zone)
+    if plain.sum() == len(text) - text.null_count():
+        return _plain_iso(text, zone)
+    return _plain_iso(text.set(~plain, None), zone).zip_with(plain, _any_iso(text.set(plain, None), zone))
+
+
+def _plain_iso(text: pl.Series, zone: str) -> pl.Series:
+    """Stamps of the form ``_PLAIN_STAMP``, read by the places their parts stand at."""
+    second = text.str.slice(0, 19)
+    naive = second.str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False, time_unit="us", cache=False)
+    if naive.null_count() > text.null_count():
+        spaced = second.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us", cache=False)
+        naive = naive.zip_with(naive.is_not_null(), spaced)
+    rest = text.str.slice(19)
+    if rest.str.contains(".", literal=True).any():
+        fraction = rest.str.extract(r"^\.([0-9]+)").str.pad_end(6, "0").cast(pl.Int64).fill_null(0)
+        naive = (naive.cast(pl.Int64) + fraction).cast(pl.Datetime("us"))
+    zulu = rest.str.ends_with("Z")
+    if zulu.all():
+        return naive.dt.replace_time_zone("UTC")
+    offsets = rest.str.extract_groups(r"([+-])([0-9]{2}):?([0-9]{2})$").struct.unnest()
+    sign, hours, minutes = offsets.get_columns()
+    ahead = (hours.cast(pl.Int64) * 3600 + minutes.cast(pl.Int64) * 60) * (1 - 2 * (sign == "-").cast(pl.Int64))
+    aware = (ahead.is_not_null() | zulu).fill_null(value=False)
+    utc = (naive.cast(pl.Int64) - ahead.fill_null(0) * 1_000_000).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return utc if aware.sum() == len(text) - text.null_count() else utc.zip_with(aware, _local(naive, zone))
+
+
+def _any_iso(text: pl.Series, zone: str) -> pl.Series:
+    """Stamps and days of every ISO form, by trying one after the other."""
     text = text.set(~text.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}").fill_null(value=False), None)
     if text.null_count() == len(text):
         return _empty(len(text))
@@ -413,7 +468,7 @@ def _duration(text: pl.Series, _: Column, __: Reading) -> pl.Series:
 
 def _phone(text: pl.Series, _: Column, __: Reading) -> pl.Series:
     """Ten digits for North American numbers, +digits for others that are valid, otherwise the text as it stands."""
-    digits = text.str.replace_all(r"[\s().\-+]", "")
+    digits = text.str.replace_many(_BETWEEN_DIGITS, [""])
     national = digits.str.extract(r"^1?([2-9][0-9]{9})$")
     odd = text.filter(national.is_null() & text.is_not_null()).unique()
     if len(odd) == 0:

@@ -6,17 +6,20 @@ A batch has one text column per header, ``LINE`` (the physical line a record sta
 Two readers give the same records: an exact one (Python's ``csv``, strict) and a fast one (Polars), which is used for
 every block of records that is proved well formed: every quote opens a cell, closes it or is doubled inside one, and the
 bytes are all accounted for by cells, separators and line ends, so no short row and no swallowed character can hide.
+Where the quotes are proved, but a few records are ragged or blank, those alone are read by the exact one.
 """
 
 import csv
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
 import polars as pl
 
+from rmetrics.ingest.parallel import WORKERS
 from rmetrics.ingest.sniff import BLOCK, DAMAGE
 
 LINE, PROBLEM, TEXT = "_line", "_problem", "_text"
@@ -24,7 +27,7 @@ OWN_COLUMNS = (LINE, PROBLEM, TEXT)
 MAX_CELL = 8 * 2**20
 MAX_RECORD = 64 * 2**20
 _EXACT_BATCH = 50_000
-_THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="quotes")  # proves while the fast reader reads
+_FEW = 20  # one record in so many may be faulty, for the others to be read fast
 _DAMAGE = DAMAGE.encode()
 # What the fast reader takes for white space (Unicode's White_Space); Python's strip() knows four more characters.
 _WHITE = "\t\n\x0b\x0c\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
@@ -66,23 +69,122 @@ def text_batches(blocks: Iterator[bytes], headers: Sequence[str], delimiter: str
         body: the line the first record starts on.
     """
     reader = RecordReader(headers, delimiter)
-    skip, carry = body - 1, b""
     reader.line = body
+    reading = _Reading(reader, _below(blocks, body - 1))
+    yield from reading.batches()
+    if reader.stuck:
+        yield reader.region(reading.left())
+
+
+def _below(blocks: Iterator[bytes], skip: int) -> Iterator[bytes]:
+    """The blocks without their first lines."""
+    data = b""
     for block in blocks:
-        data = carry + block
+        data += block
         while skip and (end := data.find(b"\n")) >= 0:
             data, skip = data[end + 1 :], skip - 1
-        carry = data
-        if skip:
-            continue
-        yield from reader.read(data)
-        carry = reader.rest
-        if reader.stuck:
+        if not skip:
+            yield data
             break
-    if carry and not skip and not reader.stuck:
-        yield from reader.read(carry, last=True)
-    if reader.stuck:
-        yield reader.region(blocks)
+    yield from blocks
+
+
+@dataclass(slots=True)
+class _Ahead:
+    """A block that is being read, up to ``cut``, as if all before it were well formed."""
+
+    data: bytes
+    cut: int
+    line: int
+    frame: "Future[pl.DataFrame | None]"
+
+
+class _Reading:
+    """Reads blocks ahead of the one that is waited for; where one needs the exact reader, those after it start again.
+
+    Attributes:
+        carry: the beginning of a record, after all that is being read.
+        line: the line ``carry`` starts on.
+    """
+
+    def __init__(self, reader: "RecordReader", blocks: Iterator[bytes]) -> None:
+        self.reader, self.blocks = reader, blocks
+        self.carry, self.line = b"", reader.line
+        self.ahead: deque[_Ahead] = deque()
+        self.again: deque[bytes] = deque()  # to be read before ``blocks``
+
+    def batches(self) -> Iterator[pl.DataFrame]:
+        """Yields the records in order, to the end or to where the reader is stuck."""
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix="rmetrics") as pool:
+            try:
+                yield from self._batches(pool)
+            finally:
+                for item in self.ahead:
+                    item.frame.cancel()
+
+    def left(self) -> Iterator[bytes]:
+        """What follows ``reader.rest`` where the reader is stuck."""
+        yield from self.again
+        yield from self.blocks
+
+    def _batches(self, pool: ThreadPoolExecutor) -> Iterator[pl.DataFrame]:
+        while not self.reader.stuck:
+            block = self.again.popleft() if self.again else next(self.blocks, None)
+            data = self.carry + (block or b"")
+            cut = record_boundary(data) if block is not None else 0
+            if cut:
+                frame = pool.submit(self.reader.quick, data[:cut], self.line)
+                self.ahead.append(_Ahead(data, cut, self.line, frame))
+                self.carry = data[cut:]
+                self.line += data.count(b"\n", 0, cut)
+                if len(self.ahead) > WORKERS:
+                    yield from self._settled()
+            elif block is not None and len(data) <= 2 * BLOCK:
+                self.carry = data
+            elif self.ahead:  # first see whether the carry is one
+                if block is not None:
+                    self.again.appendleft(block)
+                yield from self._settled()
+            elif block is not None:
+                yield from self._exactly(data, self.line)
+            else:
+                yield from self._end()
+                return
+
+    def _settled(self) -> Iterator[pl.DataFrame]:
+        """Yields the oldest block that is being read."""
+        item = self.ahead.popleft()
+        frame = item.frame.result()
+        if frame is not None:
+            yield frame
+            return
+        # The boundaries after it were found by counting quotes that are not what they seemed: go back.
+        before, fresh = item, list[bytes]()
+        for later in self.ahead:
+            later.frame.cancel()
+            fresh.append(later.data[len(before.data) - before.cut :])
+            before = later
+        fresh.append(self.carry[len(before.data) - before.cut :])
+        self.ahead.clear()
+        self.again.extendleft(reversed([f for f in fresh if f]))
+        yield from self._exactly(item.data, item.line)
+
+    def _exactly(self, data: bytes, line: int) -> Iterator[pl.DataFrame]:
+        self.reader.line = line
+        yield from self.reader.exact(data)
+        self.carry, self.line = self.reader.rest, self.reader.line
+        self.reader.stuck = self.reader.stuck or len(self.carry) > MAX_RECORD
+
+    def _end(self) -> Iterator[pl.DataFrame]:
+        """Yields the last records, after which there is no line end."""
+        if not self.carry:
+            return
+        frame = self.reader.quick(self.carry, self.line)
+        self.reader.line = self.line
+        if frame is not None:
+            yield frame
+        else:
+            yield from self.reader.exact(self.carry, last=True)
 
 
 class RecordReader:
@@ -90,7 +192,7 @@ class RecordReader:
 
     Attributes:
         line: the line the next record starts on.
-        rest: what of the last block was not read: the beginning of a record,
+        rest: what of the last block the exact reader did not read: the beginning of a record,
             or, where ``stuck``, of a region that cannot be read, because a quote in it is not closed.
     """
 
@@ -109,34 +211,32 @@ class RecordReader:
         """Whether the fast reader cannot take a quote in this text for anything but what it is."""
         return bool(pl.Series([data.decode()]).str.contains(self.well_formed)[0])
 
-    def read(self, data: bytes, *, last: bool = False) -> Iterator[pl.DataFrame]:
-        """Yields the whole records of a block; what is left begins the next one."""
-        self.rest = b""
-        cut = len(data) if last else record_boundary(data)
-        fast = self.fast(data[:cut], self.line) if cut else None
-        if fast is not None:
-            self.rest = data[cut:]
-            self.line += data.count(b"\n", 0, cut)
-            yield fast
-        elif cut == 0 and len(data) <= 2 * BLOCK:
-            self.rest = data
-        else:
-            yield from self.exact(data, last=last)
-            self.stuck = self.stuck or len(self.rest) > MAX_RECORD
+    @cached_property
+    def of_this_width(self) -> str:
+        """Matches a well formed record that has as many cells as there are headers."""
+        d = re.escape(self.delimiter)
+        cell = rf'(?:[^"{d}\r\n]*|"(?:[^"]|"")*")'
+        return rf"\A{cell}(?:{d}{cell}){{{len(self.headers) - 1}}}\r?\z"
+
+    def quick(self, data: bytes, line: int) -> pl.DataFrame | None:
+        """The records of a block by the fast reader, or all but a few of them; None where that is not proved exact."""
+        frame = self.fast(data, line)
+        return frame if frame is not None else self.mended(data, line)
 
     def fast(self, data: bytes, line: int) -> pl.DataFrame | None:
         """The block read by Polars, or None where it is not proved to mean the same to the exact reader."""
         if not data.endswith(b"\n"):
             data += b"\n"
-        carriage = data.count(b"\r")
-        if b"\x00" in data or _DAMAGE in data or len(self.headers) < 2 or carriage != data.count(b"\r\n"):
+        if not self._plain(data):
             return None
-        if b'"' not in data:
+        quotes = data.count(b'"') if b'"' in data else 0  # to look is much quicker than to count
+        crs = data.count(b"\r") if b"\r" in data else 0
+        ends = data.count(b"\n")
+        if not quotes and crs:
             # Without quotes no line end stands inside a cell.
-            data = data.replace(b"\r\n", b"\n") if carriage else data
-            proof = None
-        else:
-            proof = _THREAD.submit(self.is_well_formed, data)
+            data, crs = data.replace(b"\r\n", b"\n"), 0
+        if quotes and not self.is_well_formed(data):
+            return None
         try:
             frame = pl.read_csv(
                 data,
@@ -148,19 +248,63 @@ class RecordReader:
             )
         except pl.exceptions.PolarsError:
             return None
-        finally:
-            proved = proof is None or proof.result()
-        if not proved:
-            return None
-        ends = data.count(b"\n")
         inside = self._newlines_inside(frame, ends)
-        if inside is None or not self._accounted(frame, data, ends, inside):
+        if inside is None or frame.height == 0 or ends - int(inside.sum()) != frame.height:
+            return None
+        if crs and frame.height != ends:
+            crs -= _in_cells(frame, "\r")
+        outer = quotes - _in_cells(frame, '"') if quotes and b'""' in data else quotes
+        if not self._accounted(frame, len(data) - crs - outer):
             return None
         if _has_blank_record(frame) or _too_long(frame):
             return None
         starts = line + (inside + 1).cum_sum().shift(1, fill_value=0).cast(pl.Int64)
         none = pl.lit(None, dtype=pl.String)
         return frame.with_columns(starts.alias(LINE), none.alias(PROBLEM), none.alias(TEXT))
+
+    def mended(self, data: bytes, line: int) -> pl.DataFrame | None:
+        """The block with its few odd records read by the exact reader, the others by the fast one.
+
+        None where quotes or bytes are faulty, for then it is not certain where a record ends; or where many are odd.
+        """
+        if not data.endswith(b"\n") or not self._plain(data) or (b'"' in data and not self.is_well_formed(data)):
+            return None
+        lines = pl.Series("text", [data[:-1].decode()]).str.split("\n").explode()
+        table = pl.DataFrame([lines]).with_row_index("line", line)
+        if b'"' in data:
+            before = lines.str.count_matches('"', literal=True).cum_sum().shift(1, fill_value=0)
+            table = (
+                table.group_by((before % 2 == 0).cum_sum().alias("record"), maintain_order=True)
+                .agg(pl.col("line").first(), pl.col("text").str.join("\n"))
+                .drop("record")
+            )
+        several = pl.col("text").str.count_matches(self.delimiter, literal=True) >= 2 * (len(self.headers) - 1)
+        odd = (
+            ~pl.col("text").str.contains(self.of_this_width)
+            | ~pl.col("text").str.contains(rf'[^\s"{re.escape(self.delimiter)}]')  # a blank one
+            | (pl.col("text").str.contains("\n", literal=True) & several)  # perhaps one that swallowed others
+        )
+        table = table.with_columns(odd.alias("odd"))
+        good, faulty = table.filter(~pl.col("odd")), table.filter("odd")
+        if not good.height or faulty.height * _FEW > table.height:
+            return None
+        found: list[_Record] = []
+        for start, text, _ in faulty.iter_rows():
+            for record in _records(list(split_lf(text + "\n")), start, self.delimiter, len(self.headers), last=False):
+                if isinstance(record, _Unfinished):
+                    return None
+                found.append(record)
+        frame = self.fast(("\n".join(good["text"].to_list()) + "\n").encode(), 1)
+        if frame is None or frame.height != good.height:
+            return None
+        frame = frame.with_columns(good["line"].cast(pl.Int64).alias(LINE))
+        return pl.concat([frame, self._frame(found)]).sort(LINE) if found else frame
+
+    def _plain(self, data: bytes) -> bool:
+        """Whether there is no byte that only the exact reader knows what to do with."""
+        if len(self.headers) < 2 or b"\x00" in data or (b"\r" in data and data.count(b"\r") != data.count(b"\r\n")):
+            return False
+        return data.isascii() or _DAMAGE not in data
 
     def _newlines_inside(self, frame: pl.DataFrame, ends: int) -> pl.Series | None:
         """How many line ends stand inside the cells of each record; None where a cell may have swallowed rows."""
@@ -176,17 +320,10 @@ class RecordReader:
                 return None
         return total
 
-    def _accounted(self, frame: pl.DataFrame, data: bytes, ends: int, inside: pl.Series) -> bool:
-        """Whether cells, separators, line ends and quotes add up to the bytes that were read."""
-        if frame.height == 0 or ends - int(inside.sum()) != frame.height:
-            return False
-        crs = data.count(b"\r")
-        if crs and inside.sum():
-            crs -= _in_cells(frame, "\r")
-        quotes = data.count(b'"')
-        outer = quotes - _in_cells(frame, '"') if b'""' in data else quotes
+    def _accounted(self, frame: pl.DataFrame, bare: int) -> bool:
+        """Whether cells, separators and line ends add up to the bytes that were read, without CRs and quotes."""
         cells = frame.select(pl.sum_horizontal(pl.all().str.len_bytes().sum())).item()
-        return bool(cells + frame.height * len(self.headers) + crs + outer == len(data))
+        return bool(cells + frame.height * len(self.headers) == bare)
 
     def exact(self, data: bytes, *, last: bool = False) -> Iterator[pl.DataFrame]:
         """The block read record by record; leaves an unfinished record at its end as ``rest`` unless it is the last."""

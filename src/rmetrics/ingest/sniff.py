@@ -159,7 +159,8 @@ def _not_utf8(first: bytes, rest: Iterator[bytes]) -> tuple[bytes | None, bool]:
     try:
         for block in _chain(first, rest):
             before = block
-            decoder.decode(block)
+            if not block.isascii() or decoder.getstate()[0]:
+                decoder.decode(block)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         cut = error.reason == "unexpected end of data"
@@ -214,7 +215,7 @@ def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 
 def _lines_end_in_cr(data: bytes) -> bool:
     """Whether lines end in CR alone, as on old Macs; LF can then still stand inside quoted cells."""
-    if data.count(b"\r") == data.count(b"\r\n"):
+    if b"\r" not in data or data.count(b"\r") == data.count(b"\r\n"):
         return False
     end = _FIRST_LINE_END.match(data[:262144].decode(errors="replace"))
     return end is not None and end[1] == "\r"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from rmetrics.ingest.parallel import in_order
 from rmetrics.ingest.parse import Reading, clean, parse_column, reason
 from rmetrics.ingest.preamble import range_month
 from rmetrics.ingest.recognise import column_headers, normal_header
@@ -20,6 +21,7 @@ from rmetrics.rules.model import ROW_ID, Column, ColumnType, Feed
 
 VERSION = 2  # of the parsers: a new number types every export again
 IDENTITY = "_identity"
+PENDING = " "  # begins an id that lacks its occurrence; an id that an export gives never begins with white space
 PARTS = "_parts"  # of how many lines a summed row is made
 _CELLS = re.compile(r"has [0-9,]+ cells? where")  # a total line may be shorter or longer than the others
 _NO_PROBLEM = "has 1 cell where"
@@ -70,8 +72,7 @@ def type_batches(
     found = {n: headers[i] for n, i in column_headers(headers, feed).items()}
     month = range_month(preamble)
     schema = typed_schema(feed, headers, preamble)
-    for batch in batches:
-        yield _Typing(batch, feed, found, month, reading).result(schema)
+    yield from in_order(lambda batch: _Typing(batch, feed, found, month, reading).result(schema), batches)
 
 
 class _Typing:
@@ -136,24 +137,27 @@ class _Typing:
 
     def _identity(self) -> None:
         """A hash of what makes a row the same row; where the export gives an id, that is the key and this is null."""
+        (key,) = self.feed.key_columns
+        given = self.values.get(key)
+        if given is None:
+            given = pl.Series(key, [None], dtype=pl.String).new_from_index(0, self.height)
+        without = given.is_null()
         names = self.feed.identity or tuple(n for n in self.feed.mapped if n in self.values)
         parts: dict[str, pl.Series] = {}
         for name in names:
             value = self.values.get(name)
             if value is None:
                 continue
+            value = value.filter(without)
             # Some forms of the same export give no seconds: compare stamps by the minute.
             value = value.dt.truncate("1m").dt.epoch("s") if value.dtype == pl.Datetime("us", "UTC") else value
             parts[name] = value.cast(pl.String).fill_null("")
         form = "\x1f".join(f"{name}={{}}" for name in parts)
         text = pl.DataFrame(parts).select(pl.format(form, *parts).cast(pl.Binary)).to_series()
-        digest = [hashlib.blake2b(t, digest_size=10).hexdigest() for t in text.to_list()]
-        (key,) = self.feed.key_columns
-        given = self.values.get(key)
-        if given is None:
-            given = pl.Series(key, [None], dtype=pl.String).new_from_index(0, self.height)
-            self.values[key] = given
-        self.values[IDENTITY] = pl.Series(IDENTITY, digest, dtype=pl.String).set(given.is_not_null(), None)
+        digests = [hashlib.blake2b(t, digest_size=10).hexdigest() for t in text.to_list()]
+        identity = pl.Series(IDENTITY, [None], dtype=pl.String).new_from_index(0, self.height)
+        self.values[key] = given
+        self.values[IDENTITY] = identity.scatter(without.arg_true(), digests) if digests else identity
 
     def _rejected(self, bad: pl.Series, suspect: pl.Series) -> tuple[pl.DataFrame, int]:
         headers = [c for c in self.batch.columns if not c.startswith("_")]
@@ -193,25 +197,33 @@ class _Typing:
         return all(normal_header(str(value)) == normal_header(header) for header, value in cells)
 
 
+def with_pending_ids(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Blank keys as ``PENDING`` and the identity, which ``with_row_ids`` makes ids of; without ``IDENTITY``."""
+    return rows.with_columns(pl.coalesce(key, PENDING + pl.col(IDENTITY))).drop(IDENTITY)
+
+
 def with_row_ids(rows: pl.LazyFrame, key: str) -> pl.LazyFrame:
-    """Fills blank keys with the identity and its occurrence within the file, in order of lines.
+    """Makes ids of pending keys: the identity and its occurrence within the file, in order of lines.
 
     True duplicates inside one file get 1, 2, 3...; the same row in another export of the same data gets the same id.
 
     Source: the notes on exports, feeds without a key.
     """
-    repeated = rows.filter(pl.col(IDENTITY).is_not_null()).group_by(IDENTITY).len().filter(pl.col("len") > 1)
+    pending = pl.col(key).str.starts_with(PENDING)
+    # Grouped by number, which takes far less memory than by text; another row with the same number does no harm.
+    marks = rows.filter(pending).select(LINE, pl.col(key), pl.col(key).hash().alias("mark"))
+    repeated = marks.group_by("mark").len().filter(pl.col("len") > 1)
     again = (
-        rows.select(IDENTITY, LINE)
-        .join(repeated.select(IDENTITY), on=IDENTITY, how="semi")
-        .sort(IDENTITY, LINE)
-        .select(LINE, pl.int_range(1, pl.len() + 1).over(IDENTITY).alias("occurrence"))
+        marks.join(repeated, on="mark", how="semi")
+        .sort(key, LINE)
+        .select(LINE, pl.int_range(1, pl.len() + 1).over(key).alias("occurrence"))
     )
     occurrence = pl.col("occurrence").fill_null(1).cast(pl.String)
+    made = pl.col(key).str.slice(len(PENDING)) + "-" + occurrence
     return (
         rows.join(again, on=LINE, how="left")
-        .with_columns(pl.coalesce(key, pl.col(IDENTITY) + "-" + occurrence).alias(key))
-        .drop(IDENTITY, "occurrence")
+        .with_columns(pl.when(pending).then(made).otherwise(pl.col(key)).alias(key))
+        .drop("occurrence")
     )
 
 

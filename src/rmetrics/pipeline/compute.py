@@ -1,10 +1,11 @@
 """From landed exports to metrics in the lake: type what is new, keep the newest rows, apply the rules."""
 
+import contextlib
 import functools
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -15,8 +16,17 @@ from rmetrics import __version__
 from rmetrics.ingest.parse import Reading
 from rmetrics.ingest.read import LINE
 from rmetrics.ingest.recognise import best_fit, fit
-from rmetrics.ingest.typing import REJECTED_SCHEMA, summed, type_batches, typed_schema, typing_digest, with_row_ids
-from rmetrics.lake import Lake, RawFile, TypedFile, write_batches
+from rmetrics.ingest.typing import (
+    IDENTITY,
+    REJECTED_SCHEMA,
+    summed,
+    type_batches,
+    typed_schema,
+    typing_digest,
+    with_pending_ids,
+    with_row_ids,
+)
+from rmetrics.lake import Lake, RawFile, TypedFile, TypedRows, write_batches
 from rmetrics.pipeline.growth import Grown, grow, is_small
 from rmetrics.pipeline.parts import tables
 from rmetrics.pipeline.progress import Progress
@@ -197,43 +207,59 @@ def _superseded(snapshot: Snapshot, name: str, files: list[tuple[TypedFile, int]
         yield file, file.rows - kept.get(rank, 0)
 
 
-def _typed(lake: Lake, rules: Rules, item: Placed, *, full: bool) -> TypedFile:
-    """The typed rows of one export: the cached ones, or made now."""
+def type_landing(lake: Lake, rules: Rules, raw: RawFile, batches: Iterator[pl.DataFrame]) -> None:
+    """Types an export from the text that is landing, while it is in memory.
+
+    Args:
+        lake: receives the typed rows.
+        rules: the rules in force.
+        raw: the export, as far as it is known before it has landed.
+        batches: its text; has landed for good when it is exhausted.
+    """
+    with contextlib.closing(batches):  # type: ignore[type-var]
+        _typed(lake, rules, Placed(raw, raw.feed, 0), full=True, landing=batches)
+
+
+def _typed(
+    lake: Lake, rules: Rules, item: Placed, *, full: bool, landing: Iterator[pl.DataFrame] | None = None
+) -> TypedFile:
+    """The typed rows of one export: the cached ones, or made now from its text, which is read or has just landed."""
     feed, zone = rules.feeds[item.feed], rules.business.timezone
     digest = typing_digest(feed, zone)
     key = (item.feed, item.raw.sha256, digest)
     cached = None if full else lake.typed_file(*key)
     if cached is not None:
         return cached
-    lake.verify_raw(item.raw)
     raw = item.raw
+    if landing is None:
+        lake.verify_raw(raw)
+    text = lake.raw_batches(raw) if landing is None else landing
     reading = Reading(zone, raw.exported_at.astimezone(ZoneInfo(zone)).date())
     schema = typed_schema(feed, raw.headers, raw.preamble)
 
-    def rows(path: Path) -> tuple[int, int, int, pl.DataFrame]:
+    def rows(path: Path) -> TypedRows:
         faults: list[pl.DataFrame] = []
-        totals = 0
+        totals, finish = 0, functools.partial(summed, feed=feed) if feed.repeats == "sum" else None
 
         def typed_rows() -> Iterator[pl.DataFrame]:
-            nonlocal totals
-            yield pl.DataFrame(schema=schema)
-            for batch in type_batches(lake.raw_batches(raw), feed, raw.headers, raw.preamble, reading):
+            nonlocal totals, finish
+            yield pl.DataFrame(schema={n: t for n, t in schema.items() if n != IDENTITY})
+            for batch in type_batches(text, feed, raw.headers, raw.preamble, reading):
                 totals += batch.totals
                 if batch.rejected.height:
                     faults.append(batch.rejected)
-                yield batch.rows
+                if IDENTITY not in schema:
+                    yield batch.rows
+                    continue
+                if batch.rows[IDENTITY].is_not_null().any():
+                    finish = functools.partial(with_row_ids, key=feed.key_columns[0])
+                yield with_pending_ids(batch.rows, feed.key_columns[0])
 
         count = write_batches(path, typed_rows())
         rejected = pl.concat(faults) if faults else pl.DataFrame(schema=REJECTED_SCHEMA)
-        return count, rejected.height, totals, rejected
+        return TypedRows(count, totals, rejected, finish)
 
-    finish: Callable[[pl.LazyFrame], pl.LazyFrame] | None = None
-    if feed.repeats == "sum":
-        finish = functools.partial(summed, feed=feed)
-    elif feed.identity or not feed.key:
-        finish = functools.partial(with_row_ids, key=feed.key_columns[0])
-    columns = [n for n in schema if n in feed.mapped]
-    return lake.write_typed(key, rows, columns, finish)
+    return lake.write_typed(key, rows, [n for n in schema if n in feed.mapped])
 
 
 def _mend_typed(

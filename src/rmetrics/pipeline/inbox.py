@@ -16,7 +16,7 @@ from rmetrics.errors import SettingsError
 from rmetrics.ingest.read import Export, RefusedError, open_export
 from rmetrics.ingest.recognise import Fit, free_headers, likely_header
 from rmetrics.lake import Lake, RawFile
-from rmetrics.pipeline.compute import feed_of
+from rmetrics.pipeline.compute import feed_of, type_landing
 from rmetrics.pipeline.damage import lost_exports, settle_damage
 from rmetrics.pipeline.progress import Progress
 from rmetrics.rules import Rules
@@ -176,7 +176,7 @@ def _read_one(
         if fit is None:
             nearest = export.fits[0].feed if export.fits and export.fits[0].refused else None
             return refused(why, sha256, nearest)
-        raw = _land(export, path, name, status, lake, sha256, fit.feed)
+        raw = _land(export, path, name, status, lake, rules, sha256, fit.feed)
     except RefusedError as error:
         return refused(str(error))
     except OSError as error:
@@ -232,34 +232,41 @@ def _listed(headers: tuple[str, ...]) -> str:
     return shown + (f" and {len(headers) - 60} more" if len(headers) > 60 else "")
 
 
-def _land(export: Export, path: Path, name: str, status: os.stat_result, lake: Lake, sha256: str, feed: str) -> RawFile:
+def _land(
+    export: Export, path: Path, name: str, status: os.stat_result, lake: Lake, rules: Rules, sha256: str, feed: str
+) -> RawFile:
+    """Lands an export, and types it on the way."""
     layout = export.layout
+    known = RawFile(
+        sha256=sha256,
+        feed=feed,
+        name=name,
+        size=status.st_size,
+        modified_ns=status.st_mtime_ns,
+        landed_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        encoding=layout.encoding,
+        delimiter=layout.delimiter,
+        sheet=layout.sheet,
+        header_line=layout.header_line,
+        preamble=layout.preamble,
+        headers=layout.headers,
+        notes=layout.notes,
+        rows=0,
+        parquet_sha256="",
+        parquet_size=0,
+    )
 
     def record(rows: int, parquet_sha256: str, parquet_size: int) -> RawFile:
         if _moved(path, status):
             raise RefusedError("is still being written; it is read by the next run")
         if rows == 0:
             raise RefusedError("has a header but no rows; export it again")
-        return RawFile(
-            sha256=sha256,
-            feed=feed,
-            name=name,
-            size=status.st_size,
-            modified_ns=status.st_mtime_ns,
-            landed_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            encoding=layout.encoding,
-            delimiter=layout.delimiter,
-            sheet=layout.sheet,
-            header_line=layout.header_line,
-            preamble=layout.preamble,
-            headers=layout.headers,
-            notes=layout.notes,
-            rows=rows,
-            parquet_sha256=parquet_sha256,
-            parquet_size=parquet_size,
-        )
+        return replace(known, rows=rows, parquet_sha256=parquet_sha256, parquet_size=parquet_size)
 
-    return lake.land(_at_least_one(export.batches()), record, feed, sha256)
+    made: list[RawFile] = []
+    batches = lake.landing(_at_least_one(export.batches()), record, feed, sha256, made.append)
+    type_landing(lake, rules, lake.as_first_landed(known), batches)
+    return made[0]
 
 
 def _at_least_one(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
