@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from rmetrics.lake import Lake
-from rmetrics.pipeline import growth, scope
+from rmetrics.pipeline import growth, memory, scope
 from rmetrics.pipeline.check import second_look
 from rmetrics.pipeline.compute import Computed, compute
 from rmetrics.pipeline.inbox import land_inbox
@@ -145,11 +145,11 @@ class World:
         return load_rules(self.rules)
 
     def whole(self) -> Computed:
-        """Everything computed anew from the same raw files, elsewhere."""
+        """Everything computed anew from the same raw files, elsewhere, a handful of rows at a time."""
         twin = Lake(self.folder / f"twin {self.count}")
         twin.prepare()
         shutil.copytree(self.lake.raw, twin.raw, dirs_exist_ok=True)
-        return compute(twin, self.loaded(), silent, full=True)
+        return compute(twin, self.loaded(), silent, full=True, memory=0)
 
 
 def contents(snapshot: Snapshot, rules: Rules) -> dict[str, list[tuple[object, ...]]]:
@@ -183,6 +183,7 @@ def check(world: World, computed: Computed) -> None:
 def _always_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growth, "MOST_SHARE", 1_000_000)
     monkeypatch.setattr(scope, "MOST", 1_000_000)
+    monkeypatch.setattr(memory, "_FEWEST", 5)
 
 
 def run(taken: Sequence[Step]) -> int:

@@ -32,6 +32,17 @@ class TypedExport:
     rank: int
 
 
+def every_row(exports: Sequence[TypedExport], feed: Feed, base: pl.LazyFrame | None = None) -> pl.LazyFrame:
+    """All versions of all rows, in the columns of ``newest_rows``."""
+    columns = typed_columns(feed)
+    frames = [_aligned(e, columns, summed=feed.repeats == "sum") for e in exports]
+    if base is not None:
+        frames.append(base.select(*columns, LINE, PARTS, FILE))
+    if not frames:
+        return pl.LazyFrame(schema={**columns, LINE: pl.Int64(), PARTS: pl.Int64(), FILE: pl.UInt32()})
+    return pl.concat(frames)
+
+
 def newest_rows(exports: Sequence[TypedExport], feed: Feed, base: pl.LazyFrame | None = None) -> pl.LazyFrame:
     """The newest version of every row.
 
@@ -46,27 +57,30 @@ def newest_rows(exports: Sequence[TypedExport], feed: Feed, base: pl.LazyFrame |
 
     Source: the design, section 1 (newest wins, absence never deletes).
     """
-    key = list(feed.key_columns)
-    columns = typed_columns(feed)
-    frames = [_aligned(e, columns, summed=feed.repeats == "sum") for e in exports]
-    if base is not None:
-        frames.append(base.select(*columns, LINE, PARTS, FILE))
-    if not frames:
-        return pl.LazyFrame(schema={**columns, LINE: pl.Int64(), PARTS: pl.Int64(), FILE: pl.UInt32()})
-    every = pl.concat(frames)
+    every, key = every_row(exports, feed, base), list(feed.key_columns)
     repeated = every.group_by(key).len().filter(pl.col("len") > 1).select(key)
     single = every.join(repeated, on=key, how="anti", nulls_equal=True)
     versions = every.join(repeated, on=key, how="semi", nulls_equal=True)
-    age = [FILE, LINE]
-    merged = (
+    return pl.concat([single, put_together(versions, exports, feed)])
+
+
+def put_together(versions: pl.LazyFrame, exports: Sequence[TypedExport], feed: Feed) -> pl.LazyFrame:
+    """One row per key, each column from the newest export that has it.
+
+    Args:
+        versions: rows of ``every_row``: all versions of some keys.
+        exports: the exports they are from.
+        feed: the feed.
+    """
+    key, age = list(feed.key_columns), [FILE, LINE]
+    return (
         versions.group_by(key)
         .agg(
-            *(_latest(n, exports).alias(n) for n in columns if n not in key),
+            *(_latest(n, exports).alias(n) for n in typed_columns(feed) if n not in key),
             *(pl.col(n).sort_by(age).last() for n in (LINE, PARTS, FILE)),
         )
-        .select(every.collect_schema().names())
+        .select(*typed_columns(feed), LINE, PARTS, FILE)
     )
-    return pl.concat([single, merged])
 
 
 def typed_columns(feed: Feed) -> dict[str, pl.DataType]:

@@ -14,6 +14,7 @@ from rmetrics.errors import LakeError
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute import Computed
 from rmetrics.pipeline.inbox import inbox_files
+from rmetrics.pipeline.memory import duckdb_limit, memory_of
 from rmetrics.pipeline.opened import Opened, opened, typed_inputs
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.published import TableDifferences, published_session, table_differences
@@ -91,7 +92,8 @@ def _check(settings: Settings, lake: Opened, progress: Progress, *, offline: boo
     found = [CheckFinding(p.code, p.severity, "lake", p.rows, p.message) for p in lake.problems]
     found += _not_landed(settings)
     progress("recomputing with the second engine", 0, 1)
-    cross, answers = second_look(lake.lake, lake.rules, lake.computed)
+    limit = duckdb_limit(memory_of(settings))
+    cross, answers = second_look(lake.lake, lake.rules, lake.computed, memory_limit=limit)
     progress("recomputing with the second engine", 1, 1)
     found += _engines(cross)
     tables, run_id = None, None

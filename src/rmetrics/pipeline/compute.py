@@ -28,6 +28,7 @@ from rmetrics.ingest.typing import (
 )
 from rmetrics.lake import Lake, RawFile, TypedFile, TypedRows, write_batches
 from rmetrics.pipeline.growth import Grown, grow, is_small
+from rmetrics.pipeline.memory import DEFAULT, rows_at_once
 from rmetrics.pipeline.parts import tables
 from rmetrics.pipeline.progress import Progress
 from rmetrics.pipeline.whole import compute_whole
@@ -127,7 +128,7 @@ def basis_digest(rules: Rules) -> str:
     return hashlib.sha256(json.dumps([__version__, pl.__version__, rules.digest]).encode()).hexdigest()
 
 
-def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False) -> Computed:
+def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False, memory: int = DEFAULT) -> Computed:
     """Brings the lake's typed rows, current rows and metrics up to date with the exports and the rules.
 
     Where exports only came on top of those computed before, only the parts that they touch are made again.
@@ -137,6 +138,7 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False)
         rules: the rules in force.
         progress: is told how far it is.
         full: make everything again, whatever is there.
+        memory: how many bytes may be used.
 
     Raises:
         LakeError: a raw file is damaged, or a file cannot be written.
@@ -170,12 +172,12 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False)
             mended += _mend_typed(lake, rules, placed, fresh, used=True)
             if is_small(before, fresh):
                 try:
-                    grown = grow(lake, rules, before, fresh, typed)
+                    grown = grow(lake, rules, before, fresh, typed, most=rows_at_once(memory))
                 except SpoiledError as spoiled:
                     mended.append(spoiled.name)
         if grown is None:
             mended += _mend_typed(lake, rules, placed, typed, used=True)
-            results = compute_whole(lake, rules, typed, progress)
+            results = compute_whole(lake, rules, typed, progress, most=rows_at_once(memory))
         else:
             results = grown.tables
         made = replace(wanted, tables=results)

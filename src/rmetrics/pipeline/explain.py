@@ -18,6 +18,7 @@ from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames,
 from rmetrics.explain.nearly import Nearly, near_rows, nearly_counted
 from rmetrics.metrics.newest import FILE, LINE, PARTS
 from rmetrics.metrics.tallies import last_day
+from rmetrics.pipeline.memory import duckdb_limit, memory_of
 from rmetrics.pipeline.opened import Opened, opened
 from rmetrics.pipeline.parts import FACTS, TALLIES
 from rmetrics.pipeline.progress import Progress, silent
@@ -208,7 +209,8 @@ def explainer(
         progress("recomputing with the second engine", 0, 1)
         with duckdb_errors("recompute the metrics"):
             files = [*(i.path for inputs in typed.values() for i in inputs), *([part.scope.daily] if part else [])]
-            connection = sandbox(files, temp=lake.lake.root / "duckdb")
+            limit = duckdb_limit(memory_of(settings))
+            connection = sandbox(files, temp=lake.lake.root / "duckdb", memory_limit=limit)
             stack.callback(connection.close)
             recompute(connection, typed, lake.rules, part.scope if part else None)
         progress("recomputing with the second engine", 1, 1)

@@ -82,7 +82,7 @@ def is_small(old: Snapshot, fresh: Typed) -> bool:
     return new <= min(MOST_ROWS, MOST_SHARE * there)
 
 
-def grow(lake: Lake, rules: Rules, old: Snapshot, fresh: Typed, typed: Typed) -> Grown:
+def grow(lake: Lake, rules: Rules, old: Snapshot, fresh: Typed, typed: Typed, *, most: int) -> Grown:
     """Computes what new exports change.
 
     Args:
@@ -91,17 +91,19 @@ def grow(lake: Lake, rules: Rules, old: Snapshot, fresh: Typed, typed: Typed) ->
         old: the earlier computation.
         fresh: the typed files of the new exports by feed, each with the rank of its export; newer than all others.
         typed: those of all exports.
+        most: how many rows may be taken at a time, where a feed must be made whole.
 
     Raises:
         SpoiledError: a file of the earlier computation is not what was written.
         LakeError: a file cannot be written.
     """
-    return _Growth(lake, rules, old, fresh, typed).run()
+    return _Growth(lake, rules, old, fresh, typed, most).run()
 
 
 class _Growth:
-    def __init__(self, lake: Lake, rules: Rules, old: Snapshot, fresh: Typed, typed: Typed) -> None:
+    def __init__(self, lake: Lake, rules: Rules, old: Snapshot, fresh: Typed, typed: Typed, most: int) -> None:
         self.lake, self.rules, self.old, self.fresh, self.typed = lake, rules, old, fresh, typed
+        self.most = most
         self.made: dict[str, dict[dt.date, pl.DataFrame]] = {}  # the parts that are made again, whole
         self.was: dict[str, pl.DataFrame] = {}  # the rows that are replaced, as they were
         self.now: dict[str, pl.DataFrame] = {}  # and as they are now
@@ -114,7 +116,7 @@ class _Growth:
         for name in order(self.rules):
             if name == TARGETS:
                 if self.fresh.get(TARGETS):
-                    tables[name] = write_feed(self.lake, self.rules, name, self.typed[name], self.old)
+                    tables[name] = write_feed(self.lake, self.rules, name, self.typed[name], self.old, most=self.most)
                 continue
             self._feed(name)
             tables[name] = self._stored(name)
@@ -154,7 +156,7 @@ class _Growth:
             return self.old.parts(table)
         rows = pl.concat(list(self.made[table].values())).lazy()
         if table == FACTS:
-            written = write_table(self.lake, self.lake.metrics / table, rows, FACTS_PART)
+            written = write_table(self.lake, self.lake.metrics / table, rows, FACTS_PART, lines=LINES)
         else:
             part, found_by = feed_part(self.rules, table), finders(self.rules, table)
             written = write_table(self.lake, self.lake.current / table, rows, part, found_by, lines=LINES)

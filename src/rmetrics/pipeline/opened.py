@@ -14,6 +14,7 @@ from rmetrics.ingest.typing import typing_digest
 from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.pipeline.causes import old_rules
 from rmetrics.pipeline.compute import Computed, Placed, compute, inputs_digest, place
+from rmetrics.pipeline.memory import memory_of
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.scratch import scratch_lake
 from rmetrics.results import Finding, Severity
@@ -101,10 +102,10 @@ def opened(settings: Settings, progress: Progress = silent, *, thorough: bool = 
         *_damaged(lake, computed, rules, placed, thorough=thorough),
     ]
     if not problems:
-        yield Opened(lake, rules, compute(lake, rules, progress))
+        yield Opened(lake, rules, compute(lake, rules, progress, memory=memory_of(settings)))
         return
     with scratch_lake(lake, results=False) as scratch:
-        yield Opened(scratch, rules, compute(scratch, rules, progress), tuple(problems))
+        yield Opened(scratch, rules, compute(scratch, rules, progress, memory=memory_of(settings)), tuple(problems))
 
 
 def _stale(lake: Lake, computed: Snapshot, rules: Rules, placed: list[Placed]) -> Iterator[Finding]:

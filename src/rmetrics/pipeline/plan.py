@@ -14,6 +14,7 @@ from rmetrics.pipeline.compute import Computed, compute, place
 from rmetrics.pipeline.database import existing_server
 from rmetrics.pipeline.findings import run_findings
 from rmetrics.pipeline.inbox import Seen, land_inbox
+from rmetrics.pipeline.memory import memory_of
 from rmetrics.pipeline.moves import State, moved_rows
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.scratch import scratch_lake
@@ -127,7 +128,7 @@ def plan(
     basis = _basis(settings, lake)
     with scratch_lake(lake) as scratch:
         seen = land_inbox(settings.inbox_dir, scratch, rules, progress)
-        computed = compute(scratch, rules, progress)
+        computed = compute(scratch, rules, progress, memory=memory_of(settings))
         exports = basis.published.exports or frozenset(r.sha256[:16] for r in lake.raw_files())
         digest = basis.published.rules_hash or load(lake).rules
         old = old_rules(lake, digest, rules)

@@ -19,6 +19,7 @@ from rmetrics.pipeline.check import earlier_findings, quality_findings, remember
 from rmetrics.pipeline.compute import Computed, compute
 from rmetrics.pipeline.findings import run_findings, taken_in_findings
 from rmetrics.pipeline.inbox import Seen, land_inbox
+from rmetrics.pipeline.memory import duckdb_limit, memory_of
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.project import schema_script
 from rmetrics.pipeline.rejected import taken_in
@@ -60,7 +61,7 @@ def sync(
     with _workplace(lake, dry_run=dry_run) as place:
         with _timed(timings, "land"):
             seen = land_inbox(settings.inbox_dir, place, rules, progress, force=force)
-        computed = compute(place, rules, progress, full=full)
+        computed = compute(place, rules, progress, full=full, memory=memory_of(settings))
         timings |= computed.seconds
         findings = (*run_findings(place, rules, computed, seen), *_mended(computed))
         if not dry_run:
@@ -72,7 +73,7 @@ def sync(
         run_id = f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
         if dry_run:
             with _timed(timings, "check"):
-                agreed, quality = _agree(place, rules, computed, progress)
+                agreed, quality = _agree(settings, place, rules, computed, progress)
             findings = _merged(findings, quality)
             status, written = "dry-run", dict[str, int]()
         else:
@@ -173,7 +174,7 @@ def _publish(
             findings = _merged(findings, remembered_findings(lake, run.inputs))
             return "unchanged", {}, "not needed: nothing changed", findings
         with _timed(timings, "check"):
-            agreed, quality = _agree(lake, rules, computed, progress)
+            agreed, quality = _agree(settings, lake, rules, computed, progress)
         findings = _merged(findings, quality)
         run = replace(run, detail={**run.detail, "findings": [asdict(f) for f in findings]})
         progress("publishing", 0, 1)
@@ -283,7 +284,9 @@ def feed_states(rules: Rules, computed: Computed) -> list[FeedState]:
 # -- the second engine
 
 
-def _agree(lake: Lake, rules: Rules, computed: Computed, progress: Progress) -> tuple[str, tuple[Finding, ...]]:
+def _agree(
+    settings: Settings, lake: Lake, rules: Rules, computed: Computed, progress: Progress
+) -> tuple[str, tuple[Finding, ...]]:
     """Has DuckDB recompute what changed; returns what to say, and what it found in the data.
 
     Everything is recomputed from the typed rows, unless only new exports came on top: then the months they touch are,
@@ -294,7 +297,7 @@ def _agree(lake: Lake, rules: Rules, computed: Computed, progress: Progress) -> 
     """
     progress("checking with the second engine", 0, 1)
     part = of_growth(lake, rules, computed)
-    result, answers = second_look(lake, rules, computed, part)
+    result, answers = second_look(lake, rules, computed, part, duckdb_limit(memory_of(settings)))
     progress("checking with the second engine", 1, 1)
     if result.count:
         first = result.mismatches[0]

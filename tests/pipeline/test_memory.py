@@ -1,0 +1,28 @@
+"""What a limit of memory allows."""
+
+import pytest
+
+from rmetrics.pipeline.memory import DEFAULT, batches, duckdb_limit, memory_of, rows_at_once
+from rmetrics.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("4GB", 4_000_000_000), ("4 GiB", 4 * 1024**3), ("1.5GiB", 1_610_612_736), ("800MB", 800_000_000)]
+)
+def test_a_limit_is_read_in_its_unit(text: str, size: int) -> None:
+    assert memory_of(Settings(memory_limit=text)) == size
+
+
+def test_without_a_setting_it_is_four_gibibytes() -> None:
+    assert memory_of(Settings(memory_limit=None)) == DEFAULT == 4 * 1024**3
+    assert duckdb_limit(DEFAULT) == "2048MiB"
+
+
+def test_more_memory_takes_more_rows_at_a_time() -> None:
+    assert rows_at_once(0) < rows_at_once(DEFAULT) < rows_at_once(2 * DEFAULT)
+
+
+def test_batches_keep_the_order_and_the_limit_but_take_a_large_one_alone() -> None:
+    sizes = {"a": 3, "b": 3, "c": 9, "d": 1, "e": 1}
+    assert list(batches(sizes, 6)) == [["a", "b"], ["c"], ["d", "e"]]
+    assert list(batches({}, 6)) == []
