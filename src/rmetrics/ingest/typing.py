@@ -19,7 +19,7 @@ from rmetrics.ingest.records import LINE, PROBLEM
 from rmetrics.rules.conditions import DTYPES
 from rmetrics.rules.model import ROW_ID, Column, ColumnType, Feed
 
-VERSION = 2  # of the parsers: a new number types every export again
+VERSION = 3  # of the parsers: a new number types every export again
 IDENTITY = "_identity"
 PENDING = " "  # begins an id that lacks its occurrence; an id that an export gives never begins with white space
 PARTS = "_parts"  # of how many lines a summed row is made
