@@ -83,6 +83,19 @@ def test_reading_ahead_gives_what_one_exact_pass_over_the_text_gives(
     assert (once[-1][-1] or "").startswith(ahead[-1][-1] or "")
 
 
+@pytest.mark.parametrize("delimiter", list(",;\t|"))
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_odd_records_are_found_whatever_stands_between_cells(delimiter: str, quote: str) -> None:
+    lines = [delimiter.join([f"{quote}r{i}{quote}", str(i), " "]) for i in range(200)]
+    lines[50], lines[60] = delimiter.join(["x", "1"]), delimiter * 2
+    data = "\n".join([*lines, ""]).encode()
+    reader = RecordReader(HEADERS, delimiter)
+    quick = reader.quick(data, 1)
+    assert quick is not None
+    assert quick.height == 199
+    assert rows(iter([quick])) == rows(reader.exact(data, last=True))
+
+
 def test_a_block_is_not_read_exactly_for_one_ragged_row(monkeypatch: pytest.MonkeyPatch) -> None:
     data = "".join(f"r{i},{i},x\n" if i != 300 else "r300,300\n" for i in range(1000)).encode()
     monkeypatch.setattr(RecordReader, "exact", None)

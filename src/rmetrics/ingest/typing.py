@@ -19,7 +19,7 @@ from rmetrics.ingest.records import LINE, PROBLEM
 from rmetrics.rules.conditions import DTYPES
 from rmetrics.rules.model import ROW_ID, Column, ColumnType, Feed
 
-VERSION = 2  # of the parsers: a new number types every export again
+VERSION = 3  # of the parsers: a new number types every export again
 IDENTITY = "_identity"
 PENDING = " "  # begins an id that lacks its occurrence; an id that an export gives never begins with white space
 PARTS = "_parts"  # of how many lines a summed row is made
@@ -210,18 +210,22 @@ def with_row_ids(rows: pl.LazyFrame, key: str) -> pl.LazyFrame:
     Source: the notes on exports, feeds without a key.
     """
     pending = pl.col(key).str.starts_with(PENDING)
-    # Grouped by number, which takes far less memory than by text; another row with the same number does no harm.
-    marks = rows.filter(pending).select(LINE, pl.col(key), pl.col(key).hash().alias("mark"))
-    repeated = marks.group_by("mark").len().filter(pl.col("len") > 1)
+    # By number, eight bytes a row, for a file may have millions of rows; few of them repeat. Another row with the same
+    # number does no harm.
+    numbers = rows.filter(pending).select(pl.col(key).hash().sort()).collect(engine="streaming").to_series()
+    repeated = numbers.filter(numbers == numbers.shift(1)).unique()
     again = (
-        marks.join(repeated, on="mark", how="semi")
+        rows.filter(pending)
+        .select(LINE, key)
+        .filter(pl.col(key).hash().is_in(repeated.implode()))
+        .collect(engine="streaming")
         .sort(key, LINE)
         .select(LINE, pl.int_range(1, pl.len() + 1).over(key).alias("occurrence"))
     )
     occurrence = pl.col("occurrence").fill_null(1).cast(pl.String)
     made = pl.col(key).str.slice(len(PENDING)) + "-" + occurrence
     return (
-        rows.join(again, on=LINE, how="left")
+        rows.join(again.lazy(), on=LINE, how="left")
         .with_columns(pl.when(pending).then(made).otherwise(pl.col(key)).alias(key))
         .drop("occurrence")
     )
