@@ -1,5 +1,6 @@
 """A project to break: prepared once, copied for each fault with its database, and compared with an undisturbed twin."""
 
+import datetime as dt
 import hashlib
 import json
 import shutil
@@ -42,7 +43,15 @@ def first_exports(project: Project) -> None:
     kinds = ("COD Service", "INS Service", "COD Repair", "INS Repair")
     sources = ("Google", "Rely", "Pro Referral", "")
     jobs = [
-        (n, kinds[n % 4], "Done", sources[n // 4 % 4], f"Tue Nov {n % 28 + 1:02} 2024", f"U{n}", f"617555{n:04}")
+        (
+            n,
+            kinds[n % 4],
+            "Done",
+            sources[n // 4 % 4],
+            f"{dt.date(2024, 11, n % 28 + 1):%a %b %d %Y}",
+            f"U{n}",
+            f"617555{n:04}",
+        )
         for n in range(1, 41)
     ]
     paid = [
