@@ -395,6 +395,13 @@ def _schema(settings: Settings, session: Session) -> Iterator[Check]:
             "Run the roles script as the owner: rmetrics schema --roles",
         )
         return
+    failed = session.query(
+        "SELECT to_char(started_at, 'YYYY-MM-DD HH24:MI'), detail -> 'error' ->> 'message' FROM (SELECT * "
+        "FROM sync_runs ORDER BY started_at DESC, run_id DESC LIMIT 1) AS last WHERE status = 'failed'"
+    )
+    if failed:
+        told = f"the last run failed at {failed[0][0]} UTC: {failed[0][1]}"
+        yield Check("last run", Severity.WARNING, told, "Mend what it names, then run: rmetrics sync")
     last = session.query("SELECT to_char(max(finished_at), 'YYYY-MM-DD HH24:MI') FROM sync_runs WHERE status = 'ok'")
     yield _ok(
         "schema", f"{where}, last published {last[0][0]} UTC" if last[0][0] else f"{where}, nothing published yet"

@@ -35,8 +35,9 @@ def _status(server: Server, settings: Settings, runs: int, landed: int) -> Statu
                 "SELECT feed, exports, rows, last_date, last_export_at FROM feed_status ORDER BY feed"
             )),
             runs=tuple(RunStatus(*row) for row in session.query(
-                "SELECT run_id, started_at, finished_at, status, version, files, rows_read, rows_rejected "
-                "FROM sync_runs ORDER BY started_at DESC, run_id LIMIT $1::bigint", [runs]
+                "SELECT run_id, started_at, finished_at, status, version, files, rows_read, rows_rejected, "
+                "detail -> 'error' ->> 'message' FROM sync_runs "
+                "ORDER BY started_at DESC, run_id DESC LIMIT $1::bigint", [runs]
             )),
             tables={name: int(rows) for name, rows in _tables(session)},
             server=server.label,
