@@ -223,6 +223,7 @@ def _why(message: str) -> str:
         "does not exist": "the database or role does not exist",
         "Connection refused": "nothing listens there",
         "No such file or directory": "nothing listens there",
+        "Permission denied": "this user may not open its socket",
         "could not translate host name": "the host name is unknown",
         "Name or service not known": "the host name is unknown",
         "timeout": "no answer in time",

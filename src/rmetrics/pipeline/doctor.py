@@ -92,7 +92,13 @@ def doctor(settings: Settings, *, verify: bool = False, progress: Progress = sil
     checks: list[Check] = []
     for i, look in enumerate(looks):
         progress("looking", i, len(looks))
-        checks += look()
+        try:
+            checks += look()
+        except OSError as error:
+            told = f"cannot look at {error.filename}: {error.strerror}"
+            checks.append(
+                Check("files", Severity.ERROR, told, "Check its permissions, and those of the folders above it.")
+            )
     progress("looking", len(looks), len(looks))
     damaged: list[Damage] = []
     if verify:
@@ -195,7 +201,11 @@ def _folders(settings: Settings, lake: Lake) -> Iterator[Check]:
             "lake", Severity.ERROR, f"{links[0]} is a symbolic link", "Point RMETRICS_DATA_DIR at the real folder."
         )
     elif not lake.root.exists():
-        yield _ok("lake", f"{lake.root} is made by the first sync")
+        place = _nearest(lake.root)
+        if os.access(place, os.W_OK | os.X_OK):
+            yield _ok("lake", f"{lake.root} is made by the first sync")
+        else:
+            yield Check("lake", Severity.ERROR, f"{lake.root} cannot be made in {place}", f"chmod u+rwx {place}")
     elif not os.access(lake.root, os.R_OK | os.W_OK | os.X_OK):
         yield Check(
             "lake",
@@ -246,9 +256,13 @@ def _closed_above(folder: Path) -> bool:
     return any(not _mode(p) & 0o001 for p in (folder.resolve(), *folder.resolve().parents))
 
 
+def _nearest(path: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists."""
+    return next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+
+
 def _space(settings: Settings) -> Iterator[Check]:
-    place = next(p for p in (settings.data_dir.absolute(), *settings.data_dir.absolute().parents) if p.exists())
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(_nearest(settings.data_dir)).free
     told = f"{free / 2**30:.1f} GiB free for {settings.data_dir}"
     if free < _SPACE_ERROR:
         yield Check("free space", Severity.ERROR, told, "Free some space: a sync writes beside before it replaces.")

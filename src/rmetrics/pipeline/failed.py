@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rmetrics import __version__
-from rmetrics.errors import BusyError, RmetricsError
+from rmetrics.errors import BusyError, RmetricsError, of_the_system
 from rmetrics.pipeline.database import existing_server
 from rmetrics.postgres import Server, connect, redacted
 from rmetrics.publish import Run, has_all
@@ -54,7 +54,8 @@ def _note(settings: Settings, attempt: Attempt, error: Exception) -> None:
     with existing_server(settings) as target:
         if target is None:
             return
-        message = redacted(error.message, settings.dsn or "") if isinstance(error, RmetricsError) else _FAULT
+        known = error if isinstance(error, RmetricsError) else of_the_system(error)
+        message = redacted(known.message, settings.dsn or "") if known else _FAULT
         detail = {
             "error": {"kind": type(error).__name__, "message": message},
             "findings": [{"code": FINDING, "severity": Severity.ERROR, "message": message, "rows": 0}],
