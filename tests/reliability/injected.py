@@ -5,7 +5,7 @@ It imports everything once and forks for each request, a JSON line on stdin: ``{
 fails at step ``at``. The answer is a JSON line: its exit status and the steps it passed. A step counts before it is
 taken, so N = 1, 2, ... until a run completes stops a sync at every place there is.
 
-Faults: ``kill`` (SIGKILL; a file being written is left torn), ``EIO``, ``ENOSPC`` and ``EACCES`` (files only), and
+Faults: ``kill`` (SIGKILL; a file being written is left torn), ``kill-statement`` (at statements only), ``EIO``, ``ENOSPC`` and ``EACCES`` (files only), and
 ``disconnect`` (statements only: the server ends the connection first).
 """
 
@@ -29,7 +29,9 @@ class Steps:
 
     def __init__(self, fault: str, at: int, log: Path) -> None:
         self.fault, self.at, self.log = fault, at, log
-        self.kinds = {"kill": (FILES, STATEMENTS), "disconnect": (STATEMENTS,)}.get(fault, (FILES,))
+        self.kinds = {"kill": (FILES, STATEMENTS)}.get(
+            fault, (STATEMENTS,) if fault in ("disconnect", "kill-statement") else (FILES,)
+        )
         self.passed: list[str] = []
 
     def __call__(self, kind: str, name: str, torn: Path | None = None, session: Any = None) -> None:
@@ -41,7 +43,7 @@ class Steps:
             file.write(name + "\n")
         if len(self.passed) != self.at:
             return
-        if self.fault == "kill":
+        if self.fault.startswith("kill"):
             if torn is not None:
                 torn.write_bytes(b"PAR1 torn")
             os.kill(os.getpid(), signal.SIGKILL)
@@ -62,6 +64,10 @@ def _end_connection(session: Any) -> None:
 
 
 _backend: dict[int, int] = {}
+
+
+def _folder_of(target: Any) -> Path:
+    return Path(target._pl_partition_by.base_path)  # noqa: SLF001 - it does not say otherwise
 
 
 def _name(path: Any) -> str:
@@ -91,8 +97,8 @@ def install(steps: Steps) -> None:
     sink = pl.LazyFrame.sink_parquet
 
     def sunk(self: Any, target: Any, *arguments: Any, **options: Any) -> Any:
-        path = Path(target) if isinstance(target, (str, Path)) else None  # else a folder of parts
-        steps(FILES, f"write {path.name if path else 'parts'}", torn=path)
+        path = _folder_of(target) / "torn.parquet" if isinstance(target, pl.PartitionBy) else Path(target)
+        steps(FILES, f"write {path.name}", torn=path)
         return sink(self, target, *arguments, **options)
 
     pl.LazyFrame.sink_parquet = sunk  # type: ignore[method-assign,assignment]

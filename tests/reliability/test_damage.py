@@ -9,7 +9,7 @@ import pytest
 
 from reliability.figures import record
 from reliability.world import World, differences, lake_files, tables
-from support import Project
+from support import Project, computed_files
 
 Harm = Callable[[Path], None]
 
@@ -133,9 +133,8 @@ def test_a_damaged_export_that_is_still_in_the_inbox_lands_again_by_itself(world
     ],
 )
 def test_a_damaged_cache_is_named_and_heals(world: World, synced: Project, folder: str, harm: str) -> None:
-    victim = next(
-        p for p in files(synced, folder, ".parquet") if p.name.startswith(("payments", "monthly")) or folder == "typed"
-    )
+    table = {"metrics": "monthly_metrics", "current": "payments"}
+    victim = computed_files(synced, table[folder])[0] if folder in table else files(synced, folder, ".parquet")[0]
     HARMS[harm](victim)
     (synced.inbox / "payments_3.csv").write_bytes((synced.inbox / "payments_1.csv").read_bytes() + b"\n")
     assert any(Path(n) == victim for n in doctor(world, synced)[1])

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 from adbc_driver_postgresql import dbapi
 
-from support import Project, csv_text, new_project
+from support import Project, computed_files, csv_text, lake_name, new_project
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID", "Primary Phone")
 PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
@@ -33,9 +33,9 @@ _FILE_OF_ITS_OWN = {
     "parquet_sha256",
     "rejected_sha256",
     "parquet_size",
-    "digests",
-    "outputs",
+    "files",
 }
+_OF_ITS_TIME = {"lock", "quality.json"}  # who held the lake last, and when all of it was last looked at
 
 
 def first_exports(project: Project) -> None:
@@ -205,13 +205,12 @@ def tables(project: Project) -> dict[str, list[str]]:
 
 
 def lake_files(project: Project) -> dict[str, Any]:
-    """Every file of the lake by name: rows of Parquet, content of records without the moment of landing."""
+    """Every file of the lake in force by name: rows of Parquet, content of records without the moment of landing."""
     lake = project.root / "data" / "lake"
-    return {
-        path.relative_to(lake).as_posix(): _content(path)
-        for path in sorted(lake.rglob("*"))
-        if path.is_file() and path.name != "lock"
-    }
+    computed = computed_files(project)
+    files = [p for p in lake.rglob("*") if p.is_file() and p.name not in _OF_ITS_TIME]
+    kept = {p for p in files if not {"current", "metrics"} & set(p.relative_to(lake).parts[:1])} | set(computed)
+    return {lake_name(lake, path): _content(path) for path in sorted(kept)}
 
 
 def _content(path: Path) -> Any:
