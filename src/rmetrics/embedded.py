@@ -161,10 +161,21 @@ def _start(folder: Path) -> Any:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         handle = _library().get_server(folder, cleanup_mode=None, start=False)
-        handle.start()
+        with _without_secrets():
+            handle.start()
     except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as error:
         raise _no_start(folder, error) from error
     return handle
+
+
+@contextlib.contextmanager
+def _without_secrets() -> Iterator[None]:
+    """Without rmetrics' settings and libpq's in the environment: the server would keep them for as long as it runs."""
+    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(("RMETRICS_", "PG"))}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
 
 
 def _no_start(folder: Path, error: Exception) -> PostgresError:
