@@ -116,6 +116,36 @@ def install(steps: Steps) -> None:
         _count_statement(postgres.Session, name, steps)
 
 
+def trace(log: Path) -> None:
+    """Writes down every flush and rename in order, and what the file was like then: its size and time."""
+
+    def note(**what: Any) -> None:
+        with log.open("a") as file:
+            file.write(json.dumps(what) + "\n")
+
+    def state(path: str) -> list[int]:
+        status = os.stat(path)  # noqa: PTH116 - by name or by handle
+        return [status.st_size, status.st_mtime_ns]
+
+    flush, moves = os.fsync, {name: getattr(os, name) for name in ("replace", "rename")}
+
+    def flushed(handle: int) -> None:
+        flush(handle)
+        path = str(Path(f"/proc/self/fd/{handle}").readlink())
+        note(did="flush", path=path, state=state(path))
+
+    def moved(move: Callable[..., None]) -> Callable[..., None]:
+        def wrapped(old: Any, new: Any, **options: Any) -> None:
+            note(did="rename", path=os.fsdecode(old), to=os.fsdecode(new), state=state(os.fsdecode(old)))
+            move(old, new, **options)
+
+        return wrapped
+
+    os.fsync = flushed  # type: ignore[assignment]
+    for name, move in moves.items():
+        setattr(os, name, moved(move))
+
+
 def _count_statement(session: Any, name: str, steps: Steps) -> None:
     original = getattr(session, name)
 
@@ -151,7 +181,9 @@ def child(request: dict[str, Any]) -> int:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"], request["file_size"]))
     if request.get("rights") is not None:
         _keep_only(request["rights"])
-    if request["fault"]:
+    if request["fault"] == "trace":
+        trace(Path(request["log"]))
+    elif request["fault"]:
         install(Steps(request["fault"], request["at"], Path(request["log"])))
     try:
         return run(request["arguments"])
