@@ -35,7 +35,8 @@ _FILE_OF_ITS_OWN = {
     "parquet_size",
     "files",
 }
-_OF_ITS_TIME = {"lock", "quality.json"}  # who held the lake last, and when all of it was last looked at
+# Who held the lake last, when all of it was last looked at, and which run published last.
+_OF_ITS_TIME = {"lock", "quality.json", "published.json"}
 
 
 def first_exports(project: Project) -> None:

@@ -13,8 +13,9 @@ from rmetrics import __version__
 from rmetrics.errors import BusyError, RmetricsError, of_the_system
 from rmetrics.pipeline.database import existing_server
 from rmetrics.postgres import Server, connect, redacted
-from rmetrics.publish import Run, has_all
+from rmetrics.publish import Run
 from rmetrics.results import Severity
+from rmetrics.schema import has_all
 from rmetrics.settings import Settings
 
 FINDING = "run-failed"

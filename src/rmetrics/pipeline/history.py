@@ -7,6 +7,7 @@ from decimal import Decimal
 from rmetrics.errors import SettingsError
 from rmetrics.pipeline.database import existing_server
 from rmetrics.postgres import Server, Session, connect
+from rmetrics.schema import has_all
 from rmetrics.settings import Settings
 
 
