@@ -61,7 +61,7 @@ docs: dev  ## write the generated parts of docs/schema*.md and the Grafana kit a
 
 clean:  ## remove the environment and the demo's data
 	-$(BIN)/rmetrics db stop
-	rm -rf .venv data/lake data/postgres data/inbox/*
+	rm -rf .venv data/lake data/postgres data/postgres.lock data/inbox/*
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or say make PYTHON=/path/to/python3"; exit 1; }

@@ -17,8 +17,9 @@
 --   NULL           a column may be NULL only where its comment says what NULL means
 --
 -- Applying this file again changes nothing. It names no schema and grants nothing: it goes where search_path points,
--- and only rows that differ are written, never by dropping a table, so grants last. To extend it, append
--- ALTER TABLE ... ADD COLUMN IF NOT EXISTS, and add new columns at the end of a view.
+-- and only rows that differ are written, never by dropping a table, so grants last. To extend it, write new columns and
+-- constraints into CREATE TABLE: rmetrics adds to tables of an earlier version what they lack. Add new columns of a view
+-- at its end, for only there can they be added in place.
 --
 -- Why source, segment, type and status are varchar and not ENUM
 --   The rules (TOML) decide which names exist, and a new channel must not need a migration. rmetrics limits the values.
@@ -416,16 +417,18 @@ CREATE TABLE IF NOT EXISTS sync_runs (
     rows_rejected  bigint,
     detail         jsonb,
     CONSTRAINT sync_runs_pkey           PRIMARY KEY (run_id),
-    CONSTRAINT sync_runs_status_known   CHECK (status IN ('ok', 'failed')),
+    CONSTRAINT sync_runs_status_known   CHECK (status IN ('ok', 'failed', 'unchanged')),
     CONSTRAINT sync_runs_ok_is_finished CHECK (status <> 'ok' OR finished_at IS NOT NULL)
 );
 
-COMMENT ON TABLE  sync_runs               IS 'Runs of rmetrics sync. The row of a good run is written in the '
-                                             'transaction that publishes its numbers.';
+COMMENT ON TABLE  sync_runs               IS 'Runs of rmetrics sync that published or failed. The row of a good run '
+                                             'is written in the transaction that publishes its numbers.';
 COMMENT ON COLUMN sync_runs.run_id        IS 'Identifier of the run.';
 COMMENT ON COLUMN sync_runs.started_at    IS 'Moment the run began.';
 COMMENT ON COLUMN sync_runs.finished_at   IS 'Moment the run ended. NULL: it did not end in order.';
-COMMENT ON COLUMN sync_runs.status        IS 'ok: finished and published. failed: nothing was published.';
+COMMENT ON COLUMN sync_runs.status        IS 'ok: finished and published. failed: nothing was published. '
+                                             'unchanged: nothing had to be published, noted only after a failed run, '
+                                             'to say that all is well again.';
 COMMENT ON COLUMN sync_runs.rules_hash    IS 'Hash of the rules in force. NULL: the run failed before they were read.';
 COMMENT ON COLUMN sync_runs.version       IS 'Version of rmetrics. NULL: not recorded.';
 COMMENT ON COLUMN sync_runs.files         IS 'Number of export files the run looked at. NULL: failed before it could '

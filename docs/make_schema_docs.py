@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from rmetrics.postgres import Server, Session, connect, embedded, statements
+from rmetrics.embedded import embedded
+from rmetrics.postgres import Server, Session, connect, statements
 from rmetrics.rules import Rules, load_rules
 
 DOCS = Path(__file__).resolve().parent

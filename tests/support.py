@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
@@ -12,9 +13,11 @@ from typing import Any
 from adbc_driver_postgresql import dbapi
 from pydantic import SecretStr
 
+from rmetrics.lake import Lake
 from rmetrics.pipeline.sync import sync
 from rmetrics.results import SyncResult
 from rmetrics.settings import Settings
+from rmetrics.snapshot import load
 
 ROOT = Path(__file__).resolve().parents[1]
 MIDNIGHT = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
@@ -102,6 +105,20 @@ class Project:
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of the published database."""
         return rows(self.dsn, sql)
+
+
+def computed_files(project: Project, table: str = "") -> list[Path]:
+    """The Parquet files of the computation in force: of one table, or of all. Tests know their places from here alone."""
+    lake = Lake(project.settings.lake_dir)
+    snapshot = load(lake)
+    names = (table,) if table else tuple(snapshot.tables)
+    return sorted(lake.root / f.name for n in names for part in snapshot.parts(n).values() for f in part.files)
+
+
+def lake_name(lake: Path, path: Path) -> str:
+    """The name of a file of the lake without what only its bytes decide."""
+    name = path.relative_to(lake).as_posix()
+    return re.sub(r"\.[0-9a-f]{12}\.parquet$", ".parquet", name) if name.startswith(("current/", "metrics/")) else name
 
 
 def new_project(root: Path, dsn: str) -> Project:

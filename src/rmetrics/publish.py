@@ -88,7 +88,7 @@ class Published:
     Attributes:
         exports: hashes of the exports it used; None where no run published yet.
         schema: the digest of the schema script in force.
-        intact: whether every table still has as many rows as were published.
+        intact: whether every table still has as many rows as were published, and was not upgraded since.
     """
 
     run_id: str | None = None
@@ -126,6 +126,7 @@ def published(session: Session, tables: Sequence[PgTable]) -> Published:
     if not rows:
         return Published(schema=schema_in_force(session))
     run_id, rules_hash, version, inputs, schema, exports, counters = rows[0]
+    upgraded = session.query("SELECT 1 FROM published_parts WHERE digest = '' LIMIT 1")
     return Published(
         run_id=run_id,
         exports=frozenset(json.loads(exports or "[]")),
@@ -133,7 +134,7 @@ def published(session: Session, tables: Sequence[PgTable]) -> Published:
         rules_hash=rules_hash or "",
         version=version or "",
         schema=schema_in_force(session) or schema or "",
-        intact=not written_by_others(session, [t.name for t in tables], json.loads(counters or "{}")),
+        intact=not upgraded and not written_by_others(session, [t.name for t in tables], json.loads(counters or "{}")),
     )
 
 

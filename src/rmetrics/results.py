@@ -121,7 +121,7 @@ class FeedStatus:
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """One published run."""
+    """One run that published or failed; ``message`` says why it failed."""
 
     run_id: str
     started_at: dt.datetime | None
@@ -131,6 +131,7 @@ class RunStatus:
     files: int | None
     rows_read: int | None
     rows_rejected: int | None
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rmetrics.errors import PostgresError
 from rmetrics.postgres import Session, catalog, quoted, statements
 from rmetrics.tables import PgTable
+from rmetrics.upgrade import upgrade
 
 _MARK = "rmetrics schema "
 
@@ -18,12 +19,18 @@ def relations(script: str) -> list[str]:
 
 
 def apply_schema(session: Session, script: str, schema: str) -> None:
-    """Creates what is missing, in one transaction; applying it again changes nothing."""
+    """Creates what is missing and upgrades what an earlier version made, in one transaction.
+
+    Applying it again changes nothing. Rows, grants, and views of the user's own stay.
+    """
     with _as_owner(), session.transaction():
         session.execute("SET LOCAL lock_timeout = '10s'")
         session.execute("SELECT pg_advisory_xact_lock(hashtextextended('rmetrics:schema:' || $1, 0))", [schema])
         if not session.query("SELECT 1 FROM pg_namespace WHERE nspname = $1", [schema]):
             session.execute(f"CREATE SCHEMA {quoted(schema)}")
+        if upgrade(session, statements(script)) and has_all(session, ["published_parts"]):
+            # What an added column must hold is known to the lake alone: the next sync compares every row.
+            session.execute("UPDATE published_parts SET digest = ''")
         for statement in statements(script):
             session.execute(statement)
         if "sync_runs" in relations(script):

@@ -5,11 +5,12 @@ It imports everything once and forks for each request, a JSON line on stdin: ``{
 fails at step ``at``. The answer is a JSON line: its exit status and the steps it passed. A step counts before it is
 taken, so N = 1, 2, ... until a run completes stops a sync at every place there is.
 
-Faults: ``kill`` (SIGKILL; a file being written is left torn), ``EIO``, ``ENOSPC`` and ``EACCES`` (files only), and
+Faults: ``kill`` (SIGKILL; a file being written is left torn), ``kill-statement`` (at statements only), ``EIO``, ``ENOSPC`` and ``EACCES`` (files only), and
 ``disconnect`` (statements only: the server ends the connection first).
 """
 
 import contextlib
+import ctypes
 import errno
 import json
 import os
@@ -28,7 +29,9 @@ class Steps:
 
     def __init__(self, fault: str, at: int, log: Path) -> None:
         self.fault, self.at, self.log = fault, at, log
-        self.kinds = {"kill": (FILES, STATEMENTS), "disconnect": (STATEMENTS,)}.get(fault, (FILES,))
+        self.kinds = {"kill": (FILES, STATEMENTS)}.get(
+            fault, (STATEMENTS,) if fault in ("disconnect", "kill-statement") else (FILES,)
+        )
         self.passed: list[str] = []
 
     def __call__(self, kind: str, name: str, torn: Path | None = None, session: Any = None) -> None:
@@ -40,7 +43,7 @@ class Steps:
             file.write(name + "\n")
         if len(self.passed) != self.at:
             return
-        if self.fault == "kill":
+        if self.fault.startswith("kill"):
             if torn is not None:
                 torn.write_bytes(b"PAR1 torn")
             os.kill(os.getpid(), signal.SIGKILL)
@@ -63,6 +66,14 @@ def _end_connection(session: Any) -> None:
 _backend: dict[int, int] = {}
 
 
+def _folder_of(target: Any) -> Path:
+    return Path(target._pl_partition_by.base_path)  # noqa: SLF001 - it does not say otherwise
+
+
+def _name(path: Any) -> str:
+    return Path(os.fsdecode(path)).name
+
+
 def install(steps: Steps) -> None:
     """Puts the counter before every step."""
     import polars as pl
@@ -78,16 +89,16 @@ def install(steps: Steps) -> None:
 
         return wrapped
 
-    os.replace = counted("replace", lambda _old, new: Path(new).name)
-    os.unlink = counted("unlink", lambda path, *_: Path(path).name)
-    os.mkdir = counted("mkdir", lambda path, *_: Path(path).name)
+    os.replace = counted("replace", lambda _old, new: _name(new))
+    os.unlink = counted("unlink", lambda path, *_: _name(path))
+    os.mkdir = counted("mkdir", lambda path, *_: _name(path))
     os.fsync = counted("fsync", lambda handle: Path(f"/proc/self/fd/{handle}").readlink().name)
 
     sink = pl.LazyFrame.sink_parquet
 
     def sunk(self: Any, target: Any, *arguments: Any, **options: Any) -> Any:
-        path = Path(target) if isinstance(target, (str, Path)) else None  # else a folder of parts
-        steps(FILES, f"write {path.name if path else 'parts'}", torn=path)
+        path = _folder_of(target) / "torn.parquet" if isinstance(target, pl.PartitionBy) else Path(target)
+        steps(FILES, f"write {path.name}", torn=path)
         return sink(self, target, *arguments, **options)
 
     pl.LazyFrame.sink_parquet = sunk  # type: ignore[method-assign,assignment]
@@ -105,6 +116,36 @@ def install(steps: Steps) -> None:
         _count_statement(postgres.Session, name, steps)
 
 
+def trace(log: Path) -> None:
+    """Writes down every flush and rename in order, and what the file was like then: its size and time."""
+
+    def note(**what: Any) -> None:
+        with log.open("a") as file:
+            file.write(json.dumps(what) + "\n")
+
+    def state(path: str) -> list[int]:
+        status = os.stat(path)  # noqa: PTH116 - by name or by handle
+        return [status.st_size, status.st_mtime_ns]
+
+    flush, moves = os.fsync, {name: getattr(os, name) for name in ("replace", "rename")}
+
+    def flushed(handle: int) -> None:
+        flush(handle)
+        path = str(Path(f"/proc/self/fd/{handle}").readlink())
+        note(did="flush", path=path, state=state(path))
+
+    def moved(move: Callable[..., None]) -> Callable[..., None]:
+        def wrapped(old: Any, new: Any, **options: Any) -> None:
+            note(did="rename", path=os.fsdecode(old), to=os.fsdecode(new), state=state(os.fsdecode(old)))
+            move(old, new, **options)
+
+        return wrapped
+
+    os.fsync = flushed  # type: ignore[assignment]
+    for name, move in moves.items():
+        setattr(os, name, moved(move))
+
+
 def _count_statement(session: Any, name: str, steps: Steps) -> None:
     original = getattr(session, name)
 
@@ -114,6 +155,17 @@ def _count_statement(session: Any, name: str, steps: Steps) -> None:
         return original(self, *arguments, **options)
 
     setattr(session, name, wrapped)
+
+
+def _keep_only(rights: int) -> None:
+    """Gives up root's rights but these, also for child processes: what files permit holds as for anybody's own files."""
+    if os.geteuid() != 0:
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    no_new_privileges, version = 38, 0x20080522
+    sets = (ctypes.c_uint32 * 6)(rights, rights, 0, 0, 0, 0)
+    if libc.prctl(no_new_privileges, 1, 0, 0, 0) or libc.capset((ctypes.c_uint32 * 2)(version, 0), sets):
+        raise OSError(ctypes.get_errno(), "cannot give up root's rights")
 
 
 def child(request: dict[str, Any]) -> int:
@@ -127,11 +179,11 @@ def child(request: dict[str, Any]) -> int:
     if request.get("file_size"):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"], request["file_size"]))
-    if request.get("user"):
-        os.setgroups([])
-        os.setgid(request["user"])
-        os.setuid(request["user"])
-    if request["fault"]:
+    if request.get("rights") is not None:
+        _keep_only(request["rights"])
+    if request["fault"] == "trace":
+        trace(Path(request["log"]))
+    elif request["fault"]:
         install(Steps(request["fault"], request["at"], Path(request["log"])))
     try:
         return run(request["arguments"])

@@ -1,6 +1,7 @@
 """P5: what is damaged in the lake is named, before it changes a number; caches heal, exports land again or are asked for."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from reliability.figures import record
-from reliability.world import World, differences, lake_files, tables
-from support import Project
+from reliability.world import PAYMENTS, World, differences, lake_files, tables
+from support import Project, computed_files, csv_text
 
+HISTORY = {"metric_changes"}  # two syncs or one: it tells of each
 Harm = Callable[[Path], None]
 
 
@@ -133,9 +135,8 @@ def test_a_damaged_export_that_is_still_in_the_inbox_lands_again_by_itself(world
     ],
 )
 def test_a_damaged_cache_is_named_and_heals(world: World, synced: Project, folder: str, harm: str) -> None:
-    victim = next(
-        p for p in files(synced, folder, ".parquet") if p.name.startswith(("payments", "monthly")) or folder == "typed"
-    )
+    table = {"metrics": "monthly_metrics", "current": "payments"}
+    victim = computed_files(synced, table[folder])[0] if folder in table else files(synced, folder, ".parquet")[0]
     HARMS[harm](victim)
     (synced.inbox / "payments_3.csv").write_bytes((synced.inbox / "payments_1.csv").read_bytes() + b"\n")
     assert any(Path(n) == victim for n in doctor(world, synced)[1])
@@ -173,6 +174,71 @@ def test_a_lost_export_that_is_meant_to_go_goes_with_force(world: World, synced:
     assert world.run(synced).exit == 4
     assert world.run(synced, "sync", "--quiet", "--force").exit == 0
     assert synced.rows("SELECT * FROM targets") == []
+    assert doctor(world, synced) == (0, [])
+
+
+READERS = (
+    ("explain", "--source", "Google", "--month", "2024-11"), ("check",), ("plan",), ("sql", "SELECT 1"), ("rejected", "list"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("harm", ["delete", "truncate"])
+def test_commands_that_only_read_name_a_lost_export_too(world: World, synced: Project, harm: str) -> None:
+    """Numbers without it would look right."""
+    (export,) = files(synced, "raw/targets", ".parquet")
+    HARMS[harm](export)
+    (synced.inbox / "targets.csv").unlink()
+    for command in READERS:
+        done = world.run(synced, *command)
+        assert done.exit == (3 if command == ("check",) else 4), (command, done.output)
+        assert export.stem in done.output
+        assert "'targets.csv'" in done.output, (command, "it must say which export to put back")
+
+
+def flipped_unseen(path: Path) -> None:
+    """Flips a bit and puts the file's time back: only its content tells."""
+    times = path.stat()
+    flip(0.4)(path)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def mended(world: World, project: Project, victims: list[Path], *command: str) -> None:
+    """Runs a sync, and does what it asks for where it stops: a landed export that it needs is spoiled."""
+    done = world.run(project, *command)
+    while done.exit == 4 and "Delete that file" in done.output:
+        (victim,) = [v for v in victims if v.name in done.output and v.exists()]
+        victim.unlink()
+        done = world.run(project, *command)
+    assert done.exit == 0, done.output
+
+
+@pytest.mark.parametrize("folder", ["raw/payments", "typed/payments", "current", "metrics"])
+def test_a_flip_that_leaves_size_and_time_is_found_by_verify_and_by_whoever_uses_the_file(
+    world: World, synced: Project, folder: str
+) -> None:
+    table = {"metrics": "monthly_metrics", "current": "payments"}
+    before = tables(synced)
+    victims = computed_files(synced, table[folder]) if folder in table else files(synced, folder, ".parquet")
+    for victim in victims:
+        flipped_unseen(victim)
+    code, named = doctor(world, synced)
+    assert code == 3
+    found = " ".join(named)
+    assert all(v.name.removesuffix(".parquet").removesuffix(".rejected") in found for v in victims), named
+    # A correction of a payment of the damaged month, which a sync can only take in by reading what is there.
+    synced.put(
+        "payments_9.csv",
+        csv_text(PAYMENTS, ("2024-12-03T15:00:00.000Z", "310.10", "card", 50, "", "p50"), ("2024-11-20T15:00:00.000Z", "9.00", "card", 3, "", "p99")),
+    )  # fmt: skip
+    mended(world, synced, victims, "sync", "--quiet")
+    with world.copy(synced.root.parent / "sound") as sound:
+        shutil.copy2(synced.inbox / "payments_9.csv", sound.inbox / "payments_9.csv")
+        assert world.run(sound).exit == 0
+        expected = {k: v for k, v in tables(sound).items() if k not in HISTORY}
+    assert {k: v for k, v in tables(synced).items() if k not in HISTORY} == expected
+    assert before != tables(synced)
+    mended(world, synced, victims, "sync", "--full", "--quiet")
+    assert {k: v for k, v in tables(synced).items() if k not in HISTORY} == expected
     assert doctor(world, synced) == (0, [])
 
 

@@ -1,13 +1,35 @@
 """Hostile names, rules and paths are refused with a clear message, or handled; never a crash, never SQL."""
 
+import io
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from reliability.figures import record
 from rmetrics.cli import run
 from support import Project, csv_text
 
 JOBS = ("Job #", "Job Type", "Source", "Created")
+TRIED: set[str] = set()  # by name of the test and its input
+
+
+@pytest.fixture(autouse=True)
+def _counted(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Counts the inputs that were tried to the end; a test that fails is no figure."""
+    failed = request.session.testsfailed
+    yield
+    if request.session.testsfailed == failed:
+        TRIED.add(request.node.name)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _figure() -> Iterator[None]:
+    yield
+    record("hostile names, rules, schemas, paths and workbooks: refused in words or handled", f"{len(TRIED)} inputs", 0)
+
+
 NAMES = ['x"; drop table jobs;--', "x" * 64, "источник", "a\\u0000b", "select", "Robert'); DROP TABLE jobs;--"]
 
 
@@ -82,3 +104,48 @@ def test_formulas_in_cells_stay_text(one_job: Project) -> None:
     one_job.put("Import-2.csv", csv_text(JOBS, (2, "=cmd|'/c calc'!A1", "+1+1", "Tue Nov 05 2024")))
     one_job.sync()
     assert one_job.rows("SELECT type, source FROM jobs WHERE job_id = '2'") == [("=cmd|'/c calc'!A1", "+1+1")]
+
+
+def bomb(kind: str) -> bytes:
+    """A small file that would fill memory or disk, or that names files outside."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        if kind != "no workbook":
+            archive.writestr("[Content_Types].xml", "<Types/>")
+        name = "../../../../tmp/rmetrics-outside" if kind == "path outside" else "xl/worksheets/sheet1.xml"
+        megabytes = 300 if kind == "zeros" else 1
+        with archive.open(name, "w") as file:
+            for _ in range(megabytes):
+                file.write(bytes(2**20))
+        if kind == "nested":
+            archive.writestr("xl/worksheets/inner.zip", made.getvalue())
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["zeros", "path outside", "no workbook", "nested"])
+def test_a_workbook_that_is_a_bomb_is_refused_and_the_others_land(one_job: Project, kind: str) -> None:
+    one_job.put("Import-2.xlsx", bomb(kind))
+    result = one_job.sync()
+    refused = {f.file: f.reason for f in result.files if f.status == "refused"}
+    assert set(refused) == {"Import-2.xlsx"}
+    assert refused["Import-2.xlsx"]
+    assert one_job.rows("SELECT count(*) FROM jobs") == [(1,)]
+    assert not Path("/tmp/rmetrics-outside").exists()  # noqa: S108 - where such a path would lead
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Import-\n2.csv", "Job #,Job Type\n"), ("Import-[x]*?.csv", "a,b\n1,2\n"), ("Import-2.csv", "\x00" * 5000),
+        ("Import-2.csv", "Job #,Job Type,Source,Created\n" + '"' * 10_001), ("Import-2.csv", "," * 100_000 + "\n"),
+        ("Import-2.csv", "Job #,Job Type,Source,Created\n2,COD\x00Repair,Google,Tue Nov 05 2024\n"),
+    ],
+    ids=["line end in a name", "glob in a name", "nothing but NUL", "unclosed quotes", "100,000 columns", "NUL in a cell"],
+)  # fmt: skip
+def test_an_export_of_any_name_and_content_stops_nothing(one_job: Project, name: str, text: str) -> None:
+    one_job.put(name, text)
+    result = one_job.sync()
+    assert result.status == "published"
+    assert one_job.rows("SELECT count(*) FROM jobs") == [(1,)]
+    told = next(f for f in result.files if f.file == name)
+    assert told.reason or told.rejected, "it must be said what became of it"

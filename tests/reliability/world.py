@@ -1,5 +1,6 @@
 """A project to break: prepared once, copied for each fault with its database, and compared with an undisturbed twin."""
 
+import datetime as dt
 import hashlib
 import json
 import shutil
@@ -14,7 +15,7 @@ from typing import Any
 import polars as pl
 from adbc_driver_postgresql import dbapi
 
-from support import Project, csv_text, new_project
+from support import Project, computed_files, csv_text, lake_name, new_project
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID", "Primary Phone")
 PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
@@ -32,9 +33,10 @@ _FILE_OF_ITS_OWN = {
     "parquet_sha256",
     "rejected_sha256",
     "parquet_size",
-    "digests",
-    "outputs",
+    "files",
 }
+# Who held the lake last, when all of it was last looked at, and which run published last.
+_OF_ITS_TIME = {"lock", "quality.json", "published.json"}
 
 
 def first_exports(project: Project) -> None:
@@ -42,7 +44,15 @@ def first_exports(project: Project) -> None:
     kinds = ("COD Service", "INS Service", "COD Repair", "INS Repair")
     sources = ("Google", "Rely", "Pro Referral", "")
     jobs = [
-        (n, kinds[n % 4], "Done", sources[n // 4 % 4], f"Tue Nov {n % 28 + 1:02} 2024", f"U{n}", f"617555{n:04}")
+        (
+            n,
+            kinds[n % 4],
+            "Done",
+            sources[n // 4 % 4],
+            f"{dt.date(2024, 11, n % 28 + 1):%a %b %d %Y}",
+            f"U{n}",
+            f"617555{n:04}",
+        )
         for n in range(1, 41)
     ]
     paid = [
@@ -196,13 +206,12 @@ def tables(project: Project) -> dict[str, list[str]]:
 
 
 def lake_files(project: Project) -> dict[str, Any]:
-    """Every file of the lake by name: rows of Parquet, content of records without the moment of landing."""
+    """Every file of the lake in force by name: rows of Parquet, content of records without the moment of landing."""
     lake = project.root / "data" / "lake"
-    return {
-        path.relative_to(lake).as_posix(): _content(path)
-        for path in sorted(lake.rglob("*"))
-        if path.is_file() and path.name != "lock"
-    }
+    computed = computed_files(project)
+    files = [p for p in lake.rglob("*") if p.is_file() and p.name not in _OF_ITS_TIME]
+    kept = {p for p in files if not {"current", "metrics"} & set(p.relative_to(lake).parts[:1])} | set(computed)
+    return {lake_name(lake, path): _content(path) for path in sorted(kept)}
 
 
 def _content(path: Path) -> Any:

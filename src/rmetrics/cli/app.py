@@ -24,7 +24,7 @@ from rmetrics.cli.query import sql
 from rmetrics.cli.rejected import rejected
 from rmetrics.cli.rules import rules
 from rmetrics.cli.sync import status, sync
-from rmetrics.errors import RmetricsError
+from rmetrics.errors import RmetricsError, of_the_system
 
 app = typer.Typer(
     name="rmetrics",
@@ -77,6 +77,9 @@ def run(arguments: list[str]) -> int:
 def _crashed(error: Exception, *, as_json: bool) -> int:
     from rmetrics.cli.crash import REPORT, masked, told
 
+    if (known := of_the_system(error)) is not None:
+        reporter(as_json=as_json).error(known)
+        return known.exit_code
     if as_json:
         kind = type(error).__name__
         reporter(as_json=True).json({"error": {"kind": kind, "message": masked(str(error)), "hint": REPORT}})

@@ -69,7 +69,7 @@ WHERE status = 'ok'""",
 SELECT now() AS "time",
        (SELECT count(*) FROM run_findings WHERE latest AND severity = 'error')
        + (SELECT count(*) FROM sync_runs WHERE status = 'failed' AND started_at > coalesce(
-              (SELECT max(finished_at) FROM sync_runs WHERE status = 'ok'), '-infinity'::timestamptz)) AS value""",
+              (SELECT max(finished_at) FROM sync_runs WHERE status <> 'failed'), '-infinity'::timestamptz)) AS value""",
             ("gt", 0),
             no_data="OK",
             pending="0s",

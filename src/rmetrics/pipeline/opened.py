@@ -14,6 +14,7 @@ from rmetrics.ingest.typing import typing_digest
 from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.pipeline.causes import old_rules
 from rmetrics.pipeline.compute import Computed, Placed, compute, inputs_digest, place
+from rmetrics.pipeline.damage import lost_error, lost_exports
 from rmetrics.pipeline.memory import memory_of
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.scratch import scratch_lake
@@ -58,15 +59,22 @@ def typed_inputs(lake: Lake, computed: Computed) -> dict[str, list[TypedInput]]:
     }
 
 
-def landed(settings: Settings) -> tuple[Lake, Rules, list[Placed]]:
+def landed(settings: Settings, *, thorough: bool = False) -> tuple[Lake, Rules, list[Placed]]:
     """The lake, the rules in force, and the exports placed under them.
+
+    Args:
+        settings: where things are.
+        thorough: read every landed file, not only those whose size or time changed.
 
     Raises:
         RulesError, SettingsError: the rules do not load.
-        LakeError: nothing landed yet, or a record of a landed export is damaged.
+        LakeError: nothing landed yet, or a landed export is damaged or gone; names the file and what to put back.
     """
     rules, lake = load_rules(settings.rules_dir), Lake(settings.lake_dir)
-    placed, _ = place(lake.raw_files(), rules)
+    sound, damaged = lake.examine_raw(thorough=thorough)
+    if lost := lost_exports(lake, sound, damaged):
+        raise lost_error(lost)
+    placed, _ = place(sound, rules)
     if not placed:
         raise LakeError(
             f"no export has landed in {lake.root} yet",
@@ -85,17 +93,12 @@ def opened(settings: Settings, progress: Progress = silent, *, thorough: bool = 
         thorough: read every file to see that it is what was written, not only those whose size or time changed.
 
     Raises:
-        LakeError: nothing landed yet, or a landed export is damaged; names the file and what to put back.
+        LakeError: nothing landed yet, or a landed export is damaged or gone; names the file and what to put back.
         RulesError, SettingsError: the rules do not load.
     """
-    lake, rules, placed = landed(settings)
-    for i, item in enumerate(placed):
-        progress("verifying the lake", i, len(placed))
-        if thorough or not lake.is_sound(
-            lake.raw_path(item.raw.feed, item.raw.sha256), item.raw.parquet_sha256, used=False
-        ):
-            lake.verify_raw(item.raw)
-    progress("verifying the lake", len(placed), len(placed))
+    progress("verifying the lake", 0, 1)
+    lake, rules, placed = landed(settings, thorough=thorough)
+    progress("verifying the lake", 1, 1)
     computed = load(lake)
     problems = [
         *_stale(lake, computed, rules, placed),

@@ -1,7 +1,8 @@
 """What is known of a project without computing anything."""
 
 from rmetrics.lake import Lake
-from rmetrics.postgres import Server, Session, connect, embedded, embedded_running, server_of
+from rmetrics.pipeline.database import existing_server
+from rmetrics.postgres import Server, Session, connect
 from rmetrics.results import FeedStatus, RunStatus, StatusResult
 from rmetrics.schema import has_all
 from rmetrics.settings import Settings
@@ -14,16 +15,10 @@ def status(settings: Settings, *, runs: int = 10) -> StatusResult:
         PostgresError: the server cannot be reached.
     """
     landed = len(Lake(settings.lake_dir).raw_files())
-    dsn = settings.dsn
-    if dsn:
-        return _status(server_of(dsn), settings, runs, landed)
-    running = embedded_running(settings.server_dir)
-    if running:
-        return _status(running, settings, runs, landed)
-    if not (settings.server_dir / "PG_VERSION").exists():
-        return StatusResult((), (), {}, "nothing is published yet", {"exports_landed": landed})
-    with embedded(settings.server_dir) as own:
-        return _status(own, settings, runs, landed)
+    with existing_server(settings) as target:
+        if target is None:
+            return StatusResult((), (), {}, "nothing is published yet", {"exports_landed": landed})
+        return _status(target, settings, runs, landed)
 
 
 def _status(server: Server, settings: Settings, runs: int, landed: int) -> StatusResult:
@@ -35,8 +30,9 @@ def _status(server: Server, settings: Settings, runs: int, landed: int) -> Statu
                 "SELECT feed, exports, rows, last_date, last_export_at FROM feed_status ORDER BY feed"
             )),
             runs=tuple(RunStatus(*row) for row in session.query(
-                "SELECT run_id, started_at, finished_at, status, version, files, rows_read, rows_rejected "
-                "FROM sync_runs ORDER BY started_at DESC, run_id LIMIT $1::bigint", [runs]
+                "SELECT run_id, started_at, finished_at, status, version, files, rows_read, rows_rejected, "
+                "detail -> 'error' ->> 'message' FROM sync_runs "
+                "ORDER BY started_at DESC, run_id DESC LIMIT $1::bigint", [runs]
             )),
             tables={name: int(rows) for name, rows in _tables(session)},
             server=server.label,

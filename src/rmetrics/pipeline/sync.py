@@ -12,11 +12,13 @@ from typing import Any, Literal
 import polars as pl
 
 from rmetrics import __version__
+from rmetrics.embedded import server
 from rmetrics.errors import CheckError, PostgresError
 from rmetrics.lake import Lake
 from rmetrics.pipeline.causes import Causes, find_causes, old_rules, whole_cause
 from rmetrics.pipeline.check import earlier_findings, quality_findings, remembered_findings, second_look
 from rmetrics.pipeline.compute import Computed, compute
+from rmetrics.pipeline.failed import Attempt, failure_noted, note_recovery
 from rmetrics.pipeline.findings import run_findings, taken_in_findings
 from rmetrics.pipeline.inbox import Seen, land_inbox
 from rmetrics.pipeline.memory import duckdb_limit, memory_of
@@ -26,7 +28,7 @@ from rmetrics.pipeline.rejected import taken_in
 from rmetrics.pipeline.scope import of_growth
 from rmetrics.pipeline.scratch import scratch_lake
 from rmetrics.pipeline.tables import known_digests, remember_published, table_contents
-from rmetrics.postgres import Server, connect, server
+from rmetrics.postgres import Server, connect
 from rmetrics.publish import FeedState, Published, Run, publish, published
 from rmetrics.results import FileResult, Finding, MonthLine, Severity, SyncResult
 from rmetrics.rules import Rules, load_rules
@@ -53,10 +55,20 @@ def sync(
     Raises:
         RulesError, SettingsError, LakeError, PostgresError, CheckError, BusyError: see ``errors``.
     """
-    started, clock = dt.datetime.now(dt.UTC), time.monotonic()
+    started = dt.datetime.now(dt.UTC)
+    attempt = Attempt(f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}", started)
+    with contextlib.nullcontext() if dry_run else failure_noted(settings, attempt):
+        return _sync(settings, attempt, progress, full=full, dry_run=dry_run, force=force)
+
+
+def _sync(
+    settings: Settings, attempt: Attempt, progress: Progress, *, full: bool, dry_run: bool, force: bool
+) -> SyncResult:
+    clock = time.monotonic()
     timings: dict[str, float] = {}
     os.umask(0o077)
     rules = load_rules(settings.rules_dir)
+    attempt.rules_hash = rules.digest
     lake = Lake(settings.lake_dir)
     with _workplace(lake, dry_run=dry_run) as place:
         with _timed(timings, "land"):
@@ -70,21 +82,20 @@ def sync(
             findings += taken_in_findings(taken_in(place, rules, computed.placed))
         files = tuple(_file_result(s, computed) for s in seen)
         months = month_lines(place)
-        run_id = f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
         if dry_run:
             with _timed(timings, "check"):
                 agreed, quality = _agree(settings, place, rules, computed, progress)
             findings = _merged(findings, quality)
             status, written = "dry-run", dict[str, int]()
         else:
-            run = _run(run_id, started, rules, computed, seen)
+            attempt.run = _run(attempt, rules, computed, seen)
             with _timed(timings, "publish"):
                 status, written, agreed, findings = _publish(
-                    settings, rules, place, computed, run, findings, progress, timings, full=full, force=force
+                    settings, rules, place, computed, attempt.run, findings, progress, timings, full=full, force=force
                 )
             timings["publish"] -= timings.get("check", 0.0)
     return SyncResult(
-        run_id=run_id,
+        run_id=attempt.run_id,
         status=status,  # type: ignore[arg-type]
         files=files,
         published=written,
@@ -172,6 +183,7 @@ def _publish(
         _refuse_older_lake(before, computed, target, force=force)
         if before.inputs == run.inputs and before.intact and before.schema == digest and not full:
             findings = _merged(findings, remembered_findings(lake, run.inputs))
+            note_recovery(target, schema, Attempt(run.run_id, run.started_at, run.rules_hash, run))
             return "unchanged", {}, "not needed: nothing changed", findings
         with _timed(timings, "check"):
             agreed, quality = _agree(settings, lake, rules, computed, progress)
@@ -240,16 +252,15 @@ def _refuse_older_lake(before: Published, computed: Computed, target: Server, *,
 
 
 def _run(
-    run_id: str,
-    started: dt.datetime,
+    attempt: Attempt,
     rules: Rules,
     computed: Computed,
     seen: list[Seen],
 ) -> Run:
     counts = computed.counts.values()
     return Run(
-        run_id=run_id,
-        started_at=started,
+        run_id=attempt.run_id,
+        started_at=attempt.started_at,
         rules_hash=rules.digest,
         version=__version__,
         files=len(computed.placed),

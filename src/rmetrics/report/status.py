@@ -29,5 +29,7 @@ def show_status(report: Report, result: StatusResult) -> None:
                 run.run_id, at, run.status, number(run.files), number(run.rows_read), number(run.rows_rejected)
             )
         report.out.print(runs)
+        if result.runs[0].status == "failed":
+            report.line(f"The last run failed: {result.runs[0].message}", "bold red")
     else:
         report.line("No run yet. Put exports into the inbox and run: rmetrics sync")

@@ -56,9 +56,12 @@ def rule_files(folder: Path) -> list[Path]:
         SettingsError: it cannot be read.
     """
     try:
-        return sorted(p for p in folder.glob("*.toml") if not p.name.startswith("."))
+        return sorted(p for p in folder.iterdir() if p.suffix == ".toml" and not p.name.startswith("."))
+    except FileNotFoundError:
+        return []
     except OSError as error:
-        raise SettingsError(f"cannot read the rules folder {folder}: {error.strerror}") from error
+        told = f"cannot read the rules folder {folder}: {error.strerror}"
+        raise SettingsError(told, "Check its permissions, or set RMETRICS_RULES_DIR.") from error
 
 
 def _merge(tree: Tree, path: Path) -> None:

@@ -1,0 +1,811 @@
+-- rmetrics: the PostgreSQL schema (PostgreSQL 14 and newer)
+--
+--   1. Raw tables     what the exports said, one row per key, the newest export wins
+--   2. Aggregates     what the dashboards read: days, months, targets
+--   3. Bookkeeping    which run wrote what, what changed, how fresh the data is
+--   4. Views          questions answered once, here, instead of in every panel
+--
+-- Each index names the question it serves. Each table, view and column explains itself in a COMMENT.
+--
+-- Conventions
+--   month          a date, always the first of its month
+--   date, *_date   a business day: the calendar date in the time zone of the business (table "business")
+--   time, *_at     timestamptz, an instant. "time" is noon of the business day: chart and filter on it, never on
+--                  "date", which Grafana takes for midnight UTC and shows on the day before
+--   *_s            whole seconds
+--   money          numeric(12,2) in the currency of the business. Ratios are plain numeric, 0.25 means 25 %
+--   NULL           a column may be NULL only where its comment says what NULL means
+--
+-- Applying this file again changes nothing. It names no schema and grants nothing: it goes where search_path points,
+-- and only rows that differ are written, never by dropping a table, so grants last. To extend it, append
+-- ALTER TABLE ... ADD COLUMN IF NOT EXISTS, and add new columns at the end of a view.
+--
+-- Why source, segment, type and status are varchar and not ENUM
+--   The rules (TOML) decide which names exist, and a new channel must not need a migration. rmetrics limits the values.
+--   For limits in the database as well, prefer a check, which can be dropped in a second:
+--       ALTER TABLE daily_metrics ADD CONSTRAINT daily_metrics_segment_known CHECK (segment IN ('COD', 'INS', 'OTHER'))
+--   A real ENUM is possible in a view on top. The columns themselves stay varchar, for a publish refuses other types:
+--       CREATE TYPE metric_segment AS ENUM ('COD', 'INS', 'OTHER')
+--       CREATE VIEW daily_metrics_typed AS SELECT *, segment::metric_segment AS segment_enum FROM daily_metrics
+
+
+-- =====================================================================================================================
+-- 1. Raw tables
+-- =====================================================================================================================
+
+-- ---------------------------------------------------------------------------------------------------------------- jobs
+
+CREATE TABLE IF NOT EXISTS jobs (
+    job_id       varchar        NOT NULL,
+    job_uuid     varchar,
+    type         varchar,
+    source       varchar        NOT NULL,
+    source_raw   varchar,
+    segment      varchar        NOT NULL,
+    status       varchar,
+    created_at   timestamptz,
+    job_date     date,
+    metric_date  date,
+    technician   varchar,
+    city         varchar,
+    zip          varchar,
+    total        numeric(12,2),
+    amount_paid  numeric(12,2),
+    paid         numeric(12,2)  NOT NULL DEFAULT 0,
+    is_unit      boolean        NOT NULL,
+    is_repair    boolean        NOT NULL,
+    CONSTRAINT jobs_pkey              PRIMARY KEY (job_id),
+    CONSTRAINT jobs_source_not_blank  CHECK (btrim(source) <> ''),
+    CONSTRAINT jobs_segment_not_blank CHECK (btrim(segment) <> '')
+);
+
+-- Which jobs make up this day or this month?
+CREATE INDEX IF NOT EXISTS jobs_metric_date_idx ON jobs (metric_date);
+
+COMMENT ON TABLE  jobs             IS 'Jobs of the CRM, one row per job, classified by the rules. Raw: the base of '
+                                      'units, repairs and leads.';
+COMMENT ON COLUMN jobs.job_id      IS 'Number of the job in the CRM, as text.';
+COMMENT ON COLUMN jobs.job_uuid    IS 'Permanent identifier of the job in the CRM. NULL: not exported.';
+COMMENT ON COLUMN jobs.type        IS 'Kind of job, such as COD Service or INS Repair. NULL: blank in the export.';
+COMMENT ON COLUMN jobs.source      IS 'Channel the job came from: its declared name, its own spelling where no rule '
+                                      'declares it, Unattributed where blank.';
+COMMENT ON COLUMN jobs.source_raw  IS 'Channel exactly as exported. NULL: blank in the export.';
+COMMENT ON COLUMN jobs.segment     IS 'Who pays, by the rules: COD (customer), INS (insurance or warranty company), '
+                                      'OTHER.';
+COMMENT ON COLUMN jobs.status      IS 'Status as exported. Counts for a metric only where a rule says so. NULL: blank '
+                                      'in the export.';
+COMMENT ON COLUMN jobs.created_at  IS 'Moment the job was created, midnight of the business day where the export has '
+                                      'only a date. NULL: blank in the export.';
+COMMENT ON COLUMN jobs.job_date    IS 'Business day the visit is scheduled for. NULL: not scheduled or not exported.';
+COMMENT ON COLUMN jobs.metric_date IS 'Business day on which the job counts in the metrics. NULL: no usable date, the '
+                                      'job counts nowhere.';
+COMMENT ON COLUMN jobs.technician  IS 'Technician, or several separated by commas, as exported. NULL: nobody assigned.';
+COMMENT ON COLUMN jobs.city        IS 'City of the visit. NULL: blank in the export.';
+COMMENT ON COLUMN jobs.zip         IS 'ZIP code as text, leading zeros kept. NULL: blank in the export.';
+COMMENT ON COLUMN jobs.total       IS 'Amount billed according to the CRM, money. Not revenue. NULL: blank in the '
+                                      'export.';
+COMMENT ON COLUMN jobs.amount_paid IS 'Amount paid according to the jobs export, money, for comparison only. NULL: '
+                                      'blank in the export.';
+COMMENT ON COLUMN jobs.paid        IS 'Sum of all counted payments of the job, whenever paid, money. 0 without '
+                                      'payments.';
+COMMENT ON COLUMN jobs.is_unit     IS 'True: the job counts as a unit (a service visit) by the rules.';
+COMMENT ON COLUMN jobs.is_repair   IS 'True: the job counts as a repair by the rules. A job can be unit and repair.';
+
+-- ------------------------------------------------------------------------------------------------------------ payments
+
+CREATE TABLE IF NOT EXISTS payments (
+    payment_id  varchar        NOT NULL,
+    job_id      varchar,
+    job_ref     varchar,
+    paid_at     timestamptz,
+    paid_date   date,
+    amount      numeric(12,2)  NOT NULL,
+    method      varchar,
+    status      varchar,
+    counted     boolean        NOT NULL,
+    CONSTRAINT payments_pkey        PRIMARY KEY (payment_id),
+    CONSTRAINT payments_job_id_fkey FOREIGN KEY (job_id) REFERENCES jobs (job_id)
+);
+
+-- What was paid on this day or in this month?
+CREATE INDEX IF NOT EXISTS payments_paid_date_idx ON payments (paid_date);
+-- What was paid for this job?
+CREATE INDEX IF NOT EXISTS payments_job_id_idx ON payments (job_id);
+
+COMMENT ON TABLE  payments            IS 'Payments of customers, one row per transaction. Raw: the base of revenue.';
+COMMENT ON COLUMN payments.payment_id IS 'Identifier of the transaction, made from its contents where the export has '
+                                         'none.';
+COMMENT ON COLUMN payments.job_id     IS 'The job paid for. NULL: no job, or one that is not in the jobs data. Its '
+                                         'revenue then counts as Unattributed.';
+COMMENT ON COLUMN payments.job_ref    IS 'Job number or identifier as exported. NULL: blank in the export.';
+COMMENT ON COLUMN payments.paid_at    IS 'Moment of the payment. NULL: blank in the export.';
+COMMENT ON COLUMN payments.paid_date  IS 'Business day of the payment. NULL: no usable date.';
+COMMENT ON COLUMN payments.amount     IS 'Gross amount, money. Refunds are negative.';
+COMMENT ON COLUMN payments.method     IS 'Way of payment as exported. NULL: blank in the export.';
+COMMENT ON COLUMN payments.status     IS 'Status as exported. NULL: blank in the export.';
+COMMENT ON COLUMN payments.counted    IS 'True: the rules count this row. False: failed, voided and the like, kept '
+                                         'here but in no sum.';
+
+-- --------------------------------------------------------------------------------------------------------------- calls
+
+CREATE TABLE IF NOT EXISTS calls (
+    call_id     varchar      NOT NULL,
+    started_at  timestamptz,
+    call_date   date,
+    direction   varchar,
+    source      varchar,
+    answered    boolean,
+    duration_s  integer,
+    job_id      varchar,
+    CONSTRAINT calls_pkey                 PRIMARY KEY (call_id),
+    CONSTRAINT calls_job_id_fkey          FOREIGN KEY (job_id) REFERENCES jobs (job_id),
+    CONSTRAINT calls_duration_not_negative CHECK (duration_s >= 0)
+);
+
+-- Which calls came on this day or in this month?
+CREATE INDEX IF NOT EXISTS calls_call_date_idx ON calls (call_date);
+-- Which calls belong to this job?
+CREATE INDEX IF NOT EXISTS calls_job_id_idx ON calls (job_id);
+
+COMMENT ON TABLE  calls            IS 'Phone calls, one row per call, without names and numbers. Raw: the base of the '
+                                      'call funnel.';
+COMMENT ON COLUMN calls.call_id    IS 'Identifier of the call, made from its contents where the export has none.';
+COMMENT ON COLUMN calls.started_at IS 'Moment the call began. NULL: blank in the export.';
+COMMENT ON COLUMN calls.call_date  IS 'Business day of the call. NULL: no usable date.';
+COMMENT ON COLUMN calls.direction  IS 'inbound or outbound. NULL: the export does not say.';
+COMMENT ON COLUMN calls.source     IS 'Channel the rules give the call. NULL: no rule matched.';
+COMMENT ON COLUMN calls.answered   IS 'True: somebody answered. False: missed. NULL: the export does not say.';
+COMMENT ON COLUMN calls.duration_s IS 'Length in seconds. NULL: not exported.';
+COMMENT ON COLUMN calls.job_id     IS 'The job the call led to. NULL: none, or one that is not in the jobs data.';
+
+-- ------------------------------------------------------------------------------------------------------- elocals_leads
+
+CREATE TABLE IF NOT EXISTS elocals_leads (
+    lead_id     varchar        NOT NULL,
+    lead_at     timestamptz,
+    lead_date   date,
+    cost        numeric(12,2),
+    status      varchar,
+    duration_s  integer,
+    zip         varchar,
+    CONSTRAINT elocals_leads_pkey                 PRIMARY KEY (lead_id),
+    CONSTRAINT elocals_leads_duration_not_negative CHECK (duration_s >= 0)
+);
+
+-- Which leads came on this day or in this month?
+CREATE INDEX IF NOT EXISTS elocals_leads_lead_date_idx ON elocals_leads (lead_date);
+
+COMMENT ON TABLE  elocals_leads            IS 'Leads sold by eLocals, one row per lead. Raw: the base of its leads '
+                                              'and cost.';
+COMMENT ON COLUMN elocals_leads.lead_id    IS 'Identifier given by eLocals, as text.';
+COMMENT ON COLUMN elocals_leads.lead_at    IS 'Moment of the lead. NULL: blank in the export.';
+COMMENT ON COLUMN elocals_leads.lead_date  IS 'Business day of the lead. NULL: no usable date.';
+COMMENT ON COLUMN elocals_leads.cost       IS 'Price of the lead, money. 0 after a credit. NULL: blank in the export, '
+                                              'not charged.';
+COMMENT ON COLUMN elocals_leads.status     IS 'Billing status as exported. NULL: blank in the export.';
+COMMENT ON COLUMN elocals_leads.duration_s IS 'Length of the call in seconds. NULL: not a call or not exported.';
+COMMENT ON COLUMN elocals_leads.zip        IS 'ZIP code as text, leading zeros kept. NULL: blank in the export.';
+
+-- -------------------------------------------------------------------------------------------------------- proref_leads
+
+CREATE TABLE IF NOT EXISTS proref_leads (
+    lead_id         varchar      NOT NULL,
+    lead_at         timestamptz,
+    lead_date       date,
+    current_status  varchar,
+    zip             varchar,
+    CONSTRAINT proref_leads_pkey PRIMARY KEY (lead_id)
+);
+
+-- Which leads came on this day or in this month?
+CREATE INDEX IF NOT EXISTS proref_leads_lead_date_idx ON proref_leads (lead_date);
+
+COMMENT ON TABLE  proref_leads                IS 'Leads of Pro Referral, one row per lead. Raw: the base of its leads '
+                                                 'and cost.';
+COMMENT ON COLUMN proref_leads.lead_id        IS 'Identifier given by Pro Referral, as text.';
+COMMENT ON COLUMN proref_leads.lead_at        IS 'Moment of the lead. NULL: blank in the export.';
+COMMENT ON COLUMN proref_leads.lead_date      IS 'Business day of the lead. NULL: no usable date.';
+COMMENT ON COLUMN proref_leads.current_status IS 'Stage of the lead in the newest export. Passed = turned down, no '
+                                                 'lead. NULL: blank, still a lead.';
+COMMENT ON COLUMN proref_leads.zip            IS 'ZIP code as text, leading zeros kept. NULL: blank in the export.';
+
+-- -------------------------------------------------------------------------------------------------------- google_spend
+
+-- What was spent in this month? The primary key begins with the month.
+CREATE TABLE IF NOT EXISTS google_spend (
+    month     date           NOT NULL,
+    campaign  varchar        NOT NULL,
+    spend     numeric(12,2)  NOT NULL,
+    CONSTRAINT google_spend_pkey               PRIMARY KEY (month, campaign),
+    CONSTRAINT google_spend_month_is_first     CHECK (extract(day FROM month) = 1),
+    CONSTRAINT google_spend_campaign_not_blank CHECK (btrim(campaign) <> '')
+);
+
+COMMENT ON TABLE  google_spend          IS 'Google advertising spend, one row per month and campaign. Raw: the rules '
+                                           'spread it over the days of the month.';
+COMMENT ON COLUMN google_spend.month    IS 'Month of the spend, its first day.';
+COMMENT ON COLUMN google_spend.campaign IS 'Campaign, (all) where the sheet has none.';
+COMMENT ON COLUMN google_spend.spend    IS 'Amount spent in the month, money.';
+
+
+-- =====================================================================================================================
+-- 2. Aggregates
+-- =====================================================================================================================
+
+-- ------------------------------------------------------------------------------------------------------- daily_metrics
+
+-- All days of this month? Everything about this date, source and segment? The primary key begins with the date.
+CREATE TABLE IF NOT EXISTS daily_metrics (
+    date             date           NOT NULL,
+    source           varchar        NOT NULL,
+    segment          varchar        NOT NULL,
+    time             timestamptz    NOT NULL,
+    jobs             bigint         NOT NULL DEFAULT 0,
+    leads            bigint         NOT NULL DEFAULT 0,
+    units            bigint         NOT NULL DEFAULT 0,
+    repairs          bigint         NOT NULL DEFAULT 0,
+    revenue_gross    numeric(12,2)  NOT NULL DEFAULT 0,
+    revenue40        numeric(18,6)  NOT NULL DEFAULT 0,
+    cost             numeric(12,2)  NOT NULL DEFAULT 0,
+    conv_l2u         numeric        GENERATED ALWAYS AS (units::numeric / nullif(leads, 0)) STORED,
+    conv_l2r         numeric        GENERATED ALWAYS AS (repairs::numeric / nullif(leads, 0)) STORED,
+    conv_u2r         numeric        GENERATED ALWAYS AS (repairs::numeric / nullif(units, 0)) STORED,
+    cpl              numeric        GENERATED ALWAYS AS (cost / nullif(leads, 0)) STORED,
+    cost_per_repair  numeric        GENERATED ALWAYS AS (cost / nullif(repairs, 0)) STORED,
+    avg_ticket       numeric        GENERATED ALWAYS AS (revenue_gross / nullif(repairs, 0)) STORED,
+    profit           numeric(18,6)  GENERATED ALWAYS AS (revenue40 - cost) STORED,
+    CONSTRAINT daily_metrics_pkey                PRIMARY KEY (date, source, segment),
+    CONSTRAINT daily_metrics_source_is_a_name    CHECK (btrim(source) <> '' AND source <> 'ALL'),
+    CONSTRAINT daily_metrics_segment_is_a_name   CHECK (btrim(segment) <> '' AND segment <> 'ALL'),
+    CONSTRAINT daily_metrics_counts_not_negative CHECK (jobs >= 0 AND leads >= 0 AND units >= 0 AND repairs >= 0)
+);
+
+-- What falls into the time range of a panel?
+CREATE INDEX IF NOT EXISTS daily_metrics_time_idx ON daily_metrics (time);
+-- How does this source do, day by day?
+CREATE INDEX IF NOT EXISTS daily_metrics_source_idx ON daily_metrics (source, date);
+-- How does this segment do, day by day?
+CREATE INDEX IF NOT EXISTS daily_metrics_segment_idx ON daily_metrics (segment, date);
+
+COMMENT ON TABLE  daily_metrics                 IS 'Metrics per business day, source and segment. A day without a row '
+                                                   'means 0 everywhere. Add up the measures, then divide: the ratios '
+                                                   'hold for one row and must not be averaged or summed.';
+COMMENT ON COLUMN daily_metrics.date            IS 'Business day.';
+COMMENT ON COLUMN daily_metrics.source          IS 'Channel, Unattributed where unknown. Never ALL.';
+COMMENT ON COLUMN daily_metrics.segment         IS 'COD, INS or OTHER, as the rules name them. Never ALL.';
+COMMENT ON COLUMN daily_metrics.time            IS 'Noon of the business day in the time zone of the business. Chart '
+                                                   'and filter on this one.';
+COMMENT ON COLUMN daily_metrics.jobs            IS 'Number of jobs.';
+COMMENT ON COLUMN daily_metrics.leads           IS 'Number of leads by the rule of the source.';
+COMMENT ON COLUMN daily_metrics.units           IS 'Number of jobs that are units (service visits).';
+COMMENT ON COLUMN daily_metrics.repairs         IS 'Number of jobs that are repairs.';
+COMMENT ON COLUMN daily_metrics.revenue_gross   IS 'Sum of counted payments, money, refunds subtracted.';
+COMMENT ON COLUMN daily_metrics.revenue40       IS 'Revenue left after technician and fixed costs: gross times the '
+                                                   'share in force, money, exact to six decimals.';
+COMMENT ON COLUMN daily_metrics.cost            IS 'Cost of the leads, money.';
+COMMENT ON COLUMN daily_metrics.conv_l2u        IS 'units / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN daily_metrics.conv_l2r        IS 'repairs / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN daily_metrics.conv_u2r        IS 'repairs / units, a ratio. NULL: no units.';
+COMMENT ON COLUMN daily_metrics.cpl             IS 'Cost per lead, cost / leads, money. NULL: no leads.';
+COMMENT ON COLUMN daily_metrics.cost_per_repair IS 'cost / repairs, money. NULL: no repairs.';
+COMMENT ON COLUMN daily_metrics.avg_ticket      IS 'Average ticket, revenue_gross / repairs, money. NULL: no repairs.';
+COMMENT ON COLUMN daily_metrics.profit          IS 'revenue40 - cost, money. Never NULL.';
+
+-- ----------------------------------------------------------------------------------------------------- monthly_metrics
+
+-- All metrics by month, source and segment? The primary key, in that order.
+CREATE TABLE IF NOT EXISTS monthly_metrics (
+    month            date           NOT NULL,
+    source           varchar        NOT NULL,
+    segment          varchar        NOT NULL,
+    time             timestamptz    NOT NULL,
+    jobs             bigint         NOT NULL DEFAULT 0,
+    leads            bigint         NOT NULL DEFAULT 0,
+    units            bigint         NOT NULL DEFAULT 0,
+    repairs          bigint         NOT NULL DEFAULT 0,
+    revenue_gross    numeric(12,2)  NOT NULL DEFAULT 0,
+    revenue40        numeric(18,6)  NOT NULL DEFAULT 0,
+    cost             numeric(12,2)  NOT NULL DEFAULT 0,
+    conv_l2u         numeric        GENERATED ALWAYS AS (units::numeric / nullif(leads, 0)) STORED,
+    conv_l2r         numeric        GENERATED ALWAYS AS (repairs::numeric / nullif(leads, 0)) STORED,
+    conv_u2r         numeric        GENERATED ALWAYS AS (repairs::numeric / nullif(units, 0)) STORED,
+    cpl              numeric        GENERATED ALWAYS AS (cost / nullif(leads, 0)) STORED,
+    cost_per_repair  numeric        GENERATED ALWAYS AS (cost / nullif(repairs, 0)) STORED,
+    avg_ticket       numeric        GENERATED ALWAYS AS (revenue_gross / nullif(repairs, 0)) STORED,
+    profit           numeric(18,6)  GENERATED ALWAYS AS (revenue40 - cost) STORED,
+    CONSTRAINT monthly_metrics_pkey                PRIMARY KEY (month, source, segment),
+    CONSTRAINT monthly_metrics_month_is_first      CHECK (extract(day FROM month) = 1),
+    CONSTRAINT monthly_metrics_source_is_a_name    CHECK (btrim(source) <> '' AND source <> 'ALL'),
+    CONSTRAINT monthly_metrics_segment_is_a_name   CHECK (btrim(segment) <> '' AND segment <> 'ALL'),
+    CONSTRAINT monthly_metrics_counts_not_negative CHECK (jobs >= 0 AND leads >= 0 AND units >= 0 AND repairs >= 0)
+);
+
+-- What falls into the time range of a panel?
+CREATE INDEX IF NOT EXISTS monthly_metrics_time_idx ON monthly_metrics (time);
+-- How does this source do, month by month?
+CREATE INDEX IF NOT EXISTS monthly_metrics_source_idx ON monthly_metrics (source, month);
+-- How does this segment do, month by month?
+CREATE INDEX IF NOT EXISTS monthly_metrics_segment_idx ON monthly_metrics (segment, month);
+
+COMMENT ON TABLE  monthly_metrics                 IS 'Metrics per month, source and segment: exactly the sum of '
+                                                     'daily_metrics. Add up the measures, then divide: the ratios '
+                                                     'hold for one row and must not be averaged or summed.';
+COMMENT ON COLUMN monthly_metrics.month           IS 'Month, its first day.';
+COMMENT ON COLUMN monthly_metrics.source          IS 'Channel, Unattributed where unknown. Never ALL.';
+COMMENT ON COLUMN monthly_metrics.segment         IS 'COD, INS or OTHER, as the rules name them. Never ALL.';
+COMMENT ON COLUMN monthly_metrics.time            IS 'Noon of the first of the month in the time zone of the '
+                                                     'business. Chart and filter on this one.';
+COMMENT ON COLUMN monthly_metrics.jobs            IS 'Number of jobs.';
+COMMENT ON COLUMN monthly_metrics.leads           IS 'Number of leads by the rule of the source.';
+COMMENT ON COLUMN monthly_metrics.units           IS 'Number of jobs that are units (service visits).';
+COMMENT ON COLUMN monthly_metrics.repairs         IS 'Number of jobs that are repairs.';
+COMMENT ON COLUMN monthly_metrics.revenue_gross   IS 'Sum of counted payments, money, refunds subtracted.';
+COMMENT ON COLUMN monthly_metrics.revenue40       IS 'Revenue left after technician and fixed costs: gross times the '
+                                                     'share in force, money, exact to six decimals.';
+COMMENT ON COLUMN monthly_metrics.cost            IS 'Cost of the leads, money.';
+COMMENT ON COLUMN monthly_metrics.conv_l2u        IS 'units / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN monthly_metrics.conv_l2r        IS 'repairs / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN monthly_metrics.conv_u2r        IS 'repairs / units, a ratio. NULL: no units.';
+COMMENT ON COLUMN monthly_metrics.cpl             IS 'Cost per lead, cost / leads, money. NULL: no leads.';
+COMMENT ON COLUMN monthly_metrics.cost_per_repair IS 'cost / repairs, money. NULL: no repairs.';
+COMMENT ON COLUMN monthly_metrics.avg_ticket      IS 'Average ticket, revenue_gross / repairs, money. NULL: no '
+                                                     'repairs.';
+COMMENT ON COLUMN monthly_metrics.profit          IS 'revenue40 - cost, money. Never NULL.';
+
+-- ------------------------------------------------------------------------------------------------------------- targets
+
+-- Which targets hold for this month? The primary key begins with the month.
+CREATE TABLE IF NOT EXISTS targets (
+    month             date           NOT NULL,
+    source            varchar        NOT NULL,
+    segment           varchar        NOT NULL,
+    target_repairs    numeric(12,2),
+    target_revenue40  numeric(12,2),
+    target_conv_l2r   numeric(9,6),
+    target_cpl_max    numeric(12,2),
+    CONSTRAINT targets_pkey              PRIMARY KEY (month, source, segment),
+    CONSTRAINT targets_month_is_first    CHECK (extract(day FROM month) = 1),
+    CONSTRAINT targets_source_not_blank  CHECK (btrim(source) <> ''),
+    CONSTRAINT targets_segment_not_blank CHECK (btrim(segment) <> '')
+);
+
+COMMENT ON TABLE  targets                  IS 'Monthly targets. A row for ALL stands by itself: it is not the sum of '
+                                              'the other rows and is never added to them.';
+COMMENT ON COLUMN targets.month            IS 'Month, its first day.';
+COMMENT ON COLUMN targets.source           IS 'Channel, or ALL for the whole company.';
+COMMENT ON COLUMN targets.segment          IS 'Segment, or ALL for all of them together.';
+COMMENT ON COLUMN targets.target_repairs   IS 'Repairs to reach in the month. NULL: no target.';
+COMMENT ON COLUMN targets.target_revenue40 IS 'revenue40 to reach in the month, money. NULL: no target.';
+COMMENT ON COLUMN targets.target_conv_l2r  IS 'repairs / leads to reach, a ratio. NULL: no target.';
+COMMENT ON COLUMN targets.target_cpl_max   IS 'Most that a lead may cost, money. NULL: no limit.';
+
+
+-- =====================================================================================================================
+-- 3. Bookkeeping
+-- =====================================================================================================================
+
+-- ------------------------------------------------------------------------------------------------------------ business
+
+-- A zone that this server does not know is refused here, not later in a panel.
+CREATE TABLE IF NOT EXISTS business (
+    only_row  boolean  NOT NULL DEFAULT true,
+    timezone  varchar  NOT NULL,
+    currency  varchar  NOT NULL,
+    CONSTRAINT business_pkey           PRIMARY KEY (only_row),
+    CONSTRAINT business_only_row       CHECK (only_row),
+    CONSTRAINT business_timezone_known CHECK ((timestamp '2000-01-01 12:00' AT TIME ZONE timezone) IS NOT NULL)
+);
+
+COMMENT ON TABLE  business          IS 'The business as the rules describe it. One row, written by every publish, so '
+                                       'that the views know local noon and today.';
+COMMENT ON COLUMN business.only_row IS 'Always true: makes a second row impossible.';
+COMMENT ON COLUMN business.timezone IS 'IANA time zone in which a business day is a day, such as America/New_York.';
+COMMENT ON COLUMN business.currency IS 'ISO 4217 code of all money in these tables, such as USD.';
+
+-- ----------------------------------------------------------------------------------------------------------- sync_runs
+
+CREATE TABLE IF NOT EXISTS sync_runs (
+    run_id         varchar      NOT NULL,
+    started_at     timestamptz  NOT NULL,
+    finished_at    timestamptz,
+    status         varchar      NOT NULL,
+    rules_hash     varchar,
+    version        varchar,
+    files          integer,
+    rows_read      bigint,
+    rows_rejected  bigint,
+    detail         jsonb,
+    CONSTRAINT sync_runs_pkey           PRIMARY KEY (run_id),
+    CONSTRAINT sync_runs_status_known   CHECK (status IN ('ok', 'failed')),
+    CONSTRAINT sync_runs_ok_is_finished CHECK (status <> 'ok' OR finished_at IS NOT NULL)
+);
+
+COMMENT ON TABLE  sync_runs               IS 'Runs of rmetrics sync. The row of a good run is written in the '
+                                             'transaction that publishes its numbers.';
+COMMENT ON COLUMN sync_runs.run_id        IS 'Identifier of the run.';
+COMMENT ON COLUMN sync_runs.started_at    IS 'Moment the run began.';
+COMMENT ON COLUMN sync_runs.finished_at   IS 'Moment the run ended. NULL: it did not end in order.';
+COMMENT ON COLUMN sync_runs.status        IS 'ok: finished and published. failed: nothing was published.';
+COMMENT ON COLUMN sync_runs.rules_hash    IS 'Hash of the rules in force. NULL: the run failed before they were read.';
+COMMENT ON COLUMN sync_runs.version       IS 'Version of rmetrics. NULL: not recorded.';
+COMMENT ON COLUMN sync_runs.files         IS 'Number of export files the run looked at. NULL: failed before it could '
+                                             'count them.';
+COMMENT ON COLUMN sync_runs.rows_read     IS 'Number of rows in those files. NULL: failed before it could count them.';
+COMMENT ON COLUMN sync_runs.rows_rejected IS 'Number of rows put aside as unreadable. NULL: failed before it could '
+                                             'count them.';
+COMMENT ON COLUMN sync_runs.detail        IS 'What else the run recorded, such as the fingerprint of the lake. No '
+                                             'customer data. NULL: nothing.';
+
+-- ------------------------------------------------------------------------------------------------------ metric_changes
+
+CREATE TABLE IF NOT EXISTS metric_changes (
+    change_id  bigint   NOT NULL GENERATED ALWAYS AS IDENTITY,
+    run_id     varchar  NOT NULL,
+    month      date     NOT NULL,
+    date       date,
+    source     varchar  NOT NULL,
+    segment    varchar  NOT NULL,
+    metric     varchar  NOT NULL,
+    old_value  numeric,
+    new_value  numeric,
+    cause      text,
+    CONSTRAINT metric_changes_pkey           PRIMARY KEY (change_id),
+    CONSTRAINT metric_changes_run_id_fkey    FOREIGN KEY (run_id) REFERENCES sync_runs (run_id),
+    CONSTRAINT metric_changes_month_is_first CHECK (extract(day FROM month) = 1),
+    CONSTRAINT metric_changes_date_in_month  CHECK (date >= month AND date < month + interval '1 month')
+);
+
+-- How did the numbers of this month change?
+CREATE INDEX IF NOT EXISTS metric_changes_month_idx ON metric_changes (month);
+-- What did this run change?
+CREATE INDEX IF NOT EXISTS metric_changes_run_id_idx ON metric_changes (run_id);
+
+COMMENT ON TABLE  metric_changes           IS 'Every published number that a later run changed: from what, to what, '
+                                              'and why.';
+COMMENT ON COLUMN metric_changes.change_id IS 'Running number.';
+COMMENT ON COLUMN metric_changes.run_id    IS 'The run that changed the number.';
+COMMENT ON COLUMN metric_changes.month     IS 'Month the number belongs to, its first day.';
+COMMENT ON COLUMN metric_changes.date      IS 'Business day the number belongs to. NULL: the figure of the whole '
+                                              'month.';
+COMMENT ON COLUMN metric_changes.source    IS 'Channel.';
+COMMENT ON COLUMN metric_changes.segment   IS 'Segment.';
+COMMENT ON COLUMN metric_changes.metric    IS 'Name of the measure: a column of daily_metrics and monthly_metrics.';
+COMMENT ON COLUMN metric_changes.old_value IS 'Value before, in the unit of the measure. NULL: there was no such row.';
+COMMENT ON COLUMN metric_changes.new_value IS 'Value after, in the unit of the measure. NULL: the row is gone.';
+COMMENT ON COLUMN metric_changes.cause     IS 'What brought the change: new exports, edited rules and so on. NULL: '
+                                              'not known.';
+
+-- ----------------------------------------------------------------------------------------------------- published_parts
+
+-- What does this table hold, month by month? The primary key.
+CREATE TABLE IF NOT EXISTS published_parts (
+    table_name  varchar  NOT NULL,
+    part        date     NOT NULL,
+    rows        bigint   NOT NULL,
+    digest      text     NOT NULL,
+    run_id      varchar  NOT NULL,
+    CONSTRAINT published_parts_pkey              PRIMARY KEY (table_name, part),
+    CONSTRAINT published_parts_part_is_first     CHECK (extract(day FROM part) = 1),
+    CONSTRAINT published_parts_rows_not_negative CHECK (rows >= 0)
+);
+
+COMMENT ON TABLE  published_parts            IS 'Contents of each month of each published table, so that a run '
+                                                'replaces only the months that differ.';
+COMMENT ON COLUMN published_parts.table_name IS 'Name of the table.';
+COMMENT ON COLUMN published_parts.part       IS 'Month, its first day. 0001-01-01 stands for rows without a date.';
+COMMENT ON COLUMN published_parts.rows       IS 'Number of rows of this table in this month.';
+COMMENT ON COLUMN published_parts.digest     IS 'Hash of the contents of these rows.';
+COMMENT ON COLUMN published_parts.run_id     IS 'The run that wrote them. No foreign key: the history of runs may be '
+                                                'cut without touching this.';
+
+-- --------------------------------------------------------------------------------------------------------- feed_status
+
+CREATE TABLE IF NOT EXISTS feed_status (
+    feed            varchar      NOT NULL,
+    table_name      varchar,
+    rows            bigint       NOT NULL,
+    last_date       date,
+    last_export_at  timestamptz,
+    exports         integer      NOT NULL,
+    CONSTRAINT feed_status_pkey                PRIMARY KEY (feed),
+    CONSTRAINT feed_status_counts_not_negative CHECK (rows >= 0 AND exports >= 0)
+);
+
+COMMENT ON TABLE  feed_status                IS 'State of each feed at the last publish, one row per feed.';
+COMMENT ON COLUMN feed_status.feed           IS 'Name of the feed in the rules.';
+COMMENT ON COLUMN feed_status.table_name     IS 'Table that holds its rows. NULL: the feed is not published as a '
+                                                'table.';
+COMMENT ON COLUMN feed_status.rows           IS 'Number of accepted rows, one per key.';
+COMMENT ON COLUMN feed_status.last_date      IS 'Greatest business day among its rows. NULL: no rows, or rows without '
+                                                'dates.';
+COMMENT ON COLUMN feed_status.last_export_at IS 'Moment the newest of its exports was made or saved. NULL: no export '
+                                                'yet.';
+COMMENT ON COLUMN feed_status.exports        IS 'Number of different exports in the lake.';
+
+
+-- =====================================================================================================================
+-- 4. Views
+-- =====================================================================================================================
+
+-- --------------------------------------------------------------------------------------------------- monthly_vs_target
+
+-- Scopes: the company (ALL, ALL), each source (source, ALL), each segment (ALL, segment) and each pair. Every scope is
+-- added up from the plain rows of monthly_metrics and then meets the one target row of the same name.
+CREATE OR REPLACE VIEW monthly_vs_target AS
+WITH actual AS (
+    SELECT month,
+           CASE WHEN grouping(source)  = 1 THEN 'ALL' ELSE source  END AS source,
+           CASE WHEN grouping(segment) = 1 THEN 'ALL' ELSE segment END AS segment,
+           max(time)            AS time,
+           sum(jobs)::bigint    AS jobs,
+           sum(leads)::bigint   AS leads,
+           sum(units)::bigint   AS units,
+           sum(repairs)::bigint AS repairs,
+           sum(revenue_gross)   AS revenue_gross,
+           sum(revenue40)       AS revenue40,
+           sum(cost)            AS cost
+    FROM monthly_metrics
+    GROUP BY GROUPING SETS ((month), (month, source), (month, segment), (month, source, segment))
+),
+covered AS (  -- between its first and its last month the data is there: a scope without a row did 0, elsewhere NULL
+    SELECT min(month) AS first_month, max(month) AS last_month, 0::bigint AS nothing FROM monthly_metrics
+),
+scope AS (
+    SELECT month, source, segment,
+           coalesce(actual.time, (month + time '12:00') AT TIME ZONE business.timezone) AS time,
+           coalesce(actual.jobs,          covered.nothing) AS jobs,
+           coalesce(actual.leads,         covered.nothing) AS leads,
+           coalesce(actual.units,         covered.nothing) AS units,
+           coalesce(actual.repairs,       covered.nothing) AS repairs,
+           coalesce(actual.revenue_gross, covered.nothing) AS revenue_gross,
+           coalesce(actual.revenue40,     covered.nothing) AS revenue40,
+           coalesce(actual.cost,          covered.nothing) AS cost,
+           target_repairs, target_revenue40, target_conv_l2r, target_cpl_max
+    FROM actual
+    FULL JOIN targets USING (month, source, segment)
+    LEFT JOIN covered ON month BETWEEN covered.first_month AND covered.last_month
+    LEFT JOIN business ON true
+)
+SELECT month, time, source, segment,
+       jobs, leads, units, repairs, revenue_gross, revenue40, cost,
+       revenue40 - cost                          AS profit,
+       cost / nullif(leads, 0)                   AS cpl,
+       units::numeric / nullif(leads, 0)         AS conv_l2u,
+       repairs::numeric / nullif(leads, 0)       AS conv_l2r,
+       target_repairs, target_revenue40, target_conv_l2r, target_cpl_max,
+       repairs / nullif(target_repairs, 0)       AS repairs_attained,
+       revenue40 / nullif(target_revenue40, 0)   AS revenue40_attained,
+       cost / nullif(leads, 0) > target_cpl_max  AS cpl_over
+FROM scope;
+
+COMMENT ON VIEW   monthly_vs_target                    IS 'Actual figures beside targets, one row per month and '
+                                                          'scope. A scope is a source or ALL, and a segment or ALL. '
+                                                          'Pick one scope and never add scopes up: ALL contains the '
+                                                          'others.';
+COMMENT ON COLUMN monthly_vs_target.month              IS 'Month, its first day.';
+COMMENT ON COLUMN monthly_vs_target.time               IS 'Noon of the first of the month in the time zone of the '
+                                                          'business. NULL: no figures and no row in business, which '
+                                                          'the first publish writes.';
+COMMENT ON COLUMN monthly_vs_target.source             IS 'Channel, or ALL for the whole company.';
+COMMENT ON COLUMN monthly_vs_target.segment            IS 'Segment, or ALL for all of them together.';
+COMMENT ON COLUMN monthly_vs_target.jobs               IS 'Number of jobs. NULL: the month lies outside the data.';
+COMMENT ON COLUMN monthly_vs_target.leads              IS 'Number of leads. NULL: the month lies outside the data.';
+COMMENT ON COLUMN monthly_vs_target.units              IS 'Number of units. NULL: the month lies outside the data.';
+COMMENT ON COLUMN monthly_vs_target.repairs            IS 'Number of repairs. NULL: the month lies outside the data.';
+COMMENT ON COLUMN monthly_vs_target.revenue_gross      IS 'Sum of counted payments, money. NULL: the month lies '
+                                                          'outside the data.';
+COMMENT ON COLUMN monthly_vs_target.revenue40          IS 'Revenue after the share, money. NULL: the month lies '
+                                                          'outside the data.';
+COMMENT ON COLUMN monthly_vs_target.cost               IS 'Cost of the leads, money. NULL: the month lies outside the '
+                                                          'data.';
+COMMENT ON COLUMN monthly_vs_target.profit             IS 'revenue40 - cost, money. NULL: the month lies outside the '
+                                                          'data.';
+COMMENT ON COLUMN monthly_vs_target.cpl                IS 'Cost per lead, money. NULL: no leads.';
+COMMENT ON COLUMN monthly_vs_target.conv_l2u           IS 'units / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN monthly_vs_target.conv_l2r           IS 'repairs / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN monthly_vs_target.target_repairs     IS 'Repairs to reach in the month. NULL: no target.';
+COMMENT ON COLUMN monthly_vs_target.target_revenue40   IS 'revenue40 to reach in the month, money. NULL: no target.';
+COMMENT ON COLUMN monthly_vs_target.target_conv_l2r    IS 'repairs / leads to reach, a ratio. NULL: no target.';
+COMMENT ON COLUMN monthly_vs_target.target_cpl_max     IS 'Most that a lead may cost, money. NULL: no limit.';
+COMMENT ON COLUMN monthly_vs_target.repairs_attained   IS 'repairs / target, 1 means reached. NULL: no target, a '
+                                                          'target of 0, or no data.';
+COMMENT ON COLUMN monthly_vs_target.revenue40_attained IS 'revenue40 / target, 1 means reached. NULL: no target, a '
+                                                          'target of 0, or no data.';
+COMMENT ON COLUMN monthly_vs_target.cpl_over           IS 'True: a lead cost more than the limit. NULL: no limit or '
+                                                          'no leads.';
+
+-- ---------------------------------------------------------------------------------------------------- daily_cumulative
+
+-- Every calendar day of every month that has data or a target, for the company (source ALL) and each of its sources.
+-- All segments together: a pace by segment is rarely set and would multiply the rows by four.
+CREATE OR REPLACE VIEW daily_cumulative AS
+WITH actual AS (
+    SELECT date,
+           CASE WHEN grouping(source) = 1 THEN 'ALL' ELSE source END AS source,
+           sum(leads)     AS leads,
+           sum(units)     AS units,
+           sum(repairs)   AS repairs,
+           sum(revenue40) AS revenue40,
+           sum(cost)      AS cost
+    FROM daily_metrics
+    GROUP BY GROUPING SETS ((date), (date, source))
+),
+covered AS (  -- the data reaches from the first of its first month to its last day: inside, no row means 0
+    SELECT date_trunc('month', min(date)::timestamp)::date AS first_date, max(date) AS last_date FROM daily_metrics
+),
+scope AS (    -- UNION keeps each month and source once
+    SELECT date_trunc('month', date::timestamp)::date AS month, source FROM actual
+    UNION
+    SELECT month, source FROM targets
+    UNION
+    SELECT month, 'ALL' FROM targets
+),
+calendar AS (
+    SELECT month, source, days_in_month, day_number, month + day_number - 1 AS date
+    FROM scope
+    CROSS JOIN LATERAL (SELECT (month + interval '1 month')::date - month AS days_in_month) AS length
+    CROSS JOIN LATERAL generate_series(1, days_in_month) AS day_number
+),
+running AS (
+    SELECT month, date, source, days_in_month, day_number,
+           coalesce(repairs, 0)                    AS repairs,
+           coalesce(sum(leads)     OVER so_far, 0) AS leads_to_date,
+           coalesce(sum(units)     OVER so_far, 0) AS units_to_date,
+           coalesce(sum(repairs)   OVER so_far, 0) AS repairs_to_date,
+           coalesce(sum(revenue40) OVER so_far, 0) AS revenue40_to_date,
+           coalesce(sum(cost)      OVER so_far, 0) AS cost_to_date
+    FROM calendar
+    LEFT JOIN actual USING (date, source)
+    WINDOW so_far AS (PARTITION BY month, source ORDER BY date)
+)
+SELECT month, date,
+       (date + time '12:00') AT TIME ZONE business.timezone   AS time,
+       source,
+       'ALL'::varchar                                         AS segment,
+       CASE WHEN in_data THEN running.repairs::bigint END     AS repairs,
+       CASE WHEN in_data THEN leads_to_date::bigint END       AS leads_to_date,
+       CASE WHEN in_data THEN units_to_date::bigint END       AS units_to_date,
+       CASE WHEN in_data THEN repairs_to_date::bigint END     AS repairs_to_date,
+       CASE WHEN in_data THEN revenue40_to_date END           AS revenue40_to_date,
+       CASE WHEN in_data THEN cost_to_date END                AS cost_to_date,
+       target_repairs,
+       target_revenue40,
+       target_repairs * day_number / days_in_month            AS repairs_pace,
+       target_revenue40 * day_number / days_in_month          AS revenue40_pace
+FROM running
+CROSS JOIN covered
+CROSS JOIN LATERAL (SELECT date BETWEEN first_date AND last_date AS in_data) AS inside
+LEFT JOIN (SELECT * FROM targets WHERE segment = 'ALL') AS target USING (month, source)
+LEFT JOIN business ON true;
+
+COMMENT ON VIEW   daily_cumulative                   IS 'Month to date beside the pace of the target: every calendar '
+                                                        'day of each month that has data or a target, per scope. A '
+                                                        'scope is a source or ALL, with all segments together. Pick '
+                                                        'one scope and never add scopes up.';
+COMMENT ON COLUMN daily_cumulative.month             IS 'Month, its first day.';
+COMMENT ON COLUMN daily_cumulative.date              IS 'Business day.';
+COMMENT ON COLUMN daily_cumulative.time              IS 'Noon of the business day in the time zone of the business. '
+                                                        'NULL: no row in business, which the first publish writes.';
+COMMENT ON COLUMN daily_cumulative.source            IS 'Channel, or ALL for the whole company.';
+COMMENT ON COLUMN daily_cumulative.segment           IS 'Always ALL.';
+COMMENT ON COLUMN daily_cumulative.repairs           IS 'Number of repairs of this day. NULL: the day lies outside '
+                                                        'the data.';
+COMMENT ON COLUMN daily_cumulative.leads_to_date     IS 'Number of leads since the first of the month. NULL: the day '
+                                                        'lies outside the data.';
+COMMENT ON COLUMN daily_cumulative.units_to_date     IS 'Number of units since the first of the month. NULL: the day '
+                                                        'lies outside the data.';
+COMMENT ON COLUMN daily_cumulative.repairs_to_date   IS 'Number of repairs since the first of the month. NULL: the '
+                                                        'day lies outside the data.';
+COMMENT ON COLUMN daily_cumulative.revenue40_to_date IS 'revenue40 since the first of the month, money. NULL: the day '
+                                                        'lies outside the data.';
+COMMENT ON COLUMN daily_cumulative.cost_to_date      IS 'Cost since the first of the month, money. NULL: the day lies '
+                                                        'outside the data.';
+COMMENT ON COLUMN daily_cumulative.target_repairs    IS 'Repairs to reach in the whole month. NULL: no target.';
+COMMENT ON COLUMN daily_cumulative.target_revenue40  IS 'revenue40 to reach in the whole month, money. NULL: no '
+                                                        'target.';
+COMMENT ON COLUMN daily_cumulative.repairs_pace      IS 'Repairs to have by the end of this day: target * day / days '
+                                                        'of the month. NULL: no target.';
+COMMENT ON COLUMN daily_cumulative.revenue40_pace    IS 'revenue40 to have by the end of this day: target * day / '
+                                                        'days of the month, money. NULL: no target.';
+
+-- --------------------------------------------------------------------------------------------------------- call_funnel
+
+-- Steps: calls, inbound, answered, with a job, then the jobs behind them. Several calls can lead to one job: calls are
+-- counted as calls, jobs as jobs. A job called about in two months, or through two sources, counts in both.
+CREATE OR REPLACE VIEW call_funnel AS
+WITH call AS (
+    SELECT date_trunc('month', call_date::timestamp)::date AS month,
+           coalesce(calls.source, 'Unattributed')          AS source,
+           direction = 'inbound'                           AS inbound,
+           answered, duration_s, job_id, is_unit, is_repair
+    FROM calls
+    LEFT JOIN jobs USING (job_id)
+),
+monthly AS (
+    SELECT month, source,
+           count(*)                                        AS calls,
+           count(*) FILTER (WHERE inbound)                 AS inbound,
+           count(*) FILTER (WHERE inbound AND answered)    AS answered,
+           count(*) FILTER (WHERE inbound AND NOT answered) AS missed,
+           count(job_id)                                   AS with_job,
+           count(DISTINCT job_id)                          AS jobs,
+           count(DISTINCT job_id) FILTER (WHERE is_unit)   AS units,
+           count(DISTINCT job_id) FILTER (WHERE is_repair) AS repairs,
+           avg(duration_s) FILTER (WHERE inbound AND answered) AS avg_answered_s
+    FROM call
+    GROUP BY month, source
+)
+SELECT month, (month + time '12:00') AT TIME ZONE business.timezone AS time, source,
+       calls, inbound, answered, missed, with_job, jobs, units, repairs, avg_answered_s
+FROM monthly
+LEFT JOIN business ON true;
+
+COMMENT ON VIEW   call_funnel                IS 'From call to repair, one row per month of the call and source.';
+COMMENT ON COLUMN call_funnel.month          IS 'Month of the calls, its first day. NULL: calls without a date.';
+COMMENT ON COLUMN call_funnel.time           IS 'Noon of the first of the month in the time zone of the business. '
+                                                'NULL: calls without a date, or no row in business, which the first '
+                                                'publish writes.';
+COMMENT ON COLUMN call_funnel.source         IS 'Channel of the call, Unattributed where no rule matched.';
+COMMENT ON COLUMN call_funnel.calls          IS 'Number of calls in any direction.';
+COMMENT ON COLUMN call_funnel.inbound        IS 'Number of inbound calls.';
+COMMENT ON COLUMN call_funnel.answered       IS 'Number of inbound calls that somebody answered.';
+COMMENT ON COLUMN call_funnel.missed         IS 'Number of inbound calls that nobody answered. answered + missed is '
+                                                'less than inbound where the export does not say.';
+COMMENT ON COLUMN call_funnel.with_job       IS 'Number of calls, in any direction, that belong to a known job.';
+COMMENT ON COLUMN call_funnel.jobs           IS 'Number of different jobs behind these calls.';
+COMMENT ON COLUMN call_funnel.units          IS 'Number of those jobs that are units.';
+COMMENT ON COLUMN call_funnel.repairs        IS 'Number of those jobs that are repairs.';
+COMMENT ON COLUMN call_funnel.avg_answered_s IS 'Average length of answered inbound calls in seconds. NULL: none, or '
+                                                'no lengths exported.';
+
+-- ------------------------------------------------------------------------------------------------------ data_freshness
+
+CREATE OR REPLACE VIEW data_freshness AS
+WITH last_run AS (
+    SELECT run_id, finished_at FROM sync_runs WHERE status = 'ok' ORDER BY finished_at DESC, run_id DESC LIMIT 1
+)
+SELECT feed, table_name, rows, last_date,
+       (now() AT TIME ZONE business.timezone)::date - last_date AS age_days,
+       last_export_at, exports,
+       last_run.run_id                                          AS last_run_id,
+       last_run.finished_at                                     AS last_run_at
+FROM feed_status
+LEFT JOIN business ON true
+LEFT JOIN last_run ON true;
+
+COMMENT ON VIEW   data_freshness                IS 'How old the data of each feed is, one row per feed.';
+COMMENT ON COLUMN data_freshness.feed           IS 'Name of the feed in the rules.';
+COMMENT ON COLUMN data_freshness.table_name     IS 'Table that holds its rows. NULL: the feed is not published as a '
+                                                   'table.';
+COMMENT ON COLUMN data_freshness.rows           IS 'Number of accepted rows, one per key.';
+COMMENT ON COLUMN data_freshness.last_date      IS 'Greatest business day among its rows. NULL: no rows, or rows '
+                                                   'without dates.';
+COMMENT ON COLUMN data_freshness.age_days       IS 'Days from last_date to today in the time zone of the business, '
+                                                   'negative for a date ahead. NULL: no last_date, or no row in '
+                                                   'business, which the first publish writes.';
+COMMENT ON COLUMN data_freshness.last_export_at IS 'Moment the newest of its exports was made or saved. NULL: no '
+                                                   'export yet.';
+COMMENT ON COLUMN data_freshness.exports        IS 'Number of different exports in the lake.';
+COMMENT ON COLUMN data_freshness.last_run_id    IS 'The last run that published. NULL: none yet.';
+COMMENT ON COLUMN data_freshness.last_run_at    IS 'Moment that run finished. NULL: none yet.';
+
+-- -------------------------------------------------------------------------------------------------------- run_findings
+
+-- What the dashboards may see of sync_runs.detail: checks that found something, never anything else the run recorded.
+CREATE OR REPLACE VIEW run_findings AS
+SELECT run_id, finished_at, finding.code, finding.severity, finding.message, finding.rows,
+       run_id = (SELECT run_id FROM sync_runs WHERE status = 'ok' ORDER BY finished_at DESC, run_id DESC LIMIT 1) AS latest
+FROM sync_runs
+CROSS JOIN LATERAL jsonb_to_recordset(CASE WHEN jsonb_typeof(detail -> 'findings') = 'array'
+                                           THEN detail -> 'findings' ELSE '[]'::jsonb END)
+    AS finding (code varchar, severity varchar, message text, rows bigint);
+
+COMMENT ON VIEW   run_findings             IS 'What the checks of each run found in the data, one row per run and '
+                                              'finding. A run that found nothing has no row.';
+COMMENT ON COLUMN run_findings.run_id      IS 'The run.';
+COMMENT ON COLUMN run_findings.finished_at IS 'Moment the run ended. NULL: it did not end in order.';
+COMMENT ON COLUMN run_findings.code        IS 'Short stable name of the finding, such as undeclared-source.';
+COMMENT ON COLUMN run_findings.severity    IS 'error, warning or info.';
+COMMENT ON COLUMN run_findings.message     IS 'What was found and what to do about it. No customer data.';
+COMMENT ON COLUMN run_findings.rows        IS 'Number of rows it concerns.';
+COMMENT ON COLUMN run_findings.latest      IS 'True: of the last run that published. NULL: no run has published yet.';

@@ -1,0 +1,105 @@
+"""The embedded server: stopped by the last command that uses it, also where the one that started it was killed."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reliability.world import Runner
+from rmetrics.embedded import Owner, embedded, embedded_owner, embedded_running
+from rmetrics.errors import PostgresError
+from rmetrics.pipeline.database import db_start, db_stop
+from rmetrics.pipeline.doctor import doctor
+from support import Project, csv_text, new_project
+
+JOBS = ("Job #", "Job Type", "Source", "Created")
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Project]:
+    """A published project with an embedded server, where that server's user can reach it."""
+    with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
+        project = new_project(Path(folder) / "project", "")
+        job(project, 1)
+        project.sync()
+        yield project
+        db_stop(project.settings)
+
+
+def job(project: Project, number: int) -> None:
+    project.put(f"Import-{number}.csv", csv_text(JOBS, (number, "COD Repair", "Google", "Tue Nov 05 2024")))
+
+
+def owner(project: Project) -> Owner | None:
+    return embedded_owner(project.settings.server_dir)
+
+
+def killed(project: Project, runner: Runner, number: int) -> None:
+    """A sync that is killed in the middle of its publish."""
+    job(project, number)
+    done = runner(project, fault="kill-statement", at=40)
+    assert done.exit == -9, done.output
+
+
+def test_a_sync_stops_what_it_started(own: Project) -> None:
+    assert owner(own) is None
+
+
+def test_a_server_that_a_killed_sync_left_running_is_told_and_stopped_by_the_next_one(
+    own: Project, runner: Runner
+) -> None:
+    killed(own, runner, 2)
+    assert owner(own) is Owner.NOBODY
+    told = runner(own, "doctor").output
+    assert "runs without an owner" in told
+    assert owner(own) is None, "the doctor's own look at the database ends with nobody using it"
+    killed(own, runner, 3)
+    done = runner(own)
+    assert done.exit == 0, done.output
+    assert owner(own) is None
+    with embedded(own.settings.server_dir) as server:
+        own.dsn = server.dsn
+        assert own.rows("SELECT count(*) FROM jobs") == [(3,)]
+        own.dsn = ""
+
+
+def test_db_stop_stops_what_a_killed_sync_left_running(own: Project, runner: Runner) -> None:
+    killed(own, runner, 4)
+    assert runner(own, "db", "stop").output.strip() == "Stopped."
+    assert owner(own) is None
+    assert runner(own, "db", "stop").output.strip() == "It did not run."
+
+
+def test_a_server_stays_for_whoever_still_uses_it(own: Project, runner: Runner) -> None:
+    with embedded(own.settings.server_dir):
+        assert owner(own) is Owner.USED
+        assert runner(own).exit == 0
+        assert runner(own, "status", "--quiet").exit == 0
+        with embedded(own.settings.server_dir):
+            pass
+        assert owner(own) is Owner.USED
+    assert owner(own) is None
+
+
+def test_a_server_that_db_start_keeps_stays_whoever_is_killed_until_db_stop(own: Project, runner: Runner) -> None:
+    url = db_start(own.settings)
+    try:
+        killed(own, runner, 5)
+        assert runner(own).exit == 0
+        assert owner(own) is Owner.KEPT
+        running = embedded_running(own.settings.server_dir)
+        assert running is not None
+        assert running.dsn == url
+        assert any("kept by" in c.message for c in doctor(own.settings).checks if c.name == "embedded server")
+    finally:
+        assert db_stop(own.settings)
+    assert owner(own) is None
+    with embedded(own.settings.server_dir):
+        assert owner(own) is Owner.USED, "a later server is not the one that was kept"
+
+
+def test_a_folder_that_cannot_hold_the_lock_is_told(tmp_path: Path) -> None:
+    (tmp_path / "postgres.lock").mkdir()
+    with pytest.raises(PostgresError, match="does not start"), embedded(tmp_path / "postgres"):
+        pytest.fail("nothing must run without the lock")
