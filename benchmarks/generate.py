@@ -19,7 +19,7 @@ is newer.
 import argparse
 import datetime as dt
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +73,7 @@ class Company:
 
     def picked(self, kind: int, chunk: Chunk, numbers: np.ndarray) -> pl.DataFrame:
         """Single rows of a kind of export, by number, as they were exported."""
-        frames = []
+        frames: list[pl.DataFrame] = []
         for number in np.unique(numbers // CHUNK):
             first = int(number) * CHUNK
             frame = chunk(np.random.default_rng([self.seed, kind, int(number)]), first, CHUNK)
@@ -133,7 +133,8 @@ class Company:
         job = (newest - rng.integers(0, max(self.jobs * 40 // DAYS, 1), count)).clip(0, self.jobs - 1) + 1
         at = (newest * DAYS // max(self.jobs, 1)).clip(0, DAYS - 1)
         frame = pl.DataFrame({
-            "_job": job, "_at": at, "_cents": rng.integers(2_000, 25_000, count), "_second": rng.integers(0, 86_400, count),
+            "_job": job, "_at": at, "_cents": rng.integers(2_000, 25_000, count),
+            "_second": rng.integers(0, 86_400, count),
             "_refund": rng.random(count) < 0.01, "_faulty": rng.random(count) < 0.00002,
             "_link": pick(rng, {"number": 97, "uuid": 2, "none": 0.6, "unknown": 0.4}, count),
             "Method": pick(rng, METHODS, count),
@@ -201,7 +202,9 @@ class Company:
             "Duration (seconds)": pl.Series(rng.integers(0, 900, count)).cast(pl.String),
         })  # fmt: skip
         time = stamp().dt.strftime("%Y-%m-%d %H:%M:%S").alias("Start Time")
-        return frame.with_columns(time, pl.lit("(617) 555-0100").alias("Destination Number")).select(pl.exclude("^_.*$"))
+        return frame.with_columns(time, pl.lit("(617) 555-0100").alias("Destination Number")).select(
+            pl.exclude("^_.*$")
+        )
 
     @staticmethod
     def days(rng: np.random.Generator, first: int, count: int, total: int) -> np.ndarray:
@@ -209,7 +212,7 @@ class Company:
         return (np.arange(first, first + count) * DAYS // max(total, 1) + rng.integers(0, 3, count)).clip(0, DAYS - 1)
 
 
-def pick(rng: np.random.Generator, weights: dict[str, float], count: int) -> pl.Series:
+def pick(rng: np.random.Generator, weights: Mapping[str, float], count: int) -> pl.Series:
     """A column of values drawn by weight."""
     share = np.fromiter(weights.values(), float)
     return pl.Series(list(weights)).gather(rng.choice(len(share), count, p=share / share.sum()))
@@ -263,12 +266,12 @@ def generate(folder: Path, company: Company) -> None:
     again = company.rows(JOBS, company.job_rows, last, jobs)
     later = EXPORTED + dt.timedelta(hours=1)
     write(folder / "Import-second.csv", (changed(f, company.seed, i) for i, f in enumerate(again)), later)
-    for name, kind, chunk, count in (
+    for file, kind, chunk, count in (
         ("leads cost Elocals.csv", ELOCALS, company.elocals_rows, jobs // 2),
         ("Pro Referral leads.csv", REFERRALS, company.referral_rows, jobs // 5),
         ("callrail calls.csv", CALLS, company.call_rows, jobs // 2),
     ):
-        write(folder / name, company.rows(kind, chunk, 0, count), EXPORTED)
+        write(folder / file, company.rows(kind, chunk, 0, count), EXPORTED)
     months = [f"{START.year + m // 12}-{m % 12 + 1:02}" for m in range(12 * YEARS + 1)]
     rng = np.random.default_rng([company.seed, DAY])
     spend = pl.DataFrame({"Month": months, "Spend": pl.Series(rng.integers(60_000, 140_000, len(months)))})

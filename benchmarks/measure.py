@@ -1,10 +1,11 @@
 """One command in a fresh process: how long it took, how much processor time and how much memory."""
 
 import contextlib
+import json
 import os
+import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 # What Linux counts as a unit of ru_maxrss; macOS counts bytes.
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+_LAUNCH = Path(__file__).with_name("launch.py")
 
 
 class BenchmarkError(Exception):
@@ -83,22 +85,20 @@ def measured(
     Raises:
         BenchmarkError: another exit code; quotes the last lines of stderr.
     """
-    said, told = cwd / "stdout.txt", cwd / "stderr.txt"
+    said, told, took = cwd / "stdout.txt", cwd / "stderr.txt", cwd / "took.json"
+    launched = [sys.executable, "-I", "-S", _LAUNCH, took, *command]
     with said.open("wb") as stdout, told.open("wb") as stderr:
-        started = time.perf_counter()
         process = subprocess.Popen(
-            [str(c) for c in command], cwd=cwd, env={**os.environ, **(env or {})}, stdout=stdout, stderr=stderr,
-            stdin=subprocess.DEVNULL,
+            [str(c) for c in launched], cwd=cwd, env={**os.environ, **(env or {})}, stdout=stdout, stderr=stderr,
+            stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         with _ended_with_us(process):
-            _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode not in allowed:
+            process.wait()
+    usage = json.loads(took.read_text())
+    if usage["code"] not in allowed:
         last = "\n".join(told.read_text(errors="replace").splitlines()[-15:])
-        raise BenchmarkError(f"{' '.join(map(str, command))} ended with {process.returncode}:\n{last}")
-    cpu = usage.ru_utime + usage.ru_stime
-    return Measured(wall, cpu, usage.ru_maxrss * _RSS_UNIT, said.read_text(errors="replace"))
+        raise BenchmarkError(f"{' '.join(map(str, command))} ended with {usage['code']}:\n{last[-4000:]}")
+    return Measured(usage["wall"], usage["cpu"], usage["rss"] * _RSS_UNIT, said.read_text(errors="replace"))
 
 
 @contextlib.contextmanager
@@ -107,6 +107,6 @@ def _ended_with_us(process: subprocess.Popen[bytes]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        process.kill()
+        os.killpg(process.pid, signal.SIGTERM)  # its own session: the launcher and what it runs
         process.wait()
         raise

@@ -30,4 +30,6 @@ def difference(ours: Path, theirs: Path) -> str | None:
         return None
     row = wrong.row(0, named=True)
     measures = ", ".join(f"{m} {row[m]} / {row[m + '_peer']}" for m in MEASURES if row[m] != row[m + "_peer"])
-    return f"{wrong.height} of {left.height} keys differ, first {row['date']} {row['source']} {row['segment']}: {measures}"
+    return (
+        f"{wrong.height} of {left.height} keys differ, first {row['date']} {row['source']} {row['segment']}: {measures}"
+    )

@@ -28,9 +28,7 @@ def models(sql: str, files: dict[str, list[Path]]) -> dict[str, str]:
         listed = "[" + ", ".join(f"'{p}'" for p in paths) + "]"
         found = {name: body.replace(f"getvariable('{feed}')", listed) for name, body in found.items()}
     names = "|".join(found)
-    return {
-        name: re.sub(rf"\b(FROM|JOIN) ({names})\b", r"\1 {{ ref('\2') }}", body) for name, body in found.items()
-    }
+    return {name: re.sub(rf"\b(FROM|JOIN) ({names})\b", r"\1 {{ ref('\2') }}", body) for name, body in found.items()}
 
 
 def write_project(folder: Path, sql: str, files: dict[str, list[Path]]) -> None:
@@ -44,7 +42,12 @@ def write_project(folder: Path, sql: str, files: dict[str, list[Path]]) -> None:
         "models": {"+materialized": "table"}, "flags": {"send_anonymous_usage_stats": False},
     }  # fmt: skip
     settings = {"preserve_insertion_order": False, "TimeZone": "America/New_York"}
-    target = {"type": "duckdb", "path": str(folder.parent / "peer.duckdb"), "threads": os.cpu_count(), "settings": settings}
+    target = {
+        "type": "duckdb",
+        "path": str(folder.parent / "peer.duckdb"),
+        "threads": os.cpu_count(),
+        "settings": settings,
+    }
     profiles = {"peer": {"target": "run", "outputs": {"run": target}}}
     (folder / "dbt_project.yml").write_text(json.dumps(project))  # JSON is YAML
     (folder / "profiles.yml").write_text(json.dumps(profiles))

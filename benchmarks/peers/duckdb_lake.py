@@ -1,6 +1,6 @@
 """The same DuckDB SQL over rmetrics' typed Parquet files: the floor of its own middle.
 
-    python benchmarks/peers/duckdb_lake.py INBOX OUT LAKE
+python benchmarks/peers/duckdb_lake.py INBOX OUT LAKE
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Hand-written DuckDB SQL: exports to typed tables in a database file, and those to the daily metrics.
 
-    python benchmarks/peers/duckdb_sql.py INBOX OUT
+python benchmarks/peers/duckdb_sql.py INBOX OUT
 """
 
 import sys

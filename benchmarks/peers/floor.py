@@ -1,8 +1,8 @@
 """The floors: what the machine needs for a bare read and nothing else.
 
-    python benchmarks/peers/floor.py csv-polars|csv-duckdb|csv-arrow INBOX OUT
-    python benchmarks/peers/floor.py parquet INBOX OUT LAKE        every column of rmetrics' typed files
-    python benchmarks/peers/floor.py copy INBOX OUT DSN            every export into a table of text without a key
+python benchmarks/peers/floor.py csv-polars|csv-duckdb|csv-arrow INBOX OUT
+python benchmarks/peers/floor.py parquet INBOX OUT LAKE        every column of rmetrics' typed files
+python benchmarks/peers/floor.py copy INBOX OUT DSN            every export into a table of text without a key
 """
 
 import sys
@@ -28,7 +28,8 @@ def csv_duckdb(inbox: Path) -> dict[str, int]:
     with duckdb.connect() as connection:
         connection.execute("SET preserve_insertion_order = false")
         for feed, paths in exports(inbox).items():
-            relation = connection.read_csv([str(p) for p in paths], all_varchar=True)
+            files = [[str(p) for p in paths]]
+            relation = connection.sql("SELECT * FROM read_csv($1, all_varchar = true)", params=files)
             rows[feed] = sum(batch.num_rows for batch in relation.to_arrow_reader(100_000))
     return rows
 
@@ -54,15 +55,13 @@ def parquet(inbox: Path, lake: Path) -> dict[str, int]:
 def copied(inbox: Path, dsn: str) -> dict[str, int]:
     """Every export into Postgres as text."""
     import psycopg
-    from postgres_copy import load
-    from psycopg import sql
+    from postgres_copy import counted, load
 
     rows = {}
     with psycopg.connect(dsn) as connection:
         for feed, paths in exports(inbox).items():
             load(connection, feed, paths)
-            count = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(f"text_{feed}"))
-            rows[feed] = connection.execute(count).fetchone()[0]  # type: ignore[index]
+            rows[feed] = counted(connection, f"text_{feed}")
     return rows
 
 

@@ -1,6 +1,6 @@
 """pandas: only the columns that are needed, text as Arrow strings, vectorised, money as whole cents.
 
-    python benchmarks/peers/pandas_peer.py INBOX OUT
+python benchmarks/peers/pandas_peer.py INBOX OUT
 """
 
 import sys

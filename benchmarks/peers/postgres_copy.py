@@ -1,6 +1,6 @@
 """Python and Postgres: each export through COPY into a table of text, and from there SQL in the server.
 
-    python benchmarks/peers/postgres_copy.py INBOX OUT DSN
+python benchmarks/peers/postgres_copy.py INBOX OUT DSN
 """
 
 import csv
@@ -25,9 +25,7 @@ def load(connection: psycopg.Connection, feed: str, paths: list[Path]) -> None:
         names = sql.SQL(", ").join(map(sql.Identifier, headers))
         if number == 0:
             columns = sql.SQL(", ").join(sql.SQL("{} text").format(sql.Identifier(h)) for h in headers)
-            connection.execute(
-                sql.SQL("CREATE UNLOGGED TABLE {} ({}, export integer)").format(table, columns)
-            )
+            connection.execute(sql.SQL("CREATE UNLOGGED TABLE {} ({}, export integer)").format(table, columns))
         connection.execute(
             sql.SQL("ALTER TABLE {} ALTER COLUMN export SET DEFAULT {}").format(table, sql.Literal(number))
         )
@@ -35,6 +33,12 @@ def load(connection: psycopg.Connection, feed: str, paths: list[Path]) -> None:
         with path.open("rb") as file, connection.cursor().copy(statement) as copy:
             while piece := file.read(_PIECE):
                 copy.write(piece)
+
+
+def counted(connection: psycopg.Connection, table: str) -> int:
+    """How many rows a table has."""
+    (row,) = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table)))
+    return int(row[0])
 
 
 def run(inbox: Path, out: Path, dsn: str) -> None:
@@ -52,8 +56,7 @@ def run(inbox: Path, out: Path, dsn: str) -> None:
         connection.execute((HERE / "postgres_metrics.sql").read_text())
         connection.commit()
         done = time.perf_counter()
-        rows = {f: connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(f))).fetchone()[0]  # type: ignore[index]
-                for f in files}  # fmt: skip
+        rows = {feed: counted(connection, feed) for feed in files}
         cursor = connection.execute("SELECT * FROM daily_metrics ORDER BY date, source, segment")
         fetched, names = cursor.fetchall(), [c.name for c in cursor.description or []]
     report(out, rows, load=loaded - started, typed=typed - loaded, metrics=done - typed, seconds=done - started)

@@ -2,8 +2,8 @@
 
     python benchmarks/peers/publishing.py adbc|copy|executemany|to_sql ROWS OUT DSN [AT_MOST]
 
-ROWS is a folder with ``<table>.parquet`` and ``<table>.csv`` (``published.py`` writes them). AT_MOST limits the rows of
-each table, for the slow ones; what counts is the rate.
+ROWS is a folder with ``<table>.parquet`` and ``<table>.csv`` (made by ``published_rows.py``). AT_MOST limits the rows
+of each table, for the slow ones; what counts is the rate.
 """
 
 import sys
@@ -14,7 +14,16 @@ import polars as pl
 from common import report
 
 # Those that are referred to first.
-TABLES = ("jobs", "payments", "calls", "elocals_leads", "proref_leads", "google_spend", "daily_metrics", "monthly_metrics")
+TABLES = (
+    "jobs",
+    "payments",
+    "calls",
+    "elocals_leads",
+    "proref_leads",
+    "google_spend",
+    "daily_metrics",
+    "monthly_metrics",
+)
 _PIECE = 2**20
 
 
@@ -36,7 +45,7 @@ def adbc(rows: Path, dsn: str) -> dict[str, int]:
 
 
 def copy(rows: Path, dsn: str) -> dict[str, int]:
-    """psycopg's COPY of ready CSV files, in one transaction."""
+    """COPY through psycopg of ready CSV files, in one transaction."""
     import psycopg
     from psycopg import sql
 
@@ -84,7 +93,7 @@ def executemany(rows: Path, dsn: str, at_most: int) -> dict[str, int]:
 
 
 def to_sql(rows: Path, dsn: str, at_most: int) -> dict[str, int]:
-    """pandas' to_sql as it comes; method="multi" is several times slower."""
+    """The to_sql of pandas as it comes; method="multi" is several times slower."""
     import sqlalchemy as sa
 
     done = {}

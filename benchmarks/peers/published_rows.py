@@ -1,6 +1,6 @@
 """What rmetrics has published, as files: the rows that the other ways of publishing are given.
 
-    python benchmarks/peers/published.py ROWS DSN
+python benchmarks/peers/published_rows.py ROWS DSN
 """
 
 import sys
@@ -35,7 +35,7 @@ def run(folder: Path, dsn: str) -> None:
             with path.open("wb") as file, connection.cursor().copy(statement) as source:
                 for piece in source:
                     file.write(piece)
-            types = {n: _TYPES.get(k, k) for n, k in columns}
+            types: dict[str, str] = {n: _TYPES.get(k, k) for n, k in columns}
             duckdb.read_csv(str(path), columns=types, header=True).to_parquet(str(folder / f"{table}.parquet"))
 
 
