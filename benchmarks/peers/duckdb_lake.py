@@ -13,11 +13,16 @@ from common import exports, report
 from duckdb_sql import HERE, TABLES
 
 
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def typed_files(inbox: Path, lake: Path) -> dict[str, list[Path]]:
     """The typed files of each feed in the order of their exports; a file is named by the hash of its export."""
     found = {}
     for feed, paths in exports(inbox).items():
-        digests = [hashlib.file_digest(p.open("rb"), "sha256").hexdigest() for p in paths]
+        digests = [_digest(p) for p in paths]
         every = [p for p in (lake / "typed" / feed).rglob("*.parquet") if ".rejected" not in p.name]
         found[feed] = [p for digest in digests for p in every if p.name.startswith(digest)]
     return found

@@ -35,7 +35,7 @@ def run(folder: Path, dsn: str) -> None:
             with path.open("wb") as file, connection.cursor().copy(statement) as source:
                 for piece in source:
                     file.write(piece)
-            types: dict[str, str] = {n: _TYPES.get(k, k) for n, k in columns}
+            types: dict[str, str] = {n: _TYPES.get(k) or str(k) for n, k in columns}
             duckdb.read_csv(str(path), columns=types, header=True).to_parquet(str(folder / f"{table}.parquet"))
 
 
