@@ -1,11 +1,14 @@
 """The benchmark's document: goals, tables and charts say what the figures say."""
 
+import json
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import pytest
 from charts import bars, lines
 from goals import Goal, goals
-from report import document, write
+from report import DOCS, HERE, RESULTS, document, write
 
 from made_figures import figure, results, size
 
@@ -97,3 +100,14 @@ def test_a_power_law_is_a_straight_line() -> None:
     (x0, y0), (x1, y1), (x2, y2) = (map(float, p.split(",")) for p in str(line.get("points")).split())
     assert abs((x1 - x0) - (x2 - x1)) < 0.2
     assert abs((y1 - y0) - (y2 - y1)) < 0.2
+
+
+def test_the_document_says_what_the_results_say() -> None:
+    path = DOCS / "benchmarks.md"
+    if not path.exists():
+        pytest.skip("nothing has been measured yet")
+    text = path.read_text()
+    named = re.search(r"from benchmarks/results/(\w+)\.json", text)
+    assert named
+    run = json.loads((RESULTS / f"{named[1]}.json").read_text())
+    assert document(run, (HERE / "notes.md").read_text()) == text
