@@ -72,8 +72,13 @@ def machine_part(results: dict[str, Any]) -> str:
         f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB of memory, "
         f"{machine['system']}, {machine['filesystem']}. Revision `{results['revision']}`, {results['at']}. "
         f"Cache: {results['cache']}.\n"
-        f"{'All columns of the CRM in the jobs exports. ' if results['wide'] else ''}\n{versions}."
+        f"{_limit(results)}{'All columns of the CRM in the jobs exports. ' if results['wide'] else ''}\n{versions}."
     )
+
+
+def _limit(results: dict[str, Any]) -> str:
+    limit = results.get("memory_limit")
+    return f"`RMETRICS_MEMORY_LIMIT` was {limit}. " if limit else ""
 
 
 def goals_part(results: dict[str, Any]) -> str:

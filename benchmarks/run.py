@@ -32,6 +32,7 @@ HERE = Path(__file__).resolve().parent
 PEERS = HERE / "peers"
 CHECKED_AT = 20_000  # jobs at which every peer proves itself before anything is timed
 SMALL_ROUNDS = 5  # of commands that take a second or so
+FEW = 20_000  # rows of each table for the ways of publishing that take a minute for a million
 EDIT = ("per_lead = 20.00", "per_lead = 25.00")  # what `plan` is asked about
 
 
@@ -231,7 +232,7 @@ class Bench:
         rows = self.work / "published"
         shutil.rmtree(rows, ignore_errors=True)
         measured([sys.executable, PEERS / "published_rows.py", rows, project.dsn], cwd=self.work)
-        few = str(min(size.jobs, 50_000))
+        few = str(min(size.jobs, FEW))
         ways = {
             "publish/bare ADBC": ["adbc"],
             "publish/psycopg COPY": ["copy"],
@@ -382,6 +383,7 @@ def main() -> int:
             "machine": machine(work),
             "versions": versions(dbt),
             "wide": options.wide,
+            "memory_limit": os.environ.get("RMETRICS_MEMORY_LIMIT", ""),
             "cache": "warm: every file was written or read shortly before",
             "sizes": sizes,
         }
