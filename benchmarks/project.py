@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+import psycopg
 from measure import BenchmarkError, Measured, measured
+from same import KEY, MEASURES
 
 PROGRAM = Path(sys.executable).with_name("rmetrics")
 FINDINGS = 3  # the exit code of data findings: generated data has some
@@ -33,10 +36,14 @@ class Project:
         """What rmetrics keeps."""
         return self.folder / "data" / "lake"
 
-    @property
-    def metrics(self) -> Path:
-        """The daily metrics in the lake."""
-        return self.lake / "metrics" / "daily_metrics.parquet"
+    def published(self) -> Path:
+        """The daily metrics as they are published now, in a Parquet file that the next call overwrites."""
+        path = self.folder / "published.parquet"
+        columns = ", ".join([*KEY, *MEASURES])
+        with psycopg.connect(self.dsn) as connection:
+            rows = connection.execute(f"SELECT {columns} FROM daily_metrics").fetchall()
+        pl.DataFrame(rows, schema=[*KEY, *MEASURES], orient="row", infer_schema_length=None).write_parquet(path)
+        return path
 
     def receive(self, exports: Iterable[Path]) -> None:
         """Puts exports into the inbox, with their modification times."""

@@ -157,12 +157,11 @@ class Bench:
             tell("rmetrics/one more day", run)
         if not self.wanted("rmetrics/full rebuild"):
             return
-        before = self.work / "before.parquet"
-        shutil.copyfile(project.metrics, before)
+        before = project.published().rename(self.work / "before.parquet")
         run, said = project.sync("--full")
         size.figure("rmetrics/full rebuild").add(run, said.get("timings"))
         tell("rmetrics/full rebuild", run)
-        if wrong := difference(project.metrics, before):
+        if wrong := difference(project.published(), before):
             raise BenchmarkError(f"a sync of what is new gives other metrics than a full rebuild: {wrong}")
 
     def _repeat(self, name: str, size: Size, rounds: int, run: Callable[[], tuple[Measured, dict[str, float]]]) -> None:
@@ -177,11 +176,12 @@ class Bench:
 
     def peers(self, size: Size, project: Project, *, rounds: int) -> None:
         """From the same exports to the same daily metrics by other means."""
+        ours = project.published()
         for name, arguments in self._contenders(project).items():
             if not self.wanted(name):
                 continue
             for _ in range(rounds):
-                self._peer(name, size, project, arguments)
+                self._peer(name, size, project.inbox, ours, arguments)
 
     def _contenders(self, project: Project) -> dict[str, list[str]]:
         found = {
@@ -194,10 +194,10 @@ class Bench:
             found["peer/dbt-duckdb"] = ["dbt_duckdb.py", str(self.dbt)]
         return found
 
-    def _peer(self, name: str, size: Size, project: Project, arguments: Sequence[str]) -> None:
+    def _peer(self, name: str, size: Size, inbox: Path, ours: Path, arguments: Sequence[str]) -> None:
         with self._place(arguments) as (out, filled):
-            run, said = self._script(filled[0], project.inbox, out, *filled[1:])
-            if wrong := difference(project.metrics, out / "daily_metrics.parquet"):
+            run, said = self._script(filled[0], inbox, out, *filled[1:])
+            if wrong := difference(ours, out / "daily_metrics.parquet"):
                 raise BenchmarkError(f"{name} gives other metrics than rmetrics: {wrong}")
             if other := {f: n for f, n in said["rows"].items() if n != size.rows[f]}:
                 raise BenchmarkError(f"{name} keeps other rows than rmetrics: {other} against {size.rows}")

@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import importlib
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -36,23 +37,35 @@ def history(generator: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
-def synced(inbox: Path, lake: Lake) -> Computed:
-    rules = load_rules(ROOT / "rules")
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What rmetrics makes of an inbox."""
+
+    lake: Lake
+    computed: Computed
+
+    def table(self, name: str) -> pl.DataFrame:
+        """A table of the lake."""
+        return self.computed.snapshot.scan(name).collect()
+
+    def unlike(self, peer: Path) -> str | None:
+        """How the daily metrics a peer has written differ."""
+        ours = peer / "ours.parquet"
+        self.table("daily_metrics").write_parquet(ours)
+        return difference(ours, peer / "daily_metrics.parquet")
+
+
+def synced(inbox: Path, folder: Path) -> Own:
+    rules, lake = load_rules(ROOT / "rules"), Lake(folder)
     with lake.locked():
         seen = land_inbox(inbox, lake, rules, silent)
         assert [s.name for s in seen if s.refused] == []
-        return compute(lake, rules, silent)
+        return Own(lake, compute(lake, rules, silent))
 
 
 @pytest.fixture(scope="module")
-def lake(history: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    made = Lake(tmp_path_factory.mktemp("lake"))
-    synced(history, made)
-    return made
-
-
-def metrics(lake: Lake) -> Path:
-    return lake.metrics_path("daily_metrics")
+def own(history: Path, tmp_path_factory: pytest.TempPathFactory) -> Own:
+    return synced(history, tmp_path_factory.mktemp("lake"))
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -70,11 +83,11 @@ def test_the_same_arguments_give_the_same_bytes(generator: ModuleType, history: 
     ]
 
 
-def test_the_history_has_everything_the_rules_meet(lake: Lake) -> None:
-    facts = pl.read_parquet(lake.metrics_path("job_facts"), glob=False)
+def test_the_history_has_everything_the_rules_meet(own: Own) -> None:
+    facts = own.table("job_facts")
     assert set(facts["source"]) >= {*load_rules(ROOT / "rules").sources, "Unattributed", "Insurance", "Service Direct"}
     assert set(facts["segment"]) == {"COD", "INS", "OTHER"}
-    payments = pl.read_parquet(lake.current_path("payments"), glob=False)
+    payments = own.table("payments")
     assert payments["amount"].min() < 0  # type: ignore[operator]
     assert set(payments["counted"]) == {True, False}
     orphans = payments.filter(pl.col("job_id").is_null())
@@ -85,55 +98,53 @@ def test_the_history_has_everything_the_rules_meet(lake: Lake) -> None:
 
 
 def test_a_day_brings_new_rows_and_changes_old_months(generator: ModuleType, history: Path, tmp_path: Path) -> None:
-    own = Lake(tmp_path / "lake")
     inbox = tmp_path / "inbox"
     generator.generate(inbox, generator.Company(JOBS))
-    synced(inbox, own)
-    before = pl.read_parquet(metrics(own), glob=False)
+    before = synced(inbox, tmp_path / "lake").table("daily_metrics")
     made = generator.generate_day(inbox, generator.Company(JOBS), 1)
     assert min(p.stat().st_mtime for p in made) > max(p.stat().st_mtime for p in history.iterdir())
-    synced(inbox, own)
-    after = pl.read_parquet(metrics(own), glob=False)
+    own = synced(inbox, tmp_path / "lake")
+    after = own.table("daily_metrics")
     changed = set(after.join(before, on=after.columns, how="anti")["date"].dt.month_start())
     assert dt.date(2025, 1, 1) in changed
     assert {m for m in changed if m.year == 2024}
     assert len({m for m in changed if m.year < 2024}) >= 3
-    assert pl.read_parquet(own.current_path("jobs"), glob=False)["created_at"].dt.date().max() >= dt.date(2025, 1, 1)  # type: ignore[operator]
+    assert own.table("jobs")["created_at"].dt.date().max() >= dt.date(2025, 1, 1)  # type: ignore[operator]
 
 
 # -- the peers
 
 
-def test_duckdb_sql_agrees(history: Path, lake: Lake, tmp_path: Path) -> None:
+def test_duckdb_sql_agrees(history: Path, own: Own, tmp_path: Path) -> None:
     duckdb_run(history, tmp_path)
-    assert difference(metrics(lake), tmp_path / "daily_metrics.parquet") is None
+    assert own.unlike(tmp_path) is None
 
 
-def test_duckdb_over_the_typed_files_agrees(history: Path, lake: Lake, tmp_path: Path) -> None:
-    importlib.import_module("duckdb_lake").run(history, tmp_path, lake.root)
-    assert difference(metrics(lake), tmp_path / "daily_metrics.parquet") is None
+def test_duckdb_over_the_typed_files_agrees(history: Path, own: Own, tmp_path: Path) -> None:
+    importlib.import_module("duckdb_lake").run(history, tmp_path, own.lake.root)
+    assert own.unlike(tmp_path) is None
 
 
-def test_pandas_agrees(history: Path, lake: Lake, tmp_path: Path) -> None:
+def test_pandas_agrees(history: Path, own: Own, tmp_path: Path) -> None:
     pytest.importorskip("pandas", reason="of the group bench")
     importlib.import_module("pandas_peer").run(history, tmp_path)
-    assert difference(metrics(lake), tmp_path / "daily_metrics.parquet") is None
+    assert own.unlike(tmp_path) is None
 
 
-def test_postgres_agrees(history: Path, lake: Lake, tmp_path: Path, database: str) -> None:
+def test_postgres_agrees(history: Path, own: Own, tmp_path: Path, database: str) -> None:
     pytest.importorskip("psycopg", reason="of the group bench")
     importlib.import_module("postgres_copy").run(history, tmp_path, database)
-    assert difference(metrics(lake), tmp_path / "daily_metrics.parquet") is None
+    assert own.unlike(tmp_path) is None
 
 
 def test_peers_agree_after_a_day_too(generator: ModuleType, tmp_path: Path) -> None:
-    inbox, own = tmp_path / "inbox", Lake(tmp_path / "lake")
+    inbox = tmp_path / "inbox"
     generator.generate(inbox, generator.Company(JOBS, seed=8))
     for day in (1, 2):
         generator.generate_day(inbox, generator.Company(JOBS, seed=8), day)
-    synced(inbox, own)
+    own = synced(inbox, tmp_path / "lake")
     duckdb_run(inbox, tmp_path)
-    assert difference(metrics(own), tmp_path / "daily_metrics.parquet") is None
+    assert own.unlike(tmp_path) is None
 
 
 # -- what needs no generated data

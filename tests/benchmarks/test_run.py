@@ -3,7 +3,7 @@
 import datetime as dt
 import importlib
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import polars as pl
@@ -36,7 +36,7 @@ def peer_says(
     monkeypatch.setattr(run.Bench, "_script", script)
     bench, size = run.Bench(folder, None, None, 1, wide=False), run.Size(1, rows={"jobs": 1})
     try:
-        bench._peer("peer/x", size, SimpleNamespace(metrics=folder / "ours.parquet", inbox=folder), ["x.py"])  # noqa: SLF001
+        bench._peer("peer/x", size, folder, folder / "ours.parquet", ["x.py"])  # noqa: SLF001
     finally:
         assert not (folder / "out").exists()
         folder.joinpath("figures").write_text(repr(sorted(size.figures)))
