@@ -2,8 +2,8 @@
 
     python benchmarks/compare.py OLD.json NEW.json [--strict]
 
-Every figure of both: best wall time, its parts, peak memory. Warns where the new one takes 10 % more; with --strict the
-exit code is 1 then. Says so when the runs were made on different machines or with different versions.
+Every figure of both: best wall time, its parts, processor time, peak memory. Warns where the new one takes 10 % more;
+with --strict the exit code is 1 then. Says so when the runs were made on different machines or with different versions.
 """
 
 import argparse
@@ -24,7 +24,7 @@ class Change:
 
     Attributes:
         jobs: the size.
-        name: of the figure, with the part or ``memory``.
+        name: of the figure, with the part, ``processor`` or ``memory``.
         old, new: seconds or MiB.
     """
 
@@ -56,6 +56,7 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
             for part, values in figure.get("parts", {}).items():
                 if part in earlier.get("parts", {}):
                     yield Change(size["jobs"], f"{name}: {part}", min(earlier["parts"][part]), min(values))
+            yield Change(size["jobs"], f"{name}: processor", min(earlier["cpu"]), min(figure["cpu"]))
             yield Change(size["jobs"], f"{name}: memory", max(earlier["rss"]) / 2**20, max(figure["rss"]) / 2**20)
 
 
