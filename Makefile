@@ -1,6 +1,6 @@
 # Two commands do everything on a machine with Python 3.11 or newer: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: docs help setup dev demo test test-long check fix types lock sample clean
+.PHONY: docs help setup dev demo test test-long check fix types lock sample bench bench-large clean
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -51,6 +51,9 @@ types: dev
 lock: dev  ## compile the locked requirements anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --group build $(LOCK_OPTIONS) -o requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --group dev $(LOCK_OPTIONS) -o requirements-dev.txt
+	$(BIN)/uv pip compile pyproject.toml --group bench -c requirements.txt $(LOCK_OPTIONS) -o requirements-bench.txt
+	grep -oE '^duckdb==[0-9.]+' requirements.txt | \
+		$(BIN)/uv pip compile --group bench-dbt -c /dev/stdin --no-strip-extras $(LOCK_OPTIONS) -o requirements-bench-dbt.txt
 LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q
 
 sample: setup  ## make data/sample anew; the same bytes every time
@@ -59,9 +62,23 @@ sample: setup  ## make data/sample anew; the same bytes every time
 docs: dev  ## write the generated parts of docs/schema*.md and the Grafana kit anew
 	$(BIN)/python docs/make_schema_docs.py
 
+bench: bench-setup  ## measure against other tools, some minutes: benchmarks/results/bench.json, docs/benchmarks.md
+	$(BENCH)/python benchmarks/run.py --jobs 125000 500000 --alone 125000 --name bench $(BENCH_OPTIONS)
+	$(BENCH)/python benchmarks/report.py benchmarks/results/bench.json
+
+SIZES ?= 100000 500000 1000000 5000000 20000000
+bench-large: bench-setup  ## the same up to 20 million jobs: an hour or more, 60 GB of disk; SIZES="100000 500000" for less
+	$(BENCH)/python benchmarks/run.py --jobs $(SIZES) --name large $(BENCH_OPTIONS)
+	$(BENCH)/python benchmarks/report.py benchmarks/results/large.json
+
+.PHONY: bench-setup
+bench-setup: .venv-bench/.setup .venv-bench-dbt/.setup
+	$(BENCH)/python -m pip --disable-pip-version-check --no-input -q install --no-deps --no-build-isolation --force-reinstall .
+BENCH := .venv-bench/bin
+
 clean:  ## remove the environment and the demo's data
 	-$(BIN)/rmetrics db stop
-	rm -rf .venv data/lake data/postgres data/postgres.lock data/inbox/*
+	rm -rf .venv .venv-bench .venv-bench-dbt data/lake data/postgres data/postgres.lock data/inbox/*
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or say make PYTHON=/path/to/python3"; exit 1; }
@@ -74,4 +91,10 @@ clean:  ## remove the environment and the demo's data
 
 .venv/.dev: requirements-dev.txt .venv/.setup
 	$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@
+
+.venv-bench/.setup .venv-bench-dbt/.setup: .venv-%/.setup: requirements-%.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip --disable-pip-version-check --no-input -q install --require-hashes -r $<
 	@touch $@

@@ -1,154 +1,376 @@
 """Writes large exports in the real header forms: seeded, streaming, fast.
 
-    python benchmarks/generate.py --jobs 500000 OUT
+    python benchmarks/generate.py --jobs 500000 OUT            the history: ten years
+    python benchmarks/generate.py --jobs 500000 --day 1 OUT    one more day of exports, the first after the history
 
-Makes jobs (a file per year), payments with ids, eLocals and Pro Referral leads, calls, Google spend and targets for a
-company with that many jobs; payments are 1.2 times the jobs. The same arguments give the same bytes.
+The history holds jobs and payments (a file per year each), a second jobs export of the last year that overlaps and
+changes some rows, eLocals and Pro Referral leads, calls in CallRail's form, Google spend and targets. There are 1.2
+payments, 0.5 eLocals leads, 0.2 referrals and 0.5 calls for each job; every declared source, undeclared ones in
+several spellings, refunds, payments without a job or with a job's UUID, void payments, and a few cells nobody can read.
+
+A day holds what that day brought, and rows that change older months: updates of jobs, late payments, refunds, voided
+payments, credited leads and referrals that were passed on.
+
+Rows come in chunks, each from a generator of its own, so the same arguments give the same bytes, any row can be made
+again without those before it, and memory does not grow with the number of jobs. Modification times say which export
+is newer.
 """
 
 import argparse
 import datetime as dt
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-CHUNK = 250_000
-START, DAYS = dt.date(2015, 1, 1), 3650
-EXPORTED = dt.datetime(2025, 1, 2, 12, tzinfo=dt.UTC).timestamp()
-TYPES = ["COD Service", "INS Service", "COD Repair", "INS Repair", "Warranty", "Service"]
-SOURCES = ["eLocals", "Rely", "Pro Referral", "", "Insurance", "NSA", "Liberty", "Google", "Retention", "Puls"]
-CITIES = ["Boston", "Worcester", "Quincy", "Lynn", "Newton", "Salem"]
-METHODS = ["cash", "check", "credit charge", "Zelle", "bank transfer"]
+CHUNK = 100_000
+START, YEARS = dt.date(2015, 1, 1), 10
+DAYS = (dt.date(START.year + YEARS, 1, 1) - START).days
+SECOND_EXPORT = 200  # days before the end from which the second jobs export has the jobs
+EXPORTED = dt.datetime(START.year + YEARS, 1, 3, 12, tzinfo=dt.UTC)
+
+TYPES = {"COD Service": 38, "INS Service": 27, "COD Repair": 18, "INS Repair": 10, "Warranty": 5, "Service": 2}
+SOURCES = {
+    "eLocals": 28, "elocal": 2, "Rely": 26, "Pro Referral": 12, "pro_referral": 1, "": 5, "NSA": 6, "Liberty": 3,
+    "LHG": 1, "Google": 5, "Retention": 3, "Insurance": 5, "Puls": 1, "PULS": 1, "Service Direct": 0.6,
+    "Service direct": 0.4,
+}  # fmt: skip
+CITIES = {"Boston": 5, "Worcester": 4, "Quincy": 3, "Lynn": 2, "Newton": 1, "Salem": 1}
+METHODS = {"cash": 3, "check": 2, "credit charge": 5, "Zelle": 1, "bank transfer": 1}
+# What the CRM's long form has beside the columns the rules read; users can hide columns.
+WIDE = (
+    "Tags", "Job End", "Email Address", "Address", "Service Area", "Sub-Status", "Conversion Date", "Converted",
+    "Invoiced", "Payment Due Date", "Created By", "Cost", "Profit", "Profit Margin", "Company", "Tax",
+    "Credit Card Service Fee", "Taxable Amount", "Tax Rate", "Hours", "First Name", "Last Name", "State",
+    "Payment Methods",
+)  # fmt: skip
+
+Chunk = Callable[[np.random.Generator, int, int], pl.DataFrame]
 
 
-def pick(rng: np.random.Generator, values: list[str], size: int, weights: list[float]) -> pl.Series:
+@dataclass(frozen=True, slots=True)
+class Company:
+    """A company's history: how many jobs it had in the ten years, the seed, and whether exports have all columns."""
+
+    jobs: int
+    seed: int = 7
+    wide: bool = False
+
+    @property
+    def per_day(self) -> int:
+        """New jobs of one day after the history; at least a few, so that a day of a small history has some of all."""
+        return max(self.jobs // DAYS, 20)
+
+    def rows(self, kind: int, chunk: Chunk, low: int, high: int) -> Iterator[pl.DataFrame]:
+        """The rows ``low`` to ``high`` of a kind of export, in chunks."""
+        for number in range(low // CHUNK, -(-high // CHUNK)):
+            first = number * CHUNK
+            frame = chunk(np.random.default_rng([self.seed, kind, number]), first, CHUNK)
+            yield frame.slice(max(low - first, 0), min(high, first + CHUNK) - max(low, first))
+
+    def picked(self, kind: int, chunk: Chunk, numbers: np.ndarray) -> pl.DataFrame:
+        """Single rows of a kind of export, by number, as they were exported."""
+        frames: list[pl.DataFrame] = []
+        for number in np.unique(numbers // CHUNK):
+            first = int(number) * CHUNK
+            frame = chunk(np.random.default_rng([self.seed, kind, int(number)]), first, CHUNK)
+            frames.append(frame[(numbers[numbers // CHUNK == number] - first).tolist()])
+        return pl.concat(frames)
+
+    # -- the kinds of export
+
+    def job_rows(self, rng: np.random.Generator, first: int, count: int) -> pl.DataFrame:
+        """Jobs in the CRM's form."""
+        created = self.days(rng, first, count, self.jobs)
+        number = pl.Series(np.arange(first + 1, first + count + 1))
+        frame = pl.DataFrame({
+            "Job #": number.cast(pl.String),
+            "Client": "Customer " + number.cast(pl.String),
+            "Job Type": pick(rng, TYPES, count),
+            "Primary Phone": "617" + pl.Series(rng.integers(2_000_000, 9_999_999, count)).cast(pl.String),
+            "Status": pick(rng, {"Done": 87, "Canceled": 9, "Pending": 4}, count),
+            "Tech": pick(rng, {"Alex B.": 4, "Chris D.": 3, "Sam F.": 2, "Alex B., Sam F.": 0.1, "": 0.2}, count),
+            "City": pick(rng, CITIES, count),
+            "Zip Code": "0" + pl.Series(rng.integers(1000, 2799, count)).cast(pl.String),
+            "UUID": uuids(number),
+            "Source": pick(rng, SOURCES, count),
+            "_cents": rng.integers(0, 60_000, count),
+            "_visit": created + rng.integers(0, 20, count),
+            "_created": created,
+            "_faulty": rng.random(count) < 0.00002,
+        })  # fmt: skip
+        paid = (pl.col("_cents") - pl.col("_cents") % 50).alias("_cents")
+        form = "%a %b %d %Y"
+        frame = frame.with_columns(
+            date("_visit").dt.strftime(form).alias("Job Date"),
+            pl.when("_faulty").then(pl.lit("soon")).otherwise(date("_created").dt.strftime(form)).alias("Created"),
+            (pl.col("_cents") // 100).cast(pl.String).alias("Total"),
+            pl.lit("0").alias("Amount Due"),
+            money(paid).alias("Amount Paid"),
+        )
+        return self._widened(frame).select(pl.exclude("^_.*$"))
+
+    def _widened(self, frame: pl.DataFrame) -> pl.DataFrame:
+        if not self.wide:
+            return frame
+        values = {
+            "Job End": pl.col("Job Date"), "Conversion Date": pl.col("Created"), "Payment Due Date": pl.col("Created"),
+            "Email Address": pl.format("customer{}@example.com", "Job #"), "State": pl.lit("MA"),
+            "Address": pl.format("{} Grove St", "Zip Code"), "Created By": pl.lit("Dispatch"),
+            "Profit": pl.format("{}.59000000000003", "Total"), "First Name": pl.lit("Customer"),
+            "Last Name": pl.col("Job #"), "Payment Methods": pl.lit("charge,refund"), "Tags": pl.lit("dryer, gas"),
+            "Hours": pl.lit("1"), "Converted": pl.lit("0"), "Invoiced": pl.lit("1"), "Cost": pl.lit("0"),
+        }  # fmt: skip
+        return frame.with_columns(values.get(name, pl.lit("")).alias(name) for name in WIDE)
+
+    def payment_rows(self, rng: np.random.Generator, first: int, count: int) -> pl.DataFrame:
+        """Payments with ids and UTC stamps, up to 40 days after their job."""
+        index = np.arange(first, first + count)
+        newest = index * 5 // 6
+        job = (newest - rng.integers(0, max(self.jobs * 40 // DAYS, 1), count)).clip(0, self.jobs - 1) + 1
+        at = (newest * DAYS // max(self.jobs, 1)).clip(0, DAYS - 1)
+        frame = pl.DataFrame({
+            "_job": job, "_at": at, "_cents": rng.integers(2_000, 25_000, count),
+            "_second": rng.integers(0, 86_400, count),
+            "_refund": rng.random(count) < 0.01, "_faulty": rng.random(count) < 0.00002,
+            "_link": pick(rng, {"number": 97, "uuid": 2, "none": 0.6, "unknown": 0.4}, count),
+            "Method": pick(rng, METHODS, count),
+            "Status": pick(rng, {"Completed": 90, "": 6, "Failed": 3, "Voided": 1}, count),
+            "Transaction ID": "T" + pl.Series(index + 1).cast(pl.String),
+        }).with_columns(uuids(pl.Series(job)).alias("_uuid"))  # fmt: skip
+        return self._payments(frame)
+
+    @staticmethod
+    def _payments(frame: pl.DataFrame) -> pl.DataFrame:
+        link, number = pl.col("_link"), pl.col("_job").cast(pl.String)
+        return frame.select(
+            stamp().dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").alias("Date"),
+            pl.when("_faulty")
+            .then(pl.lit("n/a"))
+            .otherwise(pl.when("_refund").then(pl.lit("-")).otherwise(pl.lit("")) + money(pl.col("_cents")))
+            .alias("Amount"),
+            "Method",
+            pl.when(link == "number").then(number)
+            .when(link == "uuid").then(pl.col("_uuid"))
+            .when(link == "unknown").then("9" + number.str.zfill(9))
+            .otherwise(pl.lit("")).alias("Job #"),
+            "Status",
+            "Transaction ID",
+        )  # fmt: skip
+
+    def elocals_rows(self, rng: np.random.Generator, first: int, count: int) -> pl.DataFrame:
+        """Leads of eLocals: offsets without a colon, a few credits."""
+        frame = pl.DataFrame({
+            "Unique ID": pl.Series(np.arange(10_000_000 + first, 10_000_000 + first + count)).cast(pl.String),
+            "_at": self.days(rng, first, count, self.jobs // 2),
+            "_second": rng.integers(0, 86_400, count),
+            "Duration": pick(rng, {"02:23": 1, "00:41": 1, "11:05": 1}, count),
+            "Cost": pick(rng, {"25.50": 5, "$31.00": 4, "40.00": 3, "0.00": 1, "": 0.2, "call us": 0.0003}, count),
+            "Status": pick(rng, {"": 9, "Credit Unavailable": 1, "Call Credited (No Charge)": 1}, count),
+            "Caller ID": "(617) 555-" + pl.Series(rng.integers(1000, 9999, count)).cast(pl.String),
+            "Service Zip Code": "0" + pl.Series(rng.integers(1000, 2799, count)).cast(pl.String),
+        })  # fmt: skip
+        time = stamp().dt.strftime("%Y-%m-%d %H:%M:%S -0500").alias("Time")
+        return frame.select("Unique ID", time, pl.exclude("^_.*$", "Unique ID"))
+
+    def referral_rows(self, rng: np.random.Generator, first: int, count: int) -> pl.DataFrame:
+        """Pro Referral leads."""
+        frame = pl.DataFrame({
+            "Lead ID": "R" + pl.Series(np.arange(first, first + count)).cast(pl.String),
+            "_at": self.days(rng, first, count, self.jobs // 5),
+            "Current Status": pick(rng, {"Scheduled": 4, "Completed": 4, "Passed": 2, "": 1}, count),
+            "Zip": "0" + pl.Series(rng.integers(1000, 2799, count)).cast(pl.String),
+            "Phone": "(508) 555-" + pl.Series(rng.integers(1000, 9999, count)).cast(pl.String),
+        })  # fmt: skip
+        time = date("_at").dt.strftime("%m/%d/%Y 10:30 AM").alias("Lead Date")
+        return frame.select("Lead ID", time, "Current Status", "Zip", "Phone")
+
+    def call_rows(self, rng: np.random.Generator, first: int, count: int) -> pl.DataFrame:
+        """Calls in CallRail's form, which has no id."""
+        frame = pl.DataFrame({
+            "_at": self.days(rng, first, count, self.jobs // 2),
+            "_second": rng.integers(0, 86_400, count),
+            "Call Status": pick(rng, {"Answered Call": 8, "Missed Call": 2, "Voicemail": 1}, count),
+            "Tracking Number": pick(rng, {"(617) 555-0100": 3, "(617) 555-0101": 2}, count),
+            "Phone Number": "(781) 5" + pl.Series(rng.integers(10, 99, count)).cast(pl.String) + "-"
+                            + pl.Series(rng.integers(1000, 9999, count)).cast(pl.String),
+            "Agent Name": pick(rng, {"Alex B.": 4, "Chris D.": 3, "": 2}, count),
+            "Source": pick(rng, {"Google Ads": 4, "Google Organic": 3, "Direct": 2}, count),
+            "Duration (seconds)": pl.Series(rng.integers(0, 900, count)).cast(pl.String),
+        })  # fmt: skip
+        time = stamp().dt.strftime("%Y-%m-%d %H:%M:%S").alias("Start Time")
+        return frame.with_columns(time, pl.lit("(617) 555-0100").alias("Destination Number")).select(
+            pl.exclude("^_.*$")
+        )
+
+    @staticmethod
+    def days(rng: np.random.Generator, first: int, count: int, total: int) -> np.ndarray:
+        """Days since START of consecutive numbers, so that numbers grow with time."""
+        return (np.arange(first, first + count) * DAYS // max(total, 1) + rng.integers(0, 3, count)).clip(0, DAYS - 1)
+
+
+def pick(rng: np.random.Generator, weights: Mapping[str, float], count: int) -> pl.Series:
     """A column of values drawn by weight."""
-    share = np.array(weights) / sum(weights)
-    return pl.Series(values).gather(rng.choice(len(values), size, p=share))
+    share = np.fromiter(weights.values(), float)
+    return pl.Series(list(weights)).gather(rng.choice(len(share), count, p=share / share.sum()))
 
 
-def days(rng: np.random.Generator, first: int, count: int, jobs: int) -> np.ndarray:
-    """Days since START of consecutive job numbers, so that numbers grow with time."""
-    return (np.arange(first, first + count) * DAYS // max(jobs, 1) + rng.integers(0, 3, count)).clip(0, DAYS - 1)
+def uuids(job: pl.Series) -> pl.Series:
+    """The permanent names of jobs."""
+    return "U" + (job * 7919).cast(pl.String)
 
 
-def dates(offsets: np.ndarray) -> pl.Expr:
+def date(days: str) -> pl.Expr:
     """A date column of days since START."""
-    return pl.lit(START) + pl.duration(days=pl.Series(offsets.astype("int64")))
+    return pl.lit(START) + pl.duration(days=pl.col(days))
 
 
-def jobs_chunk(rng: np.random.Generator, first: int, count: int, jobs: int) -> pl.DataFrame:
-    """Jobs in the CRM's long form, without the account's custom fields."""
-    created = days(rng, first, count, jobs)
-    number = pl.Series(np.arange(first + 1, first + count + 1))
-    total = pl.Series(rng.integers(0, 60_000, count))
-    frame = pl.DataFrame({
-        "Job #": number,
-        "Client": "Customer " + number.cast(pl.String),
-        "Job Type": pick(rng, TYPES, count, [38, 27, 18, 10, 5, 2]),
-        "Status": pick(rng, ["Done", "Canceled", "Pending"], count, [87, 9, 4]),
-        "Tech": pick(rng, ["Alex B.", "Chris D.", "Sam F.", "Alex B., Sam F."], count, [4, 3, 2, 0.1]),
-        "City": pick(rng, CITIES, count, [5, 4, 3, 2, 1, 1]),
-        "Zip Code": "0" + pl.Series(rng.integers(1000, 2799, count)).cast(pl.String),
-        "UUID": "U" + (number * 7919).cast(pl.String),
-        "Source": pick(rng, SOURCES, count, [30, 27, 13, 5, 6, 5, 4, 5, 3, 2]),
-        "cents": total,
-    })  # fmt: skip
-    dated = frame.with_columns(
-        dates(created).dt.strftime("%a %b %d %Y").alias("Created"),
-        dates(created + rng.integers(0, 20, count)).dt.strftime("%a %b %d %Y").alias("Job Date"),
-        (pl.col("cents") // 100).cast(pl.String).alias("Total"),
-        pl.lit("0").alias("Amount Due"),
-        pl.format("{}.{}", pl.col("cents") // 100, pl.col("cents") % 90 + 10).alias("Amount Paid"),
-    )
-    return dated.drop("cents")
+def stamp() -> pl.Expr:
+    """A moment of day ``_at``."""
+    return date("_at").cast(pl.Datetime("ms")) + pl.duration(seconds=pl.col("_second"))
 
 
-def payments_chunk(rng: np.random.Generator, first: int, count: int, jobs: int) -> pl.DataFrame:
-    """Payments with ids and UTC stamps."""
-    job = rng.integers(1, jobs + 1, count)
-    at = (job - 1) * DAYS // max(jobs, 1) + rng.integers(0, 40, count)
-    cents = pl.Series(rng.integers(2_000, 70_000, count))
-    refund = pl.Series(rng.random(count) < 0.01)
-    frame = pl.DataFrame({
-        "Job #": job,
-        "Method": pick(rng, METHODS, count, [3, 2, 5, 1, 1]),
-        "Status": pick(rng, ["Completed", "", "Failed", "Voided"], count, [90, 6, 3, 1]),
-        "Transaction ID": "T" + pl.Series(np.arange(first + 1, first + count + 1)).cast(pl.String),
-        "cents": cents,
-        "refund": refund,
-        "second": rng.integers(0, 86_400, count),
-    })  # fmt: skip
-    stamp = dates(at).cast(pl.Datetime("ms")) + pl.duration(seconds=pl.col("second"))
-    return frame.select(
-        stamp.dt.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").alias("Date"),
-        pl.format(
-            "{}{}.{}",
-            pl.when("refund").then(pl.lit("-")).otherwise(pl.lit("")),
-            pl.col("cents") // 100,
-            (pl.col("cents") % 100).cast(pl.String).str.zfill(2),
-        ).alias("Amount"),
-        "Method",
-        "Job #",
-        "Status",
-        "Transaction ID",
-    )
+def money(cents: pl.Expr) -> pl.Expr:
+    """Cents as an export writes them."""
+    return pl.format("{}.{}", cents // 100, (cents % 100).cast(pl.String).str.zfill(2))
 
 
-def elocals_chunk(rng: np.random.Generator, first: int, count: int, total: int) -> pl.DataFrame:
-    """Leads of eLocals: offsets without a colon, a few credits."""
-    at = days(rng, first, count, total)
-    frame = pl.DataFrame({
-        "Unique ID": np.arange(10_000_000 + first, 10_000_000 + first + count),
-        "second": rng.integers(0, 86_400, count),
-        "Cost": pick(rng, ["25.50", "31.00", "40.00", "0.00", ""], count, [5, 4, 3, 1, 0.2]),
-        "Status": pick(rng, ["", "Credit Unavailable", "Call Credited (No Charge)"], count, [9, 1, 1]),
-        "Duration": pick(rng, ["02:23", "00:41", "11:05"], count, [1, 1, 1]),
-    })  # fmt: skip
-    stamp = dates(at).cast(pl.Datetime("ms")) + pl.duration(seconds=pl.col("second"))
-    return frame.select(
-        "Unique ID", stamp.dt.strftime("%Y-%m-%d %H:%M:%S -0500").alias("Time"), "Duration", "Cost", "Status"
-    )
-
-
-def referrals_chunk(rng: np.random.Generator, first: int, count: int, total: int) -> pl.DataFrame:
-    """Pro Referral leads."""
-    at = days(rng, first, count, total)
-    return pl.DataFrame({
-        "Lead ID": "R" + pl.Series(np.arange(first, first + count)).cast(pl.String),
-        "Current Status": pick(rng, ["Scheduled", "Completed", "Passed", ""], count, [4, 4, 2, 1]),
-    }).with_columns(dates(at).dt.strftime("%m/%d/%Y 10:30 AM").alias("Lead Date"))  # fmt: skip
-
-
-def write(path: Path, rows: int, chunk: Callable[[int, int], pl.DataFrame], *, first: int = 0) -> None:
-    """Writes ``rows`` rows in chunks."""
+def write(path: Path, frames: Iterator[pl.DataFrame], exported: dt.datetime) -> None:
+    """Writes an export that was made at ``exported``."""
     with path.open("wb") as file:
-        for at in range(0, rows, CHUNK):
-            chunk(first + at, min(CHUNK, rows - at)).write_csv(file, include_header=at == 0)
-    os.utime(path, (EXPORTED, EXPORTED))
+        for i, frame in enumerate(frames):
+            blank = frame.with_columns(pl.col(pl.String).replace("", None))  # blanks are not quoted in real exports
+            blank.write_csv(file, include_header=i == 0)
+    os.utime(path, (exported.timestamp(), exported.timestamp()))
 
 
-def generate(folder: Path, jobs: int, *, seed: int = 7) -> None:
-    """Writes all exports of a company with ``jobs`` jobs."""
+# -- the history
+
+JOBS, PAYMENTS, ELOCALS, REFERRALS, CALLS, CHANGED, DAY = range(7)
+
+
+def generate(folder: Path, company: Company) -> None:
+    """Writes the history's exports."""
     folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    years = 10
-    for year in range(years):
-        low, high = jobs * year // years, jobs * (year + 1) // years
-        write(folder / f"Import-{2015 + year}.csv", high - low, lambda f, n: jobs_chunk(rng, f, n, jobs), first=low)
-    payments = jobs * 6 // 5
-    write(folder / "payments.csv", payments, lambda f, n: payments_chunk(rng, f, n, jobs))
-    leads = jobs // 2
-    write(folder / "leads cost Elocals.csv", leads, lambda f, n: elocals_chunk(rng, f, n, leads))
-    referrals = jobs // 5
-    write(folder / "Pro Referral leads.csv", referrals, lambda f, n: referrals_chunk(rng, f, n, referrals))
-    months = [dt.date(2015 + m // 12, m % 12 + 1, 1) for m in range(120)]
-    spend = pl.DataFrame({"Month": [f"{m:%Y-%m}" for m in months], "Spend": rng.integers(600, 1400, 120)})
-    spend.write_csv(folder / "google spend.csv")
-    os.utime(folder / "google spend.csv", (EXPORTED, EXPORTED))
+    jobs = company.jobs
+    for year in range(YEARS):
+        name, exported = START.year + year, EXPORTED.replace(year=START.year + year + 1)
+        low, high = jobs * year // YEARS, jobs * (year + 1) // YEARS
+        write(folder / f"Import-{name}.csv", company.rows(JOBS, company.job_rows, low, high), exported)
+        rows = company.rows(PAYMENTS, company.payment_rows, low * 6 // 5, high * 6 // 5)
+        write(folder / f"payments_{name}-01-01_{name}-12-31.csv", rows, exported)
+    last = jobs - jobs * SECOND_EXPORT // DAYS
+    again = company.rows(JOBS, company.job_rows, last, jobs)
+    later = EXPORTED + dt.timedelta(hours=1)
+    write(folder / "Import-second.csv", (changed(f, company.seed, i) for i, f in enumerate(again)), later)
+    for file, kind, chunk, count in (
+        ("leads cost Elocals.csv", ELOCALS, company.elocals_rows, jobs // 2),
+        ("Pro Referral leads.csv", REFERRALS, company.referral_rows, jobs // 5),
+        ("callrail calls.csv", CALLS, company.call_rows, jobs // 2),
+    ):
+        write(folder / file, company.rows(kind, chunk, 0, count), EXPORTED)
+    months = [f"{START.year + m // 12}-{m % 12 + 1:02}" for m in range(12 * YEARS + 1)]
+    rng = np.random.default_rng([company.seed, DAY])
+    spend = pl.DataFrame({"Month": months, "Spend": pl.Series(rng.integers(60_000, 140_000, len(months)))})
+    write(folder / "google spend.csv", iter([spend.with_columns(money(pl.col("Spend")).alias("Spend"))]), EXPORTED)
+    targets = pl.DataFrame({"Month": months, "Source": "", "Segment": "", "Target Repairs": str(jobs // 200)})
+    write(folder / "targets.csv", iter([targets]), EXPORTED)
+
+
+def changed(rows: pl.DataFrame, seed: int, number: int) -> pl.DataFrame:
+    """The same jobs exported again: one in ten has changed."""
+    rng = np.random.default_rng([seed, CHANGED, number])
+    other = pl.Series(rng.random(rows.height) < 0.1)
+    return rows.with_columns(
+        pl.when(other).then(pl.lit("Done")).otherwise("Status").alias("Status"),
+        pl.when(other & (pl.col("Job Type") == "COD Service"))
+        .then(pl.lit("COD Repair")).otherwise("Job Type").alias("Job Type"),
+    )  # fmt: skip
+
+
+# -- one more day
+
+
+def generate_day(folder: Path, company: Company, day: int) -> list[Path]:
+    """Writes the exports of the ``day``-th day after the history; returns their paths.
+
+    Changes rows of the last two months and, a few of each kind, of months spread over the whole history.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng([company.seed, DAY, day])
+    exported = EXPORTED + dt.timedelta(days=day, hours=2)
+    at = DAYS + day - 1
+    label = START + dt.timedelta(days=at)
+    made = []
+    for name, frame in {
+        f"Import-{label}.csv": _day_jobs(company, rng, at),
+        f"payments_{label}_{label}.csv": _day_payments(company, rng, at),
+        f"leads cost Elocals {label}.csv": _day_elocals(company, rng, at),
+        f"Pro Referral leads {label}.csv": _day_referrals(company, rng, at),
+        f"callrail calls {label}.csv": _new(company.call_rows, rng, company.jobs // 2, company.per_day // 2, at),
+    }.items():
+        write(folder / name, iter([frame]), exported)
+        made.append(folder / name)
+    return made
+
+
+def _new(chunk: Chunk, rng: np.random.Generator, before: int, count: int, at: int) -> pl.DataFrame:
+    """New rows of one kind on day ``at``; their numbers follow those of the history and of the days before."""
+    rows = chunk(rng, before + count * (at - DAYS), max(count, 1))
+    days = {
+        "Created": "%a %b %d %Y",
+        "Job Date": "%a %b %d %Y",
+        "Lead Date": "%m/%d/%Y 10:30 AM",
+        "Time": f"%Y-%m-%d {10 + at % 10}:15:00 -0500",
+        "Start Time": "%Y-%m-%d 15:30:00",
+    }
+    day = START + dt.timedelta(days=at)
+    return rows.with_columns(pl.lit(day.strftime(form)).alias(n) for n, form in days.items() if n in rows.columns)
+
+
+def _some(rng: np.random.Generator, total: int, recent: int, spread: int) -> np.ndarray:
+    """Row numbers: ``recent`` of the last two months, ``spread`` of the whole history."""
+    window = max(total * 60 // DAYS, 1)
+    return np.unique(np.concatenate([total - 1 - rng.integers(0, window, recent), rng.integers(0, total, spread)]))
+
+
+def _day_jobs(company: Company, rng: np.random.Generator, at: int) -> pl.DataFrame:
+    new = _new(company.job_rows, rng, company.jobs, company.per_day, at)
+    old = company.picked(JOBS, company.job_rows, _some(rng, company.jobs, 40, 4))
+    update = old.with_columns(pl.lit("Done").alias("Status"), pl.lit("COD Repair").alias("Job Type"))
+    return pl.concat([new, update])
+
+
+def _day_payments(company: Company, rng: np.random.Generator, at: int) -> pl.DataFrame:
+    """Payments of the day, mostly for jobs of the last weeks; refunds and voided payments of older ones."""
+    count = company.per_day * 6 // 5
+    first = company.jobs * 6 // 5 + count * (at - DAYS)
+    recent = company.jobs - rng.integers(0, max(company.jobs * 40 // DAYS, 1), count - 6)
+    job = np.concatenate([recent, rng.integers(1, company.jobs + 1, 6)])
+    frame = pl.DataFrame({
+        "_job": job, "_at": np.full(count, at), "_cents": rng.integers(2_000, 25_000, count),
+        "_second": rng.integers(0, 86_400, count), "_refund": np.arange(count) >= count - 4, "_faulty": False,
+        "_link": "number", "_uuid": "", "Method": "check", "Status": "Completed",
+        "Transaction ID": "T" + pl.Series(np.arange(first + 1, first + count + 1)).cast(pl.String),
+    })  # fmt: skip
+    new = company._payments(frame)  # noqa: SLF001 - one form for all payments
+    void = company.picked(PAYMENTS, company.payment_rows, _some(rng, company.jobs * 6 // 5, 6, 2))
+    return pl.concat([new, void.with_columns(pl.lit("Voided").alias("Status"))])
+
+
+def _day_elocals(company: Company, rng: np.random.Generator, at: int) -> pl.DataFrame:
+    new = _new(company.elocals_rows, rng, company.jobs // 2, max(company.per_day // 2, 10), at)
+    credit = company.picked(ELOCALS, company.elocals_rows, _some(rng, company.jobs // 2, 15, 2))
+    return pl.concat([new, credit.with_columns(pl.lit("0.00").alias("Cost"))])
+
+
+def _day_referrals(company: Company, rng: np.random.Generator, at: int) -> pl.DataFrame:
+    new = _new(company.referral_rows, rng, company.jobs // 5, max(company.per_day // 5, 4), at)
+    passed = company.picked(REFERRALS, company.referral_rows, _some(rng, company.jobs // 5, 8, 1))
+    return pl.concat([new, passed.with_columns(pl.lit("Passed").alias("Current Status"))])
 
 
 if __name__ == "__main__":
@@ -156,5 +378,11 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("--jobs", type=int, default=500_000)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--wide", action="store_true", help="jobs with every column of the CRM's long form")
+    parser.add_argument("--day", type=int, help="only the exports of this day after the history")
     options = parser.parse_args()
-    generate(options.folder, options.jobs, seed=options.seed)
+    of = Company(options.jobs, options.seed, options.wide)
+    if options.day:
+        generate_day(options.folder, of, options.day)
+    else:
+        generate(options.folder, of)

@@ -7,7 +7,8 @@ from rmetrics.settings import Settings
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("4GB", 4_000_000_000), ("4 GiB", 4 * 1024**3), ("1.5GiB", 1_610_612_736), ("800MB", 800_000_000)]
+    ("text", "size"),
+    [("4GB", 4_000_000_000), ("4 GiB", 4 * 1024**3), ("1.5GiB", 1_610_612_736), ("800MB", 800_000_000)],
 )
 def test_a_limit_is_read_in_its_unit(text: str, size: int) -> None:
     assert memory_of(Settings(memory_limit=text)) == size
