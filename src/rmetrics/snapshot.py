@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from rmetrics.errors import LakeError
-from rmetrics.lake import ROW_GROUP, Lake, file_digest, flush, sync_folder, writing
+from rmetrics.lake import ROW_GROUP, Lake, file_digest, writing
 from rmetrics.periods import NO_PART
 
 STATE, _PART = "state", "_part"
@@ -312,23 +312,27 @@ def write_table(
             stored = _commit(lake, path, folder, _label(when))
             beside = _commit(lake, keys[when], folder, f"{_label(when)}.keys") if when in keys else None
             made[when] = Part(stored, *counts.get(when, (0, {})), beside)
-        sync_folder(folder)
         shutil.rmtree(stage, ignore_errors=True)
     return made
 
 
 def _split(rows: pl.LazyFrame, part: pl.Expr, folder: Path) -> dict[dt.date, Path]:
     key = part.alias(_PART)
-    target = pl.PartitionBy(folder, key=key, include_key=False, approximate_bytes_per_file=None)
-    folder.mkdir(parents=True)
-    rows.sink_parquet(target, mkdir=True, row_group_size=ROW_GROUP, maintain_order=False)
     found: dict[dt.date, Path] = {}
-    for path in folder.rglob("*.parquet"):
-        when = dt.date.fromisoformat(path.parent.name.partition("=")[2])
+
+    def path_of(file: Any) -> str:
+        when = file.partition_keys.item()
         if when in found:
-            msg = f"{folder} has two files of one part"
+            msg = f"{folder} would have two files of one part"
             raise AssertionError(msg)
-        found[when] = path
+        found[when] = folder / f"{when.isoformat()}.parquet"
+        return found[when].name
+
+    target = pl.PartitionBy(
+        folder, key=key, include_key=False, file_path_provider=path_of, approximate_bytes_per_file=None
+    )
+    folder.mkdir(parents=True)
+    rows.sink_parquet(target, row_group_size=ROW_GROUP, maintain_order=False)
     return found
 
 
@@ -353,11 +357,16 @@ def _label(part: dt.date) -> str:
 
 
 def _commit(lake: Lake, written: Path, folder: Path, name: str) -> Stored:
-    """Gives a file its final name, by its content."""
-    digest, size = flush(written)
+    """Gives a file its final name, by its content.
+
+    It is not flushed: there may be thousands, all can be made again, and none is used before its content was looked at.
+    """
+    written.chmod(0o600)
+    digest = file_digest(written)
     final = folder / f"{name}.{digest[:12]}.parquet"
     written.replace(final)
-    return Stored(final.relative_to(lake.root).as_posix(), size, final.stat().st_mtime_ns, digest)
+    status = final.stat()
+    return Stored(final.relative_to(lake.root).as_posix(), status.st_size, status.st_mtime_ns, digest)
 
 
 __all__ = ["Part", "Snapshot", "SpoiledError", "Stored", "hashed", "load", "save", "sweep", "write_table"]
