@@ -47,7 +47,7 @@ def test_a_first_sync_publishes_raw_rows_and_metrics(project: Project) -> None:
     assert result.published["jobs"] == 3
     assert project.rows(
         "SELECT month::text, source, segment, jobs, leads, units, repairs, revenue_gross, revenue40, cost "
-        "FROM monthly_metrics ORDER BY source"
+        "FROM monthly_metrics ORDER BY source, segment"
     ) == [
         ("2024-11-01", "Google", "COD", 1, 1, 1, 1, "100.01", "40.004000", "0.00"),
         ("2024-11-01", "Rely", "INS", 1, 1, 1, 0, "0.00", "0.000000", "0.00"),
