@@ -11,6 +11,8 @@ import pytest
 
 from expander import expanded
 from published import Published, query, rows_read, run
+from rmetrics.lake import Lake
+from rmetrics.snapshot import load
 
 QUERIES = {name: sql for name, (_, sql) in maker.queries().items()}
 NEW_YORK = ZoneInfo("America/New_York")
@@ -32,7 +34,7 @@ def answer(where: Published, name: str) -> list[dict[str, Any]]:
 def metrics(sample: Published, name: str) -> pl.DataFrame:
     """A computed table from the lake: another source than the database that is asked."""
     assert sample.project is not None
-    return pl.read_parquet(sample.project.settings.lake_dir / "metrics" / f"{name}.parquet", glob=False)
+    return load(Lake(sample.project.settings.lake_dir)).scan(name).collect()
 
 
 @pytest.mark.parametrize("name", QUERIES)

@@ -6,7 +6,8 @@
     current/<feed>/<month>.<digest>.parquet              one row per key: the newest export wins; ``rmetrics.snapshot``
     metrics/<table>/<month>.<digest>.parquet             job facts, tallies, daily and monthly metrics; the same
     rules/<digest>/*.toml                                the rules of each computation, to tell what was edited since
-    inbox.json, landed.json, state.json                  what was seen, what had landed, what was computed
+    inbox.json, landed.json, checked.json                what was seen, what had landed, what was found sound and when
+    state.json, published.json                           what was computed, what was published and from which files
 
 A Parquet file is written under a ``.part`` name in its folder, read back, flushed, described by its record (written and
 flushed first), and renamed: its presence under the final name is the commit. A record without a file is litter; a file

@@ -22,7 +22,7 @@ class Settings(BaseSettings):
         inbox_dir: the exports; they are only read.
         rules_dir: the rules.
         pg_schema: the schema to publish into.
-        memory_limit: how much memory a run may use, for instance ``4GB``; None leaves it to the engines.
+        memory_limit: how much memory a run may use, for instance ``4GB``; None means 4 GiB.
     """
 
     model_config = SettingsConfigDict(env_prefix="RMETRICS_", env_file=".env", extra="ignore", frozen=True)

@@ -13,12 +13,14 @@ import pytest
 
 from published import Published
 from rmetrics.cli.app import run
+from rmetrics.lake import Lake
 from rmetrics.page.charts import charts
 from rmetrics.page.data import PageData, month_days
 from rmetrics.page.html import page_html
 from rmetrics.pipeline.opened import opened
 from rmetrics.pipeline.page import page_data, picture
 from rmetrics.results import Finding, MonthLine, Severity
+from rmetrics.snapshot import load
 from support import Project
 
 
@@ -79,7 +81,7 @@ def page(sample: Published) -> PageData:
 def monthly(sample: Published) -> pl.DataFrame:
     """The computed months."""
     assert sample.project is not None
-    return pl.read_parquet(sample.project.settings.lake_dir / "metrics" / "monthly_metrics.parquet", glob=False)
+    return load(Lake(sample.project.settings.lake_dir)).scan("monthly_metrics").collect()
 
 
 @pytest.fixture(scope="module")

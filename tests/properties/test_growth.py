@@ -124,7 +124,8 @@ class World:
         if what == "rules":
             name, old, new = EDITS[str(given)]
             path = self.rules / name
-            path.write_text(path.read_text().replace(old, new, 1))
+            if new not in path.read_text():
+                path.write_text(path.read_text().replace(old, new, 1))
         elif what == "late":
             self.put(*given, minutes=-self.count)  # type: ignore[misc]
         else:

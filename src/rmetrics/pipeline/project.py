@@ -16,6 +16,9 @@ _ENV_EXAMPLE = """\
 # RMETRICS_DATA_DIR=data
 # RMETRICS_INBOX_DIR=data/inbox
 # RMETRICS_RULES_DIR=rules
+
+# How much memory a run may use. Less of it: more of a large history is computed one month after the other.
+# RMETRICS_MEMORY_LIMIT=4GiB
 """
 _GITIGNORE = "data/\n.env\n"
 
