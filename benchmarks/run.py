@@ -124,8 +124,8 @@ class Bench:
         assert project is not None  # noqa: S101 - there is at least one round
         return project
 
-    def small_commands(self, size: Size, project: Project) -> None:
-        """Commands on a history that is up to date."""
+    def small_commands(self, size: Size, project: Project, *, brief: bool) -> None:
+        """Commands on a history that is up to date; briefly: none that compute everything."""
         asked = {
             "rmetrics/help": ["--help"],
             "rmetrics/status": ["status", "--json"],
@@ -136,6 +136,8 @@ class Bench:
         self._repeat(
             "rmetrics/nothing new", size, SMALL_ROUNDS, lambda: _with_timings(project.sync(expect="unchanged"))
         )
+        if brief:
+            return
         rules = project.folder / "rules" / "sources.toml"
         text = rules.read_text()
         if EDIT[0] not in text:
@@ -144,8 +146,8 @@ class Bench:
         self._repeat("rmetrics/plan of an edited price", size, self.rounds, partial(_run, project, ["plan", "--json"]))
         rules.write_text(text)
 
-    def hourly(self, size: Size, project: Project) -> None:
-        """Syncs of one more day each, and then a full rebuild, which must not change a figure."""
+    def hourly(self, size: Size, project: Project, *, brief: bool) -> None:
+        """Syncs of one more day each, and then, unless briefly, a full rebuild, which must not change a figure."""
         for day in range(1, self.rounds + 1):
             folder = self.work / "days" / str(day)
             shutil.rmtree(folder, ignore_errors=True)
@@ -155,7 +157,7 @@ class Bench:
             figure.add(run, said.get("timings"))
             figure.rows = sum(said["published"].values())
             tell("rmetrics/one more day", run)
-        if not self.wanted("rmetrics/full rebuild"):
+        if brief or not self.wanted("rmetrics/full rebuild"):
             return
         before = project.published().rename(self.work / "before.parquet")
         run, said = project.sync("--full")
@@ -322,13 +324,14 @@ def measure_sizes(bench: Bench, options: argparse.Namespace) -> Iterator[Size]:
         size = Size(jobs)
         rounds = bench.rounds if jobs <= options.rounds_up_to else 1
         project = bench.rmetrics(size, rounds=rounds)
-        bench.small_commands(size, project)
+        brief = jobs > options.brief_above
+        bench.small_commands(size, project, brief=brief)
         if jobs <= options.peers_up_to and jobs not in options.alone:
             bench.peers(size, project, rounds=rounds)
             bench.landing_and_floors(size, project, rounds=rounds)
             bench.publishing(size, project, rounds=rounds)
         if bench.wanted("rmetrics/one more day"):
-            bench.hourly(size, project)
+            bench.hourly(size, project, brief=brief)
         shutil.rmtree(project.folder)
         bench.databases.drop("rmetrics")
         if not options.keep:
@@ -350,6 +353,8 @@ def main() -> int:
     parser.add_argument("--peers-up-to", type=int, default=5_000_000, help="larger sizes only for rmetrics")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--rounds-up-to", type=int, default=1_000_000, help="larger sizes once")
+    parser.add_argument("--brief-above", type=int, default=5_000_000, help="larger sizes without full rebuild and plan")
+    parser.add_argument("--add", action="store_true", help="add sizes to what was measured before on the same machine")
     parser.add_argument("--wide", action="store_true", help="jobs with every column of the CRM's long form")
     parser.add_argument("--only", nargs="*", default=[], help="only figures whose names begin with one of these")
     parser.add_argument("--dbt", type=Path, help="the program of dbt")
@@ -361,6 +366,8 @@ def main() -> int:
     options = parser.parse_args()
     os.environ.update({"DO_NOT_TRACK": "1", "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": ""})
     started = time.monotonic()
+    path = HERE / "results" / f"{options.name}.json"
+    path.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="rmetrics-bench-") as temporary:
         work = (options.work or Path(temporary)).resolve()
         work.mkdir(parents=True, exist_ok=True)
@@ -370,28 +377,45 @@ def main() -> int:
         try:
             with databases(work / "postgres") as server:
                 bench = Bench(work, server, dbt, options.rounds, options.wide, tuple(options.only))
+                made = {
+                    "name": options.name,
+                    "at": f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
+                    "revision": revision(HERE.parent),
+                    "machine": machine(work),
+                    "versions": versions(dbt),
+                    "wide": options.wide,
+                    "memory_limit": os.environ.get("RMETRICS_MEMORY_LIMIT", ""),
+                    "cache": "warm: every file was written or read shortly before",
+                }
+                before = measured_before(path, made) if options.add else {"seconds": 0, "sizes": []}
                 proved(bench)
-                sizes = [size.plain() for size in measure_sizes(bench, options)]
+                sizes = before["sizes"]
+                for size in measure_sizes(bench, options):  # what is measured is kept, whatever comes after
+                    sizes = sorted([s for s in sizes if s["jobs"] != size.jobs] + [size.plain()], key=_jobs)
+                    seconds = before["seconds"] + round(time.monotonic() - started)
+                    path.write_text(json.dumps({**made, "seconds": seconds, "sizes": sizes}, indent=1) + "\n")
         except BenchmarkError as error:
             sys.stderr.write(f"{error}\n")
             return 1
-        results = {
-            "name": options.name,
-            "at": f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
-            "seconds": round(time.monotonic() - started),
-            "revision": revision(HERE.parent),
-            "machine": machine(work),
-            "versions": versions(dbt),
-            "wide": options.wide,
-            "memory_limit": os.environ.get("RMETRICS_MEMORY_LIMIT", ""),
-            "cache": "warm: every file was written or read shortly before",
-            "sizes": sizes,
-        }
-    path = HERE / "results" / f"{options.name}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(results, indent=1) + "\n")
     say(f"written: {path}")
     return 0
+
+
+def _jobs(size: dict[str, Any]) -> int:
+    return int(size["jobs"])
+
+
+def measured_before(path: Path, now: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier run measured, to add sizes to it.
+
+    Raises:
+        BenchmarkError: it was on another machine, with other versions or of another revision.
+    """
+    before: dict[str, Any] = json.loads(path.read_text())
+    for what in ("machine", "versions", "revision", "wide", "memory_limit"):
+        if before[what] != now[what]:
+            raise BenchmarkError(f"{path} is of another {what}: {before[what]} against {now[what]}")
+    return before
 
 
 if __name__ == "__main__":

@@ -332,7 +332,7 @@ def _split(rows: pl.LazyFrame, part: pl.Expr, folder: Path) -> dict[dt.date, Pat
         folder, key=key, include_key=False, file_path_provider=path_of, approximate_bytes_per_file=None
     )
     folder.mkdir(parents=True)
-    rows.sink_parquet(target, row_group_size=ROW_GROUP, maintain_order=False)
+    rows.sink_parquet(target, compression="zstd", compression_level=1, row_group_size=ROW_GROUP, maintain_order=False)
     return found
 
 
