@@ -377,7 +377,7 @@ def main() -> int:
         try:
             with databases(work / "postgres") as server:
                 bench = Bench(work, server, dbt, options.rounds, options.wide, tuple(options.only))
-                made = {
+                made: dict[str, Any] = {
                     "name": options.name,
                     "at": f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
                     "revision": revision(HERE.parent),
@@ -387,7 +387,8 @@ def main() -> int:
                     "memory_limit": os.environ.get("RMETRICS_MEMORY_LIMIT", ""),
                     "cache": "warm: every file was written or read shortly before",
                 }
-                before = measured_before(path, made) if options.add else {"seconds": 0, "sizes": []}
+                nothing: dict[str, Any] = {"seconds": 0, "sizes": []}
+                before = measured_before(path, made) if options.add else nothing
                 proved(bench)
                 sizes = before["sizes"]
                 for size in measure_sizes(bench, options):  # what is measured is kept, whatever comes after
