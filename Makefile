@@ -72,7 +72,7 @@ bench-large: bench-setup  ## the same up to 20 million jobs: an hour or more, 60
 	$(BENCH)/python benchmarks/report.py benchmarks/results/large.json
 
 .PHONY: bench-setup
-bench-setup: .venv-bench/.setup .venv-bench-dbt/.setup
+bench-setup: setup .venv-bench/.setup .venv-bench-dbt/.setup
 	$(BENCH)/python -m pip --disable-pip-version-check --no-input -q install --no-deps --no-build-isolation --force-reinstall .
 BENCH := .venv-bench/bin
 
