@@ -296,3 +296,48 @@ def test_memory_and_clock_are_not_asked(project: Project, monkeypatch: pytest.Mo
     monkeypatch.undo()
     time.tzset()
     assert dt.datetime.now(dt.UTC).tzinfo is not None
+
+
+def months_of_jobs(project: Project) -> None:
+    """A year of jobs, so that a few more are few."""
+    rows = [job(n, created=f"2024-{1 + n % 12:02}-10T15:00:00.000Z") for n in range(1, 61)]
+    paid = [payment(f"p{n}", n, "100.01", f"2024-{1 + n % 12:02}-20T15:00:00.000Z") for n in range(1, 61)]
+    project.put("Import-1.csv", csv_text(JOBS, *rows))
+    project.put("payments_1.csv", csv_text(PAYMENTS, *paid))
+
+
+def test_a_sync_of_what_is_new_publishes_what_a_full_one_would(project: Project) -> None:
+    months_of_jobs(project)
+    assert project.sync().cross_check == "the two engines agree on every figure"
+    project.put("payments_2.csv", csv_text(PAYMENTS, payment("late", 1, "7.00", "2024-12-01T15:00:00.000Z")))
+    project.put("Import-2.csv", csv_text(JOBS, job(2, "COD Repair", created="2024-03-10T15:00:00.000Z")))
+    result = project.sync()
+    assert result.cross_check == "the two engines agree on every figure of the 3 months that new rows touch"
+    assert {t: n for t, n in result.published.items() if n} == {
+        "jobs": 2, "payments": 1, "daily_metrics": 2, "monthly_metrics": 2,
+    }  # fmt: skip
+    changes = project.rows("SELECT DISTINCT month::text, cause FROM metric_changes ORDER BY 1, 2")
+    assert changes == [
+        ("2024-02-01", "new export payments_2.csv: 1 new row"),
+        ("2024-03-01", "new export Import-2.csv: 1 changed row"),
+    ]
+    before = everything(project)
+    again = project.sync(full=True)
+    assert again.cross_check == "the two engines agree on every figure"
+    assert not any(again.published.values())
+    assert everything(project) == before
+
+
+def test_what_the_last_whole_look_found_is_told_with_its_day(project: Project) -> None:
+    feeds = project.rules / "own.toml"
+    feeds.write_text('[[checks]]\nname = "always"\nsql = "SELECT 1 AS one"\nmessage = "there is one"\n')
+    months_of_jobs(project)
+    (found,) = (f for f in project.sync().findings if f.code == "always")
+    assert "as of" not in found.message
+    project.put("payments_2.csv", csv_text(PAYMENTS, payment("late", 1, "7.00", "2024-12-01T15:00:00.000Z")))
+    for status in ("published", "unchanged"):
+        result = project.sync()
+        assert result.status == status
+        (found,) = (f for f in result.findings if f.code == "always")
+        assert "there is one" in found.message
+        assert "(as of 20" in found.message

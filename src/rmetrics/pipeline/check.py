@@ -233,17 +233,11 @@ def quality_findings(lake: Lake, rules: Rules, inputs: str, answers: Sequence[An
 
 
 def remembered_findings(lake: Lake, inputs: str) -> tuple[Finding, ...]:
-    """What ``quality_findings`` said of the same exports and rules; nothing where that is not known."""
+    """What the last look at everything said of the data; with its day, where exports have come since."""
     kept: Mapping[str, Any] = lake.load_json(_REMEMBERED)
-    if kept.get("inputs") != inputs:
-        return ()
-    return tuple(Finding(**{**f, "severity": Severity(f["severity"])}) for f in kept["findings"])
-
-
-def earlier_findings(lake: Lake) -> tuple[Finding, ...]:
-    """What the last look at everything said; for a sync that looked at the months it changed."""
-    kept: Mapping[str, Any] = lake.load_json(_REMEMBERED)
-    found = (Finding(**{**f, "severity": Severity(f["severity"])}) for f in kept.get("findings", []))
+    found = tuple(Finding(**{**f, "severity": Severity(f["severity"])}) for f in kept.get("findings", []))
+    if kept.get("inputs") == inputs:
+        return found
     return tuple(dataclasses.replace(f, message=f"{f.message} (as of {kept.get('on', 'before')})") for f in found)
 
 

@@ -16,7 +16,7 @@ from rmetrics.embedded import server
 from rmetrics.errors import CheckError, PostgresError
 from rmetrics.lake import Lake
 from rmetrics.pipeline.causes import Causes, find_causes, old_rules, whole_cause
-from rmetrics.pipeline.check import earlier_findings, quality_findings, remembered_findings, second_look
+from rmetrics.pipeline.check import quality_findings, remembered_findings, second_look
 from rmetrics.pipeline.compute import Computed, compute
 from rmetrics.pipeline.failed import Attempt, failure_noted, note_recovery
 from rmetrics.pipeline.findings import run_findings, taken_in_findings
@@ -323,7 +323,7 @@ def _agree(
     told = (
         f"the two engines agree on every figure of the {months} month{'' if months == 1 else 's'} that new rows touch"
     )
-    return told, earlier_findings(lake)
+    return told, remembered_findings(lake, computed.inputs)
 
 
 def _merged(findings: tuple[Finding, ...], quality: tuple[Finding, ...]) -> tuple[Finding, ...]:
