@@ -262,6 +262,17 @@ def test_only_the_touched_months_of_jobs_are_made_again(step: Step, touched: set
     assert all(computed.snapshot.parts("job_facts")[p] is computed.before.parts("job_facts")[p] for p in kept)
 
 
+def test_an_earlier_spelling_renames_an_undeclared_source_in_every_month(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    jobs = [(n, f"U{n}", "COD Service", "pu ls", day(f"2024-{10 + n % 2}-15"), "", "Lynn") for n in range(1, 9)]
+    world.step("jobs", jobs, 0)
+    computed = world.step("jobs", [(20, "", "COD Repair", "Puls ", day("2024-09-01"), "", "")], 0)
+    check(world, computed)
+    assert computed.grown is not None
+    daily = computed.snapshot.scan("daily_metrics").collect()
+    assert set(daily["source"]) == {"Puls"}
+
+
 def test_an_older_export_or_an_edited_rule_computes_everything(tmp_path: Path) -> None:
     world = World(tmp_path)
     for before in HISTORY:

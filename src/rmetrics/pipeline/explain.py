@@ -25,7 +25,6 @@ from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.published import MISSING, RowDifference, published_session, table_differences
 from rmetrics.pipeline.scope import Part as OfMonth
 from rmetrics.pipeline.scope import of_month
-from rmetrics.pipeline.tables import table_rows
 from rmetrics.postgres import Session
 from rmetrics.results import Finding
 from rmetrics.rules import Rules
@@ -443,9 +442,8 @@ class Explainer:
             if not only.height:
                 continue
             hidden = [n for n, c in self.rules.feeds[name].columns.items() if not c.publish]
-            found_here = table_differences(
-                self.session, table, table_rows(self.lake.lake, table), only=only, hidden=hidden
-            )
+            rows = self.frames.facts if name == JOBS else self.frames.feeds[name]
+            found_here = table_differences(self.session, table, rows, only=only, hidden=hidden)
             for difference in found_here.examples:
                 told += 1
                 if told <= _DIFFERENCES:

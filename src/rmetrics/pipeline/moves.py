@@ -38,7 +38,9 @@ class State:
     exports: Mapping[int, str]
 
 
-def moved_rows(before: State | None, after: State, month: dt.date | None, source: str | None) -> pl.DataFrame:
+def moved_rows(
+    before: State | None, after: State, month: dt.date | None, source: str | None, *, most: int
+) -> pl.DataFrame:
     """The rows whose role differs.
 
     Args:
@@ -46,6 +48,7 @@ def moved_rows(before: State | None, after: State, month: dt.date | None, source
         after: the later one.
         month: only rows that were or are in this month.
         source: only rows that were or are of this source.
+        most: how many rows may be compared at a time.
 
     Returns:
         One row per moved row, by feed and key: feed, key, from (null: it was not there), to (null: it is gone),
@@ -54,28 +57,48 @@ def moved_rows(before: State | None, after: State, month: dt.date | None, source
     names = dict.fromkeys([*after.rules.feeds, *(before.rules.feeds if before else ())])
     frames = []
     for name in names:
-        was = roles(before, name) if before else pl.LazyFrame(schema=_SCHEMA)
-        now = roles(after, name)
-        both = was.join(now, on="key", how="full", suffix="_to", coalesce=True)
-        moved = both.filter(pl.col("role").ne_missing(pl.col("role_to")))
-        if month is not None:
-            moved = moved.filter((pl.col("month") == month) | (pl.col("month_to") == month))
-        if source is not None:
-            moved = moved.filter((pl.col("source") == source) | (pl.col("source_to") == source))
-        frames.append(
-            moved.select(
-                pl.lit(name).alias("feed"),
-                "key",
-                pl.col("role").alias("from"),
-                pl.col("role_to").alias("to"),
-                "month",
-                "month_to",
-                "source",
-                "source_to",
-                pl.col("file_to").alias("file"),
-            ).sort("month_to", "key", nulls_last=True)
-        )
-    return pl.concat(pl.collect_all(frames))
+        shares = -(-(_rows(before, name) + _rows(after, name)) // most) or 1
+        moved = [_moved(before, after, name, month, source, share, shares) for share in range(shares)]
+        frames.append(pl.concat(moved).sort("month_to", "key", nulls_last=True))
+    return pl.concat(frames)
+
+
+def _rows(state: State | None, feed: str) -> int:
+    computed = load(state.lake) if state else None
+    return sum(p.rows for p in computed.parts(feed).values()) if computed and computed.has(feed) else 0
+
+
+def _moved(
+    before: State | None,
+    after: State,
+    name: str,
+    month: dt.date | None,
+    source: str | None,
+    share: int,
+    shares: int,
+) -> pl.DataFrame:
+    """The rows of a feed whose role differs: of a share of all keys, so that not all are compared at once."""
+    of_share = pl.col("key").hash(seed=1) % shares == share
+    was = roles(before, name) if before else pl.LazyFrame(schema=_SCHEMA)
+    both = was.filter(of_share).join(
+        roles(after, name).filter(of_share), on="key", how="full", suffix="_to", coalesce=True
+    )
+    moved = both.filter(pl.col("role").ne_missing(pl.col("role_to")))
+    if month is not None:
+        moved = moved.filter((pl.col("month") == month) | (pl.col("month_to") == month))
+    if source is not None:
+        moved = moved.filter((pl.col("source") == source) | (pl.col("source_to") == source))
+    return moved.select(
+        pl.lit(name).alias("feed"),
+        "key",
+        pl.col("role").alias("from"),
+        pl.col("role_to").alias("to"),
+        "month",
+        "month_to",
+        "source",
+        "source_to",
+        pl.col("file_to").alias("file"),
+    ).collect(engine="streaming")
 
 
 def roles(state: State, feed: str) -> pl.LazyFrame:

@@ -14,7 +14,7 @@ from rmetrics.pipeline.compute import Computed, compute, place
 from rmetrics.pipeline.database import existing_server
 from rmetrics.pipeline.findings import run_findings
 from rmetrics.pipeline.inbox import Seen, land_inbox
-from rmetrics.pipeline.memory import memory_of
+from rmetrics.pipeline.memory import memory_of, rows_at_once
 from rmetrics.pipeline.moves import State, moved_rows
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.scratch import scratch_lake
@@ -141,7 +141,8 @@ def plan(
         after = State(scratch, rules, {p.rank: p.raw.name for p in computed.placed})
         with _before(lake, old, basis, exports, progress) as before:
             known = before is not None or not basis.monthly
-            rows = _moves(before, after, month, source, computed, exports, causes) if known else None
+            most = rows_at_once(memory_of(settings))
+            rows = _moves(before, after, month, source, computed, exports, causes, most=most) if known else None
         findings = run_findings(scratch, rules, computed, seen)
     shown = [c for c in changes if _wanted(c.month, c.source, month, source)]
     touched = {c.month for c in changes}
@@ -279,9 +280,11 @@ def _moves(
     computed: Computed,
     known: frozenset[str],
     causes: Causes,
+    *,
+    most: int,
 ) -> tuple[RowMove, ...]:
     fresh = {p.rank: p.raw.name for p in computed.placed if p.raw.sha256[:16] not in known}
-    moved = moved_rows(before, after, month, source)
+    moved = moved_rows(before, after, month, source, most=most)
     found = []
     known_causes: dict[tuple[object, ...], str] = {}  # a million rows have a handful of causes
     for feed, key, was, now, month_was, month_now, source_was, source_now, file in moved.iter_rows():
