@@ -2,6 +2,7 @@
 
 import pytest
 
+from rmetrics.pipeline import memory
 from rmetrics.pipeline.memory import DEFAULT, batches, duckdb_limit, memory_of, rows_at_once
 from rmetrics.settings import Settings
 
@@ -16,7 +17,15 @@ def test_a_limit_is_read_in_its_unit(text: str, size: int) -> None:
 
 def test_without_a_setting_it_is_four_gibibytes() -> None:
     assert memory_of(Settings(memory_limit=None)) == DEFAULT == 4 * 1024**3
-    assert duckdb_limit(DEFAULT) == "2048MiB"
+
+
+def test_the_second_engine_gets_what_is_left_but_a_quarter_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    gib = 1024**3
+    for used, share in ((gib // 4, "2048MiB"), (5 * gib // 2, "1280MiB"), (4 * gib, "1024MiB")):
+        monkeypatch.setattr(memory, "_resident", lambda used=used: used)
+        assert duckdb_limit(4 * gib) == share
+    monkeypatch.undo()
+    assert 1024 <= int(duckdb_limit(4 * gib).removesuffix("MiB")) <= 2048
 
 
 def test_more_memory_takes_more_rows_at_a_time() -> None:

@@ -4,8 +4,10 @@ Rows that are joined, or sorted into months, are held in memory while that is do
 time, a few months after the others. The figures behind it are measured (``docs/benchmarks.md``).
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from rmetrics.settings import Settings
@@ -13,7 +15,8 @@ from rmetrics.settings import Settings
 K = TypeVar("K")
 DEFAULT = 4 * 1024**3
 _PROGRAM = 600 * 1024**2  # the program, its libraries, and blocks of files on their way
-_ROW = 500  # bytes of a row that is joined and written
+_ROW = 800  # bytes of a row that is joined and written
+_MARGIN = 256 * 1024**2  # what an engine takes beyond its limit
 _FEWEST = 250_000
 _UNITS = {"K": 1, "M": 2, "G": 3, "T": 4}
 
@@ -35,8 +38,18 @@ def rows_at_once(limit: int) -> int:
 
 
 def duckdb_limit(limit: int) -> str:
-    """DuckDB's share, as its setting: it works beside what the first engine still holds."""
-    return f"{max(limit // 2, 256 * 1024**2) // 1024**2}MiB"
+    """DuckDB's share, as its setting: what the program, which may not give memory back, leaves; at least a quarter."""
+    left = limit - _resident() - _MARGIN
+    return f"{max(min(left, limit // 2), limit // 4, _MARGIN) // 1024**2}MiB"
+
+
+def _resident() -> int:
+    """The memory that this process has now; half of ``_PROGRAM`` where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return _PROGRAM // 2
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def batches(sizes: Mapping[K, int], most: int) -> Iterator[list[K]]:
