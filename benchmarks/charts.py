@@ -11,11 +11,12 @@ _STYLE = """
  text { font: 13px system-ui, sans-serif } .title { font-weight: 600; font-size: 15px } .own { font-weight: 600 }
  .c0 { fill: #0b5fd0; stroke: #0b5fd0 } .c1 { fill: #8b949e; stroke: #8b949e } .c2 { fill: #bc4c00; stroke: #bc4c00 }
  .c3 { fill: #1a7f37; stroke: #1a7f37 } .c4 { fill: #8250df; stroke: #8250df } .c5 { fill: #bf3989; stroke: #bf3989 }
+.c6 { fill: #0e7c86; stroke: #0e7c86 }
  .line { fill: none; stroke-width: 2 } .label { stroke: none }
  @media (prefers-color-scheme: dark) {
   .paper { fill: #0d1117 } .ink { fill: #e6edf3 } .dim { fill: #9198a1 } .grid { stroke: #3d444d }
   .c0 { fill: #58a6ff; stroke: #58a6ff } .c2 { fill: #f0883e; stroke: #f0883e } .c3 { fill: #3fb950; stroke: #3fb950 }
-  .c4 { fill: #ab7df8; stroke: #ab7df8 } .c5 { fill: #f778ba; stroke: #f778ba }
+  .c4 { fill: #ab7df8; stroke: #ab7df8 } .c5 { fill: #f778ba; stroke: #f778ba } .c6 { fill: #39c5cf; stroke: #39c5cf }
  }
 </style>
 """
@@ -99,7 +100,7 @@ def lines(
         body.append(_text(at_x(x), height - bottom + 18, x_shown(x), "dim", "middle"))
     ends = []
     for i, (name, line) in enumerate(series.items()):
-        colour = f"c{i % 6}"
+        colour = f"c{i % 7}"
         path = " ".join(f"{at_x(x):.1f},{at_y(y):.1f}" for x, y in line)
         body.append(f'<polyline class="{colour} line" points="{path}"/>')
         body += [f'<circle class="{colour}" cx="{at_x(x):.1f}" cy="{at_y(y):.1f}" r="3"/>' for x, y in line]
