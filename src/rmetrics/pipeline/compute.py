@@ -152,7 +152,8 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False,
     progress("typing rows", len(placed), len(placed))
     before = load(lake)
     altered = before.altered()
-    mended = [*_mend_typed(lake, rules, placed, typed, used=False), *altered]
+    mended = _mend_typed(lake, rules, placed, typed, used=False)
+    mended += [name for name in altered if (lake.root / name).exists()]  # one that was deleted is only made again
     wanted = Snapshot(
         lake.root,
         inputs_digest(placed, rules),
