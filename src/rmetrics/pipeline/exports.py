@@ -120,7 +120,7 @@ def _days(span: Range) -> int:
 
 
 def _extent(rows: int, span: Range) -> str:
-    return f"{rows:,} rows" + (f" from {span[0]} to {span[1]}" if span else "")
+    return f"{rows:,} row{'' if rows == 1 else 's'}" + (f" from {span[0]} to {span[1]}" if span else "")
 
 
 def _ranges(lake: Lake, exports: Sequence[_Export], feed: Feed) -> list[Range]:
