@@ -82,6 +82,10 @@ class LakeError(RmetricsError):
     exit_code = 4
 
 
+class OutOfMemoryError(LakeError):
+    """A query needs more memory, or more space for temporary files, than it may have."""
+
+
 # What a disk, a file system or its permissions answer: nothing that a program could have asked for rightly.
 _OF_THE_SYSTEM = {
     getattr(errno, name)

@@ -7,8 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rmetrics.errors import BusyError, PostgresError, SettingsError
+from rmetrics.errors import BusyError, OutOfMemoryError, PostgresError, SettingsError
 from rmetrics.lake import Lake
+from rmetrics.pipeline import check
 from rmetrics.pipeline.sync import sync
 from support import Project, csv_text, new_project
 
@@ -341,3 +342,22 @@ def test_what_the_last_whole_look_found_is_told_with_its_day(project: Project) -
         (found,) = (f for f in result.findings if f.code == "always")
         assert "there is one" in found.message
         assert "(as of 20" in found.message
+
+
+def test_a_second_look_that_needs_more_than_its_share_of_memory_gets_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = list[str | None]()
+    look = check.look_once
+
+    def tried(*arguments: object) -> object:
+        given.append(arguments[-1])  # type: ignore[arg-type]
+        if arguments[-1] is not None:
+            raise OutOfMemoryError("DuckDB could not recompute the metrics", "Allow more.")
+        return look(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(check, "look_once", tried)
+    small(project)
+    assert project.sync().status == "published"
+    assert given[1:] == [None]
+    assert str(given[0]).endswith("MiB")

@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 
 from rmetrics.checks.sql import text
-from rmetrics.errors import LakeError, RmetricsError, SettingsError
+from rmetrics.errors import LakeError, OutOfMemoryError, RmetricsError, SettingsError
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": False,
@@ -148,9 +148,9 @@ def duckdb_errors(doing: str) -> Iterator[None]:
 def translated(error: duckdb.Error, doing: str) -> RmetricsError:
     """The error of ours that a DuckDB error becomes."""
     if isinstance(error, duckdb.OutOfMemoryException):
-        return LakeError(
+        return OutOfMemoryError(
             f"DuckDB could not {doing}: it ran out of memory or of space for temporary files",
-            "Close other programs, free disk space under the data folder, or allow more memory.",
+            "Free disk space under the data folder, close other programs, or allow more: RMETRICS_MEMORY_LIMIT.",
         )
     if isinstance(error, (duckdb.IOException, duckdb.PermissionException, duckdb.HTTPException)):
         return LakeError(

@@ -10,11 +10,11 @@ from rmetrics.checks.compare import CrossCheck, compare
 from rmetrics.checks.connection import duckdb_errors, sandbox
 from rmetrics.checks.quality import Answer, ExportFacts, ask
 from rmetrics.checks.recompute import TypedInput, recompute
-from rmetrics.errors import LakeError
+from rmetrics.errors import LakeError, OutOfMemoryError
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute import Computed
 from rmetrics.pipeline.inbox import inbox_files
-from rmetrics.pipeline.memory import duckdb_limit, memory_of
+from rmetrics.pipeline.memory import DEFAULT, duckdb_limit, memory_of
 from rmetrics.pipeline.opened import Opened, opened, typed_inputs
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.published import TableDifferences, published_session, table_differences
@@ -92,8 +92,7 @@ def _check(settings: Settings, lake: Opened, progress: Progress, *, offline: boo
     found = [CheckFinding(p.code, p.severity, "lake", p.rows, p.message) for p in lake.problems]
     found += _not_landed(settings)
     progress("recomputing with the second engine", 0, 1)
-    limit = duckdb_limit(memory_of(settings))
-    cross, answers = second_look(lake.lake, lake.rules, lake.computed, memory_limit=limit)
+    cross, answers = second_look(lake.lake, lake.rules, lake.computed, memory=memory_of(settings))
     progress("recomputing with the second engine", 1, 1)
     found += _engines(cross)
     tables, run_id = None, None
@@ -105,7 +104,7 @@ def _check(settings: Settings, lake: Opened, progress: Progress, *, offline: boo
 
 
 def second_look(
-    lake: Lake, rules: Rules, computed: Computed, part: Part | None = None, memory_limit: str | None = None
+    lake: Lake, rules: Rules, computed: Computed, part: Part | None = None, memory: int = DEFAULT
 ) -> tuple[CrossCheck, list[Answer]]:
     """Recomputes in DuckDB, and compares with what stands in the lake.
 
@@ -114,8 +113,19 @@ def second_look(
         rules: in force.
         computed: what was computed.
         part: only these months; None for everything, and to ask about the data's quality, too.
-        memory_limit: of DuckDB.
+        memory: how many bytes the run may use. Where DuckDB cannot do it with what is left of them, it takes what the
+            machine has: figures that nobody looked at twice are not published.
     """
+    try:
+        return look_once(lake, rules, computed, part, duckdb_limit(memory))
+    except OutOfMemoryError:
+        return look_once(lake, rules, computed, part, None)
+
+
+def look_once(
+    lake: Lake, rules: Rules, computed: Computed, part: Part | None, memory_limit: str | None
+) -> tuple[CrossCheck, list[Answer]]:
+    """Does what ``second_look`` says, with this limit of memory; None leaves it to DuckDB."""
     typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else typed_inputs(lake, computed)
     (daily,), (monthly,) = computed.snapshot.paths(DAILY), computed.snapshot.paths(MONTHLY)
     exports = [ExportFacts(p.feed, p.rank, p.raw.name, p.raw.rows, p.raw.exported_at.date()) for p in computed.placed]

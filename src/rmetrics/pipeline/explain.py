@@ -208,7 +208,7 @@ def explainer(
         progress("recomputing with the second engine", 0, 1)
         with duckdb_errors("recompute the metrics"):
             files = [*(i.path for inputs in typed.values() for i in inputs), *([part.scope.daily] if part else [])]
-            limit = duckdb_limit(memory_of(settings))
+            limit = duckdb_limit(memory_of(settings)) if part else None
             connection = sandbox(files, temp=lake.lake.root / "duckdb", memory_limit=limit)
             stack.callback(connection.close)
             recompute(connection, typed, lake.rules, part.scope if part else None)

@@ -21,7 +21,7 @@ from rmetrics.pipeline.compute import Computed, compute
 from rmetrics.pipeline.failed import Attempt, failure_noted, note_recovery
 from rmetrics.pipeline.findings import run_findings, taken_in_findings
 from rmetrics.pipeline.inbox import Seen, land_inbox
-from rmetrics.pipeline.memory import duckdb_limit, memory_of
+from rmetrics.pipeline.memory import memory_of
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.project import schema_script
 from rmetrics.pipeline.rejected import taken_in
@@ -308,7 +308,7 @@ def _agree(
     """
     progress("checking with the second engine", 0, 1)
     part = of_growth(lake, rules, computed)
-    result, answers = second_look(lake, rules, computed, part, duckdb_limit(memory_of(settings)))
+    result, answers = second_look(lake, rules, computed, part, memory_of(settings))
     progress("checking with the second engine", 1, 1)
     if result.count:
         first = result.mismatches[0]
