@@ -60,11 +60,14 @@ class Part:
         return (self.file,) if self.keys is None else (self.file, self.keys)
 
 
-class SpoiledError(Exception):
-    """A file of the snapshot is not what was written; whoever computes makes it again."""
+class SpoiledError(LakeError):
+    """A file of the snapshot is not what was written; whoever computes makes it again, whoever reads is told."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    def __init__(self, root: Path, name: str) -> None:
+        super().__init__(
+            f"{root / name} is damaged: it is not what was written",
+            "Run `rmetrics sync --full`, which makes it again from the exports.",
+        )
         self.name = name
 
 
@@ -160,7 +163,7 @@ class Snapshot:
             SpoiledError: it is not what was written.
         """
         if stored.name not in self._verified and not self._sound(stored):
-            raise SpoiledError(stored.name)
+            raise SpoiledError(self.root, stored.name)
         self._verified.add(stored.name)
 
     def verify_parts(self, table: str, parts: Collection[dt.date]) -> None:
@@ -190,6 +193,11 @@ class Snapshot:
 def hashed(values: pl.Expr) -> pl.Expr:
     """What rows are found by: 64 bits of a text or a key. Two values may share them; one never has two."""
     return values.hash(seed=7)
+
+
+def hashes_of(values: pl.Series) -> pl.Series:
+    """The hashes (``hashed``) of single values."""
+    return values.to_frame("value").select(hashed(pl.col("value")))["value"]
 
 
 def load(lake: Lake) -> Snapshot:
@@ -369,4 +377,4 @@ def _commit(lake: Lake, written: Path, folder: Path, name: str) -> Stored:
     return Stored(final.relative_to(lake.root).as_posix(), status.st_size, status.st_mtime_ns, digest)
 
 
-__all__ = ["Part", "Snapshot", "SpoiledError", "Stored", "hashed", "load", "save", "sweep", "write_table"]
+__all__ = ["Part", "Snapshot", "SpoiledError", "Stored", "hashed", "hashes_of", "load", "save", "sweep", "write_table"]

@@ -154,12 +154,13 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False,
     altered = before.altered()
     mended = _mend_typed(lake, rules, placed, typed, used=False)
     mended += [name for name in altered if (lake.root / name).exists()]  # one that was deleted is only made again
-    wanted = Snapshot(
-        lake.root,
-        inputs_digest(placed, rules),
-        basis_digest(rules),
-        rules.digest,
-        tuple((p.raw.sha256, p.feed, p.rank) for p in placed),
+    wanted = replace(  # it keeps which files were looked at already
+        before,
+        inputs=inputs_digest(placed, rules),
+        basis=basis_digest(rules),
+        rules=rules.digest,
+        exports=tuple((p.raw.sha256, p.feed, p.rank) for p in placed),
+        tables={},
     )
     typing = time.monotonic() - clock
     usable = not full and not altered and before.basis == wanted.basis and all(map(before.has, tables(rules)))

@@ -50,7 +50,7 @@ from rmetrics.pipeline.parts import (
 from rmetrics.pipeline.whole import Tables, Typed, write_feed, write_metrics
 from rmetrics.rules import Rules
 from rmetrics.rules.validate import CALLS, JOBS, PAYMENTS, TARGETS
-from rmetrics.snapshot import Part, Snapshot, hashed, write_table
+from rmetrics.snapshot import Part, Snapshot, hashes_of, write_table
 from rmetrics.tables import DAILY
 
 MOST_ROWS = 1_000_000  # more new rows than this are streamed with everything else
@@ -148,7 +148,7 @@ class _Growth:
 
     def _found(self, table: str, column: str, values: pl.Series) -> list[dt.date]:
         """The parts in which rows are found by one of the values, those made again included."""
-        return sorted({*self.old.find(table, column, _hashes(values)), *self.made.get(table, {})})
+        return sorted({*self.old.find(table, column, hashes_of(values)), *self.made.get(table, {})})
 
     def _stored(self, table: str) -> Mapping[dt.date, Part]:
         """The parts of a table, those made again written."""
@@ -185,7 +185,7 @@ class _Growth:
         if feed.job is not None:
             now = now.drop(JOB_ID, strict=False)
             names = self._new_names(feed.job.match)
-            there = self._rows(name, self.old.find(name, REF, _hashes(names)))
+            there = self._rows(name, self.old.find(name, REF, hashes_of(names)))
             there = there.filter(pl.col(feed.job.column).is_in(names.implode()))
             there = there.join(now, on=key, how="anti", nulls_equal=True)
             was = pl.concat([was, there])
@@ -301,10 +301,6 @@ class _Growth:
 def _listed(parts: Mapping[str, Mapping[dt.date, pl.DataFrame]]) -> pl.DataFrame:
     rows = [(name, part) for name, frames in parts.items() for part in frames]
     return pl.DataFrame(rows, schema={"feed": pl.String, PART: pl.Date}, orient="row")
-
-
-def _hashes(values: pl.Series) -> pl.Series:
-    return values.to_frame("value").select(hashed(pl.col("value")))["value"]
 
 
 def _differing(was: pl.DataFrame, now: pl.DataFrame, columns: list[str]) -> pl.DataFrame:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import polars as pl
 
 from rmetrics.checks.recompute import Scope, TypedInput
-from rmetrics.errors import LakeError
 from rmetrics.lake import Lake
 from rmetrics.metrics.costs import spends
 from rmetrics.metrics.jobs import JOB_ID, own_names
@@ -22,7 +21,7 @@ from rmetrics.pipeline.parts import JOB, SPELLINGS, TALLIES, by_name
 from rmetrics.rules import Rules
 from rmetrics.rules.model import JobLink
 from rmetrics.rules.validate import JOBS, PAYMENTS, TARGETS
-from rmetrics.snapshot import Snapshot, SpoiledError, hashed
+from rmetrics.snapshot import Snapshot, hashes_of
 from rmetrics.tables import DAILY
 
 MOST = 0.5  # of all months; beyond it everything is looked at
@@ -89,13 +88,7 @@ def _scope(snapshot: Snapshot, months: frozenset[dt.date]) -> Scope:
 
 
 def _together(snapshot: Snapshot, rules: Rules, name: str, parts: Collection[dt.date]) -> list[TypedInput]:
-    try:
-        snapshot.verify_parts(name, parts)
-    except SpoiledError as error:
-        raise LakeError(
-            f"{snapshot.root / error.name} is damaged: it is not what was written",
-            "Run `rmetrics sync --full`, which makes it again from the exports.",
-        ) from None
+    snapshot.verify_parts(name, parts)
     columns = tuple(rules.feeds[name].mapped)
     return [TypedInput(path, columns, None) for path in snapshot.paths(name, parts)]
 
@@ -111,7 +104,7 @@ def _needed(snapshot: Snapshot, rules: Rules, months: frozenset[dt.date]) -> dic
     jobs = snapshot.scan(JOBS, needed[JOBS]).select(JOB_ID).collect()[JOB_ID]
     feed = rules.feeds[PAYMENTS]
     of_months = snapshot.scan(PAYMENTS, months).select(JOB_ID).collect()[JOB_ID].drop_nulls()
-    needed[PAYMENTS] |= set(snapshot.find(PAYMENTS, JOB, _hashes(pl.concat([jobs, of_months]))))
+    needed[PAYMENTS] |= set(snapshot.find(PAYMENTS, JOB, hashes_of(pl.concat([jobs, of_months]))))
     if feed.job is not None:
         needed[JOBS] |= _named(snapshot, needed[PAYMENTS], feed.job)
     return needed
@@ -120,11 +113,7 @@ def _needed(snapshot: Snapshot, rules: Rules, months: frozenset[dt.date]) -> dic
 def _named(snapshot: Snapshot, parts: Collection[dt.date], link: JobLink) -> set[dt.date]:
     """The parts of the jobs that some payments name."""
     names = snapshot.scan(PAYMENTS, parts).select(link.column).collect()[link.column].drop_nulls()
-    return {part for c in link.match for part in snapshot.find(JOBS, by_name(c), _hashes(names))}
-
-
-def _hashes(values: pl.Series) -> pl.Series:
-    return values.to_frame("value").select(hashed(pl.col("value")))["value"]
+    return {part for c in link.match for part in snapshot.find(JOBS, by_name(c), hashes_of(names))}
 
 
 __all__ = ["Part", "of_growth", "of_month"]

@@ -35,7 +35,7 @@ from rmetrics.pipeline.progress import Progress
 from rmetrics.rules import Rules
 from rmetrics.rules.model import JobLink
 from rmetrics.rules.validate import CALLS, JOBS, PAYMENTS, TARGETS
-from rmetrics.snapshot import Part, Snapshot, hashed, write_table
+from rmetrics.snapshot import Part, Snapshot, hashed, hashes_of, write_table
 from rmetrics.tables import DAILY, MONTHLY
 
 Tables = dict[str, Mapping[dt.date, Part]]
@@ -130,8 +130,7 @@ def _linked(rows: pl.LazyFrame, made: Snapshot, link: JobLink, most: int) -> pl.
     if sum(p.rows for p in made.parts(JOBS).values()) <= most:
         return linked(rows, made.scan(JOBS).filter(pl.col(COUNTED)), link)
     names = rows.select(pl.col(link.column).unique()).collect(engine="streaming")[link.column].drop_nulls()
-    hashes = names.to_frame("name").select(hashed(pl.col("name")))["name"]
-    parts = {p for column in link.match for p in made.find(JOBS, by_name(column), hashes)}
+    parts = {p for column in link.match for p in made.find(JOBS, by_name(column), hashes_of(names))}
     return linked(rows, made.scan(JOBS, parts).filter(pl.col(COUNTED)), link)
 
 
