@@ -3,11 +3,15 @@
 import os
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
-from rmetrics.errors import SettingsError
+from rmetrics.errors import LakeError, SettingsError
 from rmetrics.ingest import read as reader
 from rmetrics.lake import Lake
 from rmetrics.pipeline import inbox as module
@@ -218,3 +222,34 @@ def test_a_thousand_known_files_cost_nothing(place: Place) -> None:
     assert len(seen) == 1000
     assert sum(not s.refused for s in seen.values()) == 100
     assert time.perf_counter() - start < 1.0
+
+
+def test_a_disk_that_refuses_one_export_stops_the_landing_of_others(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.put("refused.csv", PAYMENTS.replace("95", "95000"))  # the largest is read first
+    place.put("long.csv", PAYMENTS.replace("95", "94"))
+    refused = threading.Event()
+
+    def opened(*arguments: Any) -> reader.Export:
+        export = reader.open_export(*arguments)
+
+        def batches() -> Iterator[pl.DataFrame]:
+            first = next(export.batches())
+            if first["Amount"][0] == "95000":
+                refused.set()
+                raise LakeError("cannot write: no space left", "Free some space.")
+            assert refused.wait(5)
+            while True:
+                yield first
+                time.sleep(0.01)
+
+        return replace(export, batches=batches)
+
+    monkeypatch.setattr(module, "open_export", opened)
+    with pytest.raises(LakeError, match="no space left"):
+        place.land()
+    monkeypatch.undo()
+    assert place.lake.raw_files() == []
+    assert list(place.lake.root.rglob("*.part")) == []
+    assert all(s.landed for s in place.land().values())

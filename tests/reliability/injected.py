@@ -17,6 +17,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,15 +34,18 @@ class Steps:
             fault, (STATEMENTS,) if fault in ("disconnect", "kill-statement") else (FILES,)
         )
         self.passed: list[str] = []
+        self.counting = threading.Lock()  # exports land in several threads
 
     def __call__(self, kind: str, name: str, torn: Path | None = None, session: Any = None) -> None:
         """One step; does not return if it is the one to fail at, or raises."""
         if kind not in self.kinds:
             return
-        self.passed.append(name)
-        with self.log.open("a") as file:
-            file.write(name + "\n")
-        if len(self.passed) != self.at:
+        with self.counting:
+            self.passed.append(name)
+            at = len(self.passed)
+            with self.log.open("a") as file:
+                file.write(name + "\n")
+        if at != self.at:
             return
         if self.fault.startswith("kill"):
             if torn is not None:
@@ -120,8 +124,9 @@ def trace(log: Path) -> None:
     """Writes down every flush and rename in order, and what the file was like then: its size and time."""
 
     def note(**what: Any) -> None:
+        main = threading.current_thread() is threading.main_thread()
         with log.open("a") as file:
-            file.write(json.dumps(what) + "\n")
+            file.write(json.dumps({"thread": 0 if main else threading.get_ident(), **what}) + "\n")
 
     def state(path: str) -> list[int]:
         status = os.stat(path)  # noqa: PTH116 - by name or by handle

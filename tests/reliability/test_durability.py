@@ -15,8 +15,9 @@ NEVER_RENAMED = {"lock"}  # says who holds the lake; empty when nobody does
 
 @dataclass(frozen=True)
 class Step:
-    """A flush, or with ``to`` a rename, and the size and time of the file then."""
+    """A flush, or with ``to`` a rename, and the size and time of the file then; ``thread`` is 0 for the main one."""
 
+    thread: int
     did: str
     path: Path
     state: tuple[int, int]
@@ -31,7 +32,7 @@ def traced(world: World, folder: Path) -> tuple[list[Step], set[Path]]:
         done = world.run(project, fault="trace")
         assert done.exit == 0, done.output
         steps = [
-            Step(s["did"], Path(s["path"]), tuple(s["state"]), Path(s["to"]) if "to" in s else None)
+            Step(s["thread"], s["did"], Path(s["path"]), tuple(s["state"]), Path(s["to"]) if "to" in s else None)
             for s in map(json.loads, done.steps)
         ]
         new = {p for p in lake.rglob("*") if p.is_file() and (p.stat().st_ino, p.stat().st_mtime_ns) != old.get(p)}
@@ -50,12 +51,14 @@ def test_every_file_is_flushed_before_its_final_name_and_the_name_before_the_nex
 ) -> None:
     steps, new = traced(world, tmp_path / "p")
     flushed: dict[Path, tuple[int, int]] = {}
-    unnamed: dict[Path, Path] = {}  # folder, and a name in it that a power cut could take away
+    # By thread and folder, a name that a power cut could take away. Exports land side by side, and each must have its
+    # own steps in order; what follows in the main thread relies on all of them.
+    unnamed: dict[tuple[int, Path], Path] = {}
     named: set[Path] = set()
     for step in steps:
         if step.to is None:
             flushed[step.path] = step.state
-            unnamed.pop(step.path, None)
+            unnamed = {(t, folder): name for (t, folder), name in unnamed.items() if folder != step.path}
             continue
         if step.to.suffix == ".part":  # not a final name yet
             continue
@@ -63,9 +66,10 @@ def test_every_file_is_flushed_before_its_final_name_and_the_name_before_the_nex
         assert inside, f"{step.path} was renamed to {step.to} without having been flushed"
         if step.path in flushed:
             assert flushed[step.path] == step.state, f"{step.path} was written to between flush and rename"
-        others = {k: v for k, v in unnamed.items() if k != step.to.parent}
+        before = unnamed.items()
+        others = {f: n for (t, f), n in before if f != step.to.parent and step.thread in (0, t)}
         assert not others, f"{step.to} was named before the folder of {others} was flushed"
-        unnamed[step.to.parent] = step.to
+        unnamed[step.thread, step.to.parent] = step.to
         named |= {step.to, *(step.to / p.name for p in inside)}
     assert not unnamed, f"never flushed: {unnamed}"
     assert new - named == set(), "written straight under its final name"

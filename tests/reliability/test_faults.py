@@ -69,7 +69,7 @@ def test_killed_at_every_step(world: World, tmp_path: Path) -> None:
     record("kill -9 at every rename, flush, write, removal and statement of a sync", f"{len(runs)} kills", 0)
 
 
-@pytest.mark.parametrize(("fault", "at"), [("EIO", 8), ("ENOSPC", 78)])
+@pytest.mark.parametrize(("fault", "at"), [("EIO", 20), ("ENOSPC", 78)])
 def test_a_disk_that_refuses(world: World, tmp_path: Path, fault: str, at: int) -> None:
     (done,) = try_fault(world, tmp_path / "p", fault, [at])
     assert done.exit == 4

@@ -18,6 +18,7 @@ from rmetrics.rules.model import Column, ColumnType
 
 # How exports write "nothing here". The last is an em dash that went through Excel in the wrong encoding.
 BLANKS = ("", "\u2014", "\u2013", "--", "\u201a\u00c4\u00ee")
+_LONGEST_BLANK = max(len(b.encode()) for b in BLANKS)
 MAX_CENTS = 10**12  # numeric(12,2) in PostgreSQL
 NOISE = Decimal("0.000001")  # what float arithmetic in a CRM leaves beyond the cents
 SLASHED = re.compile(r"^([0-9]{1,2})([/.-])([0-9]{1,2})[/.-][0-9]{2,4}(?:[ ,T]|$)")
@@ -68,7 +69,10 @@ class Reading:
 def clean(cells: pl.Series) -> pl.Series:
     """Cells without outer white space (no-break spaces too); what stands for nothing becomes null."""
     text = cells.str.strip_chars()
-    return text.set(text.is_in(BLANKS), None)
+    if not (text.str.len_bytes() <= _LONGEST_BLANK).any():
+        return text
+    meant = pl.all_horizontal(pl.first() != blank for blank in BLANKS)  # quicker than is_in, which hashes every cell
+    return pl.DataFrame([text]).select(pl.when(meant).then(pl.first())).to_series()
 
 
 def parse_column(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
@@ -76,8 +80,9 @@ def parse_column(text: pl.Series, column: Column, reading: Reading) -> pl.Series
     parser = _PARSERS[column.type]
     if column.type in _REPEATING and _repeats(text):
         # Days and amounts repeat a thousandfold: read each spelling once.
-        distinct = text.drop_nulls().unique()
-        values = _mapped(text, distinct, parser(distinct, column, reading))
+        encoded = text.to_arrow(compat_level=pl.CompatLevel.oldest()).dictionary_encode()
+        spellings = pl.Series(text.name, encoded.dictionary, dtype=pl.String)
+        values = parser(spellings, column, reading).gather(pl.Series(encoded.indices, dtype=pl.UInt32))
     else:
         values = parser(text, column, reading)
     return values.alias(text.name).cast(DTYPES[column.type])
@@ -86,12 +91,6 @@ def parse_column(text: pl.Series, column: Column, reading: Reading) -> pl.Series
 def _repeats(text: pl.Series) -> bool:
     """Whether the spellings repeat so often that it pays to read each once."""
     return int(pl.select(pl.lit(text).approx_n_unique()).item()) * 3 < len(text)
-
-
-def _mapped(text: pl.Series, spellings: pl.Series, values: pl.Series) -> pl.Series:
-    """The value of each cell, given the values of the distinct spellings."""
-    table = pl.DataFrame([spellings.alias("text"), values.alias("value")])
-    return pl.DataFrame([text.alias("text")]).join(table, on="text", how="left", maintain_order="left")["value"]
 
 
 def reason(value: str, column: Column) -> str:

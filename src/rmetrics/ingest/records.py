@@ -254,9 +254,7 @@ class RecordReader:
         if crs and frame.height != ends:
             crs -= _in_cells(frame, "\r")
         outer = quotes - _in_cells(frame, '"') if quotes and b'""' in data else quotes
-        if not self._accounted(frame, len(data) - crs - outer):
-            return None
-        if _has_blank_record(frame) or _too_long(frame):
+        if not self._accounted(frame, len(data) - crs - outer) or _has_blank_record(frame):
             return None
         starts = line + (inside + 1).cum_sum().shift(1, fill_value=0).cast(pl.Int64)
         none = pl.lit(None, dtype=pl.String)
@@ -321,9 +319,12 @@ class RecordReader:
         return total
 
     def _accounted(self, frame: pl.DataFrame, bare: int) -> bool:
-        """Whether cells, separators and line ends add up to the bytes that were read, without CRs and quotes."""
-        cells = frame.select(pl.sum_horizontal(pl.all().str.len_bytes().sum())).item()
-        return bool(cells + frame.height * len(self.headers) == bare)
+        """Whether cells, none too long, separators and line ends add up to the bytes read, without CRs and quotes."""
+        sizes = frame.select(pl.all().str.len_bytes())
+        cells, longest = sizes.select(
+            pl.sum_horizontal(pl.all().sum()).alias("cells"), pl.max_horizontal(pl.all().max()).alias("longest")
+        ).row(0)
+        return bool(cells + frame.height * len(self.headers) == bare and longest <= MAX_CELL)
 
     def exact(self, data: bytes, *, last: bool = False) -> Iterator[pl.DataFrame]:
         """The block read record by record; leaves an unfinished record at its end as ``rest`` unless it is the last."""
@@ -373,11 +374,6 @@ def _has_blank_record(frame: pl.DataFrame) -> bool:
     """Whether a record has nothing but white space, which is no record to the exact reader."""
     first = frame.filter(pl.nth(0).str.strip_chars() == "")
     return first.height > 0 and bool(first.select(pl.all_horizontal(pl.all().str.strip_chars() == "").any()).item())
-
-
-def _too_long(frame: pl.DataFrame) -> bool:
-    longest = frame.select(pl.max_horizontal(pl.all().str.len_bytes().max())).item()
-    return longest is not None and longest > MAX_CELL
 
 
 @dataclass(slots=True)

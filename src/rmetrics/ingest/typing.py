@@ -112,9 +112,11 @@ class _Typing:
             return None, nothing
         cells = clean(self.batch[header])
         values = parse_column(cells, column, self.reading).alias(name)
-        if name in self.feed.key and column.type is ColumnType.TEXT:
+        is_id = name in self.feed.key and column.type is ColumnType.TEXT
+        if is_id and cells.str.contains("+", literal=True).any():
             # 1.23E+09 stands for many ids at once. (An id such as 1E2345 has no sign and is one.)
-            values = values.set(cells.str.contains(r"^[0-9](\.[0-9]+)?[eE]\+[0-9]+$").fill_null(value=False), None)
+            powers = cells.str.contains(r"^[0-9](\.[0-9]+)?[eE]\+[0-9]+$")
+            values = values.set(powers.fill_null(value=False), None)
         faulty = values.is_null() & cells.is_not_null()
         if faulty.any():
             self.faults.append((header, column, cells, faulty))
@@ -161,13 +163,14 @@ class _Typing:
 
     def _rejected(self, bad: pl.Series, suspect: pl.Series) -> tuple[pl.DataFrame, int]:
         headers = [c for c in self.batch.columns if not c.startswith("_")]
-        keep = pl.DataFrame({"bad": bad, "suspect": suspect})
+        keep = pl.DataFrame({"suspect": suspect})
         for i, (_, _, cells, faulty) in enumerate(self.faults):
             keep = keep.with_columns(cells.alias(f"cell{i}"), faulty.alias(f"fault{i}"))
         first = pl.coalesce(
             pl.when(pl.col(h).str.strip_chars() != "").then(pl.col(h).str.strip_chars()) for h in headers
         )
-        rows = pl.concat([self.batch.select(LINE, PROBLEM, first.alias("first")), keep], how="horizontal").filter("bad")
+        texts = self.batch.filter(bad).select(LINE, PROBLEM, first.alias("first"))
+        rows = pl.concat([texts, keep.filter(bad)], how="horizontal")
         out: list[tuple[int, str | None, str | None, str]] = []
         totals = 0
         for row in rows.iter_rows(named=True):

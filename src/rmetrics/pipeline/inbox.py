@@ -5,14 +5,17 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import polars as pl
 
 from rmetrics.errors import LakeError, SettingsError
+from rmetrics.ingest.parallel import in_order
 from rmetrics.ingest.read import Export, RefusedError, open_export
 from rmetrics.ingest.recognise import Fit, free_headers, likely_header
 from rmetrics.lake import Lake, RawFile
@@ -28,6 +31,7 @@ _DOCUMENTS = (".md", ".toml", ".json", ".py", ".sql", ".log")  # what people kee
 _UNFINISHED = (".part", ".tmp", ".crdownload", ".download", ".partial", ".swp")
 _SETTLE_SECONDS = 2.0
 _SETTLE_WAIT = 0.25
+_AT_ONCE = 2  # files; each is also read ahead, so more would take memory, and gain little
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +104,18 @@ def land_inbox(inbox: Path, lake: Lake, rules: Rules, progress: Progress, *, for
     raws = {r.sha256: r for r in sound}
     lost = {d.sha256 for d in lost_exports(lake, sound, damaged)}
     found = _settled(inbox, found, always)
-    seen: list[Seen] = []
-    for i, (path, status) in enumerate(found):
+    seen, new = list[Seen](), list[_New]()
+    for path, status in found:
         name = _shown(path.relative_to(inbox))
-        progress("reading the inbox", i, len(found))
         before = _remembered(name, status, known, always, raws, rules)
-        seen.append(before or _read_one(path, name, status, lake, rules, raws))
-    progress("reading the inbox", len(found), len(found))
+        if before:
+            seen.append(before)
+        else:
+            new.append(_New(path, name, status))
+    progress("reading the inbox", len(seen), len(found))
+    for some in _read(new, lake, rules, raws):
+        seen += some
+        progress("reading the inbox", len(seen), len(found))
     settle_damage(lake, raws.values(), damaged, force=force)
     remembered = {s.name: [s.size, s.modified_ns, s.sha256, s.feed, s.refused, s.note] for s in seen}
     if memory.get("files") != remembered or memory.get("rules") != rules.digest:
@@ -156,9 +165,31 @@ def _remembered(
     return None
 
 
-def _read_one(
-    path: Path, name: str, status: os.stat_result, lake: Lake, rules: Rules, raws: dict[str, RawFile]
-) -> Seen:
+@dataclass(frozen=True, slots=True)
+class _New:
+    """A file that is not known as it stands there now."""
+
+    path: Path
+    name: str
+    status: os.stat_result
+
+
+def _read(new: Sequence[_New], lake: Lake, rules: Rules, raws: dict[str, RawFile]) -> Iterator[list[Seen]]:
+    """Reads several files at a time, the largest first; those of one size, which may be the same, in order."""
+    by_size: dict[int, list[_New]] = {}
+    for file in sorted(new, key=lambda n: -n.status.st_size):
+        by_size.setdefault(file.status.st_size, []).append(file)
+    stop = Event()
+
+    def read(files: list[_New]) -> list[Seen]:
+        return [_read_one(f, lake, rules, raws, stop) for f in files]
+
+    yield from in_order(read, by_size.values(), workers=_AT_ONCE, stop=stop)
+
+
+def _read_one(file: _New, lake: Lake, rules: Rules, raws: dict[str, RawFile], stop: Event) -> Seen:
+    path, name, status = file.path, file.name, file.status
+
     def refused(why: str, sha256: str = "", feed: str | None = None) -> Seen:
         return Seen(name, status.st_size, status.st_mtime_ns, sha256, feed, landed=False, refused=why)
 
@@ -177,7 +208,7 @@ def _read_one(
         if fit is None:
             nearest = export.fits[0].feed if export.fits and export.fits[0].refused else None
             return refused(why, sha256, nearest)
-        raw = _land(export, path, name, status, lake, rules, sha256, fit.feed)
+        raw = _land(export, file, lake, rules, sha256, fit.feed, stop)
     except RefusedError as error:
         return refused(str(error))
     except OSError as error:
@@ -233,15 +264,13 @@ def _listed(headers: tuple[str, ...]) -> str:
     return shown + (f" and {len(headers) - 60} more" if len(headers) > 60 else "")
 
 
-def _land(
-    export: Export, path: Path, name: str, status: os.stat_result, lake: Lake, rules: Rules, sha256: str, feed: str
-) -> RawFile:
+def _land(export: Export, file: _New, lake: Lake, rules: Rules, sha256: str, feed: str, stop: Event) -> RawFile:
     """Lands an export, and types it on the way."""
-    layout = export.layout
+    layout, status = export.layout, file.status
     known = RawFile(
         sha256=sha256,
         feed=feed,
-        name=name,
+        name=file.name,
         size=status.st_size,
         modified_ns=status.st_mtime_ns,
         landed_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -258,16 +287,24 @@ def _land(
     )
 
     def record(rows: int, parquet_sha256: str, parquet_size: int) -> RawFile:
-        if _moved(path, status):
+        if _moved(file.path, status):
             raise RefusedError("is still being written; it is read by the next run")
         if rows == 0:
             raise RefusedError("has a header but no rows; export it again")
         return replace(known, rows=rows, parquet_sha256=parquet_sha256, parquet_size=parquet_size)
 
     made: list[RawFile] = []
-    batches = lake.landing(_at_least_one(export.batches()), record, feed, sha256, made.append)
+    batches = lake.landing(_at_least_one(_until(stop, export.batches())), record, feed, sha256, made.append)
     type_landing(lake, rules, lake.as_first_landed(known), batches)
     return made[0]
+
+
+def _until(stop: Event, batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The batches, until the run is to end, which undoes the landing that is on its way."""
+    for batch in batches:
+        if stop.is_set():
+            raise CancelledError
+        yield batch
 
 
 def _at_least_one(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
