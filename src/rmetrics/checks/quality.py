@@ -319,9 +319,10 @@ def _duplicates(rules: Rules) -> Iterator[Question]:
         else:
             same = [ident(c) for c in feed.mapped if c != key and not (name == JOBS and c in ids)]
             both = "count(*) > 1"
+        counts = f"counted AND {date} IS NOT NULL"
         parts.append(
             f"SELECT {text(name)} AS feed, min({ident(key)}) AS one, max({ident(key)}) AS other, min({date}) AS day, "
-            f"count(*) AS rows FROM {ident(name)} WHERE counted AND {date} IS NOT NULL "
+            f"count(*) AS rows FROM {ident(name)} WHERE {counts} AND {_repeated(ident(name), counts, same)} "
             f"GROUP BY {', '.join(same)} HAVING {both}"
         )
     if parts:
@@ -333,45 +334,68 @@ def _duplicates(rules: Rules) -> Iterator[Question]:
             "Delete one of them where it was entered, or leave it if both are real.",
         )
     if "job_uuid" in rules.feeds[JOBS].columns and rules.feeds[JOBS].key == ("job_id",):
+        every, named = work(f"all_{JOBS}"), "job_uuid IS NOT NULL"
         yield Question(
             "job-number-reused",
             Severity.WARNING,
-            f"SELECT job_id, min(job_uuid) AS one, max(job_uuid) AS other FROM {work(f'all_{JOBS}')} "
-            f"WHERE job_uuid IS NOT NULL GROUP BY job_id HAVING count(DISTINCT job_uuid) > 1 ORDER BY job_id",
+            f"SELECT job_id, min(job_uuid) AS one, max(job_uuid) AS other FROM {every} "
+            f"WHERE {named} AND {_repeated(every, named, ['job_id'])} "
+            f"GROUP BY job_id HAVING count(DISTINCT job_uuid) > 1 ORDER BY job_id",
             "one job number stands for different jobs (job_uuid): the newer one replaces the older",
             "Take the exports of the old numbering out of the lake, or make job_uuid the key of the feed.",
         )
 
 
+def _repeated(table: str, where: str, columns: Sequence[str]) -> str:
+    """Condition that may hold of rows which share these values with another row, and of few others.
+
+    By hash: to group millions of rows by wide text takes three times as long, and much more memory.
+    """
+    value = f"hash({', '.join(columns)})"
+    return f"{value} IN (SELECT {value} FROM {table} WHERE {where} GROUP BY ALL HAVING count(*) > 1)"
+
+
 def _phones(rules: Rules) -> Iterator[Question]:
-    parts = []
+    of_jobs, parts = list[str](), list[str]()
     for name, dated in rules.sources.items():
         for start, until, source in dated.spans():
             if isinstance(source.leads, FeedLeads):
-                feed, table, fits = rules.feeds[source.leads.feed], ident(source.leads.feed), "counted"
-                date = feed.business_date
-                fits += f" AND {holds(source.leads.where)}" if source.leads.where else ""
+                feed = rules.feeds[source.leads.feed]
+                fits = ["counted", within(start, until, ident(feed.business_date))]
+                fits += [holds(source.leads.where)] if source.leads.where else []
+                parts += _leads_by_phone(feed, text(name), ident(source.leads.feed), feed.business_date, fits)
             else:
-                feed, table, date = rules.feeds[JOBS], "job_facts", "metric_date"
-                fits = f"source = {text(name)}"
-                fits += {"jobs": "", "units": " AND is_unit", "repairs": " AND is_repair"}[source.leads]
-            phones = [n for n, c in feed.columns.items() if c.type is ColumnType.PHONE]
-            if phones:
-                day, phone = ident(date), ident(phones[0])
-                parts.append(
-                    f"SELECT {text(name)} AS source, {day} AS day, {phone} AS phone, {_key(feed)} AS lead "
-                    f"FROM {table} WHERE {fits} AND {within(start, until, day)} AND {phone} IS NOT NULL"
-                )
-    if len(parts) > 1:
+                fits = [f"source = {text(name)}", within(start, until, "metric_date")]
+                fits += {"jobs": [], "units": ["is_unit"], "repairs": ["is_repair"]}[source.leads]
+                of_jobs.append(" AND ".join(f"({f})" for f in fits))
+    if of_jobs:
+        any_of = " OR ".join(f"({fits})" for fits in of_jobs)
+        parts += _leads_by_phone(rules.feeds[JOBS], "source", "job_facts", "metric_date", [any_of])
+    if parts and len(rules.sources) > 1:
+        every = " UNION ALL ".join(parts)
         yield Question(
             "one-phone-two-sources",
             Severity.INFO,
-            f"WITH leads AS MATERIALIZED ({' UNION ALL '.join(parts)}) "
+            # Few phones are in two sources; only their leads are compared.
+            f"WITH shared AS MATERIALIZED (SELECT hash(phone) AS phone FROM ({every}) GROUP BY ALL "
+            f"HAVING min(source) <> max(source)), leads AS MATERIALIZED (SELECT * FROM ({every}) "
+            f"WHERE hash(phone) IN (SELECT phone FROM shared)) "
             f"SELECT a.source, a.lead, a.day, b.source AS other_source, b.lead AS other_lead, b.day AS other_day "
             f"FROM leads a JOIN leads b ON b.phone = a.phone AND a.source < b.source "
             f"AND abs(date_diff('day', a.day, b.day)) <= {SAME_PHONE_DAYS} ORDER BY a.day, a.lead, b.lead",
             f"one phone is a lead in two sources within {SAME_PHONE_DAYS} days: it may be paid for twice",
             "Ask the vendor for a credit, if the customer was yours already.",
+        )
+
+
+def _leads_by_phone(feed: Feed, source: str, table: str, date: str, fits: Sequence[str]) -> Iterator[str]:
+    """SELECT of the leads that came with a phone; nothing where the feed has none."""
+    phones = [n for n, c in feed.columns.items() if c.type is ColumnType.PHONE]
+    if phones:
+        where = " AND ".join(f"({f})" for f in (*fits, f"{ident(phones[0])} IS NOT NULL"))
+        yield (
+            f"SELECT {source} AS source, {ident(date)} AS day, {ident(phones[0])} AS phone, {_key(feed)} AS lead "
+            f"FROM {table} WHERE {where}"
         )
 
 

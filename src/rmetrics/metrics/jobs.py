@@ -26,8 +26,12 @@ def linked(rows: pl.LazyFrame, jobs: pl.LazyFrame, link: JobLink) -> pl.LazyFram
     found = []
     for i, column in enumerate(link.match):
         name = f"_job{i}"
-        names = jobs.select(pl.col(column).alias("_name"), pl.col(JOB_ID).alias(name)).drop_nulls("_name")
-        lookup = names if column == JOB_ID else names.group_by("_name").agg(pl.col(name).min())
+        lookup = jobs.select(pl.col(column).alias("_name"), pl.col(JOB_ID).alias(name)).drop_nulls("_name")
+        if column != JOB_ID:
+            # Few of these names are asked for. By hash, which is quicker: others of the same hash do no harm here.
+            asked = rows.select(pl.col(link.column).hash().alias("_hash")).unique()
+            names = lookup.join(asked, left_on=pl.col("_name").hash(), right_on="_hash", how="semi")
+            lookup = names.group_by("_name").agg(pl.col(name).min())
         rows = rows.join(lookup, left_on=link.column, right_on="_name", how="left")
         found.append(name)
     return rows.with_columns(pl.coalesce(found).alias(JOB_ID)).drop(found)
