@@ -165,8 +165,8 @@ def contents(snapshot: Snapshot, rules: Rules) -> dict[str, list[tuple[object, .
 def check(world: World, computed: Computed) -> None:
     whole = world.whole()
     rules = world.loaded()
-    part = scope.of_growth(world.lake, rules, computed)
-    found, _ = second_look(world.lake, rules, computed, part)
+    with scope.of_growth(world.lake, rules, computed) as part:
+        found, _ = second_look(world.lake, rules, computed, part)
     assert found.mismatches == ()
     ours, theirs = contents(computed.snapshot, rules), contents(whole.snapshot, rules)
     for name in ours:

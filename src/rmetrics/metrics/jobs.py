@@ -124,7 +124,7 @@ def with_sources(jobs: pl.LazyFrame, rules: Rules, own: pl.LazyFrame | None = No
     if own is None:
         own = own_names(spellings(jobs, rules))
     return (
-        jobs.with_columns(_known(rules).alias("_known"), _fold().alias("_fold"))
+        jobs.with_columns(_known(rules).alias("_known"), fold().alias("_fold"))
         .join(own.select("_fold", "_own"), on="_fold", how="left")
         .with_columns(pl.coalesce("_known", "_own", pl.lit(UNATTRIBUTED)).alias(SOURCE))
         .drop("_known", "_fold", "_own")
@@ -138,8 +138,8 @@ def _known(rules: Rules) -> pl.Expr:
     )
 
 
-def _fold() -> pl.Expr:
-    """What spellings of one undeclared name have in common."""
+def fold() -> pl.Expr:
+    """What the spellings of one undeclared name have in common: ``_fold`` of ``spellings``."""
     return pl.col("source_raw").str.to_lowercase().str.replace_all(r"\s+", "")
 
 
@@ -159,7 +159,7 @@ def spellings(jobs: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
         jobs.filter(pl.col("source_raw").is_not_null())
         .select("source_raw", METRIC_DATE, JOB_ID, part_of(pl.col(METRIC_DATE)).alias(PART))
         .filter(_known(rules).is_null())
-        .with_columns(_fold().alias("_fold"))
+        .with_columns(fold().alias("_fold"))
         .group_by(PART, "_fold")
         .agg(pl.col(n).sort_by(first, nulls_last=True).first() for n in ("source_raw", METRIC_DATE, JOB_ID))
     )

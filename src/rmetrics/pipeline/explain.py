@@ -2,7 +2,7 @@
 
 import contextlib
 import datetime as dt
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -203,7 +203,9 @@ def explainer(
         progress: is told how far it is.
     """
     with opened(settings, progress) as lake, contextlib.ExitStack() as stack:
-        part = of_month(lake.rules, lake.computed.snapshot, month) if month and not lake.problems else None
+        part = None
+        if month and not lake.problems:
+            part = stack.enter_context(of_month(lake.lake, lake.rules, lake.computed.snapshot, month))
         typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else lake.typed
         progress("recomputing with the second engine", 0, 1)
         with duckdb_errors("recompute the metrics"):
@@ -226,12 +228,11 @@ class Explainer:
         self.lake, self.connection, self.session, self.run_id = lake, connection, session, run_id
         self.rules: Rules = lake.rules
         computed = load(lake.lake)
-        self.parts: Mapping[str, Collection[dt.date]] = only.parts if only else {}
-        feeds = {n: computed.scan(n, self.parts.get(n)) for n in self.rules.feeds}
-        facts, daily = computed.scan(FACTS, self.parts.get(JOBS)), computed.scan(DAILY)
-        self.left_out = {n: _left_out(computed, n, parts) for n, parts in self.parts.items()}
+        feeds = {n: _looked_at(computed, n, only) for n in self.rules.feeds}
+        facts = _looked_at(computed, FACTS, only)
+        self.left_out = {n: _left_out(computed, n, only) for n in self.rules.feeds} if only else {}
         end = last_day(computed.scan(TALLIES["latest"])).collect().lazy()
-        self.frames = Frames(feeds, facts, daily, end)
+        self.frames = Frames(feeds, facts, computed.scan(DAILY), end)
         self.exports = {rank: raw.name for rank, raw in lake.exports.items()}
         self._recomputed = lru_cache(maxsize=64)(self._recomputed_of)
 
@@ -542,14 +543,31 @@ def _split(parts: pl.DataFrame) -> Split:
     )
 
 
-def _left_out(computed: Snapshot, name: str, parts: Collection[dt.date]) -> dict[str, tuple[int, int]]:
+def _looked_at(computed: Snapshot, name: str, only: OfMonth | None) -> pl.LazyFrame:
+    """The rows of a table, or those that a month needs."""
+    if only is None:
+        return computed.scan(name)
+    rows = computed.scan(name, only.parts[JOBS if name == FACTS else name])
+    return pl.concat([rows, pl.scan_parquet(only.others[name], glob=False)]) if name in only.others else rows
+
+
+def _left_out(computed: Snapshot, name: str, only: OfMonth) -> dict[str, tuple[int, int]]:
     """The rows of a feed that are not looked at, by what becomes of them, and of how many lines they are made.
 
     All are of other months; but jobs that do not count have no facts, and so no day.
     """
-    others = {when: part for when, part in computed.parts(name).items() if when not in parts}
-    rows, lines = sum(p.rows for p in others.values()), sum(sum(p.lines.values()) for p in others.values())
+    rows, lines = _not_looked_at(computed, name, name, only)
     if name != JOBS:
         return {Outcome.OTHER_MONTH.value: (rows, lines)}
-    dated = sum(p.rows for when, p in computed.parts(FACTS).items() if when not in parts)
-    return {Outcome.OTHER_MONTH.value: (dated, dated), Outcome.NO_DATE.value: (rows - dated, lines - dated)}
+    dated, of_dated = _not_looked_at(computed, FACTS, JOBS, only)
+    return {Outcome.OTHER_MONTH.value: (dated, of_dated), Outcome.NO_DATE.value: (rows - dated, lines - of_dated)}
+
+
+def _not_looked_at(computed: Snapshot, name: str, feed: str, only: OfMonth) -> tuple[int, int]:
+    """How many rows of a table are not looked at, and of how many lines they are made."""
+    others = [part for when, part in computed.parts(name).items() if when not in only.parts[feed]]
+    rows, lines = sum(p.rows for p in others), sum(sum(p.lines.values()) for p in others)
+    if name in only.others:
+        looked_at = pl.scan_parquet(only.others[name], glob=False).select(pl.len(), pl.col(PARTS).sum()).collect()
+        return rows - looked_at.item(0, 0), lines - looked_at.item(0, 1)
+    return rows, lines

@@ -23,6 +23,7 @@ from rmetrics.metrics.jobs import (
     SOURCE,
     dated_jobs,
     feed_part,
+    fold,
     job_facts,
     linked,
     own_names,
@@ -50,7 +51,7 @@ from rmetrics.pipeline.parts import (
 from rmetrics.pipeline.whole import Tables, Typed, write_feed, write_metrics
 from rmetrics.rules import Rules
 from rmetrics.rules.validate import CALLS, JOBS, PAYMENTS, TARGETS
-from rmetrics.snapshot import Part, Snapshot, hashes_of, write_table
+from rmetrics.snapshot import Part, Snapshot, hashed, hashes_of, write_table
 from rmetrics.tables import DAILY
 
 MOST_ROWS = 1_000_000  # more new rows than this are streamed with everything else
@@ -122,12 +123,11 @@ class _Growth:
             tables[name] = self._stored(name)
         spelt = self._spellings()
         tables[SPELLINGS] = write_table(self.lake, self.lake.metrics / SPELLINGS, spelt.lazy(), ONE_PART)
-        before = self._facts(spelt)
+        changed, tallies = self._tallies(*self._facts(spelt))
         tables[FACTS] = self._stored(FACTS)
-        replaced, tallies = self._tallies(before)
         tables |= write_metrics(self.lake, self.rules, tallies)
         touched = {name: frozenset(parts) for name, parts in self.made.items()}
-        return Grown(tables, touched, self._months(replaced, tables), self.was)
+        return Grown(tables, touched, self._months(changed, tables), self.was)
 
     # -- rows
 
@@ -136,6 +136,16 @@ class _Growth:
         made = self.made.get(table, {})
         frames = [made[p] if p in made else self._before(table, p) for p in sorted(set(parts))]
         return pl.concat(frames) if frames else self._before(table, NO_PART).clear()
+
+    def _some(
+        self, table: str, parts: Iterable[dt.date], keep: pl.Expr, columns: Collection[str] | None = None
+    ) -> pl.DataFrame:
+        """The rows that are to be kept, or some columns of them, of some parts as they are now."""
+        made = self.made.get(table, {})
+        stay = [p for p in parts if p not in made]
+        self.old.verify_parts(table, stay)
+        frames = [*(made[p].lazy() for p in parts if p in made), self.old.scan(table, stay)]
+        return pl.concat([f.filter(keep).select(columns or pl.all()) for f in frames]).collect()
 
     def _before(self, table: str, part: dt.date) -> pl.DataFrame:
         """The rows of a part as they were; none where it was not there."""
@@ -207,9 +217,11 @@ class _Growth:
         return pl.concat([changed[c] for c in columns]).drop_nulls().unique()
 
     def _named(self, names: pl.Series, match: Collection[str]) -> pl.DataFrame:
-        """All jobs that count and have one of the names, and others."""
+        """The names of all jobs that count and have one of the names, and of others."""
         parts = {p for c in match for p in self._found(JOBS, by_name(c), names)}
-        return self._rows(JOBS, parts).filter(pl.col(COUNTED))
+        hashes = hashes_of(names).unique()
+        called = pl.any_horizontal(hashed(pl.col(c)).is_in(hashes.implode()) for c in match)
+        return self._some(JOBS, parts, pl.col(COUNTED) & called, list(dict.fromkeys([JOB_ID, *match])))
 
     # -- facts
 
@@ -222,39 +234,47 @@ class _Growth:
         now = spellings_of(jobs, self.rules).collect().select(before.columns)
         return pl.concat([before.filter(~pl.col(PART).is_in(touched)), now])
 
-    def _facts(self, spelt: pl.DataFrame) -> pl.DataFrame:
-        """Makes the facts of jobs anew that changed, were paid or are called something else; returns the old ones."""
+    def _facts(self, spelt: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Makes the facts of jobs anew that changed, were paid or are called something else; as they were and are."""
         key = list(self.rules.feeds[PAYMENTS].key_columns)
         pay = [*key, JOB_ID, "amount", COUNTED]
         paid = _differing(self.was[PAYMENTS].select(pay), self.now[PAYMENTS].select(pay), pay)
-        touched = {*self._found(JOBS, KEY, paid[JOB_ID].drop_nulls()), *self._renamed(spelt)}
-        jobs = self._rows(JOBS, touched)
-        payments = self._payments_of(jobs[JOB_ID])
-        own = own_names(spelt.lazy())
-        facts = job_facts(jobs.lazy(), payments.lazy(), self.rules, own).collect()
-        facts = facts.select(self._before(FACTS, NO_PART).columns)
-        old = [self._before(FACTS, p) for p in sorted(touched)]
-        self.made[FACTS] = _by_part(facts, FACTS_PART.alias(_PART), touched)
-        return pl.concat(old) if old else facts.clear()
+        changed = [f[JOB_ID] for f in (self.was[JOBS], self.now[JOBS], paid, self._renamed(spelt))]
+        ids = pl.concat(changed).drop_nulls().unique()
+        of_these = pl.col(JOB_ID).is_in(ids.implode())
+        touched = self._found(JOBS, KEY, ids)
+        jobs = self._some(JOBS, touched, of_these)
+        columns = self._before(FACTS, NO_PART).columns
+        facts = job_facts(jobs.lazy(), self._payments_of(ids).lazy(), self.rules, own_names(spelt.lazy()))
+        now = facts.select(columns).collect()
+        before = pl.concat([self._before(FACTS, p) for p in touched]) if touched else now.clear()
+        self.made[FACTS] = _by_part(pl.concat([before.filter(~of_these), now]), FACTS_PART.alias(_PART), touched)
+        return before.filter(of_these), now
 
-    def _renamed(self, spelt: pl.DataFrame) -> set[dt.date]:
-        """The parts of jobs with an undeclared source whose name is now another spelling."""
+    def _renamed(self, spelt: pl.DataFrame) -> pl.DataFrame:
+        """The jobs with an undeclared source whose name is now another spelling."""
         before = own_names(self.old.scan(SPELLINGS)).collect()
         now = own_names(spelt.lazy()).collect()
         changed = now.join(before, on=["_fold", "_own"], how="anti").join(before, on="_fold", how="semi")
-        return set(spelt.join(changed, on="_fold", how="semi")[PART])
+        parts = spelt.join(changed, on="_fold", how="semi")[PART].unique()
+        return self._some(JOBS, parts.sort(), fold().is_in(changed["_fold"].implode()), [JOB_ID])
 
     def _payments_of(self, jobs: pl.Series) -> pl.DataFrame:
         """All payments that are linked to one of the jobs."""
         parts = self._found(PAYMENTS, JOB, jobs)
-        return self._rows(PAYMENTS, parts).filter(pl.col(JOB_ID).is_in(jobs.implode()))
+        return self._some(PAYMENTS, parts, pl.col(JOB_ID).is_in(jobs.implode()), [JOB_ID, "amount", COUNTED])
 
     # -- tallies
 
-    def _tallies(self, before: pl.DataFrame) -> tuple[list[pl.DataFrame], Tallies]:
-        """The tallies of everything, those of touched parts made anew; and those that were replaced."""
-        facts = pl.concat(list(self.made[FACTS].values())) if self.made[FACTS] else before
-        payments, of_payments = self._repaid(facts, before)
+    def _tallies(self, before: pl.DataFrame, now: pl.DataFrame) -> tuple[list[pl.DataFrame], Tallies]:
+        """The tallies of everything, those of touched parts made anew; and those that went or came.
+
+        Args:
+            before: the facts of the jobs whose facts were made anew, as they were.
+            now: as they are now.
+        """
+        payments, of_payments = self._repaid(before, now)
+        facts = pl.concat([now.clear(), *self.made[FACTS].values()])
         feeds = {n: pl.concat(list(f.values())).lazy() for n, f in self.made.items() if f and n in self.rules.feeds}
         made = Tallies(
             activity=activity(facts.lazy()),
@@ -271,30 +291,30 @@ class _Growth:
             "spent": of_rows,
             "latest": _listed({**self.made, JOBS: self.made[FACTS]}),  # a job counts on its metric date
         }
-        kept, replaced = dict[str, pl.LazyFrame](), list[pl.DataFrame]()
+        kept, changed = dict[str, pl.LazyFrame](), list[pl.DataFrame]()
         for kind, table in TALLIES.items():
             self.old.verify_parts(table, [NO_PART])
             old, new = self.old.scan(table).collect(), getattr(made, kind).collect()
             which = anew[kind]
-            replaced += [old.join(which, on=which.columns, how="semi"), new]
+            changed.append(_differing(old.join(which, on=which.columns, how="semi"), new, old.columns))
             kept[kind] = pl.concat([old.join(which, on=which.columns, how="anti"), new.select(old.columns)]).lazy()
-        return replaced, Tallies(**kept)
+        return changed, Tallies(**kept)
 
-    def _repaid(self, facts: pl.DataFrame, before: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def _repaid(self, before: pl.DataFrame, now: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The payments whose parts are tallied anew, and the facts of their jobs."""
         decides = [JOB_ID, SOURCE, SEGMENT, METRIC_DATE]
-        moved = _differing(before.select(decides), facts.select(decides), decides)[JOB_ID]
+        moved = _differing(before.select(decides), now.select(decides), decides)[JOB_ID]
         self.paid_parts = frozenset(self._found(PAYMENTS, JOB, moved))
         payments = self._rows(PAYMENTS, self.paid_parts)
-        jobs = payments[JOB_ID].drop_nulls()
+        jobs = payments[JOB_ID].drop_nulls().unique()
         where = [p for p in self._found(JOBS, KEY, jobs) if p in self.made[FACTS] or p in self.old.parts(FACTS)]
-        return payments, self._rows(FACTS, where).select(decides)
+        return payments, self._some(FACTS, where, pl.col(JOB_ID).is_in(jobs.implode()), decides)
 
-    def _months(self, replaced: Iterable[pl.DataFrame], tables: Tables) -> frozenset[dt.date]:
-        """The months whose figures may differ: those of all tallies that went or came, and of all days that do."""
+    def _months(self, tallies: Iterable[pl.DataFrame], tables: Tables) -> frozenset[dt.date]:
+        """The months whose figures may differ: those of tallies that went or came, and of days that do."""
         self.old.verify_parts(DAILY, [NO_PART])
         was, now = self.old.scan(DAILY).collect(), Snapshot(self.lake.root, tables=tables).scan(DAILY).collect()
-        days = [*(f for f in replaced if "date" in f.columns), _differing(was, now, was.columns)]
+        days = [*(f for f in tallies if "date" in f.columns), _differing(was, now, was.columns)]
         return frozenset(m for f in days for m in f["date"].drop_nulls().dt.month_start().unique())
 
 

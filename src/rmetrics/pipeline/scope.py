@@ -5,23 +5,25 @@ that payments of the month name, and from the other feeds' rows of the month; be
 history: how far the data reach, when a source began, what a month's spend was.
 """
 
+import contextlib
 import datetime as dt
-from collections.abc import Collection, Mapping
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
 from rmetrics.checks.recompute import Scope, TypedInput
-from rmetrics.lake import Lake
+from rmetrics.lake import Lake, writing
 from rmetrics.metrics.costs import spends
 from rmetrics.metrics.jobs import JOB_ID, own_names
 from rmetrics.periods import NO_PART, PART, next_month
 from rmetrics.pipeline.compute import Computed
-from rmetrics.pipeline.parts import JOB, SPELLINGS, TALLIES, by_name
+from rmetrics.pipeline.parts import FACTS, JOB, SPELLINGS, TALLIES, by_name
 from rmetrics.rules import Rules
-from rmetrics.rules.model import JobLink
 from rmetrics.rules.validate import JOBS, PAYMENTS, TARGETS
-from rmetrics.snapshot import Snapshot, hashes_of
+from rmetrics.snapshot import Snapshot, hashed, hashes_of
 from rmetrics.tables import DAILY
 
 MOST = 0.5  # of all months; beyond it everything is looked at
@@ -33,18 +35,21 @@ class Part:
 
     Attributes:
         inputs: by feed: rows put together before, and the typed rows of new exports.
-        parts: of each feed, those that the months need.
+        parts: of each feed, those that are read whole.
+        others: by table, a file of the rows of other parts that the months need.
     """
 
     scope: Scope
     inputs: Mapping[str, list[TypedInput]]
     parts: Mapping[str, Collection[dt.date]]
+    others: Mapping[str, Path]
 
 
-def of_growth(lake: Lake, rules: Rules, computed: Computed) -> Part | None:
+@contextlib.contextmanager
+def of_growth(lake: Lake, rules: Rules, computed: Computed) -> Iterator[Part | None]:
     """What the new exports of a computation changed: from the rows before it, and from the exports.
 
-    Returns:
+    Yields:
         None where everything is to be looked at.
 
     Raises:
@@ -53,32 +58,34 @@ def of_growth(lake: Lake, rules: Rules, computed: Computed) -> Part | None:
     grown, before = computed.grown, computed.before
     months = len(computed.snapshot.parts(JOBS))
     if grown is None or len(grown.months) > max(3, MOST * months):
-        return None
+        yield None
+        return
     known = {sha256 for sha256, _, _ in before.exports}
-    needed = _needed(computed.snapshot, rules, grown.months)
-    inputs: dict[str, list[TypedInput]] = {}
-    for name in rules.feeds:
-        parts = needed[name] | grown.touched.get(name, frozenset())
-        inputs[name] = _together(before, rules, name, parts)
-        for file, rank in computed.typed[name]:
-            if file.sha256 not in known:
-                path = lake.typed_path(file.feed, file.sha256, file.digest)
-                inputs[name].append(TypedInput(path, file.columns, rank))
-    return Part(_scope(computed.snapshot, grown.months), inputs, needed)
+    parts = _whole(computed.snapshot, rules, grown.months)
+    parts = {name: those | grown.touched.get(name, frozenset()) for name, those in parts.items()}
+    with _others(lake, rules, computed.snapshot, grown.months, parts) as others:
+        inputs: dict[str, list[TypedInput]] = {}
+        for name in rules.feeds:
+            inputs[name] = _together(before, rules, name, parts[name], others)
+            for file, rank in computed.typed[name]:
+                if file.sha256 not in known:
+                    path = lake.typed_path(file.feed, file.sha256, file.digest)
+                    inputs[name].append(TypedInput(path, file.columns, rank))
+        yield Part(_scope(computed.snapshot, grown.months), inputs, parts, others)
 
 
-def of_month(rules: Rules, snapshot: Snapshot, month: dt.date) -> Part:
+@contextlib.contextmanager
+def of_month(lake: Lake, rules: Rules, snapshot: Snapshot, month: dt.date) -> Iterator[Part]:
     """One month of a computation, from the newest rows, with what its neighbours need for rows that are near it.
 
     Raises:
         LakeError: a file of the lake is not what was written.
     """
-    before = (month - dt.timedelta(days=1)).replace(day=1)
-    needed = _needed(snapshot, rules, frozenset({before, month, next_month(month)}))
-    for parts in needed.values():
-        parts.add(NO_PART)
-    inputs = {name: _together(snapshot, rules, name, needed[name]) for name in rules.feeds}
-    return Part(_scope(snapshot, frozenset({month})), inputs, needed)
+    near = frozenset({(month - dt.timedelta(days=1)).replace(day=1), month, next_month(month)})
+    parts = {name: {*those, NO_PART} for name, those in _whole(snapshot, rules, near).items()}
+    with _others(lake, rules, snapshot, near, parts, facts=True) as others:
+        inputs = {name: _together(snapshot, rules, name, parts[name], others) for name in rules.feeds}
+        yield Part(_scope(snapshot, frozenset({month})), inputs, parts, others)
 
 
 def _scope(snapshot: Snapshot, months: frozenset[dt.date]) -> Scope:
@@ -87,33 +94,68 @@ def _scope(snapshot: Snapshot, months: frozenset[dt.date]) -> Scope:
     return Scope(months, daily, dict(names.iter_rows()))
 
 
-def _together(snapshot: Snapshot, rules: Rules, name: str, parts: Collection[dt.date]) -> list[TypedInput]:
+def _together(
+    snapshot: Snapshot, rules: Rules, name: str, parts: Collection[dt.date], others: Mapping[str, Path]
+) -> list[TypedInput]:
     snapshot.verify_parts(name, parts)
     columns = tuple(rules.feeds[name].mapped)
-    return [TypedInput(path, columns, None) for path in snapshot.paths(name, parts)]
+    paths = [*snapshot.paths(name, parts), *([others[name]] if name in others else [])]
+    return [TypedInput(path, columns, None) for path in paths]
 
 
-def _needed(snapshot: Snapshot, rules: Rules, months: frozenset[dt.date]) -> dict[str, set[dt.date]]:
-    """The parts of each feed that the months need."""
-    needed = {name: set(months) for name in rules.feeds}
+def _whole(snapshot: Snapshot, rules: Rules, months: frozenset[dt.date]) -> dict[str, set[dt.date]]:
+    """The parts of each feed of which the months need every row."""
+    parts = {name: set(months) for name in rules.feeds}
     for name in {*spends(rules), TARGETS}:
-        needed[name] = set(snapshot.parts(name))
+        parts[name] = set(snapshot.parts(name))
     reached = snapshot.scan(TALLIES["latest"]).sort("latest").group_by("feed").agg(pl.col(PART).last()).collect()
     for name, part in reached.iter_rows():
-        needed[name].add(part)
-    jobs = snapshot.scan(JOBS, needed[JOBS]).select(JOB_ID).collect()[JOB_ID]
-    feed = rules.feeds[PAYMENTS]
-    of_months = snapshot.scan(PAYMENTS, months).select(JOB_ID).collect()[JOB_ID].drop_nulls()
-    needed[PAYMENTS] |= set(snapshot.find(PAYMENTS, JOB, hashes_of(pl.concat([jobs, of_months]))))
-    if feed.job is not None:
-        needed[JOBS] |= _named(snapshot, needed[PAYMENTS], feed.job)
-    return needed
+        parts[name].add(part)
+    return parts
 
 
-def _named(snapshot: Snapshot, parts: Collection[dt.date], link: JobLink) -> set[dt.date]:
-    """The parts of the jobs that some payments name."""
-    names = snapshot.scan(PAYMENTS, parts).select(link.column).collect()[link.column].drop_nulls()
-    return {part for c in link.match for part in snapshot.find(JOBS, by_name(c), hashes_of(names))}
+@contextlib.contextmanager
+def _others(
+    lake: Lake,
+    rules: Rules,
+    snapshot: Snapshot,
+    months: frozenset[dt.date],
+    parts: Mapping[str, Collection[dt.date]],
+    *,
+    facts: bool = False,
+) -> Iterator[dict[str, Path]]:
+    """Files of single rows: payments of the months' jobs, and the jobs that rows of the whole parts name.
+
+    They are found by hash, so a few more may be among them, which count in no month that is looked at.
+    """
+    jobs = snapshot.scan(JOBS, months).select(hashed(pl.col(JOB_ID)).alias("hash")).collect()["hash"]
+    named = {name: feed.job for name, feed in rules.feeds.items() if feed.job is not None}
+    names = [hashes_of(_values(snapshot, name, parts[name], link.column)) for name, link in named.items()]
+    asked = pl.concat(names).unique() if names else jobs.clear()
+    columns = list(dict.fromkeys(c for link in named.values() for c in link.match))
+    payments = set(snapshot.find(PAYMENTS, JOB, jobs)) - set(parts[PAYMENTS])
+    of_jobs = {p for c in columns for p in snapshot.find(JOBS, by_name(c), asked)} - set(parts[JOBS])
+    called = pl.any_horizontal(hashed(pl.col(c)).is_in(asked.implode()) for c in columns)
+    wanted = {
+        PAYMENTS: (payments, hashed(pl.col(JOB_ID)).is_in(jobs.implode())),
+        JOBS: (of_jobs, called),
+        FACTS: (of_jobs & set(snapshot.parts(FACTS)) if facts else set(), called),
+    }
+    folder = lake.root / "duckdb"
+    lake.folder(folder)
+    with tempfile.TemporaryDirectory(prefix="rows-", dir=folder) as stage:
+        found = dict[str, Path]()
+        for name, (where, condition) in wanted.items():
+            if where:
+                snapshot.verify_parts(name, where)
+                found[name] = Path(stage) / f"{name}.parquet"
+                with writing(found[name]):
+                    snapshot.scan(name, where).filter(condition).sink_parquet(found[name], compression="lz4")
+        yield found
+
+
+def _values(snapshot: Snapshot, name: str, parts: Collection[dt.date], column: str) -> pl.Series:
+    return snapshot.scan(name, parts).select(pl.col(column).drop_nulls().unique()).collect()[column]
 
 
 __all__ = ["Part", "of_growth", "of_month"]

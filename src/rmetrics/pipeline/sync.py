@@ -307,8 +307,8 @@ def _agree(
         CheckError: the engines differ; nothing may be published.
     """
     progress("checking with the second engine", 0, 1)
-    part = of_growth(lake, rules, computed)
-    result, answers = second_look(lake, rules, computed, part, memory_of(settings))
+    with of_growth(lake, rules, computed) as part:
+        result, answers = second_look(lake, rules, computed, part, memory_of(settings))
     progress("checking with the second engine", 1, 1)
     if result.count:
         first = result.mismatches[0]
