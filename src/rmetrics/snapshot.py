@@ -8,7 +8,7 @@ the rows.
 
 import datetime as dt
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +18,7 @@ import polars as pl
 
 from rmetrics.errors import LakeError
 from rmetrics.lake import ROW_GROUP, Lake, file_digest, writing
+from rmetrics.parallel import in_order
 from rmetrics.periods import NO_PART
 
 STATE, _PART = "state", "_part"
@@ -130,8 +131,7 @@ class Snapshot:
         if hashes.is_empty() or not files:
             return []
         names = {str(self.root / f.name): part for part, f in files.items()}
-        for stored in files.values():
-            self.verify(stored)
+        self.verify(files.values())
         found = (
             pl.scan_parquet(list(names), glob=False, include_file_paths="_path")
             .filter(pl.col(column).is_in(hashes.unique().implode()))
@@ -154,17 +154,20 @@ class Snapshot:
 
     def damaged(self) -> list[str]:
         """The files that are gone or not what was written, by name. All are read: bits flip without a trace."""
-        return [f.name for f in self.files() if not self._sound(f)]
+        files = list(self.files())
+        return [f.name for f, sound in zip(files, in_order(self._sound, files), strict=True) if not sound]
 
-    def verify(self, stored: Stored) -> None:
-        """Reads a file before its rows are used.
+    def verify(self, files: Iterable[Stored]) -> None:
+        """Reads files before their rows are used.
 
         Raises:
-            SpoiledError: it is not what was written.
+            SpoiledError: one is not what was written.
         """
-        if stored.name not in self._verified and not self._sound(stored):
-            raise SpoiledError(self.root, stored.name)
-        self._verified.add(stored.name)
+        new = [f for f in files if f.name not in self._verified]
+        for stored, sound in zip(new, in_order(self._sound, new), strict=True):
+            if not sound:
+                raise SpoiledError(self.root, stored.name)
+            self._verified.add(stored.name)
 
     def verify_parts(self, table: str, parts: Collection[dt.date]) -> None:
         """Reads the files of some parts before their rows are used.
@@ -172,9 +175,8 @@ class Snapshot:
         Raises:
             SpoiledError: one is not what was written.
         """
-        for part in parts:
-            if part in self.tables[table]:
-                self.verify(self.tables[table][part].file)
+        there = self.tables[table]
+        self.verify(there[part].file for part in parts if part in there)
 
     def _untouched(self, stored: Stored) -> bool:
         try:

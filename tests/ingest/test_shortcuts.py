@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from ingest.reading import EXPORTED, read, shipped_rules
 from rmetrics.ingest import parse, records
-from rmetrics.ingest.parallel import WORKERS, in_order
 from rmetrics.ingest.parse import Reading, parse_column, read_money
 from rmetrics.ingest.records import LINE, PROBLEM, TEXT, RecordReader, text_batches
+from rmetrics.parallel import WORKERS, in_order
 from rmetrics.rules.model import Column, ColumnType
 from support import csv_text
 

@@ -19,8 +19,8 @@ from functools import cached_property
 
 import polars as pl
 
-from rmetrics.ingest.parallel import WORKERS
 from rmetrics.ingest.sniff import BLOCK, DAMAGE
+from rmetrics.parallel import WORKERS
 
 LINE, PROBLEM, TEXT = "_line", "_problem", "_text"
 OWN_COLUMNS = (LINE, PROBLEM, TEXT)

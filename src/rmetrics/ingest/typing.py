@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from rmetrics.ingest.parallel import in_order
 from rmetrics.ingest.parse import Reading, clean, parse_column, reason
 from rmetrics.ingest.preamble import range_month
 from rmetrics.ingest.recognise import column_headers, normal_header
 from rmetrics.ingest.records import LINE, PROBLEM
+from rmetrics.parallel import in_order
 from rmetrics.rules.conditions import DTYPES
 from rmetrics.rules.model import ROW_ID, Column, ColumnType, Feed
 

@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -206,26 +207,42 @@ def explainer(
         part = None
         if month and not lake.problems:
             part = stack.enter_context(of_month(lake.lake, lake.rules, lake.computed.snapshot, month))
-        typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else lake.typed
         progress("recomputing with the second engine", 0, 1)
-        with duckdb_errors("recompute the metrics"):
-            files = [*(i.path for inputs in typed.values() for i in inputs), *([part.scope.daily] if part else [])]
-            limit = duckdb_limit(memory_of(settings)) if part else None
-            connection = sandbox(files, temp=lake.lake.root / "duckdb", memory_limit=limit)
-            stack.callback(connection.close)
-            recompute(connection, typed, lake.rules, part.scope if part else None)
-        progress("recomputing with the second engine", 1, 1)
+        # Meanwhile the database is opened, and the rows behind the numbers are read.
+        pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rmetrics"))
+        engine = pool.submit(_second_engine, lake, part, duckdb_limit(memory_of(settings)) if part else None)
+        stack.callback(lambda: engine.exception() or engine.result().close())
         last = None if offline else stack.enter_context(published_session(settings))
-        yield Explainer(lake, connection, last[0] if last else None, last[1] if last else None, part)
+        yield Explainer(lake, engine, last[0] if last else None, last[1] if last else None, part)
+        progress("recomputing with the second engine", 1, 1)
+
+
+def _second_engine(lake: Opened, part: OfMonth | None, memory_limit: str | None) -> Any:
+    """A connection in which everything, or what a month needs, was recomputed."""
+    typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else lake.typed
+    files = [*(i.path for inputs in typed.values() for i in inputs), *([part.scope.daily] if part else [])]
+    with duckdb_errors("recompute the metrics"):
+        connection = sandbox(files, temp=lake.lake.root / "duckdb", memory_limit=memory_limit)
+        try:
+            recompute(connection, typed, lake.rules, part.scope if part else None)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
 
 
 class Explainer:
     """Explains one number after another from one lake."""
 
     def __init__(
-        self, lake: Opened, connection: Any, session: Session | None, run_id: str | None, only: OfMonth | None = None
+        self,
+        lake: Opened,
+        engine: Future[Any],
+        session: Session | None,
+        run_id: str | None,
+        only: OfMonth | None = None,
     ) -> None:
-        self.lake, self.connection, self.session, self.run_id = lake, connection, session, run_id
+        self.lake, self.engine, self.session, self.run_id = lake, engine, session, run_id
         self.rules: Rules = lake.rules
         computed = load(lake.lake)
         feeds = {n: _looked_at(computed, n, only) for n in self.rules.feeds}
@@ -278,9 +295,9 @@ class Explainer:
     def explain(self, asked: Asked, metrics: Sequence[str] = MEASURES) -> Explanation:
         """Explains the numbers asked for."""
         found = {m: evidence(m, asked, self.frames, self.rules) for m in metrics}
-        computed, again = self._computed(asked), self._of_second_engine(asked)
-        held = self._published(asked)
+        computed, held = self._computed(asked), self._published(asked)
         parts = self._parts(found, asked)
+        again = self._of_second_engine(asked)  # last, for it is still at work
         explained = {
             m: Explained(
                 name=m,
@@ -392,11 +409,10 @@ class Explainer:
         return _asked_for(self._recomputed(asked.source).lazy(), asked).collect()
 
     def _recomputed_of(self, source: str) -> pl.DataFrame:
+        connection = self.engine.result()
         with duckdb_errors("recompute the metrics"):
-            self.connection.execute(
-                f"SELECT date, segment, {', '.join(MEASURES)} FROM {DAILY} WHERE source = $1", [source]
-            )
-            return _frame(list(fetched(self.connection)))
+            connection.execute(f"SELECT date, segment, {', '.join(MEASURES)} FROM {DAILY} WHERE source = $1", [source])
+            return _frame(list(fetched(connection)))
 
     def _published(self, asked: Asked) -> pl.DataFrame | None:
         if self.session is None:
@@ -548,7 +564,9 @@ def _looked_at(computed: Snapshot, name: str, only: OfMonth | None) -> pl.LazyFr
     if only is None:
         return computed.scan(name)
     rows = computed.scan(name, only.parts[JOBS if name == FACTS else name])
-    return pl.concat([rows, pl.scan_parquet(only.others[name], glob=False)]) if name in only.others else rows
+    if name in only.others:
+        rows = pl.concat([rows, pl.scan_parquet(only.others[name], glob=False)])
+    return rows.collect().lazy()  # every measure asks for them again
 
 
 def _left_out(computed: Snapshot, name: str, only: OfMonth) -> dict[str, tuple[int, int]]:

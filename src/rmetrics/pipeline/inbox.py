@@ -15,10 +15,10 @@ from typing import Any
 import polars as pl
 
 from rmetrics.errors import LakeError, SettingsError
-from rmetrics.ingest.parallel import in_order
 from rmetrics.ingest.read import Export, RefusedError, open_export
 from rmetrics.ingest.recognise import Fit, free_headers, likely_header
 from rmetrics.lake import Lake, RawFile
+from rmetrics.parallel import in_order
 from rmetrics.pipeline.compute import feed_of, type_landing
 from rmetrics.pipeline.damage import lost_exports, settle_damage
 from rmetrics.pipeline.progress import Progress

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from rmetrics.ingest.parallel import in_order
+from rmetrics.parallel import in_order
 
 
 def test_results_come_in_the_order_of_items() -> None:
