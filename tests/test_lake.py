@@ -26,7 +26,10 @@ def landed(lake: Lake, *, modified_ns: int = 1, name: str = "x.csv", frame: pl.D
             SHA, "jobs", name, 9, modified_ns, "2025-01-01", "utf-8", ",", "", 1, (), ("a",), (), rows, digest, size
         )
 
-    return lake.land(iter([frame]), record, "jobs", SHA)
+    made: list[RawFile] = []
+    for _ in lake.landing(iter([frame]), record, "jobs", SHA, made.append):
+        pass
+    return made[0]
 
 
 def test_what_landed_is_sound_and_reads_back(lake: Lake) -> None:

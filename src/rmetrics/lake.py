@@ -355,18 +355,6 @@ class Lake:
         """Where the text of an export stands."""
         return self.raw / feed / f"{sha256}.parquet"
 
-    def land(
-        self, batches: Iterator[pl.DataFrame], record: Callable[[int, str, int], RawFile], feed: str, sha256: str
-    ) -> RawFile:
-        """Writes the text of one export; committed when it returns, or nothing has changed.
-
-        Args: see ``landing``.
-        """
-        made: list[RawFile] = []
-        for _ in self.landing(batches, record, feed, sha256, made.append):
-            pass
-        return made[0]
-
     def landing(
         self,
         batches: Iterator[pl.DataFrame],

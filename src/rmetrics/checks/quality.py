@@ -24,6 +24,7 @@ EXAMPLES = 5
 SILENT_DAYS = 14
 GAP_DAYS = 7
 SAME_PHONE_DAYS = 30
+_FEW = 10_000  # rows of an answer that are counted as they are read
 CAPS = (1_000, 5_000, 10_000)  # row counts at which vendors cut their exports
 _MADE_UP = r"^[0-9a-f]{20}-\d+$"  # ids made from what a row says
 
@@ -35,6 +36,7 @@ class Question:
     Attributes:
         code: a short stable name.
         message: what it means that there are such rows.
+        order: by which columns they are shown, apart from ``sql``, which is also asked for their number alone.
         advice: what to do.
         own: whether a person wrote it: its SQL is looked at before it runs.
     """
@@ -44,6 +46,7 @@ class Question:
     sql: str
     message: str
     advice: str = ""
+    order: str = ""
     own: bool = False
 
 
@@ -97,18 +100,17 @@ def _answer(connection: duckdb.DuckDBPyConnection, question: Question) -> Answer
         if question.own:
             only_select(connection, sql)
         with query_errors():
-            columns = select_columns(connection, f"SELECT count(*) OVER (), q.* FROM ({sql}\n) q LIMIT {EXAMPLES}")
+            order = f"ORDER BY {question.order} " if question.order else ""
+            names = select_columns(connection, f"SELECT * FROM ({sql}\n) q {order}LIMIT {_FEW}")
             found = list(rows(connection))
+            count = len(found)
+            if count == _FEW:  # asked again, for to count them in the same query all would have to be kept
+                count = int(connection.execute(f"SELECT count(*) FROM ({sql}\n) q").fetchall()[0][0])
     except RmetricsError as error:
         if not question.own:
             raise
         return Answer(question, 0, (), broken=error.message)
-    names = columns[1:]
-    return Answer(
-        question,
-        int(found[0][0]) if found else 0,
-        tuple(dict(zip(names, row[1:], strict=True)) for row in found),
-    )
+    return Answer(question, count, tuple(dict(zip(names, row, strict=True)) for row in found[:EXAMPLES]))
 
 
 def select_columns(connection: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
@@ -146,25 +148,28 @@ def _payments(rules: Rules) -> Iterator[Question]:
             "payment-without-job",
             Severity.WARNING,
             f"SELECT {_key(feed, 'p')} AS payment, {column} AS job, {date} AS day, amount FROM {ident(PAYMENTS)} p "
-            f"WHERE counted AND (p.{column} IS NULL OR ({unknown})) ORDER BY day, payment",
+            f"WHERE counted AND (p.{column} IS NULL OR ({unknown}))",
             "payments of jobs that are not in the data count as Unattributed",
             "Export the jobs of these days again, or correct the job number of the payment in the CRM.",
+            order="day, payment",
         )
     if "amount_paid" in jobs.columns:
         yield Question(
             "paid-differs-from-crm",
             Severity.INFO,
             "SELECT job_id, amount_paid, paid, amount_paid - paid AS difference FROM job_facts "
-            "WHERE amount_paid <> paid ORDER BY abs(amount_paid - paid) DESC, job_id",
+            "WHERE amount_paid <> paid",
             "jobs were paid another amount than their own export says (amount_paid)",
             "Revenue comes from payments: see whether a payments export is missing, or a refund was not exported.",
+            order="abs(amount_paid - paid) DESC, job_id",
         )
     yield Question(
         "refunds-above-payments",
         Severity.WARNING,
-        "SELECT job_id, metric_date, source, paid FROM job_facts WHERE paid < 0 ORDER BY paid, job_id",
+        "SELECT job_id, metric_date, source, paid FROM job_facts WHERE paid < 0",
         "jobs got back more than they paid",
         "See the job's payments: the payment itself may be missing from the exports, or the refund is in them twice.",
+        order="paid, job_id",
     )
 
 
@@ -174,16 +179,18 @@ def _sources(rules: Rules) -> Iterator[Question]:
         "undeclared-source",
         Severity.WARNING,
         f"SELECT source, count(*) AS jobs, max(metric_date) AS last_day FROM job_facts "
-        f"WHERE source NOT IN ({declared}, 'Unattributed') GROUP BY source ORDER BY jobs DESC, source",
+        f"WHERE source NOT IN ({declared}, 'Unattributed') GROUP BY source",
         "sources that no rule declares: their jobs and revenue count, their leads and cost are 0",
         "Declare each in sources.toml, or add the spelling to the aliases of the source it means.",
+        order="jobs DESC, source",
     )
     yield Question(
         "job-without-date",
         Severity.WARNING,
-        "SELECT job_id, source, type FROM job_facts WHERE metric_date IS NULL ORDER BY job_id",
+        "SELECT job_id, source, type FROM job_facts WHERE metric_date IS NULL",
         "jobs without a date count in no day",
         "See [jobs] date in the rules, and fill the date in the CRM.",
+        order="job_id",
     )
 
 
@@ -202,18 +209,19 @@ def _spend(rules: Rules) -> Iterator[Question]:
                 "month-without-spend",
                 Severity.WARNING,
                 f"SELECT {text(name)} AS source, l.month, l.leads FROM ({leads}) l ANTI JOIN ({months}) s "
-                f"ON s.month = l.month WHERE l.leads > 0 AND l.month >= (SELECT min(month) FROM ({months})) "
-                f"ORDER BY l.month",
+                f"ON s.month = l.month WHERE l.leads > 0 AND l.month >= (SELECT min(month) FROM ({months}))",
                 f"months of {name} have leads but no spend: their cost per lead looks better than it is",
                 f"Put an export of {cost.feed} for these months into the inbox.",
+                order="month",
             )
             yield Question(
                 "spend-without-leads",
                 Severity.WARNING,
                 f"SELECT {text(name)} AS source, s.month, s.spend FROM ({months}) s LEFT JOIN ({leads}) l "
-                f"ON l.month = s.month WHERE coalesce(l.leads, 0) = 0 ORDER BY s.month",
+                f"ON l.month = s.month WHERE coalesce(l.leads, 0) = 0",
                 f"months of {name} have spend but not one lead",
                 "See whether the leads' export of these months is missing, or the source is spelled in a new way.",
+                order="month",
             )
             dates = [k for k in feed.key if k != feed.date and feed.columns[k].type is ColumnType.DATE]
             if dates:
@@ -225,9 +233,10 @@ def _spend(rules: Rules) -> Iterator[Question]:
                     f"SELECT {month} AS month, {amount} FILTER ({day} IS NULL) AS by_month, "
                     f"{amount} FILTER ({day} IS NOT NULL) AS by_day "
                     f"FROM {ident(cost.feed or '')} WHERE counted{fits} GROUP BY 1 "
-                    f"HAVING by_month <> 0 AND by_day <> 0 ORDER BY 1",
+                    f"HAVING by_month <> 0 AND by_day <> 0",
                     f"months of {cost.feed} are given both as a whole and by day: both count",
                     "Take the month out of the hand-kept sheet, or the days out of the report.",
+                    order="month",
                 )
 
 
@@ -261,9 +270,10 @@ def _exports(rules: Rules) -> Iterator[Question]:
     yield Question(
         "export-looks-cut",
         Severity.WARNING,
-        f"SELECT name AS file, feed, rows FROM {work('exports')} WHERE rows IN ({caps}) ORDER BY rank",
+        f"SELECT name AS file, feed, rows FROM {work('exports')} WHERE rows IN ({caps})",
         "exports have exactly as many rows as vendors cut at",
         "Export a shorter period at a time: rows beyond the limit are missing.",
+        order="feed, file",
     )
     spans, ahead = list[str](), list[str]()
     for name, feed in rules.feeds.items():
@@ -289,16 +299,18 @@ def _exports(rules: Rules) -> Iterator[Question]:
         f"SELECT *, max(last) OVER (PARTITION BY feed ORDER BY first, last "
         f"ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before "
         f"FROM ({' UNION ALL '.join(spans)})) o JOIN {work('exports')} e ON e.rank = o.rank AND e.feed = o.feed "
-        f"WHERE first - before > o.days ORDER BY o.feed, first",
+        f"WHERE first - before > o.days",
         "no export covers the days between two exports",
         "Export the missing period and put it into the inbox.",
+        order="feed, begins",
     )
     yield Question(
         "date-in-the-future",
         Severity.WARNING,
-        f"SELECT * FROM ({' UNION ALL '.join(ahead)}) ORDER BY feed, day DESC",
+        f"SELECT * FROM ({' UNION ALL '.join(ahead)})",
         "rows are dated after the day their export was made",
         "Correct the date where it was entered, and export again.",
+        order="feed, day DESC",
     )
 
 
@@ -329,9 +341,10 @@ def _duplicates(rules: Rules) -> Iterator[Question]:
         yield Question(
             "same-row-twice",
             Severity.WARNING,
-            f"SELECT * FROM ({' UNION ALL '.join(parts)}) ORDER BY feed, day, one",
+            f"SELECT * FROM ({' UNION ALL '.join(parts)})",
             "rows say exactly the same under two keys: they may count twice",
             "Delete one of them where it was entered, or leave it if both are real.",
+            order="feed, day, one",
         )
     if "job_uuid" in rules.feeds[JOBS].columns and rules.feeds[JOBS].key == ("job_id",):
         every, named = work(f"all_{JOBS}"), "job_uuid IS NOT NULL"
@@ -340,9 +353,10 @@ def _duplicates(rules: Rules) -> Iterator[Question]:
             Severity.WARNING,
             f"SELECT job_id, min(job_uuid) AS one, max(job_uuid) AS other FROM {every} "
             f"WHERE {named} AND {_repeated(every, named, ['job_id'])} "
-            f"GROUP BY job_id HAVING count(DISTINCT job_uuid) > 1 ORDER BY job_id",
+            f"GROUP BY job_id HAVING count(DISTINCT job_uuid) > 1",
             "one job number stands for different jobs (job_uuid): the newer one replaces the older",
             "Take the exports of the old numbering out of the lake, or make job_uuid the key of the feed.",
+            order="job_id",
         )
 
 
@@ -382,9 +396,10 @@ def _phones(rules: Rules) -> Iterator[Question]:
             f"WHERE hash(phone) IN (SELECT phone FROM shared)) "
             f"SELECT a.source, a.lead, a.day, b.source AS other_source, b.lead AS other_lead, b.day AS other_day "
             f"FROM leads a JOIN leads b ON b.phone = a.phone AND a.source < b.source "
-            f"AND abs(date_diff('day', a.day, b.day)) <= {SAME_PHONE_DAYS} ORDER BY a.day, a.lead, b.lead",
+            f"AND abs(date_diff('day', a.day, b.day)) <= {SAME_PHONE_DAYS}",
             f"one phone is a lead in two sources within {SAME_PHONE_DAYS} days: it may be paid for twice",
             "Ask the vendor for a credit, if the customer was yours already.",
+            order="day, lead, other_lead",
         )
 
 

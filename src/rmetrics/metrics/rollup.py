@@ -6,10 +6,11 @@ import polars as pl
 
 from rmetrics.metrics.costs import daily_costs
 from rmetrics.metrics.leads import KEY, daily_leads
-from rmetrics.metrics.tallies import Tallies, last_day, tally
+from rmetrics.metrics.tallies import Tallies, last_day, revenue, tally
 from rmetrics.money import dollars, from_micros
 from rmetrics.periods import local_noon
 from rmetrics.rules.model import Rules
+from rmetrics.rules.validate import PAYMENTS
 
 COUNTS = ("jobs", "leads", "units", "repairs")
 _INSIDE = (*COUNTS, "gross_cents", "revenue40_micros", "cost_cents")
@@ -27,7 +28,7 @@ def daily_metrics(facts: pl.LazyFrame, feeds: Mapping[str, pl.LazyFrame], rules:
     Returns:
         See ``daily_of``.
     """
-    return daily_of(tally(facts, feeds, rules), rules)
+    return daily_of(tally(facts, feeds, revenue(feeds[PAYMENTS], facts, rules), rules), rules)
 
 
 def daily_of(tallies: Tallies, rules: Rules) -> pl.LazyFrame:

@@ -45,17 +45,18 @@ class Tallies:
 NAMES = tuple(f.name for f in fields(Tallies))
 
 
-def tally(facts: pl.LazyFrame, feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> Tallies:
-    """The tallies of all rows.
+def tally(facts: pl.LazyFrame, feeds: Mapping[str, pl.LazyFrame], paid: pl.LazyFrame, rules: Rules) -> Tallies:
+    """The tallies of some rows.
 
     Args:
         facts: job facts.
-        feeds: rows by feed name; payments linked to jobs.
+        feeds: rows by feed name, of those feeds that have some.
+        paid: ``revenue`` of the payments, whose jobs may be others than those of ``facts``.
         rules: all rules.
     """
     return Tallies(
         activity=activity(facts),
-        revenue=revenue(feeds[PAYMENTS], facts, rules),
+        revenue=paid,
         leads=feed_leads(feeds, rules),
         spent=feed_costs(feeds, rules),
         latest=latest(facts, feeds, rules),

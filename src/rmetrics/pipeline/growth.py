@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from rmetrics.lake import Lake
-from rmetrics.metrics.calls import with_call_sources
-from rmetrics.metrics.costs import feed_costs
+from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import (
     JOB_ID,
     METRIC_DATE,
@@ -29,9 +28,8 @@ from rmetrics.metrics.jobs import (
     own_names,
 )
 from rmetrics.metrics.jobs import spellings as spellings_of
-from rmetrics.metrics.leads import feed_leads
-from rmetrics.metrics.newest import COUNTED, FILE, LINE, PARTS, TypedExport, feed_rows, newest_rows, typed_columns
-from rmetrics.metrics.tallies import Tallies, activity, latest, revenue
+from rmetrics.metrics.newest import COUNTED, FILE, LINE, PARTS, TypedExport, newest_rows, typed_columns
+from rmetrics.metrics.tallies import Tallies, revenue, tally
 from rmetrics.periods import NO_PART, PART
 from rmetrics.pipeline.parts import (
     FACTS,
@@ -50,7 +48,7 @@ from rmetrics.pipeline.parts import (
 )
 from rmetrics.pipeline.whole import Tables, Typed, write_feed, write_metrics
 from rmetrics.rules import Rules
-from rmetrics.rules.validate import CALLS, JOBS, PAYMENTS, TARGETS
+from rmetrics.rules.validate import JOBS, PAYMENTS, TARGETS
 from rmetrics.snapshot import Part, Snapshot, hashed, hashes_of, write_table
 from rmetrics.tables import DAILY
 
@@ -188,10 +186,7 @@ class _Growth:
             was = self._rows(name, hits).join(keys, on=key, how="semi", nulls_equal=True)
             base = was.lazy().select(*typed_columns(feed), LINE, PARTS, FILE)
             merged = newest_rows(exports, feed, base)
-            rows = feed_rows(merged, feed, rules.feed_where[name], rules.business.timezone)
-            if name == CALLS:
-                rows = with_call_sources(rows, rules)
-            now = rows.collect()
+            now = kept_rows(merged, rules, name).collect()
         if feed.job is not None:
             now = now.drop(JOB_ID, strict=False)
             names = self._new_names(feed.job.match)
@@ -276,13 +271,8 @@ class _Growth:
         payments, of_payments = self._repaid(before, now)
         facts = pl.concat([now.clear(), *self.made[FACTS].values()])
         feeds = {n: pl.concat(list(f.values())).lazy() for n, f in self.made.items() if f and n in self.rules.feeds}
-        made = Tallies(
-            activity=activity(facts.lazy()),
-            revenue=revenue(payments.lazy(), of_payments.lazy(), self.rules),
-            leads=feed_leads(feeds, self.rules),
-            spent=feed_costs(feeds, self.rules),
-            latest=latest(facts.lazy(), feeds, self.rules),
-        )
+        paid = revenue(payments.lazy(), of_payments.lazy(), self.rules)
+        made = tally(facts.lazy(), feeds, paid, self.rules)
         of_rows = _listed(self.made)
         anew = {
             "activity": pl.DataFrame({PART: sorted(self.made[FACTS])}, schema={PART: pl.Date}),

@@ -16,16 +16,16 @@ from rmetrics.errors import SettingsError
 from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames, Outcome, evidence
 from rmetrics.ingest.read import LINE, RefusedError, open_export
 from rmetrics.ingest.recognise import column_headers, normal_header
-from rmetrics.metrics.calls import with_call_sources
+from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import job_facts, linked
-from rmetrics.metrics.newest import TypedExport, feed_rows, newest_rows
+from rmetrics.metrics.newest import TypedExport, newest_rows
 from rmetrics.periods import days_of, next_month, parse_month
 from rmetrics.pipeline.explain import Explained, Explainer, Explanation, explainer
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.rejected import quarantine
 from rmetrics.rules.model import UNATTRIBUTED, Feed, FeedLeads
 from rmetrics.rules.nearest import did_you_mean
-from rmetrics.rules.validate import CALLS, JOBS, PAYMENTS, normal_source
+from rmetrics.rules.validate import JOBS, PAYMENTS, normal_source
 from rmetrics.settings import Settings
 
 _EDGE_DAYS = 3
@@ -359,12 +359,10 @@ def _exports(one: Explainer, asked: Asked, metric: Explained, gap: Decimal) -> I
 def _frames_with(one: Explainer, name: str, exports: Sequence[TypedExport]) -> Frames:
     """The frames as they were when only these exports of a feed had landed."""
     rules, feed = one.rules, one.rules.feeds[name]
-    rows = feed_rows(newest_rows(exports, feed), feed, rules.feed_where[name], rules.business.timezone)
+    rows = kept_rows(newest_rows(exports, feed), rules, name)
     feeds = dict(one.frames.feeds)
     if feed.job is not None:
         rows = linked(rows, feeds[JOBS], feed.job)
-    if name == CALLS:
-        rows = with_call_sources(rows, rules)
     feeds[name] = rows.collect().lazy()
     facts = one.frames.facts
     if name in (JOBS, PAYMENTS):

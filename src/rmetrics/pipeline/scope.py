@@ -17,13 +17,13 @@ import polars as pl
 from rmetrics.checks.recompute import Scope, TypedInput
 from rmetrics.lake import Lake, writing
 from rmetrics.metrics.costs import spends
-from rmetrics.metrics.jobs import JOB_ID, own_names
+from rmetrics.metrics.jobs import own_names
 from rmetrics.periods import NO_PART, PART, next_month
 from rmetrics.pipeline.compute import Computed
-from rmetrics.pipeline.parts import FACTS, JOB, SPELLINGS, TALLIES, by_name
+from rmetrics.pipeline.parts import FACTS, REF, SPELLINGS, TALLIES, by_name
 from rmetrics.rules import Rules
 from rmetrics.rules.validate import JOBS, PAYMENTS, TARGETS
-from rmetrics.snapshot import Snapshot, hashed, hashes_of
+from rmetrics.snapshot import Snapshot, hashed
 from rmetrics.tables import DAILY
 
 MOST = 0.5  # of all months; beyond it everything is looked at
@@ -108,6 +108,7 @@ def _whole(snapshot: Snapshot, rules: Rules, months: frozenset[dt.date]) -> dict
     parts = {name: set(months) for name in rules.feeds}
     for name in {*spends(rules), TARGETS}:
         parts[name] = set(snapshot.parts(name))
+    snapshot.verify_parts(TALLIES["latest"], [NO_PART])
     reached = snapshot.scan(TALLIES["latest"]).sort("latest").group_by("feed").agg(pl.col(PART).last()).collect()
     for name, part in reached.iter_rows():
         parts[name].add(part)
@@ -124,38 +125,51 @@ def _others(
     *,
     facts: bool = False,
 ) -> Iterator[dict[str, Path]]:
-    """Files of single rows: payments of the months' jobs, and the jobs that rows of the whole parts name.
+    """Files of single rows: payments that name the months' jobs, and the jobs that rows of the whole parts name.
 
-    They are found by hash, so a few more may be among them, which count in no month that is looked at.
+    By what the rows say themselves, not by the links that the first engine made of it. They are found by hash, so a few
+    more may be among them, which count in no month that is looked at.
     """
-    jobs = snapshot.scan(JOBS, months).select(hashed(pl.col(JOB_ID)).alias("hash")).collect()["hash"]
-    named = {name: feed.job for name, feed in rules.feeds.items() if feed.job is not None}
-    names = [hashes_of(_values(snapshot, name, parts[name], link.column)) for name, link in named.items()]
-    asked = pl.concat(names).unique() if names else jobs.clear()
-    columns = list(dict.fromkeys(c for link in named.values() for c in link.match))
-    payments = set(snapshot.find(PAYMENTS, JOB, jobs)) - set(parts[PAYMENTS])
-    of_jobs = {p for c in columns for p in snapshot.find(JOBS, by_name(c), asked)} - set(parts[JOBS])
-    called = pl.any_horizontal(hashed(pl.col(c)).is_in(asked.implode()) for c in columns)
-    wanted = {
-        PAYMENTS: (payments, hashed(pl.col(JOB_ID)).is_in(jobs.implode())),
-        JOBS: (of_jobs, called),
-        FACTS: (of_jobs & set(snapshot.parts(FACTS)) if facts else set(), called),
-    }
-    folder = lake.root / "duckdb"
+    links = {name: feed.job for name, feed in rules.feeds.items() if feed.job is not None}
+    folder, found = lake.root / "duckdb", dict[str, Path]()
     lake.folder(folder)
+
+    def keep(name: str, where: Collection[dt.date], columns: Collection[str], names: pl.Series) -> None:
+        where = sorted(set(where) & set(snapshot.parts(name)))
+        if where:
+            snapshot.verify_parts(name, where)
+            found[name] = Path(stage) / f"{name}.parquet"
+            called = pl.any_horizontal(hashed(pl.col(c)).is_in(names.implode()) for c in columns)
+            with writing(found[name]):
+                snapshot.scan(name, where).filter(called).sink_parquet(found[name], compression="lz4")
+
     with tempfile.TemporaryDirectory(prefix="rows-", dir=folder) as stage:
-        found = dict[str, Path]()
-        for name, (where, condition) in wanted.items():
-            if where:
-                snapshot.verify_parts(name, where)
-                found[name] = Path(stage) / f"{name}.parquet"
-                with writing(found[name]):
-                    snapshot.scan(name, where).filter(condition).sink_parquet(found[name], compression="lz4")
+        asked = [_hashes(snapshot, name, parts[name], [link.column]) for name, link in links.items()]
+        if PAYMENTS in links:
+            column, match = links[PAYMENTS].column, links[PAYMENTS].match
+            names = _hashes(snapshot, JOBS, months, match)
+            keep(PAYMENTS, set(snapshot.find(PAYMENTS, REF, names)) - set(parts[PAYMENTS]), [column], names)
+            if PAYMENTS in found:  # these may name yet other jobs, by a name that counts first
+                asked.append(_values(pl.scan_parquet(found[PAYMENTS], glob=False), [column]))
+        if links:
+            names = pl.concat(asked).unique()
+            columns = list(dict.fromkeys(c for link in links.values() for c in link.match))
+            where = {p for c in columns for p in snapshot.find(JOBS, by_name(c), names)} - set(parts[JOBS])
+            for name in (JOBS, FACTS) if facts else (JOBS,):
+                keep(name, where, columns, names)
         yield found
 
 
-def _values(snapshot: Snapshot, name: str, parts: Collection[dt.date], column: str) -> pl.Series:
-    return snapshot.scan(name, parts).select(pl.col(column).drop_nulls().unique()).collect()[column]
+def _hashes(snapshot: Snapshot, name: str, parts: Collection[dt.date], columns: Collection[str]) -> pl.Series:
+    """The hashes of all values in some columns of some parts."""
+    snapshot.verify_parts(name, parts)
+    return _values(snapshot.scan(name, parts), columns)
+
+
+def _values(rows: pl.LazyFrame, columns: Collection[str]) -> pl.Series:
+    """The hashes of all values in some columns."""
+    frames = [rows.select(c).drop_nulls().select(hashed(pl.col(c)).alias("hash")) for c in columns]
+    return pl.concat(frames).select(pl.col("hash").unique()).collect()["hash"]
 
 
 __all__ = ["Part", "of_growth", "of_month"]

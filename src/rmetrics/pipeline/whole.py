@@ -8,14 +8,11 @@ from pathlib import Path
 import polars as pl
 
 from rmetrics.lake import Lake, TypedFile, writing
-from rmetrics.metrics.calls import with_call_sources
-from rmetrics.metrics.costs import feed_costs
+from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import JOB_ID, dated_jobs, feed_part, job_facts, linked, own_names, spellings
-from rmetrics.metrics.leads import feed_leads
-from rmetrics.metrics.newest import COUNTED, TypedExport, every_row, feed_rows, put_together
+from rmetrics.metrics.newest import COUNTED, TypedExport, every_row, put_together
 from rmetrics.metrics.rollup import daily_of, monthly_metrics
-from rmetrics.metrics.tallies import Tallies, activity, latest, revenue
-from rmetrics.metrics.targets import with_declared_sources
+from rmetrics.metrics.tallies import Tallies, revenue, tally
 from rmetrics.pipeline.memory import batches
 from rmetrics.pipeline.parts import (
     FACTS,
@@ -34,7 +31,7 @@ from rmetrics.pipeline.parts import (
 from rmetrics.pipeline.progress import Progress
 from rmetrics.rules import Rules
 from rmetrics.rules.model import JobLink
-from rmetrics.rules.validate import CALLS, JOBS, PAYMENTS, TARGETS
+from rmetrics.rules.validate import JOBS, PAYMENTS
 from rmetrics.snapshot import Part, Snapshot, hashed, hashes_of, write_table
 from rmetrics.tables import DAILY, MONTHLY
 
@@ -78,11 +75,7 @@ def write_feed(
         shutil.rmtree(stage, ignore_errors=True)
         lake.folder(stage)
         newest = _newest(exports, rules, name, stage, most)
-        rows = feed_rows(newest, feed, rules.feed_where[name], rules.business.timezone)
-        if name == CALLS:
-            rows = with_call_sources(rows, rules)
-        if name == TARGETS:
-            rows = with_declared_sources(rows, rules)
+        rows = kept_rows(newest, rules, name)
         written: dict[dt.date, Part] = {}
         for some in _some(rows, part, most):
             linked_rows = some if feed.job is None else _linked(some, made, feed.job, most)
@@ -180,13 +173,7 @@ class _Whole:
             payments = self.made.scan(PAYMENTS, parts)
             jobs = self.made.scan(FACTS, self._parts_of(payments, JOBS, KEY))
             paid.append(revenue(payments, jobs, self.rules).collect(engine="streaming"))
-        return Tallies(
-            activity=activity(facts),
-            revenue=pl.concat(paid).lazy(),
-            leads=feed_leads(feeds, self.rules),
-            spent=feed_costs(feeds, self.rules),
-            latest=latest(facts, feeds, self.rules),
-        )
+        return tally(facts, feeds, pl.concat(paid).lazy(), self.rules)
 
     def _batches(self, table: str) -> Iterator[list[dt.date]]:
         """The parts of a table, as many at a time as may be."""
