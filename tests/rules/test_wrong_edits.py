@@ -169,6 +169,18 @@ def test_wrong_edit_is_refused_in_words_that_help(name: str, tmp_path: Path) -> 
     assert told == sections(SNAPSHOT.read_text(encoding="utf-8"))[name]
 
 
+def test_jobs_have_no_other_key(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "rules", tmp_path / "rules")
+    feeds = tmp_path / "rules" / "feeds.toml"
+    text = feeds.read_text(encoding="utf-8").replace('key     = ["job_id"]', 'key     = ["job_uuid"]', 1)
+    feeds.write_text(text.replace('from = ["UUID"]', 'from = ["UUID"], required = true'), encoding="utf-8")
+    with pytest.raises(RulesError) as caught:
+        load_rules(tmp_path / "rules")
+    (problem,) = caught.value.problems
+    told = "feeds.jobs.key: is ['job_uuid'], but must be ['job_id']: payments, calls and metrics refer to jobs by it"
+    assert re.sub(r"^.*feeds\.toml:\d+: ", "", str(problem)) == told
+
+
 def test_rules_before_the_edit_are_fine(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "rules", tmp_path / "rules")
     (tmp_path / "rules" / "acme.toml").write_text(FEED + SOURCE, encoding="utf-8")

@@ -346,7 +346,7 @@ def _duplicates(rules: Rules) -> Iterator[Question]:
             "Delete one of them where it was entered, or leave it if both are real.",
             order="feed, day, one",
         )
-    if "job_uuid" in rules.feeds[JOBS].columns and rules.feeds[JOBS].key == ("job_id",):
+    if "job_uuid" in rules.feeds[JOBS].columns:
         every, named = work(f"all_{JOBS}"), "job_uuid IS NOT NULL"
         yield Question(
             "job-number-reused",
@@ -355,7 +355,7 @@ def _duplicates(rules: Rules) -> Iterator[Question]:
             f"WHERE {named} AND {_repeated(every, named, ['job_id'])} "
             f"GROUP BY job_id HAVING count(DISTINCT job_uuid) > 1",
             "one job number stands for different jobs (job_uuid): the newer one replaces the older",
-            "Take the exports of the old numbering out of the lake, or make job_uuid the key of the feed.",
+            "Take the exports of the old numbering out of inbox and lake, or give their jobs numbers of their own.",
             order="job_id",
         )
 

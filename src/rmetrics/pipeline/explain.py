@@ -2,11 +2,11 @@
 
 import contextlib
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import polars as pl
@@ -65,6 +65,29 @@ class ListedRow:
     detail: Mapping[str, object]
 
 
+class ListedRows(Sequence[ListedRow]):
+    """The rows behind a number, made when somebody asks for them: there may be many, and most are only counted."""
+
+    def __init__(self, count: int, make: Callable[[], Iterator[ListedRow]]) -> None:
+        self._count, self._make = count, make
+
+    @cached_property
+    def _rows(self) -> tuple[ListedRow, ...]:
+        return tuple(self._make())
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._rows[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ListedRows) and self._rows == other._rows
+
+    def __hash__(self) -> int:
+        return self._count
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
     """An amount spread over days and segments.
@@ -94,7 +117,7 @@ class Part:
     value: Decimal
     steps: tuple[Step, ...]
     nearly: tuple[Nearly, ...]
-    rows: tuple[ListedRow, ...]
+    rows: ListedRows
     split: Split | None
 
 
@@ -361,7 +384,7 @@ class Explainer:
             value=Decimal(int(counted["_amount"].sum() or 0)).scaleb(-e.scale),
             steps=tuple(self._steps(e, counts)),
             nearly=nearly_counted(e, near, asked, feed),
-            rows=tuple(self._listed(e, counted)),
+            rows=ListedRows(counted.height, lambda: self._listed(e, counted)),
             split=_split(split) if e.split is not None and split.height else None,
         )
 

@@ -21,6 +21,7 @@ from rmetrics.rules.model import (
 from rmetrics.rules.nearest import did_you_mean
 
 JOBS, PAYMENTS, CALLS, TARGETS = "jobs", "payments", "calls", "targets"
+JOB_KEY = "job_id"  # what payments, calls and metrics refer to jobs by
 # What the metrics need of the feeds they are made of; the rest of a feed is free.
 CORE_COLUMNS: Mapping[str, frozenset[str]] = {
     JOBS: frozenset({"job_id", "type", "source_raw", "created_at"}),
@@ -237,6 +238,9 @@ class _Validation:
         self._names(at, name, feed)
         for missing in sorted(CORE_COLUMNS.get(name, frozenset()) - set(feed.columns)):
             self.say(at, f"the metrics need the column {missing!r} of this feed")
+        if name == JOBS and feed.key != (JOB_KEY,):
+            why = "payments, calls and metrics refer to jobs by it"
+            self.say(f"{at}.key", f"is {list(feed.key)}, but must be ['{JOB_KEY}']: {why}")
         self._named_columns(at, feed)
         self._formats(at, feed)
         self._headers(at, feed)
