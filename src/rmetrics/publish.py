@@ -513,7 +513,7 @@ class _Publication:
         numbers, texts = _numbers_and_others(table)
         sums = staged.rows.select(
             pl.len().alias("n"),
-            *(pl.col(c).sum().alias(f"sum {c}") for c in numbers),
+            *(_wide(table, c).sum().alias(f"sum {c}") for c in numbers),
             *(pl.col(c).count().alias(f"count {c}") for c in [*numbers, *texts]),
         )
         with _reading(table.name):
@@ -562,6 +562,12 @@ class _Publication:
         self.session.execute(f"DELETE FROM {quoted(table)}")
         if frame.height:
             self.session.ingest(table, frame.to_arrow(), schema=self.schema)
+
+
+def _wide(table: PgTable, column: str) -> pl.Expr:
+    """A column in a type whose sum cannot run over: that of 32 bits has 32 bits, too."""
+    kind = next(c.type for c in table.columns if c.name == column)
+    return pl.col(column) if kind.startswith("numeric") else pl.col(column).cast(pl.Int64)
 
 
 def _numbers_and_others(table: PgTable) -> tuple[list[str], list[str]]:

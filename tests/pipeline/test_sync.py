@@ -361,3 +361,12 @@ def test_a_second_look_that_needs_more_than_its_share_of_memory_gets_it(
     assert project.sync().status == "published"
     assert given[1:] == [None]
     assert str(given[0]).endswith("MiB")
+
+
+def test_sums_beyond_32_bits_are_read_back_as_they_were_sent(project: Project) -> None:
+    small(project)
+    heads = ["Call ID", "Start Time", "Duration (seconds)", "Call Status", "Phone Number"]
+    calls = [(f"c{n}", f"2024-11-0{n} 10:00:00", 999_999_999, "Answered Call", "6175550100") for n in range(1, 4)]
+    project.put("callrail calls.csv", csv_text(heads, *calls))
+    assert project.sync().published["calls"] == 3
+    assert project.rows("SELECT sum(duration_s)::text FROM calls") == [("2999999997",)]
