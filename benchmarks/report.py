@@ -70,10 +70,21 @@ def machine_part(results: dict[str, Any]) -> str:
     versions = ", ".join(f"{n} {v}" for n, v in results["versions"].items())
     return (
         f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB of memory, "
-        f"{machine['system']}, {machine['filesystem']}. Revision `{results['revision']}`, {results['at']}. "
+        f"{machine['system']}, {machine['filesystem']}. {_revisions(results)} "
         f"Cache: {results['cache']}.\n"
         f"{_limit(results)}{'All columns of the CRM in the jobs exports. ' if results['wide'] else ''}\n{versions}."
     )
+
+
+def _revisions(results: dict[str, Any]) -> str:
+    """Which revision was measured, and when; by size where sizes were added later."""
+    measured: dict[tuple[str, str], list[str]] = {}
+    for size in results["sizes"]:
+        key = size.get("revision", results["revision"]), size.get("at", results["at"])
+        measured.setdefault(key, []).append(f"{size['jobs']:,}")
+    if len(measured) < 2:
+        return f"Revision `{results['revision']}`, {results['at']}."
+    return " ".join(f"Revision `{r}`, {at}: {', '.join(jobs)} jobs." for (r, at), jobs in measured.items())
 
 
 def _limit(results: dict[str, Any]) -> str:

@@ -391,8 +391,11 @@ def main() -> int:
                 before = measured_before(path, made) if options.add else nothing
                 proved(bench)
                 sizes = before["sizes"]
+                measured_as = {"revision": made["revision"], "at": made["at"]}
                 for size in measure_sizes(bench, options):  # what is measured is kept, whatever comes after
-                    sizes = sorted([s for s in sizes if s["jobs"] != size.jobs] + [size.plain()], key=_jobs)
+                    sizes = sorted(
+                        [s for s in sizes if s["jobs"] != size.jobs] + [{**size.plain(), **measured_as}], key=_jobs
+                    )
                     seconds = before["seconds"] + round(time.monotonic() - started)
                     path.write_text(json.dumps({**made, "seconds": seconds, "sizes": sizes}, indent=1) + "\n")
         except BenchmarkError as error:
@@ -410,10 +413,10 @@ def measured_before(path: Path, now: dict[str, Any]) -> dict[str, Any]:
     """What an earlier run measured, to add sizes to it.
 
     Raises:
-        BenchmarkError: it was on another machine, with other versions or of another revision.
+        BenchmarkError: it was on another machine or with other versions. Of which revision each size is, is kept.
     """
     before: dict[str, Any] = json.loads(path.read_text())
-    for what in ("machine", "versions", "revision", "wide", "memory_limit"):
+    for what in ("machine", "versions", "wide", "memory_limit"):
         if before[what] != now[what]:
             raise BenchmarkError(f"{path} is of another {what}: {before[what]} against {now[what]}")
     return before

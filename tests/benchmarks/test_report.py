@@ -111,3 +111,9 @@ def test_the_document_says_what_the_results_say() -> None:
     assert named
     run = json.loads((RESULTS / f"{named[1]}.json").read_text())
     assert document(run, (HERE / "notes.md").read_text()) == text
+
+
+def test_sizes_of_other_revisions_are_told_apart() -> None:
+    later = {**size(400), "revision": "later", "at": "2026-02-02"}
+    text = document(results(size(100), later), "")
+    assert ": 100 jobs. Revision `later`, 2026-02-02: 400 jobs." in text

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reliability.figures import record
-from reliability.world import Done, Runner, World, differences, first_exports, lake_files, tables
+from reliability.world import STATEMENTS, Done, Runner, World, differences, first_exports, lake_files, tables
 from rmetrics.lake import Lake
 from support import Project, fresh_database, new_project
 
@@ -69,9 +69,10 @@ def test_killed_at_every_step(world: World, tmp_path: Path) -> None:
     record("kill -9 at every rename, flush, write, removal and statement of a sync", f"{len(runs)} kills", 0)
 
 
-@pytest.mark.parametrize(("fault", "at"), [("EIO", 20), ("ENOSPC", 78)])
-def test_a_disk_that_refuses(world: World, tmp_path: Path, fault: str, at: int) -> None:
-    (done,) = try_fault(world, tmp_path / "p", fault, [at])
+@pytest.mark.parametrize(("fault", "step"), [("EIO", "landed.json"), ("ENOSPC", "state.json")])
+def test_a_disk_that_refuses(world: World, tmp_path: Path, fault: str, step: str) -> None:
+    files = [s for s in world.steps if s.split()[0] not in STATEMENTS]
+    (done,) = try_fault(world, tmp_path / "p", fault, [files.index(f"replace {step}") + 1])
     assert done.exit == 4
     assert "cannot write" in done.output
 
