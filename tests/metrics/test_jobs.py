@@ -10,7 +10,7 @@ import polars as pl
 from rmetrics.metrics.jobs import job_facts, linked, paid_by_job
 from rmetrics.metrics.tallies import activity
 from rmetrics.rules import load_rules
-from rmetrics.rules.conditions import DTYPES
+from rmetrics.rules.expressions.polars_form import DTYPES
 from rmetrics.rules.model import JobLink
 from support import ROOT
 

@@ -3,9 +3,10 @@
 import pytest
 
 from rmetrics.rules.conditions import read_condition
+from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.model import ColumnType
 
-COLUMNS = {"a": ColumnType.TEXT, "b": ColumnType.TEXT}
+ROW = Row.of({"a": ColumnType.TEXT, "b": ColumnType.TEXT}, "America/New_York")
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,6 @@ COLUMNS = {"a": ColumnType.TEXT, "b": ColumnType.TEXT}
     ],
 )
 def test_blank(condition: str, unsafe: set[tuple[str, str]]) -> None:
-    reading = read_condition(condition, COLUMNS)
+    reading = read_condition(condition, ROW)
     assert reading.problem == ""
     assert set(reading.blank_unsafe) == unsafe

@@ -14,7 +14,7 @@ import duckdb
 from rmetrics.checks.jobs import last_day
 from rmetrics.checks.sql import day, holds, ident, text, whole_cents, within, work
 from rmetrics.rules.model import Cost, FeedLeads, Rules, Source
-from rmetrics.rules.validate import TARGETS
+from rmetrics.rules.validate import TARGETS, feed_row
 
 _MONTH = "CAST(date_trunc('month', {}) AS DATE)"
 
@@ -76,7 +76,8 @@ def _leads(connection: duckdb.DuckDBPyConnection, rules: Rules, version: _Versio
 def _rows(rules: Rules, version: _Version, feed: str, where: str | None) -> str:
     """The rows of a feed that a version of a source takes: counted, dated while it is in force, and fitting."""
     inside = within(version.start, version.until, ident(rules.feeds[feed].business_date))
-    fits = "" if where is None else f" AND {holds(where)}"
+    row = feed_row(rules.feeds[feed], rules.business.timezone)
+    fits = "" if where is None else f" AND {holds(where, row)}"
     return f"{work(f'rows_{feed}')} WHERE _counted AND {inside}{fits}"
 
 

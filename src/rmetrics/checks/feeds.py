@@ -14,8 +14,9 @@ import duckdb
 
 from rmetrics.checks.connection import file_name
 from rmetrics.checks.sql import holds, ident, in_force, text, work
-from rmetrics.rules.conditions import DUCKDB_TYPES
+from rmetrics.rules.expressions.duckdb_form import DUCKDB_TYPES, derived
 from rmetrics.rules.model import ROW_ID, ColumnType, Feed, Rules
+from rmetrics.rules.validate import feed_row, mapped_row
 
 LINE = "_line"
 LINES = 2**40  # more than a file has lines; rank * LINES + line is one number per row of a feed
@@ -251,9 +252,8 @@ class _Newest:
 
     def _derived(self) -> None:
         """``_work.derived_f``: the newest rows with the columns computed from the mapped ones."""
-        cells = "".join(
-            f", CAST(({c.sql}\n) AS {DUCKDB_TYPES[c.type]}) AS {ident(n)}" for n, c in self.feed.derived.items()
-        )
+        row = mapped_row(self.feed, self.rules.business.timezone)
+        cells = "".join(f", {derived(c.sql, row, c.type)} AS {ident(n)}" for n, c in self.feed.derived.items() if c.sql)
         self._view("derived", f"SELECT *{cells} FROM {work(f'newest_{self.name}')}")
 
     def _counted(self) -> None:
@@ -265,10 +265,11 @@ class _Newest:
             join = f"LEFT JOIN {work('quarters')} q ON q.quarter = {quarter_of(f'd.{ident(feed.date)}')}"
         date = local_day(f"d.{ident(feed.date)}", kind, zone, "q")
         others = ", ".join(f"d.{ident(n)}" for n in columns_of(feed) if n != feed.business_date)
+        row = feed_row(feed, zone)
         counted = in_force(
             self.rules.feed_where[self.name],
             ident(feed.business_date),
-            lambda where: "true" if where is None else holds(where),
+            lambda where: "true" if where is None else holds(where, row),
         )
         dated = f"SELECT {others}, d._pos, {date} AS {ident(feed.business_date)} FROM {rows} d {join}"
         self._view("rows", f"SELECT *, {counted} AS _counted FROM ({dated})")

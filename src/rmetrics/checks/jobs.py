@@ -15,7 +15,7 @@ import duckdb
 from rmetrics.checks.feeds import columns_of, learn_quarters, local_day, quarter_of
 from rmetrics.checks.sql import dollars, holds, ident, in_force, text, whole_cents, work
 from rmetrics.rules.model import ALL, OTHER, UNATTRIBUTED, ColumnType, Feed, JobLink, Jobs, Rules
-from rmetrics.rules.validate import JOBS, PAYMENTS, normal_source
+from rmetrics.rules.validate import JOBS, PAYMENTS, job_row, normal_source
 
 FACTS = "job_facts"
 _ENTERED = "created_at"  # places a job whose own date is blank
@@ -159,15 +159,15 @@ def _undeclared(spellings: Iterable[str]) -> dict[str, str]:
 
 
 def _marks(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    feed = rules.feeds[JOBS]
+    feed, row = rules.feeds[JOBS], job_row(rules)
     own = ", ".join(f"j.{ident(n)}" for n in columns_of(feed) if n not in {"paid", "source", "metric_date"})
 
     def segment(jobs: Jobs) -> str:
-        whens = "".join(f" WHEN {holds(s.where)} THEN {text(s.name)}" for s in jobs.segments)
+        whens = "".join(f" WHEN {holds(s.where, row)} THEN {text(s.name)}" for s in jobs.segments)
         return f"CASE{whens} ELSE {text(OTHER)} END" if whens else text(OTHER)
 
-    is_unit = in_force(rules.jobs, "metric_date", lambda jobs: holds(jobs.unit))
-    is_repair = in_force(rules.jobs, "metric_date", lambda jobs: holds(jobs.repair))
+    is_unit = in_force(rules.jobs, "metric_date", lambda jobs: holds(jobs.unit, row))
+    is_repair = in_force(rules.jobs, "metric_date", lambda jobs: holds(jobs.repair, row))
     paid = f"SELECT job, sum(cents) AS cents FROM {work('payment_links')} WHERE job IS NOT NULL GROUP BY job"
     connection.execute(
         f"CREATE TABLE {work('marks')} AS SELECT _pos, metric_date, source, paid, "

@@ -18,7 +18,7 @@ from rmetrics.checks.sql import holds, ident, text, within, work
 from rmetrics.errors import RmetricsError
 from rmetrics.results import Severity
 from rmetrics.rules.model import ColumnType, Feed, FeedLeads, Rules
-from rmetrics.rules.validate import JOBS, PAYMENTS, TARGETS
+from rmetrics.rules.validate import JOBS, PAYMENTS, TARGETS, feed_row
 
 EXAMPLES = 5
 SILENT_DAYS = 14
@@ -198,7 +198,8 @@ def _spend(rules: Rules) -> Iterator[Question]:
     for name, dated in rules.sources.items():
         for cost in {c for _, s in dated.versions for c in s.cost if c.feed and c.spread}:
             feed = rules.feeds[cost.feed or ""]
-            fits = f" AND {holds(cost.where)}" if cost.where else ""
+            row = feed_row(feed, rules.business.timezone)
+            fits = f" AND {holds(cost.where, row)}" if cost.where else ""
             months = (
                 f"SELECT CAST(date_trunc('month', {ident(feed.business_date)}) AS DATE) AS month, "
                 f"sum({ident(cost.sum or '')}) AS spend FROM {ident(cost.feed or '')} "
@@ -376,7 +377,8 @@ def _phones(rules: Rules) -> Iterator[Question]:
             if isinstance(source.leads, FeedLeads):
                 feed = rules.feeds[source.leads.feed]
                 fits = ["counted", within(start, until, ident(feed.business_date))]
-                fits += [holds(source.leads.where)] if source.leads.where else []
+                row = feed_row(feed, rules.business.timezone)
+                fits += [holds(source.leads.where, row)] if source.leads.where else []
                 parts += _leads_by_phone(feed, text(name), ident(source.leads.feed), feed.business_date, fits)
             else:
                 fits = [f"source = {text(name)}", within(start, until, "metric_date")]

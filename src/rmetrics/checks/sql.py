@@ -4,6 +4,8 @@ import datetime as dt
 from collections.abc import Callable
 from typing import TypeVar
 
+from rmetrics.rules.expressions.duckdb_form import expression
+from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.model import Dated
 
 T = TypeVar("T")
@@ -37,9 +39,9 @@ def day(value: dt.date) -> str:
     return f"DATE '{value.isoformat()}'"
 
 
-def holds(condition: str) -> str:
-    """A condition of the rules as a boolean: NULL is not true. The line break ends a comment inside the condition."""
-    return f"coalesce(({condition}\n), false)"
+def holds(condition: str, row: Row) -> str:
+    """A condition of the rules over a row as a boolean: NULL is not true."""
+    return f"coalesce({expression(condition, row)}, false)"
 
 
 def in_force(rule: Dated[T], date: str, render: Callable[[T], str]) -> str:

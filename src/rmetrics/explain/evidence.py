@@ -23,9 +23,10 @@ from rmetrics.metrics.newest import COUNTED, FILE, LINE, PARTS
 from rmetrics.metrics.revenue import revenue_rows
 from rmetrics.money import cents
 from rmetrics.periods import month_of, next_month
-from rmetrics.rules.conditions import is_true
+from rmetrics.rules.expressions.polars_form import is_true
+from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.model import ColumnType, Cost, Feed, FeedLeads, Rules, Source
-from rmetrics.rules.validate import JOBS, PAYMENTS
+from rmetrics.rules.validate import JOBS, PAYMENTS, feed_row, job_row
 from rmetrics.rules.words import Said, rules_in_words
 
 SCALES: Mapping[str, int] = {
@@ -70,6 +71,7 @@ class Evidence:
         since: from when the rule says so; None where it always did.
         feed: the feed whose rows these are; None for amounts that no row holds (a monthly fee).
         condition: the SQL condition a row must fit; None where every row does.
+        row: what the condition is over; None where there is none.
         stamp: the timestamp column behind the business day, or None.
         scale: how many decimals ``_amount`` has.
         split: for amounts spread over days and segments: the parts (date, segment, cost_cents); None for others.
@@ -82,6 +84,7 @@ class Evidence:
     rows: pl.LazyFrame
     scale: int
     condition: str | None = None
+    row: Row | None = None
     stamp: str | None = None
     split: pl.LazyFrame | None = None
 
@@ -172,8 +175,8 @@ def _judged(rows: pl.LazyFrame, asked: Asked, span: Span, *, key: tuple[str, ...
     return rows.with_columns(text.alias("_key"), outcome.alias("_outcome"))
 
 
-def _fits(condition: str | None) -> pl.Expr:
-    return (pl.lit(value=True) if condition is None else is_true(condition)).alias("_fits")
+def _fits(condition: str | None, row: Row) -> pl.Expr:
+    return (pl.lit(value=True) if condition is None else is_true(condition, row)).alias("_fits")
 
 
 def _stamp(feed: Feed, column: str) -> str | None:
@@ -232,6 +235,7 @@ def _of_jobs(
         rows=_judged(rows, asked, span, key=feed.key_columns),
         scale=scale,
         condition=condition,
+        row=job_row(rules),
         stamp=_stamp(feed, rules.jobs.latest.date),
     )
 
@@ -271,11 +275,12 @@ def _of_feed(
     scale: int,
 ) -> Evidence:
     feed = rules.feeds[name]
+    row = feed_row(feed, rules.business.timezone)
     rows = frames.feeds[name].with_columns(
         pl.col(feed.business_date).alias("_day"),
         pl.lit(asked.source).alias("_source"),
         pl.lit(source.segment).alias("_segment"),
-        _fits(condition),
+        _fits(condition, row),
         amount.alias("_amount"),
     )
     return Evidence(
@@ -286,6 +291,7 @@ def _of_feed(
         rows=_judged(rows, asked, span, key=feed.key_columns),
         scale=scale,
         condition=condition,
+        row=row,
         stamp=_stamp(feed, feed.date),
     )
 

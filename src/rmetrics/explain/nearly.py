@@ -1,18 +1,18 @@
 """The rows that nearly counted, in groups, each with the reason why they did not."""
 
 import datetime as dt
-import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any
 
 import polars as pl
 
 from rmetrics.explain.evidence import Asked, Evidence, Outcome
-from rmetrics.rules.conditions import expression, tree_of
+from rmetrics.rules.expressions import tree
+from rmetrics.rules.expressions.parsing import parse
+from rmetrics.rules.expressions.polars_form import rendered
+from rmetrics.rules.expressions.typing import condition_of
+from rmetrics.rules.expressions.written import sql_of
 from rmetrics.rules.model import Feed
 
 _VALUES = 4
@@ -79,7 +79,7 @@ def _uncounted(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Near
     left = rows.filter(pl.col("_outcome") == Outcome.NOT_COUNTED.value)
     if not left.height:
         return
-    columns = _columns(tree_of(feed.where)) if feed.where else []
+    columns = tree.columns_in(parse(feed.where)) if feed.where else ()
     if columns:
         for value, group in left.group_by(pl.col(columns[0]), maintain_order=True):
             yield from _nearly(found, group, f"{columns[0]} is {_shown(value[0], columns[0], feed)}")
@@ -90,11 +90,12 @@ def _uncounted(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Near
 def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Nearly]:
     """Rows that fail the condition: those that fail only one part of it, then the rest."""
     left = rows.filter(pl.col("_outcome") == Outcome.UNFIT.value)
-    if not left.height or found.condition is None:
+    if not left.height or found.condition is None or found.row is None:
         return
-    leaves = list(_leaves(tree_of(found.condition)))
+    condition = parse(found.condition)
+    leaves = list(_leaves(condition))
     for leaf in [leaf for leaf in leaves if leaf.inside_and or len(leaves) == 1]:
-        without = _evaluated(tree_of(found.condition), leaf.path)
+        without = rendered(condition_of(_without(condition, leaf.path), found.row))
         missed = left.filter(without.fill_null(value=False))
         reason = f"{leaf.text} does not hold: {_values(missed, leaf.columns, feed)}"
         yield from _nearly(found, missed, reason)
@@ -121,64 +122,30 @@ def _by_utc(found: Evidence, rows: pl.DataFrame, asked: Asked) -> Iterator[Nearl
 
 @dataclass(frozen=True, slots=True)
 class _Leaf:
+    """A part that AND and OR join: where it is, its SQL, its columns, and whether an AND is around it."""
+
     path: tuple[int, ...]
     text: str
     columns: tuple[str, ...]
     inside_and: bool
 
 
-def _leaves(node: Mapping[str, Any], path: tuple[int, ...] = (), *, inside_and: bool = False) -> Iterator[_Leaf]:
+def _leaves(node: tree.Node, path: tuple[int, ...] = (), *, inside_and: bool = False) -> Iterator[_Leaf]:
     """The comparisons that AND and OR join, from left to right."""
-    if node.get("class") == "CONJUNCTION":
-        inside = inside_and or node["type"] == "CONJUNCTION_AND"
-        for i, child in enumerate(node["children"]):
+    if isinstance(node, tree.Joined):
+        inside = inside_and or node.word == "AND"
+        for i, child in enumerate(node.parts):
             yield from _leaves(child, (*path, i), inside_and=inside)
     else:
-        yield _Leaf(path, _sql(node), tuple(_columns(node)), inside_and)
+        yield _Leaf(path, sql_of(node), tree.columns_in(node), inside_and)
 
 
-def _evaluated(node: Mapping[str, Any], holds: tuple[int, ...], path: tuple[int, ...] = ()) -> pl.Expr:
-    """The condition, with one comparison taken as true."""
-    if node.get("class") == "CONJUNCTION":
-        parts = [_evaluated(child, holds, (*path, i)) for i, child in enumerate(node["children"])]
-        result = parts[0]
-        for part in parts[1:]:
-            result = result & part if node["type"] == "CONJUNCTION_AND" else result | part
-        return result
-    return pl.lit(value=True) if path == holds else expression(_sql(node))
-
-
-def _sql(node: Mapping[str, Any]) -> str:
-    """A part of a condition as SQL."""
-    tree = json.loads(_answer("SELECT json_serialize_sql('SELECT 1')"))
-    tree["statements"][0]["node"]["select_list"] = [node]
-    text = _answer("SELECT json_deserialize_sql($1)", json.dumps(tree))
-    plain = text.removeprefix("SELECT ").replace(" !~~ ", " NOT LIKE ").replace(" ~~ ", " LIKE ")
-    plain = plain[1:-1] if plain.startswith("(") and plain.endswith(")") else plain
-    return re.sub(r'"([a-z][a-z0-9_]*)"', r"\1", plain)
-
-
-@lru_cache(maxsize=1)
-def _parser() -> Any:
-    import duckdb
-
-    return duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
-
-
-def _answer(sql: str, *parameters: str) -> str:
-    row = _parser().execute(sql, list(parameters)).fetchone()
-    return str(row[0])
-
-
-def _columns(node: Any) -> list[str]:
-    """The columns a part of a condition names."""
-    if isinstance(node, list):
-        return list(dict.fromkeys(c for child in node for c in _columns(child)))
-    if not isinstance(node, Mapping):
-        return []
-    if node.get("class") == "COLUMN_REF":
-        return [str(node["column_names"][-1])]
-    return list(dict.fromkeys(c for child in node.values() for c in _columns(child)))
+def _without(node: tree.Node, path: tuple[int, ...]) -> tree.Node:
+    """The condition, with one leaf taken as true."""
+    if not path or not isinstance(node, tree.Joined):
+        return tree.Truth(value=True)
+    parts = tuple(_without(p, path[1:]) if i == path[0] else p for i, p in enumerate(node.parts))
+    return tree.Joined(node.word, parts)
 
 
 def _values(rows: pl.DataFrame, columns: tuple[str, ...], feed: Feed) -> str:

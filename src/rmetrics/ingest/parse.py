@@ -13,7 +13,7 @@ from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
 import polars as pl
 
-from rmetrics.rules.conditions import DTYPES
+from rmetrics.rules.expressions.polars_form import DTYPES
 from rmetrics.rules.model import Column, ColumnType
 
 # How exports write "nothing here". The last is an em dash that went through Excel in the wrong encoding.

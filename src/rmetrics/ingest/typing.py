@@ -16,7 +16,7 @@ from rmetrics.ingest.preamble import range_month
 from rmetrics.ingest.recognise import column_headers, normal_header
 from rmetrics.ingest.records import LINE, PROBLEM
 from rmetrics.parallel import in_order
-from rmetrics.rules.conditions import DTYPES
+from rmetrics.rules.expressions.polars_form import DTYPES
 from rmetrics.rules.model import ROW_ID, Column, ColumnType, Feed
 
 VERSION = 3  # of the parsers: a new number types every export again

@@ -3,9 +3,10 @@
 import polars as pl
 
 from rmetrics.metrics.newest import in_force
-from rmetrics.rules.conditions import is_true
+from rmetrics.rules.expressions.polars_form import is_true
+from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.model import Calls, Rules
-from rmetrics.rules.validate import CALLS
+from rmetrics.rules.validate import CALLS, feed_row
 
 
 def with_call_sources(calls: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
@@ -15,12 +16,14 @@ def with_call_sources(calls: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
         calls: one row per call_id; dated changes of the rules apply by its business date.
         rules: the calls rules.
     """
-    day = pl.col(rules.feeds[CALLS].business_date)
-    return calls.with_columns(in_force(rules.calls, day, _first).alias("source"))
+    feed = rules.feeds[CALLS]
+    row = feed_row(feed, rules.business.timezone)
+    source = in_force(rules.calls, pl.col(feed.business_date), lambda c: _first(c, row))
+    return calls.with_columns(source.alias("source"))
 
 
-def _first(calls: Calls) -> pl.Expr:
+def _first(calls: Calls, row: Row) -> pl.Expr:
     result = pl.lit(None, dtype=pl.String)
     for label in reversed(calls.sources):
-        result = pl.when(is_true(label.where)).then(pl.lit(label.name)).otherwise(result)
+        result = pl.when(is_true(label.where, row)).then(pl.lit(label.name)).otherwise(result)
     return result

@@ -5,9 +5,10 @@ import polars as pl
 from rmetrics.metrics.newest import COUNTED, in_force
 from rmetrics.money import DOLLARS
 from rmetrics.periods import PART, part_of
-from rmetrics.rules.conditions import is_true
+from rmetrics.rules.expressions.polars_form import is_true
+from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.model import ALL, OTHER, UNATTRIBUTED, ColumnType, Feed, JobLink, Jobs, Rules
-from rmetrics.rules.validate import JOBS, normal_source
+from rmetrics.rules.validate import JOBS, job_row, normal_source
 
 JOB_ID, METRIC_DATE, SOURCE, SEGMENT = "job_id", "metric_date", "source", "segment"
 
@@ -75,11 +76,11 @@ def job_facts(
         .join(paid_by_job(payments), on=JOB_ID, how="left")
         .with_columns(pl.col("paid").fill_null(pl.lit(0).cast(DOLLARS)))
     )
-    day = pl.col(METRIC_DATE)
+    day, row = pl.col(METRIC_DATE), job_row(rules)
     return with_sources(with_paid, rules, own).with_columns(
-        in_force(rules.jobs, day, lambda j: is_true(j.unit)).alias("is_unit"),
-        in_force(rules.jobs, day, lambda j: is_true(j.repair)).alias("is_repair"),
-        in_force(rules.jobs, day, _segment).alias(SEGMENT),
+        in_force(rules.jobs, day, lambda j: is_true(j.unit, row)).alias("is_unit"),
+        in_force(rules.jobs, day, lambda j: is_true(j.repair, row)).alias("is_repair"),
+        in_force(rules.jobs, day, lambda j: _segment(j, row)).alias(SEGMENT),
     )
 
 
@@ -105,11 +106,11 @@ def _day(column: str, feed: Feed, zone: str) -> pl.Expr:
     return pl.col(column)
 
 
-def _segment(jobs: Jobs) -> pl.Expr:
+def _segment(jobs: Jobs, row: Row) -> pl.Expr:
     """The first segment whose condition holds."""
     result = pl.lit(OTHER)
     for segment in reversed(jobs.segments):
-        result = pl.when(is_true(segment.where)).then(pl.lit(segment.name)).otherwise(result)
+        result = pl.when(is_true(segment.where, row)).then(pl.lit(segment.name)).otherwise(result)
     return result
 
 

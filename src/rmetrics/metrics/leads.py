@@ -8,8 +8,9 @@ import polars as pl
 from rmetrics.metrics.jobs import feed_part
 from rmetrics.metrics.newest import COUNTED
 from rmetrics.periods import PART
-from rmetrics.rules.conditions import is_true
+from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.model import FeedLeads, Rules
+from rmetrics.rules.validate import feed_row
 
 KEY = {"date": pl.Date(), "source": pl.String(), "segment": pl.String()}
 
@@ -28,7 +29,7 @@ def counting(feeds: Mapping[str, pl.LazyFrame], rules: Rules, name: str, where: 
     """The rows of a feed that count and for which ``where`` holds, with their business day as ``_day``."""
     rows = feeds[name].filter(pl.col(COUNTED))
     if where is not None:
-        rows = rows.filter(is_true(where))
+        rows = rows.filter(is_true(where, feed_row(rules.feeds[name], rules.business.timezone)))
     return rows.with_columns(pl.col(rules.feeds[name].business_date).alias("_day"))
 
 

@@ -10,8 +10,10 @@ from typing import TypeVar
 
 import polars as pl
 
-from rmetrics.rules.conditions import DTYPES, expression, is_true
+from rmetrics.rules.expressions.polars_form import DTYPES, derived, is_true
+from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.model import ROW_ID, Dated, Feed
+from rmetrics.rules.validate import feed_row, mapped_row
 
 T = TypeVar("T")
 FILE, LINE, PARTS, COUNTED = "_file", "_line", "_parts", "counted"
@@ -122,16 +124,18 @@ def feed_rows(newest: pl.LazyFrame, feed: Feed, where: Dated[str | None], zone: 
         The same rows with the derived columns, ``feed.business_date`` (null where the date is blank) and ``counted``
         (never null).
     """
-    derived = [expression(c.sql).cast(DTYPES[c.type]).alias(n) for n, c in feed.derived.items() if c.sql]
+    mapped, row = mapped_row(feed, zone), feed_row(feed, zone)
+    computed = [derived(c.sql, mapped, c.type).alias(n) for n, c in feed.derived.items() if c.sql]
     date = pl.col(feed.date)
     if feed.business_date != feed.date:
         date = date.dt.convert_time_zone(zone).dt.date()
-    rows = newest.with_columns(derived).with_columns(date.alias(feed.business_date))
-    return rows.with_columns(in_force(where, pl.col(feed.business_date), _holds).alias(COUNTED))
+    rows = newest.with_columns(computed).with_columns(date.alias(feed.business_date))
+    counted = in_force(where, pl.col(feed.business_date), lambda w: _holds(w, row))
+    return rows.with_columns(counted.alias(COUNTED))
 
 
-def _holds(where: str | None) -> pl.Expr:
-    return pl.lit(value=True) if where is None else is_true(where)
+def _holds(where: str | None, row: Row) -> pl.Expr:
+    return pl.lit(value=True) if where is None else is_true(where, row)
 
 
 def in_force(dated: Dated[T], day: pl.Expr, value: Callable[[T], pl.Expr]) -> pl.Expr:

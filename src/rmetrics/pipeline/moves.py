@@ -16,9 +16,10 @@ from rmetrics.metrics.newest import COUNTED, FILE
 from rmetrics.metrics.revenue import revenue_rows
 from rmetrics.pipeline.parts import FACTS
 from rmetrics.rules import Rules
-from rmetrics.rules.conditions import is_true
+from rmetrics.rules.expressions.polars_form import is_true
+from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.model import Cost, FeedLeads, Source
-from rmetrics.rules.validate import CALLS, JOBS, PAYMENTS, TARGETS
+from rmetrics.rules.validate import CALLS, JOBS, PAYMENTS, TARGETS, feed_row
 from rmetrics.snapshot import load
 
 _SCHEMA = {"key": pl.String, "role": pl.String, "month": pl.Date, "source": pl.String, "file": pl.UInt32}
@@ -183,6 +184,7 @@ def _feed_role(rules: Rules, feed: str) -> tuple[pl.Expr, pl.Expr]:
     """The role of a row of any other feed, and the one source it counts for."""
     day = pl.col(rules.feeds[feed].business_date)
     counts = pl.col(COUNTED)
+    row = feed_row(rules.feeds[feed], rules.business.timezone)
     parts: list[pl.Expr] = []
     sources: list[pl.Expr] = []
     if feed == CALLS:
@@ -194,12 +196,12 @@ def _feed_role(rules: Rules, feed: str) -> tuple[pl.Expr, pl.Expr]:
         for start, end, source in dated.spans():
             inside = counts & between(day, start, end)
             if isinstance(source.leads, FeedLeads) and source.leads.feed == feed:
-                hit = inside & _fits(source.leads.where)
+                hit = inside & _fits(source.leads.where, row)
                 parts.append(_said(hit, f"lead of {name} ({source.segment}){_each(source, 'per_lead')}"))
                 sources.append(_said(hit, name))
             for cost in source.cost:
                 if cost.feed == feed:
-                    hit = inside & _fits(cost.where)
+                    hit = inside & _fits(cost.where, row)
                     parts.append(pl.when(hit).then(_amount(cost, name)))
                     sources.append(_said(hit, name))
     role = _words(*parts, separator="; ") if parts else pl.lit("")
@@ -208,8 +210,8 @@ def _feed_role(rules: Rules, feed: str) -> tuple[pl.Expr, pl.Expr]:
     return _words(told, _day(day)), whose
 
 
-def _fits(where: str | None) -> pl.Expr:
-    return pl.lit(value=True) if where is None else is_true(where)
+def _fits(where: str | None, row: Row) -> pl.Expr:
+    return pl.lit(value=True) if where is None else is_true(where, row)
 
 
 def _amount(cost: Cost, name: str) -> pl.Expr:

@@ -1,7 +1,7 @@
 """What the rules say, and what they say of the data that is there."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -15,10 +15,12 @@ from rmetrics.metrics.leads import between
 from rmetrics.metrics.newest import COUNTED
 from rmetrics.pipeline.parts import FACTS
 from rmetrics.rules import Rules, load_rules
-from rmetrics.rules.conditions import is_true, read_condition
-from rmetrics.rules.model import ColumnType, Dated, FeedLeads, Place, Source
+from rmetrics.rules.conditions import read_condition
+from rmetrics.rules.expressions.polars_form import is_true
+from rmetrics.rules.expressions.typing import Row
+from rmetrics.rules.model import Dated, FeedLeads, Place, Source
 from rmetrics.rules.nearest import did_you_mean
-from rmetrics.rules.validate import CALLS, JOBS, job_columns, normal_source, row_columns
+from rmetrics.rules.validate import CALLS, JOBS, feed_row, job_row, normal_source
 from rmetrics.rules.words import Said, next_changes, rules_in_words
 from rmetrics.settings import Settings
 from rmetrics.snapshot import load
@@ -113,7 +115,7 @@ class _Try:
     key: str
     where: str
     rows: str
-    columns: Mapping[str, ColumnType]
+    row: Row
     start: dt.date | None
     end: dt.date | None
 
@@ -128,14 +130,14 @@ def _idle(lake: Lake, facts: pl.LazyFrame, rules: Rules) -> Iterator[RuleProblem
     for item in _tries(rules):
         if item.rows not in frames:
             continue
-        needed = {*read_condition(item.where, item.columns).columns, days[item.rows]}
+        needed = {*read_condition(item.where, item.row).columns, days[item.rows]}
         if not needed <= present[item.rows]:
             continue
         inside = frames[item.rows].filter(between(pl.col(days[item.rows]), item.start, item.end))
         if COUNTED in present[item.rows] and not item.key.startswith("feeds."):
             inside = inside.filter(pl.col(COUNTED))
         tries.append(item)
-        queries.append(inside.select(pl.len().alias("rows"), is_true(item.where).sum().alias("hits")))
+        queries.append(inside.select(pl.len().alias("rows"), is_true(item.where, item.row).sum().alias("hits")))
     for item, frame in zip(tries, pl.collect_all(queries), strict=True):
         rows, hits = frame.row(0)
         if rows and not hits:
@@ -146,24 +148,38 @@ def _tries(rules: Rules) -> Iterator[_Try]:
     yield from _job_tries(rules)
     for at, start, end, calls in _placed("calls", rules.calls):
         for i, label in enumerate(calls.sources):
-            yield _Try(f"{at}.sources.{i}.where", label.where, CALLS, row_columns(rules.feeds[CALLS]), start, end)
+            yield _Try(
+                f"{at}.sources.{i}.where",
+                label.where,
+                CALLS,
+                feed_row(rules.feeds[CALLS], rules.business.timezone),
+                start,
+                end,
+            )
     for name, feed in rules.feeds.items():
         for at, start, end, where in _placed(f"feeds.{name}", rules.feed_where[name]):
             if where is not None and name != JOBS:
-                yield _Try(f"{at}.where", where, name, row_columns(feed), start, end)
+                yield _Try(f"{at}.where", where, name, feed_row(feed, rules.business.timezone), start, end)
     for name, dated in rules.sources.items():
         for at, start, end, source in _placed(f"sources.{name}", dated):
             for rule, feed_name, where in _row_rules(source):
-                yield _Try(f"{at}.{rule}.where", where, feed_name, row_columns(rules.feeds[feed_name]), start, end)
+                yield _Try(
+                    f"{at}.{rule}.where",
+                    where,
+                    feed_name,
+                    feed_row(rules.feeds[feed_name], rules.business.timezone),
+                    start,
+                    end,
+                )
 
 
 def _job_tries(rules: Rules) -> Iterator[_Try]:
-    columns = job_columns(rules)
+    row = job_row(rules)
     for at, start, end, version in _placed("jobs", rules.jobs):
-        yield _Try(f"{at}.unit", version.unit, FACTS, columns, start, end)
-        yield _Try(f"{at}.repair", version.repair, FACTS, columns, start, end)
+        yield _Try(f"{at}.unit", version.unit, FACTS, row, start, end)
+        yield _Try(f"{at}.repair", version.repair, FACTS, row, start, end)
         for i, segment in enumerate(version.segments):
-            yield _Try(f"{at}.segments.{i}.where", segment.where, FACTS, columns, start, end)
+            yield _Try(f"{at}.segments.{i}.where", segment.where, FACTS, row, start, end)
 
 
 def _row_rules(source: Source) -> Iterator[tuple[str, str, str]]:

@@ -220,6 +220,7 @@ _EXPECTED: Mapping[str, str] = {
     "decimal_parsing": "must be a number",
     "decimal_type": "must be a number",
     "string_type": "must be text in quotes",
+    "string_too_long": "is longer than {max_length} characters",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "tuple_type": "must be a list [...]",

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 
 from rmetrics.errors import RuleProblem
 from rmetrics.rules.conditions import read_condition
+from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.model import (
     ALL,
     OTHER,
@@ -148,10 +149,15 @@ def normal_source(name: str) -> str:
     return re.sub(r"[\s\-]+", "", name).lower()
 
 
-def row_columns(feed: Feed) -> dict[str, ColumnType]:
-    """The columns a condition over a feed's row may name, with their types."""
+def feed_row(feed: Feed, zone: str) -> Row:
+    """What a condition over a feed's row is over: its columns and its business day."""
     columns = {n: c.type for n, c in feed.columns.items()}
-    return columns | {feed.business_date: ColumnType.DATE}
+    return Row.of(columns | {feed.business_date: ColumnType.DATE}, zone)
+
+
+def mapped_row(feed: Feed, zone: str) -> Row:
+    """What a derived column is computed from: the mapped columns. Cells of one file may have been added up."""
+    return Row.of({n: c.type for n, c in feed.mapped.items()}, zone, cells=feed.repeats != "sum")
 
 
 def is_reserved(name: str) -> bool:
@@ -174,6 +180,11 @@ def job_columns(rules: Rules) -> dict[str, ColumnType]:
     return own | {"paid": ColumnType.MONEY, "source": ColumnType.TEXT, "metric_date": ColumnType.DATE}
 
 
+def job_row(rules: Rules) -> Row:
+    """What a condition over a job is over."""
+    return Row.of(job_columns(rules), rules.business.timezone)
+
+
 def validate(rules: Rules, broken: frozenset[str] = frozenset()) -> tuple[list[RuleProblem], list[RuleProblem]]:
     """Problems that stop a run, and warnings, both with file, line and key.
 
@@ -193,6 +204,7 @@ def validate(rules: Rules, broken: frozenset[str] = frozenset()) -> tuple[list[R
 class _Validation:
     def __init__(self, rules: Rules, broken: frozenset[str]) -> None:
         self.rules, self.broken = rules, broken
+        self.zone = rules.business.timezone
         self.problems: list[RuleProblem] = []
         self.warnings: list[RuleProblem] = []
 
@@ -207,15 +219,17 @@ class _Validation:
         self,
         key: str,
         text: str,
-        columns: Mapping[str, ColumnType],
+        row: Row,
         *,
-        boolean: bool = True,
+        kind: ColumnType | None = None,
         filled: Collection[str] = (),
     ) -> None:
-        """Judges one expression; ``filled`` are columns that are never blank."""
-        reading = read_condition(text, columns, boolean=boolean)
+        """Judges a condition, or the expression of a derived column of a type; ``filled`` are never blank."""
+        reading = read_condition(text, row, kind=kind)
         if reading.problem:
             self.say(key, reading.problem)
+        for part in reading.never:
+            self.say(key, part, warn=True)
         for operator, column in reading.blank_unsafe:
             if column not in filled:
                 instead = f"{column} IS DISTINCT FROM ..." if operator == "<>" else f"... OR {column} IS NULL"
@@ -244,15 +258,16 @@ class _Validation:
         self._named_columns(at, feed)
         self._formats(at, feed)
         self._headers(at, feed)
-        mapped = {n: c.type for n, c in feed.mapped.items()}
+        mapped = mapped_row(feed, self.zone)
         for column, spec in feed.derived.items():
-            self.condition(f"{at}.columns.{column}.sql", spec.sql or "", mapped, boolean=False, filled=set(mapped))
+            place = f"{at}.columns.{column}.sql"
+            self.condition(place, spec.sql or "", mapped, kind=spec.type, filled=set(feed.mapped))
         if not self.usable(name):
             return
         for i, (_, where) in enumerate(self.rules.feed_where[name].versions):
             if where is not None:
                 place = f"{at}.where" if i == 0 else f"{at}.changes.{i - 1}.where"
-                self.condition(place, where, row_columns(feed), filled=filled_columns(feed))
+                self.condition(place, where, feed_row(feed, self.zone), filled=filled_columns(feed))
 
     def usable(self, name: str) -> bool:
         """Whether conditions over a feed's rows can be judged: it loaded, and has its date."""
@@ -336,7 +351,7 @@ class _Validation:
                 self.say("feeds", f"the feed [feeds.{needed}] is missing")
         if not self.usable(JOBS):
             return
-        columns = job_columns(rules)
+        columns, row = job_columns(rules), job_row(rules)
         dates = (ColumnType.TIMESTAMP, ColumnType.DATE)
         for i, (_, jobs) in enumerate(rules.jobs.versions):
             at = "jobs" if i == 0 else f"jobs.changes.{i - 1}"
@@ -346,10 +361,10 @@ class _Validation:
                     f"{at}.date", f"must be a date column of jobs, found {jobs.date!r}{did_you_mean(jobs.date, known)}"
                 )
             filled = filled_columns(rules.feeds[JOBS]) | {"paid", "source"}
-            self.condition(f"{at}.unit", jobs.unit, columns, filled=filled)
-            self.condition(f"{at}.repair", jobs.repair, columns, filled=filled)
+            self.condition(f"{at}.unit", jobs.unit, row, filled=filled)
+            self.condition(f"{at}.repair", jobs.repair, row, filled=filled)
             for j, segment in enumerate(jobs.segments):
-                self.condition(f"{at}.segments.{j}.where", segment.where, columns, filled=filled)
+                self.condition(f"{at}.segments.{j}.where", segment.where, row, filled=filled)
 
     def calls(self) -> None:
         rules = self.rules
@@ -362,7 +377,7 @@ class _Validation:
             for j, label in enumerate(calls.sources):
                 feed = rules.feeds[CALLS]
                 place = f"{at}.sources.{j}.where"
-                self.condition(place, label.where, row_columns(feed), filled=filled_columns(feed))
+                self.condition(place, label.where, feed_row(feed, self.zone), filled=filled_columns(feed))
 
     # -- sources
 
@@ -409,7 +424,7 @@ class _Validation:
             return False
         if where is not None:
             feed = self.rules.feeds[name]
-            self.condition(f"{at}.where", where, row_columns(feed), filled=filled_columns(feed))
+            self.condition(f"{at}.where", where, feed_row(feed, self.zone), filled=filled_columns(feed))
         return True
 
     def _feed_cost(self, at: str, cost: Cost) -> None:
@@ -423,4 +438,16 @@ class _Validation:
             )
 
 
-__all__ = ["CALLS", "JOBS", "OTHER", "PAYMENTS", "TARGETS", "job_columns", "normal_source", "row_columns", "validate"]
+__all__ = [
+    "CALLS",
+    "JOBS",
+    "OTHER",
+    "PAYMENTS",
+    "TARGETS",
+    "feed_row",
+    "job_columns",
+    "job_row",
+    "mapped_row",
+    "normal_source",
+    "validate",
+]

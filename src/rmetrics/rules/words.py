@@ -7,20 +7,9 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from rmetrics.rules.conditions import tree_of
+from rmetrics.rules.expressions.parsing import parse
+from rmetrics.rules.expressions.sentences import sentence
 from rmetrics.rules.model import OTHER, Cost, Dated, FeedLeads, Rules, Source
-
-_COMPARED = {
-    "COMPARE_EQUAL": "is",
-    "COMPARE_NOTEQUAL": "is filled and is not",
-    "COMPARE_DISTINCT_FROM": "is not",
-    "COMPARE_NOT_DISTINCT_FROM": "is",
-    "COMPARE_GREATERTHAN": "is more than",
-    "COMPARE_LESSTHAN": "is less than",
-    "COMPARE_GREATERTHANOREQUALTO": "is at least",
-    "COMPARE_LESSTHANOREQUALTO": "is at most",
-}
-_DECIMALS = "scale"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,97 +166,5 @@ def condition_in_words(text: str) -> str:
     >>> condition_in_words("type IN ('COD Repair', 'INS Repair') OR (type = 'COD Service' AND paid > 100)")
     'type is COD Repair or INS Repair, or (type is COD Service and paid is more than 100)'
     """
-    words = _words(tree_of(text), top=True)
+    words = sentence(parse(text))
     return words if words is not None else " ".join(text.split())
-
-
-def _words(node: dict[str, Any], *, top: bool = False) -> str | None:
-    """The words of a node, or None where there are none."""
-    match node["class"]:
-        case "CONJUNCTION":
-            return _joined(node, top=top)
-        case "COMPARISON":
-            left, right = _words(node["left"]), _words(node["right"])
-            return None if None in {left, right} else f"{left} {_COMPARED[node['type']]} {right}"
-        case "BETWEEN":
-            parts = [_words(node[n]) for n in ("input", "lower", "upper")]
-            return None if None in parts else f"{parts[0]} is from {parts[1]} to {parts[2]}"
-        case "OPERATOR":
-            return _operator(node)
-        case "FUNCTION":
-            return _function(node)
-        case "COLUMN_REF":
-            return str(node["column_names"][-1])
-    child = node.get("child", node)  # DATE '2026-01-01' is a value under a cast
-    return _constant(child["value"]) if child["class"] == "CONSTANT" else None
-
-
-def _joined(node: dict[str, Any], *, top: bool) -> str | None:
-    parts = [_words(c) for c in node["children"]]
-    word = " and " if node["type"] == "CONJUNCTION_AND" else ", or "
-    if any(p is None for p in parts):
-        return None
-    told = word.join(p for p in parts if p is not None)
-    return told if top else f"({told})"
-
-
-def _operator(node: dict[str, Any]) -> str | None:
-    first, *rest = [_words(c) for c in node["children"]]
-    if first is None or any(r is None for r in rest):
-        return None
-    known = [r for r in rest if r is not None]
-    match node["type"]:
-        case "COMPARE_IN":
-            return f"{first} is {_listed(known, 'or')}"
-        case "COMPARE_NOT_IN":
-            return f"{first} is filled and is none of {_listed(known, 'or')}"
-        case "OPERATOR_IS_NULL":
-            return f"{first} is blank"
-        case "OPERATOR_IS_NOT_NULL":
-            return f"{first} is filled"
-        case "OPERATOR_NOT":
-            return f"not {first}"
-        case "OPERATOR_COALESCE":
-            return f"{first} (if blank, {_listed(known, 'or')})"
-    return None
-
-
-def _function(node: dict[str, Any]) -> str | None:
-    parts = [_words(c) for c in node["children"]]
-    if any(p is None for p in parts):
-        return None
-    first = parts[0]
-    match node["function_name"], len(parts):
-        case ("~~" | "~~*" | "!~~" | "!~~*") as sign, 2:
-            return _like(str(first), str(parts[1]), negated=sign.startswith("!"))
-        case (("lower" | "upper"), 1):
-            return f"{first} (in {node['function_name']} case)"
-        case "starts_with", 2:
-            return f"{first} begins with {parts[1]}"
-        case "ends_with", 2:
-            return f"{first} ends with {parts[1]}"
-    return None
-
-
-def _like(column: str, pattern: str, *, negated: bool) -> str | None:
-    body = pattern.strip("%")
-    if "%" in body or "_" in body:
-        return f"{column} is {'filled and not ' if negated else ''}like {pattern}"
-    verbs = {(True, True): "contains", (False, True): "begins with", (True, False): "ends with", (False, False): "is"}
-    verb = verbs[pattern.startswith("%"), pattern.endswith("%")]
-    return f"{column} is filled and not: {verb} {body}" if negated else f"{column} {verb} {body}"
-
-
-def _constant(value: dict[str, Any]) -> str:
-    if value["is_null"]:
-        return "blank"
-    info = value["type"].get("type_info") or {}
-    if _DECIMALS in info and isinstance(value["value"], int):
-        return f"{Decimal(value['value']).scaleb(-int(info[_DECIMALS])):f}"
-    if isinstance(value["value"], bool):
-        return str(value["value"]).lower()
-    return str(value["value"]) or '""'
-
-
-def _listed(parts: list[str], word: str) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {word} {parts[-1]}"

@@ -1,0 +1,330 @@
+"""A user's text to the tree of ``tree``. The parser is sqlglot, loaded only when something is to be parsed."""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from typing import Any, Literal
+
+from rmetrics.rules.expressions.functions import FUNCTIONS
+from rmetrics.rules.expressions.refusal import RefusedError, clipped
+from rmetrics.rules.expressions.tokens import CALL, MOMENTS, prepared
+from rmetrics.rules.expressions.tree import (
+    OPPOSITE,
+    Between,
+    Call,
+    Case,
+    Chain,
+    Column,
+    Compared,
+    In,
+    IsNull,
+    IsTruth,
+    Joined,
+    Like,
+    Moment,
+    Node,
+    Not,
+    Null,
+    Number,
+    Sign,
+    Sum,
+    Text,
+    Truth,
+)
+
+MAX_TERMS = 100  # of one sum or one chain of texts
+_DIGITS = 38
+_COMPARED: dict[str, Sign] = {
+    "EQ": "=", "NEQ": "<>", "LT": "<", "LTE": "<=", "GT": ">", "GTE": ">=", "NullSafeNEQ": "IS DISTINCT FROM",
+    "NullSafeEQ": "IS NOT DISTINCT FROM",
+}  # fmt: skip
+# What gives true or false without parentheses of its own.
+_CONDITIONS = frozenset({*_COMPARED, "Like", "ILike", "Escape", "In", "Between", "Not", "And", "Or", "Is"})
+# The parts of the parser's nodes that mean something here; any other part that is set is refused.
+_PARTS = frozenset({"this", "expression", "expressions", "low", "high", "ifs", "true", "default", "quoted", "is_string",
+                    "negate", "safe", "coalesce"})  # fmt: skip
+
+
+@functools.lru_cache(maxsize=4096)
+def parse(text: str) -> Node:
+    """The tree of an expression.
+
+    Args:
+        text: what the user wrote.
+
+    Raises:
+        RefusedError: it is not an expression of the language.
+
+    Source: the design, section 2 (conditions).
+    """
+    from sqlglot import exp
+    from sqlglot.dialects.duckdb import DuckDB
+    from sqlglot.errors import ParseError, TokenError
+
+    dialect = DuckDB()
+
+    def tokenize(sql: str) -> Sequence[Any]:
+        try:
+            return dialect.tokenize(sql)
+        except TokenError as error:
+            raise ValueError(str(error)) from error
+
+    handed = prepared(text, tokenize)
+    try:
+        found = dialect.parse_into(exp.Condition, handed)
+    except ParseError as error:
+        raise RefusedError(f"is not an SQL expression: {_syntax(error.errors)}") from error
+    except RecursionError as error:  # the parser calls itself for every level
+        raise RefusedError("is nested too deep; split it, or put a derived column (sql) in between") from error
+    if len(found) != 1 or found[0] is None:
+        raise RefusedError("must be one expression over the row")
+    return _node(found[0])
+
+
+def _syntax(errors: Sequence[Any]) -> str:
+    """What the parser stumbled over, in our words."""
+    if not errors:
+        return "it ends too early"
+    first = errors[0]
+    near = str(first.get("highlight") or "").removeprefix(CALL).strip('"')
+    why = str(first.get("description") or "")
+    if "Expecting )" in why:
+        return f"a parenthesis is not closed after {clipped(near)}"
+    if "missing" in why:
+        return f"something is missing after {clipped(near)}"
+    if "CASE" in why:
+        return "CASE needs WHEN ... THEN ... and END"
+    before = str(first.get("start_context") or "").replace('"', "").replace(CALL, "")[-30:]
+    return (
+        f"{clipped(near)!r} does not fit after {clipped(before)!r}"
+        if before.strip()
+        else f"{clipped(near)!r} cannot begin it"
+    )
+
+
+# -- node by node
+
+
+def _node(found: Any) -> Node:
+    """One node of the parser as one of ours."""
+    kind = type(found).__name__
+    extra = [k for k, v in found.args.items() if v and k not in _PARTS]
+    if extra and kind != "In":
+        raise RefusedError(f"{clipped(_text(found))}: is not part of an expression here")
+    if kind in _COMPARED:
+        return _compared(found, _COMPARED[kind])
+    reader = _READERS.get(kind)
+    if reader is None:
+        raise RefusedError(f'{clipped(_text(found))}: is not part of an expression; see "Conditions" in docs/rules.md')
+    return reader(found)
+
+
+def _text(found: Any) -> str:
+    return str(found.sql(dialect="duckdb")).replace(CALL.upper(), "").replace(CALL, "").replace('"', "")
+
+
+def _operand(found: Any) -> Node:
+    """An operand of a comparison: a condition among them needs parentheses, for readers bind it differently."""
+    if type(found).__name__ in _CONDITIONS:
+        raise RefusedError(
+            f"{clipped(_text(found))}: put parentheses around a condition that is compared with something"
+        )
+    return _node(found)
+
+
+def _compared(found: Any, sign: Sign) -> Node:
+    return Compared(sign, _operand(found.this), _operand(found.expression))
+
+
+def _chained(found: Any, kind: str) -> Iterator[Any]:
+    """Yields the operands of a chain of one operator, from left to right, without recursion on its length."""
+    stack = [found]
+    while stack:
+        item = stack.pop()
+        while type(item).__name__ == "Paren" and type(item.this).__name__ in {kind, "Paren"}:
+            item = item.this
+        if type(item).__name__ == kind:
+            stack += [item.expression, item.this]
+        else:
+            yield item
+
+
+def _joined(word: Literal["AND", "OR"]) -> Callable[[Any], Node]:
+    def read(found: Any) -> Node:
+        return Joined(word, tuple(_node(part) for part in _chained(found, type(found).__name__)))
+
+    return read
+
+
+def _not(found: Any) -> Node:
+    return negation(_node(found.this))
+
+
+def negation(part: Node) -> Node:
+    """The negation of a condition: its own negated form where there is one."""
+    match part:
+        case Compared(sign, left, right):
+            return Compared(OPPOSITE[sign], left, right)
+        case In(value, among, negated):
+            return In(value, among, not negated)
+        case Like(value, pattern, escape, negated, any_case):
+            return Like(value, pattern, escape, not negated, any_case)
+        case IsNull(value, negated):
+            return IsNull(value, not negated)
+        case IsTruth(value, truth, negated):
+            return IsTruth(value, truth, not negated)
+        case Not(inner):
+            return inner
+        case _:
+            return Not(part)
+
+
+def _is(found: Any) -> Node:
+    kind, value = type(found.expression).__name__, _operand_of_is(found.this)
+    if kind == "Null":
+        return IsNull(value, negated=False)
+    if kind == "Boolean":
+        return IsTruth(value, bool(found.expression.this), negated=False)
+    other = _text(found.expression)
+    raise RefusedError(
+        f"IS {clipped(other)}: IS goes with NULL, TRUE, FALSE or DISTINCT FROM; write = {clipped(other)}"
+    )
+
+
+def _operand_of_is(found: Any) -> Node:
+    """IS binds weaker than a comparison, as in SQL: ``a = b IS NULL`` asks whether ``a = b`` is NULL."""
+    return _node(found)
+
+
+def _in(found: Any) -> Node:
+    among = found.args.get("expressions")
+    if found.args.get("query"):
+        raise RefusedError("a subquery reaches beyond the row")
+    if not among:
+        raise RefusedError("IN needs a list in parentheses: IN ('a', 'b')")
+    return In(_operand(found.this), tuple(_operand(a) for a in among), negated=False)
+
+
+def _between(found: Any) -> Node:
+    low, high = found.args.get("low"), found.args.get("high")
+    return Between(_operand(found.this), _operand(low), _operand(high))
+
+
+def _like(*, any_case: bool) -> Callable[[Any], Node]:
+    def read(found: Any) -> Node:
+        negated = bool(found.args.get("negate"))
+        return Like(_operand(found.this), _operand(found.expression), None, negated, any_case)
+
+    return read
+
+
+def _escape(found: Any) -> Node:
+    inner, escape = _node(found.this), found.expression
+    if not isinstance(inner, Like) or not escape.args.get("is_string") or len(escape.this) != 1:
+        raise RefusedError("ESCAPE goes behind a LIKE pattern, with one character: LIKE '50!%' ESCAPE '!'")
+    return Like(inner.value, inner.pattern, str(escape.this), inner.negated, inner.any_case)
+
+
+def _case(found: Any) -> Node:
+    subject, default = found.args.get("this"), found.args.get("default")
+    whens = tuple((_node(i.this), _node(i.args["true"])) for i in found.args["ifs"])
+    return Case(_node(subject) if subject else None, whens, _node(default) if default else None)
+
+
+def _sum(found: Any) -> Node:
+    terms: list[tuple[bool, Node]] = []
+    item = found
+    while type(item).__name__ in {"Add", "Sub"}:
+        terms.append((type(item).__name__ == "Add", _operand(item.expression)))
+        item = item.this
+    _count(terms)
+    return Sum(((True, _operand(item)), *reversed(terms)))
+
+
+def _count(parts: Sequence[object]) -> None:
+    if len(parts) > MAX_TERMS:
+        raise RefusedError(f"joins more than {MAX_TERMS} values; put derived columns (sql) in between")
+
+
+def _minus(found: Any) -> Node:
+    inner = _operand(found.this)
+    if isinstance(inner, Number):
+        return Number(inner.value.copy_negate())
+    return Sum(((False, inner),))
+
+
+def _chain(found: Any) -> Node:
+    parts = tuple(_operand(p) for p in _chained(found, "DPipe"))
+    _count(parts)
+    return Chain(parts)
+
+
+def _literal(found: Any) -> Node:
+    if found.args.get("is_string"):
+        return Text(str(found.this))
+    value = Decimal(str(found.this))
+    exponent = int(value.as_tuple().exponent)
+    whole = max(0, len(value.as_tuple().digits) + exponent)
+    if whole + max(0, -exponent) > _DIGITS:
+        raise RefusedError(f"{clipped(str(found.this))}: a number has at most {_DIGITS} digits here")
+    return Number(Decimal(f"{value:f}"))
+
+
+def _column(found: Any) -> Node:
+    name = found.this
+    if type(name).__name__ != "Identifier":
+        raise RefusedError(f"{clipped(_text(found))}: is not a value of the row")
+    text = str(name.this)
+    return Column(text.removeprefix(CALL), quoted=text.startswith(CALL))
+
+
+def _call(found: Any) -> Node:
+    name = str(found.this).removeprefix(CALL)
+    args = found.args.get("expressions") or []
+    if name in MOMENTS:
+        return Moment(_moment(name), str(args[0].this))
+    function = FUNCTIONS[name]
+    if len(args) < function.least or (function.most is not None and len(args) > function.most):
+        raise RefusedError(
+            f"{name}() takes {_how_many(function.least, function.most)}, found {len(args)}: write {function.form}"
+        )
+    return Call(name, tuple(_operand_of_call(a) for a in args))
+
+
+def _operand_of_call(found: Any) -> Node:
+    return _node(found)
+
+
+def _moment(name: str) -> Literal["DATE", "TIMESTAMP", "TIMESTAMPTZ"]:
+    words: tuple[Literal["DATE", "TIMESTAMP", "TIMESTAMPTZ"], ...] = ("DATE", "TIMESTAMP", "TIMESTAMPTZ")
+    return next(w for w in words if w == name)
+
+
+def _how_many(least: int, most: int | None) -> str:
+    if most is None:
+        return f"{least} or more values"
+    return f"{least} value{'' if least == 1 else 's'}"
+
+
+_READERS: dict[str, Callable[[Any], Node]] = {
+    "And": _joined("AND"),
+    "Or": _joined("OR"),
+    "Not": _not,
+    "Paren": lambda found: _node(found.this),
+    "Is": _is,
+    "In": _in,
+    "Between": _between,
+    "Like": _like(any_case=False),
+    "ILike": _like(any_case=True),
+    "Escape": _escape,
+    "Case": _case,
+    "Add": _sum,
+    "Sub": _sum,
+    "Neg": _minus,
+    "DPipe": _chain,
+    "Literal": _literal,
+    "Boolean": lambda found: Truth(bool(found.this)),
+    "Null": lambda _: Null(),
+    "Column": _column,
+    "Anonymous": _call,
+}

@@ -1,0 +1,49 @@
+"""Patterns of LIKE: ``%`` is any text, ``_`` one Unicode character, everything else itself."""
+
+from rmetrics.rules.expressions.letters import lowered
+from rmetrics.rules.expressions.refusal import RefusedError, clipped
+from rmetrics.rules.expressions.typed import Wild
+
+_WILD = {w.value: w for w in Wild}
+
+
+def pieces_of(pattern: str, escape: str | None, *, any_case: bool) -> tuple[str | Wild, ...]:
+    """The pieces of a pattern, in order; texts that touch are one piece.
+
+    Args:
+        pattern: as written.
+        escape: the character that makes the next one stand for itself; None for none.
+        any_case: of ILIKE; then the texts are in lower case.
+
+    Raises:
+        RefusedError: an escape character stands before nothing that needs it, or a backslash was meant as one.
+
+    >>> pieces_of("50!%_%", "!", any_case=False)
+    ('50%', <Wild.ONE: '_'>, <Wild.ANY: '%'>)
+    """
+    if escape is None and any(f"\\{w}" in pattern for w in _WILD):
+        raise RefusedError(f"'{clipped(pattern)}': a backslash has no meaning in LIKE; name it: LIKE '...' ESCAPE '\\'")
+    pieces: list[str | Wild] = []
+    characters = iter(pattern)
+    for character in characters:
+        if character == escape:
+            _add(pieces, _escaped(pattern, escape, next(characters, "")))
+        elif character in _WILD:
+            if not (pieces and pieces[-1] is Wild.ANY and character == "%"):
+                pieces.append(_WILD[character])
+        else:
+            _add(pieces, character)
+    return tuple(lowered(p) if any_case and isinstance(p, str) else p for p in pieces)
+
+
+def _escaped(pattern: str, escape: str, following: str) -> str:
+    if following not in {*_WILD, escape}:
+        raise RefusedError(f"'{clipped(pattern)}': the escape {escape} must stand before %, _ or itself")
+    return following
+
+
+def _add(pieces: list[str | Wild], text: str) -> None:
+    if pieces and isinstance(pieces[-1], str):
+        pieces[-1] += text
+    else:
+        pieces.append(text)

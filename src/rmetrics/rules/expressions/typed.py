@@ -1,0 +1,199 @@
+"""The tree of an expression after typing: few kinds of nodes, and every conversion is one of them.
+
+A renderer translates each node by itself; it never has to know the kind of a neighbour. Numbers are 64-bit integers or
+decimals of 18 or 38 digits; two numbers that meet have the same digits and scale.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum, StrEnum
+from typing import TypeAlias
+
+from rmetrics.rules.model import ColumnType
+
+
+class Kind(StrEnum):
+    """What values can be compared with each other. The words appear in messages."""
+
+    TEXT = "text"
+    NUMBER = "a number"
+    DATE = "a date"
+    STAMP = "a timestamp"
+    TRUTH = "true or false"
+    NOTHING = "NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """How a number is held: 0 digits are a 64-bit integer, 18 or 38 a decimal of that many digits."""
+
+    digits: int
+    scale: int
+
+
+INTEGER = Numbers(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """The type of a value.
+
+    Attributes:
+        kind: what it can be compared with.
+        numbers: how it is held, for numbers.
+        bound: the greatest absolute value, in units of the last decimal, for numbers.
+    """
+
+    kind: Kind
+    numbers: Numbers = INTEGER
+    bound: int = 0
+
+
+TEXT, DATE, STAMP, TRUTH, NOTHING = (
+    Type(k) for k in (Kind.TEXT, Kind.DATE, Kind.STAMP, Kind.TRUTH, Kind.NOTHING)
+)  # fmt: skip
+_MONEY, _SHARE = Numbers(18, 2), Numbers(18, 6)
+# What a stored column can hold.
+STORED: Mapping[ColumnType, Type] = {
+    ColumnType.TEXT: TEXT,
+    ColumnType.PHONE: TEXT,
+    ColumnType.INTEGER: Type(Kind.NUMBER, INTEGER, 2**63),
+    ColumnType.DURATION: Type(Kind.NUMBER, INTEGER, 2**63),
+    ColumnType.MONEY: Type(Kind.NUMBER, _MONEY, 10**18 - 1),
+    ColumnType.SHARE: Type(Kind.NUMBER, _SHARE, 10**18 - 1),
+    ColumnType.TIMESTAMP: STAMP,
+    ColumnType.DATE: DATE,
+    ColumnType.MONTH: DATE,
+    ColumnType.BOOLEAN: TRUTH,
+}
+# What one cell of an export can hold: ``ingest.parse`` rejects more. Sums of a few of them fit a stored column.
+CELLS: Mapping[ColumnType, Type] = {
+    **STORED,
+    ColumnType.INTEGER: Type(Kind.NUMBER, INTEGER, 10**18 - 1),
+    ColumnType.DURATION: Type(Kind.NUMBER, INTEGER, 10**9 - 1),
+    ColumnType.MONEY: Type(Kind.NUMBER, _MONEY, 10**12 - 1),
+    ColumnType.SHARE: Type(Kind.NUMBER, _SHARE, 10**9),
+}
+
+
+class Op(StrEnum):
+    """An operation whose arguments fit it."""
+
+    AND = "and"
+    OR = "or"
+    NOT = "not"
+    EQUAL = "="
+    UNEQUAL = "<>"
+    LESS = "<"
+    AT_MOST = "<="
+    MORE = ">"
+    AT_LEAST = ">="
+    SAME = "is not distinct from"
+    NOT_SAME = "is distinct from"
+    IS_NULL = "is null"
+    IS_TRUE = "is true"
+    IS_FALSE = "is false"
+    COALESCE = "coalesce"
+    LOWER = "lower"
+    UPPER = "upper"
+    TRIM = "trim"
+    LTRIM = "ltrim"
+    RTRIM = "rtrim"
+    LENGTH = "length"
+    STARTS_WITH = "starts_with"
+    ENDS_WITH = "ends_with"
+    CONTAINS = "contains"
+    CONCAT = "concat"
+    JOIN = "||"
+    ADD = "+"
+    SUBTRACT = "-"
+    YEAR = "year"
+    MONTH = "month"
+    DAY = "day"
+    ISODOW = "isodow"
+    DAYS_BETWEEN = "days between"
+    PLUS_DAYS = "plus days"
+
+
+class Wild(Enum):
+    """What stands for other characters in a pattern."""
+
+    ANY = "%"
+    ONE = "_"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column of the row."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """A value; None is NULL of the type."""
+
+    value: bool | str | Decimal | dt.date | dt.datetime | None
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A number held in another way, which can hold it exactly."""
+
+    value: "Value"
+    numbers: Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class BusinessDay:
+    """The day of a timestamp in the zone."""
+
+    value: "Value"
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """The hour of a timestamp in the zone, a 64-bit integer."""
+
+    value: "Value"
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Whether the whole text fits a pattern: pieces of text and wild cards in turn."""
+
+    value: "Value"
+    pieces: tuple["str | Wild", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """``value IN (among)``; the values are constants of the value's own type, NULL among them where ``null``."""
+
+    value: "Value"
+    among: tuple[Const, ...]
+    null: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The value of the first condition that is true, or else the last."""
+
+    whens: tuple[tuple["Value", "Value"], ...]
+    otherwise: "Value"
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """An operation. The numbers of a result are 64-bit integers, those of ADD and SUBTRACT the arguments' own."""
+
+    op: Op
+    args: tuple["Value", ...]
+
+
+Value: TypeAlias = Field | Const | Fitted | BusinessDay | Hour | Matches | Among | Choice | Apply

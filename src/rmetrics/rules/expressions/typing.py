@@ -1,0 +1,494 @@
+"""Types a tree against the columns of a row; refuses what mixes kinds.
+
+A timestamp that meets a date is its business day. A text in quotes that meets a date or a timestamp is read as one.
+Numbers that meet are held alike, wide enough that no sum can overflow.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
+
+from rmetrics.rules.expressions import tree
+from rmetrics.rules.expressions.moments import day_of, instant_of, looks_like_day, looks_like_moment
+from rmetrics.rules.expressions.parsing import parse
+from rmetrics.rules.expressions.patterns import pieces_of
+from rmetrics.rules.expressions.refusal import RefusedError, clipped
+from rmetrics.rules.expressions.typed import (
+    CELLS,
+    DATE,
+    INTEGER,
+    NOTHING,
+    STAMP,
+    STORED,
+    TEXT,
+    TRUTH,
+    Among,
+    Apply,
+    BusinessDay,
+    Choice,
+    Const,
+    Field,
+    Fitted,
+    Hour,
+    Kind,
+    Matches,
+    Numbers,
+    Op,
+    Type,
+    Value,
+)
+from rmetrics.rules.expressions.written import sql_of
+from rmetrics.rules.model import ColumnType
+from rmetrics.rules.nearest import did_you_mean
+
+MAX_DAYS = 100_000  # what may be added to a date
+_DIGITS = 38
+_EXACT = Context(prec=2 * _DIGITS, Emax=MAX_EMAX, Emin=MIN_EMIN)  # the default context rounds to 28 digits
+_SIGNS: Mapping[tree.Sign, Op] = {
+    "=": Op.EQUAL, "<>": Op.UNEQUAL, "<": Op.LESS, "<=": Op.AT_MOST, ">": Op.MORE, ">=": Op.AT_LEAST,
+    "IS DISTINCT FROM": Op.NOT_SAME, "IS NOT DISTINCT FROM": Op.SAME,
+}  # fmt: skip
+_OF_TEXT: Mapping[str, tuple[Op, Type]] = {
+    "lower": (Op.LOWER, TEXT), "upper": (Op.UPPER, TEXT), "trim": (Op.TRIM, TEXT), "ltrim": (Op.LTRIM, TEXT),
+    "rtrim": (Op.RTRIM, TEXT), "concat": (Op.CONCAT, TEXT), "starts_with": (Op.STARTS_WITH, TRUTH),
+    "ends_with": (Op.ENDS_WITH, TRUTH), "contains": (Op.CONTAINS, TRUTH),
+    "length": (Op.LENGTH, Type(Kind.NUMBER, INTEGER, 2**32)),
+}  # fmt: skip
+_OF_DAY = {"year": Op.YEAR, "month": Op.MONTH, "day": Op.DAY, "isodow": Op.ISODOW}
+_CALENDAR = Type(Kind.NUMBER, INTEGER, 10_000_000)
+_DAYS = Type(Kind.NUMBER, INTEGER, 2**33)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What an expression is over.
+
+    Attributes:
+        columns: the columns it may name.
+        zone: whose days are business days.
+        cells: whether the columns hold single cells of an export (then sums of a few fit a column), or may hold sums.
+    """
+
+    columns: tuple[tuple[str, ColumnType], ...]
+    zone: str
+    cells: bool = False
+
+    @classmethod
+    def of(cls, columns: Mapping[str, ColumnType], zone: str, *, cells: bool = False) -> "Row":
+        """A row of these columns."""
+        return cls(tuple(columns.items()), zone, cells)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A node with its typed form."""
+
+    node: tree.Node
+    value: Value
+    type: Type
+
+    @property
+    def kind(self) -> Kind:
+        return self.type.kind
+
+
+@functools.lru_cache(maxsize=4096)
+def condition(text: str, row: Row) -> Value:
+    """The typed form of a condition: true, false or NULL for a row.
+
+    Args:
+        text: what the user wrote.
+        row: what it is over.
+
+    Raises:
+        RefusedError: it is not a condition over this row.
+
+    Source: the design, section 2 (conditions).
+    """
+    return condition_of(parse(text), row)
+
+
+def condition_of(node: tree.Node, row: Row) -> Value:
+    """The typed form of a tree that is a condition; raises RefusedError as ``condition`` does."""
+    found = _Typing(row).typed(node)
+    if found.kind not in {Kind.TRUTH, Kind.NOTHING}:
+        raise RefusedError(
+            f"must be true or false for a row, but {clipped(sql_of(node))} is {found.kind}; compare it with something"
+        )
+    return _as_truth(found)
+
+
+@functools.lru_cache(maxsize=1024)
+def derived(text: str, row: Row, kind: ColumnType) -> Value:
+    """The typed form of a derived column, as a stored column of the type.
+
+    Args:
+        text: what the user wrote.
+        row: the columns it is computed from.
+        kind: the type that the rules declare.
+
+    Raises:
+        RefusedError: it is not an expression over this row, or its values do not fit the type.
+    """
+    found = _Typing(row).typed(parse(text))
+    wanted = STORED[kind]
+    if found.kind is Kind.NOTHING:
+        return Const(None, wanted)
+    if found.kind is Kind.STAMP and wanted.kind is Kind.DATE:
+        return _day(found, row.zone).value
+    if found.kind is not wanted.kind:
+        raise RefusedError(f"gives {found.kind}, but the column's type is {kind}")
+    if wanted.kind is not Kind.NUMBER:
+        return found.value
+    return _stored_number(found, wanted, kind)
+
+
+def _stored_number(found: _Found, wanted: Type, kind: ColumnType) -> Value:
+    scale, most = found.type.numbers.scale, wanted.numbers.scale
+    if scale > most:
+        raise RefusedError(f"gives numbers of {scale} decimals, but a column of type {kind} has {most}")
+    limit = 2**63 if wanted.numbers == INTEGER else 10**wanted.numbers.digits
+    if found.type.bound * 10 ** (most - scale) >= limit:
+        raise RefusedError(f"may give numbers that a column of type {kind} cannot hold; add up fewer columns")
+    return _fitted(found, wanted.numbers).value
+
+
+# -- meeting values
+
+
+def _fitted(found: _Found, numbers: Numbers) -> _Found:
+    """The same number, held so."""
+    bound = found.type.bound * 10 ** (numbers.scale - found.type.numbers.scale)
+    kind = Type(Kind.NUMBER, numbers, bound)
+    if found.type.numbers == numbers:
+        return found
+    if isinstance(found.value, Const):
+        return _Found(found.node, Const(found.value.value, kind), kind)
+    return _Found(found.node, Fitted(found.value, numbers), kind)
+
+
+def _common(types: Sequence[Type], node: tree.Node, factor: int = 1) -> Numbers:
+    """How numbers that meet are held: wide enough for ``factor`` times the greatest of them."""
+    scale = max(t.numbers.scale for t in types)
+    bound = factor * max(t.bound * 10 ** (scale - t.numbers.scale) for t in types)
+    if all(t.numbers == INTEGER for t in types) and bound < 2**63 + (factor == 1):
+        return INTEGER
+    if bound < 10**18 and factor == 1:
+        return Numbers(18, scale)
+    if bound < 10**_DIGITS:
+        return Numbers(_DIGITS, scale)
+    raise RefusedError(
+        f"{clipped(sql_of(node))}: the numbers have more than {_DIGITS} digits together; write fewer decimals"
+    )
+
+
+def _day(found: _Found, zone: str) -> _Found:
+    return _Found(found.node, BusinessDay(found.value, zone), DATE)
+
+
+def _as_truth(found: _Found) -> Value:
+    return Const(None, TRUTH) if found.kind is Kind.NOTHING else found.value
+
+
+def _named(found: _Found) -> str:
+    what = {Kind.TRUTH: "a condition" if not isinstance(found.node, tree.Column | tree.Truth) else "true or false"}
+    return f"{clipped(sql_of(found.node), 40)} is {what.get(found.kind, found.kind)}"
+
+
+def _mixed(first: _Found, second: _Found) -> RefusedError:
+    """Two values of different kinds meet: says which, and what would be right."""
+    return RefusedError(
+        f"{_named(first)}, {_named(second)}: {_right(first, second) or _right(second, first) or _ADVICE}"
+    )
+
+
+_ADVICE = "only values of one kind can be compared or combined"
+
+
+def _right(one: _Found, other: _Found) -> str:
+    """What to write where ``one`` meets ``other``; empty where nothing is known."""
+    match one.kind, one.node:
+        case Kind.TEXT, tree.Text(value) if other.kind is Kind.NUMBER:
+            plain = value.strip().replace(",", "").lstrip("$")
+            return f"write {plain} without quotes" if _is_number(plain) else "write a number without quotes"
+        case Kind.NUMBER, tree.Number() if other.kind is Kind.TEXT:
+            return f"write '{sql_of(one.node)}' in single quotes"
+        case Kind.TEXT, tree.Text(value) if other.kind is Kind.TRUTH:
+            name = clipped(sql_of(other.node), 40)
+            return f"write {name} or NOT {name}" if isinstance(other.node, tree.Column) else "write TRUE or FALSE"
+        case Kind.NUMBER, tree.Number() if other.kind is Kind.TRUTH:
+            return "write TRUE or FALSE"
+        case Kind.NUMBER, tree.Number() if other.kind in {Kind.DATE, Kind.STAMP}:
+            return "write a date as DATE '2024-11-03'"
+    return ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return Decimal(text).is_finite()
+    except ArithmeticError:
+        return False
+
+
+class _Typing:
+    """Types the nodes of one tree."""
+
+    def __init__(self, row: Row) -> None:
+        self.columns, self.zone = dict(row.columns), row.zone
+        self.types = CELLS if row.cells else STORED
+
+    def typed(self, node: tree.Node) -> _Found:
+        match node:
+            case tree.Column():
+                return self._column(node)
+            case tree.Text(value):
+                return _Found(node, Const(value, TEXT), TEXT)
+            case tree.Number():
+                return self._number(node)
+            case tree.Truth(value):
+                return _Found(node, Const(value, TRUTH), TRUTH)
+            case tree.Null():
+                return _Found(node, Const(None, NOTHING), NOTHING)
+            case tree.Moment():
+                return self._moment(node)
+            case tree.Sum():
+                return self._sum(node)
+            case tree.Chain(parts):
+                texts = tuple(self._text(p, "||") for p in parts)
+                return _Found(node, Apply(Op.JOIN, texts), TEXT)
+            case tree.Call():
+                return self._call(node)
+            case tree.Case():
+                return self._case(node)
+            case _:
+                return _Found(node, self._condition(node), TRUTH)
+
+    def _condition(
+        self,
+        node: tree.Joined | tree.Not | tree.Compared | tree.In | tree.Between | tree.Like | tree.IsNull | tree.IsTruth,
+    ) -> Value:
+        match node:
+            case tree.Joined(word, parts):
+                return Apply(Op.AND if word == "AND" else Op.OR, tuple(self._truth(p, node) for p in parts))
+            case tree.Not(part):
+                return Apply(Op.NOT, (self._truth(part, node),))
+            case tree.Compared(sign, left, right):
+                return self._compared(_SIGNS[sign], self.typed(left), self.typed(right))
+            case tree.In():
+                return self._in(node)
+            case tree.Between(value, low, high):
+                tested = self.typed(value)
+                ends = (
+                    self._compared(Op.AT_LEAST, tested, self.typed(low)),
+                    self._compared(Op.AT_MOST, tested, self.typed(high)),
+                )
+                return Apply(Op.AND, ends)
+            case tree.Like():
+                return self._like(node)
+            case tree.IsNull(value, negated):
+                test = Apply(Op.IS_NULL, (_typed_null(self.typed(value), TRUTH),))
+                return Apply(Op.NOT, (test,)) if negated else test
+            case tree.IsTruth(value, truth, negated):
+                test = Apply(Op.IS_TRUE if truth else Op.IS_FALSE, (self._truth(value, node),))
+                return Apply(Op.NOT, (test,)) if negated else test
+
+    # -- values
+
+    def _column(self, node: tree.Column) -> _Found:
+        if node.name not in self.columns:
+            near = did_you_mean(node.name, self.columns)
+            text = f"; text stands in single quotes: '{node.name}'" if node.quoted else ""
+            raise RefusedError(f"names the column {node.name!r}, which the row does not have{near}{text}")
+        return _Found(node, Field(node.name), self.types[self.columns[node.name]])
+
+    @staticmethod
+    def _number(node: tree.Number) -> _Found:
+        value = _EXACT.normalize(node.value)
+        if int(value.as_tuple().exponent) > 0 or not value:
+            value = _EXACT.quantize(value, Decimal(1))
+        scale = -int(value.as_tuple().exponent)
+        bound = int(_EXACT.scaleb(value.copy_abs(), scale))
+        numbers = INTEGER if scale == 0 and bound < 2**63 else Numbers(18 if bound < 10**18 else _DIGITS, scale)
+        kind = Type(Kind.NUMBER, numbers, bound)
+        return _Found(node, Const(value, kind), kind)
+
+    def _moment(self, node: tree.Moment) -> _Found:
+        if node.word == "DATE":
+            return _Found(node, Const(day_of(node.text), DATE), DATE)
+        return _Found(node, Const(instant_of(node.text, self.zone, node.word), STAMP), STAMP)
+
+    def _sum(self, node: tree.Sum) -> _Found:
+        terms = [(plus, self.typed(term)) for plus, term in node.terms]
+        kinds = [t.kind for _, t in terms]
+        if any(k in {Kind.DATE, Kind.STAMP} for k in kinds):
+            return self._days(node, terms)
+        for _, term in terms:
+            self._need(term, Kind.NUMBER, "+ and - add numbers; texts are joined with ||")
+        types = [t.type for _, t in terms if t.kind is Kind.NUMBER]
+        if not types:
+            return _Found(node, Const(None, NOTHING), NOTHING)
+        numbers = _common(types, node, len(terms) + (not terms[0][0]))
+        fitted = [(plus, self._as_number(t, numbers)) for plus, t in terms]
+        bound = sum(t.type.bound for _, t in fitted)
+        result: Value = Const(Decimal(0), Type(Kind.NUMBER, numbers))
+        for i, (plus, term) in enumerate(fitted):
+            result = term.value if i == 0 and plus else Apply(Op.ADD if plus else Op.SUBTRACT, (result, term.value))
+        return _Found(node, result, Type(Kind.NUMBER, numbers, bound))
+
+    @staticmethod
+    def _as_number(found: _Found, numbers: Numbers) -> _Found:
+        if found.kind is Kind.NOTHING:
+            kind = Type(Kind.NUMBER, numbers)
+            return _Found(found.node, Const(None, kind), kind)
+        return _fitted(found, numbers)
+
+    def _days(self, node: tree.Sum, terms: Sequence[tuple[bool, _Found]]) -> _Found:
+        """A date with days added or taken away, or the days from one date to another."""
+        (plus, first), *rest = terms
+        if plus and len(rest) == 1 and not rest[0][0] and Kind.DATE in {first.kind, rest[0][1].kind}:
+            ends = [_day(t, self.zone) if t.kind is Kind.STAMP else t for t in (first, rest[0][1])]
+            if all(e.kind is Kind.DATE for e in ends):
+                return _Found(node, Apply(Op.DAYS_BETWEEN, (ends[0].value, ends[1].value)), _DAYS)
+        if plus and first.kind is Kind.DATE and all(isinstance(t.node, tree.Number) for _, t in rest):
+            days = sum(
+                (t.node.value if p else -t.node.value for p, t in rest if isinstance(t.node, tree.Number)), Decimal(0)
+            )
+            if days == int(days) and abs(days) <= MAX_DAYS:
+                count = Const(days.quantize(Decimal(1)), Type(Kind.NUMBER, INTEGER, MAX_DAYS))
+                return _Found(node, Apply(Op.PLUS_DAYS, (first.value, count)), DATE)
+        raise RefusedError(
+            f"{clipped(sql_of(node))}: of dates there are a date minus a date (days), and a date plus or minus a whole "
+            f"number of days, at most {MAX_DAYS:,}"
+        )
+
+    def _case(self, node: tree.Case) -> _Found:
+        if len(node.whens) > 100:
+            raise RefusedError("CASE has more than 100 branches; put derived columns (sql) in between")
+        subject = None if node.subject is None else self.typed(node.subject)
+        conditions = [
+            self._truth(c, node) if subject is None else self._compared(Op.EQUAL, subject, self.typed(c))
+            for c, _ in node.whens
+        ]
+        branches = [self.typed(v) for _, v in node.whens]
+        branches.append(self.typed(node.otherwise if node.otherwise is not None else tree.Null()))
+        values, kind = self._unified(branches, node)
+        return _Found(node, Choice(tuple(zip(conditions, values[:-1], strict=True)), values[-1]), kind)
+
+    def _call(self, node: tree.Call) -> _Found:
+        if node.name in _OF_TEXT:
+            op, kind = _OF_TEXT[node.name]
+            return _Found(node, Apply(op, tuple(self._text(a, f"{node.name}()") for a in node.args)), kind)
+        found = [self.typed(a) for a in node.args]
+        if node.name in _OF_DAY:
+            return _Found(node, Apply(_OF_DAY[node.name], (self._as_day(found[0], node.name),)), _CALENDAR)
+        if node.name == "hour":
+            self._need(found[0], Kind.STAMP, "hour() takes a timestamp")
+            return _Found(node, Hour(_typed_null(found[0], STAMP), self.zone), _CALENDAR)
+        if node.name == "nullif":
+            equal = self._compared(Op.EQUAL, found[0], found[1])
+            nothing = Const(None, found[0].type)
+            return _Found(node, Choice(((equal, nothing),), found[0].value), found[0].type)
+        values, kind = self._unified(found, node)  # coalesce
+        return _Found(node, Apply(Op.COALESCE, tuple(values)), kind)
+
+    def _as_day(self, found: _Found, name: str) -> Value:
+        if found.kind is Kind.STAMP:
+            return _day(found, self.zone).value
+        self._need(found, Kind.DATE, f"{name}() takes a date or a timestamp")
+        return _typed_null(found, DATE)
+
+    # -- conditions
+
+    def _compared(self, op: Op, left: _Found, right: _Found) -> Value:
+        values, _ = self._unified([left, right], left.node)
+        return Apply(op, tuple(values))
+
+    def _in(self, node: tree.In) -> Value:
+        value, among = self.typed(node.value), [self.typed(a) for a in node.among]
+        known = [a for a in among if a.kind is not Kind.NOTHING]
+        test: Value
+        kinds = {value.kind, *(a.kind for a in known)}
+        if all(isinstance(a.value, Const) for a in among) and known and not {Kind.DATE, Kind.STAMP} <= kinds:
+            values, _ = self._unified([value, *known], node)
+            consts = tuple(v for v in values[1:] if isinstance(v, Const))
+            if len(consts) == len(known):
+                test = Among(values[0], consts, null=len(known) < len(among))
+                return Apply(Op.NOT, (test,)) if node.negated else test
+        test = Apply(Op.OR, tuple(self._compared(Op.EQUAL, value, a) for a in among))
+        return Apply(Op.NOT, (test,)) if node.negated else test
+
+    def _like(self, node: tree.Like) -> Value:
+        if not isinstance(node.pattern, tree.Text):
+            other = "starts_with, ends_with or contains compare with another column"
+            raise RefusedError(
+                f"LIKE {clipped(sql_of(node.pattern))}: a pattern must be a text in single quotes; {other}"
+            )
+        value = self._text(node.value, "ILIKE" if node.any_case else "LIKE")
+        pieces = pieces_of(node.pattern.value, node.escape, any_case=node.any_case)
+        test = Matches(Apply(Op.LOWER, (value,)) if node.any_case else value, pieces)
+        return Apply(Op.NOT, (test,)) if node.negated else test
+
+    # -- kinds
+
+    def _truth(self, node: tree.Node, around: tree.Node) -> Value:
+        found = self.typed(node)
+        if found.kind not in {Kind.TRUTH, Kind.NOTHING}:
+            raise RefusedError(f"{_named(found)} where true or false is needed{_repeated(node, around)}")
+        return _as_truth(found)
+
+    def _text(self, node: tree.Node, where: str) -> Value:
+        found = self.typed(node)
+        self._need(found, Kind.TEXT, f"{where} takes text")
+        return _typed_null(found, TEXT)
+
+    @staticmethod
+    def _need(found: _Found, kind: Kind, why: str) -> None:
+        if found.kind not in {kind, Kind.NOTHING}:
+            raise RefusedError(f"{_named(found)}: {why}")
+
+    def _unified(self, found: Sequence[_Found], node: tree.Node) -> tuple[list[Value], Type]:
+        """Values that meet, made of one type; raises RefusedError where they are of different kinds."""
+        found = [self._read(f, found) for f in found]
+        if {Kind.DATE, Kind.STAMP} <= {f.kind for f in found}:
+            found = [_day(f, self.zone) if f.kind is Kind.STAMP else f for f in found]
+        known = [f for f in found if f.kind is not Kind.NOTHING]
+        if not known:
+            return [Const(None, TRUTH) for _ in found], NOTHING
+        for other in known[1:]:
+            if other.kind is not known[0].kind:
+                raise _mixed(known[0], other)
+        kind = known[0].type
+        if kind.kind is Kind.NUMBER:
+            numbers = _common([f.type for f in known], node)
+            found = [self._as_number(f, numbers) for f in found]
+            kind = Type(Kind.NUMBER, numbers, max(f.type.bound for f in found))
+        return [_typed_null(f, kind) for f in found], kind
+
+    def _read(self, found: _Found, among: Sequence[_Found]) -> _Found:
+        """A text in quotes that meets a date or a timestamp, read as one."""
+        kinds = {f.kind for f in among}
+        if not isinstance(found.node, tree.Text) or not kinds & {Kind.DATE, Kind.STAMP}:
+            return found
+        text = found.node.value
+        if looks_like_day(text):
+            return _Found(found.node, Const(day_of(text), DATE), DATE)
+        if Kind.STAMP in kinds and looks_like_moment(text):
+            return _Found(found.node, Const(instant_of(text, self.zone, "TIMESTAMP"), STAMP), STAMP)
+        other = next(f for f in among if f.kind in {Kind.DATE, Kind.STAMP})
+        right = "DATE '2024-11-03'" + (" or TIMESTAMP '2024-11-03 14:30:00'" if Kind.STAMP in kinds else "")
+        raise RefusedError(f"{_named(other)}, {clipped(sql_of(found.node))} is not one: write it like {right}")
+
+
+def _typed_null(found: _Found, kind: Type) -> Value:
+    return Const(None, kind) if found.kind is Kind.NOTHING else found.value
+
+
+def _repeated(node: tree.Node, around: tree.Node) -> str:
+    """What was probably meant by ``a = 'x' OR 'y'``."""
+    if isinstance(around, tree.Joined) and isinstance(node, tree.Text | tree.Number):
+        for part in around.parts:
+            if isinstance(part, tree.Compared) and isinstance(part.left, tree.Column):
+                name = sql_of(part.left)
+                return f"; write {name} {part.sign} {sql_of(node)}, or {name} IN ({sql_of(part.right)}, {sql_of(node)})"
+    return "; compare it with something"
