@@ -95,11 +95,12 @@ def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Nearly]:
     condition = parse(found.condition)
     leaves = list(_leaves(condition))
     for leaf in [leaf for leaf in leaves if leaf.inside_and or len(leaves) == 1]:
-        without = rendered(condition_of(_without(condition, leaf.path), found.row))
-        missed = left.filter(without.fill_null(value=False))
+        without = rendered(condition_of(_without(condition, leaf.path), found.row)).fill_null(value=False)
+        # Lazily: Polars 2.1 may give one value for all rows where a condition is run on a frame at once.
+        missed = left.lazy().filter(without).collect()
         reason = f"{leaf.text} does not hold: {_values(missed, leaf.columns, feed)}"
         yield from _nearly(found, missed, reason)
-        left = left.filter(~without.fill_null(value=False))
+        left = left.lazy().filter(~without).collect()
     if left.height:
         first = leaves[0]
         reason = f"none of {found.condition} holds: {_values(left, first.columns, feed)}"

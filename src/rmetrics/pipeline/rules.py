@@ -8,19 +8,20 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from rmetrics.errors import RuleProblem
+from rmetrics.errors import RuleProblem, RulesError
 from rmetrics.lake import Lake
 from rmetrics.metrics.jobs import METRIC_DATE, declared_names
 from rmetrics.metrics.leads import between
 from rmetrics.metrics.newest import COUNTED
+from rmetrics.pipeline.agreement import Disagreement, disagreements, in_words
 from rmetrics.pipeline.parts import FACTS
+from rmetrics.pipeline.placed_conditions import conditions
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.conditions import read_condition
 from rmetrics.rules.expressions.polars_form import is_true
-from rmetrics.rules.expressions.typing import Row
-from rmetrics.rules.model import Dated, FeedLeads, Place, Source
+from rmetrics.rules.model import FeedLeads, Place
 from rmetrics.rules.nearest import did_you_mean
-from rmetrics.rules.validate import CALLS, JOBS, feed_row, job_row, normal_source
+from rmetrics.rules.validate import JOBS, normal_source
 from rmetrics.rules.words import Said, next_changes, rules_in_words
 from rmetrics.settings import Settings
 from rmetrics.snapshot import load
@@ -55,13 +56,23 @@ class CheckedRules:
 
 
 def check_rules(settings: Settings) -> CheckedRules:
-    """Loads the rules and tries them on the rows of the last sync.
+    """Loads the rules and tries them on odd values and on the rows of the last sync, with both engines.
 
     Raises:
-        RulesError: with every problem found.
+        RulesError: with every problem found; also where the engines read a condition differently.
     """
     rules = load_rules(settings.rules_dir)
-    return CheckedRules(rules, (*rules.warnings, *data_warnings(Lake(settings.lake_dir), rules)))
+    lake = Lake(settings.lake_dir)
+    found = disagreements(rules, lake)
+    if found:
+        raise RulesError([_differs(d, rules) for d in found])
+    return CheckedRules(rules, (*rules.warnings, *data_warnings(lake, rules)))
+
+
+def _differs(found: Disagreement, rules: Rules) -> RuleProblem:
+    """A condition that the engines read differently, as a problem at its place."""
+    told = in_words(found, rules).partition(f"{found.condition.key}: ")[2]
+    return _problem(rules, found.condition.key, f"{told}; a bug in rmetrics: write it another way, and report it")
 
 
 def data_warnings(lake: Lake, rules: Rules) -> tuple[RuleProblem, ...]:
@@ -108,18 +119,6 @@ def _spellings(facts: pl.LazyFrame, rules: Rules) -> Iterator[RuleProblem]:
             yield _problem(rules, f"sources.{name}", told)
 
 
-@dataclass(frozen=True, slots=True)
-class _Try:
-    """A condition to try: where it stands, over which rows, in which time."""
-
-    key: str
-    where: str
-    rows: str
-    row: Row
-    start: dt.date | None
-    end: dt.date | None
-
-
 def _idle(lake: Lake, facts: pl.LazyFrame, rules: Rules) -> Iterator[RuleProblem]:
     computed = load(lake)
     frames = {name: computed.scan(name) for name in rules.feeds if computed.has(name)}
@@ -127,73 +126,21 @@ def _idle(lake: Lake, facts: pl.LazyFrame, rules: Rules) -> Iterator[RuleProblem
     frames[FACTS], days[FACTS] = facts, METRIC_DATE
     present = {name: set(frame.collect_schema().names()) for name, frame in frames.items()}
     tries, queries = [], []
-    for item in _tries(rules):
-        if item.rows not in frames:
+    for item in conditions(rules):
+        if item.rows not in frames or item.key.startswith(f"feeds.{JOBS}."):
             continue
-        needed = {*read_condition(item.where, item.row).columns, days[item.rows]}
+        needed = {*read_condition(item.text, item.row).columns, days[item.rows]}
         if not needed <= present[item.rows]:
             continue
         inside = frames[item.rows].filter(between(pl.col(days[item.rows]), item.start, item.end))
         if COUNTED in present[item.rows] and not item.key.startswith("feeds."):
             inside = inside.filter(pl.col(COUNTED))
         tries.append(item)
-        queries.append(inside.select(pl.len().alias("rows"), is_true(item.where, item.row).sum().alias("hits")))
+        queries.append(inside.select(pl.len().alias("rows"), is_true(item.text, item.row).sum().alias("hits")))
     for item, frame in zip(tries, pl.collect_all(queries), strict=True):
         rows, hits = frame.row(0)
         if rows and not hits:
             yield _problem(rules, item.key, f"matches none of the {rows:,} rows it looks at")
-
-
-def _tries(rules: Rules) -> Iterator[_Try]:
-    yield from _job_tries(rules)
-    for at, start, end, calls in _placed("calls", rules.calls):
-        for i, label in enumerate(calls.sources):
-            yield _Try(
-                f"{at}.sources.{i}.where",
-                label.where,
-                CALLS,
-                feed_row(rules.feeds[CALLS], rules.business.timezone),
-                start,
-                end,
-            )
-    for name, feed in rules.feeds.items():
-        for at, start, end, where in _placed(f"feeds.{name}", rules.feed_where[name]):
-            if where is not None and name != JOBS:
-                yield _Try(f"{at}.where", where, name, feed_row(feed, rules.business.timezone), start, end)
-    for name, dated in rules.sources.items():
-        for at, start, end, source in _placed(f"sources.{name}", dated):
-            for rule, feed_name, where in _row_rules(source):
-                yield _Try(
-                    f"{at}.{rule}.where",
-                    where,
-                    feed_name,
-                    feed_row(rules.feeds[feed_name], rules.business.timezone),
-                    start,
-                    end,
-                )
-
-
-def _job_tries(rules: Rules) -> Iterator[_Try]:
-    row = job_row(rules)
-    for at, start, end, version in _placed("jobs", rules.jobs):
-        yield _Try(f"{at}.unit", version.unit, FACTS, row, start, end)
-        yield _Try(f"{at}.repair", version.repair, FACTS, row, start, end)
-        for i, segment in enumerate(version.segments):
-            yield _Try(f"{at}.segments.{i}.where", segment.where, FACTS, row, start, end)
-
-
-def _row_rules(source: Source) -> Iterator[tuple[str, str, str]]:
-    """The conditions of a source over the rows of a feed: rule, feed, condition."""
-    if isinstance(source.leads, FeedLeads) and source.leads.where is not None:
-        yield "leads", source.leads.feed, source.leads.where
-    for cost in source.cost:
-        if cost.feed is not None and cost.where is not None:
-            yield "cost", cost.feed, cost.where
-
-
-def _placed(key: str, dated: Dated[T]) -> Iterator[tuple[str, dt.date | None, dt.date | None, T]]:
-    for i, (start, end, version) in enumerate(dated.spans()):
-        yield (key if i == 0 else f"{key}.changes.{i - 1}"), start, end, version
 
 
 __all__ = ["CheckedRules", "RulesInForce", "check_rules", "data_warnings", "rules_in_force"]

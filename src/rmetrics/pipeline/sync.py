@@ -13,8 +13,9 @@ import polars as pl
 
 from rmetrics import __version__
 from rmetrics.embedded import server
-from rmetrics.errors import CheckError, PostgresError
+from rmetrics.errors import PostgresError
 from rmetrics.lake import Lake
+from rmetrics.pipeline.agreement import disagreement_error
 from rmetrics.pipeline.causes import Causes, find_causes, old_rules, whole_cause
 from rmetrics.pipeline.check import quality_findings, remembered_findings, second_look
 from rmetrics.pipeline.compute import Computed, compute
@@ -312,11 +313,11 @@ def _agree(
     progress("checking with the second engine", 1, 1)
     if result.count:
         first = result.mismatches[0]
-        raise CheckError(
+        told = (
             f"the two engines disagree on {result.count} figures, first {first.table} {first.period} {first.source} "
-            f"{first.segment} {first.measure}: {first.computed} against {first.recomputed}; nothing was published",
-            "This is a fault of rmetrics: please report it with your rules. What is published stays as it was.",
+            f"{first.segment} {first.measure}: {first.computed} against {first.recomputed}; nothing was published"
         )
+        raise disagreement_error(rules, computed.snapshot, {p.rank: p.raw.name for p in computed.placed}, told)
     if part is None:
         return "the two engines agree on every figure", quality_findings(lake, rules, computed.inputs, answers)
     months = len(part.scope.months)

@@ -52,7 +52,7 @@ _FUNCTIONS: Mapping[Op, str] = {
 _TRIMMED: Mapping[Op, str] = {Op.TRIM: "trim", Op.LTRIM: "ltrim", Op.RTRIM: "rtrim"}
 _BETWEEN: Mapping[Op, str] = {
     Op.AND: "AND", Op.OR: "OR", Op.EQUAL: "=", Op.UNEQUAL: "<>", Op.LESS: "<", Op.AT_MOST: "<=", Op.MORE: ">",
-    Op.AT_LEAST: ">=", Op.SAME: "IS NOT DISTINCT FROM", Op.NOT_SAME: "IS DISTINCT FROM", Op.JOIN: "||", Op.ADD: "+",
+    Op.AT_LEAST: ">=", Op.SAME: "IS NOT DISTINCT FROM", Op.NOT_SAME: "IS DISTINCT FROM", Op.ADD: "+",
     Op.SUBTRACT: "-", Op.DAYS_BETWEEN: "-",
 }  # fmt: skip
 
@@ -129,6 +129,8 @@ def _pattern(pieces: Sequence[str | Wild]) -> str:
 
 
 def _applied(op: Op, args: Sequence[str]) -> str:
+    if op is Op.JOIN:  # of a NULL DuckDB makes a value without a type, which other functions do not take
+        return f"CAST(({' || '.join(args)}) AS VARCHAR)"
     if op in _BETWEEN:
         return f"({f' {_BETWEEN[op]} '.join(args)})"
     if op in _TRIMMED:

@@ -151,7 +151,10 @@ def _chained(found: Any, kind: str) -> Iterator[Any]:
 
 def _joined(word: Literal["AND", "OR"]) -> Callable[[Any], Node]:
     def read(found: Any) -> Node:
-        return Joined(word, tuple(_node(part) for part in _chained(found, type(found).__name__)))
+        parts: list[Node] = []
+        for part in (_node(p) for p in _chained(found, type(found).__name__)):
+            parts += part.parts if isinstance(part, Joined) and part.word == word else [part]
+        return Joined(word, tuple(parts))
 
     return read
 

@@ -89,6 +89,7 @@ _WRONG_WORDS: Mapping[str, str] = {
     **dict.fromkeys(("interval",), "intervals are not offered; compare with DATE '...', or subtract dates for days"),
     **dict.fromkeys(("collate",), "collations are not offered; texts are compared letter by letter"),
 }  # fmt: skip
+_NEVER_COLUMNS = frozenset({"select", "collate", "current_date", "current_timestamp"})  # reserved, so no column's name
 _AGGREGATES = frozenset({
     "sum", "count", "avg", "min", "max", "first", "last", "any_value", "list", "string_agg", "bool_and", "bool_or",
     "median", "mode", "quantile", "stddev", "array_agg", "group_concat",
@@ -234,17 +235,8 @@ def _word(text: str, before: _Piece | None, after: _Piece | None) -> str:
         return _function(text)
     if following == ".":
         raise RefusedError(f"found {text}. : name the column alone, without a table")
-    if text.lower() in {
-        "select",
-        "interval",
-        "collate",
-        "similar",
-        "glob",
-        "over",
-        "current_date",
-        "current_timestamp",
-    }:
-        raise RefusedError(f"{text}: {_WRONG_WORDS[text.lower()]}")
+    if text.lower() in _NEVER_COLUMNS or (literal and text.lower() in {"interval", "glob"}):
+        raise RefusedError(f"found {text} : {_WRONG_WORDS[text.lower()]}")
     if word in {"ISNULL", "NOTNULL", "UNKNOWN"}:
         raise RefusedError(f"{text}: write IS NULL or IS NOT NULL")
     return f'"{text}"'
