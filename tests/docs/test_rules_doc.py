@@ -11,6 +11,8 @@ import pytest
 from rmetrics.cli import run
 from rmetrics.errors import RulesError
 from rmetrics.rules import load_rules
+from rmetrics.rules.expressions.functions import FUNCTIONS
+from rmetrics.rules.expressions.tokens import KEYWORDS, MOMENTS, SIGNS
 from rmetrics.rules.model import Column, Cost, Feed, Source
 from support import Project, csv_text
 
@@ -71,6 +73,20 @@ def test_every_key_of_the_grammar_is_named() -> None:
         for name, field in model.model_fields.items():
             key = field.alias or name
             assert re.search(rf"\b{key}\b", PAGE), f"{model.__name__}.{key}"
+
+
+def test_every_function_on_offer_is_listed_with_its_meaning_and_null() -> None:
+    listed = {
+        m[1]: (m[2], m[3]) for m in re.finditer(r"^\| `(\w+\([^`]*\))` \| (.*?) \| (.*?) \|$", PAGE, re.MULTILINE)
+    }
+    assert listed == {f.form: (f.meaning, f.blank) for f in FUNCTIONS.values()}
+
+
+def test_every_sign_and_keyword_on_offer_is_listed() -> None:
+    conditions = PAGE[PAGE.index("## Conditions") : PAGE.index("## Feeds")]
+    code = " ".join(re.findall(r"`([^`]+)`", conditions)).replace("\\|", "|")
+    for word in KEYWORDS | SIGNS | {"ESCAPE", *MOMENTS}:
+        assert word in code, word
 
 
 def plain(text: str, project: Project) -> list[str]:

@@ -18,11 +18,11 @@ CALL = "rmetrics_"  # before the name of a function while it is parsed
 MAX_DEPTH = 20  # the parser recurses; about 30 calls deep per level
 MOMENTS = frozenset({"DATE", "TIMESTAMP", "TIMESTAMPTZ"})
 
-_KEYWORDS = frozenset({
+KEYWORDS = frozenset({
     "AND", "OR", "NOT", "IN", "IS", "NULL", "TRUE", "FALSE", "BETWEEN", "LIKE", "ILIKE", "CASE", "WHEN", "THEN", "ELSE",
     "END", "DISTINCT", "FROM",
 })  # fmt: skip
-_SIGNS = frozenset({"(", ")", ",", "=", "<>", "!=", "<", "<=", ">", ">=", "+", "-", "||"})
+SIGNS = frozenset({"(", ")", ",", "=", "<>", "!=", "<", "<=", ">", ">=", "+", "-", "||"})
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NUMBER = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _COMMENT = re.compile(r"\s*(?:--[^\n]*(?:\n|$)\s*|/\*(?!\+).*?\*/\s*)*", re.DOTALL)
@@ -214,7 +214,7 @@ def _sign(text: str, after: _Piece | None) -> str:
     for found in (pair, text):
         if found in _WRONG_SIGNS:
             raise RefusedError(f"found {found} : {_WRONG_SIGNS[found]}")
-    if text in _SIGNS:
+    if text in SIGNS:
         return text
     near = next((v for k, v in _WRONG_SIGNS.items() if text.startswith(k)), "")
     raise RefusedError(f"{clipped(text)!r} is not part of an expression{': ' + near if near else ''}")
@@ -225,7 +225,7 @@ def _word(text: str, before: _Piece | None, after: _Piece | None) -> str:
     literal = after is not None and after.kind == "STRING"
     if word in {"DISTINCT", "FROM"}:
         return _distinct(word, before)
-    if word in _KEYWORDS:
+    if word in KEYWORDS:
         return word
     if word in MOMENTS and literal:
         return f"{CALL}{word}("
