@@ -76,6 +76,21 @@ def test_long_texts(text: str, *, fine: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "lower(" * 20 + "t" + ")" * 20 + " = 'a'",
+        "upper(" * 20 + "t" + ")" * 20 + " = 'a'",
+        "nullif(" * 20 + "t" + ", 'a')" * 20 + " = 'a'",
+        "(" * 20 + "b" + " BETWEEN c AND c)".replace("c", "b") * 20,
+        "CASE " * 20 + "n" + " WHEN 1 THEN 1 WHEN 2 THEN 2 WHEN 3 THEN 3 END" * 20 + " = 1",
+    ],
+    ids=["lower", "upper", "nullif", "BETWEEN", "CASE"],
+)
+def test_forms_that_would_grow_without_end_are_refused(text: str) -> None:
+    assert "repeats too much" in read_condition(text, ROW).problem
+
+
+@pytest.mark.parametrize(
     ("sql", "kind", "word"),
     [
         ("t", ColumnType.MONEY, "gives text"),

@@ -5,8 +5,8 @@ decimals of 18 or 38 digits; two numbers that meet have the same digits and scal
 """
 
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from enum import Enum, StrEnum
 from typing import TypeAlias
@@ -194,6 +194,32 @@ class Apply:
 
     op: Op
     args: tuple["Value", ...]
+
+
+_TIMES = {Op.LOWER: 4, Op.UPPER: 4}  # how often a form repeats its argument
+
+
+def rendered_size(value: "Value", known: dict[int, int] | None = None) -> int:
+    """How many nodes a rendered form has; parts that a form repeats count each time.
+
+    Args:
+        value: a typed tree; a part may stand in it several times as one object.
+        known: sizes by the identity of the parts, filled on the way.
+    """
+    known = {} if known is None else known
+    if id(value) not in known:
+        parts = [p for f in fields(value) for p in _parts(getattr(value, f.name))]
+        times = _TIMES.get(value.op, 1) if isinstance(value, Apply) else 1
+        known[id(value)] = 1 + times * sum(rendered_size(p, known) for p in parts)
+    return known[id(value)]
+
+
+def _parts(value: object) -> Iterator["Value"]:
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _parts(item)
+    elif isinstance(value, Value):
+        yield value
 
 
 Value: TypeAlias = Field | Const | Fitted | BusinessDay | Hour | Matches | Among | Choice | Apply

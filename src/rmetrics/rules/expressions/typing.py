@@ -37,11 +37,13 @@ from rmetrics.rules.expressions.typed import (
     Op,
     Type,
     Value,
+    rendered_size,
 )
 from rmetrics.rules.expressions.written import sql_of
 from rmetrics.rules.model import ColumnType
 from rmetrics.rules.nearest import did_you_mean
 
+MAX_SIZE = 10_000  # nodes of a rendered form
 MAX_DAYS = 100_000  # what may be added to a date
 _DIGITS = 38
 _EXACT = Context(prec=2 * _DIGITS, Emax=MAX_EMAX, Emin=MIN_EMIN)  # the default context rounds to 28 digits
@@ -116,7 +118,14 @@ def condition_of(node: tree.Node, row: Row) -> Value:
         raise RefusedError(
             f"must be true or false for a row, but {clipped(sql_of(node))} is {found.kind}; compare it with something"
         )
-    return _as_truth(found)
+    return _of_some_size(_as_truth(found))
+
+
+def _of_some_size(value: Value) -> Value:
+    """The value, unless BETWEEN, CASE, nullif or lower within each other repeat their arguments without end."""
+    if rendered_size(value) > MAX_SIZE:
+        raise RefusedError("repeats too much within itself; put derived columns (sql) in between")
+    return value
 
 
 @functools.lru_cache(maxsize=1024)
@@ -140,8 +149,8 @@ def derived(text: str, row: Row, kind: ColumnType) -> Value:
     if found.kind is not wanted.kind:
         raise RefusedError(f"gives {found.kind}, but the column's type is {kind}")
     if wanted.kind is not Kind.NUMBER:
-        return found.value
-    return _stored_number(found, wanted, kind)
+        return _of_some_size(found.value)
+    return _of_some_size(_stored_number(found, wanted, kind))
 
 
 def _stored_number(found: _Found, wanted: Type, kind: ColumnType) -> Value:
