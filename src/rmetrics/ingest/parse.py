@@ -96,10 +96,8 @@ def _repeats(text: pl.Series) -> bool:
 def reason(value: str, column: Column) -> str:
     """Why a cell could not be read, in words."""
     match column.type:
-        case ColumnType.MONEY if column.scale != 1:
-            return f"is not a whole number of cents once it is divided by scale = {column.scale}"
         case ColumnType.MONEY:
-            return _money_reason(value, column.decimal)
+            return _money_reason(value, column.decimal, column.scale)
         case ColumnType.TIMESTAMP | ColumnType.DATE | ColumnType.MONTH:
             found = SLASHED.match(value)
             if found and found[2] in _orders(column.formats):
@@ -215,7 +213,9 @@ def _group(decimal: str) -> str:
     return "," if decimal == "." else "."
 
 
-def _money_reason(text: str, decimal: str) -> str:
+def _money_reason(text: str, decimal: str, scale: int = 1) -> str:
+    if scale != 1:
+        return f"is not a whole number of cents when divided by scale = {scale}"
     value = _amount(text, decimal)
     if value is None and POWER_OF_TEN.fullmatch(text):
         return CUT_DIGITS

@@ -8,7 +8,7 @@ where two fit equally well, the file is left alone.
 import difflib
 import fnmatch
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rmetrics.rules.model import Column, Feed, When
@@ -225,14 +225,6 @@ def free_headers(headers: Sequence[str], feed: Feed) -> list[str]:
     """The headers that no column of the feed is read from."""
     taken = read_columns(headers, feed)
     return [h for h in headers if h not in taken]
-
-
-def renamed_headers(headers: Sequence[str], feed: Feed) -> Iterator[tuple[str, str]]:
-    """Yields (column, header): a column the file lacks, and the header it seems to have become."""
-    found, free = column_headers(headers, feed), free_headers(headers, feed)
-    for name, column in feed.mapped.items():
-        if name not in found and (header := likely_header(column.from_, free, sure=True)):
-            yield name, header
 
 
 def _glob(pattern: str) -> str:

@@ -82,7 +82,12 @@ def type_batches(
 
 class _Typing:
     def __init__(
-        self, batch: pl.DataFrame, feed: Feed, found: Mapping[str, tuple[str, ...]], month: dt.date | None, reading: Reading
+        self,
+        batch: pl.DataFrame,
+        feed: Feed,
+        found: Mapping[str, tuple[str, ...]],
+        month: dt.date | None,
+        reading: Reading,
     ) -> None:
         self.batch, self.feed, self.found, self.month, self.reading = batch, feed, found, month, reading
         self.height = batch.height
@@ -232,11 +237,13 @@ def joined(parts: Sequence[pl.Series]) -> pl.Series:
 
 
 def translated(cells: pl.Series, column: Column) -> pl.Series:
-    """Clean cells with the export's words replaced by the feed's, without regard to case."""
+    """Clean cells with the export's words replaced by the feed's, without regard to case; ``*`` is any other word."""
     if not column.values:
         return cells
-    words = {w.strip().casefold(): ours for w, ours in column.values.items()}
-    found = {t: words[t.casefold()] or None for t in cells.drop_nulls().unique().to_list() if t.casefold() in words}
+    words = {w.strip().casefold(): ours or None for w, ours in column.values.items()}
+    other = {"*"} & words.keys()
+    texts = cells.drop_nulls().unique().to_list()
+    found = {t: words.get(t.casefold(), words.get("*")) for t in texts if other or t.casefold() in words}
     return cells.replace(found) if found else cells
 
 
