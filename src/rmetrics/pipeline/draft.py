@@ -24,7 +24,7 @@ from rmetrics.drafting.toml_text import Plan, rules_text
 from rmetrics.errors import LakeError, RuleProblem, RulesError, SettingsError
 from rmetrics.ingest.parse import Reading
 from rmetrics.ingest.read import PROBLEM, Export, RefusedError, open_export
-from rmetrics.ingest.recognise import best_fit, normal_header
+from rmetrics.ingest.recognise import normal_header
 from rmetrics.lake import Lake, RawFile
 from rmetrics.pipeline.compute import place
 from rmetrics.pipeline.project import shipped
@@ -85,7 +85,7 @@ def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
     target = settings.rules_dir / f"{slug}.toml"
     _refuse_known(rules, source, target)
     opened = _opened(export)
-    _refuse_fitting(settings, rules, opened, export)
+    _refuse_fitting(settings, rules, export)
     rows = _rows(opened)
     if not rows.height:
         raise SettingsError(f"{export} has a header but no rows to guess from", "Export a time with some leads in it.")
@@ -163,7 +163,7 @@ def _header(export: Path, first: Export) -> list[str]:
         head = file.read(_HEAD).decode(first.layout.encoding, errors="replace").lstrip("\ufeff")
     best: tuple[float, int, list[str]] = (0, 0, [])
     for delimiter in ",;\t|":
-        records = [r for r in _records(head, delimiter) if any(c.strip() for c in r)]
+        records = _without_blank_end([r for r in _records(head, delimiter) if any(c.strip() for c in r)])
         widths = Counter(len(r) for r in records if len(r) > 1)
         if not widths:
             continue
@@ -172,6 +172,13 @@ def _header(export: Path, first: Export) -> list[str]:
         best = max(best, found, key=lambda b: b[:2])
     cells = [c.strip() for c in best[2] if c.strip()]
     return [c for c, n in Counter(map(normal_header, cells)).items() if n == 1]
+
+
+def _without_blank_end(records: list[list[str]]) -> list[list[str]]:
+    """The records without last cells that are blank in all records of that width: some programs end rows with commas."""
+    widths = Counter(map(len, records))
+    ends = {w for w in widths if w > 2 and not any(r[-1].strip() for r in records if len(r) == w)}
+    return _without_blank_end([r[:-1] if len(r) in ends else r for r in records]) if ends else records
 
 
 def _records(head: str, delimiter: str) -> list[list[str]]:
@@ -204,8 +211,8 @@ def _readable(headers: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
 # -- what it is after all
 
 
-def _refuse_fitting(settings: Settings, rules: Rules, opened: Export, export: Path) -> None:
-    fits = [f for f in best_fit(opened.layout.headers, export.name, rules.feeds) if f.fits]
+def _refuse_fitting(settings: Settings, rules: Rules, export: Path) -> None:
+    fits = [f for f in open_export(export, export.name, rules.feeds).fits if f.fits]
     if fits:
         feed, variant = fits[0].feed, fits[0].variant
         place_of = rules.place(f"feeds.{feed}")
@@ -215,7 +222,7 @@ def _refuse_fitting(settings: Settings, rules: Rules, opened: Export, export: Pa
             f'Put it into the inbox. Count it with a source alone: leads = {{ feed = "{feed}", where = "..." }}',
         )
     for path, feeds in _examples(settings):
-        if any(f.fits for f in best_fit(opened.layout.headers, export.name, feeds)):
+        if any(f.fits for f in open_export(export, export.name, feeds).fits):
             what = next(iter(feeds.values())).comment.rstrip(".")
             raise SettingsError(
                 f"{export} is known: {what}",
