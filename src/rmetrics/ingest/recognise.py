@@ -83,9 +83,11 @@ def minus_header(headers: Sequence[str], column: Column) -> str | None:
     return next((headers[where[n]] for h in column.minus if (n := normal_header(h)) in where), None)
 
 
-def _subtracted(headers: Sequence[str], feed: Feed) -> set[int]:
+def _used(headers: Sequence[str], feed: Feed) -> set[int]:
+    """The positions of the headers that a feed reads."""
     where = _positions(headers)
-    return {where[n] for c in feed.mapped.values() for h in c.minus if (n := normal_header(h)) in where}
+    subtracted = {where[n] for c in feed.mapped.values() for h in c.minus if (n := normal_header(h)) in where}
+    return subtracted.union(*column_positions(headers, feed).values())
 
 
 def _positions(headers: Sequence[str]) -> dict[str, int]:
@@ -156,12 +158,13 @@ def fit(headers: Sequence[str], file_name: str, name: str, feed: Feed, *, ranged
     read = read_as(feed, headers, file_name)
     found = column_positions(headers, read)
     missing = _missing(read, set(found), ranged=ranged)
-    used = {i for places in found.values() for i in places} | _subtracted(headers, read)
+    used = _used(headers, read)
     objection, refused = _objection(headers, file_name, read, used)
     if len(meant) > 1:
         names = " and ".join(repr(feed.variant_name(i)) for i in meant)
-        told = f"it is of the variants {names} at once; add without = [...] to the when of one of them"
-        missing, objection, refused = (), told, True
+        objection = f"it is of the variants {names} at once; add without = [...] to the when of one of them"
+        missing, refused = (), True
+        used = {p for i in meant for p in _used(headers, with_variant(feed, feed.variants[i]))}
     return Fit(name, _named(file_name, feed.files), len(used), missing, objection, refused, variant)
 
 

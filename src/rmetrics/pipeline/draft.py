@@ -88,7 +88,7 @@ def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
     _refuse_fitting(settings, rules, export)
     rows = _rows(opened)
     if not rows.height:
-        raise SettingsError(f"{export} has a header but no rows to guess from", "Export a time with some leads in it.")
+        raise SettingsError(f"{export} has a header but no rows that fit it", "Export a time with some leads in it.")
     today = dt.datetime.fromtimestamp(export.stat().st_mtime, dt.UTC).date()
     readable, skipped = _readable(opened.layout.headers)
     found = guesses(rows, readable, Reading(rules.business.timezone, today))
@@ -175,7 +175,7 @@ def _header(export: Path, first: Export) -> list[str]:
 
 
 def _without_blank_end(records: list[list[str]]) -> list[list[str]]:
-    """The records without last cells that are blank in all records of that width: some programs end rows with commas."""
+    """The records without last cells that are blank in all records of that width: some rows end with a comma."""
     widths = Counter(map(len, records))
     ends = {w for w in widths if w > 2 and not any(r[-1].strip() for r in records if len(r) == w)}
     return _without_blank_end([r[:-1] if len(r) in ends else r for r in records]) if ends else records

@@ -124,6 +124,8 @@ _RESERVED = frozenset(
         "with",
     ]
 )
+# Columns that every table of PostgreSQL has of its own.
+_SYSTEM_COLUMNS = frozenset(["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"])
 # Tables and views that are rmetrics' own.
 OWN_TABLES = frozenset(
     [
@@ -160,7 +162,7 @@ def row_columns(feed: Feed) -> dict[str, ColumnType]:
 
 def is_reserved(name: str) -> bool:
     """Whether PostgreSQL keeps the word for itself."""
-    return name in _RESERVED
+    return name in _RESERVED or name in _SYSTEM_COLUMNS
 
 
 def filled_columns(feed: Feed) -> set[str]:
@@ -229,7 +231,7 @@ class _Validation:
     def identifier(self, key: str, name: str, what: str) -> None:
         if not _IDENTIFIER.fullmatch(name):
             self.say(key, IDENTIFIER_RULE)
-        elif name in _RESERVED:
+        elif is_reserved(name):
             self.say(key, f"{name!r} is a reserved word of PostgreSQL; choose another {what} name")
 
     # -- feeds
