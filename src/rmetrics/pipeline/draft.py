@@ -31,13 +31,14 @@ from rmetrics.pipeline.project import shipped
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.model import ALL, UNATTRIBUTED, ColumnType, Feed
 from rmetrics.rules.toml import rule_files
-from rmetrics.rules.validate import IDENTIFIER_RULE, normal_source
+from rmetrics.rules.validate import CALLS, IDENTIFIER_RULE, JOBS, PAYMENTS, TARGETS, normal_source
 from rmetrics.settings import Settings
 
 _HEAD = 64 * 2**10  # bytes in which a header is looked for
 _ROWS = 20_000  # enough to see every form of a column
 _LONGEST_SOURCE = 63  # characters
 _MOST_COLUMNS = 400  # more are not read; a table of PostgreSQL takes at most 1,600, fewer if they are wide
+_COUNTED_ALREADY = (JOBS, PAYMENTS, CALLS, TARGETS)  # feeds that need no source to count
 EXAMPLES = "examples"  # rules for well-known exports, a folder beside the rules that no command reads
 
 
@@ -217,15 +218,14 @@ def _refuse_fitting(settings: Settings, rules: Rules, export: Path) -> None:
         feed, variant = fits[0].feed, fits[0].variant
         place_of = rules.place(f"feeds.{feed}")
         known = f" ({variant})" if variant else ""
-        raise SettingsError(
-            f"{export} is read already, as {feed}{known} ({place_of})",
-            f'Put it into the inbox. Count it with a source alone: leads = {{ feed = "{feed}", where = "..." }}',
-        )
+        alone = f'Count it with a source alone: leads = {{ feed = "{feed}", where = "..." }}'
+        hint = "Put it into the inbox: it needs no rules of its own." if feed in _COUNTED_ALREADY else alone
+        raise SettingsError(f"{export} is read already, as {feed}{known} ({place_of})", hint)
     for path, feeds in _examples(settings):
         if any(f.fits for f in open_export(export, export.name, feeds).fits):
             what = next(iter(feeds.values())).comment.rstrip(".")
             raise SettingsError(
-                f"{export} is known: {what}",
+                f"{export} needs no draft, rules for it are shipped: {what}",
                 f"Copy {path} to {settings.rules_dir / path.name}, read it through, then: rmetrics rules check",
             )
 
