@@ -61,11 +61,6 @@ def init_project(folder: Path) -> list[Path]:
         for source in sorted(shipped("rules").glob("*.toml")):
             made.append(rules / source.name)
             made[-1].write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
-        examples = rules / "examples"
-        examples.mkdir(exist_ok=True)
-        for source in sorted((shipped("rules") / "examples").glob("*.toml")):
-            made.append(examples / source.name)
-            made[-1].write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
         for name, text in ((".env.example", _ENV_EXAMPLE), (".gitignore", _GITIGNORE)):
             if not (folder / name).exists():
                 made.append(folder / name)
