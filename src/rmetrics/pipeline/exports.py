@@ -90,7 +90,7 @@ def _lost_columns(lake: Lake, newest: _Export, before: _Export, declared: Feed) 
         wanted = feed.columns[column].from_
         only = new[0] if len(new) == len(lost) == 1 else ""
         likely = likely_column(column, feed, new, sample)
-        if not likely and only and can_be(column, feed.mapped[column], feed, sample[only]):
+        if not likely and only and can_be(column, feed.mapped[column], feed, sample.get(only, ())):
             likely = only
         hint = f"if {likely!r} is it, add that header to from = [...] of {column}" if likely else "export it with it"
         told = f"{newest.name} has no column for {column} ({' or '.join(wanted)}), which {before.name} had; {hint}"
@@ -98,7 +98,11 @@ def _lost_columns(lake: Lake, newest: _Export, before: _Export, declared: Feed) 
 
 
 def _first_cells(lake: Lake, export: _Export, headers: Sequence[str]) -> Sample:
-    cells = lake.scan_raw(export.placed.raw).select(headers).head(_SAMPLED).collect()
+    """The first cells under some headers; none where the landed text cannot be read, which other checks report."""
+    try:
+        cells = lake.scan_raw(export.placed.raw).select(headers).head(_SAMPLED).collect()
+    except (OSError, pl.exceptions.PolarsError):
+        return {}
     return {h: cells[h].fill_null("").to_list() for h in headers}
 
 
