@@ -13,7 +13,7 @@ from rmetrics.errors import RulesError
 from rmetrics.rules import load_rules
 from rmetrics.rules.expressions.functions import FUNCTIONS
 from rmetrics.rules.expressions.tokens import KEYWORDS, MOMENTS, SIGNS
-from rmetrics.rules.model import Column, Cost, Feed, Source
+from rmetrics.rules.model import Column, Cost, Feed, Source, Variant, VariantColumn, When
 from support import Project, csv_text
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +69,7 @@ def test_wrong_example_says_what_the_page_says(block: Block, told: Block, tmp_pa
 
 
 def test_every_key_of_the_grammar_is_named() -> None:
-    for model in (Feed, Column, Source, Cost):
+    for model in (Feed, Column, Source, Cost, Variant, VariantColumn, When):
         for name, field in model.model_fields.items():
             key = field.alias or name
             assert re.search(rf"\b{key}\b", PAGE), f"{model.__name__}.{key}"

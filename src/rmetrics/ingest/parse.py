@@ -97,7 +97,7 @@ def reason(value: str, column: Column) -> str:
     """Why a cell could not be read, in words."""
     match column.type:
         case ColumnType.MONEY:
-            return _money_reason(value, column.decimal)
+            return _money_reason(value, column.decimal, column.scale)
         case ColumnType.TIMESTAMP | ColumnType.DATE | ColumnType.MONTH:
             found = SLASHED.match(value)
             if found and found[2] in _orders(column.formats):
@@ -121,6 +121,9 @@ def reason(value: str, column: Column) -> str:
 
 
 def _money(text: pl.Series, column: Column, _: Reading) -> pl.Series:
+    if column.scale != 1:
+        read = {t: read_scaled(t, column.scale) for t in text.drop_nulls().unique().to_list()}
+        return pl.Series(text.name, [read.get(t) for t in text.to_list()], dtype=pl.Decimal(18, 2))
     if column.decimal == ".":
         if text.str.contains(_SIMPLE_MONEY).all():
             return text.cast(pl.Decimal(18, 2))
@@ -146,6 +149,19 @@ def _money(text: pl.Series, column: Column, _: Reading) -> pl.Series:
             found = pl.DataFrame({"t": text}).join(table, on="t", how="left", maintain_order="left")["v"]
             values = values.zip_with(values.is_not_null(), found)
     return values
+
+
+def read_scaled(text: str, scale: int) -> Decimal | None:
+    """A whole number of parts of a unit as an amount, exact to the cent, or None.
+
+    >>> read_scaled("12340000", 1_000_000), read_scaled("-8500", 100), read_scaled("12345678", 1_000_000)
+    (Decimal('12.34'), Decimal('-85.00'), None)
+    """
+    if not re.fullmatch(r"-?(?:[0-9]{1,19}|[0-9]{1,3}(?:,[0-9]{3}){1,6})(?:\.0+)?", text, re.ASCII):
+        return None
+    value = Decimal(text.replace(",", "")) / scale
+    cents = value.quantize(_CENT)
+    return abs(cents) if cents == value == 0 else cents if cents == value and abs(cents) < MAX_CENTS // 100 else None
 
 
 def read_money(text: str, decimal: str = ".") -> Decimal | None:
@@ -197,7 +213,9 @@ def _group(decimal: str) -> str:
     return "," if decimal == "." else "."
 
 
-def _money_reason(text: str, decimal: str) -> str:
+def _money_reason(text: str, decimal: str, scale: int = 1) -> str:
+    if scale != 1:
+        return f"is not a whole number of cents when divided by scale = {scale}"
     value = _amount(text, decimal)
     if value is None and POWER_OF_TEN.fullmatch(text):
         return CUT_DIGITS
@@ -455,7 +473,8 @@ def _duration(text: pl.Series, _: Column, __: Reading) -> pl.Series:
         r"(?:(?P<s>[0-9]{1,7}) ?s(?:ec(?:ond)?s?)?)?$"
     )
     clock = r"^(?:(?P<h>[0-9]{1,4}):)?(?P<m>[0-9]{1,3}):(?P<s>[0-5][0-9])$"
-    seconds = text.str.extract(r"^([0-9]{1,9})$").cast(pl.Int64)
+    plain = text.str.extract(r"^([0-9]{1,9}|[0-9]{1,3}(?:,[0-9]{3}){1,2})$")  # 1,265 is how some call logs write it
+    seconds = plain.str.replace_all(",", "", literal=True).cast(pl.Int64)
     for pattern in (words, clock):
         fits = text.str.contains(pattern)
         parts = text.set(~fits.fill_null(value=False), None).str.extract_groups(pattern).struct.unnest()

@@ -10,8 +10,9 @@ import polars as pl
 
 from rmetrics.ingest import sniff
 from rmetrics.ingest.excel import Sheet, open_workbook
+from rmetrics.ingest.hints import Sample, likely_column
 from rmetrics.ingest.preamble import range_month
-from rmetrics.ingest.recognise import FORMATTING, Fit, best_fit, renamed_headers
+from rmetrics.ingest.recognise import FORMATTING, Fit, best_fit, column_positions, free_headers, read_as
 from rmetrics.ingest.records import LINE, OWN_COLUMNS, PROBLEM, TEXT, split_lf, text_batches
 from rmetrics.ingest.sniff import RefusedError
 from rmetrics.rules.model import Feed
@@ -55,12 +56,14 @@ class Export:
         fits: the feeds it fits: one; several equally well; or the nearest miss.
         batches: yields the records below the header, in order; raises RefusedError where the file cannot be read to
             its end.
+        sample: the first cells under each header.
     """
 
     path: Path
     layout: Layout
     fits: list[Fit]
     batches: Callable[[], Iterator[pl.DataFrame]]
+    sample: Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,27 +136,38 @@ def _open_text(
                 break
     if best is None:
         raise RefusedError("has no row that looks like a header; export it again, with its column names")
-    layout = _noted(best, feeds)
+    below = [cells for _, line, _, cells in _head_records(head, best.layout.delimiter) if line >= best.layout.body_line]
+    sample = _sample(best.layout.headers, below)
+    layout = _noted(best, name, feeds, sample)
 
     def batches() -> Iterator[pl.DataFrame]:
         return text_batches(sniff.utf8_blocks(path, encoding), layout.headers, layout.delimiter, layout.body_line)
 
-    return Export(path, layout, best.fits, batches)
+    return Export(path, layout, best.fits, batches, sample)
 
 
 def _fits(cells: Sequence[str], name: str, feeds: Mapping[str, Feed], preamble: Sequence[str]) -> list[Fit]:
     return best_fit(_trimmed(cells), name, feeds, ranged=range_month(preamble) is not None)
 
 
-def _noted(header: _Header, feeds: Mapping[str, Feed]) -> Layout:
+def _sample(headers: Sequence[str], records: Sequence[Sequence[str]]) -> Sample:
+    """The cells of the first records by header; a short record has no more of them, a long one too many."""
+    return {h: [r[i] for r in records if i < len(r)] for i, h in enumerate(headers)}
+
+
+def _noted(header: _Header, name: str, feeds: Mapping[str, Feed], sample: Sample) -> Layout:
     """The layout, with a note on headers that seem to be columns of the feed under another name."""
     if len(header.fits) != 1 or not header.sure:
         return header.layout
-    feed = feeds[header.fits[0].feed]
+    headers = header.layout.headers
+    feed = read_as(feeds[header.fits[0].feed], headers, name)
+    found, free = column_positions(headers, feed), free_headers(headers, feed)
+    lacking = [c for c in feed.mapped if c not in found]
+    renamed = [(c, h) for c in lacking if (h := likely_column(c, feed, free, sample, sure=True))]
     notes = [
-        f"has no column for {column} ({' or '.join(feed.columns[column].from_)}): if {renamed!r} is it, add that "
+        f"has no column for {column} ({' or '.join(feed.columns[column].from_)}): if {likely!r} is it, add that "
         f"header to from = [...] of {column}"
-        for column, renamed in renamed_headers(header.layout.headers, feed)
+        for column, likely in renamed
     ]
     return replace(header.layout, notes=(*header.layout.notes, *notes))
 
@@ -217,8 +231,10 @@ def _open_workbook(path: Path, name: str, feeds: Mapping[str, Feed]) -> Export:
             "as files of their own"
         )
     best, sheet = max(found, key=lambda f: f[0].score)
-    layout = _noted(best, feeds)
-    return Export(path, layout, best.fits, lambda: _sheet_batches(sheet, layout))
+    below = [["" if c is None else str(c) for c in row] for row in sheet.head.rows()[best.layout.header_line :]]
+    sample = _sample(best.layout.headers, below)
+    layout = _noted(best, name, feeds, sample)
+    return Export(path, layout, best.fits, lambda: _sheet_batches(sheet, layout), sample)
 
 
 def _header_in(sheet: Sheet, name: str, feeds: Mapping[str, Feed], notes: tuple[str, ...]) -> _Header | None:

@@ -8,10 +8,11 @@ where two fit equally well, the file is left alone.
 import difflib
 import fnmatch
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rmetrics.rules.model import Feed
+from rmetrics.rules.model import Column, Feed, When
+from rmetrics.rules.variants import with_variant
 
 FORMATTING = "\ufeff\u200b"
 
@@ -33,6 +34,7 @@ class Fit:
         missing: required columns without a header, as (column, its headers); empty when the feed fits.
         objection: another reason why the feed does not fit or the file cannot be used; empty when there is none.
         refused: the objection is final: the file is of this feed, but must not be used.
+        variant: the name of the variant that reads it; empty where the feed itself does.
     """
 
     feed: str
@@ -41,6 +43,7 @@ class Fit:
     missing: tuple[tuple[str, tuple[str, ...]], ...] = ()
     objection: str = ""
     refused: bool = False
+    variant: str = ""
 
     @property
     def fits(self) -> bool:
@@ -54,17 +57,90 @@ class Fit:
 
 
 def column_headers(headers: Sequence[str], feed: Feed) -> dict[str, int]:
-    """Which header each mapped column is read from: column name to position; columns without a header are left out."""
+    """Which header each mapped column is read from: column name to position; columns without a header are left out.
+
+    Of headers that are joined, it is the first.
+    """
+    return {name: positions[0] for name, positions in column_positions(headers, feed).items()}
+
+
+def column_positions(headers: Sequence[str], feed: Feed) -> dict[str, tuple[int, ...]]:
+    """The positions of the headers each mapped column is read from; several where they are joined.
+
+    Columns without a header are left out, and those that are joined of headers of which one is missing.
+    """
+    where = _positions(headers)
+    found = {}
+    for name, column in feed.mapped.items():
+        if positions := _origin(column, where):
+            found[name] = positions
+    return found
+
+
+def minus_header(headers: Sequence[str], column: Column) -> str | None:
+    """The header whose amount is subtracted from a column; None where the file has none."""
+    where = _positions(headers)
+    return next((headers[where[n]] for h in column.minus if (n := normal_header(h)) in where), None)
+
+
+def _used(headers: Sequence[str], feed: Feed) -> set[int]:
+    """The positions of the headers that a feed reads."""
+    where = _positions(headers)
+    subtracted = {where[n] for c in feed.mapped.values() for h in c.minus if (n := normal_header(h)) in where}
+    return subtracted.union(*column_positions(headers, feed).values())
+
+
+def _positions(headers: Sequence[str]) -> dict[str, int]:
     where: dict[str, int] = {}
     for i, header in enumerate(headers):
         where.setdefault(normal_header(header), i)
-    found = {}
+    return where
+
+
+def _origin(column: Column, where: Mapping[str, int]) -> tuple[int, ...]:
+    if column.join:
+        names = [normal_header(h) for h in column.join]
+        return tuple(where[n] for n in names) if all(n in where for n in names) else ()
+    return next(((where[n],) for h in column.from_ if (n := normal_header(h)) in where), ())
+
+
+def read_columns(headers: Sequence[str], feed: Feed) -> dict[str, str]:
+    """The headers that are read, each with its column: those joined and those subtracted, too."""
+    read = {headers[i]: name for name, places in column_positions(headers, feed).items() for i in places}
     for name, column in feed.mapped.items():
-        for header in column.from_:
-            if normal_header(header) in where:
-                found[name] = where[normal_header(header)]
-                break
-    return found
+        if minus := minus_header(headers, column):
+            read.setdefault(minus, name)
+    return read
+
+
+def variants_of(headers: Sequence[str], file_name: str, feed: Feed) -> list[int]:
+    """The positions of the feed's variants that the file is of."""
+    present = {normal_header(h) for h in headers}
+    return [i for i, v in enumerate(feed.variants) if _is_meant(v.when, present, file_name)]
+
+
+def _is_meant(when: When, present: set[str], file_name: str) -> bool:
+    def there(header: str) -> bool:
+        return normal_header(header) in present
+
+    return (
+        all(map(there, when.headers))
+        and (not when.any or any(map(there, when.any)))
+        and not any(map(there, when.without))
+        and (not when.files or _named(file_name, when.files))
+    )
+
+
+def read_as(feed: Feed, headers: Sequence[str], file_name: str) -> Feed:
+    """The feed as it reads this file: with the variant the file is of, where it is of one.
+
+    Args:
+        feed: the feed the file is of.
+        headers: the file's headers.
+        file_name: its name; folders before it make no difference.
+    """
+    meant = variants_of(headers, file_name.rpartition("/")[2], feed)
+    return with_variant(feed, feed.variants[meant[0]]) if len(meant) == 1 else feed
 
 
 def fit(headers: Sequence[str], file_name: str, name: str, feed: Feed, *, ranged: bool = False) -> Fit:
@@ -77,29 +153,55 @@ def fit(headers: Sequence[str], file_name: str, name: str, feed: Feed, *, ranged
         feed: the feed.
         ranged: whether a date range stands above the header, which can replace a column marked ``range``.
     """
+    meant = variants_of(headers, file_name, feed)
+    variant = feed.variant_name(meant[0]) if meant else ""
+    read = read_as(feed, headers, file_name)
+    found = column_positions(headers, read)
+    missing = _missing(read, set(found), ranged=ranged)
+    used = _used(headers, read)
+    objection, refused = _objection(headers, file_name, read, used)
+    if len(meant) > 1:
+        names = " and ".join(repr(feed.variant_name(i)) for i in meant)
+        objection = f"it is of the variants {names} at once; add without = [...] to the when of one of them"
+        missing, refused = (), True
+        used = {p for i in meant for p in _used(headers, with_variant(feed, feed.variants[i]))}
+    return Fit(name, _named(file_name, feed.files), len(used), missing, objection, refused, variant)
+
+
+def _missing(feed: Feed, found: set[str], *, ranged: bool) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Required columns without a header, with the headers that would do."""
+    missing = [
+        (n, _wanted(c)) for n, c in feed.mapped.items() if c.required and n not in found and not (c.range and ranged)
+    ]
+    if feed.one_of and not any(c in found for c in feed.one_of):
+        wanted = tuple(h for c in feed.one_of if c in feed.columns for h in _wanted(feed.columns[c]))
+        missing.append((" or ".join(feed.one_of), wanted))
+    return tuple(missing)
+
+
+def _wanted(column: Column) -> tuple[str, ...]:
+    return (" and ".join(column.join),) if column.join else column.from_
+
+
+def _objection(headers: Sequence[str], file_name: str, feed: Feed, used: set[int]) -> tuple[str, bool]:
+    """Why a file that has the headers is not of this feed or cannot be used, and whether that is final."""
     normal = [normal_header(h) for h in headers]
     present = set(normal)
-    found = column_headers(headers, feed)
-    named = any(fnmatch.fnmatchcase(file_name.casefold(), _glob(g)) for g in feed.files)
-    missing = tuple(
-        (n, c.from_) for n, c in feed.mapped.items() if c.required and n not in found and not (c.range and ranged)
-    )
-    known = len(set(found.values()))
-    objection, refused = "", False
-    if feed.one_of and not any(c in found for c in feed.one_of):
-        headers_of = {c: feed.columns[c].from_ for c in feed.one_of if c in feed.columns}
-        missing = (*missing, (" or ".join(feed.one_of), tuple(h for hs in headers_of.values() for h in hs)))
     if other := [h for h in feed.without if normal_header(h) in present]:
-        objection = f"it has the header {other[0]!r}, which files of this feed do not have"
-    elif feed.distinctive and not named and not any(normal_header(h) in present for h in feed.distinctive):
-        objection = (
-            f"its name fits none of {', '.join(feed.files)}, and its headers are too common to tell by themselves"
-        )
-    elif twice := [feed.mapped[c].from_[0] for c, i in found.items() if normal.count(normal[i]) > 1]:
-        objection, refused = f"the header {twice[0]!r} stands twice, so it is not clear which one counts", True
-    elif bad := [(h, why) for h, why in feed.refuse.items() if normal_header(h) in present]:
-        objection, refused = f"it has the header {bad[0][0]!r}: {bad[0][1]}", True
-    return Fit(name, named, known, missing, objection, refused)
+        return f"it has the header {other[0]!r}, which files of this feed do not have", False
+    told = feed.distinctive and not any(normal_header(h) in present for h in feed.distinctive)
+    if told and not _named(file_name, feed.files):
+        names = ", ".join(feed.files)
+        return f"its name fits none of {names}, and its headers are too common to tell by themselves", False
+    if twice := [headers[i] for i in sorted(used) if normal.count(normal[i]) > 1]:
+        return f"the header {twice[0]!r} stands twice, so it is not clear which one counts", True
+    if bad := [(h, why) for h, why in feed.refuse.items() if normal_header(h) in present]:
+        return f"it has the header {bad[0][0]!r}: {bad[0][1]}", True
+    return "", False
+
+
+def _named(file_name: str, globs: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(file_name.casefold(), _glob(g)) for g in globs)
 
 
 def likely_header(wanted: Sequence[str], headers: Sequence[str], *, sure: bool = False) -> str:
@@ -124,16 +226,8 @@ def likely_header(wanted: Sequence[str], headers: Sequence[str], *, sure: bool =
 
 def free_headers(headers: Sequence[str], feed: Feed) -> list[str]:
     """The headers that no column of the feed is read from."""
-    taken = set(column_headers(headers, feed).values())
-    return [h for i, h in enumerate(headers) if i not in taken]
-
-
-def renamed_headers(headers: Sequence[str], feed: Feed) -> Iterator[tuple[str, str]]:
-    """Yields (column, header): a column the file lacks, and the header it seems to have become."""
-    found, free = column_headers(headers, feed), free_headers(headers, feed)
-    for name, column in feed.mapped.items():
-        if name not in found and (header := likely_header(column.from_, free, sure=True)):
-            yield name, header
+    taken = read_columns(headers, feed)
+    return [h for h in headers if h not in taken]
 
 
 def _glob(pattern: str) -> str:

@@ -13,7 +13,7 @@ import polars as pl
 
 from rmetrics.ingest.parse import Reading, clean, parse_column, reason
 from rmetrics.ingest.preamble import range_month
-from rmetrics.ingest.recognise import column_headers, normal_header
+from rmetrics.ingest.recognise import column_positions, minus_header, normal_header
 from rmetrics.ingest.records import LINE, PROBLEM
 from rmetrics.parallel import in_order
 from rmetrics.rules.expressions.polars_form import DTYPES
@@ -46,13 +46,18 @@ class TypedBatch:
 
 def typed_schema(feed: Feed, headers: Sequence[str], preamble: Sequence[str] = ()) -> dict[str, pl.DataType]:
     """The columns a file of this feed gives, and their types. Columns the file has no header for are not among them."""
-    found = column_headers(headers, feed)
+    found = column_positions(headers, feed)
     month = range_month(preamble)
-    names = [n for n, c in feed.mapped.items() if n in found or (c.range and month) or (c.default and n in feed.key)]
+    names = [n for n, c in feed.mapped.items() if n in found or c.constant or _filled(n, c, feed, month)]
     schema = {n: DTYPES[feed.mapped[n].type] for n in names}
     if feed.identity or not feed.key:
         schema = {**{k: pl.String() for k in feed.key_columns}, **schema, IDENTITY: pl.String()}
     return {**schema, LINE: pl.Int64()}
+
+
+def _filled(name: str, column: Column, feed: Feed, month: dt.date | None) -> bool:
+    """Whether a column without a header has a value all the same."""
+    return bool((column.range and month) or (column.default and name in feed.key))
 
 
 def type_batches(
@@ -62,14 +67,14 @@ def type_batches(
 
     Args:
         batches: text columns named ``headers``, with ``LINE`` and ``PROBLEM``.
-        feed: the feed the export is of.
+        feed: the feed the export is of, as ``recognise.read_as`` gives it.
         headers: the export's headers, in order.
         preamble: the lines above the header.
         reading: zone and day of the export.
 
     Source: the design, sections 1 and 2.
     """
-    found = {n: headers[i] for n, i in column_headers(headers, feed).items()}
+    found = {n: tuple(headers[i] for i in places) for n, places in column_positions(headers, feed).items()}
     month = range_month(preamble)
     schema = typed_schema(feed, headers, preamble)
     yield from in_order(lambda batch: _Typing(batch, feed, found, month, reading).result(schema), batches)
@@ -77,12 +82,18 @@ def type_batches(
 
 class _Typing:
     def __init__(
-        self, batch: pl.DataFrame, feed: Feed, found: Mapping[str, str], month: dt.date | None, reading: Reading
+        self,
+        batch: pl.DataFrame,
+        feed: Feed,
+        found: Mapping[str, tuple[str, ...]],
+        month: dt.date | None,
+        reading: Reading,
     ) -> None:
         self.batch, self.feed, self.found, self.month, self.reading = batch, feed, found, month, reading
         self.height = batch.height
         self.values: dict[str, pl.Series] = {}
         self.faults: list[tuple[str, Column, pl.Series, pl.Series]] = []  # column, spec, cells, bad
+        self.labels = {" and ".join(h): h for h in found.values()}  # of columns that several headers are joined for
 
     def result(self, schema: Mapping[str, pl.DataType]) -> TypedBatch:
         bad = self.batch[PROBLEM].is_not_null()
@@ -105,12 +116,12 @@ class _Typing:
 
     def _column(self, name: str, column: Column) -> tuple[pl.Series | None, pl.Series]:
         nothing = pl.Series([False]).new_from_index(0, self.height)
-        header = self.found.get(name)
-        if header is None:
-            constant = self.month if column.range and self.month is not None else column.default
+        headers = self.found.get(name)
+        if headers is None:
+            constant = self.month if column.range and self.month is not None else column.constant or column.default
             self.values[name] = pl.Series(name, [constant], dtype=DTYPES[column.type]).new_from_index(0, self.height)
             return None, nothing
-        cells = clean(self.batch[header])
+        header, cells = " and ".join(headers), translated(joined([clean(self.batch[h]) for h in headers]), column)
         values = parse_column(cells, column, self.reading).alias(name)
         is_id = name in self.feed.key and column.type is ColumnType.TEXT
         if is_id and cells.str.contains("+", literal=True).any():
@@ -124,10 +135,22 @@ class _Typing:
             blank = cells.is_null()
             self.faults.append((header, column, cells, blank))
             faulty = faulty | blank
+        if subtracted := minus_header(self.batch.columns, column):
+            values, bad = self._less(values, subtracted, column)
+            faulty = faulty | bad
         if column.default is not None:
             values = values.fill_null(pl.Series([column.default]).cast(values.dtype)[0])
         self.values[name] = values
         return cells, faulty
+
+    def _less(self, values: pl.Series, header: str, column: Column) -> tuple[pl.Series, pl.Series]:
+        """The amounts less those of another column, and where those cannot be read; a blank subtracts nothing."""
+        cells = clean(self.batch[header])
+        less = parse_column(cells, column, self.reading)
+        bad = less.is_null() & cells.is_not_null()
+        if bad.any():
+            self.faults.append((header, column, cells, bad))
+        return (values - less.fill_null(0)).cast(values.dtype), bad
 
     def _must_have(self, name: str, column: Column) -> bool:
         """Whether a blank cell makes the row useless."""
@@ -189,15 +212,39 @@ class _Typing:
         for i, (header, column, _, _) in enumerate(self.faults):
             if row[f"fault{i}"]:
                 value = row[f"cell{i}"]
+                place = self.labels.get(header, (header,))[0]
                 if value is None:
-                    return header, None, f"{header} is blank, but every row needs it"
-                return header, str(value), f"{header} {reason(str(value), column)}"
+                    return place, None, f"{header} is blank, but every row needs it"
+                return place, str(value), f"{header} {reason(str(value), column)}"
         msg = "a rejected row has a fault"
         raise AssertionError(msg)
 
     def _repeats_header(self, row: Mapping[str, object]) -> bool:
         cells = [(header, row[f"cell{i}"]) for i, (header, *_) in enumerate(self.faults) if row[f"fault{i}"]]
-        return all(normal_header(str(value)) == normal_header(header) for header, value in cells)
+        return all(
+            normal_header(str(value)) == normal_header(" ".join(self.labels.get(header, (header,))))
+            for header, value in cells
+        )
+
+
+def joined(parts: Sequence[pl.Series]) -> pl.Series:
+    """Clean cells of several columns as one, a space between them; null where all are."""
+    if len(parts) == 1:
+        return parts[0]
+    frame = pl.DataFrame([p.alias(str(i)) for i, p in enumerate(parts)])
+    text = pl.concat_str(pl.all(), separator=" ", ignore_nulls=True)
+    return frame.select(pl.when(~pl.all_horizontal(pl.all().is_null())).then(text)).to_series()
+
+
+def translated(cells: pl.Series, column: Column) -> pl.Series:
+    """Clean cells with the export's words replaced by the feed's, without regard to case; ``*`` is any other word."""
+    if not column.values:
+        return cells
+    words = {w.strip().casefold(): ours or None for w, ours in column.values.items()}
+    other = {"*"} & words.keys()
+    texts = cells.drop_nulls().unique().to_list()
+    found = {t: words.get(t.casefold(), words.get("*")) for t in texts if other or t.casefold() in words}
+    return cells.replace(found) if found else cells
 
 
 def with_pending_ids(rows: pl.DataFrame, key: str) -> pl.DataFrame:

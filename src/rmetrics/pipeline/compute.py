@@ -15,7 +15,7 @@ import polars as pl
 from rmetrics import __version__
 from rmetrics.ingest.parse import Reading
 from rmetrics.ingest.read import LINE
-from rmetrics.ingest.recognise import best_fit, fit
+from rmetrics.ingest.recognise import best_fit, fit, read_as
 from rmetrics.ingest.typing import (
     IDENTITY,
     REJECTED_SCHEMA,
@@ -228,7 +228,7 @@ def _typed(
     lake: Lake, rules: Rules, item: Placed, *, full: bool, landing: Iterator[pl.DataFrame] | None = None
 ) -> TypedFile:
     """The typed rows of one export: the cached ones, or made now from its text, which is read or has just landed."""
-    feed, zone = rules.feeds[item.feed], rules.business.timezone
+    feed, zone = read_as(rules.feeds[item.feed], item.raw.headers, item.raw.name), rules.business.timezone
     digest = typing_digest(feed, zone)
     key = (item.feed, item.raw.sha256, digest)
     cached = None if full else lake.typed_file(*key)

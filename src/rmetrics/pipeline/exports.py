@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from rmetrics.ingest.recognise import free_headers, likely_header, normal_header
+from rmetrics.ingest.hints import Sample, can_be, likely_column
+from rmetrics.ingest.recognise import free_headers, normal_header, read_as
 from rmetrics.lake import Lake, TypedFile
 from rmetrics.pipeline.compute import Computed, Placed
 from rmetrics.results import Finding, Severity
@@ -19,6 +20,7 @@ from rmetrics.rules.model import Feed
 
 CAPS = (1_000, 5_000, 10_000)  # where programs stop exporting, without a word
 _FEW_ROWS, _FEW_DAYS = 20, 14  # smaller exports differ by chance
+_SAMPLED = 200  # rows whose cells tell whether a header can be the column that was lost
 _MUCH_LESS = 2  # fewer than half
 
 
@@ -59,7 +61,7 @@ def export_findings(lake: Lake, rules: Rules, computed: Computed) -> Iterator[Fi
             if newest.placed.raw.rows in CAPS:
                 yield _cut(newest)
             if before is not None:
-                yield from _lost_columns(newest, before, feed)
+                yield from _lost_columns(lake, newest, before, feed)
                 yield from _shrunk(newest, before, _ranges(lake, (newest, before), feed))
 
 
@@ -78,17 +80,30 @@ def _cut(export: _Export) -> Finding:
     return Finding("export-cut", Severity.WARNING, told, rows)
 
 
-def _lost_columns(newest: _Export, before: _Export, feed: Feed) -> Iterator[Finding]:
-    lost = [c for c in before.typed.columns if c not in newest.typed.columns]
-    new = [h for h in free_headers(newest.placed.raw.headers, feed) if normal_header(h) not in before.headers]
+def _lost_columns(lake: Lake, newest: _Export, before: _Export, declared: Feed) -> Iterator[Finding]:
+    raw = newest.placed.raw
+    feed = read_as(declared, raw.headers, raw.name)
+    lost = [c for c in before.typed.columns if c not in newest.typed.columns and c in feed.mapped]
+    new = [h for h in free_headers(raw.headers, feed) if normal_header(h) not in before.headers]
+    sample = _first_cells(lake, newest, new) if lost and new else {}
     for column in lost:
-        if column not in feed.columns:
-            continue
         wanted = feed.columns[column].from_
-        likely = likely_header(wanted, new) or (new[0] if len(new) == len(lost) == 1 else "")
+        only = new[0] if len(new) == len(lost) == 1 else ""
+        likely = likely_column(column, feed, new, sample)
+        if not likely and only and can_be(column, feed.mapped[column], feed, sample.get(only, ())):
+            likely = only
         hint = f"if {likely!r} is it, add that header to from = [...] of {column}" if likely else "export it with it"
         told = f"{newest.name} has no column for {column} ({' or '.join(wanted)}), which {before.name} had; {hint}"
         yield Finding("export-column-lost", Severity.WARNING, told, newest.placed.raw.rows)
+
+
+def _first_cells(lake: Lake, export: _Export, headers: Sequence[str]) -> Sample:
+    """The first cells under some headers; none where the landed text cannot be read, which other checks report."""
+    try:
+        cells = lake.scan_raw(export.placed.raw).select(headers).head(_SAMPLED).collect()
+    except (OSError, pl.exceptions.PolarsError):
+        return {}
+    return {h: cells[h].fill_null("").to_list() for h in headers}
 
 
 Range = tuple[dt.date, dt.date] | None

@@ -15,8 +15,9 @@ from typing import Any
 import polars as pl
 
 from rmetrics.errors import LakeError, SettingsError
+from rmetrics.ingest.hints import Sample, likely_column
 from rmetrics.ingest.read import Export, RefusedError, open_export
-from rmetrics.ingest.recognise import Fit, free_headers, likely_header
+from rmetrics.ingest.recognise import Fit, free_headers, read_as
 from rmetrics.lake import Lake, RawFile
 from rmetrics.parallel import in_order
 from rmetrics.pipeline.compute import feed_of, type_landing
@@ -204,7 +205,7 @@ def _read_one(file: _New, lake: Lake, rules: Rules, raws: dict[str, RawFile], st
             note = "" if raw.name == name else f"same content as {raw.name}"
             return Seen(name, status.st_size, status.st_mtime_ns, sha256, read_as, landed=False, note=note)
         export = open_export(path, path.name, rules.feeds)
-        fit, why = chosen(export.fits, export.layout.headers, rules.feeds)
+        fit, why = chosen(export.fits, export.layout.headers, rules.feeds, path.name, export.sample)
         if fit is None:
             nearest = export.fits[0].feed if export.fits and export.fits[0].refused else None
             return refused(why, sha256, nearest)
@@ -234,8 +235,22 @@ def _why_unreadable(error: OSError) -> str:
     return f"cannot be read: {error.strerror or 'input error'}; check the disk or copy it again"
 
 
-def chosen(fits: list[Fit], headers: tuple[str, ...], feeds: Mapping[str, Feed]) -> tuple[Fit | None, str]:
-    """The one feed that fits, or why there is none and what to do."""
+def chosen(
+    fits: list[Fit],
+    headers: tuple[str, ...],
+    feeds: Mapping[str, Feed],
+    file_name: str = "",
+    sample: Sample | None = None,
+) -> tuple[Fit | None, str]:
+    """The one feed that fits, or why there is none and what to do.
+
+    Args:
+        fits: the feeds that fit, or the nearest miss.
+        headers: of the file.
+        feeds: all feeds.
+        file_name: the file's name without folders.
+        sample: the first cells under each header, which a hint must agree with.
+    """
     good = [f for f in fits if f.fits]
     if len(good) == 1:
         return good[0], ""
@@ -247,16 +262,20 @@ def chosen(fits: list[Fit], headers: tuple[str, ...], feeds: Mapping[str, Feed])
         return None, f"fits no feed: no known headers among {_listed(headers)}; {what}"
     near = fits[0]
     if near.missing:
-        free = free_headers(headers, feeds[near.feed]) if near.feed in feeds else list(headers)
-        lacks = "; ".join(_lacking(column, names, free) for column, names in near.missing)
+        feed = read_as(feeds[near.feed], headers, file_name)
+        free = free_headers(headers, feed)
+        lacks = "; ".join(
+            f"{column} ({' or '.join(names)}{_renamed(likely_column(column, feed, free, sample))})"
+            for column, names in near.missing
+        )
         what = "export it with that column, or add its header to from = [...]"
-        return None, f"looks like {near.feed}, but has no header for {lacks}; it has {_listed(headers)}; {what}"
+        kind = f"{near.feed} ({near.variant})" if near.variant else near.feed
+        return None, f"looks like {kind}, but has no header for {lacks}; it has {_listed(headers)}; {what}"
     return None, f"looks like {near.feed}, but {near.objection}"
 
 
-def _lacking(column: str, names: tuple[str, ...], free: list[str]) -> str:
-    likely = likely_header(names, free)
-    return f"{column} ({' or '.join(names)}{f', perhaps renamed to {likely!r}' if likely else ''})"
+def _renamed(likely: str) -> str:
+    return f", perhaps renamed to {likely!r}" if likely else ""
 
 
 def _listed(headers: tuple[str, ...]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rmetrics.checks.recompute import TypedInput
 from rmetrics.errors import LakeError
+from rmetrics.ingest.recognise import read_as
 from rmetrics.ingest.typing import typing_digest
 from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.pipeline.causes import old_rules
@@ -151,5 +152,6 @@ def _damaged(
 
 
 def _typed_record(lake: Lake, rules: Rules, item: Placed) -> TypedFile | None:
-    digest = typing_digest(rules.feeds[item.feed], rules.business.timezone)
+    feed = read_as(rules.feeds[item.feed], item.raw.headers, item.raw.name)
+    digest = typing_digest(feed, rules.business.timezone)
     return lake.typed_file(item.feed, item.raw.sha256, digest)

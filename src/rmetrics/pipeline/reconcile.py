@@ -15,7 +15,7 @@ import polars as pl
 from rmetrics.errors import SettingsError
 from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames, Outcome, evidence
 from rmetrics.ingest.read import LINE, RefusedError, open_export
-from rmetrics.ingest.recognise import column_headers, normal_header
+from rmetrics.ingest.recognise import column_headers, normal_header, read_as
 from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import job_facts, linked
 from rmetrics.metrics.newest import TypedExport, newest_rows
@@ -522,7 +522,8 @@ def _rejected_keys(one: Explainer, feed: str, header: str) -> set[str]:
             lines.setdefault(row.id.rpartition("-")[0], []).append(row.line)
     for placed in one.lake.computed.placed:
         wanted = lines.get(placed.raw.sha256[:8])
-        found = column_headers(placed.raw.headers, rules.feeds[feed]).get(column) if placed.feed == feed else None
+        read = read_as(rules.feeds[feed], placed.raw.headers, placed.raw.name)
+        found = column_headers(placed.raw.headers, read).get(column) if placed.feed == feed else None
         if wanted and found is not None:
             cells = lake.scan_raw(placed.raw).filter(pl.col(LINE).is_in(wanted)).select(placed.raw.headers[found])
             keys |= {v.strip().lower() for v in cells.collect().to_series().to_list() if v}

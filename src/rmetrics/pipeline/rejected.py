@@ -11,7 +11,7 @@ import polars as pl
 
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.ingest.read import LINE, PROBLEM, TEXT
-from rmetrics.ingest.recognise import column_headers
+from rmetrics.ingest.recognise import read_as, read_columns
 from rmetrics.ingest.typing import typing_digest
 from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.pipeline.compute import Placed
@@ -81,7 +81,8 @@ def quarantine(lake: Lake, rules: Rules, placed: Iterable[Placed], *, reveal: bo
     """Yields the rejected rows of exports that no later export of the same name replaced."""
     newest = {(p.raw.name, p.feed): p for p in placed}  # placed is sorted from old to new
     for item in newest.values():
-        feed, raw = rules.feeds[item.feed], item.raw
+        raw = item.raw
+        feed = read_as(rules.feeds[item.feed], raw.headers, raw.name)
         digest = typing_digest(feed, rules.business.timezone)
         typed = lake.typed_file(item.feed, raw.sha256, digest)
         waiting = typed is None
@@ -117,8 +118,8 @@ def _faults(lake: Lake, typed: TypedFile) -> pl.DataFrame:
 
 def _private_headers(raw: RawFile, feed: Feed) -> set[str]:
     """The headers whose cells are customers' data: private columns, and all that no column reads."""
-    read = {raw.headers[i]: feed.columns[n] for n, i in column_headers(raw.headers, feed).items()}
-    return {h for h in raw.headers if h not in read or not read[h].publish}
+    read = read_columns(raw.headers, feed)
+    return {h for h in raw.headers if h not in read or not feed.columns[read[h]].publish}
 
 
 def rejected_text(settings: Settings, row_id: str, *, reveal: bool = False) -> RejectedText:
@@ -136,7 +137,7 @@ def rejected_text(settings: Settings, row_id: str, *, reveal: bool = False) -> R
     raw = next(p.raw for p in placed if p.raw.sha256.startswith(row_id.rpartition("-")[0]) and p.raw.name == row.file)
     lake.verify_raw(raw)
     found = lake.scan_raw(raw).filter(pl.col(LINE) == row.line).head(1).collect().row(0, named=True)
-    private = _private_headers(raw, rules.feeds[row.feed])
+    private = _private_headers(raw, read_as(rules.feeds[row.feed], raw.headers, raw.name))
     if found[PROBLEM] is not None:
         text = found[TEXT]
         return RejectedText(row, {}, text if reveal else MASK, masked=not reveal)

@@ -80,5 +80,7 @@ def show_draft(report: Report, draft: Draft) -> None:
     if draft.problems:
         for problem in draft.problems:
             report.line(f"fill in: {problem}", "yellow")
+        final = draft.path.name.removesuffix(".draft")
+        report.line(f"It is not in force. Fill it in, rename it to {final}, then: rmetrics rules check", "yellow")
     else:
         report.line("It passes `rmetrics rules check`. Read it through, then: rmetrics plan")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from rmetrics.results import Severity
 
@@ -27,6 +27,34 @@ Sql = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Price = Annotated[Decimal, Field(ge=0, max_digits=14, decimal_places=2)]
 T = TypeVar("T")
+
+
+def known_zone(value: str) -> str:
+    """The zone's name, if the time zone database has it.
+
+    Raises:
+        ValueError: it has none of that name.
+    """
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        msg = "no such time zone; use an IANA name such as America/New_York"
+        raise ValueError(msg) from error
+    return value
+
+
+def _several(headers: tuple[str, ...]) -> tuple[str, ...]:
+    if len(headers) == 1:
+        msg = 'names one header; join two or more, such as ["Date", "Time"], or use from'
+        raise ValueError(msg)
+    return headers
+
+
+def _power_of_ten(value: int) -> int:
+    if value not in {10**n for n in range(1, 10)} | {1}:
+        msg = "must be a power of ten up to 1000000000, such as 100 for cents or 1000000 for millionths"
+        raise ValueError(msg)
+    return value
 
 
 class Table(BaseModel):
@@ -44,12 +72,7 @@ class Business(Table):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            msg = "no such time zone; use an IANA name such as America/New_York"
-            raise ValueError(msg) from error
-        return value
+        return known_zone(value)
 
 
 class Segment(Table):
@@ -169,13 +192,22 @@ class ColumnType(StrEnum):
     SHARE = "share"
 
 
+Headers = tuple[Annotated[str, StringConstraints(min_length=1)], ...]
+Joined = Annotated[Headers, AfterValidator(_several)]
+Scale = Annotated[int, AfterValidator(_power_of_ten)]
+ConstantText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
 class Column(Table):
     """A column of a feed: read from the first of its headers that the file has, or derived by an SQL expression.
 
     ``required``: the file must have the header, and a cell of another type than text must not be blank unless
     ``blank = true``. ``decimal = ","`` says that the feed writes 1.234,56; ``zone`` that its bare times are of another
     zone than the business's. ``range = true`` lets a month come from the date range above the header where the file
-    has no column for it. ``default`` stands for a blank text.
+    has no column for it. ``default`` stands for a blank text. ``join``: headers whose cells are joined by a space,
+    such as a date and a time. ``scale``: an amount is a whole number of this part of a unit (100: cents). ``minus``:
+    the header of an amount to subtract, such as what was refunded. ``values``: the feed's word for an export's word,
+    compared without case. ``constant``: the same text in every row.
     """
 
     type: ColumnType
@@ -189,14 +221,27 @@ class Column(Table):
     zone: str | None = None
     default: str | None = None
     range: bool = False
+    join: Joined = ()
+    scale: Scale = 1
+    minus: Headers = ()
+    values: dict[str, str] = {}
+    constant: ConstantText | None = None
     comment: str = ""
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        return value if value is None else known_zone(value)
 
     @model_validator(mode="after")
     def _source_of_values(self) -> "Column":
-        if self.sql is not None and (self.from_ or self.required or self.formats):
-            msg = "a derived column (sql) has no from, formats or required"
+        if self.sql is not None and (self.from_ or self.join or self.constant or self.required or self.formats):
+            msg = "a derived column (sql) has no from, join, constant, formats or required"
             raise ValueError(msg)
-        if self.sql is None and not self.from_:
+        if sum(map(bool, (self.from_, self.join, self.constant))) > 1:
+            msg = "a value has one origin: keep one of from, join and constant"
+            raise ValueError(msg)
+        if self.sql is None and not (self.from_ or self.join or self.constant):
             msg = 'say where the value comes from: from = ["Header", ...] or sql = "..."'
             raise ValueError(msg)
         return self
@@ -209,6 +254,98 @@ class JobLink(Table):
     match: tuple[Identifier, ...]
 
 
+class When(Table):
+    """Which files of a feed a variant reads: all conditions given must hold.
+
+    ``headers``: all of them are there. ``any``: at least one is. ``without``: none is. ``files``: the file's name fits
+    one of the globs. A list alone means ``headers``, a text alone a glob.
+    """
+
+    headers: Headers = ()
+    any: Headers = ()
+    without: Headers = ()
+    files: Headers = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"files": [value]}
+        return {"headers": value} if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _tells_something(self) -> "When":
+        if not (self.headers or self.any or self.files):
+            msg = 'must say which files are meant: when = ["Header", ...], or { headers, any, without, files }'
+            raise ValueError(msg)
+        return self
+
+
+class VariantColumn(Table):
+    """What is different about a column in a variant; a key that is not given is that of the feed's column."""
+
+    from_: Headers | None = Field(default=None, alias="from")
+    join: Joined | None = None
+    constant: ConstantText | None = None
+    formats: tuple[Annotated[str, StringConstraints(min_length=2)], ...] | None = None
+    required: bool | None = None
+    blank: bool | None = None
+    default: str | None = None
+    decimal: Literal[".", ","] | None = None
+    zone: str | None = None
+    scale: Scale | None = None
+    minus: Headers | None = None
+    values: dict[str, str] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"from": value} if isinstance(value, list) else value
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        return value if value is None else known_zone(value)
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "VariantColumn":
+        if sum(map(bool, (self.from_, self.join, self.constant))) > 1:
+            msg = "a value has one origin: keep one of from, join and constant"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The keys that are given, as the column calls them."""
+        return {n: v for n in type(self).model_fields if (v := getattr(self, n)) is not None}
+
+
+class Variant(Table):
+    """Another form of the same export, from another program or another account.
+
+    ``zone`` and ``formats`` hold for all dates, ``decimal`` for all numbers, ``scale`` for all amounts, ``join`` for
+    the feed's ``date``; a column's own keys go before them. ``identity``, ``one_of`` and ``without`` replace the
+    feed's. Type, key and what is published are the feed's: all variants share one table.
+    """
+
+    name: Name | None = None
+    when: When
+    zone: str | None = None
+    decimal: Literal[".", ","] | None = None
+    formats: tuple[Annotated[str, StringConstraints(min_length=2)], ...] | None = None
+    scale: Scale | None = None
+    join: Joined | None = None
+    identity: tuple[Identifier, ...] | None = None
+    one_of: tuple[Identifier, ...] | None = None
+    without: Headers | None = None
+    columns: dict[Identifier, VariantColumn] = {}
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        return value if value is None else known_zone(value)
+
+
 class Feed(Table):
     """One kind of export.
 
@@ -217,7 +354,7 @@ class Feed(Table):
     a key inside one file are parts of one amount and are added up. ``publish_by``: the grain published in Postgres.
     ``one_of``: columns of which the file must have at least one. ``without``: headers that mean another kind of file.
     ``distinctive``: headers of which one must be there unless the file's name fits. ``refuse``: headers that make a
-    file unusable, each with the reason.
+    file unusable, each with the reason. ``variants``: other forms of the export, read into the same table.
     """
 
     files: tuple[Annotated[str, StringConstraints(min_length=1)], ...]
@@ -236,6 +373,7 @@ class Feed(Table):
     encoding: str | None = None
     comment: str = ""
     columns: dict[Identifier, Column]
+    variants: tuple[Variant, ...] = ()
 
     @property
     def key_columns(self) -> tuple[str, ...]:
@@ -251,6 +389,10 @@ class Feed(Table):
     def derived(self) -> dict[str, Column]:
         """The columns computed from the mapped ones."""
         return {n: c for n, c in self.columns.items() if c.sql is not None}
+
+    def variant_name(self, index: int) -> str:
+        """What a variant is called in messages."""
+        return self.variants[index].name or f"variant {index + 1}"
 
     @property
     def business_date(self) -> str:

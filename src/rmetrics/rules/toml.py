@@ -111,7 +111,8 @@ def key_lines(text: str) -> Iterator[tuple[str, int]]:
     """Yields (dotted key, 1-based line) for every table header and key that starts a line.
 
     ``tomllib`` gives no lines. Headers and keys are read with ``tomllib`` itself, one line at a time, so quoting is
-    TOML's own. Array tables are numbered: ``jobs.segments.0``. Keys within an inline table share their parent's line.
+    TOML's own. Array tables are numbered: ``jobs.segments.0``, and so is what belongs to one of them:
+    ``feeds.payments.variants.0.columns``. Keys within an inline table share their parent's line.
     """
     table: tuple[str, ...] = ()
     counts: dict[tuple[str, ...], int] = {}
@@ -120,6 +121,7 @@ def key_lines(text: str) -> Iterator[tuple[str, int]]:
             path = _path(line.split("#")[0] if '"' not in line and "'" not in line else line)
             if path is None:
                 continue
+            path = _numbered(path, counts)
             if line.lstrip().startswith("[["):
                 counts[path] = counts.get(path, -1) + 1
                 table = (*path, str(counts[path]))
@@ -132,6 +134,15 @@ def key_lines(text: str) -> Iterator[tuple[str, int]]:
             path = _path(f"{match[1]} = 0")
             if path is not None:
                 yield ".".join((*table, *path)), number
+
+
+def _numbered(path: tuple[str, ...], counts: Mapping[tuple[str, ...], int]) -> tuple[str, ...]:
+    """The path with the number of each array table it goes through, which is the last one of that name."""
+    found: tuple[str, ...] = ()
+    for key in path[:-1]:
+        found = (*found, key)
+        found = (*found, str(counts[found])) if found in counts else found
+    return (*found, path[-1])
 
 
 def _path(line: str) -> tuple[str, ...] | None:

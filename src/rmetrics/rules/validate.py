@@ -11,6 +11,7 @@ from rmetrics.rules.model import (
     OTHER,
     ROW_ID,
     UNATTRIBUTED,
+    Column,
     ColumnType,
     Cost,
     Feed,
@@ -18,8 +19,11 @@ from rmetrics.rules.model import (
     Place,
     Rules,
     Source,
+    Variant,
+    When,
 )
 from rmetrics.rules.nearest import did_you_mean
+from rmetrics.rules.variants import with_variant
 
 JOBS, PAYMENTS, CALLS, TARGETS = "jobs", "payments", "calls", "targets"
 JOB_KEY = "job_id"  # what payments, calls and metrics refer to jobs by
@@ -121,6 +125,8 @@ _RESERVED = frozenset(
         "with",
     ]
 )
+# Columns that every table of PostgreSQL has of its own.
+_SYSTEM_COLUMNS = frozenset(["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"])
 # Tables and views that are rmetrics' own.
 OWN_TABLES = frozenset(
     [
@@ -162,7 +168,7 @@ def mapped_row(feed: Feed, zone: str) -> Row:
 
 def is_reserved(name: str) -> bool:
     """Whether PostgreSQL keeps the word for itself."""
-    return name in _RESERVED
+    return name in _RESERVED or name in _SYSTEM_COLUMNS
 
 
 def filled_columns(feed: Feed) -> set[str]:
@@ -239,7 +245,7 @@ class _Validation:
     def identifier(self, key: str, name: str, what: str) -> None:
         if not _IDENTIFIER.fullmatch(name):
             self.say(key, IDENTIFIER_RULE)
-        elif name in _RESERVED:
+        elif is_reserved(name):
             self.say(key, f"{name!r} is a reserved word of PostgreSQL; choose another {what} name")
 
     # -- feeds
@@ -258,6 +264,7 @@ class _Validation:
         self._named_columns(at, feed)
         self._formats(at, feed)
         self._headers(at, feed)
+        self._variants(at, feed)
         mapped = mapped_row(feed, self.zone)
         for column, spec in feed.derived.items():
             place = f"{at}.columns.{column}.sql"
@@ -324,17 +331,70 @@ class _Validation:
 
     def _formats(self, at: str, feed: Feed) -> None:
         for name, column in feed.columns.items():
-            dated = column.type in (ColumnType.TIMESTAMP, ColumnType.DATE, ColumnType.MONTH)
-            if column.formats and not dated:
-                self.say(f"{at}.columns.{name}.formats", f"a {column.type} column has no formats")
-            for text in column.formats:
-                if "%" not in text and text != "excel":
-                    self.say(
-                        f"{at}.columns.{name}.formats",
-                        f"{text!r} is not a date format such as %Y-%m-%d (or excel, for serial numbers)",
-                    )
+            self._column_keys(f"{at}.columns.{name}", column)
             if name in feed.key and not (column.required or feed.identity or feed.repeats == "sum" or column.default):
                 self.say(f"{at}.columns.{name}", "is part of the key: write required = true")
+
+    def _column_keys(self, at: str, column: Column) -> None:
+        """Keys of a column that its type does not have."""
+        dated = column.type in (ColumnType.TIMESTAMP, ColumnType.DATE, ColumnType.MONTH)
+        if column.formats and not dated:
+            self.say(f"{at}.formats", f"a {column.type} column has no formats")
+        for text in column.formats:
+            if "%" not in text and text != "excel":
+                self.say(
+                    f"{at}.formats", f"{text!r} is not a date format such as %Y-%m-%d (or excel, for serial numbers)"
+                )
+        for key, of_type in (("scale", ColumnType.MONEY), ("minus", ColumnType.MONEY), ("values", ColumnType.TEXT)):
+            given = column.scale != 1 if key == "scale" else getattr(column, key)
+            if given and column.type is not of_type:
+                self.say(f"{at}.{key}", f"goes with a {of_type} column; this one is {column.type}")
+        if column.constant and column.type is not ColumnType.TEXT:
+            self.say(f"{at}.constant", f"goes with a text column; this one is {column.type}")
+
+    # -- variants
+
+    def _variants(self, at: str, feed: Feed) -> None:
+        for i, variant in enumerate(feed.variants):
+            place = f"{at}.variants.{i}"
+            for column in variant.columns:
+                self._variant_column(place, feed, column)
+            lists = {"identity": variant.identity or (), "one_of": variant.one_of or ()}
+            for key, names in lists.items():
+                for column in names:
+                    if column not in feed.mapped:
+                        near = did_you_mean(column, feed.mapped)
+                        self.say(f"{place}.{key}", f"names no mapped column: {column!r}{near}")
+            self._variant_as_read(place, feed, variant)
+            for j, earlier in enumerate(feed.variants[:i]):
+                if _overlap(earlier.when, variant.when):
+                    first = f"{feed.variant_name(j)!r} ({self.rules.place(f'{at}.variants.{j}')})"
+                    told = f"every file of it would be a file of {first} too; add without = [...] to one of them"
+                    self.say(f"{place}.when", told)
+
+    def _variant_column(self, place: str, feed: Feed, column: str) -> None:
+        if column not in feed.columns:
+            near = did_you_mean(column, feed.mapped)
+            self.say(f"{place}.columns.{column}", f"the feed has no column {column!r}{near}")
+        elif column not in feed.mapped:
+            self.say(f"{place}.columns.{column}", "is computed by sql from the other columns: change those instead")
+
+    def _variant_as_read(self, place: str, feed: Feed, variant: Variant) -> None:
+        """What a variant makes of the feed's columns must hold together as a feed's own columns must."""
+        read = with_variant(feed, variant)
+        for name in variant.columns:
+            if name in read.mapped:
+                self._column_keys(f"{place}.columns.{name}", read.mapped[name])
+        for name in feed.key:
+            column = read.mapped.get(name)
+            told = column and (column.required or read.identity or feed.repeats == "sum" or column.default)
+            if column is not None and not told and not column.constant:
+                self.say(f"{place}.columns.{name}", "is part of the key: it must be required here as well")
+        if variant.identity is not None and not feed.identity:
+            self.say(f"{place}.identity", "the feed has a key and no identity, which its variants share")
+        dated = read.mapped.get(feed.date)
+        if dated is not None and not dated.required and feed.mapped[feed.date].required:
+            self.say(f"{place}.columns.{feed.date}", "places a row in a day: it must be required here as well")
 
     def _headers(self, at: str, feed: Feed) -> None:
         if not feed.files:
@@ -436,6 +496,25 @@ class _Validation:
             self.say(
                 f"{at}.sum", f"names no money column of {cost.feed}: {cost.sum!r}{did_you_mean(cost.sum or '', money)}"
             )
+
+
+def _overlap(one: When, other: When) -> bool:
+    """Whether every file that one condition means is meant by the other, as far as can be told without a file."""
+    return _covers(one, other) or _covers(other, one)
+
+
+def _covers(wide: When, narrow: When) -> bool:
+    def names(headers: tuple[str, ...]) -> set[str]:
+        return {" ".join(h.split()).casefold() for h in headers}
+
+    sure = names(narrow.headers)
+    any_sure = not wide.any or bool(names(wide.any) & sure) or set() != names(narrow.any) <= names(wide.any)
+    return (
+        names(wide.headers) <= sure
+        and any_sure
+        and names(wide.without) <= names(narrow.without)
+        and (not wide.files or set() != names(narrow.files) <= names(wide.files))
+    )
 
 
 __all__ = [

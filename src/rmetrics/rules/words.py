@@ -9,7 +9,7 @@ from typing import Any
 
 from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.sentences import sentence
-from rmetrics.rules.model import OTHER, Cost, Dated, FeedLeads, Rules, Source
+from rmetrics.rules.model import OTHER, Cost, Dated, FeedLeads, Rules, Source, Variant, When
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,45 @@ def _feed(rules: Rules, name: str, day: dt.date) -> Iterator[Said]:
     if where is not None:
         words = f"a row counts when {condition_in_words(where)}"
         yield _said(rules, key, day, dated, "where", words, name)
+    feed = rules.feeds[name]
+    for i, variant in enumerate(feed.variants):
+        place = f"{key}.variants.{i}"
+        words = f"{feed.variant_name(i)}, {_files_meant(variant.when)}{_read(variant)}"
+        yield Said(name, "variant", words, None, None, rules.place(place), place)
+
+
+def _files_meant(when: When) -> str:
+    parts = []
+    if when.files:
+        parts.append(f"called {_listed(list(when.files), 'or')}")
+    if when.headers:
+        parts.append(f"with the header{'s' * (len(when.headers) > 1)} {_listed(list(when.headers), 'and')}")
+    if when.any:
+        parts.append(f"with a header such as {_listed(list(when.any), 'or')}")
+    return "files " + " ".join(parts)
+
+
+def _read(variant: Variant) -> str:
+    """How a variant reads what is written differently, after a colon; "" where only the headers are others."""
+    parts = []
+    if variant.zone:
+        parts.append(f"times are of {variant.zone}")
+    if variant.scale:
+        parts.append(f"amounts are divided by {variant.scale:,}")
+    if variant.decimal == ",":
+        parts.append("amounts are written 1.234,56")
+    for name, column in variant.columns.items():
+        if column.zone:
+            parts.append(f"{name} is of {column.zone}")
+        if column.scale:
+            parts.append(f"{name} is divided by {column.scale:,}")
+        if column.minus:
+            parts.append(f"{name} is less {_listed(list(column.minus), 'or')}")
+        if column.join:
+            parts.append(f"{name} is {_listed(list(column.join), 'and')} together")
+        if column.constant:
+            parts.append(f"{name} is always {column.constant}")
+    return f": {'; '.join(parts)}" if parts else ""
 
 
 def _leads(source: Source) -> str:
@@ -168,3 +207,7 @@ def condition_in_words(text: str) -> str:
     """
     words = sentence(parse(text))
     return words if words is not None else " ".join(text.split())
+
+
+def _listed(parts: list[str], word: str) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {word} {parts[-1]}"

@@ -1,0 +1,327 @@
+"""What the columns of an unknown export seem to be: type, date forms, key, date, and whether they may be published."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from rmetrics.drafting.privacy import (
+    are_phones,
+    hold_personal,
+    may_be_names,
+    says_harmless,
+    says_person,
+    says_phone,
+    words_of,
+)
+from rmetrics.drafting.words import (
+    AD_WORDS,
+    BIRTH,
+    CODES,
+    COME_AGAIN,
+    COST,
+    ID_ANYWHERE,
+    ID_AT_THE_END,
+    MONEY,
+    NOT_WHEN,
+    ROWS,
+    WHEN,
+)
+from rmetrics.ingest.parse import Reading, clean, parse_column
+from rmetrics.rules.model import Column, ColumnType
+from rmetrics.rules.validate import is_reserved
+
+_SAMPLES = 3
+_FEW = 12  # distinct values that can still be a status
+_LONGEST_STATUS, _LONGEST_NAME, _LONGEST_ID = 40, 80, 64  # characters
+_CLOCK = r"\d{1,2}:\d{2}"
+# Tried in this order after ISO; American forms go before others that the same values fit as well.
+_FORMATS = (
+    "%m/%d/%Y",
+    "%m/%d/%y",
+    "%m/%d/%Y %I:%M %p",
+    "%m/%d/%y %I:%M %p",
+    "%m/%d/%Y %I:%M:%S %p",
+    "%m/%d/%Y %H:%M",
+    "%m/%d/%y %H:%M",
+    "%m/%d/%Y %H:%M:%S",
+    "%m-%d-%Y",
+    "%m-%d-%Y %H:%M",
+    "%d/%m/%Y",
+    "%d/%m/%Y %H:%M",
+    "%d.%m.%Y",
+    "%d.%m.%Y %H:%M",
+    "%d-%m-%Y",
+    "%d %b %Y",
+    "%d %b %Y %H:%M",
+    "%d-%b-%Y",
+    "%d-%b-%y",
+    "%b %d, %Y",
+    "%b %d, %Y, %I:%M %p",
+    "%b %d, %Y %I:%M %p",
+    "%b %d, %Y at %I:%M %p",
+    "%b %d %Y",
+    "%a %b %d %Y",
+    "%a, %b %d, %Y",
+    "%Y/%m/%d",
+    "%Y/%m/%d %H:%M",
+    "%Y%m%d",
+    "%Y-%m-%d %H:%M:%S %z",
+    "%Y-%m-%d %I:%M %p",
+    "%a %b %o, %I:%M%p",
+    "excel",
+)
+_AMBIGUOUS = {"%m/%d/%Y": "%d/%m/%Y", "%m/%d/%Y %H:%M": "%d/%m/%Y %H:%M", "%m-%d-%Y": "%d-%m-%Y"}
+_OWN_COLUMNS = frozenset({"counted", "row_id", "source", "job_id"})  # what rmetrics adds to a feed itself
+BLANK = "always blank in this file"
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """What a column of the export seems to be.
+
+    Attributes:
+        header: as in the file.
+        name: the column's name in the rules.
+        formats: date forms that read every value.
+        decimal: "," where amounts are written 1.234,56.
+        private: whether it may be about a person, so that it is not published.
+        samples: values it was guessed from; none where they may be about a person.
+        filled, distinct: how many rows have a value, and how many different ones there are.
+        note: what to look at.
+    """
+
+    header: str
+    name: str
+    type: ColumnType
+    formats: tuple[str, ...] = ()
+    private: bool = False
+    samples: tuple[str, ...] = ()
+    filled: int = 0
+    distinct: int = 0
+    decimal: str = "."
+    required: bool = False
+    note: str = ""
+
+
+def guesses(rows: pl.DataFrame, headers: Sequence[str], reading: Reading) -> list[Guess]:
+    """One guess per header, in order, with names that differ from each other.
+
+    Args:
+        rows: text columns named by the headers.
+        headers: those that a column can be read from.
+        reading: the business zone and the day of the export.
+    """
+    taken: set[str] = set()
+    found = []
+    for header in headers:
+        guess = guess_column(header, clean(rows[header].cast(pl.String)), reading)
+        name = column_name(header, guess.type, taken)
+        taken.add(name)
+        found.append(replace(guess, name=name))
+    return found
+
+
+def guess_column(header: str, cells: pl.Series, reading: Reading) -> Guess:
+    """What one column seems to be; private unless its type, its header or its values make it certainly harmless."""
+    values = cells.drop_nulls()
+    words = set(words_of(header))
+    told = Guess(header, "", ColumnType.TEXT, filled=len(values), distinct=values.n_unique())
+    if not len(values):
+        return replace(told, private=True, note=BLANK)
+    if says_phone(header):
+        return replace(told, type=ColumnType.PHONE, private=True)
+    if not words & CODES:
+        dated = _dated(header, values, reading)
+        if dated is not None:
+            private = bool(words & BIRTH)
+            kind, formats, note = dated
+            return _with_samples(replace(told, type=kind, formats=formats, note=note, private=private), values)
+        if not says_id(header) and _is_comma_money(values, reading):
+            return _amount(replace(told, type=ColumnType.MONEY, decimal=","), values, words)
+        if are_phones(values) and not words & ID_ANYWHERE:
+            return replace(told, type=ColumnType.PHONE, private=True)
+        kind = _plain_type(header, values, reading)
+        if kind is ColumnType.MONEY:
+            return _amount(replace(told, type=kind), values, words)
+        if kind is not ColumnType.TEXT:
+            told = replace(told, type=kind, private=says_person(header))
+            return told if kind is ColumnType.INTEGER else _with_samples(told, values)
+    return _text(told, values)
+
+
+def _amount(told: Guess, values: pl.Series, words: set[str]) -> Guess:
+    return _with_samples(replace(told, private=says_person(told.header) and not words & MONEY), values)
+
+
+def _text(told: Guess, values: pl.Series) -> Guess:
+    """A text column: published where it is an id of the row's, a status or a name of the trade's."""
+    if says_person(told.header) or hold_personal(values):
+        return replace(told, private=True)
+    longest = int(values.str.len_chars().max() or 0)  # type: ignore[arg-type]
+    few = 1 < told.distinct <= _FEW and 2 * told.distinct <= told.filled
+    status = few and longest <= _LONGEST_STATUS and not may_be_names(values)
+    harmless = says_harmless(told.header) and longest <= _LONGEST_NAME
+    if not (status or harmless or (says_id(told.header) and _are_ids(values))):
+        return replace(told, private=True)
+    shown = status or (harmless and 1 < told.distinct <= _FEW and told.distinct < told.filled)
+    return _with_samples(replace(told, note=_statuses(values)), values) if shown else told
+
+
+def _with_samples(told: Guess, values: pl.Series) -> Guess:
+    if told.private:
+        return told
+    return replace(told, samples=tuple(values.unique(maintain_order=True).head(_SAMPLES).to_list()))
+
+
+def says_id(header: str) -> bool:
+    """Whether a header calls its column an id: ``Ref``, ``leadId``, ``Job #``; ``Number of clicks`` does not."""
+    words = words_of(header)
+    return any(w in ID_ANYWHERE for w in words) or bool(words and words[-1] in ID_AT_THE_END)
+
+
+def _are_ids(values: pl.Series) -> bool:
+    short = values.str.len_chars().max()
+    return isinstance(short, int) and short <= _LONGEST_ID and bool(values.str.contains(r"^\S+$|[0-9]").all())
+
+
+def _reads(
+    values: pl.Series, kind: ColumnType, reading: Reading, formats: tuple[str, ...] = (), decimal: str = "."
+) -> bool:
+    column = Column.model_validate({"type": kind, "from": ["x"], "formats": formats, "decimal": decimal})
+    return parse_column(values, column, reading).null_count() == 0
+
+
+def _dated(header: str, values: pl.Series, reading: Reading) -> tuple[ColumnType, tuple[str, ...], str] | None:
+    """The type, forms and a note of a column of dates; None where it is none."""
+    few = values.unique(maintain_order=True)
+    kind = ColumnType.TIMESTAMP if few.str.contains(_CLOCK).any() else ColumnType.DATE
+    if _reads(few, kind, reading):
+        return kind, (), ""
+    if few.str.contains(r"^\d{1,4}$").any():  # plain numbers: counts, not days
+        return None
+    forms: list[str] = []
+    rest = few
+    for form in _FORMATS:
+        column = Column.model_validate({"type": kind, "from": ["x"], "formats": [form]})
+        read = parse_column(rest, column, reading)
+        if read.null_count() < len(rest):
+            forms.append(form)
+            rest = rest.filter(read.is_null())
+        if not len(rest):
+            break
+    serials = forms == ["excel"] and not (
+        set(words_of(header)) & WHEN and few.str.contains(r"^[34]\d{4}(\.\d+)?$").all()
+    )
+    if len(rest) or serials or (forms == ["%Y%m%d"] and says_id(header)):
+        return None
+    other = _AMBIGUOUS.get(forms[0])
+    both = other is not None and len(forms) == 1 and _reads(few, kind, reading, (other,))
+    return kind, tuple(forms), f"could be {other} as well: look at a day after the 12th" if both else ""
+
+
+def _is_comma_money(values: pl.Series, reading: Reading) -> bool:
+    """Amounts such as 14,50 and 1.234,56: cents after a comma everywhere, so that 1,234 is not taken for one."""
+    return bool(values.str.contains(r",\d{2}\D*$").all()) and _reads(values, ColumnType.MONEY, reading, decimal=",")
+
+
+def _plain_type(header: str, values: pl.Series, reading: Reading) -> ColumnType:
+    words, is_id = set(words_of(header)), says_id(header)
+    if values.str.to_lowercase().is_in(["yes", "no", "true", "false", "y", "n"]).all():
+        return ColumnType.BOOLEAN
+    plain = values.str.contains(r"^-?\d+$").all()
+    if not is_id and _reads(values, ColumnType.MONEY, reading):
+        cents = values.str.contains(r"[$]|\.\d{1,2}$").any()
+        if cents or words & MONEY:
+            return ColumnType.MONEY
+    timed = values.str.contains(r"(?i)^\d+ ?(min|sec|m|s|h)|^\d{1,3}:\d{2}(:\d{2})?$").any()
+    if timed or (plain and words & {"duration", "seconds"}):
+        return ColumnType.DURATION if _reads(values, ColumnType.DURATION, reading) else ColumnType.TEXT
+    leading_zero = values.str.contains(r"^0\d").any()
+    if plain and not leading_zero and not is_id and _reads(values, ColumnType.INTEGER, reading):
+        return ColumnType.INTEGER
+    return ColumnType.TEXT
+
+
+def _statuses(values: pl.Series) -> str:
+    counts = values.value_counts(sort=True).head(6)
+    return "values: " + ", ".join(f"{v!r} {n}" for v, n in counts.iter_rows())
+
+
+def column_name(header: str, kind: ColumnType, taken: set[str]) -> str:
+    """A name in the rules and in PostgreSQL that no other column has."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", header)
+    name = re.sub(r"[^a-z0-9]+", "_", words.lower().replace("#", " number ")).strip("_")[:50]
+    if kind is ColumnType.TIMESTAMP:
+        name = re.sub(r"_?(on|date|time|at|datetime)(_time)?$", "", name) or "lead"
+        name += "_at"
+    if kind is ColumnType.DATE and not name.endswith("date"):
+        name = f"{name}_date" if name else "lead_date"
+    if not name or not name[0].isalpha():
+        name = f"column_{name}".rstrip("_")
+    if is_reserved(name) or name in _OWN_COLUMNS:
+        name = f"{name}_given"
+    base, number = name, 2
+    while name in taken:
+        name, number = f"{base}_{number}", number + 1
+    return name
+
+
+# -- what a row is named and dated by
+
+
+def choose_key(found: Sequence[Guess], rows: int) -> str:
+    """The column that names a row, "" for none: one that calls itself an id, filled and different everywhere.
+
+    Never a measure, a status, a name, a phone, a date, or the id of something that comes again, such as a campaign: in
+    a short file they differ in every row too, but the next file would replace this one's rows.
+    """
+    whole = [g for g in found if g.filled == rows == g.distinct and g.type is ColumnType.TEXT and not g.private]
+    named = [g for g in whole if says_id(g.header) and not set(words_of(g.header)) & COME_AGAIN]
+    named.sort(key=lambda g: not set(words_of(g.header)) & ROWS)
+    return named[0].name if named else ""
+
+
+def choose_date(found: Sequence[Guess], rows: int) -> str:
+    """The column that places a row in a day, "" for none."""
+    days = [g for g in found if g.type in {ColumnType.TIMESTAMP, ColumnType.DATE} and not g.private]
+
+    def rank(guess: Guess) -> tuple[bool, bool, bool, bool]:
+        words = set(words_of(guess.header))
+        return guess.filled < rows, bool(words & NOT_WHEN), not words & WHEN, guess.type is not ColumnType.TIMESTAMP
+
+    return min(days, key=rank).name if days else ""
+
+
+def choose_identity(found: Sequence[Guess], date: str) -> list[str]:
+    """What makes a row the same row where it has no key: the day, and what is least likely to be corrected later."""
+    things = [g.name for g in found if _is_thing(g)]
+    phones = [g.name for g in found if g.type is ColumnType.PHONE]
+    public = [g.name for g in found if not g.private and g.note != BLANK]
+    kinds: Mapping[str, ColumnType] = {g.name: g.type for g in found}
+    if things:
+        told = [date, *things] if date else things
+    else:
+        told = [n for n in public if n == date or kinds[n] is not ColumnType.TEXT] or public
+        told = [n for n in told if n == date] + phones + [n for n in told if n != date]
+    return list(dict.fromkeys(told or [g.name for g in found]))[:5]
+
+
+def _is_thing(guess: Guess) -> bool:
+    """Whether a column says which campaign or the like the row is about."""
+    words = set(words_of(guess.header))
+    return guess.type is ColumnType.TEXT and not guess.private and bool(words & {"campaign", "ad", "adset", "keyword"})
+
+
+def is_spend(found: Sequence[Guess]) -> bool:
+    """Whether the export is a report of what advertising cost, whose rows are no leads."""
+    measures = (ColumnType.INTEGER, ColumnType.MONEY, ColumnType.TEXT)
+    measured = any(g.type in measures and set(words_of(g.header)) & AD_WORDS for g in found)
+    return measured and bool(costs(found))
+
+
+def costs(found: Sequence[Guess]) -> list[Guess]:
+    """The amounts that can be a cost: spend before prices per click and the like."""
+    money = [g for g in found if g.type is ColumnType.MONEY and set(words_of(g.header)) & COST]
+    return sorted(money, key=lambda g: bool(set(words_of(g.header)) & {"per", "avg", "average", "budget", *AD_WORDS}))

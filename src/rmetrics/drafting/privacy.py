@@ -1,0 +1,98 @@
+"""Whether a column may be about a person. Private is what is not certainly harmless.
+
+A header is looked at word by word, and so are the cells: phones, e-mail addresses, street addresses and names are
+found under any header. Dates, amounts, counts and yes/no are decided by their type before any of this is asked.
+"""
+
+import re
+
+import polars as pl
+
+from rmetrics.drafting.words import GIVEN_NAMES, HARMLESS, OF_THINGS, PERSONAL, PHONE_WORDS, THINGS
+
+_EMAIL = r"[^\s@]+@[^\s@]+\.[^\s@]+"
+_PHONE = (
+    r"(?:^|[^0-9])(?:\+?1[ .-]?)?\(?[2-9][0-9]{2}\)?[ .-][0-9]{3}[ .-][0-9]{4}(?:$|[^0-9])|\+[0-9][0-9 ().-]{8,}[0-9]"
+)
+_BARE_PHONE = r"^\+?1?[2-9][0-9]{2}[2-9][0-9]{6}$"
+_STREET = (
+    r"(?i)(?:^|\s)[0-9]+[a-z]?\s+(?:[\p{L}0-9.'-]+\s+){0,4}(?:st|street|ave|avenue|av|rd|road|blvd|boulevard|ln|lane|dr"
+    r"|drive|ct|court|way|pl|place|ter|terrace|pkwy|parkway|cir|circle|hwy|highway|sq|square|trl|trail)\b"
+    r"|\bp\.?\s?o\.?\s?box\b"
+)
+_LINK = r"(?i)https?://|\bwww\."
+_NUMBERED = r"\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b|^[0-9]{1,3}(?:\.[0-9]{1,3}){3}$"  # social security; an IP address
+_NAME = r"^(?:\p{Lu}[\p{L}'\u2019.-]*,?\s+){1,3}\p{Lu}[\p{L}'\u2019.-]*$"
+_BEARERS = 0.5  # of the cells that look like names: the column is one of names
+
+
+def words_of(header: str) -> list[str]:
+    """A header's words in lower case: at spaces, signs, underscores and where small letters meet capitals.
+
+    >>> words_of("leadId"), words_of("first_contact_date"), words_of("Job #")
+    (['lead', 'id'], ['first', 'contact', 'date'], ['job', '#'])
+    """
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", header).replace("#", " # ")
+    return re.findall(r"[^\W_]+|#", parted.lower())
+
+
+def says_person(header: str) -> bool:
+    """Whether a header speaks of a person: ``Claim ID and Important notes`` does, ``Campaign name`` does not."""
+    words = words_of(header)
+    things = any(w in THINGS for w in words)
+    return any(w in PERSONAL and not (things and w in OF_THINGS) for w in words)
+
+
+def says_phone(header: str) -> bool:
+    """Whether a header speaks of a phone number."""
+    words = words_of(header)
+    return any(w in PHONE_WORDS for w in words) or {"caller", "id"} <= set(words)
+
+
+def says_harmless(header: str) -> bool:
+    """Whether a header names something of the trade, such as a status or a campaign, and no person."""
+    return not says_person(header) and any(w in HARMLESS for w in words_of(header))
+
+
+def are_phones(values: pl.Series) -> bool:
+    """Whether filled cells look like phone numbers, most of them."""
+    digits = values.str.replace_all(r"[ ().+-]", "")
+    return _share(digits, _BARE_PHONE) >= _BEARERS
+
+
+def hold_personal(values: pl.Series) -> bool:
+    """Whether filled cells hold what reaches or names a person: one such cell is enough, names must be many."""
+    sure = f"{_EMAIL}|{_PHONE}|{_LINK}"
+    if values.str.contains(sure).any() or values.str.contains(_STREET).any() or values.str.contains(_NUMBERED).any():
+        return True
+    return are_phones(values) or are_names(values)
+
+
+def are_names(values: pl.Series) -> bool:
+    """Whether filled cells look like names of people: by known given names, most of them two or three words."""
+    few = values.unique()
+    first = few.str.to_lowercase().str.extract(r"^([\p{L}]+)").fill_null("")
+    last = few.str.to_lowercase().str.extract(r",\s*([\p{L}]+)").fill_null("")  # Oakley, Ann
+    known = first.is_in(list(GIVEN_NAMES)) | last.is_in(list(GIVEN_NAMES))
+    return bool(known.sum()) and int(known.sum()) >= max(1, int(len(few) * 0.3))
+
+
+def may_be_names(values: pl.Series) -> bool:
+    """Whether filled cells have the shape of names, such as ``Ann Oakley``; so has ``In Progress``."""
+    return _share(values, _NAME) >= _BEARERS
+
+
+def _share(values: pl.Series, pattern: str) -> float:
+    return float(values.str.contains(pattern).mean() or 0) if len(values) else 0.0  # type: ignore[arg-type]
+
+
+__all__ = [
+    "are_names",
+    "are_phones",
+    "hold_personal",
+    "may_be_names",
+    "says_harmless",
+    "says_person",
+    "says_phone",
+    "words_of",
+]

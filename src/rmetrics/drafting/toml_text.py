@@ -1,0 +1,152 @@
+"""The text of drafted rules. Whatever an export holds, it stays within its quotes and comments."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rmetrics.drafting.guess import Guess, choose_identity, costs, is_spend, says_id
+from rmetrics.rules.model import ColumnType
+
+_DAYS = (ColumnType.TIMESTAMP, ColumnType.DATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is drafted.
+
+    Attributes:
+        source: the channel's name.
+        slug: what its file is called.
+        feed: its feed.
+        export: the name of the file it was guessed from.
+        key, date: columns; empty where there is none.
+        skipped: headers that no column can be read from.
+    """
+
+    source: str
+    slug: str
+    feed: str
+    export: str
+    key: str
+    date: str
+    skipped: tuple[str, ...] = ()
+
+
+def rules_text(plan: Plan, found: Sequence[Guess]) -> str:
+    """The TOML of a feed and a source, with comments on what was guessed from what."""
+    return "\n".join(_lines(plan, found)) + "\n"
+
+
+def _lines(plan: Plan, found: Sequence[Guess]) -> Iterator[str]:
+    yield f"# A draft, guessed from {comment(plan.export)}. Read it through, then:"
+    yield "#   rmetrics rules check     is it valid?"
+    yield "#   rmetrics plan            what would it change?"
+    yield "#   rmetrics sync            make it count"
+    yield ""
+    yield f"[feeds.{plan.feed}]"
+    what = "What it cost to advertise with" if is_spend(found) else "Leads of"
+    yield f"comment = {quoted(f'{what} {plan.source}.')}"
+    yield f"files   = [{quoted(_glob(plan.export, plan.slug))}]   # only settles ties: the headers below decide"
+    yield from _named_by(plan, found)
+    days = [g.name for g in found if g.type in _DAYS and not g.private]
+    if plan.date:
+        yield f'date    = "{plan.date}"   # places a row in a day{_others(plan.date, days)}'
+    else:
+        yield 'date    = "fill_in"   # no column looks like a date: name the one that places a row in a day'
+    yield ""
+    yield f"[feeds.{plan.feed}.columns]"
+    for guess in found:
+        yield from _column(guess, plan.key)
+    for header in plan.skipped:
+        yield f"# not read, because the header stands twice or is missing: {comment(header)}"
+    yield ""
+    yield from _source(plan.source, plan.feed, found)
+
+
+def _named_by(plan: Plan, found: Sequence[Guess]) -> Iterator[str]:
+    if plan.key:
+        ids = [g.name for g in found if g.filled == g.distinct and not g.private and says_id(g.header)]
+        yield f'key     = ["{plan.key}"]   # different in every row{_others(plan.key, ids)}'
+        return
+    yield "# No column is an id of the row, so a row is named by what it says (identity) and how often."
+    names = ", ".join(quoted(n) for n in choose_identity(found, plan.date))
+    yield f"identity = [{names}]   # what cannot change in a later export"
+
+
+def _others(chosen: str, names: Sequence[str]) -> str:
+    rest = [n for n in names if n != chosen]
+    return f"; so would: {', '.join(rest[:5])}" if rest else ""
+
+
+def _column(guess: Guess, key: str) -> Iterator[str]:
+    facts = [f"for instance {', '.join(_shown(s) for s in guess.samples)}"] if guess.samples else []
+    if guess.private:
+        facts = ["may be about a person, so it stays in the lake; take publish = false away if it is not"]
+    if guess.note:
+        facts.append(guess.note)
+    yield f"# {comment('; '.join(facts))}" if facts else "#"
+    parts = [f'type = "{guess.type}"', f"from = [{quoted(guess.header)}]"]
+    if guess.formats:
+        parts.append(f"formats = [{', '.join(quoted(f) for f in guess.formats)}]")
+    if guess.decimal != ".":
+        parts.append(f'decimal = "{guess.decimal}"')
+    if guess.required:
+        parts.append("required = true")
+        if guess.name != key and guess.type is not ColumnType.TEXT and not guess.name.endswith(("_at", "_date")):
+            parts.append("blank = true")
+    if guess.private:
+        parts.append("publish = false")
+    yield f"{guess.name} = {{ {', '.join(parts)} }}"
+
+
+def _source(source: str, feed: str, found: Sequence[Guess]) -> Iterator[str]:
+    yield f"[sources.{source if re.fullmatch('[A-Za-z0-9_-]+', source) else quoted(source)}]"
+    yield '# segment = "COD"          # where its leads are counted; OTHER as long as nothing is said'
+    states = [g for g in found if g.note.startswith("values: ")]
+    money = costs(found)
+    if is_spend(found):
+        yield 'leads = "jobs"   # the rows are spend, not leads: every job of this source is a lead'
+    else:
+        yield f'leads = {{ feed = "{feed}" }}   # every row is a lead; to leave some out, add where = "..."'
+        for guess in states[:3]:
+            yield f"#   for instance where = \"{guess.name} IS DISTINCT FROM '...'\", {comment(guess.note)}"
+    if money:
+        yield f'cost  = {{ feed = "{feed}", sum = "{money[0].name}" }}'
+        for guess in money[1:]:
+            yield f"#   or sum = {quoted(guess.name)}"
+    else:
+        yield "# cost = { per_lead = 20.00 }   # also per_unit, per_repair, monthly; nothing said: free"
+
+
+def _glob(name: str, slug: str) -> str:
+    """The part of the name that will be there next time: what stands before the first number."""
+    stem = re.split(r"[\d(\[{*?]", Path(name).stem, maxsplit=1)[0].rstrip(" _-.")
+    plain = "".join(c if c.isprintable() else "?" for c in stem)
+    return f"{plain}*" if len(plain) > 2 else f"*{slug}*"
+
+
+def quoted(text: str) -> str:
+    """A TOML string, all on one line, of any text."""
+    return '"' + "".join(_escaped(c) for c in text) + '"'
+
+
+def _escaped(character: str) -> str:
+    if character in '\\"':
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return "?" if 0xD800 <= code <= 0xDFFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def comment(text: str) -> str:
+    """Text that cannot end the comment it stands in."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= 40 else value[:37] + "...")
+
+
+__all__ = ["Plan", "comment", "quoted", "rules_text"]

@@ -1,0 +1,52 @@
+"""Whether a header may be proposed for a column that a file lacks: its cells must fit the column, not its name alone.
+
+A wrong proposal does harm when it is followed: a key read from a column that repeats makes rows replace each other.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from rmetrics.ingest.parse import Reading, clean, parse_column
+from rmetrics.ingest.recognise import likely_header
+from rmetrics.rules.model import Column, Feed
+
+Sample = Mapping[str, Sequence[str]]  # the first cells under each header
+_LEAST_FOR_A_KEY = 2  # rows; one alone never repeats
+_READ = 0.9  # of the filled cells; the rest may be total lines
+_READING = Reading("UTC", dt.date(2100, 1, 1))
+
+
+def likely_column(name: str, feed: Feed, free: Sequence[str], sample: Sample | None, *, sure: bool = False) -> str:
+    """The header a column has most likely been renamed to, if the cells under it can be that column; otherwise "".
+
+    Args:
+        name: the column; a name of several (``one_of``) is looked up by its headers alone.
+        feed: its feed.
+        free: headers that no column is read from.
+        sample: the first cells under each header; None where they are not known: then no key is proposed.
+        sure: only what differs by little more than a slip of the pen.
+    """
+    column = feed.mapped.get(name)
+    if column is None:
+        return ""
+    if sample is None:
+        return "" if feed.key == (name,) else likely_header(column.from_, free, sure=sure)
+    fitting = [h for h in free if can_be(name, column, feed, sample.get(h, ()))]
+    return likely_header(column.from_, fitting, sure=sure)
+
+
+def can_be(name: str, column: Column, feed: Feed, cells: Sequence[str]) -> bool:
+    """Whether cells can be those of a column: they read as its type and, in a key of one column, never repeat."""
+    values = clean(pl.Series(cells, dtype=pl.String)).drop_nulls()
+    if feed.key == (name,):
+        numbered = values.str.contains("[0-9]").all()
+        return len(values) >= _LEAST_FOR_A_KEY and values.n_unique() == len(values) and bool(numbered)
+    if not len(values):
+        return not column.required
+    read = parse_column(values, column, _READING)
+    return read.null_count() <= (1 - _READ) * len(values)
+
+
+__all__ = ["Sample", "can_be", "likely_column"]
