@@ -1,0 +1,61 @@
+"""A company's year, sync after sync, against figures calculated by hand in plain Python.
+
+``RMETRICS_WORLDS=142`` or ``100-299`` chooses the seeds of the long run; the ordinary suite runs the first few. A world
+that fails prints its seed, what happened when, and how to run just it again.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reliability.world import Runner
+from simulator.events import TROUBLES, happen, look
+from simulator.world import World
+from support import Project
+
+QUICK = ((1, 25), (2, 15), (3, 15))  # seed, syncs
+DAYS = 6  # most days between two syncs; 60 syncs are about a year
+
+
+def seeds() -> list[int]:
+    """The seeds of the long run."""
+    first, _, last = os.environ.get("RMETRICS_WORLDS", "100-299").partition("-")
+    return list(range(int(first), int(last or first) + 1))
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    """Runs syncs that are killed."""
+    made = Runner(tmp_path_factory.mktemp("runner"))
+    yield made
+    made.close()
+
+
+def live(seed: int, syncs: int, project: Project, runner: Runner) -> None:
+    """Lets a world live for some syncs."""
+    world = World(seed, project, lambda p, at: runner(p, "sync", fault="kill", at=at).exit)
+    try:
+        while world.syncs < syncs:
+            world.pass_days(world.rng.randrange(1, 2 * DAYS))
+            happen(world)
+            weights, troubles = zip(*TROUBLES, strict=True)
+            world.rng.choices(troubles, weights)[0](world)
+            look(world)
+    except BaseException as error:
+        told = "\n".join(world.log[-60:])
+        error.add_note(f"world {seed} failed after {world.syncs} syncs. What happened last:\n{told}")
+        error.add_note(f"RMETRICS_WORLDS={seed} .venv/bin/pytest tests/simulator -m slow   runs just it again")
+        raise
+
+
+@pytest.mark.parametrize(("seed", "syncs"), QUICK)
+def test_a_year_of_syncs(seed: int, syncs: int, project: Project, runner: Runner) -> None:
+    live(seed, syncs, project, runner)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", seeds())
+def test_many_years(seed: int, project: Project, runner: Runner) -> None:
+    live(seed, 60, project, runner)
