@@ -8,7 +8,7 @@ turns rows into bytes; the truth never sees those, only the typed values that we
 import csv
 import datetime as dt
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -231,7 +231,7 @@ def _stamp(moment: dt.datetime, form: Form) -> str:
     return f"{local:%Y-%m-%d %H:%M:%S}" if form.dates == "iso" else f"{local:%m/%d/%Y %I:%M %p}"
 
 
-_DATES = {
+_DATES: dict[str, Callable[[Any, Form], str]] = {
     "day": _day,
     "isoday": lambda day, _: day.isoformat(),
     "month": _month,

@@ -6,12 +6,12 @@ that fails prints its seed, what happened when, and how to run just it again.
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from reliability.world import Runner
-from simulator.events import TROUBLES, happen, look
+from simulator.events import happen
+from simulator.syncs import TROUBLES, look
 from simulator.world import World
 from support import Project
 
