@@ -5,15 +5,17 @@ that fails prints its seed, what happened when, and how to run just it again.
 """
 
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from reliability.world import Runner
-from simulator.events import happen
+from simulator.events import daily_exports, happen
 from simulator.syncs import TROUBLES, look
 from simulator.world import World
-from support import Project
+from support import Project, new_project
 
 QUICK = ((1, 25), (2, 15), (3, 15))  # seed, syncs
 DAYS = 6  # most days between two syncs; 60 syncs are about a year
@@ -60,3 +62,31 @@ def test_a_year_of_syncs(seed: int, syncs: int, project: Project, runner: Runner
 @pytest.mark.parametrize(("seed", "syncs"), worlds())
 def test_many_years(seed: int, syncs: int, project: Project, runner: Runner) -> None:
     live(seed, syncs, project, runner)
+
+
+class Embedded(Project):
+    """A project that publishes to its own embedded server."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings, without the name of another server."""
+        return {k: v for k, v in super().environment.items() if k != "RMETRICS_POSTGRES_DSN"}
+
+
+@pytest.mark.slow
+def test_the_folder_of_the_embedded_server_is_deleted(tmp_path: Path) -> None:
+    """One sync brings everything back: ``check`` compares each published row with the lake."""
+    made = new_project(tmp_path / "project", "")
+    project = Embedded(made.root, "")
+    world = World(5, project, lambda _project, _at: 0)
+    world.pass_days(20)
+    daily_exports(world)
+    world.command("sync")
+    shutil.rmtree(project.root / "data" / "postgres")
+    world.command("sync")
+    found = world.command("check")
+    assert found["ok"]
+    assert found["published"]
+    month = f"{world.month:%Y-%m}"
+    told = world.command("explain", "--source", "Google", "--month", month)
+    assert told["verdict"] == "match"
