@@ -1,0 +1,249 @@
+"""One simulated company with its project folder: time passes, things happen, a sync runs, everything is compared.
+
+A world is a seed. Each step lets some days pass, lets a few ``events.EVENTS`` happen to the inbox and the rules, runs
+``rmetrics sync`` through one of ``events.TROUBLES`` (mostly none), and compares every published figure with the truth.
+``log`` tells what happened when.
+"""
+
+import contextlib
+import datetime as dt
+import hashlib
+import io
+import json
+import os
+import random
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from rmetrics.cli import run
+from simulator import truth
+from simulator.company import CORRECTIONS, Company
+from simulator.exports import Form, Layout, delivery, written
+from simulator.rulebook import Rulebook, shipped, write_rules
+from simulator.truth import MEASURES, Delivery, Figures, Landed, Row
+from support import Project
+
+# Kinds of events that the product does not survive yet. Nothing may be left here.
+NOT_YET = {"second spend sheet", "delivered again", "replaced without a trace"}
+FIRST_DAY = dt.date(2024, 8, 20)
+ZONE = ZoneInfo("America/New_York")
+COUNTED_TABLES = ("jobs", "payments", "elocals_leads", "proref_leads")
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An export that was made but has not arrived: its name, bytes, modification time and contents."""
+
+    name: str
+    content: bytes
+    modified: int
+    holds: Delivery
+
+
+class World:
+    """A company's project.
+
+    Attributes:
+        company: what the CRM and the vendors know.
+        book: the rules; ``edit`` changes them and the TOML.
+        contents: what each content that was ever in the inbox holds, by SHA-256; None for what is no export.
+        landed: what has landed, by SHA-256.
+        waiting: late exports, older than they will seem.
+        removed: files that were taken out of the inbox: name, bytes, time.
+    """
+
+    def __init__(self, seed: int, project: Project, killed: Callable[[Project, int], int]) -> None:
+        self.seed, self.project, self.killed = seed, project, killed
+        self.rng = random.Random(seed)  # noqa: S311 - a repeatable world
+        self.company = Company(self.rng, bare=self.rng.random() < 0.3)
+        self.book: Rulebook = shipped()
+        self.today, self.month = FIRST_DAY, FIRST_DAY.replace(day=1)
+        self.contents: dict[str, Delivery | None] = {}
+        self.landed: dict[str, Landed] = {}
+        self.waiting: list[Waiting] = []
+        self.removed: list[Waiting] = []
+        self.repairs: list[Waiting] = []
+        self.shown: Figures = {}
+        self.log: list[str] = []
+        self.syncs = self._clock = self._files = 0
+
+    # -- what events do
+
+    def note(self, text: str) -> None:
+        """Writes a line of the log."""
+        self.log.append(f"{self.today} before sync {self.syncs + 1}: {text}")
+
+    def now(self) -> int:
+        """A modification time in seconds, later than every earlier one: the next morning."""
+        morning = dt.datetime.combine(self.today + dt.timedelta(days=1), dt.time(6), ZONE)
+        self._clock = max(self._clock + 7, int(morning.timestamp()))
+        return self._clock
+
+    def name(self, stem: str, form: Form) -> str:
+        """A file name that was not used before."""
+        self._files += 1
+        return f"{stem} ({self._files}){form.suffix}"
+
+    def export(
+        self, stem: str, layout: Layout, form: Form, rows: Sequence[Row], *, faulty: Sequence[Row] = (), name: str = ""
+    ) -> str:
+        """Writes an export into the inbox; returns its name."""
+        if not rows:
+            return ""
+        name = name or self.name(stem, form)
+        self.put(name, written(layout, form, rows, faulty), delivery(layout, rows, rejected=len(faulty)))
+        self.note(f"{name}: {len(rows)} rows of {layout.feed}, {form.name}, {len(faulty)} faulty")
+        return name
+
+    def put(self, name: str, content: bytes, holds: Delivery | None, modified: int | None = None) -> None:
+        """Puts a file into the inbox."""
+        path = self.project.inbox / name
+        path.write_bytes(content)
+        at = self.now() if modified is None else modified
+        os.utime(path, (at, at))
+        self.contents[hashlib.sha256(content).hexdigest()] = holds
+
+    def files(self) -> list[Path]:
+        """The exports in the inbox, in order."""
+        return sorted(p for p in self.project.inbox.iterdir() if self.contents.get(sha_of(p)) is not None)
+
+    def edit(self, book: Rulebook) -> None:
+        """Changes the rules and their TOML."""
+        self.book = book
+        write_rules(book, self.project.rules)
+
+    # -- a step
+
+    def pass_days(self, days: int) -> None:
+        """Lets days pass, and some of the past be corrected."""
+        for _ in range(days):
+            self.today += dt.timedelta(days=1)
+            self.company.day(self.today)
+            if self.today.replace(day=1) != self.month:
+                self.month = self.today.replace(day=1)
+                self.company.new_month(self.month)
+        for _ in range(self.rng.randrange(4)):
+            with contextlib.suppress(IndexError):  # nothing of that kind yet
+                self.note(self.rng.choice(CORRECTIONS)(self.company))
+
+    def arrive(self) -> dict[str, Landed]:
+        """What will have landed after a sync: what had, and the inbox as it is now."""
+        landed = dict(self.landed)
+        for path in sorted(self.project.inbox.iterdir(), key=lambda p: p.stat().st_mtime_ns):
+            sha, age = sha_of(path), (path.stat().st_mtime_ns, path.name)
+            holds = self.contents.get(sha)
+            if holds is None:
+                continue
+            if sha not in landed or age[0] > landed[sha].age[0]:
+                landed[sha] = Landed(holds, age)
+        return landed
+
+    def sync(self, *options: str) -> None:
+        """One sync that must succeed, and the comparison of everything that is cheap to compare."""
+        landed = self.arrive()
+        result = self.command("sync", *options)
+        self.syncs += 1
+        self.landed = landed
+        self.shown = self.truth()
+        self._compare_files(result)
+        self.compare()
+        pending = self.command("plan", "--exit-code")
+        assert pending["changes"] == [], pending["changes"]
+        assert pending["exports"] == [], pending["exports"]
+
+    def truth(self, landed: dict[str, Landed] | None = None) -> Figures:
+        """The figures per day that must be published."""
+        return truth.daily(list((self.landed if landed is None else landed).values()), self.book)
+
+    def command(self, *arguments: str, code: int = 0) -> Any:
+        """Runs a command line with ``--json``; returns what it printed."""
+        exit_code, out, told = self.line(*arguments, "--json")
+        assert exit_code == code, f"rmetrics {' '.join(arguments)}: exit {exit_code}\n{told}\n{out[-3000:]}"
+        return json.loads(out) if out.strip() else None
+
+    def line(self, *arguments: str) -> tuple[int, str, str]:
+        """Runs a command line in this process: exit code, stdout, stderr."""
+        out, told = io.StringIO(), io.StringIO()
+        with self._environment(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(told):
+            code = run(list(arguments))
+        return code, out.getvalue(), told.getvalue()
+
+    @contextlib.contextmanager
+    def _environment(self) -> Iterator[None]:
+        before, mask = dict(os.environ), os.umask(0o022)
+        os.environ.clear()
+        os.environ.update(self.project.environment)
+        try:
+            with contextlib.chdir(self.project.root):
+                yield
+        finally:
+            os.umask(mask)
+            os.environ.clear()
+            os.environ.update(before)
+
+    # -- comparisons
+
+    def compare(self) -> None:
+        """Every published figure, the months as sums of days, the targets and the number of rows."""
+        assert _published(self.project, "daily_metrics", "date") == self.shown
+        assert _published(self.project, "monthly_metrics", "month") == self.months()
+        landed = list(self.landed.values())
+        rows = self.project.rows("SELECT month, source, segment, target_repairs, target_revenue40 FROM targets")
+        published = {(m, s, g): tuple(None if x is None else Decimal(x) for x in r) for m, s, g, *r in rows}
+        assert published == truth.targets(landed)
+        for table in COUNTED_TABLES:
+            assert self.project.rows(f"SELECT count(*) FROM {table}") == [(len(truth.newest(landed, table)),)], table
+
+    def _compare_files(self, result: dict[str, Any]) -> None:
+        for file in result["files"]:
+            path = self.project.inbox / file["file"]
+            holds = self.contents[sha_of(path)]
+            if holds is None:
+                assert file["status"] == "refused", file
+                continue
+            assert file["status"] in {"landed", "unchanged"}, file
+            assert file["feed"] == holds.feed, file
+            assert (file["rejected"], file["totals"]) == (holds.rejected, holds.totals), file
+            assert file["rows"] == len(holds.rows) + holds.rejected + holds.totals, file
+            assert file["rows"] == sum(file[n] for n in ("accepted", "rejected", "superseded", "totals")), file
+
+    def months(self) -> Figures:
+        """The truth per month."""
+        return truth.monthly(self.shown)
+
+    def some_month(self) -> dt.date | None:
+        """A month that has figures."""
+        months = sorted({k[0] for k in self.months()})
+        return self.rng.choice(months) if months else None
+
+    def new_postgres(self) -> None:
+        """Takes everything away that is published."""
+        tables = "DROP SCHEMA public CASCADE", "CREATE SCHEMA public"
+        from published import run as run_sql
+
+        run_sql(self.project.dsn, *tables)
+
+    def no_caches(self) -> None:
+        """Deletes everything in the lake but the raw layer."""
+        lake = self.project.root / "data" / "lake"
+        for path in lake.iterdir():
+            if path.name != "raw":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def sha_of(path: Path) -> str:
+    """The hash that names a content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _published(project: Project, table: str, period: str) -> Figures:
+    rows = project.rows(f"SELECT {period}, source, segment, {', '.join(MEASURES)} FROM {table}")
+    return {(day, s, g): dict(zip(MEASURES, map(Decimal, values), strict=True)) for day, s, g, *values in rows}
+
+
+__all__ = ["FIRST_DAY", "NOT_YET", "Waiting", "World", "sha_of"]
