@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from rmetrics.errors import LakeError, RuleProblem, RulesError, SettingsError
+from rmetrics.files import write_private
 from rmetrics.ingest.parse import Reading, clean, parse_column
 from rmetrics.ingest.read import PROBLEM, Export, RefusedError, open_export
 from rmetrics.ingest.recognise import best_fit
@@ -168,7 +169,7 @@ def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
         settings, lake, rules, (source, slug, feed, export, key, date), guesses
     )
     try:
-        target.write_text(text, encoding="utf-8")
+        write_private(target, text.encode())
     except OSError as error:
         raise LakeError(f"cannot write {target}: {error.strerror}", "Check the folder's permissions.") from error
     named = tuple(replace(p, path=target) if p.path.name == target.name else p for p in problems)
