@@ -1,4 +1,4 @@
-"""Files that only their owner may open: what rmetrics writes holds customers' rows or a company's figures, or locks them.
+"""Files that only their owner may open: what rmetrics writes holds customers' rows or a company's figures.
 
 A file in a folder that others may write is a trap: one that was made there beforehand stays readable to whoever made
 it. So nothing is written into somebody else's file.
@@ -27,17 +27,23 @@ def open_private(path: Path) -> BinaryIO:
     except FileExistsError:
         file = os.fdopen(os.open(path, os.O_WRONLY), "wb")
     try:
-        found = os.fstat(file.fileno())
-        if stat.S_ISREG(found.st_mode):
-            if found.st_uid != os.geteuid():
-                raise PermissionError(errno.EPERM, f"it belongs to {user_name(found.st_uid)}", str(path))
-            if stat.S_IMODE(found.st_mode) & ~PRIVATE_FILE:
-                os.fchmod(file.fileno(), PRIVATE_FILE)
-            file.truncate()
+        _taken_over(path, file)
     except BaseException:
         file.close()
         raise
     return file
+
+
+def _taken_over(path: Path, file: BinaryIO) -> None:
+    """Empties a file that was there before and closes it to others."""
+    found = os.fstat(file.fileno())
+    if not stat.S_ISREG(found.st_mode):
+        return
+    if found.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, f"it belongs to {user_name(found.st_uid)}", str(path))
+    if stat.S_IMODE(found.st_mode) & ~PRIVATE_FILE:
+        os.fchmod(file.fileno(), PRIVATE_FILE)
+    file.truncate()
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -70,7 +70,7 @@ def holders(file: IO[str]) -> list[int]:
     place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
     with contextlib.suppress(OSError):  # only Linux lists locks
         lines = [line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()]
-        pids = [int(w[4]) for w in lines if len(w) > 5 and w[1] == "FLOCK" and w[5] == place]  # noqa: PLR2004
+        pids = [int(w[4]) for w in lines if len(w) > 5 and w[1] == "FLOCK" and w[5] == place]
         return [p for p in pids if p > 0 and p != os.getpid()]
     return []
 

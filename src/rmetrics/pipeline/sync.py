@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import os
 import time
 import uuid
 from collections.abc import Iterator
@@ -66,6 +67,7 @@ def _sync(
 ) -> SyncResult:
     clock = time.monotonic()
     timings: dict[str, float] = {}
+    os.umask(0o077)
     rules = load_rules(settings.rules_dir)
     attempt.rules_hash = rules.digest
     lake = Lake(settings.lake_dir)
