@@ -5,7 +5,7 @@ frees it however the command ends. At its end a command that gets the lock for i
 that a killed command left running. ``rmetrics db start`` notes in that file which server is to be kept. A second file
 is locked only while the server is made, started or stopped.
 
-Nobody but the folder's owner (and root) reaches the server or the locks: see ``cluster``, ``sockets``, ``rmetrics.locks``.
+Nobody but the folder's owner (and root) reaches the server or the locks: ``cluster``, ``sockets``, ``locks``.
 """
 
 import contextlib

@@ -103,7 +103,8 @@ def _clear_stale(folder: Path, user: ServerUser) -> None:
                 f"End it (kill {pids[0]}) and run the command again.",
             )
         time.sleep(_POLL_SECONDS)
-    (folder / "postmaster.pid").unlink(missing_ok=True)
+    for name in ("postmaster.pid", ".s.PGSQL.5432", ".s.PGSQL.5432.lock"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _workers(folder: Path) -> Iterator[int]:
