@@ -30,9 +30,9 @@ def lock_file(path: Path, *, create: bool = True) -> Iterator[IO[str]]:
     try:
         descriptor = os.open(path, flags, PRIVATE_FILE)
     except PermissionError as error:
-        with contextlib.suppress(OSError):
-            if (owner := path.lstat().st_uid) != os.geteuid():
-                raise _foreign(path, owner) from error
+        owner = path.lstat().st_uid if os.path.lexists(path) else os.geteuid()
+        if owner != os.geteuid():
+            raise _foreign(path, owner) from error
         raise
     with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
         found = os.fstat(descriptor)

@@ -309,6 +309,20 @@ def test_a_lock_held_by_another_user_from_before_is_told_as_such(place: Path, mo
         held.communicate()
 
 
+@needs_root
+def test_a_lock_of_another_user_is_told_as_theirs(place: Path) -> None:
+    home = place / "home"
+    home.mkdir()
+    place.chmod(0o711)
+    given_to(STRANGER, home)
+    assert rmetrics_as(STRANGER, "init", "shop", cwd=home).returncode == 0
+    lock = home / "shop" / "data" / "postgres.lock"
+    lock.touch(mode=0o600)
+    refused = rmetrics_as(STRANGER, "db", "start", cwd=home / "shop")
+    assert refused.returncode == 4
+    assert f"it belongs to root (data/{lock.name})" in refused.stderr
+
+
 @pytest.mark.parametrize("which", ["postgres.lock", "postgres.start.lock"])
 def test_a_lock_that_is_a_link_is_refused(place: Path, which: str) -> None:
     target = place / "elsewhere"
