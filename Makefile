@@ -78,7 +78,7 @@ BENCH := .venv-bench/bin
 
 clean:  ## remove the environment and the demo's data
 	-$(BIN)/rmetrics db stop
-	rm -rf .venv .venv-bench .venv-bench-dbt data/lake data/postgres data/postgres.lock data/inbox/*
+	rm -rf .venv .venv-bench .venv-bench-dbt data/lake data/postgres data/postgres.lock data/postgres.start.lock data/inbox/*
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or say make PYTHON=/path/to/python3"; exit 1; }

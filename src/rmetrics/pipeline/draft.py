@@ -22,6 +22,7 @@ from rmetrics.drafting.guess import BLANK, Guess, choose_date, choose_key, guess
 from rmetrics.drafting.known import Likeness, likeness, variant_text
 from rmetrics.drafting.toml_text import Plan, rules_text
 from rmetrics.errors import LakeError, RuleProblem, RulesError, SettingsError
+from rmetrics.files import write_private
 from rmetrics.ingest.parse import Reading
 from rmetrics.ingest.read import PROBLEM, Export, RefusedError, open_export
 from rmetrics.ingest.recognise import normal_header
@@ -110,7 +111,7 @@ def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        write_private(path, text.encode())
     except OSError as error:
         raise LakeError(f"cannot write {path}: {error.strerror}", "Check the folder's permissions.") from error
 

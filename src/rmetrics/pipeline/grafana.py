@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rmetrics.errors import SettingsError
+from rmetrics.files import write_private
 from rmetrics.grafana.kit import kit
 from rmetrics.grafana.model import Place
 from rmetrics.roles import roles_script
@@ -45,9 +46,10 @@ def write_kit(settings: Settings, folder: Path) -> KitResult:
             if path.exists() and path.read_bytes() == text.encode():
                 unchanged.append(name)
                 continue
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _folders(path.parent)
             part = path.with_name(f".{path.name}.part")
-            part.write_text(text, encoding="utf-8", newline="\n")
+            write_private(part, text.encode())
+            part.chmod(0o644)
             part.replace(path)
             changed.append(name)
     except OSError as error:
@@ -55,3 +57,11 @@ def write_kit(settings: Settings, folder: Path) -> KitResult:
             f"cannot write {error.filename or folder}: {error.strerror}", "Name another folder."
         ) from error
     return KitResult(folder, tuple(changed), tuple(unchanged))
+
+
+def _folders(folder: Path) -> None:
+    """Makes folders that others may enter: Grafana runs as a user of its own, and the kit holds no figure or secret."""
+    if not folder.exists():
+        _folders(folder.parent)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)

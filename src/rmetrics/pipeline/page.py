@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rmetrics import __version__
 from rmetrics.errors import LakeError, SettingsError
+from rmetrics.files import PRIVATE_FOLDER, write_private
 from rmetrics.page.charts import charts
 from rmetrics.page.data import FeedLine, PageData, month_days, segment_lines
 from rmetrics.page.html import page_html
@@ -70,13 +71,13 @@ def write_page(
     made = []
     try:
         part = target.with_name(f".{target.name}.part")
-        part.write_text(text, encoding="utf-8", newline="\n")
+        write_private(part, text.encode())
         part.replace(target)
         if pictures is not None:
-            pictures.mkdir(parents=True, exist_ok=True)
+            pictures.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
             for name, (_, spec) in drawn.items():
                 made.append(pictures / f"{name}.png")
-                made[-1].write_bytes(picture(spec))
+                write_private(made[-1], picture(spec))
     except OSError as error:
         raise SettingsError(
             f"cannot write {error.filename or target}: {error.strerror}", "Name a file in a folder that exists."

@@ -4,6 +4,7 @@ from importlib import resources
 from pathlib import Path
 
 from rmetrics.errors import SettingsError
+from rmetrics.files import PRIVATE_FOLDER, write_private
 
 _ENV_EXAMPLE = """\
 # Settings of this rmetrics project. Copy to .env and change what you need; everything has a default.
@@ -55,16 +56,15 @@ def init_project(folder: Path) -> list[Path]:
         raise SettingsError(f"{rules} already holds rules", "Choose another folder; nothing was changed.")
     made = []
     try:
-        rules.mkdir(parents=True, exist_ok=True)
-        (folder / "data").mkdir(mode=0o700, exist_ok=True)
-        (folder / "data" / "inbox").mkdir(exist_ok=True)
+        for made_folder in (folder, rules, folder / "data", folder / "data" / "inbox"):
+            made_folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         for source in sorted(shipped("rules").glob("*.toml")):
             made.append(rules / source.name)
-            made[-1].write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+            write_private(made[-1], source.read_bytes())
         for name, text in ((".env.example", _ENV_EXAMPLE), (".gitignore", _GITIGNORE)):
             if not (folder / name).exists():
                 made.append(folder / name)
-                made[-1].write_text(text, encoding="utf-8")
+                write_private(made[-1], text.encode())
     except OSError as error:
         raise SettingsError(
             f"cannot write {error.filename or folder}: {error.strerror}", "Check its permissions."

@@ -1,5 +1,6 @@
 """An explanation: for people, as JSON, as CSV."""
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +10,7 @@ from rich.text import Text
 
 from rmetrics.errors import SettingsError
 from rmetrics.explain.evidence import SCALES
+from rmetrics.files import open_private
 from rmetrics.pipeline.explain import Explained, Explanation, ListedRow, Part
 from rmetrics.pipeline.reconcile import Gap
 from rmetrics.report.base import Report, plain, table
@@ -230,7 +232,7 @@ def write_rows(found: Explanation, path: Path) -> int:
     details = list(dict.fromkeys(n for _, _, r in listed for n in r.detail))
     header = ["metric", "feed", "key", "date", "segment", "amount", "file", "line", *details]
     try:
-        with path.open("w", encoding="utf-8-sig", newline="") as file:
+        with open_private(path) as opened, io.TextIOWrapper(opened, encoding="utf-8-sig", newline="") as file:
             return write_csv(file, header, _lines(listed, details))
     except OSError as error:
         raise SettingsError(f"cannot write {path}: {error.strerror}", "Name a file in a folder that exists.") from error

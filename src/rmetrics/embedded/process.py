@@ -1,0 +1,112 @@
+"""The running server of a folder, as its ``postmaster.pid`` and the system describe it.
+
+The file stays behind when a server is killed or the machine goes down, and is copied with its folder. Then its process
+number is nobody's, some other program's, or that of the server in the folder it was copied from: a process counts only
+if it is a ``postgres`` that works in this very folder.
+"""
+
+import datetime as dt
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_LINES = 8
+MARK = "rmetrics.folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A server that runs.
+
+    Attributes:
+        pid: of its first process.
+        started: in seconds since 1970.
+        socket_folder: as the server was given it; ``.`` is its own folder.
+        ready: whether it takes connections.
+        addresses: where it listens besides its socket; empty for nowhere.
+    """
+
+    pid: int
+    started: int
+    socket_folder: str
+    ready: bool
+    addresses: str = ""
+
+    @property
+    def identity(self) -> str:
+        """Tells this server from any that was started before or after it."""
+        return f"pid {self.pid}, started {dt.datetime.fromtimestamp(self.started):%Y-%m-%d %H:%M:%S}"  # noqa: DTZ006
+
+
+def recorded(folder: Path) -> Process | None:
+    """What ``postmaster.pid`` says; None where there is none, or only its beginning."""
+    try:
+        lines = (folder / "postmaster.pid").read_bytes().split(b"\n")
+        pid, started = int(lines[0]), int(lines[2])
+    except (FileNotFoundError, NotADirectoryError, ValueError, IndexError):
+        return None
+    lines += [b""] * _LINES
+    return Process(
+        pid,
+        started,
+        os.fsdecode(lines[4].strip()),
+        lines[7].strip() == b"ready",
+        lines[5].decode("ascii", "replace").strip(),
+    )
+
+
+def running(folder: Path) -> Process | None:
+    """The server that runs in a folder, ready or not."""
+    found = recorded(folder)
+    return found if found is not None and works_in(found.pid, folder) else None
+
+
+def works_in(pid: int, folder: Path) -> bool:
+    """Whether a process is alive, is a ``postgres``, and works in a folder."""
+    if not alive(pid):
+        return False
+    if sys.platform != "linux":  # pragma: no cover - macOS
+        return _listed(pid, folder)
+    process = Path("/proc", str(pid))
+    try:
+        if process.joinpath("comm").read_bytes().strip() != b"postgres":
+            return False
+        try:
+            return process.joinpath("cwd").stat().st_ino == folder.stat().st_ino and os.path.samestat(
+                process.joinpath("cwd").stat(), folder.stat()
+            )
+        except PermissionError:  # root in a container without the right to look at other users' processes
+            return mark(folder).encode() in process.joinpath("cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def mark(folder: Path) -> str:
+    """A setting that names the folder on the server's command line, the same wherever the folder is moved to."""
+    found = folder.stat()
+    return f"{MARK}={found.st_dev}:{found.st_ino}"
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody has asked for does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except (OSError, IndexError):
+        return sys.platform != "linux"
+    return state not in (b"Z", b"X")
+
+
+def _listed(pid: int, folder: Path) -> bool:  # pragma: no cover - macOS
+    listed = subprocess.run(  # noqa: S603 - fixed words
+        ["/usr/sbin/lsof", "-a", "-d", "cwd", "-c", "postgres", "-p", str(pid), "-Fn"], capture_output=True, check=False
+    )
+    names = [os.fsdecode(line[1:]) for line in listed.stdout.splitlines() if line.startswith(b"n")]
+    return any(os.path.exists(n) and os.path.samefile(n, folder) for n in names)  # noqa: PTH110, PTH121 - as lsof says it

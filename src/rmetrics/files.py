@@ -1,0 +1,64 @@
+"""Files that only their owner may open: what rmetrics writes holds customers' rows or a company's figures.
+
+A file in a folder that others may write is a trap: one that was made there beforehand stays readable to whoever made
+it. So nothing is written into somebody else's file.
+"""
+
+import errno
+import os
+import pwd
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
+
+
+def open_private(path: Path) -> BinaryIO:
+    """Opens a file of ours for writing from its start, made with 0600 where it does not exist.
+
+    Pipes and devices (``/dev/stdout``) are opened as they are.
+
+    Raises:
+        OSError: as of ``os.open``; ``PermissionError`` where the file belongs to another user.
+    """
+    try:
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE), "wb")
+    except FileExistsError:
+        file = os.fdopen(os.open(path, os.O_WRONLY), "wb")
+    try:
+        _taken_over(path, file)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _taken_over(path: Path, file: BinaryIO) -> None:
+    """Empties a file that was there before and closes it to others."""
+    found = os.fstat(file.fileno())
+    if not stat.S_ISREG(found.st_mode):
+        return
+    if found.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, f"it belongs to {user_name(found.st_uid)}", str(path))
+    if stat.S_IMODE(found.st_mode) & ~PRIVATE_FILE:
+        os.fchmod(file.fileno(), PRIVATE_FILE)
+    file.truncate()
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Writes a whole file with 0600.
+
+    Raises:
+        OSError: as of ``open_private``.
+    """
+    with open_private(path) as file:
+        file.write(content)
+
+
+def user_name(uid: int) -> str:
+    """The name of a system user, or its number where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"

@@ -1,0 +1,97 @@
+"""Locks between commands: ``flock`` on a file that only its owner can open.
+
+Whoever can open a file can lock it, also read-only: a lock that others may read is a lock with which they can hold
+every command. The kernel frees a lock when the process that holds it ends, however it ends.
+"""
+
+import contextlib
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from rmetrics.files import PRIVATE_FILE, user_name
+
+_POLL_SECONDS = 0.05
+
+
+@contextlib.contextmanager
+def lock_file(path: Path, *, create: bool = True) -> Iterator[IO[str]]:
+    """Opens a lock file for reading and writing, closed to others; nothing is locked yet.
+
+    Raises:
+        OSError: it cannot be opened. ``PermissionError`` where it belongs to another user, ``ELOOP`` where it is a
+            symbolic link, ``FileNotFoundError`` without ``create``.
+    """
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | (os.O_CREAT if create else 0)
+    try:
+        descriptor = os.open(path, flags, PRIVATE_FILE)
+    except PermissionError as error:
+        owner = path.lstat().st_uid if os.path.lexists(path) else os.geteuid()
+        if owner != os.geteuid():
+            raise _foreign(path, owner) from error
+        raise
+    with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(22, "it is not an ordinary file", str(path))
+        if found.st_uid != os.geteuid() and os.geteuid() != 0:
+            raise _foreign(path, found.st_uid)
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            os.fchmod(descriptor, PRIVATE_FILE)
+        yield file
+
+
+def lock(file: IO[str], *, alone: bool, seconds: float = 0.0) -> bool:
+    """Locks the file, shared or for itself alone; False where somebody else still held it after so many seconds.
+
+    Raises:
+        OSError: this file system has no locks.
+    """
+    how = (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(file, how)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(_POLL_SECONDS)
+        else:
+            return True
+
+
+def holders(file: IO[str]) -> list[int]:
+    """The processes that hold a lock on the file, besides this one; empty where the system does not list them."""
+    found = os.fstat(file.fileno())
+    place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    with contextlib.suppress(OSError):  # only Linux lists locks
+        lines = [line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()]
+        pids = [int(w[4]) for w in lines if len(w) > 5 and w[1] == "FLOCK" and w[5] == place]
+        return [p for p in pids if p > 0 and p != os.getpid()]
+    return []
+
+
+def named_holder(file: IO[str]) -> str:
+    """The words for whoever holds a lock on the file."""
+    for pid in holders(file):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            uid = Path(f"/proc/{pid}").stat().st_uid
+            return f"pid {pid}" if uid == os.geteuid() else f"pid {pid} of {user_name(uid)}"
+    return "pid unknown"
+
+
+def foreign_holder(file: IO[str]) -> bool:
+    """Whether a process of another user holds a lock on the file."""
+    for pid in holders(file):
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}").stat().st_uid != os.geteuid():
+                return True
+    return False
+
+
+def _foreign(path: Path, owner: int) -> PermissionError:
+    return PermissionError(13, f"it belongs to {user_name(owner)}", str(path))

