@@ -1,6 +1,7 @@
 """The lake: Parquet files, each with a small JSON record beside it. Nobody else knows the folder layout.
 
     raw/<feed>/<sha256 of the export>.parquet, .json     the truth: lossless text, written once, never changed
+    raw/exports.json                                     which exports are withdrawn, which were delivered again, when
     typed/<feed>/<sha256>.<typing digest>.parquet        caches from here on: may be deleted at any time
     typed/<feed>/<sha256>.<typing digest>.rejected.parquet
     current/<feed>/<month>.<digest>.parquet              one row per key: the newest export wins; ``rmetrics.snapshot``
@@ -34,6 +35,7 @@ RAW_FORMAT = 1
 ROW_GROUP = 250_000
 MISSING = "it is missing"
 LANDED, CHECKED = "landed", "checked"
+DECISIONS = "exports.json"
 SPOILED = "it is not what was written"
 _SUM = "record_sha256"
 _FIRST = ("name", "modified_ns", "landed_at")  # what an export that is put back keeps
@@ -55,6 +57,9 @@ class RawFile:
         headers: the Parquet's text columns, in order.
         rows: records in the Parquet, faulty ones included.
         parquet_sha256, parquet_size: of the Parquet file, to find damage.
+        delivered_ns: modification time of the newest file with this content; 0 where there was only the first.
+        withdrawn: when the export was withdrawn (ISO, UTC); empty where it counts.
+        restored: when it was restored after that; empty where it never was, or is withdrawn again.
     """
 
     sha256: str
@@ -74,11 +79,14 @@ class RawFile:
     parquet_sha256: str
     parquet_size: int
     format: int = RAW_FORMAT
+    delivered_ns: int = 0
+    withdrawn: str = ""
+    restored: str = ""
 
     @property
     def age(self) -> tuple[int, str, str]:
-        """Sorts exports from old to new: modification time at landing, then name, then content."""
-        return self.modified_ns, self.name, self.sha256
+        """Sorts exports from old to new: modification time when last delivered, then name, then content."""
+        return max(self.modified_ns, self.delivered_ns), self.name, self.sha256
 
     @property
     def exported_at(self) -> dt.datetime:
@@ -306,7 +314,7 @@ class Lake:
                 if record.name not in names:
                     raise _damaged(folder / name, "its record is missing")
                 found.append(_raw_record(record))
-        return sorted(found, key=lambda f: f.age)
+        return sorted(self._decided(found), key=lambda f: f.age)
 
     def examine_raw(self, *, thorough: bool = False) -> tuple[list[RawFile], list[Damage]]:
         """All landed exports that are what was written, oldest first, and every file that is not.
@@ -325,7 +333,7 @@ class Lake:
                     sound.append(found)
                 else:
                     damaged.append(found)
-        return sorted(sound, key=lambda f: f.age), damaged
+        return sorted(self._decided(sound), key=lambda f: f.age), damaged
 
     def _examined(self, folder: Path, stem: str, names: set[str], *, thorough: bool) -> RawFile | Damage:
         path, record = folder / f"{stem}.parquet", folder / f"{stem}.json"
@@ -342,6 +350,36 @@ class Lake:
         if not self.is_sound(path, made.parquet_sha256, used=thorough):
             return Damage(path, SPOILED, folder.name, stem, made.name)
         return made
+
+    def decisions(self) -> dict[str, dict[str, Any]]:
+        """What is recorded of exports beside their content, by hash: ``delivered_ns``, ``withdrawn``, ``restored``.
+
+        Raises:
+            LakeError: the record is damaged. It is no cache: without it a withdrawn export would count again.
+        """
+        path = self.raw / DECISIONS
+        try:
+            exports: dict[str, dict[str, Any]] = _read_json(path)["exports"]
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise LakeError(
+                f"{path} is damaged: it cannot be read",
+                "Restore it from a backup. Without one, delete it and withdraw again the exports that must not count "
+                "(`rmetrics exports`).",
+            ) from error
+        return exports
+
+    def decide(self, sha256: str, **facts: Any) -> None:
+        """Records facts of an export beside its content: durable, and kept when the caches are deleted."""
+        decisions = self.decisions()
+        decisions[sha256] = {**decisions.get(sha256, {}), **facts}
+        with writing(self.raw / DECISIONS):
+            self._write_json(self.raw / DECISIONS, {"exports": decisions})
+
+    def _decided(self, files: Sequence[RawFile]) -> list[RawFile]:
+        decisions = self.decisions()
+        return [replace(f, **decisions[f.sha256]) if f.sha256 in decisions else f for f in files]
 
     def remove_raw(self, feed: str, sha256: str) -> None:
         """Removes what is left of an export that was lost, or that landed again elsewhere."""

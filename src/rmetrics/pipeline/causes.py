@@ -13,8 +13,8 @@ import polars as pl
 
 from rmetrics import __version__
 from rmetrics.errors import RmetricsError
-from rmetrics.lake import Lake
-from rmetrics.metrics.newest import FILE, TypedExport, newest_rows
+from rmetrics.lake import Lake, RawFile
+from rmetrics.metrics.newest import FILE, TypedExport, every_row, put_together
 from rmetrics.pipeline.compute import Computed
 from rmetrics.pipeline.parts import FACTS, KEY
 from rmetrics.rules import Rules, load_rules
@@ -31,7 +31,7 @@ class Arrival:
     """What a new export brings into a month.
 
     Attributes:
-        export: its name in the inbox.
+        export: whether it is new or restored, and its name in the inbox.
         source: of its jobs or payments; None where the feed itself says it.
         new, changed: rows that were not there, and rows that now say something else.
     """
@@ -45,7 +45,7 @@ class Arrival:
 
     def __str__(self) -> str:
         counts = [f"{n:,} {what} row{'' if n == 1 else 's'}" for n, what in _counts(self) if n]
-        return f"new export {self.export}: {', '.join(counts)}"
+        return f"{self.export}: {', '.join(counts)}"
 
 
 def _counts(arrival: Arrival) -> tuple[tuple[int, str], ...]:
@@ -118,7 +118,7 @@ def find_causes(
 
 def _arrivals(lake: Lake, computed: Computed, rules: Rules, name: str, known: frozenset[str]) -> list[Arrival]:
     """What the new exports of a feed bring, by export, month and source."""
-    exports = {p.rank: p.raw.name for p in computed.placed if p.feed == name and p.raw.sha256[:16] not in known}
+    exports = {p.rank: as_new(p.raw) for p in computed.placed if p.feed == name and p.raw.sha256[:16] not in known}
     if not exports:
         return []
     feed = rules.feeds[name]
@@ -128,13 +128,12 @@ def _arrivals(lake: Lake, computed: Computed, rules: Rules, name: str, known: fr
     if computed.grown is not None and known == {sha256[:16] for sha256, _, _ in computed.before.exports}:
         older_rows = computed.grown.replaced[name].lazy() if name in computed.grown.replaced else current.head(0)
     else:
-        wanted = current.select(keys)
         older = [
-            TypedExport(lake.scan_typed(f).join(wanted, on=keys, how="semi", nulls_equal=True), f.columns, rank)
-            for f, rank in computed.typed[name]
-            if rank not in exports
+            TypedExport(lake.scan_typed(f), f.columns, rank) for f, rank in computed.typed[name] if rank not in exports
         ]
-        older_rows = newest_rows(older, feed)
+        # Aligned first: an older export may lack columns of the key that the new one has.
+        versions = every_row(older, feed).join(current.select(keys), on=keys, how="semi", nulls_equal=True)
+        older_rows = put_together(versions, older, feed)
     before = older_rows.select(*keys, *(pl.col(n).alias(f"_old {n}") for n in mapped), was=pl.lit(1))
     same = pl.all_horizontal(pl.lit(value=True), *(pl.col(n).eq_missing(pl.col(f"_old {n}")) for n in mapped))
     day = pl.col("metric_date") if name == JOBS else pl.col(feed.business_date)
@@ -150,6 +149,17 @@ def _arrivals(lake: Lake, computed: Computed, rules: Rules, name: str, known: fr
         .collect()
     )
     return [Arrival(name, exports[f], m, s, int(n), int(c)) for f, m, s, n, c in counted.iter_rows()]
+
+
+def _delivered_again(computed: Computed) -> bool:
+    """Whether the same exports were computed before in another order."""
+    before, now = ([sha256 for sha256, _, _ in s.exports] for s in (computed.before, computed.snapshot))
+    return before != now and sorted(before) == sorted(now)
+
+
+def as_new(raw: RawFile) -> str:
+    """An export that was not used before, in words: whether it is new or restored, and its name."""
+    return f"{'restored' if raw.restored else 'new'} export {raw.name}"
 
 
 def _holding(computed: Computed, name: str, exports: Collection[int]) -> list[dt.date]:
@@ -178,19 +188,29 @@ def whole_cause(
     before_exports: frozenset[str], before_rules: str, before_version: str, computed: Computed, rules: Rules
 ) -> str:
     """Why published figures can change at all: new exports, edited rules, another version."""
-    causes = []
-    new = [p.raw.name for p in computed.placed if p.raw.sha256[:16] not in before_exports]
-    if new:
-        names = ", ".join(new[:5]) + (f" and {len(new) - 5} more" if len(new) > 5 else "")
-        causes.append(f"new export{'s' if len(new) > 1 else ''}: {names}")
+    causes = list[str]()
+    came = [p.raw for p in computed.placed if p.raw.sha256[:16] not in before_exports]
     gone = before_exports - {p.raw.sha256[:16] for p in computed.placed}
-    if gone:
-        causes.append(f"{len(gone)} export{'s' if len(gone) > 1 else ''} taken away")
+    withdrawn = [r for r in computed.withdrawn if r.sha256[:16] in gone]
+    causes += _listed("new export", [r.name for r in came if not r.restored])
+    causes += _listed("restored export", [r.name for r in came if r.restored])
+    causes += _listed("withdrawn export", [r.name for r in withdrawn])
+    if lost := len(gone) - len(withdrawn):
+        causes.append(f"{lost} export{'s' if lost > 1 else ''} removed")
     if before_rules != rules.digest:
         causes.append("rules edited")
     if before_version and before_version != __version__:
         causes.append(f"rmetrics {before_version} -> {__version__}")
+    if not causes and _delivered_again(computed):
+        causes.append("an export was delivered again and counts as the newest")
     return "; ".join(causes) or "published again: the database differed from the lake"
+
+
+def _listed(what: str, names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return [f"{what}{'s' if len(names) > 1 else ''}: {', '.join(names[:5])}{more}"]
 
 
 def old_rules(lake: Lake, digest: str, rules: Rules) -> Rules | None:
@@ -207,4 +227,4 @@ def old_rules(lake: Lake, digest: str, rules: Rules) -> Rules | None:
     return kept if kept.digest == digest else None
 
 
-__all__ = ["MEASURES", "Arrival", "Causes", "find_causes", "old_rules", "whole_cause"]
+__all__ = ["MEASURES", "Arrival", "Causes", "as_new", "find_causes", "old_rules", "whole_cause"]

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from rmetrics import __version__
+from rmetrics.errors import LakeError
 from rmetrics.ingest.parse import Reading
 from rmetrics.ingest.read import LINE
 from rmetrics.ingest.recognise import best_fit, fit, read_as
@@ -68,6 +69,7 @@ class Computed:
         inputs: digest of everything the numbers depend on.
         placed: the exports used.
         unplaced: exports in the raw layer that fit no feed any more.
+        withdrawn: exports in the raw layer that were withdrawn.
         typed: typed files by feed, oldest first, with their ranks.
         counts: by export hash.
         mended: files of the lake that were not what was written, and were made again.
@@ -80,6 +82,7 @@ class Computed:
     inputs: str
     placed: tuple[Placed, ...]
     unplaced: tuple[RawFile, ...]
+    withdrawn: tuple[RawFile, ...]
     typed: Mapping[str, tuple[tuple[TypedFile, int], ...]]
     counts: Mapping[str, FileCounts]
     mended: tuple[str, ...]
@@ -93,10 +96,13 @@ def place(raws: list[RawFile], rules: Rules) -> tuple[list[Placed], list[RawFile
     """Which feed each landed export is read as under these rules.
 
     The feed it landed as, while its headers still fit; otherwise the one feed they fit now. So renaming a feed, or
-    removing it and adding it again, loses nothing.
+    removing it and adding it again, loses nothing. Withdrawn exports are left out.
+
+    Returns:
+        The exports that are read, and those that fit no feed.
     """
     placed, lost = [], []
-    for rank, raw in enumerate(raws):
+    for rank, raw in enumerate(r for r in raws if not r.withdrawn):
         name = feed_of(raw, rules)
         if name is None:
             lost.append(raw)
@@ -118,7 +124,7 @@ def feed_of(raw: RawFile, rules: Rules) -> str | None:
 
 def inputs_digest(placed: list[Placed], rules: Rules) -> str:
     """A digest of everything the numbers depend on: exports and their order, rules, program and engine."""
-    exports = [(p.raw.sha256, p.feed, p.raw.age[:2]) for p in placed]
+    exports = [(p.raw.sha256, p.feed, p.raw.modified_ns) for p in placed]
     meaning = json.dumps([basis_digest(rules), exports])
     return hashlib.sha256(meaning.encode()).hexdigest()
 
@@ -144,7 +150,8 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False,
         LakeError: a raw file is damaged, or a file cannot be written.
     """
     clock = time.monotonic()
-    placed, unplaced = place(lake.raw_files(), rules)
+    raws = lake.raw_files()
+    placed, unplaced = place(raws, rules)
     typed: dict[str, list[tuple[TypedFile, int]]] = {name: [] for name in rules.feeds}
     for i, item in enumerate(placed):
         progress("typing rows", i, len(placed))
@@ -184,16 +191,64 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False,
             results = grown.tables
         made = replace(wanted, tables=results)
         save(lake, made)
-    counts = {
-        t.sha256: FileCounts(t.rows + t.rejected + t.totals, t.rejected, t.totals, superseded)
-        for name, files in typed.items()
-        for t, superseded in _superseded(made, name, files)
-    }
+    counts = _counts(made, typed)
     by_feed = {n: tuple(f) for n, f in typed.items()}
     seconds = {"type": typing, "compute": time.monotonic() - clock - typing}
     return Computed(
-        made.inputs, tuple(placed), tuple(unplaced), by_feed, counts, tuple(mended), made, grown, before, seconds
+        made.inputs,
+        tuple(placed),
+        tuple(unplaced),
+        tuple(r for r in raws if r.withdrawn),
+        by_feed,
+        counts,
+        tuple(mended),
+        made,
+        grown,
+        before,
+        seconds,
     )
+
+
+def standing(lake: Lake, rules: Rules, raws: list[RawFile]) -> Computed:
+    """What the last sync computed, as it is in the lake; nothing is computed and nothing is written.
+
+    Args:
+        lake: its computation is of these rules and exports, and undamaged.
+        rules: in force.
+        raws: all landed exports.
+
+    Raises:
+        LakeError: typed rows are missing.
+    """
+    placed, unplaced = place(raws, rules)
+    typed: dict[str, list[tuple[TypedFile, int]]] = {name: [] for name in rules.feeds}
+    for item in placed:
+        digest = typing_digest(rules.feeds[item.feed], rules.business.timezone)
+        found = lake.typed_file(item.feed, item.raw.sha256, digest)
+        if found is None:
+            raise LakeError(f"the typed rows of {item.raw.name} are missing", "Run `rmetrics sync`, then try again.")
+        typed[item.feed].append((found, item.rank))
+    snapshot = load(lake)
+    return Computed(
+        snapshot.inputs,
+        tuple(placed),
+        tuple(unplaced),
+        tuple(r for r in raws if r.withdrawn),
+        {name: tuple(files) for name, files in typed.items()},
+        _counts(snapshot, typed),
+        (),
+        snapshot,
+        None,
+        snapshot,
+    )
+
+
+def _counts(snapshot: Snapshot, typed: Mapping[str, list[tuple[TypedFile, int]]]) -> dict[str, FileCounts]:
+    return {
+        t.sha256: FileCounts(t.rows + t.rejected + t.totals, t.rejected, t.totals, superseded)
+        for name, files in typed.items()
+        for t, superseded in _superseded(snapshot, name, files)
+    }
 
 
 def _on_top(before: Exports, now: Exports) -> bool:
@@ -281,4 +336,4 @@ def _mend_typed(
     return mended
 
 
-__all__ = ["LINE", "Computed", "FileCounts", "Placed", "basis_digest", "compute", "feed_of", "inputs_digest", "place"]
+__all__ = ["LINE", "Computed", "FileCounts", "Placed", "basis_digest", "compute", "feed_of", "inputs_digest", "place", "standing"]

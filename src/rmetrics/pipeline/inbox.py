@@ -41,9 +41,11 @@ class Seen:
 
     Attributes:
         sha256: of its bytes; empty where it was not read.
+        inode, changed_ns: of the file system: a file that was replaced by one of its size and time has others.
         landed: whether it landed in this run.
         refused: why it was left alone; empty where it is in the lake.
         note: what to know about it.
+        delivered: whether this run met the file for the first time, or met it changed.
     """
 
     name: str
@@ -54,6 +56,9 @@ class Seen:
     landed: bool
     refused: str = ""
     note: str = ""
+    inode: int = 0
+    changed_ns: int = 0
+    delivered: bool = False
 
 
 def inbox_files(inbox: Path) -> Iterator[tuple[Path, os.stat_result]]:
@@ -88,11 +93,15 @@ def inbox_files(inbox: Path) -> Iterator[tuple[Path, os.stat_result]]:
                 yield path, status
 
 
-def land_inbox(inbox: Path, lake: Lake, rules: Rules, progress: Progress, *, force: bool = False) -> list[Seen]:
+def land_inbox(
+    inbox: Path, lake: Lake, rules: Rules, progress: Progress, *, force: bool = False, full: bool = False
+) -> list[Seen]:
     """Lands what is new; returns what is known of every file of the inbox, by name.
 
     A file that cannot be read is reported and left alone; it never stops the others. It is tried again when it or the
-    rules change. An export whose copy in the lake is lost or damaged lands again.
+    rules change. An export whose copy in the lake is lost or damaged lands again. A newer file with the content of an
+    export that landed before is a new delivery of it: the export counts as that much newer. ``full`` reads every file,
+    also those that look as they did.
 
     Raises:
         LakeError: a landed export is damaged, or gone without ``force``, and the inbox does not have it any more.
@@ -108,7 +117,7 @@ def land_inbox(inbox: Path, lake: Lake, rules: Rules, progress: Progress, *, for
     seen, new = list[Seen](), list[_New]()
     for path, status in found:
         name = _shown(path.relative_to(inbox))
-        before = _remembered(name, status, known, always, raws, rules)
+        before = None if full else _remembered(name, status, known, always, raws, rules)
         if before:
             seen.append(before)
         else:
@@ -118,12 +127,35 @@ def land_inbox(inbox: Path, lake: Lake, rules: Rules, progress: Progress, *, for
         seen += some
         progress("reading the inbox", len(seen), len(found))
     settle_damage(lake, raws.values(), damaged, force=force)
-    remembered = {s.name: [s.size, s.modified_ns, s.sha256, s.feed, s.refused, s.note] for s in seen}
+    _renew_deliveries(lake, raws, seen)
+    remembered = {
+        s.name: [s.size, s.modified_ns, s.inode, s.changed_ns, s.sha256, s.feed, s.refused, s.note] for s in seen
+    }
     if memory.get("files") != remembered or memory.get("rules") != rules.digest:
         lake.save_json("inbox", {"rules": rules.digest, "files": remembered})
     again = "landed again: its copy in the lake was damaged or gone"
     told = (replace(s, note=again) if s.landed and s.sha256 in lost else s for s in seen)
-    return sorted(told, key=lambda s: s.name)
+    return sorted((_with_decision(s, raws) for s in told), key=lambda s: s.name)
+
+
+def _renew_deliveries(lake: Lake, raws: Mapping[str, RawFile], seen: Sequence[Seen]) -> None:
+    """Records newer deliveries of known content, so that the order of exports does not depend on when they were met."""
+    newest: dict[str, int] = {}
+    for file in seen:
+        if file.sha256 in raws and not file.refused:
+            newest[file.sha256] = max(newest.get(file.sha256, 0), file.modified_ns)
+    for sha256, modified_ns in newest.items():
+        if modified_ns > raws[sha256].age[0]:
+            lake.decide(sha256, delivered_ns=modified_ns)
+
+
+def _with_decision(seen: Seen, raws: Mapping[str, RawFile]) -> Seen:
+    """Says of a withdrawn export that it does not count, and how it would."""
+    raw = raws.get(seen.sha256)
+    if raw is None or not raw.withdrawn:
+        return seen
+    told = f"withdrawn on {raw.withdrawn[:10]}, does not count; `rmetrics exports restore {raw.sha256[:12]}` undoes that"
+    return replace(seen, note=told)
 
 
 def _shown(path: Path) -> str:
@@ -152,18 +184,21 @@ def _remembered(
 ) -> Seen | None:
     """The answer of an earlier run, where neither the file nor, for a refused one, the rules have changed."""
     entry = known.get(name) or always.get(name)
-    if not entry or len(entry) != 6 or entry[0] != status.st_size or entry[1] != status.st_mtime_ns:
+    if not entry or len(entry) != 8 or tuple(entry[:4]) != _state(status):
         return None
-    size, modified, sha256, feed, refused, note = entry
+    size, modified, inode, changed, sha256, feed, refused, note = entry
     if refused:
         return (
-            Seen(name, size, modified, sha256, feed, landed=False, refused=refused, note=note)
-            if name in known
-            else None
+            Seen(name, size, modified, sha256, feed, False, refused, note, inode, changed) if name in known else None
         )
     if sha256 in raws and (read_as := feed_of(raws[sha256], rules)):
-        return Seen(name, size, modified, sha256, read_as, landed=False, note=note)
+        return Seen(name, size, modified, sha256, read_as, False, "", note, inode, changed)
     return None
+
+
+def _state(status: os.stat_result) -> tuple[int, int, int, int]:
+    """What tells that a file is the one that was read: unzip, cp -p and rsync -t keep size and time of another."""
+    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +226,12 @@ def _read(new: Sequence[_New], lake: Lake, rules: Rules, raws: dict[str, RawFile
 def _read_one(file: _New, lake: Lake, rules: Rules, raws: dict[str, RawFile], stop: Event) -> Seen:
     path, name, status = file.path, file.name, file.status
 
+    def found(sha256: str, feed: str | None, *, landed: bool = False, refused: str = "", note: str = "") -> Seen:
+        size, modified, inode, changed = _state(status)
+        return Seen(name, size, modified, sha256, feed, landed, refused, note, inode, changed, delivered=True)
+
     def refused(why: str, sha256: str = "", feed: str | None = None) -> Seen:
-        return Seen(name, status.st_size, status.st_mtime_ns, sha256, feed, landed=False, refused=why)
+        return found(sha256, feed, refused=why)
 
     if unread := _not_to_read(path, status):
         return refused(unread)
@@ -203,7 +242,7 @@ def _read_one(file: _New, lake: Lake, rules: Rules, raws: dict[str, RawFile], st
         if sha256 in raws and (read_as := feed_of(raws[sha256], rules)):
             raw = raws[sha256]
             note = "" if raw.name == name else f"same content as {raw.name}"
-            return Seen(name, status.st_size, status.st_mtime_ns, sha256, read_as, landed=False, note=note)
+            return found(sha256, read_as, note=note)
         export = open_export(path, path.name, rules.feeds)
         fit, why = chosen(export.fits, export.layout.headers, rules.feeds, path.name, export.sample)
         if fit is None:
@@ -215,7 +254,7 @@ def _read_one(file: _New, lake: Lake, rules: Rules, raws: dict[str, RawFile], st
     except OSError as error:
         return refused(_why_unreadable(error))
     raws[sha256] = raw
-    return Seen(name, status.st_size, status.st_mtime_ns, sha256, raw.feed, landed=True, note="; ".join(raw.notes))
+    return found(sha256, raw.feed, landed=True, note="; ".join(raw.notes))
 
 
 def _not_to_read(path: Path, status: os.stat_result) -> str:

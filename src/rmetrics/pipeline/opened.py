@@ -14,7 +14,7 @@ from rmetrics.ingest.recognise import read_as
 from rmetrics.ingest.typing import typing_digest
 from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.pipeline.causes import old_rules
-from rmetrics.pipeline.compute import Computed, Placed, compute, inputs_digest, place
+from rmetrics.pipeline.compute import Computed, Placed, compute, inputs_digest, place, standing
 from rmetrics.pipeline.damage import lost_error, lost_exports
 from rmetrics.pipeline.memory import memory_of
 from rmetrics.pipeline.progress import Progress, silent
@@ -106,7 +106,7 @@ def opened(settings: Settings, progress: Progress = silent, *, thorough: bool = 
         *_damaged(lake, computed, rules, placed, thorough=thorough),
     ]
     if not problems:
-        yield Opened(lake, rules, compute(lake, rules, progress, memory=memory_of(settings)))
+        yield Opened(lake, rules, standing(lake, rules, lake.raw_files()))
         return
     with scratch_lake(lake, results=False) as scratch:
         yield Opened(scratch, rules, compute(scratch, rules, progress, memory=memory_of(settings)), tuple(problems))
@@ -118,7 +118,10 @@ def _stale(lake: Lake, computed: Snapshot, rules: Rules, placed: list[Placed]) -
         return
     before = computed.rules
     if before in ("", rules.digest):
-        told = "the lake was not computed to the end with these exports and this version; run `rmetrics sync`"
+        told = (
+            "the lake was not computed with these exports and this version (new ones landed, or some were withdrawn or "
+            "restored since the last sync); run `rmetrics sync`"
+        )
         yield Finding("not-synced", Severity.ERROR, told, 0)
         return
     old = old_rules(lake, before, rules)

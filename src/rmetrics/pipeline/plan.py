@@ -9,8 +9,8 @@ from decimal import Decimal
 
 from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.lake import Lake
-from rmetrics.pipeline.causes import MEASURES, Causes, find_causes, old_rules, whole_cause
-from rmetrics.pipeline.compute import Computed, compute, place
+from rmetrics.pipeline.causes import MEASURES, Causes, as_new, find_causes, old_rules, whole_cause
+from rmetrics.pipeline.compute import Computed, compute
 from rmetrics.pipeline.database import existing_server
 from rmetrics.pipeline.findings import run_findings
 from rmetrics.pipeline.inbox import Seen, land_inbox
@@ -129,7 +129,7 @@ def plan(
     with scratch_lake(lake) as scratch:
         seen = land_inbox(settings.inbox_dir, scratch, rules, progress)
         computed = compute(scratch, rules, progress, memory=memory_of(settings))
-        exports = basis.published.exports or frozenset(r.sha256[:16] for r in lake.raw_files())
+        exports = basis.published.exports or frozenset(sha256[:16] for sha256, _, _ in load(lake).exports)
         digest = basis.published.rules_hash or load(lake).rules
         old = old_rules(lake, digest, rules)
         whole = whole_cause(exports, digest, basis.published.version, computed, rules)
@@ -178,7 +178,7 @@ def _is_new(seen: Seen, lake: Lake) -> bool:
 def _arrived(causes: Causes, computed: Computed, known: frozenset[str]) -> Iterator[str]:
     for item in computed.placed:
         if item.raw.sha256[:16] not in known:
-            mine = [a for a in causes.arrivals if a.export == item.raw.name]
+            mine = [a for a in causes.arrivals if a.export == as_new(item.raw)]
             new, changed = sum(a.new for a in mine), sum(a.changed for a in mine)
             yield f"{item.raw.name} ({item.feed}): {new:,} new and {changed:,} changed rows"
 
@@ -235,11 +235,11 @@ def _before(
     if old is None or not load(lake).has(MONTHLY):
         yield None
         return
-    if not basis.published.run_id or load(lake).inputs == basis.published.inputs:
-        placed, _ = place(lake.raw_files(), old)
-        yield State(lake, old, {p.rank: p.raw.name for p in placed})
-        return
     raws = lake.raw_files()
+    if not basis.published.run_id or load(lake).inputs == basis.published.inputs:
+        names = {r.sha256: r.name for r in raws}
+        yield State(lake, old, {rank: names.get(sha256, "") for sha256, _, rank in load(lake).exports})
+        return
     if not exports <= {r.sha256[:16] for r in raws}:
         yield None
         return
@@ -247,6 +247,8 @@ def _before(
         for raw in raws:
             if raw.sha256[:16] not in exports:
                 scratch.raw_path(raw.feed, raw.sha256).unlink()
+            elif raw.withdrawn:  # it counted then
+                scratch.decide(raw.sha256, withdrawn="")
         made = compute(scratch, old, progress)
         yield State(scratch, old, {p.rank: p.raw.name for p in made.placed})
 

@@ -73,7 +73,7 @@ def _sync(
     lake = Lake(settings.lake_dir)
     with _workplace(lake, dry_run=dry_run) as place:
         with _timed(timings, "land"):
-            seen = land_inbox(settings.inbox_dir, place, rules, progress, force=force)
+            seen = land_inbox(settings.inbox_dir, place, rules, progress, force=force, full=full)
         computed = compute(place, rules, progress, full=full, memory=memory_of(settings))
         timings |= computed.seconds
         findings = (*run_findings(place, rules, computed, seen), *_mended(computed))
@@ -242,7 +242,7 @@ def _same_shape(session: Any, tables: list[PgTable]) -> bool:
 
 def _refuse_older_lake(before: Published, computed: Computed, target: Server, *, force: bool) -> None:
     """Refuses to publish from a lake that has lost exports; those that the rules leave out are still there."""
-    held = (*(p.raw for p in computed.placed), *computed.unplaced)
+    held = (*(p.raw for p in computed.placed), *computed.unplaced, *computed.withdrawn)
     missing = before.exports - {r.sha256[:16] for r in held}
     if missing and not force:
         raise PostgresError(
