@@ -223,7 +223,8 @@ def standing(lake: Lake, rules: Rules, raws: list[RawFile]) -> Computed:
     placed, unplaced = place(raws, rules)
     typed: dict[str, list[tuple[TypedFile, int]]] = {name: [] for name in rules.feeds}
     for item in placed:
-        digest = typing_digest(rules.feeds[item.feed], rules.business.timezone)
+        feed = read_as(rules.feeds[item.feed], item.raw.headers, item.raw.name)
+        digest = typing_digest(feed, rules.business.timezone)
         found = lake.typed_file(item.feed, item.raw.sha256, digest)
         if found is None:
             raise LakeError(f"the typed rows of {item.raw.name} are missing", "Run `rmetrics sync`, then try again.")
