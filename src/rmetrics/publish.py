@@ -63,6 +63,7 @@ class Run:
     Attributes:
         exports: the hashes of all exports the numbers come from.
         inputs: the digest of everything the numbers depend on.
+        feeds: how fresh each feed is; None leaves what was published of it.
         detail: anything else to keep.
     """
 
@@ -77,7 +78,7 @@ class Run:
     inputs: str
     timezone: str
     currency: str
-    feeds: Sequence[FeedState] = ()
+    feeds: Sequence[FeedState] | None = ()
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -539,8 +540,9 @@ class _Publication:
             frame = pl.DataFrame(new, schema=_PARTS, orient="row")
             session.ingest("published_parts", frame.to_arrow(), schema=self.schema)
         self._replace_small("business", pl.DataFrame({"timezone": [run.timezone], "currency": [run.currency]}))
-        feeds = [(f.feed, f.table, f.rows, f.last_date, f.last_export_at, f.exports) for f in run.feeds]
-        self._replace_small("feed_status", pl.DataFrame(feeds, schema=_FEEDS, orient="row"))
+        if run.feeds is not None:
+            feeds = [(f.feed, f.table, f.rows, f.last_date, f.last_export_at, f.exports) for f in run.feeds]
+            self._replace_small("feed_status", pl.DataFrame(feeds, schema=_FEEDS, orient="row"))
         counters = noted(session, list(digests))
         if counters:  # this session's own share must be there when the next run looks
             session.query("SELECT pg_stat_force_next_flush()::text")

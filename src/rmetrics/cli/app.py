@@ -14,6 +14,7 @@ from rmetrics.cli.check import check
 from rmetrics.cli.database import db, schema
 from rmetrics.cli.doctor import doctor
 from rmetrics.cli.explain import explain
+from rmetrics.cli.exports import exports
 from rmetrics.cli.grafana import grafana
 from rmetrics.cli.history import history
 from rmetrics.cli.options import reporter
@@ -41,6 +42,7 @@ for command in (init, sync, explain, check, plan, history, sql, status, doctor, 
 app.add_typer(rules, name="rules")
 app.add_typer(db, name="db")
 app.add_typer(rejected, name="rejected")
+app.add_typer(exports, name="exports")
 
 
 def main() -> None:

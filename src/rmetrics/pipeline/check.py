@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import duckdb
+
 from rmetrics.checks.compare import CrossCheck, compare
 from rmetrics.checks.connection import duckdb_errors, sandbox
 from rmetrics.checks.quality import Answer, ExportFacts, ask
@@ -13,6 +15,7 @@ from rmetrics.checks.recompute import TypedInput, recompute
 from rmetrics.errors import LakeError, OutOfMemoryError
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute import Computed
+from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.inbox import inbox_files
 from rmetrics.pipeline.memory import DEFAULT, duckdb_limit, memory_of
 from rmetrics.pipeline.opened import Opened, opened, typed_inputs
@@ -104,7 +107,12 @@ def _check(settings: Settings, lake: Opened, progress: Progress, *, offline: boo
 
 
 def second_look(
-    lake: Lake, rules: Rules, computed: Computed, part: Part | None = None, memory: int = DEFAULT
+    lake: Lake,
+    rules: Rules,
+    computed: Computed,
+    part: Part | None = None,
+    memory: int = DEFAULT,
+    explanations: Explanations | None = None,
 ) -> tuple[CrossCheck, list[Answer]]:
     """Recomputes in DuckDB, and compares with what stands in the lake.
 
@@ -115,15 +123,21 @@ def second_look(
         part: only these months; None for everything, and to ask about the data's quality, too.
         memory: how many bytes the run may use. Where DuckDB cannot do it with what is left of them, it takes what the
             machine has: figures that nobody looked at twice are not published.
+        explanations: where questions about the data's quality may fail without stopping the run; None: nowhere.
     """
     try:
-        return look_once(lake, rules, computed, part, duckdb_limit(memory))
+        return look_once(lake, rules, computed, part, duckdb_limit(memory), explanations)
     except OutOfMemoryError:
-        return look_once(lake, rules, computed, part, None)
+        return look_once(lake, rules, computed, part, None, explanations)
 
 
 def look_once(
-    lake: Lake, rules: Rules, computed: Computed, part: Part | None, memory_limit: str | None
+    lake: Lake,
+    rules: Rules,
+    computed: Computed,
+    part: Part | None,
+    memory_limit: str | None,
+    explanations: Explanations | None = None,
 ) -> tuple[CrossCheck, list[Answer]]:
     """Does what ``second_look`` says, with this limit of memory; None leaves it to DuckDB."""
     typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else typed_inputs(lake, computed)
@@ -139,7 +153,16 @@ def look_once(
             scope = part.scope if part else None
             recompute(connection, typed, rules, scope)
             found = compare(connection, daily, monthly, scope)
-            return found, [] if part else list(ask(connection, rules, exports))
+            if part is not None:
+                return found, []
+
+            def questions() -> list[Answer]:
+                return list(ask(connection, rules, exports))
+
+            if explanations is None:
+                return found, questions()
+            memory = (duckdb.OutOfMemoryException,) if memory_limit else ()
+            return found, explanations.of("the questions about the data", questions, [], but=memory)
         finally:
             connection.close()
 

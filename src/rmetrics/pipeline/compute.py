@@ -337,4 +337,15 @@ def _mend_typed(
     return mended
 
 
-__all__ = ["LINE", "Computed", "FileCounts", "Placed", "basis_digest", "compute", "feed_of", "inputs_digest", "place", "standing"]
+__all__ = [
+    "LINE",
+    "Computed",
+    "FileCounts",
+    "Placed",
+    "basis_digest",
+    "compute",
+    "feed_of",
+    "inputs_digest",
+    "place",
+    "standing",
+]

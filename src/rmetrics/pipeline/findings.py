@@ -9,6 +9,7 @@ from rmetrics.lake import Lake
 from rmetrics.metrics.jobs import declared_names
 from rmetrics.money import dollars
 from rmetrics.pipeline.compute import Computed
+from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.exports import export_findings
 from rmetrics.pipeline.inbox import Seen
 from rmetrics.pipeline.rejected import RejectedRow
@@ -20,14 +21,18 @@ from rmetrics.snapshot import load
 TAKEN_IN = "rejected-rows-taken-in"
 
 
-def run_findings(lake: Lake, rules: Rules, computed: Computed, seen: list[Seen]) -> tuple[Finding, ...]:
-    """The findings of a sync, gravest first."""
-    found = [
-        *_files(rules, computed, seen),
-        *export_findings(lake, rules, computed),
-        *_rows(lake, rules),
-        *(Finding("rule", Severity.INFO, str(w), 0) for w in rules.warnings),
-    ]
+def run_findings(
+    lake: Lake, rules: Rules, computed: Computed, seen: list[Seen], explanations: Explanations
+) -> tuple[Finding, ...]:
+    """The findings of a sync, gravest first; where one of them fails, the others are still made."""
+    found: list[Finding] = []
+    for what, findings in (
+        ("the findings about files", lambda: list(_files(rules, computed, seen))),
+        ("the comparison of exports", lambda: list(export_findings(lake, rules, computed))),
+        ("the findings about rows", lambda: list(_rows(lake, rules))),
+        ("the warnings about rules", lambda: [Finding("rule", Severity.INFO, str(w), 0) for w in rules.warnings]),
+    ):
+        found += explanations.of(what, findings, [])
     order = list(Severity)
     return tuple(sorted(found, key=lambda f: order.index(f.severity)))
 
@@ -44,6 +49,10 @@ def _files(rules: Rules, computed: Computed, seen: list[Seen]) -> Iterator[Findi
     if refused:
         told = f"{_n(len(refused), 'file')} in the inbox could not be used"
         yield Finding("refused-files", Severity.WARNING, told, len(refused))
+    asking = [s for s in seen if s.delivered and s.sha256 in {r.sha256 for r in computed.withdrawn}]
+    for file in asking:
+        told = f"{file.name} has the content of an export that was {file.note}"
+        yield Finding("withdrawn-export", Severity.WARNING, told, 0)
     for raw in computed.unplaced:
         if raw.feed not in rules.feeds:
             told = (

@@ -154,7 +154,9 @@ def _with_decision(seen: Seen, raws: Mapping[str, RawFile]) -> Seen:
     raw = raws.get(seen.sha256)
     if raw is None or not raw.withdrawn:
         return seen
-    told = f"withdrawn on {raw.withdrawn[:10]}, does not count; `rmetrics exports restore {raw.sha256[:12]}` undoes that"
+    told = (
+        f"withdrawn on {raw.withdrawn[:10]}, does not count; `rmetrics exports restore {raw.sha256[:12]}` undoes that"
+    )
     return replace(seen, note=told)
 
 
@@ -187,12 +189,13 @@ def _remembered(
     if not entry or len(entry) != 8 or tuple(entry[:4]) != _state(status):
         return None
     size, modified, inode, changed, sha256, feed, refused, note = entry
+    as_before = Seen(
+        name, size, modified, sha256, feed, landed=False, refused=refused, note=note, inode=inode, changed_ns=changed
+    )
     if refused:
-        return (
-            Seen(name, size, modified, sha256, feed, False, refused, note, inode, changed) if name in known else None
-        )
+        return as_before if name in known else None
     if sha256 in raws and (read_as := feed_of(raws[sha256], rules)):
-        return Seen(name, size, modified, sha256, read_as, False, "", note, inode, changed)
+        return replace(as_before, feed=read_as)
     return None
 
 

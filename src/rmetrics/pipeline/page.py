@@ -13,6 +13,7 @@ from rmetrics.page.data import FeedLine, PageData, month_days, segment_lines
 from rmetrics.page.html import page_html
 from rmetrics.periods import parse_month
 from rmetrics.pipeline.check import remembered_findings
+from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.findings import run_findings
 from rmetrics.pipeline.opened import Opened, opened
 from rmetrics.pipeline.progress import Progress, silent
@@ -107,9 +108,11 @@ def page_data(lake: Opened, month: str | None = None) -> PageData:
     last_day: dt.date = daily["date"].max()  # type: ignore[assignment]
     whole = next(line for line in lines if line.month == picked and line.source == "ALL")
     targets: tuple[Decimal | None, Decimal | None] = (whole.target_repairs, whole.target_revenue40)
+    explanations = Explanations()
     findings = (
         *lake.problems,
-        *run_findings(lake.lake, lake.rules, lake.computed, []),
+        *run_findings(lake.lake, lake.rules, lake.computed, [], explanations),
+        *explanations.failed,
         *remembered_findings(lake.lake, lake.computed.inputs),
     )
     return PageData(

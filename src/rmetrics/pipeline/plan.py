@@ -12,6 +12,7 @@ from rmetrics.lake import Lake
 from rmetrics.pipeline.causes import MEASURES, Causes, as_new, find_causes, old_rules, whole_cause
 from rmetrics.pipeline.compute import Computed, compute
 from rmetrics.pipeline.database import existing_server
+from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.findings import run_findings
 from rmetrics.pipeline.inbox import Seen, land_inbox
 from rmetrics.pipeline.memory import memory_of, rows_at_once
@@ -133,7 +134,12 @@ def plan(
         digest = basis.published.rules_hash or load(lake).rules
         old = old_rules(lake, digest, rules)
         whole = whole_cause(exports, digest, basis.published.version, computed, rules)
-        causes = find_causes(scratch, computed, rules, old, exports, whole)
+        explanations = Explanations()
+        causes = explanations.of(
+            "the causes of changes",
+            lambda: find_causes(scratch, computed, rules, old, exports, whole),
+            Causes(whole, (), (), old, rules),
+        )
         monthly = _figures(scratch, MONTHLY)
         _refuse_unknown(source, {*rules.sources, *(s for _, s, _ in (*basis.monthly, *monthly))})
         changes = _changes(basis.monthly, monthly, causes)
@@ -143,7 +149,7 @@ def plan(
             known = before is not None or not basis.monthly
             most = rows_at_once(memory_of(settings))
             rows = _moves(before, after, month, source, computed, exports, causes, most=most) if known else None
-        findings = run_findings(scratch, rules, computed, seen)
+        findings = (*run_findings(scratch, rules, computed, seen, explanations), *explanations.failed)
     shown = [c for c in changes if _wanted(c.month, c.source, month, source)]
     touched = {c.month for c in changes}
     months = {m for m, _, _ in basis.monthly} | touched

@@ -16,9 +16,11 @@ from rmetrics.embedded import server
 from rmetrics.errors import PostgresError
 from rmetrics.lake import Lake
 from rmetrics.pipeline.agreement import disagreement_error
-from rmetrics.pipeline.causes import Causes, find_causes, old_rules, whole_cause
+from rmetrics.pipeline.causes import find_causes, old_rules, whole_cause
 from rmetrics.pipeline.check import quality_findings, remembered_findings, second_look
 from rmetrics.pipeline.compute import Computed, compute
+from rmetrics.pipeline.explanations import CODE as FAILED
+from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.failed import Attempt, failure_noted, note_recovery
 from rmetrics.pipeline.findings import run_findings, taken_in_findings
 from rmetrics.pipeline.inbox import Seen, land_inbox
@@ -76,25 +78,41 @@ def _sync(
             seen = land_inbox(settings.inbox_dir, place, rules, progress, force=force, full=full)
         computed = compute(place, rules, progress, full=full, memory=memory_of(settings))
         timings |= computed.seconds
-        findings = (*run_findings(place, rules, computed, seen), *_mended(computed))
+        why = Explanations()
+        findings = (*run_findings(place, rules, computed, seen, why), *_mended(computed))
         if not dry_run:
-            place.remember_checked()
-            place.keep_rules(rules.digest, rule_files(settings.rules_dir))
-            findings += taken_in_findings(taken_in(place, rules, computed.placed))
+            why.of("the note of sound files", place.remember_checked, None)
+            why.of(
+                "the copy of the rules", lambda: place.keep_rules(rules.digest, rule_files(settings.rules_dir)), None
+            )
+            findings += why.of(
+                "the rows taken in again", lambda: taken_in_findings(taken_in(place, rules, computed.placed)), ()
+            )
         files = tuple(_file_result(s, computed) for s in seen)
-        months = month_lines(place)
+        months = why.of("the summary of months", lambda: month_lines(place), ())
         if dry_run:
             with _timed(timings, "check"):
-                agreed, quality = _agree(settings, place, rules, computed, progress)
+                agreed, quality = _agree(settings, place, rules, computed, progress, why)
             findings = _merged(findings, quality)
             status, written = "dry-run", dict[str, int]()
         else:
-            attempt.run = _run(attempt, rules, computed, seen)
+            attempt.run = _run(attempt, rules, computed, seen, why)
             with _timed(timings, "publish"):
                 status, written, agreed, findings = _publish(
-                    settings, rules, place, computed, attempt.run, findings, progress, timings, full=full, force=force
+                    settings,
+                    rules,
+                    place,
+                    computed,
+                    attempt.run,
+                    findings,
+                    progress,
+                    timings,
+                    why,
+                    full=full,
+                    force=force,
                 )
             timings["publish"] -= timings.get("check", 0.0)
+        findings = (*(f for f in findings if f.code != FAILED), *why.failed)
     return SyncResult(
         run_id=attempt.run_id,
         status=status,  # type: ignore[arg-type]
@@ -171,6 +189,7 @@ def _publish(
     findings: tuple[Finding, ...],
     progress: Progress,
     timings: dict[str, float],
+    why: Explanations,
     *,
     full: bool,
     force: bool,
@@ -183,16 +202,18 @@ def _publish(
         before = _prepared(target, schema, script, digest, tables, rules.digest)
         _refuse_older_lake(before, computed, target, force=force)
         if before.inputs == run.inputs and before.intact and before.schema == digest and not full:
-            findings = _merged(findings, remembered_findings(lake, run.inputs))
-            note_recovery(target, schema, Attempt(run.run_id, run.started_at, run.rules_hash, run))
+            remembered = why.of("the findings of the last check", lambda: remembered_findings(lake, run.inputs), ())
+            findings = _merged(findings, remembered)
+            now = Attempt(run.run_id, run.started_at, run.rules_hash, run)
+            why.of("the note that all is well again", lambda: note_recovery(target, schema, now), None)
             return "unchanged", {}, "not needed: nothing changed", findings
         with _timed(timings, "check"):
-            agreed, quality = _agree(settings, lake, rules, computed, progress)
+            agreed, quality = _agree(settings, lake, rules, computed, progress, why)
         findings = _merged(findings, quality)
-        run = replace(run, detail={**run.detail, "findings": [asdict(f) for f in findings]})
         progress("publishing", 0, 1)
         cause = whole_cause(before.exports, before.rules_hash, before.version, computed, rules)
-        causes = find_causes(lake, computed, rules, old_rules(lake, before.rules_hash, rules), before.exports, cause)
+        causes = why.of("the causes of changes", lambda: _causes_of_figures(lake, computed, rules, before, cause), None)
+        run = replace(run, detail={**run.detail, "findings": [asdict(f) for f in (*findings, *why.failed)]})
         written = publish(
             target,
             schema,
@@ -200,17 +221,24 @@ def _publish(
             run,
             schema_digest=digest,
             cause=cause,
-            causes=_cause_of_figures(lake, causes) if before.run_id else None,
+            causes=causes,
             known=known_digests(lake),
             full=full,
             after=before.run_id,
         )
-        remember_published(lake, tables, written.digests)
+        why.of("the note of what was published", lambda: remember_published(lake, tables, written.digests), None)
         progress("publishing", 1, 1)
         return "published", dict(written.rows), agreed, findings
 
 
-def _cause_of_figures(lake: Lake, causes: Causes) -> pl.DataFrame:
+def _causes_of_figures(
+    lake: Lake, computed: Computed, rules: Rules, before: Published, cause: str
+) -> pl.DataFrame | None:
+    """The cause of every figure there can be; None on a first publish, which changes none."""
+    if not before.run_id:
+        return None
+    old = old_rules(lake, before.rules_hash, rules)
+    causes = find_causes(lake, computed, rules, old, before.exports, cause)
     monthly = load(lake).scan(MONTHLY).select("month", "source").collect()
     months = {*monthly["month"].to_list(), *(a.month for a in causes.arrivals if a.month)}
     gone = causes.old.sources if causes.old else {}
@@ -257,6 +285,7 @@ def _run(
     rules: Rules,
     computed: Computed,
     seen: list[Seen],
+    why: Explanations,
 ) -> Run:
     counts = computed.counts.values()
     return Run(
@@ -271,7 +300,7 @@ def _run(
         inputs=computed.inputs,
         timezone=rules.business.timezone,
         currency=rules.business.currency,
-        feeds=feed_states(rules, computed),
+        feeds=why.of("how fresh feeds are", lambda: feed_states(rules, computed), None),
         detail={"refused": {s.name: s.refused for s in seen if s.refused}},
     )
 
@@ -297,7 +326,7 @@ def feed_states(rules: Rules, computed: Computed) -> list[FeedState]:
 
 
 def _agree(
-    settings: Settings, lake: Lake, rules: Rules, computed: Computed, progress: Progress
+    settings: Settings, lake: Lake, rules: Rules, computed: Computed, progress: Progress, why: Explanations
 ) -> tuple[str, tuple[Finding, ...]]:
     """Has DuckDB recompute what changed; returns what to say, and what it found in the data.
 
@@ -309,7 +338,7 @@ def _agree(
     """
     progress("checking with the second engine", 0, 1)
     with of_growth(lake, rules, computed) as part:
-        result, answers = second_look(lake, rules, computed, part, memory_of(settings))
+        result, answers = second_look(lake, rules, computed, part, memory_of(settings), why)
     progress("checking with the second engine", 1, 1)
     if result.count:
         first = result.mismatches[0]
@@ -319,12 +348,15 @@ def _agree(
         )
         raise disagreement_error(rules, computed.snapshot, {p.rank: p.raw.name for p in computed.placed}, told)
     if part is None:
-        return "the two engines agree on every figure", quality_findings(lake, rules, computed.inputs, answers)
+        quality = why.of(
+            "the findings about the data", lambda: quality_findings(lake, rules, computed.inputs, answers), ()
+        )
+        return "the two engines agree on every figure", quality
     months = len(part.scope.months)
     told = (
         f"the two engines agree on every figure of the {months} month{'' if months == 1 else 's'} that new rows touch"
     )
-    return told, remembered_findings(lake, computed.inputs)
+    return told, why.of("the findings of the last check", lambda: remembered_findings(lake, computed.inputs), ())
 
 
 def _merged(findings: tuple[Finding, ...], quality: tuple[Finding, ...]) -> tuple[Finding, ...]:

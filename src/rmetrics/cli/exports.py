@@ -1,0 +1,52 @@
+"""``rmetrics exports``: landed exports, and taking one back."""
+
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import AsJson, Quiet, reporter
+
+Which = Annotated[
+    str, typer.Argument(metavar="NAME|SHA", help="Name in the inbox, or at least 8 digits of the hash; see the list.")
+]
+
+exports = typer.Typer(
+    help="Landed exports: list them, withdraw one that landed by mistake, or restore it.", rich_markup_mode=None
+)
+
+
+@exports.callback(invoke_without_command=True)
+def exports_main(context: typer.Context, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Landed exports; without a command they are listed."""
+    if context.invoked_subcommand is None:
+        exports_list(as_json=as_json, quiet=quiet)
+
+
+@exports.command("list")
+def exports_list(as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Every landed export: name, hash, feed, rows, and whether it counts."""
+    from rmetrics.pipeline.withdrawal import landed_exports
+    from rmetrics.report.exports import show_exports
+    from rmetrics.settings import load_settings
+
+    show_exports(reporter(as_json=as_json, quiet=quiet), landed_exports(load_settings()))
+
+
+@exports.command("withdraw")
+def exports_withdraw(which: Which, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Take an export out of force from the next sync on; nothing is deleted."""
+    from rmetrics.pipeline.withdrawal import withdraw
+    from rmetrics.report.exports import show_decision
+    from rmetrics.settings import load_settings
+
+    show_decision(reporter(as_json=as_json, quiet=quiet), withdraw(load_settings(), which), withdrawn=True)
+
+
+@exports.command("restore")
+def exports_restore(which: Which, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Put a withdrawn export back into force from the next sync on."""
+    from rmetrics.pipeline.withdrawal import restore
+    from rmetrics.report.exports import show_decision
+    from rmetrics.settings import load_settings
+
+    show_decision(reporter(as_json=as_json, quiet=quiet), restore(load_settings(), which), withdrawn=False)

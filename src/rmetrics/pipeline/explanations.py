@@ -1,0 +1,53 @@
+"""What explains, counts or decorates a run, kept from stopping it.
+
+Causes of changes, findings, summaries and feed states say something about the figures; none of them decides a figure.
+Where one fails, the run goes on without it and says so in a finding.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from rmetrics.errors import BusyError
+from rmetrics.results import Finding, Severity
+
+T = TypeVar("T")
+F = TypeVar("F")
+CODE = "explanation-failed"
+
+
+class Explanations:
+    """Runs explanations, and collects what failed.
+
+    Attributes:
+        failed: a finding for each explanation that failed.
+    """
+
+    def __init__(self) -> None:
+        self.failed: list[Finding] = []
+
+    def of(self, what: str, explain: Callable[[], T], fallback: F, *, but: tuple[type[Exception], ...] = ()) -> T | F:
+        """What an explanation returns, or the fallback where it fails.
+
+        Args:
+            what: names the explanation, as a noun: "the causes of changes".
+            explain: computes it.
+            fallback: what the run goes on with.
+            but: errors that are raised all the same: somebody above tries again.
+        """
+        try:
+            return explain()
+        except BusyError:
+            raise
+        except Exception as error:
+            if isinstance(error, but):
+                raise
+            # Only the kind of the error: its text may quote a row.
+            told = (
+                f"{what} could not be made ({type(error).__name__}); the figures do not depend on it. Please report "
+                "this with the output of `rmetrics doctor`"
+            )
+            self.failed.append(Finding(CODE, Severity.WARNING, told, 0))
+            return fallback
+
+
+__all__ = ["CODE", "Explanations"]

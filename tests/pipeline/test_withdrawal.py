@@ -1,0 +1,122 @@
+"""Exports that are withdrawn, restored and delivered again."""
+
+import os
+import shutil
+
+import pytest
+
+from rmetrics.errors import SettingsError
+from rmetrics.pipeline.plan import plan
+from rmetrics.pipeline.withdrawal import landed_exports, restore, withdraw
+from support import Project, csv_text
+
+JOBS = ("Job #", "Job Type", "Source", "Created")
+MONTH = "SELECT sum(jobs)::int, sum(repairs)::int FROM monthly_metrics"
+
+
+def jobs(*numbers: int, kind: str = "COD Repair") -> str:
+    return csv_text(JOBS, *((n, kind, "Google", "Tue Nov 05 2024") for n in numbers))
+
+
+def test_a_withdrawn_export_counts_no_more_and_comes_back(project: Project) -> None:
+    project.put("Import ours.csv", jobs(1, 2, 3, kind="COD Service"))
+    project.put("Import theirs.csv", jobs(3, 4, 5))
+    project.sync()
+    assert project.rows(MONTH) == [(5, 3)]
+    decision = withdraw(project.settings, "Import theirs.csv")
+    assert decision.changed
+    assert [(e.name, e.in_force) for e in landed_exports(project.settings)] == [
+        ("Import ours.csv", True),
+        ("Import theirs.csv", False),
+    ]
+    foreseen = {(c.metric, str(c.before), str(c.after)) for c in plan(project.settings).changes}
+    assert foreseen >= {("jobs", "5", "3"), ("repairs", "3", "0")}
+    assert project.rows(MONTH) == [(5, 3)]  # the plan writes nothing
+    result = project.sync()
+    assert project.rows(MONTH) == [(3, 0)]  # what the export had replaced is in force again
+    (theirs,) = (f for f in result.files if f.file == "Import theirs.csv")
+    assert theirs.status == "unchanged"
+    assert "rmetrics exports restore" in theirs.reason
+    assert project.rows("SELECT DISTINCT cause FROM metric_changes") == [("withdrawn export: Import theirs.csv",)]
+    assert project.sync().status == "unchanged"
+    shutil.rmtree(project.settings.lake_dir / "typed")
+    shutil.rmtree(project.settings.lake_dir / "current")
+    shutil.rmtree(project.settings.lake_dir / "metrics")
+    for record in project.settings.lake_dir.glob("*.json"):
+        record.unlink()
+    project.sync(full=True)
+    assert project.rows(MONTH) == [(3, 0)]
+    assert restore(project.settings, decision.export.sha256[:8]).changed
+    project.sync()
+    assert project.rows(MONTH) == [(5, 3)]
+    causes = [c for (c,) in project.rows("SELECT DISTINCT cause FROM metric_changes")]
+    assert any(c.startswith("restored export Import theirs.csv") for c in causes)
+
+
+def test_the_same_content_dropped_again_asks_before_it_counts(project: Project) -> None:
+    project.put("Import ours.csv", jobs(1))
+    project.put("Import theirs.csv", jobs(2))
+    project.sync()
+    withdraw(project.settings, "Import theirs.csv")
+    project.put("Import theirs again.csv", jobs(2))
+    result = project.sync()
+    assert project.rows(MONTH) == [(1, 1)]
+    assert [f.code for f in result.findings if f.code == "withdrawn-export"] == ["withdrawn-export"]
+
+
+def test_unknown_and_ambiguous_names_are_refused(project: Project) -> None:
+    project.put("Import.csv", jobs(1))
+    project.sync()
+    project.put("Import.csv", jobs(1, 2))
+    project.sync()
+    with pytest.raises(SettingsError, match="means 2 exports"):
+        withdraw(project.settings, "Import.csv")
+    with pytest.raises(SettingsError, match=r"did you mean 'Import\.csv'"):
+        withdraw(project.settings, "Inport.csv")
+    sha = landed_exports(project.settings)[0].sha256
+    assert withdraw(project.settings, sha).changed
+    assert not withdraw(project.settings, sha).changed
+
+
+def test_a_corrected_file_that_is_put_back_counts_as_the_newest(project: Project) -> None:
+    project.put("Import.csv", jobs(1, 2))
+    project.sync()
+    project.put("Import.csv", jobs(1, 2, kind="COD Service"))
+    project.sync()
+    assert project.rows(MONTH) == [(2, 0)]
+    project.put("Import.csv", jobs(1, 2))
+    project.sync()
+    assert project.rows(MONTH) == [(2, 2)]
+    assert project.sync().status == "unchanged"
+
+
+def test_an_old_copy_under_another_name_changes_nothing(project: Project) -> None:
+    project.put("Import a.csv", jobs(1, 2))
+    project.put("Import b.csv", jobs(1, 2, kind="COD Service"))
+    project.sync()
+    project.put("Import a copy.csv", jobs(1, 2), minutes=-5)
+    assert project.sync().status == "unchanged"
+    assert project.rows(MONTH) == [(2, 0)]
+
+
+def test_a_file_replaced_by_one_of_its_size_and_time_is_read(project: Project) -> None:
+    path = project.put("Import.csv", jobs(1, 2))
+    project.sync()
+    status = path.stat()
+    other = path.with_name("other")
+    other.write_text(jobs(1, 3))
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.replace(path)
+    assert path.stat().st_size == status.st_size
+    project.sync()
+    assert project.rows("SELECT string_agg(job_id, ',' ORDER BY job_id) FROM jobs") == [("1,2,3",)]
+
+
+def test_a_second_spend_sheet_adds_its_months(project: Project) -> None:
+    project.put("Import.csv", jobs(1))
+    project.put("google spend.csv", "Month,Spend\n2024-10,310.00\n")
+    project.sync()
+    project.put("google spend 2.csv", "Month,Spend\n2024-10,310.00\n2024-11,300.00\n")
+    result = project.sync()
+    assert project.rows("SELECT sum(spend)::text FROM google_spend") == [("610.00",)]
+    assert not [f for f in result.findings if f.code == "explanation-failed"]
