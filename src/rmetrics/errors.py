@@ -102,9 +102,17 @@ def of_the_system(error: BaseException) -> LakeError | None:
 
 
 class PostgresError(RmetricsError):
-    """PostgreSQL cannot be reached, refused a statement, or holds something other than what was sent."""
+    """PostgreSQL cannot be reached, refused a statement, or holds something other than what was sent.
+
+    Attributes:
+        state: the SQLSTATE of a refused statement; empty where there is none.
+    """
 
     exit_code = 4
+
+    def __init__(self, message: str, hint: str = "", state: str = "") -> None:
+        super().__init__(message, hint)
+        self.state = state
 
 
 class CheckError(RmetricsError):

@@ -40,6 +40,11 @@ def keys_checked_at_once(session: Session, table: str) -> Iterator[None]:
         _check(session, table, key)
 
 
+def _named(session: Session, table: str) -> str:
+    """A table's name with its schema: alone it might be found elsewhere."""
+    return f"{quoted(session.schema)}.{quoted(table)}" if session.schema else quoted(table)
+
+
 def _may_switch_off(session: Session, table: str) -> bool:
     """Whether this user may, and nothing but foreign keys would be switched off."""
     version = int(session.query("SELECT current_setting('server_version_num')")[0][0])
@@ -51,7 +56,7 @@ def _may_switch_off(session: Session, table: str) -> bool:
         "AND NOT EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = to_regclass($1) AND NOT tgisinternal) "
         "AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = to_regclass($1) AND contype = 'f' "
         "AND (condeferrable OR confmatchtype <> 's' OR NOT convalidated))",
-        [quoted(table)],
+        [_named(session, table)],
     )
     return bool(found[0][0])
 
@@ -65,7 +70,7 @@ def _foreign_keys(session: Session, table: str) -> list[_ForeignKey]:
         "JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = k.mine "
         "JOIN pg_attribute AS f ON f.attrelid = c.confrelid AND f.attnum = k.theirs "
         "WHERE c.conrelid = to_regclass($1) AND c.contype = 'f' ORDER BY c.conname, k.place",
-        [quoted(table)],
+        [_named(session, table)],
     )
     keys: dict[str, _ForeignKey] = {}
     for name, target, mine, theirs in rows:

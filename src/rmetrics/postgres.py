@@ -6,14 +6,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from rmetrics.errors import PostgresError, SettingsError
+from rmetrics.refusals import advice, not_connected
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _OLDEST_DRIVER = (1, 13)
 _CONNECT_SECONDS = 10
+_HIGHEST_PORT = 65_535
+HERE = "to_regnamespace(quote_ident(current_schema()))"
+"""SQL of the schema that is looked at; NULL where it does not exist."""
 _UNCHANGED = "Nothing was changed in the database; see `rmetrics status` and run the command again."
+_NOT_KNOWN = "It is not known whether the last step took hold; running the command again settles it."
+# What every statement of ours takes for granted. A role, a database, a DSN or the environment may set it otherwise:
+# with another client_encoding names would be stored as other letters, without standard_conforming_strings a
+# backslash would end a literal.
+_SETTINGS = {
+    "timezone": "UTC",
+    "datestyle": "ISO, YMD",
+    "client_min_messages": "warning",
+    "client_encoding": "UTF8",
+    "standard_conforming_strings": "on",
+    "quote_all_identifiers": "off",
+}
 
 
 def quoted(name: str) -> str:
@@ -46,25 +62,38 @@ class Server:
 
 
 class Session:
-    """One connection with one transaction at a time. Every error is a ``PostgresError`` without secrets."""
+    """One connection with one transaction at a time. Every error is a ``PostgresError`` without secrets.
 
-    def __init__(self, connection: Any, server: Server) -> None:
-        self._connection, self.server = connection, server
+    Nothing is set for the session, all for the transaction: behind a pooler the next transaction may be another
+    session's, with other settings.
+
+    Args:
+        connection: the driver's.
+        server: what it is connected to.
+        schema: where names are looked up; None for statements that run outside of transactions and name it themselves.
+    """
+
+    def __init__(self, connection: Any, server: Server, schema: str | None) -> None:
+        self._connection, self.server, self.schema = connection, server, schema
+        self._begun = False
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
         """Runs one statement; returns how many rows it touched, -1 where that is not known."""
+        self._begin()
         with self._translated(), self._connection.cursor() as cursor:
             cursor.execute(sql, tuple(parameters)) if parameters else cursor.execute(sql)
             return int(cursor.rowcount)
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """The rows of one SELECT; numerics are text."""
+        self._begin()
         with self._translated(), self._connection.cursor() as cursor:
             cursor.execute(sql, tuple(parameters)) if parameters else cursor.execute(sql)
             return [tuple(row) for row in cursor.fetchall()]
 
     def arrow(self, sql: str, parameters: Sequence[object] = ()) -> Any:
         """The rows of one SELECT as an Arrow table; cast numerics to text, for that is how the driver reads them."""
+        self._begin()
         with self._translated(), self._connection.cursor() as cursor:
             cursor.execute(sql, tuple(parameters)) if parameters else cursor.execute(sql)
             return cursor.fetch_arrow_table()
@@ -72,16 +101,19 @@ class Session:
     def ingest(self, table: str, data: Any, *, schema: str | None) -> int:
         """Copies Arrow data into an existing table; ``schema`` None means a temporary one."""
         options = {"db_schema_name": schema} if schema else {"temporary": True}
+        self._begin()
         with self._translated(), self._connection.cursor() as cursor:
             return int(cursor.adbc_ingest(table, data, mode="append", **options))
 
     def commit(self) -> None:
         """Commits. A commit after a failed statement would report success: errors must have rolled back before."""
-        with self._translated("It is not known whether the last step took hold; running the command again settles it."):
+        with self._translated(_NOT_KNOWN):
             self._connection.commit()
+        self._begun = False
 
     def rollback(self) -> None:
         """Rolls back."""
+        self._begun = False
         with self._translated():
             self._connection.rollback()
 
@@ -96,21 +128,41 @@ class Session:
             raise
         self.commit()
 
+    def _begin(self) -> None:
+        """Gives a transaction the settings that every statement here was written for, whatever the role's are."""
+        if self._begun or self.schema is None:
+            return
+        self._begun = True
+        settings = {**_SETTINGS, "search_path": f"{quoted(self.schema)}, pg_temp"}
+        chosen = ", ".join(f"set_config({literal(n)}, {literal(v)}, true)" for n, v in settings.items())
+        with self._translated(), self._connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            cursor.execute(f"SELECT {chosen}")
+            cursor.fetchall()
+
     @contextlib.contextmanager
-    def _translated(self, hint: str = _UNCHANGED) -> Iterator[None]:
+    def _translated(self, hint: str = "") -> Iterator[None]:
         import adbc_driver_manager
 
         try:
             yield
         except adbc_driver_manager.Error as error:
+            state = str(getattr(error, "sqlstate", None) or "")
             raise PostgresError(
-                f"PostgreSQL at {self.server.label}: {redacted(str(error), self.server.dsn)}", hint
+                f"PostgreSQL at {self.server.label}: {redacted(str(error), self.server.dsn)}",
+                hint or advice(state) or _UNCHANGED,
+                state,
             ) from None
 
 
 @contextlib.contextmanager
 def connect(server: Server, *, schema: str = "public", autocommit: bool = False) -> Iterator[Session]:
-    """Opens a session whose names are looked up in ``schema`` first.
+    """Opens a session whose names are looked up in ``schema``, and nowhere else.
+
+    Args:
+        server: where to.
+        schema: need not be there yet.
+        autocommit: for statements that may not run in a transaction; they must name the schema themselves.
 
     Raises:
         PostgresError: the server cannot be reached or refuses; says where, never how to log in.
@@ -125,18 +177,10 @@ def connect(server: Server, *, schema: str = "public", autocommit: bool = False)
 
         if not isinstance(error, adbc_driver_manager.Error):
             raise
-        raise PostgresError(
-            f"cannot connect to PostgreSQL at {server.label}: {_why(str(error))}",
-            "Check that the server runs and RMETRICS_POSTGRES_DSN is right (postgresql://user:password@host:port/database).",
-        ) from None
-    session = Session(connection, server)
+        why, hint = not_connected(str(error))
+        raise PostgresError(f"cannot connect to PostgreSQL at {server.label}: {why}", hint) from None
     try:
-        session.execute(f"SET search_path TO {quoted(schema)}, pg_temp")
-        session.execute("SET timezone TO 'UTC'")
-        session.execute("SET client_min_messages TO warning")
-        if not autocommit:
-            session.commit()
-        yield session
+        yield Session(connection, server, None if autocommit else schema)
     finally:
         with contextlib.suppress(adbc_error()):
             connection.close()
@@ -172,17 +216,33 @@ def server_of(dsn: str) -> Server:
         SettingsError: the DSN is not a URI; it is not repeated.
     """
     hint = "Use postgresql://user:password@host:port/database; percent-encode special characters in the password."
+    if not dsn.startswith(("postgresql://", "postgres://")):
+        raise SettingsError("RMETRICS_POSTGRES_DSN is not a postgresql:// URI", hint)
     try:
         parts = urlsplit(dsn)
-        host, port = parts.hostname or "", parts.port
+        options = {k: v[-1] for k, v in parse_qs(parts.query, keep_blank_values=True).items()}
+        if "@" in parts.path + parts.fragment or any("=" not in p for p in parts.query.split("&") if p):
+            raise ValueError  # a character of the password ended the host too early  # noqa: TRY301
+        hosts = [_host(h) for h in parts.netloc.rpartition("@")[2].split(",")]
     except ValueError:
         raise SettingsError("RMETRICS_POSTGRES_DSN is not a URI that can be read", hint) from None
-    if parts.scheme not in {"postgresql", "postgres"}:
-        raise SettingsError("RMETRICS_POSTGRES_DSN is not a postgresql:// URI", hint)
-    options = dict(p.partition("=")[::2] for p in parts.query.split("&") if p)
-    host = unquote(host or options.get("host", "") or "localhost")
-    where = f"{host}:{port}" if port else host
-    return Server(dsn, f"{where}/{unquote(parts.path.lstrip('/')) or 'default database'}", embedded=False)
+    name = unquote(parts.path.lstrip("/")) or options.get("dbname", "")
+    where = ",".join(h for h in hosts if h) or options.get("host", "") or options.get("hostaddr", "")
+    if not where and "service" in options:
+        return Server(dsn, f"the service {options['service']}" + (f", {name}" if name else ""), embedded=False)
+    return Server(dsn, f"{where or 'localhost'}/{name or 'default database'}", embedded=False)
+
+
+def _host(text: str) -> str:
+    """One of the hosts of a DSN, which libpq lets name several: ``host``, ``host:port``, ``[::1]:port``.
+
+    Raises:
+        ValueError: it is none of them, as where a password holds a character that had to be encoded.
+    """
+    found = re.fullmatch(r"(\[[0-9A-Fa-f:.%a-z]*\]|[^\[\]:/?#@]*)(?::(\d{0,5}))?", text)
+    if found is None or int(found[2] or 0) > _HIGHEST_PORT:
+        raise ValueError
+    return unquote(found[1]) + (f":{found[2]}" if found[2] else "")
 
 
 def redacted(text: str, dsn: str) -> str:
@@ -215,27 +275,9 @@ def _secrets(dsn: str) -> list[str]:
     return sorted({s for s in found if len(s) > 2}, key=len, reverse=True)
 
 
-def _why(message: str) -> str:
-    """The kind of a connection's failure in our own words: libpq's may quote the DSN."""
-    known = {
-        "password authentication failed": "the password or user is wrong",
-        "no password supplied": "the server asks for a password",
-        "does not exist": "the database or role does not exist",
-        "Connection refused": "nothing listens there",
-        "No such file or directory": "nothing listens there",
-        "Permission denied": "this user may not open its socket",
-        "could not translate host name": "the host name is unknown",
-        "Name or service not known": "the host name is unknown",
-        "timeout": "no answer in time",
-        "no pg_hba.conf entry": "the server does not let this user in from here",
-        "SSL": "the TLS connection failed; see sslmode in the DSN",
-        "invalid": "the DSN cannot be read",
-        "missing": "the DSN cannot be read",
-        "too many connections": "the server has no free connection",
-        "too many clients": "the server has no free connection",
-        "starting up": "the server is still starting",
-    }
-    return next((words for sign, words in known.items() if sign in message), "the server refused the connection")
+def literal(text: str) -> str:
+    """A text as an SQL literal; COMMENT takes no parameters."""
+    return "'" + text.replace("\x00", "").replace("'", "''") + "'"
 
 
 def statements(script: str) -> list[str]:
@@ -251,7 +293,9 @@ def catalog(session: Session, table: str) -> Mapping[str, tuple[str, bool, bool]
     """The columns of a table: name to (type, not null, generated or identity); empty when there is no such table."""
     rows = session.query(
         "SELECT attname::text, format_type(atttypid, atttypmod), attnotnull, attgenerated <> '' OR attidentity <> '' "
-        "FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-        [quoted(table)],
+        "FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid AND c.relname = $1 "
+        f"WHERE c.relnamespace = {HERE} "
+        "AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+        [table],
     )
     return {name: (kind, must, made) for name, kind, must, made in rows}

@@ -18,6 +18,7 @@ import polars as pl
 from rmetrics.contents import PART, Content, Digest, Remembered, changed_rows, part_digests, rows_of, within
 from rmetrics.errors import BusyError, LakeError, PostgresError
 from rmetrics.first_load import keys_checked_at_once
+from rmetrics.ownership import BOOKKEEPING, require_own
 from rmetrics.postgres import Server, Session, catalog, connect, quoted
 from rmetrics.schema import schema_in_force
 from rmetrics.tables import DAILY, MONTHLY, PgTable
@@ -191,7 +192,7 @@ def publish(
             digests[name], remembered[name] = part_digests(content, before)
     with connect(server, schema=schema) as session, session.transaction():
         work = _Publication(session, schema, run, cause)
-        work.begin(after)
+        work.begin(after, list(digests))
         work.know(causes)
         work.empty_abandoned(digests)
         others = written_by_others(session, list(digests), work.counters)
@@ -204,31 +205,31 @@ def publish(
         for content in contents:
             work.read_back(content.table)
         work.record(schema_digest, digests)
-    with connect(server, schema=schema, autocommit=True) as session:
+    with connect(server, schema=schema) as session:
         if not session.query("SELECT 1 FROM sync_runs WHERE run_id = $1 AND status = 'ok'", [run.run_id]):
             raise PostgresError(
                 f"the run is not in the database at {server.label} after the commit", "Run the sync again."
             )
-        # The publish is committed and verified by now. Housekeeping that cannot be done is the server's own, later.
-        with contextlib.suppress(PostgresError):
-            _tidy(session, [n for n, w in work.written.items() if w])
+    # The publish is committed and verified by now. Housekeeping that cannot be done is the server's own, later.
+    with contextlib.suppress(PostgresError), connect(server, autocommit=True) as session:
+        _tidy(session, schema, [n for n, w in work.written.items() if w])
     return Written(work.written, remembered)
 
 
-def _tidy(session: Session, tables: Sequence[str]) -> None:
+def _tidy(session: Session, schema: str, tables: Sequence[str]) -> None:
     """Frees what was replaced and refreshes the planner's statistics, where autovacuum would.
 
     An embedded server may never run for long enough for its own autovacuum.
     """
     due = session.query(
         "SELECT relname::text, n_dead_tup > 50 + 0.2 * n_live_tup OR n_ins_since_vacuum > 1000 + 0.2 * n_live_tup "
-        "FROM pg_stat_user_tables WHERE schemaname = current_schema() AND relname = ANY (string_to_array($1, ',')) "
+        "FROM pg_stat_user_tables WHERE schemaname = $2 AND relname = ANY (string_to_array($1, ',')) "
         "AND (n_dead_tup > 50 + 0.2 * n_live_tup OR n_ins_since_vacuum > 1000 + 0.2 * n_live_tup "
         "OR n_mod_since_analyze > 50 + 0.1 * n_live_tup)",
-        [",".join(tables)],
+        [",".join(tables), schema],
     )
     for table, dead in due:
-        session.execute(f"{'VACUUM (ANALYZE)' if dead else 'ANALYZE'} {quoted(table)}")
+        session.execute(f"{'VACUUM (ANALYZE)' if dead else 'ANALYZE'} {quoted(schema)}.{quoted(table)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,17 +274,23 @@ class _Publication:
         self.known: dict[str, dict[dt.date, Digest]] = {}
         self.held: dict[str, tuple[Any, ...]] = {}
         self.counters: dict[str, list[int]] = {}
+        self.own: frozenset[str] = frozenset()
 
-    def begin(self, after: str | None) -> None:
+    def begin(self, after: str | None, tables: Sequence[str]) -> None:
         session, label = self.session, self.session.server.label
         if not session.query(f"SELECT pg_try_advisory_xact_lock({_LOCK})", [self.schema])[0][0]:
             raise BusyError(
                 f"another run publishes to {label} ({self._holder()})", "Wait for it to end, then run again."
             )
+        self.own = require_own(session, [*BOOKKEEPING, *tables])
         last = last_run(session)
         if last != after:  # decided on what was published then; only now, under the lock, it cannot change any more
             raise BusyError(f"another run published to {label} meanwhile ({last})", "Run again.")
         session.execute("SET LOCAL lock_timeout = '10s'")
+        # However long a COPY takes, it may take it; limits that are set for this role are meant for questions.
+        session.execute("SET LOCAL statement_timeout = 0")
+        if session.query("SELECT 1 FROM pg_settings WHERE name = 'transaction_timeout'"):  # from PostgreSQL 17 on
+            session.execute("SET LOCAL transaction_timeout = 0")
         # A connection that a network has lost would hold the lock until TCP finds out: hours.
         session.execute("SET LOCAL idle_in_transaction_session_timeout = '15min'")
         session.execute("SET LOCAL synchronous_commit = on")
@@ -327,7 +334,7 @@ class _Publication:
         )
         if causes is not None and causes.height:
             self.session.ingest("_causes", causes.to_arrow(), schema=None)
-            self.session.execute("ANALYZE _causes")
+            self.session.execute("ANALYZE pg_temp._causes")
 
     def empty_abandoned(self, wanted: Collection[str]) -> None:
         """Takes the rows out of tables whose feed the rules no longer have.
@@ -336,7 +343,7 @@ class _Publication:
         feed. Left in, they would look current, and hold on to jobs through their foreign key.
         """
         for name in sorted(set(self.known) - set(wanted)):
-            if catalog(self.session, name):
+            if name in self.own:
                 self.written[name] = self.session.execute(f"DELETE FROM {quoted(name)}")
             self.session.execute("DELETE FROM published_parts WHERE table_name = $1", [name])
 
@@ -405,8 +412,8 @@ class _Publication:
             )
             where = f"WHERE NOT EXISTS (SELECT 1 FROM {quoted(table.name)} AS t WHERE {staged.inside} AND {same}) "
         return self.session.execute(
-            f"INSERT INTO {quoted(table.name)} AS w ({columns}) SELECT {columns} FROM {quoted(stage)} AS s {where}"
-            f"ON CONFLICT ({key}) {act}"
+            f"INSERT INTO {quoted(table.name)} AS w ({columns}) SELECT {columns} "
+            f"FROM pg_temp.{quoted(stage)} AS s {where}ON CONFLICT ({key}) {act}"
         )
 
     def remove(self, table: PgTable) -> None:
@@ -424,7 +431,7 @@ class _Publication:
             # No parameters here: with them the driver does not say how many rows a statement touched.
             self.written[table.name] += self.session.execute(
                 f"DELETE FROM {quoted(table.name)} AS t WHERE {staged.inside} AND NOT EXISTS "
-                f"(SELECT 1 FROM {quoted(keys)} AS s WHERE {same})"
+                f"(SELECT 1 FROM pg_temp.{quoted(keys)} AS s WHERE {same})"
             )
             held = self._held(table, staged)
         self.held[table.name] = held
@@ -444,14 +451,14 @@ class _Publication:
                 "INSERT INTO metric_changes (run_id, month, date, source, segment, metric, old_value, new_value, cause)"
                 f" SELECT $1, {month}, {day}, {of}.source, {of}.segment, m.metric, m.was, m.new, coalesce(c.cause, $2) "
                 f"FROM {rows} CROSS JOIN LATERAL (VALUES {pairs}) AS m (metric, was, new) "
-                f"LEFT JOIN _causes AS c ON c.month = {month} AND c.source = {of}.source AND c.metric = m.metric "
-                f"WHERE {where} ORDER BY 2, 3, 4, 5, 6",
+                f"LEFT JOIN pg_temp._causes AS c ON c.month = {month} AND c.source = {of}.source "
+                f"AND c.metric = m.metric WHERE {where} ORDER BY 2, 3, 4, 5, 6",
                 [self.run.run_id, self.cause],
             )
 
         insert(
             "t",
-            f"{quoted(table.name)} AS t LEFT JOIN {quoted(stage)} AS s ON {same}",
+            f"{quoted(table.name)} AS t LEFT JOIN pg_temp.{quoted(stage)} AS s ON {same}",
             "t.{}::numeric",
             "s.{}::numeric",
             f"{staged.inside} AND m.was IS DISTINCT FROM m.new AND (s.source IS NOT NULL OR m.was <> 0)",
@@ -459,7 +466,7 @@ class _Publication:
         month, day = placed("s")
         insert(
             "s",
-            f"{quoted(stage)} AS s",
+            f"pg_temp.{quoted(stage)} AS s",
             "NULL::numeric",
             "s.{}::numeric",
             f"m.new <> 0 AND NOT EXISTS (SELECT 1 FROM {quoted(table.name)} AS t WHERE {same}) AND EXISTS ("

@@ -7,6 +7,10 @@ are the only wall: aggregates, targets, views, freshness, and the harmless colum
 seen.
 """
 
+import textwrap
+from collections.abc import Sequence
+
+from rmetrics.ownership import CARRIERS, NOTE, TABLES, VIEWS
 from rmetrics.postgres import quoted
 
 OWNER, WRITER, READER = "rmetrics_owner", "rmetrics_writer", "grafana_reader"
@@ -53,7 +57,7 @@ def roles_script(schema: str = "public", role: str = READER) -> str:
 --   \\password {WRITER}
 --   \\password {role}
 -- and let the syncs log in as {WRITER}. After an upgrade, or when rules ask for a new table or column, a sync says so:
--- run `rmetrics schema --apply` as the owner, then this script again.
+-- run `rmetrics schema --apply` as the owner, then this script again: it grants table by table.
 
 DO $$ BEGIN CREATE ROLE {owner} NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
 DO $$ BEGIN CREATE ROLE {writer} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
@@ -69,22 +73,49 @@ DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', curren
 DO $$ BEGIN EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), '{role}'); END $$;
 GRANT USAGE ON SCHEMA {where} TO {who};
 
--- The owner: whoever runs this stays able to act as it. Only tables and views of rmetrics are in this schema.
+-- The owner: whoever runs this stays able to act as it.
 GRANT {owner} TO CURRENT_USER;
 GRANT USAGE, CREATE ON SCHEMA {where} TO {owner};
-DO $$ DECLARE r record; BEGIN
-  FOR r IN SELECT c.relname, CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END AS kind FROM pg_class AS c
-    WHERE c.relnamespace = '{schema}'::regnamespace AND c.relkind IN ('r', 'v') AND obj_description(c.oid) IS NOT NULL
-  LOOP EXECUTE format('ALTER %s {where}.%I OWNER TO {owner}', r.kind, r.relname); END LOOP; END $$;
 
--- The writer: rows, and the temporary tables a publish stages them in. Tables the owner makes later are open to it.
+-- The writer: the temporary tables a publish stages rows in. Earlier scripts opened every table that the owner makes.
 DO $$ BEGIN EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO {writer}', current_database()); END $$;
 GRANT USAGE ON SCHEMA {where} TO {writer};
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {where} TO {writer};
-ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {where} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {writer};
+ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {where} REVOKE ALL ON TABLES FROM {writer};
 
--- The reader. Whatever was granted by hand goes. No default privileges: they would open every raw table made later.
-REVOKE ALL ON ALL TABLES IN SCHEMA {where} FROM {who};
-GRANT SELECT ON {", ".join(f"{where}.{quoted(name)}" for name in READABLE)} TO {who};
+-- Table by table, of those that rmetrics made: owned by the owner, rows written by the writer, aggregates read by the
+-- reader (whatever was granted to it by hand goes). Anything else in this schema is somebody else's and left alone.
+DO $$ DECLARE t record; BEGIN
+  FOR t IN {_own(schema)}
+  LOOP
+    EXECUTE format('ALTER %s {where}.%I OWNER TO {owner}', t.kind, t.relname); -- owner
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON {where}.%I TO {writer}', t.relname); -- writer
+    EXECUTE format('REVOKE ALL ON {where}.%I FROM {who}', t.relname); -- reader
+    IF t.relname IN ({_listed(READABLE)})
+    THEN EXECUTE format('GRANT SELECT ON {where}.%I TO {who}', t.relname); END IF; -- reader
+  END LOOP; END $$;
 GRANT SELECT ({", ".join(RUN_COLUMNS)}) ON {where}."sync_runs" TO {who};
 """
+
+
+def _own(schema: str) -> str:
+    """SQL of the tables and views that rmetrics made, by the note on the key of ``sync_runs`` (see ``ownership``)."""
+    return f"""\
+WITH carriers AS (
+    SELECT c.oid, c.relname::text AS name, obj_description(c.oid, 'pg_class') AS comment,
+           obj_description(k.oid, 'pg_constraint') AS note
+    FROM pg_class AS c LEFT JOIN pg_constraint AS k ON k.conrelid = c.oid AND k.conname = c.relname || '_pkey'
+    WHERE c.relnamespace = '"{schema}"'::regnamespace AND c.relname IN ({_listed(CARRIERS)}) AND c.relkind = 'r'),
+  noted AS (
+    SELECT name, oid, CASE WHEN note LIKE '{NOTE}%{{%' THEN substr(note, strpos(note, '{{'))::jsonb ELSE '{{}}' END made
+    FROM carriers WHERE note LIKE '{NOTE}%' OR (name = 'sync_runs' AND comment LIKE '%rmetrics%')),
+  best AS (
+    SELECT made, coalesce(made ->> name = oid::text, false) AS fits FROM noted ORDER BY 2 DESC, name DESC LIMIT 1)
+    SELECT c.relname, CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END AS kind FROM pg_class AS c, best
+    WHERE c.relnamespace = '"{schema}"'::regnamespace AND c.relkind IN ('r', 'v') AND CASE
+      WHEN fits THEN made ->> c.relname::text = c.oid::text
+      ELSE obj_description(c.oid, 'pg_class') IS NOT NULL AND (made ? c.relname::text OR c.relname IN (
+        {_listed((*TABLES, *VIEWS))})) END"""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return textwrap.fill(", ".join(f"'{name}'" for name in names), 110, subsequent_indent=" " * 8)

@@ -6,36 +6,80 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from rmetrics.errors import PostgresError
-from rmetrics.postgres import Session, catalog, quoted, statements
+from rmetrics.ownership import own_relations, read_note, refuse_foreign, take_note
+from rmetrics.postgres import HERE, Session, catalog, literal, quoted, statements
 from rmetrics.tables import PgTable
 from rmetrics.upgrade import upgrade
 
-_MARK = "rmetrics schema "
+_NO_RIGHT = "42501"
+_OLDEST_SERVER = 140_000
 
 
-def relations(script: str) -> list[str]:
-    """The tables, views and indexes a schema script creates."""
-    return re.findall(r"^CREATE (?:TABLE|INDEX|OR REPLACE VIEW)(?: IF NOT EXISTS)? (\w+)", script, re.MULTILINE)
+def _tables_and_views(script: str) -> list[str]:
+    return re.findall(r"^CREATE (?:TABLE|OR REPLACE VIEW)(?: IF NOT EXISTS)? (\w+)", script, re.MULTILINE)
+
+
+def _indexes(script: str) -> list[str]:
+    """The indexes of a script, those of its keys too."""
+    made = re.findall(r"^CREATE INDEX(?: IF NOT EXISTS)? (\w+)", script, re.MULTILINE)
+    return made + re.findall(r"^\s*CONSTRAINT (\w+)\s+(?:PRIMARY KEY|UNIQUE)", script, re.MULTILINE)
+
+
+def require_writable(session: Session) -> None:
+    """Refuses a server that cannot be published to.
+
+    Raises:
+        PostgresError: it is a standby, takes no writes, or is too old; says what to do.
+    """
+    number, version, standby, read_only = session.query(
+        "SELECT current_setting('server_version_num')::integer, current_setting('server_version'), "
+        "pg_is_in_recovery(), current_setting('transaction_read_only')::boolean"
+    )[0]
+    where = session.server.label
+    if number < _OLDEST_SERVER:
+        raise PostgresError(f"PostgreSQL at {where} is version {version}", "Upgrade the server: 14 or newer is needed.")
+    if standby:
+        raise PostgresError(
+            f"PostgreSQL at {where} is a standby, which takes no writes",
+            "Name the primary in RMETRICS_POSTGRES_DSN; of several hosts, ?target_session_attrs=read-write finds it.",
+        )
+    if read_only:
+        raise PostgresError(
+            f"PostgreSQL at {where} lets this user only read (default_transaction_read_only is on)",
+            "Switch it off for the user that syncs: ALTER ROLE ... SET default_transaction_read_only = off "
+            "(it may be set for the database, or in the DSN, too).",
+        )
+
+
+def _begin_change(session: Session) -> None:
+    """Of two that make tables in one schema, one waits; neither waits for a reader for ever."""
+    session.execute("SET LOCAL lock_timeout = '10s'")
+    session.execute("SET LOCAL statement_timeout = 0")
+    session.execute("SELECT pg_advisory_xact_lock(hashtextextended('rmetrics:schema:' || $1, 0))", [session.schema])
 
 
 def apply_schema(session: Session, script: str, schema: str) -> None:
     """Creates what is missing and upgrades what an earlier version made, in one transaction.
 
     Applying it again changes nothing. Rows, grants, and views of the user's own stay.
+
+    Raises:
+        PostgresError: a table or view of one of these names was not made by rmetrics, or this user may not make them.
     """
+    needed = _tables_and_views(script)
+    require_writable(session)
     with _as_owner(), session.transaction():
-        session.execute("SET LOCAL lock_timeout = '10s'")
-        session.execute("SELECT pg_advisory_xact_lock(hashtextextended('rmetrics:schema:' || $1, 0))", [schema])
+        _begin_change(session)
         if not session.query("SELECT 1 FROM pg_namespace WHERE nspname = $1", [schema]):
             session.execute(f"CREATE SCHEMA {quoted(schema)}")
-        if upgrade(session, statements(script)) and has_all(session, ["published_parts"]):
+        own = own_relations(session)
+        refuse_foreign(session, needed, own, indexes=_indexes(script))
+        if upgrade(session, statements(script)) and "published_parts" in own:
             # What an added column must hold is known to the lake alone: the next sync compares every row.
             session.execute("UPDATE published_parts SET digest = ''")
         for statement in statements(script):
             session.execute(statement)
-        if "sync_runs" in relations(script):
-            mark = literal(_MARK + schema_digest(script))
-            session.execute(f"COMMENT ON CONSTRAINT sync_runs_pkey ON sync_runs IS {mark}")
+        take_note(session, own | set(needed), digest=schema_digest(script))
 
 
 def schema_digest(script: str) -> str:
@@ -45,12 +89,8 @@ def schema_digest(script: str) -> str:
 
 def schema_in_force(session: Session) -> str:
     """The digest of the script that was applied last; empty where that is not known."""
-    rows = session.query(
-        "SELECT obj_description(oid, 'pg_constraint') FROM pg_constraint "
-        "WHERE conrelid = to_regclass('sync_runs') AND conname = 'sync_runs_pkey'"
-    )
-    mark = str(rows[0][0] or "") if rows else ""
-    return mark.removeprefix(_MARK) if mark.startswith(_MARK) else ""
+    note = read_note(session)
+    return note.digest if note is not None else ""
 
 
 @contextlib.contextmanager
@@ -59,7 +99,7 @@ def _as_owner() -> Iterator[None]:
     try:
         yield
     except PostgresError as error:
-        if not any(sign in error.message for sign in ("permission denied", "must be owner")):
+        if error.state != _NO_RIGHT:
             raise
         raise PostgresError(
             f"{error.message}: tables and columns have to be made, and this user may not make them",
@@ -68,13 +108,22 @@ def _as_owner() -> Iterator[None]:
 
 
 def has_all(session: Session, names: Sequence[str]) -> bool:
-    """Whether all relations exist where the session looks first."""
+    """Whether all of these tables and views exist in the schema and rmetrics made them."""
+    return set(names) <= own_relations(session)
+
+
+def is_complete(session: Session, script: str) -> bool:
+    """Whether all that a schema script makes is there: its tables and views, made by rmetrics, and its indexes."""
+    own, wanted = own_relations(session), set(_indexes(script))
+    if not set(_tables_and_views(script)) <= own:
+        return False
     found = session.query(
-        "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE n.nspname = current_schema() AND c.relname = ANY (string_to_array($1, ','))",
-        [",".join(names)],
+        "SELECT c.relname::text FROM pg_class AS c JOIN pg_index AS i ON i.indexrelid = c.oid "
+        "JOIN pg_class AS t ON t.oid = i.indrelid "
+        f"WHERE t.relnamespace = {HERE} AND t.relname = ANY (string_to_array($1, ','))",
+        [",".join(own)],
     )
-    return int(found[0][0]) == len(set(names))
+    return wanted <= {str(name) for (name,) in found}
 
 
 def create_table(table: PgTable) -> list[str]:
@@ -112,15 +161,17 @@ def add_column(table: PgTable, name: str) -> list[str]:
     return ddl
 
 
-def literal(text: str) -> str:
-    """A text as an SQL literal; COMMENT takes no parameters."""
-    return "'" + text.replace("\x00", "").replace("'", "''") + "'"
-
-
 def fit_tables(session: Session, tables: Sequence[PgTable]) -> None:
-    """Creates tables and columns that the rules ask for and the database lacks."""
+    """Creates tables and columns that the rules ask for and the database lacks.
+
+    Raises:
+        PostgresError: a table of such a name was not made by rmetrics, or this user may not make one.
+    """
     with _as_owner(), session.transaction():
-        session.execute("SET LOCAL lock_timeout = '10s'")
+        _begin_change(session)
+        own = own_relations(session)
+        names = [t.name for t in tables]
+        refuse_foreign(session, names, own, indexes=[f"{t.name}_pkey"[:63] for t in tables])
         for table in tables:
             there = catalog(session, table.name)
             ddl = (
@@ -130,6 +181,8 @@ def fit_tables(session: Session, tables: Sequence[PgTable]) -> None:
             )
             for statement in [*ddl, *withhold(table, there)]:
                 session.execute(statement)
+        if not set(names) <= own:
+            take_note(session, own | set(names))
 
 
 def withhold(table: PgTable, there: Mapping[str, tuple[str, bool, bool]]) -> list[str]:

@@ -51,7 +51,8 @@ def _standing(session: Session, tables: Sequence[str]) -> dict[str, list[int]]:
     found = session.query(
         f"SELECT name, {counters}, coalesce(pg_relation_filenode(id), 0)::bigint, "
         "(SELECT coalesce(sum(rows), 0)::bigint FROM published_parts WHERE table_name = name) "
-        "FROM (SELECT name, to_regclass(quote_ident(name))::oid AS id FROM unnest(string_to_array($1, ',')) AS name) "
+        "FROM (SELECT name, to_regclass(quote_ident(current_schema()) || '.' || quote_ident(name))::oid AS id "
+        "FROM unnest(string_to_array($1, ',')) AS name) "
         "AS t WHERE id IS NOT NULL",
         [",".join(tables)],
     )

@@ -26,7 +26,7 @@ from rmetrics.pipeline.project import schema_script
 from rmetrics.postgres import Server, Session, connect
 from rmetrics.results import Severity
 from rmetrics.rules import Rules, load_rules
-from rmetrics.schema import has_all, relations
+from rmetrics.schema import is_complete
 from rmetrics.settings import Settings
 from rmetrics.snapshot import load
 
@@ -405,7 +405,7 @@ def _schema(settings: Settings, session: Session) -> Iterator[Check]:
             f"GRANT USAGE ON SCHEMA {where} TO ...",
         )
         return
-    if not has_all(session, relations(schema_script())):
+    if not is_complete(session, schema_script()):
         ready = "the next sync makes it" if may_create else ""
         if ready:
             yield _ok("schema", f"{where} is not complete yet: {ready}")

@@ -15,6 +15,7 @@ from rmetrics import __version__
 from rmetrics.embedded import server
 from rmetrics.errors import PostgresError
 from rmetrics.lake import Lake
+from rmetrics.ownership import own_relations
 from rmetrics.pipeline.agreement import disagreement_error
 from rmetrics.pipeline.causes import find_causes, old_rules, whole_cause
 from rmetrics.pipeline.check import quality_findings, remembered_findings, second_look
@@ -37,7 +38,7 @@ from rmetrics.results import FileResult, Finding, MonthLine, Severity, SyncResul
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.toml import rule_files
 from rmetrics.rules.validate import JOBS, TARGETS
-from rmetrics.schema import apply_schema, fit_tables, has_all, relations, schema_digest
+from rmetrics.schema import apply_schema, fit_tables, is_complete, require_writable, schema_digest
 from rmetrics.settings import Settings
 from rmetrics.snapshot import load, sweep
 from rmetrics.tables import MONTHLY, PgTable, published_tables
@@ -250,7 +251,8 @@ def _prepared(
 ) -> Published:
     """Brings the schema up to date, where it is not, and says what is published."""
     with connect(target, schema=schema) as session:
-        ready = has_all(session, relations(script))
+        require_writable(session)
+        ready = is_complete(session, script)
         before = published(session, tables) if ready else Published()
         if not ready or before.schema != digest:
             apply_schema(session, script, schema)
@@ -265,7 +267,8 @@ def _prepared(
 def _same_shape(session: Any, tables: list[PgTable]) -> bool:
     from rmetrics.postgres import catalog
 
-    return all(set(t.names) <= set(catalog(session, t.name)) for t in tables)
+    own = own_relations(session)
+    return all(t.name in own and set(t.names) <= set(catalog(session, t.name)) for t in tables)
 
 
 def _refuse_older_lake(before: Published, computed: Computed, target: Server, *, force: bool) -> None:
