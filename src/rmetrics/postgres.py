@@ -1,6 +1,7 @@
 """Connections to PostgreSQL, and errors without secrets or rows."""
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ HERE = "to_regnamespace(quote_ident(current_schema()))"
 """SQL of the schema that is looked at; NULL where it does not exist."""
 _UNCHANGED = "Nothing was changed in the database; see `rmetrics status` and run the command again."
 _NOT_KNOWN = "It is not known whether the last step took hold; running the command again settles it."
+_QUOTE_NOT = "-cquote_all_identifiers=off"
 # What every statement of ours takes for granted. A role, a database, a DSN or the environment may set it otherwise:
 # with another client_encoding names would be stored as other letters, without standard_conforming_strings a
 # backslash would end a literal.
@@ -168,22 +170,57 @@ def connect(server: Server, *, schema: str = "public", autocommit: bool = False)
         PostgresError: the server cannot be reached or refuses; says where, never how to log in.
     """
     _require_driver()
-    from adbc_driver_postgresql import dbapi
-
+    connection = _connected(server, server.dsn, autocommit=autocommit)
     try:
-        connection = dbapi.connect(_with_timeout(server.dsn), autocommit=autocommit)
-    except Exception as error:
-        import adbc_driver_manager
-
-        if not isinstance(error, adbc_driver_manager.Error):
-            raise
-        why, hint = not_connected(str(error))
-        raise PostgresError(f"cannot connect to PostgreSQL at {server.label}: {why}", hint) from None
-    try:
+        if not _knows_types(connection, autocommit=autocommit):
+            connection.close()
+            connection = _connected(server, _with_option(server.dsn, _QUOTE_NOT), autocommit=autocommit)
+        if not _knows_types(connection, autocommit=autocommit):
+            raise PostgresError(
+                f"PostgreSQL at {server.label} names its types in a form that the driver cannot read: "
+                "quote_all_identifiers is on",
+                "Switch it off for this user: ALTER ROLE ... SET quote_all_identifiers = off",
+            )
         yield Session(connection, server, None if autocommit else schema)
     finally:
         with contextlib.suppress(adbc_error()):
             connection.close()
+
+
+def _connected(server: Server, dsn: str, *, autocommit: bool) -> Any:
+    from adbc_driver_postgresql import dbapi
+
+    try:
+        return dbapi.connect(_with_timeout(dsn), autocommit=autocommit)
+    except adbc_error() as error:
+        why, hint = not_connected(str(error))
+        raise PostgresError(f"cannot connect to PostgreSQL at {server.label}: {why}", hint) from None
+
+
+def _knows_types(connection: Any, *, autocommit: bool) -> bool:
+    """Whether the driver could read the server's types; where it could not, every value would be bytes to it.
+
+    It reads them when it connects, and takes them for unknown where quote_all_identifiers is on.
+    """
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1::integer, 'a'::text")
+            found = cursor.fetchall()
+        if not autocommit:
+            connection.rollback()
+    except adbc_error():
+        return False
+    return bool(found == [(1, "a")])
+
+
+def _with_option(dsn: str, option: str) -> str:
+    """The DSN with one more option for the server; those it has stay."""
+    head, _, query = dsn.partition("?")
+    pieces = [p for p in query.split("&") if p]
+    options = [p.removeprefix("options=") for p in pieces if p.startswith("options=")]
+    others = [p for p in pieces if not p.startswith("options=")]
+    before = options or [quote(os.environ.get("PGOPTIONS", ""), safe="")]
+    return f"{head}?{'&'.join([*others, 'options=' + '%20'.join(o for o in (*before, quote(option, safe='')) if o)])}"
 
 
 def adbc_error() -> type[Exception]:

@@ -109,8 +109,8 @@ def install(steps: Steps) -> None:
 
     opened = postgres.Session.__init__
 
-    def with_backend(self: Any, connection: Any, server: Any) -> None:
-        opened(self, connection, server)
+    def with_backend(self: Any, connection: Any, server: Any, schema: str | None) -> None:
+        opened(self, connection, server, schema)
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_backend_pid()")
             _backend[id(self)] = cursor.fetchone()[0]
