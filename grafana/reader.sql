@@ -5,7 +5,7 @@
 --   \password rmetrics_writer
 --   \password grafana_reader
 -- and let the syncs log in as rmetrics_writer. After an upgrade, or when rules ask for a new table or column, a sync says so:
--- run `rmetrics schema --apply` as the owner, then this script again.
+-- run `rmetrics schema --apply` as the owner, then this script again: it grants table by table.
 
 DO $$ BEGIN CREATE ROLE "rmetrics_owner" NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
 DO $$ BEGIN CREATE ROLE "rmetrics_writer" LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
@@ -21,21 +21,42 @@ DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', curren
 DO $$ BEGIN EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), 'grafana_reader'); END $$;
 GRANT USAGE ON SCHEMA "public" TO "grafana_reader";
 
--- The owner: whoever runs this stays able to act as it. Only tables and views of rmetrics are in this schema.
+-- The owner: whoever runs this stays able to act as it.
 GRANT "rmetrics_owner" TO CURRENT_USER;
 GRANT USAGE, CREATE ON SCHEMA "public" TO "rmetrics_owner";
-DO $$ DECLARE r record; BEGIN
-  FOR r IN SELECT c.relname, CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END AS kind FROM pg_class AS c
-    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v') AND obj_description(c.oid) IS NOT NULL
-  LOOP EXECUTE format('ALTER %s "public".%I OWNER TO "rmetrics_owner"', r.kind, r.relname); END LOOP; END $$;
 
--- The writer: rows, and the temporary tables a publish stages them in. Tables the owner makes later are open to it.
+-- The writer: the temporary tables a publish stages rows in. Earlier scripts opened every table that the owner makes.
 DO $$ BEGIN EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO "rmetrics_writer"', current_database()); END $$;
 GRANT USAGE ON SCHEMA "public" TO "rmetrics_writer";
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "public" TO "rmetrics_writer";
-ALTER DEFAULT PRIVILEGES FOR ROLE "rmetrics_owner" IN SCHEMA "public" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "rmetrics_writer";
+ALTER DEFAULT PRIVILEGES FOR ROLE "rmetrics_owner" IN SCHEMA "public" REVOKE ALL ON TABLES FROM "rmetrics_writer";
 
--- The reader. Whatever was granted by hand goes. No default privileges: they would open every raw table made later.
-REVOKE ALL ON ALL TABLES IN SCHEMA "public" FROM "grafana_reader";
-GRANT SELECT ON "public"."daily_metrics", "public"."monthly_metrics", "public"."targets", "public"."metric_changes", "public"."feed_status", "public"."monthly_vs_target", "public"."daily_cumulative", "public"."call_funnel", "public"."data_freshness", "public"."run_findings" TO "grafana_reader";
+-- Table by table, of those that rmetrics made: owned by the owner, rows written by the writer, aggregates read by the
+-- reader (whatever was granted to it by hand goes). Anything else in this schema is somebody else's and left alone.
+DO $$ DECLARE t record; BEGIN
+  FOR t IN WITH carriers AS (
+    SELECT c.oid, c.relname::text AS name, obj_description(c.oid, 'pg_class') AS comment,
+           obj_description(k.oid, 'pg_constraint') AS note
+    FROM pg_class AS c LEFT JOIN pg_constraint AS k ON k.conrelid = c.oid AND k.conname = c.relname || '_pkey'
+    WHERE c.relnamespace = '"public"'::regnamespace AND c.relname IN ('sync_runs', 'published_parts') AND c.relkind = 'r'),
+  noted AS (
+    SELECT name, oid, CASE WHEN note LIKE 'rmetrics schema %{%' THEN substr(note, strpos(note, '{'))::jsonb ELSE '{}' END made
+    FROM carriers WHERE note LIKE 'rmetrics schema %' OR (name = 'sync_runs' AND comment LIKE '%rmetrics%')),
+  best AS (
+    SELECT made, coalesce(made ->> name = oid::text, false) AS fits FROM noted ORDER BY 2 DESC, name DESC LIMIT 1)
+    SELECT c.relname, CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END AS kind FROM pg_class AS c, best
+    WHERE c.relnamespace = '"public"'::regnamespace AND c.relkind IN ('r', 'v') AND CASE
+      WHEN fits THEN made ->> c.relname::text = c.oid::text
+      ELSE obj_description(c.oid, 'pg_class') IS NOT NULL AND (made ? c.relname::text OR c.relname IN (
+        'jobs', 'payments', 'calls', 'elocals_leads', 'proref_leads', 'google_spend', 'daily_metrics',
+        'monthly_metrics', 'targets', 'business', 'sync_runs', 'metric_changes', 'published_parts',
+        'feed_status', 'monthly_vs_target', 'daily_cumulative', 'call_funnel', 'data_freshness',
+        'run_findings')) END
+  LOOP
+    EXECUTE format('ALTER %s "public".%I OWNER TO "rmetrics_owner"', t.kind, t.relname); -- owner
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON "public".%I TO "rmetrics_writer"', t.relname); -- writer
+    EXECUTE format('REVOKE ALL ON "public".%I FROM "grafana_reader"', t.relname); -- reader
+    IF t.relname IN ('daily_metrics', 'monthly_metrics', 'targets', 'metric_changes', 'feed_status', 'monthly_vs_target',
+        'daily_cumulative', 'call_funnel', 'data_freshness', 'run_findings')
+    THEN EXECUTE format('GRANT SELECT ON "public".%I TO "grafana_reader"', t.relname); END IF; -- reader
+  END LOOP; END $$;
 GRANT SELECT (run_id, started_at, finished_at, status, version, files, rows_read, rows_rejected) ON "public"."sync_runs" TO "grafana_reader";

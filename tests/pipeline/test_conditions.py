@@ -1,6 +1,7 @@
 """Conditions from the rules file to the published numbers; and what is told when the engines read one differently."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -129,7 +130,7 @@ def test_disagreement_in_a_sync_names_condition_file_and_rows(
     assert run(["sync"]) == 3
     told = " ".join(capsys.readouterr().err.split())
     assert "the two engines disagree" in told
-    assert "feeds.toml:41: feeds.payments.where: Polars and DuckDB read" in told
+    assert re.search(r"feeds\.toml:\d+: feeds\.payments\.where: Polars and DuckDB read", told)
     assert "payment_id T1 (Transactions-1.csv, line 2)" in told
     assert "T2" not in told
     monkeypatch.undo()

@@ -243,7 +243,7 @@ def test_a_new_rule_re_reads_old_exports(project: Project) -> None:
     project.sync()
     feeds = project.rules / "feeds.toml"
     feeds.write_text(feeds.read_text().replace(
-        "city         = {", 'state        = { type = "text", from = ["State"], comment = "State" }\ncity         = {'
+        "city         = {", 'state        = { type = "text", from = ["State"], comment = "State" }\ncity         = {', 1
     ))  # fmt: skip
     assert project.sync().status == "published"
     assert project.rows("SELECT job_id, state FROM jobs") == [("1", "MA")]
@@ -351,8 +351,8 @@ def test_a_second_look_that_needs_more_than_its_share_of_memory_gets_it(
     look = check.look_once
 
     def tried(*arguments: object) -> object:
-        given.append(arguments[-1])  # type: ignore[arg-type]
-        if arguments[-1] is not None:
+        given.append(arguments[4])  # type: ignore[arg-type]
+        if arguments[4] is not None:
             raise OutOfMemoryError("DuckDB could not recompute the metrics", "Allow more.")
         return look(*arguments)  # type: ignore[arg-type]
 
