@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -78,10 +79,23 @@ def test_a_first_sync_where_nothing_may_be_made(world: World, tmp_path: Path) ->
         assert f"chmod u+rwx {project.root / 'data'}" in told.output
 
 
+@contextmanager
+def open_socket(dsn: str) -> Iterator[None]:
+    """The server's socket, open to root without its special rights: the server runs as another user."""
+    folder = Path(parse_qs(urlsplit(dsn).query)["host"][0])
+    paths = [folder, *folder.glob(".s.PGSQL.*")]
+    modes = [p.stat().st_mode & 0o777 for p in paths]
+    for path in paths:
+        path.chmod(0o777)
+    yield
+    for path, mode in zip(paths, modes, strict=True):
+        path.chmod(mode)
+
+
 def test_an_inbox_that_may_only_be_read_is_enough(world: World, tmp_path: Path) -> None:
     with world.copy(tmp_path / "p") as project:
         exports = {p.name: p.read_bytes() for p in project.inbox.iterdir()}
-        with closed(project.inbox, project.rules, bits=0o222):
+        with closed(project.inbox, project.rules, bits=0o222), open_socket(project.dsn):
             done = world.run(project, rights=READS)
         assert done.exit == 0, done.output
         assert differences(tables(project), world.after["tables"]) == []

@@ -99,9 +99,9 @@ def land_inbox(
     """Lands what is new; returns what is known of every file of the inbox, by name.
 
     A file that cannot be read is reported and left alone; it never stops the others. It is tried again when it or the
-    rules change. An export whose copy in the lake is lost or damaged lands again. A newer file with the content of an
-    export that landed before is a new delivery of it: the export counts as that much newer. ``full`` reads every file,
-    also those that look as they did.
+    rules change. An export whose copy in the lake is lost or damaged lands again. Where a
+    newer file with the content of an earlier export replaces another one under the same name, the earlier export counts
+    as delivered again, so as newer. ``full`` reads every file, also those that look as they did.
 
     Raises:
         LakeError: a landed export is damaged, or gone without ``force``, and the inbox does not have it any more.
@@ -127,7 +127,7 @@ def land_inbox(
         seen += some
         progress("reading the inbox", len(seen), len(found))
     settle_damage(lake, raws.values(), damaged, force=force)
-    _renew_deliveries(lake, raws, seen)
+    _renew_deliveries(lake, raws, seen, always)
     remembered = {
         s.name: [s.size, s.modified_ns, s.inode, s.changed_ns, s.sha256, s.feed, s.refused, s.note] for s in seen
     }
@@ -138,15 +138,18 @@ def land_inbox(
     return sorted((_with_decision(s, raws) for s in told), key=lambda s: s.name)
 
 
-def _renew_deliveries(lake: Lake, raws: Mapping[str, RawFile], seen: Sequence[Seen]) -> None:
-    """Records newer deliveries of known content, so that the order of exports does not depend on when they were met."""
-    newest: dict[str, int] = {}
+def _renew_deliveries(lake: Lake, raws: Mapping[str, RawFile], seen: Sequence[Seen], always: Mapping[str, Any]) -> None:
+    """Records that an export was delivered again: its content took the place of another one's under the same name.
+
+    A known export that only comes back, say from a backup without its file's time, keeps the age it had.
+    """
     for file in seen:
-        if file.sha256 in raws and not file.refused:
-            newest[file.sha256] = max(newest.get(file.sha256, 0), file.modified_ns)
-    for sha256, modified_ns in newest.items():
-        if modified_ns > raws[sha256].age[0]:
-            lake.decide(sha256, delivered_ns=modified_ns)
+        before = always.get(file.name) or [None] * 8
+        replaced = before[4] if len(before) == 8 else None
+        if file.refused or file.sha256 not in raws or replaced in (None, file.sha256) or replaced not in raws:
+            continue
+        if file.modified_ns > raws[file.sha256].age[0]:
+            lake.decide(file.sha256, delivered_ns=file.modified_ns)
 
 
 def _with_decision(seen: Seen, raws: Mapping[str, RawFile]) -> Seen:
