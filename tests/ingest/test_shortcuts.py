@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ingest.reading import EXPORTED, read, shipped_rules
-from rmetrics.ingest import parse, records
+from rmetrics.ingest import dates, parse, records
 from rmetrics.ingest.parse import Reading, parse_column, read_money
 from rmetrics.ingest.records import LINE, PROBLEM, TEXT, RecordReader, text_batches
 from rmetrics.parallel import WORKERS, in_order
@@ -144,16 +144,16 @@ stamp = st.builds(
 @settings(max_examples=600, deadline=None)
 def test_plain_stamps_are_read_by_place_as_by_their_forms(texts: list[str | None]) -> None:
     cells = pl.Series("t", texts, dtype=pl.String)
-    short, long = (way(cells, ZONE).to_physical() for way in (parse._iso, parse._any_iso))  # noqa: SLF001 - the two ways
+    short, long = (way(cells, ZONE).to_physical() for way in (dates._iso, dates._any_iso))  # noqa: SLF001 - the two ways
     assert short.to_list() == long.to_list()
 
 
 def test_plain_stamps_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parse, "_any_iso", None)
+    monkeypatch.setattr(dates, "_any_iso", None)
     cells = pl.Series("t", ["2024-06-01T10:00:00.250Z", "2024-06-01 10:00:00 -0500", "2024-06-01 10:00:00", None])
     utc = [dt.datetime(2024, 6, 1, h, tzinfo=dt.UTC) for h in (10, 15, 14)]
     utc[0] += dt.timedelta(microseconds=250_000)
-    assert parse._iso(cells, ZONE).to_list() == [*utc, None]  # noqa: SLF001 - which way is taken cannot be seen outside
+    assert dates._iso(cells, ZONE).to_list() == [*utc, None]  # noqa: SLF001 - which way is taken cannot be seen outside
 
 
 @given(
