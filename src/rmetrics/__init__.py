@@ -1,3 +1,30 @@
-"""rmetrics: from a folder of exports to right numbers in Postgres."""
+"""rmetrics: from a folder of exports to right numbers in Postgres.
+
+Public: ``open``, which returns a ``Company``, and ``__version__``. Everything else may change between versions.
+
+    import rmetrics
+
+    company = rmetrics.open("company")
+    company.metrics("monthly")  # a Polars frame
+    company.explain("Google", "2024-11", metrics=["cost"])
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rmetrics.company import Company
 
 __version__ = "0.1.0"
+__all__ = ["__version__", "open"]
+
+
+def open(folder: str | Path = ".") -> "Company":  # noqa: A001 - read as rmetrics.open
+    """Opens a project folder for reading; see ``rmetrics.company.Company``.
+
+    Raises:
+        SettingsError: the folder is no rmetrics project, or its settings cannot be used.
+    """
+    from rmetrics.company import Company  # `rmetrics --version` need not load Polars
+
+    return Company.open(folder)

@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rmetrics.errors import SettingsError
 
+_FOLDERS = ("data_dir", "inbox_dir", "rules_dir")
+
 
 class Settings(BaseSettings):
     """The settings of one project folder.
@@ -51,14 +53,20 @@ class Settings(BaseSettings):
         return value or None
 
 
-def load_settings() -> Settings:
+def load_settings(folder: Path | None = None) -> Settings:
     """The settings in force.
+
+    Args:
+        folder: a project folder, whose ``.env`` is read and where relative paths start; None means the working folder.
 
     Raises:
         SettingsError: a value that cannot be used; the DSN is never repeated in the message.
     """
     try:
-        return Settings()
+        if folder is None:
+            return Settings()
+        found = Settings(_env_file=folder / ".env")
+        return found.model_copy(update={name: folder / getattr(found, name) for name in _FOLDERS})
     except ValidationError as error:
         told = "; ".join(
             f"RMETRICS_{'.'.join(str(p) for p in e['loc']).upper()}: {e['msg']}"

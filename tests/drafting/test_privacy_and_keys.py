@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from rmetrics.drafting.guess import Guess, choose_key, guesses
-from rmetrics.ingest.parse import Reading
+from rmetrics.ingest.dates import Reading
 from rmetrics.rules.model import ColumnType
 
 READING = Reading("America/New_York", dt.date(2024, 12, 1))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from rmetrics.ingest.parse import Reading
+from rmetrics.ingest.dates import Reading
 from rmetrics.ingest.read import RefusedError, open_export
 from rmetrics.ingest.recognise import column_headers
 from rmetrics.ingest.typing import type_batches

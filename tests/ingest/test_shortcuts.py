@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from ingest.reading import EXPORTED, read, shipped_rules
 from rmetrics.ingest import dates, parse, records
-from rmetrics.ingest.parse import Reading, parse_column, read_money
+from rmetrics.ingest.dates import Reading
+from rmetrics.ingest.parse import parse_column, read_money
 from rmetrics.ingest.records import LINE, PROBLEM, TEXT, RecordReader, text_batches
 from rmetrics.parallel import WORKERS, in_order
 from rmetrics.rules.model import Column, ColumnType

@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 
 from ingest.reading import read, shipped_rules
-from rmetrics.ingest.parse import Reading, parse_column
+from rmetrics.ingest.dates import Reading
+from rmetrics.ingest.parse import parse_column
 from rmetrics.ingest.preamble import date_range, range_month
 from rmetrics.ingest.typing import summed, with_pending_ids, with_row_ids
 from support import csv_text

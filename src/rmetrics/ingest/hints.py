@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from rmetrics.ingest.parse import Reading, clean, parse_column
+from rmetrics.ingest.dates import Reading
+from rmetrics.ingest.parse import clean, parse_column
 from rmetrics.ingest.recognise import likely_header
 from rmetrics.rules.model import Column, Feed
 

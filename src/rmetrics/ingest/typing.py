@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from rmetrics.ingest.parse import Reading, clean, parse_column, reason
+from rmetrics.ingest.dates import Reading
+from rmetrics.ingest.parse import clean, parse_column, reason
 from rmetrics.ingest.preamble import range_month
 from rmetrics.ingest.recognise import column_positions, minus_header, normal_header
 from rmetrics.ingest.records import LINE, PROBLEM

@@ -14,7 +14,7 @@ import polars as pl
 
 from rmetrics import __version__
 from rmetrics.errors import LakeError
-from rmetrics.ingest.parse import Reading
+from rmetrics.ingest.dates import Reading
 from rmetrics.ingest.read import LINE
 from rmetrics.ingest.recognise import best_fit, fit, read_as
 from rmetrics.ingest.typing import (

@@ -23,7 +23,7 @@ from rmetrics.drafting.known import Likeness, likeness, variant_text
 from rmetrics.drafting.toml_text import Plan, rules_text
 from rmetrics.errors import LakeError, RuleProblem, RulesError, SettingsError
 from rmetrics.files import write_private
-from rmetrics.ingest.parse import Reading
+from rmetrics.ingest.dates import Reading
 from rmetrics.ingest.read import PROBLEM, Export, RefusedError, open_export
 from rmetrics.ingest.recognise import normal_header
 from rmetrics.lake import Lake, RawFile

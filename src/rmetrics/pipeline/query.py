@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from rmetrics.checks.query import LakeView, batches, lake_views, query_errors, rows, select
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.metrics.newest import PARTS
@@ -46,6 +48,20 @@ def query(settings: Settings, sql: str) -> Iterator[Query]:
     with _connected(settings) as (connection, stale):
         columns = select(connection, sql)
         yield Query(columns, rows(connection), stale)
+
+
+def query_frame(settings: Settings, sql: str) -> pl.DataFrame:
+    """The whole result of one SELECT.
+
+    Raises:
+        SettingsError, LakeError: see ``query``.
+    """
+    with _connected(settings) as (connection, _):
+        select(connection, sql)
+        with query_errors():
+            reader = batches(connection)
+            found = pl.from_arrow(reader.read_all())
+    return found if isinstance(found, pl.DataFrame) else found.to_frame()
 
 
 def query_to_parquet(settings: Settings, sql: str, target: Path) -> int:
