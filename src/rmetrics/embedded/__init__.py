@@ -9,9 +9,10 @@ Nobody but the folder's owner (and root) reaches the server or the locks: ``clus
 """
 
 import contextlib
+import hashlib
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import IO
@@ -35,18 +36,23 @@ class Owner(StrEnum):
 
 
 @contextlib.contextmanager
-def server(dsn: str | None, folder: Path) -> Iterator[Server]:
-    """The server to publish to: the one the DSN names, otherwise the embedded one."""
+def server(dsn: str | None, folder: Path, stopped: Callable[[str], None] | None = None) -> Iterator[Server]:
+    """The server to publish to: the one the DSN names, otherwise the embedded one; see ``embedded``."""
     if dsn:
         yield server_of(dsn)
     else:
-        with embedded(folder) as own:
+        with embedded(folder, stopped) as own:
             yield own
 
 
 @contextlib.contextmanager
-def embedded(folder: Path) -> Iterator[Server]:
+def embedded(folder: Path, stopped: Callable[[str], None] | None = None) -> Iterator[Server]:
     """The embedded server, started where it does not run, stopped at the end if nobody else needs it.
+
+    Args:
+        folder: the server's.
+        stopped: takes the server's ``state_at_rest`` once this command has stopped it, before any other command can
+            start it again. Not called where the block failed or the server goes on.
 
     Raises:
         PostgresError: it does not start, or is not this user's; says why.
@@ -55,11 +61,35 @@ def embedded(folder: Path) -> Iterator[Server]:
     user = server_user(folder)
     with _used(folder) as file:
         own = _started(folder, user, file)
+        done = False
         try:
             yield own
+            done = True
         finally:
             if lock(file, alone=True) and _kept(folder, file) is None:
                 stop_embedded(folder)
+                if done and stopped is not None and (state := state_at_rest(folder)) is not None:
+                    stopped(state)
+
+
+def state_at_rest(folder: Path) -> str | None:
+    """A digest that differs after every start of the server; None where it runs, or was never made.
+
+    PostgreSQL writes its control file with a new checkpoint at each start and each stop. As long as this digest is the
+    same, nobody started the server, so nobody wrote to it.
+
+    Raises:
+        PostgresError: its folder is not this user's.
+    """
+    if owner_of(folder) is None:
+        return None
+    server_user(folder)
+    if process.running(folder.resolve()) is not None:
+        return None
+    try:
+        return hashlib.sha256((folder / "global" / "pg_control").read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return None
 
 
 def embedded_running(folder: Path) -> Server | None:

@@ -29,6 +29,7 @@ from rmetrics.pipeline.memory import memory_of
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.project import schema_script
 from rmetrics.pipeline.rejected import taken_in
+from rmetrics.pipeline.rest import Stands, nobody_wrote, remember_rest
 from rmetrics.pipeline.scope import of_growth
 from rmetrics.pipeline.scratch import scratch_lake
 from rmetrics.pipeline.tables import known_digests, remember_published, table_contents
@@ -42,6 +43,8 @@ from rmetrics.schema import apply_schema, fit_tables, is_complete, require_writa
 from rmetrics.settings import Settings
 from rmetrics.snapshot import load, sweep
 from rmetrics.tables import MONTHLY, PgTable, published_tables
+
+_NOT_NEEDED = "not needed: nothing changed"
 
 
 def sync(
@@ -199,7 +202,15 @@ def _publish(
     digest = schema_digest(script)
     tables = published_tables(rules)
     schema = settings.pg_schema
-    with server(settings.dsn, settings.server_dir) as target:
+    stands = Stands(run.inputs, schema, digest)
+    if not full and nobody_wrote(settings, lake, stands):
+        remembered = why.of("the findings of the last check", lambda: remembered_findings(lake, run.inputs), ())
+        return "unchanged", {}, _NOT_NEEDED, _merged(findings, remembered)
+
+    def stopped(state: str) -> None:
+        why.of("the note of the server at rest", lambda: remember_rest(lake, stands, state), None)
+
+    with server(settings.dsn, settings.server_dir, stopped) as target:
         before = _prepared(target, schema, script, digest, tables, rules.digest)
         _refuse_older_lake(before, computed, target, force=force)
         if before.inputs == run.inputs and before.intact and before.schema == digest and not full:
@@ -207,7 +218,7 @@ def _publish(
             findings = _merged(findings, remembered)
             now = Attempt(run.run_id, run.started_at, run.rules_hash, run)
             why.of("the note that all is well again", lambda: note_recovery(target, schema, now), None)
-            return "unchanged", {}, "not needed: nothing changed", findings
+            return "unchanged", {}, _NOT_NEEDED, findings
         with _timed(timings, "check"):
             agreed, quality = _agree(settings, lake, rules, computed, progress, why)
         findings = _merged(findings, quality)
