@@ -7,6 +7,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
 
+TAKEN_IN = "rejected-rows-taken-in"  # the finding of a run that could read rows it had rejected before
+
 
 class Severity(StrEnum):
     """How much a finding matters: an error makes the run exit 3."""

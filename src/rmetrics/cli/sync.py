@@ -20,14 +20,18 @@ def sync(
     quiet: Quiet = False,
 ) -> int:
     """Land new exports, apply the rules, check and publish to Postgres."""
-    from rmetrics.pipeline.sync import sync as run_sync
+    from rmetrics.pipeline.unchanged import nothing_to_do
     from rmetrics.report.sync import show_sync
     from rmetrics.settings import load_settings
 
     report = reporter(as_json=as_json, quiet=quiet)
     settings = load_settings()
-    with report.progress() as progress:
-        result = run_sync(settings, full=full, dry_run=dry_run, force=force, progress=progress)
+    result = None if full or dry_run or force else nothing_to_do(settings)
+    if result is None:
+        from rmetrics.pipeline.sync import sync as run_sync  # loads both engines
+
+        with report.progress() as progress:
+            result = run_sync(settings, full=full, dry_run=dry_run, force=force, progress=progress)
     show_sync(report, result, months=months)
     errors = any(f.severity == "error" for f in result.findings)
     if errors and quiet:

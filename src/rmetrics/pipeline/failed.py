@@ -7,7 +7,7 @@ import contextlib
 import datetime as dt
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rmetrics import __version__
 from rmetrics.errors import BusyError, RmetricsError, of_the_system
@@ -29,12 +29,14 @@ class Attempt:
     Attributes:
         rules_hash: None until the rules are read.
         run: None until everything is computed.
+        rest: the embedded server's state at rest, once this run has stopped it.
     """
 
     run_id: str
     started_at: dt.datetime
     rules_hash: str | None = None
     run: Run | None = None
+    rest: list[str] = field(default_factory=list)
 
 
 @contextlib.contextmanager

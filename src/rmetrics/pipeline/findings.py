@@ -14,11 +14,9 @@ from rmetrics.pipeline.exports import export_findings
 from rmetrics.pipeline.inbox import Seen
 from rmetrics.pipeline.rejected import RejectedRow
 from rmetrics.pipeline.whole import stored_tallies
-from rmetrics.results import Finding, Severity
+from rmetrics.results import TAKEN_IN, Finding, Severity
 from rmetrics.rules import Rules
 from rmetrics.snapshot import load
-
-TAKEN_IN = "rejected-rows-taken-in"
 
 
 def run_findings(

@@ -4,7 +4,6 @@ import contextlib
 import datetime as dt
 import os
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any, Literal
@@ -29,10 +28,10 @@ from rmetrics.pipeline.memory import memory_of
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.project import schema_script
 from rmetrics.pipeline.rejected import taken_in
-from rmetrics.pipeline.rest import Stands, nobody_wrote, remember_rest
 from rmetrics.pipeline.scope import of_growth
 from rmetrics.pipeline.scratch import scratch_lake
 from rmetrics.pipeline.tables import known_digests, remember_published, table_contents
+from rmetrics.pipeline.unchanged import NOT_NEEDED, fingerprint, new_run_id, remember
 from rmetrics.postgres import Server, connect
 from rmetrics.publish import FeedState, Published, Run, publish, published
 from rmetrics.results import FileResult, Finding, MonthLine, Severity, SyncResult
@@ -43,8 +42,6 @@ from rmetrics.schema import apply_schema, fit_tables, is_complete, require_writa
 from rmetrics.settings import Settings
 from rmetrics.snapshot import load, sweep
 from rmetrics.tables import MONTHLY, PgTable, published_tables
-
-_NOT_NEEDED = "not needed: nothing changed"
 
 
 def sync(
@@ -63,9 +60,14 @@ def sync(
         RulesError, SettingsError, LakeError, PostgresError, CheckError, BusyError: see ``errors``.
     """
     started = dt.datetime.now(dt.UTC)
-    attempt = Attempt(f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}", started)
+    attempt = Attempt(new_run_id(started), started)
+    read = fingerprint(settings)
     with contextlib.nullcontext() if dry_run else failure_noted(settings, attempt):
-        return _sync(settings, attempt, progress, full=full, dry_run=dry_run, force=force)
+        result = _sync(settings, attempt, progress, full=full, dry_run=dry_run, force=force)
+    if attempt.rest:
+        with contextlib.suppress(OSError):  # a full disk, most likely: the next sync looks again
+            remember(settings, read, attempt.rest[0], result)
+    return result
 
 
 def _sync(
@@ -100,14 +102,15 @@ def _sync(
             findings = _merged(findings, quality)
             status, written = "dry-run", dict[str, int]()
         else:
-            attempt.run = _run(attempt, rules, computed, seen, why)
+            attempt.run = run = _run(attempt, rules, computed, seen, why)
             with _timed(timings, "publish"):
                 status, written, agreed, findings = _publish(
                     settings,
                     rules,
                     place,
                     computed,
-                    attempt.run,
+                    run,
+                    attempt.rest,
                     findings,
                     progress,
                     timings,
@@ -190,6 +193,7 @@ def _publish(
     lake: Lake,
     computed: Computed,
     run: Run,
+    rest: list[str],
     findings: tuple[Finding, ...],
     progress: Progress,
     timings: dict[str, float],
@@ -202,15 +206,7 @@ def _publish(
     digest = schema_digest(script)
     tables = published_tables(rules)
     schema = settings.pg_schema
-    stands = Stands(run.inputs, schema, digest)
-    if not full and nobody_wrote(settings, lake, stands):
-        remembered = why.of("the findings of the last check", lambda: remembered_findings(lake, run.inputs), ())
-        return "unchanged", {}, _NOT_NEEDED, _merged(findings, remembered)
-
-    def stopped(state: str) -> None:
-        why.of("the note of the server at rest", lambda: remember_rest(lake, stands, state), None)
-
-    with server(settings.dsn, settings.server_dir, stopped) as target:
+    with server(settings.dsn, settings.server_dir, rest.append) as target:
         before = _prepared(target, schema, script, digest, tables, rules.digest)
         _refuse_older_lake(before, computed, target, force=force)
         if before.inputs == run.inputs and before.intact and before.schema == digest and not full:
@@ -218,7 +214,7 @@ def _publish(
             findings = _merged(findings, remembered)
             now = Attempt(run.run_id, run.started_at, run.rules_hash, run)
             why.of("the note that all is well again", lambda: note_recovery(target, schema, now), None)
-            return "unchanged", {}, _NOT_NEEDED, findings
+            return "unchanged", {}, NOT_NEEDED, findings
         with _timed(timings, "check"):
             agreed, quality = _agree(settings, lake, rules, computed, progress, why)
         findings = _merged(findings, quality)

@@ -7,9 +7,8 @@ from typing import Any
 
 from rich.text import Text
 
-from rmetrics.pipeline.findings import TAKEN_IN
 from rmetrics.report.base import STYLES, Report, count, money, number, percent, plain, reached, table, whole
-from rmetrics.results import FileResult, Finding, MonthLine, SyncResult
+from rmetrics.results import TAKEN_IN, FileResult, Finding, MonthLine, SyncResult
 
 
 def show_sync(report: Report, result: SyncResult, *, months: int) -> None:

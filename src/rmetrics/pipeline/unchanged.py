@@ -1,0 +1,138 @@
+"""A sync that has nothing to do says so at once: nothing it depends on differs from what the last one left.
+
+What counts: the rules (by content), the inbox, the lake and this installation (by size, time and inode of each file),
+the settings, the day, and an embedded server that nobody has started since the last sync stopped it. Where any of them
+differs the whole way is taken, which finds out whether that matters. A server of one's own is always asked.
+
+Nothing is imported here that takes long to load.
+"""
+
+import datetime as dt
+import hashlib
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, fields, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import rmetrics
+from rmetrics.embedded import state_at_rest
+from rmetrics.files import write_private
+from rmetrics.locks import lock, lock_file
+from rmetrics.results import TAKEN_IN, FileResult, Finding, MonthLine, Severity, SyncResult
+from rmetrics.settings import Settings
+
+NOT_NEEDED = "not needed: nothing changed"
+_NAME = "unchanged.json"
+_OURS = frozenset({"lock", _NAME, f"{_NAME}.part"})  # of the lake; every run writes them
+_ONCE = frozenset({"damaged-cache", TAKEN_IN, "explanation-failed"})  # findings that only the run itself has
+
+
+def fingerprint(settings: Settings) -> str:
+    """A digest of what a sync reads: rules, inbox, installation, settings, day. Take it before the sync reads them."""
+    digest = hashlib.sha256()
+    # The secret is not among them: with a DSN nothing here is used.
+    for value in (rmetrics.__version__, dt.datetime.now(dt.UTC).date(), settings.pg_schema, settings.memory_limit):
+        digest.update(f"{value}\n".encode())
+    for path in sorted(settings.rules_dir.glob("*.toml*")):
+        digest.update(f"{path.name}\0".encode() + (path.read_bytes() if path.is_file() else b"") + b"\0")
+    for folder in (settings.inbox_dir, Path(rmetrics.__file__).parent):
+        digest.update("\n".join(sorted(_files(folder))).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def remember(settings: Settings, read: str, state: str, result: SyncResult) -> None:
+    """Keeps what a sync with nothing to do will say.
+
+    Args:
+        settings: of the sync.
+        read: ``fingerprint`` from before the sync.
+        state: the embedded server's state at rest when the sync had stopped it.
+        result: of the sync; one whose words hold for this run alone is not kept.
+    """
+    if any(f.status == "landed" and f.reason for f in result.files) or any(f.code in _ONCE for f in result.findings):
+        return
+    files = tuple(replace(f, status="unchanged") if f.status == "landed" else f for f in result.files)
+    kept = {
+        "key": _key(settings, read, state),
+        "files": [asdict(f) for f in files],
+        "findings": [asdict(f) for f in result.findings],
+        "months": [asdict(m) for m in result.months],
+    }
+    write_private(settings.lake_dir / _NAME, json.dumps(kept, default=str).encode())
+
+
+def nothing_to_do(settings: Settings) -> SyncResult | None:
+    """The result of a sync that has nothing to do; None where it may have.
+
+    Raises:
+        PostgresError: the embedded server's folder is not this user's.
+    """
+    started = time.monotonic()
+    if settings.dsn or not _free(settings.lake_dir / "lock"):
+        return None
+    try:
+        kept = json.loads((settings.lake_dir / _NAME).read_bytes())
+        state = state_at_rest(settings.server_dir)
+        if state is None or kept["key"] != _key(settings, fingerprint(settings), state):
+            return None
+        return SyncResult(
+            run_id=new_run_id(dt.datetime.now(dt.UTC)),
+            status="unchanged",
+            files=tuple(FileResult(**f) for f in kept["files"]),
+            published={},
+            findings=tuple(Finding(**{**f, "severity": Severity(f["severity"])}) for f in kept["findings"]),
+            months=tuple(_month(m) for m in kept["months"]),
+            seconds=time.monotonic() - started,
+            cross_check=NOT_NEEDED,
+        )
+    except (OSError, ValueError, TypeError, KeyError, ArithmeticError):  # lost or odd: it is only a cache
+        return None
+
+
+def new_run_id(started: dt.datetime) -> str:
+    """The name of a run that starts now; names sort by time."""
+    return f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+
+
+def _free(path: Path) -> bool:
+    """Whether no other run holds the lake."""
+    try:
+        with lock_file(path, create=False) as file:
+            return lock(file, alone=True)
+    except OSError:
+        return False
+
+
+def _month(kept: dict[str, Any]) -> MonthLine:
+    exact = {f.name for f in fields(MonthLine) if "Decimal" in str(f.type)}
+    values: dict[str, Any] = {n: Decimal(v) if n in exact and v is not None else v for n, v in kept.items()}
+    values["month"] = dt.date.fromisoformat(kept["month"])
+    return MonthLine(**values)
+
+
+def _key(settings: Settings, read: str, state: str) -> str:
+    lake = "\n".join(sorted(_files(settings.lake_dir, _OURS)))
+    return hashlib.sha256(f"{read}\n{state}\n{lake}".encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _files(folder: Path, passed_over: frozenset[str] = frozenset()) -> Iterator[str]:
+    """A line for each file and folder under ``folder``, and for what a link leads to."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = [f for f in folders if f != "__pycache__"]
+        for name in (*folders, *files):
+            if name in passed_over and place == str(folder):
+                continue
+            path = f"{place}/{name}"
+            for link in (True, False):
+                try:
+                    at = os.stat(path, follow_symlinks=link)  # noqa: PTH116 - of many thousands of files
+                except OSError:  # gone, or a link to nothing
+                    yield f"{path}\0{link}"
+                    continue
+                size = (at.st_size, at.st_mtime_ns, at.st_ino, at.st_ctime_ns) if name in files else ()
+                yield f"{path}\0{link}\0{at.st_mode}\0{size}"

@@ -1,0 +1,192 @@
+"""A sync with nothing new does not start a server that nobody has started since a sync stopped it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from adbc_driver_postgresql import dbapi
+from pydantic import SecretStr
+
+from rmetrics.embedded import embedded, embedded_owner, state_at_rest
+from rmetrics.lake import Lake
+from rmetrics.pipeline.database import db_start, db_stop
+from rmetrics.pipeline.sync import sync
+from rmetrics.pipeline.unchanged import nothing_to_do
+from support import Project, csv_text, new_project
+
+JOBS = ("Job #", "Job Type", "Source", "Created")
+
+
+@pytest.fixture
+def own() -> Iterator[Project]:
+    """A published project with an embedded server that is stopped."""
+    with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
+        project = new_project(Path(folder) / "project", "")
+        job(project, 1)
+        assert project.sync().status == "published"
+        yield project
+        db_stop(project.settings)
+
+
+def job(project: Project, number: int) -> None:
+    project.put(f"Import-{number}.csv", csv_text(JOBS, (number, "COD Repair", "Google", "Tue Nov 05 2024")))
+
+
+def synced(project: Project, *options: str) -> str:
+    """The status that the command line tells."""
+    done = subprocess.run(
+        [sys.executable, "-m", "rmetrics", "sync", "--json", *options],
+        env=project.environment, cwd=project.root, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    status: str = json.loads(done.stdout)["status"]
+    return status
+
+
+def starts(project: Project) -> int:
+    log = project.settings.server_dir / "log"
+    return log.read_text(encoding="utf-8").count("ready to accept connections")
+
+
+def by_hand(project: Project, sql: str) -> None:
+    with (
+        embedded(project.settings.server_dir) as server,
+        dbapi.connect(server.dsn, autocommit=True) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(sql)
+
+
+def test_nothing_new_starts_no_server(own: Project) -> None:
+    before = starts(own)
+    assert [synced(own) for _ in range(2)] == ["unchanged"] * 2
+    assert starts(own) == before
+    assert embedded_owner(own.settings.server_dir) is None
+
+
+def test_what_somebody_did_to_the_tables_meanwhile_is_found_and_put_right(own: Project) -> None:
+    by_hand(own, "DELETE FROM daily_metrics")
+    assert synced(own) == "published"
+    assert synced(own) == "unchanged"
+
+
+def test_after_another_start_the_server_is_asked_once_and_then_left_alone(own: Project) -> None:
+    by_hand(own, "SELECT 1")
+    before = starts(own)
+    assert [synced(own) for _ in range(3)] == ["unchanged"] * 3
+    assert starts(own) == before + 1
+
+
+@pytest.mark.parametrize("option", ["--full", "--force", "--dry-run"])
+def test_new_exports_changed_rules_and_full_start_it(own: Project, option: str) -> None:
+    job(own, 2)
+    assert synced(own) == "published"
+    file = own.rules / "business.toml"
+    text = file.read_text(encoding="utf-8")
+    assert "\nshare = 0.40" in text
+    file.write_text(text.replace("\nshare = 0.40", "\nshare = 0.45"), encoding="utf-8")
+    assert synced(own) == "published"
+    before = starts(own)
+    synced(own, option)
+    assert starts(own) == before + (option != "--dry-run")
+
+
+def test_a_running_server_is_asked(own: Project) -> None:
+    db_start(own.settings)
+    assert state_at_rest(own.settings.server_dir) is None
+    by_hand(own, "DELETE FROM monthly_metrics")
+    assert synced(own) == "published"
+    db_stop(own.settings)
+
+
+def test_another_schema_is_another_place(own: Project) -> None:
+    settings = own.settings.model_copy(update={"pg_schema": "numbers"})
+    assert sync(settings).status == "published"
+    assert nothing_to_do(settings) is not None
+    assert nothing_to_do(own.settings) is None
+    assert synced(own) == "unchanged"
+
+
+def test_a_server_restored_from_an_older_copy_is_asked(own: Project, tmp_path: Path) -> None:
+    server, copy = own.settings.server_dir, tmp_path / "copy"
+    subprocess.run(["cp", "-a", server, copy], check=True)  # with its owner, as a backup keeps it
+    job(own, 2)
+    assert synced(own) == "published"
+    shutil.rmtree(server)
+    subprocess.run(["cp", "-a", copy, server], check=True)
+    assert synced(own) == "published"
+
+
+def test_a_lost_or_odd_note_costs_one_start(own: Project) -> None:
+    (own.settings.lake_dir / "unchanged.json").write_text("{", encoding="utf-8")
+    before = starts(own)
+    assert [synced(own) for _ in range(2)] == ["unchanged"] * 2
+    assert starts(own) == before + 1
+
+
+def test_what_it_says_is_what_the_whole_way_says(own: Project) -> None:
+    own.put("Import-2.csv", csv_text(JOBS, (2, "COD Repair", "Nobody", "Tue Nov 05 2024"), (3, "X", "Google", "soon")))
+    own.put("notes.csv", csv_text(("A", "B"), (1, 2)))
+    own.sync()
+    whole = own.sync()
+    quick = nothing_to_do(own.settings)
+    assert quick is not None
+    assert whole.status == "unchanged"
+    for name in ("status", "files", "findings", "months", "published", "cross_check"):
+        assert getattr(quick, name) == getattr(whole, name), name
+
+
+def touched_rules(project: Project) -> None:
+    file = project.rules / "sources.toml"
+    file.write_text(file.read_text(encoding="utf-8") + "\n# a remark\n", encoding="utf-8")
+
+
+def swapped_export(project: Project) -> None:
+    """Other content of the same length and time under the same name."""
+    path = project.inbox / "Import-1.csv"
+    at, text = path.stat(), path.read_bytes()
+    path.write_bytes(text.replace(b"Nov 05", b"Nov 06"))
+    os.utime(path, ns=(at.st_atime_ns, at.st_mtime_ns))
+
+
+def damaged_lake(project: Project) -> None:
+    next(iter(sorted((project.settings.lake_dir / "typed").rglob("*.parquet")))).unlink()
+
+
+def no_inbox_file(project: Project) -> None:
+    (project.inbox / "Import-1.csv").unlink()
+
+
+@pytest.mark.parametrize(
+    "change", [touched_rules, swapped_export, damaged_lake, no_inbox_file], ids=lambda f: f.__name__
+)
+def test_whatever_differs_takes_the_whole_way(own: Project, change: Callable[[Project], None]) -> None:
+    assert nothing_to_do(own.settings) is not None
+    change(own)
+    assert nothing_to_do(own.settings) is None
+
+
+def test_a_sync_beside_another_one_is_still_refused(own: Project) -> None:
+    with Lake(own.settings.lake_dir).locked():
+        assert nothing_to_do(own.settings) is None
+
+
+def test_a_server_of_one_s_own_is_always_asked(own: Project) -> None:
+    settings = own.settings.model_copy(update={"postgres_dsn": SecretStr("postgresql://localhost/none")})
+    assert nothing_to_do(settings) is None
+
+
+def test_it_loads_no_engine(own: Project) -> None:
+    code = (
+        "import sys\nfrom rmetrics.cli.app import run\ncode = run(['sync'])\n"
+        "print(code, sorted({'polars', 'duckdb', 'pyarrow', 'sqlglot', 'adbc_driver_postgresql'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=own.environment, cwd=own.root, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "0 []", done.stdout + done.stderr
