@@ -17,6 +17,7 @@ PG_TYPES = {
     ColumnType.INTEGER: "bigint",
     ColumnType.MONEY: "numeric(12,2)",
     ColumnType.SHARE: "numeric(9,6)",
+    ColumnType.CURRENCY: "character varying",
     ColumnType.TIMESTAMP: "timestamp with time zone",
     ColumnType.DATE: "date",
     ColumnType.MONTH: "date",

@@ -28,8 +28,9 @@ from rmetrics.drafting.words import (
     ROWS,
     WHEN,
 )
+from rmetrics.ingest.cells import clean
 from rmetrics.ingest.dates import Reading
-from rmetrics.ingest.parse import clean, parse_column
+from rmetrics.ingest.parse import parse_column
 from rmetrics.rules.model import Column, ColumnType
 from rmetrics.rules.validate import is_reserved
 

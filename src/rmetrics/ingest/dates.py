@@ -34,11 +34,13 @@ class Reading:
 
     Attributes:
         zone: the business time zone; bare times are of this zone.
+        currency: the company's; a cell that names another cannot be read.
         exported: the local day the file was exported on (its modification time): stamps without a year are not later.
     """
 
     zone: str
     exported: dt.date
+    currency: str = "USD"
 
 
 def date_reason(value: str, column: Column) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from rmetrics.ingest.cells import clean
 from rmetrics.ingest.dates import Reading
-from rmetrics.ingest.parse import clean, parse_column
+from rmetrics.ingest.parse import parse_column
 from rmetrics.ingest.recognise import likely_header
 from rmetrics.rules.model import Column, Feed
 

@@ -11,13 +11,12 @@ from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
 import polars as pl
 
+from rmetrics.ingest.cells import whole_ids
+from rmetrics.ingest.currencies import MARKS, code_of, may_be, without_mark
 from rmetrics.ingest.dates import Reading, date_reason, read_dates, read_months, read_timestamps
 from rmetrics.rules.expressions.polars_form import DTYPES
 from rmetrics.rules.model import Column, ColumnType
 
-# How exports write "nothing here". The last is an em dash that went through Excel in the wrong encoding.
-BLANKS = ("", "\u2014", "\u2013", "--", "\u201a\u00c4\u00ee")
-_LONGEST_BLANK = max(len(b.encode()) for b in BLANKS)
 MAX_CENTS = 10**12  # numeric(12,2) in PostgreSQL
 NOISE = Decimal("0.000001")  # what float arithmetic in a CRM leaves beyond the cents
 
@@ -36,15 +35,7 @@ _REPEATING = (
 _SPACES = "\t\n\x0b\x0c\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 _BETWEEN_DIGITS = [*_SPACES, *"().-+"]  # of a phone number
 _CENT = Decimal("0.01")
-
-
-def clean(cells: pl.Series) -> pl.Series:
-    """Cells without outer white space (no-break spaces too); what stands for nothing becomes null."""
-    text = cells.str.strip_chars()
-    if not (text.str.len_bytes() <= _LONGEST_BLANK).any():
-        return text
-    meant = pl.all_horizontal(pl.first() != blank for blank in BLANKS)  # quicker than is_in, which hashes every cell
-    return pl.DataFrame([text]).select(pl.when(meant).then(pl.first())).to_series()
+_DASHES = ("-", "\u2212", "\u2010", "\u2011", "\u2012", "\u2013", "\uff0d")  # what exports write for a minus
 
 
 def parse_column(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
@@ -65,11 +56,13 @@ def _repeats(text: pl.Series) -> bool:
     return int(pl.select(pl.lit(text).approx_n_unique()).item()) * 3 < len(text)
 
 
-def reason(value: str, column: Column) -> str:
-    """Why a cell could not be read, in words."""
+def reason(value: str, column: Column, currency: str) -> str:
+    """Why a cell could not be read, in words; ``currency`` is the company's."""
     match column.type:
         case ColumnType.MONEY:
-            return _money_reason(value, column.decimal, column.scale)
+            return _money_reason(value, column, currency)
+        case ColumnType.CURRENCY:
+            return f"is not {currency}, the company's currency ([business] currency): amounts are not converted"
         case ColumnType.TIMESTAMP | ColumnType.DATE | ColumnType.MONTH:
             return date_reason(value, column)
         case ColumnType.DURATION:
@@ -79,7 +72,7 @@ def reason(value: str, column: Column) -> str:
         case ColumnType.BOOLEAN:
             return "is not yes or no"
         case ColumnType.SHARE:
-            return "is not a share such as 0.35 or 35%"
+            return "is not a share from 0 to 1, such as 0.35 or 35%"
         case ColumnType.TEXT | ColumnType.PHONE:
             return CUT_DIGITS
 
@@ -87,14 +80,26 @@ def reason(value: str, column: Column) -> str:
 # -- money
 
 
-def _money(text: pl.Series, column: Column, _: Reading) -> pl.Series:
+def _money(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
+    values = _amounts(text, column, reading.currency)
+    if (limit := column.most) is not None and not _within(values, limit):
+        return values.set((values.abs() > limit).fill_null(value=False), None)
+    return values
+
+
+def _within(values: pl.Series, limit: Decimal) -> bool:
+    low, high = values.min(), values.max()
+    return low is None or (-limit <= low and high <= limit)  # type: ignore[operator]
+
+
+def _amounts(text: pl.Series, column: Column, currency: str) -> pl.Series:
     if column.scale != 1:
         read = {t: read_scaled(t, column.scale) for t in text.drop_nulls().unique().to_list()}
         return pl.Series(text.name, [read.get(t) for t in text.to_list()], dtype=pl.Decimal(18, 2))
     if column.decimal == ".":
         if text.str.contains(_SIMPLE_MONEY).all():
             return text.cast(pl.Decimal(18, 2))
-        plain = text.str.replace(r"^(-?)\$ ?", "$1")
+        plain = text.str.replace(r"^(-?)\$ ?", "$1") if may_be("$", currency) else text
         plain = (
             plain.set(plain.str.contains(r"^-?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?$"), None).fill_null(
                 plain.str.replace_all(",", "", literal=True)
@@ -108,7 +113,7 @@ def _money(text: pl.Series, column: Column, _: Reading) -> pl.Series:
     odd = text.filter(~simple.fill_null(value=True)).unique()
     values = plain.set(~simple.fill_null(value=False), None).cast(pl.Decimal(18, 2))
     if len(odd):
-        read = {t: v for t in odd.to_list() if (v := read_money(t, column.decimal)) is not None}
+        read = {t: v for t in odd.to_list() if (v := read_money(t, column.decimal, currency)) is not None}
         if read:
             table = pl.DataFrame(
                 {"t": list(read), "v": list(read.values())}, schema={"t": pl.String, "v": pl.Decimal(18, 2)}
@@ -131,8 +136,8 @@ def read_scaled(text: str, scale: int) -> Decimal | None:
     return abs(cents) if cents == value == 0 else cents if cents == value and abs(cents) < MAX_CENTS // 100 else None
 
 
-def read_money(text: str, decimal: str = ".") -> Decimal | None:
-    """One amount in any of the forms exports use, exact to the cent, or None.
+def read_money(text: str, decimal: str = ".", currency: str = "USD") -> Decimal | None:
+    """One amount in any of the forms exports use, exact to the cent, or None; also None if of another currency.
 
     >>> read_money("$1,234.50"), read_money("(12.00)"), read_money("22$")
     (Decimal('1234.50'), Decimal('-12.00'), Decimal('22.00'))
@@ -141,6 +146,8 @@ def read_money(text: str, decimal: str = ".") -> Decimal | None:
     >>> read_money("1.234,56", ",")
     Decimal('1234.56')
     """
+    if not may_be(without_mark(text)[1], currency):
+        return None
     value = _amount(text, decimal)
     if value is None or abs(value) >= MAX_CENTS // 100:
         return None
@@ -152,19 +159,19 @@ def read_money(text: str, decimal: str = ".") -> Decimal | None:
 
 def _amount(text: str, decimal: str) -> Decimal | None:
     """The number as written, before any rule about cents."""
-    body = re.sub(r"(?<=[0-9])\s(?=[0-9]{3}(?![0-9]))", _group(decimal), text)  # 1 234,50
-    body = re.sub(r"(?<![0-9])\s+|\s+(?![0-9])", "", body).removesuffix("USD").removeprefix("USD")
+    body, mark = without_mark(text)
+    body = re.sub(r"(?<=[0-9])\s(?=[0-9]{3}(?![0-9]))", _group(decimal), body.strip())  # 1 234,50
+    body = re.sub(r"(?<![0-9])\s+|\s+(?![0-9])", "", body)
+    if mark and body in _DASHES:
+        return Decimal(0)  # how a spreadsheet's accounting format writes zero
     negative = body.startswith("(") and body.endswith(")")
     if negative:
         body = body[1:-1]
-    for sign in ("-", "\u2212"):
+    for sign in _DASHES:
         if body.startswith(sign) or (body.endswith(sign) and len(body) > 1):
             if negative:
                 return None
             negative, body = True, body.removeprefix(sign) if body.startswith(sign) else body.removesuffix(sign)
-    body = body.removeprefix("$").removesuffix("$")
-    if body.startswith("-") and not negative:
-        negative, body = True, body[1:]
     group = _group(decimal)
     number = rf"(?:\d{{1,3}}(?:{re.escape(group)}\d{{3}})+|\d+)(?:{re.escape(decimal)}\d*)?|{re.escape(decimal)}\d+"
     if not re.fullmatch(rf"(?:{number})(?:[eE]-\d{{1,3}})?", body, re.ASCII):
@@ -180,9 +187,13 @@ def _group(decimal: str) -> str:
     return "," if decimal == "." else "."
 
 
-def _money_reason(text: str, decimal: str, scale: int = 1) -> str:
-    if scale != 1:
-        return f"is not a whole number of cents when divided by scale = {scale}"
+def _money_reason(text: str, column: Column, currency: str) -> str:
+    decimal = column.decimal
+    if column.scale != 1 and read_scaled(text, column.scale) is None:
+        return f"is not a whole number of cents when divided by scale = {column.scale}"
+    if (mark := without_mark(text)[1]) and not may_be(mark, currency):
+        named = " or ".join(sorted(MARKS.get(mark, {mark})))
+        return f"is in {named}, but [business] currency is {currency}: amounts are not converted"
     value = _amount(text, decimal)
     if value is None and POWER_OF_TEN.fullmatch(text):
         return CUT_DIGITS
@@ -192,6 +203,8 @@ def _money_reason(text: str, decimal: str, scale: int = 1) -> str:
         return "is not an amount of money" + (hint if other is not None else "")
     if abs(value) >= MAX_CENTS // 100:
         return "is too large for an amount of money"
+    if column.most is not None and abs(value) / column.scale > column.most:
+        return f"is more than {column.most:,f}; if it is right, raise most of this column in its feed"
     return "has more than two decimals"
 
 
@@ -199,12 +212,19 @@ def _money_reason(text: str, decimal: str, scale: int = 1) -> str:
 
 
 def _text(text: pl.Series, _: Column, __: Reading) -> pl.Series:
-    return text
+    return whole_ids(text)
+
+
+def _currency(text: pl.Series, _: Column, reading: Reading) -> pl.Series:
+    """The code, where it is the company's; bad where it is another."""
+    codes = {t: code_of(t, reading.currency) for t in text.drop_nulls().unique().to_list()}
+    return text.replace_strict(codes, default=None, return_dtype=pl.String)
 
 
 def _integer(text: pl.Series, _: Column, __: Reading) -> pl.Series:
-    plain = text.str.replace_all(r"^(-?[0-9]{1,3}(?:,[0-9]{3})+)$", "$1").str.replace_all(",", "", literal=True)
-    ok = text.str.contains(r"^-?([0-9]{1,18}|[0-9]{1,3}(,[0-9]{3}){1,5})$")
+    plain = text.str.replace_all(",", "", literal=True)
+    plain = plain.str.replace(r"\.0+$", "")  # as a spreadsheet writes whole numbers
+    ok = text.str.contains(r"^-?([0-9]{1,18}|[0-9]{1,3}(,[0-9]{3}){1,5})(\.0+)?$")
     return plain.set(~ok.fill_null(value=False), None).cast(pl.Int64)
 
 
@@ -267,7 +287,7 @@ def _read_share(text: str, decimal: str) -> Decimal | None:
         return None
     value = value / 100 if text.endswith("%") else value
     rounded = value.quantize(Decimal("0.000001"), ROUND_HALF_EVEN)
-    return rounded if abs(rounded - value) <= Decimal("0.0000000001") and abs(value) <= 1000 else None
+    return rounded if abs(rounded - value) <= Decimal("0.0000000001") and 0 <= value <= 1 else None
 
 
 _PARSERS: dict[ColumnType, Callable[[pl.Series, Column, Reading], pl.Series]] = {
@@ -281,4 +301,5 @@ _PARSERS: dict[ColumnType, Callable[[pl.Series, Column, Reading], pl.Series]] = 
     ColumnType.PHONE: _phone,
     ColumnType.BOOLEAN: _boolean,
     ColumnType.SHARE: _share,
+    ColumnType.CURRENCY: _currency,
 }

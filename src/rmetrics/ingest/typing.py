@@ -11,22 +11,24 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from rmetrics.ingest.cells import clean
 from rmetrics.ingest.dates import Reading
-from rmetrics.ingest.parse import clean, parse_column, reason
+from rmetrics.ingest.parse import parse_column, reason
 from rmetrics.ingest.preamble import range_month
 from rmetrics.ingest.recognise import column_positions, minus_header, normal_header
 from rmetrics.ingest.records import LINE, PROBLEM
 from rmetrics.parallel import in_order
 from rmetrics.rules.expressions.polars_form import DTYPES
-from rmetrics.rules.model import ROW_ID, Column, ColumnType, Feed
+from rmetrics.rules.model import ROW_ID, Business, Column, ColumnType, Feed
 
-VERSION = 3  # of the parsers: a new number types every export again
+VERSION = 4  # of the parsers: a new number types every export again
 IDENTITY = "_identity"
 PENDING = " "  # begins an id that lacks its occurrence; an id that an export gives never begins with white space
 PARTS = "_parts"  # of how many lines a summed row is made
 _CELLS = re.compile(r"has [0-9,]+ cells? where")  # a total line may be shorter or longer than the others
 _NO_PROBLEM = "has 1 cell where"
 TOTAL = r"(?i)^(grand |sub-?)?totals?\s*(:.*)?$"
+_SUM = r"^[-($ ]*[0-9.,]*[)% ]*$"  # a number, an amount, or nothing
 REJECTED_SCHEMA = {"line": pl.Int64, "column": pl.String, "value": pl.String, "reason": pl.String}
 
 
@@ -94,6 +96,7 @@ class _Typing:
         self.height = batch.height
         self.values: dict[str, pl.Series] = {}
         self.faults: list[tuple[str, Column, pl.Series, pl.Series]] = []  # column, spec, cells, bad
+        self.needless = pl.Series([False]).new_from_index(0, self.height)
         self.labels = {" and ".join(h): h for h in found.values()}  # of columns that several headers are joined for
 
     def result(self, schema: Mapping[str, pl.DataType]) -> TypedBatch:
@@ -106,7 +109,7 @@ class _Typing:
             bad = bad | faulty
             if name in self.feed.key and column.type is ColumnType.TEXT and cells is not None:
                 suspect = suspect | cells.str.contains(TOTAL).fill_null(value=False)
-        bad = bad | suspect
+        bad = bad | suspect | self._needless()
         if self.feed.identity or not self.feed.key:
             self._identity()
         frame = pl.DataFrame([self.values[n].alias(n) for n in schema if n != LINE] + [self.batch[LINE]])
@@ -143,6 +146,17 @@ class _Typing:
             values = values.fill_null(pl.Series([column.default]).cast(values.dtype)[0])
         self.values[name] = values
         return cells, faulty
+
+    def _needless(self) -> pl.Series:
+        """Rows that have none of the columns a row needs one of: totals, remarks, counts below a report.
+
+        Where the export has none of these columns at all, it says nothing about its rows.
+        """
+        there = [self.values[n] for n in self.feed.needs if n in self.found]
+        if not there:
+            return pl.Series([False]).new_from_index(0, self.height)
+        self.needless = pl.DataFrame(there).select(pl.all_horizontal(pl.all().is_null())).to_series()
+        return self.needless
 
     def _less(self, values: pl.Series, header: str, column: Column) -> tuple[pl.Series, pl.Series]:
         """The amounts less those of another column, and where those cannot be read; a blank subtracts nothing."""
@@ -187,18 +201,20 @@ class _Typing:
 
     def _rejected(self, bad: pl.Series, suspect: pl.Series) -> tuple[pl.DataFrame, int]:
         headers = [c for c in self.batch.columns if not c.startswith("_")]
-        keep = pl.DataFrame({"suspect": suspect})
+        keep = pl.DataFrame({"suspect": suspect, "needless": self.needless})
         for i, (_, _, cells, faulty) in enumerate(self.faults):
             keep = keep.with_columns(cells.alias(f"cell{i}"), faulty.alias(f"fault{i}"))
         first = pl.coalesce(
             pl.when(pl.col(h).str.strip_chars() != "").then(pl.col(h).str.strip_chars()) for h in headers
         )
-        texts = self.batch.filter(bad).select(LINE, PROBLEM, first.alias("first"))
+        sums = pl.all_horizontal(pl.col(h).str.strip_chars().str.contains(_SUM).fill_null(value=True) for h in headers)
+        texts = self.batch.filter(bad).select(LINE, PROBLEM, first.alias("first"), sums.alias("sums"))
         rows = pl.concat([texts, keep.filter(bad)], how="horizontal")
         out: list[tuple[int, str | None, str | None, str]] = []
         totals = 0
         for row in rows.iter_rows(named=True):
             named = re.match(TOTAL.removeprefix("(?i)"), row["first"] or "", re.IGNORECASE)
+            named = named or (row["needless"] and row["sums"])
             if (named or row["suspect"]) and _CELLS.match(row[PROBLEM] or _NO_PROBLEM):
                 totals += 1
                 continue
@@ -216,13 +232,16 @@ class _Typing:
                 place = self.labels.get(header, (header,))[0]
                 if value is None:
                     return place, None, f"{header} is blank, but every row needs it"
-                return place, str(value), f"{header} {reason(str(value), column)}"
+                return place, str(value), f"{header} {reason(str(value), column, self.reading.currency)}"
+        if row["needless"]:
+            needed = " or ".join(h for n in self.feed.needs for h in self.found.get(n, ()))
+            return None, None, f"the row has no {needed}: it may be a total or a remark, and counts as no row"
         msg = "a rejected row has a fault"
         raise AssertionError(msg)
 
     def _repeats_header(self, row: Mapping[str, object]) -> bool:
         cells = [(header, row[f"cell{i}"]) for i, (header, *_) in enumerate(self.faults) if row[f"fault{i}"]]
-        return all(
+        return bool(cells) and all(
             normal_header(str(value)) == normal_header(" ".join(self.labels.get(header, (header,))))
             for header, value in cells
         )
@@ -296,10 +315,11 @@ def summed(rows: pl.LazyFrame, feed: Feed) -> pl.LazyFrame:
     return rows.group_by(key).agg(*amounts, *rest, pl.len().cast(pl.Int64).alias(PARTS)).select(*names.names(), PARTS)
 
 
-def typing_digest(feed: Feed, zone: str) -> str:
-    """What typed rows depend on beside the raw file: the columns as declared, the key, the zone, the parsers."""
+def typing_digest(feed: Feed, business: Business) -> str:
+    """What typed rows depend on beside the raw file: columns, key, zone and currency, the parsers."""
     columns = {
         n: c.model_dump(mode="json", by_alias=True, exclude={"comment", "publish"}) for n, c in feed.mapped.items()
     }
-    meaning = (VERSION, pl.__version__, columns, feed.key, feed.identity, feed.repeats, zone, ROW_ID)
+    of_feed = (columns, feed.key, feed.identity, feed.repeats, feed.needs)
+    meaning = (VERSION, pl.__version__, of_feed, business.timezone, business.currency, ROW_ID)
     return hashlib.sha256(repr(meaning).encode()).hexdigest()[:16]

@@ -224,7 +224,7 @@ def standing(lake: Lake, rules: Rules, raws: list[RawFile]) -> Computed:
     typed: dict[str, list[tuple[TypedFile, int]]] = {name: [] for name in rules.feeds}
     for item in placed:
         feed = read_as(rules.feeds[item.feed], item.raw.headers, item.raw.name)
-        digest = typing_digest(feed, rules.business.timezone)
+        digest = typing_digest(feed, rules.business)
         found = lake.typed_file(item.feed, item.raw.sha256, digest)
         if found is None:
             raise LakeError(f"the typed rows of {item.raw.name} are missing", "Run `rmetrics sync`, then try again.")
@@ -285,7 +285,7 @@ def _typed(
 ) -> TypedFile:
     """The typed rows of one export: the cached ones, or made now from its text, which is read or has just landed."""
     feed, zone = read_as(rules.feeds[item.feed], item.raw.headers, item.raw.name), rules.business.timezone
-    digest = typing_digest(feed, zone)
+    digest = typing_digest(feed, rules.business)
     key = (item.feed, item.raw.sha256, digest)
     cached = None if full else lake.typed_file(*key)
     if cached is not None:
@@ -294,7 +294,7 @@ def _typed(
     if landing is None:
         lake.verify_raw(raw)
     text = lake.raw_batches(raw) if landing is None else landing
-    reading = Reading(zone, raw.exported_at.astimezone(ZoneInfo(zone)).date())
+    reading = Reading(zone, raw.exported_at.astimezone(ZoneInfo(zone)).date(), rules.business.currency)
     schema = typed_schema(feed, raw.headers, raw.preamble)
 
     def rows(path: Path) -> TypedRows:

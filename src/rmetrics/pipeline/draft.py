@@ -93,7 +93,7 @@ def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
         raise SettingsError(f"{export} has a header but no rows that fit it", "Export a time with some leads in it.")
     today = dt.datetime.fromtimestamp(export.stat().st_mtime, dt.UTC).date()
     readable, skipped = _readable(opened.layout.headers)
-    found = guesses(rows, readable, Reading(rules.business.timezone, today))
+    found = guesses(rows, readable, Reading(rules.business.timezone, today, rules.business.currency))
     if (like := likeness(found, rows.height)) is not None:
         _refuse_like(rules, like, source, export)
     key, date = choose_key(found, rows.height), choose_date(found, rows.height)

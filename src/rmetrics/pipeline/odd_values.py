@@ -54,7 +54,7 @@ def odd_rows(row: Row, nodes: Iterable[tree.Node] = (), *, rows: int = ROWS, see
 
 def _values(kind: ColumnType, written: Sequence[tree.Node], zone: str) -> Sequence[object]:
     match kind:
-        case ColumnType.TEXT | ColumnType.PHONE:
+        case ColumnType.TEXT | ColumnType.PHONE | ColumnType.CURRENCY:
             return [*(v for t in _texts(written) for v in _variants(t)), *TEXTS]
         case ColumnType.INTEGER | ColumnType.DURATION:
             near = (int(n) + d for n in _numbers(written) for d in (-1, 0, 1))

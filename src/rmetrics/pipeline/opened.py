@@ -156,5 +156,5 @@ def _damaged(
 
 def _typed_record(lake: Lake, rules: Rules, item: Placed) -> TypedFile | None:
     feed = read_as(rules.feeds[item.feed], item.raw.headers, item.raw.name)
-    digest = typing_digest(feed, rules.business.timezone)
+    digest = typing_digest(feed, rules.business)
     return lake.typed_file(item.feed, item.raw.sha256, digest)

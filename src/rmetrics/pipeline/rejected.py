@@ -83,7 +83,7 @@ def quarantine(lake: Lake, rules: Rules, placed: Iterable[Placed], *, reveal: bo
     for item in newest.values():
         raw = item.raw
         feed = read_as(rules.feeds[item.feed], raw.headers, raw.name)
-        digest = typing_digest(feed, rules.business.timezone)
+        digest = typing_digest(feed, rules.business)
         typed = lake.typed_file(item.feed, raw.sha256, digest)
         waiting = typed is None
         typed = typed or _earlier(lake, item)

@@ -16,6 +16,7 @@ from rmetrics.errors import PostgresError
 from rmetrics.lake import Lake
 from rmetrics.ownership import own_relations
 from rmetrics.pipeline.agreement import disagreement_error
+from rmetrics.pipeline.amounts import refuse_large_sums
 from rmetrics.pipeline.causes import find_causes, old_rules, whole_cause
 from rmetrics.pipeline.check import quality_findings, remembered_findings, second_look
 from rmetrics.pipeline.compute import Computed, compute
@@ -94,6 +95,7 @@ def _sync(
             findings += why.of(
                 "the rows taken in again", lambda: taken_in_findings(taken_in(place, rules, computed.placed)), ()
             )
+        refuse_large_sums(place, rules, computed, published_tables(rules))
         files = tuple(_file_result(s, computed) for s in seen)
         months = why.of("the summary of months", lambda: month_lines(place), ())
         if dry_run:

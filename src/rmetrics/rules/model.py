@@ -21,6 +21,7 @@ OTHER = "OTHER"
 UNATTRIBUTED = "Unattributed"
 ALL = "ALL"
 ROW_ID = "row_id"
+MOST = Decimal(1_000_000)  # of one cell: more is a phone number or an id in the wrong column, unless the rules say so
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=63, pattern=r"^[^\x00-\x1f]+$")]
 Sql = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
@@ -190,6 +191,7 @@ class ColumnType(StrEnum):
     PHONE = "phone"
     BOOLEAN = "boolean"
     SHARE = "share"
+    CURRENCY = "currency"
 
 
 Headers = tuple[Annotated[str, StringConstraints(min_length=1)], ...]
@@ -207,7 +209,9 @@ class Column(Table):
     has no column for it. ``default`` stands for a blank text. ``join``: headers whose cells are joined by a space,
     such as a date and a time. ``scale``: an amount is a whole number of this part of a unit (100: cents). ``minus``:
     the header of an amount to subtract, such as what was refunded. ``values``: the feed's word for an export's word,
-    compared without case. ``constant``: the same text in every row.
+    compared without case. ``constant``: the same text in every row. ``most``: amounts beyond it, on either side of
+    zero, are rejected; a million where a money column does not say. A column of type ``currency`` holds the code of the
+    row's currency: rows of another one than the business's are rejected.
     """
 
     type: ColumnType
@@ -223,6 +227,7 @@ class Column(Table):
     range: bool = False
     join: Joined = ()
     scale: Scale = 1
+    most: Annotated[Decimal, Field(gt=0, le=9_999_999_999, decimal_places=2)] | None = None
     minus: Headers = ()
     values: dict[str, str] = {}
     constant: ConstantText | None = None
@@ -233,8 +238,18 @@ class Column(Table):
     def _known_zone(cls, value: str | None) -> str | None:
         return value if value is None else known_zone(value)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_limit(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "most" not in value and value.get("type") == "money":
+            return {**value, "most": MOST}
+        return value
+
     @model_validator(mode="after")
     def _source_of_values(self) -> "Column":
+        if self.most is not None and self.type is not ColumnType.MONEY:
+            msg = 'most goes with type = "money" only'
+            raise ValueError(msg)
         if self.sql is not None and (self.from_ or self.join or self.constant or self.required or self.formats):
             msg = "a derived column (sql) has no from, join, constant, formats or required"
             raise ValueError(msg)
@@ -352,9 +367,10 @@ class Feed(Table):
     ``key``: the newest export wins per key. ``identity``: what makes a row the same row where the key column is blank
     or missing; the key is then a hash of it plus the occurrence within the file. ``repeats = "sum"``: rows that repeat
     a key inside one file are parts of one amount and are added up. ``publish_by``: the grain published in Postgres.
-    ``one_of``: columns of which the file must have at least one. ``without``: headers that mean another kind of file.
-    ``distinctive``: headers of which one must be there unless the file's name fits. ``refuse``: headers that make a
-    file unusable, each with the reason. ``variants``: other forms of the export, read into the same table.
+    ``one_of``: columns of which the file must have at least one. ``needs``: columns of which a row must have at least
+    that make a file unusable, each with the reason. ``variants``: other forms of the export, read into the table.
+    kind of file. ``distinctive``: headers of which one must be there unless the file's name fits. ``refuse``: headers
+    that make a file unusable, each with the reason. ``variants``: other forms of the export, read into the same table.
     """
 
     files: tuple[Annotated[str, StringConstraints(min_length=1)], ...]
@@ -367,6 +383,7 @@ class Feed(Table):
     publish_by: tuple[Identifier, ...] = ()
     job: JobLink | None = None
     one_of: tuple[Identifier, ...] = ()
+    needs: tuple[Identifier, ...] = ()
     without: tuple[str, ...] = ()
     distinctive: tuple[str, ...] = ()
     refuse: dict[str, str] = {}

@@ -309,6 +309,7 @@ class _Validation:
         elif feed.columns[feed.date].type not in dates:
             self.say(f"{at}.date", f"{feed.date!r} is {feed.columns[feed.date].type}, not timestamp, date or month")
         lists = {"key": feed.key, "identity": feed.identity, "publish_by": feed.publish_by, "one_of": feed.one_of}
+        lists["needs"] = feed.needs
         for key, names in lists.items():
             for column in names:
                 if column not in feed.mapped:

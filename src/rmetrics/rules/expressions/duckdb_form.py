@@ -32,6 +32,7 @@ DUCKDB_TYPES: Mapping[ColumnType, str] = {
     ColumnType.INTEGER: "BIGINT",
     ColumnType.MONEY: "DECIMAL(18,2)",
     ColumnType.SHARE: "DECIMAL(18,6)",
+    ColumnType.CURRENCY: "VARCHAR",
     ColumnType.TIMESTAMP: "TIMESTAMPTZ",
     ColumnType.DATE: "DATE",
     ColumnType.MONTH: "DATE",

@@ -36,6 +36,7 @@ DTYPES: Mapping[ColumnType, pl.DataType] = {
     ColumnType.INTEGER: pl.Int64(),
     ColumnType.MONEY: pl.Decimal(18, 2),
     ColumnType.SHARE: pl.Decimal(18, 6),
+    ColumnType.CURRENCY: pl.String(),
     ColumnType.TIMESTAMP: pl.Datetime("us", "UTC"),
     ColumnType.DATE: pl.Date(),
     ColumnType.MONTH: pl.Date(),

@@ -63,6 +63,7 @@ STORED: Mapping[ColumnType, Type] = {
     ColumnType.DURATION: Type(Kind.NUMBER, INTEGER, 2**63),
     ColumnType.MONEY: Type(Kind.NUMBER, _MONEY, 10**18 - 1),
     ColumnType.SHARE: Type(Kind.NUMBER, _SHARE, 10**18 - 1),
+    ColumnType.CURRENCY: TEXT,
     ColumnType.TIMESTAMP: STAMP,
     ColumnType.DATE: DATE,
     ColumnType.MONTH: DATE,
