@@ -20,6 +20,7 @@ from rmetrics.ingest.dates import Reading
 from rmetrics.ingest.parse import parse_column, read_money
 from rmetrics.ingest.records import LINE, PROBLEM, TEXT, RecordReader, text_batches
 from rmetrics.parallel import WORKERS, in_order
+from rmetrics.rules.forms import ISO_TIME
 from rmetrics.rules.model import MOST, Column, ColumnType
 from support import csv_text
 
@@ -146,16 +147,19 @@ stamp = st.builds(
 @settings(max_examples=600, deadline=None)
 def test_plain_stamps_are_read_by_place_as_by_their_forms(texts: list[str | None]) -> None:
     cells = pl.Series("t", texts, dtype=pl.String)
-    short, long = (way(cells, ZONE).to_physical() for way in (dates._iso, dates._any_iso))  # noqa: SLF001 - the two ways
-    assert short.to_list() == long.to_list()
+    plain = cells.set(~cells.str.contains(dates._PLAIN_STAMP).fill_null(value=False), None)  # noqa: SLF001 - the two ways
+    short = dates._in_range(dates._plain_iso(cells, ZONE))  # noqa: SLF001
+    long = dates._in_range(dates._formed(plain, ISO_TIME, ZONE, EXPORTED))  # noqa: SLF001
+    assert short.to_physical().to_list() == long.to_physical().to_list()
 
 
 def test_plain_stamps_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dates, "_any_iso", None)
+    monkeypatch.setattr(dates, "_formed", pytest.fail)
     cells = pl.Series("t", ["2024-06-01T10:00:00.250Z", "2024-06-01 10:00:00 -0500", "2024-06-01 10:00:00", None])
+    column = Column.model_validate({"type": "timestamp", "from": ["x"], "formats": ["us"]})
     utc = [dt.datetime(2024, 6, 1, h, tzinfo=dt.UTC) for h in (10, 15, 14)]
     utc[0] += dt.timedelta(microseconds=250_000)
-    assert dates._iso(cells, ZONE).to_list() == [*utc, None]  # noqa: SLF001 - which way is taken cannot be seen outside
+    assert parse_column(cells, column, READING).to_list() == [*utc, None]
 
 
 @given(

@@ -1,19 +1,25 @@
 """Text cells to dates, months and instants.
 
-Nothing is guessed: only the forms listed in the feed (and ISO dates) are understood, and nothing falls back to today.
+Nothing is guessed: only ISO dates and the forms listed in the feed (``rules.forms``) are read, a zone is honoured or
+the cell refused, and nothing falls back to today. Every reader takes clean text (null = blank) and gives null where a
+cell cannot be read; ``ingest.undated`` says why in words.
 """
 
 import datetime as dt
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache, partial
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
-from rmetrics.rules.model import Column, ColumnType
+from rmetrics.rules.forms import EXCEL, FIXED_ZONES, ISO_TIME, MONTHS, PLACES, WEEKDAYS, Form, forms_of
+from rmetrics.rules.model import Column
 
-SLASHED = re.compile(r"^([0-9]{1,2})([/.-])([0-9]{1,2})[/.-][0-9]{2,4}(?:[ ,T]|$)")
+SLASHED = re.compile(r"^([0-9]{1,2})([/.-])([0-9]{1,2})[/.-][0-9]{2,4}(?:[\s,T]|$)")
 FIRST_YEAR, LAST_YEAR = 1990, 2100
+PIVOT = 69  # two digits: 69 to 99 are of the last century, as POSIX has it
 _FIRST_US, _LAST_US = (
     int(dt.datetime(y, 1, 1, tzinfo=dt.UTC).timestamp()) * 1_000_000 for y in (FIRST_YEAR, LAST_YEAR + 1)
 )
@@ -22,10 +28,13 @@ _PLAIN_STAMP = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
     r"(?: ?(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9]))?$"
 )
+SERIAL = r"^[0-9]{5}(\.[0-9]+)?$"
 _DAY_ZERO = dt.date(1899, 12, 30)  # day 0 of Excel's serial numbers
+_EPOCH = dt.date(1970, 1, 1)
 _WEEKDAY_RANGE = 12  # the same date falls on the same weekday again after 5, 6, 11 or (across 2100) 12 years
-_TIME = ("%H", "%I", "%T", "%R")
-_HAS_YEAR = ("%Y", "%y", "%D", "%F", "%C")
+_FEW = 500  # cells that are quicker looked at one by one than by the engine
+_OFFSET = re.compile(r"^(?:gmt|utc)?\s?([+\-\u2212])([0-9]{1,2}):?([0-9]{2})?$")
+_STAMP = pl.Datetime("us", "UTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,38 +45,23 @@ class Reading:
         zone: the business time zone; bare times are of this zone.
         currency: the company's; a cell that names another cannot be read.
         exported: the local day the file was exported on (its modification time): stamps without a year are not later.
+        column: the column's name in the rules, for reasons.
     """
 
     zone: str
     exported: dt.date
     currency: str = "USD"
-
-
-def date_reason(value: str, column: Column) -> str:
-    """Why a cell is no date, in words."""
-    found = SLASHED.match(value)
-    if found and found[2] in _orders(column.formats):
-        return _order_reason(int(found[1]), int(found[3]))
-    known = ", ".join(column.formats) or "ISO"
-    what = {ColumnType.TIMESTAMP: "date and time", ColumnType.DATE: "date", ColumnType.MONTH: "month"}
-    return f"is not a {what[column.type]} in a form this feed knows (ISO, {known})"
+    column: str = "this column"
 
 
 def read_timestamps(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
     """Instants in UTC; null where a cell is blank or in no form of the column."""
-    values = _first_that_fits(text, _stamps(column, reading), pl.Datetime("us", "UTC"))
-    return _unambiguous(text, values, column.formats)
+    return _stamps(text, column, reading)
 
 
 def read_dates(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
     """Days in the business zone; null where a cell is blank or in no form of the column."""
-    zone = reading.zone
-
-    def day(attempt: Callable[[pl.Series], pl.Series]) -> Callable[[pl.Series], pl.Series]:
-        return lambda t: attempt(t).dt.convert_time_zone(zone).dt.date()
-
-    values = _first_that_fits(text, (day(a) for a in _stamps(column, reading)), pl.Date())
-    return _unambiguous(text, values, column.formats)
+    return _stamps(text, column, reading).dt.convert_time_zone(reading.zone).dt.date()
 
 
 def read_months(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
@@ -75,13 +69,66 @@ def read_months(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
     return read_dates(text.str.replace(r"^([0-9]{4}-[0-9]{2})$", "$1-01"), column, reading).dt.month_start()
 
 
-def _unambiguous(text: pl.Series, values: pl.Series, formats: tuple[str, ...]) -> pl.Series:
-    """The values without those whose day and month could stand either way round.
+# -- one form after the other
+
+
+def _stamps(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
+    """Instants; each form is tried on what the ones before it could not read."""
+    values, pending = _empty(len(text)).alias(text.name), text
+    for pattern, attempt in _attempts(column, reading):
+        if pending.null_count() == len(pending):
+            break
+        if not _occurs(pattern, pending):
+            continue
+        read = _in_range(attempt(pending))
+        values = values.zip_with(values.is_not_null(), read)
+        pending = pending.set(read.is_not_null(), None)
+    return _unambiguous(text, values, column)
+
+
+def _occurs(pattern: str, cells: pl.Series) -> bool:
+    if len(cells) > _FEW:
+        return bool(cells.str.contains(pattern).any())
+    matches = _compiled(pattern).search
+    return any(matches(c) for c in cells.to_list() if c is not None)
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def _attempts(column: Column, reading: Reading) -> Iterator[tuple[str, Callable[[pl.Series], pl.Series]]]:
+    """Per form what its cells match, and a reader: clean text to UTC, null where the text is not of that form."""
+    zone = column.zone or reading.zone
+    yield _PLAIN_STAMP, partial(_plain_iso, zone=zone)
+    yield ISO_TIME.pattern, partial(_formed, form=ISO_TIME, zone=zone, exported=reading.exported)
+    for form in forms_of(column.formats, column.type):
+        if form.text == EXCEL:
+            yield SERIAL, partial(_excel_serial, zone=zone)
+        else:
+            yield form.pattern, partial(_formed, form=form, zone=zone, exported=reading.exported)
+
+
+def _in_range(stamps: pl.Series) -> pl.Series:
+    us = stamps.to_physical()  # the least and the greatest of which can be beyond Python's years
+    first, last = us.min(), us.max()
+    if isinstance(first, int) and isinstance(last, int) and first >= _FIRST_US and last < _LAST_US:
+        return stamps
+    years = stamps.dt.year()
+    return stamps.set((years < FIRST_YEAR) | (years > LAST_YEAR), None)
+
+
+# -- day and month either way round
+
+
+def _unambiguous(text: pl.Series, values: pl.Series, column: Column) -> pl.Series:
+    """The values without those whose day and month could be either way round.
 
     They could where the feed declares both orders; or where it declares one, but this text holds days that fit only
     the other order, and not fewer than fit only its own: somebody has re-saved the export in another country.
     """
-    for separator, orders in _orders(formats).items():
+    for separator, orders in orders_of(column).items():
         if len(orders) == 1 and values.null_count() == text.null_count():
             continue
         first, second = _slashed(text, separator)
@@ -105,68 +152,22 @@ def _slashed(text: pl.Series, separator: str) -> tuple[pl.Series, pl.Series]:
     return own.str.extract(SLASHED.pattern, 1).cast(pl.Int64), own.str.extract(SLASHED.pattern, 3).cast(pl.Int64)
 
 
-def _orders(formats: tuple[str, ...]) -> dict[str, set[str]]:
-    """The orders of day and month that the formats declare, by the separator they are written with."""
+def orders_of(column: Column) -> dict[str, set[str]]:
+    """The orders of day and month that a column's forms declare, by the separator they are written with."""
     orders: dict[str, set[str]] = {}
-    for form in formats:
-        if found := re.match(r"%([md])([/.-])%([md])[/.-]%[yY]", form):
-            orders.setdefault(found[2], set()).add(found[1] + found[3])
+    for form in forms_of(column.formats, column.type):
+        if form.order:
+            orders.setdefault(form.order[0], set()).add(form.order[1])
     return orders
 
 
-def _order_reason(first: int, second: int) -> str:
-    if first <= 12 and second <= 12:
-        return (
-            "has a day and month that could stand either way round in this file; export it again without re-saving it"
-        )
-    if first <= 31 >= second:
-        return "has day and month in another order than this feed says; see its formats"
-    return "is not a date"
-
-
-def _first_that_fits(
-    text: pl.Series, attempts: Iterator[Callable[[pl.Series], pl.Series]], dtype: pl.DataType
-) -> pl.Series:
-    """Tries each form on what the ones before could not read."""
-    values = pl.Series(text.name, [None], dtype=dtype).new_from_index(0, len(text))
-    pending = text
-    for attempt in attempts:
-        if pending.null_count() == len(pending):
-            break
-        read = attempt(pending).cast(dtype)
-        values = values.zip_with(values.is_not_null(), read)
-        pending = pending.set(read.is_not_null(), None)
-    return values
-
-
-def _stamps(column: Column, reading: Reading) -> Iterator[Callable[[pl.Series], pl.Series]]:
-    """One reader per form: clean text to UTC, null where the text is not of that form or out of range."""
-    zone = column.zone or reading.zone
-    yield lambda t: _in_range(_iso(t, zone))
-    for form in column.formats:
-        yield lambda t, form=form: _in_range(_formatted(t, form, zone, reading.exported))  # type: ignore[misc]
-
-
-def _in_range(stamps: pl.Series) -> pl.Series:
-    us = stamps.to_physical()  # the least and the greatest of which can be beyond Python's years
-    first, last = us.min(), us.max()
-    if isinstance(first, int) and isinstance(last, int) and first >= _FIRST_US and last < _LAST_US:
-        return stamps
-    years = stamps.dt.year()
-    return stamps.set((years < FIRST_YEAR) | (years > LAST_YEAR), None)
-
-
-def _iso(text: pl.Series, zone: str) -> pl.Series:
-    plain = text.str.contains(_PLAIN_STAMP).fill_null(value=False)
-    if not plain.any():
-        return _any_iso(text, zone)
-    if plain.sum() == len(text) - text.null_count():
-        return _plain_iso(text, zone)
-    return _plain_iso(text.set(~plain, None), zone).zip_with(plain, _any_iso(text.set(plain, None), zone))
+# -- plain ISO stamps
 
 
 def _plain_iso(text: pl.Series, zone: str) -> pl.Series:
-    """Stamps of the form ``_PLAIN_STAMP``, read by the places their parts stand at."""
+    """Stamps of the form ``_PLAIN_STAMP``, read by the places of their parts."""
+    plain = text.str.contains(_PLAIN_STAMP)
+    text = text if plain.all() else text.set(~plain, None)
     second = text.str.slice(0, 19)
     naive = second.str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False, time_unit="us", cache=False)
     if naive.null_count() > text.null_count():
@@ -184,88 +185,152 @@ def _plain_iso(text: pl.Series, zone: str) -> pl.Series:
     ahead = (hours.cast(pl.Int64) * 3600 + minutes.cast(pl.Int64) * 60) * (1 - 2 * (sign == "-").cast(pl.Int64))
     aware = (ahead.is_not_null() | zulu).fill_null(value=False)
     utc = (naive.cast(pl.Int64) - ahead.fill_null(0) * 1_000_000).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    return utc if aware.sum() == len(text) - text.null_count() else utc.zip_with(aware, _local(naive, zone))
+    return utc if aware.sum() == len(text) - text.null_count() else utc.zip_with(aware, local(naive, zone))
 
 
-def _any_iso(text: pl.Series, zone: str) -> pl.Series:
-    """Stamps and days of every ISO form, by trying one after the other."""
-    text = text.set(~text.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}").fill_null(value=False), None)
-    if text.null_count() == len(text):
+# -- forms by their fields
+
+
+def _formed(text: pl.Series, form: Form, zone: str, exported: dt.date) -> pl.Series:
+    """Cells of one form to UTC."""
+    groups = text.str.extract_groups(form.pattern).struct.unnest()
+    groups = groups.select(pl.col(n) for n in groups.columns if groups[n].null_count() < groups.height)
+    if not groups.width:
         return _empty(len(text))
-    days = _local(text.str.to_datetime("%Y-%m-%d", strict=False, time_unit="us"), zone)
-    if days.null_count() == text.null_count():
-        return days
-    text = (
-        text.str.replace("[Tt]", " ")
-        .str.replace(r"(?i)\s*z$", "+0000")
-        .str.replace(r"(:[0-9]{2}(?:\.[0-9]+)?)\s*([+-][0-9]{2})$", "$1${2}00")
-    )
-    text = text.str.replace(r"\s*([+-][0-9]{2}:?[0-9]{2})$", "$1")
-    offset = text.str.contains(r":[0-9]{2}(\.[0-9]+)?[+-][0-9]{2}:?[0-9]{2}$")
-    aware, bare = text.set(~offset.fill_null(value=False), None), text.set(offset.fill_null(value=False), None)
-    stamps = days
-    for form in ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M"):
-        stamps = stamps.zip_with(
-            stamps.is_not_null(), _local(bare.str.to_datetime(form, strict=False, time_unit="us"), zone)
+    if "s" in groups.columns:
+        return (groups["s"].cast(pl.Int64) * 1_000_000).cast(_STAMP)
+    fields = groups.select(_numbers(groups.columns))
+    has_year = form.fields & {"Y", "y"}
+    day = _calendar(fields, pl.col("Y")) if has_year else _latest_with_weekday(fields, exported)
+    clock = fields.select(_microseconds(fields.columns, minutes="M" in form.fields)).to_series()
+    naive = (day.cast(pl.Int64) * 86_400_000_000 + clock).cast(pl.Datetime("us"))
+    return _zoned(naive, groups["z"], zone) if "z" in groups.columns else local(naive, zone)
+
+
+def _numbers(found: list[str]) -> Iterator[pl.Expr]:
+    """The fields as numbers; month, day, weekday and half of the day wherever the form has them."""
+    for name in set(found) & set("mdjHIMS"):
+        yield pl.col(name).cast(pl.Int32)
+    years = [pl.col("Y").cast(pl.Int32)] if "Y" in found else []
+    if "y" in found:
+        short = pl.col("y").cast(pl.Int32)
+        years.append(short + pl.when(short < PIVOT).then(2000).otherwise(1900))
+    if years:
+        yield pl.coalesce(years).alias("Y")
+    for name, names in (("b", MONTHS), ("a", WEEKDAYS)):
+        if name in found:
+            known = {n: i for i, n in enumerate(names, 1)}
+            short = pl.col(name).str.slice(0, 3).str.to_lowercase()
+            number = short.replace_strict(known, default=None, return_dtype=pl.Int32)
+            yield number.alias("m" if name == "b" else "a")
+    if "p" in found:
+        yield pl.col("p").str.to_lowercase().eq("p").alias("p")
+    if "f" in found:
+        yield pl.col("f").str.slice(0, 6).str.pad_end(6, "0").cast(pl.Int64)
+
+
+def _calendar(frame: pl.DataFrame, year: pl.Expr) -> pl.Series:
+    """The days of these fields in a year; null where the year has no such day, or it is another weekday."""
+    month = pl.col("m") if "m" in frame.columns else pl.lit(1)
+    day = pl.col("d") if "d" in frame.columns else pl.lit(1)
+    there = month.is_between(1, 12) & year.is_between(1, 9999)
+    first = pl.date(pl.when(there).then(year), pl.when(there).then(month), 1)
+    if "j" in frame.columns:
+        leap = first.dt.is_leap_year()
+        found = pl.when(pl.col("j").is_between(1, 365 + leap.cast(pl.Int32))).then(
+            first + pl.duration(days=pl.col("j") - 1)
         )
-        utc = aware.str.to_datetime(form + "%z", strict=False, time_unit="us").dt.convert_time_zone("UTC")
-        stamps = stamps.zip_with(stamps.is_not_null(), utc)
-    return stamps
+    else:
+        found = pl.when(day.is_between(1, first.dt.days_in_month())).then(first + pl.duration(days=day - 1))
+    if "a" in frame.columns:
+        told = pl.col("a")
+        found = pl.when(told.is_null() | (found.dt.weekday() == told)).then(found)
+    return frame.select(found.cast(pl.Date).alias("day")).to_series()
 
 
-def _formatted(text: pl.Series, form: str, zone: str, exported: dt.date) -> pl.Series:
-    if form == "excel":
-        return _excel_serial(text, zone)
-    if "%o" in form:  # our own: a day with its ordinal ending, 17th
-        text, form = text.str.replace(r"([0-9])(st|nd|rd|th)\b", "$1"), form.replace("%o", "%d")
-    if not any(p in form for p in _HAS_YEAR):
-        return _year_from_weekday(text, form, zone, exported)
-    if "%d" not in form and "%e" not in form and "%j" not in form and "%D" not in form and "%F" not in form:
-        text, form = text + " 1", form + " %d"
-    # chrono takes 25 for the year 25 under %Y, which the range check then refuses.
-    if "%b" in form:
-        text = text.str.replace(r"(?i)\b(jan|feb|mar|apr|jun|jul|aug|sep|oct|nov|dec)t?[a-z]*\.?", "$1")
-    parsed = _to_datetime(text, form)
-    if parsed.dtype == pl.Datetime("us"):
-        return _local(parsed, zone)
-    return parsed.dt.convert_time_zone("UTC")
-
-
-def _to_datetime(text: pl.Series, form: str) -> pl.Series:
-    if "%z" in form:
-        text = text.str.replace(r"(?i)z$", "+0000")
-    elif not any(p in form for p in _TIME):
-        return text.str.to_date(form, strict=False).cast(pl.Datetime("us"))
-    return text.str.to_datetime(form, strict=False, time_unit="us")
-
-
-def _year_from_weekday(text: pl.Series, form: str, zone: str, exported: dt.date) -> pl.Series:
-    """Stamps such as ``Wed Dec 17th, 03:21PM``: the latest year, not after the export, with that weekday."""
-    stamps = _empty(len(text))
-    if "%a" not in form and "%A" not in form:
-        return stamps
-    limit = pl.lit(exported + dt.timedelta(days=1))
+def _latest_with_weekday(fields: pl.DataFrame, exported: dt.date) -> pl.Series:
+    """Days without a year, such as Wed Dec 17th: of the latest year, not after the export, with that weekday."""
+    days = pl.Series("day", [None], dtype=pl.Date).new_from_index(0, fields.height)
+    wanted = fields.height - fields["d"].null_count()
+    limit = exported + dt.timedelta(days=1)
     for year in range(exported.year, exported.year - _WEEKDAY_RANGE - 1, -1):
-        local = _to_datetime(text + f" {year}", form + " %Y")
-        local = pl.select(pl.when(pl.lit(local).dt.date() <= limit).then(pl.lit(local))).to_series()
-        stamps = stamps.zip_with(stamps.is_not_null(), _local(local, zone))
-        if stamps.null_count() == text.null_count():
+        found = _calendar(fields, pl.lit(year, dtype=pl.Int32))
+        days = days.zip_with(days.is_not_null(), found.set(found > limit, None))
+        if days.len() - days.null_count() == wanted:
             break
-    return stamps
+    return days
 
 
-def _excel_serial(text: pl.Series, zone: str) -> pl.Series:
-    number = text.set(~text.str.contains(r"^[0-9]{5}(\.[0-9]+)?$").fill_null(value=False), None)
-    days = number.str.extract(r"^([0-9]{5})").cast(pl.Int64)
-    # Twelve digits of a day are well below a microsecond; times in sheets are whole seconds.
-    digits = number.str.extract(r"\.([0-9]+)$").fill_null("0").str.slice(0, 12).str.pad_end(12, "0").cast(pl.Int64)
-    seconds = (digits * 864 + 5 * 10**9) // 10**10
-    parts = pl.DataFrame({"days": days, "seconds": seconds})
-    since = pl.duration(days=pl.col("days"), seconds=pl.col("seconds"))
-    return _local(parts.select(pl.lit(_DAY_ZERO).cast(pl.Datetime("us")) + since).to_series(), zone)
+def _microseconds(found: list[str], *, minutes: bool) -> pl.Expr:
+    """The time of day of a frame of fields, null where there is no such time; 0 where a cell has none."""
+    none = pl.lit(None, dtype=pl.Int32)
+    minute, second = (pl.col(n) if n in found else none for n in "MS")
+    hour = pl.col("I") if "I" in found else pl.col("H") if "H" in found else none
+    half = pl.col("p") if "p" in found else pl.lit(None, dtype=pl.Boolean)
+    twelve = hour % 12 + half.cast(pl.Int32) * 12
+    right = pl.when(half.is_null()).then(hour.is_between(0, 23)).otherwise(hour.is_between(1, 12))
+    right = right & minute.fill_null(0).is_between(0, 59) & second.fill_null(0).is_between(0, 59)
+    if minutes:  # in the forms where minutes may be missing, only 3 PM is a time without them
+        right = right & (minute.is_not_null() | half.is_not_null())
+    seconds = (pl.coalesce(twelve, hour).cast(pl.Int64) * 60 + minute.fill_null(0)) * 60 + second.fill_null(0)
+    fraction = pl.col("f").fill_null(0) if "f" in found else pl.lit(0, dtype=pl.Int64)
+    return (
+        pl.when(hour.is_null()).then(0).when(right).then(seconds * 1_000_000 + fraction).cast(pl.Int64).alias("clock")
+    )
 
 
-def _local(naive: pl.Series, zone: str) -> pl.Series:
+# -- zones
+
+
+def _zoned(naive: pl.Series, names: pl.Series, zone: str) -> pl.Series:
+    """Wall times of the zones that stand beside them; null where the zone is not known."""
+    utc = local(naive.set(names.is_not_null(), None), zone)
+    for name in names.drop_nulls().unique().to_list():
+        ahead = zone_of(name)
+        here = names == name
+        if ahead is None:
+            continue
+        of_zone = naive.set(~here.fill_null(value=False), None)
+        if isinstance(ahead, str):
+            found = local(of_zone, ahead)
+        else:
+            found = (of_zone.cast(pl.Int64) - int(ahead.total_seconds()) * 1_000_000).cast(_STAMP)
+        utc = utc.zip_with(utc.is_not_null(), found)
+    return utc
+
+
+@lru_cache(maxsize=4096)
+def zone_of(text: str) -> dt.timedelta | str | None:
+    """How far a zone is ahead of UTC, or the IANA name of a place; None where the zone is not known.
+
+    >>> zone_of("GMT-0400 (Eastern Daylight Time)") == zone_of("EDT") == dt.timedelta(hours=-4)
+    True
+    >>> zone_of("PT"), zone_of("XYZ")
+    ('America/Los_Angeles', None)
+    """
+    outer, _, inner = text.strip().partition("(")
+    given = outer.strip() or inner.rstrip(") ").strip()
+    name = given.lower()
+    if found := _OFFSET.match(name):
+        hours, minutes = int(found[2]), int(found[3] or 0)
+        ahead = dt.timedelta(hours=hours, minutes=minutes) * (1 if found[1] == "+" else -1)
+        return ahead if hours <= 23 and minutes <= 59 else None
+    if name in FIXED_ZONES:
+        return dt.timedelta(hours=FIXED_ZONES[name])
+    if name in PLACES:
+        return PLACES[name]
+    return given if "/" in given and _is_place(given) else None
+
+
+def _is_place(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def local(naive: pl.Series, zone: str) -> pl.Series:
     """Local wall time to UTC. An hour that happens twice is taken the first time; one that was skipped moves on."""
     aware = naive.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     if aware.null_count() > naive.null_count():
@@ -274,5 +339,20 @@ def _local(naive: pl.Series, zone: str) -> pl.Series:
     return aware.dt.convert_time_zone("UTC")
 
 
+def _excel_serial(text: pl.Series, zone: str) -> pl.Series:
+    number = text.set(~text.str.contains(SERIAL).fill_null(value=False), None)
+    days = number.str.extract(r"^([0-9]{5})").cast(pl.Int64)
+    # Twelve digits of a day are well below a microsecond; times in sheets are whole seconds.
+    digits = number.str.extract(r"\.([0-9]+)$").fill_null("0").str.slice(0, 12).str.pad_end(12, "0").cast(pl.Int64)
+    seconds = (digits * 864 + 5 * 10**9) // 10**10
+    parts = pl.DataFrame({"days": days, "seconds": seconds})
+    since = pl.duration(days=pl.col("days"), seconds=pl.col("seconds"))
+    return local(parts.select(pl.lit(_DAY_ZERO).cast(pl.Datetime("us")) + since).to_series(), zone)
+
+
 def _empty(height: int) -> pl.Series:
-    return pl.Series([None], dtype=pl.Datetime("us", "UTC")).new_from_index(0, height)
+    return pl.Series([None], dtype=_STAMP).new_from_index(0, height)
+
+
+__all__ = ["FIRST_YEAR", "LAST_YEAR", "SERIAL", "SLASHED", "Reading", "local", "orders_of", "read_dates",
+           "read_months", "read_timestamps", "zone_of"]  # fmt: skip

@@ -13,7 +13,8 @@ import polars as pl
 
 from rmetrics.ingest.cells import whole_ids
 from rmetrics.ingest.currencies import MARKS, code_of, may_be, without_mark
-from rmetrics.ingest.dates import Reading, date_reason, read_dates, read_months, read_timestamps
+from rmetrics.ingest.dates import Reading, read_dates, read_months, read_timestamps
+from rmetrics.ingest.undated import date_reason
 from rmetrics.rules.expressions.polars_form import DTYPES
 from rmetrics.rules.model import Column, ColumnType
 
@@ -56,15 +57,16 @@ def _repeats(text: pl.Series) -> bool:
     return int(pl.select(pl.lit(text).approx_n_unique()).item()) * 3 < len(text)
 
 
-def reason(value: str, column: Column, currency: str) -> str:
-    """Why a cell could not be read, in words; ``currency`` is the company's."""
+def reason(value: str, column: Column, reading: Reading) -> str:
+    """Why a cell could not be read, in words."""
+    currency = reading.currency
     match column.type:
         case ColumnType.MONEY:
             return _money_reason(value, column, currency)
         case ColumnType.CURRENCY:
             return f"is not {currency}, the company's currency ([business] currency): amounts are not converted"
         case ColumnType.TIMESTAMP | ColumnType.DATE | ColumnType.MONTH:
-            return date_reason(value, column)
+            return date_reason(value, column, reading)
         case ColumnType.DURATION:
             return "is not a duration such as 3 Min 25 Sec, 02:23 or seconds"
         case ColumnType.INTEGER:

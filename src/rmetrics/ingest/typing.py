@@ -21,7 +21,7 @@ from rmetrics.parallel import in_order
 from rmetrics.rules.expressions.polars_form import DTYPES
 from rmetrics.rules.model import ROW_ID, Business, Column, ColumnType, Feed
 
-VERSION = 4  # of the parsers: a new number types every export again
+VERSION = 5  # of the parsers: a new number types every export again
 IDENTITY = "_identity"
 PENDING = " "  # begins an id that lacks its occurrence; an id that an export gives never begins with white space
 PARTS = "_parts"  # of how many lines a summed row is made
@@ -232,7 +232,7 @@ class _Typing:
                 place = self.labels.get(header, (header,))[0]
                 if value is None:
                     return place, None, f"{header} is blank, but every row needs it"
-                return place, str(value), f"{header} {reason(str(value), column, self.reading.currency)}"
+                return place, str(value), f"{header} {reason(str(value), column, self.reading)}"
         if row["needless"]:
             needed = " or ".join(h for n in self.feed.needs for h in self.found.get(n, ()))
             return None, None, f"the row has no {needed}: it may be a total or a remark, and counts as no row"

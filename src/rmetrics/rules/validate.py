@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from rmetrics.errors import RuleProblem
 from rmetrics.rules.conditions import read_condition
 from rmetrics.rules.expressions.typing import Row
+from rmetrics.rules.forms import form_problem
 from rmetrics.rules.model import (
     ALL,
     OTHER,
@@ -332,20 +333,18 @@ class _Validation:
 
     def _formats(self, at: str, feed: Feed) -> None:
         for name, column in feed.columns.items():
-            self._column_keys(f"{at}.columns.{name}", column)
+            self._column_keys(f"{at}.columns.{name}", column, months=_beside_months(feed, column))
             if name in feed.key and not (column.required or feed.identity or feed.repeats == "sum" or column.default):
                 self.say(f"{at}.columns.{name}", "is part of the key: write required = true")
 
-    def _column_keys(self, at: str, column: Column) -> None:
-        """Keys of a column that its type does not have."""
+    def _column_keys(self, at: str, column: Column, *, months: bool) -> None:
+        """Keys of a column that its type does not have; ``months``: its cells may be whole months."""
         dated = column.type in (ColumnType.TIMESTAMP, ColumnType.DATE, ColumnType.MONTH)
         if column.formats and not dated:
             self.say(f"{at}.formats", f"a {column.type} column has no formats")
-        for text in column.formats:
-            if "%" not in text and text != "excel":
-                self.say(
-                    f"{at}.formats", f"{text!r} is not a date format such as %Y-%m-%d (or excel, for serial numbers)"
-                )
+        for text in column.formats if dated else ():
+            if problem := form_problem(text, column.type, whole_months=months):
+                self.say(f"{at}.formats", problem)
         for key, of_type in (("scale", ColumnType.MONEY), ("minus", ColumnType.MONEY), ("values", ColumnType.TEXT)):
             given = column.scale != 1 if key == "scale" else getattr(column, key)
             if given and column.type is not of_type:
@@ -385,7 +384,8 @@ class _Validation:
         read = with_variant(feed, variant)
         for name in variant.columns:
             if name in read.mapped:
-                self._column_keys(f"{place}.columns.{name}", read.mapped[name])
+                changed = read.mapped[name]
+                self._column_keys(f"{place}.columns.{name}", changed, months=_beside_months(read, changed))
         for name in feed.key:
             column = read.mapped.get(name)
             told = column and (column.required or read.identity or feed.repeats == "sum" or column.default)
@@ -531,3 +531,8 @@ __all__ = [
     "normal_source",
     "validate",
 ]
+
+
+def _beside_months(feed: Feed, column: Column) -> bool:
+    """Whether a column of months is read from the same header."""
+    return any(o.type is ColumnType.MONTH and set(o.from_) & set(column.from_) for o in feed.mapped.values())
