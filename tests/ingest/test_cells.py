@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ingest.reading import EXPORTED
@@ -40,6 +40,7 @@ def test_examples_in_the_documentation(module: object) -> None:
     armour=st.lists(st.sampled_from(ARMOUR), max_size=2, unique=True),
 )
 def test_an_id_is_the_same_in_whatever_armour(value: str, armour: list[str]) -> None:
+    assume(sum("'" in one for one in armour) < 2)  # two apostrophes are quotation marks
     text = value
     for one in armour:
         text = one.format(text.replace('"', '""') if '"' in one else text)

@@ -20,7 +20,7 @@ _SPACES = "\t\n\x0b\x0c\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200
 _OUTER = _INVISIBLE + _SPACES
 _FORMULA = re.compile(r'="(.*)"|=([-+]?[0-9][0-9.,]*)', re.DOTALL)
 # One word, or what a spreadsheet would take for a number or a formula. An apostrophe before other text is the text's.
-_APOSTROPHE = re.compile(r"'\s*([^\s']+|[-+=@$(\u2212\u20ac\u00a30-9][^']*)", re.DOTALL)
+_APOSTROPHE = re.compile(r"'\s*([^\s']+|=.*|[-+=@$(\u2212\u20ac\u00a30-9][^']*)", re.DOTALL)
 _WHOLE = r"^(-?[0-9]+)\.0$"
 
 

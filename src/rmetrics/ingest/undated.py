@@ -47,7 +47,8 @@ def date_reason(value: str, column: Column, reading: Reading | None = None) -> s
     if right:
         told = f'it looks like {describe(right[0].text)}; add "{right[0].text}" to {where}'
         other = next((f for f in right if right[0].order and f.order and f.order[1] != right[0].order[1]), None)
-        told += f', or "{other.text}" if the day comes first' if other else ""
+        if other is not None and other.order is not None:
+            told += f', or "{other.text}" if the {"day" if other.order[1] == "dm" else "month"} comes first'
         return f"is in no form that the rules declare: {told}"
     if known:
         return f"is not a {_WHAT[column.type]}: {known[0][1]}"
