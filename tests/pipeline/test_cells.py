@@ -52,9 +52,35 @@ def test_totals_and_remarks_below_a_report_are_no_jobs(project: Project) -> None
     project.put("jobs.csv", csv_text(JOBS, *PLAIN[:2], below[0], PLAIN[2], *below[1:]))
     with_payments(project, "1003")
     (_, file) = sorted(project.sync().files, key=lambda f: f.feed != "payments")
-    assert (file.rows, file.accepted, file.rejected, file.totals) == (8, 3, 3, 2)
+    assert (file.rows, file.accepted, file.rejected, file.totals) == (8, 3, 2, 3)
     assert figures(project) == (3, 1, 2, "100.00")
     assert project.rows("SELECT job_date::text FROM jobs WHERE job_id = '1003'") == [("2024-11-07",)]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ("", "Total", "11/30/2024", "999.00", "", ""),
+        ("Total payments", "1001", "11/30/2024", "999.00", "card", "ok"),
+        ("", "Grand total (2)", "11/30/2024", "999.00", "", ""),
+        ("Totals: 2", "", "11/30/2024", "999.00", "", ""),
+    ],
+)
+def test_a_total_with_a_date_is_no_payment(project: Project, row: tuple[str, ...]) -> None:
+    project.put("jobs.csv", csv_text(JOBS, *PLAIN))
+    rows = [("p1", "1001", "11/08/2024", "100.00", "card", "ok"), row]
+    project.put("payments.csv", csv_text(PAYMENTS, *rows))
+    (file,) = (f for f in project.sync().files if f.feed == "payments")
+    assert (file.accepted, file.rejected, file.totals) == (1, 0, 1)
+    assert figures(project)[3] == "100.00"
+    assert project.rows("SELECT count(*), sum(amount)::text FROM payments") == [(1, "100.00")]
+
+
+@pytest.mark.parametrize("row", [("1003",), ("1003", "", "", "", "", "", ""), ("1003", "CO"), ("Totally 1003",)])
+def test_a_row_cut_off_after_its_number_is_rejected_where_it_can_be_seen(project: Project, row: tuple[str, ...]) -> None:
+    project.put("jobs.csv", csv_text(JOBS, *PLAIN[:2], row))
+    (file,) = (f for f in project.sync().files if f.feed == "jobs")
+    assert (file.accepted, file.rejected, file.totals) == (2, 1, 0)
 
 
 def test_an_export_without_types_and_dates_would_be_refused_not_emptied(project: Project) -> None:

@@ -202,8 +202,8 @@ def _formed(text: pl.Series, form: Form, zone: str, exported: dt.date) -> pl.Ser
     fields = groups.select(_numbers(groups.columns))
     has_year = form.fields & {"Y", "y"}
     day = _calendar(fields, pl.col("Y")) if has_year else _latest_with_weekday(fields, exported)
-    clock = fields.select(_microseconds(fields.columns, minutes="M" in form.fields)).to_series()
-    naive = (day.cast(pl.Int64) * 86_400_000_000 + clock).cast(pl.Datetime("us"))
+    clock = _microseconds(fields.columns, minutes="M" in form.fields)
+    naive = fields.select((day.cast(pl.Int64) * 86_400_000_000 + clock).cast(pl.Datetime("us"))).to_series()
     return _zoned(naive, groups["z"], zone) if "z" in groups.columns else local(naive, zone)
 
 
@@ -275,7 +275,7 @@ def _microseconds(found: list[str], *, minutes: bool) -> pl.Expr:
     seconds = (pl.coalesce(twelve, hour).cast(pl.Int64) * 60 + minute.fill_null(0)) * 60 + second.fill_null(0)
     fraction = pl.col("f").fill_null(0) if "f" in found else pl.lit(0, dtype=pl.Int64)
     return (
-        pl.when(hour.is_null()).then(0).when(right).then(seconds * 1_000_000 + fraction).cast(pl.Int64).alias("clock")
+        pl.when(hour.is_null()).then(0).when(right).then(seconds * 1_000_000 + fraction).cast(pl.Int64)
     )
 
 

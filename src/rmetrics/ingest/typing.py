@@ -28,6 +28,7 @@ PARTS = "_parts"  # of how many lines a summed row is made
 _CELLS = re.compile(r"has [0-9,]+ cells? where")  # a total line may be shorter or longer than the others
 _NO_PROBLEM = "has 1 cell where"
 TOTAL = r"(?i)^(grand |sub-?)?totals?\s*(:.*)?$"
+_NAMED_TOTAL = r"(?i)^(grand |sub-?)?totals?([\s:(].*)?$"  # where an id belongs: Total payments, Totals (12)
 _SUM = r"^[-($ ]*[0-9.,]*[)% ]*$"  # a number, an amount, or nothing
 REJECTED_SCHEMA = {"line": pl.Int64, "column": pl.String, "value": pl.String, "reason": pl.String}
 
@@ -98,6 +99,8 @@ class _Typing:
         self.faults: list[tuple[str, Column, pl.Series, pl.Series]] = []  # column, spec, cells, bad
         self.needless = pl.Series([False]).new_from_index(0, self.height)
         self.labels = {" and ".join(h): h for h in found.values()}  # of columns that several headers are joined for
+        named = (*feed.key, *((feed.job.column,) if feed.job else ()))
+        self._names = [n for n in named if n in feed.mapped and feed.mapped[n].type is ColumnType.TEXT]
 
     def result(self, schema: Mapping[str, pl.DataType]) -> TypedBatch:
         bad = self.batch[PROBLEM].is_not_null()
@@ -107,8 +110,8 @@ class _Typing:
                 continue
             cells, faulty = self._column(name, column)
             bad = bad | faulty
-            if name in self.feed.key and column.type is ColumnType.TEXT and cells is not None:
-                suspect = suspect | cells.str.contains(TOTAL).fill_null(value=False)
+            if name in self._names and cells is not None:
+                suspect = suspect | cells.str.contains(_NAMED_TOTAL).fill_null(value=False)
         bad = bad | suspect | self._needless()
         if self.feed.identity or not self.feed.key:
             self._identity()
@@ -207,7 +210,7 @@ class _Typing:
         first = pl.coalesce(
             pl.when(pl.col(h).str.strip_chars() != "").then(pl.col(h).str.strip_chars()) for h in headers
         )
-        sums = pl.all_horizontal(pl.col(h).str.strip_chars().str.contains(_SUM).fill_null(value=True) for h in headers)
+        sums = self._sums(headers)
         texts = self.batch.filter(bad).select(LINE, PROBLEM, first.alias("first"), sums.alias("sums"))
         rows = pl.concat([texts, keep.filter(bad)], how="horizontal")
         out: list[tuple[int, str | None, str | None, str]] = []
@@ -220,6 +223,17 @@ class _Typing:
                 continue
             out.append((row[LINE], *self._fault(row)))
         return pl.DataFrame(out, schema=REJECTED_SCHEMA, orient="row"), totals
+
+    def _sums(self, headers: Sequence[str]) -> pl.Expr:
+        """Whole rows of nothing but numbers, of which one stands outside the names: a total without a label.
+
+        A row cut off after its id is none.
+        """
+        names = {h for n in self._names for h in self.found.get(n, ())}
+        cells = {h: pl.col(h).str.strip_chars() for h in headers}
+        numbers = pl.all_horizontal(c.str.contains(_SUM).fill_null(value=True) for c in cells.values())
+        filled = pl.any_horizontal(c.ne("").fill_null(value=False) for h, c in cells.items() if h not in names)
+        return numbers & filled & pl.col(PROBLEM).is_null()
 
     def _fault(self, row: Mapping[str, object]) -> tuple[str | None, str | None, str]:
         if row[PROBLEM] is not None:

@@ -109,8 +109,9 @@ def _other_way(slashed: re.Match[str], orders: set[str], column: Column) -> bool
     return len(orders) == 1 and any((m := _compiled(f).search(other)) and not _fault(m.groupdict(), f) for f in forms)
 
 
-def _compiled(form: Form) -> re.Pattern[str]:
-    return re.compile(form.pattern)
+@lru_cache(maxsize=4096)  # the cache of re is far smaller than the number of forms that are tried
+def _compiled(form: Form, *, begin: bool = True, end: bool = True) -> re.Pattern[str]:
+    return re.compile(form.pattern[not begin :] if end else form.pattern[not begin : -1])
 
 
 def _known(text: str, column: Column) -> Iterator[tuple[Form, dict[str, str | None]]]:
@@ -122,14 +123,16 @@ def _known(text: str, column: Column) -> Iterator[tuple[Form, dict[str, str | No
 
 @lru_cache(maxsize=4096)
 def _of_shape(shape: str, kind: ColumnType) -> tuple[Form, ...]:
-    return tuple(f for f in _catalogue(kind) if _compiled(f).search(shape))
+    """The forms of this shape. There are thousands, so only those are made whose day begins it and whose time ends it."""
+    days = [d for d in _DAYS if _compiled(_form(d, kind), end=False).search(shape)]
+    times = [t for t in _TIMES if not t or _compiled(_form(t, kind), begin=False).search(shape)]
+    texts = [f"{d}{j}{t}" for d in days for t in times for j in (_JOINS if t.startswith(" ") else ("",))]
+    texts = [*(_MONTHS if kind is ColumnType.MONTH else ()), *(t.replace("T ", "T") for t in texts)]
+    return tuple(f for t in texts if _compiled(f := _form(t, kind)).search(shape))
 
 
-@lru_cache(maxsize=4)
-def _catalogue(kind: ColumnType) -> tuple[Form, ...]:
-    texts = [f"{d}{j}{t}" for d in _DAYS for t in _TIMES for j in (_JOINS if t.startswith(" ") else ("",))]
-    texts = [t.replace("T ", "T") for t in texts]
-    return forms_of((*(_MONTHS if kind is ColumnType.MONTH else ()), *texts), kind)
+def _form(text: str, kind: ColumnType) -> Form:
+    return forms_of((text,), kind)[0]
 
 
 # -- one cell's fields

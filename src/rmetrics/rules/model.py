@@ -368,9 +368,9 @@ class Feed(Table):
     or missing; the key is then a hash of it plus the occurrence within the file. ``repeats = "sum"``: rows that repeat
     a key inside one file are parts of one amount and are added up. ``publish_by``: the grain published in Postgres.
     ``one_of``: columns of which the file must have at least one. ``needs``: columns of which a row must have at least
-    that make a file unusable, each with the reason. ``variants``: other forms of the export, read into the table.
-    kind of file. ``distinctive``: headers of which one must be there unless the file's name fits. ``refuse``: headers
-    that make a file unusable, each with the reason. ``variants``: other forms of the export, read into the same table.
+    one; rows without are totals or remarks. ``without``: headers that tell another kind of file. ``distinctive``:
+    headers of which one must be there unless the file's name fits. ``refuse``: headers that make a file unusable, each
+    with the reason. ``variants``: other forms of the export, read into the same table.
     """
 
     files: tuple[Annotated[str, StringConstraints(min_length=1)], ...]
