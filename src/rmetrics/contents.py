@@ -63,13 +63,18 @@ class Digest:
 
 def conformed(table: PgTable, rows: pl.LazyFrame) -> pl.LazyFrame:
     """The rows with exactly the table's columns and types, added up where the table asks for it."""
-    if table.sums:
-        others = [c.name for c in table.columns if c.name not in table.key]
-        rows = rows.group_by(table.key).agg(
-            *(pl.when(pl.col(n).count() > 0).then(pl.col(n).sum()).alias(n) for n in others)
-        )
-        rows = rows.filter(pl.all_horizontal(pl.col(c.name).is_not_null() for c in table.columns if c.not_null))
-    return rows.select(pl.col(c.name).cast(polars_type(c.type)) for c in table.columns)
+    return added_up(table, rows).select(pl.col(c.name).cast(polars_type(c.type)) for c in table.columns)
+
+
+def added_up(table: PgTable, rows: pl.LazyFrame) -> pl.LazyFrame:
+    """One row per key where the table holds sums of its rows; the rows as they are where it does not."""
+    if not table.sums:
+        return rows
+    others = [c.name for c in table.columns if c.name not in table.key]
+    rows = rows.group_by(table.key).agg(
+        *(pl.when(pl.col(n).count() > 0).then(pl.col(n).sum()).alias(n) for n in others)
+    )
+    return rows.filter(pl.all_horizontal(pl.col(c.name).is_not_null() for c in table.columns if c.not_null))
 
 
 def month_of(table: PgTable) -> pl.Expr:

@@ -1,5 +1,6 @@
 """Cells as other programs spell them, from the export to the published figures."""
 
+import json
 import subprocess
 import sys
 
@@ -77,7 +78,9 @@ def test_a_total_with_a_date_is_no_payment(project: Project, row: tuple[str, ...
 
 
 @pytest.mark.parametrize("row", [("1003",), ("1003", "", "", "", "", "", ""), ("1003", "CO"), ("Totally 1003",)])
-def test_a_row_cut_off_after_its_number_is_rejected_where_it_can_be_seen(project: Project, row: tuple[str, ...]) -> None:
+def test_a_row_cut_off_after_its_number_is_rejected_where_it_can_be_seen(
+    project: Project, row: tuple[str, ...]
+) -> None:
     project.put("jobs.csv", csv_text(JOBS, *PLAIN[:2], row))
     (file,) = (f for f in project.sync().files if f.feed == "jobs")
     assert (file.accepted, file.rejected, file.totals) == (2, 1, 0)
@@ -141,5 +144,19 @@ def test_a_million_rows_would_not_be_needed_to_overflow_the_published_sum(projec
     )  # fmt: skip
     assert "Traceback" not in done.stderr
     assert done.returncode in (3, 4)
-    assert "payments.csv" in done.stderr
-    assert "most" in done.stderr
+    message = " ".join(done.stderr.split())
+    assert "2024-11-01, source Google" in message
+    assert "payments.csv line 2, amount 6,175,550,111.00" in message
+    assert "payments.csv line 3, amount 6,175,550,112.00" in message
+    assert "total" not in message
+    assert "most" in message
+    checked = subprocess.run(
+        [sys.executable, "-m", "rmetrics", "check", "--json"], env=project.environment, cwd=project.root,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 3
+    found = json.loads(checked.stdout)["findings"]
+    large = [f for f in found if f["code"] == "amount-too-large"]
+    assert large
+    assert "2024-11-01" in large[0]["message"]
+    assert len({f["code"] for f in found}) > 1  # the rest of the check is there

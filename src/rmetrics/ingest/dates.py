@@ -274,9 +274,7 @@ def _microseconds(found: list[str], *, minutes: bool) -> pl.Expr:
         right = right & (minute.is_not_null() | half.is_not_null())
     seconds = (pl.coalesce(twelve, hour).cast(pl.Int64) * 60 + minute.fill_null(0)) * 60 + second.fill_null(0)
     fraction = pl.col("f").fill_null(0) if "f" in found else pl.lit(0, dtype=pl.Int64)
-    return (
-        pl.when(hour.is_null()).then(0).when(right).then(seconds * 1_000_000 + fraction).cast(pl.Int64)
-    )
+    return pl.when(hour.is_null()).then(0).when(right).then(seconds * 1_000_000 + fraction).cast(pl.Int64)
 
 
 # -- zones

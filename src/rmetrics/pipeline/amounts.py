@@ -1,66 +1,109 @@
-"""Sums that the published tables cannot hold: refused in words, with the cells they most likely come from."""
+"""Sums that the published tables cannot hold: which they are, and the largest amounts they are made of."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 import polars as pl
 
+from rmetrics.contents import added_up
 from rmetrics.errors import CheckError
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute import Computed
 from rmetrics.pipeline.tables import table_rows
 from rmetrics.rules import Rules
-from rmetrics.rules.model import ColumnType
-from rmetrics.tables import PgTable
+from rmetrics.rules.validate import PAYMENTS
+from rmetrics.tables import DAILY, MONTHLY, PgTable
 
 _MONEY, _LIMIT = "numeric(12,2)", Decimal(10) ** 10
-_SHOWN = 3
+_SHOWN = 5
+HINT = (
+    "Lower most of that column in its feed, so that such cells are rejected; correct the export; or take it back: "
+    "rmetrics exports withdraw NAME"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """Sums of one column that are too large.
+
+    Attributes:
+        table, column: where they would be published.
+        rows: how many.
+        key: the first of them, column by column.
+    """
+
+    table: str
+    column: str
+    rows: int
+    key: tuple[tuple[str, object], ...]
+
+    def __str__(self) -> str:
+        key = ", ".join(f"{name} {value}" for name, value in self.key)
+        return f"{self.column} in {self.table} ({key}) is {_LIMIT:,} or more, which the table cannot hold"
 
 
 def refuse_large_sums(lake: Lake, rules: Rules, computed: Computed, tables: Sequence[PgTable]) -> None:
     """Refuses to publish where a sum does not fit its column.
 
     Raises:
-        CheckError: names table, column and key of the first, and the export and line of the largest amounts.
+        CheckError: names table, column and key of the first, and the exports and lines of the largest amounts.
     """
-    for table in tables:
-        try:
-            require_sums_fit(table, table_rows(lake, table))
-        except CheckError as error:
-            largest = "; ".join(_largest(rules, computed))
-            raise CheckError(f"{error.message}. The largest amounts in the exports: {largest}", error.hint) from None
+    if first := next(large_sums(lake, tables), None):
+        largest = "; ".join(largest_amounts(rules, computed))
+        raise CheckError(f"{first}; nothing was published. The largest amounts in the exports: {largest}", HINT)
 
 
-def require_sums_fit(table: PgTable, rows: pl.LazyFrame) -> None:
-    """Refuses rows with an amount that the published table cannot hold.
+def large_sums(lake: Lake, tables: Sequence[PgTable]) -> Iterator[TooLarge]:
+    """The sums that do not fit their columns: those of months and days first, for they name the source."""
+    order = (MONTHLY, DAILY)
+    for table in sorted(tables, key=lambda t: order.index(t.name) if t.name in order else len(order)):
+        rows = added_up(table, table_rows(lake, table))
+        for column in _money(table, rows):
+            large = rows.filter(_beyond(column)).select(table.key).sort(table.key).collect()
+            if large.height:
+                key = tuple(zip(table.key, large.row(0), strict=True))
+                yield TooLarge(table.name, column, large.height, key)
 
-    Raises:
-        CheckError: names table, column and key of the first.
-    """
+
+def fitting(table: PgTable, rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The rows, added up where the table is, without those that it cannot hold."""
+    rows = added_up(table, rows)
+    return rows.filter(~pl.any_horizontal(pl.lit(value=False), *(_beyond(c) for c in _money(table, rows))))
+
+
+def _money(table: PgTable, rows: pl.LazyFrame) -> list[str]:
     there = rows.collect_schema().names()
-    for column in (c.name for c in table.columns if c.type == _MONEY and c.name in there):
-        first = rows.filter(pl.col(column).abs() >= _LIMIT).select(*table.key, column).head(1).collect()
-        if first.height:
-            key = ", ".join(f"{k} {v}" for k, v in zip(table.key, first.row(0), strict=False))
-            raise CheckError(
-                f"{column} in {table.name} ({key}) is {_LIMIT:,} or more, which the table cannot hold; "
-                "nothing was published",
-                "Lower most of that column in its feed, so that such cells are rejected; correct the export; "
-                "or take it back: rmetrics exports withdraw NAME",
-            )
+    return [c.name for c in table.columns if c.type == _MONEY and c.name in there]
 
 
-def _largest(rules: Rules, computed: Computed) -> Iterator[str]:
-    """The largest amount of each money column that could make such a sum, by export and line; no other cell's text."""
+def _beyond(column: str) -> pl.Expr:
+    return (pl.col(column).abs() >= _LIMIT).fill_null(value=False)
+
+
+def largest_amounts(rules: Rules, computed: Computed) -> Iterator[str]:
+    """The largest amounts that are added up, by export and line; no other cell's text."""
     names = {p.rank: p.raw.name for p in computed.placed}
     found: list[tuple[Decimal, str]] = []
-    for name, feed in rules.feeds.items():
-        money = {c for c, spec in feed.mapped.items() if spec.type is ColumnType.MONEY}
-        rows = computed.snapshot.scan(name)
-        for column in (c for c in rows.collect_schema().names() if c in money):
-            top = rows.select(pl.col(column).abs().alias("a"), "_file", "_line").drop_nulls().top_k(1, by="a").collect()
-            if top.height:
-                amount, file, line = top.row(0)
-                found.append((amount, f"{names.get(file, '?')} line {line}, {column} {amount:,}"))
+    for feed, column in sorted(_added_up(rules)):
+        rows = computed.snapshot.scan(feed)
+        if column not in rows.collect_schema().names():
+            continue
+        size = pl.col(column).abs().alias("size")
+        top = rows.select(size, column, "_file", "_line").drop_nulls().top_k(_SHOWN, by="size").collect()
+        for amount, signed, file, line in top.iter_rows():
+            found.append((amount, f"{names.get(file, '?')} line {line}, {column} {signed:,}"))
     found.sort(key=lambda f: -f[0])
-    yield from (told for _, told in found[:_SHOWN])
+    yield from (words for _, words in found[:_SHOWN])
+
+
+def _added_up(rules: Rules) -> set[tuple[str, str]]:
+    """The money columns that revenue and costs are made of, with their feeds."""
+    costs = {
+        (cost.feed, cost.sum)
+        for source in rules.sources.values()
+        for _, version in source.versions
+        for cost in version.cost
+        if cost.feed and cost.sum
+    }
+    return costs | ({(PAYMENTS, "amount")} if PAYMENTS in rules.feeds else set())

@@ -14,6 +14,7 @@ from rmetrics.checks.quality import Answer, ExportFacts, ask
 from rmetrics.checks.recompute import TypedInput, recompute
 from rmetrics.errors import LakeError, OutOfMemoryError
 from rmetrics.lake import Lake
+from rmetrics.pipeline.amounts import HINT, large_sums, largest_amounts
 from rmetrics.pipeline.compute import Computed
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.inbox import inbox_files
@@ -98,6 +99,7 @@ def _check(settings: Settings, lake: Opened, progress: Progress, *, offline: boo
     cross, answers = second_look(lake.lake, lake.rules, lake.computed, memory=memory_of(settings))
     progress("recomputing with the second engine", 1, 1)
     found += _engines(cross)
+    found += _too_large(lake)
     tables, run_id = None, None
     if not offline:
         tables, run_id = _published(settings, lake, found, progress)
@@ -201,6 +203,16 @@ def _engines(cross: CrossCheck) -> Iterator[CheckFinding]:
             "Run `rmetrics sync --full`; if it stays, report it with your rules.",
             tuple(dataclasses.asdict(m) for m in cross.mismatches[:5]),
         )
+
+
+def _too_large(lake: Opened) -> Iterator[CheckFinding]:
+    large = list(large_sums(lake.lake, published_tables(lake.rules)))
+    if large:
+        examples = [{"amount": text} for text in largest_amounts(lake.rules, lake.computed)]
+        for sums in large:
+            yield CheckFinding(
+                "amount-too-large", Severity.ERROR, "data", sums.rows, str(sums), f"{HINT}.", tuple(examples)
+            )
 
 
 def _published(

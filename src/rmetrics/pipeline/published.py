@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from rmetrics.contents import PART, conformed, month_in_sql, month_of, polars_type, within
-from rmetrics.pipeline.amounts import require_sums_fit
+from rmetrics.pipeline.amounts import fitting
 from rmetrics.pipeline.database import existing_server
 from rmetrics.postgres import Session, catalog, connect, quoted
 from rmetrics.schema import has_all
@@ -83,7 +83,7 @@ def table_differences(
     only: pl.DataFrame | None = None,
     hidden: Sequence[str] = (),
 ) -> TableDifferences:
-    """Compares a published table with the rows it must hold.
+    """Compares a published table with the rows it must hold; those it cannot hold (``amounts``) are left out.
 
     Args:
         session: of the database.
@@ -91,16 +91,12 @@ def table_differences(
         rows: what the lake has for it.
         only: keys (the table's key columns) to look at; None compares everything.
         hidden: columns whose values are not to be shown.
-
-    Raises:
-        CheckError: an amount is more than the table can hold.
     """
     there = catalog(session, table.name)
     lacking = [n for n in table.names if n not in there]
     if lacking:
         return TableDifferences(table.name, 1, (RowDifference(table.name, "-", f"column {lacking[0]} {MISSING}"),))
-    require_sums_fit(table, rows)
-    wanted = conformed(table, rows).with_columns(month_of(table).alias(PART))
+    wanted = conformed(table, fitting(table, rows)).with_columns(month_of(table).alias(PART))
     if only is not None:
         wanted = wanted.join(only.lazy(), on=list(table.key), how="semi", nulls_equal=True)
     counted = wanted.group_by(PART).len().collect()
