@@ -123,7 +123,7 @@ def _known(text: str, column: Column) -> Iterator[tuple[Form, dict[str, str | No
 
 @lru_cache(maxsize=4096)
 def _of_shape(shape: str, kind: ColumnType) -> tuple[Form, ...]:
-    """The forms of this shape: only those are made whose day begins it and whose time ends it, for there are thousands."""
+    """The forms of this shape: made for the days that begin it and the times that end it, as there are thousands."""
     days = [d for d in _DAYS if _compiled(_form(d, kind), end=False).search(shape)]
     times = [t for t in _TIMES if not t or _compiled(_form(t, kind), begin=False).search(shape)]
     texts = [f"{d}{j}{t}" for d in days for t in times for j in (_JOINS if t.startswith(" ") else ("",))]
