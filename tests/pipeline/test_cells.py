@@ -160,3 +160,26 @@ def test_a_million_rows_would_not_be_needed_to_overflow_the_published_sum(projec
     assert large
     assert "2024-11-01" in large[0]["message"]
     assert len({f["code"] for f in found}) > 1  # the rest of the check is there
+
+
+def test_a_charge_and_its_credit_under_one_id_are_a_finding_that_proposes_to_add_them_up(project: Project) -> None:
+    header = ("Unique ID", "Time", "Duration", "Cost", "Status", "Caller ID", "Service Zip Code")
+    lead = ("2024-07-31 15:45:12 -0400", "02:29")
+    rows = [
+        ("1", *lead, "45.00", "", "7815550140", "01852"),
+        ("1", *lead, "0.00", "", "7815550140", "01852"),
+        ("2", *lead, "31.00", "", "7815550141", "01852"),
+        ("2", *lead, "31.00", "", "7815550141", "01852"),  # the same line twice is no question of amounts
+    ]
+    project.put("leads cost Elocals.csv", csv_text(header, *rows))
+    (found,) = (f for f in project.sync().findings if f.code == "one-key-other-amounts")
+    assert found.rows == 1
+    assert "leads cost Elocals.csv" in found.message
+    assert "45.00" in found.message
+    file = project.rules / "feeds.toml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(
+        text.replace("[feeds.elocals_leads]\n", '[feeds.elocals_leads]\nrepeats = "sum"\n'), encoding="utf-8"
+    )
+    assert not [f for f in project.sync().findings if f.code == "one-key-other-amounts"]
+    assert project.rows("SELECT sum(cost)::text FROM elocals_leads") == [("107.00",)]

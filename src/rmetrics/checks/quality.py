@@ -18,7 +18,7 @@ from rmetrics.checks.sql import holds, ident, text, within, work
 from rmetrics.errors import RmetricsError
 from rmetrics.results import Severity
 from rmetrics.rules.model import ColumnType, Feed, FeedLeads, Rules
-from rmetrics.rules.validate import JOBS, PAYMENTS, TARGETS, feed_row
+from rmetrics.rules.validate import JOBS, PAYMENTS, TARGETS, added_up, feed_row
 
 EXAMPLES = 5
 SILENT_DAYS = 14
@@ -127,6 +127,7 @@ def shipped(rules: Rules) -> Iterator[Question]:
     yield from _silent(rules)
     yield from _exports(rules)
     yield from _duplicates(rules)
+    yield from _parts(rules)
     yield from _phones(rules)
 
 
@@ -358,6 +359,33 @@ def _duplicates(rules: Rules) -> Iterator[Question]:
             "one job number stands for different jobs (job_uuid): the newer one replaces the older",
             "Take the exports of the old numbering out of inbox and lake, or give their jobs numbers of their own.",
             order="job_id",
+        )
+
+
+def _parts(rules: Rules) -> Iterator[Question]:
+    """Keys that stand on several rows of one export with different amounts: charges and credits, most likely."""
+    parts = []
+    for name, column in sorted(added_up(rules)):
+        feed = rules.feeds[name]
+        if not feed.key or feed.repeats == "sum" or column not in feed.mapped:
+            continue
+        every, key = work(f"all_{name}"), ", ".join(map(ident, feed.key))
+        there, amount = " AND ".join(f"{ident(k)} IS NOT NULL" for k in feed.key), ident(column)
+        parts.append(
+            f"SELECT {text(name)} AS feed, {_key(feed)} AS key, _pos // {LINES} AS rank, count(*) AS rows, "
+            f"arg_max({amount}, _pos) AS counts, sum({amount}) AS altogether "
+            f"FROM {every} WHERE {there} AND {_repeated(every, there, [*map(ident, feed.key), f'_pos // {LINES}'])} "
+            f"GROUP BY {key}, 1, 2, 3 HAVING count(DISTINCT {amount}) > 1"
+        )
+    if parts:
+        yield Question(
+            "one-key-other-amounts",
+            Severity.WARNING,
+            f"SELECT e.feed, key, e.name AS export, p.rows, counts, altogether FROM ({' UNION ALL '.join(parts)}) p "
+            f"JOIN {work('exports')} e USING (feed, rank)",
+            "one export has several rows of one key with different amounts: only the last of them counts",
+            'If the amounts belong together, such as a charge and its credit, add repeats = "sum" to the feed.',
+            order="feed, key, export",
         )
 
 

@@ -6,13 +6,13 @@ from decimal import Decimal
 
 import polars as pl
 
-from rmetrics.contents import added_up
+from rmetrics import contents
 from rmetrics.errors import CheckError
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute import Computed
 from rmetrics.pipeline.tables import table_rows
 from rmetrics.rules import Rules
-from rmetrics.rules.validate import PAYMENTS
+from rmetrics.rules.validate import added_up
 from rmetrics.tables import DAILY, MONTHLY, PgTable
 
 _MONEY, _LIMIT = "numeric(12,2)", Decimal(10) ** 10
@@ -58,7 +58,7 @@ def large_sums(lake: Lake, tables: Sequence[PgTable]) -> Iterator[TooLarge]:
     """The sums that do not fit their columns: those of months and days first, for they name the source."""
     order = (MONTHLY, DAILY)
     for table in sorted(tables, key=lambda t: order.index(t.name) if t.name in order else len(order)):
-        rows = added_up(table, table_rows(lake, table))
+        rows = contents.added_up(table, table_rows(lake, table))
         for column in _money(table, rows):
             large = rows.filter(_beyond(column)).select(table.key).sort(table.key).collect()
             if large.height:
@@ -68,7 +68,7 @@ def large_sums(lake: Lake, tables: Sequence[PgTable]) -> Iterator[TooLarge]:
 
 def fitting(table: PgTable, rows: pl.LazyFrame) -> pl.LazyFrame:
     """The rows, added up where the table is, without those that it cannot hold."""
-    rows = added_up(table, rows)
+    rows = contents.added_up(table, rows)
     return rows.filter(~pl.any_horizontal(pl.lit(value=False), *(_beyond(c) for c in _money(table, rows))))
 
 
@@ -85,7 +85,7 @@ def largest_amounts(rules: Rules, computed: Computed) -> Iterator[str]:
     """The largest amounts that are added up, by export and line; no other cell's text."""
     names = {p.rank: p.raw.name for p in computed.placed}
     found: list[tuple[Decimal, str]] = []
-    for feed, column in sorted(_added_up(rules)):
+    for feed, column in sorted(added_up(rules)):
         rows = computed.snapshot.scan(feed)
         if column not in rows.collect_schema().names():
             continue
@@ -95,15 +95,3 @@ def largest_amounts(rules: Rules, computed: Computed) -> Iterator[str]:
             found.append((amount, f"{names.get(file, '?')} line {line}, {column} {signed:,}"))
     found.sort(key=lambda f: -f[0])
     yield from (words for _, words in found[:_SHOWN])
-
-
-def _added_up(rules: Rules) -> set[tuple[str, str]]:
-    """The money columns that revenue and costs are made of, with their feeds."""
-    costs = {
-        (cost.feed, cost.sum)
-        for source in rules.sources.values()
-        for _, version in source.versions
-        for cost in version.cost
-        if cost.feed and cost.sum
-    }
-    return costs | ({(PAYMENTS, "amount")} if PAYMENTS in rules.feeds else set())

@@ -167,6 +167,18 @@ def mapped_row(feed: Feed, zone: str) -> Row:
     return Row.of({n: c.type for n, c in feed.mapped.items()}, zone, cells=feed.repeats != "sum")
 
 
+def added_up(rules: Rules) -> set[tuple[str, str]]:
+    """The money columns that revenue and costs are made of, each with its feed before it."""
+    costs = {
+        (cost.feed, cost.sum)
+        for source in rules.sources.values()
+        for _, version in source.versions
+        for cost in version.cost
+        if cost.feed and cost.sum
+    }
+    return costs | ({(PAYMENTS, "amount")} if PAYMENTS in rules.feeds else set())
+
+
 def is_reserved(name: str) -> bool:
     """Whether PostgreSQL keeps the word for itself."""
     return name in _RESERVED or name in _SYSTEM_COLUMNS
@@ -524,6 +536,7 @@ __all__ = [
     "OTHER",
     "PAYMENTS",
     "TARGETS",
+    "added_up",
     "feed_row",
     "job_columns",
     "job_row",
