@@ -38,6 +38,7 @@ LANDED, CHECKED = "landed", "checked"
 DECISIONS = "exports.json"
 SPOILED = "it is not what was written"
 _SUM = "record_sha256"
+_WRITTEN = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)  # no export landed before this was written
 _FIRST = ("name", "modified_ns", "landed_at")  # what an export that is put back keeps
 _REPEATS = 20  # how often a value must repeat to be worth a dictionary
 _FULL_DISK = ("No space left", "os error", "File too large")
@@ -92,6 +93,16 @@ class RawFile:
     def exported_at(self) -> dt.datetime:
         """When the export was last written, in UTC."""
         return dt.datetime.fromtimestamp(self.modified_ns / 1e9, dt.UTC)
+
+    @property
+    def there_at(self) -> dt.datetime:
+        """When the export was there for certain, in UTC: written, delivered or, where those times are older, landed.
+
+        A copy can carry a time that is older than its rows (from an archive of another time zone), and a clock can be
+        wrong.
+        """
+        delivered = dt.datetime.fromtimestamp(self.delivered_ns / 1e9, dt.UTC)
+        return max(self.exported_at, delivered, dt.datetime.fromisoformat(self.landed_at), _WRITTEN)
 
 
 @dataclass(frozen=True, slots=True)

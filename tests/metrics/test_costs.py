@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rmetrics.metrics.costs import fee_months, split_by_leads, spread_days
+from rmetrics.metrics.costs import fee_months, idle_months, split_by_leads, spread_days
 
 ORDER = ("COD", "INS", "OTHER")
 NOV = dt.date(2024, 11, 1)
@@ -70,9 +70,21 @@ def test_a_day_is_split_by_its_leads_and_ties_go_by_the_order_of_segments() -> N
 
 def test_a_fee_is_due_from_the_first_lead_or_job_to_the_datas_last_month() -> None:
     first = leads((dt.date(2024, 11, 20), "COD", 1)).select("date")
-    due = fee_months(first, first.clear(), last(dt.date(2025, 1, 5)), 50_000).collect()
+    end = last(dt.date(2025, 1, 5))
+    due = fee_months(first, first.clear(), end, idle_months(first, end), 50_000).collect()
     assert due.rows() == [(NOV, 50_000), (dt.date(2024, 12, 1), 50_000), (dt.date(2025, 1, 1), 50_000)]
-    assert fee_months(first.clear(), first.clear(), last(dt.date(2025, 1, 5)), 50_000).collect().height == 0
+    nothing = first.clear()
+    assert fee_months(nothing, nothing, end, idle_months(nothing, end), 50_000).collect().height == 0
+
+
+def test_a_year_without_a_lead_or_job_is_idle() -> None:
+    days = [dt.date(2004, 10, 5), dt.date(2024, 1, 31), dt.date(2025, 1, 1), dt.date(2026, 2, 1)]
+    active = pl.LazyFrame({"date": days})
+    idle = idle_months(active, last(dt.date(2026, 3, 1))).collect()["month"].sort().to_list()
+    assert idle[0] == dt.date(2004, 11, 1)
+    assert idle[-13:] == [dt.date(2023, 12, 1), *(dt.date(2025, m, 1) for m in range(2, 13)), dt.date(2026, 1, 1)]
+    assert len(idle) == 2 + 12 * 19 + 12  # 2004-11 and -12, 2005 to 2023, 2025-02 to 2026-01
+    assert idle_months(active.clear(), last(None)).collect().height == 0
 
 
 @given(

@@ -40,8 +40,8 @@ def _versions(rules: Rules) -> list[_Version]:
     return [_Version(name, *span) for name, dated in rules.sources.items() for span in dated.spans()]
 
 
-def create_costs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """Creates ``costs``; needs the feeds' views, ``activity`` and ``leads``."""
+def create_costs(connection: duckdb.DuckDBPyConnection, rules: Rules, newest: dt.date | None) -> None:
+    """Creates ``costs``; needs the feeds' views, ``activity`` and ``leads``. No fee is due after ``newest``."""
     connection.execute(
         f"CREATE TABLE {work('costs')} (day DATE, source VARCHAR, segment VARCHAR, cents HUGEINT);"
         f"CREATE TABLE {work('month_amounts')} (part INTEGER, source VARCHAR, segment VARCHAR, month DATE, "
@@ -49,11 +49,26 @@ def create_costs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     )
     versions = _versions(rules)
     end = last_day(connection, rules, _not_data(versions))
+    end = min(end, newest) if end and newest else end
+    _idle(connection, end)
     numbers = count()
     for version in versions:
         for cost in version.rule.cost:
             _cost(connection, rules, version, cost, part=next(numbers), end=end)
     _spread(connection, rules, end)
+
+
+def _idle(connection: duckdb.DuckDBPyConnection, end: dt.date | None) -> None:
+    """Creates ``idle``: the months of a year or more without a lead or job, in which no fee is due."""
+    last = "" if end is None else f" UNION SELECT {_MONTH.format(day(end))}"
+    of_day = _MONTH.format("day")
+    connection.execute(
+        f"CREATE TABLE {work('idle')} AS WITH months AS (SELECT {of_day} AS month FROM {work('activity')} "
+        f"UNION SELECT {of_day} FROM {work('leads')}{last}), "
+        f"stretches AS (SELECT month, lead(month) OVER (ORDER BY month) AS next FROM months WHERE month IS NOT NULL) "
+        f"SELECT CAST(unnest(generate_series(month + INTERVAL 1 MONTH, next - INTERVAL 1 MONTH, INTERVAL 1 MONTH)) "
+        f"AS DATE) AS month FROM stretches WHERE date_diff('month', month, next) > 12"
+    )
 
 
 def _not_data(versions: list[_Version]) -> frozenset[str]:
@@ -117,7 +132,8 @@ def _cost(
         months = f"generate_series({_MONTH.format(day(first))}, {_MONTH.format(day(end))}, INTERVAL 1 MONTH)"
         insert = (
             f"{work('month_amounts')} SELECT {part}, {source}, {segment}, CAST(month AS DATE), "
-            f"{_cents(cost.monthly)}, {start}, {until} FROM (SELECT unnest({months}) AS month)"
+            f"{_cents(cost.monthly)}, {start}, {until} FROM (SELECT unnest({months}) AS month) "
+            f"WHERE CAST(month AS DATE) NOT IN (SELECT month FROM {work('idle')})"
         )
     else:
         table, measure, price = _price(cost)

@@ -23,6 +23,7 @@ from rmetrics.rules.validate import JOBS, PAYMENTS, TARGETS, added_up, feed_row
 EXAMPLES = 5
 SILENT_DAYS = 14
 GAP_DAYS = 7
+LONELY_MONTHS = 12  # between the first month and the next
 SAME_PHONE_DAYS = 30
 _FEW = 10_000  # rows of an answer that are counted as they are read
 CAPS = (1_000, 5_000, 10_000)  # row counts at which vendors cut their exports
@@ -128,6 +129,7 @@ def shipped(rules: Rules) -> Iterator[Question]:
     yield from _exports(rules)
     yield from _duplicates(rules)
     yield from _parts(rules)
+    yield _lonely()
     yield from _phones(rules)
 
 
@@ -387,6 +389,27 @@ def _parts(rules: Rules) -> Iterator[Question]:
             'If the amounts belong together, such as a charge and its credit, add repeats = "sum" to the feed.',
             order="feed, key, export",
         )
+
+
+def _lonely() -> Question:
+    """The first month, where a year or more without anything follows it: a mistyped year, most likely."""
+    figures = "jobs <> 0 OR leads <> 0 OR revenue_gross <> 0"
+    return Question(
+        "lonely-first-month",
+        Severity.ERROR,
+        f"WITH months AS (SELECT CAST(date_trunc('month', date) AS DATE) AS month, sum(jobs) AS jobs, "
+        f"sum(leads) AS leads, sum(revenue_gross) AS revenue, "
+        f"string_agg(DISTINCT source, ', ' ORDER BY source) AS source "
+        f"FROM daily_metrics WHERE {figures} GROUP BY 1), "
+        f"placed AS (SELECT *, lead(month) OVER (ORDER BY month) AS next, "
+        f"row_number() OVER (ORDER BY month) AS place FROM months) "
+        f"SELECT month, source, jobs, leads, revenue, next AS next_month FROM placed "
+        f"WHERE place = 1 AND date_diff('month', month, next) > {LONELY_MONTHS}",
+        "the first month lies a year or more before every other: a date in it has a mistyped year, most likely",
+        "See its rows: rmetrics explain --source SOURCE --month MONTH. Correct the date where it was entered, and "
+        "export again.",
+        order="month",
+    )
 
 
 def _repeated(table: str, where: str, columns: Sequence[str]) -> str:

@@ -56,6 +56,7 @@ def recompute(
     typed: Mapping[str, Sequence[TypedInput]],
     rules: Rules,
     scope: Scope | None = None,
+    newest: dt.date | None = None,
 ) -> None:
     """Creates one view per feed, ``job_facts``, ``daily_metrics`` and ``monthly_metrics`` in the connection.
 
@@ -64,6 +65,7 @@ def recompute(
         typed: the typed files by feed; a feed without files is an empty one. Within a scope, all that its months need.
         rules: in force.
         scope: the months to get right; None for all.
+        newest: the day of the newest export, which the data's last day does not come after; None where none is known.
 
     After it there are:
         a view per feed: one row per key, the declared columns, the business day, ``counted``.
@@ -81,7 +83,7 @@ def recompute(
     _complete(connection, scope, "activity", ("jobs", "units", "repairs"))
     create_leads(connection, rules)
     _complete(connection, scope, "leads", ("leads",))
-    create_costs(connection, rules)
+    create_costs(connection, rules, newest)
     parts = {
         "activity": {"jobs": "jobs", "units": "units", "repairs": "repairs"},
         "leads": {"leads": "leads"},

@@ -17,7 +17,7 @@ from enum import StrEnum
 
 import polars as pl
 
-from rmetrics.metrics.costs import fee_months, split_by_leads, spread_days
+from rmetrics.metrics.costs import fee_months, idle_months, split_by_leads, spread_days
 from rmetrics.metrics.leads import between
 from rmetrics.metrics.newest import COUNTED, FILE, LINE, PARTS
 from rmetrics.metrics.revenue import revenue_rows
@@ -309,9 +309,12 @@ def _cost(
         found = _of_jobs(asked, frames, rules, span, said, measure, condition, price=price, scale=2)
         yield _with_words(found, said)
     elif cost.monthly is not None:
-        of_source = frames.daily.filter(pl.col("source") == asked.source)
-        active = of_source.filter((pl.col("leads") > 0) | (pl.col("jobs") > 0)).select("date")
-        months = fee_months(active, active, frames.last_day, int(cost.monthly * 100))
+        every = frames.daily.filter((pl.col("leads") > 0) | (pl.col("jobs") > 0))
+        active, idle = (
+            every.filter(pl.col("source") == asked.source).select("date"),
+            idle_months(every, frames.last_day),
+        )
+        months = fee_months(active, active, frames.last_day, idle, int(cost.monthly * 100))
         yield _spread(asked, frames, rules, source, months, span, said, None)
     elif cost.feed is not None and cost.sum is not None:
         whole = asked if cost.spread is None else Asked(asked.source, asked.month)

@@ -44,6 +44,7 @@ class Reading:
     Attributes:
         zone: the business time zone; bare times are of this zone.
         currency: the company's; a cell that names another cannot be read.
+        latest: the last day a row may be dated; None where any may be.
         exported: the local day the file was exported on (its modification time): stamps without a year are not later.
         column: the column's name in the rules, for reasons.
     """
@@ -52,6 +53,7 @@ class Reading:
     exported: dt.date
     currency: str = "USD"
     column: str = "this column"
+    latest: dt.date | None = None
 
 
 def read_timestamps(text: pl.Series, column: Column, reading: Reading) -> pl.Series:

@@ -21,7 +21,7 @@ from rmetrics.parallel import in_order
 from rmetrics.rules.expressions.polars_form import DTYPES
 from rmetrics.rules.model import ROW_ID, Business, Column, ColumnType, Feed
 
-VERSION = 5  # of the parsers: a new number types every export again
+VERSION = 6  # of the parsers: a new number types every export again
 IDENTITY = "_identity"
 PENDING = " "  # begins an id that lacks its occurrence; an id that an export gives never begins with white space
 PARTS = "_parts"  # of how many lines a summed row is made
@@ -100,6 +100,8 @@ class _Typing:
         self.needless = pl.Series([False]).new_from_index(0, self.height)
         self.labels = {" and ".join(h): h for h in found.values()}  # of columns that several headers are joined for
         named = (*feed.key, *((feed.job.column,) if feed.job else ()))
+        self.dating = {feed.date, *feed.one_of, *feed.needs}  # where a date dates the row
+        self.late: set[int] = set()  # the faults that are dates after the latest
         self._names = [n for n in named if n in feed.mapped and feed.mapped[n].type is ColumnType.TEXT]
 
     def result(self, schema: Mapping[str, pl.DataType]) -> TypedBatch:
@@ -138,6 +140,10 @@ class _Typing:
         faulty = values.is_null() & cells.is_not_null()
         if faulty.any():
             self.faults.append((header, column, cells, faulty))
+        if name in self.dating and (late := self._late(values)).any():
+            self.late.add(len(self.faults))
+            self.faults.append((header, column, cells, late))
+            faulty = faulty | late
         if self._must_have(name, column) and cells.null_count():
             blank = cells.is_null()
             self.faults.append((header, column, cells, blank))
@@ -149,6 +155,13 @@ class _Typing:
             values = values.fill_null(pl.Series([column.default]).cast(values.dtype)[0])
         self.values[name] = values
         return cells, faulty
+
+    def _late(self, values: pl.Series) -> pl.Series:
+        """Which dates no row of this export can have."""
+        days = values.dt.date() if isinstance(values.dtype, pl.Datetime) else values
+        if days.dtype != pl.Date or self.reading.latest is None:
+            return pl.Series([False]).new_from_index(0, self.height)
+        return (days > self.reading.latest).fill_null(value=False)
 
     def _needless(self) -> pl.Series:
         """Rows that have none of the columns a row needs one of: totals, remarks, counts below a report.
@@ -244,6 +257,12 @@ class _Typing:
             if row[f"fault{i}"]:
                 value = row[f"cell{i}"]
                 place = self.labels.get(header, (header,))[0]
+                if i in self.late:
+                    return (
+                        place,
+                        str(value),
+                        f"{header} is long after the export: no row of it can be later than {self.reading.latest}",
+                    )
                 if value is None:
                     return place, None, f"{header} is blank, but every row needs it"
                 return place, str(value), f"{header} {reason(str(value), column, self.reading)}"
@@ -334,6 +353,6 @@ def typing_digest(feed: Feed, business: Business) -> str:
     columns = {
         n: c.model_dump(mode="json", by_alias=True, exclude={"comment", "publish"}) for n, c in feed.mapped.items()
     }
-    of_feed = (columns, feed.key, feed.identity, feed.repeats, feed.needs)
+    of_feed = (columns, feed.key, feed.identity, feed.repeats, feed.needs, feed.one_of, feed.date)
     meaning = (VERSION, pl.__version__, of_feed, business.timezone, business.currency, ROW_ID)
     return hashlib.sha256(repr(meaning).encode()).hexdigest()[:16]

@@ -10,6 +10,7 @@ from rmetrics.money import cents
 from rmetrics.periods import PART
 from rmetrics.rules.model import Cost, Dated, Rules, Source
 
+IDLE_MONTHS = 12  # without a lead or job of any source: no fixed fee is due in so long a stretch
 _SCHEMA = {**KEY, "cost_cents": pl.Int64()}
 _SPENT = {
     "feed": pl.String(),
@@ -79,6 +80,7 @@ def daily_costs(
     Source: the design, section 3: Cost.
     """
     parts = [pl.LazyFrame(schema=_SCHEMA)]
+    idle = idle_months(pl.concat([activity.select("date"), leads.select("date")]), last_day)
     for name, dated in rules.sources.items():
         per_day = leads.filter(pl.col("source") == name)
         of_source = activity.filter(pl.col("source") == name)
@@ -90,7 +92,7 @@ def daily_costs(
                     amounts = spent.filter(mine).group_by("date").agg(pl.col("cost_cents").sum())
                     parts.append(_summed(name, source, cost, amounts, per_day, last_day, rules))
                 elif cost.monthly is not None:
-                    months = fee_months(per_day, of_source, last_day, int(cost.monthly * 100))
+                    months = fee_months(per_day, of_source, last_day, idle, int(cost.monthly * 100))
                     days = _placed(spread_days(months, last_day), per_day, name, source.segment, rules)
                     parts.append(days.filter(inside))
                 else:
@@ -132,8 +134,34 @@ def _placed(days: pl.LazyFrame, leads: pl.LazyFrame, name: str, segment: str, ru
     )
 
 
-def fee_months(leads: pl.LazyFrame, jobs: pl.LazyFrame, last_day: pl.LazyFrame, fee_cents: int) -> pl.LazyFrame:
-    """The months a fixed fee is due in: from the source's first lead or job to the data's last day.
+def idle_months(active: pl.LazyFrame, last_day: pl.LazyFrame) -> pl.LazyFrame:
+    """The months of a year or more without a lead or job of any source, in which no fixed fee is due.
+
+    A mistyped year makes such a stretch, and a company that paused.
+
+    Args:
+        active: the dates of all leads and jobs.
+        last_day: one row: the data's last day.
+
+    Returns:
+        One row per month.
+    """
+    days = pl.concat([active.select("date"), last_day.select(pl.col("last_day").alias("date"))]).drop_nulls()
+    months = days.select(pl.col("date").dt.month_start().alias("month")).unique().sort("month")
+    number = pl.col("month").dt.year().cast(pl.Int64) * 12 + pl.col("month").dt.month()
+    between = number.shift(-1) - number - 1
+    return (
+        months.with_columns(pl.col("month").shift(-1).alias("next"), between.alias("between"))
+        .filter(pl.col("between") >= IDLE_MONTHS)
+        .select(pl.date_ranges("month", "next", "1mo", closed="none").alias("month"))
+        .explode("month")
+    )
+
+
+def fee_months(
+    leads: pl.LazyFrame, jobs: pl.LazyFrame, last_day: pl.LazyFrame, idle: pl.LazyFrame, fee_cents: int
+) -> pl.LazyFrame:
+    """The months a fixed fee is due in: from the source's first lead or job to the data's last day, less idle ones.
 
     Returns:
         One row per month: cost_cents.
@@ -145,6 +173,7 @@ def fee_months(leads: pl.LazyFrame, jobs: pl.LazyFrame, last_day: pl.LazyFrame, 
         .filter(pl.col("date") <= pl.col("last_day"))
         .select(pl.date_ranges("date", pl.col("last_day").dt.month_start(), "1mo").alias("month"))
         .explode("month")
+        .join(idle, on="month", how="anti")
         .select("month", pl.lit(fee_cents, dtype=pl.Int64).alias("cost_cents"))
     )
 

@@ -1,5 +1,6 @@
 """All measures together: per day, and per month as the sum of its days."""
 
+import datetime as dt
 from collections.abc import Mapping
 
 import polars as pl
@@ -31,12 +32,13 @@ def daily_metrics(facts: pl.LazyFrame, feeds: Mapping[str, pl.LazyFrame], rules:
     return daily_of(tally(facts, feeds, revenue(feeds[PAYMENTS], facts, rules), rules), rules)
 
 
-def daily_of(tallies: Tallies, rules: Rules) -> pl.LazyFrame:
+def daily_of(tallies: Tallies, rules: Rules, newest: dt.date | None = None) -> pl.LazyFrame:
     """All measures per business day, source and segment.
 
     Args:
         tallies: of all parts.
         rules: all rules.
+        newest: the day of the newest export; None where it does not matter.
 
     Returns:
         One row per (date, source, segment) in which any measure is not 0, sorted: time (local noon, UTC), jobs, leads,
@@ -48,7 +50,7 @@ def daily_of(tallies: Tallies, rules: Rules) -> pl.LazyFrame:
     jobs = tallies.activity.filter(dated).select(*KEY, "jobs", "units", "repairs")
     leads = daily_leads(jobs, tallies.leads, rules)
     revenue = tallies.revenue.filter(dated).select(*KEY, "gross_cents", "revenue40_micros")
-    costs = daily_costs(jobs, leads, tallies.spent, last_day(tallies.latest), rules)
+    costs = daily_costs(jobs, leads, tallies.spent, last_day(tallies.latest, newest), rules)
     every = pl.concat([jobs, leads, revenue, costs], how="diagonal")
     return _measured(every, "date", rules.business.timezone)
 

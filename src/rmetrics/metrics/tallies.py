@@ -5,6 +5,7 @@ and when rows change only the tallies of their parts are made again. What needs 
 month or the data's last day, is asked of the tallies, which are small whatever the history.
 """
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
@@ -110,16 +111,19 @@ def latest(facts: pl.LazyFrame, feeds: Mapping[str, pl.LazyFrame], rules: Rules)
     )
 
 
-def last_day(reached: pl.LazyFrame) -> pl.LazyFrame:
+def last_day(reached: pl.LazyFrame, newest: dt.date | None = None) -> pl.LazyFrame:
     """The data's last day: the greatest business date among the counting rows of any dated feed but spend and targets.
 
     Args:
         reached: ``Tallies.latest``.
+        newest: the day of the newest export, which the last day does not come after, whatever is planned beyond it.
 
     Returns:
         One row: last_day, null where there are no rows.
     """
-    return reached.select(pl.col("latest").max().alias("last_day"))
+    greatest = pl.col("latest").max()
+    capped = greatest if newest is None else pl.min_horizontal(greatest, pl.lit(newest))
+    return reached.select(pl.when(greatest.is_not_null()).then(capped).alias("last_day"))
 
 
 __all__ = ["NAMES", "Tallies", "activity", "last_day", "latest", "revenue", "tally"]

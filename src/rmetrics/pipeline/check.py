@@ -15,7 +15,7 @@ from rmetrics.checks.recompute import TypedInput, recompute
 from rmetrics.errors import LakeError, OutOfMemoryError
 from rmetrics.lake import Lake
 from rmetrics.pipeline.amounts import HINT, large_sums, largest_amounts
-from rmetrics.pipeline.compute import Computed
+from rmetrics.pipeline.compute import Computed, newest_day
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.inbox import inbox_files
 from rmetrics.pipeline.memory import DEFAULT, duckdb_limit, memory_of
@@ -153,7 +153,7 @@ def look_once(
         )
         try:
             scope = part.scope if part else None
-            recompute(connection, typed, rules, scope)
+            recompute(connection, typed, rules, scope, newest_day((p.raw for p in computed.placed), rules))
             found = compare(connection, daily, monthly, scope)
             if part is not None:
                 return found, []

@@ -1,11 +1,12 @@
 """From landed exports to metrics in the lake: type what is new, keep the newest rows, apply the rules."""
 
 import contextlib
+import datetime as dt
 import functools
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -34,7 +35,10 @@ from rmetrics.pipeline.parts import tables
 from rmetrics.pipeline.progress import Progress
 from rmetrics.pipeline.whole import compute_whole
 from rmetrics.rules import Rules
+from rmetrics.rules.validate import TARGETS
 from rmetrics.snapshot import Exports, Snapshot, SpoiledError, load, save
+
+_AHEAD = dt.timedelta(days=400)  # after its export, a row is planned for, at most; more is a mistyped year
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +129,14 @@ def feed_of(raw: RawFile, rules: Rules) -> str | None:
 def inputs_digest(placed: list[Placed], rules: Rules) -> str:
     """A digest of everything the numbers depend on: exports and their order, rules, program and engine."""
     exports = [(p.raw.sha256, p.feed, p.raw.modified_ns) for p in placed]
-    meaning = json.dumps([basis_digest(rules), exports])
+    meaning = json.dumps([basis_digest(rules), exports, str(newest_day((p.raw for p in placed), rules))])
     return hashlib.sha256(meaning.encode()).hexdigest()
+
+
+def newest_day(exports: Iterable[RawFile], rules: Rules) -> dt.date | None:
+    """The local day on which the newest export was there for certain; None without exports."""
+    zone = ZoneInfo(rules.business.timezone)
+    return max((raw.there_at.astimezone(zone).date() for raw in exports), default=None)
 
 
 def basis_digest(rules: Rules) -> str:
@@ -169,6 +179,7 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False,
         exports=tuple((p.raw.sha256, p.feed, p.rank) for p in placed),
         tables={},
     )
+    newest = newest_day((p.raw for p in placed), rules)
     typing = time.monotonic() - clock
     usable = not full and not altered and before.basis == wanted.basis and all(map(before.has, tables(rules)))
     grown = None
@@ -181,12 +192,12 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False,
             mended += _mend_typed(lake, rules, placed, fresh, used=True)
             if is_small(before, fresh):
                 try:
-                    grown = grow(lake, rules, before, fresh, typed, most=rows_at_once(memory))
+                    grown = grow(lake, rules, before, fresh, typed, most=rows_at_once(memory), newest=newest)
                 except SpoiledError as spoiled:
                     mended.append(spoiled.name)
         if grown is None:
             mended += _mend_typed(lake, rules, placed, typed, used=True)
-            results = compute_whole(lake, rules, typed, progress, most=rows_at_once(memory))
+            results = compute_whole(lake, rules, typed, progress, most=rows_at_once(memory), newest=newest)
         else:
             results = grown.tables
         made = replace(wanted, tables=results)
@@ -294,7 +305,9 @@ def _typed(
     if landing is None:
         lake.verify_raw(raw)
     text = lake.raw_batches(raw) if landing is None else landing
-    reading = Reading(zone, raw.exported_at.astimezone(ZoneInfo(zone)).date(), rules.business.currency)
+    exported, there = (at.astimezone(ZoneInfo(zone)).date() for at in (raw.exported_at, raw.there_at))
+    latest = None if item.feed == TARGETS else there + _AHEAD
+    reading = Reading(zone, exported, rules.business.currency, latest=latest)
     schema = typed_schema(feed, raw.headers, raw.preamble)
 
     def rows(path: Path) -> TypedRows:
@@ -346,6 +359,7 @@ __all__ = [
     "compute",
     "feed_of",
     "inputs_digest",
+    "newest_day",
     "place",
     "standing",
 ]

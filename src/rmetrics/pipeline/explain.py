@@ -19,6 +19,7 @@ from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames,
 from rmetrics.explain.nearly import Nearly, near_rows, nearly_counted
 from rmetrics.metrics.newest import FILE, LINE, PARTS
 from rmetrics.metrics.tallies import last_day
+from rmetrics.pipeline.compute import newest_day
 from rmetrics.pipeline.memory import duckdb_limit, memory_of
 from rmetrics.pipeline.opened import Opened, opened
 from rmetrics.pipeline.parts import FACTS, TALLIES
@@ -247,7 +248,13 @@ def _second_engine(lake: Opened, part: OfMonth | None, memory_limit: str | None)
     with duckdb_errors("recompute the metrics"):
         connection = sandbox(files, temp=lake.lake.root / "duckdb", memory_limit=memory_limit)
         try:
-            recompute(connection, typed, lake.rules, part.scope if part else None)
+            recompute(
+                connection,
+                typed,
+                lake.rules,
+                part.scope if part else None,
+                newest_day(lake.exports.values(), lake.rules),
+            )
         except BaseException:
             connection.close()
             raise
@@ -271,7 +278,8 @@ class Explainer:
         feeds = {n: _looked_at(computed, n, only) for n in self.rules.feeds}
         facts = _looked_at(computed, FACTS, only)
         self.left_out = {n: _left_out(computed, n, only) for n in self.rules.feeds} if only else {}
-        end = last_day(computed.scan(TALLIES["latest"])).collect().lazy()
+        newest = newest_day(lake.exports.values(), lake.rules)
+        end = last_day(computed.scan(TALLIES["latest"]), newest).collect().lazy()
         self.frames = Frames(feeds, facts, computed.scan(DAILY), end)
         self.exports = {rank: raw.name for rank, raw in lake.exports.items()}
         self._recomputed = lru_cache(maxsize=64)(self._recomputed_of)

@@ -81,7 +81,9 @@ def is_small(old: Snapshot, fresh: Typed) -> bool:
     return new <= min(MOST_ROWS, MOST_SHARE * there)
 
 
-def grow(lake: Lake, rules: Rules, old: Snapshot, fresh: Typed, typed: Typed, *, most: int) -> Grown:
+def grow(
+    lake: Lake, rules: Rules, old: Snapshot, fresh: Typed, typed: Typed, *, most: int, newest: dt.date | None = None
+) -> Grown:
     """Computes what new exports change.
 
     Args:
@@ -91,18 +93,28 @@ def grow(lake: Lake, rules: Rules, old: Snapshot, fresh: Typed, typed: Typed, *,
         fresh: the typed files of the new exports by feed, each with the rank of its export; newer than all others.
         typed: those of all exports.
         most: how many rows may be taken at a time, where a feed must be made whole.
+        newest: the day of the newest export.
 
     Raises:
         SpoiledError: a file of the earlier computation is not what was written.
         LakeError: a file cannot be written.
     """
-    return _Growth(lake, rules, old, fresh, typed, most).run()
+    return _Growth(lake, rules, old, fresh, typed, most, newest).run()
 
 
 class _Growth:
-    def __init__(self, lake: Lake, rules: Rules, old: Snapshot, fresh: Typed, typed: Typed, most: int) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        rules: Rules,
+        old: Snapshot,
+        fresh: Typed,
+        typed: Typed,
+        most: int,
+        newest: dt.date | None,
+    ) -> None:
         self.lake, self.rules, self.old, self.fresh, self.typed = lake, rules, old, fresh, typed
-        self.most = most
+        self.most, self.newest = most, newest
         self.made: dict[str, dict[dt.date, pl.DataFrame]] = {}  # the parts that are made again, whole
         self.was: dict[str, pl.DataFrame] = {}  # the rows that are replaced, as they were
         self.now: dict[str, pl.DataFrame] = {}  # and as they are now
@@ -123,7 +135,7 @@ class _Growth:
         tables[SPELLINGS] = write_table(self.lake, self.lake.metrics / SPELLINGS, spelt.lazy(), ONE_PART)
         changed, tallies = self._tallies(*self._facts(spelt))
         tables[FACTS] = self._stored(FACTS)
-        tables |= write_metrics(self.lake, self.rules, tallies)
+        tables |= write_metrics(self.lake, self.rules, tallies, self.newest)
         touched = {name: frozenset(parts) for name, parts in self.made.items()}
         return Grown(tables, touched, self._months(changed, tables), self.was)
 

@@ -39,7 +39,9 @@ Tables = dict[str, Mapping[dt.date, Part]]
 Typed = Mapping[str, list[tuple[TypedFile, int]]]
 
 
-def compute_whole(lake: Lake, rules: Rules, typed: Typed, progress: Progress, *, most: int) -> Tables:
+def compute_whole(
+    lake: Lake, rules: Rules, typed: Typed, progress: Progress, *, most: int, newest: dt.date | None = None
+) -> Tables:
     """Writes every table.
 
     Args:
@@ -48,11 +50,12 @@ def compute_whole(lake: Lake, rules: Rules, typed: Typed, progress: Progress, *,
         typed: typed files by feed, each with the rank of its export.
         progress: is told how far it is.
         most: how many rows may be joined, or sorted into parts, at a time.
+        newest: the day of the newest export.
 
     Raises:
         LakeError: a file cannot be written.
     """
-    return _Whole(lake, rules, typed, most).run(progress)
+    return _Whole(lake, rules, typed, most, newest).run(progress)
 
 
 def write_feed(
@@ -133,8 +136,8 @@ def _add(written: dict[dt.date, Part], more: Mapping[dt.date, Part]) -> None:
 
 
 class _Whole:
-    def __init__(self, lake: Lake, rules: Rules, typed: Typed, most: int) -> None:
-        self.lake, self.rules, self.typed, self.most = lake, rules, typed, most
+    def __init__(self, lake: Lake, rules: Rules, typed: Typed, most: int, newest: dt.date | None) -> None:
+        self.lake, self.rules, self.typed, self.most, self.newest = lake, rules, typed, most, newest
         self.tables: Tables = {}
         self.made = Snapshot(lake.root, tables=self.tables)
 
@@ -151,7 +154,7 @@ class _Whole:
         progress("applying the rules", 1, 3)
         tallies = self._tallies()
         progress("applying the rules", 2, 3)
-        self.tables |= write_metrics(self.lake, self.rules, tallies)
+        self.tables |= write_metrics(self.lake, self.rules, tallies, self.newest)
         progress("applying the rules", 3, 3)
         return self.tables
 
@@ -188,13 +191,13 @@ class _Whole:
         return self.made.find(table, column, jobs)
 
 
-def write_metrics(lake: Lake, rules: Rules, tallies: Tallies) -> Tables:
-    """Writes the tallies, and the metrics that they make."""
+def write_metrics(lake: Lake, rules: Rules, tallies: Tallies, newest: dt.date | None) -> Tables:
+    """Writes the tallies, and the metrics that they make; ``newest`` is the day of the newest export."""
     tables: Tables = {}
     made = Snapshot(lake.root, tables=tables)
     for kind, table in TALLIES.items():
         tables[table] = write_table(lake, lake.metrics / table, getattr(tallies, kind), ONE_PART)
-    tables[DAILY] = write_table(lake, lake.metrics / DAILY, daily_of(stored_tallies(made), rules), ONE_PART)
+    tables[DAILY] = write_table(lake, lake.metrics / DAILY, daily_of(stored_tallies(made), rules, newest), ONE_PART)
     tables[MONTHLY] = write_table(lake, lake.metrics / MONTHLY, monthly_metrics(made.scan(DAILY), rules), ONE_PART)
     return tables
 
