@@ -12,6 +12,9 @@ export.
 Conventions: datetimes are aware and local (America/New_York); money is Decimal; periods include both ends. The story:
 steady growth, a summer peak, a bad September 2024 (two technicians away), and eLocals leads growing dearer until they
 pass the ceiling set for them. Everybody is invented: telephones are 555-01xx, mail goes to example.com.
+
+What really happened is written to `truth/`: which lead led to which job, which leads deserve a credit, and which job
+follows which (the repair after a visit, a callback, a customer who came back). No export shows it in so many words.
 """
 
 import os
@@ -19,7 +22,7 @@ import random
 import sys
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from io import BytesIO
@@ -66,9 +69,19 @@ SPELLINGS: dict[str, dict[str, int]] = {
     "Service Direct": {"Service direct": 3, "Service Direct": 2},
 }
 TYPES: dict[str, dict[str, int]] = {
-    "COD": {"COD Service": 620, "COD Repair": 305, "Warranty": 50, "Service": 12, "Repair": 8, "Service call": 5},
-    "INS": {"INS Service": 670, "INS Repair": 275, "Warranty": 55},
+    "COD": {"COD Service": 740, "COD Repair": 235, "Service": 12, "Repair": 8, "Service call": 5},
+    "INS": {"INS Service": 800, "INS Repair": 200},
 }
+# How a job comes about: for a customer nobody has met, as the repair after a visit, as a callback, or for a customer
+# who is back. Four of ten numbers end up on more than one job, as in real exports.
+OCCASIONS = {"new": 57, "repair": 15, "callback": 6, "again": 22}
+AREA_CODES = columns(
+    "617,857,508,774,781,339,978,351,413,401,603,207,802,203,860,212,646,917,718,347,516,631,914,201,973,908,215,267,"
+    "610,202,703,301,410,305,407,312,773,404,214,310,415,206"
+)
+# The last two digits of 555-01xx that each subject draws from, so that no two strangers share a number. 98 and 99 are
+# the company's own lines.
+LINES = {"jobs": (0, 49), "elocals": (50, 69), "proref": (70, 79), "phone": (80, 93), "callrail": (94, 97)}
 FIRST_NAMES = columns(
     "Adele,Bruno,Carla,Dmitri,Edith,Felix,Greta,Hugo,Irene,Jonas,Kaya,Leopold,Mabel,Nestor,Odette,Percy,Quinn,Rosalind,"
     "Silas,Thea,Ulric,Vera,Winston,Xenia,Yusuf,Zelda"
@@ -136,6 +149,8 @@ class Dice:
 
     def __init__(self, subject: str) -> None:
         self._random = random.Random(f"{SEED}:{subject}")
+        self._lines = LINES.get(subject)
+        self._numbers: list[str] = []
 
     def between(self, low: int, high: int) -> int:
         """A whole number, both ends included."""
@@ -161,6 +176,13 @@ class Dice:
     def text(self, alphabet: str, length: int) -> str:
         """A word of `length` letters of the alphabet."""
         return "".join(self.one(alphabet) for _ in range(length))
+
+    def telephone(self) -> str:
+        """A number nobody has; 555-0100 to 555-0199 belong to nobody in any area code."""
+        if not self._numbers and self._lines is not None:
+            first, last = self._lines
+            self._numbers = [f"{code}55501{line:02}" for code in AREA_CODES for line in range(first, last + 1)]
+        return self._numbers.pop(self.between(0, len(self._numbers) - 1))
 
     def moment(self, day: date, first_hour: int = 8, last_hour: int = 18) -> datetime:
         """A minute of that day, from the first hour to the end of the last."""
@@ -209,9 +231,8 @@ class Person:
 def new_person(dice: Dice) -> Person:
     """A customer nobody has met."""
     town, zip_code = dice.one(TOWNS)
-    phone = f"{dice.one(('617', '508', '781', '978'))}55501{dice.between(0, 99):02}"
     street = f"{dice.between(2, 298)} {dice.one(STREETS)}"
-    return Person(dice.one(FIRST_NAMES), dice.one(LAST_NAMES), phone, street, town, zip_code)
+    return Person(dice.one(FIRST_NAMES), dice.one(LAST_NAMES), dice.telephone(), street, town, zip_code)
 
 
 @dataclass
@@ -234,7 +255,10 @@ class Payment:
 
 @dataclass
 class Job:
-    """One job with its whole life; an export shows what was known when it was saved."""
+    """One job with its whole life; an export shows what was known when it was saved.
+
+    `occasion`: a key of `OCCASIONS`; `after`: the earlier job of the same customer that it follows, None for "new".
+    """
 
     number: int
     uuid: str
@@ -251,6 +275,9 @@ class Job:
     tech: str
     canceled: bool
     undated: bool
+    appliance: str
+    occasion: str
+    after: "Job | None"
     payments: list[Payment] = field(default_factory=list)
 
     def type_at(self, at: datetime) -> str:
@@ -298,7 +325,6 @@ def make_jobs() -> list[Job]:
     """All jobs in the order of their numbers, with their payments and the planted edge cases."""
     dice = Dice("jobs")
     jobs: list[Job] = []
-    people: list[Person] = []
     uuids = {"1E2345"}  # a number to anything that guesses types
     number = 611
     for index, (month, (count, _, _)) in enumerate(MONTHS.items()):
@@ -310,9 +336,8 @@ def make_jobs() -> list[Job]:
                 uuid = dice.text(LETTERS, 6)
             uuids.add(uuid)
             channel = dice.pick(shares)
-            again = people and (channel == "Retention" or dice.percent(9))
-            people.append(dice.one(people) if again else new_person(dice))
-            jobs.append(new_job(dice, (number, uuid), people[-1], channel, created))
+            occasion, after = occasion_of(dice, jobs, channel, created)
+            jobs.append(new_job(dice, (number, uuid), channel, created, occasion, after))
     for job in jobs:
         if not job.canceled and job.visit <= LAST:
             pay_for(dice, job)
@@ -320,19 +345,40 @@ def make_jobs() -> list[Job]:
     return jobs
 
 
-def new_job(dice: Dice, ids: tuple[int, str], person: Person, channel: str, created: datetime) -> Job:
-    """A job (number and UUID given) with its life drawn in advance, not yet paid."""
+def occasion_of(dice: Dice, jobs: Sequence[Job], channel: str, created: datetime) -> tuple[str, Job | None]:
+    """How the next job comes about, and the job it follows."""
+    occasion = "again" if channel == "Retention" else dice.pick(OCCASIONS)
+    month_ago = created - timedelta(days=30)
+    recent = [j for j in jobs if j.created > month_ago and j.visit < created.date() and not j.canceled]
+    followed = {id(j.after) for j in jobs if j.created > month_ago and j.after is not None}
+    candidates: Sequence[Job] = {
+        "new": [],
+        "repair": [j for j in recent if j.final_type in {"COD Service", "INS Service"} and id(j) not in followed],
+        "callback": [j for j in recent if j.final_type.endswith(" Repair") and id(j) not in followed],
+        "again": [j for j in jobs if j.created < month_ago and j.occasion == "new"],
+    }[occasion]
+    return (occasion, dice.one(candidates)) if candidates else ("new", None)
+
+
+def new_job(dice: Dice, ids: tuple[int, str], channel: str, created: datetime, occasion: str, after: Job | None) -> Job:
+    """A job (number and UUID given) with its life drawn in advance, not yet paid.
+
+    The repair after a visit and a callback belong to the channel, the source and the appliance of the job they follow.
+    """
     number, uuid = ids
+    same = after if occasion in {"repair", "callback"} else None
+    channel = same.channel if same else channel
     kind = CHANNELS[channel][1]
     bad = created.date().replace(day=1) == BAD_MONTH
     canceled = dice.percent(23 if bad else 9)
     wait = dice.pick({0: 20, 1: 34, 2: 20, 3: 10, 4: 6, dice.between(5, 14): 7, dice.between(20, 45): 3})
     visit = created.date() + timedelta(days=wait)
     final = f"{kind} Service" if canceled else dice.pick(TYPES[kind])
-    if bad and final.endswith(" Repair") and dice.percent(45):
+    final = {"repair": f"{kind} Repair", "callback": "Warranty"}.get(occasion, final)
+    if bad and final.endswith(" Repair") and occasion != "repair" and dice.percent(45):
         final = f"{kind} Service"
     first, changed = final, created
-    if final in {"COD Repair", "INS Repair"} and dice.percent(55):
+    if final in {"COD Repair", "INS Repair"} and occasion != "repair" and dice.percent(55):
         first, changed = f"{kind} Service", dice.moment(visit + timedelta(days=dice.between(1, 30)), 14, 17)
         if visit <= LAST < changed.date() and dice.percent(60):
             changed = local("2025-01-02 15:30")  # after one January export and before the other
@@ -343,12 +389,20 @@ def new_job(dice: Dice, ids: tuple[int, str], person: Person, channel: str, crea
         done = max(done, local("2025-01-02 16:00"))
     known = dice.pick({"at once": 89, "later": 6, "never": 5})
     delay = {"at once": 0, "later": dice.between(15, 75), "never": 9999}[known]
-    source = dice.pick(SPELLINGS.get(channel, {channel: 1}))
-    tech = ", ".join([dice.one(TECHS)] + [TECHS[number % 5]] * dice.percent(2)) if dice.percent(98) else ""
+    source = same.source if same else dice.pick(SPELLINGS.get(channel, {channel: 1}))
     return Job(
-        number, uuid, person, channel, source, created + timedelta(days=delay), created, visit, first, final, changed,
-        done, tech, canceled, undated=dice.percent(6),
+        number, uuid, after.person if after else new_person(dice), channel, source, created + timedelta(days=delay),
+        created, visit, first, final, changed, done, technicians(dice, same), canceled, dice.percent(6),
+        same.appliance if same else dice.one(APPLIANCES), occasion, after,
     )  # fmt: skip
+
+
+def technicians(dice: Dice, same: Job | None) -> str:
+    """Who does the job: mostly whoever did the one it follows; one in forty needs two, one in fifty is unassigned."""
+    first = same.tech.partition(", ")[0] if same and same.tech and dice.percent(80) else dice.one(TECHS)
+    second = TECHS[(TECHS.index(first) + dice.between(1, len(TECHS) - 1)) % len(TECHS)]
+    pair = dice.percent(3)
+    return "" if dice.percent(2) else f"{first}, {second}" if pair else first
 
 
 def pay_for(dice: Dice, job: Job) -> None:
@@ -560,7 +614,7 @@ def job_row(job: Job, at: datetime) -> Row:
         "State": dice.pick({"MA": 80, "Massachusetts": 14, "Mass": 4, person.town: 2}),
         "Payment Methods": ", ".join(methods),
         "Claim ID and Important notes": f"Claim 88-{dice.between(1000, 9999)}" if ins else "",
-        "Appliance type and Brand": dice.one(APPLIANCES),
+        "Appliance type and Brand": job.appliance,
         "Issue description": dice.one(ISSUES) if dice.percent(45) else "",
     }
     return [cells.get(name, "") for name in JOB_HEADER]
@@ -577,9 +631,11 @@ def late_job_export(jobs: Sequence[Job], first: date, saved: str) -> Export:
             amount = f"{paid:.2f}" if paid else ""
             status, tech = job.status_at(at), job.tech or DASH
             rows.append([str(job.number), DASH, job.type_at(at), day, status, tech, amount, day, DASH])
+    paid = sum((job.paid_at(at) for job in jobs if job.created.date() >= first), ZERO)
+    rows.append([str(len(rows)), *[""] * 5, f"{paid:.2f}", "", ""])
     about = f"jobs created since {first} in the short form of a newer CRM: "
-    about += "BOM, `MM/DD/YY`, a dash for nothing, no Source, Created or UUID"
-    return Export("jobs_export_2025-01-03.csv", saved, about, LATE_JOB_HEADER, rows, encoding="utf-8-sig")
+    about += "BOM, `MM/DD/YY`, a dash for nothing, no Source, Created or UUID; below the jobs their number and sum"
+    return Export("jobs_export_2025-01-03.csv", saved, about, LATE_JOB_HEADER, rows, encoding="utf-8-sig", totals=1)
 
 
 def job_exports(jobs: Sequence[Job]) -> list[Export]:
@@ -638,6 +694,15 @@ def payment_exports(jobs: Sequence[Job]) -> list[Export]:
             "payments in the newer form without any id; local stamps; one is still Pending", NEW_PAYMENT_HEADER, summer,
             [(150, undated, "unreadable date: `Aug 32, 2024, 02:10 PM`")],
         ),
+        armoured(
+            Export(
+                "payments_2024-07-01_2024-10-15 (Excel).csv", "2024-10-16 09:20",
+                'the same rows, saved once more by Excel with its armour around the job (`="1234"`): nothing may count '
+                "twice",
+                NEW_PAYMENT_HEADER, summer,
+            ),
+            "Job #",
+        ),
         Export(
             "payments_2024-09-15_2024-12-31.csv", "2025-01-03 09:30",
             "the same form; repeats 15 September to 15 October; the Pending one is Completed",
@@ -645,6 +710,13 @@ def payment_exports(jobs: Sequence[Job]) -> list[Export]:
             [(120, autumn[120][:5], f"short row: 5 of {len(NEW_PAYMENT_HEADER)} cells")],
         ),
     ]  # fmt: skip
+
+
+def armoured(export: Export, *columns: str) -> Export:
+    """The export with some columns written so that a spreadsheet keeps their digits: `="1234"`."""
+    places = {export.header.index(name) for name in columns}
+    rows = [[f'="{c}"' if i in places and c != DASH else c for i, c in enumerate(row)] for row in export.rows]
+    return replace(export, rows=rows)
 
 
 def old_payment_row(index: int, payment: Payment, job: Job | None) -> Row:
@@ -678,7 +750,10 @@ def about_job(job: Job | None, status: str) -> Row:
 
 @dataclass(frozen=True)
 class Lead:
-    """A call or form sold by eLocals. `credited`: when its price became zero; a price of None is shown blank."""
+    """A call or form sold by eLocals. `credited`: when its price became zero; a price of None is shown blank.
+
+    `fault`: why the vendor owes a credit: "duplicate" of an earlier lead, "customer" already, "short" call; or "".
+    """
 
     lead_id: str
     at: datetime
@@ -688,6 +763,7 @@ class Lead:
     disputed: bool
     person: Person
     job: Job | None
+    fault: str
 
     def row(self, at: datetime, *, dollar_sign: bool) -> dict[str, str]:
         """The lead as shown at that moment."""
@@ -714,11 +790,11 @@ class Lead:
 
 
 def make_leads(jobs: Sequence[Job]) -> list[Lead]:
-    """The eLocals leads in order of time: one for each of its jobs, rather more that came to nothing."""
+    """The eLocals leads in order of time: one for each of its jobs but callbacks and repairs, more that led nowhere."""
     dice = Dice("elocals")
     wanted: list[tuple[datetime, Job | None]] = []
     for job in jobs:
-        if job.channel == "eLocals":
+        if job.channel == "eLocals" and job.occasion not in {"repair", "callback"}:
             wanted.append((job.created - timedelta(minutes=dice.between(3, 6), seconds=dice.between(0, 59)), job))
             if dice.percent(97):
                 day = dice.workday(job.created.date().replace(day=1))
@@ -732,22 +808,40 @@ def make_leads(jobs: Sequence[Job]) -> list[Lead]:
     )  # fmt: skip
     wanted += [(local(stamp), None) for stamp in edges]
     wanted.append((local("2024-11-03 01:15:00").replace(fold=1), None))  # the hour that came twice
-    leads = []
+    leads: list[Lead] = []
     for index, (at, sold) in enumerate(sorted(wanted, key=lambda item: item[0].astimezone(UTC))):
         middle = MONTHS[at.date().replace(day=1)][1]
         price = Decimal(min(90, max(36, 2 * middle + dice.between(-13, 13)))) / 2
         fate = dice.pick({"charged": 85, "disputed": 3, "credited": 7, "unpriced": 5}) if sold is None else "charged"
         late = at.date().replace(day=1) == date(2024, 7, 1) and sold is None and index % 4 == 0
         credited = at + timedelta(days=dice.between(1, 5)) if fate == "credited" else None
+        if late and fate == "charged":
+            fate, credited = "credited", local("2024-08-12 12:00")
+        person, fault = (sold.person, "") if sold else stranger(dice, at, fate, leads, jobs)
+        seconds = dice.between(4, 19) if fault == "short" else dice.between(35, 420)
         leads.append(
             Lead(
-                str(71204411 + 37 * index), at, 0 if fate == "unpriced" else dice.between(35, 420),
+                str(71204411 + 37 * index), at, 0 if fate == "unpriced" else seconds,
                 None if fate == "unpriced" and dice.percent(60) else ZERO if fate == "unpriced" else price,
-                local("2024-08-12 12:00") if late and fate == "charged" else credited,
-                fate == "disputed", sold.person if sold else new_person(dice), sold,
+                credited, fate == "disputed", person, sold, fault,
             )
         )  # fmt: skip
     return leads
+
+
+def stranger(dice: Dice, at: datetime, fate: str, leads: Sequence[Lead], jobs: Sequence[Job]) -> tuple[Person, str]:
+    """Who calls and buys nothing, and what is wrong with the lead.
+
+    Every credited lead has a fault, and a few that were charged: those are worth a claim.
+    """
+    fault = dice.pick({"": 0 if fate == "credited" else 94, "duplicate": 3, "customer": 2, "short": 1})
+    callers = {
+        "duplicate": [lead.person for lead in leads[-12:] if lead.fault == ""],
+        "customer": [job.person for job in jobs if timedelta(3) < at - job.created < timedelta(60)],
+    }.get(fault, [])
+    if callers:
+        return dice.one(callers), fault
+    return new_person(dice), "short" if fault else ""
 
 
 def elocals_exports(leads: Sequence[Lead]) -> list[Export]:
@@ -779,29 +873,44 @@ def elocals_exports(leads: Sequence[Lead]) -> list[Export]:
     ]  # fmt: skip
 
 
-def proref_exports(jobs: Sequence[Job]) -> list[Export]:
-    """Two overlapping exports of Pro Referral; June and July 2024 are in both, some passed on in between."""
+# Moment, status in the older file, status in the newer, who, and the job it led to.
+Referral = tuple[datetime, str, str, Person, Job | None]
+
+
+def make_referrals(jobs: Sequence[Job]) -> list[Referral]:
+    """The referrals of Pro Referral in order of time: one for each of its new jobs, others that led nowhere."""
     dice = Dice("proref")
-    leads: list[tuple[datetime, str, str, Person]] = []  # moment, status in the older file, in the newer, who
+    leads: list[Referral] = []
     for job in jobs:
         if job.channel != "Pro Referral":
             continue
-        leads.append((job.created - timedelta(minutes=30), "Scheduled", "Completed", job.person))
+        if job.occasion in {"new", "again"}:
+            leads.append((job.created - timedelta(minutes=30), "Scheduled", "Completed", job.person, job))
         for _ in range(dice.pick({0: 30, 1: 40, 2: 30})):
             at = dice.moment(dice.workday(job.created.date().replace(day=1)), 7, 20)
             status = dice.pick({"Passed": 40, "Contacted": 30, "Accepted": 22, "": 8})
             moved = at.month in {6, 7} and status != "Passed" and dice.percent(40)
-            leads.append((at, status, "Passed" if moved else status, new_person(dice)))
+            leads.append((at, status, "Passed" if moved else status, new_person(dice), None))
     leads.sort(key=lambda lead: lead[0])
     odd = next(i for i, lead in enumerate(leads) if lead[0] > local("2024-11-05 00:00") and lead[2] == "Passed")
-    leads[odd] = (leads[odd][0], "passed", "passed", leads[odd][3])
+    leads[odd] = (leads[odd][0], "passed", "passed", *leads[odd][3:])
+    return leads
+
+
+def referral_id(index: int) -> str:
+    """The id of the referral that is the index-th in order of time."""
+    return f"PR{50210 + 3 * index}"
+
+
+def proref_exports(leads: Sequence[Referral]) -> list[Export]:
+    """Two overlapping exports of Pro Referral; June and July 2024 are in both, some passed on in between."""
 
     def rows(first: str, last: str, *, newer: bool) -> list[Row]:
         shown = [(i, lead) for i, lead in enumerate(leads) if local(first) <= lead[0] <= local(f"{last} 23:59")]
         return [
-            [f"PR{50210 + 3 * i}", f"{at:%m/%d/%Y %I:%M %p}", after if newer else before, who.name, who.shown_phone,
+            [referral_id(i), f"{at:%m/%d/%Y %I:%M %p}", after if newer else before, who.name, who.shown_phone,
              "Appliance repair", who.town, "MA", who.zip_code]
-            for i, (at, before, after, who) in reversed(shown)
+            for i, (at, before, after, who, _) in reversed(shown)
         ]  # fmt: skip
 
     older, newer = rows("2023-10-01", "2024-07-31", newer=False), rows("2024-06-01", "2024-12-31", newer=True)
@@ -828,7 +937,7 @@ def call_exports(jobs: Sequence[Job], leads: Sequence[Lead]) -> list[Export]:
     rows = [row for _, row in sorted(calls, key=lambda call: call[0], reverse=True)]
     for index in (600, 411, 230, 57):  # the log repeats a call now and then, cell for cell
         rows.insert(index, [*rows[index]])
-    tracked = callrail_rows()
+    tracked = callrail_rows(jobs)
     undated = [*tracked[70]]
     undated[CALLRAIL_HEADER.index("Start Time")] = "not available"
     return [
@@ -855,7 +964,7 @@ def phone_log(jobs: Sequence[Job], leads: Sequence[Lead]) -> list[tuple[datetime
         if lead.at >= start and dice.percent(60)
     ]
     for job in jobs:
-        if job.created >= start and job.channel == "Google":
+        if job.created >= start and job.channel == "Google" and job.occasion in {"new", "again"}:
             calls.append((job.created - timedelta(minutes=4), job.person, ("GoogleAds", ""), job))
         if job.created >= start and job.visit <= LAST and dice.percent(30):
             calls.append((dice.moment(job.visit, 8, 10), job.person, ("", ""), job))
@@ -887,14 +996,17 @@ def phone_row(dice: Dice, at: datetime, who: Person, flow: tuple[str, str], job:
     return [*ends, stamp, *flow, answered, *linked, length]
 
 
-def callrail_rows() -> list[Row]:
-    """Tracked calls of July to September 2024, newest first."""
+def callrail_rows(jobs: Sequence[Job]) -> list[Row]:
+    """Tracked calls of July to September 2024, newest first: of those who booked through Google, and of others."""
     dice = Dice("callrail")
-    days = [dice.workday(date(2024, month, 1)) for month in (7, 8, 9) for _ in range(48)]
+    booked = [j for j in jobs if j.channel == "Google" and date(2024, 7, 1) <= j.created.date() < date(2024, 10, 1)]
+    calls = [(j.created - timedelta(minutes=4), j.person) for j in booked if j.occasion in {"new", "again"}]
+    days = [dice.workday(date(2024, month, 1)) for month in (7, 8, 9) for _ in range(40)]
+    calls += [(dice.moment(day, 8, 19), new_person(dice)) for day in days]
+    bookers = {person.phone for _, person in calls[: len(calls) - len(days)]}
     rows = []
-    for at in sorted((dice.moment(day, 8, 19) for day in days), reverse=True):
-        who = new_person(dice)
-        answered = dice.percent(86)
+    for at, who in sorted(calls, key=lambda call: call[0], reverse=True):
+        answered = who.phone in bookers or dice.percent(86)
         words = dice.one(("", "[dishwasher repair near me]", '"fridge repair"', "[washer repair]"))
         cells = {
             "Call Status": "Answered Call" if answered else dice.one(("Missed Call", "Voicemail", "Abandoned Call")),
@@ -906,7 +1018,9 @@ def callrail_rows() -> list[Row]:
             "City": who.town,
             "State": "MA",
             "Country": "US",
-            "Source": dice.pick({"Google Ads": 60, "Google Organic": 25, "Direct": 15}),
+            "Source": "Google Ads"
+            if who.phone in bookers
+            else dice.pick({"Google Ads": 60, "Google Organic": 25, "Direct": 15}),
             "Duration (seconds)": str(dice.between(20, 480) if answered else dice.between(0, 25)),
             "Start Time": (at + timedelta(seconds=dice.between(0, 59))).isoformat(),
             "Keywords": words,
@@ -1005,6 +1119,16 @@ OFFICE = "http://schemas.openxmlformats.org"
 SPREADSHEET = f'xmlns="{OFFICE}/spreadsheetml/2006/main"'
 
 
+def spend_sheet() -> Export:
+    """The hand-kept sheet as it was in May 2024: fewer months, and April typed in before the bill came."""
+    months = [month for month in MONTHS if month < date(2024, 5, 1)]
+    rows = [[f"{month:%Y-%m}", f"{MONTHS[month][2] - 24 * (month == months[-1])}.00"] for month in months]
+    about = (
+        "the hand-kept sheet of Google spend as it was in May 2024; the workbook has the same months and April's bill"
+    )
+    return Export("Ads spend 2023-2024.csv", "2024-05-01 09:00", about, ("Month", "Spend"), rows)
+
+
 def spend_workbook() -> tuple[bytes, int]:
     """The hand-kept sheet of Google spend to July 2024, and its number of rows.
 
@@ -1062,6 +1186,18 @@ def workbook(sheet: str) -> bytes:
     return buffer.getvalue()
 
 
+def truth(jobs: Sequence[Job], leads: Sequence[Lead], referrals: Sequence[Referral]) -> dict[str, list[Row]]:
+    """What really happened, as tables: every lead with the job it led to, and every job that follows another."""
+    sold = [["elocals_leads", lead.lead_id, str(lead.job.number if lead.job else ""), lead.fault] for lead in leads]
+    sold += [["proref_leads", referral_id(i), str(job.number if job else ""), ""]
+             for i, (*_, job) in enumerate(referrals)]  # fmt: skip
+    follows = [[str(job.number), str(job.after.number), job.occasion] for job in jobs if job.after]
+    return {
+        "leads.csv": [["feed", "lead_id", "job_id", "fault"], *sold],
+        "jobs.csv": [["job_id", "after_job_id", "occasion"], *follows],
+    }
+
+
 def write_readme(exports: Sequence[Export], spend_rows: int) -> str:
     """The description of the folder: a table of the files and one of the bad rows."""
     table = [
@@ -1087,6 +1223,11 @@ def write_readme(exports: Sequence[Export], spend_rows: int) -> str:
         "|---|---:|---:|---|",
         *(f"| `{name}` | {rows} | {faults} | {what} |" for name, rows, faults, what in sorted(table)),
         "",
+        "`truth/` holds what no export tells: `leads.csv`, which job each lead led to and what is wrong with a lead",
+        "that deserves a credit (duplicate, customer, short); `jobs.csv`, which earlier job a job follows, as the",
+        "repair after a visit, a callback, or another job of a customer who came back. It is no export: tests compare",
+        "with it what rmetrics finds.",
+        "",
         f"The {len(bad)} bad rows. The line is the one on which the record begins, counted from 1.",
         "",
         "| file | line | why |",
@@ -1102,10 +1243,10 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "sample"
     folder.mkdir(parents=True, exist_ok=True)
     jobs = make_jobs()
-    leads = make_leads(jobs)
+    leads, referrals = make_leads(jobs), make_referrals(jobs)
     exports = [
         *job_exports(jobs), *payment_exports(jobs), *call_exports(jobs, leads), *elocals_exports(leads),
-        *proref_exports(jobs), *ads_exports(), target_export(),
+        *proref_exports(referrals), spend_sheet(), *ads_exports(), target_export(),
     ]  # fmt: skip
     spend, spend_rows = spend_workbook()
     files = {export.name: (export.payload(), export.saved) for export in exports}
@@ -1113,8 +1254,11 @@ def main() -> None:
     files["leads cost Elocals expired.csv"] = (LOGIN_PAGE.encode(), "2025-01-03 08:40")
     files["notes.csv"] = (NOTES.encode(), "2024-11-20 09:00")
     files["README.md"] = (write_readme(exports, spend_rows).encode(), "2025-01-03 12:00")
+    for name, rows in truth(jobs, leads, referrals).items():
+        files[f"truth/{name}"] = ("\n".join(",".join(row) for row in rows).encode() + b"\n", "2025-01-03 12:00")
     for name, (payload, saved) in files.items():
         path = folder / name
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(payload)
         moment = local(saved).timestamp()
         os.utime(path, (moment, moment))
