@@ -65,6 +65,9 @@ def test_totals_and_remarks_below_a_report_are_no_jobs(project: Project) -> None
         ("Total payments", "1001", "11/30/2024", "999.00", "card", "ok"),
         ("", "Grand total (2)", "11/30/2024", "999.00", "", ""),
         ("Totals: 2", "", "11/30/2024", "999.00", "", ""),
+        ("Sum", "", "11/30/2024", "999.00", "", ""),
+        ("p9", "Average", "11/30/2024", "999.00", "", ""),
+        ("Count: 2", "1001", "11/30/2024", "999.00", "", ""),
     ],
 )
 def test_a_total_with_a_date_is_no_payment(project: Project, row: tuple[str, ...]) -> None:

@@ -43,6 +43,11 @@ MARKS: Mapping[str, frozenset[str]] = {
     "Ft": frozenset({"HUF"}),
     "kr": frozenset({"DKK", "ISK", "NOK", "SEK"}),
 }  # fmt: skip
+NAMES: Mapping[str, str] = {
+    "us dollar": "USD", "united states dollar": "USD", "american dollar": "USD", "canadian dollar": "CAD",
+    "euro": "EUR", "pound sterling": "GBP", "british pound": "GBP", "australian dollar": "AUD", "new zealand dollar": "NZD",
+    "mexican peso": "MXN",
+}  # fmt: skip
 _BY_LENGTH = sorted((*MARKS, *CODES), key=lambda m: -len(m))
 _MARK = re.compile("|".join(map(re.escape, _BY_LENGTH)))
 
@@ -70,6 +75,16 @@ def may_be(mark: str, currency: str) -> bool:
 
 
 def code_of(text: str, currency: str) -> str | None:
-    """The company's currency where a cell of a currency column means it (its code or a mark), otherwise None."""
+    """The company's currency where a cell of a currency column means it (code, mark or name), otherwise None.
+
+    >>> [code_of(t, "USD") for t in ("usd", "$", "U.S. Dollars", "USD - US Dollar", "CAD", "dollars of my own")]
+    ['USD', 'USD', 'USD', 'USD', None, None]
+    """
     written = text.strip()
-    return currency if written.upper() == currency or (written in MARKS and may_be(written, currency)) else None
+    if written in MARKS:
+        return currency if may_be(written, currency) else None
+    words = written.replace(".", "").casefold()
+    codes = {w.upper() for w in re.findall(r"[a-z]+", words)} & CODES
+    name = NAMES.get(words.removesuffix("s"))
+    named = {name} if name else codes if len(words) == 3 or re.match(r"[a-z]{3}\b\W", words) else set()
+    return currency if named == {currency} else None

@@ -164,11 +164,10 @@ def _amount(text: str, decimal: str) -> Decimal | None:
     body, mark = without_mark(text)
     body = re.sub(r"(?<=[0-9])\s(?=[0-9]{3}(?![0-9]))", _group(decimal), body.strip())  # 1 234,50
     body = re.sub(r"(?<![0-9])\s+|\s+(?![0-9])", "", body)
-    if mark and body in _DASHES:
+    if mark and body and body[0] in _DASHES and body.strip(body[0]) == "":
         return Decimal(0)  # how a spreadsheet's accounting format writes zero
     negative = body.startswith("(") and body.endswith(")")
-    if negative:
-        body = body[1:-1]
+    body = body[1:-1] if negative else body.removeprefix("+")
     for sign in _DASHES:
         if body.startswith(sign) or (body.endswith(sign) and len(body) > 1):
             if negative:

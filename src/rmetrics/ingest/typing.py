@@ -27,8 +27,12 @@ PENDING = " "  # begins an id that lacks its occurrence; an id that an export gi
 PARTS = "_parts"  # of how many lines a summed row is made
 _CELLS = re.compile(r"has [0-9,]+ cells? where")  # a total line may be shorter or longer than the others
 _NO_PROBLEM = "has 1 cell where"
-TOTAL = r"(?i)^(grand |sub-?)?totals?\s*(:.*)?$"
-_NAMED_TOTAL = r"(?i)^(grand |sub-?)?totals?([\s:(].*)?$"  # where an id belongs: Total payments, Totals (12)
+_LABEL = (
+    r"(?i)^(?:(?:grand|sub|overall|report|page|running)[ -]?)?"
+    r"(?:totals?|sums?|summary|averages?|avg\.?|counts?|итого|всего)"
+)
+TOTAL = rf"{_LABEL}\s*(:.*)?$"
+_NAMED_TOTAL = rf"{_LABEL}([\s:(].*)?$"  # where an id belongs: Total payments, Totals (12)
 _SUM = r"^[-($ ]*[0-9.,]*[)% ]*$"  # a number, an amount, or nothing
 REJECTED_SCHEMA = {"line": pl.Int64, "column": pl.String, "value": pl.String, "reason": pl.String}
 
