@@ -45,8 +45,8 @@ MARKS: Mapping[str, frozenset[str]] = {
 }  # fmt: skip
 NAMES: Mapping[str, str] = {
     "us dollar": "USD", "united states dollar": "USD", "american dollar": "USD", "canadian dollar": "CAD",
-    "euro": "EUR", "pound sterling": "GBP", "british pound": "GBP", "australian dollar": "AUD", "new zealand dollar": "NZD",
-    "mexican peso": "MXN",
+    "euro": "EUR", "pound sterling": "GBP", "british pound": "GBP",
+    "australian dollar": "AUD", "new zealand dollar": "NZD", "mexican peso": "MXN",
 }  # fmt: skip
 _BY_LENGTH = sorted((*MARKS, *CODES), key=lambda m: -len(m))
 _MARK = re.compile("|".join(map(re.escape, _BY_LENGTH)))
