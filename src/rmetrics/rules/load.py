@@ -304,6 +304,8 @@ def _models_in(annotation: Any) -> list[type[Table]]:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()  # as TOML writes it
     text = "nothing" if value is None else repr(str(value)) if isinstance(value, str) else str(value)
     return text if len(text) <= 80 else text[:77] + "..."
 

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from rmetrics.results import Severity
+from rmetrics.rules.numbers import NumberRange
 
 OTHER = "OTHER"
 UNATTRIBUTED = "Unattributed"
@@ -26,7 +27,12 @@ MOST = Decimal(1_000_000)  # of one cell: more is a phone number or an id in the
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=63, pattern=r"^[^\x00-\x1f]+$")]
 Sql = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-Price = Annotated[Decimal, Field(ge=0, max_digits=14, decimal_places=2)]
+# Upper ends: what no lead or fee costs in any currency, and far enough below numeric(12,2) for a month's sum to fit.
+Price = Annotated[Decimal, NumberRange(Decimal(0), Decimal(10_000_000), decimals=2, unit="amount")]
+Fee = Annotated[Decimal, NumberRange(Decimal(0), Decimal(1_000_000_000), decimals=2, unit="amount")]
+Share = Annotated[Decimal, NumberRange(Decimal(0), Decimal(1), decimals=4, unit="share")]
+Limit = Annotated[Decimal, NumberRange(Decimal("0.01"), Decimal(9_999_999_999), decimals=2, unit="amount")]
+Flag = Annotated[bool, Field(strict=True)]
 T = TypeVar("T")
 
 
@@ -49,13 +55,6 @@ def _several(headers: tuple[str, ...]) -> tuple[str, ...]:
         msg = 'names one header; join two or more, such as ["Date", "Time"], or use from'
         raise ValueError(msg)
     return headers
-
-
-def _power_of_ten(value: int) -> int:
-    if value not in {10**n for n in range(1, 10)} | {1}:
-        msg = "must be a power of ten up to 1000000000, such as 100 for cents or 1000000 for millionths"
-        raise ValueError(msg)
-    return value
 
 
 class Table(BaseModel):
@@ -109,7 +108,7 @@ class Jobs(Table):
 class Revenue(Table):
     """The company's share of what was paid, and the day revenue counts on."""
 
-    share: Annotated[Decimal, Field(ge=0, le=1, decimal_places=4)]
+    share: Share
     date: Literal["job", "payment"] = "job"
 
 
@@ -147,7 +146,7 @@ class Cost(Table):
     per_lead: Price | None = None
     per_unit: Price | None = None
     per_repair: Price | None = None
-    monthly: Price | None = None
+    monthly: Fee | None = None
 
     @model_validator(mode="after")
     def _one_form(self) -> "Cost":
@@ -196,7 +195,7 @@ class ColumnType(StrEnum):
 
 Headers = tuple[Annotated[str, StringConstraints(min_length=1)], ...]
 Joined = Annotated[Headers, AfterValidator(_several)]
-Scale = Annotated[int, AfterValidator(_power_of_ten)]
+Scale = Annotated[int, NumberRange(Decimal(1), Decimal(10**9), decimals=0, unit="scale")]
 ConstantText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
@@ -217,17 +216,17 @@ class Column(Table):
     type: ColumnType
     from_: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = Field(default=(), alias="from")
     formats: tuple[Annotated[str, StringConstraints(min_length=2)], ...] = ()
-    required: bool = False
-    publish: bool = True
+    required: Flag = False
+    publish: Flag = True
     sql: Sql | None = None
     decimal: Literal[".", ","] = "."
-    blank: bool = False
+    blank: Flag = False
     zone: str | None = None
     default: str | None = None
-    range: bool = False
+    range: Flag = False
     join: Joined = ()
     scale: Scale = 1
-    most: Annotated[Decimal, Field(gt=0, le=9_999_999_999, decimal_places=2)] | None = None
+    most: Limit | None = None
     minus: Headers = ()
     values: dict[str, str] = {}
     constant: ConstantText | None = None
@@ -303,8 +302,8 @@ class VariantColumn(Table):
     join: Joined | None = None
     constant: ConstantText | None = None
     formats: tuple[Annotated[str, StringConstraints(min_length=2)], ...] | None = None
-    required: bool | None = None
-    blank: bool | None = None
+    required: Flag | None = None
+    blank: Flag | None = None
     default: str | None = None
     decimal: Literal[".", ","] | None = None
     zone: str | None = None

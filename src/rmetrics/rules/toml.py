@@ -4,7 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,14 @@ MAX_BYTES = 1_000_000
 _HEADER = re.compile(r"\s*(\[\[?)[^\[\]]")
 _BARE_OR_QUOTED = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
 _KEY = re.compile(rf"\s*({_BARE_OR_QUOTED}(?:\s*\.\s*{_BARE_OR_QUOTED})*)\s*=")
+
+
+class _NumberError(Exception):
+    """A number that Python cannot hold, and the line it is written in."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
 
 
 @dataclass(slots=True)
@@ -70,12 +78,15 @@ def _merge(tree: Tree, path: Path) -> None:
             tree.problems.append(RuleProblem(path, 0, "", f"larger than {MAX_BYTES:,} bytes: not a rules file"))
             return
         text = path.read_text(encoding="utf-8-sig")
-        parsed = tomllib.loads(text, parse_float=Decimal)
+        parsed = _parsed(text)
     except tomllib.TOMLDecodeError as error:
         tree.problems.append(RuleProblem(path, _line_in(str(error)), "", f"not valid TOML: {error}"))
         return
     except UnicodeDecodeError:
         tree.problems.append(RuleProblem(path, 0, "", "not UTF-8: save it as UTF-8 text"))
+        return
+    except _NumberError as error:
+        tree.problems.append(RuleProblem(path, error.line, "", "a number with more digits than any rule takes"))
         return
     except (OSError, RecursionError) as error:
         tree.problems.append(RuleProblem(path, 0, "", f"cannot be read: {error}"))
@@ -90,6 +101,33 @@ def _merge(tree: Tree, path: Path) -> None:
             tree.places.setdefault(name, Place(path, lines.get(name, 0)))
         else:
             _put(tree, path, lines, (name,), value)
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """The tables of a file, its numbers as exact decimals.
+
+    Raises:
+        TOMLDecodeError: it is no TOML.
+        _NumberError: Python reads no integer of more than some thousand digits, and no power of that many.
+    """
+
+    def exact(number: str) -> Decimal:
+        try:
+            return Decimal(number)
+        except InvalidOperation as error:
+            raise _NumberError(_longest_number(text)) from error
+
+    try:
+        return tomllib.loads(text, parse_float=exact)
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError as error:
+        raise _NumberError(_longest_number(text)) from error
+
+
+def _longest_number(text: str) -> int:
+    digits = [max(map(len, re.findall(r"[0-9_]+", line)), default=0) for line in text.splitlines()]
+    return digits.index(max(digits)) + 1
 
 
 def _put(tree: Tree, path: Path, lines: Mapping[str, int], key: tuple[str, ...], value: object) -> None:

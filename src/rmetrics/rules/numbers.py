@@ -1,0 +1,73 @@
+"""Numbers in rules: which ones a key takes, and one message that names what is allowed.
+
+Only a TOML number is a number: ``"12"``, ``true``, ``nan`` and ``inf`` are refused, and nothing is rounded.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+_MOST_DIGITS = 30  # more than any number in rules has; keeps the arithmetic below exact and short
+_HUNDRED = Decimal(100)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberRange:
+    """The numbers a key takes, both ends included.
+
+    Attributes:
+        low: the least.
+        high: the greatest.
+        decimals: how many digits may follow the point; zeros at the end do not count.
+        unit: what the number is. A ``scale`` is a power of ten.
+    """
+
+    low: Decimal
+    high: Decimal
+    decimals: int
+    unit: Literal["amount", "share", "scale"]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Judges the number before pydantic would convert it; the field's own type only stores it."""
+        return core_schema.no_info_before_validator_function(self.checked, handler(source))
+
+    def checked(self, value: object) -> object:
+        """The number as it came.
+
+        Raises:
+            ValueError: it is no number, or none that the key takes; the message names what is.
+        """
+        if isinstance(value, bool) or not isinstance(value, int | Decimal):
+            msg = f"{self.allowed()}, without quotes" if isinstance(value, str) else self.allowed()
+            raise ValueError(msg)  # noqa: TRY004 - pydantic reports a ValueError, a TypeError would end the run
+        number = Decimal(value)
+        if not (number.is_finite() and self.low <= number <= self.high and self._fine_enough(number)):
+            raise ValueError(self.allowed() + self._meant(number))
+        return value
+
+    def allowed(self) -> str:
+        """What the key takes, in words."""
+        if self.unit == "scale":
+            return f"must be a power of ten up to {self.high}, such as 100 for cents or 1000000 for millionths"
+        return f"must be a number from {self.low:,} to {self.high:,f} with at most {self.decimals} decimals"
+
+    def _fine_enough(self, number: Decimal) -> bool:
+        _, digits, exponent = number.as_tuple()
+        significant = "".join(map(str, digits)).rstrip("0") or "0"
+        places = -int(exponent) - (len(digits) - len(significant))
+        if len(significant) > _MOST_DIGITS or places > self.decimals:
+            return number == 0
+        return self.unit != "scale" or significant == "1"
+
+    def _meant(self, number: Decimal) -> str:
+        """A share that was typed as a percentage, as a share."""
+        if self.unit != "share" or not (number.is_finite() and 1 < number <= _HUNDRED):
+            return ""
+        as_share = number / _HUNDRED
+        return f"; for {number.normalize():f} % write {as_share.normalize():f}" if self._fine_enough(as_share) else ""
+
+
+__all__ = ["NumberRange"]
