@@ -107,3 +107,42 @@ def test_json_is_one_document(
     assert document["ok"] is True
     assert document["damaged"] == []
     assert set(document["checks"][0]) == {"name", "severity", "message", "advice"}
+
+
+def replaced_in_place(path: Path, text: str) -> None:
+    """Another content under the same name, size, modification time and inode."""
+    before = path.stat()
+    assert len(text.encode()) == before.st_size
+    with path.open("r+") as file:
+        file.write(text)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_verify_finds_a_file_of_the_inbox_that_changed_behind_its_size_and_time(
+    healthy: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = healthy.inbox / "Import-1.csv"
+    (healthy.inbox / "new.csv").write_text("not read yet\n")
+    replaced_in_place(path, path.read_text().replace("COD Repair", "INS Repair"))
+    assert "verify" not in problems(healthy)
+    from rmetrics.cli import run
+
+    found = problems(healthy, verify=True)["verify"]
+    assert found.severity is Severity.ERROR
+    assert str(path) in found.message
+    assert "new.csv" not in found.message
+    assert "rmetrics sync --full" in found.advice
+    (damaged,) = doctor(healthy.settings, verify=True).damaged
+    assert (damaged.path, damaged.export) == (path, "Import-1.csv")
+    assert run(["doctor", "--verify"]) != 0
+    assert "rmetrics sync --full" in " ".join(capsys.readouterr().out.split())
+    healthy.sync(full=True)
+    assert healthy.rows("SELECT type FROM jobs") == [("INS Repair",)]
+    assert "verify" not in problems(healthy, verify=True)
+
+
+def test_verify_leaves_files_alone_that_the_next_sync_reads_anyway(healthy: Project) -> None:
+    (healthy.inbox / "Import-1.csv").write_text("shorter\n")
+    assert "verify" not in problems(healthy, verify=True)
+    (healthy.inbox / "Import-1.csv").unlink()
+    assert "verify" not in problems(healthy, verify=True)

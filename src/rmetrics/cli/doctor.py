@@ -8,7 +8,9 @@ from rmetrics.cli.options import DATA_FINDINGS, AsJson, Quiet, reporter
 
 
 def doctor(
-    verify: Annotated[bool, typer.Option("--verify", help="Read and hash every file of the lake, too.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read and hash every file of the lake and the inbox, too.")
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> int:

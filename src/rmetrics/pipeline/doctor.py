@@ -17,8 +17,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rmetrics import __version__
 from rmetrics.embedded import Owner, embedded_owner, weaknesses
-from rmetrics.errors import BusyError, RmetricsError
+from rmetrics.errors import BusyError, LakeError, RmetricsError
 from rmetrics.lake import MISSING, SPOILED, Damage, Lake
+from rmetrics.pipeline.altered import altered_files
 from rmetrics.pipeline.damage import how_to_mend, lost_exports
 from rmetrics.pipeline.database import existing_server
 from rmetrics.pipeline.progress import Progress, silent
@@ -72,7 +73,7 @@ def doctor(settings: Settings, *, verify: bool = False, progress: Progress = sil
 
     Args:
         settings: where things are.
-        verify: read and hash every file of the lake too.
+        verify: read and hash every file of the lake and the inbox too.
         progress: is told how far it is.
     """
     rules: list[Rules] = []
@@ -103,7 +104,7 @@ def doctor(settings: Settings, *, verify: bool = False, progress: Progress = sil
     damaged: list[Damage] = []
     if verify:
         progress("verifying the lake", 0, 1)
-        checks += _verified(lake, damaged)
+        checks += _verified(settings, lake, damaged)
         progress("verifying the lake", 1, 1)
     return DoctorResult(tuple(checks), tuple(damaged))
 
@@ -446,13 +447,17 @@ def _schema(settings: Settings, session: Session) -> Iterator[Check]:
 # -- every file of the lake
 
 
-def _verified(lake: Lake, damaged: list[Damage]) -> Iterator[Check]:
+def _verified(settings: Settings, lake: Lake, damaged: list[Damage]) -> Iterator[Check]:
     if not lake.root.exists():
         return
     try:
         sound, spoiled = lake.examine_raw(thorough=True)
         lost = lost_exports(lake, sound, spoiled)
         caches = [*lake.examine_caches(), *_damaged_results(lake)]
+        altered, compared = altered_files(settings.inbox_dir, lake)
+    except LakeError as error:
+        yield Check("verify", Severity.ERROR, error.message, error.hint)
+        return
     except OSError as error:
         yield Check(
             "verify",
@@ -461,7 +466,12 @@ def _verified(lake: Lake, damaged: list[Damage]) -> Iterator[Check]:
             "Check the disk and its permissions.",
         )
         return
-    damaged += [*lost, *caches]
+    damaged += [*lost, *caches, *altered]
+    if altered:
+        told = f"files of the inbox that changed without a new size or time, {len(altered)}: " + ", ".join(
+            str(d.path) for d in altered[:_SHOWN]
+        )
+        yield Check("verify", Severity.ERROR, told, "Run `rmetrics sync --full`: it reads every file of the inbox.")
     if lost:
         told = f"landed exports damaged or gone, {len(lost)}: " + ", ".join(
             f"{d.path} ({d.what})" for d in lost[:_SHOWN]
@@ -479,7 +489,9 @@ def _verified(lake: Lake, damaged: list[Damage]) -> Iterator[Check]:
         )
     if not damaged:
         yield _ok(
-            "verify", f"every file is what was written: {len(sound)} landed exports and all that was computed from them"
+            "verify",
+            f"every file is what was written: {len(sound)} landed exports and all that was computed from them; "
+            f"{compared} files of the inbox are what was read",
         )
 
 

@@ -163,6 +163,11 @@ def _with_decision(seen: Seen, raws: Mapping[str, RawFile]) -> Seen:
     return replace(seen, note=told)
 
 
+def inbox_name(path: Path, inbox: Path) -> str:
+    """The name that a file of the inbox is known by: its path inside it."""
+    return _shown(path.relative_to(inbox))
+
+
 def _shown(path: Path) -> str:
     """The name as text, also where its bytes are no text."""
     return path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -393,4 +398,4 @@ def _moved(path: Path, before: os.stat_result) -> bool:
     return (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns)
 
 
-__all__ = ["Seen", "chosen", "inbox_files", "land_inbox"]
+__all__ = ["Seen", "chosen", "inbox_files", "inbox_name", "land_inbox"]
