@@ -14,7 +14,8 @@ of ours and keeps its traceback (exit code 1).
 """
 
 import errno
-from collections.abc import Sequence
+import shlex
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +81,18 @@ class LakeError(RmetricsError):
     """The lake, the inbox or a file in them cannot be read or written."""
 
     exit_code = 4
+
+
+def withdrawal_hint(exports: Collection[str]) -> str:
+    """How to take the one export that makes a run fail out of force; empty where there is not exactly one.
+
+    Args:
+        exports: the names of the exports that the failure comes from.
+    """
+    if len(exports) != 1:
+        return ""
+    (name,) = exports
+    return f"To go on without this export: rmetrics exports withdraw {shlex.quote(name)}"
 
 
 class OutOfMemoryError(LakeError):

@@ -133,6 +133,7 @@ def test_disagreement_in_a_sync_names_condition_file_and_rows(
     assert re.search(r"feeds\.toml:\d+: feeds\.payments\.where: Polars and DuckDB read", told)
     assert "payment_id T1 (Transactions-1.csv, line 2)" in told
     assert "T2" not in told
+    assert "rmetrics exports withdraw Transactions-1.csv" in told
     monkeypatch.undo()
     assert project.sync().status == "published"
 

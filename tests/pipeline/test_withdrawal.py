@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from rmetrics.errors import SettingsError
+from rmetrics.errors import CheckError, SettingsError, withdrawal_hint
 from rmetrics.pipeline.plan import plan
 from rmetrics.pipeline.withdrawal import landed_exports, restore, withdraw
 from support import Project, csv_text
@@ -120,3 +120,28 @@ def test_a_second_spend_sheet_adds_its_months(project: Project) -> None:
     result = project.sync()
     assert project.rows("SELECT sum(spend)::text FROM google_spend") == [("610.00",)]
     assert not [f for f in result.findings if f.code == "explanation-failed"]
+
+
+def test_a_sum_that_no_table_holds_names_the_export_to_withdraw(project: Project) -> None:
+    feeds = project.rules / "feeds.toml"
+    text = feeds.read_text()
+    amount = 'amount  = { type = "money",'
+    assert text.count(amount) == 1
+    feeds.write_text(text.replace(amount, f"{amount} most = 9_999_999_999,"))
+    head = ("Transaction #", "Job #", "Date", "Amount", "Method", "Status")
+    day = "11/05/2024"
+    project.put("Import.csv", jobs(1))
+    project.put("Transactions ours.csv", csv_text(head, ("T1", 1, day, "100.00", "Cash", "Done")))
+    rows = (("T2", 1, day, "9999999999.00", "Cash", "Done"), ("T3", 1, day, "9999999998.00", "Cash", "Done"))
+    project.put("Transactions of Bob's.csv", csv_text(head, *rows))
+    with pytest.raises(CheckError, match="which the table cannot hold") as raised:
+        project.sync()
+    assert "To go on without this export: rmetrics exports withdraw 'Transactions of Bob'" in raised.value.hint
+    withdraw(project.settings, "Transactions of Bob's.csv")
+    project.sync()
+    assert project.rows("SELECT sum(revenue_gross)::text FROM monthly_metrics") == [("100.00",)]
+
+
+def test_the_hint_names_one_export_or_none() -> None:
+    assert withdrawal_hint([]) == withdrawal_hint({"a.csv", "b.csv"}) == ""
+    assert withdrawal_hint(["May jobs.csv"]).endswith("rmetrics exports withdraw 'May jobs.csv'")

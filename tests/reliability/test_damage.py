@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -112,6 +113,25 @@ def test_a_damaged_landed_export_is_named_asked_for_and_taken_back(
     assert done.exit == 0, done.output
     assert differences(tables(synced), world.after["tables"]) == []
     assert doctor(world, synced) == (0, [])
+
+
+def test_a_damaged_export_that_nobody_has_any_more_can_be_withdrawn(world: World, synced: Project) -> None:
+    victim = files(synced, "raw/payments", ".parquet")[0]
+    name = json.loads(victim.with_suffix(".json").read_text())["name"]
+    for export in synced.inbox.iterdir():
+        export.unlink()
+    flip(0.31)(victim)
+    done = world.run(synced)
+    assert done.exit == 4
+    command = f"rmetrics exports withdraw {shlex.quote(name)}"
+    assert command in " ".join(done.output.split())
+    assert world.run(synced, *shlex.split(command)[1:]).exit == 0
+    done = world.run(synced)
+    assert done.exit == 0, done.output
+    assert victim.exists(), "nothing is deleted from raw"
+    assert world.run(synced, "doctor", "--verify").exit == 0
+    assert world.run(synced, "exports", "restore", name).exit == 0
+    assert world.run(synced).exit == 4
 
 
 def test_a_damaged_export_that_is_still_in_the_inbox_lands_again_by_itself(world: World, synced: Project) -> None:

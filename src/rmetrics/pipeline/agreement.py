@@ -12,7 +12,7 @@ import polars as pl
 
 from rmetrics.checks.connection import duckdb_errors, file_name, sandbox
 from rmetrics.checks.sql import text
-from rmetrics.errors import CheckError
+from rmetrics.errors import CheckError, withdrawal_hint
 from rmetrics.lake import Lake
 from rmetrics.metrics.newest import FILE, LINE
 from rmetrics.pipeline.odd_values import odd_rows
@@ -38,11 +38,13 @@ class Disagreement:
         condition: the expression.
         rows: on how many rows, or different values, they differ.
         examples: the first of them in words.
+        exports: the names of the exports that the rows are from; empty for values of no row.
     """
 
     condition: PlacedCondition
     rows: int
     examples: tuple[str, ...]
+    exports: frozenset[str] = frozenset()
 
 
 def disagreements(rules: Rules, lake: Lake | None = None) -> tuple[Disagreement, ...]:
@@ -88,7 +90,8 @@ def named_rows(rules: Rules, snapshot: Snapshot, names: Mapping[int, str]) -> tu
         rows = snapshot.scan(placed.rows).join(differing.lazy(), on=own.columns, how="semi", nulls_equal=True)
         listed = rows.select(*key, FILE, LINE).sort(FILE, LINE).collect()
         examples = tuple(_row_in_words(r, key, names) for r in listed.head(_NAMED).to_dicts())
-        found.append(Disagreement(placed, listed.height, examples))
+        exports = frozenset(names[r] for r in listed[FILE].unique().to_list() if r in names)
+        found.append(Disagreement(placed, listed.height, examples, exports))
     return tuple(found)
 
 
@@ -105,7 +108,8 @@ def disagreement_error(rules: Rules, snapshot: Snapshot, names: Mapping[int, str
     parts = [told, *(in_words(d, rules) for d in found)]
     hint = "This is a bug in rmetrics: please report it with this message. What is published stays as it was."
     if found:
-        hint = f"Write the condition another way until it is fixed. {hint}"
+        one = withdrawal_hint(frozenset().union(*(d.exports for d in found)))
+        hint = f"Write the condition another way until it is fixed. {one}{'. ' if one else ''}{hint}"
     return CheckError("\n".join(parts), hint)
 
 

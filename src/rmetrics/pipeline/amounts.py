@@ -7,7 +7,7 @@ from decimal import Decimal
 import polars as pl
 
 from rmetrics import contents
-from rmetrics.errors import CheckError
+from rmetrics.errors import CheckError, withdrawal_hint
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute import Computed
 from rmetrics.pipeline.tables import table_rows
@@ -50,8 +50,10 @@ def refuse_large_sums(lake: Lake, rules: Rules, computed: Computed, tables: Sequ
         CheckError: names table, column and key of the first, and the exports and lines of the largest amounts.
     """
     if first := next(large_sums(lake, tables), None):
-        largest = "; ".join(largest_amounts(rules, computed))
-        raise CheckError(f"{first}; nothing was published. The largest amounts in the exports: {largest}", HINT)
+        found = _largest(rules, computed)
+        largest = "; ".join(words for _, words in found)
+        hint = f"{HINT}. {withdrawal_hint({found[0][0]})}" if found else HINT
+        raise CheckError(f"{first}; nothing was published. The largest amounts in the exports: {largest}", hint)
 
 
 def large_sums(lake: Lake, tables: Sequence[PgTable]) -> Iterator[TooLarge]:
@@ -83,8 +85,13 @@ def _beyond(column: str) -> pl.Expr:
 
 def largest_amounts(rules: Rules, computed: Computed) -> Iterator[str]:
     """The largest amounts that are added up, by export and line; no other cell's text."""
+    yield from (words for _, words in _largest(rules, computed))
+
+
+def _largest(rules: Rules, computed: Computed) -> list[tuple[str, str]]:
+    """The exports of the largest amounts, and each amount in words."""
     names = {p.rank: p.raw.name for p in computed.placed}
-    found: list[tuple[Decimal, str]] = []
+    found: list[tuple[Decimal, str, str]] = []
     for feed, column in sorted(added_up(rules)):
         rows = computed.snapshot.scan(feed)
         if column not in rows.collect_schema().names():
@@ -92,6 +99,6 @@ def largest_amounts(rules: Rules, computed: Computed) -> Iterator[str]:
         size = pl.col(column).abs().alias("size")
         top = rows.select(size, column, "_file", "_line").drop_nulls().top_k(_SHOWN, by="size").collect()
         for amount, signed, file, line in top.iter_rows():
-            found.append((amount, f"{names.get(file, '?')} line {line}, {column} {signed:,}"))
+            found.append((amount, names[file], f"{names[file]} line {line}, {column} {signed:,}"))
     found.sort(key=lambda f: -f[0])
-    yield from (words for _, words in found[:_SHOWN])
+    return [(export, words) for _, export, words in found[:_SHOWN]]

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from rmetrics import __version__
-from rmetrics.errors import LakeError
+from rmetrics.errors import LakeError, withdrawal_hint
 from rmetrics.ingest.dates import Reading
 from rmetrics.ingest.read import LINE
 from rmetrics.ingest.recognise import best_fit, fit, read_as
@@ -332,7 +332,19 @@ def _typed(
         rejected = pl.concat(faults) if faults else pl.DataFrame(schema=REJECTED_SCHEMA)
         return TypedRows(count, totals, rejected, finish)
 
-    return lake.write_typed(key, rows, [n for n in schema if n in feed.mapped])
+    with _one_export(raw, landing=landing is not None):
+        return lake.write_typed(key, rows, [n for n in schema if n in feed.mapped])
+
+
+@contextlib.contextmanager
+def _one_export(raw: RawFile, *, landing: bool) -> Iterator[None]:
+    """Names the export on which typing fails, and the way to go on without it. Polars' own words may quote cells."""
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        told = f"the rows of {raw.name} cannot be typed ({type(error).__name__})"
+        away = f"To go on without it, take {raw.name!r} out of the inbox" if landing else withdrawal_hint({raw.name})
+        raise LakeError(told, f"{away}. Please report this: a cell should be rejected, not stop a run.") from error
 
 
 def _mend_typed(

@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rmetrics.errors import LakeError
-from rmetrics.lake import LANDED, MISSING, Damage, Lake, RawFile
+from rmetrics.errors import LakeError, withdrawal_hint
+from rmetrics.lake import LANDED, MISSING, SPOILED, Damage, Lake, RawFile
 
 _SHOWN = 5
 
@@ -18,21 +18,24 @@ _SHOWN = 5
 def lost_exports(lake: Lake, sound: Collection[RawFile], damaged: Sequence[Damage]) -> list[Damage]:
     """Every export that had landed and is not there as it was written.
 
-    A record without its file is litter of a killed run, unless the export is known to have landed.
+    A record without its file is litter of a killed run, unless the export is known to have landed. A withdrawn export
+    is not needed, so its damage is not counted as a loss.
     """
+    decided = lake.decisions()
     memory = lake.load_json(LANDED)
     known: dict[str, dict[str, Any]] = memory.get("exports", {})
     there = {f.sha256 for f in sound}
+    needed = [d for d in damaged if not decided.get(d.sha256, {}).get("withdrawn")]
     found = [
         d if d.export else replace(d, export=known.get(d.sha256, {}).get("name", ""))
-        for d in damaged
+        for d in needed
         if d.sha256 not in there and not (d.missing and memory and d.sha256 not in known)
     ]
     named = there | {d.sha256 for d in found}
     gone = [
         Damage(lake.raw_path(e["feed"], sha256), MISSING, e["feed"], sha256, e["name"])
         for sha256, e in known.items()
-        if sha256 not in named
+        if sha256 not in named and not decided.get(sha256, {}).get("withdrawn")
     ]
     return [*found, *gone]
 
@@ -53,8 +56,10 @@ def settle_damage(lake: Lake, sound: Collection[RawFile], damaged: Sequence[Dama
     if lost:
         raise lost_error(lost)
     now = {f.sha256: f.feed for f in sound}
+    decided = lake.decisions()
     for damage in damaged:
-        if now.get(damage.sha256) != damage.feed:
+        kept = decided.get(damage.sha256, {}).get("withdrawn") and damage.sha256 not in now
+        if now.get(damage.sha256) != damage.feed and not kept:
             lake.remove_raw(damage.feed, damage.sha256)
     lake.remember_landed(sound)
 
@@ -80,7 +85,11 @@ def how_to_mend(lost: Sequence[Damage]) -> str:
         else ("Put the export it was made from back into the inbox")
     )
     force = ", or say --force if they are meant to go" if all(d.missing for d in lost) else ""
-    return f"{back} (or restore the file from a backup of raw/) and sync again{force}. Nothing was published."
+    # `withdraw` finds an export by its record and its file, so both must be there.
+    without = withdrawal_hint(named) if all(d.what == SPOILED for d in lost) else ""
+    return f"{back} (or restore the file from a backup of raw/) and sync again{force}. Nothing was published." + (
+        f" {without}" if without else ""
+    )
 
 
 __all__ = ["how_to_mend", "lost_error", "lost_exports", "settle_damage"]

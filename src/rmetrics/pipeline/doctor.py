@@ -453,6 +453,7 @@ def _verified(settings: Settings, lake: Lake, damaged: list[Damage]) -> Iterator
     try:
         sound, spoiled = lake.examine_raw(thorough=True)
         lost = lost_exports(lake, sound, spoiled)
+        unneeded = [d for d in spoiled if d.export and lake.decisions().get(d.sha256, {}).get("withdrawn")]
         caches = [*lake.examine_caches(), *_damaged_results(lake)]
         altered, compared = altered_files(settings.inbox_dir, lake)
     except LakeError as error:
@@ -466,7 +467,10 @@ def _verified(settings: Settings, lake: Lake, damaged: list[Damage]) -> Iterator
             "Check the disk and its permissions.",
         )
         return
-    damaged += [*lost, *caches, *altered]
+    damaged += [*lost, *unneeded, *caches, *altered]
+    if unneeded:
+        told = "damaged, but withdrawn, so nothing needs them: " + ", ".join(str(d.path) for d in unneeded[:_SHOWN])
+        yield Check("verify", Severity.WARNING, told, "Put the export back into the inbox before you restore it.")
     if altered:
         told = f"files of the inbox that changed without a new size or time, {len(altered)}: " + ", ".join(
             str(d.path) for d in altered[:_SHOWN]

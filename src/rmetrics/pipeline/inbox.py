@@ -148,8 +148,12 @@ def _renew_deliveries(lake: Lake, raws: Mapping[str, RawFile], seen: Sequence[Se
         replaced = before[4] if len(before) == 8 else None
         if file.refused or file.sha256 not in raws or replaced in (None, file.sha256) or replaced not in raws:
             continue
-        if file.modified_ns > raws[file.sha256].age[0]:
+        now, then = raws[file.sha256], raws[replaced]
+        if file.modified_ns > now.age[0]:
             lake.decide(file.sha256, delivered_ns=file.modified_ns)
+        elif file.modified_ns == then.modified_ns and now.age < then.age:
+            # Replaced under the same time: the file that is there now is the newer one, whatever its hash.
+            lake.decide(file.sha256, delivered_ns=then.age[0] + 1)
 
 
 def _with_decision(seen: Seen, raws: Mapping[str, RawFile]) -> Seen:
