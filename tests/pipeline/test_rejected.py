@@ -10,6 +10,7 @@ from rmetrics.cli import run
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.pipeline.rejected import MASK, rejected_rows, rejected_text
 from rmetrics.pipeline.retry import retry_rejected
+from rmetrics.pipeline.withdrawal import restore, withdraw
 from support import Project, csv_text
 
 JOBS = ("Job #", "Job Type", "Source", "Created", "Client", "Primary Phone")
@@ -124,3 +125,67 @@ def test_the_commands(command: Callable[..., int], spoiled: Project, capsys: pyt
     assert command("rejected", "show", "nope") == 2
     assert command("rejected", "retry") == 0
     assert "still rejected: Import-1.csv, line 3" in capsys.readouterr().out
+
+
+def put(project: Project, name: str, *rows: tuple[object, ...]) -> None:
+    project.put(name, csv_text(JOBS, *rows))
+    project.sync()
+
+
+def listed(project: Project) -> list[tuple[str, int]]:
+    return [(r.file, r.line) for r in rejected_rows(project.settings)]
+
+
+def dated(number: int, created: str = "Tue Nov 05 2024") -> tuple[object, ...]:
+    return (number, "COD Service", "Google", created, f"Client {number}", "6175550101")
+
+
+def test_the_next_days_rows_under_the_same_name_do_not_hide_a_rejected_row(project: Project) -> None:
+    put(project, "Import.csv", dated(1), dated(2, "05.11.2024"), dated(3))
+    put(project, "Import.csv", dated(4), dated(5))
+    put(project, "Import.csv", dated(6), dated(7, "06.11.2024"))
+    (first, second) = rejected_rows(project.settings)
+    assert (first.line, first.value) == (3, "05.11.2024")
+    assert (second.line, second.value) == (3, "06.11.2024")
+    assert rejected_text(project.settings, first.id).cells["Job #"] == "2"
+    assert rejected_text(project.settings, second.id).cells["Job #"] == "7"
+    put(project, "Import.csv", dated(2), dated(8))  # yesterday's, corrected at last
+    assert [r.id for r in rejected_rows(project.settings)] == [second.id]
+
+
+def test_a_corrected_file_under_its_name_settles_its_rows(project: Project) -> None:
+    put(project, "Import.csv", dated(1), dated(2, "05.11.2024"), dated(3))
+    put(project, "Import.csv", dated(1), dated(2), dated(3))
+    assert listed(project) == []
+    put(project, "Import b.csv", dated(11), dated(12, "05.11.2024"), dated(13))
+    put(project, "Import b.csv", dated(11), dated(13))  # the row was taken out on purpose
+    assert listed(project) == []
+
+
+def test_a_row_that_is_rejected_again_is_listed_once(project: Project) -> None:
+    put(project, "Import.csv", dated(1), dated(2, "05.11.2024"))
+    put(project, "Import.csv", dated(2, "05.11.24?"), dated(4))
+    assert listed(project) == [("Import.csv", 2)]
+
+
+def test_a_row_without_a_key_is_recognised_by_its_other_cells(project: Project) -> None:
+    head = ("Month", "Campaign", "Spend")
+    project.put("google spend.csv", csv_text(head, ("2024-10", "Brand", "31x"), ("2024-09", "Brand", "10.00")))
+    project.sync()
+    project.put("google spend.csv", csv_text(head, ("2024-11", "Brand", "5.00")))
+    project.sync()
+    assert [r.value for r in rejected_rows(project.settings)] == ["31x"]
+    project.put("google spend.csv", csv_text(head, ("2024-10", "Brand", "31.00"), ("2024-12", "Brand", "5.00")))
+    project.sync()
+    assert rejected_rows(project.settings) == ()
+
+
+def test_rows_of_a_withdrawn_export_are_neither_rejected_nor_taken_in(spoiled: Project) -> None:
+    spoiled.put("Import-2.csv", csv_text(JOBS, (3, *GOOD[1:])))
+    spoiled.sync()
+    withdraw(spoiled.settings, "Import-1.csv")
+    assert rejected_rows(spoiled.settings) == ()
+    assert not any("rejected" in f.code or "taken" in f.code for f in spoiled.sync().findings)
+    restore(spoiled.settings, "Import-1.csv")
+    spoiled.sync()
+    assert listed(spoiled) == [("Import-1.csv", 3)]

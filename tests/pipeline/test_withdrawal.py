@@ -125,9 +125,9 @@ def test_a_second_spend_sheet_adds_its_months(project: Project) -> None:
 def test_a_sum_that_no_table_holds_names_the_export_to_withdraw(project: Project) -> None:
     feeds = project.rules / "feeds.toml"
     text = feeds.read_text()
-    amount = 'amount  = { type = "money",'
+    amount = 'amount     = { type = "money", from = ["Amount", "Amount Paid", "Payment Amount"'
     assert text.count(amount) == 1
-    feeds.write_text(text.replace(amount, f"{amount} most = 9_999_999_999,"))
+    feeds.write_text(text.replace(amount, amount.replace("{", "{ most = 9_999_999_999,")))
     head = ("Transaction #", "Job #", "Date", "Amount", "Method", "Status")
     day = "11/05/2024"
     project.put("Import.csv", jobs(1))

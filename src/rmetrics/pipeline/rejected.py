@@ -1,10 +1,11 @@
 """Quarantined rows: where each stands, why it could not be read, and taking them in once that is mended.
 
 An id is the beginning of the export's hash and the line: it stays the same as long as the file does. A row counts as
-rejected until its rule or its file is mended: a later export of the same name takes the place of an earlier one.
+rejected until its rule is edited, a later export under the same name corrects it (``settled``), or its export is
+withdrawn.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -16,6 +17,7 @@ from rmetrics.ingest.typing import typing_digest
 from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.pipeline.compute import Placed
 from rmetrics.pipeline.opened import landed
+from rmetrics.pipeline.settled import still_missing
 from rmetrics.rules import Rules
 from rmetrics.rules.model import Feed
 from rmetrics.settings import Settings
@@ -78,20 +80,32 @@ def rejected_rows(settings: Settings, *, reveal: bool = False) -> tuple[Rejected
 
 
 def quarantine(lake: Lake, rules: Rules, placed: Iterable[Placed], *, reveal: bool = False) -> Iterator[RejectedRow]:
-    """Yields the rejected rows of exports that no later export of the same name replaced."""
-    newest = {(p.raw.name, p.feed): p for p in placed}  # placed is sorted from old to new
-    for item in newest.values():
-        raw = item.raw
-        feed = read_as(rules.feeds[item.feed], raw.headers, raw.name)
-        digest = typing_digest(feed, rules.business)
-        typed = lake.typed_file(item.feed, raw.sha256, digest)
-        waiting = typed is None
-        typed = typed or _earlier(lake, item)
-        if typed is None or not typed.rejected:
-            continue
-        private = _private_headers(raw, feed)
-        for line, column, value, reason in _faults(lake, typed).iter_rows():
-            hidden = value is not None and column in private and not reveal
+    """Yields the rejected rows that no later export of the same name corrects, newest text of each file last."""
+    files: dict[tuple[str, str], list[Placed]] = {}
+    for item in placed:  # sorted from old to new
+        files.setdefault((item.raw.name, item.feed), []).append(item)
+    for (_, name), exports in files.items():
+        for i, item in enumerate(exports):
+            yield from _of_export(lake, rules, item, exports[i + 1 :], private_cells=reveal, declared=rules.feeds[name])
+
+
+def _of_export(
+    lake: Lake, rules: Rules, item: Placed, later: Sequence[Placed], *, declared: Feed, private_cells: bool
+) -> Iterator[RejectedRow]:
+    raw = item.raw
+    feed = read_as(declared, raw.headers, raw.name)
+    digest = typing_digest(feed, rules.business)
+    typed = lake.typed_file(item.feed, raw.sha256, digest)
+    waiting = typed is None
+    typed = typed or _earlier(lake, item)
+    if typed is None or not typed.rejected:
+        return
+    private = _private_headers(raw, feed)
+    faults = _faults(lake, typed).rows()
+    missing = still_missing(lake, declared, raw, typed, ((f[0], f[1]) for f in faults), later)
+    for line, column, value, reason in faults:
+        if line in missing:
+            hidden = value is not None and column in private and not private_cells
             shown = MASK if hidden else value
             yield RejectedRow(f"{raw.sha256[:8]}-{line}", raw.name, item.feed, line, column, shown, reason, waiting)
 
@@ -148,8 +162,10 @@ def rejected_text(settings: Settings, row_id: str, *, reveal: bool = False) -> R
 def taken_in(lake: Lake, rules: Rules, placed: Iterable[Placed]) -> list[RejectedRow]:
     """The rows that the last run rejected and this one reads; remembers those that are rejected now.
 
-    Call it once per sync, under the lock.
+    Rows of an export that was withdrawn meanwhile are in neither. Call it once per sync, under the lock.
     """
+    placed = list(placed)
+    in_force = {p.raw.sha256[:8] for p in placed}
     now = list(quarantine(lake, rules, placed))
     ids = {r.id for r in now}
     remembered = lake.load_json(_REMEMBERED).get("rows", [])
@@ -159,5 +175,5 @@ def taken_in(lake: Lake, rules: Rules, placed: Iterable[Placed]) -> list[Rejecte
     return [
         RejectedRow(row_id, file, feed, line, column, None, reason)
         for row_id, file, feed, line, column, reason in remembered
-        if row_id not in ids
+        if row_id not in ids and row_id.rpartition("-")[0] in in_force
     ]
