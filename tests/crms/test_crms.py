@@ -14,6 +14,7 @@ import pytest
 
 from rmetrics.errors import SettingsError
 from rmetrics.lake import Lake
+from rmetrics.pipeline.check import check
 from rmetrics.pipeline.compute import compute
 from rmetrics.pipeline.draft import draft_rules
 from rmetrics.pipeline.inbox import land_inbox
@@ -274,3 +275,55 @@ def test_rules_new_names_the_example_to_copy(
 def test_every_export_here_is_tested() -> None:
     told = {name for name, _ in KNOWN} | {n for _, names, _, _ in EXAMPLES for n in names}
     assert told == {p.name for p in EXPORTS.iterdir()}
+
+
+# -- the same money from two programs
+
+CRM_HEAD = "Transaction ID,Job #,Date,Amount,Method,Status\n"
+STRIPE_HEAD = "id,Created date (UTC),Amount,Amount Refunded,Currency,Captured,Status,job_number (metadata)\n"
+
+
+def twice(project: Project) -> list[tuple[object, ...]]:
+    """The pairs that ``check`` finds: how many, and the first of them."""
+    found = [f for f in check(project.settings, offline=True).findings if f.code == "paid-twice"]
+    assert all(f.severity is Severity.WARNING for f in found)
+    return [(f.rows, [(e["job"], e["payment"], str(e["total"])) for e in f.examples]) for f in found]
+
+
+def test_the_same_money_from_a_crm_and_from_stripe_is_a_warning(offline: Project) -> None:
+    offline.put("Import-1.csv", CRM_JOBS)
+    offline.put(
+        "payments 1.csv",
+        CRM_HEAD
+        + "P1,1001,10/31/2024 10:30 PM,85.00,card,completed\n"  # ch_1, the same evening
+        + "P2,1002,11/05/2024 03:00 PM,1000.00,card,completed\n"  # ch_2, the next morning
+        + "P3,1002,11/05/2024 03:00 PM,1000.00,card,completed\n"  # a second one, which has no partner
+        + "P4,1001,11/10/2024 03:00 PM,40.00,card,completed\n"  # ch_3 is two days later
+        + "P5,1001,11/20/2024 03:00 PM,50.00,card,failed\n"  # ch_4 counts, this one does not
+        + "P6,9999,11/21/2024 03:00 PM,60.00,card,completed\n",  # ch_5: of no job in the data
+    )
+    computed(offline)
+    assert twice(offline) == [], "one form of export has no pairs"
+    offline.put(
+        "stripe.csv",
+        STRIPE_HEAD
+        + "ch_1,2024-11-01 02:35:00,85.00,0.00,usd,true,Paid,1001\n"
+        + "ch_2,2024-11-06 15:00:00,1000.00,0.00,usd,true,Paid,1002\n"
+        + "ch_3,2024-11-12 20:00:00,40.00,0.00,usd,true,Paid,1001\n"
+        + "ch_4,2024-11-20 20:00:00,50.00,0.00,usd,true,Paid,1001\n"
+        + "ch_5,2024-11-21 20:00:00,60.00,0.00,usd,true,Paid,9999\n"
+        + "ch_6,2024-11-25 20:00:00,70.00,0.00,usd,true,Paid,1001\n",
+    )
+    result = computed(offline)
+    expected = [("1001", "ch_1", "1085.00"), ("1002", "ch_2", "1085.00")]
+    assert twice(offline) == [(2, expected)]
+    assert [f.rows for f in result.findings if f.code == "paid-twice"] == [2]
+
+
+def test_two_equal_payments_of_one_program_are_no_pair(offline: Project) -> None:
+    offline.put("Import-1.csv", CRM_JOBS)
+    for name in ("payments 1.csv", "payments 2.csv"):
+        number = name[9]
+        offline.put(name, f"{CRM_HEAD}P{number},1001,11/05/2024 03:00 PM,85.00,card,completed\n")
+    computed(offline)
+    assert twice(offline) == []

@@ -15,6 +15,7 @@ from rmetrics.checks.connection import only_select
 from rmetrics.checks.feeds import LINES
 from rmetrics.checks.query import query_errors, rows
 from rmetrics.checks.sql import holds, ident, text, within, work
+from rmetrics.checks.twice import paid_twice
 from rmetrics.errors import RmetricsError
 from rmetrics.results import Severity
 from rmetrics.rules.model import ColumnType, Feed, FeedLeads, Rules
@@ -63,13 +64,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ExportFacts:
-    """What the questions need to know of an export."""
+    """What the questions need to know of an export; ``variant`` is the form that reads it, empty for the feed's own."""
 
     feed: str
     rank: int
     name: str
     rows: int
     exported: dt.date
+    variant: str = ""
 
 
 def ask(connection: duckdb.DuckDBPyConnection, rules: Rules, exports: Sequence[ExportFacts]) -> Iterator[Answer]:
@@ -81,15 +83,16 @@ def ask(connection: duckdb.DuckDBPyConnection, rules: Rules, exports: Sequence[E
         exports: every export used.
     """
     connection.execute(
-        f"CREATE TABLE {work('exports')} (feed VARCHAR, rank BIGINT, name VARCHAR, rows BIGINT, exported DATE)"
+        f"CREATE TABLE {work('exports')} (feed VARCHAR, rank BIGINT, name VARCHAR, rows BIGINT, exported DATE, "
+        "variant VARCHAR)"
     )
     if exports:
         connection.executemany(
-            f"INSERT INTO {work('exports')} VALUES ($1, $2, $3, $4, $5)",
-            [[e.feed, e.rank, e.name, e.rows, e.exported] for e in exports],
+            f"INSERT INTO {work('exports')} VALUES ($1, $2, $3, $4, $5, $6)",
+            [[e.feed, e.rank, e.name, e.rows, e.exported, e.variant] for e in exports],
         )
     own = (Question(c.name, c.severity, c.sql, c.message, own=True) for c in rules.checks)
-    for question in (*shipped(rules), *own):
+    for question in (*shipped(rules), *_two_forms(rules, exports), *own):
         answer = _answer(connection, question)
         if answer.rows or answer.broken:
             yield answer
@@ -174,6 +177,20 @@ def _payments(rules: Rules) -> Iterator[Question]:
         "See the job's payments: the payment itself may be missing from the exports, or the refund is in them twice.",
         order="paid, job_id",
     )
+
+
+def _two_forms(rules: Rules, exports: Sequence[ExportFacts]) -> Iterator[Question]:
+    """Asked only where payments come in more than one form."""
+    if len({e.variant for e in exports if e.feed == PAYMENTS}) > 1 and (sql := paid_twice(rules)):
+        yield Question(
+            "paid-twice",
+            Severity.WARNING,
+            sql,
+            "payments look like the same money from two programs: same job, same amount, at most a day apart",
+            "Export payments from one program only, and take the other export back: rmetrics exports withdraw NAME. "
+            "Leave it if the customer paid twice.",
+            order="day, job, payment",
+        )
 
 
 def _sources(rules: Rules) -> Iterator[Question]:

@@ -131,6 +131,12 @@ def _is_meant(when: When, present: set[str], file_name: str) -> bool:
     )
 
 
+def variant_name(headers: Sequence[str], file_name: str, feed: Feed) -> str:
+    """The name of the variant that reads a file; empty where the feed itself does."""
+    meant = variants_of(headers, file_name.rpartition("/")[2], feed)
+    return feed.variant_name(meant[0]) if len(meant) == 1 else ""
+
+
 def read_as(feed: Feed, headers: Sequence[str], file_name: str) -> Feed:
     """The feed as it reads this file: with the variant the file is of, where it is of one.
 

@@ -13,6 +13,7 @@ from rmetrics.checks.connection import duckdb_errors, sandbox
 from rmetrics.checks.quality import Answer, ExportFacts, ask
 from rmetrics.checks.recompute import TypedInput, recompute
 from rmetrics.errors import LakeError, OutOfMemoryError
+from rmetrics.ingest.recognise import variant_name
 from rmetrics.lake import Lake
 from rmetrics.pipeline.amounts import HINT, large_sums, largest_amounts
 from rmetrics.pipeline.compute import Computed, newest_day
@@ -144,7 +145,17 @@ def look_once(
     """Does what ``second_look`` says, with this limit of memory; None leaves it to DuckDB."""
     typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else typed_inputs(lake, computed)
     (daily,), (monthly,) = computed.snapshot.paths(DAILY), computed.snapshot.paths(MONTHLY)
-    exports = [ExportFacts(p.feed, p.rank, p.raw.name, p.raw.rows, p.raw.exported_at.date()) for p in computed.placed]
+    exports = [
+        ExportFacts(
+            p.feed,
+            p.rank,
+            p.raw.name,
+            p.raw.rows,
+            p.raw.exported_at.date(),
+            variant_name(p.raw.headers, p.raw.name, rules.feeds[p.feed]),
+        )
+        for p in computed.placed
+    ]
     with duckdb_errors("recompute the metrics"):
         connection = sandbox(
             [*(i.path for inputs in typed.values() for i in inputs), daily, monthly],
