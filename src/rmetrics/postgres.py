@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -20,6 +21,7 @@ HERE = "to_regnamespace(quote_ident(current_schema()))"
 """SQL of the schema that is looked at; NULL where it does not exist."""
 _UNCHANGED = "Nothing was changed in the database; see `rmetrics status` and run the command again."
 _NOT_KNOWN = "It is not known whether the last step took hold; running the command again settles it."
+_ENVIRONMENT = threading.Lock()  # of the process; held while part of it is hidden
 _QUOTE_NOT = "-cquote_all_identifiers=off"
 # What every statement of ours takes for granted. A role, a database, a DSN or the environment may set it otherwise:
 # with another client_encoding names would be stored as other letters, without standard_conforming_strings a
@@ -170,11 +172,13 @@ def connect(server: Server, *, schema: str = "public", autocommit: bool = False)
         PostgresError: the server cannot be reached or refuses; says where, never how to log in.
     """
     _require_driver()
-    connection = _connected(server, server.dsn, autocommit=autocommit)
+    with _defaults_of(server):
+        connection = _connected(server, server.dsn, autocommit=autocommit)
     try:
         if not _knows_types(connection, autocommit=autocommit):
             connection.close()
-            connection = _connected(server, _with_option(server.dsn, _QUOTE_NOT), autocommit=autocommit)
+            with _defaults_of(server):
+                connection = _connected(server, _with_option(server.dsn, _QUOTE_NOT), autocommit=autocommit)
         if not _knows_types(connection, autocommit=autocommit):
             raise PostgresError(
                 f"PostgreSQL at {server.label} names its types in a form that the driver cannot read: "
@@ -185,6 +189,24 @@ def connect(server: Server, *, schema: str = "public", autocommit: bool = False)
     finally:
         with contextlib.suppress(adbc_error()):
             connection.close()
+
+
+@contextlib.contextmanager
+def _defaults_of(server: Server) -> Iterator[None]:
+    """Hides libpq's variables (PGPORT, PGSERVICE, PGOPTIONS, ...) while the embedded server is connected to.
+
+    They are meant for servers of the user's own, and libpq lets none of them be switched off in a DSN. For a server
+    that the user names they hold, as in psql.
+    """
+    if not server.embedded:
+        yield
+        return
+    with _ENVIRONMENT:
+        hidden = {name: os.environ.pop(name) for name in tuple(os.environ) if name.startswith("PG")}
+        try:
+            yield
+        finally:
+            os.environ.update(hidden)
 
 
 def _connected(server: Server, dsn: str, *, autocommit: bool) -> Any:
@@ -263,11 +285,21 @@ def server_of(dsn: str) -> Server:
         hosts = [_host(h) for h in parts.netloc.rpartition("@")[2].split(",")]
     except ValueError:
         raise SettingsError("RMETRICS_POSTGRES_DSN is not a URI that can be read", hint) from None
-    name = unquote(parts.path.lstrip("/")) or options.get("dbname", "")
-    where = ",".join(h for h in hosts if h) or options.get("host", "") or options.get("hostaddr", "")
-    if not where and "service" in options:
-        return Server(dsn, f"the service {options['service']}" + (f", {name}" if name else ""), embedded=False)
-    return Server(dsn, f"{where or 'localhost'}/{name or 'default database'}", embedded=False)
+    return Server(dsn, _label([h for h in hosts if h], unquote(parts.path.lstrip("/")), options), embedded=False)
+
+
+def _label(hosts: Sequence[str], path: str, options: Mapping[str, str]) -> str:
+    """Where libpq goes with a DSN: what the DSN names, else the service, else PGHOST, PGPORT and PGDATABASE."""
+    service = options.get("service") or os.environ.get("PGSERVICE", "")
+    named = path or options.get("dbname", "")
+    where = ",".join(hosts) or options.get("host", "") or options.get("hostaddr", "")
+    if not where and service:
+        return f"the service {service}" + (f", {named}" if named else "")
+    where = where or os.environ.get("PGHOST", "") or os.environ.get("PGHOSTADDR", "") or "localhost"
+    port = options.get("port") or ("" if service else os.environ.get("PGPORT", ""))
+    if port and not any(re.search(r":\d+$", h) for h in hosts):
+        where = f"{where}:{port}"
+    return f"{where}/{named or ('' if service else os.environ.get('PGDATABASE', '')) or 'default database'}"
 
 
 def _host(text: str) -> str:
