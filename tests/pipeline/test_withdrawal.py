@@ -1,11 +1,13 @@
 """Exports that are withdrawn, restored and delivered again."""
 
+import datetime as dt
 import os
 import shutil
 
 import pytest
 
 from rmetrics.errors import CheckError, SettingsError, withdrawal_hint
+from rmetrics.pipeline.explain import explain
 from rmetrics.pipeline.plan import plan
 from rmetrics.pipeline.withdrawal import landed_exports, restore, withdraw
 from support import Project, csv_text
@@ -145,3 +147,35 @@ def test_a_sum_that_no_table_holds_names_the_export_to_withdraw(project: Project
 def test_the_hint_names_one_export_or_none() -> None:
     assert withdrawal_hint([]) == withdrawal_hint({"a.csv", "b.csv"}) == ""
     assert withdrawal_hint(["May jobs.csv"]).endswith("rmetrics exports withdraw 'May jobs.csv'")
+
+
+def nearly(project: Project, source: str, metric: str) -> list[tuple[int, str]]:
+    found = explain(project.settings, source, dt.date(2024, 11, 1), metrics=(metric,))
+    return [(n.rows, n.reason) for part in found.metrics[metric].parts for n in part.nearly]
+
+
+def test_explain_names_the_rows_of_a_withdrawn_export(project: Project) -> None:
+    project.put("Import ours.csv", jobs(1))
+    other = csv_text(
+        JOBS,
+        (2, "COD Repair", "google ", "Tue Nov 05 2024"),
+        (3, "COD Repair", "Google", "Sat Nov 30 2024"),
+        (4, "COD Repair", "Rely", "Tue Nov 05 2024"),
+        (5, "COD Repair", "Google", "Sun Dec 01 2024"),
+    )
+    project.put("Import theirs.csv", other)
+    head = ("Transaction #", "Job #", "Date", "Amount", "Method", "Status")
+    project.put("Transactions.csv", csv_text(head, ("T1", 1, "11/05/2024", "100.00", "Cash", "Done")))
+    project.sync()
+    assert not any("withdrawn" in reason for _, reason in nearly(project, "Google", "leads"))
+    decision = withdraw(project.settings, "Import theirs.csv")
+    project.sync()
+    ((rows, reason),) = [n for n in nearly(project, "Google", "leads") if "withdrawn" in n[1]]
+    assert rows == 2
+    assert "Import theirs.csv" in reason
+    assert f"rmetrics exports restore {decision.export.sha256[:12]}" in reason
+    found = [n for n in nearly(project, "Rely", "repairs") if "withdrawn" in n[1]]
+    assert [n for n, _ in found] == [1]
+    restore(project.settings, "Import theirs.csv")
+    project.sync()
+    assert not any("withdrawn" in reason for _, reason in nearly(project, "Google", "leads"))

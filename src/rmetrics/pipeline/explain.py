@@ -27,6 +27,7 @@ from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.published import MISSING, RowDifference, published_session, table_differences
 from rmetrics.pipeline.scope import Part as OfMonth
 from rmetrics.pipeline.scope import of_month
+from rmetrics.pipeline.withdrawn import withdrawn_rows
 from rmetrics.postgres import Session
 from rmetrics.results import Finding
 from rmetrics.rules import Rules
@@ -391,10 +392,14 @@ class Explainer:
             feed=e.feed,
             value=Decimal(int(counted["_amount"].sum() or 0)).scaleb(-e.scale),
             steps=tuple(self._steps(e, counts)),
-            nearly=nearly_counted(e, near, asked, feed),
+            nearly=(*nearly_counted(e, near, asked, feed), *self._withdrawn(e.feed, asked)),
             rows=ListedRows(counted.height, lambda: self._listed(e, counted)),
             split=_split(split) if e.split is not None and split.height else None,
         )
+
+    def _withdrawn(self, feed: str | None, asked: Asked) -> list[Nearly]:
+        lake = self.lake
+        return withdrawn_rows(lake.lake, self.rules, lake.computed.withdrawn, feed, asked) if feed else []
 
     def _steps(self, e: Evidence, counts: pl.DataFrame) -> Iterator[Step]:
         by_outcome = {o: (n, lines) for o, n, lines in counts.select("_outcome", "n", "lines").iter_rows()}
