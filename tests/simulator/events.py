@@ -3,23 +3,24 @@
 To add a kind of event, write a function that takes the ``World``, does it, and writes a ``world.note``, and put it into
 ``EVENTS`` with a weight; it returns False where it cannot happen yet, and then another event is drawn. An event must
 tell the world what it did: ``world.export`` and ``world.put`` register what each content holds, ``world.edit`` changes
-the rules that the truth reads. Kinds that the product cannot survive yet are left out by ``world.NOT_YET``, by the name
-that stands beside them in ``EVENTS``.
+the rules that the truth reads.
 
 What happens to the sync itself stands in ``syncs``.
 """
 
 import datetime as dt
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 from simulator import exports, truth
 from simulator.exports import FORMS, PLAIN, Layout, delivery, written
 from simulator.rulebook import Cost, Leads, Source, Terms
 from simulator.truth import Row
-from simulator.world import NOT_YET, Waiting, World, sha_of
+from simulator.world import Waiting, World, sha_of
 
 Event = Callable[[World], bool]
 
@@ -202,14 +203,33 @@ def put_back(world: World) -> bool:
     return True
 
 
-def put_back_as_new(world: World) -> bool:
-    """Content that is known is delivered again later, under its old name or another: it is the newest again."""
-    if not (files := world.files()):
+def deliver_again(world: World) -> bool:
+    """Known content replaces another export under that one's name: it is the newest again."""
+    files = world.files()
+    if len({sha_of(f) for f in files}) < 2:
         return False
-    path = world.rng.choice(files)
-    holds, name = world.contents[sha_of(path)], world.rng.choice((path.name, f"copy of {path.name}"))
-    world.put(name, path.read_bytes(), holds)
-    world.note(f"{path.name} is delivered again as {name}")
+    known, replaced = world.rng.sample(files, 2)
+    return _put_known(world, known, replaced.name)
+
+
+def restore_with_new_times(world: World) -> bool:
+    """Files of the inbox come back from a backup that kept no times: nothing changes."""
+    files = [f for f in world.files() if world.rng.random() < 0.7]
+    for path in files:
+        at = world.now()
+        os.utime(path, (at, at))
+    world.note(f"{len(files)} files are restored with new times")
+    return bool(files)
+
+
+def copy_later(world: World) -> bool:
+    """A copy under another name, made later: the content is as old as it was."""
+    return bool(files := world.files()) and _put_known(world, path := world.rng.choice(files), f"copy of {path.name}")
+
+
+def _put_known(world: World, known: Path, name: str) -> bool:
+    world.put(name, known.read_bytes(), world.contents[sha_of(known)])
+    world.note(f"{known.name} is delivered again as {name}")
     return True
 
 
@@ -375,42 +395,44 @@ def channel_with_a_feed(world: World) -> bool:
     return True
 
 
-EVENTS: tuple[tuple[int, Event, str], ...] = (
-    (30, daily_exports, ""),
-    (8, full_export, ""),
-    (6, export_in_two_parts, ""),
-    (3, export_with_fewer_columns, ""),
-    (4, export_that_comes_late, ""),
-    (4, late_export_arrives, ""),
-    (4, bad_rows, ""),
-    (4, cut_off, ""),
-    (8, ads_report, ""),
-    (6, sheet_of_spend, "second spend sheet"),
-    (4, sheet_of_targets, ""),
-    (3, rename, ""),
-    (3, remove, ""),
-    (3, put_back, ""),
-    (4, put_back_as_new, "delivered again"),
-    (2, copy, ""),
-    (3, replace_content, ""),
-    (2, replace_without_a_trace, "replaced without a trace"),
-    (3, save_again, ""),
-    (3, rubbish, ""),
-    (4, price_changes_from_a_day, ""),
-    (2, price_is_edited, ""),
-    (2, leads_are_counted_otherwise, ""),
-    (3, share_changes, ""),
-    (2, revenue_moves, ""),
-    (2, channel_is_declared, ""),
-    (4, channel_with_a_feed, ""),
+EVENTS: tuple[tuple[int, Event], ...] = (
+    (30, daily_exports),
+    (8, full_export),
+    (6, export_in_two_parts),
+    (3, export_with_fewer_columns),
+    (4, export_that_comes_late),
+    (4, late_export_arrives),
+    (4, bad_rows),
+    (4, cut_off),
+    (8, ads_report),
+    (6, sheet_of_spend),
+    (4, sheet_of_targets),
+    (3, rename),
+    (3, remove),
+    (3, put_back),
+    (4, deliver_again),
+    (2, restore_with_new_times),
+    (2, copy_later),
+    (2, copy),
+    (3, replace_content),
+    (2, replace_without_a_trace),
+    (3, save_again),
+    (3, rubbish),
+    (4, price_changes_from_a_day),
+    (2, price_is_edited),
+    (2, leads_are_counted_otherwise),
+    (3, share_changes),
+    (2, revenue_moves),
+    (2, channel_is_declared),
+    (4, channel_with_a_feed),
 )
 
 
 def happen(world: World) -> None:
     """A few events."""
     repair_cut_offs(world)
-    possible = [(w, e) for w, e, gate in EVENTS if gate not in NOT_YET]
+    weights, possible = zip(*EVENTS, strict=True)
     wanted = world.rng.randrange(1, 4)
     while wanted:
-        (event,) = world.rng.choices([e for _, e in possible], [w for w, _ in possible])
+        (event,) = world.rng.choices(possible, weights)
         wanted -= event(world)

@@ -6,10 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from simulator import truth
-from simulator.events import EVENTS
 from simulator.rulebook import Cost, Leads, Source, Terms, shipped
 from simulator.truth import COLUMNS, Delivery, Landed
-from simulator.world import NOT_YET
 
 NOV = dt.date(2024, 11, 1)
 
@@ -93,7 +91,3 @@ def test_changes_hold_from_their_day_on() -> None:
 def test_the_first_spelling_of_an_undeclared_source_names_it() -> None:
     jobs = landed("jobs", job("10", "", "PU LS", day(4)), job("9", "", " Puls ", day(4)), job("8", "", "puls", day(5)))
     assert {s for _, s, _ in truth.daily([jobs], shipped())} == {"Puls"}
-
-
-def test_what_is_left_out_is_the_name_of_an_event() -> None:
-    assert {gate for _, _, gate in EVENTS} - {""} >= NOT_YET
