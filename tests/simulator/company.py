@@ -81,7 +81,9 @@ class Company:
         named = rng.random()
         ref = job["job_id"] if named < 0.7 else job["job_uuid"] if named < 0.88 else rng.choice(("77777", None))
         status = rng.choice((None, "Completed", "completed", "Failed", "VOIDED", "Pending", "refunded"))
-        amount = rng.choice((10_000, 10_001, 9_999, 5_000, 8_500, 31_010, -2_000, 123_456, 1))
+        amount = rng.choice(
+            (10_000, 10_001, 9_999, 5_000, 8_500, 31_010, -2_000, 123_456, 1, -8_505, -rng.randrange(1, 40_000))
+        )
         self.payments.append(
             {"payment_id": f"P{len(self.payments)}", "job_ref": ref, "paid_at": self.at(day), "amount": amount,
              "method": rng.choice(("cash", "card", "Zelle")), "status": status}

@@ -17,7 +17,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from simulator import exports, truth
-from simulator.exports import FORMS, PLAIN, Layout, delivery, written
+from simulator.exports import FORMS, PLAIN, TEXT_FORMS, Layout, delivery, written
 from simulator.rulebook import Cost, Leads, Source, Terms
 from simulator.truth import Row
 from simulator.world import Waiting, World, sha_of
@@ -55,6 +55,27 @@ def daily_exports(world: World) -> bool:
             recent = between(rows, column, world.today - dt.timedelta(days=world.rng.randrange(2, 12)), world.today)
             world.export(stem, layout, world.rng.choice(FORMS), recent)
     return True
+
+
+def export_with_a_total(world: World) -> bool:
+    """A report with a line below that sums up: with a label, or as ServiceTitan's, with the number of jobs and a sum."""
+    stem, layout, rows, _ = world.rng.choice(tables(world))
+    label = world.rng.choice(("Total", "Grand Total", "TOTALS:", *("#",) * 2 * (layout is exports.JOBS)))
+    below = replace(layout, below=label)
+    return bool(world.export(stem, below, world.rng.choice(FORMS), rows[-world.rng.randrange(3, 40) :]))
+
+
+def two_currencies(world: World) -> bool:
+    """Payments and spend with a column of currencies: amounts in another one than the company's are rejected."""
+    other = {"currency": world.rng.choice(("CAD", "EUR", "gbp"))}
+    if world.rng.random() < 0.3:
+        days = world.company.ads[-12:]
+        faulty = [{**r, **other} for r in days[-3:-1]]
+        return bool(world.export("Campaign report", exports.ADS, PLAIN, days[:-3], faulty=faulty))
+    layout = exports.BARE_PAYMENTS_WITH_CURRENCY if world.company.bare else exports.PAYMENTS_WITH_CURRENCY
+    paid = world.company.payments[-12:]
+    faulty = [{**r, **other} for r in paid[-3:-1]] + [{**r, "amount": "\u20ac 85.00"} for r in paid[-1:]]
+    return bool(world.export("payments", layout, world.rng.choice(TEXT_FORMS), paid[:-3], faulty=faulty))
 
 
 def full_export(world: World) -> bool:
@@ -145,7 +166,7 @@ def sheet_of_spend(world: World) -> bool:
     by_campaign = world.rng.random() < 0.5
     layout, rows = (exports.SHEET_BY_CAMPAIGN, entries) if by_campaign else (exports.SHEET, whole)
     name = world.rng.choice(("google spend.csv", "google spend 2.csv"))
-    return bool(world.export("google spend", layout, world.rng.choice(FORMS[:9]), rows, name=name))
+    return bool(world.export("google spend", layout, world.rng.choice(TEXT_FORMS), rows, name=name))
 
 
 def ads_report(world: World) -> bool:
@@ -240,6 +261,24 @@ def copy(world: World) -> bool:
     path = world.rng.choice(files)
     shutil.copy2(path, path.with_name(f"copy of {path.name}"))
     world.note(f"{path.name} is copied")
+    return True
+
+
+def withdraw(world: World) -> bool:
+    """An export that has landed is taken back: nothing that it alone brought counts."""
+    known = sorted(world.landed.keys() - world.withdrawn)
+    if not known:
+        return False
+    sha = world.rng.choice(known)
+    world.decide("withdraw", sha)
+    return True
+
+
+def restore(world: World) -> bool:
+    """An export that was withdrawn counts again."""
+    if not world.withdrawn:
+        return False
+    world.decide("restore", world.rng.choice(sorted(world.withdrawn)))
     return True
 
 
@@ -398,6 +437,8 @@ def channel_with_a_feed(world: World) -> bool:
 EVENTS: tuple[tuple[int, Event], ...] = (
     (30, daily_exports),
     (8, full_export),
+    (5, export_with_a_total),
+    (4, two_currencies),
     (6, export_in_two_parts),
     (3, export_with_fewer_columns),
     (4, export_that_comes_late),
@@ -417,6 +458,8 @@ EVENTS: tuple[tuple[int, Event], ...] = (
     (3, replace_content),
     (2, replace_without_a_trace),
     (3, save_again),
+    (3, withdraw),
+    (3, restore),
     (3, rubbish),
     (4, price_changes_from_a_day),
     (2, price_is_edited),

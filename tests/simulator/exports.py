@@ -8,6 +8,7 @@ turns rows into bytes; the truth never sees those, only the typed values that we
 import csv
 import datetime as dt
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,8 +26,10 @@ class Form:
     """What is around the cells.
 
     Attributes:
-        dates: ``crm`` as the program writes them, ``excel`` as Excel re-saves them, ``iso``.
-        money: ``plain`` 1234.50, ``dollars`` $1,234.50, ``brackets`` (12.00) for negative amounts.
+        dates: ``crm`` as the program writes them, ``excel`` as Excel re-saves them, ``iso``, ``short`` 7/1/2026 9:05.
+        money: ``plain`` 1234.50, ``dollars`` $1,234.50, ``brackets`` (12.00) for negative amounts, ``odd``: each refund
+            in another of ``_REFUNDS``.
+        ids: ``plain``, or in the armour of a spreadsheet: a key of ``_ARMOUR``.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Form:
     newline: str = "\n"
     dates: str = "crm"
     money: str = "plain"
+    ids: str = "plain"
     workbook: bool = False
 
     @property
@@ -55,7 +59,19 @@ FORMS = (
     Form("dollars", money="dollars"),
     Form("brackets", money="brackets", newline="\r\n"),
     Form("workbook", workbook=True),
+    Form("short dates", dates="short", newline="\r\n", encoding="utf-8-sig"),
+    Form("odd refunds", money="odd"),
+    Form("ids as formulas", ids="formula", dates="short", newline="\r\n"),
+    Form("ids as bare formulas", ids="bare formula"),
+    Form("ids as numbers", ids="number", dates="excel"),
+    Form("ids behind tabs", ids="tab", money="odd"),
+    Form("ids behind apostrophes", ids="apostrophe", dates="short", money="odd"),
 )
+TEXT_FORMS = tuple(f for f in FORMS if not f.workbook)
+_REFUNDS = ("-{}", "'-{}", "$({})", "\u2212{}", "{}-", "-${}", "({})", "$-{}")
+_ARMOUR = {
+    "formula": '="{}"', "bare formula": '="{}"', "number": "{}.0", "tab": "\t{}", "apostrophe": "'{}",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,12 +85,18 @@ class Cell:
 
 @dataclass(frozen=True)
 class Layout:
-    """A kind of file: its feed, its cells, and lines above and below the table."""
+    """A kind of file: its feed, its cells, and lines above and below the table.
+
+    Attributes:
+        totals: the first cells of lines that sum up, without sums.
+        below: the first cell of one more line with the sum of each amount; ``#`` is the number of rows.
+    """
 
     feed: str
     cells: tuple[Cell, ...]
     above: tuple[str, ...] = ()
-    totals: tuple[str, ...] = ()  # of the first cell of lines that sum up
+    totals: tuple[str, ...] = ()
+    below: str = ""
     decimal: str = "."
 
     @property
@@ -96,34 +118,36 @@ def _cells(*parts: str) -> tuple[Cell, ...]:
 JOBS = Layout(
     "jobs",
     _cells(
-        "Job #=job_id", "UUID=job_uuid", "Job Type=type", "Source=source_raw", "Status=status", "Created=created_at:day",
+        "Job #=job_id:id", "UUID=job_uuid:id", "Job Type=type", "Source=source_raw", "Status=status", "Created=created_at:day",
         "Job Date=job_date:day", "Total=total:money", "City=city", "Tags=",
     ),
 )  # fmt: skip
-SHORT_JOBS = Layout("jobs", _cells("Job #=job_id", "Status=status", "Job Type=type", "Created=created_at:day"))
+SHORT_JOBS = Layout("jobs", _cells("Job #=job_id:id", "Status=status", "Job Type=type", "Created=created_at:day"))
 PAYMENTS = Layout(
     "payments",
     _cells(
-        "Date=paid_at:moment", "Amount=amount:money", "Method=method", "Job #=job_ref", "Customer=", "Status=status",
-        "Transaction ID=payment_id",
+        "Date=paid_at:moment", "Amount=amount:money", "Method=method", "Job #=job_ref:id", "Customer=", "Status=status",
+        "Transaction ID=payment_id:id",
     ),
 )  # fmt: skip
 BARE_PAYMENTS = Layout(
     "payments",
-    _cells("Job #=job_ref", "Client=", "Status=status", "Payment Methods=method", "Amount Paid=amount:money",
+    _cells("Job #=job_ref:id", "Client=", "Status=status", "Payment Methods=method", "Amount Paid=amount:money",
            "Date=paid_at:moment"),
 )  # fmt: skip
+PAYMENTS_WITH_CURRENCY = Layout("payments", (*PAYMENTS.cells, Cell("Currency", None, "currency")))
+BARE_PAYMENTS_WITH_CURRENCY = Layout("payments", (*BARE_PAYMENTS.cells, Cell("Currency", None, "currency")))
 ELOCALS = Layout(
-    "elocals_leads", _cells("Unique ID=lead_id", "Time=lead_at:offset", "Cost=cost:money", "Status=status")
+    "elocals_leads", _cells("Unique ID=lead_id:id", "Time=lead_at:offset", "Cost=cost:money", "Status=status")
 )
 PROREF = Layout(
-    "proref_leads", _cells("Lead ID=lead_id", "Lead Date=lead_at:stamp", "Current Status=current_status", "Note=")
+    "proref_leads", _cells("Lead ID=lead_id:id", "Lead Date=lead_at:stamp", "Current Status=current_status", "Note=")
 )
 SHEET = Layout("google_spend", _cells("Month=month:month", "Spend=spend:money"))
 SHEET_BY_CAMPAIGN = Layout("google_spend", _cells("Month=month:month", "Campaign=campaign", "Spend=spend:money"))
 ADS = Layout(
     "google_spend",
-    _cells("Day=day:isoday", "Campaign=campaign", "Currency code=", "Cost=spend:money", "Impr.="),
+    _cells("Day=day:isoday", "Campaign=campaign", "Currency code=:currency", "Cost=spend:money", "Impr.="),
     above=("Campaign report", "All time"),
     totals=("Total: Account", "Total: Campaigns"),
 )
@@ -134,7 +158,9 @@ TARGETS = Layout(
 )  # fmt: skip
 FIXLY = Layout(
     "fixly_leads",
-    _cells("Booking Ref=ref", "Requested On=asked_at:german", "Contact Name=", "Booking Fee=fee:money", "State=state"),
+    _cells(
+        "Booking Ref=ref:id", "Requested On=asked_at:german", "Contact Name=", "Booking Fee=fee:money", "State=state"
+    ),
     decimal=",",
 )
 
@@ -147,22 +173,34 @@ def delivery(layout: Layout, rows: Sequence[Row], *, rejected: int = 0) -> Deliv
     if layout is SHEET:  # a sheet without campaigns is about all of them
         rows, columns = [{**r, "campaign": "(all)"} for r in rows], (*columns, "campaign")
     kept = tuple({c: row.get(c) for c in columns} for row in rows)
-    return Delivery(layout.feed, columns, kept, rejected, len(layout.totals))
+    return Delivery(layout.feed, columns, kept, rejected, len(layout.totals) + bool(layout.below))
 
 
 def written(layout: Layout, form: Form, rows: Sequence[Row], faulty: Sequence[Row] = ()) -> bytes:
-    """The bytes of an export. ``faulty`` rows, which have an amount that cannot be read, are mixed in."""
+    """The bytes of an export. ``faulty`` rows, which have an amount that does not count, are mixed in."""
     table: list[list[Any]] = [[c.header for c in layout.cells]]
     every = [*rows[: len(rows) // 2], *faulty, *rows[len(rows) // 2 :]]
     table += [[_cell(c, row, form, layout) for c in layout.cells] for row in every]
     table += [[first, *["--"] * (len(layout.cells) - 1)] for first in layout.totals]
+    if layout.below:
+        table.append(_sums(layout, form, every))
     if form.workbook:
         return _workbook([[line] for line in layout.above] + table)
     out = io.StringIO(newline="")
     for line in layout.above:
         out.write(f'"{line}"' + form.newline)
     csv.writer(out, delimiter=form.delimiter, lineterminator=form.newline).writerows(table)
-    return out.getvalue().encode(form.encoding)
+    text = out.getvalue()
+    if form.ids == "bare formula":  # as programs write it that quote nothing
+        text = re.sub(r'"=""([^"]*)"""', r'="\1"', text)
+    return text.encode(form.encoding)
+
+
+def _sums(layout: Layout, form: Form, rows: Sequence[Row]) -> list[Any]:
+    """A line that sums up: a label or the number of rows, and the sum of each column of money."""
+    sums = {c.column: sum(v for r in rows if isinstance(v := r.get(c.column), int)) for c in layout.cells if c.column}
+    money = [_money(sums[c.column], form, layout.decimal) if c.holds == "money" else "" for c in layout.cells]
+    return [len(rows) if layout.below == "#" else layout.below, *money[1:]]
 
 
 def _workbook(table: Sequence[Sequence[Any]]) -> bytes:
@@ -178,11 +216,16 @@ def _workbook(table: Sequence[Sequence[Any]]) -> bytes:
 
 
 def _cell(cell: Cell, row: Row, form: Form, layout: Layout) -> Any:
+    if cell.holds == "currency":
+        return row.get("currency", "USD")
     value = row.get(cell.column) if cell.column else _UNREAD.get(cell.header, "")
     if value is None:
         return ""
     if form.workbook and isinstance(value, str) and value.isdecimal() and not value.startswith("0"):
         return int(value)  # Excel makes numbers of ids
+    if cell.holds == "id" and not form.workbook:
+        armoured = form.ids != "plain" and (form.ids != "number" or value.isdecimal())
+        return _ARMOUR[form.ids].format(value) if armoured else value
     if cell.holds == "text" or isinstance(value, str):
         return value
     if cell.holds == "money":
@@ -192,7 +235,7 @@ def _cell(cell: Cell, row: Row, form: Form, layout: Layout) -> Any:
     return _DATES[cell.holds](value, form)
 
 
-_UNREAD = {"Tags": "x, y", "Currency code": "USD", "Impr.": "1,500", "Client": "Ann Oakley"}
+_UNREAD = {"Tags": "x, y", "Impr.": "1,500", "Client": "Ann Oakley"}
 
 
 def _money(cents: int, form: Form, decimal: str) -> Any:
@@ -201,6 +244,8 @@ def _money(cents: int, form: Form, decimal: str) -> Any:
         return cents / 100 if cents % 100 else cents // 100
     if decimal == ",":
         return f"{sign}{size // 100},{size % 100:02}"
+    if form.money == "odd" and cents < 0:
+        return _REFUNDS[size // 100 % len(_REFUNDS)].format(f"{size // 100}.{size % 100:02}")
     if form.money == "dollars":
         return f"{sign}${size // 100:,}.{size % 100:02}"
     if form.money == "brackets" and cents < 0:
@@ -208,13 +253,17 @@ def _money(cents: int, form: Form, decimal: str) -> Any:
     return f"{sign}{size // 100}.{size % 100:02}" if size % 10 else f"{sign}{size / 100:.12g}"
 
 
+def _short(day: dt.date) -> str:
+    return f"{day.month}/{day.day}/{day.year}"
+
+
 def _day(day: dt.date, form: Form) -> str:
-    styles = {"crm": f"{day:%a %b %d %Y}", "excel": f"{day:%m/%d/%Y}", "iso": day.isoformat()}
+    styles = {"crm": f"{day:%a %b %d %Y}", "excel": f"{day:%m/%d/%Y}", "short": _short(day), "iso": day.isoformat()}
     return styles[form.dates]
 
 
 def _month(month: dt.date, form: Form) -> str:
-    styles = {"crm": f"{month:%Y-%m}", "excel": f"{month:%b-%y}", "iso": month.isoformat()}
+    styles = {"crm": f"{month:%Y-%m}", "excel": f"{month:%b-%y}", "short": _short(month), "iso": month.isoformat()}
     return styles[form.dates]
 
 
@@ -223,11 +272,15 @@ def _moment(moment: dt.datetime, form: Form) -> str:
     if form.dates == "iso":
         return f"{moment.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%S}.000Z"
     local = moment.astimezone(ZONE)
+    if form.dates == "short":
+        return f"{_short(local)} {local.hour}:{local.minute:02}"
     return f"{local:%m/%d/%Y %I:%M %p}" if form.dates == "excel" else f"{local:%b} {local.day}, {local:%Y, %I:%M %p}"
 
 
 def _stamp(moment: dt.datetime, form: Form) -> str:
     local = moment.astimezone(ZONE)
+    if form.dates == "short":
+        return f"{_short(local)} {local.hour}:{local.minute:02}"
     return f"{local:%Y-%m-%d %H:%M:%S}" if form.dates == "iso" else f"{local:%m/%d/%Y %I:%M %p}"
 
 

@@ -1,8 +1,8 @@
 """What happens to a sync of the simulated company, and the commands that are tried after it.
 
-``TROUBLES`` are weighted; each runs at least one ``world.sync``, which compares everything. ``CHEAP`` and ``DEAR`` looks
-compare what another command answers with the truth. To add one, write a function that takes the ``World`` and put it
-into its list.
+``TROUBLES`` are weighted; each runs at least one ``world.sync``, which compares every figure. ``LOOKS`` compare what
+another command answers with the truth: one after each sync, all of them now and then. To add one, write a function that
+takes the ``World`` and put it into its list.
 """
 
 import datetime as dt
@@ -107,6 +107,13 @@ TROUBLES: tuple[tuple[int, Callable[[World], None]], ...] = (
 # -- commands after a sync
 
 
+def look_plan(world: World) -> None:
+    """Nothing is left to do."""
+    pending = world.command("plan", "--exit-code")
+    assert pending["changes"] == [], pending["changes"]
+    assert pending["exports"] == [], pending["exports"]
+
+
 def look_check(world: World) -> None:
     """Both engines and Postgres agree."""
     found = world.command("check")
@@ -163,9 +170,15 @@ def look_status(world: World) -> None:
 def look_rejected(world: World) -> None:
     """Each rejected row is listed; a later export of the same feed and name takes an earlier one's place."""
     listed = world.command("rejected", "list")["rejected"]
-    by_age = sorted(world.landed.values(), key=lambda x: x.age)
+    by_age = sorted(world.counting, key=lambda x: x.age)
     newest = {(x.age[1], x.delivery.feed): x.delivery.rejected for x in by_age}
     assert len(listed) == sum(newest.values())
+
+
+def look_exports(world: World) -> None:
+    """Each landed export is listed, and whether it counts."""
+    listed = {x["sha256"]: (x["in_force"], x["name"]) for x in world.command("exports", "list")["exports"]}
+    assert listed == {sha: (sha not in world.withdrawn, x.age[1]) for sha, x in world.landed.items()}
 
 
 def look_rules(world: World) -> None:
@@ -173,13 +186,27 @@ def look_rules(world: World) -> None:
     assert world.command("rules", "check")["ok"]
 
 
-CHEAP, DEAR = (look_status, look_history, look_sql), (look_check, look_explain, look_rejected, look_rules, look_report)
+LOOKS: tuple[Callable[[World], None], ...] = (
+    look_plan,
+    look_check,
+    look_explain,
+    look_status,
+    look_history,
+    look_sql,
+    look_rejected,
+    look_exports,
+    look_rules,
+)
+ALL_AFTER = 20  # syncs
 
 
 def look(world: World) -> None:
-    """A cheap look after each sync, a dear one now and then."""
+    """The next look after each sync, so that each comes as often as the others; after some syncs all of them.
+
+    The page is made only then: nearly all of its time goes into a library of charts.
+    """
     if not world.landed:  # an empty lake is told as a finding, by the commands that need one
         return
-    world.rng.choice(CHEAP)(world)
-    if world.rng.random() < 0.3:
-        world.rng.choice(DEAR)(world)
+    whole = world.syncs % ALL_AFTER == 0
+    for each in (*LOOKS, look_report) if whole else (LOOKS[world.syncs % len(LOOKS)],):
+        each(world)
