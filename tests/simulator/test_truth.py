@@ -1,13 +1,18 @@
 """The truth of the simulator, against figures worked out by hand: what judges others must itself be right."""
 
 import datetime as dt
+import hashlib
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from simulator import truth
+from simulator.exports import FORMS, JOBS, PAYMENTS, Layout, written
 from simulator.rulebook import Cost, Leads, Source, Terms, shipped
 from simulator.truth import COLUMNS, Delivery, Landed
+from simulator.world import World, sha_of
+from support import new_project
 
 NOV = dt.date(2024, 11, 1)
 
@@ -91,3 +96,49 @@ def test_changes_hold_from_their_day_on() -> None:
 def test_the_first_spelling_of_an_undeclared_source_names_it() -> None:
     jobs = landed("jobs", job("10", "", "PU LS", day(4)), job("9", "", " Puls ", day(4)), job("8", "", "puls", day(5)))
     assert {s for _, s, _ in truth.daily([jobs], shipped())} == {"Puls"}
+
+
+def test_only_content_that_replaces_other_content_under_the_same_name_is_newer(tmp_path: Path) -> None:
+    world = World(1, new_project(tmp_path / "project", ""), lambda _project, _at: 0)
+
+    def put(name: str, content: bytes, second: int) -> None:
+        world.put(name, content, Delivery("jobs", ("job_id",), ()), second)
+
+    def ages() -> dict[str, tuple[int, str]]:
+        world.landed = world.arrive()
+        world.seen = {path.name: sha_of(path) for path in world.project.inbox.iterdir()}
+        found = {hashlib.sha256(content).hexdigest(): content.decode() for content in (b"A", b"B")}
+        return {found[sha]: (x.age[0] // 10**9, x.age[1]) for sha, x in world.landed.items()}
+
+    put("a.csv", b"A", 10)
+    put("b.csv", b"B", 20)
+    assert ages() == {"A": (10, "a.csv"), "B": (20, "b.csv")}
+    put("copy of a.csv", b"A", 30)  # under another name
+    put("a.csv", b"A", 40)  # restored with another time
+    assert ages() == {"A": (10, "a.csv"), "B": (20, "b.csv")}
+    put("b.csv", b"A", 50)  # in place of other content
+    assert ages() == {"A": (50, "a.csv"), "B": (20, "b.csv")}
+    put("b.csv", b"B", 45)  # older than what is known of it, or newer
+    assert ages() == {"A": (50, "a.csv"), "B": (45, "b.csv")}
+    put("b.csv", b"A", 41)
+    assert ages() == {"A": (50, "a.csv"), "B": (45, "b.csv")}
+
+
+def test_forms_write_what_spreadsheets_and_programs_write() -> None:
+    row = {"job_id": "1001", "job_uuid": "01001E", "type": "COD Service", "created_at": day(4), "total": 123_450}
+    layout = replace(JOBS, below="#")
+    forms = {f.name: f for f in FORMS}
+
+    def lines(name: str, layout: Layout, row: dict[str, Any]) -> list[str]:
+        return written(layout, forms[name], [row]).decode().splitlines()[1:]
+
+    assert lines("ids as bare formulas", layout, row) == [
+        '="1001",="01001E",COD Service,,,Mon Nov 04 2024,,1234.5,,"x, y"', "1,,,,,,,1234.5,,"
+    ]  # fmt: skip
+    assert lines("ids as formulas", JOBS, row)[0].startswith('"=""1001""","=""01001E""",COD Service,,,11/4/2024,')
+    assert lines("ids as numbers", JOBS, row)[0].startswith("1001.0,01001E,")
+    refund = {"paid_at": dt.datetime(2024, 11, 4, 14, 5, tzinfo=dt.UTC), "payment_id": "P1", "job_ref": "1001"}
+    written_as = [lines("odd refunds", PAYMENTS, {**refund, "amount": -n * 100})[0].split(",")[3] for n in range(1, 9)]
+    assert written_as == ["'-1.00", "$(2.00)", "\u22123.00", "4.00-", "-$5.00", "(6.00)", "$-7.00", "-8.00"]
+    assert lines("ids behind tabs", PAYMENTS, {**refund, "amount": 1})[0].endswith(",\t1001,,,\tP1")
+    assert lines("short dates", PAYMENTS, {**refund, "amount": 1})[0].startswith("11/4/2024 9:05,0.01,")
