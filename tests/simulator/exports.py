@@ -198,8 +198,12 @@ def written(layout: Layout, form: Form, rows: Sequence[Row], faulty: Sequence[Ro
 
 def _sums(layout: Layout, form: Form, rows: Sequence[Row]) -> list[Any]:
     """A line that sums up: a label or the number of rows, and the sum of each column of money."""
-    sums = {c.column: sum(v for r in rows if isinstance(v := r.get(c.column), int)) for c in layout.cells if c.column}
-    money = [_money(sums[c.column], form, layout.decimal) if c.holds == "money" else "" for c in layout.cells]
+
+    def total(cell: Cell) -> Any:
+        values = [r.get(cell.column) for r in rows] if cell.column and cell.holds == "money" else []
+        return _money(sum(v for v in values if isinstance(v, int)), form, layout.decimal) if values else ""
+
+    money = [total(cell) for cell in layout.cells]
     return [len(rows) if layout.below == "#" else layout.below, *money[1:]]
 
 
