@@ -319,3 +319,24 @@ def test_a_question_that_cannot_be_read_exits_2(
 ) -> None:
     assert command("explain", "--source", "Google", *arguments) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_source_that_is_named_as_it_is_published_is_the_one_that_is_explained(project: Project) -> None:
+    """Undeclared names that differ in a hyphen are two sources; each is asked about by its own name."""
+    names = ("Fixly", "fix-ly", "fix-ly", "Angi Leads")
+    jobs = [(n, "COD Service", name, "2024-10-01") for n, name in enumerate(names, 1)]
+    project.put("Import.csv", csv_text(("Job #", "Job Type", "Source", "Created"), *jobs))
+    project.sync()
+
+    def jobs_of(name: str) -> tuple[str, object]:
+        found = explain(project.settings, name, dt.date(2024, 10, 1))
+        return found.asked.source, found.metrics["jobs"].value
+
+    assert jobs_of("Fixly") == ("Fixly", 1)
+    assert jobs_of("fix-ly") == ("fix-ly", 2)
+    assert jobs_of("FIX LY") == ("Fixly", 1)  # the one that differs in case and spaces alone
+    assert jobs_of("Fix-Ly") == ("fix-ly", 2)
+    assert jobs_of("angi-leads") == ("Angi Leads", 1)
+    assert jobs_of("google-ads")[0] == "Google"
+    with pytest.raises(SettingsError, match="'fi-xly' may mean 'Fixly' or 'fix-ly'"):
+        jobs_of("fi-xly")

@@ -127,7 +127,7 @@ def look_explain(world: World) -> None:
     months = world.months()
     source = world.rng.choice(sorted({s for m, s, _ in months if m == month}))
     found = world.command("explain", "--source", source, "--month", f"{month:%Y-%m}")
-    assert found["verdict"] == "match", found["verdict"]
+    assert (found["source"], found["verdict"]) == (source, "match"), found
     for name in MEASURES:
         value = sum((f[name] for (m, s, _), f in months.items() if (m, s) == (month, source)), Decimal(0))
         assert Decimal(found["metrics"][name]["value"]) == value, (source, month, name)

@@ -1,5 +1,8 @@
 """Job facts: each job once, with what was paid, its source, segment and whether it is a unit or a repair."""
 
+import re
+from collections.abc import Sequence
+
 import polars as pl
 
 from rmetrics.metrics.newest import COUNTED, in_force
@@ -196,3 +199,19 @@ def declared_names(rules: Rules) -> dict[str, str]:
     for name, source in rules.sources.items():
         names |= {normal_source(s): name for s in (name, *source.latest.aliases)}
     return names
+
+
+def meant(name: str, sources: Sequence[str], rules: Rules) -> list[str]:
+    """The sources that a person may mean by a name, of those that have figures or a rule; usually one.
+
+    A name as it is published means that source. Next come declared names with their aliases, then undeclared names that
+    differ from it only in case or spaces, as those are one source (``fold``), then those that differ in hyphens too.
+    """
+    if name in sources:
+        return [name]
+    if declared := declared_names(rules).get(normal_source(name)):
+        return [declared]
+    for same in (lambda s: re.sub(r"\s+", "", s.lower()), normal_source):
+        if found := [s for s in sources if same(s) == same(name)]:
+            return found
+    return []

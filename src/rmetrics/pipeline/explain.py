@@ -17,6 +17,7 @@ from rmetrics.checks.recompute import TypedInput, recompute
 from rmetrics.errors import SettingsError
 from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames, Outcome, evidence, said_of
 from rmetrics.explain.nearly import Nearly, near_rows, nearly_counted
+from rmetrics.metrics.jobs import meant
 from rmetrics.metrics.newest import FILE, LINE, PARTS
 from rmetrics.metrics.tallies import last_day
 from rmetrics.pipeline.compute import newest_day
@@ -31,9 +32,8 @@ from rmetrics.pipeline.withdrawn import withdrawn_rows
 from rmetrics.postgres import Session
 from rmetrics.results import Finding
 from rmetrics.rules import Rules
-from rmetrics.rules.model import UNATTRIBUTED
 from rmetrics.rules.nearest import did_you_mean
-from rmetrics.rules.validate import JOBS, normal_source
+from rmetrics.rules.validate import JOBS
 from rmetrics.settings import Settings
 from rmetrics.snapshot import Snapshot, load
 from rmetrics.tables import DAILY, MONTHLY, feed_table
@@ -296,18 +296,19 @@ class Explainer:
         """The source a person means.
 
         Raises:
-            SettingsError: there is none of that name; names the nearest.
+            SettingsError: there is none of that name, and names the nearest; or there are several.
         """
-        known = {normal_source(s): s for s in self.sources()}
-        for declared, dated in self.rules.sources.items():
-            known |= {normal_source(a): declared for a in dated.latest.aliases}
-        known.setdefault(normal_source(UNATTRIBUTED), UNATTRIBUTED)
-        if normal_source(name) not in known:
+        sources = self.sources()
+        found = meant(name, sources, self.rules)
+        if len(found) > 1:
+            told = f"{name!r} may mean {' or '.join(map(repr, found))}"
+            raise SettingsError(told, "Write one of these names exactly as it is written here.")
+        if not found:
             raise SettingsError(
-                f"no source {name!r} has figures or a rule{did_you_mean(name, self.sources())}",
-                f"Sources: {', '.join(self.sources())}.",
+                f"no source {name!r} has figures or a rule{did_you_mean(name, sources)}",
+                f"Sources: {', '.join(sources)}.",
             )
-        return known[normal_source(name)]
+        return found[0]
 
     def segment(self, name: str | None) -> str | None:
         """The segment a person means.
