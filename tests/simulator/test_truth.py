@@ -70,6 +70,12 @@ def test_a_month_s_spend_is_spread_to_the_last_day_and_split_by_largest_remainde
     }  # fmt: skip
 
 
+def test_spend_without_any_job_or_lead_is_spread_over_the_whole_month() -> None:
+    spend = landed("google_spend", {"month": NOV, "day": None, "campaign": "(all)", "spend": 3_002})
+    found = {k: f["cost"] for k, f in truth.daily([spend], shipped()).items()}
+    assert found == {(day(n), "Google", "COD"): Decimal("1.01" if n < 3 else "1.00") for n in range(1, 31)}
+
+
 def test_the_newest_export_wins_column_by_column_and_absence_deletes_nothing() -> None:
     old = landed("jobs", job("1", "Warranty", "Rely", day(4)), job("2", "Warranty", "NSA", day(4)), age=1)
     new = landed("jobs", {"job_id": "1", "type": "INS Repair", "created_at": day(4)}, age=2)

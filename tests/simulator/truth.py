@@ -355,10 +355,12 @@ def _priced(
 
 
 def _spread(month: dt.date, cents: int, end: dt.date | None) -> list[tuple[dt.date, int]]:
-    """A month's amount over its days: as equal as cents allow, the earliest days take the rest."""
-    if end is None:
-        return []
-    days = end.day if (month.year, month.month) == (end.year, end.month) else calendar.monthrange(*_ym(month))[1]
+    """A month's amount over its days up to the data's last: as equal as cents allow, the earliest days take the rest.
+
+    Where there is spend and no job, payment or lead at all, there is no last day, and each month is whole.
+    """
+    last = end is not None and _ym(month) == _ym(end)
+    days = end.day if end and last else calendar.monthrange(*_ym(month))[1]
     size, sign = abs(cents), 1 if cents > 0 else -1
     parts = [size // days + (i < size % days) for i in range(days)]
     return [(month + dt.timedelta(days=i), sign * part) for i, part in enumerate(parts)]

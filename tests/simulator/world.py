@@ -262,7 +262,7 @@ class World:
     def no_caches(self) -> None:
         """Deletes everything in the lake but the raw layer."""
         lake = self.project.root / "data" / "lake"
-        for path in lake.iterdir():
+        for path in lake.iterdir() if lake.exists() else ():
             if path.name != "raw":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.seen = {}
