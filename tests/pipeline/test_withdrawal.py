@@ -179,3 +179,22 @@ def test_explain_names_the_rows_of_a_withdrawn_export(project: Project) -> None:
     restore(project.settings, "Import theirs.csv")
     project.sync()
     assert not any("withdrawn" in reason for _, reason in nearly(project, "Google", "leads"))
+
+
+def test_content_of_the_same_size_and_time_replaces_what_had_its_name(project: Project) -> None:
+    """As unzip, cp -p and rsync -t leave it: the order of equal times must not be that of hashes."""
+
+    def job_in(city: str) -> str:
+        return csv_text(("Job #", "Job Type", "Created", "City"), (1, "Warranty", "2024-11-04", city))
+
+    cities = ("Lynn", "Rome", "Bern", "Oslo", "Lima", "Kiev", "Lynn", "Bern", "Lynn")
+    for city in cities:
+        project.put("Import.csv", job_in(city), minutes=5)
+        project.sync()
+        assert project.rows("SELECT city FROM jobs") == [(city,)]
+    project.put("Import newer.csv", job_in("Nice"), minutes=6)
+    project.sync()
+    assert project.rows("SELECT city FROM jobs") == [("Nice",)]
+    project.put("Import.csv", job_in("Rome"), minutes=5)
+    project.sync()
+    assert project.rows("SELECT city FROM jobs") == [("Nice",)]  # a newer file counts before it

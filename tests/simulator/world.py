@@ -13,7 +13,7 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -220,8 +220,8 @@ class World:
     def compare(self) -> None:
         """Every published figure, the months as sums of days, the targets and the number of rows."""
         days, months, goals, *counts = _queried(self.project.dsn, *_PUBLISHED)
-        assert _figures(days) == self.shown
-        assert _figures(months) == self.months()
+        assert not (odd := differing(_figures(days), self.shown)), odd
+        assert not (odd := differing(_figures(months), self.months())), odd
         published = {(m, s, g): tuple(None if x is None else Decimal(x) for x in r) for m, s, g, *r in goals}
         assert published == truth.targets(self.counting)
         for table, [(count,)] in zip(COUNTED_TABLES, counts, strict=True):
@@ -273,6 +273,12 @@ def sha_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def differing(found: Mapping[Any, Any], wanted: Mapping[Any, Any]) -> dict[Any, Any]:
+    """What was found and what was wanted, by key, where the two differ."""
+    keys = {*found, *wanted}
+    return {k: (found.get(k), wanted.get(k)) for k in keys if found.get(k) != wanted.get(k)}
+
+
 def _queried(dsn: str, *queries: str) -> list[list[tuple[Any, ...]]]:
     """The rows of some queries over one connection: to connect takes longer than to ask. Numerics are text."""
     with dbapi.connect(dsn) as connection, connection.cursor() as cursor:
@@ -287,4 +293,4 @@ def _figures(rows: Sequence[tuple[Any, ...]]) -> Figures:
     return {(day, s, g): dict(zip(MEASURES, map(Decimal, values), strict=True)) for day, s, g, *values in rows}
 
 
-__all__ = ["FIRST_DAY", "Waiting", "World", "sha_of"]
+__all__ = ["FIRST_DAY", "Waiting", "World", "differing", "sha_of"]
