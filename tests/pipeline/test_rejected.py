@@ -3,11 +3,13 @@
 import json
 from collections.abc import Callable
 from dataclasses import astuple
+from typing import Any
 
 import pytest
 
 from rmetrics.cli import run
 from rmetrics.errors import LakeError, SettingsError
+from rmetrics.pipeline import rejected
 from rmetrics.pipeline.rejected import MASK, rejected_rows, rejected_text
 from rmetrics.pipeline.retry import retry_rejected
 from rmetrics.pipeline.withdrawal import restore, withdraw
@@ -189,3 +191,23 @@ def test_rows_of_a_withdrawn_export_are_neither_rejected_nor_taken_in(spoiled: P
     restore(spoiled.settings, "Import-1.csv")
     spoiled.sync()
     assert listed(spoiled) == [("Import-1.csv", 3)]
+
+
+def test_what_later_exports_correct_is_looked_at_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is overwritten every day costs one comparison a day, however many days there were."""
+    compared: list[int] = []
+    real = rejected.still_missing
+
+    def counted(*args: Any) -> set[int]:
+        compared.append(len(args[-1]))
+        return real(*args)
+
+    monkeypatch.setattr(rejected, "still_missing", counted)
+    head = ("Job #", "Job Type", "Source", "Created")
+    for day in range(1, 7):
+        bad = (f"{day}00", "COD Repair", "Google", "soon")
+        project.put("Import.csv", csv_text(head, (day, "COD Repair", "Google", f"2024-11-0{day}"), bad))
+        project.sync()
+    assert sum(compared) == 5 * 6 / 2  # each of the earlier five, once for each later one
+    assert len(rejected.rejected_rows(project.settings)) == 6
+    assert sum(compared) == 5 * 6 / 2

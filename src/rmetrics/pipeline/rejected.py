@@ -7,6 +7,7 @@ withdrawn.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -24,6 +25,7 @@ from rmetrics.settings import Settings
 
 MASK = "***"
 _REMEMBERED = "rejected"
+_SETTLED = "settled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +81,40 @@ def rejected_rows(settings: Settings, *, reveal: bool = False) -> tuple[Rejected
     return tuple(quarantine(lake, rules, placed, reveal=reveal))
 
 
-def quarantine(lake: Lake, rules: Rules, placed: Iterable[Placed], *, reveal: bool = False) -> Iterator[RejectedRow]:
-    """Yields the rejected rows that no later export of the same name corrects, newest text of each file last."""
+def quarantine(
+    lake: Lake, rules: Rules, placed: Iterable[Placed], *, reveal: bool = False, remember: bool = False
+) -> Iterator[RejectedRow]:
+    """Yields the rejected rows that no later export of the same name corrects, newest text of each file last.
+
+    Args:
+        lake: holds the exports.
+        rules: in force.
+        placed: the exports in force, oldest first.
+        reveal: show values of private columns, too.
+        remember: keep which rows are corrected for the next time; only under the lock.
+    """
     files: dict[tuple[str, str], list[Placed]] = {}
     for item in placed:  # sorted from old to new
         files.setdefault((item.raw.name, item.feed), []).append(item)
+    known = lake.load_json(_SETTLED)
     for (_, name), exports in files.items():
         for i, item in enumerate(exports):
-            yield from _of_export(lake, rules, item, exports[i + 1 :], private_cells=reveal, declared=rules.feeds[name])
+            later = exports[i + 1 :]
+            yield from _of_export(lake, rules, item, later, known, private_cells=reveal, declared=rules.feeds[name])
+    if remember:
+        there = {item.raw.sha256 for exports in files.values() for item in exports}
+        lake.save_json(_SETTLED, {key: entry for key, entry in known.items() if key.partition(".")[0] in there})
 
 
 def _of_export(
-    lake: Lake, rules: Rules, item: Placed, later: Sequence[Placed], *, declared: Feed, private_cells: bool
+    lake: Lake,
+    rules: Rules,
+    item: Placed,
+    later: Sequence[Placed],
+    known: dict[str, Any],
+    *,
+    declared: Feed,
+    private_cells: bool,
 ) -> Iterator[RejectedRow]:
     raw = item.raw
     feed = read_as(declared, raw.headers, raw.name)
@@ -102,12 +126,34 @@ def _of_export(
         return
     private = _private_headers(raw, feed)
     faults = _faults(lake, typed).rows()
-    missing = still_missing(lake, declared, raw, typed, ((f[0], f[1]) for f in faults), later)
+    missing = _still_missing(lake, declared, raw, typed, faults, later, known)
     for line, column, value, reason in faults:
         if line in missing:
             hidden = value is not None and column in private and not private_cells
             shown = MASK if hidden else value
             yield RejectedRow(f"{raw.sha256[:8]}-{line}", raw.name, item.feed, line, column, shown, reason, waiting)
+
+
+def _still_missing(
+    lake: Lake,
+    declared: Feed,
+    raw: RawFile,
+    typed: TypedFile,
+    faults: Sequence[tuple[int, str | None, str | None, str]],
+    later: Sequence[Placed],
+    known: dict[str, Any],
+) -> set[int]:
+    """The lines that no later export corrects; ``known`` remembers it, so that only new exports are compared."""
+    key, hashes = f"{typed.sha256}.{typed.digest}", [p.raw.sha256 for p in later]
+    compared, lines = known.get(key, ([], [f[0] for f in faults]))
+    if hashes[: len(compared)] != compared:  # one was withdrawn, or came between
+        compared, lines = [], [f[0] for f in faults]
+    missing = set(lines)
+    if hashes != compared:
+        open_ = ((f[0], f[1]) for f in faults if f[0] in missing)
+        missing = still_missing(lake, declared, raw, typed, open_, later[len(compared) :])
+        known[key] = (hashes, sorted(missing))
+    return missing
 
 
 def _earlier(lake: Lake, item: Placed) -> TypedFile | None:
@@ -166,7 +212,7 @@ def taken_in(lake: Lake, rules: Rules, placed: Iterable[Placed]) -> list[Rejecte
     """
     placed = list(placed)
     in_force = {p.raw.sha256[:8] for p in placed}
-    now = list(quarantine(lake, rules, placed))
+    now = list(quarantine(lake, rules, placed, remember=True))
     ids = {r.id for r in now}
     remembered = lake.load_json(_REMEMBERED).get("rows", [])
     places = {r.id: [r.id, r.file, r.feed, r.line, r.column, r.reason] for r in now}

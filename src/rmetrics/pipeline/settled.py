@@ -4,7 +4,7 @@ A program may write every day's rows to one file name, and a person may put a co
 first case the rejected rows of the earlier export are still missing from the figures, in the second they are not.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import polars as pl
 
@@ -39,61 +39,68 @@ def still_missing(
     if not later or not open_:
         return set(open_)
     records = _records(lake, declared, export)
-    of_line = {r[LINE]: r for r in records.filter(pl.col(LINE).is_in(list(open_))).to_dicts()}
-    accepted = records.filter(~pl.col(LINE).is_in(list(open_)))
+    here = pl.col(LINE).is_in(list(open_))
+    of_line = {r[LINE]: r for r in records.filter(here).collect(engine="streaming").to_dicts()}
+    headers = read_columns(export.headers, read_as(declared, export.headers, export.name))
     for other in later:
         if not open_:
             break
         if not typed.rows:
             open_ = {n: header for n, header in open_.items() if header is not None}
         there = _records(lake, declared, other.raw)
-        if typed.rows and 2 * _in_common(accepted, there, declared) >= typed.rows:
+        if typed.rows and 2 * _in_common(records.filter(~here), there, declared) >= typed.rows:
             return set()
-        headers = read_columns(export.headers, read_as(declared, export.headers, export.name))
-        seen: dict[tuple[str, ...], set[tuple[object, ...]]] = {}
-        for line, header in list(open_.items()):
-            row, fault = of_line.get(line, {}), headers.get(header or "")
-            if any(_among(row, columns, there, seen) for columns in _told_by(row, there, declared, fault)):
-                del open_[line]
+        names = there.collect_schema().names()
+        told_by: dict[tuple[str, ...], list[int]] = {}
+        for line, header in open_.items():
+            for columns in _told_by(of_line.get(line, {}), names, declared, headers.get(header or "")):
+                told_by.setdefault(columns, []).append(line)
+        for columns, lines in told_by.items():
+            for line in _among({n: of_line[n] for n in lines}, columns, there):
+                open_.pop(line, None)
     return set(open_)
 
 
-def _records(lake: Lake, declared: Feed, raw: RawFile) -> pl.DataFrame:
+def _records(lake: Lake, declared: Feed, raw: RawFile) -> pl.LazyFrame:
     """The mapped cells of an export by column, as text without spaces around it, and each record's line."""
     columns = read_columns(raw.headers, read_as(declared, raw.headers, raw.name))
     cells = [pl.col(h).str.strip_chars().fill_null("").alias(c) for h, c in columns.items()]
-    return lake.scan_raw(raw).select(LINE, *cells).collect()
+    return lake.scan_raw(raw).select(LINE, *cells)
 
 
-def _told_by(row: Mapping[str, object], there: pl.DataFrame, feed: Feed, fault: str | None) -> list[tuple[str, ...]]:
+def _told_by(
+    row: Mapping[str, object], there: Collection[str], feed: Feed, fault: str | None
+) -> Iterator[tuple[str, ...]]:
     """The sets of columns by which a record can be recognised: its key, and all but the cell at fault."""
-    found = []
-    if feed.key and all(k in there.columns and row.get(k) and k != fault for k in feed.key):
-        found.append(feed.key)
+    if feed.key and all(k in there and row.get(k) and k != fault for k in feed.key):
+        yield feed.key
     if fault is not None:
-        rest = tuple(c for c in row if c not in (LINE, fault) and c in there.columns)
+        rest = tuple(c for c in row if c not in (LINE, fault) and c in there)
         if any(row[c] for c in rest):
-            found.append(rest)
-    return found
+            yield rest
 
 
-def _among(
-    row: Mapping[str, object],
-    columns: tuple[str, ...],
-    there: pl.DataFrame,
-    seen: dict[tuple[str, ...], set[tuple[object, ...]]],
-) -> bool:
-    if columns not in seen:
-        seen[columns] = set(there.select(columns).iter_rows())
-    return tuple(row[c] for c in columns) in seen[columns]
+def _among(rows: Mapping[int, Mapping[str, object]], columns: tuple[str, ...], there: pl.LazyFrame) -> Iterator[int]:
+    """The lines of the rows whose values of these columns a record has."""
+    wanted = pl.DataFrame(
+        [{c: row[c] for c in columns} for row in rows.values()], schema=dict.fromkeys(columns, pl.String)
+    )
+    found = there.select(columns).join(wanted.unique().lazy(), on=list(columns), how="semi").unique()
+    values = set(found.collect(engine="streaming").iter_rows())
+    yield from (line for line, row in rows.items() if tuple(row[c] for c in columns) in values)
 
 
-def _in_common(accepted: pl.DataFrame, there: pl.DataFrame, feed: Feed) -> int:
+def _in_common(accepted: pl.LazyFrame, there: pl.LazyFrame, feed: Feed) -> int:
     """How many records of the earlier export the later one has too, by key, or whole where there is no key."""
-    shared = [c for c in accepted.columns if c != LINE and c in there.columns]
+    both = there.collect_schema().names()
+    shared = [c for c in accepted.collect_schema().names() if c != LINE and c in both]
     by = [k for k in feed.key if k in shared] or shared
-    filled = accepted.filter(pl.any_horizontal(pl.col(c) != "" for c in by)) if by else accepted.clear()
-    return filled.join(there, on=by, how="semi").height if by else 0
+    if not by:
+        return 0
+    number = pl.struct(by).hash().alias("row")  # eight bytes a record; exports may have millions
+    filled = accepted.filter(pl.any_horizontal(pl.col(c) != "" for c in by)).select(number)
+    counted = filled.join(there.select(number), on="row", how="semi").select(pl.len())
+    return int(counted.collect(engine="streaming").item())
 
 
 __all__ = ["still_missing"]
