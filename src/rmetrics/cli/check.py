@@ -1,6 +1,5 @@
 """``rmetrics check``."""
 
-import sys
 from typing import Annotated
 
 import typer
@@ -26,6 +25,6 @@ def check(
     if quiet and not as_json:
         for finding in result.findings:
             if finding.severity == "error":
-                sys.stderr.write(f"error: {finding.code}: {finding.message}\n")
+                report.failure(f"{finding.code}: {finding.message}")
     warned = strict and any(f.severity == "warning" for f in result.findings)
     return DATA_FINDINGS if warned or not result.ok else 0

@@ -1,6 +1,5 @@
 """``rmetrics schema`` and ``rmetrics db``."""
 
-import sys
 from typing import Annotated
 
 import typer
@@ -31,8 +30,7 @@ def schema(
         script = schema_roles(load_settings())
         if as_json:
             report.json({"sql": script})
-        elif not quiet:
-            sys.stdout.write(script)
+        report.script(script)
         return
     if apply:
         server = schema_apply(load_settings())
@@ -43,8 +41,7 @@ def schema(
     ddl = schema_ddl(load_settings())
     if as_json:
         report.json({"ddl": ddl})
-    elif not quiet:
-        sys.stdout.write(ddl)
+    report.script(ddl)
 
 
 @db.command("start")

@@ -1,6 +1,5 @@
 """``rmetrics sync`` and ``rmetrics status``."""
 
-import sys
 from typing import Annotated
 
 import typer
@@ -37,7 +36,7 @@ def sync(
     if errors and quiet:
         for finding in result.findings:
             if finding.severity == "error":
-                sys.stderr.write(f"error: {finding.message}\n")
+                report.failure(finding.message)
     rejected = strict and any(f.rejected for f in result.files)
     return DATA_FINDINGS if errors or rejected else 0
 

@@ -1,31 +1,33 @@
 """Results to text or JSON. Decides nothing: what is shown was decided below."""
 
+import contextlib
 import datetime as dt
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import is_dataclass
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 
-from rmetrics.errors import RmetricsError
+from rmetrics.errors import RmetricsError, RulesError
+from rmetrics.report.grid import Cell, Column, Grid, blocks, layout
+from rmetrics.report.visible import visible, visible_json
 
 STYLES = {"error": "bold red", "warning": "yellow", "info": "dim"}
 _WIDE = 110
 
 
 class Report:
-    """Writes results to stdout and messages to stderr.
+    """Writes results to stdout and messages to stderr; the only place where either is written.
+
+    Every text is made visible first: see ``visible``.
 
     Args:
         as_json: one JSON document on stdout instead of text.
@@ -34,43 +36,96 @@ class Report:
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json, self.quiet = as_json, quiet
-        width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
-        self.out = Console(markup=False, highlight=False, width=width)
-        self.err = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+        self.width = width_of_output()
+        self._out = Console(markup=False, highlight=False, emoji=False, width=self.width)
+        self._err = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def json(self, value: object) -> None:
         """One document on stdout."""
-        sys.stdout.write(json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n")
+        document = json.dumps(plain(value), ensure_ascii=False, indent=2, allow_nan=False)
+        sys.stdout.write(visible_json(document, sys.stdout.encoding or "utf-8") + "\n")
 
     def line(self, text: str, style: str = "") -> None:
         """A line for a person, unless quiet or JSON."""
+        self.parts((text, style))
+
+    def parts(self, *parts: tuple[str, str]) -> None:
+        """A line of several texts, each with its style, unless quiet or JSON."""
         if not (self.quiet or self.as_json):
-            self.out.print(Text(text, style=style), soft_wrap=True)
+            self._out.print(_joined(parts, self._out), soft_wrap=True)
+
+    def script(self, text: str) -> None:
+        """Text of many lines that another program may read, unless quiet or JSON."""
+        if not (self.quiet or self.as_json):
+            sys.stdout.write(visible(text, sys.stdout.encoding or "utf-8", lines=True))
+
+    def table(self, grid: Grid) -> None:
+        """A table, or a block per row where the table is too wide, unless quiet or JSON."""
+        if self.quiet or self.as_json:
+            return
+        grid = grid.shown(lambda text: visible(text, self._out.encoding))
+        if grid.title:
+            self.line(grid.title, "bold")
+        table = layout(grid, self.width)
+        if table is not None:
+            self._out.print(table)
+            return
+        self.line(f"Too wide for {self.width} columns: each row is a block.", "dim")
+        for line in blocks(grid):
+            self._out.print(line, soft_wrap=True)
+
+    def message(self, text: str, style: str = "") -> None:
+        """A line on stderr."""
+        self._err.print(_joined([(text, style)], self._err))
+
+    def failure(self, text: str, hint: str = "") -> None:
+        """What failed, on stderr, and the next step; both may have several lines of ours."""
+        self._err.print(_joined([("error: ", "bold red"), (text, "")], self._err, lines=True))
+        if hint:
+            self._err.print(_joined([("  " + hint, "dim")], self._err, lines=True))
 
     def error(self, error: RmetricsError) -> None:
         """One clear line, and the next step."""
         if self.as_json:
             self.json({"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}})
-        self.err.print(Text("error: ", style="bold red") + Text(error.message))
-        if error.hint:
-            self.err.print(Text("  " + error.hint, style="dim"))
+        if not isinstance(error, RulesError):
+            self.failure(error.message, error.hint)
+            return
+        head, *_ = error.message.split("\n", 1)
+        problems = [f"  {visible(str(problem))}" for problem in error.problems]
+        self.failure("\n".join([head, *problems]), error.hint)
 
-    @contextmanager
+    @contextlib.contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None]]:
         """Bars on a terminal; nothing elsewhere."""
         if self.quiet or self.as_json or not sys.stderr.isatty():
             yield lambda _what, _done, _total: None
             return
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TimeElapsedColumn())
-        with Progress(*columns, console=self.err, transient=True) as bars:
+        with Progress(*columns, console=self._err, transient=True) as bars:
             tasks: dict[str, TaskID] = {}
 
             def tell(what: str, done: int, total: int) -> None:
                 if what not in tasks:
-                    tasks[what] = bars.add_task(what, total=total or None)
+                    tasks[what] = bars.add_task(visible(what, self._err.encoding), total=total or None)
                 bars.update(tasks[what], completed=done, total=total or None)
 
             yield tell
+
+
+def _joined(parts: Iterable[tuple[str, str]], console: Console, *, lines: bool = False) -> Text:
+    return Text.assemble(*((visible(text, console.encoding, lines=lines), style) for text, style in parts))
+
+
+def width_of_output() -> int:
+    """How many columns stdout has: ``COLUMNS``, else the terminal's own, else what suits a file."""
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    with contextlib.suppress(OSError, ValueError):  # no terminal
+        if (known := os.get_terminal_size(sys.stdout.fileno()).columns) > 0:
+            return known
+    return _WIDE
 
 
 def plain(value: Any) -> Any:
@@ -94,29 +149,15 @@ def plain(value: Any) -> Any:
             return value
 
 
-def table(title: str, first: str, *others: str) -> Table:
-    """An empty table; the first column folds, figures stand to the right."""
-    grid = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1)
-    )
-    grid.add_column(first, overflow="fold")
-    words = {
-        "column",
-        "type",
-        "segment",
-        "measure",
-        "source",
-        "why",
-        "feed",
-        "",
-        "last day",
-        "newest export",
-        "finished (UTC)",
-        "status",
-    }
-    for other in others:
-        grid.add_column(other, justify="left" if other in words else "right", no_wrap=other not in words)
-    return grid
+_TEXTS = frozenset({"", "column", "feed", "file", "measure", "segment", "source", "type"})
+_LEFT = frozenset({"day", "finished (UTC)", "last day", "newest export", "row", "status", "why"})
+
+
+def table(title: str, first: str, *others: str) -> Grid:
+    """An empty table: texts fold, all else is whole; figures stand to the right."""
+    columns = [Column(first, whole=first in _LEFT)]
+    columns += [Column(name, right=name not in _TEXTS | _LEFT, whole=name not in _TEXTS) for name in others]
+    return Grid(title, columns)
 
 
 def count(number: int, what: str) -> str:
@@ -144,6 +185,6 @@ def percent(value: Decimal | None) -> str:
     return "" if value is None else f"{value * 100:.0f} %"
 
 
-def reached(value: Decimal | int, target: Decimal | None, shown: str) -> Text:
+def reached(value: Decimal | int, target: Decimal | None, shown: str) -> Cell:
     """A figure, green where it reaches its target and red where it does not."""
-    return Text(shown, style="" if target is None else "green" if value >= target else "red")
+    return Cell(shown, "" if target is None else "green" if value >= target else "red")

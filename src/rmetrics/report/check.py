@@ -1,7 +1,5 @@
 """What the checks found, for people and as JSON."""
 
-from rich.text import Text
-
 from rmetrics.pipeline.check import CheckFinding, CheckResult
 from rmetrics.report.base import STYLES, Report, count, plain
 
@@ -38,9 +36,9 @@ def _compared(report: Report, result: CheckResult) -> None:
 
 
 def _finding(report: Report, finding: CheckFinding) -> None:
-    label = Text(f"{finding.severity}: ", style=STYLES[finding.severity])
     many = f" ({finding.rows:,})" if finding.rows > 1 else ""
-    report.out.print(label + Text(f"{finding.code}{many}: {finding.message}"), soft_wrap=True)
+    label = (f"{finding.severity}: ", STYLES[finding.severity])
+    report.parts(label, (f"{finding.code}{many}: {finding.message}", ""))
     for example in finding.examples:
         report.line("    " + ", ".join(f"{k} {_text(v)}" for k, v in example.items()), "dim")
     if finding.rows > len(finding.examples) > 0:

@@ -1,7 +1,5 @@
 """What is right and wrong with an installation, for people and as JSON."""
 
-from rich.text import Text
-
 from rmetrics.pipeline.doctor import DoctorResult
 from rmetrics.report.base import STYLES, Report, count
 
@@ -22,11 +20,9 @@ def show_doctor(report: Report, result: DoctorResult) -> None:
         word, style = _MARKS[check.severity]
         if report.quiet:
             if check.severity == "error":
-                report.err.print(Text(f"error: {check.name}: {check.message}"))
+                report.failure(f"{check.name}: {check.message}")
             continue
-        report.out.print(
-            Text(f"{word:<8}", style=style) + Text(f"{check.name:<16}") + Text(check.message), soft_wrap=True
-        )
+        report.parts((f"{word:<8}", style), (f"{check.name:<16}{check.message}", ""))
         if check.advice:
             report.line(f"{'':<24}{check.advice}")
     errors = [c for c in result.checks if c.severity == "error"]

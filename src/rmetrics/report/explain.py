@@ -6,8 +6,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
 from rmetrics.errors import SettingsError
 from rmetrics.explain.evidence import SCALES
 from rmetrics.files import open_private
@@ -37,7 +35,8 @@ def show_explanation(report: Report, found: Explanation, gaps: Sequence[Gap] = (
         _metric(report, metric, published=found.run_id is not None, rows=rows)
     if found.calls:
         steps = ", ".join(f"{s.rows:,} {s.step}" for s in found.calls)
-        report.line(f"\nCalls of {found.asked.source}: {steps}.")
+        report.line("")
+        report.line(f"Calls of {found.asked.source}: {steps}.")
     for gap in gaps:
         _gap(report, gap)
     report.line("")
@@ -66,10 +65,9 @@ def figure(name: str, value: Decimal) -> str:
 
 
 def _metric(report: Report, metric: Explained, *, published: bool, rows: bool) -> None:
-    report.out.print(
-        Text(f"\n{_NAMES.get(metric.name, metric.name)}  ", style="bold cyan")
-        + Text(figure(metric.name, metric.value), style="bold"),
-        soft_wrap=True,
+    report.line("")
+    report.parts(
+        (f"{_NAMES.get(metric.name, metric.name)}  ", "bold cyan"), (figure(metric.name, metric.value), "bold")
     )
     if not metric.parts:
         report.line(f"  {metric.rule} ({metric.where})")
@@ -119,16 +117,11 @@ def _split(report: Report, part: Part) -> None:
 
 def _rows(report: Report, name: str, rows: Sequence[ListedRow]) -> None:
     grid = table("", "row", "day", "segment", "amount", "file", "line", "")
-    grid.title = None
-    for column in grid.columns:
-        column.justify = "right" if column.header in ("amount", "line") else "left"
-        column.no_wrap = column.header in ("row", "day", "amount", "line")
-        column.overflow = "fold"
     for row in rows:
         detail = ", ".join(str(plain(v)) for v in list(row.detail.values())[:_DETAILS])
-        grid.add_row(Text(row.key), str(row.date), row.segment, figure(name, row.amount), Text(row.file or ""),
-                     str(row.line or ""), Text(detail))  # fmt: skip
-    report.out.print(grid)
+        amount, line = figure(name, row.amount), str(row.line or "")
+        grid.add_row(row.key, str(row.date), row.segment, amount, row.file or "", line, detail)
+    report.table(grid)
 
 
 def _gap(report: Report, gap: Gap) -> None:

@@ -2,8 +2,6 @@
 
 from itertools import groupby
 
-from rich.text import Text
-
 from rmetrics.pipeline.history import History
 from rmetrics.report.base import Report, count, table
 from rmetrics.report.plan import figure
@@ -40,15 +38,14 @@ def show_history(report: Report, history: History) -> None:
         for change in changes:
             grid.add_row(
                 *([str(change.date)] if change.date else []),
-                Text(change.source),
-                Text(change.segment),
+                change.source,
+                change.segment,
                 change.metric,
                 "-" if change.before is None else figure(change.metric, change.before),
                 "-" if change.after is None else figure(change.metric, change.after),
                 f"[{causes.index(change.cause or 'not known') + 1}]",
             )
-        if not report.quiet:
-            report.out.print(grid)
+        report.table(grid)
         for i, cause in enumerate(causes, 1):
             report.line(f"[{i}] {cause}", "dim")
     if not changes[0].date and history.days:

@@ -5,8 +5,6 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from rich.text import Text
-
 from rmetrics.pipeline.plan import FigureChange, Plan, RowMove, summary
 from rmetrics.report.base import Report, count, plain, table
 
@@ -44,15 +42,15 @@ def _month(report: Report, title: str, changes: Sequence[FigureChange], causes: 
     for change in changes:
         was, now = change.before or Decimal(0), change.after or Decimal(0)
         grid.add_row(
-            Text(change.source),
-            Text(change.segment),
+            change.source,
+            change.segment,
             change.metric,
             "-" if change.before is None else figure(change.metric, was),
             "-" if change.after is None else figure(change.metric, now),
             figure(change.metric, now - was, sign=True),
             f"[{causes.index(change.cause) + 1}]",
         )
-    report.out.print(grid)
+    report.table(grid)
 
 
 def figure(metric: str, value: Decimal, *, sign: bool = False) -> str:

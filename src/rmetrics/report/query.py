@@ -3,20 +3,20 @@
 import sys
 from itertools import islice
 
-from rich.text import Text
-
 from rmetrics.pipeline.query import Query
-from rmetrics.report.base import Report, count, plain, table
+from rmetrics.report.base import Report, count, plain
+from rmetrics.report.grid import Cell, Column, Grid
 from rmetrics.report.spreadsheet import safe_cell, write_csv
 
-_NUMBERS = ("INT", "DECIMAL", "DOUBLE", "FLOAT")
+_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "DECIMAL", "DOUBLE", "FLOAT", "NUMBER", "HUGEINT")
+_WHOLE = ("DATE", "TIME", "BOOL", "INTERVAL", "UUID")
 STALE = "The rules or exports changed after the last sync; the views show what that sync computed. Run: rmetrics sync"
 
 
 def show_query(report: Report, query: Query, *, as_csv: bool, limit: int) -> None:
     """The rows of a query; a table shows the first ``limit`` of them, 0 means all."""
     if query.stale and not report.quiet:
-        report.err.print(Text(STALE, style="yellow"))
+        report.message(STALE, "yellow")
     names = [name for name, _ in query.columns]
     if report.as_json:
         report.json({"columns": [{"name": n, "type": t} for n, t in query.columns],
@@ -27,19 +27,24 @@ def show_query(report: Report, query: Query, *, as_csv: bool, limit: int) -> Non
         return
     shown = list(islice(query.rows, limit + 1)) if limit else list(query.rows)
     more = bool(limit) and len(shown) > limit
-    grid = table("", names[0], *names[1:])
-    for column, (_, kind) in zip(grid.columns, query.columns, strict=True):
-        column.justify = "right" if any(n in kind.upper() for n in _NUMBERS) else "left"
-        column.no_wrap, column.overflow = column.justify == "right", "fold"
-    grid.title = None
+    grid = Grid("", [_column(name, str(kind).upper()) for name, kind in query.columns])
     for row in shown[: limit or None]:
-        grid.add_row(*(Text("-" if v is None else safe_cell(v).removeprefix("'"), style="" if v is not None else "dim")
-                       for v in row))  # fmt: skip
-    report.out.print(grid)
+        grid.add_row(*(Cell("-", "dim") if v is None else Cell(_text(v)) for v in row))
+    report.table(grid)
     if more:
         report.line(f"The first {limit:,} rows; see more with --limit, all with --csv or --json.", "dim")
     else:
         report.line(count(len(shown), "row"), "dim")
+
+
+def _column(name: str, kind: str) -> Column:
+    number = "[" not in kind and any(kind.removeprefix("U").startswith(n) for n in _NUMBERS)
+    return Column(name, right=number, whole=number or kind.startswith(_WHOLE))
+
+
+def _text(value: object) -> str:
+    """A value as a table shows it; unlike in CSV, no apostrophe keeps a spreadsheet from running it."""
+    return value if isinstance(value, str) else safe_cell(value)
 
 
 def show_views(report: Report, views: dict[str, tuple[tuple[str, str], ...]]) -> None:

@@ -3,8 +3,6 @@
 from itertools import groupby
 from pathlib import Path
 
-from rich.text import Text
-
 from rmetrics.errors import RulesError
 from rmetrics.pipeline.draft import Draft
 from rmetrics.pipeline.rules import CheckedRules, RulesInForce
@@ -41,8 +39,7 @@ def _time(said: Said) -> str:
 
 
 def _line(report: Report, said: Said, text: str) -> None:
-    if not report.quiet:
-        report.out.print(Text(f"  {text}  ") + Text(said.where, style="dim"), soft_wrap=True)
+    report.parts((f"  {text}  ", ""), (said.where, "dim"))
 
 
 def show_problems(report: Report, error: RulesError) -> None:
@@ -66,14 +63,12 @@ def show_draft(report: Report, draft: Draft) -> None:
     if report.as_json:
         report.json({"ok": not draft.problems, **{n: getattr(draft, n) for n in draft.__slots__}})
         return
-    if not report.quiet:
-        grid = table(f"{draft.rows:,} rows looked at", "header", "column", "type", "filled", "different", "")
-        for guess in draft.columns:
-            facts = "key" if guess.name == draft.key else "date" if guess.name == draft.date else ""
-            facts = facts or ("not published" if guess.private else "")
-            cells = (guess.header, guess.name, str(guess.type), str(guess.filled), str(guess.distinct), facts)
-            grid.add_row(*(Text(c) for c in cells))
-        report.out.print(grid)
+    grid = table(f"{draft.rows:,} rows looked at", "header", "column", "type", "filled", "different", "")
+    for guess in draft.columns:
+        facts = "key" if guess.name == draft.key else "date" if guess.name == draft.date else ""
+        facts = facts or ("not published" if guess.private else "")
+        grid.add_row(guess.header, guess.name, str(guess.type), str(guess.filled), str(guess.distinct), facts)
+    report.table(grid)
     for note in draft.notes:
         report.line(f"note: {note}", "dim")
     report.line(f"Wrote {draft.path}: the feed {draft.feed} and the source {draft.source!r}.", "bold")

@@ -15,12 +15,12 @@ def show_status(report: Report, result: StatusResult) -> None:
         for feed in result.feeds:
             at = f"{feed.last_export_at:%Y-%m-%d %H:%M}" if feed.last_export_at else "-"
             grid.add_row(feed.feed, number(feed.exports), number(feed.rows), str(feed.last_date or "-"), at)
-        report.out.print(grid)
+        report.table(grid)
     if result.tables:
         tables = table("Published", "table", "rows")
         for name, rows in result.tables.items():
             tables.add_row(name, number(rows))
-        report.out.print(tables)
+        report.table(tables)
     if result.runs:
         runs = table("Last runs", "run", "finished (UTC)", "status", "exports", "rows read", "rejected")
         for run in result.runs:
@@ -28,7 +28,7 @@ def show_status(report: Report, result: StatusResult) -> None:
             runs.add_row(
                 run.run_id, at, run.status, number(run.files), number(run.rows_read), number(run.rows_rejected)
             )
-        report.out.print(runs)
+        report.table(runs)
         if result.runs[0].status == "failed":
             report.line(f"The last run failed: {result.runs[0].message}", "bold red")
     else:

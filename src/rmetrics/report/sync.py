@@ -5,9 +5,8 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
-from rich.text import Text
-
 from rmetrics.report.base import STYLES, Report, count, money, number, percent, plain, reached, table, whole
+from rmetrics.report.grid import Cell
 from rmetrics.results import TAKEN_IN, FileResult, Finding, MonthLine, SyncResult
 
 
@@ -40,11 +39,11 @@ def _files(report: Report, files: Sequence[FileResult]) -> None:
         if file.status == "refused":
             counts = [""] * 5
         style = "yellow" if file.status == "refused" else ""
-        grid.add_row(Text(file.file, style=style), Text(file.feed or "-"), *counts, Text(note, style=style))
+        grid.add_row(Cell(file.file, style), file.feed or "-", *counts, Cell(note, style))
     whole = [sum(getattr(f, n) for f in files) for n in ("rows", "accepted", "rejected", "superseded", "totals")]
     grid.add_section()
-    grid.add_row(Text(f"{len(files)} files", style="bold"), "", *(number(n) for n in whole), "")
-    report.out.print(grid)
+    grid.add_row(Cell(f"{len(files)} files", "bold"), "", *(number(n) for n in whole), "")
+    report.table(grid)
     for file in files:
         if file.reason:
             report.line(f"  {file.file}: {file.reason}", "yellow" if file.status == "refused" else "dim")
@@ -71,7 +70,7 @@ def _month_table(report: Report, title: str, lines: Sequence[MonthLine], *, by_m
             grid.add_section()
         over = line.cpl is not None and line.target_cpl_max is not None and line.cpl > line.target_cpl_max
         grid.add_row(
-            Text(f"{line.month:%Y-%m}" if by_month else line.source),
+            f"{line.month:%Y-%m}" if by_month else line.source,
             number(line.leads),
             number(line.units),
             reached(line.repairs, line.target_repairs, number(line.repairs)),
@@ -80,17 +79,16 @@ def _month_table(report: Report, title: str, lines: Sequence[MonthLine], *, by_m
             reached(line.revenue40, line.target_revenue40, money(line.revenue40)),
             money(line.target_revenue40, 0),
             money(line.cost),
-            Text(money(line.cpl), style="red" if over else ""),
+            Cell(money(line.cpl), "red" if over else ""),
             money(line.target_cpl_max, 0),
         )
-    report.out.print(grid)
+    report.table(grid)
 
 
 def show_findings(report: Report, findings: Sequence[Finding]) -> None:
     """One line each, with its severity."""
     for finding in findings:
-        label = Text(f"{finding.severity}: ", style=STYLES[finding.severity])
-        report.out.print(label + Text(finding.message), soft_wrap=True)
+        report.parts((f"{finding.severity}: ", STYLES[finding.severity]), (finding.message, ""))
 
 
 def _closing(report: Report, result: SyncResult) -> None:

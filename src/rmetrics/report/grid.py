@@ -1,0 +1,130 @@
+"""Tables that fit: no figure is cut, no column is squeezed until it cannot be read.
+
+Figures and dates keep their width; texts fold, down to ``_NARROWEST``. Where that is still too wide, or a cell would
+become a tower of lines, the rows are printed as blocks of ``column  value`` lines.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from rich import box
+from rich.cells import cell_len
+from rich.table import Table
+from rich.text import Text
+
+_NARROWEST = 12  # columns of the terminal; a shorter text is never folded
+_TALLEST = 6  # lines of a cell
+_GAPS = (3, 2, 1)  # columns between two columns of a table, the widest that fits
+
+
+class Cell(NamedTuple):
+    """A text and how it looks."""
+
+    text: str
+    style: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: what stands above it.
+        right: whether it stands to the right, as figures do.
+        whole: whether a value is never folded: figures, dates, identifiers of ours.
+    """
+
+    name: str
+    right: bool = False
+    whole: bool = False
+
+
+@dataclass(slots=True)
+class Grid:
+    """A table to be shown.
+
+    Attributes:
+        title: stands above it; may be empty.
+        columns: in order.
+        rows: one cell per column.
+        sections: the numbers of the rows before which a rule is drawn.
+    """
+
+    title: str
+    columns: Sequence[Column]
+    rows: list[list[Cell]] = field(default_factory=list)
+    sections: set[int] = field(default_factory=set)
+
+    def add_row(self, *cells: str | Cell) -> None:
+        """Adds a row; a text stands for a cell without a style."""
+        self.rows.append([cell if isinstance(cell, Cell) else Cell(cell) for cell in cells])
+
+    def add_section(self) -> None:
+        """Draws a rule before the next row."""
+        self.sections.add(len(self.rows))
+
+    def shown(self, clean: Callable[[str], str]) -> "Grid":
+        """The same table with every text passed through ``clean``."""
+        columns = [Column(clean(c.name), c.right, c.whole) for c in self.columns]
+        rows = [[Cell(clean(c.text), c.style) for c in row] for row in self.rows]
+        return Grid(clean(self.title), columns, rows, self.sections)
+
+
+def layout(grid: Grid, width: int) -> Table | None:
+    """The table as it fits into ``width`` columns of the terminal; None where it must be printed as blocks."""
+    for gap in _GAPS:
+        widths = _widths(grid, width - gap * (len(grid.columns) - 1) - 2)
+        if widths is not None:
+            return _table(grid, widths, gap)
+    return None
+
+
+def _widths(grid: Grid, room: int) -> list[int] | None:
+    """A width for each column, ``room`` in all at most; None where they do not fit."""
+    natural = [
+        max([cell_len(column.name), *(cell_len(row[i].text) for row in grid.rows)])
+        for i, column in enumerate(grid.columns)
+    ]
+    least = [
+        n if column.whole or column.right else min(n, max(_NARROWEST, cell_len(column.name)))
+        for n, column in zip(natural, grid.columns, strict=True)
+    ]
+    left = room - sum(least)
+    if left < 0:
+        return None
+    widths = list(least)
+    short = sorted((i for i, n in enumerate(natural) if n > least[i]), key=lambda i: natural[i] - least[i])
+    for position, i in enumerate(short):
+        more = min(natural[i] - least[i], left // (len(short) - position))
+        widths[i] += more
+        left -= more
+    too_tall = any(n > w * _TALLEST for n, w in zip(natural, widths, strict=True))
+    return None if too_tall else widths
+
+
+def _table(grid: Grid, widths: Sequence[int], gap: int) -> Table:
+    padding = {3: (0, 1), 2: (0, 1, 0, 0), 1: (0, 0)}[gap]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=padding)
+    for column, width in zip(grid.columns, widths, strict=True):
+        justify = "right" if column.right else "left"
+        table.add_column(Text(column.name), justify=justify, width=width, overflow="fold")  # type: ignore[arg-type]
+    for number, row in enumerate(grid.rows):
+        if number in grid.sections:
+            table.add_section()
+        table.add_row(*(Text(cell.text, style=cell.style) for cell in row))
+    return table
+
+
+def blocks(grid: Grid) -> list[Text]:
+    """The lines of a table printed row by row: a ``column  value`` line for each value, a blank one between rows."""
+    names = [column.name or "note" for column in grid.columns]
+    width = max(map(cell_len, names))
+    lines: list[Text] = []
+    for row in grid.rows:
+        for name, cell in zip(names, row, strict=True):
+            if cell.text:
+                label = name + " " * (width - cell_len(name))
+                lines.append(Text(f"{label}  ", style="dim") + Text(cell.text, style=cell.style))
+        lines.append(Text(""))
+    return lines
