@@ -114,6 +114,16 @@ def of_the_system(error: BaseException) -> LakeError | None:
     return LakeError(f"cannot open {error.filename}: {error.strerror}", "Check the disk and the permissions.")
 
 
+def asked_to_stop(error: BaseException) -> bool:
+    """Whether Ctrl-C is behind an error: DuckDB, for one, raises one of its own from it."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, KeyboardInterrupt):
+            return True
+        found = found.__cause__
+    return False
+
+
 class PostgresError(RmetricsError):
     """PostgreSQL cannot be reached, refused a statement, or holds something other than what was sent.
 

@@ -1,7 +1,8 @@
 """The command line: options in, one use case, the result to ``report``, the exit code out.
 
 Imports inside the commands keep ``rmetrics --help`` instant. ``main`` alone turns errors into exit codes: 0 fine, 1 our
-bug, 2 usage, settings or rules, 3 data findings at error level, 4 lake or Postgres, 5 another run holds the lock.
+bug, 2 usage, settings or rules, 3 data findings at error level, 4 lake, Postgres or an output that cannot be written,
+5 another run holds the lock, 130 stopped by Ctrl-C.
 """
 
 import os
@@ -17,6 +18,7 @@ from rmetrics.cli.explain import explain
 from rmetrics.cli.exports import exports
 from rmetrics.cli.grafana import grafana
 from rmetrics.cli.history import history
+from rmetrics.cli.interrupts import INTERRUPTED, interrupts
 from rmetrics.cli.options import reporter
 from rmetrics.cli.page import report
 from rmetrics.cli.plan import plan
@@ -25,7 +27,9 @@ from rmetrics.cli.query import sql
 from rmetrics.cli.rejected import rejected
 from rmetrics.cli.rules import rules
 from rmetrics.cli.sync import status, sync
-from rmetrics.errors import RmetricsError, of_the_system
+from rmetrics.errors import LakeError, RmetricsError, asked_to_stop, of_the_system
+from rmetrics.report.streams import close_streams, open_streams
+from rmetrics.report.visible import visible
 
 app = typer.Typer(
     name="rmetrics",
@@ -47,7 +51,17 @@ app.add_typer(exports, name="exports")
 
 def main() -> None:
     """Runs the program and ends the process with its exit code."""
-    sys.exit(run(sys.argv[1:]))
+    open_streams()
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # a second one, or the same one from Python after Polars passed it on
+        code = INTERRUPTED
+    failed = close_streams()
+    if failed is not None:
+        _fail(f"cannot write to stdout: {failed.strerror}", "The command itself has ended; only its output is cut off.")
+        close_streams()
+        code = code or LakeError.exit_code
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -56,40 +70,57 @@ def run(arguments: list[str]) -> int:
     Whatever it writes is closed to other users: exports, tables and pages hold customers' rows and a company's figures.
     """
     os.umask(0o077)
+    with interrupts() as interrupted:
+        try:
+            return _run(arguments)
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place where errors become exit codes
+            if asked_to_stop(error) or interrupted():
+                return _stopped()
+            return _failed(error, as_json="--json" in arguments)
+
+
+def _run(arguments: list[str]) -> int:
     try:
         result = app(args=arguments, standalone_mode=False)
-    except RmetricsError as error:
-        reporter(as_json="--json" in arguments).error(error)
-        return error.exit_code
     except typer.Exit as stop:
         return stop.exit_code
     except typer.Abort:
-        return 130
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; nothing half done is visible, the next run goes on from here\n")
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:  # noqa: BLE001 - the one place where a fault of ours is told
-        usage = getattr(error, "format_message", None)  # typer's own click: usage errors
-        if usage is None:
-            return _crashed(error, as_json="--json" in arguments)
-        sys.stderr.write(f"error: {usage()}\n  See `rmetrics --help`.\n")
-        return 2
+        return _stopped()
+    if result == INTERRUPTED:  # typer's own answer to Ctrl-C
+        return _stopped()
     return result if isinstance(result, int) else 0
 
 
-def _crashed(error: Exception, *, as_json: bool) -> int:
-    from rmetrics.cli.crash import REPORT, masked, told
+def _stopped() -> int:
+    sys.stderr.write("stopped; nothing half done is visible, the next run goes on from here\n")
+    return INTERRUPTED
 
-    if (known := of_the_system(error)) is not None:
+
+def _failed(error: BaseException, *, as_json: bool) -> int:
+    known = error if isinstance(error, RmetricsError) else of_the_system(error)
+    if known is not None:
         reporter(as_json=as_json).error(known)
         return known.exit_code
+    usage = getattr(error, "format_message", None)  # typer's own click: usage errors
+    if usage is None:
+        return _crashed(error, as_json=as_json)
+    _fail(usage(), "See `rmetrics --help`.")
+    return 2
+
+
+def _fail(message: str, hint: str) -> None:
+    """An error on stderr, written without rich."""
+    told = visible(f"error: {message}\n  {hint}\n", sys.stderr.encoding, lines=True)
+    sys.stderr.write(told)
+
+
+def _crashed(error: BaseException, *, as_json: bool) -> int:
+    from rmetrics.cli.crash import REPORT, masked, told
+
     if as_json:
         kind = type(error).__name__
         reporter(as_json=True).json({"error": {"kind": kind, "message": masked(str(error)), "hint": REPORT}})
-    sys.stderr.write(f"{told(error)}{REPORT}\n")
+    sys.stderr.write(visible(f"{told(error)}{REPORT}\n", sys.stderr.encoding, lines=True))
     return 1
 
 

@@ -45,8 +45,8 @@ def explain(
     question = parse_question(source, month, segment, metric, day, expect, against, key)
     with report.progress() as progress:
         found, gaps = explain_numbers(load_settings(), question, offline=offline, progress=progress)
+    written = None if csv is None else write_rows(found, csv)  # first: nothing that happens to stdout may prevent it
     show_explanation(report, found, gaps, rows=rows)
-    if csv is not None:
-        count = write_rows(found, csv)
-        report.line(f"{count:,} rows in {csv}")
+    if written is not None:
+        report.line(f"{written:,} rows in {csv}")
     return DATA_FINDINGS if found.verdict == "mismatch" else 0

@@ -7,7 +7,7 @@ Where one fails, the run goes on without it and says so in a finding.
 from collections.abc import Callable
 from typing import TypeVar
 
-from rmetrics.errors import BusyError
+from rmetrics.errors import BusyError, asked_to_stop
 from rmetrics.results import Finding, Severity
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ class Explanations:
         except BusyError:
             raise
         except Exception as error:
-            if isinstance(error, but):
+            if isinstance(error, but) or asked_to_stop(error):
                 raise
             # Only the kind of the error: its text may quote a row.
             told = (

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from rmetrics import __version__
-from rmetrics.errors import BusyError, RmetricsError, of_the_system
+from rmetrics.errors import BusyError, RmetricsError, asked_to_stop, of_the_system
 from rmetrics.pipeline.database import existing_server
 from rmetrics.postgres import Server, connect, redacted
 from rmetrics.publish import Run
@@ -47,6 +47,8 @@ def failure_noted(settings: Settings, attempt: Attempt) -> Iterator[None]:
     except BusyError:
         raise
     except Exception as error:
+        if asked_to_stop(error):  # a person ended it: that is no failure to alert anybody of
+            raise
         # Whatever keeps the row from being written, most likely what failed the run: the first error is to be told.
         with contextlib.suppress(Exception):
             _note(settings, attempt, error)

@@ -3,13 +3,13 @@
 import contextlib
 import datetime as dt
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import is_dataclass
 from decimal import Decimal
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -128,7 +128,7 @@ def width_of_output() -> int:
     return _WIDE
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value
     """A value as JSON has it: money and shares are strings, days are ISO, keys are text."""
     if is_dataclass(value) and not isinstance(value, type):
         return {k: plain(getattr(value, k)) for k in value.__dataclass_fields__}
@@ -137,16 +137,20 @@ def plain(value: Any) -> Any:
             return format(value, "f")
         case Enum():
             return value.value
-        case dt.datetime() | dt.date():
+        case dt.datetime() | dt.date() | dt.time():
             return value.isoformat()
-        case Path():
-            return str(value)
+        case float() if not math.isfinite(value):
+            return str(value)  # JSON has no such numbers
+        case bytes():
+            return value.hex()
         case dict():
             return {str(k): plain(v) for k, v in value.items()}
         case list() | tuple() | set() | frozenset():
             return [plain(v) for v in value]
-        case _:
+        case None | bool() | int() | float() | str():
             return value
+        case _:
+            return str(value)
 
 
 _TEXTS = frozenset({"", "column", "feed", "file", "measure", "segment", "source", "type"})

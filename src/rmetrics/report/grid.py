@@ -1,7 +1,7 @@
 """Tables that fit: no figure is cut, no column is squeezed until it cannot be read.
 
-Figures and dates keep their width; texts fold, down to ``_NARROWEST``. Where that is still too wide, or a cell would
-become a tower of lines, the rows are printed as blocks of ``column  value`` lines.
+Figures and dates keep their width; texts fold, but never to less than a word. Where that is still too wide, or a cell
+would become a tower of lines, the rows are printed as blocks of ``column  value`` lines.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +13,9 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-_NARROWEST = 12  # columns of the terminal; a shorter text is never folded
 _TALLEST = 6  # lines of a cell
-_GAPS = (3, 2, 1)  # columns between two columns of a table, the widest that fits
+# What is tried in this order: columns of the terminal between two columns, and the least that a text may be folded to.
+_TRIED = ((3, 16), (2, 16), (1, 16), (1, 8))
 
 
 class Cell(NamedTuple):
@@ -73,21 +73,22 @@ class Grid:
 
 def layout(grid: Grid, width: int) -> Table | None:
     """The table as it fits into ``width`` columns of the terminal; None where it must be printed as blocks."""
-    for gap in _GAPS:
-        widths = _widths(grid, width - gap * (len(grid.columns) - 1) - 2)
+    for gap, narrowest in _TRIED:
+        edges = 0 if gap == 1 else 2
+        widths = _widths(grid, width - gap * (len(grid.columns) - 1) - edges, narrowest)
         if widths is not None:
             return _table(grid, widths, gap)
     return None
 
 
-def _widths(grid: Grid, room: int) -> list[int] | None:
+def _widths(grid: Grid, room: int, narrowest: int) -> list[int] | None:
     """A width for each column, ``room`` in all at most; None where they do not fit."""
     natural = [
         max([cell_len(column.name), *(cell_len(row[i].text) for row in grid.rows)])
         for i, column in enumerate(grid.columns)
     ]
     least = [
-        n if column.whole or column.right else min(n, max(_NARROWEST, cell_len(column.name)))
+        n if column.whole or column.right else min(n, max(narrowest, cell_len(column.name)))
         for n, column in zip(natural, grid.columns, strict=True)
     ]
     left = room - sum(least)
@@ -104,8 +105,8 @@ def _widths(grid: Grid, room: int) -> list[int] | None:
 
 
 def _table(grid: Grid, widths: Sequence[int], gap: int) -> Table:
-    padding = {3: (0, 1), 2: (0, 1, 0, 0), 1: (0, 0)}[gap]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=padding)
+    left, right = int(gap == 3), int(gap > 1)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, right, 0, left), show_edge=gap != 1)
     for column, width in zip(grid.columns, widths, strict=True):
         justify = "right" if column.right else "left"
         table.add_column(Text(column.name), justify=justify, width=width, overflow="fold")  # type: ignore[arg-type]
@@ -118,7 +119,7 @@ def _table(grid: Grid, widths: Sequence[int], gap: int) -> Table:
 
 def blocks(grid: Grid) -> list[Text]:
     """The lines of a table printed row by row: a ``column  value`` line for each value, a blank one between rows."""
-    names = [column.name or "note" for column in grid.columns]
+    names = _labels([column.name or "note" for column in grid.columns])
     width = max(map(cell_len, names))
     lines: list[Text] = []
     for row in grid.rows:
@@ -128,3 +129,11 @@ def blocks(grid: Grid) -> list[Text]:
                 lines.append(Text(f"{label}  ", style="dim") + Text(cell.text, style=cell.style))
         lines.append(Text(""))
     return lines
+
+
+def _labels(names: list[str]) -> list[str]:
+    """The names of columns, where one occurs twice with the name before it: two targets are of different figures."""
+    return [
+        f"{names[i - 1]} {name}" if i and names.count(name) > 1 and names[i - 1] != name else name
+        for i, name in enumerate(names)
+    ]

@@ -1,12 +1,15 @@
 """The result of a query as a table, CSV or JSON."""
 
+import itertools
 import sys
-from itertools import islice
+from collections.abc import Iterable, Sequence
 
+from rmetrics.errors import SettingsError
 from rmetrics.pipeline.query import Query
 from rmetrics.report.base import Report, count, plain
 from rmetrics.report.grid import Cell, Column, Grid
 from rmetrics.report.spreadsheet import safe_cell, write_csv
+from rmetrics.report.streams import lost
 
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "DECIMAL", "DOUBLE", "FLOAT", "NUMBER", "HUGEINT")
 _WHOLE = ("DATE", "TIME", "BOOL", "INTERVAL", "UUID")
@@ -23,9 +26,9 @@ def show_query(report: Report, query: Query, *, as_csv: bool, limit: int) -> Non
                      "rows": [dict(zip(names, plain(list(row)), strict=True)) for row in query.rows]})  # fmt: skip
         return
     if as_csv:
-        write_csv(sys.stdout, names, query.rows)
+        _csv(names, query.rows)
         return
-    shown = list(islice(query.rows, limit + 1)) if limit else list(query.rows)
+    shown = list(itertools.islice(query.rows, limit + 1)) if limit else list(query.rows)
     more = bool(limit) and len(shown) > limit
     grid = Grid("", [_column(name, str(kind).upper()) for name, kind in query.columns])
     for row in shown[: limit or None]:
@@ -35,6 +38,21 @@ def show_query(report: Report, query: Query, *, as_csv: bool, limit: int) -> Non
         report.line(f"The first {limit:,} rows; see more with --limit, all with --csv or --json.", "dim")
     else:
         report.line(count(len(shown), "row"), "dim")
+
+
+def _csv(names: list[str], rows: Iterable[Sequence[object]]) -> None:
+    """The rows as CSV on stdout, as long as somebody reads them.
+
+    Raises:
+        SettingsError: stdout has an encoding that lacks a letter.
+    """
+    try:
+        write_csv(sys.stdout, names, itertools.takewhile(lambda _: not lost(sys.stdout), rows))
+    except UnicodeEncodeError as error:
+        raise SettingsError(
+            f"stdout is written in {error.encoding}, which lacks a letter of the result",
+            "Set PYTHONIOENCODING=utf-8, or write the result with --parquet.",
+        ) from None
 
 
 def _column(name: str, kind: str) -> Column:
