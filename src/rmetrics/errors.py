@@ -108,10 +108,21 @@ _OF_THE_SYSTEM = {
 
 
 def of_the_system(error: BaseException) -> LakeError | None:
-    """What to tell of a file that cannot be opened, wherever that was found; None for any other error."""
+    """What to report where the system refused a file, memory or a thread; None for any other error."""
+    if _exhausted(error):
+        return OutOfMemoryError(
+            "the system gives this program no more memory or threads",
+            "Raise the limits of the shell or service (ulimit -v, ulimit -u, MemoryMax), or close other programs.",
+        )
     if not isinstance(error, OSError) or error.errno not in _OF_THE_SYSTEM or error.filename is None:
         return None
     return LakeError(f"cannot open {error.filename}: {error.strerror}", "Check the disk and the permissions.")
+
+
+def _exhausted(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in {errno.ENOMEM, errno.EAGAIN} and error.filename is None
+    return isinstance(error, MemoryError) or "can't start new thread" in str(error)
 
 
 def asked_to_stop(error: BaseException) -> bool:

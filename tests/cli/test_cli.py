@@ -8,23 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from command_line import JOBS, rmetrics
 from rmetrics.cli import run
 from support import ROOT, Project, csv_text
-
-JOBS = ("Job #", "Job Type", "Source", "Created")
-
-
-def rmetrics(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """One run of the program."""
-    return subprocess.run(
-        [sys.executable, "-m", "rmetrics", *arguments],
-        cwd=project.root,
-        env=project.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
 
 
 def test_help_names_every_command_and_imports_nothing_heavy() -> None:

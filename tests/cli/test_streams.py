@@ -1,0 +1,164 @@
+"""stdout and stderr that are closed, full or no longer read; Ctrl-C; odd terminals; low limits."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from command_line import JOBS
+from rmetrics.results import SyncResult
+from support import Project, csv_text
+
+PROGRAM = f"{sys.executable} -m rmetrics"
+LONG = "SELECT count(*) FROM range(100000) a, range(1000000) b WHERE a.range * b.range % 7 = 3"
+
+
+def shell(project: Project, script: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    """A line of bash in which ``rmetrics`` is the program."""
+    return subprocess.run(
+        ["bash", "-c", f'rmetrics() {{ {PROGRAM} "$@"; }}\n{script}'],
+        cwd=project.root, env={**project.environment, **extra}, capture_output=True, text=True, check=False,
+        timeout=120,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def synced(project: Project) -> tuple[Project, SyncResult]:
+    lines = [(i, "COD Repair", f"Source {i % 40}", "Tue Nov 05 2024") for i in range(1, 400)]
+    project.put("Import-1.csv", csv_text(JOBS, *lines))
+    return project, project.sync()
+
+
+@pytest.mark.parametrize(
+    ("redirected", "code", "told"),
+    [(">&-", 0, ""), ("2>&-", 0, ""), (">&- 2>&-", 0, ""), ("<&-", 0, ""), (">/dev/full", 4, "cannot write to stdout"),
+     (">/dev/full 2>&-", 4, ""), ("2>/dev/full", 0, ""), (">/dev/full 2>/dev/full", 4, "")],
+)  # fmt: skip
+def test_a_sync_is_whole_whatever_becomes_of_its_output(
+    project: Project, redirected: str, code: int, told: str
+) -> None:
+    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    done = shell(project, f"rmetrics sync {redirected}")
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    assert told in done.stderr
+    assert project.rows("SELECT count(*) FROM jobs") == [(1,)]
+    assert project.rows("SELECT status FROM sync_runs") == [("published",)]
+
+
+@pytest.mark.parametrize(
+    "command", ["status", "check --offline", "sql --csv 'SELECT * FROM job_facts'", "rules", "--help"]
+)
+def test_a_reader_that_has_read_enough_is_no_error(synced: tuple[Project, SyncResult], command: str) -> None:
+    done = shell(synced[0], f"rmetrics {command} | head -1; echo ${{PIPESTATUS[0]}}")
+    assert done.stdout.splitlines()[-1] == "0"
+    assert done.stderr == ""
+
+
+def test_a_query_ends_when_nobody_reads_it_any_more(synced: tuple[Project, SyncResult]) -> None:
+    began = time.monotonic()
+    done = shell(synced[0], "rmetrics sql --csv 'SELECT * FROM range(400000000)' | head -2; echo ${PIPESTATUS[0]}")
+    assert done.stdout.splitlines() == ["range", "0", "0"]
+    assert time.monotonic() - began < 60
+
+
+def test_findings_keep_their_exit_code_where_the_output_is_lost(project: Project) -> None:
+    project.put("payments.csv", csv_text(("Job #", "Date", "Amount"), (1, "2024-11-05", "1.005")))
+    assert shell(project, "rmetrics sync --strict >/dev/full").returncode == 3
+
+
+@pytest.mark.parametrize("command", [["sql", LONG], ["sql", "--csv", LONG]])
+def test_ctrl_c_in_a_long_query(synced: tuple[Project, SyncResult], command: list[str]) -> None:
+    done = interrupted(synced[0], 4, *command)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("stopped")
+
+
+@pytest.mark.parametrize("after", [1.0, 1.6, 2.2, 2.8])
+def test_ctrl_c_at_any_time_of_a_sync(synced: tuple[Project, SyncResult], after: float) -> None:
+    project, _ = synced
+    done = interrupted(project, after, "sync", "--full")
+    assert "Traceback" not in done.stderr
+    assert done.returncode in {0, 130, -signal.SIGINT}
+    if done.returncode == 130:
+        assert done.stderr.count("\n") == 1
+    assert "failed" not in str(project.rows("SELECT DISTINCT status FROM sync_runs"))
+    assert project.sync().status in {"published", "unchanged"}
+
+
+def interrupted(project: Project, after: float, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """One run that gets Ctrl-C after so many seconds."""
+    command = [sys.executable, "-m", "rmetrics", *arguments]
+    with subprocess.Popen(
+        command, cwd=project.root, env=project.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        time.sleep(after)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+    return subprocess.CompletedProcess(command, running.returncode, out, err)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [{"LANG": "C", "LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}, {"COLUMNS": "0"}, {"COLUMNS": "20"},
+     {"COLUMNS": "x"}, {"HOME": "/nonexistent"}, {"TMPDIR": "/nonexistent"}, {"TERM": "dumb"}, {"PYTHONIOENCODING": "latin-1"}],
+)  # fmt: skip
+def test_odd_surroundings(project: Project, extra: dict[str, str]) -> None:
+    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Café 日本", "Tue Nov 05 2024")))
+    script = "rmetrics sync && rmetrics status && rmetrics sql 'SELECT * FROM job_facts' && rmetrics check --json"
+    done = shell(project, script, **extra)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_csv_refuses_an_encoding_that_would_change_it(project: Project) -> None:
+    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Café", "Tue Nov 05 2024")))
+    project.sync()
+    done = shell(project, "rmetrics sql --csv 'SELECT source FROM job_facts'", PYTHONIOENCODING="ascii")
+    assert done.returncode == 2
+    assert "PYTHONIOENCODING=utf-8" in done.stderr
+
+
+@pytest.mark.parametrize("limit", ["-n 64", "-v 2000000", "-v 1000000"])
+def test_low_limits(project: Project, limit: str) -> None:
+    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    done = shell(project, f"ulimit {limit}; rmetrics sync")
+    assert done.returncode in {0, 4}, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0 or "ulimit" in done.stderr
+
+
+@pytest.mark.parametrize("width", [20, 80, 200])
+def test_on_a_terminal(synced: tuple[Project, SyncResult], width: int) -> None:
+    shown = on_terminal(synced[0], width, "status")
+    assert "published" in shown
+    assert "Traceback" not in shown
+
+
+def on_terminal(project: Project, width: int, *arguments: str) -> str:
+    """What a run writes to a terminal of so many columns."""
+    controller, terminal = pty.openpty()
+    subprocess.run(["stty", "cols", str(width)], stdin=terminal, check=True)
+    environment = {k: v for k, v in project.environment.items() if k != "COLUMNS"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "rmetrics", *arguments], cwd=project.root, env=environment, stdout=terminal,
+        stderr=terminal,
+    ) as running:  # fmt: skip
+        os.close(terminal)
+        parts = []
+        while True:
+            try:
+                part = os.read(controller, 4096)
+            except OSError:  # Linux says so when the other side is closed
+                break
+            if not part:
+                break
+            parts.append(part)
+    os.close(controller)
+    assert running.returncode == 0
+    assert Path(project.root).exists()
+    return b"".join(parts).decode()

@@ -1,0 +1,71 @@
+"""Tables at every width: figures, dates and the first column are whole, texts fold, else each row is a block."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from command_line import JOBS
+from rmetrics.report.grid import Column, Grid, blocks, layout
+from support import Project, csv_text
+
+
+def wide(project: Project, width: int, sql: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "rmetrics", "sql", sql], cwd=project.root, capture_output=True, text=True, check=True,
+        env={**project.environment, "COLUMNS": str(width)}, timeout=60,
+    )  # fmt: skip
+    return done.stdout
+
+
+@pytest.mark.parametrize("width", [20, 80, 110, 250])
+def test_no_value_of_a_wide_result_is_cut(project: Project, width: int) -> None:
+    project.put("Import-1.csv", csv_text(JOBS, (123456789, "COD Repair", "Pro Referral", "Tue Nov 05 2024")))
+    project.sync()
+    out = wide(project, width, "SELECT * FROM jobs")
+    for value in ("123456789", "COD Repair", "Pro Referral", "2024-11-05", "Import-1.csv"):
+        assert value in out
+    assert (f"Too wide for {width} columns: each row is a block." in out) == (width < 200)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(1, 260),
+    st.lists(st.lists(st.integers(0, 60), min_size=5, max_size=5), min_size=1, max_size=5),
+    st.lists(st.integers(0, 3), min_size=5, max_size=5),
+)
+def test_figures_are_whole_and_texts_are_readable_at_any_width(
+    width: int, lengths: list[list[int]], kinds: list[int]
+) -> None:
+    columns = [Column(f"c{i}", right=k == 1, whole=k == 2) for i, k in enumerate(kinds)]
+    grid = Grid("", columns)
+    for number, row in enumerate(lengths):
+        grid.add_row(*(str((number + i) % 10) * n for i, n in enumerate(row)))
+    table = layout(grid, width)
+    console = Console(width=width, record=True, file=open("/dev/null", "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+    if table is None:
+        shown = "\n".join(line.plain for line in blocks(grid))
+        assert all(cell.text in shown for row in grid.rows for cell in row)
+        return
+    console.print(table)
+    shown = console.export_text()
+    assert max(map(len, shown.splitlines())) <= width
+    assert "…" not in shown
+    for row in grid.rows:
+        for column, cell in zip(columns, row, strict=True):
+            if column.right or column.whole or len(cell.text) <= 8:
+                assert cell.text in shown
+            else:
+                assert re.search(cell.text[:8] or "", shown)
+
+
+def test_columns_of_one_name_are_told_apart_in_blocks() -> None:
+    grid = Grid("", [Column("source"), Column("repairs"), Column("target"), Column("revenue"), Column("target")])
+    grid.add_row("Google", "1", "2", "3", "4")
+    assert [line.plain.split() for line in blocks(grid)][2:5] == [
+        ["repairs", "target", "2"], ["revenue", "3"], ["revenue", "target", "4"],
+    ]  # fmt: skip
