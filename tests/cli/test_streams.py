@@ -47,7 +47,7 @@ def test_a_sync_is_whole_whatever_becomes_of_its_output(
     assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
     assert told in done.stderr
     assert project.rows("SELECT count(*) FROM jobs") == [(1,)]
-    assert project.rows("SELECT status FROM sync_runs") == [("published",)]
+    assert project.rows("SELECT status FROM sync_runs") == [("ok",)]
 
 
 @pytest.mark.parametrize(
