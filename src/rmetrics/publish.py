@@ -490,7 +490,7 @@ class _Publication:
                 raise PostgresError(
                     f"table {table.name}: column {name} must not be NULL, but the rules do not fill it",
                     "It may be a column of ours that was renamed by hand. Drop it, for the table is a copy of the lake "
-                    f"and is filled again (ALTER TABLE {table.name} DROP COLUMN {name}), or allow NULL in it; then sync.",
+                    f"and is filled again (ALTER TABLE {table.name} DROP COLUMN {name}) or allow NULL, then sync.",
                 )
 
     def _copy(self, table: PgTable, rows: pl.LazyFrame, target: str, *, schema: str | None) -> None:
