@@ -43,8 +43,8 @@ def test_figures_are_whole_and_texts_are_readable_at_any_width(
 ) -> None:
     columns = [Column(f"c{i}", right=k == 1, whole=k == 2) for i, k in enumerate(kinds)]
     grid = Grid("", columns)
-    for number, row in enumerate(lengths):
-        grid.add_row(*(str((number + i) % 10) * n for i, n in enumerate(row)))
+    for number, sizes in enumerate(lengths):
+        grid.add_row(*(str((number + i) % 10) * n for i, n in enumerate(sizes)))
     table = layout(grid, width)
     console = Console(width=width, record=True, file=open("/dev/null", "w", encoding="utf-8"))  # noqa: SIM115, PTH123
     if table is None:
