@@ -9,7 +9,7 @@ import pytest
 
 from rmetrics.cli import run
 from rmetrics.errors import LakeError, SettingsError
-from rmetrics.pipeline import rejected
+from rmetrics.pipeline import rejected, settled
 from rmetrics.pipeline.rejected import MASK, rejected_rows, rejected_text
 from rmetrics.pipeline.retry import retry_rejected
 from rmetrics.pipeline.withdrawal import restore, withdraw
@@ -196,7 +196,7 @@ def test_rows_of_a_withdrawn_export_are_neither_rejected_nor_taken_in(spoiled: P
 def test_what_later_exports_correct_is_looked_at_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that is overwritten every day costs one comparison a day, however many days there were."""
     compared: list[int] = []
-    real = rejected.still_missing
+    real = settled.still_missing
 
     def counted(*args: Any) -> set[int]:
         compared.append(len(args[-1]))

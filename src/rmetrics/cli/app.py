@@ -19,6 +19,7 @@ from rmetrics.cli.exports import exports
 from rmetrics.cli.grafana import grafana
 from rmetrics.cli.history import history
 from rmetrics.cli.interrupts import INTERRUPTED, interrupts
+from rmetrics.cli.limits import require_address_space
 from rmetrics.cli.options import reporter
 from rmetrics.cli.page import report
 from rmetrics.cli.plan import plan
@@ -137,3 +138,4 @@ def version(
         raise typer.Exit
     if context.invoked_subcommand is None:
         raise typer.Exit(0)
+    require_address_space()

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from rmetrics.errors import LakeError
 from rmetrics.settings import Settings
 
 K = TypeVar("K")
@@ -19,17 +18,11 @@ _PROGRAM = 600 * 1024**2  # the program, its libraries, and blocks of files on t
 _ROW = 800  # bytes of a row that is joined and written
 _MARGIN = 256 * 1024**2  # what an engine takes beyond its limit
 _FEWEST = 250_000
-_ADDRESSES = 3 * 10**9  # below 2.6 GB Polars or DuckDB aborts: threads and arenas reserve far more than they use
 _UNITS = {"K": 1, "M": 2, "G": 3, "T": 4}
 
 
 def memory_of(settings: Settings) -> int:
-    """The limit in bytes.
-
-    Raises:
-        LakeError: the system allows the process less than the engines need to start.
-    """
-    _require_address_space()
+    """The limit in bytes."""
     if settings.memory_limit is None:
         return DEFAULT
     match = re.fullmatch(r"([\d.]+) ?([KMGT])(i?)B", settings.memory_limit)
@@ -37,20 +30,6 @@ def memory_of(settings: Settings) -> int:
         msg = f"{settings.memory_limit!r} is no amount of memory"
         raise AssertionError(msg)
     return int(float(match[1]) * (1024 if match[3] else 1000) ** _UNITS[match[2]])
-
-
-def _require_address_space() -> None:
-    """Refuses a limit (``ulimit -v``) under which an engine would abort the process in native code, without a word."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if soft != resource.RLIM_INFINITY and soft < _ADDRESSES:
-        raise LakeError(
-            f"the system allows this program {soft / 1e9:.1f} GB of address space; it needs {_ADDRESSES / 1e9:.1f} GB",
-            "Raise the limit (ulimit -v, LimitAS), and bound memory with RMETRICS_MEMORY_LIMIT instead.",
-        )
 
 
 def rows_at_once(limit: int) -> int:
