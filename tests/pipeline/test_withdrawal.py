@@ -198,3 +198,30 @@ def test_content_of_the_same_size_and_time_replaces_what_had_its_name(project: P
     project.put("Import.csv", job_in("Rome"), minutes=5)
     project.sync()
     assert project.rows("SELECT city FROM jobs") == [("Nice",)]  # a newer file counts before it
+
+
+def test_a_withdrawn_export_is_a_cause_beside_new_ones(project: Project) -> None:
+    project.put("Import.csv", jobs(1))
+    project.put("google spend.csv", csv_text(("Date", "Campaign", "Cost"), ("2024-11-05", "A", "1150.99")))
+    project.sync()
+    withdraw(project.settings, "google spend.csv")
+    head = ("Transaction #", "Job #", "Date", "Amount", "Method", "Status")
+    project.put("Transactions.csv", csv_text(head, ("T1", 1, "11/05/2024", "100.00", "Cash", "Done")))
+    project.sync()
+    causes = dict(project.rows("SELECT DISTINCT metric, cause FROM metric_changes WHERE source = 'Google'"))
+    assert causes["cost"].endswith("withdrawn export: google spend.csv")
+    assert "withdrawn" not in causes["revenue_gross"]
+
+
+def test_known_content_that_takes_a_file_s_place_under_its_time_is_the_newest(project: Project) -> None:
+    def job_in(city: str) -> str:
+        return csv_text(("Job #", "Job Type", "Created", "City"), (1, "Warranty", "2024-11-04", city))
+
+    for first, second in (("Lynn", "Rome"), ("Oslo", "Bern")):
+        project.put("Import A.csv", job_in(first), minutes=3)
+        project.put("Import N.csv", job_in(second), minutes=5)
+        project.sync()
+        assert project.rows("SELECT city FROM jobs") == [(second,)]
+        project.put("Import N.csv", job_in(first), minutes=5)
+        project.sync()
+        assert project.rows("SELECT city FROM jobs") == [(first,)]

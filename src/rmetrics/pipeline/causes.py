@@ -59,6 +59,7 @@ class Causes:
     Attributes:
         whole: the causes of the run as a whole, for figures nothing else explains.
         old, new: the rules before and after; old is None where they are not known.
+        withdrawn: feed and name of the exports that were withdrawn since.
     """
 
     whole: str
@@ -66,10 +67,13 @@ class Causes:
     edits: tuple[Edit, ...]
     old: Rules | None
     new: Rules
+    withdrawn: tuple[tuple[str, str], ...] = ()
 
     def of(self, month: dt.date, source: str, metric: str) -> str:
         """Why a figure changed, in words."""
         told = [str(a) for a in self._arrived(month, source, metric)]
+        gone = [name for feed, name in self.withdrawn if metric in feed_metrics(feed, source, self.new)]
+        told += _listed("withdrawn export", gone)
         if self.old is not None:
             told += [f"rule edit {e}" for e in self.edits if can_move(e, source, metric, self.old, self.new)]
         return "; ".join(told) or self.whole
@@ -113,7 +117,9 @@ def find_causes(
     """
     arrivals = tuple(a for name in rules.feeds for a in _arrivals(lake, computed, rules, name, known))
     edits = () if old is None else rule_edits(old, rules)
-    return Causes(whole, arrivals, edits, old, rules)
+    gone = known - {p.raw.sha256[:16] for p in computed.placed}
+    withdrawn = tuple((r.feed, r.name) for r in computed.withdrawn if r.sha256[:16] in gone)
+    return Causes(whole, arrivals, edits, old, rules, withdrawn)
 
 
 def _arrivals(lake: Lake, computed: Computed, rules: Rules, name: str, known: frozenset[str]) -> list[Arrival]:

@@ -33,6 +33,7 @@ _UNFINISHED = (".part", ".tmp", ".crdownload", ".download", ".partial", ".swp")
 _SETTLE_SECONDS = 2.0
 _SETTLE_WAIT = 0.25
 _AT_ONCE = 2  # files; each is also read ahead, so more would take memory, and gain little
+_SAME_TIME_NS = 1_000_000  # a file that replaces one of its own time counts as this little newer, each a nanosecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +150,12 @@ def _renew_deliveries(lake: Lake, raws: Mapping[str, RawFile], seen: Sequence[Se
         if file.refused or file.sha256 not in raws or replaced in (None, file.sha256) or replaced not in raws:
             continue
         now, then = raws[file.sha256], raws[replaced]
-        if file.modified_ns > now.age[0]:
-            lake.decide(file.sha256, delivered_ns=file.modified_ns)
-        elif file.modified_ns == then.modified_ns and now.age < then.age:
-            # Replaced under the same time: the file that is there now is the newer one, whatever its hash.
-            lake.decide(file.sha256, delivered_ns=then.age[0] + 1)
+        delivered, age = file.modified_ns, then.age[0]
+        if 0 <= age - delivered < _SAME_TIME_NS:
+            # Replaced under the same time: the file that is there now is the newer one, whatever its name and hash.
+            delivered = age + 1
+        if delivered > now.age[0]:
+            lake.decide(file.sha256, delivered_ns=delivered)
 
 
 def _with_decision(seen: Seen, raws: Mapping[str, RawFile]) -> Seen:
