@@ -9,8 +9,8 @@ from rmetrics.cli.options import DATA_FINDINGS, AsJson, Quiet, reporter
 
 
 def explain(
-    source: Annotated[str, typer.Option(help="The source; case, spaces and aliases do not matter.")],
-    month: Annotated[str, typer.Option(metavar="YYYY-MM", help="The month.")],
+    source: Annotated[str, typer.Option(help="The source, or ALL; case, spaces and aliases do not matter.")],
+    month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="The month; the newest with data.")] = None,
     segment: Annotated[str | None, typer.Option(help="Only this segment.")] = None,
     metric: Annotated[
         list[str] | None,

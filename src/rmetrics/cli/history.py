@@ -9,7 +9,7 @@ from rmetrics.errors import SettingsError
 
 
 def history(
-    month: Annotated[str, typer.Option(help="The month, YYYY-MM.")],
+    month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="The month; the newest with data.")] = None,
     source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
     metric: Annotated[str | None, typer.Option(help="Only this measure.")] = None,
     daily: Annotated[bool, typer.Option("--daily", help="The daily figures instead of the month's.")] = False,
@@ -24,8 +24,5 @@ def history(
 
     if metric is not None and metric not in MEASURES:
         raise SettingsError(f"no such measure: {metric!r}", f"There are {', '.join(MEASURES)}.")
-    wanted = month_of(month)
-    if wanted is None:
-        raise SettingsError("no month given", "Say --month 2024-11.")
-    found = run_history(load_settings(), wanted, source=source, metric=metric, daily=daily)
+    found = run_history(load_settings(), month_of(month), source=source, metric=metric, daily=daily)
     show_history(reporter(as_json=as_json, quiet=quiet), found)

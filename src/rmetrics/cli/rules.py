@@ -27,7 +27,7 @@ def rules_show(
     from rmetrics.settings import load_settings
 
     report = reporter(as_json=as_json, quiet=quiet)
-    show_rules(report, rules_in_force(load_settings(), _day(as_of)), source)
+    show_rules(report, rules_in_force(load_settings(), _day(as_of), source))
 
 
 def _day(text: str | None) -> dt.date | None:

@@ -10,6 +10,7 @@ Grain: one row per row of the feed that is current. Beside the feed's columns, a
 So the counted rows of all evidence of a measure add up to the measure: that is what is proved.
 """
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from rmetrics.money import cents
 from rmetrics.periods import month_of, next_month
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.expressions.typing import Row
-from rmetrics.rules.model import ColumnType, Cost, Feed, FeedLeads, Rules, Source
+from rmetrics.rules.model import ALL, ColumnType, Cost, Feed, FeedLeads, Rules, Source
 from rmetrics.rules.validate import JOBS, PAYMENTS, feed_row, job_row
 from rmetrics.rules.words import Said, rules_in_words
 
@@ -53,12 +54,16 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The number asked for: a source in a month, perhaps one segment or one day of it."""
+    """The number asked for: a source in a month, or ``ALL`` of them, perhaps one segment or one day of it."""
 
     source: str
     month: dt.date
     segment: str | None = None
     day: dt.date | None = None
+
+    def of(self, source: pl.Expr) -> pl.Expr:
+        """Whether a row's source is the one asked for."""
+        return pl.lit(value=True) if self.source == ALL else source == self.source
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,7 @@ class Evidence:
         stamp: the timestamp column behind the business day, or None.
         scale: how many decimals ``_amount`` has.
         split: for amounts spread over days and segments: the parts (date, segment, cost_cents); None for others.
+        of: the question it answers, where that is about one source of ``ALL``; None: the question asked.
     """
 
     rule: str
@@ -87,6 +93,7 @@ class Evidence:
     row: Row | None = None
     stamp: str | None = None
     split: pl.LazyFrame | None = None
+    of: Asked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +109,19 @@ class Frames:
 def evidence(measure: str, asked: Asked, frames: Frames, rules: Rules) -> tuple[Evidence, ...]:
     """The evidence of a measure: one part per version of its rule in force in the month, and per part of a cost.
 
+    Leads and cost of ``ALL`` have the parts of each source, for each has a rule of its own.
+
     Empty where no rule gives the source the measure (an undeclared source has neither leads nor cost).
 
     Source: the design, section 3.
     """
+    if asked.source == ALL and measure in {"leads", "cost"}:
+        each = [(name, dataclasses.replace(asked, source=name)) for name in rules.sources]
+        return tuple(
+            dataclasses.replace(e, rule=f"{name}: {e.rule}", of=of)
+            for name, of in each
+            for e in evidence(measure, of, frames, rules)
+        )
     match measure:
         case "jobs" | "units" | "repairs":
             return tuple(_jobs(measure, asked, frames, rules))
@@ -159,7 +175,7 @@ def _judged(rows: pl.LazyFrame, asked: Asked, span: Span, *, key: tuple[str, ...
         (day.is_null(), Outcome.NO_DATE),
         (month != pl.lit(asked.month), Outcome.OTHER_MONTH),
         (~between(day, *span), Outcome.OTHER_TIME),
-        (pl.col("_source") != asked.source, Outcome.OTHER_SOURCE),
+        (~asked.of(pl.col("_source")), Outcome.OTHER_SOURCE),
         (~pl.col(COUNTED), Outcome.NOT_COUNTED),
         (~pl.col("_fits"), Outcome.UNFIT),
         (pl.col("_amount").is_null(), Outcome.BLANK_AMOUNT),
@@ -226,7 +242,8 @@ def _of_jobs(
         pl.lit(price, dtype=pl.Int64).alias("_amount"),
     )
     feed = rules.feeds[JOBS]
-    words = said.words if measure != "jobs" else f"every job of the source counts; {said.words}"
+    every = "every job counts" if asked.source == ALL else "every job of the source counts"
+    words = said.words if measure != "jobs" else f"{every}; {said.words}"
     return Evidence(
         rule=words,
         where=said.where,
@@ -257,8 +274,6 @@ def _leads(
 
 
 def _with_words(found: Evidence, said: Said) -> Evidence:
-    import dataclasses
-
     return dataclasses.replace(found, rule=said.words)
 
 
@@ -341,8 +356,6 @@ def _spread(
     found: Evidence | None,
 ) -> Evidence:
     """The evidence of an amount that is spread: its rows for a whole month, its parts where less is asked for."""
-    import dataclasses
-
     leads = frames.daily.filter((pl.col("source") == asked.source) & (pl.col("leads") > 0))
     leads = leads.select("date", "source", "segment", "leads")
     days = spread_days(months.filter(pl.col("month") == pl.lit(asked.month)), frames.last_day)

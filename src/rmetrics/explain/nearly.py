@@ -61,7 +61,7 @@ def near_rows(found: Evidence, asked: Asked) -> pl.LazyFrame:
     near = day.is_null() | (day.dt.month_start() == pl.lit(asked.month))
     if found.stamp is not None:
         near |= pl.col(found.stamp).dt.date().dt.month_start() == pl.lit(asked.month)
-    return found.rows.filter((pl.col("_source") == asked.source) & near)
+    return found.rows.filter((found.of or asked).of(pl.col("_source")) & near)
 
 
 def _nearly(found: Evidence, rows: pl.DataFrame, reason: str) -> Iterator[Nearly]:

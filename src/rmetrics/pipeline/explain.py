@@ -14,12 +14,12 @@ import polars as pl
 from rmetrics.checks.connection import duckdb_errors, sandbox
 from rmetrics.checks.query import rows as fetched
 from rmetrics.checks.recompute import TypedInput, recompute
-from rmetrics.errors import SettingsError
+from rmetrics.errors import LakeError, SettingsError
 from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames, Outcome, evidence, said_of
 from rmetrics.explain.nearly import Nearly, near_rows, nearly_counted
-from rmetrics.metrics.jobs import meant
 from rmetrics.metrics.newest import FILE, LINE, PARTS
 from rmetrics.metrics.tallies import last_day
+from rmetrics.pipeline.asked import month_named, source_named
 from rmetrics.pipeline.compute import newest_day
 from rmetrics.pipeline.memory import duckdb_limit, memory_of
 from rmetrics.pipeline.opened import Opened, opened
@@ -31,8 +31,7 @@ from rmetrics.pipeline.scope import of_month
 from rmetrics.pipeline.withdrawn import withdrawn_rows
 from rmetrics.postgres import Session
 from rmetrics.results import Finding
-from rmetrics.rules import Rules
-from rmetrics.rules.nearest import did_you_mean
+from rmetrics.rules import ALL, Rules
 from rmetrics.rules.validate import JOBS
 from rmetrics.settings import Settings
 from rmetrics.snapshot import Snapshot, load
@@ -199,7 +198,7 @@ def explain(
 
     Args:
         settings: where things are.
-        source: its name; case, spaces and aliases do not matter.
+        source: its name; case, spaces and aliases do not matter; ``ALL`` is the whole company.
         month: the first of the month.
         segment: only this segment.
         day: only this day of the month.
@@ -208,27 +207,39 @@ def explain(
         progress: is told how far it is.
 
     Raises:
-        SettingsError: there is no such source or segment.
+        SettingsError: there is no such source or segment, or the month has no data.
         LakeError: nothing landed, or a landed export is damaged.
         PostgresError: the database cannot be reached.
     """
     with explainer(settings, month=month, offline=offline, progress=progress) as one:
-        return one.explain(Asked(one.source(source), month, one.segment(segment), day), metrics)
+        return one.explain(Asked(one.source(source), one.month(month), one.segment(segment), day), metrics)
 
 
 @contextlib.contextmanager
 def explainer(
-    settings: Settings, *, month: dt.date | None = None, offline: bool = False, progress: Progress = silent
+    settings: Settings,
+    *,
+    month: dt.date | None = None,
+    newest: bool = False,
+    offline: bool = False,
+    progress: Progress = silent,
 ) -> Iterator["Explainer"]:
     """Opens everything that explanations need: lake, second engine, database.
 
     Args:
         settings: where things are.
         month: the only month that will be asked about, so that only the files it needs are read; None: any.
+        newest: without ``month``, only the newest one will be asked about.
         offline: leave the database out.
         progress: is told how far it is.
+
+    Raises:
+        SettingsError: the month has no data.
+        LakeError: no month has.
     """
     with opened(settings, progress) as lake, contextlib.ExitStack() as stack:
+        if month or newest:
+            month = month_named(month, _months(lake))
         part = None
         if month and not lake.problems:
             part = stack.enter_context(of_month(lake.lake, lake.rules, lake.computed.snapshot, month))
@@ -240,6 +251,18 @@ def explainer(
         last = None if offline else stack.enter_context(published_session(settings))
         yield Explainer(lake, engine, last[0] if last else None, last[1] if last else None, part)
         progress("recomputing with the second engine", 1, 1)
+
+
+def _months(lake: Opened) -> frozenset[dt.date]:
+    """The months with figures.
+
+    Raises:
+        LakeError: there is none.
+    """
+    months = load(lake.lake).scan(MONTHLY).select(pl.col("month").unique()).collect()["month"].to_list()
+    if not months:
+        raise LakeError("no row of the data counts in any month", "See `rmetrics check`, then sync again.")
+    return frozenset(months)
 
 
 def _second_engine(lake: Opened, part: OfMonth | None, memory_limit: str | None) -> Any:
@@ -293,22 +316,12 @@ class Explainer:
         return sorted({*found, *self.rules.sources})
 
     def source(self, name: str) -> str:
-        """The source a person means.
+        """The source a person means, or ``ALL``; see ``asked.source_named``."""
+        return source_named(name, self.rules, self.sources())
 
-        Raises:
-            SettingsError: there is none of that name, and names the nearest; or there are several.
-        """
-        sources = self.sources()
-        found = meant(name, sources, self.rules)
-        if len(found) > 1:
-            told = f"{name!r} may mean {' or '.join(map(repr, found))}"
-            raise SettingsError(told, "Write one of these names exactly as it is written here.")
-        if not found:
-            raise SettingsError(
-                f"no source {name!r} has figures or a rule{did_you_mean(name, sources)}",
-                f"Sources: {', '.join(sources)}.",
-            )
-        return found[0]
+    def month(self, month: dt.date | None) -> dt.date:
+        """The month a person means, the newest where none is named; see ``asked.month_named``."""
+        return month_named(month, _months(self.lake))
 
     def segment(self, name: str | None) -> str | None:
         """The segment a person means.
@@ -439,8 +452,8 @@ class Explainer:
     # -- the figures that must be equal
 
     def _computed(self, asked: Asked) -> pl.DataFrame:
-        rows = self.frames.daily.filter(pl.col("source") == asked.source)
-        return _asked_for(rows, asked).select("date", "segment", *MEASURES).collect()
+        rows = self.frames.daily.filter(asked.of(pl.col("source")))
+        return _asked_for(rows, asked).select("date", "source", "segment", *MEASURES).collect()
 
     def _of_second_engine(self, asked: Asked) -> pl.DataFrame:
         return _asked_for(self._recomputed(asked.source).lazy(), asked).collect()
@@ -448,7 +461,8 @@ class Explainer:
     def _recomputed_of(self, source: str) -> pl.DataFrame:
         connection = self.engine.result()
         with duckdb_errors("recompute the metrics"):
-            connection.execute(f"SELECT date, segment, {', '.join(MEASURES)} FROM {DAILY} WHERE source = $1", [source])
+            columns = f"date, source, segment, {', '.join(MEASURES)}"
+            connection.execute(f"SELECT {columns} FROM {DAILY} WHERE $1 IN (source, '{ALL}')", [source])
             return _frame(list(fetched(connection)))
 
     def _published(self, asked: Asked) -> pl.DataFrame | None:
@@ -456,7 +470,7 @@ class Explainer:
             return None
         cells = ", ".join(f"{m}::text" for m in MEASURES)
         rows = self.session.query(
-            f"SELECT date, segment, {cells} FROM {DAILY} WHERE source = $1 "
+            f"SELECT date, source, segment, {cells} FROM {DAILY} WHERE $1::text IN (source, '{ALL}') "
             "AND date >= $2::text::date AND date < ($2::text::date + interval '1 month')",
             [asked.source, asked.month.isoformat()],
         )
@@ -468,12 +482,13 @@ class Explainer:
             return
         cells = ", ".join(f"{m}::text" for m in MEASURES)
         held = self.session.query(
-            f"SELECT month, segment, {cells} FROM {MONTHLY} WHERE source = $1 AND month = $2::text::date",
+            f"SELECT month, source, segment, {cells} FROM {MONTHLY} "
+            f"WHERE $1::text IN (source, '{ALL}') AND month = $2::text::date",
             [asked.source, asked.month.isoformat()],
         )
         monthly = load(self.lake.lake).scan(MONTHLY)
-        ours = monthly.filter((pl.col("source") == asked.source) & (pl.col("month") == asked.month))
-        frames = [ours.select(pl.col("month").alias("date"), "segment", *MEASURES).collect(), _frame(held)]
+        ours = monthly.filter(asked.of(pl.col("source")) & (pl.col("month") == asked.month))
+        frames = [ours.select(pl.col("month").alias("date"), "source", "segment", *MEASURES).collect(), _frame(held)]
         if asked.segment is not None:
             frames = [f.filter(pl.col("segment") == asked.segment) for f in frames]
         yield from _differing("PostgreSQL holds", frames[0], frames[1], metrics, what="month of")
@@ -512,7 +527,7 @@ class Explainer:
         feed = self.rules.feeds["calls"]
         day = pl.col(feed.business_date)
         rows = self.frames.feeds["calls"].filter(
-            pl.col("counted") & (pl.col("source") == asked.source) & (day.dt.month_start() == pl.lit(asked.month))
+            pl.col("counted") & asked.of(pl.col("source")) & (day.dt.month_start() == pl.lit(asked.month))
         )
         if asked.day is not None:
             rows = rows.filter(day == pl.lit(asked.day))
@@ -542,8 +557,8 @@ class Explainer:
 
 
 def _frame(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
-    schema = {"date": pl.Date, "segment": pl.String, **dict.fromkeys(MEASURES, pl.String)}
-    text = [[r[0], r[1], *(str(v) for v in r[2:])] for r in rows]
+    schema = {"date": pl.Date, "source": pl.String, "segment": pl.String, **dict.fromkeys(MEASURES, pl.String)}
+    text = [[*r[:3], *(str(v) for v in r[3:])] for r in rows]
     frame = pl.DataFrame(text, schema=schema, orient="row")
     kinds = {m: pl.Int64() if SCALES[m] == 0 else pl.Decimal(18, SCALES[m]) for m in MEASURES}
     return frame.with_columns(pl.col(m).cast(kind) for m, kind in kinds.items())
@@ -566,7 +581,9 @@ def _total(rows: pl.DataFrame, measure: str) -> Decimal:
 def _differing(
     who: str, ours: pl.DataFrame, theirs: pl.DataFrame, metrics: Sequence[str], what: str = ""
 ) -> Iterator[str]:
-    both = ours.join(theirs, on=["date", "segment"], how="full", coalesce=True, suffix=" there").sort("date", "segment")
+    keys = ["date", "source", "segment"]
+    both = ours.join(theirs, on=keys, how="full", coalesce=True, suffix=" there").sort(keys)
+    several = both["source"].n_unique() > 1
     told = 0
     for row in both.iter_rows(named=True):
         for m in metrics:
@@ -577,7 +594,8 @@ def _differing(
             if told <= _DIFFERENCES:
                 there = f"no row ({MISSING})" if other is None and "PostgreSQL" in who else other
                 day = f"{row['date']:%Y-%m}" if what else row["date"]
-                yield f"{what + ' ' if what else ''}{day} {row['segment']} {m}: {mine or 0} is computed, {who} {there}"
+                key = f"{day} {row['source'] + ' ' if several else ''}{row['segment']}"
+                yield f"{what + ' ' if what else ''}{key} {m}: {mine or 0} is computed, {who} {there}"
         if all(row[m] is not None and row[f"{m} there"] is None for m in MEASURES) and not any(row[m] for m in metrics):
             continue
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from rmetrics.errors import SettingsError
+from rmetrics.pipeline.asked import month_named, only_source
 from rmetrics.pipeline.database import existing_server
 from rmetrics.postgres import Server, Session, connect
+from rmetrics.rules import Rules, load_rules
 from rmetrics.schema import has_all
 from rmetrics.settings import Settings
 
@@ -54,7 +56,7 @@ class History:
 
 def history(
     settings: Settings,
-    month: dt.date,
+    month: dt.date | None,
     *,
     source: str | None = None,
     metric: str | None = None,
@@ -64,19 +66,19 @@ def history(
 
     Args:
         settings: where things are.
-        month: its first day.
-        source: only this one.
+        month: its first day; None for the newest with data.
+        source: only this one; case, spaces and aliases do not matter, and ``ALL`` is all of them.
         metric: only this one.
         daily: the daily figures instead of the month's.
 
     Raises:
-        SettingsError: nothing is published yet.
+        SettingsError: nothing is published yet, nothing ever was of this month, or there is no such source.
         PostgresError: the server cannot be reached.
     """
     with existing_server(settings) as target:
         if target is None:
             raise _nothing()
-        return _history(target, settings, month, source, metric, daily=daily)
+        return _history(target, settings, load_rules(settings.rules_dir), month, source, metric, daily=daily)
 
 
 def _nothing() -> SettingsError:
@@ -84,11 +86,22 @@ def _nothing() -> SettingsError:
 
 
 def _history(
-    server: Server, settings: Settings, month: dt.date, source: str | None, metric: str | None, *, daily: bool
+    server: Server,
+    settings: Settings,
+    rules: Rules,
+    month: dt.date | None,
+    source: str | None,
+    metric: str | None,
+    *,
+    daily: bool,
 ) -> History:
     with connect(server, schema=settings.pg_schema) as session:
         if not has_all(session, ["sync_runs", "metric_changes", "monthly_metrics"]):
             raise _nothing()
+        months, sources = _known(session)
+        if not months:
+            raise _nothing()
+        month, source = month_named(month, months), only_source(source, rules, sources)
         rows = session.query(
             "SELECT c.run_id, r.finished_at, c.month, c.date, c.source, c.segment, c.metric, c.old_value, c.new_value, "
             "c.cause FROM metric_changes AS c JOIN sync_runs AS r USING (run_id) "
@@ -110,6 +123,12 @@ def _history(
         days=sum(r.date is not None for r in recorded),
         published=bool(there),
     )
+
+
+def _known(session: Session) -> tuple[frozenset[dt.date], frozenset[str]]:
+    """The months and sources that are published, or once were."""
+    rows = session.query("SELECT month, source FROM monthly_metrics UNION SELECT month, source FROM metric_changes")
+    return frozenset(m for m, _ in rows), frozenset(s for _, s in rows)
 
 
 def _first(session: Session, month: dt.date) -> tuple[str | None, dt.datetime | None]:

@@ -12,6 +12,7 @@ from rmetrics.page.charts import charts
 from rmetrics.page.data import FeedLine, PageData, month_days, segment_lines
 from rmetrics.page.html import page_html
 from rmetrics.periods import parse_month
+from rmetrics.pipeline.asked import month_named
 from rmetrics.pipeline.check import remembered_findings
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.findings import run_findings
@@ -98,11 +99,10 @@ def page_data(lake: Opened, month: str | None = None) -> PageData:
     months = sorted({line.month for line in lines})
     if not months:
         raise LakeError("no row of the data counts in any month", "See `rmetrics check`, then sync again.")
-    picked = months[-1] if month is None else parse_month(month)
-    if picked not in months:
-        raise SettingsError(
-            f"no data for the month {month!r}", f"Name one from {months[0]:%Y-%m} to {months[-1]:%Y-%m}, as YYYY-MM."
-        )
+    wanted = None if month is None else parse_month(month)
+    if month is not None and wanted is None:
+        raise SettingsError(f"not a month: {month!r}", "Write it YYYY-MM, for instance 2024-11.")
+    picked = month_named(wanted, months)
     daily = load(lake.lake).scan(DAILY).collect()
     monthly = load(lake.lake).scan(MONTHLY).collect()
     last_day: dt.date = daily["date"].max()  # type: ignore[assignment]

@@ -3,12 +3,13 @@
 import contextlib
 import datetime as dt
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from rmetrics.errors import PostgresError, SettingsError
+from rmetrics.errors import PostgresError
 from rmetrics.lake import Lake
+from rmetrics.pipeline.asked import month_named, only_source
 from rmetrics.pipeline.causes import MEASURES, Causes, as_new, find_causes, old_rules, whole_cause
 from rmetrics.pipeline.compute import Computed, compute
 from rmetrics.pipeline.database import existing_server
@@ -24,7 +25,6 @@ from rmetrics.publish import Published, published
 from rmetrics.results import Finding
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.edits import can_move
-from rmetrics.rules.nearest import did_you_mean
 from rmetrics.schema import has_all
 from rmetrics.settings import Settings
 from rmetrics.snapshot import load
@@ -118,11 +118,12 @@ def plan(
     Args:
         settings: where things are.
         month: only this month.
-        source: only this source, by its declared name.
+        source: only this source; case, spaces and aliases do not matter.
         progress: is told how far it is.
 
     Raises:
-        RulesError, SettingsError, LakeError, BusyError: see ``errors``.
+        SettingsError: there is no such source, or the month has no data before or after.
+        RulesError, LakeError, BusyError: see ``errors``.
     """
     rules = load_rules(settings.rules_dir)
     lake = Lake(settings.lake_dir)
@@ -141,7 +142,10 @@ def plan(
             Causes(whole, (), (), old, rules),
         )
         monthly = _figures(scratch, MONTHLY)
-        _refuse_unknown(source, {*rules.sources, *(s for _, s, _ in (*basis.monthly, *monthly))})
+        keys = (*basis.monthly, *monthly)
+        source = only_source(source, rules, {s for _, s, _ in keys})
+        if month is not None and keys:
+            month_named(month, {m for m, _, _ in keys})
         changes = _changes(basis.monthly, monthly, causes)
         days = _count(basis.daily, _figures(scratch, DAILY), month, source)
         after = State(scratch, rules, {p.rank: p.raw.name for p in computed.placed})
@@ -164,11 +168,6 @@ def plan(
         unchanged=tuple(sorted(m for m in months - touched if month in {None, m})),
         findings=findings,
     )
-
-
-def _refuse_unknown(source: str | None, known: Collection[str]) -> None:
-    if source is not None and source not in known:
-        raise SettingsError(f"no such source: {source!r}{did_you_mean(source, known)}", "Name one of them.")
 
 
 def _wanted(at: dt.date, of: str, month: dt.date | None, source: str | None) -> bool:

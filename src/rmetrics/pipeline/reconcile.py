@@ -23,7 +23,7 @@ from rmetrics.periods import days_of, next_month, parse_month
 from rmetrics.pipeline.explain import Explained, Explainer, Explanation, explainer
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.rejected import quarantine
-from rmetrics.rules.model import UNATTRIBUTED, Feed, FeedLeads
+from rmetrics.rules.model import ALL, UNATTRIBUTED, Feed, FeedLeads
 from rmetrics.rules.nearest import did_you_mean
 from rmetrics.rules.validate import JOBS, PAYMENTS, normal_source
 from rmetrics.settings import Settings
@@ -35,10 +35,14 @@ _LIKE = 0.72  # how alike two spellings must be
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a person asks, with the numbers or the list they have from elsewhere."""
+    """What a person asks, with the numbers or the list they have from elsewhere.
+
+    Attributes:
+        month: its first day; None for the newest with data.
+    """
 
     source: str
-    month: dt.date
+    month: dt.date | None
     segment: str | None = None
     day: dt.date | None = None
     metrics: tuple[str, ...] = MEASURES
@@ -80,7 +84,7 @@ class Gap:
 
 def parse_question(
     source: str,
-    month: str,
+    month: str | None,
     segment: str | None,
     metrics: Sequence[str] | None,
     day: str | None,
@@ -93,8 +97,8 @@ def parse_question(
     Raises:
         SettingsError: something in it cannot be read; says what and how it is written.
     """
-    first = parse_month(month)
-    if first is None:
+    first = None if month is None else parse_month(month)
+    if first is None and month is not None:
         raise SettingsError(f"--month {month!r} is not a month", "Write it like 2024-11.")
     on = None
     if day is not None:
@@ -102,6 +106,8 @@ def parse_question(
             on = dt.date.fromisoformat(day)
         except ValueError:
             raise SettingsError(f"--day {day!r} is not a day", "Write it like 2024-11-05.") from None
+        if first is None:
+            first = on.replace(day=1)
         if on.replace(day=1) != first:
             raise SettingsError(f"--day {day} is not in {month}", "Name a day of the month asked for.")
     for name in metrics or ():
@@ -153,8 +159,9 @@ def explain_numbers(
     """
     gaps_too = question.expect or question.against is not None
     month = None if gaps_too else question.month  # what explains a gap may lie in any month
-    with explainer(settings, month=month, offline=offline, progress=progress) as one:
-        asked = Asked(one.source(question.source), question.month, one.segment(question.segment), question.day)
+    with explainer(settings, month=month, newest=not gaps_too, offline=offline, progress=progress) as one:
+        source, segment = one.source(question.source), one.segment(question.segment)
+        asked = Asked(source, one.month(question.month), segment, question.day)
         listed = [] if question.against is None else [_listed_metric(one, asked, question)]
         metrics = tuple(dict.fromkeys([*question.metrics, *question.expect, *listed]))
         found = one.explain(asked, metrics)
@@ -262,6 +269,8 @@ def _edges(one: Explainer, asked: Asked, name: str, *, inside: bool) -> Iterator
 
 def _spellings(one: Explainer, asked: Asked, name: str) -> Iterator[Reason]:
     """Jobs of the month whose source is spelled in a way that no rule knows, or is blank."""
+    if asked.source == ALL:
+        return  # every spelling counts in it
     rule = one.rules.sources.get(asked.source)
     leads = None if rule is None else rule.latest.leads
     measure = name if name in {"jobs", "units", "repairs", "revenue_gross", "revenue40"} else None
@@ -376,7 +385,7 @@ def _frames_with(one: Explainer, name: str, exports: Sequence[TypedExport]) -> F
 def _listed_metric(one: Explainer, asked: Asked, question: Question) -> str:
     if len(question.metrics) == 1:
         return question.metrics[0]
-    return "leads" if asked.source in one.rules.sources else "jobs"
+    return "leads" if asked.source in {ALL, *one.rules.sources} else "jobs"
 
 
 def _against(one: Explainer, asked: Asked, metric: Explained, path: Path, header: str) -> Gap:
@@ -493,7 +502,7 @@ def _why(row: Mapping[str, object], asked: Asked, nearly: Mapping[str, str]) -> 
         side = "before" if day < asked.month else "after"
         far = abs((day.year - asked.month.year) * 12 + day.month - asked.month.month)
         when = f"count in the month {side}" if far == 1 else f"count {far} months {side}"
-        of = "" if source == asked.source else f", for {source}"
+        of = "" if asked.source in {ALL, source} else f", for {source}"
         return f"{when} ({day:%Y-%m}){of}"
     if outcome == Outcome.OTHER_SOURCE.value:
         alike = _alike(source, asked.source)

@@ -14,6 +14,7 @@ from rmetrics.metrics.jobs import METRIC_DATE, declared_names
 from rmetrics.metrics.leads import between
 from rmetrics.metrics.newest import COUNTED
 from rmetrics.pipeline.agreement import Disagreement, disagreements, in_words
+from rmetrics.pipeline.asked import only_source
 from rmetrics.pipeline.parts import FACTS
 from rmetrics.pipeline.placed_conditions import conditions
 from rmetrics.rules import Rules, load_rules
@@ -40,11 +41,25 @@ class RulesInForce:
     later: tuple[Said, ...]
 
 
-def rules_in_force(settings: Settings, day: dt.date | None) -> RulesInForce:
-    """The rules in force on a day; without one, today in the business's zone."""
+def rules_in_force(settings: Settings, day: dt.date | None, source: str | None = None) -> RulesInForce:
+    """The rules in force on a day; without one, today in the business's zone.
+
+    Args:
+        settings: where things are.
+        day: None for today.
+        source: only this source, or topic (``jobs``, ``revenue``); None or ``ALL`` for every rule.
+
+    Raises:
+        RulesError: the rules do not load.
+        SettingsError: no rule is about such a source.
+    """
     rules = load_rules(settings.rules_dir)
     day = day or dt.datetime.now(ZoneInfo(rules.business.timezone)).date()
-    return RulesInForce(day, rules_in_words(rules, day), next_changes(rules, day))
+    said, later = rules_in_words(rules, day), next_changes(rules, day)
+    topic = only_source(source, rules, {s.topic for s in (*said, *later)})
+    if topic is None:
+        return RulesInForce(day, said, later)
+    return RulesInForce(day, *(tuple(s for s in those if s.topic == topic) for those in (said, later)))
 
 
 @dataclass(frozen=True, slots=True)

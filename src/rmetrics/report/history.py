@@ -15,9 +15,6 @@ def show_history(report: Report, history: History) -> None:
     month = f"{history.month:%B %Y}"
     if history.first_run and history.first_at:
         report.line(f"{month} was first published by run {history.first_run} at {history.first_at:%Y-%m-%d %H:%M} UTC.")
-    if not history.changes and not history.published and not history.days:
-        report.line(f"Nothing is published of {month}.")
-        return
     if not history.changes:
         days = f"; {count(history.days, 'daily figure')} did, see --daily" if history.days else ""
         report.line(f"No published figure of {month} has changed since{days}.")

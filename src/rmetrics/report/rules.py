@@ -10,26 +10,24 @@ from rmetrics.report.base import Report, table
 from rmetrics.rules.words import Said
 
 
-def show_rules(report: Report, found: RulesInForce, source: str | None) -> None:
+def show_rules(report: Report, found: RulesInForce) -> None:
     """Topic by topic: what holds, since when, and where it stands."""
-    wanted = [s for s in found.rules if source in {None, s.topic}]
-    later = [s for s in found.later if source in {None, s.topic}]
     if report.as_json:
-        report.json({"as_of": found.as_of, "rules": wanted, "later": later})
+        report.json(found)
         return
     report.line(f"In force on {found.as_of}:", "bold")
-    for topic, group in groupby(wanted, key=lambda s: s.topic):
+    for topic, group in groupby(found.rules, key=lambda s: s.topic):
         report.line("")
         report.line(topic, "bold")
         for said in group:
             _line(report, said, f"{said.rule}: {said.words}{_time(said)}")
-    if later:
+    if found.later:
         report.line("")
         report.line("Later", "bold")
-        for said in later:
+        for said in found.later:
             _line(report, said, f"from {said.since}, {said.topic} {said.rule}: {said.words}")
-    if not wanted:
-        report.line(f"No rule is about {source!r}.", "yellow")
+    if not (found.rules or found.later):
+        report.line("No rule is about it: its jobs count, and it has neither leads nor cost.", "yellow")
 
 
 def _time(said: Said) -> str:

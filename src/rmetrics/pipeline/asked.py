@@ -1,0 +1,72 @@
+"""Names and months as people write them on a command line: matched in one way, and refused in one way."""
+
+import datetime as dt
+from collections.abc import Collection, Iterable
+
+from rmetrics.errors import SettingsError
+from rmetrics.metrics.jobs import meant
+from rmetrics.rules import ALL, Rules
+from rmetrics.rules.nearest import did_you_mean
+from rmetrics.rules.validate import normal_source
+
+
+def source_named(name: str, rules: Rules, also: Iterable[str] = ()) -> str:
+    """The source a person means; case, spaces, hyphens and aliases do not matter.
+
+    Args:
+        name: as it was typed.
+        rules: the sources that are declared, with their aliases.
+        also: other names that may be asked for: sources that only the data have.
+
+    Returns:
+        The source as it is published; ``ALL`` for the whole company.
+
+    Raises:
+        SettingsError: there is none of that name, and names the nearest and all there are; or there are several.
+    """
+    names = sorted({*rules.sources, *also})
+    if name not in names and normal_source(name) == normal_source(ALL):
+        return ALL
+    found = meant(name, names, rules)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        told = f"{name!r} may mean {' or '.join(map(repr, found))}"
+        raise SettingsError(told, "Write one of these names exactly as it is written here.")
+    raise SettingsError(
+        f"no such source: {name!r}{did_you_mean(name, names, near=True)}",
+        f"Sources: {', '.join(names)}; ALL is the whole company.",
+    )
+
+
+def only_source(name: str | None, rules: Rules, also: Iterable[str] = ()) -> str | None:
+    """The one source that is asked for; None for all of them (no name, or ``ALL``).
+
+    Raises:
+        SettingsError: see ``source_named``.
+    """
+    found = None if name is None else source_named(name, rules, also)
+    return None if found == ALL else found
+
+
+def month_named(month: dt.date | None, months: Collection[dt.date]) -> dt.date:
+    """The month asked for, or the newest one.
+
+    Args:
+        month: its first day; None for the newest.
+        months: those with data; at least one.
+
+    Raises:
+        SettingsError: the month has no data; says which months do.
+    """
+    first, last = min(months), max(months)
+    if month is None:
+        return last
+    if month not in months:
+        inside = first < month < last
+        where = "Months around it have some: name one" if inside else "Name one"
+        raise SettingsError(f"no data for the month {month:%Y-%m}", f"{where} from {first:%Y-%m} to {last:%Y-%m}.")
+    return month
+
+
+__all__ = ["month_named", "only_source", "source_named"]
