@@ -1,9 +1,10 @@
 """Where things live, and the one secret.
 
-Read from the environment, then from ``.env`` in the working folder. Keys of others in ``.env`` (Grafana's, for
-instance) are ignored.
+Read from the environment, then from ``.env`` in the project folder: the working folder, or the nearest one above it
+that is a project. Keys of others in ``.env`` (Grafana's, for instance) are ignored.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -57,13 +58,23 @@ def load_settings(folder: Path | None = None) -> Settings:
     """The settings in force.
 
     Args:
-        folder: a project folder, whose ``.env`` is read and where relative paths start; None means the working folder.
+        folder: a project folder, whose ``.env`` is read and where relative paths start; None looks for one from the
+            working folder upwards.
 
     Raises:
-        SettingsError: a value that cannot be used; the DSN is never repeated in the message.
+        SettingsError: no folder from here upwards is a project, or a value cannot be used; the DSN is never repeated
+            in the message.
     """
-    try:
+    here = Path.cwd() if folder is None else None
+    if here is not None:
+        folder = _project(here)
         if folder is None:
+            raise SettingsError(
+                f"{here} is not in an rmetrics project: neither it nor a folder above it holds rules/*.toml",
+                "Go to a project folder, name one (rmetrics -C FOLDER ...), or make one: rmetrics init FOLDER",
+            )
+    try:
+        if folder is None or folder == here:
             return Settings()
         found = Settings(_env_file=folder / ".env")
         return found.model_copy(update={name: folder / getattr(found, name) for name in _FOLDERS})
@@ -75,3 +86,32 @@ def load_settings(folder: Path | None = None) -> Settings:
         raise SettingsError(f"settings cannot be used: {told}", "Correct the environment or .env.") from None
     except UnicodeDecodeError:
         raise SettingsError(".env is not UTF-8 text", "Save it as UTF-8.") from None
+
+
+def _project(here: Path) -> Path | None:
+    """The nearest project folder from ``here`` upwards; None where there is none.
+
+    Whoever names folders in the environment has chosen: nothing is looked for. A folder above counts only if it is the
+    user's own, for anybody may put rules into ``/tmp``.
+    """
+    if any(f"RMETRICS_{name}".upper() in os.environ for name in _FOLDERS):
+        return here
+    for folder in (here, *here.parents):
+        if _is_project(folder) and (folder == here or _own(folder)):
+            return folder
+    return None
+
+
+def _is_project(folder: Path) -> bool:
+    try:
+        if any((folder / "rules").glob("*.toml")) or (folder / "data" / "lake").is_dir():
+            return True
+        settings = (folder / ".env").read_text(encoding="utf-8")
+        return any(f"RMETRICS_{name}".upper() in settings for name in _FOLDERS)
+    except (OSError, ValueError):  # it cannot be read, or is no text: not a project that could be used
+        return folder == Path.cwd() and (folder / ".env").is_file()
+
+
+def _own(folder: Path) -> bool:
+    user = getattr(os, "getuid", None)
+    return user is None or folder.stat().st_uid in (user(), 0)

@@ -7,9 +7,11 @@ bug, 2 usage, settings or rules, 3 data findings at error level, 4 lake, Postgre
 
 import os
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from rmetrics.cli.check import check
 from rmetrics.cli.database import db, schema
@@ -28,15 +30,13 @@ from rmetrics.cli.query import sql
 from rmetrics.cli.rejected import rejected
 from rmetrics.cli.rules import rules
 from rmetrics.cli.sync import status, sync
-from rmetrics.errors import LakeError, RmetricsError, asked_to_stop, of_the_system
+from rmetrics.errors import LakeError, RmetricsError, SettingsError, asked_to_stop, of_the_system
 from rmetrics.report.streams import close_streams, open_streams
 from rmetrics.report.visible import visible
 
 app = typer.Typer(
     name="rmetrics",
     help="From a folder of exports to right numbers in Postgres, for appliance-repair companies.",
-    no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     pretty_exceptions_show_locals=False,
@@ -82,7 +82,7 @@ def run(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
-        result = app(args=arguments, standalone_mode=False)
+        result = command_line()(args=arguments, prog_name="rmetrics", standalone_mode=False)
     except typer.Exit as stop:
         return stop.exit_code
     except typer.Abort:
@@ -105,7 +105,9 @@ def _failed(error: BaseException, *, as_json: bool) -> int:
     usage = getattr(error, "format_message", None)  # typer's own click: usage errors
     if usage is None:
         return _crashed(error, as_json=as_json)
-    _fail(usage(), "See `rmetrics --help`.")
+    context = getattr(error, "ctx", None)
+    asked = "rmetrics" if context is None else context.command_path
+    _fail(usage(), f"See `{asked} --help`.")
     return 2
 
 
@@ -125,11 +127,32 @@ def _crashed(error: BaseException, *, as_json: bool) -> int:
     return 1
 
 
+def _go_to(folder: Path | None) -> None:
+    """Makes a folder the working folder, before anything else is done.
+
+    Raises:
+        SettingsError: it cannot be entered.
+    """
+    if folder is None:
+        return
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise SettingsError(f"cannot go to {folder}: {error.strerror}", "Name a folder that exists: -C FOLDER.") from (
+            error
+        )
+
+
 @app.callback(invoke_without_command=True)
-def version(
+def start(
     context: typer.Context,
     show: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
-) -> None:
+    _folder: Annotated[
+        Path | None,
+        typer.Option("-C", metavar="DIR", help="Work in this folder.", callback=_go_to, is_eager=True,
+                     expose_value=False),
+    ] = None,
+) -> None:  # fmt: skip
     """From a folder of exports to right numbers in Postgres, for appliance-repair companies."""
     if show:
         from rmetrics import __version__
@@ -137,5 +160,18 @@ def version(
         sys.stdout.write(f"rmetrics {__version__}\n")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        raise typer.Exit(0)
+        sys.stdout.write(context.get_help() + "\n")
+        raise typer.Exit
     require_address_space()
+
+
+def command_line() -> Any:
+    """All commands; each takes ``-C``, as the program itself does."""
+    root = get_command(app)
+    folder = next(p for p in root.params if "-C" in p.opts)
+    groups: list[Any] = [root]
+    while groups:
+        for command in getattr(groups.pop(), "commands", {}).values():
+            command.params.append(folder)
+            groups.append(command)
+    return root

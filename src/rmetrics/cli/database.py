@@ -7,8 +7,15 @@ import typer
 from rmetrics.cli.options import AsJson, Quiet, reporter
 
 db = typer.Typer(
-    help="The embedded PostgreSQL, for Grafana on the same machine.", no_args_is_help=True, rich_markup_mode=None
+    help="The embedded PostgreSQL, for Grafana on the same machine.", invoke_without_command=True, rich_markup_mode=None
 )
+
+
+@db.callback()
+def db_main(context: typer.Context) -> None:
+    """The embedded PostgreSQL, for Grafana on the same machine."""
+    if context.invoked_subcommand is None:
+        sys.stdout.write(context.get_help() + "\n")
 
 
 def schema(

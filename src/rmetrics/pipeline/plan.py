@@ -15,7 +15,7 @@ from rmetrics.pipeline.compute import Computed, compute
 from rmetrics.pipeline.database import existing_server
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.findings import run_findings
-from rmetrics.pipeline.inbox import Seen, land_inbox
+from rmetrics.pipeline.inbox import Seen, empty_inbox, land_inbox
 from rmetrics.pipeline.memory import memory_of, rows_at_once
 from rmetrics.pipeline.moves import State, moved_rows
 from rmetrics.pipeline.progress import Progress, silent
@@ -154,6 +154,8 @@ def plan(
             most = rows_at_once(memory_of(settings))
             rows = _moves(before, after, month, source, computed, exports, causes, most=most) if known else None
         findings = (*run_findings(scratch, rules, computed, seen, explanations), *explanations.failed)
+        if not seen:
+            findings = (empty_inbox(settings.inbox_dir, len(computed.placed)), *findings)
     shown = [c for c in changes if _wanted(c.month, c.source, month, source)]
     touched = {c.month for c in changes}
     months = {m for m, _, _ in basis.monthly} | touched

@@ -24,7 +24,7 @@ from rmetrics.pipeline.explanations import CODE as FAILED
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.failed import Attempt, failure_noted, note_recovery
 from rmetrics.pipeline.findings import run_findings, taken_in_findings
-from rmetrics.pipeline.inbox import Seen, land_inbox
+from rmetrics.pipeline.inbox import Seen, empty_inbox, land_inbox
 from rmetrics.pipeline.memory import memory_of
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.project import schema_script
@@ -87,6 +87,8 @@ def _sync(
         timings |= computed.seconds
         why = Explanations()
         findings = (*run_findings(place, rules, computed, seen, why), *_mended(computed))
+        if not seen:
+            findings = (empty_inbox(settings.inbox_dir, len(computed.placed)), *findings)
         if not dry_run:
             why.of("the note of sound files", place.remember_checked, None)
             why.of(

@@ -6,7 +6,8 @@ from itertools import groupby
 from typing import Any
 
 from rmetrics.pipeline.plan import FigureChange, Plan, RowMove, summary
-from rmetrics.report.base import Report, count, plain, table
+from rmetrics.report.base import STYLES, Report, count, plain, table
+from rmetrics.results import EMPTY_INBOX
 
 COUNTED = frozenset({"jobs", "leads", "units", "repairs"})
 _SHOWN_CAUSES = 9
@@ -20,12 +21,7 @@ def show_plan(report: Report, plan: Plan, *, rows: bool) -> None:
     if report.quiet:
         return
     report.line(f"Compared with {plan.compared_with}.", "dim")
-    for edit in plan.edits:
-        report.line(f"edited: {edit}")
-    for export in plan.exports:
-        report.line(f"new export: {export}")
-    for refused in plan.refused:
-        report.line(f"left alone: {refused}", "yellow")
+    _new(report, plan)
     causes = list(dict.fromkeys(c.cause for c in plan.changes))
     for month, group in groupby(plan.changes, key=lambda c: c.month):
         _month(report, f"{month:%B %Y}", list(group), causes)
@@ -35,6 +31,19 @@ def show_plan(report: Report, plan: Plan, *, rows: bool) -> None:
         report.line(f"No change: {_span(plan)}.")
     _rows(report, plan, shown=rows)
     report.line(_closing(plan), "bold")
+
+
+def _new(report: Report, plan: Plan) -> None:
+    """What was edited and what the inbox brings."""
+    for edit in plan.edits:
+        report.line(f"edited: {edit}")
+    for export in plan.exports:
+        report.line(f"new export: {export}")
+    for refused in plan.refused:
+        report.line(f"left alone: {refused}", "yellow")
+    for finding in plan.findings:
+        if finding.code == EMPTY_INBOX:
+            report.line(f"{finding.severity}: {finding.message}", STYLES[finding.severity])
 
 
 def _month(report: Report, title: str, changes: Sequence[FigureChange], causes: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rmetrics.report.base import STYLES, Report, count, money, number, percent, plain, reached, table, whole
 from rmetrics.report.grid import Cell
-from rmetrics.results import TAKEN_IN, FileResult, Finding, MonthLine, SyncResult
+from rmetrics.results import EMPTY_INBOX, TAKEN_IN, FileResult, Finding, MonthLine, SyncResult
 
 
 def show_sync(report: Report, result: SyncResult, *, months: int) -> None:
@@ -18,17 +18,30 @@ def show_sync(report: Report, result: SyncResult, *, months: int) -> None:
     if report.quiet:
         return
     if result.status == "unchanged":
-        known = f"{count(len(result.files), 'file')} in the inbox, all known"
-        report.line(f"Nothing changed: {known}. Nothing was written. ({result.seconds:.1f} s)")
-        for file in result.files:
-            if file.status == "landed" and file.reason:
-                report.line(f"  {file.file}: {file.reason}", "yellow")
-        show_findings(report, [f for f in result.findings if f.severity == "error" or f.code == "damaged-cache"])
+        _unchanged(report, result)
         return
-    _files(report, result.files)
+    if result.files:
+        _files(report, result.files)
     _months(report, result.months, months)
-    show_findings(report, [f for f in result.findings if f.severity != "info" or f.code == TAKEN_IN])
+    show_findings(report, [f for f in result.findings if f.severity != "info" or f.code in {TAKEN_IN, EMPTY_INBOX}])
     _closing(report, result)
+
+
+def _unchanged(report: Report, result: SyncResult) -> None:
+    """That nothing changed, and which files were left alone: the reader may have put one there just now."""
+    refused = [f for f in result.files if f.status == "refused"]
+    known = len(result.files) - len(refused)
+    parts = ["no file in the inbox"] if not result.files else []
+    if known:
+        parts += [f"{count(known, 'file')} in the inbox, all known"]
+    if refused:
+        parts += [f"{count(len(refused), 'file')} left alone"]
+    report.line(f"Nothing changed: {'; '.join(parts)}. Nothing was written. ({result.seconds:.1f} s)")
+    for file in result.files:
+        if file.reason and file.status in {"landed", "refused"}:
+            report.line(f"  {file.file}: {file.reason}", "yellow")
+    shown = {"damaged-cache", EMPTY_INBOX}
+    show_findings(report, [f for f in result.findings if f.severity == "error" or f.code in shown])
 
 
 def _files(report: Report, files: Sequence[FileResult]) -> None:
@@ -42,7 +55,7 @@ def _files(report: Report, files: Sequence[FileResult]) -> None:
         grid.add_row(Cell(file.file, style), file.feed or "-", *counts, Cell(note, style))
     whole = [sum(getattr(f, n) for f in files) for n in ("rows", "accepted", "rejected", "superseded", "totals")]
     grid.add_section()
-    grid.add_row(Cell(f"{len(files)} files", "bold"), "", *(number(n) for n in whole), "")
+    grid.add_row(Cell(count(len(files), "file"), "bold"), "", *(number(n) for n in whole), "")
     report.table(grid)
     for file in files:
         if file.reason:

@@ -49,7 +49,8 @@ def read_tree(folder: Path) -> Tree:
     if not files:
         raise SettingsError(
             f"no rules in {folder}",
-            "Run `rmetrics init FOLDER` for a project with the shipped rules, or set RMETRICS_RULES_DIR.",
+            "Run `rmetrics init FOLDER` for a project with the shipped rules, name a project folder with -C, or set "
+            "RMETRICS_RULES_DIR.",
         )
     tree = Tree()
     for path in files:
