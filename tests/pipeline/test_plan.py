@@ -333,3 +333,51 @@ def test_history_tells_runs_in_order_and_days_on_request(published: Project, say
 @pytest.mark.usefixtures("published")
 def test_history_refuses_what_it_does_not_know(say: Said, arguments: tuple[str, ...]) -> None:
     assert say("history", *arguments)[0] == 2
+
+
+# -- a dated change instead of an edit that restates months that are over
+
+
+def test_an_edit_that_restates_a_month_that_is_over_is_offered_as_a_dated_change(published: Project, say: Said) -> None:
+    business = published.rules / "business.toml"
+    before = business.read_text(encoding="utf-8")
+    edited = before.replace("unit   = \"type IN ('COD Service', 'INS Service')\"", "unit   = \"type = 'INS Service'\"")
+    assert edited != before
+    business.write_text(edited, encoding="utf-8")
+    found = plan(say)
+    assert found["restated"] == ["2024-10-01"]
+    assert found["instead"] == ["[[jobs.changes]]\nfrom = 2024-11-01\nunit = \"type = 'INS Service'\""]
+    told = say("plan")[1]
+    assert "restate months that are over (2024-10)" in told
+    assert "  [[jobs.changes]]\n  from = 2024-11-01\n" in told
+
+    business.write_text(before + "\n" + found["instead"][0] + "\n", encoding="utf-8")
+    dated = plan(say)
+    assert {c["month"] for c in dated["changes"]} == {"2024-11-01"}
+    assert (dated["restated"], dated["instead"]) == ([], [])
+
+
+def test_several_edits_of_one_source_are_offered_together_with_its_name_in_quotes(
+    published: Project, say: Said
+) -> None:
+    published.put("proref 0.csv", csv_text(REFERRALS, ("o", "10/10/2024 09:00 AM", "Booked")), minutes=0)
+    published.sync()
+    sources = published.rules / "sources.toml"
+    text = sources.read_text(encoding="utf-8").replace("per_lead = 20.00", "per_lead = 25.50")
+    text = text.replace("current_status IS DISTINCT FROM 'Passed'", "current_status = 'Won'")
+    sources.write_text(text, encoding="utf-8")
+    (offered,) = plan(say)["instead"]
+    assert offered.splitlines() == [
+        '[[sources."Pro Referral".changes]]',
+        "from = 2024-11-01",
+        'leads = { feed = "proref_leads", where = "current_status = \'Won\'" }',
+        "cost = { per_lead = 25.50 }",
+    ]
+
+
+def test_an_edit_that_moves_only_the_newest_month_needs_no_dated_change(published: Project, say: Said) -> None:
+    sources = published.rules / "sources.toml"
+    sources.write_text(sources.read_text(encoding="utf-8").replace("per_lead = 20.00", "per_lead = 25.00"), "utf-8")
+    found = plan(say)
+    assert found["changes"]
+    assert (found["restated"], found["instead"]) == ([], [])

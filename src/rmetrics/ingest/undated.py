@@ -45,7 +45,8 @@ def date_reason(value: str, column: Column, reading: Reading | None = None) -> s
     known = [(form, _fault(found, form)) for form, found in _known(value, column)]
     right = [form for form, fault in known if fault is None]
     if right:
-        told = f'it looks like {describe(right[0].text)}; add "{right[0].text}" to {where}'
+        told = f"it looks like {describe(right[0].text)} (such as {_example(right[0].text)}); "
+        told += f'add "{right[0].text}" to {where}'
         other = next((f for f in right if right[0].order and f.order and f.order[1] != right[0].order[1]), None)
         if other is not None and other.order is not None:
             told += f', or "{other.text}" if the {"day" if other.order[1] == "dm" else "month"} comes first'
@@ -64,7 +65,8 @@ def _plain_reason(value: str, column: Column) -> str:
         return f"is not a {what}: it is a time without a date"
     if _WITHOUT_YEAR.match(value):
         return f"is not a {what}: it has no year"
-    known = ", ".join(dict.fromkeys(["2026-07-31", *(_example(f) for f in column.formats)]))
+    first = "2026-07" if column.type is ColumnType.MONTH else "2026-07-31"
+    known = ", ".join(dict.fromkeys([first, *(_example(f) for f in column.formats)]))
     return f"is not a {what} in a form this feed knows (such as {known})"
 
 
@@ -97,7 +99,12 @@ def _declared_fault(value: str, column: Column) -> str | None:
                 "has a day and month that could be either way round in this file; export it again without re-saving it"
             )
         if None not in faults:
-            return "has day and month in another order than this feed declares; see its formats"
+            right, wrong = ("7/31/2026", "31/7/2026") if "md" in orders else ("31/7/2026", "7/31/2026")
+            apart = slashed[2]
+            return (
+                f"has day and month in another order than this feed declares: it is written like "
+                f"{wrong.replace('/', apart)}, the feed has {right.replace('/', apart)}; see its formats"
+            )
     fault = next((f for f in faults if f is not None), None)
     return f"is not a {_WHAT[column.type]}: {fault}" if fault and None not in faults else None
 

@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import os
+import shlex
 import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -269,7 +270,7 @@ def _read_one(file: _New, lake: Lake, rules: Rules, raws: dict[str, RawFile], st
             note = "" if raw.name == name else f"same content as {raw.name}"
             return found(sha256, read_as, note=note)
         export = open_export(path, path.name, rules.feeds)
-        fit, why = chosen(export.fits, export.layout.headers, rules.feeds, path.name, export.sample)
+        fit, why = chosen(export.fits, export.layout.headers, rules.feeds, path.name, export.sample, path)
         if fit is None:
             nearest = export.fits[0].feed if export.fits and export.fits[0].refused else None
             return refused(why, sha256, nearest)
@@ -305,6 +306,7 @@ def chosen(
     feeds: Mapping[str, Feed],
     file_name: str = "",
     sample: Sample | None = None,
+    path: Path | None = None,
 ) -> tuple[Fit | None, str]:
     """The one feed that fits, or why there is none and what to do.
 
@@ -314,7 +316,9 @@ def chosen(
         feeds: all feeds.
         file_name: the file's name without folders.
         sample: the first cells under each header, which a hint must agree with.
+        path: the file, for the command that drafts its rules.
     """
+    draft = f"rmetrics rules new NAME --from {shlex.quote(str(path)) if path else 'FILE'}"
     good = [f for f in fits if f.fits]
     if len(good) == 1:
         return good[0], ""
@@ -322,7 +326,7 @@ def chosen(
         names = " and ".join(repr(f.feed) for f in good)
         return None, f"fits the feeds {names} equally well; rename it so that it fits the files = [...] of one of them"
     if not fits:
-        what = "if it is an export, describe it in [feeds.NAME], otherwise take it out of the inbox"
+        what = f"if it is an export of a new kind, draft its rules: {draft}; otherwise take it out of the inbox"
         return None, f"fits no feed: no known headers among {_listed(headers)}; {what}"
     near = fits[0]
     if near.missing:
@@ -332,10 +336,13 @@ def chosen(
             f"{column} ({' or '.join(names)}{_renamed(likely_column(column, feed, free, sample))})"
             for column, names in near.missing
         )
-        what = "export it with that column, or add its header to from = [...]"
+        what = (
+            f"export it with that column, or add its header to from = [...]; of another kind, draft its rules: {draft}"
+        )
         kind = f"{near.feed} ({near.variant})" if near.variant else near.feed
         return None, f"looks like {kind}, but has no header for {lacks}; it has {_listed(headers)}; {what}"
-    return None, f"looks like {near.feed}, but {near.objection}"
+    new = "" if near.refused else f"; draft rules for it: {draft}"
+    return None, f"looks like {near.feed}, but {near.objection}{new}"
 
 
 def _renamed(likely: str) -> str:

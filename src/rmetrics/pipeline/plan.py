@@ -25,6 +25,7 @@ from rmetrics.publish import Published, published
 from rmetrics.results import Finding
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.edits import can_move
+from rmetrics.rules.proposals import dated_instead
 from rmetrics.schema import has_all
 from rmetrics.settings import Settings
 from rmetrics.snapshot import load
@@ -82,6 +83,8 @@ class Plan:
         days: how many daily figures would change.
         rows: the rows that move; None where the earlier computation cannot be told.
         unchanged: the months without any change.
+        restated: the months before the newest one that edited rules would change.
+        instead: the edits that do so as dated changes, in TOML, which would leave those months as they are.
     """
 
     compared_with: str
@@ -93,6 +96,8 @@ class Plan:
     rows: tuple[RowMove, ...] | None
     unchanged: tuple[dt.date, ...]
     findings: tuple[Finding, ...]
+    restated: tuple[dt.date, ...] = ()
+    instead: tuple[str, ...] = ()
 
     @property
     def any(self) -> bool:
@@ -156,6 +161,7 @@ def plan(
         findings = (*run_findings(scratch, rules, computed, seen, explanations), *explanations.failed)
         if not seen:
             findings = (empty_inbox(settings.inbox_dir, len(computed.placed)), *findings)
+    restated, instead = _restated(changes, causes, max((m for m, _, _ in basis.monthly), default=None))
     shown = [c for c in changes if _wanted(c.month, c.source, month, source)]
     touched = {c.month for c in changes}
     months = {m for m, _, _ in basis.monthly} | touched
@@ -169,7 +175,20 @@ def plan(
         rows=rows,
         unchanged=tuple(sorted(m for m in months - touched if month in {None, m})),
         findings=findings,
+        restated=restated,
+        instead=instead,
     )
+
+
+def _restated(
+    changes: Sequence[FigureChange], causes: Causes, newest: dt.date | None
+) -> tuple[tuple[dt.date, ...], tuple[str, ...]]:
+    """The months before the newest that edits change, and the edits as changes from the newest month on."""
+    if newest is None:
+        return (), ()
+    guilty = {e: {c.month for c in changes if c.month < newest and f"rule edit {e}" in c.cause} for e in causes.edits}
+    months = {m for those in guilty.values() for m in those}
+    return tuple(sorted(months)), dated_instead([e for e, those in guilty.items() if those], causes.new, newest)
 
 
 def _wanted(at: dt.date, of: str, month: dt.date | None, source: str | None) -> bool:

@@ -30,6 +30,7 @@ def show_plan(report: Report, plan: Plan, *, rows: bool) -> None:
     if plan.unchanged:
         report.line(f"No change: {_span(plan)}.")
     _rows(report, plan, shown=rows)
+    _instead(report, plan)
     report.line(_closing(plan), "bold")
 
 
@@ -89,6 +90,21 @@ def _rows(report: Report, plan: Plan, *, shown: bool) -> None:
         _row(report, row)
 
 
+def _instead(report: Report, plan: Plan) -> None:
+    """That months which are over would change, and how to leave them as they are."""
+    if not plan.instead:
+        return
+    first, last = plan.restated[0], plan.restated[-1]
+    months = (
+        f"{first:%Y-%m}" if first == last else f"{count(len(plan.restated), 'month')}, {first:%Y-%m} to {last:%Y-%m}"
+    )
+    report.line(f"The edited rules restate months that are over ({months}).", "yellow")
+    report.line("To leave them as they are, put the old value back and add, with the day it holds from:", "yellow")
+    for text in plan.instead:
+        for line in text.splitlines():
+            report.line(f"  {line}")
+
+
 def _row(report: Report, row: RowMove) -> None:
     report.line(f"{row.feed} {row.key}", "bold")
     report.line(f"  from  {row.before or 'not there'}")
@@ -122,4 +138,6 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "rows_known": plan.rows is not None,
         "unchanged": plan.unchanged,
         "findings": plan.findings,
+        "restated": plan.restated,
+        "instead": plan.instead,
     }

@@ -1,5 +1,6 @@
 """What was edited between two versions of the rules: which key, where it stands, from what to what."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -158,19 +159,22 @@ def _toml(value: Any) -> str | None:
     """A value on one line, as TOML writes it; long ones are cut."""
     if value is _ABSENT:
         return None
-    text = _written(value)
+    text = written(value)
     return text if len(text) <= 160 else text[:157] + "..."
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """A value on one line, as TOML writes it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Mapping):
-        cells = (f"{k if re.fullmatch('[A-Za-z0-9_-]+', k) else _written(k)} = {_written(v)}" for k, v in value.items())
+        cells = (f"{k if re.fullmatch('[A-Za-z0-9_-]+', k) else written(k)} = {written(v)}" for k, v in value.items())
         return "{ " + ", ".join(cells) + " }"
     if isinstance(value, list):
-        return "[" + ", ".join(_written(v) for v in value) + "]"
-    return f'"{value}"' if isinstance(value, str) else str(value)
+        return "[" + ", ".join(written(v) for v in value) + "]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
 
 
-__all__ = ["Edit", "can_move", "feed_metrics", "rule_edits", "shown_place"]
+__all__ = ["Edit", "can_move", "feed_metrics", "rule_edits", "shown_place", "written"]

@@ -1,0 +1,70 @@
+"""An edit that restates months that are over, written as a change that holds from a day on."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rmetrics.rules.edits import Edit, written
+from rmetrics.rules.model import Rules
+
+# What can change on a day, by table; see docs/rules.md, "Dated changes".
+_DATED = {
+    "jobs": {"unit", "repair", "segments"},
+    "revenue": {"share"},
+    "calls": {"sources"},
+    "sources": {"leads", "cost", "segment"},
+    "feeds": {"where"},
+}
+_NAMED = frozenset({"sources", "feeds"})  # tables of tables: sources."Pro Referral"
+
+
+def dated_instead(edits: Sequence[Edit], rules: Rules, start: dt.date) -> tuple[str, ...]:
+    """The edits as dated changes, each a TOML table to write instead; none for what cannot be dated.
+
+    Args:
+        edits: edits of values that hold for all of history.
+        rules: with the edits.
+        start: the first day of the change.
+    """
+    wanted: dict[tuple[str, ...], dict[str, Any]] = {}
+    for edit in edits:
+        for table, key, value in _edited(edit, rules):
+            wanted.setdefault(table, {})[key] = value
+    found = []
+    for path, keys in wanted.items():
+        changes = _at(rules, path).get("changes", [])
+        if any(key in change for change in changes for key in keys) or any(c["from"] >= start for c in changes):
+            continue  # what is edited held only until then
+        lines = [f"[[{'.'.join(map(_name, path))}.changes]]", f"from = {start}"]
+        lines += [f"{key} = {written(value)}" for key, value in keys.items()]
+        found.append("\n".join(lines))
+    return tuple(found)
+
+
+def _edited(edit: Edit, rules: Rules) -> Iterator[tuple[tuple[str, ...], str, Any]]:
+    """The table and the key that an edit is in, with the whole new value of the key."""
+    group, _, rest = edit.key.partition(".")
+    names = [n for n in rules.tables.get(group, {}) if rest == n or rest.startswith(f"{n}.")] if group in _NAMED else []
+    if edit.before is None and rest in names:
+        return  # a whole new table restates nothing that a change could keep
+    path = (group, max(names, key=len)) if names else (group,)
+    key = rest.removeprefix(f"{path[-1]}.").partition(".")[0] if names else rest.partition(".")[0]
+    if group in _NAMED and not names:
+        return
+    table = _at(rules, path)
+    if key in _DATED.get(group, ()) and key in table:
+        yield path, key, table[key]
+
+
+def _at(rules: Rules, path: Sequence[str]) -> Any:
+    table: Any = rules.tables
+    for name in path:
+        table = table[name]
+    return table
+
+
+def _name(name: str) -> str:
+    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else written(name)
+
+
+__all__ = ["dated_instead"]
