@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
+from rmetrics.cli.by_hand import spend, target
 from rmetrics.cli.check import check
 from rmetrics.cli.database import db, schema
 from rmetrics.cli.doctor import doctor
@@ -44,6 +45,8 @@ app = typer.Typer(
 )
 for command in (init, sync, explain, check, plan, history, sql, status, doctor, schema, grafana, report):
     app.command()(command)
+app.add_typer(target, name="target")
+app.add_typer(spend, name="spend")
 app.add_typer(rules, name="rules")
 app.add_typer(db, name="db")
 app.add_typer(rejected, name="rejected")

@@ -27,11 +27,18 @@ def month_of(text: str | None) -> dt.date | None:
     Raises:
         SettingsError: it is not written YYYY-MM.
     """
+    return None if text is None else month_in(text)
+
+
+def month_in(text: str) -> dt.date:
+    """The month that is written YYYY-MM.
+
+    Raises:
+        SettingsError: it is written otherwise.
+    """
     from rmetrics.errors import SettingsError
     from rmetrics.periods import parse_month
 
-    if text is None:
-        return None
     month = parse_month(text)
     if month is None:
         raise SettingsError(f"not a month: {text!r}", "Write it YYYY-MM, for instance 2024-11.")

@@ -262,7 +262,7 @@ def _read_one(file: _New, lake: Lake, rules: Rules, raws: dict[str, RawFile], st
     if unread := _not_to_read(path, status):
         return refused(unread)
     try:
-        sha256 = _digest(path)
+        sha256 = file_digest(path)
         if _moved(path, status):
             return refused("is still being written; it is read by the next run")
         if sha256 in raws and (read_as := feed_of(raws[sha256], rules)):
@@ -405,7 +405,8 @@ def _at_least_one(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     yield from batches
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file's bytes, by which the lake knows an export; links are not followed."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

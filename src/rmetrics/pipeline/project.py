@@ -1,10 +1,15 @@
 """What a project folder starts with: shipped rules, an inbox, an example of the settings."""
 
+import os
+import re
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from rmetrics.errors import SettingsError
 from rmetrics.files import PRIVATE_FOLDER, write_private
+from rmetrics.ingest.currencies import CODES
 
 _ENV_EXAMPLE = """\
 # Settings of this rmetrics project. Copy to .env and change what you need; everything has a default.
@@ -22,6 +27,31 @@ _ENV_EXAMPLE = """\
 # RMETRICS_MEMORY_LIMIT=4GiB
 """
 _GITIGNORE = "data/\n.env\n"
+_TARGETS_EXAMPLE = """\
+Month,Source,Segment,Target Repairs,Target Revenue40,Target Conv L2R,Target CPL Max
+2026-01,,,30,6200.00,0.31,30.00
+2026-01,,COD,22,4500.00,,
+2026-01,Google,,12,2600.00,,45.00
+"""
+TARGETS_EXAMPLE = "targets.example.csv"
+_SERVERS = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Universal", "Zulu", "GMT", "Etc/GMT", "localtime"})
+
+
+@dataclass(frozen=True, slots=True)
+class NewProject:
+    """A project folder that was made.
+
+    Attributes:
+        files: the files made.
+        timezone, currency: as the rules have them now.
+        from_machine: whether the zone is that of this machine; False where it is the shipped one.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+    timezone: str
+    currency: str
+    from_machine: bool
 
 
 def shipped(name: str) -> Path:
@@ -45,12 +75,23 @@ def schema_script() -> str:
     return shipped("schema.sql").read_text(encoding="utf-8")
 
 
-def init_project(folder: Path) -> list[Path]:
-    """Creates a project folder; returns the files made.
+def init_project(folder: Path, *, timezone: str | None = None, currency: str | None = None) -> NewProject:
+    """Creates a project folder.
+
+    Args:
+        folder: where.
+        timezone: the business's zone; None for the machine's. A machine that runs in UTC, as servers do, says nothing
+            of the business: the shipped zone stays.
+        currency: the code of the business's currency; None for the shipped one.
 
     Raises:
-        SettingsError: the folder already holds rules, or cannot be written.
+        SettingsError: the folder already holds rules, or cannot be written; there is no such zone or currency.
     """
+    if timezone is not None and not _is_zone(timezone):
+        raise SettingsError(f"no time zone {timezone!r}", "Name it like America/Chicago.")
+    if currency is not None and currency.upper() not in CODES:
+        raise SettingsError(f"no currency {currency!r}", "Name its code, for instance USD.")
+    machine = machine_zone() if timezone is None else None
     rules = folder / "rules"
     if rules.exists() and any(rules.glob("*.toml")):
         raise SettingsError(f"{rules} already holds rules", "Choose another folder; nothing was changed.")
@@ -61,7 +102,9 @@ def init_project(folder: Path) -> list[Path]:
         for source in sorted(shipped("rules").glob("*.toml")):
             made.append(rules / source.name)
             write_private(made[-1], source.read_bytes())
-        for name, text in ((".env.example", _ENV_EXAMPLE), (".gitignore", _GITIGNORE)):
+        zone, money = _localised(rules / "business.toml", timezone or machine, currency)
+        examples = ((".env.example", _ENV_EXAMPLE), (TARGETS_EXAMPLE, _TARGETS_EXAMPLE), (".gitignore", _GITIGNORE))
+        for name, text in examples:
             if not (folder / name).exists():
                 made.append(folder / name)
                 write_private(made[-1], text.encode())
@@ -69,4 +112,40 @@ def init_project(folder: Path) -> list[Path]:
         raise SettingsError(
             f"cannot write {error.filename or folder}: {error.strerror}", "Check its permissions."
         ) from error
-    return made
+    return NewProject(folder, tuple(made), zone, money, machine is not None)
+
+
+def machine_zone() -> str | None:
+    """The IANA name of this machine's time zone; None where it has none, or only that of servers (UTC)."""
+    named = os.environ.get("TZ", "").removeprefix(":")
+    linked = os.path.realpath("/etc/localtime").rpartition("/zoneinfo/")[2]
+    candidates = [named] if named else [linked.removeprefix("posix/").removeprefix("right/"), _etc_timezone()]
+    return next((name for name in candidates if name not in _SERVERS and _is_zone(name)), None)
+
+
+def _etc_timezone() -> str:
+    try:
+        return Path("/etc/timezone").read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):  # most systems have no such file
+        return ""
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # no such zone, or no name at all
+        return False
+    return bool(name)
+
+
+def _localised(path: Path, timezone: str | None, currency: str | None) -> tuple[str, str]:
+    """Writes zone and currency into the rules; returns those that hold now."""
+    text, found = path.read_text(encoding="utf-8"), []
+    for key, value in (("timezone", timezone), ("currency", currency and currency.upper())):
+        line = re.compile(rf'^({key}\s*=\s*)"([^"]*)"', re.MULTILINE)
+        if value:
+            text = line.sub(lambda m, value=value: f'{m[1]}"{value}"', text, count=1)
+        match = line.search(text)
+        found.append(match[2] if match else "")
+    write_private(path, text.encode())
+    return found[0], found[1]
