@@ -163,7 +163,7 @@ def start(
         sys.stdout.write(f"rmetrics {__version__}\n")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        sys.stdout.write(context.get_help() + "\n")
+        typer.echo(context.get_help())
         raise typer.Exit
     require_address_space()
 

@@ -1,6 +1,5 @@
 """``rmetrics target set`` and ``rmetrics spend set``: figures that no export has."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,14 +18,14 @@ Month = Annotated[str, typer.Argument(metavar="YYYY-MM", help="The month.")]
 def target_main(context: typer.Context) -> None:
     """Targets entered by hand."""
     if context.invoked_subcommand is None:
-        sys.stdout.write(context.get_help() + "\n")
+        typer.echo(context.get_help())
 
 
 @spend.callback()
 def spend_main(context: typer.Context) -> None:
     """Spend entered by hand."""
     if context.invoked_subcommand is None:
-        sys.stdout.write(context.get_help() + "\n")
+        typer.echo(context.get_help())
 
 
 @target.command("set")

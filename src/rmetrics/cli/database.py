@@ -15,7 +15,7 @@ db = typer.Typer(
 def db_main(context: typer.Context) -> None:
     """The embedded PostgreSQL, for Grafana on the same machine."""
     if context.invoked_subcommand is None:
-        sys.stdout.write(context.get_help() + "\n")
+        typer.echo(context.get_help())
 
 
 def schema(

@@ -194,8 +194,8 @@ def _objection(headers: Sequence[str], file_name: str, feed: Feed, used: set[int
     normal = [normal_header(h) for h in headers]
     present = set(normal)
     if other := [h for h in feed.without if normal_header(h) in present]:
-        told = "exports of this feed never have (without = [...] in its rules), so it is another kind of export"
-        return f"it has the header {other[0]!r}, which {told}", False
+        kind = "exports of this feed never have (without = [...] in its rules), so it is another kind of export"
+        return f"it has the header {other[0]!r}, which {kind}", False
     told = feed.distinctive and not any(normal_header(h) in present for h in feed.distinctive)
     if told and not _named(file_name, feed.files):
         names = ", ".join(feed.files)

@@ -144,7 +144,7 @@ def _localised(path: Path, timezone: str | None, currency: str | None) -> tuple[
     for key, value in (("timezone", timezone), ("currency", currency and currency.upper())):
         line = re.compile(rf'^({key}\s*=\s*)"([^"]*)"', re.MULTILINE)
         if value:
-            text = line.sub(lambda m, value=value: f'{m[1]}"{value}"', text, count=1)
+            text = line.sub(rf'\g<1>"{value}"', text, count=1)
         match = line.search(text)
         found.append(match[2] if match else "")
     write_private(path, text.encode())
