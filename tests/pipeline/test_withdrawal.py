@@ -225,3 +225,28 @@ def test_known_content_that_takes_a_file_s_place_under_its_time_is_the_newest(pr
         project.put("Import N.csv", job_in(first), minutes=5)
         project.sync()
         assert project.rows("SELECT city FROM jobs") == [(first,)]
+
+
+@pytest.mark.parametrize("name", ["Import A.csv", "Import A again.csv"])
+def test_a_newer_delivery_of_known_content_is_the_newest(project: Project, name: str) -> None:
+    project.put("Import A.csv", jobs(1, kind="COD Service"), minutes=1)
+    project.sync()
+    project.put("Import B.csv", jobs(1, kind="COD Repair"), minutes=2)
+    project.sync()
+    assert project.rows("SELECT type FROM jobs") == [("COD Repair",)]
+    project.put(name, jobs(1, kind="COD Service"), minutes=3)
+    project.sync()
+    assert project.rows("SELECT type FROM jobs") == [("COD Service",)]
+    assert project.sync().status == "unchanged"
+    project.sync(full=True)
+    assert project.rows("SELECT type FROM jobs") == [("COD Service",)]
+
+
+def test_an_inbox_that_comes_back_with_new_times_keeps_its_order(project: Project) -> None:
+    project.put("Import B.csv", jobs(1, kind="COD Service"), minutes=1)
+    project.put("Import A.csv", jobs(1, kind="COD Repair"), minutes=2)
+    project.sync()
+    project.put("Import A.csv", jobs(1, kind="COD Repair"), minutes=8)
+    project.put("Import B.csv", jobs(1, kind="COD Service"), minutes=9)
+    project.sync()
+    assert project.rows("SELECT type FROM jobs") == [("COD Repair",)]

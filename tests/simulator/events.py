@@ -234,7 +234,7 @@ def deliver_again(world: World) -> bool:
 
 
 def restore_with_new_times(world: World) -> bool:
-    """Files of the inbox come back from a backup that kept no times: nothing changes."""
+    """Files of the inbox come back from a backup that kept no times: several of a feed keep their order."""
     files = [f for f in world.files() if world.rng.random() < 0.7]
     for path in files:
         at = world.now()
@@ -244,7 +244,7 @@ def restore_with_new_times(world: World) -> bool:
 
 
 def copy_later(world: World) -> bool:
-    """A copy under another name, made later: the content is as old as it was."""
+    """A copy under another name, made later: the content is delivered again."""
     return bool(files := world.files()) and _put_known(world, path := world.rng.choice(files), f"copy of {path.name}")
 
 

@@ -11,7 +11,7 @@ from simulator import truth
 from simulator.exports import FORMS, JOBS, PAYMENTS, Layout, written
 from simulator.rulebook import Cost, Leads, Source, Terms, shipped
 from simulator.truth import COLUMNS, Delivery, Landed
-from simulator.world import World, sha_of
+from simulator.world import World
 from support import new_project
 
 NOV = dt.date(2024, 11, 1)
@@ -104,7 +104,7 @@ def test_the_first_spelling_of_an_undeclared_source_names_it() -> None:
     assert {s for _, s, _ in truth.daily([jobs], shipped())} == {"Puls"}
 
 
-def test_only_content_that_replaces_other_content_under_the_same_name_is_newer(tmp_path: Path) -> None:
+def test_known_content_that_is_delivered_again_is_newer_unless_several_come_at_once(tmp_path: Path) -> None:
     world = World(1, new_project(tmp_path / "project", ""), lambda _project, _at: 0)
 
     def put(name: str, content: bytes, second: int) -> None:
@@ -112,7 +112,7 @@ def test_only_content_that_replaces_other_content_under_the_same_name_is_newer(t
 
     def ages() -> dict[str, tuple[int, str]]:
         world.landed = world.arrive()
-        world.seen = {path.name: sha_of(path) for path in world.project.inbox.iterdir()}
+        world.seen = world.look()
         found = {hashlib.sha256(content).hexdigest(): content.decode() for content in (b"A", b"B")}
         return {found[sha]: (x.age[0] // 10**9, x.age[1]) for sha, x in world.landed.items()}
 
@@ -120,8 +120,12 @@ def test_only_content_that_replaces_other_content_under_the_same_name_is_newer(t
     put("b.csv", b"B", 20)
     assert ages() == {"A": (10, "a.csv"), "B": (20, "b.csv")}
     put("copy of a.csv", b"A", 30)  # under another name
-    put("a.csv", b"A", 40)  # restored with another time
-    assert ages() == {"A": (10, "a.csv"), "B": (20, "b.csv")}
+    assert ages() == {"A": (30, "a.csv"), "B": (20, "b.csv")}
+    put("a.csv", b"A", 35)  # under another time
+    assert ages() == {"A": (35, "a.csv"), "B": (20, "b.csv")}
+    put("a.csv", b"A", 40)  # both restored with other times
+    put("b.csv", b"B", 41)
+    assert ages() == {"A": (35, "a.csv"), "B": (20, "b.csv")}
     put("b.csv", b"A", 50)  # in place of other content
     assert ages() == {"A": (50, "a.csv"), "B": (20, "b.csv")}
     put("b.csv", b"B", 45)  # older than what is known of it, or newer

@@ -76,7 +76,7 @@ class World:
         self.landed: dict[str, Landed] = {}
         self.withdrawn: set[str] = set()
         self.counting: list[Landed] = []
-        self.seen: dict[str, str] = {}
+        self.seen: dict[str, tuple[str, int]] = {}
         self.waiting: list[Waiting] = []
         self.removed: list[Waiting] = []
         self.repairs: list[Waiting] = []
@@ -146,8 +146,8 @@ class World:
     def arrive(self) -> dict[str, Landed]:
         """What will have landed after a sync: what had, and the inbox as it is now.
 
-        Known content becomes newer only where it replaced other content under the same name. A copy under another name
-        or a file that comes back with another time changes nothing.
+        Known content becomes newer where it replaced other content under the same name, and where it came as another
+        file or under a newer time, unless several contents of a feed came so at once.
         """
         landed = dict(self.landed)
         inbox = [(path, sha_of(path), path.stat().st_mtime_ns) for path in self.project.inbox.iterdir()]
@@ -155,9 +155,19 @@ class World:
         for path, sha, modified in inbox:
             if sha not in landed and (holds := self.contents.get(sha)):
                 landed[sha] = Landed(holds, (modified, path.name))
+        came: dict[str, dict[str, int]] = {}
         for path, sha, modified in inbox:
-            replaced = self.seen.get(path.name)
-            if sha in landed and replaced in landed and replaced != sha and modified > landed[sha].age[0]:
+            if sha not in landed:
+                continue
+            replaced, before = self.seen.get(path.name, ("", 0))
+            if replaced in landed and replaced != sha:
+                if modified > landed[sha].age[0]:
+                    landed[sha] = replace(landed[sha], age=(modified, landed[sha].age[1]))
+            elif (replaced, before) != (sha, modified) and modified > landed[sha].age[0]:
+                came.setdefault(landed[sha].delivery.feed, {})[sha] = modified
+        for contents in came.values():
+            if len(contents) == 1:
+                ((sha, modified),) = contents.items()
                 landed[sha] = replace(landed[sha], age=(modified, landed[sha].age[1]))
         return landed
 
@@ -167,10 +177,14 @@ class World:
         result = self.command("sync", *options)
         self.syncs += 1
         self.landed = landed
-        self.seen = {path.name: sha_of(path) for path in self.project.inbox.iterdir()}
+        self.seen = self.look()
         self.counting, self.shown = self.in_force(landed), self.truth()
         self._compare_files(result)
         self.compare()
+
+    def look(self) -> dict[str, tuple[str, int]]:
+        """The files of the inbox: content and time by name."""
+        return {path.name: (sha_of(path), path.stat().st_mtime_ns) for path in self.project.inbox.iterdir()}
 
     def truth(self, landed: dict[str, Landed] | None = None) -> Figures:
         """The figures per day that must be published."""

@@ -109,9 +109,9 @@ def land_inbox(
     """Lands what is new; returns what is known of every file of the inbox, by name.
 
     A file that cannot be read is reported and left alone; it never stops the others. It is tried again when it or the
-    rules change. An export whose copy in the lake is lost or damaged lands again. Where a
-    newer file with the content of an earlier export replaces another one under the same name, the earlier export counts
-    as delivered again, so as newer. ``full`` reads every file, also those that look as they did.
+    rules change. An export whose copy in the lake is lost or damaged lands again, and one
+    that is delivered again counts as newer (``_renew_deliveries``). ``full`` reads every file, also those that look as
+    they did.
 
     Raises:
         LakeError: a landed export is damaged, or gone without ``force``, and the inbox does not have it any more.
@@ -149,22 +149,33 @@ def land_inbox(
 
 
 def _renew_deliveries(lake: Lake, raws: Mapping[str, RawFile], seen: Sequence[Seen], always: Mapping[str, Any]) -> None:
-    """Records that an export was delivered again: its content took the place of another one's under the same name.
+    """Records that known exports were delivered again, which makes them as new as that delivery.
 
-    A known export that only comes back, say from a backup without its file's time, keeps the age it had.
+    They were where their content took the place of another one's under the same name, or came as a new file or under a
+    newer time. Where several exports of one feed come back so at once, from a backup that kept no times, say, their new
+    times mean nothing: each keeps the age it had.
     """
+    came: dict[str, dict[str, int]] = {}  # by feed and content, the newest time
     for file in seen:
-        before = always.get(file.name) or [None] * 8
-        replaced = before[4] if len(before) == 8 else None
-        if file.refused or file.sha256 not in raws or replaced in (None, file.sha256) or replaced not in raws:
+        if file.refused or file.sha256 not in raws:
             continue
-        now, then = raws[file.sha256], raws[replaced]
-        delivered, age = file.modified_ns, then.age[0]
-        if 0 <= age - delivered < _SAME_TIME_NS:
-            # Replaced under the same time: the file that is there now is the newer one, whatever its name and hash.
-            delivered = age + 1
-        if delivered > now.age[0]:
-            lake.decide(file.sha256, delivered_ns=delivered)
+        before = always.get(file.name) or [None] * 8
+        modified, held = (before[1], before[4]) if len(before) == 8 else (None, None)
+        now, then = raws[file.sha256], raws.get(held or "")
+        delivered = file.modified_ns
+        if then is not None and then.sha256 != now.sha256:
+            if 0 <= then.age[0] - delivered < _SAME_TIME_NS:
+                # Replaced under the same time: the file that is there now is the newer one, whatever name and hash say.
+                delivered = then.age[0] + 1
+            if delivered > now.age[0]:
+                lake.decide(file.sha256, delivered_ns=delivered)
+        elif (modified, held) != (delivered, now.sha256) and delivered > now.age[0]:
+            of_feed = came.setdefault(now.feed, {})
+            of_feed[now.sha256] = max(delivered, of_feed.get(now.sha256, 0))
+    for of_feed in came.values():
+        if len(of_feed) == 1:
+            ((sha256, delivered),) = of_feed.items()
+            lake.decide(sha256, delivered_ns=delivered)
 
 
 def _with_decision(seen: Seen, raws: Mapping[str, RawFile]) -> Seen:
