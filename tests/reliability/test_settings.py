@@ -15,6 +15,7 @@ from reliability.pooler import Pooler
 from reliability.test_foreign_tables import everything
 from reliability.world import differences, tables
 from rmetrics.errors import PostgresError
+from rmetrics.pipeline.asked import Months
 from rmetrics.pipeline.check import check
 from rmetrics.pipeline.history import history
 from rmetrics.pipeline.status import status
@@ -164,7 +165,7 @@ def test_a_database_that_is_read_only_is_refused_and_may_be_read(project: Projec
         project.sync()
     assert "default_transaction_read_only = off" in caught.value.hint
     assert status(project.settings).runs
-    assert history(project.settings, dt.date(2024, 11, 1)).first_run
+    assert history(project.settings, Months(last=dt.date(2024, 11, 1), one=True)).first_run
     run(
         project.dsn,
         "SET default_transaction_read_only = off",

@@ -7,6 +7,7 @@ bug, 2 usage, settings or rules, 3 data findings at error level, 4 lake, Postgre
 
 import os
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,7 +81,12 @@ def run(arguments: list[str]) -> int:
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place where errors become exit codes
             if asked_to_stop(error) or interrupted():
                 return _stopped()
-            return _failed(error, as_json="--json" in arguments)
+            return _failed(error, as_json=_wants_json(arguments))
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    """Whether errors are documents, too."""
+    return "--json" in arguments or "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
 
 
 def _run(arguments: list[str]) -> int:

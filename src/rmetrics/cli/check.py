@@ -4,13 +4,14 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import DATA_FINDINGS, AsJson, Quiet, reporter
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, reporter
 
 
 def check(
     offline: Annotated[bool, typer.Option("--offline", help="Leave the database out.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 on warnings, too.")] = False,
     as_json: AsJson = False,
+    form: AsForm = Form.TABLE,
     quiet: Quiet = False,
 ) -> int:
     """Do two engines agree, does Postgres hold what is computed, is the data plausible? Changes nothing."""
@@ -18,11 +19,11 @@ def check(
     from rmetrics.report.check import show_check
     from rmetrics.settings import load_settings
 
-    report = reporter(as_json=as_json, quiet=quiet)
+    report = reporter(as_json=as_json, quiet=quiet, form=form)
     with report.progress() as progress:
         result = run_check(load_settings(), offline=offline, progress=progress)
     show_check(report, result)
-    if quiet and not as_json:
+    if quiet and not report.as_json:
         for finding in result.findings:
             if finding.severity == "error":
                 report.failure(f"{finding.code}: {finding.message}")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import DATA_FINDINGS, AsJson, Quiet, reporter
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, reporter
 
 
 def doctor(
@@ -12,6 +12,7 @@ def doctor(
         bool, typer.Option("--verify", help="Read and hash every file of the lake and the inbox, too.")
     ] = False,
     as_json: AsJson = False,
+    form: AsForm = Form.TABLE,
     quiet: Quiet = False,
 ) -> int:
     """What is wrong with this installation, and how to mend it. Changes nothing."""
@@ -19,7 +20,7 @@ def doctor(
     from rmetrics.report.doctor import show_doctor
     from rmetrics.settings import load_settings
 
-    report = reporter(as_json=as_json, quiet=quiet)
+    report = reporter(as_json=as_json, quiet=quiet, form=form)
     settings = load_settings()
     with report.progress() as progress:
         result = run_doctor(settings, verify=verify, progress=progress)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import DATA_FINDINGS, AsJson, Quiet, reporter
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, reporter
 
 
 def explain(
@@ -34,6 +34,7 @@ def explain(
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Leave the database out.")] = False,
     as_json: AsJson = False,
+    form: AsForm = Form.TABLE,
     quiet: Quiet = False,
 ) -> int:
     """Why a number is what it is: the rule, the rows, those that nearly counted, and the proof."""
@@ -41,7 +42,7 @@ def explain(
     from rmetrics.report.explain import show_explanation, write_rows
     from rmetrics.settings import load_settings
 
-    report = reporter(as_json=as_json, quiet=quiet)
+    report = reporter(as_json=as_json, quiet=quiet, form=form)
     question = parse_question(source, month, segment, metric, day, expect, against, key)
     with report.progress() as progress:
         found, gaps = explain_numbers(load_settings(), question, offline=offline, progress=progress)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsJson, Quiet, reporter
+from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
 
 Which = Annotated[
     str, typer.Argument(metavar="NAME|SHA", help="Name in the inbox, or at least 8 digits of the hash; see the list.")
@@ -16,20 +16,22 @@ exports = typer.Typer(
 
 
 @exports.callback(invoke_without_command=True)
-def exports_main(context: typer.Context, as_json: AsJson = False, quiet: Quiet = False) -> None:
+def exports_main(
+    context: typer.Context, as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quiet = False
+) -> None:
     """Landed exports; without a command they are listed."""
     if context.invoked_subcommand is None:
-        exports_list(as_json=as_json, quiet=quiet)
+        exports_list(as_json=as_json, form=form, quiet=quiet)
 
 
 @exports.command("list")
-def exports_list(as_json: AsJson = False, quiet: Quiet = False) -> None:
+def exports_list(as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quiet = False) -> None:
     """Every landed export: name, hash, feed, rows, and whether it counts."""
     from rmetrics.pipeline.withdrawal import landed_exports
     from rmetrics.report.exports import show_exports
     from rmetrics.settings import load_settings
 
-    show_exports(reporter(as_json=as_json, quiet=quiet), landed_exports(load_settings()))
+    show_exports(reporter(as_json=as_json, quiet=quiet, form=form), landed_exports(load_settings()))
 
 
 @exports.command("withdraw")

@@ -4,16 +4,20 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsJson, Quiet, month_of, reporter
+from rmetrics.cli.options import AsForm, AsJson, Form, From, Quiet, To, ToDate, months_of, reporter
 from rmetrics.errors import SettingsError
 
 
 def history(
     month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="The month; the newest with data.")] = None,
+    first: From = None,
+    last: To = None,
+    to_date: ToDate = False,
     source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
     metric: Annotated[str | None, typer.Option(help="Only this measure.")] = None,
     daily: Annotated[bool, typer.Option("--daily", help="The daily figures instead of the month's.")] = False,
     as_json: AsJson = False,
+    form: AsForm = Form.TABLE,
     quiet: Quiet = False,
 ) -> None:
     """Tell when which published number of a month changed, by which run and why."""
@@ -24,5 +28,7 @@ def history(
 
     if metric is not None and metric not in MEASURES:
         raise SettingsError(f"no such measure: {metric!r}", f"There are {', '.join(MEASURES)}.")
-    found = run_history(load_settings(), month_of(month), source=source, metric=metric, daily=daily)
-    show_history(reporter(as_json=as_json, quiet=quiet), found)
+    found = run_history(
+        load_settings(), months_of(month, first, last, to_date=to_date), source=source, metric=metric, daily=daily
+    )
+    show_history(reporter(as_json=as_json, quiet=quiet, form=form), found)

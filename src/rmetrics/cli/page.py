@@ -5,11 +5,14 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsJson, Quiet, reporter
+from rmetrics.cli.options import AsJson, From, Quiet, To, ToDate, months_of, reporter
 
 
 def report(
     month: Annotated[str | None, typer.Option(help="The month in depth, YYYY-MM; the newest with data.")] = None,
+    first: From = None,
+    last: To = None,
+    to_date: ToDate = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The page to write; report-YYYY-MM.html.")
     ] = None,
@@ -22,8 +25,9 @@ def report(
     from rmetrics.settings import load_settings
 
     out = reporter(as_json=as_json, quiet=quiet)
+    months = months_of(month, first, last, to_date=to_date)
     with out.progress() as progress:
-        result = write_page(load_settings(), month=month, output=output, pictures=png, progress=progress)
+        result = write_page(load_settings(), months=months, output=output, pictures=png, progress=progress)
     if as_json:
         out.json(result)
         return

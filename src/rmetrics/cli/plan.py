@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import DATA_FINDINGS, AsJson, Quiet, month_of, reporter
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, month_of, reporter
 
 
 def plan(
@@ -13,6 +13,7 @@ def plan(
     rows: Annotated[bool, typer.Option("--rows", help="Show every row that moves.")] = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 3 when anything would change.")] = False,
     as_json: AsJson = False,
+    form: AsForm = Form.TABLE,
     quiet: Quiet = False,
 ) -> int:
     """Show what the edited rules and new exports would change, in numbers and rows; write nothing."""
@@ -20,7 +21,7 @@ def plan(
     from rmetrics.report.plan import show_plan
     from rmetrics.settings import load_settings
 
-    report = reporter(as_json=as_json, quiet=quiet)
+    report = reporter(as_json=as_json, quiet=quiet, form=form)
     wanted = month_of(month)
     with report.progress() as progress:
         found = run_plan(load_settings(), month=wanted, source=source, progress=progress)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsJson, Quiet, reporter
+from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
 
 
 def sql(
@@ -14,6 +14,7 @@ def sql(
     parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result to a Parquet file.")] = None,
     limit: Annotated[int, typer.Option(help="How many rows a table shows; 0 = all.", min=0)] = 100,
     as_json: AsJson = False,
+    form: AsForm = Form.TABLE,
     quiet: Quiet = False,
 ) -> None:
     """Read-only SQL (DuckDB) over the lake: a view per feed, job_facts, daily_metrics, monthly_metrics."""
@@ -22,8 +23,9 @@ def sql(
     from rmetrics.report.query import show_query, show_views
     from rmetrics.settings import load_settings
 
-    report, settings = reporter(as_json=as_json, quiet=quiet), load_settings()
-    if sum((as_csv, as_json, parquet is not None)) > 1:
+    report, settings = reporter(as_json=as_json, quiet=quiet, form=form), load_settings()
+    as_csv = as_csv or form is Form.CSV
+    if sum((as_csv, report.as_json and form is not Form.CSV, parquet is not None)) > 1:
         raise SettingsError("--csv, --json and --parquet exclude each other", "Give one of them.")
     if statement is None:
         show_views(report, views(settings))

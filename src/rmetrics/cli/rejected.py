@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsJson, Quiet, reporter
+from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
 
 Reveal = Annotated[bool, typer.Option("--reveal", help="Show customers' data, too; it is masked otherwise.")]
 
@@ -16,21 +16,27 @@ rejected = typer.Typer(
 
 @rejected.callback(invoke_without_command=True)
 def rejected_main(
-    context: typer.Context, reveal: Reveal = False, as_json: AsJson = False, quiet: Quiet = False
+    context: typer.Context,
+    reveal: Reveal = False,
+    as_json: AsJson = False,
+    form: AsForm = Form.TABLE,
+    quiet: Quiet = False,
 ) -> None:
     """Rows in quarantine; without a command they are listed."""
     if context.invoked_subcommand is None:
-        rejected_list(reveal=reveal, as_json=as_json, quiet=quiet)
+        rejected_list(reveal=reveal, as_json=as_json, form=form, quiet=quiet)
 
 
 @rejected.command("list")
-def rejected_list(reveal: Reveal = False, as_json: AsJson = False, quiet: Quiet = False) -> None:
+def rejected_list(
+    reveal: Reveal = False, as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quiet = False
+) -> None:
     """Every row that could not be read: file, line, column, value, reason."""
     from rmetrics.pipeline.rejected import rejected_rows
     from rmetrics.report.rejected import show_rejected
     from rmetrics.settings import load_settings
 
-    show_rejected(reporter(as_json=as_json, quiet=quiet), rejected_rows(load_settings(), reveal=reveal))
+    show_rejected(reporter(as_json=as_json, quiet=quiet, form=form), rejected_rows(load_settings(), reveal=reveal))
 
 
 @rejected.command("show")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsJson, Quiet, reporter
+from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
 
 rules = typer.Typer(help="The rules in force, in plain words.", invoke_without_command=True, rich_markup_mode=None)
 
@@ -17,6 +17,7 @@ def rules_show(
     as_of: Annotated[str | None, typer.Option("--as-of", help="The rules of this day, YYYY-MM-DD.")] = None,
     source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
     as_json: AsJson = False,
+    form: AsForm = Form.TABLE,
     quiet: Quiet = False,
 ) -> None:
     """The rules in force, in plain words, with their dates and file:line."""
@@ -26,7 +27,7 @@ def rules_show(
     from rmetrics.report.rules import show_rules
     from rmetrics.settings import load_settings
 
-    report = reporter(as_json=as_json, quiet=quiet)
+    report = reporter(as_json=as_json, quiet=quiet, form=form)
     show_rules(report, rules_in_force(load_settings(), _day(as_of), source))
 
 

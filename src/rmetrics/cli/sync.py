@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import DATA_FINDINGS, AsJson, Quiet, reporter
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, reporter
 
 
 def sync(
@@ -16,6 +16,7 @@ def sync(
     ] = False,
     months: Annotated[int, typer.Option(help="How many of the last months to show by source.", min=0)] = 2,
     as_json: AsJson = False,
+    form: AsForm = Form.TABLE,
     quiet: Quiet = False,
 ) -> int:
     """Land new exports, apply the rules, check and publish to Postgres."""
@@ -23,7 +24,7 @@ def sync(
     from rmetrics.report.sync import show_sync
     from rmetrics.settings import load_settings
 
-    report = reporter(as_json=as_json, quiet=quiet)
+    report = reporter(as_json=as_json, quiet=quiet, form=form)
     settings = load_settings()
     result = None if full or dry_run or force else nothing_to_do(settings)
     if result is None:
@@ -41,10 +42,10 @@ def sync(
     return DATA_FINDINGS if errors or rejected else 0
 
 
-def status(as_json: AsJson = False, quiet: Quiet = False) -> None:
+def status(as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quiet = False) -> None:
     """The last runs, how fresh each feed is, and what is published."""
     from rmetrics.pipeline.status import status as run_status
     from rmetrics.report.status import show_status
     from rmetrics.settings import load_settings
 
-    show_status(reporter(as_json=as_json, quiet=quiet), run_status(load_settings()))
+    show_status(reporter(as_json=as_json, quiet=quiet, form=form), run_status(load_settings()))

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from rmetrics.errors import SettingsError
 from rmetrics.metrics.jobs import meant
@@ -69,4 +70,40 @@ def month_named(month: dt.date | None, months: Collection[dt.date]) -> dt.date:
     return month
 
 
-__all__ = ["month_named", "only_source", "source_named"]
+@dataclass(frozen=True, slots=True)
+class Months:
+    """Which months are asked for.
+
+    Attributes:
+        first, last: first days of months; None for where the data begin, or end.
+        to_date: from January of the last month's year.
+        one: only the last month.
+    """
+
+    first: dt.date | None = None
+    last: dt.date | None = None
+    to_date: bool = False
+    one: bool = False
+
+
+def months_named(asked: Months, months: Collection[dt.date]) -> tuple[dt.date, dt.date]:
+    """The first and the last month asked for.
+
+    Args:
+        asked: which.
+        months: those with data; at least one.
+
+    Raises:
+        SettingsError: none of them has data; says which months do.
+    """
+    if asked.one:
+        return (only := month_named(asked.last, months)), only
+    last = asked.last or max(months)
+    first = last.replace(month=1) if asked.to_date else asked.first or min(months)
+    if not any(first <= m <= last for m in months):
+        told = f"no data for the months from {first:%Y-%m} to {last:%Y-%m}"
+        raise SettingsError(told, f"There is some from {min(months):%Y-%m} to {max(months):%Y-%m}.")
+    return first, last
+
+
+__all__ = ["Months", "month_named", "months_named", "only_source", "source_named"]

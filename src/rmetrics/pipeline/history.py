@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from rmetrics.errors import SettingsError
-from rmetrics.pipeline.asked import month_named, only_source
+from rmetrics.pipeline.asked import Months, months_named, only_source
 from rmetrics.pipeline.database import existing_server
 from rmetrics.postgres import Server, Session, connect
 from rmetrics.rules import Rules, load_rules
@@ -37,13 +37,14 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The story of a month, oldest first.
+    """The story of a month, or of several, oldest first.
 
     Attributes:
+        month, last: the first month and the last.
         first_run, first_at: the run that first published the month; None where it is not published.
         changes: of the whole month's figures, or with days of theirs.
         days: how many daily figures changed.
-        published: whether the month has figures now.
+        published: whether any of the months has figures now.
     """
 
     month: dt.date
@@ -52,21 +53,22 @@ class History:
     changes: tuple[Recorded, ...]
     days: int
     published: bool
+    last: dt.date
 
 
 def history(
     settings: Settings,
-    month: dt.date | None,
+    months: Months,
     *,
     source: str | None = None,
     metric: str | None = None,
     daily: bool = False,
 ) -> History:
-    """What was recorded of a month.
+    """What was recorded of some months.
 
     Args:
         settings: where things are.
-        month: its first day; None for the newest with data.
+        months: which; those with data.
         source: only this one; case, spaces and aliases do not matter, and ``ALL`` is all of them.
         metric: only this one.
         daily: the daily figures instead of the month's.
@@ -78,7 +80,7 @@ def history(
     with existing_server(settings) as target:
         if target is None:
             raise _nothing()
-        return _history(target, settings, load_rules(settings.rules_dir), month, source, metric, daily=daily)
+        return _history(target, settings, load_rules(settings.rules_dir), months, source, metric, daily=daily)
 
 
 def _nothing() -> SettingsError:
@@ -89,7 +91,7 @@ def _history(
     server: Server,
     settings: Settings,
     rules: Rules,
-    month: dt.date | None,
+    wanted: Months,
     source: str | None,
     metric: str | None,
     *,
@@ -101,16 +103,20 @@ def _history(
         months, sources = _known(session)
         if not months:
             raise _nothing()
-        month, source = month_named(month, months), only_source(source, rules, sources)
+        (month, last), source = months_named(wanted, months), only_source(source, rules, sources)
         rows = session.query(
             "SELECT c.run_id, r.finished_at, c.month, c.date, c.source, c.segment, c.metric, c.old_value, c.new_value, "
             "c.cause FROM metric_changes AS c JOIN sync_runs AS r USING (run_id) "
-            "WHERE c.month = $1::text::date AND $2::text IN ('', c.source) AND $3::text IN ('', c.metric) "
+            "WHERE c.month BETWEEN $1::text::date AND $4::text::date AND $2::text IN ('', c.source) "
+            "AND $3::text IN ('', c.metric) "
             "ORDER BY r.finished_at, c.change_id",
-            [month.isoformat(), source or "", metric or ""],
+            [month.isoformat(), source or "", metric or "", last.isoformat()],
         )
         first_run, first_at = _first(session, month)
-        there = session.query("SELECT 1 FROM monthly_metrics WHERE month = $1::text::date LIMIT 1", [month.isoformat()])
+        there = session.query(
+            "SELECT 1 FROM monthly_metrics WHERE month BETWEEN $1::text::date AND $2::text::date LIMIT 1",
+            [month.isoformat(), last.isoformat()],
+        )
     recorded = [
         Recorded(run, at, of, day, whose, segment, what, _number(was), _number(now), cause)
         for run, at, of, day, whose, segment, what, was, now, cause in rows
@@ -122,6 +128,7 @@ def _history(
         changes=tuple(r for r in recorded if (r.date is not None) == daily),
         days=sum(r.date is not None for r in recorded),
         published=bool(there),
+        last=last,
     )
 
 

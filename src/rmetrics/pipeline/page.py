@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+import polars as pl
+
 from rmetrics import __version__
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.files import PRIVATE_FOLDER, write_private
 from rmetrics.page.charts import charts
 from rmetrics.page.data import FeedLine, PageData, month_days, segment_lines
 from rmetrics.page.html import page_html
-from rmetrics.periods import parse_month
-from rmetrics.pipeline.asked import month_named
+from rmetrics.pipeline.asked import Months, months_named
 from rmetrics.pipeline.check import remembered_findings
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.findings import run_findings
@@ -22,6 +23,8 @@ from rmetrics.pipeline.sync import feed_states, month_lines
 from rmetrics.settings import Settings
 from rmetrics.snapshot import load
 from rmetrics.tables import DAILY, MONTHLY
+
+_NEWEST = Months(one=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class PageResult:
 def write_page(
     settings: Settings,
     *,
-    month: str | None = None,
+    months: Months = _NEWEST,
     output: Path | None = None,
     pictures: Path | None = None,
     progress: Progress = silent,
@@ -55,7 +58,7 @@ def write_page(
 
     Args:
         settings: where things are.
-        month: YYYY-MM; None means the newest with data.
+        months: the month in depth; or a span, whose last month it is and which the views over time are limited to.
         output: the HTML file; None means ``report-YYYY-MM.html`` in the working folder.
         pictures: a folder for a PNG of each chart.
         progress: is told how far it is.
@@ -65,7 +68,7 @@ def write_page(
         SettingsError: there is no such month, or a file cannot be written.
     """
     with opened(settings, progress) as lake:
-        page = page_data(lake, month)
+        page = page_data(lake, months)
     drawn = charts(page)
     target = output or Path(f"report-{page.month:%Y-%m}.html")
     progress("drawing", 0, 1)
@@ -88,23 +91,26 @@ def write_page(
     return PageResult(page.month, target, len(text.encode()), tuple(drawn), tuple(made))
 
 
-def page_data(lake: Opened, month: str | None = None) -> PageData:
+def page_data(lake: Opened, wanted: Months = _NEWEST) -> PageData:
     """What the page shows.
 
     Raises:
         LakeError: no row of the data counts in any month.
-        SettingsError: ``month`` is no month, or one without data.
+        SettingsError: the month, or every month of the span, is without data.
     """
     lines = month_lines(lake.lake)
     months = sorted({line.month for line in lines})
     if not months:
         raise LakeError("no row of the data counts in any month", "See `rmetrics check`, then sync again.")
-    wanted = None if month is None else parse_month(month)
-    if month is not None and wanted is None:
-        raise SettingsError(f"not a month: {month!r}", "Write it YYYY-MM, for instance 2024-11.")
-    picked = month_named(wanted, months)
+    first, last = months_named(wanted, months)
+    if wanted.one:
+        picked, first = last, months[0]
+        last = months[-1]
+    else:
+        picked = last = max(m for m in months if m <= last)
+    lines = tuple(line for line in lines if first <= line.month <= last)
     daily = load(lake.lake).scan(DAILY).collect()
-    monthly = load(lake.lake).scan(MONTHLY).collect()
+    monthly = load(lake.lake).scan(MONTHLY).filter(pl.col("month").is_between(first, last)).collect()
     last_day: dt.date = daily["date"].max()  # type: ignore[assignment]
     whole = next(line for line in lines if line.month == picked and line.source == "ALL")
     targets: tuple[Decimal | None, Decimal | None] = (whole.target_repairs, whole.target_revenue40)

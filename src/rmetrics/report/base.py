@@ -6,8 +6,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import is_dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -18,10 +18,12 @@ from rich.text import Text
 
 from rmetrics.errors import RmetricsError, RulesError
 from rmetrics.report.grid import Cell, Column, Grid, blocks, layout
+from rmetrics.report.records import csv_of, markdown_of
 from rmetrics.report.visible import visible, visible_json
 
 STYLES = {"error": "bold red", "warning": "yellow", "info": "dim"}
 _WIDE = 110
+_FORMS = {"csv": csv_of, "markdown": markdown_of}
 
 
 class Report:
@@ -32,16 +34,33 @@ class Report:
     Args:
         as_json: one JSON document on stdout instead of text.
         quiet: nothing but failures.
+        rows_as: ``csv`` or ``markdown``: the rows of that document instead of text.
     """
 
-    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
-        self.as_json, self.quiet = as_json, quiet
+    def __init__(self, *, as_json: bool = False, quiet: bool = False, rows_as: str = "") -> None:
+        self._rows_as = rows_as if rows_as in _FORMS else ""
+        self.as_json, self.quiet = as_json or bool(self._rows_as), quiet
         self.width = width_of_output()
         self._out = Console(markup=False, highlight=False, emoji=False, width=self.width)
         self._err = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
-    def json(self, value: object) -> None:
-        """One document on stdout."""
+    @property
+    def as_rows(self) -> bool:
+        """Whether rows are printed instead of a document."""
+        return bool(self._rows_as)
+
+    def json(self, value: object, rows: str = "", columns: Sequence[str] = ()) -> None:
+        """One document on stdout; or its rows as CSV or Markdown, where that was asked for.
+
+        Args:
+            value: the document.
+            rows: the key under which it has its rows.
+            columns: of the rows, where there may be none.
+        """
+        if self._rows_as and rows:
+            text = _FORMS[self._rows_as](plain(value)[rows], columns)
+            sys.stdout.write(visible(text, sys.stdout.encoding or "utf-8", lines=True))
+            return
         document = json.dumps(plain(value), ensure_ascii=False, indent=2, allow_nan=False)
         sys.stdout.write(visible_json(document, sys.stdout.encoding or "utf-8") + "\n")
 
@@ -86,7 +105,7 @@ class Report:
 
     def error(self, error: RmetricsError) -> None:
         """One clear line, and the next step."""
-        if self.as_json:
+        if self.as_json and not self._rows_as:
             self.json({"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}})
         if not isinstance(error, RulesError):
             self.failure(error.message, error.hint)
@@ -115,6 +134,11 @@ class Report:
 
 def _joined(parts: Iterable[tuple[str, str]], console: Console, *, lines: bool = False) -> Text:
     return Text.assemble(*((visible(text, console.encoding, lines=lines), style) for text, style in parts))
+
+
+def names(kind: type) -> list[str]:
+    """The fields of a dataclass, in order."""
+    return [f.name for f in fields(kind)]
 
 
 def width_of_output() -> int:

@@ -1,7 +1,7 @@
 """What the checks found, for people and as JSON."""
 
 from rmetrics.pipeline.check import CheckFinding, CheckResult
-from rmetrics.report.base import STYLES, Report, count, plain
+from rmetrics.report.base import STYLES, Report, count, names, plain
 
 _KINDS = {"engines": "Two engines", "published": "PostgreSQL", "lake": "Lake", "data": "Data"}
 
@@ -12,7 +12,7 @@ def show_check(report: Report, result: CheckResult) -> None:
         report.json({
             "ok": result.ok, "cross_check": result.engines, "published": result.published, "run_id": result.run_id,
             "findings": result.findings,
-        })  # fmt: skip
+        }, "findings", names(CheckFinding))  # fmt: skip
         return
     if report.quiet:
         return

@@ -14,7 +14,7 @@ _MARKS = {
 def show_doctor(report: Report, result: DoctorResult) -> None:
     """A line for each thing that was looked at, and under it how to mend it."""
     if report.as_json:
-        report.json({"ok": result.ok, "checks": result.checks, "damaged": result.damaged})
+        report.json({"ok": result.ok, "checks": result.checks, "damaged": result.damaged}, "checks")
         return
     for check in result.checks:
         word, style = _MARKS[check.severity]

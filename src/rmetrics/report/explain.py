@@ -21,12 +21,18 @@ _VERDICTS = {
     "unpublished": ("The rows and both engines agree; nothing is published to compare with", "bold yellow"),
 }
 _DETAILS = 3
+_ROWS = "measures"
+_NESTED = frozenset({"steps", "nearly", "split"})  # of no one cell
 
 
 def show_explanation(report: Report, found: Explanation, gaps: Sequence[Gap] = (), *, rows: bool = False) -> None:
     """Each measure with its rule, funnel, near misses and proof; then the verdict."""
     if report.as_json:
-        report.json(explanation_json(found, gaps, rows=rows))
+        document = explanation_json(found, gaps, rows=rows)
+        measures = [{"metric": n, **m} for n, m in document["metrics"].items()]
+        flat = [{"metric": m["metric"], **r} for m in measures for r in m["rows"]] if rows else measures
+        flat = [{n: v for n, v in line.items() if n not in _NESTED} for line in flat]
+        report.json({**document, _ROWS: flat} if report.as_rows else document, _ROWS)
         return
     if report.quiet:
         return

@@ -1,13 +1,13 @@
 """Landed exports, for people and as JSON."""
 
 from rmetrics.pipeline.withdrawal import Decision, LandedExport
-from rmetrics.report.base import Report, count
+from rmetrics.report.base import Report, count, names
 
 
 def show_exports(report: Report, exports: tuple[LandedExport, ...]) -> None:
     """One line per export, oldest first."""
     if report.as_json:
-        report.json({"exports": exports})
+        report.json({"exports": exports}, "exports", names(LandedExport))
         return
     if not exports:
         report.line("No export has landed yet.")

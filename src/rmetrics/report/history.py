@@ -2,19 +2,21 @@
 
 from itertools import groupby
 
-from rmetrics.pipeline.history import History
-from rmetrics.report.base import Report, count, table
+from rmetrics.pipeline.history import History, Recorded
+from rmetrics.report.base import Report, count, names, table
 from rmetrics.report.plan import figure
 
 
 def show_history(report: Report, history: History) -> None:
     """By run, oldest first: which figure moved, and why."""
     if report.as_json:
-        report.json(history)
+        report.json(history, "changes", names(Recorded))
         return
-    month = f"{history.month:%B %Y}"
+    several = history.last != history.month
+    month = f"{history.month:%B %Y}" + (f" to {history.last:%B %Y}" if several else "")
+    first = f"{history.month:%B %Y}"
     if history.first_run and history.first_at:
-        report.line(f"{month} was first published by run {history.first_run} at {history.first_at:%Y-%m-%d %H:%M} UTC.")
+        report.line(f"{first} was first published by run {history.first_run} at {history.first_at:%Y-%m-%d %H:%M} UTC.")
     if not history.changes:
         days = f"; {count(history.days, 'daily figure')} did, see --daily" if history.days else ""
         report.line(f"No published figure of {month} has changed since{days}.")
@@ -24,8 +26,8 @@ def show_history(report: Report, history: History) -> None:
         causes = list(dict.fromkeys(c.cause or "not known" for c in changes))
         grid = table(
             f"{changes[0].at:%Y-%m-%d %H:%M} UTC, run {run_id}",
-            "day" if changes[0].date else "source",
-            *(["source"] if changes[0].date else []),
+            *(["day"] if changes[0].date else ["month"] if several else []),
+            "source",
             "segment",
             "measure",
             "before",
@@ -34,7 +36,7 @@ def show_history(report: Report, history: History) -> None:
         )
         for change in changes:
             grid.add_row(
-                *([str(change.date)] if change.date else []),
+                *([str(change.date)] if change.date else [f"{change.month:%Y-%m}"] if several else []),
                 change.source,
                 change.segment,
                 change.metric,

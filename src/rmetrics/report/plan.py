@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from rmetrics.pipeline.plan import FigureChange, Plan, RowMove, summary
-from rmetrics.report.base import STYLES, Report, count, plain, table
+from rmetrics.report.base import STYLES, Report, count, names, plain, table
 from rmetrics.results import EMPTY_INBOX
 
 COUNTED = frozenset({"jobs", "leads", "units", "repairs"})
@@ -16,7 +16,7 @@ _SHOWN_CAUSES = 9
 def show_plan(report: Report, plan: Plan, *, rows: bool) -> None:
     """Edits and exports first, then figures by month with numbered causes, then the rows that move."""
     if report.as_json:
-        report.json(plan_json(plan))
+        report.json(plan_json(plan), "changes", names(FigureChange))
         return
     if report.quiet:
         return

@@ -21,12 +21,13 @@ def show_query(report: Report, query: Query, *, as_csv: bool, limit: int) -> Non
     if query.stale and not report.quiet:
         report.message(STALE, "yellow")
     names = [name for name, _ in query.columns]
-    if report.as_json:
-        report.json({"columns": [{"name": n, "type": t} for n, t in query.columns],
-                     "rows": [dict(zip(names, plain(list(row)), strict=True)) for row in query.rows]})  # fmt: skip
-        return
     if as_csv:
         _csv(names, query.rows)
+        return
+    if report.as_json:
+        report.json({"columns": [{"name": n, "type": t} for n, t in query.columns],
+                     "rows": [dict(zip(names, plain(list(row)), strict=True)) for row in query.rows]},
+                    "rows", names)  # fmt: skip
         return
     shown = list(itertools.islice(query.rows, limit + 1)) if limit else list(query.rows)
     more = bool(limit) and len(shown) > limit
@@ -67,6 +68,10 @@ def _text(value: object) -> str:
 
 def show_views(report: Report, views: dict[str, tuple[tuple[str, str], ...]]) -> None:
     """What can be asked."""
+    if report.as_rows:
+        listed = [{"view": n, "name": c, "type": t} for n, columns in views.items() for c, t in columns]
+        report.json({"views": listed}, "views")
+        return
     if report.as_json:
         report.json({"views": {n: [{"name": c, "type": t} for c, t in columns] for n, columns in views.items()}})
         return

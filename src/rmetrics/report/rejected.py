@@ -4,7 +4,7 @@ from collections import Counter
 
 from rmetrics.pipeline.rejected import RejectedRow, RejectedText
 from rmetrics.pipeline.retry import RetryResult
-from rmetrics.report.base import Report, count
+from rmetrics.report.base import Report, count, names
 from rmetrics.report.sync import sync_json
 
 _LONGEST = 40
@@ -13,7 +13,7 @@ _LONGEST = 40
 def show_rejected(report: Report, rows: tuple[RejectedRow, ...]) -> None:
     """One line per rejected row."""
     if report.as_json:
-        report.json({"rejected": rows})
+        report.json({"rejected": rows}, "rejected", names(RejectedRow))
         return
     if report.quiet:
         return

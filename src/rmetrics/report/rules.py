@@ -6,14 +6,14 @@ from pathlib import Path
 from rmetrics.errors import RulesError
 from rmetrics.pipeline.draft import Draft
 from rmetrics.pipeline.rules import CheckedRules, RulesInForce
-from rmetrics.report.base import Report, table
+from rmetrics.report.base import Report, names, table
 from rmetrics.rules.words import Said
 
 
 def show_rules(report: Report, found: RulesInForce) -> None:
     """Topic by topic: what holds, since when, and where it stands."""
     if report.as_json:
-        report.json(found)
+        report.json(found, "rules", names(Said))
         return
     report.line(f"In force on {found.as_of}:", "bold")
     for topic, group in groupby(found.rules, key=lambda s: s.topic):

@@ -1,13 +1,13 @@
 """What is known of a project, for people and as JSON."""
 
-from rmetrics.report.base import Report, number, table
-from rmetrics.results import StatusResult
+from rmetrics.report.base import Report, names, number, table
+from rmetrics.results import FeedStatus, StatusResult
 
 
 def show_status(report: Report, result: StatusResult) -> None:
     """Feeds, tables and last runs."""
     if report.as_json:
-        report.json(result)
+        report.json(result, "feeds", names(FeedStatus))
         return
     report.line(result.server, "bold")
     if result.feeds:

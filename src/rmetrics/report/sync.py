@@ -5,7 +5,7 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
-from rmetrics.report.base import STYLES, Report, count, money, number, percent, plain, reached, table, whole
+from rmetrics.report.base import STYLES, Report, count, money, names, number, percent, plain, reached, table, whole
 from rmetrics.report.grid import Cell
 from rmetrics.results import EMPTY_INBOX, TAKEN_IN, FileResult, Finding, MonthLine, SyncResult
 
@@ -13,7 +13,7 @@ from rmetrics.results import EMPTY_INBOX, TAKEN_IN, FileResult, Finding, MonthLi
 def show_sync(report: Report, result: SyncResult, *, months: int) -> None:
     """What a sync did: files, figures against target, findings, what was written."""
     if report.as_json:
-        report.json(sync_json(result))
+        report.json(sync_json(result), "months", names(MonthLine))
         return
     if report.quiet:
         return
