@@ -358,8 +358,8 @@ COMMENT ON COLUMN monthly_metrics.profit          IS 'revenue40 - cost, money. N
 -- Which targets hold for this month? The primary key begins with the month.
 CREATE TABLE IF NOT EXISTS targets (
     month             date           NOT NULL,
-    source            varchar        NOT NULL,
-    segment           varchar        NOT NULL,
+    source            varchar        NOT NULL DEFAULT 'ALL',
+    segment           varchar        NOT NULL DEFAULT 'ALL',
     target_repairs    numeric(12,2),
     target_revenue40  numeric(12,2),
     target_conv_l2r   numeric(9,6),

@@ -133,6 +133,8 @@ def _column_upgrades(table: str, there: _Form, wanted: _Form, parts: Mapping[str
             yield f"{alter} ALTER COLUMN {quoted(name)} TYPE {column.type}"
         if now.not_null and not column.not_null:
             yield f"{alter} ALTER COLUMN {quoted(name)} DROP NOT NULL"
+        if column.expression and not (column.generated or now.generated) and now.expression != column.expression:
+            yield f"{alter} ALTER COLUMN {quoted(name)} SET DEFAULT {column.expression}"
         if column.generated and (now.generated, now.expression) != (column.generated, column.expression):
             if not now.generated or server < _SET_EXPRESSION:
                 raise PostgresError(

@@ -9,21 +9,21 @@ from rmetrics.cli.options import AsJson, Quiet, month_in, reporter
 if TYPE_CHECKING:
     from rmetrics.pipeline.by_hand import Entered
 
-target = typer.Typer(help="Targets entered by hand.", invoke_without_command=True, rich_markup_mode=None)
-spend = typer.Typer(help="Spend entered by hand.", invoke_without_command=True, rich_markup_mode=None)
+target = typer.Typer(help="Enter targets by hand.", invoke_without_command=True, rich_markup_mode=None)
+spend = typer.Typer(help="Enter spend by hand.", invoke_without_command=True, rich_markup_mode=None)
 Month = Annotated[str, typer.Argument(metavar="YYYY-MM", help="The month.")]
 
 
 @target.callback()
 def target_main(context: typer.Context) -> None:
-    """Targets entered by hand."""
+    """Enter targets by hand."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
 
 @spend.callback()
 def spend_main(context: typer.Context) -> None:
-    """Spend entered by hand."""
+    """Enter spend by hand."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 

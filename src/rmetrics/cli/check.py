@@ -14,7 +14,10 @@ def check(
     form: AsForm = Form.TABLE,
     quiet: Quiet = False,
 ) -> int:
-    """Do two engines agree, does Postgres hold what is computed, is the data plausible? Changes nothing."""
+    """Check the numbers, the database and the data; change nothing.
+
+    Do two engines agree, does PostgreSQL hold what is computed, is the data plausible?
+    """
     from rmetrics.pipeline.check import check as run_check
     from rmetrics.report.check import show_check
     from rmetrics.settings import load_settings

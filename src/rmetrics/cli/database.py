@@ -6,14 +6,12 @@ import typer
 
 from rmetrics.cli.options import AsJson, Quiet, reporter
 
-db = typer.Typer(
-    help="The embedded PostgreSQL, for Grafana on the same machine.", invoke_without_command=True, rich_markup_mode=None
-)
+db = typer.Typer(help="Start and stop the embedded PostgreSQL.", invoke_without_command=True, rich_markup_mode=None)
 
 
 @db.callback()
 def db_main(context: typer.Context) -> None:
-    """The embedded PostgreSQL, for Grafana on the same machine."""
+    """Start and stop the embedded PostgreSQL."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -26,7 +24,10 @@ def schema(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """The SQL of the published tables and views; --apply creates what is missing."""
+    """Print the SQL of the published tables and views.
+
+    With --apply they are created in the database, where they are missing.
+    """
     from rmetrics.pipeline.database import schema_apply, schema_ddl, schema_roles
     from rmetrics.settings import load_settings
 
@@ -75,7 +76,7 @@ def db_stop(as_json: AsJson = False, quiet: Quiet = False) -> None:
 
 @db.command("url")
 def db_url(as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """The URL of the running embedded PostgreSQL."""
+    """Print the URL of the running embedded PostgreSQL."""
     from rmetrics.pipeline.database import db_url as url
     from rmetrics.settings import load_settings
 

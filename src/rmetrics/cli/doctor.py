@@ -15,7 +15,7 @@ def doctor(
     form: AsForm = Form.TABLE,
     quiet: Quiet = False,
 ) -> int:
-    """What is wrong with this installation, and how to mend it. Changes nothing."""
+    """Examine this installation; change nothing."""
     from rmetrics.pipeline.doctor import doctor as run_doctor
     from rmetrics.report.doctor import show_doctor
     from rmetrics.settings import load_settings

@@ -37,7 +37,10 @@ def explain(
     form: AsForm = Form.TABLE,
     quiet: Quiet = False,
 ) -> int:
-    """Why a number is what it is: the rule, the rows, those that nearly counted, and the proof."""
+    """Explain a number down to its rows, with a proof.
+
+    The rule, the rows that count, those that nearly did, and how the engines and PostgreSQL agree.
+    """
     from rmetrics.pipeline.reconcile import explain_numbers, parse_question
     from rmetrics.report.explain import show_explanation, write_rows
     from rmetrics.settings import load_settings

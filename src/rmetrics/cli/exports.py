@@ -10,9 +10,7 @@ Which = Annotated[
     str, typer.Argument(metavar="NAME|SHA", help="Name in the inbox, or at least 8 digits of the hash; see the list.")
 ]
 
-exports = typer.Typer(
-    help="Landed exports: list them, withdraw one that landed by mistake, or restore it.", rich_markup_mode=None
-)
+exports = typer.Typer(help="List landed exports, withdraw one, or restore it.", rich_markup_mode=None)
 
 
 @exports.callback(invoke_without_command=True)
@@ -26,7 +24,7 @@ def exports_main(
 
 @exports.command("list")
 def exports_list(as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quiet = False) -> None:
-    """Every landed export: name, hash, feed, rows, and whether it counts."""
+    """List every landed export, and whether it counts."""
     from rmetrics.pipeline.withdrawal import landed_exports
     from rmetrics.report.exports import show_exports
     from rmetrics.settings import load_settings
@@ -36,7 +34,10 @@ def exports_list(as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quie
 
 @exports.command("withdraw")
 def exports_withdraw(which: Which, as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """Take an export out of force from the next sync on; nothing is deleted."""
+    """Take an export out of force from the next sync on.
+
+    Nothing is deleted.
+    """
     from rmetrics.pipeline.withdrawal import withdraw
     from rmetrics.report.exports import show_decision
     from rmetrics.settings import load_settings

@@ -13,7 +13,10 @@ def grafana(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write the Grafana kit (dashboards, alerts, provisioning) for the time zone and currency of your rules."""
+    """Write the Grafana kit: dashboards, alerts, provisioning.
+
+    For the time zone and the currency of your rules.
+    """
     from rmetrics.pipeline.grafana import write_kit
     from rmetrics.settings import load_settings
 

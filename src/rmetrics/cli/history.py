@@ -20,7 +20,7 @@ def history(
     form: AsForm = Form.TABLE,
     quiet: Quiet = False,
 ) -> None:
-    """Tell when which published number of a month changed, by which run and why."""
+    """Show how published numbers changed: when and why."""
     from rmetrics.pipeline.history import history as run_history
     from rmetrics.publish import MEASURES
     from rmetrics.report.history import show_history

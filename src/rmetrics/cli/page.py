@@ -20,7 +20,10 @@ def report(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write one HTML page with all charts and tables, from the lake alone; it opens anywhere, without a network."""
+    """Write one HTML page with all charts and tables.
+
+    It comes from the lake alone and opens anywhere, without a network.
+    """
     from rmetrics.pipeline.page import write_page
     from rmetrics.settings import load_settings
 

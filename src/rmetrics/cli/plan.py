@@ -16,7 +16,10 @@ def plan(
     form: AsForm = Form.TABLE,
     quiet: Quiet = False,
 ) -> int:
-    """Show what the edited rules and new exports would change, in numbers and rows; write nothing."""
+    """Show what edited rules and new exports would change.
+
+    In numbers and rows, with the cause of each. Nothing is written.
+    """
     from rmetrics.pipeline.plan import plan as run_plan
     from rmetrics.report.plan import show_plan
     from rmetrics.settings import load_settings

@@ -18,7 +18,10 @@ def init(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Create a project folder: rules, an inbox, an example of the settings."""
+    """Create a project folder.
+
+    It holds the shipped rules, an inbox, and examples of the settings and of targets.
+    """
     from rmetrics.pipeline.project import TARGETS_EXAMPLE, init_project
 
     report = reporter(as_json=as_json, quiet=quiet)

@@ -17,7 +17,10 @@ def sql(
     form: AsForm = Form.TABLE,
     quiet: Quiet = False,
 ) -> None:
-    """Read-only SQL (DuckDB) over the lake: a view per feed, job_facts, daily_metrics, monthly_metrics."""
+    """Ask the lake in SQL, without changing anything.
+
+    One SELECT in DuckDB's SQL over a view per feed, job_facts, daily_metrics and monthly_metrics.
+    """
     from rmetrics.errors import SettingsError
     from rmetrics.pipeline.query import query, query_to_parquet, views
     from rmetrics.report.query import show_query, show_views

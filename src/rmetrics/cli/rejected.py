@@ -9,7 +9,7 @@ from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
 Reveal = Annotated[bool, typer.Option("--reveal", help="Show customers' data, too; it is masked otherwise.")]
 
 rejected = typer.Typer(
-    help="Rows in quarantine: list them, show one, or read them again once a rule or a file is mended.",
+    help="List rejected rows, show one, or read them again.",
     rich_markup_mode=None,
 )
 
@@ -31,7 +31,10 @@ def rejected_main(
 def rejected_list(
     reveal: Reveal = False, as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quiet = False
 ) -> None:
-    """Every row that could not be read: file, line, column, value, reason."""
+    """List every row that could not be read, and why.
+
+    File, line, column, value and reason.
+    """
     from rmetrics.pipeline.rejected import rejected_rows
     from rmetrics.report.rejected import show_rejected
     from rmetrics.settings import load_settings
@@ -46,7 +49,7 @@ def rejected_show(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """One rejected row as it stands in its export."""
+    """Show one rejected row as it is in its export."""
     from rmetrics.pipeline.rejected import rejected_text
     from rmetrics.report.rejected import show_text
     from rmetrics.settings import load_settings
@@ -56,7 +59,10 @@ def rejected_show(
 
 @rejected.command("retry")
 def rejected_retry(as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """Read the rejected rows again, by a sync with the rules and files as they are now."""
+    """Read the rejected rows again.
+
+    By a sync with the rules and files as they are now.
+    """
     from rmetrics.pipeline.retry import retry_rejected
     from rmetrics.report.rejected import show_retry
     from rmetrics.settings import load_settings

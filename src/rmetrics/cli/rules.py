@@ -8,7 +8,7 @@ import typer
 
 from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
 
-rules = typer.Typer(help="The rules in force, in plain words.", invoke_without_command=True, rich_markup_mode=None)
+rules = typer.Typer(help="Show the rules in force, in plain words.", invoke_without_command=True, rich_markup_mode=None)
 
 
 @rules.callback()
@@ -20,7 +20,10 @@ def rules_show(
     form: AsForm = Form.TABLE,
     quiet: Quiet = False,
 ) -> None:
-    """The rules in force, in plain words, with their dates and file:line."""
+    """Show the rules in force, in plain words.
+
+    Each with its dates, its file and its line.
+    """
     if context.invoked_subcommand is not None:
         return
     from rmetrics.pipeline.rules import rules_in_force
@@ -68,7 +71,7 @@ def rules_new(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> int:
-    """Write a draft rules/SOURCE.toml, guessed from an export of a new channel."""
+    """Draft the rules of a new channel from one of its exports."""
     from rmetrics.pipeline.draft import draft_rules
     from rmetrics.report.rules import show_draft
     from rmetrics.settings import load_settings

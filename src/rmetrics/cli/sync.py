@@ -19,7 +19,7 @@ def sync(
     form: AsForm = Form.TABLE,
     quiet: Quiet = False,
 ) -> int:
-    """Land new exports, apply the rules, check and publish to Postgres."""
+    """Read new exports, check the numbers and publish them."""
     from rmetrics.pipeline.unchanged import nothing_to_do
     from rmetrics.report.sync import show_sync
     from rmetrics.settings import load_settings
@@ -43,7 +43,7 @@ def sync(
 
 
 def status(as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quiet = False) -> None:
-    """The last runs, how fresh each feed is, and what is published."""
+    """Show the last runs, feeds and published tables."""
     from rmetrics.pipeline.status import status as run_status
     from rmetrics.report.status import show_status
     from rmetrics.settings import load_settings
