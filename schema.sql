@@ -403,6 +403,20 @@ COMMENT ON COLUMN business.only_row IS 'Always true: makes a second row impossib
 COMMENT ON COLUMN business.timezone IS 'IANA time zone in which a business day is a day, such as America/New_York.';
 COMMENT ON COLUMN business.currency IS 'ISO 4217 code of all money in these tables, such as USD.';
 
+-- A row typed by hand need not say "time": it is noon of its day in the zone of the business, or by UTC before the first
+-- publish. Rows that say it, as all rows of a publish do, do not call this.
+CREATE OR REPLACE FUNCTION rmetrics_fill_time() RETURNS trigger LANGUAGE plpgsql AS
+'DECLARE day date := to_jsonb(NEW) ->> TG_ARGV[0]; zone varchar; '
+'BEGIN '
+'EXECUTE format(''SELECT timezone FROM %I.business'', TG_TABLE_SCHEMA) INTO zone; '
+'NEW.time := (day + time ''12:00'') AT TIME ZONE coalesce(zone, ''UTC''); '
+'RETURN NEW; '
+'END';
+CREATE OR REPLACE TRIGGER daily_metrics_fill_time BEFORE INSERT ON daily_metrics
+    FOR EACH ROW WHEN (NEW.time IS NULL) EXECUTE FUNCTION rmetrics_fill_time('date');
+CREATE OR REPLACE TRIGGER monthly_metrics_fill_time BEFORE INSERT ON monthly_metrics
+    FOR EACH ROW WHEN (NEW.time IS NULL) EXECUTE FUNCTION rmetrics_fill_time('month');
+
 -- ----------------------------------------------------------------------------------------------------------- sync_runs
 
 CREATE TABLE IF NOT EXISTS sync_runs (

@@ -130,15 +130,18 @@ def test_applying_the_schema_again_changes_nothing(empty: Database) -> None:
 
 
 def test_the_schema_is_plain_sql() -> None:
-    """Semicolons only end lines, nothing is dollar-quoted, and no schema or role is named."""
+    """Outside of texts semicolons only end lines, nothing is dollar-quoted, and no schema or role is named."""
     text = SCHEMA.read_text(encoding="utf-8")
-    assert re.findall(r";(?!\n)", text) == []
+    code = re.sub(r"'(?:[^']|'')*'", "''", re.sub(r"--.*", "", text))
+    assert re.findall(r";(?!\n)", code) == []
+    assert not re.search(r";\n", "".join(re.findall(r"'(?:[^']|'')*'", re.sub(r"--.*", "", text))))
     assert all(";" not in line for line in text.splitlines() if line.lstrip().startswith("--"))
     assert "$" not in text
     assert not re.search(r"^\s*(GRANT|REVOKE|DROP|DO|SET|\\)", text, re.MULTILINE)
     assert "public." not in text
     assert all(
-        re.match(r"CREATE (TABLE|INDEX) IF NOT EXISTS|CREATE OR REPLACE VIEW|COMMENT ON", s) for s in statements()
+        re.match(r"CREATE (TABLE|INDEX) IF NOT EXISTS|CREATE OR REPLACE (VIEW|FUNCTION|TRIGGER)|COMMENT ON", s)
+        for s in statements()
     )
 
 
@@ -244,6 +247,28 @@ def test_good_rows_are_taken(empty: Database) -> None:
     )
     with pytest.raises(dbapi.Error, match="business_pkey"):
         empty.run(BUSINESS)
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata", None])
+def test_rows_typed_by_hand_get_local_noon_and_targets_are_for_all(empty: Database, zone: str | None) -> None:
+    """As one would type them: without time, and a target without source or segment; a time that is given stays."""
+    if zone:
+        empty.run(f"INSERT INTO business (timezone, currency) VALUES ('{zone}', 'USD')")
+    empty.run(
+        "INSERT INTO daily_metrics (date, source, segment, leads) VALUES ('2025-11-02', 'Rely', 'INS', 1), ('2025-07-04', 'Rely', 'INS', 1)",
+        "INSERT INTO monthly_metrics (month, source, segment, leads) VALUES ('2025-11-01', 'Rely', 'INS', 2)",
+        "INSERT INTO daily_metrics (date, time, source, segment) VALUES ('2025-01-01', '2025-01-01 09:00:00+00', 'Rely', 'INS')",
+        "INSERT INTO targets (month, target_repairs) VALUES ('2025-11-01', 30)",
+    )
+    local = f"SELECT (time AT TIME ZONE '{zone or 'UTC'}')::text FROM"
+    assert empty.rows(f"{local} daily_metrics WHERE leads > 0 ORDER BY 1") == [
+        ("2025-07-04 12:00:00",), ("2025-11-02 12:00:00",),
+    ]  # fmt: skip
+    assert empty.rows(f"{local} monthly_metrics") == [("2025-11-01 12:00:00",)]
+    assert empty.rows("SELECT (time AT TIME ZONE 'UTC')::text FROM daily_metrics WHERE leads = 0") == [
+        ("2025-01-01 09:00:00",)
+    ]
+    assert empty.rows("SELECT source, segment, target_repairs FROM targets") == [("ALL", "ALL", "30.00")]
 
 
 def test_views_work_on_empty_tables(empty: Database) -> None:

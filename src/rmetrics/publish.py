@@ -19,6 +19,7 @@ from rmetrics.contents import PART, Content, Digest, Remembered, changed_rows, p
 from rmetrics.errors import BusyError, LakeError, PostgresError
 from rmetrics.first_load import keys_checked_at_once
 from rmetrics.ownership import BOOKKEEPING, require_own
+from rmetrics.periods import NO_PART
 from rmetrics.postgres import Server, Session, catalog, connect, quoted
 from rmetrics.schema import schema_in_force
 from rmetrics.tables import DAILY, MONTHLY, PgTable
@@ -109,10 +110,28 @@ class Written:
     Attributes:
         rows: rows inserted, updated and deleted, by table; 0 for untouched ones.
         digests: what to hand to the next publish as ``known``.
+        by_others: rows that somebody else had put into a table, or changed there, and that are as published again.
     """
 
     rows: Mapping[str, int]
     digests: Remembered
+    by_others: tuple["ByOthers", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ByOthers:
+    """What somebody else had written into a table of ours.
+
+    Attributes:
+        removed: rows of no export, which were removed.
+        restored: rows that were changed or deleted, and are as published again.
+        first: the key of the first removed row.
+    """
+
+    table: str
+    removed: int
+    restored: int
+    first: str
 
 
 # -- what is published
@@ -201,7 +220,7 @@ def publish(
             before = (known or {}).get(name, {})
             work.stage(content, digests[name], before, everything=full or name in others)
         for content in reversed(contents):
-            work.remove(content.table)
+            work.remove(content.table, by_others=content.table.name in others)
         for content in contents:
             work.read_back(content.table)
         work.record(schema_digest, digests)
@@ -213,7 +232,7 @@ def publish(
     # The publish is committed and verified by now. Housekeeping that cannot be done is the server's own, later.
     with contextlib.suppress(PostgresError), connect(server, autocommit=True) as session:
         _tidy(session, schema, [n for n, w in work.written.items() if w])
-    return Written(work.written, remembered)
+    return Written(work.written, remembered, tuple(work.by_others))
 
 
 def _tidy(session: Session, schema: str, tables: Sequence[str]) -> None:
@@ -273,8 +292,10 @@ class _Publication:
         self.staged: dict[str, _Staged] = {}
         self.known: dict[str, dict[dt.date, Digest]] = {}
         self.held: dict[str, tuple[Any, ...]] = {}
+        self.wanted: dict[str, Mapping[dt.date, Digest]] = {}
         self.counters: dict[str, list[int]] = {}
         self.own: frozenset[str] = frozenset()
+        self.by_others: list[ByOthers] = []
 
     def begin(self, after: str | None, tables: Sequence[str]) -> None:
         session, label = self.session, self.session.server.label
@@ -357,6 +378,7 @@ class _Publication:
     ) -> None:
         """Copies the rows of changed months, and inserts or updates those that differ."""
         table, session = content.table, self.session
+        self.wanted[table.name] = digests
         known = self.known.get(table.name, {})
         changed = sorted(m for m in digests if everything or known.get(m) != digests[m])
         gone = sorted(m for m in known if m not in digests)
@@ -381,7 +403,10 @@ class _Publication:
         staged = self.staged[table.name] = replace(staged, stage=stage, whole=whole)
         if table.name in (DAILY, MONTHLY):
             self._note_changes(table, staged, stage)
-        self.written[table.name] += self._upsert(table, staged, stage)
+        put = self._upsert(table, staged, stage)
+        self.written[table.name] += put
+        if put and everything and known == digests:  # all of it was published, and is not there as it was
+            self.by_others.append(ByOthers(table.name, 0, put, ""))
 
     def _temporary(self, name: str, table: PgTable, columns: Sequence[str]) -> str:
         """An empty temporary table with some of the table's columns; returns its name."""
@@ -416,7 +441,7 @@ class _Publication:
             f"FROM pg_temp.{quoted(stage)} AS s {where}ON CONFLICT ({key}) {act}"
         )
 
-    def remove(self, table: PgTable) -> None:
+    def remove(self, table: PgTable, *, by_others: bool = False) -> None:
         """Deletes the rows of changed months that are no longer there; all that must be there are by now."""
         staged = self.staged.get(table.name)
         if staged is None:
@@ -428,6 +453,10 @@ class _Publication:
                 keys = self._temporary(f"_keys_{table.name}", table, table.key)
                 self._copy(table, staged.rows.select(table.key), keys, schema=None)
             same = " AND ".join(f"s.{quoted(k)} = t.{quoted(k)}" for k in table.key)
+            if by_others:
+                self._note_strangers(
+                    table, staged, f"NOT EXISTS (SELECT 1 FROM pg_temp.{quoted(keys)} AS s WHERE {same})"
+                )
             # No parameters here: with them the driver does not say how many rows a statement touched.
             self.written[table.name] += self.session.execute(
                 f"DELETE FROM {quoted(table.name)} AS t WHERE {staged.inside} AND NOT EXISTS "
@@ -435,6 +464,23 @@ class _Publication:
             )
             held = self._held(table, staged)
         self.held[table.name] = held
+
+    def _note_strangers(self, table: PgTable, staged: _Staged, going: str) -> None:
+        """Rows that go and that no publish wrote: those of months that must hold now what they held then, or nothing.
+
+        Where a month changes as well, its rows may be of an earlier publish: nothing is said of them.
+        """
+        part = f"date_trunc('month', t.{quoted(table.part)})::date" if table.part else "NULL::date"
+        key = ", ".join(f"t.{quoted(k)}" for k in table.key)
+        found = self.session.query(
+            f"SELECT coalesce({part}, {_day(NO_PART)}), count(*), min(concat_ws(', ', {key})) "
+            f"FROM {quoted(table.name)} AS t WHERE {staged.inside} AND {going} GROUP BY 1 ORDER BY 1"
+        )
+        known, wanted = self.known.get(table.name, {}), self.wanted[table.name]
+        strangers = [(n, first) for month, n, first in found if known.get(month) == wanted.get(month)]
+        if strangers:
+            removed = sum(n for n, _ in strangers)
+            self.by_others.append(ByOthers(table.name, removed, 0, strangers[0][1]))
 
     def _note_changes(self, table: PgTable, staged: _Staged, stage: str) -> None:
         """Every changed figure, old and new. A key's first publish is not a change; one that comes back is."""
@@ -613,6 +659,10 @@ def _reading(table: str) -> Iterator[None]:
             f"cannot read the rows of {table}: {str(error).splitlines()[0]}",
             "Run the sync again: what is damaged in the lake is made anew. See also `rmetrics doctor --verify`.",
         ) from error
+
+
+def _day(day: dt.date) -> str:
+    return f"'{day.isoformat()}'::date"
 
 
 def _dates(parts: Sequence[dt.date]) -> str:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
 
+BY_HAND = "rows-by-hand"  # the finding of a run that met rows of somebody else in published tables
 EMPTY_INBOX = "empty-inbox"  # the finding of a run that met no file in the inbox
 TAKEN_IN = "rejected-rows-taken-in"  # the finding of a run that could read rows it had rejected before
 

@@ -14,9 +14,12 @@ from rmetrics.pipeline.exports import export_findings
 from rmetrics.pipeline.inbox import Seen
 from rmetrics.pipeline.rejected import RejectedRow
 from rmetrics.pipeline.whole import stored_tallies
-from rmetrics.results import TAKEN_IN, Finding, Severity
+from rmetrics.publish import ByOthers
+from rmetrics.results import BY_HAND, TAKEN_IN, Finding, Severity
 from rmetrics.rules import Rules
+from rmetrics.rules.validate import TARGETS
 from rmetrics.snapshot import load
+from rmetrics.tables import DAILY, MONTHLY
 
 
 def run_findings(
@@ -72,6 +75,37 @@ def taken_in_findings(rows: Sequence[RejectedRow]) -> tuple[Finding, ...]:
         return ()
     places = ", ".join(f"{r.file} line {r.line}" for r in rows[:5]) + (", ..." if len(rows) > 5 else "")
     return (Finding(TAKEN_IN, Severity.INFO, f"{_n(len(rows), 'rejected row')} can be read now: {places}", len(rows)),)
+
+
+def by_others(written: Sequence[ByOthers]) -> Iterator[Finding]:
+    """What somebody else wrote into published tables, and where to put it instead."""
+    for table in written:
+        if table.removed:
+            told = (
+                f"{_n(table.removed, 'row')} of {table.table} came from no export and {_was(table.removed)} removed "
+                f"(first: {table.first}): a sync makes the tables what the exports say; {_instead(table.table)}"
+            )
+            yield Finding(BY_HAND, Severity.WARNING, told, table.removed)
+        if table.restored:
+            told = (
+                f"{_n(table.restored, 'row')} of {table.table} had been changed or deleted in the database and "
+                f"{_was(table.restored)} set back to what the exports say; {_instead(table.table)}"
+            )
+            yield Finding(BY_HAND, Severity.WARNING, told, table.restored)
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _instead(table: str) -> str:
+    if table == TARGETS:
+        return (
+            "put targets into the inbox: rmetrics target set 2026-01 --repairs 30, or a sheet like targets.example.csv"
+        )
+    if table in {DAILY, MONTHLY}:
+        return "figures are computed: correct the export in the inbox, or the rule"
+    return f"put such rows into an export of {table} in the inbox"
 
 
 def _rows(lake: Lake, rules: Rules) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from rmetrics.pipeline.compute import Computed, compute
 from rmetrics.pipeline.explanations import CODE as FAILED
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.failed import Attempt, failure_noted, note_recovery
-from rmetrics.pipeline.findings import run_findings, taken_in_findings
+from rmetrics.pipeline.findings import by_others, run_findings, taken_in_findings
 from rmetrics.pipeline.inbox import Seen, empty_inbox, land_inbox
 from rmetrics.pipeline.memory import memory_of
 from rmetrics.pipeline.progress import Progress, silent
@@ -238,6 +238,7 @@ def _publish(
             full=full,
             after=before.run_id,
         )
+        findings = (*findings, *by_others(written.by_others))
         why.of("the note of what was published", lambda: remember_published(lake, tables, written.digests), None)
         progress("publishing", 1, 1)
         return "published", dict(written.rows), agreed, findings
