@@ -30,7 +30,7 @@ from rmetrics.snapshot import load
 
 _AMOUNT = re.compile(r"\$?\s*([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(\.[0-9]{1,2})?")
 _FIGURES = frozenset({ColumnType.MONEY, ColumnType.SHARE})
-_ENTERED = "Entered at"
+ENTERED = "Entered at"
 _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(%?)")
 
 
@@ -288,7 +288,7 @@ def _put(
     if changed:
         text = io.StringIO()
         now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-        header = [*(feed.columns[c].from_[0] for c in names), _ENTERED]
+        header = [*(feed.columns[c].from_[0] for c in names), ENTERED]
         csv.writer(text, lineterminator="\n").writerows([header, [*(row[c] for c in names), now]])
         part = file.with_name(f".{file.name}.part")  # hidden files are passed over by a sync
         try:

@@ -13,6 +13,7 @@ import polars as pl
 from rmetrics.ingest.hints import Sample, can_be, likely_column
 from rmetrics.ingest.recognise import free_headers, normal_header, read_as
 from rmetrics.lake import Lake, TypedFile
+from rmetrics.pipeline.by_hand import ENTERED
 from rmetrics.pipeline.compute import Computed, Placed
 from rmetrics.results import Finding, Severity
 from rmetrics.rules import Rules
@@ -43,6 +44,11 @@ class _Export:
         """Whether most headers of the two are the same."""
         return 2 * len(self.headers & other.headers) >= len(self.headers | other.headers)
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether it is a figure set by command, which has the columns it was given."""
+        return normal_header(ENTERED) in self.headers
+
 
 def export_findings(lake: Lake, rules: Rules, computed: Computed) -> Iterator[Finding]:
     """Yields what is odd about the newest export of each feed and shape.
@@ -57,6 +63,7 @@ def export_findings(lake: Lake, rules: Rules, computed: Computed) -> Iterator[Fi
     typed = {file.sha256: file for files in computed.typed.values() for file, _ in files}
     for name, feed in rules.feeds.items():
         exports = [_Export(p, typed[p.raw.sha256]) for p in computed.placed if p.feed == name]
+        exports = [e for e in exports if not e.by_hand]
         for newest, before in _pairs(sorted(exports, key=lambda e: e.placed.rank)):
             if newest.placed.raw.rows in CAPS:
                 yield _cut(newest)
