@@ -12,6 +12,15 @@ EMPTY_INBOX = "empty-inbox"  # the finding of a run that met no file in the inbo
 TAKEN_IN = "rejected-rows-taken-in"  # the finding of a run that could read rows it had rejected before
 
 
+def count(number: int, what: str) -> str:
+    """A number with its noun.
+
+    >>> count(1, "file"), count(2_500, "file"), count(0, "file")
+    ('1 file', '2,500 files', '0 files')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 class Severity(StrEnum):
     """How much a finding matters: an error makes the run exit 3."""
 

@@ -59,8 +59,8 @@ def test_rows_at_the_edge_of_the_month_that_others_may_put_elsewhere_are_named(s
 
 def test_a_spelling_variant_and_a_blank_source_are_named(small: Project) -> None:
     texts = {r.text: r.keys for r in gap(small, "Google", jobs="5").reasons}
-    assert texts["1 jobs have the source 'Gogle', which no rule declares: add it to the aliases of Google"] == ("5",)
-    assert texts["1 jobs have no source in the CRM (Unattributed)"] == ("6",)
+    assert texts["1 job has the source 'Gogle', which no rule declares: add it to the aliases of Google"] == ("5",)
+    assert texts["1 job has no source in the CRM (Unattributed)"] == ("6",)
 
 
 def test_a_row_that_could_not_be_read_is_named_with_its_line(small: Project) -> None:

@@ -85,7 +85,7 @@ def test_a_condition_that_matches_nothing_is_named_at_its_line(offline: Project)
     add(offline, '[sources.Acme]\nleads = { feed = "proref_leads", where = "current_status = \'Bookd\'" }\n')
     (warning,) = [w for w in check_rules(offline.settings).warnings if w.key == "sources.Acme.leads.where"]
     assert (warning.path.name, warning.line) == ("extra.toml", 3)
-    assert warning.message == "matches none of the 1 rows it looks at"
+    assert warning.message == "matches none of the 1 row it looks at"
 
 
 def test_a_condition_is_judged_by_the_time_it_is_in_force(offline: Project) -> None:

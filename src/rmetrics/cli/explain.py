@@ -43,6 +43,7 @@ def explain(
     """
     from rmetrics.pipeline.reconcile import explain_numbers, parse_question
     from rmetrics.report.explain import show_explanation, write_rows
+    from rmetrics.results import count
     from rmetrics.settings import load_settings
 
     report = reporter(as_json=as_json, quiet=quiet, form=form)
@@ -52,5 +53,5 @@ def explain(
     written = None if csv is None else write_rows(found, csv)  # first: nothing that happens to stdout may prevent it
     show_explanation(report, found, gaps, rows=rows)
     if written is not None:
-        report.line(f"{written:,} rows in {csv}")
+        report.line(f"{count(written, 'row')} in {csv}")
     return DATA_FINDINGS if found.verdict == "mismatch" else 0

@@ -25,6 +25,7 @@ def report(
     It comes from the lake alone and opens anywhere, without a network.
     """
     from rmetrics.pipeline.page import write_page
+    from rmetrics.results import count
     from rmetrics.settings import load_settings
 
     out = reporter(as_json=as_json, quiet=quiet)
@@ -34,6 +35,8 @@ def report(
     if as_json:
         out.json(result)
         return
-    out.line(f"Wrote {result.page} ({result.size / 1e6:.1f} MB, {len(result.charts)} charts): {result.month:%B %Y}.")
+    out.line(
+        f"Wrote {result.page} ({result.size / 1e6:.1f} MB, {count(len(result.charts), 'chart')}): {result.month:%B %Y}."
+    )
     if result.pictures:
-        out.line(f"Wrote {len(result.pictures)} pictures to {png}.")
+        out.line(f"Wrote {count(len(result.pictures), 'picture')} to {png}.")

@@ -24,6 +24,7 @@ def sql(
     from rmetrics.errors import SettingsError
     from rmetrics.pipeline.query import query, query_to_parquet, views
     from rmetrics.report.query import show_query, show_views
+    from rmetrics.results import count
     from rmetrics.settings import load_settings
 
     report, settings = reporter(as_json=as_json, quiet=quiet, form=form), load_settings()
@@ -34,7 +35,7 @@ def sql(
         show_views(report, views(settings))
     elif parquet is not None:
         rows = query_to_parquet(settings, statement, parquet)
-        report.line(f"{rows:,} rows in {parquet}")
+        report.line(f"{count(rows, 'row')} in {parquet}")
     else:
         with query(settings, statement) as result:
             show_query(report, result, as_csv=as_csv, limit=limit)

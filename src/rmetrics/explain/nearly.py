@@ -8,6 +8,7 @@ from decimal import Decimal
 import polars as pl
 
 from rmetrics.explain.evidence import Asked, Evidence, Outcome
+from rmetrics.results import count
 from rmetrics.rules.expressions import tree
 from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.polars_form import rendered
@@ -152,7 +153,7 @@ def _without(node: tree.Node, path: tuple[int, ...]) -> tree.Node:
 def _values(rows: pl.DataFrame, columns: tuple[str, ...], feed: Feed) -> str:
     """The most frequent values of the first column: ``cost is 0.00 (14), blank (3)``."""
     if not columns or not rows.height or columns[0] not in rows.columns:
-        return f"{rows.height} rows"
+        return count(rows.height, "row")
     name = columns[0]
     counts = rows.group_by(name).len().sort(["len", name], descending=[True, False], nulls_last=True)
     shown = [f"{_shown(v, name, feed)} ({n})" for v, n in counts.head(_VALUES).iter_rows()]

@@ -25,7 +25,7 @@ from rmetrics.pipeline.database import existing_server
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.project import schema_script
 from rmetrics.postgres import Server, Session, connect
-from rmetrics.results import Severity
+from rmetrics.results import Severity, count
 from rmetrics.rules import Rules, load_rules
 from rmetrics.schema import is_complete
 from rmetrics.settings import Settings
@@ -170,7 +170,9 @@ def _rules(settings: Settings, loaded: list[Rules]) -> Iterator[Check]:
         yield Check("rules", Severity.ERROR, error.message, error.hint)
         return
     loaded.append(rules)
-    yield _ok("rules", f"{len(rules.feeds)} feeds and {len(rules.sources)} sources in {settings.rules_dir}")
+    yield _ok(
+        "rules", f"{count(len(rules.feeds), 'feed')} and {count(len(rules.sources), 'source')} in {settings.rules_dir}"
+    )
     if rules.warnings:
         yield Check("rules", Severity.WARNING, str(rules.warnings[0]), "See `rmetrics rules check`.")
 
@@ -239,7 +241,7 @@ def _permissions(settings: Settings, lake: Lake) -> Iterator[Check]:
         else []
     )
     if others and not _closed_above(settings.inbox_dir):
-        told = f"{len(others)} exports in {settings.inbox_dir} can be read by everyone on this machine"
+        told = f"{count(len(others), 'export')} in {settings.inbox_dir} can be read by everyone on this machine"
         yield Check("permissions", Severity.WARNING, told, f"chmod 700 {settings.inbox_dir}")
 
 
@@ -494,8 +496,8 @@ def _verified(settings: Settings, lake: Lake, damaged: list[Damage]) -> Iterator
     if not damaged:
         yield _ok(
             "verify",
-            f"every file is what was written: {len(sound)} landed exports and all that was computed from them; "
-            f"{compared} files of the inbox are what was read",
+            f"every file is what was written: {count(len(sound), 'landed export')} and all that was "
+            f"computed from them; {count(compared, 'file')} of the inbox compared with what was read",
         )
 
 

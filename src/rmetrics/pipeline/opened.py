@@ -19,7 +19,7 @@ from rmetrics.pipeline.damage import lost_error, lost_exports
 from rmetrics.pipeline.memory import memory_of
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.scratch import scratch_lake
-from rmetrics.results import Finding, Severity
+from rmetrics.results import Finding, Severity, count
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.edits import rule_edits
 from rmetrics.settings import Settings
@@ -146,7 +146,8 @@ def _damaged(
         elif not lake.typed_is_sound(typed, used=thorough):
             spoiled.append(lake.typed_path(typed.feed, typed.sha256, typed.digest))
     if missing and computed.inputs == inputs_digest(placed, rules):
-        told = f"the typed rows of {len(missing)} exports are missing, first {missing[0]}; run `rmetrics sync --full`"
+        many = count(len(missing), "export")
+        told = f"the typed rows of {many} are missing, first {missing[0]}; run `rmetrics sync --full`"
         yield Finding("missing-file", Severity.ERROR, told, len(missing))
     for path in spoiled:
         what = "is damaged: it is not what was written" if path.exists() else "is missing"

@@ -23,6 +23,7 @@ from rmetrics.periods import days_of, next_month, parse_month
 from rmetrics.pipeline.explain import Explained, Explainer, Explanation, explainer
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.rejected import quarantine
+from rmetrics.results import count
 from rmetrics.rules.model import ALL, UNATTRIBUTED, Feed, FeedLeads
 from rmetrics.rules.nearest import did_you_mean
 from rmetrics.rules.validate import JOBS, PAYMENTS, normal_source
@@ -198,8 +199,8 @@ def _marked(reasons: list[Reason], gap: Decimal, scale: int) -> list[Reason]:
     alone = {i for i in known if abs(_worth(reasons[i], scale)) == size}
     if alone:
         return [dataclasses.replace(r, exact=i in alone) for i, r in enumerate(reasons)]
-    for count in (2, 3):
-        for chosen in combinations(known, count):
+    for how_many in (2, 3):
+        for chosen in combinations(known, how_many):
             keys = [k for i in chosen for k in reasons[i].keys]
             worth = sum((abs(_worth(reasons[i], scale)) for i in chosen), Decimal(0))
             if worth == size and len(set(keys)) == len(keys):
@@ -288,12 +289,18 @@ def _spellings(one: Explainer, asked: Asked, name: str) -> Iterator[Reason]:
         there = dataclasses.replace(asked, source=other)
         rows, amount, keys = _total(evidence(measure, there, one.frames, one.rules))
         if rows:
+            have = "has" if rows == 1 else "have"
             what = (
-                f"have the source {other!r}, which no rule declares: add it to the aliases of {asked.source}"
+                f"{have} the source {other!r}, which no rule declares: add it to the aliases of {asked.source}"
                 if alike
-                else "have no source in the CRM (Unattributed)"
+                else f"{have} no source in the CRM (Unattributed)"
             )
-            yield Reason(f"{rows:,} {measure if SCALES[measure] == 0 else 'payments'} {what}", rows, amount, keys)
+            yield Reason(
+                f"{count(rows, measure.removesuffix('s') if SCALES[measure] == 0 else 'payment')} {what}",
+                rows,
+                amount,
+                keys,
+            )
 
 
 def _alike(one: str, other: str) -> bool:
@@ -306,7 +313,8 @@ def _rejected(one: Explainer, metric: Explained) -> Iterator[Reason]:
     rows = [r for r in quarantine(one.lake.lake, one.rules, one.lake.computed.placed) if r.feed in feeds]
     if rows:
         places = tuple(f"{r.file} line {r.line}" for r in rows)
-        told = f"{len(rows):,} rows of {', '.join(sorted(f for f in feeds if f))} could not be read (rmetrics rejected)"
+        of = ", ".join(sorted(f for f in feeds if f))
+        told = f"{count(len(rows), 'row')} of {of} could not be read (rmetrics rejected)"
         yield Reason(told, len(rows), None, places)
 
 

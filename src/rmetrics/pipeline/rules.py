@@ -17,6 +17,7 @@ from rmetrics.pipeline.agreement import Disagreement, disagreements, in_words
 from rmetrics.pipeline.asked import only_source
 from rmetrics.pipeline.parts import FACTS
 from rmetrics.pipeline.placed_conditions import conditions
+from rmetrics.results import count
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.conditions import read_condition
 from rmetrics.rules.expressions.polars_form import is_true
@@ -116,17 +117,16 @@ def _spellings(facts: pl.LazyFrame, rules: Rules) -> Iterator[RuleProblem]:
     beside = next((rules.places[k].path for n in rules.sources if (k := f"sources.{n}") in rules.places), rules.folder)
     unknown: dict[str, tuple[str, int]] = {}
     present = set()
-    for spelling, count in found.sort("len", "source_raw", descending=[True, False]).iter_rows():
+    for spelling, jobs in found.sort("len", "source_raw", descending=[True, False]).iter_rows():
         normal = normal_source(spelling)
         present.add(names.get(normal))
         if normal and normal not in names:
             shown, before = unknown.get(normal, (spelling, 0))
-            unknown[normal] = shown, before + count
-    for shown, count in sorted(unknown.values(), key=lambda u: (-u[1], u[0]))[:_SHOWN]:
+            unknown[normal] = shown, before + jobs
+    for shown, jobs in sorted(unknown.values(), key=lambda u: (-u[1], u[0]))[:_SHOWN]:
         near = did_you_mean(shown, rules.sources, near=True).removeprefix("; ")
         add = near or f'add [sources."{shown}"], or an alias to the source it belongs to'
-        jobs = f"{count:,} job{'' if count == 1 else 's'}"
-        told = f"{shown!r} is the source of {jobs}, but no rule declares it: leads and cost are 0; {add}"
+        told = f"{shown!r} is the source of {count(jobs, 'job')}, but no rule declares it: leads and cost are 0; {add}"
         yield RuleProblem(beside, 0, "sources", told)
     for name, dated in rules.sources.items():
         if name not in present and any(not isinstance(s.leads, FeedLeads) for _, s in dated.versions):
@@ -155,7 +155,7 @@ def _idle(lake: Lake, facts: pl.LazyFrame, rules: Rules) -> Iterator[RuleProblem
     for item, frame in zip(tries, pl.collect_all(queries), strict=True):
         rows, hits = frame.row(0)
         if rows and not hits:
-            yield _problem(rules, item.key, f"matches none of the {rows:,} rows it looks at")
+            yield _problem(rules, item.key, f"matches none of the {count(rows, 'row')} it looks at")
 
 
 __all__ = ["CheckedRules", "RulesInForce", "check_rules", "data_warnings", "rules_in_force"]

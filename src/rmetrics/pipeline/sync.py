@@ -35,7 +35,7 @@ from rmetrics.pipeline.tables import known_digests, remember_published, table_co
 from rmetrics.pipeline.unchanged import NOT_NEEDED, fingerprint, new_run_id, remember
 from rmetrics.postgres import Server, connect
 from rmetrics.publish import FeedState, Published, Run, publish, published
-from rmetrics.results import FileResult, Finding, MonthLine, Severity, SyncResult
+from rmetrics.results import FileResult, Finding, MonthLine, Severity, SyncResult, count
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.toml import rule_files
 from rmetrics.rules.validate import JOBS, TARGETS
@@ -332,8 +332,8 @@ def feed_states(rules: Rules, computed: Computed) -> list[FeedState]:
     for name, frame in zip(names, pl.collect_all(queries), strict=True):
         raws = [p.raw for p in computed.placed if p.feed == name]
         exported = max((r.exported_at for r in raws), default=None)
-        count = sum(part.rows for part in computed.snapshot.parts(name).values())
-        states.append(FeedState(name, name, count, frame.item(), exported, len(raws)))
+        held = sum(part.rows for part in computed.snapshot.parts(name).values())
+        states.append(FeedState(name, name, held, frame.item(), exported, len(raws)))
     return states
 
 
@@ -358,8 +358,9 @@ def _agree(
     if result.count:
         first = result.mismatches[0]
         told = (
-            f"the two engines disagree on {result.count} figures, first {first.table} {first.period} {first.source} "
-            f"{first.segment} {first.measure}: {first.computed} against {first.recomputed}; nothing was published"
+            f"the two engines disagree on {count(result.count, 'figure')}, first {first.table} {first.period} "
+            f"{first.source} {first.segment} {first.measure}: {first.computed} against {first.recomputed}; nothing "
+            "was published"
         )
         raise disagreement_error(rules, computed.snapshot, {p.rank: p.raw.name for p in computed.placed}, told)
     if part is None:

@@ -188,11 +188,6 @@ def table(title: str, first: str, *others: str) -> Grid:
     return Grid(title, columns)
 
 
-def count(number: int, what: str) -> str:
-    """``3 files``, ``1 file``."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def number(value: int | None) -> str:
     """A whole number; a dot for 0, a dash for unknown."""
     return "-" if value is None else f"{value:,}" if value else "·"

@@ -1,7 +1,8 @@
 """What the checks found, for people and as JSON."""
 
 from rmetrics.pipeline.check import CheckFinding, CheckResult
-from rmetrics.report.base import STYLES, Report, count, names, plain
+from rmetrics.report.base import STYLES, Report, names, plain
+from rmetrics.results import count
 
 _KINDS = {"engines": "Two engines", "published": "PostgreSQL", "lake": "Lake", "data": "Data"}
 

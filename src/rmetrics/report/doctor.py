@@ -1,7 +1,8 @@
 """What is right and wrong with an installation, for people and as JSON."""
 
 from rmetrics.pipeline.doctor import DoctorResult
-from rmetrics.report.base import STYLES, Report, count
+from rmetrics.report.base import STYLES, Report
+from rmetrics.results import count
 
 _MARKS = {
     None: ("ok", "green"),

@@ -13,6 +13,7 @@ from rmetrics.pipeline.explain import Explained, Explanation, ListedRow, Part
 from rmetrics.pipeline.reconcile import Gap
 from rmetrics.report.base import Report, plain, table
 from rmetrics.report.spreadsheet import write_csv
+from rmetrics.results import count
 
 _NAMES = {"revenue_gross": "revenue (gross)", "revenue40": "revenue after payout"}
 _VERDICTS = {
@@ -115,9 +116,8 @@ def _split(report: Report, part: Part) -> None:
         return
     more = f", a cent more on the first {split.extra}" if split.extra else ""
     segments = ", ".join(f"{s} {v:,.2f}" for s, v in split.segments.items())
-    told = (
-        f"    spread: {split.total:,.2f} over {split.days} days, {split.per_day:,.2f} a day{more}; by leads: {segments}"
-    )
+    spread = f"{split.total:,.2f} over {count(split.days, 'day')}, {split.per_day:,.2f} a day{more}"
+    told = f"    spread: {spread}; by leads: {segments}"
     report.line(told)
 
 

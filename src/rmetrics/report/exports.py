@@ -1,7 +1,8 @@
 """Landed exports, for people and as JSON."""
 
 from rmetrics.pipeline.withdrawal import Decision, LandedExport
-from rmetrics.report.base import Report, count, names
+from rmetrics.report.base import Report, names
+from rmetrics.results import count
 
 
 def show_exports(report: Report, exports: tuple[LandedExport, ...]) -> None:

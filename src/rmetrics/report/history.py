@@ -3,8 +3,9 @@
 from itertools import groupby
 
 from rmetrics.pipeline.history import History, Recorded
-from rmetrics.report.base import Report, count, names, table
+from rmetrics.report.base import Report, names, table
 from rmetrics.report.plan import figure
+from rmetrics.results import count
 
 
 def show_history(report: Report, history: History) -> None:

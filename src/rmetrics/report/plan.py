@@ -6,8 +6,8 @@ from itertools import groupby
 from typing import Any
 
 from rmetrics.pipeline.plan import FigureChange, Plan, RowMove, summary
-from rmetrics.report.base import STYLES, Report, count, names, plain, table
-from rmetrics.results import EMPTY_INBOX
+from rmetrics.report.base import STYLES, Report, names, plain, table
+from rmetrics.results import EMPTY_INBOX, count
 
 COUNTED = frozenset({"jobs", "leads", "units", "repairs"})
 _SHOWN_CAUSES = 9

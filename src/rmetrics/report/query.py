@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from rmetrics.errors import SettingsError
 from rmetrics.pipeline.query import Query
-from rmetrics.report.base import Report, count, plain
+from rmetrics.report.base import Report, plain
 from rmetrics.report.grid import Cell, Column, Grid
 from rmetrics.report.spreadsheet import safe_cell, write_csv
 from rmetrics.report.streams import lost
+from rmetrics.results import count
 
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "DECIMAL", "DOUBLE", "FLOAT", "NUMBER", "HUGEINT")
 _WHOLE = ("DATE", "TIME", "BOOL", "INTERVAL", "UUID")

@@ -4,8 +4,9 @@ from collections import Counter
 
 from rmetrics.pipeline.rejected import RejectedRow, RejectedText
 from rmetrics.pipeline.retry import RetryResult
-from rmetrics.report.base import Report, count, names
+from rmetrics.report.base import Report, names
 from rmetrics.report.sync import sync_json
+from rmetrics.results import count
 
 _LONGEST = 40
 

@@ -7,6 +7,7 @@ from rmetrics.errors import RulesError
 from rmetrics.pipeline.draft import Draft
 from rmetrics.pipeline.rules import CheckedRules, RulesInForce
 from rmetrics.report.base import Report, names, table
+from rmetrics.results import count
 from rmetrics.rules.words import Said
 
 
@@ -53,7 +54,9 @@ def show_checked(report: Report, folder: Path, checked: CheckedRules) -> None:
     for warning in checked.warnings:
         report.line(f"warning: {warning}", "yellow")
     rules = checked.rules
-    report.line(f"The rules in {folder} are fine: {len(rules.sources)} sources, {len(rules.feeds)} feeds.")
+    report.line(
+        f"The rules in {folder} are fine: {count(len(rules.sources), 'source')}, {count(len(rules.feeds), 'feed')}."
+    )
 
 
 def show_draft(report: Report, draft: Draft) -> None:
@@ -61,7 +64,7 @@ def show_draft(report: Report, draft: Draft) -> None:
     if report.as_json:
         report.json({"ok": not draft.problems, **{n: getattr(draft, n) for n in draft.__slots__}})
         return
-    grid = table(f"{draft.rows:,} rows looked at", "header", "column", "type", "filled", "different", "")
+    grid = table(f"{count(draft.rows, 'row')} looked at", "header", "column", "type", "filled", "different", "")
     for guess in draft.columns:
         facts = "key" if guess.name == draft.key else "date" if guess.name == draft.date else ""
         facts = facts or ("not published" if guess.private else "")

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
-from rmetrics.report.base import STYLES, Report, count, money, names, number, percent, plain, reached, table, whole
+from rmetrics.report.base import STYLES, Report, money, names, number, percent, plain, reached, table, whole
 from rmetrics.report.grid import Cell
-from rmetrics.results import EMPTY_INBOX, TAKEN_IN, FileResult, Finding, MonthLine, SyncResult
+from rmetrics.results import EMPTY_INBOX, TAKEN_IN, FileResult, Finding, MonthLine, SyncResult, count
 
 
 def show_sync(report: Report, result: SyncResult, *, months: int) -> None:
