@@ -103,7 +103,9 @@ def quarantine(
             yield from _of_export(lake, rules, item, later, known, private_cells=reveal, declared=rules.feeds[name])
     if remember:
         there = {item.raw.sha256 for exports in files.values() for item in exports}
-        lake.save_json(_SETTLED, {key: entry for key, entry in known.items() if key.partition(".")[0] in there})
+        kept = {key: entry for key, entry in known.items() if key.partition(".")[0] in there}
+        if kept != lake.load_json(_SETTLED):
+            lake.save_json(_SETTLED, kept)
 
 
 def _of_export(
@@ -152,7 +154,7 @@ def _still_missing(
     if hashes != compared:
         open_ = ((f[0], f[1]) for f in faults if f[0] in missing)
         missing = still_missing(lake, declared, raw, typed, open_, later[len(compared) :])
-        known[key] = (hashes, sorted(missing))
+        known[key] = [hashes, sorted(missing)]
     return missing
 
 
