@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 BY_HAND = "rows-by-hand"  # the finding of a run that met rows of somebody else in published tables
 EMPTY_INBOX = "empty-inbox"  # the finding of a run that met no file in the inbox
+WITHDRAWN = "withdrawn-export"  # the finding of a run that met the content of a withdrawn export again
 TAKEN_IN = "rejected-rows-taken-in"  # the finding of a run that could read rows it had rejected before
 
 

@@ -165,3 +165,17 @@ def test_the_example_of_targets_is_read_as_targets(project: Project, line: Line,
     project.put("targets.csv", (tmp_path / "acme" / "targets.example.csv").read_bytes())
     (file,) = project.sync().files
     assert (file.feed, file.accepted, file.rejected) == ("targets", 3, 0)
+
+
+def test_a_withdrawn_export_that_is_dropped_again_asks_before_it_counts(project: Project, line: Line) -> None:
+    jobs = csv_text(("Job #", "Job Type", "Source", "Created"), (1, "COD Repair", "Google", "2024-11-05"))
+    project.put("Import.csv", jobs)
+    assert line("sync").returncode == 0
+    assert line("exports", "withdraw", "Import.csv").returncode == 0
+    assert line("sync").returncode == 0
+    for name in ("Import.csv", "Import again.csv"):
+        project.put(name, jobs)
+        told = line("sync")
+        assert "Nothing changed" in told.stdout
+        assert "rmetrics exports restore" in " ".join(told.stdout.split())
+    assert project.rows("SELECT count(*) FROM jobs") == [(0,)]

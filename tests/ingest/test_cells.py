@@ -2,6 +2,7 @@
 
 import doctest
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 import pytest
@@ -161,7 +162,7 @@ def test_whole_numbers_in_a_spreadsheet_s_spelling() -> None:
     ("6175550111", "9999999999", True), ("250", "200", False), ("-200", "200", True),
 ])  # fmt: skip
 def test_amounts_far_out_of_line_are_not_believed(cell: str, most: str | None, ok: bool) -> None:
-    more = {} if most is None else {"most": Decimal(most)}
+    more: dict[str, Any] = {} if most is None else {"most": Decimal(most)}
     assert (values("money", [cell, "1"], **more)[0] is not None) == ok
     if not ok:
         assert "raise most" in reason(cell, column("money", **more), of("USD"))

@@ -143,7 +143,10 @@ def test_every_command_that_reads_rules_reports_all_problems(offline: Project, s
     assert (code, out) == (2, "")
     assert "the rules have 2 problems" in err
     assert "extra.toml:3: sources.Acme.leeds: unknown key; did you mean 'leads'?" in err
-    assert "extra.toml:5: sources.Acme.cost.0.per_lead: must be a number from 0 to 10,000,000 with at most 2 decimals, found -1" in err
+    assert (
+        "extra.toml:5: sources.Acme.cost.0.per_lead: must be a number from 0 to 10,000,000 with at most 2 decimals, found -1"
+        in err
+    )
 
 
 def test_problems_as_one_document(offline: Project, say: Said) -> None:

@@ -15,7 +15,7 @@ from rmetrics.pipeline.inbox import Seen
 from rmetrics.pipeline.rejected import RejectedRow
 from rmetrics.pipeline.whole import stored_tallies
 from rmetrics.publish import ByOthers
-from rmetrics.results import BY_HAND, TAKEN_IN, Finding, Severity
+from rmetrics.results import BY_HAND, TAKEN_IN, WITHDRAWN, Finding, Severity
 from rmetrics.rules import Rules
 from rmetrics.rules.validate import TARGETS
 from rmetrics.snapshot import load
@@ -53,7 +53,7 @@ def _files(rules: Rules, computed: Computed, seen: list[Seen]) -> Iterator[Findi
     asking = [s for s in seen if s.delivered and s.sha256 in {r.sha256 for r in computed.withdrawn}]
     for file in asking:
         told = f"{file.name} has the content of an export that was {file.note}"
-        yield Finding("withdrawn-export", Severity.WARNING, told, 0)
+        yield Finding(WITHDRAWN, Severity.WARNING, told, 0)
     for raw in computed.unplaced:
         if raw.feed not in rules.feeds:
             told = (

@@ -7,7 +7,7 @@ from typing import Any
 
 from rmetrics.report.base import STYLES, Report, money, names, number, percent, plain, reached, table, whole
 from rmetrics.report.grid import Cell
-from rmetrics.results import EMPTY_INBOX, TAKEN_IN, FileResult, Finding, MonthLine, SyncResult, count
+from rmetrics.results import EMPTY_INBOX, TAKEN_IN, WITHDRAWN, FileResult, Finding, MonthLine, SyncResult, count
 
 
 def show_sync(report: Report, result: SyncResult, *, months: int) -> None:
@@ -40,7 +40,7 @@ def _unchanged(report: Report, result: SyncResult) -> None:
     for file in result.files:
         if file.reason and file.status in {"landed", "refused"}:
             report.line(f"  {file.file}: {file.reason}", "yellow")
-    shown = {"damaged-cache", EMPTY_INBOX}
+    shown = {"damaged-cache", EMPTY_INBOX, WITHDRAWN}
     show_findings(report, [f for f in result.findings if f.severity == "error" or f.code in shown])
 
 
