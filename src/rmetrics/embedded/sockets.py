@@ -113,4 +113,4 @@ def remove_socket_folder(given: str, user: ServerUser) -> None:
 
 def url(place: Path) -> str:
     """The URL of the server whose socket lies in a folder: for this driver, psql, and whatever else uses libpq."""
-    return f"postgresql://postgres:@/postgres?host={quote(os.fsencode(place))}&port=5432"  # not PGPORT's
+    return f"postgresql://postgres:@/postgres?port=5432&host={quote(os.fsencode(place))}"  # not the port of PGPORT
