@@ -79,7 +79,7 @@ def test_ctrl_c_in_a_long_query(synced: tuple[Project, SyncResult], command: lis
     assert done.stderr.startswith("stopped")
 
 
-@pytest.mark.parametrize("after", [1.0, 1.6, 2.2, 2.8])
+@pytest.mark.parametrize("after", [1.6, *(pytest.param(s, marks=pytest.mark.slow) for s in (1.0, 2.2, 2.8))])
 def test_ctrl_c_at_any_time_of_a_sync(synced: tuple[Project, SyncResult], after: float) -> None:
     project, _ = synced
     done = interrupted(project, after, "sync", "--full")
@@ -105,8 +105,10 @@ def interrupted(project: Project, after: float, *arguments: str) -> subprocess.C
 
 @pytest.mark.parametrize(
     "extra",
-    [{"LANG": "C", "LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}, {"COLUMNS": "0"}, {"COLUMNS": "20"},
-     {"COLUMNS": "x"}, {"HOME": "/nonexistent"}, {"TMPDIR": "/nonexistent"}, {"TERM": "dumb"}, {"PYTHONIOENCODING": "latin-1"}],
+    [{"LANG": "C", "LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii", "HOME": "/nonexistent", "COLUMNS": "0"},
+     *(pytest.param(more, marks=pytest.mark.slow) for more in (
+         {"COLUMNS": "20"}, {"COLUMNS": "x"}, {"TMPDIR": "/nonexistent"}, {"TERM": "dumb"},
+         {"PYTHONIOENCODING": "latin-1"}))],
 )  # fmt: skip
 def test_odd_surroundings(project: Project, extra: dict[str, str]) -> None:
     project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Café 日本", "Tue Nov 05 2024")))
