@@ -259,16 +259,19 @@ def test_another_month_another_file(inside: Project, tmp_path: Path, capsys: pyt
     assert (rows[0][0][0], rows[-1][0][0]) == ("2024-03", "2023-10")
 
 
-@pytest.mark.parametrize("month", ["2030-01", "March", "2024-13"])
+@pytest.mark.parametrize(
+    ("month", "hint"),
+    [("2030-01", "from 2023-10 to 2024-12"), ("March", "Write it YYYY-MM"), ("2024-13", "Write it YYYY-MM")],
+)
 def test_a_month_without_data_is_refused(
-    inside: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str], month: str
+    inside: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str], month: str, hint: str
 ) -> None:
-    """Exit 2, the months there are, and no file."""
+    """Exit 2, the months there are or how one is written, and no file."""
     assert inside
     assert run(["report", "--month", month]) == 2
     error = capsys.readouterr().err
     assert month in error
-    assert "from 2023-10 to 2024-12" in error
+    assert hint in error
     assert list(tmp_path.iterdir()) == []
 
 
