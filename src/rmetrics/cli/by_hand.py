@@ -92,4 +92,4 @@ def _told(entered: "Entered", *, as_json: bool, quiet: bool) -> None:
     if entered.changed:
         report.line(f"Wrote {entered.file}: {row}. It counts from the next sync on: rmetrics sync")
     else:
-        report.line(f"So it is already: {row}. Nothing was written.")
+        report.line(f"Already set: {row}. Nothing was written.")

@@ -30,10 +30,8 @@ def init(
         report.json(made)
     report.line(f"Made {folder} with {len(made.files)} files.")
     whose = "as told" if timezone else "this machine's" if made.from_machine else "the shipped one"
-    report.line(
-        f"Time zone {made.timezone} ({whose}), currency {made.currency}: a business day is a day there. Not so?"
-    )
-    report.line(f"  Edit {folder / 'rules' / 'business.toml'} before the first sync.")
+    report.line(f"Time zone {made.timezone} ({whose}), currency {made.currency}. Business days follow this zone.")
+    report.line(f"  To change them, edit {folder / 'rules' / 'business.toml'} before the first sync.")
     report.line(
         f"Targets: copy {folder / TARGETS_EXAMPLE} into data/inbox, or: rmetrics target set 2026-01 --repairs 30"
     )

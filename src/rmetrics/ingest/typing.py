@@ -262,11 +262,9 @@ class _Typing:
                 value = row[f"cell{i}"]
                 place = self.labels.get(header, (header,))[0]
                 if i in self.late:
-                    return (
-                        place,
-                        str(value),
-                        f"{header} is long after the export: no row of it can be later than {self.reading.latest}",
-                    )
+                    latest = f"latest possible day: {self.reading.latest}"
+                    why = f"{header} is long after the export ({latest}): correct the year, and export again"
+                    return place, str(value), why
                 if value is None:
                     return place, None, f"{header} is blank, but every row needs it"
                 return place, str(value), f"{header} {reason(str(value), column, self.reading)}"

@@ -54,7 +54,7 @@ def _of_export(lake: Lake, rules: Rules, raw: RawFile, asked: Asked) -> Iterator
 
 
 def _reason(raw: RawFile) -> str:
-    back = f"`rmetrics exports restore {raw.sha256[:12]}` takes it back"
+    back = f"`rmetrics exports restore {raw.sha256[:12]}` makes them count again"
     whose = "of the source and the month" if raw.feed == JOBS else "of the month"
     return f"rows {whose} are in the withdrawn export {raw.name}; {back}"
 
