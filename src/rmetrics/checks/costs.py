@@ -16,6 +16,7 @@ from rmetrics.checks.sql import day, holds, ident, text, whole_cents, within, wo
 from rmetrics.rules.model import Cost, FeedLeads, Rules, Source
 from rmetrics.rules.validate import TARGETS, feed_row
 
+IDLE_MONTHS = 12  # between two months with a lead or job: no fee is due in so long a stretch
 _MONTH = "CAST(date_trunc('month', {}) AS DATE)"
 
 
@@ -67,7 +68,7 @@ def _idle(connection: duckdb.DuckDBPyConnection, end: dt.date | None) -> None:
         f"UNION SELECT {of_day} FROM {work('leads')}{last}), "
         f"stretches AS (SELECT month, lead(month) OVER (ORDER BY month) AS next FROM months WHERE month IS NOT NULL) "
         f"SELECT CAST(unnest(generate_series(month + INTERVAL 1 MONTH, next - INTERVAL 1 MONTH, INTERVAL 1 MONTH)) "
-        f"AS DATE) AS month FROM stretches WHERE date_diff('month', month, next) > 12"
+        f"AS DATE) AS month FROM stretches WHERE date_diff('month', month, next) > {IDLE_MONTHS}"
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import duckdb
 
 from rmetrics.checks.connection import only_select
+from rmetrics.checks.costs import IDLE_MONTHS
 from rmetrics.checks.feeds import LINES
 from rmetrics.checks.query import query_errors, rows
 from rmetrics.checks.sql import holds, ident, text, within, work
@@ -19,12 +20,11 @@ from rmetrics.checks.twice import paid_twice
 from rmetrics.errors import RmetricsError
 from rmetrics.results import Severity
 from rmetrics.rules.model import ColumnType, Feed, FeedLeads, Rules
-from rmetrics.rules.validate import JOBS, PAYMENTS, TARGETS, added_up, feed_row
+from rmetrics.rules.validate import JOBS, PAYMENTS, TARGETS, feed_row, summed_columns
 
 EXAMPLES = 5
 SILENT_DAYS = 14
 GAP_DAYS = 7
-LONELY_MONTHS = 12  # between the first month and the next
 SAME_PHONE_DAYS = 30
 _FEW = 10_000  # rows of an answer that are counted as they are read
 CAPS = (1_000, 5_000, 10_000)  # row counts at which vendors cut their exports
@@ -384,7 +384,7 @@ def _duplicates(rules: Rules) -> Iterator[Question]:
 def _parts(rules: Rules) -> Iterator[Question]:
     """Keys that stand on several rows of one export with different amounts: charges and credits, most likely."""
     parts = []
-    for name, column in sorted(added_up(rules)):
+    for name, column in sorted(summed_columns(rules)):
         feed = rules.feeds[name]
         if not feed.key or feed.repeats == "sum" or column not in feed.mapped:
             continue
@@ -421,7 +421,7 @@ def _lonely() -> Question:
         f"placed AS (SELECT *, lead(month) OVER (ORDER BY month) AS next, "
         f"row_number() OVER (ORDER BY month) AS place FROM months) "
         f"SELECT month, source, jobs, leads, revenue, next AS next_month FROM placed "
-        f"WHERE place = 1 AND date_diff('month', month, next) > {LONELY_MONTHS}",
+        f"WHERE place = 1 AND date_diff('month', month, next) > {IDLE_MONTHS}",
         "the first month lies a year or more before every other: a date in it has a mistyped year, most likely",
         "See its rows: rmetrics explain --source SOURCE --month MONTH. Correct the date where it was entered, and "
         "export again.",

@@ -10,12 +10,11 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
 from rmetrics.rules.forms import EXCEL, FIXED_ZONES, ISO_TIME, MONTHS, PLACES, WEEKDAYS, Form, forms_of
-from rmetrics.rules.model import Column
+from rmetrics.rules.model import Column, is_zone
 
 SLASHED = re.compile(r"^([0-9]{1,2})([/.-])([0-9]{1,2})[/.-][0-9]{2,4}(?:[\s,T]|$)")
 FIRST_YEAR, LAST_YEAR = 1990, 2100
@@ -319,15 +318,7 @@ def zone_of(text: str) -> dt.timedelta | str | None:
         return dt.timedelta(hours=FIXED_ZONES[name])
     if name in PLACES:
         return PLACES[name]
-    return given if "/" in given and _is_place(given) else None
-
-
-def _is_place(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
+    return given if "/" in given and is_zone(given) else None
 
 
 def local(naive: pl.Series, zone: str) -> pl.Series:

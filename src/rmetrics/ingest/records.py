@@ -21,6 +21,7 @@ import polars as pl
 
 from rmetrics.ingest.sniff import BLOCK, DAMAGE
 from rmetrics.parallel import WORKERS
+from rmetrics.results import count
 
 LINE, PROBLEM, TEXT = "_line", "_problem", "_text"
 OWN_COLUMNS = (LINE, PROBLEM, TEXT)
@@ -351,7 +352,7 @@ class RecordReader:
         for block in blocks:
             ends, final = ends + block.count(b"\n"), block[-1:]
         below = ends - 1 if final == b"\n" else ends
-        why = f"has a quote that is not closed; this line and the {_n(below, 'line')} below it were not read"
+        why = f"has a quote that is not closed; this line and the {count(below, 'line')} below it were not read"
         text = self.rest[:MAX_CELL].decode(errors="replace").replace("\x00", "\ufffd").replace(DAMAGE, "\ufffd")
         return self._frame([_Record(self.line, [None] * len(self.headers), why, text)])
 
@@ -442,13 +443,14 @@ def _problem_of(cells: list[str], raw: str, width: int, delimiter: str) -> str |
     if DAMAGE in raw:
         return "holds damaged bytes, which are no text in the file's encoding (UTF-8, unless noted otherwise)"
     if len(cells) < width:
-        return f"has {_n(len(cells), 'cell')} where the header has {width}"
+        return f"has {count(len(cells), 'cell')} where the header has {width}"
     if any(c.strip() for c in cells[width:]):
         return f"has {len(cells)} cells where the header has {width}"
     if len(raw) > MAX_CELL and any(len(c.encode()) > MAX_CELL for c in cells):
         return f"has a cell longer than {MAX_CELL >> 20} MB"
-    if raw.count("\n") > 1 and (count := _swallowed(cells, width, delimiter)):
-        return f"has a quoted cell with {_n(count, 'line')} in it that look like rows of their own: is a quote missing?"
+    if raw.count("\n") > 1 and (lines := _swallowed(cells, width, delimiter)):
+        told = count(lines, "line")
+        return f"has a quoted cell with {told} in it that look like rows of their own: is a quote missing?"
     return None
 
 
@@ -464,7 +466,3 @@ def _swallowed(cells: list[str], width: int, delimiter: str) -> int:
 
 def _numeric(cell: str) -> bool:
     return any(c.isdigit() for c in cell[:200])
-
-
-def _n(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

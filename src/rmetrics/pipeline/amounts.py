@@ -6,13 +6,13 @@ from decimal import Decimal
 
 import polars as pl
 
-from rmetrics import contents
+from rmetrics.contents import added_up
 from rmetrics.errors import CheckError, withdrawal_hint
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute import Computed
 from rmetrics.pipeline.tables import table_rows
 from rmetrics.rules import Rules
-from rmetrics.rules.validate import added_up
+from rmetrics.rules.validate import summed_columns
 from rmetrics.tables import DAILY, MONTHLY, PgTable
 
 _MONEY, _LIMIT = "numeric(12,2)", Decimal(10) ** 10
@@ -60,7 +60,7 @@ def large_sums(lake: Lake, tables: Sequence[PgTable]) -> Iterator[TooLarge]:
     """The sums that do not fit their columns: those of months and days first, for they name the source."""
     order = (MONTHLY, DAILY)
     for table in sorted(tables, key=lambda t: order.index(t.name) if t.name in order else len(order)):
-        rows = contents.added_up(table, table_rows(lake, table))
+        rows = added_up(table, table_rows(lake, table))
         for column in _money(table, rows):
             large = rows.filter(_beyond(column)).select(table.key).sort(table.key).collect()
             if large.height:
@@ -70,7 +70,7 @@ def large_sums(lake: Lake, tables: Sequence[PgTable]) -> Iterator[TooLarge]:
 
 def fitting(table: PgTable, rows: pl.LazyFrame) -> pl.LazyFrame:
     """The rows, added up where the table is, without those that it cannot hold."""
-    rows = contents.added_up(table, rows)
+    rows = added_up(table, rows)
     return rows.filter(~pl.any_horizontal(pl.lit(value=False), *(_beyond(c) for c in _money(table, rows))))
 
 
@@ -92,7 +92,7 @@ def _largest(rules: Rules, computed: Computed) -> list[tuple[str, str]]:
     """The exports of the largest amounts, and each amount in words."""
     names = {p.rank: p.raw.name for p in computed.placed}
     found: list[tuple[Decimal, str, str]] = []
-    for feed, column in sorted(added_up(rules)):
+    for feed, column in sorted(summed_columns(rules)):
         rows = computed.snapshot.scan(feed)
         if column not in rows.collect_schema().names():
             continue

@@ -1,7 +1,7 @@
 """A target or a month's spend set by command: one small export in the inbox for each, which the next sync reads.
 
 One file holds one key. So a figure that is set again replaces its own file only, and never delivers another figure
-anew, which a newer export may have corrected meanwhile.
+again, which a newer export may have corrected meanwhile.
 """
 
 import csv
@@ -21,6 +21,7 @@ from rmetrics.ingest.read import RefusedError, open_export
 from rmetrics.lake import Lake
 from rmetrics.pipeline.asked import source_named
 from rmetrics.pipeline.inbox import chosen, file_digest
+from rmetrics.results import count
 from rmetrics.rules import ALL, Rules, load_rules
 from rmetrics.rules.model import Column, ColumnType, Feed
 from rmetrics.rules.nearest import did_you_mean
@@ -181,7 +182,7 @@ def _figure(column: Column, name: str, text: str) -> str:
         )
     value = Decimal(match[1].replace(",", "") + (match[2] or ""))
     if column.most is not None and value > column.most:
-        raise SettingsError(f"{name}: {value:,} is more than {column.most:,}", "Look for a slip of the pen.")
+        raise SettingsError(f"{name}: {value:,} is more than {column.most:,}", "Check the amount.")
     return _written(value)
 
 
@@ -259,9 +260,9 @@ def _refuse_beside(
     others = [other[column] for other in rows if not _is(other, feed, row)]
     if others:
         amount = sum((v for v in others if v is not None), Decimal(0))
-        count = f"{len(others)} other row{'' if len(others) == 1 else 's'}"
+        there = count(len(others), "other row")
         raise SettingsError(
-            f"{month:%Y-%m} has {count} of {name} already ({amount:,.2f}), to which this amount would be added",
+            f"{month:%Y-%m} has {there} of {name} already ({amount:,.2f}), to which this amount would be added",
             "Name the campaign it replaces (--campaign), withdraw the other export (rmetrics exports withdraw), or say "
             "--add.",
         )

@@ -17,6 +17,7 @@ from rmetrics.lake import Lake, RawFile
 from rmetrics.metrics.newest import FILE, TypedExport, every_row, put_together
 from rmetrics.pipeline.compute import Computed
 from rmetrics.pipeline.parts import FACTS, KEY
+from rmetrics.results import count
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.edits import Edit, can_move, feed_metrics, rule_edits
 from rmetrics.rules.model import UNATTRIBUTED
@@ -44,7 +45,7 @@ class Arrival:
     changed: int
 
     def __str__(self) -> str:
-        counts = [f"{n:,} {what} row{'' if n == 1 else 's'}" for n, what in _counts(self) if n]
+        counts = [count(n, f"{what} row") for n, what in _counts(self) if n]
         return f"{self.export}: {', '.join(counts)}"
 
 

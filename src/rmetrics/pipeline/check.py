@@ -18,7 +18,7 @@ from rmetrics.lake import Lake
 from rmetrics.pipeline.amounts import HINT, large_sums, largest_amounts
 from rmetrics.pipeline.compute import Computed, newest_day
 from rmetrics.pipeline.explanations import Explanations
-from rmetrics.pipeline.inbox import inbox_files
+from rmetrics.pipeline.inbox import inbox_files, inbox_name
 from rmetrics.pipeline.memory import DEFAULT, duckdb_limit, memory_of
 from rmetrics.pipeline.opened import Opened, opened, typed_inputs
 from rmetrics.pipeline.progress import Progress, silent
@@ -186,9 +186,9 @@ def _not_landed(settings: Settings) -> Iterator[CheckFinding]:
         return
     known = Lake(settings.lake_dir).load_json("inbox").get("files", {})
     new = [
-        path.relative_to(settings.inbox_dir).as_posix()
+        name
         for path, status in inbox_files(settings.inbox_dir)
-        if known.get(path.relative_to(settings.inbox_dir).as_posix(), [None, None])[:2]
+        if known.get(name := inbox_name(path, settings.inbox_dir), [None, None])[:2]
         != [status.st_size, status.st_mtime_ns]
     ]
     if new:

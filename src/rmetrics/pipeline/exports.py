@@ -15,7 +15,7 @@ from rmetrics.ingest.recognise import free_headers, normal_header, read_as
 from rmetrics.lake import Lake, TypedFile
 from rmetrics.pipeline.by_hand import ENTERED
 from rmetrics.pipeline.compute import Computed, Placed
-from rmetrics.results import Finding, Severity
+from rmetrics.results import Finding, Severity, count
 from rmetrics.rules import Rules
 from rmetrics.rules.model import Feed
 
@@ -142,7 +142,7 @@ def _days(span: Range) -> int:
 
 
 def _extent(rows: int, span: Range) -> str:
-    return f"{rows:,} row{'' if rows == 1 else 's'}" + (f" from {span[0]} to {span[1]}" if span else "")
+    return count(rows, "row") + (f" from {span[0]} to {span[1]}" if span else "")
 
 
 def _ranges(lake: Lake, exports: Sequence[_Export], feed: Feed) -> list[Range]:

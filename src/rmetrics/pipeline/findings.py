@@ -15,7 +15,7 @@ from rmetrics.pipeline.inbox import Seen
 from rmetrics.pipeline.rejected import RejectedRow
 from rmetrics.pipeline.whole import stored_tallies
 from rmetrics.publish import ByOthers
-from rmetrics.results import BY_HAND, TAKEN_IN, WITHDRAWN, Finding, Severity
+from rmetrics.results import BY_HAND, TAKEN_IN, WITHDRAWN, Finding, Severity, count
 from rmetrics.rules import Rules
 from rmetrics.rules.validate import TARGETS
 from rmetrics.snapshot import load
@@ -44,11 +44,13 @@ def _files(rules: Rules, computed: Computed, seen: list[Seen]) -> Iterator[Findi
     rejected = sum(c.rejected for c in counts)
     if rejected:
         files = sum(1 for c in counts if c.rejected)
-        told = f"{_n(rejected, 'row')} in {_n(files, 'file')} could not be read; see them with `rmetrics rejected`"
+        told = (
+            f"{count(rejected, 'row')} in {count(files, 'file')} could not be read; see them with `rmetrics rejected`"
+        )
         yield Finding("rejected-rows", Severity.WARNING, told, rejected)
     refused = [s for s in seen if s.refused]
     if refused:
-        told = f"{_n(len(refused), 'file')} in the inbox could not be used"
+        told = f"{count(len(refused), 'file')} in the inbox could not be used"
         yield Finding("refused-files", Severity.WARNING, told, len(refused))
     asking = [s for s in seen if s.delivered and s.sha256 in {r.sha256 for r in computed.withdrawn}]
     for file in asking:
@@ -57,13 +59,13 @@ def _files(rules: Rules, computed: Computed, seen: list[Seen]) -> Iterator[Findi
     for raw in computed.unplaced:
         if raw.feed not in rules.feeds:
             told = (
-                f"{raw.name} landed as {raw.feed}, which the rules no longer declare: its {_n(raw.rows, 'row')} are "
+                f"{raw.name} landed as {raw.feed}, which the rules no longer declare: its {count(raw.rows, 'row')} are "
                 "kept in the lake and left out until a feed fits them"
             )
             yield Finding("undeclared-feed", Severity.WARNING, told, raw.rows)
             continue
         told = (
-            f"{raw.name} landed as {raw.feed}, but fits no feed any more: its {_n(raw.rows, 'row')} are kept in the "
+            f"{raw.name} landed as {raw.feed}, but fits no feed any more: its {count(raw.rows, 'row')} are kept in the "
             f"lake and left out; mend [feeds.{raw.feed}]"
         )
         yield Finding("unplaced-export", Severity.ERROR, told, raw.rows)
@@ -74,7 +76,9 @@ def taken_in_findings(rows: Sequence[RejectedRow]) -> tuple[Finding, ...]:
     if not rows:
         return ()
     places = ", ".join(f"{r.file} line {r.line}" for r in rows[:5]) + (", ..." if len(rows) > 5 else "")
-    return (Finding(TAKEN_IN, Severity.INFO, f"{_n(len(rows), 'rejected row')} can be read now: {places}", len(rows)),)
+    return (
+        Finding(TAKEN_IN, Severity.INFO, f"{count(len(rows), 'rejected row')} can be read now: {places}", len(rows)),
+    )
 
 
 def by_others(written: Sequence[ByOthers]) -> Iterator[Finding]:
@@ -82,20 +86,20 @@ def by_others(written: Sequence[ByOthers]) -> Iterator[Finding]:
     for table in written:
         if table.removed:
             told = (
-                f"{_n(table.removed, 'row')} of {table.table} came from no export and {_was(table.removed)} removed "
+                f"{count(table.removed, 'row')} of {table.table} came from no export and {_was(table.removed)} removed "
                 f"(first: {table.first}): a sync makes the tables what the exports say; {_instead(table.table)}"
             )
             yield Finding(BY_HAND, Severity.WARNING, told, table.removed)
         if table.restored:
             told = (
-                f"{_n(table.restored, 'row')} of {table.table} had been changed or deleted in the database and "
+                f"{count(table.restored, 'row')} of {table.table} had been changed or deleted in the database and "
                 f"{_was(table.restored)} set back to what the exports say; {_instead(table.table)}"
             )
             yield Finding(BY_HAND, Severity.WARNING, told, table.restored)
 
 
-def _was(count: int) -> str:
-    return "was" if count == 1 else "were"
+def _was(number: int) -> str:
+    return "was" if number == 1 else "were"
 
 
 def _instead(table: str) -> str:
@@ -125,29 +129,27 @@ def _rows(lake: Lake, rules: Rules) -> Iterator[Finding]:
     sources, dateless, without_job, dateless_pay = pl.collect_all([own, undated, orphans, lost])
     if sources.height:
         names = ", ".join(f"{s} ({n})" for s, n in sources.head(8).iter_rows())
-        count = int(sources["jobs"].sum())
+        number = int(sources["jobs"].sum())
         yield Finding(
             "undeclared-source",
             Severity.WARNING,
-            f"{_n(count, 'job')} of sources that no rule declares: {names}; their jobs and revenue count, their leads "
-            "and cost are 0 until [sources.NAME] says otherwise",
-            count,
+            f"{count(number, 'job')} of sources that no rule declares: {names}; their jobs and revenue count, their "
+            "leads and cost are 0 until [sources.NAME] says otherwise",
+            number,
         )
-    if count := dateless.item():
-        told = f"{_n(count, 'job')} without {rules.jobs.latest.date} count in no day; see [jobs] date"
-        yield Finding("job-without-date", Severity.WARNING, told, count)
-    if count := without_job["payments"].item():
-        told = f"{_n(count, 'payment')} ({_money(without_job)}) of jobs that are not in the data count as Unattributed"
-        yield Finding("payment-without-job", Severity.WARNING, told, count)
-    if count := dateless_pay["payments"].item():
-        told = f"{_n(count, 'payment')} ({_money(dateless_pay)}) have no date and count nowhere"
-        yield Finding("revenue-without-date", Severity.ERROR, told, count)
+    if number := dateless.item():
+        told = f"{count(number, 'job')} without {rules.jobs.latest.date} count in no day; see [jobs] date"
+        yield Finding("job-without-date", Severity.WARNING, told, number)
+    if number := without_job["payments"].item():
+        told = (
+            f"{count(number, 'payment')} ({_money(without_job)}) of jobs that are not in the data count as Unattributed"
+        )
+        yield Finding("payment-without-job", Severity.WARNING, told, number)
+    if number := dateless_pay["payments"].item():
+        told = f"{count(number, 'payment')} ({_money(dateless_pay)}) have no date and count nowhere"
+        yield Finding("revenue-without-date", Severity.ERROR, told, number)
 
 
 def _money(frame: pl.DataFrame) -> str:
     amount = frame["amount"].item()
     return f"{amount if isinstance(amount, Decimal) else Decimal(0):,.2f}"
-
-
-def _n(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

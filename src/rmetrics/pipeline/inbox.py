@@ -24,7 +24,7 @@ from rmetrics.parallel import in_order
 from rmetrics.pipeline.compute import feed_of, type_landing
 from rmetrics.pipeline.damage import lost_exports, settle_damage
 from rmetrics.pipeline.progress import Progress
-from rmetrics.results import EMPTY_INBOX, Finding, Severity
+from rmetrics.results import EMPTY_INBOX, Finding, Severity, count
 from rmetrics.rules import Rules
 from rmetrics.rules.model import Feed
 
@@ -98,7 +98,7 @@ def inbox_files(inbox: Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 def empty_inbox(inbox: Path, landed: int) -> Finding:
     """What to say of an inbox without a file to read; ``landed`` exports are in the lake all the same."""
-    so_far = f"; the figures are those of {landed:,} landed export{'' if landed == 1 else 's'}" if landed else ""
+    so_far = f"; the figures are those of {count(landed, 'landed export')}" if landed else ""
     told = f"the inbox {inbox} is empty: put exports (CSV or Excel) there, then run `rmetrics sync`{so_far}"
     return Finding(EMPTY_INBOX, Severity.INFO if landed else Severity.WARNING, told, 0)
 

@@ -5,11 +5,11 @@ import re
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from rmetrics.errors import SettingsError
 from rmetrics.files import PRIVATE_FOLDER, write_private
 from rmetrics.ingest.currencies import CODES
+from rmetrics.rules.model import is_zone
 
 _ENV_EXAMPLE = """\
 # Settings of this rmetrics project. Copy to .env and change what you need; everything has a default.
@@ -87,7 +87,7 @@ def init_project(folder: Path, *, timezone: str | None = None, currency: str | N
     Raises:
         SettingsError: the folder already holds rules, or cannot be written; there is no such zone or currency.
     """
-    if timezone is not None and not _is_zone(timezone):
+    if timezone is not None and not is_zone(timezone):
         raise SettingsError(f"no time zone {timezone!r}", "Name it like America/Chicago.")
     if currency is not None and currency.upper() not in CODES:
         raise SettingsError(f"no currency {currency!r}", "Name its code, for instance USD.")
@@ -120,7 +120,7 @@ def machine_zone() -> str | None:
     named = os.environ.get("TZ", "").removeprefix(":")
     linked = os.path.realpath("/etc/localtime").rpartition("/zoneinfo/")[2]
     candidates = [named] if named else [linked.removeprefix("posix/").removeprefix("right/"), _etc_timezone()]
-    return next((name for name in candidates if name not in _SERVERS and _is_zone(name)), None)
+    return next((name for name in candidates if name not in _SERVERS and is_zone(name)), None)
 
 
 def _etc_timezone() -> str:
@@ -128,14 +128,6 @@ def _etc_timezone() -> str:
         return Path("/etc/timezone").read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):  # most systems have no such file
         return ""
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError):  # no such zone, or no name at all
-        return False
-    return bool(name)
 
 
 def _localised(path: Path, timezone: str | None, currency: str | None) -> tuple[str, str]:

@@ -369,9 +369,7 @@ def _agree(
         )
         return "the two engines agree on every figure", quality
     months = len(part.scope.months)
-    told = (
-        f"the two engines agree on every figure of the {months} month{'' if months == 1 else 's'} that new rows touch"
-    )
+    told = f"the two engines agree on every figure of the {count(months, 'month')} that new rows touch"
     return told, why.of("the findings of the last check", lambda: remembered_findings(lake, computed.inputs), ())
 
 

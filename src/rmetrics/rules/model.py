@@ -42,12 +42,19 @@ def known_zone(value: str) -> str:
     Raises:
         ValueError: it has none of that name.
     """
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+    if not is_zone(value):
         msg = "no such time zone; use an IANA name such as America/New_York"
-        raise ValueError(msg) from error
+        raise ValueError(msg)
     return value
+
+
+def is_zone(name: str) -> bool:
+    """Whether the time zone database has a zone of this name."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
 
 
 def _several(headers: tuple[str, ...]) -> tuple[str, ...]:

@@ -167,7 +167,7 @@ def mapped_row(feed: Feed, zone: str) -> Row:
     return Row.of({n: c.type for n, c in feed.mapped.items()}, zone, cells=feed.repeats != "sum")
 
 
-def added_up(rules: Rules) -> set[tuple[str, str]]:
+def summed_columns(rules: Rules) -> set[tuple[str, str]]:
     """The money columns that revenue and costs are made of, each with its feed before it."""
     costs = {
         (cost.feed, cost.sum)
@@ -536,12 +536,12 @@ __all__ = [
     "OTHER",
     "PAYMENTS",
     "TARGETS",
-    "added_up",
     "feed_row",
     "job_columns",
     "job_row",
     "mapped_row",
     "normal_source",
+    "summed_columns",
     "validate",
 ]
 
