@@ -1,17 +1,14 @@
 """Targets and spend set by command, and the zone a new project starts with."""
 
 import json
-import subprocess
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from rmetrics.cli import run
+from command_line import Line, in_process
 from support import Project, csv_text
 
-Line = Callable[..., subprocess.CompletedProcess[str]]
 TARGET = "SELECT source, segment, target_repairs, target_revenue40, target_conv_l2r, target_cpl_max FROM targets ORDER BY 1, 2"
 SPEND = "SELECT month::text, campaign, spend FROM google_spend ORDER BY 1, 2"
 
@@ -19,17 +16,7 @@ SPEND = "SELECT month::text, campaign, spend FROM google_spend ORDER BY 1, 2"
 @pytest.fixture
 def line(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Line:
     """One run of the program in the project."""
-    monkeypatch.chdir(project.root)
-    for name, value in project.environment.items():
-        monkeypatch.setenv(name, value)
-
-    def said(*arguments: str) -> subprocess.CompletedProcess[str]:
-        capsys.readouterr()
-        code = run(list(arguments))
-        out, err = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, code, out, err)
-
-    return said
+    return in_process(project, monkeypatch, capsys)
 
 
 def inbox(project: Project) -> dict[str, bytes]:

@@ -3,19 +3,17 @@
 import csv
 import io
 import json
-import subprocess
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from command_line import Line, in_process
 from published import Published
 from rmetrics.cli import run
 from rmetrics.report.records import csv_of, markdown_of
 from support import Project, csv_text
 
-Line = Callable[..., subprocess.CompletedProcess[str]]
 TABLES = (
     (("sync",), "months"), (("plan",), "changes"), (("history",), "changes"), (("status",), "feeds"),
     (("rejected",), "rejected"), (("rejected", "list"), "rejected"), (("exports",), "exports"),
@@ -28,17 +26,7 @@ TABLES = (
 def line(sample: Published, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Line:
     """One run of the program in the project of the sample."""
     assert sample.project is not None
-    monkeypatch.chdir(sample.project.root)
-    for name, value in sample.project.environment.items():
-        monkeypatch.setenv(name, value)
-
-    def said(*arguments: str) -> subprocess.CompletedProcess[str]:
-        capsys.readouterr()
-        code = run(list(arguments))
-        out, err = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, code, out, err)
-
-    return said
+    return in_process(sample.project, monkeypatch, capsys)
 
 
 def table(text: str) -> list[dict[str, str]]:

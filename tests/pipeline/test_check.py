@@ -1,6 +1,7 @@
 """``rmetrics check`` and what a sync tells of it."""
 
 import json
+import os
 
 import pytest
 
@@ -55,3 +56,12 @@ def test_a_file_of_the_inbox_that_was_not_synced_is_named(warranty: Project) -> 
     warranty.put("Import-2.csv", csv_text(JOBS, (2, "COD Service", "Done", "Google", "Wed Nov 06 2024")))
     (found,) = (f for f in check(warranty.settings, offline=True).findings if f.code == "inbox-not-synced")
     assert found.examples == ({"file": "Import-2.csv"},)
+
+
+def test_a_file_whose_name_is_no_text_is_known_once_it_was_read(project: Project) -> None:
+    jobs = csv_text(JOBS, (1, "COD Repair", "Done", "Google", "Tue Nov 05 2024"))
+    name = os.fsencode(project.inbox) + b"/Import-\xff.csv"
+    with open(name, "wb") as file:  # noqa: PTH123 - a Path holds no such bytes
+        file.write(jobs.encode())
+    assert project.sync().files[0].accepted == 1
+    assert "inbox-not-synced" not in {f.code for f in check(project.settings).findings}

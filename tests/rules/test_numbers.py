@@ -15,22 +15,13 @@ from pathlib import Path
 import pytest
 from pydantic.fields import FieldInfo
 
+from acme import FEED
 from rmetrics.errors import RulesError
 from rmetrics.rules import load_rules, model
 from rmetrics.rules.numbers import NumberRange
 
 ROOT = Path(__file__).parents[2]
 
-FEED = """\
-[feeds.acme_leads]
-files = ["acme*"]
-key = ["lead_id"]
-date = "lead_at"
-[feeds.acme_leads.columns]
-lead_id = { type = "text", from = ["Ref"], required = true }
-lead_at = { type = "timestamp", from = ["When"], required = true }
-price = { type = "money", from = ["Price"] }
-"""
 VARIANT = FEED + '[[feeds.acme_leads.variants]]\nwhen = ["Other"]\n'
 SOURCE = '[sources.Acme]\nleads = "jobs"\n'
 CHANGE = "[[sources.Acme.changes]]\nfrom = 2026-01-01\n"

@@ -11,23 +11,14 @@ from pathlib import Path
 
 import pytest
 
+import acme
 from rmetrics.errors import RulesError
 from rmetrics.rules import load_rules
 
 ROOT = Path(__file__).parents[2]
 SNAPSHOT = Path(__file__).with_name("wrong_edits.txt")
 
-FEED = """\
-[feeds.acme_leads]
-files = ["acme*"]
-key = ["lead_id"]
-date = "lead_at"
-[feeds.acme_leads.columns]
-lead_id = { type = "text", from = ["Ref"], required = true }
-lead_at = { type = "timestamp", from = ["When"], required = true }
-price = { type = "money", from = ["Price"] }
-status = { type = "text", from = ["State"] }
-"""
+FEED = acme.FEED + 'status = { type = "text", from = ["State"] }\n'
 SOURCE = """\
 [sources.Acme]
 leads = { feed = "acme_leads", where = "price > 0" }

@@ -4,28 +4,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rmetrics.cli.options import AsJson, Quiet, month_in, reporter
+from rmetrics.cli.options import AsJson, Quiet, help_alone, month_in, reporter
 
 if TYPE_CHECKING:
     from rmetrics.pipeline.by_hand import Entered
 
-target = typer.Typer(help="Enter targets by hand.", invoke_without_command=True, rich_markup_mode=None)
-spend = typer.Typer(help="Enter spend by hand.", invoke_without_command=True, rich_markup_mode=None)
+target = typer.Typer(
+    help="Enter targets by hand.", callback=help_alone, invoke_without_command=True, rich_markup_mode=None
+)
+spend = typer.Typer(
+    help="Enter spend by hand.", callback=help_alone, invoke_without_command=True, rich_markup_mode=None
+)
 Month = Annotated[str, typer.Argument(metavar="YYYY-MM", help="The month.")]
-
-
-@target.callback()
-def target_main(context: typer.Context) -> None:
-    """Enter targets by hand."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-
-
-@spend.callback()
-def spend_main(context: typer.Context) -> None:
-    """Enter spend by hand."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
 
 
 @target.command("set")

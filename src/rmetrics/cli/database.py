@@ -4,16 +4,14 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsJson, Quiet, reporter
+from rmetrics.cli.options import AsJson, Quiet, help_alone, reporter
 
-db = typer.Typer(help="Start and stop the embedded PostgreSQL.", invoke_without_command=True, rich_markup_mode=None)
-
-
-@db.callback()
-def db_main(context: typer.Context) -> None:
-    """Start and stop the embedded PostgreSQL."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+db = typer.Typer(
+    help="Start and stop the embedded PostgreSQL.",
+    callback=help_alone,
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
 
 
 def schema(

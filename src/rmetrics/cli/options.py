@@ -89,3 +89,9 @@ def month_in(text: str) -> dt.date:
     if month is None:
         raise SettingsError(f"not a month: {text!r}", "Write it YYYY-MM, for instance 2024-11.")
     return month
+
+
+def help_alone(context: typer.Context) -> None:
+    """Shows the help of a group of commands that is named without one."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
