@@ -4,7 +4,6 @@
     raw/exports.json                                     which exports are withdrawn, which were delivered again, when
     typed/<feed>/<sha256>.<typing digest>.parquet        caches from here on: may be deleted at any time
     typed/<feed>/<sha256>.<typing digest>.rejected.parquet
-    current/<feed>/<month>.<digest>.parquet              one row per key: the newest export wins; ``rmetrics.snapshot``
     metrics/<table>/<month>.<digest>.parquet             job facts, tallies, daily and monthly metrics; the same
     rules/<digest>/*.toml                                the rules of each computation, to tell what was edited since
     inbox.json, landed.json, checked.json                what was seen, what had landed, what was found sound and when
@@ -169,7 +168,7 @@ class Lake:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.raw, self.typed, self.current, self.metrics = (root / n for n in ("raw", "typed", "current", "metrics"))
+        self.raw, self.typed, self.metrics = (root / n for n in ("raw", "typed", "metrics"))
         self._known: dict[str, list[Any]] | None = None
         self._met = False  # whether a file was hashed that the record does not know
 
@@ -181,7 +180,7 @@ class Lake:
         Raises:
             LakeError: a folder cannot be created, or is a symbolic link.
         """
-        for folder in (self.root, self.raw, self.typed, self.current, self.metrics):
+        for folder in (self.root, self.raw, self.typed, self.metrics):
             if folder.is_symlink():
                 raise LakeError(f"{folder} is a symbolic link", "Point RMETRICS_DATA_DIR at the real folder.")
             self.folder(folder)

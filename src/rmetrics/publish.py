@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from rmetrics.contents import PART, Content, Digest, Remembered, changed_rows, part_digests, rows_of, within
+from rmetrics.contents import Content, Digest, within
 from rmetrics.errors import BusyError, LakeError, PostgresError
 from rmetrics.first_load import keys_checked_at_once
 from rmetrics.ownership import BOOKKEEPING, require_own
@@ -109,12 +109,10 @@ class Written:
 
     Attributes:
         rows: rows inserted, updated and deleted, by table; 0 for untouched ones.
-        digests: what to hand to the next publish as ``known``.
         by_others: rows that somebody else had put into a table, or changed there, and that are as published again.
     """
 
     rows: Mapping[str, int]
-    digests: Remembered
     by_others: tuple["ByOthers", ...] = ()
 
 
@@ -179,7 +177,6 @@ def publish(
     schema_digest: str,
     cause: str,
     causes: pl.DataFrame | None = None,
-    known: Remembered | None = None,
     full: bool = False,
     after: str | None = None,
 ) -> Written:
@@ -193,7 +190,6 @@ def publish(
         schema_digest: of the schema script in force.
         cause: why figures changed, for ``metric_changes``.
         causes: a finer cause by month, source and metric, where there is one.
-        known: the digests of the publish before; without them every row is hashed, with the same outcome.
         full: compare every row of every month, whatever the bookkeeping says.
         after: the run that was the last one when it was decided to publish; None where there was none.
 
@@ -203,12 +199,7 @@ def publish(
         PostgresError: a type differs from the table's, a statement fails, or what was read back is not what was sent;
             nothing is changed then.
     """
-    digests, remembered = dict[str, dict[dt.date, Digest]](), dict[str, dict[str, list[object]]]()
-    for content in contents:
-        name = content.table.name
-        before = (known or {}).get(name, {}) if not full else {}
-        with _reading(name):
-            digests[name], remembered[name] = part_digests(content, before)
+    digests = {c.table.name: c.digests for c in contents}
     with connect(server, schema=schema) as session, session.transaction():
         work = _Publication(session, schema, run, cause)
         work.begin(after, list(digests))
@@ -216,9 +207,7 @@ def publish(
         work.empty_abandoned(digests)
         others = written_by_others(session, list(digests), work.counters)
         for content in contents:
-            name = content.table.name
-            before = (known or {}).get(name, {})
-            work.stage(content, digests[name], before, everything=full or name in others)
+            work.stage(content, everything=full or content.table.name in others)
         for content in reversed(contents):
             work.remove(content.table, by_others=content.table.name in others)
         for content in contents:
@@ -232,7 +221,7 @@ def publish(
     # The publish is committed and verified by now. Housekeeping that cannot be done is the server's own, later.
     with contextlib.suppress(PostgresError), connect(server, autocommit=True) as session:
         _tidy(session, schema, [n for n, w in work.written.items() if w])
-    return Written(work.written, remembered, tuple(work.by_others))
+    return Written(work.written, tuple(work.by_others))
 
 
 def _tidy(session: Session, schema: str, tables: Sequence[str]) -> None:
@@ -280,7 +269,7 @@ class _Staged:
     @property
     def rows(self) -> pl.LazyFrame:
         """What these months must hold."""
-        return rows_of(self.content, self.changed).drop(PART)
+        return self.content.rows(self.changed)
 
 
 class _Publication:
@@ -368,16 +357,9 @@ class _Publication:
                 self.written[name] = self.session.execute(f"DELETE FROM {quoted(name)}")
             self.session.execute("DELETE FROM published_parts WHERE table_name = $1", [name])
 
-    def stage(
-        self,
-        content: Content,
-        digests: Mapping[dt.date, Digest],
-        remembered: Mapping[str, Sequence[object]],
-        *,
-        everything: bool,
-    ) -> None:
+    def stage(self, content: Content, *, everything: bool) -> None:
         """Copies the rows of changed months, and inserts or updates those that differ."""
-        table, session = content.table, self.session
+        table, session, digests = content.table, self.session, content.digests
         self.wanted[table.name] = digests
         known = self.known.get(table.name, {})
         changed = sorted(m for m in digests if everything or known.get(m) != digests[m])
@@ -397,7 +379,7 @@ class _Publication:
         rows, whole = staged.rows, True
         if changed and not everything and table.name not in (DAILY, MONTHLY):  # changes of figures need all of them
             with _reading(table.name):
-                rows, whole = changed_rows(content, changed, known, remembered)
+                rows, whole = content.differing([*changed, *gone], known)
         stage = self._temporary(f"_stage_{table.name}", table, table.names)
         self._copy(table, rows, stage, schema=None)
         staged = self.staged[table.name] = replace(staged, stage=stage, whole=whole)

@@ -12,14 +12,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from rmetrics.lake import Lake
-from rmetrics.pipeline import growth, memory, scope
+from rmetrics.pipeline import memory, scope
+from rmetrics.pipeline.core import increment
+from rmetrics.pipeline.core.names import COMPUTED, FACTS
 from rmetrics.pipeline.check import second_look
 from rmetrics.pipeline.compute import Computed, compute
 from rmetrics.pipeline.inbox import land_inbox
-from rmetrics.pipeline.parts import tables
+from rmetrics.pipeline.core.rows import Rows
 from rmetrics.pipeline.progress import silent
 from rmetrics.rules import Rules, load_rules
-from rmetrics.snapshot import Snapshot
 from support import MIDNIGHT, ROOT, csv_text
 
 Step = tuple[str, object, int]  # what, with what, minutes
@@ -153,11 +154,11 @@ class World:
         return compute(twin, self.loaded(), silent, full=True, memory=0)
 
 
-def contents(snapshot: Snapshot, rules: Rules) -> dict[str, list[tuple[object, ...]]]:
+def contents(rows: Rows, rules: Rules) -> dict[str, list[tuple[object, ...]]]:
     """Every table, row by row, provenance included."""
     found = {}
-    for name in tables(rules):
-        frame = snapshot.scan(name).collect()
+    for name in (*rules.feeds, *COMPUTED):
+        frame = rows.scan(name).collect()
         found[name] = sorted(frame.select(sorted(frame.columns)).rows(), key=str)
     return found
 
@@ -165,24 +166,19 @@ def contents(snapshot: Snapshot, rules: Rules) -> dict[str, list[tuple[object, .
 def check(world: World, computed: Computed) -> None:
     whole = world.whole()
     rules = world.loaded()
-    with scope.of_growth(world.lake, rules, computed) as part:
+    with scope.of_increment(world.lake, rules, computed) as part:
         found, _ = second_look(world.lake, rules, computed, part)
     assert found.mismatches == ()
-    ours, theirs = contents(computed.snapshot, rules), contents(whole.snapshot, rules)
+    ours, theirs = contents(computed.rows, rules), contents(whole.rows, rules)
     for name in ours:
         assert ours[name] == theirs[name], name
     assert computed.counts == whole.counts
     assert computed.inputs == whole.inputs
-    for name in tables(rules):
-        here, there = computed.snapshot.parts(name), whole.snapshot.parts(name)
-        assert {p: (x.rows, dict(x.lines)) for p, x in here.items() if x.rows} == {
-            p: (x.rows, dict(x.lines)) for p, x in there.items() if x.rows
-        }, name
 
 
 @pytest.fixture(autouse=True)
 def _always_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growth, "MOST_SHARE", 1_000_000)
+    monkeypatch.setattr(increment, "MOST_SHARE", 1_000_000)
     monkeypatch.setattr(scope, "MOST", 1_000_000)
     monkeypatch.setattr(memory, "_FEWEST", 5)
 
@@ -194,7 +190,7 @@ def run(taken: Sequence[Step]) -> int:
         world = World(Path(folder))
         for what, given, minutes in taken:
             computed = world.step(what, given, minutes)
-            grown += computed.grown is not None
+            grown += computed.increment is not None
             check(world, computed)
     return grown
 
@@ -255,7 +251,7 @@ def test_only_the_touched_months_of_jobs_are_made_again(step: Step, touched: set
         world.step(*before)
     computed = world.step(*step)
     check(world, computed)
-    assert computed.grown is not None
+    assert computed.increment is not None
     assert {p.month for p in computed.grown.touched["job_facts"]} == touched
     kept = {p for p in computed.snapshot.parts("job_facts") if p.month not in touched and p.year > 1}
     assert kept
@@ -268,7 +264,7 @@ def test_an_earlier_spelling_renames_an_undeclared_source_in_every_month(tmp_pat
     world.step("jobs", jobs, 0)
     computed = world.step("jobs", [(20, "", "COD Repair", "Puls ", day("2024-09-01"), "", "")], 0)
     check(world, computed)
-    assert computed.grown is not None
+    assert computed.increment is not None
     daily = computed.snapshot.scan("daily_metrics").collect()
     assert set(daily["source"]) == {"Puls"}
 
@@ -278,9 +274,9 @@ def test_an_older_export_or_an_edited_rule_computes_everything(tmp_path: Path) -
     for before in HISTORY:
         world.step(*before)
     rows = [(70, "", "COD Repair", "Google", day("2024-10-01"), "", "")]
-    assert world.step("late", ("jobs", rows), 0).grown is None
-    assert world.step("rules", "price", 0).grown is None
-    assert world.step("jobs", [(71, *rows[0][1:])], 0).grown is not None
+    assert world.step("late", ("jobs", rows), 0).increment is None
+    assert world.step("rules", "price", 0).increment is None
+    assert world.step("jobs", [(71, *rows[0][1:])], 0).increment is not None
 
 
 def test_few_new_rows_grow_and_many_are_streamed_with_everything(
@@ -289,10 +285,10 @@ def test_few_new_rows_grow_and_many_are_streamed_with_everything(
     world = World(tmp_path)
     for before in HISTORY:
         world.step(*before)
-    monkeypatch.setattr(growth, "MOST_SHARE", 0.2)
+    monkeypatch.setattr(increment, "MOST_SHARE", 0.2)
     one = (50, "", "COD Repair", "Google", day("2024-12-01"), "", "")
-    assert world.step("jobs", [one], 0).grown is not None
-    assert world.step("jobs", [(n, *one[1:]) for n in range(50, 60)], 0).grown is None
+    assert world.step("jobs", [one], 0).increment is not None
+    assert world.step("jobs", [(n, *one[1:]) for n in range(50, 60)], 0).increment is None
 
 
 def test_a_spoiled_part_that_would_be_used_is_noticed_and_everything_made_again(tmp_path: Path) -> None:
@@ -307,5 +303,5 @@ def test_a_spoiled_part_that_would_be_used_is_noticed_and_everything_made_again(
     os.utime(path, ns=(part.modified_ns, part.modified_ns))  # as bits flip on a disk: without a trace
     computed = world.step("jobs", [(3, "U3", "INS Repair", "Rely", day("2024-09-16"), "", "")], 0)
     assert computed.mended == (part.name,)
-    assert computed.grown is None
+    assert computed.increment is None
     check(world, computed)

@@ -29,11 +29,13 @@ from rmetrics.ingest.typing import (
     with_row_ids,
 )
 from rmetrics.lake import Lake, RawFile, TypedFile, TypedRows, write_batches
-from rmetrics.pipeline.growth import Grown, grow, is_small
+from rmetrics.metrics.newest import LINES, PARTS, POSITION
+from rmetrics.pipeline.core.increment import Increment, increment, is_small
+from rmetrics.pipeline.core.local import compute_all
+from rmetrics.pipeline.core.names import replaced, tables
+from rmetrics.pipeline.core.rows import Rows
 from rmetrics.pipeline.memory import DEFAULT, rows_at_once
-from rmetrics.pipeline.parts import tables
 from rmetrics.pipeline.progress import Progress
-from rmetrics.pipeline.whole import compute_whole
 from rmetrics.rules import Rules
 from rmetrics.rules.validate import TARGETS
 from rmetrics.snapshot import Exports, Snapshot, SpoiledError, load, save
@@ -77,9 +79,10 @@ class Computed:
         typed: typed files by feed, oldest first, with their ranks.
         counts: by export hash.
         mended: files of the lake that were not what was written, and were made again.
-        snapshot: what stands in the lake now.
-        grown: what was made again where the rest could stay; None where everything was, or nothing.
-        before: what stood there before; where nothing had to be computed, the same.
+        rows: what stands in the lake now.
+        increment: what was computed where the rest could stay; None where everything was, or nothing.
+        before: what stood there before the increment.
+        earlier: the exports of the computation before this one, in their order.
         seconds: how long typing and computing took.
     """
 
@@ -90,10 +93,16 @@ class Computed:
     typed: Mapping[str, tuple[tuple[TypedFile, int], ...]]
     counts: Mapping[str, FileCounts]
     mended: tuple[str, ...]
-    snapshot: Snapshot
-    grown: Grown | None
-    before: Snapshot
+    rows: Rows
+    increment: Increment | None
+    before: Rows | None
+    earlier: Exports
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The computation."""
+        return self.rows.snapshot
 
 
 def place(raws: list[RawFile], rules: Rules) -> tuple[list[Placed], list[RawFile]]:
@@ -182,7 +191,7 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False,
     newest = newest_day((p.raw for p in placed), rules)
     typing = time.monotonic() - clock
     usable = not full and not altered and before.basis == wanted.basis and all(map(before.has, tables(rules)))
-    grown = None
+    grown, were = None, None
     if usable and before.inputs == wanted.inputs:
         made = before
     else:
@@ -190,20 +199,24 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False,
             known = {sha256 for sha256, _, _ in before.exports}
             fresh = {n: [f for f in files if f[0].sha256 not in known] for n, files in typed.items()}
             mended += _mend_typed(lake, rules, placed, fresh, used=True)
-            if is_small(before, fresh):
+            were = Rows(
+                lake, rules, {n: [f for f in files if f[0].sha256 in known] for n, files in typed.items()}, before
+            )
+            if is_small(were, fresh):
                 try:
-                    grown = grow(lake, rules, before, fresh, typed, most=rows_at_once(memory), newest=newest)
+                    grown = increment(lake, were, fresh, typed, newest_day=newest)
                 except SpoiledError as spoiled:
                     mended.append(spoiled.name)
         if grown is None:
             mended += _mend_typed(lake, rules, placed, typed, used=True)
-            results = compute_whole(lake, rules, typed, progress, most=rows_at_once(memory), newest=newest)
+            results = compute_all(lake, rules, typed, progress, most=rows_at_once(memory), newest_day=newest)
         else:
             results = grown.tables
         made = replace(wanted, tables=results)
         save(lake, made)
-    counts = _counts(made, typed)
     by_feed = {n: tuple(f) for n, f in typed.items()}
+    rows = Rows(lake, rules, by_feed, made)
+    counts = _counts(rows)
     seconds = {"type": typing, "compute": time.monotonic() - clock - typing}
     return Computed(
         made.inputs,
@@ -213,9 +226,10 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False,
         by_feed,
         counts,
         tuple(mended),
-        made,
+        rows,
         grown,
-        before,
+        were if grown else None,
+        before.exports,
         seconds,
     )
 
@@ -241,41 +255,37 @@ def standing(lake: Lake, rules: Rules, raws: list[RawFile]) -> Computed:
             raise LakeError(f"the typed rows of {item.raw.name} are missing", "Run `rmetrics sync`, then try again.")
         typed[item.feed].append((found, item.rank))
     snapshot = load(lake)
+    rows = Rows(lake, rules, {name: tuple(files) for name, files in typed.items()}, snapshot)
     return Computed(
         snapshot.inputs,
         tuple(placed),
         tuple(unplaced),
         tuple(r for r in raws if r.withdrawn),
         {name: tuple(files) for name, files in typed.items()},
-        _counts(snapshot, typed),
+        _counts(rows),
         (),
-        snapshot,
+        rows,
         None,
-        snapshot,
+        None,
+        snapshot.exports,
     )
 
 
-def _counts(snapshot: Snapshot, typed: Mapping[str, list[tuple[TypedFile, int]]]) -> dict[str, FileCounts]:
+def _counts(rows: Rows) -> dict[str, FileCounts]:
+    names = [name for name, files in rows.typed.items() if files]
+    rank = (pl.col(POSITION) // LINES).alias("rank")
+    gone = pl.collect_all(rows.snapshot.scan(replaced(n)).group_by(rank).agg(pl.col(PARTS).sum()) for n in names)
+    superseded = {n: dict(frame.iter_rows()) for n, frame in zip(names, gone, strict=True)}
     return {
-        t.sha256: FileCounts(t.rows + t.rejected + t.totals, t.rejected, t.totals, superseded)
-        for name, files in typed.items()
-        for t, superseded in _superseded(snapshot, name, files)
+        t.sha256: FileCounts(t.rows + t.rejected + t.totals, t.rejected, t.totals, superseded[name].get(rank, 0))
+        for name in names
+        for t, rank in rows.typed[name]
     }
 
 
 def _on_top(before: Exports, now: Exports) -> bool:
     """Whether the exports are those of before and newer ones."""
     return now[: len(before)] == before
-
-
-def _superseded(snapshot: Snapshot, name: str, files: list[tuple[TypedFile, int]]) -> Iterator[tuple[TypedFile, int]]:
-    """Of each typed file, how many of its rows a newer export replaced."""
-    kept: dict[int, int] = {}
-    for part in snapshot.parts(name).values():
-        for rank, lines in part.lines.items():
-            kept[rank] = kept.get(rank, 0) + lines
-    for file, rank in files:
-        yield file, file.rows - kept.get(rank, 0)
 
 
 def type_landing(lake: Lake, rules: Rules, raw: RawFile, batches: Iterator[pl.DataFrame]) -> None:

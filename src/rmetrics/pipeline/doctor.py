@@ -198,7 +198,7 @@ def _folders(settings: Settings, lake: Lake) -> Iterator[Check]:
         yield Check("inbox", Severity.ERROR, told, f"chmod u+rx {settings.inbox_dir}")
     else:
         yield _ok("inbox", str(settings.inbox_dir))
-    links = [p for p in (lake.root, lake.raw, lake.typed, lake.current, lake.metrics) if p.is_symlink()]
+    links = [p for p in (lake.root, lake.raw, lake.typed, lake.metrics) if p.is_symlink()]
     if links:
         yield Check(
             "lake", Severity.ERROR, f"{links[0]} is a symbolic link", "Point RMETRICS_DATA_DIR at the real folder."

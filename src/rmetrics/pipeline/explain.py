@@ -21,20 +21,20 @@ from rmetrics.metrics.newest import FILE, LINE, PARTS
 from rmetrics.metrics.tallies import last_day
 from rmetrics.pipeline.asked import month_named, source_named
 from rmetrics.pipeline.compute import newest_day
+from rmetrics.pipeline.core.names import FACTS, TALLIES
+from rmetrics.pipeline.core.rows import Rows
 from rmetrics.pipeline.memory import duckdb_limit, memory_of
 from rmetrics.pipeline.opened import Opened, opened
-from rmetrics.pipeline.parts import FACTS, TALLIES
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.published import MISSING, RowDifference, published_session, table_differences
-from rmetrics.pipeline.scope import Part as OfMonth
-from rmetrics.pipeline.scope import of_month
+from rmetrics.pipeline.scope import MonthInputs, of_month
 from rmetrics.pipeline.withdrawn import withdrawn_rows
 from rmetrics.postgres import Session
 from rmetrics.results import Finding
 from rmetrics.rules import ALL, Rules
 from rmetrics.rules.validate import JOBS
 from rmetrics.settings import Settings
-from rmetrics.snapshot import Snapshot, load
+from rmetrics.snapshot import load
 from rmetrics.tables import DAILY, MONTHLY, feed_table
 
 _DIFFERENCES = 20
@@ -242,7 +242,7 @@ def explainer(
             month = month_named(month, _months(lake))
         part = None
         if month and not lake.problems:
-            part = stack.enter_context(of_month(lake.lake, lake.rules, lake.computed.snapshot, month))
+            part = stack.enter_context(of_month(lake.lake, lake.computed.rows, month))
         progress("recomputing with the second engine", 0, 1)
         # Meanwhile the database is opened, and the rows behind the numbers are read.
         pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rmetrics"))
@@ -265,7 +265,7 @@ def _months(lake: Opened) -> frozenset[dt.date]:
     return frozenset(months)
 
 
-def _second_engine(lake: Opened, part: OfMonth | None, memory_limit: str | None) -> Any:
+def _second_engine(lake: Opened, part: MonthInputs | None, memory_limit: str | None) -> Any:
     """A connection in which everything, or what a month needs, was recomputed."""
     typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else lake.typed
     files = [*(i.path for inputs in typed.values() for i in inputs), *([part.scope.daily] if part else [])]
@@ -294,16 +294,16 @@ class Explainer:
         engine: Future[Any],
         session: Session | None,
         run_id: str | None,
-        only: OfMonth | None = None,
+        only: MonthInputs | None = None,
     ) -> None:
         self.lake, self.engine, self.session, self.run_id = lake, engine, session, run_id
         self.rules: Rules = lake.rules
-        computed = load(lake.lake)
+        computed = lake.computed.rows
         feeds = {n: _looked_at(computed, n, only) for n in self.rules.feeds}
         facts = _looked_at(computed, FACTS, only)
-        self.left_out = {n: _left_out(computed, n, only) for n in self.rules.feeds} if only else {}
+        self.left_out = _left_out(computed, feeds, facts) if only else {}
         newest = newest_day(lake.exports.values(), lake.rules)
-        end = last_day(computed.scan(TALLIES["latest"]), newest).collect().lazy()
+        end = last_day(computed.snapshot.scan(TALLIES["days"]), lake.rules, newest).collect().lazy()
         self.frames = Frames(feeds, facts, computed.scan(DAILY), end)
         self.exports = {rank: raw.name for rank, raw in lake.exports.items()}
         self._recomputed = lru_cache(maxsize=64)(self._recomputed_of)
@@ -614,33 +614,32 @@ def _split(parts: pl.DataFrame) -> Split:
     )
 
 
-def _looked_at(computed: Snapshot, name: str, only: OfMonth | None) -> pl.LazyFrame:
+def _looked_at(computed: Rows, name: str, only: MonthInputs | None) -> pl.LazyFrame:
     """The rows of a table, or those that a month needs."""
     if only is None:
         return computed.scan(name)
-    rows = computed.scan(name, only.parts[JOBS if name == FACTS else name])
-    if name in only.others:
-        rows = pl.concat([rows, pl.scan_parquet(only.others[name], glob=False)])
+    rows = computed.facts_at(only.positions[JOBS]) if name == FACTS else computed.at(name, only.positions[name])
     return rows.collect().lazy()  # every measure asks for them again
 
 
-def _left_out(computed: Snapshot, name: str, only: OfMonth) -> dict[str, tuple[int, int]]:
-    """The rows of a feed that are not looked at, by what becomes of them, and of how many lines they are made.
+def _left_out(
+    computed: Rows, feeds: Mapping[str, pl.LazyFrame], facts: pl.LazyFrame
+) -> dict[str, dict[str, tuple[int, int]]]:
+    """The rows of each feed that are not looked at, by what becomes of them, and of how many lines they are made.
 
     All are of other months; but jobs that do not count have no facts, and so no day.
     """
-    rows, lines = _not_looked_at(computed, name, name, only)
-    if name != JOBS:
-        return {Outcome.OTHER_MONTH.value: (rows, lines)}
-    dated, of_dated = _not_looked_at(computed, FACTS, JOBS, only)
-    return {Outcome.OTHER_MONTH.value: (dated, of_dated), Outcome.NO_DATE.value: (rows - dated, lines - of_dated)}
-
-
-def _not_looked_at(computed: Snapshot, name: str, feed: str, only: OfMonth) -> tuple[int, int]:
-    """How many rows of a table are not looked at, and of how many lines they are made."""
-    others = [part for when, part in computed.parts(name).items() if when not in only.parts[feed]]
-    rows, lines = sum(p.rows for p in others), sum(sum(p.lines.values()) for p in others)
-    if name in only.others:
-        looked_at = pl.scan_parquet(only.others[name], glob=False).select(pl.len(), pl.col(PARTS).sum()).collect()
-        return rows - looked_at.item(0, 0), lines - looked_at.item(0, 1)
-    return rows, lines
+    sums = [pl.col(c).sum() for c in ("rows", "lines", "counted", "counted_lines")]
+    days = computed.snapshot.scan(TALLIES["days"]).group_by("feed").agg(sums).collect()
+    held = {feed: numbers for feed, *numbers in days.iter_rows()}
+    found = {}
+    for name, frame in {**feeds, FACTS: facts}.items():
+        seen, lines = frame.select(pl.len(), pl.col(PARTS).sum()).collect().row(0)
+        total = held.get(JOBS if name == FACTS else name, [0, 0, 0, 0])
+        rows, of_rows = total[2:] if name == FACTS else total[:2]
+        found[name] = (rows - seen, of_rows - (lines or 0))
+    dated, of_dated = found.pop(FACTS)
+    result = {name: {Outcome.OTHER_MONTH.value: left} for name, left in found.items()}
+    rows, of_rows = found[JOBS]
+    undated = rows - dated, of_rows - of_dated
+    return {**result, JOBS: {Outcome.OTHER_MONTH.value: (dated, of_dated), Outcome.NO_DATE.value: undated}}

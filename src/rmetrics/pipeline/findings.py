@@ -9,11 +9,11 @@ from rmetrics.lake import Lake
 from rmetrics.metrics.jobs import declared_names
 from rmetrics.money import dollars
 from rmetrics.pipeline.compute import Computed
+from rmetrics.pipeline.core.local import stored_tallies
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.exports import export_findings
 from rmetrics.pipeline.inbox import Seen
 from rmetrics.pipeline.rejected import RejectedRow
-from rmetrics.pipeline.whole import stored_tallies
 from rmetrics.publish import ByOthers
 from rmetrics.results import BY_HAND, TAKEN_IN, WITHDRAWN, Finding, Severity, count
 from rmetrics.rules import Rules

@@ -13,12 +13,12 @@ from rmetrics.errors import LakeError
 from rmetrics.ingest.recognise import read_as
 from rmetrics.ingest.typing import typing_digest
 from rmetrics.lake import Lake, RawFile, TypedFile
-from rmetrics.pipeline.causes import old_rules
 from rmetrics.pipeline.compute import Computed, Placed, compute, inputs_digest, place, standing
 from rmetrics.pipeline.damage import lost_error, lost_exports
 from rmetrics.pipeline.memory import memory_of
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.scratch import scratch_lake
+from rmetrics.pipeline.standing import old_rules
 from rmetrics.results import Finding, Severity, count
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.edits import rule_edits
