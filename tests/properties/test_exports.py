@@ -8,11 +8,11 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rmetrics.pipeline.parts import FACTS
 
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute import compute
 from rmetrics.pipeline.inbox import land_inbox
-from rmetrics.pipeline.parts import FACTS
 from rmetrics.pipeline.progress import silent
 from rmetrics.rules import Rules, load_rules
 from rmetrics.snapshot import load
