@@ -55,8 +55,7 @@ def figures(project: Project, *measures: str, daily: bool = False) -> Figures:
         feed: [TypedInput(lake.typed_path(f.feed, f.sha256, f.digest), f.columns, rank) for f, rank in files]
         for feed, files in made.typed.items()
     }
-    (daily_file,), (monthly_file,) = made.snapshot.paths("daily_metrics"), made.snapshot.paths("monthly_metrics")
-    metrics = daily_file, monthly_file
+    metrics = made.snapshot.path("daily_metrics"), made.snapshot.path("monthly_metrics")
     assert cross_check(typed, *metrics, rules, temp=project.root / "temp").mismatches == ()
     name, period = ("daily_metrics", "date") if daily else ("monthly_metrics", "month")
     told = pl.col(period).dt.to_string("%Y-%m-%d" if daily else "%Y-%m")

@@ -155,7 +155,7 @@ def test_a_damaged_export_that_is_still_in_the_inbox_lands_again_by_itself(world
     ],
 )
 def test_a_damaged_cache_is_named_and_heals(world: World, synced: Project, folder: str, harm: str) -> None:
-    table = {"metrics": "monthly_metrics", "current": "payments"}
+    table = {"metrics": "monthly_metrics", "current": "job_facts"}
     victim = computed_files(synced, table[folder])[0] if folder in table else files(synced, folder, ".parquet")[0]
     HARMS[harm](victim)
     (synced.inbox / "payments_3.csv").write_bytes((synced.inbox / "payments_1.csv").read_bytes() + b"\n")
@@ -236,7 +236,7 @@ def mended(world: World, project: Project, victims: list[Path], *command: str) -
 def test_a_flip_that_leaves_size_and_time_is_found_by_verify_and_by_whoever_uses_the_file(
     world: World, synced: Project, folder: str
 ) -> None:
-    table = {"metrics": "monthly_metrics", "current": "payments"}
+    table = {"metrics": "monthly_metrics", "current": "job_facts"}
     before = tables(synced)
     victims = computed_files(synced, table[folder]) if folder in table else files(synced, folder, ".parquet")
     for victim in victims:

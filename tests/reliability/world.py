@@ -15,7 +15,8 @@ from typing import Any
 import polars as pl
 from adbc_driver_postgresql import dbapi
 
-from support import Project, computed_files, csv_text, lake_name, new_project
+from rmetrics.pipeline.core.names import COMPUTED
+from support import Project, computed_rows, csv_text, lake_name, new_project
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID", "Primary Phone")
 PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
@@ -36,7 +37,7 @@ _FILE_OF_ITS_OWN = {
     "files",
 }
 # Who held the lake last, when all of it was last looked at, and which run published last.
-_OF_ITS_TIME = {"lock", "quality.json", "published.json"}
+_OF_ITS_TIME = {"lock", "quality.json"}
 
 
 def first_exports(project: Project) -> None:
@@ -208,17 +209,21 @@ def tables(project: Project) -> dict[str, list[str]]:
 def lake_files(project: Project) -> dict[str, Any]:
     """Every file of the lake in force by name: rows of Parquet, content of records without the moment of landing."""
     lake = project.root / "data" / "lake"
-    computed = computed_files(project)
     files = [p for p in lake.rglob("*") if p.is_file() and p.name not in _OF_ITS_TIME]
-    kept = {p for p in files if not {"current", "metrics"} & set(p.relative_to(lake).parts[:1])} | set(computed)
-    return {lake_name(lake, path): _content(path) for path in sorted(kept)}
+    kept = sorted(p for p in files if "metrics" not in p.relative_to(lake).parts[:1])
+    rows = computed_rows(project)  # which layers they stand in depends on which exports came at once
+    tables = {name: _rows(rows.scan(name).collect()) for name in (*rows.rules.feeds, *COMPUTED)}
+    return {lake_name(lake, path): _content(path) for path in kept} | tables
+
+
+def _rows(frame: pl.DataFrame) -> str:
+    frame = frame.sort(pl.all())  # no promise is made about the order of rows
+    return hashlib.sha256(frame.write_csv().encode() + str(frame.schema).encode()).hexdigest()
 
 
 def _content(path: Path) -> Any:
     if path.suffix == ".parquet":
-        frame = pl.read_parquet(path, glob=False)
-        frame = frame.sort(pl.all())  # no promise is made about the order of rows
-        return hashlib.sha256(frame.write_csv().encode() + str(frame.schema).encode()).hexdigest()
+        return _rows(pl.read_parquet(path, glob=False))
     if path.suffix == ".json":
         return _timeless(json.loads(path.read_text()))
     return hashlib.sha256(path.read_bytes()).hexdigest()
