@@ -524,7 +524,9 @@ class _Publication:
     def _copy(self, table: PgTable, rows: pl.LazyFrame, target: str, *, schema: str | None) -> None:
         failed = list[Exception]()
         try:
-            with _reader(rows, failed) as reader:
+            with _reading(table.name):
+                reader = _reader(rows, failed)
+            with reader:
                 self.session.ingest(target, reader, schema=schema)
         except PostgresError:
             with _reading(table.name):

@@ -29,6 +29,7 @@ STATEMENTS = {"execute", "query", "arrow", "ingest", "commit"}
 _RUN = {"run_id", "change_id"}  # what differs from run to run, and numbers that a rollback leaves out
 # Bytes may differ where rows do not: the moment of landing, and digests of files and records.
 _FILE_OF_ITS_OWN = {
+    "tables",  # which layers there are depends on which exports came at once
     "landed_at",
     "record_sha256",
     "parquet_sha256",

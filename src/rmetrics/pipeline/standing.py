@@ -18,7 +18,7 @@ def last_rows(lake: Lake, rules: Rules) -> Rows | None:
     """
     snapshot = load(lake)
     used = old_rules(lake, snapshot.rules, rules)
-    if not snapshot.exports or used is None:
+    if not snapshot.inputs or used is None:
         return None
     raws = {raw.sha256: raw for raw in lake.raw_files()}
     typed: dict[str, list[tuple[TypedFile, int]]] = {name: [] for name in used.feeds}
