@@ -91,7 +91,7 @@ def test_only_rows_that_differ_are_written(project: Project) -> None:
     ]
 
 
-@pytest.mark.parametrize("lost", ["typed", "current", "metrics", "state.json", "inbox.json", "published.json"])
+@pytest.mark.parametrize("lost", ["typed", "metrics", "rules", "state.json", "inbox.json"])
 def test_deleted_caches_come_back_the_same(project: Project, lost: str) -> None:
     small(project)
     project.sync()

@@ -37,6 +37,7 @@ from rmetrics.pipeline.core.rows import Rows
 from rmetrics.pipeline.memory import DEFAULT, rows_at_once
 from rmetrics.pipeline.progress import Progress
 from rmetrics.rules import Rules
+from rmetrics.rules.toml import rule_files
 from rmetrics.rules.validate import TARGETS
 from rmetrics.snapshot import Exports, Snapshot, SpoiledError, load, save
 
@@ -213,6 +214,7 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False,
         else:
             results = grown.tables
         made = replace(wanted, tables=results)
+        lake.keep_rules(rules.digest, rule_files(rules.folder))  # who reads the rows later reads them by these rules
         save(lake, made)
     by_feed = {n: tuple(f) for n, f in typed.items()}
     rows = Rows(lake, rules, by_feed, made)

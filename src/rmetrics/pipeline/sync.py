@@ -39,7 +39,6 @@ from rmetrics.postgres import Server, connect
 from rmetrics.publish import FeedState, Published, Run, publish, published
 from rmetrics.results import FileResult, Finding, MonthLine, Severity, SyncResult, count
 from rmetrics.rules import Rules, load_rules
-from rmetrics.rules.toml import rule_files
 from rmetrics.rules.validate import TARGETS
 from rmetrics.schema import apply_schema, fit_tables, is_complete, require_writable, schema_digest
 from rmetrics.settings import Settings
@@ -93,9 +92,6 @@ def _sync(
             findings = (empty_inbox(settings.inbox_dir, len(computed.placed)), *findings)
         if not dry_run:
             why.of("the note of sound files", place.remember_checked, None)
-            why.of(
-                "the copy of the rules", lambda: place.keep_rules(rules.digest, rule_files(settings.rules_dir)), None
-            )
             findings += why.of(
                 "the rows taken in again", lambda: taken_in_findings(taken_in(place, rules, computed.placed)), ()
             )
