@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from rmetrics.contents import Content, Part, Remembered, month_of, polars_type
+from rmetrics.contents import Content, Part, month_of, polars_type
+from rmetrics.digests import Remembered
 from rmetrics.postgres import Server, connect
 from rmetrics.publish import Run, Written, last_run, publish
 from rmetrics.rules import load_rules

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from jobs_and_payments import JOBS, PAYMENTS, content, jobs, payments
-from rmetrics.contents import Content, Part, month_in_sql, month_of, part_digests, within
+from rmetrics.contents import Content, Part, month_in_sql, month_of, within
+from rmetrics.digests import part_digests
 from rmetrics.periods import NO_PART
 from rmetrics.tables import PgColumn, PgTable
 from support import rows

@@ -10,7 +10,8 @@ import pytest
 from jobs_and_payments import JOBS, PAYMENTS, content, jobs, payments, publish_contents
 from published import run
 from reliability.versions import SEEN, prepared, publish_version, seen_of
-from rmetrics.contents import Content, Part, part_digests
+from rmetrics.contents import Content, Part
+from rmetrics.digests import part_digests
 from rmetrics.errors import LakeError, PostgresError
 from rmetrics.postgres import Session
 from support import rows

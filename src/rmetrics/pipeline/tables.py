@@ -6,7 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from rmetrics.contents import Content, Part, Remembered, month_of
+from rmetrics.contents import Content, Part, month_of
+from rmetrics.digests import Remembered
 from rmetrics.lake import Lake, file_digest
 from rmetrics.periods import NO_PART
 from rmetrics.pipeline.parts import FACTS
