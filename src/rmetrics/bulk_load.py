@@ -19,6 +19,7 @@ from rmetrics.postgres import HERE, Session, literal, quoted
 WORTH = 10_000
 """Rows from which on keys are built afterwards: below, a handful of statements takes longer than it saves."""
 _SORT_MEMORY = "128MB"  # for the sort of one index at a time
+_TRIGGER = "_fill_time"  # of the schema script's own, which reads no table
 _DATA = "23"  # the SQLSTATE class of violated keys: the rows are wrong, however they are loaded
 _LOST = ("08", "57P", "25P")  # the connection or the transaction is gone: another attempt is for the next run
 
@@ -143,7 +144,7 @@ def _plain(session: Session, tables: Collection[str]) -> dict[str, frozenset[str
         "AND NOT c.relispartition AND NOT c.relhassubclass AND c.relreplident <> 'i' "
         "AND pg_has_role(c.relowner, 'USAGE') AND has_schema_privilege(c.relnamespace, 'CREATE') "
         "AND NOT EXISTS (SELECT 1 FROM pg_trigger AS t WHERE t.tgrelid = c.oid "
-        "AND (NOT t.tgisinternal OR t.tgenabled <> 'O')) "
+        f"AND (t.tgenabled <> 'O' OR NOT (t.tgisinternal OR t.tgname = c.relname || '{_TRIGGER}'))) "
         "AND NOT EXISTS (SELECT 1 FROM pg_constraint AS x WHERE x.conrelid = c.oid AND x.contype = 'x') "
         "AND NOT EXISTS (SELECT 1 FROM pg_index AS i JOIN pg_class AS n ON n.oid = i.indexrelid "
         "WHERE i.indrelid = c.oid AND (NOT i.indisvalid OR i.indisclustered OR n.reltablespace <> 0 "

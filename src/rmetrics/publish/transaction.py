@@ -122,7 +122,7 @@ def publish(
             lay_causes(session, causes)
             work.empty_abandoned([c.table.name for c in contents])
             empty = _rows_of_empty(session, contents)
-            with keys_built_after(session, empty if bare else {}, work.own):
+            with keys_built_after(session, empty if bare else {}, work.own) as work.analysed:
                 for content in contents:
                     if empty.get(content.table.name):
                         work.fill(content)
@@ -150,11 +150,11 @@ def publish(
             )
     # The publish is committed and verified by now. Housekeeping that cannot be done is the server's own, later.
     with contextlib.suppress(PostgresError), connect(server, autocommit=True) as session:
-        _tidy(session, schema, [n for n, w in work.written.items() if w])
+        _tidy(session, schema, [n for n, w in work.written.items() if w], work.analysed)
     return Written(work.written, work.remembered, tuple(work.by_others))
 
 
-def _tidy(session: Session, schema: str, tables: Sequence[str]) -> None:
+def _tidy(session: Session, schema: str, tables: Sequence[str], analysed: Collection[str]) -> None:
     """Frees what was replaced and refreshes the planner's statistics, where autovacuum would.
 
     An embedded server may never run for long enough for its own autovacuum.
@@ -167,8 +167,11 @@ def _tidy(session: Session, schema: str, tables: Sequence[str]) -> None:
         f"AND ({vacuum} OR {analyze})",
         [",".join(tables), schema],
     )
-    for table, vacuuming, analysing in due:
+    for table, vacuuming, changed in due:
+        analysing = changed and table not in analysed  # that transaction's own rows count as changes since then
         verb = ("VACUUM (ANALYZE)" if analysing else "VACUUM") if vacuuming else "ANALYZE"
+        if not (vacuuming or analysing):
+            continue
         session.execute(f"{verb} {quoted(schema)}.{quoted(table)}")
 
 
@@ -194,6 +197,7 @@ class _Publication:
         self.remembered: dict[str, dict[str, list[object]]] = {}
         self.by_others: list[ByOthers] = []
         self.own: frozenset[str] = frozenset()
+        self.analysed: frozenset[str] = frozenset()
         self._digests: dict[str, Mapping[dt.date, Digest]] = {}
         self._months: dict[str, Months] = {}
         self._staged: dict[str, Staged] = {}
