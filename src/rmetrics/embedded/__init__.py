@@ -13,6 +13,7 @@ import hashlib
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
 from typing import IO
@@ -43,6 +44,23 @@ def server(dsn: str | None, folder: Path, stopped: Callable[[str], None] | None 
     else:
         with embedded(folder, stopped) as own:
             yield own
+
+
+@contextlib.contextmanager
+def server_ahead(
+    dsn: str | None, folder: Path, stopped: Callable[[str], None] | None = None
+) -> Iterator[Callable[[], Server]]:
+    """``server``, made and started in a thread while the block does what comes before.
+
+    Yields:
+        A function that waits for the server. What keeps it from starting is raised there; where nobody asks for the
+        server, nobody is told. However the block ends, a start on its way is waited for.
+    """
+    if dsn:
+        yield lambda: server_of(dsn)
+        return
+    with contextlib.ExitStack() as used, ThreadPoolExecutor(1, thread_name_prefix="postgres") as threads:
+        yield threads.submit(used.enter_context, embedded(folder, stopped)).result
 
 
 @contextlib.contextmanager
