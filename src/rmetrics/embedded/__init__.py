@@ -13,7 +13,6 @@ import hashlib
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
 from typing import IO
@@ -59,6 +58,8 @@ def server_ahead(
     if dsn:
         yield lambda: server_of(dsn)
         return
+    from concurrent.futures import ThreadPoolExecutor  # loads logging, which a sync with nothing to do can spare
+
     with contextlib.ExitStack() as used, ThreadPoolExecutor(1, thread_name_prefix="postgres") as threads:
         yield threads.submit(used.enter_context, embedded(folder, stopped)).result
 
