@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from rmetrics.contents import digests
+from rmetrics.digests import digests
 from rmetrics.lake import Lake
 from rmetrics.pipeline import memory, scope
 from rmetrics.pipeline.check import second_look

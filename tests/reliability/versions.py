@@ -5,9 +5,10 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from rmetrics.contents import Content, digests, month_of, month_sums
+from rmetrics.contents import month_of
+from rmetrics.digests import digests, month_sums
 from rmetrics.postgres import Server, connect, server_of
-from rmetrics.publish import Run, last_run, publish
+from rmetrics.publish import Content, Run, last_run, publish
 from rmetrics.schema import apply_schema
 from rmetrics.tables import DAILY, MONTHLY, PgTable, metric_table
 from support import ROOT

@@ -46,6 +46,25 @@ def server(dsn: str | None, folder: Path, stopped: Callable[[str], None] | None 
 
 
 @contextlib.contextmanager
+def server_ahead(
+    dsn: str | None, folder: Path, stopped: Callable[[str], None] | None = None
+) -> Iterator[Callable[[], Server]]:
+    """``server``, made and started in a thread while the block does what comes before.
+
+    Yields:
+        A function that waits for the server. What keeps it from starting is raised there; where nobody asks for the
+        server, nobody is told. However the block ends, a start on its way is waited for.
+    """
+    if dsn:
+        yield lambda: server_of(dsn)
+        return
+    from concurrent.futures import ThreadPoolExecutor  # loads logging, which a sync with nothing to do can spare
+
+    with contextlib.ExitStack() as used, ThreadPoolExecutor(1, thread_name_prefix="postgres") as threads:
+        yield threads.submit(used.enter_context, embedded(folder, stopped)).result
+
+
+@contextlib.contextmanager
 def embedded(folder: Path, stopped: Callable[[str], None] | None = None) -> Iterator[Server]:
     """The embedded server, started where it does not run, stopped at the end if nobody else needs it.
 

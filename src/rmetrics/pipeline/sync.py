@@ -4,14 +4,14 @@ import contextlib
 import datetime as dt
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
 import polars as pl
 
 from rmetrics import __version__
-from rmetrics.embedded import server
+from rmetrics.embedded import server_ahead
 from rmetrics.errors import PostgresError
 from rmetrics.lake import Lake
 from rmetrics.ownership import own_relations
@@ -81,7 +81,11 @@ def _sync(
     rules = load_rules(settings.rules_dir)
     attempt.rules_hash = rules.digest
     lake = Lake(settings.lake_dir)
-    with _workplace(lake, dry_run=dry_run) as place:
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(_workplace(lake, dry_run=dry_run))
+        if not dry_run:
+            ahead = server_ahead(settings.dsn, settings.server_dir, attempt.rest.append)
+            target = stack.enter_context(ahead)
         with _timed(timings, "land"):
             seen = land_inbox(settings.inbox_dir, place, rules, progress, force=force, full=full)
         computed = compute(place, rules, progress, full=full, memory=memory_of(settings))
@@ -108,11 +112,11 @@ def _sync(
             with _timed(timings, "publish"):
                 status, written, agreed, findings = _publish(
                     settings,
+                    target,
                     rules,
                     place,
                     computed,
                     run,
-                    attempt.rest,
                     findings,
                     progress,
                     timings,
@@ -191,11 +195,11 @@ def _mended(computed: Computed) -> Iterator[Finding]:
 
 def _publish(
     settings: Settings,
+    started: Callable[[], Server],
     rules: Rules,
     lake: Lake,
     computed: Computed,
     run: Run,
-    rest: list[str],
     findings: tuple[Finding, ...],
     progress: Progress,
     timings: dict[str, float],
@@ -208,36 +212,36 @@ def _publish(
     digest = schema_digest(script)
     tables = published_tables(rules)
     schema = settings.pg_schema
-    with server(settings.dsn, settings.server_dir, rest.append) as target:
-        before = _prepared(target, schema, script, digest, tables, rules.digest)
-        _refuse_older_lake(before, computed, target, force=force)
-        if before.inputs == run.inputs and before.intact and before.schema == digest and not full:
-            remembered = why.of("the findings of the last check", lambda: remembered_findings(lake, run.inputs), ())
-            findings = _merged(findings, remembered)
-            now = Attempt(run.run_id, run.started_at, run.rules_hash, run)
-            why.of("the note that all is well again", lambda: note_recovery(target, schema, now), None)
-            return "unchanged", {}, NOT_NEEDED, findings
-        with _timed(timings, "check"):
-            agreed, quality = _agree(settings, lake, rules, computed, progress, why)
-        findings = _merged(findings, quality)
-        progress("publishing", 0, 1)
-        cause = whole_cause(before.exports, before.rules_hash, before.version, computed, rules)
-        causes = why.of("the causes of changes", lambda: _causes_of_figures(lake, computed, rules, before, cause), None)
-        run = replace(run, detail={**run.detail, "findings": [asdict(f) for f in (*findings, *why.failed)]})
-        written = publish(
-            target,
-            schema,
-            table_contents(computed.rows, tables, computed.increment.changes if computed.increment else None),
-            run,
-            schema_digest=digest,
-            cause=cause,
-            causes=causes,
-            full=full,
-            after=before.run_id,
-        )
-        findings = (*findings, *by_others(written.by_others))
-        progress("publishing", 1, 1)
-        return "published", dict(written.rows), agreed, findings
+    target = started()
+    before = _prepared(target, schema, script, digest, tables, rules.digest)
+    _refuse_older_lake(before, computed, target, force=force)
+    if before.inputs == run.inputs and before.intact and before.schema == digest and not full:
+        remembered = why.of("the findings of the last check", lambda: remembered_findings(lake, run.inputs), ())
+        findings = _merged(findings, remembered)
+        now = Attempt(run.run_id, run.started_at, run.rules_hash, run)
+        why.of("the note that all is well again", lambda: note_recovery(target, schema, now), None)
+        return "unchanged", {}, NOT_NEEDED, findings
+    with _timed(timings, "check"):
+        agreed, quality = _agree(settings, lake, rules, computed, progress, why)
+    findings = _merged(findings, quality)
+    progress("publishing", 0, 1)
+    cause = whole_cause(before.exports, before.rules_hash, before.version, computed, rules)
+    causes = why.of("the causes of changes", lambda: _causes_of_figures(lake, computed, rules, before, cause), None)
+    run = replace(run, detail={**run.detail, "findings": [asdict(f) for f in (*findings, *why.failed)]})
+    written = publish(
+        target,
+        schema,
+        table_contents(computed.rows, tables, computed.increment.changes if computed.increment else None),
+        run,
+        schema_digest=digest,
+        cause=cause,
+        causes=causes,
+        full=full,
+        after=before.run_id,
+    )
+    findings = (*findings, *by_others(written.by_others))
+    progress("publishing", 1, 1)
+    return "published", dict(written.rows), agreed, findings
 
 
 def _causes_of_figures(

@@ -5,10 +5,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import polars as pl
 
-from rmetrics.contents import Change, Content, digests
+from rmetrics.digests import digests
 from rmetrics.pipeline.core.local import published_rows
 from rmetrics.pipeline.core.names import CONTENTS, FACTS
 from rmetrics.pipeline.core.rows import Rows
+from rmetrics.publish import Change, Content
 from rmetrics.rules.validate import JOBS
 from rmetrics.tables import PgTable
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from rmetrics.contents import Change, digests, month_sums, sums_after
+from rmetrics.digests import digests, month_sums, sums_after
 from rmetrics.lake import Lake
 from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import (
@@ -32,6 +32,7 @@ from rmetrics.pipeline.core.local import Tables, published_rows, write_metrics
 from rmetrics.pipeline.core.names import CONTENTS, FACTS, SPELLINGS, TALLIES, links, order, replaced, together
 from rmetrics.pipeline.core.rows import Rows, Typed
 from rmetrics.pipeline.core.stages import FACT_COLUMNS, facts, key_hash, linked_jobs, newest
+from rmetrics.publish import Change
 from rmetrics.rules import Rules
 from rmetrics.rules.validate import JOBS, PAYMENTS, TARGETS
 from rmetrics.snapshot import Snapshot, stack, write_layer

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
-from rmetrics.contents import month_sums
+from rmetrics.digests import month_sums
 from rmetrics.lake import Lake
 from rmetrics.metrics.jobs import JOB_ID, dated_jobs, own_names, spellings
 from rmetrics.metrics.newest import COUNTED, POSITION, every_row
