@@ -37,7 +37,7 @@ def traced(world: World, folder: Path) -> tuple[list[Step], set[Path]]:
         ]
         new = {p for p in lake.rglob("*") if p.is_file() and (p.stat().st_ino, p.stat().st_mtime_ns) != old.get(p)}
     # Computed rows can be made again, and none are used before their content was looked at: they are not flushed.
-    made_again = (lake / "current", lake / "metrics")
+    made_again = tuple(lake / folder for folder in ("current", "metrics", "typed"))
     kept = [
         s
         for s in steps

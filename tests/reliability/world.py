@@ -8,13 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from adbc_driver_postgresql import dbapi
 
+from rmetrics.lake import Lake
 from support import Project, computed_files, csv_text, lake_name, new_project
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID", "Primary Phone")
@@ -210,8 +211,25 @@ def lake_files(project: Project) -> dict[str, Any]:
     lake = project.root / "data" / "lake"
     computed = computed_files(project)
     files = [p for p in lake.rglob("*") if p.is_file() and p.name not in _OF_ITS_TIME]
-    kept = {p for p in files if not {"current", "metrics"} & set(p.relative_to(lake).parts[:1])} | set(computed)
-    return {lake_name(lake, path): _content(path) for path in sorted(kept)}
+    layers = {"current", "metrics", "raw", "typed"}
+    kept = {p for p in files if not layers & set(p.relative_to(lake).parts[:1])} | set(computed)
+    return {**{lake_name(lake, path): _content(path) for path in sorted(kept)}, **_exports(Lake(lake))}
+
+
+def _exports(lake: Lake) -> dict[str, Any]:
+    """Raw and typed rows of every export, whatever files they share with others."""
+    found: dict[str, Any] = {"decisions": lake.decisions()}
+    for raw in lake.raw_files():
+        data = b"".join(frame.data for frame in lake.frames(raw))
+        record = replace(raw, file="", parquet_sha256="", parquet_size=0, landed_at="")
+        found[f"raw {raw.name}"] = record, hashlib.sha256(data).hexdigest()
+        typed = lake.typed_before(raw.feed, raw.sha256)
+        if typed is not None:
+            rows = lake.scan_typed(typed).collect().sort(pl.all())
+            rejected = lake.rejected_rows(typed).sort(pl.all()).rows() if typed.rejected else []
+            counts = (typed.digest, typed.columns, typed.rows, typed.rejected, typed.totals)
+            found[f"typed {raw.name}"] = counts, rows.write_csv(), str(rows.schema), rejected
+    return found
 
 
 def _content(path: Path) -> Any:

@@ -11,7 +11,7 @@ from rmetrics.money import dollars
 from rmetrics.pipeline.compute import Computed
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.exports import export_findings
-from rmetrics.pipeline.inbox import Seen
+from rmetrics.pipeline.landing import Seen
 from rmetrics.pipeline.rejected import RejectedRow
 from rmetrics.pipeline.whole import stored_tallies
 from rmetrics.publish import ByOthers

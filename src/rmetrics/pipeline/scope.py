@@ -21,6 +21,7 @@ from rmetrics.metrics.jobs import own_names
 from rmetrics.periods import NO_PART, PART, next_month
 from rmetrics.pipeline.compute import Computed
 from rmetrics.pipeline.parts import FACTS, REF, SPELLINGS, TALLIES, by_name
+from rmetrics.pipeline.typed_inputs import inputs_of
 from rmetrics.rules import Rules
 from rmetrics.rules.validate import JOBS, PAYMENTS, TARGETS
 from rmetrics.snapshot import Snapshot, hashed
@@ -67,10 +68,7 @@ def of_growth(lake: Lake, rules: Rules, computed: Computed) -> Iterator[Part | N
         inputs: dict[str, list[TypedInput]] = {}
         for name in rules.feeds:
             inputs[name] = _together(before, rules, name, parts[name], others)
-            for file, rank in computed.typed[name]:
-                if file.sha256 not in known:
-                    path = lake.typed_path(file.feed, file.sha256, file.digest)
-                    inputs[name].append(TypedInput(path, file.columns, rank))
+            inputs[name] += inputs_of(lake, ((f, rank) for f, rank in computed.typed[name] if f.sha256 not in known))
         yield Part(_scope(computed.snapshot, grown.months), inputs, parts, others)
 
 
