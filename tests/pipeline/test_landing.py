@@ -191,7 +191,7 @@ def test_where_typing_fails_nothing_has_landed(place: Place, monkeypatch: pytest
 
     with monkeypatch.context() as patched:
         patched.setattr(typing, "typed_schema", unreadable)
-        with pytest.raises(LakeError, match="the rows of payments.csv cannot be typed"):
+        with pytest.raises(LakeError, match=r"the rows of payments\.csv cannot be typed"):
             land_inbox(place.inbox, place.lake, RULES, silent)
     assert [p for p in place.lake.root.rglob("*") if p.is_file()] == []
     land_inbox(place.inbox, place.lake, RULES, silent)

@@ -83,10 +83,11 @@ def typed_files(lake: Lake, rules: Rules, exports: Iterable[tuple[RawFile, str]]
         cached = None if full else lake.typed_file(name, raw.sha256, made_as.digest)
         if cached is not None:
             yield cached
-        elif is_small(raw):
+            continue
+        lake.verify_raw(raw)
+        if is_small(raw):
             small.append((raw, made_as))
         else:
-            lake.verify_raw(raw)
             key = (name, raw.sha256, made_as.digest)
             with one_export(raw, landing=False), lake.typing(key, columns_of(raw, made_as)) as writer:
                 type_large(writer, rules, raw, made_as, exported_text(lake, raw))
