@@ -1,6 +1,7 @@
 """Typing an export while it lands gives what typing it from the lake gives."""
 
 import datetime as dt
+import hashlib
 import os
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from rmetrics.pipeline.compute import compute
 from rmetrics.pipeline.inbox import land_inbox
 from rmetrics.pipeline.progress import silent
 from rmetrics.rules import load_rules
-from support import MIDNIGHT, ROOT, csv_text
+from support import MIDNIGHT, ROOT, Project, csv_text
 
 RULES = load_rules(ROOT / "rules")
 HEADERS = ["Job #", "Date", "Amount", "Method", "Transaction ID"]
@@ -124,7 +125,7 @@ def test_small_exports_together_are_typed_as_each_alone(tmp_path: Path, monkeypa
         headers = ["Time", "Duration", "Flow", "From number", "To number", "Job"]
         for year in (2021, 2025):
             for n in (1, 2):
-                call = [
+                call: list[list[object]] = [
                     ["Wed Dec 17th, 03:21PM", "3 Min 25 Sec", "Main", "(617) 555-0123", f"61755{year % 100}{n:03}", ""]
                 ]
                 place.put(f"{year} calls {n}.csv", call, headers)
@@ -196,3 +197,29 @@ def test_where_typing_fails_nothing_has_landed(place: Place, monkeypatch: pytest
     assert [p for p in place.lake.root.rglob("*") if p.is_file()] == []
     land_inbox(place.inbox, place.lake, RULES, silent)
     assert place.typed()["payments.csv"][0].rows == 50
+
+
+def test_exports_of_an_earlier_form_are_kept_and_land_again_from_the_inbox(project: Project) -> None:
+    project.put("payments.csv", csv_text(HEADERS, *payments(3)))
+    raw = project.settings.lake_dir / "raw" / "payments"
+    raw.mkdir(parents=True)
+    there = hashlib.sha256((project.inbox / "payments.csv").read_bytes()).hexdigest()
+    for stem in (there, "0" * 64):
+        (raw / f"{stem}.parquet").write_bytes(b"PAR1 of another form")
+        (raw / f"{stem}.json").write_text("{}")
+    exports = {
+        s: {"feed": "payments", "name": "a.csv", "modified_ns": 1, "landed_at": "2025-01-01T00:00:00+00:00"}
+        for s in (there, "0" * 64)
+    }
+    Lake(project.settings.lake_dir).save_json("landed", {"exports": exports})
+    for status in ("published", "unchanged"):
+        result = project.sync()
+        assert result.status == status
+        (told,) = (f.message for f in result.findings if f.code == "earlier-lake")
+        assert "2 exports in the form of an earlier version" in told
+        assert "1 export among them" in told
+    assert project.rows("SELECT count(*) FROM payments") == [(3,)]
+    assert {p.read_bytes() for p in raw.glob("*.parquet") if p.with_suffix(".json").exists()} == {
+        b"PAR1 of another form"
+    }
+    assert len(list(raw.glob("*.parquet"))) == 3

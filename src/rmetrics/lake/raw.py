@@ -8,7 +8,7 @@ all of it where it is lost or damaged, is read from the files' own metadata. Wha
 import contextlib
 import os
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ class RawLayer(Folder):
         Raises:
             LakeError: a file that no record knows cannot be read.
         """
-        found, names = self._recorded(), self._names()
+        found, names = dict(self._recorded()), self._names()
         for path in sorted(names - {r.file for r in found.values()}):
             try:
                 found |= {r.sha256: r for r in self._adopted(path) if r.sha256 not in found}
@@ -108,17 +108,15 @@ class RawLayer(Folder):
         sound = self.is_sound(self.raw / raw.file, raw.parquet_sha256, used=thorough)
         return "" if sound else SPOILED
 
-    def _names(self) -> set[str]:
-        """The Parquet files that are there, inside ``raw/``."""
+    def _names(self, *, earlier: bool = False) -> set[str]:
+        """The Parquet files that are there, inside ``raw/``, or those of an earlier form."""
         if not self.raw.is_dir():
             return set()
         folders = [f.name for f in os.scandir(self.raw) if f.is_dir()]
-        return {
-            f"{folder}/{file.name}"
-            for folder in folders
-            for file in os.scandir(self.raw / folder)
-            if file.name.endswith(".parquet")
-        }
+        there = {f"{folder}/{file.name}" for folder in folders for file in os.scandir(self.raw / folder)}
+        parquet = {name for name in there if name.endswith(".parquet")}
+        # Those of an earlier form have a record beside them.
+        return {name for name in parquet if (f"{name.removesuffix('.parquet')}.json" in there) is earlier}
 
     def _adopted(self, name: str) -> list[RawFile]:
         """The exports of a file that the catalog does not know, as its metadata has them."""
@@ -127,7 +125,7 @@ class RawLayer(Folder):
         feed = name.partition("/")[0]
         return [replace(r, feed=feed, file=name, parquet_sha256=digest, parquet_size=size) for r in recorded(path)]
 
-    def _recorded(self) -> dict[str, RawFile]:
+    def _recorded(self) -> Mapping[str, RawFile]:
         """The exports of the catalog by hash; none where it is lost or damaged."""
         path = self.raw / CATALOG
         try:
@@ -137,11 +135,11 @@ class RawLayer(Folder):
                 self._catalog = state, {r.sha256: r for r in files_of(read_json(path))}
         except (OSError, ValueError, TypeError, KeyError):
             return {}
-        return dict(self._catalog[1])
+        return self._catalog[1]
 
-    def is_earlier(self) -> bool:
-        """Whether the raw layer has files of an earlier form, each with a record beside it."""
-        return self.raw.is_dir() and any(f.with_suffix(".json").is_file() for f in self.raw.glob("*/*.parquet"))
+    def earlier_exports(self) -> set[str]:
+        """The hashes of exports that landed in the form of an earlier version, each with a record beside its file."""
+        return {Path(name).stem for name in self._names(earlier=True)}
 
     # -- what was decided later
 
@@ -185,8 +183,10 @@ class RawLayer(Folder):
             feed: the feed of its exports.
             stem: its name: the hash of its export, or of several.
         """
-        final = self.raw / feed / f"{stem}.parquet"
-        self.folder(final.parent)
+        folder = self.raw / feed
+        self.folder(folder)
+        again = "-2" if (folder / f"{stem}.json").exists() else ""  # an earlier form of it stays as it is
+        final = folder / f"{stem}{again}.parquet"
         part = final.with_suffix(".part")
         with writing(final, part):
             writer = RawWriter(part)

@@ -7,7 +7,6 @@ the run where it does not.
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
 
 from rmetrics.errors import LakeError, withdrawal_hint
 from rmetrics.lake import LANDED, MISSING, SPOILED, Damage, Lake, RawFile
@@ -21,7 +20,8 @@ def lost_exports(lake: Lake, sound: Collection[RawFile], damaged: Sequence[Damag
     A withdrawn export is not needed, so its damage is not counted as a loss.
     """
     decided = lake.decisions()
-    known: dict[str, dict[str, Any]] = {} if lake.is_earlier() else lake.load_json(LANDED).get("exports", {})
+    earlier = lake.earlier_exports()
+    known = {s: e for s, e in lake.load_json(LANDED).get("exports", {}).items() if s not in earlier}
     there = {f.sha256 for f in sound}
     needed = [d for d in damaged if not decided.get(d.sha256, {}).get("withdrawn")]
     found = [
