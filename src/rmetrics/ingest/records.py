@@ -9,6 +9,8 @@ bytes are all accounted for by cells, separators and line ends, so no short row 
 Where the quotes are proved, but a few records are ragged or blank, those alone are read by the exact one.
 """
 
+import functools
+import operator
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -202,16 +204,20 @@ class RecordReader:
         self.headers, self.delimiter = tuple(headers), delimiter
         self.line, self.rest, self.stuck = 1, b"", False
 
-    @cached_property
-    def well_formed(self) -> str:
-        """Matches text in which every quote opens a cell, closes it, or is doubled inside one."""
-        d = re.escape(self.delimiter)
-        cell = rf'(?:[^"{d}\r\n]*|"(?:[^"]|"")*")'
-        return rf"\A(?:{cell}(?:{d}{cell})*\r?(?:\n|\z))*\z"
-
     def is_well_formed(self, data: bytes) -> bool:
-        """Whether the fast reader cannot take a quote in this text for anything but what it is."""
-        return bool(pl.Series([data.decode()]).str.contains(self.well_formed)[0])
+        """Whether every quote in this text opens a cell, closes it, or is doubled inside one.
+
+        Split at the quotes, every second part stands outside of them: it is empty where a quote is doubled, otherwise
+        it begins behind a cell that was closed and ends before one that is opened.
+        """
+        parts = pl.Series([data.decode()]).str.split('"').explode()
+        if len(parts) % 2 == 0:
+            return False
+        outside = parts.gather_every(2)
+        empty, ends = outside == "", (self.delimiter, "\n")
+        closed = functools.reduce(operator.or_, (outside.str.starts_with(e) for e in (*ends, "\r\n")), empty)
+        opened = functools.reduce(operator.or_, (outside.str.ends_with(e) for e in ends), empty)
+        return bool(closed[1:].all() and opened[:-1].all())
 
     @cached_property
     def of_this_width(self) -> str:
