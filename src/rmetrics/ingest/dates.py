@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Any
 
 import polars as pl
 
@@ -263,11 +264,13 @@ def _latest_with_weekday(fields: pl.DataFrame, exported: dt.date | pl.Series) ->
     """Days without a year, such as Wed Dec 17th: of the latest year, not after the export, with that weekday."""
     days = pl.Series("day", [None], dtype=pl.Date).new_from_index(0, fields.height)
     wanted = fields.height - fields["d"].null_count()
-    on = pl.lit(exported) if isinstance(exported, dt.date) else pl.col("exported")
-    fields = fields if isinstance(exported, dt.date) else fields.with_columns(exported.alias("exported"))
-    limit = fields.select((on + pl.duration(days=1)).cast(pl.Date).alias("limit")).to_series()
+    limit: Any = exported + dt.timedelta(days=1)
+    if isinstance(exported, pl.Series):
+        fields, year = fields.with_columns(exported.dt.year().alias("year")), pl.col("year")
+    else:
+        year = pl.lit(exported.year, dtype=pl.Int32)
     for back in range(_WEEKDAY_RANGE + 1):
-        found = _calendar(fields, on.dt.year() - back)
+        found = _calendar(fields, year - back)
         days = days.zip_with(days.is_not_null(), found.set(found > limit, None))
         if days.len() - days.null_count() == wanted:
             break

@@ -127,7 +127,9 @@ class _Typing:
         month: dt.date | None,
         reading: Reading,
     ) -> None:
-        self.batch, self.feed, self.found, self.month, self.reading = batch, feed, found, month, reading
+        # In one piece: of a frame in several chunks, Polars 2.1 gives an expression of literals alone once per chunk.
+        self.batch = batch.rechunk()
+        self.feed, self.found, self.month, self.reading = feed, found, month, reading
         self.height = batch.height
         self.several = [batch[EXPORT]] if EXPORT in batch.columns else []
         self.values: dict[str, pl.Series] = {}
