@@ -8,13 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from adbc_driver_postgresql import dbapi
 
+from rmetrics.lake import Lake
 from rmetrics.pipeline.core.names import COMPUTED
 from support import Project, computed_rows, csv_text, lake_name, new_project
 
@@ -211,15 +212,32 @@ def lake_files(project: Project) -> dict[str, Any]:
     """Every file of the lake in force by name: rows of Parquet, content of records without the moment of landing."""
     lake = project.root / "data" / "lake"
     files = [p for p in lake.rglob("*") if p.is_file() and p.name not in _OF_ITS_TIME]
-    kept = sorted(p for p in files if "metrics" not in p.relative_to(lake).parts[:1])
+    layers = {"metrics", "raw", "typed"}
+    kept = sorted(p for p in files if not layers & set(p.relative_to(lake).parts[:1]))
     rows = computed_rows(project)  # which layers they stand in depends on which exports came at once
     tables = {name: _rows(rows.scan(name).collect()) for name in (*rows.rules.feeds, *COMPUTED)}
-    return {lake_name(lake, path): _content(path) for path in kept} | tables
+    return {**{lake_name(lake, path): _content(path) for path in kept}, **tables, **_exports(Lake(lake))}
 
 
 def _rows(frame: pl.DataFrame) -> str:
     frame = frame.sort(pl.all())  # no promise is made about the order of rows
     return hashlib.sha256(frame.write_csv().encode() + str(frame.schema).encode()).hexdigest()
+
+
+def _exports(lake: Lake) -> dict[str, Any]:
+    """Raw and typed rows of every export, whatever files they share with others."""
+    found: dict[str, Any] = {"decisions": lake.decisions()}
+    for raw in lake.raw_files():
+        data = b"".join(frame.data for frame in lake.frames(raw))
+        record = replace(raw, file="", parquet_sha256="", parquet_size=0, landed_at="")
+        found[f"raw {raw.name}"] = record, hashlib.sha256(data).hexdigest()
+        typed = lake.typed_before(raw.feed, raw.sha256)
+        if typed is not None:
+            rows = lake.scan_typed(typed).collect().sort(pl.all())
+            rejected = lake.rejected_rows(typed).sort(pl.all()).rows() if typed.rejected else []
+            counts = (typed.digest, typed.columns, typed.rows, typed.rejected, typed.totals)
+            found[f"typed {raw.name}"] = counts, rows.write_csv(), str(rows.schema), rejected
+    return found
 
 
 def _content(path: Path) -> Any:

@@ -20,7 +20,8 @@ from rmetrics.files import write_private
 from rmetrics.ingest.read import RefusedError, open_export
 from rmetrics.lake import Lake
 from rmetrics.pipeline.asked import source_named
-from rmetrics.pipeline.inbox import chosen, file_digest
+from rmetrics.pipeline.landing import file_digest
+from rmetrics.pipeline.placement import chosen
 from rmetrics.pipeline.standing import last_rows
 from rmetrics.results import count
 from rmetrics.rules import ALL, Rules, load_rules

@@ -16,6 +16,7 @@ from rmetrics.lake import RawFile
 from rmetrics.metrics.newest import FILE, every_row, put_together
 from rmetrics.pipeline.compute import Computed
 from rmetrics.pipeline.core.names import FACTS
+from rmetrics.pipeline.core.rows import typed_exports
 from rmetrics.results import count
 from rmetrics.rules import Rules
 from rmetrics.rules.edits import Edit, can_move, feed_metrics, rule_edits
@@ -132,7 +133,8 @@ def _arrivals(computed: Computed, rules: Rules, name: str, known: frozenset[str]
         older_rows = made.was[name].lazy() if name in made.was else current.head(0)
     else:
         current = computed.rows.feed(name).filter(ours)
-        older = [e for e in computed.rows.exports(name) if e.rank not in exports]
+        files = [(file, rank) for file, rank in computed.typed[name] if rank not in exports]
+        older = typed_exports(computed.rows.lake, files)
         # Aligned first: an older export may lack columns of the key that the new one has.
         versions = every_row(older, feed).join(current.select(keys), on=keys, how="semi", nulls_equal=True)
         older_rows = put_together(versions, older, feed)

@@ -20,11 +20,12 @@ from rmetrics.pipeline.compute import Computed, newest_day
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.inbox import inbox_files, inbox_name
 from rmetrics.pipeline.memory import DEFAULT, duckdb_limit, memory_of
-from rmetrics.pipeline.opened import Opened, opened, typed_inputs
+from rmetrics.pipeline.opened import Opened, opened
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.published import TableDifferences, published_session, table_differences
 from rmetrics.pipeline.scope import MonthInputs
 from rmetrics.pipeline.tables import published_rows
+from rmetrics.pipeline.typed_inputs import typed_inputs
 from rmetrics.results import Finding, Severity
 from rmetrics.rules import Rules
 from rmetrics.settings import Settings
@@ -143,7 +144,7 @@ def look_once(
     explanations: Explanations | None = None,
 ) -> tuple[CrossCheck, list[Answer]]:
     """Does what ``second_look`` says, with this limit of memory; None leaves it to DuckDB."""
-    typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else typed_inputs(lake, computed)
+    typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else typed_inputs(lake, computed.typed)
     daily, monthly = computed.snapshot.path(DAILY), computed.snapshot.path(MONTHLY)
     exports = [
         ExportFacts(

@@ -1,34 +1,20 @@
 """From landed exports to metrics in the lake: type what is new, keep the newest rows, apply the rules."""
 
-import contextlib
 import datetime as dt
-import functools
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from rmetrics import __version__
-from rmetrics.errors import LakeError, withdrawal_hint
-from rmetrics.ingest.dates import Reading
+from rmetrics.errors import LakeError
 from rmetrics.ingest.read import LINE
-from rmetrics.ingest.recognise import best_fit, fit, read_as
-from rmetrics.ingest.typing import (
-    IDENTITY,
-    REJECTED_SCHEMA,
-    summed,
-    type_batches,
-    typed_schema,
-    typing_digest,
-    with_pending_ids,
-    with_row_ids,
-)
-from rmetrics.lake import Lake, RawFile, TypedFile, TypedRows, write_batches
+from rmetrics.ingest.recognise import best_fit, fit
+from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.metrics.newest import LINES, PARTS, POSITION
 from rmetrics.pipeline.core.increment import Increment, increment, is_small
 from rmetrics.pipeline.core.local import compute_all
@@ -36,12 +22,10 @@ from rmetrics.pipeline.core.names import replaced, tables
 from rmetrics.pipeline.core.rows import Rows
 from rmetrics.pipeline.memory import DEFAULT, rows_at_once
 from rmetrics.pipeline.progress import Progress
+from rmetrics.pipeline.typed_rows import definition_of, typed_files
 from rmetrics.rules import Rules
 from rmetrics.rules.toml import rule_files
-from rmetrics.rules.validate import TARGETS
 from rmetrics.snapshot import Exports, Snapshot, SpoiledError, load, save
-
-_AHEAD = dt.timedelta(days=400)  # after its export, a row is planned for, at most; more is a mistyped year
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +156,7 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False,
     clock = time.monotonic()
     raws = lake.raw_files()
     placed, unplaced = place(raws, rules)
-    typed: dict[str, list[tuple[TypedFile, int]]] = {name: [] for name in rules.feeds}
-    for i, item in enumerate(placed):
-        progress("typing rows", i, len(placed))
-        typed[item.feed].append((_typed(lake, rules, item, full=full), item.rank))
-    progress("typing rows", len(placed), len(placed))
+    typed = _typed(lake, rules, placed, progress, full=full)
     before = load(lake)
     altered = before.altered()
     mended = _mend_typed(lake, rules, placed, typed, used=False)
@@ -250,8 +230,7 @@ def standing(lake: Lake, rules: Rules, raws: list[RawFile]) -> Computed:
     placed, unplaced = place(raws, rules)
     typed: dict[str, list[tuple[TypedFile, int]]] = {name: [] for name in rules.feeds}
     for item in placed:
-        feed = read_as(rules.feeds[item.feed], item.raw.headers, item.raw.name)
-        digest = typing_digest(feed, rules.business)
+        digest = definition_of(rules, item.raw, item.feed).digest
         found = lake.typed_file(item.feed, item.raw.sha256, digest)
         if found is None:
             raise LakeError(f"the typed rows of {item.raw.name} are missing", "Run `rmetrics sync`, then try again.")
@@ -290,88 +269,33 @@ def _on_top(before: Exports, now: Exports) -> bool:
     return now[: len(before)] == before
 
 
-def type_landing(lake: Lake, rules: Rules, raw: RawFile, batches: Iterator[pl.DataFrame]) -> None:
-    """Types an export from the text that is landing, while it is in memory.
-
-    Args:
-        lake: receives the typed rows.
-        rules: the rules in force.
-        raw: the export, as far as it is known before it has landed.
-        batches: its text; has landed for good when it is exhausted.
-    """
-    with contextlib.closing(batches):  # type: ignore[type-var]
-        _typed(lake, rules, Placed(raw, raw.feed, 0), full=True, landing=batches)
-
-
 def _typed(
-    lake: Lake, rules: Rules, item: Placed, *, full: bool, landing: Iterator[pl.DataFrame] | None = None
-) -> TypedFile:
-    """The typed rows of one export: the cached ones, or made now from its text, which is read or has just landed."""
-    feed, zone = read_as(rules.feeds[item.feed], item.raw.headers, item.raw.name), rules.business.timezone
-    digest = typing_digest(feed, rules.business)
-    key = (item.feed, item.raw.sha256, digest)
-    cached = None if full else lake.typed_file(*key)
-    if cached is not None:
-        return cached
-    raw = item.raw
-    if landing is None:
-        lake.verify_raw(raw)
-    text = lake.raw_batches(raw) if landing is None else landing
-    exported, there = (at.astimezone(ZoneInfo(zone)).date() for at in (raw.exported_at, raw.there_at))
-    latest = None if item.feed == TARGETS else there + _AHEAD
-    reading = Reading(zone, exported, rules.business.currency, latest=latest)
-    schema = typed_schema(feed, raw.headers, raw.preamble)
-
-    def rows(path: Path) -> TypedRows:
-        faults: list[pl.DataFrame] = []
-        totals, finish = 0, functools.partial(summed, feed=feed) if feed.repeats == "sum" else None
-
-        def typed_rows() -> Iterator[pl.DataFrame]:
-            nonlocal totals, finish
-            yield pl.DataFrame(schema={n: t for n, t in schema.items() if n != IDENTITY})
-            for batch in type_batches(text, feed, raw.headers, raw.preamble, reading):
-                totals += batch.totals
-                if batch.rejected.height:
-                    faults.append(batch.rejected)
-                if IDENTITY not in schema:
-                    yield batch.rows
-                    continue
-                if batch.rows[IDENTITY].is_not_null().any():
-                    finish = functools.partial(with_row_ids, key=feed.key_columns[0])
-                yield with_pending_ids(batch.rows, feed.key_columns[0])
-
-        count = write_batches(path, typed_rows())
-        rejected = pl.concat(faults) if faults else pl.DataFrame(schema=REJECTED_SCHEMA)
-        return TypedRows(count, totals, rejected, finish)
-
-    with _one_export(raw, landing=landing is not None):
-        return lake.write_typed(key, rows, [n for n in schema if n in feed.mapped])
-
-
-@contextlib.contextmanager
-def _one_export(raw: RawFile, *, landing: bool) -> Iterator[None]:
-    """Names the export on which typing fails, and the way to go on without it. Polars' own words may quote cells."""
-    try:
-        yield
-    except pl.exceptions.PolarsError as error:
-        told = f"the rows of {raw.name} cannot be typed ({type(error).__name__})"
-        away = f"To go on without it, take {raw.name!r} out of the inbox" if landing else withdrawal_hint({raw.name})
-        raise LakeError(told, f"{away}. Please report this: a cell should be rejected, not stop a run.") from error
+    lake: Lake, rules: Rules, placed: list[Placed], progress: Progress, *, full: bool
+) -> dict[str, list[tuple[TypedFile, int]]]:
+    """The typed files of the exports by feed, oldest first, with their ranks; what is missing is made now."""
+    made = dict[str, TypedFile]()
+    for file in typed_files(lake, rules, ((p.raw, p.feed) for p in placed), full=full):
+        made[file.sha256] = file
+        progress("typing rows", len(made), len(placed))
+    typed: dict[str, list[tuple[TypedFile, int]]] = {name: [] for name in rules.feeds}
+    for item in placed:
+        typed[item.feed].append((made[item.raw.sha256], item.rank))
+    return typed
 
 
 def _mend_typed(
     lake: Lake, rules: Rules, placed: list[Placed], typed: dict[str, list[tuple[TypedFile, int]]], *, used: bool
 ) -> list[str]:
-    """Makes damaged typed rows again, for they are only a cache; returns which."""
-    by_hash = {p.raw.sha256: p for p in placed}
-    mended = []
-    for files in typed.values():
-        for i, (file, rank) in enumerate(files):
-            if not lake.typed_is_sound(file, used=used):
-                path = lake.typed_path(file.feed, file.sha256, file.digest)
-                mended.append(path.relative_to(lake.root).as_posix())
-                files[i] = _typed(lake, rules, by_hash[file.sha256], full=True), rank
-    return mended
+    """Makes damaged typed rows again, for they are only a cache; returns which files."""
+    files = [file for of_feed in typed.values() for file, _ in of_feed]
+    spoiled = {f.sha256: f.name for f in files if not lake.typed_is_sound(f, used=used)}
+    if not spoiled:
+        return []
+    again = [(p.raw, p.feed) for p in placed if p.raw.sha256 in spoiled]
+    made = {file.sha256: file for file in typed_files(lake, rules, again, full=True)}
+    for of_feed in typed.values():
+        of_feed[:] = [(made.get(file.sha256, file), rank) for file, rank in of_feed]
+    return [f"{lake.typed.name}/{name}" for name in dict.fromkeys(spoiled.values())]
 
 
 __all__ = [

@@ -277,7 +277,7 @@ def _before(
     with scratch_lake(lake, results=False) as scratch:
         for raw in raws:
             if raw.sha256[:16] not in exports:
-                scratch.raw_path(raw.feed, raw.sha256).unlink()
+                scratch.decide(raw.sha256, withdrawn=raw.landed_at)  # it did not count then
             elif raw.withdrawn:  # it counted then
                 scratch.decide(raw.sha256, withdrawn="")
         made = compute(scratch, old, progress)

@@ -16,11 +16,14 @@ from rmetrics.errors import SettingsError
 from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames, Outcome, evidence
 from rmetrics.ingest.read import LINE, RefusedError, open_export
 from rmetrics.ingest.recognise import column_headers, normal_header, read_as
+from rmetrics.ingest.sniff import blocks
 from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import job_facts, linked
 from rmetrics.metrics.newest import TypedExport, newest_rows
 from rmetrics.periods import days_of, next_month, parse_month
+from rmetrics.pipeline.core.rows import typed_exports
 from rmetrics.pipeline.explain import Explained, Explainer, Explanation, explainer
+from rmetrics.pipeline.exported import exported_records
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.rejected import quarantine
 from rmetrics.results import count
@@ -358,7 +361,7 @@ def _exports(one: Explainer, asked: Asked, metric: Explained, gap: Decimal) -> I
         now_keys = {r.key for p in metric.parts if p.feed == name for r in p.rows}
         value = metric.value
         for i in range(len(files) - 1, max(0, len(files) - 1 - _EXPORTS_BACK), -1):
-            exports = [TypedExport(lake.scan_typed(f), f.columns, rank) for f, rank in files[:i]]
+            exports = typed_exports(lake, files[:i])
             frames = _frames_with(one, name, exports)
             rows, amount, keys = _total(evidence(metric.name, asked, frames, one.rules))
             before = Decimal(rows) if SCALES[metric.name] == 0 else amount
@@ -443,7 +446,7 @@ def _keys_of(one: Explainer, path: Path, header: str) -> list[str]:
     """
     try:
         export = open_export(path, path.name, one.rules.feeds)
-        frame = pl.concat(list(export.batches()))
+        frame = pl.concat(list(export.batches(blocks(path))))
     except (OSError, RefusedError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise SettingsError(f"{path} cannot be read: {why}", "Give a CSV or Excel file with a header row.") from error
@@ -542,6 +545,6 @@ def _rejected_keys(one: Explainer, feed: str, header: str) -> set[str]:
         read = read_as(rules.feeds[feed], placed.raw.headers, placed.raw.name)
         found = column_headers(placed.raw.headers, read).get(column) if placed.feed == feed else None
         if wanted and found is not None:
-            cells = lake.scan_raw(placed.raw).filter(pl.col(LINE).is_in(wanted)).select(placed.raw.headers[found])
-            keys |= {v.strip().lower() for v in cells.collect().to_series().to_list() if v}
+            cells = exported_records(lake, placed.raw, wanted)[placed.raw.headers[found]]
+            keys |= {v.strip().lower() for v in cells.to_list() if v}
     return keys

@@ -24,6 +24,7 @@ from rmetrics.periods import next_month
 from rmetrics.pipeline.compute import Computed
 from rmetrics.pipeline.core.names import SPELLINGS, TALLIES
 from rmetrics.pipeline.core.rows import Rows
+from rmetrics.pipeline.typed_inputs import inputs_of
 from rmetrics.rules import Rules
 from rmetrics.rules.validate import JOBS, PAYMENTS, TARGETS
 from rmetrics.snapshot import Snapshot
@@ -59,11 +60,7 @@ def of_increment(lake: Lake, rules: Rules, computed: Computed) -> Iterator[Month
         yield None
         return
     came = {
-        name: [
-            TypedInput(lake.typed_path(f.feed, f.sha256, f.digest), f.columns, rank)
-            for f, rank in files
-            if rank in made.fresh.get(name, ())
-        ]
+        name: inputs_of(lake, ((f, rank) for f, rank in files if rank in made.fresh.get(name, ())))
         for name, files in computed.typed.items()
     }
     with _written(lake, before, made.months, {n: f[POSITION] for n, f in made.was.items()}, made.now) as (old, at):

@@ -1,10 +1,9 @@
 """The computation in force, under the rules it was computed with, whatever the rules say by now."""
 
 from rmetrics.errors import RmetricsError
-from rmetrics.ingest.recognise import read_as
-from rmetrics.ingest.typing import typing_digest
 from rmetrics.lake import Lake, TypedFile
 from rmetrics.pipeline.core.rows import Rows
+from rmetrics.pipeline.typed_rows import definition_of
 from rmetrics.rules import Rules, load_rules
 from rmetrics.snapshot import load
 
@@ -25,8 +24,7 @@ def last_rows(lake: Lake, rules: Rules) -> Rows | None:
     for sha256, feed, rank in snapshot.exports:
         if feed not in used.feeds or sha256 not in raws:
             return None
-        form = read_as(used.feeds[feed], raws[sha256].headers, raws[sha256].name)
-        file = lake.typed_file(feed, sha256, typing_digest(form, used.business))
+        file = lake.typed_file(feed, sha256, definition_of(used, raws[sha256], feed).digest)
         if file is None:
             return None
         typed[feed].append((file, rank))

@@ -7,10 +7,9 @@ import polars as pl
 
 from rmetrics.explain.evidence import Asked
 from rmetrics.explain.nearly import Nearly
-from rmetrics.ingest.recognise import read_as
-from rmetrics.ingest.typing import typing_digest
 from rmetrics.lake import Lake, RawFile
 from rmetrics.metrics.jobs import normal
+from rmetrics.pipeline.typed_rows import definition_of
 from rmetrics.rules import Rules
 from rmetrics.rules.model import ColumnType, Feed
 from rmetrics.rules.validate import JOBS, normal_source
@@ -35,8 +34,8 @@ def withdrawn_rows(lake: Lake, rules: Rules, withdrawn: tuple[RawFile, ...], nam
 def _of_export(lake: Lake, rules: Rules, raw: RawFile, asked: Asked) -> Iterator[Nearly]:
     if raw.feed not in rules.feeds:
         return
-    feed = read_as(rules.feeds[raw.feed], raw.headers, raw.name)
-    typed = lake.typed_file(raw.feed, raw.sha256, typing_digest(feed, rules.business))
+    made_as = definition_of(rules, raw, raw.feed)
+    feed, typed = made_as.feed, lake.typed_file(raw.feed, raw.sha256, made_as.digest)
     if typed is None or not lake.typed_is_sound(typed, used=True):
         return
     rows = lake.scan_typed(typed)

@@ -361,6 +361,10 @@ class Variant(Table):
     without: Headers | None = None
     columns: dict[Identifier, VariantColumn] = {}
 
+    def __hash__(self) -> int:
+        """By some of what makes it equal, as tables in it have no hash: what is made of variants is remembered."""
+        return hash((self.name, self.when.headers, tuple(self.columns)))
+
     @field_validator("zone")
     @classmethod
     def _known_zone(cls, value: str | None) -> str | None:
@@ -397,6 +401,10 @@ class Feed(Table):
     comment: str = ""
     columns: dict[Identifier, Column]
     variants: tuple[Variant, ...] = ()
+
+    def __hash__(self) -> int:
+        """By some of what makes it equal, as tables in it have no hash: what is made of feeds is remembered."""
+        return hash((self.files, self.key, self.date, tuple(self.columns)))
 
     @property
     def key_columns(self) -> tuple[str, ...]:

@@ -26,11 +26,11 @@ from rmetrics.metrics.jobs import (
     own_names,
     spellings,
 )
-from rmetrics.metrics.newest import COUNTED, POSITION, TypedExport, every_row, position
+from rmetrics.metrics.newest import COUNTED, POSITION, every_row, position
 from rmetrics.metrics.tallies import SUMS, added, negative, revenue, tally
 from rmetrics.pipeline.core.local import Tables, published_rows, write_metrics
 from rmetrics.pipeline.core.names import CONTENTS, FACTS, SPELLINGS, TALLIES, links, order, replaced, together
-from rmetrics.pipeline.core.rows import Rows, Typed
+from rmetrics.pipeline.core.rows import Rows, Typed, typed_exports
 from rmetrics.pipeline.core.stages import FACT_COLUMNS, facts, key_hash, linked_jobs, newest
 from rmetrics.publish import Change
 from rmetrics.rules import Rules
@@ -124,7 +124,7 @@ class _Increment:
     def _newest(self, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Takes new rows of a feed in; the rows of their keys that were in force, and those that are now."""
         feed, key = self.rules.feeds[name], list(self.rules.feeds[name].key_columns)
-        fresh = [TypedExport(self.lake.scan_typed(f), f.columns, rank) for f, rank in self.fresh.get(name, ())]
+        fresh = typed_exports(self.lake, self.fresh.get(name, ()))
         came = every_row(fresh, feed).with_columns(position()).collect()
         hashes = came.select(key_hash(feed).alias("h"))["h"].unique()
         was = self.old.newest(name).filter(key_hash(feed).is_in(hashes.implode())).collect()

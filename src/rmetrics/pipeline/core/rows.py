@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from rmetrics.lake import Lake, TypedFile
+from rmetrics.lake import EXPORT, Lake, TypedFile
 from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import JOB_ID
-from rmetrics.metrics.newest import COUNTED, POSITION, TypedExport
+from rmetrics.metrics.newest import COUNTED, FILE, POSITION, TypedExport
 from rmetrics.periods import part_of
 from rmetrics.pipeline.core.names import FACTS, links, replaced, together
 from rmetrics.pipeline.core.stages import FACT_COLUMNS, rows_at, standing
@@ -22,6 +22,22 @@ from rmetrics.rules.validate import JOBS
 from rmetrics.snapshot import Snapshot
 
 Typed = Mapping[str, Sequence[tuple[TypedFile, int]]]
+
+
+def typed_exports(lake: Lake, files: Sequence[tuple[TypedFile, int]]) -> list[TypedExport]:
+    """The typed rows of exports, those that share a file together."""
+    found, packs = list[TypedExport](), dict[str, tuple[TypedFile, dict[int, int]]]()
+    for file, rank in files:
+        if file.packed:
+            packs.setdefault(file.name, (file, {}))[1][file.number] = rank
+        else:
+            found.append(TypedExport(lake.scan_typed(file), file.columns, (rank,)))
+    for file, ranks in packs.values():
+        numbers, places = list(ranks), list(ranks.values())
+        own = pl.col(EXPORT).replace_strict(numbers, places, default=None, return_dtype=pl.UInt32)
+        rows = lake.scan_pack(file).with_columns(own.alias(FILE)).filter(pl.col(FILE).is_not_null())
+        found.append(TypedExport(rows, file.columns, tuple(places)))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +58,7 @@ class Rows:
 
     def exports(self, name: str) -> list[TypedExport]:
         """The typed rows of each export of a feed, oldest first."""
-        return [TypedExport(self.lake.scan_typed(f), f.columns, rank) for f, rank in self.typed.get(name, ())]
+        return typed_exports(self.lake, self.typed.get(name, ()))
 
     def scan(self, table: str) -> pl.LazyFrame:
         """The rows of a feed, the facts of jobs, or any other table of the computation."""
@@ -119,4 +135,4 @@ class Rows:
         return jobs.filter(pl.col(COUNTED)).drop(own, strict=False).join(facts.select(POSITION, *own), on=POSITION)
 
 
-__all__ = ["Rows", "Typed"]
+__all__ = ["Rows", "Typed", "typed_exports"]

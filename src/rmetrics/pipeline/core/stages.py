@@ -71,7 +71,7 @@ def newest(
     """
     key = list(feed.key_columns)
     forms = list({frozenset(e.columns) for e in exports})
-    form = {e.rank: forms.index(frozenset(e.columns)) for e in exports}
+    form = {rank: forms.index(frozenset(e.columns)) for e in exports for rank in e.ranks}
     whole = [i for i, columns in enumerate(forms) if columns == frozenset().union(*forms)]
     kind = pl.lit(0, dtype=pl.Int64)
     if len(forms) > 1:
@@ -126,13 +126,17 @@ def rows_at(exports: Sequence[TypedExport], feed: Feed, positions: pl.Series) ->
     found = positions.to_frame(POSITION).with_columns(
         (pl.col(POSITION) // LINES).cast(pl.UInt32).alias(FILE), (pl.col(POSITION) % LINES).alias(LINE)
     )
-    by_rank = {e.rank: e for e in exports}
+    by_rank = {int(str(rank)): places[LINE] for (rank,), places in found.partition_by(FILE, as_dict=True).items()}
     some = []
-    for (rank,), places in found.partition_by(FILE, as_dict=True).items():
-        export, lines = by_rank[int(str(rank))], places[LINE]
+    for export in exports:
+        ranks = [rank for rank in export.ranks if rank in by_rank]
+        if not ranks:
+            continue
+        lines = pl.concat([by_rank[rank] for rank in ranks])
         inside = pl.col(LINE).is_between(lines.min(), lines.max()) & pl.col(LINE).is_in(lines.implode())
-        some.append(TypedExport(export.rows.filter(inside), export.columns, export.rank))
-    return every_row(some, feed).with_columns(position())
+        some.append(TypedExport(export.rows.filter(inside), export.columns, export.ranks))
+    rows = every_row(some, feed).with_columns(position())
+    return rows.filter(pl.col(POSITION).is_in(positions.implode()))
 
 
 def linked_jobs(rows: pl.LazyFrame, jobs: pl.LazyFrame, link: JobLink) -> pl.LazyFrame:
