@@ -75,17 +75,17 @@ def of_growth(lake: Lake, rules: Rules, computed: Computed) -> Iterator[Part | N
 
 
 @contextlib.contextmanager
-def of_month(lake: Lake, rules: Rules, snapshot: Snapshot, month: dt.date) -> Iterator[Part]:
-    """One month of a computation, from the newest rows, with what its neighbours need for rows that are near it.
+def of_months(lake: Lake, rules: Rules, snapshot: Snapshot, months: frozenset[dt.date]) -> Iterator[Part]:
+    """Some months of a computation, from the newest rows, with what their neighbours need for rows that are near them.
 
     Raises:
         LakeError: a file of the lake is not what was written.
     """
-    near = frozenset({(month - dt.timedelta(days=1)).replace(day=1), month, next_month(month)})
+    near = frozenset(d for m in months for d in ((m - dt.timedelta(days=1)).replace(day=1), m, next_month(m)))
     parts = {name: {*those, NO_PART} for name, those in _whole(snapshot, rules, near).items()}
     with _others(lake, rules, snapshot, near, parts, facts=True) as others:
         inputs = {name: _together(snapshot, rules, name, parts[name], others) for name in rules.feeds}
-        yield Part(_scope(snapshot, frozenset({month})), inputs, parts, others)
+        yield Part(_scope(snapshot, months), inputs, parts, others)
 
 
 def _scope(snapshot: Snapshot, months: frozenset[dt.date]) -> Scope:
@@ -172,4 +172,4 @@ def _values(rows: pl.LazyFrame, columns: Collection[str]) -> pl.Series:
     return pl.concat(frames).select(pl.col("hash").unique()).collect()["hash"]
 
 
-__all__ = ["Part", "of_growth", "of_month"]
+__all__ = ["MOST", "Part", "of_growth", "of_months"]
