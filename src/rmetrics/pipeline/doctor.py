@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rmetrics import __version__
-from rmetrics.embedded import Owner, embedded_owner, weaknesses
+from rmetrics.embedded import Owner, embedded_owner, network_port, weaknesses
 from rmetrics.errors import BusyError, LakeError, RmetricsError
 from rmetrics.lake import MISSING, SPOILED, Damage, Lake
 from rmetrics.pipeline.altered import altered_files
@@ -347,6 +347,8 @@ def _embedded(settings: Settings) -> Iterator[Check]:
         None: "not running: a sync starts and stops it",
     }[owner]
     closed = "" if weak else "; closed to other users"
+    if port := network_port(settings.server_dir):
+        closed += f", but for roles with a password on port {port} of this machine"
     yield _ok("embedded server", f"{told}, {state}{closed}" if made else f"{told} is made by the first sync")
 
 
