@@ -27,7 +27,7 @@ demo: setup  ## sync the sample exports into the embedded Postgres and show the 
 		'.venv/bin/rmetrics plan                   what the edit would change; then sync, then' \
 		'.venv/bin/rmetrics history --month 2024-11' \
 		'.venv/bin/rmetrics report                 charts and tables as one HTML page' \
-		'.venv/bin/rmetrics db start               keep Postgres running; prints its URL for Grafana or psql'
+		'.venv/bin/rmetrics db start --port 5433   keep Postgres running; prints its URL for Grafana, psql or JDBC'
 
 test: check  ## check, then all tests but the long ones
 	$(BIN)/pytest -n auto -m "not slow"
