@@ -122,7 +122,11 @@ def test_the_table_of_sources_equals_the_metrics_and_adds_up(html: str, monthly:
 def test_amounts_carry_their_currency(page: PageData, currency: str, shown: str) -> None:
     """In every table and tile; counts and shares have none."""
     text = page_html(dataclasses.replace(page, currency=currency), "")
-    columns = {"against": (9, 10, 12, 13, 14, 15), "sources": (7, 8, 10, 11, 12, 13), "channel-0": (7, 8, 9, 10, 11)}
+    columns = {
+        "table-against": (9, 10, 12, 13, 14, 15),
+        "table-sources": (7, 8, 10, 11, 12, 13),
+        "table-channel-0": (7, 8, 9, 10, 11),
+    }
     for table, money in columns.items():
         for row in body_rows(text, table):
             for i, (cell, _) in enumerate(row):
