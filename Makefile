@@ -86,7 +86,7 @@ clean:  ## remove the environment and the demo's data
 	@$(PYTHON) -m venv .venv
 
 .venv/.setup: requirements.txt pyproject.toml | .venv/bin/python
-	@printf 'Installing what rmetrics needs into .venv: about 200 MB to fetch, 600 MB on disk, a minute or so.\n'
+	@printf 'Installing what rmetrics needs into .venv: about 680 MB on disk, a minute or so.\n'
 	@{ $(BIN)/python -m pip --disable-pip-version-check --no-input install --progress-bar off --require-hashes \
 		-r requirements.txt; echo "exit $$?"; } | $(SHOWN)
 	@$(PIP) install --no-deps --no-build-isolation -e .
@@ -95,7 +95,7 @@ clean:  ## remove the environment and the demo's data
 # One line that counts what pip has found, rewritten on a terminal; its errors are not touched, nor whether it failed.
 SHOWN = awk -v total="$$(grep -c '^[a-z].*==' requirements.txt)" -v tty="$$([ -t 2 ] && echo 1)" ' \
 	function told(text) { if (tty) printf "\r\033[K  %s", text; else print "  " text; fflush() } \
-	/^Collecting / { n++; if (tty || n % 10 == 0) told(n " of " total ": " $$2) } \
+	/^(Collecting|Processing) / { sub(/.*\//, "", $$2); n++; if (tty || n % 10 == 0) told(n " of " total ": " $$2) } \
 	/^Installing collected/ { told("installing them ...") } \
 	/^exit / { failed = $$2 } \
 	END { if (!failed) told("done"); if (tty) print ""; exit failed }'

@@ -226,7 +226,8 @@ def _permissions(settings: Settings, lake: Lake) -> Iterator[Check]:
         return
     open_files = [p for p in (lake.root, *_walk(lake.root)) if p.exists() and _mode(p) & 0o077]
     if open_files:
-        told = f"{open_files[0]} and {len(open_files) - 1} more can be read by others"
+        more = f" and {len(open_files) - 1:,} more" if len(open_files) > 1 else ""
+        told = f"{open_files[0]}{more} can be read by others"
         yield Check("permissions", Severity.ERROR, told, f"chmod -R go= {lake.root}")
     elif lake.root.exists():
         yield _ok("permissions", "the lake is closed to others")
