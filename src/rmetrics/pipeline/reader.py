@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from rmetrics.embedded import embedded_running, network_port, start_embedded
 from rmetrics.embedded.cluster import LOOPBACK
 from rmetrics.errors import SettingsError
-from rmetrics.files import open_private
+from rmetrics.files import current_user, open_private
 from rmetrics.pipeline.project import schema_script
 from rmetrics.postgres import Server, connect, literal, quoted, statements
 from rmetrics.roles import READER, roles_script
@@ -132,7 +132,7 @@ def _kept(path: Path) -> str | None:
     try:
         with path.open(encoding="ascii") as file:
             found = os.fstat(file.fileno())
-            if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+            if found.st_uid != current_user() or stat.S_IMODE(found.st_mode) & 0o077:
                 return None
             *_, password = file.readline().rstrip("\n").split(":")
     except (FileNotFoundError, UnicodeDecodeError):
