@@ -121,8 +121,8 @@ def test_on_macos_the_server_is_found_by_lsof(monkeypatch: pytest.MonkeyPatch, t
         asked.append(command)
         return subprocess.CompletedProcess(command, 0, f"p1\nfcwd\nn{tmp_path}\n".encode(), b"")
 
-    monkeypatch.setattr(process.sys, "platform", "darwin")
-    monkeypatch.setattr(process.subprocess, "run", lsof)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(subprocess, "run", lsof)
     assert process.works_in(os.getpid(), tmp_path)
     assert not process.works_in(os.getpid(), tmp_path.parent)
     assert asked[0][0] == "/usr/sbin/lsof"
