@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rmetrics import __version__
-from rmetrics.embedded import Owner, embedded_owner, weaknesses
+from rmetrics.embedded import Owner, embedded_owner, network_port, weaknesses
 from rmetrics.errors import BusyError, LakeError, RmetricsError
 from rmetrics.lake import MISSING, SPOILED, Damage, Lake
 from rmetrics.pipeline.altered import altered_files
@@ -226,7 +226,8 @@ def _permissions(settings: Settings, lake: Lake) -> Iterator[Check]:
         return
     open_files = [p for p in (lake.root, *_walk(lake.root)) if p.exists() and _mode(p) & 0o077]
     if open_files:
-        told = f"{open_files[0]} and {len(open_files) - 1} more can be read by others"
+        more = f" and {len(open_files) - 1:,} more" if len(open_files) > 1 else ""
+        told = f"{open_files[0]}{more} can be read by others"
         yield Check("permissions", Severity.ERROR, told, f"chmod -R go= {lake.root}")
     elif lake.root.exists():
         yield _ok("permissions", "the lake is closed to others")
@@ -347,6 +348,8 @@ def _embedded(settings: Settings) -> Iterator[Check]:
         None: "not running: a sync starts and stops it",
     }[owner]
     closed = "" if weak else "; closed to other users"
+    if port := network_port(settings.server_dir):
+        closed += f", but for roles with a password on port {port} of this machine"
     yield _ok("embedded server", f"{told}, {state}{closed}" if made else f"{told} is made by the first sync")
 
 

@@ -16,10 +16,11 @@ from rmetrics.checks.query import rows as fetched
 from rmetrics.checks.recompute import TypedInput, recompute
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames, Outcome, evidence, said_of
+from rmetrics.explain.monthly import InMonth, amounts_by_month, by_month, differences_of
 from rmetrics.explain.nearly import Nearly, near_rows, nearly_counted
 from rmetrics.metrics.newest import FILE, LINE, PARTS
 from rmetrics.metrics.tallies import last_day
-from rmetrics.pipeline.asked import month_named, source_named
+from rmetrics.pipeline.asked import Months, month_named, months_named, source_named
 from rmetrics.pipeline.compute import newest_day
 from rmetrics.pipeline.core.names import FACTS, TALLIES
 from rmetrics.pipeline.core.rows import Rows
@@ -27,7 +28,7 @@ from rmetrics.pipeline.memory import duckdb_limit, memory_of
 from rmetrics.pipeline.opened import Opened, opened
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.published import MISSING, RowDifference, published_session, table_differences
-from rmetrics.pipeline.scope import MonthInputs, of_month
+from rmetrics.pipeline.scope import MOST, MonthInputs, of_months
 from rmetrics.pipeline.withdrawn import withdrawn_rows
 from rmetrics.postgres import Session
 from rmetrics.results import Finding
@@ -94,22 +95,23 @@ class Split:
     """An amount spread over days and segments.
 
     Attributes:
-        total: the month's amount.
+        total: the amount.
         days: how many days it is spread over.
-        per_day: of the last day; ``extra`` days from the first on have one cent more.
-        segments: what each segment gets in the month.
+        per_day: of the last day; ``extra`` days from the first on have one cent more. None for several months, each of
+            which has an amount of its own.
+        segments: what each segment gets.
     """
 
     total: Decimal
     days: int
-    per_day: Decimal
+    per_day: Decimal | None
     extra: int
     segments: Mapping[str, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one version of a rule, or one part of a cost, gives."""
+    """What one version of a rule, or one part of a cost, gives; ``by_month`` by the month of the rows that count."""
 
     rule: str
     where: str
@@ -120,6 +122,7 @@ class Part:
     nearly: tuple[Nearly, ...]
     rows: ListedRows
     split: Split | None
+    by_month: Mapping[dt.date, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,7 @@ class Explained:
         listed: what the rows listed add up to.
         recomputed: what the other engine says.
         published: what PostgreSQL holds; None where it holds nothing.
+        months: the same for each month, where several are asked for.
     """
 
     name: str
@@ -143,12 +147,12 @@ class Explained:
     listed: Decimal
     recomputed: Decimal
     published: Decimal | None
+    months: tuple[InMonth, ...] = ()
 
     @property
     def differences(self) -> tuple[Decimal, ...]:
-        """How far each of the other figures is from the value."""
-        others = [self.listed, self.recomputed, *([] if self.published is None else [self.published])]
-        return tuple(abs(other - self.value) for other in others)
+        """How far each of the other figures is from the value, in all and in each month."""
+        return (*differences_of(self), *(d for m in self.months for d in m.differences))
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +225,7 @@ def explainer(
     *,
     month: dt.date | None = None,
     newest: bool = False,
+    months: Months | None = None,
     offline: bool = False,
     progress: Progress = silent,
 ) -> Iterator["Explainer"]:
@@ -230,6 +235,7 @@ def explainer(
         settings: where things are.
         month: the only month that will be asked about, so that only the files it needs are read; None: any.
         newest: without ``month``, only the newest one will be asked about.
+        months: the only months that will be asked about, instead of one.
         offline: leave the database out.
         progress: is told how far it is.
 
@@ -238,11 +244,10 @@ def explainer(
         LakeError: no month has.
     """
     with opened(settings, progress) as lake, contextlib.ExitStack() as stack:
-        if month or newest:
-            month = month_named(month, _months(lake))
+        only = months or (Months(last=month, one=True) if month or newest else None)
         part = None
-        if month and not lake.problems:
-            part = stack.enter_context(of_month(lake.lake, lake.computed.rows, month))
+        if only is not None and not lake.problems:
+            part = stack.enter_context(_only(lake, only))
         progress("recomputing with the second engine", 0, 1)
         # Meanwhile the database is opened, and the rows behind the numbers are read.
         pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rmetrics"))
@@ -251,6 +256,19 @@ def explainer(
         last = None if offline else stack.enter_context(published_session(settings))
         yield Explainer(lake, engine, last[0] if last else None, last[1] if last else None, part)
         progress("recomputing with the second engine", 1, 1)
+
+
+@contextlib.contextmanager
+def _only(lake: Opened, asked: Months) -> Iterator[MonthInputs | None]:
+    """What the months asked for need; None where they are so many that everything is looked at."""
+    known = _months(lake)
+    first, last = months_named(asked, known)
+    wanted = frozenset(m for m in known if first <= m <= last)
+    if len(wanted) > max(1, MOST * len(known)):
+        yield None
+    else:
+        with of_months(lake.lake, lake.computed.rows, wanted) as part:
+            yield part
 
 
 def _months(lake: Opened) -> frozenset[dt.date]:
@@ -323,6 +341,16 @@ class Explainer:
         """The month a person means, the newest where none is named; see ``asked.month_named``."""
         return month_named(month, _months(self.lake))
 
+    def months(self, asked: Months) -> tuple[dt.date, dt.date | None]:
+        """The first month a person means, and the last where there are several; see ``asked.months_named``.
+
+        Months without data at either end are left out.
+        """
+        known = _months(self.lake)
+        first, last = months_named(asked, known)
+        found = [m for m in known if first <= m <= last]
+        return min(found), max(found) if max(found) > min(found) else None
+
     def segment(self, name: str | None) -> str | None:
         """The segment a person means.
 
@@ -354,6 +382,9 @@ class Explainer:
                 listed=sum((p.value for p in parts[m]), Decimal(0)),
                 recomputed=_total(again, m),
                 published=None if held is None else _total(held, m),
+                months=by_month(m, asked, [p.by_month for p in parts[m]], computed, again, held)
+                if asked.several
+                else (),
             )
             for m in metrics
         }
@@ -408,7 +439,8 @@ class Explainer:
             steps=tuple(self._steps(e, counts)),
             nearly=(*nearly_counted(e, near, asked, feed), *self._withdrawn(e.feed, asked)),
             rows=ListedRows(counted.height, lambda: self._listed(e, counted)),
-            split=_split(split) if e.split is not None and split.height else None,
+            split=_split(split, several=asked.several) if e.split is not None and split.height else None,
+            by_month=amounts_by_month(counted, e.scale),
         )
 
     def _withdrawn(self, feed: str | None, asked: Asked) -> list[Nearly]:
@@ -471,8 +503,8 @@ class Explainer:
         cells = ", ".join(f"{m}::text" for m in MEASURES)
         rows = self.session.query(
             f"SELECT date, source, segment, {cells} FROM {DAILY} WHERE $1::text IN (source, '{ALL}') "
-            "AND date >= $2::text::date AND date < ($2::text::date + interval '1 month')",
-            [asked.source, asked.month.isoformat()],
+            "AND date >= $2::text::date AND date < $3::text::date",
+            [asked.source, asked.month.isoformat(), asked.end.isoformat()],
         )
         return _asked_for(_frame(rows).lazy(), asked).collect()
 
@@ -483,11 +515,11 @@ class Explainer:
         cells = ", ".join(f"{m}::text" for m in MEASURES)
         held = self.session.query(
             f"SELECT month, source, segment, {cells} FROM {MONTHLY} "
-            f"WHERE $1::text IN (source, '{ALL}') AND month = $2::text::date",
-            [asked.source, asked.month.isoformat()],
+            f"WHERE $1::text IN (source, '{ALL}') AND month >= $2::text::date AND month < $3::text::date",
+            [asked.source, asked.month.isoformat(), asked.end.isoformat()],
         )
         monthly = load(self.lake.lake).scan(MONTHLY)
-        ours = monthly.filter(asked.of(pl.col("source")) & (pl.col("month") == asked.month))
+        ours = monthly.filter(asked.of(pl.col("source")) & asked.within(pl.col("month")))
         frames = [ours.select(pl.col("month").alias("date"), "source", "segment", *MEASURES).collect(), _frame(held)]
         if asked.segment is not None:
             frames = [f.filter(pl.col("segment") == asked.segment) for f in frames]
@@ -526,9 +558,7 @@ class Explainer:
             return ()
         feed = self.rules.feeds["calls"]
         day = pl.col(feed.business_date)
-        rows = self.frames.feeds["calls"].filter(
-            pl.col("counted") & asked.of(pl.col("source")) & (day.dt.month_start() == pl.lit(asked.month))
-        )
+        rows = self.frames.feeds["calls"].filter(pl.col("counted") & asked.of(pl.col("source")) & asked.within(day))
         if asked.day is not None:
             rows = rows.filter(day == pl.lit(asked.day))
         names = rows.collect_schema().names()
@@ -565,7 +595,7 @@ def _frame(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
 
 
 def _asked_for(daily: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
-    rows = daily.filter(pl.col("date").dt.month_start() == pl.lit(asked.month))
+    rows = daily.filter(asked.within(pl.col("date")))
     if asked.segment is not None:
         rows = rows.filter(pl.col("segment") == asked.segment)
     if asked.day is not None:
@@ -600,7 +630,7 @@ def _differing(
             continue
 
 
-def _split(parts: pl.DataFrame) -> Split:
+def _split(parts: pl.DataFrame, *, several: bool) -> Split:
     days = parts.group_by("date").agg(pl.col("cost_cents").sum()).sort("date")
     amounts = days["cost_cents"].to_list()
     total, base = sum(amounts), amounts[-1]
@@ -608,8 +638,8 @@ def _split(parts: pl.DataFrame) -> Split:
     return Split(
         total=Decimal(total).scaleb(-2),
         days=len(amounts),
-        per_day=Decimal(base).scaleb(-2),
-        extra=sum(1 for a in amounts if a != base),
+        per_day=None if several else Decimal(base).scaleb(-2),
+        extra=0 if several else sum(1 for a in amounts if a != base),
         segments={s: Decimal(c).scaleb(-2) for s, c in segments.iter_rows()},
     )
 

@@ -69,11 +69,11 @@ def of_increment(lake: Lake, rules: Rules, computed: Computed) -> Iterator[Month
 
 
 @contextlib.contextmanager
-def of_month(lake: Lake, rows: Rows, month: dt.date) -> Iterator[MonthInputs]:
-    """One month of a computation, from the rows in force, with what its neighbours need for rows that are near it."""
-    near = frozenset({(month - dt.timedelta(days=1)).replace(day=1), month, next_month(month)})
+def of_months(lake: Lake, rows: Rows, months: frozenset[dt.date]) -> Iterator[MonthInputs]:
+    """Some months of a computation, from the rows in force, with what their neighbours need for rows near them."""
+    near = frozenset(d for m in months for d in ((m - dt.timedelta(days=1)).replace(day=1), m, next_month(m)))
     with _written(lake, rows, near, {}, {}) as (inputs, positions):
-        yield MonthInputs(_scope(rows.snapshot, frozenset({month})), inputs, positions)
+        yield MonthInputs(_scope(rows.snapshot, months), inputs, positions)
 
 
 def _months(snapshot: Snapshot) -> int:
@@ -174,4 +174,4 @@ def _last_days(snapshot: Snapshot) -> dict[str, dt.date]:
     return dict(days.group_by("feed").agg(pl.col("date").max()).drop_nulls().collect().iter_rows())
 
 
-__all__ = ["MonthInputs", "of_increment", "of_month"]
+__all__ = ["MOST", "MonthInputs", "of_increment", "of_months"]

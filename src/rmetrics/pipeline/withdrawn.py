@@ -49,12 +49,13 @@ def _of_export(lake: Lake, rules: Rules, raw: RawFile, asked: Asked) -> Iterator
         rows = rows.filter(_of_source(rules, asked.source))
     count = rows.select(pl.len()).collect().item()
     if count:
-        yield Nearly(_reason(raw), count, None)
+        yield Nearly(_reason(raw, asked), count, None)
 
 
-def _reason(raw: RawFile) -> str:
+def _reason(raw: RawFile, asked: Asked) -> str:
     back = f"`rmetrics exports restore {raw.sha256[:12]}` makes them count again"
-    whose = "of the source and the month" if raw.feed == JOBS else "of the month"
+    months = "months" if asked.several else "month"
+    whose = f"of the source and the {months}" if raw.feed == JOBS else f"of the {months}"
     return f"rows {whose} are in the withdrawn export {raw.name}; {back}"
 
 
@@ -66,7 +67,7 @@ def _day(feed: Feed, column: str, zone: str) -> pl.Expr:
 
 def _in_time(day: pl.Expr, asked: Asked) -> pl.Expr:
     wanted: dt.date | None = asked.day
-    return day == pl.lit(wanted) if wanted is not None else day.dt.month_start() == pl.lit(asked.month)
+    return day == pl.lit(wanted) if wanted is not None else asked.within(day)
 
 
 def _of_source(rules: Rules, source: str) -> pl.Expr:
