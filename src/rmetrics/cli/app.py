@@ -14,6 +14,8 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
+from rmetrics.cli.alerts import alerts
+from rmetrics.cli.brief import brief
 from rmetrics.cli.by_hand import spend, target
 from rmetrics.cli.check import check
 from rmetrics.cli.database import db, schema
@@ -44,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init, sync, explain, check, plan, history, sql, status, doctor, schema, grafana, report):
+for command in (init, sync, explain, check, plan, history, sql, status, doctor, schema, grafana, report, brief, alerts):
     app.command()(command)
 app.add_typer(target, name="target")
 app.add_typer(spend, name="spend")

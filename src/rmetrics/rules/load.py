@@ -212,7 +212,11 @@ class _Loader:
         elif detail["type"] == "missing":
             self.problem(path, f"is missing{_MISSING.get(last, '')}")
         else:
-            found = "" if isinstance(detail["input"], dict) or detail["type"] == HIDDEN else f", found {_shown(detail['input'])}"
+            found = (
+                ""
+                if isinstance(detail["input"], dict) or detail["type"] == HIDDEN
+                else f", found {_shown(detail['input'])}"
+            )
             self.problem(path, f"{_expectation(detail)}{found}")
 
 
@@ -311,7 +315,9 @@ def _keys_at(kind: type[Table], loc: tuple[int | str, ...]) -> list[str]:
             continue
         for candidate in _models_in(field.annotation):
             model = candidate
-    return [f.alias or n for n, f in model.model_fields.items()] + (["changes"] if model is kind and kind not in _UNDATED else [])
+    return [f.alias or n for n, f in model.model_fields.items()] + (
+        ["changes"] if model is kind and kind not in _UNDATED else []
+    )
 
 
 def _models_in(annotation: Any) -> list[type[Table]]:

@@ -20,7 +20,9 @@ Language = Literal["en", "ru"]
 HIDDEN = "hidden"
 """The type of a problem whose value is not repeated in messages: it may be a secret."""
 _SETTING = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
-Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^\x00-\x1f]+$")]
+Title = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^\x00-\x1f]+$")
+]
 Span = Annotated[int, Field(ge=1, le=120, strict=True)]
 
 
@@ -65,7 +67,8 @@ class Alert(Table):
     """A condition over a published view; a row for which it is true is an occurrence, told once.
 
     ``months``, ``days``: how many of the last ones are looked at; 1 where it is not given. ``explain``: the command
-    that explains a row, with its columns in braces.
+    that explains a row, with its columns in braces. ``show``: the columns that tell the cause; those of the condition
+    where it is not given.
     """
 
     name: Identifier
@@ -77,11 +80,18 @@ class Alert(Table):
     months: Span | None = None
     days: Span | None = None
     explain: Title | None = None
+    show: tuple[Identifier, ...] = ()
 
     @property
     def span(self) -> int:
         """How many months or days are looked at."""
         return self.months or self.days or 1
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The columns whose values tell the cause, besides those that say which row it is."""
+        named = self.show or read_condition(self.where, VIEWS[self.over].row("UTC")).columns
+        return tuple(n for n in named if n not in VIEWS[self.over].identity)
 
     @property
     def command(self) -> str:
@@ -140,6 +150,9 @@ def judge_messages(
             if getattr(alert, key) is not None and view.window != key:
                 can = f"takes {view.window}" if view.window else "has only what is current"
                 say(f"{at}.{key}", f"does not go with {alert.over}, which {can}")
+        for name in alert.show:
+            if name not in view.columns:
+                say(f"{at}.show", f"{alert.over} has no column {name!r}{did_you_mean(name, view.columns)}")
         _judge_command(f"{at}.explain", alert, say)
 
 

@@ -1,0 +1,237 @@
+"""The sections of the brief: each a pure function of the facts to lines. One more section is one more function.
+
+A line is a code with values; its words stand in ``words``. ``detail`` may hold names of files and words of findings,
+and stays out of messages unless a channel asks for it.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from shlex import quote
+from typing import Any, Literal
+
+from rmetrics.brief.facts import ALL, DayFigures, Facts, ToDate, whole_day
+from rmetrics.periods import days_of, month_of
+
+CENT = Decimal("0.01")
+MOST = 12  # lines of a kind; the rest is counted
+UNDECLARED = "undeclared-source"
+Tone = Literal["plain", "good", "bad", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing to say.
+
+    Attributes:
+        code: names its words.
+        values: what the words are filled with: exact amounts, counts, days.
+        command: explains it.
+        tone: good or bad against a target; error: somebody must act.
+        detail: more words, as another part of the program wrote them.
+    """
+
+    code: str
+    values: Mapping[str, Any]
+    command: str
+    tone: Tone = "plain"
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Lines under one heading."""
+
+    name: str
+    lines: tuple[Line, ...]
+
+
+def sections_of(facts: Facts) -> tuple[Section, ...]:
+    """The sections that have something to say, in the order they are read."""
+    made = (Section(name, tuple(build(facts))) for name, build in SECTIONS)
+    return tuple(s for s in made if s.lines)
+
+
+# -- what is not up to date
+
+
+def not_up_to_date(facts: Facts) -> Iterator[Line]:
+    """Why yesterday is not shown; nothing where it is."""
+    if not facts.stale:
+        return
+    if not facts.published or facts.data_end is None:
+        yield Line("stale.nothing", {}, "rmetrics sync", "error")
+        return
+    yesterday = facts.yesterday_date
+    behind = [f for f in facts.feeds if f.needed and (whole_day(f, facts.timezone) or dt.date.min) < yesterday]
+    for feed in behind:
+        if feed.last_export_at is None:
+            yield Line("stale.never", {"feed": feed.feed}, "rmetrics status", "error")
+        else:
+            yield Line("stale.feed", {"feed": feed.feed, "at": feed.last_export_at}, "rmetrics status", "error")
+    if facts.data_end < yesterday:
+        yield Line("stale.ends", {"end": facts.data_end, "yesterday": yesterday}, "rmetrics status", "error")
+    yield Line("stale.hidden", {"yesterday": yesterday}, "rmetrics sync", "error")
+
+
+# -- yesterday
+
+
+def yesterday(facts: Facts) -> Iterator[Line]:
+    """The company's figures of yesterday, then each source's; nothing where they are not whole."""
+    if facts.stale:
+        return
+    month = month_of(facts.yesterday_date)
+    whole = _together(facts.yesterday)
+    yield _day_line("yesterday.all", whole, month)
+    for figures in sorted(facts.yesterday, key=lambda f: (-f.revenue40, -f.leads, f.source)):
+        if figures.leads or figures.jobs or figures.repairs or figures.revenue_gross or figures.cost:
+            yield _day_line("yesterday.source", figures, month)
+
+
+def _together(sources: tuple[DayFigures, ...]) -> DayFigures:
+    return DayFigures(
+        ALL,
+        *(sum(getattr(s, n) for s in sources) for n in ("jobs", "leads", "units", "repairs")),
+        *(sum((getattr(s, n) for s in sources), Decimal(0)) for n in ("revenue_gross", "revenue40", "cost")),
+    )
+
+
+def _day_line(code: str, figures: DayFigures, month: dt.date) -> Line:
+    values = {n: getattr(figures, n) for n in figures.__slots__}
+    return Line(code, {**values, "cpl": _each(figures.cost, figures.leads)}, _explain(figures.source, month))
+
+
+def _each(amount: Decimal, number: int) -> Decimal | None:
+    """An amount per one, in cents; None without any."""
+    return (amount / number).quantize(CENT, ROUND_HALF_UP) if number else None
+
+
+def _explain(source: str, month: dt.date, metric: str = "") -> str:
+    of = f" --metric {metric}" if metric else ""
+    return f"rmetrics explain --source {quote(source)} --month {month:%Y-%m}{of}"
+
+
+# -- the month so far
+
+
+def month_so_far(facts: Facts) -> Iterator[Line]:
+    """The company's month up to the last whole day, against target and pace; then the sources with a target."""
+    if facts.through is None:
+        return
+    month, day, days = month_of(facts.through), facts.through.day, days_of(month_of(facts.through))
+    for row in facts.to_date:
+        if row.source == ALL:
+            yield Line(
+                "month.all",
+                {
+                    "through": facts.through, "leads": row.leads, "units": row.units, "repairs": row.repairs,
+                    "revenue40": row.revenue40, "cost": row.cost, "cpl": _each(row.cost, row.leads),
+                },
+                _explain(ALL, month),
+            )  # fmt: skip
+        yield from _against(row, month, day, days)
+
+
+def _against(row: ToDate, month: dt.date, day: int, days: int) -> Iterator[Line]:
+    """A source's repairs and revenue against the pace of their targets."""
+    kind = "all" if row.source == ALL else "source"
+    pairs = (
+        ("repairs", Decimal(row.repairs), row.target_repairs, row.repairs_pace, Decimal(1)),
+        ("revenue40", row.revenue40, row.target_revenue40, row.revenue40_pace, CENT),
+    )
+    for measure, value, target, pace, unit in pairs:
+        if not target or not pace:
+            continue
+        values = {
+            "source": row.source,
+            "value": int(value) if measure == "repairs" else value,
+            "target": target,
+            "pace": pace.quantize(Decimal("0.1") if measure == "repairs" else CENT, ROUND_HALF_UP),
+            "of_pace": (value / pace).quantize(Decimal("0.001"), ROUND_HALF_UP),
+            "forecast": (value * days / day).quantize(unit, ROUND_HALF_UP),
+        }
+        tone: Tone = "good" if value >= pace else "bad"
+        over = ".over" if day == days else ""
+        yield Line(f"month.{measure}.{kind}{over}", values, _explain(row.source, month, measure), tone)
+
+
+# -- what was restated
+
+
+def restated(facts: Facts) -> Iterator[Line]:
+    """Published figures of days and months that were over, and that later runs changed."""
+    found = [r for r in facts.restated if r.change]
+    for item in found[:MOST]:
+        kind = "days" if item.days else "month"
+        money = "amount" if item.metric in {"revenue_gross", "revenue40", "cost"} else "count"
+        values = {"month": item.month, "metric": item.metric, "days": item.days, "change": item.change}
+        values["why"] = reason_of(item.cause)
+        daily = " --daily" if item.days else ""
+        command = f"rmetrics history --month {item.month:%Y-%m} --metric {item.metric}{daily}"
+        yield Line(f"restated.{kind}.{money}", values, command, detail=item.cause or "")
+    if len(found) > MOST:
+        yield Line("restated.more", {"more": len(found) - MOST}, "rmetrics history")
+
+
+_REASONS = (
+    ("rule edit", "rules"), ("rules edited", "rules"), ("withdrawn export", "withdrawn"), ("removed", "withdrawn"),
+    ("restored export", "restored"), ("export", "exports"), ("rmetrics ", "version"),
+)  # fmt: skip
+
+
+def reason_of(cause: str | None) -> str:
+    """The kind of a recorded cause, which names no file: the first of those that its words begin with, or hold."""
+    words = cause or ""
+    return next((kind for sign, kind in _REASONS if sign in words), "unknown")
+
+
+# -- what needs a person
+
+
+def needs_a_person(facts: Facts) -> Iterator[Line]:
+    """Rejected rows, undeclared sources, stale feeds, failed runs, error findings, messages that did not arrive."""
+    if facts.rejected:
+        yield Line("person.rejected", {"rows": facts.rejected}, "rmetrics rejected list", "bad")
+    for finding in facts.findings:
+        if finding.code == UNDECLARED:
+            yield Line("person.undeclared", {"rows": finding.rows}, "rmetrics rules check", "bad", finding.message)
+    for feed in facts.feeds:
+        if feed.needed and feed.last_date and (_latest(facts) - feed.last_date).days > facts.stale_days:
+            values = {"feed": feed.feed, "last": feed.last_date, "days": (facts.day - feed.last_date).days}
+            yield Line("person.stale", values, "rmetrics status", "bad")
+    for run in facts.failed[-3:]:
+        yield Line("person.failed", {"at": run.started_at}, "rmetrics status", "error", run.message)
+    for finding in facts.findings:
+        if finding.severity == "error" and finding.code != UNDECLARED:
+            values = {"code": finding.code, "rows": finding.rows}
+            yield Line("person.error", values, "rmetrics check", "error", finding.message)
+    for trouble in facts.troubles:
+        values = {"channel": trouble.channel, "at": trouble.at}
+        again = f"rmetrics brief --send --again {quote(trouble.channel)}"
+        yield Line(f"person.{trouble.state}-{trouble.kind}", values, again, "error", trouble.why)
+
+
+def _latest(facts: Facts) -> dt.date:
+    """The day that feeds are measured by: where all data are old, that is told already."""
+    return facts.data_end + dt.timedelta(days=1) if facts.stale and facts.data_end else facts.day
+
+
+def alerts(facts: Facts) -> Iterator[Line]:
+    """Alerts that are true now."""
+    for raised in facts.raised[:MOST]:
+        values = {"title": raised.title, "of": raised.of, "cause": raised.cause}
+        yield Line("alert.of" if raised.of else "alert", values, raised.command, "error")
+    if len(facts.raised) > MOST:
+        yield Line("alert.more", {"more": len(facts.raised) - MOST}, "rmetrics alerts")
+
+
+SECTIONS: tuple[tuple[str, Callable[[Facts], Iterator[Line]]], ...] = (
+    ("stale", not_up_to_date),
+    ("yesterday", yesterday),
+    ("month", month_so_far),
+    ("restated", restated),
+    ("person", needs_a_person),
+    ("alerts", alerts),
+)
