@@ -60,18 +60,18 @@ ENGLISH = Words(
         "heading.person": "Needs a person",
         "heading.alerts": "Alerts",
         "footer": "Business days of {timezone}, money in {currency}.",
-        "all": "The company",
+        "each": ", {cpl:money} per lead",
         "stale.nothing": "Nothing is published yet: put exports into the inbox and sync.",
         "stale.never": "{feed}: there is no export yet.",
         "stale.feed": "{feed}: the newest export is of {at:moment}, before yesterday was over.",
         "stale.ends": "No row is of {yesterday:day}: the data end on {end:day}.",
         "stale.hidden": "So {yesterday:day} is not shown. Put fresh exports into the inbox and sync.",
         "yesterday.all": "{leads:#lead}, {units:#unit}, {repairs:#repair}; paid {revenue_gross:money}, "
-                         "revenue40 {revenue40:money}; cost {cost:money}, {cpl:money} per lead",
+                         "revenue40 {revenue40:money}; cost {cost:money}{cpl:each}",
         "yesterday.source": "{source}: {leads:#lead}, {units:#unit}, {repairs:#repair}; revenue40 {revenue40:money}; "
-                            "cost {cost:money}, {cpl:money} per lead",
+                            "cost {cost:money}{cpl:each}",
         "month.all": "Up to {through:day}: {leads:#lead}, {units:#unit}, {repairs:#repair}; "
-                     "revenue40 {revenue40:money}; cost {cost:money}, {cpl:money} per lead",
+                     "revenue40 {revenue40:money}; cost {cost:money}{cpl:each}",
         "month.repairs.all": "{value:#repair} of {target:number}: {of_pace:percent} of the pace of {pace:number}; "
                              "at this rate {forecast:number} by the end of the month",
         "month.revenue40.all": "revenue40 {value:money} of {target:money}: {of_pace:percent} of the pace of "
@@ -84,8 +84,10 @@ ENGLISH = Words(
         "month.revenue40.all.over": "revenue40 {value:money} of {target:money}: {of_pace:percent} of the target",
         "month.repairs.source.over": "{source}: {value:#repair} of {target:number}, {of_pace:percent}",
         "month.revenue40.source.over": "{source}: revenue40 {value:money} of {target:money}, {of_pace:percent}",
-        "restated.days.amount": "{month:month}, {metric}: {change:+money} over {days:#day} already reported ({why:why})",
-        "restated.days.count": "{month:month}, {metric}: {change:+number} over {days:#day} already reported ({why:why})",
+        "restated.days.amount": "{month:month}, {metric}: {change:+money} over {days:#day} already reported "
+                                "({why:why})",
+        "restated.days.count": "{month:month}, {metric}: {change:+number} over {days:#day} already reported "
+                               "({why:why})",
         "restated.month.amount": "{month:month}, {metric}: {change:+money} ({why:why})",
         "restated.month.count": "{month:month}, {metric}: {change:+number} ({why:why})",
         "restated.more": "and {more:number} more",
@@ -101,7 +103,8 @@ ENGLISH = Words(
         "person.failed": "A run failed on {at:moment}; figures are those of the last good one",
         "person.error": "Error in the data: {code}, {rows:#row}",
         "person.failed-brief": "{channel}: the brief of {at:moment} could not be sent; --send tries again",
-        "person.failed-alerts": "{channel}: the alert of {at:moment} could not be sent; the next evaluation tries again",
+        "person.failed-alerts": "{channel}: the alert of {at:moment} could not be sent; the next evaluation tries "
+                                "again",
         "person.doubtful-brief": "{channel}: the brief of {at:moment} may not have arrived: the program was stopped "
                                  "while sending. It is not sent twice unless you ask",
         "person.doubtful-alerts": "{channel}: the alert of {at:moment} may not have arrived: the program was stopped "
@@ -138,18 +141,18 @@ RUSSIAN = Words(
         "heading.person": "Требует внимания",
         "heading.alerts": "Тревоги",
         "footer": "Рабочие дни по времени {timezone}, деньги в {currency}.",
-        "all": "Вся компания",
+        "each": ", {cpl:money} за лид",
         "stale.nothing": "Ещё ничего не опубликовано: положите выгрузки во входную папку и запустите sync.",
         "stale.never": "{feed}: выгрузок ещё нет.",
         "stale.feed": "{feed}: последняя выгрузка сделана {at:moment}, до конца вчерашнего дня.",
         "stale.ends": "За {yesterday:day} нет ни одной строки: данные кончаются {end:day}.",
         "stale.hidden": "Поэтому {yesterday:day} не показан. Положите свежие выгрузки и запустите sync.",
         "yesterday.all": "{leads:#lead}, {units:#unit}, {repairs:#repair}; оплачено {revenue_gross:money}, "
-                         "revenue40 {revenue40:money}; расход {cost:money}, {cpl:money} за лид",
+                         "revenue40 {revenue40:money}; расход {cost:money}{cpl:each}",
         "yesterday.source": "{source}: {leads:#lead}, {units:#unit}, {repairs:#repair}; revenue40 {revenue40:money}; "
-                            "расход {cost:money}, {cpl:money} за лид",
+                            "расход {cost:money}{cpl:each}",
         "month.all": "По {through:day}: {leads:#lead}, {units:#unit}, {repairs:#repair}; revenue40 {revenue40:money}; "
-                     "расход {cost:money}, {cpl:money} за лид",
+                     "расход {cost:money}{cpl:each}",
         "month.repairs.all": "{value:#repair} из {target:number}: {of_pace:percent} от темпа {pace:number}; "
                              "так к концу месяца выйдет {forecast:number}",
         "month.revenue40.all": "revenue40 {value:money} из {target:money}: {of_pace:percent} от темпа {pace:money}; "
@@ -219,34 +222,40 @@ class _Writer(string.Formatter):
 
     def format_field(self, value: Any, format_spec: str) -> str:
         """A value as the template asks for it; a dash for None."""
-        words = self.words
+        if format_spec == "each":
+            return "" if value is None else self.vformat(self.words.templates["each"], (), {"cpl": value})
         if value is None:
             return NOTHING
-        if format_spec.startswith("#"):
-            noun = words.nouns[format_spec[1:]][plural_form(words.language, abs(int(value)))]
-            return f"{self._number(Decimal(value), 0)} {noun}"
-        match format_spec:
+        if format_spec == "why":
+            return self.words.templates[f"why.{value}"]
+        if isinstance(value, dt.date):
+            return self._time(value, format_spec)
+        return self._figure(value, format_spec) if isinstance(value, int | Decimal) else str(value)
+
+    def _figure(self, value: int | Decimal, spec: str) -> str:
+        exact, words = Decimal(value), self.words
+        plus = "+" if spec.startswith("+") and exact > 0 else ""
+        match spec.removeprefix("+"):
             case "money":
-                return self._number(Decimal(value), 2)
-            case "+money" | "+number":
-                places = 2 if format_spec == "+money" else 0
-                return ("+" if value > 0 else "") + self._number(Decimal(value), places)
+                return plus + self._number(exact, 2)
             case "number":
-                exact = Decimal(value)
-                return self._number(exact, 0 if exact == exact.to_integral_value() else 1)
+                return plus + self._number(exact, 0 if exact == exact.to_integral_value() else 1)
             case "percent":
-                return f"{self._number(Decimal(value) * 100, 0)}{SPACE if words.language == 'ru' else ''}%"
-            case "day":
-                return self._day(value)
-            case "month" | "Month":
-                name = words.months[value.month - 1]
-                return f"{name.capitalize() if format_spec == 'Month' else name} {value.year}"
-            case "moment":
-                local = value.astimezone(ZoneInfo(self.zone))
-                return f"{self._day(local.date())} {local:%H:%M}"
-            case "why":
-                return words.templates[f"why.{value}"]
+                return f"{self._number(exact * 100, 0)}{SPACE if words.language == 'ru' else ''}%"
+            case noun if noun.startswith("#"):
+                forms = words.nouns[noun[1:]]
+                return f"{self._number(exact, 0)} {forms[plural_form(words.language, abs(int(value)))]}"
         return str(value)
+
+    def _time(self, value: dt.date, spec: str) -> str:
+        """A day, a month or a moment; a moment by the clocks of the zone."""
+        if isinstance(value, dt.datetime):
+            local = value.astimezone(ZoneInfo(self.zone))
+            return f"{self._day(local.date())} {local:%H:%M}"
+        if spec.lower() == "month":
+            name = self.words.months[value.month - 1]
+            return f"{name.capitalize() if spec == 'Month' else name} {value.year}"
+        return self._day(value)
 
     def _number(self, value: Decimal, places: int) -> str:
         rounded = value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)

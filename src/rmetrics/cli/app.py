@@ -33,6 +33,7 @@ from rmetrics.cli.project import init
 from rmetrics.cli.query import sql
 from rmetrics.cli.rejected import rejected
 from rmetrics.cli.rules import rules
+from rmetrics.cli.schedule import schedule
 from rmetrics.cli.sync import status, sync
 from rmetrics.errors import LakeError, RmetricsError, SettingsError, asked_to_stop, of_the_system
 from rmetrics.report.streams import close_streams, open_streams
@@ -54,6 +55,7 @@ app.add_typer(rules, name="rules")
 app.add_typer(db, name="db")
 app.add_typer(rejected, name="rejected")
 app.add_typer(exports, name="exports")
+app.add_typer(schedule, name="schedule")
 
 
 def main() -> None:

@@ -41,8 +41,10 @@ def read_facts(
         session: of the schema published to; None where there is no server yet.
         rules: whose zone it is, and which feeds figures come from.
         day: the morning's business day.
-        since, until: which runs may have restated something.
-        raised, troubles: what else there is to tell.
+        since: runs after this may have restated something.
+        until: no run after this is looked at.
+        raised: alerts that are true.
+        troubles: messages that may not have arrived.
 
     Raises:
         PostgresError: the server refuses.
@@ -156,8 +158,9 @@ ORDER BY month DESC, array_position(ARRAY['leads', 'jobs', 'units', 'repairs', '
 
 
 def _restated(session: Session, zone: str, since: dt.datetime, until: dt.datetime) -> tuple[Restated, ...]:
-    """Changed figures of months that were over when the run before published, and of days that were, in a month that
-    was not: what grows by itself is not restated.
+    """Changed figures of what was over when the run before published: what still grows is not restated.
+
+    Of a month that was over, the whole month's figure; of one that was not, its days that were.
     """
     rows = session.query(_RESTATED, [zone, since.isoformat(), until.isoformat()])
     return tuple(

@@ -18,7 +18,7 @@ def show_alerts(report: Report, result: AlertsResult) -> None:
             report.line(f"{alert.title}{of}", "bold red")
             report.line(f"    {alert.cause}")
             report.line(f"    {alert.command}", "dim")
-        quiet = "None" if not result.alerts else count(len(result.alerts), "alert")
-        report.line(f"{quiet} of {count(result.declared, 'declared alert')} raised."
-                    if not result.alerts else f"{quiet} raised by {count(result.declared, 'declared alert')}.")  # fmt: skip
+        declared = count(result.declared, "declared alert")
+        told = count(len(result.alerts), "row") + " raised an alert" if result.alerts else "No alert is raised"
+        report.line(f"{told}; {declared}.")
     show_deliveries(report, result.sent)

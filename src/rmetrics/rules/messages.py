@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, field_validator
 from pydantic_core import PydanticCustomError
 
-from rmetrics.rules.conditions import Reading, read_condition
+from rmetrics.rules.conditions import read_condition
 from rmetrics.rules.model import Identifier, Name, Sql, Table
 from rmetrics.rules.nearest import did_you_mean
-from rmetrics.rules.published_views import VIEWS
+from rmetrics.rules.published_views import VIEWS, PublishedView
 
 Language = Literal["en", "ru"]
 HIDDEN = "hidden"
@@ -125,7 +125,9 @@ def judge_messages(
     """What one of these tables must not say of another.
 
     Args:
-        channels, alerts, brief: the tables.
+        channels: by name.
+        alerts: by dotted key.
+        brief: what the brief is like.
         feeds: the feeds there are.
         zone: whose days are business days.
         say: takes the key and the problem; ``warn`` makes it a warning.
@@ -138,22 +140,25 @@ def judge_messages(
             say(f"notify.{name}.gets", 'is empty, so nothing is sent: give "brief", "alerts" or both', warn=True)
     times = Counter(a.name for a in alerts.values())
     for at, alert in alerts.items():
-        view = VIEWS[alert.over]
         if times[alert.name] > 1:
             say(f"{at}.name", f"{alert.name!r} is the name of {times[alert.name]} alerts; each needs its own")
-        reading: Reading = read_condition(alert.where, view.row(zone))
-        if reading.problem:
-            say(f"{at}.where", f"{reading.problem} (over {alert.over})")
-        for part in reading.never:
-            say(f"{at}.where", part, warn=True)
-        for key in ("months", "days"):
-            if getattr(alert, key) is not None and view.window != key:
-                can = f"takes {view.window}" if view.window else "has only what is current"
-                say(f"{at}.{key}", f"does not go with {alert.over}, which {can}")
-        for name in alert.show:
-            if name not in view.columns:
-                say(f"{at}.show", f"{alert.over} has no column {name!r}{did_you_mean(name, view.columns)}")
+        _judge_alert(at, alert, VIEWS[alert.over], zone, say)
         _judge_command(f"{at}.explain", alert, say)
+
+
+def _judge_alert(at: str, alert: Alert, view: PublishedView, zone: str, say: Callable[..., None]) -> None:
+    reading = read_condition(alert.where, view.row(zone))
+    if reading.problem:
+        say(f"{at}.where", f"{reading.problem} (over {alert.over})")
+    for part in reading.never:
+        say(f"{at}.where", part, warn=True)
+    for key in ("months", "days"):
+        if getattr(alert, key) is not None and view.window != key:
+            can = f"takes {view.window}" if view.window else "has only what is current"
+            say(f"{at}.{key}", f"does not go with {alert.over}, which {can}")
+    for name in alert.show:
+        if name not in view.columns:
+            say(f"{at}.show", f"{alert.over} has no column {name!r}{did_you_mean(name, view.columns)}")
 
 
 def _judge_command(at: str, alert: Alert, say: Callable[..., None]) -> None:

@@ -80,7 +80,8 @@ def alerts(settings: Settings, *, send_them: bool = True, now: dt.datetime | Non
     with open_ledger(settings.data_dir) as ledger:
         since = ledger.occurring([(o.name, o.key) for o in found], now)
         sent = _send(ledger, rules, channels, {f"{o.name}/{o.key}@{since[o.name, o.key]}": o for o in found})
-    return AlertsResult(len(rules.alerts), True, tuple(_raised(o, since[o.name, o.key]) for o in found), sent)
+    told = tuple(_raised(o, since[o.name, o.key]) for o in found)
+    return AlertsResult(len(rules.alerts), evaluated=True, alerts=told, sent=sent)
 
 
 def _found(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[Occurrence, ...] | None:
