@@ -69,16 +69,17 @@ def brief_of(facts: Facts, language: str) -> Brief:
 
 
 def as_text(brief: Brief, *, details: bool) -> str:
-    """The brief as plain text; ``details``: with names of files and words of findings."""
-    out = [brief.subject]
+    """The brief as plain text, without its subject; ``details``: with names of files and words of findings."""
+    out = list[str]()
     for section in brief.sections:
-        out += ["", section.title]
+        out.append(section.title)
         for said in section.lines:
             out.append(f"{_MARK[said.line.tone]} {said.text}")
             if details and said.line.detail:
                 out.append(f"      {said.line.detail}")
             out.append(f"      {said.line.command}")
-    return "\n".join([*out, "", brief.footer, ""])
+        out.append("")
+    return "\n".join([*out, brief.footer, ""])
 
 
 def as_html(brief: Brief, *, details: bool) -> str:

@@ -47,6 +47,8 @@ def deliver(url: SecretStr, message: Message) -> str:
         services = apprise.Apprise()
         if not services.add(url.get_secret_value()) or len(services) != 1:
             return "the setting does not hold the URL of exactly one service that apprise knows"
+        if "overflow=" not in url.get_secret_value():  # a brief may be longer than one message of the service
+            services[0].overflow_mode = apprise.OverflowMode.SPLIT
         form = apprise.NotifyFormat.HTML if message.html else apprise.NotifyFormat.TEXT
         try:
             taken = services.notify(title=message.subject, body=message.body, body_format=form)

@@ -1,11 +1,11 @@
 """What was sent to whom: a small SQLite file in the data folder, written before and after each message.
 
-A message is claimed, on disk, before it is sent, and marked as sent, on disk, after the service took it. So a sender that
-is killed in between leaves a claim, and nobody knows whether the message went out: it is *doubtful*. That is told, and
-the message is not sent again by itself. Killed before the claim: it is sent by the next run. Killed after the mark: it
-was sent. No message goes out twice by itself, wherever the sender is killed. A message that the service refused, or that
-could not reach it, is marked as failed and sent again by the next run; where the service took it and only its answer was
-lost, it may then arrive twice.
+A message is claimed, on disk, before it is sent, and marked as sent, on disk, after the service took it. So a sender
+that is killed in between leaves a claim, and nobody knows whether the message went out: it is *doubtful*. That is told,
+and the message is not sent again by itself. Killed before the claim: it is sent by the next run. Killed after the mark:
+it was sent. No message goes out twice by itself, wherever the sender is killed. A message that the service refused, or
+that could not reach it, is marked as failed and sent again by the next run; where the service took it and only its
+answer was lost, it may then arrive twice.
 
 The ledger is used under a lock, so a claim that is found is of a process that has ended.
 """
