@@ -133,7 +133,8 @@ def test_restated_figures_lead_to_their_history() -> None:
         Restated(month, "repairs", 2, Decimal(1), None),
         Restated(month, "cost", 0, Decimal(0), None),
     )
-    first, second = lines(replace(MORNING, restated=found))["restated"]
+    first, second, moved = lines(replace(MORNING, restated=found))["restated"]
+    assert moved.code == "restated.moved"
     assert (first.code, first.detail) == ("restated.month.amount", "new exports: late.csv")
     assert first.command == "rmetrics history --month 2026-10 --metric revenue40"
     assert second.command.endswith("--metric repairs --daily")

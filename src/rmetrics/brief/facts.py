@@ -64,7 +64,7 @@ class Restated:
 
     Attributes:
         days: how many days of a running month it concerns; 0 for the figure of a whole month that is over.
-        change: by how much, all sources together.
+        change: by how much, all sources together; 0 where it only moved between sources, segments or days.
         cause: as ``metric_changes`` has it.
     """
 

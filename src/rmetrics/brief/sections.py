@@ -162,17 +162,17 @@ def _against(row: ToDate, month: dt.date, day: int, days: int) -> Iterator[Line]
 
 def restated(facts: Facts) -> Iterator[Line]:
     """Published figures of days and months that were over, and that later runs changed."""
-    found = [r for r in facts.restated if r.change]
-    for item in found[:MOST]:
+    for item in facts.restated[:MOST]:
         kind = "days" if item.days else "month"
         money = "amount" if item.metric in {"revenue_gross", "revenue40", "cost"} else "count"
         values = {"month": item.month, "metric": item.metric, "days": item.days, "change": item.change}
         values["why"] = reason_of(item.cause)
         daily = " --daily" if item.days else ""
         command = f"rmetrics history --month {item.month:%Y-%m} --metric {item.metric}{daily}"
-        yield Line(f"restated.{kind}.{money}", values, command, detail=item.cause or "")
-    if len(found) > MOST:
-        yield Line("restated.more", {"more": len(found) - MOST}, "rmetrics history")
+        code = f"restated.{kind}.{money}" if item.change else "restated.moved"
+        yield Line(code, values, command, detail=item.cause or "")
+    if len(facts.restated) > MOST:
+        yield Line("restated.more", {"more": len(facts.restated) - MOST}, "rmetrics history")
 
 
 _REASONS = (

@@ -90,6 +90,7 @@ ENGLISH = Words(
                                "({why:why})",
         "restated.month.amount": "{month:month}, {metric}: {change:+money} ({why:why})",
         "restated.month.count": "{month:month}, {metric}: {change:+number} ({why:why})",
+        "restated.moved": "{month:month}, {metric}: the same in all, moved between sources, segments or days ({why:why})",
         "restated.more": "and {more:number} more",
         "why.exports": "new exports",
         "why.withdrawn": "an export was withdrawn or removed",
@@ -169,6 +170,8 @@ RUSSIAN = Words(
         "restated.days.count": "{month:month}, {metric}: {change:+number} за {days:#day} из уже показанных ({why:why})",
         "restated.month.amount": "{month:month}, {metric}: {change:+money} ({why:why})",
         "restated.month.count": "{month:month}, {metric}: {change:+number} ({why:why})",
+        "restated.moved": "{month:month}, {metric}: в сумме столько же, но иначе по источникам, сегментам или дням "
+        "({why:why})",
         "restated.more": "и ещё {more:number}",
         "why.exports": "новые выгрузки",
         "why.withdrawn": "выгрузка отозвана или удалена",

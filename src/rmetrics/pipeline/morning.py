@@ -146,14 +146,13 @@ changed AS (
     FROM metric_changes AS c JOIN good USING (run_id)
     WHERE good.finished_at > $2::text::timestamptz AND good.finished_at <= $3::text::timestamptz
 )
-SELECT month, metric, cause, count(DISTINCT date), sum(change)
+SELECT month, metric, string_agg(DISTINCT cause, '; '), count(DISTINCT date), sum(change)
 FROM changed
 WHERE CASE WHEN date IS NULL THEN (month + interval '1 month')::date <= shown
            ELSE date < shown AND (month + interval '1 month')::date > shown END
-GROUP BY month, metric, cause
-HAVING sum(change) <> 0
+GROUP BY month, metric
 ORDER BY month DESC, array_position(ARRAY['leads', 'jobs', 'units', 'repairs', 'revenue_gross', 'revenue40', 'cost'],
-                                    metric::text), cause
+                                    metric::text)
 """
 
 
