@@ -1,7 +1,6 @@
 """Alerts of the rules: the same as Grafana's on the same data, told once, by their own words."""
 
 import datetime as dt
-import json
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -108,6 +107,7 @@ def test_pace_like_grafana(running: Published) -> None:
         f"INSERT INTO targets (month, source, segment, target_repairs) SELECT '{MONTH}', s, 'ALL', n FROM (VALUES "
         "('ALL', 31.0), ('Rely', 62.0), ('Google', 10.0), ('NSA', 0.0)) AS t (s, n)",
         OK.format("a", "now()", "now()", "ok", "{}"),
+        f"INSERT INTO published_parts VALUES ('daily_metrics', '{MONTH}', 1, 'x', 'a'), ('targets', '{MONTH}', 4, 'x', 'a')",
     )
     assert ours(running) == grafanas(running)
     if TODAY.day >= 8:
@@ -118,7 +118,7 @@ def test_pace_like_grafana(running: Published) -> None:
 
 def test_data_of_an_older_month_raise_no_pace(sample: Published) -> None:
     assert "pace" not in {name for name, _ in ours(sample)}
-    assert "pace" in {name for name, _ in ours(sample, today=dt.date(2024, 12, 20))} | {"pace"}
+    assert ("pace", "Rely") in ours(sample, today=dt.date(2024, 12, 20))
 
 
 def own(project: Project, text: str) -> Rules:
@@ -239,4 +239,3 @@ def test_without_a_channel_nothing_is_looked_at_after_a_sync(project: Project, m
 def test_before_the_first_publish_there_is_nothing_to_evaluate(project: Project) -> None:
     result = alerts(project.settings)
     assert (result.evaluated, result.alerts, result.declared) == (False, (), 4)
-    assert json.dumps(result.declared) == "4"
