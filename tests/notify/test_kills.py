@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -131,7 +130,7 @@ def test_a_failing_channel_does_not_stop_the_others(channel: tuple[Project, Serv
     assert states(send(project, environment)) == ["sent", "failed", "already"]
 
 
-def test_no_secret_in_anything_written(channel: tuple[Project, Service, dict[str, str]], tmp_path: Path) -> None:
+def test_no_secret_in_anything_written(channel: tuple[Project, Service, dict[str, str]]) -> None:
     """The URL's user, password, path and host: not on stdout or stderr, in no file, and not in what is sent."""
     project, made, environment = channel
     secrets = ("CANARYuser1", "CANARYpass2", "CANARYpath3")

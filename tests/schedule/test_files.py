@@ -5,7 +5,7 @@ import plistlib
 import shlex
 import subprocess
 from pathlib import Path, PureWindowsPath
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_systemd() -> None:
     assert [p.parent for p in files] == [HOME / ".config/systemd/user"] * 2
     assert "OnCalendar=*-*-* 07:05:00 America/New_York\nPersistent=true\n" in timer
     assert 'ExecStart="/opt/py" "-m" "rmetrics" "-C" "/srv/Acme Repair" "schedule" "run"\n' in service
-    assert list(files_of(Kind.SYSTEMD, plan(), HOME, DATA, Path("/xdg")))[0].parent == Path("/xdg/systemd/user")
+    assert next(iter(files_of(Kind.SYSTEMD, plan(), HOME, DATA, Path("/xdg")))).parent == Path("/xdg/systemd/user")
     odd = only(Kind.SYSTEMD, plan(ODD))
     assert r'''"-C" "/srv/O'Brien & \"Sons\" 100%% $$HOME\\x" "schedule"''' in odd
     assert commands_of(Kind.SYSTEMD, plan(), files, 7, install=True)[1][-1] == f"{plan().name}.timer"
@@ -70,7 +70,7 @@ def test_windows() -> None:
     )
     text = only(Kind.WINDOWS, made)
     space = {"t": "http://schemas.microsoft.com/windows/2004/02/mit/task"}
-    root = ElementTree.fromstring(text.encode("utf-16"))  # noqa: S314 - our own text
+    root = ET.fromstring(text.encode("utf-16"))  # noqa: S314 - our own text
     assert root.findtext(".//t:StartBoundary", namespaces=space) == "2026-01-01T07:05:00"
     assert root.findtext(".//t:Command", namespaces=space) == "C:\\py.exe"
     assert root.findtext(".//t:Arguments", namespaces=space) == '-m rmetrics -C "C:\\Acme & Co" schedule run'
@@ -79,7 +79,7 @@ def test_windows() -> None:
 
 @pytest.mark.parametrize("project", [Path("/srv/x"), ODD])
 def test_cron_runs_what_is_meant(project: Path) -> None:
-    """As cron does: the line up to a bare %, \\% for %, and a shell reads the rest."""
+    """As cron does: the line up to a bare percent sign, an escaped one for itself, and a shell reads the rest."""
     made = plan(project)
     block = cron_lines(made.name, made.mark, AT, made.program)
     line = block.splitlines()[2]

@@ -41,6 +41,7 @@ class Machine:
         monkeypatch.setenv("TZ", "America/New_York")
 
     def __call__(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Runs ``rmetrics schedule``."""
         return rmetrics(self.project, "schedule", *arguments)
 
     @property

@@ -90,7 +90,8 @@ ENGLISH = Words(
                                "({why:why})",
         "restated.month.amount": "{month:month}, {metric}: {change:+money} ({why:why})",
         "restated.month.count": "{month:month}, {metric}: {change:+number} ({why:why})",
-        "restated.moved": "{month:month}, {metric}: the same in all, moved between sources, segments or days ({why:why})",
+        "restated.moved": "{month:month}, {metric}: the same in all, moved between sources, segments or days "
+        "({why:why})",
         "restated.more": "and {more:number} more",
         "why.exports": "new exports",
         "why.withdrawn": "an export was withdrawn or removed",
