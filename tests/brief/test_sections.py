@@ -56,7 +56,10 @@ def lines(facts: Facts) -> dict[str, list[Line]]:
 def test_a_day_is_whole_only_if_every_needed_feed_was_exported_after_it() -> None:
     """Midnight in New York is 05:00 UTC in November."""
     yesterday, end = dt.date(2026, 11, 9), dt.date(2026, 11, 9)
-    whole = lambda *feeds: last_whole_day(feeds, end, ZONE, yesterday)  # noqa: E731
+
+    def whole(*feeds: FeedFact) -> dt.date | None:
+        return last_whole_day(feeds, end, ZONE, yesterday)
+
     assert whole(feed("jobs"), feed("payments")) == yesterday
     assert whole(feed("jobs"), feed("payments", BEFORE)) == dt.date(2026, 11, 8)
     assert whole(feed("jobs"), feed("calls", BEFORE, needed=False)) == yesterday
@@ -138,8 +141,34 @@ def test_restated_figures_lead_to_their_history() -> None:
     assert (first.code, first.detail) == ("restated.month.amount", "new exports: late.csv")
     assert first.command == "rmetrics history --month 2026-10 --metric revenue40"
     assert second.command.endswith("--metric repairs --daily")
-    many = tuple(Restated(month, "cost", 0, Decimal(n + 1), None) for n in range(15))
+    many = tuple(Restated(month, f"m{n}", 0, Decimal(n + 1), None) for n in range(15))
     assert lines(replace(MORNING, restated=many))["restated"][-1].values == {"more": 3}
+
+
+def test_many_months_restated_for_one_reason_are_one_line() -> None:
+    """Their sum, from the first to the last; another reason, another measure and single days stay apart."""
+    months = [dt.date(2026, n, 1) for n in (8, 7, 6, 5)]
+    found = [Restated(m, "cost", 0, Decimal(m.month), f"rule edit {m.month}") for m in months]
+    found += [Restated(m, "leads", 0, Decimal(1), "new export a.csv") for m in months[:2]]
+    found += [Restated(months[0], "cost", 2, Decimal(3), "rules edited")]
+    span, *others = lines(replace(MORNING, restated=tuple(found)))["restated"]
+    assert span.code == "restated.span.amount"
+    assert span.values == {
+        "metric": "cost", "first": months[-1], "last": months[0], "months": 4, "change": Decimal(26), "why": "rules",
+    }  # fmt: skip
+    assert span.command == "rmetrics history --from 2026-05 --to 2026-08 --metric cost"
+    assert span.detail == "rule edit 8; rule edit 7; rule edit 6; and 1 more"
+    assert [x.code for x in others] == ["restated.month.count", "restated.month.count", "restated.days.amount"]
+
+
+def test_a_source_with_both_targets_has_one_line() -> None:
+    row = ToDate("Rely", 20, 10, 8, Decimal(1000), Decimal(300), Decimal(30), Decimal(3000), Decimal(9), Decimal(900))
+    (line,) = lines(replace(MORNING, to_date=(row,)))["month"]
+    assert (line.code, line.tone) == ("month.both.source", "bad")
+    assert line.values["repairs_of_pace"] == Decimal("0.889")
+    assert line.values["revenue40_forecast"] == Decimal("3333.33")
+    (single,) = lines(replace(MORNING, to_date=(replace(row, target_revenue40=None),)))["month"]
+    assert single.code == "month.repairs.source"
 
 
 BUSY = replace(
@@ -154,7 +183,7 @@ BUSY = replace(
     failed=(FailedRun(BEFORE, "cannot open /home/anna/x"),),
     raised=(Raised("cpl", "CPL", "O'Brien & Co", "cpl 31.000000", "rmetrics explain --source 'O'\"'\"'Brien & Co'"),),
     troubles=(
-        SendTrouble("owner", "brief", "doubtful", BEFORE, ""), SendTrouble("anna", "alerts", "failed", BEFORE, "401"),
+        SendTrouble("owner", "brief", "2026-11-09", "doubtful", BEFORE, ""), SendTrouble("anna", "alerts", "x", "failed", BEFORE, "401"),
     ),
 )  # fmt: skip
 

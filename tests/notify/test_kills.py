@@ -100,7 +100,7 @@ def test_killed_while_the_service_has_the_message(channel: tuple[Project, Servic
     assert "may have arrived or not" in err
     told = [x for s in document["sections"] if s["section"] == "person" for x in s["lines"]]
     assert [x["code"] for x in told] == ["person.doubtful-brief"]
-    assert told[0]["command"] == "rmetrics brief --send --again owner"
+    assert told[0]["command"] == "rmetrics brief --send --date 2026-11-10 --again owner"
     assert len(made.got) == 1
     assert states(send(project, environment, "--again", "owner")) == ["sent"]
     assert len(made.got) == 2

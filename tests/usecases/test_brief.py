@@ -117,17 +117,15 @@ def test_figures_are_the_published_ones(sample: Published, day: dt.date) -> None
 def test_restated_months_have_the_change_and_the_cause_of_their_history(sample: Published) -> None:
     """The sample is published twice: what the second run changed of months that were over, by plain SQL."""
     assert sample.project is not None
-    found = {(x.values["month"], x.values["metric"]): x for x in lines(brief(sample.project.settings), "restated")
-             if x.code != "restated.more"}  # fmt: skip
+    found = {(r.month, r.metric): r for r in brief(sample.project.settings).brief.facts.restated}
     expected = sample.project.rows(
         "SELECT month, metric, sum(coalesce(new_value, 0) - coalesce(old_value, 0)) FROM metric_changes "
         "WHERE date IS NULL GROUP BY 1, 2"
     )
     changes = {(month, metric): Decimal(change) for month, metric, change in expected}
     assert found
-    assert {k: x.values["change"] for k, x in found.items()}.items() <= changes.items()
-    assert {x.values["why"] for x in found.values()} == {"exports"}
-    assert all("export" in x.detail for x in found.values())
+    assert {k: r.change for k, r in found.items()} == changes
+    assert all("export" in (r.cause or "") and r.days == 0 for r in found.values())
 
 
 def test_days_of_a_running_month_are_restated_only_if_they_were_over(project: Project) -> None:

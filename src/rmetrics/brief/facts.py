@@ -116,11 +116,13 @@ class SendTrouble:
 
     Attributes:
         state: failed: the service refused it or could not be reached; doubtful: the sender was killed while sending.
+        key: the day of a brief; name and row of an alert.
         at: when it was sent.
     """
 
     channel: str
     kind: str
+    key: str
     state: str
     at: dt.datetime
     why: str

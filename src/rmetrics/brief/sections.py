@@ -5,17 +5,19 @@ and stays out of messages unless a channel asks for it.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 from shlex import quote
 from typing import Any, Literal
 
-from rmetrics.brief.facts import ALL, DayFigures, Facts, ToDate, whole_day
+from rmetrics.brief.facts import ALL, DayFigures, Facts, Restated, SendTrouble, ToDate, whole_day
 from rmetrics.periods import days_of, month_of
 
 CENT = Decimal("0.01")
 MOST = 12  # lines of a kind; the rest is counted
+SPAN = 3  # so many months of one measure, restated for one reason, are one line
 UNDECLARED = "undeclared-source"
 Tone = Literal["plain", "good", "bad", "error"]
 
@@ -135,44 +137,104 @@ def month_so_far(facts: Facts) -> Iterator[Line]:
 
 
 def _against(row: ToDate, month: dt.date, day: int, days: int) -> Iterator[Line]:
-    """A source's repairs and revenue against the pace of their targets."""
+    """Repairs and revenue against the pace of their targets: a line each for the company, one together for a source."""
+    found = [
+        values
+        for measure, value, target, pace in (
+            ("repairs", Decimal(row.repairs), row.target_repairs, row.repairs_pace),
+            ("revenue40", row.revenue40, row.target_revenue40, row.revenue40_pace),
+        )
+        if target and pace and (values := _on_pace(measure, value, target, pace, Fraction(days, day)))
+    ]
+    over = ".over" if day == days else ""
+    if row.source != ALL and len(found) == 2:
+        repairs, revenue = found
+        values = {"source": row.source, **{f"repairs_{n}": v for n, v in repairs.items()},
+                  **{f"revenue40_{n}": v for n, v in revenue.items()}}  # fmt: skip
+        tone: Tone = "good" if repairs["tone"] == revenue["tone"] == "good" else "bad"
+        yield Line(f"month.both.source{over}", _told(values), _explain(row.source, month), tone)
+        return
     kind = "all" if row.source == ALL else "source"
-    pairs = (
-        ("repairs", Decimal(row.repairs), row.target_repairs, row.repairs_pace, Decimal(1)),
-        ("revenue40", row.revenue40, row.target_revenue40, row.revenue40_pace, CENT),
-    )
-    for measure, value, target, pace, unit in pairs:
-        if not target or not pace:
-            continue
-        values = {
-            "source": row.source,
-            "value": int(value) if measure == "repairs" else value,
-            "target": target,
-            "pace": pace.quantize(Decimal("0.1") if measure == "repairs" else CENT, ROUND_HALF_UP),
-            "of_pace": (value / pace).quantize(Decimal("0.001"), ROUND_HALF_UP),
-            "forecast": (value * days / day).quantize(unit, ROUND_HALF_UP),
-        }
-        tone: Tone = "good" if value >= pace else "bad"
-        over = ".over" if day == days else ""
-        yield Line(f"month.{measure}.{kind}{over}", values, _explain(row.source, month, measure), tone)
+    for values in found:
+        measure = values["measure"]
+        told = _told({"source": row.source, **values})
+        yield Line(f"month.{measure}.{kind}{over}", told, _explain(row.source, month, measure), values["tone"])
+
+
+def _on_pace(measure: str, value: Decimal, target: Decimal, pace: Decimal, longer: Fraction) -> dict[str, Any]:
+    """A figure beside its target; ``longer``: the days of the month over those that are over."""
+    whole = measure == "repairs"
+    unit = Decimal(1) if whole else CENT
+    return {
+        "measure": measure,
+        "tone": "good" if value >= pace else "bad",
+        "value": int(value) if whole else value,
+        "target": target,
+        "pace": pace.quantize(Decimal("0.1") if whole else CENT, ROUND_HALF_UP),
+        "of_pace": (value / pace).quantize(Decimal("0.001"), ROUND_HALF_UP),
+        "forecast": (value * longer.numerator / longer.denominator).quantize(unit, ROUND_HALF_UP),
+    }
+
+
+def _told(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values without what only says which line they are for."""
+    return {n: v for n, v in values.items() if not n.endswith(("measure", "tone"))}
 
 
 # -- what was restated
 
 
 def restated(facts: Facts) -> Iterator[Line]:
-    """Published figures of days and months that were over, and that later runs changed."""
-    for item in facts.restated[:MOST]:
-        kind = "days" if item.days else "month"
-        money = "amount" if item.metric in {"revenue_gross", "revenue40", "cost"} else "count"
-        values = {"month": item.month, "metric": item.metric, "days": item.days, "change": item.change}
-        values["why"] = reason_of(item.cause)
-        daily = " --daily" if item.days else ""
-        command = f"rmetrics history --month {item.month:%Y-%m} --metric {item.metric}{daily}"
-        code = f"restated.{kind}.{money}" if item.change else "restated.moved"
-        yield Line(code, values, command, detail=item.cause or "")
-    if len(facts.restated) > MOST:
-        yield Line("restated.more", {"more": len(facts.restated) - MOST}, "rmetrics history")
+    """Published figures of days and months that were over, and that later runs changed.
+
+    Many months of one measure that changed for one reason are one line.
+    """
+    made = list(_restated(facts.restated))
+    yield from made[:MOST]
+    if len(made) > MOST:
+        yield Line("restated.more", {"more": len(made) - MOST}, "rmetrics history")
+
+
+def _restated(items: tuple[Restated, ...]) -> Iterator[Line]:
+    together: dict[tuple[str, str], list[Restated]] = {}
+    for item in items:
+        if not item.days:
+            together.setdefault((item.metric, reason_of(item.cause)), []).append(item)
+    told = set[tuple[str, str]]()
+    for item in items:
+        key = (item.metric, reason_of(item.cause))
+        found = together.get(key, [])
+        if item.days or len(found) < SPAN:
+            yield _restated_line(item)
+        elif key not in told:
+            told.add(key)
+            yield _span_line(found)
+
+
+def _restated_line(item: Restated) -> Line:
+    kind = "days" if item.days else "month"
+    values = {"month": item.month, "metric": item.metric, "days": item.days, "change": item.change}
+    values["why"] = reason_of(item.cause)
+    command = f"rmetrics history --month {item.month:%Y-%m} --metric {item.metric}{' --daily' if item.days else ''}"
+    code = f"restated.{kind}.{_unit(item.metric)}" if item.change else "restated.moved"
+    return Line(code, values, command, detail=item.cause or "")
+
+
+def _span_line(found: Sequence[Restated]) -> Line:
+    months, metric = [r.month for r in found], found[0].metric
+    first, last = min(months), max(months)
+    causes = list(dict.fromkeys(r.cause for r in found if r.cause))
+    more = f"; and {len(causes) - 3} more" if len(causes) > 3 else ""
+    values = {
+        "metric": metric, "first": first, "last": last, "months": len(found),
+        "change": sum((r.change for r in found), Decimal(0)), "why": reason_of(found[0].cause),
+    }  # fmt: skip
+    command = f"rmetrics history --from {first:%Y-%m} --to {last:%Y-%m} --metric {metric}"
+    return Line(f"restated.span.{_unit(metric)}", values, command, detail="; ".join(causes[:3]) + more)
+
+
+def _unit(metric: str) -> str:
+    return "amount" if metric in {"revenue_gross", "revenue40", "cost"} else "count"
 
 
 _REASONS = (
@@ -208,9 +270,16 @@ def needs_a_person(facts: Facts) -> Iterator[Line]:
             values = {"code": finding.code, "rows": finding.rows}
             yield Line("person.error", values, "rmetrics check", "error", finding.message)
     for trouble in facts.troubles:
-        values = {"channel": trouble.channel, "at": trouble.at}
-        again = f"rmetrics brief --send --again {quote(trouble.channel)}"
-        yield Line(f"person.{trouble.state}-{trouble.kind}", values, again, "error", trouble.why)
+        values = {"channel": trouble.channel, "at": trouble.at, "key": trouble.key}
+        yield Line(f"person.{trouble.state}-{trouble.kind}", values, _send_again(trouble), "error", trouble.why)
+
+
+def _send_again(trouble: SendTrouble) -> str:
+    """The command that sends a message again, or shows what it was about."""
+    if trouble.kind == "alerts":
+        return "rmetrics alerts" if trouble.state == "failed" else "rmetrics alerts --dry-run"
+    again = f" --again {quote(trouble.channel)}" if trouble.state == "doubtful" else ""
+    return f"rmetrics brief --send --date {trouble.key}{again}"
 
 
 def _latest(facts: Facts) -> dt.date:

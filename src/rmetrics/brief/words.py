@@ -46,6 +46,7 @@ ENGLISH = Words(
     nouns={
         "job": ("job", "jobs"), "lead": ("lead", "leads"), "unit": ("visit", "visits"),
         "repair": ("repair", "repairs"), "row": ("row", "rows"), "day": ("day", "days"),
+        "month": ("month", "months"),
     },
     templates={
         "subject": "Morning brief, {day:day}",
@@ -79,20 +80,37 @@ ENGLISH = Words(
         "month.repairs.source": "{source}: {value:#repair} of {target:number}, {of_pace:percent} of pace; "
                                 "at this rate {forecast:number}",
         "month.revenue40.source": "{source}: revenue40 {value:money} of {target:money}, {of_pace:percent} of pace; "
-                                  "at this rate {forecast:money}",
+        "at this rate {forecast:money}",
+        "month.both.source": "{source}: {repairs_value:#repair} of {repairs_target:number}, "
+        "{repairs_of_pace:percent} of pace; revenue40 {revenue40_value:money} of {revenue40_target:money}, "
+        "{revenue40_of_pace:percent} of pace; at this rate {repairs_forecast:number} and {revenue40_forecast:money}",
+        "month.both.source.over": "{source}: {repairs_value:#repair} of {repairs_target:number}, "
+        "{repairs_of_pace:percent}; revenue40 {revenue40_value:money} of {revenue40_target:money}, "
+        "{revenue40_of_pace:percent}",
         "month.repairs.all.over": "{value:#repair} of {target:number}: {of_pace:percent} of the target",
         "month.revenue40.all.over": "revenue40 {value:money} of {target:money}: {of_pace:percent} of the target",
         "month.repairs.source.over": "{source}: {value:#repair} of {target:number}, {of_pace:percent}",
         "month.revenue40.source.over": "{source}: revenue40 {value:money} of {target:money}, {of_pace:percent}",
-        "restated.days.amount": "{month:month}, {metric}: {change:+money} over {days:#day} already reported "
+        "restated.days.amount": "{month:month}, {metric:measure}: {change:+money} over {days:#day} already reported "
                                 "({why:why})",
-        "restated.days.count": "{month:month}, {metric}: {change:+number} over {days:#day} already reported "
+        "restated.days.count": "{month:month}, {metric:measure}: {change:+number} over {days:#day} already reported "
                                "({why:why})",
-        "restated.month.amount": "{month:month}, {metric}: {change:+money} ({why:why})",
-        "restated.month.count": "{month:month}, {metric}: {change:+number} ({why:why})",
-        "restated.moved": "{month:month}, {metric}: the same in all, moved between sources, segments or days "
+        "restated.month.amount": "{month:month}, {metric:measure}: {change:+money} ({why:why})",
+        "restated.month.count": "{month:month}, {metric:measure}: {change:+number} ({why:why})",
+        "restated.moved": "{month:month}, {metric:measure}: the same in all, moved between sources, segments or days "
         "({why:why})",
         "restated.more": "and {more:number} more",
+        "restated.span.amount": "{metric:measure}: {change:+money} over {months:#month}, {first:month} to "
+        "{last:month} ({why:why})",
+        "restated.span.count": "{metric:measure}: {change:+number} over {months:#month}, {first:month} to "
+        "{last:month} ({why:why})",
+        "measure.jobs": "jobs",
+        "measure.leads": "leads",
+        "measure.units": "visits",
+        "measure.repairs": "repairs",
+        "measure.revenue_gross": "paid",
+        "measure.revenue40": "revenue40",
+        "measure.cost": "cost",
         "why.exports": "new exports",
         "why.withdrawn": "an export was withdrawn or removed",
         "why.restored": "an export was restored",
@@ -104,11 +122,12 @@ ENGLISH = Words(
         "person.stale": "{feed}: the newest row is of {last:day}, {days:#day} ago",
         "person.failed": "A run failed on {at:moment}; figures are those of the last good one",
         "person.error": "Error in the data: {code}, {rows:#row}",
-        "person.failed-brief": "{channel}: the brief of {at:moment} could not be sent; --send tries again",
+        "person.failed-brief": "{channel}: the brief of {key} could not be sent",
         "person.failed-alerts": "{channel}: the alert of {at:moment} could not be sent; the next evaluation tries "
                                 "again",
-        "person.doubtful-brief": "{channel}: the brief of {at:moment} may not have arrived: the program was stopped "
-                                 "while sending. It is not sent twice unless you ask",
+        "person.doubtful-brief": "{channel}: the brief of {key} may not have arrived: the program was stopped "
+        "while sending. "
+        "It is not sent twice unless you ask",
         "person.doubtful-alerts": "{channel}: the alert of {at:moment} may not have arrived: the program was stopped "
                                   "while sending. It is not sent twice",
         "alert": "{title} ({cause})",
@@ -129,6 +148,7 @@ RUSSIAN = Words(
         "job": ("заказ", "заказа", "заказов"), "lead": ("лид", "лида", "лидов"),
         "unit": ("выезд", "выезда", "выездов"), "repair": ("ремонт", "ремонта", "ремонтов"),
         "row": ("строка", "строки", "строк"), "day": ("день", "дня", "дней"),
+        "month": ("месяц", "месяца", "месяцев"),
     },
     templates={
         "subject": "Утренняя сводка, {day:day}",
@@ -162,18 +182,38 @@ RUSSIAN = Words(
         "month.repairs.source": "{source}: {value:#repair} из {target:number}, {of_pace:percent} от темпа; "
                                 "так выйдет {forecast:number}",
         "month.revenue40.source": "{source}: revenue40 {value:money} из {target:money}, {of_pace:percent} от темпа; "
-                                  "так выйдет {forecast:money}",
+        "так выйдет {forecast:money}",
+        "month.both.source": "{source}: {repairs_value:#repair} из {repairs_target:number}, "
+        "{repairs_of_pace:percent} от темпа; revenue40 {revenue40_value:money} из {revenue40_target:money}, "
+        "{revenue40_of_pace:percent} от темпа; так выйдет {repairs_forecast:number} и {revenue40_forecast:money}",
+        "month.both.source.over": "{source}: {repairs_value:#repair} из {repairs_target:number}, "
+        "{repairs_of_pace:percent}; revenue40 {revenue40_value:money} из {revenue40_target:money}, "
+        "{revenue40_of_pace:percent}",
         "month.repairs.all.over": "{value:#repair} из {target:number}: {of_pace:percent} от цели",
         "month.revenue40.all.over": "revenue40 {value:money} из {target:money}: {of_pace:percent} от цели",
         "month.repairs.source.over": "{source}: {value:#repair} из {target:number}, {of_pace:percent}",
         "month.revenue40.source.over": "{source}: revenue40 {value:money} из {target:money}, {of_pace:percent}",
-        "restated.days.amount": "{month:month}, {metric}: {change:+money} за {days:#day} из уже показанных ({why:why})",
-        "restated.days.count": "{month:month}, {metric}: {change:+number} за {days:#day} из уже показанных ({why:why})",
-        "restated.month.amount": "{month:month}, {metric}: {change:+money} ({why:why})",
-        "restated.month.count": "{month:month}, {metric}: {change:+number} ({why:why})",
-        "restated.moved": "{month:month}, {metric}: в сумме столько же, но иначе по источникам, сегментам или дням "
+        "restated.days.amount": "{month:month}, {metric:measure}: {change:+money} за {days:#day} из уже "
+        "показанных ({why:why})",
+        "restated.days.count": "{month:month}, {metric:measure}: {change:+number} за {days:#day} из уже "
+        "показанных ({why:why})",
+        "restated.month.amount": "{month:month}, {metric:measure}: {change:+money} ({why:why})",
+        "restated.month.count": "{month:month}, {metric:measure}: {change:+number} ({why:why})",
+        "restated.moved": "{month:month}, {metric:measure}: в сумме столько же, но иначе по источникам, "
+        "сегментам или дням "
         "({why:why})",
         "restated.more": "и ещё {more:number}",
+        "restated.span.amount": "{metric:measure}: {change:+money} за {months:#month}, {first:month} – "
+        "{last:month} ({why:why})",
+        "restated.span.count": "{metric:measure}: {change:+number} за {months:#month}, {first:month} – "
+        "{last:month} ({why:why})",
+        "measure.jobs": "заказы",
+        "measure.leads": "лиды",
+        "measure.units": "выезды",
+        "measure.repairs": "ремонты",
+        "measure.revenue_gross": "оплачено",
+        "measure.revenue40": "revenue40",
+        "measure.cost": "расход",
         "why.exports": "новые выгрузки",
         "why.withdrawn": "выгрузка отозвана или удалена",
         "why.restored": "выгрузка возвращена",
@@ -185,10 +225,10 @@ RUSSIAN = Words(
         "person.stale": "{feed}: последняя строка за {last:day}, {days:#day} назад",
         "person.failed": "Запуск не удался {at:moment}; показаны цифры последнего удачного",
         "person.error": "Ошибка в данных: {code}, {rows:#row}",
-        "person.failed-brief": "{channel}: сводка от {at:moment} не отправлена; --send попробует ещё раз",
+        "person.failed-brief": "{channel}: сводка за {key} не отправлена",
         "person.failed-alerts": "{channel}: тревога от {at:moment} не отправлена; следующая проверка попробует ещё раз",
-        "person.doubtful-brief": "{channel}: сводка от {at:moment} могла не дойти: программу остановили во время "
-                                 "отправки. Без вашей просьбы второй раз она не посылается",
+        "person.doubtful-brief": "{channel}: сводка за {key} могла не дойти: программу остановили во время отправки. "
+        "Без вашей просьбы второй раз она не посылается",
         "person.doubtful-alerts": "{channel}: тревога от {at:moment} могла не дойти: программу остановили во время "
                                   "отправки. Второй раз она не посылается",
         "alert": "{title} ({cause})",
@@ -230,8 +270,8 @@ class _Writer(string.Formatter):
             return "" if value is None else self.vformat(self.words.templates["each"], (), {"cpl": value})
         if value is None:
             return NOTHING
-        if format_spec == "why":
-            return self.words.templates[f"why.{value}"]
+        if format_spec in {"why", "measure"}:  # one of a few words
+            return self.words.templates.get(f"{format_spec}.{value}", str(value))
         if isinstance(value, dt.date):
             return self._time(value, format_spec)
         return self._figure(value, format_spec) if isinstance(value, int | Decimal) else str(value)

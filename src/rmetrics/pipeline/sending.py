@@ -12,7 +12,7 @@ from rmetrics.rules.messages import Channel
 from rmetrics.settings import named_setting
 
 DOUBTFUL = "doubtful"
-_TROUBLE_DAYS = 7
+_TROUBLE_DAYS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +97,13 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def troubles_in(ledger: Ledger, now: dt.datetime) -> tuple[SendTrouble, ...]:
-    """Messages of the last days that failed or are doubtful, newest of each channel and kind."""
+def troubles_in(ledger: Ledger, channels: Collection[str], now: dt.datetime) -> tuple[SendTrouble, ...]:
+    """Messages of the last two days that failed or are doubtful, the newest of each declared channel and kind."""
     found = {
         (s.channel, s.kind): SendTrouble(
-            s.channel, s.kind, DOUBTFUL if s.state == "sending" else s.state, s.started_at, s.why
+            s.channel, s.kind, s.key, DOUBTFUL if s.state == "sending" else s.state, s.started_at, s.why
         )
         for s in ledger.troubles(now - dt.timedelta(days=_TROUBLE_DAYS))
+        if s.channel in channels
     }
     return tuple(found.values())

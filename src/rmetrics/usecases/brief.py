@@ -93,7 +93,7 @@ def _ledger(settings: Settings, *, needed: bool) -> Iterator[Ledger | None]:
 def _facts(settings: Settings, rules: Rules, day: dt.date, now: dt.datetime, ledger: Ledger | None) -> Facts:
     last = ledger.last_brief(day.isoformat()) if ledger else None
     since, until = span_of(day, rules.business.timezone, now, last)
-    troubles: tuple[SendTrouble, ...] = troubles_in(ledger, now) if ledger else ()
+    troubles: tuple[SendTrouble, ...] = troubles_in(ledger, rules.notify, now) if ledger else ()
     with existing_server(settings) as target:
         if target is None:
             return read_facts(None, rules, day, since, until, troubles=troubles)

@@ -72,7 +72,7 @@ def install(settings: Settings, at: dt.time, kind: Kind | None = None, *, dry_ru
     kind = kind or scheduler_here()
     plan = _plan(at, zone)
     before = installed_in(settings.data_dir)
-    result = _installed(settings, kind, plan, dry_run=True)
+    result = _installed(settings, kind, plan, dry_run=True)  # whether it differs
     if dry_run:
         return result
     if before is not None and before.kind != kind:
@@ -124,7 +124,7 @@ def _installed(settings: Settings, kind: Kind, plan: Plan, *, dry_run: bool) -> 
     shown = {str(p): _text(kind, content) for p, content in files.items()}
     changed = any(_content(p) != content for p, content in files.items())
     if kind is Kind.CRON:
-        table = _crontab()
+        table = _crontab() if shutil.which("crontab") or not dry_run else ""
         block = cron_lines(plan.name, plan.mark, plan.at, plan.program)
         wanted = with_block(table, plan.name, block)
         shown, changed, commands = {"crontab": block}, wanted != table, [["crontab", "-"]]
