@@ -13,6 +13,7 @@ from published import Published, empty_schema, query, run
 from rmetrics.grafana.alerts import alert_rules
 from rmetrics.grafana.model import Place
 from rmetrics.pipeline.alarms import raised_alerts
+from rmetrics.pipeline.told import may_have_channels
 from rmetrics.postgres import connect, server_of
 from rmetrics.rules import Rules, load_rules
 from rmetrics.usecases.alerts import alerts, alerts_after_sync
@@ -226,6 +227,20 @@ def test_a_failing_channel_is_a_finding_and_is_tried_again(project_with_a_channe
     made.status = 200
     assert alerts_after_sync(project.settings) == ()
     assert [m["title"] for m in made.got] == ["rmetrics: Jobs"] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "may"),
+    [
+        ("", False), ("# [notify.owner]\n", False), ('  [notify.owner]\nurl = "X"\n', True), ("[notify]\n", True),
+        ('["notify".owner]\nurl = "X"\n', True), ('notify.owner.url = "X"\n', True), ("notify = {}\n", True),
+    ],
+)  # fmt: skip
+def test_whether_anybody_is_to_be_told_is_known_without_loading_the_rules(
+    project: Project, text: str, may: bool
+) -> None:
+    (project.rules / "own.toml").write_text(text, encoding="utf-8")
+    assert may_have_channels(project.settings) == may
 
 
 def test_without_a_channel_nothing_is_looked_at_after_a_sync(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

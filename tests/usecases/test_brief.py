@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from published import Published
 from rmetrics.brief.sections import Line
 from rmetrics.usecases.brief import BriefResult, brief
-from support import MIDNIGHT, Project, csv_text
+from support import MIDNIGHT, Project, csv_text, fresh_database, new_project
 
 JOBS = ("Job #", "Job Type", "Source", "Created", "Amount Paid")
 PAYMENTS = ("Transaction ID", "Job #", "Date", "Amount", "Status")
@@ -37,13 +38,21 @@ def fill(project: Project, *, jobs_at: dt.datetime = NOW, payments_at: dt.dateti
     project.sync()
 
 
+@pytest.fixture(scope="module")
+def filled(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project filled and published; only to be read."""
+    with fresh_database(pg_uri) as uri:
+        made = new_project(tmp_path_factory.mktemp("filled") / "project", uri)
+        fill(made)
+        yield made
+
+
 def lines(result: BriefResult, section: str) -> list[Line]:
     return [said.line for s in result.brief.sections if s.section == section for said in s.lines]
 
 
-def test_yesterday_and_the_month_by_hand(project: Project) -> None:
-    fill(project)
-    result = brief(project.settings, DAY, now=NOW)
+def test_yesterday_and_the_month_by_hand(filled: Project) -> None:
+    result = brief(filled.settings, DAY, now=NOW)
     assert not lines(result, "stale")
     whole, google = lines(result, "yesterday")
     assert {n: whole.values[n] for n in ("jobs", "leads", "units", "repairs")} == {
@@ -79,9 +88,8 @@ def test_only_the_feeds_that_the_rules_name_are_waited_for(project: Project) -> 
     assert lines(brief(project.settings, DAY, now=NOW), "yesterday")
 
 
-def test_a_day_after_the_data_end_is_not_shown(project: Project) -> None:
-    fill(project)
-    result = brief(project.settings, DAY + dt.timedelta(days=2), now=NOW + dt.timedelta(days=2))
+def test_a_day_after_the_data_end_is_not_shown(filled: Project) -> None:
+    result = brief(filled.settings, DAY + dt.timedelta(days=2), now=NOW + dt.timedelta(days=2))
     codes = [x.code for x in lines(result, "stale")]
     assert codes == ["stale.feed", "stale.feed", "stale.ends", "stale.hidden"]
     assert not lines(result, "yesterday")
@@ -164,29 +172,26 @@ def test_a_failed_run_is_told(project: Project) -> None:
     assert "person.failed" in [x.code for x in lines(brief(project.settings), "person")]
 
 
-def test_html_is_written_whole(project: Project, tmp_path: Path) -> None:
-    fill(project)
+def test_html_is_written_whole(filled: Project, tmp_path: Path) -> None:
     page = tmp_path / "brief.html"
-    result = brief(project.settings, DAY, now=NOW, page=page)
+    result = brief(filled.settings, DAY, now=NOW, page=page)
     assert result.page == page
     text = page.read_text(encoding="utf-8")
     assert "250.25" in text
     assert text.endswith("</html>\n")
 
 
-def test_a_look_at_the_brief_writes_nothing(project: Project) -> None:
-    fill(project)
-    before = sorted(p.name for p in (project.root / "data").iterdir())
-    brief(project.settings, DAY, now=NOW)
-    assert sorted(p.name for p in (project.root / "data").iterdir()) == before
+def test_a_look_at_the_brief_writes_nothing(filled: Project) -> None:
+    before = sorted(p.name for p in (filled.root / "data").iterdir())
+    brief(filled.settings, DAY, now=NOW)
+    assert sorted(p.name for p in (filled.root / "data").iterdir()) == before
 
 
-def test_json_keeps_amounts_exact(project: Project) -> None:
+def test_json_keeps_amounts_exact(filled: Project) -> None:
     from rmetrics.report.base import plain
     from rmetrics.report.brief import brief_document
 
-    fill(project)
-    document = json.loads(json.dumps(plain(brief_document(brief(project.settings, DAY, now=NOW)))))
+    document = json.loads(json.dumps(plain(brief_document(brief(filled.settings, DAY, now=NOW)))))
     assert (document["day"], document["yesterday"], document["stale"]) == ("2024-11-06", "2024-11-05", False)
     (section,) = (s for s in document["sections"] if s["section"] == "yesterday")
     assert section["lines"][0]["values"]["revenue40"] == "100.100000"

@@ -59,9 +59,13 @@ def sync(
 
 def _tell_alerts(report: "Report", settings: "Settings", *, dry_run: bool) -> "tuple[Finding, ...]":
     """Evaluates alerts; a message that did not go out is told on stderr and stops nothing."""
+    from rmetrics.pipeline.told import may_have_channels
+
+    if dry_run or not may_have_channels(settings):
+        return ()
     from rmetrics.usecases.alerts import alerts_after_sync
 
-    told = () if dry_run else alerts_after_sync(settings)
+    told = alerts_after_sync(settings)
     for finding in told:
         report.message(f"warning: {finding.message}")
     return told

@@ -18,7 +18,6 @@ from rmetrics.postgres import connect
 from rmetrics.results import Finding, Severity
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.messages import Channel
-from rmetrics.rules.toml import rule_files
 from rmetrics.settings import Settings
 
 NOT_SENT = "message-not-sent"
@@ -113,15 +112,11 @@ def _send(
 def alerts_after_sync(settings: Settings) -> tuple[Finding, ...]:
     """Evaluates and sends alerts where the rules declare a channel; what went wrong is a finding and stops nothing."""
     try:
-        if not any(b"notify" in path.read_bytes() for path in rule_files(settings.rules_dir)):
-            return ()
         if not channels_of(load_rules(settings.rules_dir).notify, "alerts"):
             return ()
         result = alerts(settings)
     except RmetricsError as error:
         return (Finding(NOT_SENT, Severity.WARNING, f"alerts could not be evaluated or sent: {error.message}", 0),)
-    except OSError as error:
-        return (Finding(NOT_SENT, Severity.WARNING, f"alerts could not be evaluated: {error.strerror}", 0),)
     return tuple(
         Finding(NOT_SENT, Severity.WARNING, f"the channel {d.channel} did not get the alerts: {d.why}", 0)
         for d in result.sent
