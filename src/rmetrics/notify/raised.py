@@ -11,7 +11,7 @@ import polars as pl
 
 from rmetrics.rules.expressions.polars_form import DTYPES, is_true
 from rmetrics.rules.messages import Alert
-from rmetrics.rules.model import ColumnType
+from rmetrics.rules.model import ALL, ColumnType
 from rmetrics.rules.published_views import VIEWS
 
 _SCALES = {ColumnType.MONEY: Decimal("0.01"), ColumnType.SHARE: Decimal("0.000001")}
@@ -23,7 +23,7 @@ class Occurrence:
 
     Attributes:
         key: tells the row from others of the view, the same as long as it is the same occurrence.
-        of: which row it is, in words: its source, feed or code; empty where the view has one row.
+        of: which row it is, in words: its source, feed or code, and month; empty where the view has one row.
         cause: the values that tell why, in words.
         command: explains it.
     """
@@ -57,9 +57,9 @@ def raised_by(alert: Alert, rows: Sequence[Mapping[str, Any]], zone: str) -> tup
 
 
 def _occurrence(alert: Alert, key: str, row: Mapping[str, Any]) -> Occurrence:
-    identity = VIEWS[alert.over].identity
-    of = ", ".join(_word(row[n]) for n in identity if n not in {"month", "segment"})
-    cause = ", ".join(f"{n} {_word(row[n]) or 'none'}" for n in alert.shown)
+    identity = [n for n in VIEWS[alert.over].identity if n != "segment" or row[n] != ALL]
+    of = ", ".join(_shown(row[n], month=n == "month") for n in sorted(identity, key=lambda n: n == "month"))
+    cause = ", ".join(f"{n} {_shown(row[n]) or 'none'}" for n in alert.shown)
     return Occurrence(alert.name, alert.title, key, of, cause, command_of(alert, row))
 
 
@@ -74,6 +74,14 @@ def _exact(value: Any, kind: ColumnType) -> Any:
     if value is None or kind not in _SCALES:
         return value
     return Decimal(value).quantize(_SCALES[kind], ROUND_HALF_EVEN)
+
+
+def _shown(value: Any, *, month: bool = False) -> str:
+    """A value for people: a month as YYYY-MM, an amount or ratio with two decimals or as many more as it has."""
+    if isinstance(value, Decimal) and value.as_tuple().exponent != 0:
+        digits = f"{value:f}".rstrip("0")
+        return digits + "0" * max(0, 2 - len(digits.partition(".")[2]))
+    return _word(value)[:7] if month else _word(value)
 
 
 def _word(value: Any) -> str:
