@@ -183,7 +183,7 @@ BUSY = replace(
     failed=(FailedRun(BEFORE, "cannot open /home/anna/x"),),
     raised=(Raised("cpl", "CPL", "O'Brien & Co", "cpl 31.000000", "rmetrics explain --source 'O'\"'\"'Brien & Co'"),),
     troubles=(
-        SendTrouble("owner", "brief", "2026-11-09", "doubtful", BEFORE, ""), SendTrouble("anna", "alerts", "x", "failed", BEFORE, "401"),
+        SendTrouble("owner", "brief", "2026-11-09/unreachable", "doubtful", BEFORE, ""), SendTrouble("anna", "alerts", "x", "failed", BEFORE, "401"),
     ),
 )  # fmt: skip
 
@@ -195,6 +195,7 @@ def test_what_needs_a_person() -> None:
         "person.doubtful-brief", "person.failed-alerts",
     ]  # fmt: skip
     assert found["person"][2].values == {"feed": "payments", "last": dt.date(2026, 11, 6), "days": 4}
+    assert found["person"][5].command == "rmetrics brief --send --date 2026-11-09 --again owner"
     assert [x.code for x in found["alerts"]] == ["alert.of"]
 
 

@@ -130,6 +130,24 @@ def test_a_failing_channel_does_not_stop_the_others(channel: tuple[Project, Serv
     assert states(send(project, environment)) == ["sent", "failed", "already"]
 
 
+def test_a_database_that_cannot_be_reached_is_told_once_and_the_brief_goes_later(
+    channel: tuple[Project, Service, dict[str, str]],
+) -> None:
+    project, made, environment = channel
+    down = {**environment, "RMETRICS_POSTGRES_DSN": "postgresql://user:CANARY77@127.0.0.1:1/shop"}
+    for _ in range(2):
+        sender = send(project, down)
+        out, err = sender.communicate(timeout=60)
+        assert sender.returncode == 4
+        assert "nothing listens there" in err
+        assert "CANARY77" not in out + err
+    assert len(made.got) == 1
+    assert "The database cannot be reached" in made.got[0]["message"]
+    assert "CANARY77" not in json.dumps(made.got)
+    assert states(send(project, environment)) == ["sent"]
+    assert len(made.got) == 2
+
+
 def test_no_secret_in_anything_written(channel: tuple[Project, Service, dict[str, str]]) -> None:
     """The URL's user, password, path and host: not on stdout or stderr, in no file, and not in what is sent."""
     project, made, environment = channel

@@ -134,6 +134,7 @@ class Facts:
 
     Attributes:
         day: the morning's business day; the brief is of the day before.
+        unreachable: whether the database could not be asked, so nothing else is known.
         data_end: the newest day of the daily figures.
         through: the last day that is whole: every needed feed was exported after it was over; None where none is.
         yesterday: by source, empty where yesterday is not whole.
@@ -147,6 +148,7 @@ class Facts:
     currency: str
     stale_days: int
     published: bool = False
+    unreachable: bool = False
     data_end: dt.date | None = None
     through: dt.date | None = None
     feeds: tuple[FeedFact, ...] = ()

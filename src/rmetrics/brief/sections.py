@@ -62,6 +62,9 @@ def not_up_to_date(facts: Facts) -> Iterator[Line]:
     """Why yesterday is not shown; nothing where it is."""
     if not facts.stale:
         return
+    if facts.unreachable:
+        yield Line("stale.unreachable", {}, "rmetrics doctor", "error")
+        return
     if not facts.published or facts.data_end is None:
         yield Line("stale.nothing", {}, "rmetrics sync", "error")
         return
@@ -270,7 +273,7 @@ def needs_a_person(facts: Facts) -> Iterator[Line]:
             values = {"code": finding.code, "rows": finding.rows}
             yield Line("person.error", values, "rmetrics check", "error", finding.message)
     for trouble in facts.troubles:
-        values = {"channel": trouble.channel, "at": trouble.at, "key": trouble.key}
+        values = {"channel": trouble.channel, "at": trouble.at, "key": trouble.key.partition("/")[0]}
         yield Line(f"person.{trouble.state}-{trouble.kind}", values, _send_again(trouble), "error", trouble.why)
 
 
@@ -279,7 +282,7 @@ def _send_again(trouble: SendTrouble) -> str:
     if trouble.kind == "alerts":
         return "rmetrics alerts" if trouble.state == "failed" else "rmetrics alerts --dry-run"
     again = f" --again {quote(trouble.channel)}" if trouble.state == "doubtful" else ""
-    return f"rmetrics brief --send --date {trouble.key}{again}"
+    return f"rmetrics brief --send --date {trouble.key.partition('/')[0]}{again}"
 
 
 def _latest(facts: Facts) -> dt.date:

@@ -31,7 +31,11 @@ def brief(
     if again and not send:
         raise SettingsError("--again goes with --send", "Say both: rmetrics brief --send --again CHANNEL")
     result = make_brief(load_settings(), _day(date), send_it=send, again=again or (), page=html)
-    show_brief(reporter(as_json=as_json, quiet=quiet), result)
+    report = reporter(as_json=as_json, quiet=quiet)
+    show_brief(report, result)
+    if result.error is not None:
+        report.failure(result.error.message, result.error.hint)
+        return result.error.exit_code
     return DATA_FINDINGS if any(d.failed for d in result.deliveries) else 0
 
 

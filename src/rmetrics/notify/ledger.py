@@ -119,9 +119,14 @@ class Ledger:
         return _sent(row) if row else None
 
     def last_brief(self, before: str) -> dt.datetime | None:
-        """When the newest brief of an earlier day than ``before`` was sent; None where none was."""
+        """When the newest brief of an earlier day than ``before`` was sent; None where none was.
+
+        A message that only said that there is no brief (its key is longer than a day) is none.
+        """
         (at,) = self._connection.execute(
-            "SELECT max(started_at) FROM sends WHERE kind = 'brief' AND state = 'sent' AND key < ?", (before,)
+            "SELECT max(started_at) FROM sends WHERE kind = 'brief' AND state = 'sent' AND key < ? "
+            "AND length(key) = 10",
+            (before,),
         ).fetchone()
         return dt.datetime.fromisoformat(at) if at else None
 

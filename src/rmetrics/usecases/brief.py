@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from rmetrics.brief.facts import Facts, Raised, SendTrouble
 from rmetrics.brief.text import Brief, as_html, as_text, brief_of
-from rmetrics.errors import SettingsError
+from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.files import write_private
 from rmetrics.notify.channels import Message
 from rmetrics.notify.ledger import Ledger, open_ledger
@@ -30,11 +30,13 @@ class BriefResult:
     Attributes:
         deliveries: one per channel, where it was to be sent.
         page: the HTML file, where one was asked for.
+        error: why the database could not be asked, where a message says so instead of a brief.
     """
 
     brief: Brief
     deliveries: tuple[Delivery, ...] = ()
     page: Path | None = None
+    error: PostgresError | None = None
 
 
 def brief(
@@ -56,6 +58,9 @@ def brief(
         page: a file to write it into as HTML.
         now: the moment it is; None for the clock's.
 
+    Where the database cannot be asked and the brief is to be sent, the message says that, once a day: whoever waits
+    for a brief must not take silence for a quiet day. The brief itself can still be sent later that day.
+
     Raises:
         RulesError, SettingsError, PostgresError, LakeError, BusyError: see ``errors``.
     """
@@ -68,16 +73,22 @@ def brief(
             "no channel gets the brief", "Declare one: [notify.NAME] in the rules, see docs/brief.md, Sending."
         )
     with _ledger(settings, needed=send_it) as ledger:
-        facts = _facts(settings, rules, day, now, ledger)
+        key, error = day.isoformat(), None
+        try:
+            facts = _facts(settings, rules, day, now, ledger)
+        except PostgresError as refused:
+            if not send_it:
+                raise
+            key, error = f"{key}/unreachable", refused
+            business, stale = rules.business, rules.brief.stale_days
+            facts = Facts(day, business.timezone, business.currency, stale, unreachable=True)
         made = brief_of(facts, rules.brief.language)
         deliveries: tuple[Delivery, ...] = ()
         if send_it and ledger is not None:
-            deliveries = send(
-                ledger, channels, "brief", [day.isoformat()], lambda c, _: _message(facts, made, c), again=again
-            )
+            deliveries = send(ledger, channels, "brief", [key], lambda c, _: _message(facts, made, c), again=again)
     if page is not None:
         _write(page, as_html(made, details=True))
-    return BriefResult(made, deliveries, page)
+    return BriefResult(made, deliveries, page, error)
 
 
 @contextlib.contextmanager
