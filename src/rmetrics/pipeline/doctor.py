@@ -27,6 +27,7 @@ from rmetrics.pipeline.project import schema_script
 from rmetrics.postgres import Server, Session, connect
 from rmetrics.results import Severity, count
 from rmetrics.rules import Rules, load_rules
+from rmetrics.schedule.record import installed_in, ran_in, trouble
 from rmetrics.schema import is_complete
 from rmetrics.settings import Settings
 from rmetrics.snapshot import load
@@ -88,6 +89,7 @@ def doctor(settings: Settings, *, verify: bool = False, progress: Progress = sil
         lambda: _space(settings),
         lambda: _clock(lake),
         lambda: _lock(lake),
+        lambda: _schedule(settings),
         lambda: _database(settings),
     ]
     checks: list[Check] = []
@@ -304,6 +306,19 @@ def _lock(lake: Lake) -> Iterator[Check]:
     if litter:
         told = f"{len(litter)} half-written files of a run that was killed"
         yield Check("litter", Severity.INFO, told, "Nothing to do: the next sync removes them.")
+
+
+def _schedule(settings: Settings) -> Iterator[Check]:
+    """Whether the daily run ran when it should; nothing where none is installed."""
+    installed, ran = installed_in(settings.data_dir), ran_in(settings.data_dir)
+    if installed is None:
+        return
+    wrong = trouble(installed, ran, dt.datetime.now(dt.UTC))
+    if wrong:
+        yield Check("daily run", Severity.WARNING, wrong, "See `rmetrics schedule show`; try `rmetrics schedule run`.")
+        return
+    last = f"last {ran.started_at:%Y-%m-%d %H:%M} UTC" if ran else "not due yet"
+    yield _ok("daily run", f"every day at {installed.at} by {installed.kind}, {last}")
 
 
 # -- the database

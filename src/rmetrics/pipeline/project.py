@@ -26,6 +26,9 @@ _ENV_EXAMPLE = """\
 
 # How much memory a run may use. Less of it: more of a large history is computed one month after the other.
 # RMETRICS_MEMORY_LIMIT=4GiB
+
+# Where the brief and alerts go, once rules/messages.toml declares a channel with this name (docs/brief.md).
+# RMETRICS_NOTIFY_OWNER=mailtos://user:password@example.com?to=owner@example.com
 """
 _GITIGNORE = "data/\n.env\n"
 _TARGETS_EXAMPLE = """\
