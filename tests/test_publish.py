@@ -189,3 +189,16 @@ def test_rows_that_cannot_be_read_change_nothing(database: str, tmp_path: Path) 
     with pytest.raises(LakeError, match="cannot read the rows of jobs"):
         publish_contents(server, stored)
     assert held_jobs(database) == wanted(FIRST)
+
+
+def test_a_small_change_that_is_stored_otherwise_is_read_back_by_its_keys(database: str) -> None:
+    server, first = prepared(database), content(JOBS, FIRST)
+    publish_contents(server, first)
+    run(
+        database,
+        "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.paid := NEW.paid + 1; RETURN NEW; END $$",
+        "CREATE TRIGGER spoil BEFORE INSERT OR UPDATE ON jobs FOR EACH ROW EXECUTE FUNCTION spoil()",
+    )
+    with pytest.raises(PostgresError, match=r"jobs, paid: [\d.]+ was read back where [\d.]+ was sent"):
+        publish_contents(server, content(JOBS, changed(j3="7"), first))
+    assert held_jobs(database) == wanted(FIRST)
