@@ -11,6 +11,7 @@ import pytest
 from rmetrics.errors import LakeError
 from rmetrics.ingest import records, sniff, typing
 from rmetrics.lake import Lake, TypedFile
+from rmetrics.lake.files import read_json, write_json
 from rmetrics.pipeline import landing, typed_rows
 from rmetrics.pipeline.compute import compute
 from rmetrics.pipeline.inbox import land_inbox
@@ -158,6 +159,7 @@ def test_small_exports_of_later_runs_join_the_pack(place: Place) -> None:
     for n in range(5):
         place.put(f"payments {n}.csv", [[1, "2025-01-01", str(n), "cash", f"P{n}"], [1, "soon", "1", "cash", "x"]])
         land_inbox(place.inbox, place.lake, RULES, silent)
+    place.lake.sweep()
     assert len(list(place.lake.typed.rglob("*.parquet"))) == 2  # typed and rejected rows
     found = place.typed()
     assert [str(found[f"payments {n}.csv"][1]["amount"].to_list()) for n in range(5)] == [
@@ -165,6 +167,23 @@ def test_small_exports_of_later_runs_join_the_pack(place: Place) -> None:
     ]
     assert all(faults is not None and faults["line"].to_list() == [3] for _, _, faults in found.values())
     assert len(list(place.lake.raw.rglob("*.parquet"))) == 5
+    compute(place.lake, RULES, silent, full=True)
+    (path,) = {place.lake.typed / file.name for file, *_ in place.typed().values()}
+    assert pl.read_parquet(path).height == 5, "an export that is typed again leaves none of its old rows"
+
+
+def test_an_export_typed_later_than_others_of_its_pack_is_read_with_them(place: Place) -> None:
+    for n in range(3):
+        place.put(f"payments {n}.csv", [[1, "2025-01-01", str(n), "cash", f"P{n}"]])
+    land_inbox(place.inbox, place.lake, RULES, silent)
+    catalog = place.lake.typed / "catalog.json"
+    record = read_json(catalog)
+    del record["files"][0]["exports"][1]  # as after a kill between raw and typed
+    write_json(catalog, record)
+    place.lake = Lake(place.lake.root)
+    found = place.typed()
+    assert sorted(str(rows["amount"][0]) for _, rows, _ in found.values()) == ["0.00", "1.00", "2.00"]
+    assert len({file.name for file, *_ in found.values()}) == 1
 
 
 def test_an_export_put_back_is_typed_as_of_the_day_it_first_landed(place: Place) -> None:

@@ -7,6 +7,7 @@ where small exports are added to it, a new one takes its place. What ``catalog.j
 
 import contextlib
 import hashlib
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -216,18 +217,17 @@ class TypedLayer(Folder):
             columns: the feed's columns the exports had.
             new: the rows.
         """
-        before = self._with_room(feed, digest, tuple(columns), new)
-        old, rows, rejected = list[TypedFile](), new.rows, new.rejected
+        old, rows, rejected = self._with_room(feed, digest, tuple(columns), new), new.rows, new.rejected
         start = height = 0
-        if before:
-            old = [f for f in self._typed().values() if f.name == before.name and f.sha256 not in new.exports]
-            start = 1 + max(f.number for f in self._typed().values() if f.name == before.name)
-            there = pl.read_parquet(self.typed / before.name, glob=False)
-            height = there.height
+        if old:
+            start, height = 1 + old[-1].number, sum(f.height for f in old)
+            kept = pl.col(EXPORT).is_in([f.number for f in old])
+            there = pl.read_parquet(self.typed / old[0].name, glob=False).filter(kept)
             rows = pl.concat([there, rows.with_columns(pl.col(EXPORT) + start)])
             rejected = rejected.with_columns(pl.col(EXPORT) + start)
-            if before.rejected_sha256 is not None:
-                rejected = pl.concat([pl.read_parquet(self.rejected_path(before), glob=False), rejected])
+            if old[0].rejected_sha256 is not None:
+                faults = pl.read_parquet(self.rejected_path(old[0]), glob=False)
+                rejected = pl.concat([faults.filter(kept), rejected])
         named = hashlib.sha256("".join([f.sha256 for f in old] + [*new.exports]).encode()).hexdigest()
         name = f"{feed}/pack-{named[:24]}.{digest}.parquet"
         final = self.typed / name
@@ -260,21 +260,28 @@ class TypedLayer(Folder):
                 )
                 height += own.height
                 made.append(own)
-            of_pack = {"name": name, "parquet_sha256": parquet_sha256, "rejected_sha256": rejected_sha256}
-            self._enter([*(replace(f, **of_pack) for f in old), *made])  # type: ignore[arg-type]
+            firsts = itertools.accumulate((f.height for f in old), initial=0)
+            again = [
+                replace(f, name=name, parquet_sha256=parquet_sha256, rejected_sha256=rejected_sha256, first=first)
+                for f, first in zip(old, firsts, strict=False)
+            ]
+            self._enter([*again, *made])
         return made
 
-    def _with_room(self, feed: str, digest: str, columns: tuple[str, ...], new: PackRows) -> TypedFile | None:
-        """A sound pack of the same kind to which the rows can be added."""
+    def _with_room(self, feed: str, digest: str, columns: tuple[str, ...], new: PackRows) -> list[TypedFile]:
+        """The other exports of a sound pack of the same kind that has room for these, in their order; or none."""
         packs: dict[str, list[TypedFile]] = {}
+        made = set(new.exports)
         for file in self._typed().values():
             if file.packed and (file.feed, file.digest, file.columns) == (feed, digest, columns):
                 packs.setdefault(file.name, []).append(file)
         for files in packs.values():
-            exports, rows = len(files) + len(new.exports), max(f.first + f.height for f in files) + new.rows.height
-            if exports <= _PACK_EXPORTS and rows <= _PACK_ROWS and self._is_there(files[0]):
-                return files[0] if self.typed_is_sound(files[0], used=True) else None
-        return None
+            others = sorted((f for f in files if f.sha256 not in made), key=lambda f: f.number)
+            exports, rows = len(others) + len(made), sum(f.height for f in others) + new.rows.height
+            room = others and exports <= _PACK_EXPORTS and rows <= _PACK_ROWS
+            if room and self._is_there(others[0]) and self.typed_is_sound(others[0], used=True):
+                return others
+        return []
 
     def _put(self, part: Path, final: Path) -> str:
         """Gives a file its name; it is not flushed: it can be made again, and none is used before it was looked at."""
@@ -293,17 +300,16 @@ class TypedLayer(Folder):
             return self._put(part, _beside(final))
 
     def _enter(self, made: Sequence[TypedFile]) -> None:
-        """Records typed rows in the place of those that their exports had, and removes files that have none left."""
+        """Records typed rows in the place of those that their exports had.
+
+        Files that have none left are removed by the next run's sweep: somebody may be reading them.
+        """
         with self._typing:
             exports, entries = {f.sha256 for f in made}, self._typed()
-            names = {f.name for f in entries.values() if f.sha256 in exports}
             kept = {k: f for k, f in entries.items() if f.sha256 not in exports}
             kept |= {(f.feed, f.sha256, f.digest): f for f in made}
             self._entries = kept
             write_json(self.typed / _CATALOG, _records_of(list(kept.values())))
-            for name in names - {f.name for f in kept.values()}:
-                (self.typed / name).unlink(missing_ok=True)
-                _beside(self.typed / name).unlink(missing_ok=True)
 
     def sweep_typed(self) -> int:
         """Removes files that the catalog does not name; returns how many."""

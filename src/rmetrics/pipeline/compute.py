@@ -22,7 +22,7 @@ from rmetrics.pipeline.core.names import replaced, tables
 from rmetrics.pipeline.core.rows import Rows
 from rmetrics.pipeline.memory import DEFAULT, rows_at_once
 from rmetrics.pipeline.progress import Progress
-from rmetrics.pipeline.typed_rows import definition_of, typed_files
+from rmetrics.pipeline.typed_rows import definition_of, type_missing
 from rmetrics.rules import Rules
 from rmetrics.rules.toml import rule_files
 from rmetrics.snapshot import Exports, Snapshot, SpoiledError, load, save
@@ -228,13 +228,7 @@ def standing(lake: Lake, rules: Rules, raws: list[RawFile]) -> Computed:
         LakeError: typed rows are missing.
     """
     placed, unplaced = place(raws, rules)
-    typed: dict[str, list[tuple[TypedFile, int]]] = {name: [] for name in rules.feeds}
-    for item in placed:
-        digest = definition_of(rules, item.raw, item.feed).digest
-        found = lake.typed_file(item.feed, item.raw.sha256, digest)
-        if found is None:
-            raise LakeError(f"the typed rows of {item.raw.name} are missing", "Run `rmetrics sync`, then try again.")
-        typed[item.feed].append((found, item.rank))
+    typed = _known_typed(lake, rules, placed)
     snapshot = load(lake)
     rows = Rows(lake, rules, {name: tuple(files) for name, files in typed.items()}, snapshot)
     return Computed(
@@ -273,13 +267,29 @@ def _typed(
     lake: Lake, rules: Rules, placed: list[Placed], progress: Progress, *, full: bool
 ) -> dict[str, list[tuple[TypedFile, int]]]:
     """The typed files of the exports by feed, oldest first, with their ranks; what is missing is made now."""
-    made = dict[str, TypedFile]()
-    for file in typed_files(lake, rules, ((p.raw, p.feed) for p in placed), full=full):
-        made[file.sha256] = file
-        progress("typing rows", len(made), len(placed))
+    done = 0
+
+    def typed_one() -> None:
+        nonlocal done
+        done += 1
+        progress("typing rows", done, len(placed))
+
+    type_missing(lake, rules, ((p.raw, p.feed) for p in placed), typed_one, full=full)
+    return _known_typed(lake, rules, placed)
+
+
+def _known_typed(lake: Lake, rules: Rules, placed: list[Placed]) -> dict[str, list[tuple[TypedFile, int]]]:
+    """The typed files of the exports as they are.
+
+    Raises:
+        LakeError: typed rows are missing.
+    """
     typed: dict[str, list[tuple[TypedFile, int]]] = {name: [] for name in rules.feeds}
     for item in placed:
-        typed[item.feed].append((made[item.raw.sha256], item.rank))
+        found = lake.typed_file(item.feed, item.raw.sha256, definition_of(rules, item.raw, item.feed).digest)
+        if found is None:
+            raise LakeError(f"the typed rows of {item.raw.name} are missing", "Run `rmetrics sync`, then try again.")
+        typed[item.feed].append((found, item.rank))
     return typed
 
 
@@ -292,9 +302,11 @@ def _mend_typed(
     if not spoiled:
         return []
     again = [(p.raw, p.feed) for p in placed if p.raw.sha256 in spoiled]
-    made = {file.sha256: file for file in typed_files(lake, rules, again, full=True)}
-    for of_feed in typed.values():
-        of_feed[:] = [(made.get(file.sha256, file), rank) for file, rank in of_feed]
+    type_missing(lake, rules, again, lambda: None, full=True)
+    now = _known_typed(lake, rules, placed)
+    for name, of_feed in typed.items():
+        hashes = {file.sha256 for file, _ in of_feed}
+        of_feed[:] = [(file, rank) for file, rank in now[name] if file.sha256 in hashes]
     return [f"{lake.typed.name}/{name}" for name in dict.fromkeys(spoiled.values())]
 
 

@@ -6,7 +6,7 @@ Both ways are used while an export lands, and when its text is read again becaus
 import contextlib
 import datetime as dt
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -28,7 +28,7 @@ from rmetrics.ingest.typing import (
     with_pending_ids,
     with_row_ids,
 )
-from rmetrics.lake import Lake, PackRows, RawFile, TypedFile, TypedWriter
+from rmetrics.lake import Lake, PackRows, RawFile, TypedWriter
 from rmetrics.pipeline.exported import exported_text
 from rmetrics.rules import Rules
 from rmetrics.rules.model import Feed
@@ -65,13 +65,18 @@ def definition_of(rules: Rules, raw: RawFile, name: str) -> Definition:
     return Definition(name, feed, typing_digest(feed, rules.business))
 
 
-def typed_files(lake: Lake, rules: Rules, exports: Iterable[tuple[RawFile, str]], *, full: bool) -> Iterator[TypedFile]:
-    """Yields the typed rows of exports: the cached ones, or made now from the exports' own bytes.
+def type_missing(
+    lake: Lake, rules: Rules, exports: Iterable[tuple[RawFile, str]], progress: Callable[[], None], *, full: bool
+) -> None:
+    """Makes the typed rows of exports that have none, from the exports' own bytes.
+
+    Other exports of the same pack have another file then: look them up again.
 
     Args:
         lake: holds the exports; receives the typed rows.
         rules: in force.
         exports: each with the feed it is read as.
+        progress: is told of each export that has its rows.
         full: make all again.
 
     Raises:
@@ -82,7 +87,7 @@ def typed_files(lake: Lake, rules: Rules, exports: Iterable[tuple[RawFile, str]]
         made_as = definition_of(rules, raw, name)
         cached = None if full else lake.typed_file(name, raw.sha256, made_as.digest)
         if cached is not None:
-            yield cached
+            progress()
             continue
         lake.verify_raw(raw)
         if is_small(raw):
@@ -91,19 +96,22 @@ def typed_files(lake: Lake, rules: Rules, exports: Iterable[tuple[RawFile, str]]
             key = (name, raw.sha256, made_as.digest)
             with one_export(raw, landing=False), lake.typing(key, columns_of(raw, made_as)) as writer:
                 type_large(writer, rules, raw, made_as, exported_text(lake, raw))
-                yield lake.commit_typed(writer)
+                lake.commit_typed(writer)
+            progress()
     for some in _some_at_once(small):
         definitions = {raw.sha256: made_as for raw, made_as in some}
         texts = lake.exports_bytes([raw for raw, _ in some])
         for group in alike([(raw, definitions[raw.sha256], data) for raw, data in texts]):
             new = type_small(rules, group, small_batch(group), landing=False)
-            yield from write_pack(lake, group, new)
+            write_pack(lake, group, new)
+            for _ in group:
+                progress()
 
 
-def write_pack(lake: Lake, group: Sequence["Small"], new: PackRows) -> list[TypedFile]:
+def write_pack(lake: Lake, group: Sequence["Small"], new: PackRows) -> None:
     """Packs the typed rows of exports that are read in the same way."""
     raw, made_as, _ = group[0]
-    return lake.write_pack(made_as.name, made_as.digest, columns_of(raw, made_as), new)
+    lake.write_pack(made_as.name, made_as.digest, columns_of(raw, made_as), new)
 
 
 def _some_at_once(small: Sequence[tuple[RawFile, Definition]]) -> Iterator[list[tuple[RawFile, Definition]]]:
@@ -236,7 +244,7 @@ __all__ = [
     "one_export",
     "small_batch",
     "type_large",
+    "type_missing",
     "type_small",
-    "typed_files",
     "write_pack",
 ]
