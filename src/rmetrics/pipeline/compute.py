@@ -176,20 +176,18 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False,
     if usable and before.inputs == wanted.inputs:
         made = before
     else:
+        mended += _mend_typed(lake, rules, placed, typed, used=True)
         if usable and _on_top(before.exports, wanted.exports):
             known = {sha256 for sha256, _, _ in before.exports}
             fresh = {n: [f for f in files if f[0].sha256 not in known] for n, files in typed.items()}
-            mended += _mend_typed(lake, rules, placed, fresh, used=True)
-            were = Rows(
-                lake, rules, {n: [f for f in files if f[0].sha256 in known] for n, files in typed.items()}, before
-            )
+            older = {n: [f for f in files if f[0].sha256 in known] for n, files in typed.items()}
+            were = Rows(lake, rules, older, before)
             if is_small(were, fresh):
                 try:
                     grown = increment(lake, were, fresh, typed, newest_day=newest)
                 except SpoiledError as spoiled:
                     mended.append(spoiled.name)
         if grown is None:
-            mended += _mend_typed(lake, rules, placed, typed, used=True)
             results = compute_all(lake, rules, typed, progress, most=rows_at_once(memory), newest_day=newest)
         else:
             results = grown.tables

@@ -105,7 +105,11 @@ def _written(
         months: are to be recomputed.
         also: by feed, positions of more rows.
         named: by feed, rows that name jobs, or are named.
+
+    Raises:
+        SpoiledError: a file of the lake is not what was written.
     """
+    rows.verify()
     rules, needed = rows.rules, _needed(rows, months, also, named)
     folder = lake.root / "duckdb"
     lake.folder(folder)

@@ -19,7 +19,7 @@ from rmetrics.pipeline.core.names import FACTS, links, replaced, together
 from rmetrics.pipeline.core.stages import FACT_COLUMNS, rows_at, standing
 from rmetrics.rules import Rules
 from rmetrics.rules.validate import JOBS
-from rmetrics.snapshot import Snapshot
+from rmetrics.snapshot import Snapshot, SpoiledError
 
 Typed = Mapping[str, Sequence[tuple[TypedFile, int]]]
 
@@ -108,6 +108,18 @@ class Rows:
             return self.scan(table).filter(inside)
         found = self.snapshot.scan(FACTS).filter(inside).collect(engine="streaming")
         return self._with_facts(self.at(JOBS, found[POSITION]), found.lazy()).drop(POSITION)
+
+    def verify(self) -> None:
+        """Reads every file before its rows are used.
+
+        Raises:
+            SpoiledError: one is not what was written.
+        """
+        self.snapshot.verify(*self.snapshot.tables)
+        for files in self.typed.values():
+            for file, _ in files:
+                if not self.lake.typed_is_sound(file, used=True):
+                    raise SpoiledError(self.lake.root, f"{self.lake.typed.name}/{file.name}")
 
     def _stored(self, table: str) -> pl.LazyFrame | None:
         return self.snapshot.scan(table) if self.snapshot.rows(table) else None
