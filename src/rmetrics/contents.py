@@ -16,9 +16,12 @@ from rmetrics.tables import PgTable
 PART = "_part"
 
 
-def conformed(table: PgTable, rows: pl.LazyFrame) -> pl.LazyFrame:
-    """The rows with exactly the table's columns and types, added up where the table asks for it."""
-    return added_up(table, rows).select(pl.col(c.name).cast(polars_type(c.type)) for c in table.columns)
+def conformed(table: PgTable, rows: pl.LazyFrame, *, strict: bool = True) -> pl.LazyFrame:
+    """The rows with exactly the table's columns and types, added up where the table asks for it.
+
+    A value that its column cannot hold is an error when the rows are read; null where that is not ``strict``.
+    """
+    return added_up(table, rows).select(pl.col(c.name).cast(polars_type(c.type), strict=strict) for c in table.columns)
 
 
 def added_up(table: PgTable, rows: pl.LazyFrame) -> pl.LazyFrame:

@@ -73,6 +73,8 @@ def month_sums(table: PgTable, rows: pl.LazyFrame) -> pl.DataFrame:
         table: the published table.
         rows: with its columns; more are allowed.
 
+    A sum that its column cannot hold, which is never published (``pipeline.amounts``), stands for none.
+
     Returns:
         One row per month that has rows, in the columns ``SUMS``: two sums of 64-bit hashes, which depend on the
         library's version, and the totals as text.
@@ -80,7 +82,7 @@ def month_sums(table: PgTable, rows: pl.LazyFrame) -> pl.DataFrame:
     numbers, others = numbers_and_others(table)
     row = pl.struct(table.names).hash(seed=1).alias("a")
     sums = (
-        conformed(table, rows)
+        conformed(table, rows, strict=False)
         .with_columns(month_of(table).alias(PART), row)
         .group_by(PART)
         .agg(

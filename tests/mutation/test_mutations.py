@@ -205,7 +205,7 @@ def write_results(scratch: Path, lab: Lab, modules: dict[str, types.ModuleType])
     for feed_name in ["jobs", *(n for n in rules.feeds if n != "jobs")]:
         feed = rules.feeds[feed_name]
         files = lab.computed.typed[feed_name]
-        parts = [newest.TypedExport(lab.lake.scan_typed(f), f.columns, rank) for f, rank in files]
+        parts = [newest.TypedExport(lab.lake.scan_typed(f), f.columns, (rank,)) for f, rank in files]
         rows = newest.feed_rows(
             newest.newest_rows(parts, feed), feed, rules.feed_where[feed_name], rules.business.timezone
         )

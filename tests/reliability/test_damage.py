@@ -165,12 +165,12 @@ def test_a_damaged_export_that_is_still_in_the_inbox_lands_again_by_itself(world
     [
         ("typed", "flip"),
         ("metrics", "flip"),
-        pytest.param("current", "flip", marks=pytest.mark.slow),
+        pytest.param("job facts", "flip", marks=pytest.mark.slow),
         *(pytest.param(f, h, marks=pytest.mark.slow) for f in ("typed", "metrics") for h in ("truncate", "delete")),
     ],
 )
 def test_a_damaged_cache_is_named_and_heals(world: World, synced: Project, folder: str, harm: str) -> None:
-    table = {"metrics": "monthly_metrics", "current": "job_facts"}
+    table = {"metrics": "monthly_metrics", "job facts": "job_facts"}
     victim = computed_files(synced, table[folder])[0] if folder in table else files(synced, folder, ".parquet")[0]
     HARMS[harm](victim)
     (synced.inbox / "payments_3.csv").write_bytes((synced.inbox / "payments_1.csv").read_bytes() + b"\n")
@@ -247,11 +247,11 @@ def mended(world: World, project: Project, victims: list[Path], *command: str) -
     assert done.exit == 0, done.output
 
 
-@pytest.mark.parametrize("folder", ["raw/payments", "typed/payments", "current", "metrics"])
+@pytest.mark.parametrize("folder", ["raw/payments", "typed/payments", "job facts", "metrics"])
 def test_a_flip_that_leaves_size_and_time_is_found_by_verify_and_by_whoever_uses_the_file(
     world: World, synced: Project, folder: str
 ) -> None:
-    table = {"metrics": "monthly_metrics", "current": "job_facts"}
+    table = {"metrics": "monthly_metrics", "job facts": "job_facts"}
     before = tables(synced)
     victims = computed_files(synced, table[folder]) if folder in table else files(synced, folder, ".parquet")
     for victim in victims:
