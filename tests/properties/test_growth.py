@@ -32,6 +32,7 @@ PAYMENTS = ("Transaction ID", "Job #", "Amount", "Date", "Status")
 BARE_PAYMENTS = ("Job #", "Payment Methods", "Amount Paid", "Date", "Status")
 LEADS = ("Unique ID", "Time", "Cost", "Status")
 SPEND = ("Month", "Campaign", "Spend")
+TARGETS = ("Month", "Source", "Target Repairs")
 
 TYPES = ("COD Service", "INS Service", "COD Repair", "Warranty", "")
 SOURCES = ("Google", "eLocals", "Rely", "", "Puls", "puls", "PULS ", "Thumb tack", "thumbtack")
@@ -83,6 +84,11 @@ spend_rows = st.lists(
     st.tuples(st.sampled_from(["2024-10", "2024-11", "2024-12"]), st.sampled_from("ab"), cents), min_size=1, max_size=4
 )
 
+target_rows = st.lists(
+    st.tuples(st.sampled_from(["2024-10", "2024-11"]), st.sampled_from(["", "Google", "google", "Rely"]), st.integers(1, 40)),
+    min_size=1, max_size=4, unique_by=lambda t: t[:2],
+)  # fmt: skip
+
 FEE = '\n[sources.Fee]\nleads = "jobs"\naliases = ["Puls"]\ncost = { monthly = 100.01 }\n'
 EDITS = {
     "price": ("sources.toml", "per_lead = 20.00", "per_lead = 20.50"),
@@ -97,6 +103,7 @@ steps = st.one_of(
     st.tuples(st.just("bare payments"), bare_rows, st.integers(0, 1)),
     st.tuples(st.just("leads"), lead_rows, st.integers(0, 1)),
     st.tuples(st.just("spend"), spend_rows, st.integers(0, 1)),
+    st.tuples(st.just("targets"), target_rows, st.integers(0, 1)),
     st.tuples(st.just("rules"), st.sampled_from(sorted(EDITS)), st.just(0)),
     st.tuples(st.just("late"), st.tuples(st.just("jobs"), job_rows()), st.just(0)),
 )
@@ -107,6 +114,7 @@ KINDS = {
     "bare payments": ("payments bare", BARE_PAYMENTS),
     "leads": ("leads cost Elocals", LEADS),
     "spend": ("google spend", SPEND),
+    "targets": ("targets", TARGETS),
 }
 
 

@@ -99,8 +99,9 @@ class _Increment:
         """Makes every table that changes."""
         self.old.snapshot.verify(*self.tables)
         for name in order(self.rules):
-            if name == TARGETS:
+            if name == TARGETS:  # few, and not kept row by row: two spellings of a source share a target
                 self._newest(name)
+                self.was[name], self.now[name] = (r.feed(name).collect() for r in (self.old, self.rows))
             else:
                 self._feed(name)
         spelt = self._spellings()
