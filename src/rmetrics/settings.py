@@ -88,6 +88,12 @@ def load_settings(folder: Path | None = None) -> Settings:
         raise SettingsError(".env is not UTF-8 text", "Save it as UTF-8.") from None
 
 
+def project_folder() -> Path:
+    """The project folder that settings are read for: the working folder, or the nearest one above it."""
+    here = Path.cwd()
+    return _project(here) or here
+
+
 def _project(here: Path) -> Path | None:
     """The nearest project folder from ``here`` upwards; None where there is none.
 

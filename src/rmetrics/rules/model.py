@@ -477,10 +477,11 @@ class Rules:
         folder: where they were read from.
         feeds: by name; ``feed_where`` gives each feed's dated condition for rows that count (None: all do).
         sources: by declared name, in the order declared.
-        digest: SHA-256 of the meaning of all tables, not of the files' comments or layout.
+        pulls: by name (``rules.pulls.Pull``); they say where exports come from, not what figures mean.
+        digest: SHA-256 of the meaning of all tables but pulls, not of the files' comments or layout.
         places: dotted key to file and line.
         warnings: what loads but deserves a look.
-        tables: everything as it stands in the TOML files, to tell two versions of the rules apart.
+        tables: everything but pulls as it stands in the TOML files, to tell two versions of the rules apart.
     """
 
     folder: Path
@@ -492,6 +493,7 @@ class Rules:
     feeds: Mapping[str, Feed]
     feed_where: Mapping[str, Dated[str | None]]
     checks: tuple[Check, ...] = ()
+    pulls: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
     places: Mapping[str, Place] = field(default_factory=dict)
     warnings: tuple[Any, ...] = ()

@@ -13,7 +13,7 @@ from rmetrics.rules.model import Place
 
 # Tables that stand whole in one file; the others ("sources", "feeds") are folders of such tables.
 SINGLE = ("business", "jobs", "revenue", "calls")
-GROUPS = ("sources", "feeds")
+GROUPS = ("sources", "feeds", "pulls")
 LISTS = ("checks",)
 MAX_BYTES = 1_000_000
 
