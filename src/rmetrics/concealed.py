@@ -19,7 +19,14 @@ _forms: dict[str, bool] = {}  # every form of every secret; whether it is masked
 def conceal(secret: str) -> None:
     """Registers a secret for the rest of the process."""
     in_rows = len(secret) >= _IN_ROWS and not secret.isdigit()
-    plain = {secret, secret.strip(), quote(secret, safe=""), quote(secret), quote_plus(secret), json.dumps(secret)[1:-1]}
+    plain = {
+        secret,
+        secret.strip(),
+        quote(secret, safe=""),
+        quote(secret),
+        quote_plus(secret),
+        json.dumps(secret)[1:-1],
+    }
     coded = {base64.b64encode(secret.encode()).decode(), base64.urlsafe_b64encode(secret.encode()).decode()}
     for form in plain | {c.rstrip("=") for c in coded}:
         _forms[form] = in_rows

@@ -7,7 +7,6 @@ import typer
 
 from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, reporter
 
-
 if TYPE_CHECKING:
     from rmetrics.report.base import Report
     from rmetrics.results import Finding

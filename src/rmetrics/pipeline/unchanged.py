@@ -29,7 +29,9 @@ from rmetrics.settings import Settings
 NOT_NEEDED = "not needed: nothing changed"
 _NAME = "unchanged.json"
 _OURS = frozenset({"lock", _NAME, f"{_NAME}.part"})  # of the lake; every run writes them
-_ONCE = frozenset({"damaged-cache", TAKEN_IN, "explanation-failed", BY_HAND, PULL_INCOMPLETE})  # findings that only the run itself has
+_ONCE = frozenset(
+    {"damaged-cache", TAKEN_IN, "explanation-failed", BY_HAND, PULL_INCOMPLETE}
+)  # findings that only the run itself has
 
 
 def fingerprint(settings: Settings) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rmetrics.errors import PullError
 from rmetrics.pulls.answers import Page, Row
+from rmetrics.results import count
 from rmetrics.rules.pulls import ListPull
 
 HINT = "Nothing of this pull is in force; the last good data stay. Try again: rmetrics pull"
@@ -42,16 +43,25 @@ def content(row: Row) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+class UnsoundError(PullError):
+    """Pages that do not fit together. The list may have moved while it was read: another reading may be sound."""
+
+
 def incomplete(what: str, hint: str = HINT) -> PullError:
     """A pull that is not proved complete."""
     return PullError(what, hint)
+
+
+def unsound(what: str, hint: str = HINT) -> UnsoundError:
+    """Pages that do not fit together."""
+    return UnsoundError(what, hint)
 
 
 def judged(pull: ListPull, pages: Sequence[Page]) -> Reading:
     """The rows of a reading, if its pages fit together.
 
     Raises:
-        PullError: a part is missing, repeated with another content, or not proved to be all.
+        UnsoundError: a part is missing, repeated with another content, or not proved to be all.
     """
     total = _one_total(pages)
     _no_page_twice(pull, pages)
@@ -59,15 +69,15 @@ def judged(pull: ListPull, pages: Sequence[Page]) -> Reading:
     if total is not None and len(rows) != total:
         seen = sum(len(p.rows) for p in pages)
         told = f" ({seen:,} with repetitions)" if seen != len(rows) else ""
-        lacking = f"{total - len(rows):,} are missing" if len(rows) < total else f"{len(rows) - total:,} too many"
-        raise incomplete(f"the server declares {total:,} rows, {len(rows):,} came{told}: {lacking}")
+        lacking = f"{count(total - len(rows), 'row')} missing" if len(rows) < total else "more than there should be"
+        raise unsound(f"the server declares {count(total, 'row')}, {len(rows):,} came{told}: {lacking}")
     if pull.most is not None and len(rows) >= pull.most:
-        raise incomplete(
+        raise unsound(
             f"{len(rows):,} rows came, and the known cap is {pull.most:,}: the server may hold more",
             "Ask for a shorter span (overlap, --since), or raise most if the cap is higher.",
         )
     if not rows and total is None and not pull.may_be_empty:
-        raise incomplete(
+        raise unsound(
             "the list is empty, and no total proves that it is",
             "If it may be empty, declare may_be_empty = true, or total. Is the token still good?",
         )
@@ -77,7 +87,7 @@ def judged(pull: ListPull, pages: Sequence[Page]) -> Reading:
 def _one_total(pages: Sequence[Page]) -> int | None:
     totals = list(dict.fromkeys(p.total for p in pages))
     if len(totals) > 1:
-        raise incomplete(f"the declared total changed from {totals[0]} to {totals[1]} while the pages were read")
+        raise unsound(f"the declared total changed from {totals[0]} to {totals[1]} while the pages were read")
     return totals[0] if totals else None
 
 
@@ -91,7 +101,7 @@ def _no_page_twice(pull: ListPull, pages: Sequence[Page]) -> None:
             continue
         digest = "".join(content(r) for r in page.rows)
         if digest in seen and (len(page.rows) > 1 or page.total is None):
-            raise incomplete(f"page {number} is page {seen[digest]} again, and another is missing")
+            raise unsound(f"page {number} is page {seen[digest]} again, and another is missing")
         seen[digest] = number
 
 
@@ -99,7 +109,7 @@ def _unique(pull: ListPull, pages: Sequence[Page]) -> list[Row]:
     """Each key once.
 
     Raises:
-        PullError: a row has no key, or a key has two contents.
+        UnsoundError: a row has no key, or a key has two contents.
     """
     names = ", ".join(pull.unique)
     kept: dict[tuple[str, ...], tuple[str, int]] = {}
@@ -108,14 +118,14 @@ def _unique(pull: ListPull, pages: Sequence[Page]) -> list[Row]:
         for row in page.rows:
             key = tuple(row.get(h, "") for h in pull.unique)
             if not any(key):
-                raise incomplete(f"page {number} has a row without {names}")
+                raise unsound(f"page {number} has a row without {names}")
             digest = content(row)
             before = kept.get(key)
             if before is None:
                 kept[key] = (digest, number)
                 rows.append(row)
             elif before[0] != digest:
-                raise incomplete(f"a row ({names}) stands on page {before[1]} and page {number} with different content")
+                raise unsound(f"a row ({names}) stands on page {before[1]} and page {number} with different content")
     return rows
 
 

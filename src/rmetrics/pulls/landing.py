@@ -96,7 +96,7 @@ def put(folder: Path, content: bytes, manifest: Manifest, fits: Fits, modified_n
         LakeError: it cannot be written.
     """
     sha256 = hashlib.sha256(content).hexdigest()
-    manifest = replace(manifest, sha256=sha256 if manifest.file else None, bytes=len(content))
+    manifest = replace(manifest, sha256=sha256 if manifest.file else None, size=len(content))
     try:
         for place in (folder.parent, folder):
             place.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)

@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rmetrics.concealed import conceal
-from rmetrics.errors import PullError
 from rmetrics.pulls.answers import Page, UnusableAnswerError, exact_json, found, read_page
-from rmetrics.pulls.completeness import Reading, agree, incomplete, judged
+from rmetrics.pulls.completeness import Reading, UnsoundError, agree, incomplete, judged, unsound
 from rmetrics.pulls.paging import PAGES, Position, first_position, next_position, probes_further
 from rmetrics.pulls.requests import Request, bearer_request, followed, origin, page_request
 from rmetrics.pulls.transport import AgainError, Answer, NoSuchPageError, RefusedSecretError, Transport
@@ -64,21 +63,20 @@ def read_list(pull: ListPull, values: Mapping[str, str | int | None], progress: 
     with Transport(frozenset(origins), seconds=pull.budget, interval=pull.interval) as transport:
         reader = _Reader(pull, values, transport, progress)
         before: Reading | None = None
-        unsound: PullError | None = None
+        fault: UnsoundError | None = None
         for number in range(1, READINGS + 1):
             try:
                 reading = judged(pull, reader.pages())
-            except PullError as error:
-                # The list may have moved meanwhile. A fault of another kind comes again, and is told then.
-                if unsound is not None and str(unsound) == str(error):
-                    raise
-                before, unsound = None, error
+            except UnsoundError as error:
+                if fault is not None and fault.message == error.message:
+                    raise  # it did not move: it is so
+                before, fault = None, error
                 continue
             if not pull.twice or (before is not None and agree(before, reading)):
                 return Proved(reading, number, reader.requests)
             before = reading
-    if before is None and unsound is not None:
-        raise unsound
+    if fault is not None:
+        raise fault
     raise incomplete(f"{READINGS} readings did not agree: the list changes while it is read")
 
 
@@ -101,8 +99,8 @@ class _Reader:
         while here is not None:
             page, link = self._page(here)
             if probes_further(here, page):
-                raise incomplete(
-                    f"page {here.number} has rows, though page {here.number - 1} was not full: rows are missing between",
+                raise unsound(
+                    f"page {here.number} has rows, though the page before was not full: rows are missing between them",
                     "Does the server give fewer rows than size? Lower size to its limit.",
                 )
             pages.append(page)
@@ -110,7 +108,7 @@ class _Reader:
             self.progress(rows, page.total or 0)
             here = next_position(self.pull, here, page, rows, link)
             if here is not None and here.cursor is not None and here.cursor in asked:
-                raise incomplete(f"page {here.number - 1} leads back to a page that was read already")
+                raise unsound(f"page {here.number - 1} leads back to a page that was read already")
             if here is not None:
                 asked.add(here.cursor)
                 if here.number > PAGES:

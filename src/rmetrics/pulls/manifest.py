@@ -41,7 +41,7 @@ class Manifest:
     pages: int | None
     total: int | None
     sha256: str | None
-    bytes: int
+    size: int
     request: dict[str, Any] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
     proof: tuple[str, ...] = ()

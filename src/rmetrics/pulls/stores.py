@@ -5,7 +5,6 @@ A file is taken where its size is the one listed and a second listing is the sam
 
 import asyncio
 import fnmatch
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -63,7 +62,7 @@ def read_folder(
         SettingsError: the package for such a store is not installed.
     """
     core = library("fsspec.core")
-    url = os.path.expanduser(str(filled(pull.url, secrets) or "")) if "://" not in pull.url else pull.url
+    url = pull.url if "://" in pull.url else str(Path(pull.url).expanduser())
     try:
         store, path = core.url_to_fs(url, **{k: filled(v, secrets) for k, v in pull.options.items()})
     except (ImportError, ValueError):
@@ -141,13 +140,15 @@ def read_sftp(
     ssh = library("asyncssh")
     host = urlsplit(pull.url).hostname
     trusted = Path(pull.known_hosts).expanduser()
+    key = Path(pull.key_file).expanduser() if pull.key_file else None
     if not trusted.is_file():
         raise SettingsError(
             f"there is no {trusted}, which would hold the key of {host}",
             f"Make it, and compare the key with the vendor's: ssh-keyscan {host} >> {trusted}",
         )
     try:
-        return asyncio.run(asyncio.wait_for(_read_sftp(ssh, pull, secrets, known, progress, trusted), pull.budget))
+        reading = _read_sftp(ssh, pull, secrets, known, progress, trusted, key)
+        return asyncio.run(asyncio.wait_for(reading, pull.budget))
     except ssh.HostKeyNotVerifiable:
         raise incomplete(f"{host}: its key is not the one in {trusted}, or does not stand there") from None
     except ssh.PermissionDenied:
@@ -160,7 +161,9 @@ def read_sftp(
     except (OSError, ssh.Error) as error:
         raise incomplete(f"{host}: cannot be read ({type(error).__name__})") from None
     except (ssh.KeyImportError, ssh.KeyEncryptionError):
-        raise SettingsError(f"the key file {pull.key_file} cannot be used", "Name a private key without a pass phrase.") from None
+        raise SettingsError(
+            f"the key file {pull.key_file} cannot be used", "Name a private key without a pass phrase."
+        ) from None
 
 
 async def _read_sftp(
@@ -170,18 +173,18 @@ async def _read_sftp(
     known: Callable[[str, int, int], bool],
     progress: Callable[[int, int], None],
     trusted: Path,
+    key: Path | None,
 ) -> list[PulledFile]:
     parts = urlsplit(pull.url)
     path = unquote(parts.path) or "."
     password = str(filled(pull.password, secrets) or "") or None
-    keys = [str(Path(pull.key_file).expanduser())] if pull.key_file else None
     async with (
         ssh.connect(
             parts.hostname,
             parts.port or 22,
             username=str(filled(pull.user, secrets) or ""),
             password=password,
-            client_keys=keys,
+            client_keys=[str(key)] if key else None,
             known_hosts=str(trusted),
             config=None,
             agent_path=None,

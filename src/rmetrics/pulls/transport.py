@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urljoin
 
 from rmetrics.errors import PullError
@@ -21,6 +21,7 @@ from rmetrics.pulls.window import SKEW
 
 T = TypeVar("T")
 ATTEMPTS = 6
+_READINGS = 3  # of an answer that came, but is not what was asked for
 _LARGEST = 256 * 2**20  # bytes of one answer
 _REDIRECTS = 5
 _WAIT_SECONDS = 60.0  # for one answer
@@ -84,7 +85,7 @@ class Transport:
             headers={"User-Agent": "rmetrics", "Accept": "application/json"},
         )
 
-    def __enter__(self) -> "Transport":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -104,9 +105,16 @@ class Transport:
             NoSuchPageError: 404.
         """
         tries = 0
+
+        def waits(error: Exception) -> bool | float:
+            """Whether to ask again, and after how many seconds."""
+            if isinstance(error, AgainError):
+                return True if error.after is None else max(error.after, 0.01)
+            return isinstance(error, UnusableAnswerError) and tries < _READINGS
+
         try:
             for attempt in self._stamina.retry_context(
-                on=self._waits,
+                on=waits,
                 attempts=ATTEMPTS,
                 timeout=self._left(what),
                 wait_initial=0.5,
@@ -126,14 +134,6 @@ class Transport:
         if left <= 0:
             raise incomplete(f"{what}: the time budget of {self._seconds:,.0f} seconds is used up", _BUDGET)
         return left
-
-    def _waits(self, error: Exception) -> bool | float:
-        """Whether to ask again, and after how many seconds."""
-        if isinstance(error, UnusableAnswerError):
-            return True
-        if not isinstance(error, AgainError):
-            return False
-        return True if error.after is None else max(error.after, 0.01)
 
     def _once(self, what: str, request: Request, read: Callable[[Answer], T]) -> T:
         for _ in range(_REDIRECTS):
@@ -161,7 +161,7 @@ class Transport:
             ) as response:
                 self._same_clock(what, response.headers)
                 if response.is_redirect:
-                    return urljoin(request.url, response.headers["location"])
+                    return urljoin(request.url, str(response.headers["location"]))
                 self._refuse(what, response)
                 body = self._body(what, response)
         except httpx.TimeoutException:

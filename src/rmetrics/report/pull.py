@@ -23,7 +23,9 @@ def show_pulled(report: Report, pulled: Pulled, *, failures: bool = True) -> Non
             _show(report, result)
     new = [f for p in pulled.pulls for f in p.files if p.status == "complete"]
     if new and failures:
-        report.line(f"{count(len(new), 'new file')} in the inbox. They count from the next sync on: rmetrics sync", "bold")
+        report.line(
+            f"{count(len(new), 'new file')} in the inbox. They count from the next sync on: rmetrics sync", "bold"
+        )
 
 
 def _show(report: Report, result: PullResult) -> None:

@@ -8,6 +8,7 @@ import datetime as dt
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -77,6 +78,7 @@ Rate = Annotated[str, AfterValidator(_rate)]
 Zone = Annotated[str | None, AfterValidator(_zone)]
 Setting = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{1,99}$")]
 Positive = Annotated[int, Field(ge=1, le=100_000_000, strict=True)]
+Decimals = Annotated[int, Field(ge=1, le=9, strict=True)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Globs = Annotated[tuple[Text, ...], Field(min_length=1)]
 
@@ -118,7 +120,7 @@ class Bearer(Table):
 
     url: Text
     form: dict[str, str]
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = Field(default={})
     value: JmesPath = "access_token"
 
 
@@ -131,7 +133,7 @@ class PullBase(Table):
     """
 
     feed: Identifier
-    secrets: dict[Identifier, Setting] = {}
+    secrets: dict[Identifier, Setting] = Field(default={})
     overlap: Days = "0 days"
     most: Positive | None = None
     within: Span = "10 minutes"
@@ -161,16 +163,16 @@ class ListPull(PullBase):
     """
 
     url: Text
-    headers: dict[str, str] = {}
-    params: dict[str, str | int] = {}
-    paging: Paging = Paging(kind="none")
+    headers: dict[str, str] = Field(default={})
+    params: dict[str, str | int] = Field(default={})
+    paging: Paging = Field(default=Paging(kind="none"))
     rows: JmesPath
     total: JmesPath | None = None
     unique: tuple[Text, ...] = ()
-    columns: dict[Name, JmesPath] = {}
+    columns: dict[Name, JmesPath] = Field(default={})
     zone: Zone = None
     stamps: tuple[Text, ...] = ()
-    scale: dict[str, Annotated[int, Field(ge=1, le=9, strict=True)]] = {}
+    scale: dict[str, Decimals] = Field(default={})
     dates: Text = "%Y-%m-%d"
     rate: Rate | None = None
     throttled: JmesPath | None = None
@@ -222,7 +224,7 @@ class GraphqlPull(ListPull):
 
     kind: Literal["graphql"]
     query: Text
-    variables: dict[str, Any] = {}
+    variables: dict[str, Any] = Field(default={})
     failed: JmesPath | None = "errors"
 
 
@@ -273,7 +275,7 @@ class FolderPull(FilePull):
     """Files of a synced folder or of any store that fsspec knows; ``options`` are passed on to it."""
 
     kind: Literal["folder"]
-    options: dict[str, str] = {}
+    options: dict[str, str] = Field(default={})
 
 
 Pull = HttpPull | GraphqlPull | ImapPull | SftpPull | FolderPull
@@ -305,18 +307,23 @@ def problems_of(pull: Pull) -> Iterator[tuple[str, str]]:
         if pull.bearer:
             yield from ((f"bearer.{k}", told) for k, told in _address(pull.bearer.url, "https", "http"))
         yield from _paging(pull)
+    yield from _placeholders(pull)
+
+
+def _placeholders(pull: Pull) -> Iterator[tuple[str, str]]:
     known = OWN_PLACEHOLDERS | set(pull.secrets)
     for key, text in _texts(pull):
-        used = PLACEHOLDER.findall(text)
-        for name in used:
-            if name not in known:
-                yield key, f"{{{name}}} is neither one of secrets nor one of {', '.join(sorted(OWN_PLACEHOLDERS))}"
-        last = key.rpartition(".")[2]
-        if _SENSITIVE.search(last) and not (set(used) & (set(pull.secrets) | {"bearer", "cursor"})) and text:
+        used = set(PLACEHOLDER.findall(text))
+        for name in sorted(used - known):
+            yield key, f"{{{name}}} is neither one of secrets nor one of {', '.join(sorted(OWN_PLACEHOLDERS))}"
+        named = used & {*pull.secrets, "bearer", "cursor"}
+        if text and not named and _SENSITIVE.search(key.rpartition(".")[2]):
             yield key, "holds what looks like a secret: put it into a setting, name that under secrets, write {name}"
     for name in pull.secrets:
         if name in OWN_PLACEHOLDERS:
             yield f"secrets.{name}", "is a placeholder of rmetrics' own; choose another name"
+    if any(isinstance(v, Decimal) for v in _leaves([getattr(pull, "body", None), getattr(pull, "variables", None)])):
+        yield "body", "has a number with decimals; write it as text in quotes"
 
 
 def _address(url: str, secure: str, plain: str) -> Iterator[tuple[str, str]]:
@@ -341,14 +348,17 @@ def _paging(pull: ListPull) -> Iterator[tuple[str, str]]:
     used = {name for _, text in _texts(pull) for name in PLACEHOLDER.findall(text)}
     for name in needed.get(pull.paging.kind, ()):
         if name not in used:
-            yield "paging.kind", f'"{pull.paging.kind}" needs the placeholder {{{name}}} in params, url, body or variables'
+            yield (
+                "paging.kind",
+                f'"{pull.paging.kind}" needs the placeholder {{{name}}} in params, url, body or variables',
+            )
     if "size" in used and pull.paging.size is None:
         yield "paging", "needs size, which {size} stands for"
     if "bearer" in used and pull.bearer is None:
         yield "bearer", "is missing: {bearer} stands for the token that it gets"
 
 
-def _texts(pull: Pull) -> Iterator[tuple[str, str]]:
+def _texts(pull: PullBase) -> Iterator[tuple[str, str]]:
     """Yields every text that may hold placeholders, with its key."""
     for name in ("url", "user", "password", "headers", "params", "body", "variables", "options"):
         if hasattr(pull, name):
@@ -356,6 +366,14 @@ def _texts(pull: Pull) -> Iterator[tuple[str, str]]:
     if isinstance(pull, ListPull) and pull.bearer:
         for name in ("url", "headers", "form"):
             yield from _within(f"bearer.{name}", getattr(pull.bearer, name))
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict | list | tuple):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(inner)
+    else:
+        yield value
 
 
 def _within(key: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -367,4 +385,3 @@ def _within(key: str, value: Any) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from _within(key, inner)
-

@@ -29,6 +29,7 @@ from rmetrics.rules.nearest import did_you_mean
 from rmetrics.rules.pulls import FilePull, FolderPull, ImapPull, ListPull, Pull, SftpPull
 from rmetrics.settings import Settings, project_folder
 
+_NEXT = "the last good data stay; try again: rmetrics pull"
 Progress = Callable[[str, int, int], None]
 
 
@@ -73,7 +74,7 @@ class Pulled:
     def findings(self) -> tuple[Finding, ...]:
         """One at error level for each pull that is not complete."""
         return tuple(
-            Finding(PULL_INCOMPLETE, Severity.ERROR, f"pull {p.name} is not complete: {p.message}", 0)
+            Finding(PULL_INCOMPLETE, Severity.ERROR, f"pull {p.name} is not complete: {p.message}; {_NEXT} {p.name}", 0)
             for p in self.pulls
             if p.status == "incomplete"
         )
@@ -127,7 +128,7 @@ def _known(name: str, rules: Rules) -> str:
     if name in rules.pulls:
         return name
     declared = did_you_mean(name, rules.pulls) if rules.pulls else "; none is declared"
-    raise SettingsError(f"there is no pull {name!r}{declared}", "Declare it: [pulls.NAME] in rules/, see docs/pulls.md.")
+    raise SettingsError(f"there is no pull {name!r}{declared}", "Declare [pulls.NAME], see docs/pulls.md.")
 
 
 @contextlib.contextmanager
@@ -264,7 +265,7 @@ class _Pull:
             asked_at=self.asked_at.isoformat(timespec="microseconds"),
             day=self.today.isoformat(),
             sha256=None,
-            bytes=0,
+            size=0,
             version=__version__,
             **given,
         )
