@@ -79,7 +79,7 @@ class Vendor:
         with self._lock:
             asked = Asked(
                 len(self.asked) + 1, handler.command, parts.path, dict(parse_qsl(parts.query)),
-                dict(handler.headers.items()), body,
+                {k.lower(): v for k, v in handler.headers.items()}, body,
             )  # fmt: skip
             self.asked.append(asked)
             reply = self.fault(asked, self.answer(asked))

@@ -53,7 +53,7 @@ class Scenario:
             self.lasting = False
         if self.fault == "expired token":
             self.lasting = True
-        self.at = rng.randint(1, len(self.rows) // self.size + 1)
+        self.at = rng.randint(1, -(-len(self.rows) // self.size))  # of its pages
 
     def declared(self, url: str) -> str:
         """The table of its pull."""
@@ -187,6 +187,7 @@ def judge(outcomes: Iterator[Outcome]) -> Counter[str]:
         scenario, result = outcome.scenario, outcome.result
         label = f"{scenario.name} {scenario.kind} {scenario.fault} lasting={scenario.lasting} total={scenario.total}"
         seen[f"{scenario.fault}: {result.status}"] += 1
+        seen["struck"] += scenario.fault != "none" and scenario.faulty > 0
         if result.status == "incomplete":
             assert outcome.file is None, label
             assert len(result.message) > 10, label
@@ -197,7 +198,6 @@ def judge(outcomes: Iterator[Outcome]) -> Counter[str]:
         want = {r["UUID"]: {h: str(v) for h, v in r.items()} for r in scenario.rows}
         assert got == want, f"{label}: {len(got)} rows in force, the server has {len(want)}"
         assert sum(Decimal(r["Total"]) for r in got.values()) == sum(Decimal(r["Total"]) for r in scenario.rows)
-        assert scenario.fault in {"none", "rows reordered", "total changes"} or scenario.faulty or not scenario.lasting
     return seen
 
 
@@ -211,7 +211,7 @@ def test_no_fault_puts_a_short_list_or_a_wrong_number_into_force(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = judge(tried(tmp_path / "project", range(64), monkeypatch))
-    assert sum(seen.values()) == 64
+    assert seen["struck"] == 60
     assert seen["none: complete"] == 4
     assert seen["expired token: incomplete"] == 4
     assert seen["clock jumps: incomplete"] >= 3
@@ -222,6 +222,5 @@ def test_a_thousand_faults_put_nothing_wrong_into_force(tmp_path: Path, monkeypa
     seen: Counter[str] = Counter()
     for first in range(64, 1344, 160):
         seen += judge(tried(tmp_path / f"project{first}", range(first, first + 160), monkeypatch))
-    assert sum(seen.values()) == 1280
-    assert sum(n for what, n in seen.items() if not what.startswith("none")) >= 1000
-    assert sum(n for what, n in seen.items() if what.endswith("complete") and "incomplete" not in what) >= 400
+    assert seen["struck"] >= 1000
+    assert sum(n for what, n in seen.items() if what.endswith(": complete")) >= 400

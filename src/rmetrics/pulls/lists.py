@@ -2,13 +2,13 @@
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rmetrics.concealed import conceal
 from rmetrics.pulls.answers import Page, UnusableAnswerError, exact_json, found, read_page
 from rmetrics.pulls.completeness import Reading, UnsoundError, agree, incomplete, judged, unsound
 from rmetrics.pulls.paging import PAGES, Position, first_position, next_position, probes_further
-from rmetrics.pulls.requests import Request, bearer_request, followed, origin, page_request
+from rmetrics.pulls.requests import Request, bearer_request, filled, followed, origin, page_request
 from rmetrics.pulls.transport import AgainError, Answer, NoSuchPageError, RefusedSecretError, Transport
 from rmetrics.pulls.window import midnight
 from rmetrics.rules.pulls import ListPull
@@ -42,7 +42,7 @@ def values_of(
 
 def first_request(pull: ListPull, values: Mapping[str, str | int | None]) -> Request:
     """The request for the first page."""
-    return page_request(pull, {**values, **_at(first_position(pull.paging))})
+    return page_request(pull, {**values, **_at(_first(pull, values))})
 
 
 def read_list(pull: ListPull, values: Mapping[str, str | int | None], progress: Progress) -> Proved:
@@ -95,7 +95,7 @@ class _Reader:
         """
         pages: list[Page] = []
         asked: set[str | None] = {None}
-        here: Position | None = first_position(self.pull.paging)
+        here: Position | None = _first(self.pull, self.values)
         while here is not None:
             page, link = self._page(here)
             if probes_further(here, page):
@@ -169,6 +169,11 @@ class _Reader:
             ) from None
         conceal(token)
         return token
+
+
+def _first(pull: ListPull, values: Mapping[str, str | int | None]) -> Position:
+    start = filled(pull.paging.start, values)
+    return replace(first_position(pull.paging), cursor=None if start is None else str(start))
 
 
 def _at(here: Position) -> dict[str, str | int | None]:

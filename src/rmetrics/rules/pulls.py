@@ -87,13 +87,15 @@ class Paging(Table):
     """How a list is read to its end.
 
     ``offset`` and ``page`` count (``first`` is the first number: 0 and 1); ``size`` is how many rows a full page has.
-    ``cursor`` and ``token`` ask with what ``next`` finds in the page before, while ``more`` (where given) is true.
+    ``cursor`` and ``token`` ask with what ``next`` finds in the page before, while ``more`` (where given) is true; the
+    first page is asked for with ``start``, or without any.
     ``link`` follows the Link header. ``none``: one request has everything.
     """
 
     kind: Literal["none", "offset", "page", "cursor", "token", "link"]
     size: Positive | None = None
     first: Annotated[int, Field(ge=0, le=1, strict=True)] | None = None
+    start: Text | None = None
     next: JmesPath | None = None
     more: JmesPath | None = None
 
@@ -106,8 +108,8 @@ class Paging(Table):
         if named and self.next is None:
             msg = f'kind = "{self.kind}" needs next, the JMESPath of what the next page is asked with'
             raise ValueError(msg)
-        if not named and (self.next or self.more):
-            msg = f'next and more go with kind = "cursor" or "token", not with "{self.kind}"'
+        if not named and (self.next or self.more or self.start):
+            msg = f'start, next and more go with kind = "cursor" or "token", not with "{self.kind}"'
             raise ValueError(msg)
         if self.first is not None and not counted:
             msg = 'first goes with kind = "offset" or "page"'
@@ -363,6 +365,8 @@ def _texts(pull: PullBase) -> Iterator[tuple[str, str]]:
     for name in ("url", "user", "password", "headers", "params", "body", "variables", "options"):
         if hasattr(pull, name):
             yield from _within(name, getattr(pull, name))
+    if isinstance(pull, ListPull) and pull.paging.start:
+        yield "paging.start", pull.paging.start
     if isinstance(pull, ListPull) and pull.bearer:
         for name in ("url", "headers", "form"):
             yield from _within(f"bearer.{name}", getattr(pull.bearer, name))
