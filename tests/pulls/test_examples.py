@@ -143,9 +143,7 @@ def figures(project: Project) -> list[tuple[Any, ...]]:
         *project.rows(FIGURES.format(day="month", table="monthly_metrics")),
         *project.rows(FIGURES.format(day="date", table="daily_metrics")),
         *project.rows("SELECT call_id, started_at, direction, answered, duration_s FROM calls ORDER BY 1"),
-        *project.rows(
-            "SELECT job_id, job_uuid, type, created_at::date, total, city, zip, technician FROM jobs ORDER BY 1"
-        ),
+        *project.rows("SELECT job_id, job_uuid, type, metric_date, total, city, zip, technician FROM jobs ORDER BY 1"),
     ]
 
 
@@ -181,6 +179,7 @@ def _pull_all(project: Project) -> None:
         for path in EXAMPLES:
             text = path.read_text().replace("https://", f"{vendor.url}/")
             text = re.sub(r"imaps://[^\"]*", mailbox.url, re.sub(r"\bsize = \d+", "size = 3", text))
+            text = text.replace("120 per minute", "120 per second")
             (project.rules / path.name).write_text(text)
             names |= set(re.findall(r'= "([A-Z][A-Z_]+)"', text))
         (project.root / ".env").write_text("".join(f"{n}=canary-{n}\n" for n in sorted(names)))
