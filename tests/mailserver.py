@@ -3,6 +3,7 @@
 import re
 import socketserver
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from email.message import EmailMessage
 from typing import Self
@@ -82,8 +83,7 @@ class Mailbox:
             if all(re.search(f"(?mi)^{k}:.*{re.escape(v)}", raw.decode()) for k, v in wanted.items())
         ]
 
-    def _fetch(self, say: "type[None] | object", uid: int) -> None:
-        assert callable(say)
+    def _fetch(self, say: Callable[[bytes | str], None], uid: int) -> None:
         if uid in self.gone:
             return
         raw = self.messages[uid - 1]

@@ -122,7 +122,10 @@ class Scenario:
         rows = list(reply.body["data"])
         day = dt.timedelta(days=1)
         now = dt.datetime.now(dt.UTC)
-        with_rows = lambda some: Reply(reply.body | {"data": some}, headers=reply.headers)  # noqa: E731
+
+        def with_rows(some: Rows) -> Reply:
+            return Reply(reply.body | {"data": some}, headers=reply.headers)
+
         match self.fault:
             case "page dropped":
                 return with_rows([])

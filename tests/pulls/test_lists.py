@@ -196,7 +196,7 @@ def test_a_cursor_that_leads_back(declared: Declared) -> None:
 
 
 def test_a_short_lived_token_is_renewed_once(declared: Declared) -> None:
-    rows, tokens = jobs(9), []
+    rows, tokens = jobs(9), list[str]()
 
     def answer(asked: Asked) -> Reply:
         if asked.path == "/token":

@@ -124,6 +124,25 @@ def put(folder: Path, content: bytes, manifest: Manifest, fits: Fits, modified_n
     return Landed(manifest, new=True)
 
 
+def judge(folder: Path, content: bytes, name: str, feed: str, fits: Fits) -> None:
+    """Refuses a file that does not fit its feed; nothing stays behind.
+
+    Raises:
+        PullError: it does not fit.
+        LakeError: the folder cannot be written.
+    """
+    part = folder / f".{name}{PART}"
+    try:
+        folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        _written(part, content, None)
+        why = fits(part, name)
+        part.unlink()
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    if why:
+        raise incomplete(f"{name} does not fit the feed {feed}: {why}", _UNFIT)
+
+
 _UNFIT = "Nothing of it is in force. Compare columns = {...} of the pull with the headers of the feed."
 
 

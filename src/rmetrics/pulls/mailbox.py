@@ -65,11 +65,19 @@ def _signed_in(imap: Any, pull: ImapPull, secrets: Mapping[str, str], where: str
     conceal_pair(user, password)
     try:
         return box.login(user, password, initial_folder=folder)
-    except imap.errors.MailboxLoginError:
+    except (imap.errors.ImapToolsError, imaplib.IMAP4.error, OSError) as error:
+        box.client.shutdown()
+        raise _not_let_in(imap, error, pull, where, folder) from None
+
+
+def _not_let_in(imap: Any, error: Exception, pull: ImapPull, where: str, folder: str) -> Exception:
+    """What to say of a login that failed; the error itself where it is of another kind."""
+    if isinstance(error, imap.errors.MailboxLoginError):
         named = " or ".join(pull.secrets.values()) or "the password"
-        raise incomplete(f"{where}: the login is refused: {named} is wrong or has expired") from None
-    except imap.errors.MailboxFolderSelectError:
-        raise incomplete(f"{where}: there is no folder {folder!r}", "Name it in url: imaps://HOST/FOLDER.") from None
+        return incomplete(f"{where}: the login is refused: {named} is wrong or has expired")
+    if isinstance(error, imap.errors.MailboxFolderSelectError):
+        return incomplete(f"{where}: there is no folder {folder!r}", "Name it in url: imaps://HOST/FOLDER.")
+    return error
 
 
 def _files(

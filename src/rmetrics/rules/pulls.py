@@ -350,10 +350,7 @@ def _paging(pull: ListPull) -> Iterator[tuple[str, str]]:
     used = {name for _, text in _texts(pull) for name in PLACEHOLDER.findall(text)}
     for name in needed.get(pull.paging.kind, ()):
         if name not in used:
-            yield (
-                "paging.kind",
-                f'"{pull.paging.kind}" needs the placeholder {{{name}}} in params, url, body or variables',
-            )
+            yield "paging", f'kind = "{pull.paging.kind}" needs {{{name}}} in params, url, body or variables'
     if "size" in used and pull.paging.size is None:
         yield "paging", "needs size, which {size} stands for"
     if "bearer" in used and pull.bearer is None:

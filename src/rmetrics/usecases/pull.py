@@ -2,6 +2,8 @@
 
 import contextlib
 import datetime as dt
+import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from rmetrics.ingest.read import RefusedError, open_export
 from rmetrics.locks import lock, lock_file, named_holder
 from rmetrics.pipeline.inbox import chosen
 from rmetrics.pulls.answers import headers_of
-from rmetrics.pulls.landing import finish, folder_of, named_for, put, table_bytes
+from rmetrics.pulls.landing import finish, folder_of, judge, named_for, put, table_bytes
 from rmetrics.pulls.lists import Proved, first_request, read_list, values_of
 from rmetrics.pulls.mailbox import read_mailbox
 from rmetrics.pulls.manifest import Manifest, manifests
@@ -231,8 +233,12 @@ class _Pull:
     def _files(self, found: list[PulledFile], since: dt.date | None) -> PullResult:
         """Puts whole files into the inbox, those that it does not have."""
         have = {m.sha256 for m in self.before if m.file is not None}
+        new = {hashlib.sha256(f.content).hexdigest(): f for f in sorted(found, key=lambda f: f.modified_ns or 0)}
+        new = {sha256: file for sha256, file in new.items() if sha256 not in have}
+        for file in new.values():  # before the first one lands
+            judge(self.folder, file.content, _plain(file.name), self.declared.feed, self._fits)
         written: list[str] = []
-        for file in sorted(found, key=lambda f: f.modified_ns or 0):
+        for file in new.values():
             manifest = self._manifest(
                 _plain(file.name),
                 since=since and since.isoformat(),
@@ -240,20 +246,12 @@ class _Pull:
                 source=file.source,
                 request={"url": self.declared.url, "files": getattr(self.declared, "files", ())},
             )
-            if self._has(file, have):
-                continue
             landed = put(self.folder, file.content, manifest, self._fits, file.modified_ns)
-            have.add(landed.manifest.sha256)
             written += [landed.manifest.file] if landed.new and landed.manifest.file else []
         if not written:
             put(self.folder, b"", self._manifest(None, since=since and since.isoformat()), self._fits)
         told = f"{count(len(found), 'file')} came in full size; {count(len(written), 'file')} new"
         return self._told("complete" if written else "unchanged", written, since=since, message=told)
-
-    def _has(self, file: PulledFile, have: set[str | None]) -> bool:
-        import hashlib
-
-        return hashlib.sha256(file.content).hexdigest() in have
 
     def _manifest(self, file: str | None, **known: Any) -> Manifest:
         given = {"since": None, "rows": None, "pages": None, "total": None, **known}
@@ -330,6 +328,4 @@ def _shown(name: str, declared: Pull, rules: Rules, settings: Settings, since: d
 
 
 def _json(value: Any) -> str:
-    import json
-
     return json.dumps(value, ensure_ascii=False, default=str)
