@@ -70,7 +70,8 @@ def judged(pull: ListPull, pages: Sequence[Page]) -> Reading:
         seen = sum(len(p.rows) for p in pages)
         told = f" ({seen:,} with repetitions)" if seen != len(rows) else ""
         lacking = f"{count(total - len(rows), 'row')} missing" if len(rows) < total else "more than there should be"
-        raise unsound(f"the server declares {count(total, 'row')}, {len(rows):,} came{told}: {lacking}")
+        short = _short_page(pull, pages)
+        raise unsound(f"the server declares {count(total, 'row')}, {len(rows):,} came{told}: {lacking}{short}")
     if pull.most is not None and len(rows) >= pull.most:
         raise unsound(
             f"{len(rows):,} rows came, and the known cap is {pull.most:,}: the server may hold more",
@@ -82,6 +83,15 @@ def judged(pull: ListPull, pages: Sequence[Page]) -> Reading:
             "If it may be empty, declare may_be_empty = true, or total. Is the token still good?",
         )
     return Reading(tuple(rows), len(pages), total)
+
+
+def _short_page(pull: ListPull, pages: Sequence[Page]) -> str:
+    """Names the first page before the last that is not full."""
+    size = pull.paging.size
+    if size is None or pull.paging.kind not in {"offset", "page"}:
+        return ""
+    short = next(((n, len(p.rows)) for n, p in enumerate(pages[:-1], 1) if len(p.rows) < size), None)
+    return "" if short is None else f" (page {short[0]} has {short[1]:,} of {size:,})"
 
 
 def _one_total(pages: Sequence[Page]) -> int | None:

@@ -19,7 +19,7 @@ from rmetrics.errors import LakeError
 from rmetrics.files import PRIVATE_FOLDER, open_private
 from rmetrics.pulls.answers import Row
 from rmetrics.pulls.completeness import incomplete
-from rmetrics.pulls.manifest import SUFFIX, Manifest, manifests
+from rmetrics.pulls.manifest import FOLDER, SUFFIX, Manifest, manifests
 
 PART = ".part"
 Fits = Callable[[Path, str], str]
@@ -36,7 +36,7 @@ class Landed:
 
 def folder_of(inbox: Path, name: str) -> Path:
     """Where the files of a pull go."""
-    return inbox / "pulls" / name
+    return inbox / FOLDER / name
 
 
 def table_bytes(headers: Sequence[str], rows: Sequence[Row]) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any
 from rmetrics.concealed import concealed
 
 SUFFIX = ".manifest.json"
+FOLDER = "pulls"  # of the inbox: where pulled files go, a folder for each pull
 FORMAT = 1
 
 

@@ -34,8 +34,8 @@ def first_position(paging: Paging) -> Position:
 def next_position(pull: ListPull, here: Position, page: Page, rows: int, link: str | None) -> Position | None:
     """The position after a page; None after the last.
 
-    Counted pages end with a page that is not full. The total, where there is one, ends them as well; where there is
-    none, one more page is asked for, which must be empty: a server may give fewer rows than it was asked for.
+    Counted pages end where the total is reached, or with an empty page. Without a total a page that is not full is the
+    last; one more is asked for, which must be empty: a server may give fewer rows than it was asked for.
 
     Args:
         pull: the declaration.
@@ -60,9 +60,8 @@ def next_position(pull: ListPull, here: Position, page: Page, rows: int, link: s
             if page.total is not None and rows >= page.total:
                 return None
             full = len(page.rows) >= paging.size
-            if full or (page.total is None and page.rows):
-                return Position(here.number + 1, on, probe=not full)
-            return None
+            probe = not full and page.total is None
+            return Position(here.number + 1, on, probe=probe) if page.rows else None
 
 
 def probes_further(here: Position, page: Page) -> bool:
