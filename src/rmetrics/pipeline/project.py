@@ -25,6 +25,9 @@ _ENV_EXAMPLE = """\
 
 # How much memory a run may use. Less of it: more of a large history is computed one month after the other.
 # RMETRICS_MEMORY_LIMIT=4GiB
+
+# Secrets of pulls, under the names that rules/pulls.toml gives them.
+# CALLRAIL_TOKEN=
 """
 _GITIGNORE = "data/\n.env\n"
 _TARGETS_EXAMPLE = """\
