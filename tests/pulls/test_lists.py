@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import ssl
+import sys
 import time
 from pathlib import Path
 
@@ -287,3 +288,20 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(declared: Declared, tm
         assert vendor.asked == []
         patch.setenv("SSL_CERT_FILE", str(pem))
         assert declared.pull().status == "complete"
+
+
+def test_a_total_that_changes_between_pages(declared: Declared) -> None:
+    with serving(offsets(jobs(9))) as vendor:
+        declared.rules(TABLE.format(url=vendor.url))
+        more = {"meta": {"total": 10}}
+        vendor.fault = lambda asked, reply: Reply(reply.body | more) if asked.params["offset"] == "4" else reply
+        told = "the declared total changed from 9 to 10 while the pages were read"
+        assert (declared.pull().message, declared.files) == (told, [])
+
+
+def test_without_the_extra_the_error_says_how_to_get_it(declared: Declared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    declared.rules(TABLE.format(url="http://127.0.0.1:1"))
+    result = declared.pull()
+    assert (result.exit_code, result.message) == (2, "pulls need the package httpx, which is not installed")
+    assert result.hint == "Install it: pip install 'rmetrics[pull]'"
