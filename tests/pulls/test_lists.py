@@ -11,7 +11,7 @@ import pytest
 import stamina
 
 from pulls.declared import TABLE, Declared
-from rmetrics.pulls.window import since
+from rmetrics.pulls.window import covered_until, since
 from vendor import Asked, Reply, Vendor, cursors, jobs, linked, numbered, offsets, serving
 
 TODAY = dt.date(2026, 3, 10)
@@ -45,6 +45,22 @@ def test_the_days_asked_for(declared: Declared) -> None:
         (path,) = declared.folder.glob("*.json")
         manifest = json.loads(path.read_bytes())
         path.write_text(json.dumps(manifest | {"day": "2024-12-24"}))
+        vendor.asked.clear()
+        declared.pull()
+        assert {a.params["start_date"] for a in vendor.asked} == {"2024-12-10"}
+
+
+def test_a_pull_that_skips_days_leaves_them_to_the_next(declared: Declared) -> None:
+    good = [dt.date(2026, 1, 1), dt.date(2026, 2, 1)]
+    assert covered_until(TODAY, good, dt.date(2026, 2, 1)) == TODAY
+    assert covered_until(TODAY, good, dt.date(2026, 2, 2)) == dt.date(2026, 2, 1)
+    assert covered_until(TODAY, [], dt.date(2026, 2, 2)) == TODAY
+    with serving(offsets(jobs(3))) as vendor:
+        declared.rules(TABLE.format(url=vendor.url))
+        declared.pull()
+        (path,) = declared.folder.glob("*.json")
+        path.write_text(json.dumps(json.loads(path.read_bytes()) | {"day": "2024-12-24"}))
+        declared.pull(since=dt.date(2025, 6, 1))
         vendor.asked.clear()
         declared.pull()
         assert {a.params["start_date"] for a in vendor.asked} == {"2024-12-10"}

@@ -10,7 +10,7 @@ from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
 
 def pull(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Of [pulls.NAME]; all that are declared.")
+        list[str] | None, typer.Argument(metavar="NAME", help="Of [pulls.NAME]; all that are declared.")
     ] = None,
     since: Annotated[
         str | None, typer.Option(metavar="YYYY-MM-DD", help="Ask from this day on; else from the last good pull.")

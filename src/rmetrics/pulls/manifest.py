@@ -25,7 +25,7 @@ class Manifest:
     Attributes:
         file: its name; None where there were no rows.
         asked_at: when, in UTC.
-        day: the business day it was asked on: the next pull asks from the overlap before it.
+        day: the business day up to which no day is left out: the next pull asks from the overlap before it.
         request: the declaration's address and parameters, with placeholders: never what they stand for.
         source: of a file: its name, size and time where it came from.
         proof: what shows that it is all, one sentence each.

@@ -21,6 +21,15 @@ def since(today: dt.date, good: Iterable[dt.date], overlap: dt.timedelta) -> dt.
     return max((d for d in good if d <= today), default=today) - overlap
 
 
+def covered_until(today: dt.date, good: Iterable[dt.date], start: dt.date) -> dt.date:
+    """The day up to which no day is left out, once a pull from ``start`` on is complete.
+
+    A pull that begins after the last good one leaves a gap, which the next one still has to ask for.
+    """
+    last = max((d for d in good if d <= today), default=today)
+    return today if start <= last else last
+
+
 def midnight(day: dt.date, zone: str) -> dt.datetime:
     """The day's first moment there."""
     return dt.datetime.combine(day, dt.time(), ZoneInfo(zone))

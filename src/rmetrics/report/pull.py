@@ -34,7 +34,9 @@ def _show(report: Report, result: PullResult) -> None:
             report.failure(f"pull {result.name} is not complete: {result.message}", result.hint)
         case "dry-run":
             day = f", from {result.since:%Y-%m-%d} on" if result.since else ""
-            report.line(f"{result.name} ({result.kind}, {result.feed}{day}): nothing was sent. It would send:", "bold")
+            report.line(
+                f"{result.name} ({result.kind}, {result.feed}{day}): nothing was sent. It would begin with:", "bold"
+            )
             report.script(f"  {result.request}\n".replace("\n", "\n  ").rstrip(" "))
         case "empty":
             report.line(f"{result.name}: nothing there{_since(result)}; {result.message}")

@@ -24,6 +24,7 @@ from rmetrics.pulls.mailbox import read_mailbox
 from rmetrics.pulls.manifest import Manifest, manifests
 from rmetrics.pulls.secrets import secrets_of
 from rmetrics.pulls.stores import PulledFile, read_folder, read_sftp
+from rmetrics.pulls.window import covered_until
 from rmetrics.pulls.window import since as window_start
 from rmetrics.results import PULL_INCOMPLETE, Finding, Severity, count
 from rmetrics.rules import Rules, load_rules
@@ -176,7 +177,9 @@ class _Pull:
         self.asked_at = dt.datetime.now(dt.UTC)
         self.today = self.asked_at.astimezone(ZoneInfo(rules.business.timezone)).date()
         self.given = since
-        self.since = since or window_start(self.today, (m.good_day for m in self.before), declared.looks_back)
+        good = [m.good_day for m in self.before]
+        self.since = since or window_start(self.today, good, declared.looks_back)
+        self.day = covered_until(self.today, good, self.since)
         self.progress = lambda done, total: progress(f"pulling {name}", done, total)
 
     def result(self) -> PullResult:
@@ -250,7 +253,7 @@ class _Pull:
             written += [landed.manifest.file] if landed.new and landed.manifest.file else []
         if not written:
             put(self.folder, b"", self._manifest(None, since=since and since.isoformat()), self._fits)
-        told = f"{count(len(found), 'file')} came in full size; {count(len(written), 'file')} new"
+        told = f"{count(len(written), 'new file')}, in full size" if written else "no new file"
         return self._told("complete" if written else "unchanged", written, since=since, message=told)
 
     def _manifest(self, file: str | None, **known: Any) -> Manifest:
@@ -261,7 +264,7 @@ class _Pull:
             feed=self.declared.feed,
             file=file,
             asked_at=self.asked_at.isoformat(timespec="microseconds"),
-            day=self.today.isoformat(),
+            day=self.day.isoformat(),
             sha256=None,
             size=0,
             version=__version__,
@@ -324,7 +327,10 @@ def _shown(name: str, declared: Pull, rules: Rules, settings: Settings, since: d
         request = f"{first.method} {first.url.replace('%2A%2A%2A', MASK)}{headers}{body}"
     elif isinstance(declared, FilePull):
         request = f"{declared.url} {' '.join(declared.files)}"
-    return PullResult(name, declared.kind, declared.feed, "dry-run", since=start, request=concealed(request))
+    dated = isinstance(declared, ListPull) or (isinstance(declared, ImapPull) and (good or since))
+    return PullResult(
+        name, declared.kind, declared.feed, "dry-run", since=start if dated else None, request=concealed(request)
+    )
 
 
 def _json(value: Any) -> str:
