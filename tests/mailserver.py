@@ -65,6 +65,9 @@ class Mailbox:
                 say(f"* {len(self.messages)} EXISTS")
             elif word.startswith("UID SEARCH"):
                 say(f"* SEARCH {' '.join(map(str, self._found(command)))}".rstrip())
+            elif word.startswith("UID FETCH") and "INTERNALDATE" in word:
+                uid = int(command.split()[2])
+                say(f'* {uid} FETCH (UID {uid} INTERNALDATE "{self._day(uid)} 13:00:00 +0000")')
             elif word.startswith("UID FETCH"):
                 self._fetch(say, int(command.split()[2]))
             elif word.startswith("LOGOUT"):
@@ -82,6 +85,12 @@ class Mailbox:
             for n, raw in enumerate(self.messages, 1)
             if all(re.search(f"(?mi)^{k}:.*{re.escape(v)}", raw.decode()) for k, v in wanted.items())
         ]
+
+    def _day(self, uid: int) -> str:
+        """The day of arrival, as IMAP writes it; it is the one in the message's own date."""
+        date = re.search(r"(?m)^Date: \w+, +(\d+) (\w+) (\d+)", self.messages[uid - 1].decode())
+        assert date is not None
+        return f"{int(date[1]):2d}-{date[2]}-{date[3]}"
 
     def _fetch(self, say: Callable[[bytes | str], None], uid: int) -> None:
         if uid in self.gone:

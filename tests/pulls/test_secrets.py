@@ -26,6 +26,7 @@ ECHOES: dict[str, Fault] = {
     "in a redirect away": lambda _asked, _reply: Reply(
         {}, 302, {"Location": f"https://other.example.com/{quote(CANARY)}"}
     ),
+    "in a redirect to no address": lambda _asked, _reply: Reply({}, 302, {"Location": "http://[" + "CANARY/4711+x"}),
     "in a redirect in a circle": lambda asked, _reply: Reply({}, 302, {"Location": asked.path}),
     "cut off": lambda _asked, reply: Reply(reply.body, cut=3),
     "as a time to wait": lambda _asked, _reply: Reply({}, 429, {"Retry-After": CANARY}),

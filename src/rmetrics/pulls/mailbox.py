@@ -8,6 +8,7 @@ import fnmatch
 import imaplib
 import re
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -95,7 +96,7 @@ def _files(
         progress(number, len(uids))
         if not _is_from(message.from_, pull.from_):
             continue
-        yield from _of_message(message, uid, pull)
+        yield from _of_message(message, uid, _arrived(box, uid), pull)
 
 
 def _is_from(sender: str, wanted: str) -> bool:
@@ -106,8 +107,16 @@ def _is_from(sender: str, wanted: str) -> bool:
     return sender.endswith(wanted) if wanted.startswith("@") else sender == wanted
 
 
-def _of_message(message: Any, uid: str, pull: ImapPull) -> list[PulledFile]:
-    arrived = message.date
+def _arrived(box: Any, uid: str) -> dt.datetime:
+    """When the server got a message: the date that the sender wrote may be any."""
+    _, answer = box.client.uid("FETCH", uid, "(INTERNALDATE)")
+    parts = imaplib.Internaldate2tuple(answer[0]) if answer and isinstance(answer[0], bytes) else None
+    if parts is None:
+        raise incomplete(f"message {uid} is listed, but the server does not say when it came")
+    return dt.datetime.fromtimestamp(time.mktime(parts), dt.UTC)
+
+
+def _of_message(message: Any, uid: str, arrived: dt.datetime, pull: ImapPull) -> list[PulledFile]:
     told = f"message {uid} of {arrived:%Y-%m-%d}"
     found = [
         PulledFile(a.filename, _payload(a, told), _nanoseconds(arrived), {"message": uid, "arrived": str(arrived)})
@@ -155,8 +164,7 @@ def _linked(
 
 
 def _nanoseconds(moment: dt.datetime) -> int:
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    return int(min(aware, dt.datetime.now(dt.UTC)).timestamp() * 1_000_000_000)
+    return int(min(moment, dt.datetime.now(dt.UTC)).timestamp() * 1_000_000_000)
 
 
 __all__ = ["PullError", "read_mailbox"]

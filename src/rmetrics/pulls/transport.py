@@ -137,8 +137,7 @@ class Transport:
 
     def _once(self, what: str, request: Request, read: Callable[[Answer], T]) -> T:
         for _ in range(_REDIRECTS):
-            if request.origin not in self._origins or not may_be_sent_to(request.url):
-                raise incomplete(f"{what}: leads to {request.origin}, which is not declared", _HOSTS)
+            self._must_be_declared(what, request.url)
             answer = self._sent(what, request)
             if isinstance(answer, Answer):
                 return read(answer)
@@ -146,6 +145,14 @@ class Transport:
                 raise incomplete(f"{what}: the server sends a POST elsewhere ({origin(answer)})")
             request = followed(request, answer)
         raise incomplete(f"{what}: the server leads in a circle")
+
+    def _must_be_declared(self, what: str, url: str) -> None:
+        try:
+            target, safe = origin(url), may_be_sent_to(url)
+        except ValueError:
+            raise incomplete(f"{what}: leads to an address that cannot be used") from None
+        if target not in self._origins or not safe:
+            raise incomplete(f"{what}: leads to {target}, which is not declared", _HOSTS)
 
     def _sent(self, what: str, request: Request) -> "Answer | str":
         """The answer to one request, or the address it is redirected to."""
@@ -161,7 +168,7 @@ class Transport:
             ) as response:
                 self._same_clock(what, response.headers)
                 if response.is_redirect:
-                    return urljoin(request.url, str(response.headers["location"]))
+                    return _joined(request.url, str(response.headers["location"]))
                 self._refuse(what, response)
                 body = self._body(what, response)
         except httpx.TimeoutException:
@@ -243,7 +250,15 @@ def _http_date(text: str) -> dt.datetime | None:
 
 def _next_link(base: str, response: Any) -> str | None:
     link = response.links.get("next", {}).get("url")
-    return None if link is None else urljoin(base, link)
+    return None if link is None else _joined(base, link)
+
+
+def _joined(base: str, address: str) -> str:
+    """The address in full; as it is where it is none, which is refused before anything is sent."""
+    try:
+        return urljoin(base, address)
+    except ValueError:
+        return address
 
 
 __all__ = ["Answer", "PullError", "RefusedSecretError", "Transport", "retry_after"]
