@@ -29,10 +29,11 @@ def deadly(real):
         calls += 1
         if calls == number and not after:
             os.kill(os.getpid(), signal.SIGKILL)
-        result = real(*args, **kwargs)
-        if calls == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
+        try:
+            return real(*args, **kwargs)
+        finally:  # also where there was nothing to remove
+            if calls == number:
+                os.kill(os.getpid(), signal.SIGKILL)
     return called
 for name in ("mkdir", "open", "fsync", "rename", "replace", "unlink", "utime"):
     setattr(os, name, deadly(getattr(os, name)))
