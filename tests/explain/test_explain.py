@@ -197,7 +197,7 @@ def test_a_rule_edited_and_not_synced_is_named_with_its_place(own: Project) -> N
 
 
 @pytest.mark.parametrize(
-    "kind", ["typed/elocals_leads/*.parquet", "current/jobs/2*.parquet", "metrics/daily_metrics/*.parquet"]
+    "kind", ["typed/elocals_leads/*.parquet", "metrics/job_facts/*.parquet", "metrics/daily_metrics/*.parquet"]
 )
 def test_a_damaged_cache_is_named_and_not_believed(small: Project, kind: str) -> None:
     with damaged(small, kind) as path:
@@ -306,7 +306,7 @@ def test_csv_of_the_rows_cannot_act_in_a_spreadsheet(own: Project, tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--month", "2024-13"], "is not a month"),
+        (["--month", "2024-13"], "not a month"),
         (["--month", "2024-11", "--metric", "lead"], "did you mean 'leads'"),
         (["--month", "2024-11", "--day", "2024-12-01"], "is not in 2024-11"),
         (["--month", "2024-11", "--expect", "leads=many"], "is not a number"),

@@ -12,7 +12,8 @@ import pytest
 from rmetrics.checks.compare import cross_check
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute import Computed
-from rmetrics.pipeline.opened import opened, typed_inputs
+from rmetrics.pipeline.opened import opened
+from rmetrics.pipeline.typed_inputs import typed_inputs
 from rmetrics.rules import Rules
 from support import Project, csv_text, fresh_database, new_project
 
@@ -190,7 +191,7 @@ def differences(lab: Lab, folder: Path, name: str | None, old: str = "", new: st
     scratch = folder / "results"
     scratch.mkdir()
     write_results(scratch, lab, modules)
-    typed = typed_inputs(lab.lake, lab.computed)
+    typed = typed_inputs(lab.lake, lab.computed.typed)
     found = cross_check(
         typed, scratch / "daily.parquet", scratch / "monthly.parquet", lab.rules, temp=folder / "duckdb"
     )
@@ -204,7 +205,7 @@ def write_results(scratch: Path, lab: Lab, modules: dict[str, types.ModuleType])
     for feed_name in ["jobs", *(n for n in rules.feeds if n != "jobs")]:
         feed = rules.feeds[feed_name]
         files = lab.computed.typed[feed_name]
-        parts = [newest.TypedExport(lab.lake.scan_typed(f), f.columns, rank) for f, rank in files]
+        parts = [newest.TypedExport(lab.lake.scan_typed(f), f.columns, (rank,)) for f, rank in files]
         rows = newest.feed_rows(
             newest.newest_rows(parts, feed), feed, rules.feed_where[feed_name], rules.business.timezone
         )

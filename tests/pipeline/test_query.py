@@ -98,7 +98,7 @@ ESCAPES = [
     "SELECT * FROM glob('/*')",
     "SELECT * FROM read_parquet('/tmp/*.parquet')",
     "SELECT * FROM read_parquet('{raw}')",
-    "SELECT * FROM read_parquet('{lake}/current/../raw/x.parquet')",
+    "SELECT * FROM read_parquet('{lake}/metrics/../raw/x.parquet')",
     "SELECT * FROM read_json('https://example.com/x.json')",
     "SELECT * FROM 's3://bucket/x.parquet'",
     "SELECT getenv('HOME')",
@@ -131,7 +131,7 @@ def test_nothing_leads_out_of_the_sandbox(synced: Project, sql: str) -> None:
     lake = synced.root / "data" / "lake"
     before = {p: p.read_bytes() for p in lake.rglob("*.parquet")}
     text = sql.format(
-        raw=min((lake / "raw" / "jobs").glob("*.parquet")), lake=lake, current=lake / "current" / "jobs.parquet"
+        raw=min((lake / "raw" / "jobs").glob("*.parquet")), lake=lake, current=lake / "metrics" / "jobs.parquet"
     )
     with pytest.raises(SettingsError):
         asked(synced, text)
@@ -140,7 +140,7 @@ def test_nothing_leads_out_of_the_sandbox(synced: Project, sql: str) -> None:
 
 
 def test_a_symbolic_link_leads_nowhere(synced: Project) -> None:
-    link = synced.root / "data" / "lake" / "current" / "link.parquet"
+    link = synced.root / "data" / "lake" / "metrics" / "link.parquet"
     link.symlink_to("/etc/passwd")
     with pytest.raises(SettingsError):
         asked(synced, f"SELECT * FROM read_parquet('{link}')")

@@ -42,7 +42,6 @@ def test_a_withdrawn_export_counts_no_more_and_comes_back(project: Project) -> N
     assert project.rows("SELECT DISTINCT cause FROM metric_changes") == [("withdrawn export: Import theirs.csv",)]
     assert project.sync().status == "unchanged"
     shutil.rmtree(project.settings.lake_dir / "typed")
-    shutil.rmtree(project.settings.lake_dir / "current")
     shutil.rmtree(project.settings.lake_dir / "metrics")
     for record in project.settings.lake_dir.glob("*.json"):
         record.unlink()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.errors import RmetricsError, RulesError
 
 if TYPE_CHECKING:
     from rmetrics.report.base import Report
@@ -33,15 +34,23 @@ def sync(
 
     report = reporter(as_json=as_json, quiet=quiet, form=form)
     settings = load_settings()
-    found = _pulled(report, settings, dry_run=dry_run) if pull else ()
-    result = None if full or dry_run or force else nothing_to_do(settings)
-    if result is None:
-        from rmetrics.pipeline.sync import sync as run_sync  # loads both engines
+    try:
+        found = _pulled(report, settings, dry_run=dry_run) if pull else ()
+        result = None if full or dry_run or force else nothing_to_do(settings)
+        if result is None:
+            from rmetrics.pipeline.sync import sync as run_sync  # loads both engines
 
-        with report.progress() as progress:
-            result = run_sync(settings, full=full, dry_run=dry_run, force=force, progress=progress, before=found)
-    elif found:
-        result = replace(result, findings=(*found, *result.findings))
+            with report.progress() as progress:
+                result = run_sync(settings, full=full, dry_run=dry_run, force=force, progress=progress, before=found)
+        elif found:
+            result = replace(result, findings=(*found, *result.findings))
+    except RulesError:  # neither figures nor channels can be told
+        raise
+    except RmetricsError:  # that a run failed is one of the things alerts tell
+        _tell_alerts(report, settings, dry_run=dry_run)
+        raise
+    told = _tell_alerts(report, settings, dry_run=dry_run)
+    result = replace(result, findings=(*result.findings, *told))
     show_sync(report, result, months=months)
     errors = any(f.severity == "error" for f in result.findings)
     if errors and quiet:
@@ -62,6 +71,20 @@ def _pulled(report: "Report", settings: "Settings", *, dry_run: bool) -> "tuple[
     if not report.as_json:
         show_pulled(report, pulled, failures=False)
     return pulled.findings
+
+
+def _tell_alerts(report: "Report", settings: "Settings", *, dry_run: bool) -> "tuple[Finding, ...]":
+    """Evaluates alerts; a message that did not go out is told on stderr and stops nothing."""
+    from rmetrics.pipeline.told import may_have_channels
+
+    if dry_run or not may_have_channels(settings):
+        return ()
+    from rmetrics.usecases.alerts import alerts_after_sync
+
+    told = alerts_after_sync(settings)
+    for finding in told:
+        report.message(f"warning: {finding.message}")
+    return told
 
 
 def status(as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quiet = False) -> None:

@@ -11,12 +11,16 @@ from importlib import resources
 from shlex import quote
 from typing import Any
 
+from rmetrics.page.amounts import DASH, amount
 from rmetrics.page.charts import charts
 from rmetrics.page.data import ALL, PageData
-from rmetrics.results import MonthLine, Severity
+from rmetrics.results import MonthLine, Severity, count
 
-DASH = "—"
+# How much of a long list is printed, for the report to fit eight sheets. The rest is marked for the style sheet.
+ON_PAPER = {"against": 24, "sources": 36, "feeds": 24, "findings": 12}
+CHANNELS_ON_PAPER = 6
 _WORDS = frozenset({"Severity", "Finding", "What, and what to do"})
+_SCREEN = ' class="screen"'
 
 
 def page_html(page: PageData, library: str) -> str:
@@ -86,13 +90,13 @@ def _months(page: PageData, titles: dict[str, str]) -> str:
             _count(line.target_repairs),
             _attained(line.repairs, line.target_repairs),
             *_conversions(line),
-            _money(line.revenue40),
-            _money(line.target_revenue40),
+            _money(page, line.revenue40),
+            _money(page, line.target_revenue40),
             _attained(line.revenue40, line.target_revenue40),
-            _money(line.cost),
-            _cpl(line),
-            _money(line.target_cpl_max, 2),
-            _money(line.profit),
+            _money(page, line.cost),
+            _cpl(page, line),
+            _money(page, line.target_cpl_max, 2),
+            _money(page, line.profit),
         ]
         for line in reversed(whole)
     ]  # fmt: skip
@@ -109,16 +113,18 @@ def _month(page: PageData, titles: dict[str, str]) -> str:
     line = page.whole[page.month]
     passed, length = page.passed, len(page.days)
     repairs, revenue = (v * Decimal(length) / passed if passed else None for v in (line.repairs, line.revenue40))
-    ceiling = "no ceiling" if line.target_cpl_max is None else f"ceiling {_shown(line.target_cpl_max, 2)}"
+    most = line.target_cpl_max
+    ceiling = "no ceiling" if most is None else f"ceiling {amount(most, page.currency, 2)}"
+    revenue_pace = _of_pace(line.revenue40, line.target_revenue40, passed, length)
     wanted = "no target" if line.target_conv_l2r is None else f"target {_share(line.target_conv_l2r)}"
     tiles = [
         _tile("Repairs", _count(line.repairs), _of_pace(line.repairs, line.target_repairs, passed, length)),
         _tile("Repairs at month end", _count(repairs), _target(line.target_repairs)),
-        _tile("Revenue40", _money(line.revenue40), _of_pace(line.revenue40, line.target_revenue40, passed, length)),
-        _tile("Revenue40 at month end", _money(revenue), _target(line.target_revenue40)),
-        _tile("Cost per lead", _cpl(line), ceiling),
+        _tile("Revenue40", _money(page, line.revenue40), revenue_pace),
+        _tile("Revenue40 at month end", _money(page, revenue), _target(line.target_revenue40, page.currency)),
+        _tile("Cost per lead", _cpl(page, line), ceiling),
         _tile("Leads to repairs", _percent(line.repairs, line.leads), wanted),
-        _tile("Profit", _money(line.profit), "revenue40 less cost"),
+        _tile("Profit", _money(page, line.profit), "revenue40 less cost"),
     ]  # fmt: skip
     figures = _grid(
         _figure(n, titles) for n in ("repairs-to-date", "revenue40-to-date", "days", "cpl-to-date", "l2r-to-date")
@@ -136,13 +142,13 @@ def _month(page: PageData, titles: dict[str, str]) -> str:
             _count(x.target_repairs),
             _attained(x.repairs, x.target_repairs),
             _percent(x.repairs, x.leads),
-            _money(x.revenue40),
-            _money(x.target_revenue40),
+            _money(page, x.revenue40),
+            _money(page, x.target_revenue40),
             _attained(x.revenue40, x.target_revenue40),
-            _money(x.cost),
-            _cpl(x),
-            _money(x.target_cpl_max, 2),
-            _money(x.profit),
+            _money(page, x.cost),
+            _cpl(page, x),
+            _money(page, x.target_cpl_max, 2),
+            _money(page, x.profit),
         ]
         for x in lines
     ]
@@ -164,27 +170,28 @@ def _channels(page: PageData, titles: dict[str, str]) -> str:
                 _cell(f"{x.month:%Y-%m}", text=True),
                 *(_count(v) for v in (x.leads, x.units, x.repairs)),
                 *_conversions(x),
-                *(_money(v) for v in (x.revenue_gross, x.revenue40, x.cost)),
-                _cpl(x),
-                _money(x.profit),
+                *(_money(page, v) for v in (x.revenue_gross, x.revenue40, x.cost)),
+                _cpl(page, x),
+                _money(page, x.profit),
             ]
             for x in reversed(lines)
         ]
         now = next((x for x in lines if x.month == page.month), None)
-        told = (
-            f"{now.leads} leads, {now.repairs} repairs, {_shown(now.revenue40)} revenue40, {_shown(now.profit)} profit"
-            if now
-            else "nothing this month"
-        )
+        told = "nothing this month"
+        if now:
+            revenue, profit = (amount(v, page.currency) for v in (now.revenue40, now.profit))
+            told = f"{count(now.leads, 'lead')}, {count(now.repairs, 'repair')}, {revenue} revenue40, {profit} profit"
+        state = f"{' open' if not number else ''}{_SCREEN if number >= CHANNELS_ON_PAPER else ''}"
         why = f"rmetrics explain --source {quote(source)} --month {page.month:%Y-%m}"
         figures = _grid(_figure(f"channel-{number}-{what}", titles) for what in ("counts", "money"))
         parts.append(
-            f"<details{' open' if not number else ''}><summary>{escape(source)}<span>{told}</span></summary>"
+            f"<details{state}><summary>{escape(source)}<span>{told}</span></summary>"
             f"{figures}{_table(head, rows, f'channel-{number}')}"
             f"<p>Why these numbers: <code>{escape(why)}</code></p></details>"
         )
     about = "Sources by revenue40 of the months shown, largest first. Open one to see it in depth."
-    return f'<section id="channels"><h2>Channels</h2><p>{about}</p>{"".join(parts)}</section>'
+    more = _left_out(len(parts) - CHANNELS_ON_PAPER, "channel")
+    return f'<section id="channels"><h2>Channels</h2><p>{about}</p>{"".join(parts)}{more}</section>'
 
 
 def _health(page: PageData, titles: dict[str, str]) -> str:
@@ -254,14 +261,22 @@ def _tile(title: str, cell: str, below: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], name: str, *, total_last: bool = False) -> str:
-    kept = [f"<tr>{''.join(row)}</tr>" for row in rows]
+    """A table in a box of its own that scrolls sideways where the window is narrow; the keyboard can scroll it, too."""
+    most = ON_PAPER.get(name)
+    kept = [f"<tr{_SCREEN if most and i >= most else ''}>{''.join(row)}</tr>" for i, row in enumerate(rows)]
     if total_last and kept:
-        kept[-1] = kept[-1].replace("<tr>", '<tr class="total">', 1)
+        kept[-1] = kept[-1].replace(f"<tr{_SCREEN}>", "<tr>", 1).replace("<tr>", '<tr class="total">', 1)
     heads = "".join(f'<th class="text">{escape(h)}</th>' if h in _WORDS else f"<th>{escape(h)}</th>" for h in head)
     return (
-        f'<div class="scroll"><table id="table-{name}"><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{''.join(kept)}</tbody></table></div>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">'
+        f'<table id="table-{name}"><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{''.join(kept)}</tbody></table></div>{_left_out(len(kept) - most if most else 0, 'row')}"
     )
+
+
+def _left_out(number: int, what: str) -> str:
+    """How much of a long list is not printed; said on paper only."""
+    return f'<p class="paper">{count(number, f"more {what}")} in the page itself.</p>' if number > 0 else ""
 
 
 def _cell(shown: str, colour: str = "", value: Any = None, *, text: bool = False) -> str:
@@ -276,13 +291,13 @@ def _count(value: int | Decimal | None, colour: str = "") -> str:
     return _cell(shown, colour, _plain(value))
 
 
-def _money(value: Decimal | None, places: int = 0, colour: str = "") -> str:
-    return _cell(_shown(value, places), colour, _plain(value))
+def _money(page: PageData, value: Decimal | None, places: int = 0, colour: str = "") -> str:
+    return _cell(amount(value, page.currency, places), colour, _plain(value))
 
 
-def _cpl(line: MonthLine) -> str:
+def _cpl(page: PageData, line: MonthLine) -> str:
     over = line.cpl is not None and line.target_cpl_max is not None and line.cpl > line.target_cpl_max
-    return _money(line.cpl, 2, "bad" if over else "")
+    return _money(page, line.cpl, 2, "bad" if over else "")
 
 
 def _percent(top: int | Decimal, bottom: int | Decimal) -> str:
@@ -307,12 +322,10 @@ def _of_pace(value: int | Decimal, target: Decimal | None, passed: int, length: 
     return f"{_share(Decimal(value) / (target * passed / length), 0)} of the target's pace"
 
 
-def _target(value: Decimal | None) -> str:
-    return "no target" if value is None else f"target {_shown(value)}"
-
-
-def _shown(value: Decimal | None, places: int = 0) -> str:
-    return DASH if value is None else f"{value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP):,}"
+def _target(value: Decimal | None, currency: str = "") -> str:
+    if value is None:
+        return "no target"
+    return f"target {amount(value, currency) if currency else f'{value.quantize(Decimal(1), ROUND_HALF_UP):,}'}"
 
 
 def _share(value: Decimal, places: int = 1) -> str:

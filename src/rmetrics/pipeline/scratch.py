@@ -27,7 +27,7 @@ def scratch_lake(lake: Lake, *, results: bool = True) -> Iterator[Lake]:
     with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
         scratch = Lake(Path(folder) / "lake")
         scratch.prepare()
-        names = ("raw", "typed", *(("current", "metrics") if results else ()))
+        names = ("raw", "typed", *(("metrics",) if results else ()))
         try:
             for name in names:
                 if (lake.root / name).is_dir():

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rmetrics.errors import RuleProblem, RulesError
+from rmetrics.rules.messages import HIDDEN, Alert, BriefRules, Channel
 from rmetrics.rules.model import (
     Business,
     Calls,
@@ -28,7 +29,7 @@ from rmetrics.rules.model import (
     Table,
 )
 from rmetrics.rules.nearest import did_you_mean
-from rmetrics.rules.toml import GROUPS, LISTS, SINGLE, Tree, read_tree
+from rmetrics.rules.toml import GROUPS, LISTS, NO_FIGURES, SINGLE, Tree, read_tree
 from rmetrics.rules.validate import IDENTIFIER, IDENTIFIER_RULE, validate
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ _DATED_KEYS: Mapping[str, frozenset[str] | None] = {
     "sources": frozenset({"leads", "cost", "segment"}),
     "feeds": frozenset({"where"}),
 }
+
+_UNDATED = (Check, BriefRules, Channel, Alert)
 
 
 def load_rules(folder: Path) -> Rules:
@@ -78,7 +81,6 @@ class _Loader:
     def rules(self) -> Rules:
         """All tables that load. With problems the result is only good for finding more of them."""
         tables = self.tree.tables
-        figures = {n: t for n, t in tables.items() if n != "pulls"}  # what figures are made by
         known = (*SINGLE, *GROUPS, *LISTS)
         for name in tables:
             if name not in known:
@@ -90,7 +92,11 @@ class _Loader:
         sources = {n: self.dated(Source, f"sources.{n}", t) for n, t in self.group("sources").items()}
         feeds = {n: self.dated(Feed, f"feeds.{n}", t) for n, t in self.group("feeds").items()}
         pulls = {n: self.pull(n, t) for n, t in self.group("pulls").items()}
-        checks = [self.model(Check, f"checks.{i}", c) for i, c in enumerate(tables.get("checks", []))]
+        checks = [self.model(Check, f"checks.{i}", c) for i, c in enumerate(self.listed("checks"))]
+        brief = self.model(BriefRules, "brief", tables.get("brief", {}))
+        channels = {n: self.model(Channel, f"notify.{n}", t) for n, t in self.group("notify").items()}
+        alerts = {f"alerts.{i}": self.model(Alert, f"alerts.{i}", a) for i, a in enumerate(self.listed("alerts"))}
+        figures = {n: t for n, t in tables.items() if n not in NO_FIGURES}
         return Rules(
             folder=self.folder,
             business=business.latest if business else Business(),
@@ -102,6 +108,9 @@ class _Loader:
             feed_where={n: Dated(tuple((d, v.where) for d, v in f.versions)) for n, f in feeds.items() if f},
             checks=tuple(c for c in checks if c),
             pulls={n: p for n, p in pulls.items() if p},
+            brief=brief or BriefRules(),
+            notify={n: c for n, c in channels.items() if c},
+            alerts={k: a for k, a in alerts.items() if a},
             digest=digest_of(figures),
             places=self.tree.places,
             tables=figures,
@@ -121,6 +130,13 @@ class _Loader:
             return table
         self.problem(name, f"must be tables [{name}.NAME]")
         return {}
+
+    def listed(self, name: str) -> list[Any]:
+        table = self.tree.tables.get(name, [])
+        if isinstance(table, list):
+            return table
+        self.problem(name, f"must be tables [[{name}]]")
+        return []
 
     def problem(self, key: str, message: str) -> None:
         place = self.place(key)
@@ -221,7 +237,8 @@ class _Loader:
         elif detail["type"] == "missing":
             self.problem(path, f"is missing{_MISSING.get(last, '')}")
         else:
-            told = isinstance(detail["input"], dict) or "secrets" in loc  # which may hold the secret itself
+            # A table may hold the secret itself.
+            told = isinstance(detail["input"], dict) or "secrets" in loc or detail["type"] == HIDDEN
             found = "" if told else f", found {_shown(detail['input'])}"
             self.problem(path, f"{_expectation(detail)}{found}")
 
@@ -326,7 +343,9 @@ def _keys_at(kind: type[Table], loc: tuple[int | str, ...]) -> list[str]:
             continue
         for candidate in _models_in(field.annotation):
             model = candidate
-    return [f.alias or n for n, f in model.model_fields.items()] + (["changes"] if model is kind else [])
+    return [f.alias or n for n, f in model.model_fields.items()] + (
+        ["changes"] if model is kind and kind not in _UNDATED else []
+    )
 
 
 def _models_in(annotation: Any) -> list[type[Table]]:

@@ -1,1 +1,1 @@
-"""What a command does, one file per command, named as it is typed; its result is a frozen value in the same file."""
+"""Use cases: one typed function per command with its frozen result, one file per command; none imports another."""

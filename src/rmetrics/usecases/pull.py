@@ -16,7 +16,7 @@ from rmetrics.concealed import MASK, concealed
 from rmetrics.errors import BusyError, LakeError, PullError, RmetricsError, SettingsError
 from rmetrics.ingest.read import RefusedError, open_export
 from rmetrics.locks import lock, lock_file, named_holder
-from rmetrics.pipeline.inbox import chosen
+from rmetrics.pipeline.placement import chosen
 from rmetrics.pulls.answers import headers_of
 from rmetrics.pulls.landing import finish, folder_of, judge, named_for, put, table_bytes
 from rmetrics.pulls.lists import Proved, first_request, read_list, values_of
