@@ -61,7 +61,8 @@ def killed_at(folder: Path, number: int, when: str) -> subprocess.CompletedProce
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
-@pytest.mark.parametrize("when", ["before", pytest.param("after", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_any_step_of_landing_the_inbox_is_whole(tmp_path: Path, when: str) -> None:
     found = set()
     for number in range(1, 40):
