@@ -50,7 +50,7 @@ types: dev
 
 lock: dev  ## compile the locked requirements anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --group build $(LOCK_OPTIONS) -o requirements.txt
-	$(BIN)/uv pip compile pyproject.toml --group dev $(LOCK_OPTIONS) -o requirements-dev.txt
+	$(BIN)/uv pip compile pyproject.toml --group dev --extra pull $(LOCK_OPTIONS) -o requirements-dev.txt
 	$(BIN)/uv pip compile pyproject.toml --group bench -c requirements.txt $(LOCK_OPTIONS) -o requirements-bench.txt
 	grep -oE '^duckdb==[0-9.]+' requirements.txt | \
 		$(BIN)/uv pip compile --group bench-dbt -c /dev/stdin --no-strip-extras $(LOCK_OPTIONS) -o requirements-bench-dbt.txt

@@ -6,6 +6,7 @@
     ├── LakeError       4   the lake cannot be read or written
     ├── PostgresError   4   the database cannot be reached, or a publish did not hold
     ├── CheckError      3   the numbers do not agree; nothing was published
+    ├── PullError       3   a pull is not proved complete; nothing of it is in force
     └── BusyError       5   another run holds the lock
 
 A *finding* is a value (``results.Finding``), not an error: bad data never stops a run. An error says what is
@@ -151,6 +152,12 @@ class PostgresError(RmetricsError):
 
 class CheckError(RmetricsError):
     """The two engines disagree: the numbers must not be published."""
+
+    exit_code = 3
+
+
+class PullError(RmetricsError):
+    """A pull is not proved complete. The message names the part that is missing."""
 
     exit_code = 3
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 BY_HAND = "rows-by-hand"  # the finding of a run that met rows of somebody else in published tables
 EMPTY_INBOX = "empty-inbox"  # the finding of a run that met no file in the inbox
 WITHDRAWN = "withdrawn-export"  # the finding of a run that met the content of a withdrawn export again
+PULL_INCOMPLETE = "pull-incomplete"  # the finding of a run whose pull is not proved complete
 TAKEN_IN = "rejected-rows-taken-in"  # the finding of a run that could read rows it had rejected before
 
 

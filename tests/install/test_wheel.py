@@ -109,8 +109,8 @@ def test_the_wheel_gives_the_same_figures(resolution: str, wheel: Path, here: di
 
 def test_every_range_has_two_ends_and_holds_the_locked_version() -> None:
     """A range without an upper end promises releases that nobody has tried."""
-    ranges = [Requirement(text) for text in declared()]
-    lock = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    ranges = [Requirement(text) for text in (*declared(), *(d for extra in extras().values() for d in extra))]
+    lock = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8")  # the extras, too
     pins = dict(re.findall(r"^([a-z0-9-]+)==([^ ;\\]+)", lock, re.MULTILINE))
     for requirement in ranges:
         ends = {s.operator for s in requirement.specifier}
@@ -122,17 +122,10 @@ def test_the_wheel_asks_for_what_the_project_declares(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA")]
         asked = re.findall(r"^Requires-Dist: (.*)$", archive.read(name).decode(), re.MULTILINE)
-    assert {str(Requirement(a)) for a in asked if "extra ==" not in a} == {str(Requirement(d)) for d in declared()}
-    optional = {str(Requirement(f'{d}; extra == "{extra}"')) for extra, group in extras().items() for d in group}
-    assert {str(Requirement(a)) for a in asked if "extra ==" in a} == optional
-
-
-def test_what_an_extra_asks_for_is_what_tests_run_with() -> None:
-    lock = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8")
-    pins = dict(re.findall(r"^([a-z0-9-]+)==([^ ;\\]+)", lock, re.MULTILINE))
-    for requirement in (Requirement(d) for group in extras().values() for d in group):
-        assert {s.operator for s in requirement.specifier} == {">=", "<"}
-        assert requirement.specifier.contains(pins[requirement.name]), requirement
+    always = {str(Requirement(a)) for a in asked if "extra ==" not in a}
+    assert always == {str(Requirement(d)) for d in declared()}
+    wanted = {str(Requirement(f"{d}; extra == '{name}'")) for name, extra in extras().items() for d in extra}
+    assert {str(Requirement(a)) for a in asked if "extra ==" in a} == wanted
 
 
 @pytest.mark.parametrize("resolution", ["highest", "lowest-direct"])
@@ -143,13 +136,13 @@ def test_the_ranges_can_be_installed_together(resolution: str, tmp_path: Path) -
         assert requirement.specifier.contains(versions[requirement.name]), requirement
 
 
+def extras() -> dict[str, list[str]]:
+    """The dependencies of each extra as pyproject.toml has them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return dict(project["optional-dependencies"])
+
+
 def declared() -> list[str]:
     """The dependencies as pyproject.toml has them."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return list(project["dependencies"])
-
-
-def extras() -> dict[str, list[str]]:
-    """The extras as pyproject.toml has them."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return dict(project["optional-dependencies"])

@@ -10,6 +10,19 @@ import pytest
 
 from command_line import rmetrics
 from support import Project
+from vendor import jobs, offsets, serving
+
+PULL = """\
+[pulls.crm]
+feed   = "jobs"
+kind   = "http"
+url    = "{url}/jobs"
+params = {{ records = "{{size}}", offset = "{{offset}}" }}
+paging = {{ kind = "offset", size = 50 }}
+rows   = "data"
+total  = "meta.total"
+unique = ["UUID"]
+"""
 
 SYSTEMCTL = """#!/bin/sh
 echo "$*" >> "$FAKE/systemctl.log"
@@ -183,3 +196,12 @@ def test_the_program_that_is_scheduled_runs(machine: Machine) -> None:
     assert done.returncode == 0, done.stderr
     assert (machine.project.root / "data" / "schedule-run.json").exists()
     assert sys.executable in command
+
+
+def test_the_daily_run_pulls_first_where_pulls_are_declared(machine: Machine) -> None:
+    rows = jobs(3)
+    with serving(offsets(rows)) as server:
+        (machine.project.rules / "pulls.toml").write_text(PULL.format(url=server.url))
+        done = machine("run")
+    assert done.returncode == 0, done.stderr
+    assert machine.project.rows("SELECT count(*)::int FROM jobs") == [(3,)]

@@ -30,6 +30,7 @@ from rmetrics.cli.options import reporter
 from rmetrics.cli.page import report
 from rmetrics.cli.plan import plan
 from rmetrics.cli.project import init
+from rmetrics.cli.pull import pull
 from rmetrics.cli.query import sql
 from rmetrics.cli.rejected import rejected
 from rmetrics.cli.rules import rules
@@ -47,7 +48,11 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init, sync, explain, check, plan, history, sql, status, doctor, schema, grafana, report, brief, alerts):
+COMMANDS = (
+    *(init, pull, sync, explain, check, plan, history, sql, status, doctor),
+    *(schema, grafana, report, brief, alerts),
+)
+for command in COMMANDS:
     app.command()(command)
 app.add_typer(target, name="target")
 app.add_typer(spend, name="spend")

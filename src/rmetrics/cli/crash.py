@@ -7,12 +7,15 @@ what is quoted, long numbers and passwords are masked.
 import re
 import traceback
 
+from rmetrics.concealed import concealed
+
 REPORT = "This is a fault of rmetrics: please report it with the lines on stderr. Nothing half done is visible."
 _MESSAGE = 300  # characters
 
 
 def masked(text: str) -> str:
     """A message without what stands in quotes, numbers of five digits and more, and passwords."""
+    text = concealed(text)
     text = re.sub(r"://\S*@", "://***@", text)
     text = re.sub(r"(password\s*=\s*)\S+", r"\1***", text, flags=re.IGNORECASE)
     text = re.sub(r"(['\"`]).*?\1", r"\1***\1", text, flags=re.DOTALL)

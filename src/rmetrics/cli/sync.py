@@ -21,6 +21,7 @@ def sync(
     force: Annotated[
         bool, typer.Option("--force", help="Go on without exports that were published or had landed, and are gone.")
     ] = False,
+    pull: Annotated[bool, typer.Option("--pull", help="Fetch the declared exports first.")] = False,
     months: Annotated[int, typer.Option(help="How many of the last months to show by source.", min=0)] = 2,
     as_json: AsJson = False,
     form: AsForm = Form.TABLE,
@@ -33,13 +34,16 @@ def sync(
 
     report = reporter(as_json=as_json, quiet=quiet, form=form)
     settings = load_settings()
-    result = None if full or dry_run or force else nothing_to_do(settings)
     try:
+        found = _pulled(report, settings, dry_run=dry_run) if pull else ()
+        result = None if full or dry_run or force else nothing_to_do(settings)
         if result is None:
             from rmetrics.pipeline.sync import sync as run_sync  # loads both engines
 
             with report.progress() as progress:
-                result = run_sync(settings, full=full, dry_run=dry_run, force=force, progress=progress)
+                result = run_sync(settings, full=full, dry_run=dry_run, force=force, progress=progress, before=found)
+        elif found:
+            result = replace(result, findings=(*found, *result.findings))
     except RulesError:  # neither figures nor channels can be told
         raise
     except RmetricsError:  # that a run failed is one of the things alerts tell
@@ -55,6 +59,18 @@ def sync(
                 report.failure(finding.message)
     rejected = strict and any(f.rejected for f in result.files)
     return DATA_FINDINGS if errors or rejected else 0
+
+
+def _pulled(report: "Report", settings: "Settings", *, dry_run: bool) -> "tuple[Finding, ...]":
+    """Pulls before a sync, which goes on with what there is; returns what is to be said of pulls that failed."""
+    from rmetrics.report.pull import show_pulled
+    from rmetrics.usecases.pull import pull
+
+    with report.progress() as progress:
+        pulled = pull(settings, dry_run=dry_run, progress=progress)
+    if not report.as_json:
+        show_pulled(report, pulled, failures=False)
+    return pulled.findings
 
 
 def _tell_alerts(report: "Report", settings: "Settings", *, dry_run: bool) -> "tuple[Finding, ...]":

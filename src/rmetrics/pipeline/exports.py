@@ -16,6 +16,7 @@ from rmetrics.lake import Lake, TypedFile
 from rmetrics.pipeline.by_hand import ENTERED
 from rmetrics.pipeline.compute import Computed, Placed
 from rmetrics.pipeline.exported import scan_exported
+from rmetrics.pulls.manifest import FOLDER
 from rmetrics.results import Finding, Severity, count
 from rmetrics.rules import Rules
 from rmetrics.rules.model import Feed
@@ -121,6 +122,8 @@ def _shrunk(newest: _Export, before: _Export, ranges: Sequence[Range]) -> Iterat
     rows, rows_before = newest.placed.raw.rows, before.placed.raw.rows
     now, then = ranges
     days, days_before = _days(now), _days(then)
+    if newest.name.startswith(f"{FOLDER}/"):
+        return  # a pull asks for some days only, has proved that they are whole, and knows their age
     fewer = rows_before >= _FEW_ROWS and rows * _MUCH_LESS < rows_before
     shorter = days_before >= _FEW_DAYS and days * _MUCH_LESS < days_before
     if fewer or shorter:

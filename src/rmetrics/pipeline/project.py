@@ -27,6 +27,9 @@ _ENV_EXAMPLE = """\
 # How much memory a run may use. Less of it: more of a large history is computed one month after the other.
 # RMETRICS_MEMORY_LIMIT=4GiB
 
+# Secrets of pulls, under the names that rules/pulls.toml gives them.
+# CALLRAIL_TOKEN=
+
 # Where the brief and alerts go, once rules/messages.toml declares a channel with this name (docs/brief.md).
 # RMETRICS_NOTIFY_OWNER=mailtos://user:password@example.com?to=owner@example.com
 """

@@ -47,7 +47,13 @@ from rmetrics.tables import MONTHLY, PgTable, published_tables
 
 
 def sync(
-    settings: Settings, *, full: bool = False, dry_run: bool = False, force: bool = False, progress: Progress = silent
+    settings: Settings,
+    *,
+    full: bool = False,
+    dry_run: bool = False,
+    force: bool = False,
+    progress: Progress = silent,
+    before: tuple[Finding, ...] = (),
 ) -> SyncResult:
     """Brings lake and database up to date with the inbox and the rules.
 
@@ -57,6 +63,7 @@ def sync(
         dry_run: compute in a scratch copy and publish nothing; nothing is written.
         force: publish although the database was last published from exports this lake does not have.
         progress: is told how far it is.
+        before: findings of what came before the sync, such as pulls; they belong to the run.
 
     Raises:
         RulesError, SettingsError, LakeError, PostgresError, CheckError, BusyError: see ``errors``.
@@ -65,7 +72,7 @@ def sync(
     attempt = Attempt(new_run_id(started), started)
     read = fingerprint(settings)
     with contextlib.nullcontext() if dry_run else failure_noted(settings, attempt):
-        result = _sync(settings, attempt, progress, full=full, dry_run=dry_run, force=force)
+        result = _sync(settings, attempt, progress, before, full=full, dry_run=dry_run, force=force)
     if attempt.rest:
         with contextlib.suppress(OSError):  # a full disk, most likely: the next sync looks again
             remember(settings, read, attempt.rest[0], result)
@@ -73,7 +80,14 @@ def sync(
 
 
 def _sync(
-    settings: Settings, attempt: Attempt, progress: Progress, *, full: bool, dry_run: bool, force: bool
+    settings: Settings,
+    attempt: Attempt,
+    progress: Progress,
+    before: tuple[Finding, ...],
+    *,
+    full: bool,
+    dry_run: bool,
+    force: bool,
 ) -> SyncResult:
     clock = time.monotonic()
     timings: dict[str, float] = {}
@@ -91,7 +105,7 @@ def _sync(
         computed = compute(place, rules, progress, full=full, memory=memory_of(settings))
         timings |= computed.seconds
         why = Explanations()
-        findings = (*run_findings(place, rules, computed, seen, why), *_mended(computed))
+        findings = (*before, *run_findings(place, rules, computed, seen, why), *_mended(computed))
         if not seen:
             findings = (empty_inbox(settings.inbox_dir, len(computed.placed)), *findings)
         if not dry_run:

@@ -23,13 +23,15 @@ import rmetrics
 from rmetrics.embedded import state_at_rest
 from rmetrics.files import write_private
 from rmetrics.locks import lock, lock_file
-from rmetrics.results import BY_HAND, TAKEN_IN, FileResult, Finding, MonthLine, Severity, SyncResult
+from rmetrics.results import BY_HAND, PULL_INCOMPLETE, TAKEN_IN, FileResult, Finding, MonthLine, Severity, SyncResult
 from rmetrics.settings import Settings
 
 NOT_NEEDED = "not needed: nothing changed"
 _NAME = "unchanged.json"
 _OURS = frozenset({"lock", _NAME, f"{_NAME}.part"})  # of the lake; every run writes them
-_ONCE = frozenset({"damaged-cache", TAKEN_IN, "explanation-failed", BY_HAND})  # findings that only the run itself has
+_ONCE = frozenset(
+    {"damaged-cache", TAKEN_IN, "explanation-failed", BY_HAND, PULL_INCOMPLETE}
+)  # findings that only the run itself has
 
 
 def fingerprint(settings: Settings) -> str:

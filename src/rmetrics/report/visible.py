@@ -6,6 +6,8 @@ a line break in one forges a line of ours. Every text that a command writes pass
 
 import re
 
+from rmetrics.concealed import concealed
+
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _UNSEEN = "\u00ad\u180e\u200b\u2028\u2029\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
 _STEERING = re.compile(f"[\x00-\x1f\x7f-\x9f{_BIDI}{_UNSEEN}\ud800-\udfff]")
@@ -28,7 +30,7 @@ def visible(text: str, encoding: str = "utf-8", *, lines: bool = False) -> str:
     >>> visible("caf\u00e9 \u00b7", "ascii")
     ('caf\\xe9 .')
     """
-    text = (_IN_LINES if lines else _STEERING).sub(_written_out, text)
+    text = (_IN_LINES if lines else _STEERING).sub(_written_out, concealed(text))
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
@@ -52,7 +54,7 @@ def visible_json(document: str, encoding: str = "utf-8") -> str:
     >>> visible_json('"caf\u00e9 \u009b"')
     '"café \\u009b"'
     """
-    document = _IN_LINES.sub(_json_escape, document)
+    document = _IN_LINES.sub(_json_escape, concealed(document))
     try:
         document.encode(encoding)
     except UnicodeEncodeError:

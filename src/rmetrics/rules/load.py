@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -29,8 +29,11 @@ from rmetrics.rules.model import (
     Table,
 )
 from rmetrics.rules.nearest import did_you_mean
-from rmetrics.rules.toml import GROUPS, LISTS, MESSAGES, SINGLE, Tree, read_tree
-from rmetrics.rules.validate import IDENTIFIER_RULE, validate
+from rmetrics.rules.toml import GROUPS, LISTS, NO_FIGURES, SINGLE, Tree, read_tree
+from rmetrics.rules.validate import IDENTIFIER, IDENTIFIER_RULE, validate
+
+if TYPE_CHECKING:
+    from rmetrics.rules.pulls import Pull
 
 M = TypeVar("M", bound=Table)
 
@@ -88,11 +91,12 @@ class _Loader:
         calls = self.dated(Calls, "calls", tables.get("calls", {}))
         sources = {n: self.dated(Source, f"sources.{n}", t) for n, t in self.group("sources").items()}
         feeds = {n: self.dated(Feed, f"feeds.{n}", t) for n, t in self.group("feeds").items()}
+        pulls = {n: self.pull(n, t) for n, t in self.group("pulls").items()}
         checks = [self.model(Check, f"checks.{i}", c) for i, c in enumerate(self.listed("checks"))]
         brief = self.model(BriefRules, "brief", tables.get("brief", {}))
         channels = {n: self.model(Channel, f"notify.{n}", t) for n, t in self.group("notify").items()}
         alerts = {f"alerts.{i}": self.model(Alert, f"alerts.{i}", a) for i, a in enumerate(self.listed("alerts"))}
-        figures = {n: t for n, t in tables.items() if n not in MESSAGES}
+        figures = {n: t for n, t in tables.items() if n not in NO_FIGURES}
         return Rules(
             folder=self.folder,
             business=business.latest if business else Business(),
@@ -103,6 +107,7 @@ class _Loader:
             feeds={n: f.latest for n, f in feeds.items() if f},
             feed_where={n: Dated(tuple((d, v.where) for d, v in f.versions)) for n, f in feeds.items() if f},
             checks=tuple(c for c in checks if c),
+            pulls={n: p for n, p in pulls.items() if p},
             brief=brief or BriefRules(),
             notify={n: c for n, c in channels.items() if c},
             alerts={k: a for k, a in alerts.items() if a},
@@ -176,6 +181,26 @@ class _Loader:
             self.broken.add(key)
         return Dated(tuple(versions)) if first else None
 
+    def pull(self, name: str, table: Any) -> "Pull | None":
+        """One pull, as the model of its kind."""
+        from rmetrics.rules.pulls import KINDS, problems_of
+
+        key = f"pulls.{name}"
+        if not isinstance(table, dict):
+            self.problem(key, f"must be a table, found {_shown(table)}")
+            return None
+        kind = table.get("kind")
+        if not isinstance(kind, str) or kind not in KINDS:
+            found = f", found {_shown(kind)}" if "kind" in table else ""
+            self.problem(f"{key}.kind", f"must be one of {', '.join(KINDS)}{found}")
+            return None
+        if IDENTIFIER.fullmatch(name) is None:
+            self.problem(key, f"{IDENTIFIER_RULE}, found {_shown(name)}")
+        pull = self.model(KINDS[kind], key, table)
+        for inner, told in problems_of(pull) if pull else ():
+            self.problem(f"{key}.{inner}", told)
+        return pull
+
     def change(
         self, kind: type[Table], key: str, place: str, delta: Mapping[str, Any], start: dt.date, last: dt.date | None
     ) -> None:
@@ -212,11 +237,9 @@ class _Loader:
         elif detail["type"] == "missing":
             self.problem(path, f"is missing{_MISSING.get(last, '')}")
         else:
-            found = (
-                ""
-                if isinstance(detail["input"], dict) or detail["type"] == HIDDEN
-                else f", found {_shown(detail['input'])}"
-            )
+            # A table may hold the secret itself.
+            told = isinstance(detail["input"], dict) or "secrets" in loc or detail["type"] == HIDDEN
+            found = "" if told else f", found {_shown(detail['input'])}"
             self.problem(path, f"{_expectation(detail)}{found}")
 
 
@@ -227,6 +250,9 @@ _MISSING: Mapping[str, str] = {
     "columns": ': a feed needs [feeds.NAME.columns] with at least a date, for instance lead_at = { type = "timestamp", '
     'from = ["Date"], required = true }',
     "leads": ': say what a lead is: "jobs", "units", "repairs", or { feed = "...", where = "..." }',
+    "rows": ': the JMESPath of the rows in an answer, for instance rows = "data"',
+    "url": ": where to fetch from",
+    "feed": ": which feed the rows are of",
     "share": ": revenue40 = gross * share; give a number from 0 to 1",
     "type": f": one of {', '.join(ColumnType)}",
     "where": ": give the condition a row must meet",
@@ -253,6 +279,8 @@ _EXPECTED: Mapping[str, str] = {
 
 def _expectation(detail: ErrorDetails) -> str:
     limits, kind = detail.get("ctx", {}), detail["type"]
+    if kind == "string_pattern_mismatch" and "secrets" in detail["loc"]:
+        return "must be the name of a setting in capitals, such as WORKIZ_TOKEN, never the secret itself"
     if kind == "string_pattern_mismatch" and limits.get("pattern", "").startswith("^[a-z]"):
         return IDENTIFIER_RULE
     if kind == "enum":

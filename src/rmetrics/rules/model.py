@@ -490,6 +490,7 @@ class Rules:
         sources: by declared name, in the order declared.
         brief, notify, alerts: what is told to whom (``rules.messages``), channels by name, alerts by dotted key; no
             figure follows from them.
+        pulls: by name (``rules.pulls.Pull``); they say where exports come from, not what figures mean.
         digest: SHA-256 of the meaning of all tables that figures follow from, not of the files' comments or layout.
         places: dotted key to file and line.
         warnings: what loads but deserves a look.
@@ -508,6 +509,7 @@ class Rules:
     notify: Mapping[str, "Channel"]
     alerts: Mapping[str, "Alert"]
     checks: tuple[Check, ...] = ()
+    pulls: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
     places: Mapping[str, Place] = field(default_factory=dict)
     warnings: tuple[Any, ...] = ()

@@ -13,10 +13,10 @@ from rmetrics.rules.model import Place
 
 # Tables that stand whole in one file; the others ("sources", "feeds") are folders of such tables.
 SINGLE = ("business", "jobs", "revenue", "calls", "brief")
-GROUPS = ("sources", "feeds", "notify")
+GROUPS = ("sources", "feeds", "pulls", "notify")
 LISTS = ("checks", "alerts")
 # No figure follows from these: they are no part of the rules' digest.
-MESSAGES = frozenset({"brief", "notify", "alerts"})
+NO_FIGURES = frozenset({"pulls", "brief", "notify", "alerts"})
 MAX_BYTES = 1_000_000
 
 _HEADER = re.compile(r"\s*(\[\[?)[^\[\]]")

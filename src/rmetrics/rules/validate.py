@@ -43,7 +43,7 @@ _ADDED: Mapping[str, frozenset[str]] = {
     CALLS: frozenset({"source"}),
 }
 _DAYS = (ColumnType.DATE, ColumnType.MONTH)
-_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
+IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 # Words PostgreSQL does not take as a bare table or column name.
 _RESERVED = frozenset(
     [
@@ -218,6 +218,7 @@ def validate(rules: Rules, broken: frozenset[str] = frozenset()) -> tuple[list[R
     check.jobs()
     check.calls()
     check.sources()
+    check.pulls()
     feeds = rules.feeds if "*" not in broken else {*rules.feeds, *rules.brief.feeds}
     judge_messages(rules.notify, rules.alerts, rules.brief, feeds, check.zone, check.say)
     return check.problems, check.warnings
@@ -236,6 +237,14 @@ class _Validation:
             probe = probe.rpartition(".")[0]
         place = self.rules.places.get(probe, Place(self.rules.folder, 0))
         (self.warnings if warn else self.problems).append(RuleProblem(place.path, place.line, key, message))
+
+    def pulls(self) -> None:
+        """Each pull brings rows of a feed that there is."""
+        for name, pull in self.rules.pulls.items():
+            judged = pull.feed in self.rules.feeds or {"*", f"feeds.{pull.feed}"} & self.broken
+            if not judged:
+                known = did_you_mean(pull.feed, self.rules.feeds)
+                self.say(f"pulls.{name}.feed", f"there is no feed {pull.feed!r}{known}")
 
     def condition(
         self,
@@ -259,7 +268,7 @@ class _Validation:
                 self.say(key, told, warn=True)
 
     def identifier(self, key: str, name: str, what: str) -> None:
-        if not _IDENTIFIER.fullmatch(name):
+        if not IDENTIFIER.fullmatch(name):
             self.say(key, IDENTIFIER_RULE)
         elif is_reserved(name):
             self.say(key, f"{name!r} is a reserved word of PostgreSQL; choose another {what} name")

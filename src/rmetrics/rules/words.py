@@ -35,13 +35,14 @@ class Said:
 
 
 def rules_in_words(rules: Rules, day: dt.date) -> tuple[Said, ...]:
-    """Every rule in force on a day: jobs, revenue, calls, source by source, then which rows of a feed count."""
+    """Every rule in force on a day: jobs, revenue, calls, source by source, which rows of a feed count, pulls."""
     return (
         *_jobs(rules, day),
         *_revenue(rules, day),
         *_calls(rules, day),
         *(said for name in rules.sources for said in _source(rules, name, day)),
         *(said for name in rules.feeds for said in _feed(rules, name, day)),
+        *_pulls(rules),
     )
 
 
@@ -124,6 +125,14 @@ def _feed(rules: Rules, name: str, day: dt.date) -> Iterator[Said]:
         place = f"{key}.variants.{i}"
         words = f"{feed.variant_name(i)}, {_files_meant(variant.when)}{_read(variant)}"
         yield Said(name, "variant", words, None, None, rules.place(place), place)
+
+
+def _pulls(rules: Rules) -> Iterator[Said]:
+    for name, pull in rules.pulls.items():
+        place = f"pulls.{name}"
+        back = f", looking back {pull.overlap}" if pull.looks_back else ""
+        words = f"{pull.feed} is fetched from {pull.url} ({pull.kind}){back}"
+        yield Said("pulls", name, words, None, None, rules.place(place), place)
 
 
 def _files_meant(when: When) -> str:

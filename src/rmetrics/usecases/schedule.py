@@ -208,18 +208,26 @@ def show(settings: Settings, now: dt.datetime | None = None) -> ShownSchedule:
 def run_now(settings: Settings) -> Ran:
     """What the scheduler calls: a sync, then the brief to the channels that get it, whatever became of the sync.
 
-    Each is a process of its own, so that none takes the other with it.
+    The sync pulls first where pulls are declared. Each is a process of its own, so that none takes the other with it.
     """
     started = dt.datetime.now(dt.UTC)
     keep_ran(settings.data_dir, Ran(started))
     base = [sys.executable, "-m", "rmetrics", "-C", str(project_folder().resolve())]
-    synced = subprocess.run([*base, "sync", "--quiet"], check=False).returncode  # noqa: S603 - our own program
+    pull = ["--pull"] if _pulls(settings) else []
+    synced = subprocess.run([*base, "sync", "--quiet", *pull], check=False).returncode  # noqa: S603 - our own program
     briefed = None
     if _gets_the_brief(settings):
         briefed = subprocess.run([*base, "brief", "--send", "--quiet"], check=False).returncode  # noqa: S603
     ran = Ran(started, dt.datetime.now(dt.UTC), synced, briefed)
     keep_ran(settings.data_dir, ran)
     return ran
+
+
+def _pulls(settings: Settings) -> bool:
+    try:
+        return bool(load_rules(settings.rules_dir).pulls)
+    except RmetricsError:  # the sync tells what is wrong with the rules
+        return False
 
 
 def _gets_the_brief(settings: Settings) -> bool:

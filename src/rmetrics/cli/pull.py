@@ -1,0 +1,55 @@
+"""``rmetrics pull``."""
+
+import datetime as dt
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
+
+
+def pull(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Of [pulls.NAME]; all that are declared.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="Ask from this day on; else from the last good pull.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
+    as_json: AsJson = False,
+    form: AsForm = Form.TABLE,
+    quiet: Quiet = False,
+) -> int:
+    """Fetch the declared exports into the inbox.
+
+    What is not proved complete is not put there: the last good data stay, and the exit code is 3.
+    """
+    from rmetrics.report.pull import show_pulled
+    from rmetrics.settings import load_settings
+    from rmetrics.usecases.pull import pull as run_pull
+
+    report = reporter(as_json=as_json, quiet=quiet, form=form)
+    settings = load_settings()
+    with report.progress() as progress:
+        pulled = run_pull(settings, names or (), since=_day(since), dry_run=dry_run, progress=progress)
+    show_pulled(report, pulled)
+    return pulled.exit_code
+
+
+def _day(text: str | None) -> dt.date | None:
+    """The day an option names.
+
+    Raises:
+        SettingsError: it is not written YYYY-MM-DD, or has not come yet.
+    """
+    from rmetrics.errors import SettingsError
+
+    if text is None:
+        return None
+    try:
+        day = dt.datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
+    except ValueError:
+        raise SettingsError(f"not a day: {text!r}", "Write it YYYY-MM-DD, for instance 2024-11-01.") from None
+    if day > dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1):
+        raise SettingsError(f"--since {text} has not come yet", "Name a day that is over.")
+    return day

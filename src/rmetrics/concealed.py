@@ -1,0 +1,54 @@
+"""Secrets that nothing we write may show.
+
+A secret is registered once, when it is looked up. Every text that leaves the program passes ``concealed``: messages,
+JSON documents, tracebacks, manifests. The secret is also found in the forms it takes on its way to a server: with
+URL or JSON escapes, and in base64 together with a user name.
+"""
+
+import base64
+import json
+import re
+from urllib.parse import quote, quote_plus
+
+MASK = "***"
+LEAST = 4  # characters: masking anything shorter would mask half of every message
+_IN_ROWS = 8  # characters: a shorter one could be part of a customer's data by chance
+_forms: dict[str, bool] = {}  # every form of every secret; whether it is masked in rows, too
+
+
+def conceal(secret: str) -> None:
+    """Registers a secret for the rest of the process."""
+    in_rows = len(secret) >= _IN_ROWS and not secret.isdigit()
+    plain = {
+        secret,
+        secret.strip(),
+        quote(secret, safe=""),
+        quote(secret),
+        quote_plus(secret),
+        json.dumps(secret)[1:-1],
+    }
+    coded = {base64.b64encode(secret.encode()).decode(), base64.urlsafe_b64encode(secret.encode()).decode()}
+    for form in plain | {c.rstrip("=") for c in coded}:
+        _forms[form] = in_rows
+
+
+def conceal_pair(user: str, secret: str) -> None:
+    """Registers the form that HTTP's basic authentication gives to a user name and a secret."""
+    _forms[base64.b64encode(f"{user}:{secret}".encode()).decode().rstrip("=")] = True
+
+
+def concealed(text: str) -> str:
+    """The text with every registered secret masked."""
+    return _masked(text, list(_forms))
+
+
+def concealed_in_rows(text: str) -> str:
+    """A cell with every secret masked that is too long to stand in data by chance."""
+    return _masked(text, [form for form, in_rows in _forms.items() if in_rows])
+
+
+def _masked(text: str, forms: list[str]) -> str:
+    if not forms or not text:
+        return text
+    found = "|".join(re.escape(f) for f in sorted(forms, key=len, reverse=True) if f)
+    return re.sub(found, MASK, text)

@@ -1,0 +1,144 @@
+"""The proof that a list was read whole. Pure.
+
+A list is complete where the number of its rows is the declared total (the same on every page), its pages end by their
+own rule, no key has two contents, its size is below the known cap, and a second reading gave the same rows.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rmetrics.errors import PullError
+from rmetrics.pulls.answers import Page, Row
+from rmetrics.results import count
+from rmetrics.rules.pulls import ListPull
+
+HINT = "Nothing of this pull is in force; the last good data stay. Try again: rmetrics pull"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of a whole list that is sound in itself.
+
+    Attributes:
+        rows: each key once, in the order they came.
+        pages: how many answers it took.
+        total: as the server declared it.
+        digest: of the set of rows; order is left out, which servers do not promise.
+    """
+
+    rows: tuple[Row, ...]
+    pages: int
+    total: int | None
+
+    @property
+    def digest(self) -> str:
+        """The same for the same rows in any order."""
+        return hashlib.sha256("\n".join(sorted(content(r) for r in self.rows)).encode()).hexdigest()
+
+
+def content(row: Row) -> str:
+    """A row as one text that differs where any cell differs."""
+    text = "\x1f".join(f"{h}\x1e{c}" for h, c in sorted(row.items()) if c)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class UnsoundError(PullError):
+    """Pages that do not fit together. The list may have moved while it was read: another reading may be sound."""
+
+
+def incomplete(what: str, hint: str = HINT) -> PullError:
+    """A pull that is not proved complete."""
+    return PullError(what, hint)
+
+
+def unsound(what: str, hint: str = HINT) -> UnsoundError:
+    """Pages that do not fit together."""
+    return UnsoundError(what, hint)
+
+
+def judged(pull: ListPull, pages: Sequence[Page]) -> Reading:
+    """The rows of a reading, if its pages fit together.
+
+    Raises:
+        UnsoundError: a part is missing, repeated with another content, or not proved to be all.
+    """
+    total = _one_total(pages)
+    _no_page_twice(pull, pages)
+    rows = _unique(pull, pages) if pull.unique else [row for page in pages for row in page.rows]
+    if total is not None and len(rows) != total:
+        seen = sum(len(p.rows) for p in pages)
+        told = f" ({seen:,} with repetitions)" if seen != len(rows) else ""
+        lacking = f"{count(total - len(rows), 'row')} missing" if len(rows) < total else "more than there should be"
+        short = _short_page(pull, pages)
+        raise unsound(f"the server declares {count(total, 'row')}, {len(rows):,} came{told}: {lacking}{short}")
+    if pull.most is not None and len(rows) >= pull.most:
+        raise unsound(
+            f"{len(rows):,} rows came, and the known cap is {pull.most:,}: the server may hold more",
+            "Ask for a shorter span (overlap, --since), or raise most if the cap is higher.",
+        )
+    if not rows and total is None and not pull.may_be_empty:
+        raise unsound(
+            "the list is empty, and no total proves that it is",
+            "If it may be empty, declare may_be_empty = true, or total. Is the token still good?",
+        )
+    return Reading(tuple(rows), len(pages), total)
+
+
+def _short_page(pull: ListPull, pages: Sequence[Page]) -> str:
+    """Names the first page before the last that is not full."""
+    size = pull.paging.size
+    if size is None or pull.paging.kind not in {"offset", "page"}:
+        return ""
+    short = next(((n, len(p.rows)) for n, p in enumerate(pages[:-1], 1) if len(p.rows) < size), None)
+    return "" if short is None else f" (page {short[0]} has {short[1]:,} of {size:,})"
+
+
+def _one_total(pages: Sequence[Page]) -> int | None:
+    totals = list(dict.fromkeys(p.total for p in pages))
+    if len(totals) > 1:
+        raise unsound(f"the declared total changed from {totals[0]} to {totals[1]} while the pages were read")
+    return totals[0] if totals else None
+
+
+def _no_page_twice(pull: ListPull, pages: Sequence[Page]) -> None:
+    """Without keys nothing but the whole page shows that a page came twice."""
+    if pull.unique:
+        return
+    seen: dict[str, int] = {}
+    for number, page in enumerate(pages, 1):
+        if not page.rows:
+            continue
+        digest = "".join(content(r) for r in page.rows)
+        if digest in seen and (len(page.rows) > 1 or page.total is None):
+            raise unsound(f"page {number} is page {seen[digest]} again, and another is missing")
+        seen[digest] = number
+
+
+def _unique(pull: ListPull, pages: Sequence[Page]) -> list[Row]:
+    """Each key once.
+
+    Raises:
+        UnsoundError: a row has no key, or a key has two contents.
+    """
+    names = ", ".join(pull.unique)
+    kept: dict[tuple[str, ...], tuple[str, int]] = {}
+    rows: list[Row] = []
+    for number, page in enumerate(pages, 1):
+        for row in page.rows:
+            key = tuple(row.get(h, "") for h in pull.unique)
+            if not any(key):
+                raise unsound(f"page {number} has a row without {names}")
+            digest = content(row)
+            before = kept.get(key)
+            if before is None:
+                kept[key] = (digest, number)
+                rows.append(row)
+            elif before[0] != digest:
+                raise unsound(f"a row ({names}) stands on page {before[1]} and page {number} with different content")
+    return rows
+
+
+def agree(first: Reading, second: Reading) -> bool:
+    """Whether two readings have the same rows."""
+    return first.digest == second.digest

@@ -1,0 +1,27 @@
+"""The libraries that only pulls need: ``pip install 'rmetrics[pull]'``."""
+
+import importlib
+import logging
+from typing import Any
+
+from rmetrics.errors import SettingsError
+
+# They log addresses, which may hold a secret.
+_TALKATIVE = ("httpx", "httpcore", "stamina", "asyncssh", "imap_tools", "fsspec")
+
+
+def library(name: str) -> Any:
+    """A library of the extra; its log is silenced.
+
+    Raises:
+        SettingsError: it is not installed.
+    """
+    for logger in _TALKATIVE:
+        logging.getLogger(logger).setLevel(logging.CRITICAL + 1)
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise SettingsError(
+            f"pulls need the package {name.partition('.')[0]}, which is not installed",
+            "Install it: pip install 'rmetrics[pull]'",
+        ) from None

@@ -1,0 +1,211 @@
+"""Pulled files into the inbox, whole or not at all.
+
+A file is written beside its place under a hidden name, which the inbox passes over, and flushed. Then its manifest is
+put into place, then the file itself. Whoever is stopped in between leaves a manifest and a hidden file that fits it:
+``finish`` puts that into place, too.
+"""
+
+import csv
+import hashlib
+import io
+import os
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rmetrics.errors import LakeError
+from rmetrics.files import PRIVATE_FOLDER, open_private
+from rmetrics.pulls.answers import Row
+from rmetrics.pulls.completeness import incomplete
+from rmetrics.pulls.manifest import FOLDER, SUFFIX, Manifest, manifests
+
+PART = ".part"
+Fits = Callable[[Path, str], str]
+"""Why a file does not fit the feed it was pulled for; empty where it does. Takes where it is and its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """Attributes: ``new``: whether a file was written; otherwise the same one was there already."""
+
+    manifest: Manifest
+    new: bool
+
+
+def folder_of(inbox: Path, name: str) -> Path:
+    """Where the files of a pull go."""
+    return inbox / FOLDER / name
+
+
+def table_bytes(headers: Sequence[str], rows: Sequence[Row]) -> bytes:
+    """The rows as CSV, every cell quoted: nothing in a cell is taken for anything else."""
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
+    writer.writerow(headers)
+    writer.writerows([row.get(h, "") for h in headers] for row in rows)
+    return text.getvalue().encode("utf-8", "replace")
+
+
+def named_for(globs: Sequence[str], pull: str, stamp: str) -> str:
+    """A file's name: one that the feed's first glob fits, so that it counts as one of that feed's.
+
+    >>> named_for(["leads cost Elocals*"], "mail", "20260131T080000Z")
+    'leads cost Elocals mail 20260131T080000Z.csv'
+    """
+    first, _, rest = globs[0].partition("*")
+    rest = rest.replace("*", "")
+    plain = re.sub(r"[^\w .()-]", "", f"{first} {pull} {stamp} {rest}")
+    name = " ".join(plain.split())
+    return name if name.lower().endswith(".csv") else f"{name}.csv"
+
+
+def finish(folder: Path) -> None:
+    """Puts what an interrupted pull had proved into place, and removes what it had not.
+
+    Raises:
+        LakeError: the folder cannot be written.
+    """
+    try:
+        for path, manifest in manifests(folder):
+            if manifest.file is None:
+                continue
+            part = folder / f".{manifest.file}{PART}"
+            if part.is_file() and _digest(part) == manifest.sha256 and not (folder / manifest.file).exists():
+                part.replace(folder / manifest.file)
+                _flush_folder(path.parent)
+        for part in folder.glob(f".*{PART}"):
+            part.unlink()
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def put(folder: Path, content: bytes, manifest: Manifest, fits: Fits, modified_ns: int | None = None) -> Landed:
+    """Puts one file and its manifest into the inbox.
+
+    Args:
+        folder: of the pull.
+        content: of the file; what came without rows has none.
+        manifest: of the file; hash, size and a free name are filled in here.
+        fits: the judge of the file.
+        modified_ns: the time of the file where it came from; None for now.
+
+    Raises:
+        PullError: the file does not fit the feed.
+        LakeError: it cannot be written.
+    """
+    sha256 = hashlib.sha256(content).hexdigest()
+    manifest = replace(manifest, sha256=sha256 if manifest.file else None, size=len(content))
+    try:
+        for place in (folder.parent, folder):
+            place.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        if manifest.file is None:
+            _empty(folder, manifest)
+            return Landed(manifest, new=False)
+        before = _same(folder, sha256)
+        if before is not None:
+            path, old = before
+            kept = replace(manifest, file=old.file)
+            _write(path, kept.document())
+            return Landed(kept, new=False)
+        manifest = replace(manifest, file=_free(folder, manifest.file))
+        assert manifest.file is not None  # noqa: S101 - it was not above
+        part = folder / f".{manifest.file}{PART}"
+        _written(part, content, modified_ns)
+        if why := fits(part, manifest.file):
+            part.unlink()
+            raise incomplete(f"what came does not fit the feed {manifest.feed}: {why}", _UNFIT)
+        _write(folder / f"{manifest.file}{SUFFIX}", manifest.document())
+        part.replace(folder / manifest.file)
+        _flush_folder(folder)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    return Landed(manifest, new=True)
+
+
+def judge(folder: Path, content: bytes, name: str, feed: str, fits: Fits) -> None:
+    """Refuses a file that does not fit its feed; nothing stays behind.
+
+    Raises:
+        PullError: it does not fit.
+        LakeError: the folder cannot be written.
+    """
+    part = folder / f".{name}{PART}"
+    try:
+        folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        _written(part, content, None)
+        why = fits(part, name)
+        part.unlink()
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    if why:
+        raise incomplete(f"{name} does not fit the feed {feed}: {why}", _UNFIT)
+
+
+_UNFIT = "Nothing of it is in force. Compare columns = {...} of the pull with the headers of the feed."
+
+
+def _same(folder: Path, sha256: str) -> tuple[Path, Manifest] | None:
+    """The newest pulled file, if it has this content and is still there."""
+    with_files = [(p, m) for p, m in manifests(folder) if m.file is not None]
+    newest = max(with_files, key=lambda f: (f[1].asked_at, f[0].name), default=None)
+    if newest is None or newest[1].sha256 != sha256 or not (folder / str(newest[1].file)).is_file():
+        return None
+    return newest
+
+
+def _empty(folder: Path, manifest: Manifest) -> None:
+    """Notes that there was nothing; the notes before it are not needed any more."""
+    path = folder / f"nothing {manifest.asked_at.replace(':', '')}{SUFFIX}"
+    _write(path, manifest.document())
+    for other, old in manifests(folder):
+        if old.file is None and other != path:
+            other.unlink()
+
+
+def _free(folder: Path, name: str) -> str:
+    stem, dot, end = name.rpartition(".")
+    number, free = 2, name
+    while (folder / free).exists() or (folder / f"{free}{SUFFIX}").exists():
+        free = f"{stem} {number}{dot}{end}"
+        number += 1
+    return free
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replaces a small file, whole or not at all."""
+    part = path.with_name(f".{path.name}{PART}")
+    _written(part, content, None)
+    part.replace(path)
+    _flush_folder(path.parent)
+
+
+def _written(path: Path, content: bytes, modified_ns: int | None) -> None:
+    with suppress(FileNotFoundError):
+        path.unlink()
+    with open_private(path) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    if modified_ns is not None:
+        os.utime(path, ns=(modified_ns, modified_ns))
+
+
+def _flush_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _unwritable(folder: Path, error: OSError) -> LakeError:
+    return LakeError(
+        f"cannot write pulled files into {folder}: {error.strerror}", "Check the disk, its space and the permissions."
+    )

@@ -1,0 +1,264 @@
+"""Requests over HTTP: only to the declared servers, patient with them, within a time budget.
+
+What a library says of a request may hold its address, and with it a secret. So none of its errors goes further: each
+becomes one of ours, in our own words.
+"""
+
+import datetime as dt
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Self, TypeVar
+from urllib.parse import urljoin
+
+from rmetrics.errors import PullError
+from rmetrics.pulls.answers import UnusableAnswerError
+from rmetrics.pulls.completeness import incomplete
+from rmetrics.pulls.extra import library
+from rmetrics.pulls.requests import Request, followed, may_be_sent_to, origin
+from rmetrics.pulls.window import SKEW
+
+T = TypeVar("T")
+ATTEMPTS = 6
+_READINGS = 3  # of an answer that came, but is not what was asked for
+_LARGEST = 256 * 2**20  # bytes of one answer
+_REDIRECTS = 5
+_WAIT_SECONDS = 60.0  # for one answer
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+_REFUSED = frozenset({401, 403})
+
+
+class AgainError(Exception):
+    """An answer that may be better the next time.
+
+    Attributes:
+        after: how many seconds the server asks to wait.
+    """
+
+    def __init__(self, told: str, after: float | None = None) -> None:
+        super().__init__(told)
+        self.after = after
+
+
+class RefusedSecretError(Exception):
+    """The server does not accept the secret."""
+
+
+class NoSuchPageError(Exception):
+    """The server has no such page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server answered.
+
+    Attributes:
+        link: the address that the Link header calls the next page.
+    """
+
+    body: bytes
+    link: str | None = None
+
+
+class Transport:
+    """Speaks to the declared servers and to no others.
+
+    Args:
+        origins: scheme, host and port of each.
+        seconds: the time budget.
+        interval: the least seconds between two requests.
+    """
+
+    def __init__(self, origins: frozenset[str], *, seconds: float, interval: float = 0.0) -> None:
+        self._httpx, self._stamina = library("httpx"), library("stamina")
+        library("stamina.instrumentation").set_on_retry_hooks([])  # they would log what was asked
+        self._origins, self._interval = origins, interval
+        self._seconds, self._deadline = seconds, time.monotonic() + seconds
+        self._last = float("-inf")
+        # A proxy of the environment is no way to this machine.
+        near = all(o.startswith("http:") for o in origins)
+        self._client = self._httpx.Client(
+            follow_redirects=False,
+            timeout=self._httpx.Timeout(_WAIT_SECONDS, connect=20.0),
+            trust_env=not near,
+            headers={"User-Agent": "rmetrics", "Accept": "application/json"},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def ask(self, what: str, request: Request, read: Callable[[Answer], T]) -> T:
+        """Asks until the answer can be read.
+
+        Args:
+            what: names the part, for messages.
+            request: what to send.
+            read: makes something of the answer; raises UnusableAnswerError or AgainError where it cannot.
+
+        Raises:
+            PullError: no usable answer came within the attempts and the time budget.
+            RefusedSecretError: the server does not accept the secret.
+            NoSuchPageError: 404.
+        """
+        tries = 0
+
+        def waits(error: Exception) -> bool | float:
+            """Whether to ask again, and after how many seconds."""
+            if isinstance(error, AgainError):
+                return True if error.after is None else max(error.after, 0.01)
+            return isinstance(error, UnusableAnswerError) and tries < _READINGS
+
+        try:
+            for attempt in self._stamina.retry_context(
+                on=waits,
+                attempts=ATTEMPTS,
+                timeout=self._left(what),
+                wait_initial=0.5,
+                wait_max=30.0,
+                wait_jitter=1.0,
+            ):
+                with attempt:
+                    tries += 1
+                    return self._once(what, request, read)
+        except (AgainError, UnusableAnswerError) as error:
+            asked = f" ({tries} requests)" if tries > 1 else ""
+            raise incomplete(f"{what}: the answer {error}{asked}") from None
+        raise AssertionError  # pragma: no cover - the loop returns or raises
+
+    def _left(self, what: str) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise incomplete(f"{what}: the time budget of {self._seconds:,.0f} seconds is used up", _BUDGET)
+        return left
+
+    def _once(self, what: str, request: Request, read: Callable[[Answer], T]) -> T:
+        for _ in range(_REDIRECTS):
+            self._must_be_declared(what, request.url)
+            answer = self._sent(what, request)
+            if isinstance(answer, Answer):
+                return read(answer)
+            if request.method != "GET":
+                raise incomplete(f"{what}: the server sends a POST elsewhere ({origin(answer)})")
+            request = followed(request, answer)
+        raise incomplete(f"{what}: the server leads in a circle")
+
+    def _must_be_declared(self, what: str, url: str) -> None:
+        try:
+            target, safe = origin(url), may_be_sent_to(url)
+        except ValueError:
+            raise incomplete(f"{what}: leads to an address that cannot be used") from None
+        if target not in self._origins or not safe:
+            raise incomplete(f"{what}: leads to {target}, which is not declared", _HOSTS)
+
+    def _sent(self, what: str, request: Request) -> "Answer | str":
+        """The answer to one request, or the address it is redirected to."""
+        pause = self._last + self._interval - time.monotonic()
+        if pause > 0:
+            time.sleep(pause)
+        self._last = time.monotonic()
+        self._left(what)
+        httpx = self._httpx
+        try:
+            with self._client.stream(
+                request.method, request.url, headers=dict(request.headers), json=request.json, data=request.form
+            ) as response:
+                self._same_clock(what, response.headers)
+                if response.is_redirect:
+                    return _joined(request.url, str(response.headers["location"]))
+                self._refuse(what, response)
+                body = self._body(what, response)
+        except httpx.TimeoutException:
+            raise AgainError("did not come in time") from None
+        except httpx.ConnectError as error:
+            if "CERTIFICATE" in str(error).upper():
+                raise incomplete(f"{what}: the certificate of {request.origin} cannot be verified", _TLS) from None
+            raise AgainError(f"did not come: no connection to {request.origin}") from None
+        except httpx.RequestError as error:
+            raise AgainError(f"broke off ({type(error).__name__})") from None
+        except (httpx.InvalidURL, ValueError):
+            raise incomplete(f"{what}: the address cannot be used") from None
+        return Answer(body, _next_link(request.url, response))
+
+    def _refuse(self, what: str, response: Any) -> None:
+        status = response.status_code
+        if status in _REFUSED:
+            raise RefusedSecretError(str(status))
+        if status == 404:
+            raise NoSuchPageError
+        if status in _PASSING:
+            after = retry_after(response.headers.get("retry-after", ""), response.headers.get("date", ""))
+            if after is not None and after > self._left(what):
+                raise incomplete(
+                    f"{what}: the server asks to wait {after:,.0f} seconds, longer than the time budget allows", _BUDGET
+                )
+            raise AgainError(f"is {status} {response.reason_phrase}", after)
+        if status != 200:
+            raise incomplete(f"{what}: the answer is {status} {response.reason_phrase}")
+
+    def _body(self, what: str, response: Any) -> bytes:
+        parts, size = [], 0
+        for part in response.iter_bytes():
+            size += len(part)
+            if size > _LARGEST:
+                raise incomplete(f"{what}: the answer is larger than {_LARGEST // 2**20} MiB")
+            parts.append(part)
+        return b"".join(parts)
+
+    def _same_clock(self, what: str, headers: Any) -> None:
+        theirs = _http_date(headers.get("date", ""))
+        if theirs is not None and abs(theirs - dt.datetime.now(dt.UTC)) > SKEW:
+            raise incomplete(
+                f"{what}: the server's clock says {theirs:%Y-%m-%d %H:%M} UTC, this machine's "
+                f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M}: the wrong days would be asked for",
+                "Set the clock of this machine, then pull again.",
+            )
+
+
+_TLS = "Nothing was sent. A company's own authority is trusted through SSL_CERT_FILE."
+_BUDGET = 'Pull again later, or allow more time: within = "30 minutes".'
+_HOSTS = "Only the hosts of url (and hosts) are spoken to. If the server has moved, change url."
+
+
+def retry_after(text: str, date: str) -> float | None:
+    """The seconds that a Retry-After header asks to wait: a number, or a moment by the server's own clock.
+
+    >>> retry_after("7", ""), retry_after("", "")
+    (7.0, None)
+    >>> retry_after("Sun, 06 Nov 1994 08:49:40 GMT", "Sun, 06 Nov 1994 08:49:37 GMT")
+    3.0
+    """
+    if text.strip().isdecimal():
+        return float(text)
+    moment = _http_date(text)
+    if moment is None:
+        return None
+    now = _http_date(date) or dt.datetime.now(dt.UTC)
+    return max(0.0, (moment - now).total_seconds())
+
+
+def _http_date(text: str) -> dt.datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+def _next_link(base: str, response: Any) -> str | None:
+    link = response.links.get("next", {}).get("url")
+    return None if link is None else _joined(base, link)
+
+
+def _joined(base: str, address: str) -> str:
+    """The address in full; as it is where it is none, which is refused before anything is sent."""
+    try:
+        return urljoin(base, address)
+    except ValueError:
+        return address
+
+
+__all__ = ["Answer", "PullError", "RefusedSecretError", "Transport", "retry_after"]
