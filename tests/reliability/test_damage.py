@@ -254,6 +254,9 @@ def test_a_flip_that_leaves_size_and_time_is_found_by_verify_and_by_whoever_uses
     table = {"metrics": "monthly_metrics", "job facts": "job_facts"}
     before = tables(synced)
     victims = computed_files(synced, table[folder]) if folder in table else files(synced, folder, ".parquet")
+    if folder.startswith("typed/"):  # a pack that another has replaced stays until the next sync, for who reads it
+        known = (lake(synced) / "typed" / "catalog.json").read_text()
+        victims = [v for v in victims if v.name.replace(".rejected", "") in known]
     for victim in victims:
         flipped_unseen(victim)
     code, named = doctor(world, synced)

@@ -109,8 +109,7 @@ class _Local:
         link = feed.job
         assert link is not None  # noqa: S101 - asked for by the caller
         columns = list(dict.fromkeys([JOB_ID, *link.match]))
-        self.tables[links(name)] = (write_layer(self.lake, links(name), pl.LazyFrame(schema=LINKS)),)  # none yet
-        rows = self.rows.feed(name).select(POSITION, link.column)
+        rows = self.rows.kept(name).select(POSITION, link.column)
         jobs = self.rows.feed(JOBS).filter(pl.col(COUNTED)).select(columns)
         for number in range(self.buckets):
             some = rows.filter(bucket(pl.col(link.column), number, self.buckets))

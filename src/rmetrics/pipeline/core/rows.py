@@ -72,7 +72,11 @@ class Rows:
 
     def feed(self, name: str) -> pl.LazyFrame:
         """The rows of a feed: one per key, as ``feeds.kept_rows`` gives them; ``job_id`` where it names jobs."""
-        return self._linked(name, kept_rows(self.newest(name), self.rules, name))
+        return self._linked(name, self.kept(name))
+
+    def kept(self, name: str) -> pl.LazyFrame:
+        """The rows of a feed without the jobs they name."""
+        return kept_rows(self.newest(name), self.rules, name)
 
     def newest(self, name: str) -> pl.LazyFrame:
         """The rows in force with their mapped columns; see ``stages.standing``."""
