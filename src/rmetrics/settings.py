@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rmetrics.errors import SettingsError
 
+_ADDRESS = r"^(https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/-]*)?)?$"
 _FOLDERS = ("data_dir", "inbox_dir", "rules_dir")
 
 
@@ -37,7 +38,7 @@ class Settings(BaseSettings):
     rules_dir: Path = Path("rules")
     pg_schema: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")] = "public"
     serve_url: (
-        Annotated[str, StringConstraints(pattern=r"^(https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/-]*)?)?$")] | None
+        Annotated[str, StringConstraints(pattern=_ADDRESS)] | None
     ) = None
     memory_limit: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)? ?([KMGT]i?B)$")] | None = None
 
