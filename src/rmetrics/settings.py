@@ -37,9 +37,7 @@ class Settings(BaseSettings):
     inbox_dir: Path = Field(default=Path("data/inbox"))
     rules_dir: Path = Path("rules")
     pg_schema: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")] = "public"
-    serve_url: (
-        Annotated[str, StringConstraints(pattern=_ADDRESS)] | None
-    ) = None
+    serve_url: Annotated[str, StringConstraints(pattern=_ADDRESS)] | None = None
     memory_limit: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)? ?([KMGT]i?B)$")] | None = None
 
     @property

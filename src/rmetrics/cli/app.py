@@ -31,6 +31,7 @@ from rmetrics.cli.project import init
 from rmetrics.cli.query import sql
 from rmetrics.cli.rejected import rejected
 from rmetrics.cli.rules import rules
+from rmetrics.cli.serve import serve
 from rmetrics.cli.sync import status, sync
 from rmetrics.errors import LakeError, RmetricsError, SettingsError, asked_to_stop, of_the_system
 from rmetrics.report.streams import close_streams, open_streams
@@ -44,7 +45,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init, sync, explain, check, plan, history, sql, status, doctor, schema, grafana, report):
+for command in (init, sync, explain, check, plan, history, sql, status, doctor, schema, grafana, report, serve):
     app.command()(command)
 app.add_typer(target, name="target")
 app.add_typer(spend, name="spend")

@@ -409,7 +409,9 @@ class Explainer:
             *(self._monthly_differing(asked, metrics) if held is not None else []),
         ]
         rows = tuple(str(d) for d in self._rows_differing(found))
-        return Explanation(asked, explained, tuple(differing), rows, self.lake.problems, self.run_id, self._calls(asked))
+        return Explanation(
+            asked, explained, tuple(differing), rows, self.lake.problems, self.run_id, self._calls(asked)
+        )
 
     def _rule(self, measure: str, asked: Asked, parts: Sequence[Part]) -> tuple[str, str]:
         if parts:
