@@ -159,13 +159,14 @@ def _snippet(document: Any, knob: Knob) -> str:
         change = _at(document, knob.path[: depth + 2])
         return f"[[{_header(knob.table)}.changes]]\n{tomlkit.dumps(_plain_table(change))}".rstrip()
     key = knob.path[depth]
-    only = tomlkit.table()
+    only: Any = tomlkit.table()
     only[key] = deepcopy(_at(document, knob.path[: depth + 1]))
     return f"[{_header(knob.table)}]\n{tomlkit.dumps(_plain_table(only))}".rstrip()
 
 
 def _dated(document: Any, knob: Knob, number: Any, start: dt.date) -> str:
     """Adds a change that holds from a day on; returns it as TOML."""
+    made: Any
     depth = len(knob.table)
     table, key = _at(document, knob.table), knob.path[depth]
     value = deepcopy(table[key])

@@ -25,12 +25,9 @@ def breakdown(asked: Asked, of: Figure, metric: str) -> str:
             continue
         lines = []
         for value, amount in sums.iter_rows():
-            narrower = {
-                "source": value if column == "source" else of.source,
-                "segment": value if column == "segment" else of.segment,
-                "day": value if column == "date" else of.day,
-            }
-            href = LINKS.figure(metric, narrower.pop("source"), of.month, **narrower)
+            source = value if column == "source" else of.source
+            segment = value if column == "segment" else of.segment
+            href = LINKS.figure(metric, source, of.month, segment, value if column == "date" else of.day)
             shown = f"{value:%a %d %b}" if column == "date" else str(value)
             lines.append(
                 [cells.cell(shown, text=True, href=href),

@@ -15,7 +15,7 @@ from rmetrics.pipeline.explain import Explained, Explanation
 from rmetrics.pipeline.view import mark
 from rmetrics.report.explain import figure
 from rmetrics.rules.nearest import did_you_mean
-from rmetrics.serve.formulas import FORMULAS, TARGETS
+from rmetrics.serve.formulas import FORMULAS, TARGETS, Formula
 from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of
 from rmetrics.serve.pages.breakdown import breakdown
 from rmetrics.serve.pages.calls import calls_of
@@ -45,12 +45,21 @@ class _Question:
     metric: str | None
 
     @property
-    def measures(self) -> tuple[str, ...]:
-        """The measures to explain."""
+    def formula(self) -> Formula | None:
+        """How the figure is made of others; None where it is not."""
+        return FORMULAS.get(self.metric or "")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Everything to explain."""
         if self.metric is None:
             return MEASURES
-        parts = FORMULAS[self.metric].parts if self.metric in FORMULAS else (self.metric,)
-        return tuple(p for p in parts if p in MEASURES)
+        return self.formula.parts if self.formula else (self.metric,)
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The measures among it."""
+        return tuple(p for p in self.parts if p in MEASURES)
 
 
 def explanation(asked: Asked) -> Page:
@@ -72,11 +81,9 @@ def explanation(asked: Asked) -> Page:
     if question.figure.source != ALL:
         trail.append((question.figure.source, LINKS.source(question.figure.source, question.figure.month)))
     body = [heading(title, *trail), _form(asked, question)]
-    if question.metric in FORMULAS:
-        body.append(_formula(asked, question))
-    targets = [p for p in (FORMULAS[question.metric].parts if question.metric in FORMULAS else (question.metric,))
-               if p in TARGETS]  # fmt: skip
-    body += [target_of(asked, question.figure, t) for t in targets]
+    if question.formula:
+        body.append(_formula(asked, question, question.formula))
+    body += [target_of(asked, question.figure, t) for t in question.parts if t in TARGETS]
     if question.metric == CALLS or (question.metric is None and found.calls):
         body.append(calls_of(asked, question.figure, found))
     if question.measures:
@@ -130,11 +137,11 @@ def _title(question: _Question) -> str:
 
 def name(metric: str | None) -> str:
     """What a measure, a formula or a target is called."""
+    if metric is None:
+        return "Every measure"
     if metric in FORMULAS:
         return FORMULAS[metric].title
-    if metric in TARGETS:
-        return TARGETS[metric][0]
-    return "Every measure" if metric is None else _TITLES.get(metric, metric.capitalize())
+    return TARGETS[metric][0] if metric in TARGETS else _TITLES.get(metric, metric.capitalize())
 
 
 def _form(asked: Asked, question: _Question) -> str:
@@ -153,8 +160,8 @@ def _form(asked: Asked, question: _Question) -> str:
     return form("/explain", inside, "Explain")
 
 
-def _formula(asked: Asked, question: _Question) -> str:
-    made, of = FORMULAS[question.metric or ""], question.figure
+def _formula(asked: Asked, question: _Question, made: Formula) -> str:
+    of = question.figure
     page = asked.view.page(of.month)
     line = next((x for x in page.lines if (x.month, x.source) == (of.month, of.source)), None)
     value = None if line is None else made.value(line, page.passed, len(page.days))

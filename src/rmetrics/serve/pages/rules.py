@@ -35,7 +35,7 @@ def rules(asked: Asked) -> Page:
     body = (
         f"{heading('Rules')}<p>Every rule of the business stands in a file: {files}. "
         f'To see what an edit would change, try it on <a href="/plan">What if</a>.</p>{picked}'
-        f"{cells.card(f'In force on {day}', f'<dl class="rules">{topics}</dl>')}"
+        f"{cells.card(f'In force on {day}', '<dl class=rules>' + topics + '</dl>')}"
         f"{cells.card('Later', coming) if coming else ''}"
     )
     return Page("Rules", body, "/rules", notes=notes_of(asked.view))

@@ -26,7 +26,7 @@ def target_of(asked: Asked, of: Figure, name: str) -> str:
         found = rows.collect().rows(named=True)
         if found and found[0].get(name) is not None:
             row = found[0]
-            value, raw = row[name], lake.exports.get(row.get(FILE))
+            value, raw = row[name], lake.exports.get(row.get(FILE, -1))
             where = (
                 f"Line {row.get(LINE)} of {raw.name}, the newest that sets it." if raw else "Set in a targets sheet."
             )
