@@ -4,6 +4,7 @@ Every word from the data is escaped. Figures carry the exact value beside what i
 """
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
@@ -12,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 DASH = "—"
-_WORDS = frozenset({"Severity", "Finding", "What, and what to do"})
+_TEXT = re.compile(r'<td class="[^"]*\b(text|fold)\b')
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def attained(value: int | Decimal, target: Decimal | None, *, href: str | None =
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], name: str, *, total_last: bool = False) -> str:
-    """A table that scrolls by itself where it is wider than the page.
+    """A table that scrolls by itself where it is wider than the page; a title stands as the cells below it do.
 
     Args:
         head: the titles of its columns.
@@ -103,12 +104,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], name: str, *, tota
         name: its id is ``table-NAME``.
         total_last: whether the last row is a sum.
     """
+    rows = list(rows)
+    texts = {i for i, made in enumerate(rows[0]) if _TEXT.match(made)} if rows else set()
     kept = [f"<tr>{''.join(row)}</tr>" for row in rows]
     if total_last and kept:
         kept[-1] = kept[-1].replace("<tr>", '<tr class="total">', 1)
     heads = "".join(
-        f'<th scope="col" class="text">{escape(h)}</th>' if h in _WORDS else f'<th scope="col">{escape(h)}</th>'
-        for h in head
+        f'<th scope="col" class="text">{escape(h)}</th>' if i in texts else f'<th scope="col">{escape(h)}</th>'
+        for i, h in enumerate(head)
     )
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="Table"><table id="table-{name}">'
@@ -121,10 +124,10 @@ def card(title: str, inside: str) -> str:
     return f'<div class="card wide"><h3>{escape(title)}</h3>{inside}</div>'
 
 
-def tile(title: str, made: str, below: str) -> str:
-    """One big number: a title, a cell, a line below it."""
+def tile(title: str, made: str, below: str, *, href: str | None = None) -> str:
+    """One big number: a title, a cell, a line below it, which may lead somewhere of its own."""
     inside = made.removeprefix("<td").removesuffix("</td>")
-    return f'<div class="tile"><span>{escape(title)}</span><b{inside}</b><span>{escape(below)}</span></div>'
+    return f'<div class="tile"><span>{escape(title)}</span><b{inside}</b><span>{linked(below, href)}</span></div>'
 
 
 def grid(figures: Iterable[str]) -> str:

@@ -76,15 +76,20 @@ class Sections:
         )
         wanted = "no target" if line.target_conv_l2r is None else f"target {cells.share(line.target_conv_l2r)}"
         made = [
-            cells.tile("Repairs", of.count("repairs"), of_pace(line.repairs, line.target_repairs, passed, length)),
+            cells.tile("Repairs", of.count("repairs"), of_pace(line.repairs, line.target_repairs, passed, length),
+                       href=of.to("pace_repairs") if line.target_repairs else None),
             cells.tile("Repairs at month end", cells.count(repairs, href=of.to("projected_repairs")),
-                       _target(line.target_repairs)),
+                       _target(line.target_repairs), href=of.to("target_repairs") if line.target_repairs else None),
             cells.tile("Revenue40", of.money("revenue40"),
-                       of_pace(line.revenue40, line.target_revenue40, passed, length)),
+                       of_pace(line.revenue40, line.target_revenue40, passed, length),
+                       href=of.to("pace_revenue40") if line.target_revenue40 else None),
             cells.tile("Revenue40 at month end", cells.money(revenue, href=of.to("projected_revenue40")),
-                       _target(line.target_revenue40)),
-            cells.tile("Cost per lead", of.cpl(), ceiling),
-            cells.tile("Leads to repairs", of.ratio("conv_l2r", line.repairs, line.leads), wanted),
+                       _target(line.target_revenue40),
+                       href=of.to("target_revenue40") if line.target_revenue40 else None),
+            cells.tile("Cost per lead", of.cpl(), ceiling,
+                       href=of.to("target_cpl_max") if line.target_cpl_max is not None else None),
+            cells.tile("Leads to repairs", of.ratio("conv_l2r", line.repairs, line.leads), wanted,
+                       href=of.to("target_conv_l2r") if line.target_conv_l2r is not None else None),
             cells.tile("Profit", of.money("profit"), "revenue40 less cost"),
         ]  # fmt: skip
         return f'<div class="tiles">{"".join(made)}</div>'

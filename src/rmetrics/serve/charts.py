@@ -10,7 +10,7 @@ from rmetrics.page.charts import Json, charts
 from rmetrics.page.data import ALL, PageData
 from rmetrics.periods import parse_month
 
-WIDTH = 520
+WIDTH = 440
 _BASE = "https://rmetrics.invalid"  # Vega wants whole addresses; taken off again
 _METRICS = {
     "Leads": "leads", "Units": "units", "Repairs": "repairs", "Revenue40": "revenue40", "Cost": "cost",

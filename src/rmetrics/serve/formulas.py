@@ -43,6 +43,15 @@ def _projected(title: str, measure: str) -> Formula:
     return Formula(title, words, (measure,), value, cells.whole)
 
 
+def _pace(title: str, measure: str) -> Formula:
+    def value(line: MonthLine, passed: int, days: int) -> Decimal | None:
+        target = getattr(line, f"target_{measure}")
+        return Decimal(getattr(line, measure)) / (target * passed / days) if target and passed else None
+
+    words = f"{measure} so far, divided by what the target asks for by now: its share of the days with data"
+    return Formula(title, words, (measure, f"target_{measure}"), value, cells.share)
+
+
 def _two(value: Decimal) -> str:
     return cells.shown_amount(value, 2)
 
@@ -57,6 +66,8 @@ FORMULAS: Mapping[str, Formula] = {
     "profit": Formula("Profit", "revenue40 less cost", ("revenue40", "cost"), lambda line, *_: line.profit, _two),
     "attained_repairs": _ratio("Repairs against target", "repairs", "target_repairs", cells.share),
     "attained_revenue40": _ratio("Revenue40 against target", "revenue40", "target_revenue40", cells.share),
+    "pace_repairs": _pace("Repairs against the target's pace", "repairs"),
+    "pace_revenue40": _pace("Revenue40 against the target's pace", "revenue40"),
     "projected_repairs": _projected("Repairs at month end", "repairs"),
     "projected_revenue40": _projected("Revenue40 at month end", "revenue40"),
 }

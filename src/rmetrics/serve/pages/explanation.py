@@ -168,7 +168,11 @@ def _formula(asked: Asked, question: _Question, made: Formula) -> str:
     parts = " ".join(
         f"{name(p)}: {_part(line, p, of)}." for p in made.parts
     )  # fmt: skip
-    days = f" {page.passed} of {len(page.days)} days have data." if len(made.parts) == 1 else ""
+    days = (
+        f" {page.passed} of {len(page.days)} days have data."
+        if (question.metric or "").startswith(("pace_", "projected_"))
+        else ""
+    )
     shown = cells.DASH if value is None else made.shown(value)
     exact = "" if value is None else f' data-value="{value:f}"'
     return (

@@ -90,8 +90,8 @@ def _row(asked: Asked, number: int, knob: Knob) -> list[str]:
     return [
         cells.cell(named, text=True),
         cells.cell(str(knob.value), value=knob.value),
-        f"<td>{inside}</td>",
-        f"<td>{place(knob.where)}</td>",
+        f'<td class="text">{inside}</td>',
+        f'<td class="text">{place(knob.where)}</td>',
     ]
 
 
