@@ -145,8 +145,8 @@ def run_changes(settings: Settings, run_id: str, *, most: int) -> tuple[Recorded
             if not has_all(session, ["sync_runs", "metric_changes"]):
                 return ()
             rows = session.query(
-                "SELECT c.run_id, r.finished_at, c.month, c.source, c.segment, c.metric, c.old_value, c.new_value, c.cause "
-                "FROM metric_changes AS c JOIN sync_runs AS r USING (run_id) WHERE c.run_id = $1::text "
+                "SELECT c.run_id, r.finished_at, c.month, c.source, c.segment, c.metric, c.old_value, c.new_value, "
+                "c.cause FROM metric_changes AS c JOIN sync_runs AS r USING (run_id) WHERE c.run_id = $1::text "
                 "AND c.date IS NULL ORDER BY c.month, c.source, c.segment, c.metric LIMIT $2::bigint",
                 [run_id, most],
             )

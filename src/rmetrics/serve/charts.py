@@ -1,4 +1,4 @@
-"""The report's charts, drawn on this side as SVG: no script runs on the page, and every bar leads to its explanation."""
+"""The report's charts, drawn on this side as SVG: no script runs on the page, every bar leads to its explanation."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping

@@ -131,13 +131,14 @@ def error_page(error: RmetricsError) -> Page:
 def notes_of(view: View) -> tuple[str, ...]:
     """What to know of every figure of a view."""
     waiting = len(view.waiting)
-    landed = f"{waiting} landed {'export is' if waiting == 1 else 'exports are'} not in these figures yet: run rmetrics sync."
+    them = "export is" if waiting == 1 else "exports are"
+    landed = f"{waiting} landed {them} not in these figures yet: run rmetrics sync."
     return (*(p.message for p in view.lake.problems), *((landed,) if waiting else ()))
 
 
 def heading(title: str, *trail: tuple[str, str | None]) -> str:
     """The title of a page, with the way to it."""
-    way = " › ".join(linked(name, href) for name, href in trail)
+    way = " / ".join(linked(name, href) for name, href in trail)
     return (f'<p class="trail">{way}</p>' if trail else "") + f"<h1>{escape(title)}</h1>"
 
 
@@ -147,7 +148,8 @@ def place(where: str) -> str:
     if not line.isdigit():
         return f"<code>{escape(where)}</code>"
     name = path.replace("\\", "/").rpartition("/")[2]
-    return f'<a class="place" href="{escape(LINKS.to("/rules", file=name) or "")}#L{line}"><code>{escape(where)}</code></a>'
+    href = f"{LINKS.to('/rules', file=name)}#L{line}"
+    return f'<a class="place" href="{escape(href)}"><code>{escape(where)}</code></a>'
 
 
 def choice(name: str, label: str, options: Mapping[str, str], chosen: str | None) -> str:

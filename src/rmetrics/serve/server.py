@@ -86,7 +86,7 @@ def serve(settings: Settings, *, host: str, port: int, rows: bool, ready: Callab
         ws="none", timeout_graceful_shutdown=3, limit_concurrency=64,
     )  # fmt: skip
     with opened:
-        opened.setblocking(False)
+        opened.setblocking(False)  # noqa: FBT003 - its parameter has no name
         site.warm()
         ready(f"http://{shown}:{port}/?token={token}")
         asyncio.run(_Server(config).serve(sockets=[opened]))

@@ -4,6 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
 from html import escape
+from shlex import quote
 
 from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.explain.evidence import MEASURES
@@ -190,35 +191,31 @@ def _part(line: object, part: str, of: Figure) -> str:
 
 def _verdict(asked: Asked, found: Explanation) -> str:
     run = f" PostgreSQL holds run {found.run_id}." if found.run_id else ""
-    lines = "".join(f'<p class="wrong">{escape(line)}</p>' for line in found.figures_differing)
-    if found.rows_differing:
-        lines += "".join(
-            f'<p class="wrong">{escape(line)}</p>' for line in (found.rows_differing if asked.rows else ())
-        ) or f'<p class="wrong">{len(found.rows_differing)} or more rows differ in PostgreSQL: see rmetrics check.</p>'  # fmt: skip
+    wrong = list(found.figures_differing)
+    if found.rows_differing:  # they quote rows
+        few = (f"{len(found.rows_differing)} or more rows differ in PostgreSQL: see rmetrics check.",)
+        wrong += found.rows_differing if asked.rows else few
+    lines = "".join(f'<p class="wrong">{escape(line)}</p>' for line in wrong)
     return f'<p class="verdict {found.verdict}">{_VERDICTS[found.verdict]}{escape(run)}</p>{lines}'
 
 
 def _measure(asked: Asked, question: _Question, found: Explained, whole: Explanation) -> str:
-    of = question.figure
-    alone = len(whole.metrics) == 1
-    title = (
-        ""
-        if alone
-        else f"<h2>{cells.linked(name(found.name), LINKS.figure(found.name, of.source, of.month, of.segment, of.day))}</h2>"
-    )
-    shown = figure(found.name, found.value)
+    of, title, more = question.figure, "", ""
+    if len(whole.metrics) > 1:
+        href = LINKS.figure(found.name, of.source, of.month, of.segment, of.day)
+        title = f"<h2>{cells.linked(name(found.name), href)}</h2>"
+    else:
+        more = breakdown(asked, of, found.name) + history_of(asked, of, found.name)
     exact = cells.plain(found.value)
-    more = breakdown(asked, of, found.name) + history_of(asked, of, found.name) if alone else ""
     return (
         f'<section class="measure" id="{escape(found.name)}">{title}'
-        f'<p class="figure" data-metric="{escape(found.name)}" data-value="{exact}">{escape(shown)}</p>'
+        f'<p class="figure" data-metric="{escape(found.name)}" data-value="{exact}">'
+        f"{escape(figure(found.name, found.value))}</p>"
         f"{measure(asked, found, published=whole.run_id is not None)}{more}</section>"
     )
 
 
 def _command(question: _Question) -> str:
-    from shlex import quote
-
     of = question.figure
     words = ["rmetrics explain --source", quote(of.source), f"--month {of.month:%Y-%m}"]
     words += [f"--metric {m}" for m in question.measures if len(question.measures) < len(MEASURES)]

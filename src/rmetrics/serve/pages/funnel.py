@@ -18,8 +18,9 @@ def funnel(asked: Asked) -> Page:
     try:
         found = call_funnel(asked.settings)
     except PostgresError as error:
-        return Page("Funnel", heading("Funnel") + "<p>It is read from PostgreSQL, which does not answer.</p>", "/funnel",
-                    notes=(*notes, f"{error.message}. {error.hint}"))  # fmt: skip
+        silent = "<p>It is read from PostgreSQL, which does not answer.</p>"
+        notes = (*notes, f"{error.message}. {error.hint}")
+        return Page("Funnel", heading("Funnel") + silent, "/funnel", notes=notes)
     if not found:
         return Page("Funnel", heading("Funnel") + "<p>No calls are published.</p>", "/funnel", notes=notes)
     months = sorted({line.month for line in found}, reverse=True)
@@ -34,10 +35,11 @@ def funnel(asked: Asked) -> Page:
             why = LINKS.figure("calls", line.source, month)
             name = cells.cell(line.source, text=True, href=LINKS.source(line.source, month))
             rows.append([name, *(cells.count(line.steps[s], href=why) for s in STEPS)])
-    picked = form("/funnel", choice("month", "Month", {f"{m:%Y-%m}": f"{m:%B %Y}" for m in months}, f"{month:%Y-%m}"))
+    options = {f"{m:%Y-%m}": f"{m:%B %Y}" for m in months}
+    picked = form("/funnel", choice("month", "Month", options, f"{month:%Y-%m}"))
     about = (
-        "<p>From call to repair. Calls are counted as calls, jobs as jobs: several calls can lead to one job, and a job "
-        "that was called about through two sources counts in both.</p>"
+        "<p>From call to repair. Calls are counted as calls, jobs as jobs: several calls can lead to one job, and a "
+        "job that was called about through two sources counts in both.</p>"
     )
-    return Page("Funnel", f"{heading('Funnel')}{about}{picked}{cells.card(f'{month:%B %Y}', cells.table(_HEAD, rows, 'funnel'))}",
-                "/funnel", notes=notes)  # fmt: skip
+    table = cells.card(f"{month:%B %Y}", cells.table(_HEAD, rows, "funnel"))
+    return Page("Funnel", f"{heading('Funnel')}{about}{picked}{table}", "/funnel", notes=notes)

@@ -1,4 +1,4 @@
-"""``/health``: how fresh the data are and what is wrong with them; with ``?feed=`` what became of each export's rows."""
+"""``/health``: how fresh the data are, what is wrong with them; with ``?feed=`` what became of each export's rows."""
 
 from rmetrics.errors import SettingsError
 from rmetrics.page import cells

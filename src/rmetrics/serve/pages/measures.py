@@ -42,9 +42,10 @@ def measures(asked: Asked) -> Page:
         made.append([cells.cell(title, text=True, href=href), cells.cell(text, value=cells.plain(value), href=href),
                      '<td class="fold">from the targets sheet</td>'])  # fmt: skip
     head = ("Measure", f"{page.month:%B %Y}", "Rule")
+    sums = cells.card("Counted and summed", cells.table(head, rows, "measures"))
     body = (
         f"{heading('Measures')}<p>What is counted and summed, by rules that stand in files; and what is made of it.</p>"
-        f"{month_form(asked, '/measures', page.month)}{cells.card('Counted and summed', cells.table(head, rows, 'measures'))}"
+        f"{month_form(asked, '/measures', page.month)}{sums}"
         f"{cells.card('Made of them', cells.table(head, made, 'formulas'))}"
     )
     return Page("Measures", body, "/measures", notes=notes_of(asked.view))

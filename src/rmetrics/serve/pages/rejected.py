@@ -11,7 +11,7 @@ _MOST = 1_000
 
 
 def rejected(asked: Asked) -> Page:
-    """The rows in quarantine, of one feed or of all; what they say only where rows may be shown, never what is private."""
+    """The rows in quarantine; what they say only where rows may be shown, and never what is private."""
     view, feed = asked.view, asked.text("feed")
     feeds = view.lake.rules.feeds
     if feed is not None and feed not in feeds:

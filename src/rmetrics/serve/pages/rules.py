@@ -49,8 +49,10 @@ def _day(text: str | None) -> dt.date | None:
 
 
 def _line(said: Said) -> str:
-    time = " ".join(p for p in (f"since {said.since}" if said.since else "", f"until {said.until}" if said.until else "") if p)  # fmt: skip
-    return f"<dd>{escape(said.rule)}: {escape(said.words)}{f' ({time})' if time else ''} {place(said.where)}</dd>"
+    since = f"since {said.since}" if said.since else ""
+    until = f"until {said.until}" if said.until else ""
+    time = f" ({since} {until})".replace("( ", "(").replace(" )", ")") if since or until else ""
+    return f"<dd>{escape(said.rule)}: {escape(said.words)}{time} {place(said.where)}</dd>"
 
 
 def _file(asked: Asked, name: str) -> Page:
@@ -63,9 +65,5 @@ def _file(asked: Asked, name: str) -> Page:
         f'<span class="line" id="L{i}"><span class="number">{i}</span>{escape(line)}\n</span>'
         for i, line in enumerate(text.splitlines(), 1)
     )
-    return Page(
-        name,
-        f'{heading(name, ("Rules", "/rules"))}<pre tabindex="0">{lines}</pre>',
-        "/rules",
-        notes=notes_of(asked.view),
-    )
+    body = f'{heading(name, ("Rules", "/rules"))}<pre tabindex="0">{lines}</pre>'
+    return Page(name, body, "/rules", notes=notes_of(asked.view))

@@ -76,16 +76,17 @@ def _row(asked: Asked, number: int, knob: Knob) -> list[str]:
     mine = asked.text("key") == knob.key
     value = asked.text("value") if mine else None
     since = f", since {knob.since}" if knob.since else ""
-    day = "" if knob.since else (
-        f'<label>from (optional)<input type="date" name="from" value="{escape(asked.text("from") or "") if mine else ""}">'
-        "</label>"
-    )  # fmt: skip
+    when = (asked.text("from") or "") if mine else ""
+    day = f'<label>from (optional)<input type="date" name="from" value="{escape(when)}"></label>'
     named = f"{knob.owner}: {knob.kind}{since}"
+    field = (
+        f'<input id="knob-{number}" name="value" inputmode="decimal" required pattern="[0-9]+([.][0-9]+)?" '
+        f'value="{escape(value or str(knob.value))}">'
+    )
     inside = (
         f'<form method="get" action="/plan" aria-label="{escape(named)}">'
         f'<input type="hidden" name="key" value="{escape(knob.key)}">'
-        f'<label for="knob-{number}">new value<input id="knob-{number}" name="value" inputmode="decimal" required '
-        f'pattern="[0-9]+([.][0-9]+)?" value="{escape(value or str(knob.value))}"></label>{day}<button>Try</button></form>'
+        f'<label for="knob-{number}">new value{field}</label>{"" if knob.since else day}<button>Try</button></form>'
     )
     return [
         cells.cell(named, text=True),
@@ -98,17 +99,18 @@ def _row(asked: Asked, number: int, knob: Knob) -> list[str]:
 def _answer(asked: Asked, tried: Edited, plan: Mapping[str, Any]) -> str:
     changes: Sequence[Mapping[str, Any]] = plan["changes"]
     rows: Sequence[Mapping[str, Any]] = plan["rows"]
+    told = "A sync with this edit would change no figure."
     if changes or plan["daily_changes"] or rows:
-        told = f"A sync with this edit would change {count(len(changes), 'monthly figure')} and {count(plan['daily_changes'], 'daily figure')}"
-        told += f"; {count(len(rows), 'row')} would count as something else." if rows else "."
-    else:
-        told = "A sync with this edit would change no figure."
+        figures = f"{count(len(changes), 'monthly figure')} and {count(plan['daily_changes'], 'daily figure')}"
+        moved = f"; {count(len(rows), 'row')} would count as something else" if rows else ""
+        told = f"A sync with this edit would change {figures}{moved}."
     parts = [f'<p class="verdict" data-keep="yes">{told} Nothing was written.</p>', _sums(changes), _changes(changes)]
     parts.append(_rows(asked, rows) if plan["rows_known"] else "<p>The rows that move cannot be told.</p>")
     restated = plan["restated"]
     if restated:
         parts.append(
-            f"<p>It restates {count(len(restated), 'month')} that are over, from {restated[0][:7]} to {restated[-1][:7]}. "
+            f"<p>It restates {count(len(restated), 'month')} that are over, from {restated[0][:7]} to "
+            f"{restated[-1][:7]}. "
             "To leave them as they are, give a day from which the number holds.</p>"
         )
     diff = "\n".join(
@@ -174,9 +176,9 @@ def _rows(asked: Asked, rows: Sequence[Mapping[str, Any]]) -> str:
     listed = ""
     if asked.rows:
         made = [
-            [cells.cell(r["feed"], text=True), cells.cell(r["key"], text=True), cells.cell(r["from"] or "not there", text=True),
-             cells.cell(r["to"] or "gone", text=True)]
+            [cells.cell(text, text=True) for text in (r["feed"], r["key"], r["from"] or "not there", r["to"] or "gone")]
             for r in rows[:_MOST]
-        ]  # fmt: skip
-        listed = f"<details><summary>{count(len(rows), 'row')}</summary>{cells.table(('Feed', 'Row', 'From', 'To'), made, 'moves')}</details>"
+        ]
+        table = cells.table(("Feed", "Row", "From", "To"), made, "moves")
+        listed = f"<details><summary>{count(len(rows), 'row')}</summary>{table}</details>"
     return f'<h3>Rows that move</h3><ul class="near">{told}</ul>{listed}'
