@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from html import escape
 from shlex import quote
+from typing import Any
+
+import polars as pl
 
 from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.explain.evidence import MEASURES
@@ -15,6 +18,7 @@ from rmetrics.pipeline.asked import source_named
 from rmetrics.pipeline.explain import Explained, Explanation
 from rmetrics.pipeline.view import mark
 from rmetrics.report.explain import figure
+from rmetrics.results import MonthLine
 from rmetrics.rules.nearest import did_you_mean
 from rmetrics.serve.formulas import FORMULAS, TARGETS, Formula
 from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of
@@ -109,8 +113,8 @@ def _question(asked: Asked) -> _Question:
     known = (*MEASURES, *FORMULAS, *TARGETS, CALLS)
     if metric is not None and metric not in known:
         raise SettingsError(f"no measure {metric!r}{did_you_mean(metric, known)}", f"Measures: {', '.join(known)}.")
-    if metric in {*FORMULAS, *TARGETS}:  # of a whole month and all segments
-        segment = day = None
+    if metric in TARGETS:  # of a whole month
+        day = None
     return _Question(Figure(source, month, segment, day), metric)
 
 
@@ -164,7 +168,7 @@ def _form(asked: Asked, question: _Question) -> str:
 def _formula(asked: Asked, question: _Question, made: Formula) -> str:
     of = question.figure
     page = asked.view.page(of.month)
-    line = next((x for x in page.lines if (x.month, x.source) == (of.month, of.source)), None)
+    line = _line(asked, of)
     value = None if line is None else made.value(line, page.passed, len(page.days))
     parts = " ".join(
         f"{name(p)}: {_part(line, p, of)}." for p in made.parts
@@ -182,11 +186,24 @@ def _formula(asked: Asked, question: _Question, made: Formula) -> str:
     )
 
 
+def _line(asked: Asked, of: Figure) -> MonthLine | None:
+    """The measures of the figure asked for, with its targets where it is of a whole month and of all segments."""
+    lines = asked.view.page(of.month).lines
+    line = next((x for x in lines if (x.month, x.source) == (of.month, of.source)), None)
+    if line is None or (of.segment is None and of.day is None):
+        return line
+    rows = asked.view.days(of.month).filter(of.of(pl.col("source")))
+    rows = rows if of.segment is None else rows.filter(pl.col("segment") == of.segment)
+    rows = rows if of.day is None else rows.filter(pl.col("date") == of.day)
+    sums: dict[str, Any] = {m: rows[m].sum() for m in MEASURES}
+    return MonthLine(of.month, of.source, **sums)
+
+
 def _part(line: object, part: str, of: Figure) -> str:
     value = getattr(line, part, None)
     places = 0 if isinstance(value, int) else 2
     shown = cells.DASH if value is None else cells.shown_amount(Decimal(value), places)
-    return cells.linked(shown, LINKS.figure(part, of.source, of.month))
+    return cells.linked(shown, LINKS.figure(part, of.source, of.month, of.segment, of.day))
 
 
 def _verdict(asked: Asked, found: Explanation) -> str:

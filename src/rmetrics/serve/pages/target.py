@@ -7,6 +7,7 @@ import polars as pl
 from rmetrics.explain.evidence import Asked as Figure
 from rmetrics.metrics.newest import FILE, LINE
 from rmetrics.page import cells
+from rmetrics.page.data import ALL
 from rmetrics.rules.validate import TARGETS as FEED
 from rmetrics.serve.formulas import TARGETS
 from rmetrics.serve.frame import Asked, place
@@ -21,7 +22,7 @@ def target_of(asked: Asked, of: Figure, name: str) -> str:
     snapshot = load(lake.lake)
     if FEED in rules.feeds and snapshot.has(FEED):
         rows = snapshot.scan(FEED).filter(
-            (pl.col("month") == of.month) & (pl.col("source") == of.source) & (pl.col("segment") == "ALL")
+            (pl.col("month") == of.month) & (pl.col("source") == of.source) & (pl.col("segment") == (of.segment or ALL))
         )
         found = rows.collect().rows(named=True)
         if found and found[0].get(name) is not None:
