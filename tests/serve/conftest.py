@@ -1,23 +1,18 @@
-"""The pages of the sample, asked in this process."""
+"""The pages of the sample, and a small company with two months."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
 from published import Published
-from rmetrics.serve.app import Site, application
-from rmetrics.serve.guard import Guard
-from rmetrics.settings import Settings
+from serve_sites import client_of
+from support import Project, csv_text, new_project
 
-TOKEN = "secret-for-tests"
-BASE = "http://127.0.0.1:8787"
-
-
-def client_of(settings: Settings, *, rows: bool = False, seconds: float = 60.0) -> TestClient:
-    """A browser that has the token already."""
-    app = Guard(application(Site(settings, rows=rows, seconds=seconds)), token=TOKEN, host="127.0.0.1", port=8787)
-    return TestClient(app, base_url=BASE, cookies={"rmetrics_8787": TOKEN}, raise_server_exceptions=True)
+JOBS = ("Job #", "Job Type", "Source", "Created")
+PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
+REFERRALS = ("Lead ID", "Lead Date", "Current Status")
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +29,18 @@ def site_with_rows(sample: Published) -> Iterator[TestClient]:
     assert sample.project is not None
     with client_of(sample.project.settings, rows=True) as client:
         yield client
+
+
+@pytest.fixture
+def small(tmp_path: Path, database: str) -> Project:
+    """October and November of a small company, published: 1 lead of Google, 2 of Pro Referral, 100.00 paid."""
+    project = new_project(tmp_path / "project", database)
+    project.put("Import-1.csv", csv_text(
+        JOBS, (1, "COD Service", "Google", "10/15/2024"), (2, "INS Repair", "Rely", "11/20/2024"),
+    ))  # fmt: skip
+    project.put("payments_1.csv", csv_text(PAYMENTS, ("2024-11-20T15:00:00Z", "100.00", "cash", 2, "", "p1")))
+    project.put("proref.csv", csv_text(
+        REFERRALS, ("a", "11/10/2024 09:00 AM", "Booked"), ("b", "11/16/2024 09:00 AM", "Booked")
+    ))  # fmt: skip
+    project.sync()
+    return project
