@@ -125,7 +125,9 @@ class Tab:
     def click(self, selector: str) -> None:
         """Follows a link, and waits for its page."""
         self._events.clear()
-        there = self.evaluate(f"(() => {{ const e = document.querySelector({json.dumps(selector)}); if (!e) return false; setTimeout(() => e.click ? e.click() : e.dispatchEvent(new MouseEvent('click', {{bubbles: true}})), 0); return true; }})()")
+        there = self.evaluate(
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); if (!e) return false; setTimeout(() => e.click ? e.click() : e.dispatchEvent(new MouseEvent('click', {{bubbles: true}})), 0); return true; }})()"
+        )
         assert there, f"nothing on the page is {selector}"
         self._until(lambda m: m.get("method") == "Page.loadEventFired")
 

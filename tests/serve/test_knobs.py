@@ -42,7 +42,7 @@ def tried(folder: Path, key: str, value: str, start: dt.date | None = None) -> E
     return edited(knob, value, start)
 
 
-TOM = "sources.Tom \"T.\" O'Hara"
+TOM = 'sources.Tom "T." O\'Hara'
 
 
 def test_every_price_share_and_fee_is_found_with_its_place(folder: Path) -> None:
@@ -61,7 +61,10 @@ def test_without_a_day_the_number_is_replaced_and_nothing_else(folder: Path) -> 
     before = (folder / "sources.toml").read_text(encoding="utf-8")
     assert made.text == before.replace("per_lead = 20.00 }\n\n", "per_lead = 25.50 }\n\n", 1)
     assert made.snippet == '[sources."Pro Referral"]\ncost = { per_lead = 25.50 }'
-    assert [line for line in made.diff.splitlines() if line[:1] in "+-"][2:] == ["-cost    = { per_lead = 20.00 }", "+cost    = { per_lead = 25.50 }"]
+    assert [line for line in made.diff.splitlines() if line[:1] in "+-"][2:] == [
+        "-cost    = { per_lead = 20.00 }",
+        "+cost    = { per_lead = 25.50 }",
+    ]
 
 
 def test_with_a_day_history_stays_as_it_is(folder: Path) -> None:
@@ -77,7 +80,7 @@ def test_a_new_change_stands_among_the_others_by_its_day_and_keeps_the_other_cos
     made = tried(folder, f"{TOM}.cost.0.per_lead", "6.25", start)
     (folder / "more.toml").write_text(made.text, encoding="utf-8")
     rules = load_rules(folder)  # it loads: the changes are in order
-    source = rules.sources["Tom \"T.\" O'Hara"].at(start)
+    source = rules.sources['Tom "T." O\'Hara'].at(start)
     assert [(c.per_lead, c.monthly) for c in source.cost] == [(Decimal("6.25"), None), (None, Decimal(300))]
     assert "# two costs" in made.text
     assert tomllib.loads(made.snippet)
@@ -93,7 +96,9 @@ def test_what_is_shown_to_copy_is_the_edit(folder: Path) -> None:
     assert load_rules(folder).digest == by_hand
 
 
-@pytest.mark.parametrize("value", ["", "abc", "-5", "1e9", "25,00", "0x10", "1_000", " 5", "5\nleads = 1", "inf", "9" * 40])
+@pytest.mark.parametrize(
+    "value", ["", "abc", "-5", "1e9", "25,00", "0x10", "1_000", " 5", "5\nleads = 1", "inf", "9" * 40]
+)
 def test_what_is_no_plain_number_is_refused(folder: Path, value: str) -> None:
     with pytest.raises(SettingsError, match="not a number"):
         tried(folder, "revenue.share", value)
@@ -103,4 +108,5 @@ def test_a_change_takes_no_second_day(folder: Path) -> None:
     with pytest.raises(SettingsError, match="2025-06-01"):
         tried(folder, f"{TOM}.changes.0.cost.per_repair", "10", dt.date(2026, 1, 1))
     made = tried(folder, f"{TOM}.changes.0.cost.per_repair", "10.75")
-    assert "per_repair = 10.75" in made.snippet and made.snippet.startswith("[[sources.")
+    assert "per_repair = 10.75" in made.snippet
+    assert made.snippet.startswith("[[sources.")

@@ -15,7 +15,8 @@ from support import Project
 
 def test_it_prints_one_line_and_lets_in_whoever_has_the_token(small: Project) -> None:
     with serving(small) as server:
-        assert urlsplit(server.url).hostname == "127.0.0.1" and len(server.token) >= 43
+        assert urlsplit(server.url).hostname == "127.0.0.1"
+        assert len(server.token) >= 43
         assert server.get("/", cookie=False)[0] == 401
         assert server.get("/?token=wrong", cookie=False)[0] == 401
         assert server.get(f"/?token={server.token}", cookie=False)[0] == 200
@@ -51,10 +52,14 @@ def test_a_port_in_use_is_told_with_exit_code_2(small: Project) -> None:
         taken.listen()
         done = rmetrics(small, "serve", "--port", str(taken.getsockname()[1]))
     assert (done.returncode, done.stdout) == (2, "")
-    assert "cannot listen on 127.0.0.1" in done.stderr and "--port" in done.stderr and "Traceback" not in done.stderr
+    assert "cannot listen on 127.0.0.1" in done.stderr
+    assert "--port" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("options", [("--host", "no.such.host.invalid"), ("--port", "70000"), ("--port", "x"), ("--host", "")])
+@pytest.mark.parametrize(
+    "options", [("--host", "no.such.host.invalid"), ("--port", "70000"), ("--port", "x"), ("--host", "")]
+)
 def test_what_cannot_be_listened_on_is_exit_code_2(small: Project, options: tuple[str, str]) -> None:
     done = rmetrics(small, "serve", *options)
     assert (done.returncode, done.stdout) == (2, "")

@@ -17,7 +17,7 @@ import polars as pl
 
 from rmetrics.errors import BusyError, LakeError
 from rmetrics.explain.evidence import MEASURES, Asked
-from rmetrics.lake import DECISIONS, Lake
+from rmetrics.lake import DECISIONS, LANDED, Lake
 from rmetrics.locks import held
 from rmetrics.page.data import PageData
 from rmetrics.pipeline.asked import Months
@@ -166,9 +166,14 @@ def _without_new(scratch: Lake) -> tuple[str, ...]:
     known = {sha256 for sha256, _, _ in load(scratch).exports}
     if not known:
         raise LakeError("nothing was computed yet", "Put your exports into the inbox and run: rmetrics sync")
-    new = [raw for raw in scratch.raw_files() if raw.sha256 not in known and not raw.withdrawn]
-    for raw in new:
-        scratch.remove_raw(raw.feed, raw.sha256)
+    landed, halves = scratch.examine_raw()  # a sync may be landing one right now
+    new = [raw for raw in landed if raw.sha256 not in known and not raw.withdrawn]
+    unknown = [(e.feed, e.sha256) for e in new] + [(h.feed, h.sha256) for h in halves if h.sha256 not in known]
+    for feed, sha256 in unknown:
+        scratch.remove_raw(feed, sha256)
+    account = scratch.load_json(LANDED).get("exports", {})
+    there = known | {raw.sha256 for raw in landed if raw.withdrawn}
+    scratch.save_json(LANDED, {"exports": {sha256: facts for sha256, facts in account.items() if sha256 in there}})
     return tuple(raw.name for raw in new)
 
 
