@@ -27,18 +27,15 @@ class Tab:
         to_read, self._in = os.pipe()
         self._out, to_write = os.pipe()
 
-        def wired() -> None:  # the browser reads commands from 3 and writes answers to 4
-            os.dup2(to_read, 100)
-            os.dup2(to_write, 101)
-            os.dup2(100, 3)
-            os.dup2(101, 4)
-
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars", "--disable-sync",
                  "--disable-background-networking", "--disable-component-update", "--disable-extensions",
                  "--remote-debugging-pipe", f"--user-data-dir={profile}"]  # fmt: skip
-        self._process = subprocess.Popen([BROWSER, *flags, "about:blank"], stdin=subprocess.DEVNULL,
-                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, close_fds=False,
-                                         preexec_fn=wired)  # fmt: skip
+        # The browser reads commands from 3 and writes answers to 4; a shell puts the ends of the pipes there.
+        wired = f'exec "$@" 3<&{to_read} 4>&{to_write}'
+        self._process = subprocess.Popen(
+            ["bash", "-c", wired, "bash", BROWSER, *flags, "about:blank"], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=(to_read, to_write),
+        )  # fmt: skip
         os.close(to_read)
         os.close(to_write)
         os.set_blocking(self._out, False)
@@ -125,9 +122,13 @@ class Tab:
     def click(self, selector: str) -> None:
         """Follows a link, and waits for its page."""
         self._events.clear()
-        there = self.evaluate(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); if (!e) return false; setTimeout(() => e.click ? e.click() : e.dispatchEvent(new MouseEvent('click', {{bubbles: true}})), 0); return true; }})()"
-        )
+        script = """(() => {
+          const found = document.querySelector(SELECTOR);
+          if (!found) return false;
+          setTimeout(() => found.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true })), 0);
+          return true;
+        })()"""
+        there = self.evaluate(script.replace("SELECTOR", json.dumps(selector)))
         assert there, f"nothing on the page is {selector}"
         self._until(lambda m: m.get("method") == "Page.loadEventFired")
 

@@ -1,5 +1,6 @@
 """The pages in a real browser: links clicked, figures equal to ``explain``, nothing refused by the policy, live."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -77,7 +78,7 @@ def test_every_page_fits_and_the_policy_refuses_nothing(server: Serving, tab: Ta
     tab.open(server.url)
     for path in PATHS:
         tab.open(server.base + path)
-        wide, window, drawn = __import__("json").loads(tab.evaluate(SIZES))
+        wide, window, drawn = json.loads(tab.evaluate(SIZES))
         assert (wide <= window, drawn) == (True, True), path
     assert tab.problems == []
 

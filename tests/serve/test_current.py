@@ -107,6 +107,7 @@ def test_where_postgres_is_newer_than_the_version_shown_the_proof_is_of_the_newe
     assert 'class="verdict match"' in text
 
 
+@pytest.mark.slow
 def test_readers_and_syncs_at_once_never_meet_a_mix(small: Project, pages: TestClient) -> None:
     """Every page is of one version: leads of the tile and of the table agree, whatever a sync does meanwhile."""
     wrong: list[str] = []

@@ -73,7 +73,7 @@ def test_every_page_of_the_contract_has_a_route() -> None:
 @pytest.mark.parametrize("path", ["/", "/month/2024-11", "/source/Google?month=2024-11"])
 def test_a_figure_is_what_its_explanation_says(site: TestClient, path: str) -> None:
     """One figure of each measure on the page, asked where it leads to."""
-    found = {}
+    found = dict[tuple[str, bool, bool], tuple[str, Decimal]]()
     for href, value in figures(site.get(path).text):
         asked = parse_qs(urlsplit(href).query)
         found.setdefault((asked["metric"][0], asked.get("segment", [""])[0] != "", "day" in asked), (href, value))
@@ -141,9 +141,9 @@ def test_no_page_shows_a_private_cell_even_with_rows(site_with_rows: TestClient,
     """Phones of the exports, as they are written there."""
     assert sample.project is not None
     phones = set()
-    for path in sample.project.inbox.glob("*.csv"):
+    for export in sample.project.inbox.glob("*.csv"):
         phones |= set(
-            re.findall(r"\(\d{3}\) \d{3}-\d{4}|\+1\d{10}", path.read_text(encoding="utf-8-sig", errors="replace"))
+            re.findall(r"\(\d{3}\) \d{3}-\d{4}|\+1\d{10}", export.read_text(encoding="utf-8-sig", errors="replace"))
         )
     assert len(phones) > 100
     for path in ("/explain?source=eLocals&month=2024-11", "/rejected", "/explain?source=ALL&month=2024-12&metric=jobs"):

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def test_the_answer_is_that_of_plan_and_nothing_is_written(small: Project, pages
         path.read_text(encoding="utf-8").replace("per_lead = 20.00 }\n\n", "per_lead = 25.00 }\n\n"), encoding="utf-8"
     )
     made = plan(small.settings)
-    assert [(c.metric, c.before, c.after) for c in made.changes] == [("cost", 40, 50)]
+    assert [(c.metric, c.before, c.after) for c in made.changes] == [("cost", Decimal(40), Decimal(50))]
     assert (made.days, len(made.rows or ())) == (2, 2)
 
 
@@ -79,9 +80,7 @@ def test_exports_that_wait_in_the_inbox_are_no_part_of_the_answer(small: Project
         ({"key": "feeds.jobs.files", "value": "1"}, "no number of the rules"),
     ],
 )
-def test_what_cannot_be_tried_says_why_and_keeps_the_form(
-    pages: TestClient, small: Project, query: dict[str, str], told: str
-) -> None:
+def test_what_cannot_be_tried_says_why_and_keeps_the_form(pages: TestClient, query: dict[str, str], told: str) -> None:
     text = unescape(pages.get("/plan", params=query).text)
     assert "It cannot be tried" in text
     assert told in text
