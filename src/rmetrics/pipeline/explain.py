@@ -20,6 +20,7 @@ from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames,
 from rmetrics.explain.nearly import Nearly, near_rows, nearly_counted
 from rmetrics.metrics.newest import FILE, LINE, PARTS
 from rmetrics.metrics.tallies import last_day
+from rmetrics.periods import next_month
 from rmetrics.pipeline.asked import month_named, source_named
 from rmetrics.pipeline.compute import newest_day
 from rmetrics.pipeline.memory import duckdb_limit, memory_of
@@ -504,13 +505,16 @@ class Explainer:
         return _asked_for(rows, asked).select("date", "source", "segment", *MEASURES).collect()
 
     def _of_second_engine(self, asked: Asked) -> pl.DataFrame:
-        return _asked_for(self._recomputed(asked.source).lazy(), asked).collect()
+        return _asked_for(self._recomputed(asked.source, asked.month).lazy(), asked).collect()
 
-    def _recomputed_of(self, source: str) -> pl.DataFrame:
+    def _recomputed_of(self, source: str, month: dt.date) -> pl.DataFrame:
         connection = self.engine.result()
         with duckdb_errors("recompute the metrics"):
             columns = f"date, source, segment, {', '.join(MEASURES)}"
-            connection.execute(f"SELECT {columns} FROM {DAILY} WHERE $1 IN (source, '{ALL}')", [source])
+            connection.execute(
+                f"SELECT {columns} FROM {DAILY} WHERE $1 IN (source, '{ALL}') AND date >= $2 AND date < $3",
+                [source, month, next_month(month)],
+            )
             return _frame(list(fetched(connection)))
 
     def _published(self, asked: Asked) -> pl.DataFrame | None:

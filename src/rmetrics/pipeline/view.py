@@ -33,7 +33,7 @@ from rmetrics.snapshot import STATE, load
 from rmetrics.tables import DAILY
 
 _TRIES = 5
-_MONTHS_OPEN = 3  # each holds a month's rows, and a connection of the second engine
+_MONTHS_OPEN = 6  # each holds a month's rows, and a connection of the second engine
 
 
 def mark(settings: Settings) -> str:
