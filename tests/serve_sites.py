@@ -62,11 +62,11 @@ class Serving:
 
 
 @contextmanager
-def serving(project: Project, *options: str) -> Iterator[Serving]:
+def serving(project: Project, *options: str, **environment: str) -> Iterator[Serving]:
     """Runs ``rmetrics serve`` in a project on any free port."""
     process = subprocess.Popen(
         [sys.executable, "-m", "rmetrics", "serve", "--port", "0", *options],
-        cwd=project.root, env=project.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=project.root, env={**project.environment, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         assert process.stdout is not None

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -29,12 +30,17 @@ def test_it_prints_one_line_and_lets_in_whoever_has_the_token(small: Project) ->
         assert (server.process.returncode, out, err) == (0, "", "")
 
 
-def test_json_and_ctrl_c(small: Project) -> None:
-    with serving(small, "--json") as server:
+def test_json_and_ctrl_c_and_nothing_is_left_behind(small: Project, tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with serving(small, "--json", TMPDIR=str(scratch)) as server:
         assert server.get("/")[0] == 200
+        assert server.get("/plan?key=revenue.share&value=0.5")[0] == 200
+        assert list(scratch.iterdir())
         server.process.send_signal(signal.SIGINT)
         out, err = server.process.communicate(timeout=20)
         assert (server.process.returncode, out, err) == (0, "", "")
+    assert not list(scratch.iterdir())
 
 
 def test_only_the_loopback_listens(small: Project) -> None:
