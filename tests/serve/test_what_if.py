@@ -1,6 +1,7 @@
 """The page ``/plan``: what ``rmetrics plan`` says of an edit, without the edit being made."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Iterator
 from decimal import Decimal
@@ -88,13 +89,29 @@ def test_what_cannot_be_tried_says_why_and_keeps_the_form(pages: TestClient, que
     assert 'name="value"' in text
 
 
-def test_a_trial_that_takes_too_long_is_ended_and_the_next_one_runs(small: Project) -> None:
+@pytest.mark.parametrize("seconds", [0.05, 1.5])
+def test_a_trial_that_takes_too_long_is_ended_and_the_next_one_runs(
+    small: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """Nothing is left of it: no process, no temporary folder."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+
     async def both() -> Any:
-        with pytest.raises(LakeError, match="longer than 0 seconds"):
-            await Trials(small.settings, 0.05).plan(edit_of(small))
+        trials = Trials(small.settings, seconds)
+        with contextlib.suppress(LakeError):
+            await trials.plan(edit_of(small))
+        assert list(scratch.iterdir()) == []
         return await Trials(small.settings).plan(edit_of(small))
 
     assert asyncio.run(both())["changes"]
+
+
+def test_a_trial_that_takes_too_long_says_so(small: Project) -> None:
+    with pytest.raises(LakeError, match="longer than 0 seconds"):
+        asyncio.run(Trials(small.settings, 0.05).plan(edit_of(small)))
 
 
 def test_one_trial_at_a_time(small: Project) -> None:

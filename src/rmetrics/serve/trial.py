@@ -18,6 +18,7 @@ from rmetrics.serve.knobs import Edited
 from rmetrics.settings import Settings
 
 SECONDS = 60.0
+_GRACE = 3.0  # to remove temporary files
 
 
 class Trials:
@@ -102,9 +103,14 @@ class Trials:
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
-    """Ends a process that still runs, with all it started."""
+    """Ends a process that still runs: first as Ctrl-C does, so that it removes its temporary files, then by force."""
     if process.returncode is not None:
         return
+    with contextlib.suppress(ProcessLookupError, ValueError):  # Windows knows no such signal
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _GRACE)
+            return
     with contextlib.suppress(ProcessLookupError):
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)

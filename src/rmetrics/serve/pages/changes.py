@@ -49,9 +49,9 @@ def changes_table(changes: Sequence[Recorded]) -> str:
             [
                 cells.cell(f"{c.at:%Y-%m-%d %H:%M}", text=True, href=LINKS.to("/runs", run=c.run_id)),
                 cells.cell(str(c.date or f"{c.month:%Y-%m}")),
-                cells.cell(c.source),
-                cells.cell(c.segment),
-                cells.cell(c.metric),
+                cells.cell(c.source, text=True),
+                cells.cell(c.segment, text=True),
+                cells.cell(c.metric, text=True),
                 cells.cell(shown(c.metric, c.before), value=cells.plain(c.before)),
                 cells.cell(shown(c.metric, c.after), value=cells.plain(c.after), href=why),
                 f'<td class="fold">{escape(c.cause or "")}</td>',

@@ -21,11 +21,11 @@ def rejected(asked: Asked) -> Page:
     rows = [
         [
             cells.cell(r.id, text=True),
-            cells.cell(r.feed, href=LINKS.to("/health", feed=r.feed)),
-            cells.cell(r.file),
+            cells.cell(r.feed, text=True, href=LINKS.to("/health", feed=r.feed)),
+            cells.cell(r.file, text=True),
             cells.cell(f"{r.line:,}"),
-            cells.cell(r.column or "the whole row"),
-            *([cells.cell(r.value or "")] if asked.rows else []),
+            cells.cell(r.column or "the whole row", text=True),
+            *([cells.cell(r.value or "", text=True)] if asked.rows else []),
             f'<td class="fold">{cells.linked(r.reason, None)}</td>',
         ]
         for r in found[:_MOST]

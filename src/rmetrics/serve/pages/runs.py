@@ -26,7 +26,11 @@ def runs(asked: Asked) -> Page:
         return Page("Runs", body, "/runs", notes=(*notes, f"{error.message}. {error.hint}"))
     head = ("Run", "Finished (UTC)", "Status", "Files", "Rows read", "Rejected", "Why it failed")
     table = cells.table(head, [_line(r) for r in found.runs], "runs") if found.runs else "<p>None yet.</p>"
-    tables = [[cells.cell(n, text=True), cells.count(rows)] for n, rows in sorted(found.tables.items())]
+    feeds = asked.view.lake.rules.feeds
+    tables = []
+    for name, rows in sorted(found.tables.items()):
+        href = LINKS.to("/health", feed=name) if name in feeds else "/measures"
+        tables.append([cells.cell(name, text=True, href=href), cells.count(rows, href=href)])
     body = (
         f"{heading('Runs')}<p>Published to {escape(found.server)}.</p>{cells.card('The last runs', table)}"
         f"{cells.card('What is published', cells.table(('Table', 'Rows'), tables, 'tables')) if tables else ''}"
