@@ -21,6 +21,7 @@ def test_an_address_is_quoted_part_by_part() -> None:
         == "http://127.0.0.1:8787/explain?source=A%26B%20%2F%20C%27s&month=2024-11&metric=cost&segment=COD"
     )
     assert to.source("A/B?x#y", MONTH) == "http://127.0.0.1:8787/source/A/B%3Fx%23y?month=2024-11"
+    assert Links("").source("..", MONTH) == "/explain?source=..&month=2024-11"
     assert Links("").month(MONTH) == "/month/2024-11"
     assert NOWHERE.figure("cost", "A", MONTH) is None
 

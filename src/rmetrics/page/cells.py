@@ -40,7 +40,9 @@ class Links:
         return self.to("/explain", source=source, month=f"{month:%Y-%m}", metric=metric, segment=segment, day=day)
 
     def source(self, name: str, month: dt.date) -> str | None:
-        """The address of a source's page."""
+        """The address of a source's page; of its explanation where browsers would take its name for a step up."""
+        if name in {".", ".."}:
+            return self.to("/explain", source=name, month=f"{month:%Y-%m}")
         return self.to(f"/source/{name}", month=f"{month:%Y-%m}")
 
     def month(self, month: dt.date) -> str | None:
