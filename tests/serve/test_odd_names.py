@@ -1,6 +1,7 @@
 """Sources, files and rules whose names are HTML, addresses or TOML: shown as they are, linked, and never run."""
 
 import re
+from collections.abc import Iterator
 from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
@@ -8,26 +9,25 @@ import pytest
 from starlette.testclient import TestClient
 
 from serve_sites import client_of
-from support import Project, csv_text, new_project
+from support import csv_text, fresh_database, new_project
 
 ODD = ['<img src=x onerror="alert(1)">', "</script><script>alert(2)</script>", "A/B?x#y&z=1", "O'Hara \"Tom\"", "..", "a%2Fb", "&lt;b&gt;"]  # fmt: skip
+NO_PAGE = {"..", "a%2Fb"}  # no address has the one; the test client unquotes the other twice
 JOBS = ("Job #", "Job Type", "Source", "Created")
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory, pg_uri: str) -> TestClient:
+def pages(tmp_path_factory: pytest.TempPathFactory, pg_uri: str) -> Iterator[TestClient]:
     """A company with a job of each odd source, a rejected row in an oddly named file, and an odd rule."""
-    from support import fresh_database
-
-    database = fresh_database(pg_uri)
-    project: Project = new_project(tmp_path_factory.mktemp("odd") / "project", database.__enter__())
-    rows = [(i, "COD Repair", name, "11/20/2024") for i, name in enumerate(ODD, 1)]
-    project.put('jobs <b onclick="x">.csv', csv_text(JOBS, *rows, (99, "COD Repair", "Google", "<i>never</i>")))
-    (project.rules / "odd.toml").write_text(
-        '[sources."<u>Rule</u>"]\nleads = "jobs"\ncost = { per_lead = 1.00 }\n', encoding="utf-8"
-    )
-    project.sync()
-    return client_of(project.settings, rows=True)
+    with fresh_database(pg_uri) as uri:
+        project = new_project(tmp_path_factory.mktemp("odd") / "project", uri)
+        rows = [(i, "COD Repair", name, "11/20/2024") for i, name in enumerate(ODD, 1)]
+        project.put('jobs <b onclick="x">.csv', csv_text(JOBS, *rows, (99, "COD Repair", "Google", "<i>never</i>")))
+        rule = '[sources."<u>Rule</u>"]\nleads = "jobs"\ncost = { per_lead = 1.00 }\n'
+        (project.rules / "odd.toml").write_text(rule, encoding="utf-8")
+        project.sync()
+        with client_of(project.settings, rows=True) as client:
+            yield client
 
 
 PATHS = ("/", "/month/2024-11", "/explain?source=ALL&month=2024-11", "/rejected", "/health", "/health?feed=jobs", "/rules", "/rules?file=odd.toml",
@@ -55,7 +55,7 @@ def test_an_odd_source_has_its_figures_and_its_explanation(pages: TestClient, na
     assert name in unescape(answer.text)
 
 
-@pytest.mark.parametrize("name", [n for n in ODD if n not in {"..", "a%2Fb"}]  # no address has the one, the test client reads the other twice)
+@pytest.mark.parametrize("name", [n for n in ODD if n not in NO_PAGE])
 def test_an_odd_source_has_its_page(pages: TestClient, name: str) -> None:
     text = pages.get("/").text
     hrefs = {unescape(h) for h in re.findall(r'href="(/source/[^"]*)"', text)}
