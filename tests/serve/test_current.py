@@ -190,6 +190,20 @@ def test_a_project_without_a_sync_says_what_to_do_and_shows_the_first_one(tmp_pa
         assert client.get("/").status_code == 200
 
 
+def test_a_bug_of_ours_says_nothing_of_the_data(small: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("617-555-0100")
+
+    with client_of(small.settings) as client:
+        monkeypatch.setattr("rmetrics.serve.app.Site.asked", broken)
+        with pytest.raises(RuntimeError):
+            client.get("/")
+        quiet = TestClient(client.app, base_url=str(client.base_url), cookies=client.cookies, raise_server_exceptions=False)
+        answer = quiet.get("/")
+    assert (answer.status_code, "bug in rmetrics" in answer.text, "617" in answer.text) == (500, True, False)
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
 def test_without_postgres_the_rest_is_shown(small: Project) -> None:
     from pydantic import SecretStr
 

@@ -1,7 +1,6 @@
 """The pages by their paths. Every answer is made from one view of the project; an error is a page, too."""
 
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Callable
 from importlib import resources
 
@@ -30,7 +29,6 @@ from rmetrics.serve.pages.what_if import asked_edit, what_if
 from rmetrics.serve.trial import SECONDS, Trials
 from rmetrics.settings import Settings
 
-_LOG = logging.getLogger("rmetrics.serve")
 PAGES: dict[str, Callable[[Asked], Page]] = {
     "/": overview,
     "/month/{month}": month,
@@ -131,9 +129,8 @@ def _not_found(_request: Request, _error: Exception) -> Response:
     return _html(error_page(SettingsError("there is no such page", "See the overview: /")), "")
 
 
-def _failed(_request: Request, error: Exception) -> Response:
-    """A bug of ours: the page says so; the log has the traceback."""
-    _LOG.error("a page failed", exc_info=error)
+def _failed(_request: Request, _error: Exception) -> Response:
+    """A bug of ours: the page says so and no more; the server writes the traceback to stderr."""
     page = Page(
         "Failed", "<h1>This page failed</h1><p>It is a bug in rmetrics; the terminal has the details.</p>", "", 500
     )
