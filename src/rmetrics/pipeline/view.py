@@ -74,6 +74,7 @@ class View:
     _pages: dict[dt.date | None, PageData] = field(default_factory=dict)
     _open: OrderedDict[dt.date, tuple[Explainer, contextlib.ExitStack]] = field(default_factory=OrderedDict)
     _one: threading.RLock = field(default_factory=threading.RLock)
+    _reading: threading.Lock = field(default_factory=threading.Lock)  # pages need not wait for an explanation
 
     def page(self, month: dt.date | None = None) -> PageData:
         """What pages show of a month; of the newest where none is named.
@@ -82,7 +83,7 @@ class View:
             LakeError: no row of the data counts in any month.
             SettingsError: the month has no data.
         """
-        with self._one:
+        with self._reading:
             if month not in self._pages:
                 made = page_data(self.lake, Months(last=month, one=True))
                 self._pages[month] = self._pages[made.month] = made
