@@ -198,7 +198,9 @@ def test_a_bug_of_ours_says_nothing_of_the_data(small: Project, monkeypatch: pyt
         monkeypatch.setattr("rmetrics.serve.app.Site.asked", broken)
         with pytest.raises(RuntimeError):
             client.get("/")
-        quiet = TestClient(client.app, base_url=str(client.base_url), cookies=client.cookies, raise_server_exceptions=False)
+        quiet = TestClient(
+            client.app, base_url=str(client.base_url), cookies=client.cookies, raise_server_exceptions=False
+        )
         answer = quiet.get("/")
     assert (answer.status_code, "bug in rmetrics" in answer.text, "617" in answer.text) == (500, True, False)
     assert "default-src 'none'" in answer.headers["content-security-policy"]
