@@ -28,7 +28,7 @@ demo: setup  ## sync the sample exports into the embedded Postgres and show the 
 		'.venv/bin/rmetrics history --month 2024-11' \
 		'.venv/bin/rmetrics serve                  a local page: click any number to see its proof' \
 		'.venv/bin/rmetrics report                 charts and tables as one HTML page' \
-		'.venv/bin/rmetrics db start               keep Postgres running; prints its URL for Grafana or psql'
+		'.venv/bin/rmetrics db start --port 5433   keep Postgres running; prints its URL for Grafana, psql or JDBC'
 
 test: check  ## check, then all tests but the long ones
 	$(BIN)/pytest -n auto -m "not slow"
@@ -83,12 +83,23 @@ clean:  ## remove the environment and the demo's data
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or say make PYTHON=/path/to/python3"; exit 1; }
-	$(PYTHON) -m venv .venv
+	@printf "Making .venv with %s\n" "$$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
 
 .venv/.setup: requirements.txt pyproject.toml | .venv/bin/python
-	$(PIP) install --require-hashes -r requirements.txt
-	$(PIP) install --no-deps --no-build-isolation -e .
+	@printf 'Installing what rmetrics needs into .venv: about 680 MB on disk, a minute or so.\n'
+	@{ $(BIN)/python -m pip --disable-pip-version-check --no-input install --progress-bar off --require-hashes \
+		-r requirements.txt; echo "exit $$?"; } | $(SHOWN)
+	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
+
+# One line that counts what pip has found, rewritten on a terminal; its errors are not touched, nor whether it failed.
+SHOWN = awk -v total="$$(grep -c '^[a-z].*==' requirements.txt)" -v tty="$$([ -t 2 ] && echo 1)" ' \
+	function told(text) { if (tty) printf "\r\033[K  %s", text; else print "  " text; fflush() } \
+	/^(Collecting|Processing) / { sub(/.*\//, "", $$2); n++; if (tty || n % 10 == 0) told(n " of " total ": " $$2) } \
+	/^Installing collected/ { told("installing them ...") } \
+	/^exit / { failed = $$2 } \
+	END { if (!failed) told("done"); if (tty) print ""; exit failed }'
 
 .venv/.dev: requirements-dev.txt .venv/.setup
 	$(PIP) install --require-hashes -r requirements-dev.txt

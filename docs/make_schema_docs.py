@@ -45,7 +45,7 @@ class Column:
 
 @dataclass(slots=True)
 class Relation:
-    """A table or a view; ``indexes`` are (columns, question it serves), ``reads`` what a view selects from."""
+    """A table or a view; ``indexes`` are (name, columns, why it is there), ``reads`` what a view selects from."""
 
     name: str
     comment: str
@@ -53,7 +53,7 @@ class Relation:
     key: str = ""
     foreign: list[tuple[str, str]] = field(default_factory=list)
     checks: list[str] = field(default_factory=list)
-    indexes: list[tuple[str, str]] = field(default_factory=list)
+    indexes: list[tuple[str, str, str]] = field(default_factory=list)
     reads: list[str] = field(default_factory=list)
 
 
@@ -65,14 +65,14 @@ WORDS: dict[str, dict[str, str]] = {
         "key": "Primary key",
         "foreign": "Foreign keys",
         "checks": "Checks",
-        "indexes": "Indexes",
+        "indexes": "| index | columns | what for |",
         "reads": "Reads",
         "none": "none",
         "computed": "computed",
         "export": "export",
         "rules": "rules",
         "run": "rmetrics",
-        "by key": "the primary key",
+        "by key": "One row per key.",
         "count": "count",
         "seconds": "seconds",
         "ratio": "ratio, 1 = 100 %",
@@ -89,21 +89,21 @@ WORDS: dict[str, dict[str, str]] = {
         "key": "Первичный ключ",
         "foreign": "Внешние ключи",
         "checks": "Проверки",
-        "indexes": "Индексы",
+        "indexes": "| индекс | столбцы | зачем |",
         "reads": "Читает",
         "none": "нет",
         "computed": "вычисляется",
         "export": "выгрузка",
         "rules": "правила",
         "run": "rmetrics",
-        "by key": "первичный ключ",
-        "count": "штуки",
+        "by key": "Одна строка на ключ.",
+        "count": "шт.",
         "seconds": "секунды",
-        "ratio": "отношение, 1 = 100 %",
+        "ratio": "доля, 1 = 100 %",
         "money": "деньги",
-        "day": "день",
+        "day": "дата",
         "month": "первое число месяца",
-        "instant": "момент",
+        "instant": "дата и время",
         "days": "дни",
     },
 }
@@ -168,18 +168,23 @@ def relations(session: Session) -> dict[str, Relation]:
         "WHERE v.relnamespace = current_schema()::regnamespace AND v.relkind = 'v' ORDER BY 1, 2"
     ):
         found[name].reads.append(base)
-    for questions, kind, name, columns in _indexes():
-        found[name].indexes.append((columns if kind == "INDEX" else "", questions))
+    reasons = _reasons()
+    for table, name, columns, key in session.query(
+        "SELECT t.relname::text, c.relname::text, "
+        "(SELECT string_agg(a.attname, ', ' ORDER BY k.n) FROM unnest(i.indkey) WITH ORDINALITY AS k (attnum, n) "
+        "JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum = k.attnum), i.indisprimary "
+        "FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_class AS t ON t.oid = i.indrelid "
+        "WHERE t.relnamespace = current_schema()::regnamespace ORDER BY i.indisprimary DESC, c.relname"
+    ):
+        found[table].indexes.append((name, columns, reasons.get(name, "") if key else reasons[name]))
     return found
 
 
-def _indexes() -> Iterator[tuple[str, str, str, str]]:
-    """(questions, INDEX or TABLE, table, columns) of each question that stands above an index or a key."""
+def _reasons() -> dict[str, str]:
+    """Index to the questions that stand above it in ``schema.sql``; those above a table are for its primary key."""
     text = (ROOT / "schema.sql").read_text(encoding="utf-8")
-    above = r"^-- (.*\?.*)\nCREATE (?:(INDEX) IF NOT EXISTS \w+ ON (\w+) \((.*)\)|(TABLE) IF NOT EXISTS (\w+))"
-    for match in re.finditer(above, text, re.MULTILINE):
-        questions, index, on, columns, table, name = match.groups()
-        yield questions, index or table, on or name, columns or ""
+    above = r"^-- (.*\?.*)\nCREATE (?:INDEX IF NOT EXISTS (\w+)|TABLE IF NOT EXISTS (\w+))"
+    return {index or f"{table}_pkey": questions for questions, index, table in re.findall(above, text, re.MULTILINE)}
 
 
 # -- tables as Markdown
@@ -203,11 +208,11 @@ def table_block(relation: Relation, every: dict[str, Relation], rules: Rules, sa
         lines += [f"- {words['key']}: `{relation.key}`", f"- {words['foreign']}: {keys}"]
         if relation.checks:
             lines.append(f"- {words['checks']}: " + "; ".join(f"`{c}`" for c in relation.checks))
-        indexes = [
-            f"{say(question)} (`{columns}`)" if columns else f"{say(question)} ({words['by key']})"
-            for columns, question in relation.indexes
+        lines += ["", words["indexes"], "|---|---|---|"]
+        lines += [
+            f"| `{name}` | `{columns}` | {say(reason) if reason else words['by key']} |"
+            for name, columns, reason in relation.indexes
         ]
-        lines.append(f"- {words['indexes']}: " + (" ".join(indexes) or words["by key"]))
     return "\n".join(lines)
 
 

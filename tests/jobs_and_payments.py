@@ -7,9 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from rmetrics.contents import Content, Part, Remembered, month_of, polars_type
+from rmetrics.contents import month_of, polars_type
+from rmetrics.digests import digests, month_sums
 from rmetrics.postgres import Server, connect
-from rmetrics.publish import Run, Written, last_run, publish
+from rmetrics.publish import Change, Content, Run, Written, last_run, publish
 from rmetrics.rules import load_rules
 from rmetrics.tables import PgTable, feed_table
 from support import ROOT
@@ -51,24 +52,22 @@ def _money(text: str) -> Any:
 
 
 def content(table: PgTable, rows: pl.LazyFrame, before: Content | None = None) -> Content:
-    """Rows as the months of a table, each with what it was before; equal rows have equal identities."""
+    """Rows as what a table must hold, with what changed since another content."""
     found = rows.collect()
-    parts = {}
-    for month in found.select(month_of(table)).to_series().unique().to_list():
-        own = found.filter(month_of(table) == month)
-        parts[month] = Part(own.lazy(), repr(sorted(own.rows(), key=repr)), before.parts.get(month) if before else None)
-    return Content(table, parts)
+    change = None
+    if before is not None:
+        held = before.months(list(before.digests)) if before.digests else rows.head(0)
+        came = found.lazy().join(held, on=list(table.names), how="anti", nulls_equal=True)
+        change = Change(before.digests, came)
+    made = digests(month_sums(table, found.lazy()), table.name)
+    return Content(table, made, lambda months: found.lazy().filter(month_of(table).is_in(list(months))), change)
 
 
-def publish_contents(
-    server: Server, *contents: Content, known: Remembered | None = None, full: bool = False
-) -> Written:
+def publish_contents(server: Server, *contents: Content, full: bool = False) -> Written:
     """Publishes through the real protocol, after whatever was published last."""
     with connect(server) as session:
         after = last_run(session)
     run = Run(
         f"r{next(_runs):04}", dt.datetime.now(dt.UTC), "rules", "0", 0, 0, 0, (), "inputs", "America/New_York", "USD"
     )
-    return publish(
-        server, "public", contents, run, schema_digest="0", cause="a test", known=known, full=full, after=after
-    )
+    return publish(server, "public", contents, run, schema_digest="0", cause="a test", full=full, after=after)

@@ -14,8 +14,11 @@ from adbc_driver_postgresql import dbapi
 from pydantic import SecretStr
 
 from rmetrics.lake import Lake
+from rmetrics.pipeline.core.rows import Rows
+from rmetrics.pipeline.standing import last_rows
 from rmetrics.pipeline.sync import sync
 from rmetrics.results import SyncResult
+from rmetrics.rules import load_rules
 from rmetrics.settings import Settings
 from rmetrics.snapshot import load
 
@@ -112,13 +115,20 @@ def computed_files(project: Project, table: str = "") -> list[Path]:
     lake = Lake(project.settings.lake_dir)
     snapshot = load(lake)
     names = (table,) if table else tuple(snapshot.tables)
-    return sorted(lake.root / f.name for n in names for part in snapshot.parts(n).values() for f in part.files)
+    return sorted(lake.root / f.name for n in names for layer in snapshot.layers(n) for f in layer.files)
+
+
+def computed_rows(project: Project) -> Rows:
+    """The rows of the computation in force."""
+    found = last_rows(Lake(project.settings.lake_dir), load_rules(project.rules))
+    assert found is not None
+    return found
 
 
 def lake_name(lake: Path, path: Path) -> str:
     """The name of a file of the lake without what only its bytes decide."""
     name = path.relative_to(lake).as_posix()
-    return re.sub(r"\.[0-9a-f]{12}\.parquet$", ".parquet", name) if name.startswith(("current/", "metrics/")) else name
+    return re.sub(r"/[0-9a-f]{16}\.parquet$", ".parquet", name) if name.startswith("metrics/") else name
 
 
 def new_project(root: Path, dsn: str) -> Project:

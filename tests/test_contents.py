@@ -1,14 +1,15 @@
 """Months of a table: what belongs to them, in Polars and in SQL, and when they are hashed."""
 
 import datetime as dt
-from pathlib import Path
 
 import polars as pl
 import pytest
 
-from jobs_and_payments import JOBS, PAYMENTS, content, jobs, payments
-from rmetrics.contents import Content, Part, month_in_sql, month_of, part_digests, within
+from jobs_and_payments import JOBS, content, jobs
+from rmetrics.contents import month_in_sql, month_of, within
+from rmetrics.digests import Digest, digests, month_sums, sums_after
 from rmetrics.periods import NO_PART
+from rmetrics.publish import Content
 from rmetrics.tables import PgColumn, PgTable
 from support import rows
 
@@ -35,45 +36,47 @@ def test_a_row_is_in_the_same_month_for_polars_and_for_both_ways_to_ask_postgres
         assert sorted(n for (n,) in found) == sorted(n for n, m in months if m == month), month
 
 
+def digest(table: PgTable, rows: pl.LazyFrame) -> dict[dt.date, Digest]:
+    return digests(month_sums(table, rows), table.name)
+
+
 def test_a_digest_knows_no_order_and_every_value() -> None:
-    one = part_digests(content(JOBS, jobs(("1", "2024-01-05", "1"), ("2", "2024-01-06", "2"))), {})[0]
-    assert one == part_digests(content(JOBS, jobs(("2", "2024-01-06", "2"), ("1", "2024-01-05", "1"))), {})[0]
+    one = digest(JOBS, jobs(("1", "2024-01-05", "1"), ("2", "2024-01-06", "2")))
+    assert one == digest(JOBS, jobs(("2", "2024-01-06", "2"), ("1", "2024-01-05", "1")))
     for other in (("2", "2024-01-06", "2.01"), ("3", "2024-01-06", "2"), ("2", "2024-01-07", "2")):
-        assert one != part_digests(content(JOBS, jobs(("1", "2024-01-05", "1"), other)), {})[0]
+        assert one != digest(JOBS, jobs(("1", "2024-01-05", "1"), other))
 
 
-def test_rows_that_come_from_where_they_came_from_are_not_read_again(tmp_path: Path) -> None:
-    path = tmp_path / "jobs.parquet"
-    jobs(("1", "2024-01-05", "1")).collect().write_parquet(path)
-    stored = Content(JOBS, {JAN: Part(pl.scan_parquet(path), "a")})
-    found, remembered = part_digests(stored, {})
-    path.unlink()
-    assert part_digests(stored, remembered) == (found, remembered)
-    for unlike in (
-        Content(JOBS, {JAN: Part(pl.scan_parquet(path), "b")}),
-        Content(PAYMENTS, {JAN: Part(pl.scan_parquet(path), "a")}),
-    ):
-        with pytest.raises(FileNotFoundError):
-            part_digests(unlike, remembered)
-
-
-def test_a_row_of_another_month_is_refused() -> None:
-    with pytest.raises(ValueError, match="rows of another month are among those of 2024-02-01"):
-        part_digests(Content(JOBS, {FEB: Part(jobs(("1", "2024-01-31", "1")), "a")}), {})
-    with pytest.raises(ValueError, match="another month"):
-        part_digests(Content(PAYMENTS, {NO_PART: Part(payments(("1", "2024-01-31", "1", None)), "a")}), {})
+def test_a_change_of_rows_is_a_change_of_sums() -> None:
+    before = [("1", "2024-01-05", "1"), ("2", "2024-02-06", "2"), ("3", None, "3")]
+    after = [("1", "2024-01-05", "1"), ("2", "2024-03-06", "2"), ("3", None, "4"), ("4", "2024-01-05", "1")]
+    came, went = jobs(*after[1:]), jobs(*before[1:])
+    changed = sums_after(month_sums(JOBS, jobs(*before)), month_sums(JOBS, came), month_sums(JOBS, went))
+    assert digests(changed, "jobs") == digest(JOBS, jobs(*after))
+    assert set(digests(changed, "jobs")) == {JAN, MAR, NO_PART}
+    with pytest.raises(ValueError, match="more rows are gone than there were"):
+        sums_after(month_sums(JOBS, jobs(*before)), month_sums(JOBS, jobs()), month_sums(JOBS, jobs(*before, *before)))
 
 
 def test_a_month_without_rows_is_no_month() -> None:
-    found, remembered = part_digests(Content(JOBS, {JAN: Part(jobs(), "a")}), {})
-    assert found == {}
-    assert part_digests(Content(JOBS, {JAN: Part(pl.scan_parquet("missing"), "a")}), remembered)[0] == {}
+    assert digest(JOBS, jobs()) == {}
+    assert content(JOBS, jobs()).rows([]).collect().columns == list(JOBS.names)
+
+
+def test_only_what_differs_is_given_where_the_database_is_as_it_was() -> None:
+    first, second = jobs(("1", "2024-01-05", "1"), ("2", "2024-01-06", "2")), jobs(("1", "2024-01-05", "9"))
+    before = content(JOBS, first)
+    made = content(JOBS, second, before)
+    few, whole = made.differing([JAN], before.digests)
+    assert (few.select("job_id").collect().rows(), whole) == ([("1",)], False)
+    for published in ({}, {JAN: Digest(2, "another")}):
+        assert made.differing([JAN], published)[1]
 
 
 def test_rows_that_are_added_up_are_added_up_within_their_month_or_all_together() -> None:
     columns = (PgColumn("campaign", "text", not_null=True), PgColumn("spend", "numeric(12,2)", not_null=True))
     table = PgTable("spend", ("campaign",), columns, part=None, sums=True)
     spent = pl.LazyFrame({"campaign": ["a", "a", "b"], "spend": [1, 2, None]})
-    assert part_digests(Content(table, {NO_PART: Part(spent, "a")}), {})[0][NO_PART].rows == 1
-    with pytest.raises(ValueError, match="it must be one part"):
-        Content(table, {JAN: Part(spent, "a")})
+    assert digest(table, spent)[NO_PART].rows == 1
+    with pytest.raises(ValueError, match="it must have none"):
+        Content(table, {JAN: Digest(1, "")}, lambda _: spent)

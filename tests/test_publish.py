@@ -10,9 +10,10 @@ import pytest
 from jobs_and_payments import JOBS, PAYMENTS, content, jobs, payments, publish_contents
 from published import run
 from reliability.versions import SEEN, prepared, publish_version, seen_of
-from rmetrics.contents import Content, Part, part_digests
+from rmetrics.digests import digests, month_sums
 from rmetrics.errors import LakeError, PostgresError
 from rmetrics.postgres import Session
+from rmetrics.publish import Content
 from support import rows
 
 
@@ -129,9 +130,9 @@ AFTER = {
 @pytest.mark.parametrize("what", AFTER)
 def test_whatever_changed_the_table_is_as_it_must_be(database: str, what: str, at_hand: bool) -> None:
     server, first = prepared(database), content(JOBS, FIRST)
-    known = publish_contents(server, first).digests
+    publish_contents(server, first)
     after, written = AFTER[what]
-    done = publish_contents(server, content(JOBS, after, first if at_hand else None), known=known)
+    done = publish_contents(server, content(JOBS, after, first if at_hand else None))
     assert held_jobs(database) == wanted(after)
     if what != "a month gone":
         assert done.rows == {"jobs": written}
@@ -145,10 +146,10 @@ def test_only_rows_that_differ_go_to_the_server_where_the_month_is_at_hand_as_it
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, first = prepared(database), content(JOBS, FIRST)
-    known = publish_contents(server, first).digests
+    publish_contents(server, first)
     second = changed(j3="7", j4="8")
     sent = ingested(monkeypatch)
-    publish_contents(server, content(JOBS, second, first), known=known)
+    publish_contents(server, content(JOBS, second, first))
     assert sent["_stage_jobs"] == 2
     publish_contents(server, content(JOBS, FIRST))
     assert sent["_stage_jobs"] == 60
@@ -156,25 +157,22 @@ def test_only_rows_that_differ_go_to_the_server_where_the_month_is_at_hand_as_it
 
 def test_a_month_that_is_not_as_it_was_published_is_sent_whole(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     server, first, other = prepared(database), content(JOBS, FIRST), content(JOBS, changed(j3="5"))
-    known = publish_contents(server, first).digests
+    publish_contents(server, first)
     sent = ingested(monkeypatch)
-    publish_contents(server, content(JOBS, changed(j3="7"), other), known=known)
+    publish_contents(server, content(JOBS, changed(j3="7"), other))
     assert sent["_stage_jobs"] == 30
     run(database, "UPDATE jobs SET paid = 9 WHERE job_id = 'j6'")  # of a month that has not changed
-    publish_contents(server, content(JOBS, changed(j3="8"), content(JOBS, changed(j3="7"))), known=known)
+    publish_contents(server, content(JOBS, changed(j3="8"), content(JOBS, changed(j3="7"))))
     assert held_jobs(database) == wanted(changed(j3="8"))
 
 
-def test_without_what_was_remembered_the_outcome_is_the_same(database: str) -> None:
+def test_what_is_published_already_is_not_written_again(database: str) -> None:
     server, both = (
         prepared(database),
         (content(JOBS, FIRST), content(PAYMENTS, payments(("p", "2024-01-06", "1", "j1")))),
     )
-    first = publish_contents(server, *both)
-    again = publish_contents(server, *both, known=first.digests)
-    forgotten = publish_contents(server, *both)
-    assert again.digests == forgotten.digests == first.digests
-    assert again.rows == forgotten.rows == {"jobs": 0, "payments": 0}
+    publish_contents(server, *both)
+    assert publish_contents(server, *both).rows == {"jobs": 0, "payments": 0}
     assert held_jobs(database) == wanted(FIRST)
 
 
@@ -182,12 +180,25 @@ def test_rows_that_cannot_be_read_change_nothing(database: str, tmp_path: Path) 
     server, path = prepared(database), tmp_path / "jobs.parquet"
     publish_contents(server, content(JOBS, FIRST))
     changed(j3="7").filter(pl.col("metric_date") == dt.date(2024, 1, 5)).collect().write_parquet(path)
-    stored = Content(JOBS, {dt.date(2024, 1, 1): Part(pl.scan_parquet(path), "a")})
-    known = {"jobs": part_digests(stored, {})[1]}
+    made = digests(month_sums(JOBS, pl.scan_parquet(path)), "jobs")
+    stored = Content(JOBS, made, lambda _: pl.scan_parquet(path))
     path.write_bytes(path.read_bytes()[:200] + bytes(200) + path.read_bytes()[400:])
     with pytest.raises(LakeError, match="cannot read the rows of jobs"):
-        publish_contents(server, stored, known=known)
+        publish_contents(server, stored)
     path.unlink()
     with pytest.raises(LakeError, match="cannot read the rows of jobs"):
-        publish_contents(server, stored, known=known)
+        publish_contents(server, stored)
+    assert held_jobs(database) == wanted(FIRST)
+
+
+def test_a_small_change_that_is_stored_otherwise_is_read_back_by_its_keys(database: str) -> None:
+    server, first = prepared(database), content(JOBS, FIRST)
+    publish_contents(server, first)
+    run(
+        database,
+        "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.paid := NEW.paid + 1; RETURN NEW; END $$",
+        "CREATE TRIGGER spoil BEFORE INSERT OR UPDATE ON jobs FOR EACH ROW EXECUTE FUNCTION spoil()",
+    )
+    with pytest.raises(PostgresError, match=r"jobs, paid: [\d.]+ was read back where [\d.]+ was sent"):
+        publish_contents(server, content(JOBS, changed(j3="7"), first))
     assert held_jobs(database) == wanted(FIRST)

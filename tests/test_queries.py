@@ -1,6 +1,8 @@
 """docs/queries.sql: every query runs as the reader role, gives checked results, and reads no more than it needs."""
 
 import datetime as dt
+import json
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,6 +14,7 @@ import pytest
 from expander import expanded
 from published import Published, query, rows_read, run
 from rmetrics.lake import Lake
+from rmetrics.pipeline.database import schema_apply
 from rmetrics.snapshot import load
 
 QUERIES = {name: sql for name, (_, sql) in maker.queries().items()}
@@ -42,6 +45,39 @@ def test_it_runs_as_the_reader_with_rows_and_without(sample: Published, nothing:
     """On the sample it answers; on an empty schema it is quiet or counts nothing, and never fails."""
     assert answer(sample, name)
     assert len(answer(nothing, name)) <= 1
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every node of a plan."""
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)
+
+
+def test_no_query_looks_for_jobs_by_source(sample: Published) -> None:
+    """Why there is no index jobs (source, metric_date): the plans find jobs by their number, or read no jobs at all."""
+    read = 0
+    for name in QUERIES:
+        _, rows = query(sample.reader, f"EXPLAIN (FORMAT JSON) {sql_of(name)}")
+        plan = rows[0][0]
+        for node in nodes((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]):
+            if node.get("Relation Name") == "jobs":
+                read += 1
+                told = " ".join(str(node.get(k, "")) for k in ("Index Cond", "Filter", "Recheck Cond"))
+                assert "source" not in told, (name, told)
+    assert read, "the call funnel reads jobs"
+
+
+def test_an_index_of_your_own_stays(sample: Published) -> None:
+    """The documents say that whoever wants that index may make it: neither the schema nor a publish drops it."""
+    assert sample.project is not None
+    run(sample.owner, "CREATE INDEX my_jobs ON jobs (source, metric_date)")
+    try:
+        schema_apply(sample.project.settings)
+        sample.project.sync(full=True)
+        assert query(sample.owner, "SELECT count(*)::int FROM pg_indexes WHERE indexname = 'my_jobs'")[1] == [(1,)]
+    finally:
+        run(sample.owner, "DROP INDEX my_jobs")
 
 
 def test_there_are_the_two_of_the_brief_and_eight_more() -> None:

@@ -6,7 +6,6 @@ it. So nothing is written into somebody else's file.
 
 import errno
 import os
-import pwd
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -39,10 +38,9 @@ def _taken_over(path: Path, file: BinaryIO) -> None:
     found = os.fstat(file.fileno())
     if not stat.S_ISREG(found.st_mode):
         return
-    if found.st_uid != os.geteuid():
+    if current_user() not in (None, found.st_uid):
         raise PermissionError(errno.EPERM, f"it belongs to {user_name(found.st_uid)}", str(path))
-    if stat.S_IMODE(found.st_mode) & ~PRIVATE_FILE:
-        os.fchmod(file.fileno(), PRIVATE_FILE)
+    close_to_others(file.fileno(), found)
     file.truncate()
 
 
@@ -56,8 +54,24 @@ def write_private(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def close_to_others(descriptor: int, found: os.stat_result) -> None:
+    """Takes other users' rights to an open file away. On Windows the folder's rights hold: there are no modes."""
+    if os.name == "posix" and stat.S_IMODE(found.st_mode) & ~PRIVATE_FILE:
+        os.fchmod(descriptor, PRIVATE_FILE)
+
+
+def current_user() -> int | None:
+    """The user that this process acts as; None on Windows, where users have no numbers."""
+    ask = getattr(os, "geteuid", None)
+    return None if ask is None else int(ask())
+
+
 def user_name(uid: int) -> str:
     """The name of a system user, or its number where it has none."""
+    try:
+        import pwd
+    except ModuleNotFoundError:  # Windows
+        return f"user {uid}"
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

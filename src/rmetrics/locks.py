@@ -1,11 +1,10 @@
-"""Locks between commands: ``flock`` on a file that only its owner can open.
+"""Locks between commands: ``flock`` on a file that only its owner can open (Windows: ``rmetrics.flock``).
 
 Whoever can open a file can lock it, also read-only: a lock that others may read is a lock with which they can hold
 every command. The kernel frees a lock when the process that holds it ends, however it ends.
 """
 
 import contextlib
-import fcntl
 import os
 import stat
 import time
@@ -13,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from rmetrics.files import PRIVATE_FILE, user_name
+from rmetrics.files import PRIVATE_FILE, close_to_others, current_user, user_name
+from rmetrics.flock import try_lock
 
 _POLL_SECONDS = 0.05
 
@@ -26,22 +26,22 @@ def lock_file(path: Path, *, create: bool = True) -> Iterator[IO[str]]:
         OSError: it cannot be opened. ``PermissionError`` where it belongs to another user, ``ELOOP`` where it is a
             symbolic link, ``FileNotFoundError`` without ``create``.
     """
-    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | (os.O_CREAT if create else 0)
+    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | (os.O_CREAT if create else 0)
+    user = current_user()
     try:
         descriptor = os.open(path, flags, PRIVATE_FILE)
     except PermissionError as error:
-        owner = path.lstat().st_uid if os.path.lexists(path) else os.geteuid()
-        if owner != os.geteuid():
+        owner = path.lstat().st_uid if os.path.lexists(path) else user
+        if owner is not None and user is not None and owner != user:
             raise _foreign(path, owner) from error
         raise
     with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(22, "it is not an ordinary file", str(path))
-        if found.st_uid != os.geteuid() and os.geteuid() != 0:
+        if user not in (None, 0, found.st_uid):
             raise _foreign(path, found.st_uid)
-        if stat.S_IMODE(found.st_mode) & 0o077:
-            os.fchmod(descriptor, PRIVATE_FILE)
+        close_to_others(descriptor, found)
         yield file
 
 
@@ -51,22 +51,19 @@ def lock(file: IO[str], *, alone: bool, seconds: float = 0.0) -> bool:
     Raises:
         OSError: this file system has no locks.
     """
-    how = (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB
     until = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(file, how)
-        except BlockingIOError:
-            if time.monotonic() >= until:
-                return False
-            time.sleep(_POLL_SECONDS)
-        else:
-            return True
+    while not try_lock(file.fileno(), alone=alone):
+        if time.monotonic() >= until:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
 
 
 def holders(file: IO[str]) -> list[int]:
     """The processes that hold a lock on the file, besides this one; empty where the system does not list them."""
     found = os.fstat(file.fileno())
+    if os.name != "posix":
+        return []
     place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
     with contextlib.suppress(OSError):  # only Linux lists locks
         lines = [line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()]
@@ -92,7 +89,7 @@ def named_holder(file: IO[str]) -> str:
     for pid in holders(file):
         with contextlib.suppress(OSError):  # it has ended meanwhile
             uid = Path(f"/proc/{pid}").stat().st_uid
-            return f"pid {pid}" if uid == os.geteuid() else f"pid {pid} of {user_name(uid)}"
+            return f"pid {pid}" if uid == current_user() else f"pid {pid} of {user_name(uid)}"
     return "pid unknown"
 
 
@@ -100,7 +97,7 @@ def foreign_holder(file: IO[str]) -> bool:
     """Whether a process of another user holds a lock on the file."""
     for pid in holders(file):
         with contextlib.suppress(OSError):
-            if Path(f"/proc/{pid}").stat().st_uid != os.geteuid():
+            if Path(f"/proc/{pid}").stat().st_uid != current_user():
                 return True
     return False
 

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -94,6 +95,30 @@ def load_settings(folder: Path | None = None) -> Settings:
         raise SettingsError(f"settings cannot be used: {told}", "Correct the environment or .env.") from None
     except UnicodeDecodeError:
         raise SettingsError(".env is not UTF-8 text", "Save it as UTF-8.") from None
+
+
+def project_folder() -> Path:
+    """The folder of the project that a command works in: where its ``.env`` is and its relative paths start."""
+    here = Path.cwd()
+    return _project(here) or here
+
+
+def named_setting(name: str) -> SecretStr | None:
+    """The value of a setting that the rules name: from the environment, then from the project's ``.env``.
+
+    Returns:
+        The value, to be shown to nobody; None where it is not set, or blank.
+
+    Raises:
+        SettingsError: ``.env`` is not text.
+    """
+    value = os.environ.get(name)
+    if value is None:
+        try:
+            value = dotenv_values(project_folder() / ".env", encoding="utf-8").get(name)
+        except UnicodeDecodeError:
+            raise SettingsError(".env is not UTF-8 text", "Save it as UTF-8.") from None
+    return SecretStr(value.strip()) if value and value.strip() else None
 
 
 def _project(here: Path) -> Path | None:

@@ -21,8 +21,7 @@ from rmetrics.pipeline.inbox import land_inbox
 from rmetrics.pipeline.progress import silent
 from rmetrics.results import Severity, SyncResult
 from rmetrics.rules import load_rules
-from rmetrics.snapshot import load
-from support import Project, new_project
+from support import Project, computed_rows, new_project
 
 EXPORTS = Path(__file__).parent / "exports"
 CRM_JOBS = (
@@ -58,7 +57,7 @@ def computed(project: Project) -> SyncResult:
 
 
 def table(project: Project, name: str, *columns: str) -> list[tuple[Any, ...]]:
-    frame = load(Lake(project.settings.lake_dir)).scan(name).select(columns).collect()
+    frame = computed_rows(project).scan(name).select(columns).collect()
     return sorted(frame.rows(), key=repr)
 
 

@@ -10,6 +10,7 @@ from adbc_driver_postgresql import dbapi
 from rmetrics.postgres import Server, connect, statements
 
 DOCUMENTS = ("schema.md", "schema.ru.md")
+LANGUAGES = {"schema.md": "en", "schema.ru.md": "ru"}
 
 
 @pytest.fixture
@@ -34,7 +35,11 @@ def test_every_relation_column_and_query_stands_in_both_documents(server: Server
     with connect(server) as session:
         for relation in maker.relations(session).values():
             section = text.split(f"### `{relation.name}`\n")[1].split("\n<!-- end -->")[0]
+            section, _, indexes = section.partition(f"\n{maker.WORDS[LANGUAGES[name]]['indexes']}\n")
             assert [c.name for c in relation.columns] == re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+            rows = re.findall(r"^\| `(\w+)` \| `([^|]*)` \| ([^|]+) \|$", indexes, re.MULTILINE)
+            assert [(n, c) for n, c, _ in rows] == [(n, c) for n, c, _ in relation.indexes]
+            assert bool(rows) == (not relation.reads), relation.name
     for query in maker.queries():
         assert f"<!-- generated: query {query} -->" in text
 
@@ -55,6 +60,23 @@ def test_the_russian_document_is_russian() -> None:
     meanings = re.findall(r"^\| `\w+` \| [^|]* \| [^|]* \| ([^|]*) \|", text, re.MULTILINE)
     assert len(meanings) > 180
     assert [m for m in meanings if not re.search("[\u0430-\u044f]", m)] == []
+
+
+def test_every_index_of_the_catalog_has_a_reason(server: Server) -> None:
+    """Of an index that schema.sql makes without a question above it nothing could be written."""
+    with dbapi.connect(server.dsn, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE INDEX jobs_city_idx ON jobs (city)")
+    with connect(server) as session, pytest.raises(KeyError, match="jobs_city_idx"):
+        maker.relations(session)
+
+
+def test_the_russian_words_are_those_that_people_use() -> None:
+    """Words that a Russian reader stumbled over, and what stands for them now."""
+    text = (maker.DOCS / "schema.ru.md").read_text(encoding="utf-8")
+    stiff = ("бизнеса", "постановк", "Момент", "читающ", "единственная стена", "молчит", "отвеченн")
+    assert [w for w in (*stiff, " охват", "Охват ") if w in text] == []
+    for word in ("ата по времени компании", "дашборд из ТЗ", "срез"):  # noqa: RUF001 - Russian
+        assert word in text, word
 
 
 def test_a_sentence_without_a_translation_fails(server: Server) -> None:

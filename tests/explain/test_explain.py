@@ -306,7 +306,7 @@ def test_csv_of_the_rows_cannot_act_in_a_spreadsheet(own: Project, tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--month", "2024-13"], "is not a month"),
+        (["--month", "2024-13"], "not a month"),
         (["--month", "2024-11", "--metric", "lead"], "did you mean 'leads'"),
         (["--month", "2024-11", "--day", "2024-12-01"], "is not in 2024-11"),
         (["--month", "2024-11", "--expect", "leads=many"], "is not a number"),

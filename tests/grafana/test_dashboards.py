@@ -46,9 +46,9 @@ RANGES = {
     "before all data": days("2001-01-01", "2001-01-31"),
 }
 CHOICES: dict[str, Variables] = {
-    "one": {"source": ["eLocals"], "segment": ["COD"], "scope": ["eLocals"], "month": ["2024-11"], "measure": ["repairs"]},
-    "two": {"source": ["Google", "Rely"], "segment": ["COD", "INS"], "scope": ["ALL"], "month": ["2024-03"], "measure": ["revenue40"]},
-    "quotes": {"source": ["O'Brien", "x'; DROP TABLE targets; --"], "segment": ["COD"], "scope": ["O'Brien"], "month": ["2030-01"], "measure": ["cost"]},
+    "one": {"source": ["eLocals"], "segment": ["COD"], "scope": ["eLocals"], "month": ["2024-11"], "months": ["12"], "measure": ["repairs"]},
+    "two": {"source": ["Google", "Rely"], "segment": ["COD", "INS"], "scope": ["ALL"], "month": ["2024-03"], "months": ["3"], "measure": ["revenue40"]},
+    "quotes": {"source": ["O'Brien", "x'; DROP TABLE targets; --"], "segment": ["COD"], "scope": ["O'Brien"], "month": ["2030-01"], "months": ["36"], "measure": ["cost"]},
 }  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def every(published: Published, month: str = "2024-12") -> Variables:
         c: [r[0] for r in query(published.reader, f"SELECT DISTINCT {c} FROM monthly_metrics ORDER BY 1")[1]]
         for c in ("source", "segment")
     }
-    return {**names, "scope": ["ALL"], "month": [month], "measure": ["leads"]}
+    return {**names, "scope": ["ALL"], "month": [month], "months": ["12"], "measure": ["leads"]}
 
 
 def single(uid: str, variables: Variables) -> Variables:
@@ -128,7 +128,8 @@ def test_dashboards_are_provisioned_and_not_edited() -> None:
     assert set(DASHBOARDS) == {"rmetrics-months", "rmetrics-month", "rmetrics-channel", "rmetrics-health"}
     for d in DASHBOARDS.values():
         assert not {"id", "__inputs", "__requires"} & set(d)
-        assert (d["editable"], d["timezone"], d["schemaVersion"]) == (False, "America/New_York", 42)
+        assert (d["editable"], d["timezone"]) == (False, "America/New_York")
+        assert d["schemaVersion"] == 42, "LATEST_VERSION of Grafana 12 and 13: nothing is migrated when it is read"
         assert int(d["refresh"].removesuffix("m")) >= 5
         assert all(edge == "now" or "/" in edge for edge in d["time"].values())
 
@@ -236,6 +237,67 @@ def test_the_newest_month_comes_first(sample: Published) -> None:
     assert month["sort"] == 0
 
 
+def test_dashboards_open_on_the_newest_data(sample: Published) -> None:
+    """The sample ends in 2024: what is picked at first shows figures, whatever today is; only runs follow the range."""
+    for uid, d in DASHBOARDS.items():
+        ranged = [p["title"] for p in d["panels"] for t in p["targets"] if "$__time" in t["rawSql"]]
+        assert bool(ranged) == (uid == "rmetrics-health"), ranged
+        assert d["timepicker"]["hidden"] == (uid != "rmetrics-health")
+    picked = every(sample, query(sample.reader, newest()["query"])[1][0][0])
+    for uid, title, t in TARGETS:
+        if uid != "rmetrics-health" and "Calls" not in title:
+            assert run_target(sample, uid, t, RANGES["before all data"], picked), title
+
+
+def newest() -> dict[str, Any]:
+    """The variable of the month."""
+    return next(v for v in DASHBOARDS["rmetrics-months"]["templating"]["list"] if v["name"] == "month")
+
+
+def active(value: Decimal, steps: list[dict[str, Any]]) -> str:
+    """The colour of a value, as Grafana's getActiveThreshold has it: below the lowest step in that step's colour."""
+    colour = steps[0]["color"]
+    for step in steps:
+        if step["value"] is not None and value < step["value"]:
+            break
+        colour = step["color"]
+    return str(colour)
+
+
+def thresholds(where: Published, title: str, month: str) -> list[dict[str, Any]]:
+    """The steps in force: those that the query gives, or the panel's own where it gives none (configFromData)."""
+    panel = next(p for u, p in PANELS if u == "rmetrics-month" and p["title"] == title)
+    (handler,) = panel["transformations"]
+    sql = next(t["rawSql"] for t in panel["targets"] if t["refId"] == handler["options"]["configRefId"])
+    columns, rows = query(where.reader, expanded(sql, *RANGES["one month"], {"scope": ["ALL"], "month": [month]}))
+    found = dict(zip([c for c, _ in columns], rows[0], strict=True)) if rows else {}
+    steps = [
+        {"value": Decimal(found[m["fieldName"]]), "color": m["handlerArguments"]["threshold"]["color"]}
+        for m in handler["options"]["mappings"]
+        if found.get(m["fieldName"]) is not None
+    ]
+    return steps or panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+
+
+def test_thresholds_are_the_targets_and_without_one_there_is_no_colour(sample: Published) -> None:
+    ceiling, share = query(
+        sample.owner,
+        "SELECT target_cpl_max::text, target_conv_l2r::text FROM targets "
+        "WHERE month = '2024-11-01' AND source = 'ALL' AND segment = 'ALL'",
+    )[1][0]
+    cents = Decimal("0.01")
+    cpl = thresholds(sample, "CPL so far", "2024-11")
+    assert [active(Decimal(ceiling) + d, cpl) for d in (-cents, Decimal(0), cents)] == ["green", "red", "red"]
+    conversion = thresholds(sample, "L→R so far", "2024-11")
+    assert [active(Decimal(share) * d / 100, conversion) for d in (0, 89, 90, 99, 100)] == [
+        "red", "red", "yellow", "yellow", "green",
+    ]  # fmt: skip
+    for title in ("CPL so far", "L→R so far"):
+        assert active(Decimal(1), thresholds(sample, title, "2030-01")) == "text"
+        panel = next(p for u, p in PANELS if u == "rmetrics-month" and p["title"] == title)
+        assert panel["fieldConfig"]["defaults"]["color"]["mode"] == "thresholds"
+
+
 # -- sums against the metrics tables
 
 
@@ -249,11 +311,14 @@ def one(where: Published, sql: str) -> Any:
     return query(where.owner, sql)[1][0][0]
 
 
-@pytest.mark.parametrize("span", RANGES)
-def test_totals_of_a_range_are_those_of_its_months(sample: Published, span: str) -> None:
-    """All sources and segments picked: the totals equal the table's, month by month."""
-    start, end = RANGES[span]
-    where = f"FROM monthly_metrics WHERE month BETWEEN '{start:%Y-%m-01}' AND '{end:%Y-%m-%d}'"
+@pytest.mark.parametrize(
+    ("month", "months", "first"),
+    [("2024-12", "12", "2024-01"), ("2024-03", "3", "2024-01"), ("2023-10", "24", "2021-11")],
+)
+def test_totals_are_those_of_the_months_shown(sample: Published, month: str, months: str, first: str) -> None:
+    """All sources and segments picked: the totals equal the table's, of as many months as were picked."""
+    where = f"FROM monthly_metrics WHERE month BETWEEN '{first}-01' AND '{month}-01'"
+    picked = every(sample, month) | {"months": [months]}
     for title, column in (
         ("Leads", "leads"),
         ("Units", "units"),
@@ -262,7 +327,7 @@ def test_totals_of_a_range_are_those_of_its_months(sample: Published, span: str)
         ("Cost", "cost"),
         ("Profit", "profit"),
     ):
-        rows = run_target(sample, "rmetrics-months", target("rmetrics-months", title), RANGES[span], every(sample))
+        rows = run_target(sample, "rmetrics-months", target("rmetrics-months", title), RANGES["one month"], picked)
         assert rows[0][title] == one(sample, f"SELECT sum({column}) {where}")
 
 
@@ -281,18 +346,17 @@ def test_bars_add_up_to_the_table(sample: Published, column: str, measure: str) 
     assert len({r["month"] for r in rows}) == 12
 
 
-@pytest.mark.parametrize(("span", "count"), [("clocks go back", 30), ("clocks go forward", 31), ("one month", 31)])
-def test_a_month_of_days_has_all_its_days_and_no_other(years: Published, span: str, count: int) -> None:
-    """Across both changes of the clock: 30 or 31 days at local noon, none of a neighbouring month."""
+@pytest.mark.parametrize(("month", "count"), [("2024-11", 30), ("2024-03", 31), ("2024-10", 31)])
+def test_a_month_of_days_has_all_its_days_and_no_other(years: Published, month: str, count: int) -> None:
+    """Across both changes of the clock: 30 or 31 days, none of a neighbouring month."""
     rows = run_target(
         years,
         "rmetrics-channel",
-        target("rmetrics-channel", "Days of ${source}"),
-        RANGES[span],
-        CHOICES["quotes"] | {"segment": ["COD", "INS", "OTHER"]},
+        target("rmetrics-channel", "Days of ${source} in ${month}"),
+        RANGES["one month"],
+        CHOICES["quotes"] | {"segment": ["COD", "INS", "OTHER"], "month": [month]},
     )
-    local = [r["time"].astimezone(NEW_YORK) for r in rows]
-    assert [(d.day, d.hour) for d in local] == [(n, 12) for n in range(1, count + 1)]
+    assert [r["Day"] for r in rows] == [f"{n:02d}" for n in range(1, count + 1)]
     assert sum(int(r["Leads"]) for r in rows) == count * 12
 
 

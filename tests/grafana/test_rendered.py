@@ -35,7 +35,7 @@ Rows = list[dict[str, Any]]
 def rows_of(sample: Published, dashboard: dict[str, Any], panel: dict[str, Any], ref: str = "A") -> Rows:
     """The rows of one query of a panel with the values a viewer would start with."""
     names = {c: [r[0] for r in query(sample.reader, f"SELECT DISTINCT {c} FROM monthly_metrics ORDER BY 1")[1]] for c in ("source", "segment")}  # fmt: skip
-    values = {**names, "scope": ["ALL"], "month": ["2024-11"], "measure": ["repairs"]}
+    values = {**names, "scope": ["ALL"], "month": ["2024-11"], "months": ["12"], "measure": ["repairs"]}
     if dashboard["uid"] == "rmetrics-channel":
         values["source"] = ["eLocals"]
     sql = next(t["rawSql"] for t in panel["targets"] if t["refId"] == ref)

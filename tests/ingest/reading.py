@@ -11,8 +11,9 @@ import polars as pl
 from rmetrics.ingest.dates import Reading
 from rmetrics.ingest.read import RefusedError, open_export
 from rmetrics.ingest.recognise import column_headers
+from rmetrics.ingest.sniff import blocks
 from rmetrics.ingest.typing import type_batches
-from rmetrics.pipeline.inbox import chosen
+from rmetrics.pipeline.placement import chosen
 from rmetrics.rules import Rules, load_rules
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +57,7 @@ def read(path: Path, name: str = "", rules: Rules | None = None, exported: dt.da
         outcome = Outcome(feed=fit.feed, columns=columns, notes=layout.notes)
 
         def counted() -> Iterator[pl.DataFrame]:
-            for batch in export.batches():
+            for batch in export.batches(blocks(path)):
                 outcome.read += batch.height
                 yield batch
 

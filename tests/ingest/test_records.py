@@ -3,6 +3,7 @@
 import gzip
 import io
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,20 @@ def test_fast_reader_agrees_with_the_exact_one(text: str) -> None:
     fast = reader.fast(text.encode(), 1) if text else None
     if fast is not None:
         assert records(iter([fast])) == records(reader.exact(text.encode(), last=True))
+
+
+@given(text=nasty | ragged)
+@settings(max_examples=500, deadline=None)
+@example(text='""""\n')
+@example(text='"a"x,b\n')
+@example(text='a,"b" ,c\n')
+def test_quotes_are_well_formed_where_a_pattern_says_so(text: str) -> None:
+    data = text if text.endswith("\n") else text + "\n"
+    if data.count("\r") != data.count("\r\n"):
+        return  # such text goes to the exact reader before anybody asks
+    cell = r'(?:[^",\r\n]*|"(?:[^"]|"")*")'
+    pattern = rf"\A(?:{cell}(?:,{cell})*\r?(?:\n|\z))*\z".replace(r"\z", r"\Z")
+    assert RecordReader(HEADERS, ",").is_well_formed(data.encode()) == bool(re.match(pattern, data))
 
 
 @given(text=nasty | ragged, sizes=st.lists(st.integers(1, 40), min_size=1, max_size=8))

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ingest.reading import EXPORTED, read, shipped_rules
-from rmetrics.ingest import dates, parse, records
+from rmetrics.ingest import dates, exact, parse
 from rmetrics.ingest.cells import clean
 from rmetrics.ingest.dates import Reading
 from rmetrics.ingest.parse import parse_column, read_money
@@ -217,8 +217,8 @@ def test_only_rows_without_an_id_get_an_identity_and_it_is_the_published_one(
 
 
 def test_no_id_of_an_export_can_begin_like_a_pending_one() -> None:
-    assert records._WHITE.startswith("\t")  # noqa: SLF001 - what cleaning takes off
-    for white in records._WHITE:  # noqa: SLF001
+    assert exact.WHITE.startswith("\t")  # what cleaning takes off
+    for white in exact.WHITE:
         assert clean(pl.Series([f"{white}id"])).to_list() == ["id"]
     assert re.match(r"\s", " ")
     assert shipped_rules().feeds["payments"].identity

@@ -31,11 +31,10 @@ def test_a_failing_disk_refuses_the_file_only(tmp_path: Path, monkeypatch: pytes
     path = tmp_path / "payments.csv"
     path.write_text("Job #,Date,Amount\n17,2025-12-16,95\n")
 
-    def failing(opened: sniff._opened) -> None:
-        opened.file.close()
+    def failing(*_: object) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(sniff._opened, "__enter__", failing)  # noqa: SLF001 - where bytes come from
+    monkeypatch.setattr(Path, "open", failing)  # where bytes come from
     assert "Input/output error; check the disk" in read(path).refused
 
 

@@ -122,7 +122,17 @@ def test_the_wheel_asks_for_what_the_project_declares(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA")]
         asked = re.findall(r"^Requires-Dist: (.*)$", archive.read(name).decode(), re.MULTILINE)
-    assert {str(Requirement(a)) for a in asked} == {str(Requirement(d)) for d in declared()}
+    assert {str(Requirement(a)) for a in asked if "extra ==" not in a} == {str(Requirement(d)) for d in declared()}
+    optional = {str(Requirement(f'{d}; extra == "{extra}"')) for extra, group in extras().items() for d in group}
+    assert {str(Requirement(a)) for a in asked if "extra ==" in a} == optional
+
+
+def test_what_an_extra_asks_for_is_what_tests_run_with() -> None:
+    lock = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8")
+    pins = dict(re.findall(r"^([a-z0-9-]+)==([^ ;\\]+)", lock, re.MULTILINE))
+    for requirement in (Requirement(d) for group in extras().values() for d in group):
+        assert {s.operator for s in requirement.specifier} == {">=", "<"}
+        assert requirement.specifier.contains(pins[requirement.name]), requirement
 
 
 @pytest.mark.parametrize("resolution", ["highest", "lowest-direct"])
@@ -137,3 +147,9 @@ def declared() -> list[str]:
     """The dependencies as pyproject.toml has them."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return list(project["dependencies"])
+
+
+def extras() -> dict[str, list[str]]:
+    """The extras as pyproject.toml has them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return dict(project["optional-dependencies"])

@@ -28,7 +28,7 @@ def export(rank: int, *rows: tuple[object, ...], columns: tuple[str, ...] = ("id
         schema={**{c: types[c] for c in columns}, "_line": pl.Int64},
         orient="row",
     )
-    return TypedExport(frame, columns, rank)
+    return TypedExport(frame, columns, (rank,))
 
 
 def newest(*exports: TypedExport) -> list[tuple[object, ...]]:

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from rmetrics.metrics.rollup import monthly_metrics
-from rmetrics.metrics.tallies import last_day, latest, revenue
+from rmetrics.metrics.tallies import days, last_day, revenue
 from rmetrics.rules import Rules, load_rules
 from support import ROOT
 
@@ -77,16 +77,18 @@ def test_revenue_by_payment_day(load: Load, tmp_path: Path) -> None:
 
 def test_the_datas_last_day_leaves_out_spend_targets_and_rows_that_do_not_count(load: Load) -> None:
     rules = load("")
-    one = {"counted": pl.Boolean}
+
+    def dated(column: str, *rows: tuple[dt.date, bool]) -> pl.LazyFrame:
+        lines = pl.lit(1, dtype=pl.Int64).alias("_parts")
+        return pl.LazyFrame(rows, schema={column: pl.Date, "counted": pl.Boolean}, orient="row").with_columns(lines)
+
     feeds = {
-        "payments": pl.LazyFrame(
-            [(day(20), True), (day(28), False)], schema={"paid_date": pl.Date, **one}, orient="row"
-        ),
-        "google_spend": pl.LazyFrame([(day(1, 12), True)], schema={"month": pl.Date, **one}, orient="row"),
-        "targets": pl.LazyFrame([(day(1, 12), True)], schema={"month": pl.Date, **one}, orient="row"),
+        "payments": dated("paid_date", (day(20), True), (day(28), False)),
+        "google_spend": dated("month", (day(1, 12), True)),
+        "targets": dated("month", (day(1, 12), True)),
     }
-    assert last_day(latest(facts(("1", day(3))), feeds, rules)).collect().item() == day(20)
-    assert last_day(latest(facts(), {}, rules)).collect().item() is None
+    assert last_day(days(feeds, rules), rules).collect().item() == day(20)
+    assert last_day(days({}, rules), rules).collect().item() is None
 
 
 def test_a_month_is_the_sum_of_its_days(load: Load) -> None:

@@ -12,7 +12,8 @@ import pytest
 from rmetrics.checks.compare import cross_check
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute import Computed
-from rmetrics.pipeline.opened import opened, typed_inputs
+from rmetrics.pipeline.opened import opened
+from rmetrics.pipeline.typed_inputs import typed_inputs
 from rmetrics.rules import Rules
 from support import Project, csv_text, fresh_database, new_project
 
@@ -190,7 +191,7 @@ def differences(lab: Lab, folder: Path, name: str | None, old: str = "", new: st
     scratch = folder / "results"
     scratch.mkdir()
     write_results(scratch, lab, modules)
-    typed = typed_inputs(lab.lake, lab.computed)
+    typed = typed_inputs(lab.lake, lab.computed.typed)
     found = cross_check(
         typed, scratch / "daily.parquet", scratch / "monthly.parquet", lab.rules, temp=folder / "duckdb"
     )

@@ -1,5 +1,6 @@
 """The report page in a real browser: desktop and phone, light and dark, every chart drawn, no error, no network."""
 
+import dataclasses
 import json
 import os
 import re
@@ -13,7 +14,10 @@ from typing import Any
 import pytest
 
 from published import Published
-from rmetrics.pipeline.page import PageResult, write_page
+from rmetrics.page.html import page_html
+from rmetrics.pipeline.opened import opened
+from rmetrics.pipeline.page import PageResult, library, page_data, write_page
+from rmetrics.results import Finding, Severity
 
 BROWSER = next((p for p in (shutil.which(n) for n in ("chromium", "chromium-browser", "google-chrome")) if p), None)
 pytestmark = pytest.mark.skipif(
@@ -97,13 +101,13 @@ def framed(page: Path, width: int, height: int) -> Path:
     return frame
 
 
-def seen(page: Path, profile: Path, width: int, *, dark: bool) -> dict[str, Any]:
+def seen(page: Path, profile: Path, width: int, *, dark: bool) -> Any:
     """What the page says of itself at a width: the narrow one by the style sheet's own rules, in a scaled window."""
     theme = ["--blink-settings=preferredColorScheme=0"] if dark else ["--blink-settings=preferredColorScheme=1"]
     dom = browse(page, profile, "--dump-dom", f"--window-size={width},1000", *theme)
     found = re.search(r'<pre id="seen">(.*?)</pre>', dom, re.DOTALL)
     assert found is not None, "the page did not finish drawing"
-    return dict(json.loads(unescape(found[1])))
+    return json.loads(unescape(found[1]))
 
 
 @pytest.mark.parametrize(
@@ -158,12 +162,76 @@ def test_screenshots(written: Written, tmp_path: Path, width: int, *, dark: bool
     assert len(picture) > 60_000  # an empty page has a tenth of it
 
 
-def test_it_prints(written: Written, tmp_path: Path) -> None:
-    """Every channel is on paper although only the first is open on the screen."""
-    browse(written.result.page, tmp_path, f"--print-to-pdf={tmp_path / 'page.pdf'}", "--no-pdf-header-footer")
-    paper = (tmp_path / "page.pdf").read_bytes()
+def sheets(page: Path, folder: Path) -> list[int]:
+    """Prints a page; how much is drawn on each sheet, in bytes."""
+    browse(page, folder / "profile", f"--print-to-pdf={folder / 'page.pdf'}", "--no-pdf-header-footer")
+    paper = (folder / "page.pdf").read_bytes()
     assert paper.startswith(b"%PDF")
-    assert len(re.findall(rb"/Type\s*/Page\b", paper)) > 8
+    drawn = []
+    for sheet in re.findall(rb"<<[^<>]*?/Type\s*/Page\b.*?/Contents (\d+) 0 R", paper, re.DOTALL):
+        length = re.search(rb"(?:^|\n)%s 0 obj\s*<<[^>]*?/Length (\d+)" % sheet, paper)
+        assert length is not None
+        drawn.append(int(length[1]))
+    return drawn
+
+
+def test_the_sample_prints_on_eight_sheets_at_most_and_none_is_blank(written: Written, tmp_path: Path) -> None:
+    found = sheets(written.result.page, tmp_path)
+    assert 4 <= len(found) <= 8, found
+    assert min(found) > 700, f"a sheet with nothing on it: {found}"
+
+
+def test_a_large_company_prints_on_eight_sheets_too(sample: Published, tmp_path: Path) -> None:
+    """Forty sources, thirty feeds and sixty findings: what is left out is named, and is in the page itself."""
+    assert sample.project is not None
+    with opened(sample.project.settings) as lake:
+        page = page_data(lake)
+    one = next(line for line in page.lines if line.source == "eLocals" and line.month == page.month)
+    more = [dataclasses.replace(one, source=f"Channel {i}", month=m) for i in range(30) for m in page.months]
+    finding = Finding("some-finding", Severity.WARNING, "what was found and what to do about it " * 5, 3)
+    large = dataclasses.replace(
+        page,
+        lines=tuple(sorted([*page.lines, *more], key=lambda x: (x.month, x.source))),
+        feeds=tuple(dataclasses.replace(page.feeds[0], feed=f"feed_{i}") for i in range(30)),
+        findings=(finding,) * 60,
+    )
+    path = tmp_path / "large.html"
+    path.write_text(page_html(large, library()), encoding="utf-8")
+    found = sheets(path, tmp_path)
+    assert len(found) <= 8, found
+    assert min(found) > 700
+    text = path.read_text(encoding="utf-8")
+    assert "more rows in the page itself." in text
+    assert "more channels in the page itself." in text
+
+
+def test_a_table_wider_than_a_phone_says_that_it_scrolls(written: Written, tmp_path: Path) -> None:
+    """At 500 pixels the wide tables say so and keep their first column in sight; at 1280 none has to."""
+    said = """<script>(async () => {
+      while (!document.body.dataset.ready) await new Promise((done) => setTimeout(done, 50));
+      const found = [...document.querySelectorAll(".scroll")].filter((b) => b.clientWidth).map((b) => {
+        b.scrollLeft = 150;
+        const cell = b.querySelector("td:first-child");
+        return { name: b.getAttribute("aria-label"), more: b.classList.contains("more"), tab: b.tabIndex,
+          wide: b.scrollWidth > b.clientWidth + 1, word: getComputedStyle(b, "::before").content,
+          seen: cell.getBoundingClientRect().left >= b.getBoundingClientRect().left - 1 };
+      });
+      const made = document.createElement("pre");
+      made.id = "seen"; made.textContent = JSON.stringify(found); document.body.append(made);
+    })();</script>"""
+    text = written.result.page.read_text(encoding="utf-8")
+    body, end = text.rsplit("</body>", 1)
+    page = tmp_path / "tables.html"
+    page.write_text(f"{body}{said}</body>{end}", encoding="utf-8")
+    for width, any_wide in ((500, True), (1280, False)):
+        tables = seen(page, tmp_path / str(width), width, dark=False)
+        assert {t["name"] for t in tables} >= {"against", "sources", "feeds"}
+        for table in tables:
+            assert table["more"] == table["wide"], table
+            assert table["tab"] == 0
+            assert table["seen"], table
+            assert ("scroll sideways" in table["word"]) == table["wide"]
+        assert any(t["wide"] for t in tables if t["name"] == "against") == any_wide
 
 
 def test_the_whole_page_is_one_file_of_a_sensible_size(written: Written) -> None:

@@ -1,5 +1,6 @@
 """The report page as text: its figures are those of the lake, its parts are whole, and it asks no network."""
 
+import dataclasses
 import datetime as dt
 import json
 import re
@@ -113,6 +114,30 @@ def test_the_table_of_sources_equals_the_metrics_and_adds_up(html: str, monthly:
         for row in rows[:-1]:
             assert Decimal(row[column][1] or "") == december.filter(pl.col("source") == row[0][0])[name].sum()
         assert sum(Decimal(r[column][1] or "") for r in rows[:-1]) == Decimal(rows[-1][column][1] or "")
+
+
+@pytest.mark.parametrize(
+    ("currency", "shown"), [("USD", r"-?\$[\d,.]+"), ("EUR", r"-?€[\d,.]+"), ("CHF", r"-?CHF [\d,.]+")]
+)
+def test_amounts_carry_their_currency(page: PageData, currency: str, shown: str) -> None:
+    """In every table and tile; counts and shares have none."""
+    text = page_html(dataclasses.replace(page, currency=currency), "")
+    columns = {
+        "table-against": (9, 10, 12, 13, 14, 15),
+        "table-sources": (7, 8, 10, 11, 12, 13),
+        "table-channel-0": (7, 8, 9, 10, 11),
+    }
+    for table, money in columns.items():
+        for row in body_rows(text, table):
+            for i, (cell, _) in enumerate(row):
+                assert (cell == "—" or bool(re.fullmatch(shown, cell))) if i in money else not re.search(shown, cell), (
+                    row
+                )
+    tiles = dict(re.findall(r'<div class="tile"><span>([^<]*)</span><b[^>]*>([^<]*)</b>', text))
+    assert all(
+        re.fullmatch(shown, tiles[n]) for n in ("Revenue40", "Revenue40 at month end", "Cost per lead", "Profit")
+    )
+    assert not re.search(shown, tiles["Repairs"])
 
 
 def test_health_lists_every_feed_and_finding(html: str, page: PageData) -> None:

@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 
 from rmetrics.checks.compare import cross_check
-from rmetrics.checks.recompute import TypedInput
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute import compute
 from rmetrics.pipeline.inbox import land_inbox
 from rmetrics.pipeline.progress import silent
+from rmetrics.pipeline.typed_inputs import typed_inputs
 from rmetrics.rules import load_rules
 from support import Project, csv_text, new_project
 
@@ -51,12 +51,8 @@ def figures(project: Project, *measures: str, daily: bool = False) -> Figures:
     lake.prepare()
     land_inbox(project.inbox, lake, rules, silent)
     made = compute(lake, rules, silent)
-    typed = {
-        feed: [TypedInput(lake.typed_path(f.feed, f.sha256, f.digest), f.columns, rank) for f, rank in files]
-        for feed, files in made.typed.items()
-    }
-    (daily_file,), (monthly_file,) = made.snapshot.paths("daily_metrics"), made.snapshot.paths("monthly_metrics")
-    metrics = daily_file, monthly_file
+    typed = typed_inputs(lake, made.typed)
+    metrics = made.snapshot.path("daily_metrics"), made.snapshot.path("monthly_metrics")
     assert cross_check(typed, *metrics, rules, temp=project.root / "temp").mismatches == ()
     name, period = ("daily_metrics", "date") if daily else ("monthly_metrics", "month")
     told = pl.col(period).dt.to_string("%Y-%m-%d" if daily else "%Y-%m")

@@ -19,7 +19,6 @@ PLACES = (
     (sync_module, "taken_in"),
     (sync_module, "remembered_findings"),
     (sync_module, "quality_findings"),
-    (sync_module, "remember_published"),
     (findings, "export_findings"),
     (findings, "_rows"),
     (check, "ask"),

@@ -14,9 +14,11 @@ import pytest
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.ingest import read as reader
 from rmetrics.lake import Lake
-from rmetrics.pipeline import inbox as module
-from rmetrics.pipeline.inbox import Seen, land_inbox
+from rmetrics.pipeline import landing as module
+from rmetrics.pipeline.inbox import land_inbox
+from rmetrics.pipeline.landing import Seen
 from rmetrics.pipeline.progress import silent
+from rmetrics.pipeline.typed_rows import SMALL
 from rmetrics.rules import load_rules
 from support import MIDNIGHT, ROOT, csv_text
 
@@ -227,15 +229,16 @@ def test_a_thousand_known_files_cost_nothing(place: Place) -> None:
 def test_a_disk_that_refuses_one_export_stops_the_landing_of_others(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place.put("refused.csv", PAYMENTS.replace("95", "95000"))  # the largest is read first
-    place.put("long.csv", PAYMENTS.replace("95", "94"))
+    more = "".join(f"{i},2025-12-16,1\n" for i in range(SMALL // 10))
+    place.put("refused.csv", PAYMENTS.replace("95", "95000") + more)  # the largest is read first
+    place.put("long.csv", PAYMENTS.replace("95", "94") + more)
     refused = threading.Event()
 
     def opened(*arguments: Any) -> reader.Export:
         export = reader.open_export(*arguments)
 
-        def batches() -> Iterator[pl.DataFrame]:
-            first = next(export.batches())
+        def batches(data: Iterator[bytes]) -> Iterator[pl.DataFrame]:
+            first = next(export.batches(data))
             if first["Amount"][0] == "95000":
                 refused.set()
                 raise LakeError("cannot write: no space left", "Free some space.")

@@ -140,7 +140,7 @@ def test_nothing_leads_out_of_the_sandbox(synced: Project, sql: str) -> None:
 
 
 def test_a_symbolic_link_leads_nowhere(synced: Project) -> None:
-    link = synced.root / "data" / "lake" / "current" / "link.parquet"
+    link = synced.root / "data" / "lake" / "metrics" / "link.parquet"
     link.symlink_to("/etc/passwd")
     with pytest.raises(SettingsError):
         asked(synced, f"SELECT * FROM read_parquet('{link}')")

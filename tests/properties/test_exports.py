@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute import compute
+from rmetrics.pipeline.core.names import FACTS
 from rmetrics.pipeline.inbox import land_inbox
-from rmetrics.pipeline.parts import FACTS
 from rmetrics.pipeline.progress import silent
+from rmetrics.pipeline.standing import last_rows
 from rmetrics.rules import Rules, load_rules
-from rmetrics.snapshot import load
 from rmetrics.tables import DAILY, MONTHLY
 from support import MIDNIGHT, ROOT, csv_text
 
@@ -69,7 +69,8 @@ def numbers(files: Sequence[File], *, runs: int = 1) -> dict[str, list[tuple[obj
             seen = land_inbox(inbox, lake, RULES, silent)
             assert [s for s in seen if s.refused] == []
             compute(lake, RULES, silent)
-        computed = load(lake)
+        computed = last_rows(lake, RULES)
+        assert computed is not None
         names = (FACTS, DAILY, MONTHLY, "payments", "elocals_leads")
         frames = {n: computed.scan(n).drop("_file", "_line", "_parts", strict=False).collect() for n in names}
         return {n: sorted(f.rows(), key=str) for n, f in frames.items()}

@@ -11,15 +11,17 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from rmetrics.digests import digests
 from rmetrics.lake import Lake
-from rmetrics.pipeline import growth, memory, scope
+from rmetrics.pipeline import memory, scope
 from rmetrics.pipeline.check import second_look
 from rmetrics.pipeline.compute import Computed, compute
+from rmetrics.pipeline.core import increment
+from rmetrics.pipeline.core.names import COMPUTED, CONTENTS, FACTS, replaced
+from rmetrics.pipeline.core.rows import Rows
 from rmetrics.pipeline.inbox import land_inbox
-from rmetrics.pipeline.parts import tables
 from rmetrics.pipeline.progress import silent
 from rmetrics.rules import Rules, load_rules
-from rmetrics.snapshot import Snapshot
 from support import MIDNIGHT, ROOT, csv_text
 
 Step = tuple[str, object, int]  # what, with what, minutes
@@ -153,11 +155,11 @@ class World:
         return compute(twin, self.loaded(), silent, full=True, memory=0)
 
 
-def contents(snapshot: Snapshot, rules: Rules) -> dict[str, list[tuple[object, ...]]]:
+def contents(rows: Rows, rules: Rules) -> dict[str, list[tuple[object, ...]]]:
     """Every table, row by row, provenance included."""
     found = {}
-    for name in tables(rules):
-        frame = snapshot.scan(name).collect()
+    for name in (*rules.feeds, *COMPUTED):
+        frame = rows.scan(name).collect()
         found[name] = sorted(frame.select(sorted(frame.columns)).rows(), key=str)
     return found
 
@@ -165,24 +167,19 @@ def contents(snapshot: Snapshot, rules: Rules) -> dict[str, list[tuple[object, .
 def check(world: World, computed: Computed) -> None:
     whole = world.whole()
     rules = world.loaded()
-    with scope.of_growth(world.lake, rules, computed) as part:
+    with scope.of_increment(world.lake, rules, computed) as part:
         found, _ = second_look(world.lake, rules, computed, part)
     assert found.mismatches == ()
-    ours, theirs = contents(computed.snapshot, rules), contents(whole.snapshot, rules)
+    ours, theirs = contents(computed.rows, rules), contents(whole.rows, rules)
     for name in ours:
         assert ours[name] == theirs[name], name
     assert computed.counts == whole.counts
     assert computed.inputs == whole.inputs
-    for name in tables(rules):
-        here, there = computed.snapshot.parts(name), whole.snapshot.parts(name)
-        assert {p: (x.rows, dict(x.lines)) for p, x in here.items() if x.rows} == {
-            p: (x.rows, dict(x.lines)) for p, x in there.items() if x.rows
-        }, name
 
 
 @pytest.fixture(autouse=True)
 def _always_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growth, "MOST_SHARE", 1_000_000)
+    monkeypatch.setattr(increment, "MOST_SHARE", 1_000_000)
     monkeypatch.setattr(scope, "MOST", 1_000_000)
     monkeypatch.setattr(memory, "_FEWEST", 5)
 
@@ -194,7 +191,7 @@ def run(taken: Sequence[Step]) -> int:
         world = World(Path(folder))
         for what, given, minutes in taken:
             computed = world.step(what, given, minutes)
-            grown += computed.grown is not None
+            grown += computed.increment is not None
             check(world, computed)
     return grown
 
@@ -249,17 +246,16 @@ HISTORY: list[Step] = [
         pytest.param(("leads", [(1, "2024-11-05 09:15:00 -0500", "20.00", "")], 0), set(), id="another feed"),
     ],
 )
-def test_only_the_touched_months_of_jobs_are_made_again(step: Step, touched: set[int], tmp_path: Path) -> None:
+def test_only_the_touched_months_of_jobs_change(step: Step, touched: set[int], tmp_path: Path) -> None:
     world = World(tmp_path)
     for before in HISTORY:
         world.step(*before)
     computed = world.step(*step)
     check(world, computed)
-    assert computed.grown is not None
-    assert {p.month for p in computed.grown.touched["job_facts"]} == touched
-    kept = {p for p in computed.snapshot.parts("job_facts") if p.month not in touched and p.year > 1}
-    assert kept
-    assert all(computed.snapshot.parts("job_facts")[p] is computed.before.parts("job_facts")[p] for p in kept)
+    assert computed.increment is not None
+    assert computed.before is not None
+    was, now = (digests(r.snapshot.scan(CONTENTS).collect(), "jobs") for r in (computed.before, computed.rows))
+    assert {m.month for m in {*was, *now} if was.get(m) != now.get(m)} == touched
 
 
 def test_an_earlier_spelling_renames_an_undeclared_source_in_every_month(tmp_path: Path) -> None:
@@ -268,7 +264,7 @@ def test_an_earlier_spelling_renames_an_undeclared_source_in_every_month(tmp_pat
     world.step("jobs", jobs, 0)
     computed = world.step("jobs", [(20, "", "COD Repair", "Puls ", day("2024-09-01"), "", "")], 0)
     check(world, computed)
-    assert computed.grown is not None
+    assert computed.increment is not None
     daily = computed.snapshot.scan("daily_metrics").collect()
     assert set(daily["source"]) == {"Puls"}
 
@@ -278,9 +274,9 @@ def test_an_older_export_or_an_edited_rule_computes_everything(tmp_path: Path) -
     for before in HISTORY:
         world.step(*before)
     rows = [(70, "", "COD Repair", "Google", day("2024-10-01"), "", "")]
-    assert world.step("late", ("jobs", rows), 0).grown is None
-    assert world.step("rules", "price", 0).grown is None
-    assert world.step("jobs", [(71, *rows[0][1:])], 0).grown is not None
+    assert world.step("late", ("jobs", rows), 0).increment is None
+    assert world.step("rules", "price", 0).increment is None
+    assert world.step("jobs", [(71, *rows[0][1:])], 0).increment is not None
 
 
 def test_few_new_rows_grow_and_many_are_streamed_with_everything(
@@ -289,17 +285,18 @@ def test_few_new_rows_grow_and_many_are_streamed_with_everything(
     world = World(tmp_path)
     for before in HISTORY:
         world.step(*before)
-    monkeypatch.setattr(growth, "MOST_SHARE", 0.2)
+    monkeypatch.setattr(increment, "MOST_SHARE", 0.2)
     one = (50, "", "COD Repair", "Google", day("2024-12-01"), "", "")
-    assert world.step("jobs", [one], 0).grown is not None
-    assert world.step("jobs", [(n, *one[1:]) for n in range(50, 60)], 0).grown is None
+    assert world.step("jobs", [one], 0).increment is not None
+    assert world.step("jobs", [(n, *one[1:]) for n in range(50, 60)], 0).increment is None
 
 
-def test_a_spoiled_part_that_would_be_used_is_noticed_and_everything_made_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("table", [FACTS, replaced("jobs"), CONTENTS])
+def test_a_spoiled_file_that_would_be_used_is_noticed_and_everything_made_again(table: str, tmp_path: Path) -> None:
     world = World(tmp_path)
     for before in HISTORY:
         computed = world.step(*before)
-    part = computed.snapshot.parts("jobs")[dt.date(2024, 9, 1)].file
+    part = computed.snapshot.layers(table)[0].file
     path = world.lake.root / part.name
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -307,5 +304,5 @@ def test_a_spoiled_part_that_would_be_used_is_noticed_and_everything_made_again(
     os.utime(path, ns=(part.modified_ns, part.modified_ns))  # as bits flip on a disk: without a trace
     computed = world.step("jobs", [(3, "U3", "INS Repair", "Rely", day("2024-09-16"), "", "")], 0)
     assert computed.mended == (part.name,)
-    assert computed.grown is None
+    assert computed.increment is None
     check(world, computed)

@@ -11,10 +11,10 @@ import pytest
 from adbc_driver_postgresql import dbapi
 
 from reliability.versions import SEEN, prepared, publish_version, seen_of
-from rmetrics import publish as publishing
 from rmetrics.embedded import start_embedded, stop_embedded
 from rmetrics.errors import BusyError, PostgresError
 from rmetrics.postgres import Server, Session, server_of
+from rmetrics.publish import copying
 
 
 def seen(dsn: str) -> tuple[Any, ...]:
@@ -28,7 +28,7 @@ def test_a_connection_lost_in_the_middle_of_a_copy(database: str, monkeypatch: p
 
     server = prepared(database)
     publish_version(server, 1)
-    whole = publishing._reader  # noqa: SLF001 - the one place where rows go out
+    whole = copying._reader  # noqa: SLF001 - the one place where rows go out
 
     def cut(*arguments: Any) -> Any:
         source = whole(*arguments)
@@ -47,7 +47,7 @@ def test_a_connection_lost_in_the_middle_of_a_copy(database: str, monkeypatch: p
         return pa.RecordBatchReader.from_batches(source.schema, batches())
 
     with monkeypatch.context() as patched:
-        patched.setattr(publishing, "_reader", cut)
+        patched.setattr(copying, "_reader", cut)
         with pytest.raises(PostgresError):
             publish_version(server, 2)
     assert seen(database) == seen_of(1)

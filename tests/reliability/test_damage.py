@@ -11,6 +11,7 @@ import pytest
 
 from reliability.figures import record
 from reliability.world import PAYMENTS, World, differences, lake_files, tables
+from rmetrics.lake import Lake, RawFile
 from support import Project, computed_files, csv_text
 
 HISTORY = {"metric_changes"}  # two syncs or one: it tells of each
@@ -79,21 +80,18 @@ def doctor(world: World, project: Project) -> tuple[int, list[str]]:
     return done.exit, [d["path"] for d in json.loads(done.output)["damaged"]]
 
 
-FAST = {("flip", ".parquet"), ("flip", ".json"), ("delete", ".parquet")}
+def catalog_of(project: Project) -> list[RawFile]:
+    """What has landed, by the catalog."""
+    return Lake(lake(project)).raw_files()
 
 
 @pytest.mark.parametrize(
-    ("harm", "suffix"),
-    [
-        pytest.param(h, s, marks=[] if (h, s) in FAST else [pytest.mark.slow])
-        for h in HARMS
-        for s in (".parquet", ".json")
-    ],
+    "harm", [pytest.param(h, marks=[] if h in {"flip", "delete"} else [pytest.mark.slow]) for h in HARMS]
 )
 def test_a_damaged_landed_export_is_named_asked_for_and_taken_back(
-    world: World, synced: Project, harm: str, suffix: str, tmp_path: Path
+    world: World, synced: Project, harm: str, tmp_path: Path
 ) -> None:
-    victim = files(synced, "raw/payments", suffix)[0]
+    victim = files(synced, "raw/payments", ".parquet")[0]
     kept = shutil.copytree(synced.inbox, tmp_path / "kept")
     for export in synced.inbox.iterdir():
         export.unlink()
@@ -115,9 +113,26 @@ def test_a_damaged_landed_export_is_named_asked_for_and_taken_back(
     assert doctor(world, synced) == (0, [])
 
 
+@pytest.mark.parametrize("harm", [flip(0.31), flip(0.9), truncate, zero, delete])
+def test_a_damaged_catalog_is_named_and_made_again(world: World, synced: Project, harm: Harm) -> None:
+    for export in synced.inbox.iterdir():
+        export.unlink()
+    victim, before = lake(synced) / "raw" / "catalog.json", catalog_of(synced)
+    text = victim.read_text()
+    harm(victim)
+    if harm is not delete:
+        assert doctor(world, synced) == (3, [str(victim)])
+    assert catalog_of(synced) == before
+    done = world.run(synced)
+    assert done.exit == 0, done.output
+    assert victim.read_text() == text
+    assert doctor(world, synced) == (0, [])
+    assert differences(tables(synced), world.after["tables"]) == []
+
+
 def test_a_damaged_export_that_nobody_has_any_more_can_be_withdrawn(world: World, synced: Project) -> None:
     victim = files(synced, "raw/payments", ".parquet")[0]
-    name = json.loads(victim.with_suffix(".json").read_text())["name"]
+    (name,) = (r.name for r in catalog_of(synced) if r.sha256 == victim.stem)
     for export in synced.inbox.iterdir():
         export.unlink()
     flip(0.31)(victim)
@@ -155,7 +170,7 @@ def test_a_damaged_export_that_is_still_in_the_inbox_lands_again_by_itself(world
     ],
 )
 def test_a_damaged_cache_is_named_and_heals(world: World, synced: Project, folder: str, harm: str) -> None:
-    table = {"metrics": "monthly_metrics", "current": "payments"}
+    table = {"metrics": "monthly_metrics", "current": "job_facts"}
     victim = computed_files(synced, table[folder])[0] if folder in table else files(synced, folder, ".parquet")[0]
     HARMS[harm](victim)
     (synced.inbox / "payments_3.csv").write_bytes((synced.inbox / "payments_1.csv").read_bytes() + b"\n")
@@ -236,7 +251,7 @@ def mended(world: World, project: Project, victims: list[Path], *command: str) -
 def test_a_flip_that_leaves_size_and_time_is_found_by_verify_and_by_whoever_uses_the_file(
     world: World, synced: Project, folder: str
 ) -> None:
-    table = {"metrics": "monthly_metrics", "current": "payments"}
+    table = {"metrics": "monthly_metrics", "current": "job_facts"}
     before = tables(synced)
     victims = computed_files(synced, table[folder]) if folder in table else files(synced, folder, ".parquet")
     for victim in victims:

@@ -37,7 +37,7 @@ def traced(world: World, folder: Path) -> tuple[list[Step], set[Path]]:
         ]
         new = {p for p in lake.rglob("*") if p.is_file() and (p.stat().st_ino, p.stat().st_mtime_ns) != old.get(p)}
     # Computed rows can be made again, and none are used before their content was looked at: they are not flushed.
-    made_again = (lake / "current", lake / "metrics")
+    made_again = tuple(lake / folder for folder in ("metrics", "typed"))
     kept = [
         s
         for s in steps
@@ -73,5 +73,5 @@ def test_every_file_is_flushed_before_its_final_name_and_the_name_before_the_nex
         named |= {step.to, *(step.to / p.name for p in inside)}
     assert not unnamed, f"never flushed: {unnamed}"
     assert new - named == set(), "written straight under its final name"
-    assert len(new) > 10
+    assert len(new) >= 10
     record("files of a sync: flushed, then renamed, then their folder flushed", f"{len(new)} files", 0)

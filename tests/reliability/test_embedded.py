@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reliability.world import Runner
-from rmetrics.embedded import Owner, embedded, embedded_owner, embedded_running
+from rmetrics.embedded import Owner, embedded, embedded_owner, embedded_running, server_ahead, state_at_rest
 from rmetrics.errors import PostgresError
 from rmetrics.pipeline.database import db_start, db_stop
 from rmetrics.pipeline.doctor import doctor
@@ -103,3 +103,27 @@ def test_a_folder_that_cannot_hold_the_lock_is_told(tmp_path: Path) -> None:
     (tmp_path / "postgres.lock").mkdir()
     with pytest.raises(PostgresError, match="does not start"), embedded(tmp_path / "postgres"):
         pytest.fail("nothing must run without the lock")
+
+
+def test_a_server_that_starts_ahead_is_there_when_it_is_asked_for_and_stopped_at_the_end(own: Project) -> None:
+    folder, at_rest = own.settings.server_dir, list[str]()
+    with server_ahead(None, folder, at_rest.append) as asked:
+        assert asked() == embedded_running(folder)
+    assert owner(own) is None
+    assert at_rest == [state_at_rest(folder)]
+
+
+def test_a_start_on_its_way_is_waited_for_and_undone_where_what_came_before_failed(own: Project) -> None:
+    folder, at_rest = own.settings.server_dir, list[str]()
+    with pytest.raises(ZeroDivisionError), server_ahead(None, folder, at_rest.append):
+        raise ZeroDivisionError
+    assert owner(own) is None
+    assert at_rest == [], "the run did not come to its end"
+
+
+def test_a_server_that_cannot_start_ahead_is_told_where_it_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "postgres.lock").mkdir()
+    with server_ahead(None, tmp_path / "postgres"):
+        pass  # nobody asked
+    with server_ahead(None, tmp_path / "postgres") as asked, pytest.raises(PostgresError, match="does not start"):
+        asked()

@@ -39,8 +39,9 @@ def broken(project: Project) -> Path:
 
 
 def mended(project: Project, aside: Path) -> None:
-    (record,) = (project.root / "data" / "lake" / "raw" / "jobs").glob("*.json")
-    aside.rename(record.with_suffix(".parquet"))
+    catalog = json.loads((project.root / "data" / "lake" / "raw" / "catalog.json").read_text())
+    (of_jobs,) = (f["file"] for f in catalog["files"] if f["feed"] == "jobs")
+    aside.rename(project.root / "data" / "lake" / "raw" / of_jobs)
 
 
 def test_a_failed_run_is_seen_until_a_later_one_finds_all_well(

@@ -1,14 +1,14 @@
 """Versions of the metric tables of which each says, in every row, which version it is."""
 
 import datetime as dt
-import uuid
 from collections.abc import Mapping
 
 import polars as pl
 
-from rmetrics.contents import Content, Part, month_of
+from rmetrics.contents import month_of
+from rmetrics.digests import digests, month_sums
 from rmetrics.postgres import Server, connect, server_of
-from rmetrics.publish import Run, last_run, publish
+from rmetrics.publish import Content, Run, last_run, publish
 from rmetrics.schema import apply_schema
 from rmetrics.tables import DAILY, MONTHLY, PgTable, metric_table
 from support import ROOT
@@ -54,8 +54,8 @@ def publish_version(server: Server, version: int, *, after: str | None = "last")
 
 def content_of(table: PgTable, rows: pl.LazyFrame) -> Content:
     """Rows as the months of a table; nothing is known of where they come from."""
-    months = rows.select(month_of(table)).unique().collect().to_series().to_list()
-    return Content(table, {m: Part(rows.filter(month_of(table) == m), uuid.uuid4().hex) for m in months})
+    made = digests(month_sums(table, rows), table.name)
+    return Content(table, made, lambda months: rows.filter(month_of(table).is_in(list(months))))
 
 
 def _rows_of(name: str, version: int) -> pl.LazyFrame:

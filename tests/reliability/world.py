@@ -8,14 +8,16 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from adbc_driver_postgresql import dbapi
 
-from support import Project, computed_files, csv_text, lake_name, new_project
+from rmetrics.lake import Lake
+from rmetrics.pipeline.core.names import COMPUTED
+from support import Project, computed_rows, csv_text, lake_name, new_project
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID", "Primary Phone")
 PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
@@ -28,6 +30,7 @@ STATEMENTS = {"execute", "query", "arrow", "ingest", "commit"}
 _RUN = {"run_id", "change_id"}  # what differs from run to run, and numbers that a rollback leaves out
 # Bytes may differ where rows do not: the moment of landing, and digests of files and records.
 _FILE_OF_ITS_OWN = {
+    "tables",  # which layers there are depends on which exports came at once
     "landed_at",
     "record_sha256",
     "parquet_sha256",
@@ -36,7 +39,7 @@ _FILE_OF_ITS_OWN = {
     "files",
 }
 # Who held the lake last, when all of it was last looked at, and which run published last.
-_OF_ITS_TIME = {"lock", "quality.json", "published.json"}
+_OF_ITS_TIME = {"lock", "quality.json"}
 
 
 def first_exports(project: Project) -> None:
@@ -208,17 +211,38 @@ def tables(project: Project) -> dict[str, list[str]]:
 def lake_files(project: Project) -> dict[str, Any]:
     """Every file of the lake in force by name: rows of Parquet, content of records without the moment of landing."""
     lake = project.root / "data" / "lake"
-    computed = computed_files(project)
     files = [p for p in lake.rglob("*") if p.is_file() and p.name not in _OF_ITS_TIME]
-    kept = {p for p in files if not {"current", "metrics"} & set(p.relative_to(lake).parts[:1])} | set(computed)
-    return {lake_name(lake, path): _content(path) for path in sorted(kept)}
+    layers = {"metrics", "raw", "typed"}
+    kept = sorted(p for p in files if not layers & set(p.relative_to(lake).parts[:1]))
+    rows = computed_rows(project)  # which layers they stand in depends on which exports came at once
+    tables = {name: _rows(rows.scan(name).collect()) for name in (*rows.rules.feeds, *COMPUTED)}
+    return {**{lake_name(lake, path): _content(path) for path in kept}, **tables, **_exports(Lake(lake))}
+
+
+def _rows(frame: pl.DataFrame) -> str:
+    frame = frame.sort(pl.all())  # no promise is made about the order of rows
+    return hashlib.sha256(frame.write_csv().encode() + str(frame.schema).encode()).hexdigest()
+
+
+def _exports(lake: Lake) -> dict[str, Any]:
+    """Raw and typed rows of every export, whatever files they share with others."""
+    found: dict[str, Any] = {"decisions": lake.decisions()}
+    for raw in lake.raw_files():
+        data = b"".join(frame.data for frame in lake.frames(raw))
+        record = replace(raw, file="", parquet_sha256="", parquet_size=0, landed_at="")
+        found[f"raw {raw.name}"] = record, hashlib.sha256(data).hexdigest()
+        typed = lake.typed_before(raw.feed, raw.sha256)
+        if typed is not None:
+            rows = lake.scan_typed(typed).collect().sort(pl.all())
+            rejected = lake.rejected_rows(typed).sort(pl.all()).rows() if typed.rejected else []
+            counts = (typed.digest, typed.columns, typed.rows, typed.rejected, typed.totals)
+            found[f"typed {raw.name}"] = counts, rows.write_csv(), str(rows.schema), rejected
+    return found
 
 
 def _content(path: Path) -> Any:
     if path.suffix == ".parquet":
-        frame = pl.read_parquet(path, glob=False)
-        frame = frame.sort(pl.all())  # no promise is made about the order of rows
-        return hashlib.sha256(frame.write_csv().encode() + str(frame.schema).encode()).hexdigest()
+        return _rows(pl.read_parquet(path, glob=False))
     if path.suffix == ".json":
         return _timeless(json.loads(path.read_text()))
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -16,8 +16,7 @@ from rmetrics.pipeline.progress import silent
 from rmetrics.pipeline.rejected import rejected_rows
 from rmetrics.rules import load_rules
 from rmetrics.rules.words import rules_in_words
-from rmetrics.snapshot import load
-from support import Project, new_project
+from support import Project, computed_rows, new_project
 
 ROOT = Path(__file__).parents[2]
 FEED = """
@@ -70,7 +69,7 @@ def leads(project: Project, rules: str) -> list[tuple[Any, ...]]:
     land_inbox(project.inbox, lake, loaded, silent)
     compute(lake, loaded, silent)
     columns = ["lead_id", "lead_date", "fee", "state", "dear"]
-    return sorted(load(lake).scan("acme_leads").select(columns).collect().rows())
+    return sorted(computed_rows(project).scan("acme_leads").select(columns).collect().rows())
 
 
 VARIANT = "\n[[feeds.acme_leads.variants]]\n"

@@ -19,24 +19,28 @@ from rmetrics.rules.model import ROW_ID, ColumnType, Feed, Rules
 from rmetrics.rules.validate import feed_row, mapped_row
 
 LINE = "_line"
+_ALONE, _PACKED, _TOGETHER = "of one export", "of several exports", "put together before"
 LINES = 2**40  # more than a file has lines; rank * LINES + line is one number per row of a feed
 _QUARTER_US = 900_000_000  # Every zone in use differs from UTC by whole quarters of an hour.
 
 
 @dataclass(frozen=True, slots=True)
 class TypedInput:
-    """A typed Parquet file, or one of rows that were put together from several before.
+    """A typed Parquet file, of one export or of several, or one of rows that were put together from several before.
 
     Attributes:
         path: the file; it also holds ``_line``.
         columns: the mapped columns that its export had.
         rank: its place in the order from old to new; None for rows put together, which have all columns and whose
             ``_file`` says it of each.
+        ranks: of a file with the rows of several exports, the rank of each by its ``_export``; rows of others do not
+            count.
     """
 
     path: Path
     columns: tuple[str, ...]
     rank: int | None
+    ranks: Mapping[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,8 @@ class _Group:
     """Files of a feed that have the same columns."""
 
     had: frozenset[str]
-    files: tuple[tuple[str, int | None], ...]  # name, rank
-    together: bool  # rows put together before
+    files: tuple[tuple[str, TypedInput], ...]
+    kind: str
 
 
 def create_feeds(
@@ -106,6 +110,14 @@ def _exact_day(stamp: str, zone: str) -> str:
     return f"CAST(({stamp} AT TIME ZONE {text(zone)}) AS DATE)"
 
 
+def _rank(typed: TypedInput) -> str:
+    """SQL of the rank of a row's export."""
+    if typed.ranks is None:
+        return str(typed.rank)
+    listed = (str(typed.ranks.get(i, "NULL")) for i in range(max(typed.ranks) + 1))
+    return f"[{', '.join(listed)}][f._export + 1]"
+
+
 class _Newest:
     """Builds the views of one feed, layer upon layer."""
 
@@ -136,15 +148,16 @@ class _Newest:
             f"SELECT file_name, name FROM parquet_schema([{listed}])"
         ).fetchall():
             present.setdefault(file, set()).add(column)
-        groups: dict[tuple[bool, frozenset[str]], list[tuple[str, int | None]]] = {}
+        groups: dict[tuple[str, frozenset[str]], list[tuple[str, TypedInput]]] = {}
         for file, typed in names.items():
-            if typed.rank is None:
-                groups.setdefault((True, frozenset(self.types)), []).append((file, None))
+            if typed.rank is None and typed.ranks is None:
+                groups.setdefault((_TOGETHER, frozenset(self.types)), []).append((file, typed))
                 continue
             # A key column may be made by typing (an id, a default); any other counts only if the export had it.
             had = {c for c in self.types if c in typed.columns} | (set(self.keys) & present.get(file, set()))
-            groups.setdefault((False, frozenset(had)), []).append((file, typed.rank))
-        return tuple(_Group(had, tuple(files), together) for (together, had), files in groups.items())
+            kind = _ALONE if typed.ranks is None else _PACKED
+            groups.setdefault((kind, frozenset(had)), []).append((file, typed))
+        return tuple(_Group(had, tuple(files), kind) for (kind, had), files in groups.items())
 
     def _view(self, layer: str, select: str) -> None:
         self.connection.execute(f"CREATE OR REPLACE VIEW {work(f'{layer}_{self.name}')} AS {select}")
@@ -163,16 +176,18 @@ class _Newest:
             for n, t in self.types.items()
         )
         listed = ", ".join(text(f) for f, _ in group.files)
-        if group.together:
+        if group.kind == _TOGETHER:
             return (
                 f"SELECT {cells}, CAST(f._file AS BIGINT) * {LINES} + f.{ident(LINE)} AS _pos, {number} AS _group "
                 f"FROM read_parquet([{listed}]) f"
             )
         # Not a join with a table of ranks: joins on _pos would then compare every row with every row.
-        ranks = " ".join(f"WHEN {text(f)} THEN {rank}" for f, rank in group.files)
+        ranks = " ".join(f"WHEN {text(f)} THEN {_rank(typed)}" for f, typed in group.files)
+        rank = f"CAST(CASE f._file {ranks} END AS BIGINT)"
+        counts = f" WHERE {rank} IS NOT NULL" if group.kind == _PACKED else ""
         return (
-            f"SELECT {cells}, CAST(CASE f._file {ranks} END AS BIGINT) * {LINES} + f.{ident(LINE)} AS _pos, "
-            f"{number} AS _group FROM read_parquet([{listed}], filename = '_file') f"
+            f"SELECT {cells}, {rank} * {LINES} + f.{ident(LINE)} AS _pos, "
+            f"{number} AS _group FROM read_parquet([{listed}], filename = '_file') f{counts}"
         )
 
     def _newest_rows(self) -> None:

@@ -87,9 +87,11 @@ def ask(connection: duckdb.DuckDBPyConnection, rules: Rules, exports: Sequence[E
         "variant VARCHAR)"
     )
     if exports:
-        connection.executemany(
-            f"INSERT INTO {work('exports')} VALUES ($1, $2, $3, $4, $5, $6)",
-            [[e.feed, e.rank, e.name, e.rows, e.exported, e.variant] for e in exports],
+        kinds = ("VARCHAR", "BIGINT", "VARCHAR", "BIGINT", "DATE", "VARCHAR")
+        listed = ", ".join(f"unnest(${i}::{kind}[])" for i, kind in enumerate(kinds, start=1))
+        facts = [(e.feed, e.rank, e.name, e.rows, e.exported, e.variant) for e in exports]
+        connection.execute(
+            f"INSERT INTO {work('exports')} SELECT {listed}", [list(c) for c in zip(*facts, strict=True)]
         )
     own = (Question(c.name, c.severity, c.sql, c.message, own=True) for c in rules.checks)
     for question in (*shipped(rules), *_two_forms(rules, exports), *own):

@@ -77,6 +77,14 @@ def _select(connection: duckdb.DuckDBPyConnection, view: LakeView) -> str:
     return f"SELECT {shown}, e.name AS {_EXPORT} FROM {parquet} r LEFT JOIN _work.exports e ON e.rank = r.{_RANK}"
 
 
+def tables_named(sql: str) -> frozenset[str]:
+    """The tables that a statement reads, in lower case; none where it is no statement."""
+    try:
+        return frozenset(name.lower() for name in duckdb.get_table_names(sql))
+    except duckdb.Error:
+        return frozenset()
+
+
 def select(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[tuple[str, str], ...]:
     """Starts one SELECT that a person wrote; returns its columns and their types. Fetch the rows from the connection.
 

@@ -14,6 +14,8 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
+from rmetrics.cli.alerts import alerts
+from rmetrics.cli.brief import brief
 from rmetrics.cli.by_hand import spend, target
 from rmetrics.cli.check import check
 from rmetrics.cli.database import db, schema
@@ -31,6 +33,7 @@ from rmetrics.cli.project import init
 from rmetrics.cli.query import sql
 from rmetrics.cli.rejected import rejected
 from rmetrics.cli.rules import rules
+from rmetrics.cli.schedule import schedule
 from rmetrics.cli.serve import serve
 from rmetrics.cli.sync import status, sync
 from rmetrics.errors import LakeError, RmetricsError, SettingsError, asked_to_stop, of_the_system
@@ -45,7 +48,9 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init, sync, explain, check, plan, history, sql, status, doctor, schema, grafana, report, serve):
+for command in (
+    init, sync, explain, check, plan, history, sql, status, doctor, schema, grafana, report, brief, alerts, serve,
+):  # fmt: skip
     app.command()(command)
 app.add_typer(target, name="target")
 app.add_typer(spend, name="spend")
@@ -53,6 +58,7 @@ app.add_typer(rules, name="rules")
 app.add_typer(db, name="db")
 app.add_typer(rejected, name="rejected")
 app.add_typer(exports, name="exports")
+app.add_typer(schedule, name="schedule")
 
 
 def main() -> None:

@@ -51,12 +51,31 @@ def schema(
 
 
 @db.command("start")
-def db_start(as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """Start the embedded PostgreSQL and leave it running."""
+def db_start(
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65_535, help="Also listen on this port of the loopback, for Grafana and others on this machine."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Start the embedded PostgreSQL and leave it running.
+
+    Without --port it listens on its socket alone, for programs of the same user. With it the reader role can log in by
+    password; its address is printed, for libpq and for Java (JDBC).
+    """
     from rmetrics.pipeline.database import db_start as start
     from rmetrics.settings import load_settings
 
-    _url(start(load_settings()), as_json=as_json, quiet=quiet)
+    if port is None:
+        _url(start(load_settings()), as_json=as_json, quiet=quiet)
+        return
+    from rmetrics.pipeline.reader import open_port
+    from rmetrics.report.database import show_reader
+
+    show_reader(reporter(as_json=as_json, quiet=quiet), open_port(load_settings(), port))
 
 
 @db.command("stop")
@@ -73,12 +92,25 @@ def db_stop(as_json: AsJson = False, quiet: Quiet = False) -> None:
 
 
 @db.command("url")
-def db_url(as_json: AsJson = False, quiet: Quiet = False) -> None:
+def db_url(
+    reader: Annotated[
+        bool, typer.Option("--reader", help="That of the reader role, with its password; see db start --port.")
+    ] = False,
+    jdbc: Annotated[bool, typer.Option("--jdbc", help="The same for Java: DBeaver, Metabase, Tableau.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
     """Print the URL of the running embedded PostgreSQL."""
     from rmetrics.pipeline.database import db_url as url
     from rmetrics.settings import load_settings
 
-    _url(url(load_settings()), as_json=as_json, quiet=quiet)
+    if not (reader or jdbc):
+        _url(url(load_settings()), as_json=as_json, quiet=quiet)
+        return
+    from rmetrics.pipeline.reader import reader as reader_of
+
+    found = reader_of(load_settings())
+    _url(found.jdbc if jdbc else found.dsn, as_json=as_json, quiet=quiet)
 
 
 def _url(url: str, *, as_json: bool, quiet: bool) -> None:

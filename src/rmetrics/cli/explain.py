@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, From, Quiet, To, ToDate, months_of, reporter
 
 
 def explain(
     source: Annotated[str, typer.Option(help="The source, or ALL; case, spaces and aliases do not matter.")],
     month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="The month; the newest with data.")] = None,
+    first: From = None,
+    last: To = None,
+    to_date: ToDate = False,
     segment: Annotated[str | None, typer.Option(help="Only this segment.")] = None,
     metric: Annotated[
         list[str] | None,
@@ -47,7 +50,8 @@ def explain(
     from rmetrics.settings import load_settings
 
     report = reporter(as_json=as_json, quiet=quiet, form=form)
-    question = parse_question(source, month, segment, metric, day, expect, against, key)
+    span = months_of(month, first, last, to_date=to_date)
+    question = parse_question(source, month, segment, metric, day, expect, against, key, span)
     with report.progress() as progress:
         found, gaps = explain_numbers(load_settings(), question, offline=offline, progress=progress)
     written = None if csv is None else write_rows(found, csv)  # first: nothing that happens to stdout may prevent it

@@ -5,7 +5,8 @@ frees it however the command ends. At its end a command that gets the lock for i
 that a killed command left running. ``rmetrics db start`` notes in that file which server is to be kept. A second file
 is locked only while the server is made, started or stopped.
 
-Nobody but the folder's owner (and root) reaches the server or the locks: ``cluster``, ``sockets``, ``locks``.
+Nobody but the folder's owner (and root) reaches the server or the locks: ``cluster``, ``sockets``, ``locks``. On the
+network it listens only where ``db start --port`` asks for it, on the loopback, and only for roles with a password.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
-from rmetrics.embedded import cluster, postmaster, process, sockets
+from rmetrics.embedded import cluster, ports, postmaster, process, sockets
 from rmetrics.embedded.binaries import ELSEWHERE, ServerUser, owner_of, server_user
 from rmetrics.errors import BusyError, PostgresError
 from rmetrics.files import PRIVATE_FOLDER
@@ -43,6 +44,25 @@ def server(dsn: str | None, folder: Path, stopped: Callable[[str], None] | None 
     else:
         with embedded(folder, stopped) as own:
             yield own
+
+
+@contextlib.contextmanager
+def server_ahead(
+    dsn: str | None, folder: Path, stopped: Callable[[str], None] | None = None
+) -> Iterator[Callable[[], Server]]:
+    """``server``, made and started in a thread while the block does what comes before.
+
+    Yields:
+        A function that waits for the server. What keeps it from starting is raised there; where nobody asks for the
+        server, nobody is told. However the block ends, a start on its way is waited for.
+    """
+    if dsn:
+        yield lambda: server_of(dsn)
+        return
+    from concurrent.futures import ThreadPoolExecutor  # loads logging, which a sync with nothing to do can spare
+
+    with contextlib.ExitStack() as used, ThreadPoolExecutor(1, thread_name_prefix="postgres") as threads:
+        yield threads.submit(used.enter_context, embedded(folder, stopped)).result
 
 
 @contextlib.contextmanager
@@ -117,15 +137,20 @@ def embedded_owner(folder: Path) -> Owner | None:
     return Owner.NOBODY
 
 
-def start_embedded(folder: Path) -> Server:
-    """Starts the embedded server and leaves it running.
+def start_embedded(folder: Path, port: int = 0) -> Server:
+    """Starts the embedded server and leaves it running; one that listens otherwise is stopped first.
+
+    Args:
+        folder: the server's.
+        port: the port of the loopback to listen on; 0: on its socket alone.
 
     Raises:
-        PostgresError, BusyError: as ``embedded``.
+        PostgresError: as ``embedded``; or the port cannot be listened on.
+        BusyError: as ``embedded``; or the server listens otherwise and another command uses it.
     """
     user = server_user(folder)
     with _used(folder) as file:
-        own = _started(folder, user, file)
+        own = _started(folder, user, file, port)
         found = _ready(folder)
         if found is None:
             raise PostgresError(f"the embedded PostgreSQL in {folder} has ended again", f"See {folder / 'log'}.")
@@ -134,6 +159,16 @@ def start_embedded(folder: Path) -> Server:
         file.write(_mark(found))
         file.flush()
         return own
+
+
+def network_port(folder: Path) -> int:
+    """The port of the loopback on which the embedded server listens; 0 where it does not, or does not run.
+
+    Raises:
+        PostgresError: its folder is not this user's.
+    """
+    found = _ready(folder)
+    return found.network_port if found is not None else 0
 
 
 def stop_embedded(folder: Path) -> bool:
@@ -251,50 +286,64 @@ def _ready(folder: Path) -> process.Process | None:
     return found if found is not None and found.ready else None
 
 
-def _started(folder: Path, user: ServerUser, file: IO[str]) -> Server:
-    """The server, which runs and can be reached; ``file`` is this command's shared lock."""
+def _started(folder: Path, user: ServerUser, file: IO[str], port: int | None = None) -> Server:
+    """The server, which runs and can be reached.
+
+    Args:
+        folder: the server's.
+        user: whom it runs as.
+        file: this command's shared lock.
+        port: of the loopback, where it must listen; 0: on its socket alone; None: as it runs.
+    """
     real = folder.resolve()
     try:
         found = process.running(real)
-        if found is not None and found.ready and _reachable(found, real):
+        if found is not None and found.ready and _reachable(found, real) and port in (None, found.network_port):
             cluster.secure(real, user, found)
             return _server(found, folder)
+        if port:
+            ports.require_free(port)
         with _changing(folder) as changing:
-            return _server(_made_and_started(real, user, file, changing), folder)
+            return _server(_made_and_started(real, user, file, changing, port), folder)
     except (OSError, subprocess.SubprocessError) as error:
         raise _no_start(folder, error) from error
 
 
-def _made_and_started(folder: Path, user: ServerUser, used: IO[str], changing: IO[str]) -> process.Process:
+def _made_and_started(
+    folder: Path, user: ServerUser, used: IO[str], changing: IO[str], port: int | None
+) -> process.Process:
     version = cluster.version_of(folder)
     if version is None:
         cluster.make_cluster(folder, user, changing)
         version = cluster.version_of(folder)
     found = process.running(folder)  # another command may have started it while this one waited
     if found is not None and (not found.ready or not _reachable(found, folder)):
-        _given_up(folder, user, found, used)
+        _given_up(folder, user, used, f"(pid {found.pid}) cannot be reached: its socket is gone")
+        found = None
+    if found is not None and port not in (None, found.network_port):
+        listen = f"listen on port {port}" if port else "listen on its socket alone"
+        _given_up(folder, user, used, f"(pid {found.pid}) has to start again to {listen}")
         found = None
     if found is not None:
         return found
     if version is None:
         raise PostgresError(f"initdb made no server in {folder}", f"Check the disk, {ELSEWHERE}.")
-    return postmaster.start(folder, version, user)
+    return postmaster.start(folder, version, user, port or 0)
 
 
 def _reachable(found: process.Process, folder: Path) -> bool:
     """Whether the socket is still there: not after its temporary folder was swept, or the project moved deeper."""
     place = sockets.socket_path(folder, found.socket_folder)
-    return sockets.fits(place) and (place / ".s.PGSQL.5432").is_socket()
+    return sockets.fits(place) and (place / f".s.PGSQL.{found.port}").is_socket()
 
 
-def _given_up(folder: Path, user: ServerUser, found: process.Process, used: IO[str]) -> None:
-    """Stops a server that nobody can reach any more, unless a command still works with it."""
+def _given_up(folder: Path, user: ServerUser, used: IO[str], why: str) -> None:
+    """Stops a server that nobody can reach any more, or that must start otherwise, unless a command works with it."""
     alone = lock(used, alone=True)
     try:
         if not alone:
             raise BusyError(
-                f"the embedded PostgreSQL in {folder} (pid {found.pid}) cannot be reached: its socket is gone, and "
-                "another rmetrics still uses the server",
+                f"the embedded PostgreSQL in {folder} {why}, and another rmetrics still uses the server",
                 "Wait for that command to end, then run again.",
             )
         postmaster.stop(folder, user)
@@ -314,4 +363,4 @@ def _no_start(folder: Path, error: Exception) -> PostgresError:
 
 def _server(found: process.Process, folder: Path) -> Server:
     place = sockets.socket_path(folder.resolve(), found.socket_folder)
-    return Server(sockets.url(place), f"embedded PostgreSQL in {folder}", embedded=True)
+    return Server(sockets.url(place, found.port), f"embedded PostgreSQL in {folder}", embedded=True)

@@ -6,7 +6,6 @@ users of a machine, opens every folder above a project to everyone, and lets any
 """
 
 import os
-import pwd
 import shutil
 import stat
 import subprocess
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rmetrics.errors import PostgresError
-from rmetrics.files import user_name
+from rmetrics.files import current_user, user_name
 
 ELSEWHERE = "or name a server of your own in RMETRICS_POSTGRES_DSN"
 _ROOTS_USER = "pgserver"
@@ -59,8 +58,11 @@ def server_user(folder: Path) -> ServerUser:
     Raises:
         PostgresError: the folder belongs to somebody else, or the user has no name, which PostgreSQL needs.
     """
-    if os.name != "posix":  # pragma: no cover - the locks, the sockets and `peer` are those of Linux and macOS
-        raise PostgresError("the embedded PostgreSQL needs Linux or macOS", f"Use one of them, {ELSEWHERE}.")
+    if current_user() is None:  # the locks, the sockets and `peer` are those of Linux and macOS
+        raise PostgresError(
+            "the embedded PostgreSQL needs Linux or macOS",
+            "Name a server in RMETRICS_POSTGRES_DSN, or run rmetrics in WSL.",
+        )
     own = os.geteuid()
     owner = owner_of(folder)
     if own == 0:
@@ -88,6 +90,8 @@ def owner_of(folder: Path) -> int | None:
 
 
 def _known(uid: int) -> ServerUser:
+    import pwd
+
     try:
         entry = pwd.getpwuid(uid)
     except KeyError:
@@ -99,6 +103,8 @@ def _known(uid: int) -> ServerUser:
 
 
 def _roots_user() -> ServerUser:
+    import pwd
+
     try:
         entry = pwd.getpwnam(_ROOTS_USER)
     except KeyError:
@@ -108,6 +114,8 @@ def _roots_user() -> ServerUser:
 
 
 def _make_roots_user() -> None:
+    import pwd
+
     hint = f"Make it yourself (useradd --system {_ROOTS_USER}), run as an ordinary user, {ELSEWHERE}."
     message = f"root may not run PostgreSQL, and the system user {_ROOTS_USER} cannot be made for it"
     try:

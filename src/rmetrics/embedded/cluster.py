@@ -21,6 +21,7 @@ from rmetrics.errors import PostgresError
 from rmetrics.files import PRIVATE_FOLDER, user_name
 
 MAP = "rmetrics"
+LOOPBACK = "127.0.0.1"
 _INIT_SECONDS = 120
 _SUPERUSER = "postgres"
 HERE = "/proc/self/cwd"  # a program that starts in a folder needs no right to pass through those above it
@@ -120,24 +121,29 @@ def _flush(folder: Path) -> None:
 # -- who may enter
 
 
-def secure(folder: Path, user: ServerUser, running: Process | None = None) -> None:
+def secure(folder: Path, user: ServerUser, running: Process | None = None, *, network: bool = False) -> None:
     """Closes a server's folder to others and lets only its owner (and root) log in, without a password, by `peer`.
+
+    Over the network, where it listens there, roles with a password may log in from this machine; the superuser, who
+    has none, never.
 
     Brings servers of older versions, which trusted every local user, to the same; one that runs is made to read it.
     """
     mode = stat.S_IMODE(folder.stat().st_mode)
     if mode != PRIVATE_FOLDER:
         folder.chmod(PRIVATE_FOLDER)
-    changed = [name for name, text in _access(user).items() if _replaced(folder / name, text, user)]
+    network = network or bool(running and running.network_port)
+    changed = [n for n, text in _access(user, network=network).items() if _replaced(folder / n, text, user)]
     if changed and running is not None:
         os.kill(running.pid, signal.SIGHUP)
 
 
-def _access(user: ServerUser) -> dict[str, str]:
+def _access(user: ServerUser, *, network: bool) -> dict[str, str]:
     head = "# Written by rmetrics at every start: what is edited here is lost.\n"
     names = dict.fromkeys((user.name, user_name(0)))
+    remote = f"host all {_SUPERUSER} all reject\nhost all all {LOOPBACK}/32 scram-sha-256\n" if network else ""
     return {
-        "pg_hba.conf": f"{head}local all all peer map={MAP}\n",
+        "pg_hba.conf": f"{head}local all all peer map={MAP}\n{remote}",
         "pg_ident.conf": head + "".join(f'{MAP} "{name}" all\n' for name in names),
     }
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rmetrics.embedded.binaries import ELSEWHERE, ServerUser, passable, programs, shell
-from rmetrics.embedded.cluster import HERE, secure
+from rmetrics.embedded.cluster import HERE, LOOPBACK, secure
 from rmetrics.embedded.process import Process, alive, mark, recorded, running, works_in
-from rmetrics.embedded.sockets import remove_socket_folder, socket_folder
+from rmetrics.embedded.sockets import PORT, remove_socket_folder, socket_folder
 from rmetrics.errors import PostgresError
 
 _START_SECONDS = 120  # after a crash the server first repeats what it had only noted
@@ -22,19 +22,25 @@ _POLL_SECONDS = 0.01
 _LOG_BYTES = 10 * 2**20
 
 
-def start(folder: Path, version: int, user: ServerUser) -> Process:
+def start(folder: Path, version: int, user: ServerUser, port: int = 0) -> Process:
     """Starts the server and waits until it takes connections. Call it under the start lock.
+
+    Args:
+        folder: the server's.
+        version: of PostgreSQL, that made the folder.
+        user: whom it runs as.
+        port: the port of the loopback to listen on; 0: on its socket alone.
 
     Raises:
         PostgresError: it does not start; with its last words.
         OSError: a file of the folder cannot be written.
     """
     _clear_stale(folder, user)
-    secure(folder, user)
+    secure(folder, user, network=bool(port))
     sockets = socket_folder(folder, user)
     log, before = _opened_log(folder, user)
     try:
-        pid = _launched(_command(folder, version, user, sockets), folder, log, user)
+        pid = _launched(_command(folder, version, user, sockets, port), folder, log, user)
         return _awaited(folder, pid)
     except PostgresError as error:
         remove_socket_folder(sockets, user)
@@ -43,7 +49,7 @@ def start(folder: Path, version: int, user: ServerUser) -> Process:
         os.close(log)
 
 
-def _command(folder: Path, version: int, user: ServerUser, sockets: str) -> list[str]:
+def _command(folder: Path, version: int, user: ServerUser, sockets: str, port: int) -> list[str]:
     place = str(folder)
     if "\n" in place or not passable(folder, user):
         if sys.platform != "linux":  # pragma: no cover - macOS
@@ -51,7 +57,13 @@ def _command(folder: Path, version: int, user: ServerUser, sockets: str) -> list
                 f"{user.name} may not pass through the folders above {folder}", "Run as an ordinary user."
             )
         place = HERE
-    settings = ("listen_addresses=", "port=5432", "unix_socket_permissions=0700", "external_pid_file=", mark(folder))
+    settings = (
+        f"listen_addresses={LOOPBACK if port else ''}",
+        f"port={port or PORT}",
+        "unix_socket_permissions=0700",
+        "external_pid_file=",
+        mark(folder),
+    )
     command = [str(programs(version, user) / "postgres"), "-D", place, "-k", sockets]
     return [
         *command,
@@ -103,8 +115,8 @@ def _clear_stale(folder: Path, user: ServerUser) -> None:
                 f"End it (kill {pids[0]}) and run the command again.",
             )
         time.sleep(_POLL_SECONDS)
-    for name in ("postmaster.pid", ".s.PGSQL.5432", ".s.PGSQL.5432.lock"):
-        (folder / name).unlink(missing_ok=True)
+    for path in (folder / "postmaster.pid", *folder.glob(".s.PGSQL.*")):
+        path.unlink(missing_ok=True)
 
 
 def _workers(folder: Path) -> Iterator[int]:

@@ -26,6 +26,7 @@ class Process:
         socket_folder: as the server was given it; ``.`` is its own folder.
         ready: whether it takes connections.
         addresses: where it listens besides its socket; empty for nowhere.
+        port: of its socket, and of the network where it listens.
     """
 
     pid: int
@@ -33,6 +34,12 @@ class Process:
     socket_folder: str
     ready: bool
     addresses: str = ""
+    port: int = 5432
+
+    @property
+    def network_port(self) -> int:
+        """The port on which it listens on the network; 0 where it does not."""
+        return self.port if self.addresses else 0
 
     @property
     def identity(self) -> str:
@@ -44,7 +51,7 @@ def recorded(folder: Path) -> Process | None:
     """What ``postmaster.pid`` says; None where there is none, or only its beginning."""
     try:
         lines = (folder / "postmaster.pid").read_bytes().split(b"\n")
-        pid, started = int(lines[0]), int(lines[2])
+        pid, started, port = int(lines[0]), int(lines[2]), int(lines[3])
     except (FileNotFoundError, NotADirectoryError, ValueError, IndexError):
         return None
     lines += [b""] * _LINES
@@ -54,6 +61,7 @@ def recorded(folder: Path) -> Process | None:
         os.fsdecode(lines[4].strip()),
         lines[7].strip() == b"ready",
         lines[5].decode("ascii", "replace").strip(),
+        port,
     )
 
 

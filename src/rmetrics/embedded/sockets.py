@@ -20,7 +20,10 @@ from rmetrics.errors import PostgresError
 from rmetrics.files import PRIVATE_FOLDER
 
 OWN = "."  # the server's own folder, as the server sees it
-_NAME = "/.s.PGSQL.5432"
+PORT = 5432
+"""The port of a server that does not listen on the network; of its socket only the name depends on it."""
+LONGEST_PORT = 65_535
+_NAME = f"/.s.PGSQL.{LONGEST_PORT}"
 _MOST = (107 if sys.platform == "linux" else 103) - len(_NAME)  # bytes
 _PREFIX = "rmetrics-pg-"
 
@@ -111,6 +114,6 @@ def remove_socket_folder(given: str, user: ServerUser) -> None:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def url(place: Path) -> str:
+def url(place: Path, port: int) -> str:
     """The URL of the server whose socket lies in a folder: for this driver, psql, and whatever else uses libpq."""
-    return f"postgresql://postgres:@/postgres?port=5432&host={quote(os.fsencode(place))}"  # not the port of PGPORT
+    return f"postgresql://postgres:@/postgres?port={port}&host={quote(os.fsencode(place))}"  # not the port of PGPORT

@@ -54,12 +54,32 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The number asked for: a source in a month, or ``ALL`` of them, perhaps one segment or one day of it."""
+    """The number asked for: a source in a month, or ``ALL`` of them, perhaps one segment or one day of it.
+
+    Attributes:
+        month: the first day of the month, or of the first of several.
+        last: the first day of the last month of several; None for one month.
+    """
 
     source: str
     month: dt.date
     segment: str | None = None
     day: dt.date | None = None
+    last: dt.date | None = None
+
+    @property
+    def several(self) -> bool:
+        """Whether more than one month is asked for."""
+        return self.last is not None and self.last > self.month
+
+    @property
+    def end(self) -> dt.date:
+        """The first day after the months asked for."""
+        return next_month(self.last or self.month)
+
+    def within(self, day: pl.Expr) -> pl.Expr:
+        """Whether a day is in the months asked for."""
+        return between(day, self.month, self.end)
 
     def of(self, source: pl.Expr) -> pl.Expr:
         """Whether a row's source is the one asked for."""
@@ -107,7 +127,7 @@ class Frames:
 
 
 def evidence(measure: str, asked: Asked, frames: Frames, rules: Rules) -> tuple[Evidence, ...]:
-    """The evidence of a measure: one part per version of its rule in force in the month, and per part of a cost.
+    """The evidence of a measure: one part per version of its rule in force in the months, and per part of a cost.
 
     Leads and cost of ``ALL`` have the parts of each source, for each has a rule of its own.
 
@@ -129,8 +149,9 @@ def evidence(measure: str, asked: Asked, frames: Frames, rules: Rules) -> tuple[
             return tuple(_revenue(measure, asked, frames, rules))
         case "leads":
             return tuple(
-                _leads(asked, frames, rules, source, span, said, price=1, scale=0)
+                part
                 for source, span, said in _versions(asked, rules, "leads")
+                for part in _leads(asked, frames, rules, source, span, said, price=1, scale=0)
             )
     return tuple(
         part
@@ -148,7 +169,7 @@ def spans_in(
 ) -> Iterator[tuple[Source, Span]]:
     """The versions in force on some day asked for."""
     first = asked.day or asked.month
-    end = asked.day + dt.timedelta(days=1) if asked.day else next_month(asked.month)
+    end = asked.day + dt.timedelta(days=1) if asked.day else asked.end
     for start, until, value in spans:
         if (start is None or start < end) and (until is None or until > first):
             yield value, (start, until)
@@ -170,10 +191,10 @@ def said_of(rules: Rules, topic: str, rule: str, day: dt.date) -> Said:
 
 def _judged(rows: pl.LazyFrame, asked: Asked, span: Span, *, key: tuple[str, ...]) -> pl.LazyFrame:
     """Adds ``_key`` and ``_outcome`` to rows that have the other columns of evidence."""
-    day, month = pl.col("_day"), pl.col("_day").dt.month_start()
+    day = pl.col("_day")
     reasons = [
         (day.is_null(), Outcome.NO_DATE),
-        (month != pl.lit(asked.month), Outcome.OTHER_MONTH),
+        (~asked.within(day), Outcome.OTHER_MONTH),
         (~between(day, *span), Outcome.OTHER_TIME),
         (~asked.of(pl.col("_source")), Outcome.OTHER_SOURCE),
         (~pl.col(COUNTED), Outcome.NOT_COUNTED),
@@ -214,7 +235,7 @@ def _jobs(measure: str, asked: Asked, frames: Frames, rules: Rules) -> Iterator[
     rule = {"jobs": "date", "units": "unit", "repairs": "repair"}[measure]
     first = asked.month
     for start, until, version in rules.jobs.spans():
-        if (start is not None and start >= next_month(asked.month)) or (until is not None and until <= asked.month):
+        if (start is not None and start >= asked.end) or (until is not None and until <= asked.month):
             continue
         said = said_of(rules, "jobs", rule, max(start or first, first))
         condition = {"jobs": None, "units": version.unit, "repairs": version.repair}[measure]
@@ -262,19 +283,42 @@ def _of_jobs(
 
 def _leads(
     asked: Asked, frames: Frames, rules: Rules, source: Source, span: Span, said: Said, *, price: int, scale: int
-) -> Evidence:
+) -> Iterator[Evidence]:
     leads = source.leads
     if isinstance(leads, FeedLeads):
         amount = pl.lit(price, dtype=pl.Int64)
-        return _of_feed(asked, frames, rules, source, span, said, leads.feed, leads.where, amount, scale)
-    job_rule = rules.jobs.at(span[0] or asked.month)
-    condition = {"jobs": None, "units": job_rule.unit, "repairs": job_rule.repair}[leads]
-    found = _of_jobs(asked, frames, rules, span, said, leads, condition, price=price, scale=scale)
-    return _with_words(found, said)
+        yield _of_feed(asked, frames, rules, source, span, said, leads.feed, leads.where, amount, scale)
+    else:
+        yield from _per_job(asked, frames, rules, span, said, leads, price=price, scale=scale)
 
 
-def _with_words(found: Evidence, said: Said) -> Evidence:
-    return dataclasses.replace(found, rule=said.words)
+def _per_job(
+    asked: Asked, frames: Frames, rules: Rules, span: Span, said: Said, measure: str, *, price: int, scale: int
+) -> Iterator[Evidence]:
+    """What counts by jobs, units or repairs: one part per condition in force within ``span``.
+
+    The source's own rule may stay the same while the rule of what a unit is changes; a row that nearly counted is
+    explained by the condition of its own day.
+    """
+    for within, condition in _conditions(asked, rules, span, measure):
+        found = _of_jobs(asked, frames, rules, within, said, measure, condition, price=price, scale=scale)
+        yield dataclasses.replace(found, rule=said.words)
+
+
+def _conditions(asked: Asked, rules: Rules, span: Span, measure: str) -> list[tuple[Span, str | None]]:
+    """The conditions of units or repairs in force on the days asked for, each with its days inside ``span``."""
+    runs: list[tuple[Span, str | None]] = []
+    for start, until, version in rules.jobs.spans():
+        first = max((d for d in (start, span[0]) if d is not None), default=None)
+        end = min((d for d in (until, span[1]) if d is not None), default=None)
+        if (end or dt.date.max) <= max(first or asked.month, asked.month) or (first or asked.month) >= asked.end:
+            continue
+        condition = {"jobs": None, "units": version.unit, "repairs": version.repair}[measure]
+        if runs and runs[-1][1] == condition:
+            runs[-1] = (runs[-1][0][0], end), condition
+        else:
+            runs.append(((first, end), condition))
+    return runs
 
 
 def _of_feed(
@@ -314,15 +358,12 @@ def _of_feed(
 def _cost(
     asked: Asked, frames: Frames, rules: Rules, source: Source, cost: Cost, span: Span, said: Said
 ) -> Iterator[Evidence]:
-    job_rule = rules.jobs.at(span[0] or asked.month)
     if cost.per_lead is not None:
-        yield _leads(asked, frames, rules, source, span, said, price=int(cost.per_lead * 100), scale=2)
+        yield from _leads(asked, frames, rules, source, span, said, price=int(cost.per_lead * 100), scale=2)
     elif cost.per_unit is not None or cost.per_repair is not None:
         measure = "units" if cost.per_unit is not None else "repairs"
-        condition = job_rule.unit if measure == "units" else job_rule.repair
         price = int((cost.per_unit or cost.per_repair or 0) * 100)
-        found = _of_jobs(asked, frames, rules, span, said, measure, condition, price=price, scale=2)
-        yield _with_words(found, said)
+        yield from _per_job(asked, frames, rules, span, said, measure, price=price, scale=2)
     elif cost.monthly is not None:
         every = frames.daily.filter((pl.col("leads") > 0) | (pl.col("jobs") > 0))
         active, idle = (
@@ -332,7 +373,7 @@ def _cost(
         months = fee_months(active, active, frames.last_day, idle, int(cost.monthly * 100))
         yield _spread(asked, frames, rules, source, months, span, said, None)
     elif cost.feed is not None and cost.sum is not None:
-        whole = asked if cost.spread is None else Asked(asked.source, asked.month)
+        whole = asked if cost.spread is None else Asked(asked.source, asked.month, last=asked.last)
         amount = cents(pl.col(cost.sum))
         found = _of_feed(whole, frames, rules, source, span, said, cost.feed, cost.where, amount, 2)
         if cost.spread is None:
@@ -358,7 +399,7 @@ def _spread(
     """The evidence of an amount that is spread: its rows for a whole month, its parts where less is asked for."""
     leads = frames.daily.filter((pl.col("source") == asked.source) & (pl.col("leads") > 0))
     leads = leads.select("date", "source", "segment", "leads")
-    days = spread_days(months.filter(pl.col("month") == pl.lit(asked.month)), frames.last_day)
+    days = spread_days(months.filter(asked.within(pl.col("month"))), frames.last_day)
     parts = split_by_leads(days, leads, source.segment, rules.segment_order).filter(between(pl.col("date"), *span))
     if found is not None and asked.segment is None and asked.day is None:
         return dataclasses.replace(found, split=parts)
@@ -401,7 +442,7 @@ def _revenue(measure: str, asked: Asked, frames: Frames, rules: Rules) -> Iterat
     on = said_of(rules, "revenue", "date", asked.month)
     where = rules.feed_where[PAYMENTS].at(asked.month)
     for start, until, _ in rules.revenue.spans():
-        if (start is not None and start >= next_month(asked.month)) or (until is not None and until <= asked.month):
+        if (start is not None and start >= asked.end) or (until is not None and until <= asked.month):
             continue
         day = max(start or asked.month, asked.month)
         if measure == "revenue40":

@@ -59,9 +59,9 @@ def nearly_counted(found: Evidence, rows: pl.DataFrame, asked: Asked, feed: Feed
 def near_rows(found: Evidence, asked: Asked) -> pl.LazyFrame:
     """The rows of evidence that are of the source and in or near the month, or without a date."""
     day = pl.col("_day")
-    near = day.is_null() | (day.dt.month_start() == pl.lit(asked.month))
+    near = day.is_null() | asked.within(day)
     if found.stamp is not None:
-        near |= pl.col(found.stamp).dt.date().dt.month_start() == pl.lit(asked.month)
+        near |= asked.within(pl.col(found.stamp).dt.date())
     return found.rows.filter((found.of or asked).of(pl.col("_source")) & near)
 
 
@@ -82,8 +82,9 @@ def _uncounted(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Near
         return
     columns = tree.columns_in(parse(feed.where)) if feed.where else ()
     if columns:
-        for value, group in left.group_by(pl.col(columns[0]), maintain_order=True):
-            yield from _nearly(found, group, f"{columns[0]} is {_shown(value[0], columns[0], feed)}")
+        groups = [(_shown(v[0], columns[0], feed), g) for v, g in left.group_by(pl.col(columns[0]))]
+        for value, group in sorted(groups, key=lambda g: (-g[1].height, g[0])):  # whatever order the rows came in
+            yield from _nearly(found, group, f"{columns[0]} is {value}")
     else:
         yield from _nearly(found, left, Outcome.NOT_COUNTED.value)
 
@@ -113,9 +114,10 @@ def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Nearly]:
 def _by_utc(found: Evidence, rows: pl.DataFrame, asked: Asked) -> Iterator[Nearly]:
     if found.stamp is None or found.stamp not in rows.columns:
         return
-    utc_month = pl.col(found.stamp).dt.date().dt.month_start()
-    elsewhere = rows.filter((utc_month == asked.month) & (pl.col("_outcome") == Outcome.OTHER_MONTH.value))
-    reason = f"in {asked.month:%Y-%m} by UTC, but in another month by local time"
+    by_utc = asked.within(pl.col(found.stamp).dt.date())
+    elsewhere = rows.filter(by_utc & (pl.col("_outcome") == Outcome.OTHER_MONTH.value))
+    when = f"{asked.month:%Y-%m} to {asked.last:%Y-%m}" if asked.last else f"{asked.month:%Y-%m}"
+    reason = f"in {when} by UTC, but in another month by local time"
     yield from _nearly(found, elsewhere, reason)
 
 

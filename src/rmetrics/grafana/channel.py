@@ -1,18 +1,26 @@
 """*Channels*: one source in depth, with the command lines that explain its numbers."""
 
 from rmetrics.grafana import model as m
-from rmetrics.grafana.model import MONTH, Json, Panel, Place, ratio
+from rmetrics.grafana.model import MONTH, SHOWN_MONTHS, Json, Panel, Place, ratio
 
 _ONE = "source = ${source:sqlstring} AND segment IN (${segment:sqlstring})"
+_MONTH_TEXT = "SELECT to_char(month, 'YYYY-MM') AS \"Month\", "
 _METRICS = ("leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
 
 
 def channel(place: Place) -> Json:
     """The dashboard."""
     rows = [_headline(place), _history(place), _depth(place), [_days()], [_segments(place), _explain()]]
-    variables = [m.source_variable(multi=False), m.segment_variable(), m.month_variable(place)]
+    variables = [
+        m.source_variable(multi=False),
+        m.segment_variable(),
+        m.month_variable(place),
+        m.months_variable(),
+    ]
     about = "One source in depth: its month against the month before, its history, its calls, and how to ask why."
-    return m.dashboard("rmetrics-channel", "Channels", about, rows, variables, place, ("now-11M/M", "now/M"))
+    return m.dashboard(
+        "rmetrics-channel", "Channels", about, rows, variables, place, ("now/M", "now/M"), show_range=False
+    )
 
 
 def _headline(place: Place) -> list[Panel]:
@@ -33,15 +41,15 @@ def _headline(place: Place) -> list[Panel]:
 
 
 def _history(place: Place) -> list[Panel]:
-    tail = f"FROM monthly_metrics\nWHERE {_ONE}\n  AND {place.whole_months}\nGROUP BY 1\nORDER BY 1"
-    head = "SELECT to_char(month, 'YYYY-MM') AS \"Month\", "
+    tail = f"FROM monthly_metrics\nWHERE {_ONE}\n  AND {SHOWN_MONTHS}\nGROUP BY 1\nORDER BY 1"
+    head = _MONTH_TEXT
     counts = f'{head}sum(leads) AS "Leads", sum(units) AS "Units", sum(repairs) AS "Repairs"\n{tail}'
     money = f'{head}sum(revenue40) AS "Revenue40", sum(cost) AS "Cost", sum(profit) AS "Profit"\n{tail}'
     return [
-        m.bars("${source}: leads, units, repairs", "Whole months of the range.", counts, (12, 8), x="Month"),
+        m.bars("${source}: leads, units, repairs", "The months up to the picked one.", counts, (12, 8), x="Month"),
         m.bars(
             "${source}: revenue40, cost, profit",
-            "Whole months of the range. Profit is revenue40 less cost.",
+            "The months up to the picked one. Profit is revenue40 less cost.",
             money,
             (12, 8),
             x="Month",
@@ -53,39 +61,42 @@ def _history(place: Place) -> list[Panel]:
 
 def _depth(place: Place) -> list[Panel]:
     cpl = (
-        'SELECT time AS "time", cpl AS "CPL", target_cpl_max AS "Ceiling",\n'
+        f'{_MONTH_TEXT}cpl AS "CPL", target_cpl_max AS "Ceiling",\n'
         '       cost / nullif(repairs, 0) AS "Cost per repair"\n'
-        "FROM monthly_vs_target\nWHERE $__timeFilter(time) AND source = ${source:sqlstring} AND segment = 'ALL'\n"
-        "ORDER BY time"
+        f"FROM monthly_vs_target\nWHERE source = ${{source:sqlstring}} AND segment = 'ALL'\n  AND {SHOWN_MONTHS}\n"
+        "ORDER BY month"
     )
     conversions = (
-        f'SELECT time AS "time", {ratio("units", "leads")} AS "L→U", {ratio("repairs", "units")} AS "U→R",\n'
+        f'{_MONTH_TEXT}{ratio("units", "leads")} AS "L→U", {ratio("repairs", "units")} AS "U→R",\n'
         f'       {ratio("repairs", "leads")} AS "L→R"\n'
-        f"FROM monthly_metrics\nWHERE $__timeFilter(time) AND {_ONE}\nGROUP BY time\nORDER BY time"
+        f"FROM monthly_metrics\nWHERE {_ONE}\n  AND {SHOWN_MONTHS}\nGROUP BY 1\nORDER BY 1"
     )
     calls = (
-        'SELECT to_char(month, \'YYYY-MM\') AS "Month", inbound AS "Inbound", answered AS "Answered",\n'
+        f'{_MONTH_TEXT}inbound AS "Inbound", answered AS "Answered",\n'
         f'       jobs AS "Jobs", repairs AS "Repairs"\nFROM call_funnel\n'
-        f"WHERE source = ${{source:sqlstring}}\n  AND {place.whole_months}\n"
+        f"WHERE source = ${{source:sqlstring}}\n  AND {SHOWN_MONTHS}\n"
         "ORDER BY month"
     )
     return [
-        m.lines(
+        m.bars(
             "Cost of a lead and of a repair",
             "All segments of the source, and the ceiling of its target.",
             cpl,
             (8, 8),
+            x="Month",
             unit=place.money,
             decimals=2,
             min_=0,
-            overrides={"Ceiling": {"color": {"mode": "fixed", "fixedColor": m.RED}, **m.DASHED}},
+            overrides={"Ceiling": {"color": {"mode": "fixed", "fixedColor": m.RED}, "custom.fillOpacity": 20}},
         ),
-        m.lines(
+        m.bars(
             "Conversions of ${source}",
             "From sums. A gap: no leads or no units in that month.",
             conversions,
             (8, 8),
+            x="Month",
             unit="percentunit",
+            decimals=0,
             min_=0,
         ),
         m.bars(
@@ -100,15 +111,17 @@ def _depth(place: Place) -> list[Panel]:
 
 def _days() -> Panel:
     sql = (
-        'SELECT time AS "time", sum(leads) AS "Leads", sum(units) AS "Units", sum(repairs) AS "Repairs"\n'
-        f"FROM daily_metrics\nWHERE $__timeFilter(time) AND {_ONE}\nGROUP BY time\nORDER BY time"
+        'SELECT to_char(date, \'DD\') AS "Day", sum(leads) AS "Leads", sum(units) AS "Units", '
+        'sum(repairs) AS "Repairs"\n'
+        f"FROM daily_metrics\nWHERE date >= {MONTH} AND date < ({MONTH} + interval '1 month')::date\n  AND {_ONE}\n"
+        "GROUP BY date\nORDER BY date"
     )
-    return m.lines(
-        "Days of ${source}",
-        "Each business day at its local noon. A day without a point did nothing.",
+    return m.bars(
+        "Days of ${source} in ${month}",
+        "Each business day of the picked month. A day without a bar did nothing.",
         sql,
         (24, 8),
-        overrides={n: {"custom.drawStyle": "bars", "custom.fillOpacity": 60} for n in ("Leads", "Units", "Repairs")},
+        x="Day",
     )
 
 

@@ -18,6 +18,7 @@ _DATASOURCE = """\
 #   GRAFANA_PG_HOST, GRAFANA_PG_PORT, GRAFANA_PG_DATABASE   where rmetrics publishes to
 #   GRAFANA_PG_USER, GRAFANA_PG_PASSWORD                    the reader role: rmetrics schema --roles
 #   GRAFANA_PG_SSLMODE                                      verify-full; disable only on the same host
+# The embedded PostgreSQL: rmetrics db start --port 5433 prints all of them (database postgres, sslmode disable).
 apiVersion: 1
 prune: true
 datasources:

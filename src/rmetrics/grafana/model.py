@@ -3,6 +3,9 @@
 Conventions: SQL names tables without a schema (the reader's ``search_path`` decides); variables are always written
 ``${name:sqlstring}``; time ranges act on the column ``time``; ratios are computed from sums. The business time zone
 stands in the SQL as a literal, because Grafana knows none.
+
+Figures are picked by month, from what is published: a dashboard opens on the newest data, also where that is not today.
+Only *Data health*, which is about runs, follows Grafana's time range.
 """
 
 import json
@@ -10,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-SCHEMA_VERSION = 42  # the last of the classic model
+SCHEMA_VERSION = 42  # the last of the classic model: what Grafana 12 and 13 write, and migrate nothing of
 SOURCE = {"type": "grafana-postgresql-datasource", "uid": "rmetrics"}
 TAG = "rmetrics"
 COLUMNS = 24
@@ -54,17 +57,11 @@ class Place:
         """SQL: the first of the running month where the business is."""
         return f"date_trunc('month', now() AT TIME ZONE {self.zone})::date"
 
-    @property
-    def whole_months(self) -> str:
-        """SQL: months that the dashboard's range touches, each as a whole."""
-        return (
-            f"month >= date_trunc('month', ($__timeFrom())::timestamptz AT TIME ZONE {self.zone})::date\n"
-            f"  AND month <= (($__timeTo())::timestamptz AT TIME ZONE {self.zone})::date"
-        )
-
 
 PICKED = "source IN (${source:sqlstring}) AND segment IN (${segment:sqlstring})"
 MONTH = "(${month:sqlstring} || '-01')::date"
+SHOWN_MONTHS = f"month > ({MONTH} - (${{months:sqlstring}} || ' months')::interval)::date\n  AND month <= {MONTH}"
+"""SQL: as many months as were picked, the last of them the one that was picked."""
 SCOPE = "(${scope:sqlstring} = 'ALL' OR source = ${scope:sqlstring})"
 
 
@@ -86,6 +83,7 @@ class Panel:
         options, custom: of the panel and of its fields.
         overrides: column name to the properties that differ.
         steps: (from, colour) of thresholds, the first from None.
+        by_threshold: colour by thresholds though there is one step here: a query has the others (``thresholds_from``).
     """
 
     kind: str
@@ -104,6 +102,7 @@ class Panel:
     max_: float | None = None
     min_: float | None = None
     links: Sequence[Json] = ()
+    by_threshold: bool = False
 
 
 def panel_json(panel: Panel, number: int, x: int, y: int) -> Json:
@@ -111,7 +110,7 @@ def panel_json(panel: Panel, number: int, x: int, y: int) -> Json:
     defaults: Json = {
         "unit": panel.unit,
         "noValue": "—",
-        "color": {"mode": "palette-classic" if len(panel.steps) == 1 else "thresholds"},
+        "color": {"mode": "thresholds" if panel.by_threshold or len(panel.steps) > 1 else "palette-classic"},
         "thresholds": {"mode": "absolute", "steps": [{"value": v, "color": c} for v, c in panel.steps]},
         "custom": panel.custom,
     }
@@ -259,14 +258,19 @@ def scope_variable() -> Json:
     return _variable("scope", "Scope", every) | {"current": {"selected": True, "text": "ALL", "value": "ALL"}}
 
 
-def month_variable(place: Place) -> Json:
+def month_variable(place: Place, label: str = "Month") -> Json:
     """Which month: the newest with data unless another is picked."""
     months = (
         "SELECT to_char(month, 'YYYY-MM') FROM monthly_metrics GROUP BY month "
         f"UNION SELECT to_char({place.today}, 'YYYY-MM') "
         "WHERE NOT EXISTS (SELECT 1 FROM monthly_metrics) ORDER BY 1 DESC"
     )
-    return _variable("month", "Month", months, descending=True)
+    return _variable("month", label, months, descending=True)
+
+
+def months_variable() -> Json:
+    """How many months are shown; see ``SHOWN_MONTHS``."""
+    return choice_variable("months", "Months shown", ("12", "3", "6", "24", "36", "60"))
 
 
 def choice_variable(name: str, label: str, choices: Sequence[str]) -> Json:
@@ -351,12 +355,23 @@ def matrix(column: str, row: str, value: str) -> Json:
     }
 
 
-def ceiling_from(ref: str, column: str) -> Json:
-    """Red above the value that another query gives: a threshold from the targets."""
-    handler = {"fieldName": column, "handlerKey": "threshold1", "handlerArguments": {"threshold": {"color": RED}}}
-    return {"id": "configFromData", "options": {"configRefId": ref, "mappings": [handler]}}
+def thresholds_from(ref: str, colours: Mapping[str, str]) -> Json:
+    """Thresholds that another query gives, instead of the panel's own: those of the targets.
+
+    Args:
+        ref: the query. Its columns are in ascending order of value and NULL where there is no target. The first one is
+            where colours begin: Grafana paints what is below the lowest step in that step's colour.
+        colours: column to the colour from its value on.
+    """
+    mappings = [
+        {"fieldName": column, "handlerKey": "threshold1", "handlerArguments": {"threshold": {"color": colour}}}
+        for column, colour in colours.items()
+    ]
+    return {"id": "configFromData", "options": {"configRefId": ref, "mappings": mappings}}
 
 
+NO_TARGET = ((None, "text"),)
+"""Steps of a panel whose thresholds come from a target that may be missing: no colour, no judgement."""
 ATTAINED = ((None, RED), (0.9, YELLOW), (1.0, GREEN))
 DASHED = {"custom.lineStyle": {"fill": "dash", "dash": [8, 8]}, "custom.lineWidth": 1}
 _LEGEND = {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}

@@ -55,11 +55,17 @@ def _headline(place: Place) -> list[Panel]:
     pace = "repairs / nullif(target_repairs * passed / days, 0)"
     money_pace = "revenue40 / nullif(target_revenue40 * passed / days, 0)"
     attained: dict[str, Any] = {"unit": "percentunit", "decimals": 0, "steps": m.ATTAINED}
+    of_target = f"FROM targets\nWHERE month = {MONTH} AND source = ${{scope:sqlstring}} AND segment = 'ALL'"
     ceiling = (
-        f'SELECT target_cpl_max AS "Ceiling" FROM targets\nWHERE month = {MONTH} AND source = ${{scope:sqlstring}} '
-        "AND segment = 'ALL'"
+        'SELECT CASE WHEN target_cpl_max IS NOT NULL THEN 0 END AS "Fine from", target_cpl_max AS "Ceiling"\n'
+        f"{of_target}"
+    )
+    floor = (
+        'SELECT CASE WHEN target_conv_l2r IS NOT NULL THEN 0 END AS "Low from", target_conv_l2r * 0.9 AS "Near from",\n'
+        f'       target_conv_l2r AS "Target"\n{of_target}'
     )
     cpl = f'{_PARTS}SELECT cost / nullif(leads, 0) AS "CPL so far" FROM so_far'
+    conversion = f'{_PARTS}SELECT repairs / nullif(leads, 0) AS "L→R so far" FROM so_far'
     return [
         number("Repairs of pace", pace, "Repairs so far against what the target asks for by now.", **attained),
         number("Repairs so far", "repairs", "Repairs since the first of the month."),
@@ -78,14 +84,26 @@ def _headline(place: Place) -> list[Panel]:
         ),
         m.stat(
             "CPL so far",
-            "Cost per lead since the first of the month. Red above the ceiling among the targets.",
+            "Cost per lead since the first of the month. Red from the target's ceiling on; no colour without one.",
             {"A": cpl, "B": ceiling},
             unit=place.money,
             decimals=2,
-            steps=((None, m.GREEN), (1_000_000, m.RED)),
-            transformations=[m.ceiling_from("B", "Ceiling")],
+            steps=m.NO_TARGET,
+            by_threshold=True,
+            transformations=[m.thresholds_from("B", {"Fine from": m.GREEN, "Ceiling": m.RED})],
         ),
-        number("L→R so far", "repairs / nullif(leads, 0)", "Repairs per lead so far.", "percentunit", decimals=1),
+        m.stat(
+            "L→R so far",
+            "Repairs per lead so far. Green from the target on, red below 90 % of it; no colour without one.",
+            {"A": conversion, "B": floor},
+            unit="percentunit",
+            decimals=1,
+            steps=m.NO_TARGET,
+            by_threshold=True,
+            transformations=[
+                m.thresholds_from("B", {"Low from": m.RED, "Near from": m.YELLOW, "Target": m.GREEN})
+            ],
+        ),
         m.as_of(),
     ]  # fmt: skip
 

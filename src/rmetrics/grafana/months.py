@@ -1,29 +1,39 @@
-"""*Month by month*: sources and segments over the months of the range, and the months against target."""
+"""*Month by month*: sources and segments over some months up to one, and the months against target."""
 
 from rmetrics.grafana import model as m
-from rmetrics.grafana.model import PICKED, Json, Panel, Place, ratio
+from rmetrics.grafana.model import PICKED, SHOWN_MONTHS, Json, Panel, Place, ratio
 
 MEASURES = ("repairs", "leads", "units", "revenue40", "cost", "profit")
 
 
 def months(place: Place) -> Json:
     """The dashboard."""
-    picked = f"FROM monthly_metrics\nWHERE {PICKED}\n  AND {place.whole_months}"
-    rows = [_totals(place, picked), _by(place, picked), _money(place, picked), _ratios(place), *_tables(place, picked)]
+    picked = f"FROM monthly_metrics\nWHERE {PICKED}\n  AND {SHOWN_MONTHS}"
+    rows = [
+        _totals(place, picked),
+        _by(place, picked),
+        _money(place, picked),
+        _ratios(place, picked),
+        *_tables(place, picked),
+    ]
     variables = [
+        m.month_variable(place, "Up to"),
+        m.months_variable(),
         m.source_variable(),
         m.segment_variable(),
         m.choice_variable("measure", "Bars show", MEASURES),
         m.scope_variable(),
     ]
     about = "Leads, visits, repairs, money and conversions by month, source and segment, and against the targets."
-    return m.dashboard("rmetrics-months", "Month by month", about, rows, variables, place, ("now-11M/M", "now/M"))
+    return m.dashboard(
+        "rmetrics-months", "Month by month", about, rows, variables, place, ("now/M", "now/M"), show_range=False
+    )
 
 
 def _totals(place: Place, picked: str) -> list[Panel]:
     def total(title: str, expression: str, about: str, unit: str = "short", decimals: int | None = None) -> Panel:
         sql = f'SELECT {expression} AS "{title}"\n{picked}'
-        return m.stat(title, f"{about} Whole months of the range.", sql, unit=unit, decimals=decimals)
+        return m.stat(title, f"{about} All months shown.", sql, unit=unit, decimals=decimals)
 
     return [
         total("Leads", "sum(leads)", "Leads of the picked sources and segments."),
@@ -82,34 +92,37 @@ def _money(place: Place, picked: str) -> list[Panel]:
     ]
 
 
-def _ratios(place: Place) -> list[Panel]:
-    source = f"FROM monthly_metrics\nWHERE $__timeFilter(time) AND {PICKED}\nGROUP BY time\nORDER BY time"
+def _ratios(place: Place, picked: str) -> list[Panel]:
+    head = "SELECT to_char(month, 'YYYY-MM') AS \"Month\", "
     conversions = (
-        f'SELECT time AS "time", {ratio("units", "leads")} AS "L→U",\n       {ratio("repairs", "units")} AS "U→R",\n'
-        f'       {ratio("repairs", "leads")} AS "L→R"\n{source}'
+        f'{head}{ratio("units", "leads")} AS "L→U",\n       {ratio("repairs", "units")} AS "U→R",\n'
+        f'       {ratio("repairs", "leads")} AS "L→R"\n{picked}\nGROUP BY 1\nORDER BY 1'
     )
     against = (
-        'SELECT time AS "time", cpl AS "CPL", target_cpl_max AS "Ceiling"\nFROM monthly_vs_target\n'
-        "WHERE $__timeFilter(time) AND source = ${scope:sqlstring} AND segment = 'ALL'\nORDER BY time"
+        f'{head}cpl AS "CPL", target_cpl_max AS "Ceiling"\nFROM monthly_vs_target\n'
+        f"WHERE source = ${{scope:sqlstring}} AND segment = 'ALL'\n  AND {SHOWN_MONTHS}\nORDER BY 1"
     )
     return [
-        m.lines(
+        m.bars(
             "Conversions",
             "From sums of the picked sources and segments. L→R can exceed 100 %: a repair may follow an earlier lead.",
             conversions,
             (12, 8),
+            x="Month",
             unit="percentunit",
+            decimals=0,
             min_=0,
         ),
-        m.lines(
+        m.bars(
             "CPL against its ceiling: ${scope}",
             "Cost per lead of the scope, and the most a lead may cost by its target.",
             against,
             (12, 8),
+            x="Month",
             unit=place.money,
             decimals=2,
             min_=0,
-            overrides={"Ceiling": {"color": {"mode": "fixed", "fixedColor": m.RED}, **m.DASHED}},
+            overrides={"Ceiling": {"color": {"mode": "fixed", "fixedColor": m.RED}, "custom.fillOpacity": 20}},
         ),
     ]
 
@@ -119,11 +132,12 @@ def _tables(place: Place, picked: str) -> list[list[Panel]]:
 SELECT to_char(month, 'YYYY-MM') AS "Month", leads AS "Leads", units AS "Units",
        repairs AS "Repairs", target_repairs AS "Target", repairs_attained AS "Attained",
        revenue40 AS "Revenue40", target_revenue40 AS "Target revenue40", revenue40_attained AS "Revenue40 attained",
-       conv_l2r AS "L→R", target_conv_l2r AS "Target L→R", cpl AS "CPL", target_cpl_max AS "CPL ceiling",
+       conv_l2r AS "L→R", target_conv_l2r AS "Target L→R", conv_l2r / nullif(target_conv_l2r, 0) AS "L→R of target",
+       cpl AS "CPL", target_cpl_max AS "CPL ceiling",
        cpl / nullif(target_cpl_max, 0) AS "CPL of ceiling", profit AS "Profit"
 FROM monthly_vs_target
 WHERE source = ${{scope:sqlstring}} AND segment = 'ALL'
-  AND {place.whole_months}
+  AND {SHOWN_MONTHS}
 ORDER BY month"""
     share = {"unit": "percentunit", "decimals": 0}
     money, cents = {"unit": place.money, "decimals": 0}, {"unit": place.money, "decimals": 2}
@@ -144,6 +158,7 @@ ORDER BY sum(revenue40) DESC, source, segment"""
         overrides={
             "Attained": share | colours,
             "Revenue40 attained": share | colours,
+            "L→R of target": share | colours,
             "CPL of ceiling": share | m.cell_colours(((None, m.GREEN), (1.0000001, m.RED))),
             "L→R": {"unit": "percentunit", "decimals": 1},
             "Target L→R": {"unit": "percentunit", "decimals": 1},
@@ -156,7 +171,7 @@ ORDER BY sum(revenue40) DESC, source, segment"""
     )
     sources = m.table(
         "By source and segment",
-        "Whole months of the range added up. A dash: nothing to divide by.",
+        "All months shown added up. A dash: nothing to divide by.",
         by_source,
         (24, 12),
         overrides={

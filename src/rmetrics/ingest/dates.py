@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Any
 
 import polars as pl
 
@@ -40,19 +41,23 @@ _STAMP = pl.Datetime("us", "UTC")
 class Reading:
     """What a parser needs to know beside the cells.
 
+    Where the cells are of several exports, ``exported``, ``latest`` and ``export`` tell it of each cell.
+
     Attributes:
         zone: the business time zone; bare times are of this zone.
         currency: the company's; a cell that names another cannot be read.
         latest: the last day a row may be dated; None where any may be.
         exported: the local day the file was exported on (its modification time): stamps without a year are not later.
         column: the column's name in the rules, for reasons.
+        export: which export each cell is of; None where all are of one.
     """
 
     zone: str
-    exported: dt.date
+    exported: dt.date | pl.Series
     currency: str = "USD"
     column: str = "this column"
-    latest: dt.date | None = None
+    latest: dt.date | pl.Series | None = None
+    export: pl.Series | None = None
 
 
 def read_timestamps(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
@@ -84,7 +89,7 @@ def _stamps(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
         read = _in_range(attempt(pending))
         values = values.zip_with(values.is_not_null(), read)
         pending = pending.set(read.is_not_null(), None)
-    return _unambiguous(text, values, column)
+    return _unambiguous(text, values, column, reading.export)
 
 
 def _occurs(pattern: str, cells: pl.Series) -> bool:
@@ -123,7 +128,7 @@ def _in_range(stamps: pl.Series) -> pl.Series:
 # -- day and month either way round
 
 
-def _unambiguous(text: pl.Series, values: pl.Series, column: Column) -> pl.Series:
+def _unambiguous(text: pl.Series, values: pl.Series, column: Column, export: pl.Series | None) -> pl.Series:
     """The values without those whose day and month could be either way round.
 
     They could where the feed declares both orders; or where it declares one, but this text holds days that fit only
@@ -135,16 +140,22 @@ def _unambiguous(text: pl.Series, values: pl.Series, column: Column) -> pl.Serie
         first, second = _slashed(text, separator)
         either = (first <= 12) & (second <= 12) & (first != second)
         if len(orders) == 1:
-            first, second = _slashed(text.unique(), separator)
-            month_first, day_first = (
-                int(((first <= 12) & (second > 12)).sum()),
-                int(((first > 12) & (second <= 12)).sum()),
-            )
-            own, other = (month_first, day_first) if orders == {"md"} else (day_first, month_first)
-            if other == 0 or own > other:
-                continue
+            either = either & _in_other_order(text, separator, orders == {"md"}, export)
         values = values.set(either.fill_null(value=False), None)
     return values
+
+
+def _in_other_order(text: pl.Series, separator: str, month_first: bool, export: pl.Series | None) -> pl.Series:  # noqa: FBT001
+    """Whether a cell is of an export with days that fit only the other order, and not fewer than fit only its own."""
+    one = pl.Series([0], dtype=pl.Int64).new_from_index(0, len(text)) if export is None else export
+    spellings = pl.DataFrame({"export": one, "text": text}).unique()
+    first, second = _slashed(spellings["text"], separator)
+    own, other = (first <= 12) & (second > 12), (first > 12) & (second <= 12)
+    own, other = (own, other) if month_first else (other, own)
+    counted = spellings.with_columns(own.alias("own"), other.alias("other")).group_by("export")
+    sums = counted.agg(pl.col("own").sum(), pl.col("other").sum())
+    mixed = sums.filter((pl.col("other") > 0) & (pl.col("own") <= pl.col("other")))["export"]
+    return one.is_in(mixed.implode())
 
 
 def _slashed(text: pl.Series, separator: str) -> tuple[pl.Series, pl.Series]:
@@ -192,7 +203,7 @@ def _plain_iso(text: pl.Series, zone: str) -> pl.Series:
 # -- forms by their fields
 
 
-def _formed(text: pl.Series, form: Form, zone: str, exported: dt.date) -> pl.Series:
+def _formed(text: pl.Series, form: Form, zone: str, exported: dt.date | pl.Series) -> pl.Series:
     """Cells of one form to UTC."""
     groups = text.str.extract_groups(form.pattern).struct.unnest()
     groups = groups.select(pl.col(n) for n in groups.columns if groups[n].null_count() < groups.height)
@@ -249,13 +260,17 @@ def _calendar(frame: pl.DataFrame, year: pl.Expr) -> pl.Series:
     return frame.select(found.cast(pl.Date).alias("day")).to_series()
 
 
-def _latest_with_weekday(fields: pl.DataFrame, exported: dt.date) -> pl.Series:
+def _latest_with_weekday(fields: pl.DataFrame, exported: dt.date | pl.Series) -> pl.Series:
     """Days without a year, such as Wed Dec 17th: of the latest year, not after the export, with that weekday."""
     days = pl.Series("day", [None], dtype=pl.Date).new_from_index(0, fields.height)
     wanted = fields.height - fields["d"].null_count()
-    limit = exported + dt.timedelta(days=1)
-    for year in range(exported.year, exported.year - _WEEKDAY_RANGE - 1, -1):
-        found = _calendar(fields, pl.lit(year, dtype=pl.Int32))
+    limit: Any = exported + dt.timedelta(days=1)
+    if isinstance(exported, pl.Series):
+        fields, year = fields.with_columns(exported.dt.year().alias("year")), pl.col("year")
+    else:
+        year = pl.lit(exported.year, dtype=pl.Int32)
+    for back in range(_WEEKDAY_RANGE + 1):
+        found = _calendar(fields, year - back)
         days = days.zip_with(days.is_not_null(), found.set(found > limit, None))
         if days.len() - days.null_count() == wanted:
             break

@@ -42,7 +42,7 @@ _DASHES = ("-", "\u2212", "\u2010", "\u2011", "\u2012", "\u2013", "\uff0d")  # w
 def parse_column(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
     """The values of a column of clean text; null where the cell is blank or bad."""
     parser = _PARSERS[column.type]
-    if column.type in _REPEATING and _repeats(text):
+    if column.type in _REPEATING and reading.export is None and _repeats(text):
         # Days and amounts repeat a thousandfold: read each spelling once.
         encoded = text.to_arrow(compat_level=pl.CompatLevel.oldest()).dictionary_encode()
         spellings = pl.Series(text.name, encoded.dictionary, dtype=pl.String)

@@ -1,9 +1,12 @@
 """A file to a table of text: what it is, where its header stands, which feeds it fits; nothing is typed or dropped."""
 
+import contextlib
 import csv
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -54,15 +57,14 @@ class Export:
 
     Attributes:
         fits: the feeds it fits: one; several equally well; or the nearest miss.
-        batches: yields the records below the header, in order; raises RefusedError where the file cannot be read to
-            its end.
+        batches: yields the records below the header, in order, from the export's bytes (a workbook has been read
+            already); raises RefusedError where they cannot be read to their end.
         sample: the first cells under each header.
     """
 
-    path: Path
     layout: Layout
     fits: list[Fit]
-    batches: Callable[[], Iterator[pl.DataFrame]]
+    batches: Callable[[Iterator[bytes]], Iterator[pl.DataFrame]]
     sample: Sample
 
 
@@ -92,35 +94,58 @@ class _Header:
         return any(f.fits for f in self.fits)
 
 
-def open_export(path: Path, name: str, feeds: Mapping[str, Feed]) -> Export:
-    """Finds the header of a file and the feeds that fit it.
+def open_export(source: sniff.Source, name: str, feeds: Mapping[str, Feed]) -> Export:
+    """Finds the header of an export and the feeds that fit it.
 
     Args:
-        path: where the bytes are.
+        source: where the bytes are.
         name: the export's name.
         feeds: all feeds declared.
 
     Raises:
         RefusedError: it is no table: empty, a web page, a PDF, an unreadable workbook, no text at all.
     """
-    with path.open("rb") as file:
-        magic = file.read(8)
+    magic = next(sniff.blocks(source), b"")[:8]
     if sniff.is_workbook(magic):
-        return _open_workbook(path, name, feeds)
-    start = next(sniff.blocks(path), b"")[:4096]
-    sniff.refuse_other_kinds(start, start.decode("latin-1"), packed=magic.startswith(b"\x1f\x8b"))
-    encoding, notes = sniff.encoding_of(path, name, feeds)
-    head = next(sniff.utf8_blocks(path, encoding))[:HEAD].decode(errors="ignore").replace("\x00", "\ufffd")
-    sniff.refuse_other_kinds(start, head[:4096], packed=magic.startswith(b"\x1f\x8b"))
-    return _open_text(path, name, feeds, encoding, notes, head)
+        return _open_workbook(source, name, feeds)
+    packed = sniff.is_gzip(magic)
+    start = next(sniff.unpacked(sniff.blocks(source)), b"")[:4096]
+    sniff.refuse_other_kinds(start, start.decode("latin-1"), packed=packed)
+    encoding, notes = sniff.encoding_of(source, name, feeds)
+    head = next(sniff.utf8_blocks(sniff.blocks(source), encoding))[:HEAD].decode(errors="ignore")
+    head = head.replace("\x00", "\ufffd")
+    sniff.refuse_other_kinds(start, head[:4096], packed=packed)
+    return _open_text(name, feeds, encoding, notes, head)
+
+
+def layout_batches(layout: Layout, source: Iterator[bytes], line: int = 0) -> Iterator[pl.DataFrame]:
+    """Yields the records of a text whose layout is known.
+
+    Args:
+        layout: as ``open_export`` found it.
+        source: the export's bytes.
+        line: where they begin with a line that is not the first, its number; a record must begin there.
+    """
+    blocks = sniff.utf8_blocks(source, layout.encoding, begun=line > 0)
+    return text_batches(blocks, layout.headers, layout.delimiter, layout.body_line, start=line)
+
+
+def sheet_batches(layout: Layout, path: Path) -> Iterator[pl.DataFrame]:
+    """Yields the records of a workbook's sheet whose layout is known.
+
+    Raises:
+        RefusedError: the workbook cannot be read, or has no such sheet any more.
+    """
+    for sheet in open_workbook(path, HEAD_RECORDS)[0]:
+        if sheet.name == layout.sheet:
+            return _sheet_batches(sheet, layout)
+    raise RefusedError(f"has no sheet {layout.sheet!r}")
 
 
 # -- text
 
 
-def _open_text(
-    path: Path, name: str, feeds: Mapping[str, Feed], encoding: str, notes: tuple[str, ...], head: str
-) -> Export:
+def _open_text(name: str, feeds: Mapping[str, Feed], encoding: str, notes: tuple[str, ...], head: str) -> Export:
     forced = _SEPARATOR_LINE.match(head)
     lines = head.split("\n")
     best: _Header | None = None
@@ -139,11 +164,7 @@ def _open_text(
     below = [cells for _, line, _, cells in _head_records(head, best.layout.delimiter) if line >= best.layout.body_line]
     sample = _sample(best.layout.headers, below)
     layout = _noted(best, name, feeds, sample)
-
-    def batches() -> Iterator[pl.DataFrame]:
-        return text_batches(sniff.utf8_blocks(path, encoding), layout.headers, layout.delimiter, layout.body_line)
-
-    return Export(path, layout, best.fits, batches, sample)
+    return Export(layout, best.fits, partial(layout_batches, layout), sample)
 
 
 def _fits(cells: Sequence[str], name: str, feeds: Mapping[str, Feed], preamble: Sequence[str]) -> list[Fit]:
@@ -215,8 +236,9 @@ def unique_headers(cells: Sequence[str]) -> tuple[str, ...]:
 # -- workbooks
 
 
-def _open_workbook(path: Path, name: str, feeds: Mapping[str, Feed]) -> Export:
-    sheets, notes = open_workbook(path, HEAD_RECORDS)
+def _open_workbook(source: sniff.Source, name: str, feeds: Mapping[str, Feed]) -> Export:
+    with as_file(source) as path:
+        sheets, notes = open_workbook(path, HEAD_RECORDS)
     found: list[tuple[_Header, Sheet]] = []
     for sheet in sheets:
         header = _header_in(sheet, name, feeds, notes)
@@ -234,7 +256,19 @@ def _open_workbook(path: Path, name: str, feeds: Mapping[str, Feed]) -> Export:
     below = [["" if c is None else str(c) for c in row] for row in sheet.head.rows()[best.layout.header_line :]]
     sample = _sample(best.layout.headers, below)
     layout = _noted(best, name, feeds, sample)
-    return Export(path, layout, best.fits, lambda: _sheet_batches(sheet, layout), sample)
+    return Export(layout, best.fits, lambda _: _sheet_batches(sheet, layout), sample)
+
+
+@contextlib.contextmanager
+def as_file(source: sniff.Source | Iterable[bytes]) -> Iterator[Path]:
+    """A file with these bytes, which is gone afterwards unless they were one already."""
+    if isinstance(source, Path):
+        yield source
+        return
+    with tempfile.NamedTemporaryFile(prefix="rmetrics-", suffix=".xlsx") as file:
+        file.writelines([source] if isinstance(source, bytes) else source)
+        file.flush()
+        yield Path(file.name)
 
 
 def _header_in(sheet: Sheet, name: str, feeds: Mapping[str, Feed], notes: tuple[str, ...]) -> _Header | None:
@@ -270,4 +304,15 @@ def _sheet_batches(sheet: Sheet, layout: Layout) -> Iterator[pl.DataFrame]:
             yield frame
 
 
-__all__ = ["LINE", "PROBLEM", "TEXT", "Export", "Layout", "RefusedError", "open_export"]
+__all__ = [
+    "LINE",
+    "PROBLEM",
+    "TEXT",
+    "Export",
+    "Layout",
+    "RefusedError",
+    "as_file",
+    "layout_batches",
+    "open_export",
+    "sheet_batches",
+]

@@ -9,7 +9,7 @@ import difflib
 import fnmatch
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rmetrics.rules.model import Column, Feed, When
 from rmetrics.rules.variants import with_variant
@@ -159,6 +159,22 @@ def fit(headers: Sequence[str], file_name: str, name: str, feed: Feed, *, ranged
         feed: the feed.
         ranged: whether a date range stands above the header, which can replace a column marked ``range``.
     """
+    globs = (feed.files, *(v.when.files for v in feed.variants if v.when.files))
+    called = _FileName(file_name, tuple(_named(file_name, g) for g in globs))
+    return _fit(tuple(headers), called, name, feed, ranged)
+
+
+@dataclass(frozen=True, slots=True)
+class _FileName:
+    """A file's name, which is as good as any other that fits the same globs of a feed."""
+
+    text: str = field(compare=False)
+    fits: tuple[bool, ...]
+
+
+@functools.lru_cache(maxsize=4096)  # thousands of exports are called and laid out in a handful of ways
+def _fit(headers: tuple[str, ...], called: _FileName, name: str, feed: Feed, ranged: bool) -> Fit:  # noqa: FBT001
+    file_name = called.text
     meant = variants_of(headers, file_name, feed)
     variant = feed.variant_name(meant[0]) if meant else ""
     read = read_as(feed, headers, file_name)

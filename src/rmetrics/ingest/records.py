@@ -9,7 +9,8 @@ bytes are all accounted for by cells, separators and line ends, so no short row 
 Where the quotes are proved, but a few records are ragged or blank, those alone are read by the exact one.
 """
 
-import csv
+import functools
+import operator
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -19,19 +20,18 @@ from functools import cached_property
 
 import polars as pl
 
+from rmetrics.ingest.exact import MAX_CELL, Record, Unfinished, exact_records
 from rmetrics.ingest.sniff import BLOCK, DAMAGE
 from rmetrics.parallel import WORKERS
 from rmetrics.results import count
 
 LINE, PROBLEM, TEXT = "_line", "_problem", "_text"
-OWN_COLUMNS = (LINE, PROBLEM, TEXT)
-MAX_CELL = 8 * 2**20
+EXPORT = "_export"  # where records of several exports stand together: the number of each one's export
+OWN_COLUMNS = (LINE, PROBLEM, TEXT, EXPORT)
 MAX_RECORD = 64 * 2**20
 _EXACT_BATCH = 50_000
 _FEW = 20  # one record in so many may be faulty, for the others to be read fast
 _DAMAGE = DAMAGE.encode()
-# What the fast reader takes for white space (Unicode's White_Space); Python's strip() knows four more characters.
-_WHITE = "\t\n\x0b\x0c\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 
 
 def split_lf(text: str) -> Iterator[str]:
@@ -60,7 +60,9 @@ def record_boundary(data: bytes) -> int:
     return 0
 
 
-def text_batches(blocks: Iterator[bytes], headers: Sequence[str], delimiter: str, body: int) -> Iterator[pl.DataFrame]:
+def text_batches(
+    blocks: Iterator[bytes], headers: Sequence[str], delimiter: str, body: int, start: int = 0
+) -> Iterator[pl.DataFrame]:
     """Yields the records of a text.
 
     Args:
@@ -68,10 +70,11 @@ def text_batches(blocks: Iterator[bytes], headers: Sequence[str], delimiter: str
         headers: names of the columns.
         delimiter: between cells.
         body: the line the first record starts on.
+        start: where the text begins with a later line, at which a record begins, its number.
     """
     reader = RecordReader(headers, delimiter)
-    reader.line = body
-    reading = _Reading(reader, _below(blocks, body - 1))
+    reader.line = start or body
+    reading = _Reading(reader, blocks if start else _below(blocks, body - 1))
     yield from reading.batches()
     if reader.stuck:
         yield reader.region(reading.left())
@@ -201,16 +204,20 @@ class RecordReader:
         self.headers, self.delimiter = tuple(headers), delimiter
         self.line, self.rest, self.stuck = 1, b"", False
 
-    @cached_property
-    def well_formed(self) -> str:
-        """Matches text in which every quote opens a cell, closes it, or is doubled inside one."""
-        d = re.escape(self.delimiter)
-        cell = rf'(?:[^"{d}\r\n]*|"(?:[^"]|"")*")'
-        return rf"\A(?:{cell}(?:{d}{cell})*\r?(?:\n|\z))*\z"
-
     def is_well_formed(self, data: bytes) -> bool:
-        """Whether the fast reader cannot take a quote in this text for anything but what it is."""
-        return bool(pl.Series([data.decode()]).str.contains(self.well_formed)[0])
+        """Whether every quote in this text opens a cell, closes it, or is doubled inside one.
+
+        Split at the quotes, every second part stands outside of them: it is empty where a quote is doubled, otherwise
+        it begins behind a cell that was closed and ends before one that is opened.
+        """
+        parts = pl.Series([data.decode()]).str.split('"').explode()
+        if len(parts) % 2 == 0:
+            return False
+        outside = parts.gather_every(2)
+        empty, ends = outside == "", (self.delimiter, "\n")
+        closed = functools.reduce(operator.or_, (outside.str.starts_with(e) for e in (*ends, "\r\n")), empty)
+        opened = functools.reduce(operator.or_, (outside.str.ends_with(e) for e in ends), empty)
+        return bool(closed[1:].all() and opened[:-1].all())
 
     @cached_property
     def of_this_width(self) -> str:
@@ -287,10 +294,12 @@ class RecordReader:
         good, faulty = table.filter(~pl.col("odd")), table.filter("odd")
         if not good.height or faulty.height * _FEW > table.height:
             return None
-        found: list[_Record] = []
+        found: list[Record] = []
         for start, text, _ in faulty.iter_rows():
-            for record in _records(list(split_lf(text + "\n")), start, self.delimiter, len(self.headers), last=False):
-                if isinstance(record, _Unfinished):
+            for record in exact_records(
+                list(split_lf(text + "\n")), start, self.delimiter, len(self.headers), last=False
+            ):
+                if isinstance(record, Unfinished):
                     return None
                 found.append(record)
         frame = self.fast(("\n".join(good["text"].to_list()) + "\n").encode(), 1)
@@ -331,10 +340,10 @@ class RecordReader:
         """The block read record by record; leaves an unfinished record at its end as ``rest`` unless it is the last."""
         whole = data if last else data[: data.rfind(b"\n") + 1]
         lines = list(split_lf(whole.decode()))
-        found: list[_Record] = []
+        found: list[Record] = []
         unread = len(lines)
-        for item in _records(lines, self.line, self.delimiter, len(self.headers), last=last):
-            if isinstance(item, _Unfinished):
+        for item in exact_records(lines, self.line, self.delimiter, len(self.headers), last=last):
+            if isinstance(item, Unfinished):
                 unread, self.stuck = item.index, item.stuck
                 break
             found.append(item)
@@ -354,9 +363,9 @@ class RecordReader:
         below = ends - 1 if final == b"\n" else ends
         why = f"has a quote that is not closed; this line and the {count(below, 'line')} below it were not read"
         text = self.rest[:MAX_CELL].decode(errors="replace").replace("\x00", "\ufffd").replace(DAMAGE, "\ufffd")
-        return self._frame([_Record(self.line, [None] * len(self.headers), why, text)])
+        return self._frame([Record(self.line, [None] * len(self.headers), why, text)])
 
-    def _frame(self, found: Sequence["_Record"]) -> pl.DataFrame:
+    def _frame(self, found: Sequence[Record]) -> pl.DataFrame:
         frame = pl.DataFrame(
             [r.cells for r in found], schema=dict.fromkeys(self.headers, pl.String), orient="row", infer_schema_length=0
         )
@@ -377,92 +386,52 @@ def _has_blank_record(frame: pl.DataFrame) -> bool:
     return first.height > 0 and bool(first.select(pl.all_horizontal(pl.all().str.strip_chars() == "").any()).item())
 
 
-@dataclass(slots=True)
-class _Record:
-    line: int
-    cells: list[str | None]
-    problem: str | None = None
-    text: str | None = None
+def small_texts(
+    texts: Sequence[tuple[int, bytes]], headers: Sequence[str], delimiter: str, bodies: Sequence[int]
+) -> Iterator[pl.DataFrame]:
+    """Yields the records of several small texts with the same headers, with ``EXPORT``; few calls for many texts.
+
+    They are read as one text where all of it is well formed, and every text closes the quotes it opens; otherwise the
+    halves are read, down to a text alone.
+
+    Args:
+        texts: number and UTF-8 text with LF at line ends of each.
+        headers: names of the columns.
+        delimiter: between cells.
+        bodies: of each, the line its first record starts on.
+    """
+    if len(texts) == 1:
+        ((number, text),) = texts
+        for frame in text_batches(iter([text]), headers, delimiter, bodies[0]):
+            yield frame.with_columns(pl.lit(number, dtype=pl.Int64).alias(EXPORT))
+        return
+    together = _together(texts, RecordReader(headers, delimiter), bodies)
+    if together is not None:
+        yield together
+        return
+    half = len(texts) // 2
+    yield from small_texts(texts[:half], headers, delimiter, bodies[:half])
+    yield from small_texts(texts[half:], headers, delimiter, bodies[half:])
 
 
-@dataclass(slots=True)
-class _Unfinished:
-    """The index of the line from which on nothing was read: more lines are needed, or none would help (stuck)."""
-
-    index: int
-    stuck: bool
-
-
-def _records(lines: list[str], line: int, delimiter: str, width: int, *, last: bool) -> Iterator[_Record | _Unfinished]:
-    """The records of some lines, ragged ones with their problem; a faulty quote spoils its line, an open one all."""
-    csv.field_size_limit(2**31 - 1)
-    blank: list[str | None] = [None] * width
-    at = 0  # index of the line the next record starts on
-    while at < len(lines):
-        reader = csv.reader((lines[i] for i in range(at, len(lines))), delimiter=delimiter, strict=True)
-        start = at
-        try:
-            for cells in reader:
-                begun, start = start, at + reader.line_num
-                raw = "".join(lines[begun:start]) if start > begun + 1 else lines[begun]
-                record = _checked(cells, line + begun, raw, width, delimiter, final=last and start >= len(lines))
-                if record is not None:
-                    yield record
-        except csv.Error as error:
-            open_at_end = "unexpected end of data" in str(error)
-            if open_at_end or at + reader.line_num - start > 1:
-                yield _Unfinished(start, stuck=last or not open_at_end)
-                return
-            why = "has a quote in the middle of a quoted cell"
-            if "new-line" in str(error):
-                why = "has a line end (CR) in the middle of a cell that is not quoted"
-            yield _Record(line + start, blank, why, lines[start][:MAX_CELL].replace("\x00", "\ufffd"))
-            at = start + 1
-        else:
-            return
-
-
-def _checked(cells: list[str], line: int, raw: str, width: int, delimiter: str, *, final: bool) -> _Record | None:
-    if not any(c.strip(_WHITE) for c in cells):
+def _together(texts: Sequence[tuple[int, bytes]], reader: "RecordReader", bodies: Sequence[int]) -> pl.DataFrame | None:
+    parts, starts, line = [], [], 1
+    for (_, text), body in zip(texts, bodies, strict=True):
+        part = b"".join(_below(iter([text]), body - 1))
+        part = part if not part or part.endswith(b"\n") else part + b"\n"
+        if part.count(b'"') % 2:
+            return None
+        parts.append(part)
+        starts.append(line)
+        line += part.count(b"\n")
+    joined = b"".join(parts)
+    frame = reader.fast(joined, 1) if joined else None
+    if frame is None:
         return None
-    problem = _problem_of(cells, raw, width, delimiter)
-    if problem and final and not raw.endswith("\n"):
-        problem += "; the file may have been cut off here"
-    kept: list[str | None] = [*cells[:width], *[None] * (width - len(cells))]
-    if problem is None:
-        return _Record(line, kept)
-    if "\x00" in raw or len(raw) > MAX_CELL:
-        kept = [None] * width
-    return _Record(line, kept, problem, raw[:MAX_CELL].replace("\x00", "\ufffd").replace(DAMAGE, "\ufffd"))
-
-
-def _problem_of(cells: list[str], raw: str, width: int, delimiter: str) -> str | None:
-    """Why a record cannot be used, or None."""
-    if "\x00" in raw:
-        return "holds a NUL character"
-    if DAMAGE in raw:
-        return "holds damaged bytes, which are no text in the file's encoding (UTF-8, unless noted otherwise)"
-    if len(cells) < width:
-        return f"has {count(len(cells), 'cell')} where the header has {width}"
-    if any(c.strip() for c in cells[width:]):
-        return f"has {len(cells)} cells where the header has {width}"
-    if len(raw) > MAX_CELL and any(len(c.encode()) > MAX_CELL for c in cells):
-        return f"has a cell longer than {MAX_CELL >> 20} MB"
-    if raw.count("\n") > 1 and (lines := _swallowed(cells, width, delimiter)):
-        told = count(lines, "line")
-        return f"has a quoted cell with {told} in it that look like rows of their own: is a quote missing?"
-    return None
-
-
-def _swallowed(cells: list[str], width: int, delimiter: str) -> int:
-    """How many lines inside the cells have as many cells as the header and digits where the record has digits."""
-    if width < 3:
-        return 0
-    shape = [_numeric(c) for c in cells[:width]]
-    inner = [part.rstrip("\r").split(delimiter) for c in cells if "\n" in c for part in c.split("\n")[1:]]
-    rows = [r for r in inner if len(r) >= width and not any(c.strip() for c in r[width:])]
-    return sum(sum(_numeric(c) == s for c, s in zip(r, shape, strict=False)) >= width - 1 for r in rows)
-
-
-def _numeric(cell: str) -> bool:
-    return any(c.isdigit() for c in cell[:200])
+    begins = pl.Series(starts, dtype=pl.Int64)
+    # An empty text starts where the next one does, which is the one the line is of.
+    of = begins.search_sorted(frame[LINE], side="right").cast(pl.Int64) - 1
+    numbers = pl.Series([number for number, _ in texts], dtype=pl.Int64)
+    first = pl.Series(bodies, dtype=pl.Int64)
+    lines = frame[LINE] - begins.gather(of) + first.gather(of)
+    return frame.with_columns(lines.alias(LINE), numbers.gather(of).alias(EXPORT))

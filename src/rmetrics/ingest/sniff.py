@@ -6,12 +6,11 @@ be rejected with a reason instead of the whole file.
 
 import codecs
 import fnmatch
-import gzip
+import io
 import re
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
 
 from rmetrics.rules.model import Feed
 
@@ -28,6 +27,7 @@ _CONTROL = re.compile(rb"[\x01-\x08\x0b\x0e-\x1b\x1c-\x1f]")
 _FIRST_LINE_END = re.compile(r'\A(?:[^"\r\n]|"[^"]*")*?(\r+\n|\r|\n)')
 _MARKUP = ("<!doctype", "<html", "<head", "<body", "<!--", "<script", "<meta", "<div", "<table", "<form", "<title")
 
+_CUT_OFF = "is a damaged or cut-off .gz file; copy or export it again"
 WEB_PAGE = (
     "is a web page, not an export: the login may have expired; log in and export again "
     "(if Excel opens it as a table, save it there as CSV)"
@@ -47,42 +47,71 @@ def _mark(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("rmetrics.damage", _mark)
 
 
-def blocks(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, unpacked where it is a .gz.
+Source = Path | bytes
+"""Where the bytes of an export are: a file, or the bytes themselves."""
+
+
+def blocks(source: Source) -> Iterator[bytes]:
+    """The bytes of an export as they are.
 
     Raises:
-        RefusedError: it cannot be opened or unpacked, or unpacks to far more than an export would.
+        RefusedError: it cannot be read.
     """
-    size, total = 0, 0
     try:
-        with _opened(path) as (file, packed):
-            size = path.stat().st_size
+        with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as file:
             while block := file.read(BLOCK):
-                total += len(block)
-                if packed and total > MAX_UNPACKED and total > size * MAX_RATIO:
-                    raise RefusedError(f"unpacks to more than {total >> 20:,} MB, far more than an export would")
                 yield block
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise RefusedError("is a damaged or cut-off .gz file; copy or export it again") from error
     except OSError as error:
         raise RefusedError(
             f"cannot be read: {error.strerror or 'input error'}; check the disk or copy it again"
         ) from error
 
 
-class _opened:  # noqa: N801 - reads as the verb it is
-    """The file, and whether it is unpacked on the way."""
+def unpacked(packed: Iterator[bytes]) -> Iterator[bytes]:
+    """The bytes of an export, unpacked where it is a .gz.
 
-    def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
-            self.packed = file.read(2) == b"\x1f\x8b"
-        self.file: IO[bytes] = gzip.open(path, "rb") if self.packed else path.open("rb")  # type: ignore[assignment]  # noqa: SIM115
+    Raises:
+        RefusedError: it cannot be unpacked, or unpacks to far more than an export would.
+    """
+    first = next(packed, b"")
+    if not is_gzip(first):
+        yield first
+        yield from packed
+        return
+    try:
+        yield from _gunzipped(_chain(first, packed))
+    except zlib.error as error:
+        raise RefusedError(_CUT_OFF) from error
 
-    def __enter__(self) -> tuple[IO[bytes], bool]:
-        return self.file, self.packed
 
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
+def _gunzipped(packed: Iterator[bytes]) -> Iterator[bytes]:
+    """What one or more .gz files in a row unpack to; zeros after them are padding."""
+    size = total = 0
+    stream = zlib.decompressobj(wbits=31)
+    between = False
+    for block in packed:
+        size, data = size + len(block), block
+        while data:
+            if between:
+                data = data.lstrip(b"\0")
+                if not data:
+                    break
+                stream, between = zlib.decompressobj(wbits=31), False
+            out = stream.decompress(data, BLOCK)
+            total += len(out)
+            if total > MAX_UNPACKED and total > size * MAX_RATIO:
+                raise RefusedError(f"unpacks to more than {total >> 20:,} MB, far more than an export would")
+            if out:
+                yield out
+            between = stream.eof
+            data = stream.unused_data if between else stream.unconsumed_tail
+    if not between:
+        raise RefusedError(_CUT_OFF)
+
+
+def is_gzip(start: bytes) -> bool:
+    """Whether bytes begin like a .gz."""
+    return start.startswith(b"\x1f\x8b")
 
 
 def is_workbook(start: bytes) -> bool:
@@ -120,7 +149,7 @@ def refuse_other_kinds(start: bytes, text: str, *, packed: bool) -> None:
         raise RefusedError("is JSON, not an export; export it as CSV or Excel")
 
 
-def encoding_of(path: Path, name: str, feeds: Mapping[str, Feed]) -> tuple[str, tuple[str, ...]]:
+def encoding_of(source: Source, name: str, feeds: Mapping[str, Feed]) -> tuple[str, tuple[str, ...]]:
     """The encoding, and a note where it is not certain.
 
     By its mark; by proof (all of it decodes as UTF-8); UTF-8 with damaged places, where most of it is UTF-8; as the
@@ -129,8 +158,8 @@ def encoding_of(path: Path, name: str, feeds: Mapping[str, Feed]) -> tuple[str, 
     Raises:
         RefusedError: it is no text.
     """
-    source = blocks(path)
-    first = next(source, b"")
+    data = unpacked(blocks(source))
+    first = next(data, b"")
     if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16", ()
     if pattern := _utf16_without_mark(first[:64]):
@@ -138,7 +167,7 @@ def encoding_of(path: Path, name: str, feeds: Mapping[str, Feed]) -> tuple[str, 
     head = first[:4096]
     if len(_CONTROL.findall(head)) > max(4, len(head) // 50) or b"\x00" in head[:16]:
         raise RefusedError("is a picture, a program or another kind of file, not an export; export it as CSV or Excel")
-    bad, cut = _not_utf8(first, source)
+    bad, cut = _not_utf8(first, data)
     if bad is None:
         return UTF8, ()
     good = len(_MULTI_BYTE.findall(bad))
@@ -192,11 +221,17 @@ def _detected(sample: bytes) -> str:
     return str(best.encoding) if best is not None and best.encoding in allowed else "cp1252"
 
 
-def utf8_blocks(path: Path, encoding: str) -> Iterator[bytes]:
-    """The file's text as UTF-8 with LF at the end of every line (a CR before it stays); damaged bytes are marked."""
-    source = blocks(path)
+def utf8_blocks(packed: Iterator[bytes], encoding: str, *, begun: bool = False) -> Iterator[bytes]:
+    """An export's bytes as UTF-8 with LF at the end of every line (a CR before it stays); damaged bytes are marked.
+
+    Args:
+        packed: the bytes.
+        encoding: of the text.
+        begun: whether they begin with a later line than the first, in an export that ``has_lines``.
+    """
+    source = packed if begun else unpacked(packed)
     first = next(source, b"")
-    bare_cr: bool | None = None
+    bare_cr: bool | None = False if begun else None
     decoder = codecs.getincrementaldecoder(encoding)("rmetrics.damage")
     for block in _chain(first, source):
         data = block if encoding == UTF8 else decoder.decode(block).encode()
@@ -206,6 +241,12 @@ def utf8_blocks(path: Path, encoding: str) -> Iterator[bytes]:
         yield data.replace(b"\r", b"\n") if bare_cr else data
     if encoding != UTF8 and (rest := decoder.decode(b"", final=True)):
         yield rest.encode()
+
+
+def has_lines(start: bytes, encoding: str) -> bool:
+    """Whether an export that begins so is text that can be read from any of its lines on."""
+    packed = is_gzip(start) or is_workbook(start)
+    return not packed and not encoding.startswith("utf-16") and not _lines_end_in_cr(start)
 
 
 def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

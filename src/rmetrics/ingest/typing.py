@@ -6,8 +6,10 @@ Every record goes to exactly one of the three, so for each file rows read = type
 import datetime as dt
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import polars as pl
 
@@ -16,7 +18,7 @@ from rmetrics.ingest.dates import Reading
 from rmetrics.ingest.parse import parse_column, reason
 from rmetrics.ingest.preamble import range_month
 from rmetrics.ingest.recognise import column_positions, minus_header, normal_header
-from rmetrics.ingest.records import LINE, PROBLEM
+from rmetrics.ingest.records import EXPORT, LINE, PROBLEM
 from rmetrics.parallel import in_order
 from rmetrics.rules.expressions.polars_form import DTYPES
 from rmetrics.rules.model import ROW_ID, Business, Column, ColumnType, Feed
@@ -45,11 +47,13 @@ class TypedBatch:
         rows: typed columns and ``LINE``; one row per accepted record.
         rejected: ``REJECTED_SCHEMA``; one row per rejected record, with its first fault.
         totals: how many total lines were dropped.
+        totals_of: the same by export, where the batch is of several.
     """
 
     rows: pl.DataFrame
     rejected: pl.DataFrame
     totals: int
+    totals_of: Mapping[int, int] = field(default_factory=dict)
 
 
 def typed_schema(feed: Feed, headers: Sequence[str], preamble: Sequence[str] = ()) -> dict[str, pl.DataType]:
@@ -88,6 +92,32 @@ def type_batches(
     yield from in_order(lambda batch: _Typing(batch, feed, found, month, reading).result(schema), batches)
 
 
+def type_together(
+    batch: pl.DataFrame, feed: Feed, headers: Sequence[str], preamble: Sequence[str], reading: Reading
+) -> TypedBatch:
+    """Types the records of several small exports at once, each as ``type_batches`` and its last steps would.
+
+    Args:
+        batch: text columns, ``LINE``, ``PROBLEM``, and ``EXPORT``: the number of the export.
+        feed: the feed the exports are of, as ``recognise.read_as`` gives it.
+        headers: the exports' headers, in order.
+        preamble: the lines above the header of one of them; all have the same month.
+        reading: the zone; export, day and latest day of each record.
+
+    Returns:
+        Typed and rejected rows with ``EXPORT``, sorted by it; ids are made, amounts added up.
+    """
+    found = {n: tuple(headers[i] for i in places) for n, places in column_positions(headers, feed).items()}
+    schema = typed_schema(feed, headers, preamble)
+    typed = _Typing(batch, feed, found, range_month(preamble), reading).result(schema)
+    rows = typed.rows
+    if IDENTITY in schema:
+        rows = _with_ids(with_pending_ids(rows, feed.key_columns[0]), feed.key_columns[0])
+    if feed.repeats == "sum":
+        rows = summed(rows.lazy(), feed, within=(EXPORT,)).collect()
+    return replace(typed, rows=rows.sort(EXPORT, LINE))
+
+
 class _Typing:
     def __init__(
         self,
@@ -97,8 +127,11 @@ class _Typing:
         month: dt.date | None,
         reading: Reading,
     ) -> None:
-        self.batch, self.feed, self.found, self.month, self.reading = batch, feed, found, month, reading
+        # In one piece: of a frame in several chunks, Polars 2.1 gives an expression of literals alone once per chunk.
+        self.batch = batch.rechunk()
+        self.feed, self.found, self.month, self.reading = feed, found, month, reading
         self.height = batch.height
+        self.several = [batch[EXPORT]] if EXPORT in batch.columns else []
         self.values: dict[str, pl.Series] = {}
         self.faults: list[tuple[str, Column, pl.Series, pl.Series]] = []  # column, spec, cells, bad
         self.needless = pl.Series([False]).new_from_index(0, self.height)
@@ -121,11 +154,11 @@ class _Typing:
         bad = bad | suspect | self._needless()
         if self.feed.identity or not self.feed.key:
             self._identity()
-        frame = pl.DataFrame([self.values[n].alias(n) for n in schema if n != LINE] + [self.batch[LINE]])
-        if not bad.any():
-            return TypedBatch(frame, pl.DataFrame(schema=REJECTED_SCHEMA), 0)
+        values = [self.values[n].alias(n) for n in schema if n != LINE]
+        frame = pl.DataFrame([*values, self.batch[LINE], *self.several])
         rejected, totals = self._rejected(bad, suspect)
-        return TypedBatch(frame.filter(~bad), rejected, totals)
+        rejected = rejected if self.several else rejected.drop(EXPORT)
+        return TypedBatch(frame.filter(~bad) if bad.any() else frame, rejected, sum(totals.values()), totals)
 
     def _column(self, name: str, column: Column) -> tuple[pl.Series | None, pl.Series]:
         nothing = pl.Series([False]).new_from_index(0, self.height)
@@ -202,6 +235,9 @@ class _Typing:
         if given is None:
             given = pl.Series(key, [None], dtype=pl.String).new_from_index(0, self.height)
         without = given.is_null()
+        if not without.any():
+            self.values |= {key: given, IDENTITY: pl.Series([None], dtype=pl.String).new_from_index(0, self.height)}
+            return
         names = self.feed.identity or tuple(n for n in self.feed.mapped if n in self.values)
         parts: dict[str, pl.Series] = {}
         for name in names:
@@ -212,34 +248,41 @@ class _Typing:
             # Some forms of the same export give no seconds: compare stamps by the minute.
             value = value.dt.truncate("1m").dt.epoch("s") if value.dtype == pl.Datetime("us", "UTC") else value
             parts[name] = value.cast(pl.String).fill_null("")
-        form = "\x1f".join(f"{name}={{}}" for name in parts)
-        text = pl.DataFrame(parts).select(pl.format(form, *parts).cast(pl.Binary)).to_series()
+        named = [pl.concat_str(pl.lit(f"{name}="), name) for name in parts]
+        text = pl.DataFrame(parts).select(pl.concat_str(named, separator="\x1f").cast(pl.Binary)).to_series()
         digests = [hashlib.blake2b(t, digest_size=10).hexdigest() for t in text.to_list()]
         identity = pl.Series(IDENTITY, [None], dtype=pl.String).new_from_index(0, self.height)
         self.values[key] = given
         self.values[IDENTITY] = identity.scatter(without.arg_true(), digests) if digests else identity
 
-    def _rejected(self, bad: pl.Series, suspect: pl.Series) -> tuple[pl.DataFrame, int]:
+    def _rejected(self, bad: pl.Series, suspect: pl.Series) -> tuple[pl.DataFrame, Mapping[int, int]]:
+        """The rejected records, with their export, and by export how many total lines were dropped."""
+        schema = {**REJECTED_SCHEMA, EXPORT: pl.Int64}
+        if not bad.any():
+            return pl.DataFrame(schema=schema), {}
         headers = [c for c in self.batch.columns if not c.startswith("_")]
         keep = pl.DataFrame({"suspect": suspect, "needless": self.needless})
+        if isinstance(self.reading.latest, pl.Series):
+            keep = keep.with_columns(self.reading.latest.alias("latest"))
         for i, (_, _, cells, faulty) in enumerate(self.faults):
             keep = keep.with_columns(cells.alias(f"cell{i}"), faulty.alias(f"fault{i}"))
         first = pl.coalesce(
             pl.when(pl.col(h).str.strip_chars() != "").then(pl.col(h).str.strip_chars()) for h in headers
         )
         sums = self._sums(headers)
-        texts = self.batch.filter(bad).select(LINE, PROBLEM, first.alias("first"), sums.alias("sums"))
+        export = pl.col(EXPORT) if self.several else pl.lit(0, dtype=pl.Int64).alias(EXPORT)
+        texts = self.batch.filter(bad).select(LINE, PROBLEM, export, first.alias("first"), sums.alias("sums"))
         rows = pl.concat([texts, keep.filter(bad)], how="horizontal")
-        out: list[tuple[int, str | None, str | None, str]] = []
-        totals = 0
+        out: list[tuple[int, str | None, str | None, str, int]] = []
+        totals = Counter[int]()
         for row in rows.iter_rows(named=True):
             named = re.match(TOTAL.removeprefix("(?i)"), row["first"] or "", re.IGNORECASE)
             named = named or (row["needless"] and row["sums"])
             if (named or row["suspect"]) and _CELLS.match(row[PROBLEM] or _NO_PROBLEM):
-                totals += 1
+                totals[row[EXPORT]] += 1
                 continue
-            out.append((row[LINE], *self._fault(row)))
-        return pl.DataFrame(out, schema=REJECTED_SCHEMA, orient="row"), totals
+            out.append((row[LINE], *self._fault(row), row[EXPORT]))
+        return pl.DataFrame(out, schema=schema, orient="row"), totals
 
     def _sums(self, headers: Sequence[str]) -> pl.Expr:
         """Whole rows of nothing but numbers, of which one stands outside the names: a total without a label.
@@ -262,7 +305,7 @@ class _Typing:
                 value = row[f"cell{i}"]
                 place = self.labels.get(header, (header,))[0]
                 if i in self.late:
-                    latest = f"latest possible day: {self.reading.latest}"
+                    latest = f"latest possible day: {row.get('latest', self.reading.latest)}"
                     why = f"{header} is long after the export ({latest}): correct the year, and export again"
                     return place, str(value), why
                 if value is None:
@@ -307,6 +350,13 @@ def with_pending_ids(rows: pl.DataFrame, key: str) -> pl.DataFrame:
     return rows.with_columns(pl.coalesce(key, PENDING + pl.col(IDENTITY))).drop(IDENTITY)
 
 
+def _with_ids(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+    """What ``with_row_ids`` makes of each export, for few rows of many exports in the order of their lines."""
+    occurrence = pl.int_range(1, pl.len() + 1).over(EXPORT, key).cast(pl.String)
+    made = pl.col(key).str.slice(len(PENDING)) + "-" + occurrence
+    return rows.with_columns(pl.when(pl.col(key).str.starts_with(PENDING)).then(made).otherwise(key).alias(key))
+
+
 def with_row_ids(rows: pl.LazyFrame, key: str) -> pl.LazyFrame:
     """Makes ids of pending keys: the identity and its occurrence within the file, in order of lines.
 
@@ -336,13 +386,14 @@ def with_row_ids(rows: pl.LazyFrame, key: str) -> pl.LazyFrame:
     )
 
 
-def summed(rows: pl.LazyFrame, feed: Feed) -> pl.LazyFrame:
+def summed(rows: pl.LazyFrame, feed: Feed, within: Sequence[str] = ()) -> pl.LazyFrame:
     """Rows that repeat a key inside one file as one row with their money added up, at the line of the first.
 
-    ``_parts`` says of how many lines a row is made. An amount is null where all its parts are.
+    ``_parts`` says of how many lines a row is made. An amount is null where all its parts are. Where the rows are of
+    several files, ``within`` names the column that says of which.
     """
     names = rows.collect_schema()
-    key = [k for k in feed.key_columns if k in names]
+    key = [*within, *(k for k in feed.key_columns if k in names)]
     others = [n for n in names if n not in key]
     money = [n for n in others if n in feed.columns and feed.columns[n].type is ColumnType.MONEY]
     amounts = [pl.when(pl.col(n).count() > 0).then(pl.col(n).sum()).cast(names[n]).alias(n) for n in money]
@@ -350,6 +401,7 @@ def summed(rows: pl.LazyFrame, feed: Feed) -> pl.LazyFrame:
     return rows.group_by(key).agg(*amounts, *rest, pl.len().cast(pl.Int64).alias(PARTS)).select(*names.names(), PARTS)
 
 
+@lru_cache(maxsize=256)
 def typing_digest(feed: Feed, business: Business) -> str:
     """What typed rows depend on beside the raw file: columns, key, zone and currency, the parsers."""
     columns = {

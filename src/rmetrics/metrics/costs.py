@@ -4,17 +4,13 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from rmetrics.metrics.jobs import feed_part
 from rmetrics.metrics.leads import KEY, between, counting
 from rmetrics.money import cents
-from rmetrics.periods import PART
 from rmetrics.rules.model import Cost, Dated, Rules, Source
 
 IDLE_MONTHS = 12  # without a lead or job of any source: no fixed fee is due in so long a stretch
 _SCHEMA = {**KEY, "cost_cents": pl.Int64()}
 _SPENT = {
-    "feed": pl.String(),
-    PART: pl.Date(),
     "date": pl.Date(),
     "source": pl.String(),
     "span": pl.Int32(),
@@ -31,7 +27,7 @@ def feed_costs(feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
         rules: sources; dated changes apply by the date of the row that costs.
 
     Returns:
-        One row per (feed, part, date, source, span, cost): cost_cents (Int64); span is the number of the source's
+        One row per (date, source, span, cost): cost_cents (Int64); span is the number of the source's
         version, cost that of its cost.
     """
     parts = [pl.LazyFrame(schema=_SPENT)]
@@ -42,16 +38,14 @@ def feed_costs(feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
                     continue
                 assert cost.sum is not None  # noqa: S101 - the model allows no other form
                 rows = counting(feeds, rules, cost.feed, cost.where).select(
-                    feed_part(rules, cost.feed).alias(PART), pl.col("_day"), cents(pl.col(cost.sum)).alias("cost_cents")
+                    pl.col("_day"), cents(pl.col(cost.sum)).alias("cost_cents")
                 )
                 parts.append(
                     rows.filter(between(pl.col("_day"), start, end))
                     .drop_nulls()
-                    .group_by(PART, pl.col("_day").alias("date"))
+                    .group_by(pl.col("_day").alias("date"))
                     .agg(pl.col("cost_cents").sum())
                     .select(
-                        pl.lit(cost.feed).alias("feed"),
-                        PART,
                         "date",
                         pl.lit(name).alias("source"),
                         pl.lit(span, dtype=pl.Int32).alias("span"),

@@ -7,7 +7,6 @@ import polars as pl
 
 from rmetrics.metrics.newest import COUNTED, in_force
 from rmetrics.money import DOLLARS
-from rmetrics.periods import PART, part_of
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.model import ALL, OTHER, UNATTRIBUTED, ColumnType, Feed, JobLink, Jobs, Rules
@@ -98,9 +97,9 @@ def metric_date(rules: Rules) -> pl.Expr:
     return pl.coalesce(_day(rules.jobs.latest.date, feed, zone), _day("created_at", feed, zone))
 
 
-def feed_part(rules: Rules, name: str) -> pl.Expr:
-    """The part of a table that a feed's row is in: the month of its business date; of a job's, of its metric date."""
-    return part_of(metric_date(rules) if name == JOBS else pl.col(rules.feeds[name].business_date))
+def placing_day(rules: Rules, name: str) -> pl.Expr:
+    """The day that places a row of a feed: its business date; of a job, its metric date."""
+    return metric_date(rules) if name == JOBS else pl.col(rules.feeds[name].business_date)
 
 
 def _day(column: str, feed: Feed, zone: str) -> pl.Expr:
@@ -151,22 +150,26 @@ def spellings(jobs: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     """How undeclared sources are spelt, and by which job first.
 
     Args:
-        jobs: dated jobs; of any part of all, for the earliest of several answers is the answer for all of them.
+        jobs: dated jobs; of any cut of all, for the earliest of several answers is the answer for all of them.
         rules: the sources and their aliases.
 
     Returns:
-        One row per (part, _fold): part (month of the metric date, ``NO_PART`` without one), _fold (what spellings that
-        differ only in case or spaces have in common), source_raw of the earliest job, its metric_date and job_id.
+        One row per _fold (what spellings that differ only in case or spaces have in common): source_raw of the earliest
+        job, its metric_date and job_id.
     """
-    first = [pl.col(METRIC_DATE), pl.col(JOB_ID).str.len_chars(), pl.col(JOB_ID)]
-    return (
+    return earliest(
         jobs.filter(pl.col("source_raw").is_not_null())
-        .select("source_raw", METRIC_DATE, JOB_ID, part_of(pl.col(METRIC_DATE)).alias(PART))
+        .select("source_raw", METRIC_DATE, JOB_ID)
         .filter(_known(rules).is_null())
         .with_columns(fold().alias("_fold"))
-        .group_by(PART, "_fold")
-        .agg(pl.col(n).sort_by(first, nulls_last=True).first() for n in ("source_raw", METRIC_DATE, JOB_ID))
     )
+
+
+def earliest(spelt: pl.LazyFrame) -> pl.LazyFrame:
+    """One row per _fold of ``spellings`` of several cuts of the jobs: the earliest job's, then the lowest number's."""
+    first = [pl.col(METRIC_DATE), pl.col(JOB_ID).str.len_chars(), pl.col(JOB_ID)]
+    columns = ("source_raw", METRIC_DATE, JOB_ID)
+    return spelt.group_by("_fold").agg(pl.col(n).sort_by(first, nulls_last=True).first() for n in columns)
 
 
 def own_names(spelt: pl.LazyFrame) -> pl.LazyFrame:
@@ -175,17 +178,13 @@ def own_names(spelt: pl.LazyFrame) -> pl.LazyFrame:
     So the order of files and rows does not matter.
 
     Args:
-        spelt: ``spellings`` of all jobs, in any parts.
+        spelt: ``spellings`` of all jobs, of any cut of them.
 
     Returns:
         One row per _fold: _own, the trimmed spelling.
     """
-    first = [pl.col(METRIC_DATE), pl.col(JOB_ID).str.len_chars(), pl.col(JOB_ID)]
-    return (
-        spelt.group_by("_fold")
-        .agg(pl.col("source_raw").sort_by(first, nulls_last=True).first().alias("_own"))
-        .with_columns(pl.col("_own").str.strip_chars().replace({ALL: ALL.capitalize()}))
-    )
+    name = pl.col("source_raw").str.strip_chars().replace({ALL: ALL.capitalize()})
+    return earliest(spelt).select("_fold", name.alias("_own"))
 
 
 def normal(name: pl.Expr) -> pl.Expr:

@@ -5,9 +5,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from rmetrics.metrics.jobs import feed_part
 from rmetrics.metrics.newest import COUNTED
-from rmetrics.periods import PART
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.model import FeedLeads, Rules
 from rmetrics.rules.validate import feed_row
@@ -41,9 +39,9 @@ def feed_leads(feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
         rules: sources; dated changes apply by the date of the row counted.
 
     Returns:
-        One row per (feed, part, date, source, segment): leads (Int64) > 0, in the source's own segment.
+        One row per (date, source, segment): leads (Int64) > 0, in the source's own segment.
     """
-    schema = {"feed": pl.String(), PART: pl.Date(), **KEY, "leads": pl.Int64()}
+    schema = {**KEY, "leads": pl.Int64()}
     parts = [pl.LazyFrame(schema=schema)]
     for name, dated in rules.sources.items():
         for start, end, source in dated.spans():
@@ -51,11 +49,9 @@ def feed_leads(feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
                 rows = counting(feeds, rules, source.leads.feed, source.leads.where)
                 parts.append(
                     rows.filter(between(pl.col("_day"), start, end))
-                    .group_by(feed_part(rules, source.leads.feed).alias(PART), pl.col("_day").alias("date"))
+                    .group_by(pl.col("_day").alias("date"))
                     .agg(pl.len().cast(pl.Int64).alias("leads"))
                     .select(
-                        pl.lit(source.leads.feed).alias("feed"),
-                        PART,
                         "date",
                         pl.lit(name).alias("source"),
                         pl.lit(source.segment).alias("segment"),

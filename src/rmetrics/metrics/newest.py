@@ -16,22 +16,28 @@ from rmetrics.rules.model import ROW_ID, Dated, Feed
 from rmetrics.rules.validate import feed_row, mapped_row
 
 T = TypeVar("T")
-FILE, LINE, PARTS, COUNTED = "_file", "_line", "_parts", "counted"
+FILE, LINE, PARTS, COUNTED, POSITION = "_file", "_line", "_parts", "counted", "_position"
+LINES = 2**40  # more than an export has lines
+
+
+def position() -> pl.Expr:
+    """One number per row of a feed, from ``_file`` and ``_line``: the larger, the newer."""
+    return (pl.col(FILE).cast(pl.Int64) * LINES + pl.col(LINE)).alias(POSITION)
 
 
 @dataclass(frozen=True, slots=True)
 class TypedExport:
-    """The typed rows of one export.
+    """The typed rows of one export, or of several with the same columns.
 
     Attributes:
-        rows: the columns the export had, and ``_line``.
+        rows: the columns the export had, and ``_line``; of several exports ``_file``, too.
         columns: which of the feed's mapped columns those are.
-        rank: its place in the order from old to new, unique; becomes ``_file``.
+        ranks: the places of the exports in the order from old to new, unique; ``_file`` of their rows.
     """
 
     rows: pl.LazyFrame
     columns: tuple[str, ...]
-    rank: int
+    ranks: tuple[int, ...]
 
 
 def every_row(exports: Sequence[TypedExport], feed: Feed, base: pl.LazyFrame | None = None) -> pl.LazyFrame:
@@ -97,13 +103,13 @@ def _aligned(export: TypedExport, columns: dict[str, pl.DataType], *, summed: bo
         *((pl.col(n) if n in have else pl.lit(None, dtype=t)).alias(n) for n, t in columns.items()),
         pl.col(LINE),
         pl.col(PARTS) if summed else pl.lit(1, dtype=pl.Int64).alias(PARTS),
-        pl.lit(export.rank, dtype=pl.UInt32).alias(FILE),
+        pl.lit(export.ranks[0], dtype=pl.UInt32).alias(FILE) if len(export.ranks) == 1 else pl.col(FILE),
     )
 
 
 def _latest(name: str, exports: Sequence[TypedExport]) -> pl.Expr:
     """The value of the newest export that has the column; older rows put together before have what there was."""
-    lacking = [e.rank for e in exports if name not in e.columns]
+    lacking = [rank for e in exports if name not in e.columns for rank in e.ranks]
     value, age = pl.col(name), [pl.col(FILE), pl.col(LINE)]
     if not lacking:
         return value.sort_by(age).last()

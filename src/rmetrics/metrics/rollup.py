@@ -50,7 +50,7 @@ def daily_of(tallies: Tallies, rules: Rules, newest: dt.date | None = None) -> p
     jobs = tallies.activity.filter(dated).select(*KEY, "jobs", "units", "repairs")
     leads = daily_leads(jobs, tallies.leads, rules)
     revenue = tallies.revenue.filter(dated).select(*KEY, "gross_cents", "revenue40_micros")
-    costs = daily_costs(jobs, leads, tallies.spent, last_day(tallies.latest, newest), rules)
+    costs = daily_costs(jobs, leads, tallies.spent, last_day(tallies.days, rules, newest), rules)
     every = pl.concat([jobs, leads, revenue, costs], how="diagonal")
     return _measured(every, "date", rules.business.timezone)
 

@@ -1,47 +1,55 @@
-"""What rows add to the metrics, per day and part: small tables from which every figure is made.
+"""What rows add to the metrics, per day: small tables of sums from which every figure is made.
 
-A tally sums rows of one part of one table (a month of it) and nothing else, so tallies of parts can be put together,
-and when rows change only the tallies of their parts are made again. What needs all of history, such as a fee's first
-month or the data's last day, is asked of the tallies, which are small whatever the history.
+Every tally is a sum over rows and nothing else. So tallies of any cuts of the rows add up, over exports, buckets and
+months; and a change of rows is a change of sums: what the new versions add, less what the old ones added
+(``changed``). What is no sum, such as a fee's first month or the data's last day, is asked of the tallies, which are
+small whatever the history.
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import polars as pl
 
 from rmetrics.metrics.costs import feed_costs, spends
-from rmetrics.metrics.jobs import METRIC_DATE, SEGMENT, SOURCE
+from rmetrics.metrics.jobs import JOB_ID, METRIC_DATE, SEGMENT, SOURCE, placing_day
 from rmetrics.metrics.leads import feed_leads
-from rmetrics.metrics.newest import COUNTED
+from rmetrics.metrics.newest import COUNTED, PARTS
 from rmetrics.metrics.revenue import revenue_rows
-from rmetrics.periods import PART, part_of
 from rmetrics.rules.model import Rules
-from rmetrics.rules.validate import JOBS, PAYMENTS, TARGETS
+from rmetrics.rules.validate import TARGETS
 
 
 @dataclass(frozen=True, slots=True)
 class Tallies:
-    """The sums of some or all parts. All counts and amounts are Int64; every table has ``part``.
+    """The sums of some or all rows; all are Int64.
 
     Attributes:
-        activity: per (part, date, source, segment): jobs, units, repairs; the date is null for jobs without one.
-        revenue: per (part, date, source, segment, known), the part being the payment's own: payments, gross_cents,
-            revenue40_micros; ``known`` says whether the job is in the data; the date is null where neither has one.
-        leads: per (feed, part, date, source, segment): leads counted in the rows of feeds.
-        spent: per (feed, part, date, source, span, cost): cost_cents of costs that are sums over a feed (see
-            ``costs.feed_costs``).
-        latest: per (feed, part): latest, the greatest business day of the counting rows; of feeds that say how far the
-            data reach.
+        activity: per (date, source, segment): jobs, units, repairs; the date is null for jobs without one.
+        revenue: per (date, source, segment, known): payments, gross_cents, revenue40_micros; ``known`` says whether
+            the job is in the data; the date is null where neither the job nor the payment has one.
+        leads: per (date, source, segment): leads counted in the rows of feeds.
+        spent: per (date, source, span, cost): cost_cents of costs that are sums over a feed (``costs.feed_costs``).
+        days: per (feed, date): rows, and lines of exports that they are made of; counted and counted_lines, the same of
+            the rows that count. A job's date is its metric date.
     """
 
     activity: pl.LazyFrame
     revenue: pl.LazyFrame
     leads: pl.LazyFrame
     spent: pl.LazyFrame
-    latest: pl.LazyFrame
+    days: pl.LazyFrame
 
+
+SUMS: Mapping[str, tuple[str, ...]] = {
+    "activity": ("jobs", "units", "repairs"),
+    "revenue": ("payments", "gross_cents", "revenue40_micros"),
+    "leads": ("leads",),
+    "spent": ("cost_cents",),
+    "days": ("rows", "lines", "counted", "counted_lines"),
+}
+"""The columns of each tally that are sums; the others are its key."""
 
 NAMES = tuple(f.name for f in fields(Tallies))
 
@@ -60,14 +68,13 @@ def tally(facts: pl.LazyFrame, feeds: Mapping[str, pl.LazyFrame], paid: pl.LazyF
         revenue=paid,
         leads=feed_leads(feeds, rules),
         spent=feed_costs(feeds, rules),
-        latest=latest(facts, feeds, rules),
+        days=days(feeds, rules),
     )
 
 
 def activity(facts: pl.LazyFrame) -> pl.LazyFrame:
     """Jobs, units and repairs; see ``Tallies``."""
-    day = pl.col(METRIC_DATE)
-    return facts.group_by(part_of(day).alias(PART), day.alias("date"), SOURCE, SEGMENT).agg(
+    return facts.group_by(pl.col(METRIC_DATE).alias("date"), SOURCE, SEGMENT).agg(
         pl.len().cast(pl.Int64).alias("jobs"),
         pl.col("is_unit").sum().cast(pl.Int64).alias("units"),
         pl.col("is_repair").sum().cast(pl.Int64).alias("repairs"),
@@ -82,11 +89,10 @@ def revenue(payments: pl.LazyFrame, facts: pl.LazyFrame, rules: Rules) -> pl.Laz
         facts: the facts of all jobs that these payments are linked to.
         rules: revenue.
     """
-    paid_on = pl.col(rules.feeds[PAYMENTS].business_date)
     return (
         revenue_rows(payments, facts, rules)
-        .with_columns(part_of(paid_on).alias(PART), pl.col("job_id").is_not_null().alias("known"))
-        .group_by(PART, "date", SOURCE, SEGMENT, "known")
+        .with_columns(pl.col(JOB_ID).is_not_null().alias("known"))
+        .group_by("date", SOURCE, SEGMENT, "known")
         .agg(
             pl.len().cast(pl.Int64).alias("payments"),
             pl.col("gross_cents").sum(),
@@ -95,35 +101,55 @@ def revenue(payments: pl.LazyFrame, facts: pl.LazyFrame, rules: Rules) -> pl.Laz
     )
 
 
-def latest(facts: pl.LazyFrame, feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
-    """How far the rows reach; see ``Tallies``. A job's business date is its metric date."""
-    silent = {JOBS, TARGETS, *spends(rules)}
-    days = [facts.select(pl.lit(JOBS).alias("feed"), pl.col(METRIC_DATE).alias("latest"))]
+def days(feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
+    """How many rows each day has; see ``Tallies``."""
+    schema = {"feed": pl.String(), "date": pl.Date(), **dict.fromkeys(SUMS["days"], pl.Int64())}
+    found = [pl.LazyFrame(schema=schema)]
     for name, rows in feeds.items():
-        if name not in silent:
-            day = pl.col(rules.feeds[name].business_date).alias("latest")
-            days.append(rows.filter(pl.col(COUNTED)).select(pl.lit(name).alias("feed"), day))
-    return (
-        pl.concat(days)
-        .filter(pl.col("latest").is_not_null())
-        .group_by("feed", part_of(pl.col("latest")).alias(PART))
-        .agg(pl.col("latest").max())
-    )
+        lines = pl.col(PARTS).cast(pl.Int64)
+        found.append(
+            rows.select(placing_day(rules, name).alias("date"), pl.col(COUNTED), lines.alias("_lines"))
+            .group_by("date")
+            .agg(
+                pl.len().cast(pl.Int64).alias("rows"),
+                pl.col("_lines").sum().alias("lines"),
+                pl.col(COUNTED).sum().cast(pl.Int64).alias("counted"),
+                pl.col("_lines").filter(pl.col(COUNTED)).sum().alias("counted_lines"),
+            )
+            .select(pl.lit(name).alias("feed"), "date", *SUMS["days"])
+        )
+    return pl.concat(found)
 
 
-def last_day(reached: pl.LazyFrame, newest: dt.date | None = None) -> pl.LazyFrame:
+def added(name: str, tallies: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
+    """The sum of several tallies of one name; keys whose sums are all 0 are left out."""
+    sums = SUMS[name]
+    columns = tallies[0].collect_schema().names()
+    key = [c for c in columns if c not in sums]
+    together = pl.concat([t.select(columns) for t in tallies]).group_by(key).agg(pl.col(c).sum() for c in sums)
+    return together.filter(pl.any_horizontal(pl.col(c) != 0 for c in sums)).select(columns)
+
+
+def negative(name: str, tally: pl.LazyFrame) -> pl.LazyFrame:
+    """The tally with all sums negated, to be taken from another."""
+    return tally.with_columns(-pl.col(c) for c in SUMS[name])
+
+
+def last_day(days: pl.LazyFrame, rules: Rules, newest: dt.date | None = None) -> pl.LazyFrame:
     """The data's last day: the greatest business date among the counting rows of any dated feed but spend and targets.
 
     Args:
-        reached: ``Tallies.latest``.
+        days: ``Tallies.days``.
+        rules: which feeds hold spend.
         newest: the day of the newest export, which the last day does not come after, whatever is planned beyond it.
 
     Returns:
         One row: last_day, null where there are no rows.
     """
-    greatest = pl.col("latest").max()
+    reached = days.filter((pl.col("counted") > 0) & ~pl.col("feed").is_in(sorted({TARGETS, *spends(rules)})))
+    greatest = pl.col("date").max()
     capped = greatest if newest is None else pl.min_horizontal(greatest, pl.lit(newest))
     return reached.select(pl.when(greatest.is_not_null()).then(capped).alias("last_day"))
 
 
-__all__ = ["NAMES", "Tallies", "activity", "last_day", "latest", "revenue", "tally"]
+__all__ = ["NAMES", "SUMS", "Tallies", "activity", "added", "days", "last_day", "negative", "revenue", "tally"]

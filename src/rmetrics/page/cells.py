@@ -12,7 +12,13 @@ from html import escape
 from typing import Any
 from urllib.parse import quote, urlencode
 
-DASH = "—"
+from rmetrics import results
+from rmetrics.page import amounts
+
+DASH = amounts.DASH
+# How much of a long list is printed, for the report to fit eight sheets. The rest is marked for the style sheet.
+ON_PAPER = {"against": 24, "sources": 36, "feeds": 24, "findings": 12}
+SCREEN = ' class="screen"'
 _TEXT = re.compile(r'<td class="[^"]*\b(text|fold)\b')
 
 
@@ -79,9 +85,11 @@ def count(value: int | Decimal | None, colour: str = "", *, href: str | None = N
     return cell(whole(value), colour, plain(value), href=href)
 
 
-def money(value: Decimal | None, places: int = 0, colour: str = "", *, href: str | None = None) -> str:
-    """The cell of an amount."""
-    return cell(shown_amount(value, places), colour, plain(value), href=href)
+def money(
+    value: Decimal | None, places: int = 0, colour: str = "", *, currency: str = "", href: str | None = None
+) -> str:
+    """The cell of an amount; see ``shown_amount``."""
+    return cell(shown_amount(value, places, currency), colour, plain(value), href=href)
 
 
 def percent(top: int | Decimal, bottom: int | Decimal, *, href: str | None = None) -> str:
@@ -100,25 +108,34 @@ def attained(value: int | Decimal, target: Decimal | None, *, href: str | None =
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], name: str, *, total_last: bool = False) -> str:
     """A table that scrolls by itself where it is wider than the page; a title stands as the cells below it do.
 
+    The keyboard can scroll it, too.
+
     Args:
         head: the titles of its columns.
         rows: cells, as ``cell`` makes them.
-        name: its id is ``table-NAME``.
+        name: its id is ``table-NAME``; ``ON_PAPER`` may say how many of its rows are printed.
         total_last: whether the last row is a sum.
     """
     rows = list(rows)
     texts = {i for i, made in enumerate(rows[0]) if _TEXT.match(made)} if rows else set()
-    kept = [f"<tr>{''.join(row)}</tr>" for row in rows]
+    most = ON_PAPER.get(name)
+    kept = [f"<tr{SCREEN if most and i >= most else ''}>{''.join(row)}</tr>" for i, row in enumerate(rows)]
     if total_last and kept:
-        kept[-1] = kept[-1].replace("<tr>", '<tr class="total">', 1)
+        kept[-1] = kept[-1].replace(f"<tr{SCREEN}>", "<tr>", 1).replace("<tr>", '<tr class="total">', 1)
     heads = "".join(
         f'<th scope="col" class="text">{escape(h)}</th>' if i in texts else f'<th scope="col">{escape(h)}</th>'
         for i, h in enumerate(head)
     )
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Table"><table id="table-{name}">'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}"><table id="table-{name}">'
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(kept)}</tbody></table></div>"
+        f"{left_out(len(kept) - most if most else 0, 'row')}"
     )
+
+
+def left_out(number: int, what: str) -> str:
+    """How much of a long list is not printed; said on paper only."""
+    return f'<p class="paper">{results.count(number, f"more {what}")} in the page itself.</p>' if number > 0 else ""
 
 
 def card(title: str, inside: str) -> str:
@@ -145,8 +162,10 @@ def whole(value: int | Decimal | None) -> str:
     return DASH if value is None else f"{Decimal(value).quantize(Decimal(1), ROUND_HALF_UP):,}"
 
 
-def shown_amount(value: Decimal | None, places: int = 0) -> str:
-    """An amount with so many decimals."""
+def shown_amount(value: Decimal | None, places: int = 0, currency: str = "") -> str:
+    """An amount with so many decimals, and with its currency where one is named."""
+    if currency:
+        return amounts.amount(value, currency, places)
     return DASH if value is None else f"{value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP):,}"
 
 

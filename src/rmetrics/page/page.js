@@ -30,13 +30,38 @@
   for (const part of document.querySelectorAll("details")) {
     part.addEventListener("toggle", () => { if (part.open) draw(part); });
   }
-  // On paper there is nothing to click: every channel is shown, and closed again afterwards.
-  let closed = [];
-  addEventListener("beforeprint", () => {
-    closed = [...document.querySelectorAll("details:not([open])")];
+  // On paper there is nothing to click: the channels that are printed are opened, and closed again afterwards. Charts get
+  // the size of their place on the sheet, or the words in them would shrink with them.
+  const PAPER = [["#channels .chart", 500, 62], ["#health .chart", 500, 120], [".chart", 330, 120]];
+  let closed = [], sizes = [];
+  function paper() {
+    closed = [...document.querySelectorAll("details:not([open]):not(.screen)")];
     for (const part of closed) part.open = true;
-  });
-  addEventListener("afterprint", () => { for (const part of closed) part.open = false; });
+    draw(document);
+    sizes = [];
+    for (const [id, view] of views) {
+      const box = document.getElementById(id);
+      if (!view || box.closest(".screen")) continue;
+      const [, width, height] = PAPER.find(([place]) => box.matches(place));
+      sizes.push([view, view.width(), view.height()]);
+      view.width(width).height(height).run();
+    }
+  }
+  function screen() {
+    for (const [view, width, height] of sizes) view.width(width).height(height).run();
+    for (const part of closed) part.open = false;
+    closed = []; sizes = [];
+  }
+  addEventListener("beforeprint", paper);
+  addEventListener("afterprint", screen);
+
+  // A table that is wider than its box says so, and its first column stays in sight.
+  const tables = [...document.querySelectorAll(".scroll")];
+  function mark(box) {
+    box.classList.toggle("more", box.scrollWidth > box.clientWidth + 1);
+  }
+  const watch = new ResizeObserver((seen) => { for (const { target } of seen) mark(target); });
+  for (const box of tables) { watch.observe(box); mark(box); }
   window.rmetricsCharts = { views, draw };
   draw(document).then(() => { document.body.dataset.ready = "yes"; });
 })();

@@ -10,8 +10,10 @@ from shlex import quote
 from rmetrics.page import cells
 from rmetrics.page.cells import DASH, Links
 from rmetrics.page.data import ALL, FeedLine, PageData
-from rmetrics.results import Finding, MonthLine, Severity
+from rmetrics.results import Finding, MonthLine, Severity, count
 
+# How many channels are printed, for the report to fit eight sheets.
+CHANNELS_ON_PAPER = 6
 _COLOURS = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.INFO: ""}
 
 
@@ -36,7 +38,7 @@ class Sections:
                 "Attained", "Cost", "CPL", "Ceiling", "Profit")  # fmt: skip
         rows = []
         for line in reversed(page.of(ALL)):
-            of = Linked(line, self.links)
+            of = Linked(line, self.links, self.page.currency)
             rows.append(
                 [
                     cells.cell(f"{line.month:%Y-%m}", text=True, href=self.links.month(line.month)),
@@ -70,10 +72,9 @@ class Sections:
         page = self.page
         line, passed, length = page.whole[page.month], page.passed, len(page.days)
         repairs, revenue = (v * Decimal(length) / passed if passed else None for v in (line.repairs, line.revenue40))
-        of = Linked(line, self.links)
-        ceiling = (
-            "no ceiling" if line.target_cpl_max is None else f"ceiling {cells.shown_amount(line.target_cpl_max, 2)}"
-        )
+        of = Linked(line, self.links, self.page.currency)
+        most = line.target_cpl_max
+        ceiling = "no ceiling" if most is None else f"ceiling {cells.shown_amount(most, 2, page.currency)}"
         wanted = "no target" if line.target_conv_l2r is None else f"target {cells.share(line.target_conv_l2r)}"
         made = [
             cells.tile("Repairs", of.count("repairs"), of_pace(line.repairs, line.target_repairs, passed, length),
@@ -83,8 +84,9 @@ class Sections:
             cells.tile("Revenue40", of.money("revenue40"),
                        of_pace(line.revenue40, line.target_revenue40, passed, length),
                        href=of.to("pace_revenue40") if line.target_revenue40 else None),
-            cells.tile("Revenue40 at month end", cells.money(revenue, href=of.to("projected_revenue40")),
-                       _target(line.target_revenue40),
+            cells.tile("Revenue40 at month end",
+                       cells.money(revenue, currency=page.currency, href=of.to("projected_revenue40")),
+                       _target(line.target_revenue40, page.currency),
                        href=of.to("target_revenue40") if line.target_revenue40 else None),
             cells.tile("Cost per lead", of.cpl(), ceiling,
                        href=of.to("target_cpl_max") if line.target_cpl_max is not None else None),
@@ -104,7 +106,7 @@ class Sections:
         )
         rows = []
         for line in lines:
-            of = Linked(line, self.links)
+            of = Linked(line, self.links, self.page.currency)
             whose = self.links.month(line.month) if line.source == ALL else self.links.source(line.source, line.month)
             rows.append(
                 [
@@ -123,20 +125,21 @@ class Sections:
         parts = []
         for number, source in enumerate(self.page.sources):
             now = next((x for x in self.page.of(source) if x.month == self.page.month), None)
-            told = (
-                f"{now.leads} leads, {now.repairs} repairs, {cells.shown_amount(now.revenue40)} revenue40, "
-                f"{cells.shown_amount(now.profit)} profit"
-                if now
-                else "nothing this month"
-            )
+            told = "nothing this month"
+            if now:
+                revenue, profit = (cells.shown_amount(v, 0, self.page.currency) for v in (now.revenue40, now.profit))
+                leads, repairs = count(now.leads, "lead"), count(now.repairs, "repair")
+                told = f"{leads}, {repairs}, {revenue} revenue40, {profit} profit"
+            state = f"{' open' if not number else ''}{cells.SCREEN if number >= CHANNELS_ON_PAPER else ''}"
             why = f"rmetrics explain --source {quote(source)} --month {self.page.month:%Y-%m}"
             parts.append(
-                f"<details{' open' if not number else ''}><summary>{escape(source)}<span>{told}</span></summary>"
+                f"<details{state}><summary>{escape(source)}<span>{told}</span></summary>"
                 f"{self.channel(source)}"
                 f"<p>Why these numbers: <code>{escape(why)}</code></p></details>"
             )
         about = "Sources by revenue40 of the months shown, largest first. Open one to see it in depth."
-        return f'<section id="channels"><h2>Channels</h2><p>{about}</p>{"".join(parts)}</section>'
+        more = cells.left_out(len(parts) - CHANNELS_ON_PAPER, "channel")
+        return f'<section id="channels"><h2>Channels</h2><p>{about}</p>{"".join(parts)}{more}</section>'
 
     def channel(self, source: str) -> str:
         """One source: its charts, and its months."""
@@ -145,7 +148,7 @@ class Sections:
         number = self.page.sources.index(source)
         rows = []
         for line in reversed(self.page.of(source)):
-            of = Linked(line, self.links)
+            of = Linked(line, self.links, self.page.currency)
             rows.append(
                 [
                     cells.cell(f"{line.month:%Y-%m}", text=True, href=self.links.source(source, line.month)),
@@ -180,6 +183,7 @@ class Linked:
 
     line: MonthLine
     links: Links
+    currency: str
 
     def to(self, metric: str) -> str | None:
         """Where a figure leads to."""
@@ -191,7 +195,7 @@ class Linked:
 
     def money(self, metric: str) -> str:
         """An amount."""
-        return cells.money(getattr(self.line, metric), href=self.to(metric))
+        return cells.money(getattr(self.line, metric), currency=self.currency, href=self.to(metric))
 
     def ratio(self, metric: str, top: int, bottom: int) -> str:
         """A ratio."""
@@ -221,7 +225,7 @@ class Linked:
         target = self.line.target_revenue40
         return (
             self.money("revenue40"),
-            cells.money(target, href=self.to("target_revenue40")),
+            cells.money(target, currency=self.currency, href=self.to("target_revenue40")),
             cells.attained(self.line.revenue40, target, href=self.to("attained_revenue40")),
         )
 
@@ -229,14 +233,15 @@ class Linked:
         """Cost per lead, red above its ceiling."""
         line = self.line
         over = line.cpl is not None and line.target_cpl_max is not None and line.cpl > line.target_cpl_max
-        return cells.money(line.cpl, 2, "bad" if over else "", href=self.to("cpl"))
+        colour = "bad" if over else ""
+        return cells.money(line.cpl, 2, colour, currency=self.currency, href=self.to("cpl"))
 
     def cost_and_profit(self) -> Sequence[str]:
         """Cost, cost per lead with its ceiling, profit."""
         return (
             self.money("cost"),
             self.cpl(),
-            cells.money(self.line.target_cpl_max, 2, href=self.to("target_cpl_max")),
+            cells.money(self.line.target_cpl_max, 2, currency=self.currency, href=self.to("target_cpl_max")),
             self.money("profit"),
         )
 
@@ -291,5 +296,5 @@ def day_in_words(value: dt.date) -> str:
     return f"{value.day} {value:%B %Y}"
 
 
-def _target(value: Decimal | None) -> str:
-    return "no target" if value is None else f"target {cells.shown_amount(value)}"
+def _target(value: Decimal | None, currency: str = "") -> str:
+    return "no target" if value is None else f"target {cells.shown_amount(value, 0, currency)}"

@@ -13,17 +13,16 @@ import polars as pl
 from rmetrics.checks.connection import duckdb_errors, file_name, sandbox
 from rmetrics.checks.sql import text
 from rmetrics.errors import CheckError, withdrawal_hint
-from rmetrics.lake import Lake
 from rmetrics.metrics.newest import FILE, LINE
+from rmetrics.pipeline.core.names import FACTS
+from rmetrics.pipeline.core.rows import Rows
 from rmetrics.pipeline.odd_values import odd_rows
-from rmetrics.pipeline.parts import FACTS
 from rmetrics.pipeline.placed_conditions import PlacedCondition, conditions, derived_columns
 from rmetrics.rules import Rules
 from rmetrics.rules.conditions import read_condition
 from rmetrics.rules.expressions import duckdb_form, polars_form
 from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.validate import JOBS
-from rmetrics.snapshot import Snapshot, load
 
 MOST_VALUES = 100_000  # different rows of values that a condition is tried on
 _NAMED = 3
@@ -47,14 +46,13 @@ class Disagreement:
     exports: frozenset[str] = frozenset()
 
 
-def disagreements(rules: Rules, lake: Lake | None = None) -> tuple[Disagreement, ...]:
+def disagreements(rules: Rules, computed: Rows | None = None) -> tuple[Disagreement, ...]:
     """The expressions of the rules that the engines read differently.
 
     Args:
         rules: in force.
-        lake: where there is one, its own values are tried as well as odd ones.
+        computed: where there is one, its own values are tried as well as odd ones.
     """
-    computed = load(lake) if lake is not None else None
     trials = []
     for number, placed in enumerate(_every(rules)):
         trials.append((placed, odd_rows(placed.row, [parse(placed.text)], seed=number)))
@@ -73,21 +71,21 @@ def _every(rules: Rules) -> list[PlacedCondition]:
     return [*conditions(rules), *derived_columns(rules)]
 
 
-def named_rows(rules: Rules, snapshot: Snapshot, names: Mapping[int, str]) -> tuple[Disagreement, ...]:
+def named_rows(rules: Rules, computed: Rows, names: Mapping[int, str]) -> tuple[Disagreement, ...]:
     """The expressions that the engines read differently on the rows of the lake, with the rows: key, export, line.
 
     Args:
         rules: in force.
-        snapshot: the computation whose figures differ.
+        computed: the computation whose figures differ.
         names: the exports' file names by their rank.
     """
-    trials = [(p, own) for p in _every(rules) if (own := _own_values(p, snapshot)) is not None]
+    trials = [(p, own) for p in _every(rules) if (own := _own_values(p, computed)) is not None]
     found = []
     for (placed, own), differing in zip(trials, _differing(trials), strict=True):
         if not differing.height:
             continue
         key = rules.feeds[JOBS if placed.rows == FACTS else placed.rows].key_columns
-        rows = snapshot.scan(placed.rows).join(differing.lazy(), on=own.columns, how="semi", nulls_equal=True)
+        rows = computed.scan(placed.rows).join(differing.lazy(), on=own.columns, how="semi", nulls_equal=True)
         listed = rows.select(*key, FILE, LINE).sort(FILE, LINE).collect()
         examples = tuple(_row_in_words(r, key, names) for r in listed.head(_NAMED).to_dicts())
         exports = frozenset(names[r] for r in listed[FILE].unique().to_list() if r in names)
@@ -95,16 +93,16 @@ def named_rows(rules: Rules, snapshot: Snapshot, names: Mapping[int, str]) -> tu
     return tuple(found)
 
 
-def disagreement_error(rules: Rules, snapshot: Snapshot, names: Mapping[int, str], told: str) -> CheckError:
+def disagreement_error(rules: Rules, computed: Rows, names: Mapping[int, str], told: str) -> CheckError:
     """The error for figures on which the engines differ; names the rule and the rows where a rule is the cause.
 
     Args:
         rules: in force.
-        snapshot: the computation.
+        computed: the computation.
         names: the exports' file names by their rank.
         told: which figures differ.
     """
-    found = named_rows(rules, snapshot, names)
+    found = named_rows(rules, computed, names)
     parts = [told, *(in_words(d, rules) for d in found)]
     hint = "This is a bug in rmetrics: please report it with this message. What is published stays as it was."
     if found:
@@ -141,7 +139,7 @@ def _differing(trials: Sequence[tuple[PlacedCondition, pl.DataFrame]]) -> list[p
     return found
 
 
-def _own_values(placed: PlacedCondition, computed: Snapshot | None) -> pl.DataFrame | None:
+def _own_values(placed: PlacedCondition, computed: Rows | None) -> pl.DataFrame | None:
     """The different values of the lake's rows in the columns of an expression; None where there are none."""
     if computed is None or not computed.has(placed.rows):
         return None

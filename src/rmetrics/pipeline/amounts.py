@@ -8,9 +8,9 @@ import polars as pl
 
 from rmetrics.contents import added_up
 from rmetrics.errors import CheckError, withdrawal_hint
-from rmetrics.lake import Lake
 from rmetrics.pipeline.compute import Computed
-from rmetrics.pipeline.tables import table_rows
+from rmetrics.pipeline.core.rows import Rows
+from rmetrics.pipeline.tables import published_rows
 from rmetrics.rules import Rules
 from rmetrics.rules.validate import summed_columns
 from rmetrics.tables import DAILY, MONTHLY, PgTable
@@ -43,26 +43,26 @@ class TooLarge:
         return f"{self.column} in {self.table} ({key}) is {_LIMIT:,} or more, which the table cannot hold"
 
 
-def refuse_large_sums(lake: Lake, rules: Rules, computed: Computed, tables: Sequence[PgTable]) -> None:
+def refuse_large_sums(rules: Rules, computed: Computed, tables: Sequence[PgTable]) -> None:
     """Refuses to publish where a sum does not fit its column.
 
     Raises:
         CheckError: names table, column and key of the first, and the exports and lines of the largest amounts.
     """
-    if first := next(large_sums(lake, tables), None):
+    if first := next(large_sums(computed.rows, tables), None):
         found = _largest(rules, computed)
         largest = "; ".join(words for _, words in found)
         hint = f"{HINT}. {withdrawal_hint({found[0][0]})}" if found else HINT
         raise CheckError(f"{first}; nothing was published. The largest amounts in the exports: {largest}", hint)
 
 
-def large_sums(lake: Lake, tables: Sequence[PgTable]) -> Iterator[TooLarge]:
+def large_sums(rows: Rows, tables: Sequence[PgTable]) -> Iterator[TooLarge]:
     """The sums that do not fit their columns: those of months and days first, for they name the source."""
     order = (MONTHLY, DAILY)
     for table in sorted(tables, key=lambda t: order.index(t.name) if t.name in order else len(order)):
-        rows = added_up(table, table_rows(lake, table))
-        for column in _money(table, rows):
-            large = rows.filter(_beyond(column)).select(table.key).sort(table.key).collect()
+        held = added_up(table, published_rows(rows, table))
+        for column in _money(table, held):
+            large = held.filter(_beyond(column)).select(table.key).sort(table.key).collect()
             if large.height:
                 key = tuple(zip(table.key, large.row(0), strict=True))
                 yield TooLarge(table.name, column, large.height, key)
@@ -93,7 +93,7 @@ def _largest(rules: Rules, computed: Computed) -> list[tuple[str, str]]:
     names = {p.rank: p.raw.name for p in computed.placed}
     found: list[tuple[Decimal, str, str]] = []
     for feed, column in sorted(summed_columns(rules)):
-        rows = computed.snapshot.scan(feed)
+        rows = computed.rows.scan(feed)
         if column not in rows.collect_schema().names():
             continue
         size = pl.col(column).abs().alias("size")

@@ -20,14 +20,15 @@ from rmetrics.files import write_private
 from rmetrics.ingest.read import RefusedError, open_export
 from rmetrics.lake import Lake
 from rmetrics.pipeline.asked import source_named
-from rmetrics.pipeline.inbox import chosen, file_digest
+from rmetrics.pipeline.landing import file_digest
+from rmetrics.pipeline.placement import chosen
+from rmetrics.pipeline.standing import last_rows
 from rmetrics.results import count
 from rmetrics.rules import ALL, Rules, load_rules
 from rmetrics.rules.model import Column, ColumnType, Feed
 from rmetrics.rules.nearest import did_you_mean
 from rmetrics.rules.validate import TARGETS, normal_source
 from rmetrics.settings import Settings
-from rmetrics.snapshot import load
 
 _AMOUNT = re.compile(r"\$?\s*([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(\.[0-9]{1,2})?")
 _FIGURES = frozenset({ColumnType.MONEY, ColumnType.SHARE})
@@ -204,8 +205,8 @@ def _share(name: str, text: str) -> str:
 
 def _rows(settings: Settings, name: str, feed: Feed, month: dt.date) -> pl.DataFrame:
     """The rows of a month that the last sync left in the lake."""
-    computed = load(Lake(settings.lake_dir))
-    if not computed.has(name):
+    computed = last_rows(Lake(settings.lake_dir), load_rules(settings.rules_dir))
+    if computed is None or name not in computed.rules.feeds:
         return pl.DataFrame()
     return computed.scan(name).filter(pl.col(feed.date) == pl.lit(month)).collect()
 

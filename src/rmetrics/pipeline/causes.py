@@ -5,24 +5,23 @@ rules its source, feeds and measure depend on. The same words go into ``rmetrics
 """
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import polars as pl
 
 from rmetrics import __version__
-from rmetrics.errors import RmetricsError
-from rmetrics.lake import Lake, RawFile
-from rmetrics.metrics.newest import FILE, TypedExport, every_row, put_together
+from rmetrics.lake import RawFile
+from rmetrics.metrics.newest import FILE, every_row, put_together
 from rmetrics.pipeline.compute import Computed
-from rmetrics.pipeline.parts import FACTS, KEY
+from rmetrics.pipeline.core.names import FACTS
+from rmetrics.pipeline.core.rows import typed_exports
 from rmetrics.results import count
-from rmetrics.rules import Rules, load_rules
+from rmetrics.rules import Rules
 from rmetrics.rules.edits import Edit, can_move, feed_metrics, rule_edits
 from rmetrics.rules.model import UNATTRIBUTED
 from rmetrics.rules.validate import JOBS, PAYMENTS
-from rmetrics.snapshot import hashed
 
 MEASURES = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
 
@@ -103,41 +102,39 @@ class Causes:
         return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def find_causes(
-    lake: Lake, computed: Computed, rules: Rules, old: Rules | None, known: frozenset[str], whole: str
-) -> Causes:
+def find_causes(computed: Computed, rules: Rules, old: Rules | None, known: frozenset[str], whole: str) -> Causes:
     """The causes since an earlier computation.
 
     Args:
-        lake: as computed now.
         computed: what was computed now.
         rules: in force now.
         old: the rules of the earlier computation; None where they are not known.
         known: the exports of the earlier computation, by the start of their hash.
         whole: the causes of the run as a whole.
     """
-    arrivals = tuple(a for name in rules.feeds for a in _arrivals(lake, computed, rules, name, known))
+    arrivals = tuple(a for name in rules.feeds for a in _arrivals(computed, rules, name, known))
     edits = () if old is None else rule_edits(old, rules)
     gone = known - {p.raw.sha256[:16] for p in computed.placed}
     withdrawn = tuple((r.feed, r.name) for r in computed.withdrawn if r.sha256[:16] in gone)
     return Causes(whole, arrivals, edits, old, rules, withdrawn)
 
 
-def _arrivals(lake: Lake, computed: Computed, rules: Rules, name: str, known: frozenset[str]) -> list[Arrival]:
+def _arrivals(computed: Computed, rules: Rules, name: str, known: frozenset[str]) -> list[Arrival]:
     """What the new exports of a feed bring, by export, month and source."""
     exports = {p.rank: as_new(p.raw) for p in computed.placed if p.feed == name and p.raw.sha256[:16] not in known}
     if not exports:
         return []
     feed = rules.feeds[name]
     keys, mapped = list(feed.key_columns), [n for n in feed.mapped if n not in feed.key_columns]
-    parts = _holding(computed, name, exports)
-    current = computed.snapshot.scan(name, parts).filter(pl.col(FILE).is_in(list(exports)))
-    if computed.grown is not None and known == {sha256[:16] for sha256, _, _ in computed.before.exports}:
-        older_rows = computed.grown.replaced[name].lazy() if name in computed.grown.replaced else current.head(0)
+    ours = pl.col(FILE).is_in(list(exports))
+    made = computed.increment
+    if made is not None and known == {sha256[:16] for sha256, _, _ in computed.earlier}:
+        current = made.now[name].lazy().filter(ours) if name in made.now else computed.rows.feed(name).filter(ours)
+        older_rows = made.was[name].lazy() if name in made.was else current.head(0)
     else:
-        older = [
-            TypedExport(lake.scan_typed(f), f.columns, rank) for f, rank in computed.typed[name] if rank not in exports
-        ]
+        current = computed.rows.feed(name).filter(ours)
+        files = [(file, rank) for file, rank in computed.typed[name] if rank not in exports]
+        older = typed_exports(computed.rows.lake, files)
         # Aligned first: an older export may lack columns of the key that the new one has.
         versions = every_row(older, feed).join(current.select(keys), on=keys, how="semi", nulls_equal=True)
         older_rows = put_together(versions, older, feed)
@@ -147,7 +144,7 @@ def _arrivals(lake: Lake, computed: Computed, rules: Rules, name: str, known: fr
     if name == PAYMENTS and rules.revenue.latest.date == "job":
         day = pl.coalesce("metric_date", day)
     counted = (
-        _with_source(current, computed, name, parts)
+        _with_source(current, computed, name)
         .join(before, on=keys, how="left", nulls_equal=True)
         .group_by(pl.col(FILE), day.dt.month_start().alias("month"), "_source")
         .agg(pl.col("was").is_null().sum().alias("new"), (pl.col("was").is_not_null() & ~same).sum().alias("changed"))
@@ -160,7 +157,7 @@ def _arrivals(lake: Lake, computed: Computed, rules: Rules, name: str, known: fr
 
 def _delivered_again(computed: Computed) -> bool:
     """Whether the same exports were computed before in another order."""
-    before, now = ([sha256 for sha256, _, _ in s.exports] for s in (computed.before, computed.snapshot))
+    before, now = ([sha256 for sha256, _, _ in e] for e in (computed.earlier, computed.snapshot.exports))
     return before != now and sorted(before) == sorted(now)
 
 
@@ -169,23 +166,11 @@ def as_new(raw: RawFile) -> str:
     return f"{'restored' if raw.restored else 'new'} export {raw.name}"
 
 
-def _holding(computed: Computed, name: str, exports: Collection[int]) -> list[dt.date]:
-    """The parts of a feed that hold rows of some exports."""
-    parts = computed.snapshot.parts(name)
-    return [when for when, part in parts.items() if not part.lines.keys().isdisjoint(exports)]
-
-
-def _with_source(rows: pl.LazyFrame, computed: Computed, name: str, parts: Collection[dt.date]) -> pl.LazyFrame:
+def _with_source(rows: pl.LazyFrame, computed: Computed, name: str) -> pl.LazyFrame:
     """Adds ``_source``, and to jobs and payments the day they count on; null where the feed itself says the source."""
     if name not in {JOBS, PAYMENTS}:
         return rows.with_columns(pl.lit(None, dtype=pl.String).alias("_source"))
-    where: Collection[dt.date] | None = parts
-    if name == PAYMENTS:
-        where = None
-        if computed.grown is not None:
-            jobs = rows.select(hashed(pl.col("job_id"))).collect()["job_id"]
-            where = computed.snapshot.find(JOBS, KEY, jobs)
-    facts = computed.snapshot.scan(FACTS, where)
+    facts = computed.snapshot.scan(FACTS)
     facts = facts.select("job_id", pl.col("source").alias("_source"), pl.col("metric_date"))
     joined = rows.join(facts, on="job_id", how="left")
     return joined if name == JOBS else joined.with_columns(pl.col("_source").fill_null(UNATTRIBUTED))
@@ -220,18 +205,4 @@ def _listed(what: str, names: Sequence[str]) -> list[str]:
     return [f"{what}{'s' if len(names) > 1 else ''}: {', '.join(names[:5])}{more}"]
 
 
-def old_rules(lake: Lake, digest: str, rules: Rules) -> Rules | None:
-    """The rules of an earlier computation: the same ones, those the lake kept, or None."""
-    if digest == rules.digest:
-        return rules
-    folder = lake.kept_rules(digest)
-    if folder is None:
-        return None
-    try:
-        kept = load_rules(folder)
-    except RmetricsError:  # kept by a version that allowed more
-        return None
-    return kept if kept.digest == digest else None
-
-
-__all__ = ["MEASURES", "Arrival", "Causes", "as_new", "find_causes", "old_rules", "whole_cause"]
+__all__ = ["MEASURES", "Arrival", "Causes", "as_new", "find_causes", "whole_cause"]

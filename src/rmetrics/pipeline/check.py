@@ -20,11 +20,12 @@ from rmetrics.pipeline.compute import Computed, newest_day
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.inbox import inbox_files, inbox_name
 from rmetrics.pipeline.memory import DEFAULT, duckdb_limit, memory_of
-from rmetrics.pipeline.opened import Opened, opened, typed_inputs
+from rmetrics.pipeline.opened import Opened, opened
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.published import TableDifferences, published_session, table_differences
-from rmetrics.pipeline.scope import Part
-from rmetrics.pipeline.tables import table_rows
+from rmetrics.pipeline.scope import MonthInputs
+from rmetrics.pipeline.tables import published_rows
+from rmetrics.pipeline.typed_inputs import typed_inputs
 from rmetrics.results import Finding, Severity
 from rmetrics.rules import Rules
 from rmetrics.settings import Settings
@@ -113,7 +114,7 @@ def second_look(
     lake: Lake,
     rules: Rules,
     computed: Computed,
-    part: Part | None = None,
+    part: MonthInputs | None = None,
     memory: int = DEFAULT,
     explanations: Explanations | None = None,
 ) -> tuple[CrossCheck, list[Answer]]:
@@ -138,13 +139,13 @@ def look_once(
     lake: Lake,
     rules: Rules,
     computed: Computed,
-    part: Part | None,
+    part: MonthInputs | None,
     memory_limit: str | None,
     explanations: Explanations | None = None,
 ) -> tuple[CrossCheck, list[Answer]]:
     """Does what ``second_look`` says, with this limit of memory; None leaves it to DuckDB."""
-    typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else typed_inputs(lake, computed)
-    (daily,), (monthly,) = computed.snapshot.paths(DAILY), computed.snapshot.paths(MONTHLY)
+    typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else typed_inputs(lake, computed.typed)
+    daily, monthly = computed.snapshot.path(DAILY), computed.snapshot.path(MONTHLY)
     exports = [
         ExportFacts(
             p.feed,
@@ -217,7 +218,7 @@ def _engines(cross: CrossCheck) -> Iterator[CheckFinding]:
 
 
 def _too_large(lake: Opened) -> Iterator[CheckFinding]:
-    large = list(large_sums(lake.lake, published_tables(lake.rules)))
+    large = list(large_sums(lake.computed.rows, published_tables(lake.rules)))
     if large:
         examples = [{"amount": text} for text in largest_amounts(lake.rules, lake.computed)]
         for sums in large:
@@ -244,7 +245,7 @@ def _published(
         counts = {}
         for i, table in enumerate(tables):
             progress("comparing with PostgreSQL", i, len(tables))
-            differences = table_differences(session, table, table_rows(lake.lake, table))
+            differences = table_differences(session, table, published_rows(lake.computed.rows, table))
             counts[table.name] = differences.rows
             found += _table(differences)
         progress("comparing with PostgreSQL", len(tables), len(tables))

@@ -1,44 +1,31 @@
 """From landed exports to metrics in the lake: type what is new, keep the newest rows, apply the rules."""
 
-import contextlib
 import datetime as dt
-import functools
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from rmetrics import __version__
-from rmetrics.errors import LakeError, withdrawal_hint
-from rmetrics.ingest.dates import Reading
+from rmetrics.errors import LakeError
 from rmetrics.ingest.read import LINE
-from rmetrics.ingest.recognise import best_fit, fit, read_as
-from rmetrics.ingest.typing import (
-    IDENTITY,
-    REJECTED_SCHEMA,
-    summed,
-    type_batches,
-    typed_schema,
-    typing_digest,
-    with_pending_ids,
-    with_row_ids,
-)
-from rmetrics.lake import Lake, RawFile, TypedFile, TypedRows, write_batches
-from rmetrics.pipeline.growth import Grown, grow, is_small
+from rmetrics.ingest.recognise import best_fit, fit
+from rmetrics.lake import Lake, RawFile, TypedFile
+from rmetrics.metrics.newest import LINES, PARTS, POSITION
+from rmetrics.pipeline.core.increment import Increment, increment, is_small
+from rmetrics.pipeline.core.local import compute_all
+from rmetrics.pipeline.core.names import replaced, tables
+from rmetrics.pipeline.core.rows import Rows
 from rmetrics.pipeline.memory import DEFAULT, rows_at_once
-from rmetrics.pipeline.parts import tables
 from rmetrics.pipeline.progress import Progress
-from rmetrics.pipeline.whole import compute_whole
+from rmetrics.pipeline.typed_rows import definition_of, type_missing
 from rmetrics.rules import Rules
-from rmetrics.rules.validate import TARGETS
+from rmetrics.rules.toml import rule_files
 from rmetrics.snapshot import Exports, Snapshot, SpoiledError, load, save
-
-_AHEAD = dt.timedelta(days=400)  # after its export, a row is planned for, at most; more is a mistyped year
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +64,10 @@ class Computed:
         typed: typed files by feed, oldest first, with their ranks.
         counts: by export hash.
         mended: files of the lake that were not what was written, and were made again.
-        snapshot: what stands in the lake now.
-        grown: what was made again where the rest could stay; None where everything was, or nothing.
-        before: what stood there before; where nothing had to be computed, the same.
+        rows: what stands in the lake now.
+        increment: what was computed where the rest could stay; None where everything was, or nothing.
+        before: what stood there before the increment.
+        earlier: the exports of the computation before this one, in their order.
         seconds: how long typing and computing took.
     """
 
@@ -90,10 +78,16 @@ class Computed:
     typed: Mapping[str, tuple[tuple[TypedFile, int], ...]]
     counts: Mapping[str, FileCounts]
     mended: tuple[str, ...]
-    snapshot: Snapshot
-    grown: Grown | None
-    before: Snapshot
+    rows: Rows
+    increment: Increment | None
+    before: Rows | None
+    earlier: Exports
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The computation."""
+        return self.rows.snapshot
 
 
 def place(raws: list[RawFile], rules: Rules) -> tuple[list[Placed], list[RawFile]]:
@@ -162,11 +156,7 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False,
     clock = time.monotonic()
     raws = lake.raw_files()
     placed, unplaced = place(raws, rules)
-    typed: dict[str, list[tuple[TypedFile, int]]] = {name: [] for name in rules.feeds}
-    for i, item in enumerate(placed):
-        progress("typing rows", i, len(placed))
-        typed[item.feed].append((_typed(lake, rules, item, full=full), item.rank))
-    progress("typing rows", len(placed), len(placed))
+    typed = _typed(lake, rules, placed, progress, full=full)
     before = load(lake)
     altered = before.altered()
     mended = _mend_typed(lake, rules, placed, typed, used=False)
@@ -182,28 +172,31 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False,
     newest = newest_day((p.raw for p in placed), rules)
     typing = time.monotonic() - clock
     usable = not full and not altered and before.basis == wanted.basis and all(map(before.has, tables(rules)))
-    grown = None
+    grown, were = None, None
     if usable and before.inputs == wanted.inputs:
         made = before
     else:
+        mended += _mend_typed(lake, rules, placed, typed, used=True)
         if usable and _on_top(before.exports, wanted.exports):
             known = {sha256 for sha256, _, _ in before.exports}
             fresh = {n: [f for f in files if f[0].sha256 not in known] for n, files in typed.items()}
-            mended += _mend_typed(lake, rules, placed, fresh, used=True)
-            if is_small(before, fresh):
+            older = {n: [f for f in files if f[0].sha256 in known] for n, files in typed.items()}
+            were = Rows(lake, rules, older, before)
+            if is_small(were, fresh):
                 try:
-                    grown = grow(lake, rules, before, fresh, typed, most=rows_at_once(memory), newest=newest)
+                    grown = increment(lake, were, fresh, typed, newest_day=newest)
                 except SpoiledError as spoiled:
                     mended.append(spoiled.name)
         if grown is None:
-            mended += _mend_typed(lake, rules, placed, typed, used=True)
-            results = compute_whole(lake, rules, typed, progress, most=rows_at_once(memory), newest=newest)
+            results = compute_all(lake, rules, typed, progress, most=rows_at_once(memory), newest_day=newest)
         else:
             results = grown.tables
         made = replace(wanted, tables=results)
+        lake.keep_rules(rules.digest, rule_files(rules.folder))  # who reads the rows later reads them by these rules
         save(lake, made)
-    counts = _counts(made, typed)
     by_feed = {n: tuple(f) for n, f in typed.items()}
+    rows = Rows(lake, rules, by_feed, made)
+    counts = _counts(rows)
     seconds = {"type": typing, "compute": time.monotonic() - clock - typing}
     return Computed(
         made.inputs,
@@ -213,9 +206,10 @@ def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False,
         by_feed,
         counts,
         tuple(mended),
-        made,
+        rows,
         grown,
-        before,
+        were if grown else None,
+        before.exports,
         seconds,
     )
 
@@ -232,34 +226,33 @@ def standing(lake: Lake, rules: Rules, raws: list[RawFile]) -> Computed:
         LakeError: typed rows are missing.
     """
     placed, unplaced = place(raws, rules)
-    typed: dict[str, list[tuple[TypedFile, int]]] = {name: [] for name in rules.feeds}
-    for item in placed:
-        feed = read_as(rules.feeds[item.feed], item.raw.headers, item.raw.name)
-        digest = typing_digest(feed, rules.business)
-        found = lake.typed_file(item.feed, item.raw.sha256, digest)
-        if found is None:
-            raise LakeError(f"the typed rows of {item.raw.name} are missing", "Run `rmetrics sync`, then try again.")
-        typed[item.feed].append((found, item.rank))
+    typed = _known_typed(lake, rules, placed)
     snapshot = load(lake)
+    rows = Rows(lake, rules, {name: tuple(files) for name, files in typed.items()}, snapshot)
     return Computed(
         snapshot.inputs,
         tuple(placed),
         tuple(unplaced),
         tuple(r for r in raws if r.withdrawn),
         {name: tuple(files) for name, files in typed.items()},
-        _counts(snapshot, typed),
+        _counts(rows),
         (),
-        snapshot,
+        rows,
         None,
-        snapshot,
+        None,
+        snapshot.exports,
     )
 
 
-def _counts(snapshot: Snapshot, typed: Mapping[str, list[tuple[TypedFile, int]]]) -> dict[str, FileCounts]:
+def _counts(rows: Rows) -> dict[str, FileCounts]:
+    names = [name for name, files in rows.typed.items() if files]
+    rank = (pl.col(POSITION) // LINES).alias("rank")
+    gone = pl.collect_all(rows.snapshot.scan(replaced(n)).group_by(rank).agg(pl.col(PARTS).sum()) for n in names)
+    superseded = {n: dict(frame.iter_rows()) for n, frame in zip(names, gone, strict=True)}
     return {
-        t.sha256: FileCounts(t.rows + t.rejected + t.totals, t.rejected, t.totals, superseded)
-        for name, files in typed.items()
-        for t, superseded in _superseded(snapshot, name, files)
+        t.sha256: FileCounts(t.rows + t.rejected + t.totals, t.rejected, t.totals, superseded[name].get(rank, 0))
+        for name in names
+        for t, rank in rows.typed[name]
     }
 
 
@@ -268,98 +261,51 @@ def _on_top(before: Exports, now: Exports) -> bool:
     return now[: len(before)] == before
 
 
-def _superseded(snapshot: Snapshot, name: str, files: list[tuple[TypedFile, int]]) -> Iterator[tuple[TypedFile, int]]:
-    """Of each typed file, how many of its rows a newer export replaced."""
-    kept: dict[int, int] = {}
-    for part in snapshot.parts(name).values():
-        for rank, lines in part.lines.items():
-            kept[rank] = kept.get(rank, 0) + lines
-    for file, rank in files:
-        yield file, file.rows - kept.get(rank, 0)
-
-
-def type_landing(lake: Lake, rules: Rules, raw: RawFile, batches: Iterator[pl.DataFrame]) -> None:
-    """Types an export from the text that is landing, while it is in memory.
-
-    Args:
-        lake: receives the typed rows.
-        rules: the rules in force.
-        raw: the export, as far as it is known before it has landed.
-        batches: its text; has landed for good when it is exhausted.
-    """
-    with contextlib.closing(batches):  # type: ignore[type-var]
-        _typed(lake, rules, Placed(raw, raw.feed, 0), full=True, landing=batches)
-
-
 def _typed(
-    lake: Lake, rules: Rules, item: Placed, *, full: bool, landing: Iterator[pl.DataFrame] | None = None
-) -> TypedFile:
-    """The typed rows of one export: the cached ones, or made now from its text, which is read or has just landed."""
-    feed, zone = read_as(rules.feeds[item.feed], item.raw.headers, item.raw.name), rules.business.timezone
-    digest = typing_digest(feed, rules.business)
-    key = (item.feed, item.raw.sha256, digest)
-    cached = None if full else lake.typed_file(*key)
-    if cached is not None:
-        return cached
-    raw = item.raw
-    if landing is None:
-        lake.verify_raw(raw)
-    text = lake.raw_batches(raw) if landing is None else landing
-    exported, there = (at.astimezone(ZoneInfo(zone)).date() for at in (raw.exported_at, raw.there_at))
-    latest = None if item.feed == TARGETS else there + _AHEAD
-    reading = Reading(zone, exported, rules.business.currency, latest=latest)
-    schema = typed_schema(feed, raw.headers, raw.preamble)
+    lake: Lake, rules: Rules, placed: list[Placed], progress: Progress, *, full: bool
+) -> dict[str, list[tuple[TypedFile, int]]]:
+    """The typed files of the exports by feed, oldest first, with their ranks; what is missing is made now."""
+    done = 0
 
-    def rows(path: Path) -> TypedRows:
-        faults: list[pl.DataFrame] = []
-        totals, finish = 0, functools.partial(summed, feed=feed) if feed.repeats == "sum" else None
+    def typed_one() -> None:
+        nonlocal done
+        done += 1
+        progress("typing rows", done, len(placed))
 
-        def typed_rows() -> Iterator[pl.DataFrame]:
-            nonlocal totals, finish
-            yield pl.DataFrame(schema={n: t for n, t in schema.items() if n != IDENTITY})
-            for batch in type_batches(text, feed, raw.headers, raw.preamble, reading):
-                totals += batch.totals
-                if batch.rejected.height:
-                    faults.append(batch.rejected)
-                if IDENTITY not in schema:
-                    yield batch.rows
-                    continue
-                if batch.rows[IDENTITY].is_not_null().any():
-                    finish = functools.partial(with_row_ids, key=feed.key_columns[0])
-                yield with_pending_ids(batch.rows, feed.key_columns[0])
-
-        count = write_batches(path, typed_rows())
-        rejected = pl.concat(faults) if faults else pl.DataFrame(schema=REJECTED_SCHEMA)
-        return TypedRows(count, totals, rejected, finish)
-
-    with _one_export(raw, landing=landing is not None):
-        return lake.write_typed(key, rows, [n for n in schema if n in feed.mapped])
+    type_missing(lake, rules, ((p.raw, p.feed) for p in placed), typed_one, full=full)
+    return _known_typed(lake, rules, placed)
 
 
-@contextlib.contextmanager
-def _one_export(raw: RawFile, *, landing: bool) -> Iterator[None]:
-    """Names the export on which typing fails, and the way to go on without it. Polars' own words may quote cells."""
-    try:
-        yield
-    except pl.exceptions.PolarsError as error:
-        told = f"the rows of {raw.name} cannot be typed ({type(error).__name__})"
-        away = f"To go on without it, take {raw.name!r} out of the inbox" if landing else withdrawal_hint({raw.name})
-        raise LakeError(told, f"{away}. Please report this: a cell should be rejected, not stop a run.") from error
+def _known_typed(lake: Lake, rules: Rules, placed: list[Placed]) -> dict[str, list[tuple[TypedFile, int]]]:
+    """The typed files of the exports as they are.
+
+    Raises:
+        LakeError: typed rows are missing.
+    """
+    typed: dict[str, list[tuple[TypedFile, int]]] = {name: [] for name in rules.feeds}
+    for item in placed:
+        found = lake.typed_file(item.feed, item.raw.sha256, definition_of(rules, item.raw, item.feed).digest)
+        if found is None:
+            raise LakeError(f"the typed rows of {item.raw.name} are missing", "Run `rmetrics sync`, then try again.")
+        typed[item.feed].append((found, item.rank))
+    return typed
 
 
 def _mend_typed(
     lake: Lake, rules: Rules, placed: list[Placed], typed: dict[str, list[tuple[TypedFile, int]]], *, used: bool
 ) -> list[str]:
-    """Makes damaged typed rows again, for they are only a cache; returns which."""
-    by_hash = {p.raw.sha256: p for p in placed}
-    mended = []
-    for files in typed.values():
-        for i, (file, rank) in enumerate(files):
-            if not lake.typed_is_sound(file, used=used):
-                path = lake.typed_path(file.feed, file.sha256, file.digest)
-                mended.append(path.relative_to(lake.root).as_posix())
-                files[i] = _typed(lake, rules, by_hash[file.sha256], full=True), rank
-    return mended
+    """Makes damaged typed rows again, for they are only a cache; returns which files."""
+    files = [file for of_feed in typed.values() for file, _ in of_feed]
+    spoiled = {f.sha256: f.name for f in files if not lake.typed_is_sound(f, used=used)}
+    if not spoiled:
+        return []
+    again = [(p.raw, p.feed) for p in placed if p.raw.sha256 in spoiled]
+    type_missing(lake, rules, again, lambda: None, full=True)
+    now = _known_typed(lake, rules, placed)
+    for name, of_feed in typed.items():
+        hashes = {file.sha256 for file, _ in of_feed}
+        of_feed[:] = [(file, rank) for file, rank in now[name] if file.sha256 in hashes]
+    return [f"{lake.typed.name}/{name}" for name in dict.fromkeys(spoiled.values())]
 
 
 __all__ = [

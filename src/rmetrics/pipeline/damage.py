@@ -7,7 +7,6 @@ the run where it does not.
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
 
 from rmetrics.errors import LakeError, withdrawal_hint
 from rmetrics.lake import LANDED, MISSING, SPOILED, Damage, Lake, RawFile
@@ -18,22 +17,21 @@ _SHOWN = 5
 def lost_exports(lake: Lake, sound: Collection[RawFile], damaged: Sequence[Damage]) -> list[Damage]:
     """Every export that had landed and is not there as it was written.
 
-    A record without its file is litter of a killed run, unless the export is known to have landed. A withdrawn export
-    is not needed, so its damage is not counted as a loss.
+    A withdrawn export is not needed, so its damage is not counted as a loss.
     """
     decided = lake.decisions()
-    memory = lake.load_json(LANDED)
-    known: dict[str, dict[str, Any]] = memory.get("exports", {})
+    earlier = lake.earlier_exports()
+    known = {s: e for s, e in lake.load_json(LANDED).get("exports", {}).items() if s not in earlier}
     there = {f.sha256 for f in sound}
     needed = [d for d in damaged if not decided.get(d.sha256, {}).get("withdrawn")]
     found = [
         d if d.export else replace(d, export=known.get(d.sha256, {}).get("name", ""))
         for d in needed
-        if d.sha256 not in there and not (d.missing and memory and d.sha256 not in known)
+        if d.sha256 not in there
     ]
     named = there | {d.sha256 for d in found}
     gone = [
-        Damage(lake.raw_path(e["feed"], sha256), MISSING, e["feed"], sha256, e["name"])
+        Damage(lake.raw / e["feed"] / f"{sha256}.parquet", MISSING, e["feed"], sha256, e["name"])
         for sha256, e in known.items()
         if sha256 not in named and not decided.get(sha256, {}).get("withdrawn")
     ]
@@ -55,13 +53,7 @@ def settle_damage(lake: Lake, sound: Collection[RawFile], damaged: Sequence[Dama
     lost = [d for d in lost_exports(lake, sound, damaged) if not (force and d.missing)]
     if lost:
         raise lost_error(lost)
-    now = {f.sha256: f.feed for f in sound}
-    decided = lake.decisions()
-    for damage in damaged:
-        kept = decided.get(damage.sha256, {}).get("withdrawn") and damage.sha256 not in now
-        if now.get(damage.sha256) != damage.feed and not kept:
-            lake.remove_raw(damage.feed, damage.sha256)
-    lake.remember_landed(sound)
+    lake.settle_raw(sound, damaged, {s for s, facts in lake.decisions().items() if facts.get("withdrawn")})
 
 
 def lost_error(lost: Sequence[Damage]) -> LakeError:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rmetrics import __version__
-from rmetrics.embedded import Owner, embedded_owner, weaknesses
+from rmetrics.embedded import Owner, embedded_owner, network_port, weaknesses
 from rmetrics.errors import BusyError, LakeError, RmetricsError
 from rmetrics.lake import MISSING, SPOILED, Damage, Lake
 from rmetrics.pipeline.altered import altered_files
@@ -27,6 +27,7 @@ from rmetrics.pipeline.project import schema_script
 from rmetrics.postgres import Server, Session, connect
 from rmetrics.results import Severity, count
 from rmetrics.rules import Rules, load_rules
+from rmetrics.schedule.record import installed_in, ran_in, trouble
 from rmetrics.schema import is_complete
 from rmetrics.settings import Settings
 from rmetrics.snapshot import load
@@ -88,6 +89,7 @@ def doctor(settings: Settings, *, verify: bool = False, progress: Progress = sil
         lambda: _space(settings),
         lambda: _clock(lake),
         lambda: _lock(lake),
+        lambda: _schedule(settings),
         lambda: _database(settings),
     ]
     checks: list[Check] = []
@@ -198,7 +200,7 @@ def _folders(settings: Settings, lake: Lake) -> Iterator[Check]:
         yield Check("inbox", Severity.ERROR, told, f"chmod u+rx {settings.inbox_dir}")
     else:
         yield _ok("inbox", str(settings.inbox_dir))
-    links = [p for p in (lake.root, lake.raw, lake.typed, lake.current, lake.metrics) if p.is_symlink()]
+    links = [p for p in (lake.root, lake.raw, lake.typed, lake.metrics) if p.is_symlink()]
     if links:
         yield Check(
             "lake", Severity.ERROR, f"{links[0]} is a symbolic link", "Point RMETRICS_DATA_DIR at the real folder."
@@ -226,7 +228,8 @@ def _permissions(settings: Settings, lake: Lake) -> Iterator[Check]:
         return
     open_files = [p for p in (lake.root, *_walk(lake.root)) if p.exists() and _mode(p) & 0o077]
     if open_files:
-        told = f"{open_files[0]} and {len(open_files) - 1} more can be read by others"
+        more = f" and {len(open_files) - 1:,} more" if len(open_files) > 1 else ""
+        told = f"{open_files[0]}{more} can be read by others"
         yield Check("permissions", Severity.ERROR, told, f"chmod -R go= {lake.root}")
     elif lake.root.exists():
         yield _ok("permissions", "the lake is closed to others")
@@ -305,6 +308,19 @@ def _lock(lake: Lake) -> Iterator[Check]:
         yield Check("litter", Severity.INFO, told, "Nothing to do: the next sync removes them.")
 
 
+def _schedule(settings: Settings) -> Iterator[Check]:
+    """Whether the daily run ran when it should; nothing where none is installed."""
+    installed, ran = installed_in(settings.data_dir), ran_in(settings.data_dir)
+    if installed is None:
+        return
+    wrong = trouble(installed, ran, dt.datetime.now(dt.UTC))
+    if wrong:
+        yield Check("daily run", Severity.WARNING, wrong, "See `rmetrics schedule show`; try `rmetrics schedule run`.")
+        return
+    last = f"last {ran.started_at:%Y-%m-%d %H:%M} UTC" if ran else "not due yet"
+    yield _ok("daily run", f"every day at {installed.at} by {installed.kind}, {last}")
+
+
 # -- the database
 
 
@@ -347,6 +363,8 @@ def _embedded(settings: Settings) -> Iterator[Check]:
         None: "not running: a sync starts and stops it",
     }[owner]
     closed = "" if weak else "; closed to other users"
+    if port := network_port(settings.server_dir):
+        closed += f", but for roles with a password on port {port} of this machine"
     yield _ok("embedded server", f"{told}, {state}{closed}" if made else f"{told} is made by the first sync")
 
 

@@ -26,6 +26,7 @@ from rmetrics.files import write_private
 from rmetrics.ingest.dates import Reading
 from rmetrics.ingest.read import PROBLEM, Export, RefusedError, open_export
 from rmetrics.ingest.recognise import normal_header
+from rmetrics.ingest.sniff import blocks
 from rmetrics.lake import Lake, RawFile
 from rmetrics.pipeline.compute import place
 from rmetrics.pipeline.project import shipped
@@ -88,7 +89,7 @@ def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
     _refuse_known(rules, source, target)
     opened = _opened(export)
     _refuse_fitting(settings, rules, export)
-    rows = _rows(opened)
+    rows = _rows(opened, export)
     if not rows.height:
         raise SettingsError(f"{export} has a header but no rows that fit it", "Export a time with some leads in it.")
     today = dt.datetime.fromtimestamp(export.stat().st_mtime, dt.UTC).date()
@@ -271,15 +272,15 @@ def _refuse_like(rules: Rules, like: Likeness, source: str, export: Path) -> Non
     )
 
 
-def _rows(opened: Export) -> pl.DataFrame:
+def _rows(opened: Export, export: Path) -> pl.DataFrame:
     frames: list[pl.DataFrame] = []
     try:
-        for batch in islice(opened.batches(), 4):
+        for batch in islice(opened.batches(blocks(export)), 4):
             frames.append(batch.filter(pl.col(PROBLEM).is_null()).head(_ROWS))
             if sum(f.height for f in frames) >= _ROWS:
                 break
     except RefusedError as error:
-        raise SettingsError(f"{opened.path} {error}", "Give the file as the channel exports it.") from error
+        raise SettingsError(f"{export} {error}", "Give the file as the channel exports it.") from error
     return pl.concat(frames).head(_ROWS) if frames else pl.DataFrame()
 
 

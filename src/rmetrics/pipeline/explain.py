@@ -17,26 +17,26 @@ from rmetrics.checks.query import rows as fetched
 from rmetrics.checks.recompute import TypedInput, recompute
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames, Outcome, evidence, said_of
+from rmetrics.explain.monthly import InMonth, amounts_by_month, by_month, differences_of
 from rmetrics.explain.nearly import Nearly, near_rows, nearly_counted
 from rmetrics.metrics.newest import FILE, LINE, PARTS
 from rmetrics.metrics.tallies import last_day
-from rmetrics.periods import next_month
-from rmetrics.pipeline.asked import month_named, source_named
+from rmetrics.pipeline.asked import Months, month_named, months_named, source_named
 from rmetrics.pipeline.compute import newest_day
+from rmetrics.pipeline.core.names import FACTS, TALLIES
+from rmetrics.pipeline.core.rows import Rows
 from rmetrics.pipeline.memory import duckdb_limit, memory_of
 from rmetrics.pipeline.opened import Opened, opened
-from rmetrics.pipeline.parts import FACTS, TALLIES
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.published import MISSING, RowDifference, published_session, table_differences
-from rmetrics.pipeline.scope import Part as OfMonth
-from rmetrics.pipeline.scope import of_month
+from rmetrics.pipeline.scope import MOST, MonthInputs, of_months
 from rmetrics.pipeline.withdrawn import withdrawn_rows
 from rmetrics.postgres import Session
 from rmetrics.results import Finding
 from rmetrics.rules import ALL, Rules
 from rmetrics.rules.validate import JOBS
 from rmetrics.settings import Settings
-from rmetrics.snapshot import Snapshot, load
+from rmetrics.snapshot import load
 from rmetrics.tables import DAILY, MONTHLY, feed_table
 
 _DIFFERENCES = 20
@@ -96,22 +96,23 @@ class Split:
     """An amount spread over days and segments.
 
     Attributes:
-        total: the month's amount.
+        total: the amount.
         days: how many days it is spread over.
-        per_day: of the last day; ``extra`` days from the first on have one cent more.
-        segments: what each segment gets in the month.
+        per_day: of the last day; ``extra`` days from the first on have one cent more. None for several months, each of
+            which has an amount of its own.
+        segments: what each segment gets.
     """
 
     total: Decimal
     days: int
-    per_day: Decimal
+    per_day: Decimal | None
     extra: int
     segments: Mapping[str, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one version of a rule, or one part of a cost, gives."""
+    """What one version of a rule, or one part of a cost, gives; ``by_month`` by the month of the rows that count."""
 
     rule: str
     where: str
@@ -122,6 +123,7 @@ class Part:
     nearly: tuple[Nearly, ...]
     rows: ListedRows
     split: Split | None
+    by_month: Mapping[dt.date, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ class Explained:
         listed: what the rows listed add up to.
         recomputed: what the other engine says.
         published: what PostgreSQL holds; None where it holds nothing.
+        months: the same for each month, where several are asked for.
     """
 
     name: str
@@ -145,12 +148,12 @@ class Explained:
     listed: Decimal
     recomputed: Decimal
     published: Decimal | None
+    months: tuple[InMonth, ...] = ()
 
     @property
     def differences(self) -> tuple[Decimal, ...]:
-        """How far each of the other figures is from the value."""
-        others = [self.listed, self.recomputed, *([] if self.published is None else [self.published])]
-        return tuple(abs(other - self.value) for other in others)
+        """How far each of the other figures is from the value, in all and in each month."""
+        return (*differences_of(self), *(d for m in self.months for d in m.differences))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +233,7 @@ def explainer(
     *,
     month: dt.date | None = None,
     newest: bool = False,
+    months: Months | None = None,
     offline: bool = False,
     progress: Progress = silent,
 ) -> Iterator["Explainer"]:
@@ -239,6 +243,7 @@ def explainer(
         settings: where things are.
         month: the only month that will be asked about, so that only the files it needs are read; None: any.
         newest: without ``month``, only the newest one will be asked about.
+        months: the only months that will be asked about, instead of one.
         offline: leave the database out.
         progress: is told how far it is.
 
@@ -248,7 +253,7 @@ def explainer(
     """
     with (
         opened(settings, progress) as lake,
-        explainer_of(lake, memory_of(settings), month=month, newest=newest, progress=progress) as one,
+        explainer_of(lake, memory_of(settings), month=month, newest=newest, months=months, progress=progress) as one,
     ):
         if offline:
             yield one
@@ -264,6 +269,7 @@ def explainer_of(
     *,
     month: dt.date | None = None,
     newest: bool = False,
+    months: Months | None = None,
     progress: Progress = silent,
 ) -> Iterator["Explainer"]:
     """Opens what explanations from a lake need, without the database; see ``explainer``.
@@ -273,6 +279,7 @@ def explainer_of(
         memory: how many bytes the second engine may be given a part of.
         month: the only month that will be asked about; None: any.
         newest: without ``month``, only the newest one will be asked about.
+        months: the only months that will be asked about, instead of one.
         progress: is told how far it is.
 
     Raises:
@@ -280,11 +287,10 @@ def explainer_of(
         LakeError: no month has.
     """
     with contextlib.ExitStack() as stack:
-        if month or newest:
-            month = month_named(month, _months(lake))
+        only = months or (Months(last=month, one=True) if month or newest else None)
         part = None
-        if month and not lake.problems:
-            part = stack.enter_context(of_month(lake.lake, lake.rules, lake.computed.snapshot, month))
+        if only is not None and not lake.problems:
+            part = stack.enter_context(_only(lake, only))
         progress("recomputing with the second engine", 0, 1)
         # Meanwhile the database is opened, and the rows behind the numbers are read.
         pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rmetrics"))
@@ -292,6 +298,19 @@ def explainer_of(
         stack.callback(lambda: engine.exception() or engine.result().close())
         yield Explainer(lake, engine, part)
         progress("recomputing with the second engine", 1, 1)
+
+
+@contextlib.contextmanager
+def _only(lake: Opened, asked: Months) -> Iterator[MonthInputs | None]:
+    """What the months asked for need; None where they are so many that everything is looked at."""
+    known = _months(lake)
+    first, last = months_named(asked, known)
+    wanted = frozenset(m for m in known if first <= m <= last)
+    if len(wanted) > max(1, MOST * len(known)):
+        yield None
+    else:
+        with of_months(lake.lake, lake.computed.rows, wanted) as part:
+            yield part
 
 
 def _months(lake: Opened) -> frozenset[dt.date]:
@@ -306,7 +325,7 @@ def _months(lake: Opened) -> frozenset[dt.date]:
     return frozenset(months)
 
 
-def _second_engine(lake: Opened, part: OfMonth | None, memory_limit: str | None) -> Any:
+def _second_engine(lake: Opened, part: MonthInputs | None, memory_limit: str | None) -> Any:
     """A connection in which everything, or what a month needs, was recomputed."""
     typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else lake.typed
     files = [*(i.path for inputs in typed.values() for i in inputs), *([part.scope.daily] if part else [])]
@@ -333,18 +352,18 @@ class Explainer:
         self,
         lake: Opened,
         engine: Future[Any],
-        only: OfMonth | None = None,
+        only: MonthInputs | None = None,
     ) -> None:
         self.lake, self.engine = lake, engine
         self.session: Session | None = None
         self.run_id: str | None = None
         self.rules: Rules = lake.rules
-        computed = load(lake.lake)
+        computed = lake.computed.rows
         feeds = {n: _looked_at(computed, n, only) for n in self.rules.feeds}
         facts = _looked_at(computed, FACTS, only)
-        self.left_out = {n: _left_out(computed, n, only) for n in self.rules.feeds} if only else {}
+        self.left_out = _left_out(computed, feeds, facts) if only else {}
         newest = newest_day(lake.exports.values(), lake.rules)
-        end = last_day(computed.scan(TALLIES["latest"]), newest).collect().lazy()
+        end = last_day(computed.snapshot.scan(TALLIES["days"]), lake.rules, newest).collect().lazy()
         self.frames = Frames(feeds, facts, computed.scan(DAILY), end)
         self.exports = {rank: raw.name for rank, raw in lake.exports.items()}
         self._recomputed = lru_cache(maxsize=64)(self._recomputed_of)
@@ -369,6 +388,16 @@ class Explainer:
     def month(self, month: dt.date | None) -> dt.date:
         """The month a person means, the newest where none is named; see ``asked.month_named``."""
         return month_named(month, _months(self.lake))
+
+    def months(self, asked: Months) -> tuple[dt.date, dt.date | None]:
+        """The first month a person means, and the last where there are several; see ``asked.months_named``.
+
+        Months without data at either end are left out.
+        """
+        known = _months(self.lake)
+        first, last = months_named(asked, known)
+        found = [m for m in known if first <= m <= last]
+        return min(found), max(found) if max(found) > min(found) else None
 
     def segment(self, name: str | None) -> str | None:
         """The segment a person means.
@@ -401,6 +430,9 @@ class Explainer:
                 listed=sum((p.value for p in parts[m]), Decimal(0)),
                 recomputed=_total(again, m),
                 published=None if held is None else _total(held, m),
+                months=by_month(m, asked, [p.by_month for p in parts[m]], computed, again, held)
+                if asked.several
+                else (),
             )
             for m in metrics
         }
@@ -457,7 +489,8 @@ class Explainer:
             steps=tuple(self._steps(e, counts)),
             nearly=(*nearly_counted(e, near, asked, feed), *self._withdrawn(e.feed, asked)),
             rows=ListedRows(counted.height, lambda: self._listed(e, counted)),
-            split=_split(split) if e.split is not None and split.height else None,
+            split=_split(split, several=asked.several) if e.split is not None and split.height else None,
+            by_month=amounts_by_month(counted, e.scale),
         )
 
     def _withdrawn(self, feed: str | None, asked: Asked) -> list[Nearly]:
@@ -505,15 +538,15 @@ class Explainer:
         return _asked_for(rows, asked).select("date", "source", "segment", *MEASURES).collect()
 
     def _of_second_engine(self, asked: Asked) -> pl.DataFrame:
-        return _asked_for(self._recomputed(asked.source, asked.month).lazy(), asked).collect()
+        return _asked_for(self._recomputed(asked.source, asked.month, asked.end).lazy(), asked).collect()
 
-    def _recomputed_of(self, source: str, month: dt.date) -> pl.DataFrame:
+    def _recomputed_of(self, source: str, month: dt.date, end: dt.date) -> pl.DataFrame:
         connection = self.engine.result()
         with duckdb_errors("recompute the metrics"):
             columns = f"date, source, segment, {', '.join(MEASURES)}"
             connection.execute(
                 f"SELECT {columns} FROM {DAILY} WHERE $1 IN (source, '{ALL}') AND date >= $2 AND date < $3",
-                [source, month, next_month(month)],
+                [source, month, end],
             )
             return _frame(list(fetched(connection)))
 
@@ -523,8 +556,8 @@ class Explainer:
         cells = ", ".join(f"{m}::text" for m in MEASURES)
         rows = self.session.query(
             f"SELECT date, source, segment, {cells} FROM {DAILY} WHERE $1::text IN (source, '{ALL}') "
-            "AND date >= $2::text::date AND date < ($2::text::date + interval '1 month')",
-            [asked.source, asked.month.isoformat()],
+            "AND date >= $2::text::date AND date < $3::text::date",
+            [asked.source, asked.month.isoformat(), asked.end.isoformat()],
         )
         return _asked_for(_frame(rows).lazy(), asked).collect()
 
@@ -535,11 +568,11 @@ class Explainer:
         cells = ", ".join(f"{m}::text" for m in MEASURES)
         held = self.session.query(
             f"SELECT month, source, segment, {cells} FROM {MONTHLY} "
-            f"WHERE $1::text IN (source, '{ALL}') AND month = $2::text::date",
-            [asked.source, asked.month.isoformat()],
+            f"WHERE $1::text IN (source, '{ALL}') AND month >= $2::text::date AND month < $3::text::date",
+            [asked.source, asked.month.isoformat(), asked.end.isoformat()],
         )
         monthly = load(self.lake.lake).scan(MONTHLY)
-        ours = monthly.filter(asked.of(pl.col("source")) & (pl.col("month") == asked.month))
+        ours = monthly.filter(asked.of(pl.col("source")) & asked.within(pl.col("month")))
         frames = [ours.select(pl.col("month").alias("date"), "source", "segment", *MEASURES).collect(), _frame(held)]
         if asked.segment is not None:
             frames = [f.filter(pl.col("segment") == asked.segment) for f in frames]
@@ -578,9 +611,7 @@ class Explainer:
             return ()
         feed = self.rules.feeds["calls"]
         day = pl.col(feed.business_date)
-        rows = self.frames.feeds["calls"].filter(
-            pl.col("counted") & asked.of(pl.col("source")) & (day.dt.month_start() == pl.lit(asked.month))
-        )
+        rows = self.frames.feeds["calls"].filter(pl.col("counted") & asked.of(pl.col("source")) & asked.within(day))
         if asked.day is not None:
             rows = rows.filter(day == pl.lit(asked.day))
         names = rows.collect_schema().names()
@@ -617,7 +648,7 @@ def _frame(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
 
 
 def _asked_for(daily: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
-    rows = daily.filter(pl.col("date").dt.month_start() == pl.lit(asked.month))
+    rows = daily.filter(asked.within(pl.col("date")))
     if asked.segment is not None:
         rows = rows.filter(pl.col("segment") == asked.segment)
     if asked.day is not None:
@@ -652,7 +683,7 @@ def _differing(
             continue
 
 
-def _split(parts: pl.DataFrame) -> Split:
+def _split(parts: pl.DataFrame, *, several: bool) -> Split:
     days = parts.group_by("date").agg(pl.col("cost_cents").sum()).sort("date")
     amounts = days["cost_cents"].to_list()
     total, base = sum(amounts), amounts[-1]
@@ -660,39 +691,38 @@ def _split(parts: pl.DataFrame) -> Split:
     return Split(
         total=Decimal(total).scaleb(-2),
         days=len(amounts),
-        per_day=Decimal(base).scaleb(-2),
-        extra=sum(1 for a in amounts if a != base),
+        per_day=None if several else Decimal(base).scaleb(-2),
+        extra=0 if several else sum(1 for a in amounts if a != base),
         segments={s: Decimal(c).scaleb(-2) for s, c in segments.iter_rows()},
     )
 
 
-def _looked_at(computed: Snapshot, name: str, only: OfMonth | None) -> pl.LazyFrame:
+def _looked_at(computed: Rows, name: str, only: MonthInputs | None) -> pl.LazyFrame:
     """The rows of a table, or those that a month needs."""
     if only is None:
         return computed.scan(name)
-    rows = computed.scan(name, only.parts[JOBS if name == FACTS else name])
-    if name in only.others:
-        rows = pl.concat([rows, pl.scan_parquet(only.others[name], glob=False)])
+    rows = computed.facts_at(only.positions[JOBS]) if name == FACTS else computed.at(name, only.positions[name])
     return rows.collect().lazy()  # every measure asks for them again
 
 
-def _left_out(computed: Snapshot, name: str, only: OfMonth) -> dict[str, tuple[int, int]]:
-    """The rows of a feed that are not looked at, by what becomes of them, and of how many lines they are made.
+def _left_out(
+    computed: Rows, feeds: Mapping[str, pl.LazyFrame], facts: pl.LazyFrame
+) -> dict[str, dict[str, tuple[int, int]]]:
+    """The rows of each feed that are not looked at, by what becomes of them, and of how many lines they are made.
 
     All are of other months; but jobs that do not count have no facts, and so no day.
     """
-    rows, lines = _not_looked_at(computed, name, name, only)
-    if name != JOBS:
-        return {Outcome.OTHER_MONTH.value: (rows, lines)}
-    dated, of_dated = _not_looked_at(computed, FACTS, JOBS, only)
-    return {Outcome.OTHER_MONTH.value: (dated, of_dated), Outcome.NO_DATE.value: (rows - dated, lines - of_dated)}
-
-
-def _not_looked_at(computed: Snapshot, name: str, feed: str, only: OfMonth) -> tuple[int, int]:
-    """How many rows of a table are not looked at, and of how many lines they are made."""
-    others = [part for when, part in computed.parts(name).items() if when not in only.parts[feed]]
-    rows, lines = sum(p.rows for p in others), sum(sum(p.lines.values()) for p in others)
-    if name in only.others:
-        looked_at = pl.scan_parquet(only.others[name], glob=False).select(pl.len(), pl.col(PARTS).sum()).collect()
-        return rows - looked_at.item(0, 0), lines - looked_at.item(0, 1)
-    return rows, lines
+    sums = [pl.col(c).sum() for c in ("rows", "lines", "counted", "counted_lines")]
+    days = computed.snapshot.scan(TALLIES["days"]).group_by("feed").agg(sums).collect()
+    held = {feed: numbers for feed, *numbers in days.iter_rows()}
+    found = {}
+    for name, frame in {**feeds, FACTS: facts}.items():
+        seen, lines = frame.select(pl.len(), pl.col(PARTS).sum()).collect().row(0)
+        total = held.get(JOBS if name == FACTS else name, [0, 0, 0, 0])
+        rows, of_rows = total[2:] if name == FACTS else total[:2]
+        found[name] = (rows - seen, of_rows - (lines or 0))
+    dated, of_dated = found.pop(FACTS)
+    result = {name: {Outcome.OTHER_MONTH.value: left} for name, left in found.items()}
+    rows, of_rows = found[JOBS]
+    undated = rows - dated, of_rows - of_dated
+    return {**result, JOBS: {Outcome.OTHER_MONTH.value: (dated, of_dated), Outcome.NO_DATE.value: undated}}

@@ -15,6 +15,7 @@ from rmetrics.ingest.recognise import free_headers, normal_header, read_as
 from rmetrics.lake import Lake, TypedFile
 from rmetrics.pipeline.by_hand import ENTERED
 from rmetrics.pipeline.compute import Computed, Placed
+from rmetrics.pipeline.exported import scan_exported
 from rmetrics.results import Finding, Severity, count
 from rmetrics.rules import Rules
 from rmetrics.rules.model import Feed
@@ -107,7 +108,7 @@ def _lost_columns(lake: Lake, newest: _Export, before: _Export, declared: Feed) 
 def _first_cells(lake: Lake, export: _Export, headers: Sequence[str]) -> Sample:
     """The first cells under some headers; none where the landed text cannot be read, which other checks report."""
     try:
-        cells = lake.scan_raw(export.placed.raw).select(headers).head(_SAMPLED).collect()
+        cells = scan_exported(lake, export.placed.raw).select(headers).head(_SAMPLED).collect()
     except (OSError, pl.exceptions.PolarsError):
         return {}
     return {h: cells[h].fill_null("").to_list() for h in headers}

@@ -9,11 +9,11 @@ from rmetrics.lake import Lake
 from rmetrics.metrics.jobs import declared_names
 from rmetrics.money import dollars
 from rmetrics.pipeline.compute import Computed
+from rmetrics.pipeline.core.local import stored_tallies
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.exports import export_findings
-from rmetrics.pipeline.inbox import Seen
+from rmetrics.pipeline.landing import Seen
 from rmetrics.pipeline.rejected import RejectedRow
-from rmetrics.pipeline.whole import stored_tallies
 from rmetrics.publish import ByOthers
 from rmetrics.results import BY_HAND, TAKEN_IN, WITHDRAWN, Finding, Severity, count
 from rmetrics.rules import Rules
@@ -29,6 +29,7 @@ def run_findings(
     found: list[Finding] = []
     for what, findings in (
         ("the findings about files", lambda: list(_files(rules, computed, seen))),
+        ("the findings about the lake", lambda: list(_earlier(lake, computed))),
         ("the comparison of exports", lambda: list(export_findings(lake, rules, computed))),
         ("the findings about rows", lambda: list(_rows(lake, rules))),
         ("the warnings about rules", lambda: [Finding("rule", Severity.INFO, str(w), 0) for w in rules.warnings]),
@@ -36,6 +37,25 @@ def run_findings(
         found += explanations.of(what, findings, [])
     order = list(Severity)
     return tuple(sorted(found, key=lambda f: order.index(f.severity)))
+
+
+def _earlier(lake: Lake, computed: Computed) -> Iterator[Finding]:
+    """Exports that landed in the form of an earlier version."""
+    earlier = lake.earlier_exports()
+    if not earlier:
+        return
+    landed = {p.raw.sha256 for p in computed.placed} | {r.sha256 for r in (*computed.unplaced, *computed.withdrawn)}
+    lacking = len(earlier - landed)
+    back = (
+        f"; {count(lacking, 'export')} among them are not in the inbox, so their rows are missing: put them back there"
+        if lacking
+        else "; all of them have landed again from the inbox"
+    )
+    told = (
+        f"{lake.raw} holds {count(len(earlier), 'export')} in the form of an earlier version, with a .json beside each "
+        f"file: they are kept, but not read{back}"
+    )
+    yield Finding("earlier-lake", Severity.INFO, told, 0)
 
 
 def _files(rules: Rules, computed: Computed, seen: list[Seen]) -> Iterator[Finding]:

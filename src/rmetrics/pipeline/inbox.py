@@ -1,67 +1,28 @@
 """The inbox: which files are there, what each is, and landing the new ones. Exports are only ever read."""
 
-import datetime as dt
-import hashlib
 import os
-import shlex
 import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from threading import Event
 from typing import Any
 
-import polars as pl
-
 from rmetrics.errors import LakeError, SettingsError
-from rmetrics.ingest.hints import Sample, likely_column
-from rmetrics.ingest.read import Export, RefusedError, open_export
-from rmetrics.ingest.recognise import Fit, free_headers, read_as
 from rmetrics.lake import Lake, RawFile
-from rmetrics.parallel import in_order
-from rmetrics.pipeline.compute import feed_of, type_landing
+from rmetrics.pipeline.compute import feed_of
 from rmetrics.pipeline.damage import lost_exports, settle_damage
+from rmetrics.pipeline.landing import NewFile, Seen, land, state_of
 from rmetrics.pipeline.progress import Progress
 from rmetrics.results import EMPTY_INBOX, Finding, Severity, count
 from rmetrics.rules import Rules
-from rmetrics.rules.model import Feed
 
 _SKIPPED_PREFIXES = (".", "~$", "~lock", "~wr")  # hidden files, lock and temporary files of Office
 _SKIPPED_NAMES = ("thumbs.db", "desktop.ini", "icon\r")
 _DOCUMENTS = (".md", ".toml", ".json", ".py", ".sql", ".log")  # what people keep beside exports
-_UNFINISHED = (".part", ".tmp", ".crdownload", ".download", ".partial", ".swp")
 _SETTLE_SECONDS = 2.0
 _SETTLE_WAIT = 0.25
-_AT_ONCE = 2  # files; each is also read ahead, so more would take memory, and gain little
 _SAME_TIME_NS = 1_000_000  # a file that replaces one of its own time counts as this little newer, each a nanosecond
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What is known of one file of the inbox.
-
-    Attributes:
-        sha256: of its bytes; empty where it was not read.
-        inode, changed_ns: of the file system: a file that was replaced by one of its size and time has others.
-        landed: whether it landed in this run.
-        refused: why it was left alone; empty where it is in the lake.
-        note: what to know about it.
-        delivered: whether this run met the file for the first time, or met it changed.
-    """
-
-    name: str
-    size: int
-    modified_ns: int
-    sha256: str
-    feed: str | None
-    landed: bool
-    refused: str = ""
-    note: str = ""
-    inode: int = 0
-    changed_ns: int = 0
-    delivered: bool = False
 
 
 def inbox_files(inbox: Path) -> Iterator[tuple[Path, os.stat_result]]:
@@ -124,16 +85,16 @@ def land_inbox(
     raws = {r.sha256: r for r in sound}
     lost = {d.sha256 for d in lost_exports(lake, sound, damaged)}
     found = _settled(inbox, found, always)
-    seen, new = list[Seen](), list[_New]()
+    seen, new = list[Seen](), list[NewFile]()
     for path, status in found:
         name = _shown(path.relative_to(inbox))
         before = None if full else _remembered(name, status, known, always, raws, rules)
         if before:
             seen.append(before)
         else:
-            new.append(_New(path, name, status))
+            new.append(NewFile(path, name, status))
     progress("reading the inbox", len(seen), len(found))
-    for some in _read(new, lake, rules, raws):
+    for some in land(new, lake, rules, raws):
         seen += some
         progress("reading the inbox", len(seen), len(found))
     settle_damage(lake, raws.values(), damaged, force=force)
@@ -220,7 +181,7 @@ def _remembered(
 ) -> Seen | None:
     """The answer of an earlier run, where neither the file nor, for a refused one, the rules have changed."""
     entry = known.get(name) or always.get(name)
-    if not entry or len(entry) != 8 or tuple(entry[:4]) != _state(status):
+    if not entry or len(entry) != 8 or tuple(entry[:4]) != state_of(status):
         return None
     size, modified, inode, changed, sha256, feed, refused, note = entry
     as_before = Seen(
@@ -233,202 +194,4 @@ def _remembered(
     return None
 
 
-def _state(status: os.stat_result) -> tuple[int, int, int, int]:
-    """What tells that a file is the one that was read: unzip, cp -p and rsync -t keep size and time of another."""
-    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns
-
-
-@dataclass(frozen=True, slots=True)
-class _New:
-    """A file that is not known as it stands there now."""
-
-    path: Path
-    name: str
-    status: os.stat_result
-
-
-def _read(new: Sequence[_New], lake: Lake, rules: Rules, raws: dict[str, RawFile]) -> Iterator[list[Seen]]:
-    """Reads several files at a time, the largest first; those of one size, which may be the same, in order."""
-    by_size: dict[int, list[_New]] = {}
-    for file in sorted(new, key=lambda n: -n.status.st_size):
-        by_size.setdefault(file.status.st_size, []).append(file)
-    stop = Event()
-
-    def read(files: list[_New]) -> list[Seen]:
-        return [_read_one(f, lake, rules, raws, stop) for f in files]
-
-    yield from in_order(read, by_size.values(), workers=_AT_ONCE, stop=stop)
-
-
-def _read_one(file: _New, lake: Lake, rules: Rules, raws: dict[str, RawFile], stop: Event) -> Seen:
-    path, name, status = file.path, file.name, file.status
-
-    def found(sha256: str, feed: str | None, *, landed: bool = False, refused: str = "", note: str = "") -> Seen:
-        size, modified, inode, changed = _state(status)
-        return Seen(name, size, modified, sha256, feed, landed, refused, note, inode, changed, delivered=True)
-
-    def refused(why: str, sha256: str = "", feed: str | None = None) -> Seen:
-        return found(sha256, feed, refused=why)
-
-    if unread := _not_to_read(path, status):
-        return refused(unread)
-    try:
-        sha256 = file_digest(path)
-        if _moved(path, status):
-            return refused("is still being written; it is read by the next run")
-        if sha256 in raws and (read_as := feed_of(raws[sha256], rules)):
-            raw = raws[sha256]
-            note = "" if raw.name == name else f"same content as {raw.name}"
-            return found(sha256, read_as, note=note)
-        export = open_export(path, path.name, rules.feeds)
-        fit, why = chosen(export.fits, export.layout.headers, rules.feeds, path.name, export.sample, path)
-        if fit is None:
-            nearest = export.fits[0].feed if export.fits and export.fits[0].refused else None
-            return refused(why, sha256, nearest)
-        raw = _land(export, file, lake, rules, sha256, fit.feed, stop)
-    except RefusedError as error:
-        return refused(str(error))
-    except OSError as error:
-        return refused(_why_unreadable(error))
-    raws[sha256] = raw
-    return found(sha256, raw.feed, landed=True, note="; ".join(raw.notes))
-
-
-def _not_to_read(path: Path, status: os.stat_result) -> str:
-    """Why a file is left alone whatever is in it, or ""."""
-    if stat.S_ISLNK(status.st_mode):
-        return "is a link; only files in the inbox itself are read: copy the file here"
-    if path.name.lower().endswith(_UNFINISHED):
-        return "is an unfinished download; it is read when it has its final name"
-    return ""
-
-
-def _why_unreadable(error: OSError) -> str:
-    if isinstance(error, PermissionError):
-        return "cannot be opened: no permission; check its access rights"
-    if isinstance(error, FileNotFoundError):
-        return "was taken away while it was read"
-    return f"cannot be read: {error.strerror or 'input error'}; check the disk or copy it again"
-
-
-def chosen(
-    fits: list[Fit],
-    headers: tuple[str, ...],
-    feeds: Mapping[str, Feed],
-    file_name: str = "",
-    sample: Sample | None = None,
-    path: Path | None = None,
-) -> tuple[Fit | None, str]:
-    """The one feed that fits, or why there is none and what to do.
-
-    Args:
-        fits: the feeds that fit, or the nearest miss.
-        headers: of the file.
-        feeds: all feeds.
-        file_name: the file's name without folders.
-        sample: the first cells under each header, which a hint must agree with.
-        path: the file, for the command that drafts its rules.
-    """
-    draft = f"rmetrics rules new NAME --from {shlex.quote(str(path)) if path else 'FILE'}"
-    good = [f for f in fits if f.fits]
-    if len(good) == 1:
-        return good[0], ""
-    if good:
-        names = " and ".join(repr(f.feed) for f in good)
-        return None, f"fits the feeds {names} equally well; rename it so that it fits the files = [...] of one of them"
-    if not fits:
-        what = f"if it is an export of a new kind, draft its rules: {draft}; otherwise take it out of the inbox"
-        return None, f"fits no feed: no known headers among {_listed(headers)}; {what}"
-    near = fits[0]
-    if near.missing:
-        feed = read_as(feeds[near.feed], headers, file_name)
-        free = free_headers(headers, feed)
-        lacks = "; ".join(
-            f"{column} ({' or '.join(names)}{_renamed(likely_column(column, feed, free, sample))})"
-            for column, names in near.missing
-        )
-        what = (
-            f"export it with that column, or add its header to from = [...]; of another kind, draft its rules: {draft}"
-        )
-        kind = f"{near.feed} ({near.variant})" if near.variant else near.feed
-        return None, f"looks like {kind}, but has no header for {lacks}; it has {_listed(headers)}; {what}"
-    new = "" if near.refused else f"; draft rules for it: {draft}"
-    return None, f"looks like {near.feed}, but {near.objection}{new}"
-
-
-def _renamed(likely: str) -> str:
-    return f", perhaps renamed to {likely!r}" if likely else ""
-
-
-def _listed(headers: tuple[str, ...]) -> str:
-    shown = ", ".join(repr(h[:40]) for h in headers[:60])
-    return shown + (f" and {len(headers) - 60} more" if len(headers) > 60 else "")
-
-
-def _land(export: Export, file: _New, lake: Lake, rules: Rules, sha256: str, feed: str, stop: Event) -> RawFile:
-    """Lands an export, and types it on the way."""
-    layout, status = export.layout, file.status
-    known = RawFile(
-        sha256=sha256,
-        feed=feed,
-        name=file.name,
-        size=status.st_size,
-        modified_ns=status.st_mtime_ns,
-        landed_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        encoding=layout.encoding,
-        delimiter=layout.delimiter,
-        sheet=layout.sheet,
-        header_line=layout.header_line,
-        preamble=layout.preamble,
-        headers=layout.headers,
-        notes=layout.notes,
-        rows=0,
-        parquet_sha256="",
-        parquet_size=0,
-    )
-
-    def record(rows: int, parquet_sha256: str, parquet_size: int) -> RawFile:
-        if _moved(file.path, status):
-            raise RefusedError("is still being written; it is read by the next run")
-        if rows == 0:
-            raise RefusedError("has a header but no rows; export it again")
-        return replace(known, rows=rows, parquet_sha256=parquet_sha256, parquet_size=parquet_size)
-
-    made: list[RawFile] = []
-    batches = lake.landing(_at_least_one(_until(stop, export.batches())), record, feed, sha256, made.append)
-    type_landing(lake, rules, lake.as_first_landed(known), batches)
-    return made[0]
-
-
-def _until(stop: Event, batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """The batches, until the run is to end, which undoes the landing that is on its way."""
-    for batch in batches:
-        if stop.is_set():
-            raise CancelledError
-        yield batch
-
-
-def _at_least_one(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    first = next(batches, None)
-    if first is None:
-        raise RefusedError("has a header but no rows; export it again")
-    yield first
-    yield from batches
-
-
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file's bytes, by which the lake knows an export; links are not followed."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(path, flags), "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _moved(path: Path, before: os.stat_result) -> bool:
-    try:
-        now = path.lstat()
-    except FileNotFoundError:
-        return True
-    return (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns)
-
-
-__all__ = ["Seen", "chosen", "inbox_files", "inbox_name", "land_inbox"]
+__all__ = ["Seen", "inbox_files", "inbox_name", "land_inbox"]

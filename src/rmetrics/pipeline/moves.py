@@ -10,17 +10,16 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from rmetrics.lake import Lake
 from rmetrics.metrics.leads import between
 from rmetrics.metrics.newest import COUNTED, FILE
 from rmetrics.metrics.revenue import revenue_rows
-from rmetrics.pipeline.parts import FACTS
+from rmetrics.pipeline.core.names import FACTS
+from rmetrics.pipeline.core.rows import Rows
 from rmetrics.rules import Rules
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.model import Cost, FeedLeads, Source
 from rmetrics.rules.validate import CALLS, JOBS, PAYMENTS, TARGETS, feed_row
-from rmetrics.snapshot import load
 
 _SCHEMA = {"key": pl.String, "role": pl.String, "month": pl.Date, "source": pl.String, "file": pl.UInt32}
 NOWHERE = "counts nowhere"
@@ -28,15 +27,19 @@ NOWHERE = "counts nowhere"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One computation: the rules, and the lake that holds its results.
+    """One computation.
 
     Attributes:
         exports: names of its exports by their rank.
     """
 
-    lake: Lake
-    rules: Rules
+    rows: Rows
     exports: Mapping[int, str]
+
+    @property
+    def rules(self) -> "Rules":
+        """The rules it was computed with."""
+        return self.rows.rules
 
 
 def moved_rows(
@@ -65,8 +68,7 @@ def moved_rows(
 
 
 def _rows(state: State | None, feed: str) -> int:
-    computed = load(state.lake) if state else None
-    return sum(p.rows for p in computed.parts(feed).values()) if computed and computed.has(feed) else 0
+    return sum(f.rows for f, _ in state.rows.typed.get(feed, ())) if state else 0
 
 
 def _moved(
@@ -104,7 +106,7 @@ def _moved(
 
 def roles(state: State, feed: str) -> pl.LazyFrame:
     """Each row of a feed: key, role, month, source (null where several or none), file."""
-    computed = load(state.lake)
+    computed = state.rows
     if feed not in state.rules.feeds or not computed.has(feed):
         return pl.LazyFrame(schema=_SCHEMA)
     key = pl.concat_str(

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 from rmetrics.checks.recompute import TypedInput
 from rmetrics.errors import LakeError
-from rmetrics.ingest.recognise import read_as
-from rmetrics.ingest.typing import typing_digest
 from rmetrics.lake import Lake, RawFile, TypedFile
-from rmetrics.pipeline.causes import old_rules
 from rmetrics.pipeline.compute import Computed, Placed, compute, inputs_digest, place, standing
 from rmetrics.pipeline.damage import lost_error, lost_exports
 from rmetrics.pipeline.memory import memory_of
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.scratch import scratch_lake
+from rmetrics.pipeline.standing import old_rules
+from rmetrics.pipeline.typed_inputs import typed_inputs
+from rmetrics.pipeline.typed_rows import definition_of
 from rmetrics.results import Finding, Severity, count
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.edits import rule_edits
@@ -44,20 +44,12 @@ class Opened:
     @property
     def typed(self) -> dict[str, list[TypedInput]]:
         """The typed files as the second engine takes them."""
-        return typed_inputs(self.lake, self.computed)
+        return typed_inputs(self.lake, self.computed.typed)
 
     @property
     def exports(self) -> dict[int, RawFile]:
         """The exports by their place in the order from old to new, which rows carry as ``_file``."""
         return {p.rank: p.raw for p in self.computed.placed}
-
-
-def typed_inputs(lake: Lake, computed: Computed) -> dict[str, list[TypedInput]]:
-    """The typed files of a computation as the second engine takes them."""
-    return {
-        name: [TypedInput(lake.typed_path(f.feed, f.sha256, f.digest), f.columns, rank) for f, rank in files]
-        for name, files in computed.typed.items()
-    }
 
 
 def landed(settings: Settings, *, thorough: bool = False) -> tuple[Lake, Rules, list[Placed]]:
@@ -144,18 +136,16 @@ def _damaged(
         if typed is None:
             missing.append(item.raw.name)
         elif not lake.typed_is_sound(typed, used=thorough):
-            spoiled.append(lake.typed_path(typed.feed, typed.sha256, typed.digest))
+            spoiled.append(lake.typed / typed.name)
     if missing and computed.inputs == inputs_digest(placed, rules):
         many = count(len(missing), "export")
         told = f"the typed rows of {many} are missing, first {missing[0]}; run `rmetrics sync --full`"
         yield Finding("missing-file", Severity.ERROR, told, len(missing))
-    for path in spoiled:
+    for path in dict.fromkeys(spoiled):
         what = "is damaged: it is not what was written" if path.exists() else "is missing"
         told = f"{path} {what}; delete it and run `rmetrics sync --full`, which makes it again from the exports"
         yield Finding("damaged-file", Severity.ERROR, told, 1)
 
 
 def _typed_record(lake: Lake, rules: Rules, item: Placed) -> TypedFile | None:
-    feed = read_as(rules.feeds[item.feed], item.raw.headers, item.raw.name)
-    digest = typing_digest(feed, rules.business)
-    return lake.typed_file(item.feed, item.raw.sha256, digest)
+    return lake.typed_file(item.feed, item.raw.sha256, definition_of(rules, item.raw, item.feed).digest)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from rmetrics.pipeline.parts import FACTS
+from rmetrics.pipeline.core.names import FACTS
 from rmetrics.rules.expressions import typing
 from rmetrics.rules.expressions.typed import Value
 from rmetrics.rules.expressions.typing import Row

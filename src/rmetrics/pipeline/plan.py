@@ -10,7 +10,7 @@ from decimal import Decimal
 from rmetrics.errors import PostgresError
 from rmetrics.lake import Lake
 from rmetrics.pipeline.asked import month_named, only_source
-from rmetrics.pipeline.causes import MEASURES, Causes, as_new, find_causes, old_rules, whole_cause
+from rmetrics.pipeline.causes import MEASURES, Causes, as_new, find_causes, whole_cause
 from rmetrics.pipeline.compute import Computed, compute
 from rmetrics.pipeline.database import existing_server
 from rmetrics.pipeline.explanations import Explanations
@@ -20,6 +20,7 @@ from rmetrics.pipeline.memory import memory_of, rows_at_once
 from rmetrics.pipeline.moves import State, moved_rows
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.scratch import scratch_lake
+from rmetrics.pipeline.standing import last_rows, old_rules
 from rmetrics.postgres import Server, connect
 from rmetrics.publish import Published, published
 from rmetrics.results import Finding
@@ -143,7 +144,7 @@ def plan(
         explanations = Explanations()
         causes = explanations.of(
             "the causes of changes",
-            lambda: find_causes(scratch, computed, rules, old, exports, whole),
+            lambda: find_causes(computed, rules, old, exports, whole),
             Causes(whole, (), (), old, rules),
         )
         monthly = _figures(scratch, MONTHLY)
@@ -153,7 +154,7 @@ def plan(
             month_named(month, {m for m, _, _ in keys})
         changes = _changes(basis.monthly, monthly, causes)
         days = _count(basis.daily, _figures(scratch, DAILY), month, source)
-        after = State(scratch, rules, {p.rank: p.raw.name for p in computed.placed})
+        after = State(computed.rows, {p.rank: p.raw.name for p in computed.placed})
         with _before(lake, old, basis, exports, progress) as before:
             known = before is not None or not basis.monthly
             most = rows_at_once(memory_of(settings))
@@ -264,7 +265,11 @@ def _before(
     raws = lake.raw_files()
     if not basis.published.run_id or load(lake).inputs == basis.published.inputs:
         names = {r.sha256: r.name for r in raws}
-        yield State(lake, old, {rank: names.get(sha256, "") for sha256, _, rank in load(lake).exports})
+        rows = last_rows(lake, old)
+        if rows is None:
+            yield None
+            return
+        yield State(rows, {rank: names.get(sha256, "") for sha256, _, rank in rows.snapshot.exports})
         return
     if not exports <= {r.sha256[:16] for r in raws}:
         yield None
@@ -272,11 +277,11 @@ def _before(
     with scratch_lake(lake, results=False) as scratch:
         for raw in raws:
             if raw.sha256[:16] not in exports:
-                scratch.raw_path(raw.feed, raw.sha256).unlink()
+                scratch.decide(raw.sha256, withdrawn=raw.landed_at)  # it did not count then
             elif raw.withdrawn:  # it counted then
                 scratch.decide(raw.sha256, withdrawn="")
         made = compute(scratch, old, progress)
-        yield State(scratch, old, {p.rank: p.raw.name for p in made.placed})
+        yield State(made.rows, {p.rank: p.raw.name for p in made.placed})
 
 
 # -- differences

@@ -14,7 +14,8 @@ from rmetrics.rules.model import is_zone
 _ENV_EXAMPLE = """\
 # Settings of this rmetrics project. Copy to .env and change what you need; everything has a default.
 
-# Where to publish. Unset: an embedded PostgreSQL under data/postgres, nothing to install.
+# Where to publish. Unset: an embedded PostgreSQL under data/postgres, nothing to install; for Grafana on this machine
+# open a port of it: rmetrics db start --port 5433
 # For a server elsewhere add ?sslmode=verify-full
 # RMETRICS_POSTGRES_DSN=postgresql://user:password@host:5432/database
 
@@ -28,6 +29,9 @@ _ENV_EXAMPLE = """\
 
 # How much memory a run may use. Less of it: more of a large history is computed one month after the other.
 # RMETRICS_MEMORY_LIMIT=4GiB
+
+# Where the brief and alerts go, once rules/messages.toml declares a channel with this name (docs/brief.md).
+# RMETRICS_NOTIFY_OWNER=mailtos://user:password@example.com?to=owner@example.com
 """
 _GITIGNORE = "data/\n.env\n"
 _TARGETS_EXAMPLE = """\

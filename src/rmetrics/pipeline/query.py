@@ -1,6 +1,7 @@
 """``rmetrics sql``: one read-only SELECT over the lake as the last sync left it."""
 
 import contextlib
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +9,15 @@ from typing import Any
 
 import polars as pl
 
-from rmetrics.checks.query import LakeView, batches, lake_views, query_errors, rows, select
+from rmetrics.checks.query import LakeView, batches, lake_views, query_errors, rows, select, tables_named
 from rmetrics.errors import LakeError, SettingsError
+from rmetrics.lake import writing
 from rmetrics.metrics.newest import PARTS
 from rmetrics.pipeline.compute import inputs_digest
+from rmetrics.pipeline.core.names import FACTS
 from rmetrics.pipeline.opened import landed
-from rmetrics.pipeline.parts import FACTS
+from rmetrics.pipeline.standing import last_rows
 from rmetrics.settings import Settings
-from rmetrics.snapshot import load
 from rmetrics.tables import DAILY, MONTHLY
 
 MEMORY_LIMIT = "2GB"  # where the settings name none: a slip in a join must not take the machine down
@@ -45,7 +47,7 @@ def query(settings: Settings, sql: str) -> Iterator[Query]:
         SettingsError: it is not one SELECT, reaches beyond the views, or DuckDB cannot run it.
         LakeError: nothing was synced yet, or a file cannot be read.
     """
-    with _connected(settings) as (connection, stale):
+    with _connected(settings, sql) as (connection, stale):
         columns = select(connection, sql)
         yield Query(columns, rows(connection), stale)
 
@@ -56,7 +58,7 @@ def query_frame(settings: Settings, sql: str) -> pl.DataFrame:
     Raises:
         SettingsError, LakeError: see ``query``.
     """
-    with _connected(settings) as (connection, _):
+    with _connected(settings, sql) as (connection, _):
         select(connection, sql)
         with query_errors():
             reader = batches(connection)
@@ -74,7 +76,7 @@ def query_to_parquet(settings: Settings, sql: str, target: Path) -> int:
 
     part = target.with_name(target.name + ".part")
     count = 0
-    with _connected(settings) as (connection, _):
+    with _connected(settings, sql) as (connection, _):
         select(connection, sql)
         try:
             with query_errors():
@@ -105,15 +107,26 @@ def views(settings: Settings) -> dict[str, tuple[tuple[str, str], ...]]:
 
 
 @contextlib.contextmanager
-def _connected(settings: Settings) -> Iterator[tuple[Any, bool]]:
+def _connected(settings: Settings, sql: str = "") -> Iterator[tuple[Any, bool]]:
+    """A connection with one view per table, and whether the lake is older than rules and exports.
+
+    Only the tables that the statement names have rows: they are put into files for DuckDB to read.
+    """
     lake, rules, placed = landed(settings)
-    computed = load(lake)
-    names = [n for n in (*rules.feeds, FACTS, DAILY, MONTHLY) if computed.has(n)]
-    there = [LakeView(name, computed.paths(name), _HIDDEN) for name in names]
-    if not there:
-        raise LakeError("nothing was computed yet", "Run: rmetrics sync")
-    stale = computed.inputs != inputs_digest(placed, rules)
+    computed = last_rows(lake, rules)
+    if computed is None:
+        raise LakeError("nothing was computed yet, or the lake is not as it was", "Run: rmetrics sync")
+    stale = computed.snapshot.inputs != inputs_digest(placed, rules)
     exports = {p.rank: p.raw.name for p in placed}
-    limit = settings.memory_limit or MEMORY_LIMIT
-    with lake_views(there, exports, temp=lake.root / "duckdb", memory_limit=limit) as connection:
-        yield connection, stale
+    named = tables_named(sql)
+    lake.folder(lake.root / "duckdb")
+    with tempfile.TemporaryDirectory(prefix="rows-", dir=lake.root / "duckdb") as folder:
+        there = []
+        for name in (*computed.rules.feeds, FACTS, DAILY, MONTHLY):
+            rows, path = computed.scan(name), Path(folder) / f"{name}.parquet"
+            with writing(path):
+                (rows if name.lower() in named else rows.head(0)).sink_parquet(path, compression="lz4")
+            there.append(LakeView(name, [path], _HIDDEN))
+        limit = settings.memory_limit or MEMORY_LIMIT
+        with lake_views(there, exports, temp=lake.root / "duckdb", memory_limit=limit) as connection:
+            yield connection, stale

@@ -16,11 +16,15 @@ from rmetrics.errors import SettingsError
 from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames, Outcome, evidence
 from rmetrics.ingest.read import LINE, RefusedError, open_export
 from rmetrics.ingest.recognise import column_headers, normal_header, read_as
+from rmetrics.ingest.sniff import blocks
 from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import job_facts, linked
 from rmetrics.metrics.newest import TypedExport, newest_rows
-from rmetrics.periods import days_of, next_month, parse_month
+from rmetrics.periods import days_of, parse_month
+from rmetrics.pipeline.asked import Months
+from rmetrics.pipeline.core.rows import typed_exports
 from rmetrics.pipeline.explain import Explained, Explainer, Explanation, explainer
+from rmetrics.pipeline.exported import exported_records
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.rejected import quarantine
 from rmetrics.results import count
@@ -39,11 +43,11 @@ class Question:
     """What a person asks, with the numbers or the list they have from elsewhere.
 
     Attributes:
-        month: its first day; None for the newest with data.
+        months: which; the newest with data where none is named.
     """
 
     source: str
-    month: dt.date | None
+    months: Months
     segment: str | None = None
     day: dt.date | None = None
     metrics: tuple[str, ...] = MEASURES
@@ -92,8 +96,9 @@ def parse_question(
     expect: str | None,
     against: Path | None,
     key: str | None,
+    span: Months | None = None,
 ) -> Question:
-    """A question from what a person typed.
+    """A question from what a person typed; ``span`` names several months instead of ``month``.
 
     Raises:
         SettingsError: something in it cannot be read; says what and how it is written.
@@ -107,6 +112,8 @@ def parse_question(
             on = dt.date.fromisoformat(day)
         except ValueError:
             raise SettingsError(f"--day {day!r} is not a day", "Write it like 2024-11-05.") from None
+        if span is not None and not span.one:
+            raise SettingsError("--day and --from, --to or --ytd exclude each other", "Name one day, or a span.")
         if first is None:
             first = on.replace(day=1)
         if on.replace(day=1) != first:
@@ -117,7 +124,7 @@ def parse_question(
         raise SettingsError("--against and --key go together", '--against FILE.csv --key "Job #"')
     return Question(
         source,
-        first,
+        span if span is not None and not span.one else Months(last=first, one=True),
         segment,
         on,
         tuple(dict.fromkeys(metrics)) if metrics else MEASURES,
@@ -159,10 +166,11 @@ def explain_numbers(
         SettingsError, LakeError, PostgresError, RulesError: see ``explain``.
     """
     gaps_too = question.expect or question.against is not None
-    month = None if gaps_too else question.month  # what explains a gap may lie in any month
-    with explainer(settings, month=month, newest=not gaps_too, offline=offline, progress=progress) as one:
+    months = None if gaps_too else question.months  # what explains a gap may lie in any month
+    with explainer(settings, months=months, offline=offline, progress=progress) as one:
         source, segment = one.source(question.source), one.segment(question.segment)
-        asked = Asked(source, one.month(question.month), segment, question.day)
+        first, last = one.months(question.months)
+        asked = Asked(source, first, segment, question.day, last)
         listed = [] if question.against is None else [_listed_metric(one, asked, question)]
         metrics = tuple(dict.fromkeys([*question.metrics, *question.expect, *listed]))
         found = one.explain(asked, metrics)
@@ -239,11 +247,11 @@ def _total(parts: Iterable[Evidence], within: pl.Expr | None = None) -> tuple[in
 
 
 def _edges(one: Explainer, asked: Asked, name: str, *, inside: bool) -> Iterator[Reason]:
-    """Rows within a few days of the month's ends, on either side of them."""
+    """Rows within a few days of the ends of the months asked for, on either side of them."""
     if asked.day is not None:
         return
     before = (asked.month - dt.timedelta(days=1)).replace(day=1)
-    after = next_month(asked.month)
+    final, after = asked.last or asked.month, asked.end
     day = pl.col("_day").dt.day()
 
     def last(month: dt.date) -> pl.Expr:
@@ -252,17 +260,19 @@ def _edges(one: Explainer, asked: Asked, name: str, *, inside: bool) -> Iterator
     if inside:
         sides = [
             (asked.month, day <= _EDGE_DAYS, f"the month before ({before:%Y-%m})"),
-            (asked.month, last(asked.month), f"the month after ({after:%Y-%m})"),
+            (final, last(final), f"the month after ({after:%Y-%m})"),
         ]
     else:
         sides = [(before, last(before), f"{before:%Y-%m}"), (after, day <= _EDGE_DAYS, f"{after:%Y-%m}")]
     for month, within, where in sides:
-        there = dataclasses.replace(asked, month=month)
+        there = dataclasses.replace(asked, month=month, last=None)
         rows, amount, keys = _total((e for e in evidence(name, there, one.frames, one.rules) if e.feed), within)
         if rows:
             told = (
                 f"{rows:,} here on the {_EDGE_DAYS} days next to {where}: elsewhere they may count there"
                 if inside
+                else f"{rows:,} count in {where} here, within {_EDGE_DAYS} days of the months asked for"
+                if asked.several
                 else f"{rows:,} count in {where} here, within {_EDGE_DAYS} days of the month asked for"
             )
             yield Reason(told, rows, amount, keys)
@@ -358,7 +368,7 @@ def _exports(one: Explainer, asked: Asked, metric: Explained, gap: Decimal) -> I
         now_keys = {r.key for p in metric.parts if p.feed == name for r in p.rows}
         value = metric.value
         for i in range(len(files) - 1, max(0, len(files) - 1 - _EXPORTS_BACK), -1):
-            exports = [TypedExport(lake.scan_typed(f), f.columns, rank) for f, rank in files[:i]]
+            exports = typed_exports(lake, files[:i])
             frames = _frames_with(one, name, exports)
             rows, amount, keys = _total(evidence(metric.name, asked, frames, one.rules))
             before = Decimal(rows) if SCALES[metric.name] == 0 else amount
@@ -443,7 +453,7 @@ def _keys_of(one: Explainer, path: Path, header: str) -> list[str]:
     """
     try:
         export = open_export(path, path.name, one.rules.feeds)
-        frame = pl.concat(list(export.batches()))
+        frame = pl.concat(list(export.batches(blocks(path))))
     except (OSError, RefusedError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise SettingsError(f"{path} cannot be read: {why}", "Give a CSV or Excel file with a header row.") from error
@@ -507,8 +517,8 @@ def _why(row: Mapping[str, object], asked: Asked, nearly: Mapping[str, str]) -> 
     outcome, day = row["_outcome"], row["_day"]
     source, key = str(row["_source"]), str(row["_key"])
     if outcome == Outcome.OTHER_MONTH.value and isinstance(day, dt.date):
-        side = "before" if day < asked.month else "after"
-        far = abs((day.year - asked.month.year) * 12 + day.month - asked.month.month)
+        side, edge = ("before", asked.month) if day < asked.month else ("after", asked.last or asked.month)
+        far = abs((day.year - edge.year) * 12 + day.month - edge.month)
         when = f"count in the month {side}" if far == 1 else f"count {far} months {side}"
         of = "" if asked.source in {ALL, source} else f", for {source}"
         return f"{when} ({day:%Y-%m}){of}"
@@ -542,6 +552,6 @@ def _rejected_keys(one: Explainer, feed: str, header: str) -> set[str]:
         read = read_as(rules.feeds[feed], placed.raw.headers, placed.raw.name)
         found = column_headers(placed.raw.headers, read).get(column) if placed.feed == feed else None
         if wanted and found is not None:
-            cells = lake.scan_raw(placed.raw).filter(pl.col(LINE).is_in(wanted)).select(placed.raw.headers[found])
-            keys |= {v.strip().lower() for v in cells.collect().to_series().to_list() if v}
+            cells = exported_records(lake, placed.raw, wanted)[placed.raw.headers[found]]
+            keys |= {v.strip().lower() for v in cells.to_list() if v}
     return keys

@@ -12,13 +12,14 @@ from typing import Any
 import polars as pl
 
 from rmetrics.errors import LakeError, SettingsError
-from rmetrics.ingest.read import LINE, PROBLEM, TEXT
+from rmetrics.ingest.read import PROBLEM, TEXT
 from rmetrics.ingest.recognise import read_as, read_columns
-from rmetrics.ingest.typing import typing_digest
 from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.pipeline.compute import Placed
+from rmetrics.pipeline.exported import exported_records
 from rmetrics.pipeline.opened import landed
 from rmetrics.pipeline.settled import still_missing
+from rmetrics.pipeline.typed_rows import definition_of
 from rmetrics.rules import Rules
 from rmetrics.rules.model import Feed
 from rmetrics.settings import Settings
@@ -119,11 +120,10 @@ def _of_export(
     private_cells: bool,
 ) -> Iterator[RejectedRow]:
     raw = item.raw
-    feed = read_as(declared, raw.headers, raw.name)
-    digest = typing_digest(feed, rules.business)
-    typed = lake.typed_file(item.feed, raw.sha256, digest)
+    made_as = definition_of(rules, raw, item.feed)
+    feed, typed = made_as.feed, lake.typed_file(item.feed, raw.sha256, made_as.digest)
     waiting = typed is None
-    typed = typed or _earlier(lake, item)
+    typed = typed or lake.typed_before(item.feed, raw.sha256)
     if typed is None or not typed.rejected:
         return
     private = _private_headers(raw, feed)
@@ -158,20 +158,10 @@ def _still_missing(
     return missing
 
 
-def _earlier(lake: Lake, item: Placed) -> TypedFile | None:
-    """The typed rows as the last sync made them, where the rules were edited since."""
-    for path in sorted((lake.typed / item.feed).glob(f"{item.raw.sha256}.*.json")):
-        digest = path.name.removesuffix(".json").rpartition(".")[2]
-        found = lake.typed_file(item.feed, item.raw.sha256, digest)
-        if found is not None:
-            return found
-    return None
-
-
 def _faults(lake: Lake, typed: TypedFile) -> pl.DataFrame:
     path = lake.rejected_path(typed)
     try:
-        return pl.read_parquet(path, glob=False).select("line", "column", "value", "reason").sort("line")
+        return lake.rejected_rows(typed).select("line", "column", "value", "reason").sort("line")
     except (OSError, pl.exceptions.PolarsError) as error:
         raise LakeError(
             f"{path} cannot be read", "Run `rmetrics sync --full`: it is made again from the export."
@@ -197,8 +187,7 @@ def rejected_text(settings: Settings, row_id: str, *, reveal: bool = False) -> R
         raise SettingsError(f"no rejected row has the id {row_id!r}", "See the ids: rmetrics rejected list")
     row = matching[0]
     raw = next(p.raw for p in placed if p.raw.sha256.startswith(row_id.rpartition("-")[0]) and p.raw.name == row.file)
-    lake.verify_raw(raw)
-    found = lake.scan_raw(raw).filter(pl.col(LINE) == row.line).head(1).collect().row(0, named=True)
+    found = exported_records(lake, raw, [row.line]).row(0, named=True)
     private = _private_headers(raw, read_as(rules.feeds[row.feed], raw.headers, raw.name))
     if found[PROBLEM] is not None:
         text = found[TEXT]

@@ -15,8 +15,10 @@ from rmetrics.metrics.leads import between
 from rmetrics.metrics.newest import COUNTED
 from rmetrics.pipeline.agreement import Disagreement, disagreements, in_words
 from rmetrics.pipeline.asked import only_source
-from rmetrics.pipeline.parts import FACTS
+from rmetrics.pipeline.core.names import FACTS
+from rmetrics.pipeline.core.rows import Rows
 from rmetrics.pipeline.placed_conditions import conditions
+from rmetrics.pipeline.standing import last_rows
 from rmetrics.results import count
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.conditions import read_condition
@@ -26,7 +28,6 @@ from rmetrics.rules.nearest import did_you_mean
 from rmetrics.rules.validate import JOBS, normal_source
 from rmetrics.rules.words import Said, next_changes, rules_in_words
 from rmetrics.settings import Settings
-from rmetrics.snapshot import load
 
 T = TypeVar("T")
 
@@ -78,11 +79,11 @@ def check_rules(settings: Settings) -> CheckedRules:
         RulesError: with every problem found; also where the engines read a condition differently.
     """
     rules = load_rules(settings.rules_dir)
-    lake = Lake(settings.lake_dir)
-    found = disagreements(rules, lake)
+    computed = last_rows(Lake(settings.lake_dir), rules)
+    found = disagreements(rules, computed)
     if found:
         raise RulesError([_differs(d, rules) for d in found])
-    return CheckedRules(rules, (*rules.warnings, *data_warnings(lake, rules)))
+    return CheckedRules(rules, (*rules.warnings, *data_warnings(computed, rules)))
 
 
 def _differs(found: Disagreement, rules: Rules) -> RuleProblem:
@@ -91,15 +92,15 @@ def _differs(found: Disagreement, rules: Rules) -> RuleProblem:
     return _problem(rules, found.condition.key, f"{told}; a bug in rmetrics: write it another way, and report it")
 
 
-def data_warnings(lake: Lake, rules: Rules) -> tuple[RuleProblem, ...]:
+def data_warnings(computed: Rows | None, rules: Rules) -> tuple[RuleProblem, ...]:
     """Sources in the data that no rule declares, and rules that match none of the data.
 
     Nothing is read anew: the rows are those of the last computation, so a column that is new in the rules is not tried.
     """
-    if not load(lake).has(FACTS):
+    if computed is None:
         return ()
-    facts = load(lake).scan(FACTS)
-    return (*_spellings(facts, rules), *_idle(lake, facts, rules))
+    facts = computed.scan(FACTS)
+    return (*_spellings(facts, rules), *_idle(computed, facts, rules))
 
 
 def _problem(rules: Rules, key: str, message: str) -> RuleProblem:
@@ -134,9 +135,8 @@ def _spellings(facts: pl.LazyFrame, rules: Rules) -> Iterator[RuleProblem]:
             yield _problem(rules, f"sources.{name}", told)
 
 
-def _idle(lake: Lake, facts: pl.LazyFrame, rules: Rules) -> Iterator[RuleProblem]:
-    computed = load(lake)
-    frames = {name: computed.scan(name) for name in rules.feeds if computed.has(name)}
+def _idle(computed: Rows, facts: pl.LazyFrame, rules: Rules) -> Iterator[RuleProblem]:
+    frames = {name: computed.scan(name) for name in rules.feeds if name in computed.rules.feeds}
     days = {name: rules.feeds[name].business_date for name in frames}
     frames[FACTS], days[FACTS] = facts, METRIC_DATE
     present = {name: set(frame.collect_schema().names()) for name, frame in frames.items()}

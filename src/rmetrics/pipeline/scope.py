@@ -8,7 +8,7 @@ history: how far the data reach, when a source began, what a month's spend was.
 import contextlib
 import datetime as dt
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,159 +17,165 @@ import polars as pl
 from rmetrics.checks.recompute import Scope, TypedInput
 from rmetrics.lake import Lake, writing
 from rmetrics.metrics.costs import spends
-from rmetrics.metrics.jobs import own_names
-from rmetrics.periods import NO_PART, PART, next_month
+from rmetrics.metrics.feeds import kept_rows
+from rmetrics.metrics.jobs import own_names, placing_day
+from rmetrics.metrics.newest import POSITION
+from rmetrics.periods import next_month
 from rmetrics.pipeline.compute import Computed
-from rmetrics.pipeline.parts import FACTS, REF, SPELLINGS, TALLIES, by_name
+from rmetrics.pipeline.core.names import SPELLINGS, TALLIES
+from rmetrics.pipeline.core.rows import Rows
+from rmetrics.pipeline.typed_inputs import inputs_of
 from rmetrics.rules import Rules
 from rmetrics.rules.validate import JOBS, PAYMENTS, TARGETS
-from rmetrics.snapshot import Snapshot, hashed
+from rmetrics.snapshot import Snapshot
 from rmetrics.tables import DAILY
 
 MOST = 0.5  # of all months; beyond it everything is looked at
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class MonthInputs:
     """Some months, and the files from which they can be recomputed.
 
     Attributes:
-        inputs: by feed: rows put together before, and the typed rows of new exports.
-        parts: of each feed, those that are read whole.
-        others: by table, a file of the rows of other parts that the months need.
+        inputs: by feed: rows in force, put into one file, and the typed rows of new exports.
+        positions: by feed, where the rows in force stand.
     """
 
     scope: Scope
     inputs: Mapping[str, list[TypedInput]]
-    parts: Mapping[str, Collection[dt.date]]
-    others: Mapping[str, Path]
+    positions: Mapping[str, pl.Series]
 
 
 @contextlib.contextmanager
-def of_growth(lake: Lake, rules: Rules, computed: Computed) -> Iterator[Part | None]:
+def of_increment(lake: Lake, rules: Rules, computed: Computed) -> Iterator[MonthInputs | None]:
     """What the new exports of a computation changed: from the rows before it, and from the exports.
 
     Yields:
         None where everything is to be looked at.
-
-    Raises:
-        LakeError: a file of the lake is not what was written.
     """
-    grown, before = computed.grown, computed.before
-    months = len(computed.snapshot.parts(JOBS))
-    if grown is None or len(grown.months) > max(3, MOST * months):
+    made, before = computed.increment, computed.before
+    months = _months(computed.snapshot)
+    if made is None or before is None or len(made.months) > max(3, MOST * months):
         yield None
         return
-    known = {sha256 for sha256, _, _ in before.exports}
-    parts = _whole(computed.snapshot, rules, grown.months)
-    parts = {name: those | grown.touched.get(name, frozenset()) for name, those in parts.items()}
-    with _others(lake, rules, computed.snapshot, grown.months, parts) as others:
-        inputs: dict[str, list[TypedInput]] = {}
-        for name in rules.feeds:
-            inputs[name] = _together(before, rules, name, parts[name], others)
-            for file, rank in computed.typed[name]:
-                if file.sha256 not in known:
-                    path = lake.typed_path(file.feed, file.sha256, file.digest)
-                    inputs[name].append(TypedInput(path, file.columns, rank))
-        yield Part(_scope(computed.snapshot, grown.months), inputs, parts, others)
+    came = {
+        name: inputs_of(lake, ((f, rank) for f, rank in files if rank in made.fresh.get(name, ())))
+        for name, files in computed.typed.items()
+    }
+    with _written(lake, before, made.months, {n: f[POSITION] for n, f in made.was.items()}, made.now) as (old, at):
+        inputs = {name: [*old[name], *came.get(name, [])] for name in rules.feeds}
+        yield MonthInputs(_scope(computed.snapshot, made.months), inputs, at)
 
 
 @contextlib.contextmanager
-def of_month(lake: Lake, rules: Rules, snapshot: Snapshot, month: dt.date) -> Iterator[Part]:
-    """One month of a computation, from the newest rows, with what its neighbours need for rows that are near it.
+def of_months(lake: Lake, rows: Rows, months: frozenset[dt.date]) -> Iterator[MonthInputs]:
+    """Some months of a computation, from the rows in force, with what their neighbours need for rows near them."""
+    near = frozenset(d for m in months for d in ((m - dt.timedelta(days=1)).replace(day=1), m, next_month(m)))
+    with _written(lake, rows, near, {}, {}) as (inputs, positions):
+        yield MonthInputs(_scope(rows.snapshot, months), inputs, positions)
 
-    Raises:
-        LakeError: a file of the lake is not what was written.
-    """
-    near = frozenset({(month - dt.timedelta(days=1)).replace(day=1), month, next_month(month)})
-    parts = {name: {*those, NO_PART} for name, those in _whole(snapshot, rules, near).items()}
-    with _others(lake, rules, snapshot, near, parts, facts=True) as others:
-        inputs = {name: _together(snapshot, rules, name, parts[name], others) for name in rules.feeds}
-        yield Part(_scope(snapshot, frozenset({month})), inputs, parts, others)
+
+def _months(snapshot: Snapshot) -> int:
+    """How many months have rows."""
+    days = snapshot.scan(TALLIES["days"]).select(pl.col("date").dt.month_start().drop_nulls().n_unique())
+    return int(days.collect().item())
 
 
 def _scope(snapshot: Snapshot, months: frozenset[dt.date]) -> Scope:
-    (daily,) = snapshot.paths(DAILY)
     names = own_names(snapshot.scan(SPELLINGS)).select("_fold", "_own").collect()
-    return Scope(months, daily, dict(names.iter_rows()))
-
-
-def _together(
-    snapshot: Snapshot, rules: Rules, name: str, parts: Collection[dt.date], others: Mapping[str, Path]
-) -> list[TypedInput]:
-    snapshot.verify_parts(name, parts)
-    columns = tuple(rules.feeds[name].mapped)
-    paths = [*snapshot.paths(name, parts), *([others[name]] if name in others else [])]
-    return [TypedInput(path, columns, None) for path in paths]
-
-
-def _whole(snapshot: Snapshot, rules: Rules, months: frozenset[dt.date]) -> dict[str, set[dt.date]]:
-    """The parts of each feed of which the months need every row."""
-    parts = {name: set(months) for name in rules.feeds}
-    for name in {*spends(rules), TARGETS}:
-        parts[name] = set(snapshot.parts(name))
-    snapshot.verify_parts(TALLIES["latest"], [NO_PART])
-    reached = snapshot.scan(TALLIES["latest"]).sort("latest").group_by("feed").agg(pl.col(PART).last()).collect()
-    for name, part in reached.iter_rows():
-        parts[name].add(part)
-    return parts
+    return Scope(months, snapshot.path(DAILY), dict(names.iter_rows()))
 
 
 @contextlib.contextmanager
-def _others(
+def _written(
     lake: Lake,
-    rules: Rules,
-    snapshot: Snapshot,
+    rows: Rows,
     months: frozenset[dt.date],
-    parts: Mapping[str, Collection[dt.date]],
-    *,
-    facts: bool = False,
-) -> Iterator[dict[str, Path]]:
-    """Files of single rows: payments that name the months' jobs, and the jobs that rows of the whole parts name.
+    also: Mapping[str, pl.Series],
+    named: Mapping[str, pl.DataFrame],
+) -> Iterator[tuple[dict[str, list[TypedInput]], dict[str, pl.Series]]]:
+    """Files of the rows in force that the months need, and where these rows stand.
 
-    By what the rows say themselves, not by the links that the first engine made of it. They are found by hash, so a few
-    more may be among them, which count in no month that is looked at.
+    By what the rows say themselves, not by the links that the first engine made of it.
+
+    Args:
+        lake: for temporary files.
+        rows: those in force.
+        months: are to be recomputed.
+        also: by feed, positions of more rows.
+        named: by feed, rows that name jobs, or are named.
+
+    Raises:
+        SpoiledError: a file of the lake is not what was written.
     """
-    links = {name: feed.job for name, feed in rules.feeds.items() if feed.job is not None}
-    folder, found = lake.root / "duckdb", dict[str, Path]()
+    rows.verify()
+    rules, needed = rows.rules, _needed(rows, months, also, named)
+    folder = lake.root / "duckdb"
     lake.folder(folder)
-
-    def keep(name: str, where: Collection[dt.date], columns: Collection[str], names: pl.Series) -> None:
-        where = sorted(set(where) & set(snapshot.parts(name)))
-        if where:
-            snapshot.verify_parts(name, where)
-            found[name] = Path(stage) / f"{name}.parquet"
-            called = pl.any_horizontal(hashed(pl.col(c)).is_in(names.implode()) for c in columns)
-            with writing(found[name]):
-                snapshot.scan(name, where).filter(called).sink_parquet(found[name], compression="lz4")
-
     with tempfile.TemporaryDirectory(prefix="rows-", dir=folder) as stage:
-        asked = [_hashes(snapshot, name, parts[name], [link.column]) for name, link in links.items()]
-        if PAYMENTS in links:
-            column, match = links[PAYMENTS].column, links[PAYMENTS].match
-            names = _hashes(snapshot, JOBS, months, match)
-            keep(PAYMENTS, set(snapshot.find(PAYMENTS, REF, names)) - set(parts[PAYMENTS]), [column], names)
-            if PAYMENTS in found:  # these may name yet other jobs, by a name that counts first
-                asked.append(_values(pl.scan_parquet(found[PAYMENTS], glob=False), [column]))
-        if links:
-            names = pl.concat(asked).unique()
-            columns = list(dict.fromkeys(c for link in links.values() for c in link.match))
-            where = {p for c in columns for p in snapshot.find(JOBS, by_name(c), names)} - set(parts[JOBS])
-            for name in (JOBS, FACTS) if facts else (JOBS,):
-                keep(name, where, columns, names)
-        yield found
+        inputs = dict[str, list[TypedInput]]()
+        for name, frame in needed.items():
+            path = Path(stage) / f"{name}.parquet"
+            with writing(path):
+                frame.write_parquet(path, compression="lz4")
+            inputs[name] = [TypedInput(path, tuple(rules.feeds[name].mapped), None)]
+        yield inputs, {name: frame[POSITION] for name, frame in needed.items()}
 
 
-def _hashes(snapshot: Snapshot, name: str, parts: Collection[dt.date], columns: Collection[str]) -> pl.Series:
-    """The hashes of all values in some columns of some parts."""
-    snapshot.verify_parts(name, parts)
-    return _values(snapshot.scan(name, parts), columns)
+def _needed(
+    rows: Rows, months: frozenset[dt.date], also: Mapping[str, pl.Series], named: Mapping[str, pl.DataFrame]
+) -> dict[str, pl.DataFrame]:
+    """The rows in force that the months need, by feed, with their mapped columns."""
+    rules = rows.rules
+    whole = {*spends(rules), TARGETS}
+    reached = _last_days(rows.snapshot)
+    found: dict[str, pl.DataFrame] = {}
+    for name in rules.feeds:
+        newest = rows.newest(name)
+        if name in whole:
+            found[name] = newest.collect(engine="streaming")
+            continue
+        day = placing_day(rules, name)
+        near = day.is_null() | day.dt.month_start().is_in(sorted(months))
+        if name in reached:
+            near |= day == pl.lit(reached[name])
+        if name in also:
+            near |= pl.col(POSITION).is_in(also[name].implode())
+        columns = newest.collect_schema().names()
+        found[name] = kept_rows(newest, rules, name).filter(near).select(columns).collect(engine="streaming")
+    linking = {name: feed.job for name, feed in rules.feeds.items() if feed.job is not None}
+    if PAYMENTS in linking:
+        link = linking[PAYMENTS]
+        names = _values([*(f.lazy() for f in (found[JOBS], named.get(JOBS)) if f is not None)], link.match)
+        more = rows.newest(PAYMENTS).filter(pl.col(link.column).is_in(names.implode()))
+        found[PAYMENTS] = _with(found[PAYMENTS], more.collect(engine="streaming"))
+    if linking:
+        asked = [
+            _values([f.lazy() for f in (found[name], named.get(name)) if f is not None], [link.column])
+            for name, link in linking.items()
+        ]
+        names = pl.concat(asked).unique()
+        columns = list(dict.fromkeys(c for link in linking.values() for c in link.match))
+        called = pl.any_horizontal(pl.col(c).is_in(names.implode()) for c in columns)
+        found[JOBS] = _with(found[JOBS], rows.newest(JOBS).filter(called).collect(engine="streaming"))
+    return found
 
 
-def _values(rows: pl.LazyFrame, columns: Collection[str]) -> pl.Series:
-    """The hashes of all values in some columns."""
-    frames = [rows.select(c).drop_nulls().select(hashed(pl.col(c)).alias("hash")) for c in columns]
-    return pl.concat(frames).select(pl.col("hash").unique()).collect()["hash"]
+def _with(rows: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
+    return pl.concat([rows, more.select(rows.columns).join(rows, on=POSITION, how="anti")])
 
 
-__all__ = ["Part", "of_growth", "of_month"]
+def _values(frames: list[pl.LazyFrame], columns: tuple[str, ...] | list[str]) -> pl.Series:
+    """All values in some columns."""
+    values = [f.select(pl.col(c).alias("name")).drop_nulls() for f in frames for c in columns]
+    return pl.concat(values).unique().collect()["name"]
+
+
+def _last_days(snapshot: Snapshot) -> dict[str, dt.date]:
+    """The last day on which rows of a feed count."""
+    days = snapshot.scan(TALLIES["days"]).filter(pl.col("counted") > 0)
+    return dict(days.group_by("feed").agg(pl.col("date").max()).drop_nulls().collect().iter_rows())
+
+
+__all__ = ["MOST", "MonthInputs", "of_increment", "of_months"]

@@ -12,6 +12,7 @@ from rmetrics.ingest.read import LINE
 from rmetrics.ingest.recognise import read_as, read_columns
 from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.pipeline.compute import Placed
+from rmetrics.pipeline.exported import scan_exported
 from rmetrics.rules.model import Feed
 
 Fault = tuple[int, str | None]
@@ -65,7 +66,7 @@ def _records(lake: Lake, declared: Feed, raw: RawFile) -> pl.LazyFrame:
     """The mapped cells of an export by column, as text without spaces around it, and each record's line."""
     columns = read_columns(raw.headers, read_as(declared, raw.headers, raw.name))
     cells = [pl.col(h).str.strip_chars().fill_null("").alias(c) for h, c in columns.items()]
-    return lake.scan_raw(raw).select(LINE, *cells)
+    return scan_exported(lake, raw).select(LINE, *cells)
 
 
 def _told_by(

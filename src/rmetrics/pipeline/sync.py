@@ -4,22 +4,23 @@ import contextlib
 import datetime as dt
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
 import polars as pl
 
 from rmetrics import __version__
-from rmetrics.embedded import server
+from rmetrics.embedded import server_ahead
 from rmetrics.errors import PostgresError
 from rmetrics.lake import Lake
 from rmetrics.ownership import own_relations
 from rmetrics.pipeline.agreement import disagreement_error
 from rmetrics.pipeline.amounts import refuse_large_sums
-from rmetrics.pipeline.causes import find_causes, old_rules, whole_cause
+from rmetrics.pipeline.causes import find_causes, whole_cause
 from rmetrics.pipeline.check import quality_findings, remembered_findings, second_look
 from rmetrics.pipeline.compute import Computed, compute
+from rmetrics.pipeline.core.names import TALLIES
 from rmetrics.pipeline.explanations import CODE as FAILED
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.failed import Attempt, failure_noted, note_recovery
@@ -29,16 +30,16 @@ from rmetrics.pipeline.memory import memory_of
 from rmetrics.pipeline.progress import Progress, silent
 from rmetrics.pipeline.project import schema_script
 from rmetrics.pipeline.rejected import taken_in
-from rmetrics.pipeline.scope import of_growth
+from rmetrics.pipeline.scope import of_increment
 from rmetrics.pipeline.scratch import scratch_lake
-from rmetrics.pipeline.tables import known_digests, remember_published, table_contents
+from rmetrics.pipeline.standing import old_rules
+from rmetrics.pipeline.tables import table_contents
 from rmetrics.pipeline.unchanged import NOT_NEEDED, fingerprint, new_run_id, remember
 from rmetrics.postgres import Server, connect
 from rmetrics.publish import FeedState, Published, Run, publish, published
 from rmetrics.results import FileResult, Finding, MonthLine, Severity, SyncResult, count
 from rmetrics.rules import Rules, load_rules
-from rmetrics.rules.toml import rule_files
-from rmetrics.rules.validate import JOBS, TARGETS
+from rmetrics.rules.validate import TARGETS
 from rmetrics.schema import apply_schema, fit_tables, is_complete, require_writable, schema_digest
 from rmetrics.settings import Settings
 from rmetrics.snapshot import load, sweep
@@ -80,7 +81,11 @@ def _sync(
     rules = load_rules(settings.rules_dir)
     attempt.rules_hash = rules.digest
     lake = Lake(settings.lake_dir)
-    with _workplace(lake, dry_run=dry_run) as place:
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(_workplace(lake, dry_run=dry_run))
+        if not dry_run:
+            ahead = server_ahead(settings.dsn, settings.server_dir, attempt.rest.append)
+            target = stack.enter_context(ahead)
         with _timed(timings, "land"):
             seen = land_inbox(settings.inbox_dir, place, rules, progress, force=force, full=full)
         computed = compute(place, rules, progress, full=full, memory=memory_of(settings))
@@ -91,13 +96,10 @@ def _sync(
             findings = (empty_inbox(settings.inbox_dir, len(computed.placed)), *findings)
         if not dry_run:
             why.of("the note of sound files", place.remember_checked, None)
-            why.of(
-                "the copy of the rules", lambda: place.keep_rules(rules.digest, rule_files(settings.rules_dir)), None
-            )
             findings += why.of(
                 "the rows taken in again", lambda: taken_in_findings(taken_in(place, rules, computed.placed)), ()
             )
-        refuse_large_sums(place, rules, computed, published_tables(rules))
+        refuse_large_sums(rules, computed, published_tables(rules))
         files = tuple(_file_result(s, computed) for s in seen)
         months = why.of("the summary of months", lambda: month_lines(place), ())
         if dry_run:
@@ -110,11 +112,11 @@ def _sync(
             with _timed(timings, "publish"):
                 status, written, agreed, findings = _publish(
                     settings,
+                    target,
                     rules,
                     place,
                     computed,
                     run,
-                    attempt.rest,
                     findings,
                     progress,
                     timings,
@@ -193,11 +195,11 @@ def _mended(computed: Computed) -> Iterator[Finding]:
 
 def _publish(
     settings: Settings,
+    started: Callable[[], Server],
     rules: Rules,
     lake: Lake,
     computed: Computed,
     run: Run,
-    rest: list[str],
     findings: tuple[Finding, ...],
     progress: Progress,
     timings: dict[str, float],
@@ -210,38 +212,36 @@ def _publish(
     digest = schema_digest(script)
     tables = published_tables(rules)
     schema = settings.pg_schema
-    with server(settings.dsn, settings.server_dir, rest.append) as target:
-        before = _prepared(target, schema, script, digest, tables, rules.digest)
-        _refuse_older_lake(before, computed, target, force=force)
-        if before.inputs == run.inputs and before.intact and before.schema == digest and not full:
-            remembered = why.of("the findings of the last check", lambda: remembered_findings(lake, run.inputs), ())
-            findings = _merged(findings, remembered)
-            now = Attempt(run.run_id, run.started_at, run.rules_hash, run)
-            why.of("the note that all is well again", lambda: note_recovery(target, schema, now), None)
-            return "unchanged", {}, NOT_NEEDED, findings
-        with _timed(timings, "check"):
-            agreed, quality = _agree(settings, lake, rules, computed, progress, why)
-        findings = _merged(findings, quality)
-        progress("publishing", 0, 1)
-        cause = whole_cause(before.exports, before.rules_hash, before.version, computed, rules)
-        causes = why.of("the causes of changes", lambda: _causes_of_figures(lake, computed, rules, before, cause), None)
-        run = replace(run, detail={**run.detail, "findings": [asdict(f) for f in (*findings, *why.failed)]})
-        written = publish(
-            target,
-            schema,
-            table_contents(lake, tables),
-            run,
-            schema_digest=digest,
-            cause=cause,
-            causes=causes,
-            known=known_digests(lake),
-            full=full,
-            after=before.run_id,
-        )
-        findings = (*findings, *by_others(written.by_others))
-        why.of("the note of what was published", lambda: remember_published(lake, tables, written.digests), None)
-        progress("publishing", 1, 1)
-        return "published", dict(written.rows), agreed, findings
+    target = started()
+    before = _prepared(target, schema, script, digest, tables, rules.digest)
+    _refuse_older_lake(before, computed, target, force=force)
+    if before.inputs == run.inputs and before.intact and before.schema == digest and not full:
+        remembered = why.of("the findings of the last check", lambda: remembered_findings(lake, run.inputs), ())
+        findings = _merged(findings, remembered)
+        now = Attempt(run.run_id, run.started_at, run.rules_hash, run)
+        why.of("the note that all is well again", lambda: note_recovery(target, schema, now), None)
+        return "unchanged", {}, NOT_NEEDED, findings
+    with _timed(timings, "check"):
+        agreed, quality = _agree(settings, lake, rules, computed, progress, why)
+    findings = _merged(findings, quality)
+    progress("publishing", 0, 1)
+    cause = whole_cause(before.exports, before.rules_hash, before.version, computed, rules)
+    causes = why.of("the causes of changes", lambda: _causes_of_figures(lake, computed, rules, before, cause), None)
+    run = replace(run, detail={**run.detail, "findings": [asdict(f) for f in (*findings, *why.failed)]})
+    written = publish(
+        target,
+        schema,
+        table_contents(computed.rows, tables, computed.increment.changes if computed.increment else None),
+        run,
+        schema_digest=digest,
+        cause=cause,
+        causes=causes,
+        full=full,
+        after=before.run_id,
+    )
+    findings = (*findings, *by_others(written.by_others))
+    progress("publishing", 1, 1)
+    return "published", dict(written.rows), agreed, findings
 
 
 def _causes_of_figures(
@@ -251,8 +251,8 @@ def _causes_of_figures(
     if not before.run_id:
         return None
     old = old_rules(lake, before.rules_hash, rules)
-    causes = find_causes(lake, computed, rules, old, before.exports, cause)
-    monthly = load(lake).scan(MONTHLY).select("month", "source").collect()
+    causes = find_causes(computed, rules, old, before.exports, cause)
+    monthly = computed.snapshot.scan(MONTHLY).select("month", "source").collect()
     months = {*monthly["month"].to_list(), *(a.month for a in causes.arrivals if a.month)}
     gone = causes.old.sources if causes.old else {}
     return causes.frame(sorted(months), sorted({*monthly["source"].to_list(), *causes.new.sources, *gone}))
@@ -322,18 +322,14 @@ def _run(
 
 def feed_states(rules: Rules, computed: Computed) -> list[FeedState]:
     """How fresh each feed is."""
-    names, queries = list(rules.feeds), []
-    for name in names:
-        by_date = name != JOBS or rules.jobs.latest.date == rules.feeds[JOBS].date
-        newest = [max(computed.snapshot.parts(name))] if by_date else None
-        rows = computed.snapshot.scan(name, newest)
-        queries.append(rows.select(pl.col(rules.feeds[name].business_date).max().alias("d")))
+    days = computed.snapshot.scan(TALLIES["days"]).group_by("feed").agg(pl.col("date").max(), pl.col("rows").sum())
+    held = {feed: (last, rows) for feed, last, rows in days.collect().iter_rows()}
     states = []
-    for name, frame in zip(names, pl.collect_all(queries), strict=True):
+    for name in rules.feeds:
+        last, rows = held.get(name, (None, 0))
         raws = [p.raw for p in computed.placed if p.feed == name]
         exported = max((r.exported_at for r in raws), default=None)
-        held = sum(part.rows for part in computed.snapshot.parts(name).values())
-        states.append(FeedState(name, name, held, frame.item(), exported, len(raws)))
+        states.append(FeedState(name, name, rows, last, exported, len(raws)))
     return states
 
 
@@ -352,7 +348,7 @@ def _agree(
         CheckError: the engines differ; nothing may be published.
     """
     progress("checking with the second engine", 0, 1)
-    with of_growth(lake, rules, computed) as part:
+    with of_increment(lake, rules, computed) as part:
         result, answers = second_look(lake, rules, computed, part, memory_of(settings), why)
     progress("checking with the second engine", 1, 1)
     if result.count:
@@ -362,7 +358,7 @@ def _agree(
             f"{first.source} {first.segment} {first.measure}: {first.computed} against {first.recomputed}; nothing "
             "was published"
         )
-        raise disagreement_error(rules, computed.snapshot, {p.rank: p.raw.name for p in computed.placed}, told)
+        raise disagreement_error(rules, computed.rows, {p.rank: p.raw.name for p in computed.placed}, told)
     if part is None:
         quality = why.of(
             "the findings about the data", lambda: quality_findings(lake, rules, computed.inputs, answers), ()

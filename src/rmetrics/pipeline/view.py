@@ -167,11 +167,13 @@ def _without_new(scratch: Lake) -> tuple[str, ...]:
     known = {sha256 for sha256, _, _ in load(scratch).exports}
     if not known:
         raise LakeError("nothing was computed yet", "Put your exports into the inbox and run: rmetrics sync")
-    landed, halves = scratch.examine_raw()  # a sync may be landing one right now
+    landed, damaged = scratch.examine_raw()
     new = [raw for raw in landed if raw.sha256 not in known and not raw.withdrawn]
-    unknown = [(e.feed, e.sha256) for e in new] + [(h.feed, h.sha256) for h in halves if h.sha256 not in known]
-    for feed, sha256 in unknown:
-        scratch.remove_raw(feed, sha256)
+    # The catalog may name exports whose files were not linked: a sync may be landing right now. What no catalog names
+    # is damage that every command reports.
+    unknown = {raw.sha256 for raw in new} | {d.sha256 for d in damaged if d.export and d.sha256 not in known}
+    if unknown:
+        scratch.leave_out(landed, unknown)
     account = scratch.load_json(LANDED).get("exports", {})
     there = known | {raw.sha256 for raw in landed if raw.withdrawn}
     scratch.save_json(LANDED, {"exports": {sha256: facts for sha256, facts in account.items() if sha256 in there}})

@@ -7,10 +7,9 @@ import polars as pl
 
 from rmetrics.explain.evidence import Asked
 from rmetrics.explain.nearly import Nearly
-from rmetrics.ingest.recognise import read_as
-from rmetrics.ingest.typing import typing_digest
 from rmetrics.lake import Lake, RawFile
 from rmetrics.metrics.jobs import normal
+from rmetrics.pipeline.typed_rows import definition_of
 from rmetrics.rules import Rules
 from rmetrics.rules.model import ColumnType, Feed
 from rmetrics.rules.validate import JOBS, normal_source
@@ -35,8 +34,8 @@ def withdrawn_rows(lake: Lake, rules: Rules, withdrawn: tuple[RawFile, ...], nam
 def _of_export(lake: Lake, rules: Rules, raw: RawFile, asked: Asked) -> Iterator[Nearly]:
     if raw.feed not in rules.feeds:
         return
-    feed = read_as(rules.feeds[raw.feed], raw.headers, raw.name)
-    typed = lake.typed_file(raw.feed, raw.sha256, typing_digest(feed, rules.business))
+    made_as = definition_of(rules, raw, raw.feed)
+    feed, typed = made_as.feed, lake.typed_file(raw.feed, raw.sha256, made_as.digest)
     if typed is None or not lake.typed_is_sound(typed, used=True):
         return
     rows = lake.scan_typed(typed)
@@ -50,12 +49,13 @@ def _of_export(lake: Lake, rules: Rules, raw: RawFile, asked: Asked) -> Iterator
         rows = rows.filter(_of_source(rules, asked.source))
     count = rows.select(pl.len()).collect().item()
     if count:
-        yield Nearly(_reason(raw), count, None)
+        yield Nearly(_reason(raw, asked), count, None)
 
 
-def _reason(raw: RawFile) -> str:
+def _reason(raw: RawFile, asked: Asked) -> str:
     back = f"`rmetrics exports restore {raw.sha256[:12]}` makes them count again"
-    whose = "of the source and the month" if raw.feed == JOBS else "of the month"
+    months = "months" if asked.several else "month"
+    whose = f"of the source and the {months}" if raw.feed == JOBS else f"of the {months}"
     return f"rows {whose} are in the withdrawn export {raw.name}; {back}"
 
 
@@ -67,7 +67,7 @@ def _day(feed: Feed, column: str, zone: str) -> pl.Expr:
 
 def _in_time(day: pl.Expr, asked: Asked) -> pl.Expr:
     wanted: dt.date | None = asked.day
-    return day == pl.lit(wanted) if wanted is not None else day.dt.month_start() == pl.lit(asked.month)
+    return day == pl.lit(wanted) if wanted is not None else asked.within(day)
 
 
 def _of_source(rules: Rules, source: str) -> pl.Expr:

@@ -23,7 +23,7 @@ _VERDICTS = {
 }
 _DETAILS = 3
 _ROWS = "measures"
-_NESTED = frozenset({"steps", "nearly", "split"})  # of no one cell
+_NESTED = frozenset({"steps", "nearly", "split", "months"})  # of no one cell
 
 
 def show_explanation(report: Report, found: Explanation, gaps: Sequence[Gap] = (), *, rows: bool = False) -> None:
@@ -59,6 +59,8 @@ def show_explanation(report: Report, found: Explanation, gaps: Sequence[Gap] = (
 def _title(found: Explanation) -> str:
     asked = found.asked
     when = f"{asked.day:%A, %d %B %Y}" if asked.day else f"{asked.month:%B %Y}"
+    if asked.several:
+        when = f"{when} to {asked.last:%B %Y}"
     return f"{asked.source}, {when}" + (f", {asked.segment}" if asked.segment else "")
 
 
@@ -76,6 +78,10 @@ def _metric(report: Report, metric: Explained, *, published: bool, rows: bool) -
     report.parts(
         (f"{_NAMES.get(metric.name, metric.name)}  ", "bold cyan"), (figure(metric.name, metric.value), "bold")
     )
+    if metric.months:
+        report.line(
+            "  by month: " + ", ".join(f"{m.month:%Y-%m} {figure(metric.name, m.value)}" for m in metric.months)
+        )
     if not metric.parts:
         report.line(f"  {metric.rule} ({metric.where})")
     for part in metric.parts:
@@ -85,6 +91,8 @@ def _metric(report: Report, metric: Explained, *, published: bool, rows: bool) -
         figures.append(("PostgreSQL", metric.published or Decimal(0)))
     proof = " = ".join(f"{figure(metric.name, v)} ({n})" for n, v in figures)
     worst = max(metric.differences, default=Decimal(0))
+    if metric.months and not worst:
+        proof += ", in each month"
     if worst:
         proof = ", ".join(f"{n} {figure(metric.name, v)}" for n, v in figures)
         report.line(f"  NOT PROVED: {proof}: difference {figure(metric.name, worst)}", "bold red")
@@ -114,9 +122,10 @@ def _split(report: Report, part: Part) -> None:
     split = part.split
     if split is None:
         return
-    more = f", a cent more on the first {split.extra}" if split.extra else ""
+    more = "" if split.per_day is None else f", {split.per_day:,.2f} a day"
+    more += f", a cent more on the first {split.extra}" if split.extra else ""
     segments = ", ".join(f"{s} {v:,.2f}" for s, v in split.segments.items())
-    spread = f"{split.total:,.2f} over {count(split.days, 'day')}, {split.per_day:,.2f} a day{more}"
+    spread = f"{split.total:,.2f} over {count(split.days, 'day')}{more}"
     told = f"    spread: {spread}; by leads: {segments}"
     report.line(told)
 
@@ -155,7 +164,9 @@ def explanation_json(found: Explanation, gaps: Sequence[Gap] = (), *, rows: bool
     published = {n: value(n, m.published) for n, m in found.metrics.items()} if found.run_id else None
     document: dict[str, Any] = {
         "source": found.asked.source,
-        "month": f"{found.asked.month:%Y-%m}",
+        "month": None if found.asked.several else f"{found.asked.month:%Y-%m}",
+        "from": f"{found.asked.month:%Y-%m}",
+        "to": f"{found.asked.last or found.asked.month:%Y-%m}",
         "segment": found.asked.segment,
         "day": found.asked.day,
         "metrics": {n: _metric_json(m, rows=rows) for n, m in found.metrics.items()},
@@ -206,6 +217,14 @@ def _metric_json(m: Explained, *, rows: bool) -> dict[str, Any]:
         "published": value(m.name, m.published),
         "difference": format(_two_places(max(m.differences, default=Decimal(0))), "f"),
     }
+    if m.months:
+        document["months"] = [
+            {
+                "month": f"{of.month:%Y-%m}", "value": value(m.name, of.value), "sum_of_rows": value(m.name, of.listed),
+                "recomputed": value(m.name, of.recomputed), "published": value(m.name, of.published),
+            }
+            for of in m.months
+        ]  # fmt: skip
     if rows:
         document["rows"] = [
             {

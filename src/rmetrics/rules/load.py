@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rmetrics.errors import RuleProblem, RulesError
+from rmetrics.rules.messages import HIDDEN, Alert, BriefRules, Channel
 from rmetrics.rules.model import (
     Business,
     Calls,
@@ -28,7 +29,7 @@ from rmetrics.rules.model import (
     Table,
 )
 from rmetrics.rules.nearest import did_you_mean
-from rmetrics.rules.toml import GROUPS, LISTS, SINGLE, Tree, read_tree
+from rmetrics.rules.toml import GROUPS, LISTS, MESSAGES, SINGLE, Tree, read_tree
 from rmetrics.rules.validate import IDENTIFIER_RULE, validate
 
 M = TypeVar("M", bound=Table)
@@ -42,6 +43,8 @@ _DATED_KEYS: Mapping[str, frozenset[str] | None] = {
     "sources": frozenset({"leads", "cost", "segment"}),
     "feeds": frozenset({"where"}),
 }
+
+_UNDATED = (Check, BriefRules, Channel, Alert)
 
 
 def load_rules(folder: Path) -> Rules:
@@ -85,7 +88,11 @@ class _Loader:
         calls = self.dated(Calls, "calls", tables.get("calls", {}))
         sources = {n: self.dated(Source, f"sources.{n}", t) for n, t in self.group("sources").items()}
         feeds = {n: self.dated(Feed, f"feeds.{n}", t) for n, t in self.group("feeds").items()}
-        checks = [self.model(Check, f"checks.{i}", c) for i, c in enumerate(tables.get("checks", []))]
+        checks = [self.model(Check, f"checks.{i}", c) for i, c in enumerate(self.listed("checks"))]
+        brief = self.model(BriefRules, "brief", tables.get("brief", {}))
+        channels = {n: self.model(Channel, f"notify.{n}", t) for n, t in self.group("notify").items()}
+        alerts = {f"alerts.{i}": self.model(Alert, f"alerts.{i}", a) for i, a in enumerate(self.listed("alerts"))}
+        figures = {n: t for n, t in tables.items() if n not in MESSAGES}
         return Rules(
             folder=self.folder,
             business=business.latest if business else Business(),
@@ -96,9 +103,12 @@ class _Loader:
             feeds={n: f.latest for n, f in feeds.items() if f},
             feed_where={n: Dated(tuple((d, v.where) for d, v in f.versions)) for n, f in feeds.items() if f},
             checks=tuple(c for c in checks if c),
-            digest=digest_of(tables),
+            brief=brief or BriefRules(),
+            notify={n: c for n, c in channels.items() if c},
+            alerts={k: a for k, a in alerts.items() if a},
+            digest=digest_of(figures),
             places=self.tree.places,
-            tables=tables,
+            tables=figures,
         )
 
     def required(self, name: str) -> Any:
@@ -115,6 +125,13 @@ class _Loader:
             return table
         self.problem(name, f"must be tables [{name}.NAME]")
         return {}
+
+    def listed(self, name: str) -> list[Any]:
+        table = self.tree.tables.get(name, [])
+        if isinstance(table, list):
+            return table
+        self.problem(name, f"must be tables [[{name}]]")
+        return []
 
     def problem(self, key: str, message: str) -> None:
         place = self.place(key)
@@ -195,7 +212,11 @@ class _Loader:
         elif detail["type"] == "missing":
             self.problem(path, f"is missing{_MISSING.get(last, '')}")
         else:
-            found = "" if isinstance(detail["input"], dict) else f", found {_shown(detail['input'])}"
+            found = (
+                ""
+                if isinstance(detail["input"], dict) or detail["type"] == HIDDEN
+                else f", found {_shown(detail['input'])}"
+            )
             self.problem(path, f"{_expectation(detail)}{found}")
 
 
@@ -294,7 +315,9 @@ def _keys_at(kind: type[Table], loc: tuple[int | str, ...]) -> list[str]:
             continue
         for candidate in _models_in(field.annotation):
             model = candidate
-    return [f.alias or n for n, f in model.model_fields.items()] + (["changes"] if model is kind else [])
+    return [f.alias or n for n, f in model.model_fields.items()] + (
+        ["changes"] if model is kind and kind not in _UNDATED else []
+    )
 
 
 def _models_in(annotation: Any) -> list[type[Table]]:

@@ -10,13 +10,16 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from rmetrics.results import Severity
 from rmetrics.rules.numbers import NumberRange
+
+if TYPE_CHECKING:  # they are tables, too, made of what stands here
+    from rmetrics.rules.messages import Alert, BriefRules, Channel
 
 OTHER = "OTHER"
 UNATTRIBUTED = "Unattributed"
@@ -361,6 +364,10 @@ class Variant(Table):
     without: Headers | None = None
     columns: dict[Identifier, VariantColumn] = {}
 
+    def __hash__(self) -> int:
+        """By some of what makes it equal, as tables in it have no hash: what is made of variants is remembered."""
+        return hash((self.name, self.when.headers, tuple(self.columns)))
+
     @field_validator("zone")
     @classmethod
     def _known_zone(cls, value: str | None) -> str | None:
@@ -397,6 +404,10 @@ class Feed(Table):
     comment: str = ""
     columns: dict[Identifier, Column]
     variants: tuple[Variant, ...] = ()
+
+    def __hash__(self) -> int:
+        """By some of what makes it equal, as tables in it have no hash: what is made of feeds is remembered."""
+        return hash((self.files, self.key, self.date, tuple(self.columns)))
 
     @property
     def key_columns(self) -> tuple[str, ...]:
@@ -477,10 +488,12 @@ class Rules:
         folder: where they were read from.
         feeds: by name; ``feed_where`` gives each feed's dated condition for rows that count (None: all do).
         sources: by declared name, in the order declared.
-        digest: SHA-256 of the meaning of all tables, not of the files' comments or layout.
+        brief, notify, alerts: what is told to whom (``rules.messages``), channels by name, alerts by dotted key; no
+            figure follows from them.
+        digest: SHA-256 of the meaning of all tables that figures follow from, not of the files' comments or layout.
         places: dotted key to file and line.
         warnings: what loads but deserves a look.
-        tables: everything as it stands in the TOML files, to tell two versions of the rules apart.
+        tables: what figures follow from as it stands in the TOML files, to tell two versions of the rules apart.
     """
 
     folder: Path
@@ -491,6 +504,9 @@ class Rules:
     sources: Mapping[str, Dated[Source]]
     feeds: Mapping[str, Feed]
     feed_where: Mapping[str, Dated[str | None]]
+    brief: "BriefRules"
+    notify: Mapping[str, "Channel"]
+    alerts: Mapping[str, "Alert"]
     checks: tuple[Check, ...] = ()
     digest: str = ""
     places: Mapping[str, Place] = field(default_factory=dict)

@@ -12,9 +12,11 @@ from rmetrics.errors import RuleProblem, SettingsError
 from rmetrics.rules.model import Place
 
 # Tables that stand whole in one file; the others ("sources", "feeds") are folders of such tables.
-SINGLE = ("business", "jobs", "revenue", "calls")
-GROUPS = ("sources", "feeds")
-LISTS = ("checks",)
+SINGLE = ("business", "jobs", "revenue", "calls", "brief")
+GROUPS = ("sources", "feeds", "notify")
+LISTS = ("checks", "alerts")
+# No figure follows from these: they are no part of the rules' digest.
+MESSAGES = frozenset({"brief", "notify", "alerts"})
 MAX_BYTES = 1_000_000
 
 _HEADER = re.compile(r"\s*(\[\[?)[^\[\]]")
@@ -98,10 +100,19 @@ def _merge(tree: Tree, path: Path) -> None:
             for child, table in value.items():
                 _put(tree, path, lines, (name, child), table)
         elif name in LISTS and isinstance(value, list):
-            tree.tables.setdefault(name, []).extend(value)
-            tree.places.setdefault(name, Place(path, lines.get(name, 0)))
+            _extend(tree, path, lines, name, value)
         else:
             _put(tree, path, lines, (name,), value)
+
+
+def _extend(tree: Tree, path: Path, lines: Mapping[str, int], name: str, value: list[Any]) -> None:
+    """Adds the tables of a list that may stand in several files; they are numbered over all of them."""
+    before = tree.tables.setdefault(name, [])
+    for key, line in lines.items():
+        if numbered := re.fullmatch(rf"{name}\.(\d+)(.*)", key):
+            tree.places[f"{name}.{len(before) + int(numbered[1])}{numbered[2]}"] = Place(path, line)
+    before.extend(value)
+    tree.places.setdefault(name, Place(path, lines.get(name, 0)))
 
 
 def _parsed(text: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from rmetrics.errors import RuleProblem
 from rmetrics.rules.conditions import read_condition
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.forms import form_problem
+from rmetrics.rules.messages import judge_messages
 from rmetrics.rules.model import (
     ALL,
     OTHER,
@@ -217,6 +218,8 @@ def validate(rules: Rules, broken: frozenset[str] = frozenset()) -> tuple[list[R
     check.jobs()
     check.calls()
     check.sources()
+    feeds = rules.feeds if "*" not in broken else {*rules.feeds, *rules.brief.feeds}
+    judge_messages(rules.notify, rules.alerts, rules.brief, feeds, check.zone, check.say)
     return check.problems, check.warnings
 
 

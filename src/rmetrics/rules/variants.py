@@ -1,5 +1,6 @@
 """A feed as one of its variants reads it: a plain feed, so that typing knows of no variants."""
 
+from functools import lru_cache
 from typing import Any
 
 from rmetrics.rules.model import Column, ColumnType, Feed, Variant, VariantColumn
@@ -9,6 +10,7 @@ _NUMBERS = (ColumnType.MONEY, ColumnType.SHARE)
 _ORIGINS = ("from_", "join", "constant")
 
 
+@lru_cache(maxsize=256)
 def with_variant(feed: Feed, variant: Variant) -> Feed:
     """The feed whose columns are read as the variant describes.
 

@@ -37,14 +37,18 @@ def _tiles(page: PageData, name: str) -> str:
     line = next((x for x in page.lines if (x.month, x.source) == (page.month, name)), None)
     if line is None:
         return "<p>Nothing of this source counts in this month.</p>"
-    of = Linked(line, LINKS)
+    of = Linked(line, LINKS, page.currency)
     repairs = "no target" if line.target_repairs is None else f"target {cells.whole(line.target_repairs)}"
-    ceiling = "" if line.target_cpl_max is None else f"ceiling {cells.shown_amount(line.target_cpl_max, 2)}"
+    ceiling = (
+        "" if line.target_cpl_max is None else f"ceiling {cells.shown_amount(line.target_cpl_max, 2, page.currency)}"
+    )
     made = (
         cells.tile("Leads", of.count("leads"), ""),
         cells.tile("Units", of.count("units"), ""),
         cells.tile("Repairs", of.count("repairs"), repairs),
-        cells.tile("Revenue40", of.money("revenue40"), f"of {cells.shown_amount(line.revenue_gross)} paid"),
+        cells.tile(
+            "Revenue40", of.money("revenue40"), f"of {cells.shown_amount(line.revenue_gross, 0, page.currency)} paid"
+        ),
         cells.tile("Cost", of.money("cost"), ""),
         cells.tile("Cost per lead", of.cpl(), ceiling),
         cells.tile("Profit", of.money("profit"), "revenue40 less cost"),

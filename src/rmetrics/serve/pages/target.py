@@ -11,7 +11,6 @@ from rmetrics.page.data import ALL
 from rmetrics.rules.validate import TARGETS as FEED
 from rmetrics.serve.formulas import TARGETS
 from rmetrics.serve.frame import Asked, place
-from rmetrics.snapshot import load
 
 
 def target_of(asked: Asked, of: Figure, name: str) -> str:
@@ -19,9 +18,9 @@ def target_of(asked: Asked, of: Figure, name: str) -> str:
     title, places = TARGETS[name]
     rules, lake = asked.view.lake.rules, asked.view.lake
     value, where = None, "No target is set for it: rmetrics target set writes one into the inbox."
-    snapshot = load(lake.lake)
-    if FEED in rules.feeds and snapshot.has(FEED):
-        rows = snapshot.scan(FEED).filter(
+    computed = lake.computed.rows
+    if FEED in rules.feeds and computed.has(FEED):
+        rows = computed.scan(FEED).filter(
             (pl.col("month") == of.month) & (pl.col("source") == of.source) & (pl.col("segment") == (of.segment or ALL))
         )
         found = rows.collect().rows(named=True)

@@ -1,0 +1,23 @@
+"""The message about alerts, as plain text."""
+
+from collections.abc import Sequence
+
+from rmetrics.brief.facts import Raised
+from rmetrics.brief.words import say
+
+
+def alarm_text(raised: Sequence[Raised], language: str, zone: str) -> tuple[str, str]:
+    """Subject and body of a message about alerts.
+
+    Args:
+        raised: at least one.
+        language: of the words around titles, which are the company's own.
+        zone: whose clocks moments are written by.
+    """
+    values = {"title": raised[0].title, "more": len(raised) - 1}
+    subject = say(language, "alerts.subject.several" if len(raised) > 1 else "alerts.subject", values, zone)
+    lines = []
+    for item in raised:
+        told = {"title": item.title, "of": item.of, "cause": item.cause}
+        lines += [say(language, "alert.of" if item.of else "alert", told, zone), f"      {item.command}", ""]
+    return subject, "\n".join([*lines, say(language, "alerts.footer", {}, zone), ""])

@@ -1,0 +1,309 @@
+"""The sections of the brief: each a pure function of the facts to lines. One more section is one more function.
+
+A line is a code with values; its words stand in ``words``. ``detail`` may hold names of files and words of findings,
+and stays out of messages unless a channel asks for it.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from shlex import quote
+from typing import Any, Literal
+
+from rmetrics.brief.facts import ALL, DayFigures, Facts, Restated, SendTrouble, ToDate, whole_day
+from rmetrics.periods import days_of, month_of
+
+CENT = Decimal("0.01")
+MOST = 12  # lines of a kind; the rest is counted
+SPAN = 3  # so many months of one measure, restated for one reason, are one line
+UNDECLARED = "undeclared-source"
+Tone = Literal["plain", "good", "bad", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing to say.
+
+    Attributes:
+        code: names its words.
+        values: what the words are filled with: exact amounts, counts, days.
+        command: explains it.
+        tone: good or bad against a target; error: somebody must act.
+        detail: more words, as another part of the program wrote them.
+    """
+
+    code: str
+    values: Mapping[str, Any]
+    command: str
+    tone: Tone = "plain"
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Lines under one heading."""
+
+    name: str
+    lines: tuple[Line, ...]
+
+
+def sections_of(facts: Facts) -> tuple[Section, ...]:
+    """The sections that have something to say, in the order they are read."""
+    made = (Section(name, tuple(build(facts))) for name, build in SECTIONS)
+    return tuple(s for s in made if s.lines)
+
+
+# -- what is not up to date
+
+
+def not_up_to_date(facts: Facts) -> Iterator[Line]:
+    """Why yesterday is not shown; nothing where it is."""
+    if not facts.stale:
+        return
+    if facts.unreachable:
+        yield Line("stale.unreachable", {}, "rmetrics doctor", "error")
+        return
+    if not facts.published or facts.data_end is None:
+        yield Line("stale.nothing", {}, "rmetrics sync", "error")
+        return
+    yesterday = facts.yesterday_date
+    behind = [f for f in facts.feeds if f.needed and (whole_day(f, facts.timezone) or dt.date.min) < yesterday]
+    for feed in behind:
+        if feed.last_export_at is None:
+            yield Line("stale.never", {"feed": feed.feed}, "rmetrics status", "error")
+        else:
+            yield Line("stale.feed", {"feed": feed.feed, "at": feed.last_export_at}, "rmetrics status", "error")
+    if facts.data_end < yesterday:
+        yield Line("stale.ends", {"end": facts.data_end, "yesterday": yesterday}, "rmetrics status", "error")
+    yield Line("stale.hidden", {"yesterday": yesterday}, "rmetrics sync", "error")
+
+
+# -- yesterday
+
+
+def yesterday(facts: Facts) -> Iterator[Line]:
+    """The company's figures of yesterday, then each source's; nothing where they are not whole."""
+    if facts.stale:
+        return
+    month = month_of(facts.yesterday_date)
+    whole = _together(facts.yesterday)
+    yield _day_line("yesterday.all", whole, month)
+    for figures in sorted(facts.yesterday, key=lambda f: (-f.revenue40, -f.leads, f.source)):
+        if figures.leads or figures.jobs or figures.repairs or figures.revenue_gross or figures.cost:
+            yield _day_line("yesterday.source", figures, month)
+
+
+def _together(sources: tuple[DayFigures, ...]) -> DayFigures:
+    return DayFigures(
+        ALL,
+        *(sum(getattr(s, n) for s in sources) for n in ("jobs", "leads", "units", "repairs")),
+        *(sum((getattr(s, n) for s in sources), Decimal(0)) for n in ("revenue_gross", "revenue40", "cost")),
+    )
+
+
+def _day_line(code: str, figures: DayFigures, month: dt.date) -> Line:
+    values = {n: getattr(figures, n) for n in figures.__slots__}
+    return Line(code, {**values, "cpl": _each(figures.cost, figures.leads)}, _explain(figures.source, month))
+
+
+def _each(amount: Decimal, number: int) -> Decimal | None:
+    """An amount per one, in cents; None without any."""
+    return (amount / number).quantize(CENT, ROUND_HALF_UP) if number else None
+
+
+def _explain(source: str, month: dt.date, metric: str = "") -> str:
+    of = f" --metric {metric}" if metric else ""
+    return f"rmetrics explain --source {quote(source)} --month {month:%Y-%m}{of}"
+
+
+# -- the month so far
+
+
+def month_so_far(facts: Facts) -> Iterator[Line]:
+    """The company's month up to the last whole day, against target and pace; then the sources with a target."""
+    if facts.through is None:
+        return
+    month, day, days = month_of(facts.through), facts.through.day, days_of(month_of(facts.through))
+    for row in facts.to_date:
+        if row.source == ALL:
+            yield Line(
+                "month.all",
+                {
+                    "through": facts.through, "leads": row.leads, "units": row.units, "repairs": row.repairs,
+                    "revenue40": row.revenue40, "cost": row.cost, "cpl": _each(row.cost, row.leads),
+                },
+                _explain(ALL, month),
+            )  # fmt: skip
+        yield from _against(row, month, day, days)
+
+
+def _against(row: ToDate, month: dt.date, day: int, days: int) -> Iterator[Line]:
+    """Repairs and revenue against the pace of their targets: a line each for the company, one together for a source."""
+    found = [
+        values
+        for measure, value, target, pace in (
+            ("repairs", Decimal(row.repairs), row.target_repairs, row.repairs_pace),
+            ("revenue40", row.revenue40, row.target_revenue40, row.revenue40_pace),
+        )
+        if target and pace and (values := _on_pace(measure, value, target, pace, Fraction(days, day)))
+    ]
+    over = ".over" if day == days else ""
+    if row.source != ALL and len(found) == 2:
+        repairs, revenue = found
+        values = {"source": row.source, **{f"repairs_{n}": v for n, v in repairs.items()},
+                  **{f"revenue40_{n}": v for n, v in revenue.items()}}  # fmt: skip
+        tone: Tone = "good" if repairs["tone"] == revenue["tone"] == "good" else "bad"
+        yield Line(f"month.both.source{over}", _told(values), _explain(row.source, month), tone)
+        return
+    kind = "all" if row.source == ALL else "source"
+    for values in found:
+        measure = values["measure"]
+        told = _told({"source": row.source, **values})
+        yield Line(f"month.{measure}.{kind}{over}", told, _explain(row.source, month, measure), values["tone"])
+
+
+def _on_pace(measure: str, value: Decimal, target: Decimal, pace: Decimal, longer: Fraction) -> dict[str, Any]:
+    """A figure beside its target; ``longer``: the days of the month over those that are over."""
+    whole = measure == "repairs"
+    unit = Decimal(1) if whole else CENT
+    return {
+        "measure": measure,
+        "tone": "good" if value >= pace else "bad",
+        "value": int(value) if whole else value,
+        "target": target,
+        "pace": pace.quantize(Decimal("0.1") if whole else CENT, ROUND_HALF_UP),
+        "of_pace": (value / pace).quantize(Decimal("0.001"), ROUND_HALF_UP),
+        "forecast": (value * longer.numerator / longer.denominator).quantize(unit, ROUND_HALF_UP),
+    }
+
+
+def _told(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values without what only says which line they are for."""
+    return {n: v for n, v in values.items() if not n.endswith(("measure", "tone"))}
+
+
+# -- what was restated
+
+
+def restated(facts: Facts) -> Iterator[Line]:
+    """Published figures of days and months that were over, and that later runs changed.
+
+    Many months of one measure that changed for one reason are one line.
+    """
+    made = list(_restated(facts.restated))
+    yield from made[:MOST]
+    if len(made) > MOST:
+        yield Line("restated.more", {"more": len(made) - MOST}, "rmetrics history")
+
+
+def _restated(items: tuple[Restated, ...]) -> Iterator[Line]:
+    together: dict[tuple[str, str], list[Restated]] = {}
+    for item in items:
+        if not item.days:
+            together.setdefault((item.metric, reason_of(item.cause)), []).append(item)
+    told = set[tuple[str, str]]()
+    for item in items:
+        key = (item.metric, reason_of(item.cause))
+        found = together.get(key, [])
+        if item.days or len(found) < SPAN:
+            yield _restated_line(item)
+        elif key not in told:
+            told.add(key)
+            yield _span_line(found)
+
+
+def _restated_line(item: Restated) -> Line:
+    kind = "days" if item.days else "month"
+    values = {"month": item.month, "metric": item.metric, "days": item.days, "change": item.change}
+    values["why"] = reason_of(item.cause)
+    command = f"rmetrics history --month {item.month:%Y-%m} --metric {item.metric}{' --daily' if item.days else ''}"
+    code = f"restated.{kind}.{_unit(item.metric)}" if item.change else "restated.moved"
+    return Line(code, values, command, detail=item.cause or "")
+
+
+def _span_line(found: Sequence[Restated]) -> Line:
+    months, metric = [r.month for r in found], found[0].metric
+    first, last = min(months), max(months)
+    causes = list(dict.fromkeys(r.cause for r in found if r.cause))
+    more = f"; and {len(causes) - 3} more" if len(causes) > 3 else ""
+    values = {
+        "metric": metric, "first": first, "last": last, "months": len(found),
+        "change": sum((r.change for r in found), Decimal(0)), "why": reason_of(found[0].cause),
+    }  # fmt: skip
+    command = f"rmetrics history --from {first:%Y-%m} --to {last:%Y-%m} --metric {metric}"
+    return Line(f"restated.span.{_unit(metric)}", values, command, detail="; ".join(causes[:3]) + more)
+
+
+def _unit(metric: str) -> str:
+    return "amount" if metric in {"revenue_gross", "revenue40", "cost"} else "count"
+
+
+_REASONS = (
+    ("rule edit", "rules"), ("rules edited", "rules"), ("withdrawn export", "withdrawn"), ("removed", "withdrawn"),
+    ("restored export", "restored"), ("export", "exports"), ("rmetrics ", "version"),
+)  # fmt: skip
+
+
+def reason_of(cause: str | None) -> str:
+    """The kind of a recorded cause, which names no file: the first of those that its words begin with, or hold."""
+    words = cause or ""
+    return next((kind for sign, kind in _REASONS if sign in words), "unknown")
+
+
+# -- what needs a person
+
+
+def needs_a_person(facts: Facts) -> Iterator[Line]:
+    """Rejected rows, undeclared sources, stale feeds, failed runs, error findings, messages that did not arrive."""
+    if facts.rejected:
+        yield Line("person.rejected", {"rows": facts.rejected}, "rmetrics rejected list", "bad")
+    for finding in facts.findings:
+        if finding.code == UNDECLARED:
+            yield Line("person.undeclared", {"rows": finding.rows}, "rmetrics rules check", "bad", finding.message)
+    for feed in facts.feeds:
+        if feed.needed and feed.last_date and (_latest(facts) - feed.last_date).days > facts.stale_days:
+            values = {"feed": feed.feed, "last": feed.last_date, "days": (facts.day - feed.last_date).days}
+            yield Line("person.stale", values, "rmetrics status", "bad")
+    for run in facts.failed[-3:]:
+        yield Line("person.failed", {"at": run.started_at}, "rmetrics status", "error", run.message)
+    for finding in facts.findings:
+        if finding.severity == "error" and finding.code != UNDECLARED:
+            values = {"code": finding.code, "rows": finding.rows}
+            yield Line("person.error", values, "rmetrics check", "error", finding.message)
+    for trouble in facts.troubles:
+        values = {"channel": trouble.channel, "at": trouble.at, "key": trouble.key.partition("/")[0]}
+        yield Line(f"person.{trouble.state}-{trouble.kind}", values, _send_again(trouble), "error", trouble.why)
+
+
+def _send_again(trouble: SendTrouble) -> str:
+    """The command that sends a message again, or shows what it was about."""
+    if trouble.kind == "alerts":
+        return "rmetrics alerts" if trouble.state == "failed" else "rmetrics alerts --dry-run"
+    again = f" --again {quote(trouble.channel)}" if trouble.state == "doubtful" else ""
+    return f"rmetrics brief --send --date {trouble.key.partition('/')[0]}{again}"
+
+
+def _latest(facts: Facts) -> dt.date:
+    """The day that feeds are measured by: where all data are old, that is told already."""
+    return facts.data_end + dt.timedelta(days=1) if facts.stale and facts.data_end else facts.day
+
+
+def alerts(facts: Facts) -> Iterator[Line]:
+    """Alerts that are true now."""
+    for raised in facts.raised[:MOST]:
+        values = {"title": raised.title, "of": raised.of, "cause": raised.cause}
+        yield Line("alert.of" if raised.of else "alert", values, raised.command, "error")
+    if len(facts.raised) > MOST:
+        yield Line("alert.more", {"more": len(facts.raised) - MOST}, "rmetrics alerts")
+
+
+SECTIONS: tuple[tuple[str, Callable[[Facts], Iterator[Line]]], ...] = (
+    ("stale", not_up_to_date),
+    ("yesterday", yesterday),
+    ("month", month_so_far),
+    ("restated", restated),
+    ("person", needs_a_person),
+    ("alerts", alerts),
+)

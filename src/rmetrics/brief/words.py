@@ -1,0 +1,330 @@
+"""Every word of the brief and of alerts, in each language, and how figures are written in it.
+
+A template names a value and how to write it: ``{cost:money}``, ``{day:day}``, ``{repairs:#repair}`` (a number with its
+noun in the right form). Amounts are written to the cent; what is more exact is rounded half away from zero, and JSON
+keeps it as it is.
+"""
+
+import datetime as dt
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+SPACE = "\u00a0"  # between the digits of Russian numbers, and before the unit: no line may break there
+MINUS = "\u2212"
+Forms = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One language.
+
+    Attributes:
+        nouns: by key: the forms after 1, (a few,) and many.
+        templates: by code.
+    """
+
+    language: str
+    thousands: str
+    decimal: str
+    months: Forms
+    weekdays: Forms
+    nouns: Mapping[str, Forms]
+    templates: Mapping[str, str]
+
+
+ENGLISH = Words(
+    language="en",
+    thousands=",",
+    decimal=".",
+    months=("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+            "November", "December"),
+    weekdays=("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
+    nouns={
+        "job": ("job", "jobs"), "lead": ("lead", "leads"), "unit": ("visit", "visits"),
+        "repair": ("repair", "repairs"), "row": ("row", "rows"), "day": ("day", "days"),
+        "month": ("month", "months"),
+    },
+    templates={
+        "subject": "Morning brief, {day:day}",
+        "subject.stale": "Morning brief, {day:day}: not up to date",
+        "alerts.subject": "rmetrics: {title}",
+        "alerts.subject.several": "rmetrics: {title} and {more:number} more",
+        "heading.stale": "Not up to date",
+        "heading.yesterday": "Yesterday, {yesterday:day}",
+        "heading.month": "{month:month} so far",
+        "heading.month.over": "{month:month}, the whole month",
+        "heading.restated": "Restated since the last brief",
+        "heading.person": "Needs a person",
+        "heading.alerts": "Alerts",
+        "footer": "Business days of {timezone}, money in {currency}.",
+        "each": ", {cpl:money} per lead",
+        "stale.nothing": "Nothing is published yet: put exports into the inbox and sync.",
+        "stale.unreachable": "The database cannot be reached: no figure of today is known.",
+        "stale.never": "{feed}: there is no export yet.",
+        "stale.feed": "{feed}: the newest export is of {at:moment}, before yesterday was over.",
+        "stale.ends": "No row is of {yesterday:day}: the data end on {end:day}.",
+        "stale.hidden": "So {yesterday:day} is not shown. Put fresh exports into the inbox and sync.",
+        "yesterday.all": "{leads:#lead}, {units:#unit}, {repairs:#repair}; paid {revenue_gross:money}, "
+                         "revenue40 {revenue40:money}; cost {cost:money}{cpl:each}",
+        "yesterday.source": "{source}: {leads:#lead}, {units:#unit}, {repairs:#repair}; revenue40 {revenue40:money}; "
+                            "cost {cost:money}{cpl:each}",
+        "month.all": "Up to {through:day}: {leads:#lead}, {units:#unit}, {repairs:#repair}; "
+                     "revenue40 {revenue40:money}; cost {cost:money}{cpl:each}",
+        "month.repairs.all": "{value:#repair} of {target:number}: {of_pace:percent} of the pace of {pace:number}; "
+                             "at this rate {forecast:number} by the end of the month",
+        "month.revenue40.all": "revenue40 {value:money} of {target:money}: {of_pace:percent} of the pace of "
+                               "{pace:money}; at this rate {forecast:money} by the end of the month",
+        "month.repairs.source": "{source}: {value:#repair} of {target:number}, {of_pace:percent} of pace; "
+                                "at this rate {forecast:number}",
+        "month.revenue40.source": "{source}: revenue40 {value:money} of {target:money}, {of_pace:percent} of pace; "
+        "at this rate {forecast:money}",
+        "month.both.source": "{source}: {repairs_value:#repair} of {repairs_target:number}, "
+        "{repairs_of_pace:percent} of pace; revenue40 {revenue40_value:money} of {revenue40_target:money}, "
+        "{revenue40_of_pace:percent} of pace; at this rate {repairs_forecast:number} and {revenue40_forecast:money}",
+        "month.both.source.over": "{source}: {repairs_value:#repair} of {repairs_target:number}, "
+        "{repairs_of_pace:percent}; revenue40 {revenue40_value:money} of {revenue40_target:money}, "
+        "{revenue40_of_pace:percent}",
+        "month.repairs.all.over": "{value:#repair} of {target:number}: {of_pace:percent} of the target",
+        "month.revenue40.all.over": "revenue40 {value:money} of {target:money}: {of_pace:percent} of the target",
+        "month.repairs.source.over": "{source}: {value:#repair} of {target:number}, {of_pace:percent}",
+        "month.revenue40.source.over": "{source}: revenue40 {value:money} of {target:money}, {of_pace:percent}",
+        "restated.days.amount": "{month:month}, {metric:measure}: {change:+money} over {days:#day} already reported "
+                                "({why:why})",
+        "restated.days.count": "{month:month}, {metric:measure}: {change:+number} over {days:#day} already reported "
+                               "({why:why})",
+        "restated.month.amount": "{month:month}, {metric:measure}: {change:+money} ({why:why})",
+        "restated.month.count": "{month:month}, {metric:measure}: {change:+number} ({why:why})",
+        "restated.moved": "{month:month}, {metric:measure}: the same in all, moved between sources, segments or days "
+        "({why:why})",
+        "restated.more": "and {more:number} more",
+        "restated.span.amount": "{metric:measure}: {change:+money} over {months:#month}, {first:month} to "
+        "{last:month} ({why:why})",
+        "restated.span.count": "{metric:measure}: {change:+number} over {months:#month}, {first:month} to "
+        "{last:month} ({why:why})",
+        "measure.jobs": "jobs",
+        "measure.leads": "leads",
+        "measure.units": "visits",
+        "measure.repairs": "repairs",
+        "measure.revenue_gross": "paid",
+        "measure.revenue40": "revenue40",
+        "measure.cost": "cost",
+        "why.exports": "new exports",
+        "why.withdrawn": "an export was withdrawn or removed",
+        "why.restored": "an export was restored",
+        "why.rules": "the rules were edited",
+        "why.version": "another version of rmetrics",
+        "why.unknown": "see the command below",
+        "person.rejected": "{rows:#row} could not be read and count nowhere",
+        "person.undeclared": "{rows:#job} of sources that no rule declares: their leads and cost are 0",
+        "person.stale": "{feed}: the newest row is of {last:day}, {days:#day} ago",
+        "person.failed": "A run failed on {at:moment}; figures are those of the last good one",
+        "person.error": "Error in the data: {code}, {rows:#row}",
+        "person.failed-brief": "{channel}: the brief of {key} could not be sent",
+        "person.failed-alerts": "{channel}: the alert of {at:moment} could not be sent; the next evaluation tries "
+                                "again",
+        "person.doubtful-brief": "{channel}: the brief of {key} may not have arrived: the program was stopped "
+        "while sending. "
+        "It is not sent twice unless you ask",
+        "person.doubtful-alerts": "{channel}: the alert of {at:moment} may not have arrived: the program was stopped "
+                                  "while sending. It is not sent twice",
+        "alert": "{title} ({cause})",
+        "alert.of": "{title}: {of} ({cause})",
+        "alert.more": "and {more:number} more",
+        "alerts.footer": "Told once; it is told again when it has been over and comes back.",
+    },
+)  # fmt: skip
+
+RUSSIAN = Words(
+    language="ru",
+    thousands=SPACE,
+    decimal=",",
+    months=("январь", "февраль", "март", "апрель", "май", "июнь", "июль", "август", "сентябрь", "октябрь", "ноябрь",
+            "декабрь"),
+    weekdays=("пн", "вт", "ср", "чт", "пт", "сб", "вс"),
+    nouns={
+        "job": ("заказ", "заказа", "заказов"), "lead": ("лид", "лида", "лидов"),
+        "unit": ("выезд", "выезда", "выездов"), "repair": ("ремонт", "ремонта", "ремонтов"),
+        "row": ("строка", "строки", "строк"), "day": ("день", "дня", "дней"),
+        "month": ("месяц", "месяца", "месяцев"),
+    },
+    templates={
+        "subject": "Утренняя сводка, {day:day}",
+        "subject.stale": "Утренняя сводка, {day:day}: данные устарели",
+        "alerts.subject": "rmetrics: {title}",
+        "alerts.subject.several": "rmetrics: {title} и ещё {more:number}",
+        "heading.stale": "Данные устарели",
+        "heading.yesterday": "Вчера, {yesterday:day}",
+        "heading.month": "{month:Month}: с начала месяца",
+        "heading.month.over": "{month:Month}: весь месяц",
+        "heading.restated": "Пересчитано с прошлой сводки",
+        "heading.person": "Требует внимания",
+        "heading.alerts": "Тревоги",
+        "footer": "Рабочие дни по времени {timezone}, деньги в {currency}.",
+        "each": ", {cpl:money} за лид",
+        "stale.nothing": "Ещё ничего не опубликовано: положите выгрузки во входную папку и запустите sync.",
+        "stale.unreachable": "База данных недоступна: ни одной сегодняшней цифры нет.",
+        "stale.never": "{feed}: выгрузок ещё нет.",
+        "stale.feed": "{feed}: последняя выгрузка сделана {at:moment}, до конца вчерашнего дня.",
+        "stale.ends": "За {yesterday:day} нет ни одной строки: данные кончаются {end:day}.",
+        "stale.hidden": "Поэтому {yesterday:day} не показан. Положите свежие выгрузки и запустите sync.",
+        "yesterday.all": "{leads:#lead}, {units:#unit}, {repairs:#repair}; оплачено {revenue_gross:money}, "
+                         "revenue40 {revenue40:money}; расход {cost:money}{cpl:each}",
+        "yesterday.source": "{source}: {leads:#lead}, {units:#unit}, {repairs:#repair}; revenue40 {revenue40:money}; "
+                            "расход {cost:money}{cpl:each}",
+        "month.all": "По {through:day}: {leads:#lead}, {units:#unit}, {repairs:#repair}; revenue40 {revenue40:money}; "
+                     "расход {cost:money}{cpl:each}",
+        "month.repairs.all": "{value:#repair} из {target:number}: {of_pace:percent} от темпа {pace:number}; "
+                             "так к концу месяца выйдет {forecast:number}",
+        "month.revenue40.all": "revenue40 {value:money} из {target:money}: {of_pace:percent} от темпа {pace:money}; "
+                               "так к концу месяца выйдет {forecast:money}",
+        "month.repairs.source": "{source}: {value:#repair} из {target:number}, {of_pace:percent} от темпа; "
+                                "так выйдет {forecast:number}",
+        "month.revenue40.source": "{source}: revenue40 {value:money} из {target:money}, {of_pace:percent} от темпа; "
+        "так выйдет {forecast:money}",
+        "month.both.source": "{source}: {repairs_value:#repair} из {repairs_target:number}, "
+        "{repairs_of_pace:percent} от темпа; revenue40 {revenue40_value:money} из {revenue40_target:money}, "
+        "{revenue40_of_pace:percent} от темпа; так выйдет {repairs_forecast:number} и {revenue40_forecast:money}",
+        "month.both.source.over": "{source}: {repairs_value:#repair} из {repairs_target:number}, "
+        "{repairs_of_pace:percent}; revenue40 {revenue40_value:money} из {revenue40_target:money}, "
+        "{revenue40_of_pace:percent}",
+        "month.repairs.all.over": "{value:#repair} из {target:number}: {of_pace:percent} от цели",
+        "month.revenue40.all.over": "revenue40 {value:money} из {target:money}: {of_pace:percent} от цели",
+        "month.repairs.source.over": "{source}: {value:#repair} из {target:number}, {of_pace:percent}",
+        "month.revenue40.source.over": "{source}: revenue40 {value:money} из {target:money}, {of_pace:percent}",
+        "restated.days.amount": "{month:month}, {metric:measure}: {change:+money} за {days:#day} из уже "
+        "показанных ({why:why})",
+        "restated.days.count": "{month:month}, {metric:measure}: {change:+number} за {days:#day} из уже "
+        "показанных ({why:why})",
+        "restated.month.amount": "{month:month}, {metric:measure}: {change:+money} ({why:why})",
+        "restated.month.count": "{month:month}, {metric:measure}: {change:+number} ({why:why})",
+        "restated.moved": "{month:month}, {metric:measure}: в сумме столько же, но иначе по источникам, "
+        "сегментам или дням "
+        "({why:why})",
+        "restated.more": "и ещё {more:number}",
+        "restated.span.amount": "{metric:measure}: {change:+money} за {months:#month}, {first:month} – "
+        "{last:month} ({why:why})",
+        "restated.span.count": "{metric:measure}: {change:+number} за {months:#month}, {first:month} – "
+        "{last:month} ({why:why})",
+        "measure.jobs": "заказы",
+        "measure.leads": "лиды",
+        "measure.units": "выезды",
+        "measure.repairs": "ремонты",
+        "measure.revenue_gross": "оплачено",
+        "measure.revenue40": "revenue40",
+        "measure.cost": "расход",
+        "why.exports": "новые выгрузки",
+        "why.withdrawn": "выгрузка отозвана или удалена",
+        "why.restored": "выгрузка возвращена",
+        "why.rules": "изменены правила",
+        "why.version": "другая версия rmetrics",
+        "why.unknown": "см. команду ниже",
+        "person.rejected": "Не прочитано и нигде не учтено: {rows:#row}",
+        "person.undeclared": "{rows:#job} из источников, которых нет в правилах: их лиды и расход равны 0",
+        "person.stale": "{feed}: последняя строка за {last:day}, {days:#day} назад",
+        "person.failed": "Запуск не удался {at:moment}; показаны цифры последнего удачного",
+        "person.error": "Ошибка в данных: {code}, {rows:#row}",
+        "person.failed-brief": "{channel}: сводка за {key} не отправлена",
+        "person.failed-alerts": "{channel}: тревога от {at:moment} не отправлена; следующая проверка попробует ещё раз",
+        "person.doubtful-brief": "{channel}: сводка за {key} могла не дойти: программу остановили во время отправки. "
+        "Без вашей просьбы второй раз она не посылается",
+        "person.doubtful-alerts": "{channel}: тревога от {at:moment} могла не дойти: программу остановили во время "
+                                  "отправки. Второй раз она не посылается",
+        "alert": "{title} ({cause})",
+        "alert.of": "{title}: {of} ({cause})",
+        "alert.more": "и ещё {more:number}",
+        "alerts.footer": "Сообщается один раз; снова, если тревога пройдёт и вернётся.",
+    },
+)  # fmt: skip
+
+LANGUAGES: Mapping[str, Words] = {"en": ENGLISH, "ru": RUSSIAN}
+NOTHING = "—"
+
+
+def plural_form(language: str, number: int) -> int:
+    """Which form of a noun follows a number, by the rules of CLDR for whole numbers.
+
+    >>> [plural_form("ru", n) for n in (1, 2, 5, 11, 21, 112)]
+    [0, 1, 2, 2, 0, 2]
+    >>> [plural_form("en", n) for n in (0, 1, 2)]
+    [1, 0, 1]
+    """
+    if language == "en":
+        return 0 if number == 1 else 1
+    ones, hundred = number % 10, number % 100
+    if ones == 1 and hundred != 11:
+        return 0
+    return 1 if ones in {2, 3, 4} and hundred not in {12, 13, 14} else 2
+
+
+class _Writer(string.Formatter):
+    """Fills templates in one language; ``zone`` is whose clocks moments are written by."""
+
+    def __init__(self, words: Words, zone: str) -> None:
+        self.words, self.zone = words, zone
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        """A value as the template asks for it; a dash for None."""
+        if format_spec == "each":
+            return "" if value is None else self.vformat(self.words.templates["each"], (), {"cpl": value})
+        if value is None:
+            return NOTHING
+        if format_spec in {"why", "measure"}:  # one of a few words
+            return self.words.templates.get(f"{format_spec}.{value}", str(value))
+        if isinstance(value, dt.date):
+            return self._time(value, format_spec)
+        return self._figure(value, format_spec) if isinstance(value, int | Decimal) else str(value)
+
+    def _figure(self, value: int | Decimal, spec: str) -> str:
+        exact, words = Decimal(value), self.words
+        plus = "+" if spec.startswith("+") and exact > 0 else ""
+        match spec.removeprefix("+"):
+            case "money":
+                return plus + self._number(exact, 2)
+            case "number":
+                return plus + self._number(exact, 0 if exact == exact.to_integral_value() else 1)
+            case "percent":
+                return f"{self._number(exact * 100, 0)}{SPACE if words.language == 'ru' else ''}%"
+            case noun if noun.startswith("#"):
+                forms = words.nouns[noun[1:]]
+                return f"{self._number(exact, 0)} {forms[plural_form(words.language, abs(int(value)))]}"
+        return str(value)
+
+    def _time(self, value: dt.date, spec: str) -> str:
+        """A day, a month or a moment; a moment by the clocks of the zone."""
+        if isinstance(value, dt.datetime):
+            local = value.astimezone(ZoneInfo(self.zone))
+            return f"{self._day(local.date())} {local:%H:%M}"
+        if spec.lower() == "month":
+            name = self.words.months[value.month - 1]
+            return f"{name.capitalize() if spec == 'Month' else name} {value.year}"
+        return self._day(value)
+
+    def _number(self, value: Decimal, places: int) -> str:
+        rounded = value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+        text = f"{abs(rounded):,f}".replace(",", "_").replace(".", self.words.decimal)
+        sign = MINUS if rounded < 0 else ""
+        return sign + text.replace("_", self.words.thousands)
+
+    def _day(self, day: dt.date) -> str:
+        words = self.words
+        weekday = words.weekdays[day.weekday()]
+        if words.language == "ru":
+            return f"{weekday} {day:%d.%m.%Y}"
+        return f"{weekday} {day.day} {words.months[day.month - 1][:3]} {day.year}"
+
+
+def say(language: str, code: str, values: Mapping[str, Any], zone: str) -> str:
+    """The words of a code.
+
+    Args:
+        language: a key of ``LANGUAGES``.
+        code: a key of its templates.
+        values: what the template names, and maybe more.
+        zone: whose clocks moments are written by.
+    """
+    words = LANGUAGES[language]
+    return _Writer(words, zone).vformat(words.templates[code], (), values)

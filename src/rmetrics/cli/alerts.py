@@ -1,0 +1,26 @@
+"""``rmetrics alerts``."""
+
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, reporter
+
+
+def alerts(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look: send nothing, keep nothing.")] = False,
+    as_json: AsJson = False,
+    form: AsForm = Form.TABLE,
+    quiet: Quiet = False,
+) -> int:
+    """Evaluate the alerts of the rules and send what is new.
+
+    Sent to the channels under [notify] that get alerts, once per occurrence. A sync does the same.
+    """
+    from rmetrics.report.alerts import show_alerts
+    from rmetrics.settings import load_settings
+    from rmetrics.usecases.alerts import alerts as evaluate
+
+    result = evaluate(load_settings(), send_them=not dry_run)
+    show_alerts(reporter(as_json=as_json, quiet=quiet, form=form), result)
+    return DATA_FINDINGS if any(d.failed for d in result.sent) else 0

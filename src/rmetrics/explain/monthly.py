@@ -1,0 +1,102 @@
+"""A measure in each of several months: what must be equal in all of them together must be equal in each."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+import polars as pl
+
+from rmetrics.explain.evidence import Asked
+from rmetrics.periods import next_month
+
+_ZERO = Decimal(0)
+
+
+class Figures(Protocol):
+    """A measure as computed, as its rows add up, by the other engine, and as published (None: not at all)."""
+
+    @property
+    def value(self) -> Decimal: ...  # noqa: D102
+    @property
+    def listed(self) -> Decimal: ...  # noqa: D102
+    @property
+    def recomputed(self) -> Decimal: ...  # noqa: D102
+    @property
+    def published(self) -> Decimal | None: ...  # noqa: D102
+
+
+def differences_of(of: Figures) -> tuple[Decimal, ...]:
+    """How far each of the other figures is from the value."""
+    others = [of.listed, of.recomputed, *([] if of.published is None else [of.published])]
+    return tuple(abs(other - of.value) for other in others)
+
+
+@dataclass(frozen=True, slots=True)
+class InMonth:
+    """A measure in one of several months; see ``Figures``."""
+
+    month: dt.date
+    value: Decimal
+    listed: Decimal
+    recomputed: Decimal
+    published: Decimal | None
+
+    @property
+    def differences(self) -> tuple[Decimal, ...]:
+        """How far each of the other figures is from the value."""
+        return differences_of(self)
+
+
+def amounts_by_month(counted: pl.DataFrame, scale: int) -> dict[dt.date, Decimal]:
+    """What rows of evidence that count add up to, by the month of their day.
+
+    Args:
+        counted: evidence (``_day``, ``_amount``); only rows that count.
+        scale: how many decimals ``_amount`` has.
+    """
+    sums = counted.group_by(pl.col("_day").dt.month_start().alias("month")).agg(pl.col("_amount").sum())
+    return {month: Decimal(int(amount)).scaleb(-scale) for month, amount in sums.sort("month").iter_rows()}
+
+
+def by_month(
+    measure: str,
+    asked: Asked,
+    listed: Sequence[Mapping[dt.date, Decimal]],
+    computed: pl.DataFrame,
+    again: pl.DataFrame,
+    held: pl.DataFrame | None,
+) -> tuple[InMonth, ...]:
+    """A measure in every month asked for, those without a figure too; nothing where only one month is asked for.
+
+    Args:
+        measure: a column of the frames.
+        asked: the months.
+        listed: the sums of the rows listed, of each part of the measure.
+        computed: rows by date.
+        again: the same by the other engine.
+        held: the same as published; None where nothing is.
+    """
+    if not asked.several:
+        return ()
+    ours, theirs = _monthly(computed, measure), _monthly(again, measure)
+    published = None if held is None else _monthly(held, measure)
+    months = [asked.month]
+    while next_month(months[-1]) < asked.end:
+        months.append(next_month(months[-1]))
+    return tuple(
+        InMonth(
+            month=m,
+            value=ours.get(m, _ZERO),
+            listed=sum((part.get(m, _ZERO) for part in listed), _ZERO),
+            recomputed=theirs.get(m, _ZERO),
+            published=None if published is None else published.get(m, _ZERO),
+        )
+        for m in months
+    )
+
+
+def _monthly(rows: pl.DataFrame, measure: str) -> dict[dt.date, Decimal]:
+    sums = rows.group_by(pl.col("date").dt.month_start().alias("month")).agg(pl.col(measure).sum())
+    return {month: Decimal(str(value)) for month, value in sums.iter_rows()}

@@ -1,0 +1,200 @@
+"""Files that are written whole or not at all: a ``.part`` file, flushed where it must last, then renamed."""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from rmetrics.errors import LakeError
+
+MISSING = "it is missing"
+SPOILED = "it is not what was written"
+_SUM = "record_sha256"
+_REPEATS = 20  # how often a value must repeat to be worth a dictionary
+_FULL_DISK = ("No space left", "os error", "File too large")
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A file of the lake that is not what was written.
+
+    Attributes:
+        what: what is wrong with it.
+        sha256: of the export; empty where no record tells it.
+        export: the name of the export to put back; empty where no record tells it.
+    """
+
+    path: Path
+    what: str
+    feed: str = ""
+    sha256: str = ""
+    export: str = ""
+
+    @property
+    def missing(self) -> bool:
+        """Whether the file is gone, not spoiled."""
+        return self.what == MISSING
+
+
+class BatchWriter:
+    """Writes frames of one schema to one Parquet file, a row group each; also where there are none but empty ones.
+
+    Attributes:
+        rows: how many were written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.rows = path, 0
+        self._writer: Any = None
+        self._empty: pl.DataFrame | None = None
+
+    def close(self) -> None:
+        """Ends the file."""
+        if self._writer is None and self._empty is not None:
+            self._append(self._empty)
+        self.discard()
+
+    def discard(self) -> None:
+        """Ends the writing, whatever is there."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def write(self, batch: pl.DataFrame) -> None:
+        """Appends a row group."""
+        if batch.height:
+            self._append(batch)
+            self.rows += batch.height
+        else:
+            self._empty = batch
+
+    def _append(self, batch: pl.DataFrame) -> None:
+        import pyarrow.parquet as pq
+
+        table = batch.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if self._writer is None:
+            # A dictionary of values that hardly repeat, and the least and greatest text of a row group, cost as much
+            # time as all the rest, and nobody asks for them.
+            spellings = batch.select(pl.all().approx_n_unique()).row(0, named=True)
+            repeat = [name for name, count in spellings.items() if count * _REPEATS <= batch.height]
+            ordered = [s.name for s in batch if s.dtype != pl.String]
+            self._writer = pq.ParquetWriter(
+                self.path,
+                table.schema,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=repeat,
+                write_statistics=ordered,
+            )
+        self._writer.write_table(table)
+
+
+def flush(path: Path) -> tuple[str, int]:
+    """Makes a written file durable and closed to others; returns its SHA-256 and size."""
+    path.chmod(0o600)
+    with path.open("rb+") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+        return digest, file.tell()
+
+
+def commit(part: Path, final: Path) -> None:
+    """Renames a flushed file to its final name and makes the rename durable."""
+    part.replace(final)
+    sync_folder(final.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the renames in a folder durable."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Writes a record with a checksum of itself, whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(sealed(value), encoding="utf-8")
+    flush(part)
+    commit(part, path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A record.
+
+    Raises:
+        OSError, ValueError, TypeError: it cannot be read, or is not what was written.
+    """
+    return unsealed(path.read_text(encoding="utf-8"))
+
+
+def sealed(value: Mapping[str, Any]) -> str:
+    """A record as text, with a checksum of itself: a flipped bit in it would change which export is newer, say."""
+    return json.dumps({**value, _SUM: _record_sum(value)}, ensure_ascii=False)
+
+
+def unsealed(text: str) -> dict[str, Any]:
+    """The record of a text.
+
+    Raises:
+        ValueError, TypeError: it is no record, or not what was written.
+    """
+    record = json.loads(text)
+    if not isinstance(record, dict):
+        msg = "a record is an object"
+        raise TypeError(msg)
+    if _SUM in record and record.pop(_SUM) != _record_sum(record):
+        raise ValueError(SPOILED)
+    return record
+
+
+def _record_sum(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def writing(final: Path, *parts: Path) -> Iterator[None]:
+    """Raises disk errors as ``LakeError`` and removes partial files.
+
+    Nothing is left under the final name: it is written by the rename alone.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(final, error) from error
+    except pl.exceptions.ComputeError as error:
+        if any(text in str(error) for text in _FULL_DISK):
+            raise LakeError(
+                f"cannot write {final}: {str(error).splitlines()[0]}",
+                "Free some space, then run again: nothing half written stays.",
+            ) from error
+        raise
+    finally:
+        for part in parts:
+            with contextlib.suppress(OSError):  # the next run sweeps it away; the first error is the one to tell
+                part.unlink(missing_ok=True)
+
+
+def damaged(path: Path, what: str, export: str = "") -> LakeError:
+    """The error of a damaged file of the raw layer."""
+    again = f"put the export {export!r} into the inbox" if export else "put its export into the inbox"
+    return LakeError(f"{path} is damaged: {what}", f"Delete that file, {again}, and sync again.")
+
+
+def unwritable(path: Path, error: OSError) -> LakeError:
+    """The error of a file that the disk does not take."""
+    return LakeError(f"cannot write {path}: {error.strerror or error}", "Check the disk's free space and permissions.")

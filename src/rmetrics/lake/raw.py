@@ -1,0 +1,314 @@
+"""The raw layer: the bytes of every landed export, and the catalog of what landed.
+
+A file under its final name is the commit. ``catalog.json`` is read instead of thousands of files; whatever it lacks, or
+all of it where it is lost or damaged, is read from the files' own metadata. What was decided about exports later
+(``exports.json``) stands in no other file: it is never made again.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rmetrics.errors import LakeError
+from rmetrics.lake.files import (
+    MISSING,
+    SPOILED,
+    Damage,
+    commit,
+    damaged,
+    file_digest,
+    flush,
+    read_json,
+    unwritable,
+    write_json,
+    writing,
+)
+from rmetrics.lake.raw_file import (
+    Frame,
+    RawFile,
+    RawWriter,
+    files_of,
+    lines_of,
+    read_frames,
+    recorded,
+    records_of,
+    same_export,
+)
+from rmetrics.lake.records import Folder
+
+LANDED = "landed"
+CATALOG, DECISIONS = "catalog.json", "exports.json"
+_UNKNOWN = "it cannot be read, and no record tells of which exports it is"
+_FIRST = ("name", "modified_ns", "landed_at")  # what an export that is put back keeps
+_OWN = frozenset({"catalog", "exports"})
+
+
+class RawLayer(Folder):
+    """The raw layer of a lake."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.raw = root / "raw"
+        self._catalog: tuple[tuple[int, ...], dict[str, RawFile]] | None = None
+        self._landing = threading.Lock()  # exports land side by side
+        self._landed: dict[str, dict[str, Any]] | None = None
+
+    # -- what there is
+
+    def raw_path(self, raw: RawFile) -> Path:
+        """The file with the bytes of an export."""
+        return self.raw / raw.file
+
+    def raw_files(self) -> list[RawFile]:
+        """All landed exports whose file is there, oldest first.
+
+        Raises:
+            LakeError: a file that no record knows cannot be read.
+        """
+        found, names = dict(self._recorded()), self._names()
+        for path in sorted(names - {r.file for r in found.values()}):
+            try:
+                found |= {r.sha256: r for r in self._adopted(path) if r.sha256 not in found}
+            except (OSError, ValueError, TypeError, KeyError, LakeError) as error:
+                raise damaged(self.raw / path, _UNKNOWN) from error
+        return sorted(self._decided([r for r in found.values() if r.file in names]), key=lambda r: r.age)
+
+    def examine_raw(self, *, thorough: bool = False) -> tuple[list[RawFile], list[Damage]]:
+        """All landed exports that are what was written, oldest first, and the damage to those that are not.
+
+        Args:
+            thorough: read every file, also those whose size and time are what they were: bits that flip in Parquet are
+                read without an error, as other numbers.
+        """
+        names, sound, spoilt = self._names(), dict[str, RawFile](), list[Damage]()
+        recorded_files = self._recorded()
+        state: dict[str, str] = {}
+        for raw in recorded_files.values():
+            if raw.file not in state:
+                state[raw.file] = self._fault(raw, names, thorough=thorough)
+            if what := state[raw.file]:
+                spoilt.append(Damage(self.raw / raw.file, what, raw.feed, raw.sha256, raw.name))
+            else:
+                sound[raw.sha256] = raw
+        for path in sorted(names - state.keys()):
+            try:
+                sound |= {r.sha256: r for r in self._adopted(path) if r.sha256 not in sound}
+            except (OSError, ValueError, TypeError, KeyError, LakeError):
+                spoilt.append(Damage(self.raw / path, _UNKNOWN, path.partition("/")[0], Path(path).stem))
+        spoilt = [d for d in spoilt if d.sha256 not in sound]
+        return sorted(self._decided(list(sound.values())), key=lambda r: r.age), spoilt
+
+    def _fault(self, raw: RawFile, names: Collection[str], *, thorough: bool) -> str:
+        if raw.file not in names:
+            return MISSING
+        sound = self.is_sound(self.raw / raw.file, raw.parquet_sha256, used=thorough)
+        return "" if sound else SPOILED
+
+    def _names(self, *, earlier: bool = False) -> set[str]:
+        """The Parquet files that are there, inside ``raw/``, or those of an earlier form."""
+        if not self.raw.is_dir():
+            return set()
+        folders = [f.name for f in os.scandir(self.raw) if f.is_dir()]
+        there = {f"{folder}/{file.name}" for folder in folders for file in os.scandir(self.raw / folder)}
+        parquet = {name for name in there if name.endswith(".parquet")}
+        # Those of an earlier form have a record beside them.
+        return {name for name in parquet if (f"{name.removesuffix('.parquet')}.json" in there) is earlier}
+
+    def _adopted(self, name: str) -> list[RawFile]:
+        """The exports of a file that the catalog does not know, as its metadata has them."""
+        path = self.raw / name
+        digest, size = file_digest(path), path.stat().st_size
+        feed = name.partition("/")[0]
+        return [replace(r, feed=feed, file=name, parquet_sha256=digest, parquet_size=size) for r in recorded(path)]
+
+    def _recorded(self) -> Mapping[str, RawFile]:
+        """The exports of the catalog by hash; none where it is lost or damaged."""
+        path = self.raw / CATALOG
+        try:
+            status = path.stat()
+            state = (status.st_ino, status.st_size, status.st_mtime_ns)
+            if self._catalog is None or self._catalog[0] != state:
+                self._catalog = state, {r.sha256: r for r in files_of(read_json(path))}
+        except (OSError, ValueError, TypeError, KeyError):
+            return {}
+        return self._catalog[1]
+
+    def earlier_exports(self) -> set[str]:
+        """The hashes of exports that landed in the form of an earlier version, each with a record beside its file."""
+        return {Path(name).stem for name in self._names(earlier=True)}
+
+    # -- what was decided later
+
+    def decisions(self) -> dict[str, dict[str, Any]]:
+        """What is recorded of exports beside their content, by hash: ``delivered_ns``, ``withdrawn``, ``restored``.
+
+        Raises:
+            LakeError: the record is damaged. It is no cache: without it a withdrawn export would count again.
+        """
+        path = self.raw / DECISIONS
+        try:
+            exports: dict[str, dict[str, Any]] = read_json(path)["exports"]
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise LakeError(
+                f"{path} is damaged: it cannot be read",
+                "Restore it from a backup. Without one, delete it and withdraw again the exports that must not count "
+                "(`rmetrics exports`).",
+            ) from error
+        return exports
+
+    def decide(self, sha256: str, **facts: Any) -> None:
+        """Records facts of an export beside its content: durable, and kept when the caches are deleted."""
+        decisions = self.decisions()
+        decisions[sha256] = {**decisions.get(sha256, {}), **facts}
+        with writing(self.raw / DECISIONS):
+            write_json(self.raw / DECISIONS, {"exports": decisions})
+
+    def _decided(self, files: Sequence[RawFile]) -> list[RawFile]:
+        decisions = self.decisions()
+        return [replace(f, **decisions[f.sha256]) if f.sha256 in decisions else f for f in files]
+
+    # -- landing
+
+    @contextlib.contextmanager
+    def landing(self, feed: str, stem: str) -> Iterator[RawWriter]:
+        """A raw file that is being written; nothing is left of it unless ``commit_raw`` gives it its name.
+
+        Args:
+            feed: the feed of its exports.
+            stem: its name: the hash of its export, or of several.
+        """
+        folder = self.raw / feed
+        self.folder(folder)
+        again = "-2" if (folder / f"{stem}.json").exists() else ""  # an earlier form of it stays as it is
+        final = folder / f"{stem}{again}.parquet"
+        part = final.with_suffix(".part")
+        with writing(final, part):
+            writer = RawWriter(part)
+            try:
+                yield writer
+            finally:
+                with contextlib.suppress(OSError):  # the error that ended it is the one to tell
+                    writer.close()
+
+    def commit_raw(self, writer: RawWriter, exports: Sequence[RawFile]) -> list[RawFile]:
+        """Gives a written file its name for good; returns the records of its exports.
+
+        They have the name and the times they first landed with: these decide which export is newer.
+        """
+        final = writer.path.with_suffix(".parquet")
+        name = final.relative_to(self.raw).as_posix()
+        made = [replace(self.as_first_landed(r), file=name) for r in exports]
+        writer.close(made)
+        digest, size = flush(writer.path)
+        made = [replace(r, parquet_sha256=digest, parquet_size=size) for r in made]
+        commit(writer.path, final)
+        with self._landing:
+            self._remember(final, digest)
+            self._keep_catalog({**self._recorded(), **{r.sha256: r for r in made}})
+        return made
+
+    def as_first_landed(self, made: RawFile) -> RawFile:
+        """The record with the name and the times with which this export landed for the first time, if it did before."""
+        before = self._recorded().get(made.sha256)
+        if before is not None:
+            return same_export(made, before)
+        if self._landed is None:
+            self._landed = dict(self.load_json(LANDED).get("exports", {}))
+        known = self._landed.get(made.sha256, {})
+        return replace(made, **{n: known[n] for n in _FIRST if n in known})
+
+    def _keep_catalog(self, exports: dict[str, RawFile]) -> None:
+        if exports != self._recorded():
+            ordered = sorted(exports.values(), key=lambda r: (r.file, r.sha256))
+            write_json(self.raw / CATALOG, records_of(ordered))
+
+    def settle_raw(self, sound: Collection[RawFile], spoilt: Collection[Damage], kept: Collection[str]) -> None:
+        """Records what has landed; removes what is left of exports that were lost, or that landed again elsewhere.
+
+        Args:
+            sound: all landed exports.
+            spoilt: what was found damaged before landing.
+            kept: hashes of damaged exports that nobody needs now, but somebody may want back.
+        """
+        now = {r.sha256: replace(r, delivered_ns=0, withdrawn="", restored="") for r in sound}
+        waiting = {s: r for s, r in self._recorded().items() if s in kept and s not in now}
+        used = {r.file for r in (*now.values(), *waiting.values())}
+        removed = {d.path for d in spoilt} | {self.raw / n for n in self._names()}
+        for path in removed - {self.raw / n for n in used}:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise unwritable(path, error) from error
+        with writing(self.raw / CATALOG):
+            self._keep_catalog({**waiting, **now})
+        self._remember_landed(now.values())
+
+    def leave_out(self, sound: Collection[RawFile], out: Collection[str]) -> None:
+        """Takes exports out of a lake that is thrown away later: for good, with the files that hold nothing else.
+
+        Args:
+            sound: all landed exports that are what was written.
+            out: hashes of the exports to take out, whether they are sound or not.
+        """
+        now = {r.sha256: replace(r, delivered_ns=0, withdrawn="", restored="") for r in sound}
+        recorded_files = self._recorded()
+        kept = {s: r for s, r in {**recorded_files, **now}.items() if s not in out}
+        files = {r.file for r in (*recorded_files.values(), *now.values())}
+        for name in files - {r.file for r in kept.values()}:
+            with writing(self.raw / name):
+                (self.raw / name).unlink(missing_ok=True)
+        with writing(self.raw / CATALOG):
+            self._keep_catalog(kept)
+
+    def _remember_landed(self, files: Collection[RawFile]) -> None:
+        """Keeps a second account of what landed, to miss what is lost, and to know its age when it comes back."""
+        exports = {f.sha256: {"feed": f.feed, **{n: getattr(f, n) for n in _FIRST}} for f in files}
+        if self.load_json(LANDED).get("exports") != exports:
+            self.save_json(LANDED, {"exports": exports})
+
+    # -- reading
+
+    def frames(self, raw: RawFile, line: int = 0) -> Iterator[Frame]:
+        """The bytes of an export, from the frame on that can be read alone and has a line, or all of them.
+
+        Raises:
+            LakeError: they are missing or damaged; names the export to put back.
+        """
+        path = self.raw_path(raw)
+        first = 0
+        if line:
+            try:
+                lines = lines_of(path, raw.sha256)
+            except (OSError, ValueError) as error:
+                raise damaged(path, "it cannot be read", raw.name) from error
+            first = max((i for i, begins in enumerate(lines) if 0 < begins <= line), default=0)
+        return (frame for _, frame in read_frames(path, {raw.sha256: raw.name}, first))
+
+    def exports_bytes(self, raws: Collection[RawFile]) -> Iterator[tuple[RawFile, bytes]]:
+        """The bytes of small exports, of one frame each; those of one file are read together.
+
+        Raises:
+            LakeError: they are missing or damaged; names the export to put back.
+        """
+        by_file: dict[str, dict[str, RawFile]] = {}
+        for raw in raws:
+            by_file.setdefault(raw.file, {})[raw.sha256] = raw
+        for name, wanted in by_file.items():
+            for sha256, frame in read_frames(self.raw / name, {s: r.name for s, r in wanted.items()}):
+                yield wanted[sha256], frame.data
+
+    def verify_raw(self, file: RawFile) -> None:
+        """Compares a landed file with the hash recorded when it was written.
+
+        Raises:
+            LakeError: it is missing or damaged; names the export to put back.
+        """
+        path = self.raw_path(file)
+        if not self.is_sound(path, file.parquet_sha256, used=True):
+            raise damaged(path, SPOILED, file.name)

@@ -1,0 +1,374 @@
+"""The typed layer: a cache of the typed and the rejected rows of every export, and its catalog.
+
+A large export has a file of its own. Small exports of one feed, one definition and the same columns share a pack, whose
+``_export`` says of each row of which export it is; the rows of one export stand together. A pack is never changed:
+where small exports are added to it, a new one takes its place. What ``catalog.json`` does not name is litter.
+"""
+
+import contextlib
+import hashlib
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from rmetrics.lake.files import MISSING, SPOILED, BatchWriter, Damage, file_digest, read_json, write_json, writing
+from rmetrics.lake.records import Folder
+
+ROW_GROUP = 250_000
+EXPORT = "_export"  # which export of a pack a row is of
+_PACK_ROWS = 100_000
+_PACK_EXPORTS = 10_000
+_CATALOG = "catalog.json"
+_OF_FILE = ("name", "feed", "digest", "columns", "packed", "parquet_sha256", "rejected_sha256")
+_OWN = ("sha256", "rows", "rejected", "totals", "number", "first", "height")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypedFile:
+    """The typed rows of one export.
+
+    Attributes:
+        columns: the feed's columns that the export had.
+        rows, rejected, totals: what became of the export's records.
+        name: the Parquet file inside ``typed/``.
+        packed: whether the file has rows of other exports, too.
+        number: the value of ``_export`` in a pack.
+        first, height: where the rows stand in a pack.
+    """
+
+    sha256: str
+    feed: str
+    digest: str
+    columns: tuple[str, ...]
+    rows: int
+    rejected: int
+    totals: int
+    name: str
+    parquet_sha256: str
+    rejected_sha256: str | None = None
+    packed: bool = False
+    number: int = 0
+    first: int = 0
+    height: int = 0
+
+
+class TypedWriter(BatchWriter):
+    """The typed rows of a large export while they are written.
+
+    Attributes:
+        totals: how many total lines were dropped.
+        rejected: the rejected rows.
+        finish: a last step over the file as a whole (ids of rows without a key, amounts added up), or None.
+    """
+
+    def __init__(self, key: "Key", columns: Sequence[str], final: Path) -> None:
+        super().__init__(final.with_suffix(".first.part"))
+        self.key, self.columns, self.final, self.part = key, tuple(columns), final, final.with_suffix(".part")
+        self.totals, self.rejected = 0, list[pl.DataFrame]()
+        self.finish: Callable[[pl.LazyFrame], pl.LazyFrame] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PackRows:
+    """The typed rows of small exports of one feed, one definition and the same columns.
+
+    Attributes:
+        exports: their hashes; ``_export`` counts them from 0.
+        rows: typed rows with ``_export``, sorted by it.
+        rejected: rejected rows with ``_export``.
+        counts: by export, how many lines were typed and how many totals dropped.
+    """
+
+    exports: Sequence[str]
+    rows: pl.DataFrame
+    rejected: pl.DataFrame
+    counts: Sequence[tuple[int, int]]
+
+
+Key = tuple[str, str, str]  # feed, hash of the export, typing digest
+
+
+class TypedLayer(Folder):
+    """The typed layer of a lake."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.typed = root / "typed"
+        self._entries: dict[Key, TypedFile] | None = None
+        self._typing = threading.Lock()  # exports land side by side
+
+    # -- what there is
+
+    def typed_path(self, feed: str, sha256: str, digest: str) -> Path:
+        """The file with the typed rows of an export; where they are not made yet, the one of a large export."""
+        found = self._typed().get((feed, sha256, digest))
+        return self.typed / (found.name if found else _own_name(feed, sha256, digest))
+
+    def rejected_path(self, file: TypedFile) -> Path:
+        """Where the rejected rows of an export stand; exists only when there are any."""
+        return _beside(self.typed / file.name)
+
+    def typed_file(self, feed: str, sha256: str, digest: str) -> TypedFile | None:
+        """The record of typed rows, or None when they must be made (again)."""
+        found = self._typed().get((feed, sha256, digest))
+        return found if found and self._is_there(found) else None
+
+    def typed_before(self, feed: str, sha256: str) -> TypedFile | None:
+        """The typed rows of an export under whatever definition, where there are any."""
+        found = (f for (of, sha, _), f in self._typed().items() if (of, sha) == (feed, sha256) and self._is_there(f))
+        return next(found, None)
+
+    def _is_there(self, file: TypedFile) -> bool:
+        rejected = file.rejected_sha256 is None or self.rejected_path(file).exists()
+        return rejected and (self.typed / file.name).exists()
+
+    def typed_is_sound(self, file: TypedFile, *, used: bool) -> bool:
+        """Whether typed and rejected rows are what was written; see ``is_sound``."""
+        expected = {self.typed / file.name: file.parquet_sha256}
+        if file.rejected_sha256 is not None:
+            expected[self.rejected_path(file)] = file.rejected_sha256
+        return all(self.is_sound(path, digest, used=used) for path, digest in expected.items())
+
+    def scan_typed(self, file: TypedFile) -> pl.LazyFrame:
+        """The typed rows of one export, with their line."""
+        path = self.typed / file.name
+        if not file.packed:
+            return pl.scan_parquet(path, glob=False)
+        return _pack(path, file.parquet_sha256).slice(file.first, file.height).drop(EXPORT).lazy()
+
+    def scan_pack(self, file: TypedFile) -> pl.LazyFrame:
+        """The typed rows of all exports of a pack, with ``EXPORT``."""
+        return pl.scan_parquet(self.typed / file.name, glob=False)
+
+    def rejected_rows(self, file: TypedFile) -> pl.DataFrame:
+        """The rejected rows of one export.
+
+        Raises:
+            OSError, PolarsError: they cannot be read.
+        """
+        rows = pl.read_parquet(self.rejected_path(file), glob=False)
+        return rows.filter(pl.col(EXPORT) == file.number).drop(EXPORT) if file.packed else rows
+
+    def _typed(self) -> dict[Key, TypedFile]:
+        if self._entries is None:
+            try:
+                found = _files_of(read_json(self.typed / _CATALOG))
+            except (OSError, ValueError, TypeError, KeyError):
+                found = []
+            self._entries = {(f.feed, f.sha256, f.digest): f for f in found}
+        return self._entries
+
+    # -- writing
+
+    @contextlib.contextmanager
+    def typing(self, key: Key, columns: Sequence[str]) -> Iterator[TypedWriter]:
+        """A typed file of a large export that is being written; nothing is left of it without ``commit_typed``.
+
+        Args:
+            key: feed, hash of the export, typing digest.
+            columns: the feed's columns the export had.
+        """
+        final = self.typed / _own_name(*key)
+        self.folder(final.parent)
+        writer = TypedWriter(key, columns, final)
+        with writing(final, writer.part, writer.path):
+            try:
+                yield writer
+            finally:
+                writer.discard()
+
+    def commit_typed(self, writer: TypedWriter) -> TypedFile:
+        """Gives written typed rows and the rejected ones their names."""
+        writer.close()
+        if writer.finish:
+            whole = writer.finish(pl.scan_parquet(writer.path, glob=False))
+            whole.sink_parquet(writer.part, row_group_size=ROW_GROUP)
+        else:
+            writer.path.replace(writer.part)
+        rejected = pl.concat(writer.rejected) if writer.rejected else pl.DataFrame()
+        feed, sha256, digest = writer.key
+        made = TypedFile(
+            sha256=sha256,
+            feed=feed,
+            digest=digest,
+            columns=writer.columns,
+            rows=writer.rows,
+            rejected=rejected.height,
+            totals=writer.totals,
+            name=_own_name(*writer.key),
+            rejected_sha256=self._put_rejected(writer.final, rejected),
+            parquet_sha256=self._put(writer.part, writer.final),
+        )
+        self._enter([made])
+        return made
+
+    def write_pack(self, feed: str, digest: str, columns: Sequence[str], new: PackRows) -> list[TypedFile]:
+        """Writes typed and rejected rows of small exports together with those of the pack that has room for them.
+
+        Args:
+            feed: their feed.
+            digest: their typing digest.
+            columns: the feed's columns the exports had.
+            new: the rows.
+        """
+        old, rows, rejected = self._with_room(feed, digest, tuple(columns), new), new.rows, new.rejected
+        start = height = 0
+        if old:
+            start, height = 1 + old[-1].number, sum(f.height for f in old)
+            kept = pl.col(EXPORT).is_in([f.number for f in old])
+            there = pl.read_parquet(self.typed / old[0].name, glob=False).filter(kept)
+            rows = pl.concat([there, rows.with_columns(pl.col(EXPORT) + start)])
+            rejected = rejected.with_columns(pl.col(EXPORT) + start)
+            if old[0].rejected_sha256 is not None:
+                faults = pl.read_parquet(self.rejected_path(old[0]), glob=False)
+                rejected = pl.concat([faults.filter(kept), rejected])
+        named = hashlib.sha256("".join([f.sha256 for f in old] + [*new.exports]).encode()).hexdigest()
+        name = f"{feed}/pack-{named[:24]}.{digest}.parquet"
+        final = self.typed / name
+        self.folder(final.parent)
+        part = final.with_suffix(".part")
+        with writing(final, part):
+            rows.write_parquet(part, compression_level=1, row_group_size=_PACK_ROWS)
+            rejected_sha256 = self._put_rejected(final, rejected)
+            parquet_sha256 = self._put(part, final)
+            heights = dict(new.rows.group_by(EXPORT).len().iter_rows())
+            faulty = dict(new.rejected.group_by(EXPORT).len().iter_rows())
+            made = []
+            for i, sha256 in enumerate(new.exports):
+                lines, totals = new.counts[i]
+                own = TypedFile(
+                    sha256=sha256,
+                    feed=feed,
+                    digest=digest,
+                    columns=tuple(columns),
+                    rows=lines,
+                    rejected=faulty.get(i, 0),
+                    totals=totals,
+                    name=name,
+                    parquet_sha256=parquet_sha256,
+                    rejected_sha256=rejected_sha256,
+                    packed=True,
+                    number=start + i,
+                    first=height,
+                    height=heights.get(i, 0),
+                )
+                height += own.height
+                made.append(own)
+            firsts = itertools.accumulate((f.height for f in old), initial=0)
+            again = [
+                replace(f, name=name, parquet_sha256=parquet_sha256, rejected_sha256=rejected_sha256, first=first)
+                for f, first in zip(old, firsts, strict=False)
+            ]
+            self._enter([*again, *made])
+        return made
+
+    def _with_room(self, feed: str, digest: str, columns: tuple[str, ...], new: PackRows) -> list[TypedFile]:
+        """The other exports of a sound pack of the same kind that has room for these, in their order; or none."""
+        packs: dict[str, list[TypedFile]] = {}
+        made = set(new.exports)
+        for file in self._typed().values():
+            if file.packed and (file.feed, file.digest, file.columns) == (feed, digest, columns):
+                packs.setdefault(file.name, []).append(file)
+        for files in packs.values():
+            others = sorted((f for f in files if f.sha256 not in made), key=lambda f: f.number)
+            exports, rows = len(others) + len(made), sum(f.height for f in others) + new.rows.height
+            room = others and exports <= _PACK_EXPORTS and rows <= _PACK_ROWS
+            if room and self._is_there(others[0]) and self.typed_is_sound(others[0], used=True):
+                return others
+        return []
+
+    def _put(self, part: Path, final: Path) -> str:
+        """Gives a file its name; it is not flushed: it can be made again, and none is used before it was looked at."""
+        part.chmod(0o600)
+        digest = file_digest(part)
+        part.replace(final)
+        self._remember(final, digest)
+        return digest
+
+    def _put_rejected(self, final: Path, rejected: pl.DataFrame) -> str | None:
+        if not rejected.height:
+            return None
+        part = final.with_suffix(".rejected.part")
+        with writing(final, part):
+            rejected.write_parquet(part)
+            return self._put(part, _beside(final))
+
+    def _enter(self, made: Sequence[TypedFile]) -> None:
+        """Records typed rows in the place of those that their exports had.
+
+        Files that have none left are removed by the next run's sweep: somebody may be reading them.
+        """
+        with self._typing:
+            exports, entries = {f.sha256 for f in made}, self._typed()
+            kept = {k: f for k, f in entries.items() if f.sha256 not in exports}
+            kept |= {(f.feed, f.sha256, f.digest): f for f in made}
+            self._entries = kept
+            write_json(self.typed / _CATALOG, _records_of(list(kept.values())))
+
+    def sweep_typed(self) -> int:
+        """Removes files that the catalog does not name; returns how many."""
+        named = {n for f in self._typed().values() for n in (f.name, _beside(Path(f.name)).as_posix())}
+        count = 0
+        for path in self.typed.glob("*/*"):
+            if path.is_file() and path.relative_to(self.typed).as_posix() not in named:
+                path.unlink(missing_ok=True)
+                count += 1
+        return count
+
+    # -- damage
+
+    def examine_typed(self) -> Iterator[Damage]:
+        """Every typed file that is not what was written; the next sync makes it again."""
+        catalog = self.typed / _CATALOG
+        try:
+            files = {f.name: f for f in _files_of(read_json(catalog))} if catalog.exists() else {}
+        except (OSError, ValueError, TypeError, KeyError):
+            yield Damage(catalog, SPOILED)
+            return
+        for file in files.values():
+            path = self.typed / file.name
+            if not self._is_there(file):
+                yield Damage(path, MISSING, file.feed, "" if file.packed else file.sha256)
+            elif not self.typed_is_sound(file, used=True):
+                told = "it, or its rejected rows, are not what was written"
+                yield Damage(path, told, file.feed, "" if file.packed else file.sha256)
+
+
+def _own_name(feed: str, sha256: str, digest: str) -> str:
+    return f"{feed}/{sha256}.{digest}.parquet"
+
+
+def _beside(path: Path) -> Path:
+    return path.with_suffix(".rejected.parquet")
+
+
+@lru_cache(maxsize=8)
+def _pack(path: Path, _digest: str) -> pl.DataFrame:
+    """The rows of a pack, which are few; with its hash, which tells it from a later one."""
+    return pl.read_parquet(path, glob=False)
+
+
+def _records_of(files: Sequence[TypedFile]) -> dict[str, Any]:
+    found: dict[str, dict[str, Any]] = {}
+    for file in files:
+        of_file = found.setdefault(file.name, {**{n: getattr(file, n) for n in _OF_FILE}, "exports": []})
+        of_file["exports"].append([getattr(file, n) for n in _OWN])
+    return {"files": list(found.values())}
+
+
+def _files_of(records: Mapping[str, Any]) -> list[TypedFile]:
+    made: Callable[..., TypedFile] = TypedFile
+    return [
+        made(
+            **{n: tuple(v) if isinstance(v := of_file[n], list) else v for n in _OF_FILE},
+            **dict(zip(_OWN, export, strict=True)),
+        )
+        for of_file in records["files"]
+        for export in of_file["exports"]
+    ]

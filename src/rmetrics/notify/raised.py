@@ -1,0 +1,90 @@
+"""Which alerts are true of the rows of a published view. Pure: rows in, occurrences out."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from shlex import quote
+from typing import Any
+
+import polars as pl
+
+from rmetrics.rules.expressions.polars_form import DTYPES, is_true
+from rmetrics.rules.messages import Alert
+from rmetrics.rules.model import ALL, ColumnType
+from rmetrics.rules.published_views import VIEWS
+
+_SCALES = {ColumnType.MONEY: Decimal("0.01"), ColumnType.SHARE: Decimal("0.000001")}
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """An alert that is true of a row.
+
+    Attributes:
+        key: tells the row from others of the view, the same as long as it is the same occurrence.
+        of: which row it is, in words: its source, feed or code, and month; empty where the view has one row.
+        cause: the values that tell why, in words.
+        command: explains it.
+    """
+
+    name: str
+    title: str
+    key: str
+    of: str
+    cause: str
+    command: str
+
+
+def raised_by(alert: Alert, rows: Sequence[Mapping[str, Any]], zone: str) -> tuple[Occurrence, ...]:
+    """The rows for which an alert is true, one per identity: the last in the order of the rows.
+
+    Args:
+        alert: of validated rules.
+        rows: of its view, in the window; numerics are text or numbers.
+        zone: whose days are business days.
+    """
+    view = VIEWS[alert.over]
+    typed = [{n: _exact(row[n], kind) for n, kind in view.columns.items()} for row in rows]
+    frame = pl.DataFrame(typed, schema={n: DTYPES[k] for n, k in view.columns.items()}, orient="row")
+    hits = frame.select(is_true(alert.where, view.row(zone)).alias("hit")).to_series().to_list()
+    found = {}
+    for row, hit in zip(typed, hits, strict=True):
+        if hit:
+            key = "/".join(_word(row[n]) for n in view.identity)
+            found[key] = _occurrence(alert, key, row)
+    return tuple(found.values())
+
+
+def _occurrence(alert: Alert, key: str, row: Mapping[str, Any]) -> Occurrence:
+    identity = [n for n in VIEWS[alert.over].identity if n != "segment" or row[n] != ALL]
+    of = ", ".join(_shown(row[n], month=n == "month") for n in sorted(identity, key=lambda n: n == "month"))
+    cause = ", ".join(f"{n} {_shown(row[n]) or 'none'}" for n in alert.shown)
+    return Occurrence(alert.name, alert.title, key, of, cause, command_of(alert, row))
+
+
+def command_of(alert: Alert, row: Mapping[str, Any]) -> str:
+    """The command that explains a row; a value is quoted where a shell would read it otherwise."""
+    months = {n for n, k in VIEWS[alert.over].columns.items() if k is ColumnType.MONTH}
+    words = {n: quote(_word(v)[:7] if n in months else _word(v)) for n, v in row.items()}
+    return alert.command.format_map(words)
+
+
+def _exact(value: Any, kind: ColumnType) -> Any:
+    if value is None or kind not in _SCALES:
+        return value
+    return Decimal(value).quantize(_SCALES[kind], ROUND_HALF_EVEN)
+
+
+def _shown(value: Any, *, month: bool = False) -> str:
+    """A value for people: a month as YYYY-MM, an amount or ratio with two decimals or as many more as it has."""
+    if isinstance(value, Decimal) and value.as_tuple().exponent != 0:
+        digits = f"{value:f}".rstrip("0")
+        return digits + "0" * max(0, 2 - len(digits.partition(".")[2]))
+    return _word(value)[:7] if month else _word(value)
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, dt.datetime | dt.date):
+        return value.isoformat()
+    return "" if value is None else f"{value:f}" if isinstance(value, Decimal) else str(value)

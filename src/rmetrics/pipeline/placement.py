@@ -1,0 +1,66 @@
+"""The one feed that a new file is of, or why there is none and what to do."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from rmetrics.ingest.hints import Sample, likely_column
+from rmetrics.ingest.recognise import Fit, free_headers, read_as
+from rmetrics.rules.model import Feed
+
+
+def chosen(
+    fits: list[Fit],
+    headers: tuple[str, ...],
+    feeds: Mapping[str, Feed],
+    file_name: str = "",
+    sample: Sample | None = None,
+    path: Path | None = None,
+) -> tuple[Fit | None, str]:
+    """The one feed that fits, or why there is none and what to do.
+
+    Args:
+        fits: the feeds that fit, or the nearest miss.
+        headers: of the file.
+        feeds: all feeds.
+        file_name: the file's name without folders.
+        sample: the first cells under each header, which a hint must agree with.
+        path: the file, for the command that drafts its rules.
+    """
+    draft = f"rmetrics rules new NAME --from {shlex.quote(str(path)) if path else 'FILE'}"
+    good = [f for f in fits if f.fits]
+    if len(good) == 1:
+        return good[0], ""
+    if good:
+        names = " and ".join(repr(f.feed) for f in good)
+        return None, f"fits the feeds {names} equally well; rename it so that it fits the files = [...] of one of them"
+    if not fits:
+        what = f"if it is an export of a new kind, draft its rules: {draft}; otherwise take it out of the inbox"
+        return None, f"fits no feed: no known headers among {_listed(headers)}; {what}"
+    near = fits[0]
+    if near.missing:
+        feed = read_as(feeds[near.feed], headers, file_name)
+        free = free_headers(headers, feed)
+        lacks = "; ".join(
+            f"{column} ({' or '.join(names)}{_renamed(likely_column(column, feed, free, sample))})"
+            for column, names in near.missing
+        )
+        what = (
+            f"export it with that column, or add its header to from = [...]; of another kind, draft its rules: {draft}"
+        )
+        kind = f"{near.feed} ({near.variant})" if near.variant else near.feed
+        return None, f"looks like {kind}, but has no header for {lacks}; it has {_listed(headers)}; {what}"
+    new = "" if near.refused else f"; draft rules for it: {draft}"
+    return None, f"looks like {near.feed}, but {near.objection}{new}"
+
+
+def _renamed(likely: str) -> str:
+    return f", perhaps renamed to {likely!r}" if likely else ""
+
+
+def _listed(headers: tuple[str, ...]) -> str:
+    shown = ", ".join(repr(h[:40]) for h in headers[:60])
+    return shown + (f" and {len(headers) - 60} more" if len(headers) > 60 else "")
+
+
+__all__ = ["chosen"]

@@ -1,0 +1,109 @@
+"""Messages to the channels of the rules: each at most once, whatever happens; a failing channel stops nothing."""
+
+import datetime as dt
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from rmetrics.brief.facts import SendTrouble
+from rmetrics.errors import SettingsError
+from rmetrics.notify.channels import Message, deliver, require_apprise
+from rmetrics.notify.ledger import Kind, Ledger
+from rmetrics.rules.messages import Channel
+from rmetrics.settings import named_setting
+
+DOUBTFUL = "doubtful"
+_TROUBLE_DAYS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of a message to a channel.
+
+    Attributes:
+        state: sent: just now; already: before; failed: the next run tries again; doubtful: an earlier sender was killed
+            while sending, so it may have arrived, and is not sent again by itself.
+    """
+
+    channel: str
+    state: str
+    why: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether somebody should look at it."""
+        return self.state in {"failed", DOUBTFUL}
+
+
+def channels_of(channels: Mapping[str, Channel], kind: Kind) -> dict[str, Channel]:
+    """The channels that get messages of a kind."""
+    return {name: c for name, c in channels.items() if kind in c.gets}
+
+
+def send(
+    ledger: Ledger,
+    channels: Mapping[str, Channel],
+    kind: Kind,
+    keys: Sequence[str],
+    message: Callable[[Channel, Collection[str]], Message],
+    *,
+    again: Collection[str] = (),
+) -> tuple[Delivery, ...]:
+    """Sends a message to each channel that has not got it.
+
+    Args:
+        ledger: open, so no other process sends.
+        channels: where to.
+        kind: what.
+        keys: what the message is of: a day, or occurrences of alerts. Those that a channel had are left out.
+        message: makes the message for a channel of the keys it has not got.
+        again: channels that get it although they had it, or may have had it.
+
+    Raises:
+        SettingsError: messages cannot be sent at all: apprise is missing, or there is no channel of a name.
+        LakeError: the ledger cannot be written.
+    """
+    require_apprise()
+    if unknown := sorted(set(again) - channels.keys()):
+        known = ", ".join(channels) or "none"
+        raise SettingsError(f"no channel {unknown[0]!r} gets this", f"There are: {known}. See [notify] in the rules.")
+    return tuple(_sent(ledger, name, c, kind, keys, message, again=name in again) for name, c in channels.items())
+
+
+def _sent(
+    ledger: Ledger,
+    name: str,
+    channel: Channel,
+    kind: Kind,
+    keys: Sequence[str],
+    message: Callable[[Channel, Collection[str]], Message],
+    *,
+    again: bool,
+) -> Delivery:
+    taken = ledger.claim(kind, keys, name, _now(), again=again)
+    if not taken:
+        before = [s for key in keys if (s := ledger.state(kind, key, name)) is not None and s.state == "sending"]
+        return Delivery(name, DOUBTFUL, _doubt(before[0].started_at)) if before else Delivery(name, "already")
+    url = named_setting(channel.url)
+    why = f"{channel.url} is not set: put the URL into .env" if url is None else deliver(url, message(channel, taken))
+    ledger.mark(kind, taken, name, "failed" if why else "sent", _now(), why)
+    return Delivery(name, "failed", why) if why else Delivery(name, "sent")
+
+
+def _doubt(at: dt.datetime) -> str:
+    return f"the program was stopped while sending at {at:%Y-%m-%d %H:%M} UTC, so the message may have arrived or not"
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def troubles_in(ledger: Ledger, channels: Collection[str], now: dt.datetime) -> tuple[SendTrouble, ...]:
+    """Messages of the last two days that failed or are doubtful, the newest of each declared channel and kind."""
+    found = {
+        (s.channel, s.kind): SendTrouble(
+            s.channel, s.kind, s.key, DOUBTFUL if s.state == "sending" else s.state, s.started_at, s.why
+        )
+        for s in ledger.troubles(now - dt.timedelta(days=_TROUBLE_DAYS))
+        if s.channel in channels
+    }
+    return tuple(found.values())

@@ -1,0 +1,27 @@
+"""Typed rows as the second engine takes them: files, and where a file has rows of several exports, the rank of each."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rmetrics.checks.recompute import TypedInput
+from rmetrics.lake import Lake, TypedFile
+
+
+def typed_inputs(lake: Lake, typed: Mapping[str, Sequence[tuple[TypedFile, int]]]) -> dict[str, list[TypedInput]]:
+    """The typed rows of exports by feed, each export with its rank."""
+    return {name: inputs_of(lake, files) for name, files in typed.items()}
+
+
+def inputs_of(lake: Lake, files: Iterable[tuple[TypedFile, int]]) -> list[TypedInput]:
+    """The typed rows of exports of one feed, each with its rank."""
+    packs: dict[str, tuple[TypedFile, dict[int, int]]] = {}
+    found = list[TypedInput]()
+    for file, rank in files:
+        if file.packed:
+            packs.setdefault(file.name, (file, {}))[1][file.number] = rank
+        else:
+            found.append(TypedInput(lake.typed / file.name, file.columns, rank))
+    found += [TypedInput(lake.typed / n, f.columns, None, ranks) for n, (f, ranks) in packs.items()]
+    return found
+
+
+__all__ = ["inputs_of", "typed_inputs"]

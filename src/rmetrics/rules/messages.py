@@ -1,0 +1,171 @@
+"""The tables of the rules from which no figure follows: what the brief is like, who gets messages, what raises alarm.
+
+They are no part of the rules' digest: another language of the brief restates nothing.
+"""
+
+import string
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, field_validator
+from pydantic_core import PydanticCustomError
+
+from rmetrics.rules.conditions import read_condition
+from rmetrics.rules.model import Identifier, Name, Sql, Table
+from rmetrics.rules.nearest import did_you_mean
+from rmetrics.rules.published_views import VIEWS, PublishedView
+
+Language = Literal["en", "ru"]
+HIDDEN = "hidden"
+"""The type of a problem whose value is not repeated in messages: it may be a secret."""
+_SETTING = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+Title = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^\x00-\x1f]+$")
+]
+Span = Annotated[int, Field(ge=1, le=120, strict=True)]
+
+
+class BriefRules(Table):
+    """What the morning brief is like.
+
+    ``feeds``: those without whose newest export yesterday is not shown; all that figures are counted from where it is
+    empty. ``stale_days``: a feed whose newest row is older is something a person must look at.
+    """
+
+    language: Language = "en"
+    feeds: tuple[Name, ...] = ()
+    stale_days: Span = 3
+
+
+class Channel(Table):
+    """Where messages go.
+
+    ``url``: the name of the setting that holds an apprise URL, never the URL. ``gets``: what is sent. ``details``:
+    whether names of files and words of findings are sent, too; aggregates only otherwise. ``form``: ``html`` for mail.
+    """
+
+    url: str
+    gets: tuple[Literal["brief", "alerts"], ...] = ("brief", "alerts")
+    details: Annotated[bool, Field(strict=True)] = False
+    language: Language | None = None
+    form: Literal["text", "html"] = "text"
+
+    @field_validator("url")
+    @classmethod
+    def _only_a_name(cls, value: str) -> str:
+        if not value or not set(value) <= set(_SETTING) or value[0].isdigit():
+            raise PydanticCustomError(
+                HIDDEN,
+                "must be the name of a setting, such as RMETRICS_NOTIFY_OWNER, whose value in .env or the environment "
+                "is the URL (what was found is not repeated: it may be a secret; take it out of this file)",
+            )
+        return value
+
+
+class Alert(Table):
+    """A condition over a published view; a row for which it is true is an occurrence, told once.
+
+    ``months``, ``days``: how many of the last ones are looked at; 1 where it is not given. ``explain``: the command
+    that explains a row, with its columns in braces. ``show``: the columns that tell the cause; those of the condition
+    where it is not given.
+    """
+
+    name: Identifier
+    title: Title
+    over: Literal[
+        "monthly_vs_target", "daily_cumulative", "call_funnel", "data_freshness", "run_findings", "publication"
+    ]
+    where: Sql
+    months: Span | None = None
+    days: Span | None = None
+    explain: Title | None = None
+    show: tuple[Identifier, ...] = ()
+
+    @property
+    def span(self) -> int:
+        """How many months or days are looked at."""
+        return self.months or self.days or 1
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The columns whose values tell the cause, besides those that say which row it is."""
+        named = self.show or read_condition(self.where, VIEWS[self.over].row("UTC")).columns
+        return tuple(n for n in named if n not in VIEWS[self.over].identity)
+
+    @property
+    def command(self) -> str:
+        """The command that explains a row, with columns in braces."""
+        return self.explain or VIEWS[self.over].explain
+
+
+def braces_in(text: str) -> Iterator[str]:
+    """Yields the names in braces.
+
+    Raises:
+        ValueError: the braces do not fit together, or hold more than a name.
+    """
+    for _, name, form, conversion in string.Formatter().parse(text):
+        if name is None:
+            continue
+        if form or conversion or not name.isidentifier():
+            msg = "only the name of a column may stand in braces"
+            raise ValueError(msg)
+        yield name
+
+
+def judge_messages(
+    channels: Mapping[str, Channel],
+    alerts: Mapping[str, Alert],
+    brief: BriefRules,
+    feeds: Collection[str],
+    zone: str,
+    say: Callable[..., None],
+) -> None:
+    """What one of these tables must not say of another.
+
+    Args:
+        channels: by name.
+        alerts: by dotted key.
+        brief: what the brief is like.
+        feeds: the feeds there are.
+        zone: whose days are business days.
+        say: takes the key and the problem; ``warn`` makes it a warning.
+    """
+    for name in brief.feeds:
+        if name not in feeds:
+            say("brief.feeds", f"there is no feed {name!r}{did_you_mean(name, feeds)}")
+    for name, channel in channels.items():
+        if not channel.gets:
+            say(f"notify.{name}.gets", 'is empty, so nothing is sent: give "brief", "alerts" or both', warn=True)
+    times = Counter(a.name for a in alerts.values())
+    for at, alert in alerts.items():
+        if times[alert.name] > 1:
+            say(f"{at}.name", f"{alert.name!r} is the name of {times[alert.name]} alerts; each needs its own")
+        _judge_alert(at, alert, VIEWS[alert.over], zone, say)
+        _judge_command(f"{at}.explain", alert, say)
+
+
+def _judge_alert(at: str, alert: Alert, view: PublishedView, zone: str, say: Callable[..., None]) -> None:
+    reading = read_condition(alert.where, view.row(zone))
+    if reading.problem:
+        say(f"{at}.where", f"{reading.problem} (over {alert.over})")
+    for part in reading.never:
+        say(f"{at}.where", part, warn=True)
+    for key in ("months", "days"):
+        if getattr(alert, key) is not None and view.window != key:
+            can = f"takes {view.window}" if view.window else "has only what is current"
+            say(f"{at}.{key}", f"does not go with {alert.over}, which {can}")
+    for name in alert.show:
+        if name not in view.columns:
+            say(f"{at}.show", f"{alert.over} has no column {name!r}{did_you_mean(name, view.columns)}")
+
+
+def _judge_command(at: str, alert: Alert, say: Callable[..., None]) -> None:
+    columns = VIEWS[alert.over].columns
+    try:
+        for name in braces_in(alert.command):
+            if name not in columns:
+                say(at, f"{alert.over} has no column {name!r}{did_you_mean(name, columns)}")
+    except ValueError as error:
+        say(at, f"{error}, found {alert.command!r}")

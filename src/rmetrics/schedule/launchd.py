@@ -1,0 +1,21 @@
+"""A launchd agent of macOS."""
+
+import datetime as dt
+import plistlib
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def plist_text(name: str, mark: str, project: Path, at: dt.time, program: Sequence[str]) -> bytes:
+    """The agent's property list; launchd runs it when the machine wakes, if it slept at the time."""
+    return plistlib.dumps(
+        {
+            "Label": name,
+            "ProgramArguments": list(program),
+            "WorkingDirectory": str(project),
+            "StartCalendarInterval": {"Hour": at.hour, "Minute": at.minute},
+            "StandardErrorPath": str(project / "data" / "schedule.log"),
+            "Comment": mark,
+        },
+        sort_keys=False,
+    )

@@ -1,0 +1,127 @@
+"""What is installed, when it ran, and whether it ran when it should: two small files in the data folder."""
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from rmetrics.files import PRIVATE_FOLDER, write_private
+from rmetrics.schedule.plan import Kind
+
+_INSTALLED, _RAN = "schedule.json", "schedule-run.json"
+GRACE = dt.timedelta(hours=1)  # a run may begin late, and takes its time
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A schedule that was installed.
+
+    Attributes:
+        at: the time of day, HH:MM.
+        zone: whose clocks it is read by; empty for the machine's.
+        files: of ours.
+    """
+
+    kind: str
+    at: str
+    zone: str
+    files: tuple[str, ...]
+    installed_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """The last scheduled run.
+
+    Attributes:
+        finished_at: None where it was killed, or goes on.
+        sync, brief: their exit codes; None where they were not run.
+    """
+
+    started_at: dt.datetime
+    finished_at: dt.datetime | None = None
+    sync: int | None = None
+    brief: int | None = None
+
+
+def keep_installed(data: Path, installed: Installed | None) -> None:
+    """Keeps what is installed; None: nothing is."""
+    if installed is None:
+        (data / _INSTALLED).unlink(missing_ok=True)
+        return
+    _write(data / _INSTALLED, asdict(installed))
+
+
+def installed_in(data: Path) -> Installed | None:
+    """What is installed; None where nothing is, or the note cannot be read."""
+    kept = _read(data / _INSTALLED)
+    try:
+        return Installed(
+            str(Kind(kept["kind"])), str(kept["at"]), str(kept["zone"]), tuple(kept["files"]),
+            dt.datetime.fromisoformat(kept["installed_at"]),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def keep_ran(data: Path, ran: Ran) -> None:
+    """Keeps when it ran."""
+    _write(data / _RAN, asdict(ran))
+
+
+def ran_in(data: Path) -> Ran | None:
+    """The last scheduled run; None where there was none, or the note cannot be read."""
+    kept = _read(data / _RAN)
+    try:
+        end = kept["finished_at"]
+        return Ran(
+            dt.datetime.fromisoformat(kept["started_at"]),
+            dt.datetime.fromisoformat(end) if end else None,
+            kept["sync"],
+            kept["brief"],
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def last_due(installed: Installed, now: dt.datetime) -> dt.datetime | None:
+    """When it should have run last, an hour ago or earlier; None where it has not been due since it was installed."""
+    local = (now - GRACE).astimezone(ZoneInfo(installed.zone) if installed.zone else None)
+    time = dt.time.fromisoformat(installed.at)
+    due = local.replace(hour=time.hour, minute=time.minute, second=0, microsecond=0)
+    if due > local:
+        due -= dt.timedelta(days=1)
+    return due if due >= installed.installed_at else None
+
+
+def trouble(installed: Installed, ran: Ran | None, now: dt.datetime) -> str:
+    """What is wrong with the last scheduled run; empty where nothing is."""
+    due = last_due(installed, now)
+    if due is not None and (ran is None or ran.started_at < due - dt.timedelta(minutes=5)):
+        before = f"it last ran {ran.started_at.astimezone(due.tzinfo):%Y-%m-%d %H:%M}" if ran else "it has never run"
+        return f"the daily run was due {due:%Y-%m-%d %H:%M}, but {before}"
+    if ran is not None and ran.finished_at is None and now - ran.started_at > GRACE:
+        return f"the daily run of {ran.started_at:%Y-%m-%d %H:%M} UTC did not end"
+    if ran is not None and ran.sync:
+        return f"the sync of the last daily run ended with exit code {ran.sync}"
+    if ran is not None and ran.brief:
+        return f"the brief of the last daily run ended with exit code {ran.brief}"
+    return ""
+
+
+def _write(path: Path, value: Mapping[str, Any]) -> None:
+    path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    write_private(part, json.dumps(value, default=str, indent=2).encode())
+    part.replace(path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        kept = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}

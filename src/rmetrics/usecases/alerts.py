@@ -1,0 +1,124 @@
+"""``rmetrics alerts``: which alerts are true, and each to the channels that get them, once per occurrence."""
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from rmetrics.brief.alarm import alarm_text
+from rmetrics.brief.facts import Raised
+from rmetrics.errors import RmetricsError
+from rmetrics.notify.channels import Message
+from rmetrics.notify.ledger import Ledger, open_ledger
+from rmetrics.notify.raised import Occurrence
+from rmetrics.pipeline.alarms import raised_alerts
+from rmetrics.pipeline.database import existing_server
+from rmetrics.pipeline.sending import Delivery, channels_of, send
+from rmetrics.postgres import connect
+from rmetrics.results import Finding, Severity
+from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.messages import Channel
+from rmetrics.settings import Settings
+
+NOT_SENT = "message-not-sent"
+
+
+@dataclass(frozen=True, slots=True)
+class RaisedAlert:
+    """An alert that is true.
+
+    Attributes:
+        of: which source, feed or finding; empty where it is of the whole.
+        cause: the values that tell why.
+        command: explains it.
+        since: when it was found true first; None where nothing is sent, so nothing is kept.
+    """
+
+    name: str
+    title: str
+    of: str
+    cause: str
+    command: str
+    since: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsResult:
+    """What was found.
+
+    Attributes:
+        declared: how many alerts the rules have.
+        evaluated: False before the first publish: there is nothing to look at.
+        alerts: those that are true.
+        sent: what became of the messages, one per channel; empty where nothing is sent.
+    """
+
+    declared: int
+    evaluated: bool
+    alerts: tuple[RaisedAlert, ...]
+    sent: tuple[Delivery, ...] = ()
+
+
+def alerts(settings: Settings, *, send_them: bool = True, now: dt.datetime | None = None) -> AlertsResult:
+    """Evaluates the alerts; sends what is new to the channels that get alerts, where there are any.
+
+    Args:
+        settings: where things are.
+        send_them: False only looks: nothing is sent and nothing is kept.
+        now: the moment it is; None for the clock's.
+
+    Raises:
+        RulesError, SettingsError, PostgresError, LakeError, BusyError: see ``errors``.
+    """
+    now = now or dt.datetime.now(dt.UTC)
+    rules = load_rules(settings.rules_dir)
+    found = _found(settings, rules, now) if rules.alerts else ()
+    channels = channels_of(rules.notify, "alerts") if send_them else {}
+    if found is None or not channels:
+        return AlertsResult(len(rules.alerts), found is not None, tuple(_raised(o, None) for o in found or ()))
+    with open_ledger(settings.data_dir) as ledger:
+        since = ledger.occurring([(o.name, o.key) for o in found], now)
+        sent = _send(ledger, rules, channels, {f"{o.name}/{o.key}@{since[o.name, o.key]}": o for o in found})
+    told = tuple(_raised(o, since[o.name, o.key]) for o in found)
+    return AlertsResult(len(rules.alerts), evaluated=True, alerts=told, sent=sent)
+
+
+def _found(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[Occurrence, ...] | None:
+    today = now.astimezone(ZoneInfo(rules.business.timezone)).date()
+    with existing_server(settings) as target:
+        if target is None:
+            return None
+        with connect(target, schema=settings.pg_schema) as session:
+            return raised_alerts(session, rules, today)
+
+
+def _raised(found: Occurrence, since: str | None) -> RaisedAlert:
+    return RaisedAlert(found.name, found.title, found.of, found.cause, found.command, since)
+
+
+def _send(
+    ledger: Ledger, rules: Rules, channels: dict[str, Channel], found: dict[str, Occurrence]
+) -> tuple[Delivery, ...]:
+    if not found:
+        return ()
+
+    def message(channel: Channel, keys: Collection[str]) -> Message:
+        told = [Raised(o.name, o.title, o.of, o.cause, o.command) for k, o in found.items() if k in keys]
+        return Message(*alarm_text(told, channel.language or rules.brief.language, rules.business.timezone))
+
+    return send(ledger, channels, "alerts", list(found), message)
+
+
+def alerts_after_sync(settings: Settings) -> tuple[Finding, ...]:
+    """Evaluates and sends alerts where the rules declare a channel; what went wrong is a finding and stops nothing."""
+    try:
+        if not channels_of(load_rules(settings.rules_dir).notify, "alerts"):
+            return ()
+        result = alerts(settings)
+    except RmetricsError as error:
+        return (Finding(NOT_SENT, Severity.WARNING, f"alerts could not be evaluated or sent: {error.message}", 0),)
+    return tuple(
+        Finding(NOT_SENT, Severity.WARNING, f"the channel {d.channel} did not get the alerts: {d.why}", 0)
+        for d in result.sent
+        if d.failed
+    )

@@ -1,0 +1,134 @@
+"""``rmetrics brief``: the morning's facts in words, and to the channels that get it."""
+
+import contextlib
+import datetime as dt
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from rmetrics.brief.facts import Facts, Raised, SendTrouble
+from rmetrics.brief.text import Brief, as_html, as_text, brief_of
+from rmetrics.errors import PostgresError, SettingsError
+from rmetrics.files import write_private
+from rmetrics.notify.channels import Message
+from rmetrics.notify.ledger import Ledger, open_ledger
+from rmetrics.pipeline.alarms import raised_alerts
+from rmetrics.pipeline.database import existing_server
+from rmetrics.pipeline.morning import read_facts, span_of
+from rmetrics.pipeline.sending import Delivery, channels_of, send, troubles_in
+from rmetrics.postgres import connect
+from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.messages import Channel
+from rmetrics.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class BriefResult:
+    """A brief, and what became of it.
+
+    Attributes:
+        deliveries: one per channel, where it was to be sent.
+        page: the HTML file, where one was asked for.
+        error: why the database could not be asked, where a message says so instead of a brief.
+    """
+
+    brief: Brief
+    deliveries: tuple[Delivery, ...] = ()
+    page: Path | None = None
+    error: PostgresError | None = None
+
+
+def brief(
+    settings: Settings,
+    day: dt.date | None = None,
+    *,
+    send_it: bool = False,
+    again: Collection[str] = (),
+    page: Path | None = None,
+    now: dt.datetime | None = None,
+) -> BriefResult:
+    """The brief of a morning.
+
+    Args:
+        settings: where things are.
+        day: the morning's business day; None for today. The brief is of the day before.
+        send_it: send it to the channels that get it, each once per day.
+        again: channels that get it although they had it.
+        page: a file to write it into as HTML.
+        now: the moment it is; None for the clock's.
+
+    Where the database cannot be asked and the brief is to be sent, the message says that, once a day: whoever waits
+    for a brief must not take silence for a quiet day. The brief itself can still be sent later that day.
+
+    Raises:
+        RulesError, SettingsError, PostgresError, LakeError, BusyError: see ``errors``.
+    """
+    now = now or dt.datetime.now(dt.UTC)
+    rules = load_rules(settings.rules_dir)
+    day = day or now.astimezone(ZoneInfo(rules.business.timezone)).date()
+    channels = channels_of(rules.notify, "brief")
+    if send_it and not channels:
+        raise SettingsError(
+            "no channel gets the brief", "Declare one: [notify.NAME] in the rules, see docs/brief.md, Sending."
+        )
+    with _ledger(settings, needed=send_it) as ledger:
+        key, error = day.isoformat(), None
+        try:
+            facts = _facts(settings, rules, day, now, ledger)
+        except PostgresError as refused:
+            if not send_it:
+                raise
+            key, error = f"{key}/unreachable", refused
+            business, stale = rules.business, rules.brief.stale_days
+            facts = Facts(day, business.timezone, business.currency, stale, unreachable=True)
+        made = brief_of(facts, rules.brief.language)
+        deliveries: tuple[Delivery, ...] = ()
+        if send_it and ledger is not None:
+            deliveries = send(ledger, channels, "brief", [key], lambda c, _: _message(facts, made, c), again=again)
+    if page is not None:
+        _write(page, as_html(made, details=True))
+    return BriefResult(made, deliveries, page, error)
+
+
+@contextlib.contextmanager
+def _ledger(settings: Settings, *, needed: bool) -> Iterator[Ledger | None]:
+    """The ledger; None where nothing is sent and nothing ever was, so that a look at the brief writes nothing."""
+    if not needed and not (settings.data_dir / "messages.sqlite").exists():
+        yield None
+        return
+    with open_ledger(settings.data_dir) as ledger:
+        yield ledger
+
+
+def _facts(settings: Settings, rules: Rules, day: dt.date, now: dt.datetime, ledger: Ledger | None) -> Facts:
+    last = ledger.last_brief(day.isoformat()) if ledger else None
+    since, until = span_of(day, rules.business.timezone, now, last)
+    troubles: tuple[SendTrouble, ...] = troubles_in(ledger, rules.notify, now) if ledger else ()
+    with existing_server(settings) as target:
+        if target is None:
+            return read_facts(None, rules, day, since, until, troubles=troubles)
+        with connect(target, schema=settings.pg_schema) as session:
+            today = day == now.astimezone(ZoneInfo(rules.business.timezone)).date()
+            found = (raised_alerts(session, rules, day) if today else None) or ()
+            raised = tuple(Raised(o.name, o.title, o.of, o.cause, o.command) for o in found)
+            return read_facts(session, rules, day, since, until, raised=raised, troubles=troubles)
+
+
+def _message(facts: Facts, made: Brief, channel: Channel) -> Message:
+    """The brief as a channel gets it: in its language and form, without details unless it asks for them."""
+    said = brief_of(facts, channel.language) if channel.language else made
+    html = channel.form == "html"
+    body = (as_html if html else as_text)(said, details=channel.details)
+    return Message(said.subject, body, html)
+
+
+def _write(page: Path, text: str) -> None:
+    part = page.with_name(f".{page.name}.part")
+    try:
+        write_private(part, text.encode())
+        part.replace(page)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot write {error.filename or page}: {error.strerror}", "Name a file in a folder that exists."
+        ) from error

@@ -1,0 +1,291 @@
+"""``rmetrics schedule``: install, show, remove and run the daily run of a project."""
+
+import contextlib
+import datetime as dt
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from rmetrics.errors import RmetricsError, SettingsError
+from rmetrics.files import write_private
+from rmetrics.pipeline.sending import channels_of
+from rmetrics.rules import load_rules
+from rmetrics.schedule.cron import block_in, cron_lines, with_block, without_block
+from rmetrics.schedule.plan import Kind, Plan, commands_of, files_of
+from rmetrics.schedule.record import Installed, Ran, installed_in, keep_installed, keep_ran, last_due, ran_in, trouble
+from rmetrics.settings import Settings, project_folder
+
+_SECONDS = 60
+_LINGER = "A user timer runs while you are logged in. To run it always: loginctl enable-linger"
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleResult:
+    """What a scheduler was told, or would be.
+
+    Attributes:
+        files: path to text of the files, as they are or would be; cron's lines under ``crontab``.
+        commands: that were run, or would be.
+        changed: whether anything differed.
+        notes: what to know about it.
+    """
+
+    kind: str
+    at: str
+    zone: str
+    files: dict[str, str]
+    commands: tuple[tuple[str, ...], ...]
+    changed: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSchedule:
+    """The schedule that is installed, when it ran, and what is wrong; None where there is none."""
+
+    installed: Installed | None
+    ran: Ran | None
+    due: dt.datetime | None
+    trouble: str
+    files: dict[str, str]
+
+
+def install(settings: Settings, at: dt.time, kind: Kind | None = None, *, dry_run: bool = False) -> ScheduleResult:
+    """Makes the system run sync and brief every day; again with the same changes nothing.
+
+    Args:
+        settings: where things are.
+        at: the time of day.
+        kind: the scheduler; None for the platform's.
+        dry_run: only say what would be written and run.
+
+    Raises:
+        SettingsError: there is no scheduler, it refuses, or a file of that name is not ours.
+        RulesError: the rules do not load.
+    """
+    zone = load_rules(settings.rules_dir).business.timezone
+    kind = kind or scheduler_here()
+    plan = _plan(at, zone)
+    before = installed_in(settings.data_dir)
+    result = _installed(settings, kind, plan, dry_run=True)  # whether it differs
+    if dry_run:
+        return result
+    if before is not None and before.kind != kind:
+        remove(settings)
+    if result.changed:
+        result = _installed(settings, kind, plan, dry_run=False)
+    if result.changed or before is None:
+        known = plan.zone if kind is Kind.SYSTEMD else ""
+        now = dt.datetime.now(dt.UTC)
+        keep_installed(settings.data_dir, Installed(kind, f"{at:%H:%M}", known, tuple(result.files), now))
+    return result
+
+
+def scheduler_here() -> Kind:
+    """The scheduler of this platform.
+
+    Raises:
+        SettingsError: none was found.
+    """
+    if sys.platform == "darwin":
+        return Kind.LAUNCHD
+    if sys.platform == "win32":
+        return Kind.WINDOWS
+    if shutil.which("systemctl") and _run(["systemctl", "--user", "show-environment"]).returncode == 0:
+        return Kind.SYSTEMD
+    if shutil.which("crontab"):
+        return Kind.CRON
+    raise SettingsError(
+        "neither systemd's user manager nor crontab is here",
+        "Have your scheduler run this every day: rmetrics -C FOLDER schedule run",
+    )
+
+
+def _plan(at: dt.time, zone: str) -> Plan:
+    project = project_folder().resolve()
+    program = (sys.executable, "-m", "rmetrics", "-C", str(project), "schedule", "run")
+    return Plan(project, at, zone, program)
+
+
+def _files(kind: Kind, plan: Plan, settings: Settings) -> dict[Path, bytes]:
+    config = os.environ.get("XDG_CONFIG_HOME")
+    data = settings.data_dir.resolve()
+    return dict(files_of(kind, plan, Path.home(), data, Path(config) if config else None))
+
+
+def _installed(settings: Settings, kind: Kind, plan: Plan, *, dry_run: bool) -> ScheduleResult:
+    files = _files(kind, plan, settings)
+    commands = commands_of(kind, plan, files, os.getuid(), install=True)
+    shown = {str(p): _text(kind, content) for p, content in files.items()}
+    changed = any(_content(p) != content for p, content in files.items())
+    if kind is Kind.CRON:
+        table = _crontab() if shutil.which("crontab") or not dry_run else ""
+        block = cron_lines(plan.name, plan.mark, plan.at, plan.program)
+        wanted = with_block(table, plan.name, block)
+        shown, changed, commands = {"crontab": block}, wanted != table, [["crontab", "-"]]
+        if changed and not dry_run:
+            _must(commands[0], wanted)
+    elif changed and not dry_run:
+        for path, content in files.items():
+            _refuse_foreign(path, kind)
+            _write(path, content)
+        for command in commands:
+            _must(command)
+    zone = plan.zone if kind is Kind.SYSTEMD else ""
+    told = tuple(tuple(c) for c in commands) if changed else ()
+    return ScheduleResult(kind, f"{plan.at:%H:%M}", zone, shown, told, changed, _notes(kind, plan))
+
+
+def _notes(kind: Kind, plan: Plan) -> tuple[str, ...]:
+    notes = []
+    if kind is Kind.SYSTEMD:
+        notes.append(_LINGER)
+    now = dt.datetime.now().astimezone()
+    if kind is not Kind.SYSTEMD and now.utcoffset() != now.astimezone(ZoneInfo(plan.zone)).utcoffset():
+        there = now.replace(hour=plan.at.hour, minute=plan.at.minute).astimezone(ZoneInfo(plan.zone))
+        notes.append(
+            f"{kind} goes by this machine's clock: {plan.at:%H:%M} here is now {there:%H:%M} in {plan.zone}; "
+            "choose --at so that it suits the business."
+        )
+    only_here = sorted(n for n in os.environ if n.startswith("RMETRICS_"))
+    if only_here:
+        notes.append(f"The daily run does not see this shell's {', '.join(only_here)}: put them into .env.")
+    return tuple(notes)
+
+
+def remove(settings: Settings) -> ScheduleResult:
+    """Takes the schedule of this project away, and nothing else.
+
+    Raises:
+        SettingsError: the scheduler refuses.
+    """
+    before = installed_in(settings.data_dir)
+    kind = Kind(before.kind) if before else scheduler_here()
+    at = dt.time.fromisoformat(before.at) if before else dt.time(0)
+    plan = _plan(at, "UTC")
+    if kind is Kind.CRON:
+        table = _crontab()
+        block, changed = block_in(table, plan.name), without_block(table, plan.name) != table
+        if changed:
+            _must(["crontab", "-"], without_block(table, plan.name))
+        keep_installed(settings.data_dir, None)
+        return ScheduleResult(kind, f"{at:%H:%M}", "", {"crontab": block} if block else {}, (), changed)
+    files = {p: c for p in _files(kind, plan, settings) if (c := _content(p)) is not None and _ours(c, kind)}
+    commands = commands_of(kind, plan, files, os.getuid(), install=False) if files else []
+    for command in commands:
+        _run(command)  # it may know nothing of it any more: the files go in any case
+    for path in files:
+        path.unlink()
+    if files and kind is Kind.SYSTEMD:
+        commands.append(["systemctl", "--user", "daemon-reload"])
+        _run(commands[-1])
+    keep_installed(settings.data_dir, None)
+    shown = {str(p): _text(kind, c) for p, c in files.items()}
+    return ScheduleResult(kind, f"{at:%H:%M}", "", shown, tuple(map(tuple, commands)), bool(files))
+
+
+def show(settings: Settings, now: dt.datetime | None = None) -> ShownSchedule:
+    """What is installed, with the text of its files, and whether it ran when it should."""
+    now = now or dt.datetime.now(dt.UTC)
+    installed, ran = installed_in(settings.data_dir), ran_in(settings.data_dir)
+    if installed is None:
+        return ShownSchedule(None, ran, None, "", {})
+    kind = Kind(installed.kind)
+    plan = _plan(dt.time.fromisoformat(installed.at), installed.zone or "UTC")
+    if kind is Kind.CRON:
+        files = {"crontab": block} if (block := block_in(_crontab(), plan.name)) else {}
+    else:
+        files = {p: _text(kind, c) for p in installed.files if (c := _content(Path(p))) is not None}
+    gone = "" if len(files) == len(installed.files) else "its files are gone: rmetrics schedule install"
+    return ShownSchedule(installed, ran, last_due(installed, now), gone or trouble(installed, ran, now), files)
+
+
+def run_now(settings: Settings) -> Ran:
+    """What the scheduler calls: a sync, then the brief to the channels that get it, whatever became of the sync.
+
+    Each is a process of its own, so that none takes the other with it.
+    """
+    started = dt.datetime.now(dt.UTC)
+    keep_ran(settings.data_dir, Ran(started))
+    base = [sys.executable, "-m", "rmetrics", "-C", str(project_folder().resolve())]
+    synced = subprocess.run([*base, "sync", "--quiet"], check=False).returncode  # noqa: S603 - our own program
+    briefed = None
+    if _gets_the_brief(settings):
+        briefed = subprocess.run([*base, "brief", "--send", "--quiet"], check=False).returncode  # noqa: S603
+    ran = Ran(started, dt.datetime.now(dt.UTC), synced, briefed)
+    keep_ran(settings.data_dir, ran)
+    return ran
+
+
+def _gets_the_brief(settings: Settings) -> bool:
+    try:
+        return bool(channels_of(load_rules(settings.rules_dir).notify, "brief"))
+    except RmetricsError:  # the sync has told what is wrong with the rules
+        return False
+
+
+# -- the system
+
+
+def _run(command: Sequence[str], text: str | None = None) -> "subprocess.CompletedProcess[str]":
+    try:
+        return subprocess.run(  # noqa: S603 - fixed commands of the system's scheduler
+            command, input=text, capture_output=True, text=True, check=False, timeout=_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SettingsError(f"cannot run {command[0]}: {error}", "Choose another scheduler with --kind.") from error
+
+
+def _must(command: Sequence[str], text: str | None = None) -> None:
+    done = _run(command, text)
+    if done.returncode:
+        why = " ".join((done.stderr or done.stdout).split())[:300]
+        raise SettingsError(
+            f"{' '.join(command)} failed: {why or f'exit code {done.returncode}'}",
+            "Choose another scheduler with --kind, or see what it would do: --dry-run.",
+        )
+
+
+def _crontab() -> str:
+    """The user's table; empty where there is none."""
+    done = _run(["crontab", "-l"])
+    if done.returncode and "no crontab" not in done.stderr:
+        raise SettingsError(f"crontab -l failed: {' '.join(done.stderr.split())[:300]}", "Choose another --kind.")
+    return done.stdout if not done.returncode else ""
+
+
+def _content(path: Path) -> bytes | None:
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_bytes()
+    return None
+
+
+def _text(kind: Kind, content: bytes) -> str:
+    return content.decode("utf-16" if kind is Kind.WINDOWS else "utf-8", "replace")
+
+
+def _ours(content: bytes, kind: Kind) -> bool:
+    return "rmetrics schedule install" in _text(kind, content)
+
+
+def _refuse_foreign(path: Path, kind: Kind) -> None:
+    there = _content(path)
+    if there is not None and not _ours(there, kind):
+        raise SettingsError(f"{path} is there and was not written by rmetrics", "Move it away, then install again.")
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        write_private(part, content)
+        part.replace(path)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot write {error.filename or path}: {error.strerror}", "Check its permissions."
+        ) from error

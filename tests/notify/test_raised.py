@@ -1,0 +1,62 @@
+"""Rows of a view to occurrences: exact comparisons, NULL is not true, one per identity, shell-safe commands."""
+
+import datetime as dt
+import shlex
+from typing import Any
+
+import pytest
+
+from rmetrics.notify.raised import raised_by
+from rmetrics.rules.messages import Alert
+from rmetrics.rules.published_views import VIEWS
+
+MONTH = dt.date(2026, 11, 1)
+
+
+def row(over: str, **values: Any) -> dict[str, Any]:
+    """A row of a view, blank where nothing is said."""
+    return {**dict.fromkeys(VIEWS[over].columns), **values}
+
+
+def alert(over: str, where: str, **more: Any) -> Alert:
+    return Alert(name="own", title="Own", over=over, where=where, **more)
+
+
+@pytest.mark.parametrize(("cpl", "hit"), [("30.000000", False), ("30.000001", True), (None, False), ("0.1", False)])
+def test_comparisons_are_exact_and_null_is_not_true(cpl: str | None, hit: bool) -> None:
+    rows = [row("monthly_vs_target", month=MONTH, source="A", segment="ALL", cpl=cpl, target_cpl_max="30.00")]
+    assert bool(raised_by(alert("monthly_vs_target", "cpl > target_cpl_max"), rows, "UTC")) == hit
+
+
+def test_one_occurrence_per_identity_and_the_last_row_tells_it() -> None:
+    days = [dt.date(2026, 11, n) for n in (8, 9)]
+    rows = [
+        row("daily_cumulative", month=MONTH, date=d, source="Rely", repairs_to_date=n, repairs_of_pace="0.5")
+        for n, d in enumerate(days)
+    ]
+    (found,) = raised_by(alert("daily_cumulative", "repairs_of_pace < 0.9", days=2), rows, "UTC")
+    assert (found.key, found.of, found.cause) == ("2026-11-01/Rely", "Rely, 2026-11", "repairs_of_pace 0.50")
+    (shown,) = raised_by(alert("daily_cumulative", "repairs_of_pace < 0.9", show=["repairs_to_date"]), rows, "UTC")
+    assert shown.cause == "repairs_to_date 1"
+
+
+def test_a_segment_is_told_where_it_is_one() -> None:
+    rows = [row("monthly_vs_target", month=MONTH, source="A", segment=s, leads=1) for s in ("ALL", "COD")]
+    assert [o.of for o in raised_by(alert("monthly_vs_target", "leads > 0"), rows, "UTC")] == [
+        "A, 2026-11",
+        "A, COD, 2026-11",
+    ]
+
+
+@pytest.mark.parametrize("source", ["O'Brien & Co", "$(rm -rf /)", "a b", "{month}", "-x"])
+def test_a_command_is_safe_to_paste(source: str) -> None:
+    rows = [row("call_funnel", month=MONTH, source=source, missed=3)]
+    (found,) = raised_by(
+        alert("call_funnel", "missed > 2", explain="rmetrics explain --source {source} --month {month}"), rows, "UTC"
+    )
+    assert shlex.split(found.command) == ["rmetrics", "explain", "--source", source, "--month", "2026-11"]
+
+
+def test_a_view_of_one_row() -> None:
+    (found,) = raised_by(alert("publication", "hours > 26 OR hours IS NULL"), [row("publication", errors=0)], "UTC")
+    assert (found.key, found.of, found.cause) == ("", "", "hours none")
