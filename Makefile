@@ -26,6 +26,7 @@ demo: setup  ## sync the sample exports into the embedded Postgres and show the 
 		'edit rules/sources.toml (per_lead = 25.00), then' \
 		'.venv/bin/rmetrics plan                   what the edit would change; then sync, then' \
 		'.venv/bin/rmetrics history --month 2024-11' \
+		'.venv/bin/rmetrics serve                  a local page: click any number to see its proof' \
 		'.venv/bin/rmetrics report                 charts and tables as one HTML page' \
 		'.venv/bin/rmetrics db start --port 5433   keep Postgres running; prints its URL for Grafana, psql or JDBC'
 

@@ -72,6 +72,18 @@ def holders(file: IO[str]) -> list[int]:
     return []
 
 
+def held(path: Path) -> bool:
+    """Whether another process holds a lock on a file; locks nothing, not even for a moment.
+
+    False where there is no such file, or the system does not list locks.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            return bool(holders(file))
+    except OSError:
+        return False
+
+
 def named_holder(file: IO[str]) -> str:
     """The words for whoever holds a lock on the file."""
     for pid in holders(file):

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rmetrics.errors import SettingsError
 
+_ADDRESS = r"^(https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/-]*)?)?$"
 _FOLDERS = ("data_dir", "inbox_dir", "rules_dir")
 
 
@@ -26,6 +27,7 @@ class Settings(BaseSettings):
         inbox_dir: the exports; they are only read.
         rules_dir: the rules.
         pg_schema: the schema to publish into.
+        serve_url: where ``rmetrics serve`` answers, for the links of dashboards and reports; None: no links.
         memory_limit: how much memory a run may use, for instance ``4GB``; None means 4 GiB.
     """
 
@@ -36,7 +38,13 @@ class Settings(BaseSettings):
     inbox_dir: Path = Field(default=Path("data/inbox"))
     rules_dir: Path = Path("rules")
     pg_schema: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")] = "public"
+    serve_url: Annotated[str, StringConstraints(pattern=_ADDRESS)] | None = None
     memory_limit: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)? ?([KMGT]i?B)$")] | None = None
+
+    @property
+    def links_to(self) -> str | None:
+        """The address of ``rmetrics serve`` without a slash at its end; None where links lead nowhere."""
+        return (self.serve_url or "").rstrip("/") or None
 
     @property
     def lake_dir(self) -> Path:

@@ -35,6 +35,7 @@ from rmetrics.cli.query import sql
 from rmetrics.cli.rejected import rejected
 from rmetrics.cli.rules import rules
 from rmetrics.cli.schedule import schedule
+from rmetrics.cli.serve import serve
 from rmetrics.cli.sync import status, sync
 from rmetrics.errors import LakeError, RmetricsError, SettingsError, asked_to_stop, of_the_system
 from rmetrics.report.streams import close_streams, open_streams
@@ -50,7 +51,7 @@ app = typer.Typer(
 )
 COMMANDS = (
     *(init, pull, sync, explain, check, plan, history, sql, status, doctor),
-    *(schema, grafana, report, brief, alerts),
+    *(schema, grafana, report, brief, alerts, serve),
 )
 for command in COMMANDS:
     app.command()(command)

@@ -8,6 +8,7 @@ from typing import Any
 from rmetrics.grafana.alerts import alert_rules
 from rmetrics.grafana.channel import channel
 from rmetrics.grafana.health import health
+from rmetrics.grafana.links import with_links
 from rmetrics.grafana.model import Json, Place, as_json
 from rmetrics.grafana.month import month
 from rmetrics.grafana.months import months
@@ -59,7 +60,8 @@ providers:
 
 def dashboards(place: Place) -> list[Json]:
     """All four dashboards."""
-    return [months(place), month(place), channel(place), health(place)]
+    made = (months(place), month(place), channel(place), health(place))
+    return [with_links(d, place.serve) for d in made]
 
 
 def kit(place: Place) -> dict[str, str]:

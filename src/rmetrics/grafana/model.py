@@ -30,10 +30,12 @@ class Place:
     Attributes:
         timezone: IANA zone of the business.
         currency: ISO code of all money.
+        serve: where ``rmetrics serve`` answers; None: figures lead nowhere.
     """
 
     timezone: str
     currency: str
+    serve: str | None = None
 
     @property
     def zone(self) -> str:

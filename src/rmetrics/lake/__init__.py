@@ -36,7 +36,7 @@ from rmetrics.lake.files import (
     unwritable,
     writing,
 )
-from rmetrics.lake.raw import LANDED, RawLayer
+from rmetrics.lake.raw import DECISIONS, LANDED, RawLayer
 from rmetrics.lake.raw_file import Frame, RawFile, RawWriter
 from rmetrics.lake.typed import EXPORT, ROW_GROUP, PackRows, TypedFile, TypedLayer, TypedWriter
 
@@ -118,6 +118,7 @@ class Lake(RawLayer, TypedLayer):
 
 
 __all__ = [
+    "DECISIONS",
     "EXPORT",
     "LANDED",
     "MISSING",

@@ -249,6 +249,23 @@ class RawLayer(Folder):
             self._keep_catalog({**waiting, **now})
         self._remember_landed(now.values())
 
+    def leave_out(self, sound: Collection[RawFile], out: Collection[str]) -> None:
+        """Takes exports out of a lake that is thrown away later: for good, with the files that hold nothing else.
+
+        Args:
+            sound: all landed exports that are what was written.
+            out: hashes of the exports to take out, whether they are sound or not.
+        """
+        now = {r.sha256: replace(r, delivered_ns=0, withdrawn="", restored="") for r in sound}
+        recorded_files = self._recorded()
+        kept = {s: r for s, r in {**recorded_files, **now}.items() if s not in out}
+        files = {r.file for r in (*recorded_files.values(), *now.values())}
+        for name in files - {r.file for r in kept.values()}:
+            with writing(self.raw / name):
+                (self.raw / name).unlink(missing_ok=True)
+        with writing(self.raw / CATALOG):
+            self._keep_catalog(kept)
+
     def _remember_landed(self, files: Collection[RawFile]) -> None:
         """Keeps a second account of what landed, to miss what is lost, and to know its age when it comes back."""
         exports = {f.sha256: {"feed": f.feed, **{n: getattr(f, n) for n in _FIRST}} for f in files}

@@ -52,10 +52,11 @@ def _months(page: PageData) -> dict[str, tuple[str, Json]]:
         for source in page.sources
         for line in page.of(source)
     ]
+    shown = frozenset(page.months)
     by_segment = [
         {"month": _name(month), "name": segment, "value": float(revenue)}
         for month, segment, _, revenue, _ in page.segments
-        if month in page.months
+        if month in shown
     ]
     conversions, cpl = [], []
     for line in page.of("ALL"):

@@ -80,14 +80,16 @@ class PageData:
     def sources(self) -> list[str]:
         """Sources with a figure in the months shown, by their revenue, largest first; the order of colours, too."""
         total: dict[str, Decimal] = {}
+        shown = frozenset(self.months)
         for line in self.lines:
-            if line.source != ALL and line.month in self.months:
+            if line.source != ALL and line.month in shown:
                 total[line.source] = total.get(line.source, Decimal(0)) + line.revenue40
         return sorted(total, key=lambda name: (-total[name], name))
 
     def of(self, source: str) -> list[MonthLine]:
         """The lines of one source, or ALL, in the months shown, oldest first."""
-        return [line for line in self.lines if line.source == source and line.month in self.months]
+        shown = frozenset(self.months)
+        return [line for line in self.lines if line.source == source and line.month in shown]
 
     @property
     def passed(self) -> int:

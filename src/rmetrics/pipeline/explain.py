@@ -1,6 +1,7 @@
 """``rmetrics explain``: a number, the rule behind it, the rows behind it, and the proof that they add up to it."""
 
 import contextlib
+import copy
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -160,7 +161,8 @@ class Explanation:
     """The answer to "why is this number what it is?".
 
     Attributes:
-        differing: the keys on which the engines or PostgreSQL differ.
+        figures_differing: the keys on which the engines or PostgreSQL differ.
+        rows_differing: the rows that PostgreSQL holds otherwise.
         problems: what is wrong with the lake itself.
         run_id: the run that published; None where nothing is published.
         calls: the source's calls of the month, by step of the funnel.
@@ -169,10 +171,16 @@ class Explanation:
 
     asked: Asked
     metrics: Mapping[str, Explained]
-    differing: tuple[str, ...]
+    figures_differing: tuple[str, ...]
+    rows_differing: tuple[str, ...]
     problems: tuple[Finding, ...]
     run_id: str | None
     calls: tuple[Step, ...] = ()
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """Everything on which the engines or PostgreSQL differ."""
+        return self.figures_differing + self.rows_differing
 
     @property
     def difference(self) -> Decimal:
@@ -243,7 +251,42 @@ def explainer(
         SettingsError: the month has no data.
         LakeError: no month has.
     """
-    with opened(settings, progress) as lake, contextlib.ExitStack() as stack:
+    with (
+        opened(settings, progress) as lake,
+        explainer_of(lake, memory_of(settings), month=month, newest=newest, months=months, progress=progress) as one,
+    ):
+        if offline:
+            yield one
+            return
+        with published_session(settings) as last:
+            yield one.against(*last[:2]) if last else one
+
+
+@contextlib.contextmanager
+def explainer_of(
+    lake: Opened,
+    memory: int,
+    *,
+    month: dt.date | None = None,
+    newest: bool = False,
+    months: Months | None = None,
+    progress: Progress = silent,
+) -> Iterator["Explainer"]:
+    """Opens what explanations from a lake need, without the database; see ``explainer``.
+
+    Args:
+        lake: the lake.
+        memory: how many bytes the second engine may be given a part of.
+        month: the only month that will be asked about; None: any.
+        newest: without ``month``, only the newest one will be asked about.
+        months: the only months that will be asked about, instead of one.
+        progress: is told how far it is.
+
+    Raises:
+        SettingsError: the month has no data.
+        LakeError: no month has.
+    """
+    with contextlib.ExitStack() as stack:
         only = months or (Months(last=month, one=True) if month or newest else None)
         part = None
         if only is not None and not lake.problems:
@@ -251,10 +294,9 @@ def explainer(
         progress("recomputing with the second engine", 0, 1)
         # Meanwhile the database is opened, and the rows behind the numbers are read.
         pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rmetrics"))
-        engine = pool.submit(_second_engine, lake, part, duckdb_limit(memory_of(settings)) if part else None)
+        engine = pool.submit(_second_engine, lake, part, duckdb_limit(memory) if part else None)
         stack.callback(lambda: engine.exception() or engine.result().close())
-        last = None if offline else stack.enter_context(published_session(settings))
-        yield Explainer(lake, engine, last[0] if last else None, last[1] if last else None, part)
+        yield Explainer(lake, engine, part)
         progress("recomputing with the second engine", 1, 1)
 
 
@@ -310,11 +352,11 @@ class Explainer:
         self,
         lake: Opened,
         engine: Future[Any],
-        session: Session | None,
-        run_id: str | None,
         only: MonthInputs | None = None,
     ) -> None:
-        self.lake, self.engine, self.session, self.run_id = lake, engine, session, run_id
+        self.lake, self.engine = lake, engine
+        self.session: Session | None = None
+        self.run_id: str | None = None
         self.rules: Rules = lake.rules
         computed = lake.computed.rows
         feeds = {n: _looked_at(computed, n, only) for n in self.rules.feeds}
@@ -325,6 +367,12 @@ class Explainer:
         self.frames = Frames(feeds, facts, computed.scan(DAILY), end)
         self.exports = {rank: raw.name for rank, raw in lake.exports.items()}
         self._recomputed = lru_cache(maxsize=64)(self._recomputed_of)
+
+    def against(self, session: Session, run_id: str) -> "Explainer":
+        """The same, which also compares with what a run published."""
+        made = copy.copy(self)
+        made.session, made.run_id = session, run_id
+        return made
 
     # -- what can be asked
 
@@ -392,9 +440,11 @@ class Explainer:
             *_differing("the second engine says", computed, again, metrics),
             *([] if held is None else _differing("PostgreSQL holds", computed, held, metrics)),
             *(self._monthly_differing(asked, metrics) if held is not None else []),
-            *(str(d) for d in self._rows_differing(found)),
         ]
-        return Explanation(asked, explained, tuple(differing), self.lake.problems, self.run_id, self._calls(asked))
+        rows = tuple(str(d) for d in self._rows_differing(found))
+        return Explanation(
+            asked, explained, tuple(differing), rows, self.lake.problems, self.run_id, self._calls(asked)
+        )
 
     def _rule(self, measure: str, asked: Asked, parts: Sequence[Part]) -> tuple[str, str]:
         if parts:
@@ -488,13 +538,16 @@ class Explainer:
         return _asked_for(rows, asked).select("date", "source", "segment", *MEASURES).collect()
 
     def _of_second_engine(self, asked: Asked) -> pl.DataFrame:
-        return _asked_for(self._recomputed(asked.source).lazy(), asked).collect()
+        return _asked_for(self._recomputed(asked.source, asked.month, asked.end).lazy(), asked).collect()
 
-    def _recomputed_of(self, source: str) -> pl.DataFrame:
+    def _recomputed_of(self, source: str, month: dt.date, end: dt.date) -> pl.DataFrame:
         connection = self.engine.result()
         with duckdb_errors("recompute the metrics"):
             columns = f"date, source, segment, {', '.join(MEASURES)}"
-            connection.execute(f"SELECT {columns} FROM {DAILY} WHERE $1 IN (source, '{ALL}')", [source])
+            connection.execute(
+                f"SELECT {columns} FROM {DAILY} WHERE $1 IN (source, '{ALL}') AND date >= $2 AND date < $3",
+                [source, month, end],
+            )
             return _frame(list(fetched(connection)))
 
     def _published(self, asked: Asked) -> pl.DataFrame | None:

@@ -27,9 +27,9 @@ class KitResult:
     unchanged: tuple[str, ...]
 
 
-def kit_files(rules: Rules, schema: str = "public") -> dict[str, str]:
-    """Every file of the kit for these rules, by its path inside the folder."""
-    return kit(Place(rules.business.timezone, rules.business.currency)) | {"reader.sql": roles_script(schema)}
+def kit_files(rules: Rules, schema: str = "public", serve: str | None = None) -> dict[str, str]:
+    """Every file of the kit for these rules, by its path inside the folder; ``serve`` is where explanations are."""
+    return kit(Place(rules.business.timezone, rules.business.currency, serve)) | {"reader.sql": roles_script(schema)}
 
 
 def write_kit(settings: Settings, folder: Path) -> KitResult:
@@ -41,7 +41,8 @@ def write_kit(settings: Settings, folder: Path) -> KitResult:
     """
     changed, unchanged = [], []
     try:
-        for name, text in sorted(kit_files(load_rules(settings.rules_dir), settings.pg_schema).items()):
+        files = kit_files(load_rules(settings.rules_dir), settings.pg_schema, settings.links_to)
+        for name, text in sorted(files.items()):
             path = folder / name
             if path.exists() and path.read_bytes() == text.encode():
                 unchanged.append(name)

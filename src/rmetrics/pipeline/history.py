@@ -132,6 +132,30 @@ def _history(
     )
 
 
+def run_changes(settings: Settings, run_id: str, *, most: int) -> tuple[Recorded, ...]:
+    """The published monthly figures that a run changed, by month, source, segment and measure; at most so many.
+
+    Raises:
+        PostgresError: the server cannot be reached.
+    """
+    with existing_server(settings) as target:
+        if target is None:
+            return ()
+        with connect(target, schema=settings.pg_schema) as session:
+            if not has_all(session, ["sync_runs", "metric_changes"]):
+                return ()
+            rows = session.query(
+                "SELECT c.run_id, r.finished_at, c.month, c.source, c.segment, c.metric, c.old_value, c.new_value, "
+                "c.cause FROM metric_changes AS c JOIN sync_runs AS r USING (run_id) WHERE c.run_id = $1::text "
+                "AND c.date IS NULL ORDER BY c.month, c.source, c.segment, c.metric LIMIT $2::bigint",
+                [run_id, most],
+            )
+    return tuple(
+        Recorded(run, at, month, None, whose, segment, what, _number(was), _number(now), cause)
+        for run, at, month, whose, segment, what, was, now, cause in rows
+    )
+
+
 def _known(session: Session) -> tuple[frozenset[dt.date], frozenset[str]]:
     """The months and sources that are published, or once were."""
     rows = session.query("SELECT month, source FROM monthly_metrics UNION SELECT month, source FROM metric_changes")

@@ -10,6 +10,7 @@ import polars as pl
 from rmetrics import __version__
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.files import PRIVATE_FOLDER, write_private
+from rmetrics.page.cells import Links
 from rmetrics.page.charts import charts
 from rmetrics.page.data import FeedLine, PageData, month_days, segment_lines
 from rmetrics.page.html import page_html
@@ -72,7 +73,7 @@ def write_page(
     drawn = charts(page)
     target = output or Path(f"report-{page.month:%Y-%m}.html")
     progress("drawing", 0, 1)
-    text = page_html(page, library())
+    text = page_html(page, library(), Links(settings.links_to))
     made = []
     try:
         part = target.with_name(f".{target.name}.part")

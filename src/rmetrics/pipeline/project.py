@@ -24,6 +24,9 @@ _ENV_EXAMPLE = """\
 # RMETRICS_INBOX_DIR=data/inbox
 # RMETRICS_RULES_DIR=rules
 
+# Where `rmetrics serve` answers: figures of reports and dashboards then link to their explanations.
+# RMETRICS_SERVE_URL=http://127.0.0.1:8787
+
 # How much memory a run may use. Less of it: more of a large history is computed one month after the other.
 # RMETRICS_MEMORY_LIMIT=4GiB
 

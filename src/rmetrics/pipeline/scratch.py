@@ -27,17 +27,22 @@ def scratch_lake(lake: Lake, *, results: bool = True) -> Iterator[Lake]:
     with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
         scratch = Lake(Path(folder) / "lake")
         scratch.prepare()
-        names = ("raw", "typed", *(("metrics",) if results else ()))
+        names = ("raw", "typed", *(("metrics", "rules") if results else ()))
         try:
             for name in names:
                 if (lake.root / name).is_dir():
-                    shutil.copytree(lake.root / name, scratch.root / name, copy_function=_link, dirs_exist_ok=True)
+                    shutil.copytree(lake.root / name, scratch.root / name, copy_function=_put, dirs_exist_ok=True)
             for record in ("landed.json", "checked.json", *(("inbox.json", "state.json") if results else ())):
                 if (lake.root / record).is_file():
-                    _link(str(lake.root / record), str(scratch.root / record))
+                    _put(str(lake.root / record), str(scratch.root / record))
         except (shutil.Error, FileNotFoundError) as error:
             raise BusyError("another run changed the lake meanwhile", "Wait for it to end, then run again.") from error
         yield scratch
+
+
+def _put(source: str, target: str) -> None:
+    """A link; a copy of a record, which is small and replaced by the next run: a link may lead to that one."""
+    (shutil.copy2 if source.endswith(".json") else _link)(source, target)
 
 
 def _link(source: str, target: str) -> None:

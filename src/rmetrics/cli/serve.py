@@ -1,0 +1,35 @@
+"""``rmetrics serve``."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import AsJson, Quiet, reporter
+
+
+def serve(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes any that is free.")] = 8787,
+    host: Annotated[str, typer.Option(help="Where to listen; others than the loopback let other machines in.")] = (
+        "127.0.0.1"
+    ),
+    rows: Annotated[bool, typer.Option("--rows", help="Show rows of exports, too: they hold customers' data.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show the figures as pages, each with its proof.
+
+    Prints one line, the address to open, and serves until it is stopped. Nothing can be changed there.
+    """
+    import json
+
+    from rmetrics.serve.server import serve as run
+    from rmetrics.settings import load_settings
+
+    reporter(as_json=as_json, quiet=quiet)
+
+    def ready(url: str) -> None:
+        sys.stdout.write(f"{json.dumps({'url': url}) if as_json else url}\n")
+        sys.stdout.flush()
+
+    run(load_settings(), host=host, port=port, rows=rows, ready=ready)

@@ -1,0 +1,96 @@
+"""The report's charts, drawn on this side as SVG: no script runs on the page, every bar leads to its explanation."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Any
+
+from rmetrics.page.cells import Links
+from rmetrics.page.charts import Json, charts
+from rmetrics.page.data import ALL, PageData
+from rmetrics.periods import parse_month
+
+WIDTH = 440
+_BASE = "https://rmetrics.invalid"  # Vega wants whole addresses; taken off again
+_METRICS = {
+    "Leads": "leads", "Units": "units", "Repairs": "repairs", "Revenue40": "revenue40", "Cost": "cost",
+    "Profit": "profit", "L→U": "conv_l2u", "U→R": "conv_u2r", "L→R": "conv_l2r", "CPL": "cpl",
+    "Ceiling": "target_cpl_max",
+}  # fmt: skip
+
+
+def drawing(page: PageData, links: Links, known: dict[object, str], mark: str) -> Callable[[str], str]:
+    """What draws the charts of a page.
+
+    Args:
+        page: what they show.
+        links: where their marks lead to.
+        known: charts drawn before; those of the same figures are drawn once.
+        mark: of the version the page is of.
+    """
+    specs = charts(page)
+
+    def draw(name: str) -> str:
+        title, spec = specs[name]
+        key = (mark, page.month, name)
+        if key not in known:
+            known[key] = svg(with_links(spec, name, page, links))
+        return (
+            f'<figure class="card"><h3 id="title-{escape(name)}">{escape(title)}</h3>'
+            f'<div class="chart" id="chart-{escape(name)}" role="group" aria-labelledby="title-{escape(name)}" '
+            f'tabindex="0">{known[key]}</div></figure>'
+        )
+
+    return draw
+
+
+def with_links(spec: Json, name: str, page: PageData, links: Links) -> Json:
+    """The specification with an address and words for each mark."""
+    rows = []
+    for row in spec["data"]["values"]:
+        href = _leads_to(name, row, page, links)
+        rows.append({**row, "_says": _says(row), **({"_href": f"{_BASE}{href}"} if href else {})})
+    encoding = {**spec["encoding"], "description": {"field": "_says", "type": "nominal"}}
+    if any("_href" in row for row in rows) and spec["mark"]["type"] == "bar":
+        encoding["href"] = {"field": "_href", "type": "nominal"}
+    return {
+        **spec,
+        "width": WIDTH,
+        "data": {"values": rows},
+        "encoding": encoding,
+        "config": {**spec["config"], "background": None},
+    }
+
+
+def svg(spec: Json) -> str:
+    """A chart as SVG. It loads nothing."""
+    import vl_convert
+
+    text: str = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
+    return text.replace(_BASE, "")
+
+
+def _says(row: Mapping[str, Any]) -> str:
+    when = row.get("month", row.get("day"))
+    value = row["value"]
+    figure = f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 100 else f"{value:,.2f}"
+    return ", ".join(str(part) for part in (when, row["name"]) if part is not None) + f": {figure}"
+
+
+def _leads_to(name: str, row: Mapping[str, Any], page: PageData, links: Links) -> str | None:
+    """The explanation of the figure that a mark shows."""
+    what = str(row["name"])
+    if name == "feeds":
+        return links.to("/health", feed=what)
+    if name == "days":
+        day = page.month.replace(day=row["day"])
+        return links.figure(_METRICS[what], ALL, page.month, day=day) if what in _METRICS else None
+    month: dt.date | None = parse_month(row["month"]) if "month" in row else None
+    if month is None:
+        return None
+    if name == "repairs-by-source":
+        return links.figure("repairs", what, month)
+    if name == "revenue-by-segment":
+        return links.figure("revenue40", ALL, month, segment=what)
+    source = page.sources[int(name.split("-")[1])] if name.startswith("channel-") else ALL
+    return links.figure(_METRICS[what], source, month) if what in _METRICS else None

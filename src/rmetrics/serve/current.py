@@ -1,0 +1,107 @@
+"""The version of the project that is shown: one at a time, replaced as a whole once a sync has ended."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rmetrics.embedded import embedded
+from rmetrics.errors import BusyError, PostgresError
+from rmetrics.pipeline.view import View, mark, open_view, sync_runs
+from rmetrics.settings import Settings
+
+
+@dataclass(slots=True)
+class _Held:
+    """A view, and how many requests use it."""
+
+    view: View
+    stack: contextlib.ExitStack
+    users: int = 0
+    retired: bool = False
+
+    def close_if_done(self) -> None:
+        """Closes a view that was replaced and that no request uses any more."""
+        if self.retired and not self.users:
+            self.stack.close()
+
+
+class Current:
+    """The view in force, for requests of several threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()
+        self._held: _Held | None = None
+        self._server = contextlib.ExitStack()
+        self._serving = False
+
+    @contextlib.contextmanager
+    def view(self, *, newest: bool = False) -> Iterator[View]:
+        """The view in force, which does not change while it is used.
+
+        While a sync runs it is the one from before: the lake has the new computation first, the database later.
+
+        Args:
+            newest: take what the lake has now, also while a sync runs.
+
+        Raises:
+            RmetricsError: there is nothing that could be shown; see ``open_view``.
+        """
+        held = self._taken(newest=newest)
+        try:
+            yield held.view
+        finally:
+            with self._lock:
+                held.users -= 1
+                held.close_if_done()
+
+    def _taken(self, *, newest: bool) -> _Held:
+        with self._lock:
+            held = self._held
+            if held is None or self._outdated(held.view, newest=newest):
+                try:
+                    held = self._opened()
+                except BusyError:
+                    if held is None:
+                        raise
+            held.users += 1
+            return held
+
+    def _outdated(self, view: View, *, newest: bool) -> bool:
+        return view.mark != mark(self.settings) and (newest or not sync_runs(self.settings))
+
+    def _opened(self) -> _Held:
+        stack = contextlib.ExitStack()
+        made = _Held(stack.enter_context(open_view(self.settings)), stack)
+        before, self._held = self._held, made
+        if before is not None:
+            before.retired = True
+            before.close_if_done()
+        self._keep_server()
+        return made
+
+    def _keep_server(self) -> None:
+        """Keeps the embedded server running for as long as pages are shown: starting it takes longer than a page."""
+        folder = self.settings.server_dir
+        if self._serving or self.settings.dsn or not (folder / "PG_VERSION").exists():
+            return
+        with contextlib.suppress(PostgresError, BusyError):  # pages that need it say what is wrong with it
+            self._server.enter_context(embedded(folder))
+            self._serving = True
+
+    def newest_mark(self) -> str:
+        """The mark of what would be shown now; opens nothing."""
+        with self._lock:
+            held = self._held
+        found = mark(self.settings)
+        return held.view.mark if held is not None and sync_runs(self.settings) else found
+
+    def close(self) -> None:
+        """Ends it; views still in use are closed by their last user."""
+        with self._lock:
+            if self._held is not None:
+                self._held.retired = True
+                self._held.close_if_done()
+                self._held = None
+        self._server.close()

@@ -1,0 +1,80 @@
+"""Figures that are made of others: each as a formula of measures and targets, computed last and never averaged."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from rmetrics.page import cells
+from rmetrics.results import MonthLine
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A figure made of others.
+
+    Attributes:
+        title: what it is called.
+        words: how it is computed.
+        parts: the measures and targets in it, in order.
+        value: computes it from a line and the days of the month with data and at all; None where it has no value.
+        shown: it as text.
+    """
+
+    title: str
+    words: str
+    parts: tuple[str, ...]
+    value: Callable[[MonthLine, int, int], Decimal | None]
+    shown: Callable[[Decimal], str]
+
+
+def _ratio(title: str, top: str, bottom: str, shown: Callable[[Decimal], str]) -> Formula:
+    def value(line: MonthLine, _passed: int, _days: int) -> Decimal | None:
+        below = getattr(line, bottom)
+        return Decimal(getattr(line, top)) / below if below else None
+
+    return Formula(title, f"{top} divided by {bottom}; nothing where {bottom} is 0", (top, bottom), value, shown)
+
+
+def _projected(title: str, measure: str) -> Formula:
+    def value(line: MonthLine, passed: int, days: int) -> Decimal | None:
+        return Decimal(getattr(line, measure)) * days / passed if passed else None
+
+    words = f"{measure} so far, times the days of the month, divided by its days with data"
+    return Formula(title, words, (measure,), value, cells.whole)
+
+
+def _pace(title: str, measure: str) -> Formula:
+    def value(line: MonthLine, passed: int, days: int) -> Decimal | None:
+        target = getattr(line, f"target_{measure}")
+        return Decimal(getattr(line, measure)) / (target * passed / days) if target and passed else None
+
+    words = f"{measure} so far, divided by what the target asks for by now: its share of the days with data"
+    return Formula(title, words, (measure, f"target_{measure}"), value, cells.share)
+
+
+def _two(value: Decimal) -> str:
+    return cells.shown_amount(value, 2)
+
+
+FORMULAS: Mapping[str, Formula] = {
+    "conv_l2u": _ratio("Leads to units", "units", "leads", cells.share),
+    "conv_u2r": _ratio("Units to repairs", "repairs", "units", cells.share),
+    "conv_l2r": _ratio("Leads to repairs", "repairs", "leads", cells.share),
+    "cpl": _ratio("Cost per lead", "cost", "leads", _two),
+    "cost_per_repair": _ratio("Cost per repair", "cost", "repairs", _two),
+    "avg_ticket": _ratio("Average ticket", "revenue_gross", "repairs", _two),
+    "profit": Formula("Profit", "revenue40 less cost", ("revenue40", "cost"), lambda line, *_: line.profit, _two),
+    "attained_repairs": _ratio("Repairs against target", "repairs", "target_repairs", cells.share),
+    "attained_revenue40": _ratio("Revenue40 against target", "revenue40", "target_revenue40", cells.share),
+    "pace_repairs": _pace("Repairs against the target's pace", "repairs"),
+    "pace_revenue40": _pace("Revenue40 against the target's pace", "revenue40"),
+    "projected_repairs": _projected("Repairs at month end", "repairs"),
+    "projected_revenue40": _projected("Revenue40 at month end", "revenue40"),
+}
+TARGETS: Mapping[str, tuple[str, int]] = {
+    "target_repairs": ("Target of repairs", 0),
+    "target_revenue40": ("Target of revenue40", 2),
+    "target_conv_l2r": ("Target of leads to repairs", 4),
+    "target_cpl_max": ("Ceiling of cost per lead", 2),
+}
+"""Targets by column: what each is called, and its decimals."""

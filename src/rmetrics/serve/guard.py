@@ -1,0 +1,155 @@
+"""Who may see the pages: whoever holds the token, by a name of this machine, from no other site, reading only.
+
+In this order: the ``Host`` header (a name of another's choosing that resolves to this machine is DNS rebinding), the
+method, requests that a page of another origin made, the token. The token comes once in the address, then in a cookie
+that scripts cannot read and that no other site's requests carry.
+"""
+
+import base64
+import hashlib
+import ipaddress
+import secrets
+import socket
+from collections.abc import Mapping
+from html import escape
+from urllib.parse import quote, urlencode
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_STYLE = "body{font:16px/1.5 system-ui,sans-serif;max-width:36em;margin:4em auto;padding:0 1em}"
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'{style}; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": _POLICY.format(style=""),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
+}
+
+
+def new_token() -> str:
+    """A token nobody can guess."""
+    return secrets.token_urlsafe(32)
+
+
+class Guard:
+    """The application behind it, for those who may see it.
+
+    Args:
+        app: the pages.
+        token: what opens them.
+        host: where the server listens.
+        port: of this server; cookies do not tell ports apart, so its name has it.
+    """
+
+    def __init__(self, app: ASGIApp, *, token: str, host: str, port: int) -> None:
+        self._app, self._token, self._port = app, token, port
+        self._host = f"[{host}]" if ":" in host else host
+        self._cookie = f"rmetrics_{port}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers, or passes the request on."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        request = Request(scope)
+        answer = self._refused(request)
+        given = request.query_params.get("token")
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                if answer is None and given is not None:
+                    headers.append("Set-Cookie", f"{self._cookie}={self._token}; Path=/; HttpOnly; SameSite=Strict")
+            await send(message)
+
+        await (self._app if answer is None else answer)(scope, receive, with_headers)
+
+    def _refused(self, request: Request) -> Response | None:
+        if not self._known_host(request.headers):
+            return PlainTextResponse("This name is not known here: use the address that was printed.\n", 400)
+        if request.method not in {"GET", "HEAD"}:
+            return PlainTextResponse("Nothing can be written here.\n", 405, {"Allow": "GET, HEAD"})
+        if _of_another_site(request.headers):
+            return PlainTextResponse("Pages of other sites may link here, and nothing else.\n", 403)
+        given = request.query_params.get("token", request.cookies.get(self._cookie, ""))
+        if secrets.compare_digest(given.encode(), self._token.encode()):
+            return None
+        return _locked(request)
+
+    def _known_host(self, headers: Headers) -> bool:
+        """Whether the request names this machine: by loopback, by an address, or by the name it listens on.
+
+        An attacker's page can make a browser ask here under a name of its own only, never under an address.
+        """
+        asked = headers.getlist("host")
+        if len(asked) != 1:
+            return False
+        name, _, port = asked[0].rpartition(":") if not asked[0].endswith("]") else (asked[0], "", "")
+        if not name:
+            name, port = asked[0], "80"
+        if port != str(self._port):
+            return False
+        name = name.lower()
+        if name in LOOPBACK or name == self._host.lower():
+            return True
+        if self._host in LOOPBACK:
+            return False
+        return name == socket.gethostname().lower() or _is_address(name)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _of_another_site(headers: Headers) -> bool:
+    """Whether a page of another origin asks; a person who follows a link from one (Grafana, a report) may."""
+    origin, host = headers.get("origin"), headers.get("host", "")
+    if origin is not None and origin not in {f"http://{host}", f"https://{host}"}:
+        return True
+    if headers.get("sec-fetch-site", "none") in {"none", "same-origin"}:
+        return False
+    followed = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    return not followed
+
+
+def _locked(request: Request) -> Response:
+    """The page without the token.
+
+    A link from Grafana or a report comes without the cookie, which other sites' requests never carry: the page asks
+    again by itself, once, as a request of its own.
+    """
+    query = urlencode([(n, v) for n, v in request.query_params.multi_items() if n != "token"])
+    again = "/" + quote(request.url.path.lstrip("/\\"), safe="/%") + (f"?{query}" if query else "")
+    linked = (
+        request.headers.get("sec-fetch-site") in {"cross-site", "same-site"} and "token" not in request.query_params
+    )
+    retry = f'<meta http-equiv="refresh" content="0;url={escape(again)}">' if linked else ""
+    text = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">{retry}<title>rmetrics: locked</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>'
+        "<body><h1>Locked</h1><p>Open the address that <code>rmetrics serve</code> printed: it carries the token.</p>"
+        f'<p>If you have done so in this browser already: <a href="{escape(again)}">continue</a>.</p></body></html>'
+    )
+    policy = _POLICY.format(style=f" 'sha256-{_STYLE_HASH}'")
+    return HTMLResponse(text, 401, {"Content-Security-Policy": policy, "WWW-Authenticate": "Token"})

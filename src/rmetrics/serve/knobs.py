@@ -1,0 +1,202 @@
+"""The numbers of the rules that a person may want to try otherwise, and a copy of the rules with one of them edited.
+
+Nothing here writes into the project: the copy is text.
+"""
+
+import datetime as dt
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.items import AoT
+
+from rmetrics.errors import SettingsError
+from rmetrics.rules import Rules
+
+_KINDS: Mapping[str, str] = {
+    "share": "share of what was paid", "per_lead": "price per lead", "per_unit": "price per unit",
+    "per_repair": "price per repair", "monthly": "monthly fee", "window": "window in days",
+}  # fmt: skip
+_NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
+_GROUPS = frozenset({"sources"})  # tables of tables: a source's name is the second part of a path
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """A number in the rules.
+
+    Attributes:
+        path: keys and indexes from the top of the file to it.
+        kind: what it is, in words.
+        value: as it stands.
+        where: ``file:line``.
+        file: the file it stands in.
+        since: the day from which it holds; None where it always did.
+    """
+
+    path: tuple[str | int, ...]
+    kind: str
+    value: Decimal
+    where: str
+    file: Path
+    since: dt.date | None
+
+    @property
+    def key(self) -> str:
+        """Its dotted key, as messages name it."""
+        return ".".join(map(str, self.path))
+
+    @property
+    def table(self) -> tuple[str | int, ...]:
+        """The table that dated changes of it belong to."""
+        return self.path[: 2 if self.path[0] in _GROUPS else 1]
+
+    @property
+    def owner(self) -> str:
+        """Whose number it is: a source, or a table."""
+        return str(self.table[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A rules file with one number edited.
+
+    Attributes:
+        file: which.
+        text: the whole file.
+        snippet: what to write, as TOML.
+        diff: the lines that differ, marked with + and -.
+    """
+
+    file: Path
+    text: str
+    snippet: str
+    diff: str
+
+
+def knobs(rules: Rules) -> list[Knob]:
+    """Every number of the rules that can be tried otherwise, in the order of the tables."""
+    found = []
+    for path, value in _numbers(rules.tables, ()):
+        if path[0] in {"feeds", "checks", "business"}:
+            continue
+        key = ".".join(map(str, path))
+        at = next((rules.places[k] for k in _shorter(key) if k in rules.places), None)
+        if at is None:
+            continue
+        since = None
+        if "changes" in path:
+            since = _at(rules.tables, path[: path.index("changes") + 2]).get("from")
+        found.append(Knob(path, _KINDS[str(path[-1])], Decimal(value), str(at), at.path, since))
+    return found
+
+
+def _shorter(key: str) -> Iterator[str]:
+    while key:
+        yield key
+        key = key.rpartition(".")[0]
+
+
+def _numbers(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    if isinstance(value, Mapping):
+        for name, inside in value.items():
+            yield from _numbers(inside, (*path, name))
+    elif isinstance(value, list | tuple):
+        for i, inside in enumerate(value):
+            yield from _numbers(inside, (*path, i))
+    elif path and path[-1] in _KINDS and isinstance(value, int | Decimal) and not isinstance(value, bool):
+        yield path, value
+
+
+def _at(tree: Any, path: tuple[str | int, ...]) -> Any:
+    for part in path:
+        tree = tree[part]
+    return tree
+
+
+def edited(knob: Knob, value: str, start: dt.date | None) -> Edited:
+    """The file with another value: for all of history, or from a day on as a dated change.
+
+    Args:
+        knob: the number.
+        value: what to try, as it would be written.
+        start: the first day it holds; None: in place of the value that stands there.
+
+    Raises:
+        SettingsError: it is no number, or a change of a change was given a day.
+    """
+    if not _NUMBER.fullmatch(value):
+        raise SettingsError(f"not a number that a rule takes: {value!r}", "Write it like 25.00, or 0.42 for a share.")
+    if start is not None and knob.since is not None:
+        raise SettingsError(f"{knob.key} holds from {knob.since} already", "Try another value without a day.")
+    text = knob.file.read_text(encoding="utf-8-sig")
+    document = tomlkit.parse(text)
+    number = tomlkit.parse(f"x = {value}")["x"]
+    if start is None:
+        _at(document, knob.path[:-1])[knob.path[-1]] = number
+        snippet = _snippet(document, knob)
+    else:
+        snippet = _dated(document, knob, number, start)
+    after = tomlkit.dumps(document)
+    diff = "\n".join(
+        line.rstrip("\n")
+        for line in difflib.unified_diff(text.splitlines(), after.splitlines(), knob.file.name, knob.file.name, n=1,
+                                         lineterm="")
+    )  # fmt: skip
+    return Edited(knob.file, after, snippet, diff)
+
+
+def _snippet(document: Any, knob: Knob) -> str:
+    """The line with the number, under the header of its table."""
+    depth = len(knob.table)
+    if "changes" in knob.path:
+        change = _at(document, knob.path[: depth + 2])
+        return f"[[{_header(knob.table)}.changes]]\n{tomlkit.dumps(_plain_table(change))}".rstrip()
+    key = knob.path[depth]
+    only: Any = tomlkit.table()
+    only[key] = deepcopy(_at(document, knob.path[: depth + 1]))
+    return f"[{_header(knob.table)}]\n{tomlkit.dumps(_plain_table(only))}".rstrip()
+
+
+def _dated(document: Any, knob: Knob, number: Any, start: dt.date) -> str:
+    """Adds a change that holds from a day on; returns it as TOML."""
+    made: Any
+    depth = len(knob.table)
+    table, key = _at(document, knob.table), knob.path[depth]
+    value = deepcopy(table[key])
+    if len(knob.path) == depth + 1:
+        value = number
+    else:
+        _at(value, knob.path[depth + 1 : -1])[knob.path[-1]] = number
+    changes = table.get("changes")
+    if any(c["from"] == start and key in c for c in changes or ()):
+        raise SettingsError(f"a change of {knob.key} holds from {start} already", "Try that one's value instead.")
+    made = tomlkit.table()
+    made["from"], made[key] = start, value
+    if changes is None:
+        changes = table["changes"] = tomlkit.aot()
+    later = [i for i, c in enumerate(changes) if c["from"] > start]
+    if isinstance(changes, AoT) and later:
+        changes.insert(later[0], made)
+    else:
+        changes.append(made)
+    return f"[[{_header(knob.table)}.changes]]\n{tomlkit.dumps(_plain_table(made))}".rstrip()
+
+
+def _plain_table(table: Any) -> Any:
+    """The keys of a table as a document of their own."""
+    document = tomlkit.document()
+    for name, value in table.items():
+        document[name] = deepcopy(value)
+    return document
+
+
+def _header(path: tuple[str | int, ...]) -> str:
+    parts = (str(part) for part in path)
+    return ".".join(p if re.fullmatch(r"[A-Za-z0-9_-]+", p) else tomlkit.string(p).as_string() for p in parts)

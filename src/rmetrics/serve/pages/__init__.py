@@ -1,0 +1,1 @@
+"""One module per page: what was asked in, HTML out."""

@@ -1,0 +1,38 @@
+"""The parts of a figure: by day, by segment, and by source where it is of all of them."""
+
+import polars as pl
+
+from rmetrics.explain.evidence import Asked as Figure
+from rmetrics.page import cells
+from rmetrics.page.data import ALL
+from rmetrics.report.explain import figure
+from rmetrics.serve.frame import LINKS, Asked
+
+
+def breakdown(asked: Asked, of: Figure, metric: str) -> str:
+    """Tables whose figures add up to the figure explained, each with a link to its own explanation."""
+    rows = asked.view.days(of.month).filter(of.of(pl.col("source")))
+    if of.segment is not None:
+        rows = rows.filter(pl.col("segment") == of.segment)
+    if of.day is not None:
+        rows = rows.filter(pl.col("date") == of.day)
+    tables = []
+    for column, title in (("source", "By source"), ("segment", "By segment"), ("date", "By day")):
+        sums = rows.group_by(column).agg(pl.col(metric).sum()).filter(pl.col(metric) != 0).sort(column)
+        if sums.height < 1 or (column == "source" and of.source != ALL) or (column == "date" and of.day is not None):
+            continue
+        if column == "segment" and of.segment is not None:
+            continue
+        lines = []
+        for value, amount in sums.iter_rows():
+            source = value if column == "source" else of.source
+            segment = value if column == "segment" else of.segment
+            href = LINKS.figure(metric, source, of.month, segment, value if column == "date" else of.day)
+            shown = f"{value:%a %d %b}" if column == "date" else str(value)
+            lines.append(
+                [cells.cell(shown, text=True, href=href),
+                 cells.cell(figure(metric, amount), value=cells.plain(amount), href=href)]
+            )  # fmt: skip
+        head = (title.removeprefix("By ").capitalize(), metric)
+        tables.append(cells.card(title, cells.table(head, lines, f"by-{column}")))
+    return f'<div class="columns">{"".join(tables)}</div>'

@@ -1,0 +1,26 @@
+"""The calls of a source on the page of its explanation: from call to repair, here and in PostgreSQL."""
+
+from html import escape
+
+from rmetrics.explain.evidence import Asked as Figure
+from rmetrics.page.data import ALL
+from rmetrics.pipeline.explain import Explanation
+from rmetrics.rules.words import rules_in_words
+from rmetrics.serve.frame import Asked, place
+
+
+def calls_of(asked: Asked, of: Figure, found: Explanation) -> str:
+    """The steps, and the rule that gives a call its source."""
+    said = [s for s in rules_in_words(asked.view.lake.rules, of.month) if s.topic == "calls"]
+    rules = "".join(f'<p class="rule">{escape(s.words)} {place(s.where)}</p>' for s in said)
+    if not found.calls:
+        whose = "" if of.source == ALL else f" of {of.source}"
+        return f"<h2>Calls</h2><p>No call{escape(whose)} counts in {of.month:%B %Y}.</p>{rules}"
+    steps = "".join(
+        f'<li><span>{escape(s.step)}</span><b data-step="{escape(s.step)}">{s.rows:,}</b></li>' for s in found.calls
+    )
+    about = (
+        "Calls are counted as calls, jobs as jobs: several calls can lead to one job. A job that was called about "
+        "twice counts once."
+    )
+    return f'<h2>Calls</h2><div class="card wide"><ol class="steps">{steps}</ol><p>{about}</p>{rules}</div>'

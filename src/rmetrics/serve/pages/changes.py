@@ -1,0 +1,68 @@
+"""How a published figure changed: the part of ``rmetrics history`` that is about it."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from html import escape
+
+from rmetrics.errors import PostgresError, SettingsError
+from rmetrics.explain.evidence import MEASURES
+from rmetrics.explain.evidence import Asked as Figure
+from rmetrics.page import cells
+from rmetrics.page.data import ALL
+from rmetrics.pipeline.asked import Months
+from rmetrics.pipeline.history import Recorded, history
+from rmetrics.report.explain import figure
+from rmetrics.serve.frame import LINKS, Asked
+
+_MOST = 200
+
+
+def history_of(asked: Asked, of: Figure, metric: str) -> str:
+    """When, by which run and why the figure changed since it was first published."""
+    try:
+        found = history(
+            asked.settings,
+            Months(last=of.month, one=True),
+            source=None if of.source == ALL else of.source,
+            metric=metric,
+            daily=of.day is not None,
+        )
+    except (SettingsError, PostgresError):  # nothing is published, or nothing answers: the notes above say so
+        return ""
+    changes = [
+        c for c in found.changes if of.segment in {None, c.segment} and of.day in {None, c.date}
+    ]  # fmt: skip
+    first = ""
+    if found.first_run and found.first_at:
+        run = cells.linked(found.first_run, LINKS.to("/runs", run=found.first_run))
+        first = f"<p>First published by run {run}, {found.first_at:%Y-%m-%d %H:%M} UTC.</p>"
+    inside = changes_table(changes[-_MOST:]) if changes else "<p>It has not changed since.</p>"
+    return cells.card("History", f"{first}{inside}")
+
+
+def changes_table(changes: Sequence[Recorded]) -> str:
+    """Changes of published figures."""
+    rows = []
+    for c in changes:
+        why = LINKS.figure(c.metric, c.source, c.month, c.segment, c.date)
+        rows.append(
+            [
+                cells.cell(f"{c.at:%Y-%m-%d %H:%M}", text=True, href=LINKS.to("/runs", run=c.run_id)),
+                cells.cell(str(c.date or f"{c.month:%Y-%m}")),
+                cells.cell(c.source, text=True),
+                cells.cell(c.segment, text=True),
+                cells.cell(c.metric, text=True),
+                cells.cell(shown(c.metric, c.before), value=cells.plain(c.before)),
+                cells.cell(shown(c.metric, c.after), value=cells.plain(c.after), href=why),
+                f'<td class="fold">{escape(c.cause or "")}</td>',
+            ]
+        )
+    head = ("At (UTC)", "Of", "Source", "Segment", "Measure", "Before", "After", "Why")
+    return cells.table(head, rows, "history")
+
+
+def shown(metric: str, value: Decimal | None) -> str:
+    """A figure, or a dash where there is none."""
+    if value is None:
+        return cells.DASH
+    return figure(metric, value) if metric in MEASURES else f"{value:f}"

@@ -1,0 +1,241 @@
+"""``/explain``: why a figure is what it is; rule, steps, near misses, proof, rows, history."""
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+from html import escape
+from shlex import quote
+from typing import Any
+
+import polars as pl
+
+from rmetrics.errors import PostgresError, SettingsError
+from rmetrics.explain.evidence import MEASURES
+from rmetrics.explain.evidence import Asked as Figure
+from rmetrics.page import cells
+from rmetrics.page.data import ALL
+from rmetrics.pipeline.asked import source_named
+from rmetrics.pipeline.explain import Explained, Explanation
+from rmetrics.pipeline.view import mark
+from rmetrics.report.explain import figure
+from rmetrics.results import MonthLine
+from rmetrics.rules.nearest import did_you_mean
+from rmetrics.serve.formulas import FORMULAS, TARGETS, Formula
+from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of
+from rmetrics.serve.pages.breakdown import breakdown
+from rmetrics.serve.pages.calls import calls_of
+from rmetrics.serve.pages.changes import history_of
+from rmetrics.serve.pages.measure import measure
+from rmetrics.serve.pages.target import target_of
+
+CALLS = "calls"
+_TITLES = {"jobs": "Jobs", "leads": "Leads", "units": "Units", "repairs": "Repairs", "cost": "Cost",
+           "revenue_gross": "Revenue (gross)", "revenue40": "Revenue40"}  # fmt: skip
+_VERDICTS = {
+    "match": "The rows, both engines and PostgreSQL agree.",
+    "mismatch": "The figures do not agree.",
+    "unpublished": "The rows and both engines agree; nothing is published to compare with.",
+}
+
+
+class OutdatedError(Exception):
+    """A sync has published a newer version meanwhile: the page is to be made from that one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked: a figure, and which measure of it; None: all measures."""
+
+    figure: Figure
+    metric: str | None
+
+    @property
+    def formula(self) -> Formula | None:
+        """How the figure is made of others; None where it is not."""
+        return FORMULAS.get(self.metric or "")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Everything to explain."""
+        if self.metric is None:
+            return MEASURES
+        return self.formula.parts if self.formula else (self.metric,)
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The measures among it."""
+        return tuple(p for p in self.parts if p in MEASURES)
+
+
+def explanation(asked: Asked) -> Page:
+    """The page.
+
+    Raises:
+        SettingsError: there is no such source, month, segment, day or measure.
+        OutdatedError: what is published is newer than the version shown.
+    """
+    question = _question(asked)
+    notes = list(notes_of(asked.view))
+    found, offline = _explained(asked, question)
+    if offline is not None:
+        notes.append(f"PostgreSQL is left out of the proof: {offline.message}. {offline.hint}")
+    elif found.verdict == "mismatch" and mark(asked.settings) != asked.view.mark:
+        raise OutdatedError
+    title = _title(question)
+    trail = [("Overview", "/"), (f"{question.figure.month:%B %Y}", LINKS.month(question.figure.month))]
+    if question.figure.source != ALL:
+        trail.append((question.figure.source, LINKS.source(question.figure.source, question.figure.month)))
+    body = [heading(title, *trail), _form(asked, question)]
+    if question.formula:
+        body.append(_formula(asked, question, question.formula))
+    body += [target_of(asked, question.figure, t) for t in question.parts if t in TARGETS]
+    if question.metric == CALLS or (question.metric is None and found.calls):
+        body.append(calls_of(asked, question.figure, found))
+    if question.measures:
+        body.append(_verdict(asked, found))
+        body += [_measure(asked, question, m, found) for m in found.metrics.values()]
+        body.append(_command(question))
+    return Page(title, "".join(body), "/", notes=tuple(notes))
+
+
+def _question(asked: Asked) -> _Question:
+    view = asked.view
+    names = {line.source for line in view.page().lines}
+    source = source_named(asked.text("source") or ALL, view.lake.rules, names - {ALL})
+    day = _day(asked.text("day"))
+    month = asked.month(asked.text("month")) or (day.replace(day=1) if day else view.page().month)
+    if day is not None and day.replace(day=1) != month:
+        raise SettingsError(f"{day} is not in {month:%Y-%m}", "Name a day of the month asked for.")
+    segment, metric = asked.text("segment"), asked.text("metric")
+    if segment is not None:
+        with view.explainer(month) as one:
+            segment = one.segment(segment)
+    known = (*MEASURES, *FORMULAS, *TARGETS, CALLS)
+    if metric is not None and metric not in known:
+        raise SettingsError(f"no measure {metric!r}{did_you_mean(metric, known)}", f"Measures: {', '.join(known)}.")
+    if metric in TARGETS:  # of a whole month
+        day = None
+    return _Question(Figure(source, month, segment, day), metric)
+
+
+def _day(text: str | None) -> dt.date | None:
+    try:
+        return None if text is None else dt.date.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"not a day: {text!r}", "Write it YYYY-MM-DD, for instance 2024-11-15.") from None
+
+
+def _explained(asked: Asked, question: _Question) -> tuple[Explanation, PostgresError | None]:
+    """The explanation; without the database where it does not answer."""
+    try:
+        return asked.view.explanation(question.figure, question.measures), None
+    except PostgresError as error:
+        return asked.view.explanation(question.figure, question.measures, offline=True), error
+
+
+def _title(question: _Question) -> str:
+    of = question.figure
+    when = f"{of.day.day} {of.day:%B %Y}" if of.day else f"{of.month:%B %Y}"
+    whose = "All sources" if of.source == ALL else of.source
+    return ", ".join(p for p in (f"{name(question.metric)}: {whose}", when, of.segment) if p)
+
+
+def name(metric: str | None) -> str:
+    """What a measure, a formula or a target is called."""
+    if metric is None:
+        return "Every measure"
+    if metric in FORMULAS:
+        return FORMULAS[metric].title
+    return TARGETS[metric][0] if metric in TARGETS else _TITLES.get(metric, metric.capitalize())
+
+
+def _form(asked: Asked, question: _Question) -> str:
+    of, rules = question.figure, asked.view.lake.rules
+    sources = sorted(
+        {line.source for line in asked.view.page().lines} | set(rules.sources), key=lambda s: (s != ALL, s)
+    )
+    metrics = {"": "Every measure", **{m: name(m) for m in (*MEASURES, *FORMULAS, *TARGETS, CALLS)}}
+    segments = {"": "All segments", **{s: s for s in rules.segment_order}}
+    inside = (
+        choice("source", "Source", {s: "All sources" if s == ALL else s for s in sources}, of.source)
+        + choice("month", "Month", {f"{m:%Y-%m}": f"{m:%B %Y}" for m in asked.months}, f"{of.month:%Y-%m}")
+        + choice("metric", "Measure", metrics, question.metric)
+        + choice("segment", "Segment", segments, of.segment)
+    )
+    return form("/explain", inside, "Explain")
+
+
+def _formula(asked: Asked, question: _Question, made: Formula) -> str:
+    of = question.figure
+    page = asked.view.page(of.month)
+    line = _line(asked, of)
+    value = None if line is None else made.value(line, page.passed, len(page.days))
+    parts = " ".join(
+        f"{name(p)}: {_part(line, p, of)}." for p in made.parts
+    )  # fmt: skip
+    days = (
+        f" {page.passed} of {len(page.days)} days have data."
+        if (question.metric or "").startswith(("pace_", "projected_"))
+        else ""
+    )
+    shown = cells.DASH if value is None else made.shown(value)
+    exact = "" if value is None else f' data-value="{value:f}"'
+    return (
+        f'<p class="figure" data-metric="{escape(question.metric or "")}"{exact}>{escape(shown)}</p>'
+        f'<p class="formula">{escape(made.words)}.</p><p>{parts}{days} It is computed last, from the exact figures.</p>'
+    )
+
+
+def _line(asked: Asked, of: Figure) -> MonthLine | None:
+    """The measures of the figure asked for, with its targets where it is of a whole month and of all segments."""
+    lines = asked.view.page(of.month).lines
+    line = next((x for x in lines if (x.month, x.source) == (of.month, of.source)), None)
+    if line is None or (of.segment is None and of.day is None):
+        return line
+    rows = asked.view.days(of.month).filter(of.of(pl.col("source")))
+    rows = rows if of.segment is None else rows.filter(pl.col("segment") == of.segment)
+    rows = rows if of.day is None else rows.filter(pl.col("date") == of.day)
+    sums: dict[str, Any] = {m: rows[m].sum() for m in MEASURES}
+    return MonthLine(of.month, of.source, **sums)
+
+
+def _part(line: object, part: str, of: Figure) -> str:
+    value = getattr(line, part, None)
+    places = 0 if isinstance(value, int) else 2
+    shown = cells.DASH if value is None else cells.shown_amount(Decimal(value), places)
+    return cells.linked(shown, LINKS.figure(part, of.source, of.month, of.segment, of.day))
+
+
+def _verdict(asked: Asked, found: Explanation) -> str:
+    run = f" PostgreSQL holds run {found.run_id}." if found.run_id else ""
+    wrong = list(found.figures_differing)
+    if found.rows_differing:  # they quote rows
+        few = (f"{len(found.rows_differing)} or more rows differ in PostgreSQL: see rmetrics check.",)
+        wrong += found.rows_differing if asked.rows else few
+    lines = "".join(f'<p class="wrong">{escape(line)}</p>' for line in wrong)
+    return f'<p class="verdict {found.verdict}">{_VERDICTS[found.verdict]}{escape(run)}</p>{lines}'
+
+
+def _measure(asked: Asked, question: _Question, found: Explained, whole: Explanation) -> str:
+    of, title, more = question.figure, "", ""
+    if len(whole.metrics) > 1:
+        href = LINKS.figure(found.name, of.source, of.month, of.segment, of.day)
+        title = f"<h2>{cells.linked(name(found.name), href)}</h2>"
+    else:
+        more = breakdown(asked, of, found.name) + history_of(asked, of, found.name)
+    exact = cells.plain(found.value)
+    return (
+        f'<section class="measure" id="{escape(found.name)}">{title}'
+        f'<p class="figure" data-metric="{escape(found.name)}" data-value="{exact}">'
+        f"{escape(figure(found.name, found.value))}</p>"
+        f"{measure(asked, found, published=whole.run_id is not None)}{more}</section>"
+    )
+
+
+def _command(question: _Question) -> str:
+    of = question.figure
+    words = ["rmetrics explain --source", quote(of.source), f"--month {of.month:%Y-%m}"]
+    words += [f"--metric {m}" for m in question.measures if len(question.measures) < len(MEASURES)]
+    words += [f"--segment {quote(of.segment)}"] if of.segment else []
+    words += [f"--day {of.day}"] if of.day else []
+    return f"<p>The same in a terminal: <code>{escape(' '.join(words))}</code></p>"

@@ -1,0 +1,54 @@
+"""``/health``: how fresh the data are, what is wrong with them; with ``?feed=`` what became of each export's rows."""
+
+from rmetrics.errors import SettingsError
+from rmetrics.page import cells
+from rmetrics.page.sections import Sections
+from rmetrics.rules.nearest import did_you_mean
+from rmetrics.serve.charts import drawing
+from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of, place
+
+
+def health(asked: Asked) -> Page:
+    """Freshness and findings, or one feed."""
+    name = asked.text("feed")
+    if name is not None:
+        return _feed(asked, name)
+    page = asked.view.page()
+    made = Sections(page, LINKS, drawing(page, LINKS, asked.charts, asked.view.mark)).health()
+    return Page("Data health", made.replace("<h2>Data health</h2>", heading("Data health"), 1), "/health",
+                notes=notes_of(asked.view))  # fmt: skip
+
+
+def _feed(asked: Asked, name: str) -> Page:
+    """Every export of a feed: rows read are accepted, rejected, superseded or totals, and nothing is lost."""
+    lake = asked.view.lake
+    if name not in lake.rules.feeds:
+        raise SettingsError(
+            f"no feed {name!r}{did_you_mean(name, lake.rules.feeds)}", f"Feeds: {', '.join(lake.rules.feeds)}."
+        )
+    rows, sums = [], [0] * 5
+    for item in lake.computed.placed:
+        if item.feed != name:
+            continue
+        counts = lake.computed.counts[item.raw.sha256]
+        figures = (counts.rows, counts.accepted, counts.rejected, counts.superseded, counts.totals)
+        sums = [a + b for a, b in zip(sums, figures, strict=True)]
+        bad = LINKS.to("/rejected", feed=name)
+        rows.append(
+            [
+                cells.cell(item.raw.name, text=True),
+                cells.cell(f"{item.raw.exported_at:%Y-%m-%d %H:%M}"),
+                *(cells.count(n, href=bad if i == 2 and n else None) for i, n in enumerate(figures)),
+            ]
+        )
+    rows.append([cells.cell("All", text=True), cells.cell(""), *(cells.count(n) for n in sums)])
+    head = ("Export", "Exported (UTC)", "Rows read", "Accepted", "Rejected", "Superseded", "Totals")
+    where = place(lake.rules.place(f"feeds.{name}"))
+    about = (
+        f"<p>Declared in {where}. Rows read = accepted + rejected + superseded by a newer export + total lines: "
+        "nothing is lost.</p>"
+    )
+    table = cells.card("Exports", cells.table(head, rows, "exports", total_last=True))
+    return Page(
+        name, f"{heading(name, ('Data health', '/health'))}{about}{table}", "/health", notes=notes_of(asked.view)
+    )

@@ -1,0 +1,68 @@
+"""``/measures``: every figure there is, how it is computed, and its value now."""
+
+from html import escape
+
+from rmetrics.explain.evidence import MEASURES
+from rmetrics.page import cells
+from rmetrics.page.data import ALL
+from rmetrics.rules.words import Said, rules_in_words
+from rmetrics.serve.formulas import FORMULAS, TARGETS
+from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of, place
+from rmetrics.serve.pages.explanation import name
+from rmetrics.serve.pages.overview import month_form
+
+_OF_JOBS = {"jobs": "date", "units": "unit", "repairs": "repair"}
+
+
+def measures(asked: Asked) -> Page:
+    """The measures with their rules, then what is made of them, with the values of a month."""
+    page = asked.view.page(asked.month(asked.text("month")))
+    line = page.whole[page.month]
+    said = rules_in_words(asked.view.lake.rules, page.month)
+    counts = {"jobs", "leads", "units", "repairs"}
+    rows = [
+        [
+            cells.cell(name(m), text=True, href=LINKS.figure(m, ALL, page.month)),
+            (cells.count if m in counts else _amount)(getattr(line, m), href=LINKS.figure(m, ALL, page.month)),
+            f'<td class="fold">{"".join(_rule(s) for s in _rules(m, said))}</td>',
+        ]
+        for m in MEASURES
+    ]
+    made = []
+    for metric, formula in FORMULAS.items():
+        value = formula.value(line, page.passed, len(page.days))
+        href = LINKS.figure(metric, ALL, page.month)
+        shown = cells.cell(cells.DASH if value is None else formula.shown(value), value=cells.plain(value), href=href)
+        made.append([cells.cell(formula.title, text=True, href=href), shown,
+                     f'<td class="fold">{escape(formula.words)}</td>'])  # fmt: skip
+    for metric, (title, places) in TARGETS.items():
+        value = getattr(line, metric)
+        href = LINKS.figure(metric, ALL, page.month)
+        text = cells.DASH if value is None else cells.share(value) if places == 4 else f"{value:,.{places}f}"
+        made.append([cells.cell(title, text=True, href=href), cells.cell(text, value=cells.plain(value), href=href),
+                     '<td class="fold">from the targets sheet</td>'])  # fmt: skip
+    head = ("Measure", f"{page.month:%B %Y}", "Rule")
+    sums = cells.card("Counted and summed", cells.table(head, rows, "measures"))
+    body = (
+        f"{heading('Measures')}<p>What is counted and summed, by rules that stand in files; and what is made of it.</p>"
+        f"{month_form(asked, '/measures', page.month)}{sums}"
+        f"{cells.card('Made of them', cells.table(head, made, 'formulas'))}"
+    )
+    return Page("Measures", body, "/measures", notes=notes_of(asked.view))
+
+
+def _amount(value: object, *, href: str | None) -> str:
+    return cells.money(value, 2, href=href)  # type: ignore[arg-type]
+
+
+def _rules(measure: str, said: tuple[Said, ...]) -> list[Said]:
+    if measure in _OF_JOBS:
+        return [s for s in said if s.topic == "jobs" and s.rule == _OF_JOBS[measure]]
+    if measure in {"leads", "cost"}:
+        return [s for s in said if s.rule == measure]
+    return [s for s in said if s.topic == "revenue" and (measure == "revenue40" or s.rule == "date")]
+
+
+def _rule(said: Said) -> str:
+    whose = "" if said.topic in {"jobs", "revenue"} else f"{said.topic}: "
+    return f'<p class="rule">{escape(whose)}{escape(said.words)} {place(said.where)}</p>'

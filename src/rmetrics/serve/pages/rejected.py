@@ -1,0 +1,41 @@
+"""``/rejected``: rows that could not be read: where each stands, and why."""
+
+from rmetrics.errors import SettingsError
+from rmetrics.page import cells
+from rmetrics.pipeline.rejected import quarantine
+from rmetrics.results import count
+from rmetrics.rules.nearest import did_you_mean
+from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of
+
+_MOST = 1_000
+
+
+def rejected(asked: Asked) -> Page:
+    """The rows in quarantine; what they say only where rows may be shown, and never what is private."""
+    view, feed = asked.view, asked.text("feed")
+    feeds = view.lake.rules.feeds
+    if feed is not None and feed not in feeds:
+        raise SettingsError(f"no feed {feed!r}{did_you_mean(feed, feeds)}", f"Feeds: {', '.join(feeds)}.")
+    every = tuple(quarantine(view.lake.lake, view.lake.rules, view.lake.computed.placed))
+    found = [r for r in every if feed in {None, r.feed}]
+    rows = [
+        [
+            cells.cell(r.id, text=True),
+            cells.cell(r.feed, text=True, href=LINKS.to("/health", feed=r.feed)),
+            cells.cell(r.file, text=True),
+            cells.cell(f"{r.line:,}"),
+            cells.cell(r.column or "the whole row", text=True),
+            *([cells.cell(r.value or "", text=True)] if asked.rows else []),
+            f'<td class="fold">{cells.linked(r.reason, None)}</td>',
+        ]
+        for r in found[:_MOST]
+    ]
+    head = ("Id", "Feed", "File", "Line", "Column", *(["Value"] if asked.rows else []), "Why")
+    picked = form("/rejected", choice("feed", "Feed", {"": "All feeds", **{f: f for f in feeds}}, feed))
+    told = f"{count(len(found), 'row')} in quarantine" if found else "No row is in quarantine"
+    more = f" The first {_MOST:,} are shown; rmetrics rejected list has them all." if len(found) > _MOST else ""
+    hint = "" if asked.rows else " What a row says is shown by: rmetrics serve --rows"
+    fix = " Correct the file, or the feed's rule; the next sync reads them again." if found else ""
+    table = cells.card("Rejected rows", cells.table(head, rows, "rejected")) if rows else ""
+    body = f"{heading('Rejected rows')}<p>{told}.{more}{fix}{hint}</p>{picked}{table}"
+    return Page("Rejected rows", body, "/rejected", notes=notes_of(view))

@@ -1,0 +1,79 @@
+"""``/runs``: what was published when; with ``?run=`` what a run changed and why."""
+
+from html import escape
+
+from rmetrics.errors import PostgresError, SettingsError
+from rmetrics.page import cells
+from rmetrics.pipeline.history import run_changes
+from rmetrics.pipeline.status import status
+from rmetrics.results import RunStatus, count
+from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of
+from rmetrics.serve.pages.changes import changes_table
+
+_MOST_RUNS, _MOST_CHANGES = 100, 500
+
+
+def runs(asked: Asked) -> Page:
+    """The last runs, or one of them."""
+    notes = notes_of(asked.view)
+    try:
+        run = asked.text("run")
+        if run is not None:
+            return _run(asked, run)
+        found = status(asked.settings, runs=_MOST_RUNS)
+    except PostgresError as error:
+        body = heading("Runs") + "<p>They are kept in PostgreSQL, which does not answer.</p>"
+        return Page("Runs", body, "/runs", notes=(*notes, f"{error.message}. {error.hint}"))
+    head = ("Run", "Finished (UTC)", "Status", "Files", "Rows read", "Rejected", "Why it failed")
+    table = cells.table(head, [_line(r) for r in found.runs], "runs") if found.runs else "<p>None yet.</p>"
+    feeds = asked.view.lake.rules.feeds
+    tables = []
+    for name, rows in sorted(found.tables.items()):
+        href = LINKS.to("/health", feed=name) if name in feeds else "/measures"
+        tables.append([cells.cell(name, text=True, href=href), cells.count(rows, href=href)])
+    body = (
+        f"{heading('Runs')}<p>Published to {escape(found.server)}.</p>{cells.card('The last runs', table)}"
+        f"{cells.card('What is published', cells.table(('Table', 'Rows'), tables, 'tables')) if tables else ''}"
+    )
+    return Page("Runs", body, "/runs", notes=notes)
+
+
+def _line(run: RunStatus) -> list[str]:
+    href = LINKS.to("/runs", run=run.run_id)
+    at = run.finished_at or run.started_at
+    return [
+        cells.cell(run.run_id, text=True, href=href),
+        cells.cell(f"{at:%Y-%m-%d %H:%M}" if at else cells.DASH),
+        cells.cell(run.status, "good" if run.status == "ok" else "bad"),
+        cells.count(run.files, href=href),
+        cells.count(run.rows_read, href=LINKS.to("/health")),
+        cells.count(run.rows_rejected, "warn" if run.rows_rejected else "", href=LINKS.to("/rejected")),
+        f'<td class="fold">{escape(run.message or "")}</td>',
+    ]
+
+
+def _run(asked: Asked, run_id: str) -> Page:
+    found = next((r for r in status(asked.settings, runs=10_000).runs if r.run_id == run_id), None)
+    if found is None:
+        raise SettingsError(f"no run {run_id!r}", "See the last runs: /runs")
+    changes = run_changes(asked.settings, run_id, most=_MOST_CHANGES)
+    monthly = [c for c in changes if c.date is None]
+    table = changes_table(monthly) if monthly else "<p>It changed no monthly figure that was published before.</p>"
+    facts = ", ".join(
+        part
+        for part in (
+            found.status,
+            f"version {found.version}" if found.version else "",
+            f"{found.finished_at:%Y-%m-%d %H:%M:%S} UTC" if found.finished_at else "",
+            count(found.files, "file") if found.files is not None else "",
+            f"{count(found.rows_read, 'row')} read" if found.rows_read is not None else "",
+        )
+        if part
+    )
+    failed = f'<p class="wrong">{escape(found.message)}</p>' if found.message else ""
+    more = f" The first {_MOST_CHANGES} are shown." if len(changes) == _MOST_CHANGES else ""
+    body = (
+        f"{heading(f'Run {run_id}', ('Runs', '/runs'))}<p>{escape(facts)}.{more}</p>{failed}"
+        f"{cells.card('Published figures that it changed', table)}"
+    )
+    return Page(f"Run {run_id}", body, "/runs", notes=notes_of(asked.view))

@@ -1,0 +1,66 @@
+"""``/source/NAME?month=``: one channel."""
+
+from html import escape
+
+from rmetrics.errors import SettingsError
+from rmetrics.page import cells
+from rmetrics.page.data import ALL, PageData
+from rmetrics.page.sections import Linked, Sections
+from rmetrics.pipeline.asked import source_named
+from rmetrics.rules.words import rules_in_words
+from rmetrics.serve.charts import drawing
+from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of, place
+from rmetrics.serve.pages.overview import days_table, month_form
+
+
+def source(asked: Asked) -> Page:
+    """A source's month in big numbers, its rules, its months and days."""
+    page = asked.view.page(asked.month(asked.text("month")))
+    name = source_named(asked.path["name"], asked.view.lake.rules, {line.source for line in page.lines})
+    if name == ALL:
+        raise SettingsError("ALL is the whole company", "See the overview.")
+    trail = heading(name, ("Overview", "/"), (f"{page.month:%B %Y}", LINKS.month(page.month)))
+    chosen = month_form(asked, LINKS.to(f"/source/{name}") or "", page.month)
+    parts = Sections(page, LINKS, drawing(page, LINKS, asked.charts, asked.view.mark))
+    months = (
+        cells.card("Month by month", parts.channel(name))
+        if name in page.sources
+        else "<p>No job, lead or cost of this source counts in the twelve months shown.</p>"
+    )
+    body = (
+        f"{trail}{chosen}{_tiles(page, name)}{_rules(asked, page, name)}{months}{days_table(asked, page.month, name)}"
+    )
+    return Page(name, body, "/", notes=notes_of(asked.view))
+
+
+def _tiles(page: PageData, name: str) -> str:
+    line = next((x for x in page.lines if (x.month, x.source) == (page.month, name)), None)
+    if line is None:
+        return "<p>Nothing of this source counts in this month.</p>"
+    of = Linked(line, LINKS, page.currency)
+    repairs = "no target" if line.target_repairs is None else f"target {cells.whole(line.target_repairs)}"
+    ceiling = (
+        "" if line.target_cpl_max is None else f"ceiling {cells.shown_amount(line.target_cpl_max, 2, page.currency)}"
+    )
+    made = (
+        cells.tile("Leads", of.count("leads"), ""),
+        cells.tile("Units", of.count("units"), ""),
+        cells.tile("Repairs", of.count("repairs"), repairs),
+        cells.tile(
+            "Revenue40", of.money("revenue40"), f"of {cells.shown_amount(line.revenue_gross, 0, page.currency)} paid"
+        ),
+        cells.tile("Cost", of.money("cost"), ""),
+        cells.tile("Cost per lead", of.cpl(), ceiling),
+        cells.tile("Profit", of.money("profit"), "revenue40 less cost"),
+    )
+    return f'<div class="tiles">{"".join(made)}</div>'
+
+
+def _rules(asked: Asked, page: PageData, name: str) -> str:
+    said = [s for s in rules_in_words(asked.view.lake.rules, page.month) if s.topic == name]
+    if not said:
+        return cells.card(
+            "Rules", "<p>No rule declares this source: its jobs count, it has neither leads nor cost.</p>"
+        )
+    lines = "".join(f'<p class="rule">{escape(s.rule)}: {escape(s.words)} {place(s.where)}</p>' for s in said)
+    return cells.card(f"Rules in {page.month:%B %Y}", lines)

@@ -1,0 +1,40 @@
+"""A target on the page of its explanation: which row of which export sets it."""
+
+from html import escape
+
+import polars as pl
+
+from rmetrics.explain.evidence import Asked as Figure
+from rmetrics.metrics.newest import FILE, LINE
+from rmetrics.page import cells
+from rmetrics.page.data import ALL
+from rmetrics.rules.validate import TARGETS as FEED
+from rmetrics.serve.formulas import TARGETS
+from rmetrics.serve.frame import Asked, place
+
+
+def target_of(asked: Asked, of: Figure, name: str) -> str:
+    """The target, and the line it stands in. A target is no customer's data."""
+    title, places = TARGETS[name]
+    rules, lake = asked.view.lake.rules, asked.view.lake
+    value, where = None, "No target is set for it: rmetrics target set writes one into the inbox."
+    computed = lake.computed.rows
+    if FEED in rules.feeds and computed.has(FEED):
+        rows = computed.scan(FEED).filter(
+            (pl.col("month") == of.month) & (pl.col("source") == of.source) & (pl.col("segment") == (of.segment or ALL))
+        )
+        found = rows.collect().rows(named=True)
+        if found and found[0].get(name) is not None:
+            row = found[0]
+            value, raw = row[name], lake.exports.get(row.get(FILE, -1))
+            where = (
+                f"Line {row.get(LINE)} of {raw.name}, the newest that sets it." if raw else "Set in a targets sheet."
+            )
+    shown = cells.DASH if value is None else f"{value:,.{places}f}" if places != 4 else cells.share(value)
+    exact = "" if value is None else f' data-value="{cells.plain(value)}"'
+    rule = place(rules.place(f"feeds.{FEED}")) if FEED in rules.feeds else ""
+    return (
+        f'<section class="measure"><h2>{escape(title)}</h2>'
+        f'<p class="figure" data-metric="{escape(name)}"{exact}>{escape(shown)}</p>'
+        f"<p>{escape(where)} {rule}</p></section>"
+    )

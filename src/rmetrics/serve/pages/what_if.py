@@ -1,0 +1,184 @@
+"""``/plan``: try another price or share, see what it would change, copy the TOML. Nothing is written."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from html import escape
+from typing import Any
+
+from rmetrics.errors import RmetricsError, SettingsError
+from rmetrics.page import cells
+from rmetrics.periods import parse_month
+from rmetrics.report.plan import figure
+from rmetrics.results import count
+from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of, place
+from rmetrics.serve.knobs import Edited, Knob, edited, knobs
+
+_MOST = 500
+_UP_IS_GOOD = frozenset({"jobs", "leads", "units", "repairs", "revenue_gross", "revenue40"})
+
+
+def asked_edit(asked: Asked) -> Edited | None:
+    """The edit that is to be tried; None where the page was only opened.
+
+    Raises:
+        SettingsError: there is no such number, the value is none, or a day is none.
+    """
+    key, value = asked.text("key"), asked.text("value")
+    if key is None:
+        return None
+    found = {k.key: k for k in knobs(asked.view.lake.rules)}
+    if key not in found:
+        raise SettingsError(f"no number of the rules is called {key!r}", "Choose one on this page.")
+    return edited(found[key], value or "", _day(asked.text("from")))
+
+
+def _day(text: str | None) -> dt.date | None:
+    try:
+        return None if text is None else dt.date.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"not a day: {text!r}", "Write it YYYY-MM-DD, for instance 2026-01-01.") from None
+
+
+def what_if(asked: Asked, tried: Edited | None, plan: Mapping[str, Any] | None, wrong: RmetricsError | None) -> Page:
+    """The numbers of the rules, and what became of a trial.
+
+    Args:
+        asked: the request.
+        tried: the edit, where there was one.
+        plan: what it would change.
+        wrong: why it cannot be tried.
+    """
+    about = (
+        "<p>Try another number and see what a sync would make of it: every month that moves, and how many rows. A copy "
+        "of the rules is used; your files are not touched. Without a day the number is replaced for all of history; "
+        "with one, history stays as it is.</p>"
+    )
+    answer = ""
+    if wrong is not None:
+        told = "".join(f"<p class=wrong>{escape(line)}</p>" for line in wrong.message.splitlines())
+        answer = cells.card("It cannot be tried", f"{told}<p>{escape(wrong.hint)}</p>")
+    elif tried is not None and plan is not None:
+        answer = _answer(asked, tried, plan)
+    return Page("What if", f"{heading('What if')}{about}{answer}{_form(asked)}", "/plan", notes=notes_of(asked.view))
+
+
+def _form(asked: Asked) -> str:
+    rows = [_row(asked, i, knob) for i, knob in enumerate(knobs(asked.view.lake.rules))]
+    if not rows:
+        return "<p>The rules hold no price, share or fee.</p>"
+    head = ("Rule", "Now", "Try", "Where")
+    return f'<div class="knobs">{cells.card("Numbers in the rules", cells.table(head, rows, "knobs"))}</div>'
+
+
+def _row(asked: Asked, number: int, knob: Knob) -> list[str]:
+    mine = asked.text("key") == knob.key
+    value = asked.text("value") if mine else None
+    since = f", since {knob.since}" if knob.since else ""
+    when = (asked.text("from") or "") if mine else ""
+    day = f'<label>from (optional)<input type="date" name="from" value="{escape(when)}"></label>'
+    named = f"{knob.owner}: {knob.kind}{since}"
+    field = (
+        f'<input id="knob-{number}" name="value" inputmode="decimal" required pattern="[0-9]+([.][0-9]+)?" '
+        f'value="{escape(value or str(knob.value))}">'
+    )
+    inside = (
+        f'<form method="get" action="/plan" aria-label="{escape(named)}">'
+        f'<input type="hidden" name="key" value="{escape(knob.key)}">'
+        f'<label for="knob-{number}">new value{field}</label>{"" if knob.since else day}<button>Try</button></form>'
+    )
+    return [
+        cells.cell(named, text=True),
+        cells.cell(str(knob.value), value=knob.value),
+        f'<td class="text">{inside}</td>',
+        f'<td class="text">{place(knob.where)}</td>',
+    ]
+
+
+def _answer(asked: Asked, tried: Edited, plan: Mapping[str, Any]) -> str:
+    changes: Sequence[Mapping[str, Any]] = plan["changes"]
+    rows: Sequence[Mapping[str, Any]] = plan["rows"]
+    told = "A sync with this edit would change no figure."
+    if changes or plan["daily_changes"] or rows:
+        figures = f"{count(len(changes), 'monthly figure')} and {count(plan['daily_changes'], 'daily figure')}"
+        moved = f"; {count(len(rows), 'row')} would count as something else" if rows else ""
+        told = f"A sync with this edit would change {figures}{moved}."
+    parts = [f'<p class="verdict" data-keep="yes">{told} Nothing was written.</p>', _sums(changes), _changes(changes)]
+    parts.append(_rows(asked, rows) if plan["rows_known"] else "<p>The rows that move cannot be told.</p>")
+    restated = plan["restated"]
+    if restated:
+        parts.append(
+            f"<p>It restates {count(len(restated), 'month')} that are over, from {restated[0][:7]} to "
+            f"{restated[-1][:7]}. "
+            "To leave them as they are, give a day from which the number holds.</p>"
+        )
+    diff = "\n".join(
+        f'<span class="{"added" if x.startswith("+") else "removed" if x.startswith("-") else ""}">{escape(x)}</span>'
+        for x in tried.diff.splitlines()[2:]
+    )
+    parts.append(
+        f"<h3>The TOML to copy, for {escape(tried.file.name)}</h3><pre id=toml tabindex=0>{escape(tried.snippet)}</pre>"
+        f"<details><summary>The lines that differ</summary><pre tabindex=0>{diff}</pre></details>"
+    )
+    return cells.card("What it would change", "".join(parts))
+
+
+def _sums(changes: Sequence[Mapping[str, Any]]) -> str:
+    """How much each measure moves in all."""
+    moved: dict[str, Decimal] = {}
+    for change in changes:
+        difference = Decimal(change["after"] or 0) - Decimal(change["before"] or 0)
+        moved[change["metric"]] = moved.get(change["metric"], Decimal(0)) + difference
+    tiles = [
+        cells.tile(metric, cells.cell(figure(metric, value, sign=True), _colour(metric, value), cells.plain(value)),
+                   "over all months")
+        for metric, value in moved.items()
+    ]  # fmt: skip
+    return f'<div class="tiles">{"".join(tiles)}</div>' if tiles else ""
+
+
+def _colour(metric: str, value: Decimal) -> str:
+    return "good" if (value > 0) == (metric in _UP_IS_GOOD) else "bad"
+
+
+def _changes(changes: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for change in changes[:_MOST]:
+        metric, month = change["metric"], parse_month(change["month"][:7])
+        was, now = (None if change[k] is None else Decimal(change[k]) for k in ("before", "after"))
+        difference = (now or Decimal(0)) - (was or Decimal(0))
+        href = LINKS.figure(metric, change["source"], month, change["segment"]) if month and was is not None else None
+        rows.append(
+            [
+                cells.cell(change["month"][:7], text=True),
+                cells.cell(change["source"], text=True),
+                cells.cell(change["segment"], text=True),
+                cells.cell(metric, text=True),
+                cells.cell(cells.DASH if was is None else figure(metric, was), value=cells.plain(was), href=href),
+                cells.cell(cells.DASH if now is None else figure(metric, now), value=cells.plain(now)),
+                cells.cell(figure(metric, difference, sign=True), _colour(metric, difference), cells.plain(difference)),
+            ]
+        )
+    if not rows:
+        return ""
+    rest = len(changes) - len(rows)
+    more = f"<p>And {count(rest, 'figure')} more.</p>" if rest else ""
+    head = ("Month", "Source", "Segment", "Measure", "Before", "After", "Change")
+    return f"<h3>Monthly figures</h3>{cells.table(head, rows, 'changes')}{more}"
+
+
+def _rows(asked: Asked, rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    kinds = Counter((row["feed"], row["cause"]) for row in rows).most_common()
+    told = "".join(f"<li>{count(n, 'row')} of {escape(feed)}: {escape(cause)}</li>" for (feed, cause), n in kinds)
+    listed = ""
+    if asked.rows:
+        made = [
+            [cells.cell(text, text=True) for text in (r["feed"], r["key"], r["from"] or "not there", r["to"] or "gone")]
+            for r in rows[:_MOST]
+        ]
+        table = cells.table(("Feed", "Row", "From", "To"), made, "moves")
+        listed = f"<details><summary>{count(len(rows), 'row')}</summary>{table}</details>"
+    return f'<h3>Rows that move</h3><ul class="near">{told}</ul>{listed}'

@@ -1,0 +1,92 @@
+"""Listens, says where, and serves until it is stopped."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from rmetrics.errors import SettingsError
+from rmetrics.serve.app import Site, application
+from rmetrics.serve.guard import Guard, new_token
+from rmetrics.settings import Settings
+
+
+class _Server(uvicorn.Server):
+    """A server that ends without an error when it is asked to, by Ctrl-C or by a service manager."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Turns both signals into the end of the server."""
+        handled = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self.handle_exit) for number in handled}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Args:
+        host: an address or a name of this machine.
+        port: 0 for any that is free.
+
+    Raises:
+        SettingsError: it cannot listen there.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        found = socket.socket(family, kind, protocol)
+        try:
+            if sys.platform != "win32":  # there it would let two programs have one port
+                found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            found.bind(address)
+            found.listen(64)
+        except OSError:
+            found.close()
+            raise
+    except (OSError, UnicodeError, OverflowError) as error:
+        told = getattr(error, "strerror", None) or str(error)
+        raise SettingsError(
+            f"cannot listen on {host}, port {port}: {told}", "Name another port or host: --port 8788, --host 127.0.0.1."
+        ) from error
+    return found
+
+
+def serve(settings: Settings, *, host: str, port: int, rows: bool, ready: Callable[[str], None]) -> None:
+    """Serves the pages until a signal ends it.
+
+    Args:
+        settings: of the project.
+        host: where to listen; an address of the loopback keeps other machines out.
+        port: 0 for any that is free.
+        rows: whether rows of exports may be shown.
+        ready: takes the address with the token once it answers.
+
+    Raises:
+        SettingsError: it cannot listen there.
+    """
+    opened = listen(host, port)
+    port, token = opened.getsockname()[1], new_token()
+    shown = f"[{host}]" if ":" in host else host
+    site = Site(settings, rows=rows)
+    logging.basicConfig(level=logging.ERROR, stream=sys.stderr, format="%(message)s")
+    app = Guard(application(site), token=token, host=host, port=port)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, date_header=True, proxy_headers=False,
+        ws="none", timeout_graceful_shutdown=3, limit_concurrency=64,
+    )  # fmt: skip
+    with opened:
+        opened.setblocking(False)  # noqa: FBT003 - its parameter has no name
+        site.warm()
+        ready(f"http://{shown}:{port}/?token={token}")
+        asyncio.run(_Server(config).serve(sockets=[opened]))

@@ -1,0 +1,46 @@
+"""The pages of the sample, and a small company with two months."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from published import Published
+from serve_sites import client_of
+from support import Project, csv_text, new_project
+
+JOBS = ("Job #", "Job Type", "Source", "Created")
+PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
+REFERRALS = ("Lead ID", "Lead Date", "Current Status")
+
+
+@pytest.fixture(scope="session")
+def site(sample: Published) -> Iterator[TestClient]:
+    """The pages of the sample without rows of exports."""
+    assert sample.project is not None
+    with client_of(sample.project.settings) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def site_with_rows(sample: Published) -> Iterator[TestClient]:
+    """The pages of the sample with rows of exports."""
+    assert sample.project is not None
+    with client_of(sample.project.settings, rows=True) as client:
+        yield client
+
+
+@pytest.fixture
+def small(tmp_path: Path, database: str) -> Project:
+    """October and November of a small company, published: 1 lead of Google, 2 of Pro Referral, 100.00 paid."""
+    project = new_project(tmp_path / "project", database)
+    project.put("Import-1.csv", csv_text(
+        JOBS, (1, "COD Service", "Google", "10/15/2024"), (2, "INS Repair", "Rely", "11/20/2024"),
+    ))  # fmt: skip
+    project.put("payments_1.csv", csv_text(PAYMENTS, ("2024-11-20T15:00:00Z", "100.00", "cash", 2, "", "p1")))
+    project.put("proref.csv", csv_text(
+        REFERRALS, ("a", "11/10/2024 09:00 AM", "Booked"), ("b", "11/16/2024 09:00 AM", "Booked")
+    ))  # fmt: skip
+    project.sync()
+    return project

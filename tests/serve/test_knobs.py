@@ -1,0 +1,112 @@
+"""The numbers of the rules, and copies of the files with one of them edited."""
+
+import datetime as dt
+import shutil
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from rmetrics.errors import SettingsError
+from rmetrics.rules import load_rules
+from rmetrics.serve.knobs import Edited, edited, knobs
+from support import ROOT
+
+MORE = """
+[sources."Tom \\"T.\\" O'Hara"]
+leads = "jobs"
+cost = [{ per_lead = 5.00 }, { monthly = 300 }]   # two costs
+
+[[sources."Tom \\"T.\\" O'Hara".changes]]
+from = 2025-06-01
+cost = { per_repair = 9.50 }
+
+[[sources."Tom \\"T.\\" O'Hara".changes]]
+from = 2026-01-01
+leads = "units"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The shipped rules, and a source with everything odd."""
+    made = tmp_path / "rules"
+    shutil.copytree(ROOT / "rules", made)
+    (made / "more.toml").write_text(MORE, encoding="utf-8")
+    return made
+
+
+def tried(folder: Path, key: str, value: str, start: dt.date | None = None) -> Edited:
+    knob = next(k for k in knobs(load_rules(folder)) if k.key == key)
+    return edited(knob, value, start)
+
+
+TOM = 'sources.Tom "T." O\'Hara'
+
+
+def test_every_price_share_and_fee_is_found_with_its_place(folder: Path) -> None:
+    found = {k.key: (k.value, k.where.rpartition("/")[2], k.since) for k in knobs(load_rules(folder))}
+    assert found.pop("revenue.share")[0] == Decimal("0.40")
+    assert found == {
+        "sources.Pro Referral.cost.per_lead": (Decimal("20.00"), "sources.toml:19", None),
+        f"{TOM}.cost.0.per_lead": (Decimal("5.00"), "more.toml:4", None),
+        f"{TOM}.cost.1.monthly": (Decimal(300), "more.toml:4", None),
+        f"{TOM}.changes.0.cost.per_repair": (Decimal("9.50"), "more.toml:8", dt.date(2025, 6, 1)),
+    }
+
+
+def test_without_a_day_the_number_is_replaced_and_nothing_else(folder: Path) -> None:
+    made = tried(folder, "sources.Pro Referral.cost.per_lead", "25.50")
+    before = (folder / "sources.toml").read_text(encoding="utf-8")
+    assert made.text == before.replace("per_lead = 20.00 }\n\n", "per_lead = 25.50 }\n\n", 1)
+    assert made.snippet == '[sources."Pro Referral"]\ncost = { per_lead = 25.50 }'
+    assert [line for line in made.diff.splitlines() if line[:1] in "+-"][2:] == [
+        "-cost    = { per_lead = 20.00 }",
+        "+cost    = { per_lead = 25.50 }",
+    ]
+
+
+def test_with_a_day_history_stays_as_it_is(folder: Path) -> None:
+    made = tried(folder, "revenue.share", "0.42", dt.date(2026, 1, 1))
+    assert made.snippet == "[[revenue.changes]]\nfrom = 2026-01-01\nshare = 0.42"
+    after = tomllib.loads(made.text, parse_float=Decimal)["revenue"]
+    assert after["share"] == Decimal("0.40")
+    assert after["changes"] == [{"from": dt.date(2026, 1, 1), "share": Decimal("0.42")}]
+
+
+@pytest.mark.parametrize("start", [dt.date(2025, 1, 1), dt.date(2025, 8, 1), dt.date(2027, 1, 1)])
+def test_a_new_change_stands_among_the_others_by_its_day_and_keeps_the_other_cost(folder: Path, start: dt.date) -> None:
+    made = tried(folder, f"{TOM}.cost.0.per_lead", "6.25", start)
+    (folder / "more.toml").write_text(made.text, encoding="utf-8")
+    rules = load_rules(folder)  # it loads: the changes are in order
+    source = rules.sources['Tom "T." O\'Hara'].at(start)
+    assert [(c.per_lead, c.monthly) for c in source.cost] == [(Decimal("6.25"), None), (None, Decimal(300))]
+    assert "# two costs" in made.text
+    assert tomllib.loads(made.snippet)
+
+
+def test_what_is_shown_to_copy_is_the_edit(folder: Path) -> None:
+    """Written in place of the table's key, or added to the file, it makes the same rules as the edited copy."""
+    made = tried(folder, "sources.Pro Referral.cost.per_lead", "25.00", dt.date(2026, 1, 1))
+    path = folder / "sources.toml"
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n{made.snippet}\n", encoding="utf-8")
+    by_hand = load_rules(folder).digest
+    path.write_text(made.text, encoding="utf-8")
+    assert load_rules(folder).digest == by_hand
+
+
+@pytest.mark.parametrize(
+    "value", ["", "abc", "-5", "1e9", "25,00", "0x10", "1_000", " 5", "5\nleads = 1", "inf", "9" * 40]
+)
+def test_what_is_no_plain_number_is_refused(folder: Path, value: str) -> None:
+    with pytest.raises(SettingsError, match="not a number"):
+        tried(folder, "revenue.share", value)
+
+
+def test_a_change_takes_no_second_day(folder: Path) -> None:
+    with pytest.raises(SettingsError, match="2025-06-01"):
+        tried(folder, f"{TOM}.changes.0.cost.per_repair", "10", dt.date(2026, 1, 1))
+    made = tried(folder, f"{TOM}.changes.0.cost.per_repair", "10.75")
+    assert "per_repair = 10.75" in made.snippet
+    assert made.snippet.startswith("[[sources.")
