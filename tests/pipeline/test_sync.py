@@ -372,3 +372,13 @@ def test_sums_beyond_32_bits_are_read_back_as_they_were_sent(project: Project) -
     project.put("callrail calls.csv", csv_text(heads, *calls))
     assert project.sync().published["calls"] == 3
     assert project.rows("SELECT sum(duration_s)::text FROM calls") == [("2999999997",)]
+
+
+def test_the_summary_of_a_sync_has_the_targets_of_each_month(project: Project) -> None:
+    small(project)
+    project.put(
+        "targets.csv", csv_text(("Month", "Source", "Target Repairs"), ("2024-11", "", 7), ("2024-11", "google", 3))
+    )
+    found = {(line.month, line.source): line.target_repairs for line in project.sync().months}
+    november = dt.date(2024, 11, 1)
+    assert (found[november, "ALL"], found[november, "Google"], found[november, "Rely"]) == (7, 3, None)

@@ -99,7 +99,7 @@ def page_data(lake: Opened, wanted: Months = _NEWEST) -> PageData:
         LakeError: no row of the data counts in any month.
         SettingsError: the month, or every month of the span, is without data.
     """
-    lines = month_lines(lake.lake)
+    lines = month_lines(lake.computed.rows)
     months = sorted({line.month for line in lines})
     if not months:
         raise LakeError("no row of the data counts in any month", "See `rmetrics check`, then sync again.")

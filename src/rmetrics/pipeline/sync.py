@@ -21,6 +21,7 @@ from rmetrics.pipeline.causes import find_causes, whole_cause
 from rmetrics.pipeline.check import quality_findings, remembered_findings, second_look
 from rmetrics.pipeline.compute import Computed, compute
 from rmetrics.pipeline.core.names import TALLIES
+from rmetrics.pipeline.core.rows import Rows
 from rmetrics.pipeline.explanations import CODE as FAILED
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.failed import Attempt, failure_noted, note_recovery
@@ -42,7 +43,7 @@ from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.validate import TARGETS
 from rmetrics.schema import apply_schema, fit_tables, is_complete, require_writable, schema_digest
 from rmetrics.settings import Settings
-from rmetrics.snapshot import load, sweep
+from rmetrics.snapshot import sweep
 from rmetrics.tables import MONTHLY, PgTable, published_tables
 
 
@@ -115,7 +116,7 @@ def _sync(
             )
         refuse_large_sums(rules, computed, published_tables(rules))
         files = tuple(_file_result(s, computed) for s in seen)
-        months = why.of("the summary of months", lambda: month_lines(place), ())
+        months = why.of("the summary of months", lambda: month_lines(computed.rows), ())
         if dry_run:
             with _timed(timings, "check"):
                 agreed, quality = _agree(settings, place, rules, computed, progress, why)
@@ -393,16 +394,16 @@ def _merged(findings: tuple[Finding, ...], quality: tuple[Finding, ...]) -> tupl
 # -- the summary
 
 
-def month_lines(lake: Lake) -> tuple[MonthLine, ...]:
+def month_lines(rows: Rows) -> tuple[MonthLine, ...]:
     """Each month by source and in all, against target."""
-    monthly = load(lake).scan(MONTHLY).collect()
+    monthly = rows.scan(MONTHLY).collect()
     measures = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
     by_source = monthly.group_by("month", "source").agg(pl.col(m).sum() for m in measures)
     whole = monthly.group_by("month").agg(pl.col(m).sum() for m in measures).with_columns(pl.lit("ALL").alias("source"))
     lines = pl.concat([by_source, whole.select(by_source.columns)])
     columns = ("target_repairs", "target_revenue40", "target_conv_l2r", "target_cpl_max")
-    if load(lake).has(TARGETS):
-        targets = load(lake).scan(TARGETS).filter(pl.col("segment") == "ALL").collect()
+    if TARGETS in rows.rules.feeds:
+        targets = rows.scan(TARGETS).filter(pl.col("segment") == "ALL").collect()
         lines = lines.join(
             targets.select("month", "source", *(c for c in columns if c in targets.columns)),
             on=["month", "source"],
