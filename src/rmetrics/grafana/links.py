@@ -63,7 +63,7 @@ def _asked(sql: str, *, one_source: bool) -> str | None:
         return None
     if "Month" in columns:
         month = "${__data.fields.Month:percentencode}"
-    elif "${month" in sql:
+    elif "${month:" in sql and "${months:" not in sql:  # of several months shown, none is the figure's own
         month = "${month:percentencode}"
     else:
         return None
