@@ -34,7 +34,11 @@ def failing(error: Exception) -> Callable[..., object]:
 
 @pytest.mark.parametrize(("module", "name"), PLACES, ids=[name for _, name in PLACES])
 @pytest.mark.parametrize(
-    "error", [ValueError("row 17: Ann"), pl.exceptions.ColumnNotFoundError("day")], ids=["ValueError", "Polars"]
+    "error",
+    [
+        pytest.param(ValueError("row 17: Ann"), id="ValueError"),
+        pytest.param(pl.exceptions.ColumnNotFoundError("day"), id="Polars", marks=pytest.mark.slow),
+    ],
 )
 def test_the_publish_goes_on(
     project: Project, monkeypatch: pytest.MonkeyPatch, module: object, name: str, error: Exception
