@@ -31,10 +31,13 @@ demo: setup  ## sync the sample exports into the embedded Postgres and show the 
 		'.venv/bin/rmetrics db start --port 5433   keep Postgres running; prints its URL for Grafana, psql or JDBC'
 
 test: check  ## check, then all tests but the long ones
-	$(BIN)/pytest -n auto -m "not slow"
+	$(BIN)/pytest -n $(WORKERS) -m "not slow"
 
 test-long: dev  ## the long tests too
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n $(WORKERS)
+
+# One more than there are cores: tests wait for programs and for the database.
+WORKERS := $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))
 
 check: dev  ## what CI runs before the tests: style, types, layers
 	$(BIN)/ruff check .

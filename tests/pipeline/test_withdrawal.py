@@ -180,6 +180,7 @@ def test_explain_names_the_rows_of_a_withdrawn_export(project: Project) -> None:
     assert not any("withdrawn" in reason for _, reason in nearly(project, "Google", "leads"))
 
 
+@pytest.mark.slow
 def test_content_of_the_same_size_and_time_replaces_what_had_its_name(project: Project) -> None:
     """As unzip, cp -p and rsync -t leave it: the order of equal times must not be that of hashes."""
 

@@ -114,7 +114,7 @@ def test_settings_of_the_database_change_nothing(project: Project, plain: tuple[
     ]
 
 
-@pytest.mark.parametrize("where", ["dsn", "environment"])
+@pytest.mark.parametrize("where", ["dsn", pytest.param("environment", marks=pytest.mark.slow)])
 def test_settings_of_the_dsn_and_the_environment_change_nothing(
     project: Project, plain: tuple[dict[str, Any], Any], where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,7 +82,9 @@ def test_after_another_start_the_server_is_asked_once_and_then_left_alone(own: P
     assert starts(own) == before + 1
 
 
-@pytest.mark.parametrize("option", ["--full", "--force", "--dry-run"])
+@pytest.mark.parametrize(
+    "option", ["--full", *(pytest.param(o, marks=pytest.mark.slow) for o in ("--force", "--dry-run"))]
+)
 def test_new_exports_changed_rules_and_full_start_it(own: Project, option: str) -> None:
     job(own, 2)
     assert synced(own) == "published"

@@ -26,6 +26,7 @@ def run(project: Project, *arguments: str, dsn: str | None = None) -> subprocess
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_without_flock_fork_and_users_everything_but_the_embedded_server_works(project: Project) -> None:
     """A whole day: sync, sync again, explain, plan, check, report, with a server of one's own."""
     project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
@@ -96,6 +97,7 @@ def test_flock_is_held_for_each_open_file(tmp_path: Path) -> None:
         assert not try_lock(one.fileno(), alone=True)
 
 
+@pytest.mark.slow
 def test_no_command_forks(monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
     """A fork of a process with threads, as Polars' is, can hang; Windows has none and macOS warns of it."""
     forks: list[str] = []
