@@ -35,6 +35,7 @@ def test_all_of_unicode_comes_out_without_control_characters() -> None:
     assert json.loads(visible_json(json.dumps(every, ensure_ascii=False), "ascii")) == json.loads(document)
 
 
+@pytest.mark.slow
 def test_no_command_passes_control_characters_on(project: Project) -> None:
     project.put("Import-1\x1b[32m.csv", csv_text(JOBS, (1, "COD Repair", HOSTILE, "Tue Nov 05 2024")))
     project.put("pay\x1b]0;x\x07ments.csv", csv_text(("Job #", "Date", "Amount"), (1, "2024-11-05", f"12{HOSTILE}")))
