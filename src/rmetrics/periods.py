@@ -11,7 +11,6 @@ import re
 
 import polars as pl
 
-PART = "part"
 NO_PART = dt.date(1, 1, 1)
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
 

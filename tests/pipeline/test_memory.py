@@ -3,7 +3,7 @@
 import pytest
 
 from rmetrics.pipeline import memory
-from rmetrics.pipeline.memory import DEFAULT, batches, duckdb_limit, memory_of, rows_at_once
+from rmetrics.pipeline.memory import DEFAULT, duckdb_limit, memory_of, rows_at_once
 from rmetrics.settings import Settings
 
 
@@ -30,9 +30,3 @@ def test_the_second_engine_gets_what_is_left_but_a_quarter_at_least(monkeypatch:
 
 def test_more_memory_takes_more_rows_at_a_time() -> None:
     assert rows_at_once(0) < rows_at_once(DEFAULT) < rows_at_once(2 * DEFAULT)
-
-
-def test_batches_keep_the_order_and_the_limit_but_take_a_large_one_alone() -> None:
-    sizes = {"a": 3, "b": 3, "c": 9, "d": 1, "e": 1}
-    assert list(batches(sizes, 6)) == [["a", "b"], ["c"], ["d", "e"]]
-    assert list(batches({}, 6)) == []

@@ -1,18 +1,15 @@
 """How much memory a run may use, and what follows from it.
 
-Rows that are joined, or sorted into months, are held in memory while that is done; so at most so many are taken at a
-time, a few months after the others. The figures behind it are measured (``docs/benchmarks.md``).
+Rows that are joined are held in memory while that is done; so they are joined in buckets of at most so many. The
+figures behind it are measured (``docs/benchmarks.md``).
 """
 
 import os
 import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
 
 from rmetrics.settings import Settings
 
-K = TypeVar("K")
 DEFAULT = 4 * 1024**3
 _PROGRAM = 600 * 1024**2  # the program, its libraries, and blocks of files on their way
 _ROW = 800  # bytes of a row that is joined and written
@@ -33,7 +30,7 @@ def memory_of(settings: Settings) -> int:
 
 
 def rows_at_once(limit: int) -> int:
-    """How many rows may be joined, or sorted into months, at a time."""
+    """How many rows may be joined at a time."""
     return max(_FEWEST, (limit - _PROGRAM) // _ROW)
 
 
@@ -52,17 +49,4 @@ def _resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def batches(sizes: Mapping[K, int], most: int) -> Iterator[list[K]]:
-    """Yields keys in their order, together as many rows as may be taken at a time, at least one key."""
-    batch, rows = list[K](), 0
-    for key, size in sizes.items():
-        if batch and rows + size > most:
-            yield batch
-            batch, rows = [], 0
-        batch.append(key)
-        rows += size
-    if batch:
-        yield batch
-
-
-__all__ = ["DEFAULT", "batches", "duckdb_limit", "memory_of", "rows_at_once"]
+__all__ = ["DEFAULT", "duckdb_limit", "memory_of", "rows_at_once"]

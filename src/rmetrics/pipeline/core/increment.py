@@ -31,7 +31,7 @@ from rmetrics.metrics.tallies import SUMS, added, negative, revenue, tally
 from rmetrics.pipeline.core.local import Tables, published_rows, write_metrics
 from rmetrics.pipeline.core.names import CONTENTS, FACTS, SPELLINGS, TALLIES, links, order, replaced, together
 from rmetrics.pipeline.core.rows import Rows, Typed, typed_exports
-from rmetrics.pipeline.core.stages import FACT_COLUMNS, facts, key_hash, linked_jobs, newest
+from rmetrics.pipeline.core.stages import facts, key_hash, linked_jobs, newest, with_facts
 from rmetrics.publish import Change
 from rmetrics.rules import Rules
 from rmetrics.rules.validate import JOBS, PAYMENTS, TARGETS
@@ -207,7 +207,8 @@ class _Increment:
         made = facts(now.lazy(), self._payments_of(ids).lazy(), self.rules, own_names(spelt.lazy())).collect()
         held = self.old.snapshot.scan(FACTS).filter(pl.col(JOB_ID).is_in(ids.implode())).select(made.columns).collect()
         self._put(FACTS, made, held[POSITION])
-        return with_facts(was, held), with_facts(now, made)
+        before, after = pl.collect_all([with_facts(was.lazy(), held.lazy()), with_facts(now.lazy(), made.lazy())])
+        return before, after
 
     def _renamed(self, spelt: pl.DataFrame) -> pl.DataFrame:
         """The jobs with an undeclared source whose name is now another spelling."""
@@ -263,12 +264,6 @@ class _Increment:
             changes[table.name] = Change(digests(held, table.name), _come(table, was, is_now).lazy())
         self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums).lazy()),)
         return changes
-
-
-def with_facts(jobs: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
-    """Jobs that count with their facts, as ``Rows.facts`` gives them."""
-    own = [c for c in FACT_COLUMNS if c != JOB_ID]
-    return jobs.filter(pl.col(COUNTED)).drop(own, strict=False).join(held.select(JOB_ID, *own), on=JOB_ID)
 
 
 def differing(was: pl.DataFrame, now: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:

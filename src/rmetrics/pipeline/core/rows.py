@@ -13,10 +13,10 @@ import polars as pl
 from rmetrics.lake import EXPORT, Lake, TypedFile
 from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import JOB_ID
-from rmetrics.metrics.newest import COUNTED, FILE, POSITION, TypedExport
+from rmetrics.metrics.newest import FILE, POSITION, TypedExport
 from rmetrics.periods import part_of
 from rmetrics.pipeline.core.names import FACTS, links, replaced, together
-from rmetrics.pipeline.core.stages import FACT_COLUMNS, rows_at, standing
+from rmetrics.pipeline.core.stages import rows_at, standing, with_facts
 from rmetrics.rules import Rules
 from rmetrics.rules.validate import JOBS
 from rmetrics.snapshot import Snapshot, SpoiledError
@@ -85,7 +85,7 @@ class Rows:
 
     def facts(self) -> pl.LazyFrame:
         """One row per job that counts: the columns of its feed, and what the rules make of it."""
-        return self._with_facts(self.feed(JOBS), self.snapshot.scan(FACTS))
+        return with_facts(self.feed(JOBS), self.snapshot.scan(FACTS))
 
     def at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
         """The rows of a feed at some positions, as ``feed`` gives them; a position that is not in force has none."""
@@ -95,7 +95,7 @@ class Rows:
     def facts_at(self, positions: pl.Series) -> pl.LazyFrame:
         """The facts of the jobs at some positions, as ``facts`` gives them."""
         facts = self.snapshot.scan(FACTS).filter(pl.col(POSITION).is_in(positions.implode()))
-        return self._with_facts(self.at(JOBS, positions), facts)
+        return with_facts(self.at(JOBS, positions), facts)
 
     def of_months(self, table: str, months: Collection[dt.date], day: str | None) -> pl.LazyFrame:
         """The rows of a table whose day is in some months, ``NO_PART`` being those without one.
@@ -111,7 +111,7 @@ class Rows:
         if table != FACTS:
             return self.scan(table).filter(inside)
         found = self.snapshot.scan(FACTS).filter(inside).collect(engine="streaming")
-        return self._with_facts(self.at(JOBS, found[POSITION]), found.lazy()).drop(POSITION)
+        return with_facts(self.at(JOBS, found[POSITION]), found.lazy()).drop(POSITION)
 
     def verify(self) -> None:
         """Reads every file before its rows are used.
@@ -145,10 +145,6 @@ class Rows:
         if self.rules.feeds[name].job is None:
             return rows
         return rows.drop(JOB_ID, strict=False).join(self.snapshot.scan(links(name)), on=POSITION, how="left")
-
-    def _with_facts(self, jobs: pl.LazyFrame, facts: pl.LazyFrame) -> pl.LazyFrame:
-        own = [c for c in FACT_COLUMNS if c != JOB_ID]
-        return jobs.filter(pl.col(COUNTED)).drop(own, strict=False).join(facts.select(POSITION, *own), on=POSITION)
 
 
 __all__ = ["Rows", "Typed", "typed_exports"]

@@ -165,6 +165,12 @@ def facts(jobs: pl.LazyFrame, payments: pl.LazyFrame, rules: Rules, own: pl.Lazy
     return job_facts(jobs, payments.select(JOB_ID, "amount", COUNTED), rules, own).select(POSITION, *FACT_COLUMNS)
 
 
+def with_facts(jobs: pl.LazyFrame, held: pl.LazyFrame) -> pl.LazyFrame:
+    """Jobs that count, with the facts at their positions; a job without facts is left out."""
+    own = [c for c in FACT_COLUMNS if c != JOB_ID]
+    return jobs.filter(pl.col(COUNTED)).drop(own, strict=False).join(held.select(POSITION, *own), on=POSITION)
+
+
 def bucket(column: pl.Expr, number: int, count: int) -> pl.Expr:
     """Whether a row is in one of ``count`` buckets, by the hash of a column. All rows without a value are in one."""
     return pl.lit(value=True) if count == 1 else column.hash(seed=3) % count == number
@@ -172,5 +178,5 @@ def bucket(column: pl.Expr, number: int, count: int) -> pl.Expr:
 
 __all__ = [
     "FACT_COLUMNS", "LINKS", "REPLACED", "Newest", "bucket", "facts", "key_hash", "linked_jobs", "newest", "rows_at",
-    "standing", "standing_schema",
+    "standing", "standing_schema", "with_facts",
 ]  # fmt: skip
