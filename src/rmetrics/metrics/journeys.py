@@ -195,8 +195,8 @@ def journeys(of: Numbers, found: pl.LazyFrame, matched: pl.LazyFrame, revenue: p
     Returns:
         One row per touch: its id, feed, source, touch_at, touch_date, month; answered (null where no call tells),
         booked, visited, repaired; jobs (how many), job_id (the first of them), matched_by (of that job, ``none``
-        without one), reason (why there is none, null where there is one); returning (the number had a job before; null
-        without a number of its own), cost, paid, revenue40.
+        without one), reason (why there is none, null where there is one); returning_customer (the number had a job
+        before; null without a number of its own), cost, paid, revenue40.
     """
     first = ["job_day", pl.col(JOB_ID).str.len_chars(), JOB_ID]
     of_touch = (
@@ -250,7 +250,7 @@ def journeys(of: Numbers, found: pl.LazyFrame, matched: pl.LazyFrame, revenue: p
         pl.when(~booked).then(why).alias("reason"),
         pl.when(pl.col("_alone"))
         .then((pl.col("_since") < pl.col("touch_date")).fill_null(value=False))
-        .alias("returning"),
+        .alias("returning_customer"),
         dollars(pl.col("cost_cents")).alias("cost"),
         dollars(pl.col("paid_cents").fill_null(0)).alias("paid"),
         from_micros(pl.col("revenue40_micros").fill_null(0)).alias("revenue40"),
@@ -269,8 +269,8 @@ COUNTED_AS: Sequence[tuple[str, pl.Expr]] = (
     ("shared", pl.col("reason") == SHARED),
     ("outside_window", pl.col("reason") == OUTSIDE),
     ("by_link", pl.col("matched_by") == STEPS[1]),
-    ("returning", pl.col("returning")),
-    ("booked_returning", pl.col("returning") & pl.col("booked")),
+    ("returning_customers", pl.col("returning_customer")),
+    ("booked_returning", pl.col("returning_customer") & pl.col("booked")),
 )
 """The columns of ``journey_metrics`` that count touches, and which they count."""
 

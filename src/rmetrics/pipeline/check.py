@@ -19,6 +19,7 @@ from rmetrics.pipeline.amounts import HINT, large_sums, largest_amounts
 from rmetrics.pipeline.compute import Computed, newest_day
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.inbox import inbox_files, inbox_name
+from rmetrics.pipeline.journey_check import check_reached, follow_and_compare, journey_files, with_journeys
 from rmetrics.pipeline.memory import DEFAULT, duckdb_limit, memory_of
 from rmetrics.pipeline.opened import Opened, opened
 from rmetrics.pipeline.progress import Progress, silent
@@ -157,9 +158,10 @@ def look_once(
         )
         for p in computed.placed
     ]
-    with duckdb_errors("recompute the metrics"):
+    reached = computed.increment.reached if part and computed.increment else None
+    with duckdb_errors("recompute the metrics"), journey_files(lake, computed.rows, reached) as files:
         connection = sandbox(
-            [*(i.path for inputs in typed.values() for i in inputs), daily, monthly],
+            [*(i.path for inputs in typed.values() for i in inputs), *files.paths],
             temp=lake.root / "duckdb",
             memory_limit=memory_limit,
         )
@@ -168,7 +170,11 @@ def look_once(
             recompute(connection, typed, rules, scope, newest_day((p.raw for p in computed.placed), rules))
             found = compare(connection, daily, monthly, scope)
             if part is not None:
-                return found, []
+                assert reached is not None  # noqa: S101 - part of an increment
+                return with_journeys(
+                    found, check_reached(lake, computed.rows, reached, part.scope.names, memory_limit)
+                ), []
+            found = with_journeys(found, follow_and_compare(connection, files, computed.rows))
 
             def questions() -> list[Answer]:
                 return list(ask(connection, rules, exports))
