@@ -9,10 +9,11 @@ import pytest
 
 from rmetrics.cli import run
 from rmetrics.errors import LakeError, SettingsError
-from rmetrics.pipeline import rejected, settled
-from rmetrics.pipeline.rejected import MASK, rejected_rows, rejected_text
-from rmetrics.pipeline.retry import retry_rejected
-from rmetrics.pipeline.withdrawal import restore, withdraw
+from rmetrics.pipeline.landing import quarantine as rejected
+from rmetrics.pipeline.landing import settled
+from rmetrics.pipeline.landing.quarantine import MASK, rejected_rows, rejected_text
+from rmetrics.usecases.exports import restore, withdraw
+from rmetrics.usecases.retry import retry_rejected
 from support import Project, csv_text
 
 JOBS = ("Job #", "Job Type", "Source", "Created", "Client", "Primary Phone")

@@ -10,8 +10,8 @@ import pytest
 
 from rmetrics.errors import BusyError, OutOfMemoryError, PostgresError, SettingsError
 from rmetrics.lake import EXPORT, Lake
-from rmetrics.pipeline import check
-from rmetrics.pipeline.sync import sync
+from rmetrics.usecases import check
+from rmetrics.usecases.sync import sync
 from support import Project, csv_text, new_project
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID")

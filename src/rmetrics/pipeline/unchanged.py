@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import rmetrics
-from rmetrics.embedded import state_at_rest
 from rmetrics.files import write_private
+from rmetrics.findings import BY_HAND, PULL_INCOMPLETE, TAKEN_IN, FileResult, Finding, MonthLine, Severity, SyncResult
 from rmetrics.locks import lock, lock_file
-from rmetrics.results import BY_HAND, PULL_INCOMPLETE, TAKEN_IN, FileResult, Finding, MonthLine, Severity, SyncResult
+from rmetrics.postgres.embedded import state_at_rest
 from rmetrics.settings import Settings
 
 NOT_NEEDED = "not needed: nothing changed"

@@ -7,10 +7,10 @@ from html import escape
 
 from rmetrics import __version__
 from rmetrics.errors import RmetricsError, SettingsError
-from rmetrics.page.cells import Links, linked
+from rmetrics.html_report.cells import Links, linked
 from rmetrics.periods import parse_month
 from rmetrics.pipeline.asked import month_named
-from rmetrics.pipeline.view import View
+from rmetrics.serve.view import View
 from rmetrics.settings import Settings
 
 LINKS = Links("")
