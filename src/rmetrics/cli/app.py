@@ -174,7 +174,7 @@ def start(
 ) -> None:  # fmt: skip
     """From a folder of exports to right numbers in Postgres, for appliance-repair companies."""
     if show:
-        from rmetrics import __version__
+        from rmetrics.version import __version__
 
         sys.stdout.write(f"rmetrics {__version__}\n")
         raise typer.Exit

@@ -23,9 +23,9 @@ from rmetrics.lake.snapshot import load
 from rmetrics.memory import duckdb_limit
 from rmetrics.metrics.tallies import last_day
 from rmetrics.pipeline.asked import Months, month_named, months_named, source_named
-from rmetrics.pipeline.compute.compute import newest_day
 from rmetrics.pipeline.compute.names import FACTS, TALLIES
 from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.pipeline.verify.month_inputs import MOST, MonthInputs, of_months
 from rmetrics.pipeline.workspace import Opened, opened
 from rmetrics.positions import FILE, LINE, PARTS

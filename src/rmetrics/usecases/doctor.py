@@ -15,7 +15,6 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from rmetrics import __version__
 from rmetrics.errors import BusyError, LakeError, RmetricsError
 from rmetrics.findings import Severity, count
 from rmetrics.lake import MISSING, SPOILED, Damage, Lake
@@ -31,6 +30,7 @@ from rmetrics.rules import Rules, load_rules
 from rmetrics.schedule.record import installed_in, ran_in, trouble
 from rmetrics.settings import Settings
 from rmetrics.shipped import schema_script
+from rmetrics.version import __version__
 
 _OLDEST_PYTHON = (3, 11)
 _OLDEST_SERVER = 140_000
