@@ -13,10 +13,11 @@ from collections.abc import Iterator
 import duckdb
 
 from rmetrics.checks.phones import phone_keys
-from rmetrics.checks.sql import dollars, from_micros, holds, ident, in_force, text, whole_cents, within, work
 from rmetrics.rules.journeys import SHARED_WITHIN
 from rmetrics.rules.model import Calls, ColumnType, Cost, Feed, FeedLeads, Rules
-from rmetrics.rules.validate import CALLS, JOBS, feed_row
+from rmetrics.rules.names import CALLS, JOBS
+from rmetrics.rules.validate import feed_row
+from rmetrics.sandbox.quoting import dollars, from_micros, holds, ident, in_force, text, whole_cents, within, work
 
 JOURNEYS = "journeys"
 MATCHES = "matches"

@@ -9,10 +9,10 @@ from pathlib import Path
 import duckdb
 
 from rmetrics.checks.compare import NO_DAY, Mismatch
-from rmetrics.checks.connection import file_name
 from rmetrics.checks.journeys import JOURNEYS, MATCHES, feed_spans
-from rmetrics.checks.sql import text, within, work
 from rmetrics.rules.model import Rules
+from rmetrics.sandbox.connection import file_name
+from rmetrics.sandbox.quoting import text, within, work
 
 METRICS = "journey_metrics"
 ADD_UP = "what journeys add up to"

@@ -13,15 +13,16 @@ from dataclasses import dataclass
 import polars as pl
 
 from rmetrics.metrics.jobs import JOB_ID, METRIC_DATE, SOURCE, creation_day
-from rmetrics.metrics.newest import POSITION, in_force
+from rmetrics.metrics.newest import in_force
 from rmetrics.metrics.phones import KEY, keyed
 from rmetrics.metrics.revenue import revenue_rows
 from rmetrics.metrics.touches import TOUCH, ZIP, evidence, phone_column, touch_keys, zip_of
 from rmetrics.money import cents, dollars, from_micros
 from rmetrics.periods import local_noon
+from rmetrics.positions import POSITION
 from rmetrics.rules.journeys import SHARED_WITHIN
 from rmetrics.rules.model import ColumnType, Rules
-from rmetrics.rules.validate import JOBS
+from rmetrics.rules.names import JOBS
 
 STEPS = {1: "uuid", 2: "phone", 3: "phone-other-source", 4: "phone-zip"}
 NO_JOB, NO_NUMBER, SHARED, OUTSIDE = "no-job", "no-number", "shared", "outside-window"

@@ -11,13 +11,15 @@ import polars as pl
 
 from rmetrics.metrics.jobs import JOB_ID
 from rmetrics.metrics.leads import between, counting
-from rmetrics.metrics.newest import COUNTED, POSITION, in_force
+from rmetrics.metrics.newest import in_force
 from rmetrics.metrics.phones import KEY, keyed
 from rmetrics.money import cents
 from rmetrics.periods import local_noon
+from rmetrics.positions import COUNTED, POSITION
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.model import ColumnType, Feed, FeedLeads, Rules, Source
-from rmetrics.rules.validate import CALLS, feed_row
+from rmetrics.rules.names import CALLS
+from rmetrics.rules.validate import feed_row
 
 TOUCH = "touch_id"
 EVIDENCE_S = 600  # seconds between a lead and a call that is evidence for it

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rmetrics.rules.model import FeedLeads, Place, Rules, Source
+from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS, normal_source
 from rmetrics.rules.phones import is_number, read_phone
-from rmetrics.rules.validate import CALLS, JOBS, PAYMENTS, TARGETS, normal_source
 
 _ABSENT = object()
 # Which measures a part of a rule can move.
