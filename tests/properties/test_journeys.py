@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from journeys_oracle import Book, follow, made_by_rmetrics
 from properties import test_growth as growth
-from rmetrics.pipeline.compute import Computed, increment
+from rmetrics.pipeline.compute import increment
+from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.names import FACTS, MATCHES
+from rmetrics.pipeline.verify import month_inputs as scope
 from rmetrics.tables import JOURNEYS
 
 JOBS = ("Job #", "UUID", "Job Type", "Source", "Created", "Job Date", "Primary Phone", "Zip Code")
