@@ -920,6 +920,94 @@ COMMENT ON COLUMN call_funnel.repairs        IS 'Number of those jobs that are r
 COMMENT ON COLUMN call_funnel.avg_answered_s IS 'Average length of answered inbound calls in seconds. NULL: none, or '
                                                 'no lengths exported.';
 
+-- ------------------------------------------------------------------------------------------------------ journey_funnel
+
+-- Each month by source, and ALL for the company. Ratios are of sums, never averages of ratios.
+CREATE OR REPLACE VIEW journey_funnel AS
+SELECT month, min(journey_metrics.time) AS time,
+       coalesce(source, 'ALL')                                       AS source,
+       sum(touches)::bigint                                          AS touches,
+       sum(answered)::bigint                                         AS answered,
+       sum(booked)::bigint                                           AS booked,
+       sum(visited)::bigint                                          AS visited,
+       sum(repaired)::bigint                                         AS repaired,
+       sum(paid)::bigint                                             AS paid,
+       sum(returning_customers)::bigint                              AS returning_customers,
+       (sum(touches) - sum(returning_customers))::bigint             AS new_customers,
+       sum(booked_returning)::bigint                                 AS booked_returning,
+       (sum(booked) - sum(booked_returning))::bigint                 AS booked_new,
+       sum(cost)                                                     AS cost,
+       sum(revenue_gross)                                            AS revenue_gross,
+       sum(revenue40)                                                AS revenue40,
+       sum(booked) / nullif(sum(touches), 0)                         AS booking_rate,
+       sum(repaired) / nullif(sum(booked), 0)                        AS repair_rate,
+       sum(cost) / nullif(sum(booked), 0)                            AS cost_per_booked,
+       sum(cost) / nullif(sum(repaired), 0)                          AS cost_per_repair,
+       sum(revenue_gross) / nullif(sum(cost), 0)                     AS roas
+FROM journey_metrics
+GROUP BY GROUPING SETS ((month, source), (month));
+
+COMMENT ON VIEW   journey_funnel                     IS 'From touch to money, one row per month of the touch and source, '
+                                                        'and one for ALL.';
+COMMENT ON COLUMN journey_funnel.month               IS 'Month of the touches, its first day.';
+COMMENT ON COLUMN journey_funnel.time                IS 'Noon of the first of the month in the time zone of the '
+                                                        'business. Chart and filter on this one.';
+COMMENT ON COLUMN journey_funnel.source              IS 'Channel of the touches, or ALL for the whole company.';
+COMMENT ON COLUMN journey_funnel.touches             IS 'Number of touches.';
+COMMENT ON COLUMN journey_funnel.answered            IS 'Touches that are known to have been answered.';
+COMMENT ON COLUMN journey_funnel.booked              IS 'Touches that led to a job.';
+COMMENT ON COLUMN journey_funnel.visited             IS 'Touches that led to a unit (a service visit).';
+COMMENT ON COLUMN journey_funnel.repaired            IS 'Touches that led to a repair.';
+COMMENT ON COLUMN journey_funnel.paid                IS 'Touches whose jobs were paid more than 0 in all.';
+COMMENT ON COLUMN journey_funnel.returning_customers IS 'Touches whose number had a job before.';
+COMMENT ON COLUMN journey_funnel.new_customers       IS 'The other touches, those without a number among them.';
+COMMENT ON COLUMN journey_funnel.booked_returning    IS 'Booked touches whose number had a job before.';
+COMMENT ON COLUMN journey_funnel.booked_new          IS 'The other booked touches.';
+COMMENT ON COLUMN journey_funnel.cost                IS 'All that the source costs in the month, money: the cost of '
+                                                        'monthly_metrics.';
+COMMENT ON COLUMN journey_funnel.revenue_gross       IS 'What the jobs of the touches were paid, whenever it was, '
+                                                        'money.';
+COMMENT ON COLUMN journey_funnel.revenue40           IS 'The share of that which is left after technician and fixed '
+                                                        'costs, money, exact to six decimals.';
+COMMENT ON COLUMN journey_funnel.booking_rate        IS 'booked / touches, a ratio. NULL: no touches.';
+COMMENT ON COLUMN journey_funnel.repair_rate         IS 'repaired / booked, a ratio. NULL: none booked.';
+COMMENT ON COLUMN journey_funnel.cost_per_booked     IS 'Cost per booked touch, cost / booked, money. NULL: none booked.';
+COMMENT ON COLUMN journey_funnel.cost_per_repair     IS 'Cost per repair, cost / repaired, money. NULL: no repair.';
+COMMENT ON COLUMN journey_funnel.roas                IS 'Return on ad spend, revenue_gross / cost, a ratio. NULL: no '
+                                                        'cost.';
+
+-- ------------------------------------------------------------------------------------------------------- jobs_matched
+
+-- Who says what: the CRM's source beside the touch's, by the month of the job. All jobs, each in one row.
+CREATE OR REPLACE VIEW jobs_matched AS
+WITH job AS (
+    SELECT date_trunc('month', metric_date::timestamp)::date AS month, source,
+           coalesce(source_matched, 'none')                  AS source_matched,
+           CASE WHEN matched_by = 'uuid'          THEN 'by link'
+                WHEN matched_by IS NOT NULL       THEN 'by number'
+                WHEN source <> 'Unattributed'     THEN 'CRM only'
+                ELSE 'none' END                              AS known,
+           jobs.paid
+    FROM jobs
+)
+SELECT month, (month + time '12:00') AT TIME ZONE business.timezone AS time, source, source_matched, known,
+       count(*) AS jobs, sum(paid) AS paid
+FROM job
+LEFT JOIN business ON true
+GROUP BY month, business.timezone, source, source_matched, known;
+
+COMMENT ON VIEW   jobs_matched                IS 'Who says what: the source in the CRM beside that of the touch, with '
+                                                 'jobs and money. Every job is in exactly one row.';
+COMMENT ON COLUMN jobs_matched.month          IS 'Month in which the jobs count, its first day. NULL: jobs that count '
+                                                 'nowhere.';
+COMMENT ON COLUMN jobs_matched.time           IS 'Noon of the first of the month in the time zone of the business. NULL: '
+                                                 'no month, or no row in business, which the first publish writes.';
+COMMENT ON COLUMN jobs_matched.source         IS 'Channel the CRM names.';
+COMMENT ON COLUMN jobs_matched.source_matched IS 'Channel of the touch the jobs came from, none without one.';
+COMMENT ON COLUMN jobs_matched.known          IS 'How the channel is known: by link, by number, CRM only, none.';
+COMMENT ON COLUMN jobs_matched.jobs           IS 'Number of jobs.';
+COMMENT ON COLUMN jobs_matched.paid           IS 'What these jobs were paid, whenever it was, money.';
+
 -- ------------------------------------------------------------------------------------------------------ data_freshness
 
 CREATE OR REPLACE VIEW data_freshness AS

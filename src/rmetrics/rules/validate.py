@@ -147,6 +147,8 @@ OWN_TABLES = frozenset(
         "job_facts",
         "journeys",
         "journey_metrics",
+        "journey_funnel",
+        "jobs_matched",
     ]
 )
 
