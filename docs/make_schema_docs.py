@@ -234,7 +234,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("*", "\\*")
 
 
-RATIOS = ("conv_", "target_conv", "repairs_attained", "revenue40_attained")
+RATIOS = ("roas", "booking_rate", "repair_rate", "conv_", "target_conv", "repairs_attained", "revenue40_attained")
 MONEY = ("cpl", "cost", "avg_ticket", "profit", "revenue", "target_revenue40", "target_cpl", "paid", "amount", "spend")
 COUNTS = ("bigint", "integer")
 
@@ -293,6 +293,7 @@ LAYOUT = (  # one column of boxes each, from left to right
     ("elocals_leads", "proref_leads", "google_spend"),
     ("calls", "jobs", "payments"),
     ("daily_metrics", "monthly_metrics", "targets"),
+    ("journeys", "journey_metrics"),
     ("sync_runs", "metric_changes", "published_parts", "feed_status", "business"),
 )
 COLOURS = {"raw": "#2563eb", "aggregate": "#15803d", "bookkeeping": "#6b7280"}
