@@ -136,8 +136,8 @@ def lead_story(rows: Rows, exports: dict[int, str], lead: str) -> Story:
     if found.is_empty():
         raise SettingsError(
             f"no such touch: {lead!r}",
-            "Give the id of a lead that counts, or of an inbound call of a source without leads; see `rmetrics journeys "
-            "--rows`.",
+            "Give the id of a lead that counts, or of an inbound call of a source without leads, as `rmetrics journeys "
+            "--rows` lists them.",
         )
     if found.height > 1:
         ids = ", ".join(found[TOUCH].sort().to_list())
@@ -251,7 +251,8 @@ def _why_lost(row: dict[str, Any], rules: Rules) -> str:
         which = rules.journeys.common.at(row["job_day"]).touch
         return f"{row['winner']} came {'earlier' if which == 'first' else 'later'}, and the {which} touch has the job"
     if row["won_source"] != row["source"]:
-        return f"{row['winner']} came at the same moment, and {row['won_source']} stands before {row['source']} in the rules"
+        stands = f"{row['won_source']} stands before {row['source']} in the rules"
+        return f"{row['winner']} came at the same moment, and {stands}"
     return f"{row['winner']} came at the same moment; the lower id has the job"
 
 
@@ -292,7 +293,8 @@ def _where(position: int, exports: dict[int, str]) -> str:
     return f"{exports.get(rank, '?')} line {line}"
 
 
-def _yes(value: bool | None) -> str | None:
+def _yes(value: object) -> str | None:
+    """A boolean in words; None where it is not known."""
     return None if value is None else "yes" if value else "no"
 
 
