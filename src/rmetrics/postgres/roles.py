@@ -23,6 +23,9 @@ READABLE = (
     "monthly_vs_target",
     "daily_cumulative",
     "call_funnel",
+    "journey_metrics",
+    "journey_funnel",
+    "jobs_matched",
     "data_freshness",
     "run_findings",
 )
