@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from rmetrics.findings import Severity
+from rmetrics.rules.hours import Hours
 from rmetrics.rules.numbers import NumberRange
 
 if TYPE_CHECKING:  # they are tables, too, made of what stands here
@@ -34,6 +35,7 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")
 Price = Annotated[Decimal, NumberRange(Decimal(0), Decimal(10_000_000), decimals=2, unit="amount")]
 Fee = Annotated[Decimal, NumberRange(Decimal(0), Decimal(1_000_000_000), decimals=2, unit="amount")]
 Share = Annotated[Decimal, NumberRange(Decimal(0), Decimal(1), decimals=4, unit="share")]
+Days = Annotated[int, NumberRange(Decimal(0), Decimal(3650), decimals=0, unit="amount")]
 Limit = Annotated[Decimal, NumberRange(Decimal("0.01"), Decimal(9_999_999_999), decimals=2, unit="amount")]
 Flag = Annotated[bool, Field(strict=True)]
 T = TypeVar("T")
@@ -74,9 +76,15 @@ class Table(BaseModel):
 
 
 class Business(Table):
-    """The zone whose days are business days, and the currency that money is shown in."""
+    """The zone whose days are business days, and the currency that money is shown in.
+
+    ``hours``: when somebody answers the phone; how long callers waited is counted in them. None declared: every hour.
+    ``zips``: the postal codes that are served, or how they begin, such as "021"; none declared: it is not known.
+    """
 
     timezone: str = "America/New_York"
+    hours: Hours = ()
+    zips: tuple[Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[0-9A-Za-z -]{1,10}$")], ...] = ()
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "USD"
 
     @field_validator("timezone")
@@ -130,9 +138,19 @@ class Labelled(Table):
 
 
 class Calls(Table):
-    """Where calls come from; the first condition that holds names the source."""
+    """Where calls come from (the first condition that holds names the source), and what became of them.
+
+    ``existing_job``: a call from a number that has a job from one to so many days old is about that job.
+    ``called_back``: within how many days a missed caller must be reached, by a call back or by calling again.
+    ``booked``: within how many days a job of the number counts as booked after the call.
+    ``not_customer``: a condition over calls of vendors, robots and wrong numbers.
+    """
 
     sources: tuple[Labelled, ...] = ()
+    existing_job: Days = 30
+    called_back: Days = 7
+    booked: Days = 7
+    not_customer: Sql | None = None
 
 
 class FeedLeads(Table):

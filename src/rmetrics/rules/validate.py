@@ -39,7 +39,7 @@ IDENTIFIER_RULE = "is not a name PostgreSQL takes: lower case letters, digits an
 # Columns that rmetrics adds to a feed's rows itself.
 _ADDED: Mapping[str, frozenset[str]] = {
     JOBS: frozenset({"source", "segment", "metric_date", "paid", "is_unit", "is_repair"}),
-    CALLS: frozenset({"source"}),
+    CALLS: frozenset({"source", "class", "answered_within_s"}),
 }
 _DAYS = (ColumnType.DATE, ColumnType.MONTH)
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -445,7 +445,7 @@ class _Validation:
         rules = self.rules
         for i, (_, calls) in enumerate(rules.calls.versions):
             at = "calls" if i == 0 else f"calls.changes.{i - 1}"
-            if calls.sources and CALLS not in rules.feeds and not self.broken & {"*", f"feeds.{CALLS}"}:
+            if (calls.sources or calls.not_customer) and CALLS not in rules.feeds and not self.broken & {"*", f"feeds.{CALLS}"}:
                 self.say(at, f"the feed [feeds.{CALLS}] is missing")
             if not self.usable(CALLS):
                 continue
@@ -453,6 +453,9 @@ class _Validation:
                 feed = rules.feeds[CALLS]
                 place = f"{at}.sources.{j}.where"
                 self.condition(place, label.where, feed_row(feed, self.zone), filled=filled_columns(feed))
+            if calls.not_customer is not None:
+                row = feed_row(rules.feeds[CALLS], self.zone)
+                self.condition(f"{at}.not_customer", calls.not_customer, row, filled=filled_columns(rules.feeds[CALLS]))
 
     # -- sources
 

@@ -53,6 +53,9 @@ def conditions(rules: Rules) -> Iterator[PlacedCondition]:
         for i, label in enumerate(calls.sources):
             row = feed_row(rules.feeds[CALLS], zone)
             yield PlacedCondition(f"{at}.sources.{i}.where", label.where, CALLS, row, start, end)
+        if calls.not_customer is not None:
+            row = feed_row(rules.feeds[CALLS], zone)
+            yield PlacedCondition(f"{at}.not_customer", calls.not_customer, CALLS, row, start, end)
     for name, feed in rules.feeds.items():
         for at, start, end, where in _versions(f"feeds.{name}", rules.feed_where[name]):
             if where is not None:
