@@ -3,7 +3,8 @@
 import polars as pl
 import pytest
 
-from rmetrics.ingest.phones import read_phone, read_phones
+from rmetrics.ingest.phones import read_phones
+from rmetrics.rules.phones import read_phone
 
 
 @pytest.mark.parametrize(

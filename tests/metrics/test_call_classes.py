@@ -13,6 +13,7 @@ from call_oracle import ZONE, Call, Job, Limits, became
 from rmetrics.checks.call_classes import create_call_classes
 from rmetrics.metrics.call_classes import CLASSES, call_classes, call_rows
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.journeys import JourneyRules
 from rmetrics.rules.model import Dated
 from support import ROOT
 
@@ -35,7 +36,9 @@ def ruled(shipped: Rules, limits: Limits, hours: tuple[str, ...]) -> Rules:
         }
     )  # fmt: skip
     business = shipped.business.model_copy(update={"hours": hours})
-    return dataclasses.replace(shipped, calls=Dated(((None, calls),)), business=business)
+    common = shipped.journeys.common.latest.model_copy(update={"own_numbers": tuple(sorted(limits.own))})
+    journeys = JourneyRules(Dated(((None, common),)))
+    return dataclasses.replace(shipped, calls=Dated(((None, calls),)), business=business, journeys=journeys)
 
 
 def frames(calls: Sequence[Call], jobs: Sequence[Job]) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -82,39 +85,50 @@ def frames(calls: Sequence[Call], jobs: Sequence[Job]) -> tuple[pl.DataFrame, pl
 Found = list[tuple[str, int | None] | None]
 
 
-def polars_says(calls: pl.DataFrame, jobs: pl.DataFrame, rules: Rules, own: Dated[tuple[str, ...]]) -> Found:
-    made = call_classes(call_rows(calls.lazy(), jobs.lazy(), rules), rules, own).collect()
+def polars_says(calls: pl.DataFrame, jobs: pl.DataFrame, rules: Rules) -> Found:
+    made = call_classes(call_rows(calls.lazy(), jobs.lazy(), rules), rules).collect()
     assert made["_position"].is_unique().all()
     found = {p: (c, w) for p, c, w in made.iter_rows()}
     return [found.get(p) for p in range(calls.height)]
 
 
-def duckdb_says(calls: pl.DataFrame, jobs: pl.DataFrame, rules: Rules, own: Dated[tuple[str, ...]]) -> Found:
+def duckdb_says(calls: pl.DataFrame, jobs: pl.DataFrame, rules: Rules) -> Found:
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA _work")
-    for name, frame in (("rows_calls", calls), ("rows_jobs", jobs.with_row_index("_position"))):
+    for name, frame in (
+        ("rows_calls", calls),
+        ("dated_jobs", jobs.with_row_index("_position").with_columns(metric_date=pl.lit(None, pl.Date))),
+    ):
         table = frame.drop("job_id") if name == "rows_calls" else frame
         arrow = table.rename({"_position": "_pos", "counted": "_counted"}).to_arrow()
         connection.register("given", arrow)
         connection.execute(f"CREATE TABLE _work.{name} AS SELECT * FROM given")
-    create_call_classes(connection, rules, own)
+    create_call_classes(connection, rules)
     rows = connection.execute("SELECT * FROM _work.call_classes").fetchall()
     assert len({r[0] for r in rows}) == len(rows)
     found = {p: (c, w) for p, c, w in rows}
     return [found.get(p) for p in range(calls.height)]
 
 
-def both(shipped: Rules, calls: Sequence[Call], jobs: Sequence[Job] = (), limits: Limits = Limits(), hours: tuple[str, ...] = ()) -> Found:
+def both(
+    shipped: Rules,
+    calls: Sequence[Call],
+    jobs: Sequence[Job] = (),
+    limits: Limits = Limits(),
+    hours: tuple[str, ...] = (),
+) -> Found:
     """What both engines say, which is what plain Python says."""
-    rules, own = ruled(shipped, limits, hours), Dated(((None, tuple(sorted(limits.own))),))
+    rules = ruled(shipped, limits, hours)
     given = frames(calls, jobs)
-    first = polars_says(*given, rules, own)
+    first = polars_says(*given, rules)
     assert first == [became(c, calls, jobs, limits) for c in calls]
-    assert duckdb_says(*given, rules, own) == first
+    assert duckdb_says(*given, rules) == first
     return first
 
 
-def call(hours: float = 0, *, number: str | None = LEAD, answered: bool | None = False, out: bool = False, **more: object) -> Call:
+def call(
+    hours: float = 0, *, number: str | None = LEAD, answered: bool | None = False, out: bool = False, **more: object
+) -> Call:
     return Call(MONDAY + dt.timedelta(hours=hours), not out, None if out else answered, number, **more)  # type: ignore[arg-type]
 
 
@@ -145,7 +159,13 @@ def test_the_days_of_the_rules_are_inclusive(shipped: Rules) -> None:
         return [Job("1", "U", day + dt.timedelta(days=days), LEAD)]
 
     found = [classes(both(shipped, [call()], job(d)))[0] for d in (-31, -30, -1, 0, 7, 8)]
-    assert found == ["missed and lost", "existing job", "existing job", *["missed but booked anyway"] * 2, "missed and lost"]
+    assert found == [
+        "missed and lost",
+        "existing job",
+        "existing job",
+        *["missed but booked anyway"] * 2,
+        "missed and lost",
+    ]
     late = [call(), call(24 * 7, out=True)], [call(), call(24 * 8, out=True)]
     assert [classes(both(shipped, calls))[0] for calls in late] == ["missed and called back", "missed and lost"]
 
@@ -159,14 +179,22 @@ def test_a_call_that_names_a_job_follows_the_job_and_not_the_number(shipped: Rul
 
 
 def test_a_call_without_a_number_is_nobody_s_and_two_numbers_are_two(shipped: Rules) -> None:
-    calls = [call(number=None), call(number=f"{LEAD};{OTHER}"), call(1, number=OTHER, out=True), call(1, number=None, out=True)]
+    calls = [
+        call(number=None),
+        call(number=f"{LEAD};{OTHER}"),
+        call(1, number=OTHER, out=True),
+        call(1, number=None, out=True),
+    ]
     assert classes(both(shipped, calls)) == ["missed and lost", "missed and called back", None, None]
 
 
 def test_only_open_hours_count(shipped: Rules) -> None:
     friday = 24 * 4 + 7.5  # 17:30
     calls = [call(friday), call(24 * 7 - 1.5, out=True)]  # Monday 08:30
-    assert both(shipped, calls, hours=OPEN, limits=Limits(hours=SPANS))[0] == ("missed and called back", 1800 + 4 * 3600 + 1800)
+    assert both(shipped, calls, hours=OPEN, limits=Limits(hours=SPANS))[0] == (
+        "missed and called back",
+        1800 + 4 * 3600 + 1800,
+    )
     night = [call(12), call(13, out=True)]
     assert both(shipped, night, hours=OPEN, limits=Limits(hours=SPANS))[0] == ("missed and called back", 0)
 
@@ -177,10 +205,12 @@ def test_engines_and_plain_python_agree_where_numbers_collide(shipped: Rules, se
     numbers = [f"61755501{n:02}" for n in range(8)]
 
     def cell() -> str | None:
-        return dice.choice([None, "asked", ";".join(dice.sample(numbers, 2)), *(dice.choice(numbers) for _ in range(5))])
+        return dice.choice(
+            [None, "asked", ";".join(dice.sample(numbers, 2)), *(dice.choice(numbers) for _ in range(5))]
+        )
 
     def moment() -> dt.datetime:  # over the end of summer time, to the minute, so that moments repeat
-        return (dt.datetime(2024, 10, 25, tzinfo=dt.UTC) + dt.timedelta(minutes=dice.randrange(20 * 24 * 60)))
+        return dt.datetime(2024, 10, 25, tzinfo=dt.UTC) + dt.timedelta(minutes=dice.randrange(20 * 24 * 60))
 
     jobs = [
         Job(str(i), f"U{dice.randrange(20)}", dice.choice([None, moment().date(), moment().date()]), cell())
@@ -200,9 +230,9 @@ def test_engines_and_plain_python_agree_where_numbers_collide(shipped: Rules, se
     found = both(shipped, calls, jobs, limits, OPEN if open_at else ())
     assert {f[0] for f in found if f} <= set(CLASSES)
     assert sum(f is not None for f in found) == sum(c.inbound for c in calls)
-    rules, own = ruled(shipped, limits, OPEN if open_at else ()), Dated(((None, tuple(sorted(limits.own))),))
-    shuffled = [f.sample(fraction=1, shuffle=True, seed=seed) for f in frames(calls, jobs)]
-    assert polars_says(*shuffled, rules, own) == found
+    rules = ruled(shipped, limits, OPEN if open_at else ())
+    of_calls, of_jobs = (f.sample(fraction=1, shuffle=True, seed=seed) for f in frames(calls, jobs))
+    assert polars_says(of_calls, of_jobs, rules) == found
 
 
 def test_without_any_rows_nothing_is_classed(shipped: Rules) -> None:

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmetrics.checks.phones import phone_keys
-from rmetrics.ingest.phones import read_phone
 from rmetrics.metrics.phones import KEY, first_key, keyed
+from rmetrics.rules.phones import read_phone
 
 
 def test_each_number_of_a_cell_is_a_key_and_other_text_is_none() -> None:

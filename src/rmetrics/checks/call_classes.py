@@ -11,22 +11,21 @@ import duckdb
 
 from rmetrics.checks.phones import phone_keys
 from rmetrics.rules.hours import spans_of
-from rmetrics.rules.model import Calls, ColumnType, Dated, Feed, Rules
+from rmetrics.rules.journeys import Journeys
+from rmetrics.rules.model import Calls, ColumnType, Feed, Rules
 from rmetrics.rules.names import CALLS, JOBS
 from rmetrics.rules.validate import feed_row
 from rmetrics.sandbox.quoting import holds, ident, in_force, text, work
 
 
-def create_call_classes(
-    connection: duckdb.DuckDBPyConnection, rules: Rules, own: Dated[tuple[str, ...]]
-) -> None:
-    """Creates the table above; needs the feeds' views. Without calls feed it is empty."""
+def create_call_classes(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+    """Creates the table above; needs the feeds' views and ``dated_jobs``. Without calls feed it is empty."""
     result = work("call_classes")
     if CALLS not in rules.feeds:
         connection.execute(f"CREATE TABLE {result} (_pos BIGINT, class VARCHAR, answered_within_s BIGINT)")
         return
     _jobs(connection, rules)
-    _calls(connection, rules, own)
+    _calls(connection, rules)
     limit = _limits(rules)
     jobs, numbers = work("job_numbers"), work("call_numbers")
     connection.execute(
@@ -63,17 +62,17 @@ def create_call_classes(
 
 
 def _jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """``_work.job_numbers``: key, created, of each number of each job that counts and has a day."""
+    """``_work.job_numbers``: key, created, of each number of each job that counts."""
     feed = rules.feeds[JOBS]
     phone = next((n for n, c in feed.columns.items() if c.type is ColumnType.PHONE), None)
     cell = "NULL" if phone is None else ident(phone)
     connection.execute(
         f"CREATE TABLE {work('job_numbers')} AS SELECT unnest({phone_keys(cell)}) AS key, {_created(feed, rules)} "
-        f"AS created FROM {work(f'rows_{JOBS}')} WHERE _counted AND created_at IS NOT NULL"
+        f"AS created FROM {work('dated_jobs')}"
     )
 
 
-def _calls(connection: duckdb.DuckDBPyConnection, rules: Rules, own: Dated[tuple[str, ...]]) -> None:
+def _calls(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     """``_work.seen_calls``, the calls that count; ``_work.call_numbers``: their numbers, and which are our own."""
     feed = rules.feeds[CALLS]
     day, row = ident(feed.business_date), feed_row(feed, rules.business.timezone)
@@ -92,21 +91,21 @@ def _calls(connection: duckdb.DuckDBPyConnection, rules: Rules, own: Dated[tuple
         f"FROM {work(f'rows_{CALLS}')} WHERE _counted"
     )
 
-    def among(numbers: tuple[str, ...]) -> str:
-        return f"key IN ({', '.join(map(text, numbers))})" if numbers else "false"
+    def among(journeys: Journeys) -> str:
+        return f"key IN ({', '.join(map(text, journeys.own_numbers))})" if journeys.own_numbers else "false"
 
     connection.execute(
-        f"CREATE TABLE {work('call_numbers')} AS SELECT _pos, key, inbound AND {in_force(own, 'day', among)} AS own "
+        f"CREATE TABLE {work('call_numbers')} AS SELECT _pos, key, inbound AND {in_force(rules.journeys.common, 'day', among)} AS own "
         f"FROM (SELECT _pos, day, inbound, unnest({phone_keys('cell')}) AS key FROM {work('seen_calls')})"
     )
 
 
 def _named(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     """``_work.call_jobs``: of each call that names a job, the day the job was created."""
-    link, jobs = rules.feeds[CALLS].job, work(f"rows_{JOBS}")
+    link, jobs = rules.feeds[CALLS].job, work("dated_jobs")
     names = " UNION ALL ".join(
         f"SELECT CAST({ident(column)} AS VARCHAR) AS name, {i} AS place, CAST(job_id AS VARCHAR) AS job_id, "
-        f"{_created(rules.feeds[JOBS], rules)} AS created FROM {jobs} WHERE _counted"
+        f"{_created(rules.feeds[JOBS], rules)} AS created FROM {jobs}"
         for i, column in enumerate(link.match if link else ())
     )
     if link is None:
@@ -122,8 +121,8 @@ def _named(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
 def _created(feed: Feed, rules: Rules) -> str:
     """SQL of the business day a job was created on."""
     if feed.columns["created_at"].type is not ColumnType.TIMESTAMP:
-        return "created_at"
-    return f"CAST((created_at AT TIME ZONE {text(rules.business.timezone)}) AS DATE)"
+        return "coalesce(created_at, metric_date)"
+    return f"coalesce(CAST((created_at AT TIME ZONE {text(rules.business.timezone)}) AS DATE), metric_date)"
 
 
 def _limits(rules: Rules) -> Callable[[str], str]:

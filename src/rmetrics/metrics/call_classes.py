@@ -20,13 +20,13 @@ from functools import reduce
 
 import polars as pl
 
-from rmetrics.metrics.jobs import JOB_ID
+from rmetrics.metrics.jobs import JOB_ID, creation_day, dated_jobs
 from rmetrics.metrics.newest import in_force
 from rmetrics.metrics.phones import KEY, keyed
 from rmetrics.positions import COUNTED, POSITION
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.hours import Span, spans_of
-from rmetrics.rules.model import ColumnType, Dated, Feed, Rules
+from rmetrics.rules.model import ColumnType, Feed, Rules
 from rmetrics.rules.names import CALLS, JOBS
 from rmetrics.rules.validate import feed_row
 
@@ -36,7 +36,7 @@ ANSWERED, BACK = "answered", "missed and called back"
 ANYWAY, LOST = "missed but booked anyway", "missed and lost"
 CLASSES = (ANSWERED, BACK, ANYWAY, LOST, EXISTING, NO_CUSTOMER, OWN)
 CLASSED = {POSITION: pl.Int64(), CLASS: pl.String(), WITHIN: pl.Int64()}
-CALLER, BOTH_ENDS = "customer", (JOB_ID, "created", KEY)
+CALLER = "customer"
 _MONDAY = 4  # days from 1970-01-01 to the first Monday after it
 _WEEK = 7
 
@@ -93,13 +93,12 @@ def call_rows(calls: pl.LazyFrame, jobs: pl.LazyFrame, rules: Rules) -> CallRows
 
 
 def job_numbers(jobs: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """The jobs that count: job_id, ``created`` (business day, null where blank), ``phone`` (the cell)."""
-    feed, zone = rules.feeds[JOBS], rules.business.timezone
-    created = pl.col("created_at")
-    if feed.columns["created_at"].type is ColumnType.TIMESTAMP:
-        created = created.dt.convert_time_zone(zone).dt.date()
+    """The jobs that count: job_id, ``created`` (business day, null where there is none), ``phone`` (the cell)."""
+    feed = rules.feeds[JOBS]
     phone = next((n for n, c in feed.columns.items() if c.type is ColumnType.PHONE), None)
-    return jobs.filter(pl.col(COUNTED)).select(JOB_ID, created.alias("created"), _column(phone).alias("phone"))
+    return jobs.filter(pl.col(COUNTED)).select(
+        JOB_ID, creation_day(rules).alias("created"), _column(phone).alias("phone")
+    )
 
 
 def customer_ends(feed: Feed) -> tuple[str | None, str | None]:
@@ -112,13 +111,12 @@ def customer_ends(feed: Feed) -> tuple[str | None, str | None]:
     )
 
 
-def call_classes(rows: CallRows, rules: Rules, own: Dated[tuple[str, ...]]) -> pl.LazyFrame:
+def call_classes(rows: CallRows, rules: Rules) -> pl.LazyFrame:
     """The class of each inbound call and how long its caller waited.
 
     Args:
         rows: the calls, every call that shares a number with one of them, and all jobs of these numbers or named.
         rules: in force; dated changes apply by the call's own day.
-        own: the company's own lines.
 
     Returns:
         One row per inbound call: position, class (never null), answered_within_s: seconds until somebody was reached,
@@ -127,7 +125,7 @@ def call_classes(rows: CallRows, rules: Rules, own: Dated[tuple[str, ...]]) -> p
     inbound = rows.calls.filter("inbound")
     keys = keyed(rows.calls, CALLER)
     day = pl.col("day")
-    lines = in_force(own, day, lambda numbers: pl.col(KEY).is_in(list(numbers)))
+    lines = in_force(rules.journeys.common, day, lambda j: pl.col(KEY).is_in(list(j.own_numbers)))
     mine = keys.filter("inbound").with_columns(lines.alias("_own"))
     jobs = keyed(rows.jobs.drop_nulls("created"), "phone").select(KEY, "created").sort("created")
     reached = keys.filter(~pl.col("inbound") | pl.col("answered").fill_null(value=False)).drop_nulls("at")
