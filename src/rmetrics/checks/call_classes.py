@@ -1,11 +1,12 @@
 """What became of each inbound call, in SQL: what ``metrics.call_classes`` says in Polars, written independently.
 
-Table ``_work.call_classes``: ``_pos`` of the call, ``class``, ``answered_within_s``.
+Table ``_work.call_classes``: ``_pos`` of the call, its ``day``, ``class``, ``answered_within_s``.
 
 Source: the design, section 7.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import duckdb
 
@@ -15,6 +16,7 @@ from rmetrics.rules.journeys import Journeys
 from rmetrics.rules.model import Calls, ColumnType, Feed, Rules
 from rmetrics.rules.names import CALLS, JOBS
 from rmetrics.rules.validate import feed_row
+from rmetrics.sandbox.connection import file_name
 from rmetrics.sandbox.quoting import holds, ident, in_force, text, work
 
 
@@ -22,7 +24,7 @@ def create_call_classes(connection: duckdb.DuckDBPyConnection, rules: Rules) -> 
     """Creates the table above; needs the feeds' views and ``dated_jobs``. Without calls feed it is empty."""
     result = work("call_classes")
     if CALLS not in rules.feeds:
-        connection.execute(f"CREATE TABLE {result} (_pos BIGINT, class VARCHAR, answered_within_s BIGINT)")
+        connection.execute(f"CREATE TABLE {result} (_pos BIGINT, day DATE, class VARCHAR, answered_within_s BIGINT)")
         return
     _jobs(connection, rules)
     _calls(connection, rules)
@@ -48,7 +50,7 @@ def create_call_classes(connection: duckdb.DuckDBPyConnection, rules: Rules) -> 
     )
     _named(connection, rules)
     connection.execute(
-        f"CREATE TABLE {result} AS SELECT c._pos, CASE WHEN s.own THEN 'own number' "
+        f"CREATE TABLE {result} AS SELECT c._pos, c.day, CASE WHEN s.own THEN 'own number' "
         f"WHEN c.excluded THEN 'not a customer' WHEN s.older OR coalesce(l.created < c.day, false) THEN 'existing job' "
         f"WHEN c.answered IS DISTINCT FROM false THEN 'answered' WHEN r.at IS NOT NULL THEN 'missed and called back' "
         f"WHEN s.newer OR coalesce(l.created >= c.day, false) THEN 'missed but booked anyway' "
@@ -59,6 +61,39 @@ def create_call_classes(connection: duckdb.DuckDBPyConnection, rules: Rules) -> 
     )
     for name in ("call_signs", "call_contacts", "call_jobs", "call_numbers", "seen_calls", "job_numbers"):
         connection.execute(f"DROP TABLE {work(name)}")
+
+
+def differing_classes(connection: duckdb.DuckDBPyConnection, given: Path, *, whole: bool) -> str:
+    """SELECT of what differs between a file of classes and ``_work.call_classes``, as ``compare`` lists figures.
+
+    Of calls that differ: how many the file puts into each class on each day, and how long their callers waited, against
+    what was recomputed.
+
+    Args:
+        connection: holds the table; may read the file.
+        given: ``_position``, ``class``, ``answered_within_s``.
+        whole: whether the file has all calls; otherwise only its calls are compared.
+    """
+    differ = work("call_differences")
+    connection.execute(
+        f"CREATE TABLE {differ} AS SELECT r.day, g.class AS one, r.class AS other, "
+        f"g.answered_within_s AS waited, r.answered_within_s AS waited_again "
+        f"FROM read_parquet({text(file_name(given))}) g {'FULL' if whole else 'LEFT'} JOIN {work('call_classes')} r "
+        f"ON r._pos = g._position WHERE g.class IS DISTINCT FROM r.class "
+        f"OR g.answered_within_s IS DISTINCT FROM r.answered_within_s"
+    )
+    sides = " UNION ALL ".join(
+        (
+            f"SELECT day, coalesce(one, 'without a class') AS measure, 1 AS one, 0 AS other FROM {differ}",
+            f"SELECT day, coalesce(other, 'without a class'), 0, 1 FROM {differ}",
+            f"SELECT day, 'answered_within_s', coalesce(waited, 0), coalesce(waited_again, 0) FROM {differ}",
+        )
+    )
+    return (
+        f"SELECT 'calls' AS name, day AS period, '' AS source, '' AS segment, measure, "
+        f"CAST(sum(one) AS VARCHAR) AS computed, CAST(sum(other) AS VARCHAR) AS recomputed "
+        f"FROM ({sides}) GROUP BY ALL HAVING sum(one) <> sum(other) OR measure <> 'answered_within_s'"
+    )
 
 
 def _jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
@@ -94,9 +129,10 @@ def _calls(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     def among(journeys: Journeys) -> str:
         return f"key IN ({', '.join(map(text, journeys.own_numbers))})" if journeys.own_numbers else "false"
 
+    ours = in_force(rules.journeys.common, "day", among)
+    numbers = f"SELECT _pos, day, inbound, unnest({phone_keys('cell')}) AS key FROM {work('seen_calls')}"
     connection.execute(
-        f"CREATE TABLE {work('call_numbers')} AS SELECT _pos, key, inbound AND {in_force(rules.journeys.common, 'day', among)} AS own "
-        f"FROM (SELECT _pos, day, inbound, unnest({phone_keys('cell')}) AS key FROM {work('seen_calls')})"
+        f"CREATE TABLE {work('call_numbers')} AS SELECT _pos, key, inbound AND {ours} AS own FROM ({numbers})"
     )
 
 
@@ -151,4 +187,4 @@ def _waited(rules: Rules) -> str:
     )
 
 
-__all__ = ["create_call_classes"]
+__all__ = ["create_call_classes", "differing_classes"]

@@ -96,9 +96,7 @@ def job_numbers(jobs: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     """The jobs that count: job_id, ``created`` (business day, null where there is none), ``phone`` (the cell)."""
     feed = rules.feeds[JOBS]
     phone = next((n for n, c in feed.columns.items() if c.type is ColumnType.PHONE), None)
-    return jobs.filter(pl.col(COUNTED)).select(
-        JOB_ID, creation_day(rules).alias("created"), _column(phone).alias("phone")
-    )
+    return dated_jobs(jobs, rules).select(JOB_ID, creation_day(rules).alias("created"), _column(phone).alias("phone"))
 
 
 def customer_ends(feed: Feed) -> tuple[str | None, str | None]:

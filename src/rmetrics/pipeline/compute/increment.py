@@ -28,15 +28,26 @@ from rmetrics.metrics.jobs import (
 )
 from rmetrics.metrics.newest import every_row
 from rmetrics.metrics.tallies import SUMS, added, negative, revenue, tally
+from rmetrics.pipeline.compute.classed import Reclassed, reclassed
 from rmetrics.pipeline.compute.local import Tables, published_rows, write_metrics
-from rmetrics.pipeline.compute.names import CONTENTS, FACTS, SPELLINGS, TALLIES, links, order, replaced, together
+from rmetrics.pipeline.compute.names import (
+    CLASSES,
+    CONTENTS,
+    FACTS,
+    SPELLINGS,
+    TALLIES,
+    links,
+    order,
+    replaced,
+    together,
+)
 from rmetrics.pipeline.compute.rows import Rows, Typed, typed_exports
 from rmetrics.pipeline.compute.stages import facts, key_hash, linked_jobs, newest, with_facts
 from rmetrics.positions import COUNTED, POSITION, position
 from rmetrics.postgres.publish import Change
 from rmetrics.postgres.publish.digests import digests, month_sums, sums_after
 from rmetrics.rules import Rules
-from rmetrics.rules.names import JOBS, PAYMENTS, TARGETS
+from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
 from rmetrics.tables import DAILY, MONTHLY, PgTable, published_tables
 
 MOST_ROWS = 1_000_000  # more new rows than this are computed with everything else
@@ -53,6 +64,7 @@ class Increment:
         was, now: by feed, the rows that came, went or are linked otherwise, as they were and as they are.
         fresh: by feed, the ranks of the exports that came.
         changes: by published table, what is not as it was.
+        reclassed: the calls whose classes were found anew.
     """
 
     tables: Tables
@@ -61,6 +73,7 @@ class Increment:
     now: Mapping[str, pl.DataFrame]
     fresh: Mapping[str, frozenset[int]]
     changes: Mapping[str, Change]
+    reclassed: Reclassed | None = None
 
 
 def is_small(old: Rows, fresh: Typed) -> bool:
@@ -95,6 +108,7 @@ class _Increment:
         self.rows = Rows(lake, old.rules, typed, Snapshot(lake.root, tables=self.tables))
         self.was: dict[str, pl.DataFrame] = {}
         self.now: dict[str, pl.DataFrame] = {}
+        self.reclassed: Reclassed | None = None
 
     def run(self) -> Increment:
         """Makes every table that changes."""
@@ -105,6 +119,8 @@ class _Increment:
                 self.was[name], self.now[name] = (r.feed(name).collect() for r in (self.old, self.rows))
             else:
                 self._feed(name)
+        if CALLS in self.rules.feeds:
+            self._classes()
         spelt = self._spellings()
         before, now = self._facts(spelt)
         tallies = self._tallies(before, now)
@@ -113,7 +129,7 @@ class _Increment:
         self.tables |= write_metrics(self.lake, self.rules, summed, self.newest_day)
         changes = self._contents(before, now)
         fresh = {name: frozenset(rank for _, rank in files) for name, files in self.fresh.items() if files}
-        return Increment(self.tables, self._months(tallies), self.was, self.now, fresh, changes)
+        return Increment(self.tables, self._months(tallies), self.was, self.now, fresh, changes, self.reclassed)
 
     def _put(self, table: str, rows: pl.DataFrame, gone: pl.Series | None = None) -> None:
         """Puts a layer on top of a table."""
@@ -149,7 +165,7 @@ class _Increment:
             column = feed.job.column
             was = self._linked_before(name, was)
             names = self._new_names(feed.job.match)
-            there = self.old.feed(name).filter(pl.col(column).is_in(names.implode())).collect()
+            there = self.old.linked(name).filter(pl.col(column).is_in(names.implode())).collect()
             there = there.join(was, on=POSITION, how="anti").select(was.columns)
             was = pl.concat([was, there])
             now = pl.concat([now.drop(JOB_ID, strict=False), there.drop(JOB_ID)], how="diagonal")
@@ -173,6 +189,13 @@ class _Increment:
         was, now = (f[JOBS].filter(pl.col(COUNTED)).select(columns) for f in (self.was, self.now))
         changed = differing(was, now, columns)
         return pl.concat([changed[c] for c in columns]).drop_nulls().unique()
+
+    def _classes(self) -> None:
+        """Finds the classes anew of calls that share a number, or a job, with what changed."""
+        found = reclassed(self.old, self.rows, self.was, self.now)
+        self._put(CLASSES, found.made, found.gone)
+        self.was[CALLS], self.now[CALLS] = found.was, found.now
+        self.reclassed = found
 
     # -- facts
 

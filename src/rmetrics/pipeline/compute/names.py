@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 
 from rmetrics.metrics.tallies import NAMES
 from rmetrics.rules import Rules
-from rmetrics.rules.names import JOBS
+from rmetrics.rules.names import CALLS, JOBS
 from rmetrics.tables import DAILY, MONTHLY
 
 FACTS, SPELLINGS, CONTENTS = "job_facts", "spellings", "contents"
+CLASSES = "call_classes"  # by position of the call
 TALLIES: Mapping[str, str] = {name: f"tally_{name}" for name in NAMES}
 COMPUTED = (FACTS, SPELLINGS, *TALLIES.values(), DAILY, MONTHLY, CONTENTS)
 
@@ -38,9 +39,11 @@ def tables(rules: Rules) -> Iterator[str]:
         yield from (replaced(name), together(name))
         if feed.job is not None:
             yield links(name)
+    if CALLS in rules.feeds:
+        yield CLASSES
     yield from COMPUTED
 
 
 __all__ = [
-    "COMPUTED", "CONTENTS", "FACTS", "SPELLINGS", "TALLIES", "links", "order", "replaced", "tables", "together",
+    "CLASSES", "COMPUTED", "CONTENTS", "FACTS", "SPELLINGS", "TALLIES", "links", "order", "replaced", "tables", "together",
 ]  # fmt: skip
