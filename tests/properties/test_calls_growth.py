@@ -35,7 +35,7 @@ job_rows = st.lists(
 
 @st.composite
 def call_rows(draw: st.DrawFn) -> list[tuple[object, ...]]:
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for key in draw(st.lists(st.integers(1, 40), min_size=1, max_size=12, unique=True)):
         number, inbound = draw(numbers), draw(st.booleans())
         ends = (number, LINE) if inbound else (LINE, number)

@@ -16,6 +16,7 @@ from typer.main import get_command
 
 from rmetrics.cli.alerts import alerts
 from rmetrics.cli.brief import brief
+from rmetrics.cli.calls import calls
 from rmetrics.cli.check import check
 from rmetrics.cli.db import db
 from rmetrics.cli.doctor import doctor
@@ -54,7 +55,7 @@ app = typer.Typer(
 )
 COMMANDS = (
     *(init, pull, sync, explain, check, plan, history, sql, status, doctor),
-    *(schema, grafana, report, brief, alerts, serve),
+    *(calls, schema, grafana, report, brief, alerts, serve),
 )
 for command in COMMANDS:
     app.command()(command)
