@@ -7,6 +7,7 @@ Each text is one or more weekdays and a span of local time; a day may have sever
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -45,7 +46,7 @@ def spans_of(hours: tuple[str, ...]) -> tuple[Span, ...]:
         ValueError: a text is not of the form, or spans overlap.
     """
     found = sorted(span for text in hours for span in _spans(text))
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in pairwise(found):
         if before.day == after.day and after.opens < before.closes:
             msg = f"has spans that overlap on {DAYS[after.day]}; write each hour once"
             raise ValueError(msg)

@@ -51,7 +51,8 @@ def reclassed(old: Rows, rows: Rows, was: Mapping[str, pl.DataFrame], now: Mappi
     Args:
         old: the rows before them.
         rows: the rows with them, without classes.
-        was, now: by feed, the rows that came, went, or are linked otherwise, as they were and as they are.
+        was: by feed, the rows that came, went, or are linked otherwise, as they were.
+        now: the same as they are.
     """
     rules = rows.rules
     before, after = (

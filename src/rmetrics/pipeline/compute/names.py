@@ -45,5 +45,6 @@ def tables(rules: Rules) -> Iterator[str]:
 
 
 __all__ = [
-    "CLASSES", "COMPUTED", "CONTENTS", "FACTS", "SPELLINGS", "TALLIES", "links", "order", "replaced", "tables", "together",
+    "CLASSES", "COMPUTED", "CONTENTS", "FACTS", "SPELLINGS", "TALLIES", "links", "order", "replaced", "tables",
+    "together",
 ]  # fmt: skip
