@@ -27,8 +27,9 @@ NEAR_S = 600  # seconds between a lead and a call that is the lead's
 GRANTED, REFUSED = "granted", "refused"
 EVIDENCE = ("duplicate_of", "customer_job", "first_call")
 CLAIMS = {
-    POSITION: pl.Int64(), "feed": pl.String(), "source": pl.String(), "version": pl.Int64(), "term": pl.Int64(), "answer": pl.String(),
-    "price": pl.Decimal(18, 2), "duplicate_of": pl.Int64(), "customer_job": pl.String(), "first_call": pl.Int64(),
+    POSITION: pl.Int64(), "feed": pl.String(), "source": pl.String(), "version": pl.Int64(), "term": pl.Int64(),
+    "answer": pl.String(), "price": pl.Decimal(18, 2), "duplicate_of": pl.Int64(), "customer_job": pl.String(),
+    "first_call": pl.Int64(),
 }  # fmt: skip
 
 
@@ -71,8 +72,8 @@ def claims(feeds: Mapping[str, LeadRows], rules: Rules) -> pl.DataFrame:
                 mine = whole.filter(between(pl.col(feed.business_date), start, end))
                 made = _claims(mine, source, rules, leads.feed)
                 found.append(made.select(
-                    POSITION, pl.lit(leads.feed).alias("feed"), pl.lit(name).alias("source"), pl.lit(number, dtype=pl.Int64).alias("version"),
-                    *list(CLAIMS)[4:],
+                    POSITION, pl.lit(leads.feed).alias("feed"), pl.lit(name).alias("source"),
+                    pl.lit(number, dtype=pl.Int64).alias("version"), *list(CLAIMS)[4:],
                 ).collect())  # fmt: skip
     return pl.concat(found)
 
@@ -224,9 +225,16 @@ def _claims(leads: pl.LazyFrame, source: Source, rules: Rules, name: str) -> pl.
     return (
         leads.with_columns(answer.alias("answer"), term.alias("term"))
         .filter((counts | pl.col("answer").is_not_null()) & pl.col("term").is_not_null())
-        .with_columns(pl.max_horizontal(now, pl.col("dearest")).cast(pl.Decimal(18, 2)).alias("price"))
+        .with_columns(_price(now))
         .sort(feed.date, POSITION)
     )
+
+
+def _price(now: pl.Expr) -> pl.Expr:
+    """What a lead cost: the most in any export; null where it was credited before any export showed the price."""
+    most = pl.max_horizontal(now, pl.col("dearest")).cast(pl.Decimal(18, 2))
+    unknown = (pl.col("answer") == GRANTED) & (most == 0)
+    return pl.when(~unknown.fill_null(value=False)).then(most).alias("price")
 
 
 def _dated(dispute: Dispute, day: pl.Expr) -> pl.Expr:

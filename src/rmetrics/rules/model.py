@@ -165,7 +165,7 @@ class Cost(Table):
 
 
 class Source(Table):
-    """A channel: its spellings, how its leads are counted, what it costs, and what its vendor's terms make creditable."""
+    """A channel: its spellings, how its leads are counted, what it costs, and what its vendor credits."""
 
     aliases: tuple[Name, ...] = ()
     segment: Name = OTHER
