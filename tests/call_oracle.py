@@ -21,10 +21,12 @@ class Call:
 
     @property
     def day(self) -> dt.date:
+        """The business day."""
         return self.at.astimezone(ZONE).date()
 
     @property
     def numbers(self) -> set[str]:
+        """The numbers in the cell."""
         return {n for n in (self.number or "").split(";") if n.strip("0123456789") == "" and len(n) == 10}
 
 
@@ -39,6 +41,7 @@ class Job:
 
     @property
     def numbers(self) -> set[str]:
+        """The numbers in the cell."""
         return {n for n in (self.number or "").split(";") if n.strip("0123456789") == "" and len(n) == 10}
 
 
