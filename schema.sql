@@ -147,10 +147,13 @@ CREATE TABLE IF NOT EXISTS calls (
     source      varchar,
     answered    boolean,
     duration_s  integer,
+    class       varchar,
+    answered_within_s integer,
     job_id      varchar,
     CONSTRAINT calls_pkey                 PRIMARY KEY (call_id),
     CONSTRAINT calls_job_id_fkey          FOREIGN KEY (job_id) REFERENCES jobs (job_id),
-    CONSTRAINT calls_duration_not_negative CHECK (duration_s >= 0)
+    CONSTRAINT calls_duration_not_negative CHECK (duration_s >= 0),
+    CONSTRAINT calls_wait_not_negative     CHECK (answered_within_s >= 0)
 );
 
 -- Which calls came on this day or in this month?
@@ -167,6 +170,11 @@ COMMENT ON COLUMN calls.direction  IS 'inbound or outbound. NULL: the export doe
 COMMENT ON COLUMN calls.source     IS 'Channel the rules give the call. NULL: no rule matched.';
 COMMENT ON COLUMN calls.answered   IS 'True: somebody answered. False: missed. NULL: the export does not say.';
 COMMENT ON COLUMN calls.duration_s IS 'Length in seconds. NULL: not exported.';
+COMMENT ON COLUMN calls.class      IS 'What became of an inbound call: answered, missed and called back, missed but '
+                                      'booked anyway, missed and lost, existing job, not a customer, own number. NULL: '
+                                      'not an inbound call, or one that the rules do not count.';
+COMMENT ON COLUMN calls.answered_within_s IS 'Seconds from the call until somebody was reached, in business hours; 0: '
+                                      'answered at once. NULL: nobody was, or not an inbound call.';
 COMMENT ON COLUMN calls.job_id     IS 'The job the call led to. NULL: none, or one that is not in the jobs data.';
 
 -- ------------------------------------------------------------------------------------------------------- elocals_leads

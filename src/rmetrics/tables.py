@@ -135,6 +135,8 @@ def _feed_columns(name: str, feed: Feed, key: tuple[str, ...]) -> Iterator[PgCol
         yield PgColumn("touch_id", "character varying")
     if name == CALLS:
         yield PgColumn("source", "character varying")
+        yield PgColumn("class", "character varying")
+        yield PgColumn("answered_within_s", "integer")
     if feed.job is not None and "job_id" not in feed.columns:
         yield PgColumn("job_id", "character varying", comment="The job it belongs to; NULL when the job is unknown")
     if feed.where is not None:

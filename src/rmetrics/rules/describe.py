@@ -11,6 +11,7 @@ from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.sentences import sentence
 from rmetrics.rules.journeys import SHARED_WITHIN
 from rmetrics.rules.model import OTHER, Cost, Dated, FeedLeads, Rules, Source, Variant, When
+from rmetrics.rules.names import CALLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,24 @@ def _calls(rules: Rules, day: dt.date) -> Iterator[Said]:
     parts = [f"{s.name} when {condition_in_words(s.where)}" for s in rules.calls.at(day).sources]
     if parts:
         yield _said(rules, "calls", day, rules.calls, "sources", f"a call is of {'; '.join(parts)}", "calls")
+    if CALLS not in rules.feeds:
+        return
+    calls = rules.calls.at(day)
+    for key, words in (
+        (
+            "existing_job",
+            f"a call is about an existing job where its number has one of the last {calls.existing_job} days",
+        ),
+        ("called_back", f"a missed caller must be reached within {calls.called_back} days"),
+        ("booked", f"a job of the number within {calls.booked} days is booked after the call"),
+    ):
+        yield _said(rules, "calls", day, rules.calls, key, words, "calls")
+    if calls.not_customer is not None:
+        words = f"a call is not a customer's when {condition_in_words(calls.not_customer)}"
+        yield _said(rules, "calls", day, rules.calls, "not_customer", words, "calls")
+    if rules.business.hours:
+        words = f"the phone is answered {'; '.join(rules.business.hours)}"
+        yield _said(rules, "calls", day, rules.calls, "hours", words, "calls")
 
 
 def _journeys(rules: Rules, day: dt.date) -> Iterator[Said]:

@@ -23,6 +23,8 @@ _BY_KEY: Mapping[str, frozenset[str]] = {
     "revenue.changes": frozenset({"revenue40"}),
     "revenue.date": _REVENUE,
     "business.currency": frozenset(),
+    "business.hours": frozenset(),
+    "business.zips": frozenset(),
     "business.timezone": _ALL,
 }
 
@@ -85,6 +87,8 @@ def _name_in(rest: str, old: Rules, new: Rules) -> str:
 
 def _source_metrics(edit: Edit, rest: str) -> frozenset[str]:
     parts = rest.split(".")
+    if {"disputes", "answers"} & set(parts[1:]) and "changes" not in parts:
+        return frozenset()
     whole = edit.before is None or edit.after is None
     if "aliases" in parts[1:] or (whole and len(parts) == 1):
         return _ALL

@@ -45,7 +45,7 @@ _DATED_KEYS: Mapping[str, frozenset[str] | None] = {
     "revenue": frozenset({"share"}),
     "calls": None,
     "journeys": None,
-    "sources": frozenset({"leads", "cost", "segment"}),
+    "sources": frozenset({"leads", "cost", "segment", "disputes", "answers"}),
     "feeds": frozenset({"where"}),
 }
 

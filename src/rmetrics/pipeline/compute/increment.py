@@ -28,9 +28,11 @@ from rmetrics.metrics.jobs import (
 )
 from rmetrics.metrics.newest import every_row
 from rmetrics.metrics.tallies import SUMS, added, negative, revenue, tally
+from rmetrics.pipeline.compute.classed import Reclassed, reclassed
 from rmetrics.pipeline.compute.journeys import lead_feeds, made, payments_of, row_of_place, tied
 from rmetrics.pipeline.compute.local import Tables, published_rows, write_journey_metrics, write_metrics
 from rmetrics.pipeline.compute.names import (
+    CLASSES,
     CONTENTS,
     FACTS,
     MATCHES,
@@ -47,7 +49,7 @@ from rmetrics.positions import COUNTED, POSITION, position
 from rmetrics.postgres.publish import Change
 from rmetrics.postgres.publish.digests import digests, month_sums, sums_after
 from rmetrics.rules import Rules
-from rmetrics.rules.names import JOBS, PAYMENTS, TARGETS
+from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
 from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS, MONTHLY, PgTable, published_tables
 
 MOST_ROWS = 1_000_000  # more new rows than this are computed with everything else
@@ -66,6 +68,7 @@ class Increment:
         fresh: by feed, the ranks of the exports that came.
         changes: by published table, what is not as it was.
         reached: positions of the jobs, leads and calls whose journeys the change may touch.
+        reclassed: the calls whose classes were found anew.
     """
 
     tables: Tables
@@ -75,6 +78,7 @@ class Increment:
     fresh: Mapping[str, frozenset[int]]
     changes: Mapping[str, Change]
     reached: pl.Series
+    reclassed: Reclassed | None = None
 
 
 def is_small(old: Rows, fresh: Typed) -> bool:
@@ -111,6 +115,7 @@ class _Increment:
         self.now: dict[str, pl.DataFrame] = {}
         self.reached = pl.Series(POSITION, [], dtype=pl.Int64)
         self.touches = pl.DataFrame(), pl.DataFrame()
+        self.reclassed: Reclassed | None = None
 
     def run(self) -> Increment:
         """Makes every table that changes."""
@@ -121,6 +126,8 @@ class _Increment:
                 self.was[name], self.now[name] = (r.feed(name).collect() for r in (self.old, self.rows))
             else:
                 self._feed(name)
+        if CALLS in self.rules.feeds:
+            self._classes()
         spelt = self._spellings()
         before, now = self._facts(spelt)
         tallies = self._tallies(before, now)
@@ -130,7 +137,9 @@ class _Increment:
         shown = self._journeys(before, now)
         changes = self._contents(*shown)
         fresh = {name: frozenset(rank for _, rank in files) for name, files in self.fresh.items() if files}
-        return Increment(self.tables, self._months(tallies), self.was, self.now, fresh, changes, self.reached)
+        return Increment(
+            self.tables, self._months(tallies), self.was, self.now, fresh, changes, self.reached, self.reclassed
+        )
 
     def _put(self, table: str, rows: pl.DataFrame, gone: pl.Series | None = None) -> None:
         """Puts a layer on top of a table."""
@@ -166,7 +175,7 @@ class _Increment:
             column = feed.job.column
             was = self._linked_before(name, was)
             names = self._new_names(feed.job.match)
-            there = self.old.feed(name).filter(pl.col(column).is_in(names.implode())).collect()
+            there = self.old.linked(name).filter(pl.col(column).is_in(names.implode())).collect()
             there = there.join(was, on=POSITION, how="anti").select(was.columns)
             was = pl.concat([was, there])
             now = pl.concat([now.drop(JOB_ID, strict=False), there.drop(JOB_ID)], how="diagonal")
@@ -190,6 +199,13 @@ class _Increment:
         was, now = (f[JOBS].filter(pl.col(COUNTED)).select(columns) for f in (self.was, self.now))
         changed = differing(was, now, columns)
         return pl.concat([changed[c] for c in columns]).drop_nulls().unique()
+
+    def _classes(self) -> None:
+        """Finds the classes anew of calls that share a number, or a job, with what changed."""
+        found = reclassed(self.old, self.rows, self.was, self.now)
+        self._put(CLASSES, found.made, found.gone)
+        self.was[CALLS], self.now[CALLS] = found.was, found.now
+        self.reclassed = found
 
     # -- facts
 

@@ -7,6 +7,7 @@ import polars as pl
 
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import Layer, Snapshot, write_layer
+from rmetrics.metrics.call_classes import CLASSED, CallRows, call_classes, call_rows
 from rmetrics.metrics.jobs import JOB_ID, dated_jobs, own_names, spellings
 from rmetrics.metrics.journeys import journey_metrics
 from rmetrics.metrics.newest import every_row
@@ -14,6 +15,7 @@ from rmetrics.metrics.rollup import daily_of, monthly_metrics
 from rmetrics.metrics.tallies import Tallies, added, revenue, tally
 from rmetrics.pipeline.compute.journeys import made
 from rmetrics.pipeline.compute.names import (
+    CLASSES,
     CONTENTS,
     FACTS,
     MATCHES,
@@ -39,7 +41,7 @@ from rmetrics.positions import COUNTED, POSITION
 from rmetrics.postgres.publish.digests import month_sums
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
-from rmetrics.rules.names import JOBS, PAYMENTS
+from rmetrics.rules.names import CALLS, JOBS, PAYMENTS
 from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS, MONTHLY, PgTable, published_tables
 
 Tables = dict[str, Sequence[Layer]]
@@ -79,6 +81,8 @@ class _Local:
             self._newest(name)
             if self.rules.feeds[name].job is not None:
                 self._write(links(name), self._links(name), LINKS)
+        if CALLS in self.rules.feeds:
+            self._write(CLASSES, iter([self._classes()]), CLASSED)
         progress("keeping the newest rows", len(names), len(names))
         progress("applying the rules", 0, 3)
         spelt = spellings(dated_jobs(self.rows.feed(JOBS), self.rules), self.rules).collect(engine="streaming")
@@ -131,6 +135,11 @@ class _Local:
         for number in range(self.buckets):
             some = rows.filter(bucket(pl.col(link.column), number, self.buckets))
             yield linked_jobs(some, jobs, link).collect(engine="streaming")
+
+    def _classes(self) -> pl.DataFrame:
+        rows = call_rows(self.rows.linked(CALLS), self.rows.feed(JOBS), self.rules)
+        narrow = CallRows(*(f.lazy() for f in pl.collect_all([rows.calls, rows.jobs], engine="streaming")))
+        return call_classes(narrow, self.rules).collect()
 
     def _facts(self, own: pl.DataFrame) -> list[pl.DataFrame]:
         """Writes the facts of jobs; returns what was paid."""
