@@ -69,7 +69,7 @@ class FileResult:
 
 @dataclass(frozen=True, slots=True)
 class MonthLine:
-    """One source in one month against its target; source ALL is the whole company."""
+    """One source in one month, or on one of its days, against its target; source ALL is the whole company."""
 
     month: dt.date
     source: str

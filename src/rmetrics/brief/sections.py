@@ -12,13 +12,15 @@ from fractions import Fraction
 from shlex import quote
 from typing import Any, Literal
 
-from rmetrics.brief.facts import ALL, DayFigures, Facts, Restated, SendTrouble, ToDate, whole_day
+from rmetrics.brief.facts import ALL, Facts, Restated, SendTrouble, ToDate, whole_day
 from rmetrics.periods import days_of, month_of
+from rmetrics.results import MonthLine
 
 CENT = Decimal("0.01")
 MOST = 12  # lines of a kind; the rest is counted
 SPAN = 3  # so many months of one measure, restated for one reason, are one line
 UNDECLARED = "undeclared-source"
+_COUNTS, _AMOUNTS = ("jobs", "leads", "units", "repairs"), ("revenue_gross", "revenue40", "cost")
 Tone = Literal["plain", "good", "bad", "error"]
 
 
@@ -87,25 +89,25 @@ def yesterday(facts: Facts) -> Iterator[Line]:
     """The company's figures of yesterday, then each source's; nothing where they are not whole."""
     if facts.stale:
         return
-    month = month_of(facts.yesterday_date)
-    whole = _together(facts.yesterday)
-    yield _day_line("yesterday.all", whole, month)
+    yield _day_line("yesterday.all", _together(facts.yesterday_date, facts.yesterday))
     for figures in sorted(facts.yesterday, key=lambda f: (-f.revenue40, -f.leads, f.source)):
         if figures.leads or figures.jobs or figures.repairs or figures.revenue_gross or figures.cost:
-            yield _day_line("yesterday.source", figures, month)
+            yield _day_line("yesterday.source", figures)
 
 
-def _together(sources: tuple[DayFigures, ...]) -> DayFigures:
-    return DayFigures(
+def _together(day: dt.date, sources: tuple[MonthLine, ...]) -> MonthLine:
+    return MonthLine(
+        month_of(day),
         ALL,
-        *(sum(getattr(s, n) for s in sources) for n in ("jobs", "leads", "units", "repairs")),
-        *(sum((getattr(s, n) for s in sources), Decimal(0)) for n in ("revenue_gross", "revenue40", "cost")),
+        *(sum(getattr(s, n) for s in sources) for n in _COUNTS),
+        *(sum((getattr(s, n) for s in sources), Decimal(0)) for n in _AMOUNTS),
     )
 
 
-def _day_line(code: str, figures: DayFigures, month: dt.date) -> Line:
-    values = {n: getattr(figures, n) for n in figures.__slots__}
-    return Line(code, {**values, "cpl": _each(figures.cost, figures.leads)}, _explain(figures.source, month))
+def _day_line(code: str, figures: MonthLine) -> Line:
+    values = {n: getattr(figures, n) for n in ("source", *_COUNTS, *_AMOUNTS)}
+    cpl = _each(figures.cost, figures.leads)
+    return Line(code, {**values, "cpl": cpl}, _explain(figures.source, figures.month))
 
 
 def _each(amount: Decimal, number: int) -> Decimal | None:

@@ -5,7 +5,6 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from rmetrics.brief.facts import (
-    DayFigures,
     Facts,
     FailedRun,
     FeedFact,
@@ -16,7 +15,9 @@ from rmetrics.brief.facts import (
     ToDate,
     last_whole_day,
 )
+from rmetrics.periods import month_of
 from rmetrics.postgres import Session
+from rmetrics.results import MonthLine
 from rmetrics.rules import Rules
 from rmetrics.rules.model import FeedLeads
 from rmetrics.rules.validate import JOBS, PAYMENTS
@@ -110,14 +111,14 @@ def _last_good(session: Session) -> tuple[bool, int]:
     return bool(rows), int(rows[0][0]) if rows else 0
 
 
-def _day(session: Session, day: dt.date) -> tuple[DayFigures, ...]:
+def _day(session: Session, day: dt.date) -> tuple[MonthLine, ...]:
     rows = session.query(
         "SELECT source, sum(jobs)::bigint, sum(leads)::bigint, sum(units)::bigint, sum(repairs)::bigint, "
         "sum(revenue_gross), sum(revenue40), sum(cost) FROM daily_metrics WHERE date = $1::text::date "
         "GROUP BY source ORDER BY source",
         [day.isoformat()],
     )
-    return tuple(DayFigures(source, *counts, *map(Decimal, amounts)) for source, *both in rows
+    return tuple(MonthLine(month_of(day), source, *counts, *map(Decimal, amounts)) for source, *both in rows
                  for counts, amounts in [(both[:4], both[4:])])  # fmt: skip
 
 

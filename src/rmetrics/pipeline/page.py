@@ -9,7 +9,7 @@ import polars as pl
 
 from rmetrics import __version__
 from rmetrics.errors import LakeError, SettingsError
-from rmetrics.files import PRIVATE_FOLDER, write_private
+from rmetrics.files import PRIVATE_FOLDER, replace_private, write_private
 from rmetrics.page.cells import Links
 from rmetrics.page.charts import charts
 from rmetrics.page.data import FeedLine, PageData, month_days, segment_lines
@@ -76,9 +76,7 @@ def write_page(
     text = page_html(page, library(), Links(settings.links_to))
     made = []
     try:
-        part = target.with_name(f".{target.name}.part")
-        write_private(part, text.encode())
-        part.replace(target)
+        replace_private(target, text.encode())
         if pictures is not None:
             pictures.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
             for name, (_, spec) in drawn.items():

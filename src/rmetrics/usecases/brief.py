@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from rmetrics.brief.facts import Facts, Raised, SendTrouble
 from rmetrics.brief.text import Brief, as_html, as_text, brief_of
 from rmetrics.errors import PostgresError, SettingsError
-from rmetrics.files import write_private
+from rmetrics.files import replace_private
 from rmetrics.notify.channels import Message
 from rmetrics.notify.ledger import Ledger, open_ledger
 from rmetrics.pipeline.alarms import raised_alerts
@@ -124,10 +124,8 @@ def _message(facts: Facts, made: Brief, channel: Channel) -> Message:
 
 
 def _write(page: Path, text: str) -> None:
-    part = page.with_name(f".{page.name}.part")
     try:
-        write_private(part, text.encode())
-        part.replace(page)
+        replace_private(page, text.encode())
     except OSError as error:
         raise SettingsError(
             f"cannot write {error.filename or page}: {error.strerror}", "Name a file in a folder that exists."

@@ -30,7 +30,7 @@ from rmetrics.results import PULL_INCOMPLETE, Finding, Severity, count
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.nearest import did_you_mean
 from rmetrics.rules.pulls import FilePull, FolderPull, ImapPull, ListPull, Pull, SftpPull
-from rmetrics.settings import Settings, project_folder
+from rmetrics.settings import Settings
 
 _NEXT = "the last good data stay; try again: rmetrics pull"
 Progress = Callable[[str, int, int], None]
@@ -183,7 +183,7 @@ class _Pull:
         self.progress = lambda done, total: progress(f"pulling {name}", done, total)
 
     def result(self) -> PullResult:
-        secrets = secrets_of(self.declared.secrets, project_folder())
+        secrets = secrets_of(self.declared.secrets)
         match self.declared:
             case ListPull():
                 return self._list(self.declared, secrets)
@@ -220,7 +220,8 @@ class _Pull:
             proof=proof,
             request={"url": declared.url, "params": declared.params, "paging": declared.paging.model_dump(mode="json")},
         )
-        landed = put(self.folder, content, manifest, self._fits)
+        # The rows are as they were when they were asked for: one asked for before midnight does not show the whole day.
+        landed = put(self.folder, content, manifest, self._fits, int(self.asked_at.timestamp() * 1_000_000_000))
         status: Literal["complete", "unchanged", "empty"] = (
             "complete" if landed.new else "unchanged" if rows else "empty"
         )
