@@ -75,10 +75,10 @@ class Company:
             self.rng.choice(paid)["status"] = "Voided"
 
     def _report(self, day: dt.date) -> None:
-        """The leads of the day come by mail; sometimes an older one, now credited, is among them."""
+        """The leads of the day come by mail; sometimes with an older one, now credited."""
         sent = [
             {"id": f"L{len(self.leads) + n}", "at": self._at(day), "cents": self.rng.choice((2550, 4000, 1999))}
-            for n in range(1, self.rng.randint(1, 4))
+            for n in range(1, self.rng.randint(2, 4))
         ]
         self.leads += sent
         if len(self.leads) > len(sent) and self.rng.random() < 0.4:
