@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from rmetrics.results import MonthLine
+from rmetrics.figures import MonthLine
 
 ALL = "ALL"
 

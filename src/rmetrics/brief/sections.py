@@ -13,8 +13,8 @@ from shlex import quote
 from typing import Any, Literal
 
 from rmetrics.brief.facts import ALL, Facts, Restated, SendTrouble, ToDate, whole_day
+from rmetrics.figures import MonthLine
 from rmetrics.periods import days_of, month_of
-from rmetrics.results import MonthLine
 
 CENT = Decimal("0.01")
 MOST = 12  # lines of a kind; the rest is counted

@@ -85,9 +85,7 @@ def _kept(data: Path) -> dict[str, Any]:
 
 def _record(name: str, kept: Any) -> PullRecord:
     try:
-        tried, complete = (
-            dt.datetime.fromisoformat(kept[n]) if kept[n] else None for n in ("tried_at", "complete_at")
-        )
+        tried, complete = (dt.datetime.fromisoformat(kept[n]) if kept[n] else None for n in ("tried_at", "complete_at"))
         return PullRecord(name, tried, complete, str(kept["why"]))
     except (KeyError, TypeError, ValueError):
         return PullRecord(name)
