@@ -74,6 +74,20 @@ class FindingFact:
 
 
 @dataclass(frozen=True, slots=True)
+class PullTrouble:
+    """A declared pull that is not complete, or overdue.
+
+    Attributes:
+        complete_at: when it last was; None: never.
+        why: in words that may name what it fetches.
+    """
+
+    name: str
+    complete_at: dt.datetime | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class FailedRun:
     """A run that published nothing."""
 
@@ -129,6 +143,7 @@ class Facts:
         to_date: up to ``through``, ALL first.
         rejected: rows that the last publish could not read.
         stale_days: how old a feed's newest row may be.
+        pulls: those that somebody has to look at.
     """
 
     day: dt.date
@@ -148,6 +163,7 @@ class Facts:
     failed: tuple[FailedRun, ...] = ()
     raised: tuple[Raised, ...] = ()
     troubles: tuple[SendTrouble, ...] = ()
+    pulls: tuple[PullTrouble, ...] = ()
 
     @property
     def yesterday_date(self) -> dt.date:

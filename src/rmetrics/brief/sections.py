@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from rmetrics.brief.facts import ALL, Facts, Restated, SendTrouble, ToDate, whole_day
 from rmetrics.figures import MonthLine
+from rmetrics.findings import PULL_INCOMPLETE
 from rmetrics.periods import days_of, month_of
 
 CENT = Decimal("0.01")
@@ -268,10 +269,14 @@ def needs_a_person(facts: Facts) -> Iterator[Line]:
         if feed.needed and feed.last_date and (_latest(facts) - feed.last_date).days > facts.stale_days:
             values = {"feed": feed.feed, "last": feed.last_date, "days": (facts.day - feed.last_date).days}
             yield Line("person.stale", values, "rmetrics status", "bad")
+    for pull in facts.pulls:
+        code = "person.pull" if pull.complete_at else "person.pull-never"
+        values = {"name": pull.name, "at": pull.complete_at} if pull.complete_at else {"name": pull.name}
+        yield Line(code, values, f"rmetrics pull {quote(pull.name)}", "error", pull.why)
     for run in facts.failed[-3:]:
         yield Line("person.failed", {"at": run.started_at}, "rmetrics status", "error", run.message)
     for finding in facts.findings:
-        if finding.severity == "error" and finding.code != UNDECLARED:
+        if finding.severity == "error" and finding.code not in {UNDECLARED, PULL_INCOMPLETE}:
             values = {"code": finding.code, "rows": finding.rows}
             yield Line("person.error", values, "rmetrics check", "error", finding.message)
     for trouble in facts.troubles:

@@ -5,7 +5,7 @@ The manifests beside the pulled files prove what came. This tells what did not, 
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,16 +44,15 @@ class PullRecord:
         return ""
 
 
-def pull_records(data: Path, names: Mapping[str, Any]) -> Iterator[PullRecord]:
-    """Yields what is known of the declared pulls.
+def pull_records(data: Path, names: Iterable[str]) -> tuple[PullRecord, ...]:
+    """What is known of the declared pulls, in their order.
 
     Args:
         data: the data folder.
         names: of the pulls.
     """
     kept = _kept(data)
-    for name in names:
-        yield _record(name, kept.get(name))
+    return tuple(_record(name, kept.get(name)) for name in names)
 
 
 def note_pull(data: Path, name: str, at: dt.datetime, why: str) -> None:

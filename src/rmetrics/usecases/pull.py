@@ -22,6 +22,7 @@ from rmetrics.pulls.landing import finish, folder_of, judge, named_for, put, tab
 from rmetrics.pulls.lists import Proved, first_request, read_list, values_of
 from rmetrics.pulls.mailbox import read_mailbox
 from rmetrics.pulls.manifest import Manifest, manifests
+from rmetrics.pulls.record import note_pull
 from rmetrics.pulls.secrets import secrets_of
 from rmetrics.pulls.stores import PulledFile, read_folder, read_sftp
 from rmetrics.pulls.window import covered_until
@@ -123,7 +124,7 @@ def pull(
             f"the inbox {settings.inbox_dir} does not exist", f"Create it: mkdir -p {settings.inbox_dir}"
         )
     with _alone(settings.data_dir):
-        found = tuple(_one(n, p, rules, settings, since, progress) for n, p in chosen_pulls.items())
+        found = tuple(_noted(n, p, rules, settings, since, progress) for n, p in chosen_pulls.items())
     return Pulled(found, time.monotonic() - clock)
 
 
@@ -146,6 +147,15 @@ def _alone(data: Path) -> Iterator[None]:
             yield
     except OSError as error:
         raise LakeError(f"cannot lock {path}: {error.strerror}", "Check its permissions and owner.") from error
+
+
+def _noted(
+    name: str, declared: Pull, rules: Rules, settings: Settings, since: dt.date | None, progress: Progress
+) -> PullResult:
+    began = dt.datetime.now(dt.UTC)
+    result = _one(name, declared, rules, settings, since, progress)
+    note_pull(settings.data_dir, name, began, result.message if result.status == "incomplete" else "")
+    return result
 
 
 def _one(

@@ -56,7 +56,7 @@ class ShownSchedule:
 
 
 def install(settings: Settings, at: dt.time, kind: Kind | None = None, *, dry_run: bool = False) -> ScheduleResult:
-    """Makes the system run sync and brief every day; again with the same changes nothing.
+    """Makes the system run pull, sync and brief every day; again with the same changes nothing.
 
     Args:
         settings: where things are.
