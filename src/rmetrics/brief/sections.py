@@ -269,19 +269,25 @@ def needs_a_person(facts: Facts) -> Iterator[Line]:
         if feed.needed and feed.last_date and (_latest(facts) - feed.last_date).days > facts.stale_days:
             values = {"feed": feed.feed, "last": feed.last_date, "days": (facts.day - feed.last_date).days}
             yield Line("person.stale", values, "rmetrics status", "bad")
-    for pull in facts.pulls:
-        code = "person.pull" if pull.complete_at else "person.pull-never"
-        values = {"name": pull.name, "at": pull.complete_at} if pull.complete_at else {"name": pull.name}
-        yield Line(code, values, f"rmetrics pull {quote(pull.name)}", "error", pull.why)
+    yield from _pulls(facts)
     for run in facts.failed[-3:]:
         yield Line("person.failed", {"at": run.started_at}, "rmetrics status", "error", run.message)
+    told = {UNDECLARED, *([PULL_INCOMPLETE] if facts.pulls else [])}
     for finding in facts.findings:
-        if finding.severity == "error" and finding.code not in {UNDECLARED, PULL_INCOMPLETE}:
+        if finding.severity == "error" and finding.code not in told:
             values = {"code": finding.code, "rows": finding.rows}
             yield Line("person.error", values, "rmetrics check", "error", finding.message)
     for trouble in facts.troubles:
         values = {"channel": trouble.channel, "at": trouble.at, "key": trouble.key.partition("/")[0]}
         yield Line(f"person.{trouble.state}-{trouble.kind}", values, _send_again(trouble), "error", trouble.why)
+
+
+def _pulls(facts: Facts) -> Iterator[Line]:
+    for pull in facts.pulls:
+        code, values = "person.pull-never", dict[str, Any](name=pull.name)
+        if pull.complete_at is not None:
+            code, values = "person.pull", {**values, "at": pull.complete_at}
+        yield Line(code, values, f"rmetrics pull {quote(pull.name)}", "error", pull.why)
 
 
 def _send_again(trouble: SendTrouble) -> str:
