@@ -102,4 +102,4 @@ def test_status_and_doctor_name_a_pull_that_is_not_complete(declared: Declared) 
     assert "Pull crm: not complete on" in shown
     checks = json.loads(rmetrics(declared.project, "doctor", "--json").stdout)["checks"]
     found = next(c for c in checks if c["name"] == "pulls")
-    assert (found["severity"], found["advice"]) == ("warning", "Try again: rmetrics pull crm")
+    assert (found["severity"], found["advice"]) == ("warning", "Run: rmetrics pull crm")

@@ -79,7 +79,7 @@ class PullTrouble:
 
     Attributes:
         complete_at: when it last was; None: never.
-        why: in words that may name what it fetches.
+        why: why the last try was not complete; empty where it was, but too long ago.
     """
 
     name: str

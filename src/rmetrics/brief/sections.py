@@ -286,7 +286,8 @@ def _pulls(facts: Facts) -> Iterator[Line]:
     for pull in facts.pulls:
         code, values = "person.pull-never", dict[str, Any](name=pull.name)
         if pull.complete_at is not None:
-            code, values = "person.pull", {**values, "at": pull.complete_at}
+            code = "person.pull" if pull.why else "person.pull-late"
+            values["at"] = pull.complete_at
         yield Line(code, values, f"rmetrics pull {quote(pull.name)}", "error", pull.why)
 
 

@@ -36,7 +36,7 @@ def check_pulls(settings: Settings, loaded: Sequence[Rules]) -> Iterator[Check]:
     records = pull_records(settings.data_dir, declared)
     wrong = [(r, why) for r in records if (why := r.trouble(now))]
     for record, why in wrong:
-        yield Check("pulls", Severity.WARNING, f"{record.name}: {why}", f"Try again: rmetrics pull {record.name}")
+        yield Check("pulls", Severity.WARNING, f"{record.name}: {why}", f"Run: rmetrics pull {record.name}")
     if declared and not wrong:
         oldest = min(r.complete_at for r in records if r.complete_at)
         yield passed("pulls", f"{count(len(declared), 'pull')} complete, the oldest of {oldest:%Y-%m-%d %H:%M} UTC")

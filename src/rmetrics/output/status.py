@@ -46,7 +46,7 @@ def _show_pulls(report: Report, result: StatusResult) -> None:
         report.table(grid)
         for pull in result.pulls:
             if pull.trouble:
-                report.line(f"Pull {pull.name}: {pull.trouble}. Try again: rmetrics pull {pull.name}", "bold red")
+                report.line(f"Pull {pull.name}: {pull.trouble}. Next: rmetrics pull {pull.name}", "bold red")
     if result.schedule is not None:
         last = f", last {result.schedule.ran_at:%Y-%m-%d %H:%M} UTC" if result.schedule.ran_at else ", not run yet"
         report.line(f"Daily run at {result.schedule.at} by {result.schedule.kind}{last}.")

@@ -124,7 +124,7 @@ def _facts(settings: Settings, rules: Rules, day: dt.date, now: dt.datetime, led
 def _pulls(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[PullTrouble, ...]:
     """The pulls that are not complete, or overdue."""
     records = pull_records(settings.data_dir, rules.pulls)
-    return tuple(PullTrouble(r.name, r.complete_at, why) for r in records if (why := r.trouble(now)))
+    return tuple(PullTrouble(r.name, r.complete_at, r.why) for r in records if r.trouble(now))
 
 
 def _message(facts: Facts, made: Brief, channel: Channel) -> Message:
