@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from rmetrics.errors import SettingsError
-from rmetrics.files import write_private
+from rmetrics.files import part_of, put_in_place, write_durably
 from rmetrics.findings import count
 from rmetrics.ingest.read import RefusedError, open_export
 from rmetrics.lake import Lake
@@ -167,11 +167,11 @@ def put_entered(
         now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
         header = [*(feed.columns[c].from_[0] for c in names), ENTERED]
         csv.writer(text, lineterminator="\n").writerows([header, [*(row[c] for c in names), now]])
-        part = file.with_name(f".{file.name}.part")  # hidden files are passed over by a sync
+        part = part_of(file)  # hidden files are passed over by a sync
         try:
-            write_private(part, text.getvalue().encode())
+            write_durably(part, text.getvalue().encode())
             _refuse_misread(part, file.name, name, rules)
-            part.replace(file)
+            put_in_place(part, file)
         except OSError as error:
             raise SettingsError(f"cannot write {file}: {error.strerror}", "Check its permissions.") from error
         finally:
