@@ -44,6 +44,7 @@ class Question:
 
     Attributes:
         months: which; the newest with data where none is named.
+        day, until: only this day; or the first day and the last of a span.
     """
 
     source: str
@@ -54,6 +55,7 @@ class Question:
     expect: Mapping[str, Decimal] = dataclasses.field(default_factory=dict)
     against: Path | None = None
     key: str | None = None
+    until: dt.date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def parse_question(
     first = None if month is None else parse_month(month)
     if first is None and month is not None:
         raise SettingsError(f"--month {month!r} is not a month", "Write it like 2024-11.")
-    on = None
+    on, until = span.days if span is not None and span.days else (None, None)
     if day is not None:
         try:
             on = dt.date.fromisoformat(day)
@@ -131,6 +133,7 @@ def parse_question(
         _numbers(expect),
         against,
         key,
+        until,
     )
 
 
@@ -170,7 +173,7 @@ def explain_numbers(
     with explainer(settings, months=months, offline=offline, progress=progress) as one:
         source, segment = one.source(question.source), one.segment(question.segment)
         first, last = one.months(question.months)
-        asked = Asked(source, first, segment, question.day, last)
+        asked = Asked(source, first, segment, question.day, last, question.until)
         listed = [] if question.against is None else [_listed_metric(one, asked, question)]
         metrics = tuple(dict.fromkeys([*question.metrics, *question.expect, *listed]))
         found = one.explain(asked, metrics)
