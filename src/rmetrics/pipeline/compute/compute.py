@@ -139,7 +139,9 @@ def basis_digest(rules: Rules) -> str:
     return hashlib.sha256(json.dumps([__version__, pl.__version__, rules.digest]).encode()).hexdigest()
 
 
-def compute(lake: Lake, rules: Rules, progress: Progress, *, full: bool = False, memory: int = DEFAULT_MEMORY) -> Computed:
+def compute(
+    lake: Lake, rules: Rules, progress: Progress, *, full: bool = False, memory: int = DEFAULT_MEMORY
+) -> Computed:
     """Brings the lake's typed rows, current rows and metrics up to date with the exports and the rules.
 
     Where exports only came on top of those computed before, only the parts that they touch are made again.
