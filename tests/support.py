@@ -13,11 +13,11 @@ from typing import Any
 from adbc_driver_postgresql import dbapi
 from pydantic import SecretStr
 
-from rmetrics.findings import SyncResult
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import load
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.compute.standing import last_rows
+from rmetrics.pipeline.summary import SyncResult
 from rmetrics.rules import load_rules
 from rmetrics.settings import Settings
 from rmetrics.usecases.sync import sync

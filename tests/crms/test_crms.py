@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from rmetrics.errors import SettingsError
-from rmetrics.findings import Severity, SyncResult
+from rmetrics.findings import Severity
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute.compute import compute
 from rmetrics.pipeline.landing.inbox import land_inbox
+from rmetrics.pipeline.summary import SyncResult
 from rmetrics.progress import silent
 from rmetrics.rules import load_rules
 from rmetrics.usecases.check import check

@@ -19,10 +19,10 @@ from rmetrics.pipeline.compute.names import COMPUTED, CONTENTS, FACTS, replaced
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.landing.inbox import land_inbox
 from rmetrics.pipeline.verify import month_inputs as scope
+from rmetrics.pipeline.verify.cross_check import second_look
 from rmetrics.postgres.publish.digests import digests
 from rmetrics.progress import silent
 from rmetrics.rules import Rules, load_rules
-from rmetrics.usecases.check import second_look
 from support import MIDNIGHT, ROOT, csv_text
 
 Step = tuple[str, object, int]  # what, with what, minutes

@@ -36,8 +36,8 @@ def rejected_list(
     File, line, column, value and reason.
     """
     from rmetrics.output.rejected import show_rejected
-    from rmetrics.pipeline.landing.quarantine import rejected_rows
     from rmetrics.settings import load_settings
+    from rmetrics.usecases.rejected import rejected_rows
 
     show_rejected(reporter(as_json=as_json, quiet=quiet, form=form), rejected_rows(load_settings(), reveal=reveal))
 
@@ -51,8 +51,8 @@ def rejected_show(
 ) -> None:
     """Show one rejected row as it is in its export."""
     from rmetrics.output.rejected import show_text
-    from rmetrics.pipeline.landing.quarantine import rejected_text
     from rmetrics.settings import load_settings
+    from rmetrics.usecases.rejected import rejected_text
 
     show_text(reporter(as_json=as_json, quiet=quiet), rejected_text(load_settings(), row_id, reveal=reveal))
 
@@ -65,9 +65,11 @@ def rejected_retry(as_json: AsJson = False, quiet: Quiet = False) -> None:
     """
     from rmetrics.output.rejected import show_retry
     from rmetrics.settings import load_settings
-    from rmetrics.usecases.retry import retry_rejected
+    from rmetrics.usecases.rejected import retry_rejected
+    from rmetrics.usecases.sync import sync
 
     report = reporter(as_json=as_json, quiet=quiet)
     with report.progress() as progress:
-        result = retry_rejected(load_settings(), progress)
+        settings = load_settings()
+        result = retry_rejected(settings, lambda: sync(settings, progress=progress))
     show_retry(report, result)

@@ -2,7 +2,8 @@
 
 from rmetrics.findings import count
 from rmetrics.output.reporter import STYLES, Report, names, plain
-from rmetrics.usecases.check import CheckFinding, CheckResult
+from rmetrics.pipeline.verify.quality import CheckFinding
+from rmetrics.usecases.check import CheckResult
 
 _KINDS = {"engines": "Two engines", "published": "PostgreSQL", "lake": "Lake", "data": "Data"}
 

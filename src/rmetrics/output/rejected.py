@@ -5,8 +5,8 @@ from collections import Counter
 from rmetrics.findings import count
 from rmetrics.output.reporter import Report, names
 from rmetrics.output.sync import sync_json
-from rmetrics.pipeline.landing.quarantine import RejectedRow, RejectedText
-from rmetrics.usecases.retry import RetryResult
+from rmetrics.pipeline.landing.quarantine import RejectedRow
+from rmetrics.usecases.rejected import RejectedText, RetryResult
 
 _LONGEST = 40
 

@@ -1,7 +1,7 @@
 """What is known of a project, for people and as JSON."""
 
-from rmetrics.findings import FeedStatus, StatusResult
 from rmetrics.output.reporter import Report, names, number, table
+from rmetrics.usecases.status import FeedStatus, StatusResult
 
 
 def show_status(report: Report, result: StatusResult) -> None:

@@ -14,10 +14,11 @@ from rmetrics.findings import Finding, Severity, count
 from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import Snapshot, load
-from rmetrics.pipeline.compute.compute import Computed, Placed, compute, inputs_digest, place, standing
+from rmetrics.pipeline.compute.compute import Computed, compute, inputs_digest, standing
 from rmetrics.pipeline.compute.standing import old_rules
 from rmetrics.pipeline.compute.typed_inputs import typed_inputs
 from rmetrics.pipeline.landing.losses import lost_error, lost_exports
+from rmetrics.pipeline.landing.placement import Placed, place
 from rmetrics.pipeline.landing.typed_rows import definition_of
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import Rules, load_rules

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from rmetrics import __version__
 from rmetrics.errors import BusyError, RmetricsError, asked_to_stop, of_the_system
 from rmetrics.findings import Severity
 from rmetrics.postgres.connection import Server, connect, redacted
@@ -17,6 +16,7 @@ from rmetrics.postgres.ddl import has_all
 from rmetrics.postgres.publish import Run
 from rmetrics.postgres.server import existing_server
 from rmetrics.settings import Settings
+from rmetrics.version import __version__
 
 FINDING = "run-failed"
 _FAULT = "a fault of rmetrics; what it wrote on stderr says where"  # the message itself may quote a row

@@ -28,7 +28,7 @@ from rmetrics.ingest.read import PROBLEM, Export, RefusedError, open_export
 from rmetrics.ingest.recognise import normal_header
 from rmetrics.ingest.sniff import blocks
 from rmetrics.lake import Lake, RawFile
-from rmetrics.pipeline.compute.compute import place
+from rmetrics.pipeline.landing.placement import place
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.files import rule_files
 from rmetrics.rules.model import ALL, UNATTRIBUTED, ColumnType, Feed

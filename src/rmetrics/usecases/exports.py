@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rmetrics.errors import SettingsError
 from rmetrics.lake import Lake, RawFile
-from rmetrics.pipeline.compute.compute import place
+from rmetrics.pipeline.landing.placement import place
 from rmetrics.rules import load_rules
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings

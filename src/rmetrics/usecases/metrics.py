@@ -16,8 +16,8 @@ from rmetrics.metrics.figures import SHIPPED, Figure, Kind, quotient
 from rmetrics.metrics.tallies import last_day
 from rmetrics.periods import Grain, month_of, next_month, next_period, period_name, period_of
 from rmetrics.pipeline.asked import only_source
-from rmetrics.pipeline.compute.compute import newest_day
 from rmetrics.pipeline.compute.names import TALLIES
+from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.pipeline.workspace import Opened, opened
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import ALL, Rules

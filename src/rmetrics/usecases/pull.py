@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from rmetrics import __version__
 from rmetrics.concealed import MASK, concealed
 from rmetrics.errors import BusyError, LakeError, PullError, RmetricsError, SettingsError
 from rmetrics.findings import PULL_INCOMPLETE, Finding, Severity, count
@@ -31,6 +30,7 @@ from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.pulls import FilePull, FolderPull, ImapPull, ListPull, Pull, SftpPull
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings, project_folder
+from rmetrics.version import __version__
 
 _NEXT = "the last good data stay; try again: rmetrics pull"
 Progress = Callable[[str, int, int], None]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import polars as pl
 
-from rmetrics import __version__
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.files import PRIVATE_FOLDER, write_private
 from rmetrics.html_report.cells import Links
@@ -17,13 +16,15 @@ from rmetrics.html_report.html import page_html
 from rmetrics.lake.snapshot import load
 from rmetrics.pipeline.asked import Months, months_named
 from rmetrics.pipeline.explanations import Explanations
+from rmetrics.pipeline.publication import feed_states
+from rmetrics.pipeline.summary import month_lines
+from rmetrics.pipeline.verify.quality import remembered_findings
 from rmetrics.pipeline.verify.run_findings import run_findings
 from rmetrics.pipeline.workspace import Opened, opened
 from rmetrics.progress import Progress, silent
 from rmetrics.settings import Settings
 from rmetrics.tables import DAILY, MONTHLY
-from rmetrics.usecases.check import remembered_findings
-from rmetrics.usecases.sync import feed_states, month_lines
+from rmetrics.version import __version__
 
 _NEWEST = Months(one=True)
 

@@ -1,11 +1,52 @@
-"""What is known of a project without computing anything."""
+"""``rmetrics status``: what is known of a project without computing anything."""
 
-from rmetrics.findings import FeedStatus, RunStatus, StatusResult
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
 from rmetrics.lake import Lake
 from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.ddl import has_all
 from rmetrics.postgres.server import existing_server
 from rmetrics.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStatus:
+    """How fresh a feed is."""
+
+    feed: str
+    exports: int
+    rows: int
+    last_date: dt.date | None
+    last_export_at: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """One run that published or failed; ``message`` says why it failed."""
+
+    run_id: str
+    started_at: dt.datetime | None
+    finished_at: dt.datetime | None
+    status: str
+    version: str | None
+    files: int | None
+    rows_read: int | None
+    rows_rejected: int | None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusResult:
+    """What is known of a project: feeds, runs, published tables."""
+
+    feeds: tuple[FeedStatus, ...]
+    runs: tuple[RunStatus, ...]
+    tables: Mapping[str, int]
+    server: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 def status(settings: Settings, *, runs: int = 10) -> StatusResult:

@@ -4,46 +4,30 @@ import contextlib
 import datetime as dt
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Literal
 
-import polars as pl
-
-from rmetrics import __version__
-from rmetrics.errors import PostgresError
-from rmetrics.findings import FileResult, Finding, MonthLine, Severity, SyncResult, count
+from rmetrics.findings import Finding
 from rmetrics.lake import Lake
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import sweep
-from rmetrics.pipeline.changes.causes import find_causes, whole_cause
 from rmetrics.pipeline.compute.compute import Computed, compute
-from rmetrics.pipeline.compute.names import TALLIES
-from rmetrics.pipeline.compute.rows import Rows
-from rmetrics.pipeline.compute.standing import old_rules
 from rmetrics.pipeline.explanations import CODE as FAILED
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.landing.inbox import Seen, empty_inbox, land_inbox
 from rmetrics.pipeline.landing.quarantine import taken_in
-from rmetrics.pipeline.publication import table_contents
-from rmetrics.pipeline.unchanged import NOT_NEEDED, fingerprint, new_run_id, remember
-from rmetrics.pipeline.verify.agreement import disagreement_error
+from rmetrics.pipeline.publication import Outcome, publish_computed, run_of
+from rmetrics.pipeline.summary import FileResult, SyncResult, month_lines
+from rmetrics.pipeline.unchanged import fingerprint, new_run_id, remember
 from rmetrics.pipeline.verify.amounts import refuse_large_sums
-from rmetrics.pipeline.verify.month_inputs import of_increment
-from rmetrics.pipeline.verify.run_findings import by_others, run_findings, taken_in_findings
-from rmetrics.postgres.connection import Server, connect
-from rmetrics.postgres.ddl import apply_schema, fit_tables, is_complete, require_writable, schema_digest
+from rmetrics.pipeline.verify.cross_check import agree
+from rmetrics.pipeline.verify.run_findings import mended, merged, run_findings, taken_in_findings
 from rmetrics.postgres.embedded import server_ahead
-from rmetrics.postgres.failed_runs import Attempt, failure_noted, note_recovery
-from rmetrics.postgres.ownership import own_relations
-from rmetrics.postgres.publish import FeedState, Published, Run, publish, published
-from rmetrics.progress import Progress, silent
-from rmetrics.rules import Rules, load_rules
-from rmetrics.rules.names import TARGETS
+from rmetrics.postgres.failed_runs import Attempt, failure_noted
+from rmetrics.progress import Progress, silent, timed
+from rmetrics.rules import load_rules
 from rmetrics.settings import Settings, memory_of
-from rmetrics.shipped import schema_script
-from rmetrics.tables import MONTHLY, PgTable, published_tables
-from rmetrics.usecases.check import quality_findings, remembered_findings, second_look
+from rmetrics.tables import published_tables
 
 
 def sync(
@@ -100,12 +84,12 @@ def _sync(
         if not dry_run:
             ahead = server_ahead(settings.dsn, settings.server_dir, attempt.rest.append)
             target = stack.enter_context(ahead)
-        with _timed(timings, "land"):
+        with timed(timings, "land"):
             seen = land_inbox(settings.inbox_dir, place, rules, progress, force=force, full=full)
         computed = compute(place, rules, progress, full=full, memory=memory_of(settings))
         timings |= computed.seconds
         why = Explanations()
-        findings = (*before, *run_findings(place, rules, computed, seen, why), *_mended(computed))
+        findings = (*before, *run_findings(place, rules, computed, seen, why), *mended(computed))
         if not seen:
             findings = (empty_inbox(settings.inbox_dir, len(computed.placed)), *findings)
         if not dry_run:
@@ -117,14 +101,13 @@ def _sync(
         files = tuple(_file_result(s, computed) for s in seen)
         months = why.of("the summary of months", lambda: month_lines(computed.rows), ())
         if dry_run:
-            with _timed(timings, "check"):
-                agreed, quality = _agree(settings, place, rules, computed, progress, why)
-            findings = _merged(findings, quality)
-            status, written = "dry-run", dict[str, int]()
+            with timed(timings, "check"):
+                agreed, quality = agree(settings, place, rules, computed, progress, why)
+            outcome = Outcome("dry-run", {}, agreed, merged(findings, quality))
         else:
-            attempt.run = run = _run(attempt, rules, computed, seen, why)
-            with _timed(timings, "publish"):
-                status, written, agreed, findings = _publish(
+            attempt.run = run = run_of(attempt, rules, computed, seen, why)
+            with timed(timings, "publish"):
+                outcome = publish_computed(
                     settings,
                     target,
                     rules,
@@ -139,25 +122,18 @@ def _sync(
                     force=force,
                 )
             timings["publish"] -= timings.get("check", 0.0)
-        findings = (*(f for f in findings if f.code != FAILED), *why.failed)
+        findings = (*(f for f in outcome.findings if f.code != FAILED), *why.failed)
     return SyncResult(
         run_id=attempt.run_id,
-        status=status,  # type: ignore[arg-type]
+        status=outcome.status,
         files=files,
-        published=written,
+        published=outcome.written,
         findings=findings,
         months=months,
         seconds=time.monotonic() - clock,
-        cross_check=agreed,
+        cross_check=outcome.agreed,
         timings=timings,
     )
-
-
-@contextlib.contextmanager
-def _timed(timings: dict[str, float], step: str) -> Iterator[None]:
-    clock = time.monotonic()
-    yield
-    timings[step] = time.monotonic() - clock
 
 
 @contextlib.contextmanager
@@ -193,222 +169,10 @@ def _file_result(seen: Seen, computed: Computed) -> FileResult:
     )
 
 
-def _mended(computed: Computed) -> Iterator[Finding]:
-    """Says which files of the lake had to be made again."""
-    if computed.mended:
-        count, first = len(computed.mended), computed.mended[0]
-        more = f" and {count - 1} more" if count > 1 else ""
-        told = (
-            f"{first}{more} in the lake was not what was written; made again from the exports, no figure came from it"
-        )
-        yield Finding("damaged-cache", Severity.WARNING, told, count)
-
-
 # -- publishing
-
-
-def _publish(
-    settings: Settings,
-    started: Callable[[], Server],
-    rules: Rules,
-    lake: Lake,
-    computed: Computed,
-    run: Run,
-    findings: tuple[Finding, ...],
-    progress: Progress,
-    timings: dict[str, float],
-    why: Explanations,
-    *,
-    full: bool,
-    force: bool,
-) -> tuple[str, dict[str, int], str, tuple[Finding, ...]]:
-    script = schema_script()
-    digest = schema_digest(script)
-    tables = published_tables(rules)
-    schema = settings.pg_schema
-    target = started()
-    before = _prepared(target, schema, script, digest, tables, rules.digest)
-    _refuse_older_lake(before, computed, target, force=force)
-    if before.inputs == run.inputs and before.intact and before.schema == digest and not full:
-        remembered = why.of("the findings of the last check", lambda: remembered_findings(lake, run.inputs), ())
-        findings = _merged(findings, remembered)
-        now = Attempt(run.run_id, run.started_at, run.rules_hash, run)
-        why.of("the note that all is well again", lambda: note_recovery(target, schema, now), None)
-        return "unchanged", {}, NOT_NEEDED, findings
-    with _timed(timings, "check"):
-        agreed, quality = _agree(settings, lake, rules, computed, progress, why)
-    findings = _merged(findings, quality)
-    progress("publishing", 0, 1)
-    cause = whole_cause(before.exports, before.rules_hash, before.version, computed, rules)
-    causes = why.of("the causes of changes", lambda: _causes_of_figures(lake, computed, rules, before, cause), None)
-    run = replace(run, detail={**run.detail, "findings": [asdict(f) for f in (*findings, *why.failed)]})
-    written = publish(
-        target,
-        schema,
-        table_contents(computed.rows, tables, computed.increment.changes if computed.increment else None),
-        run,
-        schema_digest=digest,
-        cause=cause,
-        causes=causes,
-        full=full,
-        after=before.run_id,
-    )
-    findings = (*findings, *by_others(written.by_others))
-    progress("publishing", 1, 1)
-    return "published", dict(written.rows), agreed, findings
-
-
-def _causes_of_figures(
-    lake: Lake, computed: Computed, rules: Rules, before: Published, cause: str
-) -> pl.DataFrame | None:
-    """The cause of every figure there can be; None on a first publish, which changes none."""
-    if not before.run_id:
-        return None
-    old = old_rules(lake, before.rules_hash, rules)
-    causes = find_causes(computed, rules, old, before.exports, cause)
-    monthly = computed.snapshot.scan(MONTHLY).select("month", "source").collect()
-    months = {*monthly["month"].to_list(), *(a.month for a in causes.arrivals if a.month)}
-    gone = causes.old.sources if causes.old else {}
-    return causes.frame(sorted(months), sorted({*monthly["source"].to_list(), *causes.new.sources, *gone}))
-
-
-def _prepared(
-    target: Server, schema: str, script: str, digest: str, tables: list[PgTable], rules_hash: str
-) -> Published:
-    """Brings the schema up to date, where it is not, and says what is published."""
-    with connect(target, schema=schema) as session:
-        require_writable(session)
-        ready = is_complete(session, script)
-        before = published(session, tables) if ready else Published()
-        if not ready or before.schema != digest:
-            apply_schema(session, script, schema)
-        if before.rules_hash != rules_hash or not before.intact or not _same_shape(session, tables):
-            fit_tables(session, tables)
-        if not ready:
-            before = published(session, tables)
-        session.commit()
-    return before
-
-
-def _same_shape(session: Any, tables: list[PgTable]) -> bool:
-    from rmetrics.postgres.connection import catalog
-
-    own = own_relations(session)
-    return all(t.name in own and set(t.names) <= set(catalog(session, t.name)) for t in tables)
-
-
-def _refuse_older_lake(before: Published, computed: Computed, target: Server, *, force: bool) -> None:
-    """Refuses to publish from a lake that has lost exports; those that the rules leave out are still there."""
-    held = (*(p.raw for p in computed.placed), *computed.unplaced, *computed.withdrawn)
-    missing = before.exports - {r.sha256[:16] for r in held}
-    if missing and not force:
-        raise PostgresError(
-            f"{target.label} was published from exports that this lake does not have ({len(missing)} of them): "
-            "publishing would take their rows away",
-            "Sync from the newer lake, put those exports into this inbox, or say --force if they are meant to go.",
-        )
-
-
-def _run(
-    attempt: Attempt,
-    rules: Rules,
-    computed: Computed,
-    seen: list[Seen],
-    why: Explanations,
-) -> Run:
-    counts = computed.counts.values()
-    return Run(
-        run_id=attempt.run_id,
-        started_at=attempt.started_at,
-        rules_hash=rules.digest,
-        version=__version__,
-        files=len(computed.placed),
-        rows_read=sum(c.rows for c in counts),
-        rows_rejected=sum(c.rejected for c in counts),
-        exports=[p.raw.sha256[:16] for p in computed.placed],
-        inputs=computed.inputs,
-        timezone=rules.business.timezone,
-        currency=rules.business.currency,
-        feeds=why.of("how fresh feeds are", lambda: feed_states(rules, computed), None),
-        detail={"refused": {s.name: s.refused for s in seen if s.refused}},
-    )
-
-
-def feed_states(rules: Rules, computed: Computed) -> list[FeedState]:
-    """How fresh each feed is."""
-    days = computed.snapshot.scan(TALLIES["days"]).group_by("feed").agg(pl.col("date").max(), pl.col("rows").sum())
-    held = {feed: (last, rows) for feed, last, rows in days.collect().iter_rows()}
-    states = []
-    for name in rules.feeds:
-        last, rows = held.get(name, (None, 0))
-        raws = [p.raw for p in computed.placed if p.feed == name]
-        exported = max((r.exported_at for r in raws), default=None)
-        states.append(FeedState(name, name, rows, last, exported, len(raws)))
-    return states
 
 
 # -- the second engine
 
 
-def _agree(
-    settings: Settings, lake: Lake, rules: Rules, computed: Computed, progress: Progress, why: Explanations
-) -> tuple[str, tuple[Finding, ...]]:
-    """Has DuckDB recompute what changed; returns what to say, and what it found in the data.
-
-    Everything is recomputed from the typed rows, unless only new exports came on top: then the months they touch are,
-    from the rows before and the new exports'.
-
-    Raises:
-        CheckError: the engines differ; nothing may be published.
-    """
-    progress("checking with the second engine", 0, 1)
-    with of_increment(lake, rules, computed) as part:
-        result, answers = second_look(lake, rules, computed, part, memory_of(settings), why)
-    progress("checking with the second engine", 1, 1)
-    if result.count:
-        first = result.mismatches[0]
-        told = (
-            f"the two engines disagree on {count(result.count, 'figure')}, first {first.table} {first.period} "
-            f"{first.source} {first.segment} {first.measure}: {first.computed} against {first.recomputed}; nothing "
-            "was published"
-        )
-        raise disagreement_error(rules, computed.rows, {p.rank: p.raw.name for p in computed.placed}, told)
-    if part is None:
-        quality = why.of(
-            "the findings about the data", lambda: quality_findings(lake, rules, computed.inputs, answers), ()
-        )
-        return "the two engines agree on every figure", quality
-    months = len(part.scope.months)
-    told = f"the two engines agree on every figure of the {count(months, 'month')} that new rows touch"
-    return told, why.of("the findings of the last check", lambda: remembered_findings(lake, computed.inputs), ())
-
-
-def _merged(findings: tuple[Finding, ...], quality: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """Both, gravest first; what a run tells of itself is not told again by the second engine."""
-    order, told = list(Severity), {f.code for f in findings}
-    both = (*findings, *(f for f in quality if f.code not in told))
-    return tuple(sorted(both, key=lambda f: order.index(f.severity)))
-
-
 # -- the summary
-
-
-def month_lines(rows: Rows) -> tuple[MonthLine, ...]:
-    """Each month by source and in all, against target."""
-    monthly = rows.scan(MONTHLY).collect()
-    measures = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
-    by_source = monthly.group_by("month", "source").agg(pl.col(m).sum() for m in measures)
-    whole = monthly.group_by("month").agg(pl.col(m).sum() for m in measures).with_columns(pl.lit("ALL").alias("source"))
-    lines = pl.concat([by_source, whole.select(by_source.columns)])
-    columns = ("target_repairs", "target_revenue40", "target_conv_l2r", "target_cpl_max")
-    if TARGETS in rows.rules.feeds:
-        targets = rows.scan(TARGETS).filter(pl.col("segment") == "ALL").collect()
-        lines = lines.join(
-            targets.select("month", "source", *(c for c in columns if c in targets.columns)),
-            on=["month", "source"],
-            how="left",
-        )
-    lines = lines.sort("month", pl.col("source") != "ALL", "source")
-    return tuple(
-        MonthLine(**{k: v for k, v in row.items() if k in MonthLine.__slots__}) for row in lines.iter_rows(named=True)
-    )

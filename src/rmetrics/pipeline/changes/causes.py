@@ -11,7 +11,6 @@ from functools import cached_property
 
 import polars as pl
 
-from rmetrics import __version__
 from rmetrics.findings import count
 from rmetrics.lake import RawFile
 from rmetrics.metrics.newest import every_row, put_together
@@ -23,6 +22,7 @@ from rmetrics.rules import Rules
 from rmetrics.rules.edits import Edit, can_move, feed_metrics, rule_edits
 from rmetrics.rules.model import UNATTRIBUTED
 from rmetrics.rules.names import JOBS, PAYMENTS
+from rmetrics.version import __version__
 
 MEASURES = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
 

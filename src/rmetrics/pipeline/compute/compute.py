@@ -1,19 +1,15 @@
 """From landed exports to metrics in the lake: type what is new, keep the newest rows, apply the rules."""
 
-import datetime as dt
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from rmetrics import __version__
 from rmetrics.errors import LakeError
 from rmetrics.ingest.read import LINE
-from rmetrics.ingest.recognise import best_fit, fit
 from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.lake.snapshot import Exports, Snapshot, SpoiledError, load, save
 from rmetrics.memory import rows_at_once
@@ -21,21 +17,14 @@ from rmetrics.pipeline.compute.increment import Increment, increment, is_small
 from rmetrics.pipeline.compute.local import compute_all
 from rmetrics.pipeline.compute.names import replaced, tables
 from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.pipeline.landing.placement import Placed, newest_day, place
 from rmetrics.pipeline.landing.typed_rows import definition_of, type_missing
 from rmetrics.positions import LINES, PARTS, POSITION
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 from rmetrics.rules.files import rule_files
 from rmetrics.settings import DEFAULT_MEMORY
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A landed export, the feed it is read as now, and its place in the order from old to new."""
-
-    raw: RawFile
-    feed: str
-    rank: int
+from rmetrics.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,47 +80,11 @@ class Computed:
         return self.rows.snapshot
 
 
-def place(raws: list[RawFile], rules: Rules) -> tuple[list[Placed], list[RawFile]]:
-    """Which feed each landed export is read as under these rules.
-
-    The feed it landed as, while its headers still fit; otherwise the one feed they fit now. So renaming a feed, or
-    removing it and adding it again, loses nothing. Withdrawn exports are left out.
-
-    Returns:
-        The exports that are read, and those that fit no feed.
-    """
-    placed, lost = [], []
-    for rank, raw in enumerate(r for r in raws if not r.withdrawn):
-        name = feed_of(raw, rules)
-        if name is None:
-            lost.append(raw)
-        else:
-            placed.append(Placed(raw, name, rank))
-    return placed, lost
-
-
-def feed_of(raw: RawFile, rules: Rules) -> str | None:
-    """The feed a landed export is read as under these rules, None where it fits none."""
-    file_name = raw.name.rpartition("/")[2]
-    if raw.feed in rules.feeds:
-        own = fit(raw.headers, file_name, raw.feed, rules.feeds[raw.feed], ranged=bool(raw.preamble))
-        if not own.missing and not own.refused:
-            return raw.feed
-    fits = [f for f in best_fit(raw.headers, file_name, rules.feeds, ranged=bool(raw.preamble)) if f.fits]
-    return fits[0].feed if len(fits) == 1 else None
-
-
 def inputs_digest(placed: list[Placed], rules: Rules) -> str:
     """A digest of everything the numbers depend on: exports and their order, rules, program and engine."""
     exports = [(p.raw.sha256, p.feed, p.raw.modified_ns) for p in placed]
     meaning = json.dumps([basis_digest(rules), exports, str(newest_day((p.raw for p in placed), rules))])
     return hashlib.sha256(meaning.encode()).hexdigest()
-
-
-def newest_day(exports: Iterable[RawFile], rules: Rules) -> dt.date | None:
-    """The local day on which the newest export was there for certain; None without exports."""
-    zone = ZoneInfo(rules.business.timezone)
-    return max((raw.there_at.astimezone(zone).date() for raw in exports), default=None)
 
 
 def basis_digest(rules: Rules) -> str:
@@ -315,12 +268,8 @@ __all__ = [
     "LINE",
     "Computed",
     "FileCounts",
-    "Placed",
     "basis_digest",
     "compute",
-    "feed_of",
     "inputs_digest",
-    "newest_day",
-    "place",
     "standing",
 ]

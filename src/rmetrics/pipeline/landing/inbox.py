@@ -11,9 +11,9 @@ from typing import Any
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.findings import EMPTY_INBOX, Finding, Severity, count
 from rmetrics.lake import Lake, RawFile
-from rmetrics.pipeline.compute.compute import feed_of
 from rmetrics.pipeline.landing.land import NewFile, Seen, land, state_of
 from rmetrics.pipeline.landing.losses import lost_exports, settle_damage
+from rmetrics.pipeline.landing.placement import feed_of
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 

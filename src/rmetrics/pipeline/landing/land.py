@@ -22,8 +22,7 @@ from rmetrics.ingest.records import EXPORT
 from rmetrics.ingest.sniff import blocks, has_lines, is_gzip, is_workbook
 from rmetrics.lake import Frame, Lake, PackRows, RawFile, RawWriter
 from rmetrics.parallel import in_order
-from rmetrics.pipeline.compute.compute import feed_of
-from rmetrics.pipeline.landing.placement import chosen
+from rmetrics.pipeline.landing.placement import chosen, feed_of
 from rmetrics.pipeline.landing.typed_rows import (
     SMALL,
     Small,

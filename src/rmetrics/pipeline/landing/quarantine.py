@@ -11,18 +11,14 @@ from typing import Any
 
 import polars as pl
 
-from rmetrics.errors import LakeError, SettingsError
-from rmetrics.ingest.read import PROBLEM, TEXT
-from rmetrics.ingest.recognise import read_as, read_columns
+from rmetrics.errors import LakeError
+from rmetrics.ingest.recognise import read_columns
 from rmetrics.lake import Lake, RawFile, TypedFile
-from rmetrics.pipeline.compute.compute import Placed
-from rmetrics.pipeline.landing.exported import exported_records
+from rmetrics.pipeline.landing.placement import Placed
 from rmetrics.pipeline.landing.settled import still_missing
 from rmetrics.pipeline.landing.typed_rows import definition_of
-from rmetrics.pipeline.workspace import landed
 from rmetrics.rules import Rules
 from rmetrics.rules.model import Feed
-from rmetrics.settings import Settings
 
 MASK = "***"
 _REMEMBERED = "rejected"
@@ -50,36 +46,6 @@ class RejectedRow:
     value: str | None
     reason: str
     waiting: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RejectedText:
-    """A rejected row as it stands in its export.
-
-    Attributes:
-        cells: by header; ``MASK`` where the column is private or unmapped, unless they were asked for.
-        text: the record as it stands, where it could not be cut into cells.
-        masked: whether anything was masked.
-    """
-
-    row: RejectedRow
-    cells: dict[str, str | None]
-    text: str | None
-    masked: bool
-
-
-def rejected_rows(settings: Settings, *, reveal: bool = False) -> tuple[RejectedRow, ...]:
-    """Every row in quarantine, oldest export first.
-
-    Args:
-        settings: where the lake and the rules are.
-        reveal: show values of private columns, too.
-
-    Raises:
-        LakeError, RulesError, SettingsError: see ``opened.landed``.
-    """
-    lake, rules, placed = landed(settings)
-    return tuple(quarantine(lake, rules, placed, reveal=reveal))
 
 
 def quarantine(
@@ -126,7 +92,7 @@ def _of_export(
     typed = typed or lake.typed_before(item.feed, raw.sha256)
     if typed is None or not typed.rejected:
         return
-    private = _private_headers(raw, feed)
+    private = private_headers(raw, feed)
     faults = _faults(lake, typed).rows()
     missing = _still_missing(lake, declared, raw, typed, faults, later, known)
     for line, column, value, reason in faults:
@@ -168,32 +134,10 @@ def _faults(lake: Lake, typed: TypedFile) -> pl.DataFrame:
         ) from error
 
 
-def _private_headers(raw: RawFile, feed: Feed) -> set[str]:
+def private_headers(raw: RawFile, feed: Feed) -> set[str]:
     """The headers whose cells are customers' data: private columns, and all that no column reads."""
     read = read_columns(raw.headers, feed)
     return {h for h in raw.headers if h not in read or not feed.columns[read[h]].publish}
-
-
-def rejected_text(settings: Settings, row_id: str, *, reveal: bool = False) -> RejectedText:
-    """A rejected row as it stands in its export.
-
-    Raises:
-        SettingsError: there is no such row.
-        LakeError: the export cannot be read.
-    """
-    lake, rules, placed = landed(settings)
-    matching = [r for r in quarantine(lake, rules, placed, reveal=reveal) if r.id == row_id]
-    if not matching:
-        raise SettingsError(f"no rejected row has the id {row_id!r}", "See the ids: rmetrics rejected list")
-    row = matching[0]
-    raw = next(p.raw for p in placed if p.raw.sha256.startswith(row_id.rpartition("-")[0]) and p.raw.name == row.file)
-    found = exported_records(lake, raw, [row.line]).row(0, named=True)
-    private = _private_headers(raw, read_as(rules.feeds[row.feed], raw.headers, raw.name))
-    if found[PROBLEM] is not None:
-        text = found[TEXT]
-        return RejectedText(row, {}, text if reveal else MASK, masked=not reveal)
-    cells = {h: found[h] if reveal or h not in private or not found[h] else MASK for h in raw.headers}
-    return RejectedText(row, cells, None, masked=MASK in cells.values())
 
 
 def taken_in(lake: Lake, rules: Rules, placed: Iterable[Placed]) -> list[RejectedRow]:

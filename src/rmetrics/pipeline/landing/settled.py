@@ -11,8 +11,8 @@ import polars as pl
 from rmetrics.ingest.read import LINE
 from rmetrics.ingest.recognise import read_as, read_columns
 from rmetrics.lake import Lake, RawFile, TypedFile
-from rmetrics.pipeline.compute.compute import Placed
 from rmetrics.pipeline.landing.exported import scan_exported
+from rmetrics.pipeline.landing.placement import Placed
 from rmetrics.rules.model import Feed
 
 Fault = tuple[int, str | None]

@@ -8,8 +8,8 @@ import polars as pl
 
 from rmetrics.errors import CheckError, withdrawal_hint
 from rmetrics.pipeline.compute.compute import Computed
+from rmetrics.pipeline.compute.desired import published_rows
 from rmetrics.pipeline.compute.rows import Rows
-from rmetrics.pipeline.publication import published_rows
 from rmetrics.postgres.limits import LIMIT, beyond, money
 from rmetrics.postgres.publish.months import added_up
 from rmetrics.rules import Rules

@@ -14,8 +14,9 @@ from rmetrics.findings import Finding, Severity, count
 from rmetrics.ingest.hints import Sample, can_be, likely_column
 from rmetrics.ingest.recognise import free_headers, normal_header, read_as
 from rmetrics.lake import Lake, TypedFile
-from rmetrics.pipeline.compute.compute import Computed, Placed
+from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.landing.exported import scan_exported
+from rmetrics.pipeline.landing.placement import Placed
 from rmetrics.pulls.manifest import FOLDER
 from rmetrics.rules import Rules
 from rmetrics.rules.model import Feed

@@ -13,7 +13,7 @@ from rmetrics.money import dollars
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.local import stored_tallies
 from rmetrics.pipeline.explanations import Explanations
-from rmetrics.pipeline.landing.land import Seen
+from rmetrics.pipeline.landing.inbox import Seen
 from rmetrics.pipeline.landing.quarantine import RejectedRow
 from rmetrics.pipeline.verify.export_findings import export_findings
 from rmetrics.postgres.publish import ByOthers
@@ -173,3 +173,21 @@ def _rows(lake: Lake, rules: Rules) -> Iterator[Finding]:
 def _money(frame: pl.DataFrame) -> str:
     amount = frame["amount"].item()
     return f"{amount if isinstance(amount, Decimal) else Decimal(0):,.2f}"
+
+
+def mended(computed: Computed) -> Iterator[Finding]:
+    """Says which files of the lake had to be made again."""
+    if computed.mended:
+        count, first = len(computed.mended), computed.mended[0]
+        more = f" and {count - 1} more" if count > 1 else ""
+        told = (
+            f"{first}{more} in the lake was not what was written; made again from the exports, no figure came from it"
+        )
+        yield Finding("damaged-cache", Severity.WARNING, told, count)
+
+
+def merged(findings: tuple[Finding, ...], quality: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Both, gravest first; what a run tells of itself is not told again by the second engine."""
+    order, told = list(Severity), {f.code for f in findings}
+    both = (*findings, *(f for f in quality if f.code not in told))
+    return tuple(sorted(both, key=lambda f: order.index(f.severity)))

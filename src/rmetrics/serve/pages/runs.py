@@ -3,12 +3,12 @@
 from html import escape
 
 from rmetrics.errors import PostgresError, SettingsError
-from rmetrics.findings import RunStatus, count
+from rmetrics.findings import count
 from rmetrics.html_report import cells
 from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of
 from rmetrics.serve.pages.changes import changes_table
 from rmetrics.usecases.history import run_changes
-from rmetrics.usecases.status import status
+from rmetrics.usecases.status import RunStatus, status
 
 _MOST_RUNS, _MOST_CHANGES = 100, 500
 
