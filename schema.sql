@@ -883,7 +883,7 @@ COMMENT ON COLUMN weekly_metrics.conv_u2r        IS 'repairs / units, a ratio. N
 COMMENT ON COLUMN weekly_metrics.cpl             IS 'Cost per lead, cost / leads, money. NULL: no leads.';
 COMMENT ON COLUMN weekly_metrics.cost_per_repair IS 'cost / repairs, money. NULL: no repairs.';
 COMMENT ON COLUMN weekly_metrics.avg_ticket      IS 'Average ticket, revenue_gross / repairs, money. NULL: no repairs.';
-COMMENT ON COLUMN weekly_metrics.profit          IS 'revenue40 - cost, money.';
+COMMENT ON COLUMN weekly_metrics.profit          IS 'Profit: revenue40 - cost, money.';
 COMMENT ON COLUMN weekly_metrics.whole           IS 'False: the week has only begun, or the data begin inside it. '
                                                     'Compare it with the same number of days of another.';
 
@@ -941,7 +941,7 @@ COMMENT ON COLUMN quarterly_metrics.cpl             IS 'Cost per lead, cost / le
 COMMENT ON COLUMN quarterly_metrics.cost_per_repair IS 'cost / repairs, money. NULL: no repairs.';
 COMMENT ON COLUMN quarterly_metrics.avg_ticket      IS 'Average ticket, revenue_gross / repairs, money. NULL: no '
                                                        'repairs.';
-COMMENT ON COLUMN quarterly_metrics.profit          IS 'revenue40 - cost, money.';
+COMMENT ON COLUMN quarterly_metrics.profit          IS 'Profit: revenue40 - cost, money.';
 COMMENT ON COLUMN quarterly_metrics.whole           IS 'False: the quarter has only begun, or the data begin inside '
                                                        'it. Compare it with the same number of days of another.';
 
@@ -998,7 +998,7 @@ COMMENT ON COLUMN yearly_metrics.conv_u2r        IS 'repairs / units, a ratio. N
 COMMENT ON COLUMN yearly_metrics.cpl             IS 'Cost per lead, cost / leads, money. NULL: no leads.';
 COMMENT ON COLUMN yearly_metrics.cost_per_repair IS 'cost / repairs, money. NULL: no repairs.';
 COMMENT ON COLUMN yearly_metrics.avg_ticket      IS 'Average ticket, revenue_gross / repairs, money. NULL: no repairs.';
-COMMENT ON COLUMN yearly_metrics.profit          IS 'revenue40 - cost, money.';
+COMMENT ON COLUMN yearly_metrics.profit          IS 'Profit: revenue40 - cost, money.';
 COMMENT ON COLUMN yearly_metrics.whole           IS 'False: the year has only begun, or the data begin inside it. '
                                                     'Compare it with the same number of days of another.';
 
