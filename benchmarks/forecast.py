@@ -63,7 +63,7 @@ class Score:
 
 def generated(seed: int, years: int = 3) -> Iterator[Series]:
     """A company's repairs and what was paid for them, day by day."""
-    chance = random.Random(seed)  # noqa: S311 - a benchmark, the same each time
+    chance = random.Random(seed)
     base, trend, season = chance.choice([1.5, 4, 10, 30]), chance.uniform(-0.15, 0.4), chance.uniform(0, 0.25)
     wander = chance.uniform(0.006, 0.042)
     week = [*(chance.uniform(0.9, 1.2) for _ in range(5)), chance.uniform(0.1, 0.8), chance.uniform(0, 0.5)]
@@ -96,9 +96,8 @@ def of_lake(project: Path) -> Iterator[Series]:
     from rmetrics.company import Company
 
     daily = Company.open(project).metrics("daily")
-    first = daily["date"].min().replace(day=1)  # type: ignore[union-attr]
-    last = daily["date"].max()
-    days = pl.DataFrame({"date": pl.date_range(first, last, eager=True)})  # type: ignore[arg-type]
+    first, last = min(daily["date"]).replace(day=1), max(daily["date"])
+    days = pl.DataFrame({"date": pl.date_range(first, last, eager=True)})
     sums = daily.group_by("date").agg(pl.col("leads", "units", "repairs", "revenue_gross", "revenue40").sum())
     rows = days.join(sums, on="date", how="left").sort("date").fill_null(0)
     for name in ("leads", "units", "repairs", "revenue_gross", "revenue40"):
@@ -170,7 +169,7 @@ def main() -> None:
     if asked.lake is not None:
         scores.append(backtest("the project", list(of_lake(asked.lake)), skip_days=150))
     for score in scores:
-        print(  # noqa: T201 - a report
+        print(
             f"{score.what}: {score.forecasts} forecasts, error {score.error:.1%} against {score.line_error:.1%} of the "
             f"straight line ({score.better:.0%} smaller); {score.intervals} intervals held {score.coverage:.1%}, "
             f"half a width {score.width:.1%}"

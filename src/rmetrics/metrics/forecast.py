@@ -39,7 +39,7 @@ class Forecast:
         reached: the sum of the month up to ``as_of``.
         path: the estimated sum since the first of the month at the end of each day after ``as_of``.
         value: the estimate for the whole month.
-        low, high: between them the month ends in four of five cases; None with fewer than ``NEEDED_MONTHS`` past months.
+        low, high: the month ends between them in four of five cases; None below ``NEEDED_MONTHS`` past months.
         past: how many past months the interval comes from.
     """
 
@@ -90,10 +90,7 @@ class _Series:
 
     def estimate(self, now: int, days: int) -> int:
         """The estimate for all of so many days."""
-        estimate = 0
-        for estimate in self.days_ahead(now, days):
-            pass
-        return estimate
+        return ([0, *self.days_ahead(now, days)])[-1]
 
     def mean(self, now: int) -> int:
         """The mean of a day in the half year before."""

@@ -1,4 +1,4 @@
-"""Where the running month will end: the company and each of its sources, from what the lake holds. No clock is asked."""
+"""Where the running month will end, for the company and each source, from what the lake holds. No clock is asked."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence

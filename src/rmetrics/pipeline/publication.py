@@ -99,7 +99,9 @@ def publish_computed(
     cause = whole_cause(before.exports, before.rules_hash, before.version, computed, rules)
     causes = why.of("the causes of changes", lambda: _causes_of_figures(lake, computed, rules, before, cause), None)
     estimates = why.of("the forecast", lambda: _forecasts(computed, rules), ())
-    run = replace(run, forecasts=estimates, detail={**run.detail, "findings": [asdict(f) for f in (*findings, *why.failed)]})
+    run = replace(
+        run, forecasts=estimates, detail={**run.detail, "findings": [asdict(f) for f in (*findings, *why.failed)]}
+    )
     written = publish(
         target,
         schema,
