@@ -4,15 +4,18 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from rmetrics.brief.published import needed_feeds
 from rmetrics.metrics.forecast import Forecast, forecast
 from rmetrics.metrics.holidays_of import holidays_of
 from rmetrics.metrics.tallies import last_day
 from rmetrics.periods import month_of, next_month
+from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.names import TALLIES
-from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.rules import ALL, Rules
 from rmetrics.tables import DAILY
 
@@ -48,23 +51,31 @@ class Estimate:
     past: int
 
 
-def month_estimates(rows: Rows, rules: Rules, newest: dt.date | None) -> tuple[Estimate, ...]:
+def month_estimates(computed: Computed, rules: Rules) -> tuple[Estimate, ...]:
     """The estimates for the month of the data's last day, ``ALL`` first.
 
-    A day on which the newest export was made is not whole, so its figures are no part of what is known. A source that
-    has fewer than eight weeks of figures has no estimate.
+    They are made from whole days: those that were over when each feed that the figures need was last exported, as in
+    the brief. A source that has fewer than eight weeks of figures has no estimate.
 
     Args:
-        rows: what was computed.
-        rules: the country whose holidays count.
-        newest: the day of the newest export; None where there is none.
+        computed: what was computed, and from which exports.
+        rules: the feeds needed, and the country whose holidays count.
     """
-    end = last_day(rows.snapshot.scan(TALLIES["days"]), rules, newest).collect().item()
+    newest = newest_day((p.raw for p in computed.placed), rules)
+    end = last_day(computed.snapshot.scan(TALLIES["days"]), rules, newest).collect().item()
     if end is None:
         return ()
-    whole = min(end, newest - dt.timedelta(days=1)) if newest is not None else end
-    daily = rows.scan(DAILY).filter(pl.col("date") <= end).select("date", "source", "segment", *SCALES)
-    return tuple(_estimates(daily.collect(), rules, whole, month_of(end)))
+    daily = computed.rows.scan(DAILY).filter(pl.col("date") <= end).select("date", "source", "segment", *SCALES)
+    return tuple(_estimates(daily.collect(), rules, _last_whole_day(computed, rules, end), month_of(end)))
+
+
+def _last_whole_day(computed: Computed, rules: Rules, end: dt.date) -> dt.date:
+    exported = dict[str, dt.datetime]()
+    for placed in computed.placed:
+        exported[placed.feed] = max(placed.raw.exported_at, exported.get(placed.feed, placed.raw.exported_at))
+    zone = ZoneInfo(rules.business.timezone)
+    days = [exported[f].astimezone(zone).date() - dt.timedelta(days=1) for f in needed_feeds(rules) if f in exported]
+    return min([end, *days])
 
 
 def _estimates(daily: pl.DataFrame, rules: Rules, whole: dt.date, month: dt.date) -> Iterator[Estimate]:

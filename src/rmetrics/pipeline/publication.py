@@ -20,7 +20,6 @@ from rmetrics.pipeline.compute.standing import old_rules
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.forecasts import month_estimates
 from rmetrics.pipeline.landing.inbox import Seen
-from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.pipeline.unchanged import NOT_NEEDED
 from rmetrics.pipeline.verify.cross_check import agree
 from rmetrics.pipeline.verify.quality import remembered_findings
@@ -120,10 +119,9 @@ def publish_computed(
 
 def _forecasts(computed: Computed, rules: Rules) -> tuple[ForecastRow, ...]:
     """The rows of ``forecasts``: from the last whole day, where it is of the month, to the month's last."""
-    newest = newest_day((p.raw for p in computed.placed), rules)
     zone = ZoneInfo(rules.business.timezone)
     rows = list[ForecastRow]()
-    for e in month_estimates(computed.rows, rules, newest):
+    for e in month_estimates(computed, rules):
         path = [*([(e.as_of, e.reached.quantize(Decimal("0.01")))] if e.as_of >= e.month else []), *e.path]
         for day, value in path:
             noon = dt.datetime.combine(day, dt.time(12), zone).astimezone(dt.UTC)

@@ -17,7 +17,6 @@ from rmetrics.lake.snapshot import load
 from rmetrics.pipeline.asked import Months, months_named
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.forecasts import Estimate, month_estimates
-from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.pipeline.publication import feed_states
 from rmetrics.pipeline.summary import month_lines
 from rmetrics.pipeline.verify.quality import remembered_findings
@@ -141,8 +140,7 @@ def page_data(lake: Opened, wanted: Months = _NEWEST) -> PageData:
 
 
 def _estimates(lake: Opened, month: dt.date) -> tuple[Estimate, ...]:
-    newest = newest_day(lake.exports.values(), lake.rules)
-    return tuple(e for e in month_estimates(lake.computed.rows, lake.rules, newest) if e.month == month)
+    return tuple(e for e in month_estimates(lake.computed, lake.rules) if e.month == month)
 
 
 def _feeds(lake: Opened) -> tuple[FeedLine, ...]:
