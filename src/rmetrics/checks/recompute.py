@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from rmetrics.checks.call_classes import create_call_classes
 from rmetrics.checks.costs import create_costs, create_leads
 from rmetrics.checks.feeds import TypedInput, create_feeds
 from rmetrics.checks.jobs import create_jobs
@@ -81,6 +82,7 @@ def recompute(
     connection.execute("CREATE SCHEMA _work")
     create_feeds(connection, typed, rules)
     create_jobs(connection, rules, scope.names if scope else None)
+    create_call_classes(connection, rules)
     _complete(connection, scope, "activity", ("jobs", "units", "repairs"))
     create_leads(connection, rules)
     _complete(connection, scope, "leads", ("leads",))
