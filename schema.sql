@@ -692,6 +692,43 @@ COMMENT ON COLUMN feed_status.last_export_at IS 'Moment the newest of its export
                                                 'yet.';
 COMMENT ON COLUMN feed_status.exports        IS 'Number of different exports in the lake.';
 
+-- ----------------------------------------------------------------------------------------------------------- forecasts
+
+-- Where does this month end? The primary key.
+CREATE TABLE IF NOT EXISTS forecasts (
+    date         date           NOT NULL,
+    source       varchar        NOT NULL,
+    measure      varchar        NOT NULL,
+    time         timestamptz    NOT NULL,
+    month        date           NOT NULL,
+    as_of        date           NOT NULL,
+    value        numeric(18,2)  NOT NULL,
+    low          numeric(18,2),
+    high         numeric(18,2),
+    past_months  integer        NOT NULL,
+    CONSTRAINT forecasts_pkey           PRIMARY KEY (date, source, measure),
+    CONSTRAINT forecasts_month_is_first CHECK (extract(day FROM month) = 1),
+    CONSTRAINT forecasts_in_order       CHECK (low <= value AND value <= high)
+);
+
+COMMENT ON TABLE  forecasts             IS 'Estimates, not figures: where the month of the data''s last day will end, '
+                                           'day by day, for the company and each source. Written by every publish. No '
+                                           'row: fewer than eight weeks of data.';
+COMMENT ON COLUMN forecasts.date        IS 'Business day.';
+COMMENT ON COLUMN forecasts.source      IS 'Channel, or ALL for the whole company. Estimates of sources do not add up '
+                                           'to that of ALL.';
+COMMENT ON COLUMN forecasts.measure     IS 'jobs, leads, units, repairs, revenue_gross or revenue40.';
+COMMENT ON COLUMN forecasts.time        IS 'Noon of the business day in the time zone of the business.';
+COMMENT ON COLUMN forecasts.month       IS 'Month, its first day.';
+COMMENT ON COLUMN forecasts.as_of       IS 'Last whole day of the data, from which the estimate is made.';
+COMMENT ON COLUMN forecasts.value       IS 'Estimate: the measure from the first of the month to the end of this day, '
+                                           'in its unit. On as_of the figure itself.';
+COMMENT ON COLUMN forecasts.low         IS 'In four of five cases the month ends between low and high. NULL: not the '
+                                           'last day of the month, or fewer than four past months to learn from.';
+COMMENT ON COLUMN forecasts.high        IS 'In four of five cases the month ends between low and high. NULL: not the '
+                                           'last day of the month, or fewer than four past months to learn from.';
+COMMENT ON COLUMN forecasts.past_months IS 'Number of past months whose errors low and high come from.';
+
 
 -- =====================================================================================================================
 -- 4. Views
@@ -841,11 +878,17 @@ SELECT month, date,
        target_repairs,
        target_revenue40,
        target_repairs * day_number / days_in_month            AS repairs_pace,
-       target_revenue40 * day_number / days_in_month          AS revenue40_pace
+       target_revenue40 * day_number / days_in_month          AS revenue40_pace,
+       repairs_forecast,
+       revenue40_forecast
 FROM running
 CROSS JOIN covered
 CROSS JOIN LATERAL (SELECT date BETWEEN first_date AND last_date AS in_data) AS inside
 LEFT JOIN (SELECT * FROM targets WHERE segment = 'ALL') AS target USING (month, source)
+LEFT JOIN (SELECT date, source, value AS repairs_forecast FROM forecasts WHERE measure = 'repairs') AS repairs_ahead
+    USING (date, source)
+LEFT JOIN (SELECT date, source, value AS revenue40_forecast FROM forecasts WHERE measure = 'revenue40') AS revenue_ahead
+    USING (date, source)
 LEFT JOIN business ON true;
 
 COMMENT ON VIEW   daily_cumulative                   IS 'Month to date beside the pace of the target: every calendar '
@@ -877,6 +920,240 @@ COMMENT ON COLUMN daily_cumulative.repairs_pace      IS 'Repairs to have by the 
                                                         'of the month. NULL: no target.';
 COMMENT ON COLUMN daily_cumulative.revenue40_pace    IS 'revenue40 to have by the end of this day: target * day / '
                                                         'days of the month, money. NULL: no target.';
+COMMENT ON COLUMN daily_cumulative.repairs_forecast   IS 'Estimate, no figure: repairs since the first of the month at '
+                                                        'the end of this day. NULL: before the last whole day, another '
+                                                        'month, or fewer than eight weeks of data.';
+COMMENT ON COLUMN daily_cumulative.revenue40_forecast IS 'Estimate, no figure: revenue40 since the first of the month '
+                                                        'at the end of this day, money. NULL: before the last whole '
+                                                        'day, another month, or fewer than eight weeks of data.';
+
+-- ------------------------------------------------------------------------------------------------------ month_forecast
+
+CREATE OR REPLACE VIEW month_forecast AS
+WITH ends AS (
+    SELECT f.month, f.source, f.measure, f.as_of, f.value, f.low, f.high, f.past_months
+    FROM forecasts AS f
+    WHERE f.date = (f.month + interval '1 month')::date - 1
+),
+actual AS (
+    SELECT CASE WHEN grouping(source) = 1 THEN 'ALL' ELSE source END AS source,
+           sum(jobs)::numeric AS jobs, sum(leads)::numeric AS leads, sum(units)::numeric AS units,
+           sum(repairs)::numeric AS repairs, sum(revenue_gross) AS revenue_gross, sum(revenue40) AS revenue40
+    FROM monthly_metrics
+    WHERE month = (SELECT max(month) FROM ends)
+    GROUP BY GROUPING SETS ((), (source))
+)
+SELECT ends.month,
+       (ends.month + time '12:00') AT TIME ZONE business.timezone AS time,
+       ends.source, ends.measure, ends.as_of,
+       coalesce(CASE ends.measure WHEN 'jobs' THEN actual.jobs WHEN 'leads' THEN actual.leads
+                                  WHEN 'units' THEN actual.units WHEN 'repairs' THEN actual.repairs
+                                  WHEN 'revenue_gross' THEN actual.revenue_gross
+                                  WHEN 'revenue40' THEN actual.revenue40 END, 0) AS reached,
+       ends.value AS estimate, ends.low, ends.high, ends.past_months,
+       CASE ends.measure WHEN 'repairs' THEN target_repairs WHEN 'revenue40' THEN target_revenue40 END AS target,
+       ends.value / nullif(CASE ends.measure WHEN 'repairs' THEN target_repairs
+                                             WHEN 'revenue40' THEN target_revenue40 END, 0) AS estimate_of_target
+FROM ends
+LEFT JOIN actual USING (source)
+LEFT JOIN targets ON targets.month = ends.month AND targets.source = ends.source AND targets.segment = 'ALL'
+LEFT JOIN business ON true;
+
+COMMENT ON VIEW   month_forecast                    IS 'Where the running month will end: one row per source, or ALL, '
+                                                       'and measure. An estimate, no figure. No row: fewer than eight '
+                                                       'weeks of data.';
+COMMENT ON COLUMN month_forecast.month              IS 'Month, its first day.';
+COMMENT ON COLUMN month_forecast.time               IS 'Noon of the first of the month in the time zone of the '
+                                                       'business. NULL: no row in business, which the first publish '
+                                                       'writes.';
+COMMENT ON COLUMN month_forecast.source             IS 'Channel, or ALL for the whole company. Estimates of sources '
+                                                       'do not add up to that of ALL.';
+COMMENT ON COLUMN month_forecast.measure            IS 'jobs, leads, units, repairs, revenue_gross or revenue40.';
+COMMENT ON COLUMN month_forecast.as_of              IS 'Last whole day of the data, from which the estimate is made.';
+COMMENT ON COLUMN month_forecast.reached            IS 'The measure so far, in its unit: the figure of the month as '
+                                                       'published.';
+COMMENT ON COLUMN month_forecast.estimate           IS 'Estimate of the measure in the whole month, in its unit.';
+COMMENT ON COLUMN month_forecast.low                IS 'In four of five cases the month ends between low and high. '
+                                                       'NULL: fewer than four past months to learn from.';
+COMMENT ON COLUMN month_forecast.high               IS 'In four of five cases the month ends between low and high. '
+                                                       'NULL: fewer than four past months to learn from.';
+COMMENT ON COLUMN month_forecast.past_months        IS 'Number of past months whose errors low and high come from.';
+COMMENT ON COLUMN month_forecast.target             IS 'Target of the month, in the unit of the measure. NULL: no '
+                                                       'target.';
+COMMENT ON COLUMN month_forecast.estimate_of_target IS 'estimate / target, 1 means reached. NULL: no target, or a '
+                                                       'target of 0.';
+
+-- ------------------------------------------------------------------------------------------------------ weekly_metrics
+
+CREATE OR REPLACE VIEW weekly_metrics AS
+WITH covered AS (
+    SELECT date_trunc('month', min(date)::timestamp)::date AS first_date, max(date) AS last_date FROM daily_metrics
+)
+SELECT week,
+       (week + time '12:00') AT TIME ZONE business.timezone AS time,
+       source, segment,
+       sum(jobs)::bigint                            AS jobs,
+       sum(leads)::bigint                           AS leads,
+       sum(units)::bigint                           AS units,
+       sum(repairs)::bigint                         AS repairs,
+       sum(revenue_gross)                           AS revenue_gross,
+       sum(revenue40)                               AS revenue40,
+       sum(cost)                                    AS cost,
+       sum(units) / nullif(sum(leads), 0)           AS conv_l2u,
+       sum(repairs) / nullif(sum(leads), 0)         AS conv_l2r,
+       sum(repairs) / nullif(sum(units), 0)         AS conv_u2r,
+       sum(cost) / nullif(sum(leads), 0)            AS cpl,
+       sum(cost) / nullif(sum(repairs), 0)          AS cost_per_repair,
+       sum(revenue_gross) / nullif(sum(repairs), 0) AS avg_ticket,
+       sum(revenue40) - sum(cost)                   AS profit,
+       week >= first_date AND (week + interval '7 days')::date - 1 <= last_date AS whole
+FROM (SELECT date_trunc('week', date::timestamp)::date AS week, source, segment,
+             jobs, leads, units, repairs, revenue_gross, revenue40, cost
+      FROM daily_metrics) AS dated
+CROSS JOIN covered
+LEFT JOIN business ON true
+GROUP BY week, source, segment, first_date, last_date, business.timezone;
+
+COMMENT ON VIEW   weekly_metrics                 IS 'All metrics by week, source and segment, added up from '
+                                                    'daily_metrics. Add up the measures, then divide: the ratios hold '
+                                                    'for one row and must not be averaged or summed.';
+COMMENT ON COLUMN weekly_metrics.week            IS 'Monday of the week (ISO 8601).';
+COMMENT ON COLUMN weekly_metrics.time            IS 'Noon of the first day of the week in the time zone of the '
+                                                    'business. NULL: no row in business, which the first publish '
+                                                    'writes.';
+COMMENT ON COLUMN weekly_metrics.source          IS 'Channel, Unattributed where unknown.';
+COMMENT ON COLUMN weekly_metrics.segment         IS 'COD, INS or OTHER, as the rules name them.';
+COMMENT ON COLUMN weekly_metrics.jobs            IS 'Number of jobs.';
+COMMENT ON COLUMN weekly_metrics.leads           IS 'Number of leads.';
+COMMENT ON COLUMN weekly_metrics.units           IS 'Number of units.';
+COMMENT ON COLUMN weekly_metrics.repairs         IS 'Number of repairs.';
+COMMENT ON COLUMN weekly_metrics.revenue_gross   IS 'Sum of counted payments, money.';
+COMMENT ON COLUMN weekly_metrics.revenue40       IS 'Revenue after the share, money.';
+COMMENT ON COLUMN weekly_metrics.cost            IS 'Cost of the leads, money.';
+COMMENT ON COLUMN weekly_metrics.conv_l2u        IS 'units / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN weekly_metrics.conv_l2r        IS 'repairs / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN weekly_metrics.conv_u2r        IS 'repairs / units, a ratio. NULL: no units.';
+COMMENT ON COLUMN weekly_metrics.cpl             IS 'Cost per lead, cost / leads, money. NULL: no leads.';
+COMMENT ON COLUMN weekly_metrics.cost_per_repair IS 'cost / repairs, money. NULL: no repairs.';
+COMMENT ON COLUMN weekly_metrics.avg_ticket      IS 'Average ticket, revenue_gross / repairs, money. NULL: no repairs.';
+COMMENT ON COLUMN weekly_metrics.profit          IS 'Profit: revenue40 - cost, money.';
+COMMENT ON COLUMN weekly_metrics.whole           IS 'False: the week has only begun, or the data begin inside it. '
+                                                    'Compare it with the same number of days of another.';
+
+-- --------------------------------------------------------------------------------------------------- quarterly_metrics
+
+CREATE OR REPLACE VIEW quarterly_metrics AS
+WITH covered AS (
+    SELECT date_trunc('month', min(date)::timestamp)::date AS first_date, max(date) AS last_date FROM daily_metrics
+)
+SELECT quarter,
+       (quarter + time '12:00') AT TIME ZONE business.timezone AS time,
+       source, segment,
+       sum(jobs)::bigint                            AS jobs,
+       sum(leads)::bigint                           AS leads,
+       sum(units)::bigint                           AS units,
+       sum(repairs)::bigint                         AS repairs,
+       sum(revenue_gross)                           AS revenue_gross,
+       sum(revenue40)                               AS revenue40,
+       sum(cost)                                    AS cost,
+       sum(units) / nullif(sum(leads), 0)           AS conv_l2u,
+       sum(repairs) / nullif(sum(leads), 0)         AS conv_l2r,
+       sum(repairs) / nullif(sum(units), 0)         AS conv_u2r,
+       sum(cost) / nullif(sum(leads), 0)            AS cpl,
+       sum(cost) / nullif(sum(repairs), 0)          AS cost_per_repair,
+       sum(revenue_gross) / nullif(sum(repairs), 0) AS avg_ticket,
+       sum(revenue40) - sum(cost)                   AS profit,
+       quarter >= first_date AND (quarter + interval '3 months')::date - 1 <= last_date AS whole
+FROM (SELECT date_trunc('quarter', month::timestamp)::date AS quarter, source, segment,
+             jobs, leads, units, repairs, revenue_gross, revenue40, cost
+      FROM monthly_metrics) AS dated
+CROSS JOIN covered
+LEFT JOIN business ON true
+GROUP BY quarter, source, segment, first_date, last_date, business.timezone;
+
+COMMENT ON VIEW   quarterly_metrics                 IS 'All metrics by quarter, source and segment, added up from '
+                                                       'monthly_metrics. Add up the measures, then divide: the ratios '
+                                                       'hold for one row and must not be averaged or summed.';
+COMMENT ON COLUMN quarterly_metrics.quarter         IS 'First day of the quarter.';
+COMMENT ON COLUMN quarterly_metrics.time            IS 'Noon of the first day of the quarter in the time zone of the '
+                                                       'business. NULL: no row in business, which the first publish '
+                                                       'writes.';
+COMMENT ON COLUMN quarterly_metrics.source          IS 'Channel, Unattributed where unknown.';
+COMMENT ON COLUMN quarterly_metrics.segment         IS 'COD, INS or OTHER, as the rules name them.';
+COMMENT ON COLUMN quarterly_metrics.jobs            IS 'Number of jobs.';
+COMMENT ON COLUMN quarterly_metrics.leads           IS 'Number of leads.';
+COMMENT ON COLUMN quarterly_metrics.units           IS 'Number of units.';
+COMMENT ON COLUMN quarterly_metrics.repairs         IS 'Number of repairs.';
+COMMENT ON COLUMN quarterly_metrics.revenue_gross   IS 'Sum of counted payments, money.';
+COMMENT ON COLUMN quarterly_metrics.revenue40       IS 'Revenue after the share, money.';
+COMMENT ON COLUMN quarterly_metrics.cost            IS 'Cost of the leads, money.';
+COMMENT ON COLUMN quarterly_metrics.conv_l2u        IS 'units / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN quarterly_metrics.conv_l2r        IS 'repairs / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN quarterly_metrics.conv_u2r        IS 'repairs / units, a ratio. NULL: no units.';
+COMMENT ON COLUMN quarterly_metrics.cpl             IS 'Cost per lead, cost / leads, money. NULL: no leads.';
+COMMENT ON COLUMN quarterly_metrics.cost_per_repair IS 'cost / repairs, money. NULL: no repairs.';
+COMMENT ON COLUMN quarterly_metrics.avg_ticket      IS 'Average ticket, revenue_gross / repairs, money. NULL: no '
+                                                       'repairs.';
+COMMENT ON COLUMN quarterly_metrics.profit          IS 'Profit: revenue40 - cost, money.';
+COMMENT ON COLUMN quarterly_metrics.whole           IS 'False: the quarter has only begun, or the data begin inside '
+                                                       'it. Compare it with the same number of days of another.';
+
+-- ------------------------------------------------------------------------------------------------------ yearly_metrics
+
+CREATE OR REPLACE VIEW yearly_metrics AS
+WITH covered AS (
+    SELECT date_trunc('month', min(date)::timestamp)::date AS first_date, max(date) AS last_date FROM daily_metrics
+)
+SELECT year,
+       (year + time '12:00') AT TIME ZONE business.timezone AS time,
+       source, segment,
+       sum(jobs)::bigint                            AS jobs,
+       sum(leads)::bigint                           AS leads,
+       sum(units)::bigint                           AS units,
+       sum(repairs)::bigint                         AS repairs,
+       sum(revenue_gross)                           AS revenue_gross,
+       sum(revenue40)                               AS revenue40,
+       sum(cost)                                    AS cost,
+       sum(units) / nullif(sum(leads), 0)           AS conv_l2u,
+       sum(repairs) / nullif(sum(leads), 0)         AS conv_l2r,
+       sum(repairs) / nullif(sum(units), 0)         AS conv_u2r,
+       sum(cost) / nullif(sum(leads), 0)            AS cpl,
+       sum(cost) / nullif(sum(repairs), 0)          AS cost_per_repair,
+       sum(revenue_gross) / nullif(sum(repairs), 0) AS avg_ticket,
+       sum(revenue40) - sum(cost)                   AS profit,
+       year >= first_date AND (year + interval '1 year')::date - 1 <= last_date AS whole
+FROM (SELECT date_trunc('year', month::timestamp)::date AS year, source, segment,
+             jobs, leads, units, repairs, revenue_gross, revenue40, cost
+      FROM monthly_metrics) AS dated
+CROSS JOIN covered
+LEFT JOIN business ON true
+GROUP BY year, source, segment, first_date, last_date, business.timezone;
+
+COMMENT ON VIEW   yearly_metrics                 IS 'All metrics by year, source and segment, added up from '
+                                                    'monthly_metrics. Add up the measures, then divide: the ratios '
+                                                    'hold for one row and must not be averaged or summed.';
+COMMENT ON COLUMN yearly_metrics.year            IS 'First day of the year.';
+COMMENT ON COLUMN yearly_metrics.time            IS 'Noon of the first day of the year in the time zone of the '
+                                                    'business. NULL: no row in business, which the first publish '
+                                                    'writes.';
+COMMENT ON COLUMN yearly_metrics.source          IS 'Channel, Unattributed where unknown.';
+COMMENT ON COLUMN yearly_metrics.segment         IS 'COD, INS or OTHER, as the rules name them.';
+COMMENT ON COLUMN yearly_metrics.jobs            IS 'Number of jobs.';
+COMMENT ON COLUMN yearly_metrics.leads           IS 'Number of leads.';
+COMMENT ON COLUMN yearly_metrics.units           IS 'Number of units.';
+COMMENT ON COLUMN yearly_metrics.repairs         IS 'Number of repairs.';
+COMMENT ON COLUMN yearly_metrics.revenue_gross   IS 'Sum of counted payments, money.';
+COMMENT ON COLUMN yearly_metrics.revenue40       IS 'Revenue after the share, money.';
+COMMENT ON COLUMN yearly_metrics.cost            IS 'Cost of the leads, money.';
+COMMENT ON COLUMN yearly_metrics.conv_l2u        IS 'units / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN yearly_metrics.conv_l2r        IS 'repairs / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN yearly_metrics.conv_u2r        IS 'repairs / units, a ratio. NULL: no units.';
+COMMENT ON COLUMN yearly_metrics.cpl             IS 'Cost per lead, cost / leads, money. NULL: no leads.';
+COMMENT ON COLUMN yearly_metrics.cost_per_repair IS 'cost / repairs, money. NULL: no repairs.';
+COMMENT ON COLUMN yearly_metrics.avg_ticket      IS 'Average ticket, revenue_gross / repairs, money. NULL: no repairs.';
+COMMENT ON COLUMN yearly_metrics.profit          IS 'Profit: revenue40 - cost, money.';
+COMMENT ON COLUMN yearly_metrics.whole           IS 'False: the year has only begun, or the data begin inside it. '
+                                                    'Compare it with the same number of days of another.';
 
 -- --------------------------------------------------------------------------------------------------------- call_funnel
 

@@ -5,14 +5,18 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, From, Quiet, To, ToDate, months_of, reporter
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, ToDate, reporter, span_of
 
 
 def explain(
     source: Annotated[str, typer.Option(help="The source, or ALL; case, spaces and aliases do not matter.")],
     month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="The month; the newest with data.")] = None,
-    first: From = None,
-    last: To = None,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="YYYY-MM[-DD]", help="From this month, or this day, on.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="YYYY-MM[-DD]", help="Up to this month, or this day.")
+    ] = None,
     to_date: ToDate = False,
     segment: Annotated[str | None, typer.Option(help="Only this segment.")] = None,
     metric: Annotated[
@@ -50,7 +54,7 @@ def explain(
     from rmetrics.usecases.explain import explain_numbers, parse_question
 
     report = reporter(as_json=as_json, quiet=quiet, form=form)
-    span = months_of(month, first, last, to_date=to_date)
+    span = span_of(month, first, last, to_date=to_date)
     question = parse_question(source, month, segment, metric, day, expect, against, key, span)
     with report.progress() as progress:
         found, gaps = explain_numbers(load_settings(), question, offline=offline, progress=progress)

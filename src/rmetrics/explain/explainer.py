@@ -414,7 +414,7 @@ class Explainer:
         day = pl.col(feed.business_date)
         rows = self.frames.feeds["calls"].filter(pl.col("counted") & asked.of(pl.col("source")) & asked.within(day))
         if asked.day is not None:
-            rows = rows.filter(day == pl.lit(asked.day))
+            rows = rows.filter(asked.on(day))
         names = rows.collect_schema().names()
         inbound = pl.col("direction") == "inbound" if "direction" in names else pl.lit(value=True)
         answered = pl.col("answered") if "answered" in names else pl.lit(None, dtype=pl.Boolean)
@@ -453,7 +453,7 @@ def _asked_for(daily: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
     if asked.segment is not None:
         rows = rows.filter(pl.col("segment") == asked.segment)
     if asked.day is not None:
-        rows = rows.filter(pl.col("date") == pl.lit(asked.day))
+        rows = rows.filter(asked.on(pl.col("date")))
     return rows
 
 

@@ -175,6 +175,7 @@ class Question:
 
     Attributes:
         months: which; the newest with data where none is named.
+        day, until: only this day; or the first day and the last of a span.
     """
 
     source: str
@@ -185,3 +186,4 @@ class Question:
     expect: Mapping[str, Decimal] = dataclasses.field(default_factory=dict)
     against: Path | None = None
     key: str | None = None
+    until: dt.date | None = None

@@ -25,6 +25,7 @@ _BY_KEY: Mapping[str, frozenset[str]] = {
     "business.currency": frozenset(),
     "business.hours": frozenset(),
     "business.zips": frozenset(),
+    "business.country": frozenset(),
     "business.timezone": _ALL,
 }
 

@@ -49,7 +49,7 @@ def _several(headers: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Business(Table):
-    """The zone whose days are business days, and the currency that money is shown in.
+    """The zone whose days are business days, the currency of money, and the country of the holidays.
 
     ``hours``: when somebody answers the phone; how long callers waited is counted in them. None declared: every hour.
     ``zips``: the postal codes that are served, or how they begin, such as "021"; none declared: it is not known.
@@ -59,11 +59,27 @@ class Business(Table):
     hours: Hours = ()
     zips: tuple[Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[0-9A-Za-z -]{1,10}$")], ...] = ()
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "USD"
+    country: str | None = None
 
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
         return known_zone(value)
+
+    @field_validator("country")
+    @classmethod
+    def _known_country(cls, value: str | None) -> str | None:
+        if value is None or value == "US" or has_holidays(value):  # the shipped one costs no import
+            return value
+        msg = "no such country; use its ISO 3166 code of two letters, such as US or CA"
+        raise ValueError(msg)
+
+
+def has_holidays(country: str) -> bool:
+    """Whether the holidays of a country are known, by its ISO 3166 code."""
+    import holidays  # 0.1 s: only where another country than the shipped one is named
+
+    return country in holidays.list_supported_countries(include_aliases=False)
 
 
 class Segment(Table):

@@ -37,7 +37,7 @@ def parse_question(
     first = None if month is None else parse_month(month)
     if first is None and month is not None:
         raise SettingsError(f"--month {month!r} is not a month", "Write it like 2024-11.")
-    on = None
+    on, until = span.days if span is not None and span.days else (None, None)
     if day is not None:
         try:
             on = dt.date.fromisoformat(day)
@@ -62,6 +62,7 @@ def parse_question(
         _numbers(expect),
         against,
         key,
+        until,
     )
 
 
@@ -101,7 +102,7 @@ def explain_numbers(
     with explainer(settings, months=months, offline=offline, progress=progress) as one:
         source, segment = one.source(question.source), one.segment(question.segment)
         first, last = one.months(question.months)
-        asked = Asked(source, first, segment, question.day, last)
+        asked = Asked(source, first, segment, question.day, last, question.until)
         listed = [] if question.against is None else [listed_metric(one, asked, question)]
         metrics = tuple(dict.fromkeys([*question.metrics, *question.expect, *listed]))
         found = one.explain(asked, metrics)
