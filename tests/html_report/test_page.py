@@ -15,6 +15,7 @@ import pytest
 
 from published import Published
 from rmetrics.cli.app import run
+from rmetrics.figures import MonthLine
 from rmetrics.findings import Finding, Severity
 from rmetrics.html_report.charts import charts
 from rmetrics.html_report.data import PageData, month_days
@@ -23,7 +24,6 @@ from rmetrics.html_report.sections import ends
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import load
 from rmetrics.pipeline.forecasts import Estimate
-from rmetrics.pipeline.summary import MonthLine
 from rmetrics.pipeline.workspace import opened
 from rmetrics.usecases.report import page_data, picture
 from support import Project

@@ -16,8 +16,10 @@ from typer.main import get_command
 
 from rmetrics.cli.alerts import alerts
 from rmetrics.cli.brief import brief
+from rmetrics.cli.calls import calls
 from rmetrics.cli.check import check
 from rmetrics.cli.db import db
+from rmetrics.cli.disputes import disputes
 from rmetrics.cli.doctor import doctor
 from rmetrics.cli.explain import explain
 from rmetrics.cli.exports import exports
@@ -55,7 +57,7 @@ app = typer.Typer(
 )
 COMMANDS = (
     *(init, pull, sync, metrics, explain, check, plan, history, sql, status, doctor),
-    *(schema, grafana, report, brief, alerts, serve),
+    *(calls, disputes, schema, grafana, report, brief, alerts, serve),
 )
 for command in COMMANDS:
     app.command()(command)

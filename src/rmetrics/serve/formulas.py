@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from rmetrics.figures import MonthLine
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import PageData
-from rmetrics.pipeline.summary import MonthLine
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,25 @@ import polars as pl
 
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import Layer, Snapshot, write_layer
+from rmetrics.metrics.call_classes import CLASSED, CallRows, call_classes, call_rows
 from rmetrics.metrics.jobs import JOB_ID, dated_jobs, own_names, spellings
+from rmetrics.metrics.journeys import journey_metrics
 from rmetrics.metrics.newest import every_row
 from rmetrics.metrics.rollup import daily_of, monthly_metrics
 from rmetrics.metrics.tallies import Tallies, added, revenue, tally
-from rmetrics.pipeline.compute.names import CONTENTS, FACTS, SPELLINGS, TALLIES, links, order, replaced, together
+from rmetrics.pipeline.compute.journeys import made
+from rmetrics.pipeline.compute.names import (
+    CLASSES,
+    CONTENTS,
+    FACTS,
+    MATCHES,
+    SPELLINGS,
+    TALLIES,
+    links,
+    order,
+    replaced,
+    together,
+)
 from rmetrics.pipeline.compute.rows import Rows, Typed
 from rmetrics.pipeline.compute.stages import (
     LINKS,
@@ -27,8 +41,8 @@ from rmetrics.positions import COUNTED, POSITION
 from rmetrics.postgres.publish.digests import month_sums
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
-from rmetrics.rules.names import JOBS, PAYMENTS
-from rmetrics.tables import DAILY, MONTHLY, PgTable, published_tables
+from rmetrics.rules.names import CALLS, JOBS, PAYMENTS
+from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS, MONTHLY, PgTable, published_tables
 
 Tables = dict[str, Sequence[Layer]]
 
@@ -67,6 +81,8 @@ class _Local:
             self._newest(name)
             if self.rules.feeds[name].job is not None:
                 self._write(links(name), self._links(name), LINKS)
+        if CALLS in self.rules.feeds:
+            self._write(CLASSES, iter([self._classes()]), CLASSED)
         progress("keeping the newest rows", len(names), len(names))
         progress("applying the rules", 0, 3)
         spelt = spellings(dated_jobs(self.rows.feed(JOBS), self.rules), self.rules).collect(engine="streaming")
@@ -78,6 +94,10 @@ class _Local:
         summed = pl.collect_all([added(n, [getattr(tallies, n)]) for n in TALLIES], engine="streaming")
         progress("applying the rules", 2, 3)
         self.tables |= write_metrics(self.lake, self.rules, dict(zip(TALLIES, summed, strict=True)), self.newest_day)
+        found = made(self.rows)
+        self._write(MATCHES, iter([found.matches]), dict(found.matches.schema))
+        self._write(JOURNEYS, iter([found.journeys]), dict(found.journeys.schema))
+        self.tables[JOURNEY_METRICS] = (write_journey_metrics(self.lake, self.rows),)
         tables = published_tables(self.rules)
         sums = [month_sums(t, published_rows(self.rows, t)) for t in tables]
         self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums).lazy()),)
@@ -116,6 +136,11 @@ class _Local:
             some = rows.filter(bucket(pl.col(link.column), number, self.buckets))
             yield linked_jobs(some, jobs, link).collect(engine="streaming")
 
+    def _classes(self) -> pl.DataFrame:
+        rows = call_rows(self.rows.linked(CALLS), self.rows.feed(JOBS), self.rules)
+        narrow = CallRows(*(f.lazy() for f in pl.collect_all([rows.calls, rows.jobs], engine="streaming")))
+        return call_classes(narrow, self.rules).collect()
+
     def _facts(self, own: pl.DataFrame) -> list[pl.DataFrame]:
         """Writes the facts of jobs; returns what was paid."""
         paid, made = list[pl.DataFrame](), list[pl.DataFrame]()
@@ -139,6 +164,12 @@ def write_metrics(lake: Lake, rules: Rules, tallies: dict[str, pl.DataFrame], ne
     return {table: (write_layer(lake, table, frame.lazy()),) for table, frame in frames.items()}
 
 
+def write_journey_metrics(lake: Lake, rows: Rows) -> Layer:
+    """Writes what journeys and monthly metrics add up to by source and month."""
+    snapshot, zone = rows.snapshot, rows.rules.business.timezone
+    return write_layer(lake, JOURNEY_METRICS, journey_metrics(snapshot.scan(JOURNEYS), snapshot.scan(MONTHLY), zone))
+
+
 def stored_tallies(snapshot: Snapshot) -> Tallies:
     """The tallies of a computation."""
     return Tallies(**{kind: snapshot.scan(table) for kind, table in TALLIES.items()})
@@ -149,4 +180,4 @@ def published_rows(rows: Rows, table: PgTable) -> pl.LazyFrame:
     return rows.scan(FACTS if table.name == JOBS else table.name)
 
 
-__all__ = ["Tables", "compute_all", "published_rows", "stored_tallies", "write_metrics"]
+__all__ = ["Tables", "compute_all", "published_rows", "stored_tallies", "write_journey_metrics", "write_metrics"]
