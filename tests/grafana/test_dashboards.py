@@ -385,7 +385,9 @@ def test_the_forecast_starts_at_the_last_day_and_ends_with_the_month(years: Publ
     assert sorted(projected) == list(range(20, 32))
     assert (round(projected[20]), round(projected[31])) == (540, 837)
     assert [r[0] for r in rows if r[1] is not None] == list(range(1, 21))
-    assert [(r[0], int(r[4]), int(r[5])) for r in rows if r[4] is not None] == [(31, 800, 874)]
+    assert [(r[0], Decimal(r[4]), Decimal(r[5])) for r in rows if r[4] is not None] == [
+        (31, Decimal(800), Decimal(874))
+    ]
     headline = {
         p["title"]: p["targets"][0]["rawSql"] for u, p in PANELS if u == "rmetrics-month" and p["type"] == "stat"
     }

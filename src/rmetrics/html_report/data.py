@@ -77,7 +77,7 @@ class PageData:
     def month_end(self, line: MonthLine, measure: str) -> Decimal | None:
         """What a measure comes to at the end of the month: an estimate, or the figure where the month is over."""
         found = self.estimate(measure, line.source)
-        if found is not None:
+        if found is not None and found.path:
             return found.value
         over = self.passed == len(self.days) and all(not e.path for e in self.estimates)
         return Decimal(getattr(line, measure)) if over else None
