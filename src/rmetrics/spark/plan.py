@@ -114,7 +114,7 @@ class _Plan(Generic[D]):
             name: [(e.columns, e.ranks) for e in Rows(lake, rules, typed, Snapshot(lake.root)).exports(name)]
             for name in rules.feeds
         }
-        self.work = Work(lake, rules, exports)
+        self.work = Work(lake.root.resolve(), rules, exports)
 
     def run(self, progress: Progress, newest_day: dt.date | None) -> Tables:
         engine, work, rules = self.engine, self.work, self.rules

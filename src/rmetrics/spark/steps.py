@@ -6,14 +6,16 @@ and ``NOTE`` say of files that were written and of sums that were made. Rows hav
 """
 
 import datetime as dt
+import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import polars as pl
 
 from rmetrics.lake import Lake, TypedFile
-from rmetrics.lake.snapshot import Layer, Stored, write_layer
+from rmetrics.lake.snapshot import Layer, SpoiledError, Stored, write_layer
 from rmetrics.metrics.costs import feed_costs
 from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import JOB_ID, dated_jobs, own_names, spellings
@@ -57,14 +59,24 @@ class Work:
     """What every step knows.
 
     Attributes:
-        lake: receives what is written; every machine sees it under this name.
+        root: of the lake, which receives what is written; every machine sees it under this name.
         rules: in force.
         exports: by feed, the mapped columns of its exports and their ranks.
     """
 
-    lake: Lake
+    root: Path
     rules: Rules
     exports: Mapping[str, Sequence[tuple[tuple[str, ...], tuple[int, ...]]]]
+
+    @property
+    def lake(self) -> Lake:
+        """The lake, as this machine sees it."""
+        return _lake(self.root)
+
+
+@functools.cache
+def _lake(root: Path) -> Lake:
+    return Lake(root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +147,11 @@ def read(piece: Piece, work: Work) -> Iterator[pl.DataFrame]:
     Raises:
         SpoiledError: a file is not what was written.
     """
-    columns = list(every_schema(work.rules, piece.feed))
-    for export in typed_exports(work.lake, piece.files):
+    columns, lake = list(every_schema(work.rules, piece.feed)), work.lake
+    file = piece.files[0][0]
+    if not lake.typed_is_sound(file, used=True):
+        raise SpoiledError(lake.root, f"{lake.typed.name}/{file.name}")
+    for export in typed_exports(lake, piece.files):
         rows = export.rows if piece.height is None else export.rows.slice(piece.first, piece.height)
         frame = every_row([TypedExport(rows, export.columns, export.ranks)], work.rules.feeds[piece.feed])
         yield frame.with_columns(position()).select(columns).collect()
