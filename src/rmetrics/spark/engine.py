@@ -31,7 +31,9 @@ class SparkEngine:
         self.spark, self.wanted = spark, versions()
         self._held: list[DataFrame] = []
 
-    def made(self, items: Sequence[Piece], step: Callable[[Piece], Iterator[pl.DataFrame]], schema: Schema) -> SparkRows:
+    def made(
+        self, items: Sequence[Piece], step: Callable[[Piece], Iterator[pl.DataFrame]], schema: Schema
+    ) -> SparkRows:
         """The frames that a step makes of each item, one task each."""
         maker = Maker(step, schema, self.wanted, pickle.loads)
         rows = self.spark.createDataFrame([(pickle.dumps(item),) for item in items], "item binary")

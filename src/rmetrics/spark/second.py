@@ -111,7 +111,7 @@ class SparkConnection:
         """The first row found; None where there is none."""
         return self._rows[0] if self._rows else None
 
-    def _run(self, tree: exp.Expression, params: list[Any], *, described: bool) -> None:
+    def _run(self, tree: exp.Expr, params: list[Any], *, described: bool) -> None:
         kind = str(tree.args.get("kind") or "").upper()
         if isinstance(tree, exp.Create) and kind == "SCHEMA":
             return
@@ -128,7 +128,7 @@ class SparkConnection:
             else:
                 self._rows = [tuple(row) for row in found.collect()]
 
-    def _create(self, tree: exp.Expression, kind: str, params: list[Any]) -> None:
+    def _create(self, tree: exp.Expr, kind: str, params: list[Any]) -> None:
         name = view_name(_table(tree))
         query = tree.args.get("expression")
         if query is None:
@@ -139,7 +139,7 @@ class SparkConnection:
         found = self.spark.sql(self._query(query, params))
         self._put(name, found.localCheckpoint() if kind == "TABLE" else found)
 
-    def _insert(self, tree: exp.Expression, params: list[Any]) -> None:
+    def _insert(self, tree: exp.Expr, params: list[Any]) -> None:
         name, query = view_name(_table(tree)), tree.expression
         held = self._views[name]
         schema = held[0].schema
@@ -167,10 +167,10 @@ class SparkConnection:
         self._views[name] = [frame]
         frame.createOrReplaceTempView(name)
 
-    def _query(self, tree: exp.Expression, params: list[Any]) -> str:
+    def _query(self, tree: exp.Expr, params: list[Any]) -> str:
         tree = tree.copy()
         for place in list(tree.find_all(exp.Parameter, exp.Placeholder)):
-            number = int(place.this.name if isinstance(place.this, exp.Expression) else place.this)
+            number = int(place.this.name if isinstance(place.this, exp.Expr) else place.this)
             place.replace(_literal(params[number - 1]))
         return spark_sql(tree, lambda name: self.spark.table(f"`{name}`").columns)
 
@@ -210,14 +210,14 @@ class SparkConnection:
         return [tuple(r) for r in rows.mapInArrow(look, "path string, name string").collect()]
 
 
-def _table(tree: exp.Expression) -> exp.Table:
+def _table(tree: exp.Expr) -> exp.Table:
     found = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
     if not isinstance(found, exp.Table):
         raise EngineError(f"a statement of the second engine is of a form that is not known: {tree.key}", "Report it.")
     return found
 
 
-def _literal(value: Any) -> exp.Expression:
+def _literal(value: Any) -> exp.Expr:
     if isinstance(value, (list, tuple)):
         return exp.Array(expressions=[_literal(v) for v in value])
     if isinstance(value, dt.date):
@@ -227,7 +227,7 @@ def _literal(value: Any) -> exp.Expression:
     return exp.Literal.number(value) if isinstance(value, (int, Decimal)) else exp.Literal.string(str(value))
 
 
-def _spark_type(kind: exp.Expression) -> str:
+def _spark_type(kind: exp.Expr) -> str:
     name = kind.sql("duckdb").upper()
     return _SPARK.get(name, name)
 

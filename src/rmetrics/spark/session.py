@@ -16,7 +16,7 @@ from rmetrics.spark.tasks import refuse_other, told_by, versions
 
 _HERE = re.compile(r"^local(-cluster)?(\[|$)")
 _SECRET = re.compile(r"(?i)(token|password|secret)=[^;\s]*")
-LOOKS = 4  # how many tasks for each slot look at the versions
+LOOKS = 2  # how many tasks for each slot look at the versions
 
 
 @contextlib.contextmanager
@@ -59,9 +59,7 @@ def _needed(address: str) -> None:
         raise SettingsError("RMETRICS_ENGINE=spark needs pyspark", 'Install it: pip install "rmetrics[spark]"')
     if address.startswith("sc://"):
         if importlib.util.find_spec("grpc") is None:
-            raise SettingsError(
-                "sc:// needs the client of Spark Connect", 'Install it: pip install "pyspark[connect]"'
-            )
+            raise SettingsError("sc:// needs the client of Spark Connect", 'Install it: pip install "pyspark[connect]"')
         return
     home = os.environ.get("JAVA_HOME")
     if not (home and (Path(home) / "bin" / "java").exists()) and shutil.which("java") is None:
@@ -107,6 +105,7 @@ def _session(address: str, own: Path) -> Any:
 def _set_up(spark: Any) -> Any:
     """What numbers, and rows that are many, depend on."""
     for name, value in {
+        "spark.sql.shuffle.partitions": str(2 * slots(spark)),
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.ansi.enabled": "true",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
@@ -135,7 +134,7 @@ def same_versions(spark: Any) -> None:
     def look(batches: Iterator[Any]) -> Iterator[Any]:  # travels by value: rmetrics may be what is missing
         import importlib.metadata
 
-        import pyarrow
+        import pyarrow as pa
 
         found = []
         for name in names:
@@ -144,11 +143,11 @@ def same_versions(spark: Any) -> None:
             except importlib.metadata.PackageNotFoundError:
                 found.append("")
         for _ in batches:
-            yield pyarrow.RecordBatch.from_pydict({"name": names, "version": found})
+            yield pa.RecordBatch.from_pydict({"name": names, "version": found})
 
     tasks = LOOKS * slots(spark)
-    rows = spark.range(0, tasks, 1, tasks).mapInArrow(look, "name string, version string").distinct().collect()
-    for name, version in sorted((r["name"], r["version"]) for r in rows):
+    rows = spark.range(0, tasks, 1, tasks).mapInArrow(look, "name string, version string").collect()
+    for name, version in sorted({(r["name"], r["version"]) for r in rows}):
         wanted = dict(versions())
         refuse_other(tuple(wanted.items()), tuple((wanted | {name: version}).items()))
 

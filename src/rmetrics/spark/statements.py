@@ -16,7 +16,7 @@ _LAST = "9999-12-31"  # nor a date after all others
 _RENAMED = {"MAKE_TIMESTAMPTZ": "TIMESTAMP_MICROS", "EPOCH_US": "UNIX_MICROS", "HASH": "XXHASH64"}
 
 
-def parsed(sql: str) -> list[exp.Expression]:
+def parsed(sql: str) -> list[exp.Expr]:
     """The statements of a text of DuckDB."""
     return [tree for tree in sqlglot.parse(sql, read="duckdb") if tree is not None]
 
@@ -28,7 +28,7 @@ def view_name(table: exp.Table | str) -> str:
     return f"{table.db}__{table.name}" if table.db else table.name
 
 
-def spark_sql(tree: exp.Expression, columns: Columns) -> str:
+def spark_sql(tree: exp.Expr, columns: Columns) -> str:
     """A query as Spark reads it.
 
     Args:
@@ -41,7 +41,7 @@ def spark_sql(tree: exp.Expression, columns: Columns) -> str:
     return tree.sql("spark")
 
 
-def _views(tree: exp.Expression) -> None:
+def _views(tree: exp.Expr) -> None:
     for table in list(tree.find_all(exp.Table)):
         if table.db:
             name = view_name(table)
@@ -49,7 +49,7 @@ def _views(tree: exp.Expression) -> None:
             table.set("db", None)
 
 
-def _types(tree: exp.Expression) -> None:
+def _types(tree: exp.Expr) -> None:
     for kind in list(tree.find_all(exp.DataType)):
         if kind.this in (exp.DataType.Type.INT128, exp.DataType.Type.UINT128):
             kind.replace(exp.DataType.build(_WHOLE, dialect="spark"))
@@ -58,7 +58,7 @@ def _types(tree: exp.Expression) -> None:
             cast.set("this", exp.Literal.string(_LAST))
 
 
-def _unions(tree: exp.Expression) -> None:
+def _unions(tree: exp.Expr) -> None:
     """``UNION ALL BY NAME``: every branch gets all columns, in one order."""
     unions = [u for u in tree.find_all(exp.Union) if u.args.get("by_name")]
     selects = [s for u in unions for s in (u.left, u.right) if isinstance(s, exp.Select)]
@@ -67,10 +67,10 @@ def _unions(tree: exp.Expression) -> None:
         there = {e.alias_or_name: e for e in select.expressions}
         select.set("expressions", [there.get(n) or exp.alias_(exp.Null(), n) for n in names])
     for union in unions:
-        union.set("by_name", False)
+        union.set("by_name", None)
 
 
-def _stars(tree: exp.Expression, columns: Columns) -> None:
+def _stars(tree: exp.Expr, columns: Columns) -> None:
     """``* REPLACE``, which Spark lacks: the columns are written out."""
     for star in list(tree.find_all(exp.Star)):
         replaced = star.args.get("replace")
@@ -91,11 +91,13 @@ def _stars(tree: exp.Expression, columns: Columns) -> None:
         select.set("expressions", [w for e in select.expressions for w in (written if e is of else [e])])
 
 
-def _functions(tree: exp.Expression) -> exp.Expression:
-    for node in list(tree.find_all(exp.Anonymous)):
-        if node.name.upper() in _RENAMED:
-            node.set("this", _RENAMED[node.name.upper()])
-    for node in list(tree.walk(bfs=False)):
+def _functions(tree: exp.Expr) -> exp.Expr:
+    for called in list(tree.find_all(exp.Anonymous)):
+        if called.name.upper() in _RENAMED:
+            called.set("this", _RENAMED[called.name.upper()])
+    for node in reversed(
+        list(tree.walk(bfs=False))
+    ):  # what is inside first: a node that is replaced takes copies along
         new = _function(node)
         if new is None:
             continue
@@ -106,7 +108,7 @@ def _functions(tree: exp.Expression) -> exp.Expression:
     return tree
 
 
-def _function(node: exp.Expression) -> exp.Expression | None:
+def _function(node: exp.Expr) -> exp.Expr | None:
     if type(node).__name__ == "EpochUs":
         return _called("UNIX_MICROS", node.this)
     if isinstance(node, exp.Sign):  # Spark's is a floating-point number
@@ -129,11 +131,11 @@ def _function(node: exp.Expression) -> exp.Expression | None:
     return None
 
 
-def _called(name: str, *args: exp.Expression) -> exp.Expression:
+def _called(name: str, *args: exp.Expr) -> exp.Expr:
     return exp.Anonymous(this=name, expressions=[a.copy() for a in args])
 
 
-def _than(kind: type[exp.Binary], value: exp.Expression) -> exp.Expression:
+def _than(kind: type[exp.Binary], value: exp.Expr) -> exp.Expr:
     return kind(this=value.copy(), expression=exp.Literal.number(0))
 
 

@@ -163,5 +163,6 @@ def told_by(message: str) -> RmetricsError | None:
 
 
 __all__ = [
-    "LIBRARIES", "Maker", "Task", "Versions", "arrow_schema", "from_arrow", "refuse_other", "to_arrow", "told_by", "versions",
+    "LIBRARIES", "Maker", "Task", "Versions", "arrow_schema", "from_arrow", "refuse_other", "to_arrow", "told_by",
+    "versions",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import polars as pl
 
-from rmetrics.spark.steps import NOTES, Piece, Schema
+from rmetrics.spark.steps import Piece, Schema
 
 Rows = list[pl.DataFrame]
 _NOTE = "_kind"
@@ -21,14 +21,17 @@ class InProcess:
         self.moved = 0
 
     def made(self, items: Sequence[Piece], step: Callable[[Piece], Iterator[pl.DataFrame]], schema: Schema) -> Rows:
+        """The frames that a step makes of each item."""
         return [_fits(frame, schema) for item in items for frame in step(item)] or [pl.DataFrame(schema=schema)]
 
     def mapped(self, rows: Rows, step: Callable[[pl.DataFrame], pl.DataFrame], schema: Schema) -> Rows:
+        """A step over each frame."""
         return [_fits(step(frame), schema) for frame in rows]
 
     def grouped(
         self, rows: Rows, by: Sequence[str], buckets: int, step: Callable[[pl.DataFrame], pl.DataFrame], schema: Schema
     ) -> Rows:
+        """A step over buckets."""
         cut = self._cut(rows, pl.struct(by), buckets)
         return [_fits(step(frame), schema) for frame in cut if frame.height] or [pl.DataFrame(schema=schema)]
 
@@ -40,6 +43,7 @@ class InProcess:
         step: Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame],
         schema: Schema,
     ) -> Rows:
+        """A step over pairs of buckets."""
         cuts = [
             self._cut(rows, pl.coalesce(pl.col(c).cast(pl.String) for c in by), buckets) for rows, by in (left, right)
         ]
@@ -47,23 +51,28 @@ class InProcess:
         return [_fits(step(a, b), schema) for a, b in pairs] or [pl.DataFrame(schema=schema)]
 
     def chosen(self, rows: Rows, columns: Sequence[str], *, notes: bool) -> Rows:
+        """Some columns of rows, or of notes."""
         told = pl.col(_NOTE).is_not_null() if notes else pl.col(_NOTE).is_null()
         return [frame.filter(told).select(columns) for frame in rows]
 
     def together(self, rows: Sequence[Rows]) -> Rows:
+        """All of them."""
         return [frame for some in rows for frame in some]
 
     def summed(self, rows: Rows, keys: Sequence[str], sums: Sequence[str], schema: Schema) -> pl.DataFrame:
+        """The sums by key."""
         return _fits(pl.concat(rows).group_by(keys).agg(pl.col(c).sum() for c in sums).select(*schema), schema)
 
     def collected(self, rows: Rows, schema: Schema) -> pl.DataFrame:
+        """The rows."""
         return _fits(pl.concat(rows), schema)
 
     def held(self, rows: Rows) -> Rows:
+        """The rows."""
         return rows
 
     def released(self) -> None:
-        pass
+        """Nothing to free."""
 
     def _cut(self, rows: Rows, by: pl.Expr, buckets: int) -> Rows:
         whole = pl.concat(rows).sample(fraction=1, shuffle=True, seed=1)  # no step may lean on an order
@@ -77,4 +86,4 @@ def _fits(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     return frame
 
 
-__all__ = ["NOTES", "InProcess"]
+__all__ = ["InProcess"]
