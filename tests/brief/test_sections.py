@@ -7,7 +7,6 @@ from decimal import Decimal
 import pytest
 
 from rmetrics.brief.facts import (
-    DayFigures,
     Facts,
     FailedRun,
     FeedFact,
@@ -20,6 +19,7 @@ from rmetrics.brief.facts import (
 )
 from rmetrics.brief.sections import Line, reason_of, sections_of
 from rmetrics.brief.text import as_html, as_text, brief_of
+from rmetrics.figures import MonthLine
 
 ZONE = "America/New_York"
 DAY = dt.date(2026, 11, 10)
@@ -32,8 +32,9 @@ def feed(
     return FeedFact(name, needed, last, at)
 
 
-def figures(source: str, leads: int = 0, gross: str = "0", cost: str = "0", repairs: int = 0) -> DayFigures:
-    return DayFigures(source, leads, leads, 0, repairs, Decimal(gross), Decimal(gross) * Decimal("0.4"), Decimal(cost))
+def figures(source: str, leads: int = 0, gross: str = "0", cost: str = "0", repairs: int = 0) -> MonthLine:
+    revenue40 = Decimal(gross) * Decimal("0.4")
+    return MonthLine(dt.date(2026, 11, 1), source, leads, leads, 0, repairs, Decimal(gross), revenue40, Decimal(cost))
 
 
 MORNING = Facts(

@@ -51,7 +51,7 @@ def test_another_version_is_refused_and_both_are_named() -> None:
 def test_every_task_looks_at_the_versions_itself() -> None:
     task = Task(doubled, [SCHEMA], SCHEMA, (("polars", "0.0.1"),))
     with pytest.raises(RuntimeError) as caught:
-        task.table(to_arrow(pl.DataFrame(schema=SCHEMA), SCHEMA))
+        task.table()(to_arrow(pl.DataFrame(schema=SCHEMA), SCHEMA))
     assert isinstance(told_by(str(caught.value)), SettingsError)
 
 

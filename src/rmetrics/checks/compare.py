@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 
+from rmetrics.checks.call_classes import differing_classes
 from rmetrics.checks.recompute import DAILY, MEASURES, MONTHLY, Scope, TypedInput, months_of, recompute
 from rmetrics.errors import LakeError
 from rmetrics.rules.model import Rules
@@ -18,7 +19,7 @@ from rmetrics.sandbox.quoting import text
 SUM_OF_DAYS = "monthly_metrics as sum of days"
 ROWS = "rows"
 LIMIT = 1000
-_NO_DAY = dt.date(1, 1, 1)
+NO_DAY = dt.date(1, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +92,21 @@ def cross_check(
 
 
 def compare(
-    connection: duckdb.DuckDBPyConnection, daily: Path, monthly: Path, scope: Scope | None = None
+    connection: duckdb.DuckDBPyConnection,
+    daily: Path,
+    monthly: Path,
+    scope: Scope | None = None,
+    classes: Path | None = None,
 ) -> CrossCheck:
-    """Compares the metrics' files with what was recomputed in a connection that may read them; within a scope."""
+    """Compares the metrics' files with what was recomputed in a connection that may read them; within a scope.
+
+    Args:
+        connection: holds what was recomputed.
+        daily: the file of days.
+        monthly: the file of months.
+        scope: the months to compare; None for all.
+        classes: the classes of calls: of all of them, within a scope of those that are to be compared.
+    """
     connection.execute("CREATE SCHEMA _given")
     given = {DAILY: _given(connection, DAILY, daily, "date"), MONTHLY: _given(connection, MONTHLY, monthly, "month")}
     if scope is not None:
@@ -108,6 +121,7 @@ def compare(
             _differences(SUM_OF_DAYS, given[MONTHLY], "_given.sum_of_days", "month"),
             _repeated(DAILY, given[DAILY], "date"),
             _repeated(MONTHLY, given[MONTHLY], "month"),
+            *([differing_classes(connection, classes, whole=scope is None)] if classes else []),
         ]
     )
     connection.execute(f"CREATE TABLE _given.differences AS {differences}")
@@ -166,4 +180,4 @@ def _mismatch(row: Sequence[Any]) -> Mismatch:
     whole = MEASURES.get(measure, "BIGINT") == "BIGINT"
     kind: type[int | Decimal] = int if whole else Decimal
     values = (None if v is None else kind(v) for v in (computed, recomputed))
-    return Mismatch(table, period or _NO_DAY, source or "", segment or "", measure, *values)
+    return Mismatch(table, period or NO_DAY, source or "", segment or "", measure, *values)

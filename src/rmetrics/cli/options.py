@@ -91,6 +91,20 @@ def month_in(text: str) -> dt.date:
     return month
 
 
+def day_of(text: str | None) -> dt.date | None:
+    """The day that is written YYYY-MM-DD; None where none was given.
+
+    Raises:
+        SettingsError: it is written otherwise.
+    """
+    from rmetrics.errors import SettingsError
+
+    try:
+        return None if text is None else dt.date.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"not a day: {text!r}", "Write it YYYY-MM-DD, for instance 2024-11-15.") from None
+
+
 def help_alone(context: typer.Context) -> None:
     """Shows the help of a group of commands that is named without one."""
     if context.invoked_subcommand is None:

@@ -3,28 +3,25 @@
 import contextlib
 import copy
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
 
 from rmetrics.checks.recompute import TypedInput, recompute
 from rmetrics.errors import LakeError, SettingsError
-from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames, Outcome, evidence, said_of
-from rmetrics.explain.monthly import InMonth, amounts_by_month, by_month, differences_of
+from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Outcome, evidence, said_of
+from rmetrics.explain.evidence_rows import EvidenceRows, evidence_rows
+from rmetrics.explain.explanation import Explained, Explanation, ListedRow, ListedRows, Part, Split, Step
+from rmetrics.explain.monthly import amounts_by_month, by_month
 from rmetrics.explain.near_misses import Nearly, near_rows, nearly_counted
 from rmetrics.explain.withdrawn import withdrawn_rows
-from rmetrics.findings import Finding
 from rmetrics.lake.snapshot import load
 from rmetrics.memory import duckdb_limit
-from rmetrics.metrics.tallies import last_day
 from rmetrics.pipeline.asked import Months, month_named, months_named, source_named
-from rmetrics.pipeline.compute.names import FACTS, TALLIES
-from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.pipeline.verify.month_inputs import MOST, MonthInputs, of_months
 from rmetrics.pipeline.workspace import Opened, opened
@@ -40,191 +37,6 @@ from rmetrics.settings import Settings, memory_of
 from rmetrics.tables import DAILY, MONTHLY, feed_table
 
 _DIFFERENCES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A step of the funnel: how many rows stop here; the first is how many were read, the last how many count."""
-
-    step: str
-    rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class ListedRow:
-    """A row that counts: where it stands and what it adds.
-
-    Attributes:
-        file, line: of the export; None for a part of an amount that was spread.
-        detail: what else the row says, customers' data left out.
-    """
-
-    key: str
-    file: str | None
-    line: int | None
-    date: dt.date
-    segment: str
-    amount: Decimal
-    detail: Mapping[str, object]
-
-
-class ListedRows(Sequence[ListedRow]):
-    """The rows behind a number, made when somebody asks for them: there may be many, and most are only counted."""
-
-    def __init__(self, count: int, make: Callable[[], Iterator[ListedRow]]) -> None:
-        self._count, self._make = count, make
-
-    @cached_property
-    def _rows(self) -> tuple[ListedRow, ...]:
-        return tuple(self._make())
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._rows[index]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ListedRows) and self._rows == other._rows
-
-    def __hash__(self) -> int:
-        return self._count
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """An amount spread over days and segments.
-
-    Attributes:
-        total: the amount.
-        days: how many days it is spread over.
-        per_day: of the last day; ``extra`` days from the first on have one cent more. None for several months, each of
-            which has an amount of its own.
-        segments: what each segment gets.
-    """
-
-    total: Decimal
-    days: int
-    per_day: Decimal | None
-    extra: int
-    segments: Mapping[str, Decimal]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What one version of a rule, or one part of a cost, gives; ``by_month`` by the month of the rows that count."""
-
-    rule: str
-    where: str
-    since: dt.date | None
-    feed: str | None
-    value: Decimal
-    steps: tuple[Step, ...]
-    nearly: tuple[Nearly, ...]
-    rows: ListedRows
-    split: Split | None
-    by_month: Mapping[dt.date, Decimal]
-
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """One measure, explained and proved.
-
-    Attributes:
-        rule: in words; of all its parts.
-        where: ``file:line`` of the (first) rule.
-        value: as computed; counts have no decimals.
-        listed: what the rows listed add up to.
-        recomputed: what the other engine says.
-        published: what PostgreSQL holds; None where it holds nothing.
-        months: the same for each month, where several are asked for.
-    """
-
-    name: str
-    rule: str
-    where: str
-    value: Decimal
-    parts: tuple[Part, ...]
-    listed: Decimal
-    recomputed: Decimal
-    published: Decimal | None
-    months: tuple[InMonth, ...] = ()
-
-    @property
-    def differences(self) -> tuple[Decimal, ...]:
-        """How far each of the other figures is from the value, in all and in each month."""
-        return (*differences_of(self), *(d for m in self.months for d in m.differences))
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """The answer to "why is this number what it is?".
-
-    Attributes:
-        figures_differing: the keys on which the engines or PostgreSQL differ.
-        rows_differing: the rows that PostgreSQL holds otherwise.
-        problems: what is wrong with the lake itself.
-        run_id: the run that published; None where nothing is published.
-        calls: the source's calls of the month, by step of the funnel.
-        verdict: whether rows, engines and PostgreSQL agree.
-    """
-
-    asked: Asked
-    metrics: Mapping[str, Explained]
-    figures_differing: tuple[str, ...]
-    rows_differing: tuple[str, ...]
-    problems: tuple[Finding, ...]
-    run_id: str | None
-    calls: tuple[Step, ...] = ()
-
-    @property
-    def differing(self) -> tuple[str, ...]:
-        """Everything on which the engines or PostgreSQL differ."""
-        return self.figures_differing + self.rows_differing
-
-    @property
-    def difference(self) -> Decimal:
-        """The largest difference between any two of the figures that must be equal."""
-        return max((d for m in self.metrics.values() for d in m.differences), default=Decimal(0))
-
-    @property
-    def verdict(self) -> str:
-        """``match``, ``mismatch`` or ``unpublished``."""
-        if self.difference or self.differing or self.problems:
-            return "mismatch"
-        return "match" if self.run_id else "unpublished"
-
-
-def explain(
-    settings: Settings,
-    source: str,
-    month: dt.date,
-    *,
-    segment: str | None = None,
-    day: dt.date | None = None,
-    metrics: Sequence[str] = MEASURES,
-    offline: bool = False,
-    progress: Progress = silent,
-) -> Explanation:
-    """Explains the numbers of a source in a month.
-
-    Args:
-        settings: where things are.
-        source: its name; case, spaces and aliases do not matter; ``ALL`` is the whole company.
-        month: the first of the month.
-        segment: only this segment.
-        day: only this day of the month.
-        metrics: which measures.
-        offline: leave the database out.
-        progress: is told how far it is.
-
-    Raises:
-        SettingsError: there is no such source or segment, or the month has no data.
-        LakeError: nothing landed, or a landed export is damaged.
-        PostgresError: the database cannot be reached.
-    """
-    with explainer(settings, month=month, offline=offline, progress=progress) as one:
-        return one.explain(Asked(one.source(source), one.month(month), one.segment(segment), day), metrics)
 
 
 @contextlib.contextmanager
@@ -296,7 +108,7 @@ def explainer_of(
         pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rmetrics"))
         engine = pool.submit(_second_engine, lake, part, duckdb_limit(memory) if part else None)
         stack.callback(lambda: engine.exception() or engine.result().close())
-        yield Explainer(lake, engine, part)
+        yield Explainer(lake, engine, stack.enter_context(evidence_rows(lake, part)))
         progress("recomputing with the second engine", 1, 1)
 
 
@@ -348,23 +160,12 @@ def _second_engine(lake: Opened, part: MonthInputs | None, memory_limit: str | N
 class Explainer:
     """Explains one number after another from one lake."""
 
-    def __init__(
-        self,
-        lake: Opened,
-        engine: Future[Any],
-        only: MonthInputs | None = None,
-    ) -> None:
+    def __init__(self, lake: Opened, engine: Future[Any], rows: EvidenceRows) -> None:
         self.lake, self.engine = lake, engine
         self.session: Session | None = None
         self.run_id: str | None = None
         self.rules: Rules = lake.rules
-        computed = lake.computed.rows
-        feeds = {n: _looked_at(computed, n, only) for n in self.rules.feeds}
-        facts = _looked_at(computed, FACTS, only)
-        self.left_out = _left_out(computed, feeds, facts) if only else {}
-        newest = newest_day(lake.exports.values(), lake.rules)
-        end = last_day(computed.snapshot.scan(TALLIES["days"]), lake.rules, newest).collect().lazy()
-        self.frames = Frames(feeds, facts, computed.scan(DAILY), end)
+        self.frames, self.left_out = rows.frames, rows.left_out
         self.exports = {rank: raw.name for rank, raw in lake.exports.items()}
         self._recomputed = lru_cache(maxsize=64)(self._recomputed_of)
 
@@ -695,34 +496,3 @@ def _split(parts: pl.DataFrame, *, several: bool) -> Split:
         extra=0 if several else sum(1 for a in amounts if a != base),
         segments={s: Decimal(c).scaleb(-2) for s, c in segments.iter_rows()},
     )
-
-
-def _looked_at(computed: Rows, name: str, only: MonthInputs | None) -> pl.LazyFrame:
-    """The rows of a table, or those that a month needs."""
-    if only is None:
-        return computed.scan(name)
-    rows = computed.facts_at(only.positions[JOBS]) if name == FACTS else computed.at(name, only.positions[name])
-    return rows.collect().lazy()  # every measure asks for them again
-
-
-def _left_out(
-    computed: Rows, feeds: Mapping[str, pl.LazyFrame], facts: pl.LazyFrame
-) -> dict[str, dict[str, tuple[int, int]]]:
-    """The rows of each feed that are not looked at, by what becomes of them, and of how many lines they are made.
-
-    All are of other months; but jobs that do not count have no facts, and so no day.
-    """
-    sums = [pl.col(c).sum() for c in ("rows", "lines", "counted", "counted_lines")]
-    days = computed.snapshot.scan(TALLIES["days"]).group_by("feed").agg(sums).collect()
-    held = {feed: numbers for feed, *numbers in days.iter_rows()}
-    found = {}
-    for name, frame in {**feeds, FACTS: facts}.items():
-        seen, lines = frame.select(pl.len(), pl.col(PARTS).sum()).collect().row(0)
-        total = held.get(JOBS if name == FACTS else name, [0, 0, 0, 0])
-        rows, of_rows = total[2:] if name == FACTS else total[:2]
-        found[name] = (rows - seen, of_rows - (lines or 0))
-    dated, of_dated = found.pop(FACTS)
-    result = {name: {Outcome.OTHER_MONTH.value: left} for name, left in found.items()}
-    rows, of_rows = found[JOBS]
-    undated = rows - dated, of_rows - of_dated
-    return {**result, JOBS: {Outcome.OTHER_MONTH.value: (dated, of_dated), Outcome.NO_DATE.value: undated}}

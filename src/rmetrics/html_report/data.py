@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import polars as pl
 
+from rmetrics.figures import MonthLine
 from rmetrics.findings import Finding
 from rmetrics.periods import days_of, next_month
-from rmetrics.pipeline.summary import MonthLine
 
 COUNTS = ("jobs", "leads", "units", "repairs")
 AMOUNTS = ("revenue_gross", "revenue40", "cost")

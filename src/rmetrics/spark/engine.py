@@ -56,7 +56,7 @@ class SparkEngine:
         """A step over buckets of rows."""
         task = Task(step, [rows.schema], schema, self.wanted)
         cut = F.pmod(F.xxhash64(*(F.col(c) for c in by)), F.lit(buckets)).cast("int").alias(_BUCKET)
-        return SparkRows(rows.frame.groupBy(cut).applyInArrow(task.table, _types(schema)), schema)
+        return SparkRows(rows.frame.groupBy(cut).applyInArrow(task.table(), _types(schema)), schema)
 
     def paired(
         self,
@@ -74,7 +74,7 @@ class SparkEngine:
             return F.pmod(F.xxhash64(place), F.lit(buckets)).cast("int").alias(_BUCKET)
 
         one, other = (rows.frame.groupBy(cut(by)) for rows, by in (left, right))
-        return SparkRows(one.cogroup(other).applyInArrow(task.tables, _types(schema)), schema)
+        return SparkRows(one.cogroup(other).applyInArrow(task.tables(), _types(schema)), schema)
 
     def chosen(self, rows: SparkRows, columns: Sequence[str], *, notes: bool) -> SparkRows:
         """Some columns of rows, or of notes."""

@@ -14,17 +14,35 @@ import polars as pl
 
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import Snapshot, write_layer
+from rmetrics.metrics.call_classes import CLASSED
 from rmetrics.metrics.jobs import JOB_ID, earliest, own_names
 from rmetrics.metrics.tallies import Tallies, added
-from rmetrics.pipeline.compute.local import Tables, published_rows, write_metrics
-from rmetrics.pipeline.compute.names import CONTENTS, FACTS, SPELLINGS, TALLIES, links, order, replaced, together
+from rmetrics.pipeline.compute.local import (
+    Tables,
+    classes_of,
+    published_rows,
+    write_journeys,
+    write_metrics,
+    written,
+)
+from rmetrics.pipeline.compute.names import (
+    CLASSES,
+    CONTENTS,
+    FACTS,
+    SPELLINGS,
+    TALLIES,
+    links,
+    order,
+    replaced,
+    together,
+)
 from rmetrics.pipeline.compute.rows import Rows, Typed
 from rmetrics.pipeline.compute.stages import LINKS, REPLACED, standing_schema
 from rmetrics.positions import POSITION
 from rmetrics.postgres.publish.digests import month_sums
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
-from rmetrics.rules.names import JOBS, PAYMENTS, TARGETS
+from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
 from rmetrics.spark import steps
 from rmetrics.spark.steps import Piece, Schema, Work
 from rmetrics.tables import published_tables
@@ -192,7 +210,7 @@ class _Plan(Generic[D]):
     def _tables(self, told: pl.DataFrame, spelt: pl.DataFrame, tallies: Tallies, newest_day: dt.date | None) -> Tables:
         """Every table: those that the steps wrote, and what is made of sums."""
         lake, rules = self.lake, self.rules
-        written = steps.layers(told)
+        layers = steps.layers(told)
         tables: Tables = {}
         for name in order(rules):
             schemas: dict[str, Schema] = {
@@ -203,12 +221,15 @@ class _Plan(Generic[D]):
                 schemas[links(name)] = dict(LINKS)
             for table, schema in schemas.items():
                 empty = pl.LazyFrame(schema=schema)
-                tables[table] = tuple(written.get(table, ())) or (write_layer(lake, table, empty),)
+                tables[table] = tuple(layers.get(table, ())) or (write_layer(lake, table, empty),)
         tables[SPELLINGS] = (write_layer(lake, SPELLINGS, spelt.lazy()),)
-        tables[FACTS] = tuple(written.get(FACTS, ())) or (write_layer(lake, FACTS, steps.no_facts(rules)),)
+        tables[FACTS] = tuple(layers.get(FACTS, ())) or (write_layer(lake, FACTS, steps.no_facts(rules)),)
         summed = {n: added(n, [getattr(tallies, n)]).collect() for n in TALLIES}
         tables |= write_metrics(lake, rules, summed, newest_day)
         rows = Rows(lake, rules, self.typed, Snapshot(lake.root, tables=tables))
+        if CALLS in rules.feeds:  # what follows a telephone number over all feeds is not cut into buckets
+            tables[CLASSES] = written(lake, CLASSES, iter([classes_of(rows)]), CLASSED)
+        write_journeys(lake, rows, tables)
         known = steps.contents(told)
         sums = [
             known.filter(pl.col("table") == t.name) if steps.by_row(t) else month_sums(t, published_rows(rows, t))

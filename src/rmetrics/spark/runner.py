@@ -71,7 +71,7 @@ class SparkRunner:
         rules: Rules,
         newest_day: dt.date | None,
     ) -> CrossCheck:
-        """Recomputes all figures in Spark SQL.
+        """Recomputes the figures of days and months in Spark SQL.
 
         Raises:
             EngineError, SettingsError: Spark cannot be used; nothing is known of the figures.

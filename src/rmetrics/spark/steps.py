@@ -24,13 +24,13 @@ from rmetrics.metrics.newest import TypedExport, every_row
 from rmetrics.metrics.tallies import SUMS, Tallies, activity, days, revenue
 from rmetrics.pipeline.compute.names import FACTS, links, replaced, together
 from rmetrics.pipeline.compute.rows import typed_exports
-from rmetrics.pipeline.compute.stages import facts, linked_jobs, newest, with_facts
+from rmetrics.pipeline.compute.stages import facts, linked_jobs, newest
 from rmetrics.positions import COUNTED, POSITION, position
 from rmetrics.postgres.publish.digests import SUMS as CONTENT_SUMS
 from rmetrics.postgres.publish.digests import month_sums, sums_after
 from rmetrics.rules import Rules
-from rmetrics.rules.names import JOBS, PAYMENTS, TARGETS
-from rmetrics.tables import DAILY, MONTHLY, PgTable, published_tables
+from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
+from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS, MONTHLY, PgTable, published_tables
 
 KIND, NOTE = "_kind", "_note"
 FILE_WRITTEN, CONTENTS_OF = "layer", "contents"
@@ -219,9 +219,7 @@ def judged(jobs: pl.DataFrame, payments: pl.DataFrame, work: Work, own: pl.DataF
     jobs = _rows(jobs)
     made = facts(jobs.lazy(), payments.lazy(), work.rules, own.lazy()).collect()
     parts = {"activity": activity(made.lazy()), "revenue": revenue(payments.lazy(), made.lazy(), work.rules)}
-    published = with_facts(jobs.lazy(), made.lazy()).collect()
-    notes = [*_layer(work.lake, FACTS, made), *_contents(work.rules, JOBS, published)]
-    return pl.concat([_long(parts), _noted(notes)])
+    return pl.concat([_long(parts), _noted(list(_layer(work.lake, FACTS, made)))])
 
 
 def notes_only(rows: pl.DataFrame) -> pl.DataFrame:
@@ -266,9 +264,15 @@ def contents(notes: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=CONTENT_SUMS, orient="row")
 
 
+_WHOLE = (TARGETS, DAILY, MONTHLY, JOBS, CALLS, JOURNEYS, JOURNEY_METRICS)
+
+
 def by_row(table: PgTable) -> bool:
-    """Whether the contents of a published table are those of its rows, which may be added up over cuts."""
-    return not table.sums and table.name not in (TARGETS, DAILY, MONTHLY)
+    """Whether the contents of a published table are those of its rows as steps see them, and add up over cuts.
+
+    Jobs and calls carry what is found by following telephone numbers, which comes later.
+    """
+    return not table.sums and table.name not in _WHOLE
 
 
 def tallies(long: pl.DataFrame) -> Tallies:

@@ -84,13 +84,21 @@ class Task:
     made: Mapping[str, pl.DataType]
     wanted: Versions
 
-    def table(self, table: pa.Table) -> pa.Table:
-        """One bucket."""
-        return self._run(table)
+    def table(self) -> Callable[[pa.Table], pa.Table]:
+        """The step over one bucket. Functions: Spark counts parameters, and takes a method's ``self`` for a key."""
 
-    def tables(self, left: pa.Table, right: pa.Table) -> pa.Table:
-        """Two buckets that belong together."""
-        return self._run(left, right)
+        def run(table: pa.Table) -> pa.Table:
+            return self._run(table)
+
+        return run
+
+    def tables(self) -> Callable[[pa.Table, pa.Table], pa.Table]:
+        """The step over two buckets that belong together."""
+
+        def run(left: pa.Table, right: pa.Table) -> pa.Table:
+            return self._run(left, right)
+
+        return run
 
     def batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Any cut of the rows, batch by batch."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from rmetrics.errors import LakeError, SettingsError
-from rmetrics.files import PRIVATE_FOLDER, write_private
+from rmetrics.files import PRIVATE_FOLDER, replace_private, write_private
 from rmetrics.html_report.cells import Links
 from rmetrics.html_report.charts import charts
 from rmetrics.html_report.data import FeedLine, PageData, month_days, segment_lines
@@ -77,9 +77,7 @@ def write_page(
     text = page_html(page, library(), Links(settings.links_to))
     made = []
     try:
-        part = target.with_name(f".{target.name}.part")
-        write_private(part, text.encode())
-        part.replace(target)
+        replace_private(target, text.encode())
         if pictures is not None:
             pictures.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
             for name, (_, spec) in drawn.items():

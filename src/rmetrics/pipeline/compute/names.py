@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping
 
 from rmetrics.metrics.tallies import NAMES
 from rmetrics.rules import Rules
-from rmetrics.rules.names import JOBS
-from rmetrics.tables import DAILY, MONTHLY
+from rmetrics.rules.names import CALLS, JOBS
+from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS, MONTHLY
 
 FACTS, SPELLINGS, CONTENTS = "job_facts", "spellings", "contents"
+MATCHES = "matches"  # of jobs to touches
+CLASSES = "call_classes"  # by position of the call
 TALLIES: Mapping[str, str] = {name: f"tally_{name}" for name in NAMES}
-COMPUTED = (FACTS, SPELLINGS, *TALLIES.values(), DAILY, MONTHLY, CONTENTS)
+COMPUTED = (FACTS, SPELLINGS, *TALLIES.values(), DAILY, MONTHLY, MATCHES, JOURNEYS, JOURNEY_METRICS, CONTENTS)
 
 
 def replaced(feed: str) -> str:
@@ -38,9 +40,13 @@ def tables(rules: Rules) -> Iterator[str]:
         yield from (replaced(name), together(name))
         if feed.job is not None:
             yield links(name)
+    if CALLS in rules.feeds:
+        yield CLASSES
     yield from COMPUTED
 
 
 __all__ = [
-    "COMPUTED", "CONTENTS", "FACTS", "SPELLINGS", "TALLIES", "links", "order", "replaced", "tables", "together",
+    "CLASSES", "COMPUTED", "CONTENTS", "FACTS", "MATCHES", "SPELLINGS", "TALLIES", "links", "order", "replaced",
+    "tables",
+    "together",
 ]  # fmt: skip

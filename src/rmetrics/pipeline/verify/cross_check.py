@@ -1,8 +1,12 @@
 """Both engines against each other, and the questions about the data in the same pass."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import duckdb
+import polars as pl
 
 from rmetrics.checks.compare import CrossCheck, compare
 from rmetrics.checks.quality import Answer, ExportFacts, ask
@@ -10,14 +14,17 @@ from rmetrics.checks.recompute import TypedInput, recompute
 from rmetrics.errors import OutOfMemoryError
 from rmetrics.findings import Finding, count
 from rmetrics.ingest.recognise import variant_name
-from rmetrics.lake import Lake
+from rmetrics.lake import Lake, writing
 from rmetrics.memory import duckdb_limit
+from rmetrics.metrics.call_classes import CLASSED
 from rmetrics.pipeline.compute.compute import Computed
+from rmetrics.pipeline.compute.names import CLASSES
 from rmetrics.pipeline.compute.runner import Runner
 from rmetrics.pipeline.compute.typed_inputs import typed_inputs
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.pipeline.verify.agreement import disagreement_error
+from rmetrics.pipeline.verify.journeys import check_reached, follow_and_compare, journey_files, with_journeys
 from rmetrics.pipeline.verify.month_inputs import MonthInputs, of_increment
 from rmetrics.pipeline.verify.quality import quality_findings, remembered_findings
 from rmetrics.progress import Progress
@@ -46,12 +53,14 @@ def second_look(
         memory: how many bytes the run may use. Where DuckDB cannot do it with what is left of them, it takes what the
             machine has: figures that nobody looked at twice are not published.
         explanations: where questions about the data's quality may fail without stopping the run; None: nowhere.
-        runner: recomputes everything in the place of DuckDB, without the questions; None: DuckDB does.
+        runner: recomputes the figures, too, before DuckDB does, where everything is looked at; None: nothing else.
     """
     if runner is not None and part is None:
         metrics = computed.snapshot.path(DAILY), computed.snapshot.path(MONTHLY)
         newest = newest_day((p.raw for p in computed.placed), rules)
-        return runner.cross_check(lake, typed_inputs(lake, computed.typed), metrics, rules, newest), []
+        found = runner.cross_check(lake, typed_inputs(lake, computed.typed), metrics, rules, newest)
+        if found.count:
+            return found, []
     try:
         return look_once(lake, rules, computed, part, duckdb_limit(memory), explanations)
     except OutOfMemoryError:
@@ -80,18 +89,26 @@ def look_once(
         )
         for p in computed.placed
     ]
-    with duckdb_errors("recompute the metrics"):
+    reached = computed.increment.reached if part and computed.increment else None
+    with (
+        _classes(lake, computed, part) as classes,
+        duckdb_errors("recompute the metrics"),
+        journey_files(lake, computed.rows, reached) as files,
+    ):
         connection = sandbox(
-            [*(i.path for inputs in typed.values() for i in inputs), daily, monthly],
+            [*(i.path for inputs in typed.values() for i in inputs), *files.paths, classes],
             temp=lake.root / "duckdb",
             memory_limit=memory_limit,
         )
         try:
             scope = part.scope if part else None
             recompute(connection, typed, rules, scope, newest_day((p.raw for p in computed.placed), rules))
-            found = compare(connection, daily, monthly, scope)
+            found = compare(connection, daily, monthly, scope, classes)
             if part is not None:
-                return found, []
+                assert reached is not None  # noqa: S101 - part of an increment
+                followed = check_reached(lake, computed.rows, reached, part.scope.names, memory_limit)
+                return with_journeys(found, followed), []
+            found = with_journeys(found, follow_and_compare(connection, files, computed.rows))
 
             def questions() -> list[Answer]:
                 return list(ask(connection, rules, exports))
@@ -102,6 +119,23 @@ def look_once(
             return found, explanations.of("the questions about the data", questions, [], but=memory)
         finally:
             connection.close()
+
+
+@contextlib.contextmanager
+def _classes(lake: Lake, computed: Computed, part: MonthInputs | None) -> Iterator[Path]:
+    """A file of the classes of calls that are to be compared."""
+    made = computed.increment.reclassed if computed.increment else None
+    if part is not None:
+        rows = made.made.lazy() if made and part.classes else pl.LazyFrame(schema=CLASSED)
+    else:
+        rows = computed.snapshot.scan(CLASSES) if computed.snapshot.has(CLASSES) else pl.LazyFrame(schema=CLASSED)
+    folder = lake.root / "duckdb"
+    lake.folder(folder)
+    with tempfile.TemporaryDirectory(prefix="rows-", dir=folder) as stage:
+        path = Path(stage) / f"{CLASSES}.parquet"
+        with writing(path):
+            rows.sink_parquet(path, compression="lz4")
+        yield path
 
 
 def agree(

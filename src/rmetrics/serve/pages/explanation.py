@@ -12,12 +12,12 @@ import polars as pl
 from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.explain.evidence import MEASURES
 from rmetrics.explain.evidence import Asked as Figure
-from rmetrics.explain.explainer import Explained, Explanation
+from rmetrics.explain.explanation import Explained, Explanation
+from rmetrics.figures import MonthLine
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
 from rmetrics.output.explain import figure
 from rmetrics.pipeline.asked import source_named
-from rmetrics.pipeline.summary import MonthLine
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.serve.formulas import FORMULAS, TARGETS, Formula
 from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of

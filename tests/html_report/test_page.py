@@ -14,13 +14,13 @@ import pytest
 
 from published import Published
 from rmetrics.cli.app import run
+from rmetrics.figures import MonthLine
 from rmetrics.findings import Finding, Severity
 from rmetrics.html_report.charts import charts
 from rmetrics.html_report.data import PageData, month_days
 from rmetrics.html_report.html import page_html
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import load
-from rmetrics.pipeline.summary import MonthLine
 from rmetrics.pipeline.workspace import opened
 from rmetrics.usecases.report import page_data, picture
 from support import Project
