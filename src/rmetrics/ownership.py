@@ -29,10 +29,13 @@ TABLES = (
     "google_spend",
     "daily_metrics",
     "monthly_metrics",
+    "measures",
+    "measure_daily",
+    "dimension_monthly",
     "targets",
     *BOOKKEEPING,
 )
-VIEWS = ("monthly_vs_target", "daily_cumulative", "call_funnel", "data_freshness", "run_findings")
+VIEWS = ("monthly_vs_target", "measure_monthly", "daily_cumulative", "call_funnel", "data_freshness", "run_findings")
 
 _KINDS = {
     "r": "table",

@@ -11,6 +11,7 @@ from rmetrics.rules.model import Column, ColumnType, Feed, Rules
 from rmetrics.rules.validate import CALLS, JOBS, PAYMENTS, TARGETS
 
 DAILY, MONTHLY = "daily_metrics", "monthly_metrics"
+CATALOGUE, MEASURE_DAILY, DIMENSION_MONTHLY = "measures", "measure_daily", "dimension_monthly"
 
 PG_TYPES = {
     ColumnType.TEXT: "character varying",
@@ -79,6 +80,39 @@ def metric_table(name: str) -> PgTable:
         PgColumn("cost", "numeric(12,2)", not_null=True),
     )
     return PgTable(name, (period, "source", "segment"), columns, part=period)
+
+
+def measure_tables() -> tuple[PgTable, ...]:
+    """The tables of declared measures: their list, own ones per day, and all of them per member and month."""
+    text, value = "character varying", PgColumn("value", "numeric(18,6)", not_null=True)
+    time = PgColumn("time", "timestamp with time zone", not_null=True)
+
+    def names(*columns: str) -> tuple[PgColumn, ...]:
+        return tuple(PgColumn(n, text, not_null=True) for n in columns)
+
+    catalogue = (
+        *names("measure"),
+        PgColumn("place", "integer", not_null=True),
+        *names("title", "format"),
+        PgColumn("own", "boolean", not_null=True),
+        PgColumn("numerator", text),
+        PgColumn("denominator", text),
+        *names("rule"),
+    )
+    day, month = (PgColumn(n, "date", not_null=True) for n in ("date", "month"))
+    daily = (day, *names("source", "segment", "measure"), time, value)
+    members = (
+        month,
+        *names("dimension", "member", "measure"),
+        time,
+        value,
+        PgColumn("additive", "boolean", not_null=True),
+    )
+    return (
+        PgTable(CATALOGUE, ("measure",), catalogue, part=None),
+        PgTable(MEASURE_DAILY, ("date", "source", "segment", "measure"), daily, part="date"),
+        PgTable(DIMENSION_MONTHLY, ("month", "dimension", "member", "measure"), members, part="month"),
+    )
 
 
 def feed_table(rules: Rules, name: str) -> PgTable:

@@ -134,6 +134,10 @@ OWN_TABLES = frozenset(
     [
         "daily_metrics",
         "monthly_metrics",
+        "measures",
+        "measure_daily",
+        "dimension_monthly",
+        "measure_monthly",
         "sync_runs",
         "metric_changes",
         "published_parts",
