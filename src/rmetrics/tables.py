@@ -174,4 +174,4 @@ def published_tables(rules: Rules) -> list[PgTable]:
     """All tables in the order they are written: a table after those it refers to."""
     first = [n for n in (JOBS, PAYMENTS, CALLS) if n in rules.feeds]
     feeds = [*first, *(n for n in rules.feeds if n not in first)]
-    return [*(feed_table(rules, n) for n in feeds), metric_table(DAILY), metric_table(MONTHLY)]
+    return [*(feed_table(rules, n) for n in feeds), metric_table(DAILY), metric_table(MONTHLY), *measure_tables()]

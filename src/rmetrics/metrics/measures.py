@@ -16,7 +16,8 @@ from rmetrics.metrics.leads import between
 from rmetrics.metrics.newest import COUNTED, in_force
 from rmetrics.metrics.revenue import revenue_rows
 from rmetrics.money import cents, share_units
-from rmetrics.rules.expressions import polars_form
+from rmetrics.rules.expressions import polars_form, tree
+from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.expressions.white_space import WHITE_SPACE
@@ -96,9 +97,8 @@ def needed_feeds(rules: Rules) -> list[str]:
 
 def of_jobs_columns(rules: Rules) -> list[str]:
     """What rows that belong to jobs need of the jobs: where these count, and by whom they are told apart."""
-    row = measure_row(rules, JOBS)
     texts = [member_text(d, rules)[0] for d in rules.dimensions.values() if d.of == JOBS]
-    named = {n for text in texts for n in polars_form.expression(text, row).meta.root_names()}
+    named = {n for text in texts for n in tree.columns_in(parse(text))}
     return list(dict.fromkeys([JOB_ID, METRIC_DATE, SOURCE, SEGMENT, *sorted(named)]))
 
 
@@ -277,7 +277,7 @@ def _sums_of(rows: _Rows) -> MeasureSums:
         summed = dated.group_by(pl.col(c).alias(n) for n, c in key.items()).agg(
             _dated_amount(n, name, rows.row, rules).sum().alias(n) for n in own
         )
-        daily.append(_long(summed, list(key), own).select(DAILY_TALLY))
+        daily.append(_long(summed, list(key), own).select(*DAILY_TALLY))
     members = [_by_member(dated, n, d, rows) for n, d in rows.dimensions.items()]
     return MeasureSums(
         pl.concat([pl.LazyFrame(schema=DAILY_TALLY), *daily]),
@@ -321,7 +321,7 @@ def _by_member(dated: pl.LazyFrame, name: str, dimension: Dimension, rows: _Rows
         .agg(times.get(n, pl.col(n)).sum().alias(n) for n in named)
         .with_columns(pl.lit(name).alias("dimension"))
     )
-    return _long(summed, ["date", "dimension", "member"], named).select(MEMBER_TALLY)
+    return _long(summed, ["date", "dimension", "member"], named).select(*MEMBER_TALLY)
 
 
 def _whole(rows: pl.LazyFrame, named: Sequence[str], dimension: Dimension) -> pl.LazyFrame:

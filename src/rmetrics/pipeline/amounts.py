@@ -15,7 +15,7 @@ from rmetrics.rules import Rules
 from rmetrics.rules.validate import summed_columns
 from rmetrics.tables import DAILY, MONTHLY, PgTable
 
-_MONEY, _LIMIT = "numeric(12,2)", Decimal(10) ** 10
+_LIMITS = {"numeric(12,2)": Decimal(10) ** 10, "numeric(18,6)": Decimal(10) ** 12}
 _SHOWN = 5
 HINT = (
     "Lower most of that column in its feed, so that such cells are rejected; correct the export; or take it back: "
@@ -31,16 +31,18 @@ class TooLarge:
         table, column: where they would be published.
         rows: how many.
         key: the first of them, column by column.
+        limit: what its column cannot hold.
     """
 
     table: str
     column: str
     rows: int
     key: tuple[tuple[str, object], ...]
+    limit: Decimal
 
     def __str__(self) -> str:
         key = ", ".join(f"{name} {value}" for name, value in self.key)
-        return f"{self.column} in {self.table} ({key}) is {_LIMIT:,} or more, which the table cannot hold"
+        return f"{self.column} in {self.table} ({key}) is {self.limit:,} or more, which the table cannot hold"
 
 
 def refuse_large_sums(rules: Rules, computed: Computed, tables: Sequence[PgTable]) -> None:
@@ -61,26 +63,27 @@ def large_sums(rows: Rows, tables: Sequence[PgTable]) -> Iterator[TooLarge]:
     order = (MONTHLY, DAILY)
     for table in sorted(tables, key=lambda t: order.index(t.name) if t.name in order else len(order)):
         held = added_up(table, published_rows(rows, table))
-        for column in _money(table, held):
-            large = held.filter(_beyond(column)).select(table.key).sort(table.key).collect()
+        for column, limit in _money(table, held).items():
+            large = held.filter(_beyond(column, limit)).select(table.key).sort(table.key).collect()
             if large.height:
                 key = tuple(zip(table.key, large.row(0), strict=True))
-                yield TooLarge(table.name, column, large.height, key)
+                yield TooLarge(table.name, column, large.height, key, limit)
 
 
 def fitting(table: PgTable, rows: pl.LazyFrame) -> pl.LazyFrame:
     """The rows, added up where the table is, without those that it cannot hold."""
     rows = added_up(table, rows)
-    return rows.filter(~pl.any_horizontal(pl.lit(value=False), *(_beyond(c) for c in _money(table, rows))))
+    return rows.filter(~pl.any_horizontal(pl.lit(value=False), *(_beyond(c, most) for c, most in _money(table, rows).items())))
 
 
-def _money(table: PgTable, rows: pl.LazyFrame) -> list[str]:
+def _money(table: PgTable, rows: pl.LazyFrame) -> dict[str, Decimal]:
+    """The columns of money and other exact numbers that are there, with what each cannot hold."""
     there = rows.collect_schema().names()
-    return [c.name for c in table.columns if c.type == _MONEY and c.name in there]
+    return {c.name: _LIMITS[c.type] for c in table.columns if c.type in _LIMITS and c.name in there}
 
 
-def _beyond(column: str) -> pl.Expr:
-    return (pl.col(column).abs() >= _LIMIT).fill_null(value=False)
+def _beyond(column: str, limit: Decimal) -> pl.Expr:
+    return (pl.col(column).abs() >= limit).fill_null(value=False)
 
 
 def largest_amounts(rules: Rules, computed: Computed) -> Iterator[str]:

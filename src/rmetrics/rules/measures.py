@@ -300,8 +300,11 @@ def reached(rules: Rules) -> dict[tuple[str, str], tuple[str, ...]]:
 
 
 def is_additive(dimension: Dimension, measure: Measure) -> bool:
-    """Whether the members of a dimension add up for a measure."""
-    return dimension.count_for == "first" or measure.count is None
+    """Whether the members of a dimension add up for a measure.
+
+    Amounts are split, so they always do; so do leads, which go to the first named whatever counts of rows do.
+    """
+    return dimension.count_for == "first" or measure.count is None or measure.of == SOURCES
 
 
 __all__ = [

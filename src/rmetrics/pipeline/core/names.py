@@ -5,11 +5,13 @@ from collections.abc import Iterator, Mapping
 from rmetrics.metrics.tallies import NAMES
 from rmetrics.rules import Rules
 from rmetrics.rules.validate import JOBS
-from rmetrics.tables import DAILY, MONTHLY
+from rmetrics.tables import CATALOGUE, DAILY, DIMENSION_MONTHLY, MEASURE_DAILY, MONTHLY
 
 FACTS, SPELLINGS, CONTENTS = "job_facts", "spellings", "contents"
 TALLIES: Mapping[str, str] = {name: f"tally_{name}" for name in NAMES}
-COMPUTED = (FACTS, SPELLINGS, *TALLIES.values(), DAILY, MONTHLY, CONTENTS)
+FIGURES = (DAILY, MONTHLY, CATALOGUE, MEASURE_DAILY, DIMENSION_MONTHLY)
+"""Published tables that are made of tallies and rules, small whatever the history."""
+COMPUTED = (FACTS, SPELLINGS, *TALLIES.values(), *FIGURES, CONTENTS)
 
 
 def replaced(feed: str) -> str:
@@ -42,5 +44,5 @@ def tables(rules: Rules) -> Iterator[str]:
 
 
 __all__ = [
-    "COMPUTED", "CONTENTS", "FACTS", "SPELLINGS", "TALLIES", "links", "order", "replaced", "tables", "together",
+    "COMPUTED", "CONTENTS", "FACTS", "FIGURES", "SPELLINGS", "TALLIES", "links", "order", "replaced", "tables", "together",
 ]  # fmt: skip
