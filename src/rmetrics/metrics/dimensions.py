@@ -65,16 +65,14 @@ def totals(monthly: pl.LazyFrame, tally: pl.LazyFrame, rules: Rules) -> pl.LazyF
     Returns:
         One row per (month, measure): value.
     """
-    shipped = [n for n in sums(rules, own=False)]
+    shipped = list(sums(rules, own=False))
     wide = monthly.select("month", *(pl.col(n).cast(VALUE) for n in shipped))
     theirs = wide.unpivot(on=shipped, index="month", variable_name="measure", value_name="value")
     own = tally.select(pl.col("date").dt.month_start().alias("month"), "measure", _value(rules).alias("value"))
     return pl.concat([theirs, own]).group_by("month", "measure").agg(pl.col("value").sum().cast(VALUE))
 
 
-def dimension_monthly(
-    members: pl.LazyFrame, monthly: pl.LazyFrame, tally: pl.LazyFrame, rules: Rules
-) -> pl.LazyFrame:
+def dimension_monthly(members: pl.LazyFrame, monthly: pl.LazyFrame, tally: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     """All sums per month and member of each dimension.
 
     Args:

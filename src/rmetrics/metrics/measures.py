@@ -13,9 +13,10 @@ import polars as pl
 
 from rmetrics.metrics.jobs import JOB_ID, METRIC_DATE, SEGMENT, SOURCE
 from rmetrics.metrics.leads import between
-from rmetrics.metrics.newest import COUNTED, in_force
+from rmetrics.metrics.newest import in_force
 from rmetrics.metrics.revenue import revenue_rows
 from rmetrics.money import cents, share_units
+from rmetrics.positions import COUNTED
 from rmetrics.rules.expressions import polars_form, tree
 from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.polars_form import is_true
@@ -294,7 +295,9 @@ def _long(summed: pl.LazyFrame, key: Sequence[str], names: Sequence[str]) -> pl.
 def _by_member(dated: pl.LazyFrame, name: str, dimension: Dimension, rows: _Rows) -> pl.LazyFrame:
     """The sums of one dimension per month and member."""
     rules = rows.rules
-    measures = {n: sums(rules)[n].latest for (d, n), places in reached(rules).items() if d == name and rows.name in places}
+    measures = {
+        n: sums(rules)[n].latest for (d, n), places in reached(rules).items() if d == name and rows.name in places
+    }
     share = in_force(rules.revenue, pl.col(_DAY), lambda r: pl.lit(share_units(r.share), dtype=pl.Int64))
     amounts = [_dated_amount(n, rows.name, rows.row, rules).alias(n) for n in measures]
     counted = [pl.lit(1, dtype=pl.Int64).alias(ROWS)] if dimension.of == rows.name else []
@@ -314,7 +317,9 @@ def _by_member(dated: pl.LazyFrame, name: str, dimension: Dimension, rows: _Rows
             _whole(every.filter(~several), named, dimension),
             _split(every.filter(several), named, measures, dimension),
         ]
-    times = {n: pl.col(n) * pl.col("_share") if unit_of(m, rules) is Unit.MICRO else pl.col(n) for n, m in measures.items()}
+    times = {
+        n: pl.col(n) * pl.col("_share") if unit_of(m, rules) is Unit.MICRO else pl.col(n) for n, m in measures.items()
+    }
     summed = (
         pl.concat(parts)
         .group_by("date", "member")
@@ -351,9 +356,7 @@ def _split(
         pl.max_horizontal(count, pl.lit(1, dtype=pl.Int64)).alias("_count"),
     ).with_columns(pl.int_ranges(0, pl.col("_count")).alias(_PLACE))
     each = some.explode("member", _PLACE)
-    return each.select(
-        "date", "member", "_share", *(_part(n, measures.get(n), dimension).alias(n) for n in named)
-    )
+    return each.select("date", "member", "_share", *(_part(n, measures.get(n), dimension).alias(n) for n in named))
 
 
 def _part(name: str, measure: Measure | None, dimension: Dimension) -> pl.Expr:

@@ -144,7 +144,9 @@ class MeasureProblems:
                 self.say(f"{at}.column", _private(dimension.column, "is a phone number"))
             elif columns[dimension.column] not in _MEMBERS:
                 kind = columns[dimension.column]
-                self.say(f"{at}.column", f"{dimension.column!r} is {kind}, which has no members; make a text of it: sql")
+                self.say(
+                    f"{at}.column", f"{dimension.column!r} is {kind}, which has no members; make a text of it: sql"
+                )
             elif dimension.split and columns[dimension.column] is not ColumnType.TEXT:
                 self.say(f"{at}.split", f"{dimension.column!r} is {columns[dimension.column]}; only a text has parts")
         else:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import StringConstraints, field_validator, model_validator
 
 from rmetrics.rules.expressions import typing
 from rmetrics.rules.expressions.refusal import RefusedError
@@ -44,7 +44,7 @@ class Measure(Table):
 
     ``of``: the rows, those of a feed, or for the shipped leads and cost what the rules of the sources make. ``count``:
     the condition that a row must meet. ``sum``: a column or an expression of money or whole numbers, of the rows that
-    meet ``where``. ``share = "revenue"``: times the company's share. ``ratio``: the sum above the line and the one below.
+    meet ``where``. ``share = "revenue"``: times the company's share. ``ratio``: the sum above the line, the one below.
     """
 
     of: Identifier | None = None
@@ -284,10 +284,10 @@ def applies(dimension: Dimension, of: str, rules: Rules) -> bool:
 def reached(rules: Rules) -> dict[tuple[str, str], tuple[str, ...]]:
     """By (dimension, measure) the tables whose rows a measure is made of and that have members.
 
-    Leads and cost are made of rows by the rules of the sources; what is not a row of the dimension's feed, such as a fee
-    or a monthly amount, is nobody's.
+    Leads and cost are made of rows by the rules of the sources; what is no row of the dimension's feed, such as a fee,
+    is nobody's.
     """
-    found = {}
+    found = dict[tuple[str, str], tuple[str, ...]]()
     for dimension_name, dimension in rules.dimensions.items():
         for name, measure in sums(rules).items():
             of = measure.latest.of

@@ -1,0 +1,281 @@
+"""``explain --expect`` and ``--against``: what explains the gap between a number here and one from elsewhere."""
+
+import dataclasses
+import datetime as dt
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import combinations
+
+import polars as pl
+
+from rmetrics.explain.evidence import SCALES, Asked, Evidence, Frames, Outcome, evidence
+from rmetrics.explain.explainer import Explainer
+from rmetrics.explain.explanation import Explained
+from rmetrics.findings import count
+from rmetrics.metrics.feeds import kept_rows
+from rmetrics.metrics.jobs import job_facts, linked
+from rmetrics.metrics.newest import TypedExport, newest_rows
+from rmetrics.periods import days_of
+from rmetrics.pipeline.compute.rows import typed_exports
+from rmetrics.pipeline.landing.quarantine import quarantine
+from rmetrics.rules.model import ALL, UNATTRIBUTED, FeedLeads
+from rmetrics.rules.names import JOBS, PAYMENTS, normal_source
+
+_EDGE_DAYS = 3
+_EXPORTS_BACK = 5
+_LIKE = 0.72  # how alike two spellings must be
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Something that explains a gap, or may.
+
+    Attributes:
+        exact: whether it explains the gap to the last row or cent, alone or with the others marked so.
+    """
+
+    text: str
+    rows: int
+    amount: Decimal | None = None
+    keys: tuple[str, ...] = ()
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A number here against one from elsewhere: what lies between them."""
+
+    metric: str
+    value: Decimal
+    expected: Decimal
+    title: str
+    reasons: tuple[Reason, ...]
+
+    @property
+    def gap(self) -> Decimal:
+        """How much more the other number is."""
+        return self.expected - self.value
+
+
+# -- a number from elsewhere
+
+
+def gap_of(one: Explainer, asked: Asked, metric: Explained, expected: Decimal) -> Gap:
+    """The gap between a number here and the expected one, and what may explain it."""
+    gap = expected - metric.value
+    scale = SCALES[metric.name]
+    here, there = (f"{v:,.{min(scale, 2)}f}" for v in (metric.value, expected))
+    if not gap:
+        return Gap(metric.name, metric.value, expected, f"{there} expected, {here} here: no difference", ())
+    more = f"{abs(gap):,.{min(scale, 2)}f} {'more there' if gap > 0 else 'more here'}"
+    reasons = list(_candidates(one, asked, metric, gap))
+    reasons = _marked(reasons, gap, scale)
+    reasons.sort(key=lambda r: (not r.exact, -r.rows))
+    return Gap(metric.name, metric.value, expected, f"{there} expected, {here} here: {more}", tuple(reasons))
+
+
+def _worth(reason: Reason, scale: int) -> Decimal:
+    return Decimal(reason.rows) if scale == 0 else (reason.amount or Decimal(0))
+
+
+def _marked(reasons: list[Reason], gap: Decimal, scale: int) -> list[Reason]:
+    """Marks what explains the gap exactly: each reason that does alone, or else the fewest that share no row."""
+    size = abs(gap)
+    known = [i for i, r in enumerate(reasons) if _worth(r, scale)]
+    alone = {i for i in known if abs(_worth(reasons[i], scale)) == size}
+    if alone:
+        return [dataclasses.replace(r, exact=i in alone) for i, r in enumerate(reasons)]
+    for how_many in (2, 3):
+        for chosen in combinations(known, how_many):
+            keys = [k for i in chosen for k in reasons[i].keys]
+            worth = sum((abs(_worth(reasons[i], scale)) for i in chosen), Decimal(0))
+            if worth == size and len(set(keys)) == len(keys):
+                return [dataclasses.replace(r, exact=i in chosen) for i, r in enumerate(reasons)]
+    return reasons
+
+
+def _candidates(one: Explainer, asked: Asked, metric: Explained, gap: Decimal) -> Iterator[Reason]:
+    """Yields what could lie between the numbers, by the direction of the gap."""
+    if gap > 0:
+        for part in metric.parts:
+            for near in part.nearly:
+                yield Reason(f"{near.rows:,} left out here: {near.reason}", near.rows, near.amount, near.keys)
+        yield from _edges(one, asked, metric.name, inside=False)
+        yield from _spellings(one, asked, metric.name)
+        yield from _rejected(one, metric)
+        yield from _other_parts(one, asked, metric)
+    else:
+        yield from _edges(one, asked, metric.name, inside=True)
+        yield from _repeated(metric)
+    yield from _exports(one, asked, metric, gap)
+
+
+def _total(parts: Iterable[Evidence], within: pl.Expr | None = None) -> tuple[int, Decimal, tuple[str, ...]]:
+    """Rows, value and keys of the counted rows of evidence."""
+    rows, amount, keys = 0, Decimal(0), list[str]()
+    for e in parts:
+        counted = e.rows.filter(pl.col("_outcome") == Outcome.COUNTED.value)
+        if within is not None:
+            counted = counted.filter(within)
+        frame = counted.select("_key", "_amount").collect()
+        rows += frame.height
+        amount += Decimal(int(frame["_amount"].sum() or 0)).scaleb(-e.scale)
+        keys += frame["_key"].to_list()
+    return rows, amount, tuple(keys)
+
+
+def _edges(one: Explainer, asked: Asked, name: str, *, inside: bool) -> Iterator[Reason]:
+    """Rows within a few days of the ends of the months asked for, on either side of them."""
+    if asked.day is not None:
+        return
+    before = (asked.month - dt.timedelta(days=1)).replace(day=1)
+    final, after = asked.last or asked.month, asked.end
+    day = pl.col("_day").dt.day()
+
+    def last(month: dt.date) -> pl.Expr:
+        return day > days_of(month) - _EDGE_DAYS
+
+    if inside:
+        sides = [
+            (asked.month, day <= _EDGE_DAYS, f"the month before ({before:%Y-%m})"),
+            (final, last(final), f"the month after ({after:%Y-%m})"),
+        ]
+    else:
+        sides = [(before, last(before), f"{before:%Y-%m}"), (after, day <= _EDGE_DAYS, f"{after:%Y-%m}")]
+    for month, within, where in sides:
+        there = dataclasses.replace(asked, month=month, last=None)
+        rows, amount, keys = _total((e for e in evidence(name, there, one.frames, one.rules) if e.feed), within)
+        if rows:
+            told = (
+                f"{rows:,} here on the {_EDGE_DAYS} days next to {where}: elsewhere they may count there"
+                if inside
+                else f"{rows:,} count in {where} here, within {_EDGE_DAYS} days of the months asked for"
+                if asked.several
+                else f"{rows:,} count in {where} here, within {_EDGE_DAYS} days of the month asked for"
+            )
+            yield Reason(told, rows, amount, keys)
+
+
+def _spellings(one: Explainer, asked: Asked, name: str) -> Iterator[Reason]:
+    """Jobs of the month whose source is spelled in a way that no rule knows, or is blank."""
+    if asked.source == ALL:
+        return  # every spelling counts in it
+    rule = one.rules.sources.get(asked.source)
+    leads = None if rule is None else rule.latest.leads
+    measure = name if name in {"jobs", "units", "repairs", "revenue_gross", "revenue40"} else None
+    if name == "leads" and leads is not None and not isinstance(leads, FeedLeads):
+        measure = leads
+    if measure is None:
+        return
+    spelled = [asked.source, *(rule.latest.aliases if rule else ())]
+    for other in one.sources():
+        if other in one.rules.sources or other == asked.source:
+            continue
+        alike = any(alike(other, s) for s in spelled)
+        if not alike and other != UNATTRIBUTED:
+            continue
+        there = dataclasses.replace(asked, source=other)
+        rows, amount, keys = _total(evidence(measure, there, one.frames, one.rules))
+        if rows:
+            have = "has" if rows == 1 else "have"
+            what = (
+                f"{have} the source {other!r}, which no rule declares: add it to the aliases of {asked.source}"
+                if alike
+                else f"{have} no source in the CRM (Unattributed)"
+            )
+            yield Reason(
+                f"{count(rows, measure.removesuffix('s') if SCALES[measure] == 0 else 'payment')} {what}",
+                rows,
+                amount,
+                keys,
+            )
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two spellings may be of one name."""
+    a, b = normal_source(one), normal_source(other)
+    return a in b or b in a or difflib.SequenceMatcher(None, a, b).ratio() >= _LIKE
+
+
+def _rejected(one: Explainer, metric: Explained) -> Iterator[Reason]:
+    feeds = {p.feed for p in metric.parts}
+    rows = [r for r in quarantine(one.lake.lake, one.rules, one.lake.computed.placed) if r.feed in feeds]
+    if rows:
+        places = tuple(f"{r.file} line {r.line}" for r in rows)
+        of = ", ".join(sorted(f for f in feeds if f))
+        told = f"{count(len(rows), 'row')} of {of} could not be read (rmetrics rejected)"
+        yield Reason(told, len(rows), None, places)
+
+
+def _other_parts(one: Explainer, asked: Asked, metric: Explained) -> Iterator[Reason]:
+    """What the filters of the question leave out."""
+    if asked.segment is None:
+        return
+    whole = dataclasses.replace(asked, segment=None)
+    rows, amount, _ = _total(evidence(metric.name, whole, one.frames, one.rules))
+    here = sum(len(p.rows) for p in metric.parts)
+    if rows > here:
+        yield Reason(f"{rows - here:,} are of other segments than {asked.segment}", rows - here, amount - metric.value)
+
+
+def _repeated(metric: Explained) -> Iterator[Reason]:
+    """Rows here that say the same as another row: duplicates, or two visits of one customer."""
+    seen: dict[tuple[object, ...], list[str]] = {}
+    worth: dict[str, Decimal] = {}
+    for part in metric.parts:
+        for row in part.rows:
+            if row.file is None:
+                continue
+            same = (row.date, row.segment, *(str(v) for n, v in row.detail.items() if not n.endswith("_uuid")))
+            seen.setdefault(same, []).append(row.key)
+            worth[row.key] = row.amount
+    extra = [k for keys in seen.values() for k in sorted(keys)[1:]]
+    if extra:
+        amount = sum((worth[k] for k in extra), Decimal(0))
+        told = f"{len(extra):,} say the same as another row under another key: elsewhere they may count once"
+        yield Reason(told, len(extra), amount, tuple(extra))
+
+
+# -- what the number was before the newest exports
+
+
+def _exports(one: Explainer, asked: Asked, metric: Explained, gap: Decimal) -> Iterator[Reason]:
+    """The exports that changed the number, newest first: what it was without each of them."""
+    computed, lake = one.lake.computed, one.lake.lake
+    for name in dict.fromkeys(p.feed for p in metric.parts if p.feed):
+        files = sorted(computed.typed[name], key=lambda f: f[1])
+        now_keys = {r.key for p in metric.parts if p.feed == name for r in p.rows}
+        value = metric.value
+        for i in range(len(files) - 1, max(0, len(files) - 1 - _EXPORTS_BACK), -1):
+            exports = typed_exports(lake, files[:i])
+            frames = _frames_with(one, name, exports)
+            rows, amount, keys = _total(evidence(metric.name, asked, frames, one.rules))
+            before = Decimal(rows) if SCALES[metric.name] == 0 else amount
+            change = before - value
+            if change and (change > 0) == (gap > 0):
+                gone = tuple(sorted(set(keys) - now_keys) if change > 0 else sorted(now_keys - set(keys)))
+                shown = f"{before:,.{min(SCALES[metric.name], 2)}f}"
+                export = one.exports[files[i][1]]
+                what = "changed or replaced rows that counted" if change > 0 else "brought rows"
+                told = f"it was {shown} before the export {export}, which {what}"
+                yield Reason(told, int(abs(change)) if SCALES[metric.name] == 0 else len(gone), abs(change), gone)
+            value, now_keys = before, set(keys)
+
+
+def _frames_with(one: Explainer, name: str, exports: Sequence[TypedExport]) -> Frames:
+    """The frames as they were when only these exports of a feed had landed."""
+    rules, feed = one.rules, one.rules.feeds[name]
+    rows = kept_rows(newest_rows(exports, feed), rules, name)
+    feeds = dict(one.frames.feeds)
+    if feed.job is not None:
+        rows = linked(rows, feeds[JOBS], feed.job)
+    feeds[name] = rows.collect().lazy()
+    facts = one.frames.facts
+    if name in (JOBS, PAYMENTS):
+        facts = job_facts(feeds[JOBS], feeds[PAYMENTS], rules).collect().lazy()
+    return dataclasses.replace(one.frames, feeds=feeds, facts=facts)
+
+
+# -- a list from elsewhere

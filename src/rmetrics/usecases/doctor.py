@@ -1,0 +1,66 @@
+"""``rmetrics doctor``: what is wrong with this installation, and how to mend each thing. Changes nothing."""
+
+from collections.abc import Callable, Iterator
+
+from rmetrics.diagnosis.database import check_database
+from rmetrics.diagnosis.finding import Check, DoctorResult
+from rmetrics.diagnosis.folders import (
+    check_clock,
+    check_folders,
+    check_lock,
+    check_permissions,
+    check_space,
+    verify_files,
+)
+from rmetrics.diagnosis.program import check_libraries, check_python, check_rules, check_zone
+from rmetrics.diagnosis.scheduled import check_schedule
+from rmetrics.findings import Severity
+from rmetrics.lake import Damage, Lake
+from rmetrics.progress import Progress, silent
+from rmetrics.rules import Rules
+from rmetrics.settings import Settings
+
+
+def doctor(settings: Settings, *, verify: bool = False, progress: Progress = silent) -> DoctorResult:
+    """Looks at an installation.
+
+    Args:
+        settings: where things are.
+        verify: read and hash every file of the lake and the inbox too.
+        progress: is told how far it is.
+    """
+    rules: list[Rules] = []
+    lake = Lake(settings.lake_dir)
+    looks: list[Callable[[], Iterator[Check]]] = [
+        check_python,
+        check_libraries,
+        lambda: check_rules(settings, rules),
+        lambda: check_zone(rules),
+        lambda: check_folders(settings, lake),
+        lambda: check_permissions(settings, lake),
+        lambda: check_space(settings),
+        lambda: check_clock(lake),
+        lambda: check_lock(lake),
+        lambda: check_schedule(settings),
+        lambda: check_database(settings),
+    ]
+    checks: list[Check] = []
+    for i, look in enumerate(looks):
+        progress("looking", i, len(looks))
+        try:
+            checks += look()
+        except OSError as error:
+            told = f"cannot look at {error.filename}: {error.strerror}"
+            checks.append(
+                Check("files", Severity.ERROR, told, "Check its permissions, and those of the folders above it.")
+            )
+    progress("looking", len(looks), len(looks))
+    damaged: list[Damage] = []
+    if verify:
+        progress("verifying the lake", 0, 1)
+        checks += verify_files(settings, lake, damaged)
+        progress("verifying the lake", 1, 1)
+    return DoctorResult(tuple(checks), tuple(damaged))
+
+
+__all__ = ["doctor"]
