@@ -1,7 +1,7 @@
 """Declared measures as tallies: what each row adds to each measure, per day and per member of each dimension.
 
 Everything is a whole number: ones, cents or millionths (``rules.measures.Unit``). A row of several members is split so
-that its parts add up to it: amounts in equal parts, the first named getting what is left over; a count goes to the first.
+that its parts add up to it: amounts in equal parts, the first named getting what is left over; counts go to the first.
 
 Source: the design, section 8.
 """
@@ -301,7 +301,7 @@ def _by_member(dated: pl.LazyFrame, name: str, dimension: Dimension, rows: _Rows
     share = in_force(rules.revenue, pl.col(_DAY), lambda r: pl.lit(share_units(r.share), dtype=pl.Int64))
     amounts = [_dated_amount(n, rows.name, rows.row, rules).alias(n) for n in measures]
     counted = [pl.lit(1, dtype=pl.Int64).alias(ROWS)] if dimension.of == rows.name else []
-    every = dated.select(
+    amounted = dated.select(
         pl.col(_DAY).dt.month_start().alias("date"),
         pl.col(f"{_MEMBER}:{name}").alias("member"),
         share.alias("_share"),
@@ -310,28 +310,25 @@ def _by_member(dated: pl.LazyFrame, name: str, dimension: Dimension, rows: _Rows
     )
     named = [*measures, *([ROWS] if counted else [])]
     text = pl.col("member")
-    parts = [_whole(every, named, dimension)]
+    parts = [_whole(amounted, named)]
     if dimension.split is not None:
         several = text.str.contains(dimension.split, literal=True).fill_null(value=False)
         parts = [
-            _whole(every.filter(~several), named, dimension),
-            _split(every.filter(several), named, measures, dimension),
+            _whole(amounted.filter(~several), named),
+            _split(amounted.filter(several), named, measures, dimension),
         ]
-    times = {
-        n: pl.col(n) * pl.col("_share") if unit_of(m, rules) is Unit.MICRO else pl.col(n) for n, m in measures.items()
-    }
+    shared = [n for n, m in measures.items() if unit_of(m, rules) is Unit.MICRO]
     summed = (
         pl.concat(parts)
         .group_by("date", "member")
-        .agg(times.get(n, pl.col(n)).sum().alias(n) for n in named)
+        .agg((pl.col(n) * pl.col("_share") if n in shared else pl.col(n)).sum().alias(n) for n in named)
         .with_columns(pl.lit(name).alias("dimension"))
     )
     return _long(summed, ["date", "dimension", "member"], named).select(*MEMBER_TALLY)
 
 
-def _whole(rows: pl.LazyFrame, named: Sequence[str], dimension: Dimension) -> pl.LazyFrame:
+def _whole(rows: pl.LazyFrame, named: Sequence[str]) -> pl.LazyFrame:
     """Rows of one member each."""
-    del dimension
     member = pl.col("member").str.strip_chars(WHITE_SPACE)
     shown = pl.when(member.is_null() | (member == "")).then(pl.lit(NONE)).otherwise(member)
     return rows.select("date", shown.alias("member"), "_share", *named)

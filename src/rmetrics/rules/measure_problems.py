@@ -3,7 +3,7 @@
 Source: the design, section 8.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from rmetrics.rules.conditions import read_condition
 from rmetrics.rules.expressions import tree, typing
@@ -135,31 +135,27 @@ class MeasureProblems:
         if feed is None or not self.usable(dimension.of):
             return
         row = measure_row(self.rules, dimension.of)
-        columns = dict(row.columns)
         if dimension.column is not None:
-            if dimension.column not in columns:
-                near = did_you_mean(dimension.column, columns)
-                self.say(f"{at}.column", f"names no column of {dimension.of}: {dimension.column!r}{near}")
-            elif columns[dimension.column] is ColumnType.PHONE:
-                self.say(f"{at}.column", _private(dimension.column, "is a phone number"))
-            elif columns[dimension.column] not in _MEMBERS:
-                kind = columns[dimension.column]
-                self.say(
-                    f"{at}.column", f"{dimension.column!r} is {kind}, which has no members; make a text of it: sql"
-                )
-            elif dimension.split and columns[dimension.column] is not ColumnType.TEXT:
-                self.say(f"{at}.split", f"{dimension.column!r} is {columns[dimension.column]}; only a text has parts")
-        else:
-            reading = read_condition(dimension.sql or "", row, kind=ColumnType.TEXT)
-            if reading.problem:
-                self.say(f"{at}.sql", reading.problem)
+            self._column(at, dimension, dimension.column, dict(row.columns))
+        elif problem := read_condition(dimension.sql or "", row, kind=ColumnType.TEXT).problem:
+            self.say(f"{at}.sql", problem)
         key = "column" if dimension.column is not None else "sql"
         for column in _columns(dimension.column or dimension.sql or ""):
             spec = feed.columns.get(column)
-            if spec is not None and not spec.publish and columns.get(column) is not ColumnType.PHONE:
-                self.say(f"{at}.{key}", _private(column, "has publish = false"))
-            elif spec is not None and spec.type is ColumnType.PHONE and key == "sql":
+            if spec is not None and spec.type is ColumnType.PHONE:
                 self.say(f"{at}.{key}", _private(column, "is a phone number"))
+            elif spec is not None and not spec.publish:
+                self.say(f"{at}.{key}", _private(column, "has publish = false"))
+
+    def _column(self, at: str, dimension: Dimension, column: str, columns: Mapping[str, ColumnType]) -> None:
+        kind = columns.get(column)
+        if kind is None:
+            near = did_you_mean(column, columns)
+            self.say(f"{at}.column", f"names no column of {dimension.of}: {column!r}{near}")
+        elif kind not in {*_MEMBERS, ColumnType.PHONE}:
+            self.say(f"{at}.column", f"{column!r} is {kind}, which has no members; make a text of it: sql = ...")
+        elif dimension.split and kind is not ColumnType.TEXT:
+            self.say(f"{at}.split", f"{column!r} is {kind}; only a text has parts")
 
 
 def _private(column: str, why: str) -> str:

@@ -257,8 +257,7 @@ class _Increment:
             sums = revenue(payments.lazy(), of_jobs.lazy(), self.rules)
             sides.append((held, {n: f.lazy() for n, f in feeds.items()}, sums))
         own = self._measured(before, now)
-        sides = [tally(h.lazy(), f, s, self.rules, o) for (h, f, s), o in zip(sides, own, strict=True)]
-        was_sums, now_sums = sides
+        was_sums, now_sums = (tally(h.lazy(), f, s, self.rules, o) for (h, f, s), o in zip(sides, own, strict=True))
         return {n: added(n, [getattr(now_sums, n), negative(n, getattr(was_sums, n))]).collect() for n in SUMS}
 
     def _measured(self, before: pl.DataFrame, now: pl.DataFrame) -> list[MeasureSums]:

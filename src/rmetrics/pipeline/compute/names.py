@@ -44,5 +44,6 @@ def tables(rules: Rules) -> Iterator[str]:
 
 
 __all__ = [
-    "COMPUTED", "CONTENTS", "FACTS", "FIGURES", "SPELLINGS", "TALLIES", "links", "order", "replaced", "tables", "together",
+    "COMPUTED", "CONTENTS", "FACTS", "FIGURES", "SPELLINGS", "TALLIES", "links", "order", "replaced", "tables",
+    "together",
 ]  # fmt: skip
