@@ -142,7 +142,8 @@ def _months(lake: Opened) -> frozenset[dt.date]:
 def _second_engine(lake: Opened, part: MonthInputs | None, memory_limit: str | None) -> Any:
     """A connection in which everything, or what a month needs, was recomputed."""
     typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else lake.typed
-    files = [*(i.path for inputs in typed.values() for i in inputs), *([part.scope.daily] if part else [])]
+    known = [p for p in (part.scope.daily, part.scope.members) if p] if part else []
+    files = [*(i.path for inputs in typed.values() for i in inputs), *known]
     with duckdb_errors("recompute the metrics"):
         connection = sandbox(files, temp=lake.lake.root / "duckdb", memory_limit=memory_limit)
         try:

@@ -20,7 +20,7 @@ from rmetrics.rules.measures import (
     sum_kind,
 )
 from rmetrics.rules.model import ColumnType, Dated, Rules
-from rmetrics.rules.nearest import did_you_mean
+from rmetrics.rules.suggest import did_you_mean
 
 _MEANING = ("of", "count", "sum", "where", "share", "ratio")
 _FIGURES = ("daily_metrics", "monthly_metrics", "measure_daily", "dimension_monthly", "measure_monthly", "measures")

@@ -1,7 +1,7 @@
 """Declared measures and dimensions in words."""
 
+from rmetrics.rules.describe import condition_in_words
 from rmetrics.rules.measures import SOURCES, Dimension, Measure
-from rmetrics.rules.words import condition_in_words
 
 
 def measure_in_words(measure: Measure) -> str:
