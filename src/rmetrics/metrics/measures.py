@@ -275,9 +275,10 @@ def _sums_of(rows: _Rows) -> MeasureSums:
     daily = []
     if own:
         key = {"date": _DAY, "source": _SOURCE, "segment": _SEGMENT}
-        summed = dated.group_by(pl.col(c).alias(n) for n, c in key.items()).agg(
-            _dated_amount(n, name, rows.row, rules).sum().alias(n) for n in own
-        )
+        # Columns first: of a constant, which "every row" is, a group's sum would be the constant itself.
+        amounts = [_dated_amount(n, name, rows.row, rules).alias(n) for n in own]
+        placed = dated.select(*(pl.col(c).alias(n) for n, c in key.items()), *amounts)
+        summed = placed.group_by(*key).agg(pl.col(n).sum() for n in own)
         daily.append(_long(summed, list(key), own).select(*DAILY_TALLY))
     members = [_by_member(dated, n, d, rows) for n, d in rows.dimensions.items()]
     return MeasureSums(
