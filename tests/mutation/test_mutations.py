@@ -64,7 +64,7 @@ MUTATIONS = [
     ("measures", ".list.unique(maintain_order=True)", ""),
     ("measures", '.list.eval(pl.element().filter(pl.element() != ""))', ""),
     ("measures", ".list.eval(pl.element().str.strip_chars(WHITE_SPACE))", ""),
-    ("measures", 'pl.col(n) * pl.col("_share") if n in shared', 'pl.col(n) * 4000 if n in shared'),
+    ("measures", 'pl.col(n) * pl.col("_share") if n in shared', "pl.col(n) * 4000 if n in shared"),
     ("measures", 'rows.join(members, on=JOB_ID, how="left")', 'rows.join(members, on=JOB_ID, how="inner")'),
     ("measures", "inside & condition", "condition"),
     ("measures", "placed = rows.filter(pl.col(COUNTED))", "placed = rows"),
@@ -72,7 +72,7 @@ MUTATIONS = [
     ("measures", "found[0] if len(found) == 1 else UNATTRIBUTED", "UNATTRIBUTED"),
     ("measures", "of_source & marked[version.leads]", "of_source"),
     ("measures", "cost.feed == feed and cost.sum is not None and cost.spread is None", "cost.feed == feed and cost.sum is not None"),
-    ("dimensions", 'descending=[True, False]', 'descending=[False, False]'),
+    ("dimensions", "descending=[True, False]", "descending=[False, False]"),
     ("dimensions", "otherwise(pl.lit(REST))", "otherwise(pl.lit(NONE))"),
     ("dimensions", ".head(dimension.limit)", ".head(dimension.limit + 1)"),
     ("dimensions", "m.latest.of == SOURCES or not reached(rules)[name, n]", "not reached(rules)[name, n]"),
@@ -238,7 +238,19 @@ def differences(lab: Lab, folder: Path, name: str | None, old: str = "", new: st
     """Computes everything with the metrics, one of them spoiled; returns on how many figures the engines differ."""
     modules = {
         n: importlib.import_module(f"rmetrics.metrics.{n}")
-        for n in ("newest", "jobs", "leads", "costs", "revenue", "calls", "targets", "tallies", "measures", "dimensions", "rollup")
+        for n in (
+            "newest",
+            "jobs",
+            "leads",
+            "costs",
+            "revenue",
+            "calls",
+            "targets",
+            "tallies",
+            "measures",
+            "dimensions",
+            "rollup",
+        )
     }
     if name is not None:
         modules[name] = spoiled(name, old, new)
