@@ -727,7 +727,7 @@ COMMENT ON COLUMN monthly_vs_target.cpl_over           IS 'True: a lead cost mor
 
 -- ----------------------------------------------------------------------------------------------------- measure_monthly
 
--- Every measure by one name and one shape. Ratios are made of the sums of the same month, source and segment; for other
+-- Every measure by one name and one shape. Ratios are made of the sums of the same month, source and segment. For other
 -- scopes add up value_above and value_below, then divide.
 CREATE OR REPLACE VIEW measure_monthly AS
 WITH sums AS (
