@@ -452,7 +452,7 @@ def _revenue(measure: str, asked: Asked, frames: Frames, rules: Rules) -> Iterat
         else:
             if start is not None and start > asked.month:
                 continue  # the share does not change what was paid
-            from rmetrics.rules.describe import condition_in_words
+            from rmetrics.rules.condition_words import condition_in_words
 
             fits = f" when {condition_in_words(where)}" if where else ""
             place = rules.place(f"feeds.{PAYMENTS}.where" if where else f"feeds.{PAYMENTS}")

@@ -1,6 +1,6 @@
 """Declared measures and dimensions in words."""
 
-from rmetrics.rules.describe import condition_in_words
+from rmetrics.rules.condition_words import condition_in_words
 from rmetrics.rules.measures import SOURCES, Dimension, Measure
 
 
