@@ -212,14 +212,31 @@ def _segment_of(source: pl.Expr, day: pl.Expr, rules: Rules) -> pl.Expr:
 # -- what a row adds
 
 
-def amount(measure: Measure, row: Row, rules: Rules) -> pl.Expr:
-    """What a row adds to a count, or to a sum before a share is taken: ones or cents, 0 where nothing."""
+def placed_rows(name: str, rows: pl.LazyFrame, of_jobs: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """The rows of a feed that count, with the day (``_on``), source (``_from``) and segment (``_kind``) they count in.
+
+    Args:
+        name: the feed.
+        rows: its rows; of jobs their facts.
+        of_jobs: the facts of all jobs that these rows are linked to, with the columns of their feed.
+        rules: all rules.
+    """
+    return _Rows(name, rows, of_jobs, rules).frame
+
+
+def amount(measure: Measure, row: Row, rules: Rules, *, blank: bool = False) -> pl.Expr:
+    """What a row adds to a count, or to a sum before a share is taken: ones or cents, 0 where nothing.
+
+    With ``blank``, null where what is added up is, whether ``where`` holds or not.
+    """
     if measure.count is not None:
         return is_true(measure.count, row).cast(pl.Int64)
     assert measure.sum is not None  # noqa: S101 - asked of counts and sums
     kind = sum_kind(measure, rules)
     value = polars_form.derived(measure.sum, row, kind)
     whole = cents(value) if kind is ColumnType.MONEY else value.cast(pl.Int64)
+    if blank:
+        return whole
     if measure.where is not None:
         whole = pl.when(is_true(measure.where, row)).then(whole)
     return whole.fill_null(0)
