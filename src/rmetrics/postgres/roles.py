@@ -32,6 +32,9 @@ READABLE = (
     "quarterly_metrics",
     "yearly_metrics",
     "call_funnel",
+    "journey_metrics",
+    "journey_funnel",
+    "jobs_matched",
     "data_freshness",
     "run_findings",
 )
