@@ -1,51 +1,16 @@
 """A run in a few lines: files, findings, and months and sources against their targets."""
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Literal
 
 import polars as pl
 
+from rmetrics.figures import MonthLine
 from rmetrics.findings import Finding
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.rules.names import TARGETS
 from rmetrics.tables import MONTHLY
-
-
-@dataclass(frozen=True, slots=True)
-class MonthLine:
-    """One source in one month against its target; source ALL is the whole company."""
-
-    month: dt.date
-    source: str
-    jobs: int
-    leads: int
-    units: int
-    repairs: int
-    revenue_gross: Decimal
-    revenue40: Decimal
-    cost: Decimal
-    target_repairs: Decimal | None = None
-    target_revenue40: Decimal | None = None
-    target_conv_l2r: Decimal | None = None
-    target_cpl_max: Decimal | None = None
-
-    @property
-    def cpl(self) -> Decimal | None:
-        """Cost per lead, None without leads."""
-        return self.cost / self.leads if self.leads else None
-
-    @property
-    def conv_l2r(self) -> Decimal | None:
-        """Repairs per lead, None without leads."""
-        return Decimal(self.repairs) / self.leads if self.leads else None
-
-    @property
-    def profit(self) -> Decimal:
-        """Revenue after payout less cost."""
-        return self.revenue40 - self.cost
 
 
 @dataclass(frozen=True, slots=True)

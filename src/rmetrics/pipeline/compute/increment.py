@@ -26,14 +26,18 @@ from rmetrics.metrics.jobs import (
     own_names,
     spellings,
 )
+from rmetrics.metrics.measures import MeasureSums, measure_sums, needed_feeds, nothing, of_jobs_columns
 from rmetrics.metrics.newest import every_row
 from rmetrics.metrics.tallies import SUMS, added, negative, revenue, tally
 from rmetrics.pipeline.compute.classed import Reclassed, reclassed
-from rmetrics.pipeline.compute.local import Tables, published_rows, write_metrics
+from rmetrics.pipeline.compute.journeys import lead_feeds, made, row_of_place, tied
+from rmetrics.pipeline.compute.local import Tables, published_rows, write_journey_metrics, write_metrics
 from rmetrics.pipeline.compute.names import (
     CLASSES,
     CONTENTS,
     FACTS,
+    FIGURES,
+    MATCHES,
     SPELLINGS,
     TALLIES,
     links,
@@ -47,8 +51,17 @@ from rmetrics.positions import COUNTED, POSITION, position
 from rmetrics.postgres.publish import Change
 from rmetrics.postgres.publish.digests import digests, month_sums, sums_after
 from rmetrics.rules import Rules
+from rmetrics.rules.measures import links_to_jobs
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
-from rmetrics.tables import DAILY, MONTHLY, PgTable, published_tables
+from rmetrics.tables import (
+    DAILY,
+    DIMENSION_MONTHLY,
+    JOURNEY_METRICS,
+    JOURNEYS,
+    MEASURE_DAILY,
+    PgTable,
+    published_tables,
+)
 
 MOST_ROWS = 1_000_000  # more new rows than this are computed with everything else
 MOST_SHARE = 0.2  # and so are more than this share of all rows
@@ -64,6 +77,7 @@ class Increment:
         was, now: by feed, the rows that came, went or are linked otherwise, as they were and as they are.
         fresh: by feed, the ranks of the exports that came.
         changes: by published table, what is not as it was.
+        reached: positions of the jobs, leads and calls whose journeys the change may touch.
         reclassed: the calls whose classes were found anew.
     """
 
@@ -73,6 +87,7 @@ class Increment:
     now: Mapping[str, pl.DataFrame]
     fresh: Mapping[str, frozenset[int]]
     changes: Mapping[str, Change]
+    reached: pl.Series
     reclassed: Reclassed | None = None
 
 
@@ -108,6 +123,8 @@ class _Increment:
         self.rows = Rows(lake, old.rules, typed, Snapshot(lake.root, tables=self.tables))
         self.was: dict[str, pl.DataFrame] = {}
         self.now: dict[str, pl.DataFrame] = {}
+        self.reached = pl.Series(POSITION, [], dtype=pl.Int64)
+        self.touches = pl.DataFrame(), pl.DataFrame()
         self.reclassed: Reclassed | None = None
 
     def run(self) -> Increment:
@@ -127,9 +144,12 @@ class _Increment:
         changed = {n: self.rows.snapshot.scan(t).collect() for n, t in TALLIES.items()}
         summed = {n: added(n, [changed[n].lazy(), tallies[n].lazy()]).collect() for n in TALLIES}
         self.tables |= write_metrics(self.lake, self.rules, summed, self.newest_day)
-        changes = self._contents(before, now)
+        shown = self._journeys(before, now)
+        changes = self._contents(*shown)
         fresh = {name: frozenset(rank for _, rank in files) for name, files in self.fresh.items() if files}
-        return Increment(self.tables, self._months(tallies), self.was, self.now, fresh, changes, self.reclassed)
+        return Increment(
+            self.tables, self._months(tallies), self.was, self.now, fresh, changes, self.reached, self.reclassed
+        )
 
     def _put(self, table: str, rows: pl.DataFrame, gone: pl.Series | None = None) -> None:
         """Puts a layer on top of a table."""
@@ -245,8 +265,46 @@ class _Increment:
 
     def _payments_of(self, jobs: pl.Series) -> pl.DataFrame:
         """All payments that are linked to one of the jobs."""
-        held = self.rows.snapshot.scan(links(PAYMENTS)).filter(pl.col(JOB_ID).is_in(jobs.implode())).collect()
-        return self.rows.at(PAYMENTS, held[POSITION]).collect()
+        return self._rows_of(PAYMENTS, jobs)
+
+    def _rows_of(self, name: str, jobs: pl.Series) -> pl.DataFrame:
+        """All rows of a feed that are linked to one of the jobs."""
+        held = self.rows.snapshot.scan(links(name)).filter(pl.col(JOB_ID).is_in(jobs.implode())).collect()
+        return self.rows.at(name, held[POSITION]).collect()
+
+    # -- journeys
+
+    def _journeys(self, before: pl.DataFrame, now: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Makes the journeys anew that the changed rows are tied to.
+
+        Returns:
+            Published rows of the jobs that changed or came from another touch, as they were and as they are.
+        """
+        versions = [(JOBS, before), (JOBS, now)]
+        versions += [(n, side[n]) for n in lead_feeds(self.rules) for side in (self.was, self.now)]
+        self.reached = tied(self.rows, versions)
+        found = made(self.rows, self.reached)
+        of_these = pl.col(POSITION).is_in(self.reached.implode())
+        held = self.old.snapshot.scan(MATCHES).filter(of_these).collect()
+        of_rows = row_of_place().is_in(self.reached.implode())
+        told = self.old.snapshot.scan(JOURNEYS).filter(of_rows).collect()
+        moved = self._differ(MATCHES, held, found.matches)
+        self.touches = told, found.journeys
+        self._differ(JOURNEYS, *self.touches)
+        self.tables[JOURNEY_METRICS] = (write_journey_metrics(self.lake, self.rows),)
+        others = moved.filter(~moved.is_in(pl.concat([before[POSITION], now[POSITION]]).implode())).unique()
+        facts = self.rows.snapshot.scan(FACTS).filter(pl.col(POSITION).is_in(others.implode()))
+        same = with_facts(self.rows.at(JOBS, others), facts).select(now.columns).collect()
+        sides = ((self.old, before), (self.rows, now))
+        was, is_now = pl.collect_all([rows.matched(pl.concat([jobs, same]).lazy()) for rows, jobs in sides])
+        return was, is_now
+
+    def _differ(self, table: str, was: pl.DataFrame, now: pl.DataFrame) -> pl.Series:
+        """Puts the rows that only one side has on top of a table, or out of it; returns their positions."""
+        now = now.select(was.columns)
+        come, gone = (a.join(b, on=was.columns, how="anti", nulls_equal=True) for a, b in ((now, was), (was, now)))
+        self._put(table, come, gone[POSITION])
+        return pl.concat([come[POSITION], gone[POSITION]])
 
     # -- sums
 
@@ -262,28 +320,60 @@ class _Increment:
             jobs = payments[JOB_ID].drop_nulls().unique()
             of_jobs = snapshot.scan(FACTS).filter(pl.col(JOB_ID).is_in(jobs.implode())).collect()
             sums = revenue(payments.lazy(), of_jobs.lazy(), self.rules)
-            sides.append(tally(held.lazy(), {n: f.lazy() for n, f in feeds.items()}, sums, self.rules))
-        was_sums, now_sums = sides
+            sides.append((held, {n: f.lazy() for n, f in feeds.items()}, sums))
+        own = self._measured(before, now)
+        was_sums, now_sums = (tally(h.lazy(), f, s, self.rules, o) for (h, f, s), o in zip(sides, own, strict=True))
         return {n: added(n, [getattr(now_sums, n), negative(n, getattr(was_sums, n))]).collect() for n in SUMS}
+
+    def _measured(self, before: pl.DataFrame, now: pl.DataFrame) -> list[MeasureSums]:
+        """What the rows that change added to own measures and members, and what they add now.
+
+        A job that is told apart otherwise takes all rows with it that belong to it, whatever their feed.
+        """
+        needed = needed_feeds(self.rules)
+        if not needed:
+            return [nothing(), nothing()]
+        linked = [n for n in needed if n != JOBS and links_to_jobs(self.rules, n)]
+        decides = of_jobs_columns(self.rules)
+        moved = differing(before.select(decides), now.select(decides), decides)[JOB_ID].unique()
+        same = dict[str, pl.DataFrame]()
+        for name in linked:
+            there = pl.concat([self.was[name], self.now[name]])[POSITION]
+            same[name] = self._rows_of(name, moved).filter(~pl.col(POSITION).is_in(there.implode()))
+        sides = []
+        for feeds, held, rows in ((self.was, before, self.old), (self.now, now, self.rows)):
+            some = {n: feeds[n] for n in needed if n != JOBS}
+            some |= {n: pl.concat([some[n], f.select(some[n].columns)]) for n, f in same.items()}
+            of_jobs = None
+            if linked:
+                ids = pl.concat([some[n][JOB_ID] for n in linked]).drop_nulls().unique()
+                facts = rows.snapshot.scan(FACTS).filter(pl.col(JOB_ID).is_in(ids.implode())).collect()
+                of_jobs = rows.facts_at(facts[POSITION]).select(decides).collect().lazy()
+            jobs = held.lazy() if JOBS in needed else None
+            sides.append(measure_sums(jobs, {n: f.lazy() for n, f in some.items()}, of_jobs, self.rules))
+        return sides
 
     def _months(self, tallies: Mapping[str, pl.DataFrame]) -> frozenset[dt.date]:
         """The months whose figures may differ: those of tallies that changed, and of days that did."""
-        was, now = (s.scan(DAILY).collect() for s in (self.old.snapshot, self.rows.snapshot))
-        days = [*(f for n, f in tallies.items() if n != "days"), differing(was, now, was.columns)]
-        return frozenset(m for f in days for m in f["date"].drop_nulls().dt.month_start().unique())
+        days = [f["date"] for n, f in tallies.items() if n != "days"]
+        for table, day in ((DAILY, "date"), (MEASURE_DAILY, "date"), (DIMENSION_MONTHLY, "month")):
+            was, now = (s.scan(table).collect() for s in (self.old.snapshot, self.rows.snapshot))
+            days.append(differing(was, now, was.columns)[day])
+        return frozenset(m for d in days for m in d.drop_nulls().dt.month_start().unique())
 
     def _contents(self, before: pl.DataFrame, now: pl.DataFrame) -> dict[str, Change]:
         """Writes the sums of published tables after the change; returns the change of each."""
         held = self.old.snapshot.scan(CONTENTS).collect()
         sums, changes = [], dict[str, Change]()
+        shown = {JOBS: (before, now), JOURNEYS: self.touches}
         for table in published_tables(self.rules):
             of_table = held.filter(pl.col("table") == table.name)
-            if table.sums or table.name in (TARGETS, DAILY, MONTHLY):
-                if table.name in (DAILY, MONTHLY) or self.fresh.get(table.name):
+            if table.sums or table.name in (TARGETS, *FIGURES):
+                if table.name in FIGURES or self.fresh.get(table.name):
                     of_table = month_sums(table, published_rows(self.rows, table))
                 sums.append(of_table)
                 continue
-            was, is_now = (before, now) if table.name == JOBS else (self.was[table.name], self.now[table.name])
+            was, is_now = shown.get(table.name) or (self.was[table.name], self.now[table.name])
             sums.append(sums_after(of_table, month_sums(table, is_now.lazy()), month_sums(table, was.lazy())))
             changes[table.name] = Change(digests(held, table.name), _come(table, was, is_now).lazy())
         self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums).lazy()),)

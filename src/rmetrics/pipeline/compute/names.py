@@ -5,12 +5,15 @@ from collections.abc import Iterator, Mapping
 from rmetrics.metrics.tallies import NAMES
 from rmetrics.rules import Rules
 from rmetrics.rules.names import CALLS, JOBS
-from rmetrics.tables import DAILY, MONTHLY
+from rmetrics.tables import CATALOGUE, DAILY, DIMENSION_MONTHLY, JOURNEY_METRICS, JOURNEYS, MEASURE_DAILY, MONTHLY
 
 FACTS, SPELLINGS, CONTENTS = "job_facts", "spellings", "contents"
+MATCHES = "matches"  # of jobs to touches
 CLASSES = "call_classes"  # by position of the call
 TALLIES: Mapping[str, str] = {name: f"tally_{name}" for name in NAMES}
-COMPUTED = (FACTS, SPELLINGS, *TALLIES.values(), DAILY, MONTHLY, CONTENTS)
+FIGURES = (DAILY, MONTHLY, CATALOGUE, MEASURE_DAILY, DIMENSION_MONTHLY, JOURNEY_METRICS)
+"""Published tables that are small whatever the history."""
+COMPUTED = (FACTS, SPELLINGS, *TALLIES.values(), *FIGURES, MATCHES, JOURNEYS, CONTENTS)
 
 
 def replaced(feed: str) -> str:
@@ -45,6 +48,6 @@ def tables(rules: Rules) -> Iterator[str]:
 
 
 __all__ = [
-    "CLASSES", "COMPUTED", "CONTENTS", "FACTS", "SPELLINGS", "TALLIES", "links", "order", "replaced", "tables",
-    "together",
+    "CLASSES", "COMPUTED", "CONTENTS", "FACTS", "FIGURES", "MATCHES", "SPELLINGS", "TALLIES", "links", "order",
+    "replaced", "tables", "together",
 ]  # fmt: skip
