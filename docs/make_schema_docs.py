@@ -25,7 +25,15 @@ ROOT = DOCS.parent
 RAW = ("jobs", "payments", "calls", "elocals_leads", "proref_leads", "google_spend")
 AGGREGATES = ("daily_metrics", "monthly_metrics", "measures", "measure_daily", "dimension_monthly", "targets")
 BOOKKEEPING = ("business", "sync_runs", "metric_changes", "published_parts", "feed_status")
-VIEWS = ("monthly_vs_target", "measure_monthly", "daily_cumulative", "call_funnel", "data_freshness", "run_findings")
+VIEWS = (
+    "monthly_vs_target",
+    "measure_monthly",
+    "measure_vs_target",
+    "daily_cumulative",
+    "call_funnel",
+    "data_freshness",
+    "run_findings",
+)
 SENTENCE = re.compile(r"(?<=[.?]) (?=[A-Z0-9a-z+(])")
 BLOCK = re.compile(r"(<!-- generated: ([\w -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 QUERY = re.compile(r"^-- name: ([\w-]+)\n((?:-- [^\n]*\n)*)(.*?;)$", re.MULTILINE | re.DOTALL)

@@ -35,7 +35,15 @@ TABLES = (
     "targets",
     *BOOKKEEPING,
 )
-VIEWS = ("monthly_vs_target", "measure_monthly", "daily_cumulative", "call_funnel", "data_freshness", "run_findings")
+VIEWS = (
+    "monthly_vs_target",
+    "measure_monthly",
+    "measure_vs_target",
+    "daily_cumulative",
+    "call_funnel",
+    "data_freshness",
+    "run_findings",
+)
 
 _KINDS = {
     "r": "table",
