@@ -55,6 +55,9 @@ CREATE TABLE IF NOT EXISTS jobs (
     paid         numeric(12,2)  NOT NULL DEFAULT 0,
     is_unit      boolean        NOT NULL,
     is_repair    boolean        NOT NULL,
+    source_matched varchar,
+    matched_by   varchar,
+    touch_id     varchar,
     CONSTRAINT jobs_pkey              PRIMARY KEY (job_id),
     CONSTRAINT jobs_source_not_blank  CHECK (btrim(source) <> ''),
     CONSTRAINT jobs_segment_not_blank CHECK (btrim(segment) <> '')
@@ -62,6 +65,8 @@ CREATE TABLE IF NOT EXISTS jobs (
 
 -- Which jobs make up this day or this month?
 CREATE INDEX IF NOT EXISTS jobs_metric_date_idx ON jobs (metric_date);
+-- Which jobs came from this touch?
+CREATE INDEX IF NOT EXISTS jobs_touch_id_idx ON jobs (touch_id) WHERE touch_id IS NOT NULL;
 
 COMMENT ON TABLE  jobs             IS 'Jobs of the CRM, one row per job, classified by the rules. Raw: the base of '
                                       'units, repairs and leads.';
@@ -91,6 +96,11 @@ COMMENT ON COLUMN jobs.paid        IS 'Sum of all counted payments of the job, w
                                       'payments.';
 COMMENT ON COLUMN jobs.is_unit     IS 'True: the job counts as a unit (a service visit) by the rules.';
 COMMENT ON COLUMN jobs.is_repair   IS 'True: the job counts as a repair by the rules. A job can be unit and repair.';
+COMMENT ON COLUMN jobs.source_matched IS 'Channel of the touch the job came from, by the rules of journeys; source is '
+                                      'what the CRM says. NULL: no touch.';
+COMMENT ON COLUMN jobs.matched_by  IS 'How the job was matched to its touch: uuid, phone, phone-other-source, '
+                                      'phone-zip. NULL: no touch.';
+COMMENT ON COLUMN jobs.touch_id    IS 'The touch the job came from, a key of journeys. NULL: no touch.';
 
 -- ------------------------------------------------------------------------------------------------------------ payments
 
@@ -137,10 +147,13 @@ CREATE TABLE IF NOT EXISTS calls (
     source      varchar,
     answered    boolean,
     duration_s  integer,
+    class       varchar,
+    answered_within_s integer,
     job_id      varchar,
     CONSTRAINT calls_pkey                 PRIMARY KEY (call_id),
     CONSTRAINT calls_job_id_fkey          FOREIGN KEY (job_id) REFERENCES jobs (job_id),
-    CONSTRAINT calls_duration_not_negative CHECK (duration_s >= 0)
+    CONSTRAINT calls_duration_not_negative CHECK (duration_s >= 0),
+    CONSTRAINT calls_wait_not_negative     CHECK (answered_within_s >= 0)
 );
 
 -- Which calls came on this day or in this month?
@@ -157,6 +170,11 @@ COMMENT ON COLUMN calls.direction  IS 'inbound or outbound. NULL: the export doe
 COMMENT ON COLUMN calls.source     IS 'Channel the rules give the call. NULL: no rule matched.';
 COMMENT ON COLUMN calls.answered   IS 'True: somebody answered. False: missed. NULL: the export does not say.';
 COMMENT ON COLUMN calls.duration_s IS 'Length in seconds. NULL: not exported.';
+COMMENT ON COLUMN calls.class      IS 'What became of an inbound call: answered, missed and called back, missed but '
+                                      'booked anyway, missed and lost, existing job, not a customer, own number. NULL: '
+                                      'not an inbound call, or one that the rules do not count.';
+COMMENT ON COLUMN calls.answered_within_s IS 'Seconds from the call until somebody was reached, in business hours; 0: '
+                                      'answered at once. NULL: nobody was, or not an inbound call.';
 COMMENT ON COLUMN calls.job_id     IS 'The job the call led to. NULL: none, or one that is not in the jobs data.';
 
 -- ------------------------------------------------------------------------------------------------------- elocals_leads
@@ -353,6 +371,140 @@ COMMENT ON COLUMN monthly_metrics.avg_ticket      IS 'Average ticket, revenue_gr
                                                      'repairs.';
 COMMENT ON COLUMN monthly_metrics.profit          IS 'revenue40 - cost, money. Never NULL.';
 
+-- ------------------------------------------------------------------------------------------------------------ journeys
+
+CREATE TABLE IF NOT EXISTS journeys (
+    touch_id           varchar        NOT NULL,
+    feed               varchar        NOT NULL,
+    source             varchar        NOT NULL,
+    touch_at           timestamptz    NOT NULL,
+    touch_date         date           NOT NULL,
+    month              date           NOT NULL,
+    answered           boolean,
+    booked             boolean        NOT NULL,
+    visited            boolean        NOT NULL,
+    repaired           boolean        NOT NULL,
+    jobs               bigint         NOT NULL,
+    job_id             varchar,
+    matched_by         varchar        NOT NULL,
+    reason             varchar,
+    returning_customer boolean,
+    cost               numeric(12,2)  NOT NULL,
+    paid               numeric(12,2)  NOT NULL,
+    revenue40          numeric(18,6)  NOT NULL,
+    CONSTRAINT journeys_pkey               PRIMARY KEY (touch_id),
+    CONSTRAINT journeys_month_is_first     CHECK (extract(day FROM month) = 1),
+    CONSTRAINT journeys_booked_or_a_reason CHECK (booked = (reason IS NULL) AND booked = (job_id IS NOT NULL))
+);
+
+-- What became of the leads of this day or this month?
+CREATE INDEX IF NOT EXISTS journeys_touch_date_idx ON journeys (touch_date);
+-- What became of the leads of this source?
+CREATE INDEX IF NOT EXISTS journeys_source_idx ON journeys (source, month);
+-- Which lead led to this job?
+CREATE INDEX IF NOT EXISTS journeys_job_id_idx ON journeys (job_id) WHERE job_id IS NOT NULL;
+
+COMMENT ON TABLE  journeys                    IS 'Every touch and what became of it: a row of a lead feed that counts, '
+                                                 'or an inbound call of a source without one. Holds no phone number.';
+COMMENT ON COLUMN journeys.touch_id           IS 'The feed and the key of its row.';
+COMMENT ON COLUMN journeys.feed               IS 'Feed of the row.';
+COMMENT ON COLUMN journeys.source             IS 'Channel of the touch.';
+COMMENT ON COLUMN journeys.touch_at           IS 'Moment of the touch, noon where the feed has only a date.';
+COMMENT ON COLUMN journeys.touch_date         IS 'Business day of the touch.';
+COMMENT ON COLUMN journeys.month              IS 'Month of the touch, its first day.';
+COMMENT ON COLUMN journeys.answered           IS 'Whether somebody answered: the call itself, or a call of the same '
+                                                 'number and source within ten minutes. NULL: no call tells.';
+COMMENT ON COLUMN journeys.booked             IS 'True: the touch led to a job.';
+COMMENT ON COLUMN journeys.visited            IS 'True: one of its jobs is a unit (a service visit).';
+COMMENT ON COLUMN journeys.repaired           IS 'True: one of its jobs is a repair.';
+COMMENT ON COLUMN journeys.jobs               IS 'How many jobs came from the touch.';
+COMMENT ON COLUMN journeys.job_id             IS 'The first of its jobs; all of them have its touch_id. NULL: none.';
+COMMENT ON COLUMN journeys.matched_by         IS 'How that job was matched: uuid (the CRM names it), phone (same number '
+                                                 'and source), phone-other-source (same number, the CRM names another '
+                                                 'source), phone-zip (shared number, same ZIP code), none.';
+COMMENT ON COLUMN journeys.reason             IS 'Why the touch has no job: no-job (none came, or it came from another '
+                                                 'touch), no-number, shared (a number of many customers), '
+                                                 'outside-window. NULL: it has one.';
+COMMENT ON COLUMN journeys.returning_customer IS 'True: the number had a job before the day of the touch. NULL: no '
+                                                 'number of its own.';
+COMMENT ON COLUMN journeys.cost               IS 'What the touch costs by itself, money. 0 where its source is paid by '
+                                                 'the month or costs nothing.';
+COMMENT ON COLUMN journeys.paid               IS 'What its jobs were paid, whenever it was, money.';
+COMMENT ON COLUMN journeys.revenue40          IS 'The share of that which is left after technician and fixed costs, '
+                                                 'money, exact to six decimals.';
+
+-- ----------------------------------------------------------------------------------------------------- journey_metrics
+
+-- The funnel of a month? The primary key, in that order.
+CREATE TABLE IF NOT EXISTS journey_metrics (
+    month               date           NOT NULL,
+    source              varchar        NOT NULL,
+    time                timestamptz    NOT NULL,
+    touches             bigint         NOT NULL DEFAULT 0,
+    answered            bigint         NOT NULL DEFAULT 0,
+    booked              bigint         NOT NULL DEFAULT 0,
+    visited             bigint         NOT NULL DEFAULT 0,
+    repaired            bigint         NOT NULL DEFAULT 0,
+    paid                bigint         NOT NULL DEFAULT 0,
+    no_job              bigint         NOT NULL DEFAULT 0,
+    no_number           bigint         NOT NULL DEFAULT 0,
+    shared              bigint         NOT NULL DEFAULT 0,
+    outside_window      bigint         NOT NULL DEFAULT 0,
+    by_link             bigint         NOT NULL DEFAULT 0,
+    returning_customers bigint         NOT NULL DEFAULT 0,
+    booked_returning    bigint         NOT NULL DEFAULT 0,
+    jobs                bigint         NOT NULL DEFAULT 0,
+    touch_cost          numeric(12,2)  NOT NULL DEFAULT 0,
+    cost                numeric(12,2)  NOT NULL DEFAULT 0,
+    revenue_gross       numeric(12,2)  NOT NULL DEFAULT 0,
+    revenue40           numeric(18,6)  NOT NULL DEFAULT 0,
+    cost_per_booked     numeric        GENERATED ALWAYS AS (cost / nullif(booked, 0)) STORED,
+    cost_per_repair     numeric        GENERATED ALWAYS AS (cost / nullif(repaired, 0)) STORED,
+    roas                numeric        GENERATED ALWAYS AS (revenue_gross / nullif(cost, 0)) STORED,
+    CONSTRAINT journey_metrics_pkey            PRIMARY KEY (month, source),
+    CONSTRAINT journey_metrics_month_is_first  CHECK (extract(day FROM month) = 1),
+    CONSTRAINT journey_metrics_add_up          CHECK (touches = booked + no_job + no_number + shared + outside_window)
+);
+
+-- What falls into the time range of a panel?
+CREATE INDEX IF NOT EXISTS journey_metrics_time_idx ON journey_metrics (time);
+-- How does this source's funnel do, month by month?
+CREATE INDEX IF NOT EXISTS journey_metrics_source_idx ON journey_metrics (source, month);
+
+COMMENT ON TABLE  journey_metrics                     IS 'The funnel by the month of the touch and its source. Add up '
+                                                         'the measures, then divide: the ratios hold for one row.';
+COMMENT ON COLUMN journey_metrics.month               IS 'Month of the touches, its first day.';
+COMMENT ON COLUMN journey_metrics.source              IS 'Channel of the touches. Never ALL.';
+COMMENT ON COLUMN journey_metrics.time                IS 'Noon of the first of the month in the time zone of the '
+                                                         'business. Chart and filter on this one.';
+COMMENT ON COLUMN journey_metrics.touches             IS 'Number of touches.';
+COMMENT ON COLUMN journey_metrics.answered            IS 'Touches that are known to have been answered.';
+COMMENT ON COLUMN journey_metrics.booked              IS 'Touches that led to a job.';
+COMMENT ON COLUMN journey_metrics.visited             IS 'Touches that led to a unit (a service visit).';
+COMMENT ON COLUMN journey_metrics.repaired            IS 'Touches that led to a repair.';
+COMMENT ON COLUMN journey_metrics.paid                IS 'Touches whose jobs were paid more than 0 in all.';
+COMMENT ON COLUMN journey_metrics.no_job              IS 'Touches without a job: none came, or it came from another '
+                                                         'touch.';
+COMMENT ON COLUMN journey_metrics.no_number           IS 'Touches without a number that could be matched.';
+COMMENT ON COLUMN journey_metrics.shared              IS 'Touches without a job whose number many customers share.';
+COMMENT ON COLUMN journey_metrics.outside_window      IS 'Touches without a job whose number has jobs outside the '
+                                                         'window.';
+COMMENT ON COLUMN journey_metrics.by_link             IS 'Touches whose job the CRM itself names.';
+COMMENT ON COLUMN journey_metrics.returning_customers IS 'Touches whose number had a job before.';
+COMMENT ON COLUMN journey_metrics.booked_returning    IS 'Those of them that led to a job.';
+COMMENT ON COLUMN journey_metrics.jobs                IS 'Number of jobs that came from the touches.';
+COMMENT ON COLUMN journey_metrics.touch_cost          IS 'What the touches cost by themselves, money.';
+COMMENT ON COLUMN journey_metrics.cost                IS 'All that the source costs in the month, money: the cost of '
+                                                         'monthly_metrics.';
+COMMENT ON COLUMN journey_metrics.revenue_gross       IS 'What the jobs of the touches were paid, whenever it was, '
+                                                         'money.';
+COMMENT ON COLUMN journey_metrics.revenue40           IS 'The share of that which is left after technician and fixed '
+                                                         'costs, money, exact to six decimals.';
+COMMENT ON COLUMN journey_metrics.cost_per_booked     IS 'Cost per booked touch, cost / booked, money. NULL: none '
+                                                         'booked.';
+COMMENT ON COLUMN journey_metrics.cost_per_repair     IS 'Cost per repair, cost / repaired, money. NULL: no repair.';
+COMMENT ON COLUMN journey_metrics.roas                IS 'Return on ad spend, revenue_gross / cost, a ratio. NULL: no '
+                                                         'cost.';
 -- ------------------------------------------------------------------------------------------------------------ measures
 
 CREATE TABLE IF NOT EXISTS measures (
@@ -633,6 +785,43 @@ COMMENT ON COLUMN feed_status.last_export_at IS 'Moment the newest of its export
                                                 'yet.';
 COMMENT ON COLUMN feed_status.exports        IS 'Number of different exports in the lake.';
 
+-- ----------------------------------------------------------------------------------------------------------- forecasts
+
+-- Where does this month end? The primary key.
+CREATE TABLE IF NOT EXISTS forecasts (
+    date         date           NOT NULL,
+    source       varchar        NOT NULL,
+    measure      varchar        NOT NULL,
+    time         timestamptz    NOT NULL,
+    month        date           NOT NULL,
+    as_of        date           NOT NULL,
+    value        numeric(18,2)  NOT NULL,
+    low          numeric(18,2),
+    high         numeric(18,2),
+    past_months  integer        NOT NULL,
+    CONSTRAINT forecasts_pkey           PRIMARY KEY (date, source, measure),
+    CONSTRAINT forecasts_month_is_first CHECK (extract(day FROM month) = 1),
+    CONSTRAINT forecasts_in_order       CHECK (low <= value AND value <= high)
+);
+
+COMMENT ON TABLE  forecasts             IS 'Estimates, not figures: where the month of the data''s last day will end, '
+                                           'day by day, for the company and each source. Written by every publish. No '
+                                           'row: fewer than eight weeks of data.';
+COMMENT ON COLUMN forecasts.date        IS 'Business day.';
+COMMENT ON COLUMN forecasts.source      IS 'Channel, or ALL for the whole company. Estimates of sources do not add up '
+                                           'to that of ALL.';
+COMMENT ON COLUMN forecasts.measure     IS 'jobs, leads, units, repairs, revenue_gross or revenue40.';
+COMMENT ON COLUMN forecasts.time        IS 'Noon of the business day in the time zone of the business.';
+COMMENT ON COLUMN forecasts.month       IS 'Month, its first day.';
+COMMENT ON COLUMN forecasts.as_of       IS 'Last whole day of the data, from which the estimate is made.';
+COMMENT ON COLUMN forecasts.value       IS 'Estimate: the measure from the first of the month to the end of this day, '
+                                           'in its unit. On as_of the figure itself.';
+COMMENT ON COLUMN forecasts.low         IS 'In four of five cases the month ends between low and high. NULL: not the '
+                                           'last day of the month, or fewer than four past months to learn from.';
+COMMENT ON COLUMN forecasts.high        IS 'In four of five cases the month ends between low and high. NULL: not the '
+                                           'last day of the month, or fewer than four past months to learn from.';
+COMMENT ON COLUMN forecasts.past_months IS 'Number of past months whose errors low and high come from.';
+
 
 -- =====================================================================================================================
 -- 4. Views
@@ -880,11 +1069,17 @@ SELECT month, date,
        target_repairs,
        target_revenue40,
        target_repairs * day_number / days_in_month            AS repairs_pace,
-       target_revenue40 * day_number / days_in_month          AS revenue40_pace
+       target_revenue40 * day_number / days_in_month          AS revenue40_pace,
+       repairs_forecast,
+       revenue40_forecast
 FROM running
 CROSS JOIN covered
 CROSS JOIN LATERAL (SELECT date BETWEEN first_date AND last_date AS in_data) AS inside
 LEFT JOIN (SELECT * FROM targets WHERE segment = 'ALL') AS target USING (month, source)
+LEFT JOIN (SELECT date, source, value AS repairs_forecast FROM forecasts WHERE measure = 'repairs') AS repairs_ahead
+    USING (date, source)
+LEFT JOIN (SELECT date, source, value AS revenue40_forecast FROM forecasts WHERE measure = 'revenue40') AS revenue_ahead
+    USING (date, source)
 LEFT JOIN business ON true;
 
 COMMENT ON VIEW   daily_cumulative                   IS 'Month to date beside the pace of the target: every calendar '
@@ -916,6 +1111,240 @@ COMMENT ON COLUMN daily_cumulative.repairs_pace      IS 'Repairs to have by the 
                                                         'of the month. NULL: no target.';
 COMMENT ON COLUMN daily_cumulative.revenue40_pace    IS 'revenue40 to have by the end of this day: target * day / '
                                                         'days of the month, money. NULL: no target.';
+COMMENT ON COLUMN daily_cumulative.repairs_forecast   IS 'Estimate, no figure: repairs since the first of the month at '
+                                                        'the end of this day. NULL: before the last whole day, another '
+                                                        'month, or fewer than eight weeks of data.';
+COMMENT ON COLUMN daily_cumulative.revenue40_forecast IS 'Estimate, no figure: revenue40 since the first of the month '
+                                                        'at the end of this day, money. NULL: before the last whole '
+                                                        'day, another month, or fewer than eight weeks of data.';
+
+-- ------------------------------------------------------------------------------------------------------ month_forecast
+
+CREATE OR REPLACE VIEW month_forecast AS
+WITH ends AS (
+    SELECT f.month, f.source, f.measure, f.as_of, f.value, f.low, f.high, f.past_months
+    FROM forecasts AS f
+    WHERE f.date = (f.month + interval '1 month')::date - 1
+),
+actual AS (
+    SELECT CASE WHEN grouping(source) = 1 THEN 'ALL' ELSE source END AS source,
+           sum(jobs)::numeric AS jobs, sum(leads)::numeric AS leads, sum(units)::numeric AS units,
+           sum(repairs)::numeric AS repairs, sum(revenue_gross) AS revenue_gross, sum(revenue40) AS revenue40
+    FROM monthly_metrics
+    WHERE month = (SELECT max(month) FROM ends)
+    GROUP BY GROUPING SETS ((), (source))
+)
+SELECT ends.month,
+       (ends.month + time '12:00') AT TIME ZONE business.timezone AS time,
+       ends.source, ends.measure, ends.as_of,
+       coalesce(CASE ends.measure WHEN 'jobs' THEN actual.jobs WHEN 'leads' THEN actual.leads
+                                  WHEN 'units' THEN actual.units WHEN 'repairs' THEN actual.repairs
+                                  WHEN 'revenue_gross' THEN actual.revenue_gross
+                                  WHEN 'revenue40' THEN actual.revenue40 END, 0) AS reached,
+       ends.value AS estimate, ends.low, ends.high, ends.past_months,
+       CASE ends.measure WHEN 'repairs' THEN target_repairs WHEN 'revenue40' THEN target_revenue40 END AS target,
+       ends.value / nullif(CASE ends.measure WHEN 'repairs' THEN target_repairs
+                                             WHEN 'revenue40' THEN target_revenue40 END, 0) AS estimate_of_target
+FROM ends
+LEFT JOIN actual USING (source)
+LEFT JOIN targets ON targets.month = ends.month AND targets.source = ends.source AND targets.segment = 'ALL'
+LEFT JOIN business ON true;
+
+COMMENT ON VIEW   month_forecast                    IS 'Where the running month will end: one row per source, or ALL, '
+                                                       'and measure. An estimate, no figure. No row: fewer than eight '
+                                                       'weeks of data.';
+COMMENT ON COLUMN month_forecast.month              IS 'Month, its first day.';
+COMMENT ON COLUMN month_forecast.time               IS 'Noon of the first of the month in the time zone of the '
+                                                       'business. NULL: no row in business, which the first publish '
+                                                       'writes.';
+COMMENT ON COLUMN month_forecast.source             IS 'Channel, or ALL for the whole company. Estimates of sources '
+                                                       'do not add up to that of ALL.';
+COMMENT ON COLUMN month_forecast.measure            IS 'jobs, leads, units, repairs, revenue_gross or revenue40.';
+COMMENT ON COLUMN month_forecast.as_of              IS 'Last whole day of the data, from which the estimate is made.';
+COMMENT ON COLUMN month_forecast.reached            IS 'The measure so far, in its unit: the figure of the month as '
+                                                       'published.';
+COMMENT ON COLUMN month_forecast.estimate           IS 'Estimate of the measure in the whole month, in its unit.';
+COMMENT ON COLUMN month_forecast.low                IS 'In four of five cases the month ends between low and high. '
+                                                       'NULL: fewer than four past months to learn from.';
+COMMENT ON COLUMN month_forecast.high               IS 'In four of five cases the month ends between low and high. '
+                                                       'NULL: fewer than four past months to learn from.';
+COMMENT ON COLUMN month_forecast.past_months        IS 'Number of past months whose errors low and high come from.';
+COMMENT ON COLUMN month_forecast.target             IS 'Target of the month, in the unit of the measure. NULL: no '
+                                                       'target.';
+COMMENT ON COLUMN month_forecast.estimate_of_target IS 'estimate / target, 1 means reached. NULL: no target, or a '
+                                                       'target of 0.';
+
+-- ------------------------------------------------------------------------------------------------------ weekly_metrics
+
+CREATE OR REPLACE VIEW weekly_metrics AS
+WITH covered AS (
+    SELECT date_trunc('month', min(date)::timestamp)::date AS first_date, max(date) AS last_date FROM daily_metrics
+)
+SELECT week,
+       (week + time '12:00') AT TIME ZONE business.timezone AS time,
+       source, segment,
+       sum(jobs)::bigint                            AS jobs,
+       sum(leads)::bigint                           AS leads,
+       sum(units)::bigint                           AS units,
+       sum(repairs)::bigint                         AS repairs,
+       sum(revenue_gross)                           AS revenue_gross,
+       sum(revenue40)                               AS revenue40,
+       sum(cost)                                    AS cost,
+       sum(units) / nullif(sum(leads), 0)           AS conv_l2u,
+       sum(repairs) / nullif(sum(leads), 0)         AS conv_l2r,
+       sum(repairs) / nullif(sum(units), 0)         AS conv_u2r,
+       sum(cost) / nullif(sum(leads), 0)            AS cpl,
+       sum(cost) / nullif(sum(repairs), 0)          AS cost_per_repair,
+       sum(revenue_gross) / nullif(sum(repairs), 0) AS avg_ticket,
+       sum(revenue40) - sum(cost)                   AS profit,
+       week >= first_date AND (week + interval '7 days')::date - 1 <= last_date AS whole
+FROM (SELECT date_trunc('week', date::timestamp)::date AS week, source, segment,
+             jobs, leads, units, repairs, revenue_gross, revenue40, cost
+      FROM daily_metrics) AS dated
+CROSS JOIN covered
+LEFT JOIN business ON true
+GROUP BY week, source, segment, first_date, last_date, business.timezone;
+
+COMMENT ON VIEW   weekly_metrics                 IS 'All metrics by week, source and segment, added up from '
+                                                    'daily_metrics. Add up the measures, then divide: the ratios hold '
+                                                    'for one row and must not be averaged or summed.';
+COMMENT ON COLUMN weekly_metrics.week            IS 'Monday of the week (ISO 8601).';
+COMMENT ON COLUMN weekly_metrics.time            IS 'Noon of the first day of the week in the time zone of the '
+                                                    'business. NULL: no row in business, which the first publish '
+                                                    'writes.';
+COMMENT ON COLUMN weekly_metrics.source          IS 'Channel, Unattributed where unknown.';
+COMMENT ON COLUMN weekly_metrics.segment         IS 'COD, INS or OTHER, as the rules name them.';
+COMMENT ON COLUMN weekly_metrics.jobs            IS 'Number of jobs.';
+COMMENT ON COLUMN weekly_metrics.leads           IS 'Number of leads.';
+COMMENT ON COLUMN weekly_metrics.units           IS 'Number of units.';
+COMMENT ON COLUMN weekly_metrics.repairs         IS 'Number of repairs.';
+COMMENT ON COLUMN weekly_metrics.revenue_gross   IS 'Sum of counted payments, money.';
+COMMENT ON COLUMN weekly_metrics.revenue40       IS 'Revenue after the share, money.';
+COMMENT ON COLUMN weekly_metrics.cost            IS 'Cost of the leads, money.';
+COMMENT ON COLUMN weekly_metrics.conv_l2u        IS 'units / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN weekly_metrics.conv_l2r        IS 'repairs / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN weekly_metrics.conv_u2r        IS 'repairs / units, a ratio. NULL: no units.';
+COMMENT ON COLUMN weekly_metrics.cpl             IS 'Cost per lead, cost / leads, money. NULL: no leads.';
+COMMENT ON COLUMN weekly_metrics.cost_per_repair IS 'cost / repairs, money. NULL: no repairs.';
+COMMENT ON COLUMN weekly_metrics.avg_ticket      IS 'Average ticket, revenue_gross / repairs, money. NULL: no repairs.';
+COMMENT ON COLUMN weekly_metrics.profit          IS 'Profit: revenue40 - cost, money.';
+COMMENT ON COLUMN weekly_metrics.whole           IS 'False: the week has only begun, or the data begin inside it. '
+                                                    'Compare it with the same number of days of another.';
+
+-- --------------------------------------------------------------------------------------------------- quarterly_metrics
+
+CREATE OR REPLACE VIEW quarterly_metrics AS
+WITH covered AS (
+    SELECT date_trunc('month', min(date)::timestamp)::date AS first_date, max(date) AS last_date FROM daily_metrics
+)
+SELECT quarter,
+       (quarter + time '12:00') AT TIME ZONE business.timezone AS time,
+       source, segment,
+       sum(jobs)::bigint                            AS jobs,
+       sum(leads)::bigint                           AS leads,
+       sum(units)::bigint                           AS units,
+       sum(repairs)::bigint                         AS repairs,
+       sum(revenue_gross)                           AS revenue_gross,
+       sum(revenue40)                               AS revenue40,
+       sum(cost)                                    AS cost,
+       sum(units) / nullif(sum(leads), 0)           AS conv_l2u,
+       sum(repairs) / nullif(sum(leads), 0)         AS conv_l2r,
+       sum(repairs) / nullif(sum(units), 0)         AS conv_u2r,
+       sum(cost) / nullif(sum(leads), 0)            AS cpl,
+       sum(cost) / nullif(sum(repairs), 0)          AS cost_per_repair,
+       sum(revenue_gross) / nullif(sum(repairs), 0) AS avg_ticket,
+       sum(revenue40) - sum(cost)                   AS profit,
+       quarter >= first_date AND (quarter + interval '3 months')::date - 1 <= last_date AS whole
+FROM (SELECT date_trunc('quarter', month::timestamp)::date AS quarter, source, segment,
+             jobs, leads, units, repairs, revenue_gross, revenue40, cost
+      FROM monthly_metrics) AS dated
+CROSS JOIN covered
+LEFT JOIN business ON true
+GROUP BY quarter, source, segment, first_date, last_date, business.timezone;
+
+COMMENT ON VIEW   quarterly_metrics                 IS 'All metrics by quarter, source and segment, added up from '
+                                                       'monthly_metrics. Add up the measures, then divide: the ratios '
+                                                       'hold for one row and must not be averaged or summed.';
+COMMENT ON COLUMN quarterly_metrics.quarter         IS 'First day of the quarter.';
+COMMENT ON COLUMN quarterly_metrics.time            IS 'Noon of the first day of the quarter in the time zone of the '
+                                                       'business. NULL: no row in business, which the first publish '
+                                                       'writes.';
+COMMENT ON COLUMN quarterly_metrics.source          IS 'Channel, Unattributed where unknown.';
+COMMENT ON COLUMN quarterly_metrics.segment         IS 'COD, INS or OTHER, as the rules name them.';
+COMMENT ON COLUMN quarterly_metrics.jobs            IS 'Number of jobs.';
+COMMENT ON COLUMN quarterly_metrics.leads           IS 'Number of leads.';
+COMMENT ON COLUMN quarterly_metrics.units           IS 'Number of units.';
+COMMENT ON COLUMN quarterly_metrics.repairs         IS 'Number of repairs.';
+COMMENT ON COLUMN quarterly_metrics.revenue_gross   IS 'Sum of counted payments, money.';
+COMMENT ON COLUMN quarterly_metrics.revenue40       IS 'Revenue after the share, money.';
+COMMENT ON COLUMN quarterly_metrics.cost            IS 'Cost of the leads, money.';
+COMMENT ON COLUMN quarterly_metrics.conv_l2u        IS 'units / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN quarterly_metrics.conv_l2r        IS 'repairs / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN quarterly_metrics.conv_u2r        IS 'repairs / units, a ratio. NULL: no units.';
+COMMENT ON COLUMN quarterly_metrics.cpl             IS 'Cost per lead, cost / leads, money. NULL: no leads.';
+COMMENT ON COLUMN quarterly_metrics.cost_per_repair IS 'cost / repairs, money. NULL: no repairs.';
+COMMENT ON COLUMN quarterly_metrics.avg_ticket      IS 'Average ticket, revenue_gross / repairs, money. NULL: no '
+                                                       'repairs.';
+COMMENT ON COLUMN quarterly_metrics.profit          IS 'Profit: revenue40 - cost, money.';
+COMMENT ON COLUMN quarterly_metrics.whole           IS 'False: the quarter has only begun, or the data begin inside '
+                                                       'it. Compare it with the same number of days of another.';
+
+-- ------------------------------------------------------------------------------------------------------ yearly_metrics
+
+CREATE OR REPLACE VIEW yearly_metrics AS
+WITH covered AS (
+    SELECT date_trunc('month', min(date)::timestamp)::date AS first_date, max(date) AS last_date FROM daily_metrics
+)
+SELECT year,
+       (year + time '12:00') AT TIME ZONE business.timezone AS time,
+       source, segment,
+       sum(jobs)::bigint                            AS jobs,
+       sum(leads)::bigint                           AS leads,
+       sum(units)::bigint                           AS units,
+       sum(repairs)::bigint                         AS repairs,
+       sum(revenue_gross)                           AS revenue_gross,
+       sum(revenue40)                               AS revenue40,
+       sum(cost)                                    AS cost,
+       sum(units) / nullif(sum(leads), 0)           AS conv_l2u,
+       sum(repairs) / nullif(sum(leads), 0)         AS conv_l2r,
+       sum(repairs) / nullif(sum(units), 0)         AS conv_u2r,
+       sum(cost) / nullif(sum(leads), 0)            AS cpl,
+       sum(cost) / nullif(sum(repairs), 0)          AS cost_per_repair,
+       sum(revenue_gross) / nullif(sum(repairs), 0) AS avg_ticket,
+       sum(revenue40) - sum(cost)                   AS profit,
+       year >= first_date AND (year + interval '1 year')::date - 1 <= last_date AS whole
+FROM (SELECT date_trunc('year', month::timestamp)::date AS year, source, segment,
+             jobs, leads, units, repairs, revenue_gross, revenue40, cost
+      FROM monthly_metrics) AS dated
+CROSS JOIN covered
+LEFT JOIN business ON true
+GROUP BY year, source, segment, first_date, last_date, business.timezone;
+
+COMMENT ON VIEW   yearly_metrics                 IS 'All metrics by year, source and segment, added up from '
+                                                    'monthly_metrics. Add up the measures, then divide: the ratios '
+                                                    'hold for one row and must not be averaged or summed.';
+COMMENT ON COLUMN yearly_metrics.year            IS 'First day of the year.';
+COMMENT ON COLUMN yearly_metrics.time            IS 'Noon of the first day of the year in the time zone of the '
+                                                    'business. NULL: no row in business, which the first publish '
+                                                    'writes.';
+COMMENT ON COLUMN yearly_metrics.source          IS 'Channel, Unattributed where unknown.';
+COMMENT ON COLUMN yearly_metrics.segment         IS 'COD, INS or OTHER, as the rules name them.';
+COMMENT ON COLUMN yearly_metrics.jobs            IS 'Number of jobs.';
+COMMENT ON COLUMN yearly_metrics.leads           IS 'Number of leads.';
+COMMENT ON COLUMN yearly_metrics.units           IS 'Number of units.';
+COMMENT ON COLUMN yearly_metrics.repairs         IS 'Number of repairs.';
+COMMENT ON COLUMN yearly_metrics.revenue_gross   IS 'Sum of counted payments, money.';
+COMMENT ON COLUMN yearly_metrics.revenue40       IS 'Revenue after the share, money.';
+COMMENT ON COLUMN yearly_metrics.cost            IS 'Cost of the leads, money.';
+COMMENT ON COLUMN yearly_metrics.conv_l2u        IS 'units / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN yearly_metrics.conv_l2r        IS 'repairs / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN yearly_metrics.conv_u2r        IS 'repairs / units, a ratio. NULL: no units.';
+COMMENT ON COLUMN yearly_metrics.cpl             IS 'Cost per lead, cost / leads, money. NULL: no leads.';
+COMMENT ON COLUMN yearly_metrics.cost_per_repair IS 'cost / repairs, money. NULL: no repairs.';
+COMMENT ON COLUMN yearly_metrics.avg_ticket      IS 'Average ticket, revenue_gross / repairs, money. NULL: no repairs.';
+COMMENT ON COLUMN yearly_metrics.profit          IS 'Profit: revenue40 - cost, money.';
+COMMENT ON COLUMN yearly_metrics.whole           IS 'False: the year has only begun, or the data begin inside it. '
+                                                    'Compare it with the same number of days of another.';
 
 -- --------------------------------------------------------------------------------------------------------- call_funnel
 
@@ -966,6 +1395,94 @@ COMMENT ON COLUMN call_funnel.units          IS 'Number of those jobs that are u
 COMMENT ON COLUMN call_funnel.repairs        IS 'Number of those jobs that are repairs.';
 COMMENT ON COLUMN call_funnel.avg_answered_s IS 'Average length of answered inbound calls in seconds. NULL: none, or '
                                                 'no lengths exported.';
+
+-- ------------------------------------------------------------------------------------------------------ journey_funnel
+
+-- Each month by source, and ALL for the company. Ratios are of sums, never averages of ratios.
+CREATE OR REPLACE VIEW journey_funnel AS
+SELECT month, min(journey_metrics.time) AS time,
+       coalesce(source, 'ALL')                                       AS source,
+       sum(touches)::bigint                                          AS touches,
+       sum(answered)::bigint                                         AS answered,
+       sum(booked)::bigint                                           AS booked,
+       sum(visited)::bigint                                          AS visited,
+       sum(repaired)::bigint                                         AS repaired,
+       sum(paid)::bigint                                             AS paid,
+       sum(returning_customers)::bigint                              AS returning_customers,
+       (sum(touches) - sum(returning_customers))::bigint             AS new_customers,
+       sum(booked_returning)::bigint                                 AS booked_returning,
+       (sum(booked) - sum(booked_returning))::bigint                 AS booked_new,
+       sum(cost)                                                     AS cost,
+       sum(revenue_gross)                                            AS revenue_gross,
+       sum(revenue40)                                                AS revenue40,
+       sum(booked) / nullif(sum(touches), 0)                         AS booking_rate,
+       sum(repaired) / nullif(sum(booked), 0)                        AS repair_rate,
+       sum(cost) / nullif(sum(booked), 0)                            AS cost_per_booked,
+       sum(cost) / nullif(sum(repaired), 0)                          AS cost_per_repair,
+       sum(revenue_gross) / nullif(sum(cost), 0)                     AS roas
+FROM journey_metrics
+GROUP BY GROUPING SETS ((month, source), (month));
+
+COMMENT ON VIEW   journey_funnel                     IS 'From touch to money, one row per month of the touch and source, '
+                                                        'and one for ALL.';
+COMMENT ON COLUMN journey_funnel.month               IS 'Month of the touches, its first day.';
+COMMENT ON COLUMN journey_funnel.time                IS 'Noon of the first of the month in the time zone of the '
+                                                        'business. Chart and filter on this one.';
+COMMENT ON COLUMN journey_funnel.source              IS 'Channel of the touches, or ALL for the whole company.';
+COMMENT ON COLUMN journey_funnel.touches             IS 'Number of touches.';
+COMMENT ON COLUMN journey_funnel.answered            IS 'Touches that are known to have been answered.';
+COMMENT ON COLUMN journey_funnel.booked              IS 'Touches that led to a job.';
+COMMENT ON COLUMN journey_funnel.visited             IS 'Touches that led to a unit (a service visit).';
+COMMENT ON COLUMN journey_funnel.repaired            IS 'Touches that led to a repair.';
+COMMENT ON COLUMN journey_funnel.paid                IS 'Touches whose jobs were paid more than 0 in all.';
+COMMENT ON COLUMN journey_funnel.returning_customers IS 'Touches whose number had a job before.';
+COMMENT ON COLUMN journey_funnel.new_customers       IS 'The other touches, those without a number among them.';
+COMMENT ON COLUMN journey_funnel.booked_returning    IS 'Booked touches whose number had a job before.';
+COMMENT ON COLUMN journey_funnel.booked_new          IS 'The other booked touches.';
+COMMENT ON COLUMN journey_funnel.cost                IS 'All that the source costs in the month, money: the cost of '
+                                                        'monthly_metrics.';
+COMMENT ON COLUMN journey_funnel.revenue_gross       IS 'What the jobs of the touches were paid, whenever it was, '
+                                                        'money.';
+COMMENT ON COLUMN journey_funnel.revenue40           IS 'The share of that which is left after technician and fixed '
+                                                        'costs, money, exact to six decimals.';
+COMMENT ON COLUMN journey_funnel.booking_rate        IS 'booked / touches, a ratio. NULL: no touches.';
+COMMENT ON COLUMN journey_funnel.repair_rate         IS 'repaired / booked, a ratio. NULL: none booked.';
+COMMENT ON COLUMN journey_funnel.cost_per_booked     IS 'Cost per booked touch, cost / booked, money. NULL: none booked.';
+COMMENT ON COLUMN journey_funnel.cost_per_repair     IS 'Cost per repair, cost / repaired, money. NULL: no repair.';
+COMMENT ON COLUMN journey_funnel.roas                IS 'Return on ad spend, revenue_gross / cost, a ratio. NULL: no '
+                                                        'cost.';
+
+-- ------------------------------------------------------------------------------------------------------- jobs_matched
+
+-- Who says what: the CRM's source beside the touch's, by the month of the job. All jobs, each in one row.
+CREATE OR REPLACE VIEW jobs_matched AS
+WITH job AS (
+    SELECT date_trunc('month', metric_date::timestamp)::date AS month, source,
+           coalesce(source_matched, 'none')                  AS source_matched,
+           CASE WHEN matched_by = 'uuid'          THEN 'by link'
+                WHEN matched_by IS NOT NULL       THEN 'by number'
+                WHEN source <> 'Unattributed'     THEN 'CRM only'
+                ELSE 'none' END                              AS known,
+           jobs.paid
+    FROM jobs
+)
+SELECT month, (month + time '12:00') AT TIME ZONE business.timezone AS time, source, source_matched, known,
+       count(*) AS jobs, sum(paid) AS paid
+FROM job
+LEFT JOIN business ON true
+GROUP BY month, business.timezone, source, source_matched, known;
+
+COMMENT ON VIEW   jobs_matched                IS 'Who says what: the source in the CRM beside that of the touch, with '
+                                                 'jobs and money. Every job is in exactly one row.';
+COMMENT ON COLUMN jobs_matched.month          IS 'Month in which the jobs count, its first day. NULL: jobs that count '
+                                                 'nowhere.';
+COMMENT ON COLUMN jobs_matched.time           IS 'Noon of the first of the month in the time zone of the business. NULL: '
+                                                 'no month, or no row in business, which the first publish writes.';
+COMMENT ON COLUMN jobs_matched.source         IS 'Channel the CRM names.';
+COMMENT ON COLUMN jobs_matched.source_matched IS 'Channel of the touch the jobs came from, none without one.';
+COMMENT ON COLUMN jobs_matched.known          IS 'How the channel is known: by link, by number, CRM only, none.';
+COMMENT ON COLUMN jobs_matched.jobs           IS 'Number of jobs.';
+COMMENT ON COLUMN jobs_matched.paid           IS 'What these jobs were paid, whenever it was, money.';
 
 -- ------------------------------------------------------------------------------------------------------ data_freshness
 

@@ -23,14 +23,23 @@ from rmetrics.rules import Rules, load_rules
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 RAW = ("jobs", "payments", "calls", "elocals_leads", "proref_leads", "google_spend")
-AGGREGATES = ("daily_metrics", "monthly_metrics", "measures", "measure_daily", "dimension_monthly", "targets")
-BOOKKEEPING = ("business", "sync_runs", "metric_changes", "published_parts", "feed_status")
+AGGREGATES = (
+    "daily_metrics", "monthly_metrics", "measures", "measure_daily", "dimension_monthly", "journeys", "journey_metrics",
+    "targets",
+)  # fmt: skip
+BOOKKEEPING = ("business", "sync_runs", "metric_changes", "published_parts", "feed_status", "forecasts")
 VIEWS = (
     "monthly_vs_target",
     "measure_monthly",
     "measure_vs_target",
     "daily_cumulative",
+    "month_forecast",
+    "weekly_metrics",
+    "quarterly_metrics",
+    "yearly_metrics",
     "call_funnel",
+    "journey_funnel",
+    "jobs_matched",
     "data_freshness",
     "run_findings",
 )
@@ -239,7 +248,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("*", "\\*")
 
 
-RATIOS = ("conv_", "target_conv", "repairs_attained", "revenue40_attained")
+RATIOS = ("roas", "booking_rate", "repair_rate", "conv_", "target_conv", "repairs_attained", "revenue40_attained")
 MONEY = ("cpl", "cost", "avg_ticket", "profit", "revenue", "target_revenue40", "target_cpl", "paid", "amount", "spend")
 COUNTS = ("bigint", "integer")
 
@@ -298,7 +307,9 @@ LAYOUT = (  # one column of boxes each, from left to right
     ("elocals_leads", "proref_leads", "google_spend"),
     ("calls", "jobs", "payments"),
     ("daily_metrics", "monthly_metrics", "targets"),
-    ("sync_runs", "metric_changes", "published_parts", "feed_status", "business"),
+    ("measures", "measure_daily", "dimension_monthly"),
+    ("journeys", "journey_metrics"),
+    ("sync_runs", "metric_changes", "published_parts", "feed_status", "forecasts", "business"),
 )
 COLOURS = {"raw": "#2563eb", "aggregate": "#15803d", "bookkeeping": "#6b7280"}
 

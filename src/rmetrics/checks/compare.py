@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 
+from rmetrics.checks.call_classes import differing_classes
 from rmetrics.checks.compare_measures import MEMBERS_TOGETHER, OwnFigures, measure_differences, take_given
 from rmetrics.checks.compare_measures import tables as measure_tables
 from rmetrics.checks.dimensions import DIMENSION_MONTHLY, MEASURE_DAILY
@@ -21,7 +22,7 @@ from rmetrics.sandbox.quoting import text
 SUM_OF_DAYS = "monthly_metrics as sum of days"
 ROWS = "rows"
 LIMIT = 1000
-_NO_DAY = dt.date(1, 1, 1)
+NO_DAY = dt.date(1, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +103,19 @@ def compare(
     daily: Path,
     monthly: Path,
     scope: Scope | None = None,
+    classes: Path | None = None,
     *,
     own: OwnFigures | None = None,
 ) -> CrossCheck:
     """Compares the metrics' files with what was recomputed in a connection that may read them; within a scope.
 
-    With ``own``, the figures of declared measures as well, and the members of each dimension with the month.
+    Args:
+        connection: holds what was recomputed.
+        daily: the file of days.
+        monthly: the file of months.
+        scope: the months to compare; None for all.
+        classes: the classes of calls: of all of them, within a scope of those that are to be compared.
+        own: the figures of declared measures, and the members of each dimension; None: they are not compared.
     """
     connection.execute("CREATE SCHEMA _given")
     given = {DAILY: _given(connection, DAILY, daily, "date"), MONTHLY: _given(connection, MONTHLY, monthly, "month")}
@@ -126,6 +134,7 @@ def compare(
             _differences(SUM_OF_DAYS, given[MONTHLY], "_given.sum_of_days", "month"),
             _repeated(DAILY, given[DAILY], "date"),
             _repeated(MONTHLY, given[MONTHLY], "month"),
+            *([differing_classes(connection, classes, whole=scope is None)] if classes else []),
             *(measure_differences() if own is not None else ()),
         ]
     )
@@ -190,4 +199,4 @@ def _mismatch(row: Sequence[Any]) -> Mismatch:
     whole = MEASURES.get(measure, "BIGINT") == "BIGINT" and (table not in exact or measure == ROWS)
     kind: type[int | Decimal] = int if whole else Decimal
     values = (None if v is None else kind(v) for v in (computed, recomputed))
-    return Mismatch(table, period or _NO_DAY, source or "", segment or "", measure, *values)
+    return Mismatch(table, period or NO_DAY, source or "", segment or "", measure, *values)

@@ -59,7 +59,9 @@ class Asked:
 
     Attributes:
         month: the first day of the month, or of the first of several.
+        day: only this day; with ``until``, only the days from this one on.
         last: the first day of the last month of several; None for one month.
+        until: the last of several days; None for one day, or for whole months.
     """
 
     source: str
@@ -67,6 +69,7 @@ class Asked:
     segment: str | None = None
     day: dt.date | None = None
     last: dt.date | None = None
+    until: dt.date | None = None
 
     @property
     def several(self) -> bool:
@@ -81,6 +84,17 @@ class Asked:
     def within(self, day: pl.Expr) -> pl.Expr:
         """Whether a day is in the months asked for."""
         return between(day, self.month, self.end)
+
+    @property
+    def days(self) -> tuple[dt.date, dt.date]:
+        """The first day asked for, and the first after the last one."""
+        if self.day is None:
+            return self.month, self.end
+        return self.day, (self.until or self.day) + dt.timedelta(days=1)
+
+    def on(self, day: pl.Expr) -> pl.Expr:
+        """Whether a day is asked for: of the months, those that are named where only some are."""
+        return between(day, *self.days)
 
     def of(self, source: pl.Expr) -> pl.Expr:
         """Whether a row's source is the one asked for."""
@@ -169,8 +183,7 @@ def spans_in(
     spans: Iterator[tuple[dt.date | None, dt.date | None, Source]], asked: Asked
 ) -> Iterator[tuple[Source, Span]]:
     """The versions in force on some day asked for."""
-    first = asked.day or asked.month
-    end = asked.day + dt.timedelta(days=1) if asked.day else asked.end
+    first, end = asked.days
     for start, until, value in spans:
         if (start is None or start < end) and (until is None or until > first):
             yield value, (start, until)
@@ -205,7 +218,7 @@ def judged(rows: pl.LazyFrame, asked: Asked, span: Span, *, key: tuple[str, ...]
     if asked.segment is not None:
         reasons.append((pl.col("_segment") != asked.segment, Outcome.OTHER_SEGMENT))
     if asked.day is not None:
-        reasons.append((day != pl.lit(asked.day), Outcome.OTHER_DAY))
+        reasons.append((~asked.on(day), Outcome.OTHER_DAY))
     outcome = pl.lit(Outcome.COUNTED.value)
     for condition, reason in reversed(reasons):
         outcome = pl.when(condition).then(pl.lit(reason.value)).otherwise(outcome)

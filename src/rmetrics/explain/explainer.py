@@ -13,7 +13,8 @@ import polars as pl
 
 from rmetrics.checks.recompute import TypedInput, recompute
 from rmetrics.errors import LakeError, SettingsError
-from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames, Outcome, evidence, said_of
+from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Outcome, evidence, said_of
+from rmetrics.explain.evidence_rows import EvidenceRows, evidence_rows
 from rmetrics.explain.explanation import Explained, Explanation, ListedRow, ListedRows, Part, Split, Step
 from rmetrics.explain.monthly import amounts_by_month, by_month
 from rmetrics.explain.near_misses import Nearly, near_rows, nearly_counted
@@ -21,10 +22,7 @@ from rmetrics.explain.own_measures import beside, own_evidence, own_scales
 from rmetrics.explain.withdrawn import withdrawn_rows
 from rmetrics.lake.snapshot import load
 from rmetrics.memory import duckdb_limit
-from rmetrics.metrics.tallies import last_day
 from rmetrics.pipeline.asked import Months, month_named, months_named, source_named
-from rmetrics.pipeline.compute.names import FACTS, TALLIES
-from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.pipeline.verify.month_inputs import MOST, MonthInputs, of_months
 from rmetrics.pipeline.workspace import Opened, opened
@@ -113,7 +111,7 @@ def explainer_of(
         pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rmetrics"))
         engine = pool.submit(_second_engine, lake, part, duckdb_limit(memory) if part else None)
         stack.callback(lambda: engine.exception() or engine.result().close())
-        yield Explainer(lake, engine, part)
+        yield Explainer(lake, engine, stack.enter_context(evidence_rows(lake, part)))
         progress("recomputing with the second engine", 1, 1)
 
 
@@ -166,23 +164,12 @@ def _second_engine(lake: Opened, part: MonthInputs | None, memory_limit: str | N
 class Explainer:
     """Explains one number after another from one lake."""
 
-    def __init__(
-        self,
-        lake: Opened,
-        engine: Future[Any],
-        only: MonthInputs | None = None,
-    ) -> None:
+    def __init__(self, lake: Opened, engine: Future[Any], rows: EvidenceRows) -> None:
         self.lake, self.engine = lake, engine
         self.session: Session | None = None
         self.run_id: str | None = None
         self.rules: Rules = lake.rules
-        computed = lake.computed.rows
-        feeds = {n: _looked_at(computed, n, only) for n in self.rules.feeds}
-        facts = _looked_at(computed, FACTS, only)
-        self.left_out = _left_out(computed, feeds, facts) if only else {}
-        newest = newest_day(lake.exports.values(), lake.rules)
-        end = last_day(computed.snapshot.scan(TALLIES["days"]), lake.rules, newest).collect().lazy()
-        self.frames = Frames(feeds, facts, computed.scan(DAILY), end)
+        self.frames, self.left_out = rows.frames, rows.left_out
         self.exports = {rank: raw.name for rank, raw in lake.exports.items()}
         self.own = own_scales(self.rules)
         self.figures = (*MEASURES, *self.own)
@@ -461,7 +448,7 @@ class Explainer:
         day = pl.col(feed.business_date)
         rows = self.frames.feeds["calls"].filter(pl.col("counted") & asked.of(pl.col("source")) & asked.within(day))
         if asked.day is not None:
-            rows = rows.filter(day == pl.lit(asked.day))
+            rows = rows.filter(asked.on(day))
         names = rows.collect_schema().names()
         inbound = pl.col("direction") == "inbound" if "direction" in names else pl.lit(value=True)
         answered = pl.col("answered") if "answered" in names else pl.lit(None, dtype=pl.Boolean)
@@ -506,7 +493,7 @@ def _asked_for(daily: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
     if asked.segment is not None:
         rows = rows.filter(pl.col("segment") == asked.segment)
     if asked.day is not None:
-        rows = rows.filter(pl.col("date") == pl.lit(asked.day))
+        rows = rows.filter(asked.on(pl.col("date")))
     return rows
 
 
@@ -547,34 +534,3 @@ def _split(parts: pl.DataFrame, *, several: bool) -> Split:
         extra=0 if several else sum(1 for a in amounts if a != base),
         segments={s: Decimal(c).scaleb(-2) for s, c in segments.iter_rows()},
     )
-
-
-def _looked_at(computed: Rows, name: str, only: MonthInputs | None) -> pl.LazyFrame:
-    """The rows of a table, or those that a month needs."""
-    if only is None:
-        return computed.scan(name)
-    rows = computed.facts_at(only.positions[JOBS]) if name == FACTS else computed.at(name, only.positions[name])
-    return rows.collect().lazy()  # every measure asks for them again
-
-
-def _left_out(
-    computed: Rows, feeds: Mapping[str, pl.LazyFrame], facts: pl.LazyFrame
-) -> dict[str, dict[str, tuple[int, int]]]:
-    """The rows of each feed that are not looked at, by what becomes of them, and of how many lines they are made.
-
-    All are of other months; but jobs that do not count have no facts, and so no day.
-    """
-    sums = [pl.col(c).sum() for c in ("rows", "lines", "counted", "counted_lines")]
-    days = computed.snapshot.scan(TALLIES["days"]).group_by("feed").agg(sums).collect()
-    held = {feed: numbers for feed, *numbers in days.iter_rows()}
-    found = {}
-    for name, frame in {**feeds, FACTS: facts}.items():
-        seen, lines = frame.select(pl.len(), pl.col(PARTS).sum()).collect().row(0)
-        total = held.get(JOBS if name == FACTS else name, [0, 0, 0, 0])
-        rows, of_rows = total[2:] if name == FACTS else total[:2]
-        found[name] = (rows - seen, of_rows - (lines or 0))
-    dated, of_dated = found.pop(FACTS)
-    result = {name: {Outcome.OTHER_MONTH.value: left} for name, left in found.items()}
-    rows, of_rows = found[JOBS]
-    undated = rows - dated, of_rows - of_dated
-    return {**result, JOBS: {Outcome.OTHER_MONTH.value: (dated, of_dated), Outcome.NO_DATE.value: undated}}

@@ -177,6 +177,7 @@ class Question:
 
     Attributes:
         months: which; the newest with data where none is named.
+        day, until: only this day; or the first day and the last of a span.
     """
 
     source: str
@@ -187,3 +188,4 @@ class Question:
     expect: Mapping[str, Decimal] = dataclasses.field(default_factory=dict)
     against: Path | None = None
     key: str | None = None
+    until: dt.date | None = None

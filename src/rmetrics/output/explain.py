@@ -58,7 +58,9 @@ def show_explanation(report: Report, found: Explanation, gaps: Sequence[Gap] = (
 def _title(found: Explanation) -> str:
     asked = found.asked
     when = f"{asked.day:%A, %d %B %Y}" if asked.day else f"{asked.month:%B %Y}"
-    if asked.several:
+    if asked.day and asked.until:
+        when = f"{asked.day:%d %B %Y} to {asked.until:%d %B %Y}"
+    elif asked.several:
         when = f"{when} to {asked.last:%B %Y}"
     return f"{asked.source}, {when}" + (f", {asked.segment}" if asked.segment else "")
 
@@ -162,11 +164,11 @@ def explanation_json(found: Explanation, gaps: Sequence[Gap] = (), *, rows: bool
     published = {n: value(m.scale, m.published) for n, m in found.metrics.items()} if found.run_id else None
     document: dict[str, Any] = {
         "source": found.asked.source,
-        "month": None if found.asked.several else f"{found.asked.month:%Y-%m}",
-        "from": f"{found.asked.month:%Y-%m}",
-        "to": f"{found.asked.last or found.asked.month:%Y-%m}",
+        "month": None if found.asked.several or found.asked.until else f"{found.asked.month:%Y-%m}",
+        "from": found.asked.day if found.asked.until else f"{found.asked.month:%Y-%m}",
+        "to": found.asked.until or f"{found.asked.last or found.asked.month:%Y-%m}",
         "segment": found.asked.segment,
-        "day": found.asked.day,
+        "day": None if found.asked.until else found.asked.day,
         "metrics": {n: _metric_json(m, rows=rows) for n, m in found.metrics.items()},
         "published": published,
         "cross_check": {n: value(m.scale, m.recomputed) for n, m in found.metrics.items()},

@@ -8,6 +8,7 @@ from typing import Literal
 
 import polars as pl
 
+from rmetrics.figures import MonthLine
 from rmetrics.findings import Finding
 from rmetrics.metrics.dimensions import totals
 from rmetrics.pipeline.compute.local import stored_tallies
@@ -16,40 +17,6 @@ from rmetrics.rules.measures import declared, shown_format
 from rmetrics.rules.model import ALL
 from rmetrics.rules.names import TARGETS
 from rmetrics.tables import MONTHLY
-
-
-@dataclass(frozen=True, slots=True)
-class MonthLine:
-    """One source in one month against its target; source ALL is the whole company."""
-
-    month: dt.date
-    source: str
-    jobs: int
-    leads: int
-    units: int
-    repairs: int
-    revenue_gross: Decimal
-    revenue40: Decimal
-    cost: Decimal
-    target_repairs: Decimal | None = None
-    target_revenue40: Decimal | None = None
-    target_conv_l2r: Decimal | None = None
-    target_cpl_max: Decimal | None = None
-
-    @property
-    def cpl(self) -> Decimal | None:
-        """Cost per lead, None without leads."""
-        return self.cost / self.leads if self.leads else None
-
-    @property
-    def conv_l2r(self) -> Decimal | None:
-        """Repairs per lead, None without leads."""
-        return Decimal(self.repairs) / self.leads if self.leads else None
-
-    @property
-    def profit(self) -> Decimal:
-        """Revenue after payout less cost."""
-        return self.revenue40 - self.cost
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 from rmetrics.rules.measures import links_to_jobs, sums
 from rmetrics.rules.model import FeedLeads, Place, Rules, Source
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS, normal_source
+from rmetrics.rules.phones import is_number, read_phone
 
 _ABSENT = object()
 # Which measures a part of a rule can move.
@@ -23,6 +24,9 @@ _BY_KEY: Mapping[str, frozenset[str]] = {
     "revenue.changes": frozenset({"revenue40"}),
     "revenue.date": _REVENUE,
     "business.currency": frozenset(),
+    "business.hours": frozenset(),
+    "business.zips": frozenset(),
+    "business.country": frozenset(),
     "business.timezone": _ALL,
 }
 
@@ -72,7 +76,7 @@ def can_move(edit: Edit, source: str, metric: str, old: Rules, new: Rules) -> bo
         return metric in _source_metrics(edit, rest) and _concerns(_name_in(rest, old, new), source, old, new)
     if group == "feeds":
         return metric in _feed_metrics(rest.partition(".")[0], source, old, new)
-    if group in {"calls", "checks"}:
+    if group in {"calls", "checks", "journeys"}:
         return False
     return metric in _BY_KEY.get(".".join(edit.key.split(".")[:2]), _ALL)
 
@@ -108,6 +112,8 @@ def _name_in(rest: str, old: Rules, new: Rules) -> str:
 
 def _source_metrics(edit: Edit, rest: str) -> frozenset[str]:
     parts = rest.split(".")
+    if {"disputes", "answers"} & set(parts[1:]) and "changes" not in parts:
+        return frozenset()
     whole = edit.before is None or edit.after is None
     if "aliases" in parts[1:] or (whole and len(parts) == 1):
         return _ALL
@@ -184,8 +190,17 @@ def _toml(value: Any) -> str | None:
     """A value on one line, as TOML writes it; long ones are cut."""
     if value is _ABSENT:
         return None
-    text = written(value)
+    text = written(_without_numbers(value))
     return text if len(text) <= 160 else text[:157] + "..."
+
+
+def _without_numbers(value: Any) -> Any:
+    """A value with its phone numbers counted: an edit is shown and published, and one of them may be a customer's."""
+    if isinstance(value, Mapping):
+        return {k: _without_numbers(v) for k, v in value.items()}
+    if isinstance(value, list) and value and all(isinstance(v, str) and is_number(read_phone(v) or "") for v in value):
+        return f"{len(value)} phone number{'s' * (len(value) > 1)}"
+    return [_without_numbers(v) for v in value] if isinstance(value, list) else value
 
 
 def written(value: Any) -> str:

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from rmetrics.errors import RuleProblem, RulesError
 from rmetrics.rules.files import GROUPS, LISTS, NO_FIGURES, SINGLE, Tree, read_tree
+from rmetrics.rules.journeys import JourneyRules, Journeys, SourceJourneys
 from rmetrics.rules.measures import Dimension, Measure
 from rmetrics.rules.messages import HIDDEN, Alert, BriefRules, Channel
 from rmetrics.rules.model import (
@@ -44,7 +45,8 @@ _DATED_KEYS: Mapping[str, frozenset[str] | None] = {
     "jobs": frozenset({"unit", "repair", "segments"}),
     "revenue": frozenset({"share"}),
     "calls": None,
-    "sources": frozenset({"leads", "cost", "segment"}),
+    "journeys": None,
+    "sources": frozenset({"leads", "cost", "segment", "disputes", "answers"}),
     "feeds": frozenset({"where"}),
     "measures": frozenset({"count", "sum", "where"}),
     "dimensions": frozenset(),
@@ -94,6 +96,7 @@ class _Loader:
         calls = self.dated(Calls, "calls", tables.get("calls", {}))
         sources = {n: self.dated(Source, f"sources.{n}", t) for n, t in self.group("sources").items()}
         feeds = {n: self.dated(Feed, f"feeds.{n}", t) for n, t in self.group("feeds").items()}
+        journeys = self.journeys(tables.get("journeys", {}))
         pulls = {n: self.pull(n, t) for n, t in self.group("pulls").items()}
         measures = {n: self.dated(Measure, f"measures.{n}", t) for n, t in self.group("measures").items()}
         dimensions = {n: self.dated(Dimension, f"dimensions.{n}", t) for n, t in self.group("dimensions").items()}
@@ -111,6 +114,7 @@ class _Loader:
             sources={n: s for n, s in sources.items() if s},
             feeds={n: f.latest for n, f in feeds.items() if f},
             feed_where={n: Dated(tuple((d, v.where) for d, v in f.versions)) for n, f in feeds.items() if f},
+            journeys=journeys,
             measures={n: m for n, m in measures.items() if m},
             dimensions={n: d.latest for n, d in dimensions.items() if d},
             checks=tuple(c for c in checks if c),
@@ -188,6 +192,17 @@ class _Loader:
             self.broken.add(key)
         return Dated(tuple(versions)) if first else None
 
+    def journeys(self, table: Any) -> JourneyRules:
+        """``[journeys]``, and of each source what is different."""
+        own = table.get("sources", {}) if isinstance(table, dict) else {}
+        if not isinstance(own, dict):
+            self.problem("journeys.sources", "must be tables [journeys.sources.NAME]")
+            own = {}
+        common = {k: v for k, v in table.items() if k != "sources"} if isinstance(table, dict) else table
+        dated = self.dated(Journeys, "journeys", common)
+        sources = {n: self.dated(SourceJourneys, f"journeys.sources.{n}", t) for n, t in own.items()}
+        return JourneyRules(dated or JourneyRules().common, {n: d for n, d in sources.items() if d})
+
     def pull(self, name: str, table: Any) -> "Pull | None":
         """One pull, as the model of its kind."""
         from rmetrics.rules.pulls import KINDS, problems_of
@@ -245,7 +260,8 @@ class _Loader:
             self.problem(path, f"is missing{_MISSING.get(last, '')}")
         else:
             # A table may hold the secret itself.
-            told = isinstance(detail["input"], dict) or "secrets" in loc or detail["type"] == HIDDEN
+            hidden = {"secrets", "own_numbers", "shared_numbers"} & {*loc}
+            told = isinstance(detail["input"], dict) or hidden or detail["type"] == HIDDEN
             found = "" if told else f", found {_shown(detail['input'])}"
             self.problem(path, f"{_expectation(detail)}{found}")
 

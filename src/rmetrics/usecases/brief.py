@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from rmetrics.brief.facts import Facts, Raised, SendTrouble
+from rmetrics.brief.facts import Facts, PullTrouble, Raised, SendTrouble
 from rmetrics.brief.published import read_facts, span_of
 from rmetrics.brief.text import Brief, as_html, as_text, brief_of
 from rmetrics.errors import PostgresError, SettingsError
-from rmetrics.files import write_private
+from rmetrics.files import replace_private
 from rmetrics.notify.channels import Message
 from rmetrics.notify.evaluation import raised_alerts
 from rmetrics.notify.ledger import Ledger, open_ledger
 from rmetrics.notify.sending import Delivery, channels_of, send, troubles_in
 from rmetrics.postgres.connection import connect
 from rmetrics.postgres.server import existing_server
+from rmetrics.pulls.covered import covered_feeds
+from rmetrics.pulls.record import pull_records
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.messages import Channel
 from rmetrics.settings import Settings
@@ -105,14 +107,24 @@ def _facts(settings: Settings, rules: Rules, day: dt.date, now: dt.datetime, led
     last = ledger.last_brief(day.isoformat()) if ledger else None
     since, until = span_of(day, rules.business.timezone, now, last)
     troubles: tuple[SendTrouble, ...] = troubles_in(ledger, rules.notify, now) if ledger else ()
+    today = day == now.astimezone(ZoneInfo(rules.business.timezone)).date()
+    pulls = _pulls(settings, rules, now) if today else ()
     with existing_server(settings) as target:
         if target is None:
-            return read_facts(None, rules, day, since, until, troubles=troubles)
+            return read_facts(None, rules, day, since, until, troubles=troubles, pulls=pulls)
         with connect(target, schema=settings.pg_schema) as session:
-            today = day == now.astimezone(ZoneInfo(rules.business.timezone)).date()
             found = (raised_alerts(session, rules, day) if today else None) or ()
             raised = tuple(Raised(o.name, o.title, o.of, o.cause, o.command) for o in found)
-            return read_facts(session, rules, day, since, until, raised=raised, troubles=troubles)
+            covered = covered_feeds(rules.pulls, settings.inbox_dir, rules.business.timezone)
+            return read_facts(
+                session, rules, day, since, until, raised=raised, troubles=troubles, covered=covered, pulls=pulls
+            )
+
+
+def _pulls(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[PullTrouble, ...]:
+    """The pulls that are not complete, or overdue."""
+    records = pull_records(settings.data_dir, rules.pulls)
+    return tuple(PullTrouble(r.name, r.complete_at, r.why) for r in records if r.trouble(now))
 
 
 def _message(facts: Facts, made: Brief, channel: Channel) -> Message:
@@ -124,10 +136,8 @@ def _message(facts: Facts, made: Brief, channel: Channel) -> Message:
 
 
 def _write(page: Path, text: str) -> None:
-    part = page.with_name(f".{page.name}.part")
     try:
-        write_private(part, text.encode())
-        part.replace(page)
+        replace_private(page, text.encode())
     except OSError as error:
         raise SettingsError(
             f"cannot write {error.filename or page}: {error.strerror}", "Name a file in a folder that exists."

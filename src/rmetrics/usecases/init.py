@@ -86,10 +86,11 @@ def init_project(folder: Path, *, timezone: str | None = None, currency: str | N
         raise SettingsError(f"{rules} already holds rules", "Choose another folder; nothing was changed.")
     made = []
     try:
-        for made_folder in (folder, rules, folder / "data", folder / "data" / "inbox"):
+        for made_folder in (folder, rules, rules / "examples", folder / "data", folder / "data" / "inbox"):
             made_folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-        for source in sorted(shipped("rules").glob("*.toml")):
-            made.append(rules / source.name)
+        origin = shipped("rules")
+        for source in (*sorted(origin.glob("*.toml")), *sorted(origin.glob("examples/*.toml"))):
+            made.append(rules / source.relative_to(origin))
             write_private(made[-1], source.read_bytes())
         zone, money = _localised(rules / "business.toml", timezone or machine, currency)
         examples = ((".env.example", _ENV_EXAMPLE), (TARGETS_EXAMPLE, _TARGETS_EXAMPLE), (".gitignore", _GITIGNORE))

@@ -7,14 +7,27 @@ import polars as pl
 
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import Layer, Snapshot, write_layer
+from rmetrics.metrics.call_classes import CLASSED, CallRows, call_classes, call_rows
 from rmetrics.metrics.catalogue import catalogue
 from rmetrics.metrics.dimensions import dimension_monthly, measure_daily
 from rmetrics.metrics.jobs import JOB_ID, dated_jobs, own_names, spellings
+from rmetrics.metrics.journeys import journey_metrics
 from rmetrics.metrics.measures import MeasureSums, measure_sums, needed_feeds, nothing, of_jobs_columns, together
 from rmetrics.metrics.newest import every_row
 from rmetrics.metrics.rollup import daily_of, monthly_metrics
 from rmetrics.metrics.tallies import Tallies, added, revenue, tally
-from rmetrics.pipeline.compute.names import CONTENTS, FACTS, SPELLINGS, TALLIES, links, order, replaced
+from rmetrics.pipeline.compute.journeys import made
+from rmetrics.pipeline.compute.names import (
+    CLASSES,
+    CONTENTS,
+    FACTS,
+    MATCHES,
+    SPELLINGS,
+    TALLIES,
+    links,
+    order,
+    replaced,
+)
 from rmetrics.pipeline.compute.names import together as put_together
 from rmetrics.pipeline.compute.rows import Rows, Typed
 from rmetrics.pipeline.compute.stages import (
@@ -33,11 +46,13 @@ from rmetrics.postgres.publish.digests import month_sums
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 from rmetrics.rules.measures import links_to_jobs
-from rmetrics.rules.names import JOBS, PAYMENTS
+from rmetrics.rules.names import CALLS, JOBS, PAYMENTS
 from rmetrics.tables import (
     CATALOGUE,
     DAILY,
     DIMENSION_MONTHLY,
+    JOURNEY_METRICS,
+    JOURNEYS,
     MEASURE_DAILY,
     MONTHLY,
     PgTable,
@@ -81,6 +96,8 @@ class _Local:
             self._newest(name)
             if self.rules.feeds[name].job is not None:
                 self._write(links(name), self._links(name), LINKS)
+        if CALLS in self.rules.feeds:
+            self._write(CLASSES, iter([classes_of(self.rows)]), CLASSED)
         progress("keeping the newest rows", len(names), len(names))
         progress("applying the rules", 0, 3)
         spelt = spellings(dated_jobs(self.rows.feed(JOBS), self.rules), self.rules).collect(engine="streaming")
@@ -92,6 +109,7 @@ class _Local:
         summed = pl.collect_all([added(n, [getattr(tallies, n)]) for n in TALLIES], engine="streaming")
         progress("applying the rules", 2, 3)
         self.tables |= write_metrics(self.lake, self.rules, dict(zip(TALLIES, summed, strict=True)), self.newest_day)
+        write_journeys(self.lake, self.rows, self.tables)
         tables = published_tables(self.rules)
         sums = [month_sums(t, published_rows(self.rows, t)) for t in tables]
         self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums).lazy()),)
@@ -100,8 +118,7 @@ class _Local:
 
     def _write(self, table: str, frames: Iterator[pl.DataFrame], schema: Mapping[str, pl.DataType]) -> None:
         """Writes a table of positions, in their order, one layer for each frame."""
-        made = [write_layer(self.lake, table, f.sort(POSITION).lazy()) for f in frames if f.height]
-        self.tables[table] = made or (write_layer(self.lake, table, pl.LazyFrame(schema=schema)),)
+        self.tables[table] = written(self.lake, table, frames, schema)
 
     def _newest(self, name: str) -> None:
         """Which versions of rows are in force. Most keys occur once: only the others are looked at closer."""
@@ -158,6 +175,29 @@ class _Local:
         return _collected(measure_sums(jobs if JOBS in needed else None, feeds, of_jobs, self.rules))
 
 
+def written(
+    lake: Lake, table: str, frames: Iterator[pl.DataFrame], schema: Mapping[str, pl.DataType]
+) -> Sequence[Layer]:
+    """Writes a table of positions, in their order, one layer for each frame; an empty one where there are none."""
+    layers = [write_layer(lake, table, f.sort(POSITION).lazy()) for f in frames if f.height]
+    return layers or (write_layer(lake, table, pl.LazyFrame(schema=schema)),)
+
+
+def classes_of(rows: Rows) -> pl.DataFrame:
+    """The class of every call; needs the jobs that calls name."""
+    found = call_rows(rows.linked(CALLS), rows.feed(JOBS), rows.rules)
+    narrow = CallRows(*(f.lazy() for f in pl.collect_all([found.calls, found.jobs], engine="streaming")))
+    return call_classes(narrow, rows.rules).collect()
+
+
+def write_journeys(lake: Lake, rows: Rows, tables: Tables) -> None:
+    """Adds the tables of journeys to those that ``rows`` are of; needs facts, classes and monthly metrics."""
+    found = made(rows)
+    tables[MATCHES] = written(lake, MATCHES, iter([found.matches]), dict(found.matches.schema))
+    tables[JOURNEYS] = written(lake, JOURNEYS, iter([found.journeys]), dict(found.journeys.schema))
+    tables[JOURNEY_METRICS] = (write_journey_metrics(lake, rows),)
+
+
 def write_metrics(lake: Lake, rules: Rules, tallies: dict[str, pl.DataFrame], newest_day: dt.date | None) -> Tables:
     """Writes the tallies, and the metrics that they make; ``newest_day`` is the day of the newest export."""
     daily = daily_of(Tallies(**{n: t.lazy() for n, t in tallies.items()}), rules, newest_day).collect()
@@ -172,6 +212,12 @@ def write_metrics(lake: Lake, rules: Rules, tallies: dict[str, pl.DataFrame], ne
         DIMENSION_MONTHLY: dimension_monthly(members, monthly.lazy(), measures, rules).collect(),
     }
     return {table: (write_layer(lake, table, frame.lazy()),) for table, frame in frames.items()}
+
+
+def write_journey_metrics(lake: Lake, rows: Rows) -> Layer:
+    """Writes what journeys and monthly metrics add up to by source and month."""
+    snapshot, zone = rows.snapshot, rows.rules.business.timezone
+    return write_layer(lake, JOURNEY_METRICS, journey_metrics(snapshot.scan(JOURNEYS), snapshot.scan(MONTHLY), zone))
 
 
 def _collected(sums: MeasureSums) -> MeasureSums:
@@ -189,4 +235,7 @@ def published_rows(rows: Rows, table: PgTable) -> pl.LazyFrame:
     return rows.scan(FACTS if table.name == JOBS else table.name)
 
 
-__all__ = ["Tables", "compute_all", "published_rows", "stored_tallies", "write_metrics"]
+__all__ = [
+    "Tables", "classes_of", "compute_all", "published_rows", "stored_tallies", "write_journey_metrics",
+    "write_journeys", "write_metrics", "written",
+]  # fmt: skip

@@ -4,14 +4,16 @@ from collections.abc import Iterator, Mapping
 
 from rmetrics.metrics.tallies import NAMES
 from rmetrics.rules import Rules
-from rmetrics.rules.names import JOBS
-from rmetrics.tables import CATALOGUE, DAILY, DIMENSION_MONTHLY, MEASURE_DAILY, MONTHLY
+from rmetrics.rules.names import CALLS, JOBS
+from rmetrics.tables import CATALOGUE, DAILY, DIMENSION_MONTHLY, JOURNEY_METRICS, JOURNEYS, MEASURE_DAILY, MONTHLY
 
 FACTS, SPELLINGS, CONTENTS = "job_facts", "spellings", "contents"
+MATCHES = "matches"  # of jobs to touches
+CLASSES = "call_classes"  # by position of the call
 TALLIES: Mapping[str, str] = {name: f"tally_{name}" for name in NAMES}
-FIGURES = (DAILY, MONTHLY, CATALOGUE, MEASURE_DAILY, DIMENSION_MONTHLY)
-"""Published tables that are made of tallies and rules, small whatever the history."""
-COMPUTED = (FACTS, SPELLINGS, *TALLIES.values(), *FIGURES, CONTENTS)
+FIGURES = (DAILY, MONTHLY, CATALOGUE, MEASURE_DAILY, DIMENSION_MONTHLY, JOURNEY_METRICS)
+"""Published tables that are small whatever the history."""
+COMPUTED = (FACTS, SPELLINGS, *TALLIES.values(), *FIGURES, MATCHES, JOURNEYS, CONTENTS)
 
 
 def replaced(feed: str) -> str:
@@ -40,10 +42,12 @@ def tables(rules: Rules) -> Iterator[str]:
         yield from (replaced(name), together(name))
         if feed.job is not None:
             yield links(name)
+    if CALLS in rules.feeds:
+        yield CLASSES
     yield from COMPUTED
 
 
 __all__ = [
-    "COMPUTED", "CONTENTS", "FACTS", "FIGURES", "SPELLINGS", "TALLIES", "links", "order", "replaced", "tables",
-    "together",
+    "CLASSES", "COMPUTED", "CONTENTS", "FACTS", "FIGURES", "MATCHES", "SPELLINGS", "TALLIES", "links", "order",
+    "replaced", "tables", "together",
 ]  # fmt: skip

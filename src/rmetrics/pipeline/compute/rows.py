@@ -16,11 +16,11 @@ from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import JOB_ID
 from rmetrics.metrics.newest import TypedExport
 from rmetrics.periods import part_of
-from rmetrics.pipeline.compute.names import FACTS, links, replaced, together
+from rmetrics.pipeline.compute.names import CLASSES, FACTS, MATCHES, links, replaced, together
 from rmetrics.pipeline.compute.stages import rows_at, standing, with_facts
 from rmetrics.positions import FILE, POSITION
 from rmetrics.rules import Rules
-from rmetrics.rules.names import JOBS
+from rmetrics.rules.names import CALLS, JOBS
 
 Typed = Mapping[str, Sequence[tuple[TypedFile, int]]]
 
@@ -72,7 +72,14 @@ class Rows:
         return self.snapshot.has(replaced(table) if table in self.rules.feeds else table)
 
     def feed(self, name: str) -> pl.LazyFrame:
-        """The rows of a feed: one per key, as ``feeds.kept_rows`` gives them; ``job_id`` where it names jobs."""
+        """The rows of a feed: one per key, as ``feeds.kept_rows`` gives them.
+
+        ``job_id`` where it names jobs; of calls ``class`` and ``answered_within_s``.
+        """
+        return self._classed(name, self.linked(name))
+
+    def linked(self, name: str) -> pl.LazyFrame:
+        """The rows of a feed with the jobs they name, but without the classes of calls."""
         return self._linked(name, self.kept(name))
 
     def kept(self, name: str) -> pl.LazyFrame:
@@ -85,18 +92,25 @@ class Rows:
         return standing(self.exports(name), self.rules.feeds[name], gone, made)
 
     def facts(self) -> pl.LazyFrame:
-        """One row per job that counts: the columns of its feed, and what the rules make of it."""
-        return with_facts(self.feed(JOBS), self.snapshot.scan(FACTS))
+        """One row per job that counts: the columns of its feed, what the rules make of it, and its touch."""
+        return self.matched(with_facts(self.feed(JOBS), self.snapshot.scan(FACTS)))
+
+    def matched(self, jobs: pl.LazyFrame) -> pl.LazyFrame:
+        """Jobs with the touch they came from: its id, how it was matched, and its source; null where there is none."""
+        return jobs.join(self.snapshot.scan(MATCHES).drop(JOB_ID), on=POSITION, how="left")
 
     def at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
         """The rows of a feed at some positions, as ``feed`` gives them; a position that is not in force has none."""
-        newest = self._newest_at(name, positions)
-        return self._linked(name, kept_rows(newest, self.rules, name))
+        return self._classed(name, self.linked_at(name, positions))
+
+    def linked_at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
+        """The rows of a feed at some positions, as ``linked`` gives them."""
+        return self._linked(name, kept_rows(self._newest_at(name, positions), self.rules, name))
 
     def facts_at(self, positions: pl.Series) -> pl.LazyFrame:
         """The facts of the jobs at some positions, as ``facts`` gives them."""
         facts = self.snapshot.scan(FACTS).filter(pl.col(POSITION).is_in(positions.implode()))
-        return with_facts(self.at(JOBS, positions), facts)
+        return self.matched(with_facts(self.at(JOBS, positions), facts))
 
     def of_months(self, table: str, months: Collection[dt.date], day: str | None) -> pl.LazyFrame:
         """The rows of a table whose day is in some months, ``NO_PART`` being those without one.
@@ -112,7 +126,7 @@ class Rows:
         if table != FACTS:
             return self.scan(table).filter(inside)
         found = self.snapshot.scan(FACTS).filter(inside).collect(engine="streaming")
-        return with_facts(self.at(JOBS, found[POSITION]), found.lazy()).drop(POSITION)
+        return self.matched(with_facts(self.at(JOBS, found[POSITION]), found.lazy())).drop(POSITION)
 
     def verify(self) -> None:
         """Reads every file before its rows are used.
@@ -141,6 +155,9 @@ class Rows:
             rows = rows.join(made.select(POSITION), on=POSITION, how="anti")
             rows = pl.concat([rows, made.select(rows.collect_schema().names())])
         return rows
+
+    def _classed(self, name: str, rows: pl.LazyFrame) -> pl.LazyFrame:
+        return rows.join(self.snapshot.scan(CLASSES), on=POSITION, how="left") if name == CALLS else rows
 
     def _linked(self, name: str, rows: pl.LazyFrame) -> pl.LazyFrame:
         if self.rules.feeds[name].job is None:

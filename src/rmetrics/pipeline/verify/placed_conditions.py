@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from rmetrics.pipeline.compute.names import FACTS
+from rmetrics.rules.disputes import lead_row
 from rmetrics.rules.expressions import typing
 from rmetrics.rules.expressions.typed import Value
 from rmetrics.rules.expressions.typing import Row
@@ -55,6 +56,9 @@ def conditions(rules: Rules) -> Iterator[PlacedCondition]:
         for i, label in enumerate(calls.sources):
             row = feed_row(rules.feeds[CALLS], zone)
             yield PlacedCondition(f"{at}.sources.{i}.where", label.where, CALLS, row, start, end)
+        if calls.not_customer is not None:
+            row = feed_row(rules.feeds[CALLS], zone)
+            yield PlacedCondition(f"{at}.not_customer", calls.not_customer, CALLS, row, start, end)
     for name, feed in rules.feeds.items():
         for at, start, end, where in _versions(f"feeds.{name}", rules.feed_where[name]):
             if where is not None:
@@ -64,6 +68,7 @@ def conditions(rules: Rules) -> Iterator[PlacedCondition]:
             for rule, feed_name, where in _of_source(source):
                 row = feed_row(rules.feeds[feed_name], zone)
                 yield PlacedCondition(f"{at}.{rule}.where", where, feed_name, row, start, end)
+            yield from _of_terms(rules, at, start, end, source)
 
 
 def derived_columns(rules: Rules) -> Iterator[PlacedCondition]:
@@ -109,6 +114,21 @@ def _of_source(source: Source) -> Iterator[tuple[str, str, str]]:
     for cost in source.cost:
         if cost.feed is not None and cost.where is not None:
             yield "cost", cost.feed, cost.where
+
+
+def _of_terms(
+    rules: Rules, at: str, start: dt.date | None, end: dt.date | None, source: Source
+) -> Iterator[PlacedCondition]:
+    """The conditions of a vendor's terms, and of its answers."""
+    if not isinstance(source.leads, FeedLeads):
+        return
+    feed = source.leads.feed
+    for i, term in enumerate(source.disputes):
+        yield PlacedCondition(f"{at}.disputes.{i}.where", term.where, feed, lead_row(rules, feed), start, end)
+    own = feed_row(rules.feeds[feed], rules.business.timezone)
+    for key, text in (("granted", source.answers.granted), ("refused", source.answers.refused)):
+        if text is not None:
+            yield PlacedCondition(f"{at}.answers.{key}", text, feed, own, start, end)
 
 
 def _versions(key: str, dated: Dated[T]) -> Iterator[tuple[str, dt.date | None, dt.date | None, T]]:

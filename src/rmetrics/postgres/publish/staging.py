@@ -12,7 +12,7 @@ from rmetrics.postgres.publish.desired import Content
 from rmetrics.postgres.publish.digests import Digest, Totals, added, less, nothing
 from rmetrics.postgres.publish.months import within
 from rmetrics.postgres.publish.read_back import require_equal, totals_of_keys, totals_within
-from rmetrics.tables import DAILY, MEASURE_DAILY, MONTHLY, PgTable
+from rmetrics.tables import DAILY, JOURNEY_METRICS, MEASURE_DAILY, MONTHLY, PgTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,7 @@ def stage(session: Session, months: Months, published: Mapping[dt.date, Digest])
     if not months.everything and table.name not in (
         DAILY,
         MONTHLY,
+        JOURNEY_METRICS,
         MEASURE_DAILY,
     ):  # changes of figures are noted from all of them
         with reading(table.name):
