@@ -21,6 +21,7 @@ READABLE = (
     "measure_daily",
     "dimension_monthly",
     "measure_monthly",
+    "measure_vs_target",
     "targets",
     "metric_changes",
     "feed_status",
