@@ -26,9 +26,18 @@ RAW = ("jobs", "payments", "calls", "elocals_leads", "proref_leads", "google_spe
 AGGREGATES = ("daily_metrics", "monthly_metrics", "journeys", "journey_metrics", "targets")
 BOOKKEEPING = ("business", "sync_runs", "metric_changes", "published_parts", "feed_status", "forecasts")
 VIEWS = (
-    "monthly_vs_target", "daily_cumulative", "month_forecast", "weekly_metrics", "quarterly_metrics",
-    "yearly_metrics", "call_funnel", "journey_funnel", "jobs_matched", "data_freshness", "run_findings",
-)  # fmt: skip
+    "monthly_vs_target",
+    "daily_cumulative",
+    "month_forecast",
+    "weekly_metrics",
+    "quarterly_metrics",
+    "yearly_metrics",
+    "call_funnel",
+    "journey_funnel",
+    "jobs_matched",
+    "data_freshness",
+    "run_findings",
+)
 SENTENCE = re.compile(r"(?<=[.?]) (?=[A-Z0-9a-z+(])")
 BLOCK = re.compile(r"(<!-- generated: ([\w -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 QUERY = re.compile(r"^-- name: ([\w-]+)\n((?:-- [^\n]*\n)*)(.*?;)$", re.MULTILINE | re.DOTALL)

@@ -109,7 +109,7 @@ def test_days_before_the_month_that_are_not_whole_are_estimated_and_not_counted(
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 27))
 def test_it_knows_nothing_of_later_days_and_is_the_same_every_time(seed: int, day: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 - made-up figures
+    chance = random.Random(seed)  # noqa: S311
     last = DECEMBER + DAY * (day - 1)
     values = [chance.randrange(0, 900) for _ in range((last - MONDAY).days + 1)]
     found = forecast(values, MONDAY, last, DECEMBER)

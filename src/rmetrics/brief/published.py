@@ -212,6 +212,7 @@ changed AS (
            (good.before AT TIME ZONE $1::text)::date AS shown
     FROM metric_changes AS c JOIN good USING (run_id)
     WHERE good.finished_at > $2::text::timestamptz AND good.finished_at <= $3::text::timestamptz
+      AND c.metric NOT LIKE 'journeys.%'  -- what leads of a month earn grows for months after it
 )
 SELECT month, metric, string_agg(DISTINCT cause, '; '), count(DISTINCT date), sum(change)
 FROM changed

@@ -23,9 +23,9 @@ _BY_KEY: Mapping[str, frozenset[str]] = {
     "revenue.changes": frozenset({"revenue40"}),
     "revenue.date": _REVENUE,
     "business.currency": frozenset(),
-    "business.country": frozenset(),
     "business.hours": frozenset(),
     "business.zips": frozenset(),
+    "business.country": frozenset(),
     "business.timezone": _ALL,
 }
 

@@ -49,11 +49,10 @@ def _several(headers: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Business(Table):
-    """The zone whose days are business days, and the currency that money is shown in.
+    """The zone whose days are business days, the currency of money, and the country of the holidays.
 
     ``hours``: when somebody answers the phone; how long callers waited is counted in them. None declared: every hour.
     ``zips``: the postal codes that are served, or how they begin, such as "021"; none declared: it is not known.
-    ``country``: whose public holidays the forecast knows; none declared: none.
     """
 
     timezone: str = "America/New_York"

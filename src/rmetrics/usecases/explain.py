@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from rmetrics.explain.evidence import MEASURES, Asked
 from rmetrics.explain.explainer import explainer
 from rmetrics.explain.explanation import Explanation, Question
 from rmetrics.explain.gaps import Gap, gap_of
+from rmetrics.explain.journeys import Story, job_story, lead_story
 from rmetrics.explain.lists import against_list, listed_metric
 from rmetrics.periods import parse_month
 from rmetrics.pipeline.asked import Months
+from rmetrics.pipeline.workspace import opened
 from rmetrics.progress import Progress, silent
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings
@@ -110,6 +113,30 @@ def explain_numbers(
         if question.against is not None and question.key is not None:
             gaps.append(against_list(one, asked, found.metrics[listed[0]], question.against, question.key))
         return found, tuple(gaps)
+
+
+def explain_journey(
+    settings: Settings, *, job: str | None = None, lead: str | None = None, progress: Progress = silent
+) -> Story:
+    """Which touch a job came from, or which jobs came from a lead, and why no other.
+
+    Args:
+        settings: where things are.
+        job: its number or uuid; None where a lead is asked for.
+        lead: the touch's id, or the key of its row.
+        progress: is told how far it is.
+
+    Raises:
+        SettingsError: there is no such job or lead, or both or none are asked for.
+        LakeError: nothing landed, or a landed export is damaged.
+    """
+    if (job is None) == (lead is None):
+        raise SettingsError("--job and --lead exclude each other", "Ask for one of them.")
+    with opened(settings, progress) as lake:
+        exports = {rank: raw.name for rank, raw in lake.exports.items()}
+        rows = lake.computed.rows
+        told = lead_story(rows, exports, lead) if lead is not None else job_story(rows, exports, job or "")
+        return replace(told, problems=lake.problems)
 
 
 def explain(

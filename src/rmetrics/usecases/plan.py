@@ -15,6 +15,7 @@ from rmetrics.lake.snapshot import load
 from rmetrics.memory import rows_at_once
 from rmetrics.pipeline.asked import month_named, only_source
 from rmetrics.pipeline.changes.causes import MEASURES, Causes, as_new, find_causes, whole_cause
+from rmetrics.pipeline.changes.hands import changed_hands
 from rmetrics.pipeline.changes.row_changes import State, moved_rows
 from rmetrics.pipeline.compute.compute import Computed, compute
 from rmetrics.pipeline.compute.standing import last_rows, old_rules
@@ -73,6 +74,28 @@ class RowMove:
 
 
 @dataclass(frozen=True, slots=True)
+class HandOver:
+    """A job that would come from another touch.
+
+    Attributes:
+        month: it counts in; None without a day.
+        paid: what it was paid, which moves with it.
+        from_source, to_source: the touches' sources; None where no touch has it.
+        from_touch, to_touch: the touches.
+        matched_by: how it would be matched.
+    """
+
+    job_id: str
+    month: dt.date | None
+    paid: Decimal
+    from_source: str | None
+    to_source: str | None
+    from_touch: str | None
+    to_touch: str | None
+    matched_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a sync would do.
 
@@ -86,6 +109,7 @@ class Plan:
         unchanged: the months without any change.
         restated: the months before the newest one that edited rules would change.
         instead: the edits that do so as dated changes, in TOML, which would leave those months as they are.
+        journeys: the jobs that would come from another touch; those of the month and source asked for.
     """
 
     compared_with: str
@@ -99,11 +123,12 @@ class Plan:
     findings: tuple[Finding, ...]
     restated: tuple[dt.date, ...] = ()
     instead: tuple[str, ...] = ()
+    journeys: tuple[HandOver, ...] = ()
 
     @property
     def any(self) -> bool:
         """Whether a sync would change any figure, or what any row counts as."""
-        return bool(self.changes or self.days or self.rows)
+        return bool(self.changes or self.days or self.rows or self.journeys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +184,7 @@ def plan(
             known = before is not None or not basis.monthly
             most = rows_at_once(memory_of(settings))
             rows = _moves(before, after, month, source, computed, exports, causes, most=most) if known else None
+            hands = _hands(before, after, month, source)
         findings = (*run_findings(scratch, rules, computed, seen, explanations), *explanations.failed)
         if not seen:
             findings = (empty_inbox(settings.inbox_dir, len(computed.placed)), *findings)
@@ -178,7 +204,26 @@ def plan(
         findings=findings,
         restated=restated,
         instead=instead,
+        journeys=hands,
     )
+
+
+def _hands(before: State | None, after: State, month: dt.date | None, source: str | None) -> tuple[HandOver, ...]:
+    found = changed_hands(before.rows if before else None, after.rows)
+    hands = (
+        HandOver(
+            row["job_id"],
+            row["month"],
+            row["paid"],
+            row["source_matched_before"],
+            row["source_matched"],
+            row["touch_id_before"],
+            row["touch_id"],
+            row["matched_by"],
+        )
+        for row in found.iter_rows(named=True)
+    )
+    return tuple(h for h in hands if month in {None, h.month} and source in {None, h.from_source, h.to_source})
 
 
 def _restated(
@@ -361,4 +406,4 @@ def summary(rows: Sequence[RowMove]) -> list[tuple[str, str, int]]:
     return [(feed, cause, n) for (feed, cause), n in Counter((r.feed, r.cause) for r in rows).most_common()]
 
 
-__all__ = ["FigureChange", "Plan", "RowMove", "plan", "summary"]
+__all__ = ["FigureChange", "HandOver", "Plan", "RowMove", "plan", "summary"]

@@ -29,7 +29,7 @@ from rmetrics.postgres.publish.metric_changes import lay_causes, note_changes
 from rmetrics.postgres.publish.read_back import ReadBackError, delete_totalled
 from rmetrics.postgres.publish.staging import Months, Staged, fill, going, merge, months_to_write, read_back, stage
 from rmetrics.postgres.run_log import Run, begin_run, end_run, is_published, last_run, noted_counters
-from rmetrics.tables import DAILY, MONTHLY, PgTable
+from rmetrics.tables import DAILY, JOURNEY_METRICS, MONTHLY, PgTable
 
 _WORK_MEM = "64MB"  # for the joins of staged rows with what is there
 _LOCK = "hashtextextended('rmetrics:publish:' || $1, 0)"
@@ -272,7 +272,7 @@ class _Publication:
         self._months[table.name] = months
         require_types(session, table)
         staged = self._staged[table.name] = stage(session, months, published)
-        if table.name in (DAILY, MONTHLY):
+        if table.name in (DAILY, MONTHLY, JOURNEY_METRICS):
             note_changes(session, table, staged.name, months.inside, self.run.run_id, self.cause)
         put = merge(session, staged)
         self.written[table.name] += put
