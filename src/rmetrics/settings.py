@@ -8,7 +8,7 @@ import importlib
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, StringConstraints, ValidationError
@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from rmetrics.errors import SettingsError
 
 _ADDRESS = r"^(https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/-]*)?)?$"
+_MASTER = r"^(local(\[[^\]]*\])?|local-cluster\[\d+,\d+,\d+\]|spark://\S+|k8s://\S+|yarn|sc://\S+)$"
 KEY_RING = "rmetrics"  # the service under which the system's key ring keeps secrets
 _FOLDERS = ("data_dir", "inbox_dir", "rules_dir")
 
@@ -32,6 +33,8 @@ class Settings(BaseSettings):
         pg_schema: the schema to publish into.
         serve_url: where ``rmetrics serve`` answers, for the links of dashboards and reports; None: no links.
         memory_limit: how much memory a run may use, for instance ``4GB``; None means 4 GiB.
+        engine: where figures are computed: on this machine, or on Apache Spark (``docs/scale.md``).
+        spark: Spark's master, or the address of a Spark Connect server.
     """
 
     model_config = SettingsConfigDict(env_prefix="RMETRICS_", env_file=".env", extra="ignore", frozen=True)
@@ -43,6 +46,8 @@ class Settings(BaseSettings):
     pg_schema: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")] = "public"
     serve_url: Annotated[str, StringConstraints(pattern=_ADDRESS)] | None = None
     memory_limit: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)? ?([KMGT]i?B)$")] | None = None
+    engine: Literal["local", "spark"] = "local"
+    spark: Annotated[str, StringConstraints(pattern=_MASTER)] = "local[*]"
 
     @property
     def links_to(self) -> str | None:

@@ -58,6 +58,8 @@ def recompute(
     rules: Rules,
     scope: Scope | None = None,
     newest: dt.date | None = None,
+    *,
+    classes: bool = True,
 ) -> None:
     """Creates one view per feed, ``job_facts``, ``daily_metrics`` and ``monthly_metrics`` in the connection.
 
@@ -67,6 +69,7 @@ def recompute(
         rules: in force.
         scope: the months to get right; None for all.
         newest: the day of the newest export, which the data's last day does not come after; None where none is known.
+        classes: recompute the classes of calls as well.
 
     After it there are:
         a view per feed: one row per key, the declared columns, the business day, ``counted``.
@@ -82,7 +85,8 @@ def recompute(
     connection.execute("CREATE SCHEMA _work")
     create_feeds(connection, typed, rules)
     create_jobs(connection, rules, scope.names if scope else None)
-    create_call_classes(connection, rules)
+    if classes:
+        create_call_classes(connection, rules)
     _complete(connection, scope, "activity", ("jobs", "units", "repairs"))
     create_leads(connection, rules)
     _complete(connection, scope, "leads", ("leads",))

@@ -281,12 +281,17 @@ def findings(found: Sequence[Finding], links: Links) -> str:
         [
             cells.cell(str(f.severity), _COLOURS[f.severity], text=True),
             cells.cell(f.code, text=True),
-            cells.count(f.rows, href=links.to("/rejected") if f.code == "rejected-rows" else None),
+            cells.count(f.rows, href=_rows_of(f, links)),
             f'<td class="fold">{escape(f.message)}</td>',
         ]
         for f in found
     ]
     return cells.table(("Severity", "Finding", "Rows", "What, and what to do"), rows, "findings")
+
+
+def _rows_of(found: Finding, links: Links) -> str | None:
+    """Where the rows that a finding counts are shown, or the figures that it concerns."""
+    return links.to("/rejected") if found.code == "rejected-rows" else links.to("/health", finding=found.code)
 
 
 def of_pace(value: int | Decimal, target: Decimal | None, passed: int, length: int) -> str:

@@ -16,6 +16,7 @@ from rmetrics.pipeline.changes.causes import find_causes, whole_cause
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.desired import table_contents
 from rmetrics.pipeline.compute.names import TALLIES
+from rmetrics.pipeline.compute.runner import Runner
 from rmetrics.pipeline.compute.standing import old_rules
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.forecasts import month_estimates
@@ -67,11 +68,13 @@ def publish_computed(
     *,
     full: bool,
     force: bool,
+    runner: Runner | None = None,
 ) -> Outcome:
     """Brings PostgreSQL up to what was computed, unless it holds that already; both engines must agree before.
 
     ``started`` waits for the server; ``findings`` are those known so far; ``why`` keeps what only explains from
-    stopping the publish. ``full`` writes every row again, ``force`` publishes although published exports are lost.
+    stopping the publish; ``runner`` recomputes where DuckDB does not. ``full`` writes every row again, ``force``
+    publishes although published exports are lost.
 
     Raises:
         CheckError: the engines disagree.
@@ -92,7 +95,7 @@ def publish_computed(
         why.of("the note that all is well again", lambda: note_recovery(target, schema, now), None)
         return Outcome("unchanged", {}, NOT_NEEDED, findings)
     with timed(timings, "check"):
-        agreed, quality = agree(settings, lake, rules, computed, progress, why)
+        agreed, quality = agree(settings, lake, rules, computed, progress, why, runner)
     findings = merged(findings, quality)
     progress("publishing", 0, 1)
     cause = whole_cause(before.exports, before.rules_hash, before.version, computed, rules)

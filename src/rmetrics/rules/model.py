@@ -53,6 +53,7 @@ class Business(Table):
 
     ``hours``: when somebody answers the phone; how long callers waited is counted in them. None declared: every hour.
     ``zips``: the postal codes that are served, or how they begin, such as "021"; none declared: it is not known.
+    ``country``: whose public holidays the forecast knows; none declared: none.
     """
 
     timezone: str = "America/New_York"

@@ -27,6 +27,7 @@ from rmetrics.postgres.failed_runs import Attempt, failure_noted
 from rmetrics.progress import Progress, silent, timed
 from rmetrics.rules import load_rules
 from rmetrics.settings import Settings, memory_of
+from rmetrics.spark.runner import runner_of
 from rmetrics.tables import published_tables
 
 
@@ -81,12 +82,13 @@ def _sync(
     lake = Lake(settings.lake_dir)
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(_workplace(lake, dry_run=dry_run))
+        runner = stack.enter_context(runner_of(settings))
         if not dry_run:
             ahead = server_ahead(settings.dsn, settings.server_dir, attempt.rest.append)
             target = stack.enter_context(ahead)
         with timed(timings, "land"):
             seen = land_inbox(settings.inbox_dir, place, rules, progress, force=force, full=full)
-        computed = compute(place, rules, progress, full=full, memory=memory_of(settings))
+        computed = compute(place, rules, progress, full=full, memory=memory_of(settings), runner=runner)
         timings |= computed.seconds
         why = Explanations()
         findings = (*before, *run_findings(place, rules, computed, seen, why), *mended(computed))
@@ -102,7 +104,7 @@ def _sync(
         months = why.of("the summary of months", lambda: month_lines(computed.rows), ())
         if dry_run:
             with timed(timings, "check"):
-                agreed, quality = agree(settings, place, rules, computed, progress, why)
+                agreed, quality = agree(settings, place, rules, computed, progress, why, runner)
             outcome = Outcome("dry-run", {}, agreed, merged(findings, quality))
         else:
             attempt.run = run = run_of(attempt, rules, computed, seen, why)
@@ -120,6 +122,7 @@ def _sync(
                     why,
                     full=full,
                     force=force,
+                    runner=runner,
                 )
             timings["publish"] -= timings.get("check", 0.0)
         findings = (*(f for f in outcome.findings if f.code != FAILED), *why.failed)

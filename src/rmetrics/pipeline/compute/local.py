@@ -82,7 +82,7 @@ class _Local:
             if self.rules.feeds[name].job is not None:
                 self._write(links(name), self._links(name), LINKS)
         if CALLS in self.rules.feeds:
-            self._write(CLASSES, iter([self._classes()]), CLASSED)
+            self._write(CLASSES, iter([classes_of(self.rows)]), CLASSED)
         progress("keeping the newest rows", len(names), len(names))
         progress("applying the rules", 0, 3)
         spelt = spellings(dated_jobs(self.rows.feed(JOBS), self.rules), self.rules).collect(engine="streaming")
@@ -94,10 +94,7 @@ class _Local:
         summed = pl.collect_all([added(n, [getattr(tallies, n)]) for n in TALLIES], engine="streaming")
         progress("applying the rules", 2, 3)
         self.tables |= write_metrics(self.lake, self.rules, dict(zip(TALLIES, summed, strict=True)), self.newest_day)
-        found = made(self.rows)
-        self._write(MATCHES, iter([found.matches]), dict(found.matches.schema))
-        self._write(JOURNEYS, iter([found.journeys]), dict(found.journeys.schema))
-        self.tables[JOURNEY_METRICS] = (write_journey_metrics(self.lake, self.rows),)
+        write_journeys(self.lake, self.rows, self.tables)
         tables = published_tables(self.rules)
         sums = [month_sums(t, published_rows(self.rows, t)) for t in tables]
         self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums).lazy()),)
@@ -106,8 +103,7 @@ class _Local:
 
     def _write(self, table: str, frames: Iterator[pl.DataFrame], schema: Mapping[str, pl.DataType]) -> None:
         """Writes a table of positions, in their order, one layer for each frame."""
-        made = [write_layer(self.lake, table, f.sort(POSITION).lazy()) for f in frames if f.height]
-        self.tables[table] = made or (write_layer(self.lake, table, pl.LazyFrame(schema=schema)),)
+        self.tables[table] = written(self.lake, table, frames, schema)
 
     def _newest(self, name: str) -> None:
         """Which versions of rows are in force. Most keys occur once: only the others are looked at closer."""
@@ -136,11 +132,6 @@ class _Local:
             some = rows.filter(bucket(pl.col(link.column), number, self.buckets))
             yield linked_jobs(some, jobs, link).collect(engine="streaming")
 
-    def _classes(self) -> pl.DataFrame:
-        rows = call_rows(self.rows.linked(CALLS), self.rows.feed(JOBS), self.rules)
-        narrow = CallRows(*(f.lazy() for f in pl.collect_all([rows.calls, rows.jobs], engine="streaming")))
-        return call_classes(narrow, self.rules).collect()
-
     def _facts(self, own: pl.DataFrame) -> list[pl.DataFrame]:
         """Writes the facts of jobs; returns what was paid."""
         paid, made = list[pl.DataFrame](), list[pl.DataFrame]()
@@ -154,6 +145,29 @@ class _Local:
             paid.append(revenue(payments, made[-1].lazy(), self.rules).collect())
         self._write(FACTS, iter(made), dict(made[0].schema))
         return paid
+
+
+def written(
+    lake: Lake, table: str, frames: Iterator[pl.DataFrame], schema: Mapping[str, pl.DataType]
+) -> Sequence[Layer]:
+    """Writes a table of positions, in their order, one layer for each frame; an empty one where there are none."""
+    layers = [write_layer(lake, table, f.sort(POSITION).lazy()) for f in frames if f.height]
+    return layers or (write_layer(lake, table, pl.LazyFrame(schema=schema)),)
+
+
+def classes_of(rows: Rows) -> pl.DataFrame:
+    """The class of every call; needs the jobs that calls name."""
+    found = call_rows(rows.linked(CALLS), rows.feed(JOBS), rows.rules)
+    narrow = CallRows(*(f.lazy() for f in pl.collect_all([found.calls, found.jobs], engine="streaming")))
+    return call_classes(narrow, rows.rules).collect()
+
+
+def write_journeys(lake: Lake, rows: Rows, tables: Tables) -> None:
+    """Adds the tables of journeys to those that ``rows`` are of; needs facts, classes and monthly metrics."""
+    found = made(rows)
+    tables[MATCHES] = written(lake, MATCHES, iter([found.matches]), dict(found.matches.schema))
+    tables[JOURNEYS] = written(lake, JOURNEYS, iter([found.journeys]), dict(found.journeys.schema))
+    tables[JOURNEY_METRICS] = (write_journey_metrics(lake, rows),)
 
 
 def write_metrics(lake: Lake, rules: Rules, tallies: dict[str, pl.DataFrame], newest_day: dt.date | None) -> Tables:
@@ -180,4 +194,7 @@ def published_rows(rows: Rows, table: PgTable) -> pl.LazyFrame:
     return rows.scan(FACTS if table.name == JOBS else table.name)
 
 
-__all__ = ["Tables", "compute_all", "published_rows", "stored_tallies", "write_journey_metrics", "write_metrics"]
+__all__ = [
+    "Tables", "classes_of", "compute_all", "published_rows", "stored_tallies", "write_journey_metrics",
+    "write_journeys", "write_metrics", "written",
+]  # fmt: skip

@@ -19,6 +19,7 @@ from rmetrics.memory import duckdb_limit
 from rmetrics.metrics.call_classes import CLASSED
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.names import CLASSES
+from rmetrics.pipeline.compute.runner import Runner
 from rmetrics.pipeline.compute.typed_inputs import typed_inputs
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.landing.placement import newest_day
@@ -40,6 +41,7 @@ def second_look(
     part: MonthInputs | None = None,
     memory: int = DEFAULT_MEMORY,
     explanations: Explanations | None = None,
+    runner: Runner | None = None,
 ) -> tuple[CrossCheck, list[Answer]]:
     """Recomputes in DuckDB, and compares with what stands in the lake.
 
@@ -51,7 +53,14 @@ def second_look(
         memory: how many bytes the run may use. Where DuckDB cannot do it with what is left of them, it takes what the
             machine has: figures that nobody looked at twice are not published.
         explanations: where questions about the data's quality may fail without stopping the run; None: nowhere.
+        runner: recomputes the figures, too, before DuckDB does, where everything is looked at; None: nothing else.
     """
+    if runner is not None and part is None:
+        metrics = computed.snapshot.path(DAILY), computed.snapshot.path(MONTHLY)
+        newest = newest_day((p.raw for p in computed.placed), rules)
+        found = runner.cross_check(lake, typed_inputs(lake, computed.typed), metrics, rules, newest)
+        if found.count:
+            return found, []
     try:
         return look_once(lake, rules, computed, part, duckdb_limit(memory), explanations)
     except OutOfMemoryError:
@@ -130,7 +139,13 @@ def _classes(lake: Lake, computed: Computed, part: MonthInputs | None) -> Iterat
 
 
 def agree(
-    settings: Settings, lake: Lake, rules: Rules, computed: Computed, progress: Progress, why: Explanations
+    settings: Settings,
+    lake: Lake,
+    rules: Rules,
+    computed: Computed,
+    progress: Progress,
+    why: Explanations,
+    runner: Runner | None = None,
 ) -> tuple[str, tuple[Finding, ...]]:
     """Has DuckDB recompute what changed; returns what to say, and what it found in the data.
 
@@ -142,7 +157,7 @@ def agree(
     """
     progress("checking with the second engine", 0, 1)
     with of_increment(lake, rules, computed) as part:
-        result, answers = second_look(lake, rules, computed, part, memory_of(settings), why)
+        result, answers = second_look(lake, rules, computed, part, memory_of(settings), why, runner)
     progress("checking with the second engine", 1, 1)
     if result.count:
         first = result.mismatches[0]
