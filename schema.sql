@@ -505,6 +505,95 @@ COMMENT ON COLUMN journey_metrics.cost_per_booked     IS 'Cost per booked touch,
 COMMENT ON COLUMN journey_metrics.cost_per_repair     IS 'Cost per repair, cost / repaired, money. NULL: no repair.';
 COMMENT ON COLUMN journey_metrics.roas                IS 'Return on ad spend, revenue_gross / cost, a ratio. NULL: no '
                                                          'cost.';
+-- ------------------------------------------------------------------------------------------------------------ measures
+
+CREATE TABLE IF NOT EXISTS measures (
+    measure      varchar  NOT NULL,
+    place        integer  NOT NULL,
+    title        varchar  NOT NULL,
+    format       varchar  NOT NULL,
+    own          boolean  NOT NULL,
+    numerator    varchar,
+    denominator  varchar,
+    rule         varchar  NOT NULL,
+    CONSTRAINT measures_pkey             PRIMARY KEY (measure),
+    CONSTRAINT measures_ratio_has_both   CHECK ((numerator IS NULL) = (denominator IS NULL)),
+    CONSTRAINT measures_format_is_known  CHECK (format IN ('count', 'money', 'percent', 'number'))
+);
+
+COMMENT ON TABLE  measures             IS 'The measures that the rules declare: what each is called, how it is shown and '
+                                          'what it is made of.';
+COMMENT ON COLUMN measures.measure     IS 'Name of the measure, as in measure_daily, dimension_monthly and '
+                                          'measure_monthly.';
+COMMENT ON COLUMN measures.place       IS 'Place in the list: the shipped measures first, then those of the company, as '
+                                          'declared.';
+COMMENT ON COLUMN measures.title       IS 'What people call it.';
+COMMENT ON COLUMN measures.format      IS 'How to show it: count, money, percent (0.25 means 25 %) or number.';
+COMMENT ON COLUMN measures.own         IS 'false: a column of daily_metrics and monthly_metrics. true: declared by the '
+                                          'company.';
+COMMENT ON COLUMN measures.numerator   IS 'Of a ratio, the measure above the line. NULL: it is a sum, not a ratio.';
+COMMENT ON COLUMN measures.denominator IS 'Of a ratio, the measure below the line. NULL: it is a sum, not a ratio.';
+COMMENT ON COLUMN measures.rule        IS 'The rule in words.';
+
+-- ------------------------------------------------------------------------------------------------------- measure_daily
+
+-- All days of this month? Everything about this date, source and segment? The primary key begins with the date.
+CREATE TABLE IF NOT EXISTS measure_daily (
+    date     date           NOT NULL,
+    source   varchar        NOT NULL,
+    segment  varchar        NOT NULL,
+    measure  varchar        NOT NULL,
+    time     timestamptz    NOT NULL,
+    value    numeric(18,6)  NOT NULL,
+    CONSTRAINT measure_daily_pkey PRIMARY KEY (date, source, segment, measure)
+);
+
+-- How does this measure do, day by day?
+CREATE INDEX IF NOT EXISTS measure_daily_measure_idx ON measure_daily (measure, date);
+
+COMMENT ON TABLE  measure_daily         IS 'Measures of the company per business day, source and segment. A key without '
+                                           'a row means 0. Only sums stand here; ratios are computed from them.';
+COMMENT ON COLUMN measure_daily.date    IS 'Business day.';
+COMMENT ON COLUMN measure_daily.source  IS 'Channel, Unattributed where unknown. Never ALL.';
+COMMENT ON COLUMN measure_daily.segment IS 'COD, INS or OTHER, as the rules name them. Never ALL.';
+COMMENT ON COLUMN measure_daily.measure IS 'Name of the measure, see measures.';
+COMMENT ON COLUMN measure_daily.time    IS 'Noon of the business day in the time zone of the business. Chart and filter '
+                                           'on this one.';
+COMMENT ON COLUMN measure_daily.value   IS 'The sum: a count, money or a plain number, see measures.format. Never 0.';
+
+-- --------------------------------------------------------------------------------------------------- dimension_monthly
+
+-- Everything about this month and dimension? The primary key, in that order.
+CREATE TABLE IF NOT EXISTS dimension_monthly (
+    month      date           NOT NULL,
+    dimension  varchar        NOT NULL,
+    member     varchar        NOT NULL,
+    measure    varchar        NOT NULL,
+    time       timestamptz    NOT NULL,
+    value      numeric(18,6)  NOT NULL,
+    additive   boolean        NOT NULL,
+    CONSTRAINT dimension_monthly_pkey           PRIMARY KEY (month, dimension, member, measure),
+    CONSTRAINT dimension_monthly_month_is_first CHECK (extract(day FROM month) = 1)
+);
+
+-- How does this member do, month by month?
+CREATE INDEX IF NOT EXISTS dimension_monthly_member_idx ON dimension_monthly (dimension, member, month);
+
+COMMENT ON TABLE  dimension_monthly           IS 'All sums per month and member of a dimension, such as a technician or '
+                                                 'a zip. The members, (none) and (other) included, add up to the '
+                                                 'month where additive is true. A key without a row means 0.';
+COMMENT ON COLUMN dimension_monthly.month     IS 'Month, its first day.';
+COMMENT ON COLUMN dimension_monthly.dimension IS 'Name of the dimension, as the rules declare it.';
+COMMENT ON COLUMN dimension_monthly.member    IS 'Member of the dimension. (none): rows without one, such as payments '
+                                                 'without a known job. (other): members beyond the limit of the '
+                                                 'dimension.';
+COMMENT ON COLUMN dimension_monthly.measure   IS 'Name of the measure, see measures.';
+COMMENT ON COLUMN dimension_monthly.time      IS 'Noon of the first of the month in the time zone of the business. '
+                                                 'Chart and filter on this one.';
+COMMENT ON COLUMN dimension_monthly.value     IS 'The sum: a count, money or a plain number, see measures.format. '
+                                                 'Never 0.';
+COMMENT ON COLUMN dimension_monthly.additive  IS 'Whether the members add up to the month. false: a row counts for '
+                                                 'everyone it names, so the sum of the members means nothing.';
 
 -- ------------------------------------------------------------------------------------------------------------- targets
 
@@ -568,6 +657,10 @@ CREATE OR REPLACE FUNCTION rmetrics_fill_time() RETURNS trigger LANGUAGE plpgsql
 CREATE OR REPLACE TRIGGER daily_metrics_fill_time BEFORE INSERT ON daily_metrics
     FOR EACH ROW WHEN (NEW.time IS NULL) EXECUTE FUNCTION rmetrics_fill_time('date');
 CREATE OR REPLACE TRIGGER monthly_metrics_fill_time BEFORE INSERT ON monthly_metrics
+    FOR EACH ROW WHEN (NEW.time IS NULL) EXECUTE FUNCTION rmetrics_fill_time('month');
+CREATE OR REPLACE TRIGGER measure_daily_fill_time BEFORE INSERT ON measure_daily
+    FOR EACH ROW WHEN (NEW.time IS NULL) EXECUTE FUNCTION rmetrics_fill_time('date');
+CREATE OR REPLACE TRIGGER dimension_monthly_fill_time BEFORE INSERT ON dimension_monthly
     FOR EACH ROW WHEN (NEW.time IS NULL) EXECUTE FUNCTION rmetrics_fill_time('month');
 
 -- ----------------------------------------------------------------------------------------------------------- sync_runs
@@ -820,6 +913,60 @@ COMMENT ON COLUMN monthly_vs_target.revenue40_attained IS 'revenue40 / target, 1
                                                           'target of 0, or no data.';
 COMMENT ON COLUMN monthly_vs_target.cpl_over           IS 'True: a lead cost more than the limit. NULL: no limit or '
                                                           'no leads.';
+
+-- ----------------------------------------------------------------------------------------------------- measure_monthly
+
+-- Every measure by one name and one shape. Ratios are made of the sums of the same month, source and segment. For other
+-- scopes add up value_above and value_below, then divide.
+CREATE OR REPLACE VIEW measure_monthly AS
+WITH sums AS (
+    SELECT m.month, m.source, m.segment, v.measure, v.value
+    FROM monthly_metrics AS m
+    CROSS JOIN LATERAL (VALUES
+        ('jobs', m.jobs::numeric), ('leads', m.leads), ('units', m.units), ('repairs', m.repairs),
+        ('revenue_gross', m.revenue_gross), ('revenue40', m.revenue40), ('cost', m.cost)
+    ) AS v (measure, value)
+    WHERE v.value <> 0
+    UNION ALL
+    SELECT date_trunc('month', d.date)::date, d.source, d.segment, d.measure, sum(d.value)
+    FROM measure_daily AS d
+    GROUP BY 1, 2, 3, 4
+), named AS (
+    SELECT s.month, s.source, s.segment, c.measure, s.value, NULL::numeric AS above, NULL::numeric AS below
+    FROM sums AS s JOIN measures AS c ON c.measure = s.measure
+    UNION ALL
+    SELECT s.month, s.source, s.segment, c.measure, NULL,
+           coalesce(sum(s.value) FILTER (WHERE s.measure = c.numerator), 0),
+           coalesce(sum(s.value) FILTER (WHERE s.measure = c.denominator), 0)
+    FROM sums AS s JOIN measures AS c ON s.measure IN (c.numerator, c.denominator)
+    GROUP BY s.month, s.source, s.segment, c.measure
+)
+SELECT n.month,
+       (n.month + time '12:00') AT TIME ZONE coalesce((SELECT b.timezone FROM business AS b), 'UTC') AS time,
+       n.source,
+       n.segment,
+       n.measure,
+       c.title,
+       c.format,
+       coalesce(n.value, n.above / nullif(n.below, 0)) AS value,
+       n.above AS value_above,
+       n.below AS value_below
+FROM named AS n JOIN measures AS c ON c.measure = n.measure;
+
+COMMENT ON VIEW   measure_monthly             IS 'Every measure, shipped and of the company, ratios too, per month, '
+                                                 'source and segment, one row each.';
+COMMENT ON COLUMN measure_monthly.month       IS 'Month, its first day.';
+COMMENT ON COLUMN measure_monthly.time        IS 'Noon of the first of the month in the time zone of the business. '
+                                                 'Chart and filter on this one.';
+COMMENT ON COLUMN measure_monthly.source      IS 'Channel, Unattributed where unknown. Never ALL.';
+COMMENT ON COLUMN measure_monthly.segment     IS 'COD, INS or OTHER, as the rules name them. Never ALL.';
+COMMENT ON COLUMN measure_monthly.measure     IS 'Name of the measure, see measures.';
+COMMENT ON COLUMN measure_monthly.title       IS 'What people call it.';
+COMMENT ON COLUMN measure_monthly.format      IS 'How to show it: count, money, percent (0.25 means 25 %) or number.';
+COMMENT ON COLUMN measure_monthly.value       IS 'The sum, or the ratio of two sums. NULL: a ratio whose lower part is '
+                                                 '0.';
+COMMENT ON COLUMN measure_monthly.value_above IS 'Of a ratio, the sum above the line. NULL: it is no ratio.';
+COMMENT ON COLUMN measure_monthly.value_below IS 'Of a ratio, the sum below the line. NULL: it is no ratio.';
 
 -- ---------------------------------------------------------------------------------------------------- daily_cumulative
 

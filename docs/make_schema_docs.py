@@ -23,10 +23,14 @@ from rmetrics.rules import Rules, load_rules
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 RAW = ("jobs", "payments", "calls", "elocals_leads", "proref_leads", "google_spend")
-AGGREGATES = ("daily_metrics", "monthly_metrics", "journeys", "journey_metrics", "targets")
+AGGREGATES = (
+    "daily_metrics", "monthly_metrics", "measures", "measure_daily", "dimension_monthly", "journeys", "journey_metrics",
+    "targets",
+)  # fmt: skip
 BOOKKEEPING = ("business", "sync_runs", "metric_changes", "published_parts", "feed_status", "forecasts")
 VIEWS = (
     "monthly_vs_target",
+    "measure_monthly",
     "daily_cumulative",
     "month_forecast",
     "weekly_metrics",

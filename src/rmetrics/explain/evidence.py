@@ -203,7 +203,7 @@ def said_of(rules: Rules, topic: str, rule: str, day: dt.date) -> Said:
 # -- outcomes
 
 
-def _judged(rows: pl.LazyFrame, asked: Asked, span: Span, *, key: tuple[str, ...]) -> pl.LazyFrame:
+def judged(rows: pl.LazyFrame, asked: Asked, span: Span, *, key: tuple[str, ...]) -> pl.LazyFrame:
     """Adds ``_key`` and ``_outcome`` to rows that have the other columns of evidence."""
     day = pl.col("_day")
     reasons = [
@@ -230,7 +230,8 @@ def _fits(condition: str | None, row: Row) -> pl.Expr:
     return (pl.lit(value=True) if condition is None else is_true(condition, row)).alias("_fits")
 
 
-def _stamp(feed: Feed, column: str) -> str | None:
+def stamp_of(feed: Feed, column: str) -> str | None:
+    """The column, where it is a timestamp behind a business day."""
     return column if feed.columns[column].type is ColumnType.TIMESTAMP else None
 
 
@@ -284,11 +285,11 @@ def _of_jobs(
         where=said.where,
         since=said.since,
         feed=JOBS,
-        rows=_judged(rows, asked, span, key=feed.key_columns),
+        rows=judged(rows, asked, span, key=feed.key_columns),
         scale=scale,
         condition=condition,
         row=job_row(rules),
-        stamp=_stamp(feed, rules.jobs.latest.date),
+        stamp=stamp_of(feed, rules.jobs.latest.date),
     )
 
 
@@ -361,11 +362,11 @@ def _of_feed(
         where=said.where,
         since=said.since,
         feed=name,
-        rows=_judged(rows, asked, span, key=feed.key_columns),
+        rows=judged(rows, asked, span, key=feed.key_columns),
         scale=scale,
         condition=condition,
         row=row,
-        stamp=_stamp(feed, feed.date),
+        stamp=stamp_of(feed, feed.date),
     )
 
 
@@ -433,7 +434,7 @@ def _spread(
         where=said.where,
         since=said.since,
         feed=None,
-        rows=_judged(rows, asked, (None, None), key=("date", "segment")),
+        rows=judged(rows, asked, (None, None), key=("date", "segment")),
         scale=2,
         split=parts,
     )
@@ -465,7 +466,7 @@ def _revenue(measure: str, asked: Asked, frames: Frames, rules: Rules) -> Iterat
         else:
             if start is not None and start > asked.month:
                 continue  # the share does not change what was paid
-            from rmetrics.rules.describe import condition_in_words
+            from rmetrics.rules.condition_words import condition_in_words
 
             fits = f" when {condition_in_words(where)}" if where else ""
             place = rules.place(f"feeds.{PAYMENTS}.where" if where else f"feeds.{PAYMENTS}")
@@ -476,10 +477,10 @@ def _revenue(measure: str, asked: Asked, frames: Frames, rules: Rules) -> Iterat
             where=place,
             since=since,
             feed=PAYMENTS,
-            rows=_judged(rows, asked, span, key=feed.key_columns),
+            rows=judged(rows, asked, span, key=feed.key_columns),
             scale=SCALES[measure],
-            stamp=_stamp(feed, feed.date) if rules.revenue.latest.date == "payment" else None,
+            stamp=stamp_of(feed, feed.date) if rules.revenue.latest.date == "payment" else None,
         )
 
 
-__all__ = ["MEASURES", "SCALES", "Asked", "Evidence", "Frames", "Outcome", "evidence", "month_of"]
+__all__ = ["MEASURES", "SCALES", "Asked", "Evidence", "Frames", "Outcome", "evidence", "judged", "month_of", "stamp_of"]

@@ -112,6 +112,7 @@ class Explained:
         recomputed: what the other engine says.
         published: what PostgreSQL holds; None where it holds nothing.
         months: the same for each month, where several are asked for.
+        scale: how many decimals the figures have.
     """
 
     name: str
@@ -123,6 +124,7 @@ class Explained:
     recomputed: Decimal
     published: Decimal | None
     months: tuple[InMonth, ...] = ()
+    scale: int = 0
 
     @property
     def differences(self) -> tuple[Decimal, ...]:

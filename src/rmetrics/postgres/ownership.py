@@ -29,11 +29,15 @@ TABLES = (
     "google_spend",
     "daily_metrics",
     "monthly_metrics",
+    "measures",
+    "measure_daily",
+    "dimension_monthly",
     "targets",
     *BOOKKEEPING,
 )
 VIEWS = (
     "monthly_vs_target",
+    "measure_monthly",
     "daily_cumulative",
     "month_forecast",
     "weekly_metrics",

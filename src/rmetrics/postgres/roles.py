@@ -17,6 +17,10 @@ OWNER, WRITER, READER = "rmetrics_owner", "rmetrics_writer", "grafana_reader"
 READABLE = (
     "daily_metrics",
     "monthly_metrics",
+    "measures",
+    "measure_daily",
+    "dimension_monthly",
+    "measure_monthly",
     "targets",
     "metric_changes",
     "feed_status",

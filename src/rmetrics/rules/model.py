@@ -22,6 +22,7 @@ from rmetrics.rules.terms import Answers, Dispute
 
 if TYPE_CHECKING:  # they are tables, too, made of what stands here
     from rmetrics.rules.journeys import JourneyRules
+    from rmetrics.rules.measures import Dimension, Measure
     from rmetrics.rules.messages import Alert, BriefRules, Channel
 
 OTHER = "OTHER"
@@ -499,6 +500,7 @@ class Rules:
         feeds: by name; ``feed_where`` gives each feed's dated condition for rows that count (None: all do).
         sources: by declared name, in the order declared.
         journeys: how leads are followed to their jobs.
+        measures, dimensions: by name, as declared (``rules.measures``); ``measures.declared`` adds what is shipped.
         brief, notify, alerts: what is told to whom (``rules.messages``), channels by name, alerts by dotted key; no
             figure follows from them.
         pulls: by name (``rules.pulls.Pull``); they say where exports come from, not what figures mean.
@@ -520,6 +522,8 @@ class Rules:
     brief: "BriefRules"
     notify: Mapping[str, "Channel"]
     alerts: Mapping[str, "Alert"]
+    measures: Mapping[str, "Dated[Measure]"] = field(default_factory=dict)
+    dimensions: Mapping[str, "Dimension"] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     pulls: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""

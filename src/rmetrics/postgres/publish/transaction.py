@@ -25,11 +25,11 @@ from rmetrics.postgres.publish.copying import require_types
 from rmetrics.postgres.publish.desired import Content
 from rmetrics.postgres.publish.digests import Digest, Totals, nothing
 from rmetrics.postgres.publish.first_load import keys_checked_at_once
-from rmetrics.postgres.publish.metric_changes import lay_causes, note_changes
+from rmetrics.postgres.publish.metric_changes import lay_causes, note_changes, note_measure_changes
 from rmetrics.postgres.publish.read_back import ReadBackError, delete_totalled
 from rmetrics.postgres.publish.staging import Months, Staged, fill, going, merge, months_to_write, read_back, stage
 from rmetrics.postgres.run_log import Run, begin_run, end_run, is_published, last_run, noted_counters
-from rmetrics.tables import DAILY, JOURNEY_METRICS, MONTHLY, PgTable
+from rmetrics.tables import DAILY, JOURNEY_METRICS, MEASURE_DAILY, MONTHLY, PgTable
 
 _WORK_MEM = "64MB"  # for the joins of staged rows with what is there
 _LOCK = "hashtextextended('rmetrics:publish:' || $1, 0)"
@@ -274,6 +274,8 @@ class _Publication:
         staged = self._staged[table.name] = stage(session, months, published)
         if table.name in (DAILY, MONTHLY, JOURNEY_METRICS):
             note_changes(session, table, staged.name, months.inside, self.run.run_id, self.cause)
+        if table.name == MEASURE_DAILY:
+            note_measure_changes(session, staged.name, months.inside, self.run.run_id, self.cause)
         put = merge(session, staged)
         self.written[table.name] += put
         if put and everything and published == content.digests:  # all of it was published, and is not there as it was

@@ -229,7 +229,7 @@ def _measure(asked: Asked, question: _Question, found: Explained, whole: Explana
     return (
         f'<section class="measure" id="{escape(found.name)}">{title}'
         f'<p class="figure" data-metric="{escape(found.name)}" data-value="{exact}">'
-        f"{escape(figure(found.name, found.value))}</p>"
+        f"{escape(figure(found.scale, found.value))}</p>"
         f"{measure(asked, found, published=whole.run_id is not None)}{more}</section>"
     )
 
