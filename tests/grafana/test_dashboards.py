@@ -377,14 +377,17 @@ def test_this_month_equals_the_view(sample: Published) -> None:
             ]
 
 
-def test_projection_starts_at_the_last_day_and_ends_with_the_month(years: Published) -> None:
-    """540 repairs in 20 of 31 days: the projection runs from 540 on the 20th to 837 on the 31st."""
+def test_the_forecast_starts_at_the_last_day_and_ends_with_the_month(years: Published) -> None:
+    """540 repairs in 20 of 31 days: the published estimate runs from 540 on the 20th to 837 on the 31st."""
     t = target("rmetrics-month", "Repairs so far: ${scope}, ${month}")
     rows = query(years.reader, expanded(t["rawSql"], *RANGES["one month"], {"scope": ["ALL"], "month": ["2024-12"]}))[1]
     projected = {r[0]: Decimal(r[3]) for r in rows if r[3] is not None}
     assert sorted(projected) == list(range(20, 32))
     assert (round(projected[20]), round(projected[31])) == (540, 837)
     assert [r[0] for r in rows if r[1] is not None] == list(range(1, 21))
+    assert [(r[0], Decimal(r[4]), Decimal(r[5])) for r in rows if r[4] is not None] == [
+        (31, Decimal(800), Decimal(874))
+    ]
     headline = {
         p["title"]: p["targets"][0]["rawSql"] for u, p in PANELS if u == "rmetrics-month" and p["type"] == "stat"
     }

@@ -60,7 +60,7 @@ class Site:
             [sys.executable, "-m", "rmetrics", *arguments], cwd=self.project.root, env=environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
-        out, err = self.running.communicate(timeout=120)
+        out, err = self.running.communicate(timeout=600)
         code, self.running = self.running.returncode, None
         self.said += [out, err]
         assert code in may, f"{' '.join(arguments)} on {self.now}: {code}\n{out}\n{err}"

@@ -27,11 +27,21 @@ class FeedFact:
 
 
 @dataclass(frozen=True, slots=True)
+class MonthEnd:
+    """Where a measure is estimated to end the month; in four of five cases between ``low`` and ``high``."""
+
+    value: Decimal
+    low: Decimal | None
+    high: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
 class ToDate:
     """One source, or ALL, from the first of a month up to a day, against the pace of its target.
 
     Attributes:
         repairs_pace, revenue40_pace: what the target asks for by the end of the day; None without a target.
+        repairs_end, revenue40_end: the forecast; None with fewer than eight weeks of data, or of another day.
     """
 
     source: str
@@ -44,6 +54,8 @@ class ToDate:
     target_revenue40: Decimal | None
     repairs_pace: Decimal | None
     revenue40_pace: Decimal | None
+    repairs_end: MonthEnd | None = None
+    revenue40_end: MonthEnd | None = None
 
 
 @dataclass(frozen=True, slots=True)

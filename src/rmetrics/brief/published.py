@@ -12,6 +12,7 @@ from rmetrics.brief.facts import (
     FailedRun,
     FeedFact,
     FindingFact,
+    MonthEnd,
     PullTrouble,
     Raised,
     Restated,
@@ -29,7 +30,15 @@ from rmetrics.rules.model import FeedLeads
 from rmetrics.rules.names import JOBS, PAYMENTS
 
 _NONE: Mapping[str, Covered] = {}
-_TABLES = ("sync_runs", "metric_changes", "daily_metrics", "feed_status", "daily_cumulative", "run_findings")
+_TABLES = (
+    "sync_runs",
+    "metric_changes",
+    "daily_metrics",
+    "feed_status",
+    "daily_cumulative",
+    "month_forecast",
+    "run_findings",
+)
 
 
 def read_facts(
@@ -169,10 +178,28 @@ def _to_date(session: Session, through: dt.date) -> tuple[ToDate, ...]:
         "AND repairs_to_date IS NOT NULL ORDER BY source <> 'ALL', source",
         [through.isoformat()],
     )
-    return tuple(
+    ends = _month_ends(session, through)
+    made = [
         ToDate(source, leads, units, repairs, *(None if a is None else Decimal(a) for a in amounts))  # type: ignore[arg-type]
         for source, leads, units, repairs, *amounts in rows
+    ]
+    return tuple(
+        replace(row, repairs_end=ends.get((row.source, "repairs")), revenue40_end=ends.get((row.source, "revenue40")))
+        for row in made
     )
+
+
+def _month_ends(session: Session, through: dt.date) -> dict[tuple[str, str], MonthEnd]:
+    """The forecasts made from a day: the month's end by source and measure. One made from another day says no more."""
+    rows = session.query(
+        "SELECT source, measure, estimate, low, high FROM month_forecast WHERE as_of = $1::text::date "
+        "AND month = date_trunc('month', $1::text::date::timestamp)::date",
+        [through.isoformat()],
+    )
+    return {
+        (source, measure): MonthEnd(Decimal(value), *(None if v is None else Decimal(v) for v in limits))
+        for source, measure, value, *limits in rows
+    }
 
 
 _RESTATED = """
@@ -185,6 +212,7 @@ changed AS (
            (good.before AT TIME ZONE $1::text)::date AS shown
     FROM metric_changes AS c JOIN good USING (run_id)
     WHERE good.finished_at > $2::text::timestamptz AND good.finished_at <= $3::text::timestamptz
+      AND c.metric NOT LIKE 'journeys.%'  -- what leads of a month earn grows for months after it
 )
 SELECT month, metric, string_agg(DISTINCT cause, '; '), count(DISTINCT date), sum(change)
 FROM changed

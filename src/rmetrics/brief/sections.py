@@ -8,11 +8,10 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from fractions import Fraction
 from shlex import quote
 from typing import Any, Literal
 
-from rmetrics.brief.facts import ALL, Facts, Restated, SendTrouble, ToDate, whole_day
+from rmetrics.brief.facts import ALL, Facts, MonthEnd, Restated, SendTrouble, ToDate, whole_day
 from rmetrics.figures import MonthLine
 from rmetrics.findings import PULL_INCOMPLETE
 from rmetrics.periods import days_of, month_of
@@ -146,11 +145,11 @@ def _against(row: ToDate, month: dt.date, day: int, days: int) -> Iterator[Line]
     """Repairs and revenue against the pace of their targets: a line each for the company, one together for a source."""
     found = [
         values
-        for measure, value, target, pace in (
-            ("repairs", Decimal(row.repairs), row.target_repairs, row.repairs_pace),
-            ("revenue40", row.revenue40, row.target_revenue40, row.revenue40_pace),
+        for measure, value, target, pace, end in (
+            ("repairs", Decimal(row.repairs), row.target_repairs, row.repairs_pace, row.repairs_end),
+            ("revenue40", row.revenue40, row.target_revenue40, row.revenue40_pace, row.revenue40_end),
         )
-        if target and pace and (values := _on_pace(measure, value, target, pace, Fraction(days, day)))
+        if target and pace and (values := _on_pace(measure, value, target, pace, end))
     ]
     over = ".over" if day == days else ""
     if row.source != ALL and len(found) == 2:
@@ -167,10 +166,14 @@ def _against(row: ToDate, month: dt.date, day: int, days: int) -> Iterator[Line]
         yield Line(f"month.{measure}.{kind}{over}", told, _explain(row.source, month, measure), values["tone"])
 
 
-def _on_pace(measure: str, value: Decimal, target: Decimal, pace: Decimal, longer: Fraction) -> dict[str, Any]:
-    """A figure beside its target; ``longer``: the days of the month over those that are over."""
+def _on_pace(measure: str, value: Decimal, target: Decimal, pace: Decimal, end: MonthEnd | None) -> dict[str, Any]:
+    """A figure beside its target, and the forecast of the month's end: an estimate, None where there is none."""
     whole = measure == "repairs"
     unit = Decimal(1) if whole else CENT
+
+    def estimate(amount: Decimal | None) -> Decimal | None:
+        return None if amount is None else amount.quantize(unit, ROUND_HALF_UP)
+
     return {
         "measure": measure,
         "tone": "good" if value >= pace else "bad",
@@ -178,7 +181,9 @@ def _on_pace(measure: str, value: Decimal, target: Decimal, pace: Decimal, longe
         "target": target,
         "pace": pace.quantize(Decimal("0.1") if whole else CENT, ROUND_HALF_UP),
         "of_pace": (value / pace).quantize(Decimal("0.001"), ROUND_HALF_UP),
-        "forecast": (value * longer.numerator / longer.denominator).quantize(unit, ROUND_HALF_UP),
+        "forecast": estimate(end.value) if end else None,
+        "forecast_low": estimate(end.low) if end else None,
+        "forecast_high": estimate(end.high) if end else None,
     }
 
 

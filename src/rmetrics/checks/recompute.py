@@ -12,8 +12,10 @@ import duckdb
 
 from rmetrics.checks.call_classes import create_call_classes
 from rmetrics.checks.costs import create_costs, create_leads
+from rmetrics.checks.dimensions import create_members
 from rmetrics.checks.feeds import TypedInput, create_feeds
 from rmetrics.checks.jobs import create_jobs
+from rmetrics.checks.measures import create_measures
 from rmetrics.rules.model import Rules
 from rmetrics.sandbox.connection import file_name
 from rmetrics.sandbox.quoting import dollars, from_micros, text, work
@@ -38,6 +40,7 @@ class Scope:
         months: in which every figure comes out right; there are none of other months.
         daily: Parquet file of ``daily_metrics``, for what a month needs to know of the others: when a source's first
             lead or job was.
+        members: Parquet file of what members have month by month: the largest of all months are kept by name.
         names: what undeclared sources are called, by their spelling in lower case without white space: the first job
             decides, wherever it is.
     """
@@ -45,6 +48,7 @@ class Scope:
     months: frozenset[dt.date]
     daily: Path
     names: Mapping[str, str]
+    members: Path | None = None
 
     def has(self, day: str) -> str:
         """SQL: whether a column's day is in one of the months."""
@@ -78,6 +82,7 @@ def recompute(
         daily_metrics: one row per (date, source, segment) with any measure that is not zero.
         monthly_metrics: its sums by month, without sums that are all zero.
     Within a scope, both have the rows of its months.
+        measure_daily, dimension_monthly: the values of declared measures by day, and by month and member.
 
     Raises:
         duckdb.Error: the files cannot be read; callers translate it (``connection.duckdb_errors``).
@@ -113,6 +118,9 @@ def recompute(
         f"FROM (SELECT day, source, segment, {sums} FROM ({union}) WHERE {within} GROUP BY ALL) WHERE {any_of}"
     )
     connection.execute(f"CREATE TABLE {MONTHLY} AS {months_of(DAILY)}")
+    create_measures(connection, rules)
+    known = scope.members if scope else None
+    create_members(connection, rules, known, f"NOT {scope.has('$day')}" if scope and known else "false")
 
 
 def _complete(connection: duckdb.DuckDBPyConnection, scope: Scope | None, table: str, measures: Sequence[str]) -> None:

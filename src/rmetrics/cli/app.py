@@ -27,7 +27,9 @@ from rmetrics.cli.grafana import grafana
 from rmetrics.cli.history import history
 from rmetrics.cli.init import init
 from rmetrics.cli.interrupts import INTERRUPTED, interrupts
+from rmetrics.cli.journeys import journeys
 from rmetrics.cli.limits import require_address_space
+from rmetrics.cli.metrics import metrics
 from rmetrics.cli.options import reporter
 from rmetrics.cli.plan import plan
 from rmetrics.cli.pull import pull
@@ -55,7 +57,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 COMMANDS = (
-    *(init, pull, sync, explain, check, plan, history, sql, status, doctor),
+    *(init, pull, sync, metrics, explain, journeys, check, plan, history, sql, status, doctor),
     *(calls, disputes, schema, grafana, report, brief, alerts, serve),
 )
 for command in COMMANDS:

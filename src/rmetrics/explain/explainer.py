@@ -18,6 +18,7 @@ from rmetrics.explain.evidence_rows import EvidenceRows, evidence_rows
 from rmetrics.explain.explanation import Explained, Explanation, ListedRow, ListedRows, Part, Split, Step
 from rmetrics.explain.monthly import amounts_by_month, by_month
 from rmetrics.explain.near_misses import Nearly, near_rows, nearly_counted
+from rmetrics.explain.own_measures import beside, own_evidence, own_scales
 from rmetrics.explain.withdrawn import withdrawn_rows
 from rmetrics.lake.snapshot import load
 from rmetrics.memory import duckdb_limit
@@ -30,11 +31,13 @@ from rmetrics.postgres.compare import MISSING, RowDifference, published_session,
 from rmetrics.postgres.connection import Session
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import ALL, Rules
+from rmetrics.rules.measure_words import measure_in_words
+from rmetrics.rules.measures import declared
 from rmetrics.rules.names import JOBS
 from rmetrics.sandbox.connection import duckdb_errors, sandbox
 from rmetrics.sandbox.query import rows as fetched
 from rmetrics.settings import Settings, memory_of
-from rmetrics.tables import DAILY, MONTHLY, feed_table
+from rmetrics.tables import DAILY, MEASURE_DAILY, MONTHLY, feed_table
 
 _DIFFERENCES = 20
 
@@ -140,7 +143,8 @@ def _months(lake: Opened) -> frozenset[dt.date]:
 def _second_engine(lake: Opened, part: MonthInputs | None, memory_limit: str | None) -> Any:
     """A connection in which everything, or what a month needs, was recomputed."""
     typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else lake.typed
-    files = [*(i.path for inputs in typed.values() for i in inputs), *([part.scope.daily] if part else [])]
+    known = [p for p in (part.scope.daily, part.scope.members) if p] if part else []
+    files = [*(i.path for inputs in typed.values() for i in inputs), *known]
     with duckdb_errors("recompute the metrics"):
         connection = sandbox(files, temp=lake.lake.root / "duckdb", memory_limit=memory_limit)
         try:
@@ -167,6 +171,8 @@ class Explainer:
         self.rules: Rules = lake.rules
         self.frames, self.left_out = rows.frames, rows.left_out
         self.exports = {rank: raw.name for rank, raw in lake.exports.items()}
+        self.own = own_scales(self.rules)
+        self.figures = (*MEASURES, *self.own)
         self._recomputed = lru_cache(maxsize=64)(self._recomputed_of)
 
     def against(self, session: Session, run_id: str) -> "Explainer":
@@ -217,7 +223,12 @@ class Explainer:
 
     def explain(self, asked: Asked, metrics: Sequence[str] = MEASURES) -> Explanation:
         """Explains the numbers asked for."""
-        found = {m: evidence(m, asked, self.frames, self.rules) for m in metrics}
+        found = {
+            m: tuple(own_evidence(m, asked, self.frames, self.rules))
+            if m in self.own
+            else evidence(m, asked, self.frames, self.rules)
+            for m in metrics
+        }
         computed, held = self._computed(asked), self._published(asked)
         parts = self._parts(found, asked)
         again = self._of_second_engine(asked)  # last, for it is still at work
@@ -234,6 +245,7 @@ class Explainer:
                 months=by_month(m, asked, [p.by_month for p in parts[m]], computed, again, held)
                 if asked.several
                 else (),
+                scale=self.own[m] if m in self.own else SCALES[m],
             )
             for m in metrics
         }
@@ -250,6 +262,9 @@ class Explainer:
     def _rule(self, measure: str, asked: Asked, parts: Sequence[Part]) -> tuple[str, str]:
         if parts:
             return "; ".join(dict.fromkeys(p.rule for p in parts)), parts[0].where
+        if measure in self.own:
+            words = measure_in_words(declared(self.rules)[measure].rule.at(asked.month))
+            return words, self.rules.place(f"measures.{measure}")
         if asked.source in self.rules.sources:
             said = said_of(self.rules, asked.source, measure, asked.month)
             return said.words, said.where
@@ -336,7 +351,9 @@ class Explainer:
 
     def _computed(self, asked: Asked) -> pl.DataFrame:
         rows = self.frames.daily.filter(asked.of(pl.col("source")))
-        return _asked_for(rows, asked).select("date", "source", "segment", *MEASURES).collect()
+        daily = _asked_for(rows, asked).select("date", "source", "segment", *MEASURES).collect()
+        own = self.lake.computed.rows.scan(MEASURE_DAILY).filter(asked.of(pl.col("source")))
+        return beside(daily, _asked_for(own, asked).collect(), self.rules, list(self.own))
 
     def _of_second_engine(self, asked: Asked) -> pl.DataFrame:
         return _asked_for(self._recomputed(asked.source, asked.month, asked.end).lazy(), asked).collect()
@@ -349,7 +366,13 @@ class Explainer:
                 f"SELECT {columns} FROM {DAILY} WHERE $1 IN (source, '{ALL}') AND date >= $2 AND date < $3",
                 [source, month, end],
             )
-            return _frame(list(fetched(connection)))
+            daily = _frame(list(fetched(connection)))
+            connection.execute(
+                f"SELECT date, source, segment, measure, value FROM {MEASURE_DAILY} "
+                f"WHERE $1 IN (source, '{ALL}') AND date >= $2 AND date < $3",
+                [source, month, end],
+            )
+            return beside(daily, _own_frame(list(fetched(connection))), self.rules, list(self.own))
 
     def _published(self, asked: Asked) -> pl.DataFrame | None:
         if self.session is None:
@@ -360,10 +383,21 @@ class Explainer:
             "AND date >= $2::text::date AND date < $3::text::date",
             [asked.source, asked.month.isoformat(), asked.end.isoformat()],
         )
-        return _asked_for(_frame(rows).lazy(), asked).collect()
+        own = (
+            self.session.query(
+                f"SELECT date, source, segment, measure, value::text FROM {MEASURE_DAILY} "
+                f"WHERE $1::text IN (source, '{ALL}') AND date >= $2::text::date AND date < $3::text::date",
+                [asked.source, asked.month.isoformat(), asked.end.isoformat()],
+            )
+            if self.own
+            else []
+        )
+        daily = beside(_frame(rows), _own_frame(own), self.rules, list(self.own))
+        return _asked_for(daily.lazy(), asked).collect()
 
     def _monthly_differing(self, asked: Asked, metrics: Sequence[str]) -> Iterator[str]:
         """Months are published apart from their days: they must be their sum."""
+        metrics = [m for m in metrics if m not in self.own]  # their months are the sums of the days by a view
         if self.session is None or asked.day is not None:
             return
         cells = ", ".join(f"{m}::text" for m in MEASURES)
@@ -414,7 +448,7 @@ class Explainer:
         day = pl.col(feed.business_date)
         rows = self.frames.feeds["calls"].filter(pl.col("counted") & asked.of(pl.col("source")) & asked.within(day))
         if asked.day is not None:
-            rows = rows.filter(day == pl.lit(asked.day))
+            rows = rows.filter(asked.on(day))
         names = rows.collect_schema().names()
         inbound = pl.col("direction") == "inbound" if "direction" in names else pl.lit(value=True)
         answered = pl.col("answered") if "answered" in names else pl.lit(None, dtype=pl.Boolean)
@@ -448,12 +482,18 @@ def _frame(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
     return frame.with_columns(pl.col(m).cast(kind) for m, kind in kinds.items())
 
 
+def _own_frame(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
+    schema = {"date": pl.Date, "source": pl.String, "segment": pl.String, "measure": pl.String, "value": pl.String}
+    frame = pl.DataFrame([[*r[:4], str(r[4])] for r in rows], schema=schema, orient="row")
+    return frame.with_columns(pl.col("value").cast(pl.Decimal(38, 6)))
+
+
 def _asked_for(daily: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
     rows = daily.filter(asked.within(pl.col("date")))
     if asked.segment is not None:
         rows = rows.filter(pl.col("segment") == asked.segment)
     if asked.day is not None:
-        rows = rows.filter(pl.col("date") == pl.lit(asked.day))
+        rows = rows.filter(asked.on(pl.col("date")))
     return rows
 
 
@@ -480,8 +520,6 @@ def _differing(
                 day = f"{row['date']:%Y-%m}" if what else row["date"]
                 key = f"{day} {row['source'] + ' ' if several else ''}{row['segment']}"
                 yield f"{what + ' ' if what else ''}{key} {m}: {mine or 0} is computed, {who} {there}"
-        if all(row[m] is not None and row[f"{m} there"] is None for m in MEASURES) and not any(row[m] for m in metrics):
-            continue
 
 
 def _split(parts: pl.DataFrame, *, several: bool) -> Split:

@@ -1,15 +1,16 @@
 """The rules in plain words: what is in force on a day, source by source, and where it stands."""
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
-from rmetrics.rules.expressions.parsing import parse
-from rmetrics.rules.expressions.sentences import sentence
+from rmetrics.rules.condition_words import condition_in_words
 from rmetrics.rules.journeys import SHARED_WITHIN
+from rmetrics.rules.measure_words import dimension_in_words, measure_in_words
+from rmetrics.rules.measures import declared
 from rmetrics.rules.model import OTHER, Cost, Dated, FeedLeads, Rules, Source, Variant, When
 from rmetrics.rules.names import CALLS
 
@@ -45,6 +46,7 @@ def rules_in_words(rules: Rules, day: dt.date) -> tuple[Said, ...]:
         *_journeys(rules, day),
         *(said for name in rules.sources for said in _source(rules, name, day)),
         *(said for name in rules.feeds for said in _feed(rules, name, day)),
+        *_measures(rules, day),
         *_pulls(rules),
     )
 
@@ -60,6 +62,7 @@ def _all(rules: Rules) -> Iterator[Dated[Any]]:
     yield from rules.journeys.sources.values()
     yield from rules.sources.values()
     yield from rules.feed_where.values()
+    yield from rules.measures.values()
 
 
 def _said(rules: Rules, key: str, day: dt.date, dated: Dated[Any], rule: str, words: str, topic: str) -> Said:
@@ -179,6 +182,18 @@ def _feed(rules: Rules, name: str, day: dt.date) -> Iterator[Said]:
         yield Said(name, "variant", words, None, None, rules.place(place), place)
 
 
+def _measures(rules: Rules, day: dt.date) -> Iterator[Said]:
+    for name, measure in declared(rules).items():
+        key, version = f"measures.{name}", measure.rule.at(day)
+        changing = next(k for k in ("count", "sum", "ratio") if getattr(version, k) is not None)
+        words = f"{measure.title}: {measure_in_words(version)}"
+        said = _said(rules, key, day, measure.rule, changing, words, "measures")
+        yield dataclasses.replace(said, rule=name)
+    for name, dimension in rules.dimensions.items():
+        key = f"dimensions.{name}"
+        yield Said("dimensions", name, dimension_in_words(dimension), None, None, rules.place(key), key)
+
+
 def _pulls(rules: Rules) -> Iterator[Said]:
     for name, pull in rules.pulls.items():
         place = f"pulls.{name}"
@@ -254,20 +269,6 @@ def percent(share: Decimal) -> str:
     ('40 %', '42.5 %')
     """
     return f"{(share * 100).normalize():f} %"
-
-
-# -- conditions
-
-
-@lru_cache(maxsize=1024)
-def condition_in_words(text: str) -> str:
-    """A validated condition as a sentence; parts without plain words stay as they are written.
-
-    >>> condition_in_words("type IN ('COD Repair', 'INS Repair') OR (type = 'COD Service' AND paid > 100)")
-    'type is COD Repair or INS Repair, or (type is COD Service and paid is more than 100)'
-    """
-    words = sentence(parse(text))
-    return words if words is not None else " ".join(text.split())
 
 
 def _listed(parts: list[str], word: str) -> str:

@@ -22,6 +22,7 @@ from rmetrics.rules.terms import Answers, Dispute
 
 if TYPE_CHECKING:  # they are tables, too, made of what stands here
     from rmetrics.rules.journeys import JourneyRules
+    from rmetrics.rules.measures import Dimension, Measure
     from rmetrics.rules.messages import Alert, BriefRules, Channel
 
 OTHER = "OTHER"
@@ -49,21 +50,38 @@ def _several(headers: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Business(Table):
-    """The zone whose days are business days, and the currency that money is shown in.
+    """The zone whose days are business days, the currency of money, and the country of the holidays.
 
     ``hours``: when somebody answers the phone; how long callers waited is counted in them. None declared: every hour.
     ``zips``: the postal codes that are served, or how they begin, such as "021"; none declared: it is not known.
+    ``country``: whose public holidays the forecast knows; none declared: none.
     """
 
     timezone: str = "America/New_York"
     hours: Hours = ()
     zips: tuple[Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[0-9A-Za-z -]{1,10}$")], ...] = ()
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "USD"
+    country: str | None = None
 
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
         return known_zone(value)
+
+    @field_validator("country")
+    @classmethod
+    def _known_country(cls, value: str | None) -> str | None:
+        if value is None or value == "US" or has_holidays(value):  # the shipped one costs no import
+            return value
+        msg = "no such country; use its ISO 3166 code of two letters, such as US or CA"
+        raise ValueError(msg)
+
+
+def has_holidays(country: str) -> bool:
+    """Whether the holidays of a country are known, by its ISO 3166 code."""
+    import holidays  # 0.1 s: only where another country than the shipped one is named
+
+    return country in holidays.list_supported_countries(include_aliases=False)
 
 
 class Segment(Table):
@@ -482,6 +500,7 @@ class Rules:
         feeds: by name; ``feed_where`` gives each feed's dated condition for rows that count (None: all do).
         sources: by declared name, in the order declared.
         journeys: how leads are followed to their jobs.
+        measures, dimensions: by name, as declared (``rules.measures``); ``measures.declared`` adds what is shipped.
         brief, notify, alerts: what is told to whom (``rules.messages``), channels by name, alerts by dotted key; no
             figure follows from them.
         pulls: by name (``rules.pulls.Pull``); they say where exports come from, not what figures mean.
@@ -503,6 +522,8 @@ class Rules:
     brief: "BriefRules"
     notify: Mapping[str, "Channel"]
     alerts: Mapping[str, "Alert"]
+    measures: Mapping[str, "Dated[Measure]"] = field(default_factory=dict)
+    dimensions: Mapping[str, "Dimension"] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     pulls: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""

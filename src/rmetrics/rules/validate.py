@@ -8,6 +8,7 @@ from rmetrics.rules.conditions import read_condition
 from rmetrics.rules.disputes import lead_row
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.forms import form_problem
+from rmetrics.rules.measure_problems import MeasureProblems
 from rmetrics.rules.messages import judge_messages
 from rmetrics.rules.model import (
     ALL,
@@ -136,13 +137,22 @@ OWN_TABLES = frozenset(
     [
         "daily_metrics",
         "monthly_metrics",
+        "measures",
+        "measure_daily",
+        "dimension_monthly",
+        "measure_monthly",
         "sync_runs",
         "metric_changes",
         "published_parts",
         "feed_status",
+        "forecasts",
         "business",
         "monthly_vs_target",
         "daily_cumulative",
+        "month_forecast",
+        "weekly_metrics",
+        "quarterly_metrics",
+        "yearly_metrics",
         "call_funnel",
         "data_freshness",
         "job_facts",
@@ -216,6 +226,7 @@ def validate(rules: Rules, broken: frozenset[str] = frozenset()) -> tuple[list[R
     check.calls()
     check.sources()
     check.journeys()
+    check.measures()
     check.pulls()
     feeds = rules.feeds if "*" not in broken else {*rules.feeds, *rules.brief.feeds}
     judge_messages(rules.notify, rules.alerts, rules.brief, feeds, check.zone, check.say)
@@ -235,6 +246,13 @@ class _Validation:
             probe = probe.rpartition(".")[0]
         place = self.rules.places.get(probe, Place(self.rules.folder, 0))
         (self.warnings if warn else self.problems).append(RuleProblem(place.path, place.line, key, message))
+
+    def measures(self) -> None:
+        """Measures and dimensions, their names too."""
+        for group, names in (("measures", self.rules.measures), ("dimensions", self.rules.dimensions)):
+            for name in names:
+                self.identifier(f"{group}.{name}", name, group.removesuffix("s"))
+        MeasureProblems(self.rules, self.broken, self.usable, self.say, self.condition).judge()
 
     def pulls(self) -> None:
         """Each pull brings rows of a feed that there is."""

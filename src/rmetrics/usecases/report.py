@@ -16,6 +16,7 @@ from rmetrics.html_report.html import page_html
 from rmetrics.lake.snapshot import load
 from rmetrics.pipeline.asked import Months, months_named
 from rmetrics.pipeline.explanations import Explanations
+from rmetrics.pipeline.forecasts import Estimate, month_estimates
 from rmetrics.pipeline.publication import feed_states
 from rmetrics.pipeline.summary import month_lines
 from rmetrics.pipeline.verify.quality import remembered_findings
@@ -132,7 +133,12 @@ def page_data(lake: Opened, wanted: Months = _NEWEST) -> PageData:
         days=month_days(daily, picked, last_day, targets),
         feeds=_feeds(lake),
         findings=findings,
+        estimates=_estimates(lake, picked) if picked in months[-2:] else (),
     )
+
+
+def _estimates(lake: Opened, month: dt.date) -> tuple[Estimate, ...]:
+    return tuple(e for e in month_estimates(lake.computed, lake.rules) if e.month == month)
 
 
 def _feeds(lake: Opened) -> tuple[FeedLine, ...]:

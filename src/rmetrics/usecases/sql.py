@@ -12,13 +12,13 @@ import polars as pl
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.lake import writing
 from rmetrics.pipeline.compute.compute import inputs_digest
-from rmetrics.pipeline.compute.names import FACTS
+from rmetrics.pipeline.compute.names import FACTS, FIGURES
 from rmetrics.pipeline.compute.standing import last_rows
 from rmetrics.pipeline.workspace import landed
 from rmetrics.positions import PARTS
 from rmetrics.sandbox.query import LakeView, batches, lake_views, query_errors, rows, select, tables_named
 from rmetrics.settings import Settings
-from rmetrics.tables import DAILY, MONTHLY
+from rmetrics.tables import JOURNEYS
 
 MEMORY_LIMIT = "2GB"  # where the settings name none: a slip in a join must not take the machine down
 _HIDDEN = (PARTS,)
@@ -122,7 +122,7 @@ def _connected(settings: Settings, sql: str = "") -> Iterator[tuple[Any, bool]]:
     lake.folder(lake.root / "duckdb")
     with tempfile.TemporaryDirectory(prefix="rows-", dir=lake.root / "duckdb") as folder:
         there = []
-        for name in (*computed.rules.feeds, FACTS, DAILY, MONTHLY):
+        for name in (*computed.rules.feeds, FACTS, *FIGURES, JOURNEYS):
             rows, path = computed.scan(name), Path(folder) / f"{name}.parquet"
             with writing(path):
                 (rows if name.lower() in named else rows.head(0)).sink_parquet(path, compression="lz4")

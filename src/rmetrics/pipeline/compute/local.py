@@ -8,8 +8,11 @@ import polars as pl
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import Layer, Snapshot, write_layer
 from rmetrics.metrics.call_classes import CLASSED, CallRows, call_classes, call_rows
+from rmetrics.metrics.catalogue import catalogue
+from rmetrics.metrics.dimensions import dimension_monthly, measure_daily
 from rmetrics.metrics.jobs import JOB_ID, dated_jobs, own_names, spellings
 from rmetrics.metrics.journeys import journey_metrics
+from rmetrics.metrics.measures import MeasureSums, measure_sums, needed_feeds, nothing, of_jobs_columns, together
 from rmetrics.metrics.newest import every_row
 from rmetrics.metrics.rollup import daily_of, monthly_metrics
 from rmetrics.metrics.tallies import Tallies, added, revenue, tally
@@ -24,8 +27,8 @@ from rmetrics.pipeline.compute.names import (
     links,
     order,
     replaced,
-    together,
 )
+from rmetrics.pipeline.compute.names import together as put_together
 from rmetrics.pipeline.compute.rows import Rows, Typed
 from rmetrics.pipeline.compute.stages import (
     LINKS,
@@ -36,13 +39,25 @@ from rmetrics.pipeline.compute.stages import (
     linked_jobs,
     newest,
     standing_schema,
+    with_facts,
 )
 from rmetrics.positions import COUNTED, POSITION
 from rmetrics.postgres.publish.digests import month_sums
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
+from rmetrics.rules.measures import links_to_jobs
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS
-from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS, MONTHLY, PgTable, published_tables
+from rmetrics.tables import (
+    CATALOGUE,
+    DAILY,
+    DIMENSION_MONTHLY,
+    JOURNEY_METRICS,
+    JOURNEYS,
+    MEASURE_DAILY,
+    MONTHLY,
+    PgTable,
+    published_tables,
+)
 
 Tables = dict[str, Sequence[Layer]]
 
@@ -87,10 +102,10 @@ class _Local:
         progress("applying the rules", 0, 3)
         spelt = spellings(dated_jobs(self.rows.feed(JOBS), self.rules), self.rules).collect(engine="streaming")
         self.tables[SPELLINGS] = (write_layer(self.lake, SPELLINGS, spelt.lazy()),)
-        paid = self._facts(own_names(spelt.lazy()).collect())
+        paid, own = self._facts(own_names(spelt.lazy()).collect())
         progress("applying the rules", 1, 3)
         feeds = {name: self.rows.feed(name) for name in self.rules.feeds}
-        tallies = tally(self.rows.snapshot.scan(FACTS), feeds, pl.concat(paid).lazy(), self.rules)
+        tallies = tally(self.rows.snapshot.scan(FACTS), feeds, pl.concat(paid).lazy(), self.rules, own)
         summed = pl.collect_all([added(n, [getattr(tallies, n)]) for n in TALLIES], engine="streaming")
         progress("applying the rules", 2, 3)
         self.tables |= write_metrics(self.lake, self.rules, dict(zip(TALLIES, summed, strict=True)), self.newest_day)
@@ -119,7 +134,7 @@ class _Local:
             for i in range(count)
         ]
         self._write(replaced(name), iter([f.replaced for f in found]), REPLACED)
-        self._write(together(name), iter([f.together for f in found]), standing_schema(feed))
+        self._write(put_together(name), iter([f.together for f in found]), standing_schema(feed))
 
     def _links(self, name: str) -> Iterator[pl.DataFrame]:
         feed = self.rules.feeds[name]
@@ -132,9 +147,9 @@ class _Local:
             some = rows.filter(bucket(pl.col(link.column), number, self.buckets))
             yield linked_jobs(some, jobs, link).collect(engine="streaming")
 
-    def _facts(self, own: pl.DataFrame) -> list[pl.DataFrame]:
-        """Writes the facts of jobs; returns what was paid."""
-        paid, made = list[pl.DataFrame](), list[pl.DataFrame]()
+    def _facts(self, own: pl.DataFrame) -> tuple[list[pl.DataFrame], MeasureSums]:
+        """Writes the facts of jobs; returns what was paid, and what all rows add to own measures and members."""
+        paid, made, sums = list[pl.DataFrame](), list[pl.DataFrame](), list[MeasureSums]()
         day = self.rules.feeds[PAYMENTS].business_date
         for number in range(self.buckets):
             inside = bucket(pl.col(JOB_ID), number, self.buckets)
@@ -143,8 +158,21 @@ class _Local:
             of_jobs = facts(self.rows.feed(JOBS).filter(inside), payments, self.rules, own.lazy())
             made.append(of_jobs.collect(engine="streaming"))
             paid.append(revenue(payments, made[-1].lazy(), self.rules).collect())
+            sums.append(self._measured_of_jobs(made[-1].lazy(), inside))
         self._write(FACTS, iter(made), dict(made[0].schema))
-        return paid
+        alone = {n: self.rows.feed(n) for n in needed_feeds(self.rules) if not links_to_jobs(self.rules, n)}
+        sums.append(_collected(measure_sums(None, alone, None, self.rules)))
+        return paid, together(sums)
+
+    def _measured_of_jobs(self, made: pl.LazyFrame, inside: pl.Expr) -> MeasureSums:
+        """What the jobs of a bucket, and the rows that belong to them, add to own measures and members."""
+        needed = [n for n in needed_feeds(self.rules) if links_to_jobs(self.rules, n)]
+        if not needed:
+            return nothing()
+        jobs = with_facts(self.rows.feed(JOBS).filter(inside), made)
+        feeds = {n: self.rows.feed(n).filter(inside) for n in needed if n != JOBS}
+        of_jobs = jobs.select(of_jobs_columns(self.rules))
+        return _collected(measure_sums(jobs if JOBS in needed else None, feeds, of_jobs, self.rules))
 
 
 def written(
@@ -173,8 +201,16 @@ def write_journeys(lake: Lake, rows: Rows, tables: Tables) -> None:
 def write_metrics(lake: Lake, rules: Rules, tallies: dict[str, pl.DataFrame], newest_day: dt.date | None) -> Tables:
     """Writes the tallies, and the metrics that they make; ``newest_day`` is the day of the newest export."""
     daily = daily_of(Tallies(**{n: t.lazy() for n, t in tallies.items()}), rules, newest_day).collect()
+    monthly = monthly_metrics(daily.lazy(), rules).collect()
+    measures, members = tallies["measures"].lazy(), tallies["members"].lazy()
     frames = {TALLIES[n]: t for n, t in tallies.items()}
-    frames |= {DAILY: daily, MONTHLY: monthly_metrics(daily.lazy(), rules).collect()}
+    frames |= {
+        DAILY: daily,
+        MONTHLY: monthly,
+        CATALOGUE: catalogue(rules),
+        MEASURE_DAILY: measure_daily(measures, rules).collect(),
+        DIMENSION_MONTHLY: dimension_monthly(members, monthly.lazy(), measures, rules).collect(),
+    }
     return {table: (write_layer(lake, table, frame.lazy()),) for table, frame in frames.items()}
 
 
@@ -182,6 +218,11 @@ def write_journey_metrics(lake: Lake, rows: Rows) -> Layer:
     """Writes what journeys and monthly metrics add up to by source and month."""
     snapshot, zone = rows.snapshot, rows.rules.business.timezone
     return write_layer(lake, JOURNEY_METRICS, journey_metrics(snapshot.scan(JOURNEYS), snapshot.scan(MONTHLY), zone))
+
+
+def _collected(sums: MeasureSums) -> MeasureSums:
+    daily, members = pl.collect_all([sums.daily, sums.members], engine="streaming")
+    return MeasureSums(daily.lazy(), members.lazy())
 
 
 def stored_tallies(snapshot: Snapshot) -> Tallies:

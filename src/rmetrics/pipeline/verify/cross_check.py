@@ -9,6 +9,7 @@ import duckdb
 import polars as pl
 
 from rmetrics.checks.compare import CrossCheck, compare
+from rmetrics.checks.compare_measures import OwnFigures
 from rmetrics.checks.quality import Answer, ExportFacts, ask
 from rmetrics.checks.recompute import TypedInput, recompute
 from rmetrics.errors import OutOfMemoryError
@@ -31,7 +32,7 @@ from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 from rmetrics.sandbox.connection import duckdb_errors, sandbox
 from rmetrics.settings import DEFAULT_MEMORY, Settings, memory_of
-from rmetrics.tables import DAILY, MONTHLY
+from rmetrics.tables import DAILY, DIMENSION_MONTHLY, MEASURE_DAILY, MONTHLY
 
 
 def second_look(
@@ -78,6 +79,9 @@ def look_once(
     """Does what ``second_look`` says, with this limit of memory; None leaves it to DuckDB."""
     typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else typed_inputs(lake, computed.typed)
     daily, monthly = computed.snapshot.path(DAILY), computed.snapshot.path(MONTHLY)
+    own = OwnFigures(computed.snapshot.path(MEASURE_DAILY), computed.snapshot.path(DIMENSION_MONTHLY))
+    scope = part.scope if part else None
+    members = [scope.members] if scope and scope.members else []
     exports = [
         ExportFacts(
             p.feed,
@@ -96,14 +100,16 @@ def look_once(
         journey_files(lake, computed.rows, reached) as files,
     ):
         connection = sandbox(
-            [*(i.path for inputs in typed.values() for i in inputs), *files.paths, classes],
+            [
+                *(i.path for inputs in typed.values() for i in inputs),
+                *(*files.paths, classes, own.daily, own.members, *members),
+            ],
             temp=lake.root / "duckdb",
             memory_limit=memory_limit,
         )
         try:
-            scope = part.scope if part else None
             recompute(connection, typed, rules, scope, newest_day((p.raw for p in computed.placed), rules))
-            found = compare(connection, daily, monthly, scope, classes)
+            found = compare(connection, daily, monthly, scope, classes, own=own)
             if part is not None:
                 assert reached is not None  # noqa: S101 - part of an increment
                 followed = check_reached(lake, computed.rows, reached, part.scope.names, memory_limit)

@@ -91,7 +91,7 @@ def _months(snapshot: Snapshot) -> int:
 
 def _scope(snapshot: Snapshot, months: frozenset[dt.date]) -> Scope:
     names = own_names(snapshot.scan(SPELLINGS)).select("_fold", "_own").collect()
-    return Scope(months, snapshot.path(DAILY), dict(names.iter_rows()))
+    return Scope(months, snapshot.path(DAILY), dict(names.iter_rows()), snapshot.path(TALLIES["members"]))
 
 
 @contextlib.contextmanager

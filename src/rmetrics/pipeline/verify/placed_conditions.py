@@ -10,6 +10,7 @@ from rmetrics.rules.disputes import lead_row
 from rmetrics.rules.expressions import typing
 from rmetrics.rules.expressions.typed import Value
 from rmetrics.rules.expressions.typing import Row
+from rmetrics.rules.measures import measure_row, sum_kind, sums
 from rmetrics.rules.model import ColumnType, Dated, FeedLeads, Rules, Source
 from rmetrics.rules.names import CALLS, JOBS
 from rmetrics.rules.validate import feed_row, job_row, mapped_row
@@ -49,6 +50,7 @@ class PlacedCondition:
 def conditions(rules: Rules) -> Iterator[PlacedCondition]:
     """Yields the conditions of jobs, calls, feeds and sources, each version of them."""
     yield from _of_jobs(rules)
+    yield from _of_measures(rules)
     zone = rules.business.timezone
     for at, start, end, calls in _versions("calls", rules.calls):
         for i, label in enumerate(calls.sources):
@@ -85,6 +87,24 @@ def _of_jobs(rules: Rules) -> Iterator[PlacedCondition]:
         yield PlacedCondition(f"{at}.repair", version.repair, FACTS, row, start, end)
         for i, segment in enumerate(version.segments):
             yield PlacedCondition(f"{at}.segments.{i}.where", segment.where, FACTS, row, start, end)
+
+
+def _of_measures(rules: Rules) -> Iterator[PlacedCondition]:
+    """The conditions and sums of own measures, and the texts that dimensions are made of."""
+    for name, measure in sums(rules, own=True).items():
+        of = measure.latest.of or ""
+        rows, row = FACTS if of == JOBS else of, measure_row(rules, of)
+        for at, start, end, version in _versions(f"measures.{name}", measure.rule):
+            for key in ("count", "where"):
+                if (text := getattr(version, key)) is not None:
+                    yield PlacedCondition(f"{at}.{key}", text, rows, row, start, end)
+            if version.sum is not None:
+                kind = sum_kind(version, rules)
+                yield PlacedCondition(f"{at}.sum", version.sum, rows, row, start, end, kind)
+    for name, dimension in rules.dimensions.items():
+        if dimension.sql is not None:
+            rows, row = FACTS if dimension.of == JOBS else dimension.of, measure_row(rules, dimension.of)
+            yield PlacedCondition(f"dimensions.{name}.sql", dimension.sql, rows, row, kind=ColumnType.TEXT)
 
 
 def _of_source(source: Source) -> Iterator[tuple[str, str, str]]:

@@ -190,3 +190,10 @@ def _refuse_misread(path: Path, file_name: str, name: str, rules: Rules) -> None
         raise SettingsError(
             f"the rules do not read {file_name} as {name}: {told}", f"See files and columns of [feeds.{name}]."
         )
+
+
+def declared_feed(rules: Rules, name: str) -> Feed:
+    """A feed of the rules, which must declare it."""
+    if name not in rules.feeds:
+        raise SettingsError(f"the rules declare no feed {name}", f"Add [feeds.{name}], see docs/rules.md.")
+    return rules.feeds[name]
