@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, From, Quiet, To, ToDate, months_of, reporter
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, ToDate, reporter, span_of
 
 
 def explain(
@@ -13,8 +13,12 @@ def explain(
         str | None, typer.Option(help="The source, or ALL; case, spaces and aliases do not matter.")
     ] = None,
     month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="The month; the newest with data.")] = None,
-    first: From = None,
-    last: To = None,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="YYYY-MM[-DD]", help="From this month, or this day, on.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="YYYY-MM[-DD]", help="Up to this month, or this day.")
+    ] = None,
     to_date: ToDate = False,
     segment: Annotated[str | None, typer.Option(help="Only this segment.")] = None,
     metric: Annotated[
@@ -67,7 +71,7 @@ def explain(
         return 0
     if source is None:
         raise SettingsError("--source is missing", "Name a source or ALL; or ask for one --job or --lead.")
-    span = months_of(month, first, last, to_date=to_date)
+    span = span_of(month, first, last, to_date=to_date)
     question = parse_question(source, month, segment, metric, day, expect, against, key, span)
     with report.progress() as progress:
         found, gaps = explain_numbers(load_settings(), question, offline=offline, progress=progress)

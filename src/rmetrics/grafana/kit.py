@@ -12,6 +12,7 @@ from rmetrics.grafana.funnel import funnel
 from rmetrics.grafana.links import with_links
 from rmetrics.grafana.model import Json, Place, as_json
 from rmetrics.grafana.month_by_month import months
+from rmetrics.grafana.own_measures import own_measures
 from rmetrics.grafana.this_month import month
 
 _DATASOURCE = """\
@@ -60,8 +61,8 @@ providers:
 
 
 def dashboards(place: Place) -> list[Json]:
-    """All five dashboards."""
-    made = (months(place), month(place), channel(place), funnel(place), health(place))
+    """All dashboards."""
+    made = (months(place), month(place), channel(place), funnel(place), own_measures(place), health(place))
     return [with_links(d, place.serve) for d in made]
 
 

@@ -28,11 +28,9 @@ from rmetrics.lake.files import (
     SPOILED,
     BatchWriter,
     Damage,
-    commit,
     file_digest,
     flush,
     read_json,
-    sync_folder,
     unwritable,
     writing,
 )
@@ -133,9 +131,7 @@ __all__ = [
     "RawWriter",
     "TypedFile",
     "TypedWriter",
-    "commit",
     "file_digest",
     "flush",
-    "sync_folder",
     "writing",
 ]

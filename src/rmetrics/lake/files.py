@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from rmetrics.errors import LakeError
+from rmetrics.files import replace_private
 
 MISSING = "it is missing"
 SPOILED = "it is not what was written"
@@ -103,22 +104,6 @@ def flush(path: Path) -> tuple[str, int]:
         return digest, file.tell()
 
 
-def commit(part: Path, final: Path) -> None:
-    """Renames a flushed file to its final name and makes the rename durable."""
-    part.replace(final)
-    sync_folder(final.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes the renames in a folder durable."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with path.open("rb") as file:
@@ -127,10 +112,7 @@ def file_digest(path: Path) -> str:
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Writes a record with a checksum of itself, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(sealed(value), encoding="utf-8")
-    flush(part)
-    commit(part, path)
+    replace_private(path, sealed(value).encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from rmetrics.errors import LakeError
+from rmetrics.files import put_in_place
 from rmetrics.lake.files import (
     MISSING,
     SPOILED,
     Damage,
-    commit,
     damaged,
     file_digest,
     flush,
@@ -207,7 +207,7 @@ class RawLayer(Folder):
         writer.close(made)
         digest, size = flush(writer.path)
         made = [replace(r, parquet_sha256=digest, parquet_size=size) for r in made]
-        commit(writer.path, final)
+        put_in_place(writer.path, final)
         with self._landing:
             self._remember(final, digest)
             self._keep_catalog({**self._recorded(), **{r.sha256: r for r in made}})

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from rmetrics.errors import LakeError
-from rmetrics.lake.files import commit, file_digest, flush, read_json, write_json, writing
+from rmetrics.files import put_in_place
+from rmetrics.lake.files import file_digest, flush, read_json, write_json, writing
 
 CHECKED = "checked"
 
@@ -109,7 +110,7 @@ class Folder:
             for file in files:
                 shutil.copyfile(file, part / file.name)
                 flush(part / file.name)
-            commit(part, folder)
+            put_in_place(part, folder)
 
     def kept_rules(self, digest: str) -> Path | None:
         """The folder with the rules of that digest, or None: they are only a cache."""

@@ -40,7 +40,7 @@ def parse_question(
     first = None if month is None else parse_month(month)
     if first is None and month is not None:
         raise SettingsError(f"--month {month!r} is not a month", "Write it like 2024-11.")
-    on = None
+    on, until = span.days if span is not None and span.days else (None, None)
     if day is not None:
         try:
             on = dt.date.fromisoformat(day)
@@ -52,8 +52,6 @@ def parse_question(
             first = on.replace(day=1)
         if on.replace(day=1) != first:
             raise SettingsError(f"--day {day} is not in {month}", "Name a day of the month asked for.")
-    for name in metrics or ():
-        _known(name, "--metric")
     if (against is None) != (key is None):
         raise SettingsError("--against and --key go together", '--against FILE.csv --key "Job #"')
     return Question(
@@ -65,13 +63,19 @@ def parse_question(
         _numbers(expect),
         against,
         key,
+        until,
     )
 
 
-def _known(name: str, option: str) -> None:
-    if name not in MEASURES:
+def known_measure(name: str, option: str, known: Sequence[str] = MEASURES) -> None:
+    """Refuses a name that is no measure.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    if name not in known:
         raise SettingsError(
-            f"{option} {name!r} is no measure{did_you_mean(name, MEASURES)}", f"Measures: {', '.join(MEASURES)}."
+            f"{option} {name!r} is no measure{did_you_mean(name, known)}", f"Measures: {', '.join(known)}."
         )
 
 
@@ -81,7 +85,7 @@ def _numbers(expect: str | None) -> dict[str, Decimal]:
         if not part.strip():
             continue
         name, equals, text = (p.strip() for p in part.partition("="))
-        _known(name, "--expect")
+        known_measure(name, "--expect")
         try:
             numbers[name] = Decimal(text.lstrip("$"))
         except InvalidOperation:
@@ -102,9 +106,11 @@ def explain_numbers(
     gaps_too = question.expect or question.against is not None
     months = None if gaps_too else question.months  # what explains a gap may lie in any month
     with explainer(settings, months=months, offline=offline, progress=progress) as one:
+        for name in question.metrics:
+            known_measure(name, "--metric", one.figures)
         source, segment = one.source(question.source), one.segment(question.segment)
         first, last = one.months(question.months)
-        asked = Asked(source, first, segment, question.day, last)
+        asked = Asked(source, first, segment, question.day, last, question.until)
         listed = [] if question.against is None else [listed_metric(one, asked, question)]
         metrics = tuple(dict.fromkeys([*question.metrics, *question.expect, *listed]))
         found = one.explain(asked, metrics)

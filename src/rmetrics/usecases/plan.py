@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+import polars as pl
+
 from rmetrics.errors import PostgresError
 from rmetrics.findings import Finding
 from rmetrics.lake import Lake
@@ -31,10 +33,11 @@ from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.edits import can_move
 from rmetrics.rules.proposals import dated_instead
 from rmetrics.settings import Settings, memory_of
-from rmetrics.tables import DAILY, MONTHLY
+from rmetrics.tables import DAILY, MEASURE_DAILY, MONTHLY
 
 Key = tuple[dt.date, str, str]
 Figures = Mapping[Key, tuple[Decimal, ...]]
+OwnFigures = Mapping[tuple[dt.date, str, str, str], Decimal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,7 @@ class _Basis:
     published: Published
     monthly: Figures
     daily: Figures
+    own: OwnFigures
 
 
 def plan(
@@ -178,6 +182,7 @@ def plan(
         if month is not None and keys:
             month_named(month, {m for m, _, _ in keys})
         changes = _changes(basis.monthly, monthly, causes)
+        changes = sorted([*changes, *_own_changes(basis.own, _own_figures(scratch), causes)], key=_order)
         days = _count(basis.daily, _figures(scratch, DAILY), month, source)
         after = State(computed.rows, {p.rank: p.raw.name for p in computed.placed})
         with _before(lake, old, basis, exports, progress) as before:
@@ -269,8 +274,8 @@ def _basis(settings: Settings, lake: Lake) -> _Basis:
         why = f"the database cannot be asked ({error.message})"
     if load(lake).has(MONTHLY):
         label = f"what the lake last computed: {why}"
-        return _Basis(label, Published(), _figures(lake, MONTHLY), _figures(lake, DAILY))
-    return _Basis(f"nothing: {why}", Published(), {}, {})
+        return _Basis(label, Published(), _figures(lake, MONTHLY), _figures(lake, DAILY), _own_figures(lake))
+    return _Basis(f"nothing: {why}", Published(), {}, {}, {})
 
 
 def _published(target: Server, schema: str) -> _Basis | None:
@@ -290,13 +295,35 @@ def _published(target: Server, schema: str) -> _Basis | None:
             }
             for name, period in ((MONTHLY, "month"), (DAILY, "date"))
         }
-    return _Basis(f"what run {before.run_id} published on {target.label}", before, tables[MONTHLY], tables[DAILY])
+        own = {
+            (month, source, segment, measure): Decimal(value)
+            for month, source, segment, measure, value in (
+                session.query(
+                    "SELECT date_trunc('month', date)::date, source, segment, measure, sum(value)::text "
+                    f"FROM {MEASURE_DAILY} GROUP BY 1, 2, 3, 4"
+                )
+                if has_all(session, [MEASURE_DAILY])
+                else ()
+            )
+        }
+    label = f"what run {before.run_id} published on {target.label}"
+    return _Basis(label, before, tables[MONTHLY], tables[DAILY], own)
 
 
 def _figures(lake: Lake, name: str) -> Figures:
     period = "month" if name == MONTHLY else "date"
     rows = load(lake).scan(name).collect().select(period, "source", "segment", *MEASURES)
     return {(d, s, g): tuple(Decimal(v) for v in values) for d, s, g, *values in rows.iter_rows()}
+
+
+def _own_figures(lake: Lake) -> OwnFigures:
+    """The company's own measures by month, source, segment and measure."""
+    if not load(lake).has(MEASURE_DAILY):  # computed before there were any
+        return {}
+    key = ["month", "source", "segment", "measure"]
+    rows = load(lake).scan(MEASURE_DAILY).with_columns(pl.col("date").dt.month_start().alias("month"))
+    summed = rows.group_by(key).agg(pl.col("value").sum()).select(*key, "value").collect()
+    return {(m, s, g, n): Decimal(v) for m, s, g, n, v in summed.iter_rows()}
 
 
 @contextlib.contextmanager
@@ -330,6 +357,19 @@ def _before(
 
 
 # -- differences
+
+
+def _order(change: FigureChange) -> tuple[dt.date, str, str]:
+    return change.month, change.source, change.segment
+
+
+def _own_changes(before: OwnFigures, after: OwnFigures, causes: Causes) -> Iterator[FigureChange]:
+    """Every monthly figure of an own measure that differs."""
+    for key in sorted({*before, *after}):
+        old, new = before.get(key), after.get(key)
+        if (old or 0) != (new or 0):
+            month, source, segment, measure = key
+            yield FigureChange(month, source, segment, measure, old, new, causes.of(month, source, measure))
 
 
 def _changes(before: Figures, after: Figures, causes: Causes) -> list[FigureChange]:

@@ -3,7 +3,7 @@
 from rmetrics.postgres.publish.desired import Change, Content
 from rmetrics.postgres.publish.metric_changes import JOURNEY_MEASURES, MEASURES, PREFIX
 from rmetrics.postgres.publish.transaction import ByOthers, Written, publish
-from rmetrics.postgres.run_log import FeedState, Published, Run, last_run, published
+from rmetrics.postgres.run_log import FeedState, ForecastRow, Published, Run, last_run, published
 
 __all__ = [
     "JOURNEY_MEASURES",
@@ -13,6 +13,7 @@ __all__ = [
     "Change",
     "Content",
     "FeedState",
+    "ForecastRow",
     "Published",
     "Run",
     "Written",

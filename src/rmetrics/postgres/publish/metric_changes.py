@@ -77,3 +77,40 @@ def note_changes(session: Session, table: PgTable, stage: str, inside: str, run_
         f"AND g.source = s.source AND g.segment = {segment('s')} AND g.new_value IS NULL "
         f"AND {of_these} AND g.run_id <> $1)",
     )
+
+
+def note_measure_changes(session: Session, stage: str, inside: str, run_id: str, cause: str) -> None:
+    """Notes how the staged figures of the company's own measures differ, day by day and month by month.
+
+    A key's first publish is not a change; one that comes back is.
+
+    Args:
+        session: in the publish transaction, before the figures are written.
+        stage: the temporary table with all new rows of the months.
+        inside: the SQL condition for rows ``t`` of these months.
+        run_id: the run that publishes.
+        cause: where no finer one is laid.
+    """
+    first = "date_trunc('month', t.date)::date"
+    for day in ("t.date", "NULL::date"):
+        key = f"{first} AS month, {day} AS date, t.source, t.segment, t.measure"
+        by = "GROUP BY 1, 2, 3, 4, 5"
+        columns = ("month", "date", "source", "segment", "measure")
+        same = " AND ".join(f"a.{c} IS NOT DISTINCT FROM b.{c}" for c in columns)
+        session.execute(
+            f"WITH was AS (SELECT {key}, sum(t.value) AS value FROM measure_daily AS t WHERE {inside} {by}), "
+            f"new AS (SELECT {key}, sum(t.value) AS value FROM pg_temp.{quoted(stage)} AS t {by}), "
+            "both_sides AS ("
+            "SELECT a.month, a.date, a.source, a.segment, a.measure, a.value AS was, b.value AS new "
+            f"FROM was AS a LEFT JOIN new AS b ON {same} WHERE a.value IS DISTINCT FROM b.value UNION ALL "
+            "SELECT a.month, a.date, a.source, a.segment, a.measure, NULL, a.value FROM new AS a "
+            f"WHERE NOT EXISTS (SELECT 1 FROM was AS b WHERE {same}) AND EXISTS ("
+            "SELECT 1 FROM metric_changes AS g WHERE g.month = a.month AND g.date IS NOT DISTINCT FROM a.date "
+            "AND g.source = a.source AND g.segment = a.segment AND g.metric = a.measure AND g.new_value IS NULL "
+            "AND g.run_id <> $1)) "
+            "INSERT INTO metric_changes (run_id, month, date, source, segment, metric, old_value, new_value, cause) "
+            "SELECT $1, m.month, m.date, m.source, m.segment, m.measure, m.was, m.new, coalesce(c.cause, $2) "
+            "FROM both_sides AS m LEFT JOIN pg_temp._causes AS c ON c.month = m.month AND c.source = m.source "
+            "AND c.metric = m.measure ORDER BY 2, 3, 4, 5, 6",
+            [run_id, cause],
+        )

@@ -12,7 +12,7 @@ from rmetrics.postgres.publish.desired import Content
 from rmetrics.postgres.publish.digests import Digest, Totals, added, less, nothing
 from rmetrics.postgres.publish.months import within
 from rmetrics.postgres.publish.read_back import require_equal, totals_of_keys, totals_within
-from rmetrics.tables import DAILY, JOURNEY_METRICS, MONTHLY, PgTable
+from rmetrics.tables import DAILY, JOURNEY_METRICS, MEASURE_DAILY, MONTHLY, PgTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,7 @@ def stage(session: Session, months: Months, published: Mapping[dt.date, Digest])
         DAILY,
         MONTHLY,
         JOURNEY_METRICS,
+        MEASURE_DAILY,
     ):  # changes of figures are noted from all of them
         with reading(table.name):
             rows, whole = months.content.differing([*months.changed, *months.gone], published)
