@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from rmetrics.errors import CheckError
-from rmetrics.pipeline.compute import local
+from rmetrics.pipeline.compute.journeys import made
 from rmetrics.usecases.explain import explain_journey
 from support import Project, csv_text, fresh_database, new_project
 
@@ -163,14 +163,13 @@ def test_journeys_that_do_not_add_up_are_not_published(project: Project, monkeyp
     """A first engine that loses a lead's cost is caught by the second."""
     for name, text in ROWS.items():
         project.put(name, text)
-    made = local.made
 
     def wrong(*arguments: Any) -> Any:
         found = made(*arguments)
         cost = pl.when(pl.col("touch_id") == "elocals_leads:e2").then(pl.lit(0)).otherwise(pl.col("cost"))
         return type(found)(found.matches, found.journeys.with_columns(cost.cast(pl.Decimal(18, 2)).alias("cost")))
 
-    monkeypatch.setattr(local, "made", wrong)
+    monkeypatch.setattr("rmetrics.pipeline.compute.local.made", wrong)
     with pytest.raises(CheckError, match="disagree"):
         project.sync()
     assert project.rows("SELECT count(*)::int FROM journeys") == [(0,)]
