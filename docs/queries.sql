@@ -169,13 +169,14 @@ ORDER BY source = 'ALL', touches DESC, source;
 -- How often the CRM's source and that of the touch are the same, over the last year.
 SELECT source, source_matched, sum(jobs) AS jobs, sum(paid) AS paid
 FROM jobs_matched
-WHERE source_matched <> 'none' AND month > (SELECT max(month) FROM jobs_matched) - interval '12 months'
+WHERE month > (SELECT max(month) FROM monthly_metrics) - interval '12 months'
 GROUP BY source, source_matched
 ORDER BY source, source_matched;
 
 -- name: leads-without-a-job
--- Leads of the newest month that cost money and led to no job, and why.
-SELECT touch_date, touch_id, source, answered, reason, cost
-FROM journeys
-WHERE NOT booked AND cost > 0 AND month = (SELECT max(month) FROM journey_metrics WHERE touches > 0)
-ORDER BY touch_date DESC, touch_id;
+-- Why leads of the newest month led to no job, by source.
+SELECT source, touches, no_job, no_number, shared, outside_window,
+       round((touches - booked)::numeric / nullif(touches, 0), 4) AS without_a_job
+FROM journey_metrics
+WHERE touches > 0 AND month = (SELECT max(month) FROM journey_metrics WHERE touches > 0)
+ORDER BY touches DESC, source;

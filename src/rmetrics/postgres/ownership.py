@@ -32,18 +32,23 @@ TABLES = (
     "measures",
     "measure_daily",
     "dimension_monthly",
+    "journeys",
+    "journey_metrics",
     "targets",
     *BOOKKEEPING,
 )
 VIEWS = (
     "monthly_vs_target",
     "measure_monthly",
+    "measure_vs_target",
     "daily_cumulative",
     "month_forecast",
     "weekly_metrics",
     "quarterly_metrics",
     "yearly_metrics",
     "call_funnel",
+    "journey_funnel",
+    "jobs_matched",
     "data_freshness",
     "run_findings",
 )
