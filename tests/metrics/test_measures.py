@@ -3,6 +3,7 @@
 import datetime as dt
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -49,7 +50,7 @@ def payments(*rows: dict[str, object]) -> pl.LazyFrame:
     return pl.DataFrame(list(rows), schema_overrides=kinds).lazy()
 
 
-def members(rules: Rules, jobs: pl.LazyFrame, paid: pl.LazyFrame, *, gross: str) -> dict[tuple[str, str], Decimal]:
+def members(rules: Rules, jobs: pl.LazyFrame, paid: pl.LazyFrame, *, gross: str) -> dict[tuple[str, str], Any]:
     """Value by member and measure, where the month's revenue is ``gross``."""
     sums = measure_sums(jobs, {"payments": paid}, jobs, rules)
     own, of = added("measures", [sums.daily]), added("members", [sums.members])
