@@ -133,7 +133,13 @@ def test_the_official_model_reads_and_writes_the_same() -> None:
 
 def test_dashboards_are_provisioned_and_not_edited() -> None:
     """Stable uids, no ids of a database, the business zone, refresh not below five minutes, Classic model."""
-    assert set(DASHBOARDS) == {"rmetrics-months", "rmetrics-month", "rmetrics-channel", "rmetrics-health"}
+    assert set(DASHBOARDS) == {
+        "rmetrics-months",
+        "rmetrics-month",
+        "rmetrics-channel",
+        "rmetrics-funnel",
+        "rmetrics-health",
+    }
     for d in DASHBOARDS.values():
         assert not {"id", "__inputs", "__requires"} & set(d)
         assert (d["editable"], d["timezone"]) == (False, "America/New_York")

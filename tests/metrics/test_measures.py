@@ -37,7 +37,7 @@ def job(number: int, technician: str | None, day: int, **more: object) -> dict[s
 
 
 def frame(rows: list[dict[str, object]]) -> pl.LazyFrame:
-    kinds = {"paid": pl.Decimal(18, 2), "total": pl.Decimal(18, 2), "technician": pl.String, "zip": pl.String}
+    kinds = {"paid": pl.Decimal(18, 2), "total": pl.Decimal(18, 2), "technician": pl.String(), "zip": pl.String()}
     return pl.DataFrame(rows, schema_overrides=kinds).lazy()
 
 
@@ -46,7 +46,7 @@ def payment(job_id: str | None, amount: str, day: int = 20) -> dict[str, object]
 
 
 def payments(*rows: dict[str, object]) -> pl.LazyFrame:
-    kinds = {"amount": pl.Decimal(18, 2), "job_id": pl.String}
+    kinds = {"amount": pl.Decimal(18, 2), "job_id": pl.String()}
     return pl.DataFrame(list(rows), schema_overrides=kinds).lazy()
 
 

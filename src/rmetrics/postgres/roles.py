@@ -33,6 +33,9 @@ READABLE = (
     "quarterly_metrics",
     "yearly_metrics",
     "call_funnel",
+    "journey_metrics",
+    "journey_funnel",
+    "jobs_matched",
     "data_freshness",
     "run_findings",
 )
