@@ -14,7 +14,7 @@ def in_spark(sql: str) -> str:
     ("duckdb", "spark"),
     [
         # the second of a list, whatever the way of counting; beyond its end there is nothing
-        ("SELECT [10, 11][f._export + 1] FROM t f", "SELECT TRY_ELEMENT_AT(ARRAY(10, 11), f._export + 1) FROM t AS f"),
+        ("SELECT [10, 11][f._export + 1] FROM t f", "SELECT TRY_ELEMENT_AT(ARRAY(10, 11), CAST(f._export + 1 AS INT)) FROM t AS f"),
         ("SELECT x[2] FROM t", "SELECT TRY_ELEMENT_AT(x, 2) FROM t"),
         # the sign of money is no floating-point number
         ("SELECT sign(c) FROM t", "SELECT CASE WHEN c > 0 THEN 1 WHEN c < 0 THEN -1 ELSE 0 END FROM t"),

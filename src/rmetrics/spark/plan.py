@@ -16,10 +16,13 @@ from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import Snapshot, write_layer
 from rmetrics.metrics.call_classes import CLASSED
 from rmetrics.metrics.jobs import JOB_ID, earliest, own_names
-from rmetrics.metrics.tallies import Tallies, added
+from rmetrics.metrics.measures import together as together_sums
+from rmetrics.metrics.tallies import added
 from rmetrics.pipeline.compute.local import (
     Tables,
     classes_of,
+    measured_alone,
+    measured_of_jobs,
     published_rows,
     write_journeys,
     write_metrics,
@@ -207,7 +210,9 @@ class _Plan(Generic[D]):
         made = engine.paired((asked, [link.column, POSITION]), (called, [steps.NAME]), self.buckets, linked, schema)
         return engine.held(made)
 
-    def _tables(self, told: pl.DataFrame, spelt: pl.DataFrame, tallies: Tallies, newest_day: dt.date | None) -> Tables:
+    def _tables(
+        self, told: pl.DataFrame, spelt: pl.DataFrame, tallies: dict[str, pl.LazyFrame], newest_day: dt.date | None
+    ) -> Tables:
         """Every table: those that the steps wrote, and what is made of sums."""
         lake, rules = self.lake, self.rules
         layers = steps.layers(told)
@@ -224,15 +229,20 @@ class _Plan(Generic[D]):
                 tables[table] = tuple(layers.get(table, ())) or (write_layer(lake, table, empty),)
         tables[SPELLINGS] = (write_layer(lake, SPELLINGS, spelt.lazy()),)
         tables[FACTS] = tuple(layers.get(FACTS, ())) or (write_layer(lake, FACTS, steps.no_facts(rules)),)
-        summed = {n: added(n, [getattr(tallies, n)]).collect() for n in TALLIES}
-        tables |= write_metrics(lake, rules, summed, newest_day)
         rows = Rows(lake, rules, self.typed, Snapshot(lake.root, tables=tables))
         if CALLS in rules.feeds:  # what follows a telephone number over all feeds is not cut into buckets
             tables[CLASSES] = written(lake, CLASSES, iter([classes_of(rows)]), CLASSED)
+        every = rows.snapshot.scan(FACTS)
+        own = together_sums([measured_of_jobs(rows, every, pl.lit(value=True)), measured_alone(rows)])
+        tallies = {**tallies, "measures": own.daily, "members": own.members}
+        summed = {n: added(n, [tallies[n]]).collect() for n in TALLIES}
+        tables |= write_metrics(lake, rules, summed, newest_day)
         write_journeys(lake, rows, tables)
         known = steps.contents(told)
         sums = [
-            known.filter(pl.col("table") == t.name) if steps.by_row(t) else month_sums(t, published_rows(rows, t))
+            known.filter(pl.col("table") == t.name)
+            if steps.by_row(rules, t)
+            else month_sums(t, published_rows(rows, t))
             for t in published_tables(rules)
         ]
         tables[CONTENTS] = (write_layer(lake, CONTENTS, pl.concat(sums).lazy()),)

@@ -117,7 +117,7 @@ def _function(node: exp.Expr) -> exp.Expr | None:
     if isinstance(node, exp.Bracket) and not isinstance(node.this, exp.Tuple):
         # Spark counts from 0 and refuses what lies outside; sqlglot knows how far to count only for literals.
         (index,) = node.expressions
-        place = exp.Literal.number(int(index.name) + 1) if index.is_int else index
+        place = exp.Literal.number(int(index.name) + 1) if index.is_int else exp.cast(index.copy(), "INT")
         return _called("TRY_ELEMENT_AT", node.this, place)
     if isinstance(node, exp.Cast) and isinstance(node.this, (exp.Explode, exp.Unnest)):
         # Spark makes rows of a list only at the top of a column: the list is cast, not each of its values.

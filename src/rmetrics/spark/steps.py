@@ -21,7 +21,7 @@ from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import JOB_ID, dated_jobs, own_names, spellings
 from rmetrics.metrics.leads import feed_leads
 from rmetrics.metrics.newest import TypedExport, every_row
-from rmetrics.metrics.tallies import SUMS, Tallies, activity, days, revenue
+from rmetrics.metrics.tallies import SUMS, activity, days, revenue
 from rmetrics.pipeline.compute.names import FACTS, links, replaced, together
 from rmetrics.pipeline.compute.rows import typed_exports
 from rmetrics.pipeline.compute.stages import facts, linked_jobs, newest
@@ -30,7 +30,7 @@ from rmetrics.postgres.publish.digests import SUMS as CONTENT_SUMS
 from rmetrics.postgres.publish.digests import month_sums, sums_after
 from rmetrics.rules import Rules
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
-from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS, MONTHLY, PgTable, published_tables
+from rmetrics.tables import PgTable, published_tables
 
 KIND, NOTE = "_kind", "_note"
 FILE_WRITTEN, CONTENTS_OF = "layer", "contents"
@@ -264,24 +264,21 @@ def contents(notes: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=CONTENT_SUMS, orient="row")
 
 
-_WHOLE = (TARGETS, DAILY, MONTHLY, JOBS, CALLS, JOURNEYS, JOURNEY_METRICS)
-
-
-def by_row(table: PgTable) -> bool:
+def by_row(rules: Rules, table: PgTable) -> bool:
     """Whether the contents of a published table are those of its rows as steps see them, and add up over cuts.
 
     Jobs and calls carry what is found by following telephone numbers, which comes later.
     """
-    return not table.sums and table.name not in _WHOLE
+    return table.name in rules.feeds and not table.sums and table.name not in (TARGETS, JOBS, CALLS)
 
 
-def tallies(long: pl.DataFrame) -> Tallies:
-    """The tallies of one table of them."""
+def tallies(long: pl.DataFrame) -> dict[str, pl.LazyFrame]:
+    """The tallies of one table of them, each with its columns."""
     frames = {}
-    for name, sums in SUMS.items():
-        columns = [pl.col(place).alias(n) for place, n in zip(TALLY_SUMS, sums, strict=False)]
-        frames[name] = long.lazy().filter(pl.col("tally") == name).select(*_KEYS[name], *columns)
-    return Tallies(**frames)
+    for name, key in _KEYS.items():
+        columns = [pl.col(place).alias(n) for place, n in zip(TALLY_SUMS, SUMS[name], strict=False)]
+        frames[name] = long.lazy().filter(pl.col("tally") == name).select(*key, *columns)
+    return frames
 
 
 _KEYS = {
@@ -312,7 +309,7 @@ def _layer(lake: Lake, table: str, rows: pl.DataFrame) -> Iterator[tuple[str, st
 
 def _contents(rules: Rules, name: str, rows: pl.DataFrame) -> list[tuple[str, str]]:
     table = next(t for t in published_tables(rules) if t.name == name)
-    if not by_row(table):
+    if not by_row(rules, table):
         return []
     sums = month_sums(table, rows.lazy()).select(*CONTENT_SUMS)
     return [(CONTENTS_OF, json.dumps(row, default=str)) for row in sums.iter_rows()]

@@ -158,21 +158,33 @@ class _Local:
             of_jobs = facts(self.rows.feed(JOBS).filter(inside), payments, self.rules, own.lazy())
             made.append(of_jobs.collect(engine="streaming"))
             paid.append(revenue(payments, made[-1].lazy(), self.rules).collect())
-            sums.append(self._measured_of_jobs(made[-1].lazy(), inside))
+            sums.append(measured_of_jobs(self.rows, made[-1].lazy(), inside))
         self._write(FACTS, iter(made), dict(made[0].schema))
-        alone = {n: self.rows.feed(n) for n in needed_feeds(self.rules) if not links_to_jobs(self.rules, n)}
-        sums.append(_collected(measure_sums(None, alone, None, self.rules)))
+        sums.append(measured_alone(self.rows))
         return paid, together(sums)
 
-    def _measured_of_jobs(self, made: pl.LazyFrame, inside: pl.Expr) -> MeasureSums:
-        """What the jobs of a bucket, and the rows that belong to them, add to own measures and members."""
-        needed = [n for n in needed_feeds(self.rules) if links_to_jobs(self.rules, n)]
-        if not needed:
-            return nothing()
-        jobs = with_facts(self.rows.feed(JOBS).filter(inside), made)
-        feeds = {n: self.rows.feed(n).filter(inside) for n in needed if n != JOBS}
-        of_jobs = jobs.select(of_jobs_columns(self.rules))
-        return _collected(measure_sums(jobs if JOBS in needed else None, feeds, of_jobs, self.rules))
+
+def measured_of_jobs(rows: Rows, made: pl.LazyFrame, inside: pl.Expr) -> MeasureSums:
+    """What some jobs, and the rows that belong to them, add to own measures and members.
+
+    Args:
+        rows: in force.
+        made: the facts of these jobs.
+        inside: which rows those are, by their job.
+    """
+    needed = [n for n in needed_feeds(rows.rules) if links_to_jobs(rows.rules, n)]
+    if not needed:
+        return nothing()
+    jobs = with_facts(rows.feed(JOBS).filter(inside), made)
+    feeds = {n: rows.feed(n).filter(inside) for n in needed if n != JOBS}
+    of_jobs = jobs.select(of_jobs_columns(rows.rules))
+    return _collected(measure_sums(jobs if JOBS in needed else None, feeds, of_jobs, rows.rules))
+
+
+def measured_alone(rows: Rows) -> MeasureSums:
+    """What rows that belong to no job add to own measures and members."""
+    alone = {n: rows.feed(n) for n in needed_feeds(rows.rules) if not links_to_jobs(rows.rules, n)}
+    return _collected(measure_sums(None, alone, None, rows.rules))
 
 
 def written(
@@ -236,6 +248,6 @@ def published_rows(rows: Rows, table: PgTable) -> pl.LazyFrame:
 
 
 __all__ = [
-    "Tables", "classes_of", "compute_all", "published_rows", "stored_tallies", "write_journey_metrics",
-    "write_journeys", "write_metrics", "written",
+    "Tables", "classes_of", "compute_all", "measured_alone", "measured_of_jobs", "published_rows", "stored_tallies",
+    "write_journey_metrics", "write_journeys", "write_metrics", "written",
 ]  # fmt: skip
