@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from rmetrics.embedded import embedded
+from rmetrics.postgres.embedded import embedded
 
 
 class Databases:

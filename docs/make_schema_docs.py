@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from rmetrics.embedded import embedded
-from rmetrics.postgres import Server, Session, connect, statements
+from rmetrics.postgres.connection import Server, Session, connect, statements
+from rmetrics.postgres.embedded import embedded
 from rmetrics.rules import Rules, load_rules
 
 DOCS = Path(__file__).resolve().parent

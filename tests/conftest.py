@@ -8,7 +8,7 @@ import pytest
 from adbc_driver_postgresql import dbapi
 
 from published import Published, empty_schema, five_years, published_sample
-from rmetrics.embedded import start_embedded, stop_embedded
+from rmetrics.postgres.embedded import start_embedded, stop_embedded
 from support import Project, fresh_database, new_project
 
 

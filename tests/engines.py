@@ -4,11 +4,11 @@ from pathlib import Path
 
 import polars as pl
 
-from rmetrics.checks.connection import file_name, sandbox
-from rmetrics.checks.sql import text as quoted
 from rmetrics.rules.expressions import duckdb_form, polars_form, typing
 from rmetrics.rules.expressions.typed import Value
 from rmetrics.rules.expressions.typing import Row
+from rmetrics.sandbox.connection import file_name, sandbox
+from rmetrics.sandbox.quoting import text as quoted
 
 
 def answers(text: str, row: Row, rows: pl.DataFrame, folder: Path) -> tuple[list[object], list[object]]:

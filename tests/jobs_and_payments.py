@@ -7,10 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from rmetrics.contents import month_of, polars_type
-from rmetrics.digests import digests, month_sums
-from rmetrics.postgres import Server, connect
-from rmetrics.publish import Change, Content, Run, Written, last_run, publish
+from rmetrics.postgres.connection import Server, connect
+from rmetrics.postgres.publish import Change, Content, Run, Written, last_run, publish
+from rmetrics.postgres.publish.digests import digests, month_sums
+from rmetrics.postgres.publish.months import month_of, polars_type
 from rmetrics.rules import load_rules
 from rmetrics.tables import PgTable, feed_table
 from support import ROOT

@@ -11,8 +11,8 @@ from typing import Any
 
 from adbc_driver_postgresql import dbapi
 
-from rmetrics.postgres import statements
-from rmetrics.roles import READER, roles_script
+from rmetrics.postgres.connection import statements
+from rmetrics.postgres.roles import READER, roles_script
 from support import ROOT, Project, fresh_database, new_project
 
 LATE = ("jobs_export_2025-01-03.csv", "payments_2024-09-15_2024-12-31.csv")

@@ -14,13 +14,13 @@ from adbc_driver_postgresql import dbapi
 from pydantic import SecretStr
 
 from rmetrics.lake import Lake
-from rmetrics.pipeline.core.rows import Rows
-from rmetrics.pipeline.standing import last_rows
-from rmetrics.pipeline.sync import sync
-from rmetrics.results import SyncResult
+from rmetrics.lake.snapshot import load
+from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.pipeline.compute.standing import last_rows
+from rmetrics.pipeline.summary import SyncResult
 from rmetrics.rules import load_rules
 from rmetrics.settings import Settings
-from rmetrics.snapshot import load
+from rmetrics.usecases.sync import sync
 
 ROOT = Path(__file__).resolve().parents[1]
 MIDNIGHT = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)

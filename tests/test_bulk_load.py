@@ -10,11 +10,10 @@ from adbc_driver_postgresql import dbapi
 from jobs_and_payments import JOBS, PAYMENTS, content, jobs, payments, publish_contents
 from published import run
 from reliability.versions import prepared
-from rmetrics import bulk_load
 from rmetrics.errors import PostgresError
-from rmetrics.postgres import Server, Session, connect, server_of, statements
-from rmetrics.publish import published
-from rmetrics.roles import WRITER, roles_script
+from rmetrics.postgres.connection import Server, Session, connect, server_of, statements
+from rmetrics.postgres.publish import bulk_load, published
+from rmetrics.postgres.roles import WRITER, roles_script
 from support import rows
 
 TWO_JOBS = content(JOBS, jobs(("1", "2024-01-05", "1"), ("2", "2024-02-05", "2")))

@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 
 from jobs_and_payments import JOBS, content, jobs
-from rmetrics.contents import month_in_sql, month_of, within
-from rmetrics.digests import Digest, digests, month_sums, sums_after
 from rmetrics.periods import NO_PART
-from rmetrics.publish import Content
+from rmetrics.postgres.publish import Content
+from rmetrics.postgres.publish.digests import Digest, digests, month_sums, sums_after
+from rmetrics.postgres.publish.months import month_in_sql, month_of, within
 from rmetrics.tables import PgColumn, PgTable
 from support import rows
 

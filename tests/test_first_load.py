@@ -10,8 +10,8 @@ from jobs_and_payments import JOBS, PAYMENTS, content, jobs, payments, publish_c
 from published import run
 from reliability.versions import prepared
 from rmetrics.errors import PostgresError
-from rmetrics.postgres import Server, Session, server_of, statements
-from rmetrics.roles import WRITER, roles_script
+from rmetrics.postgres.connection import Server, Session, server_of, statements
+from rmetrics.postgres.roles import WRITER, roles_script
 from support import rows
 
 ONE_JOB = content(JOBS, jobs(("1", "2024-01-05", "1")))

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from rmetrics.errors import PostgresError, SettingsError
-from rmetrics.postgres import connect, quoted, server_of, statements
+from rmetrics.postgres.connection import connect, quoted, server_of, statements
 
 
 @pytest.mark.parametrize("name", ['x"; drop table y;--', "x" * 64, "источник", "a\x00b", "", "1a", "a b", "a-b"])

@@ -10,10 +10,10 @@ import pytest
 from jobs_and_payments import JOBS, PAYMENTS, content, jobs, payments, publish_contents
 from published import run
 from reliability.versions import SEEN, prepared, publish_version, seen_of
-from rmetrics.digests import digests, month_sums
 from rmetrics.errors import LakeError, PostgresError
-from rmetrics.postgres import Session
-from rmetrics.publish import Content
+from rmetrics.postgres.connection import Session
+from rmetrics.postgres.publish import Content
+from rmetrics.postgres.publish.digests import digests, month_sums
 from support import rows
 
 

@@ -14,8 +14,8 @@ import pytest
 from expander import expanded
 from published import Published, query, rows_read, run
 from rmetrics.lake import Lake
-from rmetrics.pipeline.database import schema_apply
-from rmetrics.snapshot import load
+from rmetrics.lake.snapshot import load
+from rmetrics.usecases.schema import schema_apply
 
 QUERIES = {name: sql for name, (_, sql) in maker.queries().items()}
 NEW_YORK = ZoneInfo("America/New_York")

@@ -3,7 +3,7 @@
 import pytest
 from adbc_driver_postgresql import dbapi
 
-from rmetrics.postgres import catalog, connect, server_of, statements
+from rmetrics.postgres.connection import catalog, connect, server_of, statements
 from rmetrics.rules import load_rules
 from rmetrics.tables import published_tables
 from support import ROOT

@@ -8,9 +8,9 @@ import pytest
 from jobs_and_payments import JOBS, PAYMENTS, content, jobs, payments, publish_contents
 from published import run
 from reliability.versions import prepared
-from rmetrics import witness
-from rmetrics.postgres import Server, Session, connect
-from rmetrics.publish import published
+from rmetrics.postgres import outside_writes as witness
+from rmetrics.postgres.connection import Server, Session, connect
+from rmetrics.postgres.publish import published
 from support import rows
 
 CONTENTS = (

@@ -12,10 +12,11 @@ Public: ``open``, which returns a ``Company``, and ``__version__``. Everything e
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rmetrics.version import __version__
+
 if TYPE_CHECKING:
     from rmetrics.company import Company
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "open"]
 
 

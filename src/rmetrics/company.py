@@ -11,7 +11,7 @@ from rmetrics.settings import Settings, load_settings
 if TYPE_CHECKING:
     import polars as pl
 
-    from rmetrics.pipeline.explain import Explanation
+    from rmetrics.explain.explainer import Explanation
 
 _TABLES = {"daily": "daily_metrics", "monthly": "monthly_metrics"}
 
@@ -56,8 +56,8 @@ class Company:
             LakeError: nothing has landed yet, or a landed export is damaged or missing.
             RulesError: the rules do not load.
         """
-        from rmetrics.pipeline.opened import opened
-        from rmetrics.snapshot import load
+        from rmetrics.lake.snapshot import load
+        from rmetrics.pipeline.workspace import opened
 
         if grain not in _TABLES:
             raise SettingsError(f"no grain {grain!r}", f"Use one of: {', '.join(_TABLES)}")
@@ -89,7 +89,7 @@ class Company:
             LakeError, RulesError: see ``metrics``.
             PostgresError: the server that holds the published numbers cannot be used.
         """
-        from rmetrics.pipeline.reconcile import explain_numbers, parse_question
+        from rmetrics.explain.gaps import explain_numbers, parse_question
 
         question = parse_question(source, month, segment, list(metrics) or None, day, None, None, None)
         return explain_numbers(self.settings, question)[0]
@@ -101,6 +101,6 @@ class Company:
             SettingsError: it is not one SELECT, reaches beyond the views, or DuckDB cannot run it.
             LakeError: nothing was synced yet, or a file cannot be read.
         """
-        from rmetrics.pipeline.query import query_frame
+        from rmetrics.usecases.sql import query_frame
 
         return query_frame(self.settings, statement)

@@ -5,6 +5,7 @@ that is a project. Keys of others in ``.env`` (Grafana's, for instance) are igno
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -148,3 +149,20 @@ def _is_project(folder: Path) -> bool:
 def _own(folder: Path) -> bool:
     user = getattr(os, "getuid", None)
     return user is None or folder.stat().st_uid in (user(), 0)
+
+
+DEFAULT_MEMORY = 4 * 1024**3
+
+
+_UNITS = {"K": 1, "M": 2, "G": 3, "T": 4}
+
+
+def memory_of(settings: Settings) -> int:
+    """The limit in bytes."""
+    if settings.memory_limit is None:
+        return DEFAULT_MEMORY
+    match = re.fullmatch(r"([\d.]+) ?([KMGT])(i?)B", settings.memory_limit)
+    if match is None:  # the settings have been validated
+        msg = f"{settings.memory_limit!r} is no amount of memory"
+        raise AssertionError(msg)
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** _UNITS[match[2]])

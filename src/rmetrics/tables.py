@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rmetrics.rules.model import Column, ColumnType, Feed, Rules
-from rmetrics.rules.validate import CALLS, JOBS, PAYMENTS, TARGETS
+from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
 
 DAILY, MONTHLY = "daily_metrics", "monthly_metrics"
 

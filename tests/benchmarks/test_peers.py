@@ -15,9 +15,9 @@ from duckdb_sql import run as duckdb_run
 from same import difference
 
 from rmetrics.lake import Lake
-from rmetrics.pipeline.compute import Computed, compute
-from rmetrics.pipeline.inbox import land_inbox
-from rmetrics.pipeline.progress import silent
+from rmetrics.pipeline.compute.compute import Computed, compute
+from rmetrics.pipeline.landing.inbox import land_inbox
+from rmetrics.progress import silent
 from rmetrics.rules import load_rules
 from support import ROOT
 

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rmetrics.checks.connection import sandbox
 from rmetrics.checks.recompute import TypedInput, recompute
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.model import ColumnType
+from rmetrics.sandbox.connection import sandbox
 
 ARROW = {
     ColumnType.TEXT: pa.string(),

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rmetrics.checks.connection import duckdb_errors, only_select, sandbox
 from rmetrics.errors import LakeError, SettingsError
+from rmetrics.sandbox.connection import duckdb_errors, only_select, sandbox
 
 
 @pytest.fixture

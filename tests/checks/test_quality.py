@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rmetrics.checks.quality import Answer, ExportFacts, ask
-from rmetrics.results import Severity
+from rmetrics.findings import Severity
 
 SOURCES = """
 [sources.Shop]

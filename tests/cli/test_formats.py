@@ -11,7 +11,7 @@ import pytest
 from command_line import Line, in_process
 from published import Published
 from rmetrics.cli import run
-from rmetrics.report.records import csv_of, markdown_of
+from rmetrics.output.records import csv_of, markdown_of
 from support import Project, csv_text
 
 TABLES = (

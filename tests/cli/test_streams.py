@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from command_line import JOBS
-from rmetrics.results import SyncResult
+from rmetrics.pipeline.summary import SyncResult
 from support import Project, csv_text
 
 PROGRAM = f"{sys.executable} -m rmetrics"

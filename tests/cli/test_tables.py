@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from command_line import JOBS
-from rmetrics.report.grid import Column, Grid, blocks, layout
+from rmetrics.output.grid import Column, Grid, blocks, layout
 from support import Project, csv_text
 
 

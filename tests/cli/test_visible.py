@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from command_line import JOBS, rmetrics
-from rmetrics.report.visible import visible, visible_json
+from rmetrics.output.visible import visible, visible_json
 from support import Project, csv_text
 
 HOSTILE = "Go\x1b[31mog\x07le\x9b2J\u202etxt\x7f"

@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 
 from rmetrics.errors import SettingsError
+from rmetrics.findings import Severity
 from rmetrics.lake import Lake
-from rmetrics.pipeline.check import check
-from rmetrics.pipeline.compute import compute
-from rmetrics.pipeline.draft import draft_rules
-from rmetrics.pipeline.inbox import land_inbox
-from rmetrics.pipeline.progress import silent
-from rmetrics.results import Severity, SyncResult
+from rmetrics.pipeline.compute.compute import compute
+from rmetrics.pipeline.landing.inbox import land_inbox
+from rmetrics.pipeline.summary import SyncResult
+from rmetrics.progress import silent
 from rmetrics.rules import load_rules
+from rmetrics.usecases.check import check
+from rmetrics.usecases.draft import draft_rules
 from support import Project, computed_rows, new_project
 
 EXPORTS = Path(__file__).parent / "exports"

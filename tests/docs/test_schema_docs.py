@@ -7,7 +7,7 @@ import make_schema_docs as maker
 import pytest
 from adbc_driver_postgresql import dbapi
 
-from rmetrics.postgres import Server, connect, statements
+from rmetrics.postgres.connection import Server, connect, statements
 
 DOCUMENTS = ("schema.md", "schema.ru.md")
 LANGUAGES = {"schema.md": "en", "schema.ru.md": "ru"}

@@ -15,8 +15,8 @@ import pytest
 from rmetrics.cli import run
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.explain.evidence import MEASURES, Asked
-from rmetrics.pipeline.check import check
-from rmetrics.pipeline.explain import Explanation, explain, explainer
+from rmetrics.explain.explainer import Explanation, explain, explainer
+from rmetrics.usecases.check import check
 from support import Project, csv_text
 
 NOVEMBER = dt.date(2024, 11, 1)

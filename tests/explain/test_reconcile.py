@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from rmetrics.errors import SettingsError
+from rmetrics.explain.gaps import Gap, Question, Reason, explain_numbers
 from rmetrics.pipeline.asked import Months
-from rmetrics.pipeline.reconcile import Gap, Question, Reason, explain_numbers
 from support import Project, csv_text
 
 NOVEMBER = dt.date(2024, 11, 1)

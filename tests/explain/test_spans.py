@@ -9,8 +9,8 @@ from adbc_driver_postgresql import dbapi
 
 from command_line import Line, in_process
 from rmetrics.explain.evidence import MEASURES, Asked
+from rmetrics.explain.explainer import explainer
 from rmetrics.pipeline.asked import Months
-from rmetrics.pipeline.explain import explainer
 from support import Project
 
 OCTOBER, NOVEMBER, DECEMBER = (dt.date(2024, m, 1) for m in (10, 11, 12))

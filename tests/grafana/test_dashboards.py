@@ -18,8 +18,8 @@ from expander import expanded
 from published import Published, query, rows_read
 from rmetrics.grafana.kit import dashboards
 from rmetrics.grafana.model import Place, source_variable
-from rmetrics.pipeline.grafana import kit_files
 from rmetrics.rules import load_rules
+from rmetrics.usecases.grafana import kit_files
 from support import ROOT
 
 NEW_YORK = ZoneInfo("America/New_York")

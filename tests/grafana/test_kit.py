@@ -11,7 +11,7 @@ import yaml
 
 from rmetrics.cli.app import run
 from rmetrics.grafana.kit import yaml as to_yaml
-from rmetrics.roles import roles_script
+from rmetrics.postgres.roles import roles_script
 from support import ROOT, Project
 
 KIT = ROOT / "grafana"

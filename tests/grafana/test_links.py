@@ -8,9 +8,9 @@ import pytest
 from rmetrics.explain.evidence import MEASURES
 from rmetrics.grafana.kit import dashboards
 from rmetrics.grafana.model import Json, Place
-from rmetrics.pipeline.grafana import kit_files
 from rmetrics.rules import load_rules
 from rmetrics.serve.formulas import FORMULAS, TARGETS
+from rmetrics.usecases.grafana import kit_files
 from support import ROOT
 
 BASE = "http://127.0.0.1:8787"

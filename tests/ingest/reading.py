@@ -13,7 +13,7 @@ from rmetrics.ingest.read import RefusedError, open_export
 from rmetrics.ingest.recognise import column_headers
 from rmetrics.ingest.sniff import blocks
 from rmetrics.ingest.typing import type_batches
-from rmetrics.pipeline.placement import chosen
+from rmetrics.pipeline.landing.placement import chosen
 from rmetrics.rules import Rules, load_rules
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ import pytest
 from ingest.builders import file_bytes
 from ingest.reading import read, shipped_rules
 from rmetrics.ingest.read import open_export
-from rmetrics.pipeline.placement import chosen
+from rmetrics.pipeline.landing.placement import chosen
 from rmetrics.rules import Rules
 
 CORPUS = Path(__file__).parent / "corpus"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rmetrics.ingest.read import open_export
-from rmetrics.pipeline.placement import chosen
+from rmetrics.pipeline.landing.placement import chosen
 from rmetrics.rules import load_rules
 
 FEEDS = load_rules(Path(__file__).parents[2] / "rules").feeds

@@ -11,9 +11,9 @@ import pytest
 
 from rmetrics.checks.compare import cross_check
 from rmetrics.lake import Lake
-from rmetrics.pipeline.compute import Computed
-from rmetrics.pipeline.opened import opened
-from rmetrics.pipeline.typed_inputs import typed_inputs
+from rmetrics.pipeline.compute.compute import Computed
+from rmetrics.pipeline.compute.typed_inputs import typed_inputs
+from rmetrics.pipeline.workspace import opened
 from rmetrics.rules import Rules
 from support import Project, csv_text, fresh_database, new_project
 

@@ -16,7 +16,7 @@ from support import Project
 KILLED = """
 import os, signal, sys
 import rmetrics.notify.ledger as ledger
-import rmetrics.pipeline.sending as sending
+import rmetrics.notify.sending as sending
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from published import Published
-from rmetrics.page.html import page_html
-from rmetrics.pipeline.opened import opened
-from rmetrics.pipeline.page import PageResult, library, page_data, write_page
-from rmetrics.results import Finding, Severity
+from rmetrics.findings import Finding, Severity
+from rmetrics.html_report.html import page_html
+from rmetrics.pipeline.workspace import opened
+from rmetrics.usecases.report import PageResult, library, page_data, write_page
 
 BROWSER = next((p for p in (shutil.which(n) for n in ("chromium", "chromium-browser", "google-chrome")) if p), None)
 pytestmark = pytest.mark.skipif(

@@ -6,10 +6,10 @@ import pytest
 
 from published import Published
 from rmetrics.errors import SettingsError
-from rmetrics.page import cells
-from rmetrics.page.cells import NOWHERE, Links
-from rmetrics.pipeline.page import write_page
+from rmetrics.html_report import cells
+from rmetrics.html_report.cells import NOWHERE, Links
 from rmetrics.settings import Settings, load_settings
+from rmetrics.usecases.report import write_page
 
 MONTH = dt.date(2024, 11, 1)
 

@@ -14,14 +14,15 @@ import pytest
 
 from published import Published
 from rmetrics.cli.app import run
+from rmetrics.findings import Finding, Severity
+from rmetrics.html_report.charts import charts
+from rmetrics.html_report.data import PageData, month_days
+from rmetrics.html_report.html import page_html
 from rmetrics.lake import Lake
-from rmetrics.page.charts import charts
-from rmetrics.page.data import PageData, month_days
-from rmetrics.page.html import page_html
-from rmetrics.pipeline.opened import opened
-from rmetrics.pipeline.page import page_data, picture
-from rmetrics.results import Finding, MonthLine, Severity
-from rmetrics.snapshot import load
+from rmetrics.lake.snapshot import load
+from rmetrics.pipeline.summary import MonthLine
+from rmetrics.pipeline.workspace import opened
+from rmetrics.usecases.report import page_data, picture
 from support import Project
 
 
@@ -257,7 +258,7 @@ def inside(sample: Published, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     for name, value in sample.project.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("rmetrics.pipeline.page.library", lambda: "/* library */")
+    monkeypatch.setattr("rmetrics.usecases.report.library", lambda: "/* library */")
     return sample.project
 
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from rmetrics.cli import run
-from rmetrics.pipeline.check import check
+from rmetrics.usecases.check import check
 from support import Project, csv_text
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created")

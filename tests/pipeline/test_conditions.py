@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from rmetrics.cli import run
-from rmetrics.pipeline.agreement import disagreements
-from rmetrics.pipeline.odd_values import odd_rows
-from rmetrics.pipeline.placed_conditions import conditions
+from rmetrics.pipeline.verify.agreement import disagreements
+from rmetrics.pipeline.verify.odd_values import odd_rows
+from rmetrics.pipeline.verify.placed_conditions import conditions
 from rmetrics.rules import load_rules
 from rmetrics.rules.expressions import duckdb_form
 from rmetrics.rules.expressions.typed import Op

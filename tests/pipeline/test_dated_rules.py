@@ -11,10 +11,10 @@ import pytest
 
 from rmetrics.checks.compare import cross_check
 from rmetrics.lake import Lake
-from rmetrics.pipeline.compute import compute
-from rmetrics.pipeline.inbox import land_inbox
-from rmetrics.pipeline.progress import silent
-from rmetrics.pipeline.typed_inputs import typed_inputs
+from rmetrics.pipeline.compute.compute import compute
+from rmetrics.pipeline.compute.typed_inputs import typed_inputs
+from rmetrics.pipeline.landing.inbox import land_inbox
+from rmetrics.progress import silent
 from rmetrics.rules import load_rules
 from support import Project, csv_text, new_project
 

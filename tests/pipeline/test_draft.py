@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from rmetrics.errors import SettingsError
-from rmetrics.pipeline.draft import Draft, draft_rules
 from rmetrics.rules import load_rules
+from rmetrics.usecases.draft import Draft, draft_rules
 from support import Project, new_project
 
 

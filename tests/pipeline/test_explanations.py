@@ -5,8 +5,9 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
-from rmetrics.pipeline import check, findings
-from rmetrics.pipeline import sync as sync_module
+from rmetrics.pipeline.verify import run_findings as findings
+from rmetrics.usecases import check
+from rmetrics.usecases import sync as sync_module
 from support import Project, csv_text
 
 JOBS = ("Job #", "Job Type", "Source", "Created")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from rmetrics.findings import Finding
 from rmetrics.lake import Lake
-from rmetrics.pipeline.compute import compute
-from rmetrics.pipeline.exports import export_findings
-from rmetrics.pipeline.inbox import land_inbox
-from rmetrics.pipeline.progress import silent
-from rmetrics.results import Finding
+from rmetrics.pipeline.compute.compute import compute
+from rmetrics.pipeline.landing.inbox import land_inbox
+from rmetrics.pipeline.verify.export_findings import export_findings
+from rmetrics.progress import silent
 from rmetrics.rules import load_rules
 from support import MIDNIGHT, ROOT, csv_text
 

@@ -14,11 +14,11 @@ import pytest
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.ingest import read as reader
 from rmetrics.lake import Lake
-from rmetrics.pipeline import landing as module
-from rmetrics.pipeline.inbox import land_inbox
-from rmetrics.pipeline.landing import Seen
-from rmetrics.pipeline.progress import silent
-from rmetrics.pipeline.typed_rows import SMALL
+from rmetrics.pipeline.landing.inbox import land_inbox
+from rmetrics.pipeline.landing.land import Seen
+from rmetrics.pipeline.landing.land import land as module
+from rmetrics.pipeline.landing.typed_rows import SMALL
+from rmetrics.progress import silent
 from rmetrics.rules import load_rules
 from support import MIDNIGHT, ROOT, csv_text
 

@@ -12,10 +12,11 @@ from rmetrics.errors import LakeError
 from rmetrics.ingest import records, sniff, typing
 from rmetrics.lake import Lake, TypedFile
 from rmetrics.lake.files import read_json, write_json
-from rmetrics.pipeline import landing, typed_rows
-from rmetrics.pipeline.compute import compute
-from rmetrics.pipeline.inbox import land_inbox
-from rmetrics.pipeline.progress import silent
+from rmetrics.pipeline.compute.compute import compute
+from rmetrics.pipeline.landing import land as landing
+from rmetrics.pipeline.landing import typed_rows
+from rmetrics.pipeline.landing.inbox import land_inbox
+from rmetrics.progress import silent
 from rmetrics.rules import load_rules
 from support import MIDNIGHT, ROOT, Project, csv_text
 

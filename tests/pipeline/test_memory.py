@@ -2,9 +2,9 @@
 
 import pytest
 
-from rmetrics.pipeline import memory
-from rmetrics.pipeline.memory import DEFAULT, duckdb_limit, memory_of, rows_at_once
-from rmetrics.settings import Settings
+from rmetrics import memory
+from rmetrics.memory import duckdb_limit, rows_at_once
+from rmetrics.settings import DEFAULT_MEMORY, Settings, memory_of
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ def test_a_limit_is_read_in_its_unit(text: str, size: int) -> None:
 
 
 def test_without_a_setting_it_is_four_gibibytes() -> None:
-    assert memory_of(Settings(memory_limit=None)) == DEFAULT == 4 * 1024**3
+    assert memory_of(Settings(memory_limit=None)) == DEFAULT_MEMORY == 4 * 1024**3
 
 
 def test_the_second_engine_gets_what_is_left_but_a_quarter_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,4 +29,4 @@ def test_the_second_engine_gets_what_is_left_but_a_quarter_at_least(monkeypatch:
 
 
 def test_more_memory_takes_more_rows_at_a_time() -> None:
-    assert rows_at_once(0) < rows_at_once(DEFAULT) < rows_at_once(2 * DEFAULT)
+    assert rows_at_once(0) < rows_at_once(DEFAULT_MEMORY) < rows_at_once(2 * DEFAULT_MEMORY)

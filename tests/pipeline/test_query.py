@@ -16,7 +16,7 @@ import pytest
 
 from rmetrics.cli import run
 from rmetrics.errors import LakeError, RmetricsError, SettingsError
-from rmetrics.pipeline.query import query, query_to_parquet, views
+from rmetrics.usecases.sql import query, query_to_parquet, views
 from support import Project, csv_text, fresh_database, new_project
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "Primary Phone")

@@ -9,10 +9,11 @@ import pytest
 
 from rmetrics.cli import run
 from rmetrics.errors import LakeError, SettingsError
-from rmetrics.pipeline import rejected, settled
-from rmetrics.pipeline.rejected import MASK, rejected_rows, rejected_text
-from rmetrics.pipeline.retry import retry_rejected
-from rmetrics.pipeline.withdrawal import restore, withdraw
+from rmetrics.pipeline.landing import quarantine as rejected
+from rmetrics.pipeline.landing import settled
+from rmetrics.pipeline.landing.quarantine import MASK
+from rmetrics.usecases.exports import restore, withdraw
+from rmetrics.usecases.rejected import rejected_rows, rejected_text, retry_rejected
 from support import Project, csv_text
 
 JOBS = ("Job #", "Job Type", "Source", "Created", "Client", "Primary Phone")
@@ -68,7 +69,7 @@ def test_an_added_format_takes_the_row_in_and_says_so(spoiled: Project) -> None:
         feeds.read_text().replace('"Date Created"], formats = [', '"Date Created"], formats = ["%d.%m.%Y", ', 1)
     )
     assert [r.waiting for r in rejected_rows(spoiled.settings)] == [True]
-    result = retry_rejected(spoiled.settings)
+    result = retry_rejected(spoiled.settings, spoiled.sync)
     assert [(r.file, r.line) for r in result.taken] == [("Import-1.csv", 3)]
     assert result.still == ()
     assert result.sync.status == "published"
@@ -88,7 +89,7 @@ def test_a_mended_file_takes_the_row_in_and_the_sync_says_so(spoiled: Project) -
 
 def test_a_retry_without_a_mend_leaves_the_row(spoiled: Project) -> None:
     before = rejected_rows(spoiled.settings)
-    result = retry_rejected(spoiled.settings)
+    result = retry_rejected(spoiled.settings, spoiled.sync)
     assert (result.taken, result.still, result.sync.status) == ((), before, "unchanged")
 
 
@@ -209,5 +210,5 @@ def test_what_later_exports_correct_is_looked_at_once(project: Project, monkeypa
         project.put("Import.csv", csv_text(head, (day, "COD Repair", "Google", f"2024-11-0{day}"), bad))
         project.sync()
     assert sum(compared) == 5 * 6 / 2  # each of the earlier five, once for each later one
-    assert len(rejected.rejected_rows(project.settings)) == 6
+    assert len(rejected_rows(project.settings)) == 6
     assert sum(compared) == 5 * 6 / 2

@@ -9,11 +9,11 @@ import pytest
 
 from rmetrics.cli import run
 from rmetrics.lake import Lake
-from rmetrics.pipeline.compute import compute
-from rmetrics.pipeline.inbox import land_inbox
-from rmetrics.pipeline.progress import silent
-from rmetrics.pipeline.rules import check_rules
+from rmetrics.pipeline.compute.compute import compute
+from rmetrics.pipeline.landing.inbox import land_inbox
+from rmetrics.progress import silent
 from rmetrics.rules import load_rules
+from rmetrics.usecases.rules import check_rules
 from support import Project, csv_text, new_project
 
 JOBS = ("Job #", "Job Type", "Source", "Created")

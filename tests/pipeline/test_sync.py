@@ -10,8 +10,8 @@ import pytest
 
 from rmetrics.errors import BusyError, OutOfMemoryError, PostgresError, SettingsError
 from rmetrics.lake import EXPORT, Lake
-from rmetrics.pipeline import check
-from rmetrics.pipeline.sync import sync
+from rmetrics.pipeline.verify import cross_check
+from rmetrics.usecases.sync import sync
 from support import Project, csv_text, new_project
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID")
@@ -351,7 +351,7 @@ def test_a_second_look_that_needs_more_than_its_share_of_memory_gets_it(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = list[str | None]()
-    look = check.look_once
+    look = cross_check.look_once
 
     def tried(*arguments: object) -> object:
         given.append(arguments[4])  # type: ignore[arg-type]
@@ -359,7 +359,7 @@ def test_a_second_look_that_needs_more_than_its_share_of_memory_gets_it(
             raise OutOfMemoryError("DuckDB could not recompute the metrics", "Allow more.")
         return look(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(check, "look_once", tried)
+    monkeypatch.setattr(cross_check, "look_once", tried)
     small(project)
     assert project.sync().status == "published"
     assert given[1:] == [None]

@@ -7,9 +7,9 @@ import shutil
 import pytest
 
 from rmetrics.errors import CheckError, SettingsError, withdrawal_hint
-from rmetrics.pipeline.explain import explain
-from rmetrics.pipeline.plan import plan
-from rmetrics.pipeline.withdrawal import landed_exports, restore, withdraw
+from rmetrics.explain.explainer import explain
+from rmetrics.usecases.exports import landed_exports, restore, withdraw
+from rmetrics.usecases.plan import plan
 from support import Project, csv_text
 
 JOBS = ("Job #", "Job Type", "Source", "Created")

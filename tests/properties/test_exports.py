@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rmetrics.lake import Lake
-from rmetrics.pipeline.compute import compute
-from rmetrics.pipeline.core.names import FACTS
-from rmetrics.pipeline.inbox import land_inbox
-from rmetrics.pipeline.progress import silent
-from rmetrics.pipeline.standing import last_rows
+from rmetrics.pipeline.compute.compute import compute
+from rmetrics.pipeline.compute.names import FACTS
+from rmetrics.pipeline.compute.standing import last_rows
+from rmetrics.pipeline.landing.inbox import land_inbox
+from rmetrics.progress import silent
 from rmetrics.rules import Rules, load_rules
 from rmetrics.tables import DAILY, MONTHLY
 from support import MIDNIGHT, ROOT, csv_text

@@ -11,16 +11,17 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from rmetrics.digests import digests
+from rmetrics import memory
 from rmetrics.lake import Lake
-from rmetrics.pipeline import memory, scope
-from rmetrics.pipeline.check import second_look
-from rmetrics.pipeline.compute import Computed, compute
-from rmetrics.pipeline.core import increment
-from rmetrics.pipeline.core.names import COMPUTED, CONTENTS, FACTS, replaced
-from rmetrics.pipeline.core.rows import Rows
-from rmetrics.pipeline.inbox import land_inbox
-from rmetrics.pipeline.progress import silent
+from rmetrics.pipeline.compute import increment
+from rmetrics.pipeline.compute.compute import Computed, compute
+from rmetrics.pipeline.compute.names import COMPUTED, CONTENTS, FACTS, replaced
+from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.pipeline.landing.inbox import land_inbox
+from rmetrics.pipeline.verify import month_inputs as scope
+from rmetrics.pipeline.verify.cross_check import second_look
+from rmetrics.postgres.publish.digests import digests
+from rmetrics.progress import silent
 from rmetrics.rules import Rules, load_rules
 from support import MIDNIGHT, ROOT, csv_text
 

@@ -82,7 +82,7 @@ def install(steps: Steps) -> None:
     """Puts the counter before every step."""
     import polars as pl
 
-    from rmetrics import postgres
+    from rmetrics.postgres import connection as postgres
 
     def counted(name: str, path: Callable[..., Any]) -> Callable[..., Any]:
         original = getattr(os, name)
@@ -207,8 +207,7 @@ def main() -> None:
     import pyarrow.parquet  # noqa: F401
 
     import rmetrics.cli
-    import rmetrics.pipeline.sync
-    import rmetrics.report.sync  # noqa: F401
+    import rmetrics.output.sync  # noqa: F401
 
     for line in sys.stdin:
         request = json.loads(line)

@@ -11,10 +11,10 @@ import pytest
 from adbc_driver_postgresql import dbapi
 
 from reliability.versions import SEEN, prepared, publish_version, seen_of
-from rmetrics.embedded import start_embedded, stop_embedded
 from rmetrics.errors import BusyError, PostgresError
-from rmetrics.postgres import Server, Session, server_of
-from rmetrics.publish import copying
+from rmetrics.postgres.connection import Server, Session, server_of
+from rmetrics.postgres.embedded import start_embedded, stop_embedded
+from rmetrics.postgres.publish import copying
 
 
 def seen(dsn: str) -> tuple[Any, ...]:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from rmetrics import __version__
+from rmetrics.findings import Severity
 from rmetrics.lake import Lake
-from rmetrics.pipeline import doctor as looks
-from rmetrics.pipeline.doctor import Check, doctor
-from rmetrics.results import Severity
+from rmetrics.usecases import doctor as looks
+from rmetrics.usecases.doctor import Check, doctor
+from rmetrics.version import __version__
 from support import Project, csv_text
 
 JOBS = ("Job #", "Job Type", "Source", "Created")

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from reliability.world import Runner
-from rmetrics.embedded import Owner, embedded, embedded_owner, embedded_running, server_ahead, state_at_rest
 from rmetrics.errors import PostgresError
-from rmetrics.pipeline.database import db_start, db_stop
-from rmetrics.pipeline.doctor import doctor
+from rmetrics.postgres.embedded import Owner, embedded, embedded_owner, embedded_running, server_ahead, state_at_rest
+from rmetrics.usecases.db import db_start, db_stop
+from rmetrics.usecases.doctor import doctor
 from support import Project, csv_text, new_project
 
 JOBS = ("Job #", "Job Type", "Source", "Created")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rmetrics.embedded import embedded, stop_embedded
-from rmetrics.postgres import connect, server_of
+from rmetrics.postgres.connection import connect, server_of
+from rmetrics.postgres.embedded import embedded, stop_embedded
 from support import Project, csv_text, new_project
 
 MISLEADING = {

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-import rmetrics.pipeline.sync as syncing
+import rmetrics.usecases.sync as syncing
 from reliability.test_connections import Proxy
 from rmetrics.cli import run
 from rmetrics.errors import BusyError, LakeError, PostgresError, RulesError
 from rmetrics.grafana.alerts import alert_rules
 from rmetrics.grafana.model import Place
 from rmetrics.lake import Lake
-from rmetrics.pipeline.doctor import doctor
-from rmetrics.pipeline.status import status
+from rmetrics.usecases.doctor import doctor
+from rmetrics.usecases.status import status
 from support import Project, csv_text
 
 JOBS = ("Job #", "Job Type", "Source", "Created")

@@ -13,11 +13,11 @@ from jobs_and_payments import JOBS, content, jobs, publish_contents
 from published import run
 from reliability.versions import prepared
 from rmetrics.errors import PostgresError
-from rmetrics.ownership import CARRIERS, TABLES, VIEWS, own_relations, read_note
-from rmetrics.pipeline.database import schema_apply
-from rmetrics.pipeline.status import status
-from rmetrics.postgres import connect, server_of, statements
-from rmetrics.roles import READER, WRITER, roles_script
+from rmetrics.postgres.connection import connect, server_of, statements
+from rmetrics.postgres.ownership import CARRIERS, TABLES, VIEWS, own_relations, read_note
+from rmetrics.postgres.roles import READER, WRITER, roles_script
+from rmetrics.usecases.schema import schema_apply
+from rmetrics.usecases.status import status
 from support import ROOT, Project, csv_text, rows
 
 HEADER = ("Job #", "Job Type", "Source", "Created")

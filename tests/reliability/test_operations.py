@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import rmetrics.pipeline.sync as syncing
+import rmetrics.usecases.sync as syncing
 from published import run
 from reliability.figures import record
 from reliability.world import World, differences, tables

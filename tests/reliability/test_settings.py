@@ -16,10 +16,10 @@ from reliability.test_foreign_tables import everything
 from reliability.world import differences, tables
 from rmetrics.errors import PostgresError
 from rmetrics.pipeline.asked import Months
-from rmetrics.pipeline.check import check
-from rmetrics.pipeline.history import history
-from rmetrics.pipeline.status import status
-from rmetrics.postgres import Session
+from rmetrics.postgres.connection import Session
+from rmetrics.usecases.check import check
+from rmetrics.usecases.history import history
+from rmetrics.usecases.status import status
 from support import Project, csv_text, fresh_database, new_project, rows
 
 HEADER = ("Job #", "Job Type", "Source", "Created")

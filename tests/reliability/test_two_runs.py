@@ -13,7 +13,7 @@ from reliability.versions import prepared, publish_version
 from reliability.world import World, differences, tables
 from rmetrics.errors import BusyError
 from rmetrics.lake import Lake
-from rmetrics.postgres import connect, server_of
+from rmetrics.postgres.connection import connect, server_of
 
 
 def test_while_the_lake_is_held_a_run_names_the_holder_and_exits_5(world: World, tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from adbc_driver_postgresql import dbapi
 from published import run
 from reliability.world import differences, tables
 from rmetrics.errors import PostgresError
-from rmetrics.pipeline.database import schema_apply
-from rmetrics.postgres import statements
+from rmetrics.postgres.connection import statements
+from rmetrics.usecases.schema import schema_apply
 from support import Project, csv_text, fresh_database, new_project, rows
 
 EARLIER = Path(__file__).with_name("earlier")

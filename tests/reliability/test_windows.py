@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rmetrics.embedded import process, sockets
 from rmetrics.flock import try_lock
+from rmetrics.postgres.embedded import process, sockets
 from support import ROOT, Project, csv_text
 
 JOBS = ("Job #", "Job Type", "Source", "Created")

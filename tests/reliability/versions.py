@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from rmetrics.contents import month_of
-from rmetrics.digests import digests, month_sums
-from rmetrics.postgres import Server, connect, server_of
-from rmetrics.publish import Content, Run, last_run, publish
-from rmetrics.schema import apply_schema
+from rmetrics.postgres.connection import Server, connect, server_of
+from rmetrics.postgres.ddl import apply_schema
+from rmetrics.postgres.publish import Content, Run, last_run, publish
+from rmetrics.postgres.publish.digests import digests, month_sums
+from rmetrics.postgres.publish.months import month_of
 from rmetrics.tables import DAILY, MONTHLY, PgTable, metric_table
 from support import ROOT
 

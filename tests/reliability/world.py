@@ -16,7 +16,7 @@ import polars as pl
 from adbc_driver_postgresql import dbapi
 
 from rmetrics.lake import Lake
-from rmetrics.pipeline.core.names import COMPUTED
+from rmetrics.pipeline.compute.names import COMPUTED
 from support import Project, computed_rows, csv_text, lake_name, new_project
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID", "Primary Phone")

@@ -10,12 +10,12 @@ import pytest
 
 from rmetrics.errors import RulesError
 from rmetrics.lake import Lake
-from rmetrics.pipeline.compute import compute
-from rmetrics.pipeline.inbox import land_inbox
-from rmetrics.pipeline.progress import silent
-from rmetrics.pipeline.rejected import rejected_rows
+from rmetrics.pipeline.compute.compute import compute
+from rmetrics.pipeline.landing.inbox import land_inbox
+from rmetrics.progress import silent
 from rmetrics.rules import load_rules
-from rmetrics.rules.words import rules_in_words
+from rmetrics.rules.describe import rules_in_words
+from rmetrics.usecases.rejected import rejected_rows
 from support import Project, computed_rows, new_project
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rmetrics.rules import Rules, load_rules
-from rmetrics.rules.words import Said, condition_in_words, next_changes, rules_in_words
+from rmetrics.rules.describe import Said, condition_in_words, next_changes, rules_in_words
 
 ROOT = Path(__file__).parents[2]
 CHANGES = """

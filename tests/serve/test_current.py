@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from rmetrics.explain.evidence import Asked
 from rmetrics.lake import Lake
 from rmetrics.periods import parse_month
-from rmetrics.pipeline.inbox import land_inbox
+from rmetrics.pipeline.landing.inbox import land_inbox
 from rmetrics.rules import load_rules
 from rmetrics.serve.current import Current
 from serve_sites import client_of

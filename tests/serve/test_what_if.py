@@ -13,10 +13,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from rmetrics.errors import BusyError, LakeError
-from rmetrics.pipeline.plan import plan
 from rmetrics.rules import load_rules
 from rmetrics.serve.knobs import Edited, edited, knobs
 from rmetrics.serve.trial import Trials
+from rmetrics.usecases.plan import plan
 from serve_sites import client_of
 from support import Project
 

@@ -188,8 +188,8 @@ def test_a_look_at_the_brief_writes_nothing(filled: Project) -> None:
 
 
 def test_json_keeps_amounts_exact(filled: Project) -> None:
-    from rmetrics.report.base import plain
-    from rmetrics.report.brief import brief_document
+    from rmetrics.output.brief import brief_document
+    from rmetrics.output.reporter import plain
 
     document = json.loads(json.dumps(plain(brief_document(brief(filled.settings, DAY, now=NOW)))))
     assert (document["day"], document["yesterday"], document["stale"]) == ("2024-11-06", "2024-11-05", False)

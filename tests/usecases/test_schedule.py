@@ -162,7 +162,7 @@ def test_a_time_that_is_none(machine: Machine, at: str) -> None:
 
 
 def test_the_daily_run_leaves_a_note_that_doctor_reads(machine: Machine) -> None:
-    from rmetrics.pipeline.doctor import doctor
+    from rmetrics.usecases.doctor import doctor
 
     machine("install")
     (check,) = (c for c in doctor(machine.project.settings).checks if c.name == "daily run")

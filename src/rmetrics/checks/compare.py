@@ -9,11 +9,11 @@ from typing import Any
 
 import duckdb
 
-from rmetrics.checks.connection import duckdb_errors, file_name, sandbox
 from rmetrics.checks.recompute import DAILY, MEASURES, MONTHLY, Scope, TypedInput, months_of, recompute
-from rmetrics.checks.sql import text
 from rmetrics.errors import LakeError
 from rmetrics.rules.model import Rules
+from rmetrics.sandbox.connection import duckdb_errors, file_name, sandbox
+from rmetrics.sandbox.quoting import text
 
 SUM_OF_DAYS = "monthly_metrics as sum of days"
 ROWS = "rows"

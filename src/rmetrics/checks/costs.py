@@ -12,9 +12,10 @@ from itertools import count
 import duckdb
 
 from rmetrics.checks.jobs import last_day
-from rmetrics.checks.sql import day, holds, ident, text, whole_cents, within, work
 from rmetrics.rules.model import Cost, FeedLeads, Rules, Source
-from rmetrics.rules.validate import TARGETS, feed_row
+from rmetrics.rules.names import TARGETS
+from rmetrics.rules.validate import feed_row
+from rmetrics.sandbox.quoting import day, holds, ident, text, whole_cents, within, work
 
 IDLE_MONTHS = 12  # between two months with a lead or job: no fee is due in so long a stretch
 _MONTH = "CAST(date_trunc('month', {}) AS DATE)"

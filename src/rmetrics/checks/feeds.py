@@ -12,11 +12,11 @@ from pathlib import Path
 
 import duckdb
 
-from rmetrics.checks.connection import file_name
-from rmetrics.checks.sql import holds, ident, in_force, text, work
 from rmetrics.rules.expressions.duckdb_form import DUCKDB_TYPES, derived
 from rmetrics.rules.model import ROW_ID, ColumnType, Feed, Rules
 from rmetrics.rules.validate import feed_row, mapped_row
+from rmetrics.sandbox.connection import file_name
+from rmetrics.sandbox.quoting import holds, ident, in_force, text, work
 
 LINE = "_line"
 _ALONE, _PACKED, _TOGETHER = "of one export", "of several exports", "put together before"

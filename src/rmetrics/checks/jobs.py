@@ -13,9 +13,10 @@ from collections.abc import Iterable, Mapping
 import duckdb
 
 from rmetrics.checks.feeds import columns_of, learn_quarters, local_day, quarter_of
-from rmetrics.checks.sql import dollars, holds, ident, in_force, text, whole_cents, work
 from rmetrics.rules.model import ALL, OTHER, UNATTRIBUTED, ColumnType, Feed, JobLink, Jobs, Rules
-from rmetrics.rules.validate import JOBS, PAYMENTS, job_row, normal_source
+from rmetrics.rules.names import JOBS, PAYMENTS, normal_source
+from rmetrics.rules.validate import job_row
+from rmetrics.sandbox.quoting import dollars, holds, ident, in_force, text, whole_cents, work
 
 FACTS = "job_facts"
 _ENTERED = "created_at"  # places a job whose own date is blank

@@ -11,16 +11,17 @@ from dataclasses import dataclass
 
 import duckdb
 
-from rmetrics.checks.connection import only_select
 from rmetrics.checks.costs import IDLE_MONTHS
 from rmetrics.checks.feeds import LINES
-from rmetrics.checks.query import query_errors, rows
-from rmetrics.checks.sql import holds, ident, text, within, work
 from rmetrics.checks.twice import paid_twice
 from rmetrics.errors import RmetricsError
-from rmetrics.results import Severity
+from rmetrics.findings import Severity
 from rmetrics.rules.model import ColumnType, Feed, FeedLeads, Rules
-from rmetrics.rules.validate import JOBS, PAYMENTS, TARGETS, feed_row, summed_columns
+from rmetrics.rules.names import JOBS, PAYMENTS, TARGETS
+from rmetrics.rules.validate import feed_row, summed_columns
+from rmetrics.sandbox.connection import only_select
+from rmetrics.sandbox.query import query_errors, rows
+from rmetrics.sandbox.quoting import holds, ident, text, within, work
 
 EXAMPLES = 5
 SILENT_DAYS = 14

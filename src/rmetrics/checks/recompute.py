@@ -10,12 +10,12 @@ from pathlib import Path
 
 import duckdb
 
-from rmetrics.checks.connection import file_name
 from rmetrics.checks.costs import create_costs, create_leads
 from rmetrics.checks.feeds import TypedInput, create_feeds
 from rmetrics.checks.jobs import create_jobs
-from rmetrics.checks.sql import dollars, from_micros, text, work
 from rmetrics.rules.model import Rules
+from rmetrics.sandbox.connection import file_name
+from rmetrics.sandbox.quoting import dollars, from_micros, text, work
 
 DAILY, MONTHLY = "daily_metrics", "monthly_metrics"
 MEASURES: Mapping[str, str] = {

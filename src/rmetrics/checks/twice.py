@@ -1,9 +1,9 @@
 """Payments that two programs exported: the same money from a CRM and from the processor that took the card."""
 
 from rmetrics.checks.feeds import LINES
-from rmetrics.checks.sql import ident, text, work
 from rmetrics.rules.model import Rules
-from rmetrics.rules.validate import JOBS, PAYMENTS
+from rmetrics.rules.names import JOBS, PAYMENTS
+from rmetrics.sandbox.quoting import ident, text, work
 
 
 def paid_twice(rules: Rules) -> str:

@@ -17,7 +17,7 @@ def alerts(
 
     Sent to the channels under [notify] that get alerts, once per occurrence. A sync does the same.
     """
-    from rmetrics.report.alerts import show_alerts
+    from rmetrics.output.alerts import show_alerts
     from rmetrics.settings import load_settings
     from rmetrics.usecases.alerts import alerts as evaluate
 

@@ -16,30 +16,30 @@ from typer.main import get_command
 
 from rmetrics.cli.alerts import alerts
 from rmetrics.cli.brief import brief
-from rmetrics.cli.by_hand import spend, target
 from rmetrics.cli.check import check
-from rmetrics.cli.database import db, schema
+from rmetrics.cli.db import db, schema
 from rmetrics.cli.doctor import doctor
 from rmetrics.cli.explain import explain
 from rmetrics.cli.exports import exports
 from rmetrics.cli.grafana import grafana
 from rmetrics.cli.history import history
+from rmetrics.cli.init import init
 from rmetrics.cli.interrupts import INTERRUPTED, interrupts
 from rmetrics.cli.limits import require_address_space
 from rmetrics.cli.options import reporter
-from rmetrics.cli.page import report
 from rmetrics.cli.plan import plan
-from rmetrics.cli.project import init
 from rmetrics.cli.pull import pull
-from rmetrics.cli.query import sql
 from rmetrics.cli.rejected import rejected
+from rmetrics.cli.report import report
 from rmetrics.cli.rules import rules
 from rmetrics.cli.schedule import schedule
 from rmetrics.cli.serve import serve
+from rmetrics.cli.sql import sql
 from rmetrics.cli.sync import status, sync
+from rmetrics.cli.target import spend, target
 from rmetrics.errors import LakeError, RmetricsError, SettingsError, asked_to_stop, of_the_system
-from rmetrics.report.streams import close_streams, open_streams
-from rmetrics.report.visible import visible
+from rmetrics.output.streams import close_streams, open_streams
+from rmetrics.output.visible import visible
 
 app = typer.Typer(
     name="rmetrics",
@@ -174,7 +174,7 @@ def start(
 ) -> None:  # fmt: skip
     """From a folder of exports to right numbers in Postgres, for appliance-repair companies."""
     if show:
-        from rmetrics import __version__
+        from rmetrics.version import __version__
 
         sys.stdout.write(f"rmetrics {__version__}\n")
         raise typer.Exit

@@ -24,7 +24,7 @@ def brief(
     Where the data are stale it says so first and shows no yesterday.
     """
     from rmetrics.errors import SettingsError
-    from rmetrics.report.brief import show_brief
+    from rmetrics.output.brief import show_brief
     from rmetrics.settings import load_settings
     from rmetrics.usecases.brief import brief as make_brief
 

@@ -18,9 +18,9 @@ def check(
 
     Do two engines agree, does PostgreSQL hold what is computed, is the data plausible?
     """
-    from rmetrics.pipeline.check import check as run_check
-    from rmetrics.report.check import show_check
+    from rmetrics.output.check import show_check
     from rmetrics.settings import load_settings
+    from rmetrics.usecases.check import check as run_check
 
     report = reporter(as_json=as_json, quiet=quiet, form=form)
     with report.progress() as progress:

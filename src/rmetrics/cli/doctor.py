@@ -16,9 +16,9 @@ def doctor(
     quiet: Quiet = False,
 ) -> int:
     """Examine this installation; change nothing."""
-    from rmetrics.pipeline.doctor import doctor as run_doctor
-    from rmetrics.report.doctor import show_doctor
+    from rmetrics.output.doctor import show_doctor
     from rmetrics.settings import load_settings
+    from rmetrics.usecases.doctor import doctor as run_doctor
 
     report = reporter(as_json=as_json, quiet=quiet, form=form)
     settings = load_settings()

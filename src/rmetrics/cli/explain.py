@@ -44,9 +44,9 @@ def explain(
 
     The rule, the rows that count, those that nearly did, and how the engines and PostgreSQL agree.
     """
-    from rmetrics.pipeline.reconcile import explain_numbers, parse_question
-    from rmetrics.report.explain import show_explanation, write_rows
-    from rmetrics.results import count
+    from rmetrics.explain.gaps import explain_numbers, parse_question
+    from rmetrics.findings import count
+    from rmetrics.output.explain import show_explanation, write_rows
     from rmetrics.settings import load_settings
 
     report = reporter(as_json=as_json, quiet=quiet, form=form)

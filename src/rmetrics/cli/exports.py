@@ -25,9 +25,9 @@ def exports_main(
 @exports.command("list")
 def exports_list(as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quiet = False) -> None:
     """List every landed export, and whether it counts."""
-    from rmetrics.pipeline.withdrawal import landed_exports
-    from rmetrics.report.exports import show_exports
+    from rmetrics.output.exports import show_exports
     from rmetrics.settings import load_settings
+    from rmetrics.usecases.exports import landed_exports
 
     show_exports(reporter(as_json=as_json, quiet=quiet, form=form), landed_exports(load_settings()))
 
@@ -38,9 +38,9 @@ def exports_withdraw(which: Which, as_json: AsJson = False, quiet: Quiet = False
 
     Nothing is deleted.
     """
-    from rmetrics.pipeline.withdrawal import withdraw
-    from rmetrics.report.exports import show_decision
+    from rmetrics.output.exports import show_decision
     from rmetrics.settings import load_settings
+    from rmetrics.usecases.exports import withdraw
 
     show_decision(reporter(as_json=as_json, quiet=quiet), withdraw(load_settings(), which), withdrawn=True)
 
@@ -48,8 +48,8 @@ def exports_withdraw(which: Which, as_json: AsJson = False, quiet: Quiet = False
 @exports.command("restore")
 def exports_restore(which: Which, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Put a withdrawn export back into force from the next sync on."""
-    from rmetrics.pipeline.withdrawal import restore
-    from rmetrics.report.exports import show_decision
+    from rmetrics.output.exports import show_decision
     from rmetrics.settings import load_settings
+    from rmetrics.usecases.exports import restore
 
     show_decision(reporter(as_json=as_json, quiet=quiet), restore(load_settings(), which), withdrawn=False)

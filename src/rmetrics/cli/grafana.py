@@ -17,8 +17,8 @@ def grafana(
 
     For the time zone and the currency of your rules.
     """
-    from rmetrics.pipeline.grafana import write_kit
     from rmetrics.settings import load_settings
+    from rmetrics.usecases.grafana import write_kit
 
     result = write_kit(load_settings(), folder)
     report = reporter(as_json=as_json, quiet=quiet)

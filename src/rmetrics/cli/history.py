@@ -21,10 +21,10 @@ def history(
     quiet: Quiet = False,
 ) -> None:
     """Show how published numbers changed: when and why."""
-    from rmetrics.pipeline.history import history as run_history
-    from rmetrics.publish import MEASURES
-    from rmetrics.report.history import show_history
+    from rmetrics.output.history import show_history
+    from rmetrics.postgres.publish import MEASURES
     from rmetrics.settings import load_settings
+    from rmetrics.usecases.history import history as run_history
 
     if metric is not None and metric not in MEASURES:
         raise SettingsError(f"no such measure: {metric!r}", f"There are {', '.join(MEASURES)}.")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rmetrics.output.reporter import Report
     from rmetrics.pipeline.asked import Months
-    from rmetrics.report.base import Report
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; messages on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but failures.")]
@@ -39,7 +39,7 @@ def reporter(*, as_json: bool = False, quiet: bool = False, form: Form = Form.TA
         SettingsError: two forms are asked for.
     """
     from rmetrics.errors import SettingsError
-    from rmetrics.report.base import Report
+    from rmetrics.output.reporter import Report
 
     if as_json and form not in {Form.TABLE, Form.JSON}:
         raise SettingsError(f"--json and --format {form} exclude each other", "Give one of them.")

@@ -20,9 +20,9 @@ def plan(
 
     In numbers and rows, with the cause of each. Nothing is written.
     """
-    from rmetrics.pipeline.plan import plan as run_plan
-    from rmetrics.report.plan import show_plan
+    from rmetrics.output.plan import show_plan
     from rmetrics.settings import load_settings
+    from rmetrics.usecases.plan import plan as run_plan
 
     report = reporter(as_json=as_json, quiet=quiet, form=form)
     wanted = month_of(month)

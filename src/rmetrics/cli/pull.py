@@ -24,7 +24,7 @@ def pull(
 
     What is not proved complete is not put there: the last good data stay, and the exit code is 3.
     """
-    from rmetrics.report.pull import show_pulled
+    from rmetrics.output.pull import show_pulled
     from rmetrics.settings import load_settings
     from rmetrics.usecases.pull import pull as run_pull
 

@@ -35,9 +35,9 @@ def rejected_list(
 
     File, line, column, value and reason.
     """
-    from rmetrics.pipeline.rejected import rejected_rows
-    from rmetrics.report.rejected import show_rejected
+    from rmetrics.output.rejected import show_rejected
     from rmetrics.settings import load_settings
+    from rmetrics.usecases.rejected import rejected_rows
 
     show_rejected(reporter(as_json=as_json, quiet=quiet, form=form), rejected_rows(load_settings(), reveal=reveal))
 
@@ -50,9 +50,9 @@ def rejected_show(
     quiet: Quiet = False,
 ) -> None:
     """Show one rejected row as it is in its export."""
-    from rmetrics.pipeline.rejected import rejected_text
-    from rmetrics.report.rejected import show_text
+    from rmetrics.output.rejected import show_text
     from rmetrics.settings import load_settings
+    from rmetrics.usecases.rejected import rejected_text
 
     show_text(reporter(as_json=as_json, quiet=quiet), rejected_text(load_settings(), row_id, reveal=reveal))
 
@@ -63,11 +63,13 @@ def rejected_retry(as_json: AsJson = False, quiet: Quiet = False) -> None:
 
     By a sync with the rules and files as they are now.
     """
-    from rmetrics.pipeline.retry import retry_rejected
-    from rmetrics.report.rejected import show_retry
+    from rmetrics.output.rejected import show_retry
     from rmetrics.settings import load_settings
+    from rmetrics.usecases.rejected import retry_rejected
+    from rmetrics.usecases.sync import sync
 
     report = reporter(as_json=as_json, quiet=quiet)
     with report.progress() as progress:
-        result = retry_rejected(load_settings(), progress)
+        settings = load_settings()
+        result = retry_rejected(settings, lambda: sync(settings, progress=progress))
     show_retry(report, result)

@@ -26,9 +26,9 @@ def rules_show(
     """
     if context.invoked_subcommand is not None:
         return
-    from rmetrics.pipeline.rules import rules_in_force
-    from rmetrics.report.rules import show_rules
+    from rmetrics.output.rules import show_rules
     from rmetrics.settings import load_settings
+    from rmetrics.usecases.rules import rules_in_force
 
     report = reporter(as_json=as_json, quiet=quiet, form=form)
     show_rules(report, rules_in_force(load_settings(), _day(as_of), source))
@@ -47,9 +47,9 @@ def _day(text: str | None) -> dt.date | None:
 def rules_check(as_json: AsJson = False, quiet: Quiet = False) -> int:
     """Validate the rules: every problem with file, line and key."""
     from rmetrics.errors import RulesError
-    from rmetrics.pipeline.rules import check_rules
-    from rmetrics.report.rules import show_checked, show_problems
+    from rmetrics.output.rules import show_checked, show_problems
     from rmetrics.settings import load_settings
+    from rmetrics.usecases.rules import check_rules
 
     report = reporter(as_json=as_json, quiet=quiet)
     settings = load_settings()
@@ -72,9 +72,9 @@ def rules_new(
     quiet: Quiet = False,
 ) -> int:
     """Draft the rules of a new channel from one of its exports."""
-    from rmetrics.pipeline.draft import draft_rules
-    from rmetrics.report.rules import show_draft
+    from rmetrics.output.rules import show_draft
     from rmetrics.settings import load_settings
+    from rmetrics.usecases.draft import draft_rules
 
     draft = draft_rules(load_settings(), source, export)
     show_draft(reporter(as_json=as_json, quiet=quiet), draft)

@@ -31,7 +31,7 @@ def schedule_install(
     quiet: Quiet = False,
 ) -> None:
     """Have the system run sync, then the brief, every day."""
-    from rmetrics.report.schedule import show_installed
+    from rmetrics.output.schedule import show_installed
     from rmetrics.schedule.plan import Kind
     from rmetrics.settings import load_settings
     from rmetrics.usecases.schedule import install
@@ -52,7 +52,7 @@ def _time(text: str) -> dt.time:
 @schedule.command("show")
 def schedule_show(as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Show what is installed, and whether it ran."""
-    from rmetrics.report.schedule import show_schedule
+    from rmetrics.output.schedule import show_schedule
     from rmetrics.settings import load_settings
     from rmetrics.usecases.schedule import show
 
@@ -62,7 +62,7 @@ def schedule_show(as_json: AsJson = False, quiet: Quiet = False) -> None:
 @schedule.command("remove")
 def schedule_remove(as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Take this project's schedule away, and nothing else."""
-    from rmetrics.report.schedule import show_removed
+    from rmetrics.output.schedule import show_removed
     from rmetrics.settings import load_settings
     from rmetrics.usecases.schedule import remove
 

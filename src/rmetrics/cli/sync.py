@@ -9,8 +9,8 @@ from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, rep
 from rmetrics.errors import RmetricsError, RulesError
 
 if TYPE_CHECKING:
-    from rmetrics.report.base import Report
-    from rmetrics.results import Finding
+    from rmetrics.findings import Finding
+    from rmetrics.output.reporter import Report
     from rmetrics.settings import Settings
 
 
@@ -28,8 +28,8 @@ def sync(
     quiet: Quiet = False,
 ) -> int:
     """Read new exports, check the numbers and publish them."""
+    from rmetrics.output.sync import show_sync
     from rmetrics.pipeline.unchanged import nothing_to_do
-    from rmetrics.report.sync import show_sync
     from rmetrics.settings import load_settings
 
     report = reporter(as_json=as_json, quiet=quiet, form=form)
@@ -38,7 +38,7 @@ def sync(
         found = _pulled(report, settings, dry_run=dry_run) if pull else ()
         result = None if full or dry_run or force else nothing_to_do(settings)
         if result is None:
-            from rmetrics.pipeline.sync import sync as run_sync  # loads both engines
+            from rmetrics.usecases.sync import sync as run_sync  # loads both engines
 
             with report.progress() as progress:
                 result = run_sync(settings, full=full, dry_run=dry_run, force=force, progress=progress, before=found)
@@ -63,7 +63,7 @@ def sync(
 
 def _pulled(report: "Report", settings: "Settings", *, dry_run: bool) -> "tuple[Finding, ...]":
     """Pulls before a sync, which goes on with what there is; returns what is to be said of pulls that failed."""
-    from rmetrics.report.pull import show_pulled
+    from rmetrics.output.pull import show_pulled
     from rmetrics.usecases.pull import pull
 
     with report.progress() as progress:
@@ -75,7 +75,7 @@ def _pulled(report: "Report", settings: "Settings", *, dry_run: bool) -> "tuple[
 
 def _tell_alerts(report: "Report", settings: "Settings", *, dry_run: bool) -> "tuple[Finding, ...]":
     """Evaluates alerts; a message that did not go out is told on stderr and stops nothing."""
-    from rmetrics.pipeline.told import may_have_channels
+    from rmetrics.notify.told import may_have_channels
 
     if dry_run or not may_have_channels(settings):
         return ()
@@ -89,8 +89,8 @@ def _tell_alerts(report: "Report", settings: "Settings", *, dry_run: bool) -> "t
 
 def status(as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quiet = False) -> None:
     """Show the last runs, feeds and published tables."""
-    from rmetrics.pipeline.status import status as run_status
-    from rmetrics.report.status import show_status
+    from rmetrics.output.status import show_status
     from rmetrics.settings import load_settings
+    from rmetrics.usecases.status import status as run_status
 
     show_status(reporter(as_json=as_json, quiet=quiet, form=form), run_status(load_settings()))

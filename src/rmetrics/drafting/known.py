@@ -10,7 +10,7 @@ from rmetrics.drafting.toml_text import quoted
 from rmetrics.drafting.words import JOB, PAID, SCHEDULED, TECHNICIAN, TOTAL
 from rmetrics.ingest.recognise import normal_header
 from rmetrics.rules.model import Column, ColumnType, Feed
-from rmetrics.rules.validate import JOBS, PAYMENTS
+from rmetrics.rules.names import JOBS, PAYMENTS
 
 _LEAST = 3  # of what a job has beside its number
 _DAYS = (ColumnType.TIMESTAMP, ColumnType.DATE)

@@ -20,15 +20,16 @@ import polars as pl
 
 from rmetrics.metrics.costs import fee_months, idle_months, split_by_leads, spread_days
 from rmetrics.metrics.leads import between
-from rmetrics.metrics.newest import COUNTED, FILE, LINE, PARTS
 from rmetrics.metrics.revenue import revenue_rows
 from rmetrics.money import cents
 from rmetrics.periods import month_of, next_month
+from rmetrics.positions import COUNTED, FILE, LINE, PARTS
+from rmetrics.rules.describe import Said, rules_in_words
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.model import ALL, ColumnType, Cost, Feed, FeedLeads, Rules, Source
-from rmetrics.rules.validate import JOBS, PAYMENTS, feed_row, job_row
-from rmetrics.rules.words import Said, rules_in_words
+from rmetrics.rules.names import JOBS, PAYMENTS
+from rmetrics.rules.validate import feed_row, job_row
 
 SCALES: Mapping[str, int] = {
     "jobs": 0, "leads": 0, "units": 0, "repairs": 0, "revenue_gross": 2, "revenue40": 6, "cost": 2,
@@ -451,7 +452,7 @@ def _revenue(measure: str, asked: Asked, frames: Frames, rules: Rules) -> Iterat
         else:
             if start is not None and start > asked.month:
                 continue  # the share does not change what was paid
-            from rmetrics.rules.words import condition_in_words
+            from rmetrics.rules.describe import condition_in_words
 
             fits = f" when {condition_in_words(where)}" if where else ""
             place = rules.place(f"feeds.{PAYMENTS}.where" if where else f"feeds.{PAYMENTS}")

@@ -1,6 +1,6 @@
 """The alert rules. Alerts know no variables: their SQL holds no dollar sign and asks for the business's own today."""
 
-from rmetrics.grafana.health import STALE_HOURS
+from rmetrics.grafana.data_health import STALE_HOURS
 from rmetrics.grafana.model import SOURCE, Json, Place
 
 FIRST_DAY_OF_PACE = 8  # before that a single repair moves the pace by more than a tenth

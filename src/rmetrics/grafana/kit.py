@@ -7,11 +7,11 @@ from typing import Any
 
 from rmetrics.grafana.alerts import alert_rules
 from rmetrics.grafana.channel import channel
-from rmetrics.grafana.health import health
+from rmetrics.grafana.data_health import health
 from rmetrics.grafana.links import with_links
 from rmetrics.grafana.model import Json, Place, as_json
-from rmetrics.grafana.month import month
-from rmetrics.grafana.months import months
+from rmetrics.grafana.month_by_month import months
+from rmetrics.grafana.this_month import month
 
 _DATASOURCE = """\
 # Grafana fills in $NAME from its own environment:

@@ -4,8 +4,8 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from rmetrics.findings import count
 from rmetrics.ingest.sniff import DAMAGE
-from rmetrics.results import count
 
 MAX_CELL = 8 * 2**20
 # What the fast reader takes for white space (Unicode's White_Space); Python's strip() knows four more characters.

@@ -20,10 +20,10 @@ from functools import cached_property
 
 import polars as pl
 
+from rmetrics.findings import count
 from rmetrics.ingest.exact import MAX_CELL, Record, Unfinished, exact_records
 from rmetrics.ingest.sniff import BLOCK, DAMAGE
 from rmetrics.parallel import WORKERS
-from rmetrics.results import count
 
 LINE, PROBLEM, TEXT = "_line", "_problem", "_text"
 EXPORT = "_export"  # where records of several exports stand together: the number of each one's export

@@ -7,7 +7,7 @@
     typed/<feed>/<hash>.<typing digest>.rejected.parquet
     typed/catalog.json                                   what is typed
     metrics/<table>/<digest>.parquet                     which rows are in force, job facts, tallies, daily and monthly
-                                                         metrics; ``rmetrics.snapshot``
+                                                         metrics; ``rmetrics.lake.snapshot``
     rules/<digest>/*.toml                                the rules of each computation, to tell what was edited since
     inbox.json, landed.json, checked.json                what was seen, what had landed, what was found sound and when
     state.json                                           what was computed

@@ -6,7 +6,7 @@ from rmetrics.metrics.calls import with_call_sources
 from rmetrics.metrics.newest import feed_rows
 from rmetrics.metrics.targets import with_declared_sources
 from rmetrics.rules.model import Rules
-from rmetrics.rules.validate import CALLS, TARGETS
+from rmetrics.rules.names import CALLS, TARGETS
 
 
 def kept_rows(newest: pl.LazyFrame, rules: Rules, name: str) -> pl.LazyFrame:

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from rmetrics.metrics.newest import COUNTED, in_force
+from rmetrics.metrics.newest import in_force
 from rmetrics.money import DOLLARS
+from rmetrics.positions import COUNTED
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.model import ALL, OTHER, UNATTRIBUTED, ColumnType, Feed, JobLink, Jobs, Rules
-from rmetrics.rules.validate import JOBS, job_row, normal_source
+from rmetrics.rules.names import JOBS, normal_source
+from rmetrics.rules.validate import job_row
 
 JOB_ID, METRIC_DATE, SOURCE, SEGMENT = "job_id", "metric_date", "source", "segment"
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from rmetrics.metrics.newest import COUNTED
+from rmetrics.positions import COUNTED
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.model import FeedLeads, Rules
 from rmetrics.rules.validate import feed_row

@@ -10,19 +10,13 @@ from typing import TypeVar
 
 import polars as pl
 
+from rmetrics.positions import COUNTED, FILE, LINE, PARTS
 from rmetrics.rules.expressions.polars_form import DTYPES, derived, is_true
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.model import ROW_ID, Dated, Feed
 from rmetrics.rules.validate import feed_row, mapped_row
 
 T = TypeVar("T")
-FILE, LINE, PARTS, COUNTED, POSITION = "_file", "_line", "_parts", "counted", "_position"
-LINES = 2**40  # more than an export has lines
-
-
-def position() -> pl.Expr:
-    """One number per row of a feed, from ``_file`` and ``_line``: the larger, the newer."""
-    return (pl.col(FILE).cast(pl.Int64) * LINES + pl.col(LINE)).alias(POSITION)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 import polars as pl
 
 from rmetrics.metrics.jobs import JOB_ID
-from rmetrics.metrics.newest import COUNTED, in_force
+from rmetrics.metrics.newest import in_force
 from rmetrics.money import cents, share_units
+from rmetrics.positions import COUNTED
 from rmetrics.rules.model import OTHER, UNATTRIBUTED, Rules
-from rmetrics.rules.validate import PAYMENTS
+from rmetrics.rules.names import PAYMENTS
 
 
 def revenue_rows(payments: pl.LazyFrame, facts: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:

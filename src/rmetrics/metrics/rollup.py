@@ -11,7 +11,7 @@ from rmetrics.metrics.tallies import Tallies, last_day, revenue, tally
 from rmetrics.money import dollars, from_micros
 from rmetrics.periods import local_noon
 from rmetrics.rules.model import Rules
-from rmetrics.rules.validate import PAYMENTS
+from rmetrics.rules.names import PAYMENTS
 
 COUNTS = ("jobs", "leads", "units", "repairs")
 _INSIDE = (*COUNTS, "gross_cents", "revenue40_micros", "cost_cents")

@@ -15,10 +15,10 @@ import polars as pl
 from rmetrics.metrics.costs import feed_costs, spends
 from rmetrics.metrics.jobs import JOB_ID, METRIC_DATE, SEGMENT, SOURCE, placing_day
 from rmetrics.metrics.leads import feed_leads
-from rmetrics.metrics.newest import COUNTED, PARTS
 from rmetrics.metrics.revenue import revenue_rows
+from rmetrics.positions import COUNTED, PARTS
 from rmetrics.rules.model import Rules
-from rmetrics.rules.validate import TARGETS
+from rmetrics.rules.names import TARGETS
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 import polars as pl
 
 from rmetrics.metrics.jobs import declared_names, normal
-from rmetrics.metrics.newest import FILE, LINE
+from rmetrics.positions import FILE, LINE
 from rmetrics.rules.model import ALL, Rules
-from rmetrics.rules.validate import normal_source
+from rmetrics.rules.names import normal_source
 
 KEY = ("month", "source", "segment")
 

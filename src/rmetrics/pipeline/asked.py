@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from rmetrics.errors import SettingsError
 from rmetrics.metrics.jobs import meant
 from rmetrics.rules import ALL, Rules
-from rmetrics.rules.nearest import did_you_mean
-from rmetrics.rules.validate import normal_source
+from rmetrics.rules.names import normal_source
+from rmetrics.rules.suggest import did_you_mean
 
 
 def source_named(name: str, rules: Rules, also: Iterable[str] = ()) -> str:

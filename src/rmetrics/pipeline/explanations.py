@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from rmetrics.errors import BusyError, asked_to_stop
-from rmetrics.results import Finding, Severity
+from rmetrics.findings import Finding, Severity
 
 T = TypeVar("T")
 F = TypeVar("F")

@@ -19,12 +19,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import rmetrics
-from rmetrics.embedded import state_at_rest
 from rmetrics.files import write_private
+from rmetrics.findings import BY_HAND, PULL_INCOMPLETE, TAKEN_IN, Finding, Severity
 from rmetrics.locks import lock, lock_file
-from rmetrics.results import BY_HAND, PULL_INCOMPLETE, TAKEN_IN, FileResult, Finding, MonthLine, Severity, SyncResult
+from rmetrics.pipeline.summary import FileResult, MonthLine, SyncResult
+from rmetrics.postgres.embedded import state_at_rest
 from rmetrics.settings import Settings
+from rmetrics.version import __version__
 
 NOT_NEEDED = "not needed: nothing changed"
 _NAME = "unchanged.json"
@@ -33,16 +34,18 @@ _ONCE = frozenset(
     {"damaged-cache", TAKEN_IN, "explanation-failed", BY_HAND, PULL_INCOMPLETE}
 )  # findings that only the run itself has
 
+_PROGRAM = Path(__file__).parents[1]
+
 
 def fingerprint(settings: Settings) -> str:
     """A digest of what a sync reads: rules, inbox, installation, settings, day. Take it before the sync reads them."""
     digest = hashlib.sha256()
     # The secret is not among them: with a DSN nothing here is used.
-    for value in (rmetrics.__version__, dt.datetime.now(dt.UTC).date(), settings.pg_schema, settings.memory_limit):
+    for value in (__version__, dt.datetime.now(dt.UTC).date(), settings.pg_schema, settings.memory_limit):
         digest.update(f"{value}\n".encode())
     for path in sorted(settings.rules_dir.glob("*.toml*")):
         digest.update(f"{path.name}\0".encode() + (path.read_bytes() if path.is_file() else b"") + b"\0")
-    for folder in (settings.inbox_dir, Path(rmetrics.__file__).parent):
+    for folder in (settings.inbox_dir, _PROGRAM):
         digest.update("\n".join(sorted(_files(folder))).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 

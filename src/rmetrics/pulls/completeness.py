@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rmetrics.errors import PullError
+from rmetrics.findings import count
 from rmetrics.pulls.answers import Page, Row
-from rmetrics.results import count
 from rmetrics.rules.pulls import ListPull
 
 HINT = "Nothing of this pull is in force; the last good data stay. Try again: rmetrics pull"

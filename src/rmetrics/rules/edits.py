@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rmetrics.rules.model import FeedLeads, Place, Rules, Source
-from rmetrics.rules.validate import CALLS, JOBS, PAYMENTS, TARGETS, normal_source
+from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS, normal_source
 
 _ABSENT = object()
 # Which measures a part of a rule can move.

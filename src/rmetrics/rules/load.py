@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rmetrics.errors import RuleProblem, RulesError
+from rmetrics.rules.files import GROUPS, LISTS, NO_FIGURES, SINGLE, Tree, read_tree
 from rmetrics.rules.messages import HIDDEN, Alert, BriefRules, Channel
 from rmetrics.rules.model import (
     Business,
@@ -28,8 +29,7 @@ from rmetrics.rules.model import (
     Source,
     Table,
 )
-from rmetrics.rules.nearest import did_you_mean
-from rmetrics.rules.toml import GROUPS, LISTS, NO_FIGURES, SINGLE, Tree, read_tree
+from rmetrics.rules.suggest import did_you_mean
 from rmetrics.rules.validate import IDENTIFIER, IDENTIFIER_RULE, validate
 
 if TYPE_CHECKING:

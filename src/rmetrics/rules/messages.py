@@ -13,8 +13,8 @@ from pydantic_core import PydanticCustomError
 
 from rmetrics.rules.conditions import read_condition
 from rmetrics.rules.model import Identifier, Name, Sql, Table
-from rmetrics.rules.nearest import did_you_mean
 from rmetrics.rules.published_views import VIEWS, PublishedView
+from rmetrics.rules.suggest import did_you_mean
 
 Language = Literal["en", "ru"]
 HIDDEN = "hidden"

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from rmetrics.results import Severity
+from rmetrics.findings import Severity
 from rmetrics.rules.numbers import NumberRange
 
 if TYPE_CHECKING:  # they are tables, too, made of what stands here

@@ -24,11 +24,10 @@ from rmetrics.rules.model import (
     Variant,
     When,
 )
-from rmetrics.rules.nearest import did_you_mean
+from rmetrics.rules.names import CALLS, JOB_KEY, JOBS, PAYMENTS, TARGETS, normal_source
+from rmetrics.rules.suggest import did_you_mean
 from rmetrics.rules.variants import with_variant
 
-JOBS, PAYMENTS, CALLS, TARGETS = "jobs", "payments", "calls", "targets"
-JOB_KEY = "job_id"  # what payments, calls and metrics refer to jobs by
 # What the metrics need of the feeds they are made of; the rest of a feed is free.
 CORE_COLUMNS: Mapping[str, frozenset[str]] = {
     JOBS: frozenset({"job_id", "type", "source_raw", "created_at"}),
@@ -146,15 +145,6 @@ OWN_TABLES = frozenset(
         "job_facts",
     ]
 )
-
-
-def normal_source(name: str) -> str:
-    """A source's spelling as it is compared: without case, spaces and hyphens.
-
-    >>> normal_source("Pro-Referral ") == normal_source("proreferral")
-    True
-    """
-    return re.sub(r"[\s\-]+", "", name).lower()
 
 
 def feed_row(feed: Feed, zone: str) -> Row:
@@ -543,16 +533,11 @@ def _covers(wide: When, narrow: When) -> bool:
 
 
 __all__ = [
-    "CALLS",
-    "JOBS",
     "OTHER",
-    "PAYMENTS",
-    "TARGETS",
     "feed_row",
     "job_columns",
     "job_row",
     "mapped_row",
-    "normal_source",
     "summed_columns",
     "validate",
 ]

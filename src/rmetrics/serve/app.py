@@ -12,7 +12,6 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from rmetrics.errors import BusyError, RmetricsError, SettingsError
-from rmetrics.pipeline.view import View
 from rmetrics.serve.current import Current
 from rmetrics.serve.frame import Asked, Page, document, error_page
 from rmetrics.serve.knobs import Edited
@@ -27,6 +26,7 @@ from rmetrics.serve.pages.runs import runs
 from rmetrics.serve.pages.source import source
 from rmetrics.serve.pages.what_if import asked_edit, what_if
 from rmetrics.serve.trial import SECONDS, Trials
+from rmetrics.serve.view import View
 from rmetrics.settings import Settings
 
 PAGES: dict[str, Callable[[Asked], Page]] = {
@@ -119,7 +119,7 @@ def _static(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in _KINDS:
         raise HTTPException(404)
-    folder = resources.files("rmetrics.page" if name == "style.css" else "rmetrics.serve") / (
+    folder = resources.files("rmetrics.html_report" if name == "style.css" else "rmetrics.serve") / (
         "" if name == "style.css" else "static"
     )
     return Response((folder / name).read_bytes(), media_type=_KINDS[name])

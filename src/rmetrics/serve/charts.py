@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
-from rmetrics.page.cells import Links
-from rmetrics.page.charts import Json, charts
-from rmetrics.page.data import ALL, PageData
+from rmetrics.html_report.cells import Links
+from rmetrics.html_report.charts import Json, charts
+from rmetrics.html_report.data import ALL, PageData
 from rmetrics.periods import parse_month
 
 WIDTH = 440

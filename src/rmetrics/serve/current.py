@@ -5,9 +5,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rmetrics.embedded import embedded
 from rmetrics.errors import BusyError, PostgresError
-from rmetrics.pipeline.view import View, mark, open_view, sync_runs
+from rmetrics.postgres.embedded import embedded
+from rmetrics.serve.view import View, mark, open_view, sync_runs
 from rmetrics.settings import Settings
 
 

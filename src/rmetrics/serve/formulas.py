@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from rmetrics.page import cells
-from rmetrics.results import MonthLine
+from rmetrics.html_report import cells
+from rmetrics.pipeline.summary import MonthLine
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 
-from rmetrics import __version__
 from rmetrics.errors import RmetricsError, SettingsError
-from rmetrics.page.cells import Links, linked
+from rmetrics.html_report.cells import Links, linked
 from rmetrics.periods import parse_month
 from rmetrics.pipeline.asked import month_named
-from rmetrics.pipeline.view import View
+from rmetrics.serve.view import View
 from rmetrics.settings import Settings
+from rmetrics.version import __version__
 
 LINKS = Links("")
 MENU = (

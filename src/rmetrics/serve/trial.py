@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rmetrics.errors import BusyError, LakeError, SettingsError
-from rmetrics.rules.toml import rule_files
+from rmetrics.rules.files import rule_files
 from rmetrics.serve.knobs import Edited
 from rmetrics.settings import Settings
 

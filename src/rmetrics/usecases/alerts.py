@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 from rmetrics.brief.alarm import alarm_text
 from rmetrics.brief.facts import Raised
 from rmetrics.errors import RmetricsError
+from rmetrics.findings import Finding, Severity
 from rmetrics.notify.channels import Message
+from rmetrics.notify.evaluation import raised_alerts
 from rmetrics.notify.ledger import Ledger, open_ledger
 from rmetrics.notify.raised import Occurrence
-from rmetrics.pipeline.alarms import raised_alerts
-from rmetrics.pipeline.database import existing_server
-from rmetrics.pipeline.sending import Delivery, channels_of, send
-from rmetrics.postgres import connect
-from rmetrics.results import Finding, Severity
+from rmetrics.notify.sending import Delivery, channels_of, send
+from rmetrics.postgres.connection import connect
+from rmetrics.postgres.server import existing_server
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.messages import Channel
 from rmetrics.settings import Settings

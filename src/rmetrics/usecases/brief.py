@@ -8,16 +8,16 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from rmetrics.brief.facts import Facts, Raised, SendTrouble
+from rmetrics.brief.published import read_facts, span_of
 from rmetrics.brief.text import Brief, as_html, as_text, brief_of
 from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.files import write_private
 from rmetrics.notify.channels import Message
+from rmetrics.notify.evaluation import raised_alerts
 from rmetrics.notify.ledger import Ledger, open_ledger
-from rmetrics.pipeline.alarms import raised_alerts
-from rmetrics.pipeline.database import existing_server
-from rmetrics.pipeline.morning import read_facts, span_of
-from rmetrics.pipeline.sending import Delivery, channels_of, send, troubles_in
-from rmetrics.postgres import connect
+from rmetrics.notify.sending import Delivery, channels_of, send, troubles_in
+from rmetrics.postgres.connection import connect
+from rmetrics.postgres.server import existing_server
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.messages import Channel
 from rmetrics.settings import Settings

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from rmetrics import __version__
 from rmetrics.concealed import MASK, concealed
 from rmetrics.errors import BusyError, LakeError, PullError, RmetricsError, SettingsError
+from rmetrics.findings import PULL_INCOMPLETE, Finding, Severity, count
 from rmetrics.ingest.read import RefusedError, open_export
 from rmetrics.locks import lock, lock_file, named_holder
-from rmetrics.pipeline.placement import chosen
+from rmetrics.pipeline.landing.placement import chosen
 from rmetrics.pulls.answers import headers_of
 from rmetrics.pulls.landing import finish, folder_of, judge, named_for, put, table_bytes
 from rmetrics.pulls.lists import Proved, first_request, read_list, values_of
@@ -26,11 +26,11 @@ from rmetrics.pulls.secrets import secrets_of
 from rmetrics.pulls.stores import PulledFile, read_folder, read_sftp
 from rmetrics.pulls.window import covered_until
 from rmetrics.pulls.window import since as window_start
-from rmetrics.results import PULL_INCOMPLETE, Finding, Severity, count
 from rmetrics.rules import Rules, load_rules
-from rmetrics.rules.nearest import did_you_mean
 from rmetrics.rules.pulls import FilePull, FolderPull, ImapPull, ListPull, Pull, SftpPull
+from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings, project_folder
+from rmetrics.version import __version__
 
 _NEXT = "the last good data stay; try again: rmetrics pull"
 Progress = Callable[[str, int, int], None]

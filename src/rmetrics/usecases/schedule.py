@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from rmetrics.errors import RmetricsError, SettingsError
 from rmetrics.files import write_private
-from rmetrics.pipeline.sending import channels_of
+from rmetrics.notify.sending import channels_of
 from rmetrics.rules import load_rules
 from rmetrics.schedule.cron import block_in, cron_lines, with_block, without_block
 from rmetrics.schedule.plan import Kind, Plan, commands_of, files_of

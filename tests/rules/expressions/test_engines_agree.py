@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from engines import values_of
-from rmetrics.pipeline.odd_values import TEXTS, changes_of, odd_rows
+from rmetrics.pipeline.verify.odd_values import TEXTS, changes_of, odd_rows
 from rmetrics.rules.expressions import typing
 from rmetrics.rules.expressions.letters import lower_case, lowered, upper_case
 from rmetrics.rules.expressions.parsing import parse

@@ -12,7 +12,7 @@ from typing import Any
 
 from rmetrics.rules.expressions.functions import FUNCTIONS
 from rmetrics.rules.expressions.refusal import RefusedError, clipped
-from rmetrics.rules.nearest import did_you_mean
+from rmetrics.rules.suggest import did_you_mean
 
 CALL = "rmetrics_"  # before the name of a function while it is parsed
 MAX_DEPTH = 20  # the parser recurses; about 30 calls deep per level

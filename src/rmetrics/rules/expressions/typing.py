@@ -41,7 +41,7 @@ from rmetrics.rules.expressions.typed import (
 )
 from rmetrics.rules.expressions.written import sql_of
 from rmetrics.rules.model import ColumnType
-from rmetrics.rules.nearest import did_you_mean
+from rmetrics.rules.suggest import did_you_mean
 
 MAX_SIZE = 10_000  # nodes of a rendered form
 MAX_DAYS = 100_000  # what may be added to a date

@@ -3,9 +3,9 @@
 import polars as pl
 
 from rmetrics.explain.evidence import Asked as Figure
-from rmetrics.page import cells
-from rmetrics.page.data import ALL
-from rmetrics.report.explain import figure
+from rmetrics.html_report import cells
+from rmetrics.html_report.data import ALL
+from rmetrics.output.explain import figure
 from rmetrics.serve.frame import LINKS, Asked
 
 

@@ -3,9 +3,9 @@
 from html import escape
 
 from rmetrics.explain.evidence import Asked as Figure
-from rmetrics.page.data import ALL
-from rmetrics.pipeline.explain import Explanation
-from rmetrics.rules.words import rules_in_words
+from rmetrics.explain.explainer import Explanation
+from rmetrics.html_report.data import ALL
+from rmetrics.rules.describe import rules_in_words
 from rmetrics.serve.frame import Asked, place
 
 

@@ -7,12 +7,12 @@ from html import escape
 from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.explain.evidence import MEASURES
 from rmetrics.explain.evidence import Asked as Figure
-from rmetrics.page import cells
-from rmetrics.page.data import ALL
+from rmetrics.html_report import cells
+from rmetrics.html_report.data import ALL
+from rmetrics.output.explain import figure
 from rmetrics.pipeline.asked import Months
-from rmetrics.pipeline.history import Recorded, history
-from rmetrics.report.explain import figure
 from rmetrics.serve.frame import LINKS, Asked
+from rmetrics.usecases.history import Recorded, history
 
 _MOST = 200
 

@@ -12,14 +12,13 @@ import polars as pl
 from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.explain.evidence import MEASURES
 from rmetrics.explain.evidence import Asked as Figure
-from rmetrics.page import cells
-from rmetrics.page.data import ALL
+from rmetrics.explain.explainer import Explained, Explanation
+from rmetrics.html_report import cells
+from rmetrics.html_report.data import ALL
+from rmetrics.output.explain import figure
 from rmetrics.pipeline.asked import source_named
-from rmetrics.pipeline.explain import Explained, Explanation
-from rmetrics.pipeline.view import mark
-from rmetrics.report.explain import figure
-from rmetrics.results import MonthLine
-from rmetrics.rules.nearest import did_you_mean
+from rmetrics.pipeline.summary import MonthLine
+from rmetrics.rules.suggest import did_you_mean
 from rmetrics.serve.formulas import FORMULAS, TARGETS, Formula
 from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of
 from rmetrics.serve.pages.breakdown import breakdown
@@ -27,6 +26,7 @@ from rmetrics.serve.pages.calls import calls_of
 from rmetrics.serve.pages.changes import history_of
 from rmetrics.serve.pages.measure import measure
 from rmetrics.serve.pages.target import target_of
+from rmetrics.serve.view import mark
 
 CALLS = "calls"
 _TITLES = {"jobs": "Jobs", "leads": "Leads", "units": "Units", "repairs": "Repairs", "cost": "Cost",

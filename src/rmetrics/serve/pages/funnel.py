@@ -1,8 +1,8 @@
 """``/funnel``: from call to repair."""
 
 from rmetrics.errors import PostgresError, SettingsError
-from rmetrics.page import cells
-from rmetrics.pipeline.funnel import STEPS, call_funnel
+from rmetrics.html_report import cells
+from rmetrics.serve.call_funnel import STEPS, call_funnel
 from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of
 
 _HEAD = ("Source", "Calls", "Inbound", "Answered", "Missed", "With a job", "Jobs", "Units", "Repairs")

@@ -1,9 +1,9 @@
 """``/health``: how fresh the data are, what is wrong with them; with ``?feed=`` what became of each export's rows."""
 
 from rmetrics.errors import SettingsError
-from rmetrics.page import cells
-from rmetrics.page.sections import Sections
-from rmetrics.rules.nearest import did_you_mean
+from rmetrics.html_report import cells
+from rmetrics.html_report.sections import Sections
+from rmetrics.rules.suggest import did_you_mean
 from rmetrics.serve.charts import drawing
 from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of, place
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from html import escape
 
-from rmetrics.page import cells
-from rmetrics.pipeline.explain import Explained, ListedRow, Part
-from rmetrics.report.base import plain
-from rmetrics.report.explain import figure
-from rmetrics.results import count
+from rmetrics.explain.explainer import Explained, ListedRow, Part
+from rmetrics.findings import count
+from rmetrics.html_report import cells
+from rmetrics.output.explain import figure
+from rmetrics.output.reporter import plain
 from rmetrics.serve.frame import Asked, place
 
 _MOST_ROWS = 500

@@ -3,9 +3,9 @@
 from html import escape
 
 from rmetrics.explain.evidence import MEASURES
-from rmetrics.page import cells
-from rmetrics.page.data import ALL
-from rmetrics.rules.words import Said, rules_in_words
+from rmetrics.html_report import cells
+from rmetrics.html_report.data import ALL
+from rmetrics.rules.describe import Said, rules_in_words
 from rmetrics.serve.formulas import FORMULAS, TARGETS
 from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of, place
 from rmetrics.serve.pages.explanation import name

@@ -5,9 +5,9 @@ from html import escape
 
 import polars as pl
 
-from rmetrics.page import cells
-from rmetrics.page.data import ALL, PageData
-from rmetrics.page.sections import Sections, day_in_words
+from rmetrics.html_report import cells
+from rmetrics.html_report.data import ALL, PageData
+from rmetrics.html_report.sections import Sections, day_in_words
 from rmetrics.serve.charts import drawing
 from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of
 

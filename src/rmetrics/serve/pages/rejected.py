@@ -1,10 +1,10 @@
 """``/rejected``: rows that could not be read: where each stands, and why."""
 
 from rmetrics.errors import SettingsError
-from rmetrics.page import cells
-from rmetrics.pipeline.rejected import quarantine
-from rmetrics.results import count
-from rmetrics.rules.nearest import did_you_mean
+from rmetrics.findings import count
+from rmetrics.html_report import cells
+from rmetrics.pipeline.landing.quarantine import quarantine
+from rmetrics.rules.suggest import did_you_mean
 from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of
 
 _MOST = 1_000

@@ -6,9 +6,9 @@ from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from rmetrics.errors import SettingsError
-from rmetrics.page import cells
-from rmetrics.rules.toml import rule_files
-from rmetrics.rules.words import Said, next_changes, rules_in_words
+from rmetrics.html_report import cells
+from rmetrics.rules.describe import Said, next_changes, rules_in_words
+from rmetrics.rules.files import rule_files
 from rmetrics.serve.frame import LINKS, Asked, Page, form, heading, notes_of, place
 
 

@@ -3,12 +3,12 @@
 from html import escape
 
 from rmetrics.errors import PostgresError, SettingsError
-from rmetrics.page import cells
-from rmetrics.pipeline.history import run_changes
-from rmetrics.pipeline.status import status
-from rmetrics.results import RunStatus, count
+from rmetrics.findings import count
+from rmetrics.html_report import cells
 from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of
 from rmetrics.serve.pages.changes import changes_table
+from rmetrics.usecases.history import run_changes
+from rmetrics.usecases.status import RunStatus, status
 
 _MOST_RUNS, _MOST_CHANGES = 100, 500
 

@@ -3,11 +3,11 @@
 from html import escape
 
 from rmetrics.errors import SettingsError
-from rmetrics.page import cells
-from rmetrics.page.data import ALL, PageData
-from rmetrics.page.sections import Linked, Sections
+from rmetrics.html_report import cells
+from rmetrics.html_report.data import ALL, PageData
+from rmetrics.html_report.sections import Linked, Sections
 from rmetrics.pipeline.asked import source_named
-from rmetrics.rules.words import rules_in_words
+from rmetrics.rules.describe import rules_in_words
 from rmetrics.serve.charts import drawing
 from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of, place
 from rmetrics.serve.pages.overview import days_table, month_form

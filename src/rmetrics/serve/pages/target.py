@@ -5,10 +5,10 @@ from html import escape
 import polars as pl
 
 from rmetrics.explain.evidence import Asked as Figure
-from rmetrics.metrics.newest import FILE, LINE
-from rmetrics.page import cells
-from rmetrics.page.data import ALL
-from rmetrics.rules.validate import TARGETS as FEED
+from rmetrics.html_report import cells
+from rmetrics.html_report.data import ALL
+from rmetrics.positions import FILE, LINE
+from rmetrics.rules.names import TARGETS as FEED
 from rmetrics.serve.formulas import TARGETS
 from rmetrics.serve.frame import Asked, place
 

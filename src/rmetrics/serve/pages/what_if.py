@@ -8,10 +8,10 @@ from html import escape
 from typing import Any
 
 from rmetrics.errors import RmetricsError, SettingsError
-from rmetrics.page import cells
+from rmetrics.findings import count
+from rmetrics.html_report import cells
+from rmetrics.output.plan import figure
 from rmetrics.periods import parse_month
-from rmetrics.report.plan import figure
-from rmetrics.results import count
 from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of, place
 from rmetrics.serve.knobs import Edited, Knob, edited, knobs
 

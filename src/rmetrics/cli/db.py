@@ -1,0 +1,120 @@
+"""``rmetrics schema`` and ``rmetrics db``."""
+
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import AsJson, Quiet, help_alone, reporter
+
+db = typer.Typer(
+    help="Start and stop the embedded PostgreSQL.",
+    callback=help_alone,
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+
+
+def schema(
+    apply: Annotated[bool, typer.Option("--apply", help="Apply it to the server instead of printing it.")] = False,
+    roles: Annotated[
+        bool, typer.Option("--roles", help="Print the SQL of the three roles instead: owner, writer, reader (Grafana).")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Print the SQL of the published tables and views.
+
+    With --apply they are created in the database, where they are missing.
+    """
+    from rmetrics.settings import load_settings
+    from rmetrics.usecases.schema import schema_apply, schema_ddl, schema_roles
+
+    report = reporter(as_json=as_json, quiet=quiet)
+    if apply and roles:
+        raise typer.BadParameter("--roles prints a script and --apply applies the tables; say one of them")
+    if roles:
+        script = schema_roles(load_settings())
+        if as_json:
+            report.json({"sql": script})
+        report.script(script)
+        return
+    if apply:
+        server = schema_apply(load_settings())
+        if as_json:
+            report.json({"applied": True, "server": server})
+        report.line(f"The schema is in force on {server}.")
+        return
+    ddl = schema_ddl(load_settings())
+    if as_json:
+        report.json({"ddl": ddl})
+    report.script(ddl)
+
+
+@db.command("start")
+def db_start(
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65_535, help="Also listen on this port of the loopback, for Grafana and others on this machine."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Start the embedded PostgreSQL and leave it running.
+
+    Without --port it listens on its socket alone, for programs of the same user. With it the reader role can log in by
+    password; its address is printed, for libpq and for Java (JDBC).
+    """
+    from rmetrics.settings import load_settings
+    from rmetrics.usecases.db import db_start as start
+
+    if port is None:
+        _url(start(load_settings()), as_json=as_json, quiet=quiet)
+        return
+    from rmetrics.output.schema import show_reader
+    from rmetrics.postgres.reader import open_port
+
+    show_reader(reporter(as_json=as_json, quiet=quiet), open_port(load_settings(), port))
+
+
+@db.command("stop")
+def db_stop(as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Stop the embedded PostgreSQL."""
+    from rmetrics.settings import load_settings
+    from rmetrics.usecases.db import db_stop as stop
+
+    stopped = stop(load_settings())
+    report = reporter(as_json=as_json, quiet=quiet)
+    if as_json:
+        report.json({"stopped": stopped})
+    report.line("Stopped." if stopped else "It did not run.")
+
+
+@db.command("url")
+def db_url(
+    reader: Annotated[
+        bool, typer.Option("--reader", help="That of the reader role, with its password; see db start --port.")
+    ] = False,
+    jdbc: Annotated[bool, typer.Option("--jdbc", help="The same for Java: DBeaver, Metabase, Tableau.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Print the URL of the running embedded PostgreSQL."""
+    from rmetrics.settings import load_settings
+    from rmetrics.usecases.db import db_url as url
+
+    if not (reader or jdbc):
+        _url(url(load_settings()), as_json=as_json, quiet=quiet)
+        return
+    from rmetrics.postgres.reader import reader as reader_of
+
+    found = reader_of(load_settings())
+    _url(found.jdbc if jdbc else found.dsn, as_json=as_json, quiet=quiet)
+
+
+def _url(url: str, *, as_json: bool, quiet: bool) -> None:
+    report = reporter(as_json=as_json, quiet=quiet)
+    if as_json:
+        report.json({"url": url})
+    report.line(url)

@@ -1,0 +1,42 @@
+"""``rmetrics report``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import AsJson, From, Quiet, To, ToDate, months_of, reporter
+
+
+def report(
+    month: Annotated[str | None, typer.Option(help="The month in depth, YYYY-MM; the newest with data.")] = None,
+    first: From = None,
+    last: To = None,
+    to_date: ToDate = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The page to write; report-YYYY-MM.html.")
+    ] = None,
+    png: Annotated[Path | None, typer.Option(help="Also write each chart as a PNG into this folder.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write one HTML page with all charts and tables.
+
+    It comes from the lake alone and opens anywhere, without a network.
+    """
+    from rmetrics.findings import count
+    from rmetrics.settings import load_settings
+    from rmetrics.usecases.report import write_page
+
+    out = reporter(as_json=as_json, quiet=quiet)
+    months = months_of(month, first, last, to_date=to_date)
+    with out.progress() as progress:
+        result = write_page(load_settings(), months=months, output=output, pictures=png, progress=progress)
+    if as_json:
+        out.json(result)
+        return
+    out.line(
+        f"Wrote {result.page} ({result.size / 1e6:.1f} MB, {count(len(result.charts), 'chart')}): {result.month:%B %Y}."
+    )
+    if result.pictures:
+        out.line(f"Wrote {count(len(result.pictures), 'picture')} to {png}.")

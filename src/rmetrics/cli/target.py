@@ -1,0 +1,85 @@
+"""``rmetrics target set`` and ``rmetrics spend set``: figures that no export has."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rmetrics.cli.options import AsJson, Quiet, help_alone, month_in, reporter
+
+if TYPE_CHECKING:
+    from rmetrics.usecases.by_hand import Entered
+
+target = typer.Typer(
+    help="Enter targets by hand.", callback=help_alone, invoke_without_command=True, rich_markup_mode=None
+)
+spend = typer.Typer(
+    help="Enter spend by hand.", callback=help_alone, invoke_without_command=True, rich_markup_mode=None
+)
+Month = Annotated[str, typer.Argument(metavar="YYYY-MM", help="The month.")]
+
+
+@target.command("set")
+def target_set(
+    month: Month,
+    source: Annotated[str | None, typer.Option(help="Of this source; the whole company.")] = None,
+    segment: Annotated[str | None, typer.Option(help="Of this segment; all of them.")] = None,
+    repairs: Annotated[str | None, typer.Option(metavar="N", help="Repairs to reach.")] = None,
+    revenue: Annotated[str | None, typer.Option(metavar="N", help="Revenue after payout to reach.")] = None,
+    conversion: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="Share of leads that become a repair, 0.31 or 31%.")
+    ] = None,
+    cpl_max: Annotated[str | None, typer.Option(metavar="N", help="The most a lead may cost.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Set a month's target.
+
+    It is a file in the inbox, which the next sync reads. What is not given stays as it is.
+    """
+    from rmetrics.settings import load_settings
+    from rmetrics.usecases.by_hand import set_target
+
+    figures = {
+        "target_repairs": repairs,
+        "target_revenue40": revenue,
+        "target_conv_l2r": conversion,
+        "target_cpl_max": cpl_max,
+    }
+    _told(
+        set_target(load_settings(), month_in(month), figures, source=source, segment=segment),
+        as_json=as_json,
+        quiet=quiet,
+    )
+
+
+@spend.command("set")
+def spend_set(
+    month: Month,
+    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="What was spent, for instance 1,250.00.")],
+    source: Annotated[str | None, typer.Option(help="Of this source; needed where several have a spend.")] = None,
+    campaign: Annotated[str | None, typer.Option(help="Of this campaign only.")] = None,
+    add: Annotated[bool, typer.Option("--add", help="Add it to the month's other rows.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Set what a month's advertising cost.
+
+    It is a file in the inbox, which the next sync reads.
+    """
+    from rmetrics.settings import load_settings
+    from rmetrics.usecases.by_hand import set_spend
+
+    entered = set_spend(load_settings(), month_in(month), amount, source=source, campaign=campaign, add=add)
+    _told(entered, as_json=as_json, quiet=quiet)
+
+
+def _told(entered: "Entered", *, as_json: bool, quiet: bool) -> None:
+    report = reporter(as_json=as_json, quiet=quiet)
+    if as_json:
+        report.json(entered)
+        return
+    row = ", ".join(f"{name} {value}" for name, value in entered.row.items())
+    if entered.changed:
+        report.line(f"Wrote {entered.file}: {row}. It counts from the next sync on: rmetrics sync")
+    else:
+        report.line(f"Already set: {row}. Nothing was written.")

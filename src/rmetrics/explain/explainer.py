@@ -1,0 +1,728 @@
+"""``rmetrics explain``: a number, the rule behind it, the rows behind it, and the proof that they add up to it."""
+
+import contextlib
+import copy
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property, lru_cache
+from typing import Any
+
+import polars as pl
+
+from rmetrics.checks.recompute import TypedInput, recompute
+from rmetrics.errors import LakeError, SettingsError
+from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames, Outcome, evidence, said_of
+from rmetrics.explain.monthly import InMonth, amounts_by_month, by_month, differences_of
+from rmetrics.explain.near_misses import Nearly, near_rows, nearly_counted
+from rmetrics.explain.withdrawn import withdrawn_rows
+from rmetrics.findings import Finding
+from rmetrics.lake.snapshot import load
+from rmetrics.memory import duckdb_limit
+from rmetrics.metrics.tallies import last_day
+from rmetrics.pipeline.asked import Months, month_named, months_named, source_named
+from rmetrics.pipeline.compute.names import FACTS, TALLIES
+from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.pipeline.landing.placement import newest_day
+from rmetrics.pipeline.verify.month_inputs import MOST, MonthInputs, of_months
+from rmetrics.pipeline.workspace import Opened, opened
+from rmetrics.positions import FILE, LINE, PARTS
+from rmetrics.postgres.compare import MISSING, RowDifference, published_session, table_differences
+from rmetrics.postgres.connection import Session
+from rmetrics.progress import Progress, silent
+from rmetrics.rules import ALL, Rules
+from rmetrics.rules.names import JOBS
+from rmetrics.sandbox.connection import duckdb_errors, sandbox
+from rmetrics.sandbox.query import rows as fetched
+from rmetrics.settings import Settings, memory_of
+from rmetrics.tables import DAILY, MONTHLY, feed_table
+
+_DIFFERENCES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of the funnel: how many rows stop here; the first is how many were read, the last how many count."""
+
+    step: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRow:
+    """A row that counts: where it stands and what it adds.
+
+    Attributes:
+        file, line: of the export; None for a part of an amount that was spread.
+        detail: what else the row says, customers' data left out.
+    """
+
+    key: str
+    file: str | None
+    line: int | None
+    date: dt.date
+    segment: str
+    amount: Decimal
+    detail: Mapping[str, object]
+
+
+class ListedRows(Sequence[ListedRow]):
+    """The rows behind a number, made when somebody asks for them: there may be many, and most are only counted."""
+
+    def __init__(self, count: int, make: Callable[[], Iterator[ListedRow]]) -> None:
+        self._count, self._make = count, make
+
+    @cached_property
+    def _rows(self) -> tuple[ListedRow, ...]:
+        return tuple(self._make())
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._rows[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ListedRows) and self._rows == other._rows
+
+    def __hash__(self) -> int:
+        return self._count
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """An amount spread over days and segments.
+
+    Attributes:
+        total: the amount.
+        days: how many days it is spread over.
+        per_day: of the last day; ``extra`` days from the first on have one cent more. None for several months, each of
+            which has an amount of its own.
+        segments: what each segment gets.
+    """
+
+    total: Decimal
+    days: int
+    per_day: Decimal | None
+    extra: int
+    segments: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one version of a rule, or one part of a cost, gives; ``by_month`` by the month of the rows that count."""
+
+    rule: str
+    where: str
+    since: dt.date | None
+    feed: str | None
+    value: Decimal
+    steps: tuple[Step, ...]
+    nearly: tuple[Nearly, ...]
+    rows: ListedRows
+    split: Split | None
+    by_month: Mapping[dt.date, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One measure, explained and proved.
+
+    Attributes:
+        rule: in words; of all its parts.
+        where: ``file:line`` of the (first) rule.
+        value: as computed; counts have no decimals.
+        listed: what the rows listed add up to.
+        recomputed: what the other engine says.
+        published: what PostgreSQL holds; None where it holds nothing.
+        months: the same for each month, where several are asked for.
+    """
+
+    name: str
+    rule: str
+    where: str
+    value: Decimal
+    parts: tuple[Part, ...]
+    listed: Decimal
+    recomputed: Decimal
+    published: Decimal | None
+    months: tuple[InMonth, ...] = ()
+
+    @property
+    def differences(self) -> tuple[Decimal, ...]:
+        """How far each of the other figures is from the value, in all and in each month."""
+        return (*differences_of(self), *(d for m in self.months for d in m.differences))
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The answer to "why is this number what it is?".
+
+    Attributes:
+        figures_differing: the keys on which the engines or PostgreSQL differ.
+        rows_differing: the rows that PostgreSQL holds otherwise.
+        problems: what is wrong with the lake itself.
+        run_id: the run that published; None where nothing is published.
+        calls: the source's calls of the month, by step of the funnel.
+        verdict: whether rows, engines and PostgreSQL agree.
+    """
+
+    asked: Asked
+    metrics: Mapping[str, Explained]
+    figures_differing: tuple[str, ...]
+    rows_differing: tuple[str, ...]
+    problems: tuple[Finding, ...]
+    run_id: str | None
+    calls: tuple[Step, ...] = ()
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """Everything on which the engines or PostgreSQL differ."""
+        return self.figures_differing + self.rows_differing
+
+    @property
+    def difference(self) -> Decimal:
+        """The largest difference between any two of the figures that must be equal."""
+        return max((d for m in self.metrics.values() for d in m.differences), default=Decimal(0))
+
+    @property
+    def verdict(self) -> str:
+        """``match``, ``mismatch`` or ``unpublished``."""
+        if self.difference or self.differing or self.problems:
+            return "mismatch"
+        return "match" if self.run_id else "unpublished"
+
+
+def explain(
+    settings: Settings,
+    source: str,
+    month: dt.date,
+    *,
+    segment: str | None = None,
+    day: dt.date | None = None,
+    metrics: Sequence[str] = MEASURES,
+    offline: bool = False,
+    progress: Progress = silent,
+) -> Explanation:
+    """Explains the numbers of a source in a month.
+
+    Args:
+        settings: where things are.
+        source: its name; case, spaces and aliases do not matter; ``ALL`` is the whole company.
+        month: the first of the month.
+        segment: only this segment.
+        day: only this day of the month.
+        metrics: which measures.
+        offline: leave the database out.
+        progress: is told how far it is.
+
+    Raises:
+        SettingsError: there is no such source or segment, or the month has no data.
+        LakeError: nothing landed, or a landed export is damaged.
+        PostgresError: the database cannot be reached.
+    """
+    with explainer(settings, month=month, offline=offline, progress=progress) as one:
+        return one.explain(Asked(one.source(source), one.month(month), one.segment(segment), day), metrics)
+
+
+@contextlib.contextmanager
+def explainer(
+    settings: Settings,
+    *,
+    month: dt.date | None = None,
+    newest: bool = False,
+    months: Months | None = None,
+    offline: bool = False,
+    progress: Progress = silent,
+) -> Iterator["Explainer"]:
+    """Opens everything that explanations need: lake, second engine, database.
+
+    Args:
+        settings: where things are.
+        month: the only month that will be asked about, so that only the files it needs are read; None: any.
+        newest: without ``month``, only the newest one will be asked about.
+        months: the only months that will be asked about, instead of one.
+        offline: leave the database out.
+        progress: is told how far it is.
+
+    Raises:
+        SettingsError: the month has no data.
+        LakeError: no month has.
+    """
+    with (
+        opened(settings, progress) as lake,
+        explainer_of(lake, memory_of(settings), month=month, newest=newest, months=months, progress=progress) as one,
+    ):
+        if offline:
+            yield one
+            return
+        with published_session(settings) as last:
+            yield one.against(*last[:2]) if last else one
+
+
+@contextlib.contextmanager
+def explainer_of(
+    lake: Opened,
+    memory: int,
+    *,
+    month: dt.date | None = None,
+    newest: bool = False,
+    months: Months | None = None,
+    progress: Progress = silent,
+) -> Iterator["Explainer"]:
+    """Opens what explanations from a lake need, without the database; see ``explainer``.
+
+    Args:
+        lake: the lake.
+        memory: how many bytes the second engine may be given a part of.
+        month: the only month that will be asked about; None: any.
+        newest: without ``month``, only the newest one will be asked about.
+        months: the only months that will be asked about, instead of one.
+        progress: is told how far it is.
+
+    Raises:
+        SettingsError: the month has no data.
+        LakeError: no month has.
+    """
+    with contextlib.ExitStack() as stack:
+        only = months or (Months(last=month, one=True) if month or newest else None)
+        part = None
+        if only is not None and not lake.problems:
+            part = stack.enter_context(_only(lake, only))
+        progress("recomputing with the second engine", 0, 1)
+        # Meanwhile the database is opened, and the rows behind the numbers are read.
+        pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rmetrics"))
+        engine = pool.submit(_second_engine, lake, part, duckdb_limit(memory) if part else None)
+        stack.callback(lambda: engine.exception() or engine.result().close())
+        yield Explainer(lake, engine, part)
+        progress("recomputing with the second engine", 1, 1)
+
+
+@contextlib.contextmanager
+def _only(lake: Opened, asked: Months) -> Iterator[MonthInputs | None]:
+    """What the months asked for need; None where they are so many that everything is looked at."""
+    known = _months(lake)
+    first, last = months_named(asked, known)
+    wanted = frozenset(m for m in known if first <= m <= last)
+    if len(wanted) > max(1, MOST * len(known)):
+        yield None
+    else:
+        with of_months(lake.lake, lake.computed.rows, wanted) as part:
+            yield part
+
+
+def _months(lake: Opened) -> frozenset[dt.date]:
+    """The months with figures.
+
+    Raises:
+        LakeError: there is none.
+    """
+    months = load(lake.lake).scan(MONTHLY).select(pl.col("month").unique()).collect()["month"].to_list()
+    if not months:
+        raise LakeError("no row of the data counts in any month", "See `rmetrics check`, then sync again.")
+    return frozenset(months)
+
+
+def _second_engine(lake: Opened, part: MonthInputs | None, memory_limit: str | None) -> Any:
+    """A connection in which everything, or what a month needs, was recomputed."""
+    typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else lake.typed
+    files = [*(i.path for inputs in typed.values() for i in inputs), *([part.scope.daily] if part else [])]
+    with duckdb_errors("recompute the metrics"):
+        connection = sandbox(files, temp=lake.lake.root / "duckdb", memory_limit=memory_limit)
+        try:
+            recompute(
+                connection,
+                typed,
+                lake.rules,
+                part.scope if part else None,
+                newest_day(lake.exports.values(), lake.rules),
+            )
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+class Explainer:
+    """Explains one number after another from one lake."""
+
+    def __init__(
+        self,
+        lake: Opened,
+        engine: Future[Any],
+        only: MonthInputs | None = None,
+    ) -> None:
+        self.lake, self.engine = lake, engine
+        self.session: Session | None = None
+        self.run_id: str | None = None
+        self.rules: Rules = lake.rules
+        computed = lake.computed.rows
+        feeds = {n: _looked_at(computed, n, only) for n in self.rules.feeds}
+        facts = _looked_at(computed, FACTS, only)
+        self.left_out = _left_out(computed, feeds, facts) if only else {}
+        newest = newest_day(lake.exports.values(), lake.rules)
+        end = last_day(computed.snapshot.scan(TALLIES["days"]), lake.rules, newest).collect().lazy()
+        self.frames = Frames(feeds, facts, computed.scan(DAILY), end)
+        self.exports = {rank: raw.name for rank, raw in lake.exports.items()}
+        self._recomputed = lru_cache(maxsize=64)(self._recomputed_of)
+
+    def against(self, session: Session, run_id: str) -> "Explainer":
+        """The same, which also compares with what a run published."""
+        made = copy.copy(self)
+        made.session, made.run_id = session, run_id
+        return made
+
+    # -- what can be asked
+
+    def sources(self) -> list[str]:
+        """Every source that has figures or a rule."""
+        found = self.frames.daily.select(pl.col("source").unique()).collect()["source"].to_list()
+        return sorted({*found, *self.rules.sources})
+
+    def source(self, name: str) -> str:
+        """The source a person means, or ``ALL``; see ``asked.source_named``."""
+        return source_named(name, self.rules, self.sources())
+
+    def month(self, month: dt.date | None) -> dt.date:
+        """The month a person means, the newest where none is named; see ``asked.month_named``."""
+        return month_named(month, _months(self.lake))
+
+    def months(self, asked: Months) -> tuple[dt.date, dt.date | None]:
+        """The first month a person means, and the last where there are several; see ``asked.months_named``.
+
+        Months without data at either end are left out.
+        """
+        known = _months(self.lake)
+        first, last = months_named(asked, known)
+        found = [m for m in known if first <= m <= last]
+        return min(found), max(found) if max(found) > min(found) else None
+
+    def segment(self, name: str | None) -> str | None:
+        """The segment a person means.
+
+        Raises:
+            SettingsError: the rules know none of that name.
+        """
+        if name is None:
+            return None
+        known = {s.lower(): s for s in self.rules.segment_order}
+        if name.lower() not in known:
+            raise SettingsError(f"no segment {name!r}", f"Segments: {', '.join(self.rules.segment_order)}.")
+        return known[name.lower()]
+
+    # -- the answer
+
+    def explain(self, asked: Asked, metrics: Sequence[str] = MEASURES) -> Explanation:
+        """Explains the numbers asked for."""
+        found = {m: evidence(m, asked, self.frames, self.rules) for m in metrics}
+        computed, held = self._computed(asked), self._published(asked)
+        parts = self._parts(found, asked)
+        again = self._of_second_engine(asked)  # last, for it is still at work
+        explained = {
+            m: Explained(
+                name=m,
+                rule=self._rule(m, asked, parts[m])[0],
+                where=self._rule(m, asked, parts[m])[1],
+                value=_total(computed, m),
+                parts=parts[m],
+                listed=sum((p.value for p in parts[m]), Decimal(0)),
+                recomputed=_total(again, m),
+                published=None if held is None else _total(held, m),
+                months=by_month(m, asked, [p.by_month for p in parts[m]], computed, again, held)
+                if asked.several
+                else (),
+            )
+            for m in metrics
+        }
+        differing = [
+            *_differing("the second engine says", computed, again, metrics),
+            *([] if held is None else _differing("PostgreSQL holds", computed, held, metrics)),
+            *(self._monthly_differing(asked, metrics) if held is not None else []),
+        ]
+        rows = tuple(str(d) for d in self._rows_differing(found))
+        return Explanation(
+            asked, explained, tuple(differing), rows, self.lake.problems, self.run_id, self._calls(asked)
+        )
+
+    def _rule(self, measure: str, asked: Asked, parts: Sequence[Part]) -> tuple[str, str]:
+        if parts:
+            return "; ".join(dict.fromkeys(p.rule for p in parts)), parts[0].where
+        if asked.source in self.rules.sources:
+            said = said_of(self.rules, asked.source, measure, asked.month)
+            return said.words, said.where
+        told = f"no rule declares the source {asked.source}: its {measure} {'are' if measure == 'leads' else 'is'} 0"
+        return told, self.rules.place("sources")
+
+    def _parts(self, found: Mapping[str, tuple[Evidence, ...]], asked: Asked) -> dict[str, tuple[Part, ...]]:
+        flat = [(m, e) for m, parts in found.items() for e in parts]
+        queries = []
+        for _, e in flat:
+            queries.append(e.rows.group_by("_outcome").agg(pl.len().alias("n"), pl.col(PARTS).sum().alias("lines")))
+            queries.append(e.rows.filter(pl.col("_outcome") == Outcome.COUNTED.value).sort("_day", "_key"))
+            queries.append(near_rows(e, asked))
+            queries.append(e.split if e.split is not None else pl.LazyFrame())
+        frames = iter(pl.collect_all(queries))
+        result: dict[str, list[Part]] = {m: [] for m in found}
+        for m, e in flat:
+            counts, counted, near, split = (next(frames) for _ in range(4))
+            result[m].append(self._part(e, asked, counts, counted, near, split))
+        return {m: tuple(parts) for m, parts in result.items()}
+
+    def _part(
+        self,
+        e: Evidence,
+        asked: Asked,
+        counts: pl.DataFrame,
+        counted: pl.DataFrame,
+        near: pl.DataFrame,
+        split: pl.DataFrame,
+    ) -> Part:
+        feed = self.rules.feeds[e.feed] if e.feed else None
+        return Part(
+            rule=e.rule,
+            where=e.where,
+            since=e.since,
+            feed=e.feed,
+            value=Decimal(int(counted["_amount"].sum() or 0)).scaleb(-e.scale),
+            steps=tuple(self._steps(e, counts)),
+            nearly=(*nearly_counted(e, near, asked, feed), *self._withdrawn(e.feed, asked)),
+            rows=ListedRows(counted.height, lambda: self._listed(e, counted)),
+            split=_split(split, several=asked.several) if e.split is not None and split.height else None,
+            by_month=amounts_by_month(counted, e.scale),
+        )
+
+    def _withdrawn(self, feed: str | None, asked: Asked) -> list[Nearly]:
+        lake = self.lake
+        return withdrawn_rows(lake.lake, self.rules, lake.computed.withdrawn, feed, asked) if feed else []
+
+    def _steps(self, e: Evidence, counts: pl.DataFrame) -> Iterator[Step]:
+        by_outcome = {o: (n, lines) for o, n, lines in counts.select("_outcome", "n", "lines").iter_rows()}
+        for outcome, (rows, lines) in self.left_out.get(e.feed or "", {}).items():
+            n, of = by_outcome.get(outcome, (0, 0))
+            by_outcome[outcome] = n + rows, of + lines
+        if e.feed is not None:
+            files = [self.lake.computed.counts[f.sha256] for f, _ in self.lake.computed.typed[e.feed]]
+            yield Step("read", sum(f.rows for f in files))
+            yield Step("rejected", sum(f.rejected for f in files))
+            yield Step("total lines", sum(f.totals for f in files))
+            yield Step("superseded by a newer export", sum(f.superseded for f in files))
+            merged = sum(lines - n for n, lines in by_outcome.values())
+            yield Step("added to another line of the same key", merged)
+        for outcome in Outcome:
+            if outcome is not Outcome.COUNTED:
+                yield Step(outcome.value, by_outcome.get(outcome.value, (0, 0))[0])
+        yield Step(Outcome.COUNTED.value, by_outcome.get(Outcome.COUNTED.value, (0, 0))[0])
+
+    def _listed(self, e: Evidence, counted: pl.DataFrame) -> Iterator[ListedRow]:
+        feed = self.rules.feeds[e.feed] if e.feed else None
+        shown = [n for n, c in feed.columns.items() if c.publish and n not in feed.key_columns] if feed else []
+        shown = [n for n in shown if n in counted.columns]
+        for row in counted.iter_rows(named=True):
+            rank = row.get(FILE)
+            yield ListedRow(
+                key=row["_key"],
+                file=None if rank is None else self.exports.get(rank),
+                line=row.get(LINE),
+                date=row["_day"],
+                segment=row["_segment"],
+                amount=Decimal(row["_amount"]).scaleb(-e.scale),
+                detail={n: row[n] for n in shown if row[n] is not None},
+            )
+
+    # -- the figures that must be equal
+
+    def _computed(self, asked: Asked) -> pl.DataFrame:
+        rows = self.frames.daily.filter(asked.of(pl.col("source")))
+        return _asked_for(rows, asked).select("date", "source", "segment", *MEASURES).collect()
+
+    def _of_second_engine(self, asked: Asked) -> pl.DataFrame:
+        return _asked_for(self._recomputed(asked.source, asked.month, asked.end).lazy(), asked).collect()
+
+    def _recomputed_of(self, source: str, month: dt.date, end: dt.date) -> pl.DataFrame:
+        connection = self.engine.result()
+        with duckdb_errors("recompute the metrics"):
+            columns = f"date, source, segment, {', '.join(MEASURES)}"
+            connection.execute(
+                f"SELECT {columns} FROM {DAILY} WHERE $1 IN (source, '{ALL}') AND date >= $2 AND date < $3",
+                [source, month, end],
+            )
+            return _frame(list(fetched(connection)))
+
+    def _published(self, asked: Asked) -> pl.DataFrame | None:
+        if self.session is None:
+            return None
+        cells = ", ".join(f"{m}::text" for m in MEASURES)
+        rows = self.session.query(
+            f"SELECT date, source, segment, {cells} FROM {DAILY} WHERE $1::text IN (source, '{ALL}') "
+            "AND date >= $2::text::date AND date < $3::text::date",
+            [asked.source, asked.month.isoformat(), asked.end.isoformat()],
+        )
+        return _asked_for(_frame(rows).lazy(), asked).collect()
+
+    def _monthly_differing(self, asked: Asked, metrics: Sequence[str]) -> Iterator[str]:
+        """Months are published apart from their days: they must be their sum."""
+        if self.session is None or asked.day is not None:
+            return
+        cells = ", ".join(f"{m}::text" for m in MEASURES)
+        held = self.session.query(
+            f"SELECT month, source, segment, {cells} FROM {MONTHLY} "
+            f"WHERE $1::text IN (source, '{ALL}') AND month >= $2::text::date AND month < $3::text::date",
+            [asked.source, asked.month.isoformat(), asked.end.isoformat()],
+        )
+        monthly = load(self.lake.lake).scan(MONTHLY)
+        ours = monthly.filter(asked.of(pl.col("source")) & asked.within(pl.col("month")))
+        frames = [ours.select(pl.col("month").alias("date"), "source", "segment", *MEASURES).collect(), _frame(held)]
+        if asked.segment is not None:
+            frames = [f.filter(pl.col("segment") == asked.segment) for f in frames]
+        yield from _differing("PostgreSQL holds", frames[0], frames[1], metrics, what="month of")
+
+    def _rows_differing(self, found: Mapping[str, tuple[Evidence, ...]]) -> Iterator[RowDifference]:
+        """The counted rows as their published tables have them."""
+        if self.session is None:
+            return
+        keys: dict[str, list[pl.LazyFrame]] = {}
+        for parts in found.values():
+            for e in parts:
+                if e.feed is not None:
+                    table = feed_table(self.rules, e.feed)
+                    counted = e.rows.filter(pl.col("_outcome") == Outcome.COUNTED.value)
+                    keys.setdefault(e.feed, []).append(counted.select(table.key))
+        told = 0
+        for name, frames in keys.items():
+            table = feed_table(self.rules, name)
+            only = pl.concat(frames).unique().collect()
+            if not only.height:
+                continue
+            hidden = [n for n, c in self.rules.feeds[name].columns.items() if not c.publish]
+            rows = self.frames.facts if name == JOBS else self.frames.feeds[name]
+            found_here = table_differences(self.session, table, rows, only=only, hidden=hidden)
+            for difference in found_here.examples:
+                told += 1
+                if told <= _DIFFERENCES:
+                    yield difference
+
+    # -- calls
+
+    def _calls(self, asked: Asked) -> tuple[Step, ...]:
+        """The funnel of the source's calls: from call to job, unit and repair."""
+        if "calls" not in self.frames.feeds:
+            return ()
+        feed = self.rules.feeds["calls"]
+        day = pl.col(feed.business_date)
+        rows = self.frames.feeds["calls"].filter(pl.col("counted") & asked.of(pl.col("source")) & asked.within(day))
+        if asked.day is not None:
+            rows = rows.filter(day == pl.lit(asked.day))
+        names = rows.collect_schema().names()
+        inbound = pl.col("direction") == "inbound" if "direction" in names else pl.lit(value=True)
+        answered = pl.col("answered") if "answered" in names else pl.lit(None, dtype=pl.Boolean)
+        if "job_id" not in names:
+            rows = rows.with_columns(pl.lit(None, dtype=pl.String).alias("job_id"))
+        facts = self.frames.facts.select("job_id", "is_unit", "is_repair")
+        job = pl.col("job_id")
+        counts = (
+            rows.join(facts, on="job_id", how="left")
+            .select(
+                pl.len().alias("calls"),
+                inbound.sum().alias("inbound"),
+                (inbound & answered).sum().alias("answered"),
+                (inbound & ~answered).sum().alias("missed"),
+                job.count().alias("linked to a job"),
+                job.drop_nulls().n_unique().alias("jobs"),
+                job.filter(pl.col("is_unit")).n_unique().alias("units"),
+                job.filter(pl.col("is_repair")).n_unique().alias("repairs"),
+            )
+            .collect()
+        )
+        row = counts.row(0, named=True)
+        return tuple(Step(name, int(n)) for name, n in row.items()) if row["calls"] else ()
+
+
+def _frame(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
+    schema = {"date": pl.Date, "source": pl.String, "segment": pl.String, **dict.fromkeys(MEASURES, pl.String)}
+    text = [[*r[:3], *(str(v) for v in r[3:])] for r in rows]
+    frame = pl.DataFrame(text, schema=schema, orient="row")
+    kinds = {m: pl.Int64() if SCALES[m] == 0 else pl.Decimal(18, SCALES[m]) for m in MEASURES}
+    return frame.with_columns(pl.col(m).cast(kind) for m, kind in kinds.items())
+
+
+def _asked_for(daily: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
+    rows = daily.filter(asked.within(pl.col("date")))
+    if asked.segment is not None:
+        rows = rows.filter(pl.col("segment") == asked.segment)
+    if asked.day is not None:
+        rows = rows.filter(pl.col("date") == pl.lit(asked.day))
+    return rows
+
+
+def _total(rows: pl.DataFrame, measure: str) -> Decimal:
+    total = rows[measure].sum()
+    return Decimal(str(total if total is not None else 0))
+
+
+def _differing(
+    who: str, ours: pl.DataFrame, theirs: pl.DataFrame, metrics: Sequence[str], what: str = ""
+) -> Iterator[str]:
+    keys = ["date", "source", "segment"]
+    both = ours.join(theirs, on=keys, how="full", coalesce=True, suffix=" there").sort(keys)
+    several = both["source"].n_unique() > 1
+    told = 0
+    for row in both.iter_rows(named=True):
+        for m in metrics:
+            mine, other = row[m], row[f"{m} there"]
+            if mine == other or (not mine and other is None) or (mine is None and not other):
+                continue
+            told += 1
+            if told <= _DIFFERENCES:
+                there = f"no row ({MISSING})" if other is None and "PostgreSQL" in who else other
+                day = f"{row['date']:%Y-%m}" if what else row["date"]
+                key = f"{day} {row['source'] + ' ' if several else ''}{row['segment']}"
+                yield f"{what + ' ' if what else ''}{key} {m}: {mine or 0} is computed, {who} {there}"
+        if all(row[m] is not None and row[f"{m} there"] is None for m in MEASURES) and not any(row[m] for m in metrics):
+            continue
+
+
+def _split(parts: pl.DataFrame, *, several: bool) -> Split:
+    days = parts.group_by("date").agg(pl.col("cost_cents").sum()).sort("date")
+    amounts = days["cost_cents"].to_list()
+    total, base = sum(amounts), amounts[-1]
+    segments = parts.group_by("segment").agg(pl.col("cost_cents").sum()).sort("segment")
+    return Split(
+        total=Decimal(total).scaleb(-2),
+        days=len(amounts),
+        per_day=None if several else Decimal(base).scaleb(-2),
+        extra=0 if several else sum(1 for a in amounts if a != base),
+        segments={s: Decimal(c).scaleb(-2) for s, c in segments.iter_rows()},
+    )
+
+
+def _looked_at(computed: Rows, name: str, only: MonthInputs | None) -> pl.LazyFrame:
+    """The rows of a table, or those that a month needs."""
+    if only is None:
+        return computed.scan(name)
+    rows = computed.facts_at(only.positions[JOBS]) if name == FACTS else computed.at(name, only.positions[name])
+    return rows.collect().lazy()  # every measure asks for them again
+
+
+def _left_out(
+    computed: Rows, feeds: Mapping[str, pl.LazyFrame], facts: pl.LazyFrame
+) -> dict[str, dict[str, tuple[int, int]]]:
+    """The rows of each feed that are not looked at, by what becomes of them, and of how many lines they are made.
+
+    All are of other months; but jobs that do not count have no facts, and so no day.
+    """
+    sums = [pl.col(c).sum() for c in ("rows", "lines", "counted", "counted_lines")]
+    days = computed.snapshot.scan(TALLIES["days"]).group_by("feed").agg(sums).collect()
+    held = {feed: numbers for feed, *numbers in days.iter_rows()}
+    found = {}
+    for name, frame in {**feeds, FACTS: facts}.items():
+        seen, lines = frame.select(pl.len(), pl.col(PARTS).sum()).collect().row(0)
+        total = held.get(JOBS if name == FACTS else name, [0, 0, 0, 0])
+        rows, of_rows = total[2:] if name == FACTS else total[:2]
+        found[name] = (rows - seen, of_rows - (lines or 0))
+    dated, of_dated = found.pop(FACTS)
+    result = {name: {Outcome.OTHER_MONTH.value: left} for name, left in found.items()}
+    rows, of_rows = found[JOBS]
+    undated = rows - dated, of_rows - of_dated
+    return {**result, JOBS: {Outcome.OTHER_MONTH.value: (dated, of_dated), Outcome.NO_DATE.value: undated}}

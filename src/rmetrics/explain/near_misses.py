@@ -1,0 +1,172 @@
+"""The rows that nearly counted, in groups, each with the reason why they did not."""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import polars as pl
+
+from rmetrics.explain.evidence import Asked, Evidence, Outcome
+from rmetrics.findings import count
+from rmetrics.rules.expressions import tree
+from rmetrics.rules.expressions.parsing import parse
+from rmetrics.rules.expressions.polars_form import rendered
+from rmetrics.rules.expressions.typing import condition_of
+from rmetrics.rules.expressions.written import sql_of
+from rmetrics.rules.model import Feed
+
+_VALUES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Nearly:
+    """A group of rows that nearly counted.
+
+    Attributes:
+        reason: why they did not.
+        rows: how many.
+        amount: what they would have added; None where that is not known.
+        keys: of all of them.
+    """
+
+    reason: str
+    rows: int
+    amount: Decimal | None
+    keys: tuple[str, ...] = field(repr=False, default=())
+
+
+def nearly_counted(found: Evidence, rows: pl.DataFrame, asked: Asked, feed: Feed | None) -> tuple[Nearly, ...]:
+    """The groups that nearly counted.
+
+    Args:
+        found: the evidence.
+        rows: its rows of the source asked for, in or near the month (``near_rows``).
+        asked: the number.
+        feed: the evidence's feed.
+    """
+    if feed is None:
+        return ()
+    groups = list[Nearly]()
+    groups += _group(found, rows, Outcome.NO_DATE, f"{feed.date} is blank: they count in no month")
+    groups += _uncounted(found, rows, feed)
+    groups += _unfit(found, rows, feed)
+    groups += _group(found, rows, Outcome.BLANK_AMOUNT, "the amount is blank")
+    groups += _by_utc(found, rows, asked)
+    return tuple(groups)
+
+
+def near_rows(found: Evidence, asked: Asked) -> pl.LazyFrame:
+    """The rows of evidence that are of the source and in or near the month, or without a date."""
+    day = pl.col("_day")
+    near = day.is_null() | asked.within(day)
+    if found.stamp is not None:
+        near |= asked.within(pl.col(found.stamp).dt.date())
+    return found.rows.filter((found.of or asked).of(pl.col("_source")) & near)
+
+
+def _nearly(found: Evidence, rows: pl.DataFrame, reason: str) -> Iterator[Nearly]:
+    if rows.height:
+        total = rows["_amount"].sum()
+        amount = None if found.scale == 0 else Decimal(int(total or 0)).scaleb(-found.scale)
+        yield Nearly(reason, rows.height, amount, tuple(rows["_key"].sort().to_list()))
+
+
+def _group(found: Evidence, rows: pl.DataFrame, outcome: Outcome, reason: str) -> Iterator[Nearly]:
+    yield from _nearly(found, rows.filter(pl.col("_outcome") == outcome.value), reason)
+
+
+def _uncounted(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Nearly]:
+    left = rows.filter(pl.col("_outcome") == Outcome.NOT_COUNTED.value)
+    if not left.height:
+        return
+    columns = tree.columns_in(parse(feed.where)) if feed.where else ()
+    if columns:
+        groups = [(_shown(v[0], columns[0], feed), g) for v, g in left.group_by(pl.col(columns[0]))]
+        for value, group in sorted(groups, key=lambda g: (-g[1].height, g[0])):  # whatever order the rows came in
+            yield from _nearly(found, group, f"{columns[0]} is {value}")
+    else:
+        yield from _nearly(found, left, Outcome.NOT_COUNTED.value)
+
+
+def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Nearly]:
+    """Rows that fail the condition: those that fail only one part of it, then the rest."""
+    left = rows.filter(pl.col("_outcome") == Outcome.UNFIT.value)
+    if not left.height or found.condition is None or found.row is None:
+        return
+    condition = parse(found.condition)
+    leaves = list(_leaves(condition))
+    for leaf in [leaf for leaf in leaves if leaf.inside_and or len(leaves) == 1]:
+        without = rendered(condition_of(_without(condition, leaf.path), found.row)).fill_null(value=False)
+        # Lazily: Polars 2.1 may give one value for all rows where a condition is run on a frame at once.
+        missed = left.lazy().filter(without).collect()
+        reason = f"{leaf.text} does not hold: {_values(missed, leaf.columns, feed)}"
+        yield from _nearly(found, missed, reason)
+        left = left.lazy().filter(~without).collect()
+    if left.height:
+        first = leaves[0]
+        reason = f"none of {found.condition} holds: {_values(left, first.columns, feed)}"
+        yield from _nearly(
+            found, left, reason if len(found.condition) < 160 else f"{_values(left, first.columns, feed)}"
+        )
+
+
+def _by_utc(found: Evidence, rows: pl.DataFrame, asked: Asked) -> Iterator[Nearly]:
+    if found.stamp is None or found.stamp not in rows.columns:
+        return
+    by_utc = asked.within(pl.col(found.stamp).dt.date())
+    elsewhere = rows.filter(by_utc & (pl.col("_outcome") == Outcome.OTHER_MONTH.value))
+    when = f"{asked.month:%Y-%m} to {asked.last:%Y-%m}" if asked.last else f"{asked.month:%Y-%m}"
+    reason = f"in {when} by UTC, but in another month by local time"
+    yield from _nearly(found, elsewhere, reason)
+
+
+# -- the condition, taken apart
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """A part that AND and OR join: where it is, its SQL, its columns, and whether an AND is around it."""
+
+    path: tuple[int, ...]
+    text: str
+    columns: tuple[str, ...]
+    inside_and: bool
+
+
+def _leaves(node: tree.Node, path: tuple[int, ...] = (), *, inside_and: bool = False) -> Iterator[_Leaf]:
+    """The comparisons that AND and OR join, from left to right."""
+    if isinstance(node, tree.Joined):
+        inside = inside_and or node.word == "AND"
+        for i, child in enumerate(node.parts):
+            yield from _leaves(child, (*path, i), inside_and=inside)
+    else:
+        yield _Leaf(path, sql_of(node), tree.columns_in(node), inside_and)
+
+
+def _without(node: tree.Node, path: tuple[int, ...]) -> tree.Node:
+    """The condition, with one leaf taken as true."""
+    if not path or not isinstance(node, tree.Joined):
+        return tree.Truth(value=True)
+    parts = tuple(_without(p, path[1:]) if i == path[0] else p for i, p in enumerate(node.parts))
+    return tree.Joined(node.word, parts)
+
+
+def _values(rows: pl.DataFrame, columns: tuple[str, ...], feed: Feed) -> str:
+    """The most frequent values of the first column: ``cost is 0.00 (14), blank (3)``."""
+    if not columns or not rows.height or columns[0] not in rows.columns:
+        return count(rows.height, "row")
+    name = columns[0]
+    counts = rows.group_by(name).len().sort(["len", name], descending=[True, False], nulls_last=True)
+    shown = [f"{_shown(v, name, feed)} ({n})" for v, n in counts.head(_VALUES).iter_rows()]
+    more = counts.height - _VALUES
+    return f"{name} is {', '.join(shown)}" + (f" and {more} others" if more > 0 else "")
+
+
+def _shown(value: object, column: str, feed: Feed) -> str:
+    if value is None:
+        return "blank"
+    spec = feed.columns.get(column)
+    if spec is not None and not spec.publish:
+        return "***"
+    return value.isoformat() if isinstance(value, dt.date) else str(value)

@@ -1,0 +1,79 @@
+"""Rows of withdrawn exports that would be near a number: why a figure is smaller than a person remembers."""
+
+import datetime as dt
+from collections.abc import Iterator
+
+import polars as pl
+
+from rmetrics.explain.evidence import Asked
+from rmetrics.explain.near_misses import Nearly
+from rmetrics.lake import Lake, RawFile
+from rmetrics.metrics.jobs import normal
+from rmetrics.pipeline.landing.typed_rows import definition_of
+from rmetrics.rules import Rules
+from rmetrics.rules.model import ColumnType, Feed
+from rmetrics.rules.names import JOBS, normal_source
+
+
+def withdrawn_rows(lake: Lake, rules: Rules, withdrawn: tuple[RawFile, ...], name: str, asked: Asked) -> list[Nearly]:
+    """One group per withdrawn export of a feed that has rows of the month, or of the day where one is asked for.
+
+    Of jobs only those of the source are counted; a row of another feed names no source, so all of them are. An export
+    whose typed rows are no longer there (the rules were edited since it was withdrawn) is left out.
+
+    Args:
+        lake: where the typed rows are.
+        rules: in force.
+        withdrawn: the withdrawn exports.
+        name: the feed.
+        asked: the number.
+    """
+    return [group for raw in withdrawn if raw.feed == name for group in _of_export(lake, rules, raw, asked)]
+
+
+def _of_export(lake: Lake, rules: Rules, raw: RawFile, asked: Asked) -> Iterator[Nearly]:
+    if raw.feed not in rules.feeds:
+        return
+    made_as = definition_of(rules, raw, raw.feed)
+    feed, typed = made_as.feed, lake.typed_file(raw.feed, raw.sha256, made_as.digest)
+    if typed is None or not lake.typed_is_sound(typed, used=True):
+        return
+    rows = lake.scan_typed(typed)
+    date = rules.jobs.latest.date if raw.feed == JOBS else feed.date
+    if date not in typed.columns:
+        date = feed.date
+    if date not in typed.columns:
+        return
+    rows = rows.filter(_in_time(_day(feed, date, rules.business.timezone), asked))
+    if raw.feed == JOBS and "source_raw" in typed.columns:
+        rows = rows.filter(_of_source(rules, asked.source))
+    count = rows.select(pl.len()).collect().item()
+    if count:
+        yield Nearly(_reason(raw, asked), count, None)
+
+
+def _reason(raw: RawFile, asked: Asked) -> str:
+    back = f"`rmetrics exports restore {raw.sha256[:12]}` makes them count again"
+    months = "months" if asked.several else "month"
+    whose = f"of the source and the {months}" if raw.feed == JOBS else f"of the {months}"
+    return f"rows {whose} are in the withdrawn export {raw.name}; {back}"
+
+
+def _day(feed: Feed, column: str, zone: str) -> pl.Expr:
+    if feed.columns[column].type is ColumnType.TIMESTAMP:
+        return pl.col(column).dt.convert_time_zone(zone).dt.date()
+    return pl.col(column).cast(pl.Date)
+
+
+def _in_time(day: pl.Expr, asked: Asked) -> pl.Expr:
+    wanted: dt.date | None = asked.day
+    return day == pl.lit(wanted) if wanted is not None else asked.within(day)
+
+
+def _of_source(rules: Rules, source: str) -> pl.Expr:
+    declared = rules.sources.get(source)
+    spellings = {normal_source(s) for s in (source, *(declared.latest.aliases if declared else ()))}
+    return normal(pl.col("source_raw")).is_in(sorted(spellings))
+
+
+__all__ = ["withdrawn_rows"]

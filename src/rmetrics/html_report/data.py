@@ -1,0 +1,135 @@
+"""What the page shows: frozen figures from the lake, added up for its views. Amounts are exact decimals."""
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+
+import polars as pl
+
+from rmetrics.findings import Finding
+from rmetrics.periods import days_of, next_month
+from rmetrics.pipeline.summary import MonthLine
+
+COUNTS = ("jobs", "leads", "units", "repairs")
+AMOUNTS = ("revenue_gross", "revenue40", "cost")
+ALL = "ALL"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedLine:
+    """A feed's rows, its last business day, when its newest export was made, and what was rejected."""
+
+    feed: str
+    rows: int
+    last_date: dt.date | None
+    last_export_at: dt.datetime | None
+    exports: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A calendar day of the month, all sources together, with sums since its first; None after the data's end."""
+
+    date: dt.date
+    leads: int | None
+    units: int | None
+    repairs: int | None
+    repairs_to_date: int | None
+    revenue40_to_date: Decimal | None
+    leads_to_date: int | None
+    cost_to_date: Decimal | None
+    repairs_pace: Decimal | None
+    revenue40_pace: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class PageData:
+    """Everything on the page.
+
+    Attributes:
+        month: the month of the views *This month* and *Channels*.
+        last_day: the last day the data reaches, over all months.
+        lines: each month by source, and in all as source ALL, oldest first.
+        segments: (month, segment, repairs, revenue40, cost), oldest first.
+        days: the calendar days of ``month``.
+        feeds, findings: what *Data health* tells.
+    """
+
+    month: dt.date
+    last_day: dt.date
+    timezone: str
+    currency: str
+    version: str
+    lines: tuple[MonthLine, ...]
+    segments: tuple[tuple[dt.date, str, int, Decimal, Decimal], ...]
+    days: tuple[Day, ...]
+    feeds: tuple[FeedLine, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def months(self) -> list[dt.date]:
+        """The months up to the page's own, at most twelve, oldest first."""
+        return sorted({line.month for line in self.lines if line.month <= self.month})[-12:]
+
+    @property
+    def whole(self) -> dict[dt.date, MonthLine]:
+        """The company's line by month."""
+        return {line.month: line for line in self.lines if line.source == ALL}
+
+    @property
+    def sources(self) -> list[str]:
+        """Sources with a figure in the months shown, by their revenue, largest first; the order of colours, too."""
+        total: dict[str, Decimal] = {}
+        shown = frozenset(self.months)
+        for line in self.lines:
+            if line.source != ALL and line.month in shown:
+                total[line.source] = total.get(line.source, Decimal(0)) + line.revenue40
+        return sorted(total, key=lambda name: (-total[name], name))
+
+    def of(self, source: str) -> list[MonthLine]:
+        """The lines of one source, or ALL, in the months shown, oldest first."""
+        shown = frozenset(self.months)
+        return [line for line in self.lines if line.source == source and line.month in shown]
+
+    @property
+    def passed(self) -> int:
+        """How many days of the month the data covers."""
+        return sum(day.repairs is not None for day in self.days)
+
+
+def segment_lines(monthly: pl.DataFrame) -> tuple[tuple[dt.date, str, int, Decimal, Decimal], ...]:
+    """Repairs, revenue40 and cost by month and segment, oldest first."""
+    rows = monthly.group_by("month", "segment").agg(pl.col("repairs", "revenue40", "cost").sum())
+    return tuple(rows.sort("month", "segment").select("month", "segment", "repairs", "revenue40", "cost").iter_rows())
+
+
+def month_days(
+    daily: pl.DataFrame, month: dt.date, last_day: dt.date, targets: tuple[Decimal | None, Decimal | None]
+) -> tuple[Day, ...]:
+    """Every calendar day of a month with sums so far; None after ``last_day``.
+
+    Args:
+        daily: ``daily_metrics``.
+        month: its first day.
+        last_day: where the data ends.
+        targets: repairs and revenue40 to reach in the month; None where there is no target.
+    """
+    inside = daily.filter((pl.col("date") >= month) & (pl.col("date") < next_month(month)))
+    sums = inside.group_by("date").agg(pl.col("leads", "units", "repairs", "revenue40", "cost").sum())
+    by_day = {row["date"]: row for row in sums.iter_rows(named=True)}
+    length = days_of(month)
+    made: list[Day] = []
+    leads, repairs, revenue, cost = 0, 0, Decimal(0), Decimal(0)
+    for number in range(1, length + 1):
+        date = month.replace(day=number)
+        pace = [None if t is None else t * number / length for t in targets]
+        if date > last_day:
+            made.append(Day(date, None, None, None, None, None, None, None, *pace))
+            continue
+        row = by_day.get(date, {})
+        leads, repairs = leads + row.get("leads", 0), repairs + row.get("repairs", 0)
+        revenue, cost = revenue + row.get("revenue40", 0), cost + row.get("cost", 0)
+        counts = (row.get("leads", 0), row.get("units", 0), row.get("repairs", 0))
+        made.append(Day(date, *counts, repairs, revenue, leads, cost, *pace))
+    return tuple(made)

@@ -1,0 +1,301 @@
+"""The views of a page: month by month, one month, channels, data health. Shared by the report and by the server."""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from html import escape
+from shlex import quote
+
+from rmetrics.findings import Finding, Severity, count
+from rmetrics.html_report import cells
+from rmetrics.html_report.cells import DASH, Links
+from rmetrics.html_report.data import ALL, FeedLine, PageData
+from rmetrics.pipeline.summary import MonthLine
+
+# How many channels are printed, for the report to fit eight sheets.
+CHANNELS_ON_PAPER = 6
+_COLOURS = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.INFO: ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Sections:
+    """The views of one page.
+
+    Attributes:
+        page: what to show.
+        links: where figures lead to.
+        draw: a chart by its id, as HTML.
+    """
+
+    page: PageData
+    links: Links
+    draw: Callable[[str], str]
+
+    def months(self) -> str:
+        """Every month of the company, against target."""
+        page = self.page
+        head = ("Month", "Leads", "Units", "Repairs", "Target", "Attained", "L→U", "U→R", "L→R", "Revenue40", "Target",
+                "Attained", "Cost", "CPL", "Ceiling", "Profit")  # fmt: skip
+        rows = []
+        for line in reversed(page.of(ALL)):
+            of = Linked(line, self.links, self.page.currency)
+            rows.append(
+                [
+                    cells.cell(f"{line.month:%Y-%m}", text=True, href=self.links.month(line.month)),
+                    *of.counts(),
+                    *of.repairs_against_target(),
+                    *of.conversions(),
+                    *of.revenue_against_target(),
+                    *of.cost_and_profit(),
+                ]
+            )
+        first, last = page.months[0], page.months[-1]
+        span = f"{first:%B %Y} to {last:%B %Y}. Each month is the sum of its days; the newest may not be complete."
+        names = ("repairs-by-source", "counts", "money", "revenue-by-segment", "conversions", "cpl")
+        figures = cells.grid(self.draw(n) for n in names)
+        against = cells.card("Against target", cells.table(head, rows, "against"))
+        return f'<section id="months"><h2>Month by month</h2><p>{span}</p>{figures}{against}</section>'
+
+    def month(self) -> str:
+        """One month: so far, against pace, by source."""
+        page = self.page
+        names = ("repairs-to-date", "revenue40-to-date", "days", "cpl-to-date", "l2r-to-date")
+        figures = cells.grid(self.draw(n) for n in names)
+        about = f"{page.passed} of {len(page.days)} days have data. Projections are linear, by calendar days."
+        return (
+            f'<section id="month"><h2>This month: {page.month:%B %Y}</h2><p>{about}</p>'
+            f"{self.tiles()}{figures}{self.sources()}</section>"
+        )
+
+    def tiles(self) -> str:
+        """The month in big numbers."""
+        page = self.page
+        line, passed, length = page.whole[page.month], page.passed, len(page.days)
+        repairs, revenue = (v * Decimal(length) / passed if passed else None for v in (line.repairs, line.revenue40))
+        of = Linked(line, self.links, self.page.currency)
+        most = line.target_cpl_max
+        ceiling = "no ceiling" if most is None else f"ceiling {cells.shown_amount(most, 2, page.currency)}"
+        wanted = "no target" if line.target_conv_l2r is None else f"target {cells.share(line.target_conv_l2r)}"
+        made = [
+            cells.tile("Repairs", of.count("repairs"), of_pace(line.repairs, line.target_repairs, passed, length),
+                       href=of.to("pace_repairs") if line.target_repairs else None),
+            cells.tile("Repairs at month end", cells.count(repairs, href=of.to("projected_repairs")),
+                       _target(line.target_repairs), href=of.to("target_repairs") if line.target_repairs else None),
+            cells.tile("Revenue40", of.money("revenue40"),
+                       of_pace(line.revenue40, line.target_revenue40, passed, length),
+                       href=of.to("pace_revenue40") if line.target_revenue40 else None),
+            cells.tile("Revenue40 at month end",
+                       cells.money(revenue, currency=page.currency, href=of.to("projected_revenue40")),
+                       _target(line.target_revenue40, page.currency),
+                       href=of.to("target_revenue40") if line.target_revenue40 else None),
+            cells.tile("Cost per lead", of.cpl(), ceiling,
+                       href=of.to("target_cpl_max") if line.target_cpl_max is not None else None),
+            cells.tile("Leads to repairs", of.ratio("conv_l2r", line.repairs, line.leads), wanted,
+                       href=of.to("target_conv_l2r") if line.target_conv_l2r is not None else None),
+            cells.tile("Profit", of.money("profit"), "revenue40 less cost"),
+        ]  # fmt: skip
+        return f'<div class="tiles">{"".join(made)}</div>'
+
+    def sources(self) -> str:
+        """Every source of the month, and all of them."""
+        page = self.page
+        head = ("Source", "Leads", "Units", "Repairs", "Target", "Attained", "L→R", "Revenue40", "Target", "Attained",
+                "Cost", "CPL", "Ceiling", "Profit")  # fmt: skip
+        lines = sorted(
+            (x for x in page.lines if x.month == page.month), key=lambda x: (x.source == ALL, -x.revenue40, x.source)
+        )
+        rows = []
+        for line in lines:
+            of = Linked(line, self.links, self.page.currency)
+            whose = self.links.month(line.month) if line.source == ALL else self.links.source(line.source, line.month)
+            rows.append(
+                [
+                    cells.cell(line.source, text=True, href=whose),
+                    *of.counts(),
+                    *of.repairs_against_target(),
+                    of.ratio("conv_l2r", line.repairs, line.leads),
+                    *of.revenue_against_target(),
+                    *of.cost_and_profit(),
+                ]
+            )
+        return cells.card("Every source", cells.table(head, rows, "sources", total_last=True))
+
+    def channels(self) -> str:
+        """Each source in depth."""
+        parts = []
+        for number, source in enumerate(self.page.sources):
+            now = next((x for x in self.page.of(source) if x.month == self.page.month), None)
+            told = "nothing this month"
+            if now:
+                revenue, profit = (cells.shown_amount(v, 0, self.page.currency) for v in (now.revenue40, now.profit))
+                leads, repairs = count(now.leads, "lead"), count(now.repairs, "repair")
+                told = f"{leads}, {repairs}, {revenue} revenue40, {profit} profit"
+            state = f"{' open' if not number else ''}{cells.SCREEN if number >= CHANNELS_ON_PAPER else ''}"
+            why = f"rmetrics explain --source {quote(source)} --month {self.page.month:%Y-%m}"
+            parts.append(
+                f"<details{state}><summary>{escape(source)}<span>{told}</span></summary>"
+                f"{self.channel(source)}"
+                f"<p>Why these numbers: <code>{escape(why)}</code></p></details>"
+            )
+        about = "Sources by revenue40 of the months shown, largest first. Open one to see it in depth."
+        more = cells.left_out(len(parts) - CHANNELS_ON_PAPER, "channel")
+        return f'<section id="channels"><h2>Channels</h2><p>{about}</p>{"".join(parts)}{more}</section>'
+
+    def channel(self, source: str) -> str:
+        """One source: its charts, and its months."""
+        head = ("Month", "Leads", "Units", "Repairs", "L→U", "U→R", "L→R", "Revenue gross", "Revenue40", "Cost", "CPL",
+                "Profit")  # fmt: skip
+        number = self.page.sources.index(source)
+        rows = []
+        for line in reversed(self.page.of(source)):
+            of = Linked(line, self.links, self.page.currency)
+            rows.append(
+                [
+                    cells.cell(f"{line.month:%Y-%m}", text=True, href=self.links.source(source, line.month)),
+                    *of.counts(),
+                    *of.conversions(),
+                    *(of.money(n) for n in ("revenue_gross", "revenue40", "cost")),
+                    of.cpl(),
+                    of.money("profit"),
+                ]
+            )
+        figures = cells.grid(self.draw(f"channel-{number}-{what}") for what in ("counts", "money"))
+        return f"{figures}{cells.table(head, rows, f'channel-{number}')}"
+
+    def health(self) -> str:
+        """How fresh the feeds are, and what was found."""
+        page = self.page
+        worst = sum(f.severity is Severity.ERROR for f in page.findings)
+        about = (
+            f"{worst} failed check{'' if worst == 1 else 's'}: figures that should not be relied on."
+            if worst
+            else "No check failed."
+        ) + " Days behind counts from the last day of all data; targets and spend are dated by the first of a month."
+        table = cells.card("Freshness", freshness(page.feeds, page.last_day, self.links))
+        figure = f'<div class="card wide">{self.draw("feeds")}</div>'
+        found = cells.card("Findings", findings(page.findings, self.links))
+        return f'<section id="health"><h2>Data health</h2><p>{about}</p>{table}{found}{figure}</section>'
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """The figures of one source in one month as cells that lead to their explanations."""
+
+    line: MonthLine
+    links: Links
+    currency: str
+
+    def to(self, metric: str) -> str | None:
+        """Where a figure leads to."""
+        return self.links.figure(metric, self.line.source, self.line.month)
+
+    def count(self, metric: str) -> str:
+        """A whole number."""
+        return cells.count(getattr(self.line, metric), href=self.to(metric))
+
+    def money(self, metric: str) -> str:
+        """An amount."""
+        return cells.money(getattr(self.line, metric), currency=self.currency, href=self.to(metric))
+
+    def ratio(self, metric: str, top: int, bottom: int) -> str:
+        """A ratio."""
+        return cells.percent(top, bottom, href=self.to(metric))
+
+    def counts(self) -> Iterable[str]:
+        """Leads, units, repairs."""
+        return (self.count(m) for m in ("leads", "units", "repairs"))
+
+    def conversions(self) -> Iterable[str]:
+        """Leads to units, units to repairs, leads to repairs."""
+        line = self.line
+        pairs = (("conv_l2u", line.units, line.leads), ("conv_u2r", line.repairs, line.units),
+                 ("conv_l2r", line.repairs, line.leads))  # fmt: skip
+        return (self.ratio(*pair) for pair in pairs)
+
+    def repairs_against_target(self) -> Sequence[str]:
+        """The target of repairs, and how much of it is reached."""
+        target = self.line.target_repairs
+        return (
+            cells.count(target, href=self.to("target_repairs")),
+            cells.attained(self.line.repairs, target, href=self.to("attained_repairs")),
+        )
+
+    def revenue_against_target(self) -> Sequence[str]:
+        """Revenue after payout, its target, and how much of it is reached."""
+        target = self.line.target_revenue40
+        return (
+            self.money("revenue40"),
+            cells.money(target, currency=self.currency, href=self.to("target_revenue40")),
+            cells.attained(self.line.revenue40, target, href=self.to("attained_revenue40")),
+        )
+
+    def cpl(self) -> str:
+        """Cost per lead, red above its ceiling."""
+        line = self.line
+        over = line.cpl is not None and line.target_cpl_max is not None and line.cpl > line.target_cpl_max
+        colour = "bad" if over else ""
+        return cells.money(line.cpl, 2, colour, currency=self.currency, href=self.to("cpl"))
+
+    def cost_and_profit(self) -> Sequence[str]:
+        """Cost, cost per lead with its ceiling, profit."""
+        return (
+            self.money("cost"),
+            self.cpl(),
+            cells.money(self.line.target_cpl_max, 2, currency=self.currency, href=self.to("target_cpl_max")),
+            self.money("profit"),
+        )
+
+
+def freshness(feeds: Iterable[FeedLine], last_day: dt.date, links: Links) -> str:
+    """The feeds, and how far each is behind."""
+    head = ("Feed", "Rows", "Last day", "Days behind", "Newest export", "Exports", "Rejected rows")
+    rows = []
+    for feed in feeds:
+        behind = (last_day - feed.last_date).days if feed.last_date else None
+        at = f"{feed.last_export_at:%Y-%m-%d %H:%M} UTC" if feed.last_export_at else DASH
+        why = links.to("/health", feed=feed.feed)
+        rows.append(
+            [
+                cells.cell(feed.feed, text=True, href=why),
+                cells.count(feed.rows, href=why),
+                cells.cell(feed.last_date.isoformat() if feed.last_date else DASH, href=why),
+                cells.cell(DASH if behind is None else str(behind), href=why),
+                cells.cell(at, href=why),
+                cells.count(feed.exports, href=why),
+                cells.count(feed.rejected, "warn" if feed.rejected else "", href=links.to("/rejected", feed=feed.feed)),
+            ]
+        )
+    return cells.table(head, rows, "feeds")
+
+
+def findings(found: Sequence[Finding], links: Links) -> str:
+    """What was found in the data, gravest first as it comes."""
+    if not found:
+        return "<p>Nothing was found.</p>"
+    rows = [
+        [
+            cells.cell(str(f.severity), _COLOURS[f.severity], text=True),
+            cells.cell(f.code, text=True),
+            cells.count(f.rows, href=links.to("/rejected") if f.code == "rejected-rows" else None),
+            f'<td class="fold">{escape(f.message)}</td>',
+        ]
+        for f in found
+    ]
+    return cells.table(("Severity", "Finding", "Rows", "What, and what to do"), rows, "findings")
+
+
+def of_pace(value: int | Decimal, target: Decimal | None, passed: int, length: int) -> str:
+    """How much of what a target asks for by now is reached, in words."""
+    if not target or not passed:
+        return "no target"
+    return f"{cells.share(Decimal(value) / (target * passed / length), 0)} of the target's pace"
+
+
+def day_in_words(value: dt.date) -> str:
+    """A date as it is said."""
+    return f"{value.day} {value:%B %Y}"
+
+
+def _target(value: Decimal | None, currency: str = "") -> str:
+    return "no target" if value is None else f"target {cells.shown_amount(value, 0, currency)}"

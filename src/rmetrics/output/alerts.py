@@ -1,0 +1,24 @@
+"""Alerts for people and as JSON."""
+
+from rmetrics.findings import count
+from rmetrics.output.brief import show_deliveries
+from rmetrics.output.reporter import Report, names
+from rmetrics.usecases.alerts import AlertsResult, RaisedAlert
+
+
+def show_alerts(report: Report, result: AlertsResult) -> None:
+    """Each alert that is true, why, and the command that explains it."""
+    if report.as_json:
+        report.json(result, "alerts", names(RaisedAlert))
+    elif not result.evaluated:
+        report.line("Nothing is published yet: there is nothing to evaluate. Run: rmetrics sync")
+    else:
+        for alert in result.alerts:
+            of = f": {alert.of}" if alert.of else ""
+            report.line(f"{alert.title}{of}", "bold red")
+            report.line(f"    {alert.cause}")
+            report.line(f"    {alert.command}", "dim")
+        declared = count(result.declared, "declared alert")
+        told = count(len(result.alerts), "row") + " raised an alert" if result.alerts else "No alert is raised"
+        report.line(f"{told}; {declared}.")
+    show_deliveries(report, result.sent)

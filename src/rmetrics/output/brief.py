@@ -1,0 +1,80 @@
+"""The brief for a terminal and as JSON, and what became of messages."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rmetrics.brief.text import SaidLine
+from rmetrics.notify.sending import Delivery
+from rmetrics.output.reporter import Report
+from rmetrics.usecases.brief import BriefResult
+
+_STYLES = {"plain": "", "good": "green", "bad": "yellow", "error": "bold red"}
+_BECAME = {
+    "sent": "sent",
+    "already": "had it already",
+    "failed": "could not be sent: {why}; the next run tries again",
+    "doubtful": "{why}; it is not sent again by itself",
+}
+
+
+def show_brief(report: Report, result: BriefResult) -> None:
+    """Section by section: each line with the command that explains it."""
+    if report.as_json:
+        report.json(brief_document(result))
+    else:
+        brief = result.brief
+        report.line(brief.subject, "bold")
+        for section in brief.sections:
+            report.line("")
+            report.line(section.title, "bold red" if section.section == "stale" else "bold")
+            for said in section.lines:
+                _show_line(report, said)
+        report.line("")
+        report.line(brief.footer, "dim")
+        if result.page is not None:
+            report.line(f"Wrote {result.page}.")
+    show_deliveries(report, result.deliveries)
+
+
+def _show_line(report: Report, said: SaidLine) -> None:
+    report.line(f"  {said.text}", _STYLES[said.line.tone])
+    if said.line.detail:
+        report.line(f"      {said.line.detail}", "dim")
+    report.line(f"      {said.line.command}", "dim")
+
+
+def show_deliveries(report: Report, deliveries: Sequence[Delivery]) -> None:
+    """A line per channel; a message that may not have arrived is told on stderr, also where the run is quiet."""
+    for delivery in deliveries:
+        told = f"{delivery.channel}: {_BECAME[delivery.state].format(why=delivery.why)}"
+        if delivery.failed:
+            report.failure(told, "See docs/brief.md, What is guaranteed.")
+        else:
+            report.line(told)
+
+
+def brief_document(result: BriefResult) -> dict[str, Any]:
+    """The brief as JSON has it."""
+    brief, facts = result.brief, result.brief.facts
+    return {
+        "day": facts.day,
+        "yesterday": facts.yesterday_date,
+        "through": facts.through,
+        "stale": facts.stale,
+        "timezone": facts.timezone,
+        "currency": facts.currency,
+        "language": brief.language,
+        "subject": brief.subject,
+        "sections": [
+            {"section": s.section, "title": s.title, "lines": [_line(said) for said in s.lines]} for s in brief.sections
+        ],
+        "sent": result.deliveries,
+    }
+
+
+def _line(said: SaidLine) -> dict[str, Any]:
+    line = said.line
+    return {
+        "code": line.code, "tone": line.tone, "text": said.text, "detail": line.detail, "values": line.values,
+        "command": line.command,
+    }  # fmt: skip

@@ -1,0 +1,52 @@
+"""The story of a month, for people and as JSON."""
+
+from itertools import groupby
+
+from rmetrics.findings import count
+from rmetrics.output.plan import figure
+from rmetrics.output.reporter import Report, names, table
+from rmetrics.usecases.history import History, Recorded
+
+
+def show_history(report: Report, history: History) -> None:
+    """By run, oldest first: which figure moved, and why."""
+    if report.as_json:
+        report.json(history, "changes", names(Recorded))
+        return
+    several = history.last != history.month
+    month = f"{history.month:%B %Y}" + (f" to {history.last:%B %Y}" if several else "")
+    first = f"{history.month:%B %Y}"
+    if history.first_run and history.first_at:
+        report.line(f"{first} was first published by run {history.first_run} at {history.first_at:%Y-%m-%d %H:%M} UTC.")
+    if not history.changes:
+        days = f"; {count(history.days, 'daily figure')} did, see --daily" if history.days else ""
+        report.line(f"No published figure of {month} has changed since{days}.")
+        return
+    for run_id, group in groupby(history.changes, key=lambda c: c.run_id):
+        changes = list(group)
+        causes = list(dict.fromkeys(c.cause or "not known" for c in changes))
+        grid = table(
+            f"{changes[0].at:%Y-%m-%d %H:%M} UTC, run {run_id}",
+            *(["day"] if changes[0].date else ["month"] if several else []),
+            "source",
+            "segment",
+            "measure",
+            "before",
+            "after",
+            "why",
+        )
+        for change in changes:
+            grid.add_row(
+                *([str(change.date)] if change.date else [f"{change.month:%Y-%m}"] if several else []),
+                change.source,
+                change.segment,
+                change.metric,
+                "-" if change.before is None else figure(change.metric, change.before),
+                "-" if change.after is None else figure(change.metric, change.after),
+                f"[{causes.index(change.cause or 'not known') + 1}]",
+            )
+        report.table(grid)
+        for i, cause in enumerate(causes, 1):
+            report.line(f"[{i}] {cause}", "dim")
+    if not changes[0].date and history.days:
+        report.line(f"{count(history.days, 'daily figure')} changed as well: see --daily.", "dim")

@@ -1,0 +1,143 @@
+"""What a sync would change, for people and as JSON."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+
+from rmetrics.findings import EMPTY_INBOX, count
+from rmetrics.output.reporter import STYLES, Report, names, plain, table
+from rmetrics.usecases.plan import FigureChange, Plan, RowMove, summary
+
+COUNTED = frozenset({"jobs", "leads", "units", "repairs"})
+_SHOWN_CAUSES = 9
+
+
+def show_plan(report: Report, plan: Plan, *, rows: bool) -> None:
+    """Edits and exports first, then figures by month with numbered causes, then the rows that move."""
+    if report.as_json:
+        report.json(plan_json(plan), "changes", names(FigureChange))
+        return
+    if report.quiet:
+        return
+    report.line(f"Compared with {plan.compared_with}.", "dim")
+    _new(report, plan)
+    causes = list(dict.fromkeys(c.cause for c in plan.changes))
+    for month, group in groupby(plan.changes, key=lambda c: c.month):
+        _month(report, f"{month:%B %Y}", list(group), causes)
+    for i, cause in enumerate(causes, 1):
+        report.line(f"[{i}] {cause}", "dim")
+    if plan.unchanged:
+        report.line(f"No change: {_span(plan)}.")
+    _rows(report, plan, shown=rows)
+    _instead(report, plan)
+    report.line(_closing(plan), "bold")
+
+
+def _new(report: Report, plan: Plan) -> None:
+    """What was edited and what the inbox brings."""
+    for edit in plan.edits:
+        report.line(f"edited: {edit}")
+    for export in plan.exports:
+        report.line(f"new export: {export}")
+    for refused in plan.refused:
+        report.line(f"left alone: {refused}", "yellow")
+    for finding in plan.findings:
+        if finding.code == EMPTY_INBOX:
+            report.line(f"{finding.severity}: {finding.message}", STYLES[finding.severity])
+
+
+def _month(report: Report, title: str, changes: Sequence[FigureChange], causes: Sequence[str]) -> None:
+    grid = table(title, "source", "segment", "measure", "before", "after", "change", "why")
+    for change in changes:
+        was, now = change.before or Decimal(0), change.after or Decimal(0)
+        grid.add_row(
+            change.source,
+            change.segment,
+            change.metric,
+            "-" if change.before is None else figure(change.metric, was),
+            "-" if change.after is None else figure(change.metric, now),
+            figure(change.metric, now - was, sign=True),
+            f"[{causes.index(change.cause) + 1}]",
+        )
+    report.table(grid)
+
+
+def figure(metric: str, value: Decimal, *, sign: bool = False) -> str:
+    """A figure as exact as it is: counts whole, money with its cents, revenue after payout with what it has."""
+    if metric in COUNTED:
+        return f"{value:{'+' if sign else ''},.0f}"
+    places = max(2, -int(value.normalize().as_tuple().exponent)) if value else 2
+    return f"{value:{'+' if sign else ''},.{places}f}"
+
+
+def _span(plan: Plan) -> str:
+    months = [f"{m:%Y-%m}" for m in plan.unchanged]
+    if len(months) <= 3:
+        return ", ".join(months)
+    return f"{len(months)} months from {months[0]} to {months[-1]}"
+
+
+def _rows(report: Report, plan: Plan, *, shown: bool) -> None:
+    if plan.rows is None:
+        report.line("The rows that move cannot be told: the lake no longer has the rules they were counted by.", "dim")
+        return
+    for feed, cause, n in [] if shown else summary(plan.rows)[:_SHOWN_CAUSES]:
+        report.line(f"{count(n, 'row')} of {feed}: {cause}")
+    if plan.rows and not shown:
+        report.line("See each with --rows.", "dim")
+    for row in plan.rows if shown else ():
+        _row(report, row)
+
+
+def _instead(report: Report, plan: Plan) -> None:
+    """That months which are over would change, and how to leave them as they are."""
+    if not plan.instead:
+        return
+    first, last = plan.restated[0], plan.restated[-1]
+    months = (
+        f"{first:%Y-%m}" if first == last else f"{count(len(plan.restated), 'month')}, {first:%Y-%m} to {last:%Y-%m}"
+    )
+    report.line(f"The edited rules restate months that are over ({months}).", "yellow")
+    report.line("To leave them as they are, put the old value back and add, with the day it holds from:", "yellow")
+    for text in plan.instead:
+        for line in text.splitlines():
+            report.line(f"  {line}")
+
+
+def _row(report: Report, row: RowMove) -> None:
+    report.line(f"{row.feed} {row.key}", "bold")
+    report.line(f"  from  {row.before or 'not there'}")
+    report.line(f"  to    {row.after or 'gone'}")
+    report.line(f"  {row.cause}", "dim")
+
+
+def _closing(plan: Plan) -> str:
+    if not plan.any:
+        return "A sync would change no figure. Nothing was written."
+    moved = f", {count(len(plan.rows), 'row')} would count as something else" if plan.rows else ""
+    return (
+        f"A sync would change {count(len(plan.changes), 'monthly figure')} and "
+        f"{count(plan.days, 'daily figure')}{moved}. Nothing was written; `rmetrics sync` does it."
+    )
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """The document of ``plan --json``."""
+    return {
+        "compared_with": plan.compared_with,
+        "edits": plan.edits,
+        "exports": plan.exports,
+        "refused": plan.refused,
+        "changes": [plain(c) for c in plan.changes],
+        "daily_changes": plan.days,
+        "rows": [
+            {"feed": r.feed, "key": r.key, "from": r.before, "to": r.after, "month": plain(r.month), "cause": r.cause}
+            for r in plan.rows or ()
+        ],
+        "rows_known": plan.rows is not None,
+        "unchanged": plan.unchanged,
+        "findings": plan.findings,
+        "restated": plan.restated,
+        "instead": plan.instead,
+    }

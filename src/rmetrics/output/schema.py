@@ -1,0 +1,22 @@
+"""The reader's address, for people and as JSON."""
+
+from rmetrics.output.reporter import Report
+from rmetrics.postgres.reader import Reader
+
+
+def show_reader(report: Report, found: Reader) -> None:
+    """The reader's address in both forms, what the role may see, and where its password is kept."""
+    if report.as_json:
+        reader = {
+            "dsn": found.dsn, "jdbc": found.jdbc, "host": found.host, "port": found.port,
+            "database": found.database, "user": found.user, "password_file": str(found.password_file),
+        }  # fmt: skip
+        report.json({"url": found.url, "reader": reader})
+    report.line(found.dsn)
+    report.line(found.jdbc)
+    report.line(
+        f"{found.user} reads aggregates, targets and views, from this machine only (in Grafana: TLS/SSL mode disable)."
+    )
+    report.line(
+        f"Its password is kept in {found.password_file}. The server runs until `rmetrics db stop` or the machine stops."
+    )

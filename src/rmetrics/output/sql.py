@@ -1,0 +1,82 @@
+"""The result of a query as a table, CSV or JSON."""
+
+import itertools
+import sys
+from collections.abc import Iterable, Sequence
+
+from rmetrics.errors import SettingsError
+from rmetrics.findings import count
+from rmetrics.output.csv_files import safe_cell, write_csv
+from rmetrics.output.grid import Cell, Column, Grid
+from rmetrics.output.reporter import Report, plain
+from rmetrics.output.streams import lost
+from rmetrics.usecases.sql import Query
+
+_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "DECIMAL", "DOUBLE", "FLOAT", "NUMBER", "HUGEINT")
+_WHOLE = ("DATE", "TIME", "BOOL", "INTERVAL", "UUID")
+STALE = "The rules or exports changed after the last sync; the views show what that sync computed. Run: rmetrics sync"
+
+
+def show_query(report: Report, query: Query, *, as_csv: bool, limit: int) -> None:
+    """The rows of a query; a table shows the first ``limit`` of them, 0 means all."""
+    if query.stale and not report.quiet:
+        report.message(STALE, "yellow")
+    names = [name for name, _ in query.columns]
+    if as_csv:
+        _csv(names, query.rows)
+        return
+    if report.as_json:
+        report.json({"columns": [{"name": n, "type": t} for n, t in query.columns],
+                     "rows": [dict(zip(names, plain(list(row)), strict=True)) for row in query.rows]},
+                    "rows", names)  # fmt: skip
+        return
+    shown = list(itertools.islice(query.rows, limit + 1)) if limit else list(query.rows)
+    more = bool(limit) and len(shown) > limit
+    grid = Grid("", [_column(name, str(kind).upper()) for name, kind in query.columns])
+    for row in shown[: limit or None]:
+        grid.add_row(*(Cell("-", "dim") if v is None else Cell(_text(v)) for v in row))
+    report.table(grid)
+    if more:
+        report.line(f"The first {limit:,} rows; see more with --limit, all with --csv or --json.", "dim")
+    else:
+        report.line(count(len(shown), "row"), "dim")
+
+
+def _csv(names: list[str], rows: Iterable[Sequence[object]]) -> None:
+    """The rows as CSV on stdout, as long as somebody reads them.
+
+    Raises:
+        SettingsError: stdout has an encoding that lacks a letter.
+    """
+    try:
+        write_csv(sys.stdout, names, itertools.takewhile(lambda _: not lost(sys.stdout), rows))
+    except UnicodeEncodeError as error:
+        raise SettingsError(
+            f"stdout is written in {error.encoding}, which lacks a letter of the result",
+            "Set PYTHONIOENCODING=utf-8, or write the result with --parquet.",
+        ) from None
+
+
+def _column(name: str, kind: str) -> Column:
+    number = "[" not in kind and any(kind.removeprefix("U").startswith(n) for n in _NUMBERS)
+    return Column(name, right=number, whole=number or kind.startswith(_WHOLE))
+
+
+def _text(value: object) -> str:
+    """A value as a table shows it; unlike in CSV, no apostrophe keeps a spreadsheet from running it."""
+    return value if isinstance(value, str) else safe_cell(value)
+
+
+def show_views(report: Report, views: dict[str, tuple[tuple[str, str], ...]]) -> None:
+    """What can be asked."""
+    if report.as_rows:
+        listed = [{"view": n, "name": c, "type": t} for n, columns in views.items() for c, t in columns]
+        report.json({"views": listed}, "views")
+        return
+    if report.as_json:
+        report.json({"views": {n: [{"name": c, "type": t} for c, t in columns] for n, columns in views.items()}})
+        return
+    for name, columns in views.items():
+        report.line(name, "bold")
+        report.line("  " + ", ".join(f"{c} {t.lower()}" for c, t in columns))
+    report.line('Ask: rmetrics sql "SELECT source, sum(leads) AS leads FROM monthly_metrics GROUP BY source"', "dim")

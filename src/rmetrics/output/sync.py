@@ -1,0 +1,134 @@
+"""What a sync did, for people and as JSON."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+
+from rmetrics.findings import EMPTY_INBOX, TAKEN_IN, WITHDRAWN, Finding, count
+from rmetrics.output.grid import Cell
+from rmetrics.output.reporter import STYLES, Report, money, names, number, percent, plain, reached, table, whole
+from rmetrics.pipeline.summary import FileResult, MonthLine, SyncResult
+
+
+def show_sync(report: Report, result: SyncResult, *, months: int) -> None:
+    """What a sync did: files, figures against target, findings, what was written."""
+    if report.as_json:
+        report.json(sync_json(result), "months", names(MonthLine))
+        return
+    if report.quiet:
+        return
+    if result.status == "unchanged":
+        _unchanged(report, result)
+        return
+    if result.files:
+        _files(report, result.files)
+    _months(report, result.months, months)
+    show_findings(report, [f for f in result.findings if f.severity != "info" or f.code in {TAKEN_IN, EMPTY_INBOX}])
+    _closing(report, result)
+
+
+def _unchanged(report: Report, result: SyncResult) -> None:
+    """That nothing changed, and which files were left alone: the reader may have put one there just now."""
+    refused = [f for f in result.files if f.status == "refused"]
+    known = len(result.files) - len(refused)
+    parts = ["no file in the inbox"] if not result.files else []
+    if known:
+        parts += [f"{count(known, 'file')} in the inbox, all known"]
+    if refused:
+        parts += [f"{count(len(refused), 'file')} left alone"]
+    report.line(f"Nothing changed: {'; '.join(parts)}. Nothing was written. ({result.seconds:.1f} s)")
+    for file in result.files:
+        if file.reason and file.status in {"landed", "refused"}:
+            report.line(f"  {file.file}: {file.reason}", "yellow")
+    shown = {"damaged-cache", EMPTY_INBOX, WITHDRAWN}
+    show_findings(report, [f for f in result.findings if f.severity == "error" or f.code in shown])
+
+
+def _files(report: Report, files: Sequence[FileResult]) -> None:
+    grid = table("Exports", "file", "feed", "read", "accepted", "rejected", "superseded", "totals", "")
+    for file in files:
+        note = {"landed": "new", "unchanged": "", "refused": "left alone"}[file.status]
+        counts = [number(n) for n in (file.rows, file.accepted, file.rejected, file.superseded, file.totals)]
+        if file.status == "refused":
+            counts = [""] * 5
+        style = "yellow" if file.status == "refused" else ""
+        grid.add_row(Cell(file.file, style), file.feed or "-", *counts, Cell(note, style))
+    whole = [sum(getattr(f, n) for f in files) for n in ("rows", "accepted", "rejected", "superseded", "totals")]
+    grid.add_section()
+    grid.add_row(Cell(count(len(files), "file"), "bold"), "", *(number(n) for n in whole), "")
+    report.table(grid)
+    for file in files:
+        if file.reason:
+            report.line(f"  {file.file}: {file.reason}", "yellow" if file.status == "refused" else "dim")
+
+
+def _months(report: Report, lines: Sequence[MonthLine], months: int) -> None:
+    if not lines:
+        report.line("No month has figures yet.", "yellow")
+        return
+    known = sorted({line.month for line in lines})
+    _month_table(report, "All sources by month", [line for line in lines if line.source == "ALL"], by_month=True)
+    for month in known[-months:] if months else []:
+        chosen = [line for line in lines if line.month == month]
+        chosen.sort(key=lambda line: (line.source == "ALL", -line.revenue40, line.source))
+        _month_table(report, f"{month:%B %Y} by source", chosen, by_month=False)
+
+
+def _month_table(report: Report, title: str, lines: Sequence[MonthLine], *, by_month: bool) -> None:
+    first = "month" if by_month else "source"
+    counts = ("leads", "units", "repairs", "target", "L->R")
+    grid = table(title, first, *counts, "revenue40", "target", "cost", "CPL", "max")
+    for line in lines:
+        if not by_month and line.source == "ALL":
+            grid.add_section()
+        over = line.cpl is not None and line.target_cpl_max is not None and line.cpl > line.target_cpl_max
+        grid.add_row(
+            f"{line.month:%Y-%m}" if by_month else line.source,
+            number(line.leads),
+            number(line.units),
+            reached(line.repairs, line.target_repairs, number(line.repairs)),
+            whole(line.target_repairs),
+            percent(line.conv_l2r),
+            reached(line.revenue40, line.target_revenue40, money(line.revenue40)),
+            money(line.target_revenue40, 0),
+            money(line.cost),
+            Cell(money(line.cpl), "red" if over else ""),
+            money(line.target_cpl_max, 0),
+        )
+    report.table(grid)
+
+
+def show_findings(report: Report, findings: Sequence[Finding]) -> None:
+    """One line each, with its severity."""
+    for finding in findings:
+        report.parts((f"{finding.severity}: ", STYLES[finding.severity]), (finding.message, ""))
+
+
+def _closing(report: Report, result: SyncResult) -> None:
+    if result.status == "dry-run":
+        report.line(f"Dry run: nothing was written; {result.cross_check}. ({result.seconds:.1f} s)", "bold")
+        return
+    written = {n: w for n, w in result.published.items() if w}
+    rows = ", ".join(f"{n} {w:,}" for n, w in written.items()) or "no row differed"
+    report.line(f"Published ({result.cross_check}; read back from the database). Rows written: {rows}. "
+              f"({result.seconds:.1f} s)", "bold")  # fmt: skip
+
+
+def sync_json(result: SyncResult) -> dict[str, Any]:
+    """The document of ``sync --json``."""
+    document = asdict(result)
+    document["months"] = [
+        {
+            **plain(line),
+            "cpl": plain(_ratio(line.cpl)),
+            "conv_l2r": plain(_ratio(line.conv_l2r)),
+            "profit": plain(line.profit),
+        }
+        for line in result.months
+    ]
+    return document
+
+
+def _ratio(value: Decimal | None) -> Decimal | None:
+    return None if value is None else value.quantize(Decimal("0.000001"))

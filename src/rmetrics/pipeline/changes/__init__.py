@@ -1,0 +1,1 @@
+"""Which figures and rows change, and why."""

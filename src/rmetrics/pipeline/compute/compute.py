@@ -1,0 +1,275 @@
+"""From landed exports to metrics in the lake: type what is new, keep the newest rows, apply the rules."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import polars as pl
+
+from rmetrics.errors import LakeError
+from rmetrics.ingest.read import LINE
+from rmetrics.lake import Lake, RawFile, TypedFile
+from rmetrics.lake.snapshot import Exports, Snapshot, SpoiledError, load, save
+from rmetrics.memory import rows_at_once
+from rmetrics.pipeline.compute.increment import Increment, increment, is_small
+from rmetrics.pipeline.compute.local import compute_all
+from rmetrics.pipeline.compute.names import replaced, tables
+from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.pipeline.landing.placement import Placed, newest_day, place
+from rmetrics.pipeline.landing.typed_rows import definition_of, type_missing
+from rmetrics.positions import LINES, PARTS, POSITION
+from rmetrics.progress import Progress
+from rmetrics.rules import Rules
+from rmetrics.rules.files import rule_files
+from rmetrics.settings import DEFAULT_MEMORY
+from rmetrics.version import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class FileCounts:
+    """What became of an export's rows: typed rows that are current, and those a newer export replaced."""
+
+    rows: int
+    rejected: int
+    totals: int
+    superseded: int
+
+    @property
+    def accepted(self) -> int:
+        """Rows that are the current version of their key."""
+        return self.rows - self.rejected - self.totals - self.superseded
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What stands in the lake after a computation.
+
+    Attributes:
+        inputs: digest of everything the numbers depend on.
+        placed: the exports used.
+        unplaced: exports in the raw layer that fit no feed any more.
+        withdrawn: exports in the raw layer that were withdrawn.
+        typed: typed files by feed, oldest first, with their ranks.
+        counts: by export hash.
+        mended: files of the lake that were not what was written, and were made again.
+        rows: what stands in the lake now.
+        increment: what was computed where the rest could stay; None where everything was, or nothing.
+        before: what stood there before the increment.
+        earlier: the exports of the computation before this one, in their order.
+        seconds: how long typing and computing took.
+    """
+
+    inputs: str
+    placed: tuple[Placed, ...]
+    unplaced: tuple[RawFile, ...]
+    withdrawn: tuple[RawFile, ...]
+    typed: Mapping[str, tuple[tuple[TypedFile, int], ...]]
+    counts: Mapping[str, FileCounts]
+    mended: tuple[str, ...]
+    rows: Rows
+    increment: Increment | None
+    before: Rows | None
+    earlier: Exports
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The computation."""
+        return self.rows.snapshot
+
+
+def inputs_digest(placed: list[Placed], rules: Rules) -> str:
+    """A digest of everything the numbers depend on: exports and their order, rules, program and engine."""
+    exports = [(p.raw.sha256, p.feed, p.raw.modified_ns) for p in placed]
+    meaning = json.dumps([basis_digest(rules), exports, str(newest_day((p.raw for p in placed), rules))])
+    return hashlib.sha256(meaning.encode()).hexdigest()
+
+
+def basis_digest(rules: Rules) -> str:
+    """A digest of what all numbers depend on: rules, program and engine."""
+    return hashlib.sha256(json.dumps([__version__, pl.__version__, rules.digest]).encode()).hexdigest()
+
+
+def compute(
+    lake: Lake, rules: Rules, progress: Progress, *, full: bool = False, memory: int = DEFAULT_MEMORY
+) -> Computed:
+    """Brings the lake's typed rows, current rows and metrics up to date with the exports and the rules.
+
+    Where exports only came on top of those computed before, only the parts that they touch are made again.
+
+    Args:
+        lake: holds the exports; receives the results.
+        rules: the rules in force.
+        progress: is told how far it is.
+        full: make everything again, whatever is there.
+        memory: how many bytes may be used.
+
+    Raises:
+        LakeError: a raw file is damaged, or a file cannot be written.
+    """
+    clock = time.monotonic()
+    raws = lake.raw_files()
+    placed, unplaced = place(raws, rules)
+    typed = _typed(lake, rules, placed, progress, full=full)
+    before = load(lake)
+    altered = before.altered()
+    mended = _mend_typed(lake, rules, placed, typed, used=False)
+    mended += [name for name in altered if (lake.root / name).exists()]  # one that was deleted is only made again
+    wanted = replace(  # it keeps which files were looked at already
+        before,
+        inputs=inputs_digest(placed, rules),
+        basis=basis_digest(rules),
+        rules=rules.digest,
+        exports=tuple((p.raw.sha256, p.feed, p.rank) for p in placed),
+        tables={},
+    )
+    newest = newest_day((p.raw for p in placed), rules)
+    typing = time.monotonic() - clock
+    usable = not full and not altered and before.basis == wanted.basis and all(map(before.has, tables(rules)))
+    grown, were = None, None
+    if usable and before.inputs == wanted.inputs:
+        made = before
+    else:
+        mended += _mend_typed(lake, rules, placed, typed, used=True)
+        if usable and _on_top(before.exports, wanted.exports):
+            known = {sha256 for sha256, _, _ in before.exports}
+            fresh = {n: [f for f in files if f[0].sha256 not in known] for n, files in typed.items()}
+            older = {n: [f for f in files if f[0].sha256 in known] for n, files in typed.items()}
+            were = Rows(lake, rules, older, before)
+            if is_small(were, fresh):
+                try:
+                    grown = increment(lake, were, fresh, typed, newest_day=newest)
+                except SpoiledError as spoiled:
+                    mended.append(spoiled.name)
+        if grown is None:
+            results = compute_all(lake, rules, typed, progress, most=rows_at_once(memory), newest_day=newest)
+        else:
+            results = grown.tables
+        made = replace(wanted, tables=results)
+        lake.keep_rules(rules.digest, rule_files(rules.folder))  # who reads the rows later reads them by these rules
+        save(lake, made)
+    by_feed = {n: tuple(f) for n, f in typed.items()}
+    rows = Rows(lake, rules, by_feed, made)
+    counts = _counts(rows)
+    seconds = {"type": typing, "compute": time.monotonic() - clock - typing}
+    return Computed(
+        made.inputs,
+        tuple(placed),
+        tuple(unplaced),
+        tuple(r for r in raws if r.withdrawn),
+        by_feed,
+        counts,
+        tuple(mended),
+        rows,
+        grown,
+        were if grown else None,
+        before.exports,
+        seconds,
+    )
+
+
+def standing(lake: Lake, rules: Rules, raws: list[RawFile]) -> Computed:
+    """What the last sync computed, as it is in the lake; nothing is computed and nothing is written.
+
+    Args:
+        lake: its computation is of these rules and exports, and undamaged.
+        rules: in force.
+        raws: all landed exports.
+
+    Raises:
+        LakeError: typed rows are missing.
+    """
+    placed, unplaced = place(raws, rules)
+    typed = _known_typed(lake, rules, placed)
+    snapshot = load(lake)
+    rows = Rows(lake, rules, {name: tuple(files) for name, files in typed.items()}, snapshot)
+    return Computed(
+        snapshot.inputs,
+        tuple(placed),
+        tuple(unplaced),
+        tuple(r for r in raws if r.withdrawn),
+        {name: tuple(files) for name, files in typed.items()},
+        _counts(rows),
+        (),
+        rows,
+        None,
+        None,
+        snapshot.exports,
+    )
+
+
+def _counts(rows: Rows) -> dict[str, FileCounts]:
+    names = [name for name, files in rows.typed.items() if files]
+    rank = (pl.col(POSITION) // LINES).alias("rank")
+    gone = pl.collect_all(rows.snapshot.scan(replaced(n)).group_by(rank).agg(pl.col(PARTS).sum()) for n in names)
+    superseded = {n: dict(frame.iter_rows()) for n, frame in zip(names, gone, strict=True)}
+    return {
+        t.sha256: FileCounts(t.rows + t.rejected + t.totals, t.rejected, t.totals, superseded[name].get(rank, 0))
+        for name in names
+        for t, rank in rows.typed[name]
+    }
+
+
+def _on_top(before: Exports, now: Exports) -> bool:
+    """Whether the exports are those of before and newer ones."""
+    return now[: len(before)] == before
+
+
+def _typed(
+    lake: Lake, rules: Rules, placed: list[Placed], progress: Progress, *, full: bool
+) -> dict[str, list[tuple[TypedFile, int]]]:
+    """The typed files of the exports by feed, oldest first, with their ranks; what is missing is made now."""
+    done = 0
+
+    def typed_one() -> None:
+        nonlocal done
+        done += 1
+        progress("typing rows", done, len(placed))
+
+    type_missing(lake, rules, ((p.raw, p.feed) for p in placed), typed_one, full=full)
+    return _known_typed(lake, rules, placed)
+
+
+def _known_typed(lake: Lake, rules: Rules, placed: list[Placed]) -> dict[str, list[tuple[TypedFile, int]]]:
+    """The typed files of the exports as they are.
+
+    Raises:
+        LakeError: typed rows are missing.
+    """
+    typed: dict[str, list[tuple[TypedFile, int]]] = {name: [] for name in rules.feeds}
+    for item in placed:
+        found = lake.typed_file(item.feed, item.raw.sha256, definition_of(rules, item.raw, item.feed).digest)
+        if found is None:
+            raise LakeError(f"the typed rows of {item.raw.name} are missing", "Run `rmetrics sync`, then try again.")
+        typed[item.feed].append((found, item.rank))
+    return typed
+
+
+def _mend_typed(
+    lake: Lake, rules: Rules, placed: list[Placed], typed: dict[str, list[tuple[TypedFile, int]]], *, used: bool
+) -> list[str]:
+    """Makes damaged typed rows again, for they are only a cache; returns which files."""
+    files = [file for of_feed in typed.values() for file, _ in of_feed]
+    spoiled = {f.sha256: f.name for f in files if not lake.typed_is_sound(f, used=used)}
+    if not spoiled:
+        return []
+    again = [(p.raw, p.feed) for p in placed if p.raw.sha256 in spoiled]
+    type_missing(lake, rules, again, lambda: None, full=True)
+    now = _known_typed(lake, rules, placed)
+    for name, of_feed in typed.items():
+        hashes = {file.sha256 for file, _ in of_feed}
+        of_feed[:] = [(file, rank) for file, rank in now[name] if file.sha256 in hashes]
+    return [f"{lake.typed.name}/{name}" for name in dict.fromkeys(spoiled.values())]
+
+
+__all__ = [
+    "LINE",
+    "Computed",
+    "FileCounts",
+    "basis_digest",
+    "compute",
+    "inputs_digest",
+    "standing",
+]

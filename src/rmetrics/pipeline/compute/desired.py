@@ -1,0 +1,37 @@
+"""What published tables must hold after a computation."""
+
+import datetime as dt
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import polars as pl
+
+from rmetrics.pipeline.compute.local import published_rows
+from rmetrics.pipeline.compute.names import CONTENTS, FACTS
+from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.postgres.publish import Change, Content
+from rmetrics.postgres.publish.digests import digests
+from rmetrics.rules.names import JOBS
+from rmetrics.tables import PgTable
+
+
+def table_contents(rows: Rows, tables: Sequence[PgTable], changes: Mapping[str, Change] | None = None) -> list[Content]:
+    """What each published table must hold.
+
+    Args:
+        rows: those of the computation.
+        tables: the published tables.
+        changes: by table, what the computation changed since the one before.
+    """
+    sums = rows.snapshot.scan(CONTENTS).collect()
+    return [
+        Content(table, digests(sums, table.name), _months(rows, table), (changes or {}).get(table.name))
+        for table in tables
+    ]
+
+
+def _months(rows: Rows, table: PgTable) -> Callable[[Collection[dt.date]], pl.LazyFrame]:
+    name = FACTS if table.name == JOBS else table.name
+    return lambda months: rows.of_months(name, months, table.part)
+
+
+__all__ = ["published_rows", "table_contents"]

@@ -1,0 +1,282 @@
+"""What new exports change: the stages applied to the rows that came and to those they replaced, and nothing else.
+
+Rows come in by their keys. Of every row that came, went or is linked to another job there are two versions, as it was
+and as it is; a tally after the change is the tally before, less that of the rows as they were, plus that of the rows
+as they are. The outcome is that of ``local.compute_all``, rows and figures. Only exports that count as newer than all
+earlier ones come in this way.
+"""
+
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from rmetrics.lake import Lake
+from rmetrics.lake.snapshot import Snapshot, stack, write_layer
+from rmetrics.metrics.feeds import kept_rows
+from rmetrics.metrics.jobs import (
+    JOB_ID,
+    METRIC_DATE,
+    SEGMENT,
+    SOURCE,
+    dated_jobs,
+    earliest,
+    fold,
+    own_names,
+    spellings,
+)
+from rmetrics.metrics.newest import every_row
+from rmetrics.metrics.tallies import SUMS, added, negative, revenue, tally
+from rmetrics.pipeline.compute.local import Tables, published_rows, write_metrics
+from rmetrics.pipeline.compute.names import CONTENTS, FACTS, SPELLINGS, TALLIES, links, order, replaced, together
+from rmetrics.pipeline.compute.rows import Rows, Typed, typed_exports
+from rmetrics.pipeline.compute.stages import facts, key_hash, linked_jobs, newest, with_facts
+from rmetrics.positions import COUNTED, POSITION, position
+from rmetrics.postgres.publish import Change
+from rmetrics.postgres.publish.digests import digests, month_sums, sums_after
+from rmetrics.rules import Rules
+from rmetrics.rules.names import JOBS, PAYMENTS, TARGETS
+from rmetrics.tables import DAILY, MONTHLY, PgTable, published_tables
+
+MOST_ROWS = 1_000_000  # more new rows than this are computed with everything else
+MOST_SHARE = 0.2  # and so are more than this share of all rows
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """A computation that came out of an earlier one.
+
+    Attributes:
+        tables: all tables.
+        months: in which figures may differ from the earlier computation.
+        was, now: by feed, the rows that came, went or are linked otherwise, as they were and as they are.
+        fresh: by feed, the ranks of the exports that came.
+        changes: by published table, what is not as it was.
+    """
+
+    tables: Tables
+    months: frozenset[dt.date]
+    was: Mapping[str, pl.DataFrame]
+    now: Mapping[str, pl.DataFrame]
+    fresh: Mapping[str, frozenset[int]]
+    changes: Mapping[str, Change]
+
+
+def is_small(old: Rows, fresh: Typed) -> bool:
+    """Whether so few rows are new that only what they touch is worth computing."""
+    new = sum(f.rows for name, files in fresh.items() if name != TARGETS for f, _ in files)
+    there = sum(f.rows for files in old.typed.values() for f, _ in files)
+    return new <= min(MOST_ROWS, MOST_SHARE * there)
+
+
+def increment(lake: Lake, old: Rows, fresh: Typed, typed: Typed, *, newest_day: dt.date | None = None) -> Increment:
+    """Computes what new exports change.
+
+    Args:
+        lake: where to.
+        old: the rows of the earlier computation, of the same rules.
+        fresh: the typed files of the new exports by feed, each with the rank of its export; newer than all others.
+        typed: those of all exports.
+        newest_day: the day of the newest export.
+
+    Raises:
+        SpoiledError: a file of the earlier computation is not what was written.
+        LakeError: a file cannot be written.
+    """
+    return _Increment(lake, old, fresh, typed, newest_day).run()
+
+
+class _Increment:
+    def __init__(self, lake: Lake, old: Rows, fresh: Typed, typed: Typed, newest_day: dt.date | None) -> None:
+        self.lake, self.old, self.fresh, self.newest_day = lake, old, fresh, newest_day
+        self.rules: Rules = old.rules
+        self.tables: Tables = dict(old.snapshot.tables)
+        self.rows = Rows(lake, old.rules, typed, Snapshot(lake.root, tables=self.tables))
+        self.was: dict[str, pl.DataFrame] = {}
+        self.now: dict[str, pl.DataFrame] = {}
+
+    def run(self) -> Increment:
+        """Makes every table that changes."""
+        self.old.snapshot.verify(*self.tables)
+        for name in order(self.rules):
+            if name == TARGETS:  # few, and not kept row by row: two spellings of a source share a target
+                self._newest(name)
+                self.was[name], self.now[name] = (r.feed(name).collect() for r in (self.old, self.rows))
+            else:
+                self._feed(name)
+        spelt = self._spellings()
+        before, now = self._facts(spelt)
+        tallies = self._tallies(before, now)
+        changed = {n: self.rows.snapshot.scan(t).collect() for n, t in TALLIES.items()}
+        summed = {n: added(n, [changed[n].lazy(), tallies[n].lazy()]).collect() for n in TALLIES}
+        self.tables |= write_metrics(self.lake, self.rules, summed, self.newest_day)
+        changes = self._contents(before, now)
+        fresh = {name: frozenset(rank for _, rank in files) for name, files in self.fresh.items() if files}
+        return Increment(self.tables, self._months(tallies), self.was, self.now, fresh, changes)
+
+    def _put(self, table: str, rows: pl.DataFrame, gone: pl.Series | None = None) -> None:
+        """Puts a layer on top of a table."""
+        if rows.height or (gone is not None and gone.len()):
+            layers = (*self.tables[table], write_layer(self.lake, table, rows.lazy(), gone))
+            self.tables[table] = stack(self.lake, table, layers)
+
+    # -- feeds
+
+    def _newest(self, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Takes new rows of a feed in; the rows of their keys that were in force, and those that are now."""
+        feed, key = self.rules.feeds[name], list(self.rules.feeds[name].key_columns)
+        fresh = typed_exports(self.lake, self.fresh.get(name, ()))
+        came = every_row(fresh, feed).with_columns(position()).collect()
+        hashes = came.select(key_hash(feed).alias("h"))["h"].unique()
+        was = self.old.newest(name).filter(key_hash(feed).is_in(hashes.implode())).collect()
+        was = was.join(came, on=key, how="semi", nulls_equal=True).select(came.columns)
+        made_before = self.old.snapshot.scan(together(name)).select(POSITION).collect()
+        base = was.join(made_before, on=POSITION, how="semi")[POSITION]
+        versions = pl.concat([was, came])
+        found = newest(versions.lazy(), self.rows.exports(name), feed, on_top=fresh, base=base)
+        self._put(replaced(name), found.replaced)
+        self._put(together(name), found.together, base)
+        plain = versions.join(found.replaced, on=POSITION, how="anti").join(found.together, on=POSITION, how="anti")
+        return was, pl.concat([plain, found.together.select(plain.columns)])
+
+    def _feed(self, name: str) -> None:
+        """Takes new rows of a feed in, and finds the jobs anew that its rows name."""
+        feed, rules = self.rules.feeds[name], self.rules
+        older, newer = self._newest(name)
+        was, now = (kept_rows(rows.lazy(), rules, name).collect() for rows in (older, newer))
+        if feed.job is not None:
+            column = feed.job.column
+            was = self._linked_before(name, was)
+            names = self._new_names(feed.job.match)
+            there = self.old.feed(name).filter(pl.col(column).is_in(names.implode())).collect()
+            there = there.join(was, on=POSITION, how="anti").select(was.columns)
+            was = pl.concat([was, there])
+            now = pl.concat([now.drop(JOB_ID, strict=False), there.drop(JOB_ID)], how="diagonal")
+            asked = now[column].drop_nulls().unique()
+            called = pl.any_horizontal(pl.col(c).is_in(asked.implode()) for c in feed.job.match)
+            columns = list(dict.fromkeys([JOB_ID, *feed.job.match]))
+            jobs = self.rows.feed(JOBS).filter(pl.col(COUNTED) & called).select(columns).collect()
+            found = linked_jobs(now.lazy(), jobs.lazy(), feed.job).collect()
+            self._put(links(name), found, was[POSITION])
+            now = now.join(found, on=POSITION, how="left").select(was.columns)
+        self.was[name], self.now[name] = was, now.select(was.columns)
+
+    def _linked_before(self, name: str, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows with the jobs they were linked to."""
+        held = self.old.snapshot.scan(links(name)).filter(pl.col(POSITION).is_in(rows[POSITION].implode())).collect()
+        return rows.drop(JOB_ID, strict=False).join(held, on=POSITION, how="left")
+
+    def _new_names(self, match: Collection[str]) -> pl.Series:
+        """The names of jobs that came, went, or changed one of their names."""
+        columns = list(dict.fromkeys([JOB_ID, *match]))
+        was, now = (f[JOBS].filter(pl.col(COUNTED)).select(columns) for f in (self.was, self.now))
+        changed = differing(was, now, columns)
+        return pl.concat([changed[c] for c in columns]).drop_nulls().unique()
+
+    # -- facts
+
+    def _spellings(self) -> pl.DataFrame:
+        """How undeclared sources are spelt."""
+        held = self.old.snapshot.scan(SPELLINGS).collect()
+        now = spellings(dated_jobs(self.now[JOBS].lazy(), self.rules), self.rules).collect()
+        # Where the first job of a name is not what it was, another may be first: its jobs are looked at again.
+        lost = held.join(self.was[JOBS], on=JOB_ID, how="semi")["_fold"]
+        cuts = [held.filter(~pl.col("_fold").is_in(lost.implode())), now.select(held.columns)]
+        if lost.len():
+            jobs = self.rows.feed(JOBS).filter(fold().is_in(lost.implode()))
+            cuts.append(spellings(dated_jobs(jobs, self.rules), self.rules).select(held.columns).collect())
+        made = earliest(pl.concat(cuts).lazy()).select(held.columns).collect()
+        if not made.sort("_fold").equals(held.sort("_fold")):
+            self.tables[SPELLINGS] = (write_layer(self.lake, SPELLINGS, made.lazy()),)
+        return made
+
+    def _facts(self, spelt: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Makes the facts of jobs anew that changed, were paid or are called something else; as they were and are.
+
+        Returns:
+            Published rows of these jobs: the columns of their feed, position, and facts.
+        """
+        key = list(self.rules.feeds[PAYMENTS].key_columns)
+        pay = [*key, JOB_ID, "amount", COUNTED]
+        paid = differing(self.was[PAYMENTS].select(pay), self.now[PAYMENTS].select(pay), pay)
+        changed = [f[JOB_ID] for f in (self.was[JOBS], self.now[JOBS], paid, self._renamed(spelt))]
+        ids = pl.concat(changed).drop_nulls().unique()
+        others = ids.filter(~ids.is_in(pl.concat([self.was[JOBS][JOB_ID], self.now[JOBS][JOB_ID]]).implode()))
+        same = self.rows.feed(JOBS).filter(pl.col(JOB_ID).is_in(others.implode())).collect()
+        was, now = (pl.concat([f[JOBS], same.select(f[JOBS].columns)]) for f in (self.was, self.now))
+        made = facts(now.lazy(), self._payments_of(ids).lazy(), self.rules, own_names(spelt.lazy())).collect()
+        held = self.old.snapshot.scan(FACTS).filter(pl.col(JOB_ID).is_in(ids.implode())).select(made.columns).collect()
+        self._put(FACTS, made, held[POSITION])
+        before, after = pl.collect_all([with_facts(was.lazy(), held.lazy()), with_facts(now.lazy(), made.lazy())])
+        return before, after
+
+    def _renamed(self, spelt: pl.DataFrame) -> pl.DataFrame:
+        """The jobs with an undeclared source whose name is now another spelling."""
+        before = own_names(self.old.snapshot.scan(SPELLINGS)).collect()
+        now = own_names(spelt.lazy()).collect()
+        changed = now.join(before, on=["_fold", "_own"], how="anti").join(before, on="_fold", how="semi")
+        if changed.is_empty():
+            return pl.DataFrame(schema={JOB_ID: pl.String})
+        return self.rows.feed(JOBS).filter(fold().is_in(changed["_fold"].implode())).select(JOB_ID).collect()
+
+    def _payments_of(self, jobs: pl.Series) -> pl.DataFrame:
+        """All payments that are linked to one of the jobs."""
+        held = self.rows.snapshot.scan(links(PAYMENTS)).filter(pl.col(JOB_ID).is_in(jobs.implode())).collect()
+        return self.rows.at(PAYMENTS, held[POSITION]).collect()
+
+    # -- sums
+
+    def _tallies(self, before: pl.DataFrame, now: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """What the change adds to each tally: that of the rows as they are, less that of the rows as they were."""
+        decides = [JOB_ID, SOURCE, SEGMENT, METRIC_DATE]
+        moved = differing(before.select(decides), now.select(decides), decides)[JOB_ID].unique()
+        paid = pl.concat([self.was[PAYMENTS], self.now[PAYMENTS]])[POSITION]
+        same = self._payments_of(moved).filter(~pl.col(POSITION).is_in(paid.implode()))
+        sides = []
+        for feeds, held, snapshot in ((self.was, before, self.old.snapshot), (self.now, now, self.rows.snapshot)):
+            payments = pl.concat([feeds[PAYMENTS], same.select(feeds[PAYMENTS].columns)])
+            jobs = payments[JOB_ID].drop_nulls().unique()
+            of_jobs = snapshot.scan(FACTS).filter(pl.col(JOB_ID).is_in(jobs.implode())).collect()
+            sums = revenue(payments.lazy(), of_jobs.lazy(), self.rules)
+            sides.append(tally(held.lazy(), {n: f.lazy() for n, f in feeds.items()}, sums, self.rules))
+        was_sums, now_sums = sides
+        return {n: added(n, [getattr(now_sums, n), negative(n, getattr(was_sums, n))]).collect() for n in SUMS}
+
+    def _months(self, tallies: Mapping[str, pl.DataFrame]) -> frozenset[dt.date]:
+        """The months whose figures may differ: those of tallies that changed, and of days that did."""
+        was, now = (s.scan(DAILY).collect() for s in (self.old.snapshot, self.rows.snapshot))
+        days = [*(f for n, f in tallies.items() if n != "days"), differing(was, now, was.columns)]
+        return frozenset(m for f in days for m in f["date"].drop_nulls().dt.month_start().unique())
+
+    def _contents(self, before: pl.DataFrame, now: pl.DataFrame) -> dict[str, Change]:
+        """Writes the sums of published tables after the change; returns the change of each."""
+        held = self.old.snapshot.scan(CONTENTS).collect()
+        sums, changes = [], dict[str, Change]()
+        for table in published_tables(self.rules):
+            of_table = held.filter(pl.col("table") == table.name)
+            if table.sums or table.name in (TARGETS, DAILY, MONTHLY):
+                if table.name in (DAILY, MONTHLY) or self.fresh.get(table.name):
+                    of_table = month_sums(table, published_rows(self.rows, table))
+                sums.append(of_table)
+                continue
+            was, is_now = (before, now) if table.name == JOBS else (self.was[table.name], self.now[table.name])
+            sums.append(sums_after(of_table, month_sums(table, is_now.lazy()), month_sums(table, was.lazy())))
+            changes[table.name] = Change(digests(held, table.name), _come(table, was, is_now).lazy())
+        self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums).lazy()),)
+        return changes
+
+
+def differing(was: pl.DataFrame, now: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """The rows that only one side has."""
+    gone = was.join(now, on=columns, how="anti", nulls_equal=True)
+    come = now.join(was, on=columns, how="anti", nulls_equal=True)
+    return pl.concat([gone, come.select(gone.columns)])
+
+
+def _come(table: PgTable, was: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
+    """The published rows that came, or are not what they were."""
+    return now.join(was, on=list(table.names), how="anti", nulls_equal=True)
+
+
+__all__ = ["Increment", "increment", "is_small"]

@@ -1,0 +1,151 @@
+"""The rows of a computation: typed rows in force, with the jobs they name and what the rules make of them.
+
+Typed rows stay where they were typed. Which of them are in force, which jobs they name, and the facts of jobs stand
+beside them, by position; here they are put together for whoever reads.
+"""
+
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from rmetrics.lake import EXPORT, Lake, TypedFile
+from rmetrics.lake.snapshot import Snapshot, SpoiledError
+from rmetrics.metrics.feeds import kept_rows
+from rmetrics.metrics.jobs import JOB_ID
+from rmetrics.metrics.newest import TypedExport
+from rmetrics.periods import part_of
+from rmetrics.pipeline.compute.names import FACTS, links, replaced, together
+from rmetrics.pipeline.compute.stages import rows_at, standing, with_facts
+from rmetrics.positions import FILE, POSITION
+from rmetrics.rules import Rules
+from rmetrics.rules.names import JOBS
+
+Typed = Mapping[str, Sequence[tuple[TypedFile, int]]]
+
+
+def typed_exports(lake: Lake, files: Sequence[tuple[TypedFile, int]]) -> list[TypedExport]:
+    """The typed rows of exports, those that share a file together."""
+    found, packs = list[TypedExport](), dict[str, tuple[TypedFile, dict[int, int]]]()
+    for file, rank in files:
+        if file.packed:
+            packs.setdefault(file.name, (file, {}))[1][file.number] = rank
+        else:
+            found.append(TypedExport(lake.scan_typed(file), file.columns, (rank,)))
+    for file, ranks in packs.values():
+        numbers, places = list(ranks), list(ranks.values())
+        own = pl.col(EXPORT).replace_strict(numbers, places, default=None, return_dtype=pl.UInt32)
+        rows = lake.scan_pack(file).with_columns(own.alias(FILE)).filter(pl.col(FILE).is_not_null())
+        found.append(TypedExport(rows, file.columns, tuple(places)))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a computation, as lazy frames.
+
+    Attributes:
+        lake: holds the files.
+        rules: those of the computation.
+        typed: typed files by feed, oldest first, with their ranks.
+        snapshot: the computation.
+    """
+
+    lake: Lake
+    rules: Rules
+    typed: Typed
+    snapshot: Snapshot
+
+    def exports(self, name: str) -> list[TypedExport]:
+        """The typed rows of each export of a feed, oldest first."""
+        return typed_exports(self.lake, self.typed.get(name, ()))
+
+    def scan(self, table: str) -> pl.LazyFrame:
+        """The rows of a feed, the facts of jobs, or any other table of the computation."""
+        if table in self.rules.feeds:
+            return self.feed(table).drop(POSITION)
+        return self.facts().drop(POSITION) if table == FACTS else self.snapshot.scan(table)
+
+    def has(self, table: str) -> bool:
+        """Whether the table was computed."""
+        return self.snapshot.has(replaced(table) if table in self.rules.feeds else table)
+
+    def feed(self, name: str) -> pl.LazyFrame:
+        """The rows of a feed: one per key, as ``feeds.kept_rows`` gives them; ``job_id`` where it names jobs."""
+        return self._linked(name, self.kept(name))
+
+    def kept(self, name: str) -> pl.LazyFrame:
+        """The rows of a feed without the jobs they name."""
+        return kept_rows(self.newest(name), self.rules, name)
+
+    def newest(self, name: str) -> pl.LazyFrame:
+        """The rows in force with their mapped columns; see ``stages.standing``."""
+        gone, made = (self._stored(t) for t in (replaced(name), together(name)))
+        return standing(self.exports(name), self.rules.feeds[name], gone, made)
+
+    def facts(self) -> pl.LazyFrame:
+        """One row per job that counts: the columns of its feed, and what the rules make of it."""
+        return with_facts(self.feed(JOBS), self.snapshot.scan(FACTS))
+
+    def at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
+        """The rows of a feed at some positions, as ``feed`` gives them; a position that is not in force has none."""
+        newest = self._newest_at(name, positions)
+        return self._linked(name, kept_rows(newest, self.rules, name))
+
+    def facts_at(self, positions: pl.Series) -> pl.LazyFrame:
+        """The facts of the jobs at some positions, as ``facts`` gives them."""
+        facts = self.snapshot.scan(FACTS).filter(pl.col(POSITION).is_in(positions.implode()))
+        return with_facts(self.at(JOBS, positions), facts)
+
+    def of_months(self, table: str, months: Collection[dt.date], day: str | None) -> pl.LazyFrame:
+        """The rows of a table whose day is in some months, ``NO_PART`` being those without one.
+
+        Args:
+            table: a feed, or the facts of jobs.
+            months: their first days.
+            day: the column of the day; None: every row.
+        """
+        if day is None:
+            return self.scan(table)
+        inside = part_of(pl.col(day)).is_in(sorted(months))
+        if table != FACTS:
+            return self.scan(table).filter(inside)
+        found = self.snapshot.scan(FACTS).filter(inside).collect(engine="streaming")
+        return with_facts(self.at(JOBS, found[POSITION]), found.lazy()).drop(POSITION)
+
+    def verify(self) -> None:
+        """Reads every file before its rows are used.
+
+        Raises:
+            SpoiledError: one is not what was written.
+        """
+        self.snapshot.verify(*self.snapshot.tables)
+        for files in self.typed.values():
+            for file, _ in files:
+                if not self.lake.typed_is_sound(file, used=True):
+                    raise SpoiledError(self.lake.root, f"{self.lake.typed.name}/{file.name}")
+
+    def _stored(self, table: str) -> pl.LazyFrame | None:
+        return self.snapshot.scan(table) if self.snapshot.rows(table) else None
+
+    def _newest_at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
+        """The typed rows, and those put together, that are in force at some positions."""
+        gone, made = (self._stored(t) for t in (replaced(name), together(name)))
+        rows = rows_at(self.exports(name), self.rules.feeds[name], positions)
+        of_these = pl.col(POSITION).is_in(positions.implode())
+        if gone is not None:
+            rows = rows.join(gone.select(POSITION).filter(of_these), on=POSITION, how="anti")
+        if made is not None:
+            made = made.filter(of_these)
+            rows = rows.join(made.select(POSITION), on=POSITION, how="anti")
+            rows = pl.concat([rows, made.select(rows.collect_schema().names())])
+        return rows
+
+    def _linked(self, name: str, rows: pl.LazyFrame) -> pl.LazyFrame:
+        if self.rules.feeds[name].job is None:
+            return rows
+        return rows.drop(JOB_ID, strict=False).join(self.snapshot.scan(links(name)), on=POSITION, how="left")
+
+
+__all__ = ["Rows", "Typed", "typed_exports"]

@@ -1,0 +1,171 @@
+"""What is made of typed rows, stage by stage: pure functions, without files, clock or engine.
+
+newest     all versions of some keys -> the positions that a newer version replaced, and rows put together
+standing   typed rows, what was replaced and put together -> one row per key
+links      rows that name a job, and jobs -> the job of each row
+facts      jobs and their payments -> what the rules make of each job, by its position
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from rmetrics.metrics.jobs import JOB_ID, METRIC_DATE, SEGMENT, SOURCE, job_facts, linked
+from rmetrics.metrics.newest import TypedExport, every_row, put_together, typed_columns
+from rmetrics.positions import COUNTED, FILE, LINE, LINES, PARTS, POSITION, position
+from rmetrics.rules.model import Feed, JobLink, Rules
+
+FACT_COLUMNS = (JOB_ID, METRIC_DATE, SOURCE, SEGMENT, "paid", "is_unit", "is_repair")
+REPLACED = {POSITION: pl.Int64(), PARTS: pl.Int64()}
+LINKS = {POSITION: pl.Int64(), JOB_ID: pl.String()}
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """What became of versions of rows.
+
+    Attributes:
+        replaced: position and lines of each version that is no longer in force.
+        together: rows put together from several versions, with the mapped columns, ``_file``, ``_line``, ``_parts``
+            and the position of their newest version.
+    """
+
+    replaced: pl.DataFrame
+    together: pl.DataFrame
+
+
+def key_hash(feed: Feed) -> pl.Expr:
+    """64 bits of a row's key. Two keys may share them; one never has two."""
+    key = feed.key_columns
+    return (pl.col(key[0]) if len(key) == 1 else pl.struct(key)).hash(seed=7)
+
+
+def newest(
+    versions: pl.LazyFrame,
+    exports: Sequence[TypedExport],
+    feed: Feed,
+    *,
+    on_top: Sequence[TypedExport] | None = None,
+    base: pl.Series | None = None,
+) -> Newest:
+    """Settles which version of each key is in force.
+
+    Args:
+        versions: rows of ``every_row``: all versions of some keys; or those that were in force before, and new ones.
+        exports: all exports of the feed.
+        feed: the feed.
+        on_top: the exports of the new versions; None: all versions are there.
+        base: positions of rows that had been put together before, which have what older exports said.
+    """
+    key = list(feed.key_columns)
+    forms = list({frozenset(e.columns) for e in exports})
+    form = {rank: forms.index(frozenset(e.columns)) for e in exports for rank in e.ranks}
+    whole = [i for i, columns in enumerate(forms) if columns == frozenset().union(*forms)]
+    kind = pl.lit(0, dtype=pl.Int64)
+    if len(forms) > 1:
+        kind = pl.col(FILE).replace_strict(list(form), list(form.values()), return_dtype=pl.Int64)
+    if base is not None and base.len():
+        kind = pl.when(position().is_in(base.implode())).then(-1).otherwise(kind)
+    places = versions.select(*key, position(), PARTS, kind.alias("_form")).collect(engine="streaming")
+    last = pl.col("_form").sort_by(POSITION).last()
+    greatest = places.group_by(key).agg(
+        pl.col(POSITION).max(),
+        ((pl.col("_form").n_unique() > 1) & ~last.is_in(whole)).alias("_mixed"),
+    )
+    replaced = places.select(POSITION, PARTS).join(greatest, on=POSITION, how="anti")
+    mixed = greatest.filter("_mixed").select(key)
+    if mixed.is_empty():
+        return Newest(replaced, pl.DataFrame(schema=standing_schema(feed)))
+    of_these = versions.join(mixed.lazy(), on=key, how="semi", nulls_equal=True)
+    made = put_together(of_these, exports if on_top is None else on_top, feed).with_columns(position())
+    return Newest(replaced, made.collect(engine="streaming"))
+
+
+def standing_schema(feed: Feed) -> dict[str, pl.DataType]:
+    """The columns of ``standing``."""
+    return {**typed_columns(feed), LINE: pl.Int64(), PARTS: pl.Int64(), FILE: pl.UInt32(), POSITION: pl.Int64()}
+
+
+def standing(
+    exports: Sequence[TypedExport], feed: Feed, replaced: pl.LazyFrame | None, together: pl.LazyFrame | None
+) -> pl.LazyFrame:
+    """The rows in force: one per key.
+
+    Args:
+        exports: the typed exports.
+        feed: the feed.
+        replaced: the positions that a newer version replaced; None for none.
+        together: rows put together, which stand for the typed rows at their positions; None for none.
+
+    Returns:
+        The columns of ``every_row``, and ``POSITION``.
+    """
+    rows = every_row(exports, feed).with_columns(position())
+    if replaced is not None:
+        rows = rows.join(replaced.select(POSITION), on=POSITION, how="anti")
+    if together is not None:
+        rows = rows.join(together.select(POSITION), on=POSITION, how="anti")
+        rows = pl.concat([rows, together.select(rows.collect_schema().names())])
+    return rows
+
+
+def rows_at(exports: Sequence[TypedExport], feed: Feed, positions: pl.Series) -> pl.LazyFrame:
+    """The typed rows at some positions, in the columns of ``standing``."""
+    found = positions.to_frame(POSITION).with_columns(
+        (pl.col(POSITION) // LINES).cast(pl.UInt32).alias(FILE), (pl.col(POSITION) % LINES).alias(LINE)
+    )
+    by_rank = {int(str(rank)): places[LINE] for (rank,), places in found.partition_by(FILE, as_dict=True).items()}
+    some = []
+    for export in exports:
+        ranks = [rank for rank in export.ranks if rank in by_rank]
+        if not ranks:
+            continue
+        lines = pl.concat([by_rank[rank] for rank in ranks])
+        inside = pl.col(LINE).is_between(lines.min(), lines.max()) & pl.col(LINE).is_in(lines.implode())
+        some.append(TypedExport(export.rows.filter(inside), export.columns, export.ranks))
+    rows = every_row(some, feed).with_columns(position())
+    return rows.filter(pl.col(POSITION).is_in(positions.implode()))
+
+
+def linked_jobs(rows: pl.LazyFrame, jobs: pl.LazyFrame, link: JobLink) -> pl.LazyFrame:
+    """The job that each row names; rows that name none are left out.
+
+    Args:
+        rows: with ``POSITION`` and the column that names the job.
+        jobs: one row per job that counts: its id and the columns it is looked up in.
+        link: what names what.
+
+    Returns:
+        One row per row that names a job: position and job_id. Where two jobs share a name, the lower id is taken.
+
+    Source: the design, section 4 (job_id of payments and calls).
+    """
+    asked = rows.select(POSITION, link.column).drop_nulls(link.column)
+    return linked(asked, jobs, link).select(POSITION, JOB_ID).drop_nulls(JOB_ID)
+
+
+def facts(jobs: pl.LazyFrame, payments: pl.LazyFrame, rules: Rules, own: pl.LazyFrame) -> pl.LazyFrame:
+    """What the rules make of jobs; see ``jobs.job_facts``.
+
+    Returns:
+        One row per job that counts: its position, and ``FACT_COLUMNS``.
+    """
+    return job_facts(jobs, payments.select(JOB_ID, "amount", COUNTED), rules, own).select(POSITION, *FACT_COLUMNS)
+
+
+def with_facts(jobs: pl.LazyFrame, held: pl.LazyFrame) -> pl.LazyFrame:
+    """Jobs that count, with the facts at their positions; a job without facts is left out."""
+    own = [c for c in FACT_COLUMNS if c != JOB_ID]
+    return jobs.filter(pl.col(COUNTED)).drop(own, strict=False).join(held.select(POSITION, *own), on=POSITION)
+
+
+def bucket(column: pl.Expr, number: int, count: int) -> pl.Expr:
+    """Whether a row is in one of ``count`` buckets, by the hash of a column. All rows without a value are in one."""
+    return pl.lit(value=True) if count == 1 else column.hash(seed=3) % count == number
+
+
+__all__ = [
+    "FACT_COLUMNS", "LINKS", "REPLACED", "Newest", "bucket", "facts", "key_hash", "linked_jobs", "newest", "rows_at",
+    "standing", "standing_schema", "with_facts",
+]  # fmt: skip

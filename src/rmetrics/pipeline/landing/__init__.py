@@ -1,0 +1,1 @@
+"""From the bytes of exports to raw and typed rows in the lake."""

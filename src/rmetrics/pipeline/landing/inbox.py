@@ -1,0 +1,197 @@
+"""The inbox: which files are there, what each is, and landing the new ones. Exports are only ever read."""
+
+import os
+import stat
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rmetrics.errors import LakeError, SettingsError
+from rmetrics.findings import EMPTY_INBOX, Finding, Severity, count
+from rmetrics.lake import Lake, RawFile
+from rmetrics.pipeline.landing.land import NewFile, Seen, land, state_of
+from rmetrics.pipeline.landing.losses import lost_exports, settle_damage
+from rmetrics.pipeline.landing.placement import feed_of
+from rmetrics.progress import Progress
+from rmetrics.rules import Rules
+
+_SKIPPED_PREFIXES = (".", "~$", "~lock", "~wr")  # hidden files, lock and temporary files of Office
+_SKIPPED_NAMES = ("thumbs.db", "desktop.ini", "icon\r")
+_DOCUMENTS = (".md", ".toml", ".json", ".py", ".sql", ".log")  # what people keep beside exports
+_SETTLE_SECONDS = 2.0
+_SETTLE_WAIT = 0.25
+_SAME_TIME_NS = 1_000_000  # a file that replaces one of its own time counts as this little newer, each a nanosecond
+
+
+def inbox_files(inbox: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yields the regular files and the links under the inbox; hidden files and Office's lock files are passed over.
+
+    Raises:
+        SettingsError: the inbox does not exist.
+        LakeError: it cannot be read.
+    """
+    if not inbox.is_dir():
+        raise SettingsError(
+            f"the inbox {inbox} does not exist",
+            f"Create it and put your exports there (mkdir -p {inbox}), or set RMETRICS_INBOX_DIR.",
+        )
+
+    def fail(error: OSError) -> None:
+        raise LakeError(f"cannot read {error.filename}: {error.strerror}", "Check its permissions.") from error
+
+    for folder, folders, files in os.walk(inbox, onerror=fail, followlinks=False):
+        links = [f for f in folders if Path(folder, f).is_symlink()]
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        for name in sorted([*files, *links]):
+            lower = name.lower()
+            if lower.startswith(_SKIPPED_PREFIXES) or lower in _SKIPPED_NAMES or lower.endswith(("#", *_DOCUMENTS)):
+                continue
+            path = Path(folder, name)
+            try:
+                status = path.lstat()
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+                yield path, status
+
+
+def empty_inbox(inbox: Path, landed: int) -> Finding:
+    """What to say of an inbox without a file to read; ``landed`` exports are in the lake all the same."""
+    so_far = f"; the figures are those of {count(landed, 'landed export')}" if landed else ""
+    told = f"the inbox {inbox} is empty: put exports (CSV or Excel) there, then run `rmetrics sync`{so_far}"
+    return Finding(EMPTY_INBOX, Severity.INFO if landed else Severity.WARNING, told, 0)
+
+
+def land_inbox(
+    inbox: Path, lake: Lake, rules: Rules, progress: Progress, *, force: bool = False, full: bool = False
+) -> list[Seen]:
+    """Lands what is new; returns what is known of every file of the inbox, by name.
+
+    A file that cannot be read is reported and left alone; it never stops the others. It is tried again when it or the
+    rules change. An export whose copy in the lake is lost or damaged lands again, and one
+    that is delivered again counts as newer (``_renew_deliveries``). ``full`` reads every file, also those that look as
+    they did.
+
+    Raises:
+        LakeError: a landed export is damaged, or gone without ``force``, and the inbox does not have it any more.
+    """
+    found = sorted(inbox_files(inbox), key=lambda f: (f[1].st_mtime_ns, str(f[0])))
+    memory = lake.load_json("inbox")
+    known: Mapping[str, Any] = memory.get("files", {}) if memory.get("rules") == rules.digest else {}
+    always: Mapping[str, Any] = memory.get("files", {})
+    sound, damaged = lake.examine_raw()
+    raws = {r.sha256: r for r in sound}
+    lost = {d.sha256 for d in lost_exports(lake, sound, damaged)}
+    found = _settled(inbox, found, always)
+    seen, new = list[Seen](), list[NewFile]()
+    for path, status in found:
+        name = _shown(path.relative_to(inbox))
+        before = None if full else _remembered(name, status, known, always, raws, rules)
+        if before:
+            seen.append(before)
+        else:
+            new.append(NewFile(path, name, status))
+    progress("reading the inbox", len(seen), len(found))
+    for some in land(new, lake, rules, raws):
+        seen += some
+        progress("reading the inbox", len(seen), len(found))
+    settle_damage(lake, raws.values(), damaged, force=force)
+    _renew_deliveries(lake, raws, seen, always)
+    remembered = {
+        s.name: [s.size, s.modified_ns, s.inode, s.changed_ns, s.sha256, s.feed, s.refused, s.note] for s in seen
+    }
+    if memory.get("files") != remembered or memory.get("rules") != rules.digest:
+        lake.save_json("inbox", {"rules": rules.digest, "files": remembered})
+    again = "landed again: its copy in the lake was damaged or gone"
+    told = (replace(s, note=again) if s.landed and s.sha256 in lost else s for s in seen)
+    return sorted((_with_decision(s, raws) for s in told), key=lambda s: s.name)
+
+
+def _renew_deliveries(lake: Lake, raws: Mapping[str, RawFile], seen: Sequence[Seen], always: Mapping[str, Any]) -> None:
+    """Records that known exports were delivered again, which makes them as new as that delivery.
+
+    They were where their content took the place of another one's under the same name, or came as a new file or under a
+    newer time. Where several exports of one feed come back so at once, from a backup that kept no times, say, their new
+    times mean nothing: each keeps the age it had.
+    """
+    came: dict[str, dict[str, int]] = {}  # by feed and content, the newest time
+    for file in seen:
+        if file.refused or file.sha256 not in raws:
+            continue
+        before = always.get(file.name) or [None] * 8
+        modified, held = (before[1], before[4]) if len(before) == 8 else (None, None)
+        now, then = raws[file.sha256], raws.get(held or "")
+        delivered = file.modified_ns
+        if then is not None and then.sha256 != now.sha256:
+            if 0 <= then.age[0] - delivered < _SAME_TIME_NS:
+                # Replaced under the same time: the file that is there now is the newer one, whatever name and hash say.
+                delivered = then.age[0] + 1
+            if delivered > now.age[0]:
+                lake.decide(file.sha256, delivered_ns=delivered)
+        elif (modified, held) != (delivered, now.sha256) and delivered > now.age[0]:
+            of_feed = came.setdefault(now.feed, {})
+            of_feed[now.sha256] = max(delivered, of_feed.get(now.sha256, 0))
+    for of_feed in came.values():
+        if len(of_feed) == 1:
+            ((sha256, delivered),) = of_feed.items()
+            lake.decide(sha256, delivered_ns=delivered)
+
+
+def _with_decision(seen: Seen, raws: Mapping[str, RawFile]) -> Seen:
+    """Says of a withdrawn export that it does not count, and how it would."""
+    raw = raws.get(seen.sha256)
+    if raw is None or not raw.withdrawn:
+        return seen
+    told = (
+        f"withdrawn on {raw.withdrawn[:10]}, does not count; `rmetrics exports restore {raw.sha256[:12]}` undoes that"
+    )
+    return replace(seen, note=told)
+
+
+def inbox_name(path: Path, inbox: Path) -> str:
+    """The name that a file of the inbox is known by: its path inside it."""
+    return _shown(path.relative_to(inbox))
+
+
+def _shown(path: Path) -> str:
+    """The name as text, also where its bytes are no text."""
+    return path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _settled(
+    inbox: Path, found: list[tuple[Path, os.stat_result]], known: Mapping[str, Any]
+) -> list[tuple[Path, os.stat_result]]:
+    """Gives files written a moment ago the time to show that they are still being written."""
+    now = time.time()
+    fresh = [p for p, s in found if now - s.st_mtime < _SETTLE_SECONDS and _shown(p.relative_to(inbox)) not in known]
+    if fresh:
+        time.sleep(_SETTLE_WAIT)
+    return found
+
+
+def _remembered(
+    name: str,
+    status: os.stat_result,
+    known: Mapping[str, Any],
+    always: Mapping[str, Any],
+    raws: Mapping[str, RawFile],
+    rules: Rules,
+) -> Seen | None:
+    """The answer of an earlier run, where neither the file nor, for a refused one, the rules have changed."""
+    entry = known.get(name) or always.get(name)
+    if not entry or len(entry) != 8 or tuple(entry[:4]) != state_of(status):
+        return None
+    size, modified, inode, changed, sha256, feed, refused, note = entry
+    as_before = Seen(
+        name, size, modified, sha256, feed, landed=False, refused=refused, note=note, inode=inode, changed_ns=changed
+    )
+    if refused:
+        return as_before if name in known else None
+    if sha256 in raws and (read_as := feed_of(raws[sha256], rules)):
+        return replace(as_before, feed=read_as)
+    return None
+
+
+__all__ = ["Seen", "inbox_files", "inbox_name", "land_inbox"]

@@ -1,0 +1,107 @@
+"""Whether a later export under the same name corrects what an earlier one had rejected, or only follows it.
+
+A program may write every day's rows to one file name, and a person may put a corrected file back under its name. In the
+first case the rejected rows of the earlier export are still missing from the figures, in the second they are not.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+import polars as pl
+
+from rmetrics.ingest.read import LINE
+from rmetrics.ingest.recognise import read_as, read_columns
+from rmetrics.lake import Lake, RawFile, TypedFile
+from rmetrics.pipeline.landing.exported import scan_exported
+from rmetrics.pipeline.landing.placement import Placed
+from rmetrics.rules.model import Feed
+
+Fault = tuple[int, str | None]
+"""The line of a rejected row, and the header of the cell at fault; None where the row as a whole is."""
+
+
+def still_missing(
+    lake: Lake, declared: Feed, export: RawFile, typed: TypedFile, faults: Iterable[Fault], later: Sequence[Placed]
+) -> set[int]:
+    """The lines of rejected rows that no later export under the same name corrects.
+
+    A row is corrected where a later export has a record with its key, or one that is the same but for the cell at
+    fault; or where it has at least half of the accepted rows of the earlier one, so that the whole file was exported
+    again. A row that cannot be compared, in an export without accepted rows, counts as corrected.
+
+    Args:
+        lake: holds the text of the exports and their typed rows.
+        declared: the feed.
+        export: the earlier export.
+        typed: its typed rows.
+        faults: its rejected rows.
+        later: the later exports under its name.
+    """
+    open_ = dict(faults)
+    if not later or not open_:
+        return set(open_)
+    records = _records(lake, declared, export)
+    here = pl.col(LINE).is_in(list(open_))
+    of_line = {r[LINE]: r for r in records.filter(here).collect(engine="streaming").to_dicts()}
+    headers = read_columns(export.headers, read_as(declared, export.headers, export.name))
+    for other in later:
+        if not open_:
+            break
+        if not typed.rows:
+            open_ = {n: header for n, header in open_.items() if header is not None}
+        there = _records(lake, declared, other.raw)
+        if typed.rows and 2 * _in_common(records.filter(~here), there, declared) >= typed.rows:
+            return set()
+        names = there.collect_schema().names()
+        told_by: dict[tuple[str, ...], list[int]] = {}
+        for line, header in open_.items():
+            for columns in _told_by(of_line.get(line, {}), names, declared, headers.get(header or "")):
+                told_by.setdefault(columns, []).append(line)
+        for columns, lines in told_by.items():
+            for line in _among({n: of_line[n] for n in lines}, columns, there):
+                open_.pop(line, None)
+    return set(open_)
+
+
+def _records(lake: Lake, declared: Feed, raw: RawFile) -> pl.LazyFrame:
+    """The mapped cells of an export by column, as text without spaces around it, and each record's line."""
+    columns = read_columns(raw.headers, read_as(declared, raw.headers, raw.name))
+    cells = [pl.col(h).str.strip_chars().fill_null("").alias(c) for h, c in columns.items()]
+    return scan_exported(lake, raw).select(LINE, *cells)
+
+
+def _told_by(
+    row: Mapping[str, object], there: Collection[str], feed: Feed, fault: str | None
+) -> Iterator[tuple[str, ...]]:
+    """The sets of columns by which a record can be recognised: its key, and all but the cell at fault."""
+    if feed.key and all(k in there and row.get(k) and k != fault for k in feed.key):
+        yield feed.key
+    if fault is not None:
+        rest = tuple(c for c in row if c not in (LINE, fault) and c in there)
+        if any(row[c] for c in rest):
+            yield rest
+
+
+def _among(rows: Mapping[int, Mapping[str, object]], columns: tuple[str, ...], there: pl.LazyFrame) -> Iterator[int]:
+    """The lines of the rows whose values of these columns a record has."""
+    wanted = pl.DataFrame(
+        [{c: row[c] for c in columns} for row in rows.values()], schema=dict.fromkeys(columns, pl.String)
+    )
+    found = there.select(columns).join(wanted.unique().lazy(), on=list(columns), how="semi").unique()
+    values = set(found.collect(engine="streaming").iter_rows())
+    yield from (line for line, row in rows.items() if tuple(row[c] for c in columns) in values)
+
+
+def _in_common(accepted: pl.LazyFrame, there: pl.LazyFrame, feed: Feed) -> int:
+    """How many records of the earlier export the later one has too, by key, or whole where there is no key."""
+    both = there.collect_schema().names()
+    shared = [c for c in accepted.collect_schema().names() if c != LINE and c in both]
+    by = [k for k in feed.key if k in shared] or shared
+    if not by:
+        return 0
+    number = pl.struct(by).hash().alias("row")  # eight bytes a record; exports may have millions
+    filled = accepted.filter(pl.any_horizontal(pl.col(c) != "" for c in by)).select(number)
+    counted = filled.join(there.select(number), on="row", how="semi").select(pl.len())
+    return int(counted.collect(engine="streaming").item())
+
+
+__all__ = ["still_missing"]

@@ -1,0 +1,250 @@
+"""Typed rows of exports: of a large one batch by batch, of small ones that are laid out the same together.
+
+Both ways are used while an export lands, and when its text is read again because a rule was edited.
+"""
+
+import contextlib
+import datetime as dt
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from rmetrics.errors import LakeError, withdrawal_hint
+from rmetrics.ingest.dates import Reading
+from rmetrics.ingest.preamble import range_month
+from rmetrics.ingest.recognise import read_as
+from rmetrics.ingest.records import EXPORT, small_texts
+from rmetrics.ingest.sniff import utf8_blocks
+from rmetrics.ingest.typing import (
+    IDENTITY,
+    summed,
+    type_batches,
+    type_together,
+    typed_schema,
+    typing_digest,
+    with_pending_ids,
+    with_row_ids,
+)
+from rmetrics.lake import Lake, PackRows, RawFile, TypedWriter
+from rmetrics.pipeline.landing.exported import exported_text
+from rmetrics.rules import Rules
+from rmetrics.rules.model import Feed
+from rmetrics.rules.names import TARGETS
+
+SMALL = 64 * 2**10  # bytes of an export that is packed with others
+_AHEAD = dt.timedelta(days=400)  # after its export, a row is planned for, at most; more is a mistyped year
+_AT_ONCE = 8 * 2**20  # bytes of small exports that are read together
+
+
+def is_small(raw: RawFile) -> bool:
+    """Whether the export is one that is packed with others."""
+    return raw.size <= SMALL and not raw.sheet
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """How the rows of an export are typed.
+
+    Attributes:
+        name: the feed it is read as.
+        feed: the same, as it reads this export.
+        digest: of all that the typed rows depend on beside the export.
+    """
+
+    name: str
+    feed: Feed
+    digest: str
+
+
+def definition_of(rules: Rules, raw: RawFile, name: str) -> Definition:
+    """How the rows of an export are typed under these rules, as one of the feed of that name."""
+    feed = read_as(rules.feeds[name], raw.headers, raw.name)
+    return Definition(name, feed, typing_digest(feed, rules.business))
+
+
+def type_missing(
+    lake: Lake, rules: Rules, exports: Iterable[tuple[RawFile, str]], progress: Callable[[], None], *, full: bool
+) -> None:
+    """Makes the typed rows of exports that have none, from the exports' own bytes.
+
+    Other exports of the same pack have another file then: look them up again.
+
+    Args:
+        lake: holds the exports; receives the typed rows.
+        rules: in force.
+        exports: each with the feed it is read as.
+        progress: is told of each export that has its rows.
+        full: make all again.
+
+    Raises:
+        LakeError: an export is damaged, or a file cannot be written.
+    """
+    small = list[tuple[RawFile, Definition]]()
+    for raw, name in exports:
+        made_as = definition_of(rules, raw, name)
+        cached = None if full else lake.typed_file(name, raw.sha256, made_as.digest)
+        if cached is not None:
+            progress()
+            continue
+        lake.verify_raw(raw)
+        if is_small(raw):
+            small.append((raw, made_as))
+        else:
+            key = (name, raw.sha256, made_as.digest)
+            with one_export(raw, landing=False), lake.typing(key, columns_of(raw, made_as)) as writer:
+                type_large(writer, rules, raw, made_as, exported_text(lake, raw))
+                lake.commit_typed(writer)
+            progress()
+    for some in _some_at_once(small):
+        definitions = {raw.sha256: made_as for raw, made_as in some}
+        texts = lake.exports_bytes([raw for raw, _ in some])
+        for group in alike([(raw, definitions[raw.sha256], data) for raw, data in texts]):
+            new = type_small(rules, group, small_batch(group), landing=False)
+            write_pack(lake, group, new)
+            for _ in group:
+                progress()
+
+
+def write_pack(lake: Lake, group: Sequence["Small"], new: PackRows) -> None:
+    """Packs the typed rows of exports that are read in the same way."""
+    raw, made_as, _ = group[0]
+    lake.write_pack(made_as.name, made_as.digest, columns_of(raw, made_as), new)
+
+
+def _some_at_once(small: Sequence[tuple[RawFile, Definition]]) -> Iterator[list[tuple[RawFile, Definition]]]:
+    some, size = list[tuple[RawFile, Definition]](), 0
+    for item in small:
+        if size > _AT_ONCE:
+            yield some
+            some, size = [], 0
+        some.append(item)
+        size += item[0].size
+    if some:
+        yield some
+
+
+def reading_of(rules: Rules, raw: RawFile, name: str) -> Reading:
+    """What a parser needs to know of an export."""
+    zone = ZoneInfo(rules.business.timezone)
+    exported, there = (at.astimezone(zone).date() for at in (raw.exported_at, raw.there_at))
+    latest = None if name == TARGETS else there + _AHEAD
+    return Reading(rules.business.timezone, exported, rules.business.currency, latest=latest)
+
+
+# -- a large export
+
+
+def columns_of(raw: RawFile, made_as: Definition) -> list[str]:
+    """The feed's columns that an export has."""
+    return [n for n in typed_schema(made_as.feed, raw.headers, raw.preamble) if n in made_as.feed.mapped]
+
+
+def type_large(
+    writer: TypedWriter, rules: Rules, raw: RawFile, made_as: Definition, text: Iterator[pl.DataFrame]
+) -> None:
+    """Types an export from its text, batch by batch, into a file of its own, which is still to be committed."""
+    feed, key = made_as.feed, made_as.feed.key_columns[0]
+    schema = typed_schema(feed, raw.headers, raw.preamble)
+    writer.finish = functools.partial(summed, feed=feed) if feed.repeats == "sum" else None
+    writer.write(pl.DataFrame(schema={n: t for n, t in schema.items() if n != IDENTITY}))
+    for batch in type_batches(text, feed, raw.headers, raw.preamble, reading_of(rules, raw, made_as.name)):
+        writer.totals += batch.totals
+        if batch.rejected.height:
+            writer.rejected.append(batch.rejected)
+        rows = batch.rows
+        if IDENTITY in schema:
+            if rows[IDENTITY].is_not_null().any():
+                writer.finish = functools.partial(with_row_ids, key=key)
+            rows = with_pending_ids(rows, key)
+        writer.write(rows)
+
+
+# -- small exports
+
+Small = tuple[RawFile, Definition, bytes]
+"""A small export, how its rows are typed, and its bytes."""
+
+
+def alike(exports: Sequence[Small]) -> Iterator[list[Small]]:
+    """The exports in groups of which each is read and typed in the same way."""
+    groups: dict[tuple[object, ...], list[Small]] = {}
+    for item in exports:
+        raw, made_as, _ = item
+        way = (made_as.name, made_as.digest, raw.delimiter, raw.headers, range_month(raw.preamble))
+        groups.setdefault(way, []).append(item)
+    yield from groups.values()
+
+
+def small_batch(group: Sequence[Small]) -> pl.DataFrame:
+    """The records of exports that are read in the same way, with ``EXPORT``: their place in the group."""
+    texts = [(i, b"".join(utf8_blocks(iter([data]), raw.encoding))) for i, (raw, _, data) in enumerate(group)]
+    raw = group[0][0]
+    frames = list(small_texts(texts, raw.headers, raw.delimiter, [r.body_line for r, *_ in group]))
+    if not frames:
+        return pl.DataFrame(schema={EXPORT: pl.Int64})
+    return pl.concat(frames)
+
+
+def type_small(rules: Rules, group: Sequence[Small], batch: pl.DataFrame, *, landing: bool) -> PackRows:
+    """The typed rows of exports that are read in the same way.
+
+    Raises:
+        LakeError: they cannot be typed; names the export.
+    """
+    try:
+        return _packed(rules, group, batch)
+    except pl.exceptions.PolarsError:
+        for i, item in enumerate(group):  # one of them is at fault: name it
+            alone = batch.filter(pl.col(EXPORT) == i).with_columns(pl.lit(0, dtype=pl.Int64).alias(EXPORT))
+            with one_export(item[0], landing=landing):
+                _packed(rules, [item], alone)
+        raise
+
+
+def _packed(rules: Rules, group: Sequence[Small], batch: pl.DataFrame) -> PackRows:
+    raw, made_as, _ = group[0]
+    readings = [reading_of(rules, r, made_as.name) for r, *_ in group]
+    which = batch[EXPORT]
+    days, latest = (
+        pl.Series([getattr(r, n) for r in readings], dtype=pl.Date).gather(which.cast(pl.UInt32))
+        for n in ("exported", "latest")
+    )
+    currency, zone = rules.business.currency, rules.business.timezone
+    reading = Reading(zone, days, currency, latest=None if made_as.name == TARGETS else latest, export=which)
+    typed = type_together(batch, made_as.feed, raw.headers, raw.preamble, reading)
+    lines: Mapping[int, int] = dict(which.value_counts().iter_rows())
+    rejected = dict(typed.rejected.group_by(EXPORT).len().iter_rows())
+    totals = typed.totals_of
+    counts = [(lines.get(i, 0) - rejected.get(i, 0) - totals.get(i, 0), totals.get(i, 0)) for i in range(len(group))]
+    return PackRows([r.sha256 for r, *_ in group], typed.rows, typed.rejected, counts)
+
+
+@contextlib.contextmanager
+def one_export(raw: RawFile, *, landing: bool) -> Iterator[None]:
+    """Names the export on which typing fails, and the way to go on without it. Polars' own words may quote cells."""
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        told = f"the rows of {raw.name} cannot be typed ({type(error).__name__})"
+        away = f"To go on without it, take {raw.name!r} out of the inbox" if landing else withdrawal_hint({raw.name})
+        raise LakeError(told, f"{away}. Please report this: a cell should be rejected, not stop a run.") from error
+
+
+__all__ = [
+    "SMALL",
+    "Definition",
+    "Small",
+    "alike",
+    "columns_of",
+    "definition_of",
+    "is_small",
+    "one_export",
+    "small_batch",
+    "type_large",
+    "type_missing",
+    "type_small",
+    "write_pack",
+]

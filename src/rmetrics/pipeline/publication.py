@@ -1,0 +1,200 @@
+"""Publishing a computation: what the tables must hold, into the transaction that makes it visible."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import polars as pl
+
+from rmetrics.errors import PostgresError
+from rmetrics.findings import Finding
+from rmetrics.lake import Lake
+from rmetrics.pipeline.changes.causes import find_causes, whole_cause
+from rmetrics.pipeline.compute.compute import Computed
+from rmetrics.pipeline.compute.desired import table_contents
+from rmetrics.pipeline.compute.names import TALLIES
+from rmetrics.pipeline.compute.standing import old_rules
+from rmetrics.pipeline.explanations import Explanations
+from rmetrics.pipeline.landing.inbox import Seen
+from rmetrics.pipeline.unchanged import NOT_NEEDED
+from rmetrics.pipeline.verify.cross_check import agree
+from rmetrics.pipeline.verify.quality import remembered_findings
+from rmetrics.pipeline.verify.run_findings import by_others, merged
+from rmetrics.postgres.connection import Server, connect
+from rmetrics.postgres.ddl import apply_schema, fit_tables, is_complete, require_writable, schema_digest
+from rmetrics.postgres.failed_runs import Attempt, note_recovery
+from rmetrics.postgres.ownership import own_relations
+from rmetrics.postgres.publish import FeedState, Published, Run, publish, published
+from rmetrics.progress import Progress, timed
+from rmetrics.rules import Rules
+from rmetrics.settings import Settings
+from rmetrics.shipped import schema_script
+from rmetrics.tables import MONTHLY, PgTable, published_tables
+from rmetrics.version import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a publish.
+
+    Attributes:
+        written: rows written by table.
+        agreed: what both engines said of each other, in words.
+        findings: those of the run so far and those found on the way.
+    """
+
+    status: Literal["published", "unchanged", "dry-run"]
+    written: Mapping[str, int]
+    agreed: str
+    findings: tuple[Finding, ...]
+
+
+def publish_computed(
+    settings: Settings,
+    started: Callable[[], Server],
+    rules: Rules,
+    lake: Lake,
+    computed: Computed,
+    run: Run,
+    findings: tuple[Finding, ...],
+    progress: Progress,
+    timings: dict[str, float],
+    why: Explanations,
+    *,
+    full: bool,
+    force: bool,
+) -> Outcome:
+    """Brings PostgreSQL up to what was computed, unless it holds that already; both engines must agree before.
+
+    ``started`` waits for the server; ``findings`` are those known so far; ``why`` keeps what only explains from
+    stopping the publish. ``full`` writes every row again, ``force`` publishes although published exports are lost.
+
+    Raises:
+        CheckError: the engines disagree.
+        LakeError: the lake has lost exports; ``force`` publishes without them.
+        PostgresError: nothing was published.
+    """
+    script = schema_script()
+    digest = schema_digest(script)
+    tables = published_tables(rules)
+    schema = settings.pg_schema
+    target = started()
+    before = _prepared(target, schema, script, digest, tables, rules.digest)
+    _refuse_older_lake(before, computed, target, force=force)
+    if before.inputs == run.inputs and before.intact and before.schema == digest and not full:
+        remembered = why.of("the findings of the last check", lambda: remembered_findings(lake, run.inputs), ())
+        findings = merged(findings, remembered)
+        now = Attempt(run.run_id, run.started_at, run.rules_hash, run)
+        why.of("the note that all is well again", lambda: note_recovery(target, schema, now), None)
+        return Outcome("unchanged", {}, NOT_NEEDED, findings)
+    with timed(timings, "check"):
+        agreed, quality = agree(settings, lake, rules, computed, progress, why)
+    findings = merged(findings, quality)
+    progress("publishing", 0, 1)
+    cause = whole_cause(before.exports, before.rules_hash, before.version, computed, rules)
+    causes = why.of("the causes of changes", lambda: _causes_of_figures(lake, computed, rules, before, cause), None)
+    run = replace(run, detail={**run.detail, "findings": [asdict(f) for f in (*findings, *why.failed)]})
+    written = publish(
+        target,
+        schema,
+        table_contents(computed.rows, tables, computed.increment.changes if computed.increment else None),
+        run,
+        schema_digest=digest,
+        cause=cause,
+        causes=causes,
+        full=full,
+        after=before.run_id,
+    )
+    findings = (*findings, *by_others(written.by_others))
+    progress("publishing", 1, 1)
+    return Outcome("published", dict(written.rows), agreed, findings)
+
+
+def _causes_of_figures(
+    lake: Lake, computed: Computed, rules: Rules, before: Published, cause: str
+) -> pl.DataFrame | None:
+    """The cause of every figure there can be; None on a first publish, which changes none."""
+    if not before.run_id:
+        return None
+    old = old_rules(lake, before.rules_hash, rules)
+    causes = find_causes(computed, rules, old, before.exports, cause)
+    monthly = computed.snapshot.scan(MONTHLY).select("month", "source").collect()
+    months = {*monthly["month"].to_list(), *(a.month for a in causes.arrivals if a.month)}
+    gone = causes.old.sources if causes.old else {}
+    return causes.frame(sorted(months), sorted({*monthly["source"].to_list(), *causes.new.sources, *gone}))
+
+
+def _prepared(
+    target: Server, schema: str, script: str, digest: str, tables: list[PgTable], rules_hash: str
+) -> Published:
+    """Brings the schema up to date, where it is not, and says what is published."""
+    with connect(target, schema=schema) as session:
+        require_writable(session)
+        ready = is_complete(session, script)
+        before = published(session, tables) if ready else Published()
+        if not ready or before.schema != digest:
+            apply_schema(session, script, schema)
+        if before.rules_hash != rules_hash or not before.intact or not _same_shape(session, tables):
+            fit_tables(session, tables)
+        if not ready:
+            before = published(session, tables)
+        session.commit()
+    return before
+
+
+def _same_shape(session: Any, tables: list[PgTable]) -> bool:
+    from rmetrics.postgres.connection import catalog
+
+    own = own_relations(session)
+    return all(t.name in own and set(t.names) <= set(catalog(session, t.name)) for t in tables)
+
+
+def _refuse_older_lake(before: Published, computed: Computed, target: Server, *, force: bool) -> None:
+    """Refuses to publish from a lake that has lost exports; those that the rules leave out are still there."""
+    held = (*(p.raw for p in computed.placed), *computed.unplaced, *computed.withdrawn)
+    missing = before.exports - {r.sha256[:16] for r in held}
+    if missing and not force:
+        raise PostgresError(
+            f"{target.label} was published from exports that this lake does not have ({len(missing)} of them): "
+            "publishing would take their rows away",
+            "Sync from the newer lake, put those exports into this inbox, or say --force if they are meant to go.",
+        )
+
+
+def run_of(
+    attempt: Attempt,
+    rules: Rules,
+    computed: Computed,
+    seen: list[Seen],
+    why: Explanations,
+) -> Run:
+    """What the log of runs is told of this one."""
+    counts = computed.counts.values()
+    return Run(
+        run_id=attempt.run_id,
+        started_at=attempt.started_at,
+        rules_hash=rules.digest,
+        version=__version__,
+        files=len(computed.placed),
+        rows_read=sum(c.rows for c in counts),
+        rows_rejected=sum(c.rejected for c in counts),
+        exports=[p.raw.sha256[:16] for p in computed.placed],
+        inputs=computed.inputs,
+        timezone=rules.business.timezone,
+        currency=rules.business.currency,
+        feeds=why.of("how fresh feeds are", lambda: feed_states(rules, computed), None),
+        detail={"refused": {s.name: s.refused for s in seen if s.refused}},
+    )
+
+
+def feed_states(rules: Rules, computed: Computed) -> list[FeedState]:
+    """How fresh each feed is."""
+    days = computed.snapshot.scan(TALLIES["days"]).group_by("feed").agg(pl.col("date").max(), pl.col("rows").sum())
+    held = {feed: (last, rows) for feed, last, rows in days.collect().iter_rows()}
+    states = []
+    for name in rules.feeds:
+        last, rows = held.get(name, (None, 0))
+        raws = [p.raw for p in computed.placed if p.feed == name]
+        exported = max((r.exported_at for r in raws), default=None)
+        states.append(FeedState(name, name, rows, last, exported, len(raws)))
+    return states

@@ -1,0 +1,1 @@
+"""What both engines and the data say about a computation before it is published."""

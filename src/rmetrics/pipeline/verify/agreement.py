@@ -1,0 +1,168 @@
+"""Whether both engines read each expression of the rules alike, on odd values and on the lake's own.
+
+A disagreement is a bug in rmetrics, but the user must know which rule and which rows it is about.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from rmetrics.errors import CheckError, withdrawal_hint
+from rmetrics.pipeline.compute.names import FACTS
+from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.pipeline.verify.odd_values import odd_rows
+from rmetrics.pipeline.verify.placed_conditions import PlacedCondition, conditions, derived_columns
+from rmetrics.positions import FILE, LINE
+from rmetrics.rules import Rules
+from rmetrics.rules.conditions import read_condition
+from rmetrics.rules.expressions import duckdb_form, polars_form
+from rmetrics.rules.expressions.parsing import parse
+from rmetrics.rules.names import JOBS
+from rmetrics.sandbox.connection import duckdb_errors, file_name, sandbox
+from rmetrics.sandbox.quoting import text
+
+MOST_VALUES = 100_000  # different rows of values that a condition is tried on
+_NAMED = 3
+_PLACE, _ONE = "_place", "_one"
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """An expression that the engines read differently.
+
+    Attributes:
+        condition: the expression.
+        rows: on how many rows, or different values, they differ.
+        examples: the first of them in words.
+        exports: the names of the exports that the rows are from; empty for values of no row.
+    """
+
+    condition: PlacedCondition
+    rows: int
+    examples: tuple[str, ...]
+    exports: frozenset[str] = frozenset()
+
+
+def disagreements(rules: Rules, computed: Rows | None = None) -> tuple[Disagreement, ...]:
+    """The expressions of the rules that the engines read differently.
+
+    Args:
+        rules: in force.
+        computed: where there is one, its own values are tried as well as odd ones.
+    """
+    trials = []
+    for number, placed in enumerate(_every(rules)):
+        trials.append((placed, odd_rows(placed.row, [parse(placed.text)], seed=number)))
+        own = _own_values(placed, computed)
+        if own is not None:
+            trials.append((placed, own))
+    found: dict[str, Disagreement] = {}
+    for (placed, _), differing in zip(trials, _differing(trials), strict=True):
+        if differing.height and placed.key not in found:
+            examples = tuple(_values_in_words(r, placed) for r in differing.head(_NAMED).to_dicts())
+            found[placed.key] = Disagreement(placed, differing.height, examples)
+    return tuple(found.values())
+
+
+def _every(rules: Rules) -> list[PlacedCondition]:
+    return [*conditions(rules), *derived_columns(rules)]
+
+
+def named_rows(rules: Rules, computed: Rows, names: Mapping[int, str]) -> tuple[Disagreement, ...]:
+    """The expressions that the engines read differently on the rows of the lake, with the rows: key, export, line.
+
+    Args:
+        rules: in force.
+        computed: the computation whose figures differ.
+        names: the exports' file names by their rank.
+    """
+    trials = [(p, own) for p in _every(rules) if (own := _own_values(p, computed)) is not None]
+    found = []
+    for (placed, own), differing in zip(trials, _differing(trials), strict=True):
+        if not differing.height:
+            continue
+        key = rules.feeds[JOBS if placed.rows == FACTS else placed.rows].key_columns
+        rows = computed.scan(placed.rows).join(differing.lazy(), on=own.columns, how="semi", nulls_equal=True)
+        listed = rows.select(*key, FILE, LINE).sort(FILE, LINE).collect()
+        examples = tuple(_row_in_words(r, key, names) for r in listed.head(_NAMED).to_dicts())
+        exports = frozenset(names[r] for r in listed[FILE].unique().to_list() if r in names)
+        found.append(Disagreement(placed, listed.height, examples, exports))
+    return tuple(found)
+
+
+def disagreement_error(rules: Rules, computed: Rows, names: Mapping[int, str], told: str) -> CheckError:
+    """The error for figures on which the engines differ; names the rule and the rows where a rule is the cause.
+
+    Args:
+        rules: in force.
+        computed: the computation.
+        names: the exports' file names by their rank.
+        told: which figures differ.
+    """
+    found = named_rows(rules, computed, names)
+    parts = [told, *(in_words(d, rules) for d in found)]
+    hint = "This is a bug in rmetrics: please report it with this message. What is published stays as it was."
+    if found:
+        one = withdrawal_hint(frozenset().union(*(d.exports for d in found)))
+        hint = f"Write the condition another way until it is fixed. {one}{'. ' if one else ''}{hint}"
+    return CheckError("\n".join(parts), hint)
+
+
+def in_words(found: Disagreement, rules: Rules) -> str:
+    """Which rule, where it stands, and on which rows the engines differ."""
+    placed = found.condition
+    more = f" and {found.rows - len(found.examples):,} more" if found.rows > len(found.examples) else ""
+    sql, examples = " ".join(placed.text.split()), "; ".join(found.examples)
+    return f"{rules.place(placed.key)}: {placed.key}: Polars and DuckDB read {sql!r} differently for {examples}{more}"
+
+
+def _differing(trials: Sequence[tuple[PlacedCondition, pl.DataFrame]]) -> list[pl.DataFrame]:
+    """Of each trial the values on which the engines differ. DuckDB reads the values from files."""
+    found = []
+    with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder, duckdb_errors("try the conditions of the rules"):
+        files = [Path(folder) / f"{i}.parquet" for i in range(len(trials))]
+        for file, (_, values) in zip(files, trials, strict=True):
+            values.with_row_index(_PLACE).write_parquet(file)
+        connection = sandbox(files, temp=Path(folder))
+        try:
+            for file, (placed, values) in zip(files, trials, strict=True):
+                first = values.lazy().with_columns(polars_form.rendered(placed.typed).alias(_ONE)).collect()[_ONE]
+                told = f"SELECT {duckdb_form.rendered(placed.typed)} AS two FROM read_parquet({text(file_name(file))})"
+                answer = connection.execute(f"{told} ORDER BY {_PLACE}").to_arrow_table()
+                other = pl.Series("two", answer.column("two"), dtype=first.dtype)
+                found.append(values.filter(other.ne_missing(first)) if values.height else values)
+        finally:
+            connection.close()
+    return found
+
+
+def _own_values(placed: PlacedCondition, computed: Rows | None) -> pl.DataFrame | None:
+    """The different values of the lake's rows in the columns of an expression; None where there are none."""
+    if computed is None or not computed.has(placed.rows):
+        return None
+    named = read_condition(placed.text, placed.row, kind=placed.kind).columns
+    rows = computed.scan(placed.rows)
+    if not named or not set(named) <= set(rows.collect_schema().names()):
+        return None
+    types = {n: polars_form.DTYPES[k] for n, k in placed.row.columns if n in named}
+    if any(rows.collect_schema()[n] != t for n, t in types.items()):
+        return None  # computed under other rules
+    return rows.select(*named).unique().head(MOST_VALUES).collect()
+
+
+def _values_in_words(values: dict[str, object], placed: PlacedCondition) -> str:
+    named = read_condition(placed.text, placed.row, kind=placed.kind).columns
+    return ", ".join(f"{n} = {'NULL' if values[n] is None else ascii(values[n])}" for n in named) or "any row"
+
+
+def _row_in_words(row: dict[str, object], key: Sequence[str], names: Mapping[int, str]) -> str:
+    known = ", ".join(f"{k} {row[k]}" for k in key)
+    rank = row[FILE]
+    name = names.get(rank, "an export") if isinstance(rank, int) else "an export"
+    return f"{known} ({name}, line {row[LINE]})"
+
+
+__all__ = ["Disagreement", "disagreement_error", "disagreements", "in_words", "named_rows"]

@@ -1,0 +1,89 @@
+"""Sums that the published tables cannot hold: which they are, and the largest amounts they are made of."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import polars as pl
+
+from rmetrics.errors import CheckError, withdrawal_hint
+from rmetrics.pipeline.compute.compute import Computed
+from rmetrics.pipeline.compute.desired import published_rows
+from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.postgres.limits import LIMIT, beyond, money
+from rmetrics.postgres.publish.months import added_up
+from rmetrics.rules import Rules
+from rmetrics.rules.validate import summed_columns
+from rmetrics.tables import DAILY, MONTHLY, PgTable
+
+_SHOWN = 5
+HINT = (
+    "Lower most of that column in its feed, so that such cells are rejected; correct the export; or take it back: "
+    "rmetrics exports withdraw NAME"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """Sums of one column that are too large.
+
+    Attributes:
+        table, column: where they would be published.
+        rows: how many.
+        key: the first of them, column by column.
+    """
+
+    table: str
+    column: str
+    rows: int
+    key: tuple[tuple[str, object], ...]
+
+    def __str__(self) -> str:
+        key = ", ".join(f"{name} {value}" for name, value in self.key)
+        return f"{self.column} in {self.table} ({key}) is {LIMIT:,} or more, which the table cannot hold"
+
+
+def refuse_large_sums(rules: Rules, computed: Computed, tables: Sequence[PgTable]) -> None:
+    """Refuses to publish where a sum does not fit its column.
+
+    Raises:
+        CheckError: names table, column and key of the first, and the exports and lines of the largest amounts.
+    """
+    if first := next(large_sums(computed.rows, tables), None):
+        found = _largest(rules, computed)
+        largest = "; ".join(words for _, words in found)
+        hint = f"{HINT}. {withdrawal_hint({found[0][0]})}" if found else HINT
+        raise CheckError(f"{first}; nothing was published. The largest amounts in the exports: {largest}", hint)
+
+
+def large_sums(rows: Rows, tables: Sequence[PgTable]) -> Iterator[TooLarge]:
+    """The sums that do not fit their columns: those of months and days first, for they name the source."""
+    order = (MONTHLY, DAILY)
+    for table in sorted(tables, key=lambda t: order.index(t.name) if t.name in order else len(order)):
+        held = added_up(table, published_rows(rows, table))
+        for column in money(table, held):
+            large = held.filter(beyond(column)).select(table.key).sort(table.key).collect()
+            if large.height:
+                key = tuple(zip(table.key, large.row(0), strict=True))
+                yield TooLarge(table.name, column, large.height, key)
+
+
+def largest_amounts(rules: Rules, computed: Computed) -> Iterator[str]:
+    """The largest amounts that are added up, by export and line; no other cell's text."""
+    yield from (words for _, words in _largest(rules, computed))
+
+
+def _largest(rules: Rules, computed: Computed) -> list[tuple[str, str]]:
+    """The exports of the largest amounts, and each amount in words."""
+    names = {p.rank: p.raw.name for p in computed.placed}
+    found: list[tuple[Decimal, str, str]] = []
+    for feed, column in sorted(summed_columns(rules)):
+        rows = computed.rows.scan(feed)
+        if column not in rows.collect_schema().names():
+            continue
+        size = pl.col(column).abs().alias("size")
+        top = rows.select(size, column, "_file", "_line").drop_nulls().top_k(_SHOWN, by="size").collect()
+        for amount, signed, file, line in top.iter_rows():
+            found.append((amount, names[file], f"{names[file]} line {line}, {column} {signed:,}"))
+    found.sort(key=lambda f: -f[0])
+    return [(export, words) for _, export, words in found[:_SHOWN]]

@@ -1,0 +1,181 @@
+"""What the second engine needs to recompute some months and nothing else.
+
+A month's figures come from the jobs of the month, from all payments of these jobs and those of the month, from the jobs
+that payments of the month name, and from the other feeds' rows of the month; beyond it from the month's place in
+history: how far the data reach, when a source began, what a month's spend was.
+"""
+
+import contextlib
+import datetime as dt
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from rmetrics.checks.recompute import Scope, TypedInput
+from rmetrics.lake import Lake, writing
+from rmetrics.lake.snapshot import Snapshot
+from rmetrics.metrics.costs import spends
+from rmetrics.metrics.feeds import kept_rows
+from rmetrics.metrics.jobs import own_names, placing_day
+from rmetrics.periods import next_month
+from rmetrics.pipeline.compute.compute import Computed
+from rmetrics.pipeline.compute.names import SPELLINGS, TALLIES
+from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.pipeline.compute.typed_inputs import inputs_of
+from rmetrics.positions import POSITION
+from rmetrics.rules import Rules
+from rmetrics.rules.names import JOBS, PAYMENTS, TARGETS
+from rmetrics.tables import DAILY
+
+MOST = 0.5  # of all months; beyond it everything is looked at
+
+
+@dataclass(frozen=True, slots=True)
+class MonthInputs:
+    """Some months, and the files from which they can be recomputed.
+
+    Attributes:
+        inputs: by feed: rows in force, put into one file, and the typed rows of new exports.
+        positions: by feed, where the rows in force stand.
+    """
+
+    scope: Scope
+    inputs: Mapping[str, list[TypedInput]]
+    positions: Mapping[str, pl.Series]
+
+
+@contextlib.contextmanager
+def of_increment(lake: Lake, rules: Rules, computed: Computed) -> Iterator[MonthInputs | None]:
+    """What the new exports of a computation changed: from the rows before it, and from the exports.
+
+    Yields:
+        None where everything is to be looked at.
+    """
+    made, before = computed.increment, computed.before
+    months = _months(computed.snapshot)
+    if made is None or before is None or len(made.months) > max(3, MOST * months):
+        yield None
+        return
+    came = {
+        name: inputs_of(lake, ((f, rank) for f, rank in files if rank in made.fresh.get(name, ())))
+        for name, files in computed.typed.items()
+    }
+    with _written(lake, before, made.months, {n: f[POSITION] for n, f in made.was.items()}, made.now) as (old, at):
+        inputs = {name: [*old[name], *came.get(name, [])] for name in rules.feeds}
+        yield MonthInputs(_scope(computed.snapshot, made.months), inputs, at)
+
+
+@contextlib.contextmanager
+def of_months(lake: Lake, rows: Rows, months: frozenset[dt.date]) -> Iterator[MonthInputs]:
+    """Some months of a computation, from the rows in force, with what their neighbours need for rows near them."""
+    near = frozenset(d for m in months for d in ((m - dt.timedelta(days=1)).replace(day=1), m, next_month(m)))
+    with _written(lake, rows, near, {}, {}) as (inputs, positions):
+        yield MonthInputs(_scope(rows.snapshot, months), inputs, positions)
+
+
+def _months(snapshot: Snapshot) -> int:
+    """How many months have rows."""
+    days = snapshot.scan(TALLIES["days"]).select(pl.col("date").dt.month_start().drop_nulls().n_unique())
+    return int(days.collect().item())
+
+
+def _scope(snapshot: Snapshot, months: frozenset[dt.date]) -> Scope:
+    names = own_names(snapshot.scan(SPELLINGS)).select("_fold", "_own").collect()
+    return Scope(months, snapshot.path(DAILY), dict(names.iter_rows()))
+
+
+@contextlib.contextmanager
+def _written(
+    lake: Lake,
+    rows: Rows,
+    months: frozenset[dt.date],
+    also: Mapping[str, pl.Series],
+    named: Mapping[str, pl.DataFrame],
+) -> Iterator[tuple[dict[str, list[TypedInput]], dict[str, pl.Series]]]:
+    """Files of the rows in force that the months need, and where these rows stand.
+
+    By what the rows say themselves, not by the links that the first engine made of it.
+
+    Args:
+        lake: for temporary files.
+        rows: those in force.
+        months: are to be recomputed.
+        also: by feed, positions of more rows.
+        named: by feed, rows that name jobs, or are named.
+
+    Raises:
+        SpoiledError: a file of the lake is not what was written.
+    """
+    rows.verify()
+    rules, needed = rows.rules, _needed(rows, months, also, named)
+    folder = lake.root / "duckdb"
+    lake.folder(folder)
+    with tempfile.TemporaryDirectory(prefix="rows-", dir=folder) as stage:
+        inputs = dict[str, list[TypedInput]]()
+        for name, frame in needed.items():
+            path = Path(stage) / f"{name}.parquet"
+            with writing(path):
+                frame.write_parquet(path, compression="lz4")
+            inputs[name] = [TypedInput(path, tuple(rules.feeds[name].mapped), None)]
+        yield inputs, {name: frame[POSITION] for name, frame in needed.items()}
+
+
+def _needed(
+    rows: Rows, months: frozenset[dt.date], also: Mapping[str, pl.Series], named: Mapping[str, pl.DataFrame]
+) -> dict[str, pl.DataFrame]:
+    """The rows in force that the months need, by feed, with their mapped columns."""
+    rules = rows.rules
+    whole = {*spends(rules), TARGETS}
+    reached = _last_days(rows.snapshot)
+    found: dict[str, pl.DataFrame] = {}
+    for name in rules.feeds:
+        newest = rows.newest(name)
+        if name in whole:
+            found[name] = newest.collect(engine="streaming")
+            continue
+        day = placing_day(rules, name)
+        near = day.is_null() | day.dt.month_start().is_in(sorted(months))
+        if name in reached:
+            near |= day == pl.lit(reached[name])
+        if name in also:
+            near |= pl.col(POSITION).is_in(also[name].implode())
+        columns = newest.collect_schema().names()
+        found[name] = kept_rows(newest, rules, name).filter(near).select(columns).collect(engine="streaming")
+    linking = {name: feed.job for name, feed in rules.feeds.items() if feed.job is not None}
+    if PAYMENTS in linking:
+        link = linking[PAYMENTS]
+        names = _values([*(f.lazy() for f in (found[JOBS], named.get(JOBS)) if f is not None)], link.match)
+        more = rows.newest(PAYMENTS).filter(pl.col(link.column).is_in(names.implode()))
+        found[PAYMENTS] = _with(found[PAYMENTS], more.collect(engine="streaming"))
+    if linking:
+        asked = [
+            _values([f.lazy() for f in (found[name], named.get(name)) if f is not None], [link.column])
+            for name, link in linking.items()
+        ]
+        names = pl.concat(asked).unique()
+        columns = list(dict.fromkeys(c for link in linking.values() for c in link.match))
+        called = pl.any_horizontal(pl.col(c).is_in(names.implode()) for c in columns)
+        found[JOBS] = _with(found[JOBS], rows.newest(JOBS).filter(called).collect(engine="streaming"))
+    return found
+
+
+def _with(rows: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
+    return pl.concat([rows, more.select(rows.columns).join(rows, on=POSITION, how="anti")])
+
+
+def _values(frames: list[pl.LazyFrame], columns: tuple[str, ...] | list[str]) -> pl.Series:
+    """All values in some columns."""
+    values = [f.select(pl.col(c).alias("name")).drop_nulls() for f in frames for c in columns]
+    return pl.concat(values).unique().collect()["name"]
+
+
+def _last_days(snapshot: Snapshot) -> dict[str, dt.date]:
+    """The last day on which rows of a feed count."""
+    days = snapshot.scan(TALLIES["days"]).filter(pl.col("counted") > 0)
+    return dict(days.group_by("feed").agg(pl.col("date").max()).drop_nulls().collect().iter_rows())
+
+
+__all__ = ["MOST", "MonthInputs", "of_increment", "of_months"]

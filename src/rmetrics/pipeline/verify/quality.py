@@ -1,0 +1,68 @@
+"""Questions about the data, asked of the second engine, and their answers as findings."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rmetrics.checks.quality import Answer
+from rmetrics.findings import Finding, Severity
+from rmetrics.lake import Lake
+from rmetrics.rules import Rules
+
+_REMEMBERED = "quality"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFinding:
+    """A finding with examples and what to do.
+
+    Attributes:
+        kind: what it is about: the two ``engines``, what is ``published``, the ``lake``, or the ``data``.
+        rows: how many figures or rows it concerns.
+        examples: the first of them.
+    """
+
+    code: str
+    severity: Severity
+    kind: str
+    rows: int
+    message: str
+    advice: str = ""
+    examples: tuple[Mapping[str, object], ...] = ()
+
+
+def finding_of(answer: Answer, rules: Rules) -> CheckFinding:
+    """The answer to a question about the data, with the severity that the rules give it."""
+    asked = answer.question
+    if answer.broken:
+        index = [c.name for c in rules.checks].index(asked.code)
+        told = f"the check {asked.code} ({rules.place(f'checks.{index}.sql')}) cannot run: {answer.broken}"
+        return CheckFinding(asked.code, Severity.ERROR, "data", 0, told, "Correct its sql.")
+    return CheckFinding(asked.code, asked.severity, "data", answer.rows, asked.message, asked.advice, answer.examples)
+
+
+def quality_findings(lake: Lake, rules: Rules, inputs: str, answers: Sequence[Answer]) -> tuple[Finding, ...]:
+    """The answers as a sync tells them; kept, so that a sync that changes nothing can tell them, too."""
+    told = [finding_of(a, rules) for a in answers]
+    findings = [Finding(t.code, t.severity, _line(t), t.rows) for t in told]
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    lake.save_json(_REMEMBERED, {"inputs": inputs, "on": today, "findings": [dataclasses.asdict(f) for f in findings]})
+    return tuple(findings)
+
+
+def remembered_findings(lake: Lake, inputs: str) -> tuple[Finding, ...]:
+    """What the last look at everything said of the data; with its day, where exports have come since."""
+    kept: Mapping[str, Any] = lake.load_json(_REMEMBERED)
+    found = tuple(Finding(**{**f, "severity": Severity(f["severity"])}) for f in kept.get("findings", []))
+    if kept.get("inputs") == inputs:
+        return found
+    return tuple(dataclasses.replace(f, message=f"{f.message} (as of {kept.get('on', 'before')})") for f in found)
+
+
+def _line(finding: CheckFinding) -> str:
+    if not finding.rows:
+        return finding.message
+    first = ", ".join(f"{k} {v}" for k, v in finding.examples[0].items()) if finding.examples else ""
+    return f"{finding.message} ({finding.rows:,}; first: {first}); see `rmetrics check`"

@@ -1,0 +1,193 @@
+"""What a person should know of the data a run worked with."""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+import polars as pl
+
+from rmetrics.findings import BY_HAND, TAKEN_IN, WITHDRAWN, Finding, Severity, count
+from rmetrics.lake import Lake
+from rmetrics.lake.snapshot import load
+from rmetrics.metrics.jobs import declared_names
+from rmetrics.money import dollars
+from rmetrics.pipeline.compute.compute import Computed
+from rmetrics.pipeline.compute.local import stored_tallies
+from rmetrics.pipeline.explanations import Explanations
+from rmetrics.pipeline.landing.inbox import Seen
+from rmetrics.pipeline.landing.quarantine import RejectedRow
+from rmetrics.pipeline.verify.export_findings import export_findings
+from rmetrics.postgres.publish import ByOthers
+from rmetrics.rules import Rules
+from rmetrics.rules.names import TARGETS
+from rmetrics.tables import DAILY, MONTHLY
+
+
+def run_findings(
+    lake: Lake, rules: Rules, computed: Computed, seen: list[Seen], explanations: Explanations
+) -> tuple[Finding, ...]:
+    """The findings of a sync, gravest first; where one of them fails, the others are still made."""
+    found: list[Finding] = []
+    for what, findings in (
+        ("the findings about files", lambda: list(_files(rules, computed, seen))),
+        ("the findings about the lake", lambda: list(_earlier(lake, computed))),
+        ("the comparison of exports", lambda: list(export_findings(lake, rules, computed))),
+        ("the findings about rows", lambda: list(_rows(lake, rules))),
+        ("the warnings about rules", lambda: [Finding("rule", Severity.INFO, str(w), 0) for w in rules.warnings]),
+    ):
+        found += explanations.of(what, findings, [])
+    order = list(Severity)
+    return tuple(sorted(found, key=lambda f: order.index(f.severity)))
+
+
+def _earlier(lake: Lake, computed: Computed) -> Iterator[Finding]:
+    """Exports that landed in the form of an earlier version."""
+    earlier = lake.earlier_exports()
+    if not earlier:
+        return
+    landed = {p.raw.sha256 for p in computed.placed} | {r.sha256 for r in (*computed.unplaced, *computed.withdrawn)}
+    lacking = len(earlier - landed)
+    back = (
+        f"; {count(lacking, 'export')} among them are not in the inbox, so their rows are missing: put them back there"
+        if lacking
+        else "; all of them have landed again from the inbox"
+    )
+    told = (
+        f"{lake.raw} holds {count(len(earlier), 'export')} in the form of an earlier version, with a .json beside each "
+        f"file: they are kept, but not read{back}"
+    )
+    yield Finding("earlier-lake", Severity.INFO, told, 0)
+
+
+def _files(rules: Rules, computed: Computed, seen: list[Seen]) -> Iterator[Finding]:
+    newest = {(p.raw.name, p.feed): p.raw.sha256 for p in computed.placed}  # a mended file replaces an earlier one
+    counts = [computed.counts[sha256] for sha256 in newest.values()]
+    rejected = sum(c.rejected for c in counts)
+    if rejected:
+        files = sum(1 for c in counts if c.rejected)
+        told = (
+            f"{count(rejected, 'row')} in {count(files, 'file')} could not be read; see them with `rmetrics rejected`"
+        )
+        yield Finding("rejected-rows", Severity.WARNING, told, rejected)
+    refused = [s for s in seen if s.refused]
+    if refused:
+        told = f"{count(len(refused), 'file')} in the inbox could not be used"
+        yield Finding("refused-files", Severity.WARNING, told, len(refused))
+    asking = [s for s in seen if s.delivered and s.sha256 in {r.sha256 for r in computed.withdrawn}]
+    for file in asking:
+        told = f"{file.name} has the content of an export that was {file.note}"
+        yield Finding(WITHDRAWN, Severity.WARNING, told, 0)
+    for raw in computed.unplaced:
+        if raw.feed not in rules.feeds:
+            told = (
+                f"{raw.name} landed as {raw.feed}, which the rules no longer declare: its {count(raw.rows, 'row')} are "
+                "kept in the lake and left out until a feed fits them"
+            )
+            yield Finding("undeclared-feed", Severity.WARNING, told, raw.rows)
+            continue
+        told = (
+            f"{raw.name} landed as {raw.feed}, but fits no feed any more: its {count(raw.rows, 'row')} are kept in the "
+            f"lake and left out; mend [feeds.{raw.feed}]"
+        )
+        yield Finding("unplaced-export", Severity.ERROR, told, raw.rows)
+
+
+def taken_in_findings(rows: Sequence[RejectedRow]) -> tuple[Finding, ...]:
+    """What to say of rows that an earlier run rejected and this one reads."""
+    if not rows:
+        return ()
+    places = ", ".join(f"{r.file} line {r.line}" for r in rows[:5]) + (", ..." if len(rows) > 5 else "")
+    return (
+        Finding(TAKEN_IN, Severity.INFO, f"{count(len(rows), 'rejected row')} can be read now: {places}", len(rows)),
+    )
+
+
+def by_others(written: Sequence[ByOthers]) -> Iterator[Finding]:
+    """What somebody else wrote into published tables, and where to put it instead."""
+    for table in written:
+        if table.removed:
+            told = (
+                f"{count(table.removed, 'row')} of {table.table} came from no export and {_was(table.removed)} removed "
+                f"(first: {table.first}): a sync makes the tables what the exports say; {_instead(table.table)}"
+            )
+            yield Finding(BY_HAND, Severity.WARNING, told, table.removed)
+        if table.restored:
+            told = (
+                f"{count(table.restored, 'row')} of {table.table} had been changed or deleted in the database and "
+                f"{_was(table.restored)} set back to what the exports say; {_instead(table.table)}"
+            )
+            yield Finding(BY_HAND, Severity.WARNING, told, table.restored)
+
+
+def _was(number: int) -> str:
+    return "was" if number == 1 else "were"
+
+
+def _instead(table: str) -> str:
+    if table == TARGETS:
+        return (
+            "put targets into the inbox: rmetrics target set 2026-01 --repairs 30, or a sheet like targets.example.csv"
+        )
+    if table in {DAILY, MONTHLY}:
+        return "figures are computed: correct the export in the inbox, or the rule"
+    return f"put such rows into an export of {table} in the inbox"
+
+
+def _rows(lake: Lake, rules: Rules) -> Iterator[Finding]:
+    tallies = stored_tallies(load(lake))
+    jobs, paid = tallies.activity, tallies.revenue
+    known = {*rules.sources, *declared_names(rules).values()}
+    own = (
+        jobs.filter(~pl.col("source").is_in(list(known)))
+        .group_by("source")
+        .agg(pl.col("jobs").sum())
+        .sort("jobs", "source", descending=[True, False])
+    )
+    undated = jobs.filter(pl.col("date").is_null()).select(pl.col("jobs").sum())
+    sums = pl.col("payments").sum(), dollars(pl.col("gross_cents").sum()).alias("amount")
+    orphans = paid.filter(~pl.col("known")).select(sums)
+    lost = paid.filter(pl.col("date").is_null()).select(sums)
+    sources, dateless, without_job, dateless_pay = pl.collect_all([own, undated, orphans, lost])
+    if sources.height:
+        names = ", ".join(f"{s} ({n})" for s, n in sources.head(8).iter_rows())
+        number = int(sources["jobs"].sum())
+        yield Finding(
+            "undeclared-source",
+            Severity.WARNING,
+            f"{count(number, 'job')} of sources that no rule declares: {names}; their jobs and revenue count, their "
+            "leads and cost are 0 until [sources.NAME] says otherwise",
+            number,
+        )
+    if number := dateless.item():
+        told = f"{count(number, 'job')} without {rules.jobs.latest.date} count in no day; see [jobs] date"
+        yield Finding("job-without-date", Severity.WARNING, told, number)
+    if number := without_job["payments"].item():
+        told = (
+            f"{count(number, 'payment')} ({_money(without_job)}) of jobs that are not in the data count as Unattributed"
+        )
+        yield Finding("payment-without-job", Severity.WARNING, told, number)
+    if number := dateless_pay["payments"].item():
+        told = f"{count(number, 'payment')} ({_money(dateless_pay)}) have no date and count nowhere"
+        yield Finding("revenue-without-date", Severity.ERROR, told, number)
+
+
+def _money(frame: pl.DataFrame) -> str:
+    amount = frame["amount"].item()
+    return f"{amount if isinstance(amount, Decimal) else Decimal(0):,.2f}"
+
+
+def mended(computed: Computed) -> Iterator[Finding]:
+    """Says which files of the lake had to be made again."""
+    if computed.mended:
+        count, first = len(computed.mended), computed.mended[0]
+        more = f" and {count - 1} more" if count > 1 else ""
+        told = (
+            f"{first}{more} in the lake was not what was written; made again from the exports, no figure came from it"
+        )
+        yield Finding("damaged-cache", Severity.WARNING, told, count)
+
+
+def merged(findings: tuple[Finding, ...], quality: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Both, gravest first; what a run tells of itself is not told again by the second engine."""
+    order, told = list(Severity), {f.code for f in findings}
+    both = (*findings, *(f for f in quality if f.code not in told))
+    return tuple(sorted(both, key=lambda f: order.index(f.severity)))

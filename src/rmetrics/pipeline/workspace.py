@@ -1,0 +1,151 @@
+"""The lake as the rules in force make it, opened for reading: what explain, check, sql and rejected look at.
+
+Nothing here writes to the lake. Where it is up to date and undamaged it is used as it stands. Where rules were edited,
+or a computed file is missing or damaged, everything is computed again in a scratch folder, and ``problems`` says why.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rmetrics.checks.recompute import TypedInput
+from rmetrics.errors import LakeError
+from rmetrics.findings import Finding, Severity, count
+from rmetrics.lake import Lake, RawFile, TypedFile
+from rmetrics.lake.scratch import scratch_lake
+from rmetrics.lake.snapshot import Snapshot, load
+from rmetrics.pipeline.compute.compute import Computed, compute, inputs_digest, standing
+from rmetrics.pipeline.compute.standing import old_rules
+from rmetrics.pipeline.compute.typed_inputs import typed_inputs
+from rmetrics.pipeline.landing.losses import lost_error, lost_exports
+from rmetrics.pipeline.landing.placement import Placed, place
+from rmetrics.pipeline.landing.typed_rows import definition_of
+from rmetrics.progress import Progress, silent
+from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.edits import rule_edits
+from rmetrics.settings import Settings, memory_of
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A lake that answers for the rules in force.
+
+    Attributes:
+        lake: where the files stand; a scratch one if the project's own is not up to date.
+        computed: the exports used and their typed files.
+        problems: why the project's own lake could not be used as it is; error level.
+    """
+
+    lake: Lake
+    rules: Rules
+    computed: Computed
+    problems: tuple[Finding, ...] = ()
+
+    @property
+    def typed(self) -> dict[str, list[TypedInput]]:
+        """The typed files as the second engine takes them."""
+        return typed_inputs(self.lake, self.computed.typed)
+
+    @property
+    def exports(self) -> dict[int, RawFile]:
+        """The exports by their place in the order from old to new, which rows carry as ``_file``."""
+        return {p.rank: p.raw for p in self.computed.placed}
+
+
+def landed(settings: Settings, *, thorough: bool = False) -> tuple[Lake, Rules, list[Placed]]:
+    """The lake, the rules in force, and the exports placed under them.
+
+    Args:
+        settings: where things are.
+        thorough: read every landed file, not only those whose size or time changed.
+
+    Raises:
+        RulesError, SettingsError: the rules do not load.
+        LakeError: nothing landed yet, or a landed export is damaged or gone; names the file and what to put back.
+    """
+    rules, lake = load_rules(settings.rules_dir), Lake(settings.lake_dir)
+    sound, damaged = lake.examine_raw(thorough=thorough)
+    if lost := lost_exports(lake, sound, damaged):
+        raise lost_error(lost)
+    placed, _ = place(sound, rules)
+    if not placed:
+        raise LakeError(
+            f"no export has landed in {lake.root} yet",
+            f"Put your exports into {settings.inbox_dir} and run: rmetrics sync",
+        )
+    return lake, rules, placed
+
+
+@contextlib.contextmanager
+def opened(settings: Settings, progress: Progress = silent, *, thorough: bool = False) -> Iterator[Opened]:
+    """Opens the lake for reading, as the rules in force make it.
+
+    Args:
+        settings: where things are.
+        progress: is told how far it is.
+        thorough: read every file to see that it is what was written, not only those whose size or time changed.
+
+    Raises:
+        LakeError: nothing landed yet, or a landed export is damaged or gone; names the file and what to put back.
+        RulesError, SettingsError: the rules do not load.
+    """
+    progress("verifying the lake", 0, 1)
+    lake, rules, placed = landed(settings, thorough=thorough)
+    progress("verifying the lake", 1, 1)
+    computed = load(lake)
+    problems = [
+        *_stale(lake, computed, rules, placed),
+        *_damaged(lake, computed, rules, placed, thorough=thorough),
+    ]
+    if not problems:
+        yield Opened(lake, rules, standing(lake, rules, lake.raw_files()))
+        return
+    with scratch_lake(lake, results=False) as scratch:
+        yield Opened(scratch, rules, compute(scratch, rules, progress, memory=memory_of(settings)), tuple(problems))
+
+
+def _stale(lake: Lake, computed: Snapshot, rules: Rules, placed: list[Placed]) -> Iterator[Finding]:
+    """Whether the computed files were made by other rules, exports or versions than those in force."""
+    if computed.inputs == inputs_digest(placed, rules):
+        return
+    before = computed.rules
+    if before in ("", rules.digest):
+        told = (
+            "the lake was not computed with these exports and this version (new ones landed, or some were withdrawn or "
+            "restored since the last sync); run `rmetrics sync`"
+        )
+        yield Finding("not-synced", Severity.ERROR, told, 0)
+        return
+    old = old_rules(lake, before, rules)
+    edits = "; ".join(str(e) for e in (rule_edits(old, rules) if old else ())[:3]) or f"see {rules.folder}"
+    told = (
+        f"rules were edited after the last sync ({edits}): the figures here follow the edited rules, what is published "
+        "does not yet; see `rmetrics plan`, then run `rmetrics sync`"
+    )
+    yield Finding("rules-not-synced", Severity.ERROR, told, 0)
+
+
+def _damaged(
+    lake: Lake, computed: Snapshot, rules: Rules, placed: list[Placed], *, thorough: bool
+) -> Iterator[Finding]:
+    """Computed files that are missing or are not what was written."""
+    spoiled = [lake.root / name for name in (computed.damaged() if thorough else computed.altered())]
+    missing = []
+    for item in placed:
+        typed = _typed_record(lake, rules, item)
+        if typed is None:
+            missing.append(item.raw.name)
+        elif not lake.typed_is_sound(typed, used=thorough):
+            spoiled.append(lake.typed / typed.name)
+    if missing and computed.inputs == inputs_digest(placed, rules):
+        many = count(len(missing), "export")
+        told = f"the typed rows of {many} are missing, first {missing[0]}; run `rmetrics sync --full`"
+        yield Finding("missing-file", Severity.ERROR, told, len(missing))
+    for path in dict.fromkeys(spoiled):
+        what = "is damaged: it is not what was written" if path.exists() else "is missing"
+        told = f"{path} {what}; delete it and run `rmetrics sync --full`, which makes it again from the exports"
+        yield Finding("damaged-file", Severity.ERROR, told, 1)
+
+
+def _typed_record(lake: Lake, rules: Rules, item: Placed) -> TypedFile | None:
+    return lake.typed_file(item.feed, item.raw.sha256, definition_of(rules, item.raw, item.feed).digest)

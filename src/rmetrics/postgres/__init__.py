@@ -1,0 +1,1 @@
+"""Everything that speaks to PostgreSQL: connections, the embedded server, the schema, the run log, publishing."""

@@ -1,0 +1,370 @@
+"""Connections to PostgreSQL, and errors without secrets or rows."""
+
+import contextlib
+import os
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from rmetrics.errors import PostgresError, SettingsError
+from rmetrics.postgres.refusals import advice, not_connected
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+_OLDEST_DRIVER = (1, 13)
+_CONNECT_SECONDS = 10
+_HIGHEST_PORT = 65_535
+HERE = "to_regnamespace(quote_ident(current_schema()))"
+"""SQL of the schema that is looked at; NULL where it does not exist."""
+_UNCHANGED = "Nothing was changed in the database; see `rmetrics status` and run the command again."
+_NOT_KNOWN = "It is not known whether the last step took hold; running the command again settles it."
+_ENVIRONMENT = threading.Lock()  # of the process; held while part of it is hidden
+_QUOTE_NOT = "-cquote_all_identifiers=off"
+# What every statement of ours takes for granted. A role, a database, a DSN or the environment may set it otherwise:
+# with another client_encoding names would be stored as other letters, without standard_conforming_strings a
+# backslash would end a literal.
+_SETTINGS = {
+    "timezone": "UTC",
+    "datestyle": "ISO, YMD",
+    "client_min_messages": "warning",
+    "client_encoding": "UTF8",
+    "standard_conforming_strings": "on",
+    "quote_all_identifiers": "off",
+}
+
+
+def quoted(name: str) -> str:
+    """A name as an SQL identifier.
+
+    Raises:
+        SettingsError: the name is not a plain identifier of at most 63 letters, digits and _.
+    """
+    if not _IDENTIFIER.fullmatch(name):
+        raise SettingsError(f"{name!r} cannot be a name in PostgreSQL", "Use letters, digits and _, at most 63.")
+    return f'"{name}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where to publish.
+
+    Attributes:
+        dsn: for the driver; holds the password, never shown.
+        label: host, port and database, to show.
+        embedded: whether it is rmetrics' own.
+    """
+
+    dsn: str
+    label: str
+    embedded: bool
+
+    def __repr__(self) -> str:
+        return f"Server({self.label})"
+
+
+class Session:
+    """One connection with one transaction at a time. Every error is a ``PostgresError`` without secrets.
+
+    Nothing is set for the session, all for the transaction: behind a pooler the next transaction may be another
+    session's, with other settings.
+
+    Args:
+        connection: the driver's.
+        server: what it is connected to.
+        schema: where names are looked up; None for statements that run outside of transactions and name it themselves.
+    """
+
+    def __init__(self, connection: Any, server: Server, schema: str | None) -> None:
+        self._connection, self.server, self.schema = connection, server, schema
+        self._begun = False
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Runs one statement; returns how many rows it touched, -1 where that is not known."""
+        self._begin()
+        with self._translated(), self._connection.cursor() as cursor:
+            cursor.execute(sql, tuple(parameters)) if parameters else cursor.execute(sql)
+            return int(cursor.rowcount)
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """The rows of one SELECT; numerics are text."""
+        self._begin()
+        with self._translated(), self._connection.cursor() as cursor:
+            cursor.execute(sql, tuple(parameters)) if parameters else cursor.execute(sql)
+            return [tuple(row) for row in cursor.fetchall()]
+
+    def arrow(self, sql: str, parameters: Sequence[object] = ()) -> Any:
+        """The rows of one SELECT as an Arrow table; cast numerics to text, for that is how the driver reads them."""
+        self._begin()
+        with self._translated(), self._connection.cursor() as cursor:
+            cursor.execute(sql, tuple(parameters)) if parameters else cursor.execute(sql)
+            return cursor.fetch_arrow_table()
+
+    def ingest(self, table: str, data: Any, *, schema: str | None) -> int:
+        """Copies Arrow data into an existing table; ``schema`` None means a temporary one."""
+        options = {"db_schema_name": schema} if schema else {"temporary": True}
+        self._begin()
+        with self._translated(), self._connection.cursor() as cursor:
+            return int(cursor.adbc_ingest(table, data, mode="append", **options))
+
+    def commit(self) -> None:
+        """Commits. A commit after a failed statement would report success: errors must have rolled back before."""
+        with self._translated(_NOT_KNOWN):
+            self._connection.commit()
+        self._begun = False
+
+    def rollback(self) -> None:
+        """Rolls back."""
+        self._begun = False
+        with self._translated():
+            self._connection.rollback()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commits at the end, rolls back on any error."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(PostgresError):  # the first error is the one that counts
+                self.rollback()
+            raise
+        self.commit()
+
+    def _begin(self) -> None:
+        """Gives a transaction the settings that every statement here was written for, whatever the role's are."""
+        if self._begun or self.schema is None:
+            return
+        self._begun = True
+        settings = {**_SETTINGS, "search_path": f"{quoted(self.schema)}, pg_temp"}
+        chosen = ", ".join(f"set_config({literal(n)}, {literal(v)}, true)" for n, v in settings.items())
+        with self._translated(), self._connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            cursor.execute(f"SELECT {chosen}")
+            cursor.fetchall()
+
+    @contextlib.contextmanager
+    def _translated(self, hint: str = "") -> Iterator[None]:
+        import adbc_driver_manager
+
+        try:
+            yield
+        except adbc_driver_manager.Error as error:
+            state = str(getattr(error, "sqlstate", None) or "")
+            raise PostgresError(
+                f"PostgreSQL at {self.server.label}: {redacted(str(error), self.server.dsn)}",
+                hint or advice(state) or _UNCHANGED,
+                state,
+            ) from None
+
+
+@contextlib.contextmanager
+def connect(server: Server, *, schema: str = "public", autocommit: bool = False) -> Iterator[Session]:
+    """Opens a session whose names are looked up in ``schema``, and nowhere else.
+
+    Args:
+        server: where to.
+        schema: need not be there yet.
+        autocommit: for statements that may not run in a transaction; they must name the schema themselves.
+
+    Raises:
+        PostgresError: the server cannot be reached or refuses; says where, never how to log in.
+    """
+    _require_driver()
+    with _defaults_of(server):
+        connection = _connected(server, server.dsn, autocommit=autocommit)
+    try:
+        if not _knows_types(connection, autocommit=autocommit):
+            connection.close()
+            with _defaults_of(server):
+                connection = _connected(server, _with_option(server.dsn, _QUOTE_NOT), autocommit=autocommit)
+        if not _knows_types(connection, autocommit=autocommit):
+            raise PostgresError(
+                f"PostgreSQL at {server.label} names its types in a form that the driver cannot read: "
+                "quote_all_identifiers is on",
+                "Switch it off for this user: ALTER ROLE ... SET quote_all_identifiers = off",
+            )
+        yield Session(connection, server, None if autocommit else schema)
+    finally:
+        with contextlib.suppress(adbc_error()):
+            connection.close()
+
+
+@contextlib.contextmanager
+def _defaults_of(server: Server) -> Iterator[None]:
+    """Hides libpq's variables (PGPORT, PGSERVICE, PGOPTIONS, ...) while the embedded server is connected to.
+
+    They are meant for servers of the user's own, and libpq lets none of them be switched off in a DSN. For a server
+    that the user names they hold, as in psql.
+    """
+    if not server.embedded:
+        yield
+        return
+    with _ENVIRONMENT:
+        hidden = {name: os.environ.pop(name) for name in tuple(os.environ) if name.startswith("PG")}
+        try:
+            yield
+        finally:
+            os.environ.update(hidden)
+
+
+def _connected(server: Server, dsn: str, *, autocommit: bool) -> Any:
+    from adbc_driver_postgresql import dbapi
+
+    try:
+        return dbapi.connect(_with_timeout(dsn), autocommit=autocommit)
+    except adbc_error() as error:
+        why, hint = not_connected(str(error))
+        raise PostgresError(f"cannot connect to PostgreSQL at {server.label}: {why}", hint) from None
+
+
+def _knows_types(connection: Any, *, autocommit: bool) -> bool:
+    """Whether the driver could read the server's types; where it could not, every value would be bytes to it.
+
+    It reads them when it connects, and takes them for unknown where quote_all_identifiers is on.
+    """
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1::integer, 'a'::text")
+            found = cursor.fetchall()
+        if not autocommit:
+            connection.rollback()
+    except adbc_error():
+        return False
+    return bool(found == [(1, "a")])
+
+
+def _with_option(dsn: str, option: str) -> str:
+    """The DSN with one more option for the server; those it has stay."""
+    head, _, query = dsn.partition("?")
+    pieces = [p for p in query.split("&") if p]
+    options = [p.removeprefix("options=") for p in pieces if p.startswith("options=")]
+    others = [p for p in pieces if not p.startswith("options=")]
+    before = options or [quote(os.environ.get("PGOPTIONS", ""), safe="")]
+    return f"{head}?{'&'.join([*others, 'options=' + '%20'.join(o for o in (*before, quote(option, safe='')) if o)])}"
+
+
+def adbc_error() -> type[Exception]:
+    """The driver's base error."""
+    import adbc_driver_manager
+
+    return adbc_driver_manager.Error  # type: ignore[no-any-return,unused-ignore]
+
+
+def _with_timeout(dsn: str) -> str:
+    """The DSN with what it does not say: how long to wait, and who asks. Everything it says, TLS too, stays."""
+    ours = {"connect_timeout": str(_CONNECT_SECONDS), "application_name": "rmetrics"}
+    added = "&".join(f"{key}={value}" for key, value in ours.items() if f"{key}=" not in dsn)
+    return dsn + ("&" if "?" in dsn else "?") + added if added else dsn
+
+
+def _require_driver() -> None:
+    version = metadata.version("adbc-driver-postgresql")
+    if tuple(int(p) for p in version.split(".")[:2]) < _OLDEST_DRIVER:
+        raise SettingsError(
+            f"adbc-driver-postgresql {version} stores some amounts wrong without an error",
+            "Install 1.13 or newer: pip install 'adbc-driver-postgresql>=1.13,<2'",
+        )
+
+
+def server_of(dsn: str) -> Server:
+    """The server a DSN names, with what may be shown of it.
+
+    Raises:
+        SettingsError: the DSN is not a URI; it is not repeated.
+    """
+    hint = "Use postgresql://user:password@host:port/database; percent-encode special characters in the password."
+    if not dsn.startswith(("postgresql://", "postgres://")):
+        raise SettingsError("RMETRICS_POSTGRES_DSN is not a postgresql:// URI", hint)
+    try:
+        parts = urlsplit(dsn)
+        options = {k: v[-1] for k, v in parse_qs(parts.query, keep_blank_values=True).items()}
+        if "@" in parts.path + parts.fragment or any("=" not in p for p in parts.query.split("&") if p):
+            raise ValueError  # a character of the password ended the host too early  # noqa: TRY301
+        hosts = [_host(h) for h in parts.netloc.rpartition("@")[2].split(",")]
+    except ValueError:
+        raise SettingsError("RMETRICS_POSTGRES_DSN is not a URI that can be read", hint) from None
+    return Server(dsn, _label([h for h in hosts if h], unquote(parts.path.lstrip("/")), options), embedded=False)
+
+
+def _label(hosts: Sequence[str], path: str, options: Mapping[str, str]) -> str:
+    """Where libpq goes with a DSN: what the DSN names, else the service, else PGHOST, PGPORT and PGDATABASE."""
+    service = options.get("service") or os.environ.get("PGSERVICE", "")
+    named = path or options.get("dbname", "")
+    where = ",".join(hosts) or options.get("host", "") or options.get("hostaddr", "")
+    if not where and service:
+        return f"the service {service}" + (f", {named}" if named else "")
+    where = where or os.environ.get("PGHOST", "") or os.environ.get("PGHOSTADDR", "") or "localhost"
+    port = options.get("port") or ("" if service else os.environ.get("PGPORT", ""))
+    if port and not any(re.search(r":\d+$", h) for h in hosts):
+        where = f"{where}:{port}"
+    return f"{where}/{named or ('' if service else os.environ.get('PGDATABASE', '')) or 'default database'}"
+
+
+def _host(text: str) -> str:
+    """One of the hosts of a DSN, which libpq lets name several: ``host``, ``host:port``, ``[::1]:port``.
+
+    Raises:
+        ValueError: it is none of them, as where a password holds a character that had to be encoded.
+    """
+    found = re.fullmatch(r"(\[[0-9A-Fa-f:.%a-z]*\]|[^\[\]:/?#@]*)(?::(\d{0,5}))?", text)
+    if found is None or int(found[2] or 0) > _HIGHEST_PORT:
+        raise ValueError
+    return unquote(found[1]) + (f":{found[2]}" if found[2] else "")
+
+
+def redacted(text: str, dsn: str) -> str:
+    """A server's message on one line without the DSN, its password, and the rows that DETAIL and CONTEXT quote."""
+    for secret in _secrets(dsn):
+        text = text.replace(secret, "***")
+    text = re.sub(r"://([^:/@\s]*):[^@\s]*@", r"://\1:***@", text)
+    # The driver repeats the statement: it hides what went wrong, and a literal in it may be somebody's name.
+    text = re.sub(r"execute query '.*?': (?=\w+: )", "execute query: ", text, flags=re.DOTALL)
+    text = re.sub(r"\nQuery was: .*", "", text, flags=re.DOTALL)
+    lines = [
+        line.strip()
+        for line in text.splitlines()
+        if line.strip() and not re.match(r"\s*(DETAIL|CONTEXT|STATEMENT|QUERY|LINE \d+|HINT)\b|\^$", line.strip())
+    ]
+    # A primary message may quote a value: invalid input syntax for type numeric: "...", value "..." is out of range.
+    lines = [re.sub(r'(: |value )".*"', r'\1"***"', line) for line in lines]
+    kept = re.sub(
+        r"^[A-Z_]+: |\[libpq\] |Failed to [\w ]+: |PGRES_\w+ |ERROR: +| \. SQLSTATE: \w+", "", " ".join(lines[:4])
+    )
+    return re.sub(r"(COPY \w+, line \d+).*", r"\1", kept)[:500]
+
+
+def _secrets(dsn: str) -> list[str]:
+    found = [dsn]
+    match = re.search(r"://[^:/@]*:(.*)@", dsn)
+    if match:
+        found += [match[1], unquote(match[1]), quote(match[1], safe="")]
+    found += re.findall(r"password=([^&\s]+)", dsn)
+    return sorted({s for s in found if len(s) > 2}, key=len, reverse=True)
+
+
+def literal(text: str) -> str:
+    """A text as an SQL literal; COMMENT takes no parameters."""
+    return "'" + text.replace("\x00", "").replace("'", "''") + "'"
+
+
+def statements(script: str) -> list[str]:
+    """The statements of an SQL script in which every statement ends a line with its semicolon."""
+    return [s for s in (part.strip() for part in re.split(r";[ \t]*(?:\n|\Z)", script)) if _has_code(s)]
+
+
+def _has_code(sql: str) -> bool:
+    return any(line.strip() and not line.strip().startswith("--") for line in sql.splitlines())
+
+
+def catalog(session: Session, table: str) -> Mapping[str, tuple[str, bool, bool]]:
+    """The columns of a table: name to (type, not null, generated or identity); empty when there is no such table."""
+    rows = session.query(
+        "SELECT attname::text, format_type(atttypid, atttypmod), attnotnull, attgenerated <> '' OR attidentity <> '' "
+        "FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid AND c.relname = $1 "
+        f"WHERE c.relnamespace = {HERE} "
+        "AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+        [table],
+    )
+    return {name: (kind, must, made) for name, kind, must, made in rows}

@@ -1,0 +1,195 @@
+"""The DDL: the schema script, tables and columns that only the rules know, and what is in force."""
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from rmetrics.errors import PostgresError
+from rmetrics.postgres.connection import HERE, Session, catalog, literal, quoted, statements
+from rmetrics.postgres.ownership import own_relations, read_note, refuse_foreign, take_note
+from rmetrics.postgres.upgrade import upgrade
+from rmetrics.tables import PgTable
+
+_NO_RIGHT = "42501"
+_OLDEST_SERVER = 140_000
+
+
+def _tables_and_views(script: str) -> list[str]:
+    return re.findall(r"^CREATE (?:TABLE|OR REPLACE VIEW)(?: IF NOT EXISTS)? (\w+)", script, re.MULTILINE)
+
+
+def _indexes(script: str) -> list[str]:
+    """The indexes of a script, those of its keys too."""
+    made = re.findall(r"^CREATE INDEX(?: IF NOT EXISTS)? (\w+)", script, re.MULTILINE)
+    return made + re.findall(r"^\s*CONSTRAINT (\w+)\s+(?:PRIMARY KEY|UNIQUE)", script, re.MULTILINE)
+
+
+def require_writable(session: Session) -> None:
+    """Refuses a server that cannot be published to.
+
+    Raises:
+        PostgresError: it is a standby, takes no writes, or is too old; says what to do.
+    """
+    number, version, standby, read_only = session.query(
+        "SELECT current_setting('server_version_num')::integer, current_setting('server_version'), "
+        "pg_is_in_recovery(), current_setting('transaction_read_only')::boolean"
+    )[0]
+    where = session.server.label
+    if number < _OLDEST_SERVER:
+        raise PostgresError(f"PostgreSQL at {where} is version {version}", "Upgrade the server: 14 or newer is needed.")
+    if standby:
+        raise PostgresError(
+            f"PostgreSQL at {where} is a standby, which takes no writes",
+            "Name the primary in RMETRICS_POSTGRES_DSN; of several hosts, ?target_session_attrs=read-write finds it.",
+        )
+    if read_only:
+        raise PostgresError(
+            f"PostgreSQL at {where} lets this user only read (default_transaction_read_only is on)",
+            "Switch it off for the user that syncs: ALTER ROLE ... SET default_transaction_read_only = off "
+            "(it may be set for the database, or in the DSN, too).",
+        )
+
+
+def _begin_change(session: Session) -> None:
+    """Of two that make tables in one schema, one waits; neither waits for a reader for ever."""
+    session.execute("SET LOCAL lock_timeout = '10s'")
+    session.execute("SET LOCAL statement_timeout = 0")
+    session.execute("SELECT pg_advisory_xact_lock(hashtextextended('rmetrics:schema:' || $1, 0))", [session.schema])
+
+
+def apply_schema(session: Session, script: str, schema: str) -> None:
+    """Creates what is missing and upgrades what an earlier version made, in one transaction.
+
+    Applying it again changes nothing. Rows, grants, and views of the user's own stay.
+
+    Raises:
+        PostgresError: a table or view of one of these names was not made by rmetrics, or this user may not make them.
+    """
+    needed = _tables_and_views(script)
+    require_writable(session)
+    with _as_owner(), session.transaction():
+        _begin_change(session)
+        if not session.query("SELECT 1 FROM pg_namespace WHERE nspname = $1", [schema]):
+            session.execute(f"CREATE SCHEMA {quoted(schema)}")
+        own = own_relations(session)
+        refuse_foreign(session, needed, own, indexes=_indexes(script))
+        if upgrade(session, statements(script)) and "published_parts" in own:
+            # What an added column must hold is known to the lake alone: the next sync compares every row.
+            session.execute("UPDATE published_parts SET digest = ''")
+        for statement in statements(script):
+            session.execute(statement)
+        take_note(session, own | set(needed), digest=schema_digest(script))
+
+
+def schema_digest(script: str) -> str:
+    """A digest that tells one version of the schema from another."""
+    return hashlib.sha256(script.encode()).hexdigest()[:16]
+
+
+def schema_in_force(session: Session) -> str:
+    """The digest of the script that was applied last; empty where that is not known."""
+    note = read_note(session)
+    return note.digest if note is not None else ""
+
+
+@contextlib.contextmanager
+def _as_owner() -> Iterator[None]:
+    """Tells the writer of what only the owner may do."""
+    try:
+        yield
+    except PostgresError as error:
+        if error.state != _NO_RIGHT:
+            raise
+        raise PostgresError(
+            f"{error.message}: tables and columns have to be made, and this user may not make them",
+            "As the owner of the tables: rmetrics schema --apply, then the script of rmetrics schema --roles again.",
+        ) from None
+
+
+def has_all(session: Session, names: Sequence[str]) -> bool:
+    """Whether all of these tables and views exist in the schema and rmetrics made them."""
+    return set(names) <= own_relations(session)
+
+
+def is_complete(session: Session, script: str) -> bool:
+    """Whether all that a schema script makes is there: its tables and views, made by rmetrics, and its indexes."""
+    own, wanted = own_relations(session), set(_indexes(script))
+    if not set(_tables_and_views(script)) <= own:
+        return False
+    found = session.query(
+        "SELECT c.relname::text FROM pg_class AS c JOIN pg_index AS i ON i.indexrelid = c.oid "
+        "JOIN pg_class AS t ON t.oid = i.indrelid "
+        f"WHERE t.relnamespace = {HERE} AND t.relname = ANY (string_to_array($1, ','))",
+        [",".join(own)],
+    )
+    return wanted <= {str(name) for (name,) in found}
+
+
+def create_table(table: PgTable) -> list[str]:
+    """The DDL of a table that only TOML knows, in the style of ``schema.sql``."""
+    lines = [f"    {quoted(c.name)} {c.type}{' NOT NULL' if c.not_null else ''}" for c in table.columns]
+    key = ", ".join(quoted(k) for k in table.key)
+    lines.append(f"    CONSTRAINT {quoted((table.name + '_pkey')[:63])} PRIMARY KEY ({key})")
+    if any(c.name == "job_id" for c in table.columns) and "job_id" not in table.key:
+        lines.append(
+            f"    CONSTRAINT {quoted((table.name + '_job_id_fkey')[:63])} FOREIGN KEY (job_id) REFERENCES jobs (job_id)"
+        )
+    ddl = [f"CREATE TABLE IF NOT EXISTS {quoted(table.name)} (\n" + ",\n".join(lines) + "\n)"]
+    if table.part and table.part not in table.key:
+        index = quoted((f"{table.name}_{table.part}_idx")[:63])
+        ddl.append(f"CREATE INDEX IF NOT EXISTS {index} ON {quoted(table.name)} ({quoted(table.part)})")
+    if any(c.name == "job_id" for c in table.columns) and "job_id" not in table.key:
+        index = quoted((f"{table.name}_job_id_idx")[:63])
+        ddl.append(f"CREATE INDEX IF NOT EXISTS {index} ON {quoted(table.name)} (job_id)")
+    if table.comment:
+        ddl.append(f"COMMENT ON TABLE {quoted(table.name)} IS {literal(table.comment)}")
+    ddl += [
+        f"COMMENT ON COLUMN {quoted(table.name)}.{quoted(c.name)} IS {literal(c.comment)}"
+        for c in table.columns
+        if c.comment
+    ]
+    return ddl
+
+
+def add_column(table: PgTable, name: str) -> list[str]:
+    """The DDL of a column that TOML added to a table."""
+    column = next(c for c in table.columns if c.name == name)
+    ddl = [f"ALTER TABLE {quoted(table.name)} ADD COLUMN IF NOT EXISTS {quoted(name)} {column.type}"]
+    if column.comment:
+        ddl.append(f"COMMENT ON COLUMN {quoted(table.name)}.{quoted(name)} IS {literal(column.comment)}")
+    return ddl
+
+
+def fit_tables(session: Session, tables: Sequence[PgTable]) -> None:
+    """Creates tables and columns that the rules ask for and the database lacks.
+
+    Raises:
+        PostgresError: a table of such a name was not made by rmetrics, or this user may not make one.
+    """
+    with _as_owner(), session.transaction():
+        _begin_change(session)
+        own = own_relations(session)
+        names = [t.name for t in tables]
+        refuse_foreign(session, names, own, indexes=[f"{t.name}_pkey"[:63] for t in tables])
+        for table in tables:
+            there = catalog(session, table.name)
+            ddl = (
+                create_table(table)
+                if not there
+                else [s for c in table.names if c not in there for s in add_column(table, c)]
+            )
+            for statement in [*ddl, *withhold(table, there)]:
+                session.execute(statement)
+        if not set(names) <= own:
+            take_note(session, own | set(names))
+
+
+def withhold(table: PgTable, there: Mapping[str, tuple[str, bool, bool]]) -> list[str]:
+    """Takes values out of columns that were published before the rules said ``publish = false``."""
+    found = []
+    for name in (n for n in table.withheld if n in there):
+        if there[name][1]:
+            found.append(f"ALTER TABLE {quoted(table.name)} ALTER COLUMN {quoted(name)} DROP NOT NULL")
+        found.append(f"UPDATE {quoted(table.name)} SET {quoted(name)} = NULL WHERE {quoted(name)} IS NOT NULL")
+    return found

@@ -1,0 +1,366 @@
+"""The embedded PostgreSQL server: started by whatever command needs it, stopped by the last one that does.
+
+Each command holds a shared lock on a file beside the server's folder for as long as it uses the server; the kernel
+frees it however the command ends. At its end a command that gets the lock for itself alone stops the server, also one
+that a killed command left running. ``rmetrics db start`` notes in that file which server is to be kept. A second file
+is locked only while the server is made, started or stopped.
+
+Nobody but the folder's owner (and root) reaches the server or the locks: ``cluster``, ``sockets``, ``locks``. On the
+network it listens only where ``db start --port`` asks for it, on the loopback, and only for roles with a password.
+"""
+
+import contextlib
+import hashlib
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import IO
+
+from rmetrics.errors import BusyError, PostgresError
+from rmetrics.files import PRIVATE_FOLDER
+from rmetrics.locks import foreign_holder, lock, lock_file, named_holder
+from rmetrics.postgres.connection import Server, server_of
+from rmetrics.postgres.embedded import cluster, ports, postmaster, process, sockets
+from rmetrics.postgres.embedded.binaries import ELSEWHERE, ServerUser, owner_of, server_user
+
+_WAIT_SECONDS = 30.0
+
+
+class Owner(StrEnum):
+    """For whom the embedded server runs."""
+
+    KEPT = "kept"
+    USED = "used"
+    NOBODY = "nobody"
+
+
+@contextlib.contextmanager
+def server(dsn: str | None, folder: Path, stopped: Callable[[str], None] | None = None) -> Iterator[Server]:
+    """The server to publish to: the one the DSN names, otherwise the embedded one; see ``embedded``."""
+    if dsn:
+        yield server_of(dsn)
+    else:
+        with embedded(folder, stopped) as own:
+            yield own
+
+
+@contextlib.contextmanager
+def server_ahead(
+    dsn: str | None, folder: Path, stopped: Callable[[str], None] | None = None
+) -> Iterator[Callable[[], Server]]:
+    """``server``, made and started in a thread while the block does what comes before.
+
+    Yields:
+        A function that waits for the server. What keeps it from starting is raised there; where nobody asks for the
+        server, nobody is told. However the block ends, a start on its way is waited for.
+    """
+    if dsn:
+        yield lambda: server_of(dsn)
+        return
+    from concurrent.futures import ThreadPoolExecutor  # loads logging, which a sync with nothing to do can spare
+
+    with contextlib.ExitStack() as used, ThreadPoolExecutor(1, thread_name_prefix="postgres") as threads:
+        yield threads.submit(used.enter_context, embedded(folder, stopped)).result
+
+
+@contextlib.contextmanager
+def embedded(folder: Path, stopped: Callable[[str], None] | None = None) -> Iterator[Server]:
+    """The embedded server, started where it does not run, stopped at the end if nobody else needs it.
+
+    Args:
+        folder: the server's.
+        stopped: takes the server's ``state_at_rest`` once this command has stopped it, before any other command can
+            start it again. Not called where the block failed or the server goes on.
+
+    Raises:
+        PostgresError: it does not start, or is not this user's; says why.
+        BusyError: another command is stopping or starting it, and does not come to an end.
+    """
+    user = server_user(folder)
+    with _used(folder) as file:
+        own = _started(folder, user, file)
+        done = False
+        try:
+            yield own
+            done = True
+        finally:
+            if lock(file, alone=True) and _kept(folder, file) is None:
+                stop_embedded(folder)
+                if done and stopped is not None and (state := state_at_rest(folder)) is not None:
+                    stopped(state)
+
+
+def state_at_rest(folder: Path) -> str | None:
+    """A digest that differs after every start of the server; None where it runs, or was never made.
+
+    PostgreSQL writes its control file with a new checkpoint at each start and each stop. As long as this digest is the
+    same, nobody started the server, so nobody wrote to it.
+
+    Raises:
+        PostgresError: its folder is not this user's.
+    """
+    if owner_of(folder) is None:
+        return None
+    server_user(folder)
+    if process.running(folder.resolve()) is not None:
+        return None
+    try:
+        return hashlib.sha256((folder / "global" / "pg_control").read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def embedded_running(folder: Path) -> Server | None:
+    """The embedded server if it runs, without starting it.
+
+    Raises:
+        PostgresError: its folder is not this user's.
+    """
+    found = _ready(folder)
+    return _server(found, folder) if found is not None else None
+
+
+def embedded_owner(folder: Path) -> Owner | None:
+    """For whom the embedded server runs; None where it does not.
+
+    Raises:
+        PostgresError: its folder is not this user's.
+    """
+    if _ready(folder) is None:
+        return None
+    with contextlib.suppress(OSError), lock_file(_lock_path(folder), create=False) as file:
+        if _kept(folder, file) is not None:
+            return Owner.KEPT
+        return Owner.NOBODY if lock(file, alone=True) else Owner.USED
+    return Owner.NOBODY
+
+
+def start_embedded(folder: Path, port: int = 0) -> Server:
+    """Starts the embedded server and leaves it running; one that listens otherwise is stopped first.
+
+    Args:
+        folder: the server's.
+        port: the port of the loopback to listen on; 0: on its socket alone.
+
+    Raises:
+        PostgresError: as ``embedded``; or the port cannot be listened on.
+        BusyError: as ``embedded``; or the server listens otherwise and another command uses it.
+    """
+    user = server_user(folder)
+    with _used(folder) as file:
+        own = _started(folder, user, file, port)
+        found = _ready(folder)
+        if found is None:
+            raise PostgresError(f"the embedded PostgreSQL in {folder} has ended again", f"See {folder / 'log'}.")
+        file.seek(0)
+        file.truncate()
+        file.write(_mark(found))
+        file.flush()
+        return own
+
+
+def network_port(folder: Path) -> int:
+    """The port of the loopback on which the embedded server listens; 0 where it does not, or does not run.
+
+    Raises:
+        PostgresError: its folder is not this user's.
+    """
+    found = _ready(folder)
+    return found.network_port if found is not None else 0
+
+
+def stop_embedded(folder: Path) -> bool:
+    """Stops the embedded server, whoever uses it; False when it did not run.
+
+    Raises:
+        PostgresError: it is not this user's, or does not end.
+        BusyError: another command is starting or stopping it, and does not come to an end.
+    """
+    user = server_user(folder)
+    if process.running(folder.resolve()) is None:
+        return False
+    with _changing(folder):
+        return postmaster.stop(folder.resolve(), user)
+
+
+def weaknesses(folder: Path) -> list[str]:
+    """How other users of this machine could reach the embedded server, as it lies there; empty where they cannot.
+
+    Raises:
+        PostgresError: its folder is not this user's.
+    """
+    if owner_of(folder) is None:
+        return []
+    user, real = server_user(folder), folder.resolve()
+    found = []
+    if (mode := stat.S_IMODE(real.stat().st_mode)) & 0o077:
+        found.append(f"{folder} has mode {mode:04o}, not 0700: others may enter the server's folder")
+    with contextlib.suppress(FileNotFoundError):  # nothing was made yet
+        found += [f"{folder / 'pg_hba.conf'} lets anyone log in: {line}" for line in cluster.weak_rules(real)]
+    if (running := process.running(real)) is not None:
+        place = sockets.socket_path(real, running.socket_folder)
+        if (why := sockets.loose_socket(place, user)) is not None:
+            found.append(f"the folder of the server's socket, {place}, {why}")
+        if running.addresses not in ("", "127.0.0.1", "::1", "localhost"):
+            found.append(f"the server listens on the network: {running.addresses}")
+    for path in (_lock_path(folder), _start_path(folder)):
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_IMODE(path.lstat().st_mode) & 0o077:
+                found.append(f"{path} can be opened, and so locked, by others")
+    return found
+
+
+# -- who uses it
+
+
+def _lock_path(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
+
+
+def _start_path(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.start.lock")
+
+
+@contextlib.contextmanager
+def _used(folder: Path) -> Iterator[IO[str]]:
+    """Says for the length of a block that the server is needed; waits for whoever is stopping it."""
+    with _opened(folder, _lock_path(folder), f"is stopping the server in {folder}", alone=False) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _changing(folder: Path) -> Iterator[IO[str]]:
+    """Keeps others from making, starting or stopping the server for the length of a block."""
+    with _opened(folder, _start_path(folder), f"is starting or stopping the server in {folder}", alone=True) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _opened(folder: Path, path: Path, doing: str, *, alone: bool) -> Iterator[IO[str]]:
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            file = stack.enter_context(lock_file(path))
+            held = lock(file, alone=alone, seconds=_WAIT_SECONDS)
+        except OSError as error:
+            raise _no_start(folder, error) from error
+        if not held:
+            raise _held(path, file, doing)
+        yield file
+
+
+def _held(path: Path, file: IO[str], doing: str) -> BusyError | PostgresError:
+    holder = named_holder(file)
+    if foreign_holder(file):
+        return PostgresError(
+            f"{path} is held by another user's process ({holder}); waited {_WAIT_SECONDS:.0f} s",
+            "End that process or have its user end it; nobody else can open the file from now on.",
+        )
+    return BusyError(
+        f"another rmetrics ({holder}) {doing}; waited {_WAIT_SECONDS:.0f} s", "Wait for it to end, then run again."
+    )
+
+
+def _kept(folder: Path, file: IO[str]) -> str | None:
+    """The mark of ``db start`` if it names the server that runs now; one that was started since is not kept."""
+    found = _ready(folder)
+    file.seek(0)
+    mark = file.read()
+    return mark if found is not None and mark == _mark(found) else None
+
+
+def _mark(found: process.Process) -> str:
+    return f"kept: {found.identity}"
+
+
+# -- the server
+
+
+def _ready(folder: Path) -> process.Process | None:
+    if owner_of(folder) is None:
+        return None
+    server_user(folder)
+    found = process.running(folder.resolve())
+    return found if found is not None and found.ready else None
+
+
+def _started(folder: Path, user: ServerUser, file: IO[str], port: int | None = None) -> Server:
+    """The server, which runs and can be reached.
+
+    Args:
+        folder: the server's.
+        user: whom it runs as.
+        file: this command's shared lock.
+        port: of the loopback, where it must listen; 0: on its socket alone; None: as it runs.
+    """
+    real = folder.resolve()
+    try:
+        found = process.running(real)
+        if found is not None and found.ready and _reachable(found, real) and port in (None, found.network_port):
+            cluster.secure(real, user, found)
+            return _server(found, folder)
+        if port:
+            ports.require_free(port)
+        with _changing(folder) as changing:
+            return _server(_made_and_started(real, user, file, changing, port), folder)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise _no_start(folder, error) from error
+
+
+def _made_and_started(
+    folder: Path, user: ServerUser, used: IO[str], changing: IO[str], port: int | None
+) -> process.Process:
+    version = cluster.version_of(folder)
+    if version is None:
+        cluster.make_cluster(folder, user, changing)
+        version = cluster.version_of(folder)
+    found = process.running(folder)  # another command may have started it while this one waited
+    if found is not None and (not found.ready or not _reachable(found, folder)):
+        _given_up(folder, user, used, f"(pid {found.pid}) cannot be reached: its socket is gone")
+        found = None
+    if found is not None and port not in (None, found.network_port):
+        listen = f"listen on port {port}" if port else "listen on its socket alone"
+        _given_up(folder, user, used, f"(pid {found.pid}) has to start again to {listen}")
+        found = None
+    if found is not None:
+        return found
+    if version is None:
+        raise PostgresError(f"initdb made no server in {folder}", f"Check the disk, {ELSEWHERE}.")
+    return postmaster.start(folder, version, user, port or 0)
+
+
+def _reachable(found: process.Process, folder: Path) -> bool:
+    """Whether the socket is still there: not after its temporary folder was swept, or the project moved deeper."""
+    place = sockets.socket_path(folder, found.socket_folder)
+    return sockets.fits(place) and (place / f".s.PGSQL.{found.port}").is_socket()
+
+
+def _given_up(folder: Path, user: ServerUser, used: IO[str], why: str) -> None:
+    """Stops a server that nobody can reach any more, or that must start otherwise, unless a command works with it."""
+    alone = lock(used, alone=True)
+    try:
+        if not alone:
+            raise BusyError(
+                f"the embedded PostgreSQL in {folder} {why}, and another rmetrics still uses the server",
+                "Wait for that command to end, then run again.",
+            )
+        postmaster.stop(folder, user)
+    finally:
+        if alone and not lock(used, alone=False, seconds=_WAIT_SECONDS):
+            raise BusyError(f"the lock of {folder} was taken by another rmetrics", "Run the command again.")
+
+
+def _no_start(folder: Path, error: Exception) -> PostgresError:
+    said = getattr(error, "strerror", None) or type(error).__name__
+    where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+    return PostgresError(
+        f"the embedded PostgreSQL in {folder} does not start: {said}{where}",
+        f"Check the disk and the permissions of {folder.parent}, {ELSEWHERE}.",
+    )
+
+
+def _server(found: process.Process, folder: Path) -> Server:
+    place = sockets.socket_path(folder.resolve(), found.socket_folder)
+    return Server(sockets.url(place, found.port), f"embedded PostgreSQL in {folder}", embedded=True)

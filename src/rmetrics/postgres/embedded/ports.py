@@ -1,0 +1,32 @@
+"""Ports of the loopback: whether the embedded server can listen on one."""
+
+import errno
+import os
+import socket
+
+from rmetrics.errors import PostgresError
+from rmetrics.postgres.embedded.cluster import LOOPBACK
+
+_WHY = {errno.EADDRINUSE: "is in use by another program", errno.EACCES: "is kept for the system"}
+
+
+def require_free(port: int) -> None:
+    """Refuses a port that cannot be listened on. Another program may still take it before the server does.
+
+    Raises:
+        PostgresError: it is in use, or not this user's to take.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        if os.name == "posix":  # as PostgreSQL does: a connection that ended just now does not keep the port
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+            probe.listen(1)
+        except OSError as error:
+            why = _WHY.get(error.errno or 0, f"cannot be listened on ({error.strerror})")
+            raise PostgresError(
+                f"port {port} of this machine {why}", "Name another one, for instance: rmetrics db start --port 5433"
+            ) from error
+
+
+__all__ = ["require_free"]

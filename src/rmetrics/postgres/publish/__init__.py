@@ -1,0 +1,20 @@
+"""Publishing: everything a run computed becomes visible in PostgreSQL at once, or nothing does."""
+
+from rmetrics.postgres.publish.desired import Change, Content
+from rmetrics.postgres.publish.metric_changes import MEASURES
+from rmetrics.postgres.publish.transaction import ByOthers, Written, publish
+from rmetrics.postgres.run_log import FeedState, Published, Run, last_run, published
+
+__all__ = [
+    "MEASURES",
+    "ByOthers",
+    "Change",
+    "Content",
+    "FeedState",
+    "Published",
+    "Run",
+    "Written",
+    "last_run",
+    "publish",
+    "published",
+]

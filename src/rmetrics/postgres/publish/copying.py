@@ -1,0 +1,117 @@
+"""Rows of a query into a table through ADBC's COPY, which looks at Arrow types only."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import polars as pl
+
+from rmetrics.errors import LakeError, PostgresError
+from rmetrics.postgres.connection import Session, catalog, quoted
+from rmetrics.tables import PgTable
+
+_BATCH = 65_536
+
+
+def require_types(session: Session, table: PgTable) -> None:
+    """Refuses a table whose columns are not of the types we send: a wrong one would be stored as garbage.
+
+    Raises:
+        PostgresError: a column has another type, is missing, or must be filled and is not.
+    """
+    there = catalog(session, table.name)
+    for column in table.columns:
+        found = there.get(column.name)
+        if found is None or found[0] != column.type:
+            what = found[0] if found else "missing"
+            raise PostgresError(
+                f"table {table.name}: column {column.name} is {what}, but {column.type} is needed",
+                "Rename or drop that column or table (it is a copy of the lake), then sync again.",
+            )
+    for name, (_, must, made) in there.items():
+        if must and not made and name not in table.names and name != "only_row":
+            raise PostgresError(
+                f"table {table.name}: column {name} must not be NULL, but the rules do not fill it",
+                "It may be a column of ours that was renamed by hand. Drop it, for the table is a copy of the lake "
+                f"and is filled again (ALTER TABLE {table.name} DROP COLUMN {name}) or allow NULL, then sync.",
+            )
+
+
+def copy(
+    session: Session,
+    table: PgTable,
+    rows: pl.LazyFrame,
+    target: str,
+    *,
+    columns: Sequence[str],
+    schema: str | None,
+) -> None:
+    """Copies some columns of a query into a table.
+
+    Args:
+        session: in a transaction.
+        table: whose rows they are, to name it in a message.
+        rows: may have more columns.
+        target: the table's name.
+        columns: those to copy.
+        schema: the target's; None for a temporary table.
+
+    Raises:
+        LakeError: the rows cannot be read.
+        PostgresError: the server does not take them.
+    """
+    failed = list[Exception]()
+    try:
+        with reading(table.name):
+            reader = _reader(rows, columns, failed)
+        with reader:
+            session.ingest(target, reader, schema=schema)
+    except PostgresError:
+        with reading(table.name):
+            for error in failed:  # the driver says only that its source failed
+                raise error from None
+        raise
+
+
+def _reader(
+    rows: pl.LazyFrame,
+    columns: Sequence[str],
+    failed: list[Exception],
+) -> Any:
+    """Arrow batches in the plain types ADBC can copy; what goes wrong while they are made is put into ``failed``."""
+    import pyarrow as pa
+
+    plain = pl.CompatLevel.oldest()
+    wanted = rows.collect_schema()
+    schema = pl.DataFrame(schema={c: wanted[c] for c in columns}).to_arrow(compat_level=plain).schema
+
+    def batches() -> Iterator[Any]:
+        try:
+            for frame in rows.collect_batches(chunk_size=_BATCH, lazy=True):
+                yield from frame.select(columns).to_arrow(compat_level=plain).to_batches()
+        except Exception as error:  # it would come back from the driver as a text without its kind
+            failed.append(error)
+            raise
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def temporary(session: Session, name: str, table: PgTable, columns: Sequence[str]) -> str:
+    """An empty temporary table with some of the table's columns; returns its name."""
+    session.execute(
+        f"CREATE TEMPORARY TABLE {quoted(name[:63])} ON COMMIT DROP AS "
+        f"SELECT {', '.join(quoted(c) for c in columns)} FROM {quoted(table.name)} WITH NO DATA"
+    )
+    return name[:63]
+
+
+@contextlib.contextmanager
+def reading(table: str) -> Iterator[None]:
+    """Tells that the rows of a table cannot be read."""
+    try:
+        yield
+    except (OSError, pl.exceptions.ComputeError) as error:
+        raise LakeError(
+            f"cannot read the rows of {table}: {str(error).splitlines()[0]}",
+            "Run the sync again: what is damaged in the lake is made anew. See also `rmetrics doctor --verify`.",
+        ) from error

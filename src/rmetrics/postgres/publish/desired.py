@@ -1,0 +1,61 @@
+"""What a published table must hold, month by month."""
+
+import datetime as dt
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from rmetrics.periods import NO_PART
+from rmetrics.postgres.publish.digests import Digest
+from rmetrics.postgres.publish.months import conformed, polars_type
+from rmetrics.tables import PgTable
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a table's rows are other than they were.
+
+    Attributes:
+        before: the digest of each month as it was.
+        rows: the rows that came or are not what they were, in the table's columns.
+    """
+
+    before: Mapping[dt.date, Digest]
+    rows: pl.LazyFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a table must hold.
+
+    Attributes:
+        table: its name, columns and key.
+        digests: of every month that has rows.
+        months: gives the rows of some months, with the table's columns; more are allowed.
+        change: what changed since another state of the table, where that is known: where the database is in that state,
+            only the rows that differ need to go to the server.
+    """
+
+    table: PgTable
+    digests: Mapping[dt.date, Digest]
+    months: Callable[[Collection[dt.date]], pl.LazyFrame]
+    change: Change | None = None
+
+    def __post_init__(self) -> None:
+        table = self.table
+        if table.sums and self.digests.keys() - {NO_PART} and table.part not in table.key:
+            raise ValueError(f"{table.name} is added up over months: it must have none")
+
+    def rows(self, months: Collection[dt.date]) -> pl.LazyFrame:
+        """The conformed rows of some months."""
+        if not months:
+            return pl.LazyFrame(schema={c.name: polars_type(c.type) for c in self.table.columns})
+        return conformed(self.table, self.months(months))
+
+    def differing(self, months: Collection[dt.date], published: Mapping[dt.date, Digest]) -> tuple[pl.LazyFrame, bool]:
+        """The rows of some months that may differ from the published ones, and whether these are all their rows."""
+        change = self.change
+        if change is not None and all(published.get(m) == change.before.get(m) for m in months):
+            return conformed(self.table, change.rows), False
+        return self.rows(months), True

@@ -1,0 +1,70 @@
+"""What PostgreSQL holds is added up and compared with what was sent: types are not checked on the way, sums are.
+
+Months that were written whole are added up whole. Of months in which a few rows changed, these rows alone are: what the
+months added up to when they were published, less the rows as they were, and with the rows as they are, must be what the
+months add up to now. Months grow, the rows that a day changes do not.
+"""
+
+from decimal import Decimal
+
+from rmetrics.errors import PostgresError
+from rmetrics.postgres.connection import Session, quoted
+from rmetrics.postgres.publish.digests import Totals, numbers_and_others, totalled
+from rmetrics.tables import PgTable
+
+
+class ReadBackError(PostgresError):
+    """PostgreSQL holds something other than what was sent."""
+
+
+def _asked(table: PgTable) -> str:
+    """The SQL of the totals of rows ``t``."""
+    numbers, others = numbers_and_others(table)
+    return ", ".join(
+        [
+            "count(*)",
+            *(f"coalesce(sum(t.{quoted(c)}), 0)::text" for c in numbers),
+            *(f"count(t.{quoted(c)})" for c in [*numbers, *others]),
+        ]
+    )
+
+
+def _totals(session: Session, sql: str) -> Totals:
+    return tuple(Decimal(str(n)) for n in session.query(sql)[0])
+
+
+def totals_within(session: Session, table: PgTable, inside: str) -> Totals:
+    """What the rows ``t`` that a condition chooses add up to."""
+    return _totals(session, f"SELECT {_asked(table)} FROM {quoted(table.name)} AS t WHERE {inside}")
+
+
+def totals_of_keys(session: Session, table: PgTable, stage: str) -> Totals:
+    """What the rows add up to whose keys stand in a temporary table."""
+    same = " AND ".join(f"t.{quoted(k)} = s.{quoted(k)}" for k in table.key)
+    return _totals(
+        session, f"SELECT {_asked(table)} FROM pg_temp.{quoted(stage)} AS s JOIN {quoted(table.name)} AS t ON {same}"
+    )
+
+
+def delete_totalled(session: Session, table: PgTable, inside: str) -> Totals:
+    """Deletes the rows ``t`` that a condition chooses; returns what they added up to."""
+    columns = ", ".join(f"t.{quoted(c)}" for c in table.names)
+    return _totals(
+        session,
+        f"WITH gone AS (DELETE FROM {quoted(table.name)} AS t WHERE {inside} RETURNING {columns}) "
+        f"SELECT {_asked(table)} FROM gone AS t",
+    )
+
+
+def require_equal(table: PgTable, sent: Totals, held: Totals) -> None:
+    """Compares what was read back with what was sent.
+
+    Raises:
+        ReadBackError: they differ; names the column.
+    """
+    for name, want, got in zip(totalled(table), sent, held, strict=True):
+        if want != got:
+            raise ReadBackError(
+                f"table {table.name}, {name}: {got} was read back where {want} was sent",
+                "Nothing was changed. Please report this with the output of `rmetrics doctor`.",
+            )

@@ -1,0 +1,353 @@
+"""The publish protocol, from the lock to the look at the committed run.
+
+One transaction: take the lock; see which months of which tables differ from what is published; stage those rows through
+ADBC's COPY; insert and update what differs, delete what is gone; note every changed figure; read counts and sums back;
+write the run's row; commit; look for that row on a new connection. Rows are never truncated and tables never replaced,
+so readers neither wait nor see anything but whole versions, and grants and views last. The exception is a table that
+has no rows yet (``bulk_load``): its readers may wait for the commit.
+"""
+
+import contextlib
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from rmetrics.errors import BusyError, PostgresError
+from rmetrics.periods import NO_PART
+from rmetrics.postgres.connection import Server, Session, connect, quoted
+from rmetrics.postgres.outside_writes import noted, written_by_others
+from rmetrics.postgres.ownership import BOOKKEEPING, require_own
+from rmetrics.postgres.publish.bulk_load import NotBareError, keys_built_after
+from rmetrics.postgres.publish.copying import require_types
+from rmetrics.postgres.publish.desired import Content
+from rmetrics.postgres.publish.digests import Digest, Totals, nothing
+from rmetrics.postgres.publish.first_load import keys_checked_at_once
+from rmetrics.postgres.publish.metric_changes import lay_causes, note_changes
+from rmetrics.postgres.publish.read_back import ReadBackError, delete_totalled
+from rmetrics.postgres.publish.staging import Months, Staged, fill, going, merge, months_to_write, read_back, stage
+from rmetrics.postgres.run_log import Run, begin_run, end_run, is_published, last_run, noted_counters
+from rmetrics.tables import DAILY, MONTHLY, PgTable
+
+_WORK_MEM = "64MB"  # for the joins of staged rows with what is there
+_LOCK = "hashtextextended('rmetrics:publish:' || $1, 0)"
+_PARTS: dict[str, Any] = {
+    "table_name": pl.String,
+    "part": pl.Date,
+    "rows": pl.Int64,
+    "digest": pl.String,
+    "run_id": pl.String,
+}
+_FEEDS: dict[str, Any] = {
+    "feed": pl.String,
+    "table_name": pl.String,
+    "rows": pl.Int64,
+    "last_date": pl.Date,
+    "last_export_at": pl.Datetime("us", "UTC"),
+    "exports": pl.Int32,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ByOthers:
+    """What somebody else had written into a table of ours.
+
+    Attributes:
+        removed: rows of no export, which were removed.
+        restored: rows that were changed or deleted, and are as published again.
+        first: the key of the first removed row.
+    """
+
+    table: str
+    removed: int
+    restored: int
+    first: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a publish did.
+
+    Attributes:
+        rows: rows inserted, updated and deleted, by table; 0 for untouched ones.
+        by_others: rows that somebody else had put into a table, or changed there, and that are as published again.
+    """
+
+    rows: Mapping[str, int]
+    by_others: tuple[ByOthers, ...] = ()
+
+
+def publish(
+    server: Server,
+    schema: str,
+    contents: Sequence[Content],
+    run: Run,
+    *,
+    schema_digest: str,
+    cause: str,
+    causes: pl.DataFrame | None = None,
+    full: bool = False,
+    after: str | None = None,
+) -> Written:
+    """Makes the database hold exactly the contents.
+
+    Args:
+        server: where to.
+        schema: the PostgreSQL schema.
+        contents: all tables, each after those it refers to.
+        run: the row for ``sync_runs``.
+        schema_digest: of the schema script in force.
+        cause: why figures changed, for ``metric_changes``.
+        causes: a finer cause by month, source and metric, where there is one.
+        full: compare every row of every month, whatever the bookkeeping says.
+        after: the run that was the last one when it was decided to publish; None where there was none.
+
+    Raises:
+        BusyError: another run publishes to the same database, or has published since ``after``.
+        LakeError: the rows cannot be read.
+        PostgresError: a type differs from the table's, a statement fails, or what was read back is not what was sent;
+            nothing is changed then.
+    """
+
+    def attempt(*, bare: bool = True, everything: bool = full) -> _Publication:
+        with connect(server, schema=schema) as session, session.transaction():
+            work = _Publication(session, run, cause, full=everything)
+            work.begin(after, [c.table.name for c in contents])
+            lay_causes(session, causes)
+            work.empty_abandoned([c.table.name for c in contents])
+            empty = _rows_of_empty(session, contents)
+            with keys_built_after(session, empty if bare else {}, work.own) as work.analysed:
+                for content in contents:
+                    if empty.get(content.table.name):
+                        work.fill(content)
+                    else:
+                        work.write(content)
+            for content in reversed(contents):
+                work.remove(content.table)
+            for content in contents:
+                work.read_back(content.table)
+            work.record(schema_digest)
+            return work
+
+    try:
+        work = attempt()
+    except NotBareError:  # rolled back; what stands in the way is no reason not to publish
+        work = attempt(bare=False)
+    except ReadBackError:
+        if full:
+            raise
+        work = attempt(everything=True)  # rows that somebody changed unnoticed would fail every publish from now on
+    with connect(server, schema=schema) as session:
+        if not is_published(session, run.run_id):
+            raise PostgresError(
+                f"the run is not in the database at {server.label} after the commit", "Run the sync again."
+            )
+    # The publish is committed and verified by now. Housekeeping that cannot be done is the server's own, later.
+    with contextlib.suppress(PostgresError), connect(server, autocommit=True) as session:
+        _tidy(session, schema, [n for n, w in work.written.items() if w], work.analysed)
+    return Written(work.written, tuple(work.by_others))
+
+
+def _tidy(session: Session, schema: str, tables: Sequence[str], analysed: Collection[str]) -> None:
+    """Frees what was replaced and refreshes the planner's statistics, where autovacuum would.
+
+    An embedded server may never run for long enough for its own autovacuum.
+    """
+    vacuum = "n_dead_tup > 50 + 0.2 * n_live_tup OR n_ins_since_vacuum > 1000 + 0.2 * n_live_tup"
+    analyze = "n_mod_since_analyze > 50 + 0.1 * n_live_tup"
+    due = session.query(
+        f"SELECT relname::text, {vacuum}, {analyze} FROM pg_stat_user_tables "
+        "WHERE schemaname = $2 AND relname = ANY (string_to_array($1, ',')) "
+        f"AND ({vacuum} OR {analyze})",
+        [",".join(tables), schema],
+    )
+    for table, vacuuming, changed in due:
+        analysing = changed and table not in analysed  # that transaction's own rows count as changes since then
+        verb = ("VACUUM (ANALYZE)" if analysing else "VACUUM") if vacuuming else "ANALYZE"
+        if not (vacuuming or analysing):
+            continue
+        session.execute(f"{verb} {quoted(schema)}.{quoted(table)}")
+
+
+def _rows_of_empty(session: Session, contents: Sequence[Content]) -> dict[str, int]:
+    """How many rows each table must hold that holds none."""
+    names = [c.table.name for c in contents]
+    asked = " UNION ALL ".join(f"SELECT '{n}' WHERE NOT EXISTS (SELECT 1 FROM {quoted(n)})" for n in names)
+    empty = {str(name) for (name,) in session.query(asked)} if names else set[str]()
+    found = dict[str, int]()
+    for content in contents:
+        if content.table.name in empty:
+            found[content.table.name] = sum(d.rows for d in content.digests.values())
+    return found
+
+
+class _Publication:
+    """The steps of one publish transaction."""
+
+    def __init__(self, session: Session, run: Run, cause: str, *, full: bool) -> None:
+        self.session, self.run, self.cause, self.full = session, run, cause, full
+        self.written: dict[str, int] = {}
+        self.by_others: list[ByOthers] = []
+        self.own: frozenset[str] = frozenset()
+        self.analysed: frozenset[str] = frozenset()
+        self._digests: dict[str, Mapping[dt.date, Digest]] = {}
+        self._months: dict[str, Months] = {}
+        self._staged: dict[str, Staged] = {}
+        self._removed: dict[str, Totals] = {}
+        self._published: dict[str, dict[dt.date, Digest]] = {}
+        self._others: frozenset[str] = frozenset()
+
+    def begin(self, after: str | None, tables: Sequence[str]) -> None:
+        """Takes the lock, sees what is published, and writes the run's row."""
+        session, label = self.session, self.session.server.label
+        if not session.query(f"SELECT pg_try_advisory_xact_lock({_LOCK})", [session.schema])[0][0]:
+            raise BusyError(
+                f"another run publishes to {label} ({self._holder()})", "Wait for it to end, then run again."
+            )
+        self.own = require_own(session, [*BOOKKEEPING, *tables])
+        last = last_run(session)
+        if last != after:  # decided on what was published then; only now, under the lock, it cannot change any more
+            raise BusyError(f"another run published to {label} meanwhile ({last})", "Run again.")
+        _settle(session)
+        for name, part, rows, digest in session.query("SELECT table_name, part, rows, digest FROM published_parts"):
+            self._published.setdefault(name, {})[part] = Digest(rows, digest)
+        self._others = written_by_others(session, tables, noted_counters(session, after))
+        begin_run(session, self.run)
+
+    def _holder(self) -> str:
+        held = self.session.query(
+            "SELECT a.pid, coalesce(host(a.client_addr), 'this machine'), "
+            "coalesce(to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), '?') "
+            "FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid) "
+            f"WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.database = "
+            f"(SELECT oid FROM pg_database WHERE datname = current_database()) "
+            f"AND (l.classid::bigint << 32) + l.objid::bigint = {_LOCK}",
+            [self.session.schema],
+        )
+        return f"server process {held[0][0]} from {held[0][1]}, since {held[0][2]} UTC" if held else "it has just ended"
+
+    def empty_abandoned(self, wanted: Collection[str]) -> None:
+        """Takes the rows out of tables whose feed the rules no longer have.
+
+        The table stays, for its grants and for panels that read it; the rows stay in the lake, and come back with the
+        feed. Left in, they would look current, and hold on to jobs through their foreign key.
+        """
+        for name in sorted(set(self._published) - set(wanted)):
+            if name in self.own:
+                self.written[name] = self.session.execute(f"DELETE FROM {quoted(name)}")
+            self.session.execute("DELETE FROM published_parts WHERE table_name = $1", [name])
+
+    def fill(self, content: Content) -> None:
+        """Copies all rows into a table that has none."""
+        table = content.table
+        require_types(self.session, table)
+        with keys_checked_at_once(self.session, table.name):
+            months = fill(self.session, content)
+        self._digests[table.name], self._months[table.name] = content.digests, months
+        self.written[table.name] = sum(d.rows for d in content.digests.values())
+
+    def write(self, content: Content) -> None:
+        """Copies the rows of changed months, and inserts or updates those that differ."""
+        table, session = content.table, self.session
+        published = self._published.get(table.name, {})
+        everything = self.full or table.name in self._others
+        self._digests[table.name], self.written[table.name] = content.digests, 0
+        months = months_to_write(content, published, everything=everything)
+        if months is None:
+            return
+        self._months[table.name] = months
+        require_types(session, table)
+        staged = self._staged[table.name] = stage(session, months, published)
+        if table.name in (DAILY, MONTHLY):
+            note_changes(session, table, staged.name, months.inside, self.run.run_id, self.cause)
+        put = merge(session, staged)
+        self.written[table.name] += put
+        if put and everything and published == content.digests:  # all of it was published, and is not there as it was
+            self.by_others.append(ByOthers(table.name, 0, put, ""))
+
+    def remove(self, table: PgTable) -> None:
+        """Deletes the rows of changed months that are no longer there."""
+        staged = self._staged.get(table.name)
+        if staged is None or (rows := going(self.session, staged)) is None:
+            return
+        if table.name in self._others:
+            self._note_strangers(table, rows)
+        self._removed[table.name] = removed = delete_totalled(self.session, table, rows)
+        self.written[table.name] += int(removed[0])
+
+    def _note_strangers(self, table: PgTable, rows: str) -> None:
+        """Rows that go and that no publish wrote: those of months that must hold now what they held then, or nothing.
+
+        Where a month changes as well, its rows may be of an earlier publish: nothing is said of them.
+        """
+        part = f"date_trunc('month', t.{quoted(table.part)})::date" if table.part else "NULL::date"
+        key = ", ".join(f"t.{quoted(k)}" for k in table.key)
+        found = self.session.query(
+            f"SELECT coalesce({part}, '{NO_PART.isoformat()}'::date), count(*), min(concat_ws(', ', {key})) "
+            f"FROM {quoted(table.name)} AS t WHERE {rows} GROUP BY 1 ORDER BY 1"
+        )
+        known, wanted = self._published.get(table.name, {}), self._digests[table.name]
+        strangers = [(n, first) for month, n, first in found if known.get(month) == wanted.get(month)]
+        if strangers:
+            removed = sum(n for n, _ in strangers)
+            self.by_others.append(ByOthers(table.name, removed, 0, strangers[0][1]))
+
+    def read_back(self, table: PgTable) -> None:
+        """Compares what the changed months add up to with what was sent."""
+        if (months := self._months.get(table.name)) is not None:
+            removed = self._removed.get(table.name, nothing(table))
+            read_back(self.session, months, self._staged.get(table.name), removed)
+
+    def record(self, schema_digest: str) -> None:
+        """The bookkeeping: parts, freshness, zone, and the run's own row."""
+        run, session = self.run, self.session
+        new = list[tuple[object, ...]]()
+        for name, months in self._months.items():
+            where = "" if months.everything else f" AND part = ANY ({_dates([*months.changed, *months.gone])})"
+            session.execute(f"DELETE FROM published_parts WHERE table_name = $1{where}", [name])
+            for month in months.changed:
+                new.append(
+                    (name, month, months.content.digests[month].rows, months.content.digests[month].digest, run.run_id)
+                )
+        if new:
+            frame = pl.DataFrame(new, schema=_PARTS, orient="row")
+            session.ingest("published_parts", frame.to_arrow(), schema=session.schema)
+        self._replace_small("business", pl.DataFrame({"timezone": [run.timezone], "currency": [run.currency]}))
+        if run.feeds is not None:
+            feeds = [(f.feed, f.table, f.rows, f.last_date, f.last_export_at, f.exports) for f in run.feeds]
+            self._replace_small("feed_status", pl.DataFrame(feeds, schema=_FEEDS, orient="row"))
+        counters = noted(session, list(self._digests))
+        if counters:  # this session's own share must be there when the next run looks
+            session.query("SELECT pg_stat_force_next_flush()::text")
+        end_run(
+            session,
+            run,
+            schema=schema_digest,
+            counters=counters,
+            published=self.written,
+            first_months=sorted(set(self._digests.get(MONTHLY, ())) - set(self._published.get(MONTHLY, ()))),
+        )
+
+    def _replace_small(self, table: str, frame: pl.DataFrame) -> None:
+        self.session.execute(f"DELETE FROM {quoted(table)}")
+        if frame.height:
+            self.session.ingest(table, frame.to_arrow(), schema=self.session.schema)
+
+
+def _settle(session: Session) -> None:
+    """The limits of a publish, whatever is set for the role."""
+    session.execute("SET LOCAL lock_timeout = '10s'")
+    # However long a COPY takes, it may take it; limits that are set for this role are meant for questions.
+    session.execute("SET LOCAL statement_timeout = 0")
+    if session.query("SELECT 1 FROM pg_settings WHERE name = 'transaction_timeout'"):  # from PostgreSQL 17 on
+        session.execute("SET LOCAL transaction_timeout = 0")
+    # A connection that a network has lost would hold the lock until TCP finds out: hours.
+    session.execute("SET LOCAL idle_in_transaction_session_timeout = '15min'")
+    session.execute("SET LOCAL synchronous_commit = on")
+    session.execute(f"SET LOCAL work_mem = '{_WORK_MEM}'")
+
+
+def _dates(parts: Sequence[dt.date]) -> str:
+    return "'{" + ",".join(p.isoformat() for p in parts) + "}'::date[]"

@@ -1,0 +1,163 @@
+"""The reader's way into the embedded server: a port of the loopback, a role, a password.
+
+For Grafana and whatever else reads PostgreSQL on this machine. The role is that of ``roles``: aggregates, targets and
+views, no raw table. The password is made here and is part of no SQL statement and no command line: the server gets only
+the SCRAM verifier made from it. It is kept in a file of libpq's own form, so that ``PGPASSFILE`` can name it.
+"""
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlencode
+
+from rmetrics.errors import SettingsError
+from rmetrics.files import current_user, open_private
+from rmetrics.postgres.connection import Server, connect, literal, quoted, statements
+from rmetrics.postgres.ddl import apply_schema, fit_tables
+from rmetrics.postgres.embedded import embedded_running, network_port, start_embedded
+from rmetrics.postgres.embedded.cluster import LOOPBACK
+from rmetrics.postgres.roles import READER, roles_script
+from rmetrics.rules import load_rules
+from rmetrics.settings import Settings
+from rmetrics.shipped import schema_script
+from rmetrics.tables import published_tables
+
+_DATABASE = "postgres"
+_ROUNDS = 4096  # PostgreSQL's own; the password is random, so more would protect nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How the reader logs in.
+
+    Attributes:
+        url: of the same server for its owner, by its socket.
+        password: to print where it is asked for; in no ``repr``.
+        password_file: where it is kept, in the form of ``PGPASSFILE``.
+    """
+
+    url: str = field(repr=False)
+    port: int
+    password: str = field(repr=False)
+    password_file: Path
+    host: str = LOOPBACK
+    database: str = _DATABASE
+    user: str = READER
+
+    @property
+    def dsn(self) -> str:
+        """For libpq and what uses it."""
+        return f"postgresql://{self.user}:{self.password}@{self.host}:{self.port}/{self.database}"
+
+    @property
+    def jdbc(self) -> str:
+        """For Java: DBeaver, Metabase, Tableau."""
+        options = urlencode({"user": self.user, "password": self.password})
+        return f"jdbc:postgresql://{self.host}:{self.port}/{self.database}?{options}"
+
+
+def open_port(settings: Settings, port: int) -> Reader:
+    """Starts the embedded server on a port of the loopback, leaves it running, and lets the reader in.
+
+    Makes the tables where there are none yet, so that dashboards can be set up before the first sync. Run it again
+    after an upgrade, or when rules ask for a new table: it grants table by table.
+
+    Raises:
+        PostgresError: the port is in use, or the server does not start.
+        BusyError: another command uses the server, which would have to start again.
+        SettingsError: the password cannot be kept.
+    """
+    rules = load_rules(settings.rules_dir)
+    own = start_embedded(settings.server_dir, port)
+    with connect(own, schema=settings.pg_schema) as session:
+        apply_schema(session, schema_script(), settings.pg_schema)
+        fit_tables(session, published_tables(rules))
+        path = password_file(settings)
+        password = _kept(path) or _made(path)
+        with session.transaction():
+            for statement in statements(roles_script(settings.pg_schema)):
+                session.execute(statement)
+            session.execute(f"ALTER ROLE {quoted(READER)} PASSWORD {literal(verifier(password))}")
+    return _reader(settings, own, port, password)
+
+
+def reader(settings: Settings) -> Reader:
+    """How the reader logs in now.
+
+    Raises:
+        SettingsError: the server does not run, or listens on no port, or the password is gone.
+    """
+    own, port = embedded_running(settings.server_dir), network_port(settings.server_dir)
+    password = _kept(password_file(settings))
+    if own is None or not port or password is None:
+        why = "does not run" if own is None else "listens on no port"
+        why = why if own is None or not port else "has a reader whose password file is gone"
+        raise SettingsError(f"the embedded PostgreSQL {why}", "Open one: rmetrics db start --port 5433")
+    return _reader(settings, own, port, password)
+
+
+def password_file(settings: Settings) -> Path:
+    """Where the reader's password is kept."""
+    return settings.data_dir / "reader.pgpass"
+
+
+def verifier(password: str, salt: bytes | None = None) -> str:
+    """What PostgreSQL keeps of a password, and cannot be logged in with.
+
+    Args:
+        password: ASCII.
+        salt: 16 random bytes; None makes them.
+
+    Source: RFC 5803, as PostgreSQL writes it.
+    """
+    salt = secrets.token_bytes(16) if salt is None else salt
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, _ROUNDS)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    salt_text, stored_text, server_text = (base64.b64encode(b).decode() for b in (salt, stored, server))
+    return f"SCRAM-SHA-256${_ROUNDS}:{salt_text}${stored_text}:{server_text}"
+
+
+def _reader(settings: Settings, own: Server, port: int, password: str) -> Reader:
+    return Reader(own.dsn, port, password, password_file(settings).resolve())
+
+
+def _kept(path: Path) -> str | None:
+    """The password in the file; None where there is none, or others could have read it."""
+    try:
+        with path.open(encoding="ascii") as file:
+            found = os.fstat(file.fileno())
+            if found.st_uid != current_user() or stat.S_IMODE(found.st_mode) & 0o077:
+                return None
+            *_, password = file.readline().rstrip("\n").split(":")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+    except OSError as error:
+        raise _no_file(path, error) from error
+    return password or None
+
+
+def _made(path: Path) -> str:
+    password = secrets.token_urlsafe(24)
+    try:
+        with open_private(path) as file:
+            file.write(f"{LOOPBACK}:*:{_DATABASE}:{READER}:{password}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _no_file(path, error) from error
+    return password
+
+
+def _no_file(path: Path, error: OSError) -> SettingsError:
+    return SettingsError(
+        f"the reader's password cannot be kept in {path}: {error.strerror}", "Make the file yours, or remove it."
+    )
+
+
+__all__ = ["Reader", "open_port", "password_file", "reader", "verifier"]

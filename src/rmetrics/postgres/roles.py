@@ -1,0 +1,121 @@
+"""Three roles as one SQL script: the owner makes tables, the writer syncs, the reader is Grafana's.
+
+The writer fills tables and can neither make nor drop one, so a lost password of a sync cannot take anything away that
+the next sync would not bring back. Every viewer of Grafana can send any SQL to the data source, so the reader's grants
+are the only wall: aggregates, targets, views, freshness, and the harmless columns of the runs. Raw tables and
+``sync_runs.detail`` stay closed. A view runs with its owner's rights, so the views decide what of the raw data can be
+seen.
+"""
+
+import textwrap
+from collections.abc import Sequence
+
+from rmetrics.postgres.connection import quoted
+from rmetrics.postgres.ownership import CARRIERS, NOTE, TABLES, VIEWS
+
+OWNER, WRITER, READER = "rmetrics_owner", "rmetrics_writer", "grafana_reader"
+READABLE = (
+    "daily_metrics",
+    "monthly_metrics",
+    "targets",
+    "metric_changes",
+    "feed_status",
+    "monthly_vs_target",
+    "daily_cumulative",
+    "call_funnel",
+    "data_freshness",
+    "run_findings",
+)
+RUN_COLUMNS = (
+    "run_id",
+    "started_at",
+    "finished_at",
+    "status",
+    "version",
+    "files",
+    "rows_read",
+    "rows_rejected",
+)
+
+
+def roles_script(schema: str = "public", role: str = READER) -> str:
+    """The script that makes the roles and gives each exactly its grants. Running it again changes nothing.
+
+    Args:
+        schema: the schema that is published into.
+        role: the reader's name.
+
+    Raises:
+        SettingsError: one of them is no plain identifier.
+    """
+    who, where, owner, writer = quoted(role), quoted(schema), quoted(OWNER), quoted(WRITER)
+    return f"""\
+-- Three roles: {OWNER} owns the tables and makes new ones, {WRITER} syncs, {role} is Grafana's.
+-- Run it as a superuser, or as the owner of the tables who may create roles, after the schema:
+--   rmetrics schema --apply && rmetrics schema --roles | psql "$RMETRICS_POSTGRES_DSN"
+-- then give the two that log in their passwords, which no script should hold:
+--   \\password {WRITER}
+--   \\password {role}
+-- and let the syncs log in as {WRITER}. After an upgrade, or when rules ask for a new table or column, a sync says so:
+-- run `rmetrics schema --apply` as the owner, then this script again: it grants table by table.
+
+DO $$ BEGIN CREATE ROLE {owner} NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+DO $$ BEGIN CREATE ROLE {writer} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+DO $$ BEGIN CREATE ROLE {who} LOGIN CONNECTION LIMIT 20; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+ALTER ROLE {who} SET search_path = {where};
+ALTER ROLE {who} SET statement_timeout = '15s';
+-- Hygiene only, the role can switch it off. The grants below are the wall.
+ALTER ROLE {who} SET default_transaction_read_only = on;
+ALTER ROLE {who} SET timezone = 'UTC';
+
+REVOKE CREATE ON SCHEMA {where} FROM PUBLIC;
+DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()); END $$;
+DO $$ BEGIN EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), '{role}'); END $$;
+GRANT USAGE ON SCHEMA {where} TO {who};
+
+-- The owner: whoever runs this stays able to act as it.
+GRANT {owner} TO CURRENT_USER;
+GRANT USAGE, CREATE ON SCHEMA {where} TO {owner};
+
+-- The writer: the temporary tables a publish stages rows in. Earlier scripts opened every table that the owner makes.
+DO $$ BEGIN EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO {writer}', current_database()); END $$;
+GRANT USAGE ON SCHEMA {where} TO {writer};
+ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {where} REVOKE ALL ON TABLES FROM {writer};
+
+-- Table by table, of those that rmetrics made: owned by the owner, rows written by the writer, aggregates read by the
+-- reader (whatever was granted to it by hand goes). Anything else in this schema is somebody else's and left alone.
+DO $$ DECLARE t record; BEGIN
+  FOR t IN {_own(schema)}
+  LOOP
+    EXECUTE format('ALTER %s {where}.%I OWNER TO {owner}', t.kind, t.relname); -- owner
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON {where}.%I TO {writer}', t.relname); -- writer
+    EXECUTE format('REVOKE ALL ON {where}.%I FROM {who}', t.relname); -- reader
+    IF t.relname IN ({_listed(READABLE)})
+    THEN EXECUTE format('GRANT SELECT ON {where}.%I TO {who}', t.relname); END IF; -- reader
+  END LOOP; END $$;
+GRANT SELECT ({", ".join(RUN_COLUMNS)}) ON {where}."sync_runs" TO {who};
+"""
+
+
+def _own(schema: str) -> str:
+    """SQL of the tables and views that rmetrics made, by the note on the key of ``sync_runs`` (see ``ownership``)."""
+    return f"""\
+WITH carriers AS (
+    SELECT c.oid, c.relname::text AS name, obj_description(c.oid, 'pg_class') AS comment,
+           obj_description(k.oid, 'pg_constraint') AS note
+    FROM pg_class AS c LEFT JOIN pg_constraint AS k ON k.conrelid = c.oid AND k.conname = c.relname || '_pkey'
+    WHERE c.relnamespace = '"{schema}"'::regnamespace AND c.relname IN ({_listed(CARRIERS)}) AND c.relkind = 'r'),
+  noted AS (
+    SELECT name, oid, CASE WHEN note LIKE '{NOTE}%{{%' THEN substr(note, strpos(note, '{{'))::jsonb ELSE '{{}}' END made
+    FROM carriers WHERE note LIKE '{NOTE}%' OR (name = 'sync_runs' AND comment LIKE '%rmetrics%')),
+  best AS (
+    SELECT made, coalesce(made ->> name = oid::text, false) AS fits FROM noted ORDER BY 2 DESC, name DESC LIMIT 1)
+    SELECT c.relname, CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END AS kind FROM pg_class AS c, best
+    WHERE c.relnamespace = '"{schema}"'::regnamespace AND c.relkind IN ('r', 'v') AND CASE
+      WHEN fits THEN made ->> c.relname::text = c.oid::text
+      ELSE obj_description(c.oid, 'pg_class') IS NOT NULL AND (made ? c.relname::text OR c.relname IN (
+        {_listed((*TABLES, *VIEWS))})) END"""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return textwrap.fill(", ".join(f"'{name}'" for name in names), 110, subsequent_indent=" " * 8)

@@ -1,0 +1,138 @@
+"""The row of a run that published: what is written into it, and what it says of the last one."""
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rmetrics.postgres.connection import Session
+from rmetrics.postgres.ddl import schema_in_force
+from rmetrics.postgres.outside_writes import written_by_others
+from rmetrics.tables import PgTable
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """What ``feed_status`` says of a feed."""
+
+    feed: str
+    table: str
+    rows: int
+    last_date: dt.date | None
+    last_export_at: dt.datetime | None
+    exports: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What ``sync_runs`` says of a run.
+
+    Attributes:
+        exports: the hashes of all exports the numbers come from.
+        inputs: the digest of everything the numbers depend on.
+        feeds: how fresh each feed is; None leaves what was published of it.
+        detail: anything else to keep.
+    """
+
+    run_id: str
+    started_at: dt.datetime
+    rules_hash: str
+    version: str
+    files: int
+    rows_read: int
+    rows_rejected: int
+    exports: Sequence[str]
+    inputs: str
+    timezone: str
+    currency: str
+    feeds: Sequence[FeedState] | None = ()
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What the database says of the last run that published.
+
+    Attributes:
+        exports: hashes of the exports it used; None where no run published yet.
+        schema: the digest of the schema script in force.
+        intact: whether every table still has as many rows as were published, and was not upgraded since.
+    """
+
+    run_id: str | None = None
+    exports: frozenset[str] = frozenset()
+    inputs: str = ""
+    rules_hash: str = ""
+    version: str = ""
+    schema: str = ""
+    intact: bool = False
+
+
+def published(session: Session, tables: Sequence[PgTable]) -> Published:
+    """What the last run left, and whether it is still all there."""
+    rows = session.query(
+        "SELECT run_id, rules_hash, version, detail ->> 'inputs', detail ->> 'schema', detail ->> 'exports', "
+        "detail ->> 'counters', EXISTS (SELECT 1 FROM published_parts WHERE digest = '') "
+        "FROM sync_runs WHERE status = 'ok' ORDER BY finished_at DESC, run_id DESC LIMIT 1"
+    )
+    if not rows:
+        return Published(schema=schema_in_force(session))
+    run_id, rules_hash, version, inputs, schema, exports, counters, upgraded = rows[0]
+    names = [t.name for t in tables]
+    return Published(
+        run_id=run_id,
+        exports=frozenset(json.loads(exports or "[]")),
+        inputs=inputs or "",
+        rules_hash=rules_hash or "",
+        version=version or "",
+        schema=schema_in_force(session) or schema or "",
+        intact=not upgraded and not written_by_others(session, names, json.loads(counters or "{}")),
+    )
+
+
+def last_run(session: Session) -> str | None:
+    """The run that published last; None where none did."""
+    rows = session.query(
+        "SELECT run_id FROM sync_runs WHERE status = 'ok' ORDER BY finished_at DESC, run_id DESC LIMIT 1"
+    )
+    return str(rows[0][0]) if rows else None
+
+
+def is_published(session: Session, run_id: str) -> bool:
+    """Whether a run's row is there."""
+    return bool(session.query("SELECT 1 FROM sync_runs WHERE run_id = $1 AND status = 'ok'", [run_id]))
+
+
+def begin_run(session: Session, run: Run) -> None:
+    """Writes the row of a run that publishes; nobody sees it before the commit."""
+    session.execute(
+        "INSERT INTO sync_runs "
+        "(run_id, started_at, finished_at, status, rules_hash, version, files, rows_read, rows_rejected) "
+        "VALUES ($1, $2::text::timestamptz, clock_timestamp(), 'ok', $3, $4, $5, $6, $7)",
+        [
+            run.run_id,
+            run.started_at.isoformat(),
+            run.rules_hash,
+            run.version,
+            run.files,
+            run.rows_read,
+            run.rows_rejected,
+        ],
+    )
+
+
+def end_run(session: Session, run: Run, **detail: object) -> None:
+    """Completes the row with what the next run has to know."""
+    held = {**run.detail, "inputs": run.inputs, "exports": sorted(run.exports), **detail}
+    session.execute(
+        "UPDATE sync_runs SET finished_at = clock_timestamp(), detail = $2::text::jsonb WHERE run_id = $1",
+        [run.run_id, json.dumps(held, default=str)],
+    )
+
+
+def noted_counters(session: Session, run_id: str | None) -> dict[str, list[int]]:
+    """Where the tables' counters stood when a run had published (``witness``)."""
+    found = session.query("SELECT detail ->> 'counters' FROM sync_runs WHERE run_id = $1", [run_id or ""])
+    counters: dict[str, list[int]] = json.loads(found[0][0] or "{}") if found else {}
+    return counters

@@ -1,0 +1,20 @@
+"""The schema in force, and the embedded server."""
+
+import contextlib
+from collections.abc import Iterator
+
+from rmetrics.postgres.connection import Server, server_of
+from rmetrics.postgres.embedded import embedded
+from rmetrics.settings import Settings
+
+
+@contextlib.contextmanager
+def existing_server(settings: Settings) -> Iterator[Server | None]:
+    """The server as it is; None where an embedded one would have to be created first."""
+    if settings.dsn:
+        yield server_of(settings.dsn)
+    elif (settings.server_dir / "PG_VERSION").exists():
+        with embedded(settings.server_dir) as own:
+            yield own
+    else:
+        yield None

@@ -1,0 +1,1 @@
+"""DuckDB that reads the files it was given and nothing else."""

@@ -1,0 +1,163 @@
+"""A DuckDB connection that can read the files it was given and nothing else.
+
+Rules and `rmetrics sql` bring SQL from outside: SQL is code. The connection lives in memory, knows no network, no
+extensions, no other file, and its settings are locked. DuckDB's file guard does not cover everything that a statement
+can do (writing over an allowed file, switching on a log file), therefore ``only_select`` looks at a statement first.
+"""
+
+import contextlib
+import json
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from rmetrics.errors import LakeError, OutOfMemoryError, RmetricsError, SettingsError
+from rmetrics.sandbox.quoting import text
+
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "python_enable_replacements": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_community_extensions": False,
+}
+# Table functions a SELECT may call. Everything else DuckDB has either opens files, runs a string as SQL, or changes the
+# state of the process: enable_logging() passes as a SELECT and lets DuckDB 1.5 abort the whole process.
+_TABLE_FUNCTIONS = frozenset({
+    "range", "generate_series", "unnest", "repeat", "read_parquet", "parquet_scan", "parquet_schema",
+    "parquet_metadata", "parquet_file_metadata", "duckdb_columns", "duckdb_functions", "duckdb_keywords",
+    "duckdb_settings", "duckdb_tables", "duckdb_types", "duckdb_views", "pragma_table_info", "pragma_version",
+    "json_each", "json_tree", "pg_timezone_names", "icu_calendar_names",
+})  # fmt: skip
+_REFUSED_FUNCTIONS = frozenset({"write_log", "getenv", "sleep_ms", "nextval", "currval", "query", "query_table"})
+
+
+def file_name(path: Path) -> str:
+    """A path as SQL and the list of allowed files must both spell it."""
+    return str(path.resolve())
+
+
+def sandbox(
+    files: Sequence[Path],
+    *,
+    temp: Path,
+    memory_limit: str | None = None,
+    threads: int | None = None,
+    spill_limit: str | None = None,
+) -> duckdb.DuckDBPyConnection:
+    """An in-memory connection that may read exactly these files.
+
+    Args:
+        files: Parquet files; a glob or a folder is not a file.
+        temp: folder for spilled data, which is customers' data: a folder of its own is made inside, for this user
+            only, and removed with the connection.
+        memory_limit: for instance ``2GB``; None leaves DuckDB's own limit.
+        threads: None uses all cores.
+        spill_limit: how much may be spilled, for instance ``5GB``; None leaves DuckDB's own limit.
+
+    Raises:
+        SettingsError: a limit is not one DuckDB understands.
+        LakeError: the folder for spilled data cannot be made.
+    """
+    try:
+        temp.mkdir(mode=0o700, parents=True, exist_ok=True)
+        spill = Path(tempfile.mkdtemp(prefix="duckdb-", dir=temp.resolve()))
+    except OSError as error:
+        raise LakeError(
+            f"cannot make a folder in {temp}: {error.strerror or error}", "Check the disk's free space and permissions."
+        ) from error
+    connection = duckdb.connect(config=_CONFIG)
+    weakref.finalize(connection, shutil.rmtree, spill, ignore_errors=True)
+    try:
+        if memory_limit is not None:
+            connection.execute(f"SET memory_limit = {text(memory_limit)}")
+        if threads is not None:
+            connection.execute(f"SET threads = {int(threads)}")
+        if spill_limit is not None:
+            connection.execute(f"SET max_temp_directory_size = {text(spill_limit)}")
+    except duckdb.Error as error:
+        raise SettingsError(
+            f"DuckDB cannot work with the memory limit {memory_limit!r} and {threads} threads",
+            "Write the limit like 2GB and at least one thread.",
+        ) from error
+    allowed = ", ".join(text(file_name(f)) for f in files)
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(f"SET temp_directory = {text(str(spill))}")
+    connection.execute(f"SET allowed_paths = [{allowed}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def only_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Lets a statement pass that only reads.
+
+    Raises:
+        SettingsError: it is not exactly one SELECT, or it calls a function that does more than read.
+    """
+    hint = "Give exactly one SELECT statement."
+    if "\x00" in sql:
+        raise SettingsError("the statement holds a NUL character", hint)
+    try:
+        statements = connection.extract_statements(sql)
+    except duckdb.Error as error:
+        raise SettingsError(f"not an SQL statement: {str(error).splitlines()[0]}", hint) from error
+    if len(statements) != 1:
+        raise SettingsError(f"found {len(statements)} statements", hint)
+    if statements[0].type != duckdb.StatementType.SELECT:
+        raise SettingsError(f"found a statement of type {statements[0].type.name}", hint)
+    row = connection.execute("SELECT json_serialize_sql($1)", [sql]).fetchone()
+    tree = json.loads(row[0]) if row else {"error": True}
+    if tree.get("error"):  # PRAGMA passes as a SELECT, but has no tree.
+        raise SettingsError("the statement is not a plain SELECT", hint)
+    for table_function, name in _functions(tree):
+        if name in _REFUSED_FUNCTIONS or (table_function and name not in _TABLE_FUNCTIONS):
+            raise SettingsError(f"the function {name}() is not allowed here", "Read from the tables and views only.")
+
+
+def _functions(node: Any, *, in_from: bool = False) -> Iterator[tuple[bool, str]]:
+    """Every function called: whether it stands where a table stands, and its name in lower case."""
+    if isinstance(node, list):
+        for child in node:
+            yield from _functions(child, in_from=in_from)
+    elif isinstance(node, dict):
+        if "function_name" in node:
+            yield in_from, str(node["function_name"]).lower()
+        for key, child in node.items():
+            called = node.get("type") == "TABLE_FUNCTION" and key == "function"
+            yield from _functions(child, in_from=called)
+
+
+@contextlib.contextmanager
+def duckdb_errors(doing: str) -> Iterator[None]:
+    """Turns DuckDB's errors into ours. Only messages about files are passed on: others may quote customers' data.
+
+    Args:
+        doing: what was being done, for the message: "DuckDB could not ...".
+    """
+    try:
+        yield
+    except duckdb.Error as error:
+        raise translated(error, doing) from error
+
+
+def translated(error: duckdb.Error, doing: str) -> RmetricsError:
+    """The error of ours that a DuckDB error becomes."""
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return OutOfMemoryError(
+            f"DuckDB could not {doing}: it ran out of memory or of space for temporary files",
+            "Free disk space under the data folder, close other programs, or allow more: RMETRICS_MEMORY_LIMIT.",
+        )
+    if isinstance(error, (duckdb.IOException, duckdb.PermissionException, duckdb.HTTPException)):
+        return LakeError(
+            f"DuckDB could not {doing}: {str(error).splitlines()[0]}",
+            "Delete the computed files of the lake (all but raw/) and sync again.",
+        )
+    return LakeError(
+        f"DuckDB could not {doing} ({type(error).__name__})",
+        "Delete the computed files of the lake (all but raw/) and sync again; if it stays, report a bug.",
+    )

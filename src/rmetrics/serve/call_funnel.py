@@ -1,0 +1,42 @@
+"""The call funnel as it is published: the view ``call_funnel``."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rmetrics.postgres.compare import published_session
+from rmetrics.postgres.ddl import has_all
+from rmetrics.settings import Settings
+
+STEPS = ("calls", "inbound", "answered", "missed", "with_job", "jobs", "units", "repairs")
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelLine:
+    """The calls of a source in a month.
+
+    Attributes:
+        steps: how many, by the names of ``STEPS``.
+    """
+
+    month: dt.date
+    source: str
+    steps: Mapping[str, int]
+
+
+def call_funnel(settings: Settings) -> tuple[FunnelLine, ...] | None:
+    """Every month's calls by source, newest month first; None where nothing is published.
+
+    Calls without a date are left out: they are in no month.
+
+    Raises:
+        PostgresError: the server cannot be reached.
+    """
+    with published_session(settings) as last:
+        if last is None or not has_all(last[0], ["call_funnel"]):
+            return None
+        rows = last[0].query(
+            f"SELECT month, source, {', '.join(STEPS)} FROM call_funnel WHERE month IS NOT NULL "
+            "ORDER BY month DESC, source"
+        )
+    return tuple(FunnelLine(m, s, dict(zip(STEPS, map(int, steps), strict=True))) for m, s, *steps in rows)

@@ -1,0 +1,182 @@
+"""One version of a project to look at for as long as one likes, while other commands go on.
+
+The files of the lake are linked into a temporary folder: what a later sync replaces or sweeps stays readable here, and
+every figure of a view is of one computation. Nothing is written to the project.
+"""
+
+import contextlib
+import datetime as dt
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from rmetrics.errors import BusyError, LakeError
+from rmetrics.explain.evidence import MEASURES, Asked
+from rmetrics.explain.explainer import Explainer, Explanation, explainer_of
+from rmetrics.html_report.data import PageData
+from rmetrics.lake import DECISIONS, LANDED, Lake
+from rmetrics.lake.scratch import scratch_lake
+from rmetrics.lake.snapshot import STATE, load
+from rmetrics.locks import held
+from rmetrics.pipeline.asked import Months
+from rmetrics.pipeline.workspace import Opened, opened
+from rmetrics.postgres.compare import published_session
+from rmetrics.rules.files import rule_files
+from rmetrics.settings import Settings, memory_of
+from rmetrics.tables import DAILY
+from rmetrics.usecases.report import page_data
+
+_TRIES = 5
+_MONTHS_OPEN = 6  # each holds a month's rows, and a connection of the second engine
+
+
+def mark(settings: Settings) -> str:
+    """A digest that differs once figures may be others: another computation, other rules, an export withdrawn."""
+    lake = Lake(settings.lake_dir)
+    paths = [lake.root / f"{STATE}.json", lake.raw / DECISIONS, *rule_files(settings.rules_dir)]
+    return hashlib.sha256("\n".join(map(_state_of, paths)).encode()).hexdigest()[:16]
+
+
+def _state_of(path: Path) -> str:
+    try:
+        found = path.stat()
+    except OSError:
+        return f"{path.name} -"
+    return f"{path.name} {found.st_ino} {found.st_size} {found.st_mtime_ns}"
+
+
+def sync_runs(settings: Settings) -> bool:
+    """Whether another process holds the lake now; False where the system does not say."""
+    return held(settings.lake_dir / "lock")
+
+
+@dataclass(slots=True)
+class View:
+    """One version of a project.
+
+    Attributes:
+        settings: of the project itself.
+        mark: see ``mark``; of the moment it was opened.
+        lake: the lake as the rules make it; see ``opened``.
+        waiting: exports that have landed and that no sync has computed with yet.
+    """
+
+    settings: Settings
+    mark: str
+    lake: Opened
+    waiting: tuple[str, ...]
+    _pages: dict[dt.date | None, PageData] = field(default_factory=dict)
+    _open: OrderedDict[dt.date, tuple[Explainer, contextlib.ExitStack]] = field(default_factory=OrderedDict)
+    _one: threading.RLock = field(default_factory=threading.RLock)
+    _reading: threading.Lock = field(default_factory=threading.Lock)  # pages need not wait for an explanation
+
+    def page(self, month: dt.date | None = None) -> PageData:
+        """What pages show of a month; of the newest where none is named.
+
+        Raises:
+            LakeError: no row of the data counts in any month.
+            SettingsError: the month has no data.
+        """
+        with self._reading:
+            if month not in self._pages:
+                made = page_data(self.lake, Months(last=month, one=True))
+                self._pages[month] = self._pages[made.month] = made
+            return self._pages[month]
+
+    def days(self, month: dt.date) -> pl.DataFrame:
+        """The rows of ``daily_metrics`` of a month."""
+        rows = load(self.lake.lake).scan(DAILY)
+        return rows.filter(pl.col("date").dt.month_start() == month).collect()
+
+    @contextlib.contextmanager
+    def explainer(self, month: dt.date) -> Iterator[Explainer]:
+        """What explains figures of a month, without the database. One at a time: the second engine is one connection.
+
+        Raises:
+            SettingsError: the month has no data.
+            LakeError: a file of the lake is damaged.
+        """
+        with self._one:
+            if month not in self._open:
+                stack = contextlib.ExitStack()
+                made = stack.enter_context(explainer_of(self.lake, memory_of(self.settings), month=month))
+                self._open[month] = made, stack
+            self._open.move_to_end(month)
+            while len(self._open) > _MONTHS_OPEN:
+                _, (_, oldest) = self._open.popitem(last=False)
+                oldest.close()
+            yield self._open[month][0]
+
+    def explanation(self, asked: Asked, metrics: tuple[str, ...] = MEASURES, *, offline: bool = False) -> Explanation:
+        """A figure explained, compared with what is published now.
+
+        Raises:
+            SettingsError: the month has no data.
+            LakeError: a file of the lake is damaged.
+            PostgresError: the database cannot be reached.
+        """
+        with self.explainer(asked.month) as one:
+            if offline:
+                return one.explain(asked, metrics)
+            with published_session(self.settings) as last:
+                return (one.against(*last[:2]) if last else one).explain(asked, metrics)
+
+    def close(self) -> None:
+        """Closes the connections; the view is not to be used afterwards."""
+        with self._one:
+            while self._open:
+                self._open.popitem()[1][1].close()
+
+
+@contextlib.contextmanager
+def open_view(settings: Settings) -> Iterator[View]:
+    """Opens the computation in force.
+
+    Raises:
+        LakeError: nothing was computed yet, or a file is damaged or missing.
+        RulesError, SettingsError: the rules do not load.
+        BusyError: syncs replace the computation faster than it can be linked.
+    """
+    lake = Lake(settings.lake_dir)
+    for _ in range(_TRIES):
+        before = mark(settings)
+        with contextlib.ExitStack() as stack:
+            try:
+                scratch = stack.enter_context(scratch_lake(lake))
+            except BusyError:
+                continue
+            if mark(settings) != before:  # a sync put another computation into force meanwhile
+                continue
+            waiting = _without_new(scratch)
+            place = settings.model_copy(update={"data_dir": scratch.root.parent})
+            view = View(settings, before, stack.enter_context(opened(place)), waiting)
+            stack.callback(view.close)
+            yield view
+            return
+    raise BusyError("another run changed the lake meanwhile", "Wait for it to end, then try again.")
+
+
+def _without_new(scratch: Lake) -> tuple[str, ...]:
+    """Takes exports out of a scratch lake that the computation in force does not have; returns their names."""
+    known = {sha256 for sha256, _, _ in load(scratch).exports}
+    if not known:
+        raise LakeError("nothing was computed yet", "Put your exports into the inbox and run: rmetrics sync")
+    landed, damaged = scratch.examine_raw()
+    new = [raw for raw in landed if raw.sha256 not in known and not raw.withdrawn]
+    # The catalog may name exports whose files were not linked: a sync may be landing right now. What no catalog names
+    # is damage that every command reports.
+    unknown = {raw.sha256 for raw in new} | {d.sha256 for d in damaged if d.export and d.sha256 not in known}
+    if unknown:
+        scratch.leave_out(landed, unknown)
+    account = scratch.load_json(LANDED).get("exports", {})
+    there = known | {raw.sha256 for raw in landed if raw.withdrawn}
+    scratch.save_json(LANDED, {"exports": {sha256: facts for sha256, facts in account.items() if sha256 in there}})
+    return tuple(raw.name for raw in new)
+
+
+__all__ = ["View", "mark", "open_view", "sync_runs"]

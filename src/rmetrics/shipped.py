@@ -1,0 +1,27 @@
+"""The files that come with rmetrics: rules, the schema script."""
+
+from importlib import resources
+from pathlib import Path
+
+from rmetrics.errors import SettingsError
+
+
+def shipped(name: str) -> Path:
+    """A shipped file or folder: from the installed package, or from the checkout it runs in.
+
+    Raises:
+        SettingsError: the installation is incomplete.
+    """
+    packaged = Path(str(resources.files("rmetrics"))) / "shipped" / name
+    checkout = Path(__file__).resolve().parents[2] / name
+    for path in (packaged, checkout):
+        if path.exists():
+            return path
+    raise SettingsError(
+        f"the installation lacks {name}", "Install rmetrics again: pip install --force-reinstall rmetrics"
+    )
+
+
+def schema_script() -> str:
+    """The text of ``schema.sql``."""
+    return shipped("schema.sql").read_text(encoding="utf-8")

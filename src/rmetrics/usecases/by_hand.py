@@ -1,0 +1,319 @@
+"""A target or a month's spend set by command: one small export in the inbox for each, which the next sync reads.
+
+One file holds one key. So a figure that is set again replaces its own file only, and never delivers another figure
+again, which a newer export may have corrected meanwhile.
+"""
+
+import csv
+import datetime as dt
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+
+from rmetrics.errors import SettingsError
+from rmetrics.files import write_private
+from rmetrics.findings import count
+from rmetrics.ingest.read import RefusedError, open_export
+from rmetrics.lake import Lake
+from rmetrics.pipeline.asked import source_named
+from rmetrics.pipeline.compute.standing import last_rows
+from rmetrics.pipeline.landing.land import file_digest
+from rmetrics.pipeline.landing.placement import chosen
+from rmetrics.rules import ALL, Rules, load_rules
+from rmetrics.rules.model import Column, ColumnType, Feed
+from rmetrics.rules.names import ENTERED, TARGETS, normal_source
+from rmetrics.rules.suggest import did_you_mean
+from rmetrics.settings import Settings
+
+_AMOUNT = re.compile(r"\$?\s*([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(\.[0-9]{1,2})?")
+_FIGURES = frozenset({ColumnType.MONEY, ColumnType.SHARE})
+_SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(%?)")
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A row that was put into the inbox.
+
+    Attributes:
+        row: by column of the feed; amounts are exact.
+        changed: whether the file was written; False where the row is in force, or waiting in the file, already.
+    """
+
+    file: Path
+    feed: str
+    row: Mapping[str, str]
+    changed: bool
+
+
+def set_target(
+    settings: Settings,
+    month: dt.date,
+    figures: Mapping[str, str | None],
+    *,
+    source: str | None = None,
+    segment: str | None = None,
+) -> Entered:
+    """Writes a target of one month, source and segment; what is not given stays as it is.
+
+    Args:
+        settings: where things are.
+        month: its first day.
+        figures: by column of the targets feed, as typed; None where it is not given.
+        source: None for the whole company.
+        segment: None for all segments.
+
+    Raises:
+        SettingsError: nothing is given, an amount cannot be read, or there is no such source or segment.
+        LakeError: the lake cannot be read.
+    """
+    rules = load_rules(settings.rules_dir)
+    feed = _declared(rules, TARGETS)
+    key = {
+        feed.date: f"{month:%Y-%m}",
+        "source": source_named(source, rules) if source else ALL,
+        "segment": _segment(rules, segment),
+    }
+    given = {name: _figure(feed.columns[name], name, text) for name, text in figures.items() if text is not None}
+    if not given:
+        raise SettingsError("no target is given", "Give one, for instance: rmetrics target set 2026-01 --repairs 30")
+    file = settings.inbox_dir / _name(TARGETS, [key[feed.date], *(v for v in list(key.values())[1:] if v != ALL)])
+    before = _before(settings, TARGETS, feed, file, month, key)
+    kept = {name: before[name] for name in figures if before.get(name)}
+    return _put(settings, rules, TARGETS, file, {**key, **kept, **given}, before)
+
+
+def set_spend(
+    settings: Settings,
+    month: dt.date,
+    amount: str,
+    *,
+    source: str | None = None,
+    campaign: str | None = None,
+    add: bool = False,
+) -> Entered:
+    """Writes what a channel's advertising cost in a month.
+
+    Args:
+        settings: where things are.
+        month: its first day.
+        amount: as typed.
+        source: whose spend; None where only one source has a spend by month.
+        campaign: None for the month's whole amount.
+        add: beside other rows of the month, to whose sum this one is added.
+
+    Raises:
+        SettingsError: the amount cannot be read, no source or several have a spend, or the month has other rows.
+        LakeError: the lake cannot be read.
+    """
+    rules = load_rules(settings.rules_dir)
+    name, column = _spend_feed(rules, source)
+    feed = _declared(rules, name)
+    row = {feed.date: f"{month:%Y-%m}", column: _figure(feed.columns[column], column, amount)}
+    part = next((c for c in feed.publish_by or feed.key if feed.columns[c].type is ColumnType.TEXT), None)
+    if campaign is not None:
+        if part is None:
+            raise SettingsError(f"{name} has no campaigns", "Leave --campaign out.")
+        row[part] = campaign
+    file = settings.inbox_dir / _name(name, [row[feed.date], *([campaign] if campaign else [])])
+    if not add:
+        _refuse_beside(settings, name, feed, column, month, row)
+    key = {c: v for c, v in row.items() if c != column}
+    return _put(settings, rules, name, file, row, _before(settings, name, feed, file, month, key))
+
+
+# -- which feed and which row
+
+
+def _declared(rules: Rules, name: str) -> Feed:
+    if name not in rules.feeds:
+        raise SettingsError(f"the rules declare no feed {name}", f"Add [feeds.{name}], see docs/rules.md.")
+    return rules.feeds[name]
+
+
+def _spend_feed(rules: Rules, source: str | None) -> tuple[str, str]:
+    """The feed and the money column of a source's spend by month."""
+    of = {
+        name: [(c.feed, c.sum) for c in dated.latest.cost if c.feed and c.sum and c.spread]
+        for name, dated in rules.sources.items()
+    }
+    wanted = [source_named(source, rules)] if source else list(of)
+    found = {(feed, column) for name in wanted for feed, column in of.get(name, ()) if feed and column}
+    if len(found) == 1:
+        return found.pop()
+    having = ", ".join(name for name, feeds in of.items() if feeds)
+    if not found:
+        told = f"no spend by month is declared{f' for {wanted[0]}' if source else ''}"
+        hint = f"Sources with one: {having}." if having else 'Declare it: cost = { feed = "...", sum = "...", spread = '
+        raise SettingsError(told, hint if having else f'{hint}"days" }}, see docs/rules.md.')
+    raise SettingsError("several sources have a spend by month", f"Name one: --source NAME ({having}).")
+
+
+def _segment(rules: Rules, segment: str | None) -> str:
+    known = {normal_source(s): s for s in (*rules.segment_order, ALL)}
+    if segment is None:
+        return ALL
+    if normal_source(segment) not in known:
+        near = did_you_mean(segment, known.values(), near=True)
+        raise SettingsError(f"no segment {segment!r}{near}", f"Segments: {', '.join(known.values())}.")
+    return known[normal_source(segment)]
+
+
+def _name(feed: str, parts: list[str]) -> str:
+    """A file's name: the feed's, by which it is recognised, and the key's."""
+    return " ".join([feed, "by hand", *(re.sub(r"[^\w.() -]", "_", p) for p in parts)]) + ".csv"
+
+
+# -- amounts
+
+
+def _figure(column: Column, name: str, text: str) -> str:
+    """An amount or a share as it is written into the file, exact."""
+    if column.type is ColumnType.SHARE:
+        return _share(name, text)
+    match = _AMOUNT.fullmatch(text.strip())
+    if match is None:
+        raise SettingsError(
+            f"{name}: {text!r} is no amount", "Write it like 6200 or 6,200.50, with at most two decimals."
+        )
+    value = Decimal(match[1].replace(",", "") + (match[2] or ""))
+    if column.most is not None and value > column.most:
+        raise SettingsError(f"{name}: {value:,} is more than {column.most:,}", "Check the amount.")
+    return _written(value)
+
+
+def _written(value: Decimal) -> str:
+    """Exact, without decimals that say nothing: 30, 6200.50, 0.31."""
+    return format(value.quantize(Decimal("0.01")) if value % 1 else value.quantize(Decimal(1)), "f")
+
+
+def _share(name: str, text: str) -> str:
+    match = _SHARE.fullmatch(text.strip())
+    value = None if match is None else Decimal(match[1]) / (100 if match[2] else 1)
+    if value is None or value > 1 or value != round(value, 6):
+        raise SettingsError(f"{name}: {text!r} is no share", "Write it like 0.31 or 31%, with at most six decimals.")
+    return format(value.normalize(), "f")
+
+
+# -- what is there
+
+
+def _rows(settings: Settings, name: str, feed: Feed, month: dt.date) -> pl.DataFrame:
+    """The rows of a month that the last sync left in the lake."""
+    computed = last_rows(Lake(settings.lake_dir), load_rules(settings.rules_dir))
+    if computed is None or name not in computed.rules.feeds:
+        return pl.DataFrame()
+    return computed.scan(name).filter(pl.col(feed.date) == pl.lit(month)).collect()
+
+
+def _before(
+    settings: Settings, name: str, feed: Feed, file: Path, month: dt.date, key: Mapping[str, str]
+) -> dict[str, str]:
+    """The figures of a key: those that wait in our own file, else those that the last sync read.
+
+    A row counts as a whole, so what is not set again has to be written again.
+    """
+    found: dict[str, str] = {}
+    for row in _rows(settings, name, feed, month).iter_rows(named=True):
+        if _is(row, feed, key):
+            amounts = {c: row[c] for c in feed.columns if isinstance(row.get(c), Decimal)}
+            shares = {c: format(v.normalize(), "f") for c, v in amounts.items()}
+            found = {
+                c: shares[c] if feed.columns[c].type is ColumnType.SHARE else _written(v) for c, v in amounts.items()
+            }
+    return {**found, **_waiting(settings, file, feed)}
+
+
+def _is(row: Mapping[str, object], feed: Feed, key: Mapping[str, str]) -> bool:
+    """Whether a row has this key; the month is known to be the same, and what the key leaves out is blank."""
+    return all(row[c] == (key.get(c) or feed.columns[c].default) for c in feed.key_columns if c != feed.date)
+
+
+def _waiting(settings: Settings, file: Path, feed: Feed) -> dict[str, str]:
+    """The figures of our own file that no sync has read yet; none where one has."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} cannot be read", "Move it away; it is written by rmetrics alone.") from error
+    if file_digest(file) in {r.sha256 for r in Lake(settings.lake_dir).raw_files()}:
+        return {}
+    headers = {column.from_[0]: name for name, column in feed.columns.items() if column.from_}
+    row = next(csv.DictReader(io.StringIO(text)), {})
+    return {headers[h]: v for h, v in row.items() if h in headers and v}
+
+
+def _refuse_beside(
+    settings: Settings, name: str, feed: Feed, column: str, month: dt.date, row: Mapping[str, str]
+) -> None:
+    """Refuses an amount that would be added to others of its month, where it was meant to be the whole.
+
+    Raises:
+        SettingsError: the month has rows of another key.
+    """
+    rows = _rows(settings, name, feed, month).iter_rows(named=True)
+    others = [other[column] for other in rows if not _is(other, feed, row)]
+    if others:
+        amount = sum((v for v in others if v is not None), Decimal(0))
+        there = count(len(others), "other row")
+        raise SettingsError(
+            f"{month:%Y-%m} has {there} of {name} already ({amount:,.2f}), to which this amount would be added",
+            "Name the campaign it replaces (--campaign), withdraw the other export (rmetrics exports withdraw), or say "
+            "--add.",
+        )
+
+
+# -- writing
+
+
+def _put(
+    settings: Settings, rules: Rules, name: str, file: Path, row: Mapping[str, str], before: Mapping[str, str]
+) -> Entered:
+    """Writes the row as an export, unless its figures are so already, and sees that it will be read.
+
+    A column with the time makes it a new export each time: bytes that have landed before would not count as newer.
+
+    Raises:
+        SettingsError: there is no inbox, the file cannot be written, or the rules would read it as something else.
+    """
+    feed = rules.feeds[name]
+    if not settings.inbox_dir.is_dir():
+        raise SettingsError(f"the inbox {settings.inbox_dir} does not exist", f"mkdir -p {settings.inbox_dir}")
+    names = [c for c in feed.columns if c in row]
+    changed = any(before.get(c) != row[c] for c in names if feed.columns[c].type in _FIGURES)
+    if changed:
+        text = io.StringIO()
+        now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+        header = [*(feed.columns[c].from_[0] for c in names), ENTERED]
+        csv.writer(text, lineterminator="\n").writerows([header, [*(row[c] for c in names), now]])
+        part = file.with_name(f".{file.name}.part")  # hidden files are passed over by a sync
+        try:
+            write_private(part, text.getvalue().encode())
+            _refuse_misread(part, file.name, name, rules)
+            part.replace(file)
+        except OSError as error:
+            raise SettingsError(f"cannot write {file}: {error.strerror}", "Check its permissions.") from error
+        finally:
+            part.unlink(missing_ok=True)
+    return Entered(file, name, {c: row[c] for c in names}, changed)
+
+
+def _refuse_misread(path: Path, file_name: str, name: str, rules: Rules) -> None:
+    try:
+        export = open_export(path, file_name, rules.feeds)
+        fit, why = chosen(export.fits, export.layout.headers, rules.feeds, file_name, export.sample)
+    except RefusedError as error:
+        fit, why = None, str(error)
+    if fit is None or fit.feed != name:
+        told = why or f"it would be read as {fit.feed if fit else 'nothing'}"
+        raise SettingsError(
+            f"the rules do not read {file_name} as {name}: {told}", f"See files and columns of [feeds.{name}]."
+        )
+
+
+__all__ = ["Entered", "set_spend", "set_target"]

@@ -1,0 +1,167 @@
+"""``rmetrics check``: do both engines agree, does PostgreSQL hold what is computed, and is the data plausible?"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from rmetrics.checks.compare import CrossCheck
+from rmetrics.errors import LakeError
+from rmetrics.findings import Severity
+from rmetrics.lake import Lake
+from rmetrics.pipeline.compute.desired import published_rows
+from rmetrics.pipeline.landing.inbox import inbox_files, inbox_name
+from rmetrics.pipeline.verify.amounts import HINT, large_sums, largest_amounts
+from rmetrics.pipeline.verify.cross_check import second_look
+from rmetrics.pipeline.verify.quality import CheckFinding, finding_of
+from rmetrics.pipeline.workspace import Opened, opened
+from rmetrics.postgres.compare import TableDifferences, published_session, table_differences
+from rmetrics.progress import Progress, silent
+from rmetrics.settings import Settings, memory_of
+from rmetrics.tables import published_tables
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What the checks found, gravest first.
+
+    Attributes:
+        engines: figures on which the two engines differ; None where it could not be asked.
+        published: rows that differ by table; None where nothing is published or the database was left out.
+        run_id: the run that published.
+    """
+
+    findings: tuple[CheckFinding, ...]
+    engines: int | None
+    published: Mapping[str, int] | None
+    run_id: str | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found at error level."""
+        return not any(f.severity is Severity.ERROR for f in self.findings)
+
+
+def check(settings: Settings, *, offline: bool = False, progress: Progress = silent) -> CheckResult:
+    """Checks a project; changes nothing.
+
+    Args:
+        settings: where things are.
+        offline: leave the database out.
+        progress: is told how far it is.
+
+    Raises:
+        RulesError, SettingsError: the rules do not load.
+        PostgresError: the database cannot be reached.
+    """
+    try:
+        with opened(settings, progress, thorough=True) as lake:
+            return _check(settings, lake, progress, offline=offline)
+    except LakeError as error:
+        damage = CheckFinding("damaged-file", Severity.ERROR, "lake", 1, error.message, error.hint)
+        return CheckResult((damage,), None, None, None)
+
+
+def _check(settings: Settings, lake: Opened, progress: Progress, *, offline: bool) -> CheckResult:
+    found = [CheckFinding(p.code, p.severity, "lake", p.rows, p.message) for p in lake.problems]
+    found += _not_landed(settings)
+    progress("recomputing with the second engine", 0, 1)
+    cross, answers = second_look(lake.lake, lake.rules, lake.computed, memory=memory_of(settings))
+    progress("recomputing with the second engine", 1, 1)
+    found += _engines(cross)
+    found += _too_large(lake)
+    tables, run_id = None, None
+    if not offline:
+        tables, run_id = _published(settings, lake, found, progress)
+    found += [finding_of(a, lake.rules) for a in answers]
+    order = list(Severity)
+    return CheckResult(tuple(sorted(found, key=lambda f: order.index(f.severity))), cross.count, tables, run_id)
+
+
+def _not_landed(settings: Settings) -> Iterator[CheckFinding]:
+    """Files of the inbox that no sync has seen."""
+    if not settings.inbox_dir.is_dir():
+        return
+    known = Lake(settings.lake_dir).load_json("inbox").get("files", {})
+    new = [
+        name
+        for path, status in inbox_files(settings.inbox_dir)
+        if known.get(name := inbox_name(path, settings.inbox_dir), [None, None])[:2]
+        != [status.st_size, status.st_mtime_ns]
+    ]
+    if new:
+        yield CheckFinding(
+            "inbox-not-synced",
+            Severity.WARNING,
+            "lake",
+            len(new),
+            "files of the inbox are new or changed since the last sync: nothing here knows them yet",
+            "Run `rmetrics sync`.",
+            tuple({"file": name} for name in new[:5]),
+        )
+
+
+def _engines(cross: CrossCheck) -> Iterator[CheckFinding]:
+    if cross.count:
+        yield CheckFinding(
+            "engines-disagree",
+            Severity.ERROR,
+            "engines",
+            cross.count,
+            "figures differ between the two engines: one of them computes them wrong, or a file of the lake is damaged",
+            "Run `rmetrics sync --full`; if it stays, report it with your rules.",
+            tuple(dataclasses.asdict(m) for m in cross.mismatches[:5]),
+        )
+
+
+def _too_large(lake: Opened) -> Iterator[CheckFinding]:
+    large = list(large_sums(lake.computed.rows, published_tables(lake.rules)))
+    if large:
+        examples = [{"amount": text} for text in largest_amounts(lake.rules, lake.computed)]
+        for sums in large:
+            yield CheckFinding(
+                "amount-too-large", Severity.ERROR, "data", sums.rows, str(sums), f"{HINT}.", tuple(examples)
+            )
+
+
+def _published(
+    settings: Settings, lake: Opened, found: list[CheckFinding], progress: Progress
+) -> tuple[dict[str, int] | None, str | None]:
+    with published_session(settings) as last:
+        if last is None:
+            told = "nothing is published yet"
+            found.append(CheckFinding("unpublished", Severity.INFO, "published", 0, told, "Run `rmetrics sync`."))
+            return None, None
+        session, run_id, rules_hash = last
+        if rules_hash != lake.rules.digest and not any(p.code == "rules-not-synced" for p in lake.problems):
+            told = f"what is published (run {run_id}) was computed by other rules than those in {lake.rules.folder}"
+            found.append(
+                CheckFinding("rules-not-published", Severity.ERROR, "published", 0, told, "Run `rmetrics sync`.")
+            )
+        tables = published_tables(lake.rules)
+        counts = {}
+        for i, table in enumerate(tables):
+            progress("comparing with PostgreSQL", i, len(tables))
+            differences = table_differences(session, table, published_rows(lake.computed.rows, table))
+            counts[table.name] = differences.rows
+            found += _table(differences)
+        progress("comparing with PostgreSQL", len(tables), len(tables))
+        return counts, run_id
+
+
+def _table(differences: TableDifferences) -> Iterator[CheckFinding]:
+    if differences.rows:
+        yield CheckFinding(
+            "published-differs",
+            Severity.ERROR,
+            "published",
+            differences.rows,
+            f"rows of {differences.table} in PostgreSQL are not what is computed",
+            "Run `rmetrics sync --full`, which writes what is computed; and see who writes to the database.",
+            tuple(
+                {"key": d.key, "column": d.column, "computed": d.lake, "published": d.postgres}
+                for d in differences.examples[:5]
+            ),
+        )
+
+
+# -- as part of a sync

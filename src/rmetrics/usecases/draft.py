@@ -1,0 +1,374 @@
+"""``rmetrics rules new``: what an unknown export is, or a draft of the rules that read it.
+
+A draft that loads is written as ``rules/NAME.toml``; one that something must be filled in first, as
+``rules/NAME.toml.draft``, which no command reads. So a draft never stops a sync.
+"""
+
+import csv
+import datetime as dt
+import io
+import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import polars as pl
+
+from rmetrics.drafting.guess import BLANK, Guess, choose_date, choose_key, guesses, is_spend
+from rmetrics.drafting.known import Likeness, likeness, variant_text
+from rmetrics.drafting.toml_text import Plan, rules_text
+from rmetrics.errors import LakeError, RuleProblem, RulesError, SettingsError
+from rmetrics.files import write_private
+from rmetrics.ingest.dates import Reading
+from rmetrics.ingest.read import PROBLEM, Export, RefusedError, open_export
+from rmetrics.ingest.recognise import normal_header
+from rmetrics.ingest.sniff import blocks
+from rmetrics.lake import Lake, RawFile
+from rmetrics.pipeline.landing.placement import place
+from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.files import rule_files
+from rmetrics.rules.model import ALL, UNATTRIBUTED, ColumnType, Feed
+from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS, normal_source
+from rmetrics.rules.validate import IDENTIFIER_RULE
+from rmetrics.settings import Settings
+from rmetrics.shipped import shipped
+
+_HEAD = 64 * 2**10  # bytes in which a header is looked for
+_ROWS = 20_000  # enough to see every form of a column
+_LONGEST_SOURCE = 63  # characters
+_MOST_COLUMNS = 400  # more are not read; a table of PostgreSQL takes at most 1,600, fewer if they are wide
+_COUNTED_ALREADY = (JOBS, PAYMENTS, CALLS, TARGETS)  # feeds that need no source to count
+EXAMPLES = "examples"  # rules for well-known exports, a folder beside the rules that no command reads
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A draft that was written.
+
+    Attributes:
+        path: where; it ends in ``.draft`` where there are problems, and is then not read as rules.
+        feed: its feed.
+        rows: how many rows of the export were looked at.
+        columns: what each seems to be.
+        key, date: what was chosen; the key is empty where no column can be one.
+        problems: what must be filled in before the rules load; places are those of the file under its final name.
+        notes: what to look at.
+    """
+
+    path: Path
+    source: str
+    feed: str
+    rows: int
+    columns: tuple[Guess, ...]
+    key: str
+    date: str
+    problems: tuple[RuleProblem, ...]
+    notes: tuple[str, ...]
+
+
+def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
+    """Writes ``rules/<source>.toml`` from an export, or with ``.draft`` at its end where something is left to fill in.
+
+    Args:
+        settings: where the rules are.
+        source: the name of the new channel.
+        export: a file as the channel gives it.
+
+    Raises:
+        SettingsError: the source is known, the file is there already, or the export cannot be read or is known: to the
+            rules, to an example that is shipped, or as jobs or payments of a CRM.
+        RulesError: the rules do not load as they are.
+    """
+    rules = load_rules(settings.rules_dir)
+    source = source.strip()
+    slug = _slug(source)
+    target = settings.rules_dir / f"{slug}.toml"
+    _refuse_known(rules, source, target)
+    opened = _opened(export)
+    _refuse_fitting(settings, rules, export)
+    rows = _rows(opened, export)
+    if not rows.height:
+        raise SettingsError(f"{export} has a header but no rows that fit it", "Export a time with some leads in it.")
+    today = dt.datetime.fromtimestamp(export.stat().st_mtime, dt.UTC).date()
+    readable, skipped = _readable(opened.layout.headers)
+    found = guesses(rows, readable, Reading(rules.business.timezone, today, rules.business.currency))
+    if (like := likeness(found, rows.height)) is not None:
+        _refuse_like(rules, like, source, export)
+    key, date = choose_key(found, rows.height), choose_date(found, rows.height)
+    feed = _feed_name(slug, found)
+    if feed in rules.feeds:
+        raise SettingsError(f"the feed {feed} is declared already ({rules.place(f'feeds.{feed}')})", "Edit it there.")
+    found = _clear_of_the_day(_with_required(found, key, date), date)
+    plan = Plan(source, slug, feed, export.name, key, date, skipped)
+    found, text, problems = _that_takes_nothing(settings, Lake(settings.lake_dir), rules, plan, found, export)
+    path = target.with_name(f"{target.name}.draft") if problems else target
+    _write(path, text)
+    notes = tuple(_notes(found, plan, opened, path, problems))
+    return Draft(path, source, feed, rows.height, tuple(found), key, date, tuple(problems), notes)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        write_private(path, text.encode())
+    except OSError as error:
+        raise LakeError(f"cannot write {path}: {error.strerror}", "Check the folder's permissions.") from error
+
+
+def _slug(source: str) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "_", source.lower()).strip("_")[:50].strip("_")
+    if not slug or not slug[0].isalpha():
+        raise SettingsError(f"no file or feed can be named after {source!r}", f"A feed's name {IDENTIFIER_RULE[3:]}.")
+    if len(source) > _LONGEST_SOURCE or not source.isprintable():
+        raise SettingsError(
+            f"{source!r} cannot be a source's name",
+            f"Take at most {_LONGEST_SOURCE} characters, all of them printable.",
+        )
+    if normal_source(source) in {normal_source(ALL), normal_source(UNATTRIBUTED)}:
+        raise SettingsError(f"{source!r} cannot be a source's name: rmetrics uses it itself", "Choose another name.")
+    return slug
+
+
+def _feed_name(slug: str, found: Sequence[Guess]) -> str:
+    ending = "spend" if is_spend(found) else "leads"
+    return slug if slug.endswith(ending) else f"{slug}_{ending}"
+
+
+def _refuse_known(rules: Rules, source: str, target: Path) -> None:
+    for name, dated in rules.sources.items():
+        if normal_source(source) in {normal_source(s) for s in (name, *dated.latest.aliases)}:
+            where = rules.place(f"sources.{name}")
+            raise SettingsError(f"{source!r} is declared already, as {name!r} ({where})", "Edit it there.")
+    for path in (target, target.with_name(f"{target.name}.draft")):
+        if path.exists():
+            raise SettingsError(f"{path} is there already", "Edit it, or move it away.")
+
+
+def _opened(export: Path) -> Export:
+    """The export, with the row for its header that fits the rows below it: no feed can tell which one it is."""
+    try:
+        first = open_export(export, export.name, {})
+        header = _header(export, first)
+        return open_export(export, export.name, {"draft": _feed_of(header)}) if header else first
+    except RefusedError as error:
+        raise SettingsError(f"{export} {error}", "Give the file as the channel exports it.") from error
+    except OSError as error:
+        raise SettingsError(f"{export} cannot be read: {error.strerror}", "Check the path.") from error
+
+
+def _header(export: Path, first: Export) -> list[str]:
+    """The cells of the first row that is as wide as most rows are, with the delimiter that makes rows most alike."""
+    if not first.layout.delimiter or export.suffix == ".gz":
+        return []
+    with export.open("rb") as file:
+        head = file.read(_HEAD).decode(first.layout.encoding, errors="replace").lstrip("\ufeff")
+    best: tuple[float, int, list[str]] = (0, 0, [])
+    for delimiter in ",;\t|":
+        records = _without_blank_end([r for r in _records(head, delimiter) if any(c.strip() for c in r)])
+        widths = Counter(len(r) for r in records if len(r) > 1)
+        if not widths:
+            continue
+        width, rows = widths.most_common(1)[0]
+        found = rows / len(records), width, next(r for r in records if len(r) == width)
+        best = max(best, found, key=lambda b: b[:2])
+    cells = [c.strip() for c in best[2] if c.strip()]
+    return [c for c, n in Counter(map(normal_header, cells)).items() if n == 1]
+
+
+def _without_blank_end(records: list[list[str]]) -> list[list[str]]:
+    """The records without last cells that are blank in all records of that width: some rows end with a comma."""
+    widths = Counter(map(len, records))
+    ends = {w for w in widths if w > 2 and not any(r[-1].strip() for r in records if len(r) == w)}
+    return _without_blank_end([r[:-1] if len(r) in ends else r for r in records]) if ends else records
+
+
+def _records(head: str, delimiter: str) -> list[list[str]]:
+    try:
+        return list(islice(csv.reader(io.StringIO(head, newline=""), delimiter=delimiter), 60))
+    except csv.Error:
+        return []
+
+
+def _feed_of(headers: Sequence[str]) -> Feed:
+    """A feed that knows exactly these headers."""
+    columns = {f"c{i}": {"type": "text", "from": [h], "required": True} for i, h in enumerate(dict.fromkeys(headers))}
+    return Feed.model_validate({"files": ["*"], "date": "c0", "columns": columns})
+
+
+def _readable(headers: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """The headers a column can be read from, and the others: unnamed ones, and those that stand twice."""
+    counts = Counter(normal_header(re.sub(r" \(\d+\)'*$", "", h)) for h in headers)
+    plain = Counter(map(normal_header, headers))
+
+    def clear(header: str) -> bool:
+        base = normal_header(re.sub(r" \(\d+\)'*$", "", header))
+        twice = counts[base] > 1 and (plain[base] > 0 or plain[normal_header(header)] > 1)
+        return bool(normal_header(header)) and not twice and not re.fullmatch(r"column \d+'*", header)
+
+    good = [h for h in headers if clear(h)]
+    return good[:_MOST_COLUMNS], tuple(h for h in headers if h not in set(good[:_MOST_COLUMNS]))
+
+
+# -- what it is after all
+
+
+def _refuse_fitting(settings: Settings, rules: Rules, export: Path) -> None:
+    fits = [f for f in open_export(export, export.name, rules.feeds).fits if f.fits]
+    if fits:
+        feed, variant = fits[0].feed, fits[0].variant
+        place_of = rules.place(f"feeds.{feed}")
+        known = f" ({variant})" if variant else ""
+        alone = f'Count it with a source alone: leads = {{ feed = "{feed}", where = "..." }}'
+        hint = "Put it into the inbox: it needs no rules of its own." if feed in _COUNTED_ALREADY else alone
+        raise SettingsError(f"{export} is read already, as {feed}{known} ({place_of})", hint)
+    for path, feeds in _examples(settings):
+        if any(f.fits for f in open_export(export, export.name, feeds).fits):
+            what = next(iter(feeds.values())).comment.rstrip(".")
+            raise SettingsError(
+                f"{export} needs no draft, rules for it are shipped: {what}",
+                f"Copy {path} to {settings.rules_dir / path.name}, read it through, then: rmetrics rules check",
+            )
+
+
+def _examples(settings: Settings) -> Iterator[tuple[Path, Mapping[str, Feed]]]:
+    """The example rules of the project, and those shipped that it lacks, with their feeds."""
+    folders = (settings.rules_dir / EXAMPLES, shipped("rules") / EXAMPLES)
+    paths: dict[str, Path] = {}
+    for folder in folders:
+        for path in rule_files(folder):
+            paths.setdefault(path.name, path)
+    for path in paths.values():
+        yield path, _feeds_of(path)
+
+
+def _feeds_of(path: Path) -> Mapping[str, Feed]:
+    """The feeds of an example, loaded beside the shipped rules, which have the tables that it lacks."""
+    with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
+        copy = Path(folder)
+        for file in rule_files(shipped("rules")):
+            shutil.copyfile(file, copy / file.name)
+        known = set(load_rules(copy).feeds)
+        shutil.copyfile(path, copy / path.name)
+        try:
+            return {n: f for n, f in load_rules(copy).feeds.items() if n not in known}
+        except RulesError:  # one that a user has edited; it is not in force
+            return {}
+
+
+def _refuse_like(rules: Rules, like: Likeness, source: str, export: Path) -> None:
+    feed = rules.feeds.get(like.feed)
+    if feed is None:
+        return
+    lines = variant_text(like, feed, f"{source} {like.feed}")
+    path = rules.place(f"feeds.{like.feed}").rpartition(":")[0]
+    indented = "\n".join(f"    {line}" for line in lines.splitlines())
+    raise SettingsError(
+        f"{export} looks like {like.feed} of a CRM, which [feeds.{like.feed}] is for; drafted as leads of a channel, "
+        "its revenue would count as cost",
+        f"Add its headers to from = [...] of [feeds.{like.feed}], or add these lines at the end of {path}, then "
+        f"`rmetrics rules check`:\n{indented}",
+    )
+
+
+def _rows(opened: Export, export: Path) -> pl.DataFrame:
+    frames: list[pl.DataFrame] = []
+    try:
+        for batch in islice(opened.batches(blocks(export)), 4):
+            frames.append(batch.filter(pl.col(PROBLEM).is_null()).head(_ROWS))
+            if sum(f.height for f in frames) >= _ROWS:
+                break
+    except RefusedError as error:
+        raise SettingsError(f"{export} {error}", "Give the file as the channel exports it.") from error
+    return pl.concat(frames).head(_ROWS) if frames else pl.DataFrame()
+
+
+# -- rules that load, and take no other feed's exports
+
+
+def _with_required(found: Sequence[Guess], key: str, date: str) -> list[Guess]:
+    marked = [replace(g, required=g.name in {key, date}) for g in found]
+    return marked if any(g.required for g in marked) else [replace(g, required=i < 2) for i, g in enumerate(marked)]
+
+
+def _clear_of_the_day(found: Sequence[Guess], date: str) -> list[Guess]:
+    """The columns under names other than that of the business day, which rmetrics adds beside a timestamp."""
+    kinds = {g.name: g.type for g in found}
+    if kinds.get(date) is not ColumnType.TIMESTAMP:
+        return list(found)
+    day = date.removesuffix("_at") + "_date"
+    return [replace(g, name=f"{g.name}_given") if g.name == day else g for g in found]
+
+
+def _that_takes_nothing(
+    settings: Settings, lake: Lake, rules: Rules, plan: Plan, found: list[Guess], export: Path
+) -> tuple[list[Guess], str, list[RuleProblem]]:
+    """The draft, with as many required columns as it takes to leave exports of other feeds where they are."""
+    raws = lake.raw_files()
+    were = {p.raw.sha256: p.feed for p in place(raws, rules)[0]}
+    target = settings.rules_dir / f"{plan.slug}.toml"
+    while True:
+        text = rules_text(plan, found)
+        loaded = _loaded(settings, target, text)
+        if not isinstance(loaded, Rules):
+            return found, text, loaded
+        if not _takes(raws, were, loaded):
+            return found, text, _unread(loaded, plan, export, target)
+        spare = [i for i, g in enumerate(found) if not g.required and g.note != BLANK]
+        if not spare:
+            told = "exports of other feeds have all these headers too: say in `without` what this export does not have"
+            return found, text, [RuleProblem(target, 0, f"feeds.{plan.feed}", told)]
+        found = [replace(g, required=g.required or i == spare[0]) for i, g in enumerate(found)]
+
+
+def _takes(raws: list[RawFile], were: Mapping[str, str], loaded: Rules) -> bool:
+    now = {p.raw.sha256: p.feed for p in place(raws, loaded)[0]}
+    return any(now.get(sha) != feed for sha, feed in were.items())
+
+
+def _unread(loaded: Rules, plan: Plan, export: Path, target: Path) -> list[RuleProblem]:
+    """The problem that the draft would not read the export it was guessed from."""
+    fits = [f for f in open_export(export, export.name, loaded.feeds).fits if f.fits]
+    if [f.feed for f in fits] == [plan.feed]:
+        return []
+    others = " and ".join(f.feed for f in fits if f.feed != plan.feed)
+    why = f"it fits {others} as well" if others else "its header cannot be told from its other rows"
+    told = f"the export would not be read by this feed: {why}; correct the headers in from = [...] or say without"
+    return [RuleProblem(target, 0, f"feeds.{plan.feed}", told)]
+
+
+def _loaded(settings: Settings, target: Path, text: str) -> Rules | list[RuleProblem]:
+    with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
+        copy = Path(folder)
+        for file in rule_files(settings.rules_dir):
+            shutil.copyfile(file, copy / file.name)
+        (copy / target.name).write_text(text, encoding="utf-8")
+        try:
+            return load_rules(copy)
+        except RulesError as error:
+            return [replace(p, path=settings.rules_dir / p.path.name) for p in error.problems]
+
+
+def _notes(
+    found: Sequence[Guess], plan: Plan, opened: Export, path: Path, problems: Sequence[RuleProblem]
+) -> Iterator[str]:
+    yield from opened.layout.notes
+    if problems:
+        yield f"{path.name} is not in force: fill in what is missing and rename it to {plan.slug}.toml"
+    if not plan.key:
+        yield "no column is an id of the row: rows are named by their content; see identity"
+    if not plan.date:
+        yield "no column looks like a date: fill in date and the column's type and formats"
+    for guess in found:
+        if guess.note.startswith("could be"):
+            yield f"{guess.header}: {guess.formats[0]} {guess.note}"
+    private = [g.header for g in found if g.private]
+    if private:
+        yield f"not published, because they seem to be about people: {', '.join(private)}"
+    if plan.skipped:
+        yield f"not read, because they have no name or stand twice: {', '.join(plan.skipped)}"
+
+
+__all__ = ["Draft", "Guess", "draft_rules"]

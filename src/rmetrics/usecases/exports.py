@@ -1,0 +1,119 @@
+"""``rmetrics exports``: the landed exports, and taking one back that landed by mistake.
+
+Nothing is deleted: a withdrawn export stays in the raw layer and no longer counts from the next sync on.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from rmetrics.errors import SettingsError
+from rmetrics.lake import Lake, RawFile
+from rmetrics.pipeline.landing.placement import place
+from rmetrics.rules import load_rules
+from rmetrics.rules.suggest import did_you_mean
+from rmetrics.settings import Settings
+
+_SHORTEST = 8  # digits of a hash that name an export
+
+
+@dataclass(frozen=True, slots=True)
+class LandedExport:
+    """A landed export.
+
+    Attributes:
+        feed: the feed it is read as; the one it landed as where it fits none any more.
+        rows: records in the file, bad ones and totals included.
+        landed_at, exported_at: UTC; the latter is the file's modification time when it was last delivered.
+        in_force: whether it counts from the next sync on.
+        withdrawn_at: empty where it was not withdrawn.
+    """
+
+    name: str
+    sha256: str
+    feed: str
+    rows: int
+    landed_at: str
+    exported_at: dt.datetime
+    in_force: bool
+    withdrawn_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What became of a withdrawal or a restoring; ``changed`` is false where it was so already."""
+
+    export: LandedExport
+    changed: bool
+
+
+def landed_exports(settings: Settings) -> tuple[LandedExport, ...]:
+    """Every landed export, oldest first.
+
+    Raises:
+        RulesError: the rules do not load.
+        LakeError: a record of the lake cannot be read.
+    """
+    rules = load_rules(settings.rules_dir)
+    raws = Lake(settings.lake_dir).raw_files()
+    feeds = {p.raw.sha256: p.feed for p in place(raws, rules)[0]}
+    return tuple(_told(raw, feeds.get(raw.sha256)) for raw in raws)
+
+
+def _told(raw: RawFile, feed: str | None) -> LandedExport:
+    exported = dt.datetime.fromtimestamp(raw.age[0] / 1e9, dt.UTC)
+    return LandedExport(
+        raw.name, raw.sha256, feed or raw.feed, raw.rows, raw.landed_at, exported, feed is not None, raw.withdrawn
+    )
+
+
+def withdraw(settings: Settings, which: str) -> Decision:
+    """Takes an export out of force from the next sync on.
+
+    Args:
+        settings: where the lake is.
+        which: its name in the inbox, or at least eight digits of its hash.
+
+    Raises:
+        SettingsError: no export is called so, or several are.
+        BusyError: a sync holds the lake.
+    """
+    return _decide(settings, which, withdraw=True)
+
+
+def restore(settings: Settings, which: str) -> Decision:
+    """Puts a withdrawn export back into force from the next sync on; see ``withdraw``."""
+    return _decide(settings, which, withdraw=False)
+
+
+def _decide(settings: Settings, which: str, *, withdraw: bool) -> Decision:
+    lake = Lake(settings.lake_dir)
+    raws = lake.raw_files()
+    _one(raws, which)
+    with lake.locked():
+        raw = _one(lake.raw_files(), which)
+        changed = bool(raw.withdrawn) is not withdraw
+        if changed:
+            now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+            lake.decide(raw.sha256, withdrawn=now if withdraw else "", restored="" if withdraw else now)
+    export = next(e for e in landed_exports(settings) if e.sha256 == raw.sha256)
+    return Decision(export, changed)
+
+
+def _one(raws: list[RawFile], which: str) -> RawFile:
+    """The export that a name or a hash means."""
+    named = [r for r in raws if r.name == which]
+    digits = which.lower()
+    if not named and len(digits) >= _SHORTEST:
+        named = [r for r in raws if r.sha256.startswith(digits)]
+    if not named:
+        raise SettingsError(
+            f"no landed export is called {which!r}{did_you_mean(which, {r.name for r in raws}, near=True)}",
+            f"Give a name or at least {_SHORTEST} digits of a hash from `rmetrics exports`.",
+        )
+    if len(named) > 1:
+        hashes = ", ".join(r.sha256[:12] for r in named)
+        raise SettingsError(f"{which!r} means {len(named)} exports: {hashes}", "Give the hash of the one you mean.")
+    return named[0]
+
+
+__all__ = ["Decision", "LandedExport", "landed_exports", "restore", "withdraw"]

@@ -1,0 +1,68 @@
+"""The Grafana kit of this business, written into a folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rmetrics.errors import SettingsError
+from rmetrics.files import write_private
+from rmetrics.grafana.kit import kit
+from rmetrics.grafana.model import Place
+from rmetrics.postgres.roles import roles_script
+from rmetrics.rules import Rules, load_rules
+from rmetrics.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class KitResult:
+    """What was written.
+
+    Attributes:
+        folder: where to.
+        changed: paths inside it whose text is new or differs.
+        unchanged: paths that were right already.
+    """
+
+    folder: Path
+    changed: tuple[str, ...]
+    unchanged: tuple[str, ...]
+
+
+def kit_files(rules: Rules, schema: str = "public", serve: str | None = None) -> dict[str, str]:
+    """Every file of the kit for these rules, by its path inside the folder; ``serve`` is where explanations are."""
+    return kit(Place(rules.business.timezone, rules.business.currency, serve)) | {"reader.sql": roles_script(schema)}
+
+
+def write_kit(settings: Settings, folder: Path) -> KitResult:
+    """Writes the kit; a file is replaced as a whole, because Grafana may read it at any moment.
+
+    Raises:
+        SettingsError: the folder cannot be written.
+        RulesError: the rules do not load.
+    """
+    changed, unchanged = [], []
+    try:
+        files = kit_files(load_rules(settings.rules_dir), settings.pg_schema, settings.links_to)
+        for name, text in sorted(files.items()):
+            path = folder / name
+            if path.exists() and path.read_bytes() == text.encode():
+                unchanged.append(name)
+                continue
+            _folders(path.parent)
+            part = path.with_name(f".{path.name}.part")
+            write_private(part, text.encode())
+            part.chmod(0o644)
+            part.replace(path)
+            changed.append(name)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot write {error.filename or folder}: {error.strerror}", "Name another folder."
+        ) from error
+    return KitResult(folder, tuple(changed), tuple(unchanged))
+
+
+def _folders(folder: Path) -> None:
+    """Makes folders that others may enter: Grafana runs as a user of its own, and the kit holds no figure or secret."""
+    if not folder.exists():
+        _folders(folder.parent)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)

@@ -1,0 +1,176 @@
+"""How the published numbers of a month changed: when, by which run, and why."""
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+
+from rmetrics.errors import SettingsError
+from rmetrics.pipeline.asked import Months, months_named, only_source
+from rmetrics.postgres.connection import Server, Session, connect
+from rmetrics.postgres.ddl import has_all
+from rmetrics.postgres.server import existing_server
+from rmetrics.rules import Rules, load_rules
+from rmetrics.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One change of one published figure.
+
+    Attributes:
+        date: the day; None for the figure of the whole month.
+        before, after: exact; None where the row was not there, or is gone.
+        at: when the run published it.
+    """
+
+    run_id: str
+    at: dt.datetime
+    month: dt.date
+    date: dt.date | None
+    source: str
+    segment: str
+    metric: str
+    before: Decimal | None
+    after: Decimal | None
+    cause: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The story of a month, or of several, oldest first.
+
+    Attributes:
+        month, last: the first month and the last.
+        first_run, first_at: the run that first published the month; None where it is not published.
+        changes: of the whole month's figures, or with days of theirs.
+        days: how many daily figures changed.
+        published: whether any of the months has figures now.
+    """
+
+    month: dt.date
+    first_run: str | None
+    first_at: dt.datetime | None
+    changes: tuple[Recorded, ...]
+    days: int
+    published: bool
+    last: dt.date
+
+
+def history(
+    settings: Settings,
+    months: Months,
+    *,
+    source: str | None = None,
+    metric: str | None = None,
+    daily: bool = False,
+) -> History:
+    """What was recorded of some months.
+
+    Args:
+        settings: where things are.
+        months: which; those with data.
+        source: only this one; case, spaces and aliases do not matter, and ``ALL`` is all of them.
+        metric: only this one.
+        daily: the daily figures instead of the month's.
+
+    Raises:
+        SettingsError: nothing is published yet, nothing ever was of this month, or there is no such source.
+        PostgresError: the server cannot be reached.
+    """
+    with existing_server(settings) as target:
+        if target is None:
+            raise _nothing()
+        return _history(target, settings, load_rules(settings.rules_dir), months, source, metric, daily=daily)
+
+
+def _nothing() -> SettingsError:
+    return SettingsError("nothing is published yet", "Put exports into the inbox and run: rmetrics sync")
+
+
+def _history(
+    server: Server,
+    settings: Settings,
+    rules: Rules,
+    wanted: Months,
+    source: str | None,
+    metric: str | None,
+    *,
+    daily: bool,
+) -> History:
+    with connect(server, schema=settings.pg_schema) as session:
+        if not has_all(session, ["sync_runs", "metric_changes", "monthly_metrics"]):
+            raise _nothing()
+        months, sources = _known(session)
+        if not months:
+            raise _nothing()
+        (month, last), source = months_named(wanted, months), only_source(source, rules, sources)
+        rows = session.query(
+            "SELECT c.run_id, r.finished_at, c.month, c.date, c.source, c.segment, c.metric, c.old_value, c.new_value, "
+            "c.cause FROM metric_changes AS c JOIN sync_runs AS r USING (run_id) "
+            "WHERE c.month BETWEEN $1::text::date AND $4::text::date AND $2::text IN ('', c.source) "
+            "AND $3::text IN ('', c.metric) "
+            "ORDER BY r.finished_at, c.change_id",
+            [month.isoformat(), source or "", metric or "", last.isoformat()],
+        )
+        first_run, first_at = _first(session, month)
+        there = session.query(
+            "SELECT 1 FROM monthly_metrics WHERE month BETWEEN $1::text::date AND $2::text::date LIMIT 1",
+            [month.isoformat(), last.isoformat()],
+        )
+    recorded = [
+        Recorded(run, at, of, day, whose, segment, what, _number(was), _number(now), cause)
+        for run, at, of, day, whose, segment, what, was, now, cause in rows
+    ]
+    return History(
+        month=month,
+        first_run=first_run,
+        first_at=first_at,
+        changes=tuple(r for r in recorded if (r.date is not None) == daily),
+        days=sum(r.date is not None for r in recorded),
+        published=bool(there),
+        last=last,
+    )
+
+
+def run_changes(settings: Settings, run_id: str, *, most: int) -> tuple[Recorded, ...]:
+    """The published monthly figures that a run changed, by month, source, segment and measure; at most so many.
+
+    Raises:
+        PostgresError: the server cannot be reached.
+    """
+    with existing_server(settings) as target:
+        if target is None:
+            return ()
+        with connect(target, schema=settings.pg_schema) as session:
+            if not has_all(session, ["sync_runs", "metric_changes"]):
+                return ()
+            rows = session.query(
+                "SELECT c.run_id, r.finished_at, c.month, c.source, c.segment, c.metric, c.old_value, c.new_value, "
+                "c.cause FROM metric_changes AS c JOIN sync_runs AS r USING (run_id) WHERE c.run_id = $1::text "
+                "AND c.date IS NULL ORDER BY c.month, c.source, c.segment, c.metric LIMIT $2::bigint",
+                [run_id, most],
+            )
+    return tuple(
+        Recorded(run, at, month, None, whose, segment, what, _number(was), _number(now), cause)
+        for run, at, month, whose, segment, what, was, now, cause in rows
+    )
+
+
+def _known(session: Session) -> tuple[frozenset[dt.date], frozenset[str]]:
+    """The months and sources that are published, or once were."""
+    rows = session.query("SELECT month, source FROM monthly_metrics UNION SELECT month, source FROM metric_changes")
+    return frozenset(m for m, _ in rows), frozenset(s for _, s in rows)
+
+
+def _first(session: Session, month: dt.date) -> tuple[str | None, dt.datetime | None]:
+    """The run that published the month first; none where an older version did, which noted no such thing."""
+    rows = session.query(
+        "SELECT run_id, finished_at FROM sync_runs WHERE jsonb_exists(detail -> 'first_months', $1::text) "
+        "ORDER BY finished_at LIMIT 1",
+        [month.isoformat()],
+    )
+    return (rows[0][0], rows[0][1]) if rows else (None, None)
+
+
+def _number(value: str | None) -> Decimal | None:
+    return None if value is None else Decimal(value)

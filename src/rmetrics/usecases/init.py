@@ -1,0 +1,132 @@
+"""What a project folder starts with: shipped rules, an inbox, an example of the settings."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from rmetrics.errors import SettingsError
+from rmetrics.files import PRIVATE_FOLDER, write_private
+from rmetrics.ingest.currencies import CODES
+from rmetrics.rules.model import is_zone
+from rmetrics.shipped import shipped
+
+_ENV_EXAMPLE = """\
+# Settings of this rmetrics project. Copy to .env and change what you need; everything has a default.
+
+# Where to publish. Unset: an embedded PostgreSQL under data/postgres, nothing to install; for Grafana on this machine
+# open a port of it: rmetrics db start --port 5433
+# For a server elsewhere add ?sslmode=verify-full
+# RMETRICS_POSTGRES_DSN=postgresql://user:password@host:5432/database
+
+# RMETRICS_PG_SCHEMA=public
+# RMETRICS_DATA_DIR=data
+# RMETRICS_INBOX_DIR=data/inbox
+# RMETRICS_RULES_DIR=rules
+
+# Where `rmetrics serve` answers: figures of reports and dashboards then link to their explanations.
+# RMETRICS_SERVE_URL=http://127.0.0.1:8787
+
+# How much memory a run may use. Less of it: more of a large history is computed one month after the other.
+# RMETRICS_MEMORY_LIMIT=4GiB
+
+# Secrets of pulls, under the names that rules/pulls.toml gives them.
+# CALLRAIL_TOKEN=
+
+# Where the brief and alerts go, once rules/messages.toml declares a channel with this name (docs/brief.md).
+# RMETRICS_NOTIFY_OWNER=mailtos://user:password@example.com?to=owner@example.com
+"""
+_GITIGNORE = "data/\n.env\n"
+_TARGETS_EXAMPLE = """\
+Month,Source,Segment,Target Repairs,Target Revenue40,Target Conv L2R,Target CPL Max
+2026-01,,,30,6200.00,0.31,30.00
+2026-01,,COD,22,4500.00,,
+2026-01,Google,,12,2600.00,,45.00
+"""
+TARGETS_EXAMPLE = "targets.example.csv"
+_SERVERS = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Universal", "Zulu", "GMT", "Etc/GMT", "localtime"})
+
+
+@dataclass(frozen=True, slots=True)
+class NewProject:
+    """A project folder that was made.
+
+    Attributes:
+        files: the files made.
+        timezone, currency: as the rules have them now.
+        from_machine: whether the zone is that of this machine; False where it is the shipped one.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+    timezone: str
+    currency: str
+    from_machine: bool
+
+
+def init_project(folder: Path, *, timezone: str | None = None, currency: str | None = None) -> NewProject:
+    """Creates a project folder.
+
+    Args:
+        folder: where.
+        timezone: the business's zone; None for the machine's. A machine that runs in UTC, as servers do, says nothing
+            of the business: the shipped zone stays.
+        currency: the code of the business's currency; None for the shipped one.
+
+    Raises:
+        SettingsError: the folder already holds rules, or cannot be written; there is no such zone or currency.
+    """
+    if timezone is not None and not is_zone(timezone):
+        raise SettingsError(f"no time zone {timezone!r}", "Name it like America/Chicago.")
+    if currency is not None and currency.upper() not in CODES:
+        raise SettingsError(f"no currency {currency!r}", "Name its code, for instance USD.")
+    machine = machine_zone() if timezone is None else None
+    rules = folder / "rules"
+    if rules.exists() and any(rules.glob("*.toml")):
+        raise SettingsError(f"{rules} already holds rules", "Choose another folder; nothing was changed.")
+    made = []
+    try:
+        for made_folder in (folder, rules, folder / "data", folder / "data" / "inbox"):
+            made_folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        for source in sorted(shipped("rules").glob("*.toml")):
+            made.append(rules / source.name)
+            write_private(made[-1], source.read_bytes())
+        zone, money = _localised(rules / "business.toml", timezone or machine, currency)
+        examples = ((".env.example", _ENV_EXAMPLE), (TARGETS_EXAMPLE, _TARGETS_EXAMPLE), (".gitignore", _GITIGNORE))
+        for name, text in examples:
+            if not (folder / name).exists():
+                made.append(folder / name)
+                write_private(made[-1], text.encode())
+    except OSError as error:
+        raise SettingsError(
+            f"cannot write {error.filename or folder}: {error.strerror}", "Check its permissions."
+        ) from error
+    return NewProject(folder, tuple(made), zone, money, machine is not None)
+
+
+def machine_zone() -> str | None:
+    """The IANA name of this machine's time zone; None where it has none, or only that of servers (UTC)."""
+    named = os.environ.get("TZ", "").removeprefix(":")
+    linked = os.path.realpath("/etc/localtime").rpartition("/zoneinfo/")[2]
+    candidates = [named] if named else [linked.removeprefix("posix/").removeprefix("right/"), _etc_timezone()]
+    return next((name for name in candidates if name not in _SERVERS and is_zone(name)), None)
+
+
+def _etc_timezone() -> str:
+    try:
+        return Path("/etc/timezone").read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):  # most systems have no such file
+        return ""
+
+
+def _localised(path: Path, timezone: str | None, currency: str | None) -> tuple[str, str]:
+    """Writes zone and currency into the rules; returns those that hold now."""
+    text, found = path.read_text(encoding="utf-8"), []
+    for key, value in (("timezone", timezone), ("currency", currency and currency.upper())):
+        line = re.compile(rf'^({key}\s*=\s*)"([^"]*)"', re.MULTILINE)
+        if value:
+            text = line.sub(rf'\g<1>"{value}"', text, count=1)
+        match = line.search(text)
+        found.append(match[2] if match else "")
+    write_private(path, text.encode())
+    return found[0], found[1]

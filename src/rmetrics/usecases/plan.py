@@ -1,0 +1,364 @@
+"""What a sync would change, in numbers and rows, before it does. Writes nothing, not even to the lake."""
+
+import contextlib
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from rmetrics.errors import PostgresError
+from rmetrics.findings import Finding
+from rmetrics.lake import Lake
+from rmetrics.lake.scratch import scratch_lake
+from rmetrics.lake.snapshot import load
+from rmetrics.memory import rows_at_once
+from rmetrics.pipeline.asked import month_named, only_source
+from rmetrics.pipeline.changes.causes import MEASURES, Causes, as_new, find_causes, whole_cause
+from rmetrics.pipeline.changes.row_changes import State, moved_rows
+from rmetrics.pipeline.compute.compute import Computed, compute
+from rmetrics.pipeline.compute.standing import last_rows, old_rules
+from rmetrics.pipeline.explanations import Explanations
+from rmetrics.pipeline.landing.inbox import Seen, empty_inbox, land_inbox
+from rmetrics.pipeline.verify.run_findings import run_findings
+from rmetrics.postgres.connection import Server, connect
+from rmetrics.postgres.ddl import has_all
+from rmetrics.postgres.publish import Published, published
+from rmetrics.postgres.server import existing_server
+from rmetrics.progress import Progress, silent
+from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.edits import can_move
+from rmetrics.rules.proposals import dated_instead
+from rmetrics.settings import Settings, memory_of
+from rmetrics.tables import DAILY, MONTHLY
+
+Key = tuple[dt.date, str, str]
+Figures = Mapping[Key, tuple[Decimal, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class FigureChange:
+    """One monthly figure that a sync would change.
+
+    Attributes:
+        before, after: exact; None where there is no such row before or after.
+        cause: as ``metric_changes`` will have it.
+    """
+
+    month: dt.date
+    source: str
+    segment: str
+    metric: str
+    before: Decimal | None
+    after: Decimal | None
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowMove:
+    """One row that the rules make something else of.
+
+    Attributes:
+        key: of the row in its feed.
+        before, after: what it counts as; None where it is not there.
+        month: the month it counts in, after or before; None without a day.
+    """
+
+    feed: str
+    key: str
+    before: str | None
+    after: str | None
+    month: dt.date | None
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a sync would do.
+
+    Attributes:
+        compared_with: what the figures before are.
+        edits: what was edited in the rules since.
+        exports: the exports not yet synced, with what they bring.
+        changes: every monthly figure that would change.
+        days: how many daily figures would change.
+        rows: the rows that move; None where the earlier computation cannot be told.
+        unchanged: the months without any change.
+        restated: the months before the newest one that edited rules would change.
+        instead: the edits that do so as dated changes, in TOML, which would leave those months as they are.
+    """
+
+    compared_with: str
+    edits: tuple[str, ...]
+    exports: tuple[str, ...]
+    refused: tuple[str, ...]
+    changes: tuple[FigureChange, ...]
+    days: int
+    rows: tuple[RowMove, ...] | None
+    unchanged: tuple[dt.date, ...]
+    findings: tuple[Finding, ...]
+    restated: tuple[dt.date, ...] = ()
+    instead: tuple[str, ...] = ()
+
+    @property
+    def any(self) -> bool:
+        """Whether a sync would change any figure, or what any row counts as."""
+        return bool(self.changes or self.days or self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """What there is before: figures, and from which rules and exports they were computed."""
+
+    label: str
+    published: Published
+    monthly: Figures
+    daily: Figures
+
+
+def plan(
+    settings: Settings, *, month: dt.date | None = None, source: str | None = None, progress: Progress = silent
+) -> Plan:
+    """Computes with the rules as they stand and the exports not yet synced, and compares with what is published.
+
+    Args:
+        settings: where things are.
+        month: only this month.
+        source: only this source; case, spaces and aliases do not matter.
+        progress: is told how far it is.
+
+    Raises:
+        SettingsError: there is no such source, or the month has no data before or after.
+        RulesError, LakeError, BusyError: see ``errors``.
+    """
+    rules = load_rules(settings.rules_dir)
+    lake = Lake(settings.lake_dir)
+    basis = _basis(settings, lake)
+    with scratch_lake(lake) as scratch:
+        seen = land_inbox(settings.inbox_dir, scratch, rules, progress)
+        computed = compute(scratch, rules, progress, memory=memory_of(settings))
+        exports = basis.published.exports or frozenset(sha256[:16] for sha256, _, _ in load(lake).exports)
+        digest = basis.published.rules_hash or load(lake).rules
+        old = old_rules(lake, digest, rules)
+        whole = whole_cause(exports, digest, basis.published.version, computed, rules)
+        explanations = Explanations()
+        causes = explanations.of(
+            "the causes of changes",
+            lambda: find_causes(computed, rules, old, exports, whole),
+            Causes(whole, (), (), old, rules),
+        )
+        monthly = _figures(scratch, MONTHLY)
+        keys = (*basis.monthly, *monthly)
+        source = only_source(source, rules, {s for _, s, _ in keys})
+        if month is not None and keys:
+            month_named(month, {m for m, _, _ in keys})
+        changes = _changes(basis.monthly, monthly, causes)
+        days = _count(basis.daily, _figures(scratch, DAILY), month, source)
+        after = State(computed.rows, {p.rank: p.raw.name for p in computed.placed})
+        with _before(lake, old, basis, exports, progress) as before:
+            known = before is not None or not basis.monthly
+            most = rows_at_once(memory_of(settings))
+            rows = _moves(before, after, month, source, computed, exports, causes, most=most) if known else None
+        findings = (*run_findings(scratch, rules, computed, seen, explanations), *explanations.failed)
+        if not seen:
+            findings = (empty_inbox(settings.inbox_dir, len(computed.placed)), *findings)
+    restated, instead = _restated(changes, causes, max((m for m, _, _ in basis.monthly), default=None))
+    shown = [c for c in changes if _wanted(c.month, c.source, month, source)]
+    touched = {c.month for c in changes}
+    months = {m for m, _, _ in basis.monthly} | touched
+    return Plan(
+        compared_with=basis.label,
+        edits=tuple(str(e) for e in causes.edits) or (("rules edited",) if digest and digest != rules.digest else ()),
+        exports=tuple(_arrived(causes, computed, exports)),
+        refused=tuple(f"{s.name}: {s.refused}" for s in seen if s.refused and _is_new(s, lake)),
+        changes=tuple(shown),
+        days=days,
+        rows=rows,
+        unchanged=tuple(sorted(m for m in months - touched if month in {None, m})),
+        findings=findings,
+        restated=restated,
+        instead=instead,
+    )
+
+
+def _restated(
+    changes: Sequence[FigureChange], causes: Causes, newest: dt.date | None
+) -> tuple[tuple[dt.date, ...], tuple[str, ...]]:
+    """The months before the newest that edits change, and the edits as changes from the newest month on."""
+    if newest is None:
+        return (), ()
+    guilty = {e: {c.month for c in changes if c.month < newest and f"rule edit {e}" in c.cause} for e in causes.edits}
+    months = {m for those in guilty.values() for m in those}
+    return tuple(sorted(months)), dated_instead([e for e, those in guilty.items() if those], causes.new, newest)
+
+
+def _wanted(at: dt.date, of: str, month: dt.date | None, source: str | None) -> bool:
+    return month in {None, at} and source in {None, of}
+
+
+def _is_new(seen: Seen, lake: Lake) -> bool:
+    """Whether no earlier run has refused this very file."""
+    known = lake.load_json("inbox").get("files", {}).get(seen.name)
+    return not known or known[2] != seen.sha256
+
+
+def _arrived(causes: Causes, computed: Computed, known: frozenset[str]) -> Iterator[str]:
+    for item in computed.placed:
+        if item.raw.sha256[:16] not in known:
+            mine = [a for a in causes.arrivals if a.export == as_new(item.raw)]
+            new, changed = sum(a.new for a in mine), sum(a.changed for a in mine)
+            yield f"{item.raw.name} ({item.feed}): {new:,} new and {changed:,} changed rows"
+
+
+# -- before
+
+
+def _basis(settings: Settings, lake: Lake) -> _Basis:
+    """What is published; where nothing is or the server does not answer, what the lake last computed."""
+    why = "nothing is published yet"
+    try:
+        with existing_server(settings) as target:
+            if target is not None and (found := _published(target, settings.pg_schema)):
+                return found
+    except PostgresError as error:
+        why = f"the database cannot be asked ({error.message})"
+    if load(lake).has(MONTHLY):
+        label = f"what the lake last computed: {why}"
+        return _Basis(label, Published(), _figures(lake, MONTHLY), _figures(lake, DAILY))
+    return _Basis(f"nothing: {why}", Published(), {}, {})
+
+
+def _published(target: Server, schema: str) -> _Basis | None:
+    with connect(target, schema=schema) as session:
+        if not has_all(session, ["sync_runs", "published_parts", DAILY, MONTHLY]):
+            return None
+        before = published(session, [])
+        if before.run_id is None:
+            return None
+        columns = ", ".join(f"{m}::text" for m in MEASURES)
+        tables = {
+            name: {
+                (day, source, segment): tuple(Decimal(v) for v in values)
+                for day, source, segment, *values in session.query(
+                    f"SELECT {period}, source, segment, {columns} FROM {name}"
+                )
+            }
+            for name, period in ((MONTHLY, "month"), (DAILY, "date"))
+        }
+    return _Basis(f"what run {before.run_id} published on {target.label}", before, tables[MONTHLY], tables[DAILY])
+
+
+def _figures(lake: Lake, name: str) -> Figures:
+    period = "month" if name == MONTHLY else "date"
+    rows = load(lake).scan(name).collect().select(period, "source", "segment", *MEASURES)
+    return {(d, s, g): tuple(Decimal(v) for v in values) for d, s, g, *values in rows.iter_rows()}
+
+
+@contextlib.contextmanager
+def _before(
+    lake: Lake, old: Rules | None, basis: _Basis, exports: frozenset[str], progress: Progress
+) -> Iterator[State | None]:
+    """The earlier computation: the lake itself where it holds it, otherwise made again; None where neither can be."""
+    if old is None or not load(lake).has(MONTHLY):
+        yield None
+        return
+    raws = lake.raw_files()
+    if not basis.published.run_id or load(lake).inputs == basis.published.inputs:
+        names = {r.sha256: r.name for r in raws}
+        rows = last_rows(lake, old)
+        if rows is None:
+            yield None
+            return
+        yield State(rows, {rank: names.get(sha256, "") for sha256, _, rank in rows.snapshot.exports})
+        return
+    if not exports <= {r.sha256[:16] for r in raws}:
+        yield None
+        return
+    with scratch_lake(lake, results=False) as scratch:
+        for raw in raws:
+            if raw.sha256[:16] not in exports:
+                scratch.decide(raw.sha256, withdrawn=raw.landed_at)  # it did not count then
+            elif raw.withdrawn:  # it counted then
+                scratch.decide(raw.sha256, withdrawn="")
+        made = compute(scratch, old, progress)
+        yield State(made.rows, {p.rank: p.raw.name for p in made.placed})
+
+
+# -- differences
+
+
+def _changes(before: Figures, after: Figures, causes: Causes) -> list[FigureChange]:
+    """Every monthly figure that differs, by month, source, segment and measure. Zero that comes or goes is none."""
+    found = []
+    for key in sorted({*before, *after}):
+        was, now = before.get(key), after.get(key)
+        for i, metric in enumerate(MEASURES):
+            old, new = was[i] if was else None, now[i] if now else None
+            if (old or 0) != (new or 0):
+                found.append(FigureChange(*key, metric, old, new, causes.of(key[0], key[1], metric)))
+    return found
+
+
+def _count(before: Figures, after: Figures, month: dt.date | None, source: str | None) -> int:
+    keys = (k for k in {*before, *after} if _wanted(k[0].replace(day=1), k[1], month, source))
+    nothing = (Decimal(0),) * len(MEASURES)
+    return sum(a != b for k in keys for a, b in zip(before.get(k, nothing), after.get(k, nothing), strict=True))
+
+
+def _moves(
+    before: State | None,
+    after: State,
+    month: dt.date | None,
+    source: str | None,
+    computed: Computed,
+    known: frozenset[str],
+    causes: Causes,
+    *,
+    most: int,
+) -> tuple[RowMove, ...]:
+    fresh = {p.rank: p.raw.name for p in computed.placed if p.raw.sha256[:16] not in known}
+    moved = moved_rows(before, after, month, source, most=most)
+    found = []
+    known_causes: dict[tuple[object, ...], str] = {}  # a million rows have a handful of causes
+    for feed, key, was, now, month_was, month_now, source_was, source_now, file in moved.iter_rows():
+        export = fresh.get(file) if file is not None else None
+        kind = feed, was is None, now is None, source_was, source_now, export
+        if kind not in known_causes:
+            known_causes[kind] = _row_cause(feed, was, now, {source_was, source_now}, export, causes)
+        found.append(RowMove(feed, key, was, now, month_now or month_was, known_causes[kind]))
+    return tuple(found)
+
+
+def _row_cause(
+    feed: str, was: str | None, now: str | None, sources: set[str | None], export: str | None, causes: Causes
+) -> str:
+    if export is not None:
+        return f"{'new' if was is None else 'changed'} row in {export}"
+    if now is None and causes.old is not None and feed not in causes.new.feeds:
+        return f"the feed {feed} is no longer declared"
+    old = causes.old
+    edits = [] if old is None else [
+        f"rule edit {e}" for e in causes.edits
+        if _edit_feed(e.key) in {None, feed} and any(_can_touch(e.key, s) or (s and can_move(e, s, m, old, causes.new))
+                                                     for s in sources for m in MEASURES)
+    ]  # fmt: skip
+    return "; ".join(edits) or causes.whole
+
+
+def _edit_feed(key: str) -> str | None:
+    """The feed an edit is about, None for any."""
+    group, _, rest = key.partition(".")
+    return rest.partition(".")[0] if group == "feeds" else "calls" if group == "calls" else None
+
+
+def _can_touch(key: str, source: str | None) -> bool:
+    """Edits that move rows without a source."""
+    return key.startswith(("feeds.", "calls.")) or (source is None and key.startswith("sources."))
+
+
+def summary(rows: Sequence[RowMove]) -> list[tuple[str, str, int]]:
+    """How many rows move, by feed and cause, most first."""
+    return [(feed, cause, n) for (feed, cause), n in Counter((r.feed, r.cause) for r in rows).most_common()]
+
+
+__all__ = ["FigureChange", "Plan", "RowMove", "plan", "summary"]

@@ -1,0 +1,164 @@
+"""``rmetrics report``: the four views as one HTML page, from the lake alone."""
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+
+from rmetrics.errors import LakeError, SettingsError
+from rmetrics.files import PRIVATE_FOLDER, write_private
+from rmetrics.html_report.cells import Links
+from rmetrics.html_report.charts import charts
+from rmetrics.html_report.data import FeedLine, PageData, month_days, segment_lines
+from rmetrics.html_report.html import page_html
+from rmetrics.lake.snapshot import load
+from rmetrics.pipeline.asked import Months, months_named
+from rmetrics.pipeline.explanations import Explanations
+from rmetrics.pipeline.publication import feed_states
+from rmetrics.pipeline.summary import month_lines
+from rmetrics.pipeline.verify.quality import remembered_findings
+from rmetrics.pipeline.verify.run_findings import run_findings
+from rmetrics.pipeline.workspace import Opened, opened
+from rmetrics.progress import Progress, silent
+from rmetrics.settings import Settings
+from rmetrics.tables import DAILY, MONTHLY
+from rmetrics.version import __version__
+
+_NEWEST = Months(one=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PageResult:
+    """What was written.
+
+    Attributes:
+        month: of the views *This month* and *Channels*.
+        page: the HTML file.
+        size: its length in bytes.
+        charts: the ids of the charts on it.
+        pictures: PNG files, where they were asked for.
+    """
+
+    month: dt.date
+    page: Path
+    size: int
+    charts: tuple[str, ...]
+    pictures: tuple[Path, ...] = ()
+
+
+def write_page(
+    settings: Settings,
+    *,
+    months: Months = _NEWEST,
+    output: Path | None = None,
+    pictures: Path | None = None,
+    progress: Progress = silent,
+) -> PageResult:
+    """Writes the page; changes nothing in the lake.
+
+    Args:
+        settings: where things are.
+        months: the month in depth; or a span, whose last month it is and which the views over time are limited to.
+        output: the HTML file; None means ``report-YYYY-MM.html`` in the working folder.
+        pictures: a folder for a PNG of each chart.
+        progress: is told how far it is.
+
+    Raises:
+        LakeError: nothing was synced yet, or nothing in it counts.
+        SettingsError: there is no such month, or a file cannot be written.
+    """
+    with opened(settings, progress) as lake:
+        page = page_data(lake, months)
+    drawn = charts(page)
+    target = output or Path(f"report-{page.month:%Y-%m}.html")
+    progress("drawing", 0, 1)
+    text = page_html(page, library(), Links(settings.links_to))
+    made = []
+    try:
+        part = target.with_name(f".{target.name}.part")
+        write_private(part, text.encode())
+        part.replace(target)
+        if pictures is not None:
+            pictures.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            for name, (_, spec) in drawn.items():
+                made.append(pictures / f"{name}.png")
+                write_private(made[-1], picture(spec))
+    except OSError as error:
+        raise SettingsError(
+            f"cannot write {error.filename or target}: {error.strerror}", "Name a file in a folder that exists."
+        ) from error
+    progress("drawing", 1, 1)
+    return PageResult(page.month, target, len(text.encode()), tuple(drawn), tuple(made))
+
+
+def page_data(lake: Opened, wanted: Months = _NEWEST) -> PageData:
+    """What the page shows.
+
+    Raises:
+        LakeError: no row of the data counts in any month.
+        SettingsError: the month, or every month of the span, is without data.
+    """
+    lines = month_lines(lake.computed.rows)
+    months = sorted({line.month for line in lines})
+    if not months:
+        raise LakeError("no row of the data counts in any month", "See `rmetrics check`, then sync again.")
+    first, last = months_named(wanted, months)
+    if wanted.one:
+        picked, first = last, months[0]
+        last = months[-1]
+    else:
+        picked = last = max(m for m in months if m <= last)
+    lines = tuple(line for line in lines if first <= line.month <= last)
+    daily = load(lake.lake).scan(DAILY).collect()
+    monthly = load(lake.lake).scan(MONTHLY).filter(pl.col("month").is_between(first, last)).collect()
+    last_day: dt.date = daily["date"].max()  # type: ignore[assignment]
+    whole = next(line for line in lines if line.month == picked and line.source == "ALL")
+    targets: tuple[Decimal | None, Decimal | None] = (whole.target_repairs, whole.target_revenue40)
+    explanations = Explanations()
+    findings = (
+        *lake.problems,
+        *run_findings(lake.lake, lake.rules, lake.computed, [], explanations),
+        *explanations.failed,
+        *remembered_findings(lake.lake, lake.computed.inputs),
+    )
+    return PageData(
+        month=picked,
+        last_day=last_day,
+        timezone=lake.rules.business.timezone,
+        currency=lake.rules.business.currency,
+        version=__version__,
+        lines=lines,
+        segments=segment_lines(monthly),
+        days=month_days(daily, picked, last_day, targets),
+        feeds=_feeds(lake),
+        findings=findings,
+    )
+
+
+def _feeds(lake: Opened) -> tuple[FeedLine, ...]:
+    rejected: dict[str, int] = {}
+    for item in lake.computed.placed:
+        counts = lake.computed.counts.get(item.raw.sha256)
+        rejected[item.feed] = rejected.get(item.feed, 0) + (counts.rejected if counts else 0)
+    states = feed_states(lake.rules, lake.computed)
+    return tuple(
+        FeedLine(s.feed, s.rows, s.last_date, s.last_export_at, s.exports, rejected.get(s.feed, 0)) for s in states
+    )
+
+
+def library() -> str:
+    """The script of the charting library with all it needs, so that the page asks no network."""
+    import vl_convert
+
+    script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return script.replace("</script", "<\\/script")
+
+
+def picture(spec: dict[str, object]) -> bytes:
+    """A chart as a PNG, drawn without a browser."""
+    import vl_convert
+
+    fixed = {**spec, "width": 640, "autosize": "pad"}
+    return bytes(vl_convert.vegalite_to_png(fixed, scale=2))

@@ -1,0 +1,161 @@
+"""What the rules say, and what they say of the data that is there."""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from rmetrics.errors import RuleProblem, RulesError
+from rmetrics.findings import count
+from rmetrics.lake import Lake
+from rmetrics.metrics.jobs import METRIC_DATE, declared_names
+from rmetrics.metrics.leads import between
+from rmetrics.pipeline.asked import only_source
+from rmetrics.pipeline.compute.names import FACTS
+from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.pipeline.compute.standing import last_rows
+from rmetrics.pipeline.verify.agreement import Disagreement, disagreements, in_words
+from rmetrics.pipeline.verify.placed_conditions import conditions
+from rmetrics.positions import COUNTED
+from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.conditions import read_condition
+from rmetrics.rules.describe import Said, next_changes, rules_in_words
+from rmetrics.rules.expressions.polars_form import is_true
+from rmetrics.rules.model import FeedLeads, Place
+from rmetrics.rules.names import JOBS, normal_source
+from rmetrics.rules.suggest import did_you_mean
+from rmetrics.settings import Settings
+
+T = TypeVar("T")
+
+_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class RulesInForce:
+    """The rules of a day, and what will be different later."""
+
+    as_of: dt.date
+    rules: tuple[Said, ...]
+    later: tuple[Said, ...]
+
+
+def rules_in_force(settings: Settings, day: dt.date | None, source: str | None = None) -> RulesInForce:
+    """The rules in force on a day; without one, today in the business's zone.
+
+    Args:
+        settings: where things are.
+        day: None for today.
+        source: only this source, or topic (``jobs``, ``revenue``); None or ``ALL`` for every rule.
+
+    Raises:
+        RulesError: the rules do not load.
+        SettingsError: no rule is about such a source.
+    """
+    rules = load_rules(settings.rules_dir)
+    day = day or dt.datetime.now(ZoneInfo(rules.business.timezone)).date()
+    said, later = rules_in_words(rules, day), next_changes(rules, day)
+    topic = only_source(source, rules, {s.topic for s in (*said, *later)})
+    if topic is None:
+        return RulesInForce(day, said, later)
+    return RulesInForce(day, *(tuple(s for s in those if s.topic == topic) for those in (said, later)))
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRules:
+    """Rules that load, and what deserves a look in them."""
+
+    rules: Rules
+    warnings: tuple[RuleProblem, ...]
+
+
+def check_rules(settings: Settings) -> CheckedRules:
+    """Loads the rules and tries them on odd values and on the rows of the last sync, with both engines.
+
+    Raises:
+        RulesError: with every problem found; also where the engines read a condition differently.
+    """
+    rules = load_rules(settings.rules_dir)
+    computed = last_rows(Lake(settings.lake_dir), rules)
+    found = disagreements(rules, computed)
+    if found:
+        raise RulesError([_differs(d, rules) for d in found])
+    return CheckedRules(rules, (*rules.warnings, *data_warnings(computed, rules)))
+
+
+def _differs(found: Disagreement, rules: Rules) -> RuleProblem:
+    """A condition that the engines read differently, as a problem at its place."""
+    told = in_words(found, rules).partition(f"{found.condition.key}: ")[2]
+    return _problem(rules, found.condition.key, f"{told}; a bug in rmetrics: write it another way, and report it")
+
+
+def data_warnings(computed: Rows | None, rules: Rules) -> tuple[RuleProblem, ...]:
+    """Sources in the data that no rule declares, and rules that match none of the data.
+
+    Nothing is read anew: the rows are those of the last computation, so a column that is new in the rules is not tried.
+    """
+    if computed is None:
+        return ()
+    facts = computed.scan(FACTS)
+    return (*_spellings(facts, rules), *_idle(computed, facts, rules))
+
+
+def _problem(rules: Rules, key: str, message: str) -> RuleProblem:
+    """A warning at the key's place."""
+    probe = key
+    while probe and probe not in rules.places:
+        probe = probe.rpartition(".")[0]
+    place = rules.places.get(probe, Place(rules.folder, 0))
+    return RuleProblem(place.path, place.line, key, message)
+
+
+def _spellings(facts: pl.LazyFrame, rules: Rules) -> Iterator[RuleProblem]:
+    names = declared_names(rules)
+    found = facts.group_by(pl.col("source_raw").str.strip_chars()).len().drop_nulls().collect()
+    beside = next((rules.places[k].path for n in rules.sources if (k := f"sources.{n}") in rules.places), rules.folder)
+    unknown: dict[str, tuple[str, int]] = {}
+    present = set()
+    for spelling, jobs in found.sort("len", "source_raw", descending=[True, False]).iter_rows():
+        normal = normal_source(spelling)
+        present.add(names.get(normal))
+        if normal and normal not in names:
+            shown, before = unknown.get(normal, (spelling, 0))
+            unknown[normal] = shown, before + jobs
+    for shown, jobs in sorted(unknown.values(), key=lambda u: (-u[1], u[0]))[:_SHOWN]:
+        near = did_you_mean(shown, rules.sources, near=True).removeprefix("; ")
+        add = near or f'add [sources."{shown}"], or an alias to the source it belongs to'
+        told = f"{shown!r} is the source of {count(jobs, 'job')}, but no rule declares it: leads and cost are 0; {add}"
+        yield RuleProblem(beside, 0, "sources", told)
+    for name, dated in rules.sources.items():
+        if name not in present and any(not isinstance(s.leads, FeedLeads) for _, s in dated.versions):
+            told = "no job is of this source, so it has no leads; look at its name and aliases"
+            yield _problem(rules, f"sources.{name}", told)
+
+
+def _idle(computed: Rows, facts: pl.LazyFrame, rules: Rules) -> Iterator[RuleProblem]:
+    frames = {name: computed.scan(name) for name in rules.feeds if name in computed.rules.feeds}
+    days = {name: rules.feeds[name].business_date for name in frames}
+    frames[FACTS], days[FACTS] = facts, METRIC_DATE
+    present = {name: set(frame.collect_schema().names()) for name, frame in frames.items()}
+    tries, queries = [], []
+    for item in conditions(rules):
+        if item.rows not in frames or item.key.startswith(f"feeds.{JOBS}."):
+            continue
+        needed = {*read_condition(item.text, item.row).columns, days[item.rows]}
+        if not needed <= present[item.rows]:
+            continue
+        inside = frames[item.rows].filter(between(pl.col(days[item.rows]), item.start, item.end))
+        if COUNTED in present[item.rows] and not item.key.startswith("feeds."):
+            inside = inside.filter(pl.col(COUNTED))
+        tries.append(item)
+        queries.append(inside.select(pl.len().alias("rows"), is_true(item.text, item.row).sum().alias("hits")))
+    for item, frame in zip(tries, pl.collect_all(queries), strict=True):
+        rows, hits = frame.row(0)
+        if rows and not hits:
+            yield _problem(rules, item.key, f"matches none of the {count(rows, 'row')} it looks at")
+
+
+__all__ = ["CheckedRules", "RulesInForce", "check_rules", "data_warnings", "rules_in_force"]

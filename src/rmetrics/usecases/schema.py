@@ -1,0 +1,35 @@
+"""``rmetrics schema``: the DDL in force, and applying it."""
+
+from rmetrics.postgres.connection import connect
+from rmetrics.postgres.ddl import apply_schema, create_table, fit_tables
+from rmetrics.postgres.embedded import server
+from rmetrics.postgres.roles import roles_script
+from rmetrics.rules import load_rules
+from rmetrics.settings import Settings
+from rmetrics.shipped import schema_script
+from rmetrics.tables import published_tables
+
+
+def schema_ddl(settings: Settings) -> str:
+    """``schema.sql`` and the tables that only the rules know."""
+    script = schema_script()
+    known = script.split()
+    own = [t for t in published_tables(load_rules(settings.rules_dir)) if t.name not in known]
+    extra = [s + ";" for t in own for s in create_table(t)]
+    if not extra:
+        return script
+    return script.rstrip() + "\n\n\n-- Feeds that only the rules know\n\n" + "\n".join(extra) + "\n"
+
+
+def schema_apply(settings: Settings) -> str:
+    """Applies the schema to the server; returns the server's label."""
+    rules = load_rules(settings.rules_dir)
+    with server(settings.dsn, settings.server_dir) as target, connect(target, schema=settings.pg_schema) as session:
+        apply_schema(session, schema_script(), settings.pg_schema)
+        fit_tables(session, published_tables(rules))
+        return target.label
+
+
+def schema_roles(settings: Settings) -> str:
+    """The script of the role with which Grafana reads the schema."""
+    return roles_script(settings.pg_schema)

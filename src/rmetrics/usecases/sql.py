@@ -1,0 +1,132 @@
+"""``rmetrics sql``: one read-only SELECT over the lake as the last sync left it."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from rmetrics.errors import LakeError, SettingsError
+from rmetrics.lake import writing
+from rmetrics.pipeline.compute.compute import inputs_digest
+from rmetrics.pipeline.compute.names import FACTS
+from rmetrics.pipeline.compute.standing import last_rows
+from rmetrics.pipeline.workspace import landed
+from rmetrics.positions import PARTS
+from rmetrics.sandbox.query import LakeView, batches, lake_views, query_errors, rows, select, tables_named
+from rmetrics.settings import Settings
+from rmetrics.tables import DAILY, MONTHLY
+
+MEMORY_LIMIT = "2GB"  # where the settings name none: a slip in a join must not take the machine down
+_HIDDEN = (PARTS,)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A statement that runs.
+
+    Attributes:
+        columns: names and DuckDB types, in order.
+        rows: to be read once.
+        stale: whether rules were edited, or exports landed, after the lake was computed.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    rows: Iterator[tuple[Any, ...]]
+    stale: bool
+
+
+@contextlib.contextmanager
+def query(settings: Settings, sql: str) -> Iterator[Query]:
+    """Runs one SELECT on the lake's views; its rows are read from the result while it is open.
+
+    Raises:
+        SettingsError: it is not one SELECT, reaches beyond the views, or DuckDB cannot run it.
+        LakeError: nothing was synced yet, or a file cannot be read.
+    """
+    with _connected(settings, sql) as (connection, stale):
+        columns = select(connection, sql)
+        yield Query(columns, rows(connection), stale)
+
+
+def query_frame(settings: Settings, sql: str) -> pl.DataFrame:
+    """The whole result of one SELECT.
+
+    Raises:
+        SettingsError, LakeError: see ``query``.
+    """
+    with _connected(settings, sql) as (connection, _):
+        select(connection, sql)
+        with query_errors():
+            reader = batches(connection)
+            found = pl.from_arrow(reader.read_all())
+    return found if isinstance(found, pl.DataFrame) else found.to_frame()
+
+
+def query_to_parquet(settings: Settings, sql: str, target: Path) -> int:
+    """Writes the result of one SELECT to a Parquet file, whole or not at all; returns how many rows.
+
+    Raises:
+        SettingsError: see ``query``; or the file cannot be written.
+    """
+    import pyarrow.parquet as pq
+
+    part = target.with_name(target.name + ".part")
+    count = 0
+    with _connected(settings, sql) as (connection, _):
+        select(connection, sql)
+        try:
+            with query_errors():
+                reader = batches(connection)
+                with pq.ParquetWriter(part, reader.schema, compression="zstd") as writer:
+                    for batch in reader:
+                        writer.write_batch(batch)
+                        count += batch.num_rows
+            part.replace(target)
+        except OSError as error:
+            raise SettingsError(
+                f"cannot write {target}: {error.strerror or error}", "Name a file in a folder that exists."
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
+    return count
+
+
+def views(settings: Settings) -> dict[str, tuple[tuple[str, str], ...]]:
+    """The columns and types of every view, by view."""
+    with _connected(settings) as (connection, _):
+        found = connection.execute(
+            "SELECT table_name, column_name, data_type FROM duckdb_columns() "
+            "WHERE schema_name = 'main' AND NOT internal ORDER BY table_name, column_index"
+        ).fetchall()
+    names = dict.fromkeys(name for name, _, _ in found)
+    return {n: tuple((c, t) for name, c, t in found if name == n) for n in names}
+
+
+@contextlib.contextmanager
+def _connected(settings: Settings, sql: str = "") -> Iterator[tuple[Any, bool]]:
+    """A connection with one view per table, and whether the lake is older than rules and exports.
+
+    Only the tables that the statement names have rows: they are put into files for DuckDB to read.
+    """
+    lake, rules, placed = landed(settings)
+    computed = last_rows(lake, rules)
+    if computed is None:
+        raise LakeError("nothing was computed yet, or the lake is not as it was", "Run: rmetrics sync")
+    stale = computed.snapshot.inputs != inputs_digest(placed, rules)
+    exports = {p.rank: p.raw.name for p in placed}
+    named = tables_named(sql)
+    lake.folder(lake.root / "duckdb")
+    with tempfile.TemporaryDirectory(prefix="rows-", dir=lake.root / "duckdb") as folder:
+        there = []
+        for name in (*computed.rules.feeds, FACTS, DAILY, MONTHLY):
+            rows, path = computed.scan(name), Path(folder) / f"{name}.parquet"
+            with writing(path):
+                (rows if name.lower() in named else rows.head(0)).sink_parquet(path, compression="lz4")
+            there.append(LakeView(name, [path], _HIDDEN))
+        limit = settings.memory_limit or MEMORY_LIMIT
+        with lake_views(there, exports, temp=lake.root / "duckdb", memory_limit=limit) as connection:
+            yield connection, stale

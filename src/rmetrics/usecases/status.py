@@ -1,0 +1,88 @@
+"""``rmetrics status``: what is known of a project without computing anything."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rmetrics.lake import Lake
+from rmetrics.postgres.connection import Server, Session, connect
+from rmetrics.postgres.ddl import has_all
+from rmetrics.postgres.server import existing_server
+from rmetrics.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStatus:
+    """How fresh a feed is."""
+
+    feed: str
+    exports: int
+    rows: int
+    last_date: dt.date | None
+    last_export_at: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """One run that published or failed; ``message`` says why it failed."""
+
+    run_id: str
+    started_at: dt.datetime | None
+    finished_at: dt.datetime | None
+    status: str
+    version: str | None
+    files: int | None
+    rows_read: int | None
+    rows_rejected: int | None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusResult:
+    """What is known of a project: feeds, runs, published tables."""
+
+    feeds: tuple[FeedStatus, ...]
+    runs: tuple[RunStatus, ...]
+    tables: Mapping[str, int]
+    server: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+def status(settings: Settings, *, runs: int = 10) -> StatusResult:
+    """The last runs, freshness by feed and rows by table, as the database has them.
+
+    Raises:
+        PostgresError: the server cannot be reached.
+    """
+    landed = len(Lake(settings.lake_dir).raw_files())
+    with existing_server(settings) as target:
+        if target is None:
+            return StatusResult((), (), {}, "nothing is published yet", {"exports_landed": landed})
+        return _status(target, settings, runs, landed)
+
+
+def _status(server: Server, settings: Settings, runs: int, landed: int) -> StatusResult:
+    with connect(server, schema=settings.pg_schema) as session:
+        if not has_all(session, ["sync_runs", "feed_status", "published_parts"]):
+            return StatusResult((), (), {}, f"{server.label}: nothing is published yet", {"exports_landed": landed})
+        return StatusResult(
+            feeds=tuple(FeedStatus(*row) for row in session.query(
+                "SELECT feed, exports, rows, last_date, last_export_at FROM feed_status ORDER BY feed"
+            )),
+            runs=tuple(RunStatus(*row) for row in session.query(
+                "SELECT run_id, started_at, finished_at, status, version, files, rows_read, rows_rejected, "
+                "detail -> 'error' ->> 'message' FROM sync_runs "
+                "ORDER BY started_at DESC, run_id DESC LIMIT $1::bigint", [runs]
+            )),
+            tables={name: int(rows) for name, rows in _tables(session)},
+            server=server.label,
+            detail={"exports_landed": landed},
+        )  # fmt: skip
+
+
+def _tables(session: Session) -> list[tuple[str, int]]:
+    rows = session.query(
+        "SELECT table_name, sum(rows)::bigint FROM published_parts GROUP BY table_name ORDER BY table_name"
+    )
+    return [(str(name), int(count)) for name, count in rows]
