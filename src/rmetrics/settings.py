@@ -4,19 +4,22 @@ Read from the environment, then from ``.env`` in the project folder: the working
 that is a project. Keys of others in ``.env`` (Grafana's, for instance) are ignored.
 """
 
+import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, StringConstraints, ValidationError
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rmetrics.errors import SettingsError
 
 _ADDRESS = r"^(https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/-]*)?)?$"
 _FOLDERS = ("data_dir", "inbox_dir", "rules_dir")
+_BUCKET = "s3://"
+_UNSET = "the bucket of {}"  # follows from another setting; no variable has such a name
 
 
 class Settings(BaseSettings):
@@ -28,6 +31,10 @@ class Settings(BaseSettings):
         inbox_dir: the exports; they are only read.
         rules_dir: the rules.
         pg_schema: the schema to publish into.
+        local_dir: where a lake or an inbox in a bucket has its local folder: copies, and the embedded server.
+        s3_endpoint: the S3 server of buckets; None means Amazon's.
+        data_url, inbox_url: the bucket where ``RMETRICS_DATA_DIR`` or ``RMETRICS_INBOX_DIR`` names one, without a
+            slash at its end; the folder of that setting is then the local one.
         serve_url: where ``rmetrics serve`` answers, for the links of dashboards and reports; None: no links.
         memory_limit: how much memory a run may use, for instance ``4GB``; None means 4 GiB.
     """
@@ -39,8 +46,32 @@ class Settings(BaseSettings):
     inbox_dir: Path = Field(default=Path("data/inbox"))
     rules_dir: Path = Path("rules")
     pg_schema: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")] = "public"
+    local_dir: Path = Path("data/remote")
+    data_url: str | None = Field(default=None, validation_alias=_UNSET.format("data"))
+    inbox_url: str | None = Field(default=None, validation_alias=_UNSET.format("inbox"))
+    s3_endpoint: Annotated[str, StringConstraints(pattern=_ADDRESS)] | None = None
     serve_url: Annotated[str, StringConstraints(pattern=_ADDRESS)] | None = None
     memory_limit: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)? ?([KMGT]i?B)$")] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _buckets(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Tells the address of a bucket from the local folder that stands for it."""
+        local, found = Path(given.get("local_dir") or cls.model_fields["local_dir"].default), dict(given)
+        for what in ("data", "inbox"):
+            url = str(given.get(f"{what}_dir") or "").rstrip("/")
+            if url.startswith(_BUCKET):
+                place = f"{given.get('s3_endpoint') or ''} {url}"
+                bucket = re.sub(r"[^A-Za-z0-9.-]", "_", url.removeprefix(_BUCKET).partition("/")[0])
+                digest = hashlib.sha256(place.encode()).hexdigest()[:12]
+                found[f"{what}_dir"] = local / f"{bucket}-{digest}" / ("inbox" if what == "inbox" else "")
+                found[_UNSET.format(what)] = url
+        return found
+
+    @property
+    def inbox(self) -> str:
+        """Where the exports come from, for messages."""
+        return self.inbox_url or str(self.inbox_dir)
 
     @property
     def links_to(self) -> str | None:

@@ -31,22 +31,28 @@ from rmetrics.lake.files import (
     commit,
     file_digest,
     flush,
-    read_json,
     sync_folder,
     unwritable,
     writing,
 )
 from rmetrics.lake.raw import DECISIONS, LANDED, RawLayer
 from rmetrics.lake.raw_file import Frame, RawFile, RawWriter
+from rmetrics.lake.store import Entry, FolderStore, Store
 from rmetrics.lake.typed import EXPORT, ROW_GROUP, PackRows, TypedFile, TypedLayer, TypedWriter
+from rmetrics.settings import Settings
 
 
 class Lake(RawLayer, TypedLayer):
     """The files under one data folder."""
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.metrics = root / "metrics"
+    def __init__(self, root: Path, store: Store | None = None) -> None:
+        super().__init__(root, store)
+        self.metrics = self.root / "metrics"
+
+    @property
+    def place(self) -> str:
+        """Where it lives, for messages."""
+        return self.store.shown("").rstrip("/") if self.store.remote else str(self.root)
 
     def prepare(self) -> None:
         """Creates the folders, closed to others.
@@ -67,7 +73,7 @@ class Lake(RawLayer, TypedLayer):
             BusyError: another run holds it; names the process and since when.
         """
         self.prepare()
-        with lock.held(self.root / "lock"):
+        with lock.held(self.root / "lock"), self.store.held():
             yield
 
     def try_lock(self) -> None:
@@ -77,6 +83,7 @@ class Lake(RawLayer, TypedLayer):
             BusyError: another run holds the lake; names the process and since when.
         """
         lock.refuse_if_held(self.root / "lock")
+        self.store.refuse_if_held()
 
     def sweep(self) -> int:
         """Removes what a killed run left half written, and damaged records of the lake as a whole: all are caches.
@@ -94,27 +101,42 @@ class Lake(RawLayer, TypedLayer):
                     count += 1
             except OSError as error:
                 raise unwritable(part, error) from error
-        for record in self.root.glob("*.json"):
+        for record in self.store.records():
             try:
-                read_json(record)
+                self.read_record(record)
             except (ValueError, TypeError):
-                with writing(record):
-                    record.unlink()
+                with writing(self.root / record):
+                    self.store.delete(record)
                 count += 1
             except OSError as error:
-                raise unwritable(record, error) from error
+                raise unwritable(self.root / record, error) from error
         with writing(self.typed):
             return count + self.sweep_typed()
 
     def examine_caches(self) -> list[Damage]:
         """Every typed file and record that is not what was written; the next sync makes them again."""
         found = list(self.examine_typed())
-        for record in (*sorted(self.root.glob("*.json")), *sorted(self.raw.glob("catalog.json"))):
+        catalog = f"{self.raw.name}/catalog.json"
+        for record in (*self.store.records(), *([catalog] if self.store.head(catalog) else [])):
             try:
-                read_json(record)
+                self.read_record(record)
             except (OSError, ValueError, TypeError):
-                found.append(Damage(record, SPOILED))
+                found.append(Damage(self.root / record, SPOILED))
         return found
+
+
+def open_lake(settings: Settings) -> Lake:
+    """The project's lake: in its data folder, or in the bucket that the settings name. No request is made yet.
+
+    Raises:
+        SettingsError: the bucket's address is none, or the package for buckets is not installed.
+    """
+    if settings.data_url is None:
+        return Lake(settings.lake_dir)
+    from rmetrics.lake.bucket import open_bucket
+
+    store = open_bucket(f"{settings.data_url}/lake", settings.lake_dir, endpoint=settings.s3_endpoint)
+    return Lake(settings.lake_dir, store)
 
 
 __all__ = [
@@ -126,16 +148,20 @@ __all__ = [
     "SPOILED",
     "BatchWriter",
     "Damage",
+    "Entry",
+    "FolderStore",
     "Frame",
     "Lake",
     "PackRows",
     "RawFile",
     "RawWriter",
+    "Store",
     "TypedFile",
     "TypedWriter",
     "commit",
     "file_digest",
     "flush",
+    "open_lake",
     "sync_folder",
     "writing",
 ]

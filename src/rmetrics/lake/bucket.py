@@ -6,16 +6,14 @@ would commit, the later one is refused, and whatever it wrote until then is name
 """
 
 import contextlib
-import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from rmetrics.errors import BusyError
-from rmetrics.lake.lease import lease
+from rmetrics.lake.lease import lease, refuse_if_leased
 from rmetrics.lake.s3 import Connection
 from rmetrics.lake.store import Entry, Store
 
@@ -60,7 +58,7 @@ class BucketStore(Store):
         path = self.root / name
         if not path.exists():
             self._folder(path.parent)
-            part = path.with_name(f".{uuid.uuid4().hex}.part")
+            part = path.with_name(f".{uuid.uuid4().hex}.copy")
             try:
                 if self.connection.download(name, part):
                     part.chmod(0o600)
@@ -78,7 +76,7 @@ class BucketStore(Store):
         """Uploads the draft and keeps it as the copy. An object of that name has the same content."""
         draft.chmod(0o600)
         size = draft.stat().st_size
-        with self.connection.errors(name), contextlib.suppress(FileExistsError):
+        with contextlib.suppress(FileExistsError):
             self.connection.put(name, draft, new=size <= _WHOLE)
         final = self.root / name
         self._folder(final.parent)
@@ -89,7 +87,7 @@ class BucketStore(Store):
             self._written[name] = time.time()
         return entry
 
-    def list(self, prefix: str) -> list[Entry]:
+    def list(self, prefix: str) -> Sequence[Entry]:
         """The objects below a folder, as they were when this run, or this look at the lake, began."""
         with self._lock:
             return sorted(
@@ -105,7 +103,7 @@ class BucketStore(Store):
         return self._listed[top]
 
     def head(self, name: str) -> Entry | None:
-        """From the listing; where that does not have it, another run may have written it since, so the server is asked."""
+        """From the listing; what is not in it may have been written since, so the server is asked."""
         if name.endswith(".json"):
             if self._versions is not None:
                 version = self._versions.get(name)
@@ -156,22 +154,22 @@ class BucketStore(Store):
     def replace(self, name: str, content: bytes) -> None:
         """Replaces the record, where it is what this run found when it began."""
         with self._lock:
-            version = self._known_version(name)
-            with self.connection.errors(name):
-                try:
-                    version = self.connection.put(name, content, new=version is None, version=version)
-                except FileExistsError:
-                    # The answer to a first attempt may have been lost on its way: then what is there is ours.
-                    try:
-                        there, version = self.connection.get(name)
-                    except FileNotFoundError:
-                        there = None
-                    if there != content:
-                        told = f"another run changed {self.shown(name)} meanwhile"
-                        raise BusyError(told, _AGAIN) from None
+            before = self._known_version(name)
+            try:
+                version = self.connection.put(name, content, new=before is None, version=before)
+            except FileExistsError:
+                version = self._ours(name, content)
             self._contents[name] = version, content
             if self._versions is not None:
                 self._versions[name] = version
+
+    def _ours(self, name: str, content: bytes) -> str:
+        """The version of a record that is what was to be written: the answer to a first attempt may have been lost."""
+        with contextlib.suppress(FileNotFoundError):
+            there, version = self.connection.get(name)
+            if there == content:
+                return version
+        raise BusyError(f"another run changed {self.shown(name)} meanwhile", _AGAIN)
 
     def _known_version(self, name: str) -> str | None:
         if self._versions is not None:
@@ -179,17 +177,21 @@ class BucketStore(Store):
         found = self.connection.head(name)
         return None if found is None else found.version
 
-    def records(self) -> list[str]:
+    def records(self) -> Sequence[str]:
         """The JSON objects at the lake's top, without the lease."""
         return sorted(o.name for o in self.connection.top("") if o.name.endswith(".json") and o.name != _LEASE)
 
     # -- one run at a time
 
+    def refuse_if_held(self) -> None:
+        """Looks at the lease."""
+        refuse_if_leased(self.connection, _LEASE)
+
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Holds the lease, and notes which version of each record this run goes out from."""
         with lease(self.connection, _LEASE):
-            found = [o for prefix in ("", "raw/", "typed/") for o in self.connection.top(prefix)]
+            found = [o for prefix in ("", "raw/", "typed/", "rules/") for o in self.connection.top(prefix)]
             self._versions = {o.name: o.version for o in found if o.name.endswith(".json")}
             self._listed = {}
             try:

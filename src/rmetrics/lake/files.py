@@ -125,23 +125,6 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes a record with a checksum of itself, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(sealed(value), encoding="utf-8")
-    flush(part)
-    commit(part, path)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A record.
-
-    Raises:
-        OSError, ValueError, TypeError: it cannot be read, or is not what was written.
-    """
-    return unsealed(path.read_text(encoding="utf-8"))
-
-
 def sealed(value: Mapping[str, Any]) -> str:
     """A record as text, with a checksum of itself: a flipped bit in it would change which export is newer, say."""
     return json.dumps({**value, _SUM: _record_sum(value)}, ensure_ascii=False)

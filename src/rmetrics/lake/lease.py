@@ -51,13 +51,24 @@ def lease(connection: Connection, name: str) -> Iterator[None]:
                 connection.delete(name)
 
 
-def _taken(connection: Connection, name: str, since: dt.datetime) -> str:
+def refuse_if_leased(connection: Connection, name: str) -> str | None:
+    """Looks at the lease; returns the version of one that no longer counts, None where there is none.
+
+    Raises:
+        BusyError: another run holds it; names machine, process and since when.
+        LakeError: the bucket cannot be used.
+    """
     try:
         content, version = connection.get(name)
     except FileNotFoundError:
-        content, version = b"", None
-    if version is not None and (holder := _holder(content)):
+        return None
+    if holder := _holder(content):
         raise _busy(holder)
+    return version
+
+
+def _taken(connection: Connection, name: str, since: dt.datetime) -> str:
+    version = refuse_if_leased(connection, name)
     try:
         return _put(connection, name, since, version)
     except FileExistsError:
@@ -71,8 +82,7 @@ def _put(connection: Connection, name: str, since: dt.datetime, version: str | N
         "since": since.strftime(_FORM),
         "until": (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=SECONDS)).timestamp(),
     }
-    with connection.errors(name):
-        return connection.put(name, json.dumps(record).encode(), new=version is None, version=version)
+    return connection.put(name, json.dumps(record).encode(), new=version is None, version=version)
 
 
 def _holder(content: bytes) -> str:

@@ -10,8 +10,9 @@ import contextlib
 import datetime as dt
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,6 +22,7 @@ from rmetrics.settings import named_setting
 _URL = re.compile(r"s3://([a-z0-9][a-z0-9.\-]{1,61}[a-z0-9])(?:/+([^?#]*))?")
 _KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 _NAMED = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION")
+_LATEST = 2**33  # seconds: in the year 2242
 _TRIES, _TRY_SECONDS, _SECONDS = 4, 20, 60
 _KEY_HINT = "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what the key may do: list, read, write and delete."
 
@@ -93,8 +95,13 @@ class Connection:
             answer = obstore.get(self._store, name)
             return bytes(answer.bytes()), answer.meta["e_tag"] or ""
 
-    def download(self, name: str, path: Path) -> bool:
+    def download(self, name: str, path: Path, times: list[int] | None = None) -> bool:
         """Writes the content of an object to a new file; False where there is none.
+
+        Args:
+            name: of the object.
+            path: of the file.
+            times: receives when the file was written that was uploaded, in nanoseconds, where its metadata say it.
 
         Raises:
             OSError: the file cannot be written.
@@ -109,6 +116,8 @@ class Connection:
                 _refuse_missing_bucket(error, self.url)
                 return False
             size = answer.meta["size"]
+            if times is not None:
+                times += _modified(dict(answer.attributes))
             with path.open("xb") as file:
                 for chunk in answer.stream(min_chunk_size=8 * 2**20):
                     file.write(chunk)
@@ -137,15 +146,17 @@ class Connection:
 
         Raises:
             FileExistsError: there is one, or it is another version.
+            LakeError: the server does not take it.
         """
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-        mode: Any = "create" if new else "overwrite" if version is None else {"e_tag": version, "version": None}
-        try:
-            return obstore.put(self._store, name, content, mode=mode)["e_tag"] or ""
-        except (AlreadyExistsError, PreconditionError):
-            raise FileExistsError(name) from None
+        mode: Any = "create" if new else "overwrite" if version is None else {"e_tag": version}
+        with self.errors(name):
+            try:
+                return obstore.put(self._store, name, content, mode=mode)["e_tag"] or ""
+            except (AlreadyExistsError, PreconditionError):
+                raise FileExistsError(name) from None
 
     def delete(self, name: str) -> None:
         """Removes an object where there is one."""
@@ -154,14 +165,14 @@ class Connection:
         with self.errors(name), contextlib.suppress(FileNotFoundError):
             obstore.delete(self._store, name)
 
-    def list(self, prefix: str) -> list[Found]:
+    def list(self, prefix: str) -> Sequence[Found]:
         """Every object below a prefix, which ends with a slash or is empty."""
         import obstore
 
         with self.errors(prefix):
             return [_found(o) for some in obstore.list(self._store, prefix or None) for o in some]
 
-    def top(self, prefix: str) -> list[Found]:
+    def top(self, prefix: str) -> Sequence[Found]:
         """The objects in a folder, without those in the folders inside it."""
         import obstore
 
@@ -192,6 +203,15 @@ class Connection:
 
 def _found(meta: Any) -> Found:
     return Found(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"].timestamp())
+
+
+def _modified(attributes: dict[str, Any]) -> list[int]:
+    """``x-amz-meta-mtime``: seconds since 1970 with a fraction, as rclone and s3fs write it."""
+    try:
+        seconds = Decimal(str(attributes["mtime"]))
+    except (KeyError, ArithmeticError):
+        return []
+    return [int(seconds * 10**9)] if 0 < seconds < _LATEST else []
 
 
 def _of_the_key(answer: str) -> bool:
@@ -239,7 +259,9 @@ def _profile() -> dict[str, str]:
         try:
             parser.read(path, encoding="utf-8")
         except (configparser.Error, UnicodeDecodeError):
-            raise SettingsError(f"{path} cannot be read as a file of AWS settings", "Correct it, or remove it.") from None
+            raise SettingsError(
+                f"{path} cannot be read as a file of AWS settings", "Correct it, or remove it."
+            ) from None
         if parser.has_section(section):
             of_section = dict(parser.items(section))
             found |= {k: of_section[k] for k in _KEYS if k in of_section}

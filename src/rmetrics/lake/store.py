@@ -14,11 +14,11 @@ it crosses the network whole in any case, and a data object never changes, so a 
 import contextlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rmetrics.lake.files import commit, flush
+from rmetrics.lake.files import commit, file_digest, flush
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,17 @@ class Store(ABC):
     def drop_copy(self, name: str) -> bool:
         """Forgets the local copy of a data object, so that it is downloaded again; False where there is only one."""
 
+    def has_content(self, name: str, digest: str) -> bool:
+        """Whether a data object has the content it was written with: reads it to the end.
+
+        Raises:
+            OSError: it is not there, or cannot be read.
+            LakeError: the bucket cannot be read.
+        """
+        if file_digest(self.location(name)) == digest:
+            return True
+        return self.drop_copy(name) and file_digest(self.location(name)) == digest
+
     @abstractmethod
     def read(self, name: str) -> bytes:
         """The content of a record.
@@ -104,11 +115,11 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def list(self, prefix: str) -> list[Entry]:
+    def list(self, prefix: str) -> Sequence[Entry]:
         """The objects whose names begin with ``prefix``, a folder such as ``raw/``, sorted by name."""
 
     @abstractmethod
-    def records(self) -> list[str]:
+    def records(self) -> Sequence[str]:
         """The names of the records of the lake as a whole."""
 
     @abstractmethod
@@ -122,6 +133,14 @@ class Store(ABC):
     @abstractmethod
     def discard(self, name: str) -> bool:
         """Removes an object that nothing names, unless it is so young that another run may be about to name it."""
+
+    @abstractmethod
+    def refuse_if_held(self) -> None:
+        """Looks whether a run could start, as far as ``held`` is concerned; changes nothing.
+
+        Raises:
+            BusyError: another run holds it.
+        """
 
     @abstractmethod
     def held(self) -> contextlib.AbstractContextManager[None]:
@@ -169,13 +188,17 @@ class FolderStore(Store):
         flush(part)
         commit(part, final)
 
-    def list(self, prefix: str) -> list[Entry]:
+    def list(self, prefix: str) -> Sequence[Entry]:
         """The files below a folder."""
-        folder = self.root / prefix
-        files = sorted(p for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else []
-        return [_entry(p.relative_to(self.root).as_posix(), p) for p in files]
+        found = list[Entry]()
+        for folder, _, files in os.walk(self.root / prefix):
+            for file in files:
+                path = Path(folder, file)
+                with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                    found.append(_entry(path.relative_to(self.root).as_posix(), path))
+        return sorted(found, key=lambda e: e.name)
 
-    def records(self) -> list[str]:
+    def records(self) -> Sequence[str]:
         """The JSON files of the folder itself."""
         return sorted(p.name for p in self.root.glob("*.json"))
 
@@ -194,6 +217,9 @@ class FolderStore(Store):
         """Removes the file: whoever calls holds the lock, so no other run is about to name it."""
         self.delete(name)
         return True
+
+    def refuse_if_held(self) -> None:
+        """Nothing beside the lock."""
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

@@ -19,7 +19,7 @@ from rmetrics.errors import SettingsError
 from rmetrics.files import write_private
 from rmetrics.findings import count
 from rmetrics.ingest.read import RefusedError, open_export
-from rmetrics.lake import Lake
+from rmetrics.lake import open_lake
 from rmetrics.pipeline.asked import source_named
 from rmetrics.pipeline.compute.standing import last_rows
 from rmetrics.pipeline.landing.land import file_digest
@@ -204,7 +204,7 @@ def _share(name: str, text: str) -> str:
 
 def _rows(settings: Settings, name: str, feed: Feed, month: dt.date) -> pl.DataFrame:
     """The rows of a month that the last sync left in the lake."""
-    computed = last_rows(Lake(settings.lake_dir), load_rules(settings.rules_dir))
+    computed = last_rows(open_lake(settings), load_rules(settings.rules_dir))
     if computed is None or name not in computed.rules.feeds:
         return pl.DataFrame()
     return computed.scan(name).filter(pl.col(feed.date) == pl.lit(month)).collect()
@@ -241,7 +241,7 @@ def _waiting(settings: Settings, file: Path, feed: Feed) -> dict[str, str]:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} cannot be read", "Move it away; it is written by rmetrics alone.") from error
-    if file_digest(file) in {r.sha256 for r in Lake(settings.lake_dir).raw_files()}:
+    if file_digest(file) in {r.sha256 for r in open_lake(settings).raw_files()}:
         return {}
     headers = {column.from_[0]: name for name, column in feed.columns.items() if column.from_}
     row = next(csv.DictReader(io.StringIO(text)), {})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rmetrics.checks.compare import CrossCheck
 from rmetrics.errors import LakeError
 from rmetrics.findings import Severity
-from rmetrics.lake import Lake
+from rmetrics.lake import open_lake
 from rmetrics.pipeline.compute.desired import published_rows
 from rmetrics.pipeline.landing.inbox import inbox_files, inbox_name
 from rmetrics.pipeline.verify.amounts import HINT, large_sums, largest_amounts
@@ -81,7 +81,7 @@ def _not_landed(settings: Settings) -> Iterator[CheckFinding]:
     """Files of the inbox that no sync has seen."""
     if not settings.inbox_dir.is_dir():
         return
-    known = Lake(settings.lake_dir).load_json("inbox").get("files", {})
+    known = open_lake(settings).load_json("inbox").get("files", {})
     new = [
         name
         for path, status in inbox_files(settings.inbox_dir)

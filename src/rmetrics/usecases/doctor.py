@@ -17,9 +17,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rmetrics.errors import BusyError, LakeError, RmetricsError
 from rmetrics.findings import Severity, count
-from rmetrics.lake import MISSING, SPOILED, Damage, Lake
+from rmetrics.lake import MISSING, SPOILED, Damage, Lake, open_lake
 from rmetrics.lake.snapshot import load
 from rmetrics.pipeline.landing.altered import altered_files
+from rmetrics.pipeline.landing.bucket_inbox import open_inbox
 from rmetrics.pipeline.landing.losses import how_to_mend, lost_exports
 from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.ddl import is_complete
@@ -78,7 +79,7 @@ def doctor(settings: Settings, *, verify: bool = False, progress: Progress = sil
         progress: is told how far it is.
     """
     rules: list[Rules] = []
-    lake = Lake(settings.lake_dir)
+    lake = open_lake(settings)
     looks: list[Callable[[], Iterator[Check]]] = [
         _python,
         _libraries,
@@ -475,7 +476,7 @@ def _verified(settings: Settings, lake: Lake, damaged: list[Damage]) -> Iterator
         lost = lost_exports(lake, sound, spoiled)
         unneeded = [d for d in spoiled if d.export and lake.decisions().get(d.sha256, {}).get("withdrawn")]
         caches = [*lake.examine_caches(), *_damaged_results(lake)]
-        altered, compared = altered_files(settings.inbox_dir, lake)
+        altered, compared = altered_files(open_inbox(settings), lake)
     except LakeError as error:
         yield Check("verify", Severity.ERROR, error.message, error.hint)
         return

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from rmetrics.errors import PostgresError
 from rmetrics.findings import Finding
-from rmetrics.lake import Lake
+from rmetrics.lake import Lake, open_lake
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import load
 from rmetrics.memory import rows_at_once
@@ -19,6 +19,7 @@ from rmetrics.pipeline.changes.row_changes import State, moved_rows
 from rmetrics.pipeline.compute.compute import Computed, compute
 from rmetrics.pipeline.compute.standing import last_rows, old_rules
 from rmetrics.pipeline.explanations import Explanations
+from rmetrics.pipeline.landing.bucket_inbox import open_inbox
 from rmetrics.pipeline.landing.inbox import Seen, empty_inbox, land_inbox
 from rmetrics.pipeline.verify.run_findings import run_findings
 from rmetrics.postgres.connection import Server, connect
@@ -132,10 +133,10 @@ def plan(
         RulesError, LakeError, BusyError: see ``errors``.
     """
     rules = load_rules(settings.rules_dir)
-    lake = Lake(settings.lake_dir)
+    lake = open_lake(settings)
     basis = _basis(settings, lake)
     with scratch_lake(lake) as scratch:
-        seen = land_inbox(settings.inbox_dir, scratch, rules, progress)
+        seen = land_inbox(open_inbox(settings), scratch, rules, progress)
         computed = compute(scratch, rules, progress, memory=memory_of(settings))
         exports = basis.published.exports or frozenset(sha256[:16] for sha256, _, _ in load(lake).exports)
         digest = basis.published.rules_hash or load(lake).rules
@@ -161,7 +162,7 @@ def plan(
             rows = _moves(before, after, month, source, computed, exports, causes, most=most) if known else None
         findings = (*run_findings(scratch, rules, computed, seen, explanations), *explanations.failed)
         if not seen:
-            findings = (empty_inbox(settings.inbox_dir, len(computed.placed)), *findings)
+            findings = (empty_inbox(open_inbox(settings), len(computed.placed)), *findings)
     restated, instead = _restated(changes, causes, max((m for m, _, _ in basis.monthly), default=None))
     shown = [c for c in changes if _wanted(c.month, c.source, month, source)]
     touched = {c.month for c in changes}

@@ -10,7 +10,7 @@ import polars as pl
 
 from rmetrics.errors import RuleProblem, RulesError
 from rmetrics.findings import count
-from rmetrics.lake import Lake
+from rmetrics.lake import open_lake
 from rmetrics.metrics.jobs import METRIC_DATE, declared_names
 from rmetrics.metrics.leads import between
 from rmetrics.pipeline.asked import only_source
@@ -79,7 +79,7 @@ def check_rules(settings: Settings) -> CheckedRules:
         RulesError: with every problem found; also where the engines read a condition differently.
     """
     rules = load_rules(settings.rules_dir)
-    computed = last_rows(Lake(settings.lake_dir), rules)
+    computed = last_rows(open_lake(settings), rules)
     found = disagreements(rules, computed)
     if found:
         raise RulesError([_differs(d, rules) for d in found])

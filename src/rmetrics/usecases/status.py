@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rmetrics.lake import Lake
+from rmetrics.lake import open_lake
 from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.ddl import has_all
 from rmetrics.postgres.server import existing_server
@@ -55,7 +55,7 @@ def status(settings: Settings, *, runs: int = 10) -> StatusResult:
     Raises:
         PostgresError: the server cannot be reached.
     """
-    landed = len(Lake(settings.lake_dir).raw_files())
+    landed = len(open_lake(settings).raw_files())
     with existing_server(settings) as target:
         if target is None:
             return StatusResult((), (), {}, "nothing is published yet", {"exports_landed": landed})

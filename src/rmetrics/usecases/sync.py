@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from typing import Literal
 
 from rmetrics.findings import Finding
-from rmetrics.lake import Lake
+from rmetrics.lake import Lake, open_lake
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import sweep
 from rmetrics.pipeline.compute.compute import Computed, compute
 from rmetrics.pipeline.explanations import CODE as FAILED
 from rmetrics.pipeline.explanations import Explanations
+from rmetrics.pipeline.landing.bucket_inbox import open_inbox
 from rmetrics.pipeline.landing.inbox import Seen, empty_inbox, land_inbox
 from rmetrics.pipeline.landing.quarantine import taken_in
 from rmetrics.pipeline.publication import Outcome, publish_computed, run_of
@@ -78,20 +79,20 @@ def _sync(
     os.umask(0o077)
     rules = load_rules(settings.rules_dir)
     attempt.rules_hash = rules.digest
-    lake = Lake(settings.lake_dir)
+    lake = open_lake(settings)
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(_workplace(lake, dry_run=dry_run))
         if not dry_run:
             ahead = server_ahead(settings.dsn, settings.server_dir, attempt.rest.append)
             target = stack.enter_context(ahead)
         with timed(timings, "land"):
-            seen = land_inbox(settings.inbox_dir, place, rules, progress, force=force, full=full)
+            seen = land_inbox(open_inbox(settings), place, rules, progress, force=force, full=full)
         computed = compute(place, rules, progress, full=full, memory=memory_of(settings))
         timings |= computed.seconds
         why = Explanations()
         findings = (*before, *run_findings(place, rules, computed, seen, why), *mended(computed))
         if not seen:
-            findings = (empty_inbox(settings.inbox_dir, len(computed.placed)), *findings)
+            findings = (empty_inbox(open_inbox(settings), len(computed.placed)), *findings)
         if not dry_run:
             why.of("the note of sound files", place.remember_checked, None)
             findings += why.of(
