@@ -1,6 +1,6 @@
 # Two commands do everything on a machine with Python 3.11 or newer: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: docs help setup dev demo test test-long check fix types lock sample bench bench-large clean
+.PHONY: docs help setup dev demo test test-long test-scale check fix types lock sample bench bench-large clean
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -31,10 +31,14 @@ demo: setup  ## sync the sample exports into the embedded Postgres and show the 
 		'.venv/bin/rmetrics db start --port 5433   keep Postgres running; prints its URL for Grafana, psql or JDBC'
 
 test: check  ## check, then all tests but the long ones
-	$(BIN)/pytest -n $(WORKERS) -m "not slow"
+	$(BIN)/pytest -n $(WORKERS) -m "not slow and not scale"
+	@echo 'Left out: what takes long (make test-long) and a lake in a bucket (make test-scale).'
 
 test-long: dev  ## the long tests too
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS) -m "not scale"
+
+test-scale: dev  ## a lake in a bucket, on an S3 server that the tests start on this machine
+	$(BIN)/pytest -m scale tests/scale
 
 # One more than there are cores: tests wait for programs and for the database.
 WORKERS := $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))
@@ -54,7 +58,7 @@ types: dev
 
 lock: dev  ## compile the locked requirements anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --group build $(LOCK_OPTIONS) -o requirements.txt
-	$(BIN)/uv pip compile pyproject.toml --group dev --extra pull $(LOCK_OPTIONS) -o requirements-dev.txt
+	$(BIN)/uv pip compile pyproject.toml --group dev --extra pull --extra s3 $(LOCK_OPTIONS) -o requirements-dev.txt
 	$(BIN)/uv pip compile pyproject.toml --group bench -c requirements.txt $(LOCK_OPTIONS) -o requirements-bench.txt
 	grep -oE '^duckdb==[0-9.]+' requirements.txt | \
 		$(BIN)/uv pip compile --group bench-dbt -c /dev/stdin --no-strip-extras $(LOCK_OPTIONS) -o requirements-bench-dbt.txt

@@ -11,7 +11,7 @@ from rmetrics.settings import Settings, load_settings
 if TYPE_CHECKING:
     import polars as pl
 
-    from rmetrics.explain.explainer import Explanation
+    from rmetrics.explain.explanation import Explanation
 
 _TABLES = {"daily": "daily_metrics", "monthly": "monthly_metrics"}
 
@@ -89,7 +89,7 @@ class Company:
             LakeError, RulesError: see ``metrics``.
             PostgresError: the server that holds the published numbers cannot be used.
         """
-        from rmetrics.explain.gaps import explain_numbers, parse_question
+        from rmetrics.usecases.explain import explain_numbers, parse_question
 
         question = parse_question(source, month, segment, list(metrics) or None, day, None, None, None)
         return explain_numbers(self.settings, question)[0]

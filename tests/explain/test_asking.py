@@ -11,7 +11,8 @@ import pytest
 from published import run as run_sql
 from rmetrics.cli import run
 from rmetrics.explain.evidence import MEASURES, Asked
-from rmetrics.explain.explainer import explain, explainer
+from rmetrics.explain.explainer import explainer
+from rmetrics.usecases.explain import explain
 from support import Project
 
 NOVEMBER = dt.date(2024, 11, 1)

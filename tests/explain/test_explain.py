@@ -15,8 +15,10 @@ import pytest
 from rmetrics.cli import run
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.explain.evidence import MEASURES, Asked
-from rmetrics.explain.explainer import Explanation, explain, explainer
+from rmetrics.explain.explainer import explainer
+from rmetrics.explain.explanation import Explanation
 from rmetrics.usecases.check import check
+from rmetrics.usecases.explain import explain
 from support import Project, csv_text
 
 NOVEMBER = dt.date(2024, 11, 1)

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from rmetrics.errors import SettingsError
-from rmetrics.explain.gaps import Gap, Question, Reason, explain_numbers
+from rmetrics.explain.explanation import Question
+from rmetrics.explain.gaps import Gap, Reason
 from rmetrics.pipeline.asked import Months
+from rmetrics.usecases.explain import explain_numbers
 from support import Project, csv_text
 
 NOVEMBER = dt.date(2024, 11, 1)

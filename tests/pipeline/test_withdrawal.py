@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from rmetrics.errors import CheckError, SettingsError, withdrawal_hint
-from rmetrics.explain.explainer import explain
+from rmetrics.usecases.explain import explain
 from rmetrics.usecases.exports import landed_exports, restore, withdraw
 from rmetrics.usecases.plan import plan
 from support import Project, csv_text

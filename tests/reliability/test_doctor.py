@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from rmetrics.diagnosis import database, folders, program
+from rmetrics.diagnosis.finding import Check
 from rmetrics.findings import Severity
 from rmetrics.lake import Lake
-from rmetrics.usecases import doctor as looks
-from rmetrics.usecases.doctor import Check, doctor
+from rmetrics.usecases.doctor import doctor
 from rmetrics.version import __version__
 from support import Project, csv_text
 
@@ -59,9 +60,9 @@ def test_each_thing_that_can_be_wrong_is_told_with_how_to_mend_it(
     healthy.sync()
     assert "2096" in problems(healthy)["clock"].message
 
-    monkeypatch.setattr(looks, "_SPACE_ERROR", 2**60)
+    monkeypatch.setattr(folders, "SPACE_ERROR", 2**60)
     assert problems(healthy)["free space"].severity is Severity.ERROR
-    monkeypatch.setattr(looks, "_OLDEST_SERVER", 990_000)
+    monkeypatch.setattr(database, "_OLDEST_SERVER", 990_000)
     assert "upgrade the server" in problems(healthy)["database"].advice
     with Lake(healthy.settings.lake_dir).locked():
         assert f"pid {os.getpid()}" in problems(healthy)["lock"].message
@@ -82,7 +83,7 @@ def test_each_thing_that_can_be_wrong_is_told_with_how_to_mend_it(
     ],
 )
 def test_versions_are_compared_by_number(version: str, wanted: str, fits: bool) -> None:
-    assert looks._within(version, wanted) is fits  # noqa: SLF001 - libraries cannot be exchanged for a test
+    assert program._within(version, wanted) is fits  # noqa: SLF001 - libraries cannot be exchanged for a test
 
 
 def test_a_server_elsewhere_without_a_checked_certificate_is_a_warning() -> None:
@@ -91,8 +92,8 @@ def test_a_server_elsewhere_without_a_checked_certificate_is_a_warning() -> None
         "postgresql://u@/d?host=/tmp",
         "postgresql://u@db.example.com/d?sslmode=verify-full",
     )
-    assert [looks._unsafe(dsn) for dsn in safe] == [None] * 3  # noqa: SLF001
-    assert looks._unsafe("postgresql://u@db.example.com/d?sslmode=require") is not None  # noqa: SLF001
+    assert [database._unsafe(dsn) for dsn in safe] == [None] * 3  # noqa: SLF001
+    assert database._unsafe("postgresql://u@db.example.com/d?sslmode=require") is not None  # noqa: SLF001
 
 
 def test_json_is_one_document(

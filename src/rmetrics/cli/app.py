@@ -17,7 +17,7 @@ from typer.main import get_command
 from rmetrics.cli.alerts import alerts
 from rmetrics.cli.brief import brief
 from rmetrics.cli.check import check
-from rmetrics.cli.db import db, schema
+from rmetrics.cli.db import db
 from rmetrics.cli.doctor import doctor
 from rmetrics.cli.explain import explain
 from rmetrics.cli.exports import exports
@@ -33,10 +33,13 @@ from rmetrics.cli.rejected import rejected
 from rmetrics.cli.report import report
 from rmetrics.cli.rules import rules
 from rmetrics.cli.schedule import schedule
+from rmetrics.cli.schema import schema
 from rmetrics.cli.serve import serve
+from rmetrics.cli.spend import spend
 from rmetrics.cli.sql import sql
-from rmetrics.cli.sync import status, sync
-from rmetrics.cli.target import spend, target
+from rmetrics.cli.status import status
+from rmetrics.cli.sync import sync
+from rmetrics.cli.target import target
 from rmetrics.errors import LakeError, RmetricsError, SettingsError, asked_to_stop, of_the_system
 from rmetrics.output.streams import close_streams, open_streams
 from rmetrics.output.visible import visible

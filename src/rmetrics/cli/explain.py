@@ -44,10 +44,10 @@ def explain(
 
     The rule, the rows that count, those that nearly did, and how the engines and PostgreSQL agree.
     """
-    from rmetrics.explain.gaps import explain_numbers, parse_question
     from rmetrics.findings import count
     from rmetrics.output.explain import show_explanation, write_rows
     from rmetrics.settings import load_settings
+    from rmetrics.usecases.explain import explain_numbers, parse_question
 
     report = reporter(as_json=as_json, quiet=quiet, form=form)
     span = months_of(month, first, last, to_date=to_date)

@@ -7,13 +7,10 @@ import typer
 from rmetrics.cli.options import AsJson, Quiet, help_alone, month_in, reporter
 
 if TYPE_CHECKING:
-    from rmetrics.usecases.by_hand import Entered
+    from rmetrics.pipeline.landing.entered import Entered
 
 target = typer.Typer(
     help="Enter targets by hand.", callback=help_alone, invoke_without_command=True, rich_markup_mode=None
-)
-spend = typer.Typer(
-    help="Enter spend by hand.", callback=help_alone, invoke_without_command=True, rich_markup_mode=None
 )
 Month = Annotated[str, typer.Argument(metavar="YYYY-MM", help="The month.")]
 
@@ -37,7 +34,7 @@ def target_set(
     It is a file in the inbox, which the next sync reads. What is not given stays as it is.
     """
     from rmetrics.settings import load_settings
-    from rmetrics.usecases.by_hand import set_target
+    from rmetrics.usecases.target import set_target
 
     figures = {
         "target_repairs": repairs,
@@ -45,35 +42,15 @@ def target_set(
         "target_conv_l2r": conversion,
         "target_cpl_max": cpl_max,
     }
-    _told(
+    told(
         set_target(load_settings(), month_in(month), figures, source=source, segment=segment),
         as_json=as_json,
         quiet=quiet,
     )
 
 
-@spend.command("set")
-def spend_set(
-    month: Month,
-    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="What was spent, for instance 1,250.00.")],
-    source: Annotated[str | None, typer.Option(help="Of this source; needed where several have a spend.")] = None,
-    campaign: Annotated[str | None, typer.Option(help="Of this campaign only.")] = None,
-    add: Annotated[bool, typer.Option("--add", help="Add it to the month's other rows.")] = False,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-) -> None:
-    """Set what a month's advertising cost.
-
-    It is a file in the inbox, which the next sync reads.
-    """
-    from rmetrics.settings import load_settings
-    from rmetrics.usecases.by_hand import set_spend
-
-    entered = set_spend(load_settings(), month_in(month), amount, source=source, campaign=campaign, add=add)
-    _told(entered, as_json=as_json, quiet=quiet)
-
-
-def _told(entered: "Entered", *, as_json: bool, quiet: bool) -> None:
+def told(entered: "Entered", *, as_json: bool, quiet: bool) -> None:
+    """Says what was written and what comes next."""
     report = reporter(as_json=as_json, quiet=quiet)
     if as_json:
         report.json(entered)

@@ -3,11 +3,10 @@
 import contextlib
 import copy
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
@@ -15,10 +14,10 @@ import polars as pl
 from rmetrics.checks.recompute import TypedInput, recompute
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames, Outcome, evidence, said_of
-from rmetrics.explain.monthly import InMonth, amounts_by_month, by_month, differences_of
+from rmetrics.explain.explanation import Explained, Explanation, ListedRow, ListedRows, Part, Split, Step
+from rmetrics.explain.monthly import amounts_by_month, by_month
 from rmetrics.explain.near_misses import Nearly, near_rows, nearly_counted
 from rmetrics.explain.withdrawn import withdrawn_rows
-from rmetrics.findings import Finding
 from rmetrics.lake.snapshot import load
 from rmetrics.memory import duckdb_limit
 from rmetrics.metrics.tallies import last_day
@@ -40,191 +39,6 @@ from rmetrics.settings import Settings, memory_of
 from rmetrics.tables import DAILY, MONTHLY, feed_table
 
 _DIFFERENCES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A step of the funnel: how many rows stop here; the first is how many were read, the last how many count."""
-
-    step: str
-    rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class ListedRow:
-    """A row that counts: where it stands and what it adds.
-
-    Attributes:
-        file, line: of the export; None for a part of an amount that was spread.
-        detail: what else the row says, customers' data left out.
-    """
-
-    key: str
-    file: str | None
-    line: int | None
-    date: dt.date
-    segment: str
-    amount: Decimal
-    detail: Mapping[str, object]
-
-
-class ListedRows(Sequence[ListedRow]):
-    """The rows behind a number, made when somebody asks for them: there may be many, and most are only counted."""
-
-    def __init__(self, count: int, make: Callable[[], Iterator[ListedRow]]) -> None:
-        self._count, self._make = count, make
-
-    @cached_property
-    def _rows(self) -> tuple[ListedRow, ...]:
-        return tuple(self._make())
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._rows[index]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ListedRows) and self._rows == other._rows
-
-    def __hash__(self) -> int:
-        return self._count
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """An amount spread over days and segments.
-
-    Attributes:
-        total: the amount.
-        days: how many days it is spread over.
-        per_day: of the last day; ``extra`` days from the first on have one cent more. None for several months, each of
-            which has an amount of its own.
-        segments: what each segment gets.
-    """
-
-    total: Decimal
-    days: int
-    per_day: Decimal | None
-    extra: int
-    segments: Mapping[str, Decimal]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What one version of a rule, or one part of a cost, gives; ``by_month`` by the month of the rows that count."""
-
-    rule: str
-    where: str
-    since: dt.date | None
-    feed: str | None
-    value: Decimal
-    steps: tuple[Step, ...]
-    nearly: tuple[Nearly, ...]
-    rows: ListedRows
-    split: Split | None
-    by_month: Mapping[dt.date, Decimal]
-
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """One measure, explained and proved.
-
-    Attributes:
-        rule: in words; of all its parts.
-        where: ``file:line`` of the (first) rule.
-        value: as computed; counts have no decimals.
-        listed: what the rows listed add up to.
-        recomputed: what the other engine says.
-        published: what PostgreSQL holds; None where it holds nothing.
-        months: the same for each month, where several are asked for.
-    """
-
-    name: str
-    rule: str
-    where: str
-    value: Decimal
-    parts: tuple[Part, ...]
-    listed: Decimal
-    recomputed: Decimal
-    published: Decimal | None
-    months: tuple[InMonth, ...] = ()
-
-    @property
-    def differences(self) -> tuple[Decimal, ...]:
-        """How far each of the other figures is from the value, in all and in each month."""
-        return (*differences_of(self), *(d for m in self.months for d in m.differences))
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """The answer to "why is this number what it is?".
-
-    Attributes:
-        figures_differing: the keys on which the engines or PostgreSQL differ.
-        rows_differing: the rows that PostgreSQL holds otherwise.
-        problems: what is wrong with the lake itself.
-        run_id: the run that published; None where nothing is published.
-        calls: the source's calls of the month, by step of the funnel.
-        verdict: whether rows, engines and PostgreSQL agree.
-    """
-
-    asked: Asked
-    metrics: Mapping[str, Explained]
-    figures_differing: tuple[str, ...]
-    rows_differing: tuple[str, ...]
-    problems: tuple[Finding, ...]
-    run_id: str | None
-    calls: tuple[Step, ...] = ()
-
-    @property
-    def differing(self) -> tuple[str, ...]:
-        """Everything on which the engines or PostgreSQL differ."""
-        return self.figures_differing + self.rows_differing
-
-    @property
-    def difference(self) -> Decimal:
-        """The largest difference between any two of the figures that must be equal."""
-        return max((d for m in self.metrics.values() for d in m.differences), default=Decimal(0))
-
-    @property
-    def verdict(self) -> str:
-        """``match``, ``mismatch`` or ``unpublished``."""
-        if self.difference or self.differing or self.problems:
-            return "mismatch"
-        return "match" if self.run_id else "unpublished"
-
-
-def explain(
-    settings: Settings,
-    source: str,
-    month: dt.date,
-    *,
-    segment: str | None = None,
-    day: dt.date | None = None,
-    metrics: Sequence[str] = MEASURES,
-    offline: bool = False,
-    progress: Progress = silent,
-) -> Explanation:
-    """Explains the numbers of a source in a month.
-
-    Args:
-        settings: where things are.
-        source: its name; case, spaces and aliases do not matter; ``ALL`` is the whole company.
-        month: the first of the month.
-        segment: only this segment.
-        day: only this day of the month.
-        metrics: which measures.
-        offline: leave the database out.
-        progress: is told how far it is.
-
-    Raises:
-        SettingsError: there is no such source or segment, or the month has no data.
-        LakeError: nothing landed, or a landed export is damaged.
-        PostgresError: the database cannot be reached.
-    """
-    with explainer(settings, month=month, offline=offline, progress=progress) as one:
-        return one.explain(Asked(one.source(source), one.month(month), one.segment(segment), day), metrics)
 
 
 @contextlib.contextmanager

@@ -3,57 +3,29 @@
 import dataclasses
 import datetime as dt
 import difflib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from itertools import combinations
-from pathlib import Path
 
 import polars as pl
 
-from rmetrics.errors import SettingsError
-from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames, Outcome, evidence
-from rmetrics.explain.explainer import Explained, Explainer, Explanation, explainer
+from rmetrics.explain.evidence import SCALES, Asked, Evidence, Frames, Outcome, evidence
+from rmetrics.explain.explainer import Explainer
+from rmetrics.explain.explanation import Explained
 from rmetrics.findings import count
-from rmetrics.ingest.read import LINE, RefusedError, open_export
-from rmetrics.ingest.recognise import column_headers, normal_header, read_as
-from rmetrics.ingest.sniff import blocks
 from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import job_facts, linked
 from rmetrics.metrics.newest import TypedExport, newest_rows
-from rmetrics.periods import days_of, parse_month
-from rmetrics.pipeline.asked import Months
+from rmetrics.periods import days_of
 from rmetrics.pipeline.compute.rows import typed_exports
-from rmetrics.pipeline.landing.exported import exported_records
 from rmetrics.pipeline.landing.quarantine import quarantine
-from rmetrics.progress import Progress, silent
-from rmetrics.rules.model import ALL, UNATTRIBUTED, Feed, FeedLeads
+from rmetrics.rules.model import ALL, UNATTRIBUTED, FeedLeads
 from rmetrics.rules.names import JOBS, PAYMENTS, normal_source
-from rmetrics.rules.suggest import did_you_mean
-from rmetrics.settings import Settings
 
 _EDGE_DAYS = 3
 _EXPORTS_BACK = 5
 _LIKE = 0.72  # how alike two spellings must be
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a person asks, with the numbers or the list they have from elsewhere.
-
-    Attributes:
-        months: which; the newest with data where none is named.
-    """
-
-    source: str
-    months: Months
-    segment: str | None = None
-    day: dt.date | None = None
-    metrics: tuple[str, ...] = MEASURES
-    expect: Mapping[str, Decimal] = dataclasses.field(default_factory=dict)
-    against: Path | None = None
-    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,103 +59,11 @@ class Gap:
         return self.expected - self.value
 
 
-def parse_question(
-    source: str,
-    month: str | None,
-    segment: str | None,
-    metrics: Sequence[str] | None,
-    day: str | None,
-    expect: str | None,
-    against: Path | None,
-    key: str | None,
-    span: Months | None = None,
-) -> Question:
-    """A question from what a person typed; ``span`` names several months instead of ``month``.
-
-    Raises:
-        SettingsError: something in it cannot be read; says what and how it is written.
-    """
-    first = None if month is None else parse_month(month)
-    if first is None and month is not None:
-        raise SettingsError(f"--month {month!r} is not a month", "Write it like 2024-11.")
-    on = None
-    if day is not None:
-        try:
-            on = dt.date.fromisoformat(day)
-        except ValueError:
-            raise SettingsError(f"--day {day!r} is not a day", "Write it like 2024-11-05.") from None
-        if span is not None and not span.one:
-            raise SettingsError("--day and --from, --to or --ytd exclude each other", "Name one day, or a span.")
-        if first is None:
-            first = on.replace(day=1)
-        if on.replace(day=1) != first:
-            raise SettingsError(f"--day {day} is not in {month}", "Name a day of the month asked for.")
-    for name in metrics or ():
-        _known(name, "--metric")
-    if (against is None) != (key is None):
-        raise SettingsError("--against and --key go together", '--against FILE.csv --key "Job #"')
-    return Question(
-        source,
-        span if span is not None and not span.one else Months(last=first, one=True),
-        segment,
-        on,
-        tuple(dict.fromkeys(metrics)) if metrics else MEASURES,
-        _numbers(expect),
-        against,
-        key,
-    )
-
-
-def _known(name: str, option: str) -> None:
-    if name not in MEASURES:
-        raise SettingsError(
-            f"{option} {name!r} is no measure{did_you_mean(name, MEASURES)}", f"Measures: {', '.join(MEASURES)}."
-        )
-
-
-def _numbers(expect: str | None) -> dict[str, Decimal]:
-    numbers = {}
-    for part in (expect or "").split(","):
-        if not part.strip():
-            continue
-        name, equals, text = (p.strip() for p in part.partition("="))
-        _known(name, "--expect")
-        try:
-            numbers[name] = Decimal(text.lstrip("$"))
-        except InvalidOperation:
-            equals = ""
-        if not equals or not numbers[name].is_finite():
-            raise SettingsError(f"--expect {part.strip()!r} is not a number", "Write it like leads=70,cost=2900.50.")
-    return numbers
-
-
-def explain_numbers(
-    settings: Settings, question: Question, *, offline: bool = False, progress: Progress = silent
-) -> tuple[Explanation, tuple[Gap, ...]]:
-    """Explains the numbers asked for, and the gaps to those from elsewhere.
-
-    Raises:
-        SettingsError, LakeError, PostgresError, RulesError: see ``explain``.
-    """
-    gaps_too = question.expect or question.against is not None
-    months = None if gaps_too else question.months  # what explains a gap may lie in any month
-    with explainer(settings, months=months, offline=offline, progress=progress) as one:
-        source, segment = one.source(question.source), one.segment(question.segment)
-        first, last = one.months(question.months)
-        asked = Asked(source, first, segment, question.day, last)
-        listed = [] if question.against is None else [_listed_metric(one, asked, question)]
-        metrics = tuple(dict.fromkeys([*question.metrics, *question.expect, *listed]))
-        found = one.explain(asked, metrics)
-        gaps = [_gap(one, asked, found.metrics[m], expected) for m, expected in question.expect.items()]
-        if question.against is not None and question.key is not None:
-            gaps.append(_against(one, asked, found.metrics[listed[0]], question.against, question.key))
-        return found, tuple(gaps)
-
-
 # -- a number from elsewhere
 
 
-def _gap(one: Explainer, asked: Asked, metric: Explained, expected: Decimal) -> Gap:
+def gap_of(one: Explainer, asked: Asked, metric: Explained, expected: Decimal) -> Gap:
+    """The gap between a number here and the expected one, and what may explain it."""
     gap = expected - metric.value
     scale = SCALES[metric.name]
     here, there = (f"{v:,.{min(scale, 2)}f}" for v in (metric.value, expected))
@@ -293,7 +173,7 @@ def _spellings(one: Explainer, asked: Asked, name: str) -> Iterator[Reason]:
     for other in one.sources():
         if other in one.rules.sources or other == asked.source:
             continue
-        alike = any(_alike(other, s) for s in spelled)
+        alike = any(alike(other, s) for s in spelled)
         if not alike and other != UNATTRIBUTED:
             continue
         there = dataclasses.replace(asked, source=other)
@@ -313,7 +193,8 @@ def _spellings(one: Explainer, asked: Asked, name: str) -> Iterator[Reason]:
             )
 
 
-def _alike(one: str, other: str) -> bool:
+def alike(one: str, other: str) -> bool:
+    """Whether two spellings may be of one name."""
     a, b = normal_source(one), normal_source(other)
     return a in b or b in a or difflib.SequenceMatcher(None, a, b).ratio() >= _LIKE
 
@@ -398,160 +279,3 @@ def _frames_with(one: Explainer, name: str, exports: Sequence[TypedExport]) -> F
 
 
 # -- a list from elsewhere
-
-
-def _listed_metric(one: Explainer, asked: Asked, question: Question) -> str:
-    if len(question.metrics) == 1:
-        return question.metrics[0]
-    return "leads" if asked.source in {ALL, *one.rules.sources} else "jobs"
-
-
-def _against(one: Explainer, asked: Asked, metric: Explained, path: Path, header: str) -> Gap:
-    listed = _keys_of(one, path, header)
-    different = Counter(k for k in listed if k)
-    here = dict[str, Evidence]()
-    rows = list[pl.DataFrame]()
-    feeds = list[str]()
-    for e in evidence(metric.name, asked, one.frames, one.rules):
-        if e.feed is None:
-            continue
-        column = _column_of(one.rules.feeds[e.feed], header)
-        feeds.append(e.feed)
-        named = e.rows.with_columns(pl.col(column).cast(pl.String).alias("_named"))
-        compared = pl.col("_named").str.strip_chars().str.to_lowercase()
-        rows.append(
-            named.filter(compared.is_in(list(different)) | (pl.col("_outcome") == Outcome.COUNTED.value))
-            .select(compared.alias("_same"), "_named", "_key", "_day", "_source", "_outcome")
-            .collect()
-        )
-        here.setdefault(e.feed, e)
-    if not rows:
-        raise SettingsError(
-            f"{metric.name} of {asked.source} come from no rows that a list could name", "Choose another --metric."
-        )
-    found = pl.concat(rows)
-    counted = found.filter(pl.col("_outcome") == Outcome.COUNTED.value)
-    ours = set(counted["_same"].drop_nulls().to_list())
-    reasons = [
-        *_repeats(different),
-        *_only_there(one, asked, metric, set(different) - ours, found, feeds[0], header),
-        *_only_here(counted.filter(~pl.col("_same").is_in(list(different)).fill_null(value=False))),
-    ]
-    both = len(ours & set(different))
-    title = (
-        f"{path.name} lists {len(listed):,} rows ({len(different):,} different), here {counted.height:,} count: "
-        f"{both:,} are in both"
-    )
-    return Gap(metric.name, Decimal(counted.height), Decimal(len(listed)), title, tuple(reasons))
-
-
-def _keys_of(one: Explainer, path: Path, header: str) -> list[str]:
-    """The keys a file lists, as they are compared: without outer spaces and case.
-
-    Raises:
-        SettingsError: the file cannot be read or has no such column.
-    """
-    try:
-        export = open_export(path, path.name, one.rules.feeds)
-        frame = pl.concat(list(export.batches(blocks(path))))
-    except (OSError, RefusedError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise SettingsError(f"{path} cannot be read: {why}", "Give a CSV or Excel file with a header row.") from error
-    headers = [h for h in frame.columns if h != LINE and not h.startswith("_")]
-    column = next((h for h in headers if normal_header(h) == normal_header(header)), None)
-    if column is None:
-        raise SettingsError(f"{path} has no column {header!r}", f"Its columns: {', '.join(headers)}.")
-    return [v.strip().lower() for v in frame[column].to_list() if v and v.strip()]
-
-
-def _column_of(feed: Feed, header: str) -> str:
-    """The column of a feed that a header names; its key where it names none."""
-    wanted = normal_header(header)
-    for name, column in feed.mapped.items():
-        if wanted in {normal_header(name), *(normal_header(h) for h in column.from_)}:
-            return name
-    return feed.key_columns[0]
-
-
-def _repeats(listed: Counter[str]) -> Iterator[Reason]:
-    repeated = {k: n for k, n in listed.items() if n > 1}
-    if repeated:
-        extra = sum(n - 1 for n in repeated.values())
-        yield Reason(
-            f"{extra:,} in the list are repetitions of a row that is in it already", extra, None, tuple(repeated)
-        )
-
-
-def _only_here(rows: pl.DataFrame) -> Iterator[Reason]:
-    if rows.height:
-        keys = tuple(rows.sort("_day", "_key")["_named"].fill_null("-").to_list())
-        yield Reason(f"{rows.height:,} count here and are not in the list", rows.height, None, keys)
-
-
-def _only_there(
-    one: Explainer, asked: Asked, metric: Explained, keys: set[str], found: pl.DataFrame, feed: str, header: str
-) -> Iterator[Reason]:
-    """Groups the keys that only the list has by why they do not count here."""
-    groups: dict[str, list[str]] = {}
-    nearly = {k: n.reason for p in metric.parts for n in p.nearly for k in n.keys}
-    known = {row["_same"]: row for row in found.iter_rows(named=True)}
-    rejected = _rejected_keys(one, feed, header)
-    loose = {_loose(k): k for k in _all_keys(one, feed, header)} if keys - set(known) else {}
-    for key in sorted(keys):
-        row = known.get(key)
-        if row is None:
-            if key in rejected:
-                why = "could not be read (rmetrics rejected)"
-            elif (other := loose.get(_loose(key))) is not None and other != key:
-                why = "are written differently in the exports"
-            else:
-                why = "are in no export"
-        else:
-            why = _why(row, asked, nearly)
-        groups.setdefault(why, []).append(row["_named"] if row else key)
-    for why, members in sorted(groups.items(), key=lambda g: -len(g[1])):
-        yield Reason(f"{len(members):,} only in the list: {why}", len(members), None, tuple(members))
-
-
-def _why(row: Mapping[str, object], asked: Asked, nearly: Mapping[str, str]) -> str:
-    outcome, day = row["_outcome"], row["_day"]
-    source, key = str(row["_source"]), str(row["_key"])
-    if outcome == Outcome.OTHER_MONTH.value and isinstance(day, dt.date):
-        side, edge = ("before", asked.month) if day < asked.month else ("after", asked.last or asked.month)
-        far = abs((day.year - edge.year) * 12 + day.month - edge.month)
-        when = f"count in the month {side}" if far == 1 else f"count {far} months {side}"
-        of = "" if asked.source in {ALL, source} else f", for {source}"
-        return f"{when} ({day:%Y-%m}){of}"
-    if outcome == Outcome.OTHER_SOURCE.value:
-        alike = _alike(source, asked.source)
-        return f"have the source {source!r}" + (": another spelling? Add it to the aliases" if alike else "")
-    return nearly.get(key, str(outcome))
-
-
-def _loose(key: str) -> str:
-    return "".join(c for c in key if c.isalnum()).lstrip("0")
-
-
-def _all_keys(one: Explainer, feed: str, header: str) -> list[str]:
-    column = _column_of(one.rules.feeds[feed], header)
-    values = one.frames.feeds[feed].select(pl.col(column).cast(pl.String).str.strip_chars().str.to_lowercase())
-    return values.collect().to_series().drop_nulls().to_list()
-
-
-def _rejected_keys(one: Explainer, feed: str, header: str) -> set[str]:
-    """The keys of rows in quarantine, as far as their cells could be told apart."""
-    lake, rules = one.lake.lake, one.rules
-    column = _column_of(rules.feeds[feed], header)
-    keys = set()
-    lines: dict[str, list[int]] = {}
-    for row in quarantine(lake, rules, one.lake.computed.placed):
-        if row.feed == feed:
-            lines.setdefault(row.id.rpartition("-")[0], []).append(row.line)
-    for placed in one.lake.computed.placed:
-        wanted = lines.get(placed.raw.sha256[:8])
-        read = read_as(rules.feeds[feed], placed.raw.headers, placed.raw.name)
-        found = column_headers(placed.raw.headers, read).get(column) if placed.feed == feed else None
-        if wanted and found is not None:
-            cells = exported_records(lake, placed.raw, wanted)[placed.raw.headers[found]]
-            keys |= {v.strip().lower() for v in cells.to_list() if v}
-    return keys

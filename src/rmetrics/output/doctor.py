@@ -1,8 +1,8 @@
 """What is right and wrong with an installation, for people and as JSON."""
 
+from rmetrics.diagnosis.finding import DoctorResult
 from rmetrics.findings import count
 from rmetrics.output.reporter import STYLES, Report
-from rmetrics.usecases.doctor import DoctorResult
 
 _MARKS = {
     None: ("ok", "green"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from rmetrics.errors import SettingsError
 from rmetrics.explain.evidence import SCALES
-from rmetrics.explain.explainer import Explained, Explanation, ListedRow, Part
+from rmetrics.explain.explanation import Explained, Explanation, ListedRow, Part
 from rmetrics.explain.gaps import Gap
 from rmetrics.files import open_private
 from rmetrics.findings import count

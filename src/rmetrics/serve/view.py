@@ -17,7 +17,8 @@ import polars as pl
 
 from rmetrics.errors import BusyError, LakeError
 from rmetrics.explain.evidence import MEASURES, Asked
-from rmetrics.explain.explainer import Explainer, Explanation, explainer_of
+from rmetrics.explain.explainer import Explainer, explainer_of
+from rmetrics.explain.explanation import Explanation
 from rmetrics.html_report.data import PageData
 from rmetrics.lake import DECISIONS, LANDED, Lake, open_lake
 from rmetrics.lake.scratch import scratch_lake

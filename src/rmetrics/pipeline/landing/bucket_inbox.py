@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rmetrics.errors import SettingsError
 from rmetrics.lake.s3 import Connection
 from rmetrics.parallel import in_order
 from rmetrics.settings import Settings
@@ -90,6 +91,19 @@ def open_inbox(settings: Settings) -> Path | BucketInbox:
     return BucketInbox(Connection.open(settings.inbox_url, settings.s3_endpoint), settings.inbox_dir)
 
 
+def refuse_bucket(settings: Settings) -> None:
+    """Refuses to go on where the inbox is a bucket, for commands that write files into it.
+
+    Raises:
+        SettingsError: the inbox is a bucket.
+    """
+    if settings.inbox_url is not None:
+        raise SettingsError(
+            f"the inbox {settings.inbox_url} is a bucket, and this command writes into a folder",
+            "Run it with RMETRICS_INBOX_DIR set to a folder, then upload what it wrote.",
+        )
+
+
 def _number(version: str) -> int:
     return int.from_bytes(hashlib.sha256(version.encode()).digest()[:6], "big")
 
@@ -100,4 +114,4 @@ def _status(size: int, modified_ns: int, inode: int, changed_ns: int) -> os.stat
     return os.stat_result((stat.S_IFREG | 0o600, inode, 0, 1, 0, 0, size, *seconds, *(t / 1e9 for t in times), *times))
 
 
-__all__ = ["BucketInbox", "open_inbox"]
+__all__ = ["BucketInbox", "open_inbox", "refuse_bucket"]

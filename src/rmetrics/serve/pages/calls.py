@@ -3,7 +3,7 @@
 from html import escape
 
 from rmetrics.explain.evidence import Asked as Figure
-from rmetrics.explain.explainer import Explanation
+from rmetrics.explain.explanation import Explanation
 from rmetrics.html_report.data import ALL
 from rmetrics.rules.describe import rules_in_words
 from rmetrics.serve.frame import Asked, place

@@ -12,7 +12,7 @@ import polars as pl
 from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.explain.evidence import MEASURES
 from rmetrics.explain.evidence import Asked as Figure
-from rmetrics.explain.explainer import Explained, Explanation
+from rmetrics.explain.explanation import Explained, Explanation
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
 from rmetrics.output.explain import figure

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from rmetrics.explain.explainer import Explained, ListedRow, Part
+from rmetrics.explain.explanation import Explained, ListedRow, Part
 from rmetrics.findings import count
 from rmetrics.html_report import cells
 from rmetrics.output.explain import figure

@@ -1,8 +1,4 @@
-"""A target or a month's spend set by command: one small export in the inbox for each, which the next sync reads.
-
-One file holds one key. So a figure that is set again replaces its own file only, and never delivers another figure
-again, which a newer export may have corrected meanwhile.
-"""
+"""Figures entered by command: one small export in the inbox for each, which the next sync reads."""
 
 import csv
 import datetime as dt
@@ -20,18 +16,21 @@ from rmetrics.files import write_private
 from rmetrics.findings import count
 from rmetrics.ingest.read import RefusedError, open_export
 from rmetrics.lake import open_lake
-from rmetrics.pipeline.asked import source_named
 from rmetrics.pipeline.compute.standing import last_rows
+from rmetrics.pipeline.landing.bucket_inbox import refuse_bucket
 from rmetrics.pipeline.landing.land import file_digest
 from rmetrics.pipeline.landing.placement import chosen
-from rmetrics.rules import ALL, Rules, load_rules
+from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.model import Column, ColumnType, Feed
-from rmetrics.rules.names import ENTERED, TARGETS, normal_source
-from rmetrics.rules.suggest import did_you_mean
+from rmetrics.rules.names import ENTERED
 from rmetrics.settings import Settings
 
 _AMOUNT = re.compile(r"\$?\s*([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(\.[0-9]{1,2})?")
+
+
 _FIGURES = frozenset({ColumnType.MONEY, ColumnType.SHARE})
+
+
 _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(%?)")
 
 
@@ -50,128 +49,12 @@ class Entered:
     changed: bool
 
 
-def set_target(
-    settings: Settings,
-    month: dt.date,
-    figures: Mapping[str, str | None],
-    *,
-    source: str | None = None,
-    segment: str | None = None,
-) -> Entered:
-    """Writes a target of one month, source and segment; what is not given stays as it is.
-
-    Args:
-        settings: where things are.
-        month: its first day.
-        figures: by column of the targets feed, as typed; None where it is not given.
-        source: None for the whole company.
-        segment: None for all segments.
-
-    Raises:
-        SettingsError: nothing is given, an amount cannot be read, or there is no such source or segment.
-        LakeError: the lake cannot be read.
-    """
-    rules = load_rules(settings.rules_dir)
-    feed = _declared(rules, TARGETS)
-    key = {
-        feed.date: f"{month:%Y-%m}",
-        "source": source_named(source, rules) if source else ALL,
-        "segment": _segment(rules, segment),
-    }
-    given = {name: _figure(feed.columns[name], name, text) for name, text in figures.items() if text is not None}
-    if not given:
-        raise SettingsError("no target is given", "Give one, for instance: rmetrics target set 2026-01 --repairs 30")
-    file = settings.inbox_dir / _name(TARGETS, [key[feed.date], *(v for v in list(key.values())[1:] if v != ALL)])
-    before = _before(settings, TARGETS, feed, file, month, key)
-    kept = {name: before[name] for name in figures if before.get(name)}
-    return _put(settings, rules, TARGETS, file, {**key, **kept, **given}, before)
-
-
-def set_spend(
-    settings: Settings,
-    month: dt.date,
-    amount: str,
-    *,
-    source: str | None = None,
-    campaign: str | None = None,
-    add: bool = False,
-) -> Entered:
-    """Writes what a channel's advertising cost in a month.
-
-    Args:
-        settings: where things are.
-        month: its first day.
-        amount: as typed.
-        source: whose spend; None where only one source has a spend by month.
-        campaign: None for the month's whole amount.
-        add: beside other rows of the month, to whose sum this one is added.
-
-    Raises:
-        SettingsError: the amount cannot be read, no source or several have a spend, or the month has other rows.
-        LakeError: the lake cannot be read.
-    """
-    rules = load_rules(settings.rules_dir)
-    name, column = _spend_feed(rules, source)
-    feed = _declared(rules, name)
-    row = {feed.date: f"{month:%Y-%m}", column: _figure(feed.columns[column], column, amount)}
-    part = next((c for c in feed.publish_by or feed.key if feed.columns[c].type is ColumnType.TEXT), None)
-    if campaign is not None:
-        if part is None:
-            raise SettingsError(f"{name} has no campaigns", "Leave --campaign out.")
-        row[part] = campaign
-    file = settings.inbox_dir / _name(name, [row[feed.date], *([campaign] if campaign else [])])
-    if not add:
-        _refuse_beside(settings, name, feed, column, month, row)
-    key = {c: v for c, v in row.items() if c != column}
-    return _put(settings, rules, name, file, row, _before(settings, name, feed, file, month, key))
-
-
-# -- which feed and which row
-
-
-def _declared(rules: Rules, name: str) -> Feed:
-    if name not in rules.feeds:
-        raise SettingsError(f"the rules declare no feed {name}", f"Add [feeds.{name}], see docs/rules.md.")
-    return rules.feeds[name]
-
-
-def _spend_feed(rules: Rules, source: str | None) -> tuple[str, str]:
-    """The feed and the money column of a source's spend by month."""
-    of = {
-        name: [(c.feed, c.sum) for c in dated.latest.cost if c.feed and c.sum and c.spread]
-        for name, dated in rules.sources.items()
-    }
-    wanted = [source_named(source, rules)] if source else list(of)
-    found = {(feed, column) for name in wanted for feed, column in of.get(name, ()) if feed and column}
-    if len(found) == 1:
-        return found.pop()
-    having = ", ".join(name for name, feeds in of.items() if feeds)
-    if not found:
-        told = f"no spend by month is declared{f' for {wanted[0]}' if source else ''}"
-        hint = f"Sources with one: {having}." if having else 'Declare it: cost = { feed = "...", sum = "...", spread = '
-        raise SettingsError(told, hint if having else f'{hint}"days" }}, see docs/rules.md.')
-    raise SettingsError("several sources have a spend by month", f"Name one: --source NAME ({having}).")
-
-
-def _segment(rules: Rules, segment: str | None) -> str:
-    known = {normal_source(s): s for s in (*rules.segment_order, ALL)}
-    if segment is None:
-        return ALL
-    if normal_source(segment) not in known:
-        near = did_you_mean(segment, known.values(), near=True)
-        raise SettingsError(f"no segment {segment!r}{near}", f"Segments: {', '.join(known.values())}.")
-    return known[normal_source(segment)]
-
-
-def _name(feed: str, parts: list[str]) -> str:
+def entered_name(feed: str, parts: list[str]) -> str:
     """A file's name: the feed's, by which it is recognised, and the key's."""
     return " ".join([feed, "by hand", *(re.sub(r"[^\w.() -]", "_", p) for p in parts)]) + ".csv"
 
 
-# -- amounts
-
-
-def _figure(column: Column, name: str, text: str) -> str:
+def as_figure(column: Column, name: str, text: str) -> str:
     """An amount or a share as it is written into the file, exact."""
     if column.type is ColumnType.SHARE:
         return _share(name, text)
@@ -199,9 +82,6 @@ def _share(name: str, text: str) -> str:
     return format(value.normalize(), "f")
 
 
-# -- what is there
-
-
 def _rows(settings: Settings, name: str, feed: Feed, month: dt.date) -> pl.DataFrame:
     """The rows of a month that the last sync left in the lake."""
     computed = last_rows(open_lake(settings), load_rules(settings.rules_dir))
@@ -210,7 +90,7 @@ def _rows(settings: Settings, name: str, feed: Feed, month: dt.date) -> pl.DataF
     return computed.scan(name).filter(pl.col(feed.date) == pl.lit(month)).collect()
 
 
-def _before(
+def figures_before(
     settings: Settings, name: str, feed: Feed, file: Path, month: dt.date, key: Mapping[str, str]
 ) -> dict[str, str]:
     """The figures of a key: those that wait in our own file, else those that the last sync read.
@@ -248,7 +128,7 @@ def _waiting(settings: Settings, file: Path, feed: Feed) -> dict[str, str]:
     return {headers[h]: v for h, v in row.items() if h in headers and v}
 
 
-def _refuse_beside(
+def refuse_beside(
     settings: Settings, name: str, feed: Feed, column: str, month: dt.date, row: Mapping[str, str]
 ) -> None:
     """Refuses an amount that would be added to others of its month, where it was meant to be the whole.
@@ -268,10 +148,7 @@ def _refuse_beside(
         )
 
 
-# -- writing
-
-
-def _put(
+def put_entered(
     settings: Settings, rules: Rules, name: str, file: Path, row: Mapping[str, str], before: Mapping[str, str]
 ) -> Entered:
     """Writes the row as an export, unless its figures are so already, and sees that it will be read.
@@ -282,6 +159,7 @@ def _put(
         SettingsError: there is no inbox, the file cannot be written, or the rules would read it as something else.
     """
     feed = rules.feeds[name]
+    refuse_bucket(settings)
     if not settings.inbox_dir.is_dir():
         raise SettingsError(f"the inbox {settings.inbox_dir} does not exist", f"mkdir -p {settings.inbox_dir}")
     names = [c for c in feed.columns if c in row]
@@ -314,6 +192,3 @@ def _refuse_misread(path: Path, file_name: str, name: str, rules: Rules) -> None
         raise SettingsError(
             f"the rules do not read {file_name} as {name}: {told}", f"See files and columns of [feeds.{name}]."
         )
-
-
-__all__ = ["Entered", "set_spend", "set_target"]

@@ -1,0 +1,33 @@
+"""``rmetrics spend set``: a month's spend, written as a file in the inbox."""
+
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import AsJson, Quiet, help_alone, month_in
+from rmetrics.cli.target import Month, told
+
+spend = typer.Typer(
+    help="Enter spend by hand.", callback=help_alone, invoke_without_command=True, rich_markup_mode=None
+)
+
+
+@spend.command("set")
+def spend_set(
+    month: Month,
+    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="What was spent, for instance 1,250.00.")],
+    source: Annotated[str | None, typer.Option(help="Of this source; needed where several have a spend.")] = None,
+    campaign: Annotated[str | None, typer.Option(help="Of this campaign only.")] = None,
+    add: Annotated[bool, typer.Option("--add", help="Add it to the month's other rows.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Set what a month's advertising cost.
+
+    It is a file in the inbox, which the next sync reads.
+    """
+    from rmetrics.settings import load_settings
+    from rmetrics.usecases.spend import set_spend
+
+    entered = set_spend(load_settings(), month_in(month), amount, source=source, campaign=campaign, add=add)
+    told(entered, as_json=as_json, quiet=quiet)

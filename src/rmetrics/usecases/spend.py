@@ -1,0 +1,75 @@
+"""``rmetrics spend set``: a month's spend of a source."""
+
+import datetime as dt
+
+from rmetrics.errors import SettingsError
+from rmetrics.pipeline.asked import source_named
+from rmetrics.pipeline.landing.entered import (
+    Entered,
+    as_figure,
+    entered_name,
+    figures_before,
+    put_entered,
+    refuse_beside,
+)
+from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.model import ColumnType
+from rmetrics.settings import Settings
+from rmetrics.usecases.target import declared_feed
+
+
+def set_spend(
+    settings: Settings,
+    month: dt.date,
+    amount: str,
+    *,
+    source: str | None = None,
+    campaign: str | None = None,
+    add: bool = False,
+) -> Entered:
+    """Writes what a channel's advertising cost in a month.
+
+    Args:
+        settings: where things are.
+        month: its first day.
+        amount: as typed.
+        source: whose spend; None where only one source has a spend by month.
+        campaign: None for the month's whole amount.
+        add: beside other rows of the month, to whose sum this one is added.
+
+    Raises:
+        SettingsError: the amount cannot be read, no source or several have a spend, or the month has other rows.
+        LakeError: the lake cannot be read.
+    """
+    rules = load_rules(settings.rules_dir)
+    name, column = _spend_feed(rules, source)
+    feed = declared_feed(rules, name)
+    row = {feed.date: f"{month:%Y-%m}", column: as_figure(feed.columns[column], column, amount)}
+    part = next((c for c in feed.publish_by or feed.key if feed.columns[c].type is ColumnType.TEXT), None)
+    if campaign is not None:
+        if part is None:
+            raise SettingsError(f"{name} has no campaigns", "Leave --campaign out.")
+        row[part] = campaign
+    file = settings.inbox_dir / entered_name(name, [row[feed.date], *([campaign] if campaign else [])])
+    if not add:
+        refuse_beside(settings, name, feed, column, month, row)
+    key = {c: v for c, v in row.items() if c != column}
+    return put_entered(settings, rules, name, file, row, figures_before(settings, name, feed, file, month, key))
+
+
+def _spend_feed(rules: Rules, source: str | None) -> tuple[str, str]:
+    """The feed and the money column of a source's spend by month."""
+    of = {
+        name: [(c.feed, c.sum) for c in dated.latest.cost if c.feed and c.sum and c.spread]
+        for name, dated in rules.sources.items()
+    }
+    wanted = [source_named(source, rules)] if source else list(of)
+    found = {(feed, column) for name in wanted for feed, column in of.get(name, ()) if feed and column}
+    if len(found) == 1:
+        return found.pop()
+    having = ", ".join(name for name, feeds in of.items() if feeds)
+    if not found:
+        told = f"no spend by month is declared{f' for {wanted[0]}' if source else ''}"
+        hint = f"Sources with one: {having}." if having else 'Declare it: cost = { feed = "...", sum = "...", spread = '
+        raise SettingsError(told, hint if having else f'{hint}"days" }}, see docs/rules.md.')
+    raise SettingsError("several sources have a spend by month", f"Name one: --source NAME ({having}).")

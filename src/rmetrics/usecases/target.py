@@ -1,0 +1,86 @@
+"""A target or a month's spend set by command: one small export in the inbox for each, which the next sync reads.
+
+One file holds one key. So a figure that is set again replaces its own file only, and never delivers another figure
+again, which a newer export may have corrected meanwhile.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+
+from rmetrics.errors import SettingsError
+from rmetrics.pipeline.asked import source_named
+from rmetrics.pipeline.landing.entered import Entered, as_figure, entered_name, figures_before, put_entered
+from rmetrics.rules import ALL, Rules, load_rules
+from rmetrics.rules.model import Feed
+from rmetrics.rules.names import TARGETS, normal_source
+from rmetrics.rules.suggest import did_you_mean
+from rmetrics.settings import Settings
+
+
+def set_target(
+    settings: Settings,
+    month: dt.date,
+    figures: Mapping[str, str | None],
+    *,
+    source: str | None = None,
+    segment: str | None = None,
+) -> Entered:
+    """Writes a target of one month, source and segment; what is not given stays as it is.
+
+    Args:
+        settings: where things are.
+        month: its first day.
+        figures: by column of the targets feed, as typed; None where it is not given.
+        source: None for the whole company.
+        segment: None for all segments.
+
+    Raises:
+        SettingsError: nothing is given, an amount cannot be read, or there is no such source or segment.
+        LakeError: the lake cannot be read.
+    """
+    rules = load_rules(settings.rules_dir)
+    feed = declared_feed(rules, TARGETS)
+    key = {
+        feed.date: f"{month:%Y-%m}",
+        "source": source_named(source, rules) if source else ALL,
+        "segment": _segment(rules, segment),
+    }
+    given = {name: as_figure(feed.columns[name], name, text) for name, text in figures.items() if text is not None}
+    if not given:
+        raise SettingsError("no target is given", "Give one, for instance: rmetrics target set 2026-01 --repairs 30")
+    named = [v for v in list(key.values())[1:] if v != ALL]
+    file = settings.inbox_dir / entered_name(TARGETS, [key[feed.date], *named])
+    before = figures_before(settings, TARGETS, feed, file, month, key)
+    kept = {name: before[name] for name in figures if before.get(name)}
+    return put_entered(settings, rules, TARGETS, file, {**key, **kept, **given}, before)
+
+
+# -- which feed and which row
+
+
+def declared_feed(rules: Rules, name: str) -> Feed:
+    if name not in rules.feeds:
+        raise SettingsError(f"the rules declare no feed {name}", f"Add [feeds.{name}], see docs/rules.md.")
+    return rules.feeds[name]
+
+
+def _segment(rules: Rules, segment: str | None) -> str:
+    known = {normal_source(s): s for s in (*rules.segment_order, ALL)}
+    if segment is None:
+        return ALL
+    if normal_source(segment) not in known:
+        near = did_you_mean(segment, known.values(), near=True)
+        raise SettingsError(f"no segment {segment!r}{near}", f"Segments: {', '.join(known.values())}.")
+    return known[normal_source(segment)]
+
+
+# -- amounts
+
+
+# -- what is there
+
+
+# -- writing
+
+
+__all__ = ["set_target"]
