@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.settings import named_setting
@@ -191,14 +191,13 @@ class Connection:
         try:
             yield
         except (PermissionDeniedError, UnauthenticatedError) as error:
-            told = "the key or its secret is not known there" if _of_the_key(str(error)) else "access is denied"
-            raise LakeError(f"{self.url}/{name} cannot be used: {told}", _KEY_HINT) from None
+            raise _denied(error, f"{self.url}/{name}") from None
         except FileNotFoundError as error:
             _refuse_missing_bucket(error, self.url)
             raise
         except BaseError as error:
             _refuse_missing_bucket(error, self.url)
-            _unreachable(error, f"{self.url}/{name}")
+            raise _unusable(error, f"{self.url}/{name}") from None
 
 
 def _found(meta: Any) -> Found:
@@ -214,8 +213,10 @@ def _modified(attributes: dict[str, Any]) -> list[int]:
     return [int(seconds * 10**9)] if 0 < seconds < _LATEST else []
 
 
-def _of_the_key(answer: str) -> bool:
-    return "SignatureDoesNotMatch" in answer or "InvalidAccessKeyId" in answer
+def _denied(error: Exception, place: str) -> LakeError:
+    of_the_key = any(code in str(error) for code in ("SignatureDoesNotMatch", "InvalidAccessKeyId"))
+    told = "the key or its secret is not known there" if of_the_key else "access is denied"
+    return LakeError(f"{place} cannot be used: {told}", _KEY_HINT)
 
 
 def _refuse_missing_bucket(error: Exception, url: str) -> None:
@@ -224,13 +225,15 @@ def _refuse_missing_bucket(error: Exception, url: str) -> None:
         raise LakeError(f"the bucket {bucket} does not exist", "Create it, or correct RMETRICS_DATA_DIR.") from None
 
 
-def _unreachable(error: Exception, place: str) -> NoReturn:
+def _unusable(error: Exception, place: str) -> LakeError:
     status = re.search(r"status code: (\d{3})", str(error))
+    if status and status[1] in {"401", "403"}:  # listings are refused in other words
+        return _denied(error, place)
     what = f"the server answers with HTTP status {status[1]}" if status else "the server cannot be reached"
-    raise LakeError(
+    return LakeError(
         f"{place} cannot be used: {what}",
         "Check the network, RMETRICS_S3_ENDPOINT and AWS_REGION, then run again: nothing half written is in force.",
-    ) from None
+    )
 
 
 # -- settings

@@ -1,0 +1,1 @@
+"""What is wrong with an installation, part by part: the program, its folders, the database, the schedule."""
