@@ -1,6 +1,6 @@
 # Two commands do everything on a machine with Python 3.11 or newer: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: docs help setup dev demo test test-long test-scale check fix types lock sample bench bench-large clean
+.PHONY: docs site help setup dev demo test test-long test-scale check fix types lock sample bench bench-large clean
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -60,6 +60,7 @@ lock: dev  ## compile the locked requirements anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --group build $(LOCK_OPTIONS) -o requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --group dev --extra pull --extra s3 $(LOCK_OPTIONS) -o requirements-dev.txt
 	$(BIN)/uv pip compile pyproject.toml --group bench -c requirements.txt $(LOCK_OPTIONS) -o requirements-bench.txt
+	$(BIN)/uv pip compile --group site $(LOCK_OPTIONS) -o requirements-site.txt
 	grep -oE '^duckdb==[0-9.]+' requirements.txt | \
 		$(BIN)/uv pip compile --group bench-dbt -c /dev/stdin --no-strip-extras $(LOCK_OPTIONS) -o requirements-bench-dbt.txt
 LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q
@@ -67,8 +68,12 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-in
 sample: setup  ## make data/sample anew; the same bytes every time
 	$(BIN)/python data/make_sample.py data/sample
 
-docs: dev  ## write the generated parts of docs/schema*.md and the Grafana kit anew
+docs: dev  ## write the generated parts of docs/schema*.md, the Grafana kit and the picture of the architecture anew
 	$(BIN)/python docs/make_schema_docs.py
+	$(BIN)/python docs/make_architecture.py
+
+site: docs .venv-site/.setup  ## the documentation as a site in build/site, its links checked
+	.venv-site/bin/zensical build --clean --strict
 
 bench: bench-setup  ## measure against other tools, some minutes: benchmarks/results/bench.json, docs/benchmarks.md
 	$(BENCH)/python benchmarks/run.py --jobs 125000 500000 --alone 125000 --name bench $(BENCH_OPTIONS)
@@ -86,7 +91,7 @@ BENCH := .venv-bench/bin
 
 clean:  ## remove the environment and the demo's data
 	-$(BIN)/rmetrics db stop
-	rm -rf .venv .venv-bench .venv-bench-dbt data/lake data/postgres data/postgres.lock data/postgres.start.lock data/inbox/*
+	rm -rf .venv .venv-site .venv-bench .venv-bench-dbt data/lake data/postgres data/postgres.lock data/postgres.start.lock data/inbox/*
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or say make PYTHON=/path/to/python3"; exit 1; }
@@ -112,7 +117,7 @@ SHOWN = awk -v total="$$(grep -c '^[a-z].*==' requirements.txt)" -v tty="$$([ -t
 	$(PIP) install --require-hashes -r requirements-dev.txt
 	@touch $@
 
-.venv-bench/.setup .venv-bench-dbt/.setup: .venv-%/.setup: requirements-%.txt
+.venv-site/.setup .venv-bench/.setup .venv-bench-dbt/.setup: .venv-%/.setup: requirements-%.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip --disable-pip-version-check --no-input -q install --require-hashes -r $<

@@ -93,7 +93,7 @@ def explained(before: Outcome, after: Outcome) -> bool:
         or len(after.rejected) > len(before.rejected)
         or after.totals != before.totals
         or after.notes != before.notes
-        # A column lost from the header is told by comparing with the export before: pipeline/test_exports.py.
+        # A column lost from the header is told by comparing with the export before: pipeline/verify/test_export_findings.py.
         or after.columns != before.columns
     )
 

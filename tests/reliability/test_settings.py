@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from postgres.test_foreign_tables import everything
 from published import run
 from reliability.pooler import Pooler
-from reliability.test_foreign_tables import everything
 from reliability.world import differences, tables
 from rmetrics.errors import PostgresError
 from rmetrics.pipeline.asked import Months

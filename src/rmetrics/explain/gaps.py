@@ -173,7 +173,7 @@ def _spellings(one: Explainer, asked: Asked, name: str) -> Iterator[Reason]:
     for other in one.sources():
         if other in one.rules.sources or other == asked.source:
             continue
-        alike = any(alike(other, s) for s in spelled)
+        alike = any(are_alike(other, s) for s in spelled)
         if not alike and other != UNATTRIBUTED:
             continue
         there = dataclasses.replace(asked, source=other)
@@ -193,7 +193,7 @@ def _spellings(one: Explainer, asked: Asked, name: str) -> Iterator[Reason]:
             )
 
 
-def alike(one: str, other: str) -> bool:
+def are_alike(one: str, other: str) -> bool:
     """Whether two spellings may be of one name."""
     a, b = normal_source(one), normal_source(other)
     return a in b or b in a or difflib.SequenceMatcher(None, a, b).ratio() >= _LIKE

@@ -12,7 +12,7 @@ from rmetrics.errors import SettingsError
 from rmetrics.explain.evidence import Asked, Evidence, Outcome, evidence
 from rmetrics.explain.explainer import Explainer
 from rmetrics.explain.explanation import Explained, Question
-from rmetrics.explain.gaps import Gap, Reason, alike
+from rmetrics.explain.gaps import Gap, Reason, are_alike
 from rmetrics.ingest.read import LINE, RefusedError, open_export
 from rmetrics.ingest.recognise import column_headers, normal_header, read_as
 from rmetrics.ingest.sniff import blocks
@@ -146,8 +146,8 @@ def _why(row: Mapping[str, object], asked: Asked, nearly: Mapping[str, str]) -> 
         of = "" if asked.source in {ALL, source} else f", for {source}"
         return f"{when} ({day:%Y-%m}){of}"
     if outcome == Outcome.OTHER_SOURCE.value:
-        spelling = alike(source, asked.source)
-        return f"have the source {source!r}" + (": another spelling? Add it to the aliases" if spelling else "")
+        spelled = are_alike(source, asked.source)
+        return f"have the source {source!r}" + (": another spelling? Add it to the aliases" if spelled else "")
     return nearly.get(key, str(outcome))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import rmetrics.usecases.sync as syncing
-from reliability.test_connections import Proxy
+from postgres.test_connections import Proxy
 from rmetrics.cli import run
 from rmetrics.errors import BusyError, LakeError, PostgresError, RulesError
 from rmetrics.grafana.alerts import alert_rules

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from adbc_driver_postgresql import dbapi
 
-SCHEMA = Path(__file__).parents[1] / "schema.sql"
+SCHEMA = Path(__file__).parents[2] / "schema.sql"
 ZONE = "America/New_York"
 VIEWS = ["call_funnel", "daily_cumulative", "data_freshness", "monthly_vs_target", "run_findings"]
 
