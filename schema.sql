@@ -55,6 +55,9 @@ CREATE TABLE IF NOT EXISTS jobs (
     paid         numeric(12,2)  NOT NULL DEFAULT 0,
     is_unit      boolean        NOT NULL,
     is_repair    boolean        NOT NULL,
+    source_matched varchar,
+    matched_by   varchar,
+    touch_id     varchar,
     CONSTRAINT jobs_pkey              PRIMARY KEY (job_id),
     CONSTRAINT jobs_source_not_blank  CHECK (btrim(source) <> ''),
     CONSTRAINT jobs_segment_not_blank CHECK (btrim(segment) <> '')
@@ -62,6 +65,8 @@ CREATE TABLE IF NOT EXISTS jobs (
 
 -- Which jobs make up this day or this month?
 CREATE INDEX IF NOT EXISTS jobs_metric_date_idx ON jobs (metric_date);
+-- Which jobs came from this touch?
+CREATE INDEX IF NOT EXISTS jobs_touch_id_idx ON jobs (touch_id) WHERE touch_id IS NOT NULL;
 
 COMMENT ON TABLE  jobs             IS 'Jobs of the CRM, one row per job, classified by the rules. Raw: the base of '
                                       'units, repairs and leads.';
@@ -91,6 +96,11 @@ COMMENT ON COLUMN jobs.paid        IS 'Sum of all counted payments of the job, w
                                       'payments.';
 COMMENT ON COLUMN jobs.is_unit     IS 'True: the job counts as a unit (a service visit) by the rules.';
 COMMENT ON COLUMN jobs.is_repair   IS 'True: the job counts as a repair by the rules. A job can be unit and repair.';
+COMMENT ON COLUMN jobs.source_matched IS 'Channel of the touch the job came from, by the rules of journeys; source is '
+                                      'what the CRM says. NULL: no touch.';
+COMMENT ON COLUMN jobs.matched_by  IS 'How the job was matched to its touch: uuid, phone, phone-other-source, '
+                                      'phone-zip. NULL: no touch.';
+COMMENT ON COLUMN jobs.touch_id    IS 'The touch the job came from, a key of journeys. NULL: no touch.';
 
 -- ------------------------------------------------------------------------------------------------------------ payments
 
@@ -352,6 +362,141 @@ COMMENT ON COLUMN monthly_metrics.cost_per_repair IS 'cost / repairs, money. NUL
 COMMENT ON COLUMN monthly_metrics.avg_ticket      IS 'Average ticket, revenue_gross / repairs, money. NULL: no '
                                                      'repairs.';
 COMMENT ON COLUMN monthly_metrics.profit          IS 'revenue40 - cost, money. Never NULL.';
+
+-- ------------------------------------------------------------------------------------------------------------ journeys
+
+CREATE TABLE IF NOT EXISTS journeys (
+    touch_id           varchar        NOT NULL,
+    feed               varchar        NOT NULL,
+    source             varchar        NOT NULL,
+    touch_at           timestamptz    NOT NULL,
+    touch_date         date           NOT NULL,
+    month              date           NOT NULL,
+    answered           boolean,
+    booked             boolean        NOT NULL,
+    visited            boolean        NOT NULL,
+    repaired           boolean        NOT NULL,
+    jobs               bigint         NOT NULL,
+    job_id             varchar,
+    matched_by         varchar        NOT NULL,
+    reason             varchar,
+    returning_customer boolean,
+    cost               numeric(12,2)  NOT NULL,
+    paid               numeric(12,2)  NOT NULL,
+    revenue40          numeric(18,6)  NOT NULL,
+    CONSTRAINT journeys_pkey               PRIMARY KEY (touch_id),
+    CONSTRAINT journeys_month_is_first     CHECK (extract(day FROM month) = 1),
+    CONSTRAINT journeys_booked_or_a_reason CHECK (booked = (reason IS NULL) AND booked = (job_id IS NOT NULL))
+);
+
+-- What became of the leads of this day or this month?
+CREATE INDEX IF NOT EXISTS journeys_touch_date_idx ON journeys (touch_date);
+-- What became of the leads of this source?
+CREATE INDEX IF NOT EXISTS journeys_source_idx ON journeys (source, month);
+-- Which lead led to this job?
+CREATE INDEX IF NOT EXISTS journeys_job_id_idx ON journeys (job_id) WHERE job_id IS NOT NULL;
+
+COMMENT ON TABLE  journeys                    IS 'Every touch and what became of it: a row of a lead feed that counts, '
+                                                 'or an inbound call of a source without one. Holds no phone number.';
+COMMENT ON COLUMN journeys.touch_id           IS 'The feed and the key of its row.';
+COMMENT ON COLUMN journeys.feed               IS 'Feed of the row.';
+COMMENT ON COLUMN journeys.source             IS 'Channel of the touch.';
+COMMENT ON COLUMN journeys.touch_at           IS 'Moment of the touch, noon where the feed has only a date.';
+COMMENT ON COLUMN journeys.touch_date         IS 'Business day of the touch.';
+COMMENT ON COLUMN journeys.month              IS 'Month of the touch, its first day.';
+COMMENT ON COLUMN journeys.answered           IS 'Whether somebody answered: the call itself, or a call of the same '
+                                                 'number and source within ten minutes. NULL: no call tells.';
+COMMENT ON COLUMN journeys.booked             IS 'True: the touch led to a job.';
+COMMENT ON COLUMN journeys.visited            IS 'True: one of its jobs is a unit (a service visit).';
+COMMENT ON COLUMN journeys.repaired           IS 'True: one of its jobs is a repair.';
+COMMENT ON COLUMN journeys.jobs               IS 'How many jobs came from the touch.';
+COMMENT ON COLUMN journeys.job_id             IS 'The first of its jobs; all of them have its touch_id. NULL: none.';
+COMMENT ON COLUMN journeys.matched_by         IS 'How that job was matched: uuid (the CRM names it), phone (same number '
+                                                 'and source), phone-other-source (same number, the CRM names another '
+                                                 'source), phone-zip (shared number, same ZIP code), none.';
+COMMENT ON COLUMN journeys.reason             IS 'Why the touch has no job: no-job (none came, or it came from another '
+                                                 'touch), no-number, shared (a number of many customers), '
+                                                 'outside-window. NULL: it has one.';
+COMMENT ON COLUMN journeys.returning_customer IS 'True: the number had a job before the day of the touch. NULL: no '
+                                                 'number of its own.';
+COMMENT ON COLUMN journeys.cost               IS 'What the touch costs by itself, money. 0 where its source is paid by '
+                                                 'the month or costs nothing.';
+COMMENT ON COLUMN journeys.paid               IS 'What its jobs were paid, whenever it was, money.';
+COMMENT ON COLUMN journeys.revenue40          IS 'The share of that which is left after technician and fixed costs, '
+                                                 'money, exact to six decimals.';
+
+-- ----------------------------------------------------------------------------------------------------- journey_metrics
+
+-- The funnel of a month? The primary key, in that order.
+CREATE TABLE IF NOT EXISTS journey_metrics (
+    month               date           NOT NULL,
+    source              varchar        NOT NULL,
+    time                timestamptz    NOT NULL,
+    touches             bigint         NOT NULL DEFAULT 0,
+    answered            bigint         NOT NULL DEFAULT 0,
+    booked              bigint         NOT NULL DEFAULT 0,
+    visited             bigint         NOT NULL DEFAULT 0,
+    repaired            bigint         NOT NULL DEFAULT 0,
+    paid                bigint         NOT NULL DEFAULT 0,
+    no_job              bigint         NOT NULL DEFAULT 0,
+    no_number           bigint         NOT NULL DEFAULT 0,
+    shared              bigint         NOT NULL DEFAULT 0,
+    outside_window      bigint         NOT NULL DEFAULT 0,
+    by_link             bigint         NOT NULL DEFAULT 0,
+    returning_customers bigint         NOT NULL DEFAULT 0,
+    booked_returning    bigint         NOT NULL DEFAULT 0,
+    jobs                bigint         NOT NULL DEFAULT 0,
+    touch_cost          numeric(12,2)  NOT NULL DEFAULT 0,
+    cost                numeric(12,2)  NOT NULL DEFAULT 0,
+    revenue_gross       numeric(12,2)  NOT NULL DEFAULT 0,
+    revenue40           numeric(18,6)  NOT NULL DEFAULT 0,
+    cost_per_booked     numeric        GENERATED ALWAYS AS (cost / nullif(booked, 0)) STORED,
+    cost_per_repair     numeric        GENERATED ALWAYS AS (cost / nullif(repaired, 0)) STORED,
+    roas                numeric        GENERATED ALWAYS AS (revenue_gross / nullif(cost, 0)) STORED,
+    CONSTRAINT journey_metrics_pkey            PRIMARY KEY (month, source),
+    CONSTRAINT journey_metrics_month_is_first  CHECK (extract(day FROM month) = 1),
+    CONSTRAINT journey_metrics_add_up          CHECK (touches = booked + no_job + no_number + shared + outside_window)
+);
+
+-- What falls into the time range of a panel?
+CREATE INDEX IF NOT EXISTS journey_metrics_time_idx ON journey_metrics (time);
+-- How does this source's funnel do, month by month?
+CREATE INDEX IF NOT EXISTS journey_metrics_source_idx ON journey_metrics (source, month);
+
+COMMENT ON TABLE  journey_metrics                     IS 'The funnel by the month of the touch and its source. Add up '
+                                                         'the measures, then divide: the ratios hold for one row.';
+COMMENT ON COLUMN journey_metrics.month               IS 'Month of the touches, its first day.';
+COMMENT ON COLUMN journey_metrics.source              IS 'Channel of the touches. Never ALL.';
+COMMENT ON COLUMN journey_metrics.time                IS 'Noon of the first of the month in the time zone of the '
+                                                         'business. Chart and filter on this one.';
+COMMENT ON COLUMN journey_metrics.touches             IS 'Number of touches.';
+COMMENT ON COLUMN journey_metrics.answered            IS 'Touches that are known to have been answered.';
+COMMENT ON COLUMN journey_metrics.booked              IS 'Touches that led to a job.';
+COMMENT ON COLUMN journey_metrics.visited             IS 'Touches that led to a unit (a service visit).';
+COMMENT ON COLUMN journey_metrics.repaired            IS 'Touches that led to a repair.';
+COMMENT ON COLUMN journey_metrics.paid                IS 'Touches whose jobs were paid more than 0 in all.';
+COMMENT ON COLUMN journey_metrics.no_job              IS 'Touches without a job: none came, or it came from another '
+                                                         'touch.';
+COMMENT ON COLUMN journey_metrics.no_number           IS 'Touches without a number that could be matched.';
+COMMENT ON COLUMN journey_metrics.shared              IS 'Touches without a job whose number many customers share.';
+COMMENT ON COLUMN journey_metrics.outside_window      IS 'Touches without a job whose number has jobs outside the '
+                                                         'window.';
+COMMENT ON COLUMN journey_metrics.by_link             IS 'Touches whose job the CRM itself names.';
+COMMENT ON COLUMN journey_metrics.returning_customers IS 'Touches whose number had a job before.';
+COMMENT ON COLUMN journey_metrics.booked_returning    IS 'Those of them that led to a job.';
+COMMENT ON COLUMN journey_metrics.jobs                IS 'Number of jobs that came from the touches.';
+COMMENT ON COLUMN journey_metrics.touch_cost          IS 'What the touches cost by themselves, money.';
+COMMENT ON COLUMN journey_metrics.cost                IS 'All that the source costs in the month, money: the cost of '
+                                                         'monthly_metrics.';
+COMMENT ON COLUMN journey_metrics.revenue_gross       IS 'What the jobs of the touches were paid, whenever it was, '
+                                                         'money.';
+COMMENT ON COLUMN journey_metrics.revenue40           IS 'The share of that which is left after technician and fixed '
+                                                         'costs, money, exact to six decimals.';
+COMMENT ON COLUMN journey_metrics.cost_per_booked     IS 'Cost per booked touch, cost / booked, money. NULL: none '
+                                                         'booked.';
+COMMENT ON COLUMN journey_metrics.cost_per_repair     IS 'Cost per repair, cost / repaired, money. NULL: no repair.';
+COMMENT ON COLUMN journey_metrics.roas                IS 'Return on ad spend, revenue_gross / cost, a ratio. NULL: no '
+                                                         'cost.';
 
 -- ------------------------------------------------------------------------------------------------------------- targets
 
@@ -774,6 +919,94 @@ COMMENT ON COLUMN call_funnel.units          IS 'Number of those jobs that are u
 COMMENT ON COLUMN call_funnel.repairs        IS 'Number of those jobs that are repairs.';
 COMMENT ON COLUMN call_funnel.avg_answered_s IS 'Average length of answered inbound calls in seconds. NULL: none, or '
                                                 'no lengths exported.';
+
+-- ------------------------------------------------------------------------------------------------------ journey_funnel
+
+-- Each month by source, and ALL for the company. Ratios are of sums, never averages of ratios.
+CREATE OR REPLACE VIEW journey_funnel AS
+SELECT month, min(journey_metrics.time) AS time,
+       coalesce(source, 'ALL')                                       AS source,
+       sum(touches)::bigint                                          AS touches,
+       sum(answered)::bigint                                         AS answered,
+       sum(booked)::bigint                                           AS booked,
+       sum(visited)::bigint                                          AS visited,
+       sum(repaired)::bigint                                         AS repaired,
+       sum(paid)::bigint                                             AS paid,
+       sum(returning_customers)::bigint                              AS returning_customers,
+       (sum(touches) - sum(returning_customers))::bigint             AS new_customers,
+       sum(booked_returning)::bigint                                 AS booked_returning,
+       (sum(booked) - sum(booked_returning))::bigint                 AS booked_new,
+       sum(cost)                                                     AS cost,
+       sum(revenue_gross)                                            AS revenue_gross,
+       sum(revenue40)                                                AS revenue40,
+       sum(booked) / nullif(sum(touches), 0)                         AS booking_rate,
+       sum(repaired) / nullif(sum(booked), 0)                        AS repair_rate,
+       sum(cost) / nullif(sum(booked), 0)                            AS cost_per_booked,
+       sum(cost) / nullif(sum(repaired), 0)                          AS cost_per_repair,
+       sum(revenue_gross) / nullif(sum(cost), 0)                     AS roas
+FROM journey_metrics
+GROUP BY GROUPING SETS ((month, source), (month));
+
+COMMENT ON VIEW   journey_funnel                     IS 'From touch to money, one row per month of the touch and source, '
+                                                        'and one for ALL.';
+COMMENT ON COLUMN journey_funnel.month               IS 'Month of the touches, its first day.';
+COMMENT ON COLUMN journey_funnel.time                IS 'Noon of the first of the month in the time zone of the '
+                                                        'business. Chart and filter on this one.';
+COMMENT ON COLUMN journey_funnel.source              IS 'Channel of the touches, or ALL for the whole company.';
+COMMENT ON COLUMN journey_funnel.touches             IS 'Number of touches.';
+COMMENT ON COLUMN journey_funnel.answered            IS 'Touches that are known to have been answered.';
+COMMENT ON COLUMN journey_funnel.booked              IS 'Touches that led to a job.';
+COMMENT ON COLUMN journey_funnel.visited             IS 'Touches that led to a unit (a service visit).';
+COMMENT ON COLUMN journey_funnel.repaired            IS 'Touches that led to a repair.';
+COMMENT ON COLUMN journey_funnel.paid                IS 'Touches whose jobs were paid more than 0 in all.';
+COMMENT ON COLUMN journey_funnel.returning_customers IS 'Touches whose number had a job before.';
+COMMENT ON COLUMN journey_funnel.new_customers       IS 'The other touches, those without a number among them.';
+COMMENT ON COLUMN journey_funnel.booked_returning    IS 'Booked touches whose number had a job before.';
+COMMENT ON COLUMN journey_funnel.booked_new          IS 'The other booked touches.';
+COMMENT ON COLUMN journey_funnel.cost                IS 'All that the source costs in the month, money: the cost of '
+                                                        'monthly_metrics.';
+COMMENT ON COLUMN journey_funnel.revenue_gross       IS 'What the jobs of the touches were paid, whenever it was, '
+                                                        'money.';
+COMMENT ON COLUMN journey_funnel.revenue40           IS 'The share of that which is left after technician and fixed '
+                                                        'costs, money, exact to six decimals.';
+COMMENT ON COLUMN journey_funnel.booking_rate        IS 'booked / touches, a ratio. NULL: no touches.';
+COMMENT ON COLUMN journey_funnel.repair_rate         IS 'repaired / booked, a ratio. NULL: none booked.';
+COMMENT ON COLUMN journey_funnel.cost_per_booked     IS 'Cost per booked touch, cost / booked, money. NULL: none booked.';
+COMMENT ON COLUMN journey_funnel.cost_per_repair     IS 'Cost per repair, cost / repaired, money. NULL: no repair.';
+COMMENT ON COLUMN journey_funnel.roas                IS 'Return on ad spend, revenue_gross / cost, a ratio. NULL: no '
+                                                        'cost.';
+
+-- ------------------------------------------------------------------------------------------------------- jobs_matched
+
+-- Who says what: the CRM's source beside the touch's, by the month of the job. All jobs, each in one row.
+CREATE OR REPLACE VIEW jobs_matched AS
+WITH job AS (
+    SELECT date_trunc('month', metric_date::timestamp)::date AS month, source,
+           coalesce(source_matched, 'none')                  AS source_matched,
+           CASE WHEN matched_by = 'uuid'          THEN 'by link'
+                WHEN matched_by IS NOT NULL       THEN 'by number'
+                WHEN source <> 'Unattributed'     THEN 'CRM only'
+                ELSE 'none' END                              AS known,
+           jobs.paid
+    FROM jobs
+)
+SELECT month, (month + time '12:00') AT TIME ZONE business.timezone AS time, source, source_matched, known,
+       count(*) AS jobs, sum(paid) AS paid
+FROM job
+LEFT JOIN business ON true
+GROUP BY month, business.timezone, source, source_matched, known;
+
+COMMENT ON VIEW   jobs_matched                IS 'Who says what: the source in the CRM beside that of the touch, with '
+                                                 'jobs and money. Every job is in exactly one row.';
+COMMENT ON COLUMN jobs_matched.month          IS 'Month in which the jobs count, its first day. NULL: jobs that count '
+                                                 'nowhere.';
+COMMENT ON COLUMN jobs_matched.time           IS 'Noon of the first of the month in the time zone of the business. NULL: '
+                                                 'no month, or no row in business, which the first publish writes.';
+COMMENT ON COLUMN jobs_matched.source         IS 'Channel the CRM names.';
+COMMENT ON COLUMN jobs_matched.source_matched IS 'Channel of the touch the jobs came from, none without one.';
+COMMENT ON COLUMN jobs_matched.known          IS 'How the channel is known: by link, by number, CRM only, none.';
+COMMENT ON COLUMN jobs_matched.jobs           IS 'Number of jobs.';
+COMMENT ON COLUMN jobs_matched.paid           IS 'What these jobs were paid, whenever it was, money.';
 
 -- ------------------------------------------------------------------------------------------------------ data_freshness
 

@@ -23,9 +23,12 @@ from rmetrics.rules import Rules, load_rules
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 RAW = ("jobs", "payments", "calls", "elocals_leads", "proref_leads", "google_spend")
-AGGREGATES = ("daily_metrics", "monthly_metrics", "targets")
+AGGREGATES = ("daily_metrics", "monthly_metrics", "journeys", "journey_metrics", "targets")
 BOOKKEEPING = ("business", "sync_runs", "metric_changes", "published_parts", "feed_status")
-VIEWS = ("monthly_vs_target", "daily_cumulative", "call_funnel", "data_freshness", "run_findings")
+VIEWS = (
+    "monthly_vs_target", "daily_cumulative", "call_funnel", "journey_funnel", "jobs_matched", "data_freshness",
+    "run_findings",
+)  # fmt: skip
 SENTENCE = re.compile(r"(?<=[.?]) (?=[A-Z0-9a-z+(])")
 BLOCK = re.compile(r"(<!-- generated: ([\w -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 QUERY = re.compile(r"^-- name: ([\w-]+)\n((?:-- [^\n]*\n)*)(.*?;)$", re.MULTILINE | re.DOTALL)
@@ -231,7 +234,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("*", "\\*")
 
 
-RATIOS = ("conv_", "target_conv", "repairs_attained", "revenue40_attained")
+RATIOS = ("roas", "booking_rate", "repair_rate", "conv_", "target_conv", "repairs_attained", "revenue40_attained")
 MONEY = ("cpl", "cost", "avg_ticket", "profit", "revenue", "target_revenue40", "target_cpl", "paid", "amount", "spend")
 COUNTS = ("bigint", "integer")
 
@@ -290,6 +293,7 @@ LAYOUT = (  # one column of boxes each, from left to right
     ("elocals_leads", "proref_leads", "google_spend"),
     ("calls", "jobs", "payments"),
     ("daily_metrics", "monthly_metrics", "targets"),
+    ("journeys", "journey_metrics"),
     ("sync_runs", "metric_changes", "published_parts", "feed_status", "business"),
 )
 COLOURS = {"raw": "#2563eb", "aggregate": "#15803d", "bookkeeping": "#6b7280"}

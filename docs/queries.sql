@@ -157,3 +157,26 @@ SELECT time AS "time", repairs_to_date AS "Repairs", repairs_pace AS "Target pac
 FROM daily_cumulative
 WHERE $__timeFilter(time) AND source = 'ALL'
 ORDER BY 1;
+
+-- name: funnel-of-a-month
+-- What became of the leads of the newest month: answered, booked, visited, repaired, paid, and what each step cost.
+SELECT source, touches, answered, booked, visited, repaired, paid, cost, revenue_gross,
+       round(cost_per_booked, 2) AS cost_per_booked, round(cost_per_repair, 2) AS cost_per_repair, round(roas, 2) AS roas
+FROM journey_funnel
+WHERE month = (SELECT max(month) FROM journey_metrics WHERE touches > 0)
+ORDER BY source = 'ALL', touches DESC, source;
+
+-- name: who-says-what
+-- How often the CRM's source and that of the touch are the same, over the last year.
+SELECT source, source_matched, sum(jobs) AS jobs, sum(paid) AS paid
+FROM jobs_matched
+WHERE source_matched <> 'none' AND month > (SELECT max(month) FROM jobs_matched) - interval '12 months'
+GROUP BY source, source_matched
+ORDER BY source, source_matched;
+
+-- name: leads-without-a-job
+-- Leads of the newest month that cost money and led to no job, and why.
+SELECT touch_date, touch_id, source, answered, reason, cost
+FROM journeys
+WHERE NOT booked AND cost > 0 AND month = (SELECT max(month) FROM journey_metrics WHERE touches > 0)
+ORDER BY touch_date DESC, touch_id;

@@ -11,6 +11,13 @@ from rmetrics.rules.model import Column, ColumnType, Feed, Rules
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
 
 DAILY, MONTHLY = "daily_metrics", "monthly_metrics"
+JOURNEYS, JOURNEY_METRICS = "journeys", "journey_metrics"
+
+# What ``journey_metrics`` counts touches as.
+JOURNEY_COUNTS = (
+    "touches", "answered", "booked", "visited", "repaired", "paid", "no_job", "no_number", "shared", "outside_window",
+    "by_link", "returning_customers", "booked_returning",
+)  # fmt: skip
 
 PG_TYPES = {
     ColumnType.TEXT: "character varying",
@@ -123,6 +130,9 @@ def _feed_columns(name: str, feed: Feed, key: tuple[str, ...]) -> Iterator[PgCol
         yield PgColumn("paid", "numeric(12,2)", not_null=True)
         yield PgColumn("is_unit", "boolean", not_null=True)
         yield PgColumn("is_repair", "boolean", not_null=True)
+        yield PgColumn("source_matched", "character varying")
+        yield PgColumn("matched_by", "character varying")
+        yield PgColumn("touch_id", "character varying")
     if name == CALLS:
         yield PgColumn("source", "character varying")
     if feed.job is not None and "job_id" not in feed.columns:
@@ -136,8 +146,45 @@ def _origin(column: Column) -> str:
     return f"As exported under {' or '.join(column.from_)}" if column.from_ else "Computed from other columns"
 
 
+def journey_tables() -> tuple[PgTable, PgTable]:
+    """``journeys`` and ``journey_metrics`` without its generated columns."""
+    name, money = "character varying", "numeric(12,2)"
+    touches = (
+        PgColumn("touch_id", name, not_null=True),
+        PgColumn("feed", name, not_null=True),
+        PgColumn("source", name, not_null=True),
+        PgColumn("touch_at", "timestamp with time zone", not_null=True),
+        PgColumn("touch_date", "date", not_null=True),
+        PgColumn("month", "date", not_null=True),
+        PgColumn("answered", "boolean"),
+        *(PgColumn(n, "boolean", not_null=True) for n in ("booked", "visited", "repaired")),
+        PgColumn("jobs", "bigint", not_null=True),
+        PgColumn("job_id", name),
+        PgColumn("matched_by", name, not_null=True),
+        PgColumn("reason", name),
+        PgColumn("returning_customer", "boolean"),
+        PgColumn("cost", money, not_null=True),
+        PgColumn("paid", money, not_null=True),
+        PgColumn("revenue40", "numeric(18,6)", not_null=True),
+    )
+    sums = (
+        PgColumn("month", "date", not_null=True),
+        PgColumn("source", name, not_null=True),
+        PgColumn("time", "timestamp with time zone", not_null=True),
+        *(PgColumn(n, "bigint", not_null=True) for n in (*JOURNEY_COUNTS, "jobs")),
+        PgColumn("touch_cost", money, not_null=True),
+        PgColumn("cost", money, not_null=True),
+        PgColumn("revenue_gross", money, not_null=True),
+        PgColumn("revenue40", "numeric(18,6)", not_null=True),
+    )
+    return (
+        PgTable(JOURNEYS, ("touch_id",), touches, part="touch_date"),
+        PgTable(JOURNEY_METRICS, ("month", "source"), sums, part="month"),
+    )
+
+
 def published_tables(rules: Rules) -> list[PgTable]:
     """All tables in the order they are written: a table after those it refers to."""
     first = [n for n in (JOBS, PAYMENTS, CALLS) if n in rules.feeds]
     feeds = [*first, *(n for n in rules.feeds if n not in first)]
-    return [*(feed_table(rules, n) for n in feeds), metric_table(DAILY), metric_table(MONTHLY)]
+    return [*(feed_table(rules, n) for n in feeds), metric_table(DAILY), metric_table(MONTHLY), *journey_tables()]

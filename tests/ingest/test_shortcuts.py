@@ -18,6 +18,7 @@ from rmetrics.ingest import dates, exact, parse
 from rmetrics.ingest.cells import clean
 from rmetrics.ingest.dates import Reading
 from rmetrics.ingest.parse import parse_column, read_money
+from rmetrics.ingest.phones import BETWEEN_DIGITS
 from rmetrics.ingest.records import LINE, PROBLEM, TEXT, RecordReader, text_batches
 from rmetrics.parallel import WORKERS, in_order
 from rmetrics.rules.forms import ISO_TIME
@@ -181,7 +182,7 @@ def test_plain_amounts_are_what_the_exact_reader_makes_of_each(texts: list[str |
 @settings(max_examples=300, deadline=None)
 def test_what_stands_between_digits_of_a_phone_is_what_a_pattern_takes_for_it(texts: list[str]) -> None:
     cells = pl.Series("p", texts, dtype=pl.String)
-    short = cells.str.replace_many(parse._BETWEEN_DIGITS, [""])  # noqa: SLF001 - the two ways
+    short = cells.str.replace_many(BETWEEN_DIGITS, [""])
     assert short.to_list() == cells.str.replace_all(r"[\s().\-+]", "").to_list()
 
 

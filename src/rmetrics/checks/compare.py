@@ -18,7 +18,7 @@ from rmetrics.sandbox.quoting import text
 SUM_OF_DAYS = "monthly_metrics as sum of days"
 ROWS = "rows"
 LIMIT = 1000
-_NO_DAY = dt.date(1, 1, 1)
+NO_DAY = dt.date(1, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,4 +166,4 @@ def _mismatch(row: Sequence[Any]) -> Mismatch:
     whole = MEASURES.get(measure, "BIGINT") == "BIGINT"
     kind: type[int | Decimal] = int if whole else Decimal
     values = (None if v is None else kind(v) for v in (computed, recomputed))
-    return Mismatch(table, period or _NO_DAY, source or "", segment or "", measure, *values)
+    return Mismatch(table, period or NO_DAY, source or "", segment or "", measure, *values)

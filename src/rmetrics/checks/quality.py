@@ -13,6 +13,7 @@ import duckdb
 
 from rmetrics.checks.costs import IDLE_MONTHS
 from rmetrics.checks.feeds import LINES
+from rmetrics.checks.phones import phone_keys
 from rmetrics.checks.twice import paid_twice
 from rmetrics.errors import RmetricsError
 from rmetrics.findings import Severity
@@ -467,7 +468,8 @@ def _phones(rules: Rules) -> Iterator[Question]:
             f"WITH shared AS MATERIALIZED (SELECT hash(phone) AS phone FROM ({every}) GROUP BY ALL "
             f"HAVING min(hash(source)) <> max(hash(source))), leads AS MATERIALIZED (SELECT * FROM ({every}) "
             f"WHERE hash(phone) IN (SELECT phone FROM shared)) "
-            f"SELECT a.source, a.lead, a.day, b.source AS other_source, b.lead AS other_lead, b.day AS other_day "
+            f"SELECT DISTINCT a.source, a.lead, a.day, b.source AS other_source, b.lead AS other_lead, "
+            f"b.day AS other_day "
             f"FROM leads a JOIN leads b ON b.phone = a.phone AND a.source < b.source "
             f"AND abs(date_diff('day', a.day, b.day)) <= {SAME_PHONE_DAYS}",
             f"one phone is a lead in two sources within {SAME_PHONE_DAYS} days: it may be paid for twice",
@@ -477,13 +479,13 @@ def _phones(rules: Rules) -> Iterator[Question]:
 
 
 def _leads_by_phone(feed: Feed, source: str, table: str, date: str, fits: Sequence[str]) -> Iterator[str]:
-    """SELECT of the leads that came with a phone; nothing where the feed has none."""
+    """SELECT of the leads that came with a phone, once for each number; nothing where the feed has none."""
     phones = [n for n, c in feed.columns.items() if c.type is ColumnType.PHONE]
     if phones:
         where = " AND ".join(f"({f})" for f in (*fits, f"{ident(phones[0])} IS NOT NULL"))
         yield (
-            f"SELECT {source} AS source, {ident(date)} AS day, {ident(phones[0])} AS phone, {_key(feed)} AS lead "
-            f"FROM {table} WHERE {where}"
+            f"SELECT {source} AS source, {ident(date)} AS day, unnest({phone_keys(ident(phones[0]))}) AS phone, "
+            f"{_key(feed)} AS lead FROM {table} WHERE {where}"
         )
 
 

@@ -14,6 +14,7 @@ import polars as pl
 from rmetrics.ingest.cells import whole_ids
 from rmetrics.ingest.currencies import MARKS, code_of, may_be, without_mark
 from rmetrics.ingest.dates import Reading, read_dates, read_months, read_timestamps
+from rmetrics.ingest.phones import read_phones
 from rmetrics.ingest.undated import date_reason
 from rmetrics.rules.expressions.polars_form import DTYPES
 from rmetrics.rules.model import Column, ColumnType
@@ -24,6 +25,7 @@ NOISE = Decimal("0.000001")  # what float arithmetic in a CRM leaves beyond the 
 _SIMPLE_MONEY = r"^-?[0-9]{1,10}(\.[0-9]{1,2})?$"
 POWER_OF_TEN = re.compile(r"-?[0-9](?:\.[0-9]+)?[eE]\+?[0-9]{1,3}", re.ASCII)
 CUT_DIGITS = "is written as a power of ten: a spreadsheet has cut its digits; export it again and do not re-save it"
+NO_NUMBER = "stands for no phone number, and a row needs one here"
 _REPEATING = (
     ColumnType.MONEY,
     ColumnType.TIMESTAMP,
@@ -32,9 +34,6 @@ _REPEATING = (
     ColumnType.DURATION,
     ColumnType.SHARE,
 )
-# What \s means in a regular expression: Unicode's White_Space.
-_SPACES = "\t\n\x0b\x0c\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
-_BETWEEN_DIGITS = [*_SPACES, *"().-+"]  # of a phone number
 _CENT = Decimal("0.01")
 _DASHES = ("-", "\u2212", "\u2010", "\u2011", "\u2012", "\u2013", "\uff0d")  # what exports write for a minus
 
@@ -76,7 +75,7 @@ def reason(value: str, column: Column, reading: Reading) -> str:
         case ColumnType.SHARE:
             return "is not a share from 0 to 1, such as 0.35 or 35%"
         case ColumnType.TEXT | ColumnType.PHONE:
-            return CUT_DIGITS
+            return CUT_DIGITS if column.type is ColumnType.TEXT else NO_NUMBER
 
 
 # -- money
@@ -248,27 +247,7 @@ def _duration(text: pl.Series, _: Column, __: Reading) -> pl.Series:
 
 
 def _phone(text: pl.Series, _: Column, __: Reading) -> pl.Series:
-    """Ten digits for North American numbers, +digits for others that are valid, otherwise the text as it stands."""
-    digits = text.str.replace_many(_BETWEEN_DIGITS, [""])
-    national = digits.str.extract(r"^1?([2-9][0-9]{9})$")
-    odd = text.filter(national.is_null() & text.is_not_null()).unique()
-    if len(odd) == 0:
-        return national
-    table = pl.DataFrame({"t": odd, "v": [_foreign(t) for t in odd.to_list()]}, schema={"t": pl.String, "v": pl.String})
-    found = pl.DataFrame({"t": text}).join(table, on="t", how="left", maintain_order="left")["v"]
-    return national.zip_with(national.is_not_null(), found)
-
-
-def _foreign(text: str) -> str:
-    import phonenumbers
-
-    try:
-        number = phonenumbers.parse(text, "US")
-    except phonenumbers.NumberParseException:
-        return text
-    if not phonenumbers.is_possible_number(number):
-        return text
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return read_phones(text)
 
 
 def _boolean(text: pl.Series, _: Column, __: Reading) -> pl.Series:

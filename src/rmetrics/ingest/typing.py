@@ -23,7 +23,7 @@ from rmetrics.parallel import in_order
 from rmetrics.rules.expressions.polars_form import DTYPES
 from rmetrics.rules.model import ROW_ID, Business, Column, ColumnType, Feed
 
-VERSION = 6  # of the parsers: a new number types every export again
+VERSION = 7  # of the parsers: a new number types every export again
 IDENTITY = "_identity"
 PENDING = " "  # begins an id that lacks its occurrence; an id that an export gives never begins with white space
 PARTS = "_parts"  # of how many lines a summed row is made
@@ -48,12 +48,14 @@ class TypedBatch:
         rejected: ``REJECTED_SCHEMA``; one row per rejected record, with its first fault.
         totals: how many total lines were dropped.
         totals_of: the same by export, where the batch is of several.
+        no_numbers: by export (0 where the batch is of one), how many phone cells hold a placeholder and became null.
     """
 
     rows: pl.DataFrame
     rejected: pl.DataFrame
     totals: int
     totals_of: Mapping[int, int] = field(default_factory=dict)
+    no_numbers: Mapping[int, int] = field(default_factory=dict)
 
 
 def typed_schema(feed: Feed, headers: Sequence[str], preamble: Sequence[str] = ()) -> dict[str, pl.DataType]:
@@ -139,6 +141,7 @@ class _Typing:
         named = (*feed.key, *((feed.job.column,) if feed.job else ()))
         self.dating = {feed.date, *feed.one_of, *feed.needs}  # where a date dates the row
         self.late: set[int] = set()  # the faults that are dates after the latest
+        self.no_numbers = Counter[int]()
         self._names = [n for n in named if n in feed.mapped and feed.mapped[n].type is ColumnType.TEXT]
 
     def result(self, schema: Mapping[str, pl.DataType]) -> TypedBatch:
@@ -158,7 +161,8 @@ class _Typing:
         frame = pl.DataFrame([*values, self.batch[LINE], *self.several])
         rejected, totals = self._rejected(bad, suspect)
         rejected = rejected if self.several else rejected.drop(EXPORT)
-        return TypedBatch(frame.filter(~bad) if bad.any() else frame, rejected, sum(totals.values()), totals)
+        rows = frame.filter(~bad) if bad.any() else frame
+        return TypedBatch(rows, rejected, sum(totals.values()), totals, self.no_numbers)
 
     def _column(self, name: str, column: Column) -> tuple[pl.Series | None, pl.Series]:
         nothing = pl.Series([False]).new_from_index(0, self.height)
@@ -175,6 +179,9 @@ class _Typing:
             powers = cells.str.contains(r"^[0-9](\.[0-9]+)?[eE]\+[0-9]+$")
             values = values.set(powers.fill_null(value=False), None)
         faulty = values.is_null() & cells.is_not_null()
+        if column.type is ColumnType.PHONE and not self._must_have(name, column) and name not in self.feed.key:
+            self._placeholders(faulty)
+            faulty = nothing
         if faulty.any():
             self.faults.append((header, column, cells, faulty))
         if name in self.dating and (late := self._late(values)).any():
@@ -192,6 +199,12 @@ class _Typing:
             values = values.fill_null(pl.Series([column.default]).cast(values.dtype)[0])
         self.values[name] = values
         return cells, faulty
+
+    def _placeholders(self, cells: pl.Series) -> None:
+        """Counts phone cells that hold text but stand for no number: the row is good all the same."""
+        if cells.any():
+            exports = self.several[0].filter(cells).to_list() if self.several else [0] * int(cells.sum())
+            self.no_numbers.update(exports)
 
     def _late(self, values: pl.Series) -> pl.Series:
         """Which dates no row of this export can have."""

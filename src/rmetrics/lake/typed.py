@@ -28,7 +28,7 @@ _PACK_EXPORTS = 10_000
 _CATALOG = "catalog.json"
 _TYPED = "typed/"
 _OF_FILE = ("name", "feed", "digest", "columns", "packed", "parquet_sha256", "rejected_sha256")
-_OWN = ("sha256", "rows", "rejected", "totals", "number", "first", "height")
+_OWN = ("sha256", "rows", "rejected", "totals", "number", "first", "height", "no_numbers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,7 @@ class TypedFile:
         packed: whether the file has rows of other exports, too.
         number: the value of ``_export`` in a pack.
         first, height: where the rows stand in a pack.
+        no_numbers: how many phone cells held a placeholder for a number, and are null.
     """
 
     sha256: str
@@ -58,6 +59,7 @@ class TypedFile:
     number: int = 0
     first: int = 0
     height: int = 0
+    no_numbers: int = 0
 
 
 class TypedWriter(BatchWriter):
@@ -65,6 +67,7 @@ class TypedWriter(BatchWriter):
 
     Attributes:
         totals: how many total lines were dropped.
+        no_numbers: how many phone cells held a placeholder.
         rejected: the rejected rows.
         finish: a last step over the file as a whole (ids of rows without a key, amounts added up), or None.
     """
@@ -72,7 +75,7 @@ class TypedWriter(BatchWriter):
     def __init__(self, key: "Key", columns: Sequence[str], final: Path) -> None:
         super().__init__(final.with_suffix(".first.part"))
         self.key, self.columns, self.final, self.part = key, tuple(columns), final, final.with_suffix(".part")
-        self.totals, self.rejected = 0, list[pl.DataFrame]()
+        self.totals, self.no_numbers, self.rejected = 0, 0, list[pl.DataFrame]()
         self.finish: Callable[[pl.LazyFrame], pl.LazyFrame] | None = None
 
 
@@ -84,13 +87,14 @@ class PackRows:
         exports: their hashes; ``_export`` counts them from 0.
         rows: typed rows with ``_export``, sorted by it.
         rejected: rejected rows with ``_export``.
-        counts: by export, how many lines were typed and how many totals dropped.
+        counts: by export, how many lines were typed, how many totals dropped, and how many phone cells held a
+            placeholder.
     """
 
     exports: Sequence[str]
     rows: pl.DataFrame
     rejected: pl.DataFrame
-    counts: Sequence[tuple[int, int]]
+    counts: Sequence[tuple[int, int, int]]
 
 
 Key = tuple[str, str, str]  # feed, hash of the export, typing digest
@@ -211,6 +215,7 @@ class TypedLayer(Folder):
             name=name,
             rejected_sha256=rejected_sha256,
             parquet_sha256=parquet_sha256,
+            no_numbers=writer.no_numbers,
         )
         self._enter([made])
         return made
@@ -247,7 +252,7 @@ class TypedLayer(Folder):
             faulty = dict(new.rejected.group_by(EXPORT).len().iter_rows())
             made = []
             for i, sha256 in enumerate(new.exports):
-                lines, totals = new.counts[i]
+                lines, totals, no_numbers = new.counts[i]
                 own = TypedFile(
                     sha256=sha256,
                     feed=feed,
@@ -256,6 +261,7 @@ class TypedLayer(Folder):
                     rows=lines,
                     rejected=faulty.get(i, 0),
                     totals=totals,
+                    no_numbers=no_numbers,
                     name=name,
                     parquet_sha256=parquet_sha256,
                     rejected_sha256=rejected_sha256,

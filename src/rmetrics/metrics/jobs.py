@@ -99,6 +99,11 @@ def metric_date(rules: Rules) -> pl.Expr:
     return pl.coalesce(_day(rules.jobs.latest.date, feed, zone), _day("created_at", feed, zone))
 
 
+def creation_day(rules: Rules) -> pl.Expr:
+    """The business day a job was entered on; where that is not known, the day it counts on."""
+    return pl.coalesce(_day("created_at", rules.feeds[JOBS], rules.business.timezone), METRIC_DATE)
+
+
 def placing_day(rules: Rules, name: str) -> pl.Expr:
     """The day that places a row of a feed: its business date; of a job, its metric date."""
     return metric_date(rules) if name == JOBS else pl.col(rules.feeds[name].business_date)

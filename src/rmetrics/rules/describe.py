@@ -9,6 +9,7 @@ from typing import Any
 
 from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.sentences import sentence
+from rmetrics.rules.journeys import SHARED_WITHIN
 from rmetrics.rules.model import OTHER, Cost, Dated, FeedLeads, Rules, Source, Variant, When
 
 
@@ -40,6 +41,7 @@ def rules_in_words(rules: Rules, day: dt.date) -> tuple[Said, ...]:
         *_jobs(rules, day),
         *_revenue(rules, day),
         *_calls(rules, day),
+        *_journeys(rules, day),
         *(said for name in rules.sources for said in _source(rules, name, day)),
         *(said for name in rules.feeds for said in _feed(rules, name, day)),
         *_pulls(rules),
@@ -53,7 +55,8 @@ def next_changes(rules: Rules, day: dt.date) -> tuple[Said, ...]:
 
 
 def _all(rules: Rules) -> Iterator[Dated[Any]]:
-    yield from (rules.jobs, rules.revenue, rules.calls)
+    yield from (rules.jobs, rules.revenue, rules.calls, rules.journeys.common)
+    yield from rules.journeys.sources.values()
     yield from rules.sources.values()
     yield from rules.feed_where.values()
 
@@ -71,7 +74,7 @@ def _said(rules: Rules, key: str, day: dt.date, dated: Dated[Any], rule: str, wo
 def _touched(rules: Rules, key: str, start: dt.date, rule: str) -> bool:
     """Whether the change of that day gives this rule anew."""
     table: Any = rules.tables
-    for part in key.split(".", maxsplit=1):
+    for part in key.split(".", maxsplit=2 if key.startswith("journeys.sources.") else 1):
         table = table.get(part, {})
     return any(c.get("from") == start and rule in c for c in table.get("changes", []))
 
@@ -99,6 +102,36 @@ def _calls(rules: Rules, day: dt.date) -> Iterator[Said]:
     parts = [f"{s.name} when {condition_in_words(s.where)}" for s in rules.calls.at(day).sources]
     if parts:
         yield _said(rules, "calls", day, rules.calls, "sources", f"a call is of {'; '.join(parts)}", "calls")
+
+
+def _journeys(rules: Rules, day: dt.date) -> Iterator[Said]:
+    """Numbers are counted, not listed: a property manager's is a customer's."""
+    key, dated, common = "journeys", rules.journeys.common, rules.journeys.common.at(day)
+    window = f"a touch has the jobs of its number that are created {_within(common.window)}"
+    yield _said(rules, key, day, dated, "window", window, key)
+    touch = f"of several touches in the window the {common.touch} has the job"
+    yield _said(rules, key, day, dated, "touch", touch, key)
+    most = f"more than {common.shared_when} jobs within {SHARED_WITHIN} days"
+    often = f"a number on {most} is shared: it is matched with the zip only"
+    yield _said(rules, key, day, dated, "shared_when", often, key)
+    for rule, numbers, what in (
+        ("own_numbers", common.own_numbers, "no customer's"),
+        ("shared_numbers", common.shared_numbers, "shared by many customers"),
+    ):
+        if numbers:
+            words = f"{len(numbers)} number{'s are' if len(numbers) > 1 else ' is'} {what}"
+            yield _said(rules, key, day, dated, rule, words, key)
+    for name, own in rules.journeys.sources.items():
+        place, days = f"journeys.sources.{name}", own.at(day).window
+        if days is not None:
+            words = f"a touch of {name} has the jobs of its number that are created {_within(days)}"
+            yield _said(rules, place, day, own, "window", words, key)
+
+
+def _within(window: int) -> str:
+    if window == 0:
+        return "on its own day"
+    return f"within {window} day{'s' * (window > 1)}"
 
 
 def _source(rules: Rules, name: str, day: dt.date) -> Iterator[Said]:

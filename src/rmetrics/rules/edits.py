@@ -8,6 +8,7 @@ from typing import Any
 
 from rmetrics.rules.model import FeedLeads, Place, Rules, Source
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS, normal_source
+from rmetrics.rules.phones import is_number, read_phone
 
 _ABSENT = object()
 # Which measures a part of a rule can move.
@@ -66,7 +67,7 @@ def can_move(edit: Edit, source: str, metric: str, old: Rules, new: Rules) -> bo
         return metric in _source_metrics(edit, rest) and _concerns(_name_in(rest, old, new), source, old, new)
     if group == "feeds":
         return metric in _feed_metrics(rest.partition(".")[0], source, old, new)
-    if group in {"calls", "checks"}:
+    if group in {"calls", "checks", "journeys"}:
         return False
     return metric in _BY_KEY.get(".".join(edit.key.split(".")[:2]), _ALL)
 
@@ -159,8 +160,17 @@ def _toml(value: Any) -> str | None:
     """A value on one line, as TOML writes it; long ones are cut."""
     if value is _ABSENT:
         return None
-    text = written(value)
+    text = written(_without_numbers(value))
     return text if len(text) <= 160 else text[:157] + "..."
+
+
+def _without_numbers(value: Any) -> Any:
+    """A value with its phone numbers counted: an edit is shown and published, and one of them may be a customer's."""
+    if isinstance(value, Mapping):
+        return {k: _without_numbers(v) for k, v in value.items()}
+    if isinstance(value, list) and value and all(isinstance(v, str) and is_number(read_phone(v) or "") for v in value):
+        return f"{len(value)} phone number{'s' * (len(value) > 1)}"
+    return [_without_numbers(v) for v in value] if isinstance(value, list) else value
 
 
 def written(value: Any) -> str:

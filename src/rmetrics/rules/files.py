@@ -12,7 +12,7 @@ from rmetrics.errors import RuleProblem, SettingsError
 from rmetrics.rules.model import Place
 
 # Tables that stand whole in one file; the others ("sources", "feeds") are folders of such tables.
-SINGLE = ("business", "jobs", "revenue", "calls", "brief")
+SINGLE = ("business", "jobs", "revenue", "calls", "journeys", "brief")
 GROUPS = ("sources", "feeds", "pulls", "notify")
 LISTS = ("checks", "alerts")
 # No figure follows from these: they are no part of the rules' digest.

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from rmetrics.errors import RuleProblem, RulesError
 from rmetrics.rules.files import GROUPS, LISTS, NO_FIGURES, SINGLE, Tree, read_tree
+from rmetrics.rules.journeys import JourneyRules, Journeys, SourceJourneys
 from rmetrics.rules.messages import HIDDEN, Alert, BriefRules, Channel
 from rmetrics.rules.model import (
     Business,
@@ -43,6 +44,7 @@ _DATED_KEYS: Mapping[str, frozenset[str] | None] = {
     "jobs": frozenset({"unit", "repair", "segments"}),
     "revenue": frozenset({"share"}),
     "calls": None,
+    "journeys": None,
     "sources": frozenset({"leads", "cost", "segment"}),
     "feeds": frozenset({"where"}),
 }
@@ -91,6 +93,7 @@ class _Loader:
         calls = self.dated(Calls, "calls", tables.get("calls", {}))
         sources = {n: self.dated(Source, f"sources.{n}", t) for n, t in self.group("sources").items()}
         feeds = {n: self.dated(Feed, f"feeds.{n}", t) for n, t in self.group("feeds").items()}
+        journeys = self.journeys(tables.get("journeys", {}))
         pulls = {n: self.pull(n, t) for n, t in self.group("pulls").items()}
         checks = [self.model(Check, f"checks.{i}", c) for i, c in enumerate(self.listed("checks"))]
         brief = self.model(BriefRules, "brief", tables.get("brief", {}))
@@ -106,6 +109,7 @@ class _Loader:
             sources={n: s for n, s in sources.items() if s},
             feeds={n: f.latest for n, f in feeds.items() if f},
             feed_where={n: Dated(tuple((d, v.where) for d, v in f.versions)) for n, f in feeds.items() if f},
+            journeys=journeys,
             checks=tuple(c for c in checks if c),
             pulls={n: p for n, p in pulls.items() if p},
             brief=brief or BriefRules(),
@@ -181,6 +185,17 @@ class _Loader:
             self.broken.add(key)
         return Dated(tuple(versions)) if first else None
 
+    def journeys(self, table: Any) -> JourneyRules:
+        """``[journeys]``, and of each source what is different."""
+        own = table.get("sources", {}) if isinstance(table, dict) else {}
+        if not isinstance(own, dict):
+            self.problem("journeys.sources", "must be tables [journeys.sources.NAME]")
+            own = {}
+        common = {k: v for k, v in table.items() if k != "sources"} if isinstance(table, dict) else table
+        dated = self.dated(Journeys, "journeys", common)
+        sources = {n: self.dated(SourceJourneys, f"journeys.sources.{n}", t) for n, t in own.items()}
+        return JourneyRules(dated or JourneyRules().common, {n: d for n, d in sources.items() if d})
+
     def pull(self, name: str, table: Any) -> "Pull | None":
         """One pull, as the model of its kind."""
         from rmetrics.rules.pulls import KINDS, problems_of
@@ -238,7 +253,8 @@ class _Loader:
             self.problem(path, f"is missing{_MISSING.get(last, '')}")
         else:
             # A table may hold the secret itself.
-            told = isinstance(detail["input"], dict) or "secrets" in loc or detail["type"] == HIDDEN
+            hidden = {"secrets", "own_numbers", "shared_numbers"} & {*loc}
+            told = isinstance(detail["input"], dict) or hidden or detail["type"] == HIDDEN
             found = "" if told else f", found {_shown(detail['input'])}"
             self.problem(path, f"{_expectation(detail)}{found}")
 

@@ -19,6 +19,7 @@ from rmetrics.findings import Severity
 from rmetrics.rules.numbers import NumberRange
 
 if TYPE_CHECKING:  # they are tables, too, made of what stands here
+    from rmetrics.rules.journeys import JourneyRules
     from rmetrics.rules.messages import Alert, BriefRules, Channel
 
 OTHER = "OTHER"
@@ -488,6 +489,7 @@ class Rules:
         folder: where they were read from.
         feeds: by name; ``feed_where`` gives each feed's dated condition for rows that count (None: all do).
         sources: by declared name, in the order declared.
+        journeys: how leads are followed to their jobs.
         brief, notify, alerts: what is told to whom (``rules.messages``), channels by name, alerts by dotted key; no
             figure follows from them.
         pulls: by name (``rules.pulls.Pull``); they say where exports come from, not what figures mean.
@@ -505,6 +507,7 @@ class Rules:
     sources: Mapping[str, Dated[Source]]
     feeds: Mapping[str, Feed]
     feed_where: Mapping[str, Dated[str | None]]
+    journeys: "JourneyRules"
     brief: "BriefRules"
     notify: Mapping[str, "Channel"]
     alerts: Mapping[str, "Alert"]

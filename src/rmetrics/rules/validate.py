@@ -38,7 +38,9 @@ CORE_COLUMNS: Mapping[str, frozenset[str]] = {
 IDENTIFIER_RULE = "is not a name PostgreSQL takes: lower case letters, digits and _, at most 63, a letter first"
 # Columns that rmetrics adds to a feed's rows itself.
 _ADDED: Mapping[str, frozenset[str]] = {
-    JOBS: frozenset({"source", "segment", "metric_date", "paid", "is_unit", "is_repair"}),
+    JOBS: frozenset(
+        {"source", "segment", "metric_date", "paid", "is_unit", "is_repair", "source_matched", "matched_by", "touch_id"}
+    ),
     CALLS: frozenset({"source"}),
 }
 _DAYS = (ColumnType.DATE, ColumnType.MONTH)
@@ -143,6 +145,10 @@ OWN_TABLES = frozenset(
         "call_funnel",
         "data_freshness",
         "job_facts",
+        "journeys",
+        "journey_metrics",
+        "journey_funnel",
+        "jobs_matched",
     ]
 )
 
@@ -208,6 +214,7 @@ def validate(rules: Rules, broken: frozenset[str] = frozenset()) -> tuple[list[R
     check.jobs()
     check.calls()
     check.sources()
+    check.journeys()
     check.pulls()
     feeds = rules.feeds if "*" not in broken else {*rules.feeds, *rules.brief.feeds}
     judge_messages(rules.notify, rules.alerts, rules.brief, feeds, check.zone, check.say)
@@ -235,6 +242,13 @@ class _Validation:
             if not judged:
                 known = did_you_mean(pull.feed, self.rules.feeds)
                 self.say(f"pulls.{name}.feed", f"there is no feed {pull.feed!r}{known}")
+
+    def journeys(self) -> None:
+        """What is said of a source is said of one that there is: declared, or named by calls."""
+        known = [*self.rules.sources, *(s.name for _, calls in self.rules.calls.versions for s in calls.sources)]
+        for name in self.rules.journeys.sources:
+            if name not in known and not {"*", f"sources.{name}", "calls"} & self.broken:
+                self.say(f"journeys.sources.{name}", f"there is no source {name!r}{did_you_mean(name, known)}")
 
     def condition(
         self,

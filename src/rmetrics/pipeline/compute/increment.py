@@ -28,8 +28,19 @@ from rmetrics.metrics.jobs import (
 )
 from rmetrics.metrics.newest import every_row
 from rmetrics.metrics.tallies import SUMS, added, negative, revenue, tally
-from rmetrics.pipeline.compute.local import Tables, published_rows, write_metrics
-from rmetrics.pipeline.compute.names import CONTENTS, FACTS, SPELLINGS, TALLIES, links, order, replaced, together
+from rmetrics.pipeline.compute.journeys import lead_feeds, made, payments_of, row_of_place, tied
+from rmetrics.pipeline.compute.local import Tables, published_rows, write_journey_metrics, write_metrics
+from rmetrics.pipeline.compute.names import (
+    CONTENTS,
+    FACTS,
+    MATCHES,
+    SPELLINGS,
+    TALLIES,
+    links,
+    order,
+    replaced,
+    together,
+)
 from rmetrics.pipeline.compute.rows import Rows, Typed, typed_exports
 from rmetrics.pipeline.compute.stages import facts, key_hash, linked_jobs, newest, with_facts
 from rmetrics.positions import COUNTED, POSITION, position
@@ -37,10 +48,11 @@ from rmetrics.postgres.publish import Change
 from rmetrics.postgres.publish.digests import digests, month_sums, sums_after
 from rmetrics.rules import Rules
 from rmetrics.rules.names import JOBS, PAYMENTS, TARGETS
-from rmetrics.tables import DAILY, MONTHLY, PgTable, published_tables
+from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS, MONTHLY, PgTable, published_tables
 
 MOST_ROWS = 1_000_000  # more new rows than this are computed with everything else
 MOST_SHARE = 0.2  # and so are more than this share of all rows
+_WHOLE = (DAILY, MONTHLY, JOURNEY_METRICS)  # published tables that are small, and made whole each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,7 @@ class Increment:
         was, now: by feed, the rows that came, went or are linked otherwise, as they were and as they are.
         fresh: by feed, the ranks of the exports that came.
         changes: by published table, what is not as it was.
+        reached: positions of the jobs, leads and calls whose journeys the change may touch.
     """
 
     tables: Tables
@@ -61,6 +74,7 @@ class Increment:
     now: Mapping[str, pl.DataFrame]
     fresh: Mapping[str, frozenset[int]]
     changes: Mapping[str, Change]
+    reached: pl.Series
 
 
 def is_small(old: Rows, fresh: Typed) -> bool:
@@ -95,6 +109,8 @@ class _Increment:
         self.rows = Rows(lake, old.rules, typed, Snapshot(lake.store, tables=self.tables))
         self.was: dict[str, pl.DataFrame] = {}
         self.now: dict[str, pl.DataFrame] = {}
+        self.reached = pl.Series(POSITION, [], dtype=pl.Int64)
+        self.touches = pl.DataFrame(), pl.DataFrame()
 
     def run(self) -> Increment:
         """Makes every table that changes."""
@@ -111,9 +127,10 @@ class _Increment:
         changed = {n: self.rows.snapshot.scan(t).collect() for n, t in TALLIES.items()}
         summed = {n: added(n, [changed[n].lazy(), tallies[n].lazy()]).collect() for n in TALLIES}
         self.tables |= write_metrics(self.lake, self.rules, summed, self.newest_day)
-        changes = self._contents(before, now)
+        shown = self._journeys(before, now)
+        changes = self._contents(*shown)
         fresh = {name: frozenset(rank for _, rank in files) for name, files in self.fresh.items() if files}
-        return Increment(self.tables, self._months(tallies), self.was, self.now, fresh, changes)
+        return Increment(self.tables, self._months(tallies), self.was, self.now, fresh, changes, self.reached)
 
     def _put(self, table: str, rows: pl.DataFrame, gone: pl.Series | None = None) -> None:
         """Puts a layer on top of a table."""
@@ -222,8 +239,41 @@ class _Increment:
 
     def _payments_of(self, jobs: pl.Series) -> pl.DataFrame:
         """All payments that are linked to one of the jobs."""
-        held = self.rows.snapshot.scan(links(PAYMENTS)).filter(pl.col(JOB_ID).is_in(jobs.implode())).collect()
-        return self.rows.at(PAYMENTS, held[POSITION]).collect()
+        return payments_of(self.rows, jobs).collect()
+
+    # -- journeys
+
+    def _journeys(self, before: pl.DataFrame, now: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Makes the journeys anew that the changed rows are tied to.
+
+        Returns:
+            Published rows of the jobs that changed or came from another touch, as they were and as they are.
+        """
+        versions = [(JOBS, before), (JOBS, now)]
+        versions += [(n, side[n]) for n in lead_feeds(self.rules) for side in (self.was, self.now)]
+        self.reached = tied(self.rows, versions)
+        found = made(self.rows, self.reached)
+        of_these = pl.col(POSITION).is_in(self.reached.implode())
+        held = self.old.snapshot.scan(MATCHES).filter(of_these).collect()
+        of_rows = row_of_place().is_in(self.reached.implode())
+        told = self.old.snapshot.scan(JOURNEYS).filter(of_rows).collect()
+        moved = self._differ(MATCHES, held, found.matches)
+        self.touches = told, found.journeys
+        self._differ(JOURNEYS, *self.touches)
+        self.tables[JOURNEY_METRICS] = (write_journey_metrics(self.lake, self.rows),)
+        others = moved.filter(~moved.is_in(pl.concat([before[POSITION], now[POSITION]]).implode())).unique()
+        facts = self.rows.snapshot.scan(FACTS).filter(pl.col(POSITION).is_in(others.implode()))
+        same = with_facts(self.rows.at(JOBS, others), facts).select(now.columns).collect()
+        sides = ((self.old, before), (self.rows, now))
+        was, is_now = pl.collect_all([rows.matched(pl.concat([jobs, same]).lazy()) for rows, jobs in sides])
+        return was, is_now
+
+    def _differ(self, table: str, was: pl.DataFrame, now: pl.DataFrame) -> pl.Series:
+        """Puts the rows that only one side has on top of a table, or out of it; returns their positions."""
+        now = now.select(was.columns)
+        come, gone = (a.join(b, on=was.columns, how="anti", nulls_equal=True) for a, b in ((now, was), (was, now)))
+        self._put(table, come, gone[POSITION])
+        return pl.concat([come[POSITION], gone[POSITION]])
 
     # -- sums
 
@@ -253,14 +303,15 @@ class _Increment:
         """Writes the sums of published tables after the change; returns the change of each."""
         held = self.old.snapshot.scan(CONTENTS).collect()
         sums, changes = [], dict[str, Change]()
+        shown = {JOBS: (before, now), JOURNEYS: self.touches}
         for table in published_tables(self.rules):
             of_table = held.filter(pl.col("table") == table.name)
-            if table.sums or table.name in (TARGETS, DAILY, MONTHLY):
-                if table.name in (DAILY, MONTHLY) or self.fresh.get(table.name):
+            if table.sums or table.name in (TARGETS, *_WHOLE):
+                if table.name in _WHOLE or self.fresh.get(table.name):
                     of_table = month_sums(table, published_rows(self.rows, table))
                 sums.append(of_table)
                 continue
-            was, is_now = (before, now) if table.name == JOBS else (self.was[table.name], self.now[table.name])
+            was, is_now = shown.get(table.name) or (self.was[table.name], self.now[table.name])
             sums.append(sums_after(of_table, month_sums(table, is_now.lazy()), month_sums(table, was.lazy())))
             changes[table.name] = Change(digests(held, table.name), _come(table, was, is_now).lazy())
         self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums).lazy()),)

@@ -8,10 +8,22 @@ import polars as pl
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import Layer, Snapshot, write_layer
 from rmetrics.metrics.jobs import JOB_ID, dated_jobs, own_names, spellings
+from rmetrics.metrics.journeys import journey_metrics
 from rmetrics.metrics.newest import every_row
 from rmetrics.metrics.rollup import daily_of, monthly_metrics
 from rmetrics.metrics.tallies import Tallies, added, revenue, tally
-from rmetrics.pipeline.compute.names import CONTENTS, FACTS, SPELLINGS, TALLIES, links, order, replaced, together
+from rmetrics.pipeline.compute.journeys import made
+from rmetrics.pipeline.compute.names import (
+    CONTENTS,
+    FACTS,
+    MATCHES,
+    SPELLINGS,
+    TALLIES,
+    links,
+    order,
+    replaced,
+    together,
+)
 from rmetrics.pipeline.compute.rows import Rows, Typed
 from rmetrics.pipeline.compute.stages import (
     LINKS,
@@ -28,7 +40,7 @@ from rmetrics.postgres.publish.digests import month_sums
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 from rmetrics.rules.names import JOBS, PAYMENTS
-from rmetrics.tables import DAILY, MONTHLY, PgTable, published_tables
+from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS, MONTHLY, PgTable, published_tables
 
 Tables = dict[str, Sequence[Layer]]
 
@@ -78,6 +90,10 @@ class _Local:
         summed = pl.collect_all([added(n, [getattr(tallies, n)]) for n in TALLIES], engine="streaming")
         progress("applying the rules", 2, 3)
         self.tables |= write_metrics(self.lake, self.rules, dict(zip(TALLIES, summed, strict=True)), self.newest_day)
+        found = made(self.rows)
+        self._write(MATCHES, iter([found.matches]), dict(found.matches.schema))
+        self._write(JOURNEYS, iter([found.journeys]), dict(found.journeys.schema))
+        self.tables[JOURNEY_METRICS] = (write_journey_metrics(self.lake, self.rows),)
         tables = published_tables(self.rules)
         sums = [month_sums(t, published_rows(self.rows, t)) for t in tables]
         self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums).lazy()),)
@@ -139,6 +155,12 @@ def write_metrics(lake: Lake, rules: Rules, tallies: dict[str, pl.DataFrame], ne
     return {table: (write_layer(lake, table, frame.lazy()),) for table, frame in frames.items()}
 
 
+def write_journey_metrics(lake: Lake, rows: Rows) -> Layer:
+    """Writes what journeys and monthly metrics add up to by source and month."""
+    snapshot, zone = rows.snapshot, rows.rules.business.timezone
+    return write_layer(lake, JOURNEY_METRICS, journey_metrics(snapshot.scan(JOURNEYS), snapshot.scan(MONTHLY), zone))
+
+
 def stored_tallies(snapshot: Snapshot) -> Tallies:
     """The tallies of a computation."""
     return Tallies(**{kind: snapshot.scan(table) for kind, table in TALLIES.items()})
@@ -149,4 +171,4 @@ def published_rows(rows: Rows, table: PgTable) -> pl.LazyFrame:
     return rows.scan(FACTS if table.name == JOBS else table.name)
 
 
-__all__ = ["Tables", "compute_all", "published_rows", "stored_tallies", "write_metrics"]
+__all__ = ["Tables", "compute_all", "published_rows", "stored_tallies", "write_journey_metrics", "write_metrics"]

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from rmetrics.metrics.tallies import NAMES
 from rmetrics.rules import Rules
 from rmetrics.rules.names import JOBS
-from rmetrics.tables import DAILY, MONTHLY
+from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS, MONTHLY
 
 FACTS, SPELLINGS, CONTENTS = "job_facts", "spellings", "contents"
+MATCHES = "matches"  # of jobs to touches
 TALLIES: Mapping[str, str] = {name: f"tally_{name}" for name in NAMES}
-COMPUTED = (FACTS, SPELLINGS, *TALLIES.values(), DAILY, MONTHLY, CONTENTS)
+COMPUTED = (FACTS, SPELLINGS, *TALLIES.values(), DAILY, MONTHLY, MATCHES, JOURNEYS, JOURNEY_METRICS, CONTENTS)
 
 
 def replaced(feed: str) -> str:
@@ -42,5 +43,6 @@ def tables(rules: Rules) -> Iterator[str]:
 
 
 __all__ = [
-    "COMPUTED", "CONTENTS", "FACTS", "SPELLINGS", "TALLIES", "links", "order", "replaced", "tables", "together",
+    "COMPUTED", "CONTENTS", "FACTS", "MATCHES", "SPELLINGS", "TALLIES", "links", "order", "replaced", "tables",
+    "together",
 ]  # fmt: skip

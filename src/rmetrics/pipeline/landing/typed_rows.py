@@ -152,6 +152,7 @@ def type_large(
     writer.write(pl.DataFrame(schema={n: t for n, t in schema.items() if n != IDENTITY}))
     for batch in type_batches(text, feed, raw.headers, raw.preamble, reading_of(rules, raw, made_as.name)):
         writer.totals += batch.totals
+        writer.no_numbers += sum(batch.no_numbers.values())
         if batch.rejected.height:
             writer.rejected.append(batch.rejected)
         rows = batch.rows
@@ -217,8 +218,11 @@ def _packed(rules: Rules, group: Sequence[Small], batch: pl.DataFrame) -> PackRo
     typed = type_together(batch, made_as.feed, raw.headers, raw.preamble, reading)
     lines: Mapping[int, int] = dict(which.value_counts().iter_rows())
     rejected = dict(typed.rejected.group_by(EXPORT).len().iter_rows())
-    totals = typed.totals_of
-    counts = [(lines.get(i, 0) - rejected.get(i, 0) - totals.get(i, 0), totals.get(i, 0)) for i in range(len(group))]
+    totals, none = typed.totals_of, typed.no_numbers
+    counts = [
+        (lines.get(i, 0) - rejected.get(i, 0) - totals.get(i, 0), totals.get(i, 0), none.get(i, 0))
+        for i in range(len(group))
+    ]
     return PackRows([r.sha256 for r, *_ in group], typed.rows, typed.rejected, counts)
 
 

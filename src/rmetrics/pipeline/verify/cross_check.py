@@ -17,6 +17,7 @@ from rmetrics.pipeline.compute.typed_inputs import typed_inputs
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.pipeline.verify.agreement import disagreement_error
+from rmetrics.pipeline.verify.journeys import check_reached, follow_and_compare, journey_files, with_journeys
 from rmetrics.pipeline.verify.month_inputs import MonthInputs, of_increment
 from rmetrics.pipeline.verify.quality import quality_findings, remembered_findings
 from rmetrics.progress import Progress
@@ -73,9 +74,10 @@ def look_once(
         )
         for p in computed.placed
     ]
-    with duckdb_errors("recompute the metrics"):
+    reached = computed.increment.reached if part and computed.increment else None
+    with duckdb_errors("recompute the metrics"), journey_files(lake, computed.rows, reached) as files:
         connection = sandbox(
-            [*(i.path for inputs in typed.values() for i in inputs), daily, monthly],
+            [*(i.path for inputs in typed.values() for i in inputs), *files.paths],
             temp=lake.root / "duckdb",
             memory_limit=memory_limit,
         )
@@ -84,7 +86,10 @@ def look_once(
             recompute(connection, typed, rules, scope, newest_day((p.raw for p in computed.placed), rules))
             found = compare(connection, daily, monthly, scope)
             if part is not None:
-                return found, []
+                assert reached is not None  # noqa: S101 - part of an increment
+                followed = check_reached(lake, computed.rows, reached, part.scope.names, memory_limit)
+                return with_journeys(found, followed), []
+            found = with_journeys(found, follow_and_compare(connection, files, computed.rows))
 
             def questions() -> list[Answer]:
                 return list(ask(connection, rules, exports))

@@ -32,6 +32,7 @@ def run_findings(
         ("the findings about the lake", lambda: list(_earlier(lake, computed))),
         ("the comparison of exports", lambda: list(export_findings(lake, rules, computed))),
         ("the findings about rows", lambda: list(_rows(lake, rules))),
+        ("the findings about phone numbers", lambda: list(_phones(computed))),
         ("the warnings about rules", lambda: [Finding("rule", Severity.INFO, str(w), 0) for w in rules.warnings]),
     ):
         found += explanations.of(what, findings, [])
@@ -168,6 +169,18 @@ def _rows(lake: Lake, rules: Rules) -> Iterator[Finding]:
     if number := dateless_pay["payments"].item():
         told = f"{count(number, 'payment')} ({_money(dateless_pay)}) have no date and count nowhere"
         yield Finding("revenue-without-date", Severity.ERROR, told, number)
+
+
+def _phones(computed: Computed) -> Iterator[Finding]:
+    """Cells that hold something in the place of a number, which is no customer's."""
+    by_feed = {name: sum(f.no_numbers for f, _ in files) for name, files in computed.typed.items()}
+    if number := sum(by_feed.values()):
+        where = ", ".join(f"{name} ({cells:,})" for name, cells in by_feed.items() if cells)
+        told = (
+            f"{count(number, 'phone cell')} hold a placeholder such as 0000000000 and count as blank: {where}; no "
+            "customer is matched by them"
+        )
+        yield Finding("placeholder-phones", Severity.INFO, told, number)
 
 
 def _money(frame: pl.DataFrame) -> str:

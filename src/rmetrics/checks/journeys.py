@@ -1,0 +1,351 @@
+"""Journeys, in SQL: touches, which of them each job came from, and what became of each.
+
+Tables in ``_work``: ``touches``, ``touch_numbers`` (touch, number, whether it is shared), ``job_numbers``,
+``near_calls`` (calls that are evidence for a touch), ``touch_links`` (jobs that the CRM names), ``pairs`` (touch, job,
+step), ``matches``. Beside them the table ``journeys``.
+
+Source: the design, section 7, and its notes on journeys.
+"""
+
+import datetime as dt
+from collections.abc import Iterator
+
+import duckdb
+
+from rmetrics.checks.phones import phone_keys
+from rmetrics.rules.journeys import SHARED_WITHIN
+from rmetrics.rules.model import Calls, ColumnType, Cost, Feed, FeedLeads, Rules
+from rmetrics.rules.names import CALLS, JOBS
+from rmetrics.rules.validate import feed_row
+from rmetrics.sandbox.quoting import dollars, from_micros, holds, ident, in_force, text, whole_cents, within, work
+
+JOURNEYS = "journeys"
+MATCHES = "matches"
+_NEAR_S = 600
+_SHARE_UNITS = 10_000
+
+
+def create_journeys(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+    """Creates the tables above; needs the feeds' views and those of the jobs."""
+    zone = rules.business.timezone
+    _named_jobs(connection, rules)
+    connection.execute(
+        f"CREATE TABLE {work('touches')} (touch_id VARCHAR, feed VARCHAR, source VARCHAR, place INTEGER, "
+        "touch_at TIMESTAMPTZ, timed BOOLEAN, day DATE, phone VARCHAR, zip VARCHAR, answered BOOLEAN, job VARCHAR, "
+        "cents BIGINT, days INTEGER)"
+    )
+    for select in (*_leads(rules, zone), *_calls(rules, zone)):
+        connection.execute(f"INSERT INTO {work('touches')} {select}")
+    _jobs(connection, rules)
+    _numbers(connection, rules)
+    _evidence(connection, rules)
+    _pairs(connection, rules)
+    _revenue(connection, rules)
+    connection.execute(f"CREATE OR REPLACE TABLE {JOURNEYS} AS {_outcomes()}")
+
+
+def _users(rules: Rules, feed: str) -> set[str]:
+    """The sources whose leads are ever rows of a feed."""
+    return {
+        name
+        for name, dated in rules.sources.items()
+        for _, source in dated.versions
+        if isinstance(source.leads, FeedLeads) and source.leads.feed == feed
+    }
+
+
+def _places(rules: Rules) -> dict[str, int]:
+    names = list(rules.sources)
+    for _, calls in rules.calls.versions:
+        names += [s.name for s in calls.sources if s.name not in names]
+    return {name: i for i, name in enumerate(names)}
+
+
+def _named_jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+    """``_work.named_f`` of each feed that names jobs: the job of each row."""
+    for name, feed in rules.feeds.items():
+        if feed.job is None or name == JOBS:
+            continue
+        joins, found = [], []
+        for i, column in enumerate(feed.job.match):
+            value = f"CAST({ident(column)} AS VARCHAR)"
+            joins.append(
+                f"LEFT JOIN (SELECT {value} AS name, min(CAST(job_id AS VARCHAR)) AS job FROM {work('dated_jobs')} "
+                f"WHERE {ident(column)} IS NOT NULL GROUP BY 1) c{i} "
+                f"ON c{i}.name = CAST(r.{ident(feed.job.column)} AS VARCHAR)"
+            )
+            found.append(f"c{i}.job")
+        connection.execute(
+            f"CREATE TABLE {work(f'named_{name}')} AS SELECT r._pos, coalesce({', '.join(found)}) AS job "
+            f"FROM {work(f'rows_{name}')} r {' '.join(joins)} WHERE r.{ident(feed.job.column)} IS NOT NULL"
+        )
+
+
+def _leads(rules: Rules, zone: str) -> Iterator[str]:
+    """SELECTs of the rows of lead feeds that count."""
+    places = _places(rules)
+    for name, dated in rules.sources.items():
+        for start, until, source in dated.spans():
+            leads = source.leads
+            if not isinstance(leads, FeedLeads):
+                continue
+            feed = rules.feeds[leads.feed]
+            fits = [within(start, until, f"r.{ident(feed.business_date)}"), "r._counted"]
+            if leads.where is not None:
+                fits.append(f"r._pos IN (SELECT _pos FROM {_fitting(rules, leads.feed, leads.where)})")
+            parts = [_cost(rules, leads.feed, cost) for cost in source.cost]
+            cents = " + ".join(["0", *(p for p in parts if p)])
+            user = f"{leads.feed}@{places[name]}" if len(_users(rules, leads.feed)) > (leads.feed != CALLS) else ""
+            yield _select(rules, leads.feed, text(name), user or leads.feed, f"CAST({cents} AS BIGINT)", fits, zone)
+
+
+def _fitting(rules: Rules, feed: str, where: str) -> str:
+    return f"{work(f'rows_{feed}')} WHERE {holds(where, feed_row(rules.feeds[feed], rules.business.timezone))}"
+
+
+def _cost(rules: Rules, feed: str, cost: Cost) -> str:
+    """SQL of what one part of a source's cost makes a row of its lead feed cost by itself; empty where it does not."""
+    if cost.per_lead is not None:
+        return str(int(cost.per_lead * 100))
+    if cost.feed != feed or cost.spread is not None or cost.sum is None:
+        return ""
+    amount = f"coalesce({whole_cents(f'r.{ident(cost.sum)}')}, 0)"
+    if cost.where is None:
+        return amount
+    return f"CASE WHEN r._pos IN (SELECT _pos FROM {_fitting(rules, feed, cost.where)}) THEN {amount} ELSE 0 END"
+
+
+def _labelled(rules: Rules) -> str:
+    """SELECT of the inbound calls that count and have a source: position and source."""
+    feed = rules.feeds[CALLS]
+    row = feed_row(feed, rules.business.timezone)
+
+    def label(calls: Calls) -> str:
+        whens = "".join(f" WHEN {holds(s.where, row)} THEN {text(s.name)}" for s in calls.sources)
+        return f"CASE{whens} END" if whens else "NULL"
+
+    source = in_force(rules.calls, ident(feed.business_date), label)
+    came = "direction IS NOT DISTINCT FROM 'inbound'" if "direction" in feed.columns else "true"
+    return (
+        f"SELECT _pos, {source} AS source, {ident(feed.business_date)} AS day FROM {work(f'rows_{CALLS}')} "
+        f"WHERE _counted AND {came}"
+    )
+
+
+def _calls(rules: Rules, zone: str) -> Iterator[str]:
+    """SELECT of the calls that are touches: of sources without a lead feed on that day."""
+    if CALLS not in rules.feeds or not any(calls.sources for _, calls in rules.calls.versions):
+        return
+    fed = [
+        f"(l.source = {text(name)} AND {within(start, until, 'l.day')})"
+        for name, dated in rules.sources.items()
+        for start, until, source in dated.spans()
+        if isinstance(source.leads, FeedLeads)
+    ]
+    fits = ["l.source IS NOT NULL", "l.day IS NOT NULL", f"NOT ({' OR '.join(fed) or 'false'})"]
+    prefix = f"{CALLS}@call" if _users(rules, CALLS) else CALLS
+    yield _select(rules, CALLS, "l.source", prefix, "0", fits, zone, f"JOIN ({_labelled(rules)}) l ON l._pos = r._pos")
+
+
+def _select(
+    rules: Rules, name: str, source: str, prefix: str, cents: str, fits: list[str], zone: str, join: str = ""
+) -> str:
+    feed, places = rules.feeds[name], _places(rules)
+    day = f"r.{ident(feed.business_date)}"
+    timed = feed.columns[feed.date].type is ColumnType.TIMESTAMP
+    at = (
+        f"r.{ident(feed.date)}" if timed else f"(CAST({day} AS TIMESTAMP) + INTERVAL 12 HOUR) AT TIME ZONE {text(zone)}"
+    )
+    place = " ".join(f"WHEN {text(s)} THEN {i}" for s, i in places.items())
+    days = " ".join(f"WHEN {text(s)} THEN {in_force(rules.journeys.windows(s), day, str)}" for s in places)
+    phone = _phone(feed)
+    answered = "r.answered" if name == CALLS and "answered" in feed.columns else "NULL"
+    job, named = "NULL", ""
+    if feed.job is not None:
+        job, named = "n.job", f"LEFT JOIN {work(f'named_{name}')} n ON n._pos = r._pos"
+    return (
+        f"SELECT {text(prefix + ':')} || {_key(feed)}, {text(name)}, {source}, CASE {source} {place} END, {at}, "
+        f"{str(timed).lower()}, {day}, {f'r.{ident(phone)}' if phone else 'NULL'}, {_zip(feed)}, {answered}, {job}, "
+        f"{cents}, CASE {source} {days} END FROM {work(f'rows_{name}')} r {join} {named} WHERE {' AND '.join(fits)}"
+    )
+
+
+def _phone(feed: Feed) -> str:
+    phones = [n for n, c in feed.columns.items() if c.type is ColumnType.PHONE]
+    return "from_number" if "from_number" in phones else phones[0] if phones else ""
+
+
+def _zip(feed: Feed) -> str:
+    there = "zip" in feed.columns and feed.columns["zip"].type is ColumnType.TEXT
+    return "nullif(substr(trim(r.zip), 1, 5), '')" if there else "NULL"
+
+
+def _key(feed: Feed) -> str:
+    parts = []
+    for name in feed.key_columns:
+        stamp = name in feed.columns and feed.columns[name].type is ColumnType.TIMESTAMP
+        value = f"coalesce(CAST({f'epoch_us(r.{ident(name)})' if stamp else f'r.{ident(name)}'} AS VARCHAR), '')"
+        if len(feed.key_columns) > 1:
+            value = rf"replace(replace({value}, '\', '\\'), '|', '\|')"
+        parts.append(value)
+    return "(" + " || '|' || ".join(parts) + ")"
+
+
+def _jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+    """``_work.made_jobs``: the jobs that count, with the day they were created on and what was paid in cents."""
+    feed, zone = rules.feeds[JOBS], rules.business.timezone
+    if feed.date == "created_at":
+        created = f"r.{ident(feed.business_date)}"
+    elif feed.columns["created_at"].type is ColumnType.TIMESTAMP:
+        created = f"CAST(r.created_at AT TIME ZONE {text(zone)} AS DATE)"
+    else:
+        created = "r.created_at"
+    phone = _phone(feed)
+    connection.execute(
+        f"CREATE TABLE {work('made_jobs')} AS SELECT CAST(r.job_id AS VARCHAR) AS job, r._pos AS pos, m.source, "
+        f"m.metric_date, coalesce({created}, m.metric_date) AS day, {_zip(feed)} AS zip, "
+        f"{f'r.{ident(phone)}' if phone else 'CAST(NULL AS VARCHAR)'} AS phone, m.is_unit, m.is_repair, "
+        f"{whole_cents('m.paid')} AS cents FROM {work(f'rows_{JOBS}')} r JOIN {work('marks')} m ON m._pos = r._pos"
+    )
+
+
+def _numbers(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+    common = rules.journeys.common
+
+    def listed(numbers: tuple[str, ...]) -> str:
+        return f"number IN ({', '.join(map(text, numbers))})" if numbers else "false"
+
+    own = in_force(common, "day", lambda j: listed(j.own_numbers))
+    connection.execute(
+        f"CREATE TABLE {work('job_numbers')} AS SELECT * FROM (SELECT job, source, day, zip, "
+        f"unnest({phone_keys('phone')}) AS number FROM {work('made_jobs')} WHERE day IS NOT NULL) WHERE NOT {own}"
+    )
+    # How many of a number's jobs fall into the year that begins with one of them.
+    connection.execute(
+        f"CREATE TABLE {work('busy')} AS SELECT number, max(jobs) AS jobs FROM (SELECT number, count(*) OVER ("
+        f"PARTITION BY number ORDER BY day RANGE BETWEEN CURRENT ROW AND INTERVAL {SHARED_WITHIN - 1} DAYS FOLLOWING) "
+        f"AS jobs FROM {work('job_numbers')}) GROUP BY number"
+    )
+    shared = in_force(common, "day", lambda j: f"({listed(j.shared_numbers)} OR coalesce(b.jobs, 0) > {j.shared_when})")
+    connection.execute(
+        f"CREATE TABLE {work('touch_numbers')} AS SELECT t.*, {shared} AS shared FROM (SELECT * FROM ("
+        f"SELECT touch_id, feed, source, timed, touch_at, day, days, zip, unnest({phone_keys('phone')}) AS number "
+        f"FROM {work('touches')}) WHERE NOT {own}) t LEFT JOIN {work('busy')} b USING (number)"
+    )
+
+
+def _evidence(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+    feed = rules.feeds.get(CALLS)
+    select = (
+        "SELECT CAST(NULL AS VARCHAR) AS touch_id, CAST(NULL AS BOOLEAN) AS answered, NULL::VARCHAR AS job WHERE false"
+    )
+    if feed is not None and feed.columns[feed.date].type is ColumnType.TIMESTAMP and (phone := _phone(feed)):
+        answered = "r.answered" if "answered" in feed.columns else "CAST(NULL AS BOOLEAN)"
+        job, named = "CAST(NULL AS VARCHAR)", ""
+        if feed.job is not None:
+            job, named = "n.job", f"LEFT JOIN {work(f'named_{CALLS}')} n ON n._pos = r._pos"
+        heard = (
+            f"SELECT l.source, r.{ident(feed.date)} AS at, {answered} AS answered, {job} AS job, "
+            f"unnest({phone_keys(f'r.{ident(phone)}')}) AS number FROM {work(f'rows_{CALLS}')} r "
+            f"JOIN ({_labelled(rules)}) l ON l._pos = r._pos {named} WHERE l.source IS NOT NULL"
+        )
+        select = (
+            f"SELECT t.touch_id, h.answered, h.job FROM {work('touch_numbers')} t JOIN ({heard}) h "
+            f"ON h.source = t.source AND h.number = t.number WHERE t.timed AND t.feed <> {text(CALLS)} "
+            f"AND abs(epoch_us(h.at) - epoch_us(t.touch_at)) <= {_NEAR_S * 1_000_000}"
+        )
+    connection.execute(f"CREATE TABLE {work('near_calls')} AS {select}")
+    connection.execute(
+        f"CREATE TABLE {work('touch_links')} AS SELECT DISTINCT touch_id, job FROM (SELECT touch_id, job "
+        f"FROM {work('touches')} UNION ALL SELECT touch_id, job FROM {work('near_calls')}) "
+        f"WHERE job IN (SELECT job FROM {work('made_jobs')})"
+    )
+
+
+def _pairs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+    """Every touch and job that may belong together, and which touch each job is given to."""
+    inside = "j.day BETWEEN t.day AND t.day + t.days"
+    numbers = f"{work('touch_numbers')} t JOIN {work('job_numbers')} j ON j.number = t.number"
+    connection.execute(
+        f"CREATE TABLE {work('pairs')} AS SELECT touch_id, job, min(step) AS step FROM ("
+        f"SELECT l.touch_id, l.job, 1 AS step FROM {work('touch_links')} l JOIN {work('touches')} t USING (touch_id) "
+        f"JOIN {work('made_jobs')} j ON j.job = l.job WHERE j.day IS NULL OR j.day >= t.day "
+        f"UNION ALL SELECT t.touch_id, j.job, CASE WHEN j.source = t.source THEN 2 ELSE 3 END FROM {numbers} "
+        f"WHERE NOT t.shared AND {inside} "
+        f"UNION ALL SELECT t.touch_id, j.job, 4 FROM {numbers} AND j.zip = t.zip WHERE t.shared AND {inside}"
+        f") GROUP BY ALL"
+    )
+    last = in_force(rules.journeys.common, "j.day", lambda r: str(r.touch == "last").lower())
+    turn = f"p.step, CASE WHEN {last} THEN -epoch_us(t.touch_at) ELSE epoch_us(t.touch_at) END, t.place, t.touch_id"
+    connection.execute(
+        f"CREATE TABLE {work(MATCHES)} AS SELECT p.job AS job_id, p.touch_id, "
+        "CASE p.step WHEN 1 THEN 'uuid' WHEN 2 THEN 'phone' WHEN 3 THEN 'phone-other-source' ELSE 'phone-zip' END "
+        f"AS matched_by, t.source AS source_matched FROM {work('pairs')} p JOIN {work('touches')} t USING (touch_id) "
+        f"JOIN {work('made_jobs')} j ON j.job = p.job "
+        f"QUALIFY row_number() OVER (PARTITION BY p.job ORDER BY {turn}) = 1"
+    )
+
+
+def _revenue(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+    """``_work.job_shares``: millionths left of each job's payments, at the share of the day they count on."""
+    by_job = rules.revenue.latest.date == "job"
+    day = "coalesce(m.metric_date, p.day)" if by_job else "coalesce(p.day, m.metric_date)"
+    share = in_force(rules.revenue, "day", lambda revenue: str(int(revenue.share * _SHARE_UNITS)))
+    connection.execute(
+        f"CREATE TABLE {work('job_shares')} AS SELECT job, sum(cents * ({share})) AS micros FROM ("
+        f"SELECT m.job, {day} AS day, p.cents FROM {work('payment_links')} p "
+        f"JOIN {work('made_jobs')} m ON m.pos = p.job) GROUP BY job"
+    )
+
+
+def _outcomes() -> str:
+    order = "ORDER BY coalesce(j.day, DATE '9999-12-31'), length(j.job), j.job"
+    jobs = (
+        f"SELECT m.touch_id, count(*) AS jobs, first(j.job {order}) AS job_id, "
+        f"first(m.matched_by {order}) AS matched_by, bool_or(j.is_unit) AS visited, bool_or(j.is_repair) AS repaired, "
+        f"sum(j.cents) AS cents, coalesce(sum(s.micros), 0) AS micros FROM {work(MATCHES)} m "
+        f"JOIN {work('made_jobs')} j ON j.job = m.job_id LEFT JOIN {work('job_shares')} s ON s.job = j.job "
+        f"GROUP BY m.touch_id"
+    )
+    since = f"SELECT number, min(day) AS since FROM {work('job_numbers')} GROUP BY number"
+    alone = (
+        f"SELECT t.touch_id, min(s.since) AS since FROM {work('touch_numbers')} t LEFT JOIN ({since}) s USING (number) "
+        f"WHERE NOT t.shared GROUP BY t.touch_id"
+    )
+    heard = f"SELECT touch_id, bool_or(answered) AS heard FROM {work('near_calls')} GROUP BY touch_id"
+    reason = (
+        "CASE WHEN b.touch_id IS NOT NULL THEN NULL "
+        f"WHEN t.touch_id IN (SELECT touch_id FROM {work('pairs')}) THEN 'no-job' "
+        f"WHEN t.touch_id IN (SELECT touch_id FROM {work('touch_links')}) THEN 'outside-window' "
+        f"WHEN t.touch_id NOT IN (SELECT touch_id FROM {work('touch_numbers')}) THEN 'no-number' "
+        "WHEN a.touch_id IS NULL THEN 'shared' WHEN a.since IS NOT NULL THEN 'outside-window' ELSE 'no-job' END"
+    )
+    return (
+        "SELECT t.touch_id, t.feed, t.source, t.touch_at, t.day AS touch_date, "
+        "CAST(date_trunc('month', t.day) AS DATE) AS month, coalesce(t.answered, h.heard) AS answered, "
+        "b.touch_id IS NOT NULL AS booked, coalesce(b.visited, false) AS visited, "
+        "coalesce(b.repaired, false) AS repaired, coalesce(b.jobs, 0) AS jobs, b.job_id, "
+        f"coalesce(b.matched_by, 'none') AS matched_by, {reason} AS reason, "
+        "CASE WHEN a.touch_id IS NOT NULL THEN coalesce(a.since < t.day, false) END AS returning_customer, "
+        f"{dollars('t.cents')} AS cost, {dollars('coalesce(b.cents, 0)')} AS paid, "
+        f"{from_micros('coalesce(b.micros, 0)')} AS revenue40 "
+        f"FROM {work('touches')} t LEFT JOIN ({jobs}) b USING (touch_id) LEFT JOIN ({alone}) a USING (touch_id) "
+        f"LEFT JOIN ({heard}) h USING (touch_id)"
+    )
+
+
+def feed_spans(rules: Rules) -> Iterator[tuple[str, dt.date | None, dt.date | None, bool]]:
+    """When the leads of a source are rows of a feed; and whether all that it costs then is what its leads cost."""
+    for name, dated in rules.sources.items():
+        for start, until, source in dated.spans():
+            leads = source.leads
+            if isinstance(leads, FeedLeads):
+                own = all(
+                    c.per_lead is not None
+                    or (c.feed == leads.feed and c.spread is None and (c.where or "") == (leads.where or ""))
+                    for c in source.cost
+                )
+                yield name, start, until, own
+
+
+__all__ = ["JOURNEYS", "MATCHES", "create_journeys", "feed_spans"]

@@ -1,0 +1,139 @@
+"""Journeys of the first engine against those of the second, row by row; and whether leads, cost, jobs and money add up.
+
+Source: the design, section 7: what must add up.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from rmetrics.checks.compare import NO_DAY, Mismatch
+from rmetrics.checks.journeys import JOURNEYS, MATCHES, feed_spans
+from rmetrics.rules.model import Rules
+from rmetrics.sandbox.connection import file_name
+from rmetrics.sandbox.quoting import text, within, work
+
+METRICS = "journey_metrics"
+ADD_UP = "what journeys add up to"
+_LIMIT = 200
+_COLUMNS = {
+    JOURNEYS: "touch_id, feed, source, touch_at, touch_date, month, answered, booked, visited, repaired, jobs, job_id, "
+    "matched_by, reason, returning_customer, CAST(cost AS DECIMAL(18,2)), CAST(paid AS DECIMAL(18,2)), "
+    "CAST(revenue40 AS DECIMAL(18,6))",
+    MATCHES: "job_id, touch_id, matched_by, source_matched",
+}
+# The columns of journey_metrics that are sums over journeys.
+_SUMS = {
+    "touches": "count(*)",
+    "answered": "count(*) FILTER (answered)",
+    "booked": "count(*) FILTER (booked)",
+    "visited": "count(*) FILTER (visited)",
+    "repaired": "count(*) FILTER (repaired)",
+    "paid": "count(*) FILTER (paid > 0)",
+    "no_job": "count(*) FILTER (reason = 'no-job')",
+    "no_number": "count(*) FILTER (reason = 'no-number')",
+    "shared": "count(*) FILTER (reason = 'shared')",
+    "outside_window": "count(*) FILTER (reason = 'outside-window')",
+    "by_link": "count(*) FILTER (matched_by = 'uuid')",
+    "returning_customers": "count(*) FILTER (returning_customer)",
+    "booked_returning": "count(*) FILTER (returning_customer AND booked)",
+    "jobs": "sum(jobs)",
+    "touch_cost": "sum(cost)",
+    "revenue_gross": "sum(paid)",
+    "revenue40": "sum(revenue40)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JourneyFiles:
+    """The first engine's results.
+
+    Attributes:
+        journeys, matches: those of the touches and jobs that are compared row by row.
+        every: journeys of all touches.
+        metrics, daily, monthly: the published tables.
+    """
+
+    journeys: Path
+    matches: Path
+    every: Path
+    metrics: Path
+    daily: Path
+    monthly: Path
+
+    @property
+    def paths(self) -> list[Path]:
+        """All of them."""
+        return list(dict.fromkeys((self.journeys, self.matches, self.every, self.metrics, self.daily, self.monthly)))
+
+
+def compare_journeys(connection: duckdb.DuckDBPyConnection, files: JourneyFiles, rules: Rules) -> list[Mismatch]:
+    """What the engines do not agree on, and what does not add up.
+
+    Args:
+        connection: ``journeys.create_journeys`` was done in it, of the same touches and jobs as are in the files; may
+            read the files.
+        files: what the first engine made.
+        rules: in force.
+    """
+    found = [
+        *_rows(connection, JOURNEYS, JOURNEYS, files.journeys, "touch_date, source"),
+        *_rows(connection, MATCHES, work(MATCHES), files.matches, "NULL::DATE, source_matched"),
+    ]
+    every, metrics = (f"read_parquet({text(file_name(p))})" for p in (files.every, files.metrics))
+    daily, monthly = (f"read_parquet({text(file_name(p))})" for p in (files.daily, files.monthly))
+    sums = ", ".join(f"{sql} AS {name}" for name, sql in _SUMS.items())
+    by_source = f"SELECT month, source, {sums} FROM {every} GROUP BY ALL"
+    for name in _SUMS:
+        given, summed = (f"SELECT month, source, {name} AS n FROM {of}" for of in (metrics, f"({by_source})"))
+        found += _unequal(connection, name, given, summed)
+    spent = f"SELECT month, source, sum(cost) AS n FROM {monthly} GROUP BY ALL"
+    found += _unequal(connection, "cost", f"SELECT month, source, cost AS n FROM {metrics}", spent)
+    parts = "booked + no_job + no_number + shared + outside_window"
+    found += _unequal(
+        connection,
+        "leads = attached + no job + no number + shared + outside the window",
+        f"SELECT month, source, touches AS n FROM {metrics}",
+        f"SELECT month, source, {parts} AS n FROM {metrics}",
+    )
+    for name, start, until, own_cost in feed_spans(rules):
+        of_leads = f"source = {text(name)} AND {within(start, until, 'touch_date')}"
+        of_days = f"source = {text(name)} AND {within(start, until, 'date')}"
+        month = "CAST(date_trunc('month', {}) AS DATE) AS month, source, "
+        for measure, of_touches in {"leads": "count(*)", **({"cost": "sum(cost)"} if own_cost else {})}.items():
+            found += _unequal(
+                connection,
+                f"{measure} of touches and of days",
+                f"SELECT {month.format('touch_date')}{of_touches} AS n FROM {every} WHERE {of_leads} GROUP BY ALL",
+                f"SELECT {month.format('date')}sum({measure}) AS n FROM {daily} WHERE {of_days} GROUP BY ALL",
+            )
+    return found
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, name: str, made: str, file: Path, place: str) -> list[Mismatch]:
+    """The rows that only one engine has, counted by day and source."""
+    columns = _COLUMNS[name]
+    given = f"SELECT {columns} FROM read_parquet({text(file_name(file))})"
+    other = f"SELECT {columns} FROM {made}"
+    found = connection.execute(
+        f"SELECT day, source, count(*) FILTER (side = 1), count(*) FILTER (side = 2) FROM ("
+        f"SELECT {place}, 1 FROM ({given} EXCEPT ALL {other}) UNION ALL "
+        f"SELECT {place}, 2 FROM ({other} EXCEPT ALL {given})) t(day, source, side) "
+        f"GROUP BY ALL ORDER BY ALL LIMIT {_LIMIT}"
+    ).fetchall()
+    return [
+        Mismatch(name, day or NO_DAY, source or "", "", "rows", ours, theirs) for day, source, ours, theirs in found
+    ]
+
+
+def _unequal(connection: duckdb.DuckDBPyConnection, measure: str, one: str, other: str) -> list[Mismatch]:
+    found = connection.execute(
+        f"SELECT coalesce(a.month, b.month), coalesce(a.source, b.source), a.n, b.n FROM ({one}) a "
+        f"FULL JOIN ({other}) b ON b.month = a.month AND b.source = a.source "
+        f"WHERE coalesce(a.n, 0) <> coalesce(b.n, 0) ORDER BY 1, 2 LIMIT {_LIMIT}"
+    ).fetchall()
+    return [Mismatch(ADD_UP, month or NO_DAY, source or "", "", measure, a, b) for month, source, a, b in found]
+
+
+__all__ = ["ADD_UP", "JourneyFiles", "compare_journeys"]

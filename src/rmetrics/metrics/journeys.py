@@ -1,0 +1,324 @@
+"""Journeys: which touch each job came from, and what became of each touch.
+
+``matches`` settles the jobs, ``journeys`` tells of each touch, ``journey_sums`` adds them up. A touch and a job may
+belong together in four ways, of which the first that applies is taken (``STEPS``). A job has at most one touch; a touch
+may have several jobs.
+
+Source: the design, section 7, and its notes on journeys.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from rmetrics.metrics.jobs import JOB_ID, METRIC_DATE, SOURCE, creation_day
+from rmetrics.metrics.newest import in_force
+from rmetrics.metrics.phones import KEY, keyed
+from rmetrics.metrics.revenue import revenue_rows
+from rmetrics.metrics.touches import TOUCH, ZIP, evidence, phone_column, touch_keys, zip_of
+from rmetrics.money import cents, dollars, from_micros
+from rmetrics.periods import local_noon
+from rmetrics.positions import POSITION
+from rmetrics.rules.journeys import SHARED_WITHIN
+from rmetrics.rules.model import ColumnType, Rules
+from rmetrics.rules.names import JOBS
+
+STEPS = {1: "uuid", 2: "phone", 3: "phone-other-source", 4: "phone-zip"}
+NO_JOB, NO_NUMBER, SHARED, OUTSIDE = "no-job", "no-number", "shared", "outside-window"
+REASONS = (NO_JOB, NO_NUMBER, SHARED, OUTSIDE)
+MATCHES = {
+    POSITION: pl.Int64(),
+    JOB_ID: pl.String(),
+    TOUCH: pl.String(),
+    "matched_by": pl.String(),
+    "source_matched": pl.String(),
+}
+PAIRS = {JOB_ID: pl.String(), TOUCH: pl.String(), "step": pl.Int8()}
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Touches and jobs by their numbers.
+
+    Attributes:
+        touches: one row per touch.
+        touch_keys: one row per touch and number, with ``shared``.
+        jobs: one row per job: job_id, POSITION, source, ``job_day``, ``zip`` and its facts.
+        job_keys: one row per job and number, of jobs with a day.
+        links: touch_id, job_id: the jobs that a touch's own row, or a call that is evidence for it, names.
+        heard: touch_id, answered: of touches that calls are evidence for.
+    """
+
+    touches: pl.LazyFrame
+    touch_keys: pl.LazyFrame
+    jobs: pl.LazyFrame
+    job_keys: pl.LazyFrame
+    links: pl.LazyFrame
+    heard: pl.LazyFrame
+
+
+def numbers(touches: pl.LazyFrame, facts: pl.LazyFrame, calls: pl.LazyFrame | None, rules: Rules) -> Numbers:
+    """Touches and jobs side by side; all that belong together must be there.
+
+    Args:
+        touches: ``touches.touches``.
+        facts: job facts with the columns of their feed, and ``POSITION``.
+        calls: rows of the calls feed; None where there is none.
+        rules: journeys in force by the touch's day, and by the job's.
+    """
+    feed = rules.feeds[JOBS]
+    phone = phone_column(feed)
+    has_zip = ZIP in feed.columns and feed.columns[ZIP].type is ColumnType.TEXT
+    jobs = facts.select(
+        POSITION,
+        JOB_ID,
+        SOURCE,
+        METRIC_DATE,
+        "is_unit",
+        "is_repair",
+        cents(pl.col("paid")).alias("paid_cents"),
+        creation_day(rules).alias("job_day"),
+        (zip_of(ZIP) if has_zip else pl.lit(None, dtype=pl.String)).alias(ZIP),
+        (pl.lit(None, dtype=pl.String) if phone is None else pl.col(phone)).alias("phone"),
+    )
+    own = in_force(rules.journeys.common, pl.col("job_day"), lambda j: pl.col(KEY).is_in(list(j.own_numbers)))
+    job_keys = (
+        keyed(jobs.filter(pl.col("job_day").is_not_null()), "phone")
+        .filter(~own)
+        .select(JOB_ID, SOURCE, "job_day", ZIP, KEY)
+    )
+    keys = touch_keys(touches, rules)
+    heard = evidence(keys, calls, rules)
+    named = pl.concat([touches.select(TOUCH, JOB_ID), heard.select(TOUCH, JOB_ID)]).drop_nulls(JOB_ID).unique()
+    return Numbers(
+        touches=touches,
+        touch_keys=_with_shared(keys, job_keys, rules),
+        jobs=jobs.drop("phone"),
+        job_keys=job_keys,
+        links=named.join(jobs.select(JOB_ID), on=JOB_ID, how="semi"),
+        heard=heard.drop_nulls("answered").group_by(TOUCH).agg(pl.col("answered").any()),
+    )
+
+
+def _with_shared(keys: pl.LazyFrame, job_keys: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """Adds whether many customers share the number: it is on too many jobs within a year, or declared so."""
+    limits = list(rules.journeys.limits())
+    often = (
+        job_keys.select(KEY, "job_day")
+        .sort(KEY, "job_day")
+        .group_by(KEY)
+        .agg(
+            (pl.col("job_day").shift(-n) - pl.col("job_day") < pl.duration(days=SHARED_WITHIN)).any().alias(f"_over{n}")
+            for n in limits
+        )
+        .filter(pl.any_horizontal(pl.col(f"_over{n}") for n in limits))
+    )
+    declared = in_force(
+        rules.journeys.common,
+        pl.col("touch_date"),
+        lambda j: pl.col(KEY).is_in(list(j.shared_numbers)) | pl.col(f"_over{j.shared_when}").fill_null(value=False),
+    )
+    joined = keys.join(often, on=KEY, how="left").with_columns(declared.alias("shared"))
+    return joined.drop(f"_over{n}" for n in limits)
+
+
+def pairs(of: Numbers) -> pl.LazyFrame:
+    """Every touch and job that may belong together, by the first step that applies.
+
+    Returns:
+        One row per pair: job_id, touch_id, step.
+    """
+    job = of.jobs.select(JOB_ID, "job_day")
+    linked = (
+        of.links.join(of.touches.select(TOUCH, "touch_date"), on=TOUCH)
+        .join(job, on=JOB_ID)
+        .filter(pl.col("job_day").is_null() | (pl.col("job_day") >= pl.col("touch_date")))
+        .select(JOB_ID, TOUCH, pl.lit(1, dtype=pl.Int8).alias("step"))
+    )
+    columns = (TOUCH, "source", "touch_date", "window", ZIP, KEY)
+    alone = of.touch_keys.filter(~pl.col("shared")).select(columns).join(of.job_keys, on=KEY, suffix="_job")
+    with_zip = of.touch_keys.filter(pl.col("shared")).select(columns).join(of.job_keys, on=[KEY, ZIP], suffix="_job")
+    days = (pl.col("job_day") - pl.col("touch_date")).dt.total_days()
+    inside = days.is_between(0, pl.col("window"))
+    same = pl.when(pl.col("source") == pl.col(f"{SOURCE}_job")).then(2).otherwise(3)
+    called = alone.filter(inside).select(JOB_ID, TOUCH, same.cast(pl.Int8).alias("step"))
+    zipped = with_zip.filter(inside).select(JOB_ID, TOUCH, pl.lit(4, dtype=pl.Int8).alias("step"))
+    return pl.concat([linked, called, zipped]).group_by(JOB_ID, TOUCH).agg(pl.col("step").min())
+
+
+def matches(of: Numbers, found: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """The touch that each job came from.
+
+    Args:
+        of: touches and jobs.
+        found: ``pairs`` of them.
+        rules: first or last touch, in force by the job's day.
+
+    Returns:
+        The columns ``MATCHES``, one row per job that has a touch. Of several the lowest step is taken, then the first
+        or last by time, then the order of sources in the rules, then the touch's id.
+    """
+    last = in_force(rules.journeys.common, pl.col("job_day"), lambda j: pl.lit(j.touch == "last"))
+    at = pl.col("touch_at").dt.epoch("us")
+    turn = ["step", "_at", "order", TOUCH]
+    return (
+        found.join(of.touches.select(TOUCH, "touch_at", "order", "source"), on=TOUCH)
+        .join(of.jobs.select(JOB_ID, POSITION, "job_day"), on=JOB_ID)
+        .with_columns(pl.when(last).then(-at).otherwise(at).alias("_at"))
+        .group_by(JOB_ID)
+        .agg(pl.col(c).sort_by(turn).first() for c in (POSITION, TOUCH, "step", "source"))
+        .select(
+            POSITION,
+            JOB_ID,
+            TOUCH,
+            pl.col("step").replace_strict(STEPS, return_dtype=pl.String).alias("matched_by"),
+            pl.col("source").alias("source_matched"),
+        )
+    )
+
+
+def revenue_of_jobs(payments: pl.LazyFrame, facts: pl.LazyFrame, matched: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """The company's share of what matched jobs were paid: job_id, revenue40_micros."""
+    some = payments.join(matched.select(JOB_ID), on=JOB_ID, how="semi")
+    return revenue_rows(some, facts, rules).group_by(JOB_ID).agg(pl.col("revenue40_micros").sum())
+
+
+def journeys(of: Numbers, found: pl.LazyFrame, matched: pl.LazyFrame, revenue: pl.LazyFrame) -> pl.LazyFrame:
+    """What became of each touch.
+
+    Args:
+        of: touches and jobs.
+        found: ``pairs`` of them.
+        matched: ``matches``.
+        revenue: ``revenue_of_jobs``.
+
+    Returns:
+        One row per touch: its id, feed, source, touch_at, touch_date, month; answered (null where no call tells),
+        booked, visited, repaired; jobs (how many), job_id (the first of them), matched_by (of that job, ``none``
+        without one), reason (why there is none, null where there is one); returning_customer (the number had a job
+        before; null without a number of its own), cost, paid, revenue40.
+    """
+    first = ["job_day", pl.col(JOB_ID).str.len_chars(), JOB_ID]
+    of_touch = (
+        matched.join(of.jobs.select(JOB_ID, "job_day", "is_unit", "is_repair", "paid_cents"), on=JOB_ID)
+        .join(revenue, on=JOB_ID, how="left")
+        .group_by(TOUCH)
+        .agg(
+            pl.len().cast(pl.Int64).alias("jobs"),
+            *(pl.col(c).sort_by(first, nulls_last=True).first() for c in (JOB_ID, "matched_by")),
+            pl.col("is_unit").any().alias("visited"),
+            pl.col("is_repair").any().alias("repaired"),
+            pl.col("paid_cents").sum(),
+            pl.col("revenue40_micros").sum(),
+        )
+    )
+    alone = of.touch_keys.filter(~pl.col("shared"))
+    since = of.job_keys.group_by(KEY).agg(pl.col("job_day").min().alias("_since"))
+    met = alone.select(TOUCH, KEY).join(since, on=KEY, how="left").group_by(TOUCH).agg(pl.col("_since").min())
+    told = (
+        of.touches.select(TOUCH, "feed", "source", "touch_at", "touch_date", "answered", "cost_cents")
+        .join(of_touch, on=TOUCH, how="left")
+        .join(of.heard.rename({"answered": "_heard"}), on=TOUCH, how="left")
+        .join(found.select(TOUCH).unique().with_columns(_lost=True), on=TOUCH, how="left")
+        .join(of.links.select(TOUCH).unique().with_columns(_linked=True), on=TOUCH, how="left")
+        .join(of.touch_keys.select(TOUCH).unique().with_columns(_numbered=True), on=TOUCH, how="left")
+        .join(met.with_columns(_alone=True), on=TOUCH, how="left")
+    )
+    why = (
+        pl.when(pl.col("_lost")).then(pl.lit(NO_JOB))
+        .when(pl.col("_linked")).then(pl.lit(OUTSIDE))
+        .when(pl.col("_numbered").is_null()).then(pl.lit(NO_NUMBER))
+        .when(pl.col("_alone").is_null()).then(pl.lit(SHARED))
+        .when(pl.col("_since").is_not_null()).then(pl.lit(OUTSIDE))
+        .otherwise(pl.lit(NO_JOB))
+    )  # fmt: skip
+    booked = pl.col("jobs").is_not_null()
+    return told.select(
+        TOUCH,
+        "feed",
+        "source",
+        "touch_at",
+        "touch_date",
+        pl.col("touch_date").dt.month_start().alias("month"),
+        pl.coalesce("answered", "_heard").alias("answered"),
+        booked.alias("booked"),
+        pl.col("visited").fill_null(value=False),
+        pl.col("repaired").fill_null(value=False),
+        pl.col("jobs").fill_null(0),
+        JOB_ID,
+        pl.col("matched_by").fill_null("none"),
+        pl.when(~booked).then(why).alias("reason"),
+        pl.when(pl.col("_alone"))
+        .then((pl.col("_since") < pl.col("touch_date")).fill_null(value=False))
+        .alias("returning_customer"),
+        dollars(pl.col("cost_cents")).alias("cost"),
+        dollars(pl.col("paid_cents").fill_null(0)).alias("paid"),
+        from_micros(pl.col("revenue40_micros").fill_null(0)).alias("revenue40"),
+    )
+
+
+COUNTED_AS: Sequence[tuple[str, pl.Expr]] = (
+    ("touches", pl.lit(value=True)),
+    ("answered", pl.col("answered")),
+    ("booked", pl.col("booked")),
+    ("visited", pl.col("visited")),
+    ("repaired", pl.col("repaired")),
+    ("paid", pl.col("paid") > 0),
+    ("no_job", pl.col("reason") == NO_JOB),
+    ("no_number", pl.col("reason") == NO_NUMBER),
+    ("shared", pl.col("reason") == SHARED),
+    ("outside_window", pl.col("reason") == OUTSIDE),
+    ("by_link", pl.col("matched_by") == STEPS[1]),
+    ("returning_customers", pl.col("returning_customer")),
+    ("booked_returning", pl.col("returning_customer") & pl.col("booked")),
+)
+"""The columns of ``journey_metrics`` that count touches, and which they count."""
+
+
+def journey_metrics(of: pl.LazyFrame, monthly: pl.LazyFrame, zone: str) -> pl.LazyFrame:
+    """Journeys by the month of the touch and its source.
+
+    Args:
+        of: ``journeys``.
+        monthly: ``monthly_metrics``, for what a source costs in a month.
+        zone: the business time zone.
+
+    Returns:
+        One row per (month, source) with a touch or a cost, sorted: time (noon of the first), the counts of
+        ``COUNTED_AS``, jobs, touch_cost (what the touches cost by themselves), cost (all that the source costs in that
+        month), revenue_gross and revenue40 (what the touches' jobs were paid, whenever it was).
+    """
+    sums = {
+        "jobs": pl.Int64(),
+        "touch_cost": pl.Decimal(18, 2),
+        "revenue_gross": pl.Decimal(18, 2),
+        "revenue40": pl.Decimal(18, 6),
+    }
+    counted = of.group_by("month", "source").agg(
+        *(pl.when(fits).then(1).otherwise(0).cast(pl.Int64).sum().alias(n) for n, fits in COUNTED_AS if n != "touches"),
+        pl.len().cast(pl.Int64).alias("touches"),
+        pl.col("jobs").sum(),
+        pl.col("cost").sum().alias("touch_cost"),
+        pl.col("paid").sum().alias("revenue_gross"),
+        pl.col("revenue40").sum(),
+    )
+    spent = monthly.group_by("month", "source").agg(pl.col("cost").sum()).filter(pl.col("cost") != 0)
+    return (
+        counted.join(spent, on=["month", "source"], how="full", coalesce=True)
+        .select(
+            "month",
+            "source",
+            local_noon(pl.col("month"), zone).alias("time"),
+            *(pl.col(n).fill_null(0) for n, _ in COUNTED_AS),
+            *(pl.col(n).fill_null(0).cast(t) for n, t in sums.items()),
+            pl.col("cost").fill_null(0).cast(pl.Decimal(18, 2)),
+        )
+        .sort("month", "source")
+    )
+
+
+__all__ = [
+    "COUNTED_AS", "MATCHES", "NO_JOB", "NO_NUMBER", "OUTSIDE", "REASONS", "SHARED", "STEPS", "Numbers",
+    "journey_metrics", "journeys", "matches", "numbers", "pairs", "revenue_of_jobs",
+]  # fmt: skip

@@ -1,0 +1,40 @@
+"""The keys by which rows of different exports are of one customer: phone numbers, each with its extension.
+
+Cells were spelled in one way when they were typed (``ingest.phones``): ten digits, or ``+`` and digits, then ``x`` and
+the extension; several numbers are joined by a semicolon. Each of them is a key. Any other text is none.
+"""
+
+import polars as pl
+
+KEY = "phone_key"
+_NUMBER = r"^(?:[2-9][0-9]{9}|\+[0-9]{7,15})(?:x[0-9]{1,20})?$"
+
+
+def keyed(rows: pl.LazyFrame, column: str, name: str = KEY) -> pl.LazyFrame:
+    """The rows once for each number that stands in a column.
+
+    Args:
+        rows: any rows.
+        column: typed as ``phone``.
+        name: of the new column.
+
+    Returns:
+        The columns of the rows and the key; a cell with two numbers makes two rows, one without a number makes none.
+    """
+    cell = pl.col(column)
+    plain = rows.filter(cell.str.contains(_NUMBER)).with_columns(cell.alias(name))
+    several = (
+        rows.filter(cell.str.contains(";", literal=True))
+        .with_columns(cell.str.split(";").list.unique(maintain_order=True).alias(name))
+        .explode(name)
+        .filter(pl.col(name).str.contains(_NUMBER))
+    )
+    return pl.concat([plain, several])
+
+
+def first_key(column: str) -> pl.Expr:
+    """The first number of a cell; null where it holds none."""
+    return pl.col(column).str.extract(r"(?:^|;)((?:[2-9][0-9]{9}|\+[0-9]{7,15})(?:x[0-9]{1,20})?)(?:;|$)", 1)
+
+
+__all__ = ["KEY", "first_key", "keyed"]

@@ -1,0 +1,109 @@
+"""Has the second engine follow leads to their jobs, and compares: all of them, or those that a change is tied to."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from rmetrics.checks.compare import CrossCheck, Mismatch
+from rmetrics.checks.feeds import TypedInput, create_feeds
+from rmetrics.checks.jobs import create_jobs
+from rmetrics.checks.journeys import create_journeys
+from rmetrics.checks.journeys_compare import JourneyFiles, compare_journeys
+from rmetrics.lake import Lake, writing
+from rmetrics.pipeline.compute.journeys import lead_feeds, row_of_place
+from rmetrics.pipeline.compute.names import MATCHES
+from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.positions import POSITION
+from rmetrics.rules.names import JOBS, PAYMENTS
+from rmetrics.sandbox.connection import sandbox
+from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS, MONTHLY
+
+
+@contextlib.contextmanager
+def journey_files(lake: Lake, rows: Rows, reached: pl.Series | None) -> Iterator[JourneyFiles]:
+    """Files of what the first engine made: all of it, or what stems from rows at some positions."""
+    snapshot = rows.snapshot
+    snapshot.verify(JOURNEYS, MATCHES, JOURNEY_METRICS)
+    lake.folder(lake.root / "duckdb")
+    with tempfile.TemporaryDirectory(prefix="journeys-", dir=lake.root / "duckdb") as folder:
+        every, some, matches = (Path(folder) / f"{n}.parquet" for n in ("every", "some", "matches"))
+        journeys, matched = snapshot.scan(JOURNEYS), snapshot.scan(MATCHES)
+        with writing(every):
+            journeys.sink_parquet(every, compression="lz4")
+        if reached is not None:
+            with writing(some):
+                journeys.filter(row_of_place().is_in(reached.implode())).sink_parquet(some, compression="lz4")
+            matched = matched.filter(pl.col(POSITION).is_in(reached.implode()))
+        with writing(matches):
+            matched.sink_parquet(matches, compression="lz4")
+        yield JourneyFiles(
+            every if reached is None else some,
+            matches,
+            every,
+            *(snapshot.path(t) for t in (JOURNEY_METRICS, DAILY, MONTHLY)),
+        )
+
+
+def check_reached(
+    lake: Lake, rows: Rows, reached: pl.Series, names: Mapping[str, str], memory_limit: str | None
+) -> list[Mismatch]:
+    """What the engines do not agree on among the touches and jobs that a change is tied to.
+
+    Args:
+        lake: for temporary files.
+        rows: those in force.
+        reached: positions of these jobs, leads and calls; they are all that are tied together.
+        names: what undeclared sources are called.
+        memory_limit: of DuckDB.
+    """
+    with journey_files(lake, rows, reached) as files, _inputs(lake, rows, reached) as inputs:
+        paths = [i.path for some in inputs.values() for i in some]
+        connection = sandbox([*paths, *files.paths], temp=lake.root / "duckdb", memory_limit=memory_limit)
+        try:
+            connection.execute("CREATE SCHEMA _work")
+            create_feeds(connection, inputs, rows.rules)
+            create_jobs(connection, rows.rules, names)
+            return follow_and_compare(connection, files, rows)
+        finally:
+            connection.close()
+
+
+def follow_and_compare(connection: duckdb.DuckDBPyConnection, files: JourneyFiles, rows: Rows) -> list[Mismatch]:
+    """Makes journeys in a connection that has feeds and jobs, and compares them."""
+    create_journeys(connection, rows.rules)
+    return compare_journeys(connection, files, rows.rules)
+
+
+def with_journeys(found: CrossCheck, mismatches: Sequence[Mismatch]) -> CrossCheck:
+    """Both comparisons together."""
+    return replace(found, count=found.count + len(mismatches), mismatches=(*found.mismatches, *mismatches))
+
+
+@contextlib.contextmanager
+def _inputs(lake: Lake, rows: Rows, reached: pl.Series) -> Iterator[dict[str, list[TypedInput]]]:
+    """Files of the rows at some positions, and of the payments that name the jobs among them."""
+    rules, inside = rows.rules, pl.col(POSITION).is_in(reached.implode())
+    frames = {
+        n: rows.newest(n).filter(inside).collect(engine="streaming") for n in dict.fromkeys([JOBS, *lead_feeds(rules)])
+    }
+    link = rules.feeds[PAYMENTS].job
+    if link is not None:
+        names = pl.concat([frames[JOBS].select(pl.col(c).alias("name")) for c in link.match]).drop_nulls()["name"]
+        named = pl.col(link.column).is_in(names.implode())
+        frames[PAYMENTS] = rows.newest(PAYMENTS).filter(named).collect(engine="streaming")
+    with tempfile.TemporaryDirectory(prefix="rows-", dir=lake.root / "duckdb") as folder:
+        inputs = dict[str, list[TypedInput]]()
+        for name, frame in frames.items():
+            path = Path(folder) / f"{name}.parquet"
+            with writing(path):
+                frame.write_parquet(path, compression="lz4")
+            inputs[name] = [TypedInput(path, tuple(rules.feeds[name].mapped), None)]
+        yield inputs
+
+
+__all__ = ["check_reached", "follow_and_compare", "journey_files", "with_journeys"]

@@ -1,0 +1,96 @@
+"""How a lead is followed to its jobs: ``[journeys]`` and ``[journeys.sources.NAME]``, each with dated changes."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from rmetrics.rules.model import Dated, Table
+from rmetrics.rules.numbers import NumberRange
+from rmetrics.rules.phones import is_number, read_phone
+
+LONGEST_WINDOW = 3650  # days
+SHARED_WITHIN = 365  # days in which a number's jobs are counted
+
+Days = Annotated[int, NumberRange(Decimal(0), Decimal(LONGEST_WINDOW), decimals=0, unit="amount")]
+Number = Annotated[int, NumberRange(Decimal(1), Decimal(1_000_000), decimals=0, unit="amount")]
+
+
+def _one_spelling(numbers: tuple[str, ...]) -> tuple[str, ...]:
+    """The numbers as cells are spelled.
+
+    Raises:
+        ValueError: one of them is none. It is not quoted: it may be a customer's.
+    """
+    read = tuple(read_phone(n) or "" for n in numbers)
+    wrong = [str(i + 1) for i, n in enumerate(read) if not is_number(n)]
+    if wrong:
+        msg = f'must be phone numbers with their area codes, such as "+1 617 555 0100" (see number {", ".join(wrong)})'
+        raise ValueError(msg)
+    return tuple(dict.fromkeys(read))
+
+
+Numbers = Annotated[tuple[str, ...], AfterValidator(_one_spelling)]
+
+
+class Journeys(Table):
+    """What every source's journeys follow.
+
+    ``window``: how many days may lie between a touch and the creation of the job it led to; 0: the same business day.
+    ``touch``: which of several touches in the window has the job. ``own_numbers``: lines of the company, which are no
+    customer's. ``shared_numbers``: numbers that many customers share, such as a property manager's; ``shared_when``:
+    how many jobs within 365 days a number may have before it counts as one.
+    """
+
+    window: Days = 0
+    touch: Literal["first", "last"] = "first"
+    own_numbers: Numbers = ()
+    shared_numbers: Numbers = ()
+    shared_when: Number = 12
+
+
+class SourceJourneys(Table):
+    """What one source's journeys follow instead; without ``window`` the common one holds."""
+
+    window: Days | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JourneyRules:
+    """The rules of journeys.
+
+    Attributes:
+        common: those of every source.
+        sources: what is different, by source.
+    """
+
+    common: Dated[Journeys] = field(default_factory=lambda: Dated(((None, Journeys()),)))
+    sources: Mapping[str, Dated[SourceJourneys]] = field(default_factory=dict)
+
+    def windows(self, source: str) -> Dated[int]:
+        """The window of a source's touches, by the touch's business day."""
+        own = self.sources.get(source)
+        starts: set[dt.date] = {s for d in (self.common, own) if d for s, _ in d.versions if s is not None}
+
+        def at(day: dt.date) -> int:
+            window = own.at(day).window if own else None
+            return self.common.at(day).window if window is None else window
+
+        versions: list[tuple[dt.date | None, int]] = [(None, at(dt.date.min))]
+        versions += [(start, at(start)) for start in sorted(starts)]
+        return Dated(tuple(versions))
+
+    def longest(self) -> int:
+        """The longest window of any source at any time."""
+        own = [v.window for d in self.sources.values() for _, v in d.versions if v.window is not None]
+        return max([*(v.window for _, v in self.common.versions), *own])
+
+    def limits(self) -> Iterator[int]:
+        """Every ``shared_when`` that ever holds, ascending."""
+        yield from sorted({v.shared_when for _, v in self.common.versions})
+
+
+__all__ = ["LONGEST_WINDOW", "SHARED_WITHIN", "JourneyRules", "Journeys", "SourceJourneys"]

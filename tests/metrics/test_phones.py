@@ -1,0 +1,48 @@
+"""Phone keys: both engines make the same ones of any cell."""
+
+import duckdb
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rmetrics.checks.phones import phone_keys
+from rmetrics.metrics.phones import KEY, first_key, keyed
+from rmetrics.rules.phones import read_phone
+
+
+def test_each_number_of_a_cell_is_a_key_and_other_text_is_none() -> None:
+    rows = pl.LazyFrame(
+        {"row": [1, 2, 3, 4, 5], "phone": ["6175550101;6175550102x4", "8084355068x940", "Anonymous", None, "05550124"]}
+    )
+    assert keyed(rows, "phone").select("row", KEY).sort("row", KEY).collect().rows() == [
+        (1, "6175550101"),
+        (1, "6175550102x4"),
+        (2, "8084355068x940"),
+    ]
+    assert rows.select(first_key("phone")).collect().to_series().to_list() == [
+        "6175550101", "8084355068x940", None, None, None,
+    ]  # fmt: skip
+
+
+@given(
+    cells=st.lists(
+        st.none()
+        | st.lists(
+            st.sampled_from(["6175550101", "(808) 435-5068 #940", "0000000000", "+44 20 7946 0958", "Anonymous", "x"]),
+            min_size=1,
+            max_size=3,
+        ).map("; ".join),
+        max_size=12,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_both_engines_make_the_same_keys(cells: list[str | None]) -> None:
+    phones = [None if c is None else read_phone(c) for c in cells]
+    frame = pl.LazyFrame({"row": range(len(phones)), "phone": phones}, schema={"row": pl.Int64, "phone": pl.String})
+    ours = keyed(frame, "phone").select("row", KEY).collect().rows()
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE t (row BIGINT, phone VARCHAR)")
+        if phones:
+            connection.executemany("INSERT INTO t VALUES (?, ?)", list(enumerate(phones)))
+        theirs = connection.execute(f"SELECT row, unnest({phone_keys('phone')}) FROM t").fetchall()
+    assert sorted(ours) == sorted(theirs)
