@@ -131,11 +131,11 @@ def open_lake(settings: Settings) -> Lake:
     Raises:
         SettingsError: the bucket's address is none, or the package for buckets is not installed.
     """
-    if settings.data_url is None:
+    if settings.lake_url is None:
         return Lake(settings.lake_dir)
     from rmetrics.lake.bucket import open_bucket
 
-    store = open_bucket(f"{settings.data_url}/lake", settings.lake_dir, endpoint=settings.s3_endpoint)
+    store = open_bucket(settings.lake_url, settings.lake_dir, endpoint=settings.s3_endpoint)
     return Lake(settings.lake_dir, store)
 
 

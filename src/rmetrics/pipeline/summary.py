@@ -69,6 +69,24 @@ class FileResult:
 
 
 @dataclass(frozen=True, slots=True)
+class CompanyResult:
+    """What a sync did for one company of a group.
+
+    Attributes:
+        status: failed: its figures are those of the run before; removed: the rules no longer declare it.
+        message: why it failed, and what to do.
+    """
+
+    company: str
+    status: Literal["published", "unchanged", "dry-run", "failed", "removed"]
+    currency: str = ""
+    exports: int = 0
+    rejected: int = 0
+    message: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class SyncResult:
     """What a sync did.
 
@@ -77,6 +95,7 @@ class SyncResult:
         published: rows written by table.
         months: by month and source, against target, oldest first.
         timings: seconds of each step: land, type, compute, check, publish.
+        companies: of a group; then the months are those of no company, for currencies are not added up.
     """
 
     run_id: str
@@ -88,6 +107,7 @@ class SyncResult:
     seconds: float
     cross_check: str = ""
     timings: Mapping[str, float] = field(default_factory=dict)
+    companies: tuple[CompanyResult, ...] = ()
 
 
 def month_lines(rows: Rows) -> tuple[MonthLine, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rmetrics.checks.recompute import TypedInput
-from rmetrics.errors import LakeError
+from rmetrics.errors import LakeError, SettingsError
 from rmetrics.findings import Finding, Severity, count
 from rmetrics.lake import Lake, RawFile, TypedFile, open_lake
 from rmetrics.lake.scratch import scratch_lake
@@ -64,7 +64,12 @@ def landed(settings: Settings, *, thorough: bool = False, lake: Lake | None = No
         RulesError, SettingsError: the rules do not load.
         LakeError: nothing landed yet, or a landed export is damaged or gone; names the file and what to put back.
     """
-    rules, lake = load_rules(settings.rules_dir), lake or open_lake(settings)
+    rules, lake = load_rules(settings.rules_dir, settings.company), lake or open_lake(settings)
+    if rules.companies and rules.company is None:
+        raise SettingsError(
+            "the rules declare companies, and this command is about one of them",
+            f"Name it: RMETRICS_COMPANY={next(iter(rules.companies))} rmetrics ...",
+        )
     sound, damaged = lake.examine_raw(thorough=thorough)
     if lost := lost_exports(lake, sound, damaged):
         raise lost_error(lost)

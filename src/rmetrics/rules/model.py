@@ -492,6 +492,8 @@ class Rules:
         journeys: how leads are followed to their jobs.
         brief, notify, alerts: what is told to whom (``rules.messages``), channels by name, alerts by dotted key; no
             figure follows from them.
+        companies: by name (``rules.companies.Company``); empty where there is one company alone.
+        company: the one whose exceptions are applied; None: the rules of all.
         pulls: by name (``rules.pulls.Pull``); they say where exports come from, not what figures mean.
         digest: SHA-256 of the meaning of all tables that figures follow from, not of the files' comments or layout.
         places: dotted key to file and line.
@@ -513,6 +515,8 @@ class Rules:
     alerts: Mapping[str, "Alert"]
     checks: tuple[Check, ...] = ()
     pulls: Mapping[str, Any] = field(default_factory=dict)
+    companies: Mapping[str, Any] = field(default_factory=dict)
+    company: str | None = None
     digest: str = ""
     places: Mapping[str, Place] = field(default_factory=dict)
     warnings: tuple[Any, ...] = ()

@@ -65,7 +65,7 @@ def brief(
         RulesError, SettingsError, PostgresError, LakeError, BusyError: see ``errors``.
     """
     now = now or dt.datetime.now(dt.UTC)
-    rules = load_rules(settings.rules_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
     day = day or now.astimezone(ZoneInfo(rules.business.timezone)).date()
     channels = channels_of(rules.notify, "brief")
     if send_it and not channels:

@@ -83,7 +83,7 @@ def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
             rules, to an example that is shipped, or as jobs or payments of a CRM.
         RulesError: the rules do not load as they are.
     """
-    rules = load_rules(settings.rules_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
     source = source.strip()
     slug = _slug(source)
     target = settings.rules_dir / f"{slug}.toml"

@@ -53,7 +53,7 @@ def landed_exports(settings: Settings) -> tuple[LandedExport, ...]:
         RulesError: the rules do not load.
         LakeError: a record of the lake cannot be read.
     """
-    rules = load_rules(settings.rules_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
     raws = open_lake(settings).raw_files()
     feeds = {p.raw.sha256: p.feed for p in place(raws, rules)[0]}
     return tuple(_told(raw, feeds.get(raw.sha256)) for raw in raws)

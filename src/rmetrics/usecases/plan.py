@@ -132,7 +132,7 @@ def plan(
         SettingsError: there is no such source, or the month has no data before or after.
         RulesError, LakeError, BusyError: see ``errors``.
     """
-    rules = load_rules(settings.rules_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
     lake = open_lake(settings)
     basis = _basis(settings, lake)
     with scratch_lake(lake) as scratch:

@@ -113,7 +113,7 @@ def pull(
         BusyError: another pull is running.
     """
     clock = time.monotonic()
-    rules = load_rules(settings.rules_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
     chosen_pulls = {n: rules.pulls[_known(n, rules)] for n in names} or dict(rules.pulls)
     if dry_run:
         return Pulled(tuple(_shown(n, p, rules, settings, since) for n, p in chosen_pulls.items()))

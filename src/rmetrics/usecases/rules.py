@@ -55,7 +55,7 @@ def rules_in_force(settings: Settings, day: dt.date | None, source: str | None =
         RulesError: the rules do not load.
         SettingsError: no rule is about such a source.
     """
-    rules = load_rules(settings.rules_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
     day = day or dt.datetime.now(ZoneInfo(rules.business.timezone)).date()
     said, later = rules_in_words(rules, day), next_changes(rules, day)
     topic = only_source(source, rules, {s.topic for s in (*said, *later)})
@@ -78,7 +78,7 @@ def check_rules(settings: Settings) -> CheckedRules:
     Raises:
         RulesError: with every problem found; also where the engines read a condition differently.
     """
-    rules = load_rules(settings.rules_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
     computed = last_rows(open_lake(settings), rules)
     found = disagreements(rules, computed)
     if found:

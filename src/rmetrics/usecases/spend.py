@@ -41,7 +41,7 @@ def set_spend(
         SettingsError: the amount cannot be read, no source or several have a spend, or the month has other rows.
         LakeError: the lake cannot be read.
     """
-    rules = load_rules(settings.rules_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
     name, column = _spend_feed(rules, source)
     feed = declared_feed(rules, name)
     row = {feed.date: f"{month:%Y-%m}", column: as_figure(feed.columns[column], column, amount)}

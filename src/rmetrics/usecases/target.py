@@ -38,7 +38,7 @@ def set_target(
         SettingsError: nothing is given, an amount cannot be read, or there is no such source or segment.
         LakeError: the lake cannot be read.
     """
-    rules = load_rules(settings.rules_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
     feed = declared_feed(rules, TARGETS)
     key = {
         feed.date: f"{month:%Y-%m}",

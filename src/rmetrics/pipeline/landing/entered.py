@@ -84,7 +84,7 @@ def _share(name: str, text: str) -> str:
 
 def _rows(settings: Settings, name: str, feed: Feed, month: dt.date) -> pl.DataFrame:
     """The rows of a month that the last sync left in the lake."""
-    computed = last_rows(open_lake(settings), load_rules(settings.rules_dir))
+    computed = last_rows(open_lake(settings), load_rules(settings.rules_dir, settings.company))
     if computed is None or name not in computed.rules.feeds:
         return pl.DataFrame()
     return computed.scan(name).filter(pl.col(feed.date) == pl.lit(month)).collect()
