@@ -41,7 +41,7 @@ _TARGETS = PgTable(
         PgColumn("month", "date", not_null=True, comment="First day of the month"),
         PgColumn("source", _TEXT, not_null=True, comment="ALL for every source"),
         PgColumn("segment", _TEXT, not_null=True, comment="ALL for every segment"),
-        PgColumn("target_repairs", "bigint"),
+        PgColumn("target_repairs", _MONEY),
         PgColumn("target_revenue40", _MONEY),
         PgColumn("target_conv_l2r", "numeric(9,6)"),
         PgColumn("target_cpl_max", _MONEY),
