@@ -12,14 +12,14 @@ import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rmetrics.errors import BusyError
+from rmetrics.errors import BusyError, LakeError
+from rmetrics.lake.files import file_digest
 from rmetrics.lake.lease import lease, refuse_if_leased
 from rmetrics.lake.s3 import Connection
 from rmetrics.lake.store import Entry, Store
 
 SPARED_SECONDS = 24 * 3600  # what nothing names is removed only when it is older: a run may be about to name it
 _LEASE = "lease.json"
-_WHOLE = 64 * 2**20  # larger files go up in parts, which cannot be conditional and need not be: their name is their own
 _AGAIN = "Wait for it to end, then run again: nothing of this run is in force."
 
 
@@ -53,7 +53,7 @@ class BucketStore(Store):
 
     # -- data objects
 
-    def location(self, name: str) -> Path:
+    def location(self, name: str, digest: str | None = None) -> Path:
         """The copy, downloaded where there is none yet."""
         path = self.root / name
         if not path.exists():
@@ -61,6 +61,11 @@ class BucketStore(Store):
             part = path.with_name(f".{uuid.uuid4().hex}.copy")
             try:
                 if self.connection.download(name, part):
+                    if digest is not None and file_digest(part) != digest:
+                        raise LakeError(
+                            f"{self.shown(name)} is damaged: its checksum does not match",
+                            "Run `rmetrics sync --full`: what can be made again from the exports is made again.",
+                        )
                     part.chmod(0o600)
                     part.replace(path)
             finally:
@@ -73,11 +78,14 @@ class BucketStore(Store):
         return True
 
     def write_new(self, draft: Path, name: str, *, durable: bool = False) -> Entry:  # noqa: ARG002 - always, once there
-        """Uploads the draft and keeps it as the copy. An object of that name has the same content."""
+        """Uploads the draft and keeps it as the copy.
+
+        An object of that name has the same content, unless it is damaged: so writing over it changes nothing, or mends
+        it.
+        """
         draft.chmod(0o600)
         size = draft.stat().st_size
-        with contextlib.suppress(FileExistsError):
-            self.connection.put(name, draft, new=size <= _WHOLE)
+        self.connection.put(name, draft)
         final = self.root / name
         self._folder(final.parent)
         draft.replace(final)

@@ -58,7 +58,7 @@ class RawLayer(Folder):
 
     def raw_path(self, raw: RawFile) -> Path:
         """The file with the bytes of an export."""
-        return self.store.location(f"{_RAW}{raw.file}")
+        return self.store.location(f"{_RAW}{raw.file}", raw.parquet_sha256 or None)
 
     def raw_files(self) -> list[RawFile]:
         """All landed exports whose file is there, oldest first.

@@ -71,8 +71,8 @@ class _OverStore(FolderStore):
     def named(self, name: str, digest: str) -> str:
         return self.below.named(name, digest)
 
-    def location(self, name: str) -> Path:
-        return super().location(name) if self._own(name) else self.below.location(name)
+    def location(self, name: str, digest: str | None = None) -> Path:
+        return super().location(name) if self._own(name) else self.below.location(name, digest)
 
     def drop_copy(self, name: str) -> bool:
         return not self._own(name) and self.below.drop_copy(name)

@@ -114,15 +114,18 @@ class Snapshot:
     def path(self, table: str) -> Path:
         """The file of a table that is never more than one layer."""
         (layer,) = self.layers(table)
-        return self.store.location(layer.file.name)
+        return self._at(layer.file)
 
     def paths(self, table: str) -> list[tuple[Path, list[Path]]]:
         """Of each layer the file of its rows, and the files of positions in it that no longer hold."""
-        layers, at = self.layers(table), self.store.location
+        layers = self.layers(table)
         return [
-            (at(layer.file.name), [at(above.gone.name) for above in layers[i + 1 :] if above.gone])
+            (self._at(layer.file), [self._at(above.gone) for above in layers[i + 1 :] if above.gone])
             for i, layer in enumerate(layers)
         ]
+
+    def _at(self, stored: Stored) -> Path:
+        return self.store.location(stored.name, stored.sha256)
 
     def scan(self, table: str) -> pl.LazyFrame:
         """The rows of a table that hold."""

@@ -61,11 +61,15 @@ class Store(ABC):
         """The name that a data object is to get, by the digest of its content."""
 
     @abstractmethod
-    def location(self, name: str) -> Path:
+    def location(self, name: str, digest: str | None = None) -> Path:
         """The local file with the content of a data object; it does not exist where there is no such object.
 
+        Args:
+            name: of the object.
+            digest: of its content, which a download is compared with; None where the caller compares it.
+
         Raises:
-            LakeError: the bucket cannot be read.
+            LakeError: the bucket cannot be read, or what was downloaded is not what was written.
         """
 
     @abstractmethod
@@ -158,7 +162,7 @@ class FolderStore(Store):
         """The name itself."""
         return name
 
-    def location(self, name: str) -> Path:
+    def location(self, name: str, digest: str | None = None) -> Path:  # noqa: ARG002 - nothing is downloaded
         """The file itself."""
         return self.root / name
 

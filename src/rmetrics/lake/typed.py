@@ -118,11 +118,11 @@ class TypedLayer(Folder):
 
     def location(self, file: TypedFile) -> Path:
         """The file with the typed rows of an export, or of several."""
-        return self.store.location(f"{_TYPED}{file.name}")
+        return self.store.location(f"{_TYPED}{file.name}", file.parquet_sha256)
 
     def rejected_path(self, file: TypedFile) -> Path:
         """Where the rejected rows of an export stand; exists only when there are any."""
-        return self.store.location(f"{_TYPED}{_beside(file.name)}")
+        return self.store.location(f"{_TYPED}{_beside(file.name)}", file.rejected_sha256)
 
     def typed_file(self, feed: str, sha256: str, digest: str) -> TypedFile | None:
         """The record of typed rows, or None when they must be made (again)."""

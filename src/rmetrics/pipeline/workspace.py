@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rmetrics.checks.recompute import TypedInput
-from rmetrics.errors import LakeError, SettingsError
+from rmetrics.errors import LakeError
 from rmetrics.findings import Finding, Severity, count
 from rmetrics.lake import Lake, RawFile, TypedFile, open_lake
 from rmetrics.lake.scratch import scratch_lake
@@ -22,6 +22,7 @@ from rmetrics.pipeline.landing.placement import Placed, place
 from rmetrics.pipeline.landing.typed_rows import definition_of
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.companies import require_company
 from rmetrics.rules.edits import rule_edits
 from rmetrics.settings import Settings, memory_of
 
@@ -65,11 +66,7 @@ def landed(settings: Settings, *, thorough: bool = False, lake: Lake | None = No
         LakeError: nothing landed yet, or a landed export is damaged or gone; names the file and what to put back.
     """
     rules, lake = load_rules(settings.rules_dir, settings.company), lake or open_lake(settings)
-    if rules.companies and rules.company is None:
-        raise SettingsError(
-            "the rules declare companies, and this command is about one of them",
-            f"Name it: RMETRICS_COMPANY={next(iter(rules.companies))} rmetrics ...",
-        )
+    require_company(rules)
     sound, damaged = lake.examine_raw(thorough=thorough)
     if lost := lost_exports(lake, sound, damaged):
         raise lost_error(lost)

@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints, field_validator
 
 from rmetrics.errors import RuleProblem, SettingsError
 from rmetrics.rules.files import Tree
-from rmetrics.rules.model import Business, Place, Table, known_zone
+from rmetrics.rules.model import Business, Place, Rules, Table, known_zone
 from rmetrics.rules.suggest import did_you_mean
 
 COMPANIES = "companies"
@@ -57,6 +57,19 @@ class Company(Table):
     def currency_of(self, business: Business) -> str:
         """Its currency."""
         return self.currency or business.currency
+
+
+def require_company(rules: Rules) -> None:
+    """Refuses rules of many companies where a command is about one.
+
+    Raises:
+        SettingsError: the rules declare companies, and none is named.
+    """
+    if rules.companies and rules.company is None:
+        raise SettingsError(
+            "the rules declare companies, and this command is about one of them",
+            f"Name it: RMETRICS_COMPANY={next(iter(rules.companies))} rmetrics ...",
+        )
 
 
 def of_company(tree: Tree, name: str) -> Tree:
@@ -159,4 +172,4 @@ def _table(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-__all__ = ["COMPANIES", "Company", "of_company"]
+__all__ = ["COMPANIES", "Company", "of_company", "require_company"]

@@ -28,6 +28,7 @@ from rmetrics.postgres.publish import Published, published
 from rmetrics.postgres.server import existing_server
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.companies import require_company
 from rmetrics.rules.edits import can_move
 from rmetrics.rules.proposals import dated_instead
 from rmetrics.settings import Settings, memory_of
@@ -133,6 +134,7 @@ def plan(
         RulesError, LakeError, BusyError: see ``errors``.
     """
     rules = load_rules(settings.rules_dir, settings.company)
+    require_company(rules)
     lake = open_lake(settings)
     basis = _basis(settings, lake)
     with scratch_lake(lake) as scratch:

@@ -28,6 +28,7 @@ from rmetrics.pulls.stores import PulledFile, read_folder, read_sftp
 from rmetrics.pulls.window import covered_until
 from rmetrics.pulls.window import since as window_start
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.companies import require_company
 from rmetrics.rules.pulls import FilePull, FolderPull, ImapPull, ListPull, Pull, SftpPull
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings, project_folder
@@ -114,6 +115,7 @@ def pull(
     """
     clock = time.monotonic()
     rules = load_rules(settings.rules_dir, settings.company)
+    require_company(rules)
     chosen_pulls = {n: rules.pulls[_known(n, rules)] for n in names} or dict(rules.pulls)
     if dry_run:
         return Pulled(tuple(_shown(n, p, rules, settings, since) for n, p in chosen_pulls.items()))

@@ -79,11 +79,22 @@ def check_rules(settings: Settings) -> CheckedRules:
         RulesError: with every problem found; also where the engines read a condition differently.
     """
     rules = load_rules(settings.rules_dir, settings.company)
+    if rules.company is None and (problems := list(_problems_of_companies(settings, rules))):
+        raise RulesError(problems)
     computed = last_rows(open_lake(settings), rules)
     found = disagreements(rules, computed)
     if found:
         raise RulesError([_differs(d, rules) for d in found])
     return CheckedRules(rules, (*rules.warnings, *data_warnings(computed, rules)))
+
+
+def _problems_of_companies(settings: Settings, rules: Rules) -> Iterator[RuleProblem]:
+    """What is wrong with the exceptions of each company; the rules of all are sound."""
+    for name in rules.companies:
+        try:
+            load_rules(settings.rules_dir, name)
+        except RulesError as error:
+            yield from error.problems
 
 
 def _differs(found: Disagreement, rules: Rules) -> RuleProblem:

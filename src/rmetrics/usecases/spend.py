@@ -13,6 +13,7 @@ from rmetrics.pipeline.landing.entered import (
     refuse_beside,
 )
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.companies import require_company
 from rmetrics.rules.model import ColumnType
 from rmetrics.settings import Settings
 from rmetrics.usecases.target import declared_feed
@@ -42,6 +43,7 @@ def set_spend(
         LakeError: the lake cannot be read.
     """
     rules = load_rules(settings.rules_dir, settings.company)
+    require_company(rules)
     name, column = _spend_feed(rules, source)
     feed = declared_feed(rules, name)
     row = {feed.date: f"{month:%Y-%m}", column: as_figure(feed.columns[column], column, amount)}

@@ -11,6 +11,7 @@ from rmetrics.errors import SettingsError
 from rmetrics.pipeline.asked import source_named
 from rmetrics.pipeline.landing.entered import Entered, as_figure, entered_name, figures_before, put_entered
 from rmetrics.rules import ALL, Rules, load_rules
+from rmetrics.rules.companies import require_company
 from rmetrics.rules.model import Feed
 from rmetrics.rules.names import TARGETS, normal_source
 from rmetrics.rules.suggest import did_you_mean
@@ -39,6 +40,7 @@ def set_target(
         LakeError: the lake cannot be read.
     """
     rules = load_rules(settings.rules_dir, settings.company)
+    require_company(rules)
     feed = declared_feed(rules, TARGETS)
     key = {
         feed.date: f"{month:%Y-%m}",
