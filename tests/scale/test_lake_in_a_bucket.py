@@ -26,13 +26,16 @@ from rmetrics.cli import run
 sys.exit(run(["sync"]))
 """
 RACED = """
-import subprocess, sys
+import os, subprocess, sys
 import rmetrics.pipeline.compute.compute as module
+from rmetrics.lake.s3 import Connection
 commit = module.save
 def late(lake, snapshot):
     lake.store.connection.delete("lease.json")  # as one that ran out
-    other = subprocess.run([sys.executable, "-m", "rmetrics", "sync", "-q"], env=dict(__import__("os").environ,
-        RMETRICS_LOCAL_DIR="elsewhere", RMETRICS_POSTGRES_DSN=sys.argv[1]))
+    inbox = Connection.open(os.environ["RMETRICS_INBOX_DIR"], os.environ["RMETRICS_S3_ENDPOINT"])
+    inbox.put("payments 2.csv", sys.argv[2].encode())  # else both would commit the very same
+    own = {"RMETRICS_LOCAL_DIR": "elsewhere", "RMETRICS_POSTGRES_DSN": sys.argv[1]}
+    other = subprocess.run([sys.executable, "-m", "rmetrics", "sync", "-q"], env={**os.environ, **own})
     assert other.returncode == 0
     commit(lake, snapshot)
 module.save = late
@@ -123,14 +126,14 @@ def test_a_commit_that_lost_the_race_is_exit_5_and_leaves_the_winner_in_force(
 ) -> None:
     machine.put("payments.csv", payments(3))
     with fresh_database(pg_uri) as uri:
-        process = machine.popen("-c", RACED, uri)
+        process = machine.popen("-c", RACED, uri, payments(1, 7, first=9).decode())
         _, err = process.communicate(timeout=240)
         assert process.returncode == 5, err
         assert "another run changed s3://" in err
-        assert rows(uri, "SELECT sum(amount)::text FROM payments") == [("300.00",)]
+        assert rows(uri, "SELECT sum(amount)::text FROM payments") == [("307.00",)]
     assert machine.run("sync").returncode == 0
-    assert total(machine) == "300.00"
-    assert total(another(machine, tmp_path / "three")) == "300.00"
+    assert total(machine) == "307.00"
+    assert total(another(machine, tmp_path / "three")) == "307.00"
 
 
 def test_a_kill_between_data_and_state_leaves_what_was_in_force(machine: Machine, tmp_path: Path) -> None:

@@ -95,9 +95,8 @@ def of_company(tree: Tree, name: str) -> Tree:
     for table, own in _table(company.get("rules")).items():
         key = f"{at}.rules.{table}"
         if table not in _EXCEPTIONS or not isinstance(own, dict):
-            told = (
-                f"no exceptions are made here{did_you_mean(table, _EXCEPTIONS)}; there may be: {', '.join(_EXCEPTIONS)}"
-            )
+            allowed = ", ".join(_EXCEPTIONS)
+            told = f"is no table with exceptions{did_you_mean(table, _EXCEPTIONS)}; allowed: {allowed}"
             made.problems.append(_problem(tree, key, told))
             continue
         made.tables[table] = _with(tree, made, table, own, key)
