@@ -147,10 +147,13 @@ CREATE TABLE IF NOT EXISTS calls (
     source      varchar,
     answered    boolean,
     duration_s  integer,
+    class       varchar,
+    answered_within_s integer,
     job_id      varchar,
     CONSTRAINT calls_pkey                 PRIMARY KEY (call_id),
     CONSTRAINT calls_job_id_fkey          FOREIGN KEY (job_id) REFERENCES jobs (job_id),
-    CONSTRAINT calls_duration_not_negative CHECK (duration_s >= 0)
+    CONSTRAINT calls_duration_not_negative CHECK (duration_s >= 0),
+    CONSTRAINT calls_wait_not_negative     CHECK (answered_within_s >= 0)
 );
 
 -- Which calls came on this day or in this month?
@@ -167,6 +170,11 @@ COMMENT ON COLUMN calls.direction  IS 'inbound or outbound. NULL: the export doe
 COMMENT ON COLUMN calls.source     IS 'Channel the rules give the call. NULL: no rule matched.';
 COMMENT ON COLUMN calls.answered   IS 'True: somebody answered. False: missed. NULL: the export does not say.';
 COMMENT ON COLUMN calls.duration_s IS 'Length in seconds. NULL: not exported.';
+COMMENT ON COLUMN calls.class      IS 'What became of an inbound call: answered, missed and called back, missed but '
+                                      'booked anyway, missed and lost, existing job, not a customer, own number. NULL: '
+                                      'not an inbound call, or one that the rules do not count.';
+COMMENT ON COLUMN calls.answered_within_s IS 'Seconds from the call until somebody was reached, in business hours; 0: '
+                                      'answered at once. NULL: nobody was, or not an inbound call.';
 COMMENT ON COLUMN calls.job_id     IS 'The job the call led to. NULL: none, or one that is not in the jobs data.';
 
 -- ------------------------------------------------------------------------------------------------------- elocals_leads
@@ -497,6 +505,95 @@ COMMENT ON COLUMN journey_metrics.cost_per_booked     IS 'Cost per booked touch,
 COMMENT ON COLUMN journey_metrics.cost_per_repair     IS 'Cost per repair, cost / repaired, money. NULL: no repair.';
 COMMENT ON COLUMN journey_metrics.roas                IS 'Return on ad spend, revenue_gross / cost, a ratio. NULL: no '
                                                          'cost.';
+-- ------------------------------------------------------------------------------------------------------------ measures
+
+CREATE TABLE IF NOT EXISTS measures (
+    measure      varchar  NOT NULL,
+    place        integer  NOT NULL,
+    title        varchar  NOT NULL,
+    format       varchar  NOT NULL,
+    own          boolean  NOT NULL,
+    numerator    varchar,
+    denominator  varchar,
+    rule         varchar  NOT NULL,
+    CONSTRAINT measures_pkey             PRIMARY KEY (measure),
+    CONSTRAINT measures_ratio_has_both   CHECK ((numerator IS NULL) = (denominator IS NULL)),
+    CONSTRAINT measures_format_is_known  CHECK (format IN ('count', 'money', 'percent', 'number'))
+);
+
+COMMENT ON TABLE  measures             IS 'The measures that the rules declare: what each is called, how it is shown and '
+                                          'what it is made of.';
+COMMENT ON COLUMN measures.measure     IS 'Name of the measure, as in measure_daily, dimension_monthly and '
+                                          'measure_monthly.';
+COMMENT ON COLUMN measures.place       IS 'Place in the list: the shipped measures first, then those of the company, as '
+                                          'declared.';
+COMMENT ON COLUMN measures.title       IS 'What people call it.';
+COMMENT ON COLUMN measures.format      IS 'How to show it: count, money, percent (0.25 means 25 %) or number.';
+COMMENT ON COLUMN measures.own         IS 'false: a column of daily_metrics and monthly_metrics. true: declared by the '
+                                          'company.';
+COMMENT ON COLUMN measures.numerator   IS 'Of a ratio, the measure above the line. NULL: it is a sum, not a ratio.';
+COMMENT ON COLUMN measures.denominator IS 'Of a ratio, the measure below the line. NULL: it is a sum, not a ratio.';
+COMMENT ON COLUMN measures.rule        IS 'The rule in words.';
+
+-- ------------------------------------------------------------------------------------------------------- measure_daily
+
+-- All days of this month? Everything about this date, source and segment? The primary key begins with the date.
+CREATE TABLE IF NOT EXISTS measure_daily (
+    date     date           NOT NULL,
+    source   varchar        NOT NULL,
+    segment  varchar        NOT NULL,
+    measure  varchar        NOT NULL,
+    time     timestamptz    NOT NULL,
+    value    numeric(18,6)  NOT NULL,
+    CONSTRAINT measure_daily_pkey PRIMARY KEY (date, source, segment, measure)
+);
+
+-- How does this measure do, day by day?
+CREATE INDEX IF NOT EXISTS measure_daily_measure_idx ON measure_daily (measure, date);
+
+COMMENT ON TABLE  measure_daily         IS 'Measures of the company per business day, source and segment. A key without '
+                                           'a row means 0. Only sums stand here; ratios are computed from them.';
+COMMENT ON COLUMN measure_daily.date    IS 'Business day.';
+COMMENT ON COLUMN measure_daily.source  IS 'Channel, Unattributed where unknown. Never ALL.';
+COMMENT ON COLUMN measure_daily.segment IS 'COD, INS or OTHER, as the rules name them. Never ALL.';
+COMMENT ON COLUMN measure_daily.measure IS 'Name of the measure, see measures.';
+COMMENT ON COLUMN measure_daily.time    IS 'Noon of the business day in the time zone of the business. Chart and filter '
+                                           'on this one.';
+COMMENT ON COLUMN measure_daily.value   IS 'The sum: a count, money or a plain number, see measures.format. Never 0.';
+
+-- --------------------------------------------------------------------------------------------------- dimension_monthly
+
+-- Everything about this month and dimension? The primary key, in that order.
+CREATE TABLE IF NOT EXISTS dimension_monthly (
+    month      date           NOT NULL,
+    dimension  varchar        NOT NULL,
+    member     varchar        NOT NULL,
+    measure    varchar        NOT NULL,
+    time       timestamptz    NOT NULL,
+    value      numeric(18,6)  NOT NULL,
+    additive   boolean        NOT NULL,
+    CONSTRAINT dimension_monthly_pkey           PRIMARY KEY (month, dimension, member, measure),
+    CONSTRAINT dimension_monthly_month_is_first CHECK (extract(day FROM month) = 1)
+);
+
+-- How does this member do, month by month?
+CREATE INDEX IF NOT EXISTS dimension_monthly_member_idx ON dimension_monthly (dimension, member, month);
+
+COMMENT ON TABLE  dimension_monthly           IS 'All sums per month and member of a dimension, such as a technician or '
+                                                 'a zip. The members, (none) and (other) included, add up to the '
+                                                 'month where additive is true. A key without a row means 0.';
+COMMENT ON COLUMN dimension_monthly.month     IS 'Month, its first day.';
+COMMENT ON COLUMN dimension_monthly.dimension IS 'Name of the dimension, as the rules declare it.';
+COMMENT ON COLUMN dimension_monthly.member    IS 'Member of the dimension. (none): rows without one, such as payments '
+                                                 'without a known job. (other): members beyond the limit of the '
+                                                 'dimension.';
+COMMENT ON COLUMN dimension_monthly.measure   IS 'Name of the measure, see measures.';
+COMMENT ON COLUMN dimension_monthly.time      IS 'Noon of the first of the month in the time zone of the business. '
+                                                 'Chart and filter on this one.';
+COMMENT ON COLUMN dimension_monthly.value     IS 'The sum: a count, money or a plain number, see measures.format. '
+                                                 'Never 0.';
+COMMENT ON COLUMN dimension_monthly.additive  IS 'Whether the members add up to the month. false: a row counts for '
+                                                 'everyone it names, so the sum of the members means nothing.';
 
 -- ------------------------------------------------------------------------------------------------------------- targets
 
@@ -560,6 +657,10 @@ CREATE OR REPLACE FUNCTION rmetrics_fill_time() RETURNS trigger LANGUAGE plpgsql
 CREATE OR REPLACE TRIGGER daily_metrics_fill_time BEFORE INSERT ON daily_metrics
     FOR EACH ROW WHEN (NEW.time IS NULL) EXECUTE FUNCTION rmetrics_fill_time('date');
 CREATE OR REPLACE TRIGGER monthly_metrics_fill_time BEFORE INSERT ON monthly_metrics
+    FOR EACH ROW WHEN (NEW.time IS NULL) EXECUTE FUNCTION rmetrics_fill_time('month');
+CREATE OR REPLACE TRIGGER measure_daily_fill_time BEFORE INSERT ON measure_daily
+    FOR EACH ROW WHEN (NEW.time IS NULL) EXECUTE FUNCTION rmetrics_fill_time('date');
+CREATE OR REPLACE TRIGGER dimension_monthly_fill_time BEFORE INSERT ON dimension_monthly
     FOR EACH ROW WHEN (NEW.time IS NULL) EXECUTE FUNCTION rmetrics_fill_time('month');
 
 -- ----------------------------------------------------------------------------------------------------------- sync_runs
@@ -684,6 +785,43 @@ COMMENT ON COLUMN feed_status.last_export_at IS 'Moment the newest of its export
                                                 'yet.';
 COMMENT ON COLUMN feed_status.exports        IS 'Number of different exports in the lake.';
 
+-- ----------------------------------------------------------------------------------------------------------- forecasts
+
+-- Where does this month end? The primary key.
+CREATE TABLE IF NOT EXISTS forecasts (
+    date         date           NOT NULL,
+    source       varchar        NOT NULL,
+    measure      varchar        NOT NULL,
+    time         timestamptz    NOT NULL,
+    month        date           NOT NULL,
+    as_of        date           NOT NULL,
+    value        numeric(18,2)  NOT NULL,
+    low          numeric(18,2),
+    high         numeric(18,2),
+    past_months  integer        NOT NULL,
+    CONSTRAINT forecasts_pkey           PRIMARY KEY (date, source, measure),
+    CONSTRAINT forecasts_month_is_first CHECK (extract(day FROM month) = 1),
+    CONSTRAINT forecasts_in_order       CHECK (low <= value AND value <= high)
+);
+
+COMMENT ON TABLE  forecasts             IS 'Estimates, not figures: where the month of the data''s last day will end, '
+                                           'day by day, for the company and each source. Written by every publish. No '
+                                           'row: fewer than eight weeks of data.';
+COMMENT ON COLUMN forecasts.date        IS 'Business day.';
+COMMENT ON COLUMN forecasts.source      IS 'Channel, or ALL for the whole company. Estimates of sources do not add up '
+                                           'to that of ALL.';
+COMMENT ON COLUMN forecasts.measure     IS 'jobs, leads, units, repairs, revenue_gross or revenue40.';
+COMMENT ON COLUMN forecasts.time        IS 'Noon of the business day in the time zone of the business.';
+COMMENT ON COLUMN forecasts.month       IS 'Month, its first day.';
+COMMENT ON COLUMN forecasts.as_of       IS 'Last whole day of the data, from which the estimate is made.';
+COMMENT ON COLUMN forecasts.value       IS 'Estimate: the measure from the first of the month to the end of this day, '
+                                           'in its unit. On as_of the figure itself.';
+COMMENT ON COLUMN forecasts.low         IS 'In four of five cases the month ends between low and high. NULL: not the '
+                                           'last day of the month, or fewer than four past months to learn from.';
+COMMENT ON COLUMN forecasts.high        IS 'In four of five cases the month ends between low and high. NULL: not the '
+                                           'last day of the month, or fewer than four past months to learn from.';
+COMMENT ON COLUMN forecasts.past_months IS 'Number of past months whose errors low and high come from.';
+
 
 -- =====================================================================================================================
 -- 4. Views
@@ -776,6 +914,104 @@ COMMENT ON COLUMN monthly_vs_target.revenue40_attained IS 'revenue40 / target, 1
 COMMENT ON COLUMN monthly_vs_target.cpl_over           IS 'True: a lead cost more than the limit. NULL: no limit or '
                                                           'no leads.';
 
+-- ----------------------------------------------------------------------------------------------------- measure_monthly
+
+-- Every measure by one name and one shape. Ratios are made of the sums of the same month, source and segment. For other
+-- scopes add up value_above and value_below, then divide.
+CREATE OR REPLACE VIEW measure_monthly AS
+WITH sums AS (
+    SELECT m.month, m.source, m.segment, v.measure, v.value
+    FROM monthly_metrics AS m
+    CROSS JOIN LATERAL (VALUES
+        ('jobs', m.jobs::numeric), ('leads', m.leads), ('units', m.units), ('repairs', m.repairs),
+        ('revenue_gross', m.revenue_gross), ('revenue40', m.revenue40), ('cost', m.cost)
+    ) AS v (measure, value)
+    WHERE v.value <> 0
+    UNION ALL
+    SELECT date_trunc('month', d.date)::date, d.source, d.segment, d.measure, sum(d.value)
+    FROM measure_daily AS d
+    GROUP BY 1, 2, 3, 4
+), named AS (
+    SELECT s.month, s.source, s.segment, c.measure, s.value, NULL::numeric AS above, NULL::numeric AS below
+    FROM sums AS s JOIN measures AS c ON c.measure = s.measure
+    UNION ALL
+    SELECT s.month, s.source, s.segment, c.measure, NULL,
+           coalesce(sum(s.value) FILTER (WHERE s.measure = c.numerator), 0),
+           coalesce(sum(s.value) FILTER (WHERE s.measure = c.denominator), 0)
+    FROM sums AS s JOIN measures AS c ON s.measure IN (c.numerator, c.denominator)
+    GROUP BY s.month, s.source, s.segment, c.measure
+)
+SELECT n.month,
+       (n.month + time '12:00') AT TIME ZONE coalesce((SELECT b.timezone FROM business AS b), 'UTC') AS time,
+       n.source,
+       n.segment,
+       n.measure,
+       c.title,
+       c.format,
+       coalesce(n.value, n.above / nullif(n.below, 0)) AS value,
+       n.above AS value_above,
+       n.below AS value_below
+FROM named AS n JOIN measures AS c ON c.measure = n.measure;
+
+COMMENT ON VIEW   measure_monthly             IS 'Every measure, shipped and of the company, ratios too, per month, '
+                                                 'source and segment, one row each.';
+COMMENT ON COLUMN measure_monthly.month       IS 'Month, its first day.';
+COMMENT ON COLUMN measure_monthly.time        IS 'Noon of the first of the month in the time zone of the business. '
+                                                 'Chart and filter on this one.';
+COMMENT ON COLUMN measure_monthly.source      IS 'Channel, Unattributed where unknown. Never ALL.';
+COMMENT ON COLUMN measure_monthly.segment     IS 'COD, INS or OTHER, as the rules name them. Never ALL.';
+COMMENT ON COLUMN measure_monthly.measure     IS 'Name of the measure, see measures.';
+COMMENT ON COLUMN measure_monthly.title       IS 'What people call it.';
+COMMENT ON COLUMN measure_monthly.format      IS 'How to show it: count, money, percent (0.25 means 25 %) or number.';
+COMMENT ON COLUMN measure_monthly.value       IS 'The sum, or the ratio of two sums. NULL: a ratio whose lower part is '
+                                                 '0.';
+COMMENT ON COLUMN measure_monthly.value_above IS 'Of a ratio, the sum above the line. NULL: it is no ratio.';
+COMMENT ON COLUMN measure_monthly.value_below IS 'Of a ratio, the sum below the line. NULL: it is no ratio.';
+
+-- ---------------------------------------------------------------------------------------------------- measure_vs_target
+
+-- Scopes as in monthly_vs_target: the company (ALL, ALL), each source (source, ALL), each segment and each pair, added up
+-- from the plain rows. A target is the column of targets named target_ and the measure, declared in the targets' feed.
+CREATE OR REPLACE VIEW measure_vs_target AS
+SELECT s.month,
+       (s.month + time '12:00') AT TIME ZONE coalesce((SELECT b.timezone FROM business AS b), 'UTC') AS time,
+       s.source,
+       s.segment,
+       s.measure,
+       s.title,
+       s.format,
+       s.value,
+       t.target,
+       s.value / nullif(t.target, 0) AS attained
+FROM (
+    SELECT m.month,
+           CASE WHEN grouping(m.source) = 1 THEN 'ALL' ELSE m.source END AS source,
+           CASE WHEN grouping(m.segment) = 1 THEN 'ALL' ELSE m.segment END AS segment,
+           m.measure, m.title, m.format,
+           coalesce(sum(m.value) FILTER (WHERE m.value_above IS NULL),
+                    sum(m.value_above) / nullif(sum(m.value_below), 0)) AS value
+    FROM measure_monthly AS m
+    GROUP BY m.month, m.measure, m.title, m.format, GROUPING SETS ((), (m.source), (m.segment), (m.source, m.segment))
+) AS s
+LEFT JOIN LATERAL (
+    SELECT (to_jsonb(g) ->> ('target_' || s.measure))::numeric AS target FROM targets AS g
+    WHERE g.month = s.month AND g.source = s.source AND g.segment = s.segment
+) AS t ON true;
+
+COMMENT ON VIEW   measure_vs_target          IS 'Every measure beside its target, one row per month, scope and measure.';
+COMMENT ON COLUMN measure_vs_target.month    IS 'Month, its first day.';
+COMMENT ON COLUMN measure_vs_target.time     IS 'Noon of the first of the month in the time zone of the business. Chart and '
+                                                'filter on this one.';
+COMMENT ON COLUMN measure_vs_target.source   IS 'Channel, or ALL for the whole company.';
+COMMENT ON COLUMN measure_vs_target.segment  IS 'Segment, or ALL for all of them together.';
+COMMENT ON COLUMN measure_vs_target.measure  IS 'Name of the measure, see measures.';
+COMMENT ON COLUMN measure_vs_target.title    IS 'What people call it.';
+COMMENT ON COLUMN measure_vs_target.format   IS 'How to show it: count, money, percent (0.25 means 25 %) or number.';
+COMMENT ON COLUMN measure_vs_target.value    IS 'The sum, or the ratio of two sums. NULL: a ratio whose lower part is 0.';
+COMMENT ON COLUMN measure_vs_target.target   IS 'What to reach: the column of targets named target_ and the measure. NULL: no '
+                                                'target.';
+COMMENT ON COLUMN measure_vs_target.attained IS 'value / target, 1 means reached. NULL: no target.';
+
 -- ---------------------------------------------------------------------------------------------------- daily_cumulative
 
 -- Every calendar day of every month that has data or a target, for the company (source ALL) and each of its sources.
@@ -833,11 +1069,17 @@ SELECT month, date,
        target_repairs,
        target_revenue40,
        target_repairs * day_number / days_in_month            AS repairs_pace,
-       target_revenue40 * day_number / days_in_month          AS revenue40_pace
+       target_revenue40 * day_number / days_in_month          AS revenue40_pace,
+       repairs_forecast,
+       revenue40_forecast
 FROM running
 CROSS JOIN covered
 CROSS JOIN LATERAL (SELECT date BETWEEN first_date AND last_date AS in_data) AS inside
 LEFT JOIN (SELECT * FROM targets WHERE segment = 'ALL') AS target USING (month, source)
+LEFT JOIN (SELECT date, source, value AS repairs_forecast FROM forecasts WHERE measure = 'repairs') AS repairs_ahead
+    USING (date, source)
+LEFT JOIN (SELECT date, source, value AS revenue40_forecast FROM forecasts WHERE measure = 'revenue40') AS revenue_ahead
+    USING (date, source)
 LEFT JOIN business ON true;
 
 COMMENT ON VIEW   daily_cumulative                   IS 'Month to date beside the pace of the target: every calendar '
@@ -869,6 +1111,240 @@ COMMENT ON COLUMN daily_cumulative.repairs_pace      IS 'Repairs to have by the 
                                                         'of the month. NULL: no target.';
 COMMENT ON COLUMN daily_cumulative.revenue40_pace    IS 'revenue40 to have by the end of this day: target * day / '
                                                         'days of the month, money. NULL: no target.';
+COMMENT ON COLUMN daily_cumulative.repairs_forecast   IS 'Estimate, no figure: repairs since the first of the month at '
+                                                        'the end of this day. NULL: before the last whole day, another '
+                                                        'month, or fewer than eight weeks of data.';
+COMMENT ON COLUMN daily_cumulative.revenue40_forecast IS 'Estimate, no figure: revenue40 since the first of the month '
+                                                        'at the end of this day, money. NULL: before the last whole '
+                                                        'day, another month, or fewer than eight weeks of data.';
+
+-- ------------------------------------------------------------------------------------------------------ month_forecast
+
+CREATE OR REPLACE VIEW month_forecast AS
+WITH ends AS (
+    SELECT f.month, f.source, f.measure, f.as_of, f.value, f.low, f.high, f.past_months
+    FROM forecasts AS f
+    WHERE f.date = (f.month + interval '1 month')::date - 1
+),
+actual AS (
+    SELECT CASE WHEN grouping(source) = 1 THEN 'ALL' ELSE source END AS source,
+           sum(jobs)::numeric AS jobs, sum(leads)::numeric AS leads, sum(units)::numeric AS units,
+           sum(repairs)::numeric AS repairs, sum(revenue_gross) AS revenue_gross, sum(revenue40) AS revenue40
+    FROM monthly_metrics
+    WHERE month = (SELECT max(month) FROM ends)
+    GROUP BY GROUPING SETS ((), (source))
+)
+SELECT ends.month,
+       (ends.month + time '12:00') AT TIME ZONE business.timezone AS time,
+       ends.source, ends.measure, ends.as_of,
+       coalesce(CASE ends.measure WHEN 'jobs' THEN actual.jobs WHEN 'leads' THEN actual.leads
+                                  WHEN 'units' THEN actual.units WHEN 'repairs' THEN actual.repairs
+                                  WHEN 'revenue_gross' THEN actual.revenue_gross
+                                  WHEN 'revenue40' THEN actual.revenue40 END, 0) AS reached,
+       ends.value AS estimate, ends.low, ends.high, ends.past_months,
+       CASE ends.measure WHEN 'repairs' THEN target_repairs WHEN 'revenue40' THEN target_revenue40 END AS target,
+       ends.value / nullif(CASE ends.measure WHEN 'repairs' THEN target_repairs
+                                             WHEN 'revenue40' THEN target_revenue40 END, 0) AS estimate_of_target
+FROM ends
+LEFT JOIN actual USING (source)
+LEFT JOIN targets ON targets.month = ends.month AND targets.source = ends.source AND targets.segment = 'ALL'
+LEFT JOIN business ON true;
+
+COMMENT ON VIEW   month_forecast                    IS 'Where the running month will end: one row per source, or ALL, '
+                                                       'and measure. An estimate, no figure. No row: fewer than eight '
+                                                       'weeks of data.';
+COMMENT ON COLUMN month_forecast.month              IS 'Month, its first day.';
+COMMENT ON COLUMN month_forecast.time               IS 'Noon of the first of the month in the time zone of the '
+                                                       'business. NULL: no row in business, which the first publish '
+                                                       'writes.';
+COMMENT ON COLUMN month_forecast.source             IS 'Channel, or ALL for the whole company. Estimates of sources '
+                                                       'do not add up to that of ALL.';
+COMMENT ON COLUMN month_forecast.measure            IS 'jobs, leads, units, repairs, revenue_gross or revenue40.';
+COMMENT ON COLUMN month_forecast.as_of              IS 'Last whole day of the data, from which the estimate is made.';
+COMMENT ON COLUMN month_forecast.reached            IS 'The measure so far, in its unit: the figure of the month as '
+                                                       'published.';
+COMMENT ON COLUMN month_forecast.estimate           IS 'Estimate of the measure in the whole month, in its unit.';
+COMMENT ON COLUMN month_forecast.low                IS 'In four of five cases the month ends between low and high. '
+                                                       'NULL: fewer than four past months to learn from.';
+COMMENT ON COLUMN month_forecast.high               IS 'In four of five cases the month ends between low and high. '
+                                                       'NULL: fewer than four past months to learn from.';
+COMMENT ON COLUMN month_forecast.past_months        IS 'Number of past months whose errors low and high come from.';
+COMMENT ON COLUMN month_forecast.target             IS 'Target of the month, in the unit of the measure. NULL: no '
+                                                       'target.';
+COMMENT ON COLUMN month_forecast.estimate_of_target IS 'estimate / target, 1 means reached. NULL: no target, or a '
+                                                       'target of 0.';
+
+-- ------------------------------------------------------------------------------------------------------ weekly_metrics
+
+CREATE OR REPLACE VIEW weekly_metrics AS
+WITH covered AS (
+    SELECT date_trunc('month', min(date)::timestamp)::date AS first_date, max(date) AS last_date FROM daily_metrics
+)
+SELECT week,
+       (week + time '12:00') AT TIME ZONE business.timezone AS time,
+       source, segment,
+       sum(jobs)::bigint                            AS jobs,
+       sum(leads)::bigint                           AS leads,
+       sum(units)::bigint                           AS units,
+       sum(repairs)::bigint                         AS repairs,
+       sum(revenue_gross)                           AS revenue_gross,
+       sum(revenue40)                               AS revenue40,
+       sum(cost)                                    AS cost,
+       sum(units) / nullif(sum(leads), 0)           AS conv_l2u,
+       sum(repairs) / nullif(sum(leads), 0)         AS conv_l2r,
+       sum(repairs) / nullif(sum(units), 0)         AS conv_u2r,
+       sum(cost) / nullif(sum(leads), 0)            AS cpl,
+       sum(cost) / nullif(sum(repairs), 0)          AS cost_per_repair,
+       sum(revenue_gross) / nullif(sum(repairs), 0) AS avg_ticket,
+       sum(revenue40) - sum(cost)                   AS profit,
+       week >= first_date AND (week + interval '7 days')::date - 1 <= last_date AS whole
+FROM (SELECT date_trunc('week', date::timestamp)::date AS week, source, segment,
+             jobs, leads, units, repairs, revenue_gross, revenue40, cost
+      FROM daily_metrics) AS dated
+CROSS JOIN covered
+LEFT JOIN business ON true
+GROUP BY week, source, segment, first_date, last_date, business.timezone;
+
+COMMENT ON VIEW   weekly_metrics                 IS 'All metrics by week, source and segment, added up from '
+                                                    'daily_metrics. Add up the measures, then divide: the ratios hold '
+                                                    'for one row and must not be averaged or summed.';
+COMMENT ON COLUMN weekly_metrics.week            IS 'Monday of the week (ISO 8601).';
+COMMENT ON COLUMN weekly_metrics.time            IS 'Noon of the first day of the week in the time zone of the '
+                                                    'business. NULL: no row in business, which the first publish '
+                                                    'writes.';
+COMMENT ON COLUMN weekly_metrics.source          IS 'Channel, Unattributed where unknown.';
+COMMENT ON COLUMN weekly_metrics.segment         IS 'COD, INS or OTHER, as the rules name them.';
+COMMENT ON COLUMN weekly_metrics.jobs            IS 'Number of jobs.';
+COMMENT ON COLUMN weekly_metrics.leads           IS 'Number of leads.';
+COMMENT ON COLUMN weekly_metrics.units           IS 'Number of units.';
+COMMENT ON COLUMN weekly_metrics.repairs         IS 'Number of repairs.';
+COMMENT ON COLUMN weekly_metrics.revenue_gross   IS 'Sum of counted payments, money.';
+COMMENT ON COLUMN weekly_metrics.revenue40       IS 'Revenue after the share, money.';
+COMMENT ON COLUMN weekly_metrics.cost            IS 'Cost of the leads, money.';
+COMMENT ON COLUMN weekly_metrics.conv_l2u        IS 'units / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN weekly_metrics.conv_l2r        IS 'repairs / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN weekly_metrics.conv_u2r        IS 'repairs / units, a ratio. NULL: no units.';
+COMMENT ON COLUMN weekly_metrics.cpl             IS 'Cost per lead, cost / leads, money. NULL: no leads.';
+COMMENT ON COLUMN weekly_metrics.cost_per_repair IS 'cost / repairs, money. NULL: no repairs.';
+COMMENT ON COLUMN weekly_metrics.avg_ticket      IS 'Average ticket, revenue_gross / repairs, money. NULL: no repairs.';
+COMMENT ON COLUMN weekly_metrics.profit          IS 'Profit: revenue40 - cost, money.';
+COMMENT ON COLUMN weekly_metrics.whole           IS 'False: the week has only begun, or the data begin inside it. '
+                                                    'Compare it with the same number of days of another.';
+
+-- --------------------------------------------------------------------------------------------------- quarterly_metrics
+
+CREATE OR REPLACE VIEW quarterly_metrics AS
+WITH covered AS (
+    SELECT date_trunc('month', min(date)::timestamp)::date AS first_date, max(date) AS last_date FROM daily_metrics
+)
+SELECT quarter,
+       (quarter + time '12:00') AT TIME ZONE business.timezone AS time,
+       source, segment,
+       sum(jobs)::bigint                            AS jobs,
+       sum(leads)::bigint                           AS leads,
+       sum(units)::bigint                           AS units,
+       sum(repairs)::bigint                         AS repairs,
+       sum(revenue_gross)                           AS revenue_gross,
+       sum(revenue40)                               AS revenue40,
+       sum(cost)                                    AS cost,
+       sum(units) / nullif(sum(leads), 0)           AS conv_l2u,
+       sum(repairs) / nullif(sum(leads), 0)         AS conv_l2r,
+       sum(repairs) / nullif(sum(units), 0)         AS conv_u2r,
+       sum(cost) / nullif(sum(leads), 0)            AS cpl,
+       sum(cost) / nullif(sum(repairs), 0)          AS cost_per_repair,
+       sum(revenue_gross) / nullif(sum(repairs), 0) AS avg_ticket,
+       sum(revenue40) - sum(cost)                   AS profit,
+       quarter >= first_date AND (quarter + interval '3 months')::date - 1 <= last_date AS whole
+FROM (SELECT date_trunc('quarter', month::timestamp)::date AS quarter, source, segment,
+             jobs, leads, units, repairs, revenue_gross, revenue40, cost
+      FROM monthly_metrics) AS dated
+CROSS JOIN covered
+LEFT JOIN business ON true
+GROUP BY quarter, source, segment, first_date, last_date, business.timezone;
+
+COMMENT ON VIEW   quarterly_metrics                 IS 'All metrics by quarter, source and segment, added up from '
+                                                       'monthly_metrics. Add up the measures, then divide: the ratios '
+                                                       'hold for one row and must not be averaged or summed.';
+COMMENT ON COLUMN quarterly_metrics.quarter         IS 'First day of the quarter.';
+COMMENT ON COLUMN quarterly_metrics.time            IS 'Noon of the first day of the quarter in the time zone of the '
+                                                       'business. NULL: no row in business, which the first publish '
+                                                       'writes.';
+COMMENT ON COLUMN quarterly_metrics.source          IS 'Channel, Unattributed where unknown.';
+COMMENT ON COLUMN quarterly_metrics.segment         IS 'COD, INS or OTHER, as the rules name them.';
+COMMENT ON COLUMN quarterly_metrics.jobs            IS 'Number of jobs.';
+COMMENT ON COLUMN quarterly_metrics.leads           IS 'Number of leads.';
+COMMENT ON COLUMN quarterly_metrics.units           IS 'Number of units.';
+COMMENT ON COLUMN quarterly_metrics.repairs         IS 'Number of repairs.';
+COMMENT ON COLUMN quarterly_metrics.revenue_gross   IS 'Sum of counted payments, money.';
+COMMENT ON COLUMN quarterly_metrics.revenue40       IS 'Revenue after the share, money.';
+COMMENT ON COLUMN quarterly_metrics.cost            IS 'Cost of the leads, money.';
+COMMENT ON COLUMN quarterly_metrics.conv_l2u        IS 'units / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN quarterly_metrics.conv_l2r        IS 'repairs / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN quarterly_metrics.conv_u2r        IS 'repairs / units, a ratio. NULL: no units.';
+COMMENT ON COLUMN quarterly_metrics.cpl             IS 'Cost per lead, cost / leads, money. NULL: no leads.';
+COMMENT ON COLUMN quarterly_metrics.cost_per_repair IS 'cost / repairs, money. NULL: no repairs.';
+COMMENT ON COLUMN quarterly_metrics.avg_ticket      IS 'Average ticket, revenue_gross / repairs, money. NULL: no '
+                                                       'repairs.';
+COMMENT ON COLUMN quarterly_metrics.profit          IS 'Profit: revenue40 - cost, money.';
+COMMENT ON COLUMN quarterly_metrics.whole           IS 'False: the quarter has only begun, or the data begin inside '
+                                                       'it. Compare it with the same number of days of another.';
+
+-- ------------------------------------------------------------------------------------------------------ yearly_metrics
+
+CREATE OR REPLACE VIEW yearly_metrics AS
+WITH covered AS (
+    SELECT date_trunc('month', min(date)::timestamp)::date AS first_date, max(date) AS last_date FROM daily_metrics
+)
+SELECT year,
+       (year + time '12:00') AT TIME ZONE business.timezone AS time,
+       source, segment,
+       sum(jobs)::bigint                            AS jobs,
+       sum(leads)::bigint                           AS leads,
+       sum(units)::bigint                           AS units,
+       sum(repairs)::bigint                         AS repairs,
+       sum(revenue_gross)                           AS revenue_gross,
+       sum(revenue40)                               AS revenue40,
+       sum(cost)                                    AS cost,
+       sum(units) / nullif(sum(leads), 0)           AS conv_l2u,
+       sum(repairs) / nullif(sum(leads), 0)         AS conv_l2r,
+       sum(repairs) / nullif(sum(units), 0)         AS conv_u2r,
+       sum(cost) / nullif(sum(leads), 0)            AS cpl,
+       sum(cost) / nullif(sum(repairs), 0)          AS cost_per_repair,
+       sum(revenue_gross) / nullif(sum(repairs), 0) AS avg_ticket,
+       sum(revenue40) - sum(cost)                   AS profit,
+       year >= first_date AND (year + interval '1 year')::date - 1 <= last_date AS whole
+FROM (SELECT date_trunc('year', month::timestamp)::date AS year, source, segment,
+             jobs, leads, units, repairs, revenue_gross, revenue40, cost
+      FROM monthly_metrics) AS dated
+CROSS JOIN covered
+LEFT JOIN business ON true
+GROUP BY year, source, segment, first_date, last_date, business.timezone;
+
+COMMENT ON VIEW   yearly_metrics                 IS 'All metrics by year, source and segment, added up from '
+                                                    'monthly_metrics. Add up the measures, then divide: the ratios '
+                                                    'hold for one row and must not be averaged or summed.';
+COMMENT ON COLUMN yearly_metrics.year            IS 'First day of the year.';
+COMMENT ON COLUMN yearly_metrics.time            IS 'Noon of the first day of the year in the time zone of the '
+                                                    'business. NULL: no row in business, which the first publish '
+                                                    'writes.';
+COMMENT ON COLUMN yearly_metrics.source          IS 'Channel, Unattributed where unknown.';
+COMMENT ON COLUMN yearly_metrics.segment         IS 'COD, INS or OTHER, as the rules name them.';
+COMMENT ON COLUMN yearly_metrics.jobs            IS 'Number of jobs.';
+COMMENT ON COLUMN yearly_metrics.leads           IS 'Number of leads.';
+COMMENT ON COLUMN yearly_metrics.units           IS 'Number of units.';
+COMMENT ON COLUMN yearly_metrics.repairs         IS 'Number of repairs.';
+COMMENT ON COLUMN yearly_metrics.revenue_gross   IS 'Sum of counted payments, money.';
+COMMENT ON COLUMN yearly_metrics.revenue40       IS 'Revenue after the share, money.';
+COMMENT ON COLUMN yearly_metrics.cost            IS 'Cost of the leads, money.';
+COMMENT ON COLUMN yearly_metrics.conv_l2u        IS 'units / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN yearly_metrics.conv_l2r        IS 'repairs / leads, a ratio. NULL: no leads.';
+COMMENT ON COLUMN yearly_metrics.conv_u2r        IS 'repairs / units, a ratio. NULL: no units.';
+COMMENT ON COLUMN yearly_metrics.cpl             IS 'Cost per lead, cost / leads, money. NULL: no leads.';
+COMMENT ON COLUMN yearly_metrics.cost_per_repair IS 'cost / repairs, money. NULL: no repairs.';
+COMMENT ON COLUMN yearly_metrics.avg_ticket      IS 'Average ticket, revenue_gross / repairs, money. NULL: no repairs.';
+COMMENT ON COLUMN yearly_metrics.profit          IS 'Profit: revenue40 - cost, money.';
+COMMENT ON COLUMN yearly_metrics.whole           IS 'False: the year has only begun, or the data begin inside it. '
+                                                    'Compare it with the same number of days of another.';
 
 -- --------------------------------------------------------------------------------------------------------- call_funnel
 

@@ -1187,8 +1187,12 @@ def workbook(sheet: str) -> bytes:
 
 
 def truth(jobs: Sequence[Job], leads: Sequence[Lead], referrals: Sequence[Referral]) -> dict[str, list[Row]]:
-    """What really happened, as tables: every lead with the job it led to, and every job that follows another."""
-    sold = [["elocals_leads", lead.lead_id, str(lead.job.number if lead.job else ""), lead.fault] for lead in leads]
+    """What really happened, as tables: every lead with the job it led to, and every job that follows another.
+
+    Nothing is owed for a lead that cost nothing, so such a lead has no fault.
+    """
+    sold = [["elocals_leads", lead.lead_id, str(lead.job.number if lead.job else ""), lead.fault if lead.price else ""]
+            for lead in leads]  # fmt: skip
     sold += [["proref_leads", referral_id(i), str(job.number if job else ""), ""]
              for i, (*_, job) in enumerate(referrals)]  # fmt: skip
     follows = [[str(job.number), str(job.after.number), job.occasion] for job in jobs if job.after]

@@ -23,12 +23,26 @@ from rmetrics.rules import Rules, load_rules
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 RAW = ("jobs", "payments", "calls", "elocals_leads", "proref_leads", "google_spend")
-AGGREGATES = ("daily_metrics", "monthly_metrics", "journeys", "journey_metrics", "targets")
-BOOKKEEPING = ("business", "sync_runs", "metric_changes", "published_parts", "feed_status")
-VIEWS = (
-    "monthly_vs_target", "daily_cumulative", "call_funnel", "journey_funnel", "jobs_matched", "data_freshness",
-    "run_findings",
+AGGREGATES = (
+    "daily_metrics", "monthly_metrics", "measures", "measure_daily", "dimension_monthly", "journeys", "journey_metrics",
+    "targets",
 )  # fmt: skip
+BOOKKEEPING = ("business", "sync_runs", "metric_changes", "published_parts", "feed_status", "forecasts")
+VIEWS = (
+    "monthly_vs_target",
+    "measure_monthly",
+    "measure_vs_target",
+    "daily_cumulative",
+    "month_forecast",
+    "weekly_metrics",
+    "quarterly_metrics",
+    "yearly_metrics",
+    "call_funnel",
+    "journey_funnel",
+    "jobs_matched",
+    "data_freshness",
+    "run_findings",
+)
 SENTENCE = re.compile(r"(?<=[.?]) (?=[A-Z0-9a-z+(])")
 BLOCK = re.compile(r"(<!-- generated: ([\w -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 QUERY = re.compile(r"^-- name: ([\w-]+)\n((?:-- [^\n]*\n)*)(.*?;)$", re.MULTILINE | re.DOTALL)
@@ -293,8 +307,9 @@ LAYOUT = (  # one column of boxes each, from left to right
     ("elocals_leads", "proref_leads", "google_spend"),
     ("calls", "jobs", "payments"),
     ("daily_metrics", "monthly_metrics", "targets"),
+    ("measures", "measure_daily", "dimension_monthly"),
     ("journeys", "journey_metrics"),
-    ("sync_runs", "metric_changes", "published_parts", "feed_status", "business"),
+    ("sync_runs", "metric_changes", "published_parts", "feed_status", "forecasts", "business"),
 )
 COLOURS = {"raw": "#2563eb", "aggregate": "#15803d", "bookkeeping": "#6b7280"}
 

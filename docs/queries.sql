@@ -91,22 +91,21 @@ WHERE month = (SELECT max(month) FROM monthly_metrics) AND segment = 'ALL'
 ORDER BY source = 'ALL' DESC, repairs_attained, source;
 
 -- name: projection
--- Where this month ends if it goes on as it went so far: linear, by calendar days.
-WITH last AS (
-    SELECT max(date) AS day, date_trunc('month', max(date)::timestamp)::date AS month FROM daily_metrics
-), share AS (
-    SELECT month, extract(day FROM day) / extract(day FROM month + interval '1 month' - interval '1 day') AS passed
-    FROM last
-), actual AS (
-    SELECT sum(repairs) AS repairs, sum(revenue40) AS revenue40
-    FROM daily_metrics WHERE date >= (SELECT month FROM last)
-)
-SELECT round(passed, 3) AS month_passed,
-       repairs, round(repairs / passed, 1) AS repairs_projected, target_repairs,
-       revenue40, round(revenue40 / passed, 2) AS revenue40_projected, target_revenue40
-FROM actual
-CROSS JOIN share
-LEFT JOIN targets ON targets.month = share.month AND source = 'ALL' AND segment = 'ALL';
+-- Where this month will end: an estimate from weekdays and holidays, and the range in which four of five months end. It
+-- is read from what the last sync wrote; no row with fewer than eight weeks of data.
+SELECT measure, as_of, reached, estimate, low, high, past_months, target, round(estimate_of_target, 3) AS of_target
+FROM month_forecast
+WHERE source = 'ALL' AND measure IN ('repairs', 'revenue40')
+ORDER BY measure;
+
+-- name: weeks
+-- The last 13 weeks, all sources together, and whether each is whole: a week that has only begun is no comparison.
+SELECT week, sum(leads) AS leads, sum(repairs) AS repairs, sum(revenue40) AS revenue40,
+       round(sum(cost) / nullif(sum(leads), 0), 2) AS cpl, bool_and(whole) AS whole
+FROM weekly_metrics
+WHERE week > (SELECT max(week) FROM weekly_metrics) - 91
+GROUP BY week
+ORDER BY week;
 
 -- name: stalest-data
 -- Which data is oldest: by feed, the last day in it, how many days ago that was, and when it was last published.
@@ -175,8 +174,9 @@ GROUP BY source, source_matched
 ORDER BY source, source_matched;
 
 -- name: leads-without-a-job
--- Leads of the newest month that cost money and led to no job, and why.
-SELECT touch_date, touch_id, source, answered, reason, cost
-FROM journeys
-WHERE NOT booked AND cost > 0 AND month = (SELECT max(month) FROM journey_metrics WHERE touches > 0)
-ORDER BY touch_date DESC, touch_id;
+-- Why leads of the newest month led to no job, by source.
+SELECT source, touches, no_job, no_number, shared, outside_window,
+       round((touches - booked)::numeric / nullif(touches, 0), 4) AS without_a_job
+FROM journey_metrics
+WHERE touches > 0 AND month = (SELECT max(month) FROM journey_metrics WHERE touches > 0)
+ORDER BY touches DESC, source;

@@ -129,6 +129,16 @@ TARGETS = """
 """
 
 
+# An estimate as a publish writes it: 540 repairs on the 20th, 27 more on each day left.
+FORECASTS = """
+INSERT INTO forecasts (date, source, measure, time, month, as_of, value, low, high, past_months)
+SELECT DATE '2024-12-01' + day - 1, 'ALL', measure, (DATE '2024-12-01' + day - 1 + time '12:00') AT TIME ZONE 'America/New_York',
+       '2024-12-01', '2024-12-20', each * day, CASE WHEN day = 31 THEN each * day - 37 * each / 27 END,
+       CASE WHEN day = 31 THEN each * day + 37 * each / 27 END, 24
+FROM generate_series(20, 31) AS day, (VALUES ('repairs', 27), ('revenue40', 2700)) AS of (measure, each)
+"""
+
+
 @contextmanager
 def five_years(pg_uri: str) -> Iterator[Published]:
     """Five years of days of nine sources in three segments, one of them named O'Brien."""
@@ -139,6 +149,7 @@ def five_years(pg_uri: str) -> Iterator[Published]:
             YEARS,
             MONTHS,
             TARGETS,
+            FORECASTS,
             "VACUUM ANALYZE",
         )
         yield made

@@ -5,6 +5,7 @@
     ├── RulesError      2   the rules do not load; carries every problem found
     ├── LakeError       4   the lake cannot be read or written
     ├── PostgresError   4   the database cannot be reached, or a publish did not hold
+    ├── EngineError     4   Spark cannot be reached, or could not finish
     ├── CheckError      3   the numbers do not agree; nothing was published
     ├── PullError       3   a pull is not proved complete; nothing of it is in force
     └── BusyError       5   another run holds the lock
@@ -148,6 +149,12 @@ class PostgresError(RmetricsError):
     def __init__(self, message: str, hint: str = "", state: str = "") -> None:
         super().__init__(message, hint)
         self.state = state
+
+
+class EngineError(RmetricsError):
+    """Spark cannot be reached, or could not finish; nothing of what it computed is in force."""
+
+    exit_code = 4
 
 
 class CheckError(RmetricsError):

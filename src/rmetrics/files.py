@@ -4,6 +4,7 @@ A file in a folder that others may write is a trap: one that was made there befo
 it. So nothing is written into somebody else's file.
 """
 
+import contextlib
 import errno
 import os
 import stat
@@ -52,6 +53,59 @@ def write_private(path: Path, content: bytes) -> None:
     """
     with open_private(path) as file:
         file.write(content)
+
+
+def write_durably(path: Path, content: bytes, *, modified_ns: int | None = None) -> None:
+    """Writes a whole file with 0600 that survives a power cut, once its folder does.
+
+    Args:
+        path: of the file; what stands there is removed first.
+        content: its bytes.
+        modified_ns: the time it is given; None for now.
+
+    Raises:
+        OSError: as of ``open_private``.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    with open_private(path) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    if modified_ns is not None:
+        os.utime(path, ns=(modified_ns, modified_ns))
+
+
+def put_in_place(part: Path, final: Path) -> None:
+    """Renames a flushed file to its final name and makes the rename durable."""
+    part.replace(final)
+    sync_folder(final.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the renames in a folder durable, where the system can."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def part_of(path: Path) -> Path:
+    """Where a file is written before it is put in place: beside it, hidden, so that no inbox takes it."""
+    return path.with_name(f".{path.name}.part")
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Writes a file with 0600, whole or not at all: whoever is stopped leaves the file as it was.
+
+    Raises:
+        OSError: as of ``open_private``.
+    """
+    part = part_of(path)
+    write_durably(part, content)
+    put_in_place(part, path)
 
 
 def close_to_others(descriptor: int, found: os.stat_result) -> None:

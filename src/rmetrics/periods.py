@@ -8,11 +8,88 @@ of a month together, and under ``NO_PART`` those without a day.
 import calendar
 import datetime as dt
 import re
+from enum import StrEnum
 
 import polars as pl
 
 NO_PART = dt.date(1, 1, 1)
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
+
+
+class Grain(StrEnum):
+    """How long a period is. Weeks are those of ISO 8601: from Monday to Sunday."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    QUARTER = "quarter"
+    YEAR = "year"
+
+
+_MONTHS = {Grain.MONTH: 1, Grain.QUARTER: 3, Grain.YEAR: 12}
+_WEEKS_OF_YEAR = 52
+
+
+def period_of(day: dt.date, grain: Grain) -> dt.date:
+    """The first day of the period that holds ``day``.
+
+    >>> period_of(dt.date(2024, 11, 7), Grain.WEEK), period_of(dt.date(2024, 11, 7), Grain.QUARTER)
+    (datetime.date(2024, 11, 4), datetime.date(2024, 10, 1))
+    """
+    if grain is Grain.DAY:
+        return day
+    if grain is Grain.WEEK:
+        return day - dt.timedelta(days=day.weekday())
+    months = _MONTHS[grain]
+    return dt.date(day.year, (day.month - 1) // months * months + 1, 1)
+
+
+def next_period(start: dt.date, grain: Grain, by: int = 1) -> dt.date:
+    """The first day of the period that comes ``by`` periods after the one that begins on ``start``."""
+    if grain in _MONTHS:
+        number = start.year * 12 + start.month - 1 + by * _MONTHS[grain]
+        return dt.date(number // 12, number % 12 + 1, 1)
+    return start + dt.timedelta(days=by * (7 if grain is Grain.WEEK else 1))
+
+
+def year_before(start: dt.date, grain: Grain) -> dt.date | None:
+    """The first day of the period that one is compared with a year later; None where there is none.
+
+    A week is compared with the one 52 weeks before it, which has the same number of each weekday. 29 February has no
+    day a year before.
+
+    >>> year_before(dt.date(2024, 2, 29), Grain.DAY) is None
+    True
+    >>> year_before(dt.date(2024, 12, 30), Grain.WEEK)
+    datetime.date(2024, 1, 1)
+    """
+    if grain is Grain.WEEK:
+        return next_period(start, grain, -_WEEKS_OF_YEAR)
+    if (start.month, start.day) == (2, 29):
+        return None
+    return start.replace(year=start.year - 1)
+
+
+def period_name(start: dt.date, grain: Grain) -> str:
+    """What a period is called.
+
+    >>> [period_name(dt.date(2024, 12, 30), grain) for grain in (Grain.DAY, Grain.WEEK, Grain.MONTH)]
+    ['2024-12-30', '2025-W01', '2024-12']
+    >>> period_name(dt.date(2024, 10, 1), Grain.QUARTER), period_name(dt.date(2024, 1, 1), Grain.YEAR)
+    ('2024-Q4', '2024')
+    """
+    match grain:
+        case Grain.DAY:
+            return start.isoformat()
+        case Grain.WEEK:
+            year, week, _ = start.isocalendar()
+            return f"{year:04}-W{week:02}"
+        case Grain.MONTH:
+            return f"{start:%Y-%m}"
+        case Grain.QUARTER:
+            return f"{start.year:04}-Q{(start.month + 2) // 3}"
+        case Grain.YEAR:
+            return f"{start.year:04}"
 
 
 def month_of(day: dt.date) -> dt.date:

@@ -5,11 +5,12 @@ that is a project. Keys of others in ``.env`` (Grafana's, for instance) are igno
 """
 
 import hashlib
+import importlib
 import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, StringConstraints, ValidationError, model_validator
@@ -18,6 +19,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from rmetrics.errors import SettingsError
 
 _ADDRESS = r"^(https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/-]*)?)?$"
+_MASTER = r"^(local(\[[^\]]*\])?|local-cluster\[\d+,\d+,\d+\]|spark://\S+|k8s://\S+|yarn|sc://\S+)$"
+KEY_RING = "rmetrics"  # the service under which the system's key ring keeps secrets
 _FOLDERS = ("data_dir", "inbox_dir", "rules_dir")
 _BUCKET = "s3://"
 _UNSET = "the bucket of {}"  # follows from another setting; no variable has such a name
@@ -39,6 +42,8 @@ class Settings(BaseSettings):
         company: the company of the rules that a command is about; None: all of them, or there is only one.
         serve_url: where ``rmetrics serve`` answers, for the links of dashboards and reports; None: no links.
         memory_limit: how much memory a run may use, for instance ``4GB``; None means 4 GiB.
+        engine: where figures are computed: on this machine, or on Apache Spark (``docs/scale.md``).
+        spark: Spark's master, or the address of a Spark Connect server.
     """
 
     model_config = SettingsConfigDict(env_prefix="RMETRICS_", env_file=".env", extra="ignore", frozen=True)
@@ -56,6 +61,8 @@ class Settings(BaseSettings):
     s3_endpoint: Annotated[str, StringConstraints(pattern=_ADDRESS)] | None = None
     serve_url: Annotated[str, StringConstraints(pattern=_ADDRESS)] | None = None
     memory_limit: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)? ?([KMGT]i?B)$")] | None = None
+    engine: Literal["local", "spark"] = "local"
+    spark: Annotated[str, StringConstraints(pattern=_MASTER)] = "local[*]"
 
     @model_validator(mode="before")
     @classmethod
@@ -177,21 +184,40 @@ def project_folder() -> Path:
 
 
 def named_setting(name: str) -> SecretStr | None:
-    """The value of a setting that the rules name: from the environment, then from the project's ``.env``.
+    """The value of a setting that the rules name: a secret, from the environment, ``.env`` or the system's key ring.
+
+    Args:
+        name: of the setting. Blank counts as not set, wherever it stands.
 
     Returns:
-        The value, to be shown to nobody; None where it is not set, or blank.
+        The value, to be shown to nobody; None where it is set nowhere.
 
     Raises:
-        SettingsError: ``.env`` is not text.
+        SettingsError: ``.env`` cannot be read.
     """
-    value = os.environ.get(name)
-    if value is None:
-        try:
-            value = dotenv_values(project_folder() / ".env", encoding="utf-8").get(name)
-        except UnicodeDecodeError:
-            raise SettingsError(".env is not UTF-8 text", "Save it as UTF-8.") from None
-    return SecretStr(value.strip()) if value and value.strip() else None
+    value = os.environ.get(name, "").strip() or _in_env_file(name) or _in_key_ring(name)
+    return SecretStr(value) if value else None
+
+
+def _in_env_file(name: str) -> str:
+    try:  # no interpolation: a dollar sign in a password is one
+        return (dotenv_values(project_folder() / ".env", interpolate=False, encoding="utf-8").get(name) or "").strip()
+    except UnicodeDecodeError:
+        raise SettingsError(".env is not UTF-8 text", "Save it as UTF-8.") from None
+    except OSError as error:
+        raise SettingsError(f".env cannot be read: {error.strerror}", "Check its permissions.") from None
+
+
+def _in_key_ring(name: str) -> str:
+    """The value in the key ring; nothing where the package ``keyring`` or a key ring is missing."""
+    try:
+        keyring = importlib.import_module("keyring")
+    except ImportError:
+        return ""
+    try:
+        return str(keyring.get_password(KEY_RING, name) or "").strip()
+    except keyring.errors.KeyringError:
+        return ""
 
 
 def _project(here: Path) -> Path | None:

@@ -18,6 +18,7 @@ JOURNEY_COUNTS = (
     "touches", "answered", "booked", "visited", "repaired", "paid", "no_job", "no_number", "shared", "outside_window",
     "by_link", "returning_customers", "booked_returning",
 )  # fmt: skip
+CATALOGUE, MEASURE_DAILY, DIMENSION_MONTHLY = "measures", "measure_daily", "dimension_monthly"
 
 PG_TYPES = {
     ColumnType.TEXT: "character varying",
@@ -88,6 +89,39 @@ def metric_table(name: str) -> PgTable:
     return PgTable(name, (period, "source", "segment"), columns, part=period)
 
 
+def measure_tables() -> tuple[PgTable, ...]:
+    """The tables of declared measures: their list, own ones per day, and all of them per member and month."""
+    text, value = "character varying", PgColumn("value", "numeric(18,6)", not_null=True)
+    time = PgColumn("time", "timestamp with time zone", not_null=True)
+
+    def names(*columns: str) -> tuple[PgColumn, ...]:
+        return tuple(PgColumn(n, text, not_null=True) for n in columns)
+
+    catalogue = (
+        *names("measure"),
+        PgColumn("place", "integer", not_null=True),
+        *names("title", "format"),
+        PgColumn("own", "boolean", not_null=True),
+        PgColumn("numerator", text),
+        PgColumn("denominator", text),
+        *names("rule"),
+    )
+    day, month = (PgColumn(n, "date", not_null=True) for n in ("date", "month"))
+    daily = (day, *names("source", "segment", "measure"), time, value)
+    members = (
+        month,
+        *names("dimension", "member", "measure"),
+        time,
+        value,
+        PgColumn("additive", "boolean", not_null=True),
+    )
+    return (
+        PgTable(CATALOGUE, ("measure",), catalogue, part=None),
+        PgTable(MEASURE_DAILY, ("date", "source", "segment", "measure"), daily, part="date"),
+        PgTable(DIMENSION_MONTHLY, ("month", "dimension", "member", "measure"), members, part="month"),
+    )
+
+
 def feed_table(rules: Rules, name: str) -> PgTable:
     """The table of a feed: its published columns, the business date, and what rmetrics adds."""
     feed = rules.feeds[name]
@@ -135,6 +169,8 @@ def _feed_columns(name: str, feed: Feed, key: tuple[str, ...]) -> Iterator[PgCol
         yield PgColumn("touch_id", "character varying")
     if name == CALLS:
         yield PgColumn("source", "character varying")
+        yield PgColumn("class", "character varying")
+        yield PgColumn("answered_within_s", "integer")
     if feed.job is not None and "job_id" not in feed.columns:
         yield PgColumn("job_id", "character varying", comment="The job it belongs to; NULL when the job is unknown")
     if feed.where is not None:
@@ -187,4 +223,5 @@ def published_tables(rules: Rules) -> list[PgTable]:
     """All tables in the order they are written: a table after those it refers to."""
     first = [n for n in (JOBS, PAYMENTS, CALLS) if n in rules.feeds]
     feeds = [*first, *(n for n in rules.feeds if n not in first)]
-    return [*(feed_table(rules, n) for n in feeds), metric_table(DAILY), metric_table(MONTHLY), *journey_tables()]
+    figures = (metric_table(DAILY), metric_table(MONTHLY))
+    return [*(feed_table(rules, n) for n in feeds), *figures, *measure_tables(), *journey_tables()]

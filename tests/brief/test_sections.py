@@ -7,11 +7,13 @@ from decimal import Decimal
 import pytest
 
 from rmetrics.brief.facts import (
-    DayFigures,
+    Disputable,
     Facts,
     FailedRun,
     FeedFact,
     FindingFact,
+    MissedCalls,
+    MonthEnd,
     Raised,
     Restated,
     SendTrouble,
@@ -20,6 +22,8 @@ from rmetrics.brief.facts import (
 )
 from rmetrics.brief.sections import Line, reason_of, sections_of
 from rmetrics.brief.text import as_html, as_text, brief_of
+from rmetrics.brief.words import say
+from rmetrics.figures import MonthLine
 
 ZONE = "America/New_York"
 DAY = dt.date(2026, 11, 10)
@@ -32,8 +36,9 @@ def feed(
     return FeedFact(name, needed, last, at)
 
 
-def figures(source: str, leads: int = 0, gross: str = "0", cost: str = "0", repairs: int = 0) -> DayFigures:
-    return DayFigures(source, leads, leads, 0, repairs, Decimal(gross), Decimal(gross) * Decimal("0.4"), Decimal(cost))
+def figures(source: str, leads: int = 0, gross: str = "0", cost: str = "0", repairs: int = 0) -> MonthLine:
+    revenue40 = Decimal(gross) * Decimal("0.4")
+    return MonthLine(dt.date(2026, 11, 1), source, leads, leads, 0, repairs, Decimal(gross), revenue40, Decimal(cost))
 
 
 MORNING = Facts(
@@ -94,15 +99,26 @@ def test_what_is_stale_is_told_first_and_hides_yesterday(facts: Facts, codes: li
 
 
 def test_the_month_against_pace() -> None:
-    """9 of 30 days: a target of 30 asks for 9; 8 repairs are 88.9 %, and 27 at this rate. Revenue to the cent."""
+    """9 of 30 days: a target of 30 asks for 9; 8 repairs are 88.9 %. The forecast is as published."""
     row = ToDate(
-        "ALL", 20, 10, 8, Decimal("1000.004"), Decimal(300), Decimal(30), Decimal(3000), Decimal(9), Decimal(900)
-    )
+        "ALL", 20, 10, 8, Decimal("1000.004"), Decimal(300), Decimal(30), Decimal(3000), Decimal(9), Decimal(900),
+        MonthEnd(Decimal("26.50"), Decimal("21.20"), Decimal("31.80")), MonthEnd(Decimal("3333.35"), None, None),
+    )  # fmt: skip
     whole, repairs, revenue = lines(replace(MORNING, to_date=(row,)))["month"]
     assert (whole.code, whole.values["cpl"]) == ("month.all", Decimal("15.00"))
     assert (repairs.code, repairs.tone) == ("month.repairs.all", "bad")
     assert (repairs.values["of_pace"], repairs.values["forecast"]) == (Decimal("0.889"), 27)
+    assert (repairs.values["forecast_low"], repairs.values["forecast_high"]) == (21, 32)
     assert (revenue.tone, revenue.values["forecast"]) == ("good", Decimal("3333.35"))
+    assert say("en", repairs.code, repairs.values, ZONE).endswith(
+        "the month is estimated to end at 27 (4 of 5 months end between 21 and 32)"
+    )
+    assert say("en", revenue.code, revenue.values, ZONE).endswith("the month is estimated to end at 3,333.35")
+    assert "\u043e\u0446\u0435\u043d\u043a\u0430" in say("ru", repairs.code, repairs.values, ZONE)
+    unknown = replace(row, repairs_end=None)
+    repairs = lines(replace(MORNING, to_date=(unknown,)))["month"][1]
+    assert repairs.values["forecast"] is None
+    assert "estimated" not in say("en", repairs.code, repairs.values, ZONE)
     without = replace(
         row, target_repairs=None, target_revenue40=Decimal(0), repairs_pace=None, revenue40_pace=Decimal(0)
     )
@@ -162,7 +178,10 @@ def test_many_months_restated_for_one_reason_are_one_line() -> None:
 
 
 def test_a_source_with_both_targets_has_one_line() -> None:
-    row = ToDate("Rely", 20, 10, 8, Decimal(1000), Decimal(300), Decimal(30), Decimal(3000), Decimal(9), Decimal(900))
+    row = ToDate(
+        "Rely", 20, 10, 8, Decimal(1000), Decimal(300), Decimal(30), Decimal(3000), Decimal(9), Decimal(900),
+        MonthEnd(Decimal(27), None, None), MonthEnd(Decimal("3333.33"), None, None),
+    )  # fmt: skip
     (line,) = lines(replace(MORNING, to_date=(row,)))["month"]
     assert (line.code, line.tone) == ("month.both.source", "bad")
     assert line.values["repairs_of_pace"] == Decimal("0.889")
@@ -217,3 +236,27 @@ def test_html_is_a_document_of_its_own() -> None:
     assert page.startswith('<!doctype html>\n<html lang="ru">')
     for sign in ("src=", "href=", "url(", "<script", "@import"):
         assert sign not in page
+
+
+def test_calls_not_returned_and_leads_to_dispute_need_a_person() -> None:
+    until = dt.datetime(2026, 11, 10, 19, 30, tzinfo=dt.UTC)
+    facts = replace(
+        MORNING,
+        missed=MissedCalls(dt.date(2026, 11, 3), 2, 1),
+        disputable=(Disputable("Service Direct", 3, until, 7, Decimal("90.50")),),
+    )
+    found = [(line.code, line.command) for line in lines(facts)["person"]]
+    assert found == [
+        ("person.missed", "rmetrics calls"),
+        ("person.missed-existing", "rmetrics calls"),
+        ("person.dispute", "rmetrics disputes --source 'Service Direct'"),
+    ]
+    english, russian = (as_text(brief_of(facts, language), details=False) for language in ("en", "ru"))
+    assert "2 calls missed since" in english
+    assert "Service Direct: 3 leads to dispute (90.50)" in english
+    assert "7 hours left for the first" in english
+    assert (
+        "\u0447\u0430\u0441\u043e\u0432" in russian.partition("Service Direct")[2]
+    )  # seven hours: the form after many
+    assert "person" not in lines(replace(MORNING, missed=MissedCalls(dt.date(2026, 11, 3), 0, 0)))
+    assert [line.code for line in lines(replace(MORNING, disputable=None))["person"]] == ["person.dispute-unknown"]

@@ -141,7 +141,7 @@ def test_schema_prints_what_apply_applies(project: Project) -> None:
 def test_init_makes_a_project_that_works_and_never_overwrites(project: Project, tmp_path: Path) -> None:
     folder = tmp_path / "company"
     assert rmetrics(project, "init", str(folder)).returncode == 0
-    shipped = ["business.toml", "feeds.toml", "messages.toml", "sources.toml"]
+    shipped = ["business.toml", "examples", "feeds.toml", "messages.toml", "sources.toml"]
     assert sorted(p.name for p in (folder / "rules").iterdir()) == shipped
     assert (folder / "data" / "inbox").is_dir()
     again = rmetrics(project, "init", str(folder))

@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import json
 import re
+from dataclasses import replace
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,13 +15,15 @@ import pytest
 
 from published import Published
 from rmetrics.cli.app import run
+from rmetrics.figures import MonthLine
 from rmetrics.findings import Finding, Severity
 from rmetrics.html_report.charts import charts
 from rmetrics.html_report.data import PageData, month_days
 from rmetrics.html_report.html import page_html
+from rmetrics.html_report.sections import ends
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import load
-from rmetrics.pipeline.summary import MonthLine
+from rmetrics.pipeline.forecasts import Estimate
 from rmetrics.pipeline.workspace import opened
 from rmetrics.usecases.report import page_data, picture
 from support import Project
@@ -226,19 +229,33 @@ def test_days_add_up_and_end_with_the_data() -> None:
     assert {d.revenue40_pace for d in made} == {None}
 
 
-def test_the_projection_is_drawn_only_while_the_month_runs(page: PageData) -> None:
-    """Ten of 31 days: from the last day to the end, in proportion. A complete month has none."""
+def test_the_forecast_is_drawn_only_while_the_month_runs(page: PageData) -> None:
+    """From the last whole day to the end, and to either end of its range. A complete month has none."""
     frame = days([(dt.date(2024, 12, 1), "A", 1, 5, "1", "1"), (dt.date(2024, 12, 10), "A", 1, 5, "1", "1")])
     running = month_days(frame, dt.date(2024, 12, 1), dt.date(2024, 12, 10), (Decimal(62), None))
+    ahead = Estimate(
+        dt.date(2024, 12, 1), "ALL", "repairs", dt.date(2024, 12, 10), Decimal(10),
+        tuple((dt.date(2024, 12, d), Decimal(d)) for d in range(11, 32)), Decimal(31), Decimal(28), Decimal(34), 12,
+    )  # fmt: skip
     made = PageData(
-        page.month, dt.date(2024, 12, 10), "UTC", "EUR", "0", page.lines, page.segments, running, page.feeds, ()
-    )
+        dt.date(2024, 12, 1), dt.date(2024, 12, 10), "UTC", "EUR", "0", page.lines, page.segments, running, page.feeds, (),
+        (ahead,),
+    )  # fmt: skip
     values = charts(made)["repairs-to-date"][1]["data"]["values"]
-    projected = {r["day"]: r["value"] for r in values if r["name"] == "Projection"}
-    assert (min(projected), max(projected)) == (10, 31)
-    assert (projected[10], projected[31]) == (10, 31)
-    assert not [r for r in charts(page)["repairs-to-date"][1]["data"]["values"] if r["name"] == "Projection"]
-    assert "Nothing was found." in page_html(made, "")
+    drawn = {r["day"]: r["value"] for r in values if r["name"] == "Forecast"}
+    assert (min(drawn), max(drawn)) == (10, 31)
+    assert (drawn[10], drawn[31]) == (10, 31)
+    assert [r["value"] for r in values if r["name"].startswith("4 of 5") and r["day"] == 31] == [28, 34]
+    assert ends(made, "repairs", Decimal(62)) == "target 62; an estimate, 4 of 5 months end between 28 and 34"
+    assert ends(replace(made, estimates=()), "repairs", None).endswith("no forecast: fewer than eight weeks of data")
+    assert not [r for r in charts(page)["repairs-to-date"][1]["data"]["values"] if r["name"] == "Forecast"]
+    assert "Nothing was found." in page_html(replace(made, month=page.month), "")
+
+
+def test_a_month_that_is_over_ends_at_its_figure(page: PageData) -> None:
+    line = page.whole[page.month]
+    assert page.month_end(line, "repairs") == line.repairs
+    assert page.month_end(line, "revenue40") == line.revenue40
 
 
 def test_a_chart_becomes_a_picture(page: PageData) -> None:

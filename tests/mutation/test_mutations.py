@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from rmetrics.checks.compare import cross_check
+from rmetrics.checks.compare_measures import OwnFigures
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.typed_inputs import typed_inputs
@@ -55,11 +56,68 @@ MUTATIONS = [
     ("tallies", "rows.filter(pl.col(COUNTED)).select(pl.lit(name)", "rows.select(pl.lit(name)"),
     ("rollup", 'pl.col("date").dt.month_start().alias("month")', 'pl.col("date").dt.offset_by("1d").dt.month_start().alias("month")'),
     ("rollup", "pl.concat([jobs, leads, revenue, costs]", "pl.concat([jobs, leads, revenue, costs, costs]"),
+    ("measures", "in_force(measure.rule, pl.col(_DAY), lambda m: amount(m, row, rules))", "amount(measure.latest, row, rules)"),
+    ("measures", "whole = pl.when(is_true(measure.where, row)).then(whole)", "pass"),
+    ("measures", "(place < whole.abs() % count)", "(place >= count - whole.abs() % count)"),
+    ("measures", "whole.sign() * (whole.abs() // count + left)", "whole // count + left"),
+    ("measures", "pl.when(place == 0).then(whole).otherwise(0)", "whole"),
+    ("measures", ".list.unique(maintain_order=True)", ""),
+    ("measures", '.list.eval(pl.element().filter(pl.element() != ""))', ""),
+    ("measures", ".list.eval(pl.element().str.strip_chars(WHITE_SPACE))", ""),
+    ("measures", 'pl.col(n) * pl.col("_share") if n in shared', "pl.col(n) * 4000 if n in shared"),
+    ("measures", 'rows.join(members, on=JOB_ID, how="left")', 'rows.join(members, on=JOB_ID, how="inner")'),
+    ("measures", "inside & condition", "condition"),
+    ("measures", "placed = rows.filter(pl.col(COUNTED))", "placed = rows"),
+    ("measures", "in_force(dated, day, lambda s: pl.lit(s.segment))", 'pl.lit("OTHER")'),
+    ("measures", "found[0] if len(found) == 1 else UNATTRIBUTED", "UNATTRIBUTED"),
+    ("measures", "of_source & marked[version.leads]", "of_source"),
+    ("measures", "cost.feed == feed and cost.sum is not None and cost.spread is None", "cost.feed == feed and cost.sum is not None"),
+    ("dimensions", "descending=[True, False]", "descending=[False, False]"),
+    ("dimensions", "otherwise(pl.lit(REST))", "otherwise(pl.lit(NONE))"),
+    ("dimensions", ".head(dimension.limit)", ".head(dimension.limit + 1)"),
+    ("dimensions", "m.latest.of == SOURCES or not reached(rules)[name, n]", "not reached(rules)[name, n]"),
+    ("dimensions", "Unit.CENT: 10_000", "Unit.CENT: 1_000"),
+    ("dimensions", "additive = {n: is_additive(dimension, m.latest)", "additive = {n: True"),
     ("newest", "value.sort_by(age).last()", "value.sort_by(age).first()"),
     ("newest", "value.filter(has).sort_by(*(a.filter(has) for a in age)).last()", "value.sort_by(age).last()"),
     ("newest", "date = date.dt.convert_time_zone(zone).dt.date()", "date = date.dt.date()"),
     ("newest", "result = pl.when(day >= pl.lit(start)).then(value(version)).otherwise(result)", "pass"),
 ]  # fmt: skip
+
+OWN = """
+[measures.callbacks]
+of = "jobs"
+count = "type = 'Warranty'"
+[[measures.callbacks.changes]]
+from = 2024-11-10
+count = "type <> 'Warranty'"
+[measures.every_job]
+of = "jobs"
+count = true
+[measures.large]
+of = "payments"
+sum = "amount"
+where = "amount > 50"
+[measures.lead_cost]
+of = "elocals_leads"
+sum = "cost"
+[dimensions.technician]
+of = "jobs"
+sql = "CASE job_id WHEN '1' THEN 'Ann, Bo , Cy' WHEN '5' THEN 'Bo,,Ann,Bo,Cy' WHEN '7' THEN 'Ann,Bo' WHEN '11' THEN 'Bo,Bo,Ann' WHEN '12' THEN 'Dee' WHEN '13' THEN ' Dee ' WHEN '14' THEN 'Zed' WHEN '3' THEN 'Ann' END"
+split = ","
+most = 3
+[dimensions.everyone]
+of = "jobs"
+sql = "CASE job_id WHEN '1' THEN 'Ann, Bo' ELSE 'Cy' END"
+split = ","
+count_for = "each"
+[dimensions.status]
+of = "elocals_leads"
+sql = "CASE WHEN cost > 30 THEN 'dear' WHEN cost > 0 THEN 'cheap' END"
+[dimensions.campaign]
+of = "google_spend"
+column = "campaign"
+"""
 
 SOURCES = """
 [sources.Meter]
@@ -98,6 +156,7 @@ def lab(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with fresh_database(pg_uri) as uri:
         project = new_project(tmp_path_factory.mktemp("mutation") / "project", uri)
         (project.rules / "sources.toml").write_text(SOURCES)
+        (project.rules / "own.toml").write_text(OWN)
         business = project.rules / "business.toml"
         business.write_text(
             business.read_text().replace("[[calls.sources]]", '[[revenue.changes]]\nfrom = 2024-11-15\nshare = 0.5\n\n[[jobs.changes]]\nfrom = 2024-12-01\nunit = "type = \'INS Service\'"\n\n[[calls.sources]]', 1)
@@ -179,7 +238,19 @@ def differences(lab: Lab, folder: Path, name: str | None, old: str = "", new: st
     """Computes everything with the metrics, one of them spoiled; returns on how many figures the engines differ."""
     modules = {
         n: importlib.import_module(f"rmetrics.metrics.{n}")
-        for n in ("newest", "jobs", "leads", "costs", "revenue", "calls", "targets", "tallies", "rollup")
+        for n in (
+            "newest",
+            "jobs",
+            "leads",
+            "costs",
+            "revenue",
+            "calls",
+            "targets",
+            "tallies",
+            "measures",
+            "dimensions",
+            "rollup",
+        )
     }
     if name is not None:
         modules[name] = spoiled(name, old, new)
@@ -193,7 +264,12 @@ def differences(lab: Lab, folder: Path, name: str | None, old: str = "", new: st
     write_results(scratch, lab, modules)
     typed = typed_inputs(lab.lake, lab.computed.typed)
     found = cross_check(
-        typed, scratch / "daily.parquet", scratch / "monthly.parquet", lab.rules, temp=folder / "duckdb"
+        typed,
+        scratch / "daily.parquet",
+        scratch / "monthly.parquet",
+        lab.rules,
+        temp=folder / "duckdb",
+        own=OwnFigures(scratch / "own.parquet", scratch / "members.parquet"),
     )
     return found.count
 
@@ -216,7 +292,15 @@ def write_results(scratch: Path, lab: Lab, modules: dict[str, types.ModuleType])
     daily = modules["rollup"].daily_metrics(facts, feeds, rules)
     daily.sink_parquet(scratch / "daily.parquet")
     stored = pl.scan_parquet(scratch / "daily.parquet", glob=False)
-    modules["rollup"].monthly_metrics(stored, rules).sink_parquet(scratch / "monthly.parquet")
+    monthly = modules["rollup"].monthly_metrics(stored, rules).collect().lazy()
+    monthly.sink_parquet(scratch / "monthly.parquet")
+    others = {n: f for n, f in feeds.items() if n != "jobs"}
+    sums = modules["measures"].measure_sums(facts, others, facts, rules)
+    add = modules["tallies"].added
+    own, members = add("measures", [sums.daily]).collect().lazy(), add("members", [sums.members]).collect().lazy()
+    made = modules["dimensions"]
+    made.measure_daily(own, rules).sink_parquet(scratch / "own.parquet")
+    made.dimension_monthly(members, monthly, own, rules).sink_parquet(scratch / "members.parquet")
 
 
 PATCH = pytest.MonkeyPatch()

@@ -37,6 +37,48 @@ TARGETS = ("Month", "Source", "Target Repairs")
 
 TYPES = ("COD Service", "INS Service", "COD Repair", "Warranty", "")
 SOURCES = ("Google", "eLocals", "Rely", "", "Puls", "puls", "PULS ", "Thumb tack", "thumbtack")
+CITIES = ("Lynn", "", "Salem", "Lynn, Salem", "Salem,Lynn,, Salem ,Revere", " , ", "Revere")
+OWN = """
+[measures.callbacks]
+of = "jobs"
+count = "type = 'Warranty'"
+[[measures.callbacks.changes]]
+from = 2024-11-01
+count = "type = 'Warranty' AND paid > 0"
+[measures.open_since]
+of = "jobs"
+sum = "metric_date - job_date"
+[measures.refunds]
+of = "payments"
+sum = "amount"
+where = "amount < 0 AND source <> 'Rely'"
+[measures.days_to_pay]
+of = "payments"
+sum = "paid_date - job_day"
+where = "job_id IS NOT NULL"
+[measures.dear_leads]
+of = "elocals_leads"
+sum = "cost"
+where = "cost > 30"
+[measures.refund_rate]
+ratio = ["refunds", "revenue_gross"]
+[dimensions.city]
+of = "jobs"
+column = "city"
+split = ","
+most = 1
+[dimensions.each_city]
+of = "jobs"
+column = "city"
+split = ","
+count_for = "each"
+[dimensions.lead_status]
+of = "elocals_leads"
+column = "status"
+[dimensions.method]
+of = "payments"
+sql = "coalesce(method, 'unknown')"
+"""
 days = st.dates(dt.date(2024, 9, 20), dt.date(2024, 12, 5))
 cents = st.integers(-9_000, 30_000).map(lambda c: f"{c / 100:.2f}")
 
@@ -54,7 +96,7 @@ def job_rows(draw: st.DrawFn) -> list[tuple[object, ...]]:
         created = draw(st.one_of(st.none(), days))
         visited = draw(st.one_of(st.none(), days))
         spelt = ["" if d is None else f"{d:%a %b %d %Y}" for d in (created, visited)]
-        dated.append((number, f"U{uuid}" if uuid else "", kind, source, *spelt, draw(st.sampled_from(["Lynn", ""]))))
+        dated.append((number, f"U{uuid}" if uuid else "", kind, source, *spelt, draw(st.sampled_from(CITIES))))
     return dated
 
 
@@ -127,6 +169,7 @@ class World:
         self.inbox.mkdir()
         self.lake.prepare()
         shutil.copytree(ROOT / "rules", self.rules)
+        (self.rules / "own.toml").write_text(OWN)
         self.folder, self.count = folder, 0
 
     def step(self, what: str, given: object, minutes: int) -> Computed:

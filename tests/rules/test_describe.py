@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from rmetrics.rules import Rules, load_rules
-from rmetrics.rules.describe import Said, condition_in_words, next_changes, rules_in_words
+from rmetrics.rules.condition_words import condition_in_words
+from rmetrics.rules.describe import Said, next_changes, rules_in_words
 
 ROOT = Path(__file__).parents[2]
 CHANGES = """

@@ -18,7 +18,7 @@ from rmetrics.serve.app import PAGES
 from rmetrics.serve.formulas import FORMULAS
 
 PATHS = ("/", "/month/2024-11", "/source/Google?month=2024-11", "/source/Pro%20Referral", "/explain", "/funnel", "/measures",
-         "/health", "/health?feed=jobs", "/runs", "/rejected", "/rules", "/rules?file=sources.toml", "/plan",
+         "/health", "/health?feed=jobs", "/health?finding=undeclared-source", "/health?finding=payment-without-job", "/runs", "/rejected", "/rules", "/rules?file=sources.toml", "/plan",
          "/explain?source=Google&month=2024-11&metric=leads", "/explain?source=ALL&metric=cpl",
          "/explain?source=ALL&metric=target_repairs", "/explain?source=Google&metric=calls",
          "/explain?source=eLocals&month=2024-11&metric=cost&segment=COD",
@@ -80,6 +80,29 @@ def test_a_figure_is_what_its_explanation_says(site: TestClient, path: str) -> N
     assert len(found) >= 8
     for (metric, _, _), (href, value) in found.items():
         assert explained(site.get(href).text)[metric] == value, href
+
+
+# Counts of lines of an export, and values of rules beside their place: the page itself is their explanation.
+EXPLAINED = {"/health?feed=jobs", "/plan"}
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in PATHS if not p.startswith(("/explain", "/rejected")) and p not in EXPLAINED]
+)
+def test_every_figure_leads_somewhere(site: TestClient, path: str) -> None:
+    text = site.get(path).text
+    alone = re.findall(r'<(?:td|b)[^>]* data-value="([^"]+)">([^<]*)<(?!a)', text)
+    assert [(value, shown) for value, shown in alone if shown and shown != "\u2014"] == []
+
+
+def test_a_finding_leads_to_the_figures_it_counts(site: TestClient) -> None:
+    (jobs,) = re.findall(r'data-value="(\d+)"><a href="/health\?finding=undeclared-source"', site.get("/health").text)
+    found = list(figures(site.get("/health?finding=undeclared-source").text))
+    assert sum(value for _, value in found) == int(jobs)
+    href, value = found[0]
+    assert explained(site.get(href).text)["jobs"] == value
+    paid = list(figures(site.get("/health?finding=payment-without-job").text))
+    assert {parse_qs(urlsplit(href).query)["source"][0] for href, _ in paid} == {"Unattributed"}
 
 
 @pytest.mark.parametrize("source", ["Google", "eLocals", "ALL", "Unattributed"])
@@ -164,6 +187,7 @@ def test_no_page_shows_a_private_cell_even_with_rows(site_with_rows: TestClient,
         ("/month/2031-01", "2024-12"),
         ("/source/Nobody", "no such source"),
         ("/health?feed=nope", "jobs"),
+        ("/health?finding=nope", "undeclared-source"),
         ("/rejected?feed=nope", "jobs"),
         ("/runs?run=nope", "no run"),
         ("/rules?day=nope", "YYYY-MM-DD"),

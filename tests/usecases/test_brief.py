@@ -63,9 +63,10 @@ def test_yesterday_and_the_month_by_hand(filled: Project) -> None:
     month, repairs, revenue = lines(result, "month")
     assert (month.values["through"], month.values["revenue40"]) == (dt.date(2024, 11, 5), Decimal("104.1"))
     assert repairs.values == {
-        "source": "ALL", "value": 1, "target": 30, "pace": 5, "of_pace": Decimal("0.2"), "forecast": 6,
+        "source": "ALL", "value": 1, "target": 30, "pace": 5, "of_pace": Decimal("0.2"),
+        "forecast": None, "forecast_low": None, "forecast_high": None,  # a month of data is too little
     }  # fmt: skip
-    assert (revenue.values["pace"], revenue.values["forecast"]) == (500, Decimal("624.60"))
+    assert (revenue.values["pace"], revenue.values["forecast"]) == (500, None)
 
 
 @pytest.mark.parametrize(("late", "through"), [("payments", dt.date(2024, 11, 4)), ("jobs", dt.date(2024, 11, 4))])

@@ -126,7 +126,7 @@ def test_another_scheduler_replaces_the_first(machine: Machine) -> None:
 
 def test_a_dry_run_writes_nothing(machine: Machine) -> None:
     told = machine("install", "--dry-run")
-    assert "Would run sync, then the brief, every day at 07:30 (America/New_York) by systemd." in told.stdout
+    assert "Would run pull, sync and brief every day at 07:30 (America/New_York) by systemd." in told.stdout
     assert "OnCalendar" in told.stdout
     assert machine.units == []
     assert not (machine.project.root / "data" / "schedule.json").exists()

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from rmetrics.figures import MonthLine
+
 ALL = "ALL"
 
 
@@ -25,17 +27,12 @@ class FeedFact:
 
 
 @dataclass(frozen=True, slots=True)
-class DayFigures:
-    """One source on one day, or source ALL: the whole company."""
+class MonthEnd:
+    """Where a measure is estimated to end the month; in four of five cases between ``low`` and ``high``."""
 
-    source: str
-    jobs: int
-    leads: int
-    units: int
-    repairs: int
-    revenue_gross: Decimal
-    revenue40: Decimal
-    cost: Decimal
+    value: Decimal
+    low: Decimal | None
+    high: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +41,7 @@ class ToDate:
 
     Attributes:
         repairs_pace, revenue40_pace: what the target asks for by the end of the day; None without a target.
+        repairs_end, revenue40_end: the forecast; None with fewer than eight weeks of data, or of another day.
     """
 
     source: str
@@ -56,6 +54,8 @@ class ToDate:
     target_revenue40: Decimal | None
     repairs_pace: Decimal | None
     revenue40_pace: Decimal | None
+    repairs_end: MonthEnd | None = None
+    revenue40_end: MonthEnd | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,20 @@ class FindingFact:
     severity: str
     message: str
     rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class PullTrouble:
+    """A declared pull that is not complete, or overdue.
+
+    Attributes:
+        complete_at: when it last was; None: never.
+        why: why the last try was not complete; empty where it was, but too long ago.
+    """
+
+    name: str
+    complete_at: dt.datetime | None
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +143,38 @@ class SendTrouble:
 
 
 @dataclass(frozen=True, slots=True)
+class MissedCalls:
+    """Calls of the last days that nobody answered or returned.
+
+    Attributes:
+        since: the first of these days.
+        lost: of callers who may be new customers and have booked nothing.
+        existing: of customers about a job.
+    """
+
+    since: dt.date
+    lost: int
+    existing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disputable:
+    """Leads of a source that its vendor's terms make creditable, while there is time.
+
+    Attributes:
+        until: when the first of them expires.
+        hours: whole hours until then.
+        amount: what the leads cost, as far as it is known.
+    """
+
+    source: str
+    leads: int
+    until: dt.datetime
+    hours: int
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything a brief tells of one morning.
 
@@ -137,10 +183,13 @@ class Facts:
         unreachable: whether the database could not be asked, so nothing else is known.
         data_end: the newest day of the daily figures.
         through: the last day that is whole: every needed feed was exported after it was over; None where none is.
-        yesterday: by source, empty where yesterday is not whole.
+        yesterday: its figures by source, without targets; empty where yesterday is not whole.
         to_date: up to ``through``, ALL first.
         rejected: rows that the last publish could not read.
         stale_days: how old a feed's newest row may be.
+        missed: calls that nobody returned; None where the published tables do not tell.
+        disputable: leads to dispute, by source; None where the lake could not be read.
+        pulls: those that somebody has to look at.
     """
 
     day: dt.date
@@ -152,7 +201,7 @@ class Facts:
     data_end: dt.date | None = None
     through: dt.date | None = None
     feeds: tuple[FeedFact, ...] = ()
-    yesterday: tuple[DayFigures, ...] = ()
+    yesterday: tuple[MonthLine, ...] = ()
     to_date: tuple[ToDate, ...] = ()
     restated: tuple[Restated, ...] = ()
     rejected: int = 0
@@ -160,6 +209,9 @@ class Facts:
     failed: tuple[FailedRun, ...] = ()
     raised: tuple[Raised, ...] = ()
     troubles: tuple[SendTrouble, ...] = ()
+    missed: MissedCalls | None = None
+    disputable: tuple[Disputable, ...] | None = ()
+    pulls: tuple[PullTrouble, ...] = ()
 
     @property
     def yesterday_date(self) -> dt.date:

@@ -1,28 +1,45 @@
 """What the morning brief is made of, read from the published tables."""
 
 import datetime as dt
+import json
+from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from rmetrics.brief.facts import (
-    DayFigures,
     Facts,
     FailedRun,
     FeedFact,
     FindingFact,
+    MissedCalls,
+    MonthEnd,
+    PullTrouble,
     Raised,
     Restated,
     SendTrouble,
     ToDate,
     last_whole_day,
 )
+from rmetrics.figures import MonthLine
+from rmetrics.periods import month_of
 from rmetrics.postgres.connection import Session
 from rmetrics.postgres.ddl import has_all
+from rmetrics.pulls.covered import Covered
 from rmetrics.rules import Rules
 from rmetrics.rules.model import FeedLeads
 from rmetrics.rules.names import JOBS, PAYMENTS
 
-_TABLES = ("sync_runs", "metric_changes", "daily_metrics", "feed_status", "daily_cumulative", "run_findings")
+_NONE: Mapping[str, Covered] = {}
+_TABLES = (
+    "sync_runs",
+    "metric_changes",
+    "daily_metrics",
+    "feed_status",
+    "daily_cumulative",
+    "month_forecast",
+    "run_findings",
+)
 
 
 def read_facts(
@@ -34,6 +51,8 @@ def read_facts(
     *,
     raised: tuple[Raised, ...] = (),
     troubles: tuple[SendTrouble, ...] = (),
+    covered: Mapping[str, Covered] = _NONE,
+    pulls: tuple[PullTrouble, ...] = (),
 ) -> Facts:
     """The facts of a morning.
 
@@ -45,15 +64,18 @@ def read_facts(
         until: no run after this is looked at.
         raised: alerts that are true.
         troubles: messages that may not have arrived.
+        covered: up to when feeds are known whole by their pulls.
+        pulls: pulls that somebody has to look at.
 
     Raises:
         PostgresError: the server refuses.
     """
     business, brief = rules.business, rules.brief
     if session is None or not has_all(session, list(_TABLES)):
-        return Facts(day, business.timezone, business.currency, brief.stale_days, raised=raised, troubles=troubles)
+        known = Facts(day, business.timezone, business.currency, brief.stale_days)
+        return replace(known, raised=raised, troubles=troubles, pulls=pulls)
     yesterday = day - dt.timedelta(days=1)
-    feeds = _feeds(session, rules)
+    feeds = _covered(session, _feeds(session, rules), covered)
     (end,) = session.query("SELECT max(date) FROM daily_metrics")[0]
     through = last_whole_day(feeds, end, business.timezone, yesterday)
     published, rejected = _last_good(session)
@@ -74,6 +96,8 @@ def read_facts(
         failed=_failed(session, since, until),
         raised=raised,
         troubles=troubles,
+        missed=_missed(session, rules, day),
+        pulls=pulls,
     )
 
 
@@ -92,6 +116,23 @@ def needed_feeds(rules: Rules) -> frozenset[str]:
     return frozenset(named)
 
 
+def _missed(session: Session, rules: Rules, day: dt.date) -> MissedCalls | None:
+    """Calls that nobody returned, of the days in which a call back still counts as one."""
+    known = (
+        "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('calls') AND attname = 'class' AND NOT attisdropped"
+    )
+    if not session.query(known):  # published by a version before classes
+        return None
+    since = day - dt.timedelta(days=max(rules.calls.at(day).called_back, 1))
+    ((lost, existing),) = session.query(
+        "SELECT count(*) FILTER (WHERE class = 'missed and lost'), count(*) FILTER (WHERE class = 'existing job' "
+        "AND NOT answered) FROM calls WHERE answered_within_s IS NULL AND call_date >= $1::text::date "
+        "AND call_date < $2::text::date",
+        [since.isoformat(), day.isoformat()],
+    )
+    return MissedCalls(since, int(lost), int(existing))
+
+
 def _feeds(session: Session, rules: Rules) -> tuple[FeedFact, ...]:
     """The feeds; one that has never had an export is not used by this company, unless it is jobs or named."""
     rows = session.query("SELECT feed, last_date, last_export_at, exports FROM feed_status ORDER BY feed")
@@ -102,6 +143,33 @@ def _feeds(session: Session, rules: Rules) -> tuple[FeedFact, ...]:
     )
 
 
+def _covered(session: Session, feeds: tuple[FeedFact, ...], covered: Mapping[str, Covered]) -> tuple[FeedFact, ...]:
+    """The feeds, those of pulls as of when they were asked for: nothing new came is an answer, too.
+
+    Only where the last good run made its figures of what had been pulled. A feed of several lists is as old as the
+    oldest of them.
+    """
+    if not covered:
+        return feeds
+    (held,) = session.query(
+        "SELECT (SELECT detail ->> 'exports' FROM sync_runs WHERE status = 'ok' "
+        "ORDER BY finished_at DESC, run_id DESC LIMIT 1)"
+    )[0]
+    published = frozenset(json.loads(held or "[]"))
+    return tuple(
+        replace(f, last_export_at=_as_of(f.last_export_at, known, published))
+        if (known := covered.get(f.feed)) is not None
+        else f
+        for f in feeds
+    )
+
+
+def _as_of(exported: dt.datetime | None, known: Covered, published: frozenset[str]) -> dt.datetime | None:
+    if known.at is None or not {sha256[:16] for sha256 in known.exports} <= published:
+        return None if known.lists > 1 else exported
+    return known.at if known.lists > 1 or exported is None else max(exported, known.at)
+
+
 def _last_good(session: Session) -> tuple[bool, int]:
     rows = session.query(
         "SELECT coalesce(rows_rejected, 0) FROM sync_runs WHERE status = 'ok' "
@@ -110,14 +178,14 @@ def _last_good(session: Session) -> tuple[bool, int]:
     return bool(rows), int(rows[0][0]) if rows else 0
 
 
-def _day(session: Session, day: dt.date) -> tuple[DayFigures, ...]:
+def _day(session: Session, day: dt.date) -> tuple[MonthLine, ...]:
     rows = session.query(
         "SELECT source, sum(jobs)::bigint, sum(leads)::bigint, sum(units)::bigint, sum(repairs)::bigint, "
         "sum(revenue_gross), sum(revenue40), sum(cost) FROM daily_metrics WHERE date = $1::text::date "
         "GROUP BY source ORDER BY source",
         [day.isoformat()],
     )
-    return tuple(DayFigures(source, *counts, *map(Decimal, amounts)) for source, *both in rows
+    return tuple(MonthLine(month_of(day), source, *counts, *map(Decimal, amounts)) for source, *both in rows
                  for counts, amounts in [(both[:4], both[4:])])  # fmt: skip
 
 
@@ -129,10 +197,28 @@ def _to_date(session: Session, through: dt.date) -> tuple[ToDate, ...]:
         "AND repairs_to_date IS NOT NULL ORDER BY source <> 'ALL', source",
         [through.isoformat()],
     )
-    return tuple(
+    ends = _month_ends(session, through)
+    made = [
         ToDate(source, leads, units, repairs, *(None if a is None else Decimal(a) for a in amounts))  # type: ignore[arg-type]
         for source, leads, units, repairs, *amounts in rows
+    ]
+    return tuple(
+        replace(row, repairs_end=ends.get((row.source, "repairs")), revenue40_end=ends.get((row.source, "revenue40")))
+        for row in made
     )
+
+
+def _month_ends(session: Session, through: dt.date) -> dict[tuple[str, str], MonthEnd]:
+    """The forecasts made from a day: the month's end by source and measure. One made from another day says no more."""
+    rows = session.query(
+        "SELECT source, measure, estimate, low, high FROM month_forecast WHERE as_of = $1::text::date "
+        "AND month = date_trunc('month', $1::text::date::timestamp)::date",
+        [through.isoformat()],
+    )
+    return {
+        (source, measure): MonthEnd(Decimal(value), *(None if v is None else Decimal(v) for v in limits))
+        for source, measure, value, *limits in rows
+    }
 
 
 _RESTATED = """
@@ -145,6 +231,7 @@ changed AS (
            (good.before AT TIME ZONE $1::text)::date AS shown
     FROM metric_changes AS c JOIN good USING (run_id)
     WHERE good.finished_at > $2::text::timestamptz AND good.finished_at <= $3::text::timestamptz
+      AND c.metric NOT LIKE 'journeys.%'  -- what leads of a month earn grows for months after it
 )
 SELECT month, metric, string_agg(DISTINCT cause, '; '), count(DISTINCT date), sum(change)
 FROM changed

@@ -8,17 +8,19 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from fractions import Fraction
 from shlex import quote
 from typing import Any, Literal
 
-from rmetrics.brief.facts import ALL, DayFigures, Facts, Restated, SendTrouble, ToDate, whole_day
+from rmetrics.brief.facts import ALL, Facts, MonthEnd, Restated, SendTrouble, ToDate, whole_day
+from rmetrics.figures import MonthLine
+from rmetrics.findings import PULL_INCOMPLETE
 from rmetrics.periods import days_of, month_of
 
 CENT = Decimal("0.01")
 MOST = 12  # lines of a kind; the rest is counted
 SPAN = 3  # so many months of one measure, restated for one reason, are one line
 UNDECLARED = "undeclared-source"
+_COUNTS, _AMOUNTS = ("jobs", "leads", "units", "repairs"), ("revenue_gross", "revenue40", "cost")
 Tone = Literal["plain", "good", "bad", "error"]
 
 
@@ -87,25 +89,25 @@ def yesterday(facts: Facts) -> Iterator[Line]:
     """The company's figures of yesterday, then each source's; nothing where they are not whole."""
     if facts.stale:
         return
-    month = month_of(facts.yesterday_date)
-    whole = _together(facts.yesterday)
-    yield _day_line("yesterday.all", whole, month)
+    yield _day_line("yesterday.all", _together(facts.yesterday_date, facts.yesterday))
     for figures in sorted(facts.yesterday, key=lambda f: (-f.revenue40, -f.leads, f.source)):
         if figures.leads or figures.jobs or figures.repairs or figures.revenue_gross or figures.cost:
-            yield _day_line("yesterday.source", figures, month)
+            yield _day_line("yesterday.source", figures)
 
 
-def _together(sources: tuple[DayFigures, ...]) -> DayFigures:
-    return DayFigures(
+def _together(day: dt.date, sources: tuple[MonthLine, ...]) -> MonthLine:
+    return MonthLine(
+        month_of(day),
         ALL,
-        *(sum(getattr(s, n) for s in sources) for n in ("jobs", "leads", "units", "repairs")),
-        *(sum((getattr(s, n) for s in sources), Decimal(0)) for n in ("revenue_gross", "revenue40", "cost")),
+        *(sum(getattr(s, n) for s in sources) for n in _COUNTS),
+        *(sum((getattr(s, n) for s in sources), Decimal(0)) for n in _AMOUNTS),
     )
 
 
-def _day_line(code: str, figures: DayFigures, month: dt.date) -> Line:
-    values = {n: getattr(figures, n) for n in figures.__slots__}
-    return Line(code, {**values, "cpl": _each(figures.cost, figures.leads)}, _explain(figures.source, month))
+def _day_line(code: str, figures: MonthLine) -> Line:
+    values = {n: getattr(figures, n) for n in ("source", *_COUNTS, *_AMOUNTS)}
+    cpl = _each(figures.cost, figures.leads)
+    return Line(code, {**values, "cpl": cpl}, _explain(figures.source, figures.month))
 
 
 def _each(amount: Decimal, number: int) -> Decimal | None:
@@ -143,11 +145,11 @@ def _against(row: ToDate, month: dt.date, day: int, days: int) -> Iterator[Line]
     """Repairs and revenue against the pace of their targets: a line each for the company, one together for a source."""
     found = [
         values
-        for measure, value, target, pace in (
-            ("repairs", Decimal(row.repairs), row.target_repairs, row.repairs_pace),
-            ("revenue40", row.revenue40, row.target_revenue40, row.revenue40_pace),
+        for measure, value, target, pace, end in (
+            ("repairs", Decimal(row.repairs), row.target_repairs, row.repairs_pace, row.repairs_end),
+            ("revenue40", row.revenue40, row.target_revenue40, row.revenue40_pace, row.revenue40_end),
         )
-        if target and pace and (values := _on_pace(measure, value, target, pace, Fraction(days, day)))
+        if target and pace and (values := _on_pace(measure, value, target, pace, end))
     ]
     over = ".over" if day == days else ""
     if row.source != ALL and len(found) == 2:
@@ -164,10 +166,14 @@ def _against(row: ToDate, month: dt.date, day: int, days: int) -> Iterator[Line]
         yield Line(f"month.{measure}.{kind}{over}", told, _explain(row.source, month, measure), values["tone"])
 
 
-def _on_pace(measure: str, value: Decimal, target: Decimal, pace: Decimal, longer: Fraction) -> dict[str, Any]:
-    """A figure beside its target; ``longer``: the days of the month over those that are over."""
+def _on_pace(measure: str, value: Decimal, target: Decimal, pace: Decimal, end: MonthEnd | None) -> dict[str, Any]:
+    """A figure beside its target, and the forecast of the month's end: an estimate, None where there is none."""
     whole = measure == "repairs"
     unit = Decimal(1) if whole else CENT
+
+    def estimate(amount: Decimal | None) -> Decimal | None:
+        return None if amount is None else amount.quantize(unit, ROUND_HALF_UP)
+
     return {
         "measure": measure,
         "tone": "good" if value >= pace else "bad",
@@ -175,7 +181,9 @@ def _on_pace(measure: str, value: Decimal, target: Decimal, pace: Decimal, longe
         "target": target,
         "pace": pace.quantize(Decimal("0.1") if whole else CENT, ROUND_HALF_UP),
         "of_pace": (value / pace).quantize(Decimal("0.001"), ROUND_HALF_UP),
-        "forecast": (value * longer.numerator / longer.denominator).quantize(unit, ROUND_HALF_UP),
+        "forecast": estimate(end.value) if end else None,
+        "forecast_low": estimate(end.low) if end else None,
+        "forecast_high": estimate(end.high) if end else None,
     }
 
 
@@ -256,9 +264,11 @@ def reason_of(cause: str | None) -> str:
 
 
 def needs_a_person(facts: Facts) -> Iterator[Line]:
-    """Rejected rows, undeclared sources, stale feeds, failed runs, error findings, messages that did not arrive."""
+    """What somebody must see to: rows, calls and leads, sources, feeds, runs, errors, messages that did not arrive."""
     if facts.rejected:
         yield Line("person.rejected", {"rows": facts.rejected}, "rmetrics rejected list", "bad")
+    yield from _missed(facts)
+    yield from _to_dispute(facts)
     for finding in facts.findings:
         if finding.code == UNDECLARED:
             yield Line("person.undeclared", {"rows": finding.rows}, "rmetrics rules check", "bad", finding.message)
@@ -266,15 +276,43 @@ def needs_a_person(facts: Facts) -> Iterator[Line]:
         if feed.needed and feed.last_date and (_latest(facts) - feed.last_date).days > facts.stale_days:
             values = {"feed": feed.feed, "last": feed.last_date, "days": (facts.day - feed.last_date).days}
             yield Line("person.stale", values, "rmetrics status", "bad")
+    yield from _pulls(facts)
     for run in facts.failed[-3:]:
         yield Line("person.failed", {"at": run.started_at}, "rmetrics status", "error", run.message)
+    told = {UNDECLARED, *([PULL_INCOMPLETE] if facts.pulls else [])}
     for finding in facts.findings:
-        if finding.severity == "error" and finding.code != UNDECLARED:
+        if finding.severity == "error" and finding.code not in told:
             values = {"code": finding.code, "rows": finding.rows}
             yield Line("person.error", values, "rmetrics check", "error", finding.message)
     for trouble in facts.troubles:
         values = {"channel": trouble.channel, "at": trouble.at, "key": trouble.key.partition("/")[0]}
         yield Line(f"person.{trouble.state}-{trouble.kind}", values, _send_again(trouble), "error", trouble.why)
+
+
+def _missed(facts: Facts) -> Iterator[Line]:
+    missed = facts.missed
+    if missed is None:
+        return
+    for code, calls in (("person.missed", missed.lost), ("person.missed-existing", missed.existing)):
+        if calls:
+            yield Line(code, {"calls": calls, "since": missed.since}, "rmetrics calls", "bad")
+
+
+def _to_dispute(facts: Facts) -> Iterator[Line]:
+    if facts.disputable is None:
+        yield Line("person.dispute-unknown", {}, "rmetrics disputes", "bad")
+    for claims in facts.disputable or ():
+        values = {n: getattr(claims, n) for n in claims.__slots__}
+        yield Line("person.dispute", values, f"rmetrics disputes --source {quote(claims.source)}", "bad")
+
+
+def _pulls(facts: Facts) -> Iterator[Line]:
+    for pull in facts.pulls:
+        code, values = "person.pull-never", dict[str, Any](name=pull.name)
+        if pull.complete_at is not None:
+            code = "person.pull" if pull.why else "person.pull-late"
+            values["at"] = pull.complete_at
+        yield Line(code, values, f"rmetrics pull {quote(pull.name)}", "error", pull.why)
 
 
 def _send_again(trouble: SendTrouble) -> str:

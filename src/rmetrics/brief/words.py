@@ -46,7 +46,7 @@ ENGLISH = Words(
     nouns={
         "job": ("job", "jobs"), "lead": ("lead", "leads"), "unit": ("visit", "visits"),
         "repair": ("repair", "repairs"), "row": ("row", "rows"), "day": ("day", "days"),
-        "month": ("month", "months"),
+        "month": ("month", "months"), "call": ("call", "calls"), "hour": ("hour", "hours"),
     },
     templates={
         "subject": "Morning brief, {day:day}",
@@ -62,6 +62,12 @@ ENGLISH = Words(
         "heading.alerts": "Alerts",
         "footer": "Business days of {timezone}, money in {currency}.",
         "each": ", {cpl:money} per lead",
+        "ahead.number": "; the month is estimated to end at {forecast:number}{forecast_low:?range.number}",
+        "ahead.money": "; the month is estimated to end at {forecast:money}{forecast_low:?range.money}",
+        "ahead.repairs": "; the month is estimated to end at {repairs_forecast:number}",
+        "ahead.revenue40": "; revenue40 at {revenue40_forecast:money}",
+        "range.number": " (4 of 5 months end between {forecast_low:number} and {forecast_high:number})",
+        "range.money": " (4 of 5 months end between {forecast_low:money} and {forecast_high:money})",
         "stale.nothing": "Nothing is published yet: put exports into the inbox and sync.",
         "stale.unreachable": "The database cannot be reached: no figure of today is known.",
         "stale.never": "{feed}: there is no export yet.",
@@ -74,17 +80,17 @@ ENGLISH = Words(
                             "cost {cost:money}{cpl:each}",
         "month.all": "Up to {through:day}: {leads:#lead}, {units:#unit}, {repairs:#repair}; "
                      "revenue40 {revenue40:money}; cost {cost:money}{cpl:each}",
-        "month.repairs.all": "{value:#repair} of {target:number}: {of_pace:percent} of the pace of {pace:number}; "
-                             "at this rate {forecast:number} by the end of the month",
+        "month.repairs.all": "{value:#repair} of {target:number}: {of_pace:percent} of the pace of {pace:number}"
+                             "{forecast:?ahead.number}",
         "month.revenue40.all": "revenue40 {value:money} of {target:money}: {of_pace:percent} of the pace of "
-                               "{pace:money}; at this rate {forecast:money} by the end of the month",
-        "month.repairs.source": "{source}: {value:#repair} of {target:number}, {of_pace:percent} of pace; "
-                                "at this rate {forecast:number}",
-        "month.revenue40.source": "{source}: revenue40 {value:money} of {target:money}, {of_pace:percent} of pace; "
-        "at this rate {forecast:money}",
+                               "{pace:money}{forecast:?ahead.money}",
+        "month.repairs.source": "{source}: {value:#repair} of {target:number}, {of_pace:percent} of pace"
+                                "{forecast:?ahead.number}",
+        "month.revenue40.source": "{source}: revenue40 {value:money} of {target:money}, {of_pace:percent} of pace"
+        "{forecast:?ahead.money}",
         "month.both.source": "{source}: {repairs_value:#repair} of {repairs_target:number}, "
         "{repairs_of_pace:percent} of pace; revenue40 {revenue40_value:money} of {revenue40_target:money}, "
-        "{revenue40_of_pace:percent} of pace; at this rate {repairs_forecast:number} and {revenue40_forecast:money}",
+        "{revenue40_of_pace:percent} of pace{repairs_forecast:?ahead.repairs}{revenue40_forecast:?ahead.revenue40}",
         "month.both.source.over": "{source}: {repairs_value:#repair} of {repairs_target:number}, "
         "{repairs_of_pace:percent}; revenue40 {revenue40_value:money} of {revenue40_target:money}, "
         "{revenue40_of_pace:percent}",
@@ -119,8 +125,16 @@ ENGLISH = Words(
         "why.version": "another version of rmetrics",
         "why.unknown": "see the command below",
         "person.rejected": "{rows:#row} could not be read and count nowhere",
+        "person.missed": "{calls:#call} missed since {since:day}: nobody called back, and nothing is booked",
+        "person.missed-existing": "{calls:#call} of customers about a job missed since {since:day}, not returned",
+        "person.dispute": "{source}: {leads:#lead} to dispute ({amount:money}); {hours:#hour} left for the first, "
+                          "until {until:moment}",
+        "person.dispute-unknown": "Leads to dispute could not be looked up in the lake",
         "person.undeclared": "{rows:#job} of sources that no rule declares: their leads and cost are 0",
         "person.stale": "{feed}: the newest row is of {last:day}, {days:#day} ago",
+        "person.pull": "The pull {name} is not complete; it last was on {at:moment}",
+        "person.pull-late": "The pull {name} is overdue: it was last complete on {at:moment}",
+        "person.pull-never": "The pull {name} has never been complete",
         "person.failed": "A run failed on {at:moment}; figures are those of the last good one",
         "person.error": "Error in the data: {code}, {rows:#row}",
         "person.failed-brief": "{channel}: the brief of {key} could not be sent",
@@ -150,6 +164,7 @@ RUSSIAN = Words(
         "unit": ("выезд", "выезда", "выездов"), "repair": ("ремонт", "ремонта", "ремонтов"),
         "row": ("строка", "строки", "строк"), "day": ("день", "дня", "дней"),
         "month": ("месяц", "месяца", "месяцев"),
+        "call": ("звонок", "звонка", "звонков"), "hour": ("час", "часа", "часов"),
     },
     templates={
         "subject": "Утренняя сводка, {day:day}",
@@ -165,6 +180,12 @@ RUSSIAN = Words(
         "heading.alerts": "Тревоги",
         "footer": "Рабочие дни по времени {timezone}, деньги в {currency}.",
         "each": ", {cpl:money} за лид",
+        "ahead.number": "; оценка на конец месяца — {forecast:number}{forecast_low:?range.number}",
+        "ahead.money": "; оценка на конец месяца — {forecast:money}{forecast_low:?range.money}",
+        "ahead.repairs": "; оценка на конец месяца — {repairs_forecast:number}",
+        "ahead.revenue40": "; revenue40 — {revenue40_forecast:money}",
+        "range.number": " (4 месяца из 5 кончаются между {forecast_low:number} и {forecast_high:number})",
+        "range.money": " (4 месяца из 5 кончаются между {forecast_low:money} и {forecast_high:money})",
         "stale.nothing": "Ещё ничего не опубликовано: положите выгрузки во входную папку и запустите sync.",
         "stale.unreachable": "База данных недоступна: ни одной сегодняшней цифры нет.",
         "stale.never": "{feed}: выгрузок ещё нет.",
@@ -177,17 +198,17 @@ RUSSIAN = Words(
                             "расход {cost:money}{cpl:each}",
         "month.all": "По {through:day}: {leads:#lead}, {units:#unit}, {repairs:#repair}; revenue40 {revenue40:money}; "
                      "расход {cost:money}{cpl:each}",
-        "month.repairs.all": "{value:#repair} из {target:number}: {of_pace:percent} от темпа {pace:number}; "
-                             "так к концу месяца выйдет {forecast:number}",
-        "month.revenue40.all": "revenue40 {value:money} из {target:money}: {of_pace:percent} от темпа {pace:money}; "
-                               "так к концу месяца выйдет {forecast:money}",
-        "month.repairs.source": "{source}: {value:#repair} из {target:number}, {of_pace:percent} от темпа; "
-                                "так выйдет {forecast:number}",
-        "month.revenue40.source": "{source}: revenue40 {value:money} из {target:money}, {of_pace:percent} от темпа; "
-        "так выйдет {forecast:money}",
+        "month.repairs.all": "{value:#repair} из {target:number}: {of_pace:percent} от темпа {pace:number}"
+                             "{forecast:?ahead.number}",
+        "month.revenue40.all": "revenue40 {value:money} из {target:money}: {of_pace:percent} от темпа {pace:money}"
+                               "{forecast:?ahead.money}",
+        "month.repairs.source": "{source}: {value:#repair} из {target:number}, {of_pace:percent} от темпа"
+                                "{forecast:?ahead.number}",
+        "month.revenue40.source": "{source}: revenue40 {value:money} из {target:money}, {of_pace:percent} от темпа"
+        "{forecast:?ahead.money}",
         "month.both.source": "{source}: {repairs_value:#repair} из {repairs_target:number}, "
         "{repairs_of_pace:percent} от темпа; revenue40 {revenue40_value:money} из {revenue40_target:money}, "
-        "{revenue40_of_pace:percent} от темпа; так выйдет {repairs_forecast:number} и {revenue40_forecast:money}",
+        "{revenue40_of_pace:percent} от темпа{repairs_forecast:?ahead.repairs}{revenue40_forecast:?ahead.revenue40}",
         "month.both.source.over": "{source}: {repairs_value:#repair} из {repairs_target:number}, "
         "{repairs_of_pace:percent}; revenue40 {revenue40_value:money} из {revenue40_target:money}, "
         "{revenue40_of_pace:percent}",
@@ -223,8 +244,16 @@ RUSSIAN = Words(
         "why.version": "другая версия rmetrics",
         "why.unknown": "см. команду ниже",
         "person.rejected": "Не прочитано и нигде не учтено: {rows:#row}",
+        "person.missed": "Пропущено с {since:day} и не перезвонили: {calls:#call}, заказа нет",
+        "person.missed-existing": "Пропущено с {since:day} и не перезвонили клиентам по их заказам: {calls:#call}",
+        "person.dispute": "{source}: можно оспорить {leads:#lead} ({amount:money}); на первый осталось {hours:#hour}, "
+                          "до {until:moment}",
+        "person.dispute-unknown": "Не удалось найти в хранилище лиды, которые можно оспорить",
         "person.undeclared": "{rows:#job} из источников, которых нет в правилах: их лиды и расход равны 0",
         "person.stale": "{feed}: последняя строка за {last:day}, {days:#day} назад",
+        "person.pull": "Автоматическая выгрузка {name} неполная; последняя полная — {at:moment}",
+        "person.pull-late": "Автоматической выгрузки {name} давно не было: последняя полная — {at:moment}",
+        "person.pull-never": "Автоматическая выгрузка {name} ещё ни разу не прошла полностью",
         "person.failed": "Запуск не удался {at:moment}; показаны цифры последнего удачного",
         "person.error": "Ошибка в данных: {code}, {rows:#row}",
         "person.failed-brief": "{channel}: сводка за {key} не отправлена",
@@ -263,13 +292,15 @@ def plural_form(language: str, number: int) -> int:
 class _Writer(string.Formatter):
     """Fills templates in one language; ``zone`` is whose clocks moments are written by."""
 
-    def __init__(self, words: Words, zone: str) -> None:
-        self.words, self.zone = words, zone
+    def __init__(self, words: Words, zone: str, values: Mapping[str, Any]) -> None:
+        self.words, self.zone, self.values = words, zone, values
 
     def format_field(self, value: Any, format_spec: str) -> str:
         """A value as the template asks for it; a dash for None."""
         if format_spec == "each":
             return "" if value is None else self.vformat(self.words.templates["each"], (), {"cpl": value})
+        if format_spec.startswith("?"):  # a part that is left out where the value is unknown
+            return "" if value is None else self.vformat(self.words.templates[format_spec[1:]], (), self.values)
         if value is None:
             return NOTHING
         if format_spec in {"why", "measure"}:  # one of a few words
@@ -327,4 +358,4 @@ def say(language: str, code: str, values: Mapping[str, Any], zone: str) -> str:
         zone: whose clocks moments are written by.
     """
     words = LANGUAGES[language]
-    return _Writer(words, zone).vformat(words.templates[code], (), values)
+    return _Writer(words, zone, values).vformat(words.templates[code], (), values)

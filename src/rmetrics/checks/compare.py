@@ -9,6 +9,10 @@ from typing import Any
 
 import duckdb
 
+from rmetrics.checks.call_classes import differing_classes
+from rmetrics.checks.compare_measures import MEMBERS_TOGETHER, OwnFigures, measure_differences, take_given
+from rmetrics.checks.compare_measures import tables as measure_tables
+from rmetrics.checks.dimensions import DIMENSION_MONTHLY, MEASURE_DAILY
 from rmetrics.checks.recompute import DAILY, MEASURES, MONTHLY, Scope, TypedInput, months_of, recompute
 from rmetrics.errors import LakeError
 from rmetrics.rules.model import Rules
@@ -63,6 +67,7 @@ def cross_check(
     rules: Rules,
     *,
     temp: Path,
+    own: OwnFigures | None = None,
     memory_limit: str | None = None,
     threads: int | None = None,
 ) -> CrossCheck:
@@ -74,6 +79,7 @@ def cross_check(
         monthly: Parquet file of ``monthly_metrics``.
         rules: in force.
         temp: folder for spilled data.
+        own: the files of declared measures; None: they are not compared.
         memory_limit: of DuckDB, for instance ``2GB``.
         threads: of DuckDB.
 
@@ -82,23 +88,43 @@ def cross_check(
     """
     files = [i.path for inputs in typed.values() for i in inputs]
     with duckdb_errors("recompute the metrics"):
-        connection = sandbox([*files, daily, monthly], temp=temp, memory_limit=memory_limit, threads=threads)
+        connection = sandbox(
+            [*files, daily, monthly, *_files(own)], temp=temp, memory_limit=memory_limit, threads=threads
+        )
         try:
             recompute(connection, typed, rules)
-            return compare(connection, daily, monthly)
+            return compare(connection, daily, monthly, own=own)
         finally:
             connection.close()
 
 
 def compare(
-    connection: duckdb.DuckDBPyConnection, daily: Path, monthly: Path, scope: Scope | None = None
+    connection: duckdb.DuckDBPyConnection,
+    daily: Path,
+    monthly: Path,
+    scope: Scope | None = None,
+    classes: Path | None = None,
+    *,
+    own: OwnFigures | None = None,
 ) -> CrossCheck:
-    """Compares the metrics' files with what was recomputed in a connection that may read them; within a scope."""
+    """Compares the metrics' files with what was recomputed in a connection that may read them; within a scope.
+
+    Args:
+        connection: holds what was recomputed.
+        daily: the file of days.
+        monthly: the file of months.
+        scope: the months to compare; None for all.
+        classes: the classes of calls: of all of them, within a scope of those that are to be compared.
+        own: the figures of declared measures, and the members of each dimension; None: they are not compared.
+    """
     connection.execute("CREATE SCHEMA _given")
     given = {DAILY: _given(connection, DAILY, daily, "date"), MONTHLY: _given(connection, MONTHLY, monthly, "month")}
+    if own is not None:
+        take_given(connection, own)
     if scope is not None:
-        for name, period in ((DAILY, "date"), (MONTHLY, "month")):
-            for table in (name, given[name]):
+        more = measure_tables() if own is not None else ()
+        for name, period in ((DAILY, "date"), (MONTHLY, "month"), *more):
+            for table in (name, f"_given.{name}"):
                 connection.execute(f"DELETE FROM {table} WHERE NOT {scope.has(period)}")
     connection.execute(f"CREATE TABLE _given.sum_of_days AS {months_of(given[DAILY])}")
     differences = " UNION ALL ".join(
@@ -108,6 +134,8 @@ def compare(
             _differences(SUM_OF_DAYS, given[MONTHLY], "_given.sum_of_days", "month"),
             _repeated(DAILY, given[DAILY], "date"),
             _repeated(MONTHLY, given[MONTHLY], "month"),
+            *([differing_classes(connection, classes, whole=scope is None)] if classes else []),
+            *(measure_differences() if own is not None else ()),
         ]
     )
     connection.execute(f"CREATE TABLE _given.differences AS {differences}")
@@ -115,6 +143,10 @@ def compare(
     order = ", ".join(str(i) for i in range(1, 6))
     found = connection.execute(f"SELECT * FROM _given.differences ORDER BY {order} LIMIT {LIMIT}").fetchall()
     return CrossCheck(int(row[0]) if row else 0, tuple(_mismatch(f) for f in found))
+
+
+def _files(own: OwnFigures | None) -> tuple[Path, ...]:
+    return () if own is None else (own.daily, own.members)
 
 
 def _given(connection: duckdb.DuckDBPyConnection, name: str, file: Path, period: str) -> str:
@@ -163,7 +195,8 @@ def _repeated(name: str, computed: str, period: str) -> str:
 
 def _mismatch(row: Sequence[Any]) -> Mismatch:
     table, period, source, segment, measure, computed, recomputed = row
-    whole = MEASURES.get(measure, "BIGINT") == "BIGINT"
+    exact = {MEASURE_DAILY, DIMENSION_MONTHLY, MEMBERS_TOGETHER}
+    whole = MEASURES.get(measure, "BIGINT") == "BIGINT" and (table not in exact or measure == ROWS)
     kind: type[int | Decimal] = int if whole else Decimal
     values = (None if v is None else kind(v) for v in (computed, recomputed))
     return Mismatch(table, period or NO_DAY, source or "", segment or "", measure, *values)

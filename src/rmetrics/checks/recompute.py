@@ -10,9 +10,12 @@ from pathlib import Path
 
 import duckdb
 
+from rmetrics.checks.call_classes import create_call_classes
 from rmetrics.checks.costs import create_costs, create_leads
+from rmetrics.checks.dimensions import create_members
 from rmetrics.checks.feeds import TypedInput, create_feeds
 from rmetrics.checks.jobs import create_jobs
+from rmetrics.checks.measures import create_measures
 from rmetrics.rules.model import Rules
 from rmetrics.sandbox.connection import file_name
 from rmetrics.sandbox.quoting import dollars, from_micros, text, work
@@ -34,9 +37,10 @@ class Scope:
     """Some months, where not everything is to be computed again.
 
     Attributes:
-        months: in which every figure comes out right; those of other months mean nothing.
+        months: in which every figure comes out right; there are none of other months.
         daily: Parquet file of ``daily_metrics``, for what a month needs to know of the others: when a source's first
             lead or job was.
+        members: Parquet file of what members have month by month: the largest of all months are kept by name.
         names: what undeclared sources are called, by their spelling in lower case without white space: the first job
             decides, wherever it is.
     """
@@ -44,6 +48,7 @@ class Scope:
     months: frozenset[dt.date]
     daily: Path
     names: Mapping[str, str]
+    members: Path | None = None
 
     def has(self, day: str) -> str:
         """SQL: whether a column's day is in one of the months."""
@@ -57,6 +62,8 @@ def recompute(
     rules: Rules,
     scope: Scope | None = None,
     newest: dt.date | None = None,
+    *,
+    classes: bool = True,
 ) -> None:
     """Creates one view per feed, ``job_facts``, ``daily_metrics`` and ``monthly_metrics`` in the connection.
 
@@ -66,6 +73,7 @@ def recompute(
         rules: in force.
         scope: the months to get right; None for all.
         newest: the day of the newest export, which the data's last day does not come after; None where none is known.
+        classes: recompute the classes of calls as well.
 
     After it there are:
         a view per feed: one row per key, the declared columns, the business day, ``counted``.
@@ -73,6 +81,8 @@ def recompute(
             ``segment``, ``paid``, ``is_unit``, ``is_repair``.
         daily_metrics: one row per (date, source, segment) with any measure that is not zero.
         monthly_metrics: its sums by month, without sums that are all zero.
+    Within a scope, both have the rows of its months.
+        measure_daily, dimension_monthly: the values of declared measures by day, and by month and member.
 
     Raises:
         duckdb.Error: the files cannot be read; callers translate it (``connection.duckdb_errors``).
@@ -80,6 +90,8 @@ def recompute(
     connection.execute("CREATE SCHEMA _work")
     create_feeds(connection, typed, rules)
     create_jobs(connection, rules, scope.names if scope else None)
+    if classes:
+        create_call_classes(connection, rules)
     _complete(connection, scope, "activity", ("jobs", "units", "repairs"))
     create_leads(connection, rules)
     _complete(connection, scope, "leads", ("leads",))
@@ -99,12 +111,16 @@ def recompute(
     sums = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in added)
     any_of = " OR ".join(f"{name} <> 0" for name in added)
     counts = ", ".join(f"CAST({name} AS BIGINT) AS {name}" for name in added[:4])
+    within = scope.has("day") if scope else "true"
     connection.execute(
         f"CREATE TABLE {DAILY} AS SELECT day AS date, source, segment, {counts}, {dollars('gross')} AS revenue_gross, "
         f"{from_micros('micros')} AS revenue40, {dollars('cost')} AS cost "
-        f"FROM (SELECT day, source, segment, {sums} FROM ({union}) GROUP BY ALL) WHERE {any_of}"
+        f"FROM (SELECT day, source, segment, {sums} FROM ({union}) WHERE {within} GROUP BY ALL) WHERE {any_of}"
     )
     connection.execute(f"CREATE TABLE {MONTHLY} AS {months_of(DAILY)}")
+    create_measures(connection, rules)
+    known = scope.members if scope else None
+    create_members(connection, rules, known, f"NOT {scope.has('$day')}" if scope and known else "false")
 
 
 def _complete(connection: duckdb.DuckDBPyConnection, scope: Scope | None, table: str, measures: Sequence[str]) -> None:

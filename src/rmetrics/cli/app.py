@@ -16,8 +16,10 @@ from typer.main import get_command
 
 from rmetrics.cli.alerts import alerts
 from rmetrics.cli.brief import brief
+from rmetrics.cli.calls import calls
 from rmetrics.cli.check import check
 from rmetrics.cli.db import db
+from rmetrics.cli.disputes import disputes
 from rmetrics.cli.doctor import doctor
 from rmetrics.cli.explain import explain
 from rmetrics.cli.exports import exports
@@ -25,7 +27,9 @@ from rmetrics.cli.grafana import grafana
 from rmetrics.cli.history import history
 from rmetrics.cli.init import init
 from rmetrics.cli.interrupts import INTERRUPTED, interrupts
+from rmetrics.cli.journeys import journeys
 from rmetrics.cli.limits import require_address_space
+from rmetrics.cli.metrics import metrics
 from rmetrics.cli.options import reporter
 from rmetrics.cli.plan import plan
 from rmetrics.cli.pull import pull
@@ -53,8 +57,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 COMMANDS = (
-    *(init, pull, sync, explain, check, plan, history, sql, status, doctor),
-    *(schema, grafana, report, brief, alerts, serve),
+    *(init, pull, sync, metrics, explain, journeys, check, plan, history, sql, status, doctor),
+    *(calls, disputes, schema, grafana, report, brief, alerts, serve),
 )
 for command in COMMANDS:
     app.command()(command)

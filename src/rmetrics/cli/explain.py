@@ -5,14 +5,20 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, From, Quiet, To, ToDate, months_of, reporter
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, ToDate, reporter, span_of
 
 
 def explain(
-    source: Annotated[str, typer.Option(help="The source, or ALL; case, spaces and aliases do not matter.")],
+    source: Annotated[
+        str | None, typer.Option(help="The source, or ALL; case, spaces and aliases do not matter.")
+    ] = None,
     month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="The month; the newest with data.")] = None,
-    first: From = None,
-    last: To = None,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="YYYY-MM[-DD]", help="From this month, or this day, on.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="YYYY-MM[-DD]", help="Up to this month, or this day.")
+    ] = None,
     to_date: ToDate = False,
     segment: Annotated[str | None, typer.Option(help="Only this segment.")] = None,
     metric: Annotated[
@@ -35,6 +41,12 @@ def explain(
     key: Annotated[
         str | None, typer.Option(metavar="HEADER", help="The column of --against that names the rows.")
     ] = None,
+    job: Annotated[
+        str | None, typer.Option(metavar="ID", help="Instead of a number: which touch a job came from, and why.")
+    ] = None,
+    lead: Annotated[
+        str | None, typer.Option(metavar="ID", help="Instead of a number: what became of a lead, and why.")
+    ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Leave the database out.")] = False,
     as_json: AsJson = False,
     form: AsForm = Form.TABLE,
@@ -44,13 +56,22 @@ def explain(
 
     The rule, the rows that count, those that nearly did, and how the engines and PostgreSQL agree.
     """
+    from rmetrics.errors import SettingsError
     from rmetrics.findings import count
     from rmetrics.output.explain import show_explanation, write_rows
+    from rmetrics.output.journeys import show_story
     from rmetrics.settings import load_settings
-    from rmetrics.usecases.explain import explain_numbers, parse_question
+    from rmetrics.usecases.explain import explain_journey, explain_numbers, parse_question
 
     report = reporter(as_json=as_json, quiet=quiet, form=form)
-    span = months_of(month, first, last, to_date=to_date)
+    if job is not None or lead is not None:
+        with report.progress() as progress:
+            story = explain_journey(load_settings(), job=job, lead=lead, progress=progress)
+        show_story(report, story)
+        return 0
+    if source is None:
+        raise SettingsError("--source is missing", "Name a source or ALL; or ask for one --job or --lead.")
+    span = span_of(month, first, last, to_date=to_date)
     question = parse_question(source, month, segment, metric, day, expect, against, key, span)
     with report.progress() as progress:
         found, gaps = explain_numbers(load_settings(), question, offline=offline, progress=progress)

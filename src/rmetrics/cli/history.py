@@ -22,12 +22,12 @@ def history(
 ) -> None:
     """Show how published numbers changed: when and why."""
     from rmetrics.output.history import show_history
-    from rmetrics.postgres.publish import MEASURES
+    from rmetrics.postgres.publish import JOURNEY_MEASURES, MEASURES, PREFIX
     from rmetrics.settings import load_settings
     from rmetrics.usecases.history import history as run_history
 
-    if metric is not None and metric not in MEASURES:
-        raise SettingsError(f"no such measure: {metric!r}", f"There are {', '.join(MEASURES)}.")
+    if metric is not None and metric not in (known := (*MEASURES, *(f"{PREFIX}{m}" for m in JOURNEY_MEASURES))):
+        raise SettingsError(f"no such measure: {metric!r}", f"There are {', '.join(known)}.")
     found = run_history(
         load_settings(), months_of(month, first, last, to_date=to_date), source=source, metric=metric, daily=daily
     )

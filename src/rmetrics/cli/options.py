@@ -1,6 +1,7 @@
 """What all commands share: their common options and exit codes. Imports nothing heavy."""
 
 import datetime as dt
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +31,7 @@ To = Annotated[str | None, typer.Option("--to", metavar="YYYY-MM", help="Up to t
 ToDate = Annotated[bool, typer.Option("--ytd", help="The year to date: from January to the newest month, or --to.")]
 
 DATA_FINDINGS = 3
+_DAY = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
 
 
 def reporter(*, as_json: bool = False, quiet: bool = False, form: Form = Form.TABLE) -> "Report":
@@ -76,6 +78,43 @@ def months_of(month: str | None, first: str | None, last: str | None, *, to_date
     return asked
 
 
+def span_of(month: str | None, first: str | None, last: str | None, *, to_date: bool) -> "Months":
+    """The months that options name, as ``months_of``; or days, where ``--from`` and ``--to`` both name one.
+
+    Raises:
+        SettingsError: a day does not exist, only one end names a day, or see ``months_of``.
+    """
+    from rmetrics.errors import SettingsError
+    from rmetrics.pipeline.asked import Months
+
+    ends = [text for text in (first, last) if text is not None and _DAY.fullmatch(text.strip())]
+    if not ends:
+        return months_of(month, first, last, to_date=to_date)
+    if len(ends) < 2 or to_date or month is not None:
+        raise SettingsError(
+            f"{ends[0]} is a day, which needs another at the other end and no other span",
+            "Name both: --from 2024-11-04 --to 2024-11-10.",
+        )
+    start, end = (day_in(text) for text in ends)
+    if start > end:
+        raise SettingsError(f"--from {first} is after --to {last}", "Name the earlier day first.")
+    return Months(start.replace(day=1), end.replace(day=1), days=(start, end))
+
+
+def day_in(text: str) -> dt.date:
+    """The day that is written YYYY-MM-DD.
+
+    Raises:
+        SettingsError: it is written otherwise, or there is no such day.
+    """
+    from rmetrics.errors import SettingsError
+
+    try:
+        return dt.datetime.strptime(text.strip(), "%Y-%m-%d").date()  # noqa: DTZ007 - a business day has no zone
+    except ValueError:
+        raise SettingsError(f"not a day: {text!r}", "Write it YYYY-MM-DD, for instance 2024-11-05.") from None
+
+
 def month_in(text: str) -> dt.date:
     """The month that is written YYYY-MM.
 
@@ -89,6 +128,20 @@ def month_in(text: str) -> dt.date:
     if month is None:
         raise SettingsError(f"not a month: {text!r}", "Write it YYYY-MM, for instance 2024-11.")
     return month
+
+
+def day_of(text: str | None) -> dt.date | None:
+    """The day that is written YYYY-MM-DD; None where none was given.
+
+    Raises:
+        SettingsError: it is written otherwise.
+    """
+    from rmetrics.errors import SettingsError
+
+    try:
+        return None if text is None else dt.date.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"not a day: {text!r}", "Write it YYYY-MM-DD, for instance 2024-11-15.") from None
 
 
 def help_alone(context: typer.Context) -> None:

@@ -1,4 +1,4 @@
-"""``rmetrics schedule``: a daily sync and brief."""
+"""``rmetrics schedule``: daily pulls, sync and brief."""
 
 import datetime as dt
 from enum import StrEnum
@@ -9,7 +9,7 @@ import typer
 from rmetrics.cli.options import AsJson, Quiet, help_alone, reporter
 
 schedule = typer.Typer(
-    help="Run sync and brief every day.", callback=help_alone, invoke_without_command=True, rich_markup_mode=None
+    help="Run pull, sync and brief every day.", callback=help_alone, invoke_without_command=True, rich_markup_mode=None
 )
 
 
@@ -30,7 +30,7 @@ def schedule_install(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Have the system run sync, then the brief, every day."""
+    """Have the system run pull, sync and brief every day."""
     from rmetrics.output.schedule import show_installed
     from rmetrics.schedule.plan import Kind
     from rmetrics.settings import load_settings
@@ -71,7 +71,7 @@ def schedule_remove(as_json: AsJson = False, quiet: Quiet = False) -> None:
 
 @schedule.command("run")
 def schedule_run() -> int:
-    """Do now what the schedule does: sync, then send the brief."""
+    """Do now what the schedule does: pull, sync, send the brief."""
     from rmetrics.settings import load_settings
     from rmetrics.usecases.schedule import run_now
 

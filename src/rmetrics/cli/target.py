@@ -7,7 +7,7 @@ import typer
 from rmetrics.cli.options import AsJson, Quiet, help_alone, month_in, reporter
 
 if TYPE_CHECKING:
-    from rmetrics.pipeline.landing.entered import Entered
+    from rmetrics.pipeline.entered import Entered
 
 target = typer.Typer(
     help="Enter targets by hand.", callback=help_alone, invoke_without_command=True, rich_markup_mode=None

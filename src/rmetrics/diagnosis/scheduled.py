@@ -1,10 +1,12 @@
-"""Whether the schedule ran when it should."""
+"""Whether the schedule and the pulls ran when they should."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rmetrics.diagnosis.finding import Check, passed
-from rmetrics.findings import Severity
+from rmetrics.findings import Severity, count
+from rmetrics.pulls.record import pull_records
+from rmetrics.rules import Rules
 from rmetrics.schedule.record import installed_in, ran_in, trouble
 from rmetrics.settings import Settings
 
@@ -20,3 +22,21 @@ def check_schedule(settings: Settings) -> Iterator[Check]:
         return
     last = f"last {ran.started_at:%Y-%m-%d %H:%M} UTC" if ran else "not due yet"
     yield passed("daily run", f"every day at {installed.at} by {installed.kind}, {last}")
+
+
+def check_pulls(settings: Settings, loaded: Sequence[Rules]) -> Iterator[Check]:
+    """Which declared pulls are not complete, or overdue; nothing where none is declared.
+
+    Args:
+        settings: where things are.
+        loaded: the rules, where they load.
+    """
+    declared = [name for rules in loaded for name in rules.pulls]
+    now = dt.datetime.now(dt.UTC)
+    records = pull_records(settings.data_dir, declared)
+    wrong = [(r, why) for r in records if (why := r.trouble(now))]
+    for record, why in wrong:
+        yield Check("pulls", Severity.WARNING, f"{record.name}: {why}", f"Run: rmetrics pull {record.name}")
+    if declared and not wrong:
+        oldest = min(r.complete_at for r in records if r.complete_at)
+        yield passed("pulls", f"{count(len(declared), 'pull')} complete, the oldest of {oldest:%Y-%m-%d %H:%M} UTC")

@@ -59,7 +59,9 @@ class Asked:
 
     Attributes:
         month: the first day of the month, or of the first of several.
+        day: only this day; with ``until``, only the days from this one on.
         last: the first day of the last month of several; None for one month.
+        until: the last of several days; None for one day, or for whole months.
     """
 
     source: str
@@ -67,6 +69,7 @@ class Asked:
     segment: str | None = None
     day: dt.date | None = None
     last: dt.date | None = None
+    until: dt.date | None = None
 
     @property
     def several(self) -> bool:
@@ -81,6 +84,17 @@ class Asked:
     def within(self, day: pl.Expr) -> pl.Expr:
         """Whether a day is in the months asked for."""
         return between(day, self.month, self.end)
+
+    @property
+    def days(self) -> tuple[dt.date, dt.date]:
+        """The first day asked for, and the first after the last one."""
+        if self.day is None:
+            return self.month, self.end
+        return self.day, (self.until or self.day) + dt.timedelta(days=1)
+
+    def on(self, day: pl.Expr) -> pl.Expr:
+        """Whether a day is asked for: of the months, those that are named where only some are."""
+        return between(day, *self.days)
 
     def of(self, source: pl.Expr) -> pl.Expr:
         """Whether a row's source is the one asked for."""
@@ -169,8 +183,7 @@ def spans_in(
     spans: Iterator[tuple[dt.date | None, dt.date | None, Source]], asked: Asked
 ) -> Iterator[tuple[Source, Span]]:
     """The versions in force on some day asked for."""
-    first = asked.day or asked.month
-    end = asked.day + dt.timedelta(days=1) if asked.day else asked.end
+    first, end = asked.days
     for start, until, value in spans:
         if (start is None or start < end) and (until is None or until > first):
             yield value, (start, until)
@@ -190,7 +203,7 @@ def said_of(rules: Rules, topic: str, rule: str, day: dt.date) -> Said:
 # -- outcomes
 
 
-def _judged(rows: pl.LazyFrame, asked: Asked, span: Span, *, key: tuple[str, ...]) -> pl.LazyFrame:
+def judged(rows: pl.LazyFrame, asked: Asked, span: Span, *, key: tuple[str, ...]) -> pl.LazyFrame:
     """Adds ``_key`` and ``_outcome`` to rows that have the other columns of evidence."""
     day = pl.col("_day")
     reasons = [
@@ -205,7 +218,7 @@ def _judged(rows: pl.LazyFrame, asked: Asked, span: Span, *, key: tuple[str, ...
     if asked.segment is not None:
         reasons.append((pl.col("_segment") != asked.segment, Outcome.OTHER_SEGMENT))
     if asked.day is not None:
-        reasons.append((day != pl.lit(asked.day), Outcome.OTHER_DAY))
+        reasons.append((~asked.on(day), Outcome.OTHER_DAY))
     outcome = pl.lit(Outcome.COUNTED.value)
     for condition, reason in reversed(reasons):
         outcome = pl.when(condition).then(pl.lit(reason.value)).otherwise(outcome)
@@ -217,7 +230,8 @@ def _fits(condition: str | None, row: Row) -> pl.Expr:
     return (pl.lit(value=True) if condition is None else is_true(condition, row)).alias("_fits")
 
 
-def _stamp(feed: Feed, column: str) -> str | None:
+def stamp_of(feed: Feed, column: str) -> str | None:
+    """The column, where it is a timestamp behind a business day."""
     return column if feed.columns[column].type is ColumnType.TIMESTAMP else None
 
 
@@ -271,11 +285,11 @@ def _of_jobs(
         where=said.where,
         since=said.since,
         feed=JOBS,
-        rows=_judged(rows, asked, span, key=feed.key_columns),
+        rows=judged(rows, asked, span, key=feed.key_columns),
         scale=scale,
         condition=condition,
         row=job_row(rules),
-        stamp=_stamp(feed, rules.jobs.latest.date),
+        stamp=stamp_of(feed, rules.jobs.latest.date),
     )
 
 
@@ -348,11 +362,11 @@ def _of_feed(
         where=said.where,
         since=said.since,
         feed=name,
-        rows=_judged(rows, asked, span, key=feed.key_columns),
+        rows=judged(rows, asked, span, key=feed.key_columns),
         scale=scale,
         condition=condition,
         row=row,
-        stamp=_stamp(feed, feed.date),
+        stamp=stamp_of(feed, feed.date),
     )
 
 
@@ -420,7 +434,7 @@ def _spread(
         where=said.where,
         since=said.since,
         feed=None,
-        rows=_judged(rows, asked, (None, None), key=("date", "segment")),
+        rows=judged(rows, asked, (None, None), key=("date", "segment")),
         scale=2,
         split=parts,
     )
@@ -452,7 +466,7 @@ def _revenue(measure: str, asked: Asked, frames: Frames, rules: Rules) -> Iterat
         else:
             if start is not None and start > asked.month:
                 continue  # the share does not change what was paid
-            from rmetrics.rules.describe import condition_in_words
+            from rmetrics.rules.condition_words import condition_in_words
 
             fits = f" when {condition_in_words(where)}" if where else ""
             place = rules.place(f"feeds.{PAYMENTS}.where" if where else f"feeds.{PAYMENTS}")
@@ -463,10 +477,10 @@ def _revenue(measure: str, asked: Asked, frames: Frames, rules: Rules) -> Iterat
             where=place,
             since=since,
             feed=PAYMENTS,
-            rows=_judged(rows, asked, span, key=feed.key_columns),
+            rows=judged(rows, asked, span, key=feed.key_columns),
             scale=SCALES[measure],
-            stamp=_stamp(feed, feed.date) if rules.revenue.latest.date == "payment" else None,
+            stamp=stamp_of(feed, feed.date) if rules.revenue.latest.date == "payment" else None,
         )
 
 
-__all__ = ["MEASURES", "SCALES", "Asked", "Evidence", "Frames", "Outcome", "evidence", "month_of"]
+__all__ = ["MEASURES", "SCALES", "Asked", "Evidence", "Frames", "Outcome", "evidence", "judged", "month_of", "stamp_of"]

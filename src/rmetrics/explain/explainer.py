@@ -13,17 +13,16 @@ import polars as pl
 
 from rmetrics.checks.recompute import TypedInput, recompute
 from rmetrics.errors import LakeError, SettingsError
-from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames, Outcome, evidence, said_of
+from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Outcome, evidence, said_of
+from rmetrics.explain.evidence_rows import EvidenceRows, evidence_rows
 from rmetrics.explain.explanation import Explained, Explanation, ListedRow, ListedRows, Part, Split, Step
 from rmetrics.explain.monthly import amounts_by_month, by_month
 from rmetrics.explain.near_misses import Nearly, near_rows, nearly_counted
+from rmetrics.explain.own_measures import beside, own_evidence, own_scales
 from rmetrics.explain.withdrawn import withdrawn_rows
 from rmetrics.lake.snapshot import load
 from rmetrics.memory import duckdb_limit
-from rmetrics.metrics.tallies import last_day
 from rmetrics.pipeline.asked import Months, month_named, months_named, source_named
-from rmetrics.pipeline.compute.names import FACTS, TALLIES
-from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.pipeline.verify.month_inputs import MOST, MonthInputs, of_months
 from rmetrics.pipeline.workspace import Opened, opened
@@ -32,11 +31,13 @@ from rmetrics.postgres.compare import MISSING, RowDifference, published_session,
 from rmetrics.postgres.connection import Session
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import ALL, Rules
+from rmetrics.rules.measure_words import measure_in_words
+from rmetrics.rules.measures import declared
 from rmetrics.rules.names import JOBS
 from rmetrics.sandbox.connection import duckdb_errors, sandbox
 from rmetrics.sandbox.query import rows as fetched
 from rmetrics.settings import Settings, memory_of
-from rmetrics.tables import DAILY, MONTHLY, feed_table
+from rmetrics.tables import DAILY, MEASURE_DAILY, MONTHLY, feed_table
 
 _DIFFERENCES = 20
 
@@ -110,7 +111,7 @@ def explainer_of(
         pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rmetrics"))
         engine = pool.submit(_second_engine, lake, part, duckdb_limit(memory) if part else None)
         stack.callback(lambda: engine.exception() or engine.result().close())
-        yield Explainer(lake, engine, part)
+        yield Explainer(lake, engine, stack.enter_context(evidence_rows(lake, part)))
         progress("recomputing with the second engine", 1, 1)
 
 
@@ -142,7 +143,8 @@ def _months(lake: Opened) -> frozenset[dt.date]:
 def _second_engine(lake: Opened, part: MonthInputs | None, memory_limit: str | None) -> Any:
     """A connection in which everything, or what a month needs, was recomputed."""
     typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else lake.typed
-    files = [*(i.path for inputs in typed.values() for i in inputs), *([part.scope.daily] if part else [])]
+    known = [p for p in (part.scope.daily, part.scope.members) if p] if part else []
+    files = [*(i.path for inputs in typed.values() for i in inputs), *known]
     with duckdb_errors("recompute the metrics"):
         connection = sandbox(files, temp=lake.lake.root / "duckdb", memory_limit=memory_limit)
         try:
@@ -162,24 +164,15 @@ def _second_engine(lake: Opened, part: MonthInputs | None, memory_limit: str | N
 class Explainer:
     """Explains one number after another from one lake."""
 
-    def __init__(
-        self,
-        lake: Opened,
-        engine: Future[Any],
-        only: MonthInputs | None = None,
-    ) -> None:
+    def __init__(self, lake: Opened, engine: Future[Any], rows: EvidenceRows) -> None:
         self.lake, self.engine = lake, engine
         self.session: Session | None = None
         self.run_id: str | None = None
         self.rules: Rules = lake.rules
-        computed = lake.computed.rows
-        feeds = {n: _looked_at(computed, n, only) for n in self.rules.feeds}
-        facts = _looked_at(computed, FACTS, only)
-        self.left_out = _left_out(computed, feeds, facts) if only else {}
-        newest = newest_day(lake.exports.values(), lake.rules)
-        end = last_day(computed.snapshot.scan(TALLIES["days"]), lake.rules, newest).collect().lazy()
-        self.frames = Frames(feeds, facts, computed.scan(DAILY), end)
+        self.frames, self.left_out = rows.frames, rows.left_out
         self.exports = {rank: raw.name for rank, raw in lake.exports.items()}
+        self.own = own_scales(self.rules)
+        self.figures = (*MEASURES, *self.own)
         self._recomputed = lru_cache(maxsize=64)(self._recomputed_of)
 
     def against(self, session: Session, run_id: str) -> "Explainer":
@@ -230,7 +223,12 @@ class Explainer:
 
     def explain(self, asked: Asked, metrics: Sequence[str] = MEASURES) -> Explanation:
         """Explains the numbers asked for."""
-        found = {m: evidence(m, asked, self.frames, self.rules) for m in metrics}
+        found = {
+            m: tuple(own_evidence(m, asked, self.frames, self.rules))
+            if m in self.own
+            else evidence(m, asked, self.frames, self.rules)
+            for m in metrics
+        }
         computed, held = self._computed(asked), self._published(asked)
         parts = self._parts(found, asked)
         again = self._of_second_engine(asked)  # last, for it is still at work
@@ -247,6 +245,7 @@ class Explainer:
                 months=by_month(m, asked, [p.by_month for p in parts[m]], computed, again, held)
                 if asked.several
                 else (),
+                scale=self.own[m] if m in self.own else SCALES[m],
             )
             for m in metrics
         }
@@ -263,6 +262,9 @@ class Explainer:
     def _rule(self, measure: str, asked: Asked, parts: Sequence[Part]) -> tuple[str, str]:
         if parts:
             return "; ".join(dict.fromkeys(p.rule for p in parts)), parts[0].where
+        if measure in self.own:
+            words = measure_in_words(declared(self.rules)[measure].rule.at(asked.month))
+            return words, self.rules.place(f"measures.{measure}")
         if asked.source in self.rules.sources:
             said = said_of(self.rules, asked.source, measure, asked.month)
             return said.words, said.where
@@ -349,7 +351,9 @@ class Explainer:
 
     def _computed(self, asked: Asked) -> pl.DataFrame:
         rows = self.frames.daily.filter(asked.of(pl.col("source")))
-        return _asked_for(rows, asked).select("date", "source", "segment", *MEASURES).collect()
+        daily = _asked_for(rows, asked).select("date", "source", "segment", *MEASURES).collect()
+        own = self.lake.computed.rows.scan(MEASURE_DAILY).filter(asked.of(pl.col("source")))
+        return beside(daily, _asked_for(own, asked).collect(), self.rules, list(self.own))
 
     def _of_second_engine(self, asked: Asked) -> pl.DataFrame:
         return _asked_for(self._recomputed(asked.source, asked.month, asked.end).lazy(), asked).collect()
@@ -362,7 +366,13 @@ class Explainer:
                 f"SELECT {columns} FROM {DAILY} WHERE $1 IN (source, '{ALL}') AND date >= $2 AND date < $3",
                 [source, month, end],
             )
-            return _frame(list(fetched(connection)))
+            daily = _frame(list(fetched(connection)))
+            connection.execute(
+                f"SELECT date, source, segment, measure, value FROM {MEASURE_DAILY} "
+                f"WHERE $1 IN (source, '{ALL}') AND date >= $2 AND date < $3",
+                [source, month, end],
+            )
+            return beside(daily, _own_frame(list(fetched(connection))), self.rules, list(self.own))
 
     def _published(self, asked: Asked) -> pl.DataFrame | None:
         if self.session is None:
@@ -373,10 +383,21 @@ class Explainer:
             "AND date >= $2::text::date AND date < $3::text::date",
             [asked.source, asked.month.isoformat(), asked.end.isoformat()],
         )
-        return _asked_for(_frame(rows).lazy(), asked).collect()
+        own = (
+            self.session.query(
+                f"SELECT date, source, segment, measure, value::text FROM {MEASURE_DAILY} "
+                f"WHERE $1::text IN (source, '{ALL}') AND date >= $2::text::date AND date < $3::text::date",
+                [asked.source, asked.month.isoformat(), asked.end.isoformat()],
+            )
+            if self.own
+            else []
+        )
+        daily = beside(_frame(rows), _own_frame(own), self.rules, list(self.own))
+        return _asked_for(daily.lazy(), asked).collect()
 
     def _monthly_differing(self, asked: Asked, metrics: Sequence[str]) -> Iterator[str]:
         """Months are published apart from their days: they must be their sum."""
+        metrics = [m for m in metrics if m not in self.own]  # their months are the sums of the days by a view
         if self.session is None or asked.day is not None:
             return
         cells = ", ".join(f"{m}::text" for m in MEASURES)
@@ -427,7 +448,7 @@ class Explainer:
         day = pl.col(feed.business_date)
         rows = self.frames.feeds["calls"].filter(pl.col("counted") & asked.of(pl.col("source")) & asked.within(day))
         if asked.day is not None:
-            rows = rows.filter(day == pl.lit(asked.day))
+            rows = rows.filter(asked.on(day))
         names = rows.collect_schema().names()
         inbound = pl.col("direction") == "inbound" if "direction" in names else pl.lit(value=True)
         answered = pl.col("answered") if "answered" in names else pl.lit(None, dtype=pl.Boolean)
@@ -461,12 +482,18 @@ def _frame(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
     return frame.with_columns(pl.col(m).cast(kind) for m, kind in kinds.items())
 
 
+def _own_frame(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
+    schema = {"date": pl.Date, "source": pl.String, "segment": pl.String, "measure": pl.String, "value": pl.String}
+    frame = pl.DataFrame([[*r[:4], str(r[4])] for r in rows], schema=schema, orient="row")
+    return frame.with_columns(pl.col("value").cast(pl.Decimal(38, 6)))
+
+
 def _asked_for(daily: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
     rows = daily.filter(asked.within(pl.col("date")))
     if asked.segment is not None:
         rows = rows.filter(pl.col("segment") == asked.segment)
     if asked.day is not None:
-        rows = rows.filter(pl.col("date") == pl.lit(asked.day))
+        rows = rows.filter(asked.on(pl.col("date")))
     return rows
 
 
@@ -493,8 +520,6 @@ def _differing(
                 day = f"{row['date']:%Y-%m}" if what else row["date"]
                 key = f"{day} {row['source'] + ' ' if several else ''}{row['segment']}"
                 yield f"{what + ' ' if what else ''}{key} {m}: {mine or 0} is computed, {who} {there}"
-        if all(row[m] is not None and row[f"{m} there"] is None for m in MEASURES) and not any(row[m] for m in metrics):
-            continue
 
 
 def _split(parts: pl.DataFrame, *, several: bool) -> Split:
@@ -509,34 +534,3 @@ def _split(parts: pl.DataFrame, *, several: bool) -> Split:
         extra=0 if several else sum(1 for a in amounts if a != base),
         segments={s: Decimal(c).scaleb(-2) for s, c in segments.iter_rows()},
     )
-
-
-def _looked_at(computed: Rows, name: str, only: MonthInputs | None) -> pl.LazyFrame:
-    """The rows of a table, or those that a month needs."""
-    if only is None:
-        return computed.scan(name)
-    rows = computed.facts_at(only.positions[JOBS]) if name == FACTS else computed.at(name, only.positions[name])
-    return rows.collect().lazy()  # every measure asks for them again
-
-
-def _left_out(
-    computed: Rows, feeds: Mapping[str, pl.LazyFrame], facts: pl.LazyFrame
-) -> dict[str, dict[str, tuple[int, int]]]:
-    """The rows of each feed that are not looked at, by what becomes of them, and of how many lines they are made.
-
-    All are of other months; but jobs that do not count have no facts, and so no day.
-    """
-    sums = [pl.col(c).sum() for c in ("rows", "lines", "counted", "counted_lines")]
-    days = computed.snapshot.scan(TALLIES["days"]).group_by("feed").agg(sums).collect()
-    held = {feed: numbers for feed, *numbers in days.iter_rows()}
-    found = {}
-    for name, frame in {**feeds, FACTS: facts}.items():
-        seen, lines = frame.select(pl.len(), pl.col(PARTS).sum()).collect().row(0)
-        total = held.get(JOBS if name == FACTS else name, [0, 0, 0, 0])
-        rows, of_rows = total[2:] if name == FACTS else total[:2]
-        found[name] = (rows - seen, of_rows - (lines or 0))
-    dated, of_dated = found.pop(FACTS)
-    result = {name: {Outcome.OTHER_MONTH.value: left} for name, left in found.items()}
-    rows, of_rows = found[JOBS]
-    undated = rows - dated, of_rows - of_dated
-    return {**result, JOBS: {Outcome.OTHER_MONTH.value: (dated, of_dated), Outcome.NO_DATE.value: undated}}

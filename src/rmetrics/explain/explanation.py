@@ -112,6 +112,7 @@ class Explained:
         recomputed: what the other engine says.
         published: what PostgreSQL holds; None where it holds nothing.
         months: the same for each month, where several are asked for.
+        scale: how many decimals the figures have.
     """
 
     name: str
@@ -123,6 +124,7 @@ class Explained:
     recomputed: Decimal
     published: Decimal | None
     months: tuple[InMonth, ...] = ()
+    scale: int = 0
 
     @property
     def differences(self) -> tuple[Decimal, ...]:
@@ -175,6 +177,7 @@ class Question:
 
     Attributes:
         months: which; the newest with data where none is named.
+        day, until: only this day; or the first day and the last of a span.
     """
 
     source: str
@@ -185,3 +188,4 @@ class Question:
     expect: Mapping[str, Decimal] = dataclasses.field(default_factory=dict)
     against: Path | None = None
     key: str | None = None
+    until: dt.date | None = None

@@ -65,7 +65,7 @@ class Gap:
 def gap_of(one: Explainer, asked: Asked, metric: Explained, expected: Decimal) -> Gap:
     """The gap between a number here and the expected one, and what may explain it."""
     gap = expected - metric.value
-    scale = SCALES[metric.name]
+    scale = metric.scale
     here, there = (f"{v:,.{min(scale, 2)}f}" for v in (metric.value, expected))
     if not gap:
         return Gap(metric.name, metric.value, expected, f"{there} expected, {here} here: no difference", ())
@@ -252,15 +252,15 @@ def _exports(one: Explainer, asked: Asked, metric: Explained, gap: Decimal) -> I
             exports = typed_exports(lake, files[:i])
             frames = _frames_with(one, name, exports)
             rows, amount, keys = _total(evidence(metric.name, asked, frames, one.rules))
-            before = Decimal(rows) if SCALES[metric.name] == 0 else amount
+            before = Decimal(rows) if metric.scale == 0 else amount
             change = before - value
             if change and (change > 0) == (gap > 0):
                 gone = tuple(sorted(set(keys) - now_keys) if change > 0 else sorted(now_keys - set(keys)))
-                shown = f"{before:,.{min(SCALES[metric.name], 2)}f}"
+                shown = f"{before:,.{min(metric.scale, 2)}f}"
                 export = one.exports[files[i][1]]
                 what = "changed or replaced rows that counted" if change > 0 else "brought rows"
                 told = f"it was {shown} before the export {export}, which {what}"
-                yield Reason(told, int(abs(change)) if SCALES[metric.name] == 0 else len(gone), abs(change), gone)
+                yield Reason(told, int(abs(change)) if metric.scale == 0 else len(gone), abs(change), gone)
             value, now_keys = before, set(keys)
 
 

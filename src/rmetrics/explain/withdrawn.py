@@ -1,6 +1,5 @@
 """Rows of withdrawn exports that would be near a number: why a figure is smaller than a person remembers."""
 
-import datetime as dt
 from collections.abc import Iterator
 
 import polars as pl
@@ -66,8 +65,7 @@ def _day(feed: Feed, column: str, zone: str) -> pl.Expr:
 
 
 def _in_time(day: pl.Expr, asked: Asked) -> pl.Expr:
-    wanted: dt.date | None = asked.day
-    return day == pl.lit(wanted) if wanted is not None else asked.within(day)
+    return asked.on(day)
 
 
 def _of_source(rules: Rules, source: str) -> pl.Expr:

@@ -1,4 +1,4 @@
-"""*This month*: day by day against the pace of the targets, and where the month will end."""
+"""*This month*: day by day against the pace of the targets, and where the month is estimated to end."""
 
 from typing import Any
 
@@ -30,6 +30,7 @@ WITH picked AS (
   FROM actual
 )
 """
+_ESTIMATE = "An estimate from weekdays, holidays and the last six weeks; the figure itself once the month is over."
 
 
 def month(place: Place) -> Json:
@@ -41,7 +42,7 @@ def month(place: Place) -> Json:
         [_sources(place)],
     ]
     variables = [m.month_variable(place), m.scope_variable()]
-    about = "One month day by day: repairs and revenue40 against the pace of the target, with a projection to its end."
+    about = "One month day by day: repairs and revenue40 against the pace of the target, with a forecast of its end."
     return m.dashboard(
         "rmetrics-month", "This month", about, rows, variables, place, ("now/M", "now/M"), show_range=False
     )
@@ -69,16 +70,12 @@ def _headline(place: Place) -> list[Panel]:
     return [
         number("Repairs of pace", pace, "Repairs so far against what the target asks for by now.", **attained),
         number("Repairs so far", "repairs", "Repairs since the first of the month."),
-        number(
-            "Repairs at month end",
-            "round(repairs * days / nullif(passed, 0))",
-            "If the month goes on as it went so far, by calendar days.",
-        ),
+        number("Repairs at month end", _ends("repairs", rounded=True), _ESTIMATE),
         number("Revenue40 of pace", money_pace, "Revenue40 so far against what its target asks for.", **attained),
         number(
             "Revenue40 at month end",
-            "revenue40 * days / nullif(passed, 0)",
-            "If the month goes on as it went so far, by calendar days.",
+            _ends("revenue40"),
+            _ESTIMATE,
             place.money,
             decimals=0,
         ),
@@ -108,20 +105,33 @@ def _headline(place: Place) -> list[Panel]:
     ]  # fmt: skip
 
 
+def _ends(measure: str, *, rounded: bool = False) -> str:
+    """What a measure comes to at the end of the month: the estimate, or the figure once the month is over.
+
+    Nothing with fewer than eight weeks of data.
+    """
+    ends = f"""coalesce((SELECT estimate FROM month_forecast
+            WHERE month = {MONTH} AND source = ${{scope:sqlstring}} AND measure = '{measure}'),
+           CASE WHEN passed = days THEN {measure} END)"""
+    return f"round({ends})" if rounded else ends
+
+
 def _cumulative(measure: str, title: str, unit: str) -> Panel:
     sql = f"""{_PARTS}SELECT day AS "Day",
        CASE WHEN date <= last_day THEN sum(coalesce(actual.{measure}, 0)) OVER (ORDER BY date) END AS "{title}",
        target_{measure} * day / days AS "Target pace",
-       CASE WHEN date >= last_day THEN (SELECT {measure} * day / nullif(passed, 0) FROM so_far) END AS "Projection"
+       ahead.value AS "Forecast", ahead.low AS "4 of 5 end above", ahead.high AS "4 of 5 end below"
 FROM calendar
 CROSS JOIN covered
 LEFT JOIN target ON true
 LEFT JOIN actual USING (date)
+LEFT JOIN (SELECT date, value, low, high FROM forecasts
+           WHERE source = ${{scope:sqlstring}} AND measure = '{measure}') AS ahead USING (date)
 ORDER BY day"""
     grey = {"color": {"mode": "fixed", "fixedColor": m.GREY}, **m.DASHED}
     return m.days_of_month(
         f"{title} so far: ${{scope}}, ${{month}}",
-        f"{title} since the first, the pace that reaches the target, and the projection from the last day with data.",
+        f"{title} since the first, the pace that reaches the target, and the forecast, an estimate with its range.",
         sql,
         (12, 10),
         unit=unit,
@@ -130,7 +140,9 @@ ORDER BY day"""
         overrides={
             "Day": {"unit": "short", "decimals": 0},
             "Target pace": grey,
-            "Projection": {"color": {"mode": "fixed", "fixedColor": m.BLUE}, **m.DASHED},
+            "Forecast": {"color": {"mode": "fixed", "fixedColor": m.BLUE}, **m.DASHED},
+            "4 of 5 end above": {**grey, "custom.showPoints": "always"},
+            "4 of 5 end below": {**grey, "custom.showPoints": "always"},
         },
     )
 

@@ -4,7 +4,7 @@ Colours of text, axes and background are those of a light page; the page's style
 drawing serves both, and an exported picture is always light.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -114,9 +114,8 @@ def _month(page: PageData) -> dict[str, tuple[str, Json]]:
 
 
 def _pace(page: PageData, measure: str, unit: str) -> Json:
-    """Sums so far, the pace that reaches the target, and the projection from the last day with data."""
+    """Sums so far, the pace that reaches the target, and the estimate from the last whole day on."""
     rows: list[Json] = []
-    last = max((d for d in page.days if d.repairs is not None), key=lambda d: d.date, default=None)
     for day in page.days:
         so_far, pace = getattr(day, f"{measure}_to_date"), getattr(day, f"{measure}_pace")
         number = day.date.day
@@ -124,10 +123,24 @@ def _pace(page: PageData, measure: str, unit: str) -> Json:
             rows.append({"day": number, "name": "So far", "value": float(so_far)})
         if pace is not None:
             rows.append({"day": number, "name": "Target pace", "value": float(pace)})
-        if last is not None and day.date >= last.date and last.date.day < len(page.days):
-            reached = float(getattr(last, f"{measure}_to_date"))
-            rows.append({"day": number, "name": "Projection", "value": reached * number / last.date.day})
-    return _lines(rows, unit, "day:Q", ("So far", "Target pace", "Projection"), dashed=("Target pace", "Projection"))
+    rows += _ahead(page, measure)
+    names = ("So far", "Target pace", "Forecast", "4 of 5 end above", "4 of 5 end below")
+    return _lines(rows, unit, "day:Q", names, dashed=names[1:])
+
+
+def _ahead(page: PageData, measure: str) -> Iterator[Json]:
+    """The estimate for each day left, from the last whole day on, and a line to either end of its range."""
+    found = page.estimate(measure)
+    if found is None or not found.path:
+        return
+    start = {"day": found.as_of.day if found.as_of >= found.month else 0, "value": float(found.reached)}
+    yield {**start, "name": "Forecast"}
+    for day, value in found.path:
+        yield {"day": day.day, "name": "Forecast", "value": float(value)}
+    for name, end in (("4 of 5 end above", found.low), ("4 of 5 end below", found.high)):
+        if end is not None:
+            yield {**start, "name": name}
+            yield {"day": found.path[-1][0].day, "name": name, "value": float(end)}
 
 
 def _counts(page: PageData, source: str) -> list[Json]:
@@ -194,7 +207,8 @@ def _lines(
 ) -> Json:
     name, kind = x.split(":")
     there = [o for o in order if any(r["name"] == o for r in rows)]
-    colours = {"Ceiling": RED, "Target": GREY, "Target pace": GREY, "Projection": GREEN}
+    colours = {"Ceiling": RED, "Target": GREY, "Target pace": GREY, "Forecast": GREEN,
+               "4 of 5 end above": GREY, "4 of 5 end below": GREY}  # fmt: skip
     palette = [colours.get(o, PALETTE[i]) for i, o in enumerate(there)]
     quantity: Json = {"field": "value", "type": "quantitative", "title": unit or None}
     if percent:

@@ -6,9 +6,10 @@ from decimal import Decimal
 
 import polars as pl
 
+from rmetrics.figures import MonthLine
 from rmetrics.findings import Finding
 from rmetrics.periods import days_of, next_month
-from rmetrics.pipeline.summary import MonthLine
+from rmetrics.pipeline.forecasts import Estimate
 
 COUNTS = ("jobs", "leads", "units", "repairs")
 AMOUNTS = ("revenue_gross", "revenue40", "cost")
@@ -54,6 +55,7 @@ class PageData:
         segments: (month, segment, repairs, revenue40, cost), oldest first.
         days: the calendar days of ``month``.
         feeds, findings: what *Data health* tells.
+        estimates: where the month will end; none where it is not the month of the data's last day.
     """
 
     month: dt.date
@@ -66,6 +68,19 @@ class PageData:
     days: tuple[Day, ...]
     feeds: tuple[FeedLine, ...]
     findings: tuple[Finding, ...]
+    estimates: tuple[Estimate, ...] = ()
+
+    def estimate(self, measure: str, source: str = ALL) -> Estimate | None:
+        """Where a measure of the month will end; None where there is no forecast."""
+        return next((e for e in self.estimates if (e.source, e.measure) == (source, measure)), None)
+
+    def month_end(self, line: MonthLine, measure: str) -> Decimal | None:
+        """What a measure comes to at the end of the month: an estimate, or the figure where the month is over."""
+        found = self.estimate(measure, line.source)
+        if found is not None and found.path:
+            return found.value
+        over = self.passed == len(self.days) and all(not e.path for e in self.estimates)
+        return Decimal(getattr(line, measure)) if over else None
 
     @property
     def months(self) -> list[dt.date]:

@@ -7,15 +7,18 @@ from decimal import Decimal
 from html import escape
 from shlex import quote
 
+from rmetrics.figures import MonthLine
 from rmetrics.findings import Finding, Severity, count
 from rmetrics.html_report import cells
 from rmetrics.html_report.cells import DASH, Links
 from rmetrics.html_report.data import ALL, FeedLine, PageData
-from rmetrics.pipeline.summary import MonthLine
 
 # How many channels are printed, for the report to fit eight sheets.
 CHANNELS_ON_PAPER = 6
 _COLOURS = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.INFO: ""}
+
+FORECAST = "The forecast is an estimate from weekdays, holidays and the last six weeks."
+NO_FORECAST = "no forecast: fewer than eight weeks of data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class Sections:
         page = self.page
         names = ("repairs-to-date", "revenue40-to-date", "days", "cpl-to-date", "l2r-to-date")
         figures = cells.grid(self.draw(n) for n in names)
-        about = f"{page.passed} of {len(page.days)} days have data. Projections are linear, by calendar days."
+        about = f"{page.passed} of {len(page.days)} days have data. {FORECAST}"
         return (
             f'<section id="month"><h2>This month: {page.month:%B %Y}</h2><p>{about}</p>'
             f"{self.tiles()}{figures}{self.sources()}</section>"
@@ -72,7 +75,7 @@ class Sections:
         """The month in big numbers."""
         page = self.page
         line, passed, length = page.whole[page.month], page.passed, len(page.days)
-        repairs, revenue = (v * Decimal(length) / passed if passed else None for v in (line.repairs, line.revenue40))
+        repairs, revenue = (page.month_end(line, measure) for measure in ("repairs", "revenue40"))
         of = Linked(line, self.links, self.page.currency)
         most = line.target_cpl_max
         ceiling = "no ceiling" if most is None else f"ceiling {cells.shown_amount(most, 2, page.currency)}"
@@ -81,13 +84,14 @@ class Sections:
             cells.tile("Repairs", of.count("repairs"), of_pace(line.repairs, line.target_repairs, passed, length),
                        href=of.to("pace_repairs") if line.target_repairs else None),
             cells.tile("Repairs at month end", cells.count(repairs, href=of.to("projected_repairs")),
-                       _target(line.target_repairs), href=of.to("target_repairs") if line.target_repairs else None),
+                       ends(page, "repairs", line.target_repairs),
+                       href=of.to("target_repairs") if line.target_repairs else None),
             cells.tile("Revenue40", of.money("revenue40"),
                        of_pace(line.revenue40, line.target_revenue40, passed, length),
                        href=of.to("pace_revenue40") if line.target_revenue40 else None),
             cells.tile("Revenue40 at month end",
                        cells.money(revenue, currency=page.currency, href=of.to("projected_revenue40")),
-                       _target(line.target_revenue40, page.currency),
+                       ends(page, "revenue40", line.target_revenue40, page.currency),
                        href=of.to("target_revenue40") if line.target_revenue40 else None),
             cells.tile("Cost per lead", of.cpl(), ceiling,
                        href=of.to("target_cpl_max") if line.target_cpl_max is not None else None),
@@ -277,12 +281,17 @@ def findings(found: Sequence[Finding], links: Links) -> str:
         [
             cells.cell(str(f.severity), _COLOURS[f.severity], text=True),
             cells.cell(f.code, text=True),
-            cells.count(f.rows, href=links.to("/rejected") if f.code == "rejected-rows" else None),
+            cells.count(f.rows, href=_rows_of(f, links)),
             f'<td class="fold">{escape(f.message)}</td>',
         ]
         for f in found
     ]
     return cells.table(("Severity", "Finding", "Rows", "What, and what to do"), rows, "findings")
+
+
+def _rows_of(found: Finding, links: Links) -> str | None:
+    """Where the rows that a finding counts are shown, or the figures that it concerns."""
+    return links.to("/rejected") if found.code == "rejected-rows" else links.to("/health", finding=found.code)
 
 
 def of_pace(value: int | Decimal, target: Decimal | None, passed: int, length: int) -> str:
@@ -295,6 +304,19 @@ def of_pace(value: int | Decimal, target: Decimal | None, passed: int, length: i
 def day_in_words(value: dt.date) -> str:
     """A date as it is said."""
     return f"{value.day} {value:%B %Y}"
+
+
+def ends(page: PageData, measure: str, target: Decimal | None, currency: str = "") -> str:
+    """What stands below the estimate of a month's end: its target, and the range of four months in five."""
+    found, told = page.estimate(measure), _target(target, currency)
+    if found is None:
+        return told if page.passed == len(page.days) else f"{told}; {NO_FORECAST}"
+    if not found.path:
+        return told
+    if found.low is None or found.high is None:
+        return f"{told}; an estimate, too few past months for a range"
+    low, high = (cells.shown_amount(v, 0, currency) for v in (found.low, found.high))
+    return f"{told}; an estimate, 4 of 5 months end between {low} and {high}"
 
 
 def _target(value: Decimal | None, currency: str = "") -> str:

@@ -90,7 +90,7 @@ def _money(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
 
 def _within(values: pl.Series, limit: Decimal) -> bool:
     low, high = values.min(), values.max()
-    return low is None or (-limit <= low and high <= limit)  # type: ignore[operator]
+    return low is None or bool(-limit <= low and high <= limit)  # type: ignore[operator]
 
 
 def _amounts(text: pl.Series, column: Column, currency: str) -> pl.Series:

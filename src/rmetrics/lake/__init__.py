@@ -19,19 +19,18 @@ the commit. Each record carries a checksum of itself. All files are 0600, all fo
 import contextlib
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from rmetrics.errors import LakeError
+from rmetrics.errors import LakeError, SettingsError
 from rmetrics.lake import lock
 from rmetrics.lake.files import (
     MISSING,
     SPOILED,
     BatchWriter,
     Damage,
-    commit,
     file_digest,
     flush,
-    sync_folder,
     unwritable,
     writing,
 )
@@ -53,6 +52,21 @@ class Lake(RawLayer, TypedLayer):
     def place(self) -> str:
         """Where it lives, for messages."""
         return self.store.shown("").rstrip("/") if self.store.remote else str(self.root)
+
+    @property
+    def at(self) -> "LakeAt":
+        """Where it is, for another process.
+
+        Raises:
+            SettingsError: it is a scratch lake over a bucket, which only this process can see.
+        """
+        where = self.store.where
+        if where is None:
+            raise SettingsError(
+                "a trial over a lake in a bucket is computed on this machine alone",
+                "Set RMETRICS_ENGINE=local for this command.",
+            )
+        return LakeAt(self.root.resolve(), *where)
 
     def prepare(self) -> None:
         """Creates the folders, closed to others.
@@ -125,18 +139,40 @@ class Lake(RawLayer, TypedLayer):
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class LakeAt:
+    """Where a lake is, for another process that is to open it; its credentials are those of that process.
+
+    Attributes:
+        root: the local folder.
+        url: of the bucket; None: the folder is the lake.
+        endpoint: the bucket's server, where it is not Amazon's.
+    """
+
+    root: Path
+    url: str | None = None
+    endpoint: str | None = None
+
+    def open(self) -> Lake:
+        """The lake.
+
+        Raises:
+            SettingsError: the package for buckets is not installed here.
+        """
+        if self.url is None:
+            return Lake(self.root)
+        from rmetrics.lake.bucket import open_bucket
+
+        return Lake(self.root, open_bucket(self.url, self.root, endpoint=self.endpoint))
+
+
 def open_lake(settings: Settings) -> Lake:
     """The project's lake: in its data folder, or in the bucket that the settings name. No request is made yet.
 
     Raises:
         SettingsError: the bucket's address is none, or the package for buckets is not installed.
     """
-    if settings.lake_url is None:
-        return Lake(settings.lake_dir)
-    from rmetrics.lake.bucket import open_bucket
-
-    store = open_bucket(settings.lake_url, settings.lake_dir, endpoint=settings.s3_endpoint)
-    return Lake(settings.lake_dir, store)
+    return LakeAt(settings.lake_dir, settings.lake_url, settings.s3_endpoint).open()
 
 
 __all__ = [
@@ -152,16 +188,15 @@ __all__ = [
     "FolderStore",
     "Frame",
     "Lake",
+    "LakeAt",
     "PackRows",
     "RawFile",
     "RawWriter",
     "Store",
     "TypedFile",
     "TypedWriter",
-    "commit",
     "file_digest",
     "flush",
     "open_lake",
-    "sync_folder",
     "writing",
 ]

@@ -42,6 +42,11 @@ class BucketStore(Store):
         self._contents: dict[str, tuple[str, bytes]] = {}
         self._lock = threading.RLock()
 
+    @property
+    def where(self) -> tuple[str | None, str | None]:
+        """Address and server of the bucket."""
+        return self.connection.url, self.connection.endpoint
+
     def shown(self, name: str) -> str:
         """Its address."""
         return f"{self.connection.url}/{name}"

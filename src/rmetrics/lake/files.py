@@ -103,22 +103,6 @@ def flush(path: Path) -> tuple[str, int]:
         return digest, file.tell()
 
 
-def commit(part: Path, final: Path) -> None:
-    """Renames a flushed file to its final name and makes the rename durable."""
-    part.replace(final)
-    sync_folder(final.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes the renames in a folder durable."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with path.open("rb") as file:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rmetrics.errors import LakeError
-from rmetrics.lake.files import commit, flush, sealed, unsealed, writing
+from rmetrics.files import put_in_place
+from rmetrics.lake.files import flush, sealed, unsealed, writing
 from rmetrics.lake.store import FolderStore, Store
 
 CHECKED = "checked"
@@ -167,7 +168,7 @@ class Folder:
             for file in files:
                 shutil.copyfile(file, part / file.name)
                 flush(part / file.name)
-            commit(part, folder)
+            put_in_place(part, folder)
 
     def kept_rules(self, digest: str) -> Path | None:
         """The folder with the rules of that digest, or None: they are only a cache."""

@@ -47,10 +47,11 @@ class Connection:
 
     Attributes:
         url: its address, without a slash at its end; holds no secret.
+        endpoint: the server, where it is not Amazon's.
     """
 
-    def __init__(self, url: str, store: Any) -> None:
-        self.url, self._store = url, store
+    def __init__(self, url: str, store: Any, endpoint: str | None = None) -> None:
+        self.url, self._store, self.endpoint = url, store, endpoint
 
     @classmethod
     def open(cls, url: str, endpoint: str | None = None) -> "Connection":
@@ -78,7 +79,7 @@ class Connection:
             client_options={"allow_http": plain, "connect_timeout": "5s", "timeout": f"{_SECONDS}s"},
             retry_config={"max_retries": _TRIES, "retry_timeout": dt.timedelta(seconds=_TRY_SECONDS)},
         )
-        return cls(f"s3://{bucket}" + (f"/{prefix}" if prefix else ""), store)
+        return cls(f"s3://{bucket}" + (f"/{prefix}" if prefix else ""), store, endpoint)
 
     # -- requests
 

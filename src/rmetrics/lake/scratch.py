@@ -60,6 +60,7 @@ class _OverStore(FolderStore):
     """A folder over another store: what is not in the folder is looked for there; nothing is written there."""
 
     remote = True
+    where = None
 
     def __init__(self, root: Path, below: Store, gone: set[str]) -> None:
         super().__init__(root)

@@ -9,6 +9,7 @@ rows that came and the positions (``newest.position``) of those below that no lo
 changes, not what there is; when the layers grow many they are put together.
 """
 
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -254,7 +255,7 @@ def write_layer(lake: Lake, table: str, rows: pl.LazyFrame, gone: pl.Series | No
     """
     folder = lake.metrics / table.replace(":", ".")
     lake.folder(folder)
-    part = folder / "rows.part"
+    part = folder / f"{uuid.uuid4().hex}.part"  # several tasks of a cluster may write a table at once
     with writing(folder, part):
         rows.sink_parquet(part, compression="zstd", compression_level=1, row_group_size=ROW_GROUP)
         count = pl.scan_parquet(part, glob=False).select(pl.len()).collect().item()

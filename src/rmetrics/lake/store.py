@@ -18,7 +18,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rmetrics.lake.files import commit, file_digest, flush
+from rmetrics.files import put_in_place, replace_private
+from rmetrics.lake.files import file_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,11 @@ class Store(ABC):
     """
 
     remote = False
+
+    @property
+    def where(self) -> tuple[str | None, str | None] | None:
+        """Address and server of the bucket, both None for a folder; None where no other process can see it."""
+        return None, None
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -178,7 +184,7 @@ class FolderStore(Store):
         """Renames the draft."""
         final = self.root / name
         if durable:
-            commit(draft, final)
+            put_in_place(draft, final)
         else:
             draft.chmod(0o600)
             draft.replace(final)
@@ -186,11 +192,7 @@ class FolderStore(Store):
 
     def replace(self, name: str, content: bytes) -> None:
         """Writes beside the record, flushes and renames."""
-        final = self.root / name
-        part = final.with_name(final.name + ".part")
-        part.write_bytes(content)
-        flush(part)
-        commit(part, final)
+        replace_private(self.root / name, content)
 
     def list(self, prefix: str) -> Sequence[Entry]:
         """The files below a folder."""

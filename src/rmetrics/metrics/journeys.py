@@ -127,24 +127,25 @@ def pairs(of: Numbers) -> pl.LazyFrame:
     """Every touch and job that may belong together, by the first step that applies.
 
     Returns:
-        One row per pair: job_id, touch_id, step.
+        One row per pair: job_id, touch_id, step, days (from the touch to the job; null where the job has no day).
     """
     job = of.jobs.select(JOB_ID, "job_day")
+    days = (pl.col("job_day") - pl.col("touch_date")).dt.total_days()
     linked = (
         of.links.join(of.touches.select(TOUCH, "touch_date"), on=TOUCH)
         .join(job, on=JOB_ID)
         .filter(pl.col("job_day").is_null() | (pl.col("job_day") >= pl.col("touch_date")))
-        .select(JOB_ID, TOUCH, pl.lit(1, dtype=pl.Int8).alias("step"))
+        .select(JOB_ID, TOUCH, pl.lit(1, dtype=pl.Int8).alias("step"), days.alias("days"))
     )
     columns = (TOUCH, "source", "touch_date", "window", ZIP, KEY)
     alone = of.touch_keys.filter(~pl.col("shared")).select(columns).join(of.job_keys, on=KEY, suffix="_job")
     with_zip = of.touch_keys.filter(pl.col("shared")).select(columns).join(of.job_keys, on=[KEY, ZIP], suffix="_job")
-    days = (pl.col("job_day") - pl.col("touch_date")).dt.total_days()
     inside = days.is_between(0, pl.col("window"))
     same = pl.when(pl.col("source") == pl.col(f"{SOURCE}_job")).then(2).otherwise(3)
-    called = alone.filter(inside).select(JOB_ID, TOUCH, same.cast(pl.Int8).alias("step"))
-    zipped = with_zip.filter(inside).select(JOB_ID, TOUCH, pl.lit(4, dtype=pl.Int8).alias("step"))
-    return pl.concat([linked, called, zipped]).group_by(JOB_ID, TOUCH).agg(pl.col("step").min())
+    called = alone.filter(inside).select(JOB_ID, TOUCH, same.cast(pl.Int8).alias("step"), days.alias("days"))
+    zipped = with_zip.filter(inside).select(JOB_ID, TOUCH, pl.lit(4, dtype=pl.Int8).alias("step"), days.alias("days"))
+    every = pl.concat([linked, called, zipped])
+    return every.group_by(JOB_ID, TOUCH).agg(pl.col("step").min(), pl.col("days").first())
 
 
 def matches(of: Numbers, found: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:

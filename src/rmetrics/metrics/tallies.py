@@ -15,6 +15,7 @@ import polars as pl
 from rmetrics.metrics.costs import feed_costs, spends
 from rmetrics.metrics.jobs import JOB_ID, METRIC_DATE, SEGMENT, SOURCE, placing_day
 from rmetrics.metrics.leads import feed_leads
+from rmetrics.metrics.measures import MeasureSums, nothing
 from rmetrics.metrics.revenue import revenue_rows
 from rmetrics.positions import COUNTED, PARTS
 from rmetrics.rules.model import Rules
@@ -33,6 +34,8 @@ class Tallies:
         spent: per (date, source, span, cost): cost_cents of costs that are sums over a feed (``costs.feed_costs``).
         days: per (feed, date): rows, and lines of exports that they are made of; counted and counted_lines, the same of
             the rows that count. A job's date is its metric date.
+        measures: per (date, source, segment, measure): amount of own measures (``measures.MeasureSums``).
+        members: per (date, dimension, member, measure): amount; the date is the first of the month.
     """
 
     activity: pl.LazyFrame
@@ -40,6 +43,8 @@ class Tallies:
     leads: pl.LazyFrame
     spent: pl.LazyFrame
     days: pl.LazyFrame
+    measures: pl.LazyFrame
+    members: pl.LazyFrame
 
 
 SUMS: Mapping[str, tuple[str, ...]] = {
@@ -48,13 +53,21 @@ SUMS: Mapping[str, tuple[str, ...]] = {
     "leads": ("leads",),
     "spent": ("cost_cents",),
     "days": ("rows", "lines", "counted", "counted_lines"),
+    "measures": ("amount",),
+    "members": ("amount",),
 }
 """The columns of each tally that are sums; the others are its key."""
 
 NAMES = tuple(f.name for f in fields(Tallies))
 
 
-def tally(facts: pl.LazyFrame, feeds: Mapping[str, pl.LazyFrame], paid: pl.LazyFrame, rules: Rules) -> Tallies:
+def tally(
+    facts: pl.LazyFrame,
+    feeds: Mapping[str, pl.LazyFrame],
+    paid: pl.LazyFrame,
+    rules: Rules,
+    own: MeasureSums | None = None,
+) -> Tallies:
     """The tallies of some rows.
 
     Args:
@@ -62,13 +75,17 @@ def tally(facts: pl.LazyFrame, feeds: Mapping[str, pl.LazyFrame], paid: pl.LazyF
         feeds: rows by feed name, of those feeds that have some.
         paid: ``revenue`` of the payments, whose jobs may be others than those of ``facts``.
         rules: all rules.
+        own: what these rows add to own measures and to members (``measures.measure_sums``); None for nothing.
     """
+    own = nothing() if own is None else own
     return Tallies(
         activity=activity(facts),
         revenue=paid,
         leads=feed_leads(feeds, rules),
         spent=feed_costs(feeds, rules),
         days=days(feeds, rules),
+        measures=own.daily,
+        members=own.members,
     )
 
 

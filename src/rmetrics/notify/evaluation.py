@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rmetrics.notify.raised import Occurrence, raised_by
+from rmetrics.notify.second_engine import second_engine
 from rmetrics.postgres.connection import Session, quoted
 from rmetrics.postgres.ddl import has_all
 from rmetrics.rules import Rules
@@ -49,7 +50,10 @@ def raised_alerts(session: Session, rules: Rules, today: dt.date) -> tuple[Occur
     if not has_all(session, list(_TABLES)):
         return None
     zone = rules.business.timezone
-    return tuple(o for alert in rules.alerts.values() for o in raised_by(alert, _rows(session, alert, today), zone))
+    with second_engine() as second:
+        return tuple(
+            o for alert in rules.alerts.values() for o in raised_by(alert, _rows(session, alert, today), zone, second)
+        )
 
 
 def _rows(session: Session, alert: Alert, today: dt.date) -> list[dict[str, Any]]:

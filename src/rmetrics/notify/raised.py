@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from rmetrics.notify.second_engine import Holds
 from rmetrics.rules.expressions.polars_form import DTYPES, is_true
 from rmetrics.rules.messages import Alert
 from rmetrics.rules.model import ALL, ColumnType
@@ -36,30 +37,37 @@ class Occurrence:
     command: str
 
 
-def raised_by(alert: Alert, rows: Sequence[Mapping[str, Any]], zone: str) -> tuple[Occurrence, ...]:
+def raised_by(alert: Alert, rows: Sequence[Mapping[str, Any]], zone: str, second: Holds) -> tuple[Occurrence, ...]:
     """The rows for which an alert is true, one per identity: the last in the order of the rows.
+
+    A row on which the two engines do not agree is told, too, and that they do not: an alert must not stay silent by a
+    fault of one of them.
 
     Args:
         alert: of validated rules.
         rows: of its view, in the window; numerics are text or numbers.
         zone: whose days are business days.
+        second: evaluates the condition by the second engine.
     """
     view = VIEWS[alert.over]
     typed = [{n: _exact(row[n], kind) for n, kind in view.columns.items()} for row in rows]
     frame = pl.DataFrame(typed, schema={n: DTYPES[k] for n, k in view.columns.items()}, orient="row")
     hits = frame.select(is_true(alert.where, view.row(zone)).alias("hit")).to_series().to_list()
+    again = second(frame, alert.where, view.row(zone))
     found = {}
-    for row, hit in zip(typed, hits, strict=True):
-        if hit:
+    for row, hit, other in zip(typed, hits, again, strict=True):
+        if hit or other:
             key = "/".join(_word(row[n]) for n in view.identity)
-            found[key] = _occurrence(alert, key, row)
+            found[key] = _occurrence(alert, key, row, agreed=hit == other)
     return tuple(found.values())
 
 
-def _occurrence(alert: Alert, key: str, row: Mapping[str, Any]) -> Occurrence:
+def _occurrence(alert: Alert, key: str, row: Mapping[str, Any], *, agreed: bool) -> Occurrence:
     identity = [n for n in VIEWS[alert.over].identity if n != "segment" or row[n] != ALL]
     of = ", ".join(_shown(row[n], month=n == "month") for n in sorted(identity, key=lambda n: n == "month"))
     cause = ", ".join(f"{n} {_shown(row[n]) or 'none'}" for n in alert.shown)
+    if not agreed:
+        cause = f"the two engines do not agree on the condition, please report it; {cause}"
     return Occurrence(alert.name, alert.title, key, of, cause, command_of(alert, row))
 
 

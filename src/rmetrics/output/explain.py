@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from rmetrics.errors import SettingsError
-from rmetrics.explain.evidence import SCALES
 from rmetrics.explain.explanation import Explained, Explanation, ListedRow, Part
 from rmetrics.explain.gaps import Gap
 from rmetrics.files import open_private
@@ -59,14 +58,15 @@ def show_explanation(report: Report, found: Explanation, gaps: Sequence[Gap] = (
 def _title(found: Explanation) -> str:
     asked = found.asked
     when = f"{asked.day:%A, %d %B %Y}" if asked.day else f"{asked.month:%B %Y}"
-    if asked.several:
+    if asked.day and asked.until:
+        when = f"{asked.day:%d %B %Y} to {asked.until:%d %B %Y}"
+    elif asked.several:
         when = f"{when} to {asked.last:%B %Y}"
     return f"{asked.source}, {when}" + (f", {asked.segment}" if asked.segment else "")
 
 
-def figure(name: str, value: Decimal) -> str:
+def figure(scale: int, value: Decimal) -> str:
     """A measure's value with its decimals: counts whole, money with cents, revenue after payout with what it needs."""
-    scale = SCALES[name]
     if scale == 6:
         exact = value.quantize(Decimal("0.000001")).normalize()
         return f"{value:,.2f}" if -int(exact.as_tuple().exponent) <= 2 else f"{exact:,f}"
@@ -76,33 +76,33 @@ def figure(name: str, value: Decimal) -> str:
 def _metric(report: Report, metric: Explained, *, published: bool, rows: bool) -> None:
     report.line("")
     report.parts(
-        (f"{_NAMES.get(metric.name, metric.name)}  ", "bold cyan"), (figure(metric.name, metric.value), "bold")
+        (f"{_NAMES.get(metric.name, metric.name)}  ", "bold cyan"), (figure(metric.scale, metric.value), "bold")
     )
     if metric.months:
         report.line(
-            "  by month: " + ", ".join(f"{m.month:%Y-%m} {figure(metric.name, m.value)}" for m in metric.months)
+            "  by month: " + ", ".join(f"{m.month:%Y-%m} {figure(metric.scale, m.value)}" for m in metric.months)
         )
     if not metric.parts:
         report.line(f"  {metric.rule} ({metric.where})")
     for part in metric.parts:
-        _part(report, metric.name, part, several=len(metric.parts) > 1, rows=rows)
+        _part(report, metric.scale, part, several=len(metric.parts) > 1, rows=rows)
     figures = [("the rows listed", metric.listed), ("computed", metric.value), ("second engine", metric.recomputed)]
     if published:
         figures.append(("PostgreSQL", metric.published or Decimal(0)))
-    proof = " = ".join(f"{figure(metric.name, v)} ({n})" for n, v in figures)
+    proof = " = ".join(f"{figure(metric.scale, v)} ({n})" for n, v in figures)
     worst = max(metric.differences, default=Decimal(0))
     if metric.months and not worst:
         proof += ", in each month"
     if worst:
-        proof = ", ".join(f"{n} {figure(metric.name, v)}" for n, v in figures)
-        report.line(f"  NOT PROVED: {proof}: difference {figure(metric.name, worst)}", "bold red")
+        proof = ", ".join(f"{n} {figure(metric.scale, v)}" for n, v in figures)
+        report.line(f"  NOT PROVED: {proof}: difference {figure(metric.scale, worst)}", "bold red")
     else:
-        report.line(f"  proof: {proof}, difference {figure(metric.name, worst)}", "green")
+        report.line(f"  proof: {proof}, difference {figure(metric.scale, worst)}", "green")
 
 
-def _part(report: Report, name: str, part: Part, *, several: bool, rows: bool) -> None:
+def _part(report: Report, scale: int, part: Part, *, several: bool, rows: bool) -> None:
     since = f", since {part.since}" if part.since else ""
-    value = f"{figure(name, part.value)}: " if several else ""
+    value = f"{figure(scale, part.value)}: " if several else ""
     report.line(f"  {value}{part.rule} ({part.where}{since})")
     shown = [s for s in part.steps if s.rows or s is part.steps[-1]]
     if part.feed:
@@ -115,7 +115,7 @@ def _part(report: Report, name: str, part: Part, *, several: bool, rows: bool) -
     if part.split is not None:
         _split(report, part)
     if rows and part.rows:
-        _rows(report, name, part.rows)
+        _rows(report, scale, part.rows)
 
 
 def _split(report: Report, part: Part) -> None:
@@ -130,11 +130,11 @@ def _split(report: Report, part: Part) -> None:
     report.line(told)
 
 
-def _rows(report: Report, name: str, rows: Sequence[ListedRow]) -> None:
+def _rows(report: Report, scale: int, rows: Sequence[ListedRow]) -> None:
     grid = table("", "row", "day", "segment", "amount", "file", "line", "")
     for row in rows:
         detail = ", ".join(str(plain(v)) for v in list(row.detail.values())[:_DETAILS])
-        amount, line = figure(name, row.amount), str(row.line or "")
+        amount, line = figure(scale, row.amount), str(row.line or "")
         grid.add_row(row.key, str(row.date), row.segment, amount, row.file or "", line, detail)
     report.table(grid)
 
@@ -161,17 +161,17 @@ def _gap(report: Report, gap: Gap) -> None:
 
 def explanation_json(found: Explanation, gaps: Sequence[Gap] = (), *, rows: bool) -> dict[str, Any]:
     """The document of ``explain --json``."""
-    published = {n: value(n, m.published) for n, m in found.metrics.items()} if found.run_id else None
+    published = {n: value(m.scale, m.published) for n, m in found.metrics.items()} if found.run_id else None
     document: dict[str, Any] = {
         "source": found.asked.source,
-        "month": None if found.asked.several else f"{found.asked.month:%Y-%m}",
-        "from": f"{found.asked.month:%Y-%m}",
-        "to": f"{found.asked.last or found.asked.month:%Y-%m}",
+        "month": None if found.asked.several or found.asked.until else f"{found.asked.month:%Y-%m}",
+        "from": found.asked.day if found.asked.until else f"{found.asked.month:%Y-%m}",
+        "to": found.asked.until or f"{found.asked.last or found.asked.month:%Y-%m}",
         "segment": found.asked.segment,
-        "day": found.asked.day,
+        "day": None if found.asked.until else found.asked.day,
         "metrics": {n: _metric_json(m, rows=rows) for n, m in found.metrics.items()},
         "published": published,
-        "cross_check": {n: value(n, m.recomputed) for n, m in found.metrics.items()},
+        "cross_check": {n: value(m.scale, m.recomputed) for n, m in found.metrics.items()},
         "difference": format(_two_places(found.difference), "f"),
         "verdict": found.verdict,
         "differing": found.differing,
@@ -184,11 +184,10 @@ def explanation_json(found: Explanation, gaps: Sequence[Gap] = (), *, rows: bool
     return document
 
 
-def value(name: str, amount: Decimal | None) -> int | str | None:
+def value(scale: int, amount: Decimal | None) -> int | str | None:
     """A measure's value as JSON has it: counts are numbers, money is text."""
     if amount is None:
         return None
-    scale = SCALES[name]
     return int(amount) if scale == 0 else f"{amount:.{scale}f}"
 
 
@@ -199,7 +198,7 @@ def _two_places(amount: Decimal) -> Decimal:
 
 def _metric_json(m: Explained, *, rows: bool) -> dict[str, Any]:
     document: dict[str, Any] = {
-        "value": value(m.name, m.value),
+        "value": value(m.scale, m.value),
         "rule": m.rule,
         "where_declared": m.where,
         "since": m.parts[0].since if m.parts else None,
@@ -212,16 +211,17 @@ def _metric_json(m: Explained, *, rows: bool) -> dict[str, Any]:
             {"reason": n.reason, "rows": n.rows, "amount": n.amount, "keys": n.keys} for p in m.parts for n in p.nearly
         ],
         "split": [p.split for p in m.parts if p.split],
-        "sum_of_rows": value(m.name, m.listed),
-        "recomputed": value(m.name, m.recomputed),
-        "published": value(m.name, m.published),
+        "sum_of_rows": value(m.scale, m.listed),
+        "recomputed": value(m.scale, m.recomputed),
+        "published": value(m.scale, m.published),
         "difference": format(_two_places(max(m.differences, default=Decimal(0))), "f"),
     }
     if m.months:
         document["months"] = [
             {
-                "month": f"{of.month:%Y-%m}", "value": value(m.name, of.value), "sum_of_rows": value(m.name, of.listed),
-                "recomputed": value(m.name, of.recomputed), "published": value(m.name, of.published),
+                "month": f"{of.month:%Y-%m}",
+                "value": value(m.scale, of.value), "sum_of_rows": value(m.scale, of.listed),
+                "recomputed": value(m.scale, of.recomputed), "published": value(m.scale, of.published),
             }
             for of in m.months
         ]  # fmt: skip
@@ -229,7 +229,7 @@ def _metric_json(m: Explained, *, rows: bool) -> dict[str, Any]:
         document["rows"] = [
             {
                 "key": r.key, "file": r.file, "line": r.line, "date": r.date, "segment": r.segment,
-                "amount": value(m.name, r.amount), "detail": r.detail,
+                "amount": value(m.scale, r.amount), "detail": r.detail,
             }
             for p in m.parts
             for r in p.rows
@@ -246,8 +246,8 @@ def write_rows(found: Explanation, path: Path) -> int:
     Raises:
         SettingsError: the file cannot be written.
     """
-    listed = [(m.name, p.feed, r) for m in found.metrics.values() for p in m.parts for r in p.rows]
-    details = list(dict.fromkeys(n for _, _, r in listed for n in r.detail))
+    listed = [(m.name, m.scale, p.feed, r) for m in found.metrics.values() for p in m.parts for r in p.rows]
+    details = list(dict.fromkeys(n for *_, r in listed for n in r.detail))
     header = ["metric", "feed", "key", "date", "segment", "amount", "file", "line", *details]
     try:
         with open_private(path) as opened, io.TextIOWrapper(opened, encoding="utf-8-sig", newline="") as file:
@@ -256,8 +256,8 @@ def write_rows(found: Explanation, path: Path) -> int:
         raise SettingsError(f"cannot write {path}: {error.strerror}", "Name a file in a folder that exists.") from error
 
 
-def _lines(listed: Sequence[tuple[str, str | None, ListedRow]], details: Sequence[str]) -> Iterator[list[object]]:
-    for name, feed, row in listed:
-        amount: object = int(row.amount) if SCALES[name] == 0 else row.amount
+def _lines(listed: Sequence[tuple[str, int, str | None, ListedRow]], details: Sequence[str]) -> Iterator[list[object]]:
+    for name, scale, feed, row in listed:
+        amount: object = int(row.amount) if scale == 0 else row.amount
         cells: Mapping[str, object] = row.detail
         yield [name, feed, row.key, row.date, row.segment, amount, row.file, row.line, *(cells.get(d) for d in details)]

@@ -10,6 +10,7 @@ from rmetrics.output.reporter import STYLES, Report, names, plain, table
 from rmetrics.usecases.plan import FigureChange, Plan, RowMove, summary
 
 COUNTED = frozenset({"jobs", "leads", "units", "repairs"})
+_JOURNEYS = frozenset(f"journeys.{m}" for m in ("touches", "answered", "booked", "visited", "repaired", "jobs"))
 _SHOWN_CAUSES = 9
 
 
@@ -30,6 +31,7 @@ def show_plan(report: Report, plan: Plan, *, rows: bool) -> None:
     if plan.unchanged:
         report.line(f"No change: {_span(plan)}.")
     _rows(report, plan, shown=rows)
+    _hands(report, plan, shown=rows)
     _instead(report, plan)
     report.line(_closing(plan), "bold")
 
@@ -65,7 +67,7 @@ def _month(report: Report, title: str, changes: Sequence[FigureChange], causes: 
 
 def figure(metric: str, value: Decimal, *, sign: bool = False) -> str:
     """A figure as exact as it is: counts whole, money with its cents, revenue after payout with what it has."""
-    if metric in COUNTED:
+    if metric in COUNTED | _JOURNEYS:
         return f"{value:{'+' if sign else ''},.0f}"
     places = max(2, -int(value.normalize().as_tuple().exponent)) if value else 2
     return f"{value:{'+' if sign else ''},.{places}f}"
@@ -88,6 +90,24 @@ def _rows(report: Report, plan: Plan, *, shown: bool) -> None:
         report.line("See each with --rows.", "dim")
     for row in plan.rows if shown else ():
         _row(report, row)
+
+
+def _hands(report: Report, plan: Plan, *, shown: bool) -> None:
+    """The jobs that would come from another touch, by source, and the money that moves with them."""
+    if not plan.journeys:
+        return
+    sums: dict[tuple[str, str], tuple[int, Decimal]] = {}
+    for job in plan.journeys:
+        hands = job.from_source or "no touch", job.to_source or "no touch"
+        jobs, paid = sums.get(hands, (0, Decimal(0)))
+        sums[hands] = jobs + 1, paid + job.paid
+    grid = table("Jobs that change hands", "from", "to", "jobs", "paid")
+    for (was, now), (jobs, paid) in sorted(sums.items()):
+        grid.add_row(was, now, f"{jobs:,}", f"{paid:,.2f}")
+    report.table(grid)
+    for job in plan.journeys if shown else ():
+        why = f" ({job.matched_by})" if job.matched_by else ""
+        report.line(f"job {job.job_id}: {job.from_touch or 'no touch'} -> {job.to_touch or 'no touch'}{why}")
 
 
 def _instead(report: Report, plan: Plan) -> None:
@@ -116,6 +136,9 @@ def _closing(plan: Plan) -> str:
     if not plan.any:
         return "A sync would change no figure. Nothing was written."
     moved = f", {count(len(plan.rows), 'row')} would count as something else" if plan.rows else ""
+    if plan.journeys:
+        money = sum((job.paid for job in plan.journeys), Decimal(0))
+        moved += f", {count(len(plan.journeys), 'job')} ({money:,.2f} paid) would come from another touch"
     return (
         f"A sync would change {count(len(plan.changes), 'monthly figure')} and "
         f"{count(plan.days, 'daily figure')}{moved}. Nothing was written; `rmetrics sync` does it."
@@ -140,4 +163,5 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "findings": plan.findings,
         "restated": plan.restated,
         "instead": plan.instead,
+        "journeys": plan.journeys,
     }

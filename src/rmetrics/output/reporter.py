@@ -178,7 +178,12 @@ def plain(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value
 
 
 _TEXTS = frozenset({"", "column", "feed", "file", "measure", "segment", "source", "type"})
-_LEFT = frozenset({"day", "finished (UTC)", "last day", "newest export", "row", "status", "why"})
+_LEFT = frozenset(
+    {
+        *("answered", "by", "job", "known", "the CRM says", "the touch says", "touch", "why not"),
+        *("day", "finished (UTC)", "last day", "newest export", "row", "status", "why"),
+    }
+)
 
 
 def table(title: str, first: str, *others: str) -> Grid:

@@ -17,7 +17,7 @@ def show_installed(report: Report, result: ScheduleResult, *, dry_run: bool) -> 
         for command in result.commands:
             report.line(f"$ {' '.join(command)}", "dim")
         told = "Would run" if dry_run else "Runs"
-        report.line(f"{told} sync, then the brief, every day at {result.at} ({where}) by {result.kind}.", "bold")
+        report.line(f"{told} pull, sync and brief every day at {result.at} ({where}) by {result.kind}.", "bold")
     for note in result.notes:
         report.line(f"note: {note}", "yellow")
 
@@ -45,7 +45,7 @@ def show_schedule(report: Report, shown: ShownSchedule) -> None:
     where = shown.installed.zone or "this machine's clock"
     report.line(f"Every day at {shown.installed.at} ({where}) by {shown.installed.kind}.", "bold")
     if shown.ran is not None:
-        report.line(f"Last run: {shown.ran.started_at:%Y-%m-%d %H:%M} UTC; sync {_code(shown.ran.sync)}, "
+        report.line(f"Last run: {shown.ran.started_at:%Y-%m-%d %H:%M} UTC; pull and sync {_code(shown.ran.sync)}, "
                     f"brief {_code(shown.ran.brief)}.")  # fmt: skip
     if shown.trouble:
         report.line(f"Trouble: {shown.trouble}", "bold red")

@@ -1,11 +1,13 @@
 """What is known of a project, for people and as JSON."""
 
+import datetime as dt
+
 from rmetrics.output.reporter import Report, names, number, table
 from rmetrics.usecases.status import FeedStatus, StatusResult
 
 
 def show_status(report: Report, result: StatusResult) -> None:
-    """Feeds, tables and last runs."""
+    """Feeds, tables, last runs, pulls and the daily run."""
     if report.as_json:
         report.json(result, "feeds", names(FeedStatus))
         return
@@ -13,8 +15,8 @@ def show_status(report: Report, result: StatusResult) -> None:
     if result.feeds:
         grid = table("Feeds", "feed", "exports", "rows", "last day", "newest export")
         for feed in result.feeds:
-            at = f"{feed.last_export_at:%Y-%m-%d %H:%M}" if feed.last_export_at else "-"
-            grid.add_row(feed.feed, number(feed.exports), number(feed.rows), str(feed.last_date or "-"), at)
+            numbers = (number(feed.exports), number(feed.rows))
+            grid.add_row(feed.feed, *numbers, str(feed.last_date or "-"), _moment(feed.last_export_at))
         report.table(grid)
     if result.tables:
         tables = table("Published", "table", "rows")
@@ -33,3 +35,24 @@ def show_status(report: Report, result: StatusResult) -> None:
             report.line(f"The last run failed: {result.runs[0].message}", "bold red")
     else:
         report.line("No run yet. Put exports into the inbox and run: rmetrics sync")
+    _show_pulls(report, result)
+
+
+def _show_pulls(report: Report, result: StatusResult) -> None:
+    if result.pulls:
+        grid = table("Pulls", "pull", "last tried (UTC)", "last complete (UTC)")
+        for pull in result.pulls:
+            grid.add_row(pull.name, _moment(pull.tried_at), _moment(pull.complete_at))
+        report.table(grid)
+        for pull in result.pulls:
+            if pull.trouble:
+                report.line(f"Pull {pull.name}: {pull.trouble}. Next: rmetrics pull {pull.name}", "bold red")
+    if result.schedule is not None:
+        last = f", last {result.schedule.ran_at:%Y-%m-%d %H:%M} UTC" if result.schedule.ran_at else ", not run yet"
+        report.line(f"Daily run at {result.schedule.at} by {result.schedule.kind}{last}.")
+        if result.schedule.trouble:
+            report.line(f"Trouble: {result.schedule.trouble}. See: rmetrics schedule show", "bold red")
+
+
+def _moment(at: dt.datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M}" if at else "-"

@@ -78,12 +78,14 @@ class Months:
         first, last: first days of months; None for where the data begin, or end.
         to_date: from January of the last month's year.
         one: only the last month.
+        days: of the months, only the days from the first of these to the last.
     """
 
     first: dt.date | None = None
     last: dt.date | None = None
     to_date: bool = False
     one: bool = False
+    days: tuple[dt.date, dt.date] | None = None
 
 
 def months_named(asked: Months, months: Collection[dt.date]) -> tuple[dt.date, dt.date]:

@@ -8,6 +8,7 @@ from rmetrics.findings import Finding
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.desired import published_rows
+from rmetrics.pipeline.compute.runner import Runner
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.publication import Outcome, publish_computed
 from rmetrics.pipeline.unchanged import NOT_NEEDED
@@ -51,6 +52,7 @@ def publish_company(
     *,
     full: bool,
     force: bool,
+    runner: Runner | None = None,
 ) -> Outcome:
     """Brings the group's tables up to what was computed of a company; see ``publish_computed``.
 
@@ -67,7 +69,19 @@ def publish_company(
                 'Give the company another name, or say schema = "..." there.',
             )
         outcome = publish_computed(
-            settings, started, rules, lake, computed, run, findings, progress, timings, why, full=full, force=force
+            settings,
+            started,
+            rules,
+            lake,
+            computed,
+            run,
+            findings,
+            progress,
+            timings,
+            why,
+            full=full,
+            force=force,
+            runner=runner,
         )
     target = started()
     prepare_group(target, group, schema_script())
@@ -79,7 +93,7 @@ def publish_company(
         return outcome or Outcome("unchanged", {}, NOT_NEEDED, findings)
     if outcome is None:
         with timed(timings, "check"):
-            agreed, quality = agree(settings, lake, rules, computed, progress, why)
+            agreed, quality = agree(settings, lake, rules, computed, progress, why, runner)
         outcome = Outcome("published", {}, agreed, merged(findings, quality))
     rows = {t.name: published_rows(computed.rows, t).collect() for t in published_tables(rules) if t.name in TABLES}
     written = replace_company(target, group, state, rows)

@@ -1,8 +1,11 @@
 """Publishing a computation: what the tables must hold, into the transaction that makes it visible."""
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -13,8 +16,10 @@ from rmetrics.pipeline.changes.causes import find_causes, whole_cause
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.desired import table_contents
 from rmetrics.pipeline.compute.names import TALLIES
+from rmetrics.pipeline.compute.runner import Runner
 from rmetrics.pipeline.compute.standing import old_rules
 from rmetrics.pipeline.explanations import Explanations
+from rmetrics.pipeline.forecasts import month_estimates
 from rmetrics.pipeline.landing.inbox import Seen
 from rmetrics.pipeline.unchanged import NOT_NEEDED
 from rmetrics.pipeline.verify.cross_check import agree
@@ -24,7 +29,7 @@ from rmetrics.postgres.connection import Server, connect
 from rmetrics.postgres.ddl import apply_schema, fit_tables, is_complete, require_writable, schema_digest
 from rmetrics.postgres.failed_runs import Attempt, note_recovery
 from rmetrics.postgres.ownership import own_relations
-from rmetrics.postgres.publish import FeedState, Published, Run, publish, published
+from rmetrics.postgres.publish import FeedState, ForecastRow, Published, Run, publish, published
 from rmetrics.progress import Progress, timed
 from rmetrics.rules import Rules
 from rmetrics.settings import Settings
@@ -63,11 +68,13 @@ def publish_computed(
     *,
     full: bool,
     force: bool,
+    runner: Runner | None = None,
 ) -> Outcome:
     """Brings PostgreSQL up to what was computed, unless it holds that already; both engines must agree before.
 
     ``started`` waits for the server; ``findings`` are those known so far; ``why`` keeps what only explains from
-    stopping the publish. ``full`` writes every row again, ``force`` publishes although published exports are lost.
+    stopping the publish; ``runner`` recomputes where DuckDB does not. ``full`` writes every row again, ``force``
+    publishes although published exports are lost.
 
     Raises:
         CheckError: the engines disagree.
@@ -88,12 +95,15 @@ def publish_computed(
         why.of("the note that all is well again", lambda: note_recovery(target, schema, now), None)
         return Outcome("unchanged", {}, NOT_NEEDED, findings)
     with timed(timings, "check"):
-        agreed, quality = agree(settings, lake, rules, computed, progress, why)
+        agreed, quality = agree(settings, lake, rules, computed, progress, why, runner)
     findings = merged(findings, quality)
     progress("publishing", 0, 1)
     cause = whole_cause(before.exports, before.rules_hash, before.version, computed, rules)
     causes = why.of("the causes of changes", lambda: _causes_of_figures(lake, computed, rules, before, cause), None)
-    run = replace(run, detail={**run.detail, "findings": [asdict(f) for f in (*findings, *why.failed)]})
+    estimates = why.of("the forecast", lambda: _forecasts(computed, rules), ())
+    run = replace(
+        run, forecasts=estimates, detail={**run.detail, "findings": [asdict(f) for f in (*findings, *why.failed)]}
+    )
     written = publish(
         target,
         schema,
@@ -108,6 +118,20 @@ def publish_computed(
     findings = (*findings, *by_others(written.by_others))
     progress("publishing", 1, 1)
     return Outcome("published", dict(written.rows), agreed, findings)
+
+
+def _forecasts(computed: Computed, rules: Rules) -> tuple[ForecastRow, ...]:
+    """The rows of ``forecasts``: from the last whole day, where it is of the month, to the month's last."""
+    zone = ZoneInfo(rules.business.timezone)
+    rows = list[ForecastRow]()
+    for e in month_estimates(computed, rules):
+        path = [*([(e.as_of, e.reached.quantize(Decimal("0.01")))] if e.as_of >= e.month else []), *e.path]
+        for day, value in path:
+            noon = dt.datetime.combine(day, dt.time(12), zone).astimezone(dt.UTC)
+            ends = day == path[-1][0]
+            low, high = (e.low, e.high) if ends else (None, None)
+            rows.append(ForecastRow(day, e.source, e.measure, noon, e.month, e.as_of, value, low, high, e.past))
+    return tuple(rows)
 
 
 def _causes_of_figures(

@@ -19,7 +19,7 @@ from rmetrics.postgres.connection import HERE, Session, literal, quoted
 
 NOTE = "rmetrics schema "
 CARRIERS = ("sync_runs", "published_parts")  # the tables on whose keys the note stands
-BOOKKEEPING = ("business", "sync_runs", "metric_changes", "published_parts", "feed_status")
+BOOKKEEPING = ("business", "sync_runs", "metric_changes", "published_parts", "feed_status", "forecasts")
 TABLES = (
     "jobs",
     "payments",
@@ -29,10 +29,25 @@ TABLES = (
     "google_spend",
     "daily_metrics",
     "monthly_metrics",
+    "measures",
+    "measure_daily",
+    "dimension_monthly",
     "targets",
     *BOOKKEEPING,
 )
-VIEWS = ("monthly_vs_target", "daily_cumulative", "call_funnel", "data_freshness", "run_findings")
+VIEWS = (
+    "monthly_vs_target",
+    "measure_monthly",
+    "measure_vs_target",
+    "daily_cumulative",
+    "month_forecast",
+    "weekly_metrics",
+    "quarterly_metrics",
+    "yearly_metrics",
+    "call_funnel",
+    "data_freshness",
+    "run_findings",
+)
 
 _KINDS = {
     "r": "table",

@@ -4,6 +4,7 @@ import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from rmetrics.postgres.connection import Session
@@ -25,6 +26,22 @@ class FeedState:
 
 
 @dataclass(frozen=True, slots=True)
+class ForecastRow:
+    """A row of ``forecasts``: an estimate of a measure from the first of a month to the end of a day."""
+
+    date: dt.date
+    source: str
+    measure: str
+    time: dt.datetime
+    month: dt.date
+    as_of: dt.date
+    value: Decimal
+    low: Decimal | None
+    high: Decimal | None
+    past_months: int
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What ``sync_runs`` says of a run.
 
@@ -32,6 +49,7 @@ class Run:
         exports: the hashes of all exports the numbers come from.
         inputs: the digest of everything the numbers depend on.
         feeds: how fresh each feed is; None leaves what was published of it.
+        forecasts: of the running month.
         detail: anything else to keep.
     """
 
@@ -47,6 +65,7 @@ class Run:
     timezone: str
     currency: str
     feeds: Sequence[FeedState] | None = ()
+    forecasts: Sequence[ForecastRow] = ()
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 

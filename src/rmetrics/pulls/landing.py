@@ -8,20 +8,17 @@ put into place, then the file itself. Whoever is stopped in between leaves a man
 import csv
 import hashlib
 import io
-import os
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rmetrics.errors import LakeError
-from rmetrics.files import PRIVATE_FOLDER, open_private
+from rmetrics.files import PRIVATE_FOLDER, part_of, put_in_place, replace_private, write_durably
 from rmetrics.pulls.answers import Row
 from rmetrics.pulls.completeness import incomplete
 from rmetrics.pulls.manifest import FOLDER, SUFFIX, Manifest, manifests
 
-PART = ".part"
 Fits = Callable[[Path, str], str]
 """Why a file does not fit the feed it was pulled for; empty where it does. Takes where it is and its name."""
 
@@ -68,14 +65,13 @@ def finish(folder: Path) -> None:
         LakeError: the folder cannot be written.
     """
     try:
-        for path, manifest in manifests(folder):
+        for _, manifest in manifests(folder):
             if manifest.file is None:
                 continue
-            part = folder / f".{manifest.file}{PART}"
+            part = part_of(folder / manifest.file)
             if part.is_file() and _digest(part) == manifest.sha256 and not (folder / manifest.file).exists():
-                part.replace(folder / manifest.file)
-                _flush_folder(path.parent)
-        for part in folder.glob(f".*{PART}"):
+                put_in_place(part, folder / manifest.file)
+        for part in folder.glob(".*.part"):
             part.unlink()
     except OSError as error:
         raise _unwritable(folder, error) from error
@@ -107,18 +103,17 @@ def put(folder: Path, content: bytes, manifest: Manifest, fits: Fits, modified_n
         if before is not None:
             path, old = before
             kept = replace(manifest, file=old.file)
-            _write(path, kept.document())
+            replace_private(path, kept.document())
             return Landed(kept, new=False)
         manifest = replace(manifest, file=_free(folder, manifest.file))
         assert manifest.file is not None  # noqa: S101 - it was not above
-        part = folder / f".{manifest.file}{PART}"
-        _written(part, content, modified_ns)
+        part = part_of(folder / manifest.file)
+        write_durably(part, content, modified_ns=modified_ns)
         if why := fits(part, manifest.file):
             part.unlink()
             raise incomplete(f"what came does not fit the feed {manifest.feed}: {why}", _UNFIT)
-        _write(folder / f"{manifest.file}{SUFFIX}", manifest.document())
-        part.replace(folder / manifest.file)
-        _flush_folder(folder)
+        replace_private(folder / f"{manifest.file}{SUFFIX}", manifest.document())
+        put_in_place(part, folder / manifest.file)
     except OSError as error:
         raise _unwritable(folder, error) from error
     return Landed(manifest, new=True)
@@ -131,10 +126,10 @@ def judge(folder: Path, content: bytes, name: str, feed: str, fits: Fits) -> Non
         PullError: it does not fit.
         LakeError: the folder cannot be written.
     """
-    part = folder / f".{name}{PART}"
+    part = part_of(folder / name)
     try:
         folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-        _written(part, content, None)
+        write_durably(part, content)
         why = fits(part, name)
         part.unlink()
     except OSError as error:
@@ -158,7 +153,7 @@ def _same(folder: Path, sha256: str) -> tuple[Path, Manifest] | None:
 def _empty(folder: Path, manifest: Manifest) -> None:
     """Notes that there was nothing; the notes before it are not needed any more."""
     path = folder / f"nothing {manifest.asked_at.replace(':', '')}{SUFFIX}"
-    _write(path, manifest.document())
+    replace_private(path, manifest.document())
     for other, old in manifests(folder):
         if old.file is None and other != path:
             other.unlink()
@@ -171,33 +166,6 @@ def _free(folder: Path, name: str) -> str:
         free = f"{stem} {number}{dot}{end}"
         number += 1
     return free
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replaces a small file, whole or not at all."""
-    part = path.with_name(f".{path.name}{PART}")
-    _written(part, content, None)
-    part.replace(path)
-    _flush_folder(path.parent)
-
-
-def _written(path: Path, content: bytes, modified_ns: int | None) -> None:
-    with suppress(FileNotFoundError):
-        path.unlink()
-    with open_private(path) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    if modified_ns is not None:
-        os.utime(path, ns=(modified_ns, modified_ns))
-
-
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _digest(path: Path) -> str:

@@ -1,16 +1,18 @@
 """The rules in plain words: what is in force on a day, source by source, and where it stands."""
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
-from rmetrics.rules.expressions.parsing import parse
-from rmetrics.rules.expressions.sentences import sentence
+from rmetrics.rules.condition_words import condition_in_words
 from rmetrics.rules.journeys import SHARED_WITHIN
+from rmetrics.rules.measure_words import dimension_in_words, measure_in_words
+from rmetrics.rules.measures import declared
 from rmetrics.rules.model import OTHER, Cost, Dated, FeedLeads, Rules, Source, Variant, When
+from rmetrics.rules.names import CALLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ def rules_in_words(rules: Rules, day: dt.date) -> tuple[Said, ...]:
         *_journeys(rules, day),
         *(said for name in rules.sources for said in _source(rules, name, day)),
         *(said for name in rules.feeds for said in _feed(rules, name, day)),
+        *_measures(rules, day),
         *_pulls(rules),
     )
 
@@ -59,6 +62,7 @@ def _all(rules: Rules) -> Iterator[Dated[Any]]:
     yield from rules.journeys.sources.values()
     yield from rules.sources.values()
     yield from rules.feed_where.values()
+    yield from rules.measures.values()
 
 
 def _said(rules: Rules, key: str, day: dt.date, dated: Dated[Any], rule: str, words: str, topic: str) -> Said:
@@ -102,6 +106,24 @@ def _calls(rules: Rules, day: dt.date) -> Iterator[Said]:
     parts = [f"{s.name} when {condition_in_words(s.where)}" for s in rules.calls.at(day).sources]
     if parts:
         yield _said(rules, "calls", day, rules.calls, "sources", f"a call is of {'; '.join(parts)}", "calls")
+    if CALLS not in rules.feeds:
+        return
+    calls = rules.calls.at(day)
+    for key, words in (
+        (
+            "existing_job",
+            f"a call is about an existing job where its number has one of the last {calls.existing_job} days",
+        ),
+        ("called_back", f"a missed caller must be reached within {calls.called_back} days"),
+        ("booked", f"a job of the number within {calls.booked} days is booked after the call"),
+    ):
+        yield _said(rules, "calls", day, rules.calls, key, words, "calls")
+    if calls.not_customer is not None:
+        words = f"a call is not a customer's when {condition_in_words(calls.not_customer)}"
+        yield _said(rules, "calls", day, rules.calls, "not_customer", words, "calls")
+    if rules.business.hours:
+        words = f"the phone is answered {'; '.join(rules.business.hours)}"
+        yield _said(rules, "calls", day, rules.calls, "hours", words, "calls")
 
 
 def _journeys(rules: Rules, day: dt.date) -> Iterator[Said]:
@@ -158,6 +180,18 @@ def _feed(rules: Rules, name: str, day: dt.date) -> Iterator[Said]:
         place = f"{key}.variants.{i}"
         words = f"{feed.variant_name(i)}, {_files_meant(variant.when)}{_read(variant)}"
         yield Said(name, "variant", words, None, None, rules.place(place), place)
+
+
+def _measures(rules: Rules, day: dt.date) -> Iterator[Said]:
+    for name, measure in declared(rules).items():
+        key, version = f"measures.{name}", measure.rule.at(day)
+        changing = next(k for k in ("count", "sum", "ratio") if getattr(version, k) is not None)
+        words = f"{measure.title}: {measure_in_words(version)}"
+        said = _said(rules, key, day, measure.rule, changing, words, "measures")
+        yield dataclasses.replace(said, rule=name)
+    for name, dimension in rules.dimensions.items():
+        key = f"dimensions.{name}"
+        yield Said("dimensions", name, dimension_in_words(dimension), None, None, rules.place(key), key)
 
 
 def _pulls(rules: Rules) -> Iterator[Said]:
@@ -235,20 +269,6 @@ def percent(share: Decimal) -> str:
     ('40 %', '42.5 %')
     """
     return f"{(share * 100).normalize():f} %"
-
-
-# -- conditions
-
-
-@lru_cache(maxsize=1024)
-def condition_in_words(text: str) -> str:
-    """A validated condition as a sentence; parts without plain words stay as they are written.
-
-    >>> condition_in_words("type IN ('COD Repair', 'INS Repair') OR (type = 'COD Service' AND paid > 100)")
-    'type is COD Repair or INS Repair, or (type is COD Service and paid is more than 100)'
-    """
-    words = sentence(parse(text))
-    return words if words is not None else " ".join(text.split())
 
 
 def _listed(parts: list[str], word: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rmetrics.rules.measures import links_to_jobs, sums
 from rmetrics.rules.model import FeedLeads, Place, Rules, Source
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS, normal_source
 from rmetrics.rules.phones import is_number, read_phone
@@ -23,6 +24,9 @@ _BY_KEY: Mapping[str, frozenset[str]] = {
     "revenue.changes": frozenset({"revenue40"}),
     "revenue.date": _REVENUE,
     "business.currency": frozenset(),
+    "business.hours": frozenset(),
+    "business.zips": frozenset(),
+    "business.country": frozenset(),
     "business.timezone": _ALL,
 }
 
@@ -63,6 +67,11 @@ def rule_edits(old: Rules, new: Rules) -> tuple[Edit, ...]:
 def can_move(edit: Edit, source: str, metric: str, old: Rules, new: Rules) -> bool:
     """Whether an edit can move a figure: a coarse answer, never No where it can."""
     group, _, rest = edit.key.partition(".")
+    if group in {"measures", "dimensions"}:
+        name, _, key = rest.partition(".")
+        return group == "measures" and name == metric and key not in {"title", "format", "comment"}
+    if metric not in _ALL:
+        return _can_move_own(edit, group, rest, metric, old, new)
     if group == "sources":
         return metric in _source_metrics(edit, rest) and _concerns(_name_in(rest, old, new), source, old, new)
     if group == "feeds":
@@ -70,6 +79,24 @@ def can_move(edit: Edit, source: str, metric: str, old: Rules, new: Rules) -> bo
     if group in {"calls", "checks", "journeys"}:
         return False
     return metric in _BY_KEY.get(".".join(edit.key.split(".")[:2]), _ALL)
+
+
+def _can_move_own(edit: Edit, group: str, rest: str, metric: str, old: Rules, new: Rules) -> bool:
+    """The same of a measure of the company's own, which counts where its rows and their jobs count."""
+    if group == "feeds":
+        return any(metric in own_metrics(rest.partition(".")[0], rules) for rules in (old, new))
+    if group == "calls":
+        return any(metric in own_metrics(CALLS, rules) for rules in (old, new))
+    return group != "checks" and edit.key != "business.currency" and not edit.key.startswith("revenue.share")
+
+
+def own_metrics(feed: str, rules: Rules) -> frozenset[str]:
+    """The company's own sums that the rows of a feed can move: those over its rows, or over rows of the same jobs."""
+    jobs = feed in {JOBS, PAYMENTS}
+    own = sums(rules, own=True)
+    return frozenset(
+        n for n, m in own.items() if m.latest.of == feed or (jobs and links_to_jobs(rules, m.latest.of or ""))
+    )
 
 
 def feed_metrics(feed: str, source: str, rules: Rules) -> frozenset[str]:
@@ -85,6 +112,8 @@ def _name_in(rest: str, old: Rules, new: Rules) -> str:
 
 def _source_metrics(edit: Edit, rest: str) -> frozenset[str]:
     parts = rest.split(".")
+    if {"disputes", "answers"} & set(parts[1:]) and "changes" not in parts:
+        return frozenset()
     whole = edit.before is None or edit.after is None
     if "aliases" in parts[1:] or (whole and len(parts) == 1):
         return _ALL
@@ -101,11 +130,12 @@ def _concerns(edited: str, source: str, old: Rules, new: Rules) -> bool:
 
 
 def _feed_metrics(feed: str, source: str, old: Rules, new: Rules) -> frozenset[str]:
+    own = own_metrics(feed, old) | own_metrics(feed, new)
     if feed == JOBS:
-        return _ALL
+        return _ALL | own
     if feed == PAYMENTS:
-        return _ALL - {"jobs"}
-    found: set[str] = set()
+        return (_ALL - {"jobs"}) | own
+    found: set[str] = set(own)
     for rules in (old, new):
         dated = rules.sources.get(source)
         for _, version in dated.versions if dated else ():

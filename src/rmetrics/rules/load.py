@@ -16,6 +16,7 @@ from rmetrics.errors import RuleProblem, RulesError
 from rmetrics.rules.companies import COMPANIES, Company, of_company
 from rmetrics.rules.files import GROUPS, LISTS, NO_FIGURES, SINGLE, Tree, read_tree
 from rmetrics.rules.journeys import JourneyRules, Journeys, SourceJourneys
+from rmetrics.rules.measures import Dimension, Measure
 from rmetrics.rules.messages import HIDDEN, Alert, BriefRules, Channel
 from rmetrics.rules.model import (
     Business,
@@ -46,8 +47,10 @@ _DATED_KEYS: Mapping[str, frozenset[str] | None] = {
     "revenue": frozenset({"share"}),
     "calls": None,
     "journeys": None,
-    "sources": frozenset({"leads", "cost", "segment"}),
+    "sources": frozenset({"leads", "cost", "segment", "disputes", "answers"}),
     "feeds": frozenset({"where"}),
+    "measures": frozenset({"count", "sum", "where"}),
+    "dimensions": frozenset(),
 }
 
 _UNDATED = (Check, BriefRules, Channel, Alert)
@@ -101,6 +104,8 @@ class _Loader:
         feeds = {n: self.dated(Feed, f"feeds.{n}", t) for n, t in self.group("feeds").items()}
         journeys = self.journeys(tables.get("journeys", {}))
         pulls = {n: self.pull(n, t) for n, t in self.group("pulls").items()}
+        measures = {n: self.dated(Measure, f"measures.{n}", t) for n, t in self.group("measures").items()}
+        dimensions = {n: self.dated(Dimension, f"dimensions.{n}", t) for n, t in self.group("dimensions").items()}
         checks = [self.model(Check, f"checks.{i}", c) for i, c in enumerate(self.listed("checks"))]
         brief = self.model(BriefRules, "brief", tables.get("brief", {}))
         channels = {n: self.model(Channel, f"notify.{n}", t) for n, t in self.group("notify").items()}
@@ -117,6 +122,8 @@ class _Loader:
             feeds={n: f.latest for n, f in feeds.items() if f},
             feed_where={n: Dated(tuple((d, v.where) for d, v in f.versions)) for n, f in feeds.items() if f},
             journeys=journeys,
+            measures={n: m for n, m in measures.items() if m},
+            dimensions={n: d.latest for n, d in dimensions.items() if d},
             checks=tuple(c for c in checks if c),
             pulls={n: p for n, p in pulls.items() if p},
             brief=brief or BriefRules(),

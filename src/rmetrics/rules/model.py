@@ -11,15 +11,18 @@ from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from rmetrics.findings import Severity
+from rmetrics.rules.hours import Hours
 from rmetrics.rules.numbers import NumberRange
+from rmetrics.rules.table import Name, Sql, Table, is_zone, known_zone
+from rmetrics.rules.terms import Answers, Dispute
 
 if TYPE_CHECKING:  # they are tables, too, made of what stands here
     from rmetrics.rules.journeys import JourneyRules
+    from rmetrics.rules.measures import Dimension, Measure
     from rmetrics.rules.messages import Alert, BriefRules, Channel
 
 OTHER = "OTHER"
@@ -28,37 +31,15 @@ ALL = "ALL"
 ROW_ID = "row_id"
 MOST = Decimal(1_000_000)  # of one cell: more is a phone number or an id in the wrong column, unless the rules say so
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=63, pattern=r"^[^\x00-\x1f]+$")]
-Sql = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 # Upper ends: what no lead or fee costs in any currency, and far enough below numeric(12,2) for a month's sum to fit.
 Price = Annotated[Decimal, NumberRange(Decimal(0), Decimal(10_000_000), decimals=2, unit="amount")]
 Fee = Annotated[Decimal, NumberRange(Decimal(0), Decimal(1_000_000_000), decimals=2, unit="amount")]
 Share = Annotated[Decimal, NumberRange(Decimal(0), Decimal(1), decimals=4, unit="share")]
+Days = Annotated[int, NumberRange(Decimal(0), Decimal(3650), decimals=0, unit="amount")]
 Limit = Annotated[Decimal, NumberRange(Decimal("0.01"), Decimal(9_999_999_999), decimals=2, unit="amount")]
 Flag = Annotated[bool, Field(strict=True)]
 T = TypeVar("T")
-
-
-def known_zone(value: str) -> str:
-    """The zone's name, if the time zone database has it.
-
-    Raises:
-        ValueError: it has none of that name.
-    """
-    if not is_zone(value):
-        msg = "no such time zone; use an IANA name such as America/New_York"
-        raise ValueError(msg)
-    return value
-
-
-def is_zone(name: str) -> bool:
-    """Whether the time zone database has a zone of this name."""
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
 
 
 def _several(headers: tuple[str, ...]) -> tuple[str, ...]:
@@ -68,22 +49,39 @@ def _several(headers: tuple[str, ...]) -> tuple[str, ...]:
     return headers
 
 
-class Table(BaseModel):
-    """A TOML table: unknown keys are refused, values never change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
-
-
 class Business(Table):
-    """The zone whose days are business days, and the currency that money is shown in."""
+    """The zone whose days are business days, the currency of money, and the country of the holidays.
+
+    ``hours``: when somebody answers the phone; how long callers waited is counted in them. None declared: every hour.
+    ``zips``: the postal codes that are served, or how they begin, such as "021"; none declared: it is not known.
+    ``country``: whose public holidays the forecast knows; none declared: none.
+    """
 
     timezone: str = "America/New_York"
+    hours: Hours = ()
+    zips: tuple[Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[0-9A-Za-z -]{1,10}$")], ...] = ()
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "USD"
+    country: str | None = None
 
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
         return known_zone(value)
+
+    @field_validator("country")
+    @classmethod
+    def _known_country(cls, value: str | None) -> str | None:
+        if value is None or value == "US" or has_holidays(value):  # the shipped one costs no import
+            return value
+        msg = "no such country; use its ISO 3166 code of two letters, such as US or CA"
+        raise ValueError(msg)
+
+
+def has_holidays(country: str) -> bool:
+    """Whether the holidays of a country are known, by its ISO 3166 code."""
+    import holidays  # 0.1 s: only where another country than the shipped one is named
+
+    return country in holidays.list_supported_countries(include_aliases=False)
 
 
 class Segment(Table):
@@ -131,9 +129,19 @@ class Labelled(Table):
 
 
 class Calls(Table):
-    """Where calls come from; the first condition that holds names the source."""
+    """Where calls come from (the first condition that holds names the source), and what became of them.
+
+    ``existing_job``: a call from a number that has a job from one to so many days old is about that job.
+    ``called_back``: within how many days a missed caller must be reached, by a call back or by calling again.
+    ``booked``: within how many days a job of the number counts as booked after the call.
+    ``not_customer``: a condition over calls of vendors, robots and wrong numbers.
+    """
 
     sources: tuple[Labelled, ...] = ()
+    existing_job: Days = 30
+    called_back: Days = 7
+    booked: Days = 7
+    not_customer: Sql | None = None
 
 
 class FeedLeads(Table):
@@ -175,12 +183,14 @@ class Cost(Table):
 
 
 class Source(Table):
-    """A channel: its spellings, how its leads are counted and what it costs."""
+    """A channel: its spellings, how its leads are counted, what it costs, and what its vendor credits."""
 
     aliases: tuple[Name, ...] = ()
     segment: Name = OTHER
     leads: Literal["jobs", "units", "repairs"] | FeedLeads
     cost: tuple[Cost, ...] = ()
+    disputes: tuple[Dispute, ...] = ()
+    answers: Answers = Answers()
 
     @field_validator("cost", mode="before")
     @classmethod
@@ -239,7 +249,7 @@ class Column(Table):
     scale: Scale = 1
     most: Limit | None = None
     minus: Headers = ()
-    values: dict[str, str] = {}
+    values: dict[str, str] = Field(default_factory=dict)
     constant: ConstantText | None = None
     comment: str = ""
 
@@ -363,7 +373,7 @@ class Variant(Table):
     identity: tuple[Identifier, ...] | None = None
     one_of: tuple[Identifier, ...] | None = None
     without: Headers | None = None
-    columns: dict[Identifier, VariantColumn] = {}
+    columns: dict[Identifier, VariantColumn] = Field(default_factory=dict)
 
     def __hash__(self) -> int:
         """By some of what makes it equal, as tables in it have no hash: what is made of variants is remembered."""
@@ -400,7 +410,7 @@ class Feed(Table):
     needs: tuple[Identifier, ...] = ()
     without: tuple[str, ...] = ()
     distinctive: tuple[str, ...] = ()
-    refuse: dict[str, str] = {}
+    refuse: dict[str, str] = Field(default_factory=dict)
     encoding: str | None = None
     comment: str = ""
     columns: dict[Identifier, Column]
@@ -490,6 +500,7 @@ class Rules:
         feeds: by name; ``feed_where`` gives each feed's dated condition for rows that count (None: all do).
         sources: by declared name, in the order declared.
         journeys: how leads are followed to their jobs.
+        measures, dimensions: by name, as declared (``rules.measures``); ``measures.declared`` adds what is shipped.
         brief, notify, alerts: what is told to whom (``rules.messages``), channels by name, alerts by dotted key; no
             figure follows from them.
         companies: by name (``rules.companies.Company``); empty where there is one company alone.
@@ -513,6 +524,8 @@ class Rules:
     brief: "BriefRules"
     notify: Mapping[str, "Channel"]
     alerts: Mapping[str, "Alert"]
+    measures: Mapping[str, "Dated[Measure]"] = field(default_factory=dict)
+    dimensions: Mapping[str, "Dimension"] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     pulls: Mapping[str, Any] = field(default_factory=dict)
     companies: Mapping[str, Any] = field(default_factory=dict)
@@ -535,3 +548,6 @@ class Rules:
                 return str(self.places[key])
             key = key.rpartition(".")[0]
         return str(self.folder)
+
+
+__all__ = ["Name", "Sql", "Table", "is_zone", "known_zone"]  # they stand in rules.table; the rest is defined here

@@ -5,8 +5,10 @@ from collections.abc import Collection, Mapping
 
 from rmetrics.errors import RuleProblem
 from rmetrics.rules.conditions import read_condition
+from rmetrics.rules.disputes import lead_row
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.forms import form_problem
+from rmetrics.rules.measure_problems import MeasureProblems
 from rmetrics.rules.messages import judge_messages
 from rmetrics.rules.model import (
     ALL,
@@ -41,7 +43,7 @@ _ADDED: Mapping[str, frozenset[str]] = {
     JOBS: frozenset(
         {"source", "segment", "metric_date", "paid", "is_unit", "is_repair", "source_matched", "matched_by", "touch_id"}
     ),
-    CALLS: frozenset({"source"}),
+    CALLS: frozenset({"source", "class", "answered_within_s"}),
 }
 _DAYS = (ColumnType.DATE, ColumnType.MONTH)
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -135,13 +137,23 @@ OWN_TABLES = frozenset(
     [
         "daily_metrics",
         "monthly_metrics",
+        "measures",
+        "measure_daily",
+        "dimension_monthly",
+        "measure_monthly",
+        "measure_vs_target",
         "sync_runs",
         "metric_changes",
         "published_parts",
         "feed_status",
+        "forecasts",
         "business",
         "monthly_vs_target",
         "daily_cumulative",
+        "month_forecast",
+        "weekly_metrics",
+        "quarterly_metrics",
+        "yearly_metrics",
         "call_funnel",
         "data_freshness",
         "job_facts",
@@ -215,6 +227,7 @@ def validate(rules: Rules, broken: frozenset[str] = frozenset()) -> tuple[list[R
     check.calls()
     check.sources()
     check.journeys()
+    check.measures()
     check.pulls()
     feeds = rules.feeds if "*" not in broken else {*rules.feeds, *rules.brief.feeds}
     judge_messages(rules.notify, rules.alerts, rules.brief, feeds, check.zone, check.say)
@@ -234,6 +247,13 @@ class _Validation:
             probe = probe.rpartition(".")[0]
         place = self.rules.places.get(probe, Place(self.rules.folder, 0))
         (self.warnings if warn else self.problems).append(RuleProblem(place.path, place.line, key, message))
+
+    def measures(self) -> None:
+        """Measures and dimensions, their names too."""
+        for group, names in (("measures", self.rules.measures), ("dimensions", self.rules.dimensions)):
+            for name in names:
+                self.identifier(f"{group}.{name}", name, group.removesuffix("s"))
+        MeasureProblems(self.rules, self.broken, self.usable, self.say, self.condition).judge()
 
     def pulls(self) -> None:
         """Each pull brings rows of a feed that there is."""
@@ -459,7 +479,11 @@ class _Validation:
         rules = self.rules
         for i, (_, calls) in enumerate(rules.calls.versions):
             at = "calls" if i == 0 else f"calls.changes.{i - 1}"
-            if calls.sources and CALLS not in rules.feeds and not self.broken & {"*", f"feeds.{CALLS}"}:
+            if (
+                (calls.sources or calls.not_customer)
+                and CALLS not in rules.feeds
+                and not self.broken & {"*", f"feeds.{CALLS}"}
+            ):
                 self.say(at, f"the feed [feeds.{CALLS}] is missing")
             if not self.usable(CALLS):
                 continue
@@ -467,6 +491,9 @@ class _Validation:
                 feed = rules.feeds[CALLS]
                 place = f"{at}.sources.{j}.where"
                 self.condition(place, label.where, feed_row(feed, self.zone), filled=filled_columns(feed))
+            if calls.not_customer is not None:
+                row = feed_row(rules.feeds[CALLS], self.zone)
+                self.condition(f"{at}.not_customer", calls.not_customer, row, filled=filled_columns(rules.feeds[CALLS]))
 
     # -- sources
 
@@ -501,9 +528,27 @@ class _Validation:
             )
         if isinstance(source.leads, FeedLeads):
             self._feed_rows(f"{at}.leads", source.leads.feed, source.leads.where)
+        self._disputes(at, source)
         for i, cost in enumerate(source.cost):
             if cost.feed is not None:
                 self._feed_cost(f"{at}.cost" if len(source.cost) == 1 else f"{at}.cost.{i}", cost)
+
+    def _disputes(self, at: str, source: Source) -> None:
+        """Terms are of leads that are rows of a feed; their conditions are over what is known of a lead."""
+        if not isinstance(source.leads, FeedLeads):
+            if source.disputes:
+                self.say(f"{at}.disputes", 'goes with leads = { feed = "..." }: a vendor is told of its own rows')
+            return
+        feed = source.leads.feed
+        if not self.usable(feed):
+            return
+        row, filled = lead_row(self.rules, feed), filled_columns(self.rules.feeds[feed])
+        for i, term in enumerate(source.disputes):
+            self.condition(f"{at}.disputes.{i}.where", term.where, row, filled=filled)
+        own = feed_row(self.rules.feeds[feed], self.zone)
+        for key in ("granted", "refused"):
+            if (text := getattr(source.answers, key)) is not None:
+                self.condition(f"{at}.answers.{key}", text, own, filled=filled)
 
     def _feed_rows(self, at: str, name: str, where: str | None) -> bool:
         """Whether the feed can be judged any further."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from rmetrics.files import PRIVATE_FOLDER, write_private
+from rmetrics.files import PRIVATE_FOLDER, replace_private
 from rmetrics.schedule.plan import Kind
 
 _INSTALLED, _RAN = "schedule.json", "schedule-run.json"
@@ -114,9 +114,7 @@ def trouble(installed: Installed, ran: Ran | None, now: dt.datetime) -> str:
 
 def _write(path: Path, value: Mapping[str, Any]) -> None:
     path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    write_private(part, json.dumps(value, default=str, indent=2).encode())
-    part.replace(path)
+    replace_private(path, json.dumps(value, default=str, indent=2).encode())
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ def service_text(mark: str, project: Path, program: Sequence[str]) -> str:
     """The service that runs once and ends."""
     return f"""# {mark}
 [Unit]
-Description=rmetrics: sync and morning brief of {_plain(str(project))}
+Description=rmetrics: pull, sync and morning brief of {_plain(str(project))}
 
 [Service]
 Type=oneshot

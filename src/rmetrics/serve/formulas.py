@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from rmetrics.figures import MonthLine
 from rmetrics.html_report import cells
-from rmetrics.pipeline.summary import MonthLine
+from rmetrics.html_report.data import PageData
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,19 +17,19 @@ class Formula:
         title: what it is called.
         words: how it is computed.
         parts: the measures and targets in it, in order.
-        value: computes it from a line and the days of the month with data and at all; None where it has no value.
+        value: computes it from a line of a page's month; None where it has no value.
         shown: it as text.
     """
 
     title: str
     words: str
     parts: tuple[str, ...]
-    value: Callable[[MonthLine, int, int], Decimal | None]
+    value: Callable[[MonthLine, PageData], Decimal | None]
     shown: Callable[[Decimal], str]
 
 
 def _ratio(title: str, top: str, bottom: str, shown: Callable[[Decimal], str]) -> Formula:
-    def value(line: MonthLine, _passed: int, _days: int) -> Decimal | None:
+    def value(line: MonthLine, _page: PageData) -> Decimal | None:
         below = getattr(line, bottom)
         return Decimal(getattr(line, top)) / below if below else None
 
@@ -36,15 +37,19 @@ def _ratio(title: str, top: str, bottom: str, shown: Callable[[Decimal], str]) -
 
 
 def _projected(title: str, measure: str) -> Formula:
-    def value(line: MonthLine, passed: int, days: int) -> Decimal | None:
-        return Decimal(getattr(line, measure)) * days / passed if passed else None
+    def value(line: MonthLine, page: PageData) -> Decimal | None:
+        return page.month_end(line, measure)
 
-    words = f"{measure} so far, times the days of the month, divided by its days with data"
+    words = (
+        f"an estimate: {measure} up to the last whole day, plus for each day left the level of the last six weeks by "
+        "the pattern of weekdays and holidays; nothing with fewer than eight weeks of data, nor for a segment or a day"
+    )
     return Formula(title, words, (measure,), value, cells.whole)
 
 
 def _pace(title: str, measure: str) -> Formula:
-    def value(line: MonthLine, passed: int, days: int) -> Decimal | None:
+    def value(line: MonthLine, page: PageData) -> Decimal | None:
+        passed, days = page.passed, len(page.days)
         target = getattr(line, f"target_{measure}")
         return Decimal(getattr(line, measure)) / (target * passed / days) if target and passed else None
 

@@ -3,21 +3,29 @@
 import contextlib
 import datetime as dt
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from rmetrics.brief.facts import Facts, Raised, SendTrouble
+import polars as pl
+
+from rmetrics.brief.facts import Disputable, Facts, PullTrouble, Raised, SendTrouble
 from rmetrics.brief.published import read_facts, span_of
 from rmetrics.brief.text import Brief, as_html, as_text, brief_of
-from rmetrics.errors import PostgresError, SettingsError
-from rmetrics.files import write_private
+from rmetrics.errors import LakeError, PostgresError, SettingsError
+from rmetrics.files import replace_private
+from rmetrics.lake import open_lake
 from rmetrics.notify.channels import Message
 from rmetrics.notify.evaluation import raised_alerts
 from rmetrics.notify.ledger import Ledger, open_ledger
 from rmetrics.notify.sending import Delivery, channels_of, send, troubles_in
+from rmetrics.pipeline.claims import ClaimState, lead_claims
+from rmetrics.pipeline.compute.standing import last_rows
 from rmetrics.postgres.connection import connect
 from rmetrics.postgres.server import existing_server
+from rmetrics.pulls.covered import covered_feeds
+from rmetrics.pulls.record import pull_records
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.messages import Channel
 from rmetrics.settings import Settings
@@ -105,14 +113,45 @@ def _facts(settings: Settings, rules: Rules, day: dt.date, now: dt.datetime, led
     last = ledger.last_brief(day.isoformat()) if ledger else None
     since, until = span_of(day, rules.business.timezone, now, last)
     troubles: tuple[SendTrouble, ...] = troubles_in(ledger, rules.notify, now) if ledger else ()
+    today = day == now.astimezone(ZoneInfo(rules.business.timezone)).date()
+    pulls = _pulls(settings, rules, now) if today else ()
     with existing_server(settings) as target:
         if target is None:
-            return read_facts(None, rules, day, since, until, troubles=troubles)
+            return read_facts(None, rules, day, since, until, troubles=troubles, pulls=pulls)
         with connect(target, schema=settings.pg_schema) as session:
-            today = day == now.astimezone(ZoneInfo(rules.business.timezone)).date()
+            disputable = _disputable(settings, rules, now) if today else ()
             found = (raised_alerts(session, rules, day) if today else None) or ()
             raised = tuple(Raised(o.name, o.title, o.of, o.cause, o.command) for o in found)
-            return read_facts(session, rules, day, since, until, raised=raised, troubles=troubles)
+            covered = covered_feeds(rules.pulls, settings.inbox_dir, rules.business.timezone)
+            facts = read_facts(
+                session, rules, day, since, until, raised=raised, troubles=troubles, covered=covered, pulls=pulls
+            )
+            return replace(facts, disputable=disputable)
+
+
+def _disputable(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[Disputable, ...] | None:
+    """The open claims of the last computation, by source; None where its files cannot be read.
+
+    A sync may take them away meanwhile, or they are damaged: that must not keep a brief from being sent.
+    """
+    try:
+        rows = last_rows(open_lake(settings), rules)
+        claims = [] if rows is None else [c for c in lead_claims(rows, {}, now) if c.state is ClaimState.OPEN]
+    except (LakeError, OSError, pl.exceptions.PolarsError):
+        return None
+    found = []
+    for source in dict.fromkeys(c.source for c in claims):
+        mine = [c for c in claims if c.source == source]
+        first = min(mine, key=lambda c: c.deadline)
+        amount = sum((c.price or Decimal(0) for c in mine), Decimal(0))
+        found.append(Disputable(source, len(mine), first.deadline, first.hours_left(now) or 0, amount))
+    return tuple(found)
+
+
+def _pulls(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[PullTrouble, ...]:
+    """The pulls that are not complete, or overdue."""
+    records = pull_records(settings.data_dir, rules.pulls)
+    return tuple(PullTrouble(r.name, r.complete_at, r.why) for r in records if r.trouble(now))
 
 
 def _message(facts: Facts, made: Brief, channel: Channel) -> Message:
@@ -124,10 +163,8 @@ def _message(facts: Facts, made: Brief, channel: Channel) -> Message:
 
 
 def _write(page: Path, text: str) -> None:
-    part = page.with_name(f".{page.name}.part")
     try:
-        write_private(part, text.encode())
-        part.replace(page)
+        replace_private(page, text.encode())
     except OSError as error:
         raise SettingsError(
             f"cannot write {error.filename or page}: {error.strerror}", "Name a file in a folder that exists."

@@ -10,6 +10,7 @@ from rmetrics.errors import LakeError
 from rmetrics.findings import Severity
 from rmetrics.lake import open_lake
 from rmetrics.pipeline.compute.desired import published_rows
+from rmetrics.pipeline.compute.runner import Runner
 from rmetrics.pipeline.landing.bucket_inbox import open_inbox
 from rmetrics.pipeline.landing.inbox import inbox_files, inbox_name
 from rmetrics.pipeline.verify.amounts import HINT, large_sums, largest_amounts
@@ -19,6 +20,7 @@ from rmetrics.pipeline.workspace import Opened, opened
 from rmetrics.postgres.compare import TableDifferences, published_session, table_differences
 from rmetrics.progress import Progress, silent
 from rmetrics.settings import Settings, memory_of
+from rmetrics.spark.runner import runner_of
 from rmetrics.tables import published_tables
 
 
@@ -56,18 +58,20 @@ def check(settings: Settings, *, offline: bool = False, progress: Progress = sil
         PostgresError: the database cannot be reached.
     """
     try:
-        with opened(settings, progress, thorough=True) as lake:
-            return _check(settings, lake, progress, offline=offline)
+        with opened(settings, progress, thorough=True) as lake, runner_of(settings) as runner:
+            return _check(settings, lake, progress, runner, offline=offline)
     except LakeError as error:
         damage = CheckFinding("damaged-file", Severity.ERROR, "lake", 1, error.message, error.hint)
         return CheckResult((damage,), None, None, None)
 
 
-def _check(settings: Settings, lake: Opened, progress: Progress, *, offline: bool) -> CheckResult:
+def _check(
+    settings: Settings, lake: Opened, progress: Progress, runner: Runner | None, *, offline: bool
+) -> CheckResult:
     found = [CheckFinding(p.code, p.severity, "lake", p.rows, p.message) for p in lake.problems]
     found += _not_landed(settings)
     progress("recomputing with the second engine", 0, 1)
-    cross, answers = second_look(lake.lake, lake.rules, lake.computed, memory=memory_of(settings))
+    cross, answers = second_look(lake.lake, lake.rules, lake.computed, memory=memory_of(settings), runner=runner)
     progress("recomputing with the second engine", 1, 1)
     found += _engines(cross)
     found += _too_large(lake)

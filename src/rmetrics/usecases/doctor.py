@@ -13,7 +13,7 @@ from rmetrics.diagnosis.folders import (
     verify_files,
 )
 from rmetrics.diagnosis.program import check_libraries, check_python, check_rules, check_zone
-from rmetrics.diagnosis.scheduled import check_schedule
+from rmetrics.diagnosis.scheduled import check_pulls, check_schedule
 from rmetrics.findings import Severity
 from rmetrics.lake import Damage, open_lake
 from rmetrics.progress import Progress, silent
@@ -42,6 +42,7 @@ def doctor(settings: Settings, *, verify: bool = False, progress: Progress = sil
         lambda: check_clock(lake),
         lambda: check_lock(lake),
         lambda: check_schedule(settings),
+        lambda: check_pulls(settings, rules),
         lambda: check_database(settings),
     ]
     checks: list[Check] = []

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from rmetrics.explain.evidence import MEASURES, Asked
 from rmetrics.explain.explainer import explainer
 from rmetrics.explain.explanation import Explanation, Question
 from rmetrics.explain.gaps import Gap, gap_of
+from rmetrics.explain.journeys import Story, job_story, lead_story
 from rmetrics.explain.lists import against_list, listed_metric
 from rmetrics.periods import parse_month
 from rmetrics.pipeline.asked import Months
+from rmetrics.pipeline.workspace import opened
 from rmetrics.progress import Progress, silent
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings
@@ -37,7 +40,7 @@ def parse_question(
     first = None if month is None else parse_month(month)
     if first is None and month is not None:
         raise SettingsError(f"--month {month!r} is not a month", "Write it like 2024-11.")
-    on = None
+    on, until = span.days if span is not None and span.days else (None, None)
     if day is not None:
         try:
             on = dt.date.fromisoformat(day)
@@ -49,8 +52,6 @@ def parse_question(
             first = on.replace(day=1)
         if on.replace(day=1) != first:
             raise SettingsError(f"--day {day} is not in {month}", "Name a day of the month asked for.")
-    for name in metrics or ():
-        _known(name, "--metric")
     if (against is None) != (key is None):
         raise SettingsError("--against and --key go together", '--against FILE.csv --key "Job #"')
     return Question(
@@ -62,13 +63,19 @@ def parse_question(
         _numbers(expect),
         against,
         key,
+        until,
     )
 
 
-def _known(name: str, option: str) -> None:
-    if name not in MEASURES:
+def known_measure(name: str, option: str, known: Sequence[str] = MEASURES) -> None:
+    """Refuses a name that is no measure.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    if name not in known:
         raise SettingsError(
-            f"{option} {name!r} is no measure{did_you_mean(name, MEASURES)}", f"Measures: {', '.join(MEASURES)}."
+            f"{option} {name!r} is no measure{did_you_mean(name, known)}", f"Measures: {', '.join(known)}."
         )
 
 
@@ -78,7 +85,7 @@ def _numbers(expect: str | None) -> dict[str, Decimal]:
         if not part.strip():
             continue
         name, equals, text = (p.strip() for p in part.partition("="))
-        _known(name, "--expect")
+        known_measure(name, "--expect")
         try:
             numbers[name] = Decimal(text.lstrip("$"))
         except InvalidOperation:
@@ -99,9 +106,11 @@ def explain_numbers(
     gaps_too = question.expect or question.against is not None
     months = None if gaps_too else question.months  # what explains a gap may lie in any month
     with explainer(settings, months=months, offline=offline, progress=progress) as one:
+        for name in question.metrics:
+            known_measure(name, "--metric", one.figures)
         source, segment = one.source(question.source), one.segment(question.segment)
         first, last = one.months(question.months)
-        asked = Asked(source, first, segment, question.day, last)
+        asked = Asked(source, first, segment, question.day, last, question.until)
         listed = [] if question.against is None else [listed_metric(one, asked, question)]
         metrics = tuple(dict.fromkeys([*question.metrics, *question.expect, *listed]))
         found = one.explain(asked, metrics)
@@ -109,6 +118,30 @@ def explain_numbers(
         if question.against is not None and question.key is not None:
             gaps.append(against_list(one, asked, found.metrics[listed[0]], question.against, question.key))
         return found, tuple(gaps)
+
+
+def explain_journey(
+    settings: Settings, *, job: str | None = None, lead: str | None = None, progress: Progress = silent
+) -> Story:
+    """Which touch a job came from, or which jobs came from a lead, and why no other.
+
+    Args:
+        settings: where things are.
+        job: its number or uuid; None where a lead is asked for.
+        lead: the touch's id, or the key of its row.
+        progress: is told how far it is.
+
+    Raises:
+        SettingsError: there is no such job or lead, or both or none are asked for.
+        LakeError: nothing landed, or a landed export is damaged.
+    """
+    if (job is None) == (lead is None):
+        raise SettingsError("--job and --lead exclude each other", "Ask for one of them.")
+    with opened(settings, progress) as lake:
+        exports = {rank: raw.name for rank, raw in lake.exports.items()}
+        rows = lake.computed.rows
+        told = lead_story(rows, exports, lead) if lead is not None else job_story(rows, exports, job or "")
+        return replace(told, problems=lake.problems)
 
 
 def explain(

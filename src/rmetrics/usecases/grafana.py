@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rmetrics.errors import SettingsError
-from rmetrics.files import write_private
+from rmetrics.files import part_of, write_private
 from rmetrics.grafana.kit import kit
 from rmetrics.grafana.model import Place
 from rmetrics.postgres.roles import roles_script
@@ -48,7 +48,7 @@ def write_kit(settings: Settings, folder: Path) -> KitResult:
                 unchanged.append(name)
                 continue
             _folders(path.parent)
-            part = path.with_name(f".{path.name}.part")
+            part = part_of(path)
             write_private(part, text.encode())
             part.chmod(0o644)
             part.replace(path)

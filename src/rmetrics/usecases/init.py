@@ -8,6 +8,7 @@ from pathlib import Path
 from rmetrics.errors import SettingsError
 from rmetrics.files import PRIVATE_FOLDER, write_private
 from rmetrics.ingest.currencies import CODES
+from rmetrics.metrics.holidays_of import country_of
 from rmetrics.rules.model import is_zone
 from rmetrics.shipped import shipped
 
@@ -86,10 +87,11 @@ def init_project(folder: Path, *, timezone: str | None = None, currency: str | N
         raise SettingsError(f"{rules} already holds rules", "Choose another folder; nothing was changed.")
     made = []
     try:
-        for made_folder in (folder, rules, folder / "data", folder / "data" / "inbox"):
+        for made_folder in (folder, rules, rules / "examples", folder / "data", folder / "data" / "inbox"):
             made_folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-        for source in sorted(shipped("rules").glob("*.toml")):
-            made.append(rules / source.name)
+        origin = shipped("rules")
+        for source in (*sorted(origin.glob("*.toml")), *sorted(origin.glob("examples/*.toml"))):
+            made.append(rules / source.relative_to(origin))
             write_private(made[-1], source.read_bytes())
         zone, money = _localised(rules / "business.toml", timezone or machine, currency)
         examples = ((".env.example", _ENV_EXAMPLE), (TARGETS_EXAMPLE, _TARGETS_EXAMPLE), (".gitignore", _GITIGNORE))
@@ -120,7 +122,7 @@ def _etc_timezone() -> str:
 
 
 def _localised(path: Path, timezone: str | None, currency: str | None) -> tuple[str, str]:
-    """Writes zone and currency into the rules; returns those that hold now."""
+    """Writes zone, currency and the zone's country into the rules; returns the zone and currency that hold now."""
     text, found = path.read_text(encoding="utf-8"), []
     for key, value in (("timezone", timezone), ("currency", currency and currency.upper())):
         line = re.compile(rf'^({key}\s*=\s*)"([^"]*)"', re.MULTILINE)
@@ -128,5 +130,8 @@ def _localised(path: Path, timezone: str | None, currency: str | None) -> tuple[
             text = line.sub(rf'\g<1>"{value}"', text, count=1)
         match = line.search(text)
         found.append(match[2] if match else "")
+    country = country_of(found[0])
+    named = f'country  = "{country}"' if country else '# country = "US"'
+    text = re.sub(r'^country\s*=\s*"[^"]*"', named, text, count=1, flags=re.MULTILINE)
     write_private(path, text.encode())
     return found[0], found[1]

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+import polars as pl
+
 from rmetrics.errors import PostgresError
 from rmetrics.findings import Finding
 from rmetrics.lake import Lake, open_lake
@@ -15,6 +17,7 @@ from rmetrics.lake.snapshot import load
 from rmetrics.memory import rows_at_once
 from rmetrics.pipeline.asked import month_named, only_source
 from rmetrics.pipeline.changes.causes import MEASURES, Causes, as_new, find_causes, whole_cause
+from rmetrics.pipeline.changes.hands import changed_hands
 from rmetrics.pipeline.changes.row_changes import State, moved_rows
 from rmetrics.pipeline.compute.compute import Computed, compute
 from rmetrics.pipeline.compute.standing import last_rows, old_rules
@@ -32,10 +35,11 @@ from rmetrics.rules.companies import require_company
 from rmetrics.rules.edits import can_move
 from rmetrics.rules.proposals import dated_instead
 from rmetrics.settings import Settings, memory_of
-from rmetrics.tables import DAILY, MONTHLY
+from rmetrics.tables import DAILY, MEASURE_DAILY, MONTHLY
 
 Key = tuple[dt.date, str, str]
 Figures = Mapping[Key, tuple[Decimal, ...]]
+OwnFigures = Mapping[tuple[dt.date, str, str, str], Decimal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,28 @@ class RowMove:
 
 
 @dataclass(frozen=True, slots=True)
+class HandOver:
+    """A job that would come from another touch.
+
+    Attributes:
+        month: it counts in; None without a day.
+        paid: what it was paid, which moves with it.
+        from_source, to_source: the touches' sources; None where no touch has it.
+        from_touch, to_touch: the touches.
+        matched_by: how it would be matched.
+    """
+
+    job_id: str
+    month: dt.date | None
+    paid: Decimal
+    from_source: str | None
+    to_source: str | None
+    from_touch: str | None
+    to_touch: str | None
+    matched_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a sync would do.
 
@@ -88,6 +114,7 @@ class Plan:
         unchanged: the months without any change.
         restated: the months before the newest one that edited rules would change.
         instead: the edits that do so as dated changes, in TOML, which would leave those months as they are.
+        journeys: the jobs that would come from another touch; those of the month and source asked for.
     """
 
     compared_with: str
@@ -101,11 +128,12 @@ class Plan:
     findings: tuple[Finding, ...]
     restated: tuple[dt.date, ...] = ()
     instead: tuple[str, ...] = ()
+    journeys: tuple[HandOver, ...] = ()
 
     @property
     def any(self) -> bool:
         """Whether a sync would change any figure, or what any row counts as."""
-        return bool(self.changes or self.days or self.rows)
+        return bool(self.changes or self.days or self.rows or self.journeys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +144,7 @@ class _Basis:
     published: Published
     monthly: Figures
     daily: Figures
+    own: OwnFigures
 
 
 def plan(
@@ -156,12 +185,14 @@ def plan(
         if month is not None and keys:
             month_named(month, {m for m, _, _ in keys})
         changes = _changes(basis.monthly, monthly, causes)
+        changes = sorted([*changes, *_own_changes(basis.own, _own_figures(scratch), causes)], key=_order)
         days = _count(basis.daily, _figures(scratch, DAILY), month, source)
         after = State(computed.rows, {p.rank: p.raw.name for p in computed.placed})
         with _before(lake, old, basis, exports, progress) as before:
             known = before is not None or not basis.monthly
             most = rows_at_once(memory_of(settings))
             rows = _moves(before, after, month, source, computed, exports, causes, most=most) if known else None
+            hands = _hands(before, after, month, source)
         findings = (*run_findings(scratch, rules, computed, seen, explanations), *explanations.failed)
         if not seen:
             findings = (empty_inbox(open_inbox(settings), len(computed.placed)), *findings)
@@ -181,7 +212,26 @@ def plan(
         findings=findings,
         restated=restated,
         instead=instead,
+        journeys=hands,
     )
+
+
+def _hands(before: State | None, after: State, month: dt.date | None, source: str | None) -> tuple[HandOver, ...]:
+    found = changed_hands(before.rows if before else None, after.rows)
+    hands = (
+        HandOver(
+            row["job_id"],
+            row["month"],
+            row["paid"],
+            row["source_matched_before"],
+            row["source_matched"],
+            row["touch_id_before"],
+            row["touch_id"],
+            row["matched_by"],
+        )
+        for row in found.iter_rows(named=True)
+    )
+    return tuple(h for h in hands if month in {None, h.month} and source in {None, h.from_source, h.to_source})
 
 
 def _restated(
@@ -227,8 +277,8 @@ def _basis(settings: Settings, lake: Lake) -> _Basis:
         why = f"the database cannot be asked ({error.message})"
     if load(lake).has(MONTHLY):
         label = f"what the lake last computed: {why}"
-        return _Basis(label, Published(), _figures(lake, MONTHLY), _figures(lake, DAILY))
-    return _Basis(f"nothing: {why}", Published(), {}, {})
+        return _Basis(label, Published(), _figures(lake, MONTHLY), _figures(lake, DAILY), _own_figures(lake))
+    return _Basis(f"nothing: {why}", Published(), {}, {}, {})
 
 
 def _published(target: Server, schema: str) -> _Basis | None:
@@ -248,13 +298,35 @@ def _published(target: Server, schema: str) -> _Basis | None:
             }
             for name, period in ((MONTHLY, "month"), (DAILY, "date"))
         }
-    return _Basis(f"what run {before.run_id} published on {target.label}", before, tables[MONTHLY], tables[DAILY])
+        own = {
+            (month, source, segment, measure): Decimal(value)
+            for month, source, segment, measure, value in (
+                session.query(
+                    "SELECT date_trunc('month', date)::date, source, segment, measure, sum(value)::text "
+                    f"FROM {MEASURE_DAILY} GROUP BY 1, 2, 3, 4"
+                )
+                if has_all(session, [MEASURE_DAILY])
+                else ()
+            )
+        }
+    label = f"what run {before.run_id} published on {target.label}"
+    return _Basis(label, before, tables[MONTHLY], tables[DAILY], own)
 
 
 def _figures(lake: Lake, name: str) -> Figures:
     period = "month" if name == MONTHLY else "date"
     rows = load(lake).scan(name).collect().select(period, "source", "segment", *MEASURES)
     return {(d, s, g): tuple(Decimal(v) for v in values) for d, s, g, *values in rows.iter_rows()}
+
+
+def _own_figures(lake: Lake) -> OwnFigures:
+    """The company's own measures by month, source, segment and measure."""
+    if not load(lake).has(MEASURE_DAILY):  # computed before there were any
+        return {}
+    key = ["month", "source", "segment", "measure"]
+    rows = load(lake).scan(MEASURE_DAILY).with_columns(pl.col("date").dt.month_start().alias("month"))
+    summed = rows.group_by(key).agg(pl.col("value").sum()).select(*key, "value").collect()
+    return {(m, s, g, n): Decimal(v) for m, s, g, n, v in summed.iter_rows()}
 
 
 @contextlib.contextmanager
@@ -288,6 +360,19 @@ def _before(
 
 
 # -- differences
+
+
+def _order(change: FigureChange) -> tuple[dt.date, str, str]:
+    return change.month, change.source, change.segment
+
+
+def _own_changes(before: OwnFigures, after: OwnFigures, causes: Causes) -> Iterator[FigureChange]:
+    """Every monthly figure of an own measure that differs."""
+    for key in sorted({*before, *after}):
+        old, new = before.get(key), after.get(key)
+        if (old or 0) != (new or 0):
+            month, source, segment, measure = key
+            yield FigureChange(month, source, segment, measure, old, new, causes.of(month, source, measure))
 
 
 def _changes(before: Figures, after: Figures, causes: Causes) -> list[FigureChange]:
@@ -364,4 +449,4 @@ def summary(rows: Sequence[RowMove]) -> list[tuple[str, str, int]]:
     return [(feed, cause, n) for (feed, cause), n in Counter((r.feed, r.cause) for r in rows).most_common()]
 
 
-__all__ = ["FigureChange", "Plan", "RowMove", "plan", "summary"]
+__all__ = ["FigureChange", "HandOver", "Plan", "RowMove", "plan", "summary"]

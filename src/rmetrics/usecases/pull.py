@@ -23,6 +23,7 @@ from rmetrics.pulls.landing import finish, folder_of, judge, named_for, put, tab
 from rmetrics.pulls.lists import Proved, first_request, read_list, values_of
 from rmetrics.pulls.mailbox import read_mailbox
 from rmetrics.pulls.manifest import Manifest, manifests
+from rmetrics.pulls.record import note_pull
 from rmetrics.pulls.secrets import secrets_of
 from rmetrics.pulls.stores import PulledFile, read_folder, read_sftp
 from rmetrics.pulls.window import covered_until
@@ -31,7 +32,7 @@ from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.companies import require_company
 from rmetrics.rules.pulls import FilePull, FolderPull, ImapPull, ListPull, Pull, SftpPull
 from rmetrics.rules.suggest import did_you_mean
-from rmetrics.settings import Settings, project_folder
+from rmetrics.settings import Settings
 from rmetrics.version import __version__
 
 _NEXT = "the last good data stay; try again: rmetrics pull"
@@ -127,7 +128,7 @@ def pull(
             f"the inbox {settings.inbox_dir} does not exist", f"Create it: mkdir -p {settings.inbox_dir}"
         )
     with _alone(settings.data_dir):
-        found = tuple(_one(n, p, rules, settings, since, progress) for n, p in chosen_pulls.items())
+        found = tuple(_noted(n, p, rules, settings, since, progress) for n, p in chosen_pulls.items())
     return Pulled(found, time.monotonic() - clock)
 
 
@@ -150,6 +151,15 @@ def _alone(data: Path) -> Iterator[None]:
             yield
     except OSError as error:
         raise LakeError(f"cannot lock {path}: {error.strerror}", "Check its permissions and owner.") from error
+
+
+def _noted(
+    name: str, declared: Pull, rules: Rules, settings: Settings, since: dt.date | None, progress: Progress
+) -> PullResult:
+    began = dt.datetime.now(dt.UTC)
+    result = _one(name, declared, rules, settings, since, progress)
+    note_pull(settings.data_dir, name, began, result.message if result.status == "incomplete" else "")
+    return result
 
 
 def _one(
@@ -187,7 +197,7 @@ class _Pull:
         self.progress = lambda done, total: progress(f"pulling {name}", done, total)
 
     def result(self) -> PullResult:
-        secrets = secrets_of(self.declared.secrets, project_folder())
+        secrets = secrets_of(self.declared.secrets)
         match self.declared:
             case ListPull():
                 return self._list(self.declared, secrets)
@@ -224,7 +234,8 @@ class _Pull:
             proof=proof,
             request={"url": declared.url, "params": declared.params, "paging": declared.paging.model_dump(mode="json")},
         )
-        landed = put(self.folder, content, manifest, self._fits)
+        # The rows are as they were when they were asked for: one asked for before midnight does not show the whole day.
+        landed = put(self.folder, content, manifest, self._fits, int(self.asked_at.timestamp() * 1_000_000_000))
         status: Literal["complete", "unchanged", "empty"] = (
             "complete" if landed.new else "unchanged" if rows else "empty"
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from rmetrics.errors import LakeError, SettingsError
-from rmetrics.files import PRIVATE_FOLDER, write_private
+from rmetrics.files import PRIVATE_FOLDER, replace_private, write_private
 from rmetrics.html_report.cells import Links
 from rmetrics.html_report.charts import charts
 from rmetrics.html_report.data import FeedLine, PageData, month_days, segment_lines
@@ -16,6 +16,7 @@ from rmetrics.html_report.html import page_html
 from rmetrics.lake.snapshot import load
 from rmetrics.pipeline.asked import Months, months_named
 from rmetrics.pipeline.explanations import Explanations
+from rmetrics.pipeline.forecasts import Estimate, month_estimates
 from rmetrics.pipeline.publication import feed_states
 from rmetrics.pipeline.summary import month_lines
 from rmetrics.pipeline.verify.quality import remembered_findings
@@ -39,6 +40,7 @@ class PageResult:
         size: its length in bytes.
         charts: the ids of the charts on it.
         pictures: PNG files, where they were asked for.
+        first: the first month of the views over time.
     """
 
     month: dt.date
@@ -46,6 +48,7 @@ class PageResult:
     size: int
     charts: tuple[str, ...]
     pictures: tuple[Path, ...] = ()
+    first: dt.date | None = None
 
 
 def write_page(
@@ -77,9 +80,7 @@ def write_page(
     text = page_html(page, library(), Links(settings.links_to))
     made = []
     try:
-        part = target.with_name(f".{target.name}.part")
-        write_private(part, text.encode())
-        part.replace(target)
+        replace_private(target, text.encode())
         if pictures is not None:
             pictures.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
             for name, (_, spec) in drawn.items():
@@ -90,7 +91,7 @@ def write_page(
             f"cannot write {error.filename or target}: {error.strerror}", "Name a file in a folder that exists."
         ) from error
     progress("drawing", 1, 1)
-    return PageResult(page.month, target, len(text.encode()), tuple(drawn), tuple(made))
+    return PageResult(page.month, target, len(text.encode()), tuple(drawn), tuple(made), page.lines[0].month)
 
 
 def page_data(lake: Opened, wanted: Months = _NEWEST) -> PageData:
@@ -134,7 +135,12 @@ def page_data(lake: Opened, wanted: Months = _NEWEST) -> PageData:
         days=month_days(daily, picked, last_day, targets),
         feeds=_feeds(lake),
         findings=findings,
+        estimates=_estimates(lake, picked) if picked in months[-2:] else (),
     )
+
+
+def _estimates(lake: Opened, month: dt.date) -> tuple[Estimate, ...]:
+    return tuple(e for e in month_estimates(lake.computed, lake.rules) if e.month == month)
 
 
 def _feeds(lake: Opened) -> tuple[FeedLine, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from rmetrics.errors import RmetricsError, SettingsError
-from rmetrics.files import write_private
+from rmetrics.files import replace_private
 from rmetrics.notify.sending import channels_of
 from rmetrics.rules import load_rules
 from rmetrics.schedule.cron import block_in, cron_lines, with_block, without_block
@@ -56,7 +56,7 @@ class ShownSchedule:
 
 
 def install(settings: Settings, at: dt.time, kind: Kind | None = None, *, dry_run: bool = False) -> ScheduleResult:
-    """Makes the system run sync and brief every day; again with the same changes nothing.
+    """Makes the system run pull, sync and brief every day; again with the same changes nothing.
 
     Args:
         settings: where things are.
@@ -290,9 +290,7 @@ def _refuse_foreign(path: Path, kind: Kind) -> None:
 def _write(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        write_private(part, content)
-        part.replace(path)
+        replace_private(path, content)
     except OSError as error:
         raise SettingsError(
             f"cannot write {error.filename or path}: {error.strerror}", "Check its permissions."

@@ -4,9 +4,10 @@ import datetime as dt
 
 from rmetrics.errors import SettingsError
 from rmetrics.pipeline.asked import source_named
-from rmetrics.pipeline.landing.entered import (
+from rmetrics.pipeline.entered import (
     Entered,
     as_figure,
+    declared_feed,
     entered_name,
     figures_before,
     put_entered,
@@ -16,7 +17,6 @@ from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.companies import require_company
 from rmetrics.rules.model import ColumnType
 from rmetrics.settings import Settings
-from rmetrics.usecases.target import declared_feed
 
 
 def set_spend(

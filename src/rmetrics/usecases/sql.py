@@ -9,16 +9,17 @@ from typing import Any
 
 import polars as pl
 
+from rmetrics.checks.periods import PERIODS
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.lake import writing
 from rmetrics.pipeline.compute.compute import inputs_digest
-from rmetrics.pipeline.compute.names import FACTS
+from rmetrics.pipeline.compute.names import FACTS, FIGURES
 from rmetrics.pipeline.compute.standing import last_rows
 from rmetrics.pipeline.workspace import landed
 from rmetrics.positions import PARTS
 from rmetrics.sandbox.query import LakeView, batches, lake_views, query_errors, rows, select, tables_named
 from rmetrics.settings import Settings
-from rmetrics.tables import DAILY, MONTHLY
+from rmetrics.tables import JOURNEYS
 
 MEMORY_LIMIT = "2GB"  # where the settings name none: a slip in a join must not take the machine down
 _HIDDEN = (PARTS,)
@@ -119,14 +120,15 @@ def _connected(settings: Settings, sql: str = "") -> Iterator[tuple[Any, bool]]:
     stale = computed.snapshot.inputs != inputs_digest(placed, rules)
     exports = {p.rank: p.raw.name for p in placed}
     named = tables_named(sql)
+    named |= {of for view, (of, _) in PERIODS.items() if view in named}
     lake.folder(lake.root / "duckdb")
     with tempfile.TemporaryDirectory(prefix="rows-", dir=lake.root / "duckdb") as folder:
         there = []
-        for name in (*computed.rules.feeds, FACTS, DAILY, MONTHLY):
+        for name in (*computed.rules.feeds, FACTS, *FIGURES, JOURNEYS):
             rows, path = computed.scan(name), Path(folder) / f"{name}.parquet"
             with writing(path):
                 (rows if name.lower() in named else rows.head(0)).sink_parquet(path, compression="lz4")
             there.append(LakeView(name, [path], _HIDDEN))
         limit = settings.memory_limit or MEMORY_LIMIT
-        with lake_views(there, exports, temp=lake.root / "duckdb", memory_limit=limit) as connection:
+        with lake_views(there, exports, temp=lake.root / "duckdb", memory_limit=limit, more=PERIODS) as connection:
             yield connection, stale

@@ -2,13 +2,17 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from rmetrics.errors import RmetricsError
 from rmetrics.lake import open_lake
 from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.ddl import has_all
 from rmetrics.postgres.server import existing_server
+from rmetrics.pulls.record import pull_records
+from rmetrics.rules import load_rules
+from rmetrics.schedule.record import installed_in, ran_in, trouble
 from rmetrics.settings import Settings
 
 
@@ -39,14 +43,36 @@ class RunStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class PullStatus:
+    """One declared pull: when it was last tried and last proved complete, and what is wrong; empty where nothing is."""
+
+    name: str
+    tried_at: dt.datetime | None
+    complete_at: dt.datetime | None
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleStatus:
+    """The daily run: what calls it and when, when it last began, and what is wrong; empty where nothing is."""
+
+    kind: str
+    at: str
+    ran_at: dt.datetime | None
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True)
 class StatusResult:
-    """What is known of a project: feeds, runs, published tables."""
+    """What is known of a project. ``schedule``: None where none is installed."""
 
     feeds: tuple[FeedStatus, ...]
     runs: tuple[RunStatus, ...]
     tables: Mapping[str, int]
     server: str
     detail: Mapping[str, Any] = field(default_factory=dict)
+    pulls: tuple[PullStatus, ...] = ()
+    schedule: ScheduleStatus | None = None
 
 
 def status(settings: Settings, *, runs: int = 10) -> StatusResult:
@@ -55,6 +81,29 @@ def status(settings: Settings, *, runs: int = 10) -> StatusResult:
     Raises:
         PostgresError: the server cannot be reached.
     """
+    known = _published(settings, runs)
+    return replace(known, pulls=_pulls(settings), schedule=_schedule(settings))
+
+
+def _pulls(settings: Settings) -> tuple[PullStatus, ...]:
+    try:
+        declared = load_rules(settings.rules_dir, settings.company).pulls
+    except RmetricsError:  # every other command tells what is wrong with the rules
+        return ()
+    now = dt.datetime.now(dt.UTC)
+    records = pull_records(settings.data_dir, declared)
+    return tuple(PullStatus(r.name, r.tried_at, r.complete_at, r.trouble(now)) for r in records)
+
+
+def _schedule(settings: Settings) -> ScheduleStatus | None:
+    installed, ran = installed_in(settings.data_dir), ran_in(settings.data_dir)
+    if installed is None:
+        return None
+    wrong = trouble(installed, ran, dt.datetime.now(dt.UTC))
+    return ScheduleStatus(installed.kind, installed.at, ran.started_at if ran else None, wrong)
+
+
+def _published(settings: Settings, runs: int) -> StatusResult:
     landed = len(open_lake(settings).raw_files())
     with existing_server(settings) as target:
         if target is None:

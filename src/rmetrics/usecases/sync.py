@@ -22,7 +22,7 @@ from rmetrics.pipeline.landing.bucket_inbox import open_inbox
 from rmetrics.pipeline.landing.inbox import Seen, empty_inbox, land_inbox
 from rmetrics.pipeline.landing.quarantine import taken_in
 from rmetrics.pipeline.publication import Outcome, publish_computed, run_of
-from rmetrics.pipeline.summary import CompanyResult, FileResult, SyncResult, month_lines
+from rmetrics.pipeline.summary import CompanyResult, FileResult, SyncResult, measure_lines, month_lines
 from rmetrics.pipeline.unchanged import fingerprint, new_run_id, remember
 from rmetrics.pipeline.verify.amounts import refuse_large_sums
 from rmetrics.pipeline.verify.cross_check import agree
@@ -35,6 +35,7 @@ from rmetrics.progress import Progress, silent, timed
 from rmetrics.rules import Rules, load_rules
 from rmetrics.settings import Settings, memory_of
 from rmetrics.shipped import schema_script
+from rmetrics.spark.runner import runner_of
 from rmetrics.tables import published_tables
 
 
@@ -91,12 +92,13 @@ def _sync(
     lake = open_lake(settings)
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(_workplace(lake, dry_run=dry_run))
+        runner = stack.enter_context(runner_of(settings))
         if not dry_run:
             ahead = server_ahead(settings.dsn, settings.server_dir, attempt.rest.append)
             target = stack.enter_context(ahead)
         with timed(timings, "land"):
             seen = land_inbox(open_inbox(settings), place, rules, progress, force=force, full=full)
-        computed = compute(place, rules, progress, full=full, memory=memory_of(settings))
+        computed = compute(place, rules, progress, full=full, memory=memory_of(settings), runner=runner)
         timings |= computed.seconds
         why = Explanations()
         findings = (*before, *run_findings(place, rules, computed, seen, why), *mended(computed))
@@ -110,9 +112,10 @@ def _sync(
         refuse_large_sums(rules, computed, published_tables(rules))
         files = tuple(_file_result(s, computed) for s in seen)
         months = why.of("the summary of months", lambda: month_lines(computed.rows), ())
+        measures = why.of("the summary of own measures", lambda: measure_lines(computed.rows), ())
         if dry_run:
             with timed(timings, "check"):
-                agreed, quality = agree(settings, place, rules, computed, progress, why)
+                agreed, quality = agree(settings, place, rules, computed, progress, why, runner)
             outcome = Outcome("dry-run", {}, agreed, merged(findings, quality))
         else:
             attempt.run = run = run_of(attempt, rules, computed, seen, why)
@@ -130,6 +133,7 @@ def _sync(
                     why,
                     full=full,
                     force=force,
+                    runner=runner,
                 )
             timings["publish"] -= timings.get("check", 0.0)
         findings = (*(f for f in outcome.findings if f.code != FAILED), *why.failed)
@@ -143,6 +147,7 @@ def _sync(
         seconds=time.monotonic() - clock,
         cross_check=outcome.agreed,
         timings=timings,
+        measures=measures,
     )
 
 

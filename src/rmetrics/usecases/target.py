@@ -9,10 +9,9 @@ from collections.abc import Mapping
 
 from rmetrics.errors import SettingsError
 from rmetrics.pipeline.asked import source_named
-from rmetrics.pipeline.landing.entered import Entered, as_figure, entered_name, figures_before, put_entered
+from rmetrics.pipeline.entered import Entered, as_figure, declared_feed, entered_name, figures_before, put_entered
 from rmetrics.rules import ALL, Rules, load_rules
 from rmetrics.rules.companies import require_company
-from rmetrics.rules.model import Feed
 from rmetrics.rules.names import TARGETS, normal_source
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings
@@ -58,12 +57,6 @@ def set_target(
 
 
 # -- which feed and which row
-
-
-def declared_feed(rules: Rules, name: str) -> Feed:
-    if name not in rules.feeds:
-        raise SettingsError(f"the rules declare no feed {name}", f"Add [feeds.{name}], see docs/rules.md.")
-    return rules.feeds[name]
 
 
 def _segment(rules: Rules, segment: str | None) -> str:

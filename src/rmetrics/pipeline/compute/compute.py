@@ -17,6 +17,7 @@ from rmetrics.pipeline.compute.increment import Increment, increment, is_small
 from rmetrics.pipeline.compute.local import compute_all
 from rmetrics.pipeline.compute.names import replaced, tables
 from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.pipeline.compute.runner import Runner
 from rmetrics.pipeline.landing.placement import Placed, newest_day, place
 from rmetrics.pipeline.landing.typed_rows import definition_of, type_missing
 from rmetrics.positions import LINES, PARTS, POSITION
@@ -93,7 +94,13 @@ def basis_digest(rules: Rules) -> str:
 
 
 def compute(
-    lake: Lake, rules: Rules, progress: Progress, *, full: bool = False, memory: int = DEFAULT_MEMORY
+    lake: Lake,
+    rules: Rules,
+    progress: Progress,
+    *,
+    full: bool = False,
+    memory: int = DEFAULT_MEMORY,
+    runner: Runner | None = None,
 ) -> Computed:
     """Brings the lake's typed rows, current rows and metrics up to date with the exports and the rules.
 
@@ -105,6 +112,7 @@ def compute(
         progress: is told how far it is.
         full: make everything again, whatever is there.
         memory: how many bytes may be used.
+        runner: computes everything, where that must be; None: this machine. What is small is always computed here.
 
     Raises:
         LakeError: a raw file is damaged, or a file cannot be written.
@@ -144,7 +152,8 @@ def compute(
                 except SpoiledError as spoiled:
                     mended.append(spoiled.name)
         if grown is None:
-            results = compute_all(lake, rules, typed, progress, most=rows_at_once(memory), newest_day=newest)
+            everything = compute_all if runner is None else runner.compute_all
+            results = everything(lake, rules, typed, progress, most=rows_at_once(memory), newest_day=newest)
         else:
             results = grown.tables
         made = replace(wanted, tables=results)

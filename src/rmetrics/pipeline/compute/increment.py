@@ -26,13 +26,17 @@ from rmetrics.metrics.jobs import (
     own_names,
     spellings,
 )
+from rmetrics.metrics.measures import MeasureSums, measure_sums, needed_feeds, nothing, of_jobs_columns
 from rmetrics.metrics.newest import every_row
 from rmetrics.metrics.tallies import SUMS, added, negative, revenue, tally
-from rmetrics.pipeline.compute.journeys import lead_feeds, made, payments_of, row_of_place, tied
+from rmetrics.pipeline.compute.classed import Reclassed, reclassed
+from rmetrics.pipeline.compute.journeys import lead_feeds, made, row_of_place, tied
 from rmetrics.pipeline.compute.local import Tables, published_rows, write_journey_metrics, write_metrics
 from rmetrics.pipeline.compute.names import (
+    CLASSES,
     CONTENTS,
     FACTS,
+    FIGURES,
     MATCHES,
     SPELLINGS,
     TALLIES,
@@ -47,12 +51,20 @@ from rmetrics.positions import COUNTED, POSITION, position
 from rmetrics.postgres.publish import Change
 from rmetrics.postgres.publish.digests import digests, month_sums, sums_after
 from rmetrics.rules import Rules
-from rmetrics.rules.names import JOBS, PAYMENTS, TARGETS
-from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS, MONTHLY, PgTable, published_tables
+from rmetrics.rules.measures import links_to_jobs
+from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
+from rmetrics.tables import (
+    DAILY,
+    DIMENSION_MONTHLY,
+    JOURNEY_METRICS,
+    JOURNEYS,
+    MEASURE_DAILY,
+    PgTable,
+    published_tables,
+)
 
 MOST_ROWS = 1_000_000  # more new rows than this are computed with everything else
 MOST_SHARE = 0.2  # and so are more than this share of all rows
-_WHOLE = (DAILY, MONTHLY, JOURNEY_METRICS)  # published tables that are small, and made whole each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +78,7 @@ class Increment:
         fresh: by feed, the ranks of the exports that came.
         changes: by published table, what is not as it was.
         reached: positions of the jobs, leads and calls whose journeys the change may touch.
+        reclassed: the calls whose classes were found anew.
     """
 
     tables: Tables
@@ -75,6 +88,7 @@ class Increment:
     fresh: Mapping[str, frozenset[int]]
     changes: Mapping[str, Change]
     reached: pl.Series
+    reclassed: Reclassed | None = None
 
 
 def is_small(old: Rows, fresh: Typed) -> bool:
@@ -111,6 +125,7 @@ class _Increment:
         self.now: dict[str, pl.DataFrame] = {}
         self.reached = pl.Series(POSITION, [], dtype=pl.Int64)
         self.touches = pl.DataFrame(), pl.DataFrame()
+        self.reclassed: Reclassed | None = None
 
     def run(self) -> Increment:
         """Makes every table that changes."""
@@ -121,6 +136,8 @@ class _Increment:
                 self.was[name], self.now[name] = (r.feed(name).collect() for r in (self.old, self.rows))
             else:
                 self._feed(name)
+        if CALLS in self.rules.feeds:
+            self._classes()
         spelt = self._spellings()
         before, now = self._facts(spelt)
         tallies = self._tallies(before, now)
@@ -130,7 +147,9 @@ class _Increment:
         shown = self._journeys(before, now)
         changes = self._contents(*shown)
         fresh = {name: frozenset(rank for _, rank in files) for name, files in self.fresh.items() if files}
-        return Increment(self.tables, self._months(tallies), self.was, self.now, fresh, changes, self.reached)
+        return Increment(
+            self.tables, self._months(tallies), self.was, self.now, fresh, changes, self.reached, self.reclassed
+        )
 
     def _put(self, table: str, rows: pl.DataFrame, gone: pl.Series | None = None) -> None:
         """Puts a layer on top of a table."""
@@ -166,7 +185,7 @@ class _Increment:
             column = feed.job.column
             was = self._linked_before(name, was)
             names = self._new_names(feed.job.match)
-            there = self.old.feed(name).filter(pl.col(column).is_in(names.implode())).collect()
+            there = self.old.linked(name).filter(pl.col(column).is_in(names.implode())).collect()
             there = there.join(was, on=POSITION, how="anti").select(was.columns)
             was = pl.concat([was, there])
             now = pl.concat([now.drop(JOB_ID, strict=False), there.drop(JOB_ID)], how="diagonal")
@@ -190,6 +209,13 @@ class _Increment:
         was, now = (f[JOBS].filter(pl.col(COUNTED)).select(columns) for f in (self.was, self.now))
         changed = differing(was, now, columns)
         return pl.concat([changed[c] for c in columns]).drop_nulls().unique()
+
+    def _classes(self) -> None:
+        """Finds the classes anew of calls that share a number, or a job, with what changed."""
+        found = reclassed(self.old, self.rows, self.was, self.now)
+        self._put(CLASSES, found.made, found.gone)
+        self.was[CALLS], self.now[CALLS] = found.was, found.now
+        self.reclassed = found
 
     # -- facts
 
@@ -239,7 +265,12 @@ class _Increment:
 
     def _payments_of(self, jobs: pl.Series) -> pl.DataFrame:
         """All payments that are linked to one of the jobs."""
-        return payments_of(self.rows, jobs).collect()
+        return self._rows_of(PAYMENTS, jobs)
+
+    def _rows_of(self, name: str, jobs: pl.Series) -> pl.DataFrame:
+        """All rows of a feed that are linked to one of the jobs."""
+        held = self.rows.snapshot.scan(links(name)).filter(pl.col(JOB_ID).is_in(jobs.implode())).collect()
+        return self.rows.at(name, held[POSITION]).collect()
 
     # -- journeys
 
@@ -289,15 +320,46 @@ class _Increment:
             jobs = payments[JOB_ID].drop_nulls().unique()
             of_jobs = snapshot.scan(FACTS).filter(pl.col(JOB_ID).is_in(jobs.implode())).collect()
             sums = revenue(payments.lazy(), of_jobs.lazy(), self.rules)
-            sides.append(tally(held.lazy(), {n: f.lazy() for n, f in feeds.items()}, sums, self.rules))
-        was_sums, now_sums = sides
+            sides.append((held, {n: f.lazy() for n, f in feeds.items()}, sums))
+        own = self._measured(before, now)
+        was_sums, now_sums = (tally(h.lazy(), f, s, self.rules, o) for (h, f, s), o in zip(sides, own, strict=True))
         return {n: added(n, [getattr(now_sums, n), negative(n, getattr(was_sums, n))]).collect() for n in SUMS}
+
+    def _measured(self, before: pl.DataFrame, now: pl.DataFrame) -> list[MeasureSums]:
+        """What the rows that change added to own measures and members, and what they add now.
+
+        A job that is told apart otherwise takes all rows with it that belong to it, whatever their feed.
+        """
+        needed = needed_feeds(self.rules)
+        if not needed:
+            return [nothing(), nothing()]
+        linked = [n for n in needed if n != JOBS and links_to_jobs(self.rules, n)]
+        decides = of_jobs_columns(self.rules)
+        moved = differing(before.select(decides), now.select(decides), decides)[JOB_ID].unique()
+        same = dict[str, pl.DataFrame]()
+        for name in linked:
+            there = pl.concat([self.was[name], self.now[name]])[POSITION]
+            same[name] = self._rows_of(name, moved).filter(~pl.col(POSITION).is_in(there.implode()))
+        sides = []
+        for feeds, held, rows in ((self.was, before, self.old), (self.now, now, self.rows)):
+            some = {n: feeds[n] for n in needed if n != JOBS}
+            some |= {n: pl.concat([some[n], f.select(some[n].columns)]) for n, f in same.items()}
+            of_jobs = None
+            if linked:
+                ids = pl.concat([some[n][JOB_ID] for n in linked]).drop_nulls().unique()
+                facts = rows.snapshot.scan(FACTS).filter(pl.col(JOB_ID).is_in(ids.implode())).collect()
+                of_jobs = rows.facts_at(facts[POSITION]).select(decides).collect().lazy()
+            jobs = held.lazy() if JOBS in needed else None
+            sides.append(measure_sums(jobs, {n: f.lazy() for n, f in some.items()}, of_jobs, self.rules))
+        return sides
 
     def _months(self, tallies: Mapping[str, pl.DataFrame]) -> frozenset[dt.date]:
         """The months whose figures may differ: those of tallies that changed, and of days that did."""
-        was, now = (s.scan(DAILY).collect() for s in (self.old.snapshot, self.rows.snapshot))
-        days = [*(f for n, f in tallies.items() if n != "days"), differing(was, now, was.columns)]
-        return frozenset(m for f in days for m in f["date"].drop_nulls().dt.month_start().unique())
+        days = [f["date"] for n, f in tallies.items() if n != "days"]
+        for table, day in ((DAILY, "date"), (MEASURE_DAILY, "date"), (DIMENSION_MONTHLY, "month")):
+            was, now = (s.scan(table).collect() for s in (self.old.snapshot, self.rows.snapshot))
+            days.append(differing(was, now, was.columns)[day])
+        return frozenset(m for d in days for m in d.drop_nulls().dt.month_start().unique())
 
     def _contents(self, before: pl.DataFrame, now: pl.DataFrame) -> dict[str, Change]:
         """Writes the sums of published tables after the change; returns the change of each."""
@@ -306,8 +368,8 @@ class _Increment:
         shown = {JOBS: (before, now), JOURNEYS: self.touches}
         for table in published_tables(self.rules):
             of_table = held.filter(pl.col("table") == table.name)
-            if table.sums or table.name in (TARGETS, *_WHOLE):
-                if table.name in _WHOLE or self.fresh.get(table.name):
+            if table.sums or table.name in (TARGETS, *FIGURES):
+                if table.name in FIGURES or self.fresh.get(table.name):
                     of_table = month_sums(table, published_rows(self.rows, table))
                 sums.append(of_table)
                 continue

@@ -11,7 +11,7 @@ import polars as pl
 
 from rmetrics.metrics.jobs import JOB_ID
 from rmetrics.metrics.journeys import MATCHES as MATCHED
-from rmetrics.metrics.journeys import journeys, matches, numbers, pairs, revenue_of_jobs
+from rmetrics.metrics.journeys import Numbers, journeys, matches, numbers, pairs, revenue_of_jobs
 from rmetrics.metrics.phones import KEY, keyed
 from rmetrics.metrics.touches import TOUCH, phone_column, touches
 from rmetrics.pipeline.compute.names import FACTS, links
@@ -58,6 +58,19 @@ def made(rows: Rows, positions: pl.Series | None = None) -> Made:
         rows: with the facts of jobs.
         positions: of rows of any feed; None for all.
     """
+    rules = rows.rules
+    of, facts = gathered(rows, positions)
+    found = pairs(of).collect(engine="streaming").lazy()
+    matched = matches(of, found, rules).collect(engine="streaming")
+    paid = rows.feed(PAYMENTS) if positions is None else payments_of(rows, matched[JOB_ID])
+    revenue = revenue_of_jobs(paid, facts, matched.lazy(), rules).collect(engine="streaming").lazy()
+    told = journeys(of, found, matched.lazy(), revenue)
+    places = of.touches.select(TOUCH, place().alias(POSITION))
+    return Made(matched.select(*MATCHED), told.join(places, on=TOUCH).collect(engine="streaming"))
+
+
+def gathered(rows: Rows, positions: pl.Series | None = None) -> tuple[Numbers, pl.LazyFrame]:
+    """Touches and jobs by their numbers, and the facts of the jobs; of all rows, or of those at some positions."""
     rules, names = rows.rules, lead_feeds(rows.rules)
     jobs = rows.feed(JOBS) if positions is None else rows.at(JOBS, positions)
     held = rows.snapshot.scan(FACTS)
@@ -65,14 +78,7 @@ def made(rows: Rows, positions: pl.Series | None = None) -> Made:
     feeds = {n: rows.feed(n) if positions is None else rows.at(n, positions) for n in names}
     there = touches(feeds, rules).collect(engine="streaming").lazy()
     facts = with_facts(jobs, held)
-    of = numbers(there, facts, feeds.get(CALLS), rules)
-    found = pairs(of).collect(engine="streaming").lazy()
-    matched = matches(of, found, rules).collect(engine="streaming")
-    paid = rows.feed(PAYMENTS) if positions is None else payments_of(rows, matched[JOB_ID])
-    revenue = revenue_of_jobs(paid, facts, matched.lazy(), rules).collect(engine="streaming").lazy()
-    told = journeys(of, found, matched.lazy(), revenue)
-    places = there.select(TOUCH, place().alias(POSITION))
-    return Made(matched.select(*MATCHED), told.join(places, on=TOUCH).collect(engine="streaming"))
+    return numbers(there, facts, feeds.get(CALLS), rules), facts
 
 
 def place() -> pl.Expr:
@@ -140,4 +146,4 @@ def tied(rows: Rows, versions: Sequence[tuple[str, pl.DataFrame]]) -> pl.Series:
     return positions
 
 
-__all__ = ["Made", "lead_feeds", "made", "mentions", "payments_of", "row_of_place", "tied"]
+__all__ = ["Made", "gathered", "lead_feeds", "made", "mentions", "payments_of", "row_of_place", "tied"]

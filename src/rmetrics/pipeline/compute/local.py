@@ -7,13 +7,18 @@ import polars as pl
 
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import Layer, Snapshot, write_layer
+from rmetrics.metrics.call_classes import CLASSED, CallRows, call_classes, call_rows
+from rmetrics.metrics.catalogue import catalogue
+from rmetrics.metrics.dimensions import dimension_monthly, measure_daily
 from rmetrics.metrics.jobs import JOB_ID, dated_jobs, own_names, spellings
 from rmetrics.metrics.journeys import journey_metrics
+from rmetrics.metrics.measures import MeasureSums, measure_sums, needed_feeds, nothing, of_jobs_columns, together
 from rmetrics.metrics.newest import every_row
 from rmetrics.metrics.rollup import daily_of, monthly_metrics
 from rmetrics.metrics.tallies import Tallies, added, revenue, tally
 from rmetrics.pipeline.compute.journeys import made
 from rmetrics.pipeline.compute.names import (
+    CLASSES,
     CONTENTS,
     FACTS,
     MATCHES,
@@ -22,8 +27,8 @@ from rmetrics.pipeline.compute.names import (
     links,
     order,
     replaced,
-    together,
 )
+from rmetrics.pipeline.compute.names import together as put_together
 from rmetrics.pipeline.compute.rows import Rows, Typed
 from rmetrics.pipeline.compute.stages import (
     LINKS,
@@ -34,13 +39,25 @@ from rmetrics.pipeline.compute.stages import (
     linked_jobs,
     newest,
     standing_schema,
+    with_facts,
 )
 from rmetrics.positions import COUNTED, POSITION
 from rmetrics.postgres.publish.digests import month_sums
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
-from rmetrics.rules.names import JOBS, PAYMENTS
-from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS, MONTHLY, PgTable, published_tables
+from rmetrics.rules.measures import links_to_jobs
+from rmetrics.rules.names import CALLS, JOBS, PAYMENTS
+from rmetrics.tables import (
+    CATALOGUE,
+    DAILY,
+    DIMENSION_MONTHLY,
+    JOURNEY_METRICS,
+    JOURNEYS,
+    MEASURE_DAILY,
+    MONTHLY,
+    PgTable,
+    published_tables,
+)
 
 Tables = dict[str, Sequence[Layer]]
 
@@ -79,21 +96,20 @@ class _Local:
             self._newest(name)
             if self.rules.feeds[name].job is not None:
                 self._write(links(name), self._links(name), LINKS)
+        if CALLS in self.rules.feeds:
+            self._write(CLASSES, iter([classes_of(self.rows)]), CLASSED)
         progress("keeping the newest rows", len(names), len(names))
         progress("applying the rules", 0, 3)
         spelt = spellings(dated_jobs(self.rows.feed(JOBS), self.rules), self.rules).collect(engine="streaming")
         self.tables[SPELLINGS] = (write_layer(self.lake, SPELLINGS, spelt.lazy()),)
-        paid = self._facts(own_names(spelt.lazy()).collect())
+        paid, own = self._facts(own_names(spelt.lazy()).collect())
         progress("applying the rules", 1, 3)
         feeds = {name: self.rows.feed(name) for name in self.rules.feeds}
-        tallies = tally(self.rows.snapshot.scan(FACTS), feeds, pl.concat(paid).lazy(), self.rules)
+        tallies = tally(self.rows.snapshot.scan(FACTS), feeds, pl.concat(paid).lazy(), self.rules, own)
         summed = pl.collect_all([added(n, [getattr(tallies, n)]) for n in TALLIES], engine="streaming")
         progress("applying the rules", 2, 3)
         self.tables |= write_metrics(self.lake, self.rules, dict(zip(TALLIES, summed, strict=True)), self.newest_day)
-        found = made(self.rows)
-        self._write(MATCHES, iter([found.matches]), dict(found.matches.schema))
-        self._write(JOURNEYS, iter([found.journeys]), dict(found.journeys.schema))
-        self.tables[JOURNEY_METRICS] = (write_journey_metrics(self.lake, self.rows),)
+        write_journeys(self.lake, self.rows, self.tables)
         tables = published_tables(self.rules)
         sums = [month_sums(t, published_rows(self.rows, t)) for t in tables]
         self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums).lazy()),)
@@ -102,8 +118,7 @@ class _Local:
 
     def _write(self, table: str, frames: Iterator[pl.DataFrame], schema: Mapping[str, pl.DataType]) -> None:
         """Writes a table of positions, in their order, one layer for each frame."""
-        made = [write_layer(self.lake, table, f.sort(POSITION).lazy()) for f in frames if f.height]
-        self.tables[table] = made or (write_layer(self.lake, table, pl.LazyFrame(schema=schema)),)
+        self.tables[table] = written(self.lake, table, frames, schema)
 
     def _newest(self, name: str) -> None:
         """Which versions of rows are in force. Most keys occur once: only the others are looked at closer."""
@@ -119,7 +134,7 @@ class _Local:
             for i in range(count)
         ]
         self._write(replaced(name), iter([f.replaced for f in found]), REPLACED)
-        self._write(together(name), iter([f.together for f in found]), standing_schema(feed))
+        self._write(put_together(name), iter([f.together for f in found]), standing_schema(feed))
 
     def _links(self, name: str) -> Iterator[pl.DataFrame]:
         feed = self.rules.feeds[name]
@@ -132,9 +147,9 @@ class _Local:
             some = rows.filter(bucket(pl.col(link.column), number, self.buckets))
             yield linked_jobs(some, jobs, link).collect(engine="streaming")
 
-    def _facts(self, own: pl.DataFrame) -> list[pl.DataFrame]:
-        """Writes the facts of jobs; returns what was paid."""
-        paid, made = list[pl.DataFrame](), list[pl.DataFrame]()
+    def _facts(self, own: pl.DataFrame) -> tuple[list[pl.DataFrame], MeasureSums]:
+        """Writes the facts of jobs; returns what was paid, and what all rows add to own measures and members."""
+        paid, made, sums = list[pl.DataFrame](), list[pl.DataFrame](), list[MeasureSums]()
         day = self.rules.feeds[PAYMENTS].business_date
         for number in range(self.buckets):
             inside = bucket(pl.col(JOB_ID), number, self.buckets)
@@ -143,15 +158,71 @@ class _Local:
             of_jobs = facts(self.rows.feed(JOBS).filter(inside), payments, self.rules, own.lazy())
             made.append(of_jobs.collect(engine="streaming"))
             paid.append(revenue(payments, made[-1].lazy(), self.rules).collect())
+            sums.append(measured_of_jobs(self.rows, made[-1].lazy(), inside))
         self._write(FACTS, iter(made), dict(made[0].schema))
-        return paid
+        sums.append(measured_alone(self.rows))
+        return paid, together(sums)
+
+
+def measured_of_jobs(rows: Rows, made: pl.LazyFrame, inside: pl.Expr) -> MeasureSums:
+    """What some jobs, and the rows that belong to them, add to own measures and members.
+
+    Args:
+        rows: in force.
+        made: the facts of these jobs.
+        inside: which rows those are, by their job.
+    """
+    needed = [n for n in needed_feeds(rows.rules) if links_to_jobs(rows.rules, n)]
+    if not needed:
+        return nothing()
+    jobs = with_facts(rows.feed(JOBS).filter(inside), made)
+    feeds = {n: rows.feed(n).filter(inside) for n in needed if n != JOBS}
+    of_jobs = jobs.select(of_jobs_columns(rows.rules))
+    return _collected(measure_sums(jobs if JOBS in needed else None, feeds, of_jobs, rows.rules))
+
+
+def measured_alone(rows: Rows) -> MeasureSums:
+    """What rows that belong to no job add to own measures and members."""
+    alone = {n: rows.feed(n) for n in needed_feeds(rows.rules) if not links_to_jobs(rows.rules, n)}
+    return _collected(measure_sums(None, alone, None, rows.rules))
+
+
+def written(
+    lake: Lake, table: str, frames: Iterator[pl.DataFrame], schema: Mapping[str, pl.DataType]
+) -> Sequence[Layer]:
+    """Writes a table of positions, in their order, one layer for each frame; an empty one where there are none."""
+    layers = [write_layer(lake, table, f.sort(POSITION).lazy()) for f in frames if f.height]
+    return layers or (write_layer(lake, table, pl.LazyFrame(schema=schema)),)
+
+
+def classes_of(rows: Rows) -> pl.DataFrame:
+    """The class of every call; needs the jobs that calls name."""
+    found = call_rows(rows.linked(CALLS), rows.feed(JOBS), rows.rules)
+    narrow = CallRows(*(f.lazy() for f in pl.collect_all([found.calls, found.jobs], engine="streaming")))
+    return call_classes(narrow, rows.rules).collect()
+
+
+def write_journeys(lake: Lake, rows: Rows, tables: Tables) -> None:
+    """Adds the tables of journeys to those that ``rows`` are of; needs facts, classes and monthly metrics."""
+    found = made(rows)
+    tables[MATCHES] = written(lake, MATCHES, iter([found.matches]), dict(found.matches.schema))
+    tables[JOURNEYS] = written(lake, JOURNEYS, iter([found.journeys]), dict(found.journeys.schema))
+    tables[JOURNEY_METRICS] = (write_journey_metrics(lake, rows),)
 
 
 def write_metrics(lake: Lake, rules: Rules, tallies: dict[str, pl.DataFrame], newest_day: dt.date | None) -> Tables:
     """Writes the tallies, and the metrics that they make; ``newest_day`` is the day of the newest export."""
     daily = daily_of(Tallies(**{n: t.lazy() for n, t in tallies.items()}), rules, newest_day).collect()
+    monthly = monthly_metrics(daily.lazy(), rules).collect()
+    measures, members = tallies["measures"].lazy(), tallies["members"].lazy()
     frames = {TALLIES[n]: t for n, t in tallies.items()}
-    frames |= {DAILY: daily, MONTHLY: monthly_metrics(daily.lazy(), rules).collect()}
+    frames |= {
+        DAILY: daily,
+        MONTHLY: monthly,
+        CATALOGUE: catalogue(rules),
+        MEASURE_DAILY: measure_daily(measures, rules).collect(),
+        DIMENSION_MONTHLY: dimension_monthly(members, monthly.lazy(), measures, rules).collect(),
+    }
     return {table: (write_layer(lake, table, frame.lazy()),) for table, frame in frames.items()}
 
 
@@ -159,6 +230,11 @@ def write_journey_metrics(lake: Lake, rows: Rows) -> Layer:
     """Writes what journeys and monthly metrics add up to by source and month."""
     snapshot, zone = rows.snapshot, rows.rules.business.timezone
     return write_layer(lake, JOURNEY_METRICS, journey_metrics(snapshot.scan(JOURNEYS), snapshot.scan(MONTHLY), zone))
+
+
+def _collected(sums: MeasureSums) -> MeasureSums:
+    daily, members = pl.collect_all([sums.daily, sums.members], engine="streaming")
+    return MeasureSums(daily.lazy(), members.lazy())
 
 
 def stored_tallies(snapshot: Snapshot) -> Tallies:
@@ -171,4 +247,7 @@ def published_rows(rows: Rows, table: PgTable) -> pl.LazyFrame:
     return rows.scan(FACTS if table.name == JOBS else table.name)
 
 
-__all__ = ["Tables", "compute_all", "published_rows", "stored_tallies", "write_journey_metrics", "write_metrics"]
+__all__ = [
+    "Tables", "classes_of", "compute_all", "measured_alone", "measured_of_jobs", "published_rows", "stored_tallies",
+    "write_journey_metrics", "write_journeys", "write_metrics", "written",
+]  # fmt: skip

@@ -4,13 +4,16 @@ from collections.abc import Iterator, Mapping
 
 from rmetrics.metrics.tallies import NAMES
 from rmetrics.rules import Rules
-from rmetrics.rules.names import JOBS
-from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS, MONTHLY
+from rmetrics.rules.names import CALLS, JOBS
+from rmetrics.tables import CATALOGUE, DAILY, DIMENSION_MONTHLY, JOURNEY_METRICS, JOURNEYS, MEASURE_DAILY, MONTHLY
 
 FACTS, SPELLINGS, CONTENTS = "job_facts", "spellings", "contents"
 MATCHES = "matches"  # of jobs to touches
+CLASSES = "call_classes"  # by position of the call
 TALLIES: Mapping[str, str] = {name: f"tally_{name}" for name in NAMES}
-COMPUTED = (FACTS, SPELLINGS, *TALLIES.values(), DAILY, MONTHLY, MATCHES, JOURNEYS, JOURNEY_METRICS, CONTENTS)
+FIGURES = (DAILY, MONTHLY, CATALOGUE, MEASURE_DAILY, DIMENSION_MONTHLY, JOURNEY_METRICS)
+"""Published tables that are small whatever the history."""
+COMPUTED = (FACTS, SPELLINGS, *TALLIES.values(), *FIGURES, MATCHES, JOURNEYS, CONTENTS)
 
 
 def replaced(feed: str) -> str:
@@ -39,10 +42,12 @@ def tables(rules: Rules) -> Iterator[str]:
         yield from (replaced(name), together(name))
         if feed.job is not None:
             yield links(name)
+    if CALLS in rules.feeds:
+        yield CLASSES
     yield from COMPUTED
 
 
 __all__ = [
-    "COMPUTED", "CONTENTS", "FACTS", "MATCHES", "SPELLINGS", "TALLIES", "links", "order", "replaced", "tables",
-    "together",
+    "CLASSES", "COMPUTED", "CONTENTS", "FACTS", "FIGURES", "MATCHES", "SPELLINGS", "TALLIES", "links", "order",
+    "replaced", "tables", "together",
 ]  # fmt: skip

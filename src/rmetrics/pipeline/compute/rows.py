@@ -16,11 +16,11 @@ from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import JOB_ID
 from rmetrics.metrics.newest import TypedExport
 from rmetrics.periods import part_of
-from rmetrics.pipeline.compute.names import FACTS, MATCHES, links, replaced, together
+from rmetrics.pipeline.compute.names import CLASSES, FACTS, MATCHES, links, replaced, together
 from rmetrics.pipeline.compute.stages import rows_at, standing, with_facts
 from rmetrics.positions import FILE, POSITION
 from rmetrics.rules import Rules
-from rmetrics.rules.names import JOBS
+from rmetrics.rules.names import CALLS, JOBS
 
 Typed = Mapping[str, Sequence[tuple[TypedFile, int]]]
 
@@ -72,7 +72,14 @@ class Rows:
         return self.snapshot.has(replaced(table) if table in self.rules.feeds else table)
 
     def feed(self, name: str) -> pl.LazyFrame:
-        """The rows of a feed: one per key, as ``feeds.kept_rows`` gives them; ``job_id`` where it names jobs."""
+        """The rows of a feed: one per key, as ``feeds.kept_rows`` gives them.
+
+        ``job_id`` where it names jobs; of calls ``class`` and ``answered_within_s``.
+        """
+        return self._classed(name, self.linked(name))
+
+    def linked(self, name: str) -> pl.LazyFrame:
+        """The rows of a feed with the jobs they name, but without the classes of calls."""
         return self._linked(name, self.kept(name))
 
     def kept(self, name: str) -> pl.LazyFrame:
@@ -94,8 +101,11 @@ class Rows:
 
     def at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
         """The rows of a feed at some positions, as ``feed`` gives them; a position that is not in force has none."""
-        newest = self._newest_at(name, positions)
-        return self._linked(name, kept_rows(newest, self.rules, name))
+        return self._classed(name, self.linked_at(name, positions))
+
+    def linked_at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
+        """The rows of a feed at some positions, as ``linked`` gives them."""
+        return self._linked(name, kept_rows(self._newest_at(name, positions), self.rules, name))
 
     def facts_at(self, positions: pl.Series) -> pl.LazyFrame:
         """The facts of the jobs at some positions, as ``facts`` gives them."""
@@ -145,6 +155,9 @@ class Rows:
             rows = rows.join(made.select(POSITION), on=POSITION, how="anti")
             rows = pl.concat([rows, made.select(rows.collect_schema().names())])
         return rows
+
+    def _classed(self, name: str, rows: pl.LazyFrame) -> pl.LazyFrame:
+        return rows.join(self.snapshot.scan(CLASSES), on=POSITION, how="left") if name == CALLS else rows
 
     def _linked(self, name: str, rows: pl.LazyFrame) -> pl.LazyFrame:
         if self.rules.feeds[name].job is None:

@@ -10,7 +10,7 @@ from rmetrics.errors import CheckError, withdrawal_hint
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.desired import published_rows
 from rmetrics.pipeline.compute.rows import Rows
-from rmetrics.postgres.limits import LIMIT, beyond, money
+from rmetrics.postgres.limits import amounts, beyond
 from rmetrics.postgres.publish.months import added_up
 from rmetrics.rules import Rules
 from rmetrics.rules.validate import summed_columns
@@ -31,16 +31,18 @@ class TooLarge:
         table, column: where they would be published.
         rows: how many.
         key: the first of them, column by column.
+        limit: what its column cannot hold.
     """
 
     table: str
     column: str
     rows: int
     key: tuple[tuple[str, object], ...]
+    limit: Decimal
 
     def __str__(self) -> str:
         key = ", ".join(f"{name} {value}" for name, value in self.key)
-        return f"{self.column} in {self.table} ({key}) is {LIMIT:,} or more, which the table cannot hold"
+        return f"{self.column} in {self.table} ({key}) is {self.limit:,} or more, which the table cannot hold"
 
 
 def refuse_large_sums(rules: Rules, computed: Computed, tables: Sequence[PgTable]) -> None:
@@ -61,11 +63,11 @@ def large_sums(rows: Rows, tables: Sequence[PgTable]) -> Iterator[TooLarge]:
     order = (MONTHLY, DAILY)
     for table in sorted(tables, key=lambda t: order.index(t.name) if t.name in order else len(order)):
         held = added_up(table, published_rows(rows, table))
-        for column in money(table, held):
-            large = held.filter(beyond(column)).select(table.key).sort(table.key).collect()
+        for column, limit in amounts(table, held).items():
+            large = held.filter(beyond(column, limit)).select(table.key).sort(table.key).collect()
             if large.height:
                 key = tuple(zip(table.key, large.row(0), strict=True))
-                yield TooLarge(table.name, column, large.height, key)
+                yield TooLarge(table.name, column, large.height, key, limit)
 
 
 def largest_amounts(rules: Rules, computed: Computed) -> Iterator[str]:

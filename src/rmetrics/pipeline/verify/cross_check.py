@@ -1,18 +1,26 @@
 """Both engines against each other, and the questions about the data in the same pass."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import duckdb
+import polars as pl
 
 from rmetrics.checks.compare import CrossCheck, compare
+from rmetrics.checks.compare_measures import OwnFigures
 from rmetrics.checks.quality import Answer, ExportFacts, ask
 from rmetrics.checks.recompute import TypedInput, recompute
 from rmetrics.errors import OutOfMemoryError
 from rmetrics.findings import Finding, count
 from rmetrics.ingest.recognise import variant_name
-from rmetrics.lake import Lake
+from rmetrics.lake import Lake, writing
 from rmetrics.memory import duckdb_limit
+from rmetrics.metrics.call_classes import CLASSED
 from rmetrics.pipeline.compute.compute import Computed
+from rmetrics.pipeline.compute.names import CLASSES
+from rmetrics.pipeline.compute.runner import Runner
 from rmetrics.pipeline.compute.typed_inputs import typed_inputs
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.landing.placement import newest_day
@@ -24,7 +32,7 @@ from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 from rmetrics.sandbox.connection import duckdb_errors, sandbox
 from rmetrics.settings import DEFAULT_MEMORY, Settings, memory_of
-from rmetrics.tables import DAILY, MONTHLY
+from rmetrics.tables import DAILY, DIMENSION_MONTHLY, MEASURE_DAILY, MONTHLY
 
 
 def second_look(
@@ -34,6 +42,7 @@ def second_look(
     part: MonthInputs | None = None,
     memory: int = DEFAULT_MEMORY,
     explanations: Explanations | None = None,
+    runner: Runner | None = None,
 ) -> tuple[CrossCheck, list[Answer]]:
     """Recomputes in DuckDB, and compares with what stands in the lake.
 
@@ -45,7 +54,14 @@ def second_look(
         memory: how many bytes the run may use. Where DuckDB cannot do it with what is left of them, it takes what the
             machine has: figures that nobody looked at twice are not published.
         explanations: where questions about the data's quality may fail without stopping the run; None: nowhere.
+        runner: recomputes the figures, too, before DuckDB does, where everything is looked at; None: nothing else.
     """
+    if runner is not None and part is None:
+        metrics = computed.snapshot.path(DAILY), computed.snapshot.path(MONTHLY)
+        newest = newest_day((p.raw for p in computed.placed), rules)
+        found = runner.cross_check(lake, typed_inputs(lake, computed.typed), metrics, rules, newest)
+        if found.count:
+            return found, []
     try:
         return look_once(lake, rules, computed, part, duckdb_limit(memory), explanations)
     except OutOfMemoryError:
@@ -63,6 +79,9 @@ def look_once(
     """Does what ``second_look`` says, with this limit of memory; None leaves it to DuckDB."""
     typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else typed_inputs(lake, computed.typed)
     daily, monthly = computed.snapshot.path(DAILY), computed.snapshot.path(MONTHLY)
+    own = OwnFigures(computed.snapshot.path(MEASURE_DAILY), computed.snapshot.path(DIMENSION_MONTHLY))
+    scope = part.scope if part else None
+    members = [scope.members] if scope and scope.members else []
     exports = [
         ExportFacts(
             p.feed,
@@ -75,16 +94,22 @@ def look_once(
         for p in computed.placed
     ]
     reached = computed.increment.reached if part and computed.increment else None
-    with duckdb_errors("recompute the metrics"), journey_files(lake, computed.rows, reached) as files:
+    with (
+        _classes(lake, computed, part) as classes,
+        duckdb_errors("recompute the metrics"),
+        journey_files(lake, computed.rows, reached) as files,
+    ):
         connection = sandbox(
-            [*(i.path for inputs in typed.values() for i in inputs), *files.paths],
+            [
+                *(i.path for inputs in typed.values() for i in inputs),
+                *(*files.paths, classes, own.daily, own.members, *members),
+            ],
             temp=lake.root / "duckdb",
             memory_limit=memory_limit,
         )
         try:
-            scope = part.scope if part else None
             recompute(connection, typed, rules, scope, newest_day((p.raw for p in computed.placed), rules))
-            found = compare(connection, daily, monthly, scope)
+            found = compare(connection, daily, monthly, scope, classes, own=own)
             if part is not None:
                 assert reached is not None  # noqa: S101 - part of an increment
                 followed = check_reached(lake, computed.rows, reached, part.scope.names, memory_limit)
@@ -102,8 +127,31 @@ def look_once(
             connection.close()
 
 
+@contextlib.contextmanager
+def _classes(lake: Lake, computed: Computed, part: MonthInputs | None) -> Iterator[Path]:
+    """A file of the classes of calls that are to be compared."""
+    made = computed.increment.reclassed if computed.increment else None
+    if part is not None:
+        rows = made.made.lazy() if made and part.classes else pl.LazyFrame(schema=CLASSED)
+    else:
+        rows = computed.snapshot.scan(CLASSES) if computed.snapshot.has(CLASSES) else pl.LazyFrame(schema=CLASSED)
+    folder = lake.root / "duckdb"
+    lake.folder(folder)
+    with tempfile.TemporaryDirectory(prefix="rows-", dir=folder) as stage:
+        path = Path(stage) / f"{CLASSES}.parquet"
+        with writing(path):
+            rows.sink_parquet(path, compression="lz4")
+        yield path
+
+
 def agree(
-    settings: Settings, lake: Lake, rules: Rules, computed: Computed, progress: Progress, why: Explanations
+    settings: Settings,
+    lake: Lake,
+    rules: Rules,
+    computed: Computed,
+    progress: Progress,
+    why: Explanations,
+    runner: Runner | None = None,
 ) -> tuple[str, tuple[Finding, ...]]:
     """Has DuckDB recompute what changed; returns what to say, and what it found in the data.
 
@@ -115,7 +163,7 @@ def agree(
     """
     progress("checking with the second engine", 0, 1)
     with of_increment(lake, rules, computed) as part:
-        result, answers = second_look(lake, rules, computed, part, memory_of(settings), why)
+        result, answers = second_look(lake, rules, computed, part, memory_of(settings), why, runner)
     progress("checking with the second engine", 1, 1)
     if result.count:
         first = result.mismatches[0]

@@ -17,9 +17,10 @@ import polars as pl
 from rmetrics.checks.recompute import Scope, TypedInput
 from rmetrics.lake import Lake, writing
 from rmetrics.lake.snapshot import Snapshot
+from rmetrics.metrics.call_classes import call_rows
 from rmetrics.metrics.costs import spends
 from rmetrics.metrics.feeds import kept_rows
-from rmetrics.metrics.jobs import own_names, placing_day
+from rmetrics.metrics.jobs import JOB_ID, own_names, placing_day
 from rmetrics.periods import next_month
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.names import SPELLINGS, TALLIES
@@ -27,7 +28,7 @@ from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.compute.typed_inputs import inputs_of
 from rmetrics.positions import POSITION
 from rmetrics.rules import Rules
-from rmetrics.rules.names import JOBS, PAYMENTS, TARGETS
+from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
 from rmetrics.tables import DAILY
 
 MOST = 0.5  # of all months; beyond it everything is looked at
@@ -40,11 +41,13 @@ class MonthInputs:
     Attributes:
         inputs: by feed: rows in force, put into one file, and the typed rows of new exports.
         positions: by feed, where the rows in force stand.
+        classes: whether the classes of the calls that were looked at again can be found anew.
     """
 
     scope: Scope
     inputs: Mapping[str, list[TypedInput]]
     positions: Mapping[str, pl.Series]
+    classes: bool = False
 
 
 @contextlib.contextmanager
@@ -63,9 +66,13 @@ def of_increment(lake: Lake, rules: Rules, computed: Computed) -> Iterator[Month
         name: inputs_of(lake, ((f, rank) for f, rank in files if rank in made.fresh.get(name, ())))
         for name, files in computed.typed.items()
     }
-    with _written(lake, before, made.months, {n: f[POSITION] for n, f in made.was.items()}, made.now) as (old, at):
+    also, keys = {n: f[POSITION] for n, f in made.was.items()}, None
+    if made.reclassed is not None:
+        also[CALLS] = pl.concat([made.reclassed.gone, made.reclassed.made[POSITION]]).unique()
+        keys = made.reclassed.keys
+    with _written(lake, before, made.months, also, made.now, keys) as (old, at):
         inputs = {name: [*old[name], *came.get(name, [])] for name in rules.feeds}
-        yield MonthInputs(_scope(computed.snapshot, made.months), inputs, at)
+        yield MonthInputs(_scope(computed.snapshot, made.months), inputs, at, classes=keys is not None)
 
 
 @contextlib.contextmanager
@@ -84,7 +91,7 @@ def _months(snapshot: Snapshot) -> int:
 
 def _scope(snapshot: Snapshot, months: frozenset[dt.date]) -> Scope:
     names = own_names(snapshot.scan(SPELLINGS)).select("_fold", "_own").collect()
-    return Scope(months, snapshot.path(DAILY), dict(names.iter_rows()))
+    return Scope(months, snapshot.path(DAILY), dict(names.iter_rows()), snapshot.path(TALLIES["members"]))
 
 
 @contextlib.contextmanager
@@ -94,6 +101,7 @@ def _written(
     months: frozenset[dt.date],
     also: Mapping[str, pl.Series],
     named: Mapping[str, pl.DataFrame],
+    keys: pl.Series | None = None,
 ) -> Iterator[tuple[dict[str, list[TypedInput]], dict[str, pl.Series]]]:
     """Files of the rows in force that the months need, and where these rows stand.
 
@@ -105,12 +113,13 @@ def _written(
         months: are to be recomputed.
         also: by feed, positions of more rows.
         named: by feed, rows that name jobs, or are named.
+        keys: numbers of customers whose calls and jobs are needed whenever they were.
 
     Raises:
         SpoiledError: a file of the lake is not what was written.
     """
     rows.verify()
-    rules, needed = rows.rules, _needed(rows, months, also, named)
+    rules, needed = rows.rules, _needed(rows, months, also, named, keys)
     folder = lake.root / "duckdb"
     lake.folder(folder)
     with tempfile.TemporaryDirectory(prefix="rows-", dir=folder) as stage:
@@ -124,7 +133,11 @@ def _written(
 
 
 def _needed(
-    rows: Rows, months: frozenset[dt.date], also: Mapping[str, pl.Series], named: Mapping[str, pl.DataFrame]
+    rows: Rows,
+    months: frozenset[dt.date],
+    also: Mapping[str, pl.Series],
+    named: Mapping[str, pl.DataFrame],
+    keys: pl.Series | None,
 ) -> dict[str, pl.DataFrame]:
     """The rows in force that the months need, by feed, with their mapped columns."""
     rules = rows.rules
@@ -144,6 +157,12 @@ def _needed(
             near |= pl.col(POSITION).is_in(also[name].implode())
         columns = newest.collect_schema().names()
         found[name] = kept_rows(newest, rules, name).filter(near).select(columns).collect(engine="streaming")
+    if keys is not None:
+        theirs = call_rows(rows.linked(CALLS), rows.feed(JOBS), rules).of(keys)
+        calls, jobs = theirs.calls.select(POSITION).collect(), theirs.jobs.select(JOB_ID).collect()
+        for name, some in ((CALLS, calls), (JOBS, jobs)):
+            more = rows.newest(name).join(some.lazy(), on=some.columns, how="semi")
+            found[name] = _with(found[name], more.collect(engine="streaming"))
     linking = {name: feed.job for name, feed in rules.feeds.items() if feed.job is not None}
     if PAYMENTS in linking:
         link = linking[PAYMENTS]

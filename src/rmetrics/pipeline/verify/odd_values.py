@@ -11,6 +11,7 @@ import polars as pl
 from rmetrics.rules.expressions import tree
 from rmetrics.rules.expressions.moments import looks_like_day
 from rmetrics.rules.expressions.polars_form import DTYPES
+from rmetrics.rules.expressions.typed import CELLS, Kind
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.model import ColumnType
 
@@ -46,10 +47,19 @@ def odd_rows(row: Row, nodes: Iterable[tree.Node] = (), *, rows: int = ROWS, see
     columns = []
     for name, kind in row.columns:
         values = list(dict.fromkeys([None, *_values(kind, written, row.zone)]))
+        if row.cells:  # larger ones are rejected when a cell is read
+            values = [v for v in values if _fits_cell(v, kind)]
         cells = (values + draw.choices(values, k=rows))[:rows]
         draw.shuffle(cells)
         columns.append(pl.Series(name, cells, dtype=DTYPES[kind]))
     return pl.DataFrame(columns)
+
+
+def _fits_cell(value: object, kind: ColumnType) -> bool:
+    limit = CELLS[kind]
+    if value is None or limit.kind is not Kind.NUMBER:
+        return True
+    return bool(abs(Decimal(str(value))) * 10**limit.numbers.scale <= limit.bound)
 
 
 def _values(kind: ColumnType, written: Sequence[tree.Node], zone: str) -> Sequence[object]:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from rmetrics.pipeline.compute.names import FACTS
+from rmetrics.rules.disputes import lead_row
 from rmetrics.rules.expressions import typing
 from rmetrics.rules.expressions.typed import Value
 from rmetrics.rules.expressions.typing import Row
+from rmetrics.rules.measures import measure_row, sum_kind, sums
 from rmetrics.rules.model import ColumnType, Dated, FeedLeads, Rules, Source
 from rmetrics.rules.names import CALLS, JOBS
 from rmetrics.rules.validate import feed_row, job_row, mapped_row
@@ -48,11 +50,15 @@ class PlacedCondition:
 def conditions(rules: Rules) -> Iterator[PlacedCondition]:
     """Yields the conditions of jobs, calls, feeds and sources, each version of them."""
     yield from _of_jobs(rules)
+    yield from _of_measures(rules)
     zone = rules.business.timezone
     for at, start, end, calls in _versions("calls", rules.calls):
         for i, label in enumerate(calls.sources):
             row = feed_row(rules.feeds[CALLS], zone)
             yield PlacedCondition(f"{at}.sources.{i}.where", label.where, CALLS, row, start, end)
+        if calls.not_customer is not None:
+            row = feed_row(rules.feeds[CALLS], zone)
+            yield PlacedCondition(f"{at}.not_customer", calls.not_customer, CALLS, row, start, end)
     for name, feed in rules.feeds.items():
         for at, start, end, where in _versions(f"feeds.{name}", rules.feed_where[name]):
             if where is not None:
@@ -62,6 +68,7 @@ def conditions(rules: Rules) -> Iterator[PlacedCondition]:
             for rule, feed_name, where in _of_source(source):
                 row = feed_row(rules.feeds[feed_name], zone)
                 yield PlacedCondition(f"{at}.{rule}.where", where, feed_name, row, start, end)
+            yield from _of_terms(rules, at, start, end, source)
 
 
 def derived_columns(rules: Rules) -> Iterator[PlacedCondition]:
@@ -82,6 +89,24 @@ def _of_jobs(rules: Rules) -> Iterator[PlacedCondition]:
             yield PlacedCondition(f"{at}.segments.{i}.where", segment.where, FACTS, row, start, end)
 
 
+def _of_measures(rules: Rules) -> Iterator[PlacedCondition]:
+    """The conditions and sums of own measures, and the texts that dimensions are made of."""
+    for name, measure in sums(rules, own=True).items():
+        of = measure.latest.of or ""
+        rows, row = FACTS if of == JOBS else of, measure_row(rules, of)
+        for at, start, end, version in _versions(f"measures.{name}", measure.rule):
+            for key in ("count", "where"):
+                if (text := getattr(version, key)) is not None:
+                    yield PlacedCondition(f"{at}.{key}", text, rows, row, start, end)
+            if version.sum is not None:
+                kind = sum_kind(version, rules)
+                yield PlacedCondition(f"{at}.sum", version.sum, rows, row, start, end, kind)
+    for name, dimension in rules.dimensions.items():
+        if dimension.sql is not None:
+            rows, row = FACTS if dimension.of == JOBS else dimension.of, measure_row(rules, dimension.of)
+            yield PlacedCondition(f"dimensions.{name}.sql", dimension.sql, rows, row, kind=ColumnType.TEXT)
+
+
 def _of_source(source: Source) -> Iterator[tuple[str, str, str]]:
     """The conditions of a source over the rows of a feed: rule, feed, condition."""
     if isinstance(source.leads, FeedLeads) and source.leads.where is not None:
@@ -89,6 +114,21 @@ def _of_source(source: Source) -> Iterator[tuple[str, str, str]]:
     for cost in source.cost:
         if cost.feed is not None and cost.where is not None:
             yield "cost", cost.feed, cost.where
+
+
+def _of_terms(
+    rules: Rules, at: str, start: dt.date | None, end: dt.date | None, source: Source
+) -> Iterator[PlacedCondition]:
+    """The conditions of a vendor's terms, and of its answers."""
+    if not isinstance(source.leads, FeedLeads):
+        return
+    feed = source.leads.feed
+    for i, term in enumerate(source.disputes):
+        yield PlacedCondition(f"{at}.disputes.{i}.where", term.where, feed, lead_row(rules, feed), start, end)
+    own = feed_row(rules.feeds[feed], rules.business.timezone)
+    for key, text in (("granted", source.answers.granted), ("refused", source.answers.refused)):
+        if text is not None:
+            yield PlacedCondition(f"{at}.answers.{key}", text, feed, own, start, end)
 
 
 def _versions(key: str, dated: Dated[T]) -> Iterator[tuple[str, dt.date | None, dt.date | None, T]]:

@@ -3,8 +3,11 @@
 import polars as pl
 
 from rmetrics.postgres.connection import Session, quoted
-from rmetrics.tables import PgTable
+from rmetrics.rules.model import ALL
+from rmetrics.tables import JOURNEY_METRICS, PgTable
 
+JOURNEY_MEASURES = ("touches", "answered", "booked", "visited", "repaired", "jobs", "revenue_gross", "revenue40")
+PREFIX = "journeys."  # of a measure of journeys, which has no segment
 MEASURES = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
 
 
@@ -21,17 +24,23 @@ def lay_causes(session: Session, causes: pl.DataFrame | None) -> None:
 def note_changes(session: Session, table: PgTable, stage: str, inside: str, run_id: str, cause: str) -> None:
     """Notes how the staged figures differ from those that are there.
 
-    A key's first publish is not a change; one that comes back is.
+    A key's first publish is not a change; one that comes back is. Journeys grow for months, as their jobs are paid:
+    of them only what has a cause laid is noted, which is what an edited rule restated.
 
     Args:
         session: in the publish transaction, before the figures are written.
-        table: ``daily_metrics`` or ``monthly_metrics``.
+        table: ``daily_metrics``, ``monthly_metrics`` or ``journey_metrics``.
         stage: the temporary table with all new rows of the months.
         inside: the SQL condition for rows ``t`` of these months.
         run_id: the run that publishes.
         cause: where no finer one is laid.
     """
-    period = table.key[0]
+    period, journeys = table.key[0], table.name == JOURNEY_METRICS
+    names = {f"{PREFIX}{m}": m for m in JOURNEY_MEASURES} if journeys else {m: m for m in MEASURES}
+
+    def segment(of: str) -> str:
+        return f"'{ALL}'" if journeys else f"{of}.segment"
+
     same = " AND ".join(f"s.{quoted(k)} = t.{quoted(k)}" for k in table.key)
 
     def placed(of: str) -> tuple[str, str]:
@@ -39,12 +48,12 @@ def note_changes(session: Session, table: PgTable, stage: str, inside: str, run_
 
     def insert(of: str, rows: str, was: str, new: str, where: str) -> None:
         month, day = placed(of)
-        pairs = ", ".join(f"('{m}', {was.format(m)}, {new.format(m)})" for m in MEASURES)
+        pairs = ", ".join(f"('{n}', {was.format(m)}, {new.format(m)})" for n, m in names.items())
         session.execute(
             "INSERT INTO metric_changes (run_id, month, date, source, segment, metric, old_value, new_value, cause)"
-            f" SELECT $1, {month}, {day}, {of}.source, {of}.segment, m.metric, m.was, m.new, coalesce(c.cause, $2) "
+            f" SELECT $1, {month}, {day}, {of}.source, {segment(of)}, m.metric, m.was, m.new, coalesce(c.cause, $2) "
             f"FROM {rows} CROSS JOIN LATERAL (VALUES {pairs}) AS m (metric, was, new) "
-            f"LEFT JOIN pg_temp._causes AS c ON c.month = {month} AND c.source = {of}.source "
+            f"{'' if journeys else 'LEFT '}JOIN pg_temp._causes AS c ON c.month = {month} AND c.source = {of}.source "
             f"AND c.metric = m.metric WHERE {where} ORDER BY 2, 3, 4, 5, 6",
             [run_id, cause],
         )
@@ -57,6 +66,7 @@ def note_changes(session: Session, table: PgTable, stage: str, inside: str, run_
         f"{inside} AND m.was IS DISTINCT FROM m.new AND (s.source IS NOT NULL OR m.was <> 0)",
     )
     month, day = placed("s")
+    of_these = f"g.metric LIKE '{PREFIX}%'" if journeys else f"g.metric NOT LIKE '{PREFIX}%'"
     insert(
         "s",
         f"pg_temp.{quoted(stage)} AS s",
@@ -64,5 +74,43 @@ def note_changes(session: Session, table: PgTable, stage: str, inside: str, run_
         "s.{}::numeric",
         f"m.new <> 0 AND NOT EXISTS (SELECT 1 FROM {quoted(table.name)} AS t WHERE {same}) AND EXISTS ("
         f"SELECT 1 FROM metric_changes AS g WHERE g.month = {month} AND g.date IS NOT DISTINCT FROM {day} "
-        "AND g.source = s.source AND g.segment = s.segment AND g.new_value IS NULL AND g.run_id <> $1)",
+        f"AND g.source = s.source AND g.segment = {segment('s')} AND g.new_value IS NULL "
+        f"AND {of_these} AND g.run_id <> $1)",
     )
+
+
+def note_measure_changes(session: Session, stage: str, inside: str, run_id: str, cause: str) -> None:
+    """Notes how the staged figures of the company's own measures differ, day by day and month by month.
+
+    A key's first publish is not a change; one that comes back is.
+
+    Args:
+        session: in the publish transaction, before the figures are written.
+        stage: the temporary table with all new rows of the months.
+        inside: the SQL condition for rows ``t`` of these months.
+        run_id: the run that publishes.
+        cause: where no finer one is laid.
+    """
+    first = "date_trunc('month', t.date)::date"
+    for day in ("t.date", "NULL::date"):
+        key = f"{first} AS month, {day} AS date, t.source, t.segment, t.measure"
+        by = "GROUP BY 1, 2, 3, 4, 5"
+        columns = ("month", "date", "source", "segment", "measure")
+        same = " AND ".join(f"a.{c} IS NOT DISTINCT FROM b.{c}" for c in columns)
+        session.execute(
+            f"WITH was AS (SELECT {key}, sum(t.value) AS value FROM measure_daily AS t WHERE {inside} {by}), "
+            f"new AS (SELECT {key}, sum(t.value) AS value FROM pg_temp.{quoted(stage)} AS t {by}), "
+            "both_sides AS ("
+            "SELECT a.month, a.date, a.source, a.segment, a.measure, a.value AS was, b.value AS new "
+            f"FROM was AS a LEFT JOIN new AS b ON {same} WHERE a.value IS DISTINCT FROM b.value UNION ALL "
+            "SELECT a.month, a.date, a.source, a.segment, a.measure, NULL, a.value FROM new AS a "
+            f"WHERE NOT EXISTS (SELECT 1 FROM was AS b WHERE {same}) AND EXISTS ("
+            "SELECT 1 FROM metric_changes AS g WHERE g.month = a.month AND g.date IS NOT DISTINCT FROM a.date "
+            "AND g.source = a.source AND g.segment = a.segment AND g.metric = a.measure AND g.new_value IS NULL "
+            "AND g.run_id <> $1)) "
+            "INSERT INTO metric_changes (run_id, month, date, source, segment, metric, old_value, new_value, cause) "
+            "SELECT $1, m.month, m.date, m.source, m.segment, m.measure, m.was, m.new, coalesce(c.cause, $2) "
+            "FROM both_sides AS m LEFT JOIN pg_temp._causes AS c ON c.month = m.month AND c.source = m.source "
+            "AND c.metric = m.measure ORDER BY 2, 3, 4, 5, 6",
+            [run_id, cause],
+        )

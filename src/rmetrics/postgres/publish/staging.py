@@ -12,7 +12,7 @@ from rmetrics.postgres.publish.desired import Content
 from rmetrics.postgres.publish.digests import Digest, Totals, added, less, nothing
 from rmetrics.postgres.publish.months import within
 from rmetrics.postgres.publish.read_back import require_equal, totals_of_keys, totals_within
-from rmetrics.tables import DAILY, MONTHLY, PgTable
+from rmetrics.tables import DAILY, JOURNEY_METRICS, MEASURE_DAILY, MONTHLY, PgTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,12 @@ def fill(session: Session, content: Content) -> Months:
 def stage(session: Session, months: Months, published: Mapping[dt.date, Digest]) -> Staged:
     """Copies the rows of changed months, or those of them that may differ, into a temporary table."""
     table, rows, whole = months.table, months.rows, True
-    if not months.everything and table.name not in (DAILY, MONTHLY):  # changes of figures are noted from all of them
+    if not months.everything and table.name not in (
+        DAILY,
+        MONTHLY,
+        JOURNEY_METRICS,
+        MEASURE_DAILY,
+    ):  # changes of figures are noted from all of them
         with reading(table.name):
             rows, whole = months.content.differing([*months.changed, *months.gone], published)
     name = temporary(session, f"_stage_{table.name}", table, table.names)

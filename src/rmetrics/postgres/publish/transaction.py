@@ -10,7 +10,7 @@ has no rows yet (``bulk_load``): its readers may wait for the commit.
 import contextlib
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import polars as pl
@@ -25,11 +25,11 @@ from rmetrics.postgres.publish.copying import require_types
 from rmetrics.postgres.publish.desired import Content
 from rmetrics.postgres.publish.digests import Digest, Totals, nothing
 from rmetrics.postgres.publish.first_load import keys_checked_at_once
-from rmetrics.postgres.publish.metric_changes import lay_causes, note_changes
+from rmetrics.postgres.publish.metric_changes import lay_causes, note_changes, note_measure_changes
 from rmetrics.postgres.publish.read_back import ReadBackError, delete_totalled
 from rmetrics.postgres.publish.staging import Months, Staged, fill, going, merge, months_to_write, read_back, stage
 from rmetrics.postgres.run_log import Run, begin_run, end_run, is_published, last_run, noted_counters
-from rmetrics.tables import DAILY, MONTHLY, PgTable
+from rmetrics.tables import DAILY, JOURNEY_METRICS, MEASURE_DAILY, MONTHLY, PgTable
 
 _WORK_MEM = "64MB"  # for the joins of staged rows with what is there
 _LOCK = "hashtextextended('rmetrics:publish:' || $1, 0)"
@@ -47,6 +47,18 @@ _FEEDS: dict[str, Any] = {
     "last_date": pl.Date,
     "last_export_at": pl.Datetime("us", "UTC"),
     "exports": pl.Int32,
+}
+_FORECASTS: dict[str, Any] = {
+    "date": pl.Date,
+    "source": pl.String,
+    "measure": pl.String,
+    "time": pl.Datetime("us", "UTC"),
+    "month": pl.Date,
+    "as_of": pl.Date,
+    "value": pl.Decimal(18, 2),
+    "low": pl.Decimal(18, 2),
+    "high": pl.Decimal(18, 2),
+    "past_months": pl.Int32,
 }
 
 
@@ -260,8 +272,10 @@ class _Publication:
         self._months[table.name] = months
         require_types(session, table)
         staged = self._staged[table.name] = stage(session, months, published)
-        if table.name in (DAILY, MONTHLY):
+        if table.name in (DAILY, MONTHLY, JOURNEY_METRICS):
             note_changes(session, table, staged.name, months.inside, self.run.run_id, self.cause)
+        if table.name == MEASURE_DAILY:
+            note_measure_changes(session, staged.name, months.inside, self.run.run_id, self.cause)
         put = merge(session, staged)
         self.written[table.name] += put
         if put and everything and published == content.digests:  # all of it was published, and is not there as it was
@@ -318,6 +332,8 @@ class _Publication:
         if run.feeds is not None:
             feeds = [(f.feed, f.table, f.rows, f.last_date, f.last_export_at, f.exports) for f in run.feeds]
             self._replace_small("feed_status", pl.DataFrame(feeds, schema=_FEEDS, orient="row"))
+        forecasts = [astuple(f) for f in run.forecasts]
+        self._replace_small("forecasts", pl.DataFrame(forecasts, schema=_FORECASTS, orient="row"))
         counters = noted(session, list(self._digests))
         if counters:  # this session's own share must be there when the next run looks
             session.query("SELECT pg_stat_force_next_flush()::text")

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from rmetrics.explain.evidence import SCALES
 from rmetrics.explain.evidence import Asked as Figure
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
@@ -31,7 +32,7 @@ def breakdown(asked: Asked, of: Figure, metric: str) -> str:
             shown = f"{value:%a %d %b}" if column == "date" else str(value)
             lines.append(
                 [cells.cell(shown, text=True, href=href),
-                 cells.cell(figure(metric, amount), value=cells.plain(amount), href=href)]
+                 cells.cell(figure(SCALES[metric], amount), value=cells.plain(amount), href=href)]
             )  # fmt: skip
         head = (title.removeprefix("By ").capitalize(), metric)
         tables.append(cells.card(title, cells.table(head, lines, f"by-{column}")))

@@ -5,7 +5,7 @@ from decimal import Decimal
 from html import escape
 
 from rmetrics.errors import PostgresError, SettingsError
-from rmetrics.explain.evidence import MEASURES
+from rmetrics.explain.evidence import SCALES
 from rmetrics.explain.evidence import Asked as Figure
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
@@ -65,4 +65,4 @@ def shown(metric: str, value: Decimal | None) -> str:
     """A figure, or a dash where there is none."""
     if value is None:
         return cells.DASH
-    return figure(metric, value) if metric in MEASURES else f"{value:f}"
+    return figure(SCALES[metric], value) if metric in SCALES else f"{value:f}"

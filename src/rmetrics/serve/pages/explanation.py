@@ -1,7 +1,7 @@
 """``/explain``: why a figure is what it is; rule, steps, near misses, proof, rows, history."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from html import escape
 from shlex import quote
@@ -13,11 +13,11 @@ from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.explain.evidence import MEASURES
 from rmetrics.explain.evidence import Asked as Figure
 from rmetrics.explain.explanation import Explained, Explanation
+from rmetrics.figures import MonthLine
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
 from rmetrics.output.explain import figure
 from rmetrics.pipeline.asked import source_named
-from rmetrics.pipeline.summary import MonthLine
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.serve.formulas import FORMULAS, TARGETS, Formula
 from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of
@@ -169,7 +169,9 @@ def _formula(asked: Asked, question: _Question, made: Formula) -> str:
     of = question.figure
     page = asked.view.page(of.month)
     line = _line(asked, of)
-    value = None if line is None else made.value(line, page.passed, len(page.days))
+    if of.segment is not None or of.day is not None:
+        page = replace(page, estimates=())  # which are of whole months and all segments
+    value = None if line is None else made.value(line, page)
     parts = " ".join(
         f"{name(p)}: {_part(line, p, of)}." for p in made.parts
     )  # fmt: skip
@@ -227,7 +229,7 @@ def _measure(asked: Asked, question: _Question, found: Explained, whole: Explana
     return (
         f'<section class="measure" id="{escape(found.name)}">{title}'
         f'<p class="figure" data-metric="{escape(found.name)}" data-value="{exact}">'
-        f"{escape(figure(found.name, found.value))}</p>"
+        f"{escape(figure(found.scale, found.value))}</p>"
         f"{measure(asked, found, published=whole.run_id is not None)}{more}</section>"
     )
 

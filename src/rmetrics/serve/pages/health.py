@@ -1,4 +1,9 @@
-"""``/health``: how fresh the data are, what is wrong with them; with ``?feed=`` what became of each export's rows."""
+"""``/health``: how fresh the data are, what is wrong with them.
+
+``?feed=`` shows what became of each export's rows, ``?finding=`` what a check found.
+"""
+
+from collections.abc import Sequence
 
 from rmetrics.errors import SettingsError
 from rmetrics.html_report import cells
@@ -6,13 +11,17 @@ from rmetrics.html_report.sections import Sections
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.serve.charts import drawing
 from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of, place
+from rmetrics.serve.pages.finding import finding
 
 
 def health(asked: Asked) -> Page:
-    """Freshness and findings, or one feed."""
+    """Freshness and findings, one feed, or one finding."""
     name = asked.text("feed")
     if name is not None:
         return _feed(asked, name)
+    code = asked.text("finding")
+    if code is not None:
+        return finding(asked, code)
     page = asked.view.page()
     made = Sections(page, LINKS, drawing(page, LINKS, asked.charts, asked.view.mark)).health()
     return Page("Data health", made.replace("<h2>Data health</h2>", heading("Data health"), 1), "/health",
@@ -26,6 +35,11 @@ def _feed(asked: Asked, name: str) -> Page:
         raise SettingsError(
             f"no feed {name!r}{did_you_mean(name, lake.rules.feeds)}", f"Feeds: {', '.join(lake.rules.feeds)}."
         )
+    bad = LINKS.to("/rejected", feed=name)
+
+    def counted(numbers: Sequence[int]) -> list[str]:
+        return [cells.count(n, href=bad if i == 2 and n else None) for i, n in enumerate(numbers)]
+
     rows, sums = [], [0] * 5
     for item in lake.computed.placed:
         if item.feed != name:
@@ -33,15 +47,9 @@ def _feed(asked: Asked, name: str) -> Page:
         counts = lake.computed.counts[item.raw.sha256]
         figures = (counts.rows, counts.accepted, counts.rejected, counts.superseded, counts.totals)
         sums = [a + b for a, b in zip(sums, figures, strict=True)]
-        bad = LINKS.to("/rejected", feed=name)
-        rows.append(
-            [
-                cells.cell(item.raw.name, text=True),
-                cells.cell(f"{item.raw.exported_at:%Y-%m-%d %H:%M}"),
-                *(cells.count(n, href=bad if i == 2 and n else None) for i, n in enumerate(figures)),
-            ]
-        )
-    rows.append([cells.cell("All", text=True), cells.cell(""), *(cells.count(n) for n in sums)])
+        exported = cells.cell(f"{item.raw.exported_at:%Y-%m-%d %H:%M}")
+        rows.append([cells.cell(item.raw.name, text=True), exported, *counted(figures)])
+    rows.append([cells.cell("All", text=True), cells.cell(""), *counted(sums)])
     head = ("Export", "Exported (UTC)", "Rows read", "Accepted", "Rejected", "Superseded", "Totals")
     where = place(lake.rules.place(f"feeds.{name}"))
     about = (

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
+from rmetrics.explain.evidence import SCALES
 from rmetrics.explain.explanation import Explained, ListedRow, Part
 from rmetrics.findings import count
 from rmetrics.html_report import cells
@@ -27,7 +28,7 @@ def _proof(found: Explained, *, published: bool) -> str:
     if published:
         figures.append(("PostgreSQL", found.published if found.published is not None else found.value * 0))
     made = "".join(
-        f'<li class="{"same" if value == found.value else "differs"}"><b>{escape(figure(found.name, value))} '
+        f'<li class="{"same" if value == found.value else "differs"}"><b>{escape(figure(found.scale, value))} '
         f"{'✓' if value == found.value else '✗'}</b><span>{escape(who)}</span></li>"
         for who, value in figures
     )
@@ -36,7 +37,7 @@ def _proof(found: Explained, *, published: bool) -> str:
 
 def _part(asked: Asked, name: str, part: Part, *, several: bool) -> str:
     since = f", since {part.since}" if part.since else ""
-    value = f"<b>{escape(figure(name, part.value))}</b>: " if several else ""
+    value = f"<b>{escape(figure(SCALES[name], part.value))}</b>: " if several else ""
     rule = f'<p class="rule">{value}{escape(part.rule)}{since} {place(part.where)}</p>'
     return (
         f'<div class="card wide">{rule}{_steps(part)}{_near(asked, part)}{_split(part)}{_rows(asked, name, part)}</div>'
@@ -95,7 +96,7 @@ def _rows(asked: Asked, name: str, part: Part) -> str:
             cells.cell(row.key, text=True),
             cells.cell(str(row.date)),
             cells.cell(row.segment),
-            cells.cell(figure(name, row.amount), value=cells.plain(row.amount)),
+            cells.cell(figure(SCALES[name], row.amount), value=cells.plain(row.amount)),
             cells.cell(row.file or cells.DASH),
             cells.cell(str(row.line or cells.DASH)),
             *(cells.cell(str(plain(row.detail.get(n, "")))) for n in details),

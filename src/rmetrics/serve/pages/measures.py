@@ -30,7 +30,7 @@ def measures(asked: Asked) -> Page:
     ]
     made = []
     for metric, formula in FORMULAS.items():
-        value = formula.value(line, page.passed, len(page.days))
+        value = formula.value(line, page)
         href = LINKS.figure(metric, ALL, page.month)
         shown = cells.cell(cells.DASH if value is None else formula.shown(value), value=cells.plain(value), href=href)
         made.append([cells.cell(formula.title, text=True, href=href), shown,

@@ -7,7 +7,7 @@ import polars as pl
 
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL, PageData
-from rmetrics.html_report.sections import Sections, day_in_words
+from rmetrics.html_report.sections import FORECAST, Sections, day_in_words
 from rmetrics.serve.charts import drawing
 from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of
 
@@ -42,8 +42,8 @@ def _sections(asked: Asked, page: PageData) -> Sections:
 def _about(page: PageData) -> str:
     return (
         f"<p>Data up to {day_in_words(page.last_day)}: {page.passed} of {len(page.days)} days of the month. "
-        f"Time zone {escape(page.timezone)}, money in {escape(page.currency)}. Projections are linear, by calendar "
-        "days. Every figure leads to its proof.</p>"
+        f"Time zone {escape(page.timezone)}, money in {escape(page.currency)}. {FORECAST} "
+        "Every figure leads to its proof.</p>"
     )
 
 

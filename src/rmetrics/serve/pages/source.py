@@ -1,5 +1,6 @@
 """``/source/NAME?month=``: one channel."""
 
+from decimal import Decimal
 from html import escape
 
 from rmetrics.errors import SettingsError
@@ -45,15 +46,22 @@ def _tiles(page: PageData, name: str) -> str:
     made = (
         cells.tile("Leads", of.count("leads"), ""),
         cells.tile("Units", of.count("units"), ""),
-        cells.tile("Repairs", of.count("repairs"), repairs),
+        cells.tile("Repairs", of.count("repairs"), repairs, href=_to(of, "target_repairs", line.target_repairs)),
         cells.tile(
-            "Revenue40", of.money("revenue40"), f"of {cells.shown_amount(line.revenue_gross, 0, page.currency)} paid"
+            "Revenue40",
+            of.money("revenue40"),
+            f"of {cells.shown_amount(line.revenue_gross, 0, page.currency)} paid",
+            href=of.to("revenue_gross"),
         ),
         cells.tile("Cost", of.money("cost"), ""),
-        cells.tile("Cost per lead", of.cpl(), ceiling),
+        cells.tile("Cost per lead", of.cpl(), ceiling, href=_to(of, "target_cpl_max", line.target_cpl_max)),
         cells.tile("Profit", of.money("profit"), "revenue40 less cost"),
     )
     return f'<div class="tiles">{"".join(made)}</div>'
+
+
+def _to(of: Linked, target: str, value: Decimal | None) -> str | None:
+    return None if value is None else of.to(target)
 
 
 def _rules(asked: Asked, page: PageData, name: str) -> str:

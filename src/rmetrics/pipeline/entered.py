@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from rmetrics.errors import SettingsError
-from rmetrics.files import write_private
+from rmetrics.files import part_of, put_in_place, write_durably
 from rmetrics.findings import count
 from rmetrics.ingest.read import RefusedError, open_export
 from rmetrics.lake import open_lake
@@ -169,11 +169,11 @@ def put_entered(
         now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
         header = [*(feed.columns[c].from_[0] for c in names), ENTERED]
         csv.writer(text, lineterminator="\n").writerows([header, [*(row[c] for c in names), now]])
-        part = file.with_name(f".{file.name}.part")  # hidden files are passed over by a sync
+        part = part_of(file)  # hidden files are passed over by a sync
         try:
-            write_private(part, text.getvalue().encode())
+            write_durably(part, text.getvalue().encode())
             _refuse_misread(part, file.name, name, rules)
-            part.replace(file)
+            put_in_place(part, file)
         except OSError as error:
             raise SettingsError(f"cannot write {file}: {error.strerror}", "Check its permissions.") from error
         finally:
@@ -192,3 +192,10 @@ def _refuse_misread(path: Path, file_name: str, name: str, rules: Rules) -> None
         raise SettingsError(
             f"the rules do not read {file_name} as {name}: {told}", f"See files and columns of [feeds.{name}]."
         )
+
+
+def declared_feed(rules: Rules, name: str) -> Feed:
+    """A feed of the rules, which must declare it."""
+    if name not in rules.feeds:
+        raise SettingsError(f"the rules declare no feed {name}", f"Add [feeds.{name}], see docs/rules.md.")
+    return rules.feeds[name]

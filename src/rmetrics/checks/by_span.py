@@ -1,0 +1,58 @@
+"""Daily figures added up over spans of days by the second engine, from the same Parquet file."""
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+from rmetrics.sandbox.connection import duckdb_errors, file_name, sandbox
+from rmetrics.sandbox.quoting import ident, text
+
+
+def sums_by_span(
+    daily: Path,
+    spans: Sequence[tuple[date, date]],
+    member: str | None,
+    measures: Sequence[str],
+    *,
+    source: str | None,
+    segment: str | None,
+    temp: Path,
+) -> dict[tuple[int, str | None], tuple[Decimal, ...]]:
+    """The sums of additive measures, by the position of the span and by member.
+
+    Args:
+        daily: the Parquet file of ``daily_metrics``.
+        spans: first and last days, both included.
+        member: the column whose values are the members; None: one member, None.
+        measures: columns of the file.
+        source: only this one; None: all.
+        segment: only this one; None: all.
+        temp: folder for spilled data.
+
+    Raises:
+        LakeError: the file cannot be read.
+    """
+    of = "NULL" if member is None else f"d.{ident(member)}"
+    cells = ", ".join(f"sum(d.{ident(m)})" for m in measures)
+    with duckdb_errors("add up the days"):
+        connection = sandbox([daily], temp=temp)
+        try:
+            connection.execute("CREATE TABLE spans (n BIGINT, first DATE, last DATE)")
+            firsts, lasts = [first for first, _ in spans], [last for _, last in spans]
+            connection.execute(
+                "INSERT INTO spans SELECT unnest($1::BIGINT[]), unnest($2::DATE[]), unnest($3::DATE[])",
+                [list(range(len(spans))), firsts, lasts],
+            )
+            found = connection.execute(
+                f"SELECT s.n, {of}, {cells} FROM spans AS s JOIN read_parquet({text(file_name(daily))}) AS d "
+                "ON d.date >= s.first AND d.date <= s.last "
+                "WHERE ($1 IS NULL OR d.source = $1) AND ($2 IS NULL OR d.segment = $2) GROUP BY ALL",
+                [source, segment],
+            ).fetchall()
+        finally:
+            connection.close()
+    return {(n, of_member): tuple(Decimal(v) for v in values) for n, of_member, *values in found}
+
+
+__all__ = ["sums_by_span"]

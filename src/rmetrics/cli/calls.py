@@ -1,0 +1,27 @@
+"""``rmetrics calls``: whom to call back, and what became of calls."""
+
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, day_of, reporter
+
+
+def calls(
+    day: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Only the calls of this day.")] = None,
+    as_json: AsJson = False,
+    form: AsForm = Form.TABLE,
+    quiet: Quiet = False,
+) -> None:
+    """Show whom to call back now, and what became of calls.
+
+    Numbers appear on a terminal only, never in JSON or a file.
+    """
+    from rmetrics.output.calls import show_calls
+    from rmetrics.settings import load_settings
+    from rmetrics.usecases.calls import calls as find_calls
+
+    report = reporter(as_json=as_json, quiet=quiet, form=form)
+    with report.progress() as progress:
+        result = find_calls(load_settings(), day_of(day), progress)
+    show_calls(report, result)

@@ -1,0 +1,34 @@
+"""``rmetrics disputes``: leads to dispute with their vendor."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
+
+
+def disputes(
+    source: Annotated[str | None, typer.Option(help="Only leads of this source.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Show answered and expired ones, too.")] = False,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the open ones for the vendor's form.")] = None,
+    as_json: AsJson = False,
+    form: AsForm = Form.TABLE,
+    quiet: Quiet = False,
+) -> None:
+    """Show leads that their vendor's terms make creditable.
+
+    The clause, the rows that prove it and the hours left; what the vendor answered. Proposals only: you decide.
+    """
+    from rmetrics.findings import count
+    from rmetrics.output.disputes import show_disputes, write_for_vendor
+    from rmetrics.settings import load_settings
+    from rmetrics.usecases.disputes import disputes as find_disputes
+
+    report = reporter(as_json=as_json, quiet=quiet, form=form)
+    with report.progress() as progress:
+        result = find_disputes(load_settings(), source, progress=progress)
+    written = None if csv is None else write_for_vendor(result, csv)
+    show_disputes(report, result, every=every)
+    if written is not None:
+        report.line(f"{count(written, 'lead')} in {csv}")

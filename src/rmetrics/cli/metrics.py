@@ -1,0 +1,122 @@
+"""``rmetrics metrics``: measures by period and member, compared with an earlier period."""
+
+import datetime as dt
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rmetrics.cli.options import AsJson, Form, Quiet, day_in, month_in, reporter
+
+
+class By(StrEnum):
+    """How long a period is."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    QUARTER = "quarter"
+    YEAR = "year"
+
+
+class With(StrEnum):
+    """What a period is compared with."""
+
+    PREVIOUS = "previous"
+    YEAR = "year"
+
+
+class Shape(StrEnum):
+    """How the rows are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+    MARKDOWN = "markdown"
+
+
+def metrics(
+    measure: Annotated[
+        list[str] | None, typer.Option(help="A measure; repeatable. Without it the seven that are published.")
+    ] = None,
+    by: Annotated[By, typer.Option(help="How long a period is; weeks begin on Monday (ISO 8601).")] = By.MONTH,
+    source: Annotated[
+        str | None, typer.Option(help="Only this source; case, spaces and aliases do not matter.")
+    ] = None,
+    segment: Annotated[str | None, typer.Option(help="Only this segment.")] = None,
+    dimension: Annotated[str | None, typer.Option(help="A row per member: source or segment.")] = None,
+    compare: Annotated[
+        With | None, typer.Option(help="Beside the period before, or the same one a year before.")
+    ] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="From this day, or month, on.")
+    ] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Up to this day, or month.")] = None,
+    form: Annotated[
+        Shape, typer.Option("--format", help="How to print the rows; parquet goes into --output.")
+    ] = Shape.TABLE,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="The Parquet file.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show measures by day, week, month, quarter or year.
+
+    One row per period, member and measure, exact, each with the command that explains it; ratios are computed from the
+    sums of the period.
+    """
+    from rmetrics.errors import SettingsError
+    from rmetrics.metrics.by_period import Compare
+    from rmetrics.output.metrics import parquet_bytes, show_metrics, told_written, write_parquet
+    from rmetrics.periods import Grain
+    from rmetrics.settings import load_settings
+    from rmetrics.usecases.metrics import Asked
+    from rmetrics.usecases.metrics import metrics as run_metrics
+
+    parquet = form is Shape.PARQUET
+    if output is not None and not parquet:
+        raise SettingsError("--output is for --format parquet", "Write text with > FILE instead.")
+    if parquet and as_json:
+        raise SettingsError("--json and --format parquet exclude each other", "Give one of them.")
+    if parquet and output is None and sys.stdout.isatty():
+        raise SettingsError("Parquet is not for a terminal", "Name a file: --output FILE.")
+    report = reporter(as_json=as_json, quiet=quiet, form=Form.TABLE if parquet else Form(form.value))
+    asked = Asked(
+        measures=tuple(dict.fromkeys(measure or ())),
+        by=Grain(by.value),
+        source=source,
+        segment=segment,
+        dimension=dimension,
+        compare=None if compare is None else Compare(compare.value),
+        first=_first_day(first),
+        last=_last_day(last),
+    )
+    if asked.first and asked.last and asked.first > asked.last:
+        raise SettingsError(f"--from {first} is after --to {last}", "Name the earlier day first.")
+    with report.progress() as progress:
+        found = run_metrics(load_settings(), asked, progress)
+    if not parquet:
+        show_metrics(report, found)
+    elif output is not None:
+        told_written(report, write_parquet(found, output), output)
+    else:
+        sys.stdout.buffer.write(parquet_bytes(found))
+
+
+def _first_day(text: str | None) -> dt.date | None:
+    return None if text is None else month_in(text) if _is_month(text) else day_in(text)
+
+
+def _last_day(text: str | None) -> dt.date | None:
+    from rmetrics.periods import next_month
+
+    if text is None or not _is_month(text):
+        return None if text is None else day_in(text)
+    return next_month(month_in(text)) - dt.timedelta(days=1)
+
+
+def _is_month(text: str) -> bool:
+    """Whether a text names a month, rather than a day."""
+    return text.count("-") == 1

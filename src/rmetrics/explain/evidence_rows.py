@@ -1,0 +1,110 @@
+"""The rows that explanations look at: put together once, however many figures are explained from them.
+
+What a month needs is kept in memory. Where every month may be asked about, the rows go to temporary files, which are
+mapped and not read into memory: as many as a company has in all its years.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from rmetrics.explain.evidence import Frames, Outcome
+from rmetrics.lake import Lake, writing
+from rmetrics.metrics.tallies import last_day
+from rmetrics.pipeline.compute.names import FACTS, TALLIES
+from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.pipeline.landing.placement import newest_day
+from rmetrics.pipeline.verify.month_inputs import MonthInputs
+from rmetrics.pipeline.workspace import Opened
+from rmetrics.positions import PARTS
+from rmetrics.rules.names import JOBS
+from rmetrics.tables import DAILY
+
+LeftOut = Mapping[str, Mapping[str, tuple[int, int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRows:
+    """The rows of a lake that explanations look at.
+
+    Attributes:
+        frames: rows by feed, job facts, daily metrics.
+        left_out: the rows of each feed that are not looked at, by what becomes of them, and of how many lines they are
+            made; nothing where every row is looked at.
+    """
+
+    frames: Frames
+    left_out: LeftOut
+
+
+@contextlib.contextmanager
+def evidence_rows(lake: Opened, only: MonthInputs | None) -> Iterator[EvidenceRows]:
+    """Puts together the rows that explanations look at.
+
+    Args:
+        lake: the lake.
+        only: where the rows stand that some months need; None: every row.
+
+    Raises:
+        LakeError: the temporary files cannot be written.
+    """
+    rows = lake.computed.rows
+    newest = newest_day(lake.exports.values(), lake.rules)
+    end = last_day(rows.snapshot.scan(TALLIES["days"]), lake.rules, newest).collect().lazy()
+    names = (*lake.rules.feeds, FACTS)
+    with contextlib.ExitStack() as stack:
+        if only is None:
+            folder = stack.enter_context(_folder(lake.lake))
+            found = {name: _mapped(rows.scan(name), folder / f"{name}.arrow") for name in names}
+        else:
+            found = {name: _at(rows, name, only).collect().lazy() for name in names}
+        facts = found.pop(FACTS)
+        left_out = _left_out(rows, found, facts) if only is not None else {}
+        yield EvidenceRows(Frames(found, facts, rows.scan(DAILY), end), left_out)
+
+
+@contextlib.contextmanager
+def _folder(lake: Lake) -> Iterator[Path]:
+    parent = lake.root / "duckdb"  # swept after a run that was killed
+    lake.folder(parent)
+    # Windows does not delete files that are still mapped; then the next sync does.
+    with tempfile.TemporaryDirectory(prefix="rows-", dir=parent, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _mapped(rows: pl.LazyFrame, path: Path) -> pl.LazyFrame:
+    with writing(path):
+        rows.sink_ipc(path, compression="uncompressed")
+    return pl.scan_ipc(path)
+
+
+def _at(rows: Rows, name: str, only: MonthInputs) -> pl.LazyFrame:
+    return rows.facts_at(only.positions[JOBS]) if name == FACTS else rows.at(name, only.positions[name])
+
+
+def _left_out(computed: Rows, feeds: Mapping[str, pl.LazyFrame], facts: pl.LazyFrame) -> LeftOut:
+    """The rows of each feed that are not looked at.
+
+    All are of other months; but jobs that do not count have no facts, and so no day.
+    """
+    sums = [pl.col(c).sum() for c in ("rows", "lines", "counted", "counted_lines")]
+    days = computed.snapshot.scan(TALLIES["days"]).group_by("feed").agg(sums).collect()
+    held = {feed: numbers for feed, *numbers in days.iter_rows()}
+    found = {}
+    for name, frame in {**feeds, FACTS: facts}.items():
+        seen, lines = frame.select(pl.len(), pl.col(PARTS).sum()).collect().row(0)
+        total = held.get(JOBS if name == FACTS else name, [0, 0, 0, 0])
+        rows, of_rows = total[2:] if name == FACTS else total[:2]
+        found[name] = (rows - seen, of_rows - (lines or 0))
+    dated, of_dated = found.pop(FACTS)
+    result = {name: {Outcome.OTHER_MONTH.value: left} for name, left in found.items()}
+    rows, of_rows = found[JOBS]
+    undated = rows - dated, of_rows - of_dated
+    return {**result, JOBS: {Outcome.OTHER_MONTH.value: (dated, of_dated), Outcome.NO_DATE.value: undated}}
+
+
+__all__ = ["EvidenceRows", "evidence_rows"]

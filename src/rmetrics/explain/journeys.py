@@ -1,0 +1,301 @@
+"""Why a job came from the touch it came from, and why a lead led to no job: every touch and job that is tied to it.
+
+Only rows tied to the one asked for are looked at, and followed by the same stages as all of them.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from rmetrics.errors import SettingsError
+from rmetrics.findings import Finding
+from rmetrics.metrics.jobs import JOB_ID, SOURCE
+from rmetrics.metrics.journeys import STEPS, matches, pairs
+from rmetrics.metrics.phones import KEY
+from rmetrics.metrics.touches import TOUCH, ZIP
+from rmetrics.money import dollars
+from rmetrics.pipeline.compute.journeys import gathered, row_of_place, tied
+from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.positions import LINES, POSITION
+from rmetrics.rules import Rules
+from rmetrics.rules.names import JOBS
+from rmetrics.tables import JOURNEYS
+
+_ORDER = {name: step for step, name in STEPS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """A touch and a job that have to do with each other.
+
+    Attributes:
+        touch_id, source, touch_at, touch_date: the touch.
+        job_id, job_source, job_day, paid: the job.
+        by: the step by which they belong together: ``uuid``, ``phone`` ...; None where they do not.
+        days: from the touch to the job.
+        window: of the touch, in days.
+        has_it: whether the job came from the touch.
+        why: in words.
+    """
+
+    touch_id: str
+    source: str
+    touch_at: dt.datetime
+    touch_date: dt.date
+    job_id: str
+    job_source: str
+    job_day: dt.date | None
+    paid: Decimal
+    by: str | None
+    days: int | None
+    window: int
+    has_it: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What is known of one job or one lead.
+
+    Attributes:
+        kind: ``job`` or ``lead``.
+        name: the job's number, or the touch's id.
+        source: what the CRM names, or the touch's source.
+        where: file and line of the row.
+        facts: of the row, in order.
+        ties: in time.
+        said: the conclusion in one sentence.
+        rule: the window that decides, and where it is declared.
+        problems: why the lake could not be used as it is.
+    """
+
+    kind: str
+    name: str
+    source: str
+    where: str
+    facts: tuple[tuple[str, str], ...]
+    ties: tuple[Tie, ...]
+    said: str
+    rule: str
+    problems: tuple[Finding, ...] = ()
+
+
+def job_story(rows: Rows, exports: dict[int, str], job: str) -> Story:
+    """All touches that have to do with a job, which one has it, and why each other lost.
+
+    Args:
+        rows: of the computation.
+        exports: names by rank.
+        job: its number, or its uuid.
+
+    Raises:
+        SettingsError: there is no such job.
+    """
+    named = [c for c in (JOB_ID, "job_uuid") if c in rows.rules.feeds[JOBS].columns]
+    fits = pl.any_horizontal(pl.col(c) == job.strip() for c in named)
+    found = rows.facts().filter(fits).collect()
+    if found.is_empty():
+        raise SettingsError(f"no such job: {job!r}", "Give its number as the CRM writes it; see `rmetrics sql`.")
+    row = found.row(0, named=True)
+    ties = [
+        t for t in _ties(rows, found.select(rows.feed(JOBS).collect_schema().names()), JOBS) if t.job_id == row[JOB_ID]
+    ]
+    facts = [("type", row.get("type")), ("counts on", row["metric_date"]), ("paid", f"{row['paid']:,.2f}")]
+    facts += [("unit", _yes(row["is_unit"])), ("repair", _yes(row["is_repair"]))]
+    return Story(
+        "job",
+        row[JOB_ID],
+        row[SOURCE],
+        _where(row[POSITION], exports),
+        tuple((name, str(value)) for name, value in facts if value is not None),
+        tuple(ties),
+        _said_of_job(row, ties),
+        _rule(rows.rules, None),
+    )
+
+
+def lead_story(rows: Rows, exports: dict[int, str], lead: str) -> Story:
+    """All jobs that have to do with a touch, and why each of them came from it or did not.
+
+    Args:
+        rows: of the computation.
+        exports: names by rank.
+        lead: the touch's id, or the key of its row.
+
+    Raises:
+        SettingsError: there is no such touch, or there are several.
+    """
+    wanted = lead.strip()
+    name = pl.col(TOUCH)
+    found = rows.snapshot.scan(JOURNEYS).filter((name == wanted) | name.str.ends_with(f":{wanted}")).collect()
+    exact = found.filter(pl.col(TOUCH) == wanted)
+    found = exact if exact.height else found
+    if found.is_empty():
+        raise SettingsError(
+            f"no such touch: {lead!r}",
+            "Give the id of a lead that counts, or of an inbound call of a source without leads, as `rmetrics journeys "
+            "--rows` lists them.",
+        )
+    if found.height > 1:
+        ids = ", ".join(found[TOUCH].sort().to_list())
+        raise SettingsError(f"{lead!r} may mean {ids}", "Write one of these ids as it is written here.")
+    row = found.row(0, named=True)
+    position = found.select(row_of_place()).to_series()
+    ties = [t for t in _ties(rows, rows.at(row["feed"], position).collect(), row["feed"]) if t.touch_id == row[TOUCH]]
+    facts = [("day", row["touch_date"]), ("cost", f"{row['cost']:,.2f}"), ("answered", _yes(row["answered"]))]
+    facts += [("came before", _yes(row["returning_customer"])), ("paid", f"{row['paid']:,.2f}")]
+    return Story(
+        "lead",
+        row[TOUCH],
+        row["source"],
+        _where(position[0], exports),
+        tuple((name, str(value)) for name, value in facts if value is not None),
+        tuple(ties),
+        _said_of_lead(row),
+        _rule(rows.rules, row["source"]),
+    )
+
+
+def _ties(rows: Rows, of: pl.DataFrame, feed: str) -> list[Tie]:
+    """Every touch and job that share a number or a link, among the rows that are tied to one."""
+    reached = tied(rows, [(feed, of)])
+    numbers, _ = gathered(rows, reached)
+    found = pairs(numbers).collect().lazy()
+    matched = matches(numbers, found, rows.rules).collect()
+    shared = pl.col("shared").alias("_shared")
+    by_number = numbers.touch_keys.select(TOUCH, KEY, shared).join(numbers.job_keys.select(JOB_ID, KEY), on=KEY)
+    linked = numbers.links.with_columns(pl.lit(value=None, dtype=pl.Boolean).alias("_shared"), _linked=True)
+    every = pl.concat([by_number.drop(KEY), linked], how="diagonal").group_by(TOUCH, JOB_ID).agg(
+        pl.col("_shared").all(ignore_nulls=True), pl.col("_linked").any()
+    )  # fmt: skip
+    told = (
+        every.join(numbers.touches.select(TOUCH, "source", "touch_at", "touch_date", "window", "order", ZIP), on=TOUCH)
+        .join(
+            numbers.jobs.select(
+                JOB_ID, pl.col(SOURCE).alias("job_source"), "job_day", "paid_cents", pl.col(ZIP).alias("job_zip")
+            ),
+            on=JOB_ID,
+        )
+        .join(found.select(TOUCH, JOB_ID, "step"), on=[TOUCH, JOB_ID], how="left")
+        .join(matched.lazy().select(JOB_ID, pl.col(TOUCH).alias("winner"), "matched_by"), on=JOB_ID, how="left")
+        .join(
+            numbers.touches.select(pl.col(TOUCH).alias("winner"), pl.col("touch_at").alias("won_at"),
+                                   pl.col("source").alias("won_source")), on="winner", how="left",
+        )
+        .with_columns(
+            (pl.col("job_day") - pl.col("touch_date")).dt.total_days().alias("days"),
+            dollars(pl.col("paid_cents")).alias("paid"),
+        )
+        .sort("touch_at", "order", TOUCH, "job_day", JOB_ID)
+    )  # fmt: skip
+    return [_tie(row, rows.rules) for row in told.collect().iter_rows(named=True)]
+
+
+def _tie(row: dict[str, Any], rules: Rules) -> Tie:
+    has_it = row["winner"] == row[TOUCH]
+    step = row["step"]
+    return Tie(
+        touch_id=row[TOUCH],
+        source=row["source"],
+        touch_at=row["touch_at"],
+        touch_date=row["touch_date"],
+        job_id=row[JOB_ID],
+        job_source=row["job_source"],
+        job_day=row["job_day"],
+        paid=row["paid"],
+        by=STEPS.get(step),
+        days=row["days"],
+        window=row["window"],
+        has_it=has_it,
+        why=_why_it_has(row) if has_it else _why_not(row, rules),
+    )
+
+
+_HOW = {
+    "uuid": "the CRM names the job",
+    "phone": "same number, and the CRM names the same source",
+    "phone-other-source": "same number; the CRM names another source, or none",
+    "phone-zip": "a shared number, but the same ZIP code",
+}
+
+
+def _why_it_has(row: dict[str, Any]) -> str:
+    return f"has the job: {_HOW[row['matched_by']]}"
+
+
+def _why_not(row: dict[str, Any], rules: Rules) -> str:
+    """Why the job did not come from the touch."""
+    days, window = row["days"], row["window"]
+    if row["step"] is not None:
+        return _why_lost(row, rules)
+    if days is None:
+        return "the job has no day"
+    if days < 0:
+        return f"came {-days} day{'s' * (days < -1)} after the job was created"
+    if days > window:
+        return f"outside the window: {days} days before the job, and the window is {window}"
+    if row["_shared"]:
+        return "many customers share the number, and the ZIP codes differ"
+    return "does not belong to the job"
+
+
+def _why_lost(row: dict[str, Any], rules: Rules) -> str:
+    """Why another touch has the job that this one may have had."""
+    won = row["matched_by"]
+    if row["step"] > _ORDER[won]:
+        return f"{row['winner']} goes before: {_HOW[won]}"
+    if row["won_at"] != row["touch_at"]:
+        which = rules.journeys.common.at(row["job_day"]).touch
+        return f"{row['winner']} came {'earlier' if which == 'first' else 'later'}, and the {which} touch has the job"
+    if row["won_source"] != row["source"]:
+        stands = f"{row['won_source']} stands before {row['source']} in the rules"
+        return f"{row['winner']} came at the same moment, and {stands}"
+    return f"{row['winner']} came at the same moment; the lower id has the job"
+
+
+def _said_of_job(row: dict[str, Any], ties: list[Tie]) -> str:
+    winner = next((t for t in ties if t.has_it), None)
+    if winner is not None:
+        agrees = "so does the CRM" if winner.source == row[SOURCE] else f"the CRM says {row[SOURCE]}"
+        return f"It came from {winner.source} (touch {winner.touch_id}, {_HOW[winner.by or 'uuid']}); {agrees}."
+    if ties:
+        return f"No touch has it; the CRM says {row[SOURCE]}."
+    return f"No touch has its number or names it; the CRM says {row[SOURCE]}."
+
+
+def _said_of_lead(row: dict[str, Any]) -> str:
+    if row["booked"]:
+        jobs = f"job {row[JOB_ID]}" + (f" and {row['jobs'] - 1} more" if row["jobs"] > 1 else "")
+        return f"It led to {jobs}, which paid {row['paid']:,.2f}."
+    return {
+        "no-number": "It has no number that could be matched, and no call names a job for it.",
+        "shared": "Many customers share its number, and no job has its ZIP code in the window.",
+        "outside-window": "Its number has jobs, but none within the window.",
+        "no-job": "No job came from it.",
+    }[row["reason"]]
+
+
+def _rule(rules: Rules, source: str | None) -> str:
+    common = rules.journeys.common.latest
+    place = rules.place("journeys.window")
+    if source is not None and source in rules.journeys.sources:
+        place = rules.place(f"journeys.sources.{source}.window")
+        window = rules.journeys.windows(source).latest
+        return f"window = {window} for {source} ({place}); the {common.touch} touch of several has the job"
+    return f"window = {common.window} ({place}); the {common.touch} touch of several has the job"
+
+
+def _where(position: int, exports: dict[int, str]) -> str:
+    rank, line = divmod(int(position), LINES)
+    return f"{exports.get(rank, '?')} line {line}"
+
+
+def _yes(value: object) -> str | None:
+    """A boolean in words; None where it is not known."""
+    return None if value is None else "yes" if value else "no"
+
+
+__all__ = ["Story", "Tie", "job_story", "lead_story"]

@@ -1,0 +1,92 @@
+"""The rows behind a measure of the company's own, and its figures by day, source and segment."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+
+import polars as pl
+
+from rmetrics.explain.evidence import Asked, Evidence, Frames, judged, stamp_of
+from rmetrics.metrics.measures import amount, placed_rows
+from rmetrics.positions import COUNTED
+from rmetrics.rules.expressions.polars_form import is_true
+from rmetrics.rules.measure_words import measure_in_words
+from rmetrics.rules.measures import Measure, Unit, measure_row, sums, unit_of
+from rmetrics.rules.model import Rules
+from rmetrics.rules.names import JOBS
+
+_DECIMALS = {Unit.ONE: 0, Unit.CENT: 2, Unit.MICRO: 6}
+
+
+def own_scales(rules: Rules) -> dict[str, int]:
+    """How many decimals each of the company's own sums has."""
+    return {n: _DECIMALS[unit_of(m.latest, rules)] for n, m in sums(rules, own=True).items()}
+
+
+def own_evidence(measure: str, asked: Asked, frames: Frames, rules: Rules) -> Iterator[Evidence]:
+    """The evidence of an own measure: one part per version of its declaration in force in the months."""
+    declared = sums(rules, own=True)[measure]
+    for number, (start, until, version) in enumerate(declared.rule.spans()):
+        if (start is not None and start >= asked.end) or (until is not None and until <= asked.month):
+            continue
+        key = f"measures.{measure}" if number == 0 else f"measures.{measure}.changes.{number - 1}"
+        yield _part(version, asked, frames, rules, (start, until), rules.place(key))
+
+
+def _part(
+    version: Measure,
+    asked: Asked,
+    frames: Frames,
+    rules: Rules,
+    span: tuple[dt.date | None, dt.date | None],
+    place: str,
+) -> Evidence:
+    of = version.of or ""
+    feed, row = rules.feeds[of], measure_row(rules, of)
+    condition = version.count or version.where
+    every = frames.feeds[of].with_columns(pl.col(COUNTED).alias("_was"), pl.lit(value=True).alias(COUNTED))
+    if of == JOBS:
+        facts = frames.facts.select("job_id", "metric_date", "source", "segment", "paid", "is_unit", "is_repair")
+        own = [n for n in facts.collect_schema().names() if n != "job_id"]
+        every = every.drop(own, strict=False).join(facts, on="job_id", how="left")
+    whole = pl.lit(1, dtype=pl.Int64) if version.count else amount(version, row, rules, blank=True)
+    fits = pl.lit(value=True) if condition is None else is_true(condition, row)
+    rows = placed_rows(of, every, frames.facts, rules).with_columns(
+        pl.col("_was").alias(COUNTED),
+        pl.col("_on").alias("_day"),
+        pl.col("_from").alias("_source"),
+        pl.col("_kind").alias("_segment"),
+        fits.alias("_fits"),
+        whole.alias("_amount"),
+    )
+    return Evidence(
+        rule=measure_in_words(version),
+        where=place,
+        since=span[0],
+        feed=of,
+        rows=judged(rows.drop("_was", "_on", "_from", "_kind"), asked, span, key=feed.key_columns),
+        scale=_DECIMALS[unit_of(version, rules)],
+        condition=condition,
+        row=row,
+        stamp=stamp_of(feed, feed.date),
+    )
+
+
+def beside(daily: pl.DataFrame, own: pl.DataFrame, rules: Rules, names: Sequence[str]) -> pl.DataFrame:
+    """Daily figures with a column for each own measure, in the type of its decimals; without a figure null.
+
+    Args:
+        daily: date, source, segment and the seven measures.
+        own: date, source, segment, measure and value (a decimal).
+        rules: the measures.
+        names: those wanted.
+    """
+    key = ["date", "source", "segment"]
+    scales = own_scales(rules)
+    for name in names:
+        kind = pl.Int64() if scales[name] == 0 else pl.Decimal(18, scales[name])
+        mine = own.filter(pl.col("measure") == name).select(*key, pl.col("value").cast(kind).alias(name))
+        daily = daily.join(mine, on=key, how="full", coalesce=True)
+    return daily
+
+
+__all__ = ["beside", "own_evidence", "own_scales"]

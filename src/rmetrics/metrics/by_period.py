@@ -1,0 +1,132 @@
+"""Daily figures added up by period and member, and the days that a period and its comparison cover.
+
+Everything here is exact: sums of integers and decimals, no averages.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import polars as pl
+
+from rmetrics.periods import Grain, next_period, period_of, year_before
+
+MEMBER = "member"
+SPAN = "span"
+_DAY = dt.timedelta(days=1)
+
+
+class State(StrEnum):
+    """How much of a period its figures cover."""
+
+    WHOLE = "whole"
+    BEGUN = "begun"  # the data end inside it
+    AHEAD = "ahead"  # it begins after the data's end: only what is planned is in it
+    PART = "part"  # the data begin inside it, or only some of its days are asked for
+
+
+class Compare(StrEnum):
+    """What a period is compared with."""
+
+    PREVIOUS = "previous"
+    YEAR = "year"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Days from the first to the last, both included."""
+
+    first: dt.date
+    last: dt.date
+
+    @property
+    def days(self) -> int:
+        """How many days it has."""
+        return (self.last - self.first).days + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A period.
+
+    Attributes:
+        start: its first day, which names it together with the grain.
+        span: the days whose figures are added up.
+        through: the last of them that the data reach; before ``span`` where they reach none.
+    """
+
+    start: dt.date
+    grain: Grain
+    span: Span
+    through: dt.date
+    state: State
+
+
+def periods_of(wanted: Span, data: Span, grain: Grain) -> Iterator[Period]:
+    """The periods that hold the days asked for, oldest first.
+
+    Args:
+        wanted: the days asked for; those of a period that are not among them are left out of it.
+        data: from the first day of the first month with figures to the data's last day.
+        grain: how long a period is.
+    """
+    start = period_of(wanted.first, grain)
+    while start <= wanted.last:
+        end = next_period(start, grain) - _DAY
+        span = Span(max(start, wanted.first), min(end, wanted.last))
+        if start > data.last:
+            state = State.AHEAD
+        elif end > data.last and span.last >= min(end, data.last):
+            state = State.BEGUN
+        elif start < data.first or span != Span(start, end):
+            state = State.PART
+        else:
+            state = State.WHOLE
+        yield Period(start, grain, span, min(span.last, data.last), state)
+        start = end + _DAY
+
+
+def compared_with(period: Period, how: Compare, data: Span) -> Span | None:
+    """The days that a period is compared with; None where the data do not reach that far back.
+
+    A whole period is compared with a whole one. One that is not is compared with as many days of the other, from the
+    same place on: five days of November with the first five of October.
+    """
+    grain, start = period.grain, period.start
+    other = year_before(start, grain) if how is Compare.YEAR else next_period(start, grain, -1)
+    if other is None or period.state is State.AHEAD:
+        return None
+    end = next_period(other, grain) - _DAY
+    if period.span == Span(start, next_period(start, grain) - _DAY) and period.through == period.span.last:
+        span = Span(other, end)
+    else:
+        first = other + (period.span.first - start)
+        span = Span(first, min(first + (period.through - period.span.first), end))
+    return span if span.first >= data.first and span.days > 0 else None
+
+
+def sums(daily: pl.LazyFrame, spans: Sequence[Span], member: str | None, measures: Sequence[str]) -> pl.LazyFrame:
+    """The daily figures added up over spans of days, which may overlap, and by member.
+
+    Args:
+        daily: rows with ``date``, the column that ``member`` names, and the measures; only those that count.
+        spans: the days to add up.
+        member: the column whose values are the members; None: one member, null.
+        measures: additive columns.
+
+    Returns:
+        One row per span (its position) and member that has rows: ``span``, ``member``, the measures.
+    """
+    of = pl.lit(None, dtype=pl.String) if member is None else pl.col(member)
+    limits = pl.LazyFrame(
+        [(n, s.first, s.last) for n, s in enumerate(spans)],
+        schema={SPAN: pl.Int64, "first": pl.Date, "last": pl.Date},
+        orient="row",
+    )
+    days = limits.select(SPAN, pl.date_ranges("first", "last").alias("date")).explode("date")
+    inside = days.join(daily, on="date").with_columns(of.alias(MEMBER))
+    return inside.group_by(SPAN, MEMBER).agg(pl.col(m).sum() for m in measures)
+
+
+__all__ = ["Compare", "Period", "Span", "State", "compared_with", "periods_of", "sums"]

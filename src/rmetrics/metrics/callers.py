@@ -1,0 +1,213 @@
+"""Callers: who waits to be called back, how soon callers are reached, and what those who are reached pay.
+
+A caller is a number; calls of one number are one caller. Only calls that may be leads are looked at where callers are
+reached or lost: those of existing jobs, of the company itself and of others than customers are not.
+"""
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+
+import polars as pl
+
+from rmetrics.metrics.call_classes import (
+    ANSWERED,
+    ANYWAY,
+    BACK,
+    CALLER,
+    CLASS,
+    EXISTING,
+    LOST,
+    WITHIN,
+    customer_ends,
+    job_numbers,
+)
+from rmetrics.metrics.jobs import JOB_ID
+from rmetrics.metrics.newest import in_force
+from rmetrics.metrics.phones import KEY, first_key, keyed
+from rmetrics.money import cents
+from rmetrics.positions import POSITION
+from rmetrics.rules.model import ALL, UNATTRIBUTED, Rules
+from rmetrics.rules.names import CALLS
+
+LEADS = (ANSWERED, BACK, ANYWAY, LOST)
+FEWEST = 30  # cases below which nothing is said of what a lost caller was worth
+_Z = Decimal("1.96")  # of the normal distribution: 95 of 100 intervals hold the true mean
+_CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How soon the callers of a source were reached.
+
+    Attributes:
+        calls: that may be leads.
+        reached: of these, how many callers somebody spoke to or called back.
+        median_s, p90_s: seconds until then, of those who were reached: half, and nine of ten, waited no longer.
+    """
+
+    source: str
+    calls: int
+    reached: int
+    median_s: int | None
+    p90_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What lost callers of a source would have paid, had they been reached and paid as those who were.
+
+    Attributes:
+        lost: callers that nobody reached and who have booked nothing.
+        reached: callers that were reached: the cases this rests on.
+        booked: of these, how many booked a job.
+        completed: of these, how many paid something.
+        booking_rate, completion: the shares; None where there is nothing to divide by.
+        average_paid: by a caller who paid.
+        each: of one caller: booking_rate * completion * average_paid; with its interval, None where refused.
+        total: of all lost callers, with its interval.
+        refused: why nothing is said; empty where it is.
+    """
+
+    source: str
+    lost: int
+    reached: int
+    booked: int
+    completed: int
+    booking_rate: Decimal | None
+    completion: Decimal | None
+    average_paid: Decimal | None
+    each: tuple[Decimal, Decimal, Decimal] | None
+    total: tuple[Decimal, Decimal, Decimal] | None
+    refused: str = ""
+
+
+def customer_calls(calls: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """Inbound calls with a class: position, ``source`` (never null), ``day``, ``at``, class, wait, ``customer``."""
+    feed = rules.feeds[CALLS]
+    number = customer_ends(feed)[0]
+    return calls.drop_nulls(CLASS).select(
+        POSITION,
+        feed.key_columns[0],
+        pl.col("source").fill_null(UNATTRIBUTED),
+        pl.col(feed.business_date).alias("day"),
+        pl.col(feed.date).alias("at"),
+        (pl.col("answered") if "answered" in feed.columns else pl.lit(None, dtype=pl.Boolean)).alias("answered"),
+        CLASS,
+        WITHIN,
+        (pl.col(number) if number else pl.lit(None, dtype=pl.String)).alias(CALLER),
+    )
+
+
+def waiting(calls: pl.LazyFrame) -> pl.LazyFrame:
+    """Callers that nobody reached: one row per number and whether it is about an existing job.
+
+    Args:
+        calls: ``customer_calls``.
+
+    Returns:
+        phone_key (null: the callers without a number, together), class, source of the last call, first and last (when),
+        calls (how many), day of the last call; the longest waiting first.
+    """
+    missed = calls.filter(pl.col(CLASS).is_in([LOST, EXISTING]) & pl.col("answered").eq_missing(pl.lit(value=False)))
+    unreached = missed.filter(pl.col(WITHIN).is_null()).with_columns(first_key(CALLER).alias(KEY))
+    return (
+        unreached.group_by(KEY, CLASS)
+        .agg(
+            pl.col("source").sort_by("at", POSITION).last(),
+            pl.col("at").min().alias("first"),
+            pl.col("at").max().alias("last"),
+            pl.len().alias("calls"),
+            pl.col("day").max(),
+        )
+        .sort(pl.col(CLASS) != LOST, "first", KEY)
+    )
+
+
+def speeds(calls: pl.LazyFrame) -> list[Speed]:
+    """How soon callers were reached, by source, and ALL first; calls that cannot be leads are left out."""
+    leads = calls.filter(pl.col(CLASS).is_in(LEADS)).select("source", WITHIN)
+    every = pl.concat([leads, leads.with_columns(pl.lit(ALL).alias("source"))])
+    waits = pl.col(WITHIN).drop_nulls().sort()
+    found = every.group_by("source").agg(
+        pl.len().alias("calls"),
+        pl.col(WITHIN).count().alias("reached"),
+        *(waits.get(_rank(p), null_on_oob=True).alias(f"p{p}") for p in (50, 90)),
+    )
+    ordered = found.sort(pl.col("source") != ALL, "source").collect()
+    return [Speed(*row) for row in ordered.select("source", "calls", "reached", "p50", "p90").iter_rows()]
+
+
+def _rank(percent: int) -> pl.Expr:
+    """The place of a percentile in the sorted waits: the least that at least so many percent do not exceed."""
+    reached = pl.col(WITHIN).count().cast(pl.Int64)
+    return (reached * percent + 99) // 100 - 1
+
+
+def worths(calls: pl.LazyFrame, facts: pl.LazyFrame, rules: Rules) -> list[Worth]:
+    """What lost callers were worth, by source, ALL first.
+
+    Args:
+        calls: ``customer_calls``.
+        facts: the facts of jobs, with the columns of their feed.
+        rules: within how many days a job counts as booked.
+
+    Source: the design, section 7; never a figure of the industry.
+    """
+    leads = keyed(calls.filter(pl.col(CLASS).is_in(LEADS)), CALLER)
+    every = pl.concat([leads, leads.with_columns(pl.lit(ALL).alias("source"))])
+    spoken = pl.col(CLASS).is_in([ANSWERED, BACK])
+    callers = every.group_by("source", KEY).agg(
+        pl.col("day").filter(spoken).min().alias("reached"),
+        ((pl.col(CLASS) == LOST).any() & ~pl.col(CLASS).is_in([ANSWERED, BACK, ANYWAY]).any()).alias("lost"),
+    )
+    paid = facts.select(JOB_ID, cents(pl.col("paid")).alias("cents"))
+    jobs = keyed(job_numbers(facts, rules), "phone").join(paid, on=JOB_ID).select(KEY, "created", "cents")
+    days = (pl.col("created") - pl.col("reached")).dt.total_days()
+    limit = in_force(rules.calls, pl.col("reached"), lambda c: pl.lit(c.booked))
+    bought = (
+        callers.drop_nulls("reached")
+        .join(jobs, on=KEY)
+        .filter((days >= 0) & (days <= limit))
+        .group_by("source", KEY)
+        .agg(pl.col("cents").sum(), pl.lit(value=True).first().alias("booked"))
+    )
+    whole = callers.join(bought, on=["source", KEY], how="left").with_columns(pl.col("cents").fill_null(0))
+    case = pl.col("reached").is_not_null()
+    found = whole.group_by("source").agg(
+        pl.col("lost").sum(),
+        case.sum().alias("cases"),
+        (case & pl.col("booked").fill_null(value=False)).sum().alias("booked"),
+        (case & (pl.col("cents") > 0)).sum().alias("completed"),
+        pl.col("cents").filter(case),
+    )
+    ordered = found.sort(pl.col("source") != ALL, "source").collect()
+    return [_worth(*row) for row in ordered.iter_rows()]
+
+
+def _worth(source: str, lost: int, cases: int, booked: int, completed: int, paid: list[int]) -> Worth:
+    """From whole cents to the figures; ``paid`` has one amount per case."""
+    total, squares = sum(paid), sum(p * p for p in paid)
+    shares = (_share(booked, cases), _share(completed, booked))
+    average = _dollars(Decimal(total) / completed) if completed else None
+    refused = ""
+    if cases < FEWEST or completed < FEWEST:
+        refused = f"{cases} callers were reached and {completed} of them paid; {FEWEST} of each are needed"
+    if refused:
+        return Worth(source, lost, cases, booked, completed, *shares, average, None, None, refused)
+    mean = Decimal(total) / cases
+    spread = Decimal(cases * squares - total * total) / (cases * (cases - 1))
+    half = _Z * (spread / cases).sqrt()
+    ends = (max(mean - half, Decimal(0)), mean, mean + half)
+    each, whole = tuple(_dollars(e) for e in ends), tuple(_dollars(e * lost) for e in ends)
+    return Worth(source, lost, cases, booked, completed, *shares, average, each, whole)  # type: ignore[arg-type]
+
+
+def _share(part: int, whole: int) -> Decimal | None:
+    return (Decimal(part) / whole).quantize(Decimal("0.0001"), ROUND_HALF_UP) if whole else None
+
+
+def _dollars(amount: Decimal) -> Decimal:
+    return (amount / 100).quantize(_CENT, ROUND_HALF_UP)
+
+
+__all__ = ["FEWEST", "LEADS", "Speed", "Worth", "customer_calls", "speeds", "waiting", "worths"]

@@ -1,0 +1,84 @@
+"""The measures that a table of periods can show: sums of the daily figures, and what is computed from those sums.
+
+Ratios are computed last, from the sums of the period, and never averaged. They are None where there is nothing to
+divide by.
+
+Source: the design, section 3.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Context, Decimal
+from enum import StrEnum
+
+_EXACT = Context(prec=60, rounding=ROUND_HALF_UP)  # quotients are rounded once, to the places of their kind
+_SIX = Decimal("0.000001")
+
+
+class Kind(StrEnum):
+    """What a measure's values are."""
+
+    COUNT = "count"
+    MONEY = "money"  # cents
+    EXACT = "exact"  # money with six decimals: revenue after the share
+    RATIO = "ratio"  # six decimals, rounded
+    MONEY_RATIO = "money ratio"  # money per one of something: six decimals, rounded
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A measure.
+
+    Attributes:
+        parts: the additive measures it is made of: itself, or those it is computed from.
+        value: computes it from the sums of its parts, in their order.
+    """
+
+    name: str
+    kind: Kind
+    parts: tuple[str, ...]
+    value: Callable[..., Decimal | None]
+
+    @property
+    def additive(self) -> bool:
+        """Whether the figures of two periods may be added up."""
+        return self.kind not in {Kind.RATIO, Kind.MONEY_RATIO}
+
+
+def additive(name: str, kind: Kind) -> Figure:
+    """A measure that is a sum of daily figures."""
+    return Figure(name, kind, (name,), lambda total: total)
+
+
+def ratio(name: str, top: str, bottom: str, kind: Kind = Kind.RATIO) -> Figure:
+    """A measure that is the quotient of two sums."""
+    return Figure(name, kind, (top, bottom), quotient)
+
+
+def quotient(top: Decimal, bottom: Decimal) -> Decimal | None:
+    """One number by another with six decimals, half up; None where the other is 0.
+
+    >>> quotient(Decimal(2), Decimal(3)), quotient(Decimal(1), Decimal(0))
+    (Decimal('0.666667'), None)
+    """
+    return _EXACT.divide(top, bottom).quantize(_SIX, ROUND_HALF_UP, _EXACT) if bottom else None
+
+
+SHIPPED: Mapping[str, Figure] = {
+    figure.name: figure
+    for figure in (
+        *(additive(name, Kind.COUNT) for name in ("jobs", "leads", "units", "repairs")),
+        additive("revenue_gross", Kind.MONEY),
+        additive("revenue40", Kind.EXACT),
+        additive("cost", Kind.MONEY),
+        Figure("profit", Kind.EXACT, ("revenue40", "cost"), lambda revenue, cost: revenue - cost),
+        ratio("conv_l2u", "units", "leads"),
+        ratio("conv_l2r", "repairs", "leads"),
+        ratio("conv_u2r", "repairs", "units"),
+        ratio("cpl", "cost", "leads", Kind.MONEY_RATIO),
+        ratio("cost_per_repair", "cost", "repairs", Kind.MONEY_RATIO),
+        ratio("avg_ticket", "revenue_gross", "repairs", Kind.MONEY_RATIO),
+    )
+}
+
+__all__ = ["SHIPPED", "Figure", "Kind", "additive", "quotient", "ratio"]

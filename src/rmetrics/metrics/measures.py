@@ -1,0 +1,391 @@
+"""Declared measures as tallies: what each row adds to each measure, per day and per member of each dimension.
+
+Everything is a whole number: ones, cents or millionths (``rules.measures.Unit``). A row of several members is split so
+that its parts add up to it: amounts in equal parts, the first named getting what is left over; counts go to the first.
+
+Source: the design, section 8.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from rmetrics.metrics.jobs import JOB_ID, METRIC_DATE, SEGMENT, SOURCE
+from rmetrics.metrics.leads import between
+from rmetrics.metrics.newest import in_force
+from rmetrics.metrics.revenue import revenue_rows
+from rmetrics.money import cents, share_units
+from rmetrics.positions import COUNTED
+from rmetrics.rules.expressions import polars_form, tree
+from rmetrics.rules.expressions.parsing import parse
+from rmetrics.rules.expressions.polars_form import is_true
+from rmetrics.rules.expressions.typing import Row
+from rmetrics.rules.expressions.white_space import WHITE_SPACE
+from rmetrics.rules.measures import (
+    CALLS,
+    JOBS,
+    NONE,
+    PAYMENTS,
+    SOURCES,
+    Dimension,
+    Measure,
+    Unit,
+    applies,
+    is_additive,
+    links_to_jobs,
+    measure_row,
+    member_text,
+    reached,
+    sum_kind,
+    sums,
+    unit_of,
+)
+from rmetrics.rules.model import OTHER, UNATTRIBUTED, ColumnType, FeedLeads, Rules
+from rmetrics.rules.validate import feed_row
+
+ROWS = ""
+"""The measure under which a dimension's own rows are counted, to tell which members are the largest."""
+DAILY_TALLY = {
+    "date": pl.Date(),
+    "source": pl.String(),
+    "segment": pl.String(),
+    "measure": pl.String(),
+    "amount": pl.Int64(),
+}
+MEMBER_TALLY = {
+    "date": pl.Date(),
+    "dimension": pl.String(),
+    "member": pl.String(),
+    "measure": pl.String(),
+    "amount": pl.Int64(),
+}
+_DAY, _SOURCE, _SEGMENT, _MEMBER, _PLACE = "_on", "_from", "_kind", "_member", "_place"
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureSums:
+    """What rows add to declared measures.
+
+    Attributes:
+        daily: of own measures, per (date, source, segment, measure): amount.
+        members: of all measures, per (date = first of the month, dimension, member, measure): amount; of rows that have
+            members only. Under the measure ``ROWS`` how many rows of its own a dimension has.
+    """
+
+    daily: pl.LazyFrame
+    members: pl.LazyFrame
+
+
+def nothing() -> MeasureSums:
+    """The sums of no rows."""
+    return MeasureSums(pl.LazyFrame(schema=DAILY_TALLY), pl.LazyFrame(schema=MEMBER_TALLY))
+
+
+def together(parts: Sequence[MeasureSums]) -> MeasureSums:
+    """The sums of several cuts of rows; they are not added up yet."""
+    if not parts:
+        return nothing()
+    return MeasureSums(pl.concat([p.daily for p in parts]), pl.concat([p.members for p in parts]))
+
+
+def needed_feeds(rules: Rules) -> list[str]:
+    """The feeds whose rows any own measure or any dimension needs."""
+    own = {m.latest.of for m in sums(rules, own=True).values()}
+    by_member = {of for places in reached(rules).values() for of in places}
+    return [name for name in rules.feeds if name in own | by_member]
+
+
+def of_jobs_columns(rules: Rules) -> list[str]:
+    """What rows that belong to jobs need of the jobs: where these count, and by whom they are told apart."""
+    texts = [member_text(d, rules)[0] for d in rules.dimensions.values() if d.of == JOBS]
+    named = {n for text in texts for n in tree.columns_in(parse(text))}
+    return list(dict.fromkeys([JOB_ID, METRIC_DATE, SOURCE, SEGMENT, *sorted(named)]))
+
+
+def measure_sums(
+    jobs: pl.LazyFrame | None, feeds: Mapping[str, pl.LazyFrame], of_jobs: pl.LazyFrame | None, rules: Rules
+) -> MeasureSums:
+    """What some rows add to the declared measures.
+
+    Args:
+        jobs: job facts, with the columns of their feed; None for none.
+        feeds: rows by feed name, of those feeds that have some; linked to jobs where they name jobs.
+        of_jobs: the facts of all jobs that these rows are linked to (``of_jobs_columns``); may be None where no feed
+            is linked.
+        rules: all rules.
+    """
+    frames = {} if jobs is None else {JOBS: jobs}
+    frames |= {n: f for n, f in feeds.items() if n in rules.feeds and n != JOBS}
+    wanted = needed_feeds(rules)
+    parts = [_sums_of(_Rows(n, f, of_jobs, rules)) for n, f in frames.items() if n in wanted]
+    return together([nothing(), *parts])
+
+
+class _Rows:
+    """The rows of one feed that count, each with where it counts and what it may be told apart by."""
+
+    def __init__(self, name: str, rows: pl.LazyFrame, of_jobs: pl.LazyFrame | None, rules: Rules) -> None:
+        self.name, self.rules, self.row = name, rules, measure_row(rules, name)
+        self.dimensions = {n: d for n, d in rules.dimensions.items() if applies(d, name, rules)}
+        self.frame = self._with_members(self._placed(rows, of_jobs), of_jobs)
+
+    def _placed(self, rows: pl.LazyFrame, of_jobs: pl.LazyFrame | None) -> pl.LazyFrame:
+        """The rows that count, with day, source and segment; and the columns that rmetrics adds for conditions."""
+        name, rules = self.name, self.rules
+        day = pl.col(rules.feeds[name].business_date) if name != JOBS else pl.col(METRIC_DATE)
+        if name == JOBS:
+            return self._named(rows, day, pl.col(SOURCE), pl.col(SEGMENT))
+        own = {*rules.feeds[name].columns}
+        if not links_to_jobs(rules, name):
+            placed = rows.filter(pl.col(COUNTED))
+            if name == CALLS:
+                source = pl.col("source").fill_null(UNATTRIBUTED)
+                return self._named(placed, day, source, _segment_of(source, day, rules))
+            source = _owner(name, rules)
+            return self._named(placed, day, source, _segment_of(source, day, rules))
+        assert of_jobs is not None  # noqa: S101 - whoever passes rows that name jobs passes the jobs
+        if name == PAYMENTS:
+            placed = revenue_rows(rows, of_jobs, rules).rename({"_job_date": "_job_day"})
+            named = self._named(placed, pl.col("date"), pl.col("source"), pl.col("segment"))
+        else:
+            jobs = of_jobs.select(
+                JOB_ID, pl.col(SOURCE).alias("_js"), pl.col(SEGMENT).alias("_jg"), pl.col(METRIC_DATE).alias("_job_day")
+            )
+            placed = rows.filter(pl.col(COUNTED)).join(jobs, on=JOB_ID, how="left")
+            if name == CALLS:
+                source = pl.col("source").fill_null(UNATTRIBUTED)
+                segment = _segment_of(source, day, rules)
+            else:
+                source = pl.coalesce("_js", _owner(name, rules))
+                segment = pl.coalesce("_jg", _segment_of(_owner(name, rules), day, rules))
+            named = self._named(placed, day, source, segment)
+        return named if "job_day" in own else named.with_columns(pl.col("_job_day").alias("job_day"))
+
+    def _named(self, rows: pl.LazyFrame, day: pl.Expr, source: pl.Expr, segment: pl.Expr) -> pl.LazyFrame:
+        placed = rows.with_columns(day.alias(_DAY), source.alias(_SOURCE), segment.alias(_SEGMENT))
+        own = {*self.rules.feeds[self.name].columns}
+        added = {"source": _SOURCE, "segment": _SEGMENT}
+        return placed.with_columns(pl.col(c).alias(n) for n, c in added.items() if n not in own)
+
+    def _with_members(self, rows: pl.LazyFrame, of_jobs: pl.LazyFrame | None) -> pl.LazyFrame:
+        own = {n: d for n, d in self.dimensions.items() if d.of == self.name}
+        rows = rows.with_columns(member(d, self.rules).alias(f"{_MEMBER}:{n}") for n, d in own.items())
+        by_job = {n: d for n, d in self.dimensions.items() if d.of != self.name}
+        if not by_job:
+            return rows
+        assert of_jobs is not None  # noqa: S101 - whoever passes rows that name jobs passes the jobs
+        members = of_jobs.select(JOB_ID, *(member(d, self.rules).alias(f"{_MEMBER}:{n}") for n, d in by_job.items()))
+        return rows.join(members, on=JOB_ID, how="left")
+
+
+def member(dimension: Dimension, rules: Rules) -> pl.Expr:
+    """A row's member, or the text of its members before it is split."""
+    text, kind = member_text(dimension, rules)
+    value = polars_form.derived(text, measure_row(rules, dimension.of), kind or ColumnType.TEXT)
+    if kind in {None, ColumnType.TEXT, ColumnType.CURRENCY}:
+        return value
+    return value.cast(pl.String)
+
+
+def _owner(name: str, rules: Rules) -> pl.Expr:
+    """The source that rows of a feed belong to: the only one that counts leads or costs by it."""
+    found = [
+        source
+        for source, dated in rules.sources.items()
+        if any(
+            (isinstance(v.leads, FeedLeads) and v.leads.feed == name) or any(c.feed == name for c in v.cost)
+            for _, v in dated.versions
+        )
+    ]
+    return pl.lit(found[0] if len(found) == 1 else UNATTRIBUTED)
+
+
+def _segment_of(source: pl.Expr, day: pl.Expr, rules: Rules) -> pl.Expr:
+    """The segment of a source's leads on a day; OTHER for one that no rule declares."""
+    result = pl.lit(OTHER)
+    for name, dated in rules.sources.items():
+        result = pl.when(source == name).then(in_force(dated, day, lambda s: pl.lit(s.segment))).otherwise(result)
+    return result
+
+
+# -- what a row adds
+
+
+def placed_rows(name: str, rows: pl.LazyFrame, of_jobs: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """The rows of a feed that count, with the day (``_on``), source (``_from``) and segment (``_kind``) they count in.
+
+    Args:
+        name: the feed.
+        rows: its rows; of jobs their facts.
+        of_jobs: the facts of all jobs that these rows are linked to, with the columns of their feed.
+        rules: all rules.
+    """
+    return _Rows(name, rows, of_jobs, rules).frame
+
+
+def amount(measure: Measure, row: Row, rules: Rules, *, blank: bool = False) -> pl.Expr:
+    """What a row adds to a count, or to a sum before a share is taken: ones or cents, 0 where nothing.
+
+    With ``blank``, null where what is added up is, whether ``where`` holds or not.
+    """
+    if measure.count is not None:
+        return is_true(measure.count, row).cast(pl.Int64)
+    assert measure.sum is not None  # noqa: S101 - asked of counts and sums
+    kind = sum_kind(measure, rules)
+    value = polars_form.derived(measure.sum, row, kind)
+    whole = cents(value) if kind is ColumnType.MONEY else value.cast(pl.Int64)
+    if blank:
+        return whole
+    if measure.where is not None:
+        whole = pl.when(is_true(measure.where, row)).then(whole)
+    return whole.fill_null(0)
+
+
+def _source_amount(measure: Measure, name: str, rules: Rules) -> pl.Expr:
+    """What a row of a feed adds to the shipped leads or cost, as the rules of the sources make them of rows."""
+    total = pl.lit(0, dtype=pl.Int64)
+    for source, dated in rules.sources.items():
+        for start, end, version in dated.spans():
+            inside = between(pl.col(_DAY), start, end)
+            for condition, value in _terms(measure, source, version, name, rules):
+                total = total + pl.when(inside & condition).then(value).otherwise(0).fill_null(0)
+    return total
+
+
+def _terms(
+    measure: Measure, name: str, version: object, feed: str, rules: Rules
+) -> Iterator[tuple[pl.Expr, pl.Expr | int]]:
+    from rmetrics.rules.model import Source
+
+    assert isinstance(version, Source)  # noqa: S101 - a version of a source
+    row = feed_row(rules.feeds[feed], rules.business.timezone)
+    if measure.count is not None:
+        if isinstance(version.leads, FeedLeads):
+            if version.leads.feed == feed:
+                where = version.leads.where
+                yield pl.lit(value=True) if where is None else is_true(where, row), 1
+        elif feed == JOBS:
+            of_source = pl.col(_SOURCE) == name
+            marked = {"jobs": pl.lit(value=True), "units": pl.col("is_unit"), "repairs": pl.col("is_repair")}
+            yield of_source & marked[version.leads], 1
+        return
+    for cost in version.cost:
+        if cost.feed == feed and cost.sum is not None and cost.spread is None:
+            yield pl.lit(value=True) if cost.where is None else is_true(cost.where, row), cents(pl.col(cost.sum))
+
+
+def _dated_amount(name: str, of: str, row: Row, rules: Rules) -> pl.Expr:
+    measure = sums(rules)[name]
+    if measure.latest.of == SOURCES:
+        return _source_amount(measure.latest, of, rules)
+    return in_force(measure.rule, pl.col(_DAY), lambda m: amount(m, row, rules))
+
+
+# -- sums
+
+
+def _sums_of(rows: _Rows) -> MeasureSums:
+    rules, name = rows.rules, rows.name
+    dated = rows.frame.filter(pl.col(_DAY).is_not_null())
+    own = [n for n, m in sums(rules, own=True).items() if m.latest.of == name]
+    daily = []
+    if own:
+        key = {"date": _DAY, "source": _SOURCE, "segment": _SEGMENT}
+        # Columns first: of a constant, which "every row" is, a group's sum would be the constant itself.
+        amounts = [_dated_amount(n, name, rows.row, rules).alias(n) for n in own]
+        placed = dated.select(*(pl.col(c).alias(n) for n, c in key.items()), *amounts)
+        summed = placed.group_by(*key).agg(pl.col(n).sum() for n in own)
+        daily.append(_long(summed, list(key), own).select(*DAILY_TALLY))
+    members = [_by_member(dated, n, d, rows) for n, d in rows.dimensions.items()]
+    return MeasureSums(
+        pl.concat([pl.LazyFrame(schema=DAILY_TALLY), *daily]),
+        pl.concat([pl.LazyFrame(schema=MEMBER_TALLY), *members]),
+    )
+
+
+def _long(summed: pl.LazyFrame, key: Sequence[str], names: Sequence[str]) -> pl.LazyFrame:
+    """One row per key and measure whose sum is not 0."""
+    long = summed.unpivot(on=list(names), index=list(key), variable_name="measure", value_name="amount")
+    return long.filter(pl.col("amount") != 0).with_columns(pl.col("amount").cast(pl.Int64))
+
+
+def _by_member(dated: pl.LazyFrame, name: str, dimension: Dimension, rows: _Rows) -> pl.LazyFrame:
+    """The sums of one dimension per month and member."""
+    rules = rows.rules
+    measures = {
+        n: sums(rules)[n].latest for (d, n), places in reached(rules).items() if d == name and rows.name in places
+    }
+    share = in_force(rules.revenue, pl.col(_DAY), lambda r: pl.lit(share_units(r.share), dtype=pl.Int64))
+    amounts = [_dated_amount(n, rows.name, rows.row, rules).alias(n) for n in measures]
+    counted = [pl.lit(1, dtype=pl.Int64).alias(ROWS)] if dimension.of == rows.name else []
+    amounted = dated.select(
+        pl.col(_DAY).dt.month_start().alias("date"),
+        pl.col(f"{_MEMBER}:{name}").alias("member"),
+        share.alias("_share"),
+        *amounts,
+        *counted,
+    )
+    named = [*measures, *([ROWS] if counted else [])]
+    text = pl.col("member")
+    parts = [_whole(amounted, named)]
+    if dimension.split is not None:
+        several = text.str.contains(dimension.split, literal=True).fill_null(value=False)
+        parts = [
+            _whole(amounted.filter(~several), named),
+            _split(amounted.filter(several), named, measures, dimension),
+        ]
+    shared = [n for n, m in measures.items() if unit_of(m, rules) is Unit.MICRO]
+    summed = (
+        pl.concat(parts)
+        .group_by("date", "member")
+        .agg((pl.col(n) * pl.col("_share") if n in shared else pl.col(n)).sum().alias(n) for n in named)
+        .with_columns(pl.lit(name).alias("dimension"))
+    )
+    return _long(summed, ["date", "dimension", "member"], named).select(*MEMBER_TALLY)
+
+
+def _whole(rows: pl.LazyFrame, named: Sequence[str]) -> pl.LazyFrame:
+    """Rows of one member each."""
+    trimmed = pl.col("member").str.strip_chars(WHITE_SPACE)
+    shown = pl.when(trimmed.is_null() | (trimmed == "")).then(pl.lit(NONE)).otherwise(trimmed)
+    return rows.select("date", shown.alias("member"), "_share", *named)
+
+
+def _split(
+    rows: pl.LazyFrame, named: Sequence[str], measures: Mapping[str, Measure], dimension: Dimension
+) -> pl.LazyFrame:
+    """Rows of several members, a row for each: in the order named, each once; blank names are none."""
+    assert dimension.split is not None  # noqa: S101 - asked of dimensions that are split
+    names = (
+        pl.col("member")
+        .str.split(dimension.split)
+        .list.eval(pl.element().str.strip_chars(WHITE_SPACE))
+        .list.eval(pl.element().filter(pl.element() != ""))
+        .list.unique(maintain_order=True)
+    )
+    some = rows.with_columns(names.alias("member"))
+    count = pl.col("member").list.len().cast(pl.Int64)
+    some = some.with_columns(
+        pl.when(count == 0).then(pl.lit([NONE], dtype=pl.List(pl.String))).otherwise("member").alias("member"),
+        pl.max_horizontal(count, pl.lit(1, dtype=pl.Int64)).alias("_count"),
+    ).with_columns(pl.int_ranges(0, pl.col("_count")).alias(_PLACE))
+    each = some.explode("member", _PLACE)
+    return each.select("date", "member", "_share", *(_part(n, measures.get(n), dimension).alias(n) for n in named))
+
+
+def _part(name: str, measure: Measure | None, dimension: Dimension) -> pl.Expr:
+    """What one member gets of a row's amount."""
+    whole, count, place = pl.col(name), pl.col("_count"), pl.col(_PLACE).cast(pl.Int64)
+    if measure is None:
+        return whole
+    if measure.count is not None:
+        return whole if not is_additive(dimension, measure) else pl.when(place == 0).then(whole).otherwise(0)
+    left = (place < whole.abs() % count).cast(pl.Int64)
+    return whole.sign() * (whole.abs() // count + left)
+
+
+__all__ = [
+    "DAILY_TALLY", "MEMBER_TALLY", "ROWS", "MeasureSums", "amount", "measure_sums", "member", "needed_feeds", "nothing",
+    "of_jobs_columns", "placed_rows", "together",
+]  # fmt: skip

@@ -1,0 +1,176 @@
+"""Measures by period: a table, JSON, CSV, Markdown or Parquet. Each number has the command that explains it."""
+
+import io
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from rmetrics.errors import SettingsError
+from rmetrics.files import write_private
+from rmetrics.findings import count
+from rmetrics.metrics.by_period import State
+from rmetrics.metrics.figures import Kind
+from rmetrics.output.grid import Cell, Column, Grid
+from rmetrics.output.reporter import Report
+from rmetrics.usecases.metrics import Metrics, Row
+
+_PLACES = {Kind.COUNT: 0, Kind.MONEY: 2, Kind.EXACT: 6, Kind.RATIO: 6, Kind.MONEY_RATIO: 6}
+_SHOWN = {Kind.COUNT: 0, Kind.MONEY: 2, Kind.EXACT: 2, Kind.RATIO: 1, Kind.MONEY_RATIO: 2}
+_NUMBER = pl.Decimal(38, 6)
+_SCHEMA: dict[str, Any] = {
+    "period": pl.String, "from": pl.Date, "to": pl.Date, "through": pl.Date, "state": pl.String,
+    "source": pl.String, "segment": pl.String, "dimension": pl.String, "member": pl.String, "measure": pl.String,
+    "compared_from": pl.Date, "compared_to": pl.Date, "compared": _NUMBER, "change": _NUMBER,
+    "change_ratio": _NUMBER, "explain": pl.String, "value": _NUMBER,
+}  # fmt: skip
+_COMPARED = frozenset({"compared_from", "compared_to", "compared", "change", "change_ratio"})
+
+
+def show_metrics(report: Report, found: Metrics) -> None:
+    """One row per period, member and measure; ``value`` is the last column."""
+    for problem in found.problems:
+        report.message(f"warning: {problem.message}", "yellow")
+    if report.as_json:
+        document = {
+            "by": found.asked.by,
+            "compare": found.asked.compare,
+            "data_from": found.data.first,
+            "data_to": found.data.last,
+            "currency": found.currency,
+            "rows": [_record(found, row, text=True) for row in found.rows],
+        }
+        report.json(document, "rows", _columns(found))
+        return
+    if report.quiet:
+        return
+    report.table(_grid(found))
+    if any(row.state is not State.WHOLE for row in found.rows):
+        told = "* begun: the data end inside it; part: not all of its days are in the data or asked for; ahead: planned"
+        report.line(f"{told}. Data up to {found.data.last}.", "dim")
+    if found.asked.compare is not None:
+        report.line("A period that is not whole is compared with the same number of days of the other.", "dim")
+
+
+def _columns(found: Metrics) -> list[str]:
+    return [c for c in _SCHEMA if found.asked.compare is not None or c not in _COMPARED]
+
+
+def _record(found: Metrics, row: Row, *, text: bool) -> dict[str, Any]:
+    """A row by column; numbers as JSON has them (``text``: counts are numbers, all else is text) or as decimals."""
+
+    def number(value: Decimal | None, kind: Kind) -> int | str | Decimal | None:
+        return plain_number(value, kind) if text else value
+
+    values: dict[str, Any] = {
+        "period": row.period,
+        "from": row.span.first,
+        "to": row.span.last,
+        "through": row.through if row.through >= row.span.first else None,
+        "state": row.state.value,
+        "source": row.source,
+        "segment": row.segment,
+        "dimension": row.dimension,
+        "member": row.member,
+        "measure": row.measure,
+    }
+    if (compared := row.compared) is not None:
+        values |= {
+            "compared_from": compared.span and compared.span.first,
+            "compared_to": compared.span and compared.span.last,
+            "compared": number(compared.value, row.kind),
+            "change": number(compared.change, row.kind),
+            "change_ratio": number(compared.change_ratio, Kind.RATIO),
+        }
+    values |= {"explain": row.explain, "value": number(row.value, row.kind)}
+    return {name: values[name] for name in _columns(found)}
+
+
+def plain_number(value: Decimal | None, kind: Kind) -> int | str | None:
+    """A value as JSON has it: counts are numbers, money and shares are text with the decimals of their kind."""
+    if value is None:
+        return None
+    return int(value) if kind is Kind.COUNT else f"{value:.{_PLACES[kind]}f}"
+
+
+# -- the table
+
+
+def _grid(found: Metrics) -> Grid:
+    members, compared = found.asked.dimension, found.asked.compare
+    columns = [Column("period", whole=True), *([Column(members, whole=True)] if members else []), Column("measure")]
+    if compared is not None:
+        name = "year before" if compared.value == "year" else "period before"
+        columns += [Column(name, right=True, whole=True), Column("change", right=True, whole=True)]
+        columns += [Column("%", right=True, whole=True)]
+    columns += [Column("explained by"), Column("value", right=True, whole=True)]
+    grid = Grid(_title(found), columns)
+    before = None
+    for row in found.rows:
+        if before not in {None, row.period}:
+            grid.add_section()
+        before = row.period
+        cells = [row.period + (f"* {row.state.value}" if row.state is not State.WHOLE else "")]
+        cells += [row.member] if members else []
+        cells += [row.measure]
+        if row.compared is not None:
+            cells += [_shown(row.compared.value, row.kind), _change(row.compared.change, row.kind)]
+            cells += [_change(row.compared.change_ratio, Kind.RATIO)]
+        grid.add_row(*cells, Cell(row.explain, "dim"), Cell(_shown(row.value, row.kind), "bold"))
+    return grid
+
+
+def _title(found: Metrics) -> str:
+    whose = [] if not found.rows else [n for n in (found.rows[0].source, found.rows[0].segment) if n != "ALL"]
+    return f"{', '.join(whose) or 'All sources'}, by {found.asked.by}; money in {found.currency}"
+
+
+def _shown(value: Decimal | None, kind: Kind) -> str:
+    if value is None:
+        return "-"
+    return f"{value * 100:,.1f} %" if kind is Kind.RATIO else f"{value:,.{_SHOWN[kind]}f}"
+
+
+def _change(value: Decimal | None, kind: Kind) -> str:
+    text = _shown(value, kind)
+    return f"+{text}" if value is not None and value > 0 else text
+
+
+# -- Parquet
+
+
+def write_parquet(found: Metrics, path: Path) -> int:
+    """Writes the rows to a Parquet file, whole or not at all; returns how many. Numbers are exact decimals.
+
+    Raises:
+        SettingsError: the file cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        write_private(part, parquet_bytes(found))
+        part.replace(path)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot write {path}: {error.strerror or error}", "Name a file in a folder that exists."
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return len(found.rows)
+
+
+def parquet_bytes(found: Metrics) -> bytes:
+    """The rows as the bytes of a Parquet file."""
+    columns, into = _columns(found), io.BytesIO()
+    records: Sequence[dict[str, Any]] = [_record(found, row, text=False) for row in found.rows]
+    pl.DataFrame(records, schema={c: _SCHEMA[c] for c in columns}).write_parquet(into, compression="zstd")
+    return into.getvalue()
+
+
+def told_written(report: Report, rows: int, path: Path) -> None:
+    """Says what was written."""
+    report.line(f"{count(rows, 'row')} in {path}")
+
+
+__all__ = ["parquet_bytes", "plain_number", "show_metrics", "told_written", "write_parquet"]

@@ -1,0 +1,39 @@
+"""Jobs that change hands: those that come from another touch than before."""
+
+import polars as pl
+
+from rmetrics.metrics.jobs import JOB_ID, METRIC_DATE
+from rmetrics.metrics.touches import TOUCH
+from rmetrics.pipeline.compute.names import FACTS, MATCHES
+from rmetrics.pipeline.compute.rows import Rows
+
+
+def changed_hands(before: Rows | None, after: Rows) -> pl.DataFrame:
+    """The jobs whose touch is another than before, or there or gone.
+
+    Args:
+        before: the earlier computation; None, or one without journeys: then there are none.
+        after: the later one.
+
+    Returns:
+        One row per job that is in both, by job_id: its month (null without a day), paid, and touch_id, matched_by,
+        source_matched of both sides, those before with ``_before``; null where no touch has it.
+    """
+    schema = {"month": pl.Date(), "paid": pl.Decimal(18, 2)}
+    if before is None or not before.snapshot.has(MATCHES):
+        return pl.DataFrame(schema={JOB_ID: pl.String(), **schema})
+    of = (TOUCH, "matched_by", "source_matched")
+    jobs = after.snapshot.scan(FACTS).select(JOB_ID, pl.col(METRIC_DATE).dt.month_start().alias("month"), "paid")
+    there = before.snapshot.scan(FACTS).select(JOB_ID)
+    now, was = (r.snapshot.scan(MATCHES).select(JOB_ID, *of) for r in (after, before))
+    return (
+        jobs.join(there, on=JOB_ID, how="semi")
+        .join(was.rename({c: f"{c}_before" for c in of}), on=JOB_ID, how="left")
+        .join(now, on=JOB_ID, how="left")
+        .filter(pl.col(TOUCH).ne_missing(pl.col(f"{TOUCH}_before")))
+        .sort(pl.col(JOB_ID).str.len_chars(), JOB_ID)
+        .collect(engine="streaming")
+    )
+
+
+__all__ = ["changed_hands"]

@@ -1,0 +1,95 @@
+"""The classes of calls that new exports can change.
+
+A class follows from calls and jobs that share a number, and from the job a call names. So the calls to look at again
+are those that came, those with a number of a call or a job that came, went or changed, and those that name such a job.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from rmetrics.metrics.call_classes import (
+    CALLER,
+    CLASS,
+    CLASSED,
+    WITHIN,
+    CallRows,
+    call_classes,
+    call_rows,
+    job_numbers,
+    numbers_of,
+)
+from rmetrics.metrics.jobs import JOB_ID
+from rmetrics.pipeline.compute.names import CLASSES
+from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.positions import POSITION
+from rmetrics.rules.names import CALLS, JOBS
+
+
+@dataclass(frozen=True, slots=True)
+class Reclassed:
+    """The calls that were looked at again.
+
+    Attributes:
+        made: their classes, by position.
+        gone: the positions whose earlier classes no longer hold.
+        was, now: rows of the feed with their classes: those that came, went, or have another class.
+        keys: the numbers of the calls that were looked at.
+    """
+
+    made: pl.DataFrame
+    gone: pl.Series
+    was: pl.DataFrame
+    now: pl.DataFrame
+    keys: pl.Series
+
+
+def reclassed(old: Rows, rows: Rows, was: Mapping[str, pl.DataFrame], now: Mapping[str, pl.DataFrame]) -> Reclassed:
+    """Classes after new exports.
+
+    Args:
+        old: the rows before them.
+        rows: the rows with them, without classes.
+        was: by feed, the rows that came, went, or are linked otherwise, as they were.
+        now: the same as they are.
+    """
+    rules = rows.rules
+    before, after = (
+        CallRows(call_rows(side[CALLS].lazy(), side[JOBS].lazy(), rules).calls, job_numbers(side[JOBS].lazy(), rules))
+        for side in (was, now)
+    )
+    changed = _changed(before.jobs.collect(), after.jobs.collect())
+    touched = [numbers_of(side.calls, CALLER) for side in (before, after)]
+    touched.append(numbers_of(changed.lazy(), "phone"))
+    every = call_rows(rows.linked(CALLS), rows.feed(JOBS), rules)
+    came = pl.concat([side.calls.select(POSITION) for side in (before, after)]).collect()[POSITION]
+    named = pl.col(JOB_ID).is_in(changed[JOB_ID].implode()) | pl.col(POSITION).is_in(came.implode())
+    some = pl.concat([every.calls_of(pl.concat(touched)), every.calls.filter(named)]).unique(POSITION).collect()
+    keys = numbers_of(some.lazy(), CALLER)
+    near = every.of(keys)
+    known = pl.col(JOB_ID).is_in(some[JOB_ID].drop_nulls().implode())
+    jobs = pl.concat([near.jobs, every.jobs.filter(known)]).unique(JOB_ID)
+    calls = pl.concat([some.lazy(), near.calls]).unique(POSITION)
+    made = call_classes(CallRows(calls, jobs), rules).filter(pl.col(POSITION).is_in(some[POSITION].implode())).collect()
+    gone = pl.concat([some[POSITION], was[CALLS][POSITION]]).unique()
+    held = old.snapshot.scan(CLASSES).filter(pl.col(POSITION).is_in(gone.implode())).collect()
+    others = made.join(held, on=list(CLASSED), how="anti", nulls_equal=True)[POSITION]
+    others = others.filter(~others.is_in(pl.concat([was[CALLS][POSITION], now[CALLS][POSITION]]).implode()))
+    same = rows.linked_at(CALLS, others).collect()
+
+    def classed(side: pl.DataFrame, classes: pl.DataFrame) -> pl.DataFrame:
+        every = pl.concat([side, same.select(side.columns)])
+        return every.join(classes, on=POSITION, how="left", maintain_order="left")
+
+    return Reclassed(made, gone, classed(was[CALLS], held), classed(now[CALLS], made), keys)
+
+
+def _changed(was: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
+    """The jobs that came, went, or have another number or another day, on either side."""
+    gone = was.join(now, on=was.columns, how="anti", nulls_equal=True)
+    come = now.join(was, on=was.columns, how="anti", nulls_equal=True)
+    return pl.concat([gone, come])
+
+
+__all__ = ["CLASS", "WITHIN", "Reclassed", "reclassed"]

@@ -1,0 +1,134 @@
+"""Where the running month will end, for the company and each source, from what the lake holds. No clock is asked."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from rmetrics.brief.published import needed_feeds
+from rmetrics.metrics.forecast import Forecast, forecast
+from rmetrics.metrics.holidays_of import holidays_of
+from rmetrics.metrics.tallies import last_day
+from rmetrics.periods import month_of, next_month
+from rmetrics.pipeline.compute.compute import Computed
+from rmetrics.pipeline.compute.names import TALLIES
+from rmetrics.pipeline.landing.placement import newest_day
+from rmetrics.rules import ALL, Rules
+from rmetrics.tables import DAILY
+
+# Cost is none of them: a month's advertising is known at once, and is booked up to the data's last day only.
+SCALES: Mapping[str, int] = {
+    "jobs": 2, "leads": 2, "units": 2, "repairs": 2, "revenue_gross": 2, "revenue40": 6,
+}  # fmt: skip
+"""The measures that are forecast, and with how many decimals they are computed."""
+_CENTS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Where one measure of one source, or of ``ALL``, will end: estimates with two decimals, and never figures.
+
+    Attributes:
+        as_of: the last whole day it is made from; it may lie before the month.
+        reached: the sum of the month up to that day, which is a figure.
+        path: the estimated sum since the first of the month at the end of each later day of the month.
+        low, high: the month ends between them in four of five cases; None where too few months are past to tell.
+        past: from how many past months the interval comes.
+    """
+
+    month: dt.date
+    source: str
+    measure: str
+    as_of: dt.date
+    reached: Decimal
+    path: tuple[tuple[dt.date, Decimal], ...]
+    value: Decimal
+    low: Decimal | None
+    high: Decimal | None
+    past: int
+
+
+def month_estimates(computed: Computed, rules: Rules) -> tuple[Estimate, ...]:
+    """The estimates for the month of the data's last day, ``ALL`` first.
+
+    They are made from whole days: those that were over when each feed that the figures need was last exported, as in
+    the brief. A source that has fewer than eight weeks of figures has no estimate.
+
+    Args:
+        computed: what was computed, and from which exports.
+        rules: the feeds needed, and the country whose holidays count.
+    """
+    newest = newest_day((p.raw for p in computed.placed), rules)
+    end = last_day(computed.snapshot.scan(TALLIES["days"]), rules, newest).collect().item()
+    if end is None:
+        return ()
+    daily = computed.rows.scan(DAILY).filter(pl.col("date") <= end).select("date", "source", "segment", *SCALES)
+    return tuple(_estimates(daily.collect(), rules, _last_whole_day(computed, rules, end), month_of(end)))
+
+
+def _last_whole_day(computed: Computed, rules: Rules, end: dt.date) -> dt.date:
+    exported = dict[str, dt.datetime]()
+    for placed in computed.placed:
+        exported[placed.feed] = max(placed.raw.exported_at, exported.get(placed.feed, placed.raw.exported_at))
+    zone = ZoneInfo(rules.business.timezone)
+    days = [exported[f].astimezone(zone).date() - dt.timedelta(days=1) for f in needed_feeds(rules) if f in exported]
+    return min([end, *days])
+
+
+def _estimates(daily: pl.DataFrame, rules: Rules, whole: dt.date, month: dt.date) -> Iterator[Estimate]:
+    by_source = daily.group_by("source", "date").agg(pl.col(*SCALES).sum())
+    company = daily.group_by("date").agg(pl.col(*SCALES).sum()).with_columns(pl.lit(ALL).alias("source"))
+    for source, of_source in [(ALL, company), *sorted(((str(k[0]), f) for k, f in by_source.group_by("source")))]:
+        first: dt.date = of_source["date"].min()  # type: ignore[assignment]
+        if first > whole:
+            continue
+        holidays = holidays_of(rules.business.country, first.year, next_month(month).year)
+        series = _series(of_source, first, whole)
+        known = of_source.filter((pl.col("date") >= month) & (pl.col("date") < next_month(month)))
+        for measure, scale in SCALES.items():
+            found = forecast(series[measure], first, whole, month, holidays)
+            if found is not None:
+                yield _estimate(source, measure, scale, found, _units(known[measure], scale))
+
+
+def _series(rows: pl.DataFrame, first: dt.date, last: dt.date) -> dict[str, Sequence[int]]:
+    """Each measure of every day, in its smallest unit; 0 where there is no row."""
+    days = pl.DataFrame({"date": pl.date_range(first, last, eager=True)})
+    filled = days.join(rows, on="date", how="left").sort("date").fill_null(0)
+    return {
+        name: (filled[name].cast(pl.Decimal(30, scale)) * 10**scale).cast(pl.Int64).to_list()
+        for name, scale in SCALES.items()
+    }
+
+
+def _units(values: pl.Series, scale: int) -> int:
+    return int(Decimal(str(values.sum() or 0)).scaleb(scale))
+
+
+def _estimate(source: str, measure: str, scale: int, found: Forecast, known: int) -> Estimate:
+    """With decimals. What the month has already, those of its days that are not whole too, is the least it ends at."""
+    grows = found.value >= found.reached
+    least = known if grows else min(found.value, known)
+
+    def amount(units: int, *, at_least: bool = True) -> Decimal:
+        value = max(units, least) if at_least else units
+        return Decimal(value).scaleb(-scale).quantize(Decimal(1).scaleb(-_CENTS))
+
+    return Estimate(
+        month=found.month,
+        source=source,
+        measure=measure,
+        as_of=found.as_of,
+        reached=Decimal(found.reached).scaleb(-scale),
+        path=tuple((day, amount(units, at_least=day == found.path[-1][0])) for day, units in found.path),
+        value=amount(found.value),
+        low=None if found.low is None else amount(found.low),
+        high=None if found.high is None else amount(found.high),
+        past=found.past,
+    )
+
+
+__all__ = ["SCALES", "Estimate", "month_estimates"]

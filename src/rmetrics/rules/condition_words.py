@@ -1,0 +1,17 @@
+"""Conditions in words."""
+
+from functools import lru_cache
+
+from rmetrics.rules.expressions.parsing import parse
+from rmetrics.rules.expressions.sentences import sentence
+
+
+@lru_cache(maxsize=1024)
+def condition_in_words(text: str) -> str:
+    """A validated condition as a sentence; parts without plain words stay as they are written.
+
+    >>> condition_in_words("type IN ('COD Repair', 'INS Repair') OR (type = 'COD Service' AND paid > 100)")
+    'type is COD Repair or INS Repair, or (type is COD Service and paid is more than 100)'
+    """
+    words = sentence(parse(text))
+    return words if words is not None else " ".join(text.split())

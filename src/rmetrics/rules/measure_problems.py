@@ -1,0 +1,180 @@
+"""What declarations of measures and dimensions must not say of each other and of the feeds.
+
+Source: the design, section 8.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+
+from rmetrics.rules.conditions import read_condition
+from rmetrics.rules.expressions import tree, typing
+from rmetrics.rules.expressions.parsing import parse
+from rmetrics.rules.expressions.refusal import RefusedError
+from rmetrics.rules.measures import (
+    SHIPPED,
+    SOURCES,
+    TAKEN,
+    Dimension,
+    Measure,
+    declared,
+    measure_row,
+    sum_kind,
+)
+from rmetrics.rules.model import ColumnType, Dated, Rules
+from rmetrics.rules.suggest import did_you_mean
+
+_MEANING = ("of", "count", "sum", "where", "share", "ratio")
+_FIGURES = (
+    "daily_metrics",
+    "monthly_metrics",
+    "measure_daily",
+    "dimension_monthly",
+    "measure_monthly",
+    "measure_vs_target",
+    "measures",
+)
+_MEMBERS = (ColumnType.TEXT, ColumnType.INTEGER, ColumnType.BOOLEAN, ColumnType.CURRENCY, ColumnType.MONTH)
+Say = Callable[..., None]
+
+
+class MeasureProblems:
+    """Judges measures and dimensions.
+
+    Attributes:
+        rules: everything that loaded.
+        broken: dotted keys of the tables that did not; "*": any may be missing.
+        usable: whether conditions over a feed's rows can be judged.
+        say: takes the key and the problem; ``warn`` makes it a warning.
+        condition: judges a condition over a row.
+    """
+
+    def __init__(
+        self, rules: Rules, broken: Collection[str], usable: Callable[[str], bool], say: Say, condition: Say
+    ) -> None:
+        self.rules, self.broken, self.usable, self.say, self.condition = rules, broken, usable, say, condition
+
+    def judge(self) -> None:
+        """Says every problem."""
+        for name, dated in self.rules.measures.items():
+            self._measure(f"measures.{name}", name, dated)
+        for name, dimension in self.rules.dimensions.items():
+            self._dimension(f"dimensions.{name}", name, dimension)
+
+    def _name(self, at: str, name: str, what: str) -> None:
+        if name in TAKEN:
+            self.say(at, f"{name!r} means something else in the published tables; choose another {what} name")
+
+    # -- measures
+
+    def _measure(self, at: str, name: str, dated: Dated[Measure]) -> None:
+        if name in SHIPPED:
+            given, shipped = dated.latest, SHIPPED[name]
+            if len(dated.versions) > 1 or any(getattr(given, k) != getattr(shipped, k) for k in _MEANING):
+                meaning = ", ".join(f"{k} = {v!r}" for k in _MEANING if (v := getattr(shipped, k)) is not None)
+                told = f"is one of the seven that the published tables consist of, which stay {meaning}"
+                self.say(at, f"{told}; only title and comment may be changed. Declare another measure beside it")
+            return
+        self._name(at, name, "measure")
+        kinds = set()
+        for i, (_, measure) in enumerate(dated.versions):
+            place = at if i == 0 else f"{at}.changes.{i - 1}"
+            if measure.ratio is not None:
+                self._ratio(at, name, measure.ratio)
+            elif self._rows(f"{at}.of", measure.of or ""):
+                kinds.add(self._sum(place, measure))
+        if len(kinds - {None}) > 1:
+            self.say(at, "adds up money before a change and whole numbers after it; make them two measures")
+
+    def _ratio(self, at: str, name: str, parts: tuple[str, ...]) -> None:
+        known = {n for n in {*self.rules.measures, *SHIPPED} if f"measures.{n}" not in self.broken}
+        for part in parts:
+            if part == name:
+                self.say(f"{at}.ratio", f"reads its own result: {name!r} is made of itself; name two sums")
+            elif part not in known:
+                if not {"*", f"measures.{part}"} & set(self.broken):
+                    self.say(f"{at}.ratio", f"no such measure: {part!r}{did_you_mean(part, known)}")
+            elif not declared(self.rules)[part].is_sum:
+                whole = declared(self.rules)[part].latest.ratio or ()
+                told = f"{part!r} is a ratio itself ({self.rules.place(f'measures.{part}')}); a ratio of ratios means"
+                self.say(f"{at}.ratio", f"{told} nothing once it is added up: use the sums it is made of, {whole}")
+
+    def _rows(self, at: str, of: str) -> bool:
+        if of in _FIGURES or of in {*self.rules.measures, *SHIPPED} - set(self.rules.feeds):
+            self.say(at, f"{of!r} holds results, and a measure that reads results could read its own; name a feed")
+        elif of == SOURCES:
+            self.say(at, "is what the rules of the sources make, leads and cost only; name a feed")
+        elif of not in self.rules.feeds and not {"*", f"feeds.{of}"} & set(self.broken):
+            self.say(at, f"no such feed: {of!r}{did_you_mean(of, self.rules.feeds)}")
+        return self.usable(of)
+
+    def _sum(self, at: str, measure: Measure) -> ColumnType | None:
+        """Judges a count or a sum; the kind of what is added up, None where it is refused."""
+        assert measure.of is not None  # noqa: S101 - the model requires it
+        row = measure_row(self.rules, measure.of)
+        for key in ("count", "where"):
+            text = getattr(measure, key)
+            if text is not None:
+                self._own_result(f"{at}.{key}", text, row)
+                self.condition(f"{at}.{key}", text, row)
+        if measure.count is not None:
+            return ColumnType.INTEGER
+        if measure.share is not None:
+            self.say(f"{at}.share", "belongs to revenue40 alone: a share of anything else is a figure of another name")
+        self._own_result(f"{at}.sum", measure.sum or "", row)
+        try:
+            return sum_kind(measure, self.rules)
+        except RefusedError as refusal:
+            known = [n for n, t in row.columns if t in {ColumnType.MONEY, ColumnType.INTEGER, ColumnType.DURATION}]
+            near = did_you_mean(measure.sum or "", known)
+            self.say(f"{at}.sum", f"must add up money or whole numbers: {refusal}{near}")
+            return None
+
+    def _own_result(self, at: str, text: str, row: typing.Row) -> None:
+        for column in _columns(text):
+            if column in {*self.rules.measures} - {n for n, _ in row.columns}:
+                self.say(at, f"{column!r} is a measure: a measure reads rows, never a result, which could be its own")
+
+    # -- dimensions
+
+    def _dimension(self, at: str, name: str, dimension: Dimension) -> None:
+        self._name(at, name, "dimension")
+        feed = self.rules.feeds.get(dimension.of)
+        if feed is None and not {"*", f"feeds.{dimension.of}"} & set(self.broken):
+            self.say(f"{at}.of", f"no such feed: {dimension.of!r}{did_you_mean(dimension.of, self.rules.feeds)}")
+        if feed is None or not self.usable(dimension.of):
+            return
+        row = measure_row(self.rules, dimension.of)
+        if dimension.column is not None:
+            self._column(at, dimension, dimension.column, dict(row.columns))
+        elif problem := read_condition(dimension.sql or "", row, kind=ColumnType.TEXT).problem:
+            self.say(f"{at}.sql", problem)
+        key = "column" if dimension.column is not None else "sql"
+        for column in _columns(dimension.column or dimension.sql or ""):
+            spec = feed.columns.get(column)
+            if spec is not None and spec.type is ColumnType.PHONE:
+                self.say(f"{at}.{key}", _private(column, "is a phone number"))
+            elif spec is not None and not spec.publish:
+                self.say(f"{at}.{key}", _private(column, "has publish = false"))
+
+    def _column(self, at: str, dimension: Dimension, column: str, columns: Mapping[str, ColumnType]) -> None:
+        kind = columns.get(column)
+        if kind is None:
+            near = did_you_mean(column, columns)
+            self.say(f"{at}.column", f"names no column of {dimension.of}: {column!r}{near}")
+        elif kind not in {*_MEMBERS, ColumnType.PHONE}:
+            self.say(f"{at}.column", f"{column!r} is {kind}, which has no members; make a text of it: sql = ...")
+        elif dimension.split and kind is not ColumnType.TEXT:
+            self.say(f"{at}.split", f"{column!r} is {kind}; only a text has parts")
+
+
+def _private(column: str, why: str) -> str:
+    return f"{column!r} {why}: the members of a dimension are published, and this column must not be"
+
+
+def _columns(text: str) -> Iterator[str]:
+    try:
+        yield from tree.columns_in(parse(text))
+    except RefusedError:
+        return
+
+
+__all__ = ["MeasureProblems"]

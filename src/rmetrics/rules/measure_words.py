@@ -1,0 +1,35 @@
+"""Declared measures and dimensions in words."""
+
+from rmetrics.rules.condition_words import condition_in_words
+from rmetrics.rules.measures import SOURCES, Dimension, Measure
+
+
+def measure_in_words(measure: Measure) -> str:
+    """What a measure counts, adds up or divides."""
+    if measure.ratio is not None:
+        above, below = measure.ratio
+        return f"{above} divided by {below}"
+    if measure.of == SOURCES:
+        return f"the {measure.count or measure.sum} of each source, by its own rule"
+    if measure.count is not None:
+        return f"the number of rows of {measure.of}{_when(measure.count)}"
+    share = ", times the company's share" if measure.share else ""
+    summed = " ".join((measure.sum or "").split())
+    return f"the sum of {summed} over {measure.of}{_when(measure.where) if measure.where else ''}{share}"
+
+
+def _when(condition: str) -> str:
+    return "" if condition == "true" else f" when {condition_in_words(condition)}"
+
+
+def dimension_in_words(dimension: Dimension) -> str:
+    """By what a dimension tells measures apart."""
+    by = dimension.column or " ".join((dimension.sql or "").split())
+    words = f"by {by} of {dimension.of}"
+    if dimension.split is not None:
+        counts = "the first" if dimension.count_for == "first" else "each, so that counts do not add up"
+        words += f", parted at {dimension.split!r}: amounts in equal parts, counts for {counts}"
+    return f"{words}; the {dimension.limit:,} largest members by name"
+
+
+__all__ = ["dimension_in_words", "measure_in_words"]

@@ -1,0 +1,36 @@
+"""What every table of the rules is made of: the base model, and the kinds of text that many of them have."""
+
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=63, pattern=r"^[^\x00-\x1f]+$")]
+Sql = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
+
+
+class Table(BaseModel):
+    """A TOML table: unknown keys are refused, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+def known_zone(value: str) -> str:
+    """The zone's name, if the time zone database has it.
+
+    Raises:
+        ValueError: it has none of that name.
+    """
+    if not is_zone(value):
+        msg = "no such time zone; use an IANA name such as America/New_York"
+        raise ValueError(msg)
+    return value
+
+
+def is_zone(name: str) -> bool:
+    """Whether the time zone database has a zone of this name."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True

@@ -1,0 +1,129 @@
+"""The engine of the plan on Spark: shuffles, spills and retries are Spark's own; every bucket runs a step of ours."""
+
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import polars as pl
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - the name that Spark's own documents use
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from rmetrics.spark.session import slots, spark_errors
+from rmetrics.spark.steps import NOTES, Piece, Schema
+from rmetrics.spark.tasks import Maker, Task, arrow_schema, from_arrow, versions
+
+_BUCKET = "_bucket"
+_KIND = next(iter(NOTES))
+
+
+class SparkRows:
+    """Rows of a cluster, and their columns as the steps know them."""
+
+    def __init__(self, frame: DataFrame, schema: Schema) -> None:
+        self.frame, self.schema = frame, schema
+
+
+class SparkEngine:
+    """Moves the rows of a plan; see ``plan.Engine``."""
+
+    def __init__(self, spark: Any) -> None:
+        self.spark, self.wanted = spark, versions()
+        self._held: list[DataFrame] = []
+
+    def made(
+        self, items: Sequence[Piece], step: Callable[[Piece], Iterator[pl.DataFrame]], schema: Schema
+    ) -> SparkRows:
+        """The frames that a step makes of each item, one task each."""
+        maker = Maker(step, schema, self.wanted, pickle.loads)
+        rows = self.spark.createDataFrame([(pickle.dumps(item),) for item in items], "item binary")
+        spread = rows.repartition(max(1, len(items)))
+        return SparkRows(spread.mapInArrow(maker.batches, _types(schema)), schema)
+
+    def mapped(self, rows: SparkRows, step: Callable[[pl.DataFrame], pl.DataFrame], schema: Schema) -> SparkRows:
+        """A step over each batch."""
+        task = Task(step, [rows.schema], schema, self.wanted)
+        return SparkRows(rows.frame.mapInArrow(task.batches, _types(schema)), schema)
+
+    def grouped(
+        self,
+        rows: SparkRows,
+        by: Sequence[str],
+        buckets: int,
+        step: Callable[[pl.DataFrame], pl.DataFrame],
+        schema: Schema,
+    ) -> SparkRows:
+        """A step over buckets of rows."""
+        task = Task(step, [rows.schema], schema, self.wanted)
+        cut = F.pmod(F.xxhash64(*(F.col(c) for c in by)), F.lit(buckets)).cast("int").alias(_BUCKET)
+        return SparkRows(rows.frame.groupBy(cut).applyInArrow(task.table(), _types(schema)), schema)
+
+    def paired(
+        self,
+        left: tuple[SparkRows, Sequence[str]],
+        right: tuple[SparkRows, Sequence[str]],
+        buckets: int,
+        step: Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame],
+        schema: Schema,
+    ) -> SparkRows:
+        """A step over two buckets that belong together."""
+        task = Task(step, [left[0].schema, right[0].schema], schema, self.wanted)
+
+        def cut(by: Sequence[str]) -> Any:
+            place = F.coalesce(*(F.col(c).cast("string") for c in by))
+            return F.pmod(F.xxhash64(place), F.lit(buckets)).cast("int").alias(_BUCKET)
+
+        one, other = (rows.frame.groupBy(cut(by)) for rows, by in (left, right))
+        return SparkRows(one.cogroup(other).applyInArrow(task.tables(), _types(schema)), schema)
+
+    def chosen(self, rows: SparkRows, columns: Sequence[str], *, notes: bool) -> SparkRows:
+        """Some columns of rows, or of notes."""
+        told = F.col(_KIND).isNotNull() if notes else F.col(_KIND).isNull()
+        return SparkRows(rows.frame.filter(told).select(*columns), {c: rows.schema[c] for c in columns})
+
+    def together(self, rows: Sequence[SparkRows]) -> SparkRows:
+        """All of them."""
+        first, *others = rows
+        frame = first.frame
+        for other in others:
+            frame = frame.unionByName(other.frame)
+        return SparkRows(frame, first.schema)
+
+    def summed(self, rows: SparkRows, keys: Sequence[str], sums: Sequence[str], schema: Schema) -> pl.DataFrame:
+        """The sums by key. With ANSI rules a sum that runs over is an error, not another number."""
+        frame = rows.frame.groupBy(*keys).agg(*(F.sum(c).alias(c) for c in sums))
+        return self.collected(SparkRows(frame, schema), schema)
+
+    def collected(self, rows: SparkRows, schema: Schema) -> pl.DataFrame:
+        """The rows, here."""
+        with spark_errors("compute the metrics"):
+            table = rows.frame.select(*schema).toArrow()
+        return from_arrow(table.cast(arrow_schema(schema)), schema)
+
+    def held(self, rows: SparkRows) -> SparkRows:
+        """The rows, kept on the executors' disks once they were made."""
+        from pyspark import StorageLevel
+
+        kept = rows.frame.persist(StorageLevel.MEMORY_AND_DISK)
+        self._held.append(kept)
+        return SparkRows(kept, rows.schema)
+
+    def released(self) -> None:
+        """Frees what is held."""
+        import contextlib
+
+        for frame in self._held:
+            with contextlib.suppress(Exception):  # an error that ended the plan is the one to tell
+                frame.unpersist()
+        self._held.clear()
+
+    def buckets(self, rows: int, most: int) -> int:
+        """How many buckets: none larger than ``most`` rows, and as many as there are slots where rows are many."""
+        return max(-(-rows // most), min(slots(self.spark) * 2, -(-rows // 20_000)), 1)
+
+
+def _types(schema: Schema) -> Any:
+    return from_arrow_schema(arrow_schema(schema))
+
+
+__all__ = ["SparkEngine", "SparkRows"]

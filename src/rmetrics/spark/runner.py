@@ -1,0 +1,98 @@
+"""Where the settings say so, Spark computes: the door between the commands and this package."""
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rmetrics.checks.compare import CrossCheck
+from rmetrics.checks.recompute import TypedInput
+from rmetrics.errors import EngineError
+from rmetrics.lake import Lake
+from rmetrics.pipeline.compute.local import Tables
+from rmetrics.pipeline.compute.names import tables
+from rmetrics.pipeline.compute.rows import Typed
+from rmetrics.pipeline.compute.runner import Runner
+from rmetrics.progress import Progress
+from rmetrics.rules import Rules
+from rmetrics.settings import Settings
+
+
+@contextlib.contextmanager
+def runner_of(settings: Settings) -> Iterator[Runner | None]:
+    """What computes under these settings; None where this machine does.
+
+    Spark is started when something must be computed, and not before: most runs find everything done.
+    """
+    if settings.engine == "local":
+        yield None
+        return
+    with contextlib.ExitStack() as stack:
+        yield SparkRunner(settings, stack)
+
+
+class SparkRunner:
+    """Computes on Spark; see ``Runner``."""
+
+    def __init__(self, settings: Settings, stack: contextlib.ExitStack) -> None:
+        self._settings, self._stack = settings, stack
+        self._session: Any = None
+
+    def compute_all(
+        self, lake: Lake, rules: Rules, typed: Typed, progress: Progress, *, most: int, newest_day: dt.date | None
+    ) -> Tables:
+        """Computes every table.
+
+        Raises:
+            EngineError, SettingsError: Spark cannot be used; nothing it computed is in force.
+        """
+        from rmetrics.spark.plan import compute_on
+
+        session = self._started(progress)
+        from rmetrics.spark.engine import SparkEngine
+
+        engine = SparkEngine(session)
+        largest = max((sum(f.rows for f, _ in typed.get(name, ())) for name in rules.feeds), default=0)
+        buckets = engine.buckets(largest, most)
+        made = compute_on(engine, lake, rules, typed, progress, buckets=buckets, newest_day=newest_day)
+        if missing := set(tables(rules)) - set(made):
+            raise EngineError(
+                f"these rules ask for what cannot be computed on Spark yet: {', '.join(sorted(missing))}",
+                "Compute on one machine (RMETRICS_ENGINE=local), or leave these rules out.",
+            )
+        return made
+
+    def cross_check(
+        self,
+        lake: Lake,  # noqa: ARG002 - the files name their places
+        typed: Mapping[str, Sequence[TypedInput]],
+        metrics: tuple[Path, Path],
+        rules: Rules,
+        newest_day: dt.date | None,
+    ) -> CrossCheck:
+        """Recomputes the figures of days and months in Spark SQL.
+
+        Raises:
+            EngineError, SettingsError: Spark cannot be used; nothing is known of the figures.
+        """
+        session = self._started(None)
+        from rmetrics.spark.second import cross_check_on
+
+        daily, monthly = metrics
+        return cross_check_on(session, typed, daily, monthly, rules, newest_day)
+
+    def _started(self, progress: Progress | None) -> Any:
+        if self._session is None:
+            from rmetrics.spark.session import started
+
+            if progress is not None:
+                progress("starting Spark", 0, 1)
+            folder = self._settings.lake_dir / "spark"
+            self._session = self._stack.enter_context(started(self._settings.spark, folder.resolve()))
+            if progress is not None:
+                progress("starting Spark", 1, 1)
+        return self._session
+
+
+__all__ = ["SparkRunner", "runner_of"]

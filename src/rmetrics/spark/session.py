@@ -1,0 +1,212 @@
+"""A session of Spark: where, with which settings, and that every executor has the same libraries."""
+
+import contextlib
+import importlib.util
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rmetrics.errors import EngineError, RmetricsError, SettingsError
+from rmetrics.spark.tasks import refuse_other, told_by, versions
+
+_HERE = re.compile(r"^local(-cluster)?(\[|$)")
+_SECRET = re.compile(r"(?i)(token|password|secret)=[^;\s]*")
+LOOKS = 2  # how many tasks for each slot look at the versions
+
+
+@contextlib.contextmanager
+def started(address: str, folder: Path) -> Iterator[Any]:
+    """A session; whoever has one already gets it, and it is left running then.
+
+    Args:
+        address: a master (``local[2]``, ``local-cluster[2,1,1024]``, ``spark://...``, ``k8s://...``, ``yarn``), or
+            the address of a Spark Connect server (``sc://...``).
+        folder: for what this machine spills and logs; closed to others.
+
+    Raises:
+        SettingsError: pyspark or Java is missing, or executors have other versions.
+        EngineError: Spark cannot be reached.
+    """
+    _needed(address)
+    from pyspark.sql import SparkSession
+
+    there = SparkSession.getActiveSession()
+    if there is not None:
+        with spark_errors("compare the versions of its executors"):
+            same_versions(there)
+        yield there
+        return
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="session-", dir=folder, ignore_cleanup_errors=True) as own:
+        with spark_errors(f"start at {_shown(address)}"), _log_of_java(folder / "java.log"):
+            spark = _session(address, Path(own))
+        try:
+            with spark_errors("compare the versions of its executors"):
+                same_versions(spark)
+            yield spark
+        finally:
+            with contextlib.suppress(Exception):  # it may be gone: then there is nothing to stop
+                spark.stop()
+
+
+def _needed(address: str) -> None:
+    if importlib.util.find_spec("pyspark") is None:
+        raise SettingsError("RMETRICS_ENGINE=spark needs pyspark", 'Install it: pip install "rmetrics[spark]"')
+    if address.startswith("sc://"):
+        if importlib.util.find_spec("grpc") is None:
+            raise SettingsError("sc:// needs the client of Spark Connect", 'Install it: pip install "pyspark[connect]"')
+        return
+    home = os.environ.get("JAVA_HOME")
+    if not (home and (Path(home) / "bin" / "java").exists()) and shutil.which("java") is None:
+        raise SettingsError(
+            "Spark needs Java 17 or newer, and there is no `java` on the PATH and no JAVA_HOME",
+            "Install it (Debian: apt-get install openjdk-17-jre-headless), or use a Spark Connect server (sc://).",
+        )
+
+
+def _session(address: str, own: Path) -> Any:
+    from pyspark import SparkConf
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.appName("rmetrics")
+    if address.startswith("sc://"):
+        return _set_up(builder.remote(address).getOrCreate())
+    conf = SparkConf().setMaster(address)
+    wanted = {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.executorEnv.POLARS_MAX_THREADS": "1",
+        "spark.executorEnv.PYARROW_IGNORE_TIMEZONE": "1",
+    }
+    if _HERE.match(address):  # executors are processes of this machine
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # what pyspark asks; it knows no setting for it
+        wanted |= {
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.memory": "700m",
+            "spark.local.dir": str(own),
+        }
+    wanted["spark.sql.warehouse.dir"] = str(own / "warehouse")
+    for name, value in wanted.items():
+        conf.setIfMissing(name, value)
+    spark = _set_up(builder.config(conf=conf).getOrCreate())
+    spark.sparkContext.setLogLevel("OFF")
+    return spark
+
+
+def _set_up(spark: Any) -> Any:
+    """What numbers, and rows that are many, depend on."""
+    for name, value in {
+        "spark.sql.shuffle.partitions": str(2 * slots(spark)),
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
+        "spark.sql.adaptive.coalescePartitions.enabled": "false",
+        "spark.sql.caseSensitive": "true",
+    }.items():
+        spark.conf.set(name, value)
+    return spark
+
+
+def slots(spark: Any) -> int:
+    """How many tasks run at a time, as far as can be told."""
+    with contextlib.suppress(Exception):  # a Connect session does not say
+        return max(2, int(spark.sparkContext.defaultParallelism))
+    return 8
+
+
+def same_versions(spark: Any) -> None:
+    """Compares the libraries of executors with those of this machine.
+
+    Raises:
+        SettingsError: an executor has others, or lacks one.
+    """
+    names = [name for name, _ in versions()]
+
+    def look(batches: Iterator[Any]) -> Iterator[Any]:  # travels by value: rmetrics may be what is missing
+        import importlib.metadata
+
+        import pyarrow as pa
+
+        found = []
+        for name in names:
+            try:
+                found.append(importlib.metadata.version(name))
+            except importlib.metadata.PackageNotFoundError:
+                found.append("")
+        for _ in batches:
+            yield pa.RecordBatch.from_pydict({"name": names, "version": found})
+
+    tasks = LOOKS * slots(spark)
+    rows = spark.range(0, tasks, 1, tasks).mapInArrow(look, "name string, version string").collect()
+    for name, version in sorted({(r["name"], r["version"]) for r in rows}):
+        wanted = dict(versions())
+        refuse_other(tuple(wanted.items()), tuple((wanted | {name: version}).items()))
+
+
+@contextlib.contextmanager
+def spark_errors(doing: str) -> Iterator[None]:
+    """Raises Spark's errors as ours. Its messages quote rows: they are not passed on, but for what our own tasks said.
+
+    Args:
+        doing: what was being done, for the message: "Spark could not ...".
+    """
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except RmetricsError:
+        raise
+    except (PySparkException, Py4JError, ConnectionError, RuntimeError) as error:
+        ours = told_by(str(error))
+        if ours is not None:
+            raise ours from error
+        raise EngineError(
+            f"Spark could not {doing} ({type(error).__name__}{_why(str(error))})",
+            "See the log of Spark's driver (lake/spark/java.log) and of its executors; the figures stay as they were.",
+        ) from error
+
+
+_REASONS = {
+    "No module named 'rmetrics'": "rmetrics is not installed on its executors",
+    "No module named": "a Python package is missing on its executors",
+    "No such file or directory": "an executor does not see the lake's folder: it must be shared",
+    "JAVA_GATEWAY_EXITED": "Java ended while it started",
+    "OutOfMemoryError": "an executor ran out of memory",
+    "ExecutorLostFailure": "executors were lost more often than it tries again",
+}
+
+
+def _why(message: str) -> str:
+    return next((f": {told}" for part, told in _REASONS.items() if part in message), "")
+
+
+def _shown(address: str) -> str:
+    return _SECRET.sub(r"\1=...", address)
+
+
+@contextlib.contextmanager
+def _log_of_java(file: Path) -> Iterator[None]:
+    """Java writes what it has to say into a file, not between our own lines: it inherits the descriptor."""
+    sys.stderr.flush()
+    with file.open("wb") as log:
+        file.chmod(0o600)
+        kept = os.dup(2)
+        try:
+            os.dup2(log.fileno(), 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+__all__ = ["same_versions", "slots", "spark_errors", "started"]

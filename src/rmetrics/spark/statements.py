@@ -1,0 +1,142 @@
+"""DuckDB's statements as Spark SQL: what the second engine says, in Spark's words.
+
+sqlglot writes most of it. What it leaves to us stands here: functions it does not know, and those whose meaning it
+would change without a word.
+"""
+
+from collections.abc import Callable, Sequence
+
+import sqlglot
+from sqlglot import exp
+
+Columns = Callable[[str], Sequence[str]]
+
+_WHOLE = "DECIMAL(38, 0)"  # Spark has no integers of 128 bits
+_LAST = "9999-12-31"  # nor a date after all others
+_RENAMED = {"MAKE_TIMESTAMPTZ": "TIMESTAMP_MICROS", "EPOCH_US": "UNIX_MICROS", "HASH": "XXHASH64"}
+
+
+def parsed(sql: str) -> list[exp.Expr]:
+    """The statements of a text of DuckDB."""
+    return [tree for tree in sqlglot.parse(sql, read="duckdb") if tree is not None]
+
+
+def view_name(table: exp.Table | str) -> str:
+    """The view that stands for a table: Spark's temporary views have no schema."""
+    if isinstance(table, str):
+        return table
+    return f"{table.db}__{table.name}" if table.db else table.name
+
+
+def spark_sql(tree: exp.Expr, columns: Columns) -> str:
+    """A query as Spark reads it.
+
+    Args:
+        tree: of DuckDB.
+        columns: gives the columns of a view.
+    """
+    tree = tree.copy()
+    for change in (_views, _types, _unions, lambda t: _stars(t, columns), _functions):
+        tree = change(tree) or tree
+    return tree.sql("spark")
+
+
+def _views(tree: exp.Expr) -> None:
+    for table in list(tree.find_all(exp.Table)):
+        if table.db:
+            name = view_name(table)
+            table.set("this", exp.to_identifier(name, quoted=True))
+            table.set("db", None)
+
+
+def _types(tree: exp.Expr) -> None:
+    for kind in list(tree.find_all(exp.DataType)):
+        if kind.this in (exp.DataType.Type.INT128, exp.DataType.Type.UINT128):
+            kind.replace(exp.DataType.build(_WHOLE, dialect="spark"))
+    for cast in list(tree.find_all(exp.Cast)):
+        if cast.this.is_string and cast.this.name == "infinity":
+            cast.set("this", exp.Literal.string(_LAST))
+
+
+def _unions(tree: exp.Expr) -> None:
+    """``UNION ALL BY NAME``: every branch gets all columns, in one order."""
+    unions = [u for u in tree.find_all(exp.Union) if u.args.get("by_name")]
+    selects = [s for u in unions for s in (u.left, u.right) if isinstance(s, exp.Select)]
+    names = list(dict.fromkeys(e.alias_or_name for s in selects for e in s.expressions))
+    for select in selects:
+        there = {e.alias_or_name: e for e in select.expressions}
+        select.set("expressions", [there.get(n) or exp.alias_(exp.Null(), n) for n in names])
+    for union in unions:
+        union.set("by_name", None)
+
+
+def _stars(tree: exp.Expr, columns: Columns) -> None:
+    """``* REPLACE``, which Spark lacks: the columns are written out."""
+    for star in list(tree.find_all(exp.Star)):
+        replaced = star.args.get("replace")
+        if not replaced:
+            continue
+        of = star.parent if isinstance(star.parent, exp.Column) else star
+        alias, select = of.table if isinstance(of, exp.Column) else "", star.find_ancestor(exp.Select)
+        if select is None:
+            continue
+        source = next(t for t in select.find_all(exp.Table) if not alias or t.alias_or_name == alias)
+        left_out = {c.name for c in star.args.get("except_") or star.args.get("except") or []}
+        new = {e.alias: e.this for e in replaced}
+        written = [
+            exp.alias_(new.get(c, exp.column(c, table=alias or None, quoted=True)), c, quoted=True)
+            for c in columns(source.name)
+            if c not in left_out
+        ]
+        select.set("expressions", [w for e in select.expressions for w in (written if e is of else [e])])
+
+
+def _functions(tree: exp.Expr) -> exp.Expr:
+    for called in list(tree.find_all(exp.Anonymous)):
+        if called.name.upper() in _RENAMED:
+            called.set("this", _RENAMED[called.name.upper()])
+    for node in reversed(
+        list(tree.walk(bfs=False))
+    ):  # what is inside first: a node that is replaced takes copies along
+        new = _function(node)
+        if new is None:
+            continue
+        if node is tree:
+            tree = new
+        else:
+            node.replace(new)
+    return tree
+
+
+def _function(node: exp.Expr) -> exp.Expr | None:
+    if type(node).__name__ == "EpochUs":
+        return _called("UNIX_MICROS", node.this)
+    if isinstance(node, exp.Sign):  # Spark's is a floating-point number
+        this = node.this
+        return exp.case().when(_than(exp.GT, this), "1").when(_than(exp.LT, this), "-1").else_("0")
+    if isinstance(node, exp.Bracket) and not isinstance(node.this, exp.Tuple):
+        # Spark counts from 0 and refuses what lies outside; sqlglot knows how far to count only for literals.
+        (index,) = node.expressions
+        place = exp.Literal.number(int(index.name) + 1) if index.is_int else exp.cast(index.copy(), "INT")
+        return _called("TRY_ELEMENT_AT", node.this, place)
+    if isinstance(node, exp.Cast) and isinstance(node.this, (exp.Explode, exp.Unnest)):
+        # Spark makes rows of a list only at the top of a column: the list is cast, not each of its values.
+        inner = node.this.expressions[0] if isinstance(node.this, exp.Unnest) else node.this.this
+        many = exp.DataType(this=exp.DataType.Type.ARRAY, expressions=[node.to.copy()], nested=True)
+        return exp.Explode(this=exp.Cast(this=_function(inner) or inner.copy(), to=many))
+    if isinstance(node, exp.GenerateSeries) and len(node.args) >= 3 and node.args.get("step") is not None:
+        start, end = node.args["start"], node.args["end"]  # where nothing lies between, Spark refuses
+        series = _called("SEQUENCE", start, end, node.args["step"])
+        return exp.case().when(exp.LTE(this=start.copy(), expression=end.copy()), series)
+    return None
+
+
+def _called(name: str, *args: exp.Expr) -> exp.Expr:
+    return exp.Anonymous(this=name, expressions=[a.copy() for a in args])
+
+
+def _than(kind: type[exp.Binary], value: exp.Expr) -> exp.Expr:
+    return kind(this=value.copy(), expression=exp.Literal.number(0))
+
+
+__all__ = ["Columns", "parsed", "spark_sql", "view_name"]

@@ -1,0 +1,176 @@
+"""What an executor runs: a step, between the Arrow tables that Spark hands over and takes back.
+
+Nothing here needs pyspark. Every task first looks whether the libraries are those of the machine that runs the plan:
+executors come and go, and one with another version could compute other numbers.
+"""
+
+import base64
+import functools
+import importlib.metadata
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from rmetrics.errors import BusyError, CheckError, LakeError, RmetricsError, SettingsError, of_the_system
+
+LIBRARIES = ("rmetrics", "polars", "duckdb", "pyarrow")
+_TYPES: Mapping[Any, pa.DataType] = {
+    pl.Int64: pa.int64(),
+    pl.Int32: pa.int32(),
+    pl.UInt32: pa.int64(),  # Spark has no unsigned numbers
+    pl.String: pa.string(),
+    pl.Binary: pa.binary(),
+    pl.Date: pa.date32(),
+    pl.Boolean: pa.bool_(),
+}
+_ERRORS = {kind.__name__: kind for kind in (LakeError, SettingsError, CheckError, BusyError)}
+_TOLD = re.compile(r"rmetrics-error:([A-Za-z0-9+/=]+)")
+
+Versions = tuple[tuple[str, str], ...]
+
+
+@functools.cache
+def versions() -> Versions:
+    """The libraries that numbers depend on, as they are installed here."""
+    return tuple((name, importlib.metadata.version(name)) for name in LIBRARIES)
+
+
+def arrow_schema(schema: Mapping[str, pl.DataType]) -> pa.Schema:
+    """A schema in types that Spark has."""
+    return pa.schema([pa.field(name, _arrow_type(kind)) for name, kind in schema.items()])
+
+
+def _arrow_type(kind: pl.DataType) -> pa.DataType:
+    if isinstance(kind, pl.Decimal):
+        return pa.decimal128(kind.precision or 38, kind.scale)
+    if isinstance(kind, pl.Datetime):
+        return pa.timestamp("us", tz="UTC")
+    return _TYPES[kind.base_type()]
+
+
+def to_arrow(frame: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> pa.Table:
+    """A frame as Spark takes it."""
+    table = frame.select(*schema).to_arrow(compat_level=pl.CompatLevel.oldest())
+    return table.cast(arrow_schema(schema))
+
+
+def from_arrow(table: pa.Table, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """What Spark hands over as a frame."""
+    found = pl.from_arrow(table.select(list(schema)))
+    if not isinstance(found, pl.DataFrame):
+        msg = "a table is a frame"
+        raise TypeError(msg)
+    return found.select(pl.col(name).cast(kind) for name, kind in schema.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A step as Spark calls it.
+
+    Attributes:
+        step: takes as many frames as there are in ``given``.
+        given: their columns.
+        made: those of the frame it returns.
+        wanted: the versions that must be installed.
+    """
+
+    step: Callable[..., pl.DataFrame]
+    given: Sequence[Mapping[str, pl.DataType]]
+    made: Mapping[str, pl.DataType]
+    wanted: Versions
+
+    def table(self) -> Callable[[pa.Table], pa.Table]:
+        """The step over one bucket. Functions: Spark counts parameters, and takes a method's ``self`` for a key."""
+
+        def run(table: pa.Table) -> pa.Table:
+            return self._run(table)
+
+        return run
+
+    def tables(self) -> Callable[[pa.Table, pa.Table], pa.Table]:
+        """The step over two buckets that belong together."""
+
+        def run(left: pa.Table, right: pa.Table) -> pa.Table:
+            return self._run(left, right)
+
+        return run
+
+    def batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Any cut of the rows, batch by batch."""
+        for batch in batches:
+            yield from self._run(pa.Table.from_batches([batch])).to_batches()
+
+    def _run(self, *tables: pa.Table) -> pa.Table:
+        with _telling():
+            refuse_other(self.wanted)
+            frames = [from_arrow(t, schema) for t, schema in zip(tables, self.given, strict=True)]
+            return to_arrow(self.step(*frames), self.made)
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """What makes rows out of items, which travel pickled in the column ``item``."""
+
+    step: Callable[[Any], Iterator[pl.DataFrame]]
+    made: Mapping[str, pl.DataType]
+    wanted: Versions
+    loads: Callable[[bytes], Any]
+
+    def batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The rows of each item."""
+        for batch in batches:
+            for item in batch.column("item").to_pylist():
+                with _telling():
+                    refuse_other(self.wanted)
+                    for frame in self.step(self.loads(item)):
+                        yield from to_arrow(frame, self.made).to_batches(max_chunksize=100_000)
+
+
+def refuse_other(wanted: Versions, found: Versions | None = None, where: str = "an executor") -> None:
+    """Lets nothing be computed by other versions.
+
+    Raises:
+        SettingsError: a library is missing, or another version; names it and both versions.
+    """
+    there = dict(versions() if found is None else found)
+    for name, version in wanted:
+        if there.get(name) != version:
+            raise SettingsError(
+                f"{where} has {name} {there.get(name) or 'not at all'}, this machine has {version}: "
+                "numbers could differ",
+                f"Install the same versions on all executors: {' '.join(f'{n}=={v}' for n, v in wanted)}",
+            )
+
+
+class _telling:  # noqa: N801 - reads as the verb it is
+    """Gives errors of ours a form that survives the way through Spark's messages."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        ours = error if isinstance(error, RmetricsError) else of_the_system(error) if error else None
+        if ours is None:
+            return
+        known = next((c.__name__ for c in type(ours).__mro__ if c.__name__ in _ERRORS), "LakeError")
+        told = json.dumps([known, ours.message, ours.hint]).encode()
+        raise RuntimeError(f"rmetrics-error:{base64.b64encode(told).decode()}") from error
+
+
+def told_by(message: str) -> RmetricsError | None:
+    """The error of ours that a message of Spark carries; None where there is none."""
+    match = _TOLD.search(message)
+    if match is None:
+        return None
+    kind, text, hint = json.loads(base64.b64decode(match[1]))
+    return _ERRORS[kind](text, hint)
+
+
+__all__ = [
+    "LIBRARIES", "Maker", "Task", "Versions", "arrow_schema", "from_arrow", "refuse_other", "to_arrow", "told_by",
+    "versions",
+]  # fmt: skip

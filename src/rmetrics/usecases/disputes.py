@@ -1,0 +1,92 @@
+"""``rmetrics disputes``: leads to dispute with their vendor, and what became of each."""
+
+import datetime as dt
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
+
+from rmetrics.errors import SettingsError
+from rmetrics.pipeline.asked import only_source
+from rmetrics.pipeline.claims import Claim, ClaimState, lead_claims
+from rmetrics.pipeline.workspace import opened
+from rmetrics.progress import Progress, silent
+from rmetrics.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Claims of a source by their state: claimed = granted + refused + expired + open.
+
+    Attributes:
+        amounts: what these leads cost, in the order of ``ClaimState``; a lead whose price is not known counts nothing.
+    """
+
+    source: str
+    claimed: int
+    open: int
+    granted: int
+    refused: int
+    expired: int
+    amounts: tuple[Decimal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DisputesResult:
+    """The claims.
+
+    Attributes:
+        now: the moment that deadlines are measured by.
+        claims: by source and time of the lead.
+        tallies: one per source with terms.
+        problems: why the lake is not as the rules and exports are now.
+    """
+
+    now: dt.datetime
+    claims: tuple[Claim, ...]
+    tallies: tuple[Tally, ...]
+    problems: tuple[str, ...] = ()
+
+
+def disputes(
+    settings: Settings, source: str | None = None, *, now: dt.datetime | None = None, progress: Progress = silent
+) -> DisputesResult:
+    """The leads that terms make creditable.
+
+    Args:
+        settings: where things are.
+        source: only leads of this source.
+        now: the moment it is; None for the clock's.
+        progress: is told how far it is.
+
+    Raises:
+        SettingsError: there is no such source, or its rules have no terms.
+        RulesError, LakeError: see ``errors``.
+    """
+    now = now or dt.datetime.now(dt.UTC)
+    with opened(settings, progress) as lake:
+        rules = lake.rules
+        with_terms = [n for n, dated in rules.sources.items() if any(v.disputes for _, v in dated.versions)]
+        source = only_source(source, rules)
+        if not with_terms or (source is not None and source not in with_terms):
+            whose = f"the source {source}" if source else "any source"
+            raise SettingsError(
+                f"the rules say nothing of what the vendor of {whose} credits",
+                "Add [[sources.NAME.disputes]] to the source's rules; see docs/rules.md, Disputes.",
+            )
+        found = lead_claims(lake.computed.rows, {r: e.name for r, e in lake.exports.items()}, now)
+        wanted = with_terms if source is None else [source]
+        kept = tuple(c for c in found if c.source in wanted)
+        tallies = tuple(_tally(name, [c for c in kept if c.source == name]) for name in wanted)
+        return DisputesResult(now, kept, tallies, problems=tuple(p.message for p in lake.problems))
+
+
+def _tally(source: str, claims: list[Claim]) -> Tally:
+    counts = Counter(c.state for c in claims)
+    amounts = tuple(sum((c.price or Decimal(0) for c in claims if c.state is s), Decimal(0)) for s in ClaimState)
+    return Tally(
+        source, len(claims), counts[ClaimState.OPEN], counts[ClaimState.GRANTED], counts[ClaimState.REFUSED],
+        counts[ClaimState.EXPIRED], amounts,
+    )  # fmt: skip
+
+
+__all__ = ["DisputesResult", "Tally", "disputes"]

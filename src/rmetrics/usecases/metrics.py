@@ -1,0 +1,315 @@
+"""``rmetrics metrics``: measures by period and member, beside an earlier period; each number with what explains it."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from shlex import quote
+
+import polars as pl
+
+from rmetrics.checks.by_span import sums_by_span
+from rmetrics.errors import CheckError, LakeError, SettingsError
+from rmetrics.findings import Finding
+from rmetrics.metrics.by_period import MEMBER, SPAN, Compare, Period, Span, State, compared_with, periods_of, sums
+from rmetrics.metrics.figures import SHIPPED, Figure, Kind, quotient
+from rmetrics.metrics.tallies import last_day
+from rmetrics.periods import Grain, month_of, next_month, next_period, period_name, period_of
+from rmetrics.pipeline.asked import only_source
+from rmetrics.pipeline.compute.names import TALLIES
+from rmetrics.pipeline.landing.placement import newest_day
+from rmetrics.pipeline.workspace import Opened, opened
+from rmetrics.progress import Progress, silent
+from rmetrics.rules import ALL, Rules
+from rmetrics.rules.suggest import did_you_mean
+from rmetrics.settings import Settings
+from rmetrics.tables import DAILY
+
+DEFAULT = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
+DIMENSIONS = ("source", "segment")
+_DAY = dt.timedelta(days=1)
+_ZERO = Decimal(0)
+_Sums = Mapping[tuple[int, str | None], Mapping[str, Decimal]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked for.
+
+    Attributes:
+        measures: names; none: the seven that are published.
+        source, segment: only these; None: all together.
+        dimension: what the members are; None: no members.
+        compare: what each period is compared with; None: nothing.
+        first, last: the days; None: where the data begin, or end.
+    """
+
+    measures: tuple[str, ...] = ()
+    by: Grain = Grain.MONTH
+    source: str | None = None
+    segment: str | None = None
+    dimension: str | None = None
+    compare: Compare | None = None
+    first: dt.date | None = None
+    last: dt.date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """An earlier period beside a number.
+
+    Attributes:
+        value: of as many days as the number's period has data for; None: the data do not reach back so far, or there is
+            nothing to divide by.
+        change: how much more the number is, over the same number of days.
+        change_ratio: the change by the size of the earlier value; None where that is 0.
+    """
+
+    span: Span | None
+    value: Decimal | None
+    change: Decimal | None
+    change_ratio: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One number.
+
+    Attributes:
+        through: the last day of the period that the data reach.
+        source, segment: ``ALL`` where all are added up.
+        member: of the dimension; ``ALL`` without one.
+        compared: None where nothing is compared.
+        explain: the command that explains the number.
+        value: None: nothing to divide by.
+    """
+
+    period: str
+    span: Span
+    through: dt.date
+    state: State
+    source: str
+    segment: str
+    dimension: str | None
+    member: str
+    measure: str
+    kind: Kind
+    compared: Compared | None
+    explain: str
+    value: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """The answer.
+
+    Attributes:
+        data: from the first day of the first month with figures to the data's last day.
+        currency: of money.
+        problems: why the lake could not be used as it is.
+    """
+
+    asked: Asked
+    data: Span
+    currency: str
+    rows: tuple[Row, ...]
+    problems: tuple[Finding, ...]
+
+
+def metrics(settings: Settings, asked: Asked, progress: Progress = silent) -> Metrics:
+    """Measures by period, and by member where a dimension is named; added up by both engines.
+
+    Args:
+        settings: where things are.
+        asked: what.
+        progress: is told how far it is.
+
+    Raises:
+        SettingsError: there is no such measure, dimension, source or segment, or no data on the days asked for.
+        LakeError: nothing landed, or no row counts.
+        CheckError: the engines differ: a bug; nothing is shown.
+    """
+    figures = [_figure(name) for name in asked.measures or DEFAULT]
+    if asked.dimension is not None and asked.dimension not in DIMENSIONS:
+        raise SettingsError(
+            f"no dimension {asked.dimension!r}{did_you_mean(asked.dimension, DIMENSIONS)}",
+            f"Dimensions: {', '.join(DIMENSIONS)}.",
+        )
+    with opened(settings, progress) as lake:
+        return _metrics(lake, asked, figures)
+
+
+def _figure(name: str) -> Figure:
+    if name not in SHIPPED:
+        raise SettingsError(f"no measure {name!r}{did_you_mean(name, SHIPPED)}", f"Measures: {', '.join(SHIPPED)}.")
+    return SHIPPED[name]
+
+
+def _metrics(lake: Opened, asked: Asked, figures: Sequence[Figure]) -> Metrics:
+    daily = lake.computed.snapshot.scan(DAILY)
+    data, ahead = _reach(lake, daily)
+    known = daily.select(pl.col("source").unique()).collect()["source"].to_list()
+    source = only_source(asked.source, lake.rules, known)
+    segment = _segment(asked.segment, lake.rules)
+    periods = list(periods_of(_wanted(asked, data, ahead), data, asked.by))
+    others = [None if asked.compare is None else compared_with(p, asked.compare, data) for p in periods]
+    spans = list(dict.fromkeys(_spans(periods, others)))
+    found = _sums(lake, daily, spans, asked.dimension, figures, source, segment)
+    members = [None] if asked.dimension is None else sorted({m for _, m in found if m is not None})
+    at = {span: n for n, span in enumerate(spans)}
+    whose = (source or ALL, segment or ALL)
+    rows = [
+        _row(asked, period, other, member, figure, whose, found, at)
+        for period, other in zip(periods, others, strict=True)
+        for member in members
+        for figure in figures
+    ]
+    return Metrics(asked, data, lake.rules.business.currency, tuple(rows), lake.problems)
+
+
+def _reach(lake: Opened, daily: pl.LazyFrame) -> tuple[Span, dt.date]:
+    """The days with data, and the last day with a figure, which may be one that is planned after them."""
+    first, end = daily.select(pl.col("date").min().alias("first"), pl.col("date").max().alias("end")).collect().row(0)
+    newest = newest_day(lake.exports.values(), lake.rules)
+    last = last_day(lake.computed.snapshot.scan(TALLIES["days"]), lake.rules, newest).collect().item()
+    if first is None or last is None:
+        raise LakeError("no row of the data counts on any day", "See `rmetrics check`, then sync again.")
+    return Span(month_of(first), last), max(end, last)
+
+
+def _wanted(asked: Asked, data: Span, ahead: dt.date) -> Span:
+    """The days asked for, without periods that lie outside the data.
+
+    Raises:
+        SettingsError: none of them has data.
+    """
+    end = next_period(period_of(ahead, asked.by), asked.by) - _DAY
+    first, last = max(asked.first or data.first, data.first), min(asked.last or end, end)
+    if first > last:
+        told = f"no data from {asked.first or data.first} to {asked.last or ahead}"
+        raise SettingsError(told, f"There is some from {data.first} to {ahead}.")
+    if asked.first is None:
+        first = period_of(first, asked.by)
+    return Span(first, last)
+
+
+def _segment(name: str | None, rules: Rules) -> str | None:
+    if name is None or name.upper() == ALL:
+        return None
+    known = {s.lower(): s for s in rules.segment_order}
+    if name.lower() not in known:
+        raise SettingsError(f"no segment {name!r}", f"Segments: {', '.join(rules.segment_order)}.")
+    return known[name.lower()]
+
+
+def _spans(periods: Sequence[Period], others: Sequence[Span | None]) -> Iterator[Span]:
+    for period, other in zip(periods, others, strict=True):
+        yield period.span
+        if other is not None:
+            yield Span(period.span.first, period.through)
+            yield other
+
+
+def _sums(
+    lake: Opened,
+    daily: pl.LazyFrame,
+    spans: Sequence[Span],
+    dimension: str | None,
+    figures: Sequence[Figure],
+    source: str | None,
+    segment: str | None,
+) -> _Sums:
+    """The sums of all parts of the measures, by both engines.
+
+    Raises:
+        CheckError: they differ.
+    """
+    parts = list(dict.fromkeys(part for figure in figures for part in figure.parts))
+    rows = daily
+    for column, only in (("source", source), ("segment", segment)):
+        rows = rows if only is None else rows.filter(pl.col(column) == only)
+    made = sums(rows, spans, dimension, parts).select(SPAN, MEMBER, *parts).collect()
+    ours = {(n, member): tuple(Decimal(v) for v in values) for n, member, *values in made.iter_rows()}
+    theirs = sums_by_span(
+        lake.computed.snapshot.path(DAILY),
+        [(s.first, s.last) for s in spans],
+        dimension,
+        parts,
+        source=source,
+        segment=segment,
+        temp=lake.lake.root / "duckdb",
+    )
+    if ours != theirs:
+        key = min((k for k in {*ours, *theirs} if ours.get(k) != theirs.get(k)), key=str)
+        told = f"{spans[key[0]].first} to {spans[key[0]].last}, {key[1] or ALL}: {ours.get(key)} and {theirs.get(key)}"
+        raise CheckError(f"the two engines add up the days differently ({told})", "This is a bug in rmetrics.")
+    return {key: dict(zip(parts, values, strict=True)) for key, values in ours.items()}
+
+
+def _row(
+    asked: Asked,
+    period: Period,
+    other: Span | None,
+    member: str | None,
+    figure: Figure,
+    whose: tuple[str, str],
+    found: _Sums,
+    at: Mapping[Span, int],
+) -> Row:
+    def of(span: Span) -> Decimal | None:
+        parts = found.get((at[span], member), {})
+        return figure.value(*(parts.get(part, _ZERO) for part in figure.parts))
+
+    source, segment = whose
+    compared = None
+    if asked.compare is not None:
+        compared = _compared(of(Span(period.span.first, period.through)) if other else None, other, of)
+    return Row(
+        period=period_name(period.start, period.grain),
+        span=period.span,
+        through=period.through,
+        state=period.state,
+        source=source,
+        segment=segment,
+        dimension=asked.dimension,
+        member=ALL if member is None else member,
+        measure=figure.name,
+        kind=figure.kind,
+        compared=compared,
+        explain=explain_line(
+            period,
+            member if asked.dimension == "source" and member else source,
+            member if asked.dimension == "segment" and member else segment,
+            figure,
+        ),
+        value=of(period.span),
+    )
+
+
+def _compared(now: Decimal | None, other: Span | None, of: Callable[[Span], Decimal | None]) -> Compared:
+    then = None if other is None else of(other)
+    if now is None or then is None:
+        return Compared(other, then, None, None)
+    return Compared(other, then, now - then, quotient(now - then, abs(then)))
+
+
+def explain_line(period: Period, source: str, segment: str, figure: Figure) -> str:
+    """The command that explains a number: its rule, its rows, and the proof that they add up to it."""
+    words = ["rmetrics explain --source", quote(source), *_when(period)]
+    words += [] if segment == ALL else ["--segment", quote(segment)]
+    words += [f"--metric {part}" for part in figure.parts]
+    return " ".join(words)
+
+
+def _when(period: Period) -> tuple[str, ...]:
+    first, last = period.span.first, period.span.last
+    if first == last:
+        return (f"--day {first}",)
+    if first.day != 1 or (last + _DAY).day != 1:
+        return (f"--from {first}", f"--to {last}")
+    if next_month(first) > last:
+        return (f"--month {first:%Y-%m}",)
+    return (f"--from {first:%Y-%m}", f"--to {last:%Y-%m}")
+
+
+__all__ = ["DEFAULT", "DIMENSIONS", "Asked", "Compared", "Metrics", "Row", "explain_line", "metrics"]

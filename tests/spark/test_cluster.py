@@ -1,0 +1,166 @@
+"""Apache Spark on this machine, two executor processes: the sample as one machine computes it, whatever happens to them.
+
+Run by ``make test-scale``; it needs Java. One session for all: starting it takes longer than the sample does.
+"""
+
+import datetime as dt
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from rmetrics.errors import SettingsError
+from rmetrics.lake import Lake
+from rmetrics.lake.snapshot import Snapshot
+from rmetrics.pipeline.compute.compute import Computed, compute
+from rmetrics.pipeline.compute.local import Tables
+from rmetrics.pipeline.compute.names import CONTENTS
+from rmetrics.pipeline.compute.typed_inputs import typed_inputs
+from rmetrics.pipeline.landing.inbox import land_inbox
+from rmetrics.pipeline.landing.placement import newest_day
+from rmetrics.progress import silent
+from rmetrics.rules import Rules, load_rules
+from rmetrics.spark.plan import compute_on
+from rmetrics.tables import DAILY, MONTHLY
+from support import ROOT
+
+pytestmark = pytest.mark.spark
+
+pytest.importorskip("pyspark", reason="the extra rmetrics[spark] is not installed")
+
+CLUSTER = "local-cluster[2,1,1024]"  # two executors of one slot and 1 GiB
+
+
+class Sample:
+    """The sample, landed and computed by this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self.lake, self.rules = Lake(root / "lake"), load_rules(ROOT / "rules")
+        self.lake.prepare()
+        land_inbox(ROOT / "data" / "sample", self.lake, self.rules, silent)
+        self.computed: Computed = compute(self.lake, self.rules, silent)
+        self.day: dt.date | None = newest_day((p.raw for p in self.computed.placed), self.rules)
+
+    def on(self, spark: Any, rules: Rules | None = None) -> Tables:
+        """The tables as Spark computes them."""
+        from rmetrics.spark.engine import SparkEngine
+
+        engine = SparkEngine(spark)
+        typed = self.computed.typed
+        return compute_on(engine, self.lake, rules or self.rules, typed, silent, buckets=3, newest_day=self.day)
+
+    def differing(self, made: Tables) -> list[str]:
+        """The tables in which any row or column differs."""
+        got, want = Snapshot(self.lake.store, tables=made), self.computed.snapshot
+        assert set(made) == set(want.tables)
+        found = []
+        for name in sorted(set(made) - {CONTENTS}):
+            a, b = got.scan(name).collect(), want.scan(name).collect()
+            if a.schema != b.schema or not a.sort(a.columns).equals(b.sort(b.columns)):
+                found.append(name)
+        return found
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    return Sample(tmp_path_factory.mktemp("cluster"))
+
+
+@pytest.fixture(scope="module")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    from rmetrics.spark.session import started
+
+    with started(CLUSTER, tmp_path_factory.mktemp("spark")) as session:
+        yield session
+
+
+def executors(spark: Any) -> list[int]:
+    """The processes of this session's executors."""
+    mine = spark.sparkContext.applicationId
+    found = []
+    for place in Path("/proc").iterdir():
+        if place.name.isdigit():
+            try:
+                command = (place / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if "CoarseGrainedExecutorBackend" in command and mine in command:
+                found.append(int(place.name))
+    return found
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_sample_is_equal_in_every_row_and_column(spark: Any, sample: Sample) -> None:
+    assert sample.differing(sample.on(spark)) == []
+
+
+@pytest.mark.filterwarnings("default")
+def test_with_one_executor_killed_in_the_middle_the_result_is_the_same(spark: Any, sample: Sample) -> None:
+    before, killed = executors(spark), list[int]()
+    assert len(before) == 2
+    done = threading.Event()
+
+    def kill() -> None:
+        """Ends one once tasks of this computation have ended: there is something to lose."""
+        tracker, seen = spark.sparkContext.statusTracker(), set(spark.sparkContext.statusTracker().getActiveStageIds())
+        while not done.is_set():
+            stages = [tracker.getStageInfo(s) for s in tracker.getActiveStageIds() if s not in seen]
+            if any(s is not None and s.numCompletedTasks > 0 for s in stages):
+                os.kill(before[0], signal.SIGKILL)
+                killed.append(before[0])
+                return
+            time.sleep(0.05)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        made = sample.on(spark)
+    finally:
+        done.set()
+        killer.join()
+    assert killed, "no task had ended before the computation did"
+    assert sample.differing(made) == []
+    assert killed[0] not in executors(spark)
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_second_engine_agrees_and_finds_a_planted_error(spark: Any, sample: Sample, tmp_path: Path) -> None:
+    from rmetrics.spark.second import cross_check_on
+
+    snapshot = sample.computed.snapshot
+    typed = typed_inputs(sample.lake, sample.computed.typed)
+    found = cross_check_on(spark, typed, snapshot.path(DAILY), snapshot.path(MONTHLY), sample.rules, sample.day)
+    assert found.count == 0
+    daily = pl.read_parquet(snapshot.path(DAILY))
+    cent = pl.lit("0.01").cast(pl.Decimal(18, 2))
+    row = daily.with_row_index("i").filter(pl.col("revenue_gross") > 0).row(0, named=True)
+    wrong = daily.with_row_index("i").with_columns(
+        pl.when(pl.col("i") == row["i"])
+        .then(pl.col("revenue_gross") + cent)
+        .otherwise("revenue_gross")
+        .alias("revenue_gross")
+    )
+    planted = tmp_path / "daily.parquet"
+    wrong.drop("i").with_columns(pl.col("revenue_gross").cast(pl.Decimal(18, 2))).write_parquet(planted)
+    found = cross_check_on(spark, typed, planted, snapshot.path(MONTHLY), sample.rules, sample.day)
+    (daily_one,) = [m for m in found.mismatches if m.table == DAILY]
+    assert (daily_one.period, daily_one.source, daily_one.measure) == (row["date"], row["source"], "revenue_gross")
+    assert daily_one.computed == row["revenue_gross"] + type(row["revenue_gross"])("0.01")
+    assert daily_one.recomputed == row["revenue_gross"]
+
+
+@pytest.mark.filterwarnings("default")
+def test_executors_with_another_version_are_refused(spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rmetrics.spark import session
+
+    here = session.versions()
+    other = tuple((n, "0.0.1" if n == "pyarrow" else v) for n, v in here)
+    monkeypatch.setattr(session, "versions", lambda: other)
+    with pytest.raises(SettingsError, match=r"an executor has pyarrow .*, this machine has 0\.0\.1"):
+        session.same_versions(spark)

@@ -1,0 +1,139 @@
+"""The plan over buckets comes out as one machine does, however many buckets there are and whoever moves the rows."""
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from in_process import InProcess
+from rmetrics.lake import Lake
+from rmetrics.lake.snapshot import Snapshot
+from rmetrics.pipeline.compute.compute import Computed, compute
+from rmetrics.pipeline.compute.local import Tables
+from rmetrics.pipeline.compute.names import CONTENTS
+from rmetrics.pipeline.landing.inbox import land_inbox
+from rmetrics.pipeline.landing.placement import newest_day
+from rmetrics.postgres.publish.digests import digests
+from rmetrics.progress import silent
+from rmetrics.rules import Rules, load_rules
+from rmetrics.spark import steps
+from rmetrics.spark.plan import compute_on
+from rmetrics.tables import published_tables
+from support import ROOT, Project, csv_text, new_project
+
+
+@dataclass(frozen=True)
+class Landed:
+    """A lake that one machine has computed."""
+
+    lake: Lake
+    rules: Rules
+    computed: Computed
+    day: dt.date | None
+
+
+def landed(inbox: Path, rules_dir: Path, root: Path) -> Landed:
+    lake, rules = Lake(root), load_rules(rules_dir)
+    lake.prepare()
+    land_inbox(inbox, lake, rules, silent)
+    computed = compute(lake, rules, silent)
+    return Landed(lake, rules, computed, newest_day((p.raw for p in computed.placed), rules))
+
+
+@pytest.fixture(scope="module")
+def sample_lake(tmp_path_factory: pytest.TempPathFactory) -> Landed:
+    return landed(ROOT / "data" / "sample", ROOT / "rules", tmp_path_factory.mktemp("plan") / "lake")
+
+
+def same(made: Tables, lake: Landed) -> None:
+    """Every table in every row and column; of the contents, which are sums, what is made of them."""
+    got, want = Snapshot(lake.lake.store, tables=made), lake.computed.snapshot
+    assert set(made) == set(want.tables)
+    for name in made:
+        a, b = got.scan(name).collect(), want.scan(name).collect()
+        if name == CONTENTS:
+            for table in published_tables(lake.rules):
+                ours, theirs = digests(a, table.name), digests(b, table.name)
+                assert ours == theirs, table.name
+                assert {m: d.totals for m, d in ours.items()} == {m: d.totals for m, d in theirs.items()}
+            continue
+        assert a.schema == b.schema, name
+        assert a.sort(a.columns).equals(b.sort(b.columns)), name
+
+
+@pytest.mark.parametrize("buckets", [1, 2, 7])
+def test_the_sample_comes_out_equal_in_every_table(sample_lake: Landed, buckets: int) -> None:
+    engine = InProcess()
+    made = compute_on(
+        engine,
+        sample_lake.lake,
+        sample_lake.rules,
+        sample_lake.computed.typed,
+        silent,
+        buckets=buckets,
+        newest_day=sample_lake.day,
+    )
+    assert engine.moved > 1000
+    same(made, sample_lake)
+
+
+JOBS = ("Job #", "UUID", "Type", "Source", "Created", "Status", "Total", "Amount paid")
+PAYMENTS = ("Payment ID", "Job", "Date", "Amount", "Status")
+
+
+@pytest.fixture
+def awkward(tmp_path: Path) -> Project:
+    """Rows that meet across buckets: a name two jobs share, one name in two spellings, a payment of no job."""
+    project = new_project(tmp_path, "postgresql://nowhere")
+    old = ("11", "u-1", "COD Service", "Word of  Mouth", "01/05/2024 9:00 am", "Done", "90", "90")
+    first = csv_text(
+        JOBS,
+        old,
+        ("7", "u-1", "COD Service", "word of mouth", "01/05/2024 9:00 am", "Done", "120", "120"),
+        ("8", "", "INS Repair", "", "01/06/2024 9:00 am", "Done", "0", "0"),
+        ("9", "u-9", "COD Service", "Google", "", "Done", "0", "0"),
+    )
+    project.put("jobs_1.csv", first)
+    project.put("jobs_2.csv", csv_text(JOBS[:4] + JOBS[5:], (*old[:4], "Cancelled", "95", "95")))  # no column Created
+    paid = [
+        (f"p{i}", ref, "01/07/2024", amount, "")
+        for i, (ref, amount) in enumerate(
+            [("u-1", "150.25"), ("7", "-3.10"), ("8", "10"), ("nobody", "77"), ("", "5"), ("u-9", "1")]
+        )
+    ]
+    project.put("payments_1.csv", csv_text(PAYMENTS, *paid))
+    return project
+
+
+@pytest.mark.parametrize("buckets", [1, 2, 7])
+def test_rows_meet_across_buckets(awkward: Project, tmp_path: Path, buckets: int) -> None:
+    lake = landed(awkward.inbox, awkward.rules, tmp_path / "lake")
+    assert {f for f, files in lake.computed.typed.items() if files} >= {"jobs", "payments"}
+    made = compute_on(
+        InProcess(), lake.lake, lake.rules, lake.computed.typed, silent, buckets=buckets, newest_day=lake.day
+    )
+    same(made, lake)
+    facts = Snapshot(lake.lake.store, tables=made).scan("job_facts").collect()
+    assert dict(facts.select("job_id", pl.col("paid").cast(pl.String)).iter_rows())["11"] == "150.25"
+
+
+def test_a_lake_without_exports_has_every_table(tmp_path: Path) -> None:
+    lake = landed_nothing(tmp_path)
+    made = compute_on(InProcess(), lake.lake, lake.rules, lake.computed.typed, silent, buckets=3)
+    same(made, lake)
+
+
+def landed_nothing(root: Path) -> Landed:
+    (root / "inbox").mkdir()
+    return landed(root / "inbox", ROOT / "rules", root / "lake")
+
+
+def test_a_large_file_is_read_in_pieces_and_a_pack_as_one(sample_lake: Landed) -> None:
+    files = sample_lake.computed.typed["jobs"]
+    cut = steps.pieces("jobs", files, 100)
+    alone = [f for f, _ in files if not f.packed]
+    assert sum(p.height or 0 for p in cut) == sum(f.rows for f in alone)
+    assert all((p.height or 0) <= 100 for p in cut)
+    assert len([p for p in cut if p.height is None]) == len({f.name for f, _ in files if f.packed})
