@@ -1,6 +1,6 @@
 # Two commands do everything on a machine with Python 3.11 or newer: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: docs site help setup dev demo test test-long test-scale check fix types lock sample bench bench-large clean
+.PHONY: docs site help setup dev demo test test-long test-scale test-buckets test-spark check fix types lock sample bench bench-large clean
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -31,13 +31,18 @@ demo: setup  ## sync the sample exports into the embedded Postgres and show the 
 		'.venv/bin/rmetrics db start --port 5433   keep Postgres running; prints its URL for Grafana, psql or JDBC'
 
 test: check  ## check, then all tests but the long ones
-	$(BIN)/pytest -n $(WORKERS) -m "not slow and not spark"
-	@echo 'Left out: the tests on Apache Spark, which need Java (make test-scale), and the long ones (make test-long).'
+	$(BIN)/pytest -n $(WORKERS) -m "not slow and not scale and not spark"
+	@echo 'Left out: Apache Spark, which needs Java, and buckets (make test-scale), and what takes long (make test-long).'
 
 test-long: dev  ## the long tests too
-	$(BIN)/pytest -n $(WORKERS) -m "not spark"
+	$(BIN)/pytest -n $(WORKERS) -m "not scale and not spark"
 
-test-scale: .venv/.spark  ## the tests on Apache Spark: two executor processes on this machine; needs Java 17
+test-scale: test-buckets test-spark  ## a lake in a bucket, and Apache Spark
+
+test-buckets: dev  ## a lake in a bucket, on an S3 server that the tests start on this machine
+	$(BIN)/pytest -m scale tests/scale
+
+test-spark: .venv/.spark  ## Apache Spark: two executor processes on this machine; needs Java 17
 	@command -v java >/dev/null || test -x "$$JAVA_HOME/bin/java" || { \
 		echo 'Java 17 or newer is needed (Debian: apt-get install openjdk-17-jre-headless).'; exit 1; }
 	$(BIN)/pytest -m spark tests/spark
@@ -60,7 +65,7 @@ types: dev
 
 lock: dev  ## compile the locked requirements anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --group build $(LOCK_OPTIONS) -o requirements.txt
-	$(BIN)/uv pip compile pyproject.toml --group dev --extra pull $(LOCK_OPTIONS) -o requirements-dev.txt
+	$(BIN)/uv pip compile pyproject.toml --group dev --extra pull --extra s3 $(LOCK_OPTIONS) -o requirements-dev.txt
 	$(BIN)/uv pip compile pyproject.toml --extra spark -c requirements-dev.txt $(LOCK_OPTIONS) -o requirements-spark.txt
 	$(BIN)/uv pip compile pyproject.toml --group bench -c requirements.txt $(LOCK_OPTIONS) -o requirements-bench.txt
 	$(BIN)/uv pip compile --group site $(LOCK_OPTIONS) -o requirements-site.txt

@@ -7,6 +7,8 @@ BY_HAND = "rows-by-hand"  # the finding of a run that met rows of somebody else 
 EMPTY_INBOX = "empty-inbox"  # the finding of a run that met no file in the inbox
 WITHDRAWN = "withdrawn-export"  # the finding of a run that met the content of a withdrawn export again
 PULL_INCOMPLETE = "pull-incomplete"  # the finding of a run whose pull is not proved complete
+COMPANY_FAILED = "company-failed"  # the finding of a group's run that could not compute one of its companies
+COMPANY_REMOVED = "company-removed"  # the finding of a group's run that took out a company no longer declared
 TAKEN_IN = "rejected-rows-taken-in"  # the finding of a run that could read rows it had rejected before
 
 

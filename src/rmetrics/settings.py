@@ -4,14 +4,16 @@ Read from the environment, then from ``.env`` in the project folder: the working
 that is a project. Keys of others in ``.env`` (Grafana's, for instance) are ignored.
 """
 
+import hashlib
 import importlib
 import os
 import re
+import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, StringConstraints, ValidationError
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rmetrics.errors import SettingsError
@@ -20,6 +22,8 @@ _ADDRESS = r"^(https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/-]*)?)?$"
 _MASTER = r"^(local(\[[^\]]*\])?|local-cluster\[\d+,\d+,\d+\]|spark://\S+|k8s://\S+|yarn|sc://\S+)$"
 KEY_RING = "rmetrics"  # the service under which the system's key ring keeps secrets
 _FOLDERS = ("data_dir", "inbox_dir", "rules_dir")
+_BUCKET = "s3://"
+_UNSET = "the bucket of {}"  # follows from another setting; no variable has such a name
 
 
 class Settings(BaseSettings):
@@ -31,6 +35,11 @@ class Settings(BaseSettings):
         inbox_dir: the exports; they are only read.
         rules_dir: the rules.
         pg_schema: the schema to publish into.
+        local_dir: where a lake or an inbox in a bucket has its local folder: copies, and the embedded server.
+        s3_endpoint: the S3 server of buckets; None means Amazon's.
+        data_url, inbox_url: the bucket where ``RMETRICS_DATA_DIR`` or ``RMETRICS_INBOX_DIR`` names one, without a
+            slash at its end; the folder of that setting is then the local one.
+        company: the company of the rules that a command is about; None: all of them, or there is only one.
         serve_url: where ``rmetrics serve`` answers, for the links of dashboards and reports; None: no links.
         memory_limit: how much memory a run may use, for instance ``4GB``; None means 4 GiB.
         engine: where figures are computed: on this machine, or on Apache Spark (``docs/scale.md``).
@@ -44,10 +53,36 @@ class Settings(BaseSettings):
     inbox_dir: Path = Field(default=Path("data/inbox"))
     rules_dir: Path = Path("rules")
     pg_schema: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")] = "public"
+    company: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")] | None = None
+    group_schema: str | None = Field(default=None, validation_alias=_UNSET.format("group"))
+    local_dir: Path = Path("data/remote")
+    data_url: str | None = Field(default=None, validation_alias=_UNSET.format("data"))
+    inbox_url: str | None = Field(default=None, validation_alias=_UNSET.format("inbox"))
+    s3_endpoint: Annotated[str, StringConstraints(pattern=_ADDRESS)] | None = None
     serve_url: Annotated[str, StringConstraints(pattern=_ADDRESS)] | None = None
     memory_limit: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)? ?([KMGT]i?B)$")] | None = None
     engine: Literal["local", "spark"] = "local"
     spark: Annotated[str, StringConstraints(pattern=_MASTER)] = "local[*]"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _buckets(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Tells the address of a bucket from the local folder that stands for it."""
+        local, found = Path(given.get("local_dir") or cls.model_fields["local_dir"].default), dict(given)
+        for what in ("data", "inbox"):
+            url = str(given.get(f"{what}_dir") or "").rstrip("/")
+            if url.startswith(_BUCKET):
+                place = f"{given.get('s3_endpoint') or ''} {url}"
+                bucket = re.sub(r"[^A-Za-z0-9.-]", "_", url.removeprefix(_BUCKET).partition("/")[0])
+                digest = hashlib.sha256(place.encode()).hexdigest()[:12]
+                found[f"{what}_dir"] = local / f"{bucket}-{digest}" / ("inbox" if what == "inbox" else "")
+                found[_UNSET.format(what)] = url
+        return found
+
+    @property
+    def inbox(self) -> str:
+        """Where the exports come from, for messages."""
+        return self.inbox_url or str(self.inbox_dir)
 
     @property
     def links_to(self) -> str | None:
@@ -57,7 +92,29 @@ class Settings(BaseSettings):
     @property
     def lake_dir(self) -> Path:
         """The lake's folder."""
-        return self.data_dir / "lake"
+        return self.data_dir.joinpath(*self._own, "lake")
+
+    @property
+    def lake_url(self) -> str | None:
+        """The lake's address in a bucket; None where it is in a folder."""
+        return None if self.data_url is None else "/".join([self.data_url, *self._own, "lake"])
+
+    @property
+    def _own(self) -> tuple[str, ...]:
+        return () if self.company is None else ("companies", self.company)
+
+    def of_company(self, name: str, inbox: str | None = None, schema: str | None = None) -> "Settings":
+        """The settings of one company of the group: its folders, and the schema that would be its own.
+
+        Args:
+            name: of the company.
+            inbox: its folder inside the inbox; None: named as the company.
+            schema: its own schema; None: named as the company.
+        """
+        folder = inbox or name
+        url = None if self.inbox_url is None else f"{self.inbox_url}/{folder}"
+        made = {"company": name, "group_schema": self.pg_schema, "pg_schema": schema or name}
+        return self.model_copy(update={**made, "inbox_dir": self.inbox_dir / folder, "inbox_url": url})
 
     @property
     def server_dir(self) -> Path:
@@ -92,9 +149,9 @@ def load_settings(folder: Path | None = None) -> Settings:
             )
     try:
         if folder is None or folder == here:
-            return Settings()
+            return _for_company(Settings())
         found = Settings(_env_file=folder / ".env")
-        return found.model_copy(update={name: folder / getattr(found, name) for name in _FOLDERS})
+        return _for_company(found.model_copy(update={name: folder / getattr(found, name) for name in _FOLDERS}))
     except ValidationError as error:
         told = "; ".join(
             f"RMETRICS_{'.'.join(str(p) for p in e['loc']).upper()}: {e['msg']}"
@@ -103,6 +160,21 @@ def load_settings(folder: Path | None = None) -> Settings:
         raise SettingsError(f"settings cannot be used: {told}", "Correct the environment or .env.") from None
     except UnicodeDecodeError:
         raise SettingsError(".env is not UTF-8 text", "Save it as UTF-8.") from None
+
+
+def _for_company(found: Settings) -> Settings:
+    """The settings of the company that is named in them. What is wrong with the rules is told where they load."""
+    if found.company is None:
+        return found
+    for path in sorted(found.rules_dir.glob("*.toml")):
+        try:
+            declared = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("companies", {}).get(found.company)
+        except (OSError, ValueError, AttributeError):
+            continue
+        if isinstance(declared, dict):
+            inbox, schema = (str(declared[k]) if k in declared else None for k in ("inbox", "schema"))
+            return found.of_company(found.company, inbox, schema)
+    return found.of_company(found.company)
 
 
 def project_folder() -> Path:

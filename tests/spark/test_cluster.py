@@ -57,7 +57,7 @@ class Sample:
 
     def differing(self, made: Tables) -> list[str]:
         """The tables in which any row or column differs."""
-        got, want = Snapshot(self.lake.root, tables=made), self.computed.snapshot
+        got, want = Snapshot(self.lake.store, tables=made), self.computed.snapshot
         assert set(made) == set(want.tables)
         found = []
         for name in sorted(set(made) - {CONTENTS}):

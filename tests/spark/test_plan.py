@@ -49,7 +49,7 @@ def sample_lake(tmp_path_factory: pytest.TempPathFactory) -> Landed:
 
 def same(made: Tables, lake: Landed) -> None:
     """Every table in every row and column; of the contents, which are sums, what is made of them."""
-    got, want = Snapshot(lake.lake.root, tables=made), lake.computed.snapshot
+    got, want = Snapshot(lake.lake.store, tables=made), lake.computed.snapshot
     assert set(made) == set(want.tables)
     for name in made:
         a, b = got.scan(name).collect(), want.scan(name).collect()
@@ -115,7 +115,7 @@ def test_rows_meet_across_buckets(awkward: Project, tmp_path: Path, buckets: int
         InProcess(), lake.lake, lake.rules, lake.computed.typed, silent, buckets=buckets, newest_day=lake.day
     )
     same(made, lake)
-    facts = Snapshot(lake.lake.root, tables=made).scan("job_facts").collect()
+    facts = Snapshot(lake.lake.store, tables=made).scan("job_facts").collect()
     assert dict(facts.select("job_id", pl.col("paid").cast(pl.String)).iter_rows())["11"] == "150.25"
 
 

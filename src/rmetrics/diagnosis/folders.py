@@ -4,7 +4,7 @@ import datetime as dt
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rmetrics.diagnosis.finding import Check, passed
@@ -13,6 +13,7 @@ from rmetrics.findings import Severity, count
 from rmetrics.lake import MISSING, SPOILED, Damage, Lake
 from rmetrics.lake.snapshot import load
 from rmetrics.pipeline.landing.altered import altered_files
+from rmetrics.pipeline.landing.bucket_inbox import BucketInbox, open_inbox
 from rmetrics.pipeline.landing.losses import how_to_mend, lost_exports
 from rmetrics.settings import Settings
 
@@ -25,7 +26,24 @@ _SHOWN = 20
 
 def check_folders(settings: Settings, lake: Lake) -> Iterator[Check]:
     """Whether inbox and lake are there and can be read and written."""
-    if not settings.inbox_dir.is_dir():
+    yield from _inbox(settings)
+    yield from _bucket("lake", lake.place, lake.store.records) if lake.store.remote else _lake_folder(lake)
+
+
+def _bucket(name: str, place: str, asked: Callable[[], object]) -> Iterator[Check]:
+    try:
+        asked()
+    except RmetricsError as error:
+        yield Check(name, Severity.ERROR, error.message, error.hint)
+    else:
+        yield passed(name, place)
+
+
+def _inbox(settings: Settings) -> Iterator[Check]:
+    inbox = open_inbox(settings)
+    if isinstance(inbox, BucketInbox):
+        yield from _bucket("inbox", str(inbox), lambda: inbox.connection.top(""))
+    elif not settings.inbox_dir.is_dir():
         told = f"the inbox {settings.inbox_dir} does not exist"
         yield Check("inbox", Severity.ERROR, told, f"mkdir -p {settings.inbox_dir}, or set RMETRICS_INBOX_DIR.")
     elif not os.access(settings.inbox_dir, os.R_OK | os.X_OK):
@@ -33,6 +51,9 @@ def check_folders(settings: Settings, lake: Lake) -> Iterator[Check]:
         yield Check("inbox", Severity.ERROR, told, f"chmod u+rx {settings.inbox_dir}")
     else:
         yield passed("inbox", str(settings.inbox_dir))
+
+
+def _lake_folder(lake: Lake) -> Iterator[Check]:
     links = [p for p in (lake.root, lake.raw, lake.typed, lake.metrics) if p.is_symlink()]
     if links:
         yield Check(
@@ -129,7 +150,7 @@ def check_clock(lake: Lake) -> Iterator[Check]:
 
 def check_lock(lake: Lake) -> Iterator[Check]:
     """Whether a run holds the lock."""
-    if not (lake.root / "lock").exists():
+    if not (lake.root / "lock").exists() and not lake.store.remote:
         return
     try:
         lake.try_lock()
@@ -145,14 +166,14 @@ def check_lock(lake: Lake) -> Iterator[Check]:
 
 def verify_files(settings: Settings, lake: Lake, damaged: list[Damage]) -> Iterator[Check]:
     """Reads every file of the lake and the inbox and compares it with its checksum."""
-    if not lake.root.exists():
+    if not lake.root.exists() and not lake.store.remote:
         return
     try:
         sound, spoiled = lake.examine_raw(thorough=True)
         lost = lost_exports(lake, sound, spoiled)
         unneeded = [d for d in spoiled if d.export and lake.decisions().get(d.sha256, {}).get("withdrawn")]
         caches = [*lake.examine_caches(), *_damaged_results(lake)]
-        altered, compared = altered_files(settings.inbox_dir, lake)
+        altered, compared = altered_files(open_inbox(settings), lake)
     except LakeError as error:
         yield Check("verify", Severity.ERROR, error.message, error.hint)
         return
@@ -198,5 +219,4 @@ def verify_files(settings: Settings, lake: Lake, damaged: list[Damage]) -> Itera
 
 def _damaged_results(lake: Lake) -> Iterator[Damage]:
     for name in load(lake).damaged():
-        path = lake.root / name
-        yield Damage(path, SPOILED if path.exists() else MISSING)
+        yield Damage(lake.root / name, SPOILED if lake.store.head(name) else MISSING)

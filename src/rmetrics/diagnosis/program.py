@@ -67,7 +67,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 def check_rules(settings: Settings, loaded: list[Rules]) -> Iterator[Check]:
     """Whether the rules load; those that do are added to ``loaded``."""
     try:
-        rules = load_rules(settings.rules_dir)
+        rules = load_rules(settings.rules_dir, settings.company)
     except RmetricsError as error:
         yield Check("rules", Severity.ERROR, error.message, error.hint)
         return

@@ -19,9 +19,10 @@ the commit. Each record carries a checksum of itself. All files are 0600, all fo
 import contextlib
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from rmetrics.errors import LakeError
+from rmetrics.errors import LakeError, SettingsError
 from rmetrics.lake import lock
 from rmetrics.lake.files import (
     MISSING,
@@ -30,21 +31,42 @@ from rmetrics.lake.files import (
     Damage,
     file_digest,
     flush,
-    read_json,
     unwritable,
     writing,
 )
 from rmetrics.lake.raw import DECISIONS, LANDED, RawLayer
 from rmetrics.lake.raw_file import Frame, RawFile, RawWriter
+from rmetrics.lake.store import Entry, FolderStore, Store
 from rmetrics.lake.typed import EXPORT, ROW_GROUP, PackRows, TypedFile, TypedLayer, TypedWriter
+from rmetrics.settings import Settings
 
 
 class Lake(RawLayer, TypedLayer):
     """The files under one data folder."""
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.metrics = root / "metrics"
+    def __init__(self, root: Path, store: Store | None = None) -> None:
+        super().__init__(root, store)
+        self.metrics = self.root / "metrics"
+
+    @property
+    def place(self) -> str:
+        """Where it lives, for messages."""
+        return self.store.shown("").rstrip("/") if self.store.remote else str(self.root)
+
+    @property
+    def at(self) -> "LakeAt":
+        """Where it is, for another process.
+
+        Raises:
+            SettingsError: it is a scratch lake over a bucket, which only this process can see.
+        """
+        where = self.store.where
+        if where is None:
+            raise SettingsError(
+                "a trial over a lake in a bucket is computed on this machine alone",
+                "Set RMETRICS_ENGINE=local for this command.",
+            )
+        return LakeAt(self.root.resolve(), *where)
 
     def prepare(self) -> None:
         """Creates the folders, closed to others.
@@ -65,7 +87,7 @@ class Lake(RawLayer, TypedLayer):
             BusyError: another run holds it; names the process and since when.
         """
         self.prepare()
-        with lock.held(self.root / "lock"):
+        with lock.held(self.root / "lock"), self.store.held():
             yield
 
     def try_lock(self) -> None:
@@ -75,6 +97,7 @@ class Lake(RawLayer, TypedLayer):
             BusyError: another run holds the lake; names the process and since when.
         """
         lock.refuse_if_held(self.root / "lock")
+        self.store.refuse_if_held()
 
     def sweep(self) -> int:
         """Removes what a killed run left half written, and damaged records of the lake as a whole: all are caches.
@@ -92,27 +115,64 @@ class Lake(RawLayer, TypedLayer):
                     count += 1
             except OSError as error:
                 raise unwritable(part, error) from error
-        for record in self.root.glob("*.json"):
+        for record in self.store.records():
             try:
-                read_json(record)
+                self.read_record(record)
             except (ValueError, TypeError):
-                with writing(record):
-                    record.unlink()
+                with writing(self.root / record):
+                    self.store.delete(record)
                 count += 1
             except OSError as error:
-                raise unwritable(record, error) from error
+                raise unwritable(self.root / record, error) from error
         with writing(self.typed):
             return count + self.sweep_typed()
 
     def examine_caches(self) -> list[Damage]:
         """Every typed file and record that is not what was written; the next sync makes them again."""
         found = list(self.examine_typed())
-        for record in (*sorted(self.root.glob("*.json")), *sorted(self.raw.glob("catalog.json"))):
+        catalog = f"{self.raw.name}/catalog.json"
+        for record in (*self.store.records(), *([catalog] if self.store.head(catalog) else [])):
             try:
-                read_json(record)
+                self.read_record(record)
             except (OSError, ValueError, TypeError):
-                found.append(Damage(record, SPOILED))
+                found.append(Damage(self.root / record, SPOILED))
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class LakeAt:
+    """Where a lake is, for another process that is to open it; its credentials are those of that process.
+
+    Attributes:
+        root: the local folder.
+        url: of the bucket; None: the folder is the lake.
+        endpoint: the bucket's server, where it is not Amazon's.
+    """
+
+    root: Path
+    url: str | None = None
+    endpoint: str | None = None
+
+    def open(self) -> Lake:
+        """The lake.
+
+        Raises:
+            SettingsError: the package for buckets is not installed here.
+        """
+        if self.url is None:
+            return Lake(self.root)
+        from rmetrics.lake.bucket import open_bucket
+
+        return Lake(self.root, open_bucket(self.url, self.root, endpoint=self.endpoint))
+
+
+def open_lake(settings: Settings) -> Lake:
+    """The project's lake: in its data folder, or in the bucket that the settings name. No request is made yet.
+
+    Raises:
+        SettingsError: the bucket's address is none, or the package for buckets is not installed.
+    """
+    return LakeAt(settings.lake_dir, settings.lake_url, settings.s3_endpoint).open()
 
 
 __all__ = [
@@ -124,14 +184,19 @@ __all__ = [
     "SPOILED",
     "BatchWriter",
     "Damage",
+    "Entry",
+    "FolderStore",
     "Frame",
     "Lake",
+    "LakeAt",
     "PackRows",
     "RawFile",
     "RawWriter",
+    "Store",
     "TypedFile",
     "TypedWriter",
     "file_digest",
     "flush",
+    "open_lake",
     "writing",
 ]

@@ -12,7 +12,6 @@ from typing import Any
 import polars as pl
 
 from rmetrics.errors import LakeError
-from rmetrics.files import replace_private
 
 MISSING = "it is missing"
 SPOILED = "it is not what was written"
@@ -108,20 +107,6 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes a record with a checksum of itself, whole or not at all."""
-    replace_private(path, sealed(value).encode())
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A record.
-
-    Raises:
-        OSError, ValueError, TypeError: it cannot be read, or is not what was written.
-    """
-    return unsealed(path.read_text(encoding="utf-8"))
 
 
 def sealed(value: Mapping[str, Any]) -> str:

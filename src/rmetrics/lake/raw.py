@@ -6,7 +6,6 @@ all of it where it is lost or damaged, is read from the files' own metadata. Wha
 """
 
 import contextlib
-import os
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from rmetrics.errors import LakeError
-from rmetrics.files import put_in_place
 from rmetrics.lake.files import (
     MISSING,
     SPOILED,
@@ -22,9 +20,6 @@ from rmetrics.lake.files import (
     damaged,
     file_digest,
     flush,
-    read_json,
-    unwritable,
-    write_json,
     writing,
 )
 from rmetrics.lake.raw_file import (
@@ -39,9 +34,11 @@ from rmetrics.lake.raw_file import (
     same_export,
 )
 from rmetrics.lake.records import Folder
+from rmetrics.lake.store import Store
 
 LANDED = "landed"
 CATALOG, DECISIONS = "catalog.json", "exports.json"
+_RAW = "raw/"
 _UNKNOWN = "it cannot be read, and no record tells of which exports it is"
 _FIRST = ("name", "modified_ns", "landed_at")  # what an export that is put back keeps
 _OWN = frozenset({"catalog", "exports"})
@@ -50,10 +47,10 @@ _OWN = frozenset({"catalog", "exports"})
 class RawLayer(Folder):
     """The raw layer of a lake."""
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.raw = root / "raw"
-        self._catalog: tuple[tuple[int, ...], dict[str, RawFile]] | None = None
+    def __init__(self, root: Path, store: Store | None = None) -> None:
+        super().__init__(root, store)
+        self.raw = self.root / "raw"
+        self._catalog: tuple[str, dict[str, RawFile]] | None = None
         self._landing = threading.Lock()  # exports land side by side
         self._landed: dict[str, dict[str, Any]] | None = None
 
@@ -61,7 +58,7 @@ class RawLayer(Folder):
 
     def raw_path(self, raw: RawFile) -> Path:
         """The file with the bytes of an export."""
-        return self.raw / raw.file
+        return self.store.location(f"{_RAW}{raw.file}", raw.parquet_sha256 or None)
 
     def raw_files(self) -> list[RawFile]:
         """All landed exports whose file is there, oldest first.
@@ -75,7 +72,7 @@ class RawLayer(Folder):
                 found |= {r.sha256: r for r in self._adopted(path) if r.sha256 not in found}
             except (OSError, ValueError, TypeError, KeyError, LakeError) as error:
                 raise damaged(self.raw / path, _UNKNOWN) from error
-        return sorted(self._decided([r for r in found.values() if r.file in names]), key=lambda r: r.age)
+        return sorted(self._decided([r for r in found.values() if self._there(r, names)]), key=lambda r: r.age)
 
     def examine_raw(self, *, thorough: bool = False) -> tuple[list[RawFile], list[Damage]]:
         """All landed exports that are what was written, oldest first, and the damage to those that are not.
@@ -98,41 +95,43 @@ class RawLayer(Folder):
             try:
                 sound |= {r.sha256: r for r in self._adopted(path) if r.sha256 not in sound}
             except (OSError, ValueError, TypeError, KeyError, LakeError):
-                spoilt.append(Damage(self.raw / path, _UNKNOWN, path.partition("/")[0], Path(path).stem))
+                feed, _, file = path.partition("/")
+                spoilt.append(Damage(self.raw / path, _UNKNOWN, feed, file.partition(".")[0]))
         spoilt = [d for d in spoilt if d.sha256 not in sound]
         return sorted(self._decided(list(sound.values())), key=lambda r: r.age), spoilt
 
     def _fault(self, raw: RawFile, names: Collection[str], *, thorough: bool) -> str:
-        if raw.file not in names:
+        if not self._there(raw, names):
             return MISSING
-        sound = self.is_sound(self.raw / raw.file, raw.parquet_sha256, used=thorough)
+        sound = self.is_sound(f"{_RAW}{raw.file}", raw.parquet_sha256, used=thorough)
         return "" if sound else SPOILED
+
+    def _there(self, raw: RawFile, names: Collection[str]) -> bool:
+        """Whether a file is there; one that landed after the files were listed is looked for by itself."""
+        return raw.file in names or self.store.head(f"{_RAW}{raw.file}") is not None
 
     def _names(self, *, earlier: bool = False) -> set[str]:
         """The Parquet files that are there, inside ``raw/``, or those of an earlier form."""
-        if not self.raw.is_dir():
-            return set()
-        folders = [f.name for f in os.scandir(self.raw) if f.is_dir()]
-        there = {f"{folder}/{file.name}" for folder in folders for file in os.scandir(self.raw / folder)}
+        there = {e.name.removeprefix(_RAW) for e in self.store.list(_RAW)}
         parquet = {name for name in there if name.endswith(".parquet")}
         # Those of an earlier form have a record beside them.
         return {name for name in parquet if (f"{name.removesuffix('.parquet')}.json" in there) is earlier}
 
     def _adopted(self, name: str) -> list[RawFile]:
         """The exports of a file that the catalog does not know, as its metadata has them."""
-        path = self.raw / name
+        path = self.store.location(f"{_RAW}{name}")
         digest, size = file_digest(path), path.stat().st_size
         feed = name.partition("/")[0]
         return [replace(r, feed=feed, file=name, parquet_sha256=digest, parquet_size=size) for r in recorded(path)]
 
     def _recorded(self) -> Mapping[str, RawFile]:
         """The exports of the catalog by hash; none where it is lost or damaged."""
-        path = self.raw / CATALOG
         try:
-            status = path.stat()
-            state = (status.st_ino, status.st_size, status.st_mtime_ns)
-            if self._catalog is None or self._catalog[0] != state:
-                self._catalog = state, {r.sha256: r for r in files_of(read_json(path))}
+            there = self.store.head(f"{_RAW}{CATALOG}")
+            if there is None:
+                return {}
+            if self._catalog is None or self._catalog[0] != there.version:
+                self._catalog = there.version, {r.sha256: r for r in files_of(self.read_record(there.name))}
         except (OSError, ValueError, TypeError, KeyError):
             return {}
         return self._catalog[1]
@@ -151,7 +150,7 @@ class RawLayer(Folder):
         """
         path = self.raw / DECISIONS
         try:
-            exports: dict[str, dict[str, Any]] = read_json(path)["exports"]
+            exports: dict[str, dict[str, Any]] = self.read_record(f"{_RAW}{DECISIONS}")["exports"]
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -166,8 +165,7 @@ class RawLayer(Folder):
         """Records facts of an export beside its content: durable, and kept when the caches are deleted."""
         decisions = self.decisions()
         decisions[sha256] = {**decisions.get(sha256, {}), **facts}
-        with writing(self.raw / DECISIONS):
-            write_json(self.raw / DECISIONS, {"exports": decisions})
+        self.write_record(f"{_RAW}{DECISIONS}", {"exports": decisions})
 
     def _decided(self, files: Sequence[RawFile]) -> list[RawFile]:
         decisions = self.decisions()
@@ -206,10 +204,11 @@ class RawLayer(Folder):
         made = [replace(self.as_first_landed(r), file=name) for r in exports]
         writer.close(made)
         digest, size = flush(writer.path)
-        made = [replace(r, parquet_sha256=digest, parquet_size=size) for r in made]
-        put_in_place(writer.path, final)
+        name = self.store.named(name, digest)
+        made = [replace(r, file=name, parquet_sha256=digest, parquet_size=size) for r in made]
+        self.store.write_new(writer.path, f"{_RAW}{name}", durable=True)
         with self._landing:
-            self._remember(final, digest)
+            self._remember(f"{_RAW}{name}", digest)
             self._keep_catalog({**self._recorded(), **{r.sha256: r for r in made}})
         return made
 
@@ -226,7 +225,7 @@ class RawLayer(Folder):
     def _keep_catalog(self, exports: dict[str, RawFile]) -> None:
         if exports != self._recorded():
             ordered = sorted(exports.values(), key=lambda r: (r.file, r.sha256))
-            write_json(self.raw / CATALOG, records_of(ordered))
+            self.write_record(f"{_RAW}{CATALOG}", records_of(ordered))
 
     def settle_raw(self, sound: Collection[RawFile], spoilt: Collection[Damage], kept: Collection[str]) -> None:
         """Records what has landed; removes what is left of exports that were lost, or that landed again elsewhere.
@@ -239,12 +238,10 @@ class RawLayer(Folder):
         now = {r.sha256: replace(r, delivered_ns=0, withdrawn="", restored="") for r in sound}
         waiting = {s: r for s, r in self._recorded().items() if s in kept and s not in now}
         used = {r.file for r in (*now.values(), *waiting.values())}
-        removed = {d.path for d in spoilt} | {self.raw / n for n in self._names()}
-        for path in removed - {self.raw / n for n in used}:
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                raise unwritable(path, error) from error
+        removed = {d.path.relative_to(self.raw).as_posix() for d in spoilt} | self._names()
+        for name in removed - used:
+            with writing(self.raw / name):
+                self.store.discard(f"{_RAW}{name}")
         with writing(self.raw / CATALOG):
             self._keep_catalog({**waiting, **now})
         self._remember_landed(now.values())
@@ -262,7 +259,7 @@ class RawLayer(Folder):
         files = {r.file for r in (*recorded_files.values(), *now.values())}
         for name in files - {r.file for r in kept.values()}:
             with writing(self.raw / name):
-                (self.raw / name).unlink(missing_ok=True)
+                self.store.delete(f"{_RAW}{name}")
         with writing(self.raw / CATALOG):
             self._keep_catalog(kept)
 
@@ -300,7 +297,9 @@ class RawLayer(Folder):
         for raw in raws:
             by_file.setdefault(raw.file, {})[raw.sha256] = raw
         for name, wanted in by_file.items():
-            for sha256, frame in read_frames(self.raw / name, {s: r.name for s, r in wanted.items()}):
+            for sha256, frame in read_frames(
+                self.store.location(f"{_RAW}{name}"), {s: r.name for s, r in wanted.items()}
+            ):
                 yield wanted[sha256], frame.data
 
     def verify_raw(self, file: RawFile) -> None:
@@ -309,6 +308,5 @@ class RawLayer(Folder):
         Raises:
             LakeError: it is missing or damaged; names the export to put back.
         """
-        path = self.raw_path(file)
-        if not self.is_sound(path, file.parquet_sha256, used=True):
-            raise damaged(path, SPOILED, file.name)
+        if not self.is_sound(f"{_RAW}{file.file}", file.parquet_sha256, used=True):
+            raise damaged(self.raw / file.file, SPOILED, file.name)

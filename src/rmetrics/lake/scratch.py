@@ -4,11 +4,14 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rmetrics.errors import BusyError
-from rmetrics.lake import Lake
+from rmetrics.lake import Entry, FolderStore, Lake, Store
+
+_ALWAYS, _OF_RESULTS = ("landed.json", "checked.json"), ("inbox.json", "state.json")
+_IN_LAYERS = ("raw/catalog.json", "raw/exports.json", "typed/catalog.json")
 
 
 @contextlib.contextmanager
@@ -25,6 +28,9 @@ def scratch_lake(lake: Lake, *, results: bool = True) -> Iterator[Lake]:
         BusyError: another run changed the lake while it was being looked at.
     """
     with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
+        if lake.store.remote:
+            yield _over(lake, Path(folder) / "lake", results=results)
+            return
         scratch = Lake(Path(folder) / "lake")
         scratch.prepare()
         names = ("raw", "typed", *(("metrics", "rules") if results else ()))
@@ -32,12 +38,67 @@ def scratch_lake(lake: Lake, *, results: bool = True) -> Iterator[Lake]:
             for name in names:
                 if (lake.root / name).is_dir():
                     shutil.copytree(lake.root / name, scratch.root / name, copy_function=_put, dirs_exist_ok=True)
-            for record in ("landed.json", "checked.json", *(("inbox.json", "state.json") if results else ())):
+            for record in (*_ALWAYS, *(_OF_RESULTS if results else ())):
                 if (lake.root / record).is_file():
                     _put(str(lake.root / record), str(scratch.root / record))
         except (shutil.Error, FileNotFoundError) as error:
             raise BusyError("another run changed the lake meanwhile", "Wait for it to end, then run again.") from error
         yield scratch
+
+
+def _over(lake: Lake, root: Path, *, results: bool) -> Lake:
+    """A scratch lake over one in a bucket: its records as they are now, its data objects where they are."""
+    scratch = Lake(root, _OverStore(root, lake.store, set() if results else set(_OF_RESULTS)))
+    scratch.prepare()
+    for record in (*_ALWAYS, *(_OF_RESULTS if results else ()), *_IN_LAYERS):
+        with contextlib.suppress(FileNotFoundError):
+            (root / record).write_bytes(lake.store.read(record))
+    return scratch
+
+
+class _OverStore(FolderStore):
+    """A folder over another store: what is not in the folder is looked for there; nothing is written there."""
+
+    remote = True
+    where = None
+
+    def __init__(self, root: Path, below: Store, gone: set[str]) -> None:
+        super().__init__(root)
+        self.below, self.gone = below, gone
+
+    def shown(self, name: str) -> str:
+        return self.below.shown(name)
+
+    def named(self, name: str, digest: str) -> str:
+        return self.below.named(name, digest)
+
+    def location(self, name: str, digest: str | None = None) -> Path:
+        return super().location(name) if self._own(name) else self.below.location(name, digest)
+
+    def drop_copy(self, name: str) -> bool:
+        return not self._own(name) and self.below.drop_copy(name)
+
+    def read(self, name: str) -> bytes:
+        return super().read(name) if self._own(name) else self.below.read(name)
+
+    def list(self, prefix: str) -> Sequence[Entry]:
+        own = {e.name: e for e in super().list(prefix)}
+        below = {e.name: e for e in self.below.list(prefix) if e.name not in self.gone}
+        return sorted((below | own).values(), key=lambda e: e.name)
+
+    def head(self, name: str) -> Entry | None:
+        return super().head(name) if self._own(name) else self.below.head(name)
+
+    def write_new(self, draft: Path, name: str, *, durable: bool = False) -> Entry:
+        entry = super().write_new(draft, name, durable=durable)
+        return Entry(name, entry.size, 0, "")
+
+    def delete(self, name: str) -> None:
+        super().delete(name)
+        self.gone.add(name)
+
+    def _own(self, name: str) -> bool:
+        return name in self.gone or (self.root / name).exists()
 
 
 def _put(source: str, target: str) -> None:

@@ -12,14 +12,13 @@ changes, not what there is; when the layers grow many they are put together.
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from rmetrics.errors import LakeError
-from rmetrics.lake import ROW_GROUP, Lake, file_digest, writing
+from rmetrics.lake import ROW_GROUP, Lake, Store, file_digest, writing
 from rmetrics.parallel import in_order
 from rmetrics.positions import POSITION
 
@@ -64,9 +63,9 @@ class Layer:
 class SpoiledError(LakeError):
     """A file of the snapshot is not what was written; whoever computes makes it again, whoever reads is told."""
 
-    def __init__(self, root: Path, name: str) -> None:
+    def __init__(self, store: Store, name: str) -> None:
         super().__init__(
-            f"{root / name} is damaged: it is not what was written",
+            f"{store.shown(name)} is damaged: it is not what was written",
             "Run `rmetrics sync --full`, which makes it again from the exports.",
         )
         self.name = name
@@ -77,7 +76,7 @@ class Snapshot:
     """One computation.
 
     Attributes:
-        root: the lake's folder.
+        store: where its files live.
         inputs: digest of everything the numbers depend on; empty where nothing was computed.
         basis: digest of what all of them depend on but the exports: rules, program, engine.
         rules: digest of the rules.
@@ -85,7 +84,7 @@ class Snapshot:
         tables: the layers of each table, the lowest first.
     """
 
-    root: Path
+    store: Store = field(compare=False)
     inputs: str = ""
     basis: str = ""
     rules: str = ""
@@ -116,15 +115,18 @@ class Snapshot:
     def path(self, table: str) -> Path:
         """The file of a table that is never more than one layer."""
         (layer,) = self.layers(table)
-        return self.root / layer.file.name
+        return self._at(layer.file)
 
     def paths(self, table: str) -> list[tuple[Path, list[Path]]]:
         """Of each layer the file of its rows, and the files of positions in it that no longer hold."""
         layers = self.layers(table)
         return [
-            (self.root / layer.file.name, [self.root / above.gone.name for above in layers[i + 1 :] if above.gone])
+            (self._at(layer.file), [self._at(above.gone) for above in layers[i + 1 :] if above.gone])
             for i, layer in enumerate(layers)
         ]
+
+    def _at(self, stored: Stored) -> Path:
+        return self.store.location(stored.name, stored.sha256)
 
     def scan(self, table: str) -> pl.LazyFrame:
         """The rows of a table that hold."""
@@ -162,41 +164,38 @@ class Snapshot:
         new = [f for t in tables for layer in self.layers(t) for f in layer.files if f.name not in self._verified]
         for stored, sound in zip(new, in_order(self._sound, new), strict=True):
             if not sound:
-                raise SpoiledError(self.root, stored.name)
+                raise SpoiledError(self.store, stored.name)
             self._verified.add(stored.name)
 
     def _untouched(self, stored: Stored) -> bool:
-        try:
-            status = (self.root / stored.name).stat()
-        except OSError:
-            return False
-        return (status.st_size, status.st_mtime_ns) == (stored.size, stored.modified_ns)
+        there = self.store.head(stored.name)
+        return there is not None and (there.size, there.modified_ns) == (stored.size, stored.modified_ns)
 
     def _sound(self, stored: Stored) -> bool:
         try:
-            return file_digest(self.root / stored.name) == stored.sha256
+            return self.store.has_content(stored.name, stored.sha256)
         except OSError:
             return False
 
 
 def load(lake: Lake) -> Snapshot:
     """The computation in force; an empty one where there is none, or its record is damaged: it is only a cache."""
-    path = lake.root / f"{STATE}.json"
-    try:
-        status = path.stat()
-    except OSError:
-        return Snapshot(lake.root)
-    return replace(_loaded(path, status.st_ino, status.st_size, status.st_mtime_ns), _verified=set())
+    there = lake.store.head(f"{STATE}.json")
+    if there is None:
+        return Snapshot(lake.store)
+    key = (lake.store.shown(there.name), there.version)
+    if key not in _loaded:
+        while len(_loaded) >= _KEPT:
+            del _loaded[next(iter(_loaded))]
+        try:
+            _loaded[key] = _from_json(lake.store, lake.load_json(STATE))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return Snapshot(lake.store)
+    return replace(_loaded[key], store=lake.store, _verified=set())
 
 
-@lru_cache(maxsize=4)
-def _loaded(path: Path, *_: int) -> Snapshot:
-    """The snapshot of a record as it stands; with its inode, size and time, which tell it from a later one."""
-    lake = Lake(path.parent)
-    try:
-        return _from_json(lake.root, lake.load_json(STATE))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return Snapshot(lake.root)
+_KEPT = 4
+_loaded: dict[tuple[str, str], Snapshot] = {}  # by place and version of their record
 
 
 def save(lake: Lake, snapshot: Snapshot) -> None:
@@ -210,12 +209,7 @@ def sweep(lake: Lake) -> int:
     Call it under the lock, before anything is computed. Returns how many.
     """
     named = {f.name for f in load(lake).files()}
-    count = 0
-    for path in lake.metrics.rglob("*") if lake.metrics.is_dir() else ():
-        if path.is_file() and path.relative_to(lake.root).as_posix() not in named:
-            path.unlink(missing_ok=True)
-            count += 1
-    return count
+    return lake.sweep_objects(f"{lake.metrics.name}/", named)
 
 
 def _to_json(snapshot: Snapshot) -> dict[str, Any]:
@@ -234,14 +228,14 @@ def _to_json(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _from_json(root: Path, record: Mapping[str, Any]) -> Snapshot:
+def _from_json(store: Store, record: Mapping[str, Any]) -> Snapshot:
     def made(entry: Mapping[str, Any]) -> Layer:
         files = [Stored(*f) for f in entry["files"]]
         return Layer(files[0], entry["rows"], files[1] if len(files) > 1 else None)
 
     tables = {name: tuple(made(entry) for entry in layers) for name, layers in record["tables"].items()}
     exports = tuple((sha256, feed, rank) for sha256, feed, rank in record["exports"])
-    return Snapshot(root, record["inputs"], record["basis"], record["rules"], exports, tables)
+    return Snapshot(store, record["inputs"], record["basis"], record["rules"], exports, tables)
 
 
 # -- writing
@@ -276,7 +270,7 @@ def stack(lake: Lake, table: str, layers: Sequence[Layer], *, most: int = 8) -> 
     """Layers that came on top of each other, put together where they grew many or large beside the lowest."""
     if len(layers) <= 1 or (len(layers) <= most and sum(la.rows for la in layers[1:]) * 8 <= layers[0].rows):
         return layers
-    whole = Snapshot(lake.root, tables={table: layers})
+    whole = Snapshot(lake.store, tables={table: layers})
     return (write_layer(lake, table, whole.scan(table)),)
 
 
@@ -285,12 +279,10 @@ def _commit(lake: Lake, written: Path, folder: Path) -> Stored:
 
     It is not flushed: it can be made again, and is not used before its content was looked at.
     """
-    written.chmod(0o600)
     digest = file_digest(written)
-    final = folder / f"{digest[:16]}.parquet"
-    written.replace(final)
-    status = final.stat()
-    return Stored(final.relative_to(lake.root).as_posix(), status.st_size, status.st_mtime_ns, digest)
+    name = (folder / f"{digest[:16]}.parquet").relative_to(lake.root).as_posix()
+    entry = lake.store.write_new(written, name)
+    return Stored(name, entry.size, entry.modified_ns, digest)
 
 
 __all__ = ["Layer", "Snapshot", "SpoiledError", "Stored", "load", "save", "stack", "sweep", "write_layer"]

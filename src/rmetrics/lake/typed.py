@@ -17,14 +17,16 @@ from typing import Any
 
 import polars as pl
 
-from rmetrics.lake.files import MISSING, SPOILED, BatchWriter, Damage, file_digest, read_json, write_json, writing
+from rmetrics.lake.files import MISSING, SPOILED, BatchWriter, Damage, file_digest, writing
 from rmetrics.lake.records import Folder
+from rmetrics.lake.store import Store
 
 ROW_GROUP = 250_000
 EXPORT = "_export"  # which export of a pack a row is of
 _PACK_ROWS = 100_000
 _PACK_EXPORTS = 10_000
 _CATALOG = "catalog.json"
+_TYPED = "typed/"
 _OF_FILE = ("name", "feed", "digest", "columns", "packed", "parquet_sha256", "rejected_sha256")
 _OWN = ("sha256", "rows", "rejected", "totals", "number", "first", "height", "no_numbers")
 
@@ -101,9 +103,9 @@ Key = tuple[str, str, str]  # feed, hash of the export, typing digest
 class TypedLayer(Folder):
     """The typed layer of a lake."""
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.typed = root / "typed"
+    def __init__(self, root: Path, store: Store | None = None) -> None:
+        super().__init__(root, store)
+        self.typed = self.root / "typed"
         self._entries: dict[Key, TypedFile] | None = None
         self._typing = threading.Lock()  # exports land side by side
 
@@ -112,11 +114,15 @@ class TypedLayer(Folder):
     def typed_path(self, feed: str, sha256: str, digest: str) -> Path:
         """The file with the typed rows of an export; where they are not made yet, the one of a large export."""
         found = self._typed().get((feed, sha256, digest))
-        return self.typed / (found.name if found else _own_name(feed, sha256, digest))
+        return self.location(found) if found else self.typed / _own_name(feed, sha256, digest)
+
+    def location(self, file: TypedFile) -> Path:
+        """The file with the typed rows of an export, or of several."""
+        return self.store.location(f"{_TYPED}{file.name}", file.parquet_sha256)
 
     def rejected_path(self, file: TypedFile) -> Path:
         """Where the rejected rows of an export stand; exists only when there are any."""
-        return _beside(self.typed / file.name)
+        return self.store.location(f"{_TYPED}{_beside(file.name)}", file.rejected_sha256)
 
     def typed_file(self, feed: str, sha256: str, digest: str) -> TypedFile | None:
         """The record of typed rows, or None when they must be made (again)."""
@@ -129,26 +135,26 @@ class TypedLayer(Folder):
         return next(found, None)
 
     def _is_there(self, file: TypedFile) -> bool:
-        rejected = file.rejected_sha256 is None or self.rejected_path(file).exists()
-        return rejected and (self.typed / file.name).exists()
+        names = (file.name, *([] if file.rejected_sha256 is None else [_beside(file.name)]))
+        return all(self.store.head(f"{_TYPED}{name}") is not None for name in names)
 
     def typed_is_sound(self, file: TypedFile, *, used: bool) -> bool:
         """Whether typed and rejected rows are what was written; see ``is_sound``."""
-        expected = {self.typed / file.name: file.parquet_sha256}
+        expected = {file.name: file.parquet_sha256}
         if file.rejected_sha256 is not None:
-            expected[self.rejected_path(file)] = file.rejected_sha256
-        return all(self.is_sound(path, digest, used=used) for path, digest in expected.items())
+            expected[_beside(file.name)] = file.rejected_sha256
+        return all(self.is_sound(f"{_TYPED}{name}", digest, used=used) for name, digest in expected.items())
 
     def scan_typed(self, file: TypedFile) -> pl.LazyFrame:
         """The typed rows of one export, with their line."""
-        path = self.typed / file.name
+        path = self.location(file)
         if not file.packed:
             return pl.scan_parquet(path, glob=False)
         return _pack(path, file.parquet_sha256).slice(file.first, file.height).drop(EXPORT).lazy()
 
     def scan_pack(self, file: TypedFile) -> pl.LazyFrame:
         """The typed rows of all exports of a pack, with ``EXPORT``."""
-        return pl.scan_parquet(self.typed / file.name, glob=False)
+        return pl.scan_parquet(self.location(file), glob=False)
 
     def rejected_rows(self, file: TypedFile) -> pl.DataFrame:
         """The rejected rows of one export.
@@ -162,7 +168,7 @@ class TypedLayer(Folder):
     def _typed(self) -> dict[Key, TypedFile]:
         if self._entries is None:
             try:
-                found = _files_of(read_json(self.typed / _CATALOG))
+                found = _files_of(self.read_record(f"{_TYPED}{_CATALOG}"))
             except (OSError, ValueError, TypeError, KeyError):
                 found = []
             self._entries = {(f.feed, f.sha256, f.digest): f for f in found}
@@ -197,6 +203,7 @@ class TypedLayer(Folder):
             writer.path.replace(writer.part)
         rejected = pl.concat(writer.rejected) if writer.rejected else pl.DataFrame()
         feed, sha256, digest = writer.key
+        name, parquet_sha256, rejected_sha256 = self._put(writer.part, _own_name(*writer.key), rejected)
         made = TypedFile(
             sha256=sha256,
             feed=feed,
@@ -205,10 +212,10 @@ class TypedLayer(Folder):
             rows=writer.rows,
             rejected=rejected.height,
             totals=writer.totals,
+            name=name,
+            rejected_sha256=rejected_sha256,
+            parquet_sha256=parquet_sha256,
             no_numbers=writer.no_numbers,
-            name=_own_name(*writer.key),
-            rejected_sha256=self._put_rejected(writer.final, rejected),
-            parquet_sha256=self._put(writer.part, writer.final),
         )
         self._enter([made])
         return made
@@ -227,7 +234,7 @@ class TypedLayer(Folder):
         if old:
             start, height = 1 + old[-1].number, sum(f.height for f in old)
             kept = pl.col(EXPORT).is_in([f.number for f in old])
-            there = pl.read_parquet(self.typed / old[0].name, glob=False).filter(kept)
+            there = pl.read_parquet(self.location(old[0]), glob=False).filter(kept)
             rows = pl.concat([there, rows.with_columns(pl.col(EXPORT) + start)])
             rejected = rejected.with_columns(pl.col(EXPORT) + start)
             if old[0].rejected_sha256 is not None:
@@ -240,8 +247,7 @@ class TypedLayer(Folder):
         part = final.with_suffix(".part")
         with writing(final, part):
             rows.write_parquet(part, compression_level=1, row_group_size=_PACK_ROWS)
-            rejected_sha256 = self._put_rejected(final, rejected)
-            parquet_sha256 = self._put(part, final)
+            name, parquet_sha256, rejected_sha256 = self._put(part, name, rejected)
             heights = dict(new.rows.group_by(EXPORT).len().iter_rows())
             faulty = dict(new.rejected.group_by(EXPORT).len().iter_rows())
             made = []
@@ -289,21 +295,27 @@ class TypedLayer(Folder):
                 return others
         return []
 
-    def _put(self, part: Path, final: Path) -> str:
-        """Gives a file its name; it is not flushed: it can be made again, and none is used before it was looked at."""
-        part.chmod(0o600)
-        digest = file_digest(part)
-        part.replace(final)
-        self._remember(final, digest)
-        return digest
+    def _put(self, part: Path, name: str, rejected: pl.DataFrame) -> tuple[str, str, str | None]:
+        """Gives typed rows, and the rejected ones beside them, their name; returns it and their digests.
 
-    def _put_rejected(self, final: Path, rejected: pl.DataFrame) -> str | None:
-        if not rejected.height:
-            return None
-        part = final.with_suffix(".rejected.part")
-        with writing(final, part):
-            rejected.write_parquet(part)
-            return self._put(part, _beside(final))
+        They are not flushed: they can be made again, and none is used before it was looked at.
+        """
+        digest, faults = file_digest(part), None
+        faulty = part.with_suffix(".rejected.part")
+        with writing(part, faulty):
+            if rejected.height:
+                rejected.write_parquet(faulty)
+                faults = file_digest(faulty)
+            both = digest if faults is None else hashlib.sha256(f"{digest}{faults}".encode()).hexdigest()
+            name = self.store.named(name, both)
+            if faults is not None:
+                self._put_one(faulty, _beside(name), faults)
+        self._put_one(part, name, digest)
+        return name, digest, faults
+
+    def _put_one(self, part: Path, name: str, digest: str) -> None:
+        self.store.write_new(part, f"{_TYPED}{name}")
+        self._remember(f"{_TYPED}{name}", digest)
 
     def _enter(self, made: Sequence[TypedFile]) -> None:
         """Records typed rows in the place of those that their exports had.
@@ -315,27 +327,23 @@ class TypedLayer(Folder):
             kept = {k: f for k, f in entries.items() if f.sha256 not in exports}
             kept |= {(f.feed, f.sha256, f.digest): f for f in made}
             self._entries = kept
-            write_json(self.typed / _CATALOG, _records_of(list(kept.values())))
+            self.write_record(f"{_TYPED}{_CATALOG}", _records_of(list(kept.values())))
 
     def sweep_typed(self) -> int:
         """Removes files that the catalog does not name; returns how many."""
-        named = {n for f in self._typed().values() for n in (f.name, _beside(Path(f.name)).as_posix())}
-        count = 0
-        for path in self.typed.glob("*/*"):
-            if path.is_file() and path.relative_to(self.typed).as_posix() not in named:
-                path.unlink(missing_ok=True)
-                count += 1
-        return count
+        named = {f"{_TYPED}{n}" for f in self._typed().values() for n in (f.name, _beside(f.name))}
+        return self.sweep_objects(_TYPED, named | {f"{_TYPED}{_CATALOG}"})
 
     # -- damage
 
     def examine_typed(self) -> Iterator[Damage]:
         """Every typed file that is not what was written; the next sync makes it again."""
-        catalog = self.typed / _CATALOG
+        catalog = f"{_TYPED}{_CATALOG}"
         try:
-            files = {f.name: f for f in _files_of(read_json(catalog))} if catalog.exists() else {}
+            there = self.store.head(catalog) is not None
+            files = {f.name: f for f in _files_of(self.read_record(catalog))} if there else {}
         except (OSError, ValueError, TypeError, KeyError):
-            yield Damage(catalog, SPOILED)
+            yield Damage(self.typed / _CATALOG, SPOILED)
             return
         for file in files.values():
             path = self.typed / file.name
@@ -350,8 +358,8 @@ def _own_name(feed: str, sha256: str, digest: str) -> str:
     return f"{feed}/{sha256}.{digest}.parquet"
 
 
-def _beside(path: Path) -> Path:
-    return path.with_suffix(".rejected.parquet")
+def _beside(name: str) -> str:
+    return f"{name.removesuffix('.parquet')}.rejected.parquet"
 
 
 @lru_cache(maxsize=8)

@@ -19,6 +19,9 @@ def show_sync(report: Report, result: SyncResult, *, months: int) -> None:
         return
     if report.quiet:
         return
+    if result.companies:
+        _companies(report, result)
+        return
     if result.status == "unchanged":
         _unchanged(report, result)
         return
@@ -28,6 +31,21 @@ def show_sync(report: Report, result: SyncResult, *, months: int) -> None:
     _measures(report, result.measures, months)
     show_findings(report, [f for f in result.findings if f.severity != "info" or f.code in {TAKEN_IN, EMPTY_INBOX}])
     _closing(report, result)
+
+
+def _companies(report: Report, result: SyncResult) -> None:
+    """One line for each company of a group, then what a person should look at."""
+    grid = table("Companies", "company", "", "currency", "exports", "rejected", "seconds")
+    for one in result.companies:
+        style = {"failed": "red", "removed": "yellow"}.get(one.status, "")
+        counts = (number(one.exports), number(one.rejected)) if one.status not in {"failed", "removed"} else ("", "")
+        grid.add_row(Cell(one.company, style), Cell(one.status, style), one.currency, *counts, f"{one.seconds:.1f}")
+    report.table(grid)
+    show_findings(report, [f for f in result.findings if f.severity != "info" or f.code in {TAKEN_IN, EMPTY_INBOX}])
+    if result.status == "unchanged":
+        report.line(f"Nothing changed. Nothing was written. ({result.seconds:.1f} s)")
+    else:
+        _closing(report, result)
 
 
 def _unchanged(report: Report, result: SyncResult) -> None:

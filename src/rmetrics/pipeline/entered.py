@@ -15,8 +15,9 @@ from rmetrics.errors import SettingsError
 from rmetrics.files import part_of, put_in_place, write_durably
 from rmetrics.findings import count
 from rmetrics.ingest.read import RefusedError, open_export
-from rmetrics.lake import Lake
+from rmetrics.lake import open_lake
 from rmetrics.pipeline.compute.standing import last_rows
+from rmetrics.pipeline.landing.bucket_inbox import refuse_bucket
 from rmetrics.pipeline.landing.land import file_digest
 from rmetrics.pipeline.landing.placement import chosen
 from rmetrics.rules import Rules, load_rules
@@ -83,7 +84,7 @@ def _share(name: str, text: str) -> str:
 
 def _rows(settings: Settings, name: str, feed: Feed, month: dt.date) -> pl.DataFrame:
     """The rows of a month that the last sync left in the lake."""
-    computed = last_rows(Lake(settings.lake_dir), load_rules(settings.rules_dir))
+    computed = last_rows(open_lake(settings), load_rules(settings.rules_dir, settings.company))
     if computed is None or name not in computed.rules.feeds:
         return pl.DataFrame()
     return computed.scan(name).filter(pl.col(feed.date) == pl.lit(month)).collect()
@@ -120,7 +121,7 @@ def _waiting(settings: Settings, file: Path, feed: Feed) -> dict[str, str]:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} cannot be read", "Move it away; it is written by rmetrics alone.") from error
-    if file_digest(file) in {r.sha256 for r in Lake(settings.lake_dir).raw_files()}:
+    if file_digest(file) in {r.sha256 for r in open_lake(settings).raw_files()}:
         return {}
     headers = {column.from_[0]: name for name, column in feed.columns.items() if column.from_}
     row = next(csv.DictReader(io.StringIO(text)), {})
@@ -158,6 +159,7 @@ def put_entered(
         SettingsError: there is no inbox, the file cannot be written, or the rules would read it as something else.
     """
     feed = rules.feeds[name]
+    refuse_bucket(settings)
     if not settings.inbox_dir.is_dir():
         raise SettingsError(f"the inbox {settings.inbox_dir} does not exist", f"mkdir -p {settings.inbox_dir}")
     names = [c for c in feed.columns if c in row]

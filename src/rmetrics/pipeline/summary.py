@@ -58,6 +58,24 @@ class FileResult:
 
 
 @dataclass(frozen=True, slots=True)
+class CompanyResult:
+    """What a sync did for one company of a group.
+
+    Attributes:
+        status: failed: its figures are those of the run before; removed: the rules no longer declare it.
+        message: why it failed, and what to do.
+    """
+
+    company: str
+    status: Literal["published", "unchanged", "dry-run", "failed", "removed"]
+    currency: str = ""
+    exports: int = 0
+    rejected: int = 0
+    message: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class SyncResult:
     """What a sync did.
 
@@ -66,6 +84,7 @@ class SyncResult:
         published: rows written by table.
         months: by month and source, against target, oldest first.
         timings: seconds of each step: land, type, compute, check, publish.
+        companies: of a group; then the months are those of no company, for currencies are not added up.
         measures: the company's own measures by month, oldest first.
     """
 
@@ -78,6 +97,7 @@ class SyncResult:
     seconds: float
     cross_check: str = ""
     timings: Mapping[str, float] = field(default_factory=dict)
+    companies: tuple[CompanyResult, ...] = ()
     measures: tuple[MeasureLine, ...] = ()
 
 

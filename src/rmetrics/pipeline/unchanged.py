@@ -58,8 +58,11 @@ def remember(settings: Settings, read: str, state: str, result: SyncResult) -> N
         settings: of the sync.
         read: ``fingerprint`` from before the sync.
         state: the embedded server's state at rest when the sync had stopped it.
-        result: of the sync; one whose words hold for this run alone is not kept.
+        result: of the sync; one whose words hold for this run alone is not kept, nor one of a bucket, which only
+            requests can tell of.
     """
+    if settings.data_url or settings.inbox_url:
+        return
     if any(f.status == "landed" and f.reason for f in result.files) or any(f.code in _ONCE for f in result.findings):
         return
     files = tuple(replace(f, status="unchanged") if f.status == "landed" else f for f in result.files)
@@ -79,7 +82,7 @@ def nothing_to_do(settings: Settings) -> SyncResult | None:
         PostgresError: the embedded server's folder is not this user's.
     """
     started = time.monotonic()
-    if settings.dsn or not _free(settings.lake_dir / "lock"):
+    if settings.dsn or settings.data_url or settings.inbox_url or not _free(settings.lake_dir / "lock"):
         return None
     try:
         kept = json.loads((settings.lake_dir / _NAME).read_bytes())

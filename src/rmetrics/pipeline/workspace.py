@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rmetrics.checks.recompute import TypedInput
 from rmetrics.errors import LakeError
 from rmetrics.findings import Finding, Severity, count
-from rmetrics.lake import Lake, RawFile, TypedFile
+from rmetrics.lake import Lake, RawFile, TypedFile, open_lake
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import Snapshot, load
 from rmetrics.pipeline.compute.compute import Computed, compute, inputs_digest, standing
@@ -22,6 +22,7 @@ from rmetrics.pipeline.landing.placement import Placed, place
 from rmetrics.pipeline.landing.typed_rows import definition_of
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.companies import require_company
 from rmetrics.rules.edits import rule_edits
 from rmetrics.settings import Settings, memory_of
 
@@ -52,45 +53,50 @@ class Opened:
         return {p.rank: p.raw for p in self.computed.placed}
 
 
-def landed(settings: Settings, *, thorough: bool = False) -> tuple[Lake, Rules, list[Placed]]:
+def landed(settings: Settings, *, thorough: bool = False, lake: Lake | None = None) -> tuple[Lake, Rules, list[Placed]]:
     """The lake, the rules in force, and the exports placed under them.
 
     Args:
         settings: where things are.
         thorough: read every landed file, not only those whose size or time changed.
+        lake: to read from; None: the project's own.
 
     Raises:
         RulesError, SettingsError: the rules do not load.
         LakeError: nothing landed yet, or a landed export is damaged or gone; names the file and what to put back.
     """
-    rules, lake = load_rules(settings.rules_dir), Lake(settings.lake_dir)
+    rules, lake = load_rules(settings.rules_dir, settings.company), lake or open_lake(settings)
+    require_company(rules)
     sound, damaged = lake.examine_raw(thorough=thorough)
     if lost := lost_exports(lake, sound, damaged):
         raise lost_error(lost)
     placed, _ = place(sound, rules)
     if not placed:
         raise LakeError(
-            f"no export has landed in {lake.root} yet",
-            f"Put your exports into {settings.inbox_dir} and run: rmetrics sync",
+            f"no export has landed in {lake.place} yet",
+            f"Put your exports into {settings.inbox} and run: rmetrics sync",
         )
     return lake, rules, placed
 
 
 @contextlib.contextmanager
-def opened(settings: Settings, progress: Progress = silent, *, thorough: bool = False) -> Iterator[Opened]:
+def opened(
+    settings: Settings, progress: Progress = silent, *, thorough: bool = False, lake: Lake | None = None
+) -> Iterator[Opened]:
     """Opens the lake for reading, as the rules in force make it.
 
     Args:
         settings: where things are.
         progress: is told how far it is.
         thorough: read every file to see that it is what was written, not only those whose size or time changed.
+        lake: to read from; None: the project's own.
 
     Raises:
         LakeError: nothing landed yet, or a landed export is damaged or gone; names the file and what to put back.
         RulesError, SettingsError: the rules do not load.
     """
     progress("verifying the lake", 0, 1)
-    lake, rules, placed = landed(settings, thorough=thorough)
+    lake, rules, placed = landed(settings, thorough=thorough, lake=lake)
     progress("verifying the lake", 1, 1)
     computed = load(lake)
     problems = [
@@ -129,21 +135,22 @@ def _damaged(
     lake: Lake, computed: Snapshot, rules: Rules, placed: list[Placed], *, thorough: bool
 ) -> Iterator[Finding]:
     """Computed files that are missing or are not what was written."""
-    spoiled = [lake.root / name for name in (computed.damaged() if thorough else computed.altered())]
+    spoiled = list(computed.damaged() if thorough else computed.altered())
     missing = []
     for item in placed:
         typed = _typed_record(lake, rules, item)
         if typed is None:
             missing.append(item.raw.name)
         elif not lake.typed_is_sound(typed, used=thorough):
-            spoiled.append(lake.typed / typed.name)
+            spoiled.append(f"{lake.typed.name}/{typed.name}")
     if missing and computed.inputs == inputs_digest(placed, rules):
         many = count(len(missing), "export")
         told = f"the typed rows of {many} are missing, first {missing[0]}; run `rmetrics sync --full`"
         yield Finding("missing-file", Severity.ERROR, told, len(missing))
-    for path in dict.fromkeys(spoiled):
-        what = "is damaged: it is not what was written" if path.exists() else "is missing"
-        told = f"{path} {what}; delete it and run `rmetrics sync --full`, which makes it again from the exports"
+    for name in dict.fromkeys(spoiled):
+        what = "is damaged: it is not what was written" if lake.store.head(name) else "is missing"
+        place = lake.store.shown(name)
+        told = f"{place} {what}; delete it and run `rmetrics sync --full`, which makes it again from the exports"
         yield Finding("damaged-file", Severity.ERROR, told, 1)
 
 

@@ -65,10 +65,15 @@ def _note(settings: Settings, attempt: Attempt, error: Exception) -> None:
             "error": {"kind": type(error).__name__, "message": message},
             "findings": [{"code": FINDING, "severity": Severity.ERROR, "message": message, "rows": 0}],
         }
-        _insert(target, settings.pg_schema, attempt, "failed", json.dumps(detail))
+        note_run(target, settings.pg_schema, attempt, "failed", json.dumps(detail))
 
 
-def _insert(target: Server, schema: str, attempt: Attempt, status: str, detail: str | None) -> None:
+def note_run(target: Server, schema: str, attempt: Attempt, status: str, detail: str | None) -> None:
+    """Writes the row of a run that publishes nothing itself; nothing where there is no run log.
+
+    Raises:
+        PostgresError: it cannot be written.
+    """
     run = attempt.run
     with connect(target, schema=schema) as session:
         if not has_all(session, ["sync_runs"]):
@@ -99,4 +104,4 @@ def note_recovery(target: Server, schema: str, attempt: Attempt) -> None:
     with connect(target, schema=schema) as session:
         last = session.query("SELECT status FROM sync_runs ORDER BY started_at DESC, run_id DESC LIMIT 1")
     if last and last[0][0] == "failed":
-        _insert(target, schema, attempt, "unchanged", None)
+        note_run(target, schema, attempt, "unchanged", None)

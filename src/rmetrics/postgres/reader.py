@@ -72,7 +72,7 @@ def open_port(settings: Settings, port: int) -> Reader:
         BusyError: another command uses the server, which would have to start again.
         SettingsError: the password cannot be kept.
     """
-    rules = load_rules(settings.rules_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
     own = start_embedded(settings.server_dir, port)
     with connect(own, schema=settings.pg_schema) as session:
         apply_schema(session, schema_script(), settings.pg_schema)

@@ -13,10 +13,10 @@ from rmetrics.rules.model import Place
 
 # Tables that stand whole in one file; the others ("sources", "feeds") are folders of such tables.
 SINGLE = ("business", "jobs", "revenue", "calls", "journeys", "brief")
-GROUPS = ("sources", "feeds", "measures", "dimensions", "pulls", "notify")
+GROUPS = ("sources", "feeds", "measures", "dimensions", "pulls", "notify", "companies")
 LISTS = ("checks", "alerts")
 # No figure follows from these: they are no part of the rules' digest.
-NO_FIGURES = frozenset({"pulls", "brief", "notify", "alerts"})
+NO_FIGURES = frozenset({"pulls", "brief", "notify", "alerts", "companies"})
 MAX_BYTES = 1_000_000
 
 _HEADER = re.compile(r"\s*(\[\[?)[^\[\]]")

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rmetrics.errors import RuleProblem, RulesError
+from rmetrics.rules.companies import COMPANIES, Company, of_company
 from rmetrics.rules.files import GROUPS, LISTS, NO_FIGURES, SINGLE, Tree, read_tree
 from rmetrics.rules.journeys import JourneyRules, Journeys, SourceJourneys
 from rmetrics.rules.measures import Dimension, Measure
@@ -55,15 +56,20 @@ _DATED_KEYS: Mapping[str, frozenset[str] | None] = {
 _UNDATED = (Check, BriefRules, Channel, Alert)
 
 
-def load_rules(folder: Path) -> Rules:
+def load_rules(folder: Path, company: str | None = None) -> Rules:
     """The rules of a folder.
+
+    Args:
+        folder: with the TOML files.
+        company: one of ``[companies]``, whose exceptions are applied; None: the rules of all.
 
     Raises:
         RulesError: with all problems found, in order of file and line.
-        SettingsError: there are no rules in the folder.
+        SettingsError: there are no rules in the folder, or no such company.
     """
-    loader = _Loader(read_tree(folder), folder)
-    rules = loader.rules()
+    tree = read_tree(folder)
+    loader = _Loader(tree if company is None else of_company(tree, company), folder)
+    rules = dataclasses.replace(loader.rules(), company=company)
     problems, warnings = validate(rules, frozenset(loader.broken))
     problems = [*loader.problems, *problems]
     if problems:
@@ -104,6 +110,7 @@ class _Loader:
         brief = self.model(BriefRules, "brief", tables.get("brief", {}))
         channels = {n: self.model(Channel, f"notify.{n}", t) for n, t in self.group("notify").items()}
         alerts = {f"alerts.{i}": self.model(Alert, f"alerts.{i}", a) for i, a in enumerate(self.listed("alerts"))}
+        companies = {n: self.company(n, t) for n, t in self.group(COMPANIES).items()}
         figures = {n: t for n, t in tables.items() if n not in NO_FIGURES}
         return Rules(
             folder=self.folder,
@@ -122,10 +129,18 @@ class _Loader:
             brief=brief or BriefRules(),
             notify={n: c for n, c in channels.items() if c},
             alerts={k: a for k, a in alerts.items() if a},
+            companies={n: c for n, c in companies.items() if c},
             digest=digest_of(figures),
             places=self.tree.places,
             tables=figures,
         )
+
+    def company(self, name: str, table: Any) -> Company | None:
+        """One company; its name is part of the names of folders and of a schema."""
+        key = f"{COMPANIES}.{name}"
+        if not IDENTIFIER.fullmatch(name) or name == "public":
+            self.problem(key, f"{name!r} {IDENTIFIER_RULE}, and not public")
+        return self.model(Company, key, table)
 
     def required(self, name: str) -> Any:
         if name in self.tree.tables:

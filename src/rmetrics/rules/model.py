@@ -503,6 +503,8 @@ class Rules:
         measures, dimensions: by name, as declared (``rules.measures``); ``measures.declared`` adds what is shipped.
         brief, notify, alerts: what is told to whom (``rules.messages``), channels by name, alerts by dotted key; no
             figure follows from them.
+        companies: by name (``rules.companies.Company``); empty where there is one company alone.
+        company: the one whose exceptions are applied; None: the rules of all.
         pulls: by name (``rules.pulls.Pull``); they say where exports come from, not what figures mean.
         digest: SHA-256 of the meaning of all tables that figures follow from, not of the files' comments or layout.
         places: dotted key to file and line.
@@ -526,6 +528,8 @@ class Rules:
     dimensions: Mapping[str, "Dimension"] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     pulls: Mapping[str, Any] = field(default_factory=dict)
+    companies: Mapping[str, Any] = field(default_factory=dict)
+    company: str | None = None
     digest: str = ""
     places: Mapping[str, Place] = field(default_factory=dict)
     warnings: tuple[Any, ...] = ()

@@ -80,12 +80,17 @@ class Trials:
         settings = self._settings
         made = {name: value for name, value in os.environ.items() if not name.startswith("RMETRICS_")}
         made |= {
-            "RMETRICS_DATA_DIR": str(settings.data_dir.resolve()),
+            "RMETRICS_DATA_DIR": settings.data_url or str(settings.data_dir.resolve()),
+            "RMETRICS_LOCAL_DIR": str(settings.local_dir.resolve()),
             "RMETRICS_RULES_DIR": str(rules),
             "RMETRICS_INBOX_DIR": str(inbox),
             "RMETRICS_PG_SCHEMA": settings.pg_schema,
         }
-        given = {"RMETRICS_POSTGRES_DSN": settings.dsn, "RMETRICS_MEMORY_LIMIT": settings.memory_limit}
+        given = {
+            "RMETRICS_POSTGRES_DSN": settings.dsn,
+            "RMETRICS_MEMORY_LIMIT": settings.memory_limit,
+            "RMETRICS_S3_ENDPOINT": settings.s3_endpoint,
+        }
         return made | {name: value for name, value in given.items() if value}
 
     def _answer(self, out: bytes, rules: str) -> Mapping[str, Any]:

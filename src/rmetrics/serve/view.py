@@ -20,7 +20,7 @@ from rmetrics.explain.evidence import MEASURES, Asked
 from rmetrics.explain.explainer import Explainer, explainer_of
 from rmetrics.explain.explanation import Explanation
 from rmetrics.html_report.data import PageData
-from rmetrics.lake import DECISIONS, LANDED, Lake
+from rmetrics.lake import DECISIONS, LANDED, Lake, open_lake
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import STATE, load
 from rmetrics.locks import held
@@ -38,9 +38,11 @@ _MONTHS_OPEN = 6  # each holds a month's rows, and a connection of the second en
 
 def mark(settings: Settings) -> str:
     """A digest that differs once figures may be others: another computation, other rules, an export withdrawn."""
-    lake = Lake(settings.lake_dir)
-    paths = [lake.root / f"{STATE}.json", lake.raw / DECISIONS, *rule_files(settings.rules_dir)]
-    return hashlib.sha256("\n".join(map(_state_of, paths)).encode()).hexdigest()[:16]
+    lake = open_lake(settings)
+    records = (f"{STATE}.json", f"{lake.raw.name}/{DECISIONS}")
+    versions = [there.version if (there := lake.store.head(name)) else "-" for name in records]
+    files = map(_state_of, rule_files(settings.rules_dir))
+    return hashlib.sha256("\n".join([*versions, *files]).encode()).hexdigest()[:16]
 
 
 def _state_of(path: Path) -> str:
@@ -143,7 +145,7 @@ def open_view(settings: Settings) -> Iterator[View]:
         RulesError, SettingsError: the rules do not load.
         BusyError: syncs replace the computation faster than it can be linked.
     """
-    lake = Lake(settings.lake_dir)
+    lake = open_lake(settings)
     for _ in range(_TRIES):
         before = mark(settings)
         with contextlib.ExitStack() as stack:
@@ -154,8 +156,7 @@ def open_view(settings: Settings) -> Iterator[View]:
             if mark(settings) != before:  # a sync put another computation into force meanwhile
                 continue
             waiting = _without_new(scratch)
-            place = settings.model_copy(update={"data_dir": scratch.root.parent})
-            view = View(settings, before, stack.enter_context(opened(place)), waiting)
+            view = View(settings, before, stack.enter_context(opened(settings, lake=scratch)), waiting)
             stack.callback(view.close)
             yield view
             return

@@ -132,10 +132,10 @@ class _Plan(Generic[D]):
     def __init__(self, engine: Engine[D], lake: Lake, rules: Rules, typed: Typed, buckets: int) -> None:
         self.engine, self.lake, self.rules, self.typed, self.buckets = engine, lake, rules, typed, buckets
         exports = {
-            name: [(e.columns, e.ranks) for e in Rows(lake, rules, typed, Snapshot(lake.root)).exports(name)]
+            name: [(e.columns, e.ranks) for e in Rows(lake, rules, typed, Snapshot(lake.store)).exports(name)]
             for name in rules.feeds
         }
-        self.work = Work(lake.root.resolve(), rules, exports)
+        self.work = Work(lake.at, rules, exports)
 
     def run(self, progress: Progress, newest_day: dt.date | None) -> Tables:
         engine, work, rules = self.engine, self.work, self.rules
@@ -229,7 +229,7 @@ class _Plan(Generic[D]):
                 tables[table] = tuple(layers.get(table, ())) or (write_layer(lake, table, empty),)
         tables[SPELLINGS] = (write_layer(lake, SPELLINGS, spelt.lazy()),)
         tables[FACTS] = tuple(layers.get(FACTS, ())) or (write_layer(lake, FACTS, steps.no_facts(rules)),)
-        rows = Rows(lake, rules, self.typed, Snapshot(lake.root, tables=tables))
+        rows = Rows(lake, rules, self.typed, Snapshot(lake.store, tables=tables))
         if CALLS in rules.feeds:  # what follows a telephone number over all feeds is not cut into buckets
             tables[CLASSES] = written(lake, CLASSES, iter([classes_of(rows)]), CLASSED)
         every = rows.snapshot.scan(FACTS)

@@ -10,11 +10,10 @@ import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import polars as pl
 
-from rmetrics.lake import Lake, TypedFile
+from rmetrics.lake import Lake, LakeAt, TypedFile
 from rmetrics.lake.snapshot import Layer, SpoiledError, Stored, write_layer
 from rmetrics.metrics.costs import feed_costs
 from rmetrics.metrics.feeds import kept_rows
@@ -59,24 +58,24 @@ class Work:
     """What every step knows.
 
     Attributes:
-        root: of the lake, which receives what is written; every machine sees it under this name.
+        at: where the lake is, which receives what is written; every machine sees it there.
         rules: in force.
         exports: by feed, the mapped columns of its exports and their ranks.
     """
 
-    root: Path
+    at: LakeAt
     rules: Rules
     exports: Mapping[str, Sequence[tuple[tuple[str, ...], tuple[int, ...]]]]
 
     @property
     def lake(self) -> Lake:
         """The lake, as this machine sees it."""
-        return _lake(self.root)
+        return _lake(self.at)
 
 
 @functools.cache
-def _lake(root: Path) -> Lake:
-    return Lake(root)
+def _lake(at: LakeAt) -> Lake:
+    return at.open()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +149,7 @@ def read(piece: Piece, work: Work) -> Iterator[pl.DataFrame]:
     columns, lake = list(every_schema(work.rules, piece.feed)), work.lake
     file = piece.files[0][0]
     if not lake.typed_is_sound(file, used=True):
-        raise SpoiledError(lake.root, f"{lake.typed.name}/{file.name}")
+        raise SpoiledError(lake.store, f"{lake.typed.name}/{file.name}")
     for export in typed_exports(lake, piece.files):
         rows = export.rows if piece.height is None else export.rows.slice(piece.first, piece.height)
         frame = every_row([TypedExport(rows, export.columns, export.ranks)], work.rules.feeds[piece.feed])

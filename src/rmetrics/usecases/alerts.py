@@ -71,7 +71,7 @@ def alerts(settings: Settings, *, send_them: bool = True, now: dt.datetime | Non
         RulesError, SettingsError, PostgresError, LakeError, BusyError: see ``errors``.
     """
     now = now or dt.datetime.now(dt.UTC)
-    rules = load_rules(settings.rules_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
     found = _found(settings, rules, now) if rules.alerts else ()
     channels = channels_of(rules.notify, "alerts") if send_them else {}
     if found is None or not channels:
@@ -112,7 +112,7 @@ def _send(
 def alerts_after_sync(settings: Settings) -> tuple[Finding, ...]:
     """Evaluates and sends alerts where the rules declare a channel; what went wrong is a finding and stops nothing."""
     try:
-        if not channels_of(load_rules(settings.rules_dir).notify, "alerts"):
+        if not channels_of(load_rules(settings.rules_dir, settings.company).notify, "alerts"):
             return ()
         result = alerts(settings)
     except RmetricsError as error:

@@ -15,7 +15,7 @@ from rmetrics.brief.published import read_facts, span_of
 from rmetrics.brief.text import Brief, as_html, as_text, brief_of
 from rmetrics.errors import LakeError, PostgresError, SettingsError
 from rmetrics.files import replace_private
-from rmetrics.lake import Lake
+from rmetrics.lake import open_lake
 from rmetrics.notify.channels import Message
 from rmetrics.notify.evaluation import raised_alerts
 from rmetrics.notify.ledger import Ledger, open_ledger
@@ -73,7 +73,7 @@ def brief(
         RulesError, SettingsError, PostgresError, LakeError, BusyError: see ``errors``.
     """
     now = now or dt.datetime.now(dt.UTC)
-    rules = load_rules(settings.rules_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
     day = day or now.astimezone(ZoneInfo(rules.business.timezone)).date()
     channels = channels_of(rules.notify, "brief")
     if send_it and not channels:
@@ -135,7 +135,7 @@ def _disputable(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[Dis
     A sync may take them away meanwhile, or they are damaged: that must not keep a brief from being sent.
     """
     try:
-        rows = last_rows(Lake(settings.lake_dir), rules)
+        rows = last_rows(open_lake(settings), rules)
         claims = [] if rows is None else [c for c in lead_claims(rows, {}, now) if c.state is ClaimState.OPEN]
     except (LakeError, OSError, pl.exceptions.PolarsError):
         return None

@@ -3,13 +3,15 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from rmetrics.checks.compare import CrossCheck
 from rmetrics.errors import LakeError
 from rmetrics.findings import Severity
-from rmetrics.lake import Lake
+from rmetrics.lake import open_lake
 from rmetrics.pipeline.compute.desired import published_rows
 from rmetrics.pipeline.compute.runner import Runner
+from rmetrics.pipeline.landing.bucket_inbox import open_inbox
 from rmetrics.pipeline.landing.inbox import inbox_files, inbox_name
 from rmetrics.pipeline.verify.amounts import HINT, large_sums, largest_amounts
 from rmetrics.pipeline.verify.cross_check import second_look
@@ -83,14 +85,14 @@ def _check(
 
 def _not_landed(settings: Settings) -> Iterator[CheckFinding]:
     """Files of the inbox that no sync has seen."""
-    if not settings.inbox_dir.is_dir():
+    inbox = open_inbox(settings)
+    if isinstance(inbox, Path) and not inbox.is_dir():
         return
-    known = Lake(settings.lake_dir).load_json("inbox").get("files", {})
+    known = open_lake(settings).load_json("inbox").get("files", {})
     new = [
         name
-        for path, status in inbox_files(settings.inbox_dir)
-        if known.get(name := inbox_name(path, settings.inbox_dir), [None, None])[:2]
-        != [status.st_size, status.st_mtime_ns]
+        for path, status in inbox_files(inbox, known)
+        if known.get(name := inbox_name(path, inbox), [None, None])[:2] != [status.st_size, status.st_mtime_ns]
     ]
     if new:
         yield CheckFinding(

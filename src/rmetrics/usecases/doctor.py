@@ -15,7 +15,7 @@ from rmetrics.diagnosis.folders import (
 from rmetrics.diagnosis.program import check_libraries, check_python, check_rules, check_zone
 from rmetrics.diagnosis.scheduled import check_pulls, check_schedule
 from rmetrics.findings import Severity
-from rmetrics.lake import Damage, Lake
+from rmetrics.lake import Damage, open_lake
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import Rules
 from rmetrics.settings import Settings
@@ -30,7 +30,7 @@ def doctor(settings: Settings, *, verify: bool = False, progress: Progress = sil
         progress: is told how far it is.
     """
     rules: list[Rules] = []
-    lake = Lake(settings.lake_dir)
+    lake = open_lake(settings)
     looks: list[Callable[[], Iterator[Check]]] = [
         check_python,
         check_libraries,

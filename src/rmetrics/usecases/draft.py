@@ -27,7 +27,7 @@ from rmetrics.ingest.dates import Reading
 from rmetrics.ingest.read import PROBLEM, Export, RefusedError, open_export
 from rmetrics.ingest.recognise import normal_header
 from rmetrics.ingest.sniff import blocks
-from rmetrics.lake import Lake, RawFile
+from rmetrics.lake import Lake, RawFile, open_lake
 from rmetrics.pipeline.landing.placement import place
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.files import rule_files
@@ -83,7 +83,7 @@ def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
             rules, to an example that is shipped, or as jobs or payments of a CRM.
         RulesError: the rules do not load as they are.
     """
-    rules = load_rules(settings.rules_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
     source = source.strip()
     slug = _slug(source)
     target = settings.rules_dir / f"{slug}.toml"
@@ -104,7 +104,7 @@ def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
         raise SettingsError(f"the feed {feed} is declared already ({rules.place(f'feeds.{feed}')})", "Edit it there.")
     found = _clear_of_the_day(_with_required(found, key, date), date)
     plan = Plan(source, slug, feed, export.name, key, date, skipped)
-    found, text, problems = _that_takes_nothing(settings, Lake(settings.lake_dir), rules, plan, found, export)
+    found, text, problems = _that_takes_nothing(settings, open_lake(settings), rules, plan, found, export)
     path = target.with_name(f"{target.name}.draft") if problems else target
     _write(path, text)
     notes = tuple(_notes(found, plan, opened, path, problems))

@@ -7,7 +7,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from rmetrics.errors import SettingsError
-from rmetrics.lake import Lake, RawFile
+from rmetrics.lake import RawFile, open_lake
 from rmetrics.pipeline.landing.placement import place
 from rmetrics.rules import load_rules
 from rmetrics.rules.suggest import did_you_mean
@@ -53,8 +53,8 @@ def landed_exports(settings: Settings) -> tuple[LandedExport, ...]:
         RulesError: the rules do not load.
         LakeError: a record of the lake cannot be read.
     """
-    rules = load_rules(settings.rules_dir)
-    raws = Lake(settings.lake_dir).raw_files()
+    rules = load_rules(settings.rules_dir, settings.company)
+    raws = open_lake(settings).raw_files()
     feeds = {p.raw.sha256: p.feed for p in place(raws, rules)[0]}
     return tuple(_told(raw, feeds.get(raw.sha256)) for raw in raws)
 
@@ -86,7 +86,7 @@ def restore(settings: Settings, which: str) -> Decision:
 
 
 def _decide(settings: Settings, which: str, *, withdraw: bool) -> Decision:
-    lake = Lake(settings.lake_dir)
+    lake = open_lake(settings)
     raws = lake.raw_files()
     _one(raws, which)
     with lake.locked():

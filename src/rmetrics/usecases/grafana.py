@@ -41,7 +41,7 @@ def write_kit(settings: Settings, folder: Path) -> KitResult:
     """
     changed, unchanged = [], []
     try:
-        files = kit_files(load_rules(settings.rules_dir), settings.pg_schema, settings.links_to)
+        files = kit_files(load_rules(settings.rules_dir, settings.company), settings.pg_schema, settings.links_to)
         for name, text in sorted(files.items()):
             path = folder / name
             if path.exists() and path.read_bytes() == text.encode():

@@ -80,7 +80,9 @@ def history(
     with existing_server(settings) as target:
         if target is None:
             raise _nothing()
-        return _history(target, settings, load_rules(settings.rules_dir), months, source, metric, daily=daily)
+        return _history(
+            target, settings, load_rules(settings.rules_dir, settings.company), months, source, metric, daily=daily
+        )
 
 
 def _nothing() -> SettingsError:

@@ -9,7 +9,7 @@ import polars as pl
 
 from rmetrics.errors import LakeError, RulesError, SettingsError
 from rmetrics.files import write_private
-from rmetrics.lake import Lake
+from rmetrics.lake import open_lake
 from rmetrics.pipeline.compute.names import FACTS
 from rmetrics.pipeline.compute.standing import last_rows
 from rmetrics.rules import Rules, load_rules
@@ -67,7 +67,7 @@ def draft_measure(
         RulesError: the rules do not load as they are, or would not with the draft.
         LakeError: the file cannot be written.
     """
-    rules = load_rules(settings.rules_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
     if not IDENTIFIER.fullmatch(name):
         raise SettingsError(f"{name!r} {IDENTIFIER_RULE}", "For instance: callbacks.")
     if name in declared(rules):
@@ -128,7 +128,7 @@ def _choices(settings: Settings, rules: Rules, of: str) -> Iterator[str]:
 
 def _words(settings: Settings, rules: Rules, of: str, column: str) -> str:
     """The most frequent values of a text column that has few of them, as the lake last held them."""
-    rows = last_rows(Lake(settings.lake_dir), rules)
+    rows = last_rows(open_lake(settings), rules)
     if rows is None:
         return ""
     frame = rows.scan(FACTS if of == JOBS else of)

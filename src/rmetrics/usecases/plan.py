@@ -11,7 +11,7 @@ import polars as pl
 
 from rmetrics.errors import PostgresError
 from rmetrics.findings import Finding
-from rmetrics.lake import Lake
+from rmetrics.lake import Lake, open_lake
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import load
 from rmetrics.memory import rows_at_once
@@ -22,6 +22,7 @@ from rmetrics.pipeline.changes.row_changes import State, moved_rows
 from rmetrics.pipeline.compute.compute import Computed, compute
 from rmetrics.pipeline.compute.standing import last_rows, old_rules
 from rmetrics.pipeline.explanations import Explanations
+from rmetrics.pipeline.landing.bucket_inbox import open_inbox
 from rmetrics.pipeline.landing.inbox import Seen, empty_inbox, land_inbox
 from rmetrics.pipeline.verify.run_findings import run_findings
 from rmetrics.postgres.connection import Server, connect
@@ -30,6 +31,7 @@ from rmetrics.postgres.publish import Published, published
 from rmetrics.postgres.server import existing_server
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.companies import require_company
 from rmetrics.rules.edits import can_move
 from rmetrics.rules.proposals import dated_instead
 from rmetrics.settings import Settings, memory_of
@@ -160,11 +162,12 @@ def plan(
         SettingsError: there is no such source, or the month has no data before or after.
         RulesError, LakeError, BusyError: see ``errors``.
     """
-    rules = load_rules(settings.rules_dir)
-    lake = Lake(settings.lake_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
+    require_company(rules)
+    lake = open_lake(settings)
     basis = _basis(settings, lake)
     with scratch_lake(lake) as scratch:
-        seen = land_inbox(settings.inbox_dir, scratch, rules, progress)
+        seen = land_inbox(open_inbox(settings), scratch, rules, progress)
         computed = compute(scratch, rules, progress, memory=memory_of(settings))
         exports = basis.published.exports or frozenset(sha256[:16] for sha256, _, _ in load(lake).exports)
         digest = basis.published.rules_hash or load(lake).rules
@@ -192,7 +195,7 @@ def plan(
             hands = _hands(before, after, month, source)
         findings = (*run_findings(scratch, rules, computed, seen, explanations), *explanations.failed)
         if not seen:
-            findings = (empty_inbox(settings.inbox_dir, len(computed.placed)), *findings)
+            findings = (empty_inbox(open_inbox(settings), len(computed.placed)), *findings)
     restated, instead = _restated(changes, causes, max((m for m, _, _ in basis.monthly), default=None))
     shown = [c for c in changes if _wanted(c.month, c.source, month, source)]
     touched = {c.month for c in changes}

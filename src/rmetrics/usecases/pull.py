@@ -16,6 +16,7 @@ from rmetrics.errors import BusyError, LakeError, PullError, RmetricsError, Sett
 from rmetrics.findings import PULL_INCOMPLETE, Finding, Severity, count
 from rmetrics.ingest.read import RefusedError, open_export
 from rmetrics.locks import lock, lock_file, named_holder
+from rmetrics.pipeline.landing.bucket_inbox import refuse_bucket
 from rmetrics.pipeline.landing.placement import chosen
 from rmetrics.pulls.answers import headers_of
 from rmetrics.pulls.landing import finish, folder_of, judge, named_for, put, table_bytes
@@ -28,6 +29,7 @@ from rmetrics.pulls.stores import PulledFile, read_folder, read_sftp
 from rmetrics.pulls.window import covered_until
 from rmetrics.pulls.window import since as window_start
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.companies import require_company
 from rmetrics.rules.pulls import FilePull, FolderPull, ImapPull, ListPull, Pull, SftpPull
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings
@@ -113,12 +115,14 @@ def pull(
         BusyError: another pull is running.
     """
     clock = time.monotonic()
-    rules = load_rules(settings.rules_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
+    require_company(rules)
     chosen_pulls = {n: rules.pulls[_known(n, rules)] for n in names} or dict(rules.pulls)
     if dry_run:
         return Pulled(tuple(_shown(n, p, rules, settings, since) for n, p in chosen_pulls.items()))
     if not chosen_pulls:
         return Pulled(())
+    refuse_bucket(settings)
     if not settings.inbox_dir.is_dir():
         raise SettingsError(
             f"the inbox {settings.inbox_dir} does not exist", f"Create it: mkdir -p {settings.inbox_dir}"

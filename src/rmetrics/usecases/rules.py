@@ -10,7 +10,7 @@ import polars as pl
 
 from rmetrics.errors import RuleProblem, RulesError
 from rmetrics.findings import count
-from rmetrics.lake import Lake
+from rmetrics.lake import open_lake
 from rmetrics.metrics.jobs import METRIC_DATE, declared_names
 from rmetrics.metrics.leads import between
 from rmetrics.metrics.measures import member
@@ -59,7 +59,7 @@ def rules_in_force(settings: Settings, day: dt.date | None, source: str | None =
         RulesError: the rules do not load.
         SettingsError: no rule is about such a source.
     """
-    rules = load_rules(settings.rules_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
     day = day or dt.datetime.now(ZoneInfo(rules.business.timezone)).date()
     said, later = rules_in_words(rules, day), next_changes(rules, day)
     topic = only_source(source, rules, {s.topic for s in (*said, *later)})
@@ -82,8 +82,10 @@ def check_rules(settings: Settings) -> CheckedRules:
     Raises:
         RulesError: with every problem found; also where the engines read a condition differently.
     """
-    rules = load_rules(settings.rules_dir)
-    computed = last_rows(Lake(settings.lake_dir), rules)
+    rules = load_rules(settings.rules_dir, settings.company)
+    if rules.company is None and (found := list(_problems_of_companies(settings, rules))):
+        raise RulesError(found)
+    computed = last_rows(open_lake(settings), rules)
     problems = [_differs(d, rules) for d in disagreements(rules, computed)]
     problems += [] if computed is None else free_text(computed, rules)
     if problems:
@@ -114,6 +116,15 @@ def members_of(computed: Rows, dimension: Dimension, rules: Rules) -> int:
     if rows is None or not set(tree.columns_in(parse(text))) <= set(rows.collect_schema().names()):
         return 0
     return int(rows.select(member(dimension, rules).n_unique()).collect().item())
+
+
+def _problems_of_companies(settings: Settings, rules: Rules) -> Iterator[RuleProblem]:
+    """What is wrong with the exceptions of each company; the rules of all are sound."""
+    for name in rules.companies:
+        try:
+            load_rules(settings.rules_dir, name)
+        except RulesError as error:
+            yield from error.problems
 
 
 def _differs(found: Disagreement, rules: Rules) -> RuleProblem:

@@ -68,7 +68,7 @@ def install(settings: Settings, at: dt.time, kind: Kind | None = None, *, dry_ru
         SettingsError: there is no scheduler, it refuses, or a file of that name is not ours.
         RulesError: the rules do not load.
     """
-    zone = load_rules(settings.rules_dir).business.timezone
+    zone = load_rules(settings.rules_dir, settings.company).business.timezone
     kind = kind or scheduler_here()
     plan = _plan(at, zone)
     before = installed_in(settings.data_dir)
@@ -225,14 +225,14 @@ def run_now(settings: Settings) -> Ran:
 
 def _pulls(settings: Settings) -> bool:
     try:
-        return bool(load_rules(settings.rules_dir).pulls)
+        return bool(load_rules(settings.rules_dir, settings.company).pulls)
     except RmetricsError:  # the sync tells what is wrong with the rules
         return False
 
 
 def _gets_the_brief(settings: Settings) -> bool:
     try:
-        return bool(channels_of(load_rules(settings.rules_dir).notify, "brief"))
+        return bool(channels_of(load_rules(settings.rules_dir, settings.company).notify, "brief"))
     except RmetricsError:  # the sync has told what is wrong with the rules
         return False
 

@@ -14,7 +14,7 @@ def schema_ddl(settings: Settings) -> str:
     """``schema.sql`` and the tables that only the rules know."""
     script = schema_script()
     known = script.split()
-    own = [t for t in published_tables(load_rules(settings.rules_dir)) if t.name not in known]
+    own = [t for t in published_tables(load_rules(settings.rules_dir, settings.company)) if t.name not in known]
     extra = [s + ";" for t in own for s in create_table(t)]
     if not extra:
         return script
@@ -23,7 +23,7 @@ def schema_ddl(settings: Settings) -> str:
 
 def schema_apply(settings: Settings) -> str:
     """Applies the schema to the server; returns the server's label."""
-    rules = load_rules(settings.rules_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
     with server(settings.dsn, settings.server_dir) as target, connect(target, schema=settings.pg_schema) as session:
         apply_schema(session, schema_script(), settings.pg_schema)
         fit_tables(session, published_tables(rules))

@@ -14,6 +14,7 @@ from rmetrics.pipeline.entered import (
     refuse_beside,
 )
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.companies import require_company
 from rmetrics.rules.model import ColumnType
 from rmetrics.settings import Settings
 
@@ -41,7 +42,8 @@ def set_spend(
         SettingsError: the amount cannot be read, no source or several have a spend, or the month has other rows.
         LakeError: the lake cannot be read.
     """
-    rules = load_rules(settings.rules_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
+    require_company(rules)
     name, column = _spend_feed(rules, source)
     feed = declared_feed(rules, name)
     row = {feed.date: f"{month:%Y-%m}", column: as_figure(feed.columns[column], column, amount)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rmetrics.errors import RmetricsError
-from rmetrics.lake import Lake
+from rmetrics.lake import open_lake
 from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.ddl import has_all
 from rmetrics.postgres.server import existing_server
@@ -87,7 +87,7 @@ def status(settings: Settings, *, runs: int = 10) -> StatusResult:
 
 def _pulls(settings: Settings) -> tuple[PullStatus, ...]:
     try:
-        declared = load_rules(settings.rules_dir).pulls
+        declared = load_rules(settings.rules_dir, settings.company).pulls
     except RmetricsError:  # every other command tells what is wrong with the rules
         return ()
     now = dt.datetime.now(dt.UTC)
@@ -104,7 +104,7 @@ def _schedule(settings: Settings) -> ScheduleStatus | None:
 
 
 def _published(settings: Settings, runs: int) -> StatusResult:
-    landed = len(Lake(settings.lake_dir).raw_files())
+    landed = len(open_lake(settings).raw_files())
     with existing_server(settings) as target:
         if target is None:
             return StatusResult((), (), {}, "nothing is published yet", {"exports_landed": landed})

@@ -2,31 +2,39 @@
 
 import contextlib
 import datetime as dt
+import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from typing import Literal
 
-from rmetrics.findings import Finding
-from rmetrics.lake import Lake
+from rmetrics.errors import RmetricsError
+from rmetrics.findings import COMPANY_FAILED, COMPANY_REMOVED, Finding, Severity
+from rmetrics.lake import Lake, open_lake
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import sweep
 from rmetrics.pipeline.compute.compute import Computed, compute
 from rmetrics.pipeline.explanations import CODE as FAILED
 from rmetrics.pipeline.explanations import Explanations
+from rmetrics.pipeline.group import publish_company, state_of
+from rmetrics.pipeline.landing.bucket_inbox import open_inbox
 from rmetrics.pipeline.landing.inbox import Seen, empty_inbox, land_inbox
 from rmetrics.pipeline.landing.quarantine import taken_in
 from rmetrics.pipeline.publication import Outcome, publish_computed, run_of
-from rmetrics.pipeline.summary import FileResult, SyncResult, measure_lines, month_lines
+from rmetrics.pipeline.summary import CompanyResult, FileResult, SyncResult, measure_lines, month_lines
 from rmetrics.pipeline.unchanged import fingerprint, new_run_id, remember
 from rmetrics.pipeline.verify.amounts import refuse_large_sums
 from rmetrics.pipeline.verify.cross_check import agree
 from rmetrics.pipeline.verify.run_findings import mended, merged, run_findings, taken_in_findings
+from rmetrics.postgres.connection import Server, redacted
 from rmetrics.postgres.embedded import server_ahead
-from rmetrics.postgres.failed_runs import Attempt, failure_noted
+from rmetrics.postgres.failed_runs import Attempt, failure_noted, note_run
+from rmetrics.postgres.publish.group import note_failed, prepare_group, remove_others
 from rmetrics.progress import Progress, silent, timed
-from rmetrics.rules import load_rules
+from rmetrics.rules import Rules, load_rules
 from rmetrics.settings import Settings, memory_of
+from rmetrics.shipped import schema_script
 from rmetrics.spark.runner import runner_of
 from rmetrics.tables import published_tables
 
@@ -77,9 +85,11 @@ def _sync(
     clock = time.monotonic()
     timings: dict[str, float] = {}
     os.umask(0o077)
-    rules = load_rules(settings.rules_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
     attempt.rules_hash = rules.digest
-    lake = Lake(settings.lake_dir)
+    if rules.companies and rules.company is None:
+        return _sync_companies(settings, rules, attempt, progress, before, full=full, dry_run=dry_run, force=force)
+    lake = open_lake(settings)
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(_workplace(lake, dry_run=dry_run))
         runner = stack.enter_context(runner_of(settings))
@@ -87,13 +97,13 @@ def _sync(
             ahead = server_ahead(settings.dsn, settings.server_dir, attempt.rest.append)
             target = stack.enter_context(ahead)
         with timed(timings, "land"):
-            seen = land_inbox(settings.inbox_dir, place, rules, progress, force=force, full=full)
+            seen = land_inbox(open_inbox(settings), place, rules, progress, force=force, full=full)
         computed = compute(place, rules, progress, full=full, memory=memory_of(settings), runner=runner)
         timings |= computed.seconds
         why = Explanations()
         findings = (*before, *run_findings(place, rules, computed, seen, why), *mended(computed))
         if not seen:
-            findings = (empty_inbox(settings.inbox_dir, len(computed.placed)), *findings)
+            findings = (empty_inbox(open_inbox(settings), len(computed.placed)), *findings)
         if not dry_run:
             why.of("the note of sound files", place.remember_checked, None)
             findings += why.of(
@@ -110,7 +120,7 @@ def _sync(
         else:
             attempt.run = run = run_of(attempt, rules, computed, seen, why)
             with timed(timings, "publish"):
-                outcome = publish_computed(
+                outcome = (publish_company if rules.company else publish_computed)(
                     settings,
                     target,
                     rules,
@@ -139,6 +149,99 @@ def _sync(
         timings=timings,
         measures=measures,
     )
+
+
+# -- a group
+
+
+def _sync_companies(
+    settings: Settings,
+    rules: Rules,
+    attempt: Attempt,
+    progress: Progress,
+    before: tuple[Finding, ...],
+    *,
+    full: bool,
+    dry_run: bool,
+    force: bool,
+) -> SyncResult:
+    """Each company by itself: what stops one stops no other, and its figures stay those of the run before."""
+    clock = time.monotonic()
+    names = list(rules.companies)
+    with contextlib.ExitStack() as stack:
+        started = stack.enter_context(server_ahead(settings.dsn, settings.server_dir))
+        if not dry_run:
+            stack.enter_context(open_lake(settings).locked())
+            prepare_group(started(), settings.pg_schema, schema_script())
+        done = [
+            _one_company(settings, rules, name, started, progress, full=full, dry_run=dry_run, force=force)
+            for name in names
+        ]
+        gone = [] if dry_run else remove_others(started(), settings.pg_schema, names)
+        companies = (*(c for c, _ in done), *(CompanyResult(name, "removed") for name in gone))
+        findings = (*before, *_of_companies(done, companies))
+        if not dry_run:
+            failed = [c for c in companies if c.status == "failed"]
+            status = "failed" if len(failed) == len(names) else "ok"
+            detail = {"findings": [asdict(f) for f in findings], "companies": [asdict(c) for c in companies]}
+            note_run(started(), settings.pg_schema, attempt, status, json.dumps(detail, default=str))
+    results = {c.company: r for c, r in done if r is not None}
+    written: dict[str, int] = {}
+    for table, count_ in (item for r in results.values() for item in r.published.items()):
+        written[table] = written.get(table, 0) + count_
+    changed = any(c.status in {"published", "removed"} for c in companies)
+    return SyncResult(
+        run_id=attempt.run_id,
+        status="dry-run" if dry_run else "published" if changed else "unchanged",
+        files=tuple(replace(f, file=f"{name}/{f.file}") for name, r in results.items() for f in r.files),
+        published=written,
+        findings=findings,
+        months=(),
+        seconds=time.monotonic() - clock,
+        cross_check=f"the two engines agree on every figure of {len(results)} of {len(names)} companies",
+        companies=companies,
+    )
+
+
+def _one_company(
+    settings: Settings,
+    rules: Rules,
+    name: str,
+    started: Callable[[], Server],
+    progress: Progress,
+    *,
+    full: bool,
+    dry_run: bool,
+    force: bool,
+) -> tuple[CompanyResult, SyncResult | None]:
+    company, state, clock = rules.companies[name], state_of(rules, name), time.monotonic()
+    own = settings.of_company(name, company.inbox, company.own_schema)
+    try:
+        result = sync(own, full=full, dry_run=dry_run, force=force, progress=progress)
+    except RmetricsError as error:
+        told = f"{error.message} {error.hint}".strip()
+        if not dry_run:
+            note_failed(started(), settings.pg_schema, state, redacted(told, settings.dsn or ""))
+        return CompanyResult(name, "failed", state.currency, message=told, seconds=time.monotonic() - clock), None
+    landed = [f for f in result.files if f.status != "refused"]
+    rejected = sum(f.rejected for f in landed)
+    return CompanyResult(name, result.status, state.currency, len(landed), rejected, "", result.seconds), result
+
+
+def _of_companies(
+    done: Sequence[tuple[CompanyResult, SyncResult | None]], companies: Sequence[CompanyResult]
+) -> Iterator[Finding]:
+    """What is to be said of the companies, each finding with its company."""
+    for company in companies:
+        if company.status == "failed":
+            told = f"{company.company}: not computed, its figures are those of the run before: {company.message}"
+            yield Finding(COMPANY_FAILED, Severity.ERROR, told, 0)
+        elif company.status == "removed":
+            told = f"{company.company}: no longer declared in the rules; its rows were taken out of the group's tables"
+            yield Finding(COMPANY_REMOVED, Severity.WARNING, told, 0)
+    for company, result in done:
+        for finding in result.findings if result else ():
+            yield replace(finding, message=f"{company.company}: {finding.message}")
 
 
 @contextlib.contextmanager
@@ -172,12 +275,3 @@ def _file_result(seen: Seen, computed: Computed) -> FileResult:
         counts.totals,
         seen.note,
     )
-
-
-# -- publishing
-
-
-# -- the second engine
-
-
-# -- the summary

@@ -11,6 +11,7 @@ from rmetrics.errors import SettingsError
 from rmetrics.pipeline.asked import source_named
 from rmetrics.pipeline.entered import Entered, as_figure, declared_feed, entered_name, figures_before, put_entered
 from rmetrics.rules import ALL, Rules, load_rules
+from rmetrics.rules.companies import require_company
 from rmetrics.rules.names import TARGETS, normal_source
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings
@@ -37,7 +38,8 @@ def set_target(
         SettingsError: nothing is given, an amount cannot be read, or there is no such source or segment.
         LakeError: the lake cannot be read.
     """
-    rules = load_rules(settings.rules_dir)
+    rules = load_rules(settings.rules_dir, settings.company)
+    require_company(rules)
     feed = declared_feed(rules, TARGETS)
     key = {
         feed.date: f"{month:%Y-%m}",

@@ -11,7 +11,6 @@ import pytest
 from rmetrics.errors import LakeError
 from rmetrics.ingest import records, sniff, typing
 from rmetrics.lake import Lake, TypedFile
-from rmetrics.lake.files import read_json, write_json
 from rmetrics.pipeline.compute.compute import compute
 from rmetrics.pipeline.landing import land as landing
 from rmetrics.pipeline.landing import typed_rows
@@ -177,10 +176,9 @@ def test_an_export_typed_later_than_others_of_its_pack_is_read_with_them(place: 
     for n in range(3):
         place.put(f"payments {n}.csv", [[1, "2025-01-01", str(n), "cash", f"P{n}"]])
     land_inbox(place.inbox, place.lake, RULES, silent)
-    catalog = place.lake.typed / "catalog.json"
-    record = read_json(catalog)
+    record = place.lake.read_record("typed/catalog.json")
     del record["files"][0]["exports"][1]  # as after a kill between raw and typed
-    write_json(catalog, record)
+    place.lake.write_record("typed/catalog.json", record)
     place.lake = Lake(place.lake.root)
     found = place.typed()
     assert sorted(str(rows["amount"][0]) for _, rows, _ in found.values()) == ["0.00", "1.00", "2.00"]

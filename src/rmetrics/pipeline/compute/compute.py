@@ -124,7 +124,7 @@ def compute(
     before = load(lake)
     altered = before.altered()
     mended = _mend_typed(lake, rules, placed, typed, used=False)
-    mended += [name for name in altered if (lake.root / name).exists()]  # one that was deleted is only made again
+    mended += [name for name in altered if lake.store.head(name)]  # one that was deleted is only made again
     wanted = replace(  # it keeps which files were looked at already
         before,
         inputs=inputs_digest(placed, rules),

@@ -120,7 +120,7 @@ class _Increment:
         self.lake, self.old, self.fresh, self.newest_day = lake, old, fresh, newest_day
         self.rules: Rules = old.rules
         self.tables: Tables = dict(old.snapshot.tables)
-        self.rows = Rows(lake, old.rules, typed, Snapshot(lake.root, tables=self.tables))
+        self.rows = Rows(lake, old.rules, typed, Snapshot(lake.store, tables=self.tables))
         self.was: dict[str, pl.DataFrame] = {}
         self.now: dict[str, pl.DataFrame] = {}
         self.reached = pl.Series(POSITION, [], dtype=pl.Int64)

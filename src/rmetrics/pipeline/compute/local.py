@@ -85,7 +85,7 @@ class _Local:
     def __init__(self, lake: Lake, rules: Rules, typed: Typed, most: int, newest_day: dt.date | None) -> None:
         self.lake, self.rules, self.most, self.newest_day = lake, rules, most, newest_day
         self.tables: Tables = {}
-        self.rows = Rows(lake, rules, typed, Snapshot(lake.root, tables=self.tables))
+        self.rows = Rows(lake, rules, typed, Snapshot(lake.store, tables=self.tables))
         largest = max((sum(f.rows for f, _ in typed.get(name, ())) for name in rules.feeds), default=0)
         self.buckets = max(1, -(-largest // most))
 

@@ -138,7 +138,7 @@ class Rows:
         for files in self.typed.values():
             for file, _ in files:
                 if not self.lake.typed_is_sound(file, used=True):
-                    raise SpoiledError(self.lake.root, f"{self.lake.typed.name}/{file.name}")
+                    raise SpoiledError(self.lake.store, f"{self.lake.typed.name}/{file.name}")
 
     def _stored(self, table: str) -> pl.LazyFrame | None:
         return self.snapshot.scan(table) if self.snapshot.rows(table) else None

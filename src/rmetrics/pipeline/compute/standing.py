@@ -39,7 +39,7 @@ def old_rules(lake: Lake, digest: str, rules: Rules) -> Rules | None:
     if folder is None:
         return None
     try:
-        kept = load_rules(folder)
+        kept = load_rules(folder, rules.company)
     except RmetricsError:  # kept by a version that allowed more
         return None
     return kept if kept.digest == digest else None

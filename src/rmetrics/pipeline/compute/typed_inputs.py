@@ -19,8 +19,8 @@ def inputs_of(lake: Lake, files: Iterable[tuple[TypedFile, int]]) -> list[TypedI
         if file.packed:
             packs.setdefault(file.name, (file, {}))[1][file.number] = rank
         else:
-            found.append(TypedInput(lake.typed / file.name, file.columns, rank))
-    found += [TypedInput(lake.typed / n, f.columns, None, ranks) for n, (f, ranks) in packs.items()]
+            found.append(TypedInput(lake.location(file), file.columns, rank))
+    found += [TypedInput(lake.location(f), f.columns, None, ranks) for f, ranks in packs.values()]
     return found
 
 

@@ -8,25 +8,27 @@ import stat
 from pathlib import Path
 
 from rmetrics.lake import Damage, Lake, file_digest
+from rmetrics.pipeline.landing.bucket_inbox import BucketInbox
 from rmetrics.pipeline.landing.inbox import inbox_files, inbox_name
 
 ALTERED = "the content is not what was read under this name, though size and time are the same"
 
 
-def altered_files(inbox: Path, lake: Lake) -> tuple[list[Damage], int]:
+def altered_files(inbox: Path | BucketInbox, lake: Lake) -> tuple[list[Damage], int]:
     """The files whose content is not the one that a sync read, and how many were compared.
 
     A file of another size or time is left out: the next sync reads it. So is one that no sync has read yet.
 
     Args:
-        inbox: the folder of exports; nothing is compared where it does not exist.
+        inbox: the folder of exports; nothing is compared where it does not exist, or in a bucket: an object has another
+            version once it has another content.
         lake: remembers what the last sync found there.
 
     Raises:
         LakeError: a folder of the inbox cannot be read.
         OSError: a file cannot be read.
     """
-    if not inbox.is_dir():
+    if isinstance(inbox, BucketInbox) or not inbox.is_dir():
         return [], 0
     known = lake.load_json("inbox").get("files", {})
     altered, compared = list[Damage](), 0

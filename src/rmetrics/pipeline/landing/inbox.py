@@ -1,5 +1,6 @@
 """The inbox: which files are there, what each is, and landing the new ones. Exports are only ever read."""
 
+import contextlib
 import os
 import stat
 import time
@@ -11,6 +12,7 @@ from typing import Any
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.findings import EMPTY_INBOX, Finding, Severity, count
 from rmetrics.lake import Lake, RawFile
+from rmetrics.pipeline.landing.bucket_inbox import BucketInbox
 from rmetrics.pipeline.landing.land import NewFile, Seen, land, state_of
 from rmetrics.pipeline.landing.losses import lost_exports, settle_damage
 from rmetrics.pipeline.landing.placement import feed_of
@@ -25,13 +27,22 @@ _SETTLE_WAIT = 0.25
 _SAME_TIME_NS = 1_000_000  # a file that replaces one of its own time counts as this little newer, each a nanosecond
 
 
-def inbox_files(inbox: Path) -> Iterator[tuple[Path, os.stat_result]]:
+def inbox_files(
+    inbox: Path | BucketInbox, known: Mapping[str, Any] | None = None
+) -> Iterator[tuple[Path, os.stat_result]]:
     """Yields the regular files and the links under the inbox; hidden files and Office's lock files are passed over.
+
+    Args:
+        inbox: the folder or the bucket.
+        known: what earlier runs remember of its files, by name; see ``BucketInbox.files``.
 
     Raises:
         SettingsError: the inbox does not exist.
         LakeError: it cannot be read.
     """
+    if isinstance(inbox, BucketInbox):
+        yield from _bucket_files(inbox, known or {})
+        return
     if not inbox.is_dir():
         raise SettingsError(
             f"the inbox {inbox} does not exist",
@@ -45,8 +56,7 @@ def inbox_files(inbox: Path) -> Iterator[tuple[Path, os.stat_result]]:
         links = [f for f in folders if Path(folder, f).is_symlink()]
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted([*files, *links]):
-            lower = name.lower()
-            if lower.startswith(_SKIPPED_PREFIXES) or lower in _SKIPPED_NAMES or lower.endswith(("#", *_DOCUMENTS)):
+            if _passed_over(name):
                 continue
             path = Path(folder, name)
             try:
@@ -57,7 +67,24 @@ def inbox_files(inbox: Path) -> Iterator[tuple[Path, os.stat_result]]:
                 yield path, status
 
 
-def empty_inbox(inbox: Path, landed: int) -> Finding:
+def _bucket_files(inbox: BucketInbox, known: Mapping[str, Any]) -> Iterator[tuple[Path, os.stat_result]]:
+    for path, status in inbox.files(known):
+        *folders, name = path.relative_to(inbox.folder).parts
+        if not _passed_over(name) and not any(f.startswith(".") for f in folders):
+            yield path, status
+
+
+def _passed_over(name: str) -> bool:
+    lower = name.lower()
+    return lower.startswith(_SKIPPED_PREFIXES) or lower in _SKIPPED_NAMES or lower.endswith(("#", *_DOCUMENTS))
+
+
+def folder_of(inbox: Path | BucketInbox) -> Path:
+    """The local folder that names of exports start at."""
+    return inbox.folder if isinstance(inbox, BucketInbox) else inbox
+
+
+def empty_inbox(inbox: Path | BucketInbox, landed: int) -> Finding:
     """What to say of an inbox without a file to read; ``landed`` exports are in the lake all the same."""
     so_far = f"; the figures are those of {count(landed, 'landed export')}" if landed else ""
     told = f"the inbox {inbox} is empty: put exports (CSV or Excel) there, then run `rmetrics sync`{so_far}"
@@ -65,7 +92,7 @@ def empty_inbox(inbox: Path, landed: int) -> Finding:
 
 
 def land_inbox(
-    inbox: Path, lake: Lake, rules: Rules, progress: Progress, *, force: bool = False, full: bool = False
+    inbox: Path | BucketInbox, lake: Lake, rules: Rules, progress: Progress, *, force: bool = False, full: bool = False
 ) -> list[Seen]:
     """Lands what is new; returns what is known of every file of the inbox, by name.
 
@@ -77,26 +104,28 @@ def land_inbox(
     Raises:
         LakeError: a landed export is damaged, or gone without ``force``, and the inbox does not have it any more.
     """
-    found = sorted(inbox_files(inbox), key=lambda f: (f[1].st_mtime_ns, str(f[0])))
-    memory = lake.load_json("inbox")
+    memory, folder = lake.load_json("inbox"), folder_of(inbox)
     known: Mapping[str, Any] = memory.get("files", {}) if memory.get("rules") == rules.digest else {}
     always: Mapping[str, Any] = memory.get("files", {})
+    found = sorted(inbox_files(inbox, always), key=lambda f: (f[1].st_mtime_ns, str(f[0])))
     sound, damaged = lake.examine_raw()
     raws = {r.sha256: r for r in sound}
     lost = {d.sha256 for d in lost_exports(lake, sound, damaged)}
-    found = _settled(inbox, found, always)
-    seen, new = list[Seen](), list[NewFile]()
+    found = _settled(folder, found, always)
+    seen, new = list[Seen](), list[tuple[Path, os.stat_result]]()
     for path, status in found:
-        name = _shown(path.relative_to(inbox))
+        name = _shown(path.relative_to(folder))
         before = None if full else _remembered(name, status, known, always, raws, rules)
         if before:
             seen.append(before)
         else:
-            new.append(NewFile(path, name, status))
+            new.append((path, status))
     progress("reading the inbox", len(seen), len(found))
-    for some in land(new, lake, rules, raws):
-        seen += some
-        progress("reading the inbox", len(seen), len(found))
+    with inbox.fetched(new) if isinstance(inbox, BucketInbox) else contextlib.nullcontext(new) as here:
+        files = [NewFile(path, _shown(path.relative_to(folder)), status) for path, status in here]
+        for some in land(files, lake, rules, raws):
+            seen += some
+            progress("reading the inbox", len(seen), len(found))
     settle_damage(lake, raws.values(), damaged, force=force)
     _renew_deliveries(lake, raws, seen, always)
     remembered = {
@@ -150,9 +179,9 @@ def _with_decision(seen: Seen, raws: Mapping[str, RawFile]) -> Seen:
     return replace(seen, note=told)
 
 
-def inbox_name(path: Path, inbox: Path) -> str:
+def inbox_name(path: Path, inbox: Path | BucketInbox) -> str:
     """The name that a file of the inbox is known by: its path inside it."""
-    return _shown(path.relative_to(inbox))
+    return _shown(path.relative_to(folder_of(inbox)))
 
 
 def _shown(path: Path) -> str:

@@ -1,0 +1,235 @@
+"""A lake in a bucket of an S3 server: objects there, copies of those that were used in a local folder.
+
+A data object's name has a part of its content's digest, so two runs that write at once never write the same name with
+other bytes. Records are replaced only where they are what this run found when it began (``If-Match``): of two runs that
+would commit, the later one is refused, and whatever it wrote until then is named by nothing.
+"""
+
+import contextlib
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rmetrics.errors import BusyError, LakeError
+from rmetrics.lake.files import file_digest
+from rmetrics.lake.lease import lease, refuse_if_leased
+from rmetrics.lake.s3 import Connection
+from rmetrics.lake.store import Entry, Store
+
+SPARED_SECONDS = 24 * 3600  # what nothing names is removed only when it is older: a run may be about to name it
+_LEASE = "lease.json"
+_AGAIN = "Wait for it to end, then run again: nothing of this run is in force."
+
+
+class BucketStore(Store):
+    """The objects below a prefix of a bucket.
+
+    Args:
+        connection: to the bucket.
+        root: the local folder for copies and drafts; closed to others, for it holds customers' rows.
+    """
+
+    remote = True
+
+    def __init__(self, connection: Connection, root: Path) -> None:
+        super().__init__(root)
+        self.connection = connection
+        self._listed: dict[str, dict[str, Entry]] = {}  # data objects by their first folder
+        self._written: dict[str, float] = {}  # when they were, in seconds
+        self._versions: dict[str, str] | None = None  # of the records, as this run found or left them
+        self._contents: dict[str, tuple[str, bytes]] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def where(self) -> tuple[str | None, str | None]:
+        """Address and server of the bucket."""
+        return self.connection.url, self.connection.endpoint
+
+    def shown(self, name: str) -> str:
+        """Its address."""
+        return f"{self.connection.url}/{name}"
+
+    def named(self, name: str, digest: str) -> str:
+        """The name with a part of the digest before its ending."""
+        stem, dot, ending = name.rpartition(".")
+        return f"{stem}.{digest[:16]}{dot}{ending}"
+
+    # -- data objects
+
+    def location(self, name: str, digest: str | None = None) -> Path:
+        """The copy, downloaded where there is none yet."""
+        path = self.root / name
+        if not path.exists():
+            self._folder(path.parent)
+            part = path.with_name(f".{uuid.uuid4().hex}.copy")
+            try:
+                if self.connection.download(name, part):
+                    if digest is not None and file_digest(part) != digest:
+                        raise LakeError(
+                            f"{self.shown(name)} is damaged: its checksum does not match",
+                            "Run `rmetrics sync --full`: what can be made again from the exports is made again.",
+                        )
+                    part.chmod(0o600)
+                    part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
+        return path
+
+    def drop_copy(self, name: str) -> bool:
+        """Removes the copy."""
+        (self.root / name).unlink(missing_ok=True)
+        return True
+
+    def write_new(self, draft: Path, name: str, *, durable: bool = False) -> Entry:  # noqa: ARG002 - always, once there
+        """Uploads the draft and keeps it as the copy.
+
+        An object of that name has the same content, unless it is damaged: so writing over it changes nothing, or mends
+        it.
+        """
+        draft.chmod(0o600)
+        size = draft.stat().st_size
+        self.connection.put(name, draft)
+        final = self.root / name
+        self._folder(final.parent)
+        draft.replace(final)
+        entry = Entry(name, size, 0, "")
+        with self._lock:
+            self._listing(name)[name] = entry
+            self._written[name] = time.time()
+        return entry
+
+    def list(self, prefix: str) -> Sequence[Entry]:
+        """The objects below a folder, as they were when this run, or this look at the lake, began."""
+        with self._lock:
+            return sorted(
+                (e for e in self._listing(prefix).values() if e.name.startswith(prefix)), key=lambda e: e.name
+            )
+
+    def _listing(self, name: str) -> dict[str, Entry]:
+        top = name.partition("/")[0]
+        if top not in self._listed:
+            found = self.connection.list(f"{top}/")
+            self._listed[top] = {o.name: Entry(o.name, o.size, 0, o.version) for o in found}
+            self._written |= {o.name: o.written for o in found}
+        return self._listed[top]
+
+    def head(self, name: str) -> Entry | None:
+        """From the listing; what is not in it may have been written since, so the server is asked."""
+        if name.endswith(".json"):
+            if self._versions is not None:
+                version = self._versions.get(name)
+                return None if version is None else Entry(name, 0, 0, version)
+            found = self.connection.head(name)
+            return None if found is None else Entry(name, found.size, 0, found.version)
+        with self._lock:
+            listing = self._listing(name)
+            if name not in listing and (found := self.connection.head(name)) is not None:
+                listing[name] = Entry(name, found.size, 0, found.version)
+                self._written[name] = found.written
+            return listing.get(name)
+
+    def delete(self, name: str) -> None:
+        """Removes the object and the copy."""
+        self.connection.delete(name)
+        self.drop_copy(name)
+        with self._lock:
+            if name.endswith(".json"):
+                if self._versions is not None:
+                    self._versions.pop(name, None)
+            else:
+                self._listing(name).pop(name, None)
+
+    def discard(self, name: str) -> bool:
+        """Removes the object where it is older than ``SPARED_SECONDS``."""
+        with self._lock:
+            old = time.time() - self._written.get(name, 0.0) > SPARED_SECONDS
+        if old:
+            self.delete(name)
+        return old
+
+    # -- records
+
+    def read(self, name: str) -> bytes:
+        """The record as it stands."""
+        known = self._contents.get(name)
+        if self._versions is not None:
+            version = self._versions.get(name)
+            if version is None:
+                raise FileNotFoundError(name)
+            if known is not None and known[0] == version:
+                return known[1]
+        content, version = self.connection.get(name)
+        self._contents[name] = version, content
+        return content
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Replaces the record, where it is what this run found when it began."""
+        with self._lock:
+            before = self._known_version(name)
+            try:
+                version = self.connection.put(name, content, new=before is None, version=before)
+            except FileExistsError:
+                version = self._ours(name, content)
+            self._contents[name] = version, content
+            if self._versions is not None:
+                self._versions[name] = version
+
+    def _ours(self, name: str, content: bytes) -> str:
+        """The version of a record that is what was to be written: the answer to a first attempt may have been lost."""
+        with contextlib.suppress(FileNotFoundError):
+            there, version = self.connection.get(name)
+            if there == content:
+                return version
+        raise BusyError(f"another run changed {self.shown(name)} meanwhile", _AGAIN)
+
+    def _known_version(self, name: str) -> str | None:
+        if self._versions is not None:
+            return self._versions.get(name)
+        found = self.connection.head(name)
+        return None if found is None else found.version
+
+    def records(self) -> Sequence[str]:
+        """The JSON objects at the lake's top, without the lease."""
+        return sorted(o.name for o in self.connection.top("") if o.name.endswith(".json") and o.name != _LEASE)
+
+    # -- one run at a time
+
+    def refuse_if_held(self) -> None:
+        """Looks at the lease."""
+        refuse_if_leased(self.connection, _LEASE)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds the lease, and notes which version of each record this run goes out from."""
+        with lease(self.connection, _LEASE):
+            found = [o for prefix in ("", "raw/", "typed/", "rules/") for o in self.connection.top(prefix)]
+            self._versions = {o.name: o.version for o in found if o.name.endswith(".json")}
+            self._listed = {}
+            try:
+                yield
+            finally:
+                self._versions = None
+
+    # -- the local folder
+
+    def _folder(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def open_bucket(url: str, root: Path, *, endpoint: str | None = None) -> BucketStore:
+    """The store at an address such as ``s3://bucket/folder``; no request is made yet.
+
+    Args:
+        url: the address.
+        root: the local folder for copies.
+        endpoint: the server, where it is not Amazon's.
+
+    Raises:
+        SettingsError: the address is none, or the package for buckets is not installed.
+    """
+    return BucketStore(Connection.open(url, endpoint), root)
+
+
+__all__ = ["SPARED_SECONDS", "BucketStore", "open_bucket"]

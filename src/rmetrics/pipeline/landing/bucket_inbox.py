@@ -1,0 +1,117 @@
+"""An inbox in a bucket: which exports are there, and copies of the new ones while they land.
+
+An object is known by its size, its version and the time it was written, so one that was read is not downloaded again.
+Which export is newer is decided by the time the file had on its way there, where the tool that copied it kept it
+(``x-amz-meta-mtime``, as rclone does), and by the time it was uploaded where it did not.
+"""
+
+import contextlib
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rmetrics.errors import SettingsError
+from rmetrics.lake.s3 import Connection
+from rmetrics.parallel import in_order
+from rmetrics.settings import Settings
+
+_AT_ONCE = 8  # downloads
+
+
+@dataclass(frozen=True, slots=True)
+class BucketInbox:
+    """The exports below a prefix of a bucket.
+
+    Attributes:
+        connection: to the bucket.
+        folder: where a copy of each stands while it lands.
+    """
+
+    connection: Connection
+    folder: Path
+
+    def __str__(self) -> str:
+        return self.connection.url
+
+    def files(self, known: Mapping[str, Any]) -> Iterator[tuple[Path, os.stat_result]]:
+        """The path of each object's copy, which need not be there, and what tells that it is the one that was read.
+
+        Args:
+            known: of earlier runs, by name: size, time, version, time of upload, and more.
+        """
+        for found in self.connection.list(""):
+            if not found.name.endswith("/"):
+                version, written = _number(found.version), int(found.written * 1e9)
+                before = known.get(found.name) or [None] * 8
+                same = (before[0], *before[2:4]) == (found.size, version, written)
+                modified = before[1] if same else written
+                yield self.folder / found.name, _status(found.size, modified, version, written)
+
+    @contextlib.contextmanager
+    def fetched(self, new: Sequence[tuple[Path, os.stat_result]]) -> Iterator[list[tuple[Path, os.stat_result]]]:
+        """Copies of objects while they land, each with the time of the file that was uploaded, where that is known.
+
+        An object that is gone meanwhile has no copy.
+
+        Raises:
+            LakeError: the bucket cannot be read, or the folder cannot be written.
+        """
+
+        def fetch(one: tuple[Path, os.stat_result]) -> tuple[Path, os.stat_result]:
+            path, status = one
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            name = path.relative_to(self.folder).as_posix()
+            times = list[int]()
+            if not self.connection.download(name, path, times):
+                return one
+            modified = times[0] if times else status.st_mtime_ns
+            os.utime(path, ns=(modified, modified))
+            return path, _status(status.st_size, modified, status.st_ino, status.st_ctime_ns)
+
+        try:
+            yield list(in_order(fetch, new, workers=_AT_ONCE))
+        finally:
+            for path, _ in new:
+                path.unlink(missing_ok=True)
+
+
+def open_inbox(settings: Settings) -> Path | BucketInbox:
+    """The inbox of a project: its folder, or a bucket; no request is made yet.
+
+    Raises:
+        SettingsError: the bucket's address is none, or the package for buckets is not installed.
+    """
+    if settings.inbox_url is None:
+        return settings.inbox_dir
+    return BucketInbox(Connection.open(settings.inbox_url, settings.s3_endpoint), settings.inbox_dir)
+
+
+def refuse_bucket(settings: Settings) -> None:
+    """Refuses to go on where the inbox is a bucket, for commands that write files into it.
+
+    Raises:
+        SettingsError: the inbox is a bucket.
+    """
+    if settings.inbox_url is not None:
+        raise SettingsError(
+            f"the inbox {settings.inbox_url} is a bucket, and this command writes into a folder",
+            "Run it with RMETRICS_INBOX_DIR set to a folder, then upload what it wrote.",
+        )
+
+
+def _number(version: str) -> int:
+    return int.from_bytes(hashlib.sha256(version.encode()).digest()[:6], "big")
+
+
+def _status(size: int, modified_ns: int, inode: int, changed_ns: int) -> os.stat_result:
+    times = (changed_ns, modified_ns, changed_ns)
+    seconds = [t // 10**9 for t in times]
+    return os.stat_result((stat.S_IFREG | 0o600, inode, 0, 1, 0, 0, size, *seconds, *(t / 1e9 for t in times), *times))
+
+
+__all__ = ["BucketInbox", "open_inbox", "refuse_bucket"]

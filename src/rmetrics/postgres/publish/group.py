@@ -1,0 +1,295 @@
+"""The group's tables: the figures of many companies side by side. One company is written in one transaction.
+
+Money of different currencies is never added up: every row names its currency, and the views that add companies up do so
+for each currency.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from rmetrics.errors import PostgresError
+from rmetrics.postgres.connection import Server, Session, connect, literal, quoted
+from rmetrics.postgres.ddl import apply_schema, fit_tables, is_complete, require_writable
+from rmetrics.postgres.ownership import own_relations, refuse_foreign, take_note
+from rmetrics.postgres.publish.copying import copy, require_types
+from rmetrics.tables import DAILY, MONTHLY, PgColumn, PgTable, metric_table
+
+STATES = "group_companies"
+_TEXT, _MONEY = "character varying", "numeric(12,2)"
+_SUMMED = ("bigint", "numeric(12,2)", "numeric(18,6)", "numeric(9,6)")
+_MEASURES = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
+_OWN = (
+    PgColumn("company", _TEXT, not_null=True, comment="Name of the company in the rules"),
+    PgColumn("currency", _TEXT, not_null=True, comment="Currency of the row's money; never add up different ones"),
+)
+
+
+def _of_group(table: PgTable, name: str, comment: str) -> PgTable:
+    """A table of one company as one of the group: the company first in its key."""
+    columns = (_OWN[0], *table.columns, _OWN[1])
+    return replace(table, name=name, key=("company", *table.key), columns=columns, custom=True, comment=comment)
+
+
+_TARGETS = PgTable(
+    "targets",
+    ("month", "source", "segment"),
+    (
+        PgColumn("month", "date", not_null=True, comment="First day of the month"),
+        PgColumn("source", _TEXT, not_null=True, comment="ALL for every source"),
+        PgColumn("segment", _TEXT, not_null=True, comment="ALL for every segment"),
+        PgColumn("target_repairs", _MONEY),
+        PgColumn("target_revenue40", _MONEY),
+        PgColumn("target_conv_l2r", "numeric(9,6)"),
+        PgColumn("target_cpl_max", _MONEY),
+    ),
+    part="month",
+)
+# By the name of the company's own table.
+TABLES: Mapping[str, PgTable] = {
+    DAILY: _of_group(metric_table(DAILY), "group_daily_metrics", "Daily metrics of every company, in its currency"),
+    MONTHLY: _of_group(metric_table(MONTHLY), "group_monthly_metrics", "Monthly metrics of every company"),
+    "targets": _of_group(_TARGETS, "group_targets", "Targets of every company, in its currency"),
+}
+_STATE_TABLE = PgTable(
+    STATES,
+    ("company",),
+    (
+        _OWN[0],
+        PgColumn("title", _TEXT, not_null=True, comment="How the company is called"),
+        PgColumn("currency", _TEXT, not_null=True),
+        PgColumn("timezone", _TEXT, not_null=True, comment="Whose days its business days are"),
+        PgColumn("status", _TEXT, not_null=True, comment="ok, or failed: then its figures are those of the run before"),
+        PgColumn("message", _TEXT, comment="Why it failed"),
+        PgColumn("run_id", _TEXT, comment="Run that published its figures"),
+        PgColumn("inputs", _TEXT, comment="Digest of everything its figures depend on"),
+        PgColumn("exports", "bigint", comment="Exports its figures come from"),
+        PgColumn("published_at", "timestamp with time zone", comment="When its figures were last replaced"),
+        PgColumn("tried_at", "timestamp with time zone", not_null=True, comment="When a run last looked at it"),
+    ),
+    part=None,
+    custom=True,
+    comment="The companies of the group, and whether the last run could compute each",
+)
+_SUMS = ", ".join(f"sum({m}) AS {m}" for m in _MEASURES)
+_RATIO_COLUMNS = (
+    "units::numeric / NULLIF(leads, 0) AS conv_l2u, repairs::numeric / NULLIF(leads, 0) AS conv_l2r, "
+    "repairs::numeric / NULLIF(units, 0) AS conv_u2r, cost / NULLIF(leads, 0) AS cpl, "
+    "cost / NULLIF(repairs, 0) AS cost_per_repair, revenue_gross / NULLIF(repairs, 0) AS avg_ticket, "
+    "revenue40 - cost AS profit"
+)
+_VS_TARGET = (
+    f"SELECT m.*, {_RATIO_COLUMNS}, t.target_repairs, t.target_revenue40, t.target_conv_l2r, t.target_cpl_max "
+    f"FROM (SELECT company, currency, month, COALESCE(source, 'ALL')::character varying AS source, {_SUMS} "
+    "FROM group_monthly_metrics GROUP BY GROUPING SETS ((company, currency, month, source), "
+    "(company, currency, month))) AS m LEFT JOIN group_targets AS t ON t.company = m.company "
+    "AND t.month = m.month AND t.source = m.source AND t.segment = 'ALL'"
+)
+_BY_CURRENCY = (
+    f"SELECT s.*, {_RATIO_COLUMNS} FROM (SELECT currency, month, count(DISTINCT company) AS companies, {_SUMS} "
+    "FROM group_monthly_metrics GROUP BY currency, month) AS s"
+)
+# Of each view its comment and its query.
+VIEWS: Mapping[str, tuple[str, str]] = {
+    "group_monthly_vs_target": ("Each company's months against its targets, by source and in all (ALL)", _VS_TARGET),
+    "group_monthly_by_currency": (
+        "Months of all companies of one currency together; money of different currencies is never added up",
+        _BY_CURRENCY,
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyState:
+    """What the group's tables say of a company.
+
+    Attributes:
+        inputs: the digest of what its figures depend on; empty where none were published.
+    """
+
+    company: str
+    title: str
+    currency: str
+    timezone: str
+    run_id: str = ""
+    inputs: str = ""
+    exports: int = 0
+
+
+def prepare_group(target: Server, schema: str, script: str) -> None:
+    """Makes what the group's schema lacks: the run log and the group's tables and views.
+
+    Raises:
+        PostgresError: a table or view of such a name is somebody else's, or this user may not make them.
+    """
+    tables = [*TABLES.values(), _STATE_TABLE]
+    with connect(target, schema=schema) as session:
+        require_writable(session)
+        if not is_complete(session, script):
+            apply_schema(session, script, schema)
+        fit_tables(session, tables)
+        with session.transaction():
+            own = own_relations(session)
+            refuse_foreign(session, list(VIEWS), own, indexes=[])
+            for name, (comment, select) in VIEWS.items():
+                session.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS {select}")
+                session.execute(f"COMMENT ON VIEW {quoted(name)} IS {literal(comment)}")
+            if not set(VIEWS) <= own:
+                take_note(session, own | set(VIEWS))
+
+
+def published_inputs(session: Session, company: str) -> str:
+    """The digest of what a company's published figures depend on; empty where none are."""
+    found = session.query(f"SELECT inputs, status FROM {STATES} WHERE company = $1", [company])
+    return str(found[0][0] or "") if found and found[0][1] == "ok" else ""
+
+
+def replace_company(
+    target: Server, schema: str, state: CompanyState, rows: Mapping[str, pl.DataFrame]
+) -> dict[str, int]:
+    """Puts a company's figures in the place of those that were there, all of them or none.
+
+    Args:
+        target: the server.
+        schema: the group's.
+        state: of the company.
+        rows: by name of the company's table.
+
+    Returns:
+        The rows written, by name of the group's table.
+
+    Raises:
+        PostgresError: what is read back is not what was sent; nothing was changed.
+    """
+    written = {}
+    with connect(target, schema=schema) as session, session.transaction():
+        _alone(session)
+        for name, table in TABLES.items():
+            require_types(session, table)
+            frame = _framed(table, rows.get(name), state)
+            session.execute(f"DELETE FROM {quoted(table.name)} WHERE company = $1", [state.company])
+            copy(session, table, frame.lazy(), table.name, columns=table.names, schema=schema)
+            _require_equal(session, table, frame, state.company)
+            written[table.name] = frame.height
+        _write_state(session, state)
+    return written
+
+
+def confirm_company(target: Server, schema: str, state: CompanyState) -> None:
+    """Notes that a run looked at a company and found its published figures right."""
+    with connect(target, schema=schema) as session, session.transaction():
+        session.execute(
+            f"UPDATE {STATES} SET status = 'ok', message = NULL, tried_at = clock_timestamp() WHERE company = $1",
+            [state.company],
+        )
+
+
+def note_failed(target: Server, schema: str, state: CompanyState, message: str) -> None:
+    """Notes that a company could not be computed; its figures stay those of the run before."""
+    with connect(target, schema=schema) as session, session.transaction():
+        session.execute(
+            f"INSERT INTO {STATES} (company, title, currency, timezone, status, message, tried_at) "
+            "VALUES ($1, $2, $3, $4, 'failed', $5, clock_timestamp()) ON CONFLICT (company) DO UPDATE "
+            "SET status = 'failed', message = excluded.message, tried_at = excluded.tried_at",
+            [state.company, state.title, state.currency, state.timezone, message],
+        )
+
+
+def remove_others(target: Server, schema: str, companies: Collection[str]) -> list[str]:
+    """Takes out companies that the rules no longer declare; returns their names."""
+    with connect(target, schema=schema) as session, session.transaction():
+        _alone(session)
+        there = {str(name) for (name,) in session.query(f"SELECT company FROM {STATES}")}
+        gone = sorted(there - set(companies))
+        for name in gone:
+            for table in (*(t.name for t in TABLES.values()), STATES):
+                session.execute(f"DELETE FROM {quoted(table)} WHERE company = $1", [name])
+    return gone
+
+
+def _alone(session: Session) -> None:
+    """Of two runs that write companies of one schema, one waits."""
+    session.execute("SELECT pg_advisory_xact_lock(hashtextextended('rmetrics:group:' || $1, 0))", [session.schema])
+
+
+def _framed(table: PgTable, rows: pl.DataFrame | None, state: CompanyState) -> pl.DataFrame:
+    """A company's rows with all the columns of the group's table."""
+    own = {"company": state.company, "currency": state.currency}
+    if rows is None:
+        rows = pl.DataFrame(schema={c.name: _DTYPES[c.type] for c in table.columns if c.name not in own})
+    missing = [
+        pl.lit(None, dtype=_DTYPES[c.type]).alias(c.name)
+        for c in table.columns
+        if c.name not in rows.columns and c.name not in own
+    ]
+    named = [pl.lit(v, dtype=pl.String).alias(n) for n, v in own.items()]
+    return rows.drop(own, strict=False).with_columns(*named, *missing).select(table.names)
+
+
+_DTYPES: Mapping[str, Any] = {
+    _TEXT: pl.String(),
+    "date": pl.Date(),
+    "bigint": pl.Int64(),
+    _MONEY: pl.Decimal(12, 2),
+    "numeric(18,6)": pl.Decimal(18, 6),
+    "numeric(9,6)": pl.Decimal(9, 6),
+    "timestamp with time zone": pl.Datetime("us", "UTC"),
+}
+
+
+def _require_equal(session: Session, table: PgTable, sent: pl.DataFrame, company: str) -> None:
+    """Reads back how many rows there are and what their numbers add up to."""
+    numbers = [c.name for c in table.columns if c.type in _SUMMED]
+    sums = ", ".join(f"sum({quoted(n)})::text" for n in numbers)
+    found = session.query(f"SELECT count(*), {sums} FROM {quoted(table.name)} WHERE company = $1", [company])[0]
+    want = (sent.height, *(_sum(sent[n]) for n in numbers))
+    got = (int(found[0]), *(None if v is None else Decimal(v) for v in found[1:]))
+    if want != got:
+        differing = next(n for n, a, b in zip(("rows", *numbers), want, got, strict=True) if a != b)
+        raise PostgresError(
+            f"{table.name}, {company}: {differing} read back is not what was sent",
+            "Nothing was changed. Run the sync again; if it stays, report a bug.",
+        )
+
+
+def _sum(column: pl.Series) -> Decimal | None:
+    values: Sequence[Any] = column.drop_nulls().to_list()
+    return sum((Decimal(v) for v in values), Decimal(0)) if values else None
+
+
+def _write_state(session: Session, state: CompanyState) -> None:
+    columns = ("company", "title", "currency", "timezone", "status", "run_id", "inputs", "exports")
+    values = [
+        state.company,
+        state.title,
+        state.currency,
+        state.timezone,
+        "ok",
+        state.run_id,
+        state.inputs,
+        state.exports,
+    ]
+    marks = ", ".join(f"${i + 1}" for i in range(len(values)))
+    changes = ", ".join(f"{c} = excluded.{c}" for c in (*columns[1:], "message", "published_at", "tried_at"))
+    session.execute(
+        f"INSERT INTO {STATES} ({', '.join(columns)}, message, published_at, tried_at) "
+        f"VALUES ({marks}, NULL, clock_timestamp(), clock_timestamp()) ON CONFLICT (company) DO UPDATE SET {changes}",
+        values,
+    )
+
+
+__all__ = [
+    "STATES",
+    "TABLES",
+    "VIEWS",
+    "CompanyState",
+    "confirm_company",
+    "note_failed",
+    "prepare_group",
+    "published_inputs",
+    "remove_others",
+    "replace_company",
+]

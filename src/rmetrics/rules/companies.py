@@ -1,0 +1,174 @@
+"""Many companies under one set of rules: what each has of its own, and its exceptions to the rules of all.
+
+An exception replaces keys: of a table such as ``[revenue]``, of one source or feed, of one column of a feed. Where a
+key that it replaces changes at a date by the rules of all, the exception must say what becomes of that: else the common
+change would replace the company's own value on that date, silently.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, field_validator
+
+from rmetrics.errors import RuleProblem, SettingsError
+from rmetrics.rules.files import Tree
+from rmetrics.rules.model import Business, Place, Rules, Table, known_zone
+from rmetrics.rules.suggest import did_you_mean
+
+COMPANIES = "companies"
+_SINGLE = ("jobs", "revenue", "calls", "journeys")
+_GROUPS = ("sources", "feeds")
+_EXCEPTIONS = (*_SINGLE, *_GROUPS)
+_NESTED = {"journeys": "sources", "feeds": "columns"}  # tables of tables inside: merged by name, too
+
+
+class Company(Table):
+    """A company of the group.
+
+    Attributes:
+        inbox: the folder of its exports inside the inbox; None: named as the company.
+        timezone, currency: its own, where they are not those of ``[business]``.
+        publish: ``own``: the tables of a company in a schema of its own, too; ``group``: the group's tables alone.
+        own_schema: that schema; None: named as the company.
+        title: how it is called in tables and dashboards; None: as in the rules.
+        rules: its exceptions, table by table.
+    """
+
+    inbox: Annotated[str, StringConstraints(pattern=r"^[^/\\.][^\\]*$")] | None = None
+    timezone: str | None = None
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = None
+    publish: Literal["group", "own"] = "group"
+    own_schema: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")] | None = Field(
+        default=None, alias="schema"
+    )
+    title: str | None = None
+    rules: Mapping[str, Any] = Field(default_factory=dict)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        return value if value is None else known_zone(value)
+
+    def zone_of(self, business: Business) -> str:
+        """Its zone."""
+        return self.timezone or business.timezone
+
+    def currency_of(self, business: Business) -> str:
+        """Its currency."""
+        return self.currency or business.currency
+
+
+def require_company(rules: Rules) -> None:
+    """Refuses rules of many companies where a command is about one.
+
+    Raises:
+        SettingsError: the rules declare companies, and none is named.
+    """
+    if rules.companies and rules.company is None:
+        raise SettingsError(
+            "the rules declare companies, and this command is about one of them",
+            f"Name it: RMETRICS_COMPANY={next(iter(rules.companies))} rmetrics ...",
+        )
+
+
+def of_company(tree: Tree, name: str) -> Tree:
+    """The rules of one company: those of all, with its exceptions; problems are collected in the tree.
+
+    Raises:
+        SettingsError: no company has that name.
+    """
+    declared = tree.tables.get(COMPANIES)
+    companies = declared if isinstance(declared, dict) else {}
+    if name not in companies:
+        raise SettingsError(
+            f"no company {name!r} is declared in the rules{did_you_mean(name, list(companies))}",
+            "Use the name of one of the tables [companies.NAME].",
+        )
+    company = companies[name] if isinstance(companies[name], dict) else {}
+    made = Tree(dict(tree.tables), dict(tree.places), list(tree.problems))
+    at = f"{COMPANIES}.{name}"
+    business = {k: company[k] for k in ("timezone", "currency") if k in company}
+    if business:
+        made.tables["business"] = {**_table(tree.tables.get("business")), **business}
+        made.places |= {f"business.{k}": p for k in business if (p := tree.places.get(f"{at}.{k}"))}
+    for table, own in _table(company.get("rules")).items():
+        key = f"{at}.rules.{table}"
+        if table not in _EXCEPTIONS or not isinstance(own, dict):
+            allowed = ", ".join(_EXCEPTIONS)
+            told = f"is no table with exceptions{did_you_mean(table, _EXCEPTIONS)}; allowed: {allowed}"
+            made.problems.append(_problem(tree, key, told))
+            continue
+        made.tables[table] = _with(tree, made, table, own, key)
+    prefix = f"{at}.rules."
+    made.places |= {k.removeprefix(prefix): p for k, p in tree.places.items() if k.startswith(prefix)}
+    return made
+
+
+def _with(tree: Tree, made: Tree, table: str, own: Mapping[str, Any], key: str) -> dict[str, Any]:
+    base = _table(tree.tables.get(table))
+    if table in _SINGLE:
+        made.problems += _overtaken(tree, table, base, own, key)
+        return _merged(base, own, _NESTED.get(table))
+    result = dict(base)
+    for name, of_name in own.items():
+        there = _table(base.get(name))
+        if isinstance(of_name, dict):
+            made.problems += _overtaken(tree, f"{table}.{name}", there, of_name, f"{key}.{name}")
+            result[name] = _merged(there, of_name, _NESTED.get(table))
+        else:
+            result[name] = of_name  # judged where it is loaded
+    return result
+
+
+def _merged(base: Mapping[str, Any], own: Mapping[str, Any], nested: str | None) -> dict[str, Any]:
+    result = {**base, **own}
+    if nested is not None and isinstance(own.get(nested), dict):
+        inner = _table(base.get(nested))
+        result[nested] = inner | {
+            n: {**_table(inner.get(n)), **v} if isinstance(v, dict) else v for n, v in own[nested].items()
+        }
+    return result
+
+
+def _overtaken(
+    tree: Tree, table: str, base: Mapping[str, Any], own: Mapping[str, Any], key: str
+) -> Iterator[RuleProblem]:
+    """Keys of an exception that a dated change of the common rules would replace."""
+    changes = base.get("changes")
+    if "changes" in own or not isinstance(changes, list):
+        return
+    for i, change in enumerate(changes):
+        for name in (k for k in _table(change) if k in own and k != "from"):
+            day = change.get("from")
+            when = f"from {day} on" if isinstance(day, dt.date) else "later"
+            where = _place(tree, f"{table}.changes.{i}")
+            told = (
+                f"the rules of all change {name} {when} ({where}): give the company's own changes, or changes = [] "
+                "where its value stays"
+            )
+            yield _problem(tree, f"{key}.{name}", told)
+
+
+def _problem(tree: Tree, key: str, message: str) -> RuleProblem:
+    place = _nearest(tree, key)
+    return RuleProblem(place.path, place.line, key, message)
+
+
+def _place(tree: Tree, key: str) -> str:
+    place = _nearest(tree, key)
+    return f"{place.path.name}:{place.line}"
+
+
+def _nearest(tree: Tree, key: str) -> Place:
+    probe = key
+    while probe and probe not in tree.places:
+        probe = probe.rpartition(".")[0]
+    return tree.places[probe] if probe else next(iter(tree.places.values()))
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+__all__ = ["COMPANIES", "Company", "of_company", "require_company"]
