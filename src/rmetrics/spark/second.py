@@ -115,7 +115,8 @@ class SparkConnection:
         if isinstance(tree, exp.Create) and kind == "SCHEMA":
             return
         if isinstance(tree, exp.Drop):
-            self._put(view_name(_table(tree)), None)
+            for table in tree.find_all(exp.Table):
+                self._put(view_name(table), None)
         elif isinstance(tree, exp.Create):
             self._create(tree, kind, params)
         elif isinstance(tree, exp.Insert):
