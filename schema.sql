@@ -968,6 +968,50 @@ COMMENT ON COLUMN measure_monthly.value       IS 'The sum, or the ratio of two s
 COMMENT ON COLUMN measure_monthly.value_above IS 'Of a ratio, the sum above the line. NULL: it is no ratio.';
 COMMENT ON COLUMN measure_monthly.value_below IS 'Of a ratio, the sum below the line. NULL: it is no ratio.';
 
+-- ---------------------------------------------------------------------------------------------------- measure_vs_target
+
+-- Scopes as in monthly_vs_target: the company (ALL, ALL), each source (source, ALL), each segment and each pair, added up
+-- from the plain rows. A target is the column of targets named target_ and the measure, declared in the targets' feed.
+CREATE OR REPLACE VIEW measure_vs_target AS
+SELECT s.month,
+       (s.month + time '12:00') AT TIME ZONE coalesce((SELECT b.timezone FROM business AS b), 'UTC') AS time,
+       s.source,
+       s.segment,
+       s.measure,
+       s.title,
+       s.format,
+       s.value,
+       t.target,
+       s.value / nullif(t.target, 0) AS attained
+FROM (
+    SELECT m.month,
+           CASE WHEN grouping(m.source) = 1 THEN 'ALL' ELSE m.source END AS source,
+           CASE WHEN grouping(m.segment) = 1 THEN 'ALL' ELSE m.segment END AS segment,
+           m.measure, m.title, m.format,
+           coalesce(sum(m.value) FILTER (WHERE m.value_above IS NULL),
+                    sum(m.value_above) / nullif(sum(m.value_below), 0)) AS value
+    FROM measure_monthly AS m
+    GROUP BY m.month, m.measure, m.title, m.format, GROUPING SETS ((), (m.source), (m.segment), (m.source, m.segment))
+) AS s
+LEFT JOIN LATERAL (
+    SELECT (to_jsonb(g) ->> ('target_' || s.measure))::numeric AS target FROM targets AS g
+    WHERE g.month = s.month AND g.source = s.source AND g.segment = s.segment
+) AS t ON true;
+
+COMMENT ON VIEW   measure_vs_target          IS 'Every measure beside its target, one row per month, scope and measure.';
+COMMENT ON COLUMN measure_vs_target.month    IS 'Month, its first day.';
+COMMENT ON COLUMN measure_vs_target.time     IS 'Noon of the first of the month in the time zone of the business. Chart and '
+                                                'filter on this one.';
+COMMENT ON COLUMN measure_vs_target.source   IS 'Channel, or ALL for the whole company.';
+COMMENT ON COLUMN measure_vs_target.segment  IS 'Segment, or ALL for all of them together.';
+COMMENT ON COLUMN measure_vs_target.measure  IS 'Name of the measure, see measures.';
+COMMENT ON COLUMN measure_vs_target.title    IS 'What people call it.';
+COMMENT ON COLUMN measure_vs_target.format   IS 'How to show it: count, money, percent (0.25 means 25 %) or number.';
+COMMENT ON COLUMN measure_vs_target.value    IS 'The sum, or the ratio of two sums. NULL: a ratio whose lower part is 0.';
+COMMENT ON COLUMN measure_vs_target.target   IS 'What to reach: the column of targets named target_ and the measure. NULL: no '
+                                                'target.';
+COMMENT ON COLUMN measure_vs_target.attained IS 'value / target, 1 means reached. NULL: no target.';
+
 -- ---------------------------------------------------------------------------------------------------- daily_cumulative
 
 -- Every calendar day of every month that has data or a target, for the company (source ALL) and each of its sources.

@@ -31,6 +31,7 @@ BOOKKEEPING = ("business", "sync_runs", "metric_changes", "published_parts", "fe
 VIEWS = (
     "monthly_vs_target",
     "measure_monthly",
+    "measure_vs_target",
     "daily_cumulative",
     "month_forecast",
     "weekly_metrics",
@@ -306,6 +307,7 @@ LAYOUT = (  # one column of boxes each, from left to right
     ("elocals_leads", "proref_leads", "google_spend"),
     ("calls", "jobs", "payments"),
     ("daily_metrics", "monthly_metrics", "targets"),
+    ("measures", "measure_daily", "dimension_monthly"),
     ("journeys", "journey_metrics"),
     ("sync_runs", "metric_changes", "published_parts", "feed_status", "forecasts", "business"),
 )

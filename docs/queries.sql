@@ -174,8 +174,9 @@ GROUP BY source, source_matched
 ORDER BY source, source_matched;
 
 -- name: leads-without-a-job
--- Leads of the newest month that cost money and led to no job, and why.
-SELECT touch_date, touch_id, source, answered, reason, cost
-FROM journeys
-WHERE NOT booked AND cost > 0 AND month = (SELECT max(month) FROM journey_metrics WHERE touches > 0)
-ORDER BY touch_date DESC, touch_id;
+-- Why leads of the newest month led to no job, by source.
+SELECT source, touches, no_job, no_number, shared, outside_window,
+       round((touches - booked)::numeric / nullif(touches, 0), 4) AS without_a_job
+FROM journey_metrics
+WHERE touches > 0 AND month = (SELECT max(month) FROM journey_metrics WHERE touches > 0)
+ORDER BY touches DESC, source;

@@ -7,10 +7,12 @@ from decimal import Decimal
 import pytest
 
 from rmetrics.brief.facts import (
+    Disputable,
     Facts,
     FailedRun,
     FeedFact,
     FindingFact,
+    MissedCalls,
     MonthEnd,
     Raised,
     Restated,
@@ -234,3 +236,27 @@ def test_html_is_a_document_of_its_own() -> None:
     assert page.startswith('<!doctype html>\n<html lang="ru">')
     for sign in ("src=", "href=", "url(", "<script", "@import"):
         assert sign not in page
+
+
+def test_calls_not_returned_and_leads_to_dispute_need_a_person() -> None:
+    until = dt.datetime(2026, 11, 10, 19, 30, tzinfo=dt.UTC)
+    facts = replace(
+        MORNING,
+        missed=MissedCalls(dt.date(2026, 11, 3), 2, 1),
+        disputable=(Disputable("Service Direct", 3, until, 7, Decimal("90.50")),),
+    )
+    found = [(line.code, line.command) for line in lines(facts)["person"]]
+    assert found == [
+        ("person.missed", "rmetrics calls"),
+        ("person.missed-existing", "rmetrics calls"),
+        ("person.dispute", "rmetrics disputes --source 'Service Direct'"),
+    ]
+    english, russian = (as_text(brief_of(facts, language), details=False) for language in ("en", "ru"))
+    assert "2 calls missed since" in english
+    assert "Service Direct: 3 leads to dispute (90.50)" in english
+    assert "7 hours left for the first" in english
+    assert (
+        "\u0447\u0430\u0441\u043e\u0432" in russian.partition("Service Direct")[2]
+    )  # seven hours: the form after many
+    assert "person" not in lines(replace(MORNING, missed=MissedCalls(dt.date(2026, 11, 3), 0, 0)))
+    assert [line.code for line in lines(replace(MORNING, disputable=None))["person"]] == ["person.dispute-unknown"]

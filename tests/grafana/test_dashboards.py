@@ -46,9 +46,9 @@ RANGES = {
     "before all data": days("2001-01-01", "2001-01-31"),
 }
 CHOICES: dict[str, Variables] = {
-    "one": {"source": ["eLocals"], "segment": ["COD"], "scope": ["eLocals"], "month": ["2024-11"], "months": ["12"], "measure": ["repairs"]},
-    "two": {"source": ["Google", "Rely"], "segment": ["COD", "INS"], "scope": ["ALL"], "month": ["2024-03"], "months": ["3"], "measure": ["revenue40"]},
-    "quotes": {"source": ["O'Brien", "x'; DROP TABLE targets; --"], "segment": ["COD"], "scope": ["O'Brien"], "month": ["2030-01"], "months": ["36"], "measure": ["cost"]},
+    "one": {"source": ["eLocals"], "segment": ["COD"], "scope": ["eLocals"], "month": ["2024-11"], "months": ["12"], "measure": ["repairs"], "own": ["repairs"], "dimension": ["technician"]},
+    "two": {"source": ["Google", "Rely"], "segment": ["COD", "INS"], "scope": ["ALL"], "month": ["2024-03"], "months": ["3"], "measure": ["revenue40"], "own": ["callback_rate"], "dimension": ["zip"]},
+    "quotes": {"source": ["O'Brien", "x'; DROP TABLE targets; --"], "segment": ["COD"], "scope": ["O'Brien"], "month": ["2030-01"], "months": ["36"], "measure": ["cost"], "own": ["x'; DROP TABLE targets; --"], "dimension": ["O'Brien"]},
 }  # fmt: skip
 
 
@@ -58,7 +58,15 @@ def every(published: Published, month: str = "2024-12") -> Variables:
         c: [r[0] for r in query(published.reader, f"SELECT DISTINCT {c} FROM monthly_metrics ORDER BY 1")[1]]
         for c in ("source", "segment")
     }
-    return {**names, "scope": ["ALL"], "month": [month], "months": ["12"], "measure": ["leads"]}
+    return {
+        **names,
+        "scope": ["ALL"],
+        "month": [month],
+        "months": ["12"],
+        "measure": ["leads"],
+        "own": ["leads"],
+        "dimension": ["(none)"],
+    }
 
 
 def single(uid: str, variables: Variables) -> Variables:
@@ -125,7 +133,13 @@ def test_the_official_model_reads_and_writes_the_same() -> None:
 
 def test_dashboards_are_provisioned_and_not_edited() -> None:
     """Stable uids, no ids of a database, the business zone, refresh not below five minutes, Classic model."""
-    assert set(DASHBOARDS) == {"rmetrics-months", "rmetrics-month", "rmetrics-channel", "rmetrics-health"}
+    assert set(DASHBOARDS) == {
+        "rmetrics-months",
+        "rmetrics-month",
+        "rmetrics-channel",
+        "rmetrics-funnel",
+        "rmetrics-health",
+    }
     for d in DASHBOARDS.values():
         assert not {"id", "__inputs", "__requires"} & set(d)
         assert (d["editable"], d["timezone"]) == (False, "America/New_York")

@@ -143,6 +143,38 @@ class SendTrouble:
 
 
 @dataclass(frozen=True, slots=True)
+class MissedCalls:
+    """Calls of the last days that nobody answered or returned.
+
+    Attributes:
+        since: the first of these days.
+        lost: of callers who may be new customers and have booked nothing.
+        existing: of customers about a job.
+    """
+
+    since: dt.date
+    lost: int
+    existing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disputable:
+    """Leads of a source that its vendor's terms make creditable, while there is time.
+
+    Attributes:
+        until: when the first of them expires.
+        hours: whole hours until then.
+        amount: what the leads cost, as far as it is known.
+    """
+
+    source: str
+    leads: int
+    until: dt.datetime
+    hours: int
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything a brief tells of one morning.
 
@@ -155,6 +187,8 @@ class Facts:
         to_date: up to ``through``, ALL first.
         rejected: rows that the last publish could not read.
         stale_days: how old a feed's newest row may be.
+        missed: calls that nobody returned; None where the published tables do not tell.
+        disputable: leads to dispute, by source; None where the lake could not be read.
         pulls: those that somebody has to look at.
     """
 
@@ -175,6 +209,8 @@ class Facts:
     failed: tuple[FailedRun, ...] = ()
     raised: tuple[Raised, ...] = ()
     troubles: tuple[SendTrouble, ...] = ()
+    missed: MissedCalls | None = None
+    disputable: tuple[Disputable, ...] | None = ()
     pulls: tuple[PullTrouble, ...] = ()
 
     @property

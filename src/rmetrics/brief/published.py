@@ -12,6 +12,7 @@ from rmetrics.brief.facts import (
     FailedRun,
     FeedFact,
     FindingFact,
+    MissedCalls,
     MonthEnd,
     PullTrouble,
     Raised,
@@ -95,6 +96,7 @@ def read_facts(
         failed=_failed(session, since, until),
         raised=raised,
         troubles=troubles,
+        missed=_missed(session, rules, day),
         pulls=pulls,
     )
 
@@ -112,6 +114,23 @@ def needed_feeds(rules: Rules) -> frozenset[str]:
             named.add(source.leads.feed)
         named |= {c.feed for c in source.cost if c.feed and c.spread is None}
     return frozenset(named)
+
+
+def _missed(session: Session, rules: Rules, day: dt.date) -> MissedCalls | None:
+    """Calls that nobody returned, of the days in which a call back still counts as one."""
+    known = (
+        "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('calls') AND attname = 'class' AND NOT attisdropped"
+    )
+    if not session.query(known):  # published by a version before classes
+        return None
+    since = day - dt.timedelta(days=max(rules.calls.at(day).called_back, 1))
+    ((lost, existing),) = session.query(
+        "SELECT count(*) FILTER (WHERE class = 'missed and lost'), count(*) FILTER (WHERE class = 'existing job' "
+        "AND NOT answered) FROM calls WHERE answered_within_s IS NULL AND call_date >= $1::text::date "
+        "AND call_date < $2::text::date",
+        [since.isoformat(), day.isoformat()],
+    )
+    return MissedCalls(since, int(lost), int(existing))
 
 
 def _feeds(session: Session, rules: Rules) -> tuple[FeedFact, ...]:

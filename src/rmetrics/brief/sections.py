@@ -264,9 +264,11 @@ def reason_of(cause: str | None) -> str:
 
 
 def needs_a_person(facts: Facts) -> Iterator[Line]:
-    """Rejected rows, undeclared sources, stale feeds, failed runs, error findings, messages that did not arrive."""
+    """What somebody must see to: rows, calls and leads, sources, feeds, runs, errors, messages that did not arrive."""
     if facts.rejected:
         yield Line("person.rejected", {"rows": facts.rejected}, "rmetrics rejected list", "bad")
+    yield from _missed(facts)
+    yield from _to_dispute(facts)
     for finding in facts.findings:
         if finding.code == UNDECLARED:
             yield Line("person.undeclared", {"rows": finding.rows}, "rmetrics rules check", "bad", finding.message)
@@ -285,6 +287,23 @@ def needs_a_person(facts: Facts) -> Iterator[Line]:
     for trouble in facts.troubles:
         values = {"channel": trouble.channel, "at": trouble.at, "key": trouble.key.partition("/")[0]}
         yield Line(f"person.{trouble.state}-{trouble.kind}", values, _send_again(trouble), "error", trouble.why)
+
+
+def _missed(facts: Facts) -> Iterator[Line]:
+    missed = facts.missed
+    if missed is None:
+        return
+    for code, calls in (("person.missed", missed.lost), ("person.missed-existing", missed.existing)):
+        if calls:
+            yield Line(code, {"calls": calls, "since": missed.since}, "rmetrics calls", "bad")
+
+
+def _to_dispute(facts: Facts) -> Iterator[Line]:
+    if facts.disputable is None:
+        yield Line("person.dispute-unknown", {}, "rmetrics disputes", "bad")
+    for claims in facts.disputable or ():
+        values = {n: getattr(claims, n) for n in claims.__slots__}
+        yield Line("person.dispute", values, f"rmetrics disputes --source {quote(claims.source)}", "bad")
 
 
 def _pulls(facts: Facts) -> Iterator[Line]:

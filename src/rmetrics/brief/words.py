@@ -46,7 +46,7 @@ ENGLISH = Words(
     nouns={
         "job": ("job", "jobs"), "lead": ("lead", "leads"), "unit": ("visit", "visits"),
         "repair": ("repair", "repairs"), "row": ("row", "rows"), "day": ("day", "days"),
-        "month": ("month", "months"),
+        "month": ("month", "months"), "call": ("call", "calls"), "hour": ("hour", "hours"),
     },
     templates={
         "subject": "Morning brief, {day:day}",
@@ -125,6 +125,11 @@ ENGLISH = Words(
         "why.version": "another version of rmetrics",
         "why.unknown": "see the command below",
         "person.rejected": "{rows:#row} could not be read and count nowhere",
+        "person.missed": "{calls:#call} missed since {since:day}: nobody called back, and nothing is booked",
+        "person.missed-existing": "{calls:#call} of customers about a job missed since {since:day}, not returned",
+        "person.dispute": "{source}: {leads:#lead} to dispute ({amount:money}); {hours:#hour} left for the first, "
+                          "until {until:moment}",
+        "person.dispute-unknown": "Leads to dispute could not be looked up in the lake",
         "person.undeclared": "{rows:#job} of sources that no rule declares: their leads and cost are 0",
         "person.stale": "{feed}: the newest row is of {last:day}, {days:#day} ago",
         "person.pull": "The pull {name} is not complete; it last was on {at:moment}",
@@ -159,6 +164,7 @@ RUSSIAN = Words(
         "unit": ("выезд", "выезда", "выездов"), "repair": ("ремонт", "ремонта", "ремонтов"),
         "row": ("строка", "строки", "строк"), "day": ("день", "дня", "дней"),
         "month": ("месяц", "месяца", "месяцев"),
+        "call": ("звонок", "звонка", "звонков"), "hour": ("час", "часа", "часов"),
     },
     templates={
         "subject": "Утренняя сводка, {day:day}",
@@ -238,6 +244,11 @@ RUSSIAN = Words(
         "why.version": "другая версия rmetrics",
         "why.unknown": "см. команду ниже",
         "person.rejected": "Не прочитано и нигде не учтено: {rows:#row}",
+        "person.missed": "Пропущено с {since:day} и не перезвонили: {calls:#call}, заказа нет",
+        "person.missed-existing": "Пропущено с {since:day} и не перезвонили клиентам по их заказам: {calls:#call}",
+        "person.dispute": "{source}: можно оспорить {leads:#lead} ({amount:money}); на первый осталось {hours:#hour}, "
+                          "до {until:moment}",
+        "person.dispute-unknown": "Не удалось найти в хранилище лиды, которые можно оспорить",
         "person.undeclared": "{rows:#job} из источников, которых нет в правилах: их лиды и расход равны 0",
         "person.stale": "{feed}: последняя строка за {last:day}, {days:#day} назад",
         "person.pull": "Автоматическая выгрузка {name} неполная; последняя полная — {at:moment}",

@@ -15,6 +15,7 @@ from rmetrics.checks.costs import IDLE_MONTHS
 from rmetrics.checks.feeds import LINES
 from rmetrics.checks.phones import phone_keys
 from rmetrics.checks.twice import paid_twice
+from rmetrics.checks.windows import hardly_confirmed
 from rmetrics.errors import RmetricsError
 from rmetrics.findings import Severity
 from rmetrics.rules.model import ColumnType, Feed, FeedLeads, Rules
@@ -138,6 +139,20 @@ def shipped(rules: Rules) -> Iterator[Question]:
     yield from _parts(rules)
     yield _lonely()
     yield from _phones(rules)
+    if rules.journeys.longest():
+        yield _windows()
+
+
+def _windows() -> Question:
+    return Question(
+        "window-hardly-confirmed",
+        Severity.WARNING,
+        hardly_confirmed(),
+        "the window of a source adds jobs of later days, and for most of them the CRM names another source: they may "
+        "be customers who came back",
+        "See what each window claims: rmetrics journeys --sensitivity; then narrow it in rules/journeys.toml.",
+        order="source",
+    )
 
 
 def _key(feed: Feed, alias: str = "") -> str:

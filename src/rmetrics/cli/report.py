@@ -35,8 +35,8 @@ def report(
     if as_json:
         out.json(result)
         return
-    out.line(
-        f"Wrote {result.page} ({result.size / 1e6:.1f} MB, {count(len(result.charts), 'chart')}): {result.month:%B %Y}."
-    )
+    since = "" if months.one or result.first in (None, result.month) else f", over time from {result.first:%B %Y}"
+    charts = count(len(result.charts), "chart")
+    out.line(f"Wrote {result.page} ({result.size / 1e6:.1f} MB, {charts}): {result.month:%B %Y}{since}.")
     if result.pictures:
         out.line(f"Wrote {count(len(result.pictures), 'picture')} to {png}.")

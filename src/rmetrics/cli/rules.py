@@ -79,3 +79,22 @@ def rules_new(
     draft = draft_rules(load_settings(), source, export)
     show_draft(reporter(as_json=as_json, quiet=quiet), draft)
     return 2 if draft.problems else 0
+
+
+@rules.command("new-measure")
+def rules_new_measure(
+    name: Annotated[str, typer.Argument(help="The name of the new measure.")],
+    of: Annotated[str, typer.Option(help="Whose rows: jobs, payments, calls or another feed.")],
+    count: Annotated[str | None, typer.Option(help="The condition of the rows to count; without it every row.")] = None,
+    total: Annotated[str | None, typer.Option("--sum", help="The column to add up instead of counting.")] = None,
+    where: Annotated[str | None, typer.Option(help="With --sum: which rows.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draft a measure of your own: a file in the rules that loads."""
+    from rmetrics.output.rules import show_measure_draft
+    from rmetrics.settings import load_settings
+    from rmetrics.usecases.new_measure import draft_measure
+
+    draft = draft_measure(load_settings(), name, of, count=count, total=total, where=where)
+    show_measure_draft(reporter(as_json=as_json, quiet=quiet), draft)

@@ -8,9 +8,11 @@ from typing import Any
 from rmetrics.grafana.alerts import alert_rules
 from rmetrics.grafana.channel import channel
 from rmetrics.grafana.data_health import health
+from rmetrics.grafana.funnel import funnel
 from rmetrics.grafana.links import with_links
 from rmetrics.grafana.model import Json, Place, as_json
 from rmetrics.grafana.month_by_month import months
+from rmetrics.grafana.own_measures import own_measures
 from rmetrics.grafana.this_month import month
 
 _DATASOURCE = """\
@@ -59,8 +61,8 @@ providers:
 
 
 def dashboards(place: Place) -> list[Json]:
-    """All four dashboards."""
-    made = (months(place), month(place), channel(place), health(place))
+    """All dashboards."""
+    made = (months(place), month(place), channel(place), funnel(place), own_measures(place), health(place))
     return [with_links(d, place.serve) for d in made]
 
 

@@ -268,6 +268,15 @@ def month_variable(place: Place, label: str = "Month") -> Json:
     return _variable("month", label, months, descending=True)
 
 
+def declared_variable(name: str, label: str, column: str, table: str) -> Json:
+    """One of what the rules declare; a word that matches nothing where there is nothing."""
+    query = (
+        f"SELECT {column} FROM {table} GROUP BY {column} "
+        f"UNION SELECT '(none)' WHERE NOT EXISTS (SELECT 1 FROM {table}) ORDER BY 1"
+    )
+    return _variable(name, label, query)
+
+
 def months_variable() -> Json:
     """How many months are shown; see ``SHOWN_MONTHS``."""
     return choice_variable("months", "Months shown", ("12", "3", "6", "24", "36", "60"))

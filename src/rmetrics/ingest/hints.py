@@ -35,7 +35,9 @@ def likely_column(name: str, feed: Feed, free: Sequence[str], sample: Sample | N
         return ""
     if sample is None:
         return "" if feed.key == (name,) else likely_header(column.from_, free, sure=sure)
-    fitting = [h for h in free if can_be(name, column, feed, sample.get(h, ()))]
+    # Names first: to read the cells as the column's type costs far more than to compare two names.
+    alike = [h for h in free if likely_header(column.from_, [h], sure=sure)]
+    fitting = [h for h in alike if can_be(name, column, feed, sample.get(h, ()))]
     return likely_header(column.from_, fitting, sure=sure)
 
 

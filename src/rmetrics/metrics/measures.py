@@ -170,16 +170,16 @@ class _Rows:
 
     def _with_members(self, rows: pl.LazyFrame, of_jobs: pl.LazyFrame | None) -> pl.LazyFrame:
         own = {n: d for n, d in self.dimensions.items() if d.of == self.name}
-        rows = rows.with_columns(_member(d, self.rules).alias(f"{_MEMBER}:{n}") for n, d in own.items())
+        rows = rows.with_columns(member(d, self.rules).alias(f"{_MEMBER}:{n}") for n, d in own.items())
         by_job = {n: d for n, d in self.dimensions.items() if d.of != self.name}
         if not by_job:
             return rows
         assert of_jobs is not None  # noqa: S101 - whoever passes rows that name jobs passes the jobs
-        members = of_jobs.select(JOB_ID, *(_member(d, self.rules).alias(f"{_MEMBER}:{n}") for n, d in by_job.items()))
+        members = of_jobs.select(JOB_ID, *(member(d, self.rules).alias(f"{_MEMBER}:{n}") for n, d in by_job.items()))
         return rows.join(members, on=JOB_ID, how="left")
 
 
-def _member(dimension: Dimension, rules: Rules) -> pl.Expr:
+def member(dimension: Dimension, rules: Rules) -> pl.Expr:
     """A row's member, or the text of its members before it is split."""
     text, kind = member_text(dimension, rules)
     value = polars_form.derived(text, measure_row(rules, dimension.of), kind or ColumnType.TEXT)
@@ -347,8 +347,8 @@ def _by_member(dated: pl.LazyFrame, name: str, dimension: Dimension, rows: _Rows
 
 def _whole(rows: pl.LazyFrame, named: Sequence[str]) -> pl.LazyFrame:
     """Rows of one member each."""
-    member = pl.col("member").str.strip_chars(WHITE_SPACE)
-    shown = pl.when(member.is_null() | (member == "")).then(pl.lit(NONE)).otherwise(member)
+    trimmed = pl.col("member").str.strip_chars(WHITE_SPACE)
+    shown = pl.when(trimmed.is_null() | (trimmed == "")).then(pl.lit(NONE)).otherwise(trimmed)
     return rows.select("date", shown.alias("member"), "_share", *named)
 
 
@@ -386,6 +386,6 @@ def _part(name: str, measure: Measure | None, dimension: Dimension) -> pl.Expr:
 
 
 __all__ = [
-    "DAILY_TALLY", "MEMBER_TALLY", "ROWS", "MeasureSums", "amount", "measure_sums", "needed_feeds", "nothing",
-    "of_jobs_columns", "together",
+    "DAILY_TALLY", "MEMBER_TALLY", "ROWS", "MeasureSums", "amount", "measure_sums", "member", "needed_feeds", "nothing",
+    "of_jobs_columns", "placed_rows", "together",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from rmetrics.findings import count
 from rmetrics.output.reporter import Report, names, table
 from rmetrics.rules.describe import Said
 from rmetrics.usecases.draft import Draft
+from rmetrics.usecases.new_measure import MeasureDraft
 from rmetrics.usecases.rules import CheckedRules, RulesInForce
 
 
@@ -80,3 +81,14 @@ def show_draft(report: Report, draft: Draft) -> None:
         report.line(f"It is not in force. Fill it in, rename it to {final}, then: rmetrics rules check", "yellow")
     else:
         report.line("It passes `rmetrics rules check`. Read it through, then: rmetrics plan")
+
+
+def show_measure_draft(report: Report, draft: MeasureDraft) -> None:
+    """Where the draft is, and what to do next."""
+    if report.as_json:
+        report.json({"ok": True, **{n: getattr(draft, n) for n in draft.__slots__}})
+        return
+    report.line(
+        f"Wrote {draft.path}: the measure {draft.measure} over {draft.of} ({' '.join(draft.rule.split())}).", "bold"
+    )
+    report.line("Read it through, then: rmetrics plan")

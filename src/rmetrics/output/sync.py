@@ -9,7 +9,7 @@ from rmetrics.figures import MonthLine
 from rmetrics.findings import EMPTY_INBOX, TAKEN_IN, WITHDRAWN, Finding, count
 from rmetrics.output.grid import Cell
 from rmetrics.output.reporter import STYLES, Report, money, names, number, percent, plain, reached, table, whole
-from rmetrics.pipeline.summary import FileResult, SyncResult
+from rmetrics.pipeline.summary import FileResult, MeasureLine, SyncResult
 
 
 def show_sync(report: Report, result: SyncResult, *, months: int) -> None:
@@ -25,6 +25,7 @@ def show_sync(report: Report, result: SyncResult, *, months: int) -> None:
     if result.files:
         _files(report, result.files)
     _months(report, result.months, months)
+    _measures(report, result.measures, months)
     show_findings(report, [f for f in result.findings if f.severity != "info" or f.code in {TAKEN_IN, EMPTY_INBOX}])
     _closing(report, result)
 
@@ -98,6 +99,32 @@ def _month_table(report: Report, title: str, lines: Sequence[MonthLine], *, by_m
             money(line.target_cpl_max, 0),
         )
     report.table(grid)
+
+
+def _measures(report: Report, lines: Sequence[MeasureLine], months: int) -> None:
+    """The company's own measures in the newest months."""
+    known = sorted({line.month for line in lines})
+    for month in known[-months:] if months else []:
+        grid = table(f"Own measures, {month:%B %Y}", "measure", "value", "target")
+        for line in lines:
+            if line.month == month:
+                grid.add_row(line.title, shown_value(line.value, line.format), shown_value(line.target, line.format))
+        report.table(grid)
+
+
+def shown_value(value: Decimal | None, form: str) -> str:
+    """A measure as it is to be shown; nothing where there is none."""
+    if value is None:
+        return ""
+    match form:
+        case "percent":
+            return percent(value)
+        case "money":
+            return money(value)
+        case "count":
+            return f"{value:,.0f}"
+        case _:
+            return f"{value.quantize(Decimal('0.01')).normalize():,f}"
 
 
 def show_findings(report: Report, findings: Sequence[Finding]) -> None:

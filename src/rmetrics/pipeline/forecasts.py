@@ -83,8 +83,6 @@ def _estimates(daily: pl.DataFrame, rules: Rules, whole: dt.date, month: dt.date
     company = daily.group_by("date").agg(pl.col(*SCALES).sum()).with_columns(pl.lit(ALL).alias("source"))
     for source, of_source in [(ALL, company), *sorted(((str(k[0]), f) for k, f in by_source.group_by("source")))]:
         first: dt.date = of_source["date"].min()  # type: ignore[assignment]
-        if source == ALL:
-            first = month_of(first)  # the data reach back to the first of their first month
         if first > whole:
             continue
         holidays = holidays_of(rules.business.country, first.year, next_month(month).year)

@@ -38,6 +38,7 @@ TABLES = (
 VIEWS = (
     "monthly_vs_target",
     "measure_monthly",
+    "measure_vs_target",
     "daily_cumulative",
     "month_forecast",
     "weekly_metrics",

@@ -21,6 +21,7 @@ READABLE = (
     "measure_daily",
     "dimension_monthly",
     "measure_monthly",
+    "measure_vs_target",
     "targets",
     "metric_changes",
     "feed_status",
@@ -32,6 +33,9 @@ READABLE = (
     "quarterly_metrics",
     "yearly_metrics",
     "call_funnel",
+    "journey_metrics",
+    "journey_funnel",
+    "jobs_matched",
     "data_freshness",
     "run_findings",
 )

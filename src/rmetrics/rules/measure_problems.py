@@ -23,7 +23,15 @@ from rmetrics.rules.model import ColumnType, Dated, Rules
 from rmetrics.rules.suggest import did_you_mean
 
 _MEANING = ("of", "count", "sum", "where", "share", "ratio")
-_FIGURES = ("daily_metrics", "monthly_metrics", "measure_daily", "dimension_monthly", "measure_monthly", "measures")
+_FIGURES = (
+    "daily_metrics",
+    "monthly_metrics",
+    "measure_daily",
+    "dimension_monthly",
+    "measure_monthly",
+    "measure_vs_target",
+    "measures",
+)
 _MEMBERS = (ColumnType.TEXT, ColumnType.INTEGER, ColumnType.BOOLEAN, ColumnType.CURRENCY, ColumnType.MONTH)
 Say = Callable[..., None]
 

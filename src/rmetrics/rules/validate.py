@@ -141,6 +141,7 @@ OWN_TABLES = frozenset(
         "measure_daily",
         "dimension_monthly",
         "measure_monthly",
+        "measure_vs_target",
         "sync_runs",
         "metric_changes",
         "published_parts",

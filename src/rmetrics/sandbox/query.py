@@ -17,6 +17,7 @@ from rmetrics.sandbox.quoting import ident, text
 
 T = TypeVar("T")
 _RANK, _EXPORT = "_file", "_export"
+_NO_VIEWS: Mapping[str, tuple[str, str]] = {}
 _SPILL_LIMIT = "5GB"  # a slip in a join must not fill the disk either
 
 
@@ -37,7 +38,12 @@ class LakeView:
 
 @contextmanager
 def lake_views(
-    views: Sequence[LakeView], exports: Mapping[int, str], *, temp: Path, memory_limit: str
+    views: Sequence[LakeView],
+    exports: Mapping[int, str],
+    *,
+    temp: Path,
+    memory_limit: str,
+    more: Mapping[str, tuple[str, str]] = _NO_VIEWS,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A sandbox with one view per file; rows that come from an export name it as ``_export``, beside its ``_line``.
 
@@ -46,6 +52,7 @@ def lake_views(
         exports: the exports' names by their place in the order from old to new.
         temp: folder for spilled data.
         memory_limit: of DuckDB, for instance ``2GB``.
+        more: views of views: the view each reads, and its SELECT.
 
     Raises:
         LakeError: a file cannot be read.
@@ -61,6 +68,8 @@ def lake_views(
         )
         for view in views:
             connection.execute(f"CREATE VIEW {ident(view.name)} AS {_select(connection, view)}")
+        for name, (_, select_of) in more.items():
+            connection.execute(f"CREATE VIEW {ident(name)} AS {select_of}")
         yield connection
     except duckdb.Error as error:
         raise translated(error, "read the lake") from error

@@ -3,19 +3,25 @@
 import contextlib
 import datetime as dt
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from rmetrics.brief.facts import Facts, PullTrouble, Raised, SendTrouble
+import polars as pl
+
+from rmetrics.brief.facts import Disputable, Facts, PullTrouble, Raised, SendTrouble
 from rmetrics.brief.published import read_facts, span_of
 from rmetrics.brief.text import Brief, as_html, as_text, brief_of
-from rmetrics.errors import PostgresError, SettingsError
+from rmetrics.errors import LakeError, PostgresError, SettingsError
 from rmetrics.files import replace_private
+from rmetrics.lake import Lake
 from rmetrics.notify.channels import Message
 from rmetrics.notify.evaluation import raised_alerts
 from rmetrics.notify.ledger import Ledger, open_ledger
 from rmetrics.notify.sending import Delivery, channels_of, send, troubles_in
+from rmetrics.pipeline.claims import ClaimState, lead_claims
+from rmetrics.pipeline.compute.standing import last_rows
 from rmetrics.postgres.connection import connect
 from rmetrics.postgres.server import existing_server
 from rmetrics.pulls.covered import covered_feeds
@@ -113,12 +119,33 @@ def _facts(settings: Settings, rules: Rules, day: dt.date, now: dt.datetime, led
         if target is None:
             return read_facts(None, rules, day, since, until, troubles=troubles, pulls=pulls)
         with connect(target, schema=settings.pg_schema) as session:
+            disputable = _disputable(settings, rules, now) if today else ()
             found = (raised_alerts(session, rules, day) if today else None) or ()
             raised = tuple(Raised(o.name, o.title, o.of, o.cause, o.command) for o in found)
             covered = covered_feeds(rules.pulls, settings.inbox_dir, rules.business.timezone)
-            return read_facts(
+            facts = read_facts(
                 session, rules, day, since, until, raised=raised, troubles=troubles, covered=covered, pulls=pulls
             )
+            return replace(facts, disputable=disputable)
+
+
+def _disputable(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[Disputable, ...] | None:
+    """The open claims of the last computation, by source; None where its files cannot be read.
+
+    A sync may take them away meanwhile, or they are damaged: that must not keep a brief from being sent.
+    """
+    try:
+        rows = last_rows(Lake(settings.lake_dir), rules)
+        claims = [] if rows is None else [c for c in lead_claims(rows, {}, now) if c.state is ClaimState.OPEN]
+    except (LakeError, OSError, pl.exceptions.PolarsError):
+        return None
+    found = []
+    for source in dict.fromkeys(c.source for c in claims):
+        mine = [c for c in claims if c.source == source]
+        first = min(mine, key=lambda c: c.deadline)
+        amount = sum((c.price or Decimal(0) for c in mine), Decimal(0))
+        found.append(Disputable(source, len(mine), first.deadline, first.hours_left(now) or 0, amount))
+    return tuple(found)
 
 
 def _pulls(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[PullTrouble, ...]:

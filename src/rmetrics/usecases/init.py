@@ -8,6 +8,7 @@ from pathlib import Path
 from rmetrics.errors import SettingsError
 from rmetrics.files import PRIVATE_FOLDER, write_private
 from rmetrics.ingest.currencies import CODES
+from rmetrics.metrics.holidays_of import country_of
 from rmetrics.rules.model import is_zone
 from rmetrics.shipped import shipped
 
@@ -121,7 +122,7 @@ def _etc_timezone() -> str:
 
 
 def _localised(path: Path, timezone: str | None, currency: str | None) -> tuple[str, str]:
-    """Writes zone and currency into the rules; returns those that hold now."""
+    """Writes zone, currency and the zone's country into the rules; returns the zone and currency that hold now."""
     text, found = path.read_text(encoding="utf-8"), []
     for key, value in (("timezone", timezone), ("currency", currency and currency.upper())):
         line = re.compile(rf'^({key}\s*=\s*)"([^"]*)"', re.MULTILINE)
@@ -129,5 +130,8 @@ def _localised(path: Path, timezone: str | None, currency: str | None) -> tuple[
             text = line.sub(rf'\g<1>"{value}"', text, count=1)
         match = line.search(text)
         found.append(match[2] if match else "")
+    country = country_of(found[0])
+    named = f'country  = "{country}"' if country else '# country = "US"'
+    text = re.sub(r'^country\s*=\s*"[^"]*"', named, text, count=1, flags=re.MULTILINE)
     write_private(path, text.encode())
     return found[0], found[1]

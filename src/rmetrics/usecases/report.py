@@ -40,6 +40,7 @@ class PageResult:
         size: its length in bytes.
         charts: the ids of the charts on it.
         pictures: PNG files, where they were asked for.
+        first: the first month of the views over time.
     """
 
     month: dt.date
@@ -47,6 +48,7 @@ class PageResult:
     size: int
     charts: tuple[str, ...]
     pictures: tuple[Path, ...] = ()
+    first: dt.date | None = None
 
 
 def write_page(
@@ -89,7 +91,7 @@ def write_page(
             f"cannot write {error.filename or target}: {error.strerror}", "Name a file in a folder that exists."
         ) from error
     progress("drawing", 1, 1)
-    return PageResult(page.month, target, len(text.encode()), tuple(drawn), tuple(made))
+    return PageResult(page.month, target, len(text.encode()), tuple(drawn), tuple(made), page.lines[0].month)
 
 
 def page_data(lake: Opened, wanted: Months = _NEWEST) -> PageData:

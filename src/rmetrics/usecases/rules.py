@@ -13,6 +13,7 @@ from rmetrics.findings import count
 from rmetrics.lake import Lake
 from rmetrics.metrics.jobs import METRIC_DATE, declared_names
 from rmetrics.metrics.leads import between
+from rmetrics.metrics.measures import member
 from rmetrics.pipeline.asked import only_source
 from rmetrics.pipeline.compute.names import FACTS
 from rmetrics.pipeline.compute.rows import Rows
@@ -23,7 +24,10 @@ from rmetrics.positions import COUNTED
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.conditions import read_condition
 from rmetrics.rules.describe import Said, next_changes, rules_in_words
+from rmetrics.rules.expressions import tree
+from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.polars_form import is_true
+from rmetrics.rules.measures import FREE_TEXT, Dimension, member_text
 from rmetrics.rules.model import FeedLeads, Place
 from rmetrics.rules.names import JOBS, normal_source
 from rmetrics.rules.suggest import did_you_mean
@@ -80,10 +84,36 @@ def check_rules(settings: Settings) -> CheckedRules:
     """
     rules = load_rules(settings.rules_dir)
     computed = last_rows(Lake(settings.lake_dir), rules)
-    found = disagreements(rules, computed)
-    if found:
-        raise RulesError([_differs(d, rules) for d in found])
+    problems = [_differs(d, rules) for d in disagreements(rules, computed)]
+    problems += [] if computed is None else free_text(computed, rules)
+    if problems:
+        raise RulesError(problems)
     return CheckedRules(rules, (*rules.warnings, *data_warnings(computed, rules)))
+
+
+def free_text(computed: Rows, rules: Rules) -> Iterator[RuleProblem]:
+    """Dimensions with thousands of members and no ``most``: a text that somebody typed, not what things are told by.
+
+    A sync does not refuse them, for one more export would stop it: it keeps the largest members and says so.
+    """
+    for name, dimension in rules.dimensions.items():
+        if dimension.most is None and (members := members_of(computed, dimension, rules)) > FREE_TEXT:
+            key = f"dimensions.{name}.{'column' if dimension.column else 'sql'}"
+            told = f"has {members:,} members, more than {FREE_TEXT:,}: it reads like free text"
+            yield _problem(
+                rules, key, f"{told}; choose another column, or write most = 200 to keep the largest by name"
+            )
+
+
+def members_of(computed: Rows, dimension: Dimension, rules: Rules) -> int:
+    """How many members a dimension has in the rows of a computation; 0 where these lack a column."""
+    rows = (
+        computed.scan(FACTS if dimension.of == JOBS else dimension.of) if dimension.of in computed.rules.feeds else None
+    )
+    text, _ = member_text(dimension, rules)
+    if rows is None or not set(tree.columns_in(parse(text))) <= set(rows.collect_schema().names()):
+        return 0
+    return int(rows.select(member(dimension, rules).n_unique()).collect().item())
 
 
 def _differs(found: Disagreement, rules: Rules) -> RuleProblem:
@@ -142,7 +172,7 @@ def _idle(computed: Rows, facts: pl.LazyFrame, rules: Rules) -> Iterator[RulePro
     present = {name: set(frame.collect_schema().names()) for name, frame in frames.items()}
     tries, queries = [], []
     for item in conditions(rules):
-        if item.rows not in frames or item.key.startswith(f"feeds.{JOBS}."):
+        if item.rows not in frames or item.kind is not None or item.key.startswith(f"feeds.{JOBS}."):
             continue
         needed = {*read_condition(item.text, item.row).columns, days[item.rows]}
         if not needed <= present[item.rows]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from rmetrics.checks.periods import PERIODS
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.lake import writing
 from rmetrics.pipeline.compute.compute import inputs_digest
@@ -119,6 +120,7 @@ def _connected(settings: Settings, sql: str = "") -> Iterator[tuple[Any, bool]]:
     stale = computed.snapshot.inputs != inputs_digest(placed, rules)
     exports = {p.rank: p.raw.name for p in placed}
     named = tables_named(sql)
+    named |= {of for view, (of, _) in PERIODS.items() if view in named}
     lake.folder(lake.root / "duckdb")
     with tempfile.TemporaryDirectory(prefix="rows-", dir=lake.root / "duckdb") as folder:
         there = []
@@ -128,5 +130,5 @@ def _connected(settings: Settings, sql: str = "") -> Iterator[tuple[Any, bool]]:
                 (rows if name.lower() in named else rows.head(0)).sink_parquet(path, compression="lz4")
             there.append(LakeView(name, [path], _HIDDEN))
         limit = settings.memory_limit or MEMORY_LIMIT
-        with lake_views(there, exports, temp=lake.root / "duckdb", memory_limit=limit) as connection:
+        with lake_views(there, exports, temp=lake.root / "duckdb", memory_limit=limit, more=PERIODS) as connection:
             yield connection, stale

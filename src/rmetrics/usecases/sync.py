@@ -17,7 +17,7 @@ from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.landing.inbox import Seen, empty_inbox, land_inbox
 from rmetrics.pipeline.landing.quarantine import taken_in
 from rmetrics.pipeline.publication import Outcome, publish_computed, run_of
-from rmetrics.pipeline.summary import FileResult, SyncResult, month_lines
+from rmetrics.pipeline.summary import FileResult, SyncResult, measure_lines, month_lines
 from rmetrics.pipeline.unchanged import fingerprint, new_run_id, remember
 from rmetrics.pipeline.verify.amounts import refuse_large_sums
 from rmetrics.pipeline.verify.cross_check import agree
@@ -102,6 +102,7 @@ def _sync(
         refuse_large_sums(rules, computed, published_tables(rules))
         files = tuple(_file_result(s, computed) for s in seen)
         months = why.of("the summary of months", lambda: month_lines(computed.rows), ())
+        measures = why.of("the summary of own measures", lambda: measure_lines(computed.rows), ())
         if dry_run:
             with timed(timings, "check"):
                 agreed, quality = agree(settings, place, rules, computed, progress, why, runner)
@@ -136,6 +137,7 @@ def _sync(
         seconds=time.monotonic() - clock,
         cross_check=outcome.agreed,
         timings=timings,
+        measures=measures,
     )
 
 

@@ -131,6 +131,47 @@ def test_a_round_number_of_rows_is_a_cut(place: Place, rows: int) -> None:
     assert codes(place.findings()) == ["export-cut"]
 
 
+CALLS = ["Call ID", "Time", "Flow", "From number", "To number", "Answered", "Job"]
+
+
+def phone_log(rows: int, first: str, days: int) -> str:
+    start = dt.date.fromisoformat(first)
+    lines = [
+        [
+            f"{first} {i}",
+            f"{start + dt.timedelta(days=i % days):%m/%d/%Y} 10:00 AM",
+            "GoogleAds",
+            "6175550101",
+            "",
+            "",
+            "",
+        ]
+        for i in range(rows)
+    ]
+    return csv_text(CALLS, *lines)
+
+
+def test_a_phone_log_that_stops_at_its_cap_leaves_days_of_which_nothing_is_known(place: Place) -> None:
+    place.put("export_export 1.csv", phone_log(4_990, "2024-07-01", 60))  # up to August 29
+    place.put("export_export 2.csv", phone_log(5_000, "2024-09-10", 60))
+    found = {f.code: f for f in place.findings()}
+    assert set(found) == {"export-cut", "export-gap"}
+    assert found["export-gap"].message.startswith(
+        "export_export 2.csv stops at 5,000 rows, of which the first is of 2024-09-10, and export_export 1.csv ends on "
+        "2024-08-29: of the 11 days between them nothing is known"
+    )
+    place.put("export_export 3.csv", phone_log(4_000, "2024-11-01", 30))
+    assert codes(place.findings()) == ["export-gap"]  # also once the cut export is not the newest
+    place.put("export_export 4.csv", phone_log(3_999, "2024-08-25", 25))  # the period in between, exported by itself
+    assert "export-gap" not in codes(place.findings())
+
+
+def test_a_cut_export_that_meets_the_one_before_it_leaves_no_gap(place: Place) -> None:
+    place.put("export_export 1.csv", phone_log(4_990, "2024-07-01", 60))
+    place.put("export_export 2.csv", phone_log(5_000, "2024-08-30", 60))
+    assert codes(place.findings()) == ["export-cut"]
+
+
 def test_an_old_export_with_a_new_time_is_a_warning(place: Place) -> None:
     place.put("newer data.csv", leads(100))
     place.put("older data.csv", leads(90, start="2023-12-15", days=60))

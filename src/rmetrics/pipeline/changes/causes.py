@@ -18,6 +18,7 @@ from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.names import FACTS
 from rmetrics.pipeline.compute.rows import typed_exports
 from rmetrics.positions import FILE
+from rmetrics.postgres.publish import JOURNEY_MEASURES, PREFIX
 from rmetrics.rules import Rules
 from rmetrics.rules.edits import Edit, can_move, feed_metrics, rule_edits
 from rmetrics.rules.measures import sums
@@ -101,6 +102,10 @@ class Causes:
         """The cause of every figure there can be: month, source, metric, cause."""
         names = (*MEASURES, *sums(self.new, own=True))
         rows = [(m, s, n, self.of(m, s, n)) for m in months for s in sources for n in names]
+        edits = [f"rule edit {e}" for e in self.edits if e.key.startswith("journeys.")]
+        if edits:  # journeys grow by themselves as their jobs are paid; an edited rule restates them
+            told = "; ".join(edits)
+            rows += [(m, s, f"{PREFIX}{n}", told) for m in months for s in sources for n in JOURNEY_MEASURES]
         schema = {"month": pl.Date, "source": pl.String, "metric": pl.String, "cause": pl.String}
         return pl.DataFrame(rows, schema=schema, orient="row")
 

@@ -67,6 +67,7 @@ def export_findings(lake: Lake, rules: Rules, computed: Computed) -> Iterator[Fi
     for name, feed in rules.feeds.items():
         exports = [_Export(p, typed[p.raw.sha256]) for p in computed.placed if p.feed == name]
         exports = [e for e in exports if not e.by_hand]
+        yield from _gaps(lake, exports, feed)
         for newest, before in _pairs(sorted(exports, key=lambda e: e.placed.rank)):
             if newest.placed.raw.rows in CAPS:
                 yield _cut(newest)
@@ -88,6 +89,33 @@ def _cut(export: _Export) -> Finding:
     rows = export.placed.raw.rows
     told = f"{export.name} has exactly {rows:,} rows: programs stop there; export a shorter period and add it"
     return Finding("export-cut", Severity.WARNING, told, rows)
+
+
+def _gaps(lake: Lake, exports: Sequence[_Export], feed: Feed) -> Iterator[Finding]:
+    """Days between the first row of an export that was cut, such as a phone log, and the last of those before it.
+
+    Programs that stop at a number of rows give the newest ones, so what is missing is older: that no row of those days
+    is there does not mean that there was none.
+    """
+    if not any(e.placed.raw.rows in CAPS for e in exports):
+        return
+    ranges = _ranges(lake, exports, feed)
+    for export, span in zip(exports, ranges, strict=True):
+        if export.placed.raw.rows not in CAPS or span is None:
+            continue
+        others = [(r, e) for e, r in zip(exports, ranges, strict=True) if e is not export and r and r[0] <= span[0]]
+        if not others:
+            continue
+        (before, last) = max(others, key=lambda o: o[0][1])
+        days = (span[0] - before[1]).days
+        if days > 1:
+            rows = export.placed.raw.rows
+            told = (
+                f"{export.name} stops at {rows:,} rows, of which the first is of {span[0]}, and {last.name} ends on "
+                f"{before[1]}: of the {count(days - 1, 'day')} between them nothing is known, which is not the same as "
+                "no rows; export that period by itself and add it"
+            )
+            yield Finding("export-gap", Severity.WARNING, told, rows)
 
 
 def _lost_columns(lake: Lake, newest: _Export, before: _Export, declared: Feed) -> Iterator[Finding]:

@@ -24,7 +24,8 @@ def lay_causes(session: Session, causes: pl.DataFrame | None) -> None:
 def note_changes(session: Session, table: PgTable, stage: str, inside: str, run_id: str, cause: str) -> None:
     """Notes how the staged figures differ from those that are there.
 
-    A key's first publish is not a change; one that comes back is.
+    A key's first publish is not a change; one that comes back is. Journeys grow for months, as their jobs are paid:
+    of them only what has a cause laid is noted, which is what an edited rule restated.
 
     Args:
         session: in the publish transaction, before the figures are written.
@@ -52,7 +53,7 @@ def note_changes(session: Session, table: PgTable, stage: str, inside: str, run_
             "INSERT INTO metric_changes (run_id, month, date, source, segment, metric, old_value, new_value, cause)"
             f" SELECT $1, {month}, {day}, {of}.source, {segment(of)}, m.metric, m.was, m.new, coalesce(c.cause, $2) "
             f"FROM {rows} CROSS JOIN LATERAL (VALUES {pairs}) AS m (metric, was, new) "
-            f"LEFT JOIN pg_temp._causes AS c ON c.month = {month} AND c.source = {of}.source "
+            f"{'' if journeys else 'LEFT '}JOIN pg_temp._causes AS c ON c.month = {month} AND c.source = {of}.source "
             f"AND c.metric = m.metric WHERE {where} ORDER BY 2, 3, 4, 5, 6",
             [run_id, cause],
         )

@@ -1,0 +1,129 @@
+"""*Funnel*: from touch to money, by source: what each step loses, what it costs, and who says what."""
+
+from rmetrics.grafana import model as m
+from rmetrics.grafana.model import MONTH, SHOWN_MONTHS, Json, Panel, Place, ratio
+
+_PICKED = "source IN (${source:sqlstring})"
+_STEPS = ("touches", "answered", "booked", "visited", "repaired", "paid")
+
+
+def funnel(place: Place) -> Json:
+    """The dashboard."""
+    rows = [
+        _headline(place),
+        [_steps(), _reasons()],
+        [_by_source(place)],
+        [_months(place), _returning()],
+        [_who(place), _ask()],
+    ]
+    variables = [m.source_variable(), m.month_variable(place), m.months_variable()]
+    about = "What became of the leads of a month: answered, booked, visited, repaired, paid; and what each step cost."
+    return m.dashboard("rmetrics-funnel", "Funnel", about, rows, variables, place, ("now/M", "now/M"), show_range=False)
+
+
+def _headline(place: Place) -> list[Panel]:
+    def number(title: str, expression: str, about: str, unit: str = "short", decimals: int | None = None) -> Panel:
+        sql = f'SELECT {expression} AS "{title}"\nFROM journey_metrics\nWHERE month = {MONTH} AND {_PICKED}'
+        return m.stat(title, f"{about} Touches of the picked month.", sql, unit=unit, decimals=decimals)
+
+    return [
+        number("Touches", "sum(touches)", "Leads, and tracked calls of sources without leads."),
+        number("Answered", "sum(answered)", "Known to have been answered."),
+        number("Booked", "sum(booked)", "Led to a job."),
+        number("Repaired", "sum(repaired)", "Led to a repair."),
+        number("Booking rate", ratio("booked", "touches"), "Booked of all touches.", "percentunit", 1),
+        number("Cost per booked", ratio("cost", "booked"), "Cost by booked touch.", place.money, 2),
+        number("Cost per repair", ratio("cost", "repaired"), "Cost by repaired touch.", place.money, 2),
+        number("ROAS", ratio("revenue_gross", "cost"), "Paid to you by cost.", "short", 2),
+    ]
+
+
+def _steps() -> Panel:
+    sums = ", ".join(f'sum({step}) AS "{step.capitalize()}"' for step in _STEPS)
+    sql = (
+        f'SELECT source AS "Source", {sums}\nFROM journey_metrics\n'
+        f"WHERE month = {MONTH} AND {_PICKED}\nGROUP BY source\nORDER BY sum(touches) DESC, source"
+    )
+    return m.bars("Steps of ${month} by source", "How many touches reach each step.", sql, (14, 9), x="Source")
+
+
+def _reasons() -> Panel:
+    sql = (
+        'SELECT source AS "Source", sum(booked) AS "With a job", sum(no_job) AS "No job", '
+        'sum(no_number) AS "No number",\n       sum(shared) AS "Shared number", '
+        'sum(outside_window) AS "Outside the window"\nFROM journey_metrics\n'
+        f"WHERE month = {MONTH} AND {_PICKED}\nGROUP BY source\nORDER BY sum(touches) DESC, source"
+    )
+    return m.bars("Where they went", "Parts that add up to all touches.", sql, (10, 9), x="Source")
+
+
+def _by_source(place: Place) -> Panel:
+    sums = ", ".join(f'{step} AS "{step.capitalize()}"' for step in _STEPS)
+    sql = (
+        f'SELECT source AS "Source", {sums},\n       cost AS "Cost", revenue_gross AS "Paid to you", '
+        'cost_per_booked AS "Per booked",\n       cost_per_repair AS "Per repair", roas AS "ROAS"\n'
+        f"FROM journey_funnel\nWHERE month = {MONTH} AND (source = 'ALL' OR {_PICKED})\n"
+        "ORDER BY source = 'ALL', touches DESC, source"
+    )
+    amounts = ("Cost", "Paid to you", "Per booked", "Per repair")
+    return m.table(
+        "The funnel of ${month}",
+        "ALL is the whole company. A dash: nothing to divide by.",
+        sql,
+        (24, 8),
+        overrides={n: {"unit": place.money, "decimals": 2} for n in amounts} | {"ROAS": {"decimals": 2}},
+    )
+
+
+def _months(place: Place) -> Panel:
+    sql = (
+        "SELECT to_char(month, 'YYYY-MM') AS \"Month\", "
+        f'{ratio("cost", "booked")} AS "Per booked", {ratio("cost", "repaired")} AS "Per repair"\n'
+        f"FROM journey_metrics\nWHERE {_PICKED}\n  AND {SHOWN_MONTHS}\nGROUP BY 1\nORDER BY 1"
+    )
+    return m.bars(
+        "Cost of a booked touch and of a repair",
+        "The months up to the picked one. The newest months still grow: their jobs are not all done and paid.",
+        sql,
+        (12, 8),
+        x="Month",
+        unit=place.money,
+        decimals=2,
+        min_=0,
+    )
+
+
+def _returning() -> Panel:
+    sql = (
+        "SELECT to_char(month, 'YYYY-MM') AS \"Month\", "
+        'sum(touches) - sum(returning_customers) AS "New customers", sum(returning_customers) AS "Came before"\n'
+        f"FROM journey_metrics\nWHERE {_PICKED}\n  AND {SHOWN_MONTHS}\nGROUP BY 1\nORDER BY 1"
+    )
+    about = "Touches whose number had a job before, and the others."
+    return m.bars("New and returning", about, sql, (12, 8), x="Month")
+
+
+def _who(place: Place) -> Panel:
+    sql = (
+        'SELECT source AS "The CRM says", source_matched AS "The touch says", known AS "Known", '
+        'jobs AS "Jobs", paid AS "Paid"\n'
+        f"FROM jobs_matched\nWHERE month = {MONTH} AND ({_PICKED} OR source_matched IN (${{source:sqlstring}}))\n"
+        "ORDER BY jobs DESC, source, source_matched, known"
+    )
+    return m.table(
+        "Who says what",
+        "Jobs of the picked month: the source in the CRM beside that of the touch.",
+        sql,
+        (14, 9),
+        overrides={"Paid": {"unit": place.money, "decimals": 2}},
+    )
+
+
+def _ask() -> Panel:
+    sql = """
+SELECT 'rmetrics journeys --month ' || ${month:sqlstring} || ' --rows' AS "Which leads, one by one",
+       'rmetrics journeys --sensitivity' AS "What another window would claim",
+       'rmetrics explain --lead ID, or --job ID' AS "Why, for one of them"
+"""
+    about = "Command lines that list what stands behind these numbers; Grafana's reader sees no single lead."
+    return m.table("Ask which", about, sql, (10, 9))
