@@ -13,11 +13,11 @@ from rmetrics.metrics.jobs import JOB_ID
 from rmetrics.metrics.journeys import MATCHES as MATCHED
 from rmetrics.metrics.journeys import Numbers, journeys, matches, numbers, pairs, revenue_of_jobs
 from rmetrics.metrics.phones import KEY, keyed
-from rmetrics.metrics.touches import TOUCH, phone_column, touches
+from rmetrics.metrics.touches import TOUCH, inbound, phone_column, touches
 from rmetrics.pipeline.compute.names import FACTS, links
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.compute.stages import with_facts
-from rmetrics.positions import LINES, POSITION
+from rmetrics.positions import COUNTED, LINES, POSITION
 from rmetrics.rules import Rules
 from rmetrics.rules.model import FeedLeads
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS
@@ -108,6 +108,8 @@ def mentions(name: str, rows: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     """
     feed = rules.feeds[name]
     found = [pl.LazyFrame(schema=MENTIONS)]
+    if name == CALLS:  # other calls are no touches and no evidence; those of the office share its own line
+        rows = rows.filter(pl.col(COUNTED) & pl.col("source").is_not_null() & inbound(feed))
     if (phone := phone_column(feed)) is not None:
         never = [
             n
