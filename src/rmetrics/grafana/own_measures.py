@@ -20,7 +20,11 @@ _OF_MEMBERS = """of_members AS (
 
 def own_measures(place: Place) -> Json:
     """The dashboard."""
-    rows = [[m.as_of()], [_of_month(), _month_by_month(place)], [_members_of_month(), _members_month_by_month(place)]]
+    rows = [
+        [m.as_of((24, 3))],
+        [_of_month(), _month_by_month(place)],
+        [_members_of_month(), _members_month_by_month(place)],
+    ]
     variables = [
         m.month_variable(place),
         m.months_variable(),
