@@ -169,7 +169,7 @@ ORDER BY source = 'ALL', touches DESC, source;
 -- How often the CRM's source and that of the touch are the same, over the last year.
 SELECT source, source_matched, sum(jobs) AS jobs, sum(paid) AS paid
 FROM jobs_matched
-WHERE source_matched <> 'none' AND month > (SELECT max(month) FROM jobs_matched) - interval '12 months'
+WHERE month > (SELECT max(month) FROM monthly_metrics) - interval '12 months'
 GROUP BY source, source_matched
 ORDER BY source, source_matched;
 

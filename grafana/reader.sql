@@ -48,10 +48,11 @@ DO $$ DECLARE t record; BEGIN
       WHEN fits THEN made ->> c.relname::text = c.oid::text
       ELSE obj_description(c.oid, 'pg_class') IS NOT NULL AND (made ? c.relname::text OR c.relname IN (
         'jobs', 'payments', 'calls', 'elocals_leads', 'proref_leads', 'google_spend', 'daily_metrics',
-        'monthly_metrics', 'measures', 'measure_daily', 'dimension_monthly', 'targets', 'business',
-        'sync_runs', 'metric_changes', 'published_parts', 'feed_status', 'forecasts', 'monthly_vs_target',
-        'measure_monthly', 'measure_vs_target', 'daily_cumulative', 'month_forecast', 'weekly_metrics',
-        'quarterly_metrics', 'yearly_metrics', 'call_funnel', 'data_freshness', 'run_findings')) END
+        'monthly_metrics', 'measures', 'measure_daily', 'dimension_monthly', 'journeys', 'journey_metrics',
+        'targets', 'business', 'sync_runs', 'metric_changes', 'published_parts', 'feed_status', 'forecasts',
+        'monthly_vs_target', 'measure_monthly', 'measure_vs_target', 'daily_cumulative', 'month_forecast',
+        'weekly_metrics', 'quarterly_metrics', 'yearly_metrics', 'call_funnel', 'journey_funnel',
+        'jobs_matched', 'data_freshness', 'run_findings')) END
   LOOP
     EXECUTE format('ALTER %s "public".%I OWNER TO "rmetrics_owner"', t.kind, t.relname); -- owner
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON "public".%I TO "rmetrics_writer"', t.relname); -- writer

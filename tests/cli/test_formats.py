@@ -18,6 +18,7 @@ TABLES = (
     (("sync",), "months"), (("plan",), "changes"), (("history",), "changes"), (("status",), "feeds"),
     (("rejected",), "rejected"), (("rejected", "list"), "rejected"), (("exports",), "exports"),
     (("exports", "list"), "exports"), (("check",), "findings"), (("doctor",), "checks"), (("rules",), "rules"),
+    (("calls",), "waiting"), (("disputes",), "disputes"),
     (("sql", "SELECT source, cost FROM monthly_metrics"), "rows"),
 )  # fmt: skip
 

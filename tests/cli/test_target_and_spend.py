@@ -128,6 +128,7 @@ def test_init_takes_the_machines_zone_and_prints_zone_and_currency(
         line("init", str(tmp_path / "b"), "--timezone", "Europe/Kyiv", "--currency", "uah", "--json").stdout
     )
     assert (document["timezone"], document["currency"]) == ("Europe/Kyiv", "UAH")
+    assert 'country  = "UA"' in (tmp_path / "b" / "rules" / "business.toml").read_text(encoding="utf-8")
     for name in ("RMETRICS_RULES_DIR", "RMETRICS_DATA_DIR", "RMETRICS_INBOX_DIR"):
         monkeypatch.delenv(name)
     assert line("rules", "check", "-C", str(tmp_path / "b")).returncode == 0

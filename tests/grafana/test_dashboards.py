@@ -138,6 +138,7 @@ def test_dashboards_are_provisioned_and_not_edited() -> None:
         "rmetrics-month",
         "rmetrics-channel",
         "rmetrics-funnel",
+        "rmetrics-own",
         "rmetrics-health",
     }
     for d in DASHBOARDS.values():

@@ -60,6 +60,9 @@ def rules() -> Rules:
     return dataclasses.replace(loaded, business=loaded.business.model_copy(update={"zips": ("021", "01760")}))
 
 
+NOBODY = pl.LazyFrame(schema={"_position": pl.Int64})
+
+
 def given(
     leads: Sequence[Lead], jobs: Sequence[Job], calls: Sequence[Call], rules: Rules, zips: Sequence[str | None] = ()
 ) -> LeadRows:
@@ -93,7 +96,7 @@ def given(
         .join(places.lazy(), on="job_id")
     )
     return LeadRows(
-        rows.lazy(), dearest.lazy(), whole, unnumbered.select(pl.lit(SOURCE).alias("source"), "zip", "created")
+        rows.lazy(), dearest.lazy(), whole, unnumbered.select(pl.lit(SOURCE).alias("source"), "zip", "created"), NOBODY
     )
 
 
@@ -154,6 +157,13 @@ def test_a_job_whose_number_was_typed_wrong_may_be_the_lead_s(rules: Rules) -> N
     assert facts([lead()], rules, [bad], zips=["02458"])[0][3] is False
     assert facts([lead()], rules, [job(1, None)], zips=["02118"])[0][3] is False
     assert facts([lead()], rules, [bad, job(0, name="2")], zips=["02118", "02118"])[0][3] is True
+
+
+def test_a_lead_that_the_journeys_give_a_job_is_booked_whatever_its_number_says(rules: Rules) -> None:
+    rows = dataclasses.replace(given([lead(), lead()], [job(-20)], [], rules), led=pl.LazyFrame({"_position": [1]}))
+    found = claims({FEED: rows}, rules)
+    assert found["_position"].to_list() == [0, 1]  # a duplicate is one although it is booked
+    assert with_facts(rows, SOURCE, rules, FEED).sort("_position").collect()["booked"].to_list() == [False, True]
 
 
 def test_the_first_term_that_holds_is_the_lead_s(rules: Rules) -> None:

@@ -97,7 +97,7 @@ def test_a_job_counts_on_its_local_day_and_one_without_a_day_in_none() -> None:
         {"job_id": "2", "type": "COD Repair", "created_at": None},
     ]
     table = job_facts(jobs(*rows), payments(), RULES)
-    counted = activity(table).sort("date").collect().rows()
+    counted = activity(table, RULES).sort("date").collect().rows()
     assert counted == [
         (None, "Unattributed", "COD", 1, 0, 1),
         (dt.date(2024, 11, 30), "Unattributed", "COD", 1, 0, 1),

@@ -17,6 +17,7 @@ JOBS = ("Job #", "Job Type", "Source", "Created", "Primary Phone", "Name", "Addr
 # Not `rejected`: whoever asks for the rejected rows is shown them.
 COMMANDS = (
     ("sync", "--json"), ("sync",), ("status",), ("status", "--json"), ("doctor", "--verify"), ("doctor", "--json"),
+    ("calls",), ("calls", "--json"), ("calls", "--format", "csv"), ("disputes", "--all"), ("disputes", "--json"),
     ("check", "--json"), ("check",), ("plan",), ("plan", "--json"),
     ("rules",), ("history", "--month", "2024-11"), ("schema",), ("sync", "--full", "--json"),
 )  # fmt: skip
@@ -42,6 +43,11 @@ def customers(project: Project) -> Project:
     project.put(
         "payments.csv", "Job #,Date,Amount\n1,2024-11-05,(617) 555-9137\n1,2024-11-05,Quackenbush\n1,2024-11-06,5\n"
     )
+    calls = ("Call ID", "Time", "Flow", "From number", "To number", "Answered", "Job")
+    project.put("export_export.csv", csv_text(calls, ("C", "11/04/2024 9:00 AM", "GoogleAds", person[0], "", "", "")))
+    leads = ("Unique ID", "Time", "Duration", "Cost", "Caller ID", "Caller Name")
+    lead = ("L", "2024-11-12 09:15:00 -0500", "00:05", "20.00", *person[:2])
+    project.put("leads cost Elocals.csv", csv_text(leads, lead))
     project.put("unknown.csv", "Customer,Telephone\nZebulon Quackenbush,6175559137\n")
     project.dsn = project.dsn.replace("postgres:@", f"postgres:{PASSWORD}@", 1)
     return project

@@ -158,9 +158,9 @@ def test_the_second_engine_agrees_and_finds_a_planted_error(spark: Any, sample: 
 @pytest.mark.filterwarnings("default")
 def test_executors_with_another_version_are_refused(spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from rmetrics.spark import session
+    from rmetrics.spark.tasks import versions
 
-    here = session.versions()
-    other = tuple((n, "0.0.1" if n == "pyarrow" else v) for n, v in here)
+    other = tuple((n, "0.0.1" if n == "pyarrow" else v) for n, v in versions())
     monkeypatch.setattr(session, "versions", lambda: other)
     with pytest.raises(SettingsError, match=r"an executor has pyarrow .*, this machine has 0\.0\.1"):
         session.same_versions(spark)

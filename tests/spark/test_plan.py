@@ -119,6 +119,20 @@ def test_rows_meet_across_buckets(awkward: Project, tmp_path: Path, buckets: int
     assert dict(facts.select("job_id", pl.col("paid").cast(pl.String)).iter_rows())["11"] == "150.25"
 
 
+def test_own_measures_and_members_come_out_as_on_one_machine(awkward: Project, tmp_path: Path) -> None:
+    own = (
+        '[measures.big]\nof = "payments"\nsum = "amount"\nwhere = "amount > 5"\ntitle = "Large payments"\n'
+        '[dimensions.kind]\nof = "jobs"\ncolumn = "type"\n'
+    )
+    (awkward.rules / "own.toml").write_text(own, encoding="utf-8")
+    lake = landed(awkward.inbox, awkward.rules, tmp_path / "lake")
+    made = compute_on(InProcess(), lake.lake, lake.rules, lake.computed.typed, silent, buckets=3, newest_day=lake.day)
+    same(made, lake)
+    snapshot = Snapshot(lake.lake.root, tables=made)
+    assert snapshot.scan("tally_measures").select(pl.col("amount").sum()).collect().item() == 15025 + 1000 + 7700
+    assert snapshot.scan("tally_members").collect().height > 0
+
+
 def test_a_lake_without_exports_has_every_table(tmp_path: Path) -> None:
     lake = landed_nothing(tmp_path)
     made = compute_on(InProcess(), lake.lake, lake.rules, lake.computed.typed, silent, buckets=3)

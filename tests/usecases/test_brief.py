@@ -197,3 +197,31 @@ def test_json_keeps_amounts_exact(filled: Project) -> None:
     (section,) = (s for s in document["sections"] if s["section"] == "yesterday")
     assert section["lines"][0]["values"]["revenue40"] == "100.100000"
     assert section["lines"][0]["command"] == "rmetrics explain --source ALL --month 2024-11"
+
+
+def test_calls_that_nobody_returned_and_leads_to_dispute_are_told(project: Project) -> None:
+    """A call missed on the 5th, one on the 20th of October, which is too long ago; a lead of five seconds on the 5th."""
+    calls = csv_text(
+        ("Call ID", "Time", "Flow", "From number", "To number", "Answered", "Job"),
+        ("a", "11/05/2024 9:00 AM", "GoogleAds", "6175550101", "", "", ""),
+        ("b", "10/20/2024 9:00 AM", "GoogleAds", "6175550102", "", "", ""),
+        ("c", "11/05/2024 9:00 AM", "GoogleAds", "6175550103", "", "Nadia", ""),
+    )
+    leads = csv_text(
+        ("Unique ID", "Time", "Duration", "Cost", "Status", "Caller ID"),
+        ("L1", "2024-11-05 12:00:00 -0500", "00:05", "30.00", "", "6175550104"),
+        ("L2", "2024-10-05 12:00:00 -0400", "00:05", "30.00", "", "6175550105"),
+    )
+    project.put("export_export.csv", calls, minutes=minutes(NOW))
+    project.put("leads cost Elocals.csv", leads, minutes=minutes(NOW))
+    fill(project)
+    found = {line.code: dict(line.values) for line in lines(brief(project.settings, DAY, now=NOW), "person")}
+    assert found["person.missed"] == {"calls": 1, "since": dt.date(2024, 10, 30)}
+    assert "person.missed-existing" not in found
+    dispute = found["person.dispute"]
+    assert (dispute["source"], dispute["leads"], dispute["hours"], dispute["amount"]) == (
+        "eLocals", 1, 76, Decimal("30.00"),  # noon of the 5th and 96 hours, seen at 07:30 of the 6th
+    )  # fmt: skip
+    assert "5550101" not in json.dumps(found, default=str)
+    project.settings.lake_dir.joinpath("state.json").unlink()
+    assert "person.dispute" not in {line.code for line in lines(brief(project.settings, DAY, now=NOW), "person")}

@@ -16,6 +16,7 @@ import pytest
 from command_line import Line, in_process
 from published import Published, query
 from rmetrics.metrics.figures import SHIPPED
+from support import Project, csv_text
 
 
 @pytest.fixture
@@ -142,3 +143,54 @@ def test_what_cannot_be_asked_is_refused_with_the_next_step(line: Line, argument
 def test_all_measures_can_be_asked_for(line: Line) -> None:
     found = rows(line, *(w for m in SHIPPED for w in ("--measure", m)), "--by", "year")
     assert [r["measure"] for r in found[: len(SHIPPED)]] == list(SHIPPED)
+
+
+OWN = """
+[measures.callbacks]
+of = "jobs"
+count = "type = 'Warranty'"
+[measures.callback_rate]
+ratio = ["callbacks", "repairs"]
+[dimensions.technician]
+of = "jobs"
+column = "technician"
+"""
+
+
+@pytest.fixture
+def own(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Line:
+    """A company with a measure and a dimension of its own: two technicians, and a job without one."""
+    (project.rules / "own.toml").write_text(OWN)
+    header = ("Job #", "Job Type", "Source", "Created", "Tech")
+    jobs = [
+        (1, "COD Repair", "Google", "Tue Nov 05 2024", "Ann"), (2, "Warranty", "Google", "Tue Nov 05 2024", "Ann"),
+        (3, "COD Repair", "Google", "Wed Nov 06 2024", "Bob"), (4, "Warranty", "Rely", "Mon Dec 02 2024", ""),
+        (5, "COD Repair", "Rely", "Mon Dec 02 2024", "Bob"), (6, "COD Repair", "Rely", "Tue Dec 03 2024", "Bob"),
+    ]  # fmt: skip
+    project.put("jobs.csv", csv_text(header, *jobs))
+    project.sync()
+    return in_process(project, monkeypatch, capsys)
+
+
+def test_own_measures_and_dimensions(own: Line) -> None:
+    """Members add up to the total, by quarter too; a ratio is of the member's own sums."""
+    asked = ("--measure", "callbacks", "--measure", "callback_rate", "--measure", "repairs")
+    month = {
+        (r["period"], r["member"], r["measure"]): r["value"] for r in rows(own, *asked, "--dimension", "technician")
+    }
+    assert month["2024-11", "Ann", "callbacks"] == 1
+    assert month["2024-11", "Ann", "callback_rate"] == "1.000000"
+    assert month["2024-12", "(none)", "callbacks"] == 1
+    assert month["2024-12", "Ann", "callback_rate"] is None
+    assert month["2024-12", "Bob", "repairs"] == 2
+    total = {r["measure"]: r["value"] for r in rows(own, *asked, "--by", "quarter")}
+    assert (total["callbacks"], total["repairs"], total["callback_rate"]) == (2, 4, "0.500000")
+    quarter = rows(own, *asked, "--by", "quarter", "--dimension", "technician")
+    for measure in ("callbacks", "repairs"):
+        assert sum(r["value"] for r in quarter if r["measure"] == measure) == total[measure]
+    week = {r["period"]: r["value"] for r in rows(own, "--measure", "callbacks", "--by", "week", "--source", "rely")}
+    assert {p: v for p, v in week.items() if v} == {"2024-W49": 1}
+    assert all(r["explain"].endswith("--rows") for r in quarter)
+    for refused in (("--by", "week"), ("--source", "Rely"), ("--from", "2024-11-02")):
+        done = own("metrics", "--dimension", "technician", *refused)
+        assert (done.returncode, done.stdout) == (2, "")

@@ -46,7 +46,8 @@ def asked(project: Project, sql: str) -> list[tuple[object, ...]]:
 
 def test_there_is_a_view_per_feed_and_per_result(synced: Project) -> None:
     found = views(synced.settings)
-    assert {"jobs", "payments", "calls", "targets", "job_facts", "daily_metrics", "monthly_metrics"} <= found.keys()
+    assert {"jobs", "payments", "calls", "targets", "job_facts", "daily_metrics", "monthly_metrics",
+            "weekly_metrics", "quarterly_metrics", "yearly_metrics"} <= found.keys()  # fmt: skip
     assert {"job_id", "source", "segment", "is_unit", "is_repair", "paid", "metric_date", "_line", "_export"} <= {
         c for c, _ in found["job_facts"]
     }

@@ -17,24 +17,32 @@ def sums_by_span(
     *,
     source: str | None,
     segment: str | None,
+    dimension: str | None = None,
+    long: bool = False,
     temp: Path,
 ) -> dict[tuple[int, str | None], tuple[Decimal, ...]]:
     """The sums of additive measures, by the position of the span and by member.
 
     Args:
-        daily: the Parquet file of ``daily_metrics``.
+        daily: the Parquet file of ``daily_metrics``, or of another table.
         spans: first and last days, both included.
         member: the column whose values are the members; None: one member, None.
         measures: columns of the file.
         source: only this one; None: all.
         segment: only this one; None: all.
+        dimension: only rows of this one, whose day is their ``month``; None: the table has days.
+        long: whether the table has a row per measure, with its ``value``, instead of a column.
         temp: folder for spilled data.
 
     Raises:
         LakeError: the file cannot be read.
     """
     of = "NULL" if member is None else f"d.{ident(member)}"
-    cells = ", ".join(f"sum(d.{ident(m)})" for m in measures)
+    date = "d.date" if dimension is None else "d.month"
+    amounts = [f"CASE WHEN d.measure = {text(m)} THEN d.value END" if long else f"d.{ident(m)}" for m in measures]
+    cells = ", ".join(f"coalesce(sum({amount}), 0)" for amount in amounts)
+    wanted = {"source": source, "segment": segment, "dimension": dimension}
+    only = "".join(f" AND d.{column} = {text(value)}" for column, value in wanted.items() if value is not None)
     with duckdb_errors("add up the days"):
         connection = sandbox([daily], temp=temp)
         try:
@@ -46,9 +54,7 @@ def sums_by_span(
             )
             found = connection.execute(
                 f"SELECT s.n, {of}, {cells} FROM spans AS s JOIN read_parquet({text(file_name(daily))}) AS d "
-                "ON d.date >= s.first AND d.date <= s.last "
-                "WHERE ($1 IS NULL OR d.source = $1) AND ($2 IS NULL OR d.segment = $2) GROUP BY ALL",
-                [source, segment],
+                f"ON {date} >= s.first AND {date} <= s.last WHERE true{only} GROUP BY ALL"
             ).fetchall()
         finally:
             connection.close()

@@ -47,7 +47,9 @@ def metrics(
         str | None, typer.Option(help="Only this source; case, spaces and aliases do not matter.")
     ] = None,
     segment: Annotated[str | None, typer.Option(help="Only this segment.")] = None,
-    dimension: Annotated[str | None, typer.Option(help="A row per member: source or segment.")] = None,
+    dimension: Annotated[
+        str | None, typer.Option(help="A row per member: source, segment, or one of the rules.")
+    ] = None,
     compare: Annotated[
         With | None, typer.Option(help="Beside the period before, or the same one a year before.")
     ] = None,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from rmetrics.html_report.data import PageData
+from rmetrics.html_report.data import FunnelLine, PageData
 
 Json = dict[str, Any]
 
@@ -31,9 +31,14 @@ _CONFIG: Json = {
 }  # fmt: skip
 
 
+STEPS = ("touches", "answered", "booked", "visited", "repaired", "paid")
+
+
 def charts(page: PageData) -> dict[str, tuple[str, Json]]:
     """Every chart of the page: id to (title, specification)."""
     made = {**_months(page), **_month(page), "feeds": ("Rows by feed", _feeds(page))}
+    for number, line in enumerate(page.funnel):
+        made[f"funnel-{number}"] = (f"{line.source}: from touch to money", _funnel(line))
     for number, source in enumerate(page.sources):
         made[f"channel-{number}-counts"] = (
             f"{source}: leads, units, repairs",
@@ -44,6 +49,19 @@ def charts(page: PageData) -> dict[str, tuple[str, Json]]:
             _grouped(_money(page, source), page.currency),
         )
     return made
+
+
+def _funnel(line: FunnelLine) -> Json:
+    """How many touches of a source reach each step."""
+    rows = [{"name": step.capitalize(), "value": getattr(line, step)} for step in STEPS]
+    return _chart(
+        rows,
+        {"type": "bar", "color": BLUE, "tooltip": True},
+        {
+            "y": {"field": "name", "type": "nominal", "sort": [s.capitalize() for s in STEPS], "title": None},
+            "x": {"field": "value", "type": "quantitative", "title": "touches", "axis": {"tickMinStep": 1}},
+        },
+    )
 
 
 def _months(page: PageData) -> dict[str, tuple[str, Json]]:

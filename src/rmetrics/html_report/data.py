@@ -1,7 +1,7 @@
 """What the page shows: frozen figures from the lake, added up for its views. Amounts are exact decimals."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 
 import polars as pl
@@ -45,6 +45,21 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True)
+class FunnelLine:
+    """What became of the touches of a source in the month: how many reached each step, what they cost and earned."""
+
+    source: str
+    touches: int
+    answered: int
+    booked: int
+    visited: int
+    repaired: int
+    paid: int
+    cost: Decimal
+    revenue_gross: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class PageData:
     """Everything on the page.
 
@@ -56,6 +71,7 @@ class PageData:
         days: the calendar days of ``month``.
         feeds, findings: what *Data health* tells.
         estimates: where the month will end; none where it is not the month of the data's last day.
+        funnel: of the touches of ``month``, by source, most touches first.
     """
 
     month: dt.date
@@ -69,6 +85,7 @@ class PageData:
     feeds: tuple[FeedLine, ...]
     findings: tuple[Finding, ...]
     estimates: tuple[Estimate, ...] = ()
+    funnel: tuple[FunnelLine, ...] = ()
 
     def estimate(self, measure: str, source: str = ALL) -> Estimate | None:
         """Where a measure of the month will end; None where there is no forecast."""
@@ -117,6 +134,19 @@ def segment_lines(monthly: pl.DataFrame) -> tuple[tuple[dt.date, str, int, Decim
     """Repairs, revenue40 and cost by month and segment, oldest first."""
     rows = monthly.group_by("month", "segment").agg(pl.col("repairs", "revenue40", "cost").sum())
     return tuple(rows.sort("month", "segment").select("month", "segment", "repairs", "revenue40", "cost").iter_rows())
+
+
+def funnel_lines(metrics: pl.DataFrame, month: dt.date) -> tuple[FunnelLine, ...]:
+    """The funnel of a month by source, most touches first; sources without a touch are left out.
+
+    Args:
+        metrics: ``journey_metrics``.
+        month: its first day.
+    """
+    columns = [f.name for f in fields(FunnelLine)]
+    rows = metrics.filter((pl.col("month") == month) & (pl.col("touches") > 0))
+    rows = rows.sort("touches", "source", descending=[True, False]).select(columns)
+    return tuple(FunnelLine(**row) for row in rows.iter_rows(named=True))
 
 
 def month_days(

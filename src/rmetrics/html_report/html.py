@@ -26,12 +26,13 @@ def page_html(page: PageData, library: str, links: Links = NOWHERE) -> str:
     titles = {name: title for name, (title, _) in drawn.items()}
     name = f"{page.month:%B %Y}"
     parts = Sections(page, links, lambda chart: _figure(chart, titles))
-    body = f"{parts.months()}{parts.month()}{parts.channels()}{parts.health()}"
+    body = f"{parts.months()}{parts.month()}{parts.funnel()}{parts.channels()}{parts.health()}"
     nav = "".join(
         f'<a href="#{i}">{t}</a>'
         for i, t in (
             ("months", "Month by month"),
             ("month", "This month"),
+            *([("funnel", "Funnel")] if page.funnel else []),
             ("channels", "Channels"),
             ("health", "Data health"),
         )

@@ -71,6 +71,37 @@ class Sections:
             f"{self.tiles()}{figures}{self.sources()}</section>"
         )
 
+    def funnel(self) -> str:
+        """What became of the month's touches, by source; nothing where there are none."""
+        page = self.page
+        if not page.funnel:
+            return ""
+        head = ("Source", "Touches", "Answered", "Booked", "Visited", "Repaired", "Paid", "Cost", "Paid to you",
+                "Per booked", "Per repair", "ROAS")  # fmt: skip
+        rows = []
+        for line in page.funnel:
+            ratios = (
+                line.cost / line.booked if line.booked else None,
+                line.cost / line.repaired if line.repaired else None,
+            )
+            roas = f"{line.revenue_gross / line.cost:,.2f}" if line.cost else DASH
+            counts = (line.touches, line.answered, line.booked, line.visited, line.repaired, line.paid)
+            rows.append(
+                [
+                    cells.cell(line.source, text=True),
+                    *(cells.count(n) for n in counts),
+                    *(cells.money(v, 2) for v in (line.cost, line.revenue_gross, *ratios)),
+                    cells.cell(roas),
+                ]
+            )
+        figures = cells.grid(self.draw(f"funnel-{i}") for i in range(len(page.funnel)))
+        about = (
+            "A touch is a lead, or a tracked call of a source without leads. The newest months still grow: their jobs "
+            "are not all done and paid. For one of them: <code>rmetrics explain --lead ID</code>."
+        )
+        made = cells.card("From touch to money", cells.table(head, rows, "funnel"))
+        return f'<section id="funnel"><h2>Funnel of {page.month:%B %Y}</h2><p>{about}</p>{figures}{made}</section>'
+
     def tiles(self) -> str:
         """The month in big numbers."""
         page = self.page

@@ -105,7 +105,8 @@ class Lake(RawLayer, TypedLayer):
         Call it under the lock. Returns how many files.
         """
         count = 0
-        for part in [*self.root.rglob("*.part"), self.root / "duckdb"]:  # files, and folders of files
+        spilled = (self.root / "duckdb", self.root / "spark")
+        for part in [*self.root.rglob("*.part"), *spilled]:  # files, and folders of files
             try:
                 if part.is_dir():
                     shutil.rmtree(part)

@@ -41,6 +41,7 @@ class LeadRows:
         leads: rows of the lead's feed with ``POSITION`` and ``counted``.
         dearest: position and ``dearest``: the most that the lead cost in any export; an empty frame where not known.
         customers: calls and jobs with their numbers (``call_classes.call_rows``).
+        led: positions of leads that the journeys give a job.
         unnumbered: source, zip and ``created`` of jobs whose cell holds no whole number: nobody can say whose they are.
     """
 
@@ -48,6 +49,7 @@ class LeadRows:
     dearest: pl.LazyFrame
     customers: CallRows
     unnumbered: pl.LazyFrame
+    led: pl.LazyFrame
 
 
 def claims(feeds: Mapping[str, LeadRows], rules: Rules) -> pl.DataFrame:
@@ -110,13 +112,13 @@ def with_facts(rows: LeadRows, source: str, rules: Rules, name: str) -> pl.LazyF
     known = keys.select(POSITION).unique().with_columns(_known=True)
     unsure = _unsure(counted, feed, rows.unnumbered.filter(pl.col("source") == source), window)
     whole = whole.join(known, on=POSITION, how="left").join(unsure, on=POSITION, how="left")
+    whole = whole.join(rows.led.select(POSITION).unique().with_columns(_led=True), on=POSITION, how="left")
     found = pl.col("_known")  # without a number it is not known whose the lead is
+    booked = (pl.col("_led") | pl.col("_fact_booked")).fill_null(value=False)
     whole = whole.with_columns(
         _served(feed, rules).alias("_fact_zip_served"),
         pl.when(found).then(pl.col("_fact_was_customer").fill_null(value=False)),
-        pl.when(found & (pl.col("_fact_booked").fill_null(value=False) | pl.col("_unsure").is_null())).then(
-            pl.col("_fact_booked").fill_null(value=False)
-        ),
+        pl.when(booked | (found & pl.col("_unsure").is_null())).then(booked).alias("_fact_booked"),
     )
     free = [n for n in FACTS if n not in feed.columns and n != feed.business_date]
     return whole.with_columns(pl.col(f"_fact_{n}").alias(n) for n in free)

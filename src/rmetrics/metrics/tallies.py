@@ -15,11 +15,12 @@ import polars as pl
 from rmetrics.metrics.costs import feed_costs, spends
 from rmetrics.metrics.jobs import JOB_ID, METRIC_DATE, SEGMENT, SOURCE, placing_day
 from rmetrics.metrics.leads import feed_leads
-from rmetrics.metrics.measures import MeasureSums, nothing
+from rmetrics.metrics.measures import MeasureSums, amount, nothing
 from rmetrics.metrics.revenue import revenue_rows
 from rmetrics.positions import COUNTED, PARTS
+from rmetrics.rules.measures import SHIPPED, measure_row
 from rmetrics.rules.model import Rules
-from rmetrics.rules.names import TARGETS
+from rmetrics.rules.names import JOBS, TARGETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def tally(
     """
     own = nothing() if own is None else own
     return Tallies(
-        activity=activity(facts),
+        activity=activity(facts, rules),
         revenue=paid,
         leads=feed_leads(feeds, rules),
         spent=feed_costs(feeds, rules),
@@ -89,13 +90,12 @@ def tally(
     )
 
 
-def activity(facts: pl.LazyFrame) -> pl.LazyFrame:
-    """Jobs, units and repairs; see ``Tallies``."""
-    return facts.group_by(pl.col(METRIC_DATE).alias("date"), SOURCE, SEGMENT).agg(
-        pl.len().cast(pl.Int64).alias("jobs"),
-        pl.col("is_unit").sum().cast(pl.Int64).alias("units"),
-        pl.col("is_repair").sum().cast(pl.Int64).alias("repairs"),
-    )
+def activity(facts: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """Jobs, units and repairs, as they are declared; see ``Tallies``."""
+    row = measure_row(rules, JOBS)
+    amounts = [amount(SHIPPED[n], row, rules).alias(n) for n in SUMS["activity"]]
+    placed = facts.select(pl.col(METRIC_DATE).alias("date"), SOURCE, SEGMENT, *amounts)
+    return placed.group_by("date", SOURCE, SEGMENT).agg(pl.col(n).sum() for n in SUMS["activity"])
 
 
 def revenue(payments: pl.LazyFrame, facts: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:

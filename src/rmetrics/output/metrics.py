@@ -116,7 +116,7 @@ def _grid(found: Metrics) -> Grid:
         cells += [row.member] if members else []
         cells += [row.measure]
         if row.compared is not None:
-            cells += [_shown(row.compared.value, row.kind), _change(row.compared.change, row.kind)]
+            cells += [_shown(row.compared.value, row.kind), _change(row.compared.change, row.kind, points=True)]
             cells += [_change(row.compared.change_ratio, Kind.RATIO)]
         grid.add_row(*cells, Cell(row.explain, "dim"), Cell(_shown(row.value, row.kind), "bold"))
     return grid
@@ -133,8 +133,9 @@ def _shown(value: Decimal | None, kind: Kind) -> str:
     return f"{value * 100:,.1f} %" if kind is Kind.RATIO else f"{value:,.{_SHOWN[kind]}f}"
 
 
-def _change(value: Decimal | None, kind: Kind) -> str:
+def _change(value: Decimal | None, kind: Kind, *, points: bool = False) -> str:
     text = _shown(value, kind)
+    text = text.removesuffix("%") + "points" if points and text.endswith("%") else text
     return f"+{text}" if value is not None and value > 0 else text
 
 

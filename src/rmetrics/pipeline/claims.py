@@ -15,7 +15,7 @@ from rmetrics.metrics.disputes import GRANTED, REFUSED, LeadRows, claims, with_f
 from rmetrics.metrics.jobs import JOB_ID
 from rmetrics.metrics.newest import every_row
 from rmetrics.metrics.phones import keyed
-from rmetrics.metrics.touches import zip_of
+from rmetrics.metrics.touches import TOUCH, touches, zip_of
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.positions import FILE, LINE, LINES, POSITION
 from rmetrics.rules import Rules
@@ -24,6 +24,7 @@ from rmetrics.rules.disputes import lead_row, price_column
 from rmetrics.rules.model import ColumnType, FeedLeads
 from rmetrics.rules.names import CALLS, JOBS
 from rmetrics.rules.terms import read_within
+from rmetrics.tables import JOURNEYS
 
 _CUSTOMER = frozenset({"was_customer", "customer_within_days"})
 _CALLED = frozenset({"called_within_hours"})
@@ -108,7 +109,9 @@ def lead_claims(rows: Rows, exports: Mapping[int, str], now: dt.datetime) -> lis
     customers = call_rows(rows.linked(CALLS), jobs, rules) if CALLS in rules.feeds else _without_calls(jobs, rules)
     customers = CallRows(*(f.lazy() for f in pl.collect_all([customers.calls, customers.jobs])))
     unnumbered = _unnumbered(rows).collect().lazy()
-    given = {name: LeadRows(rows.feed(name), _dearest(rows, name), customers, unnumbered) for name in feeds}
+    given = {
+        name: LeadRows(rows.feed(name), _dearest(rows, name), customers, unnumbered, _led(rows, name)) for name in feeds
+    }
     found = claims(given, rules)
     of_calls = _calls(rows, found, exports)
     told: list[Claim] = []
@@ -140,6 +143,12 @@ def _unnumbered(rows: Rows) -> pl.LazyFrame:
     days = job_numbers(facts, rules).select(JOB_ID, "created").drop_nulls("created")
     some = facts.select(JOB_ID, "source", place.alias("zip")).join(numbered, on=JOB_ID, how="anti")
     return some.join(days, on=JOB_ID).select("source", "zip", "created")
+
+
+def _led(rows: Rows, name: str) -> pl.LazyFrame:
+    """The positions of the leads of a feed that have a job."""
+    won = rows.snapshot.scan(JOURNEYS).filter(pl.col("feed") == name).drop_nulls(JOB_ID).select(TOUCH)
+    return touches({name: rows.feed(name)}, rows.rules).join(won, on=TOUCH, how="semi").select(POSITION)
 
 
 def _dearest(rows: Rows, name: str) -> pl.LazyFrame:

@@ -32,6 +32,8 @@ TABLES = (
     "measures",
     "measure_daily",
     "dimension_monthly",
+    "journeys",
+    "journey_metrics",
     "targets",
     *BOOKKEEPING,
 )
@@ -45,6 +47,8 @@ VIEWS = (
     "quarterly_metrics",
     "yearly_metrics",
     "call_funnel",
+    "journey_funnel",
+    "jobs_matched",
     "data_freshness",
     "run_findings",
 )

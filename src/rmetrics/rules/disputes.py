@@ -11,7 +11,7 @@ FACTS = {
     "duplicate_within_days": ColumnType.INTEGER,  # since the earlier lead of the same number and feed
     "was_customer": ColumnType.BOOLEAN,  # the number had a job that was created on an earlier day
     "customer_within_days": ColumnType.INTEGER,  # since the newest such job was created
-    "booked": ColumnType.BOOLEAN,  # the number has a job that was created within the source's window
+    "booked": ColumnType.BOOLEAN,  # the lead has a job, or its number one that was created within the source's window
     "answered": ColumnType.BOOLEAN,  # a call of the number within ten minutes of the lead was answered
     "called_within_hours": ColumnType.INTEGER,  # whole hours until the number was first called
     "zip_served": ColumnType.BOOLEAN,  # the lead's zip is one of [business].zips

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - the name that Spark's own documents use
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -36,7 +37,8 @@ class SparkEngine:
     ) -> SparkRows:
         """The frames that a step makes of each item, one task each."""
         maker = Maker(step, schema, self.wanted, pickle.loads)
-        rows = self.spark.createDataFrame([(pickle.dumps(item),) for item in items], "item binary")
+        table = pa.table({"item": pa.array([pickle.dumps(item) for item in items], pa.binary())})
+        rows = self.spark.createDataFrame(table)
         spread = rows.repartition(max(1, len(items)))
         return SparkRows(spread.mapInArrow(maker.batches, _types(schema)), schema)
 

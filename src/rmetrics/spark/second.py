@@ -82,7 +82,6 @@ class SparkConnection:
     def __init__(self, spark: Any) -> None:
         self.spark = spark
         self._views: dict[str, list[DataFrame]] = {}
-        self._types: dict[str, Any] = {}
         self._files = 0
         self._rows: list[tuple[Any, ...]] = []
 
@@ -116,7 +115,8 @@ class SparkConnection:
         if isinstance(tree, exp.Create) and kind == "SCHEMA":
             return
         if isinstance(tree, exp.Drop):
-            self._put(view_name(_table(tree)), None)
+            for table in tree.find_all(exp.Table):
+                self._put(view_name(table), None)
         elif isinstance(tree, exp.Create):
             self._create(tree, kind, params)
         elif isinstance(tree, exp.Insert):
@@ -132,9 +132,9 @@ class SparkConnection:
         name = view_name(_table(tree))
         query = tree.args.get("expression")
         if query is None:
-            columns = ", ".join(f"`{c.name}` {_spark_type(c.args['kind'])}" for c in tree.this.expressions)
-            self._put(name, self.spark.createDataFrame([], columns))
-            self._types[name] = self.spark.table(name).schema
+            kinds = {c.name: _spark_type(c.args["kind"]) for c in tree.this.expressions}
+            columns = ", ".join(f"CAST(NULL AS {kind}) AS `{c}`" for c, kind in kinds.items())
+            self._put(name, self.spark.sql(f"SELECT {columns} WHERE false"))
             return
         found = self.spark.sql(self._query(query, params))
         self._put(name, found.localCheckpoint() if kind == "TABLE" else found)
@@ -145,14 +145,14 @@ class SparkConnection:
         schema = held[0].schema
         lists = [e for e in query.expressions if list(e.find_all(exp.Parameter, exp.Placeholder))]
         if params and len(lists) == len(query.expressions) == len(params):  # columns that are given as lists
-            new = self.spark.createDataFrame(list(zip(*params, strict=True)), schema)
+            new = self.spark.createDataFrame(pa.table(dict(zip(schema.names, map(pa.array, params), strict=True))))
         else:
             ahead = tree.args.get("with_") or tree.args.get("with")
             if ahead is not None:
                 query = query.copy()
                 query.set("with_" if "with_" in query.arg_types else "with", ahead.copy())
             new = self.spark.sql(self._query(query, params)).toDF(*schema.names)
-            new = new.select(*(F.col(f.name).cast(f.dataType).alias(f.name) for f in schema.fields)).localCheckpoint()
+        new = new.select(*(F.col(f.name).cast(f.dataType).alias(f.name) for f in schema.fields)).localCheckpoint()
         self._views[name] = [*held, new]
         whole = held[0]
         for part in self._views[name][1:]:
@@ -206,7 +206,7 @@ class SparkConnection:
                 names, columns = ([f[i] for f in found] for i in (0, 1))
                 yield pa.RecordBatch.from_pydict({"path": pa.array(names, pa.string()), "name": columns})
 
-        rows = self.spark.createDataFrame([(p,) for p in paths], "path string")
+        rows = self.spark.createDataFrame(pa.table({"path": list(paths)}))
         return [tuple(r) for r in rows.mapInArrow(look, "path string, name string").collect()]
 
 

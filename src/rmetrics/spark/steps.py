@@ -217,7 +217,10 @@ def judged(jobs: pl.DataFrame, payments: pl.DataFrame, work: Work, own: pl.DataF
     """Jobs and all payments of these jobs, and payments of none, to what they add to the tallies; notes of facts."""
     jobs = _rows(jobs)
     made = facts(jobs.lazy(), payments.lazy(), work.rules, own.lazy()).collect()
-    parts = {"activity": activity(made.lazy()), "revenue": revenue(payments.lazy(), made.lazy(), work.rules)}
+    parts = {
+        "activity": activity(made.lazy(), work.rules),
+        "revenue": revenue(payments.lazy(), made.lazy(), work.rules),
+    }
     return pl.concat([_long(parts), _noted(list(_layer(work.lake, FACTS, made)))])
 
 

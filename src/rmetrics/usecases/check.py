@@ -71,6 +71,7 @@ def _check(
     found = [CheckFinding(p.code, p.severity, "lake", p.rows, p.message) for p in lake.problems]
     found += _not_landed(settings)
     progress("recomputing with the second engine", 0, 1)
+    runner = runner if lake.lake.root == settings.lake_dir else None  # nobody else sees the folder of a scratch lake
     cross, answers = second_look(lake.lake, lake.rules, lake.computed, memory=memory_of(settings), runner=runner)
     progress("recomputing with the second engine", 1, 1)
     found += _engines(cross)

@@ -12,7 +12,7 @@ from rmetrics.checks.by_span import sums_by_span
 from rmetrics.errors import CheckError, LakeError, SettingsError
 from rmetrics.findings import Finding
 from rmetrics.metrics.by_period import MEMBER, SPAN, Compare, Period, Span, State, compared_with, periods_of, sums
-from rmetrics.metrics.figures import SHIPPED, Figure, Kind, quotient
+from rmetrics.metrics.figures import SHIPPED, Figure, Kind, additive, quotient, ratio
 from rmetrics.metrics.tallies import last_day
 from rmetrics.periods import Grain, month_of, next_month, next_period, period_name, period_of
 from rmetrics.pipeline.asked import only_source
@@ -21,9 +21,10 @@ from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.pipeline.workspace import Opened, opened
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import ALL, Rules
+from rmetrics.rules.measures import declared, shown_format
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings
-from rmetrics.tables import DAILY
+from rmetrics.tables import DAILY, DIMENSION_MONTHLY, MEASURE_DAILY
 
 DEFAULT = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
 DIMENSIONS = ("source", "segment")
@@ -52,6 +53,14 @@ class Asked:
     compare: Compare | None = None
     first: dt.date | None = None
     last: dt.date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """By which column of a table numbers are told apart, and of which declared dimension its rows are."""
+
+    column: str | None
+    dimension: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +138,49 @@ def metrics(settings: Settings, asked: Asked, progress: Progress = silent) -> Me
         LakeError: nothing landed, or no row counts.
         CheckError: the engines differ: a bug; nothing is shown.
     """
-    figures = [_figure(name) for name in asked.measures or DEFAULT]
-    if asked.dimension is not None and asked.dimension not in DIMENSIONS:
-        raise SettingsError(
-            f"no dimension {asked.dimension!r}{did_you_mean(asked.dimension, DIMENSIONS)}",
-            f"Dimensions: {', '.join(DIMENSIONS)}.",
-        )
     with opened(settings, progress) as lake:
-        return _metrics(lake, asked, figures)
+        known = known_figures(lake.rules)
+        for name in asked.measures:
+            if name not in known:
+                raise SettingsError(f"no measure {name!r}{did_you_mean(name, known)}", f"Measures: {', '.join(known)}.")
+        _check_dimension(asked, lake.rules)
+        return _metrics(lake, asked, [known[name] for name in asked.measures or DEFAULT])
 
 
-def _figure(name: str) -> Figure:
-    if name not in SHIPPED:
-        raise SettingsError(f"no measure {name!r}{did_you_mean(name, SHIPPED)}", f"Measures: {', '.join(SHIPPED)}.")
-    return SHIPPED[name]
+def known_figures(rules: Rules) -> dict[str, Figure]:
+    """Every measure by name: the shipped ones, then the company's own."""
+    found = dict(SHIPPED)
+    for name, measure in declared(rules).items():
+        if not measure.own:
+            continue
+        shown = shown_format(measure, rules)
+        if measure.latest.ratio is not None:
+            above, below = measure.latest.ratio
+            found[name] = ratio(name, above, below, Kind.MONEY_RATIO if shown == "money" else Kind.RATIO)
+        else:
+            found[name] = additive(name, Kind.COUNT if shown == "count" else Kind.EXACT)
+    return found
+
+
+def _check_dimension(asked: Asked, rules: Rules) -> None:
+    """Refuses what cannot be told apart.
+
+    Members of a declared dimension are computed by month, for the whole company.
+
+    Raises:
+        SettingsError: there is no such dimension, or its members are not known so finely.
+    """
+    name, known = asked.dimension, (*DIMENSIONS, *rules.dimensions)
+    if name is None or name in DIMENSIONS:
+        return
+    if name not in known:
+        raise SettingsError(f"no dimension {name!r}{did_you_mean(name, known)}", f"Dimensions: {', '.join(known)}.")
+    if asked.by in {Grain.DAY, Grain.WEEK}:
+        raise SettingsError(f"{name} is known by month, not by {asked.by}", "Say --by month, quarter or year.")
+    if asked.source is not None or asked.segment is not None:
+        raise SettingsError(f"{name} is known for the whole company", "Leave out --source and --segment.")
+    if any(day is not None and day.day != 1 for day in (asked.first, asked.last and asked.last + _DAY)):
+        raise SettingsError(f"{name} is known by month", "Name whole months: --from 2024-10 --to 2024-12.")
 
 
 def _metrics(lake: Opened, asked: Asked, figures: Sequence[Figure]) -> Metrics:
@@ -153,8 +191,9 @@ def _metrics(lake: Opened, asked: Asked, figures: Sequence[Figure]) -> Metrics:
     segment = _segment(asked.segment, lake.rules)
     periods = list(periods_of(_wanted(asked, data, ahead), data, asked.by))
     others = [None if asked.compare is None else compared_with(p, asked.compare, data) for p in periods]
+    others = _whole_months(asked, periods, others)
     spans = list(dict.fromkeys(_spans(periods, others)))
-    found = _sums(lake, daily, spans, asked.dimension, figures, source, segment)
+    found = _sums(lake, asked.dimension, spans, figures, source, segment)
     members = [None] if asked.dimension is None else sorted({m for _, m in found if m is not None})
     at = {span: n for n, span in enumerate(spans)}
     whose = (source or ALL, segment or ALL)
@@ -210,11 +249,24 @@ def _spans(periods: Sequence[Period], others: Sequence[Span | None]) -> Iterator
             yield other
 
 
+def _whole_months(asked: Asked, periods: Sequence[Period], others: Sequence[Span | None]) -> list[Span | None]:
+    """What periods are compared with: of a dimension that is known by month, whole months with whole months only."""
+    if asked.dimension is None or asked.dimension in DIMENSIONS:
+        return list(others)
+
+    def whole(span: Span) -> bool:
+        return span.first.day == 1 and (span.last + _DAY).day == 1
+
+    return [
+        other if other and whole(other) and whole(Span(period.span.first, period.through)) else None
+        for period, other in zip(periods, others, strict=True)
+    ]
+
+
 def _sums(
     lake: Opened,
-    daily: pl.LazyFrame,
-    spans: Sequence[Span],
     dimension: str | None,
+    spans: Sequence[Span],
     figures: Sequence[Figure],
     source: str | None,
     segment: str | None,
@@ -225,25 +277,63 @@ def _sums(
         CheckError: they differ.
     """
     parts = list(dict.fromkeys(part for figure in figures for part in figure.parts))
-    rows = daily
-    for column, only in (("source", source), ("segment", segment)):
+    by_month = dimension is not None and dimension not in DIMENSIONS
+    own = [part for part in parts if by_month or part not in SHIPPED]
+    found = dict[tuple[int, str | None], dict[str, Decimal]]()
+    for table, names in ((DAILY, [p for p in parts if p not in own]), (_own_table(by_month=by_month), own)):
+        if not names:
+            continue
+        of = Members(MEMBER, dimension) if by_month else Members(dimension)
+        made = _both(lake, table, names, of, spans, source, segment)
+        for key, values in made.items():
+            found.setdefault(key, {}).update(values)
+    return found
+
+
+def _own_table(*, by_month: bool) -> str:
+    return DIMENSION_MONTHLY if by_month else MEASURE_DAILY
+
+
+def _both(
+    lake: Opened,
+    table: str,
+    names: Sequence[str],
+    members: Members,
+    spans: Sequence[Span],
+    source: str | None,
+    segment: str | None,
+) -> _Sums:
+    """Some measures of one table, added up by Polars and by DuckDB.
+
+    Raises:
+        CheckError: they differ.
+    """
+    snapshot, long = lake.computed.snapshot, table != DAILY
+    rows = snapshot.scan(table)
+    for column, only in (("source", source), ("segment", segment), ("dimension", members.dimension)):
         rows = rows if only is None else rows.filter(pl.col(column) == only)
-    made = sums(rows, spans, dimension, parts).select(SPAN, MEMBER, *parts).collect()
-    ours = {(n, member): tuple(Decimal(v) for v in values) for n, member, *values in made.iter_rows()}
+    if long:
+        values = [pl.when(pl.col("measure") == n).then(pl.col("value")).alias(n) for n in names]
+        date = pl.col("month" if members.dimension else "date").alias("date")
+        rows = rows.select(date, *({members.column} - {None}), *values)
+    made = sums(rows, spans, members.column, names).select(SPAN, MEMBER, *names).collect()
+    ours = {(n, member): tuple(Decimal(v) for v in of) for n, member, *of in made.iter_rows()}
     theirs = sums_by_span(
-        lake.computed.snapshot.path(DAILY),
+        snapshot.path(table),
         [(s.first, s.last) for s in spans],
-        dimension,
-        parts,
+        members.column,
+        names,
         source=source,
         segment=segment,
+        dimension=members.dimension,
+        long=long,
         temp=lake.lake.root / "duckdb",
     )
     if ours != theirs:
         key = min((k for k in {*ours, *theirs} if ours.get(k) != theirs.get(k)), key=str)
         told = f"{spans[key[0]].first} to {spans[key[0]].last}, {key[1] or ALL}: {ours.get(key)} and {theirs.get(key)}"
         raise CheckError(f"the two engines add up the days differently ({told})", "This is a bug in rmetrics.")
-    return {key: dict(zip(parts, values, strict=True)) for key, values in ours.items()}
+    return {key: dict(zip(names, of, strict=True)) for key, of in ours.items()}
 
 
 def _row(
@@ -281,6 +371,7 @@ def _row(
             member if asked.dimension == "source" and member else source,
             member if asked.dimension == "segment" and member else segment,
             figure,
+            rows=asked.dimension is not None and asked.dimension not in DIMENSIONS,
         ),
         value=of(period.span),
     )
@@ -293,11 +384,15 @@ def _compared(now: Decimal | None, other: Span | None, of: Callable[[Span], Deci
     return Compared(other, then, now - then, quotient(now - then, abs(then)))
 
 
-def explain_line(period: Period, source: str, segment: str, figure: Figure) -> str:
-    """The command that explains a number: its rule, its rows, and the proof that they add up to it."""
+def explain_line(period: Period, source: str, segment: str, figure: Figure, *, rows: bool = False) -> str:
+    """The command that explains a number: its rule, its rows, and the proof that they add up to it.
+
+    ``rows``: for a member of a declared dimension, whose share of the whole number its rows tell.
+    """
     words = ["rmetrics explain --source", quote(source), *_when(period)]
     words += [] if segment == ALL else ["--segment", quote(segment)]
     words += [f"--metric {part}" for part in figure.parts]
+    words += ["--rows"] if rows else []
     return " ".join(words)
 
 

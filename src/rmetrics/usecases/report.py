@@ -11,7 +11,7 @@ from rmetrics.errors import LakeError, SettingsError
 from rmetrics.files import PRIVATE_FOLDER, replace_private, write_private
 from rmetrics.html_report.cells import Links
 from rmetrics.html_report.charts import charts
-from rmetrics.html_report.data import FeedLine, PageData, month_days, segment_lines
+from rmetrics.html_report.data import FeedLine, PageData, funnel_lines, month_days, segment_lines
 from rmetrics.html_report.html import page_html
 from rmetrics.lake.snapshot import load
 from rmetrics.pipeline.asked import Months, months_named
@@ -24,7 +24,7 @@ from rmetrics.pipeline.verify.run_findings import run_findings
 from rmetrics.pipeline.workspace import Opened, opened
 from rmetrics.progress import Progress, silent
 from rmetrics.settings import Settings
-from rmetrics.tables import DAILY, MONTHLY
+from rmetrics.tables import DAILY, JOURNEY_METRICS, MONTHLY
 from rmetrics.version import __version__
 
 _NEWEST = Months(one=True)
@@ -136,6 +136,7 @@ def page_data(lake: Opened, wanted: Months = _NEWEST) -> PageData:
         feeds=_feeds(lake),
         findings=findings,
         estimates=_estimates(lake, picked) if picked in months[-2:] else (),
+        funnel=funnel_lines(load(lake.lake).scan(JOURNEY_METRICS).collect(), picked),
     )
 
 

@@ -92,7 +92,8 @@ def _sync(
     lake = open_lake(settings)
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(_workplace(lake, dry_run=dry_run))
-        runner = stack.enter_context(runner_of(settings))
+        # What is tried in a scratch lake stays on this machine: nobody else sees its folder.
+        runner = None if dry_run else stack.enter_context(runner_of(settings))
         if not dry_run:
             ahead = server_ahead(settings.dsn, settings.server_dir, attempt.rest.append)
             target = stack.enter_context(ahead)
@@ -115,7 +116,7 @@ def _sync(
         measures = why.of("the summary of own measures", lambda: measure_lines(computed.rows), ())
         if dry_run:
             with timed(timings, "check"):
-                agreed, quality = agree(settings, place, rules, computed, progress, why, runner)
+                agreed, quality = agree(settings, place, rules, computed, progress, why)
             outcome = Outcome("dry-run", {}, agreed, merged(findings, quality))
         else:
             attempt.run = run = run_of(attempt, rules, computed, seen, why)

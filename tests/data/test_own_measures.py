@@ -1,0 +1,105 @@
+"""The shipped examples of own measures on the sample: they count what they say, add up, and both engines agree."""
+
+import shutil
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from rmetrics.lake import Lake
+from rmetrics.pipeline.compute.compute import Computed, compute
+from rmetrics.pipeline.compute.names import FACTS
+from rmetrics.pipeline.landing.inbox import land_inbox
+from rmetrics.pipeline.verify.cross_check import second_look
+from rmetrics.progress import silent
+from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.measures import SHIPPED
+from support import ROOT
+
+EXAMPLES = ("callbacks", "cancellations", "margin", "profit_by_segment", "receivables", "days_to_payment")
+PARTS = "Part ID,Job #,Date,Part Cost\n1,2525,12/31/2024,41.10\n2,2525,12/31/2024,8.90\n3,none,12/31/2024,5.00\n"
+
+
+class Sample:
+    """The sample, computed with the examples."""
+
+    def __init__(self, folder: Path) -> None:
+        inbox = folder / "inbox"
+        shutil.copytree(ROOT / "data" / "sample", inbox, ignore=shutil.ignore_patterns("truth", "*.md"))
+        (inbox / "parts.csv").write_text(PARTS)
+        rules = folder / "rules"
+        shutil.copytree(ROOT / "rules", rules, ignore=shutil.ignore_patterns("examples"))
+        for name in EXAMPLES:
+            shutil.copy(ROOT / "rules" / "examples" / f"{name}.toml", rules)
+        self.rules: Rules = load_rules(rules)
+        self.lake = Lake(folder / "lake")
+        self.lake.prepare()
+        land_inbox(inbox, self.lake, self.rules, silent)
+        self.computed: Computed = compute(self.lake, self.rules, silent)
+        self.rows = self.computed.rows
+
+    def total(self, measure: str) -> Decimal:
+        """A sum over all days."""
+        daily = self.rows.scan("measure_daily").filter(pl.col("measure") == measure)
+        return Decimal(daily.select(pl.col("value").sum()).collect().item())
+
+    def facts(self, condition: pl.Expr) -> int:
+        """How many dated jobs meet a condition."""
+        dated = self.rows.scan(FACTS).filter(pl.col("metric_date").is_not_null() & condition)
+        return int(dated.select(pl.len()).collect().item())
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    return Sample(tmp_path_factory.mktemp("own"))
+
+
+def test_both_engines_agree_and_members_add_up(sample: Sample) -> None:
+    found, _ = second_look(sample.lake, sample.rules, sample.computed)
+    assert found.mismatches == ()
+
+
+def test_examples_count_what_they_say(sample: Sample) -> None:
+    assert sample.total("callbacks") == sample.facts(pl.col("type") == "Warranty") > 0
+    assert sample.total("cancellations") == sample.facts(pl.col("status") == "Canceled") > 0
+    assert sample.total("completed") == sample.facts(pl.col("status") == "Done") > 0
+    owed = pl.col("total") - pl.col("paid")
+    facts = sample.rows.scan(FACTS).filter(pl.col("metric_date").is_not_null() & (owed > 0))
+    assert sample.total("receivables") == facts.select(owed.sum()).collect().item() > 0
+    assert sample.total("parts_cost") == Decimal("55.00")
+    revenue = sample.rows.scan("daily_metrics").group_by("segment").agg(pl.col("revenue_gross").sum()).collect()
+    by_segment = dict(revenue.iter_rows())
+    assert (sample.total("cod_revenue"), sample.total("ins_revenue")) == (by_segment["COD"], by_segment["INS"])
+
+
+def test_parts_stand_where_their_job_does_and_without_one_with_nobody(sample: Sample) -> None:
+    rows = sample.rows.scan("measure_daily").filter(pl.col("measure") == "parts_cost").collect()
+    found = {
+        (source, segment): value for source, segment, value in rows.select("source", "segment", "value").iter_rows()
+    }
+    assert found == {("Pro Referral", "COD"): Decimal("50.00"), ("Unattributed", "OTHER"): Decimal("5.00")}
+    of = sample.rows.scan("dimension_monthly").filter(
+        (pl.col("measure") == "parts_cost") & (pl.col("dimension") == "technician")
+    )
+    members = dict(of.select("member", "value").collect().iter_rows())
+    assert members == {"Jory Nadler": Decimal("50.00"), "(none)": Decimal("5.00")}
+
+
+def test_every_dimension_adds_up_to_the_month_for_every_measure(sample: Sample) -> None:
+    monthly = sample.rows.scan("monthly_metrics").collect()
+    members = sample.rows.scan("dimension_monthly").collect()
+    daily = sample.rows.scan("measure_daily").collect()
+    for dimension in ("technician", "zip", "weekday"):
+        of = members.filter(pl.col("dimension") == dimension)
+        for name in SHIPPED:
+            assert of.filter(pl.col("measure") == name)["value"].sum() == monthly[name].sum(), (dimension, name)
+        for name in daily["measure"].unique():
+            own = daily.filter(pl.col("measure") == name)["value"].sum()
+            assert of.filter(pl.col("measure") == name)["value"].sum() == own, (dimension, name)
+
+
+def test_technicians_load_beside_the_shipped_rules(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "rules", tmp_path / "rules", ignore=shutil.ignore_patterns("examples"))
+    shutil.copy(ROOT / "rules" / "examples" / "technicians.toml", tmp_path / "rules")
+    assert list(load_rules(tmp_path / "rules").dimensions) == ["technician"]

@@ -1,0 +1,175 @@
+"""``rmetrics journeys``, ``explain --job`` and ``--lead``: what they say, and that they say nothing of customers."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from rmetrics.errors import CheckError
+from rmetrics.pipeline.compute.journeys import made
+from rmetrics.usecases.explain import explain_journey
+from support import Project, csv_text, fresh_database, new_project
+
+JOBS = ("Job #", "UUID", "Job Type", "Source", "Created", "Primary Phone", "Zip Code")
+ELOCALS = ("Unique ID", "Time", "Cost", "Caller ID")
+PAYMENTS = ("Transaction ID", "Job #", "Amount", "Date")
+CALLS = ("Call ID", "Start Time", "Call Status", "Phone Number", "Source", "Flow", "Job")
+CANARIES = ("6175559131", "8084355068", "5085559133")
+ROWS = {
+    "Import-1.csv": csv_text(
+        JOBS,
+        ("1", "U1", "COD Service", "eLocals", "11/05/2024", CANARIES[0], "02118"),  # same day, same source
+        ("2", "U2", "COD Repair", "Google", "11/07/2024", CANARIES[0], "02118"),  # two days later
+        ("3", "U3", "COD Service", "eLocals", "11/05/2024", f"{CANARIES[1]} #940", "02118"),  # another behind a proxy
+        ("4", "U4", "COD Service", "", "11/06/2024", CANARIES[2], "02118"),  # called by Google
+    ),
+    "payments.csv": csv_text(PAYMENTS, ("p1", "1", "85.00", "11/05/2024"), ("p2", "2", "300.00", "11/08/2024")),
+    "leads cost Elocals.csv": csv_text(
+        ELOCALS,
+        ("e1", "2024-11-05 09:00:00 -0500", "20.00", CANARIES[0]),
+        ("e2", "2024-11-05 10:00:00 -0500", "21.50", CANARIES[0]),  # the same customer once more
+        ("e3", "2024-11-05 11:00:00 -0500", "22.00", f"{CANARIES[1]} ext 941"),
+        ("e4", "2024-11-05 12:00:00 -0500", "23.00", "0000000000"),
+    ),
+    "export_export.csv": csv_text(
+        CALLS,
+        ("c1", "2024-11-05 09:04:00 -0500", "Answered Call", CANARIES[0], "", "eLocals", ""),
+        ("c2", "2024-11-06 09:00:00 -0500", "Missed Call", CANARIES[2], "Google Ads", "", "U4"),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def followed(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    with fresh_database(pg_uri) as uri:
+        project = new_project(tmp_path_factory.mktemp("journeys") / "project", uri)
+        for name, text in ROWS.items():
+            project.put(name, text)
+        assert project.sync().status == "published"
+        yield project
+
+
+def said(project: Project, *arguments: str) -> str:
+    command = [sys.executable, "-m", "rmetrics", *arguments]
+    done = subprocess.run(
+        command, env=project.environment, cwd=project.root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def document(project: Project, *arguments: str) -> dict[str, Any]:
+    text = said(project, *arguments, "--json")
+    made: dict[str, Any] = json.loads(text)
+    return made
+
+
+def test_what_became_of_each_lead(followed: Project) -> None:
+    found = document(followed, "journeys", "--sensitivity", "--rows")
+    rows = {r["touch_id"]: (r["job_id"], r["matched_by"], r["reason"], r["answered"], r["cost"]) for r in found["rows"]}
+    assert rows == {
+        "elocals_leads:e1": ("1", "phone", None, True, "20.00"),
+        "elocals_leads:e2": (None, "none", "no-job", None, "21.50"),
+        "elocals_leads:e3": (None, "none", "no-job", None, "22.00"),
+        "elocals_leads:e4": (None, "none", "no-number", None, "23.00"),
+        "calls:c2": ("4", "uuid", None, False, "0.00"),
+    }
+    whole = found["funnel"][-1]
+    assert (whole["source"], whole["touches"], whole["booked"], whole["cost"], whole["revenue_gross"]) == (
+        "ALL", 5, 2, "86.50", "85.00",
+    )  # fmt: skip
+    assert [(s["window"], s["jobs"], s["paid"], s["confirmed"]) for s in found["sensitivity"][:3]] == [
+        (0, 2, "85.00", 1),
+        (1, 2, "85.00", 1),
+        (3, 3, "385.00", 1),
+    ]
+    assert found["accuracy"] == {"right": 1, "wrong": 0, "missed": 0}
+
+
+def test_published_rows_add_up(followed: Project) -> None:
+    assert followed.rows(
+        "SELECT source, touches, booked, no_job, no_number, shared, outside_window, touch_cost, cost, revenue_gross, "
+        "round(cost_per_booked, 2) FROM journey_metrics ORDER BY source"
+    ) == [("Google", 1, 1, 0, 0, 0, 0, "0.00", "0.00", "0.00", "0.00"), ("eLocals", 4, 1, 2, 1, 0, 0, "86.50", "86.50", "85.00", "86.50")]  # fmt: skip
+    assert followed.rows("SELECT job_id, source, source_matched, matched_by, touch_id FROM jobs ORDER BY 1") == [
+        ("1", "eLocals", "eLocals", "phone", "elocals_leads:e1"),
+        ("2", "Google", None, None, None),
+        ("3", "eLocals", None, None, None),
+        ("4", "Unattributed", "Google", "uuid", "calls:c2"),
+    ]
+    assert followed.rows("SELECT known, sum(jobs)::int, sum(paid) FROM jobs_matched GROUP BY 1 ORDER BY 1") == [
+        ("CRM only", 2, "300.00"),
+        ("by link", 1, "0.00"),
+        ("by number", 1, "85.00"),
+    ]
+
+
+def test_a_job_and_a_lead_are_explained(followed: Project) -> None:
+    story = explain_journey(followed.settings, job="1")
+    assert [(t.touch_id, t.has_it, t.why) for t in story.ties] == [
+        ("elocals_leads:e1", True, "has the job: same number, and the CRM names the same source"),
+        ("elocals_leads:e2", False, "elocals_leads:e1 came earlier, and the first touch has the job"),
+    ]
+    late = explain_journey(followed.settings, job="U2")
+    assert {t.why for t in late.ties} == {"outside the window: 2 days before the job, and the window is 0"}
+    lead = explain_journey(followed.settings, lead="e4")
+    assert (lead.ties, lead.said[:22]) == ((), "It has no number that ")
+
+
+def test_no_phone_leaves_the_lake(followed: Project) -> None:
+    texts = [
+        said(followed, *arguments)
+        for arguments in (
+            ("journeys", "--rows", "--sensitivity"),
+            ("journeys", "--rows", "--json"),
+            ("explain", "--job", "1"),
+            ("explain", "--lead", "e2", "--json"),
+        )
+    ]
+    texts += [
+        str(followed.rows(f"SELECT * FROM {table}")) for table in ("journeys", "journey_metrics", "jobs", "calls")
+    ]
+    for canary in CANARIES:
+        assert not [t for t in texts if canary in t or canary[-7:] in t]
+
+
+def test_an_edited_window_is_planned_published_and_remembered(followed: Project) -> None:
+    path: Path = followed.rules / "journeys.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("window = 0\n", "window = 2\n", 1), encoding="utf-8")
+    try:
+        planned = document(followed, "plan")
+        assert planned["changes"] == []
+        assert [(j["job_id"], j["paid"], j["from_touch"], j["to_touch"]) for j in planned["journeys"]] == [
+            ("2", "300.00", None, "elocals_leads:e1")
+        ]
+        followed.sync()
+        (change,) = [
+            c for c in document(followed, "history", "--month", "2024-11")["changes"] if c["metric"] == "journeys.jobs"
+        ]
+        assert (change["source"], float(change["before"]), float(change["after"])) == ("eLocals", 1, 2)
+        assert "journeys.window: 0 -> 2" in change["cause"]
+    finally:
+        path.write_text(text, encoding="utf-8")
+        followed.sync()
+
+
+def test_journeys_that_do_not_add_up_are_not_published(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first engine that loses a lead's cost is caught by the second."""
+    for name, text in ROWS.items():
+        project.put(name, text)
+
+    def wrong(*arguments: Any) -> Any:
+        found = made(*arguments)
+        cost = pl.when(pl.col("touch_id") == "elocals_leads:e2").then(pl.lit(0)).otherwise(pl.col("cost"))
+        return type(found)(found.matches, found.journeys.with_columns(cost.cast(pl.Decimal(18, 2)).alias("cost")))
+
+    monkeypatch.setattr("rmetrics.pipeline.compute.local.made", wrong)
+    with pytest.raises(CheckError, match="disagree"):
+        project.sync()
+    assert project.rows("SELECT count(*)::int FROM journeys") == [(0,)]

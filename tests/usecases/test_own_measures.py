@@ -1,0 +1,150 @@
+"""A measure of one's own, from the line in TOML to PostgreSQL: published, explained, planned, remembered."""
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from rmetrics.cli import run
+from support import Project, csv_text
+
+JOBS = ("Job #", "Job Type", "Source", "Created", "Tech", "Total")
+PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
+OWN = """
+[measures.callbacks]
+of = "jobs"
+count = "type = 'Warranty'"
+
+[measures.receivables]
+of = "jobs"
+sum = "total - paid"
+where = "total > paid"
+
+[measures.callback_rate]
+ratio = ["callbacks", "repairs"]
+format = "percent"
+
+[dimensions.technician]
+of = "jobs"
+column = "technician"
+split = ","
+"""
+Said = Callable[..., tuple[int, Any]]
+
+
+@pytest.fixture
+def say(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Said:
+    """Runs a command line in the project: exit code and the JSON document on stdout."""
+    monkeypatch.chdir(project.root)
+    for name, value in project.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def line(*arguments: str) -> tuple[int, Any]:
+        capsys.readouterr()
+        code = run([*arguments, "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    return line
+
+
+def company(project: Project) -> None:
+    """A project with two months of jobs, targets, and measures of its own."""
+    (project.rules / "own.toml").write_text(OWN)
+    feeds = project.rules / "feeds.toml"
+    mark = "target_repairs"
+    line = next(at for at in feeds.read_text().splitlines() if at.startswith(mark))
+    more = line + '\ntarget_callbacks = { type = "money", from = ["Target Callbacks"] }'
+    feeds.write_text(feeds.read_text().replace(line, more))
+    project.put(
+        "Import-1.csv",
+        csv_text(
+            JOBS,
+            (1, "Warranty", "Google", "Tue Nov 05 2024", "Ann", "0"),
+            (2, "COD Repair", "Google", "Tue Nov 05 2024", "Ann, Bo", "300.00"),
+            (3, "Warranty", "Rely", "Wed Nov 06 2024", "", "0"),
+            (4, "COD Repair", "Google", "Mon Oct 07 2024", "Bo", "80.00"),
+        ),
+    )
+    project.put("payments_1.csv", csv_text(PAYMENTS, ("2024-11-06T15:00:00Z", "100.01", "cash", 2, "", "p1")))
+    project.put("targets.csv", csv_text(("Month", "Target Repairs", "Target Callbacks"), ("2024-11", "5", "1")))
+
+
+def test_from_toml_to_postgres_and_back(project: Project, say: Said) -> None:
+    company(project)
+    code, done = say("sync")
+    assert code == 0
+    found = {(m["month"], m["measure"]): (m["value"], m["target"]) for m in done["measures"]}
+    assert found["2024-11-01", "callbacks"] == ("2.000000", "1.00")
+    assert Decimal(found["2024-11-01", "callback_rate"][0]) == 2
+    assert project.rows(
+        "SELECT date::text, source, segment, measure, value::text FROM measure_daily ORDER BY 1, 2, 3, 4"
+    ) == [
+        ("2024-10-07", "Google", "COD", "receivables", "80.000000"),
+        ("2024-11-05", "Google", "COD", "receivables", "199.990000"),
+        ("2024-11-05", "Google", "OTHER", "callbacks", "1.000000"),
+        ("2024-11-06", "Rely", "OTHER", "callbacks", "1.000000"),
+    ]
+    assert project.rows(
+        "SELECT member, measure, value::text FROM dimension_monthly "
+        "WHERE month = '2024-11-01' AND measure IN ('callbacks', 'revenue_gross') ORDER BY 1, 2"
+    ) == [
+        ("(none)", "callbacks", "1.000000"),
+        ("Ann", "callbacks", "1.000000"),
+        ("Ann", "revenue_gross", "50.010000"),
+        ("Bo", "revenue_gross", "50.000000"),
+    ]
+    assert project.rows(
+        "SELECT value::int, target::int, attained::int FROM measure_vs_target "
+        "WHERE month = '2024-11-01' AND measure = 'callbacks' AND source = 'ALL' AND segment = 'ALL'"
+    ) == [(2, 1, 2)]
+    assert project.rows(
+        "SELECT measure, value::float FROM measure_vs_target WHERE month = '2024-11-01' AND measure = 'callback_rate' "
+        "AND source = 'Google' AND segment = 'ALL'"
+    ) == [("callback_rate", 1.0)]
+    code, answer = say("sql", "SELECT sum(value) AS value FROM measure_daily WHERE measure = 'receivables'")
+    assert (code, answer["rows"]) == (0, [{"value": "279.990000"}])
+
+
+def test_explained_with_rule_rows_near_misses_and_proof(project: Project, say: Said) -> None:
+    company(project)
+    project.sync()
+    code, told = say("explain", "--source", "ALL", "--month", "2024-11", "--metric", "callbacks", "--rows")
+    of = told["metrics"]["callbacks"]
+    assert (code, told["verdict"], told["difference"]) == (0, "match", "0.00")
+    assert (of["value"], of["recomputed"], of["published"], of["sum_of_rows"]) == (2, 2, 2, 2)
+    assert of["where_declared"].endswith("own.toml:2")
+    assert [r["key"] for r in of["rows"]] == ["1", "3"]
+    assert [(n["rows"], n["keys"]) for n in of["nearly"]] == [(1, ["2"])]
+    code, told = say("explain", "--source", "Google", "--month", "2024-11", "--metric", "receivables")
+    assert (told["metrics"]["receivables"]["value"], told["verdict"]) == ("199.99", "match")
+    code, _ = say("explain", "--source", "ALL", "--month", "2024-11", "--metric", "callbax")
+    assert code == 2
+
+
+def test_an_edit_is_planned_then_remembered_with_its_cause(project: Project, say: Said) -> None:
+    company(project)
+    project.sync()
+    own = project.rules / "own.toml"
+    own.write_text(own.read_text().replace("type = 'Warranty'", "type = 'Warranty' AND technician IS NOT NULL"))
+    _, planned = say("plan")
+    changes = [(c["source"], c["metric"], c["before"], c["after"]) for c in planned["changes"]]
+    assert changes == [("Rely", "callbacks", 1, 0)] or [c[:2] for c in changes] == [("Rely", "callbacks")]
+    assert "measures.callbacks.count" in planned["changes"][0]["cause"]
+    project.sync()
+    history = project.rows("SELECT month::text, date::text, source, metric, old_value::int, new_value::int FROM metric_changes ORDER BY date NULLS FIRST")  # fmt: skip
+    assert history == [
+        ("2024-11-01", None, "Rely", "callbacks", 1, None),
+        ("2024-11-01", "2024-11-06", "Rely", "callbacks", 1, None),
+    ]
+    assert "own.toml" in project.rows("SELECT cause FROM metric_changes LIMIT 1")[0][0]
+
+
+def test_a_measure_is_drafted_and_a_wrong_one_is_not(project: Project, say: Said) -> None:
+    code, told = say("rules", "new-measure", "warranties", "--of", "jobs", "--count", "type = 'Warranty'")
+    assert (code, told["measure"], told["of"]) == (0, "warranties", "jobs")
+    assert say("rules", "check")[0] == 0
+    code, _ = say("rules", "new-measure", "worse", "--of", "jobs", "--count", "colour = 'red'")
+    assert code == 2
+    assert not (project.rules / "worse.toml").exists()
