@@ -128,7 +128,7 @@ def test_own_measures_and_members_come_out_as_on_one_machine(awkward: Project, t
     lake = landed(awkward.inbox, awkward.rules, tmp_path / "lake")
     made = compute_on(InProcess(), lake.lake, lake.rules, lake.computed.typed, silent, buckets=3, newest_day=lake.day)
     same(made, lake)
-    snapshot = Snapshot(lake.lake.root, tables=made)
+    snapshot = Snapshot(lake.lake.store, tables=made)
     assert snapshot.scan("tally_measures").select(pl.col("amount").sum()).collect().item() == 15025 + 1000 + 7700
     assert snapshot.scan("tally_members").collect().height > 0
 
