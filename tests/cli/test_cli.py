@@ -141,8 +141,8 @@ def test_schema_prints_what_apply_applies(project: Project) -> None:
 def test_init_makes_a_project_that_works_and_never_overwrites(project: Project, tmp_path: Path) -> None:
     folder = tmp_path / "company"
     assert rmetrics(project, "init", str(folder)).returncode == 0
-    shipped = ["business.toml", "examples", "feeds.toml", "messages.toml", "sources.toml"]
-    assert sorted(p.name for p in (folder / "rules").iterdir()) == shipped
+    shipped = {p.relative_to(ROOT / "rules") for p in (ROOT / "rules").rglob("*.toml")}
+    assert {p.relative_to(folder / "rules") for p in (folder / "rules").rglob("*.toml")} == shipped
     assert (folder / "data" / "inbox").is_dir()
     again = rmetrics(project, "init", str(folder))
     assert again.returncode == 2
