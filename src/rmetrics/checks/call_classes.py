@@ -100,7 +100,7 @@ def _jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     """``_work.job_numbers``: key, created, of each number of each job that counts."""
     feed = rules.feeds[JOBS]
     phone = next((n for n, c in feed.columns.items() if c.type is ColumnType.PHONE), None)
-    cell = "NULL" if phone is None else ident(phone)
+    cell = "CAST(NULL AS VARCHAR)" if phone is None else ident(phone)
     connection.execute(
         f"CREATE TABLE {work('job_numbers')} AS SELECT unnest({phone_keys(cell)}) AS key, {_created(feed, rules)} "
         f"AS created FROM {work('dated_jobs')}"
@@ -114,7 +114,7 @@ def _calls(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     phones = [n for n, c in feed.columns.items() if c.type is ColumnType.PHONE]
 
     def end(name: str) -> str:
-        return ident(name) if name in phones else ident(phones[0]) if phones else "NULL"
+        return ident(name) if name in phones else ident(phones[0]) if phones else "CAST(NULL AS VARCHAR)"
 
     inbound = "coalesce(direction = 'inbound', false)" if "direction" in feed.columns else "true"
     excluded = in_force(rules.calls, day, lambda c: holds(c.not_customer, row) if c.not_customer else "false")
