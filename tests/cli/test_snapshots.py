@@ -44,6 +44,9 @@ COMMANDS = (
     ("exports", "withdraw", "none.csv"),
 )
 UNSTEADY = (
+    (re.compile(r"\b\d{8}T\d{6}Z-[0-9a-f]{8}\b"), "<run>"),
+    (re.compile(r"/\S*?/postgres:5432/"), "<server>/"),
+    (re.compile(r'(In force on |"as_of": ")\d{4}-\d\d-\d\d'), r"\1<today>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?"), "<time>"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|\b[0-9a-f]{32,64}\b"), "<id>"),
     (re.compile(r"\b\d+(\.\d+)? ?(s|seconds|ms)\b"), "<seconds>"),

@@ -18,7 +18,7 @@ JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID")
 PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
 TABLES = (
     "jobs", "payments", "calls", "elocals_leads", "proref_leads", "google_spend", "targets", "daily_metrics",
-    "monthly_metrics",
+    "monthly_metrics", "measures", "measure_daily", "dimension_monthly", "journeys", "journey_metrics",
 )  # fmt: skip
 
 
