@@ -123,6 +123,10 @@ class _Local:
     def _newest(self, name: str) -> None:
         """Which versions of rows are in force. Most keys occur once: only the others are looked at closer."""
         feed, exports = self.rules.feeds[name], self.rows.exports(name)
+        if not exports:
+            self._write(replaced(name), iter(()), REPLACED)
+            self._write(put_together(name), iter(()), standing_schema(feed))
+            return
         every, key = every_row(exports, feed), key_hash(feed).alias("_key")
         hashes = every.select(key).collect(engine="streaming")["_key"].sort()
         repeated = hashes.filter(hashes == hashes.shift(1))
@@ -140,6 +144,8 @@ class _Local:
         feed = self.rules.feeds[name]
         link = feed.job
         assert link is not None  # noqa: S101 - asked for by the caller
+        if not self.rows.exports(name):
+            return
         columns = list(dict.fromkeys([JOB_ID, *link.match]))
         rows = self.rows.kept(name).select(POSITION, link.column)
         jobs = self.rows.feed(JOBS).filter(pl.col(COUNTED)).select(columns)

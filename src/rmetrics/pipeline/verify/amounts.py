@@ -10,7 +10,7 @@ from rmetrics.errors import CheckError, withdrawal_hint
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.desired import published_rows
 from rmetrics.pipeline.compute.rows import Rows
-from rmetrics.postgres.limits import amounts, beyond
+from rmetrics.postgres.limits import LIMITS, amounts, beyond
 from rmetrics.postgres.publish.months import added_up
 from rmetrics.rules import Rules
 from rmetrics.rules.validate import summed_columns
@@ -61,11 +61,17 @@ def refuse_large_sums(rules: Rules, computed: Computed, tables: Sequence[PgTable
 def large_sums(rows: Rows, tables: Sequence[PgTable]) -> Iterator[TooLarge]:
     """The sums that do not fit their columns: those of months and days first, for they name the source."""
     order = (MONTHLY, DAILY)
-    for table in sorted(tables, key=lambda t: order.index(t.name) if t.name in order else len(order)):
-        held = added_up(table, published_rows(rows, table))
-        for column, limit in amounts(table, held).items():
-            large = held.filter(beyond(column, limit)).select(table.key).sort(table.key).collect()
-            if large.height:
+    exact = [t for t in tables if any(c.type in LIMITS for c in t.columns)]
+    held = {t.name: added_up(t, published_rows(rows, t)) for t in exact}
+    limits = {t.name: amounts(t, held[t.name]) for t in exact}
+    looked = [
+        held[t.name].select(beyond(c, limit).any().alias(c) for c, limit in limits[t.name].items()) for t in exact
+    ]
+    found = dict(zip(held, pl.collect_all(looked, engine="streaming"), strict=True))
+    for table in sorted(exact, key=lambda t: order.index(t.name) if t.name in order else len(order)):
+        for column, limit in limits[table.name].items():
+            if found[table.name][column].any():
+                large = held[table.name].filter(beyond(column, limit)).select(table.key).sort(table.key).collect()
                 key = tuple(zip(table.key, large.row(0), strict=True))
                 yield TooLarge(table.name, column, large.height, key, limit)
 
