@@ -274,6 +274,7 @@ def lived(made: Month, start: dt.date, faults: list[str]) -> None:
     made.ended()
 
 
+@pytest.mark.slow
 def test_some_days(tmp_path: Path, pg_uri: str) -> None:
     with month(tmp_path, pg_uri, seed=1) as made:
         lived(made, dt.date(2024, 11, 1), ["none", "lasting rows dropped", "429 in seconds"])

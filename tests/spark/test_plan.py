@@ -63,7 +63,9 @@ def same(made: Tables, lake: Landed) -> None:
         assert a.sort(a.columns).equals(b.sort(b.columns)), name
 
 
-@pytest.mark.parametrize("buckets", [1, 2, 7])
+@pytest.mark.parametrize(
+    "buckets", [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), 7]
+)
 def test_the_sample_comes_out_equal_in_every_table(sample_lake: Landed, buckets: int) -> None:
     engine = InProcess()
     made = compute_on(
