@@ -111,7 +111,7 @@ def test_the_command_writes_the_kit_and_then_leaves_it_alone(
     folder = tmp_path / "kit"
     assert run(["grafana", str(folder), "--json"]) == 0
     first = json.loads(capsys.readouterr().out)
-    assert len(first["changed"]) == 9
+    assert len(first["changed"]) == 10
     assert json.loads((folder / "dashboards" / "month.json").read_text(encoding="utf-8"))["timezone"] == "Europe/Riga"
     assert run(["grafana", str(folder)]) == 0
     assert capsys.readouterr().out == f"{folder} is up to date.\n"

@@ -105,7 +105,7 @@ def duckdb_says(calls: pl.DataFrame, jobs: pl.DataFrame, rules: Rules) -> Found:
         connection.register("given", arrow)
         connection.execute(f"CREATE TABLE _work.{name} AS SELECT * FROM given")
     create_call_classes(connection, rules)
-    rows = connection.execute("SELECT * FROM _work.call_classes").fetchall()
+    rows = connection.execute("SELECT _pos, class, answered_within_s FROM _work.call_classes").fetchall()
     assert len({r[0] for r in rows}) == len(rows)
     found = {p: (c, w) for p, c, w in rows}
     return [found.get(p) for p in range(calls.height)]
