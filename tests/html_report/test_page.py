@@ -169,7 +169,7 @@ def test_each_chart_has_data_a_place_and_a_button(html: str, page: PageData) -> 
     """One box and one PNG button for each specification, and rows in each."""
     specs = json.loads(re.findall(r'<script type="application/json" id="charts">(.*?)</script>', html)[0])
     assert set(specs) == {f"chart-{name}" for name in charts(page)}
-    assert len(specs) == 12 + 2 * len(page.sources)
+    assert len(specs) == 12 + 2 * len(page.sources) + len(page.funnel)
     found = Tables(html)
     for name, spec in specs.items():
         assert spec["data"]["values"], name
@@ -182,7 +182,9 @@ def test_the_page_is_whole_and_asks_no_network(html: str) -> None:
     found = Tables(html)
     assert found.open == []
     assert len(set(found.ids)) == len(found.ids)
-    assert set(re.findall(r'href="#(\w+)"', html)) == {"months", "month", "channels", "health"} <= set(found.ids)
+    assert (
+        set(re.findall(r'href="#(\w+)"', html)) == {"months", "month", "channels", "health", "funnel"} <= set(found.ids)
+    )
     assert re.findall(r'(?:src|href)="(?!#|data:)', html) == []
     assert "@import" not in html
     assert "url(" not in html

@@ -12,9 +12,9 @@ from rmetrics.ingest.read import open_export
 from rmetrics.ingest.records import LINE
 from rmetrics.ingest.sniff import blocks
 from rmetrics.lake import Lake
+from rmetrics.pipeline.landing import land as landing
 from rmetrics.pipeline.landing.exported import exported_records, exported_text, scan_exported
 from rmetrics.pipeline.landing.inbox import land_inbox
-from rmetrics.pipeline.landing.land import land as landing
 from rmetrics.progress import silent
 from rmetrics.rules import load_rules
 from support import ROOT, csv_text

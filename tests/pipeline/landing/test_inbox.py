@@ -14,9 +14,9 @@ import pytest
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.ingest import read as reader
 from rmetrics.lake import Lake
+from rmetrics.pipeline.landing import land as module
 from rmetrics.pipeline.landing.inbox import land_inbox
 from rmetrics.pipeline.landing.land import Seen
-from rmetrics.pipeline.landing.land import land as module
 from rmetrics.pipeline.landing.typed_rows import SMALL
 from rmetrics.progress import silent
 from rmetrics.rules import load_rules
