@@ -5,8 +5,9 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
+from rmetrics.pipeline import publication
+from rmetrics.pipeline.verify import cross_check
 from rmetrics.pipeline.verify import run_findings as findings
-from rmetrics.usecases import check
 from rmetrics.usecases import sync as sync_module
 from support import Project, csv_text
 
@@ -14,15 +15,15 @@ JOBS = ("Job #", "Job Type", "Source", "Created")
 MONTHS = "SELECT month::text, sum(jobs)::int FROM monthly_metrics GROUP BY 1 ORDER BY 1"
 
 PLACES = (
-    (sync_module, "find_causes"),
+    (publication, "find_causes"),
     (sync_module, "month_lines"),
-    (sync_module, "feed_states"),
+    (publication, "feed_states"),
     (sync_module, "taken_in"),
-    (sync_module, "remembered_findings"),
-    (sync_module, "quality_findings"),
+    (publication, "remembered_findings"),
+    (cross_check, "quality_findings"),
     (findings, "export_findings"),
     (findings, "_rows"),
-    (check, "ask"),
+    (cross_check, "ask"),
 )
 
 

@@ -96,4 +96,4 @@ def test_later_changes_are_announced(rules: Rules) -> None:
 
 def test_every_shipped_source_is_told(rules: Rules) -> None:
     topics = {s.topic for s in rules_in_words(rules, dt.date(2026, 1, 1))}
-    assert topics == {"jobs", "revenue", "calls", "payments", "google_spend", *rules.sources}
+    assert topics == {"jobs", "revenue", "calls", "journeys", "measures", "payments", "google_spend", *rules.sources}
