@@ -22,6 +22,8 @@ from rmetrics.rules.numbers import NumberRange
 
 ROOT = Path(__file__).parents[2]
 
+SHIPPED = (ROOT / "rules/business.toml").read_text()
+SOURCES = "[[calls.sources]]\n"
 VARIANT = FEED + '[[feeds.acme_leads.variants]]\nwhen = ["Other"]\n'
 SOURCE = '[sources.Acme]\nleads = "jobs"\n'
 CHANGE = "[[sources.Acme.changes]]\nfrom = 2026-01-01\n"
@@ -29,15 +31,14 @@ COLUMN = FEED.replace('["Price"]', '["Price"], %s = @')
 
 # How each number is written, @ standing for it.
 WRITTEN: dict[tuple[str, str], str] = {
-    ("Revenue", "share"): (ROOT / "rules/business.toml").read_text()
-    + "\n[[revenue.changes]]\nfrom = 2026-01-01\nshare = @\n",
+    ("Revenue", "share"): SHIPPED + "\n[[revenue.changes]]\nfrom = 2026-01-01\nshare = @\n",
     ("Cost", "per_lead"): SOURCE + "cost = { per_lead = @ }\n",
     ("Cost", "per_unit"): SOURCE + "[[sources.Acme.cost]]\nper_unit = @\n",
     ("Cost", "per_repair"): SOURCE + CHANGE + "cost = [{ monthly = 1 }, { per_repair = @ }]\n",
     ("Cost", "monthly"): SOURCE + "cost = { monthly = @ }\n",
-    ("Calls", "existing_job"): "[calls]\nexisting_job = @\n",
-    ("Calls", "called_back"): "[calls]\ncalled_back = @\n",
-    ("Calls", "booked"): "[calls]\nbooked = @\n",
+    ("Calls", "existing_job"): SHIPPED.replace(SOURCES, f"[calls]\nexisting_job = @\n{SOURCES}", 1),
+    ("Calls", "called_back"): SHIPPED.replace(SOURCES, f"[calls]\ncalled_back = @\n{SOURCES}", 1),
+    ("Calls", "booked"): SHIPPED.replace(SOURCES, f"[calls]\nbooked = @\n{SOURCES}", 1),
     ("Column", "scale"): COLUMN.replace("%s", "scale"),
     ("Column", "most"): COLUMN.replace("%s", "most"),
     ("Variant", "scale"): VARIANT + "scale = @\n",
@@ -105,7 +106,7 @@ def written(folder: Path, field: tuple[str, str], number: str) -> Path:
     """The file that holds the number; the shipped rules are whole beside it."""
     for name in ("business.toml", "acme.toml"):
         (folder / name).write_text((ROOT / "rules" / name).read_text() if name == "business.toml" else "")
-    path = folder / ("business.toml" if field[0] == "Revenue" else "acme.toml")
+    path = folder / ("business.toml" if field[0] in {"Revenue", "Calls"} else "acme.toml")
     path.write_text(WRITTEN[field].replace("@", number))
     return path
 

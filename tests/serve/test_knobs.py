@@ -49,7 +49,8 @@ def test_every_price_share_and_fee_is_found_with_its_place(folder: Path) -> None
     found = {k.key: (k.value, k.where.rpartition("/")[2], k.since) for k in knobs(load_rules(folder))}
     assert found.pop("revenue.share")[0] == Decimal("0.40")
     assert found == {
-        "sources.Pro Referral.cost.per_lead": (Decimal("20.00"), "sources.toml:19", None),
+        "journeys.window": (Decimal(0), "journeys.toml:8", None),
+        "sources.Pro Referral.cost.per_lead": (Decimal("20.00"), "sources.toml:45", None),
         f"{TOM}.cost.0.per_lead": (Decimal("5.00"), "more.toml:4", None),
         f"{TOM}.cost.1.monthly": (Decimal(300), "more.toml:4", None),
         f"{TOM}.changes.0.cost.per_repair": (Decimal("9.50"), "more.toml:8", dt.date(2025, 6, 1)),

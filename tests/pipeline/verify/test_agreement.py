@@ -147,7 +147,7 @@ def test_rules_check_finds_a_disagreement_before_there_is_data(
     monkeypatch.setitem(vars(duckdb_form)["_BETWEEN"], Op.MORE, ">=")
     assert run(["rules", "check"]) == 2
     told = " ".join(capsys.readouterr().err.split())
-    assert "business.toml:14: jobs.repair: Polars and DuckDB read" in told
+    assert "business.toml:15: jobs.repair: Polars and DuckDB read" in told
     assert "paid = Decimal('100.00')" in told
 
 
