@@ -114,8 +114,8 @@ def seen(page: Path, profile: Path, width: int, *, dark: bool) -> Any:
     ("width", "dark"),
     [
         pytest.param(1280, False, id="desktop-light"),
-        pytest.param(1280, True, id="desktop-dark"),
-        pytest.param(1030, False, id="laptop-light"),
+        pytest.param(1280, True, id="desktop-dark", marks=pytest.mark.slow),
+        pytest.param(1030, False, id="laptop-light", marks=pytest.mark.slow),
         pytest.param(500, True, id="narrow-dark"),
         pytest.param(500, False, id="narrow-light", marks=pytest.mark.slow),
     ],

@@ -29,7 +29,14 @@ def with_payments(project: Project, *refs: str) -> None:
     project.put("payments.csv", csv_text(PAYMENTS, *rows))
 
 
-@pytest.mark.parametrize("form", ['="{}"', "'{}", "\t{}", "{}.0", "\ufeff{}", '="\'{}"'])
+@pytest.mark.parametrize(
+    "form",
+    [
+        '="{}"',
+        *(pytest.param(f, marks=pytest.mark.slow) for f in ("'{}", "\t{}", "{}.0", "\ufeff{}")),
+        '="\'{}"',
+    ],
+)
 def test_an_armoured_export_beside_the_plain_one_counts_each_job_once(project: Project, form: str) -> None:
     armoured = [(form.format(row[0]), *row[1:]) for row in PLAIN]
     project.put("jobs.csv", csv_text(JOBS, *armoured))
@@ -63,10 +70,10 @@ def test_totals_and_remarks_below_a_report_are_no_jobs(project: Project) -> None
     [
         ("", "Total", "11/30/2024", "999.00", "", ""),
         ("Total payments", "1001", "11/30/2024", "999.00", "card", "ok"),
-        ("", "Grand total (2)", "11/30/2024", "999.00", "", ""),
-        ("Totals: 2", "", "11/30/2024", "999.00", "", ""),
-        ("Sum", "", "11/30/2024", "999.00", "", ""),
-        ("p9", "Average", "11/30/2024", "999.00", "", ""),
+        pytest.param(("", "Grand total (2)", "11/30/2024", "999.00", "", ""), marks=pytest.mark.slow),
+        pytest.param(("Totals: 2", "", "11/30/2024", "999.00", "", ""), marks=pytest.mark.slow),
+        pytest.param(("Sum", "", "11/30/2024", "999.00", "", ""), marks=pytest.mark.slow),
+        pytest.param(("p9", "Average", "11/30/2024", "999.00", "", ""), marks=pytest.mark.slow),
         ("Count: 2", "1001", "11/30/2024", "999.00", "", ""),
     ],
 )
