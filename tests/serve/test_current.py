@@ -148,8 +148,10 @@ def test_rules_that_do_not_load_are_told_with_their_line_and_mended_without_a_re
     path = small.rules / "sources.toml"
     right = path.read_text(encoding="utf-8")
     path.write_text(right.replace("per_lead = 20.00 }\n\n", "per_lead = -1 }\n\n"), encoding="utf-8")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    line = next(n for n, text in enumerate(lines, 1) if "per_lead = -1 }" in text)
     answer = pages.get("/")
-    assert (answer.status_code, "sources.toml:19" in answer.text) == (503, True)
+    assert (answer.status_code, f"sources.toml:{line}:" in answer.text) == (503, True)
     path.write_text(right, encoding="utf-8")
     assert pages.get("/").status_code == 200
 
