@@ -252,7 +252,7 @@ common = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes too long here
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-    max_examples=5,
+    max_examples=3,
 )
 
 

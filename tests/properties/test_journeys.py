@@ -179,7 +179,7 @@ common = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-    max_examples=4,
+    max_examples=2,
 )
 
 
