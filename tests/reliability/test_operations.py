@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import rmetrics.usecases.sync as syncing
 from published import run
 from reliability.figures import record
 from reliability.world import World, differences, tables
+from rmetrics.pipeline import publication
 from support import ROOT, Project, csv_text, fresh_database, new_project
 
 JOBS = ("Job #", "Job Type", "Source", "Created")
@@ -36,7 +36,7 @@ def test_a_newer_schema_is_applied_in_place_with_data_and_grants_kept(
     before = tables(project)
     script = (ROOT / "schema.sql").read_text(encoding="utf-8")
     newer = script + "\n\nALTER TABLE monthly_metrics ADD COLUMN IF NOT EXISTS note varchar;\n"
-    monkeypatch.setattr(syncing, "schema_script", lambda: newer)
+    monkeypatch.setattr(publication, "schema_script", lambda: newer)
     project.sync()
     assert project.rows("SELECT note FROM monthly_metrics") == [(None,)]
     assert project.rows("SELECT has_table_privilege('pg_monitor', 'monthly_metrics', 'SELECT')") == [(True,)]

@@ -153,6 +153,8 @@ class RawLayer(Folder):
             exports: dict[str, dict[str, Any]] = self.read_record(f"{_RAW}{DECISIONS}")["exports"]
         except FileNotFoundError:
             return {}
+        except PermissionError:  # nothing is wrong with the record
+            raise
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise LakeError(
                 f"{path} is damaged: it cannot be read",
