@@ -107,7 +107,15 @@ def test_a_deleted_database_comes_back_the_same(project: Project) -> None:
     small(project)
     project.sync()
     before = everything(project)
-    for table in (*reversed(TABLES), "metric_changes", "sync_runs", "published_parts", "feed_status", "business"):
+    for table in (
+        *reversed(TABLES),
+        "metric_changes",
+        "sync_runs",
+        "published_parts",
+        "feed_status",
+        "business",
+        "forecasts",
+    ):
         run_sql(project, f"DROP TABLE IF EXISTS {table} CASCADE")
     assert project.sync().status == "published"
     assert everything(project) == before
