@@ -1,4 +1,4 @@
-"""What a run says: frozen values that cross the layers and become text or JSON at the top."""
+"""Findings: what a person should know about the data a run worked with."""
 
 from dataclasses import dataclass
 from enum import StrEnum

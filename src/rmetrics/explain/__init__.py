@@ -1,1 +1,1 @@
-"""Why a number is what it is: the rows behind it and those that nearly were, as pure functions of frames and rules."""
+"""Why a number is what it is: its rule, the rows behind it and those that nearly counted, and its proof."""

@@ -1,4 +1,4 @@
-"""``rmetrics explain``: a number, the rule behind it, the rows behind it, and the proof that they add up to it."""
+"""Explains figures: gathers the rows behind each, what both engines and PostgreSQL say, and whether they agree."""
 
 import contextlib
 import copy

@@ -276,6 +276,3 @@ def _frames_with(one: Explainer, name: str, exports: Sequence[TypedExport]) -> F
     if name in (JOBS, PAYMENTS):
         facts = job_facts(feeds[JOBS], feeds[PAYMENTS], rules).collect().lazy()
     return dataclasses.replace(one.frames, feeds=feeds, facts=facts)
-
-
-# -- a list from elsewhere

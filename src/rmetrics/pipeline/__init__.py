@@ -1,1 +1,1 @@
-"""The use cases: one typed function each, returning a frozen result. Here the layers below are wired together."""
+"""The way of the data, step by step: landing, compute, verify and changes, publication."""

@@ -1,4 +1,4 @@
-"""The schema in force, and the embedded server."""
+"""The server of a project, where there is one already."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Names that the rules and the code share: the feeds that every business has, and how a source's name is written."""
+"""Names that rules and code share: the feeds that every business has, and the normal form of a source's name."""
 
 import re
 

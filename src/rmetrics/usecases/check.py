@@ -169,6 +169,3 @@ def _table(differences: TableDifferences) -> Iterator[CheckFinding]:
                 for d in differences.examples[:5]
             ),
         )
-
-
-# -- as part of a sync

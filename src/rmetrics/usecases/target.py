@@ -1,8 +1,4 @@
-"""A target or a month's spend set by command: one small export in the inbox for each, which the next sync reads.
-
-One file holds one key. So a figure that is set again replaces its own file only, and never delivers another figure
-again, which a newer export may have corrected meanwhile.
-"""
+"""``rmetrics target set``: a target of one month, source and segment, written as a small export in the inbox."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -67,15 +63,6 @@ def _segment(rules: Rules, segment: str | None) -> str:
         near = did_you_mean(segment, known.values(), near=True)
         raise SettingsError(f"no segment {segment!r}{near}", f"Segments: {', '.join(known.values())}.")
     return known[normal_source(segment)]
-
-
-# -- amounts
-
-
-# -- what is there
-
-
-# -- writing
 
 
 __all__ = ["set_target"]
