@@ -14,7 +14,6 @@ from rmetrics.rules.model import Rules
 from rmetrics.sandbox.connection import file_name
 from rmetrics.sandbox.quoting import text, within, work
 
-METRICS = "journey_metrics"
 ADD_UP = "what journeys add up to"
 _LIMIT = 200
 _COLUMNS = {

@@ -12,7 +12,6 @@ from rmetrics.periods import days_of, next_month
 from rmetrics.pipeline.forecasts import Estimate
 
 COUNTS = ("jobs", "leads", "units", "repairs")
-AMOUNTS = ("revenue_gross", "revenue40", "cost")
 ALL = "ALL"
 
 

@@ -34,7 +34,6 @@ MATCHES = {
     "matched_by": pl.String(),
     "source_matched": pl.String(),
 }
-PAIRS = {JOB_ID: pl.String(), TOUCH: pl.String(), "step": pl.Int8()}
 
 
 @dataclass(frozen=True, slots=True)

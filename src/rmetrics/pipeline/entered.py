@@ -1,6 +1,7 @@
 """Figures entered by command: one small export in the inbox for each, which the next sync reads.
 
-One file holds one key. So a figure that is set again replaces its own file only, and never deletes another's.
+One file holds one key. So a figure that is set again replaces its own file only, and never delivers another figure
+again, which a newer export may have corrected meanwhile.
 """
 
 import csv

@@ -1,6 +1,5 @@
 """What is asked: a declaration with its placeholders filled in. Pure."""
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -113,11 +112,6 @@ def with_params(url: str, params: Mapping[str, str]) -> str:
 
 def _address(url: str, values: Values) -> str:
     return PLACEHOLDER.sub(lambda m: quote(str(values.get(m[1]) or ""), safe=""), url)
-
-
-def asked_day(moment: dt.datetime, form: str) -> str:
-    """A day as the server wants it."""
-    return moment.strftime(form)
 
 
 def followed(request: Request, url: str) -> Request:

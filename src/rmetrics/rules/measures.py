@@ -215,12 +215,6 @@ def measure_row(rules: Rules, name: str) -> Row:
     return Row.of({**added, **columns}, rules.business.timezone, cells=True)
 
 
-def added_columns(rules: Rules, name: str) -> list[str]:
-    """The columns of ``measure_row`` that are not the feed's own."""
-    own = {*rules.feeds[name].columns, rules.feeds[name].business_date, ROW_ID}
-    return [n for n, _ in measure_row(rules, name).columns if n not in own]
-
-
 def unit_of(measure: Measure, rules: Rules) -> Unit:
     """What a measure's whole numbers are.
 
@@ -309,6 +303,6 @@ def is_additive(dimension: Dimension, measure: Measure) -> bool:
 
 __all__ = [
     "CALLS", "FREE_TEXT", "JOBS", "MOST_MEMBERS", "NONE", "PAYMENTS", "REST", "SHIPPED", "SOURCES", "TAKEN", "Declared",
-    "Dimension", "Format", "Measure", "Unit", "added_columns", "applies", "declared", "is_additive", "links_to_jobs",
+    "Dimension", "Format", "Measure", "Unit", "applies", "declared", "is_additive", "links_to_jobs",
     "measure_row", "member_text", "ratios", "reached", "shown_format", "sum_kind", "sums", "unit_of",
 ]  # fmt: skip
