@@ -13,10 +13,10 @@ from rmetrics.checks.call_classes import differing_classes
 from rmetrics.checks.compare_measures import MEMBERS_TOGETHER, OwnFigures, measure_differences, take_given
 from rmetrics.checks.compare_measures import tables as measure_tables
 from rmetrics.checks.dimensions import DIMENSION_MONTHLY, MEASURE_DAILY
+from rmetrics.checks.given import take
 from rmetrics.checks.recompute import DAILY, MEASURES, MONTHLY, Scope, TypedInput, months_of, recompute
-from rmetrics.errors import LakeError
 from rmetrics.rules.model import Rules
-from rmetrics.sandbox.connection import duckdb_errors, file_name, sandbox
+from rmetrics.sandbox.connection import duckdb_errors, sandbox
 from rmetrics.sandbox.quoting import text
 
 SUM_OF_DAYS = "monthly_metrics as sum of days"
@@ -156,12 +156,7 @@ def _given(connection: duckdb.DuckDBPyConnection, name: str, file: Path, period:
         LakeError: a column is missing or of another type.
     """
     wanted = {period: "DATE", "source": "VARCHAR", "segment": "VARCHAR", **MEASURES}
-    parquet = f"read_parquet({text(file_name(file))})"
-    found = {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {parquet}").fetchall()}
-    wrong = [f"{c} is {found.get(c, 'missing')}" for c, kind in wanted.items() if found.get(c) != kind]
-    if wrong:
-        raise LakeError(f"{file} is not what it should be: {', '.join(wrong)}", "Delete it and sync again.")
-    connection.execute(f"CREATE TABLE _given.{name} AS SELECT {', '.join(wanted)} FROM {parquet}")
+    take(connection, name, file, wanted)
     return f"_given.{name}"
 
 

@@ -11,9 +11,8 @@ from pathlib import Path
 import duckdb
 
 from rmetrics.checks.dimensions import DIMENSION_MONTHLY, MEASURE_DAILY, VALUE
-from rmetrics.errors import LakeError
+from rmetrics.checks.given import take
 from rmetrics.rules.measures import SHIPPED
-from rmetrics.sandbox.connection import file_name
 from rmetrics.sandbox.quoting import ident, text
 
 MEMBERS_TOGETHER = "members of a dimension against the month"
@@ -47,12 +46,7 @@ def take_given(connection: duckdb.DuckDBPyConnection, figures: OwnFigures) -> No
         (MEASURE_DAILY, figures.daily, _DAY),
         (DIMENSION_MONTHLY, figures.members, _MONTH),
     ):
-        parquet = f"read_parquet({text(file_name(file))})"
-        found = {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {parquet}").fetchall()}
-        wrong = [f"{c} is {found.get(c, 'missing')}" for c, kind in wanted.items() if found.get(c) != kind]
-        if wrong:
-            raise LakeError(f"{file} is not what it should be: {', '.join(wrong)}", "Delete it and sync again.")
-        connection.execute(f"CREATE TABLE _given.{name} AS SELECT {', '.join(wanted)} FROM {parquet}")
+        take(connection, name, file, wanted)
 
 
 def tables() -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from rmetrics.checks.measures import amount_of, has_members, needed, own_sums
+from rmetrics.checks.revenue import share_units
 from rmetrics.rules.expressions.white_space import WHITE_SPACE
 from rmetrics.rules.measures import (
     NONE,
@@ -26,11 +27,10 @@ from rmetrics.rules.measures import (
 )
 from rmetrics.rules.model import Rules
 from rmetrics.sandbox.connection import file_name
-from rmetrics.sandbox.quoting import ident, in_force, text, work
+from rmetrics.sandbox.quoting import ident, text, work
 
 MEASURE_DAILY, DIMENSION_MONTHLY = "measure_daily", "dimension_monthly"
 VALUE = "DECIMAL(38,6)"
-_SHARE_UNITS = 10_000
 
 
 def create_members(
@@ -113,7 +113,7 @@ def _add_members(
 ) -> None:
     measures = _measures_of(rules, dimension, feed)
     amounts = [f"{amount_of(rules, n, feed)} AS a{i}" for i, n in enumerate(measures)]
-    share = in_force(rules.revenue, "_day", lambda r: str(int(r.share * _SHARE_UNITS)))
+    share = share_units(rules, "_day")
     rows = (
         f"SELECT CAST(date_trunc('month', _day) AS DATE) AS month, {ident(f'_by_{name}')} AS named, {share} AS share"
         f"{''.join(', ' + a for a in amounts)} FROM {work(f'placed_{feed}')} WHERE _day IS NOT NULL"

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 import duckdb
 
 from rmetrics.checks.feeds import columns_of, learn_quarters, local_day, quarter_of
+from rmetrics.checks.revenue import create_revenue
 from rmetrics.rules.model import ALL, OTHER, UNATTRIBUTED, ColumnType, Feed, JobLink, Jobs, Rules
 from rmetrics.rules.names import JOBS, PAYMENTS, normal_source
 from rmetrics.rules.validate import job_row
@@ -21,7 +22,6 @@ from rmetrics.sandbox.quoting import dollars, holds, ident, in_force, text, whol
 FACTS = "job_facts"
 _ENTERED = "created_at"  # places a job whose own date is blank
 _LINK = JobLink(column="job_ref", match=("job_id",))
-_SHARE_UNITS = 10_000  # a share has at most four decimals; cents times its units are millionths
 
 
 def create_jobs(connection: duckdb.DuckDBPyConnection, rules: Rules, names: Mapping[str, str] | None = None) -> None:
@@ -43,7 +43,7 @@ def create_jobs(connection: duckdb.DuckDBPyConnection, rules: Rules, names: Mapp
         f"count(*) FILTER (is_unit) AS units, count(*) FILTER (is_repair) AS repairs "
         f"FROM {work('marks')} WHERE metric_date IS NOT NULL GROUP BY ALL"
     )
-    _revenue(connection, rules)
+    create_revenue(connection, rules)
 
 
 def _dated_jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
@@ -187,20 +187,6 @@ def _job_facts(connection: duckdb.DuckDBPyConnection, feed: Feed) -> None:
     connection.execute(
         f"CREATE OR REPLACE VIEW {ident(FACTS)} AS SELECT {own}, {', '.join(f'm.{n}' for n in marks)} "
         f"FROM {work(f'rows_{JOBS}')} r JOIN {work('marks')} m ON m._pos = r._pos"
-    )
-
-
-def _revenue(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """``_work.revenue``: cents, and millionths after payout at the share of the day they count on."""
-    by_job = rules.revenue.latest.date == "job"
-    day = "coalesce(m.metric_date, p.day)" if by_job else "coalesce(p.day, m.metric_date)"
-    share = in_force(rules.revenue, "day", lambda revenue: str(int(revenue.share * _SHARE_UNITS)))
-    connection.execute(
-        f"CREATE TABLE {work('revenue')} AS SELECT day, source, segment, cents, cents * ({share}) AS micros FROM ("
-        f"SELECT {day} AS day, coalesce(m.source, {text(UNATTRIBUTED)}) AS source, "
-        f"coalesce(m.segment, {text(OTHER)}) AS segment, sum(p.cents) AS cents "
-        f"FROM {work('payment_links')} p LEFT JOIN {work('marks')} m ON m._pos = p.job GROUP BY ALL) "
-        f"WHERE day IS NOT NULL"
     )
 
 

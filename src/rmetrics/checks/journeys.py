@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import duckdb
 
 from rmetrics.checks.phones import phone_keys
+from rmetrics.checks.revenue import counted_day, share_units
 from rmetrics.rules.journeys import SHARED_WITHIN
 from rmetrics.rules.model import Calls, ColumnType, Cost, Feed, FeedLeads, Rules
 from rmetrics.rules.names import CALLS, JOBS
@@ -22,7 +23,6 @@ from rmetrics.sandbox.quoting import dollars, from_micros, holds, ident, in_forc
 JOURNEYS = "journeys"
 MATCHES = "matches"
 _NEAR_S = 600
-_SHARE_UNITS = 10_000
 
 
 def create_journeys(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
@@ -288,12 +288,10 @@ def _pairs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
 
 def _revenue(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     """``_work.job_shares``: millionths left of each job's payments, at the share of the day they count on."""
-    by_job = rules.revenue.latest.date == "job"
-    day = "coalesce(m.metric_date, p.day)" if by_job else "coalesce(p.day, m.metric_date)"
-    share = in_force(rules.revenue, "day", lambda revenue: str(int(revenue.share * _SHARE_UNITS)))
+    share = share_units(rules, "day")
     connection.execute(
         f"CREATE TABLE {work('job_shares')} AS SELECT job, sum(cents * ({share})) AS micros FROM ("
-        f"SELECT m.job, {day} AS day, p.cents FROM {work('payment_links')} p "
+        f"SELECT m.job, {counted_day(rules)} AS day, p.cents FROM {work('payment_links')} p "
         f"JOIN {work('made_jobs')} m ON m.pos = p.job) GROUP BY job"
     )
 

@@ -1,0 +1,33 @@
+"""A file of the first engine as a table of the second, to be compared with what that one makes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+
+from rmetrics.errors import LakeError
+from rmetrics.sandbox.connection import file_name
+from rmetrics.sandbox.quoting import text
+
+
+def take(connection: duckdb.DuckDBPyConnection, name: str, file: Path, wanted: Mapping[str, str]) -> None:
+    """Creates ``_given.<name>`` from a Parquet file.
+
+    Args:
+        connection: may read the file, and has the schema ``_given``.
+        name: of the table.
+        file: the Parquet file.
+        wanted: its columns and their DuckDB types.
+
+    Raises:
+        LakeError: a column is missing or of another type.
+    """
+    parquet = f"read_parquet({text(file_name(file))})"
+    found = {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {parquet}").fetchall()}
+    wrong = [f"{c} is {found.get(c, 'missing')}" for c, kind in wanted.items() if found.get(c) != kind]
+    if wrong:
+        raise LakeError(f"{file} is not what it should be: {', '.join(wrong)}", "Delete it and sync again.")
+    connection.execute(f"CREATE TABLE _given.{name} AS SELECT {', '.join(wanted)} FROM {parquet}")
+
+
+__all__ = ["take"]
