@@ -104,8 +104,11 @@ def replace_private(path: Path, content: bytes) -> None:
         OSError: as of ``open_private``.
     """
     part = part_of(path)
-    write_durably(part, content)
-    put_in_place(part, path)
+    try:
+        write_durably(part, content)
+        put_in_place(part, path)
+    finally:
+        part.unlink(missing_ok=True)  # a write that failed leaves nothing beside the file
 
 
 def close_to_others(descriptor: int, found: os.stat_result) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from rmetrics.errors import SettingsError
-from rmetrics.files import write_private
+from rmetrics.files import replace_private
 from rmetrics.findings import count
 from rmetrics.metrics.by_period import State
 from rmetrics.metrics.figures import Kind
@@ -148,16 +148,12 @@ def write_parquet(found: Metrics, path: Path) -> int:
     Raises:
         SettingsError: the file cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
-        write_private(part, parquet_bytes(found))
-        part.replace(path)
+        replace_private(path, parquet_bytes(found))
     except OSError as error:
         raise SettingsError(
             f"cannot write {path}: {error.strerror or error}", "Name a file in a folder that exists."
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
     return len(found.rows)
 
 
