@@ -17,8 +17,8 @@ from rmetrics.lake.snapshot import load
 from rmetrics.pipeline.asked import Months, months_named
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.forecasts import Estimate, month_estimates
+from rmetrics.pipeline.months import month_lines
 from rmetrics.pipeline.publication import feed_states
-from rmetrics.pipeline.summary import month_lines
 from rmetrics.pipeline.verify.quality import remembered_findings
 from rmetrics.pipeline.verify.run_findings import run_findings
 from rmetrics.pipeline.workspace import Opened, opened

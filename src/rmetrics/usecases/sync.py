@@ -21,8 +21,9 @@ from rmetrics.pipeline.group import publish_company, state_of
 from rmetrics.pipeline.landing.bucket_inbox import open_inbox
 from rmetrics.pipeline.landing.inbox import Seen, empty_inbox, land_inbox
 from rmetrics.pipeline.landing.quarantine import taken_in
+from rmetrics.pipeline.months import measure_lines, month_lines
 from rmetrics.pipeline.publication import Outcome, publish_computed, run_of
-from rmetrics.pipeline.summary import CompanyResult, FileResult, SyncResult, measure_lines, month_lines
+from rmetrics.pipeline.summary import CompanyResult, FileResult, SyncResult
 from rmetrics.pipeline.unchanged import fingerprint, new_run_id, remember
 from rmetrics.pipeline.verify.amounts import refuse_large_sums
 from rmetrics.pipeline.verify.cross_check import agree

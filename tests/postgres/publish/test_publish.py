@@ -54,7 +54,10 @@ def test_a_table_of_another_shape_is_refused_before_a_row_is_sent(database: str,
     server = prepared(database)
     run(
         database,
-        "DROP VIEW monthly_vs_target, daily_cumulative CASCADE",
+        *(
+            f"DROP VIEW IF EXISTS {name} CASCADE"
+            for (name,) in rows(database, "SELECT viewname FROM pg_views WHERE schemaname = 'public'")
+        ),
         "ALTER TABLE daily_metrics DROP COLUMN conv_l2u, DROP COLUMN conv_l2r, DROP COLUMN cpl",
         ddl,
     )
