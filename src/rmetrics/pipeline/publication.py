@@ -27,9 +27,9 @@ from rmetrics.pipeline.verify.quality import remembered_findings
 from rmetrics.pipeline.verify.run_findings import by_others, merged
 from rmetrics.postgres.connection import Server, connect
 from rmetrics.postgres.ddl import apply_schema, fit_tables, is_complete, require_writable, schema_digest
-from rmetrics.postgres.failed_runs import Attempt, note_recovery
 from rmetrics.postgres.ownership import own_relations
 from rmetrics.postgres.publish import FeedState, ForecastRow, Published, Run, publish, published
+from rmetrics.postgres.run_log import Attempt, note_recovery
 from rmetrics.progress import Progress, timed
 from rmetrics.rules import Rules
 from rmetrics.settings import Settings
