@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - the name that Spark's own documents use
 from sqlglot import exp
@@ -37,7 +38,8 @@ def cross_check_on(
 ) -> CrossCheck:
     """Recomputes all figures from the typed files on Spark, and compares them with the metrics' files.
 
-    Where an executor is lost together with what it had computed, everything is asked again, once.
+    Where an executor is lost together with what it had computed, everything is asked again, once; not where Spark
+    would refuse it again.
 
     Args:
         spark: a session whose executors see the files.
@@ -52,8 +54,15 @@ def cross_check_on(
     """
     try:
         return _once(spark, typed, daily, monthly, rules, newest)
-    except EngineError:
+    except EngineError as error:
+        if _refused(error.__cause__):
+            raise
         return _once(spark, typed, daily, monthly, rules, newest)
+
+
+def _refused(cause: BaseException | None) -> bool:
+    """Whether a statement is what Spark does not take: another try takes minutes, and ends in the same way."""
+    return isinstance(cause, AnalysisException) or "StackOverflowError" in str(cause)
 
 
 def _once(

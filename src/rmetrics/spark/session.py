@@ -92,6 +92,7 @@ def _session(address: str, own: Path) -> Any:
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.host": "127.0.0.1",
             "spark.driver.memory": "700m",
+            "spark.driver.extraJavaOptions": "-Xss16m",  # statements of the second engine are deep
             "spark.local.dir": str(own),
         }
     wanted["spark.sql.warehouse.dir"] = str(own / "warehouse")
@@ -111,6 +112,8 @@ def _set_up(spark: Any) -> Any:
         "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
         "spark.sql.adaptive.coalescePartitions.enabled": "false",
         "spark.sql.caseSensitive": "true",
+        # It writes what it infers of the columns of every view below into one tree: the second engine's did not end.
+        "spark.sql.constraintPropagation.enabled": "false",
     }.items():
         spark.conf.set(name, value)
     return spark
@@ -181,6 +184,7 @@ _REASONS = {
     "No module named": "a Python package is missing on its executors",
     "No such file or directory": "an executor does not see the lake's folder: it must be shared",
     "JAVA_GATEWAY_EXITED": "Java ended while it started",
+    "StackOverflowError": "a statement was too deep for its driver's stack: spark.driver.extraJavaOptions=-Xss16m",
     "OutOfMemoryError": "an executor ran out of memory",
     "ExecutorLostFailure": "executors were lost more often than it tries again",
 }
