@@ -79,7 +79,7 @@ def s3_server() -> Iterator[S3]:
             _wait(server, process)
             yield server
         finally:
-            process.terminate()
+            process.kill()  # its data are thrown away; ended gently, it takes half a minute
             process.wait(30)
 
 

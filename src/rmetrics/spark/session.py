@@ -15,6 +15,7 @@ from rmetrics.errors import EngineError, RmetricsError, SettingsError
 from rmetrics.spark.tasks import refuse_other, told_by, versions
 
 _HERE = re.compile(r"^local(-cluster)?(\[|$)")
+_PROCESSES = re.compile(r"^local-cluster\[\d+,\d+,(\d+)\]$")
 _SECRET = re.compile(r"(?i)(token|password|secret)=[^;\s]*")
 LOOKS = 2  # how many tasks for each slot look at the versions
 
@@ -95,6 +96,8 @@ def _session(address: str, own: Path) -> Any:
             "spark.driver.extraJavaOptions": "-Xss16m",  # statements of the second engine are deep
             "spark.local.dir": str(own),
         }
+    if megabytes := _PROCESSES.match(address):  # Spark refuses less than the 1 GB that it takes otherwise
+        wanted["spark.executor.memory"] = f"{megabytes[1]}m"
     wanted["spark.sql.warehouse.dir"] = str(own / "warehouse")
     for name, value in wanted.items():
         conf.setIfMissing(name, value)
