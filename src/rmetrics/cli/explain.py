@@ -24,7 +24,8 @@ def explain(
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only this measure: jobs, leads, units, repairs, revenue_gross, revenue40, cost. Repeatable."
+            help="Only this measure: jobs, leads, units, repairs, revenue_gross, revenue40, cost; of journeys touches, "
+            "answered, booked, visited, repaired, paid; or one of your own. Repeatable."
         ),
     ] = None,
     day: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Only this day of the month.")] = None,

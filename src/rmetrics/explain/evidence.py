@@ -48,6 +48,7 @@ class Outcome(StrEnum):
     NOT_COUNTED = "not counted by the feed's rule"
     UNFIT = "not matched by the condition"
     BLANK_AMOUNT = "without an amount"
+    OTHER_END = "touches with another outcome"
     OTHER_SEGMENT = "other segments"
     OTHER_DAY = "other days"
     COUNTED = "counted"
@@ -116,6 +117,8 @@ class Evidence:
         scale: how many decimals ``_amount`` has.
         split: for amounts spread over days and segments: the parts (date, segment, cost_cents); None for others.
         of: the question it answers, where that is about one source of ``ALL``; None: the question asked.
+        touches: whether the rows are touches; then each has ``_touch`` (its id) and ``_why`` (why it nearly counted).
+        detail: columns to show of a row that counts, before those of its feed.
     """
 
     rule: str
@@ -129,16 +132,19 @@ class Evidence:
     stamp: str | None = None
     split: pl.LazyFrame | None = None
     of: Asked | None = None
+    touches: bool = False
+    detail: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What the lake holds: rows by feed, job facts, daily metrics, and the data's last day."""
+    """What the lake holds: rows by feed, job facts, daily metrics, the data's last day, and journeys."""
 
     feeds: Mapping[str, pl.LazyFrame]
     facts: pl.LazyFrame
     daily: pl.LazyFrame
     last_day: pl.LazyFrame
+    journeys: pl.LazyFrame
 
 
 def evidence(measure: str, asked: Asked, frames: Frames, rules: Rules) -> tuple[Evidence, ...]:
@@ -302,7 +308,7 @@ def _leads(
     leads = source.leads
     if isinstance(leads, FeedLeads):
         amount = pl.lit(price, dtype=pl.Int64)
-        yield _of_feed(asked, frames, rules, source, span, said, leads.feed, leads.where, amount, scale)
+        yield of_feed(asked, frames, rules, source, span, said, leads.feed, leads.where, amount, scale)
     else:
         yield from _per_job(asked, frames, rules, span, said, leads, price=price, scale=scale)
 
@@ -336,7 +342,7 @@ def _conditions(asked: Asked, rules: Rules, span: Span, measure: str) -> list[tu
     return runs
 
 
-def _of_feed(
+def of_feed(
     asked: Asked,
     frames: Frames,
     rules: Rules,
@@ -348,6 +354,7 @@ def _of_feed(
     amount: pl.Expr,
     scale: int,
 ) -> Evidence:
+    """The rows of a feed that count for a source when they fit a condition: leads, costs, touches."""
     feed = rules.feeds[name]
     row = feed_row(feed, rules.business.timezone)
     rows = frames.feeds[name].with_columns(
@@ -390,7 +397,7 @@ def _cost(
     elif cost.feed is not None and cost.sum is not None:
         whole = asked if cost.spread is None else Asked(asked.source, asked.month, last=asked.last)
         amount = cents(pl.col(cost.sum))
-        found = _of_feed(whole, frames, rules, source, span, said, cost.feed, cost.where, amount, 2)
+        found = of_feed(whole, frames, rules, source, span, said, cost.feed, cost.where, amount, 2)
         if cost.spread is None:
             yield found
             return
@@ -483,4 +490,7 @@ def _revenue(measure: str, asked: Asked, frames: Frames, rules: Rules) -> Iterat
         )
 
 
-__all__ = ["MEASURES", "SCALES", "Asked", "Evidence", "Frames", "Outcome", "evidence", "judged", "month_of", "stamp_of"]
+__all__ = [
+    "MEASURES", "SCALES", "Asked", "Evidence", "Frames", "Outcome", "evidence", "judged", "month_of", "of_feed",
+    "stamp_of",
+]  # fmt: skip

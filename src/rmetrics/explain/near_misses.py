@@ -52,6 +52,8 @@ def nearly_counted(found: Evidence, rows: pl.DataFrame, asked: Asked, feed: Feed
     groups += _uncounted(found, rows, feed)
     groups += _unfit(found, rows, feed)
     groups += _group(found, rows, Outcome.BLANK_AMOUNT, "the amount is blank")
+    if found.touches:
+        groups += _other_ends(found, rows)
     groups += _by_utc(found, rows, asked)
     return tuple(groups)
 
@@ -109,6 +111,14 @@ def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Nearly]:
         yield from _nearly(
             found, left, reason if len(found.condition) < 160 else f"{_values(left, first.columns, feed)}"
         )
+
+
+def _other_ends(found: Evidence, rows: pl.DataFrame) -> Iterator[Nearly]:
+    """Touches that came to something else, by what that is."""
+    other = rows.filter((pl.col("_outcome") == Outcome.OTHER_END.value) & pl.col("_why").is_not_null())
+    groups = [(str(why), group) for (why,), group in other.group_by("_why")]
+    for why, group in sorted(groups, key=lambda g: (-g[1].height, g[0])):
+        yield from _nearly(found, group, why)
 
 
 def _by_utc(found: Evidence, rows: pl.DataFrame, asked: Asked) -> Iterator[Nearly]:

@@ -7,10 +7,11 @@ from typing import Any
 
 from rmetrics.findings import EMPTY_INBOX, count
 from rmetrics.output.reporter import STYLES, Report, names, plain, table
+from rmetrics.rules.funnel import FUNNEL, PREFIX
 from rmetrics.usecases.plan import FigureChange, Plan, RowMove, summary
 
 COUNTED = frozenset({"jobs", "leads", "units", "repairs"})
-_JOURNEYS = frozenset(f"journeys.{m}" for m in ("touches", "answered", "booked", "visited", "repaired", "jobs"))
+_JOURNEYS = frozenset(f"{PREFIX}{name}" for name, measure in FUNNEL.items() if not measure.decimals)
 _SHOWN_CAUSES = 9
 
 

@@ -17,6 +17,7 @@ from rmetrics.periods import parse_month
 from rmetrics.pipeline.asked import Months
 from rmetrics.pipeline.workspace import opened
 from rmetrics.progress import Progress, silent
+from rmetrics.rules.funnel import COST, PREFIX, RATIOS, as_called
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings
 
@@ -73,10 +74,15 @@ def known_measure(name: str, option: str, known: Sequence[str] = MEASURES) -> No
     Raises:
         SettingsError: it is none.
     """
-    if name not in known:
+    if name in known:
+        return
+    if name in RATIOS:
+        parts = [COST if part == COST else f"{PREFIX}{part}" for part in RATIOS[name]]
         raise SettingsError(
-            f"{option} {name!r} is no measure{did_you_mean(name, known)}", f"Measures: {', '.join(known)}."
+            f"{option} {name!r} is a ratio: {' / '.join(parts)}, computed last",
+            f"Ask for its parts: {' '.join(f'--metric {part}' for part in parts)}",
         )
+    raise SettingsError(f"{option} {name!r} is no measure{did_you_mean(name, known)}", f"Measures: {', '.join(known)}.")
 
 
 def _numbers(expect: str | None) -> dict[str, Decimal]:
@@ -107,12 +113,13 @@ def explain_numbers(
     months = None if gaps_too else question.months  # what explains a gap may lie in any month
     with explainer(settings, months=months, offline=offline, progress=progress) as one:
         for name in question.metrics:
-            known_measure(name, "--metric", one.figures)
+            known_measure(as_called(name, one.rules), "--metric", one.figures)
+        wanted = [as_called(name, one.rules) for name in question.metrics]
         source, segment = one.source(question.source), one.segment(question.segment)
         first, last = one.months(question.months)
         asked = Asked(source, first, segment, question.day, last, question.until)
-        listed = [] if question.against is None else [listed_metric(one, asked, question)]
-        metrics = tuple(dict.fromkeys([*question.metrics, *question.expect, *listed]))
+        listed = [] if question.against is None else [listed_metric(one, asked, wanted)]
+        metrics = tuple(dict.fromkeys([*wanted, *question.expect, *listed]))
         found = one.explain(asked, metrics)
         gaps = [gap_of(one, asked, found.metrics[m], expected) for m, expected in question.expect.items()]
         if question.against is not None and question.key is not None:

@@ -18,9 +18,10 @@ from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.names import FACTS
 from rmetrics.pipeline.compute.rows import typed_exports
 from rmetrics.positions import FILE
-from rmetrics.postgres.publish import JOURNEY_MEASURES, PREFIX
+from rmetrics.postgres.publish import JOURNEY_MEASURES
 from rmetrics.rules import Rules
 from rmetrics.rules.edits import Edit, can_move, feed_metrics, rule_edits
+from rmetrics.rules.funnel import PREFIX
 from rmetrics.rules.measures import sums
 from rmetrics.rules.model import UNATTRIBUTED
 from rmetrics.rules.names import JOBS, PAYMENTS
