@@ -87,6 +87,16 @@ def test_a_new_change_stands_among_the_others_by_its_day_and_keeps_the_other_cos
     assert tomllib.loads(made.snippet)
 
 
+def test_a_change_of_a_source_s_own_window_stands_with_the_source(folder: Path) -> None:
+    path = folder / "journeys.toml"
+    path.write_text(path.read_text(encoding="utf-8") + "\n[journeys.sources.eLocals]\nwindow = 3\n", encoding="utf-8")
+    made = tried(folder, "journeys.sources.eLocals.window", "1", dt.date(2026, 1, 1))
+    assert made.snippet == "[[journeys.sources.eLocals.changes]]\nfrom = 2026-01-01\nwindow = 1"
+    path.write_text(made.text, encoding="utf-8")
+    windows = load_rules(folder).journeys.windows("eLocals")
+    assert (windows.at(dt.date(2025, 12, 31)), windows.at(dt.date(2026, 1, 1))) == (3, 1)
+
+
 def test_what_is_shown_to_copy_is_the_edit(folder: Path) -> None:
     """Written in place of the table's key, or added to the file, it makes the same rules as the edited copy."""
     made = tried(folder, "sources.Pro Referral.cost.per_lead", "25.00", dt.date(2026, 1, 1))

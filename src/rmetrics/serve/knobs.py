@@ -55,6 +55,8 @@ class Knob:
     @property
     def table(self) -> tuple[str | int, ...]:
         """The table that dated changes of it belong to."""
+        if self.path[:2] == ("journeys", "sources"):
+            return self.path[:3]
         return self.path[: 2 if self.path[0] in _GROUPS else 1]
 
     @property

@@ -19,6 +19,7 @@ from rmetrics.errors import BusyError, LakeError
 from rmetrics.explain.evidence import MEASURES, Asked
 from rmetrics.explain.explainer import Explainer, explainer_of
 from rmetrics.explain.explanation import Explanation
+from rmetrics.explain.funnel_figures import computed_days
 from rmetrics.html_report.data import PageData
 from rmetrics.lake import DECISIONS, LANDED, Lake, open_lake
 from rmetrics.lake.scratch import scratch_lake
@@ -29,7 +30,7 @@ from rmetrics.pipeline.workspace import Opened, opened
 from rmetrics.postgres.compare import published_session
 from rmetrics.rules.files import rule_files
 from rmetrics.settings import Settings, memory_of
-from rmetrics.tables import DAILY
+from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS
 from rmetrics.usecases.report import page_data
 
 _TRIES = 5
@@ -95,6 +96,14 @@ class View:
         """The rows of ``daily_metrics`` of a month."""
         rows = load(self.lake.lake).scan(DAILY)
         return rows.filter(pl.col("date").dt.month_start() == month).collect()
+
+    def journey_days(self, asked: Asked) -> pl.DataFrame:
+        """The figures of journeys by day and source; see ``explain.funnel_figures``."""
+        return computed_days(load(self.lake.lake).scan(JOURNEYS), asked)
+
+    def journey_months(self) -> pl.DataFrame:
+        """The rows of ``journey_metrics``."""
+        return load(self.lake.lake).scan(JOURNEY_METRICS).collect()
 
     @contextlib.contextmanager
     def explainer(self, month: dt.date) -> Iterator[Explainer]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from html import escape
 from shlex import quote
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -18,8 +19,9 @@ from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
 from rmetrics.output.explain import figure
 from rmetrics.pipeline.asked import source_named
+from rmetrics.rules.funnel import FUNNEL, PREFIX, as_called, funnel_names
 from rmetrics.rules.suggest import did_you_mean
-from rmetrics.serve.formulas import FORMULAS, TARGETS, Formula
+from rmetrics.serve.formulas import FORMULAS, RATIO_TITLES, TARGETS, Formula, funnel_formulas
 from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of
 from rmetrics.serve.pages.breakdown import breakdown
 from rmetrics.serve.pages.calls import calls_of
@@ -44,15 +46,15 @@ class OutdatedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What is asked: a figure, and which measure of it; None: all measures."""
+    """What is asked: a figure, and which measure of it; None: all measures.
+
+    Attributes:
+        formula: how the figure is made of others; None where it is not.
+    """
 
     figure: Figure
     metric: str | None
-
-    @property
-    def formula(self) -> Formula | None:
-        """How the figure is made of others; None where it is not."""
-        return FORMULAS.get(self.metric or "")
+    formula: Formula | None
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -64,7 +66,7 @@ class _Question:
     @property
     def measures(self) -> tuple[str, ...]:
         """The measures among it."""
-        return tuple(p for p in self.parts if p in MEASURES)
+        return tuple(p for p in self.parts if p not in TARGETS and p != CALLS)
 
 
 def explanation(asked: Asked) -> Page:
@@ -106,16 +108,21 @@ def _question(asked: Asked) -> _Question:
     month = asked.month(asked.text("month")) or (day.replace(day=1) if day else view.page().month)
     if day is not None and day.replace(day=1) != month:
         raise SettingsError(f"{day} is not in {month:%Y-%m}", "Name a day of the month asked for.")
+    rules = view.lake.rules
     segment, metric = asked.text("segment"), asked.text("metric")
+    metric = None if metric is None else as_called(metric, rules)
+    formulas, funnel = {**FORMULAS, **funnel_formulas(rules)}, funnel_names(rules)
+    if segment == ALL and metric is not None and (metric in funnel or metric.startswith(PREFIX)):
+        segment = None  # as published changes have it: touches have no segment
     if segment is not None:
         with view.explainer(month) as one:
             segment = one.segment(segment)
-    known = (*MEASURES, *FORMULAS, *TARGETS, CALLS)
+    known = (*MEASURES, *funnel, *formulas, *TARGETS, CALLS)
     if metric is not None and metric not in known:
         raise SettingsError(f"no measure {metric!r}{did_you_mean(metric, known)}", f"Measures: {', '.join(known)}.")
     if metric in TARGETS:  # of a whole month
         day = None
-    return _Question(Figure(source, month, segment, day), metric)
+    return _Question(Figure(source, month, segment, day), metric, formulas.get(metric or ""))
 
 
 def _day(text: str | None) -> dt.date | None:
@@ -146,7 +153,12 @@ def name(metric: str | None) -> str:
         return "Every measure"
     if metric in FORMULAS:
         return FORMULAS[metric].title
-    return TARGETS[metric][0] if metric in TARGETS else _TITLES.get(metric, metric.capitalize())
+    if metric in TARGETS or metric in _TITLES:
+        return TARGETS[metric][0] if metric in TARGETS else _TITLES[metric]
+    column = metric.removeprefix(PREFIX)
+    if column in FUNNEL:
+        return FUNNEL[column].title
+    return RATIO_TITLES.get(column, metric.capitalize())
 
 
 def _form(asked: Asked, question: _Question) -> str:
@@ -154,7 +166,8 @@ def _form(asked: Asked, question: _Question) -> str:
     sources = sorted(
         {line.source for line in asked.view.page().lines} | set(rules.sources), key=lambda s: (s != ALL, s)
     )
-    metrics = {"": "Every measure", **{m: name(m) for m in (*MEASURES, *FORMULAS, *TARGETS, CALLS)}}
+    known = (*MEASURES, *FORMULAS, *TARGETS, *funnel_names(rules), *funnel_formulas(rules), CALLS)
+    metrics = {"": "Every measure", **{m: name(m) for m in known}}
     segments = {"": "All segments", **{s: s for s in rules.segment_order}}
     inside = (
         choice("source", "Source", {s: "All sources" if s == ALL else s for s in sources}, of.source)
@@ -168,7 +181,7 @@ def _form(asked: Asked, question: _Question) -> str:
 def _formula(asked: Asked, question: _Question, made: Formula) -> str:
     of = question.figure
     page = asked.view.page(of.month)
-    line = _line(asked, of)
+    line = _line(asked, of, made)
     if of.segment is not None or of.day is not None:
         page = replace(page, estimates=())  # which are of whole months and all segments
     value = None if line is None else made.value(line, page)
@@ -188,8 +201,18 @@ def _formula(asked: Asked, question: _Question, made: Formula) -> str:
     )
 
 
-def _line(asked: Asked, of: Figure) -> MonthLine | None:
-    """The measures of the figure asked for, with its targets where it is of a whole month and of all segments."""
+def _line(asked: Asked, of: Figure, made: Formula) -> MonthLine | SimpleNamespace | None:
+    """The parts of a formula as attributes; with targets where the figure is of a whole month and of all segments."""
+    funnel = funnel_names(asked.view.lake.rules)
+    if any(part in funnel for part in made.parts):
+        touches, days = asked.view.journey_days(of), asked.view.days(of.month).filter(of.of(pl.col("source")))
+        days = days if of.day is None else days.filter(pl.col("date") == of.day)
+        sums = {p: touches[funnel[p]].sum() if p in funnel else days[p].sum() for p in made.parts}
+        return SimpleNamespace(**{part: value or Decimal(0) for part, value in sums.items()})
+    return _month_line(asked, of)
+
+
+def _month_line(asked: Asked, of: Figure) -> MonthLine | None:
     lines = asked.view.page(of.month).lines
     line = next((x for x in lines if (x.month, x.source) == (of.month, of.source)), None)
     if line is None or (of.segment is None and of.day is None):
@@ -224,7 +247,7 @@ def _measure(asked: Asked, question: _Question, found: Explained, whole: Explana
         href = LINKS.figure(found.name, of.source, of.month, of.segment, of.day)
         title = f"<h2>{cells.linked(name(found.name), href)}</h2>"
     else:
-        more = breakdown(asked, of, found.name) + history_of(asked, of, found.name)
+        more = breakdown(asked, of, found.name, found.scale) + history_of(asked, of, found.name)
     exact = cells.plain(found.value)
     return (
         f'<section class="measure" id="{escape(found.name)}">{title}'

@@ -1,11 +1,15 @@
 """``/measures``: every figure there is, how it is computed, and its value now."""
 
+import datetime as dt
+from decimal import Decimal
 from html import escape
 
 from rmetrics.explain.evidence import MEASURES
+from rmetrics.explain.evidence import Asked as Figure
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
 from rmetrics.rules.describe import Said, rules_in_words
+from rmetrics.rules.funnel import FUNNEL, funnel_names
 from rmetrics.serve.formulas import FORMULAS, TARGETS
 from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of, place
 from rmetrics.serve.pages.explanation import name
@@ -46,9 +50,22 @@ def measures(asked: Asked) -> Page:
     body = (
         f"{heading('Measures')}<p>What is counted and summed, by rules that stand in files; and what is made of it.</p>"
         f"{month_form(asked, '/measures', page.month)}{sums}"
-        f"{cells.card('Made of them', cells.table(head, made, 'formulas'))}"
+        f"{cells.card('Made of them', cells.table(head, made, 'formulas'))}{_funnel(asked, page.month, head)}"
     )
     return Page("Measures", body, "/measures", notes=notes_of(asked.view))
+
+
+def _funnel(asked: Asked, month: dt.date, head: tuple[str, ...]) -> str:
+    """The measures of journeys, whose rules are those of leads, calls and windows."""
+    touches = asked.view.journey_days(Figure(ALL, month))
+    rows = []
+    for metric, column in funnel_names(asked.view.lake.rules).items():
+        href, measure, value = LINKS.figure(metric, ALL, month), FUNNEL[column], Decimal(touches[column].sum())
+        shown = _amount(value, href=href) if measure.decimals else cells.count(value, href=href)
+        rows.append([cells.cell(measure.title, text=True, href=href), shown,
+                     f'<td class="fold">{escape(measure.words)}</td>'])  # fmt: skip
+    about = f"<p>{cells.linked('The funnel by source and month', LINKS.to('/funnel', month=f'{month:%Y-%m}'))}</p>"
+    return cells.card("Leads followed to the money", about + cells.table(head, rows, "journeys"))
 
 
 def _amount(value: object, *, href: str | None) -> str:

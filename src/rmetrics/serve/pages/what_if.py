@@ -1,4 +1,4 @@
-"""``/plan``: try another price or share, see what it would change, copy the TOML. Nothing is written."""
+"""``/plan``: try another price, share or window, see what it would change, copy the TOML. Nothing is written."""
 
 import datetime as dt
 from collections import Counter
@@ -67,7 +67,7 @@ def what_if(asked: Asked, tried: Edited | None, plan: Mapping[str, Any] | None, 
 def _form(asked: Asked) -> str:
     rows = [_row(asked, i, knob) for i, knob in enumerate(knobs(asked.view.lake.rules))]
     if not rows:
-        return "<p>The rules hold no price, share or fee.</p>"
+        return "<p>The rules hold no price, share, fee or window.</p>"
     head = ("Rule", "Now", "Try", "Where")
     return f'<div class="knobs">{cells.card("Numbers in the rules", cells.table(head, rows, "knobs"))}</div>'
 
@@ -99,12 +99,19 @@ def _row(asked: Asked, number: int, knob: Knob) -> list[str]:
 def _answer(asked: Asked, tried: Edited, plan: Mapping[str, Any]) -> str:
     changes: Sequence[Mapping[str, Any]] = plan["changes"]
     rows: Sequence[Mapping[str, Any]] = plan["rows"]
+    hands: Sequence[Mapping[str, Any]] = plan["journeys"]
     told = "A sync with this edit would change no figure."
     if changes or plan["daily_changes"] or rows:
         figures = f"{count(len(changes), 'monthly figure')} and {count(plan['daily_changes'], 'daily figure')}"
         moved = f"; {count(len(rows), 'row')} would count as something else" if rows else ""
         told = f"A sync with this edit would change {figures}{moved}."
+    elif hands:
+        told = "A sync with this edit would change no figure but those of the funnel."
+    if hands:
+        money = sum((Decimal(job["paid"]) for job in hands), Decimal(0))
+        told += f" {count(len(hands), 'job')} ({money:,.2f} paid) would come from another touch."
     parts = [f'<p class="verdict" data-keep="yes">{told} Nothing was written.</p>', _sums(changes), _changes(changes)]
+    parts.append(_hands(asked, hands))
     parts.append(_rows(asked, rows) if plan["rows_known"] else "<p>The rows that move cannot be told.</p>")
     restated = plan["restated"]
     if restated:
@@ -182,3 +189,35 @@ def _rows(asked: Asked, rows: Sequence[Mapping[str, Any]]) -> str:
         table = cells.table(("Feed", "Row", "From", "To"), made, "moves")
         listed = f"<details><summary>{count(len(rows), 'row')}</summary>{table}</details>"
     return f'<h3>Rows that move</h3><ul class="near">{told}</ul>{listed}'
+
+
+def _hands(asked: Asked, hands: Sequence[Mapping[str, Any]]) -> str:
+    """The jobs that would come from another touch, by source before and after; one by one where rows may be shown."""
+    if not hands:
+        return ""
+    jobs, paid = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for job in hands:
+        way = job["from_source"] or "none", job["to_source"] or "none"
+        jobs[way] += 1
+        paid[way] += int(Decimal(job["paid"]) * 100)
+    lines = [
+        [
+            cells.cell(before, text=True),
+            cells.cell(after, text=True),
+            cells.count(n),
+            cells.money(Decimal(paid[before, after]).scaleb(-2), 2),
+        ]
+        for (before, after), n in sorted(jobs.items(), key=lambda w: (-w[1], w[0]))
+    ]
+    table = cells.table(("Touch of, before", "Touch of, after", "Jobs", "Paid"), lines, "hands")
+    listed = ""
+    if asked.rows:
+        columns = ("job_id", "from_touch", "to_touch", "matched_by")
+        made = [
+            [*(cells.cell(job[c] or "none", text=True) for c in columns), cells.money(Decimal(job["paid"]), 2)]
+            for job in hands[:_MOST]
+        ]
+        head = ("Job", "Touch before", "Touch after", "Matched by", "Paid")
+        listed = f"<details><summary>{count(len(hands), 'job')}</summary>{cells.table(head, made, 'jobs')}</details>"
+    why = "<p>Why a job came from its touch: <code>rmetrics explain --job ID</code>, after the sync.</p>"
+    return f"<h3>Jobs that change hands</h3>{table}{listed}{why}"
