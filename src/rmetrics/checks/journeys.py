@@ -32,7 +32,7 @@ def create_journeys(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None
     connection.execute(
         f"CREATE TABLE {work('touches')} (touch_id VARCHAR, feed VARCHAR, source VARCHAR, place INTEGER, "
         "touch_at TIMESTAMPTZ, timed BOOLEAN, day DATE, phone VARCHAR, zip VARCHAR, answered BOOLEAN, job VARCHAR, "
-        "cents BIGINT, days INTEGER)"
+        "cents BIGINT, days INTEGER, pos BIGINT)"
     )
     for select in (*_leads(rules, zone), *_calls(rules, zone)):
         connection.execute(f"INSERT INTO {work('touches')} {select}")
@@ -166,7 +166,8 @@ def _select(
     return (
         f"SELECT {text(prefix + ':')} || {_key(feed)}, {text(name)}, {source}, CASE {source} {place} END, {at}, "
         f"{str(timed).lower()}, {day}, {f'r.{ident(phone)}' if phone else 'NULL'}, {_zip(feed)}, {answered}, {job}, "
-        f"{cents}, CASE {source} {days} END FROM {work(f'rows_{name}')} r {join} {named} WHERE {' AND '.join(fits)}"
+        f"{cents}, CASE {source} {days} END, r._pos FROM {work(f'rows_{name}')} r {join} {named} "
+        f"WHERE {' AND '.join(fits)}"
     )
 
 

@@ -80,6 +80,28 @@ def claims(feeds: Mapping[str, LeadRows], rules: Rules) -> pl.DataFrame:
     return pl.concat(found)
 
 
+def lead_facts(feeds: Mapping[str, LeadRows], rules: Rules) -> pl.DataFrame:
+    """The facts of every lead of a source with terms: feed, source, position, facts and ``EVIDENCE``, in that order.
+
+    Args:
+        feeds: by the name of a lead feed.
+        rules: sources and their windows.
+    """
+    kinds = {n: pl.Boolean() if t is ColumnType.BOOLEAN else pl.Int64() for n, t in FACTS.items()}
+    evidence = {n: CLAIMS[n] for n in EVIDENCE}
+    key = {"feed": pl.String(), "source": pl.String(), POSITION: pl.Int64()}
+    found = [pl.DataFrame(schema={**key, **kinds, **evidence})]
+    for name, dated in rules.sources.items():
+        leads = (v.leads for _, v in dated.versions if v.disputes)
+        for feed in dict.fromkeys(of.feed for of in leads if isinstance(of, FeedLeads) and of.feed in feeds):
+            made = with_facts(feeds[feed], name, rules, feed).select(
+                pl.lit(feed).alias("feed"), pl.lit(name).alias("source"), POSITION,
+                *(pl.col(f"_fact_{n}").cast(kind).alias(n) for n, kind in kinds.items()), *EVIDENCE,
+            )  # fmt: skip
+            found.append(made.collect())
+    return pl.concat(found)
+
+
 def with_facts(rows: LeadRows, source: str, rules: Rules, name: str) -> pl.LazyFrame:
     """The leads of a feed with the facts that the conditions of terms may name, and their evidence.
 
@@ -243,4 +265,4 @@ def _dated(dispute: Dispute, day: pl.Expr) -> pl.Expr:
     return between(day, dispute.from_, dispute.until)
 
 
-__all__ = ["CLAIMS", "EVIDENCE", "GRANTED", "NEAR_S", "REFUSED", "LeadRows", "claims", "with_facts"]
+__all__ = ["CLAIMS", "EVIDENCE", "GRANTED", "NEAR_S", "REFUSED", "LeadRows", "claims", "lead_facts", "with_facts"]

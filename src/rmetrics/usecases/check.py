@@ -15,6 +15,7 @@ from rmetrics.pipeline.landing.bucket_inbox import open_inbox
 from rmetrics.pipeline.landing.inbox import inbox_files, inbox_name
 from rmetrics.pipeline.verify.amounts import HINT, large_sums, largest_amounts
 from rmetrics.pipeline.verify.cross_check import second_look
+from rmetrics.pipeline.verify.leads import lead_files
 from rmetrics.pipeline.verify.quality import CheckFinding, finding_of
 from rmetrics.pipeline.workspace import Opened, opened
 from rmetrics.postgres.compare import TableDifferences, published_session, table_differences
@@ -72,7 +73,10 @@ def _check(
     found += _not_landed(settings)
     progress("recomputing with the second engine", 0, 1)
     runner = runner if lake.lake.root == settings.lake_dir else None  # nobody else sees the folder of a scratch lake
-    cross, answers = second_look(lake.lake, lake.rules, lake.computed, memory=memory_of(settings), runner=runner)
+    with lead_files(lake.lake, lake.computed.rows) as leads:
+        cross, answers = second_look(
+            lake.lake, lake.rules, lake.computed, memory=memory_of(settings), runner=runner, leads=leads
+        )
     progress("recomputing with the second engine", 1, 1)
     found += _engines(cross)
     found += _too_large(lake)

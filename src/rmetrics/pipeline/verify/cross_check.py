@@ -10,6 +10,7 @@ import polars as pl
 
 from rmetrics.checks.compare import CrossCheck, compare
 from rmetrics.checks.compare_measures import OwnFigures
+from rmetrics.checks.leads_compare import LeadFiles, compare_leads
 from rmetrics.checks.quality import Answer, ExportFacts, ask
 from rmetrics.checks.recompute import TypedInput, recompute
 from rmetrics.errors import OutOfMemoryError
@@ -43,6 +44,7 @@ def second_look(
     memory: int = DEFAULT_MEMORY,
     explanations: Explanations | None = None,
     runner: Runner | None = None,
+    leads: LeadFiles | None = None,
 ) -> tuple[CrossCheck, list[Answer]]:
     """Recomputes in DuckDB, and compares with what stands in the lake.
 
@@ -55,6 +57,7 @@ def second_look(
             machine has: figures that nobody looked at twice are not published.
         explanations: where questions about the data's quality may fail without stopping the run; None: nowhere.
         runner: recomputes the figures, too, before DuckDB does, where everything is looked at; None: nothing else.
+        leads: what was made of leads beside what is published, to be compared where everything is looked at.
     """
     if runner is not None and part is None:
         metrics = computed.snapshot.path(DAILY), computed.snapshot.path(MONTHLY)
@@ -63,9 +66,9 @@ def second_look(
         if found.count:
             return found, []
     try:
-        return look_once(lake, rules, computed, part, duckdb_limit(memory), explanations)
+        return look_once(lake, rules, computed, part, duckdb_limit(memory), explanations, leads)
     except OutOfMemoryError:
-        return look_once(lake, rules, computed, part, None, explanations)
+        return look_once(lake, rules, computed, part, None, explanations, leads)
 
 
 def look_once(
@@ -75,6 +78,7 @@ def look_once(
     part: MonthInputs | None,
     memory_limit: str | None,
     explanations: Explanations | None = None,
+    leads: LeadFiles | None = None,
 ) -> tuple[CrossCheck, list[Answer]]:
     """Does what ``second_look`` says, with this limit of memory; None leaves it to DuckDB."""
     typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else typed_inputs(lake, computed.typed)
@@ -102,7 +106,7 @@ def look_once(
         connection = sandbox(
             [
                 *(i.path for inputs in typed.values() for i in inputs),
-                *(*files.paths, classes, own.daily, own.members, *members),
+                *(*files.paths, classes, own.daily, own.members, *members, *(leads.paths if leads else ())),
             ],
             temp=lake.root / "duckdb",
             memory_limit=memory_limit,
@@ -115,6 +119,8 @@ def look_once(
                 followed = check_reached(lake, computed.rows, reached, part.scope.names, memory_limit)
                 return with_journeys(found, followed), []
             found = with_journeys(found, follow_and_compare(connection, files, computed.rows))
+            if leads is not None:
+                found = with_journeys(found, compare_leads(connection, leads, rules))
 
             def questions() -> list[Answer]:
                 return list(ask(connection, rules, exports))
