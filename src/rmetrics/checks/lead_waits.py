@@ -27,7 +27,7 @@ def create_lead_waits(connection: duckdb.DuckDBPyConnection, rules: Rules) -> No
         f"ELSE r.at >= c.at END GROUP BY c.touch_id) "
         f"SELECT c.touch_id, c.source, c.day AS touch_date, CAST(CASE WHEN r.at IS NOT NULL "
         f"THEN greatest(0, {waited(rules)}) END AS BIGINT) AS answered_within_s "
-        f"FROM (SELECT DISTINCT touch_id, source, day, \"at\" FROM {leads}) c LEFT JOIN contacts r USING (touch_id)"
+        f'FROM (SELECT DISTINCT touch_id, source, day, "at" FROM {leads}) c LEFT JOIN contacts r USING (touch_id)'
     )
 
 

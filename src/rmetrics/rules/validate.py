@@ -155,6 +155,8 @@ OWN_TABLES = frozenset(
         "quarterly_metrics",
         "yearly_metrics",
         "call_funnel",
+        "call_classes",
+        "speed_to_lead",
         "data_freshness",
         "job_facts",
         "journeys",
