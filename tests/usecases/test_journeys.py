@@ -1,11 +1,11 @@
 """``rmetrics journeys``, ``explain --job`` and ``--lead``: what they say, and that they say nothing of customers."""
 
 import datetime as dt
+import io
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 from published import run as run_sql
+from rmetrics.cli import run
 from rmetrics.errors import CheckError, SettingsError
 from rmetrics.explain.evidence import Asked
 from rmetrics.explain.explainer import explainer
@@ -64,12 +65,15 @@ def followed(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def said(project: Project, *arguments: str) -> str:
-    command = [sys.executable, "-m", "rmetrics", *arguments]
-    done = subprocess.run(
-        command, env=project.environment, cwd=project.root, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
+    """What a command prints, run in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(project.root)
+        for name, value in project.environment.items():
+            patch.setenv(name, value)
+        code = run(list(arguments))
+    assert code == 0, err.getvalue()
+    return out.getvalue() + err.getvalue()
 
 
 def document(project: Project, *arguments: str) -> dict[str, Any]:
