@@ -121,6 +121,7 @@ def test_leads_without_a_number_are_counted_and_not_reached(shipped: Rules) -> N
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.ordinary(2)
 def test_both_engines_and_plain_python_agree_where_numbers_collide(shipped: Rules, seed: int) -> None:
     dice = random.Random(seed)  # noqa: S311 - repeatable, not secret
     rules, numbers = open_at(shipped, called_back=2), [f"61755501{n:02}" for n in range(6)]
