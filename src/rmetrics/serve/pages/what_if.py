@@ -78,7 +78,8 @@ def _row(asked: Asked, number: int, knob: Knob) -> list[str]:
     since = f", since {knob.since}" if knob.since else ""
     when = (asked.text("from") or "") if mine else ""
     day = f'<label>from (optional)<input type="date" name="from" value="{escape(when)}"></label>'
-    named = f"{knob.owner}: {knob.kind}{since}"
+    common = "" if knob.declared else ", the common one"
+    named = f"{knob.owner}: {knob.kind}{since}{common}"
     field = (
         f'<input id="knob-{number}" name="value" inputmode="decimal" required pattern="[0-9]+([.][0-9]+)?" '
         f'value="{escape(value or str(knob.value))}">'
