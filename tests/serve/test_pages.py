@@ -72,7 +72,7 @@ def test_every_page_of_the_contract_has_a_route() -> None:
 
 
 @pytest.mark.parametrize("path", ["/funnel?month=2024-11", "/", "/month/2024-11", "/source/Google?month=2024-11"])
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1)
 def test_a_figure_is_what_its_explanation_says(site: TestClient, path: str) -> None:
     """One figure of each measure on the page, asked where it leads to."""
     found = dict[tuple[str, bool, bool], tuple[str, Decimal]]()
