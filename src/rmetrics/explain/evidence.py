@@ -45,11 +45,13 @@ class Outcome(StrEnum):
     OTHER_MONTH = "other months"
     OTHER_TIME = "on days when another rule was in force"
     OTHER_SOURCE = "other sources"
+    OTHER_MEMBER = "other members"
     NOT_COUNTED = "not counted by the feed's rule"
     UNFIT = "not matched by the condition"
     BLANK_AMOUNT = "without an amount"
     OTHER_SEGMENT = "other segments"
     OTHER_DAY = "other days"
+    NAMED_AFTER = "counted for the member named first"
     COUNTED = "counted"
 
 
@@ -116,6 +118,8 @@ class Evidence:
         scale: how many decimals ``_amount`` has.
         split: for amounts spread over days and segments: the parts (date, segment, cost_cents); None for others.
         of: the question it answers, where that is about one source of ``ALL``; None: the question asked.
+        priced: whether the amounts are prices of leads or jobs, which no row holds.
+        near: of which rows it is worth saying that they nearly counted; None: of any.
     """
 
     rule: str
@@ -129,6 +133,8 @@ class Evidence:
     stamp: str | None = None
     split: pl.LazyFrame | None = None
     of: Asked | None = None
+    priced: bool = False
+    near: pl.Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,11 +380,14 @@ def _cost(
     asked: Asked, frames: Frames, rules: Rules, source: Source, cost: Cost, span: Span, said: Said
 ) -> Iterator[Evidence]:
     if cost.per_lead is not None:
-        yield from _leads(asked, frames, rules, source, span, said, price=int(cost.per_lead * 100), scale=2)
+        price = int(cost.per_lead * 100)
+        leads = _leads(asked, frames, rules, source, span, said, price=price, scale=2)
+        yield from (dataclasses.replace(part, priced=True) for part in leads)
     elif cost.per_unit is not None or cost.per_repair is not None:
         measure = "units" if cost.per_unit is not None else "repairs"
         price = int((cost.per_unit or cost.per_repair or 0) * 100)
-        yield from _per_job(asked, frames, rules, span, said, measure, price=price, scale=2)
+        jobs = _per_job(asked, frames, rules, span, said, measure, price=price, scale=2)
+        yield from (dataclasses.replace(part, priced=True) for part in jobs)
     elif cost.monthly is not None:
         every = frames.daily.filter((pl.col("leads") > 0) | (pl.col("jobs") > 0))
         active, idle = (

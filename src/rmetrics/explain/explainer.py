@@ -229,8 +229,8 @@ class Explainer:
             else evidence(m, asked, self.frames, self.rules)
             for m in metrics
         }
-        computed, held = self._computed(asked), self._published(asked)
-        parts = self._parts(found, asked)
+        computed, held = self.computed(asked), self._published(asked)
+        parts = self.parts(found, asked)
         again = self._of_second_engine(asked)  # last, for it is still at work
         explained = {
             m: Explained(
@@ -254,7 +254,7 @@ class Explainer:
             *([] if held is None else _differing("PostgreSQL holds", computed, held, metrics)),
             *(self._monthly_differing(asked, metrics) if held is not None else []),
         ]
-        rows = tuple(str(d) for d in self._rows_differing(found))
+        rows = tuple(str(d) for d in self.rows_differing(found))
         return Explanation(
             asked, explained, tuple(differing), rows, self.lake.problems, self.run_id, self._calls(asked)
         )
@@ -271,7 +271,8 @@ class Explainer:
         told = f"no rule declares the source {asked.source}: its {measure} {'are' if measure == 'leads' else 'is'} 0"
         return told, self.rules.place("sources")
 
-    def _parts(self, found: Mapping[str, tuple[Evidence, ...]], asked: Asked) -> dict[str, tuple[Part, ...]]:
+    def parts(self, found: Mapping[str, tuple[Evidence, ...]], asked: Asked) -> dict[str, tuple[Part, ...]]:
+        """What each part of the evidence of each measure comes to, with its funnel, near misses and rows."""
         flat = [(m, e) for m, parts in found.items() for e in parts]
         queries = []
         for _, e in flat:
@@ -349,7 +350,8 @@ class Explainer:
 
     # -- the figures that must be equal
 
-    def _computed(self, asked: Asked) -> pl.DataFrame:
+    def computed(self, asked: Asked) -> pl.DataFrame:
+        """The daily figures of a number asked for, each own measure beside the seven."""
         rows = self.frames.daily.filter(asked.of(pl.col("source")))
         daily = _asked_for(rows, asked).select("date", "source", "segment", *MEASURES).collect()
         own = self.lake.computed.rows.scan(MEASURE_DAILY).filter(asked.of(pl.col("source")))
@@ -413,7 +415,7 @@ class Explainer:
             frames = [f.filter(pl.col("segment") == asked.segment) for f in frames]
         yield from _differing("PostgreSQL holds", frames[0], frames[1], metrics, what="month of")
 
-    def _rows_differing(self, found: Mapping[str, tuple[Evidence, ...]]) -> Iterator[RowDifference]:
+    def rows_differing(self, found: Mapping[str, tuple[Evidence, ...]]) -> Iterator[RowDifference]:
         """The counted rows as their published tables have them."""
         if self.session is None:
             return

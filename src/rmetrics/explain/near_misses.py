@@ -52,6 +52,7 @@ def nearly_counted(found: Evidence, rows: pl.DataFrame, asked: Asked, feed: Feed
     groups += _uncounted(found, rows, feed)
     groups += _unfit(found, rows, feed)
     groups += _group(found, rows, Outcome.BLANK_AMOUNT, "the amount is blank")
+    groups += _group(found, rows, Outcome.NAMED_AFTER, "another member is named first, and a count goes to the first")
     groups += _by_utc(found, rows, asked)
     return tuple(groups)
 
@@ -62,7 +63,8 @@ def near_rows(found: Evidence, asked: Asked) -> pl.LazyFrame:
     near = day.is_null() | asked.within(day)
     if found.stamp is not None:
         near |= asked.within(pl.col(found.stamp).dt.date())
-    return found.rows.filter((found.of or asked).of(pl.col("_source")) & near)
+    worth = pl.lit(value=True) if found.near is None else found.near
+    return found.rows.filter((found.of or asked).of(pl.col("_source")) & near & worth)
 
 
 def _nearly(found: Evidence, rows: pl.DataFrame, reason: str) -> Iterator[Nearly]:

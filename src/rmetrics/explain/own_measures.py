@@ -43,14 +43,9 @@ def _part(
     of = version.of or ""
     feed, row = rules.feeds[of], measure_row(rules, of)
     condition = version.count or version.where
-    every = frames.feeds[of].with_columns(pl.col(COUNTED).alias("_was"), pl.lit(value=True).alias(COUNTED))
-    if of == JOBS:
-        facts = frames.facts.select("job_id", "metric_date", "source", "segment", "paid", "is_unit", "is_repair")
-        own = [n for n in facts.collect_schema().names() if n != "job_id"]
-        every = every.drop(own, strict=False).join(facts, on="job_id", how="left")
     whole = pl.lit(1, dtype=pl.Int64) if version.count else amount(version, row, rules, blank=True)
     fits = pl.lit(value=True) if condition is None else is_true(condition, row)
-    rows = placed_rows(of, every, frames.facts, rules).with_columns(
+    rows = every_row(of, frames, rules).with_columns(
         pl.col("_was").alias(COUNTED),
         pl.col("_on").alias("_day"),
         pl.col("_from").alias("_source"),
@@ -71,6 +66,16 @@ def _part(
     )
 
 
+def every_row(of: str, frames: Frames, rules: Rules) -> pl.LazyFrame:
+    """Every row of a feed as ``placed_rows`` gives those that count; whether it counts stands in ``_was``."""
+    every = frames.feeds[of].with_columns(pl.col(COUNTED).alias("_was"), pl.lit(value=True).alias(COUNTED))
+    if of == JOBS:
+        facts = frames.facts.select("job_id", "metric_date", "source", "segment", "paid", "is_unit", "is_repair")
+        own = [n for n in facts.collect_schema().names() if n != "job_id"]
+        every = every.drop(own, strict=False).join(facts, on="job_id", how="left")
+    return placed_rows(of, every, frames.facts, rules)
+
+
 def beside(daily: pl.DataFrame, own: pl.DataFrame, rules: Rules, names: Sequence[str]) -> pl.DataFrame:
     """Daily figures with a column for each own measure, in the type of its decimals; without a figure null.
 
@@ -89,4 +94,4 @@ def beside(daily: pl.DataFrame, own: pl.DataFrame, rules: Rules, names: Sequence
     return daily
 
 
-__all__ = ["beside", "own_evidence", "own_scales"]
+__all__ = ["beside", "every_row", "own_evidence", "own_scales"]

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
 from enum import StrEnum
 
+from rmetrics.rules.measures import declared, shown_format
+from rmetrics.rules.model import Rules
+
 _EXACT = Context(prec=60, rounding=ROUND_HALF_UP)  # quotients are rounded once, to the places of their kind
 _SIX = Decimal("0.000001")
 
@@ -81,4 +84,20 @@ SHIPPED: Mapping[str, Figure] = {
     )
 }
 
-__all__ = ["SHIPPED", "Figure", "Kind", "additive", "quotient", "ratio"]
+
+def figures_of(rules: Rules) -> dict[str, Figure]:
+    """Every measure by name: the shipped ones, then the company's own."""
+    found = dict(SHIPPED)
+    for name, measure in declared(rules).items():
+        if not measure.own:
+            continue
+        shown = shown_format(measure, rules)
+        if measure.latest.ratio is not None:
+            above, below = measure.latest.ratio
+            found[name] = ratio(name, above, below, Kind.MONEY_RATIO if shown == "money" else Kind.RATIO)
+        else:
+            found[name] = additive(name, Kind.COUNT if shown == "count" else Kind.EXACT)
+    return found
+
+
+__all__ = ["SHIPPED", "Figure", "Kind", "additive", "figures_of", "quotient", "ratio"]

@@ -170,13 +170,18 @@ class _Rows:
 
     def _with_members(self, rows: pl.LazyFrame, of_jobs: pl.LazyFrame | None) -> pl.LazyFrame:
         own = {n: d for n, d in self.dimensions.items() if d.of == self.name}
-        rows = rows.with_columns(member(d, self.rules).alias(f"{_MEMBER}:{n}") for n, d in own.items())
+        rows = rows.with_columns(member(d, self.rules).alias(member_column(n)) for n, d in own.items())
         by_job = {n: d for n, d in self.dimensions.items() if d.of != self.name}
         if not by_job:
             return rows
         assert of_jobs is not None  # noqa: S101 - whoever passes rows that name jobs passes the jobs
-        members = of_jobs.select(JOB_ID, *(member(d, self.rules).alias(f"{_MEMBER}:{n}") for n, d in by_job.items()))
+        members = of_jobs.select(JOB_ID, *(member(d, self.rules).alias(member_column(n)) for n, d in by_job.items()))
         return rows.join(members, on=JOB_ID, how="left")
+
+
+def member_column(dimension: str) -> str:
+    """The column of ``placed_rows`` that has a row's member, or the text of its members before it is split."""
+    return f"{_MEMBER}:{dimension}"
 
 
 def member(dimension: Dimension, rules: Rules) -> pl.Expr:
@@ -321,7 +326,7 @@ def _by_member(dated: pl.LazyFrame, name: str, dimension: Dimension, rows: _Rows
     counted = [pl.lit(1, dtype=pl.Int64).alias(ROWS)] if dimension.of == rows.name else []
     amounted = dated.select(
         pl.col(_DAY).dt.month_start().alias("date"),
-        pl.col(f"{_MEMBER}:{name}").alias("member"),
+        pl.col(member_column(name)).alias("member"),
         share.alias("_share"),
         *amounts,
         *counted,
@@ -357,21 +362,23 @@ def _split(
 ) -> pl.LazyFrame:
     """Rows of several members, a row for each: in the order named, each once; blank names are none."""
     assert dimension.split is not None  # noqa: S101 - asked of dimensions that are split
+    some = rows.with_columns(names_in(pl.col("member"), dimension.split).alias("member"))
+    some = some.with_columns(pl.col("member").list.len().cast(pl.Int64).alias("_count"))
+    some = some.with_columns(pl.int_ranges(0, pl.col("_count")).alias(_PLACE))
+    each = some.explode("member", _PLACE)
+    return each.select("date", "member", "_share", *(_part(n, measures.get(n), dimension).alias(n) for n in named))
+
+
+def names_in(text: pl.Expr, split: str | None) -> pl.Expr:
+    """The members a row names, in the order named, each once; ``(none)`` where it names none."""
+    words = pl.concat_list(text) if split is None else text.str.split(split)
     names = (
-        pl.col("member")
-        .str.split(dimension.split)
-        .list.eval(pl.element().str.strip_chars(WHITE_SPACE))
+        words.list.eval(pl.element().str.strip_chars(WHITE_SPACE))
         .list.eval(pl.element().filter(pl.element() != ""))
         .list.unique(maintain_order=True)
     )
-    some = rows.with_columns(names.alias("member"))
-    count = pl.col("member").list.len().cast(pl.Int64)
-    some = some.with_columns(
-        pl.when(count == 0).then(pl.lit([NONE], dtype=pl.List(pl.String))).otherwise("member").alias("member"),
-        pl.max_horizontal(count, pl.lit(1, dtype=pl.Int64)).alias("_count"),
-    ).with_columns(pl.int_ranges(0, pl.col("_count")).alias(_PLACE))
-    each = some.explode("member", _PLACE)
-    return each.select("date", "member", "_share", *(_part(n, measures.get(n), dimension).alias(n) for n in named))
+    nobody = pl.lit([NONE], dtype=pl.List(pl.String))
+    return pl.when(names.list.len() > 0).then(names).otherwise(nobody)
 
 
 def _part(name: str, measure: Measure | None, dimension: Dimension) -> pl.Expr:
@@ -386,6 +393,6 @@ def _part(name: str, measure: Measure | None, dimension: Dimension) -> pl.Expr:
 
 
 __all__ = [
-    "DAILY_TALLY", "MEMBER_TALLY", "ROWS", "MeasureSums", "amount", "measure_sums", "member", "needed_feeds", "nothing",
-    "of_jobs_columns", "placed_rows", "together",
+    "DAILY_TALLY", "MEMBER_TALLY", "ROWS", "MeasureSums", "amount", "measure_sums", "member", "member_column",
+    "names_in", "needed_feeds", "nothing", "of_jobs_columns", "placed_rows", "together",
 ]  # fmt: skip

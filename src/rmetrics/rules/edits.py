@@ -81,6 +81,13 @@ def can_move(edit: Edit, source: str, metric: str, old: Rules, new: Rules) -> bo
     return metric in _BY_KEY.get(".".join(edit.key.split(".")[:2]), _ALL)
 
 
+def moves_members(edit: Edit, dimension: str) -> bool:
+    """Whether an edit tells the members of a dimension apart in another way."""
+    group, _, rest = edit.key.partition(".")
+    name, _, key = rest.partition(".")
+    return group == "dimensions" and name == dimension and key not in {"title", "comment"}
+
+
 def _can_move_own(edit: Edit, group: str, rest: str, metric: str, old: Rules, new: Rules) -> bool:
     """The same of a measure of the company's own, which counts where its rows and their jobs count."""
     if group == "feeds":
@@ -217,4 +224,4 @@ def written(value: Any) -> str:
     return str(value)
 
 
-__all__ = ["Edit", "can_move", "feed_metrics", "rule_edits", "shown_place", "written"]
+__all__ = ["Edit", "can_move", "feed_metrics", "moves_members", "rule_edits", "shown_place", "written"]
