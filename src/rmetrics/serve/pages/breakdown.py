@@ -2,7 +2,6 @@
 
 import polars as pl
 
-from rmetrics.explain.evidence import SCALES
 from rmetrics.explain.evidence import Asked as Figure
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
@@ -10,7 +9,7 @@ from rmetrics.output.explain import figure
 from rmetrics.serve.frame import LINKS, Asked
 
 
-def breakdown(asked: Asked, of: Figure, metric: str) -> str:
+def breakdown(asked: Asked, of: Figure, metric: str, scale: int) -> str:
     """Tables whose figures add up to the figure explained, each with a link to its own explanation."""
     rows = asked.view.days(of.month).filter(of.of(pl.col("source")))
     if of.segment is not None:
@@ -32,7 +31,7 @@ def breakdown(asked: Asked, of: Figure, metric: str) -> str:
             shown = f"{value:%a %d %b}" if column == "date" else str(value)
             lines.append(
                 [cells.cell(shown, text=True, href=href),
-                 cells.cell(figure(SCALES[metric], amount), value=cells.plain(amount), href=href)]
+                 cells.cell(figure(scale, amount), value=cells.plain(amount), href=href)]
             )  # fmt: skip
         head = (title.removeprefix("By ").capitalize(), metric)
         tables.append(cells.card(title, cells.table(head, lines, f"by-{column}")))
