@@ -7,7 +7,7 @@ are evaluated here with SQL's three truth values.
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -121,8 +121,14 @@ class Sum:
         return text + "".join(f"[[measures.{self.name}.changes]]\nfrom = {v.start}\n{v.toml}\n" for v in later)
 
     def amount(self, row: Row) -> int:
-        """What a row adds by the version in force on its day."""
-        return [v for v in self.versions if v.start is None or v.start <= row["_day"]][-1].amount(row)
+        """What a row adds by the version in force on its day; a sum keeps its condition until another is given."""
+        begun = [v for v in self.versions if v.start is None or v.start <= row["_day"]]
+        where = (
+            next((v.where for v in reversed(begun) if v.where is not None), None)
+            if begun[-1].terms
+            else begun[-1].where
+        )
+        return replace(begun[-1], where=where).amount(row)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 
 from rmetrics.errors import RulesError
 from rmetrics.metrics.dimensions import dimension_monthly, measure_daily
-from rmetrics.metrics.measures import measure_sums
+from rmetrics.metrics.measures import journey_sums, measure_sums
 from rmetrics.metrics.tallies import added
 from rmetrics.money import largest_remainder
 from rmetrics.rules import Rules, load_rules
@@ -138,9 +138,39 @@ count = true
     assert found == {(9, "open"): 6, (9, "marked"): 1, (10, "marked"): 1, (9, "every"): 1, (10, "every"): 2}
 
 
+def test_touches_count_on_their_day_with_the_segment_of_their_source(tmp_path: Path) -> None:
+    toml = """
+[measures.lost]
+of = "journeys"
+sum = "cost"
+where = "NOT booked"
+[measures.booked]
+of = "journeys"
+count = "booked AND segment = 'COD'"
+"""
+    rules = rules_with(tmp_path, toml)
+    day = dt.date(2024, 11, 5)
+    touches = pl.DataFrame(
+        [
+            (day, "eLocals", True, Decimal("25.50")),
+            (day, "eLocals", False, Decimal("30.00")),
+            (day, "Radio", True, Decimal(0)),
+            (day, "eLocals", False, None),
+        ],
+        schema={"touch_date": pl.Date, "source": pl.String, "booked": pl.Boolean, "cost": pl.Decimal(18, 2)},
+        orient="row",
+    ).lazy()
+    found = journey_sums(touches, rules).collect()
+    assert sorted(found.iter_rows()) == [(day, "eLocals", "COD", "booked", 1), (day, "eLocals", "COD", "lost", 3000)]
+    assert journey_sums(touches, rules_with(tmp_path, "")).collect().is_empty()
+
+
 @pytest.mark.parametrize(
     ("toml", "line", "told"),
     [
+        ('[measures.x]\nof = "journeys"\ncount = "phone IS NULL"', 3, "'phone'"),
+        ('[measures.x]\nof = "journeys"\nsum = "answered"', 3, "must add up money or whole numbers"),
+        ('[dimensions.x]\nof = "journeys"\ncolumn = "feed"', 2, "touches have a source and no members"),
         ('[dimensions.x]\nof = "jobs"\ncolumn = "client_phone"', 3, "is a phone number: the members"),
         ('[dimensions.x]\nof = "payments"\ncolumn = "currency"', 3, "has publish = false"),
         ('[dimensions.x]\nof = "payments"\nsql = "upper(currency)"', 3, "has publish = false"),

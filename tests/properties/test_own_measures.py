@@ -2,6 +2,7 @@
 
 import datetime as dt
 import tempfile
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -265,6 +266,12 @@ def written(feed: str, name: str, value: Any) -> object:
     return f"{Decimal(value).scaleb(-2)}" if money and value is not None else value
 
 
+def differ(ours: Mapping[Any, Decimal], theirs: Mapping[Any, Decimal]) -> None:
+    """Fails where an engine and the oracle differ; says where."""
+    wrong = {k: (ours.get(k), theirs.get(k)) for k in {*ours, *theirs} if ours.get(k) != theirs.get(k)}
+    assert not wrong, f"engine and oracle: {wrong}"
+
+
 def compare_with_both_engines(company: Company) -> None:
     """Lands the exports, computes with both engines, and holds each figure beside the oracle's."""
     with tempfile.TemporaryDirectory() as name:
@@ -280,10 +287,10 @@ def compare_with_both_engines(company: Company) -> None:
         assert again.count == 0, again.mismatches
         daily = computed.snapshot.scan(MEASURE_DAILY).collect()
         key = ["date", "source", "segment", "measure", "value"]
-        assert {(d, s, g, m): v for d, s, g, m, v in daily.select(key).iter_rows()} == company.daily()
+        differ({(d, s, g, m): v for d, s, g, m, v in daily.select(key).iter_rows()}, company.daily())
         members = computed.snapshot.scan(DIMENSION_MONTHLY).collect()
         key = ["month", "dimension", "member", "measure", "value"]
-        assert {(t, d, n, m): v for t, d, n, m, v in members.select(key).iter_rows()} == company.members()
+        differ({(t, d, n, m): v for t, d, n, m, v in members.select(key).iter_rows()}, company.members())
         quotients = {x.month: x.value for x in measure_lines(computed.rows) if x.measure == "quotient"}
     for month, value in quotients.items():
         sums = [sum((v for k, v in company.daily().items() if k[3] == n and k[0].replace(day=1) == month), Decimal(0))

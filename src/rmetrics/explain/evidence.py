@@ -13,7 +13,7 @@ So the counted rows of all evidence of a measure add up to the measure: that is 
 import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import polars as pl
@@ -139,12 +139,13 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What the lake holds: rows by feed, job facts, daily metrics, and the data's last day."""
+    """What the lake holds: rows by feed, job facts, daily metrics, the data's last day, and touches."""
 
     feeds: Mapping[str, pl.LazyFrame]
     facts: pl.LazyFrame
     daily: pl.LazyFrame
     last_day: pl.LazyFrame
+    journeys: pl.LazyFrame = field(default_factory=pl.LazyFrame)
 
 
 def evidence(measure: str, asked: Asked, frames: Frames, rules: Rules) -> tuple[Evidence, ...]:

@@ -22,7 +22,7 @@ from rmetrics.pipeline.verify.month_inputs import MonthInputs
 from rmetrics.pipeline.workspace import Opened
 from rmetrics.positions import PARTS
 from rmetrics.rules.names import JOBS
-from rmetrics.tables import DAILY
+from rmetrics.tables import DAILY, JOURNEYS
 
 LeftOut = Mapping[str, Mapping[str, tuple[int, int]]]
 
@@ -64,7 +64,8 @@ def evidence_rows(lake: Opened, only: MonthInputs | None) -> Iterator[EvidenceRo
             found = {name: _at(rows, name, only).collect().lazy() for name in names}
         facts = found.pop(FACTS)
         left_out = _left_out(rows, found, facts) if only is not None else {}
-        yield EvidenceRows(Frames(found, facts, rows.scan(DAILY), end), left_out)
+        frames = Frames(found, facts, rows.scan(DAILY), end, rows.snapshot.scan(JOURNEYS))
+        yield EvidenceRows(frames, left_out)
 
 
 @contextlib.contextmanager

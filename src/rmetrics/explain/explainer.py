@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from decimal import Decimal
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -24,6 +25,7 @@ from rmetrics.lake.snapshot import load
 from rmetrics.memory import duckdb_limit
 from rmetrics.pipeline.asked import Months, month_named, months_named, source_named
 from rmetrics.pipeline.landing.placement import newest_day
+from rmetrics.pipeline.verify.journeys import journey_files
 from rmetrics.pipeline.verify.month_inputs import MOST, MonthInputs, of_months
 from rmetrics.pipeline.workspace import Opened, opened
 from rmetrics.positions import FILE, LINE, PARTS
@@ -32,7 +34,7 @@ from rmetrics.postgres.connection import Session
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import ALL, Rules
 from rmetrics.rules.measure_words import measure_in_words
-from rmetrics.rules.measures import declared
+from rmetrics.rules.measures import JOURNEYS, declared, sums
 from rmetrics.rules.names import JOBS
 from rmetrics.sandbox.connection import duckdb_errors, sandbox
 from rmetrics.sandbox.query import rows as fetched
@@ -109,7 +111,8 @@ def explainer_of(
         progress("recomputing with the second engine", 0, 1)
         # Meanwhile the database is opened, and the rows behind the numbers are read.
         pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rmetrics"))
-        engine = pool.submit(_second_engine, lake, part, duckdb_limit(memory) if part else None)
+        touches = stack.enter_context(_touches(lake))
+        engine = pool.submit(_second_engine, lake, part, duckdb_limit(memory) if part else None, touches)
         stack.callback(lambda: engine.exception() or engine.result().close())
         yield Explainer(lake, engine, stack.enter_context(evidence_rows(lake, part)))
         progress("recomputing with the second engine", 1, 1)
@@ -140,10 +143,21 @@ def _months(lake: Opened) -> frozenset[dt.date]:
     return frozenset(months)
 
 
-def _second_engine(lake: Opened, part: MonthInputs | None, memory_limit: str | None) -> Any:
+@contextlib.contextmanager
+def _touches(lake: Opened) -> Iterator[Path | None]:
+    """A file of all touches, where a measure is over them."""
+    if all(m.latest.of != JOURNEYS for m in sums(lake.rules).values()):
+        yield None
+        return
+    with journey_files(lake.lake, lake.computed.rows, None) as files:
+        yield files.every
+
+
+def _second_engine(lake: Opened, part: MonthInputs | None, memory_limit: str | None, touches: Path | None) -> Any:
     """A connection in which everything, or what a month needs, was recomputed."""
     typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else lake.typed
-    known = [p for p in (part.scope.daily, part.scope.members) if p] if part else []
+    known = [p for p in ((part.scope.daily, part.scope.members) if part else ()) if p]
+    known += [touches] if touches else []
     files = [*(i.path for inputs in typed.values() for i in inputs), *known]
     with duckdb_errors("recompute the metrics"):
         connection = sandbox(files, temp=lake.lake.root / "duckdb", memory_limit=memory_limit)
@@ -154,6 +168,7 @@ def _second_engine(lake: Opened, part: MonthInputs | None, memory_limit: str | N
                 lake.rules,
                 part.scope if part else None,
                 newest_day(lake.exports.values(), lake.rules),
+                journeys=touches,
             )
         except BaseException:
             connection.close()

@@ -45,9 +45,9 @@ def nearly_counted(found: Evidence, rows: pl.DataFrame, asked: Asked, feed: Feed
         asked: the number.
         feed: the evidence's feed.
     """
-    if feed is None:
-        return ()
     groups = list[Nearly]()
+    if feed is None:  # of touches; amounts that no row holds have no condition
+        return tuple(_unfit(found, rows, None))
     groups += _group(found, rows, Outcome.NO_DATE, f"{feed.date} is blank: they count in no month")
     groups += _uncounted(found, rows, feed)
     groups += _unfit(found, rows, feed)
@@ -91,7 +91,7 @@ def _uncounted(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Near
         yield from _nearly(found, left, Outcome.NOT_COUNTED.value)
 
 
-def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Nearly]:
+def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed | None) -> Iterator[Nearly]:
     """Rows that fail the condition: those that fail only one part of it, then the rest."""
     left = rows.filter(pl.col("_outcome") == Outcome.UNFIT.value)
     if not left.height or found.condition is None or found.row is None:
@@ -154,7 +154,7 @@ def _without(node: tree.Node, path: tuple[int, ...]) -> tree.Node:
     return tree.Joined(node.word, parts)
 
 
-def _values(rows: pl.DataFrame, columns: tuple[str, ...], feed: Feed) -> str:
+def _values(rows: pl.DataFrame, columns: tuple[str, ...], feed: Feed | None) -> str:
     """The most frequent values of the first column: ``cost is 0.00 (14), blank (3)``."""
     if not columns or not rows.height or columns[0] not in rows.columns:
         return count(rows.height, "row")
@@ -165,10 +165,10 @@ def _values(rows: pl.DataFrame, columns: tuple[str, ...], feed: Feed) -> str:
     return f"{name} is {', '.join(shown)}" + (f" and {more} others" if more > 0 else "")
 
 
-def _shown(value: object, column: str, feed: Feed) -> str:
+def _shown(value: object, column: str, feed: Feed | None) -> str:
     if value is None:
         return "blank"
-    spec = feed.columns.get(column)
+    spec = feed.columns.get(column) if feed else None
     if spec is not None and not spec.publish:
         return "***"
     return value.isoformat() if isinstance(value, dt.date) else str(value)

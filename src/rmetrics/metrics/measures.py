@@ -25,6 +25,7 @@ from rmetrics.rules.expressions.white_space import WHITE_SPACE
 from rmetrics.rules.measures import (
     CALLS,
     JOBS,
+    JOURNEYS,
     NONE,
     PAYMENTS,
     SOURCES,
@@ -120,6 +121,32 @@ def measure_sums(
     wanted = needed_feeds(rules)
     parts = [_sums_of(_Rows(n, f, of_jobs, rules)) for n, f in frames.items() if n in wanted]
     return together([nothing(), *parts])
+
+
+def journey_sums(journeys: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """What touches add to own measures over journeys.
+
+    Touches are few beside rows, and change as their jobs do: they are added up whole, and no tally of them is kept.
+
+    Args:
+        journeys: ``metrics.journeys.journeys``.
+        rules: all rules.
+
+    Returns:
+        As ``MeasureSums.daily``: one row per (date, source, segment, measure) that is not 0.
+    """
+    own = [n for n, m in sums(rules, own=True).items() if m.latest.of == JOURNEYS]
+    if not own:
+        return pl.LazyFrame(schema=DAILY_TALLY)
+    return _own_sums(placed_journeys(journeys, rules), own, JOURNEYS, rules)
+
+
+def placed_journeys(journeys: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """Touches with day, source and segment, as ``placed_rows``; the segment is that of the source's leads."""
+    day, source = pl.col("touch_date"), pl.col("source")
+    return journeys.with_columns(
+        day.alias(_DAY), source.alias(_SOURCE), _segment_of(source, day, rules).alias(_SEGMENT)
+    ).with_columns(pl.col(_SEGMENT).alias("segment"))
 
 
 class _Rows:
@@ -296,17 +323,22 @@ def _sums_of(rows: _Rows) -> MeasureSums:
     own = [n for n, m in sums(rules, own=True).items() if m.latest.of == name]
     daily = []
     if own:
-        key = {"date": _DAY, "source": _SOURCE, "segment": _SEGMENT}
-        # Columns first: of a constant, which "every row" is, a group's sum would be the constant itself.
-        amounts = [_dated_amount(n, name, rows.row, rules).alias(n) for n in own]
-        placed = dated.select(*(pl.col(c).alias(n) for n, c in key.items()), *amounts)
-        summed = placed.group_by(*key).agg(pl.col(n).sum() for n in own)
-        daily.append(_long(summed, list(key), own).select(*DAILY_TALLY))
+        daily.append(_own_sums(dated, own, name, rules))
     members = [_by_member(dated, n, d, rows) for n, d in rows.dimensions.items()]
     return MeasureSums(
         pl.concat([pl.LazyFrame(schema=DAILY_TALLY), *daily]),
         pl.concat([pl.LazyFrame(schema=MEMBER_TALLY), *members]),
     )
+
+
+def _own_sums(dated: pl.LazyFrame, own: Sequence[str], of: str, rules: Rules) -> pl.LazyFrame:
+    """The sums of some measures over placed rows, per day, source and segment."""
+    key = {"date": _DAY, "source": _SOURCE, "segment": _SEGMENT}
+    # Columns first: of a constant, which "every row" is, a group's sum would be the constant itself.
+    amounts = [_dated_amount(n, of, measure_row(rules, of), rules).alias(n) for n in own]
+    placed = dated.select(*(pl.col(c).alias(n) for n, c in key.items()), *amounts)
+    summed = placed.group_by(*key).agg(pl.col(n).sum() for n in own)
+    return _long(summed, list(key), own).select(*DAILY_TALLY)
 
 
 def _long(summed: pl.LazyFrame, key: Sequence[str], names: Sequence[str]) -> pl.LazyFrame:
@@ -393,6 +425,7 @@ def _part(name: str, measure: Measure | None, dimension: Dimension) -> pl.Expr:
 
 
 __all__ = [
-    "DAILY_TALLY", "MEMBER_TALLY", "ROWS", "MeasureSums", "amount", "measure_sums", "member", "member_column",
-    "names_in", "needed_feeds", "nothing", "of_jobs_columns", "placed_rows", "together",
+    "DAILY_TALLY", "MEMBER_TALLY", "ROWS", "MeasureSums", "amount", "journey_sums", "measure_sums", "member",
+    "member_column", "names_in", "needed_feeds", "nothing", "of_jobs_columns", "placed_journeys",
+    "placed_rows", "together",
 ]  # fmt: skip

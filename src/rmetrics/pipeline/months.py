@@ -8,7 +8,7 @@ import polars as pl
 
 from rmetrics.figures import MonthLine
 from rmetrics.metrics.dimensions import totals
-from rmetrics.pipeline.compute.local import stored_tallies
+from rmetrics.pipeline.compute.local import measure_tally
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.summary import MeasureLine
 from rmetrics.rules.measures import declared, shown_format
@@ -44,8 +44,7 @@ def measure_lines(rows: Rows) -> tuple[MeasureLine, ...]:
     if not own:
         return ()
     measures = declared(rows.rules)
-    tally = stored_tallies(rows.snapshot).measures
-    found = totals(rows.scan(MONTHLY), tally, rows.rules).collect()
+    found = totals(rows.scan(MONTHLY), measure_tally(rows), rows.rules).collect()
     sums = {(month, name): value for month, name, value in found.select("month", "measure", "value").iter_rows()}
     targets = _own_targets(rows, own)
     lines = []

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rmetrics.rules.measures import links_to_jobs, sums
+from rmetrics.rules.measures import JOURNEYS, links_to_jobs, sums
 from rmetrics.rules.model import FeedLeads, Place, Rules, Source
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS, normal_source
 from rmetrics.rules.phones import is_number, read_phone
@@ -101,8 +101,15 @@ def own_metrics(feed: str, rules: Rules) -> frozenset[str]:
     """The company's own sums that the rows of a feed can move: those over its rows, or over rows of the same jobs."""
     jobs = feed in {JOBS, PAYMENTS}
     own = sums(rules, own=True)
+    touches = feed in {JOBS, PAYMENTS, CALLS} or any(
+        isinstance(v.leads, FeedLeads) and v.leads.feed == feed for d in rules.sources.values() for _, v in d.versions
+    )
     return frozenset(
-        n for n, m in own.items() if m.latest.of == feed or (jobs and links_to_jobs(rules, m.latest.of or ""))
+        n
+        for n, m in own.items()
+        if m.latest.of == feed
+        or (jobs and links_to_jobs(rules, m.latest.of or ""))
+        or (touches and m.latest.of == JOURNEYS)
     )
 
 

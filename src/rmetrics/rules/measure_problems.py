@@ -10,6 +10,7 @@ from rmetrics.rules.expressions import tree, typing
 from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.refusal import RefusedError
 from rmetrics.rules.measures import (
+    JOURNEYS,
     SHIPPED,
     SOURCES,
     TAKEN,
@@ -102,6 +103,8 @@ class MeasureProblems:
             self.say(at, f"{of!r} holds results, and a measure that reads results could read its own; name a feed")
         elif of == SOURCES:
             self.say(at, "is what the rules of the sources make, leads and cost only; name a feed")
+        elif of == JOURNEYS and of not in self.rules.feeds:
+            return True
         elif of not in self.rules.feeds and not {"*", f"feeds.{of}"} & set(self.broken):
             self.say(at, f"no such feed: {of!r}{did_you_mean(of, self.rules.feeds)}")
         return self.usable(of)
@@ -138,7 +141,10 @@ class MeasureProblems:
     def _dimension(self, at: str, name: str, dimension: Dimension) -> None:
         self._name(at, name, "dimension")
         feed = self.rules.feeds.get(dimension.of)
-        if feed is None and not {"*", f"feeds.{dimension.of}"} & set(self.broken):
+        if feed is None and dimension.of == JOURNEYS:
+            told = "touches have a source and no members; name the feed of the leads, the calls or the jobs"
+            self.say(f"{at}.of", told)
+        elif feed is None and not {"*", f"feeds.{dimension.of}"} & set(self.broken):
             self.say(f"{at}.of", f"no such feed: {dimension.of!r}{did_you_mean(dimension.of, self.rules.feeds)}")
         if feed is None or not self.usable(dimension.of):
             return
