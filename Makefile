@@ -31,7 +31,7 @@ demo: setup  ## sync the sample exports into the embedded Postgres and show the 
 		'.venv/bin/rmetrics db start --port 5433   keep Postgres running; prints its URL for Grafana, psql or JDBC'
 
 test: check  ## check, then all tests but the long ones
-	$(BIN)/pytest -n $(WORKERS) -m "not slow and not scale and not spark"
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow and not scale and not spark"
 	@echo 'Left out: Apache Spark, which needs Java, and buckets (make test-scale), and what takes long (make test-long).'
 
 test-long: dev  ## the long tests too

@@ -1,5 +1,6 @@
 """Fixtures for all tests: the embedded PostgreSQL server, a fresh database for each test, a small project folder."""
 
+import gc
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,9 +42,33 @@ def database(pg_uri: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def project(tmp_path: Path, database: str) -> Project:
-    """An empty project with the shipped rules, publishing to a fresh database."""
-    return new_project(tmp_path / "project", database)
+def project(tmp_path: Path, pg_uri: str) -> Iterator[Project]:
+    """An empty project with the shipped rules, publishing to a database with nothing but the schema."""
+    with fresh_database(pg_uri, ready=True) as uri:
+        yield new_project(tmp_path / "project", uri)
+
+
+@pytest.hookimpl(tryfirst=True)  # before the marks are looked at that the command line asks for
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test with the mark ``ordinary(n)``, leaves n of its variants, spread over all, to the ordinary suite."""
+    variants = dict[str, list[pytest.Item]]()
+    for item in items:
+        if item.get_closest_marker("ordinary") and not item.get_closest_marker("slow"):
+            variants.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for found in variants.values():
+        mark = found[0].get_closest_marker("ordinary")
+        few = mark.args[0] if mark else 0
+        kept = {i * len(found) // few for i in range(few)}
+        for i, item in enumerate(found):
+            if i not in kept:
+                item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Leaves the many objects that tests are made of out of every later collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,8 @@ of ours and keeps its traceback (exit code 1).
 """
 
 import errno
+import os
+import re
 import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -108,6 +110,8 @@ _OF_THE_SYSTEM = {
     if hasattr(errno, name)
 }
 
+_NATIVE = re.compile(r"\(os error (?P<number>\d+)\)(?:: (?P<file>.+))?")
+
 
 def of_the_system(error: BaseException) -> LakeError | None:
     """What to report where the system refused a file, memory or a thread; None for any other error."""
@@ -116,9 +120,16 @@ def of_the_system(error: BaseException) -> LakeError | None:
             "the system gives this program no more memory or threads",
             "Raise the limits of the shell or service (ulimit -v, ulimit -u, MemoryMax), or close other programs.",
         )
-    if not isinstance(error, OSError) or error.errno not in _OF_THE_SYSTEM or error.filename is None:
+    if not isinstance(error, OSError):
         return None
-    return LakeError(f"cannot open {error.filename}: {error.strerror}", "Check the disk and the permissions.")
+    number, file = error.errno, error.filename
+    if number is None and (native := _NATIVE.search(str(error))):  # Polars keeps number and file in the text
+        number, file = int(native["number"]), native["file"] or "a file"
+    if number not in _OF_THE_SYSTEM or file is None:
+        return None
+    many = number in {errno.EMFILE, errno.ENFILE}
+    hint = "Raise the limit of open files (ulimit -n)." if many else "Check the disk and the permissions."
+    return LakeError(f"cannot open {file}: {os.strerror(number)}", hint)
 
 
 def _exhausted(error: BaseException) -> bool:

@@ -35,6 +35,7 @@ def table(text: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(("command", "rows"), TABLES, ids=" ".join)
+@pytest.mark.ordinary(4)
 def test_a_table_has_the_rows_of_the_document_in_every_form(line: Line, command: tuple[str, ...], rows: str) -> None:
     document = json.loads(line(*command, "--json").stdout)[rows]
     as_json = line(*command, "--format", "json")

@@ -39,6 +39,7 @@ def synced(project: Project) -> tuple[Project, SyncResult]:
     [(">&-", 0, ""), ("2>&-", 0, ""), (">&- 2>&-", 0, ""), ("<&-", 0, ""), (">/dev/full", 4, "cannot write to stdout"),
      (">/dev/full 2>&-", 4, ""), ("2>/dev/full", 0, ""), (">/dev/full 2>/dev/full", 4, "")],
 )  # fmt: skip
+@pytest.mark.ordinary(3)
 def test_a_sync_is_whole_whatever_becomes_of_its_output(
     project: Project, redirected: str, code: int, told: str
 ) -> None:
@@ -53,6 +54,7 @@ def test_a_sync_is_whole_whatever_becomes_of_its_output(
 @pytest.mark.parametrize(
     "command", ["status", "check --offline", "sql --csv 'SELECT * FROM job_facts'", "rules", "--help"]
 )
+@pytest.mark.ordinary(2)
 def test_a_reader_that_has_read_enough_is_no_error(synced: tuple[Project, SyncResult], command: str) -> None:
     done = shell(synced[0], f"rmetrics {command} | head -1; echo ${{PIPESTATUS[0]}}")
     assert done.stdout.splitlines()[-1] == "0"
@@ -110,6 +112,7 @@ def interrupted(project: Project, after: float, *arguments: str) -> subprocess.C
          {"COLUMNS": "20"}, {"COLUMNS": "x"}, {"TMPDIR": "/nonexistent"}, {"TERM": "dumb"},
          {"PYTHONIOENCODING": "latin-1"}))],
 )  # fmt: skip
+@pytest.mark.ordinary(1)
 def test_odd_surroundings(project: Project, extra: dict[str, str]) -> None:
     project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Café 日本", "Tue Nov 05 2024")))
     script = "rmetrics sync && rmetrics status && rmetrics sql 'SELECT * FROM job_facts' && rmetrics check --json"

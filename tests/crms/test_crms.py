@@ -214,6 +214,7 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize(("rules", "names", "key", "figures"), EXAMPLES, ids=lambda v: str(v)[:24])
+@pytest.mark.ordinary(6)
 def test_examples_count(offline: Project, rules: str, names: Sequence[str], key: str, figures: tuple[int, str]) -> None:
     with_example(offline, rules)
     put(offline, *names)

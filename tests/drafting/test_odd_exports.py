@@ -104,6 +104,7 @@ def holds(project: Project, draft: Draft) -> None:
 
 
 @pytest.mark.parametrize("seed", [*range(4), *(pytest.param(n, marks=pytest.mark.slow) for n in range(4, 12))])
+@pytest.mark.ordinary(2)
 def test_a_draft_of_anything_loads_and_syncs(offline: Project, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - a seed for a test, no secret
     headers = ["Ref", "When", *chance.sample(ODD, 12)]
@@ -112,6 +113,7 @@ def test_a_draft_of_anything_loads_and_syncs(offline: Project, seed: int) -> Non
 
 
 @pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
+@pytest.mark.ordinary(8)
 def test_a_draft_of_any_header_loads(offline: Project, odd: str) -> None:
     text = export(["Ref", "When", odd, "Fee"], [["R1", "2024-11-05", "x", "1"], ["R2", "2024-11-06", "y", "2"]])
     draft = draft_rules(offline.settings, "Acme", offline.put("acme.csv", text))
@@ -140,6 +142,7 @@ def test_two_hundred_columns_and_repeated_headers(offline: Project) -> None:
 
 
 @pytest.mark.parametrize("source", ['A"B', "A\\B", "Acme's", "Acme [x]", "Acme = 1", "Acmé 🧺", "a.b", "2 Brothers x"])
+@pytest.mark.ordinary(2)
 def test_any_name_of_a_source_stays_a_name(offline: Project, source: str) -> None:
     path = offline.put("x.csv", "Ref,When\nA,2024-11-05\nB,2024-11-06\n")
     try:
@@ -193,6 +196,7 @@ P-2,9002,2024-11-05 12:00,check,"$1,240.50",$0.00
 @pytest.mark.parametrize(
     ("text", "feed"), [(JOBS_OF_A_CRM, "jobs"), (PAYMENTS_OF_A_CRM, "payments")], ids=["jobs", "payments"]
 )
+@pytest.mark.ordinary(1)
 def test_jobs_and_payments_of_a_crm_are_pointed_to_their_feed(offline: Project, text: str, feed: str) -> None:
     path = offline.put("export.csv", text)
     before = sorted(offline.rules.iterdir())

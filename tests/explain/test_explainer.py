@@ -202,6 +202,7 @@ def test_a_rule_edited_and_not_synced_is_named_with_its_place(own: Project) -> N
 @pytest.mark.parametrize(
     "kind", ["typed/elocals_leads/*.parquet", "metrics/job_facts/*.parquet", "metrics/daily_metrics/*.parquet"]
 )
+@pytest.mark.ordinary(1)
 def test_a_damaged_cache_is_named_and_not_believed(small: Project, kind: str) -> None:
     with damaged(small, kind) as path:
         found = explain(small.settings, "eLocals", NOVEMBER)

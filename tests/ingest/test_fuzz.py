@@ -117,6 +117,7 @@ def in_cell(line: int, first: int) -> bool:
 
 
 @pytest.mark.parametrize("name", EXPORTS)
+@pytest.mark.ordinary(2)
 def test_edited_bytes_never_change_other_rows_without_a_word(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(EXPORTS[name])

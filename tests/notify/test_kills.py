@@ -72,6 +72,7 @@ def states(process: "subprocess.Popen[str]") -> list[str]:
         ("within the mark", 1, "doubtful"), ("after the mark", 1, "already"),
     ],
 )  # fmt: skip
+@pytest.mark.ordinary(2)
 def test_killed_at_a_moment(
     channel: tuple[Project, Service, dict[str, str]], moment: str, arrived: int, then: str
 ) -> None:

@@ -42,6 +42,7 @@ def failing(error: Exception) -> Callable[..., object]:
         pytest.param(pl.exceptions.ColumnNotFoundError("day"), id="Polars", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.ordinary(3)
 def test_the_publish_goes_on(
     project: Project, monkeypatch: pytest.MonkeyPatch, module: object, name: str, error: Exception
 ) -> None:

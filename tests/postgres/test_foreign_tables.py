@@ -85,6 +85,7 @@ IN_THE_WAY = {
 
 
 @pytest.mark.parametrize("what", IN_THE_WAY)
+@pytest.mark.ordinary(4)
 def test_a_first_sync_refuses_what_is_in_its_way_and_changes_nothing(project: Project, what: str) -> None:
     made, named = IN_THE_WAY[what]
     run(project.dsn, *made)
@@ -118,6 +119,7 @@ def test_another_schema_is_the_way_out(project: Project, monkeypatch: pytest.Mon
     ["CREATE TYPE invoices AS ENUM ('a')"],
     ["CREATE TABLE invoices_pkey (a int)"],
 ])  # fmt: skip
+@pytest.mark.ordinary(2)
 def test_a_feed_that_rules_declare_does_not_take_a_table_of_its_name(project: Project, made: Sequence[str]) -> None:
     put(project)
     project.sync()
@@ -152,6 +154,7 @@ def test_a_feed_that_rules_no_longer_have_loses_its_rows_and_never_somebody_else
 
 
 @pytest.mark.parametrize("table", ["jobs", "feed_status", "monthly_metrics", "sync_runs"])
+@pytest.mark.ordinary(2)
 def test_a_copy_in_the_place_of_a_table_of_ours_is_not_ours(project: Project, table: str) -> None:
     """A copy takes columns, keys, comments and rows along: only the oid tells it."""
     put(project)
@@ -254,6 +257,7 @@ def test_a_restored_dump_is_ours_and_a_table_that_was_never_published_is_not(pro
 
 
 @pytest.mark.parametrize("table", ["sync_runs", "published_parts", "jobs"])
+@pytest.mark.ordinary(1)
 def test_a_table_that_somebody_dropped_is_made_again(project: Project, table: str) -> None:
     put(project)
     project.sync()
@@ -265,6 +269,7 @@ def test_a_table_that_somebody_dropped_is_made_again(project: Project, table: st
 
 
 @pytest.mark.parametrize("note", ["rmetrics schema abc {", 'rmetrics schema abc {"jobs": "x"}', "rmetrics schema"])
+@pytest.mark.ordinary(1)
 def test_a_note_that_somebody_edited_proves_nothing_and_stops_nothing(project: Project, note: str) -> None:
     put(project)
     project.sync()

@@ -85,7 +85,7 @@ def exports(
     return [(f"{n}{suffix}.csv", csv_text(h, *r), minutes) for n, h, r in tables if r]  # type: ignore[misc]
 
 
-common = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+common = settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @common

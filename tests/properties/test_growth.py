@@ -259,7 +259,7 @@ common = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes too long here
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-    max_examples=3,
+    max_examples=2,
 )
 
 
@@ -305,6 +305,7 @@ HISTORY: list[Step] = [
         pytest.param(("leads", [(1, "2024-11-05 09:15:00 -0500", "20.00", "")], 0), set(), id="another feed"),
     ],
 )
+@pytest.mark.ordinary(2)
 def test_only_the_touched_months_of_jobs_change(step: Step, touched: set[int], tmp_path: Path) -> None:
     world = World(tmp_path)
     for before in HISTORY:
@@ -351,6 +352,7 @@ def test_few_new_rows_grow_and_many_are_streamed_with_everything(
 
 
 @pytest.mark.parametrize("table", [FACTS, replaced("jobs"), CONTENTS])
+@pytest.mark.ordinary(1)
 def test_a_spoiled_file_that_would_be_used_is_noticed_and_everything_made_again(table: str, tmp_path: Path) -> None:
     world = World(tmp_path)
     for before in HISTORY:

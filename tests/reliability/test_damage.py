@@ -114,6 +114,7 @@ def test_a_damaged_landed_export_is_named_asked_for_and_taken_back(
 
 
 @pytest.mark.parametrize("harm", [flip(0.31), flip(0.9), truncate, zero, delete])
+@pytest.mark.ordinary(2)
 def test_a_damaged_catalog_is_named_and_made_again(world: World, synced: Project, harm: Harm) -> None:
     for export in synced.inbox.iterdir():
         export.unlink()
@@ -248,6 +249,7 @@ def mended(world: World, project: Project, victims: list[Path], *command: str) -
 
 
 @pytest.mark.parametrize("folder", ["raw/payments", "typed/payments", "job facts", "metrics"])
+@pytest.mark.ordinary(1)
 def test_a_flip_that_leaves_size_and_time_is_found_by_verify_and_by_whoever_uses_the_file(
     world: World, synced: Project, folder: str
 ) -> None:

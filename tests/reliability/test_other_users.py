@@ -92,6 +92,7 @@ def kill_server(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ODD.values(), ids=ODD)
+@pytest.mark.ordinary(3)
 def test_the_server_runs_wherever_the_project_lies_in_a_folder_that_is_closed(place: Path, name: str) -> None:
     folder = place / name / "data" / "postgres"
     url = start_embedded(folder).dsn
@@ -178,6 +179,7 @@ def test_it_listens_on_no_network(place: Path) -> None:
 
 
 @pytest.mark.parametrize("running", [False, True])
+@pytest.mark.ordinary(1)
 def test_a_server_of_an_older_version_is_closed_and_keeps_its_rows(
     place: Path, monkeypatch: pytest.MonkeyPatch, *, running: bool
 ) -> None:
@@ -467,6 +469,7 @@ def test_a_server_of_another_version_is_refused_in_words(place: Path) -> None:
     [{"TMPDIR": "/nowhere"}, {"TMPDIR": "/proc"}, {"XDG_RUNTIME_DIR": "/nowhere", "HOME": "/nowhere"}, {"TMPDIR": ""}],
     ids=str,
 )
+@pytest.mark.ordinary(2)
 def test_odd_surroundings_do_not_matter(place: Path, surroundings: dict[str, str]) -> None:
     project = one_job(place / ("d" * 150))
     environment = {k: v for k, v in project.environment.items() if k != "HOME"} | surroundings

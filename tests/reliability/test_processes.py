@@ -40,6 +40,14 @@ def shown(part: str, *, but: set[int]) -> dict[str, bytes]:
     return found
 
 
+def cmdline(pid: str) -> bytes:
+    """The arguments of a process; none where it has ended."""
+    try:
+        return (PROC / pid / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def watched(command: list[str], project: Project, environment: dict[str, str]) -> tuple[int, set[str], list[str]]:
     """Runs a command and looks at all processes until it ends: exit code, processes seen, what leaked where."""
     running = subprocess.Popen(
@@ -48,11 +56,14 @@ def watched(command: list[str], project: Project, environment: dict[str, str]) -
     )  # fmt: skip
     seen, leaked = set[str](), list[str]()
     ours = {int(p) for p, text in shown("cmdline", but=set()).items() if PASSWORD.encode() in text}
+    own = (PROC / str(running.pid) / "cmdline").read_bytes()
     while running.poll() is None:
         time.sleep(0.02)
         for part, but in (("cmdline", ours), ("environ", ours | {running.pid})):
             for pid, text in shown(part, but=but).items():
                 seen.add(pid)
+                if part == "environ" and cmdline(pid) == own:  # a child that has not become another program yet
+                    continue
                 leaked += [f"{part} of {pid}: {c}" for c in CANARIES if c.encode() in text]
     return running.returncode, seen, leaked
 

@@ -105,6 +105,7 @@ def test_an_inbox_that_may_only_be_read_is_enough(world: World, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("folder", "code"), [("data", 4), ("data/inbox", 4), ("data/lake", 4), ("data/lake/raw", 4), ("rules", 2)]
 )
+@pytest.mark.ordinary(2)
 def test_a_folder_that_may_not_be_read_is_told(world: World, tmp_path: Path, folder: str, code: int) -> None:
     with world.copy(tmp_path / "p") as project:
         before = content(project)

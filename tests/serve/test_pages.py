@@ -71,6 +71,7 @@ def test_every_page_of_the_contract_has_a_route() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/month/2024-11", "/source/Google?month=2024-11"])
+@pytest.mark.ordinary(1)
 def test_a_figure_is_what_its_explanation_says(site: TestClient, path: str) -> None:
     """One figure of each measure on the page, asked where it leads to."""
     found = dict[tuple[str, bool, bool], tuple[str, Decimal]]()
@@ -106,6 +107,7 @@ def test_a_finding_leads_to_the_figures_it_counts(site: TestClient) -> None:
 
 
 @pytest.mark.parametrize("source", ["Google", "eLocals", "ALL", "Unattributed"])
+@pytest.mark.ordinary(2)
 def test_an_explanation_is_the_one_of_the_command(site: TestClient, sample: Published, source: str) -> None:
     assert sample.project is not None
     text = site.get(f"/explain?source={source}&month=2024-11").text

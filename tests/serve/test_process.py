@@ -66,6 +66,7 @@ def test_a_port_in_use_is_told_with_exit_code_2(small: Project) -> None:
 @pytest.mark.parametrize(
     "options", [("--host", "no.such.host.invalid"), ("--port", "70000"), ("--port", "x"), ("--host", "")]
 )
+@pytest.mark.ordinary(2)
 def test_what_cannot_be_listened_on_is_exit_code_2(small: Project, options: tuple[str, str]) -> None:
     done = rmetrics(small, "serve", *options)
     assert (done.returncode, done.stdout) == (2, "")

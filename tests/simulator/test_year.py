@@ -17,7 +17,7 @@ from simulator.syncs import TROUBLES, look
 from simulator.world import World
 from support import Project, new_project
 
-QUICK = ((1, 8),)  # seed, syncs; whole years are among the slow ones
+QUICK = ((1, 4),)  # seed, syncs; whole years are among the slow ones
 DAYS = 6  # most days between two syncs; 60 syncs are about a year
 
 

@@ -228,6 +228,7 @@ def test_known_content_that_takes_a_file_s_place_under_its_time_is_the_newest(pr
 
 
 @pytest.mark.parametrize("name", ["Import A.csv", "Import A again.csv"])
+@pytest.mark.ordinary(1)
 def test_a_newer_delivery_of_known_content_is_the_newest(project: Project, name: str) -> None:
     project.put("Import A.csv", jobs(1, kind="COD Service"), minutes=1)
     project.sync()

@@ -93,6 +93,7 @@ def test_only_rows_that_differ_are_written(project: Project) -> None:
 
 
 @pytest.mark.parametrize("lost", ["typed", "metrics", "rules", "state.json", "inbox.json"])
+@pytest.mark.ordinary(2)
 def test_deleted_caches_come_back_the_same(project: Project, lost: str) -> None:
     small(project)
     project.sync()
@@ -143,6 +144,7 @@ def run_sql(project: Project, sql: str) -> None:
         "DELETE FROM metric_changes; ",
     ],
 )
+@pytest.mark.ordinary(3)
 def test_a_half_filled_database_heals(project: Project, harm: str) -> None:
     small(project)
     project.sync()

@@ -22,6 +22,7 @@ LINE = "_line"
 _ALONE, _PACKED, _TOGETHER = "of one export", "of several exports", "put together before"
 LINES = 2**40  # more than a file has lines; rank * LINES + line is one number per row of a feed
 _QUARTER_US = 900_000_000  # Every zone in use differs from UTC by whole quarters of an hour.
+_FEW_ROWS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,14 @@ class TypedInput:
             ``_file`` says it of each.
         ranks: of a file with the rows of several exports, the rank of each by its ``_export``; rows of others do not
             count.
+        rows: how many rows count; None where that is not known.
     """
 
     path: Path
     columns: tuple[str, ...]
     rank: int | None
     ranks: Mapping[int, int] | None = None
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,8 @@ class _Newest:
         made_up = {} if self.feed.key else {ROW_ID: ColumnType.TEXT}
         self.types = {**made_up, **{n: c.type for n, c in self.feed.mapped.items()}}
         self.groups = self._groups(inputs)
+        # Every question plans its way through all the views below. Few rows are read once instead.
+        self.few = all(i.rows is not None for i in inputs) and sum(i.rows or 0 for i in inputs) <= _FEW_ROWS
 
     def create(self) -> None:
         self._all_rows()
@@ -287,7 +292,11 @@ class _Newest:
             lambda where: "true" if where is None else holds(where, row),
         )
         dated = f"SELECT {others}, d._pos, {date} AS {ident(feed.business_date)} FROM {rows} d {join}"
-        self._view("rows", f"SELECT *, {counted} AS _counted FROM ({dated})")
+        select = f"SELECT *, {counted} AS _counted FROM ({dated})"
+        if self.few:
+            self.connection.execute(f"CREATE TABLE {work(f'rows_{self.name}')} AS {select}")
+        else:
+            self._view("rows", select)
 
     def _public(self) -> None:
         names = ", ".join(ident(n) for n in columns_of(self.feed) if n != "counted")

@@ -132,6 +132,21 @@ class Session:
             raise
         self.commit()
 
+    @contextlib.contextmanager
+    def autocommit(self) -> Iterator["Session"]:
+        """The same connection for statements that may not run in a transaction; they must name the schema themselves.
+
+        What the transaction in progress did is rolled back.
+        """
+        self.rollback()
+        with self._translated():
+            self._connection.adbc_connection.set_autocommit(True)
+        try:
+            yield Session(self._connection, self.server, None)
+        finally:
+            with self._translated():
+                self._connection.adbc_connection.set_autocommit(False)
+
     def _begin(self) -> None:
         """Gives a transaction the settings that every statement here was written for, whatever the role's are."""
         if self._begun or self.schema is None:

@@ -77,6 +77,7 @@ def test_totals_and_remarks_below_a_report_are_no_jobs(project: Project) -> None
         ("Count: 2", "1001", "11/30/2024", "999.00", "", ""),
     ],
 )
+@pytest.mark.ordinary(1)
 def test_a_total_with_a_date_is_no_payment(project: Project, row: tuple[str, ...]) -> None:
     project.put("jobs.csv", csv_text(JOBS, *PLAIN))
     rows = [("p1", "1001", "11/08/2024", "100.00", "card", "ok"), row]
@@ -88,6 +89,7 @@ def test_a_total_with_a_date_is_no_payment(project: Project, row: tuple[str, ...
 
 
 @pytest.mark.parametrize("row", [("1003",), ("1003", "", "", "", "", "", ""), ("1003", "CO"), ("Totally 1003",)])
+@pytest.mark.ordinary(2)
 def test_a_row_cut_off_after_its_number_is_rejected_where_it_can_be_seen(
     project: Project, row: tuple[str, ...]
 ) -> None:

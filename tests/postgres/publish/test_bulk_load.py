@@ -135,6 +135,7 @@ OUT_OF_THE_ORDINARY: Mapping[str, tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize("ddl", OUT_OF_THE_ORDINARY.values(), ids=OUT_OF_THE_ORDINARY.keys())
+@pytest.mark.ordinary(4)
 def test_what_is_out_of_the_ordinary_is_published_in_the_ordinary_way(
     database: str, bare: list[frozenset[str]], ddl: tuple[str, ...]
 ) -> None:

@@ -22,6 +22,7 @@ def held(dsn: str) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("version", [2, 4], ids=["more rows", "rows changed only"])
+@pytest.mark.ordinary(1)
 def test_a_publish_gives_exactly_the_version_whatever_was_there(database: str, version: int) -> None:
     server = prepared(database)
     for one in (1, version, 1):
@@ -131,6 +132,7 @@ AFTER = {
 
 @pytest.mark.parametrize("at_hand", [False, True], ids=["whole months", "months at hand as they were"])
 @pytest.mark.parametrize("what", AFTER)
+@pytest.mark.ordinary(5)
 def test_whatever_changed_the_table_is_as_it_must_be(database: str, what: str, at_hand: bool) -> None:
     server, first = prepared(database), content(JOBS, FIRST)
     publish_contents(server, first)

@@ -14,13 +14,15 @@ def typed_inputs(lake: Lake, typed: Mapping[str, Sequence[tuple[TypedFile, int]]
 def inputs_of(lake: Lake, files: Iterable[tuple[TypedFile, int]]) -> list[TypedInput]:
     """The typed rows of exports of one feed, each with its rank."""
     packs: dict[str, tuple[TypedFile, dict[int, int]]] = {}
+    packed = dict[str, int]()
     found = list[TypedInput]()
     for file, rank in files:
         if file.packed:
             packs.setdefault(file.name, (file, {}))[1][file.number] = rank
+            packed[file.name] = packed.get(file.name, 0) + file.rows
         else:
-            found.append(TypedInput(lake.location(file), file.columns, rank))
-    found += [TypedInput(lake.location(f), f.columns, None, ranks) for f, ranks in packs.values()]
+            found.append(TypedInput(lake.location(file), file.columns, rank, rows=file.rows))
+    found += [TypedInput(lake.location(f), f.columns, None, ranks, packed[f.name]) for f, ranks in packs.values()]
     return found
 
 

@@ -102,7 +102,7 @@ def _inputs(lake: Lake, rows: Rows, reached: pl.Series) -> Iterator[dict[str, li
             path = Path(folder) / f"{name}.parquet"
             with writing(path):
                 frame.write_parquet(path, compression="lz4")
-            inputs[name] = [TypedInput(path, tuple(rules.feeds[name].mapped), None)]
+            inputs[name] = [TypedInput(path, tuple(rules.feeds[name].mapped), None, rows=frame.height)]
         yield inputs
 
 

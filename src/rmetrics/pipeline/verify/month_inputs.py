@@ -128,7 +128,7 @@ def _written(
             path = Path(stage) / f"{name}.parquet"
             with writing(path):
                 frame.write_parquet(path, compression="lz4")
-            inputs[name] = [TypedInput(path, tuple(rules.feeds[name].mapped), None)]
+            inputs[name] = [TypedInput(path, tuple(rules.feeds[name].mapped), None, rows=frame.height)]
         yield inputs, {name: frame[POSITION] for name, frame in needed.items()}
 
 

@@ -156,9 +156,9 @@ def publish(
             raise PostgresError(
                 f"the run is not in the database at {server.label} after the commit", "Run the sync again."
             )
-    # The publish is committed and verified by now. Housekeeping that cannot be done is the server's own, later.
-    with contextlib.suppress(PostgresError), connect(server, autocommit=True) as session:
-        _tidy(session, schema, [n for n, w in work.written.items() if w], work.analysed)
+        # The publish is committed and verified by now. Housekeeping that cannot be done is the server's own, later.
+        with contextlib.suppress(PostgresError), session.autocommit() as outside:
+            _tidy(outside, schema, [n for n, w in work.written.items() if w], work.analysed)
     return Written(work.written, tuple(work.by_others))
 
 
