@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from command_line import rmetrics
+from published import run as run_sql
 from rmetrics.brief.sections import Line
 from rmetrics.pipeline.forecasts import month_estimates
 from rmetrics.pipeline.workspace import opened
@@ -114,3 +115,17 @@ def test_with_seven_weeks_there_is_none(project: Project) -> None:
     assert project.rows("SELECT * FROM forecasts") == []
     fill(project, LAST, MORNING + DAY, first=LAST - DAY * 70)
     assert {m for (m,) in project.rows("SELECT DISTINCT measure FROM forecasts")} >= {"repairs", "revenue40"}
+
+
+def test_check_sees_an_estimate_that_somebody_changed(running: Project) -> None:
+    """One cent on one of the days ahead; and a row that no computation makes."""
+    assert rmetrics(running, "check", "--json").returncode == 0
+    where = "WHERE source = 'Google' AND measure = 'revenue_gross' AND date = '2024-09-20'"
+    run_sql(running.dsn, f"UPDATE forecasts SET value = value + 0.01 {where}")
+    try:
+        done = rmetrics(running, "check", "--json")
+        (found,) = [f for f in json.loads(done.stdout)["findings"] if f["code"] == "forecast-differs"]
+        assert (done.returncode, found["severity"], found["rows"]) == (3, "error", 1)
+        assert found["examples"][0]["estimate"].startswith("Google revenue_gross 2024-09-20: PostgreSQL holds")
+    finally:
+        run_sql(running.dsn, f"UPDATE forecasts SET value = value - 0.01 {where}")
