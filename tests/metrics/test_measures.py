@@ -14,6 +14,7 @@ from rmetrics.metrics.measures import journey_sums, measure_sums
 from rmetrics.metrics.tallies import added
 from rmetrics.money import largest_remainder
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.measures import declared
 from support import ROOT
 
 NOV = dt.date(2024, 11, 1)
@@ -197,10 +198,32 @@ def test_what_cannot_be_proved_or_published_is_refused_with_its_line(
     assert [(p.path.name, p.line) for p in found] == [("own.toml", line)], caught.value.problems
 
 
-def test_the_shipped_seven_cannot_be_redefined(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ('count = "is_unit"', 'count = "is_repair"', "measures.units"),
+        ('count = "is_unit"', 'count = "is_unit"\nformat = "money"', "measures.units"),
+        ('count = "is_unit"', 'count = "is_unit"\n[[measures.units.changes]]\nfrom = 2026-01-01', "measures.units"),
+        ('share = "revenue"', "", "measures.revenue40"),
+        ('[measures.units]\ntitle = "Units"\nof    = "jobs"\ncount = "is_unit"', "", "measures.jobs"),
+    ],
+)
+def test_an_edit_of_the_shipped_seven_that_would_do_nothing_is_refused(
+    tmp_path: Path, old: str, new: str, key: str
+) -> None:
     rules_with(tmp_path, "")
     path = tmp_path / "measures.toml"
-    path.write_text(path.read_text().replace('count = "is_unit"', 'count = "is_repair"'))
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
     with pytest.raises(RulesError) as caught:
         load_rules(tmp_path)
-    assert [p.key for p in caught.value.problems] == ["measures.units"]
+    assert key in {p.key for p in caught.value.problems}
+
+
+def test_titles_of_the_shipped_seven_may_be_changed_and_old_projects_declare_none(tmp_path: Path) -> None:
+    rules_with(tmp_path, "")
+    path = tmp_path / "measures.toml"
+    path.write_text(path.read_text().replace('title = "Units"', 'title = "Visits"'))
+    assert declared(load_rules(tmp_path))["units"].title == "Visits"
+    path.unlink()
+    assert declared(load_rules(tmp_path))["units"].title == "Units"

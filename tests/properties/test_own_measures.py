@@ -20,6 +20,7 @@ from rmetrics.pipeline.months import measure_lines
 from rmetrics.pipeline.verify.cross_check import second_look
 from rmetrics.progress import silent
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.measures import SHIPPED
 from rmetrics.tables import DIMENSION_MONTHLY, MEASURE_DAILY
 from support import ROOT, csv_text
 
@@ -309,3 +310,41 @@ def test_declarations_mean_what_plain_python_makes_of_them(company: Company) -> 
 @given(companies())
 def test_many_declarations_mean_what_plain_python_makes_of_them(company: Company) -> None:
     compare_with_both_engines(company)
+
+
+def examples() -> dict[str, str]:
+    """The shipped examples that declare measures or dimensions, by name."""
+    found = {p.name: p.read_text() for p in sorted((ROOT / "rules" / "examples").glob("*.toml"))}
+    return {n: text for n, text in found.items() if "\n[measures." in text or "\n[dimensions." in text}
+
+
+def with_examples(folder: Path) -> Rules:
+    """The shipped rules and all of these examples: an owner may want every one."""
+    folder.mkdir()
+    for path in (ROOT / "rules").glob("*.toml"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    for name, text in examples().items():
+        (folder / name).write_text(text)
+    return load_rules(folder)
+
+
+def test_all_examples_stand_beside_each_other(tmp_path: Path) -> None:
+    rules = with_examples(tmp_path / "rules")
+    assert len(examples()) >= 8
+    assert {"technician", "zip", "weekday"} <= set(rules.dimensions)
+    assert not rules.warnings
+
+
+@pytest.mark.slow
+def test_all_examples_have_figures_on_the_sample_and_both_engines_agree(tmp_path: Path) -> None:
+    rules, lake = with_examples(tmp_path / "rules"), Lake(tmp_path / "lake")
+    land_inbox(ROOT / "data" / "sample", lake, rules, silent)
+    computed = compute(lake, rules, silent)
+    again, _ = second_look(lake, rules, computed)
+    assert again.count == 0, again.mismatches
+    daily = computed.snapshot.scan(MEASURE_DAILY).collect()
+    without = {"parts_cost"}  # the sample has no sheet of parts
+    declared = {n for n, m in rules.measures.items() if m.latest.ratio is None and n not in SHIPPED}
+    assert set(daily["measure"]) == declared - without
+    members = computed.snapshot.scan(DIMENSION_MONTHLY).collect()
+    assert set(members["dimension"]) == set(rules.dimensions)

@@ -57,8 +57,18 @@ class MeasureProblems:
         """Says every problem."""
         for name, dated in self.rules.measures.items():
             self._measure(f"measures.{name}", name, dated)
+        self._removed()
         for name, dimension in self.rules.dimensions.items():
             self._dimension(f"dimensions.{name}", name, dimension)
+
+    def _removed(self) -> None:
+        """The seven stand together, or not at all: rules of a project from before there were declarations."""
+        there = [n for n in SHIPPED if n in self.rules.measures]
+        unknown = {"*", "measures", *(f"measures.{n}" for n in SHIPPED)} & set(self.broken)
+        missing = [n for n in SHIPPED if n not in self.rules.measures]
+        if there and missing and not unknown:
+            told = "may not be removed: they are what the published tables consist of"
+            self.say(f"measures.{there[0]}", f"{', '.join(missing)} {told}; put back the shipped rules/measures.toml")
 
     def _name(self, at: str, name: str, what: str) -> None:
         if name in TAKEN:
@@ -69,7 +79,8 @@ class MeasureProblems:
     def _measure(self, at: str, name: str, dated: Dated[Measure]) -> None:
         if name in SHIPPED:
             given, shipped = dated.latest, SHIPPED[name]
-            if len(dated.versions) > 1 or any(getattr(given, k) != getattr(shipped, k) for k in _MEANING):
+            other = given.format not in {None, shipped.format}
+            if other or len(dated.versions) > 1 or any(getattr(given, k) != getattr(shipped, k) for k in _MEANING):
                 meaning = ", ".join(f"{k} = {v!r}" for k in _MEANING if (v := getattr(shipped, k)) is not None)
                 told = f"is one of the seven that the published tables consist of, which stay {meaning}"
                 self.say(at, f"{told}; only title and comment may be changed. Declare another measure beside it")
