@@ -6,6 +6,7 @@ import sys
 import types
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -39,12 +40,17 @@ def days(seed: int, end: dt.date) -> pl.DataFrame:
             counts = [chance.randint(0, 9 if day.weekday() < 5 else 2) for _ in range(4)]
             cents = chance.randint(-20_000 if source == "Small" else 0, 90_000)
             rows.append((day, source, "COD", *counts, Decimal(cents).scaleb(-2), Decimal(cents * 4_123).scaleb(-6)))
-    schema = {"date": pl.Date, "source": pl.String, "segment": pl.String, **dict.fromkeys(SCALES, pl.Int64)}
+    schema: dict[str, Any] = {
+        "date": pl.Date,
+        "source": pl.String,
+        "segment": pl.String,
+        **dict.fromkeys(SCALES, pl.Int64),
+    }
     schema |= {"revenue_gross": pl.Decimal(18, 2), "revenue40": pl.Decimal(18, 6)}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def both(folder: Path, rules: Rules, seed: int, end: dt.date, behind: int) -> tuple[dict[object, object], ...]:
+def both(folder: Path, rules: Rules, seed: int, end: dt.date, behind: int) -> tuple[dict[tuple[str, str], object], ...]:
     """All estimates of both, by source and measure; ``behind``: how many of the last days are not whole."""
     daily, whole, month = days(seed, end), end - dt.timedelta(days=behind), end.replace(day=1)
     daily.write_parquet(folder / "daily.parquet")

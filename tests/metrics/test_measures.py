@@ -180,6 +180,7 @@ count = "booked AND segment = 'COD'"
         ('[dimensions.x]\nof = "jobs"\ncolumn = "zip"\ncount_for = "each"', 1, "count_for goes with split"),
         ('[measures.x]\nratio = ["x", "jobs"]', 2, "reads its own result"),
         ('[measures.x]\nratio = ["y", "jobs"]\n[measures.y]\nratio = ["repairs", "jobs"]', 2, "a ratio of ratios means"),
+        ('[measures.x]\nratio = ["units", "jobs"]\n[[measures.x.changes]]\nfrom = 2026-01-01\nratio = ["units", "leads"]', 3, "cannot change from a day on"),
         ('[measures.x]\nof = "measure_daily"\nsum = "value"', 2, "holds results"),
         ('[measures.x]\nof = "jobs"\ncount = "x > 1"', 3, "'x' is a measure: a measure reads rows"),
         ('[measures.x]\nof = "jobs"\nsum = "type"', 3, "must add up money or whole numbers"),

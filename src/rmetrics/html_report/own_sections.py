@@ -93,6 +93,8 @@ def shown_value(value: Decimal | None, kind: Kind, currency: str) -> str:
             return cells.whole(value)
         case Kind.RATIO:
             return cells.share(value)
+        case Kind.NUMBER_RATIO:
+            return cells.shown_amount(value, 2)
         case Kind.MONEY | Kind.EXACT | Kind.MONEY_RATIO:
             return cells.shown_amount(value, 2, currency)
 

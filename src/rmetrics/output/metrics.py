@@ -17,8 +17,8 @@ from rmetrics.output.grid import Cell, Column, Grid
 from rmetrics.output.reporter import Report
 from rmetrics.usecases.metrics import Metrics, Row
 
-_PLACES = {Kind.COUNT: 0, Kind.MONEY: 2, Kind.EXACT: 6, Kind.RATIO: 6, Kind.MONEY_RATIO: 6}
-_SHOWN = {Kind.COUNT: 0, Kind.MONEY: 2, Kind.EXACT: 2, Kind.RATIO: 1, Kind.MONEY_RATIO: 2}
+_PLACES = {Kind.COUNT: 0, Kind.MONEY: 2, Kind.EXACT: 6, Kind.RATIO: 6, Kind.NUMBER_RATIO: 6, Kind.MONEY_RATIO: 6}
+_SHOWN = {Kind.COUNT: 0, Kind.MONEY: 2, Kind.EXACT: 2, Kind.RATIO: 1, Kind.NUMBER_RATIO: 2, Kind.MONEY_RATIO: 2}
 _NUMBER = pl.Decimal(38, 6)
 _SCHEMA: dict[str, Any] = {
     "period": pl.String, "from": pl.Date, "to": pl.Date, "through": pl.Date, "state": pl.String,

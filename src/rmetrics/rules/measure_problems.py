@@ -89,6 +89,10 @@ class MeasureProblems:
         kinds = set()
         for i, (_, measure) in enumerate(dated.versions):
             place = at if i == 0 else f"{at}.changes.{i - 1}"
+            if measure.ratio is not None and len(dated.versions) > 1:
+                told = "a ratio is made of its sums wherever it is shown, so it cannot change from a day on"
+                self.say(f"{at}.changes", f"{told}: change the sums, or declare another ratio")
+                return
             if measure.ratio is not None:
                 self._ratio(at, name, measure.ratio)
             elif self._rows(f"{at}.of", measure.of or ""):

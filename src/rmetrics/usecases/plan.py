@@ -3,7 +3,7 @@
 import contextlib
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -16,8 +16,15 @@ from rmetrics.memory import rows_at_once
 from rmetrics.periods import month_of
 from rmetrics.pipeline.asked import month_named, only_source
 from rmetrics.pipeline.changes.causes import MEASURES, Causes, as_new, find_causes, whole_cause
+from rmetrics.pipeline.changes.figure_changes import FigureChange, Figures, own_changes, ratio_changes
 from rmetrics.pipeline.changes.hands import changed_hands
-from rmetrics.pipeline.changes.own_figures import MemberChange, OwnFigures, computed_own, member_changes, published_own
+from rmetrics.pipeline.changes.own_figures import (
+    MemberChange,
+    OwnFigures,
+    computed_own,
+    member_changes,
+    published_own,
+)
 from rmetrics.pipeline.changes.row_changes import State, moved_rows
 from rmetrics.pipeline.compute.compute import Computed, compute
 from rmetrics.pipeline.compute.standing import last_rows, old_rules
@@ -36,28 +43,6 @@ from rmetrics.rules.edits import can_move
 from rmetrics.rules.proposals import dated_instead
 from rmetrics.settings import Settings, memory_of
 from rmetrics.tables import DAILY, MONTHLY
-
-Key = tuple[dt.date, str, str]
-Figures = Mapping[Key, tuple[Decimal, ...]]
-OwnKey = tuple[dt.date, str, str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class FigureChange:
-    """One monthly figure that a sync would change.
-
-    Attributes:
-        before, after: exact; None where there is no such row before or after.
-        cause: as ``metric_changes`` will have it.
-    """
-
-    month: dt.date
-    source: str
-    segment: str
-    metric: str
-    before: Decimal | None
-    after: Decimal | None
-    cause: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +173,13 @@ def plan(
             month_named(month, {m for m, _, _ in keys})
         changes = _changes(basis.monthly, monthly, causes)
         own = computed_own(scratch)
-        changes = sorted([*changes, *_own_changes(basis.own.monthly, own.monthly, causes)], key=_order)
+        changes += own_changes(basis.own.monthly, own.monthly, causes)
+        restated, instead = _restated(changes, causes, max((m for m, _, _ in basis.monthly), default=None))
+        changes += ratio_changes((basis.monthly, basis.own), (monthly, own), causes)
+        changes.sort(key=lambda c: (c.month, c.source, c.segment))
         members = member_changes(basis.own.members, own.members, causes)
         days = _count(basis.daily, _figures(scratch, DAILY), month, source)
-        days += _own_days(basis.own, own, month, source)
+        days += sum(_wanted(month_of(d), s, month, source) for d, s in basis.own.differing(own))
         after = State(computed.rows, {p.rank: p.raw.name for p in computed.placed})
         with _before(lake, old, basis, exports, progress) as before:
             known = before is not None or not basis.monthly
@@ -201,7 +189,6 @@ def plan(
         findings = (*run_findings(scratch, rules, computed, seen, explanations), *explanations.failed)
         if not seen:
             findings = (empty_inbox(open_inbox(settings), len(computed.placed)), *findings)
-    restated, instead = _restated(changes, causes, max((m for m, _, _ in basis.monthly), default=None))
     shown = [c for c in changes if _wanted(c.month, c.source, month, source)]
     touched = {c.month for c in changes} | {c.month for c in members}
     months = {m for m, _, _ in basis.monthly} | touched
@@ -349,21 +336,6 @@ def _before(
 # -- differences
 
 
-def _order(change: FigureChange) -> tuple[dt.date, str, str]:
-    return change.month, change.source, change.segment
-
-
-def _own_changes(
-    before: Mapping[OwnKey, Decimal], after: Mapping[OwnKey, Decimal], causes: Causes
-) -> Iterator[FigureChange]:
-    """Every monthly figure of an own measure that differs."""
-    for key in sorted({*before, *after}):
-        old, new = before.get(key), after.get(key)
-        if (old or 0) != (new or 0):
-            month, source, segment, measure = key
-            yield FigureChange(month, source, segment, measure, old, new, causes.of(month, source, measure))
-
-
 def _changes(before: Figures, after: Figures, causes: Causes) -> list[FigureChange]:
     """Every monthly figure that differs, by month, source, segment and measure. Zero that comes or goes is none."""
     found = []
@@ -380,12 +352,6 @@ def _count(before: Figures, after: Figures, month: dt.date | None, source: str |
     keys = (k for k in {*before, *after} if _wanted(k[0].replace(day=1), k[1], month, source))
     nothing = (Decimal(0),) * len(MEASURES)
     return sum(a != b for k in keys for a, b in zip(before.get(k, nothing), after.get(k, nothing), strict=True))
-
-
-def _own_days(before: OwnFigures, after: OwnFigures, month: dt.date | None, source: str | None) -> int:
-    """How many daily figures of own measures differ."""
-    differ = {k for k in {*before.daily, *after.daily} if before.daily.get(k, 0) != after.daily.get(k, 0)}
-    return sum(_wanted(month_of(day), whose, month, source) for day, whose, _, _ in differ)
 
 
 def _moves(

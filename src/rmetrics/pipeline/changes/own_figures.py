@@ -1,16 +1,19 @@
 """Figures of declared measures, as computed and as published, and what differs of what members have."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import load
+from rmetrics.metrics.figures import quotient
 from rmetrics.periods import month_of
 from rmetrics.pipeline.changes.causes import Causes
 from rmetrics.postgres.connection import Session
 from rmetrics.postgres.ddl import has_all
+from rmetrics.rules import Rules
+from rmetrics.rules.measures import ratios
 from rmetrics.tables import DIMENSION_MONTHLY, MEASURE_DAILY
 
 Key = tuple[dt.date, str, str, str]
@@ -59,6 +62,38 @@ class OwnFigures:
             found[key] = found.get(key, Decimal(0)) + value
         return found
 
+    def differing(self, other: "OwnFigures") -> Iterator[tuple[dt.date, str]]:
+        """Day and source of every daily figure that is not the same."""
+        for key in {*self.daily, *other.daily}:
+            if self.daily.get(key, 0) != other.daily.get(key, 0):
+                yield key[:2]
+
+
+def month_sums(
+    monthly: Mapping[tuple[dt.date, str, str], Sequence[Decimal]], names: Sequence[str], own: OwnFigures
+) -> dict[tuple[dt.date, str], Decimal]:
+    """What each measure comes to in a month, over all sources: shipped ones by ``names``, and own ones."""
+    found = dict[tuple[dt.date, str], Decimal]()
+    shipped = (((month, n), v) for (month, _, _), values in monthly.items() for n, v in zip(names, values, strict=True))
+    for key, value in (*shipped, *(((m, n), v) for (m, _, _, n), v in own.monthly.items())):
+        found[key] = found.get(key, Decimal(0)) + value
+    return found
+
+
+def edited_ratios(
+    old: Rules, new: Rules, before: Mapping[tuple[dt.date, str], Decimal], after: Mapping[tuple[dt.date, str], Decimal]
+) -> Iterator[tuple[dt.date, str, Decimal | None, Decimal | None]]:
+    """Month, name and both values of each ratio that is declared otherwise and has another value."""
+    was, now = ({n: m.latest.ratio for n, m in ratios(rules).items()} for rules in (old, new))
+    for name in sorted(n for n in {*was, *now} if was.get(n) != now.get(n)):
+        for month in sorted({m for m, _ in (*before, *after)}):
+            values = [
+                None if parts is None else quotient(*(sums.get((month, part), Decimal(0)) for part in parts))
+                for parts, sums in ((was.get(name), before), (now.get(name), after))
+            ]
+            if values[0] != values[1]:
+                yield month, name, values[0], values[1]
+
 
 def computed_own(lake: Lake) -> OwnFigures:
     """The figures as a lake holds them; none where it was computed before there were any."""
@@ -101,4 +136,6 @@ def member_changes(
     return tuple(found)
 
 
-__all__ = ["MemberChange", "OwnFigures", "computed_own", "member_changes", "published_own"]
+__all__ = [
+    "MemberChange", "OwnFigures", "computed_own", "edited_ratios", "member_changes", "month_sums", "published_own",
+]  # fmt: skip
