@@ -48,6 +48,12 @@ def project(tmp_path: Path, pg_uri: str) -> Iterator[Project]:
         yield new_project(tmp_path / "project", uri)
 
 
+@pytest.fixture
+def bare_project(tmp_path: Path, database: str) -> Project:
+    """An empty project with the shipped rules, publishing to a database without the schema."""
+    return new_project(tmp_path / "project", database)
+
+
 @pytest.hookimpl(tryfirst=True)  # before the marks are looked at that the command line asks for
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of a test with the mark ``ordinary(n)``, leaves n of its variants, spread over all, to the ordinary suite."""

@@ -125,7 +125,7 @@ def of_the_system(error: BaseException) -> LakeError | None:
     number, file = error.errno, error.filename
     if number is None and (native := _NATIVE.search(str(error))):  # Polars keeps number and file in the text
         number, file = int(native["number"]), native["file"] or "a file"
-    if number not in _OF_THE_SYSTEM or file is None:
+    if number is None or number not in _OF_THE_SYSTEM or file is None:
         return None
     many = number in {errno.EMFILE, errno.ENFILE}
     hint = "Raise the limit of open files (ulimit -n)." if many else "Check the disk and the permissions."

@@ -91,8 +91,9 @@ def test_a_dry_run_and_a_run_that_another_keeps_out_leave_no_row(published: Proj
 
 
 def test_a_database_without_tables_is_left_alone_and_one_that_cannot_be_reached_does_not_hide_the_error(
-    project: Project,
+    bare_project: Project,
 ) -> None:
+    project = bare_project
     (project.rules / "sources.toml").write_text("[sources.X]\nleads = 'nobody'\n")
     with pytest.raises(RulesError):
         project.sync()

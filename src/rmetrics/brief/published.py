@@ -1,7 +1,6 @@
 """What the morning brief is made of, read from the published tables."""
 
 import datetime as dt
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -25,6 +24,7 @@ from rmetrics.figures import MonthLine
 from rmetrics.periods import month_of
 from rmetrics.postgres.connection import Session
 from rmetrics.postgres.ddl import has_all
+from rmetrics.postgres.run_log import failed_between, last_good
 from rmetrics.pulls.covered import Covered
 from rmetrics.rules import Rules
 from rmetrics.rules.model import FeedLeads
@@ -78,22 +78,24 @@ def read_facts(
     feeds = _covered(session, _feeds(session, rules), covered)
     (end,) = session.query("SELECT max(date) FROM daily_metrics")[0]
     through = last_whole_day(feeds, end, business.timezone, yesterday)
-    published, rejected = _last_good(session)
+    good = last_good(session)
     return Facts(
         day=day,
         timezone=business.timezone,
         currency=business.currency,
         stale_days=brief.stale_days,
-        published=published,
+        published=good is not None,
         data_end=end,
         through=through,
         feeds=feeds,
         yesterday=_day(session, yesterday) if through == yesterday else (),
         to_date=_to_date(session, through) if through else (),
         restated=_restated(session, business.timezone, since, until),
-        rejected=rejected,
+        rejected=good.rows_rejected if good else 0,
         findings=_findings(session),
-        failed=_failed(session, since, until),
+        failed=tuple(
+            FailedRun(r.started_at, r.message or "") for r in failed_between(session, since, until) if r.started_at
+        ),
         raised=raised,
         troubles=troubles,
         missed=_missed(session, rules, day),
@@ -151,11 +153,8 @@ def _covered(session: Session, feeds: tuple[FeedFact, ...], covered: Mapping[str
     """
     if not covered:
         return feeds
-    (held,) = session.query(
-        "SELECT (SELECT detail ->> 'exports' FROM sync_runs WHERE status = 'ok' "
-        "ORDER BY finished_at DESC, run_id DESC LIMIT 1)"
-    )[0]
-    published = frozenset(json.loads(held or "[]"))
+    good = last_good(session)
+    published = good.exports if good else frozenset()
     return tuple(
         replace(f, last_export_at=_as_of(f.last_export_at, known, published))
         if (known := covered.get(f.feed)) is not None
@@ -168,14 +167,6 @@ def _as_of(exported: dt.datetime | None, known: Covered, published: frozenset[st
     if known.at is None or not {sha256[:16] for sha256 in known.exports} <= published:
         return None if known.lists > 1 else exported
     return known.at if known.lists > 1 or exported is None else max(exported, known.at)
-
-
-def _last_good(session: Session) -> tuple[bool, int]:
-    rows = session.query(
-        "SELECT coalesce(rows_rejected, 0) FROM sync_runs WHERE status = 'ok' "
-        "ORDER BY finished_at DESC, run_id DESC LIMIT 1"
-    )
-    return bool(rows), int(rows[0][0]) if rows else 0
 
 
 def _day(session: Session, day: dt.date) -> tuple[MonthLine, ...]:
@@ -257,17 +248,6 @@ def _restated(session: Session, zone: str, since: dt.datetime, until: dt.datetim
 def _findings(session: Session) -> tuple[FindingFact, ...]:
     rows = session.query("SELECT code, severity, message, rows FROM run_findings WHERE latest ORDER BY severity, code")
     return tuple(FindingFact(*row) for row in rows)
-
-
-def _failed(session: Session, since: dt.datetime, until: dt.datetime) -> tuple[FailedRun, ...]:
-    """Runs that failed in the span; where the newest of all runs failed, that one, too."""
-    rows = session.query(
-        "SELECT started_at, coalesce(detail -> 'error' ->> 'message', '') FROM sync_runs AS r WHERE status = 'failed' "
-        "AND started_at <= $2::text::timestamptz AND (started_at > $1::text::timestamptz "
-        "OR NOT EXISTS (SELECT 1 FROM sync_runs AS later WHERE later.started_at > r.started_at)) ORDER BY started_at",
-        [since.isoformat(), until.isoformat()],
-    )
-    return tuple(FailedRun(at, message) for at, message in rows)
 
 
 def span_of(

@@ -13,6 +13,7 @@ from rmetrics.findings import Severity
 from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.ddl import is_complete
 from rmetrics.postgres.embedded import Owner, embedded_owner, network_port, weaknesses
+from rmetrics.postgres.run_log import last_good, latest_runs
 from rmetrics.postgres.server import existing_server
 from rmetrics.settings import Settings
 from rmetrics.shipped import schema_script
@@ -148,13 +149,14 @@ def _schema(settings: Settings, session: Session) -> Iterator[Check]:
             "Run the roles script as the owner: rmetrics schema --roles",
         )
         return
-    failed = session.query(
-        "SELECT to_char(started_at, 'YYYY-MM-DD HH24:MI'), detail -> 'error' ->> 'message' FROM (SELECT * "
-        "FROM sync_runs ORDER BY started_at DESC, run_id DESC LIMIT 1) AS last WHERE status = 'failed'"
-    )
-    if failed:
-        told = f"the last run failed at {failed[0][0]} UTC: {failed[0][1]}"
-        yield Check("last run", Severity.WARNING, told, "Mend what it names, then run: rmetrics sync")
-    last = session.query("SELECT to_char(max(finished_at), 'YYYY-MM-DD HH24:MI') FROM sync_runs WHERE status = 'ok'")
-    published = f"last published {last[0][0]} UTC" if last[0][0] else "nothing published yet"
+    for run in latest_runs(session, 1):
+        if run.status == "failed":
+            told = f"the last run failed at {_minute(run.started_at)}: {run.message}"
+            yield Check("last run", Severity.WARNING, told, "Mend what it names, then run: rmetrics sync")
+    good = last_good(session)
+    published = f"last published {_minute(good.finished_at)}" if good else "nothing published yet"
     yield passed("schema", f"{where}, {published}")
+
+
+def _minute(at: dt.datetime | None) -> str:
+    return f"{at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC" if at else "?"

@@ -241,7 +241,7 @@ def _from_json(store: Store, record: Mapping[str, Any]) -> Snapshot:
 # -- writing
 
 
-def write_layer(lake: Lake, table: str, rows: pl.LazyFrame, gone: pl.Series | None = None) -> Layer:
+def write_layer(lake: Lake, table: str, rows: pl.LazyFrame | pl.DataFrame, gone: pl.Series | None = None) -> Layer:
     """Writes a layer of a table; it is in force once a snapshot that names it is saved.
 
     Args:
@@ -257,8 +257,11 @@ def write_layer(lake: Lake, table: str, rows: pl.LazyFrame, gone: pl.Series | No
     lake.folder(folder)
     part = folder / f"{uuid.uuid4().hex}.part"  # several tasks of a cluster may write a table at once
     with writing(folder, part):
-        rows.sink_parquet(part, compression="zstd", compression_level=1, row_group_size=ROW_GROUP)
-        count = pl.scan_parquet(part, glob=False).select(pl.len()).collect().item()
+        rows.lazy().sink_parquet(part, compression="zstd", compression_level=1, row_group_size=ROW_GROUP)
+        if isinstance(rows, pl.DataFrame):
+            count = rows.height
+        else:
+            count = pl.scan_parquet(part, glob=False).select(pl.len()).collect().item()
         stored = _commit(lake, part, folder)
         if gone is None or gone.is_empty():
             return Layer(stored, count)

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -25,10 +25,9 @@ from rmetrics.pipeline.verify.cross_check import agree
 from rmetrics.pipeline.verify.quality import remembered_findings
 from rmetrics.pipeline.verify.run_findings import by_others, merged
 from rmetrics.postgres.connection import Server, connect
-from rmetrics.postgres.ddl import apply_schema, fit_tables, is_complete, require_writable, schema_digest
-from rmetrics.postgres.failed_runs import Attempt, note_recovery
-from rmetrics.postgres.ownership import own_relations
+from rmetrics.postgres.ddl import apply_schema, fit_tables, has_columns, is_complete, require_writable, schema_digest
 from rmetrics.postgres.publish import FeedState, ForecastRow, Published, Run, publish, published
+from rmetrics.postgres.run_log import Attempt, note_recovery
 from rmetrics.progress import Progress, timed
 from rmetrics.rules import Rules
 from rmetrics.settings import Settings
@@ -157,19 +156,12 @@ def _prepared(
         before = published(session, tables) if ready else Published()
         if not ready or before.schema != digest:
             apply_schema(session, script, schema)
-        if before.rules_hash != rules_hash or not before.intact or not _same_shape(session, tables):
+        if before.rules_hash != rules_hash or not before.intact or not has_columns(session, tables):
             fit_tables(session, tables)
         if not ready:
             before = published(session, tables)
         session.commit()
     return before
-
-
-def _same_shape(session: Any, tables: list[PgTable]) -> bool:
-    from rmetrics.postgres.connection import catalog
-
-    own = own_relations(session)
-    return all(t.name in own and set(t.names) <= set(catalog(session, t.name)) for t in tables)
 
 
 def _refuse_older_lake(before: Published, computed: Computed, target: Server, *, force: bool) -> None:

@@ -11,6 +11,7 @@ from rmetrics.postgres.connection import Session, catalog, connect, quoted
 from rmetrics.postgres.ddl import has_all
 from rmetrics.postgres.limits import fitting
 from rmetrics.postgres.publish.months import PART, conformed, month_in_sql, month_of, polars_type, within
+from rmetrics.postgres.run_log import last_good
 from rmetrics.postgres.server import existing_server
 from rmetrics.settings import Settings
 from rmetrics.tables import PgTable
@@ -63,16 +64,8 @@ def published_session(settings: Settings) -> Iterator[tuple[Session, str, str] |
             yield None
             return
         with connect(target, schema=settings.pg_schema) as session:
-            last: list[tuple[str, str]] = []
-            if has_all(session, ["sync_runs", "published_parts"]):
-                last = [
-                    (str(run), str(rules))
-                    for run, rules in session.query(
-                        "SELECT run_id, rules_hash FROM sync_runs WHERE status = 'ok' "
-                        "ORDER BY finished_at DESC, run_id DESC LIMIT 1"
-                    )
-                ]
-            yield (session, *last[0]) if last else None
+            last = last_good(session) if has_all(session, ["sync_runs", "published_parts"]) else None
+            yield (session, last.run_id, last.rules_hash) if last else None
 
 
 def table_differences(

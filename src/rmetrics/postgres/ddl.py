@@ -185,6 +185,19 @@ def fit_tables(session: Session, tables: Sequence[PgTable]) -> None:
             take_note(session, own | set(names))
 
 
+def has_columns(session: Session, tables: Sequence[PgTable]) -> bool:
+    """Whether rmetrics made each of the tables and all of their columns are there."""
+    if not has_all(session, [t.name for t in tables]):
+        return False
+    rows = session.query(
+        "SELECT c.relname::text, a.attname::text FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid "
+        f"WHERE c.relnamespace = {HERE} AND c.relname = ANY (string_to_array($1, ',')) "
+        "AND a.attnum > 0 AND NOT a.attisdropped",
+        [",".join(t.name for t in tables)],
+    )
+    return {(t.name, name) for t in tables for name in t.names} <= {(str(t), str(n)) for t, n in rows}
+
+
 def withhold(table: PgTable, there: Mapping[str, tuple[str, bool, bool]]) -> list[str]:
     """Takes values out of columns that were published before the rules said ``publish = false``."""
     found = []

@@ -1,4 +1,8 @@
-"""The row of a run that published: what is written into it, and what it says of the last one."""
+"""The run log: every statement on ``sync_runs`` that writes it, or reads it for more than to show it.
+
+A run that publishes writes its row in the transaction of the publish; a run that fails or finds nothing to publish
+after a failed one writes it afterwards.
+"""
 
 import datetime as dt
 import json
@@ -7,10 +11,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from rmetrics.postgres.connection import Session
-from rmetrics.postgres.ddl import schema_in_force
+from rmetrics.postgres.connection import Server, Session, connect
+from rmetrics.postgres.ddl import has_all, schema_in_force
 from rmetrics.postgres.outside_writes import written_by_others
 from rmetrics.tables import PgTable
+from rmetrics.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,53 @@ class Run:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Attempt:
+    """A run as far as it got.
+
+    Attributes:
+        rules_hash: None until the rules are read.
+        run: None until everything is computed.
+        rest: the embedded server's state at rest, once this run has stopped it.
+    """
+
+    run_id: str
+    started_at: dt.datetime
+    rules_hash: str | None = None
+    run: Run | None = None
+    rest: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRun:
+    """One run that published or failed; ``message`` says why it failed."""
+
+    run_id: str
+    started_at: dt.datetime | None
+    finished_at: dt.datetime | None
+    status: str
+    version: str | None
+    files: int | None
+    rows_read: int | None
+    rows_rejected: int | None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GoodRun:
+    """The run that published last.
+
+    Attributes:
+        exports: the first 16 digits of the hashes of the exports that its figures come from.
+    """
+
+    run_id: str
+    finished_at: dt.datetime
+    rules_hash: str
+    rows_rejected: int
+    exports: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """What the database says of the last run that published.
@@ -110,12 +162,44 @@ def published(session: Session, tables: Sequence[PgTable]) -> Published:
     )
 
 
-def last_run(session: Session) -> str | None:
+def last_good(session: Session) -> GoodRun | None:
     """The run that published last; None where none did."""
     rows = session.query(
-        "SELECT run_id FROM sync_runs WHERE status = 'ok' ORDER BY finished_at DESC, run_id DESC LIMIT 1"
+        "SELECT run_id, finished_at, coalesce(rules_hash, ''), coalesce(rows_rejected, 0), detail ->> 'exports' "
+        "FROM sync_runs WHERE status = 'ok' ORDER BY finished_at DESC, run_id DESC LIMIT 1"
     )
-    return str(rows[0][0]) if rows else None
+    if not rows:
+        return None
+    run_id, finished_at, rules_hash, rejected, exports = rows[0]
+    return GoodRun(run_id, finished_at, rules_hash, rejected, frozenset(json.loads(exports or "[]")))
+
+
+def last_run(session: Session) -> str | None:
+    """The id of the run that published last; None where none did."""
+    good = last_good(session)
+    return good.run_id if good else None
+
+
+def latest_runs(session: Session, most: int) -> tuple[LoggedRun, ...]:
+    """The newest runs, the newest first."""
+    rows = session.query(
+        "SELECT run_id, started_at, finished_at, status, version, files, rows_read, rows_rejected, "
+        "detail -> 'error' ->> 'message' FROM sync_runs ORDER BY started_at DESC, run_id DESC LIMIT $1::bigint",
+        [most],
+    )
+    return tuple(LoggedRun(*row) for row in rows)
+
+
+def failed_between(session: Session, since: dt.datetime, until: dt.datetime) -> tuple[LoggedRun, ...]:
+    """Runs that failed after ``since`` and until ``until``; where the newest of all runs failed, that one, too."""
+    rows = session.query(
+        "SELECT run_id, started_at, finished_at, status, version, files, rows_read, rows_rejected, "
+        "coalesce(detail -> 'error' ->> 'message', '') FROM sync_runs AS r WHERE status = 'failed' "
+        "AND started_at <= $2::text::timestamptz AND (started_at > $1::text::timestamptz "
+        "OR NOT EXISTS (SELECT 1 FROM sync_runs AS later WHERE later.started_at > r.started_at)) ORDER BY started_at",
+        [since.isoformat(), until.isoformat()],
+    )
+    return tuple(LoggedRun(*row) for row in rows)
 
 
 def is_published(session: Session, run_id: str) -> bool:
@@ -155,3 +239,45 @@ def noted_counters(session: Session, run_id: str | None) -> dict[str, list[int]]
     found = session.query("SELECT detail ->> 'counters' FROM sync_runs WHERE run_id = $1", [run_id or ""])
     counters: dict[str, list[int]] = json.loads(found[0][0] or "{}") if found else {}
     return counters
+
+
+# -- runs that publish nothing
+
+
+def note_run(target: Server, schema: str, attempt: Attempt, status: str, detail: str | None) -> None:
+    """Writes the row of a run that publishes nothing itself; nothing where there is no run log.
+
+    Raises:
+        PostgresError: it cannot be written.
+    """
+    run = attempt.run
+    with connect(target, schema=schema) as session:
+        if not has_all(session, ["sync_runs"]):
+            return
+        with session.transaction():
+            session.execute("SET LOCAL lock_timeout = '5s'")
+            # Where the publish was committed and only its answer was lost, the row is there, and the run a good one.
+            session.execute(
+                "INSERT INTO sync_runs (run_id, started_at, finished_at, status, rules_hash, version, files, "
+                "rows_read, rows_rejected, detail) VALUES ($1, $2::text::timestamptz, clock_timestamp(), $3, $4, $5, "
+                "$6::bigint::integer, $7, $8, $9::text::jsonb) ON CONFLICT (run_id) DO NOTHING",
+                [
+                    attempt.run_id,
+                    attempt.started_at.isoformat(),
+                    status,
+                    attempt.rules_hash,
+                    __version__,
+                    run.files if run else None,
+                    run.rows_read if run else None,
+                    run.rows_rejected if run else None,
+                    detail,
+                ],
+            )
+
+
+def note_recovery(target: Server, schema: str, attempt: Attempt) -> None:
+    """Writes a row for a run that had nothing to publish, if the one before it failed: all is well again."""
+    with connect(target, schema=schema) as session:
+        last = latest_runs(session, 1)
+    if last and last[0].status == "failed":
+        note_run(target, schema, attempt, "unchanged", None)

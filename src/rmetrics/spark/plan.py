@@ -228,7 +228,7 @@ class _Plan(Generic[D]):
             for table, schema in schemas.items():
                 empty = pl.LazyFrame(schema=schema)
                 tables[table] = tuple(layers.get(table, ())) or (write_layer(lake, table, empty),)
-        tables[SPELLINGS] = (write_layer(lake, SPELLINGS, spelt.lazy()),)
+        tables[SPELLINGS] = (write_layer(lake, SPELLINGS, spelt),)
         tables[FACTS] = tuple(layers.get(FACTS, ())) or (write_layer(lake, FACTS, steps.no_facts(rules)),)
         rows = Rows(lake, rules, self.typed, Snapshot(lake.store, tables=tables))
         if CALLS in rules.feeds:  # what follows a telephone number over all feeds is not cut into buckets
@@ -247,7 +247,7 @@ class _Plan(Generic[D]):
             else month_sums(t, published_rows(rows, t))
             for t in published_tables(rules)
         ]
-        tables[CONTENTS] = (write_layer(lake, CONTENTS, pl.concat(sums).lazy()),)
+        tables[CONTENTS] = (write_layer(lake, CONTENTS, pl.concat(sums)),)
         return tables
 
 

@@ -305,7 +305,7 @@ def _long(parts: Mapping[str, pl.LazyFrame]) -> pl.DataFrame:
 def _layer(lake: Lake, table: str, rows: pl.DataFrame) -> Iterator[tuple[str, str]]:
     """Writes rows of a table, sorted, so that a task that runs again writes the same bytes; nothing for no rows."""
     if rows.height:
-        made = write_layer(lake, table, rows.sort(POSITION).lazy())
+        made = write_layer(lake, table, rows.sort(POSITION))
         yield FILE_WRITTEN, json.dumps({"table": table, "rows": made.rows, "file": asdict(made.file)})
 
 

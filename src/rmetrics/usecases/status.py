@@ -9,6 +9,7 @@ from rmetrics.errors import RmetricsError
 from rmetrics.lake import open_lake
 from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.ddl import has_all
+from rmetrics.postgres.run_log import LoggedRun, latest_runs
 from rmetrics.postgres.server import existing_server
 from rmetrics.pulls.record import pull_records
 from rmetrics.rules import load_rules
@@ -25,21 +26,6 @@ class FeedStatus:
     rows: int
     last_date: dt.date | None
     last_export_at: dt.datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class RunStatus:
-    """One run that published or failed; ``message`` says why it failed."""
-
-    run_id: str
-    started_at: dt.datetime | None
-    finished_at: dt.datetime | None
-    status: str
-    version: str | None
-    files: int | None
-    rows_read: int | None
-    rows_rejected: int | None
-    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +53,7 @@ class StatusResult:
     """What is known of a project. ``schedule``: None where none is installed."""
 
     feeds: tuple[FeedStatus, ...]
-    runs: tuple[RunStatus, ...]
+    runs: tuple[LoggedRun, ...]
     tables: Mapping[str, int]
     server: str
     detail: Mapping[str, Any] = field(default_factory=dict)
@@ -119,11 +105,7 @@ def _status(server: Server, settings: Settings, runs: int, landed: int) -> Statu
             feeds=tuple(FeedStatus(*row) for row in session.query(
                 "SELECT feed, exports, rows, last_date, last_export_at FROM feed_status ORDER BY feed"
             )),
-            runs=tuple(RunStatus(*row) for row in session.query(
-                "SELECT run_id, started_at, finished_at, status, version, files, rows_read, rows_rejected, "
-                "detail -> 'error' ->> 'message' FROM sync_runs "
-                "ORDER BY started_at DESC, run_id DESC LIMIT $1::bigint", [runs]
-            )),
+            runs=latest_runs(session, runs),
             tables={name: int(rows) for name, rows in _tables(session)},
             server=server.label,
             detail={"exports_landed": landed},

@@ -30,8 +30,9 @@ from rmetrics.pipeline.verify.cross_check import agree
 from rmetrics.pipeline.verify.run_findings import mended, merged, run_findings, taken_in_findings
 from rmetrics.postgres.connection import Server, redacted
 from rmetrics.postgres.embedded import server_ahead
-from rmetrics.postgres.failed_runs import Attempt, failure_noted, note_run
+from rmetrics.postgres.failed_runs import failure_noted
 from rmetrics.postgres.publish.group import note_failed, prepare_group, remove_others
+from rmetrics.postgres.run_log import Attempt, note_run
 from rmetrics.progress import Progress, silent, timed
 from rmetrics.rules import Rules, load_rules
 from rmetrics.settings import Settings, memory_of

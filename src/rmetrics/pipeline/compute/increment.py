@@ -161,7 +161,7 @@ class _Increment:
     def _put(self, table: str, rows: pl.DataFrame, gone: pl.Series | None = None) -> None:
         """Puts a layer on top of a table."""
         if rows.height or (gone is not None and gone.len()):
-            layers = (*self.tables[table], write_layer(self.lake, table, rows.lazy(), gone))
+            layers = (*self.tables[table], write_layer(self.lake, table, rows, gone))
             self.tables[table] = stack(self.lake, table, layers)
 
     # -- feeds
@@ -238,7 +238,7 @@ class _Increment:
             cuts.append(spellings(dated_jobs(jobs, self.rules), self.rules).select(held.columns).collect())
         made = earliest(pl.concat(cuts).lazy()).select(held.columns).collect()
         if not made.sort("_fold").equals(held.sort("_fold")):
-            self.tables[SPELLINGS] = (write_layer(self.lake, SPELLINGS, made.lazy()),)
+            self.tables[SPELLINGS] = (write_layer(self.lake, SPELLINGS, made),)
         return made
 
     def _facts(self, spelt: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -383,7 +383,7 @@ class _Increment:
             was, is_now = shown.get(table.name) or (self.was[table.name], self.now[table.name])
             sums.append(sums_after(of_table, month_sums(table, is_now.lazy()), month_sums(table, was.lazy())))
             changes[table.name] = Change(digests(held, table.name), _come(table, was, is_now).lazy())
-        self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums).lazy()),)
+        self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums)),)
         return changes
 
 

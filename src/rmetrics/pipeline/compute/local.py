@@ -109,7 +109,7 @@ class _Local:
         progress("keeping the newest rows", len(names), len(names))
         progress("applying the rules", 0, 3)
         spelt = spellings(dated_jobs(self.rows.feed(JOBS), self.rules), self.rules).collect(engine="streaming")
-        self.tables[SPELLINGS] = (write_layer(self.lake, SPELLINGS, spelt.lazy()),)
+        self.tables[SPELLINGS] = (write_layer(self.lake, SPELLINGS, spelt),)
         paid, own = self._facts(own_names(spelt.lazy()).collect())
         progress("applying the rules", 1, 3)
         feeds = {name: self.rows.feed(name) for name in self.rules.feeds}
@@ -121,7 +121,7 @@ class _Local:
         self.tables |= write_measures(self.lake, self.rows)
         tables = published_tables(self.rules)
         sums = [month_sums(t, published_rows(self.rows, t)) for t in tables]
-        self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums).lazy()),)
+        self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums)),)
         progress("applying the rules", 3, 3)
         return self.tables
 
@@ -206,8 +206,8 @@ def written(
     lake: Lake, table: str, frames: Iterator[pl.DataFrame], schema: Mapping[str, pl.DataType]
 ) -> Sequence[Layer]:
     """Writes a table of positions, in their order, one layer for each frame; an empty one where there are none."""
-    layers = [write_layer(lake, table, f.sort(POSITION).lazy()) for f in frames if f.height]
-    return layers or (write_layer(lake, table, pl.LazyFrame(schema=schema)),)
+    layers = [write_layer(lake, table, f.sort(POSITION)) for f in frames if f.height]
+    return layers or (write_layer(lake, table, pl.DataFrame(schema=schema)),)
 
 
 def classes_of(rows: Rows) -> pl.DataFrame:
@@ -231,7 +231,7 @@ def write_metrics(lake: Lake, rules: Rules, tallies: dict[str, pl.DataFrame], ne
     monthly = monthly_metrics(daily.lazy(), rules).collect()
     frames = {TALLIES[n]: t for n, t in tallies.items()}
     frames |= {DAILY: daily, MONTHLY: monthly, CATALOGUE: catalogue(rules)}
-    return {table: (write_layer(lake, table, frame.lazy()),) for table, frame in frames.items()}
+    return {table: (write_layer(lake, table, frame),) for table, frame in frames.items()}
 
 
 def write_measures(lake: Lake, rows: Rows) -> Tables:
@@ -242,7 +242,7 @@ def write_measures(lake: Lake, rows: Rows) -> Tables:
         MEASURE_DAILY: measure_daily(measures, rules),
         DIMENSION_MONTHLY: dimension_monthly(members, monthly, measures, rules),
     }
-    return {table: (write_layer(lake, table, frame.collect().lazy()),) for table, frame in frames.items()}
+    return {table: (write_layer(lake, table, frame.collect()),) for table, frame in frames.items()}
 
 
 def measure_tally(rows: Rows) -> pl.LazyFrame:

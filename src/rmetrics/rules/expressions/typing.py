@@ -10,6 +10,17 @@ from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 
 from rmetrics.rules.expressions import tree
+from rmetrics.rules.expressions.kinds import (
+    DIGITS,
+    Found,
+    as_truth,
+    business_day,
+    common,
+    fit,
+    mixed,
+    named,
+    typed_null,
+)
 from rmetrics.rules.expressions.moments import day_of, instant_of, looks_like_day, looks_like_moment
 from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.patterns import pieces_of
@@ -25,11 +36,9 @@ from rmetrics.rules.expressions.typed import (
     TRUTH,
     Among,
     Apply,
-    BusinessDay,
     Choice,
     Const,
     Field,
-    Fitted,
     Hour,
     Kind,
     Matches,
@@ -45,8 +54,7 @@ from rmetrics.rules.suggest import did_you_mean
 
 MAX_SIZE = 10_000  # nodes of a rendered form
 MAX_DAYS = 100_000  # what may be added to a date
-_DIGITS = 38
-_EXACT = Context(prec=2 * _DIGITS, Emax=MAX_EMAX, Emin=MIN_EMIN)  # the default context rounds to 28 digits
+_EXACT = Context(prec=2 * DIGITS, Emax=MAX_EMAX, Emin=MIN_EMIN)  # the default context rounds to 28 digits
 _SIGNS: Mapping[tree.Sign, Op] = {
     "=": Op.EQUAL, "<>": Op.UNEQUAL, "<": Op.LESS, "<=": Op.AT_MOST, ">": Op.MORE, ">=": Op.AT_LEAST,
     "IS DISTINCT FROM": Op.NOT_SAME, "IS NOT DISTINCT FROM": Op.SAME,
@@ -82,19 +90,6 @@ class Row:
         return cls(tuple(columns.items()), zone, cells)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A node with its typed form."""
-
-    node: tree.Node
-    value: Value
-    type: Type
-
-    @property
-    def kind(self) -> Kind:
-        return self.type.kind
-
-
 @functools.lru_cache(maxsize=4096)
 def condition(text: str, row: Row) -> Value:
     """The typed form of a condition: true, false or NULL for a row.
@@ -118,7 +113,7 @@ def condition_of(node: tree.Node, row: Row) -> Value:
         raise RefusedError(
             f"must be true or false for a row, but {clipped(sql_of(node))} is {found.kind}; compare it with something"
         )
-    return _of_some_size(_as_truth(found))
+    return _of_some_size(as_truth(found))
 
 
 def _of_some_size(value: Value) -> Value:
@@ -145,7 +140,7 @@ def derived(text: str, row: Row, kind: ColumnType) -> Value:
     if found.kind is Kind.NOTHING:
         return Const(None, wanted)
     if found.kind is Kind.STAMP and wanted.kind is Kind.DATE:
-        return _day(found, row.zone).value
+        return business_day(found, row.zone).value
     if found.kind is not wanted.kind:
         raise RefusedError(f"gives {found.kind}, but the column's type is {kind}")
     if wanted.kind is not Kind.NUMBER:
@@ -153,91 +148,17 @@ def derived(text: str, row: Row, kind: ColumnType) -> Value:
     return _of_some_size(_stored_number(found, wanted, kind))
 
 
-def _stored_number(found: _Found, wanted: Type, kind: ColumnType) -> Value:
+def _stored_number(found: Found, wanted: Type, kind: ColumnType) -> Value:
     scale, most = found.type.numbers.scale, wanted.numbers.scale
     if scale > most:
         raise RefusedError(f"gives numbers of {scale} decimals, but a column of type {kind} has {most}")
     limit = 2**63 if wanted.numbers == INTEGER else 10**wanted.numbers.digits
     if found.type.bound * 10 ** (most - scale) >= limit:
         raise RefusedError(f"may give numbers that a column of type {kind} cannot hold; add up fewer columns")
-    return _fitted(found, wanted.numbers).value
+    return fit(found, wanted.numbers).value
 
 
 # -- meeting values
-
-
-def _fitted(found: _Found, numbers: Numbers) -> _Found:
-    """The same number, held so."""
-    bound = found.type.bound * 10 ** (numbers.scale - found.type.numbers.scale)
-    kind = Type(Kind.NUMBER, numbers, bound)
-    if found.type.numbers == numbers:
-        return found
-    if isinstance(found.value, Const):
-        return _Found(found.node, Const(found.value.value, kind), kind)
-    return _Found(found.node, Fitted(found.value, numbers), kind)
-
-
-def _common(types: Sequence[Type], node: tree.Node, factor: int = 1) -> Numbers:
-    """How numbers that meet are held: wide enough for ``factor`` times the greatest of them."""
-    scale = max(t.numbers.scale for t in types)
-    bound = factor * max(t.bound * 10 ** (scale - t.numbers.scale) for t in types)
-    if all(t.numbers == INTEGER for t in types) and bound < 2**63 + (factor == 1):
-        return INTEGER
-    if bound < 10**18 and factor == 1:
-        return Numbers(18, scale)
-    if bound < 10**_DIGITS:
-        return Numbers(_DIGITS, scale)
-    raise RefusedError(
-        f"{clipped(sql_of(node))}: the numbers have more than {_DIGITS} digits together; write fewer decimals"
-    )
-
-
-def _day(found: _Found, zone: str) -> _Found:
-    return _Found(found.node, BusinessDay(found.value, zone), DATE)
-
-
-def _as_truth(found: _Found) -> Value:
-    return Const(None, TRUTH) if found.kind is Kind.NOTHING else found.value
-
-
-def _named(found: _Found) -> str:
-    what = {Kind.TRUTH: "a condition" if not isinstance(found.node, tree.Column | tree.Truth) else "true or false"}
-    return f"{clipped(sql_of(found.node), 40)} is {what.get(found.kind, found.kind)}"
-
-
-def _mixed(first: _Found, second: _Found) -> RefusedError:
-    """Two values of different kinds meet: says which, and what would be right."""
-    return RefusedError(
-        f"{_named(first)}, {_named(second)}: {_right(first, second) or _right(second, first) or _ADVICE}"
-    )
-
-
-_ADVICE = "only values of one kind can be compared or combined"
-
-
-def _right(one: _Found, other: _Found) -> str:
-    """What to write where ``one`` meets ``other``; empty where nothing is known."""
-    match one.kind, one.node:
-        case Kind.TEXT, tree.Text(value) if other.kind is Kind.NUMBER:
-            plain = value.strip().replace(",", "").lstrip("$")
-            return f"write {plain} without quotes" if _is_number(plain) else "write a number without quotes"
-        case Kind.NUMBER, tree.Number() if other.kind is Kind.TEXT:
-            return f"write '{sql_of(one.node)}' in single quotes"
-        case Kind.TEXT, tree.Text(value) if other.kind is Kind.TRUTH:
-            name = clipped(sql_of(other.node), 40)
-            return f"write {name} or NOT {name}" if isinstance(other.node, tree.Column) else "write TRUE or FALSE"
-        case Kind.NUMBER, tree.Number() if other.kind is Kind.TRUTH:
-            return "write TRUE or FALSE"
-        case Kind.NUMBER, tree.Number() if other.kind in {Kind.DATE, Kind.STAMP}:
-            return "write a date as DATE '2024-11-03'"
-    return ""
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return Decimal(text).is_finite()
-    except ArithmeticError:
-        return False
 
 
 class _Typing:
@@ -247,31 +168,31 @@ class _Typing:
         self.columns, self.zone = dict(row.columns), row.zone
         self.types = CELLS if row.cells else STORED
 
-    def typed(self, node: tree.Node) -> _Found:
+    def typed(self, node: tree.Node) -> Found:
         match node:
             case tree.Column():
                 return self._column(node)
             case tree.Text(value):
-                return _Found(node, Const(value, TEXT), TEXT)
+                return Found(node, Const(value, TEXT), TEXT)
             case tree.Number():
                 return self._number(node)
             case tree.Truth(value):
-                return _Found(node, Const(value, TRUTH), TRUTH)
+                return Found(node, Const(value, TRUTH), TRUTH)
             case tree.Null():
-                return _Found(node, Const(None, NOTHING), NOTHING)
+                return Found(node, Const(None, NOTHING), NOTHING)
             case tree.Moment():
                 return self._moment(node)
             case tree.Sum():
                 return self._sum(node)
             case tree.Chain(parts):
                 texts = tuple(self._text(p, "||") for p in parts)
-                return _Found(node, Apply(Op.JOIN, texts), TEXT)
+                return Found(node, Apply(Op.JOIN, texts), TEXT)
             case tree.Call():
                 return self._call(node)
             case tree.Case():
                 return self._case(node)
             case _:
-                return _Found(node, self._condition(node), TRUTH)
+                return Found(node, self._condition(node), TRUTH)
 
     def _condition(
         self,
@@ -296,7 +217,7 @@ class _Typing:
             case tree.Like():
                 return self._like(node)
             case tree.IsNull(value, negated):
-                test = Apply(Op.IS_NULL, (_typed_null(self.typed(value), TRUTH),))
+                test = Apply(Op.IS_NULL, (typed_null(self.typed(value), TRUTH),))
                 return Apply(Op.NOT, (test,)) if negated else test
             case tree.IsTruth(value, truth, negated):
                 test = Apply(Op.IS_TRUE if truth else Op.IS_FALSE, (self._truth(value, node),))
@@ -304,30 +225,30 @@ class _Typing:
 
     # -- values
 
-    def _column(self, node: tree.Column) -> _Found:
+    def _column(self, node: tree.Column) -> Found:
         if node.name not in self.columns:
             near = did_you_mean(node.name, self.columns)
             text = f"; text stands in single quotes: '{node.name}'" if node.quoted else ""
             raise RefusedError(f"names the column {node.name!r}, which the row does not have{near}{text}")
-        return _Found(node, Field(node.name), self.types[self.columns[node.name]])
+        return Found(node, Field(node.name), self.types[self.columns[node.name]])
 
     @staticmethod
-    def _number(node: tree.Number) -> _Found:
+    def _number(node: tree.Number) -> Found:
         value = _EXACT.normalize(node.value)
         if int(value.as_tuple().exponent) > 0 or not value:
             value = _EXACT.quantize(value, Decimal(1))
         scale = -int(value.as_tuple().exponent)
         bound = int(_EXACT.scaleb(value.copy_abs(), scale))
-        numbers = INTEGER if scale == 0 and bound < 2**63 else Numbers(18 if bound < 10**18 else _DIGITS, scale)
+        numbers = INTEGER if scale == 0 and bound < 2**63 else Numbers(18 if bound < 10**18 else DIGITS, scale)
         kind = Type(Kind.NUMBER, numbers, bound)
-        return _Found(node, Const(value, kind), kind)
+        return Found(node, Const(value, kind), kind)
 
-    def _moment(self, node: tree.Moment) -> _Found:
+    def _moment(self, node: tree.Moment) -> Found:
         if node.word == "DATE":
-            return _Found(node, Const(day_of(node.text), DATE), DATE)
-        return _Found(node, Const(instant_of(node.text, self.zone, node.word), STAMP), STAMP)
+            return Found(node, Const(day_of(node.text), DATE), DATE)
+        return Found(node, Const(instant_of(node.text, self.zone, node.word), STAMP), STAMP)
 
-    def _sum(self, node: tree.Sum) -> _Found:
+    def _sum(self, node: tree.Sum) -> Found:
         terms = [(plus, self.typed(term)) for plus, term in node.terms]
         kinds = [t.kind for _, t in terms]
         if any(k in {Kind.DATE, Kind.STAMP} for k in kinds):
@@ -336,42 +257,42 @@ class _Typing:
             self._need(term, Kind.NUMBER, "+ and - add numbers; texts are joined with ||")
         types = [t.type for _, t in terms if t.kind is Kind.NUMBER]
         if not types:
-            return _Found(node, Const(None, NOTHING), NOTHING)
-        numbers = _common(types, node, len(terms) + (not terms[0][0]))
+            return Found(node, Const(None, NOTHING), NOTHING)
+        numbers = common(types, node, len(terms) + (not terms[0][0]))
         fitted = [(plus, self._as_number(t, numbers)) for plus, t in terms]
         bound = sum(t.type.bound for _, t in fitted)
         result: Value = Const(Decimal(0), Type(Kind.NUMBER, numbers))
         for i, (plus, term) in enumerate(fitted):
             result = term.value if i == 0 and plus else Apply(Op.ADD if plus else Op.SUBTRACT, (result, term.value))
-        return _Found(node, result, Type(Kind.NUMBER, numbers, bound))
+        return Found(node, result, Type(Kind.NUMBER, numbers, bound))
 
     @staticmethod
-    def _as_number(found: _Found, numbers: Numbers) -> _Found:
+    def _as_number(found: Found, numbers: Numbers) -> Found:
         if found.kind is Kind.NOTHING:
             kind = Type(Kind.NUMBER, numbers)
-            return _Found(found.node, Const(None, kind), kind)
-        return _fitted(found, numbers)
+            return Found(found.node, Const(None, kind), kind)
+        return fit(found, numbers)
 
-    def _days(self, node: tree.Sum, terms: Sequence[tuple[bool, _Found]]) -> _Found:
+    def _days(self, node: tree.Sum, terms: Sequence[tuple[bool, Found]]) -> Found:
         """A date with days added or taken away, or the days from one date to another."""
         (plus, first), *rest = terms
         if plus and len(rest) == 1 and not rest[0][0] and Kind.DATE in {first.kind, rest[0][1].kind}:
-            ends = [_day(t, self.zone) if t.kind is Kind.STAMP else t for t in (first, rest[0][1])]
+            ends = [business_day(t, self.zone) if t.kind is Kind.STAMP else t for t in (first, rest[0][1])]
             if all(e.kind is Kind.DATE for e in ends):
-                return _Found(node, Apply(Op.DAYS_BETWEEN, (ends[0].value, ends[1].value)), _DAYS)
+                return Found(node, Apply(Op.DAYS_BETWEEN, (ends[0].value, ends[1].value)), _DAYS)
         if plus and first.kind is Kind.DATE and all(isinstance(t.node, tree.Number) for _, t in rest):
             days = sum(
                 (t.node.value if p else -t.node.value for p, t in rest if isinstance(t.node, tree.Number)), Decimal(0)
             )
             if days == int(days) and abs(days) <= MAX_DAYS:
                 count = Const(days.quantize(Decimal(1)), Type(Kind.NUMBER, INTEGER, MAX_DAYS))
-                return _Found(node, Apply(Op.PLUS_DAYS, (first.value, count)), DATE)
+                return Found(node, Apply(Op.PLUS_DAYS, (first.value, count)), DATE)
         raise RefusedError(
             f"{clipped(sql_of(node))}: of dates there are a date minus a date (days), and a date plus or minus a whole "
             f"number of days, at most {MAX_DAYS:,}"
         )
 
-    def _case(self, node: tree.Case) -> _Found:
+    def _case(self, node: tree.Case) -> Found:
         if len(node.whens) > 100:
             raise RefusedError("CASE has more than 100 branches; put derived columns (sql) in between")
         subject = None if node.subject is None else self.typed(node.subject)
@@ -382,34 +303,34 @@ class _Typing:
         branches = [self.typed(v) for _, v in node.whens]
         branches.append(self.typed(node.otherwise if node.otherwise is not None else tree.Null()))
         values, kind = self._unified(branches, node)
-        return _Found(node, Choice(tuple(zip(conditions, values[:-1], strict=True)), values[-1]), kind)
+        return Found(node, Choice(tuple(zip(conditions, values[:-1], strict=True)), values[-1]), kind)
 
-    def _call(self, node: tree.Call) -> _Found:
+    def _call(self, node: tree.Call) -> Found:
         if node.name in _OF_TEXT:
             op, kind = _OF_TEXT[node.name]
-            return _Found(node, Apply(op, tuple(self._text(a, f"{node.name}()") for a in node.args)), kind)
+            return Found(node, Apply(op, tuple(self._text(a, f"{node.name}()") for a in node.args)), kind)
         found = [self.typed(a) for a in node.args]
         if node.name in _OF_DAY:
-            return _Found(node, Apply(_OF_DAY[node.name], (self._as_day(found[0], node.name),)), _CALENDAR)
+            return Found(node, Apply(_OF_DAY[node.name], (self._as_day(found[0], node.name),)), _CALENDAR)
         if node.name == "hour":
             self._need(found[0], Kind.STAMP, "hour() takes a timestamp")
-            return _Found(node, Hour(_typed_null(found[0], STAMP), self.zone), _CALENDAR)
+            return Found(node, Hour(typed_null(found[0], STAMP), self.zone), _CALENDAR)
         if node.name == "nullif":
             equal = self._compared(Op.EQUAL, found[0], found[1])
             nothing = Const(None, found[0].type)
-            return _Found(node, Choice(((equal, nothing),), found[0].value), found[0].type)
+            return Found(node, Choice(((equal, nothing),), found[0].value), found[0].type)
         values, kind = self._unified(found, node)  # coalesce
-        return _Found(node, Apply(Op.COALESCE, tuple(values)), kind)
+        return Found(node, Apply(Op.COALESCE, tuple(values)), kind)
 
-    def _as_day(self, found: _Found, name: str) -> Value:
+    def _as_day(self, found: Found, name: str) -> Value:
         if found.kind is Kind.STAMP:
-            return _day(found, self.zone).value
+            return business_day(found, self.zone).value
         self._need(found, Kind.DATE, f"{name}() takes a date or a timestamp")
-        return _typed_null(found, DATE)
+        return typed_null(found, DATE)
 
     # -- conditions
 
-    def _compared(self, op: Op, left: _Found, right: _Found) -> Value:
+    def _compared(self, op: Op, left: Found, right: Found) -> Value:
         values, _ = self._unified([left, right], left.node)
         return Apply(op, tuple(values))
 
@@ -443,54 +364,50 @@ class _Typing:
     def _truth(self, node: tree.Node, around: tree.Node) -> Value:
         found = self.typed(node)
         if found.kind not in {Kind.TRUTH, Kind.NOTHING}:
-            raise RefusedError(f"{_named(found)} where true or false is needed{_repeated(node, around)}")
-        return _as_truth(found)
+            raise RefusedError(f"{named(found)} where true or false is needed{_repeated(node, around)}")
+        return as_truth(found)
 
     def _text(self, node: tree.Node, where: str) -> Value:
         found = self.typed(node)
         self._need(found, Kind.TEXT, f"{where} takes text")
-        return _typed_null(found, TEXT)
+        return typed_null(found, TEXT)
 
     @staticmethod
-    def _need(found: _Found, kind: Kind, why: str) -> None:
+    def _need(found: Found, kind: Kind, why: str) -> None:
         if found.kind not in {kind, Kind.NOTHING}:
-            raise RefusedError(f"{_named(found)}: {why}")
+            raise RefusedError(f"{named(found)}: {why}")
 
-    def _unified(self, found: Sequence[_Found], node: tree.Node) -> tuple[list[Value], Type]:
+    def _unified(self, found: Sequence[Found], node: tree.Node) -> tuple[list[Value], Type]:
         """Values that meet, made of one type; raises RefusedError where they are of different kinds."""
         found = [self._read(f, found) for f in found]
         if {Kind.DATE, Kind.STAMP} <= {f.kind for f in found}:
-            found = [_day(f, self.zone) if f.kind is Kind.STAMP else f for f in found]
+            found = [business_day(f, self.zone) if f.kind is Kind.STAMP else f for f in found]
         known = [f for f in found if f.kind is not Kind.NOTHING]
         if not known:
             return [Const(None, TRUTH) for _ in found], NOTHING
         for other in known[1:]:
             if other.kind is not known[0].kind:
-                raise _mixed(known[0], other)
+                raise mixed(known[0], other)
         kind = known[0].type
         if kind.kind is Kind.NUMBER:
-            numbers = _common([f.type for f in known], node)
+            numbers = common([f.type for f in known], node)
             found = [self._as_number(f, numbers) for f in found]
             kind = Type(Kind.NUMBER, numbers, max(f.type.bound for f in found))
-        return [_typed_null(f, kind) for f in found], kind
+        return [typed_null(f, kind) for f in found], kind
 
-    def _read(self, found: _Found, among: Sequence[_Found]) -> _Found:
+    def _read(self, found: Found, among: Sequence[Found]) -> Found:
         """A text in quotes that meets a date or a timestamp, read as one."""
         kinds = {f.kind for f in among}
         if not isinstance(found.node, tree.Text) or not kinds & {Kind.DATE, Kind.STAMP}:
             return found
         text = found.node.value
         if looks_like_day(text):
-            return _Found(found.node, Const(day_of(text), DATE), DATE)
+            return Found(found.node, Const(day_of(text), DATE), DATE)
         if Kind.STAMP in kinds and looks_like_moment(text):
-            return _Found(found.node, Const(instant_of(text, self.zone, "TIMESTAMP"), STAMP), STAMP)
+            return Found(found.node, Const(instant_of(text, self.zone, "TIMESTAMP"), STAMP), STAMP)
         other = next(f for f in among if f.kind in {Kind.DATE, Kind.STAMP})
         right = "DATE '2024-11-03'" + (" or TIMESTAMP '2024-11-03 14:30:00'" if Kind.STAMP in kinds else "")
-        raise RefusedError(f"{_named(other)}, {clipped(sql_of(found.node))} is not one: write it like {right}")
-
-
-def _typed_null(found: _Found, kind: Type) -> Value:
-    return Const(None, kind) if found.kind is Kind.NOTHING else found.value
+        raise RefusedError(f"{named(other)}, {clipped(sql_of(found.node))} is not one: write it like {right}")
 
 
 def _repeated(node: tree.Node, around: tree.Node) -> str:

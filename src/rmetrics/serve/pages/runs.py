@@ -5,10 +5,11 @@ from html import escape
 from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.findings import count
 from rmetrics.html_report import cells
+from rmetrics.postgres.run_log import LoggedRun
 from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of
 from rmetrics.serve.pages.changes import changes_table
 from rmetrics.usecases.history import run_changes
-from rmetrics.usecases.status import RunStatus, status
+from rmetrics.usecases.status import status
 
 _MOST_RUNS, _MOST_CHANGES = 100, 500
 
@@ -38,7 +39,7 @@ def runs(asked: Asked) -> Page:
     return Page("Runs", body, "/runs", notes=notes)
 
 
-def _line(run: RunStatus) -> list[str]:
+def _line(run: LoggedRun) -> list[str]:
     href = LINKS.to("/runs", run=run.run_id)
     at = run.finished_at or run.started_at
     return [

@@ -1,0 +1,411 @@
+"""The questions that are asked about the data's quality, in SQL over what the second engine recomputed."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rmetrics.checks.costs import IDLE_MONTHS
+from rmetrics.checks.feeds import LINES
+from rmetrics.checks.phones import phone_keys
+from rmetrics.checks.windows import hardly_confirmed
+from rmetrics.findings import Severity
+from rmetrics.rules.model import ColumnType, Feed, FeedLeads, Rules
+from rmetrics.rules.names import JOBS, PAYMENTS, TARGETS
+from rmetrics.rules.validate import feed_row, summed_columns
+from rmetrics.sandbox.quoting import holds, ident, text, within, work
+
+SILENT_DAYS = 14
+
+
+GAP_DAYS = 7
+
+
+SAME_PHONE_DAYS = 30
+
+
+CAPS = (1_000, 5_000, 10_000)  # row counts at which vendors cut their exports
+
+
+_MADE_UP = r"^[0-9a-f]{20}-\d+$"  # ids made from what a row says
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A check: a SELECT of the offending rows.
+
+    Attributes:
+        code: a short stable name.
+        message: what it means that there are such rows.
+        order: by which columns they are shown, apart from ``sql``, which is also asked for their number alone.
+        advice: what to do.
+        own: whether a person wrote it: its SQL is looked at before it runs.
+    """
+
+    code: str
+    severity: Severity
+    sql: str
+    message: str
+    advice: str = ""
+    order: str = ""
+    own: bool = False
+
+
+def shipped(rules: Rules) -> Iterator[Question]:
+    """Yields the questions that these rules give rise to."""
+    yield from _payments(rules)
+    yield from _sources(rules)
+    yield from _spend(rules)
+    yield from _silent(rules)
+    yield from _exports(rules)
+    yield from _duplicates(rules)
+    yield from _parts(rules)
+    yield _lonely()
+    yield from _phones(rules)
+    if rules.journeys.longest():
+        yield _windows()
+
+
+def _windows() -> Question:
+    return Question(
+        "window-hardly-confirmed",
+        Severity.WARNING,
+        hardly_confirmed(),
+        "the window of a source adds jobs of later days, and for most of them the CRM names another source: they may "
+        "be customers who came back",
+        "See what each window claims: rmetrics journeys --sensitivity; then narrow it in rules/journeys.toml.",
+        order="source",
+    )
+
+
+def _key(feed: Feed, alias: str = "") -> str:
+    prefix = f"{alias}." if alias else ""
+    return " || '/' || ".join(f"coalesce(CAST({prefix}{ident(k)} AS VARCHAR), '')" for k in feed.key_columns)
+
+
+def _payments(rules: Rules) -> Iterator[Question]:
+    feed, jobs = rules.feeds[PAYMENTS], rules.feeds[JOBS]
+    if feed.job is not None:
+        unknown = " AND ".join(
+            f"CAST(p.{ident(feed.job.column)} AS VARCHAR) NOT IN "
+            f"(SELECT CAST({ident(m)} AS VARCHAR) FROM {ident(JOBS)} WHERE counted AND {ident(m)} IS NOT NULL)"
+            for m in feed.job.match
+        )
+        date, column = ident(feed.business_date), ident(feed.job.column)
+        yield Question(
+            "payment-without-job",
+            Severity.WARNING,
+            f"SELECT {_key(feed, 'p')} AS payment, {column} AS job, {date} AS day, amount FROM {ident(PAYMENTS)} p "
+            f"WHERE counted AND (p.{column} IS NULL OR ({unknown}))",
+            "payments of jobs that are not in the data count as Unattributed",
+            "Export the jobs of these days again, or correct the job number of the payment in the CRM.",
+            order="day, payment",
+        )
+    if "amount_paid" in jobs.columns:
+        yield Question(
+            "paid-differs-from-crm",
+            Severity.INFO,
+            "SELECT job_id, amount_paid, paid, amount_paid - paid AS difference FROM job_facts "
+            "WHERE amount_paid <> paid",
+            "jobs were paid another amount than their own export says (amount_paid)",
+            "Revenue comes from payments: see whether a payments export is missing, or a refund was not exported.",
+            order="abs(amount_paid - paid) DESC, job_id",
+        )
+    yield Question(
+        "refunds-above-payments",
+        Severity.WARNING,
+        "SELECT job_id, metric_date, source, paid FROM job_facts WHERE paid < 0",
+        "jobs got back more than they paid",
+        "See the job's payments: the payment itself may be missing from the exports, or the refund is in them twice.",
+        order="paid, job_id",
+    )
+
+
+def _sources(rules: Rules) -> Iterator[Question]:
+    declared = ", ".join(text(s) for s in rules.sources) or "NULL"
+    yield Question(
+        "undeclared-source",
+        Severity.WARNING,
+        f"SELECT source, count(*) AS jobs, max(metric_date) AS last_day FROM job_facts "
+        f"WHERE source NOT IN ({declared}, 'Unattributed') GROUP BY source",
+        "sources that no rule declares: their jobs and revenue count, their leads and cost are 0",
+        "Declare each in sources.toml, or add the spelling to the aliases of the source it means.",
+        order="jobs DESC, source",
+    )
+    yield Question(
+        "job-without-date",
+        Severity.WARNING,
+        "SELECT job_id, source, type FROM job_facts WHERE metric_date IS NULL",
+        "jobs without a date count in no day",
+        "See [jobs] date in the rules, and fill the date in the CRM.",
+        order="job_id",
+    )
+
+
+def _spend(rules: Rules) -> Iterator[Question]:
+    for name, dated in rules.sources.items():
+        for cost in {c for _, s in dated.versions for c in s.cost if c.feed and c.spread}:
+            feed = rules.feeds[cost.feed or ""]
+            row = feed_row(feed, rules.business.timezone)
+            fits = f" AND {holds(cost.where, row)}" if cost.where else ""
+            months = (
+                f"SELECT CAST(date_trunc('month', {ident(feed.business_date)}) AS DATE) AS month, "
+                f"sum({ident(cost.sum or '')}) AS spend FROM {ident(cost.feed or '')} "
+                f"WHERE counted{fits} GROUP BY 1 HAVING sum({ident(cost.sum or '')}) <> 0"
+            )
+            leads = f"SELECT month, sum(leads) AS leads FROM monthly_metrics WHERE source = {text(name)} GROUP BY 1"
+            yield Question(
+                "month-without-spend",
+                Severity.WARNING,
+                f"SELECT {text(name)} AS source, l.month, l.leads FROM ({leads}) l ANTI JOIN ({months}) s "
+                f"ON s.month = l.month WHERE l.leads > 0 AND l.month >= (SELECT min(month) FROM ({months}))",
+                f"months of {name} have leads but no spend: their cost per lead looks better than it is",
+                f"Put an export of {cost.feed} for these months into the inbox.",
+                order="month",
+            )
+            yield Question(
+                "spend-without-leads",
+                Severity.WARNING,
+                f"SELECT {text(name)} AS source, s.month, s.spend FROM ({months}) s LEFT JOIN ({leads}) l "
+                f"ON l.month = s.month WHERE coalesce(l.leads, 0) = 0",
+                f"months of {name} have spend but not one lead",
+                "See whether the leads' export of these months is missing, or the source is spelled in a new way.",
+                order="month",
+            )
+            dates = [k for k in feed.key if k != feed.date and feed.columns[k].type is ColumnType.DATE]
+            if dates:
+                month = f"CAST(date_trunc('month', {ident(feed.business_date)}) AS DATE)"
+                amount, day = f"sum({ident(cost.sum or '')})", ident(dates[0])
+                yield Question(
+                    "spend-counted-twice",
+                    Severity.WARNING,
+                    f"SELECT {month} AS month, {amount} FILTER ({day} IS NULL) AS by_month, "
+                    f"{amount} FILTER ({day} IS NOT NULL) AS by_day "
+                    f"FROM {ident(cost.feed or '')} WHERE counted{fits} GROUP BY 1 "
+                    f"HAVING by_month <> 0 AND by_day <> 0",
+                    f"months of {cost.feed} are given both as a whole and by day: both count",
+                    "Take the month out of the hand-kept sheet, or the days out of the report.",
+                    order="month",
+                )
+
+
+def _lead_feeds(rules: Rules) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, dated in rules.sources.items():
+        leads = dated.latest.leads
+        if isinstance(leads, FeedLeads):
+            found.setdefault(leads.feed, []).append(name)
+    return found
+
+
+def _silent(rules: Rules) -> Iterator[Question]:
+    dated = {n: f for n, f in rules.feeds.items() if n in {JOBS, PAYMENTS} or n in _lead_feeds(rules)}
+    last = " UNION ALL ".join(f"SELECT max({ident(f.business_date)}) AS day FROM {ident(n)} WHERE counted"
+                              for n, f in dated.items())  # fmt: skip
+    for name, sources in _lead_feeds(rules).items():
+        date = ident(rules.feeds[name].business_date)
+        yield Question(
+            "silent-feed",
+            Severity.WARNING,
+            f"SELECT {text(name)} AS feed, max({date}) AS last_row, (SELECT max(day) FROM ({last})) AS last_day "
+            f"FROM {ident(name)} HAVING last_row IS NOT NULL AND last_day - last_row > {SILENT_DAYS}",
+            f"no lead of {', '.join(sources)} came in for more than {SILENT_DAYS} days, while other exports go on",
+            f"Put a newer export of {name} into the inbox, or see whether the vendor still delivers.",
+        )
+
+
+def _exports(rules: Rules) -> Iterator[Question]:
+    caps = ", ".join(str(c) for c in CAPS)
+    yield Question(
+        "export-looks-cut",
+        Severity.WARNING,
+        f"SELECT name AS file, feed, rows FROM {work('exports')} WHERE rows IN ({caps})",
+        "exports have exactly as many rows as vendors cut at",
+        "Export a shorter period at a time: rows beyond the limit are missing.",
+        order="feed, file",
+    )
+    spans, ahead = list[str](), list[str]()
+    for name, feed in rules.feeds.items():
+        if name == TARGETS:
+            continue
+        kind = feed.columns[feed.date].type
+        days = 31 if kind is ColumnType.MONTH else GAP_DAYS
+        spans.append(
+            f"SELECT {text(name)} AS feed, _pos // {LINES} AS rank, {days} AS days, "
+            f"min(CAST({ident(feed.date)} AS DATE)) AS first, max(CAST({ident(feed.date)} AS DATE)) AS last "
+            f"FROM {work(f'all_{name}')} WHERE {ident(feed.date)} IS NOT NULL GROUP BY 2"
+        )
+        ahead.append(
+            f"SELECT {text(name)} AS feed, {_key(feed, 'r')} AS row, r.{ident(feed.business_date)} AS day, "
+            f"e.name AS file, e.exported FROM {work(f'rows_{name}')} r JOIN {work('exports')} e "
+            f"ON e.rank = r._pos // {LINES} AND e.feed = {text(name)} "
+            f"WHERE r.{ident(feed.business_date)} > e.exported + 1"
+        )
+    yield Question(
+        "gap-between-exports",
+        Severity.WARNING,
+        f"SELECT o.feed, before AS ends, first AS begins, first - before AS days_between, e.name AS file FROM ("
+        f"SELECT *, max(last) OVER (PARTITION BY feed ORDER BY first, last "
+        f"ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before "
+        f"FROM ({' UNION ALL '.join(spans)})) o JOIN {work('exports')} e ON e.rank = o.rank AND e.feed = o.feed "
+        f"WHERE first - before > o.days",
+        "no export covers the days between two exports",
+        "Export the missing period and put it into the inbox.",
+        order="feed, begins",
+    )
+    yield Question(
+        "date-in-the-future",
+        Severity.WARNING,
+        f"SELECT * FROM ({' UNION ALL '.join(ahead)})",
+        "rows are dated after the day their export was made",
+        "Correct the date where it was entered, and export again.",
+        order="feed, day DESC",
+    )
+
+
+def _duplicates(rules: Rules) -> Iterator[Question]:
+    payments = rules.feeds[PAYMENTS]
+    ids = set(payments.job.match) if payments.job else set()
+    parts = []
+    for name, feed in rules.feeds.items():
+        if name == TARGETS or not feed.key or feed.repeats == "sum" or len(feed.key) > 1:
+            continue
+        (key,) = feed.key
+        date = ident(feed.business_date)
+        if feed.identity:
+            same = [f"date_trunc('minute', {ident(c)})" if feed.columns[c].type is ColumnType.TIMESTAMP else ident(c)
+                    for c in feed.identity]  # fmt: skip
+            made_up = f"regexp_matches({ident(key)}, {text(_MADE_UP)})"
+            both = f"bool_or({made_up}) AND NOT bool_and({made_up})"
+        else:
+            same = [ident(c) for c in feed.mapped if c != key and not (name == JOBS and c in ids)]
+            both = "count(*) > 1"
+        counts = f"counted AND {date} IS NOT NULL"
+        parts.append(
+            f"SELECT {text(name)} AS feed, min({ident(key)}) AS one, max({ident(key)}) AS other, min({date}) AS day, "
+            f"count(*) AS rows FROM {ident(name)} WHERE {counts} AND {_repeated(ident(name), counts, same)} "
+            f"GROUP BY {', '.join(same)} HAVING {both}"
+        )
+    if parts:
+        yield Question(
+            "same-row-twice",
+            Severity.WARNING,
+            f"SELECT * FROM ({' UNION ALL '.join(parts)})",
+            "rows say exactly the same under two keys: they may count twice",
+            "Delete one of them where it was entered, or leave it if both are real.",
+            order="feed, day, one",
+        )
+    if "job_uuid" in rules.feeds[JOBS].columns:
+        every, named = work(f"all_{JOBS}"), "job_uuid IS NOT NULL"
+        yield Question(
+            "job-number-reused",
+            Severity.WARNING,
+            f"SELECT job_id, min(job_uuid) AS one, max(job_uuid) AS other FROM {every} "
+            f"WHERE {named} AND {_repeated(every, named, ['job_id'])} "
+            f"GROUP BY job_id HAVING count(DISTINCT job_uuid) > 1",
+            "one job number stands for different jobs (job_uuid): the newer one replaces the older",
+            "Take the exports of the old numbering out of inbox and lake, or give their jobs numbers of their own.",
+            order="job_id",
+        )
+
+
+def _parts(rules: Rules) -> Iterator[Question]:
+    """Keys that stand on several rows of one export with different amounts: charges and credits, most likely."""
+    parts = []
+    for name, column in sorted(summed_columns(rules)):
+        feed = rules.feeds[name]
+        if not feed.key or feed.repeats == "sum" or column not in feed.mapped:
+            continue
+        every, key = work(f"all_{name}"), ", ".join(map(ident, feed.key))
+        there, amount = " AND ".join(f"{ident(k)} IS NOT NULL" for k in feed.key), ident(column)
+        parts.append(
+            f"SELECT {text(name)} AS feed, {_key(feed)} AS key, _pos // {LINES} AS rank, count(*) AS rows, "
+            f"arg_max({amount}, _pos) AS counts, sum({amount}) AS altogether "
+            f"FROM {every} WHERE {there} AND {_repeated(every, there, [*map(ident, feed.key), f'_pos // {LINES}'])} "
+            f"GROUP BY {key}, 1, 2, 3 HAVING count(DISTINCT {amount}) > 1"
+        )
+    if parts:
+        yield Question(
+            "one-key-other-amounts",
+            Severity.WARNING,
+            f"SELECT e.feed, key, e.name AS export, p.rows, counts, altogether FROM ({' UNION ALL '.join(parts)}) p "
+            f"JOIN {work('exports')} e USING (feed, rank)",
+            "one export has several rows of one key with different amounts: only the last of them counts",
+            'If the amounts belong together, such as a charge and its credit, add repeats = "sum" to the feed.',
+            order="feed, key, export",
+        )
+
+
+def _lonely() -> Question:
+    """The first month, where a year or more without anything follows it: a mistyped year, most likely."""
+    figures = "jobs <> 0 OR leads <> 0 OR revenue_gross <> 0"
+    return Question(
+        "lonely-first-month",
+        Severity.ERROR,
+        f"WITH months AS (SELECT CAST(date_trunc('month', date) AS DATE) AS month, sum(jobs) AS jobs, "
+        f"sum(leads) AS leads, sum(revenue_gross) AS revenue, "
+        f"string_agg(DISTINCT source, ', ' ORDER BY source) AS source "
+        f"FROM daily_metrics WHERE {figures} GROUP BY 1), "
+        f"placed AS (SELECT *, lead(month) OVER (ORDER BY month) AS next, "
+        f"row_number() OVER (ORDER BY month) AS place FROM months) "
+        f"SELECT month, source, jobs, leads, revenue, next AS next_month FROM placed "
+        f"WHERE place = 1 AND date_diff('month', month, next) > {IDLE_MONTHS}",
+        "the first month lies a year or more before every other: a date in it has a mistyped year, most likely",
+        "See its rows: rmetrics explain --source SOURCE --month MONTH. Correct the date where it was entered, and "
+        "export again.",
+        order="month",
+    )
+
+
+def _repeated(table: str, where: str, columns: Sequence[str]) -> str:
+    """Condition that may hold of rows which share these values with another row, and of few others.
+
+    By hash: to group millions of rows by wide text takes three times as long, and much more memory.
+    """
+    value = f"hash({', '.join(columns)})"
+    return f"{value} IN (SELECT {value} FROM {table} WHERE {where} GROUP BY ALL HAVING count(*) > 1)"
+
+
+def _phones(rules: Rules) -> Iterator[Question]:
+    of_jobs, parts = list[str](), list[str]()
+    for name, dated in rules.sources.items():
+        for start, until, source in dated.spans():
+            if isinstance(source.leads, FeedLeads):
+                feed = rules.feeds[source.leads.feed]
+                fits = ["counted", within(start, until, ident(feed.business_date))]
+                row = feed_row(feed, rules.business.timezone)
+                fits += [holds(source.leads.where, row)] if source.leads.where else []
+                parts += _leads_by_phone(feed, text(name), ident(source.leads.feed), feed.business_date, fits)
+            else:
+                fits = [f"source = {text(name)}", within(start, until, "metric_date")]
+                fits += {"jobs": [], "units": ["is_unit"], "repairs": ["is_repair"]}[source.leads]
+                of_jobs.append(" AND ".join(f"({f})" for f in fits))
+    if of_jobs:
+        any_of = " OR ".join(f"({fits})" for fits in of_jobs)
+        parts += _leads_by_phone(rules.feeds[JOBS], "source", "job_facts", "metric_date", [any_of])
+    if parts and len(rules.sources) > 1:
+        every = " UNION ALL ".join(parts)
+        yield Question(
+            "one-phone-two-sources",
+            Severity.INFO,
+            # Few phones are in two sources; only their leads are compared. Numbers take less memory than texts.
+            f"WITH shared AS MATERIALIZED (SELECT hash(phone) AS phone FROM ({every}) GROUP BY ALL "
+            f"HAVING min(hash(source)) <> max(hash(source))), leads AS MATERIALIZED (SELECT * FROM ({every}) "
+            f"WHERE hash(phone) IN (SELECT phone FROM shared)) "
+            f"SELECT DISTINCT a.source, a.lead, a.day, b.source AS other_source, b.lead AS other_lead, "
+            f"b.day AS other_day "
+            f"FROM leads a JOIN leads b ON b.phone = a.phone AND a.source < b.source "
+            f"AND abs(date_diff('day', a.day, b.day)) <= {SAME_PHONE_DAYS}",
+            f"one phone is a lead in two sources within {SAME_PHONE_DAYS} days: it may be paid for twice",
+            "Ask the vendor for a credit, if the customer was yours already.",
+            order="day, lead, other_lead",
+        )
+
+
+def _leads_by_phone(feed: Feed, source: str, table: str, date: str, fits: Sequence[str]) -> Iterator[str]:
+    """SELECT of the leads that came with a phone, once for each number; nothing where the feed has none."""
+    phones = [n for n, c in feed.columns.items() if c.type is ColumnType.PHONE]
+    if phones:
+        where = " AND ".join(f"({f})" for f in (*fits, f"{ident(phones[0])} IS NOT NULL"))
+        yield (
+            f"SELECT {source} AS source, {ident(date)} AS day, unnest({phone_keys(ident(phones[0]))}) AS phone, "
+            f"{_key(feed)} AS lead FROM {table} WHERE {where}"
+        )

@@ -1,0 +1,117 @@
+"""How values of different kinds meet in one comparison or result, and the words for kinds that never do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from rmetrics.rules.expressions import tree
+from rmetrics.rules.expressions.refusal import RefusedError, clipped
+from rmetrics.rules.expressions.typed import (
+    DATE,
+    INTEGER,
+    TRUTH,
+    BusinessDay,
+    Const,
+    Fitted,
+    Kind,
+    Numbers,
+    Type,
+    Value,
+)
+from rmetrics.rules.expressions.written import sql_of
+
+DIGITS = 38
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A node with its typed form."""
+
+    node: tree.Node
+    value: Value
+    type: Type
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of its values."""
+        return self.type.kind
+
+
+def fit(found: Found, numbers: Numbers) -> Found:
+    """The same number, held so."""
+    bound = found.type.bound * 10 ** (numbers.scale - found.type.numbers.scale)
+    kind = Type(Kind.NUMBER, numbers, bound)
+    if found.type.numbers == numbers:
+        return found
+    if isinstance(found.value, Const):
+        return Found(found.node, Const(found.value.value, kind), kind)
+    return Found(found.node, Fitted(found.value, numbers), kind)
+
+
+def common(types: Sequence[Type], node: tree.Node, factor: int = 1) -> Numbers:
+    """How numbers that meet are held: wide enough for ``factor`` times the greatest of them."""
+    scale = max(t.numbers.scale for t in types)
+    bound = factor * max(t.bound * 10 ** (scale - t.numbers.scale) for t in types)
+    if all(t.numbers == INTEGER for t in types) and bound < 2**63 + (factor == 1):
+        return INTEGER
+    if bound < 10**18 and factor == 1:
+        return Numbers(18, scale)
+    if bound < 10**DIGITS:
+        return Numbers(DIGITS, scale)
+    raise RefusedError(
+        f"{clipped(sql_of(node))}: the numbers have more than {DIGITS} digits together; write fewer decimals"
+    )
+
+
+def business_day(found: Found, zone: str) -> Found:
+    """The business day of a timestamp, as a date."""
+    return Found(found.node, BusinessDay(found.value, zone), DATE)
+
+
+def as_truth(found: Found) -> Value:
+    """A condition's value; NULL for a bare NULL."""
+    return Const(None, TRUTH) if found.kind is Kind.NOTHING else found.value
+
+
+def named(found: Found) -> str:
+    """A node and its kind in words, for a refusal."""
+    what = {Kind.TRUTH: "a condition" if not isinstance(found.node, tree.Column | tree.Truth) else "true or false"}
+    return f"{clipped(sql_of(found.node), 40)} is {what.get(found.kind, found.kind)}"
+
+
+def mixed(first: Found, second: Found) -> RefusedError:
+    """Two values of different kinds meet: says which, and what would be right."""
+    return RefusedError(f"{named(first)}, {named(second)}: {_right(first, second) or _right(second, first) or _ADVICE}")
+
+
+_ADVICE = "only values of one kind can be compared or combined"
+
+
+def _right(one: Found, other: Found) -> str:
+    """What to write where ``one`` meets ``other``; empty where nothing is known."""
+    match one.kind, one.node:
+        case Kind.TEXT, tree.Text(value) if other.kind is Kind.NUMBER:
+            plain = value.strip().replace(",", "").lstrip("$")
+            return f"write {plain} without quotes" if _is_number(plain) else "write a number without quotes"
+        case Kind.NUMBER, tree.Number() if other.kind is Kind.TEXT:
+            return f"write '{sql_of(one.node)}' in single quotes"
+        case Kind.TEXT, tree.Text(value) if other.kind is Kind.TRUTH:
+            name = clipped(sql_of(other.node), 40)
+            return f"write {name} or NOT {name}" if isinstance(other.node, tree.Column) else "write TRUE or FALSE"
+        case Kind.NUMBER, tree.Number() if other.kind is Kind.TRUTH:
+            return "write TRUE or FALSE"
+        case Kind.NUMBER, tree.Number() if other.kind in {Kind.DATE, Kind.STAMP}:
+            return "write a date as DATE '2024-11-03'"
+    return ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return Decimal(text).is_finite()
+    except ArithmeticError:
+        return False
+
+
+def typed_null(found: Found, kind: Type) -> Value:
+    """The value, a bare NULL being one of this type."""
+    return Const(None, kind) if found.kind is Kind.NOTHING else found.value
