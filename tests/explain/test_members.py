@@ -123,25 +123,26 @@ def say(
     return line
 
 
-def test_the_rows_of_every_member_add_up_to_its_published_figure(company: Project) -> None:
-    held = company.rows(
-        "SELECT month, dimension, member, measure, value::text FROM dimension_monthly WHERE month = '2024-11-01'"
-    )
+@pytest.mark.parametrize(
+    "dimension", ["technician", *(pytest.param(d, marks=pytest.mark.slow) for d in ("crew", "top", "billed"))]
+)
+def test_the_rows_of_every_member_add_up_to_its_published_figure(company: Project, dimension: str) -> None:
+    where = f"WHERE month = '2024-11-01' AND dimension = '{dimension}'"
+    held = company.rows(f"SELECT month, dimension, member, measure, value::text FROM dimension_monthly {where}")
     published = {(m, d, n, measure): Decimal(v) for m, d, n, measure, v in held}
     with explainer(company.settings) as one:
         metrics = tuple(sums(one.rules))
-        for month, dimension, member in dict.fromkeys(key[:3] for key in published):
+        for month, _, member in dict.fromkeys(key[:3] for key in published):
             found = explain_member(one, Asked("ALL", month), dimension, member, metrics)
             assert found.verdict == "match", (month, dimension, member, found)
             for name, explained in found.metrics.items():
                 assert explained.listed == published.get((month, dimension, member, name), 0), (dimension, member, name)
-        for dimension in one.rules.dimensions:
-            for month in {key[0] for key in published}:
-                every = explain_members(one, Asked("ALL", month), dimension, metrics)
-                assert every.verdict == "match", every
-                for table in every.tables.values():
-                    assert not table.additive or table.together == table.whole
-    assert {key[2] for key in published if key[1] == "top"} == {"Ann", "(none)", "(other)"}
+        for month in {key[0] for key in published}:
+            every = explain_members(one, Asked("ALL", month), dimension, metrics)
+            assert every.verdict == "match", every
+            for table in every.tables.values():
+                assert not table.additive or table.together == table.whole
+    assert len({key[2] for key in published}) >= 3
 
 
 def test_one_member_by_hand(say: Callable[..., tuple[int, Any]]) -> None:
@@ -180,13 +181,13 @@ def test_counts_for_each_claim_no_whole(say: Callable[..., tuple[int, Any]]) -> 
     ("arguments", "said"),
     [
         (("--member", "Ann"), "--dimension"),
-        (("--dimension", "techician"), "did you mean 'technician'"),
+        pytest.param(("--dimension", "techician"), "did you mean 'technician'", marks=pytest.mark.slow),
         (("--dimension", "technician", "--member", "Anne"), "did you mean 'Ann'"),
         (("--dimension", "technician", "--source", "Google"), "whole company"),
         (("--dimension", "technician", "--day", "2024-11-05"), "by month"),
         (("--dimension", "technician", "--rows"), "--member"),
         (("--dimension", "top", "--member", "cy"), "(other)"),
-        (("--dimension", "technician", "--metric", "callbax"), "callbacks"),
+        pytest.param(("--dimension", "technician", "--metric", "callbax"), "callbacks", marks=pytest.mark.slow),
     ],
 )
 def test_what_cannot_be_asked(say: Callable[..., tuple[int, Any]], arguments: tuple[str, ...], said: str) -> None:

@@ -299,7 +299,7 @@ def compare_with_both_engines(company: Company) -> None:
         assert value == (sums[0] / sums[1] if sums[1] else None)
 
 
-@settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(companies())
 def test_declarations_mean_what_plain_python_makes_of_them(company: Company) -> None:
     compare_with_both_engines(company)

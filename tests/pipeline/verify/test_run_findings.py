@@ -16,7 +16,14 @@ from rmetrics.rules.measures import FREE_TEXT
 from support import ROOT, csv_text
 
 
-@pytest.mark.parametrize(("most", "members", "found"), [("", 1, True), ("most = 200\n", 1, False), ("", 0, False)])
+@pytest.mark.parametrize(
+    ("most", "members", "found"),
+    [
+        ("", 1, True),
+        pytest.param("most = 200\n", 1, False, marks=pytest.mark.slow),
+        pytest.param("", 0, False, marks=pytest.mark.slow),
+    ],
+)
 def test_a_text_of_thousands_of_members_is_an_error_until_somebody_decides(
     tmp_path: Path, most: str, members: int, found: bool
 ) -> None:
