@@ -199,6 +199,28 @@ def test_what_cannot_be_proved_or_published_is_refused_with_its_line(
     assert [(p.path.name, p.line) for p in found] == [("own.toml", line)], caught.value.problems
 
 
+def test_a_text_made_of_a_private_column_is_private_too(tmp_path: Path) -> None:
+    rules_with(tmp_path, "")
+    feeds = tmp_path / "feeds.toml"
+    phone = next(
+        line for line in feeds.read_text().splitlines() if line.startswith("client_phone") and "publish" in line
+    )
+    more = 'area = { type = "text", sql = "lower(client_phone)" }\ncalled = { type = "boolean", sql = "client_phone IS NOT NULL" }'
+    feeds.write_text(feeds.read_text().replace(phone, f"{phone}\n{more}", 1))
+    with pytest.raises(RulesError) as caught:
+        rules_again(
+            tmp_path, '[dimensions.x]\nof = "jobs"\ncolumn = "area"\n[dimensions.y]\nof = "jobs"\ncolumn = "called"'
+        )
+    assert [(p.key, p.line) for p in caught.value.problems] == [("dimensions.x.column", 3)]
+    assert "'client_phone' is a phone number" in caught.value.problems[0].message
+
+
+def rules_again(folder: Path, toml: str) -> Rules:
+    """The rules of a folder with others of one's own."""
+    (folder / "own.toml").write_text(toml)
+    return load_rules(folder)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [

@@ -20,7 +20,7 @@ from rmetrics.rules.measures import (
     measure_row,
     sum_kind,
 )
-from rmetrics.rules.model import ColumnType, Dated, Rules
+from rmetrics.rules.model import ColumnType, Dated, Feed, Rules
 from rmetrics.rules.suggest import did_you_mean
 
 _MEANING = ("of", "count", "sum", "where", "share", "ratio")
@@ -169,7 +169,7 @@ class MeasureProblems:
         elif problem := read_condition(dimension.sql or "", row, kind=ColumnType.TEXT).problem:
             self.say(f"{at}.sql", problem)
         key = "column" if dimension.column is not None else "sql"
-        for column in _columns(dimension.column or dimension.sql or ""):
+        for column in _made_of(dimension.column or dimension.sql or "", feed):
             spec = feed.columns.get(column)
             if spec is not None and spec.type is ColumnType.PHONE:
                 self.say(f"{at}.{key}", _private(column, "is a phone number"))
@@ -189,6 +189,16 @@ class MeasureProblems:
 
 def _private(column: str, why: str) -> str:
     return f"{column!r} {why}: the members of a dimension are published, and this column must not be"
+
+
+def _made_of(text: str, feed: Feed) -> list[str]:
+    """The columns an expression names, and those that texts among them are derived from."""
+    found = list(dict.fromkeys(_columns(text)))
+    for column in found:
+        spec = feed.columns.get(column)
+        if spec is not None and spec.sql is not None and spec.type is ColumnType.TEXT:
+            found += [c for c in _columns(spec.sql) if c not in found]
+    return found
 
 
 def _columns(text: str) -> Iterator[str]:
