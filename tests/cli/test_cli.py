@@ -121,7 +121,8 @@ def test_a_missing_rules_folder_says_how_to_get_one(project: Project, tmp_path: 
     assert "rmetrics init" in done.stderr
 
 
-def test_status_before_and_after(project: Project) -> None:
+def test_status_before_and_after(bare_project: Project) -> None:
+    project = bare_project
     assert "nothing is published yet" in rmetrics(project, "status").stdout
     project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
     rmetrics(project, "sync", "--quiet")

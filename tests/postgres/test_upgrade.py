@@ -88,6 +88,12 @@ def installed(dsn: str, schema: str) -> None:
 
 
 @pytest.fixture
+def project(bare_project: Project) -> Project:
+    """A project whose database has no schema yet, for an earlier one to be made in it."""
+    return bare_project
+
+
+@pytest.fixture
 def fresh(pg_uri: str, tmp_path: Path) -> Iterator[Project]:
     """The same exports, published into an empty database by today's version."""
     with fresh_database(pg_uri) as dsn:
