@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 from adbc_driver_postgresql import dbapi
+from hypothesis import settings
 
 from published import Published, empty_schema, five_years, published_sample
 from rmetrics.postgres.embedded import start_embedded, stop_embedded
 from support import Project, fresh_database, new_project
+
+# How long an example takes says nothing on a machine that does other work.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,12 @@ def everything(dsn: str) -> set[tuple[Any, ...]]:
     return set(rows(dsn, EVERYTHING))
 
 
+@pytest.fixture
+def project(bare_project: Project) -> Project:
+    """A project whose database has no schema yet, so that somebody else's tables can be in its way."""
+    return bare_project
+
+
 def put(project: Project) -> None:
     project.put("Import-1.csv", csv_text(HEADER, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
 

@@ -60,6 +60,13 @@ where = "job_id IS NOT NULL"
 of = "elocals_leads"
 sum = "cost"
 where = "cost > 30"
+[measures.lost_leads]
+of = "journeys"
+count = "NOT booked"
+[measures.won_money]
+of = "journeys"
+sum = "paid - cost"
+where = "booked"
 [measures.refund_rate]
 ratio = ["refunds", "revenue_gross"]
 [dimensions.city]

@@ -252,6 +252,7 @@ def test_without_a_channel_nothing_is_looked_at_after_a_sync(project: Project, m
     assert alerts_after_sync(project.settings) == ()
 
 
-def test_before_the_first_publish_there_is_nothing_to_evaluate(project: Project) -> None:
+def test_before_the_first_publish_there_is_nothing_to_evaluate(bare_project: Project) -> None:
+    project = bare_project
     result = alerts(project.settings)
     assert (result.evaluated, result.alerts, result.declared) == (False, (), 4)

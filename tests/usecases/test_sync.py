@@ -165,7 +165,8 @@ def test_full_mends_a_number_changed_by_hand(project: Project) -> None:
     assert everything(project) == before
 
 
-def test_a_dry_run_writes_nothing(project: Project) -> None:
+def test_a_dry_run_writes_nothing(bare_project: Project) -> None:
+    project = bare_project
     small(project)
     result = project.sync(dry_run=True)
     assert result.status == "dry-run"

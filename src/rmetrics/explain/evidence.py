@@ -13,7 +13,7 @@ So the counted rows of all evidence of a measure add up to the measure: that is 
 import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import polars as pl
@@ -45,12 +45,14 @@ class Outcome(StrEnum):
     OTHER_MONTH = "other months"
     OTHER_TIME = "on days when another rule was in force"
     OTHER_SOURCE = "other sources"
+    OTHER_MEMBER = "other members"
     NOT_COUNTED = "not counted by the feed's rule"
     UNFIT = "not matched by the condition"
     BLANK_AMOUNT = "without an amount"
     OTHER_END = "touches with another outcome"
     OTHER_SEGMENT = "other segments"
     OTHER_DAY = "other days"
+    NAMED_AFTER = "counted for the member named first"
     COUNTED = "counted"
 
 
@@ -119,6 +121,8 @@ class Evidence:
         of: the question it answers, where that is about one source of ``ALL``; None: the question asked.
         touches: whether the rows are touches; then each has ``_touch`` (its id) and ``_why`` (why it nearly counted).
         detail: columns to show of a row that counts, before those of its feed.
+        priced: whether the amounts are prices of leads or jobs, which no row holds.
+        near: of which rows it is worth saying that they nearly counted; None: of any.
     """
 
     rule: str
@@ -134,6 +138,8 @@ class Evidence:
     of: Asked | None = None
     touches: bool = False
     detail: tuple[str, ...] = ()
+    priced: bool = False
+    near: pl.Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +150,7 @@ class Frames:
     facts: pl.LazyFrame
     daily: pl.LazyFrame
     last_day: pl.LazyFrame
-    journeys: pl.LazyFrame
+    journeys: pl.LazyFrame = field(default_factory=pl.LazyFrame)
 
 
 def evidence(measure: str, asked: Asked, frames: Frames, rules: Rules) -> tuple[Evidence, ...]:
@@ -381,11 +387,14 @@ def _cost(
     asked: Asked, frames: Frames, rules: Rules, source: Source, cost: Cost, span: Span, said: Said
 ) -> Iterator[Evidence]:
     if cost.per_lead is not None:
-        yield from _leads(asked, frames, rules, source, span, said, price=int(cost.per_lead * 100), scale=2)
+        price = int(cost.per_lead * 100)
+        leads = _leads(asked, frames, rules, source, span, said, price=price, scale=2)
+        yield from (dataclasses.replace(part, priced=True) for part in leads)
     elif cost.per_unit is not None or cost.per_repair is not None:
         measure = "units" if cost.per_unit is not None else "repairs"
         price = int((cost.per_unit or cost.per_repair or 0) * 100)
-        yield from _per_job(asked, frames, rules, span, said, measure, price=price, scale=2)
+        jobs = _per_job(asked, frames, rules, span, said, measure, price=price, scale=2)
+        yield from (dataclasses.replace(part, priced=True) for part in jobs)
     elif cost.monthly is not None:
         every = frames.daily.filter((pl.col("leads") > 0) | (pl.col("jobs") > 0))
         active, idle = (

@@ -64,7 +64,8 @@ def evidence_rows(lake: Opened, only: MonthInputs | None) -> Iterator[EvidenceRo
             found = {name: _at(rows, name, only).collect().lazy() for name in names}
         facts = found.pop(FACTS)
         left_out = _left_out(rows, found, facts) if only is not None else {}
-        yield EvidenceRows(Frames(found, facts, rows.scan(DAILY), end, rows.snapshot.scan(JOURNEYS)), left_out)
+        frames = Frames(found, facts, rows.scan(DAILY), end, rows.snapshot.scan(JOURNEYS))
+        yield EvidenceRows(frames, left_out)
 
 
 @contextlib.contextmanager

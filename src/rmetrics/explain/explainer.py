@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from decimal import Decimal
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -34,16 +35,17 @@ from rmetrics.lake.snapshot import load
 from rmetrics.memory import duckdb_limit
 from rmetrics.pipeline.asked import Months, month_named, months_named, source_named
 from rmetrics.pipeline.landing.placement import newest_day
+from rmetrics.pipeline.verify.journeys import journey_files
 from rmetrics.pipeline.verify.month_inputs import MOST, MonthInputs, of_months
 from rmetrics.pipeline.workspace import Opened, opened
 from rmetrics.positions import FILE, LINE, PARTS
-from rmetrics.postgres.compare import published_session
+from rmetrics.postgres.compare import RowDifference, published_session
 from rmetrics.postgres.connection import Session
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import ALL, Rules
 from rmetrics.rules.funnel import FUNNEL, funnel_names
 from rmetrics.rules.measure_words import measure_in_words
-from rmetrics.rules.measures import declared
+from rmetrics.rules.measures import JOURNEYS, declared, sums
 from rmetrics.sandbox.connection import duckdb_errors, sandbox
 from rmetrics.sandbox.query import rows as fetched
 from rmetrics.settings import Settings, memory_of
@@ -119,7 +121,8 @@ def explainer_of(
         progress("recomputing with the second engine", 0, 1)
         # Meanwhile the database is opened, and the rows behind the numbers are read.
         pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rmetrics"))
-        engine = pool.submit(_second_engine, lake, part, duckdb_limit(memory) if part else None)
+        touches = stack.enter_context(_touches(lake))
+        engine = pool.submit(_second_engine, lake, part, duckdb_limit(memory) if part else None, touches)
         stack.callback(lambda: engine.exception() or engine.result().close())
         yield Explainer(lake, engine, stack.enter_context(evidence_rows(lake, part)), duckdb_limit(memory))
         progress("recomputing with the second engine", 1, 1)
@@ -150,10 +153,21 @@ def _months(lake: Opened) -> frozenset[dt.date]:
     return frozenset(months)
 
 
-def _second_engine(lake: Opened, part: MonthInputs | None, memory_limit: str | None) -> Any:
+@contextlib.contextmanager
+def _touches(lake: Opened) -> Iterator[Path | None]:
+    """A file of all touches, where a measure is over them."""
+    if all(m.latest.of != JOURNEYS for m in sums(lake.rules).values()):
+        yield None
+        return
+    with journey_files(lake.lake, lake.computed.rows, None) as files:
+        yield files.every
+
+
+def _second_engine(lake: Opened, part: MonthInputs | None, memory_limit: str | None, touches: Path | None) -> Any:
     """A connection in which everything, or what a month needs, was recomputed."""
     typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else lake.typed
-    known = [p for p in (part.scope.daily, part.scope.members) if p] if part else []
+    known = [p for p in ((part.scope.daily, part.scope.members) if part else ()) if p]
+    known += [touches] if touches else []
     files = [*(i.path for inputs in typed.values() for i in inputs), *known]
     with duckdb_errors("recompute the metrics"):
         connection = sandbox(files, temp=lake.lake.root / "duckdb", memory_limit=memory_limit)
@@ -164,6 +178,7 @@ def _second_engine(lake: Opened, part: MonthInputs | None, memory_limit: str | N
                 lake.rules,
                 part.scope if part else None,
                 newest_day(lake.exports.values(), lake.rules),
+                journeys=touches,
             )
         except BaseException:
             connection.close()
@@ -251,8 +266,8 @@ class Explainer:
         if followed and asked.segment is not None:
             raise SettingsError(f"{next(iter(followed))} has no segments: a touch has none", "Leave the segment out.")
         found = {m: self.evidence(m, asked) for m in metrics}
-        computed, held = self._computed(asked), self._published(asked)
-        parts = self._parts(found, asked)
+        computed, held = self.computed(asked), self._published(asked)
+        parts = self.parts(found, asked)
         again = self._of_second_engine(asked)  # last, for it is still at work
         if followed:
             computed = with_funnel(computed, computed_days(self.frames.journeys, asked), followed)
@@ -283,7 +298,7 @@ class Explainer:
             *months_differing(self.lake, self.session, asked, metrics),
             *funnel_months_differing(self.lake, self.session, asked, followed),
         ]
-        rows = tuple(str(d) for d in rows_differing(self.session, self.rules, self.frames, found))
+        rows = tuple(str(d) for d in self.rows_differing(found))
         return Explanation(
             asked,
             explained,
@@ -314,7 +329,8 @@ class Explainer:
         told = f"no rule declares the source {asked.source}: its {measure} {'are' if measure == 'leads' else 'is'} 0"
         return told, self.rules.place("sources")
 
-    def _parts(self, found: Mapping[str, tuple[Evidence, ...]], asked: Asked) -> dict[str, tuple[Part, ...]]:
+    def parts(self, found: Mapping[str, tuple[Evidence, ...]], asked: Asked) -> dict[str, tuple[Part, ...]]:
+        """What each part of the evidence of each measure comes to, with its funnel, near misses and rows."""
         flat = [(m, e) for m, parts in found.items() for e in parts]
         queries = []
         for _, e in flat:
@@ -392,7 +408,8 @@ class Explainer:
 
     # -- the figures that must be equal
 
-    def _computed(self, asked: Asked) -> pl.DataFrame:
+    def computed(self, asked: Asked) -> pl.DataFrame:
+        """The daily figures of a number asked for, each own measure beside the seven."""
         rows = self.frames.daily.filter(asked.of(pl.col("source")))
         daily = _asked_for(rows, asked).select("date", "source", "segment", *MEASURES).collect()
         own = self.lake.computed.rows.scan(MEASURE_DAILY).filter(asked.of(pl.col("source")))
@@ -440,6 +457,10 @@ class Explainer:
         )
         daily = beside(figures_of(rows), _own_frame(own), self.rules, list(self.own))
         return _asked_for(daily.lazy(), asked).collect()
+
+    def rows_differing(self, found: Mapping[str, tuple[Evidence, ...]]) -> Iterator[RowDifference]:
+        """The counted rows as their published tables have them."""
+        return rows_differing(self.session, self.rules, self.frames, found)
 
 
 def _own_frame(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:

@@ -45,15 +45,16 @@ def nearly_counted(found: Evidence, rows: pl.DataFrame, asked: Asked, feed: Feed
         asked: the number.
         feed: the evidence's feed.
     """
-    if feed is None:
-        return ()
     groups = list[Nearly]()
+    if feed is None:  # of touches; amounts that no row holds have no condition
+        return tuple(_unfit(found, rows, None))
     groups += _group(found, rows, Outcome.NO_DATE, f"{feed.date} is blank: they count in no month")
     groups += _uncounted(found, rows, feed)
     groups += _unfit(found, rows, feed)
     groups += _group(found, rows, Outcome.BLANK_AMOUNT, "the amount is blank")
     if found.touches:
         groups += _other_ends(found, rows)
+    groups += _group(found, rows, Outcome.NAMED_AFTER, "another member is named first, and a count goes to the first")
     groups += _by_utc(found, rows, asked)
     return tuple(groups)
 
@@ -64,7 +65,8 @@ def near_rows(found: Evidence, asked: Asked) -> pl.LazyFrame:
     near = day.is_null() | asked.within(day)
     if found.stamp is not None:
         near |= asked.within(pl.col(found.stamp).dt.date())
-    return found.rows.filter((found.of or asked).of(pl.col("_source")) & near)
+    worth = pl.lit(value=True) if found.near is None else found.near
+    return found.rows.filter((found.of or asked).of(pl.col("_source")) & near & worth)
 
 
 def _nearly(found: Evidence, rows: pl.DataFrame, reason: str) -> Iterator[Nearly]:
@@ -91,7 +93,7 @@ def _uncounted(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Near
         yield from _nearly(found, left, Outcome.NOT_COUNTED.value)
 
 
-def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Nearly]:
+def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed | None) -> Iterator[Nearly]:
     """Rows that fail the condition: those that fail only one part of it, then the rest."""
     left = rows.filter(pl.col("_outcome") == Outcome.UNFIT.value)
     if not left.height or found.condition is None or found.row is None:
@@ -162,7 +164,7 @@ def _without(node: tree.Node, path: tuple[int, ...]) -> tree.Node:
     return tree.Joined(node.word, parts)
 
 
-def _values(rows: pl.DataFrame, columns: tuple[str, ...], feed: Feed) -> str:
+def _values(rows: pl.DataFrame, columns: tuple[str, ...], feed: Feed | None) -> str:
     """The most frequent values of the first column: ``cost is 0.00 (14), blank (3)``."""
     if not columns or not rows.height or columns[0] not in rows.columns:
         return count(rows.height, "row")
@@ -173,10 +175,10 @@ def _values(rows: pl.DataFrame, columns: tuple[str, ...], feed: Feed) -> str:
     return f"{name} is {', '.join(shown)}" + (f" and {more} others" if more > 0 else "")
 
 
-def _shown(value: object, column: str, feed: Feed) -> str:
+def _shown(value: object, column: str, feed: Feed | None) -> str:
     if value is None:
         return "blank"
-    spec = feed.columns.get(column)
+    spec = feed.columns.get(column) if feed else None
     if spec is not None and not spec.publish:
         return "***"
     return value.isoformat() if isinstance(value, dt.date) else str(value)

@@ -3,7 +3,6 @@
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from decimal import Decimal
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -19,7 +18,7 @@ from rmetrics.pipeline.compute.names import TALLIES
 from rmetrics.pipeline.compute.runner import Runner
 from rmetrics.pipeline.compute.standing import old_rules
 from rmetrics.pipeline.explanations import Explanations
-from rmetrics.pipeline.forecasts import month_estimates
+from rmetrics.pipeline.forecasts import month_estimates, steps
 from rmetrics.pipeline.landing.inbox import Seen
 from rmetrics.pipeline.unchanged import NOT_NEEDED
 from rmetrics.pipeline.verify.cross_check import agree
@@ -124,7 +123,7 @@ def _forecasts(computed: Computed, rules: Rules) -> tuple[ForecastRow, ...]:
     zone = ZoneInfo(rules.business.timezone)
     rows = list[ForecastRow]()
     for e in month_estimates(computed, rules):
-        path = [*([(e.as_of, e.reached.quantize(Decimal("0.01")))] if e.as_of >= e.month else []), *e.path]
+        path = steps(e.month, e.as_of, e.reached, e.path)
         for day, value in path:
             noon = dt.datetime.combine(day, dt.time(12), zone).astimezone(dt.UTC)
             ends = day == path[-1][0]

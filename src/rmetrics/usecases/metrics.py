@@ -12,7 +12,7 @@ from rmetrics.checks.by_span import sums_by_span
 from rmetrics.errors import CheckError, LakeError, SettingsError
 from rmetrics.findings import Finding
 from rmetrics.metrics.by_period import MEMBER, SPAN, Compare, Period, Span, State, compared_with, periods_of, sums
-from rmetrics.metrics.figures import SHIPPED, Figure, Kind, additive, quotient, ratio
+from rmetrics.metrics.figures import SHIPPED, Figure, Kind, figures_of, quotient
 from rmetrics.metrics.tallies import last_day
 from rmetrics.periods import Grain, month_of, next_month, next_period, period_name, period_of
 from rmetrics.pipeline.asked import only_source
@@ -21,7 +21,6 @@ from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.pipeline.workspace import Opened, opened
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import ALL, Rules
-from rmetrics.rules.measures import declared, shown_format
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings
 from rmetrics.tables import DAILY, DIMENSION_MONTHLY, MEASURE_DAILY
@@ -139,27 +138,12 @@ def metrics(settings: Settings, asked: Asked, progress: Progress = silent) -> Me
         CheckError: the engines differ: a bug; nothing is shown.
     """
     with opened(settings, progress) as lake:
-        known = known_figures(lake.rules)
+        known = figures_of(lake.rules)
         for name in asked.measures:
             if name not in known:
                 raise SettingsError(f"no measure {name!r}{did_you_mean(name, known)}", f"Measures: {', '.join(known)}.")
         _check_dimension(asked, lake.rules)
         return _metrics(lake, asked, [known[name] for name in asked.measures or DEFAULT])
-
-
-def known_figures(rules: Rules) -> dict[str, Figure]:
-    """Every measure by name: the shipped ones, then the company's own."""
-    found = dict(SHIPPED)
-    for name, measure in declared(rules).items():
-        if not measure.own:
-            continue
-        shown = shown_format(measure, rules)
-        if measure.latest.ratio is not None:
-            above, below = measure.latest.ratio
-            found[name] = ratio(name, above, below, Kind.MONEY_RATIO if shown == "money" else Kind.RATIO)
-        else:
-            found[name] = additive(name, Kind.COUNT if shown == "count" else Kind.EXACT)
-    return found
 
 
 def _check_dimension(asked: Asked, rules: Rules) -> None:
@@ -371,7 +355,7 @@ def _row(
             member if asked.dimension == "source" and member else source,
             member if asked.dimension == "segment" and member else segment,
             figure,
-            rows=asked.dimension is not None and asked.dimension not in DIMENSIONS,
+            member=(asked.dimension, member) if member and asked.dimension not in {None, *DIMENSIONS} else None,
         ),
         value=of(period.span),
     )
@@ -384,15 +368,17 @@ def _compared(now: Decimal | None, other: Span | None, of: Callable[[Span], Deci
     return Compared(other, then, now - then, quotient(now - then, abs(then)))
 
 
-def explain_line(period: Period, source: str, segment: str, figure: Figure, *, rows: bool = False) -> str:
+def explain_line(
+    period: Period, source: str, segment: str, figure: Figure, *, member: tuple[str | None, str] | None = None
+) -> str:
     """The command that explains a number: its rule, its rows, and the proof that they add up to it.
 
-    ``rows``: for a member of a declared dimension, whose share of the whole number its rows tell.
+    ``member``: of a declared dimension, with the dimension before it; then of the whole company.
     """
-    words = ["rmetrics explain --source", quote(source), *_when(period)]
+    whose = f"--source {quote(source)}" if member is None else f"--dimension {member[0]} --member {quote(member[1])}"
+    words = ["rmetrics explain", whose, *_when(period)]
     words += [] if segment == ALL else ["--segment", quote(segment)]
-    words += [f"--metric {part}" for part in figure.parts]
-    words += ["--rows"] if rows else []
+    words += [f"--metric {figure.name}"]
     return " ".join(words)
 
 

@@ -112,7 +112,8 @@ def look_once(
             memory_limit=memory_limit,
         )
         try:
-            recompute(connection, typed, rules, scope, newest_day((p.raw for p in computed.placed), rules))
+            newest = newest_day((p.raw for p in computed.placed), rules)
+            recompute(connection, typed, rules, scope, newest, journeys=files.every)
             found = compare(connection, daily, monthly, scope, classes, own=own)
             if part is not None:
                 assert reached is not None  # noqa: S101 - part of an increment

@@ -18,6 +18,7 @@ from rmetrics.pipeline.landing.quarantine import RejectedRow
 from rmetrics.pipeline.verify.export_findings import export_findings
 from rmetrics.postgres.publish import ByOthers
 from rmetrics.rules import Rules
+from rmetrics.rules.measures import FREE_TEXT, MOST_MEMBERS, NONE, REST
 from rmetrics.rules.names import TARGETS
 from rmetrics.tables import DAILY, MONTHLY
 
@@ -32,12 +33,33 @@ def run_findings(
         ("the findings about the lake", lambda: list(_earlier(lake, computed))),
         ("the comparison of exports", lambda: list(export_findings(lake, rules, computed))),
         ("the findings about rows", lambda: list(_rows(lake, rules))),
+        ("the findings about dimensions", lambda: list(_free_text(computed, rules))),
         ("the findings about phone numbers", lambda: list(_phones(computed))),
         ("the warnings about rules", lambda: [Finding("rule", Severity.INFO, str(w), 0) for w in rules.warnings]),
     ):
         found += explanations.of(what, findings, [])
     order = list(Severity)
     return tuple(sorted(found, key=lambda f: order.index(f.severity)))
+
+
+def _free_text(computed: Computed, rules: Rules) -> Iterator[Finding]:
+    """Dimensions with thousands of members and no ``most``: a text that somebody typed, not what things are told by.
+
+    What is published is right, the largest by name and the others together, so the run goes on: one more export must
+    not stop a company's figures. It is an error all the same, until somebody decides.
+    """
+    if not any(d.most is None for d in rules.dimensions.values()):
+        return
+    tally = stored_tallies(computed.snapshot).members.filter(pl.col("member") != NONE)
+    counts = tally.group_by("dimension").agg(pl.col("member").n_unique()).filter(pl.col("member") > FREE_TEXT)
+    for name, members in counts.sort("dimension").collect().iter_rows():
+        if name in rules.dimensions and rules.dimensions[name].most is None:
+            told = (
+                f"{rules.place(f'dimensions.{name}')}: dimension {name} has {members:,} members, more than "
+                f"{FREE_TEXT:,}: it reads like free text; {MOST_MEMBERS} are kept by name, the others are {REST}. "
+                f"Choose another column, or write most = {MOST_MEMBERS} if that is meant"
+            )
+            yield Finding("free-text", Severity.ERROR, told, members)
 
 
 def _earlier(lake: Lake, computed: Computed) -> Iterator[Finding]:

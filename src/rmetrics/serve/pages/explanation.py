@@ -1,6 +1,7 @@
 """``/explain``: why a figure is what it is; rule, steps, near misses, proof, rows, history."""
 
 import datetime as dt
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from html import escape
@@ -17,6 +18,8 @@ from rmetrics.explain.explanation import Explained, Explanation
 from rmetrics.figures import MonthLine
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
+from rmetrics.metrics.figures import SHIPPED, figures_of
+from rmetrics.metrics.figures import Figure as Made
 from rmetrics.output.explain import figure
 from rmetrics.pipeline.asked import source_named
 from rmetrics.rules.funnel import FUNNEL, PREFIX, as_called, funnel_names
@@ -24,6 +27,7 @@ from rmetrics.rules.suggest import did_you_mean
 from rmetrics.serve.formulas import FORMULAS, RATIO_TITLES, TARGETS, Formula, funnel_formulas
 from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of
 from rmetrics.serve.pages.breakdown import breakdown
+from rmetrics.serve.pages.by_member import by_member, ratio_of
 from rmetrics.serve.pages.calls import calls_of
 from rmetrics.serve.pages.changes import history_of
 from rmetrics.serve.pages.measure import measure
@@ -46,7 +50,7 @@ class OutdatedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What is asked: a figure, and which measure of it; None: all measures.
+    """What is asked: a figure, and which measure of it; None: all measures. ``own``: the company's own by name.
 
     Attributes:
         formula: how the figure is made of others; None where it is not.
@@ -54,6 +58,7 @@ class _Question:
 
     figure: Figure
     metric: str | None
+    own: Mapping[str, Made]
     formula: Formula | None
 
     @property
@@ -61,6 +66,8 @@ class _Question:
         """Everything to explain."""
         if self.metric is None:
             return MEASURES
+        if self.metric in self.own:
+            return self.own[self.metric].parts
         return self.formula.parts if self.formula else (self.metric,)
 
     @property
@@ -76,6 +83,8 @@ def explanation(asked: Asked) -> Page:
         SettingsError: there is no such source, month, segment, day or measure.
         OutdatedError: what is published is newer than the version shown.
     """
+    if asked.text("dimension") is not None:
+        return by_member(asked)
     question = _question(asked)
     notes = list(notes_of(asked.view))
     found, offline = _explained(asked, question)
@@ -90,6 +99,8 @@ def explanation(asked: Asked) -> Page:
     body = [heading(title, *trail), _form(asked, question)]
     if question.formula:
         body.append(_formula(asked, question, question.formula))
+    if question.metric is not None and question.metric in question.own:
+        body.append(ratio_of(question.own[question.metric], found, asked.view.lake.rules.business.currency))
     body += [target_of(asked, question.figure, t) for t in question.parts if t in TARGETS]
     if question.metric == CALLS or (question.metric is None and found.calls):
         body.append(calls_of(asked, question.figure, found))
@@ -117,12 +128,13 @@ def _question(asked: Asked) -> _Question:
     if segment is not None:
         with view.explainer(month) as one:
             segment = one.segment(segment)
-    known = (*MEASURES, *funnel, *formulas, *TARGETS, CALLS)
+    own = {n: f for n, f in figures_of(view.lake.rules).items() if n not in SHIPPED}
+    known = (*MEASURES, *own, *funnel, *formulas, *TARGETS, CALLS)
     if metric is not None and metric not in known:
         raise SettingsError(f"no measure {metric!r}{did_you_mean(metric, known)}", f"Measures: {', '.join(known)}.")
     if metric in TARGETS:  # of a whole month
         day = None
-    return _Question(Figure(source, month, segment, day), metric, formulas.get(metric or ""))
+    return _Question(Figure(source, month, segment, day), metric, own, formulas.get(metric or ""))
 
 
 def _day(text: str | None) -> dt.date | None:
@@ -144,11 +156,13 @@ def _title(question: _Question) -> str:
     of = question.figure
     when = f"{of.day.day} {of.day:%B %Y}" if of.day else f"{of.month:%B %Y}"
     whose = "All sources" if of.source == ALL else of.source
-    return ", ".join(p for p in (f"{name(question.metric)}: {whose}", when, of.segment) if p)
+    return ", ".join(p for p in (f"{name(question.metric, question.own)}: {whose}", when, of.segment) if p)
 
 
-def name(metric: str | None) -> str:
+def name(metric: str | None, own: Collection[str] = ()) -> str:
     """What a measure, a formula or a target is called."""
+    if metric is not None and metric in own:
+        return metric.replace("_", " ").capitalize()
     if metric is None:
         return "Every measure"
     if metric in FORMULAS:
@@ -166,8 +180,10 @@ def _form(asked: Asked, question: _Question) -> str:
     sources = sorted(
         {line.source for line in asked.view.page().lines} | set(rules.sources), key=lambda s: (s != ALL, s)
     )
-    known = (*MEASURES, *FORMULAS, *TARGETS, *funnel_names(rules), *funnel_formulas(rules), CALLS)
-    metrics = {"": "Every measure", **{m: name(m) for m in known}}
+    known = (
+        *MEASURES, *question.own, *FORMULAS, *TARGETS, *funnel_names(rules), *funnel_formulas(rules), CALLS,
+    )  # fmt: skip
+    metrics = {"": "Every measure", **{m: name(m, question.own) for m in known}}
     segments = {"": "All segments", **{s: s for s in rules.segment_order}}
     inside = (
         choice("source", "Source", {s: "All sources" if s == ALL else s for s in sources}, of.source)
@@ -245,7 +261,7 @@ def _measure(asked: Asked, question: _Question, found: Explained, whole: Explana
     of, title, more = question.figure, "", ""
     if len(whole.metrics) > 1:
         href = LINKS.figure(found.name, of.source, of.month, of.segment, of.day)
-        title = f"<h2>{cells.linked(name(found.name), href)}</h2>"
+        title = f"<h2>{cells.linked(name(found.name, question.own), href)}</h2>"
     else:
         more = breakdown(asked, of, found.name, found.scale) + history_of(asked, of, found.name)
     exact = cells.plain(found.value)

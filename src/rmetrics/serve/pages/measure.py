@@ -38,8 +38,8 @@ def _part(asked: Asked, found: Explained, part: Part, *, several: bool) -> str:
     since = f", since {part.since}" if part.since else ""
     value = f"<b>{escape(figure(found.scale, part.value))}</b>: " if several else ""
     rule = f'<p class="rule">{value}{escape(part.rule)}{since} {place(part.where)}</p>'
-    inside = f"{_steps(part)}{_near(asked, part)}{_split(part)}{_rows(asked, found, part)}"
-    return f'<div class="card wide">{rule}{inside}</div>'
+    inside = f"{rule}{_steps(part)}{_near(asked, part)}{_split(part)}{_rows(asked, found, part)}"
+    return f'<div class="card wide">{inside}</div>'
 
 
 def _steps(part: Part) -> str:

@@ -7,9 +7,12 @@ from html import escape
 from rmetrics.explain.evidence import MEASURES
 from rmetrics.explain.evidence import Asked as Figure
 from rmetrics.html_report import cells
-from rmetrics.html_report.data import ALL
+from rmetrics.html_report.data import ALL, PageData
+from rmetrics.html_report.own_sections import members_card, value_cell
 from rmetrics.rules.describe import Said, rules_in_words
 from rmetrics.rules.funnel import FUNNEL, funnel_names
+from rmetrics.rules.measure_words import measure_in_words
+from rmetrics.rules.measures import declared
 from rmetrics.serve.formulas import FORMULAS, TARGETS
 from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of, place
 from rmetrics.serve.pages.explanation import name
@@ -50,7 +53,8 @@ def measures(asked: Asked) -> Page:
     body = (
         f"{heading('Measures')}<p>What is counted and summed, by rules that stand in files; and what is made of it.</p>"
         f"{month_form(asked, '/measures', page.month)}{sums}"
-        f"{cells.card('Made of them', cells.table(head, made, 'formulas'))}{_funnel(asked, page.month, head)}"
+        f"{_own(asked, page)}{cells.card('Made of them', cells.table(head, made, 'formulas'))}"
+        f"{_funnel(asked, page.month, head)}"
     )
     return Page("Measures", body, "/measures", notes=notes_of(asked.view))
 
@@ -68,6 +72,34 @@ def _funnel(asked: Asked, month: dt.date, head: tuple[str, ...]) -> str:
     return cells.card("Leads followed to the money", about + cells.table(head, rows, "journeys"))
 
 
+def _own(asked: Asked, page: PageData) -> str:
+    """The company's own measures with their rules and targets, then the members of each dimension."""
+    own, rules = page.own, asked.view.lake.rules
+    if not own.any:
+        told = (
+            "None yet. Declare counts, sums, ratios and dimensions in rules: rmetrics rules new-measure NAME --of jobs."
+        )
+        return cells.card("Your own", f"<p>{told}</p>")
+    known, rows = declared(rules), []
+    for line in own.lines:
+        if line.month != page.month:
+            continue
+        href, kind = LINKS.figure(line.measure, ALL, page.month), own.kinds[line.measure]
+        rule = known[line.measure].rule.at(page.month)
+        words = f"{escape(measure_in_words(rule))} {place(rules.place(f'measures.{line.measure}'))}"
+        rows.append(
+            [
+                cells.cell(line.title, text=True, href=href),
+                value_cell(line.value, kind, page.currency, href),
+                value_cell(line.target, kind, page.currency, None),
+                f'<td class="fold"><p class="rule">{words}</p></td>',
+            ]
+        )
+    head = ("Measure", f"{page.month:%B %Y}", "Target", "Rule")
+    made = cells.card("Your own", cells.table(head, rows, "own")) if rows else ""
+    return made + "".join(members_card(own, t, page.month, page.currency, LINKS) for t in own.tables)
+
+
 def _amount(value: object, *, href: str | None) -> str:
     return cells.money(value, 2, href=href)  # type: ignore[arg-type]
 
@@ -76,7 +108,7 @@ def _rules(measure: str, said: tuple[Said, ...]) -> list[Said]:
     if measure in _OF_JOBS:
         return [s for s in said if s.topic == "jobs" and s.rule == _OF_JOBS[measure]]
     if measure in {"leads", "cost"}:
-        return [s for s in said if s.rule == measure]
+        return [s for s in said if s.rule == measure and s.topic != "measures"]
     return [s for s in said if s.topic == "revenue" and (measure == "revenue40" or s.rule == "date")]
 
 

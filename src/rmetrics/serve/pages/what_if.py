@@ -8,8 +8,10 @@ from html import escape
 from typing import Any
 
 from rmetrics.errors import RmetricsError, SettingsError
+from rmetrics.explain.evidence import MEASURES
 from rmetrics.findings import count
 from rmetrics.html_report import cells
+from rmetrics.html_report.data import ALL
 from rmetrics.output.plan import figure
 from rmetrics.periods import parse_month
 from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of, place
@@ -105,7 +107,8 @@ def _answer(asked: Asked, tried: Edited, plan: Mapping[str, Any]) -> str:
     if changes or plan["daily_changes"] or rows:
         figures = f"{count(len(changes), 'monthly figure')} and {count(plan['daily_changes'], 'daily figure')}"
         moved = f"; {count(len(rows), 'row')} would count as something else" if rows else ""
-        told = f"A sync with this edit would change {figures}{moved}."
+        members = f", {count(len(plan['members']), 'figure')} of members" if plan["members"] else ""
+        told = f"A sync with this edit would change {figures}{members}{moved}."
     elif hands:
         told = "A sync with this edit would change no figure but those of the funnel."
     if hands:
@@ -136,6 +139,8 @@ def _sums(changes: Sequence[Mapping[str, Any]]) -> str:
     """How much each measure moves in all."""
     moved: dict[str, Decimal] = {}
     for change in changes:
+        if change["segment"] == ALL:  # a ratio of the whole company, which is not added up over months
+            continue
         difference = Decimal(change["after"] or 0) - Decimal(change["before"] or 0)
         moved[change["metric"]] = moved.get(change["metric"], Decimal(0)) + difference
     tiles = [
@@ -147,6 +152,8 @@ def _sums(changes: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _colour(metric: str, value: Decimal) -> str:
+    if metric not in MEASURES:  # nobody has said which way is good
+        return ""
     return "good" if (value > 0) == (metric in _UP_IS_GOOD) else "bad"
 
 
@@ -156,7 +163,8 @@ def _changes(changes: Sequence[Mapping[str, Any]]) -> str:
         metric, month = change["metric"], parse_month(change["month"][:7])
         was, now = (None if change[k] is None else Decimal(change[k]) for k in ("before", "after"))
         difference = (now or Decimal(0)) - (was or Decimal(0))
-        href = LINKS.figure(metric, change["source"], month, change["segment"]) if month and was is not None else None
+        segment = None if change["segment"] == ALL else change["segment"]
+        href = LINKS.figure(metric, change["source"], month, segment) if month and was is not None else None
         rows.append(
             [
                 cells.cell(change["month"][:7], text=True),
