@@ -9,7 +9,7 @@ import pytest
 
 from published import run as run_sql
 from rmetrics.cli import run
-from rmetrics.explain.evidence import Asked
+from rmetrics.explain.asked import Asked
 from rmetrics.explain.explainer import explainer
 from rmetrics.explain.members import explain_member, explain_members
 from rmetrics.rules.measures import sums

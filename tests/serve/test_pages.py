@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from published import Published
 from rmetrics.company import Company
-from rmetrics.explain.evidence import MEASURES
+from rmetrics.explain.asked import MEASURES
 from rmetrics.serve.app import PAGES
 from rmetrics.serve.formulas import FORMULAS
 

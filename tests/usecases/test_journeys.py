@@ -16,7 +16,7 @@ import pytest
 from published import run as run_sql
 from rmetrics.cli import run
 from rmetrics.errors import CheckError, SettingsError
-from rmetrics.explain.evidence import Asked
+from rmetrics.explain.asked import Asked
 from rmetrics.explain.explainer import explainer
 from rmetrics.pipeline.compute.journeys import made
 from rmetrics.rules import load_rules

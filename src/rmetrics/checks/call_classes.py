@@ -11,11 +11,12 @@ from pathlib import Path
 import duckdb
 
 from rmetrics.checks.phones import phone_keys
+from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.hours import spans_of
 from rmetrics.rules.journeys import Journeys
-from rmetrics.rules.model import Calls, ColumnType, Feed, Rules
+from rmetrics.rules.model import Calls, Rules
 from rmetrics.rules.names import CALLS, JOBS
-from rmetrics.rules.validate import feed_row
+from rmetrics.rules.rows import feed_row
 from rmetrics.sandbox.connection import file_name
 from rmetrics.sandbox.quoting import holds, ident, in_force, text, work
 

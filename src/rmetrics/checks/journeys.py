@@ -14,10 +14,11 @@ import duckdb
 
 from rmetrics.checks.phones import phone_keys
 from rmetrics.checks.revenue import counted_day, share_units
+from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.journeys import SHARED_WITHIN
-from rmetrics.rules.model import Calls, ColumnType, Cost, Feed, FeedLeads, Rules
+from rmetrics.rules.model import Calls, Cost, FeedLeads, Rules
 from rmetrics.rules.names import CALLS, JOBS
-from rmetrics.rules.validate import feed_row
+from rmetrics.rules.rows import feed_row
 from rmetrics.sandbox.quoting import dollars, from_micros, holds, ident, in_force, text, whole_cents, within, work
 
 JOURNEYS = "journeys"

@@ -11,10 +11,11 @@ import duckdb
 from rmetrics.checks.call_classes import created_day
 from rmetrics.checks.phones import phone_keys
 from rmetrics.rules.disputes import FACTS, lead_row, price_column
+from rmetrics.rules.feeds import ColumnType
 from rmetrics.rules.journeys import Journeys
-from rmetrics.rules.model import ColumnType, FeedLeads, Rules, Source
+from rmetrics.rules.model import FeedLeads, Rules, Source
 from rmetrics.rules.names import JOBS
-from rmetrics.rules.validate import feed_row
+from rmetrics.rules.rows import feed_row
 from rmetrics.sandbox.quoting import holds, ident, in_force, text, within, work
 
 NEAR_S = 600

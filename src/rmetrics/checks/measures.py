@@ -15,10 +15,11 @@ import duckdb
 from rmetrics.checks.feeds import columns_of
 from rmetrics.rules.expressions import duckdb_form
 from rmetrics.rules.expressions.typing import Row
+from rmetrics.rules.feeds import ColumnType
 from rmetrics.rules.measures import JOURNEYS, SOURCES, Dimension, Measure, declared, measure_row, member_text, sum_kind
-from rmetrics.rules.model import OTHER, UNATTRIBUTED, ColumnType, FeedLeads, Rules, Source
+from rmetrics.rules.model import OTHER, UNATTRIBUTED, FeedLeads, Rules, Source
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS
-from rmetrics.rules.validate import feed_row
+from rmetrics.rules.rows import feed_row
 from rmetrics.sandbox.connection import file_name
 from rmetrics.sandbox.quoting import holds, ident, in_force, text, whole_cents, within, work
 

@@ -2,7 +2,8 @@
 
 import polars as pl
 
-from rmetrics.explain.evidence import Asked, Frames
+from rmetrics.explain.asked import Asked
+from rmetrics.explain.evidence import Frames
 from rmetrics.explain.explanation import Step
 from rmetrics.rules import Rules
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Frames, Outcome
+from rmetrics.explain.asked import MEASURES, SCALES, Asked, Outcome
+from rmetrics.explain.evidence import Evidence, Frames
 from rmetrics.explain.funnel_figures import by_month, computed_days, computed_months, published_months, with_funnel
 from rmetrics.lake.snapshot import load
 from rmetrics.pipeline.workspace import Opened

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import polars as pl
 
-from rmetrics.explain.evidence import Frames, Outcome
+from rmetrics.explain.asked import Outcome
+from rmetrics.explain.evidence import Frames
 from rmetrics.lake import Lake, writing
 from rmetrics.metrics.tallies import last_day
 from rmetrics.pipeline.compute.names import FACTS, TALLIES

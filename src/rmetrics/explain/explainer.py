@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from decimal import Decimal
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from rmetrics.checks.recompute import TypedInput, recompute
-from rmetrics.errors import LakeError, SettingsError
+from rmetrics.errors import SettingsError
+from rmetrics.explain.asked import MEASURES, SCALES, Asked, Outcome
 from rmetrics.explain.call_steps import call_steps
 from rmetrics.explain.differences import (
     differing,
@@ -22,7 +21,7 @@ from rmetrics.explain.differences import (
     months_differing,
     rows_differing,
 )
-from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Outcome, evidence, said_of
+from rmetrics.explain.evidence import Evidence, evidence, said_of
 from rmetrics.explain.evidence_rows import EvidenceRows, evidence_rows
 from rmetrics.explain.explanation import Explained, Explanation, ListedRow, ListedRows, Part, Split, Step
 from rmetrics.explain.funnel import touch_evidence
@@ -30,13 +29,10 @@ from rmetrics.explain.funnel_figures import computed_days, followed_days, publis
 from rmetrics.explain.monthly import amounts_by_month, by_month
 from rmetrics.explain.near_misses import Nearly, near_rows, nearly_counted
 from rmetrics.explain.own_measures import beside, own_evidence, own_scales
+from rmetrics.explain.second_engine import known_months, needed_inputs, recomputed, touch_file
 from rmetrics.explain.withdrawn import withdrawn_rows
-from rmetrics.lake.snapshot import load
 from rmetrics.memory import duckdb_limit
 from rmetrics.pipeline.asked import Months, month_named, months_named, source_named
-from rmetrics.pipeline.landing.placement import newest_day
-from rmetrics.pipeline.verify.journeys import journey_files
-from rmetrics.pipeline.verify.month_inputs import MOST, MonthInputs, of_months
 from rmetrics.pipeline.workspace import Opened, opened
 from rmetrics.positions import FILE, LINE, PARTS
 from rmetrics.postgres.compare import RowDifference, published_session
@@ -45,11 +41,11 @@ from rmetrics.progress import Progress, silent
 from rmetrics.rules import ALL, Rules
 from rmetrics.rules.funnel import FUNNEL, funnel_names
 from rmetrics.rules.measure_words import measure_in_words
-from rmetrics.rules.measures import JOURNEYS, declared, sums
-from rmetrics.sandbox.connection import duckdb_errors, sandbox
+from rmetrics.rules.measures import declared
+from rmetrics.sandbox.connection import duckdb_errors
 from rmetrics.sandbox.query import rows as fetched
 from rmetrics.settings import Settings, memory_of
-from rmetrics.tables import DAILY, MEASURE_DAILY, MONTHLY
+from rmetrics.tables import DAILY, MEASURE_DAILY
 
 _DIFFERENCES = 20
 
@@ -117,73 +113,15 @@ def explainer_of(
         only = months or (Months(last=month, one=True) if month or newest else None)
         part = None
         if only is not None and not lake.problems:
-            part = stack.enter_context(_only(lake, only))
+            part = stack.enter_context(needed_inputs(lake, only))
         progress("recomputing with the second engine", 0, 1)
         # Meanwhile the database is opened, and the rows behind the numbers are read.
         pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rmetrics"))
-        touches = stack.enter_context(_touches(lake))
-        engine = pool.submit(_second_engine, lake, part, duckdb_limit(memory) if part else None, touches)
+        touches = stack.enter_context(touch_file(lake))
+        engine = pool.submit(recomputed, lake, part, duckdb_limit(memory) if part else None, touches)
         stack.callback(lambda: engine.exception() or engine.result().close())
         yield Explainer(lake, engine, stack.enter_context(evidence_rows(lake, part)), duckdb_limit(memory))
         progress("recomputing with the second engine", 1, 1)
-
-
-@contextlib.contextmanager
-def _only(lake: Opened, asked: Months) -> Iterator[MonthInputs | None]:
-    """What the months asked for need; None where they are so many that everything is looked at."""
-    known = _months(lake)
-    first, last = months_named(asked, known)
-    wanted = frozenset(m for m in known if first <= m <= last)
-    if len(wanted) > max(1, MOST * len(known)):
-        yield None
-    else:
-        with of_months(lake.lake, lake.computed.rows, wanted) as part:
-            yield part
-
-
-def _months(lake: Opened) -> frozenset[dt.date]:
-    """The months with figures.
-
-    Raises:
-        LakeError: there is none.
-    """
-    months = load(lake.lake).scan(MONTHLY).select(pl.col("month").unique()).collect()["month"].to_list()
-    if not months:
-        raise LakeError("no row of the data counts in any month", "See `rmetrics check`, then sync again.")
-    return frozenset(months)
-
-
-@contextlib.contextmanager
-def _touches(lake: Opened) -> Iterator[Path | None]:
-    """A file of all touches, where a measure is over them."""
-    if all(m.latest.of != JOURNEYS for m in sums(lake.rules).values()):
-        yield None
-        return
-    with journey_files(lake.lake, lake.computed.rows, None) as files:
-        yield files.every
-
-
-def _second_engine(lake: Opened, part: MonthInputs | None, memory_limit: str | None, touches: Path | None) -> Any:
-    """A connection in which everything, or what a month needs, was recomputed."""
-    typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else lake.typed
-    known = [p for p in ((part.scope.daily, part.scope.members) if part else ()) if p]
-    known += [touches] if touches else []
-    files = [*(i.path for inputs in typed.values() for i in inputs), *known]
-    with duckdb_errors("recompute the metrics"):
-        connection = sandbox(files, temp=lake.lake.root / "duckdb", memory_limit=memory_limit)
-        try:
-            recompute(
-                connection,
-                typed,
-                lake.rules,
-                part.scope if part else None,
-                newest_day(lake.exports.values(), lake.rules),
-                journeys=touches,
-            )
-        except BaseException:
-            connection.close()
-            raise
-    return connection
 
 
 class Explainer:
@@ -221,14 +159,14 @@ class Explainer:
 
     def month(self, month: dt.date | None) -> dt.date:
         """The month a person means, the newest where none is named; see ``asked.month_named``."""
-        return month_named(month, _months(self.lake))
+        return month_named(month, known_months(self.lake))
 
     def months(self, asked: Months) -> tuple[dt.date, dt.date | None]:
         """The first month a person means, and the last where there are several; see ``asked.months_named``.
 
         Months without data at either end are left out.
         """
-        known = _months(self.lake)
+        known = known_months(self.lake)
         first, last = months_named(asked, known)
         found = [m for m in known if first <= m <= last]
         return min(found), max(found) if max(found) > min(found) else None

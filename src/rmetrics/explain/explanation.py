@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rmetrics.explain.evidence import MEASURES, Asked
+from rmetrics.explain.asked import MEASURES, Asked
 from rmetrics.explain.monthly import InMonth, differences_of
 from rmetrics.explain.near_misses import Nearly
 from rmetrics.findings import Finding

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from rmetrics.explain.evidence import Asked, Evidence, Frames, Outcome, Span, judged, of_feed, said_of, stamp_of
+from rmetrics.explain.asked import Asked, Outcome
+from rmetrics.explain.evidence import Evidence, Frames, Span, judged, of_feed, said_of, stamp_of
 from rmetrics.metrics.journeys import COUNTED_AS, NO_JOB, NO_NUMBER, OUTSIDE, SHARED
 from rmetrics.metrics.touches import TOUCH, inbound, source_order
 from rmetrics.money import cents
@@ -22,7 +23,7 @@ from rmetrics.rules.describe import Said, rules_in_words
 from rmetrics.rules.funnel import FUNNEL
 from rmetrics.rules.model import ALL, FeedLeads, Rules, Source
 from rmetrics.rules.names import CALLS
-from rmetrics.rules.validate import feed_row
+from rmetrics.rules.rows import feed_row
 
 _FITS: Mapping[str, pl.Expr] = {
     **dict(COUNTED_AS),

@@ -11,7 +11,8 @@ from typing import Any
 import polars as pl
 
 from rmetrics.checks.journeys_compare import SUMS
-from rmetrics.explain.evidence import Asked, Frames
+from rmetrics.explain.asked import Asked
+from rmetrics.explain.evidence import Frames
 from rmetrics.metrics.journeys import COUNTED_AS
 from rmetrics.pipeline.compute.journeys import lead_feeds, tied
 from rmetrics.pipeline.verify.journeys import followed

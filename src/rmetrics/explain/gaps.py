@@ -10,7 +10,8 @@ from itertools import combinations
 
 import polars as pl
 
-from rmetrics.explain.evidence import SCALES, Asked, Evidence, Frames, Outcome, evidence
+from rmetrics.explain.asked import SCALES, Asked, Outcome
+from rmetrics.explain.evidence import Evidence, Frames, evidence
 from rmetrics.explain.explainer import Explainer
 from rmetrics.explain.explanation import Explained
 from rmetrics.findings import count

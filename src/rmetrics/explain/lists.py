@@ -9,7 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from rmetrics.errors import SettingsError
-from rmetrics.explain.evidence import Asked, Evidence, Outcome
+from rmetrics.explain.asked import Asked, Outcome
+from rmetrics.explain.evidence import Evidence
 from rmetrics.explain.explainer import Explainer
 from rmetrics.explain.explanation import Explained
 from rmetrics.explain.gaps import Gap, Reason, are_alike
@@ -18,7 +19,8 @@ from rmetrics.ingest.recognise import column_headers, normal_header, read_as
 from rmetrics.ingest.sniff import blocks
 from rmetrics.pipeline.landing.exported import exported_records
 from rmetrics.pipeline.landing.quarantine import quarantine
-from rmetrics.rules.model import ALL, Feed
+from rmetrics.rules.feeds import Feed
+from rmetrics.rules.model import ALL
 
 
 def listed_metric(one: Explainer, asked: Asked, metrics: Sequence[str]) -> str:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from rmetrics.explain.evidence import Asked, Evidence, Frames, Outcome, evidence
+from rmetrics.explain.asked import Asked, Outcome
+from rmetrics.explain.evidence import Evidence, Frames, evidence
 from rmetrics.explain.own_measures import every_row, own_evidence
 from rmetrics.metrics.measures import member_column, names_in
 from rmetrics.metrics.newest import in_force

@@ -11,7 +11,7 @@ from decimal import Decimal
 import polars as pl
 
 from rmetrics.errors import SettingsError
-from rmetrics.explain.evidence import SCALES, Asked
+from rmetrics.explain.asked import SCALES, Asked
 from rmetrics.explain.explainer import Explainer
 from rmetrics.explain.explanation import Explained, Explanation, share_of
 from rmetrics.explain.member_evidence import MemberAsked, member_evidence

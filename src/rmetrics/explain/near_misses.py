@@ -7,14 +7,15 @@ from decimal import Decimal
 
 import polars as pl
 
-from rmetrics.explain.evidence import Asked, Evidence, Outcome
+from rmetrics.explain.asked import Asked, Outcome
+from rmetrics.explain.evidence import Evidence
 from rmetrics.findings import count
 from rmetrics.rules.expressions import tree
 from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.polars_form import rendered
 from rmetrics.rules.expressions.typing import condition_of
 from rmetrics.rules.expressions.written import sql_of
-from rmetrics.rules.model import Feed
+from rmetrics.rules.feeds import Feed
 
 _VALUES = 4
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from rmetrics.explain.evidence import Asked, Evidence, Frames, judged, stamp_of
+from rmetrics.explain.asked import Asked
+from rmetrics.explain.evidence import Evidence, Frames, judged, stamp_of
 from rmetrics.metrics.measures import amount, placed_journeys, placed_rows
 from rmetrics.pipeline.compute.journeys import row_of_place
 from rmetrics.positions import COUNTED, FILE, LINE, LINES, PARTS

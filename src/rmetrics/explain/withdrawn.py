@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from rmetrics.explain.evidence import Asked
+from rmetrics.explain.asked import Asked
 from rmetrics.explain.near_misses import Nearly
 from rmetrics.lake import Lake, RawFile
 from rmetrics.metrics.jobs import normal
 from rmetrics.pipeline.landing.typed_rows import definition_of
 from rmetrics.rules import Rules
-from rmetrics.rules.model import ColumnType, Feed
+from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.names import JOBS, normal_source
 
 

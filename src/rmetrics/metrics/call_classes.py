@@ -25,10 +25,11 @@ from rmetrics.metrics.newest import in_force
 from rmetrics.metrics.phones import KEY, keyed
 from rmetrics.positions import COUNTED, POSITION
 from rmetrics.rules.expressions.polars_form import is_true
+from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.hours import Span, spans_of
-from rmetrics.rules.model import ColumnType, Feed, Rules
+from rmetrics.rules.model import Rules
 from rmetrics.rules.names import CALLS, JOBS
-from rmetrics.rules.validate import feed_row
+from rmetrics.rules.rows import feed_row
 
 CLASS, WITHIN = "class", "answered_within_s"
 OWN, NO_CUSTOMER, EXISTING = "own number", "not a customer", "existing job"

@@ -19,9 +19,10 @@ from rmetrics.metrics.touches import zip_of
 from rmetrics.positions import COUNTED, POSITION
 from rmetrics.rules.disputes import FACTS, lead_row, price_column
 from rmetrics.rules.expressions.polars_form import is_true
-from rmetrics.rules.model import ColumnType, Feed, FeedLeads, Rules, Source
+from rmetrics.rules.feeds import ColumnType, Feed
+from rmetrics.rules.model import FeedLeads, Rules, Source
+from rmetrics.rules.rows import feed_row
 from rmetrics.rules.terms import Dispute
-from rmetrics.rules.validate import feed_row
 
 NEAR_S = 600  # seconds between a lead and a call that is the lead's
 GRANTED, REFUSED = "granted", "refused"

@@ -22,6 +22,7 @@ from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.expressions.white_space import WHITE_SPACE
+from rmetrics.rules.feeds import ColumnType
 from rmetrics.rules.measures import (
     CALLS,
     JOBS,
@@ -42,8 +43,8 @@ from rmetrics.rules.measures import (
     sums,
     unit_of,
 )
-from rmetrics.rules.model import OTHER, UNATTRIBUTED, ColumnType, FeedLeads, Rules
-from rmetrics.rules.validate import feed_row
+from rmetrics.rules.model import OTHER, UNATTRIBUTED, FeedLeads, Rules
+from rmetrics.rules.rows import feed_row
 
 ROWS = ""
 """The measure under which a dimension's own rows are counted, to tell which members are the largest."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rmetrics.errors import SettingsError
-from rmetrics.explain.evidence import Asked
+from rmetrics.explain.asked import Asked
 from rmetrics.explain.explanation import Explained, Explanation, ListedRow, Made, Part
 from rmetrics.explain.gaps import Gap
 from rmetrics.files import open_private

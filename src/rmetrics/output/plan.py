@@ -5,7 +5,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from rmetrics.explain.evidence import MEASURES
+from rmetrics.explain.asked import MEASURES
 from rmetrics.findings import EMPTY_INBOX, count
 from rmetrics.output.reporter import STYLES, Report, names, plain, table
 from rmetrics.rules.funnel import FUNNEL, PREFIX

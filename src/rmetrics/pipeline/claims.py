@@ -21,7 +21,8 @@ from rmetrics.positions import FILE, LINE, LINES, POSITION
 from rmetrics.rules import Rules
 from rmetrics.rules.conditions import read_condition
 from rmetrics.rules.disputes import lead_row, price_column
-from rmetrics.rules.model import ColumnType, FeedLeads
+from rmetrics.rules.feeds import ColumnType
+from rmetrics.rules.model import FeedLeads
 from rmetrics.rules.names import CALLS, JOBS
 from rmetrics.rules.terms import read_within
 from rmetrics.tables import JOURNEYS

@@ -13,8 +13,9 @@ from pydantic import Field, StringConstraints, field_validator
 
 from rmetrics.errors import RuleProblem, SettingsError
 from rmetrics.rules.files import Tree
-from rmetrics.rules.model import Business, Place, Rules, Table, known_zone
+from rmetrics.rules.model import Business, Place, Rules
 from rmetrics.rules.suggest import did_you_mean
+from rmetrics.rules.table import Table, known_zone
 
 COMPANIES = "companies"
 _SINGLE = ("jobs", "revenue", "calls", "journeys")

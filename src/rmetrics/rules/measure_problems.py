@@ -9,6 +9,7 @@ from rmetrics.rules.conditions import read_condition
 from rmetrics.rules.expressions import tree, typing
 from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.refusal import RefusedError
+from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.measures import (
     JOURNEYS,
     SHIPPED,
@@ -20,7 +21,7 @@ from rmetrics.rules.measures import (
     measure_row,
     sum_kind,
 )
-from rmetrics.rules.model import ColumnType, Dated, Feed, Rules
+from rmetrics.rules.model import Dated, Rules
 from rmetrics.rules.suggest import did_you_mean
 
 _MEANING = ("of", "count", "sum", "where", "share", "ratio")

@@ -17,8 +17,10 @@ from pydantic import StringConstraints, field_validator, model_validator
 from rmetrics.rules.expressions import typing
 from rmetrics.rules.expressions.refusal import RefusedError
 from rmetrics.rules.expressions.typing import Row
-from rmetrics.rules.model import ROW_ID, ColumnType, Dated, Identifier, Rules, Sql, Table
+from rmetrics.rules.feeds import ROW_ID, ColumnType
+from rmetrics.rules.model import Dated, Rules
 from rmetrics.rules.numbers import NumberRange
+from rmetrics.rules.table import Identifier, Sql, Table
 
 JOBS, PAYMENTS, CALLS = "jobs", "payments", "calls"
 SOURCES = "sources"

@@ -17,7 +17,7 @@ from typing import TypeVar
 import polars as pl
 
 from rmetrics.errors import BusyError, LakeError
-from rmetrics.explain.evidence import MEASURES, Asked
+from rmetrics.explain.asked import MEASURES, Asked
 from rmetrics.explain.explainer import Explainer, explainer_of
 from rmetrics.explain.explanation import Explanation
 from rmetrics.explain.funnel_figures import computed_days

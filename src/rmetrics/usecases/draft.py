@@ -30,10 +30,11 @@ from rmetrics.ingest.sniff import blocks
 from rmetrics.lake import Lake, RawFile, open_lake
 from rmetrics.pipeline.landing.placement import place
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.files import rule_files
-from rmetrics.rules.model import ALL, UNATTRIBUTED, ColumnType, Feed
+from rmetrics.rules.identifiers import IDENTIFIER_RULE
+from rmetrics.rules.model import ALL, UNATTRIBUTED
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS, normal_source
-from rmetrics.rules.validate import IDENTIFIER_RULE
 from rmetrics.settings import Settings
 from rmetrics.shipped import shipped
 

@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from rmetrics.errors import SettingsError
-from rmetrics.explain.evidence import MEASURES, Asked
+from rmetrics.explain.asked import MEASURES, Asked
 from rmetrics.explain.explainer import Explainer, explainer
 from rmetrics.explain.explanation import Explanation, Question, with_ratios
 from rmetrics.explain.gaps import Gap, gap_of

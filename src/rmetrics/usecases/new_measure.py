@@ -13,12 +13,12 @@ from rmetrics.lake import open_lake
 from rmetrics.pipeline.compute.names import FACTS
 from rmetrics.pipeline.compute.standing import last_rows
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.feeds import ColumnType
 from rmetrics.rules.files import rule_files
+from rmetrics.rules.identifiers import IDENTIFIER, IDENTIFIER_RULE
 from rmetrics.rules.measures import JOURNEYS, declared, measure_row
-from rmetrics.rules.model import ColumnType
 from rmetrics.rules.names import JOBS
 from rmetrics.rules.suggest import did_you_mean
-from rmetrics.rules.validate import IDENTIFIER, IDENTIFIER_RULE
 from rmetrics.settings import Settings
 
 _MOST_WORDS = 30  # a text column of more values is not listed

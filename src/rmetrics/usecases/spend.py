@@ -15,7 +15,7 @@ from rmetrics.pipeline.entered import (
 )
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.companies import require_company
-from rmetrics.rules.model import ColumnType
+from rmetrics.rules.feeds import ColumnType
 from rmetrics.settings import Settings
 
 

@@ -11,7 +11,7 @@ from rmetrics.ingest.hints import Sample, likely_column
 from rmetrics.ingest.recognise import Fit, best_fit, fit, free_headers, read_as
 from rmetrics.lake import RawFile
 from rmetrics.rules import Rules
-from rmetrics.rules.model import Feed
+from rmetrics.rules.feeds import Feed
 
 
 def chosen(

@@ -18,7 +18,7 @@ from rmetrics.pipeline.landing.placement import Placed
 from rmetrics.pipeline.landing.settled import still_missing
 from rmetrics.pipeline.landing.typed_rows import definition_of
 from rmetrics.rules import Rules
-from rmetrics.rules.model import Feed
+from rmetrics.rules.feeds import Feed
 
 MASK = "***"
 _REMEMBERED = "rejected"

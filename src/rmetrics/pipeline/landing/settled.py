@@ -13,7 +13,7 @@ from rmetrics.ingest.recognise import read_as, read_columns
 from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.pipeline.landing.exported import scan_exported
 from rmetrics.pipeline.landing.placement import Placed
-from rmetrics.rules.model import Feed
+from rmetrics.rules.feeds import Feed
 
 Fault = tuple[int, str | None]
 """The line of a rejected row, and the header of the cell at fault; None where the row as a whole is."""

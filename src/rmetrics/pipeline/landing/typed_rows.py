@@ -31,7 +31,7 @@ from rmetrics.ingest.typing import (
 from rmetrics.lake import Lake, PackRows, RawFile, TypedWriter
 from rmetrics.pipeline.landing.exported import exported_text
 from rmetrics.rules import Rules
-from rmetrics.rules.model import Feed
+from rmetrics.rules.feeds import Feed
 from rmetrics.rules.names import TARGETS
 
 SMALL = 64 * 2**10  # bytes of an export that is packed with others

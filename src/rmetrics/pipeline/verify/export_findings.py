@@ -19,7 +19,7 @@ from rmetrics.pipeline.landing.exported import scan_exported
 from rmetrics.pipeline.landing.placement import Placed
 from rmetrics.pulls.manifest import FOLDER
 from rmetrics.rules import Rules
-from rmetrics.rules.model import Feed
+from rmetrics.rules.feeds import Feed
 from rmetrics.rules.names import ENTERED
 
 CAPS = (1_000, 5_000, 10_000)  # where programs stop exporting, without a word

@@ -4,7 +4,7 @@ from html import escape
 from shlex import quote
 
 from rmetrics.errors import PostgresError, SettingsError
-from rmetrics.explain.evidence import Asked as Figure
+from rmetrics.explain.asked import Asked as Figure
 from rmetrics.explain.explanation import Explained, Explanation
 from rmetrics.explain.members import Members
 from rmetrics.html_report import cells

@@ -5,8 +5,8 @@ from decimal import Decimal
 from html import escape
 
 from rmetrics.errors import PostgresError, SettingsError
-from rmetrics.explain.evidence import SCALES
-from rmetrics.explain.evidence import Asked as Figure
+from rmetrics.explain.asked import SCALES
+from rmetrics.explain.asked import Asked as Figure
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
 from rmetrics.output.explain import figure

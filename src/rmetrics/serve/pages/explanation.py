@@ -12,8 +12,8 @@ from typing import Any
 import polars as pl
 
 from rmetrics.errors import PostgresError, SettingsError
-from rmetrics.explain.evidence import MEASURES
-from rmetrics.explain.evidence import Asked as Figure
+from rmetrics.explain.asked import MEASURES
+from rmetrics.explain.asked import Asked as Figure
 from rmetrics.explain.explanation import Explained, Explanation
 from rmetrics.figures import MonthLine
 from rmetrics.html_report import cells

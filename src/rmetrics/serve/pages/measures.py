@@ -4,8 +4,8 @@ import datetime as dt
 from decimal import Decimal
 from html import escape
 
-from rmetrics.explain.evidence import MEASURES
-from rmetrics.explain.evidence import Asked as Figure
+from rmetrics.explain.asked import MEASURES
+from rmetrics.explain.asked import Asked as Figure
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL, PageData
 from rmetrics.html_report.own_sections import members_card, value_cell

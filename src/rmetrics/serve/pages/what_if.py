@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from rmetrics.errors import RmetricsError, SettingsError
-from rmetrics.explain.evidence import MEASURES
+from rmetrics.explain.asked import MEASURES
 from rmetrics.findings import count
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
