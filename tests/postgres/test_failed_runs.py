@@ -38,7 +38,7 @@ def broken(project: Project) -> Path:
     return landed.rename(project.root / "aside")
 
 
-def mended(project: Project, aside: Path) -> None:
+def rebuilt(project: Project, aside: Path) -> None:
     catalog = json.loads((project.root / "data" / "lake" / "raw" / "catalog.json").read_text())
     (of_jobs,) = (f["file"] for f in catalog["files"] if f["feed"] == "jobs")
     aside.rename(project.root / "data" / "lake" / "raw" / of_jobs)
@@ -63,7 +63,7 @@ def test_a_failed_run_is_seen_until_a_later_one_finds_all_well(
         monkeypatch.setenv(name, value)
     assert run(["status"]) == 0
     assert f"The last run failed: {message}" in capsys.readouterr().out
-    mended(published, aside)
+    rebuilt(published, aside)
     assert published.sync().status == "unchanged"
     assert published.sync().status == "unchanged"
     assert runs(published) == ["ok", "failed", "unchanged"], "one row tells that all is well again"

@@ -17,7 +17,7 @@ from rmetrics.lake import Lake
 from rmetrics.pipeline.compute.compute import compute
 from rmetrics.pipeline.landing.inbox import land_inbox
 from rmetrics.pipeline.months import measure_lines
-from rmetrics.pipeline.verify.cross_check import second_look
+from rmetrics.pipeline.verify.cross_check import cross_check
 from rmetrics.progress import silent
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.measures import SHIPPED
@@ -284,7 +284,7 @@ def compare_with_both_engines(company: Company) -> None:
             (folder / "inbox" / f"{feed}_1.csv").write_text(csv_text(list(headers.values()), *lines))
         land_inbox(folder / "inbox", lake, rules, silent)
         computed = compute(lake, rules, silent)
-        again, _ = second_look(lake, rules, computed)
+        again, _ = cross_check(lake, rules, computed)
         assert again.count == 0, again.mismatches
         daily = computed.snapshot.scan(MEASURE_DAILY).collect()
         key = ["date", "source", "segment", "measure", "value"]
@@ -340,7 +340,7 @@ def test_all_examples_have_figures_on_the_sample_and_both_engines_agree(tmp_path
     rules, lake = with_examples(tmp_path / "rules"), Lake(tmp_path / "lake")
     land_inbox(ROOT / "data" / "sample", lake, rules, silent)
     computed = compute(lake, rules, silent)
-    again, _ = second_look(lake, rules, computed)
+    again, _ = cross_check(lake, rules, computed)
     assert again.count == 0, again.mismatches
     daily = computed.snapshot.scan(MEASURE_DAILY).collect()
     without = {"parts_cost"}  # the sample has no sheet of parts

@@ -10,7 +10,7 @@ from pathlib import Path
 from rmetrics.diagnosis.finding import Check, passed
 from rmetrics.errors import BusyError, LakeError, RmetricsError
 from rmetrics.findings import Severity, count
-from rmetrics.lake import MISSING, SPOILED, Damage, Lake
+from rmetrics.lake import CORRUPT, MISSING, Damage, Lake
 from rmetrics.lake.snapshot import load
 from rmetrics.pipeline.landing.altered import altered_files
 from rmetrics.pipeline.landing.bucket_inbox import BucketInbox, open_inbox
@@ -219,4 +219,4 @@ def verify_files(settings: Settings, lake: Lake, damaged: list[Damage]) -> Itera
 
 def _damaged_results(lake: Lake) -> Iterator[Damage]:
     for name in load(lake).damaged():
-        yield Damage(lake.root / name, SPOILED if lake.store.head(name) else MISSING)
+        yield Damage(lake.root / name, CORRUPT if lake.store.head(name) else MISSING)

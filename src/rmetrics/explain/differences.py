@@ -9,7 +9,7 @@ from rmetrics.explain.asked import MEASURES, SCALES, Asked, Outcome
 from rmetrics.explain.evidence import Evidence, Frames
 from rmetrics.explain.funnel_figures import by_month, computed_days, computed_months, published_months, with_funnel
 from rmetrics.lake.snapshot import load
-from rmetrics.pipeline.workspace import Opened
+from rmetrics.pipeline.workspace import Workspace
 from rmetrics.postgres.compare import MISSING, RowDifference, table_differences
 from rmetrics.postgres.connection import Session
 from rmetrics.rules import ALL, Rules
@@ -48,7 +48,7 @@ def differing(
                 yield f"{what + ' ' if what else ''}{key} {m}: {mine or 0} is computed, {who} {there}"
 
 
-def months_differing(lake: Opened, session: Session | None, asked: Asked, metrics: Sequence[str]) -> Iterator[str]:
+def months_differing(lake: Workspace, session: Session | None, asked: Asked, metrics: Sequence[str]) -> Iterator[str]:
     """Months are published apart from their days: they must be their sum."""
     metrics = [m for m in metrics if m in MEASURES]  # months of own ones are the sums of the days by a view
     if session is None or asked.day is not None or not metrics:
@@ -68,7 +68,7 @@ def months_differing(lake: Opened, session: Session | None, asked: Asked, metric
 
 
 def funnel_months_differing(
-    lake: Opened, session: Session | None, asked: Asked, names: Mapping[str, str]
+    lake: Workspace, session: Session | None, asked: Asked, names: Mapping[str, str]
 ) -> Iterator[str]:
     """Months of journeys are computed and published apart from the touches: they must be their sum.
 

@@ -20,7 +20,7 @@ from rmetrics.pipeline.compute.names import FACTS, TALLIES
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.pipeline.verify.month_inputs import MonthInputs
-from rmetrics.pipeline.workspace import Opened
+from rmetrics.pipeline.workspace import Workspace
 from rmetrics.positions import PARTS
 from rmetrics.rules.names import JOBS
 from rmetrics.tables import DAILY, JOURNEYS
@@ -43,7 +43,7 @@ class EvidenceRows:
 
 
 @contextlib.contextmanager
-def evidence_rows(lake: Opened, only: MonthInputs | None) -> Iterator[EvidenceRows]:
+def evidence_rows(lake: Workspace, only: MonthInputs | None) -> Iterator[EvidenceRows]:
     """Puts together the rows that explanations look at.
 
     Args:

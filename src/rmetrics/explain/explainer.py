@@ -27,13 +27,13 @@ from rmetrics.explain.explanation import Explained, Explanation, ListedRow, List
 from rmetrics.explain.funnel import touch_evidence
 from rmetrics.explain.funnel_figures import computed_days, followed_days, published_days, with_funnel
 from rmetrics.explain.monthly import amounts_by_month, by_month
-from rmetrics.explain.near_misses import Nearly, near_rows, nearly_counted
+from rmetrics.explain.near_misses import NearMiss, near_rows, nearly_counted
 from rmetrics.explain.own_measures import beside, own_evidence, own_scales
 from rmetrics.explain.second_engine import known_months, needed_inputs, recomputed, touch_file
 from rmetrics.explain.withdrawn import withdrawn_rows
 from rmetrics.memory import duckdb_limit
 from rmetrics.pipeline.asked import Months, month_named, months_named, source_named
-from rmetrics.pipeline.workspace import Opened, opened
+from rmetrics.pipeline.workspace import Workspace, opened
 from rmetrics.positions import FILE, LINE, PARTS
 from rmetrics.postgres.compare import RowDifference, published_session
 from rmetrics.postgres.connection import Session
@@ -87,7 +87,7 @@ def explainer(
 
 @contextlib.contextmanager
 def explainer_of(
-    lake: Opened,
+    lake: Workspace,
     memory: int,
     *,
     month: dt.date | None = None,
@@ -127,7 +127,7 @@ def explainer_of(
 class Explainer:
     """Explains one number after another from one lake."""
 
-    def __init__(self, lake: Opened, engine: Future[Any], rows: EvidenceRows, memory_limit: str) -> None:
+    def __init__(self, lake: Workspace, engine: Future[Any], rows: EvidenceRows, memory_limit: str) -> None:
         self.lake, self.engine, self.memory_limit = lake, engine, memory_limit
         self.session: Session | None = None
         self.run_id: str | None = None
@@ -306,7 +306,7 @@ class Explainer:
             by_month=amounts_by_month(counted, e.scale),
         )
 
-    def _withdrawn(self, feed: str | None, asked: Asked) -> list[Nearly]:
+    def _withdrawn(self, feed: str | None, asked: Asked) -> list[NearMiss]:
         lake = self.lake
         return withdrawn_rows(lake.lake, self.rules, lake.computed.withdrawn, feed, asked) if feed else []
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from rmetrics.explain.asked import MEASURES, Asked
 from rmetrics.explain.monthly import InMonth, differences_of
-from rmetrics.explain.near_misses import Nearly
+from rmetrics.explain.near_misses import NearMiss
 from rmetrics.findings import Finding
 from rmetrics.metrics.figures import Figure, quotient
 from rmetrics.pipeline.asked import Months
@@ -95,7 +95,7 @@ class Part:
     feed: str | None
     value: Decimal
     steps: tuple[Step, ...]
-    nearly: tuple[Nearly, ...]
+    nearly: tuple[NearMiss, ...]
     rows: ListedRows
     split: Split | None
     by_month: Mapping[dt.date, Decimal]

@@ -17,7 +17,7 @@ from rmetrics.metrics.journeys import COUNTED_AS
 from rmetrics.pipeline.compute.journeys import lead_feeds, tied
 from rmetrics.pipeline.verify.journeys import followed
 from rmetrics.pipeline.verify.month_inputs import own_spellings
-from rmetrics.pipeline.workspace import Opened
+from rmetrics.pipeline.workspace import Workspace
 from rmetrics.positions import position
 from rmetrics.postgres.connection import Session
 from rmetrics.postgres.ddl import has_all
@@ -51,7 +51,14 @@ def computed_months(monthly: pl.LazyFrame, asked: Asked) -> pl.DataFrame:
     return _typed(found).collect()
 
 
-def followed_days(lake: Opened, frames: Frames, source: str, first: dt.date, end: dt.date, limit: str) -> pl.DataFrame:
+def followed_days(
+    lake: Workspace,
+    frames: Frames,
+    source: str,
+    first: dt.date,
+    end: dt.date,
+    limit: str,
+) -> pl.DataFrame:
     """What the second engine makes of every row that may be a touch in some months, and of all that is tied to one.
 
     Args:

@@ -21,7 +21,7 @@ _VALUES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Nearly:
+class NearMiss:
     """A group of rows that nearly counted.
 
     Attributes:
@@ -37,7 +37,7 @@ class Nearly:
     keys: tuple[str, ...] = field(repr=False, default=())
 
 
-def nearly_counted(found: Evidence, rows: pl.DataFrame, asked: Asked, feed: Feed | None) -> tuple[Nearly, ...]:
+def nearly_counted(found: Evidence, rows: pl.DataFrame, asked: Asked, feed: Feed | None) -> tuple[NearMiss, ...]:
     """The groups that nearly counted.
 
     Args:
@@ -46,7 +46,7 @@ def nearly_counted(found: Evidence, rows: pl.DataFrame, asked: Asked, feed: Feed
         asked: the number.
         feed: the evidence's feed.
     """
-    groups = list[Nearly]()
+    groups = list[NearMiss]()
     if feed is None:  # of touches; amounts that no row holds have no condition
         return tuple(_unfit(found, rows, None))
     groups += _group(found, rows, Outcome.NO_DATE, f"{feed.date} is blank: they count in no month")
@@ -70,18 +70,18 @@ def near_rows(found: Evidence, asked: Asked) -> pl.LazyFrame:
     return found.rows.filter((found.of or asked).of(pl.col("_source")) & near & worth)
 
 
-def _nearly(found: Evidence, rows: pl.DataFrame, reason: str) -> Iterator[Nearly]:
+def _nearly(found: Evidence, rows: pl.DataFrame, reason: str) -> Iterator[NearMiss]:
     if rows.height:
         total = rows["_amount"].sum()
         amount = None if found.scale == 0 else Decimal(int(total or 0)).scaleb(-found.scale)
-        yield Nearly(reason, rows.height, amount, tuple(rows["_key"].sort().to_list()))
+        yield NearMiss(reason, rows.height, amount, tuple(rows["_key"].sort().to_list()))
 
 
-def _group(found: Evidence, rows: pl.DataFrame, outcome: Outcome, reason: str) -> Iterator[Nearly]:
+def _group(found: Evidence, rows: pl.DataFrame, outcome: Outcome, reason: str) -> Iterator[NearMiss]:
     yield from _nearly(found, rows.filter(pl.col("_outcome") == outcome.value), reason)
 
 
-def _uncounted(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Nearly]:
+def _uncounted(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[NearMiss]:
     left = rows.filter(pl.col("_outcome") == Outcome.NOT_COUNTED.value)
     if not left.height:
         return
@@ -94,7 +94,7 @@ def _uncounted(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Near
         yield from _nearly(found, left, Outcome.NOT_COUNTED.value)
 
 
-def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed | None) -> Iterator[Nearly]:
+def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed | None) -> Iterator[NearMiss]:
     """Rows that fail the condition: those that fail only one part of it, then the rest."""
     left = rows.filter(pl.col("_outcome") == Outcome.UNFIT.value)
     if not left.height or found.condition is None or found.row is None:
@@ -116,7 +116,7 @@ def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed | None) -> Iterator[N
         )
 
 
-def _other_ends(found: Evidence, rows: pl.DataFrame) -> Iterator[Nearly]:
+def _other_ends(found: Evidence, rows: pl.DataFrame) -> Iterator[NearMiss]:
     """Touches that came to something else, by what that is."""
     other = rows.filter((pl.col("_outcome") == Outcome.OTHER_END.value) & pl.col("_why").is_not_null())
     groups = [(str(why), group) for (why,), group in other.group_by("_why")]
@@ -124,7 +124,7 @@ def _other_ends(found: Evidence, rows: pl.DataFrame) -> Iterator[Nearly]:
         yield from _nearly(found, group, why)
 
 
-def _by_utc(found: Evidence, rows: pl.DataFrame, asked: Asked) -> Iterator[Nearly]:
+def _by_utc(found: Evidence, rows: pl.DataFrame, asked: Asked) -> Iterator[NearMiss]:
     if found.stamp is None or found.stamp not in rows.columns:
         return
     by_utc = asked.within(pl.col(found.stamp).dt.date())

@@ -15,14 +15,14 @@ from rmetrics.pipeline.asked import Months, months_named
 from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.pipeline.verify.journeys import journey_files
 from rmetrics.pipeline.verify.month_inputs import MOST, MonthInputs, of_months
-from rmetrics.pipeline.workspace import Opened
+from rmetrics.pipeline.workspace import Workspace
 from rmetrics.rules.measures import JOURNEYS, sums
 from rmetrics.sandbox.connection import duckdb_errors, sandbox
 from rmetrics.tables import MONTHLY
 
 
 @contextlib.contextmanager
-def needed_inputs(lake: Opened, asked: Months) -> Iterator[MonthInputs | None]:
+def needed_inputs(lake: Workspace, asked: Months) -> Iterator[MonthInputs | None]:
     """What the months asked for need; None where they are so many that everything is looked at."""
     known = known_months(lake)
     first, last = months_named(asked, known)
@@ -34,7 +34,7 @@ def needed_inputs(lake: Opened, asked: Months) -> Iterator[MonthInputs | None]:
             yield part
 
 
-def known_months(lake: Opened) -> frozenset[dt.date]:
+def known_months(lake: Workspace) -> frozenset[dt.date]:
     """The months with figures.
 
     Raises:
@@ -47,7 +47,7 @@ def known_months(lake: Opened) -> frozenset[dt.date]:
 
 
 @contextlib.contextmanager
-def touch_file(lake: Opened) -> Iterator[Path | None]:
+def touch_file(lake: Workspace) -> Iterator[Path | None]:
     """A file of all touches, where a measure is over them."""
     if all(m.latest.of != JOURNEYS for m in sums(lake.rules).values()):
         yield None
@@ -56,7 +56,7 @@ def touch_file(lake: Opened) -> Iterator[Path | None]:
         yield files.every
 
 
-def recomputed(lake: Opened, part: MonthInputs | None, memory_limit: str | None, touches: Path | None) -> Any:
+def recomputed(lake: Workspace, part: MonthInputs | None, memory_limit: str | None, touches: Path | None) -> Any:
     """A connection in which everything, or what a month needs, was recomputed."""
     typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else lake.typed
     known = [p for p in ((part.scope.daily, part.scope.members) if part else ()) if p]

@@ -19,7 +19,7 @@ from rmetrics.pipeline.compute.runner import Runner
 from rmetrics.pipeline.compute.standing import old_rules
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.forecasts import month_estimates, steps
-from rmetrics.pipeline.landing.inbox import Seen
+from rmetrics.pipeline.landing.inbox import InboxFile
 from rmetrics.pipeline.unchanged import NOT_NEEDED
 from rmetrics.pipeline.verify.cross_check import agree
 from rmetrics.pipeline.verify.quality import remembered_findings
@@ -172,7 +172,7 @@ def _refuse_older_lake(before: Published, computed: Computed, target: Server, *,
         raise PostgresError(
             f"{target.label} was published from exports that this lake does not have ({len(missing)} of them): "
             "publishing would take their rows away",
-            "Sync from the newer lake, put those exports into this inbox, or say --force if they are meant to go.",
+            "Sync from the newer lake, put those exports into this inbox, or pass --force to remove their rows.",
         )
 
 
@@ -180,7 +180,7 @@ def run_of(
     attempt: Attempt,
     rules: Rules,
     computed: Computed,
-    seen: list[Seen],
+    seen: list[InboxFile],
     why: Explanations,
 ) -> Run:
     """What the log of runs is told of this one."""

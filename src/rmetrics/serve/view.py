@@ -29,7 +29,7 @@ from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import STATE, load
 from rmetrics.locks import held
 from rmetrics.pipeline.asked import Months
-from rmetrics.pipeline.workspace import Opened, opened
+from rmetrics.pipeline.workspace import Workspace, opened
 from rmetrics.postgres.compare import published_session
 from rmetrics.rules.files import rule_files
 from rmetrics.settings import Settings, memory_of
@@ -76,7 +76,7 @@ class View:
 
     settings: Settings
     mark: str
-    lake: Opened
+    lake: Workspace
     waiting: tuple[str, ...]
     _pages: dict[dt.date | None, PageData] = field(default_factory=dict)
     _open: OrderedDict[dt.date, tuple[Explainer, contextlib.ExitStack]] = field(default_factory=OrderedDict)

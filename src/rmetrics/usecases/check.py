@@ -18,10 +18,10 @@ from rmetrics.pipeline.forecasts import estimates_differing
 from rmetrics.pipeline.landing.bucket_inbox import open_inbox
 from rmetrics.pipeline.landing.inbox import inbox_files, inbox_name
 from rmetrics.pipeline.verify.amounts import HINT, large_sums, largest_amounts
-from rmetrics.pipeline.verify.cross_check import second_look
+from rmetrics.pipeline.verify.cross_check import cross_check
 from rmetrics.pipeline.verify.leads import lead_files
 from rmetrics.pipeline.verify.quality import CheckFinding, finding_of
-from rmetrics.pipeline.workspace import Opened, opened
+from rmetrics.pipeline.workspace import Workspace, opened
 from rmetrics.postgres.compare import TableDifferences, published_session, table_differences
 from rmetrics.postgres.connection import Session
 from rmetrics.postgres.ddl import has_all
@@ -76,14 +76,14 @@ def check(settings: Settings, *, offline: bool = False, progress: Progress = sil
 
 
 def _check(
-    settings: Settings, lake: Opened, progress: Progress, runner: Runner | None, *, offline: bool
+    settings: Settings, lake: Workspace, progress: Progress, runner: Runner | None, *, offline: bool
 ) -> CheckResult:
     found = [CheckFinding(p.code, p.severity, "lake", p.rows, p.message) for p in lake.problems]
     found += _not_landed(settings)
     progress("recomputing with the second engine", 0, 1)
     runner = runner if lake.lake.root == settings.lake_dir else None  # nobody else sees the folder of a scratch lake
     with lead_files(lake.lake, lake.computed.rows) as leads:
-        cross, answers = second_look(
+        cross, answers = cross_check(
             lake.lake, lake.rules, lake.computed, memory=memory_of(settings), runner=runner, leads=leads
         )
     progress("recomputing with the second engine", 1, 1)
@@ -134,7 +134,7 @@ def _engines(cross: CrossCheck) -> Iterator[CheckFinding]:
         )
 
 
-def _too_large(lake: Opened) -> Iterator[CheckFinding]:
+def _too_large(lake: Workspace) -> Iterator[CheckFinding]:
     large = list(large_sums(lake.computed.rows, published_tables(lake.rules)))
     if large:
         examples = [{"amount": text} for text in largest_amounts(lake.rules, lake.computed)]
@@ -145,7 +145,7 @@ def _too_large(lake: Opened) -> Iterator[CheckFinding]:
 
 
 def _published(
-    settings: Settings, lake: Opened, found: list[CheckFinding], progress: Progress
+    settings: Settings, lake: Workspace, found: list[CheckFinding], progress: Progress
 ) -> tuple[dict[str, int] | None, str | None, Published | None]:
     with published_session(settings) as last:
         if last is None:
@@ -179,7 +179,7 @@ def _estimates(session: Session) -> Published:
     }
 
 
-def _forecasts(lake: Opened, published: Published | None) -> Iterator[CheckFinding]:
+def _forecasts(lake: Workspace, published: Published | None) -> Iterator[CheckFinding]:
     """Estimates that are not what a second computation makes of the days."""
     wrong = estimates_differing(lake.computed, lake.rules, published)
     if wrong:

@@ -18,7 +18,7 @@ from rmetrics.periods import Grain, month_of, next_month, next_period, period_na
 from rmetrics.pipeline.asked import only_source
 from rmetrics.pipeline.compute.names import TALLIES
 from rmetrics.pipeline.landing.placement import newest_day
-from rmetrics.pipeline.workspace import Opened, opened
+from rmetrics.pipeline.workspace import Workspace, opened
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import ALL, Rules
 from rmetrics.rules.suggest import did_you_mean
@@ -167,7 +167,7 @@ def _check_dimension(asked: Asked, rules: Rules) -> None:
         raise SettingsError(f"{name} is known by month", "Name whole months: --from 2024-10 --to 2024-12.")
 
 
-def _metrics(lake: Opened, asked: Asked, figures: Sequence[Figure]) -> Metrics:
+def _metrics(lake: Workspace, asked: Asked, figures: Sequence[Figure]) -> Metrics:
     daily = lake.computed.snapshot.scan(DAILY)
     data, ahead = _reach(lake, daily)
     known = daily.select(pl.col("source").unique()).collect()["source"].to_list()
@@ -190,7 +190,7 @@ def _metrics(lake: Opened, asked: Asked, figures: Sequence[Figure]) -> Metrics:
     return Metrics(asked, data, lake.rules.business.currency, tuple(rows), lake.problems)
 
 
-def _reach(lake: Opened, daily: pl.LazyFrame) -> tuple[Span, dt.date]:
+def _reach(lake: Workspace, daily: pl.LazyFrame) -> tuple[Span, dt.date]:
     """The days with data, and the last day with a figure, which may be one that is planned after them."""
     first, end = daily.select(pl.col("date").min().alias("first"), pl.col("date").max().alias("end")).collect().row(0)
     newest = newest_day(lake.exports.values(), lake.rules)
@@ -248,7 +248,7 @@ def _whole_months(asked: Asked, periods: Sequence[Period], others: Sequence[Span
 
 
 def _sums(
-    lake: Opened,
+    lake: Workspace,
     dimension: str | None,
     spans: Sequence[Span],
     figures: Sequence[Figure],
@@ -279,7 +279,7 @@ def _own_table(*, by_month: bool) -> str:
 
 
 def _both(
-    lake: Opened,
+    lake: Workspace,
     table: str,
     names: Sequence[str],
     members: Members,

@@ -30,7 +30,7 @@ from rmetrics.pipeline.compute.compute import Computed, compute
 from rmetrics.pipeline.compute.standing import last_rows, old_rules
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.landing.bucket_inbox import open_inbox
-from rmetrics.pipeline.landing.inbox import Seen, empty_inbox, land_inbox
+from rmetrics.pipeline.landing.inbox import InboxFile, empty_inbox, land_inbox
 from rmetrics.pipeline.verify.run_findings import run_findings
 from rmetrics.postgres.connection import Server, connect
 from rmetrics.postgres.ddl import has_all
@@ -242,7 +242,7 @@ def _wanted(at: dt.date, of: str, month: dt.date | None, source: str | None) -> 
     return month in {None, at} and source in {None, of}
 
 
-def _is_new(seen: Seen, lake: Lake) -> bool:
+def _is_new(seen: InboxFile, lake: Lake) -> bool:
     """Whether no earlier run has refused this very file."""
     known = lake.load_json("inbox").get("files", {}).get(seen.name)
     return not known or known[2] != seen.sha256

@@ -22,7 +22,7 @@ from rmetrics.pipeline.months import measure_lines, month_lines
 from rmetrics.pipeline.publication import feed_states
 from rmetrics.pipeline.verify.quality import remembered_findings
 from rmetrics.pipeline.verify.run_findings import run_findings
-from rmetrics.pipeline.workspace import Opened, opened
+from rmetrics.pipeline.workspace import Workspace, opened
 from rmetrics.progress import Progress, silent
 from rmetrics.settings import Settings
 from rmetrics.tables import DAILY, DIMENSION_MONTHLY, JOURNEY_METRICS, MONTHLY
@@ -95,7 +95,7 @@ def write_page(
     return PageResult(page.month, target, len(text.encode()), tuple(drawn), tuple(made), page.lines[0].month)
 
 
-def page_data(lake: Opened, wanted: Months = _NEWEST) -> PageData:
+def page_data(lake: Workspace, wanted: Months = _NEWEST) -> PageData:
     """What the page shows.
 
     Raises:
@@ -148,11 +148,11 @@ def page_data(lake: Opened, wanted: Months = _NEWEST) -> PageData:
     )
 
 
-def _estimates(lake: Opened, month: dt.date) -> tuple[Estimate, ...]:
+def _estimates(lake: Workspace, month: dt.date) -> tuple[Estimate, ...]:
     return tuple(e for e in month_estimates(lake.computed, lake.rules) if e.month == month)
 
 
-def _feeds(lake: Opened) -> tuple[FeedLine, ...]:
+def _feeds(lake: Workspace) -> tuple[FeedLine, ...]:
     rejected: dict[str, int] = {}
     for item in lake.computed.placed:
         counts = lake.computed.counts.get(item.raw.sha256)

@@ -115,7 +115,7 @@ def increment(lake: Lake, old: Rows, fresh: Typed, typed: Typed, *, newest_day: 
         newest_day: the day of the newest export.
 
     Raises:
-        SpoiledError: a file of the earlier computation is not what was written.
+        CorruptError: a file of the earlier computation fails its checksum.
         LakeError: a file cannot be written.
     """
     return _Increment(lake, old, fresh, typed, newest_day).run()

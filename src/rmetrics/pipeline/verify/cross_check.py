@@ -36,7 +36,7 @@ from rmetrics.settings import DEFAULT_MEMORY, Settings, memory_of
 from rmetrics.tables import DAILY, DIMENSION_MONTHLY, MEASURE_DAILY, MONTHLY
 
 
-def second_look(
+def cross_check(
     lake: Lake,
     rules: Rules,
     computed: Computed,
@@ -80,7 +80,7 @@ def look_once(
     explanations: Explanations | None = None,
     leads: LeadFiles | None = None,
 ) -> tuple[CrossCheck, list[Answer]]:
-    """Does what ``second_look`` says, with this limit of memory; None leaves it to DuckDB."""
+    """Does what ``cross_check`` says, with this limit of memory; None leaves it to DuckDB."""
     typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else typed_inputs(lake, computed.typed)
     daily, monthly = computed.snapshot.path(DAILY), computed.snapshot.path(MONTHLY)
     own = OwnFigures(computed.snapshot.path(MEASURE_DAILY), computed.snapshot.path(DIMENSION_MONTHLY))
@@ -170,7 +170,7 @@ def agree(
     """
     progress("checking with the second engine", 0, 1)
     with of_increment(lake, rules, computed) as part:
-        result, answers = second_look(lake, rules, computed, part, memory_of(settings), why, runner)
+        result, answers = cross_check(lake, rules, computed, part, memory_of(settings), why, runner)
     progress("checking with the second engine", 1, 1)
     if result.count:
         first = result.mismatches[0]

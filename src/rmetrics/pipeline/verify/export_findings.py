@@ -16,7 +16,7 @@ from rmetrics.ingest.recognise import free_headers, normal_header, read_as
 from rmetrics.lake import Lake, TypedFile
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.landing.exported import scan_exported
-from rmetrics.pipeline.landing.placement import Placed
+from rmetrics.pipeline.landing.placement import PlacedExport
 from rmetrics.pulls.manifest import FOLDER
 from rmetrics.rules import Rules
 from rmetrics.rules.feeds import Feed
@@ -32,7 +32,7 @@ _MUCH_LESS = 2  # fewer than half
 class _Export:
     """A landed export with its typed rows."""
 
-    placed: Placed
+    placed: PlacedExport
     typed: TypedFile
 
     @property

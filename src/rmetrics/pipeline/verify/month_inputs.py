@@ -120,7 +120,7 @@ def _written(
         keys: numbers of customers whose calls and jobs are needed whenever they were.
 
     Raises:
-        SpoiledError: a file of the lake is not what was written.
+        CorruptError: a file of the lake fails its checksum.
     """
     rows.verify()
     rules, needed = rows.rules, _needed(rows, months, also, named, keys)

@@ -13,7 +13,7 @@ from rmetrics.money import dollars
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.local import stored_tallies
 from rmetrics.pipeline.explanations import Explanations
-from rmetrics.pipeline.landing.inbox import Seen
+from rmetrics.pipeline.landing.inbox import InboxFile
 from rmetrics.pipeline.landing.quarantine import RejectedRow
 from rmetrics.pipeline.verify.export_findings import export_findings
 from rmetrics.postgres.publish import ByOthers
@@ -24,7 +24,7 @@ from rmetrics.tables import DAILY, MONTHLY
 
 
 def run_findings(
-    lake: Lake, rules: Rules, computed: Computed, seen: list[Seen], explanations: Explanations
+    lake: Lake, rules: Rules, computed: Computed, seen: list[InboxFile], explanations: Explanations
 ) -> tuple[Finding, ...]:
     """The findings of a sync, gravest first; where one of them fails, the others are still made."""
     found: list[Finding] = []
@@ -81,7 +81,7 @@ def _earlier(lake: Lake, computed: Computed) -> Iterator[Finding]:
     yield Finding("earlier-lake", Severity.INFO, told, 0)
 
 
-def _files(rules: Rules, computed: Computed, seen: list[Seen]) -> Iterator[Finding]:
+def _files(rules: Rules, computed: Computed, seen: list[InboxFile]) -> Iterator[Finding]:
     newest = {(p.raw.name, p.feed): p.raw.sha256 for p in computed.placed}  # a mended file replaces an earlier one
     counts = [computed.counts[sha256] for sha256 in newest.values()]
     rejected = sum(c.rejected for c in counts)
@@ -210,10 +210,10 @@ def _money(frame: pl.DataFrame) -> str:
     return f"{amount if isinstance(amount, Decimal) else Decimal(0):,.2f}"
 
 
-def mended(computed: Computed) -> Iterator[Finding]:
+def rebuilt(computed: Computed) -> Iterator[Finding]:
     """Says which files of the lake had to be made again."""
-    if computed.mended:
-        count, first = len(computed.mended), computed.mended[0]
+    if computed.rebuilt:
+        count, first = len(computed.rebuilt), computed.rebuilt[0]
         more = f" and {count - 1} more" if count > 1 else ""
         told = (
             f"{first}{more} in the lake was not what was written; made again from the exports, no figure came from it"
