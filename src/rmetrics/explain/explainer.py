@@ -259,13 +259,13 @@ class Explainer:
             words = measure_in_words(declared(self.rules)[measure].rule.at(asked.month))
             return words, self.rules.place(f"measures.{measure}")
         if measure in self.funnel:
-            told = f"{asked.source} has no touches: no rule gives it a lead feed, or calls"
-            return told, self.rules.place(f"sources.{asked.source}")
+            message = f"{asked.source} has no touches: no rule gives it a lead feed, or calls"
+            return message, self.rules.place(f"sources.{asked.source}")
         if asked.source in self.rules.sources:
             said = said_of(self.rules, asked.source, measure, asked.month)
             return said.words, said.where
-        told = f"no rule declares the source {asked.source}: its {measure} {'are' if measure == 'leads' else 'is'} 0"
-        return told, self.rules.place("sources")
+        message = f"no rule declares the source {asked.source}: its {measure} {'are' if measure == 'leads' else 'is'} 0"
+        return message, self.rules.place("sources")
 
     def parts(self, found: Mapping[str, tuple[Evidence, ...]], asked: Asked) -> dict[str, tuple[Part, ...]]:
         """What each part of the evidence of each measure comes to, with its funnel, near misses and rows."""

@@ -246,13 +246,13 @@ def _member(one: Explainer, dimension: str, name: str) -> MemberAsked:
     if len(found) == 1:
         return MemberAsked(dimension, found[0], kept)
     if found:
-        told = f"--member {name!r} may mean {' or '.join(map(repr, found))}"
-        raise SettingsError(told, "Write one of these names exactly as it is written here.")
+        message = f"--member {name!r} may mean {' or '.join(map(repr, found))}"
+        raise SettingsError(message, "Write one of these names exactly as it is written here.")
     every = tally.select(pl.col("member").str.to_lowercase().alias("m")).filter(pl.col("m") == name.strip().lower())
     if every.collect().height:
-        told = f"{name!r} is one of {REST}: {dimension} keeps its {declared.limit:,} largest members by name"
+        message = f"{name!r} is one of {REST}: {dimension} keeps its {declared.limit:,} largest members by name"
         where = one.rules.place(f"dimensions.{dimension}")
-        raise SettingsError(told, f"Ask for --member {REST!r}, or raise most in {where}.")
+        raise SettingsError(message, f"Ask for --member {REST!r}, or raise most in {where}.")
     line = f"rmetrics explain --metric {next(iter(one.own), 'repairs')} --dimension {dimension}"
     raise SettingsError(f"no member {name!r} of {dimension}{did_you_mean(name, shown)}", f"All of them: `{line}`.")
 

@@ -167,15 +167,15 @@ class Sections:
         parts = []
         for number, source in enumerate(self.page.sources):
             now = next((x for x in self.page.of(source) if x.month == self.page.month), None)
-            told = "nothing this month"
+            message = "nothing this month"
             if now:
                 revenue, profit = (cells.shown_amount(v, 0, self.page.currency) for v in (now.revenue40, now.profit))
                 leads, repairs = count(now.leads, "lead"), count(now.repairs, "repair")
-                told = f"{leads}, {repairs}, {revenue} revenue40, {profit} profit"
+                message = f"{leads}, {repairs}, {revenue} revenue40, {profit} profit"
             state = f"{' open' if not number else ''}{cells.SCREEN if number >= CHANNELS_ON_PAPER else ''}"
             why = f"rmetrics explain --source {quote(source)} --month {self.page.month:%Y-%m}"
             parts.append(
-                f"<details{state}><summary>{escape(source)}<span>{told}</span></summary>"
+                f"<details{state}><summary>{escape(source)}<span>{message}</span></summary>"
                 f"{self.channel(source)}"
                 f"<p>Why these numbers: <code>{escape(why)}</code></p></details>"
             )

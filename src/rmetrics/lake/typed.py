@@ -350,8 +350,8 @@ class TypedLayer(Folder):
             if not self._is_there(file):
                 yield Damage(path, MISSING, file.feed, "" if file.packed else file.sha256)
             elif not self.typed_is_sound(file, used=True):
-                told = "it, or its rejected rows, fail their checksums"
-                yield Damage(path, told, file.feed, "" if file.packed else file.sha256)
+                message = "it, or its rejected rows, fail their checksums"
+                yield Damage(path, message, file.feed, "" if file.packed else file.sha256)
 
 
 def _own_name(feed: str, sha256: str, digest: str) -> str:

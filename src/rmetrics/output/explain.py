@@ -159,8 +159,8 @@ def _split(report: Report, part: Part) -> None:
     more += f", a cent more on the first {split.extra}" if split.extra else ""
     segments = ", ".join(f"{s} {v:,.2f}" for s, v in split.segments.items())
     spread = f"{split.total:,.2f} over {count(split.days, 'day')}{more}"
-    told = f"    spread: {spread}; by leads: {segments}"
-    report.line(told)
+    message = f"    spread: {spread}; by leads: {segments}"
+    report.line(message)
 
 
 def _rows(report: Report, scale: int, rows: Sequence[ListedRow]) -> None:

@@ -77,8 +77,8 @@ def _grid(found: Members) -> Grid:
 def _proof(report: Report, found: Members, table: MemberTable) -> None:
     report.line(f"{table.measure}: {table.rule} ({table.where})")
     if not table.additive:
-        told = "a row of several members counts for each of them, so members do not add up, and no sum is claimed"
-        report.line(f"  {told}", "yellow")
+        message = "a row of several members counts for each of them, so members do not add up, and no sum is claimed"
+        report.line(f"  {message}", "yellow")
         return
     figures = [("members", table.together), ("the whole", table.whole)]
     figures.append(("second engine", sum((x.recomputed for x in table.lines), Decimal(0))))

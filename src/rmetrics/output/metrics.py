@@ -48,8 +48,10 @@ def show_metrics(report: Report, found: Metrics) -> None:
         return
     report.table(_grid(found))
     if any(row.state is not State.WHOLE for row in found.rows):
-        told = "* begun: the data end inside it; part: not all of its days are in the data or asked for; ahead: planned"
-        report.line(f"{told}. Data up to {found.data.last}.", "dim")
+        message = (
+            "* begun: the data end inside it; part: not all of its days are in the data or asked for; ahead: planned"
+        )
+        report.line(f"{message}. Data up to {found.data.last}.", "dim")
     if found.asked.compare is not None:
         report.line("A period that is not whole is compared with the same number of days of the other.", "dim")
 

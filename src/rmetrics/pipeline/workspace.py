@@ -121,19 +121,19 @@ def _stale(lake: Lake, computed: Snapshot, rules: Rules, placed: list[PlacedExpo
         return
     before = computed.rules
     if before in ("", rules.digest):
-        told = (
+        message = (
             "the lake was not computed with these exports and this version (new ones landed, or some were withdrawn or "
             "restored since the last sync); run `rmetrics sync`"
         )
-        yield Finding("not-synced", Severity.ERROR, told, 0)
+        yield Finding("not-synced", Severity.ERROR, message, 0)
         return
     old = old_rules(lake, before, rules)
     edits = "; ".join(str(e) for e in (rule_edits(old, rules) if old else ())[:3]) or f"see {rules.folder}"
-    told = (
+    message = (
         f"rules were edited after the last sync ({edits}): the figures here follow the edited rules, what is published "
         "does not yet; see `rmetrics plan`, then run `rmetrics sync`"
     )
-    yield Finding("rules-not-synced", Severity.ERROR, told, 0)
+    yield Finding("rules-not-synced", Severity.ERROR, message, 0)
 
 
 def _damaged(
@@ -150,13 +150,13 @@ def _damaged(
             spoiled.append(f"{lake.typed.name}/{typed.name}")
     if missing and computed.inputs == inputs_digest(placed, rules):
         many = count(len(missing), "export")
-        told = f"the typed rows of {many} are missing, first {missing[0]}; run `rmetrics sync --full`"
-        yield Finding("missing-file", Severity.ERROR, told, len(missing))
+        message = f"the typed rows of {many} are missing, first {missing[0]}; run `rmetrics sync --full`"
+        yield Finding("missing-file", Severity.ERROR, message, len(missing))
     for name in dict.fromkeys(spoiled):
         what = "is damaged: its checksum does not match" if lake.store.head(name) else "is missing"
         place = lake.store.shown(name)
-        told = f"{place} {what}; delete it and run `rmetrics sync --full`, which makes it again from the exports"
-        yield Finding("damaged-file", Severity.ERROR, told, 1)
+        message = f"{place} {what}; delete it and run `rmetrics sync --full`, which makes it again from the exports"
+        yield Finding("damaged-file", Severity.ERROR, message, 1)
 
 
 def _typed_record(lake: Lake, rules: Rules, item: PlacedExport) -> TypedFile | None:

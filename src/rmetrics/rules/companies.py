@@ -97,8 +97,8 @@ def of_company(tree: Tree, name: str) -> Tree:
         key = f"{at}.rules.{table}"
         if table not in _EXCEPTIONS or not isinstance(own, dict):
             allowed = ", ".join(_EXCEPTIONS)
-            told = f"is no table with exceptions{did_you_mean(table, _EXCEPTIONS)}; allowed: {allowed}"
-            made.problems.append(_problem(tree, key, told))
+            message = f"is no table with exceptions{did_you_mean(table, _EXCEPTIONS)}; allowed: {allowed}"
+            made.problems.append(_problem(tree, key, message))
             continue
         made.tables[table] = _with(tree, made, table, own, key)
     prefix = f"{at}.rules."
@@ -144,11 +144,11 @@ def _overtaken(
             day = change.get("from")
             when = f"from {day} on" if isinstance(day, dt.date) else "later"
             where = _place(tree, f"{table}.changes.{i}")
-            told = (
+            message = (
                 f"the rules of all change {name} {when} ({where}): give the company's own changes, or changes = [] "
                 "where its value stays"
             )
-            yield _problem(tree, f"{key}.{name}", told)
+            yield _problem(tree, f"{key}.{name}", message)
 
 
 def _problem(tree: Tree, key: str, message: str) -> RuleProblem:

@@ -68,8 +68,10 @@ class MeasureProblems:
         unknown = {"*", "measures", *(f"measures.{n}" for n in SHIPPED)} & set(self.broken)
         missing = [n for n in SHIPPED if n not in self.rules.measures]
         if there and missing and not unknown:
-            told = "may not be removed: they are what the published tables consist of"
-            self.say(f"measures.{there[0]}", f"{', '.join(missing)} {told}; put back the shipped rules/measures.toml")
+            message = "may not be removed: they are what the published tables consist of"
+            self.say(
+                f"measures.{there[0]}", f"{', '.join(missing)} {message}; put back the shipped rules/measures.toml"
+            )
 
     def _name(self, at: str, name: str, what: str) -> None:
         if name in TAKEN:
@@ -83,16 +85,16 @@ class MeasureProblems:
             other = given.format not in {None, shipped.format}
             if other or len(dated.versions) > 1 or any(getattr(given, k) != getattr(shipped, k) for k in _MEANING):
                 meaning = ", ".join(f"{k} = {v!r}" for k in _MEANING if (v := getattr(shipped, k)) is not None)
-                told = f"is one of the seven that the published tables consist of, which stay {meaning}"
-                self.say(at, f"{told}; only title and comment may be changed. Declare another measure beside it")
+                message = f"is one of the seven that the published tables consist of, which stay {meaning}"
+                self.say(at, f"{message}; only title and comment may be changed. Declare another measure beside it")
             return
         self._name(at, name, "measure")
         kinds = set()
         for i, (_, measure) in enumerate(dated.versions):
             place = at if i == 0 else f"{at}.changes.{i - 1}"
             if measure.ratio is not None and len(dated.versions) > 1:
-                told = "a ratio is made of its sums wherever it is shown, so it cannot change from a day on"
-                self.say(f"{at}.changes", f"{told}: change the sums, or declare another ratio")
+                message = "a ratio is made of its sums wherever it is shown, so it cannot change from a day on"
+                self.say(f"{at}.changes", f"{message}: change the sums, or declare another ratio")
                 return
             if measure.ratio is not None:
                 self._ratio(at, name, measure.ratio)
@@ -111,8 +113,10 @@ class MeasureProblems:
                     self.say(f"{at}.ratio", f"no such measure: {part!r}{did_you_mean(part, known)}")
             elif not declared(self.rules)[part].is_sum:
                 whole = declared(self.rules)[part].latest.ratio or ()
-                told = f"{part!r} is a ratio itself ({self.rules.place(f'measures.{part}')}); a ratio of ratios means"
-                self.say(f"{at}.ratio", f"{told} nothing once it is added up: use the sums it is made of, {whole}")
+                message = (
+                    f"{part!r} is a ratio itself ({self.rules.place(f'measures.{part}')}); a ratio of ratios means"
+                )
+                self.say(f"{at}.ratio", f"{message} nothing once it is added up: use the sums it is made of, {whole}")
 
     def _rows(self, at: str, of: str) -> bool:
         if of in _FIGURES or of in {*self.rules.measures, *SHIPPED} - set(self.rules.feeds):
@@ -158,8 +162,8 @@ class MeasureProblems:
         self._name(at, name, "dimension")
         feed = self.rules.feeds.get(dimension.of)
         if feed is None and dimension.of == JOURNEYS:
-            told = "touches have a source and no members; name the feed of the leads, the calls or the jobs"
-            self.say(f"{at}.of", told)
+            message = "touches have a source and no members; name the feed of the leads, the calls or the jobs"
+            self.say(f"{at}.of", message)
         elif feed is None and not {"*", f"feeds.{dimension.of}"} & set(self.broken):
             self.say(f"{at}.of", f"no such feed: {dimension.of!r}{did_you_mean(dimension.of, self.rules.feeds)}")
         if feed is None or not self.usable(dimension.of):

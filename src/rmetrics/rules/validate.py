@@ -109,8 +109,8 @@ class _Validation:
         for operator, column in reading.blank_unsafe:
             if column not in filled:
                 instead = f"{column} IS DISTINCT FROM ..." if operator == "<>" else f"... OR {column} IS NULL"
-                told = f"{operator} leaves out rows where {column} is blank; if they count, write {instead}"
-                self.say(key, told, warn=True)
+                message = f"{operator} leaves out rows where {column} is blank; if they count, write {instead}"
+                self.say(key, message, warn=True)
 
     def identifier(self, key: str, name: str, what: str) -> None:
         if not IDENTIFIER.fullmatch(name):
@@ -238,8 +238,8 @@ class _Validation:
             for j, earlier in enumerate(feed.variants[:i]):
                 if _overlap(earlier.when, variant.when):
                     first = f"{feed.variant_name(j)!r} ({self.rules.place(f'{at}.variants.{j}')})"
-                    told = f"every file of it would be a file of {first} too; add without = [...] to one of them"
-                    self.say(f"{place}.when", told)
+                    message = f"every file of it would be a file of {first} too; add without = [...] to one of them"
+                    self.say(f"{place}.when", message)
 
     def _variant_column(self, place: str, feed: Feed, column: str) -> None:
         if column not in feed.columns:

@@ -149,14 +149,14 @@ def _published(
 ) -> tuple[dict[str, int] | None, str | None, Published | None]:
     with published_session(settings) as last:
         if last is None:
-            told = "nothing is published yet"
-            found.append(CheckFinding("unpublished", Severity.INFO, "published", 0, told, "Run `rmetrics sync`."))
+            message = "nothing is published yet"
+            found.append(CheckFinding("unpublished", Severity.INFO, "published", 0, message, "Run `rmetrics sync`."))
             return None, None, None
         session, run_id, rules_hash = last
         if rules_hash != lake.rules.digest and not any(p.code == "rules-not-synced" for p in lake.problems):
-            told = f"what is published (run {run_id}) was computed by other rules than those in {lake.rules.folder}"
+            message = f"what is published (run {run_id}) was computed by other rules than those in {lake.rules.folder}"
             found.append(
-                CheckFinding("rules-not-published", Severity.ERROR, "published", 0, told, "Run `rmetrics sync`.")
+                CheckFinding("rules-not-published", Severity.ERROR, "published", 0, message, "Run `rmetrics sync`.")
             )
         tables = published_tables(lake.rules)
         counts = {}

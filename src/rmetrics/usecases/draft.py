@@ -319,8 +319,10 @@ def _that_takes_nothing(
             return found, text, _unread(loaded, plan, export, target)
         spare = [i for i, g in enumerate(found) if not g.required and g.note != BLANK]
         if not spare:
-            told = "exports of other feeds have all these headers too: say in `without` what this export does not have"
-            return found, text, [RuleProblem(target, 0, f"feeds.{plan.feed}", told)]
+            message = (
+                "exports of other feeds have all these headers too: say in `without` what this export does not have"
+            )
+            return found, text, [RuleProblem(target, 0, f"feeds.{plan.feed}", message)]
         found = [replace(g, required=g.required or i == spare[0]) for i, g in enumerate(found)]
 
 
@@ -336,8 +338,8 @@ def _unread(loaded: Rules, plan: Plan, export: Path, target: Path) -> list[RuleP
         return []
     others = " and ".join(f.feed for f in fits if f.feed != plan.feed)
     why = f"it fits {others} as well" if others else "its header cannot be told from its other rows"
-    told = f"the export would not be read by this feed: {why}; correct the headers in from = [...] or say without"
-    return [RuleProblem(target, 0, f"feeds.{plan.feed}", told)]
+    message = f"the export would not be read by this feed: {why}; correct the headers in from = [...] or say without"
+    return [RuleProblem(target, 0, f"feeds.{plan.feed}", message)]
 
 
 def _loaded(settings: Settings, target: Path, text: str) -> Rules | list[RuleProblem]:

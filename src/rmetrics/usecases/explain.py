@@ -85,8 +85,8 @@ def _for_members(question: Question) -> str:
     if question.dimension is None:
         raise SettingsError("--member goes with --dimension", "Say of which: --dimension technician --member NAME.")
     if question.source.strip().upper() != ALL or question.segment is not None:
-        told = f"members of {question.dimension} are known for the whole company"
-        raise SettingsError(told, "Leave out --source and --segment.")
+        message = f"members of {question.dimension} are known for the whole company"
+        raise SettingsError(message, "Leave out --source and --segment.")
     if question.day is not None:
         raise SettingsError(f"members of {question.dimension} are known by month", "Name months: --month 2024-11.")
     if question.expect or question.against is not None:

@@ -209,8 +209,8 @@ def _wanted(asked: Asked, data: Span, ahead: dt.date) -> Span:
     end = next_period(period_of(ahead, asked.by), asked.by) - _DAY
     first, last = max(asked.first or data.first, data.first), min(asked.last or end, end)
     if first > last:
-        told = f"no data from {asked.first or data.first} to {asked.last or ahead}"
-        raise SettingsError(told, f"There is some from {data.first} to {ahead}.")
+        message = f"no data from {asked.first or data.first} to {asked.last or ahead}"
+        raise SettingsError(message, f"There is some from {data.first} to {ahead}.")
     if asked.first is None:
         first = period_of(first, asked.by)
     return Span(first, last)
@@ -315,8 +315,10 @@ def _both(
     )
     if ours != theirs:
         key = min((k for k in {*ours, *theirs} if ours.get(k) != theirs.get(k)), key=str)
-        told = f"{spans[key[0]].first} to {spans[key[0]].last}, {key[1] or ALL}: {ours.get(key)} and {theirs.get(key)}"
-        raise CheckError(f"the two engines add up the days differently ({told})", "This is a bug in rmetrics.")
+        message = (
+            f"{spans[key[0]].first} to {spans[key[0]].last}, {key[1] or ALL}: {ours.get(key)} and {theirs.get(key)}"
+        )
+        raise CheckError(f"the two engines add up the days differently ({message})", "This is a bug in rmetrics.")
     return {key: dict(zip(names, of, strict=True)) for key, of in ours.items()}
 
 

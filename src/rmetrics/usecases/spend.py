@@ -71,7 +71,7 @@ def _spend_feed(rules: Rules, source: str | None) -> tuple[str, str]:
         return found.pop()
     having = ", ".join(name for name, feeds in of.items() if feeds)
     if not found:
-        told = f"no spend by month is declared{f' for {wanted[0]}' if source else ''}"
+        message = f"no spend by month is declared{f' for {wanted[0]}' if source else ''}"
         hint = f"Sources with one: {having}." if having else 'Declare it: cost = { feed = "...", sum = "...", spread = '
-        raise SettingsError(told, hint if having else f'{hint}"days" }}, see docs/rules.md.')
+        raise SettingsError(message, hint if having else f'{hint}"days" }}, see docs/rules.md.')
     raise SettingsError("several sources have a spend by month", f"Name one: --source NAME ({having}).")

@@ -237,11 +237,13 @@ def _of_companies(
     """What is to be said of the companies, each finding with its company."""
     for company in companies:
         if company.status == "failed":
-            told = f"{company.company}: not computed, its figures are those of the run before: {company.message}"
-            yield Finding(COMPANY_FAILED, Severity.ERROR, told, 0)
+            message = f"{company.company}: not computed, its figures are those of the run before: {company.message}"
+            yield Finding(COMPANY_FAILED, Severity.ERROR, message, 0)
         elif company.status == "removed":
-            told = f"{company.company}: no longer declared in the rules; its rows were taken out of the group's tables"
-            yield Finding(COMPANY_REMOVED, Severity.WARNING, told, 0)
+            message = (
+                f"{company.company}: no longer declared in the rules; its rows were taken out of the group's tables"
+            )
+            yield Finding(COMPANY_REMOVED, Severity.WARNING, message, 0)
     for company, result in done:
         for finding in result.findings if result else ():
             yield replace(finding, message=f"{company.company}: {finding.message}")

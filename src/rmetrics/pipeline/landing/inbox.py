@@ -87,8 +87,8 @@ def folder_of(inbox: Path | BucketInbox) -> Path:
 def empty_inbox(inbox: Path | BucketInbox, landed: int) -> Finding:
     """What to say of an inbox without a file to read; ``landed`` exports are in the lake all the same."""
     so_far = f"; the figures are those of {count(landed, 'landed export')}" if landed else ""
-    told = f"the inbox {inbox} is empty: put exports (CSV or Excel) there, then run `rmetrics sync`{so_far}"
-    return Finding(EMPTY_INBOX, Severity.INFO if landed else Severity.WARNING, told, 0)
+    message = f"the inbox {inbox} is empty: put exports (CSV or Excel) there, then run `rmetrics sync`{so_far}"
+    return Finding(EMPTY_INBOX, Severity.INFO if landed else Severity.WARNING, message, 0)
 
 
 def land_inbox(
@@ -178,10 +178,10 @@ def _with_decision(seen: InboxFile, raws: Mapping[str, RawFile]) -> InboxFile:
     raw = raws.get(seen.sha256)
     if raw is None or not raw.withdrawn:
         return seen
-    told = (
+    message = (
         f"withdrawn on {raw.withdrawn[:10]}, does not count; `rmetrics exports restore {raw.sha256[:12]}` undoes that"
     )
-    return replace(seen, note=told)
+    return replace(seen, note=message)
 
 
 def inbox_name(path: Path, inbox: Path | BucketInbox) -> str:

@@ -174,17 +174,17 @@ def agree(
     progress("checking with the second engine", 1, 1)
     if result.count:
         first = result.mismatches[0]
-        told = (
+        message = (
             f"the two engines disagree on {count(result.count, 'figure')}, first {first.table} {first.period} "
             f"{first.source} {first.segment} {first.measure}: {first.computed} against {first.recomputed}; nothing "
             "was published"
         )
-        raise disagreement_error(rules, computed.rows, {p.rank: p.raw.name for p in computed.placed}, told)
+        raise disagreement_error(rules, computed.rows, {p.rank: p.raw.name for p in computed.placed}, message)
     if part is None:
         quality = why.of(
             "the findings about the data", lambda: quality_findings(lake, rules, computed.inputs, answers), ()
         )
         return "the two engines agree on every figure", quality
     months = len(part.scope.months)
-    told = f"the two engines agree on every figure of the {count(months, 'month')} that new rows touch"
-    return told, why.of("the findings of the last check", lambda: remembered_findings(lake, computed.inputs), ())
+    message = f"the two engines agree on every figure of the {count(months, 'month')} that new rows touch"
+    return message, why.of("the findings of the last check", lambda: remembered_findings(lake, computed.inputs), ())

@@ -76,10 +76,10 @@ def _own(asked: Asked, page: PageData) -> str:
     """The company's own measures with their rules and targets, then the members of each dimension."""
     own, rules = page.own, asked.view.lake.rules
     if not own.any:
-        told = (
+        message = (
             "None yet. Declare counts, sums, ratios and dimensions in rules: rmetrics rules new-measure NAME --of jobs."
         )
-        return cells.card("Your own", f"<p>{told}</p>")
+        return cells.card("Your own", f"<p>{message}</p>")
     known, rows = declared(rules), []
     for line in own.lines:
         if line.month != page.month:

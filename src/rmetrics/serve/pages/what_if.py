@@ -103,18 +103,22 @@ def _answer(asked: Asked, tried: Edited, plan: Mapping[str, Any]) -> str:
     changes: Sequence[Mapping[str, Any]] = plan["changes"]
     rows: Sequence[Mapping[str, Any]] = plan["rows"]
     hands: Sequence[Mapping[str, Any]] = plan["journeys"]
-    told = "A sync with this edit would change no figure."
+    message = "A sync with this edit would change no figure."
     if changes or plan["daily_changes"] or rows:
         figures = f"{count(len(changes), 'monthly figure')} and {count(plan['daily_changes'], 'daily figure')}"
         moved = f"; {count(len(rows), 'row')} would count as something else" if rows else ""
         members = f", {count(len(plan['members']), 'figure')} of members" if plan["members"] else ""
-        told = f"A sync with this edit would change {figures}{members}{moved}."
+        message = f"A sync with this edit would change {figures}{members}{moved}."
     elif hands:
-        told = "A sync with this edit would change no figure but those of the funnel."
+        message = "A sync with this edit would change no figure but those of the funnel."
     if hands:
         money = sum((Decimal(job["paid"]) for job in hands), Decimal(0))
-        told += f" {count(len(hands), 'job')} ({money:,.2f} paid) would come from another touch."
-    parts = [f'<p class="verdict" data-keep="yes">{told} Nothing was written.</p>', _sums(changes), _changes(changes)]
+        message += f" {count(len(hands), 'job')} ({money:,.2f} paid) would come from another touch."
+    parts = [
+        f'<p class="verdict" data-keep="yes">{message} Nothing was written.</p>',
+        _sums(changes),
+        _changes(changes),
+    ]
     parts.append(_hands(asked, hands))
     parts.append(_rows(asked, rows) if plan["rows_known"] else "<p>The rows that move cannot be told.</p>")
     restated = plan["restated"]
