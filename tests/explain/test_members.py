@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from exports import PAYMENTS
 from published import run as run_sql
 from rmetrics.cli import run
 from rmetrics.explain.asked import Asked
@@ -16,7 +17,6 @@ from rmetrics.rules.measures import sums
 from support import Project, csv_text, fresh_database, new_project
 
 JOBS = ("Job #", "Job Type", "Source", "Created", "Tech", "Total")
-PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
 OWN = """
 [measures.callbacks]
 of = "jobs"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import rmetrics.usecases.sync as syncing
+from exports import JOBS
 from postgres.test_connections import Proxy
 from rmetrics.cli import run
 from rmetrics.errors import BusyError, LakeError, PostgresError, RulesError
@@ -16,8 +17,6 @@ from rmetrics.lake import Lake
 from rmetrics.usecases.doctor import doctor
 from rmetrics.usecases.status import status
 from support import Project, csv_text
-
-JOBS = ("Job #", "Job Type", "Source", "Created")
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from exports import PAYMENTS
 from reliability.figures import record
-from reliability.world import PAYMENTS, World, differences, lake_files, tables
+from reliability.world import World, differences, lake_files, tables
 from rmetrics.lake import Lake, RawFile
 from support import Project, computed_files, csv_text
 

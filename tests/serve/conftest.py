@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from exports import PAYMENTS
 from published import Published
 from serve_sites import client_of
 from support import Project, csv_text, new_project
 
 JOBS = ("Job #", "Job Type", "Source", "Created", "Primary Phone")
-PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
 REFERRALS = ("Lead ID", "Lead Date", "Current Status", "Phone")
 
 

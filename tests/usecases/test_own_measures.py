@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from exports import PAYMENTS
 from rmetrics.cli import run
 from support import Project, csv_text
 
 JOBS = ("Job #", "Job Type", "Source", "Created", "Tech", "Total")
-PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
 OWN = """
 [measures.callbacks]
 of = "jobs"
