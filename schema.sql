@@ -1396,6 +1396,62 @@ COMMENT ON COLUMN call_funnel.repairs        IS 'Number of those jobs that are r
 COMMENT ON COLUMN call_funnel.avg_answered_s IS 'Average length of answered inbound calls in seconds. NULL: none, or '
                                                 'no lengths exported.';
 
+-- -------------------------------------------------------------------------------------------------------- call_classes
+
+-- Each inbound call that counts is in exactly one class, so the classes of a month and source add up to its calls.
+CREATE OR REPLACE VIEW call_classes AS
+WITH monthly AS (
+    SELECT date_trunc('month', call_date::timestamp)::date AS month,
+           coalesce(source, 'Unattributed')                AS source,
+           class, count(*)                                 AS calls
+    FROM calls
+    WHERE class IS NOT NULL
+    GROUP BY 1, 2, 3
+)
+SELECT month, (month + time '12:00') AT TIME ZONE business.timezone AS time, source, class, calls
+FROM monthly
+LEFT JOIN business ON true;
+
+COMMENT ON VIEW   call_classes        IS 'What became of inbound calls, one row per month of the call, source and class.';
+COMMENT ON COLUMN call_classes.month  IS 'Month of the calls, its first day. NULL: calls without a date.';
+COMMENT ON COLUMN call_classes.time   IS 'Noon of the first of the month in the time zone of the business. NULL: calls '
+                                         'without a date, or no row in business, which the first publish writes.';
+COMMENT ON COLUMN call_classes.source IS 'Channel of the call, Unattributed where no rule matched.';
+COMMENT ON COLUMN call_classes.class  IS 'What became of them: answered, missed and called back, missed but booked '
+                                         'anyway, missed and lost, existing job, not a customer, own number.';
+COMMENT ON COLUMN call_classes.calls  IS 'Number of inbound calls.';
+
+-- ------------------------------------------------------------------------------------------------------- speed_to_lead
+
+-- Of calls that may be leads: those of existing jobs, of the company itself and of others than customers are left out.
+CREATE OR REPLACE VIEW speed_to_lead AS
+WITH monthly AS (
+    SELECT date_trunc('month', call_date::timestamp)::date                    AS month,
+           coalesce(source, 'Unattributed')                                   AS source,
+           count(*)                                                           AS calls,
+           count(answered_within_s)                                           AS reached,
+           percentile_disc(0.5) WITHIN GROUP (ORDER BY answered_within_s)     AS median_s,
+           percentile_disc(0.9) WITHIN GROUP (ORDER BY answered_within_s)     AS p90_s
+    FROM calls
+    WHERE class IN ('answered', 'missed and called back', 'missed but booked anyway', 'missed and lost')
+    GROUP BY 1, 2
+)
+SELECT month, (month + time '12:00') AT TIME ZONE business.timezone AS time, source, calls, reached, median_s, p90_s
+FROM monthly
+LEFT JOIN business ON true;
+
+COMMENT ON VIEW   speed_to_lead          IS 'How soon callers were reached, one row per month of the call and source.';
+COMMENT ON COLUMN speed_to_lead.month    IS 'Month of the calls, its first day. NULL: calls without a date.';
+COMMENT ON COLUMN speed_to_lead.time     IS 'Noon of the first of the month in the time zone of the business. NULL: calls '
+                                            'without a date, or no row in business, which the first publish writes.';
+COMMENT ON COLUMN speed_to_lead.source   IS 'Channel of the call, Unattributed where no rule matched.';
+COMMENT ON COLUMN speed_to_lead.calls    IS 'Number of inbound calls that may be leads.';
+COMMENT ON COLUMN speed_to_lead.reached  IS 'Number of these whose caller was reached.';
+COMMENT ON COLUMN speed_to_lead.median_s IS 'Seconds within which half of those reached were, in business hours. NULL: '
+                                            'nobody was.';
+COMMENT ON COLUMN speed_to_lead.p90_s    IS 'Seconds within which nine of ten of those reached were, in business hours. '
+                                            'NULL: nobody was.';
+
 -- ------------------------------------------------------------------------------------------------------ journey_funnel
 
 -- Each month by source, and ALL for the company. Ratios are of sums, never averages of ratios.

@@ -123,6 +123,15 @@ WHERE month > (SELECT max(month) FROM call_funnel) - interval '12 months'
 GROUP BY month
 ORDER BY month;
 
+-- name: lost-calls
+-- Which calls of the newest month were lost, by source, and how soon callers were reached.
+WITH newest AS (SELECT max(month) AS month FROM call_classes)
+SELECT source, of.calls AS lost, speed.calls AS may_be_leads, reached, median_s, p90_s
+FROM speed_to_lead AS speed
+LEFT JOIN (SELECT month, source, calls FROM call_classes WHERE class = 'missed and lost') AS of USING (month, source)
+WHERE month = (SELECT month FROM newest)
+ORDER BY lost DESC NULLS LAST, source;
+
 -- name: changed-since-yesterday
 -- Which published numbers changed in the last 24 hours, from what to what, and why.
 SELECT finished_at, month, date, source, segment, metric, old_value, new_value, cause

@@ -7,7 +7,8 @@ from here.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rmetrics.rules.model import Column, ColumnType, Feed, Rules
+from rmetrics.rules.feeds import Column, ColumnType, Feed
+from rmetrics.rules.model import Rules
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
 
 DAILY, MONTHLY = "daily_metrics", "monthly_metrics"

@@ -15,7 +15,7 @@ import pytest
 
 from rmetrics.checks.recompute import TypedInput, recompute
 from rmetrics.rules import Rules, load_rules
-from rmetrics.rules.model import ColumnType
+from rmetrics.rules.feeds import ColumnType
 from rmetrics.sandbox.connection import sandbox
 
 ARROW = {

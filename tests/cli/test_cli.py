@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from command_line import JOBS, rmetrics
+from command_line import rmetrics
+from exports import JOBS
 from rmetrics.cli import run
 from support import ROOT, Project, csv_text
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import JOBS
+from exports import JOBS
 from rmetrics.pipeline.summary import SyncResult
 from support import Project, csv_text
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from command_line import JOBS
+from exports import JOBS
 from rmetrics.output.grid import Column, Grid, blocks, layout
 from support import Project, csv_text
 

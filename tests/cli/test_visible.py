@@ -6,7 +6,8 @@ import unicodedata
 
 import pytest
 
-from command_line import JOBS, rmetrics
+from command_line import rmetrics
+from exports import JOBS
 from rmetrics.output.visible import visible, visible_json
 from support import Project, csv_text
 

@@ -11,7 +11,7 @@ from rmetrics.lake import Lake
 from rmetrics.pipeline.compute.compute import Computed, compute
 from rmetrics.pipeline.compute.names import FACTS
 from rmetrics.pipeline.landing.inbox import land_inbox
-from rmetrics.pipeline.verify.cross_check import second_look
+from rmetrics.pipeline.verify.cross_check import cross_check
 from rmetrics.progress import silent
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.measures import SHIPPED
@@ -56,7 +56,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
 
 
 def test_both_engines_agree_and_members_add_up(sample: Sample) -> None:
-    found, _ = second_look(sample.lake, sample.rules, sample.computed)
+    found, _ = cross_check(sample.lake, sample.rules, sample.computed)
     assert found.mismatches == ()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from exports import JOBS
 from rmetrics.diagnosis import database, folders, program
 from rmetrics.diagnosis.finding import Check
 from rmetrics.findings import Severity
@@ -13,8 +14,6 @@ from rmetrics.lake import Lake
 from rmetrics.usecases.doctor import doctor
 from rmetrics.version import __version__
 from support import Project, csv_text
-
-JOBS = ("Job #", "Job Type", "Source", "Created")
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from exports import JOBS
 from other_users import STRANGER, as_user, given_to
 from support import ROOT, csv_text
 
 TEXT = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-JOBS = ("Job #", "Job Type", "Source", "Created")
 SOURCE = ("src", "rules", "schema.sql", "README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml")
 ROOTS = re.compile(r"\bsudo |\bsystemctl |\bjournalctl ")
 

@@ -13,7 +13,8 @@ from rmetrics.errors import RulesError
 from rmetrics.rules import load_rules
 from rmetrics.rules.expressions.functions import FUNCTIONS
 from rmetrics.rules.expressions.tokens import KEYWORDS, MOMENTS, SIGNS
-from rmetrics.rules.model import Column, Cost, Feed, Source, Variant, VariantColumn, When
+from rmetrics.rules.feeds import Column, Feed, Variant, VariantColumn, When
+from rmetrics.rules.model import Cost, Source
 from support import Project, csv_text
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import pytest
 
 from rmetrics.drafting.guess import Guess, choose_key, guesses
 from rmetrics.ingest.dates import Reading
-from rmetrics.rules.model import ColumnType
+from rmetrics.rules.feeds import ColumnType
 
 READING = Reading("America/New_York", dt.date(2024, 12, 1))
 

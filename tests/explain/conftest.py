@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from exports import PAYMENTS, SPEND
 from support import MIDNIGHT, ROOT, Project, csv_text, fresh_database, new_project
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID", "Primary Phone")
-PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
 LEADS = ("Unique ID", "Time", "Cost", "Status", "Caller ID")
-SPEND = ("Month", "Spend")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 from published import run as run_sql
 from rmetrics.cli import run
-from rmetrics.explain.evidence import MEASURES, Asked
+from rmetrics.explain.asked import MEASURES, Asked
 from rmetrics.explain.explainer import explainer
 from rmetrics.usecases.explain import explain
 from support import Project

@@ -14,7 +14,7 @@ import pytest
 
 from rmetrics.cli import run
 from rmetrics.errors import LakeError, SettingsError
-from rmetrics.explain.evidence import MEASURES, Asked
+from rmetrics.explain.asked import MEASURES, Asked
 from rmetrics.explain.explainer import explainer
 from rmetrics.explain.explanation import Explanation
 from rmetrics.usecases.check import check

@@ -8,7 +8,7 @@ import pytest
 from adbc_driver_postgresql import dbapi
 
 from command_line import Line, in_process
-from rmetrics.explain.evidence import MEASURES, Asked
+from rmetrics.explain.asked import MEASURES, Asked
 from rmetrics.explain.explainer import explainer
 from rmetrics.pipeline.asked import Months
 from support import Project

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from rmetrics.explain.evidence import MEASURES
+from rmetrics.explain.asked import MEASURES
 from rmetrics.grafana.kit import dashboards
 from rmetrics.grafana.model import Json, Place
 from rmetrics.rules import load_rules

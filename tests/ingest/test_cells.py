@@ -14,7 +14,7 @@ from rmetrics.ingest import cells, currencies
 from rmetrics.ingest.cells import clean, whole_ids
 from rmetrics.ingest.dates import Reading
 from rmetrics.ingest.parse import parse_column, read_money, reason
-from rmetrics.rules.model import Column
+from rmetrics.rules.feeds import Column
 
 ARMOUR = ('="{}"', "'{}", "\t{}", "\ufeff{}", "{}\u200b", "\u00a0{} ", '="\'{}"', '="{}"\u200e')
 

@@ -1,4 +1,4 @@
-"""Facts of leads and verdicts on them: worked by hand, and against plain Python on leads whose numbers collide."""
+"""Facts of leads and verdicts on them: by hand, by both engines, and in plain Python on leads whose numbers collide."""
 
 import dataclasses
 import datetime as dt
@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import duckdb
 import polars as pl
 import pytest
 
 from call_oracle import Call, Job
 from metrics.test_call_classes import frames
+from rmetrics.checks.call_classes import create_seen_calls
+from rmetrics.checks.lead_facts import CLAIM_COLUMNS, FACT_COLUMNS, create_lead_facts
 from rmetrics.metrics.call_classes import call_rows, job_numbers
-from rmetrics.metrics.disputes import LeadRows, claims, with_facts
+from rmetrics.metrics.disputes import LeadRows, claims, lead_facts, with_facts
 from rmetrics.metrics.newest import typed_columns
 from rmetrics.metrics.phones import keyed
 from rmetrics.rules import Rules, load_rules
@@ -100,6 +103,42 @@ def given(
     )
 
 
+def agree(
+    rows: LeadRows,
+    leads: Sequence[Lead],
+    jobs: Sequence[Job],
+    calls: Sequence[Call],
+    rules: Rules,
+    zips: Sequence[str | None] = (),
+) -> None:
+    """Both engines say the same of every lead: its facts, and what terms make of it."""
+    of_calls, of_jobs = frames(calls, jobs)
+    kept = rows.leads.collect().rename({"_position": "_pos", "counted": "_counted"})
+    dated = of_jobs.with_row_index("_pos").with_columns(
+        pl.Series("zip", list(zips) or [None] * len(jobs), pl.String), metric_date=pl.lit(None, pl.Date)
+    )
+    tables = {
+        f"rows_{FEED}": kept,
+        f"all_{FEED}": kept.with_columns(pl.Series("cost", [d.dearest or d.cost for d in leads], pl.Decimal(18, 2))),
+        "rows_calls": of_calls.drop("job_id").rename({"_position": "_pos", "counted": "_counted"}),
+        "dated_jobs": dated,
+        "marks": dated.select("_pos", pl.lit(SOURCE).alias("source")),
+        "led_leads": rows.led.select(pl.lit(FEED).alias("feed"), pl.col("_position").alias("_pos")).collect(),
+    }
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA _work")
+    for name, frame in tables.items():
+        connection.register("given", frame.to_arrow())
+        connection.execute(f"CREATE TABLE _work.{name} AS SELECT * FROM given")
+    create_seen_calls(connection, rules)
+    create_lead_facts(connection, rules)
+    for name, first in (("lead_facts", lead_facts({FEED: rows}, rules)), ("lead_claims", claims({FEED: rows}, rules))):
+        columns = {"lead_facts": FACT_COLUMNS, "lead_claims": CLAIM_COLUMNS}[name]
+        assert set(columns) == set(first.columns)
+        second = connection.execute(f"SELECT {', '.join(columns)} FROM _work.{name} ORDER BY _position").fetchall()
+        assert second == first.select(columns).sort("_position").rows(), name
+
+
 def facts(
     leads: Sequence[Lead],
     rules: Rules,
@@ -107,14 +146,18 @@ def facts(
     calls: Sequence[Call] = (),
     zips: Sequence[str | None] = (),
 ) -> list[tuple[object, ...]]:
-    made = with_facts(given(leads, jobs, calls, rules, zips), SOURCE, rules, FEED)
+    rows = given(leads, jobs, calls, rules, zips)
+    agree(rows, leads, jobs, calls, rules, zips)
+    made = with_facts(rows, SOURCE, rules, FEED)
     return made.sort("_position").select(FACTS).collect().rows()
 
 
 def reasons(
     leads: Sequence[Lead], rules: Rules, jobs: Sequence[Job] = (), calls: Sequence[Call] = ()
 ) -> dict[int, tuple[str, str | None]]:
-    found = claims({FEED: given(leads, jobs, calls, rules)}, rules)
+    rows = given(leads, jobs, calls, rules)
+    agree(rows, leads, jobs, calls, rules)
+    found = claims({FEED: rows}, rules)
     terms = rules.sources[SOURCE].latest.disputes
     assert found["_position"].is_unique().all()
     return {r["_position"]: (terms[r["term"]].reason, r["answer"]) for r in found.to_dicts()}
@@ -161,6 +204,7 @@ def test_a_job_whose_number_was_typed_wrong_may_be_the_lead_s(rules: Rules) -> N
 
 def test_a_lead_that_the_journeys_give_a_job_is_booked_whatever_its_number_says(rules: Rules) -> None:
     rows = dataclasses.replace(given([lead(), lead()], [job(-20)], [], rules), led=pl.LazyFrame({"_position": [1]}))
+    agree(rows, [lead(), lead()], [job(-20)], [], rules)
     found = claims({FEED: rows}, rules)
     assert found["_position"].to_list() == [0, 1]  # a duplicate is one although it is booked
     assert with_facts(rows, SOURCE, rules, FEED).sort("_position").collect()["booked"].to_list() == [False, True]
@@ -190,7 +234,9 @@ def test_the_price_is_what_it_cost_before_the_credit(rules: Rules) -> None:
         lead(seconds=5, cost=Decimal(0), status="Call Credited (No Charge)", number=OTHER),
         lead(seconds=5, number=None),
     ]
-    found = claims({FEED: given(leads, [], [], rules)}, rules).sort("_position")
+    rows = given(leads, [], [], rules)
+    agree(rows, leads, [], [], rules)
+    found = claims({FEED: rows}, rules).sort("_position")
     assert found["price"].to_list() == [Decimal("24.50"), None, Decimal("25.00")]
 
 
@@ -245,6 +291,16 @@ def test_verdicts_agree_with_plain_python_where_numbers_collide(rules: Rules, se
              dice.choice([5, 19, 20, 90]), dice.choice([None, "02118", "02118", "01760", "90210"]))
         for _ in range(60)
     ]  # fmt: skip
+    calls = [
+        Call(moment(), inbound, dice.choice([True, False, None]) if inbound else None, cell())
+        for inbound in dice.choices([True, False], k=80)
+    ]
+    near = [
+        dataclasses.replace(dice.choice(calls), at=d.at + dt.timedelta(minutes=apart), inbound=True, number=d.number)
+        for d in leads[:30]
+        for apart in (dice.choice([-11, -10, -3, 4, 10, 11]),)
+    ]
+    facts(leads, rules, jobs, [*calls, *near])
     expected = {i: r for i, d in enumerate(leads) if (r := by_hand(d, i, leads, jobs))}
     assert {p: r for p, (r, _) in reasons(leads, rules, jobs).items()} == expected
     shuffled = given(leads, jobs, [], rules)

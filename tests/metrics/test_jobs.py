@@ -11,7 +11,7 @@ from rmetrics.metrics.jobs import job_facts, linked, paid_by_job
 from rmetrics.metrics.tallies import activity
 from rmetrics.rules import load_rules
 from rmetrics.rules.expressions.polars_form import DTYPES
-from rmetrics.rules.model import JobLink
+from rmetrics.rules.feeds import JobLink
 from support import ROOT
 
 RULES = load_rules(ROOT / "rules")

@@ -10,10 +10,11 @@ import pytest
 
 from rmetrics.errors import RulesError
 from rmetrics.metrics.dimensions import dimension_monthly, measure_daily
-from rmetrics.metrics.measures import measure_sums
+from rmetrics.metrics.measures import journey_sums, measure_sums
 from rmetrics.metrics.tallies import added
 from rmetrics.money import largest_remainder
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.measures import declared
 from support import ROOT
 
 NOV = dt.date(2024, 11, 1)
@@ -138,9 +139,39 @@ count = true
     assert found == {(9, "open"): 6, (9, "marked"): 1, (10, "marked"): 1, (9, "every"): 1, (10, "every"): 2}
 
 
+def test_touches_count_on_their_day_with_the_segment_of_their_source(tmp_path: Path) -> None:
+    toml = """
+[measures.lost]
+of = "journeys"
+sum = "cost"
+where = "NOT booked"
+[measures.booked]
+of = "journeys"
+count = "booked AND segment = 'COD'"
+"""
+    rules = rules_with(tmp_path, toml)
+    day = dt.date(2024, 11, 5)
+    touches = pl.DataFrame(
+        [
+            (day, "eLocals", True, Decimal("25.50")),
+            (day, "eLocals", False, Decimal("30.00")),
+            (day, "Radio", True, Decimal(0)),
+            (day, "eLocals", False, None),
+        ],
+        schema={"touch_date": pl.Date, "source": pl.String, "booked": pl.Boolean, "cost": pl.Decimal(18, 2)},
+        orient="row",
+    ).lazy()
+    found = journey_sums(touches, rules).collect()
+    assert sorted(found.iter_rows()) == [(day, "eLocals", "COD", "booked", 1), (day, "eLocals", "COD", "lost", 3000)]
+    assert journey_sums(touches, rules_with(tmp_path, "")).collect().is_empty()
+
+
 @pytest.mark.parametrize(
     ("toml", "line", "told"),
     [
+        ('[measures.x]\nof = "journeys"\ncount = "phone IS NULL"', 3, "'phone'"),
+        ('[measures.x]\nof = "journeys"\nsum = "answered"', 3, "must add up money or whole numbers"),
+        ('[dimensions.x]\nof = "journeys"\ncolumn = "feed"', 2, "touches have a source and no members"),
         ('[dimensions.x]\nof = "jobs"\ncolumn = "client_phone"', 3, "is a phone number: the members"),
         ('[dimensions.x]\nof = "payments"\ncolumn = "currency"', 3, "has publish = false"),
         ('[dimensions.x]\nof = "payments"\nsql = "upper(currency)"', 3, "has publish = false"),
@@ -149,6 +180,7 @@ count = true
         ('[dimensions.x]\nof = "jobs"\ncolumn = "zip"\ncount_for = "each"', 1, "count_for goes with split"),
         ('[measures.x]\nratio = ["x", "jobs"]', 2, "reads its own result"),
         ('[measures.x]\nratio = ["y", "jobs"]\n[measures.y]\nratio = ["repairs", "jobs"]', 2, "a ratio of ratios means"),
+        ('[measures.x]\nratio = ["units", "jobs"]\n[[measures.x.changes]]\nfrom = 2026-01-01\nratio = ["units", "leads"]', 3, "cannot change from a day on"),
         ('[measures.x]\nof = "measure_daily"\nsum = "value"', 2, "holds results"),
         ('[measures.x]\nof = "jobs"\ncount = "x > 1"', 3, "'x' is a measure: a measure reads rows"),
         ('[measures.x]\nof = "jobs"\nsum = "type"', 3, "must add up money or whole numbers"),
@@ -167,10 +199,54 @@ def test_what_cannot_be_proved_or_published_is_refused_with_its_line(
     assert [(p.path.name, p.line) for p in found] == [("own.toml", line)], caught.value.problems
 
 
-def test_the_shipped_seven_cannot_be_redefined(tmp_path: Path) -> None:
+def test_a_text_made_of_a_private_column_is_private_too(tmp_path: Path) -> None:
+    rules_with(tmp_path, "")
+    feeds = tmp_path / "feeds.toml"
+    phone = next(
+        line for line in feeds.read_text().splitlines() if line.startswith("client_phone") and "publish" in line
+    )
+    more = 'area = { type = "text", sql = "lower(client_phone)" }\ncalled = { type = "boolean", sql = "client_phone IS NOT NULL" }'
+    feeds.write_text(feeds.read_text().replace(phone, f"{phone}\n{more}", 1))
+    with pytest.raises(RulesError) as caught:
+        rules_again(
+            tmp_path, '[dimensions.x]\nof = "jobs"\ncolumn = "area"\n[dimensions.y]\nof = "jobs"\ncolumn = "called"'
+        )
+    assert [(p.key, p.line) for p in caught.value.problems] == [("dimensions.x.column", 3)]
+    assert "'client_phone' is a phone number" in caught.value.problems[0].message
+
+
+def rules_again(folder: Path, toml: str) -> Rules:
+    """The rules of a folder with others of one's own."""
+    (folder / "own.toml").write_text(toml)
+    return load_rules(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ('count = "is_unit"', 'count = "is_repair"', "measures.units"),
+        ('count = "is_unit"', 'count = "is_unit"\nformat = "money"', "measures.units"),
+        ('count = "is_unit"', 'count = "is_unit"\n[[measures.units.changes]]\nfrom = 2026-01-01', "measures.units"),
+        ('share = "revenue"', "", "measures.revenue40"),
+        ('[measures.units]\ntitle = "Units"\nof    = "jobs"\ncount = "is_unit"', "", "measures.jobs"),
+    ],
+)
+def test_an_edit_of_the_shipped_seven_that_would_do_nothing_is_refused(
+    tmp_path: Path, old: str, new: str, key: str
+) -> None:
     rules_with(tmp_path, "")
     path = tmp_path / "measures.toml"
-    path.write_text(path.read_text().replace('count = "is_unit"', 'count = "is_repair"'))
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
     with pytest.raises(RulesError) as caught:
         load_rules(tmp_path)
-    assert [p.key for p in caught.value.problems] == ["measures.units"]
+    assert key in {p.key for p in caught.value.problems}
+
+
+def test_titles_of_the_shipped_seven_may_be_changed_and_old_projects_declare_none(tmp_path: Path) -> None:
+    rules_with(tmp_path, "")
+    path = tmp_path / "measures.toml"
+    path.write_text(path.read_text().replace('title = "Units"', 'title = "Visits"'))
+    assert declared(load_rules(tmp_path))["units"].title == "Visits"
+    path.unlink()
+    assert declared(load_rules(tmp_path))["units"].title == "Units"

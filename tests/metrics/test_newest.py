@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from rmetrics.metrics.newest import TypedExport, newest_rows
-from rmetrics.rules.model import Feed
+from rmetrics.rules.feeds import Feed
 
 FEED = Feed.model_validate({
     "files": ["*"],

@@ -72,6 +72,8 @@ MUTATIONS = [
     ("measures", "found[0] if len(found) == 1 else UNATTRIBUTED", "UNATTRIBUTED"),
     ("measures", "of_source & marked[version.leads]", "of_source"),
     ("measures", "cost.feed == feed and cost.sum is not None and cost.spread is None", "cost.feed == feed and cost.sum is not None"),
+    ("measures", 'day, source = pl.col("touch_date"), pl.col("source")', 'day, source = pl.col("month"), pl.col("source")'),
+    ("measures", "_segment_of(source, day, rules).alias(_SEGMENT)", 'pl.lit("INS").alias(_SEGMENT)'),
     ("dimensions", "descending=[True, False]", "descending=[False, False]"),
     ("dimensions", "otherwise(pl.lit(REST))", "otherwise(pl.lit(NONE))"),
     ("dimensions", ".head(dimension.limit)", ".head(dimension.limit + 1)"),
@@ -101,6 +103,13 @@ where = "amount > 50"
 [measures.lead_cost]
 of = "elocals_leads"
 sum = "cost"
+[measures.lost]
+of = "journeys"
+sum = "cost"
+where = "NOT booked"
+[[measures.lost.changes]]
+from = 2024-11-15
+sum = "cost - paid"
 [dimensions.technician]
 of = "jobs"
 sql = "CASE job_id WHEN '1' THEN 'Ann, Bo , Cy' WHEN '5' THEN 'Bo,,Ann,Bo,Cy' WHEN '7' THEN 'Ann,Bo' WHEN '11' THEN 'Bo,Bo,Ann' WHEN '12' THEN 'Dee' WHEN '13' THEN ' Dee ' WHEN '14' THEN 'Zed' WHEN '3' THEN 'Ann' END"
@@ -270,6 +279,7 @@ def differences(lab: Lab, folder: Path, name: str | None, old: str = "", new: st
         lab.rules,
         temp=folder / "duckdb",
         own=OwnFigures(scratch / "own.parquet", scratch / "members.parquet"),
+        journeys=scratch / "journeys.parquet",
     )
     return found.count
 
@@ -297,7 +307,13 @@ def write_results(scratch: Path, lab: Lab, modules: dict[str, types.ModuleType])
     others = {n: f for n, f in feeds.items() if n != "jobs"}
     sums = modules["measures"].measure_sums(facts, others, facts, rules)
     add = modules["tallies"].added
-    own, members = add("measures", [sums.daily]).collect().lazy(), add("members", [sums.members]).collect().lazy()
+    journeys = lab.computed.rows.scan("journeys").collect()
+    journeys.write_parquet(scratch / "journeys.parquet")
+    touches = modules["measures"].journey_sums(journeys.lazy(), rules)
+    own, members = (
+        add("measures", [sums.daily, touches]).collect().lazy(),
+        add("members", [sums.members]).collect().lazy(),
+    )
     made = modules["dimensions"]
     made.measure_daily(own, rules).sink_parquet(scratch / "own.parquet")
     made.dimension_monthly(members, monthly, own, rules).sink_parquet(scratch / "members.parquet")

@@ -12,8 +12,10 @@ import pytest
 
 from command_line import rmetrics
 from published import Published
+from rmetrics.metrics.disputes import claims
 from rmetrics.pipeline.claims import Claim, ClaimState, lead_claims
 from rmetrics.pipeline.workspace import opened
+from rmetrics.usecases.check import check
 from support import ROOT, Project, csv_text
 
 LEADS = ("Unique ID", "Time", "Duration", "Cost", "Status", "Caller ID", "Service Zip Code")
@@ -131,3 +133,14 @@ def test_a_source_without_terms_says_what_is_missing(project: Project) -> None:
 def test_amounts_are_exact(found: list[Claim]) -> None:
     assert all(isinstance(c.price, Decimal) for c in found if c.price is not None)
     assert Path(found[0].rule.rpartition(":")[0]).name == "sources.toml"
+
+
+def test_a_claim_that_only_one_engine_makes_is_found_by_check(
+    sample: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rmetrics.pipeline.verify.leads.claims", lambda *given: claims(*given).slice(1))
+    found = check(project_of(sample).settings, offline=True)
+    (engines,) = [f for f in found.findings if f.code == "engines-disagree"]
+    assert [(e["table"], e["source"], e["computed"], e["recomputed"]) for e in engines.examples] == [
+        ("leads to dispute", "eLocals", 0, 1)
+    ]

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
+from exports import JOBS
 from rmetrics.pipeline import publication
 from rmetrics.pipeline.verify import cross_check
 from rmetrics.pipeline.verify import run_findings as findings
 from rmetrics.usecases import sync as sync_module
 from support import Project, csv_text
 
-JOBS = ("Job #", "Job Type", "Source", "Created")
 MONTHS = "SELECT month::text, sum(jobs)::int FROM monthly_metrics GROUP BY 1 ORDER BY 1"
 
 PLACES = (

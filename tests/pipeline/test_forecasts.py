@@ -8,10 +8,13 @@ from decimal import Decimal
 import pytest
 
 from command_line import rmetrics
+from published import run as run_sql
 from rmetrics.brief.sections import Line
+from rmetrics.findings import Severity
 from rmetrics.pipeline.forecasts import month_estimates
 from rmetrics.pipeline.workspace import opened
 from rmetrics.usecases.brief import brief
+from rmetrics.usecases.check import check
 from rmetrics.usecases.report import page_data
 from support import MIDNIGHT, Project, csv_text, fresh_database, new_project
 
@@ -114,3 +117,16 @@ def test_with_seven_weeks_there_is_none(project: Project) -> None:
     assert project.rows("SELECT * FROM forecasts") == []
     fill(project, LAST, MORNING + DAY, first=LAST - DAY * 70)
     assert {m for (m,) in project.rows("SELECT DISTINCT measure FROM forecasts")} >= {"repairs", "revenue40"}
+
+
+def test_check_sees_an_estimate_that_somebody_changed(running: Project) -> None:
+    """One cent on one of the days ahead; all other estimates are found right."""
+    where = "WHERE source = 'Google' AND measure = 'revenue_gross' AND date = '2024-09-20'"
+    run_sql(running.dsn, f"UPDATE forecasts SET value = value + 0.01 {where}")
+    try:
+        done = check(running.settings)
+        (found,) = [f for f in done.findings if f.code == "forecast-differs"]
+        assert (done.ok, found.severity, found.rows) == (False, Severity.ERROR, 1)
+        assert str(found.examples[0]["estimate"]).startswith("Google revenue_gross 2024-09-20: PostgreSQL holds")
+    finally:
+        run_sql(running.dsn, f"UPDATE forecasts SET value = value - 0.01 {where}")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import rmetrics.usecases.sync as syncing
+from exports import JOBS
 from postgres.test_connections import Proxy
 from rmetrics.cli import run
 from rmetrics.errors import BusyError, LakeError, PostgresError, RulesError
@@ -16,8 +17,6 @@ from rmetrics.lake import Lake
 from rmetrics.usecases.doctor import doctor
 from rmetrics.usecases.status import status
 from support import Project, csv_text
-
-JOBS = ("Job #", "Job Type", "Source", "Created")
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def broken(project: Project) -> Path:
     return landed.rename(project.root / "aside")
 
 
-def mended(project: Project, aside: Path) -> None:
+def rebuilt(project: Project, aside: Path) -> None:
     catalog = json.loads((project.root / "data" / "lake" / "raw" / "catalog.json").read_text())
     (of_jobs,) = (f["file"] for f in catalog["files"] if f["feed"] == "jobs")
     aside.rename(project.root / "data" / "lake" / "raw" / of_jobs)
@@ -63,7 +62,7 @@ def test_a_failed_run_is_seen_until_a_later_one_finds_all_well(
         monkeypatch.setenv(name, value)
     assert run(["status"]) == 0
     assert f"The last run failed: {message}" in capsys.readouterr().out
-    mended(published, aside)
+    rebuilt(published, aside)
     assert published.sync().status == "unchanged"
     assert published.sync().status == "unchanged"
     assert runs(published) == ["ok", "failed", "unchanged"], "one row tells that all is well again"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from exports import JOBS as HEADER
 from jobs_and_payments import JOBS, content, jobs, publish_contents
 from published import run
 from reliability.versions import prepared
@@ -20,7 +21,6 @@ from rmetrics.usecases.schema import schema_apply
 from rmetrics.usecases.status import status
 from support import ROOT, Project, csv_text, rows
 
-HEADER = ("Job #", "Job Type", "Source", "Created")
 FEED = """
 [feeds.invoices]
 files = ["invoices*"]

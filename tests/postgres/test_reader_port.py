@@ -16,6 +16,7 @@ import pytest
 from adbc_driver_postgresql import dbapi
 
 from command_line import rmetrics
+from exports import JOBS
 from rmetrics.errors import BusyError, SettingsError
 from rmetrics.postgres.embedded import embedded, network_port, stop_embedded
 from rmetrics.postgres.embedded.binaries import programs, server_user
@@ -23,8 +24,6 @@ from rmetrics.postgres.reader import open_port, reader, verifier
 from rmetrics.usecases.db import db_start, db_stop
 from rmetrics.usecases.doctor import doctor
 from support import Project, csv_text, new_project
-
-JOBS = ("Job #", "Job Type", "Source", "Created")
 
 
 @pytest.fixture(scope="module")

@@ -3,14 +3,13 @@
 import pytest
 from adbc_driver_postgresql import dbapi
 
+from exports import JOBS
 from published import run
 from rmetrics.errors import PostgresError
 from rmetrics.postgres.connection import statements
 from rmetrics.postgres.roles import OWNER, READER, WRITER, roles_script
 from rmetrics.usecases.schema import schema_apply
 from support import Project, csv_text
-
-JOBS = ("Job #", "Job Type", "Source", "Created")
 
 
 @pytest.fixture

@@ -2,10 +2,9 @@
 
 import pytest
 
+from exports import JOBS
 from published import run
 from support import Project, csv_text
-
-JOBS = ("Job #", "Job Type", "Source", "Created")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from rmetrics.pipeline.compute.names import COMPUTED, CONTENTS, FACTS, replaced
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.landing.inbox import land_inbox
 from rmetrics.pipeline.verify import month_inputs as scope
-from rmetrics.pipeline.verify.cross_check import second_look
+from rmetrics.pipeline.verify.cross_check import cross_check
 from rmetrics.postgres.publish.digests import digests
 from rmetrics.progress import silent
 from rmetrics.rules import Rules, load_rules
@@ -60,6 +60,13 @@ where = "job_id IS NOT NULL"
 of = "elocals_leads"
 sum = "cost"
 where = "cost > 30"
+[measures.lost_leads]
+of = "journeys"
+count = "NOT booked"
+[measures.won_money]
+of = "journeys"
+sum = "paid - cost"
+where = "booked"
 [measures.refund_rate]
 ratio = ["refunds", "revenue_gross"]
 [dimensions.city]
@@ -220,7 +227,7 @@ def check(world: World, computed: Computed) -> None:
     whole = world.whole()
     rules = world.loaded()
     with scope.of_increment(world.lake, rules, computed) as part:
-        found, _ = second_look(world.lake, rules, computed, part)
+        found, _ = cross_check(world.lake, rules, computed, part)
     assert found.mismatches == ()
     ours, theirs = contents(computed.rows, rules), contents(whole.rows, rules)
     for name in ours:
@@ -357,6 +364,6 @@ def test_a_spoiled_file_that_would_be_used_is_noticed_and_everything_made_again(
     path.write_bytes(content)
     os.utime(path, ns=(part.modified_ns, part.modified_ns))  # as bits flip on a disk: without a trace
     computed = world.step("jobs", [(3, "U3", "INS Repair", "Rely", day("2024-09-16"), "", "")], 0)
-    assert computed.mended == (part.name,)
+    assert computed.rebuilt == (part.name,)
     assert computed.increment is None
     check(world, computed)

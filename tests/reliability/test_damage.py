@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from exports import PAYMENTS
 from reliability.figures import record
-from reliability.world import PAYMENTS, World, differences, lake_files, tables
+from reliability.world import World, differences, lake_files, tables
 from rmetrics.lake import Lake, RawFile
 from support import Project, computed_files, csv_text
 
@@ -238,7 +239,7 @@ def flipped_unseen(path: Path) -> None:
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def mended(world: World, project: Project, victims: list[Path], *command: str) -> None:
+def rebuilt(world: World, project: Project, victims: list[Path], *command: str) -> None:
     """Runs a sync, and does what it asks for where it stops: a landed export that it needs is spoiled."""
     done = world.run(project, *command)
     while done.exit == 4 and "Delete that file" in done.output:
@@ -270,14 +271,14 @@ def test_a_flip_that_leaves_size_and_time_is_found_by_verify_and_by_whoever_uses
         "payments_9.csv",
         csv_text(PAYMENTS, ("2024-12-03T15:00:00.000Z", "310.10", "card", 50, "", "p50"), ("2024-11-20T15:00:00.000Z", "9.00", "card", 3, "", "p99")),
     )  # fmt: skip
-    mended(world, synced, victims, "sync", "--quiet")
+    rebuilt(world, synced, victims, "sync", "--quiet")
     with world.copy(synced.root.parent / "sound") as sound:
         shutil.copy2(synced.inbox / "payments_9.csv", sound.inbox / "payments_9.csv")
         assert world.run(sound).exit == 0
         expected = {k: v for k, v in tables(sound).items() if k not in HISTORY}
     assert {k: v for k, v in tables(synced).items() if k not in HISTORY} == expected
     assert before != tables(synced)
-    mended(world, synced, victims, "sync", "--full", "--quiet")
+    rebuilt(world, synced, victims, "sync", "--full", "--quiet")
     assert {k: v for k, v in tables(synced).items() if k not in HISTORY} == expected
     assert doctor(world, synced) == (0, [])
 

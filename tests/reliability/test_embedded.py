@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from exports import JOBS
 from reliability.world import Runner
 from rmetrics.errors import PostgresError
 from rmetrics.postgres.embedded import Owner, embedded, embedded_owner, embedded_running, server_ahead, state_at_rest
 from rmetrics.usecases.db import db_start, db_stop
 from rmetrics.usecases.doctor import doctor
 from support import Project, csv_text, new_project
-
-JOBS = ("Job #", "Job Type", "Source", "Created")
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from exports import JOBS
 from reliability.figures import record
 from rmetrics.cli import run
 from support import Project, csv_text
 
-JOBS = ("Job #", "Job Type", "Source", "Created")
 TRIED: set[str] = set()  # by name of the test and its input
 
 

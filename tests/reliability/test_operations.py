@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from exports import JOBS
 from published import run
 from reliability.figures import record
 from reliability.world import World, differences, tables
 from rmetrics.pipeline import publication
 from support import ROOT, Project, csv_text, fresh_database, new_project
-
-JOBS = ("Job #", "Job Type", "Source", "Created")
 
 
 def test_a_backup_of_raw_and_rules_restores_everything(pg_uri: str, world: World, tmp_path: Path) -> None:

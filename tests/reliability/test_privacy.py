@@ -9,6 +9,7 @@ from reliability.figures import record
 from reliability.world import Runner
 from rmetrics.cli import run
 from rmetrics.postgres.connection import redacted
+from serve_sites import client_of
 from support import Project, csv_text
 
 PASSWORD = "s3cr3t-Canary"  # noqa: S105 - to be looked for
@@ -18,8 +19,17 @@ JOBS = ("Job #", "Job Type", "Source", "Created", "Primary Phone", "Name", "Addr
 COMMANDS = (
     ("sync", "--json"), ("sync",), ("status",), ("status", "--json"), ("doctor", "--verify"), ("doctor", "--json"),
     ("calls",), ("calls", "--json"), ("calls", "--format", "csv"), ("disputes", "--all"), ("disputes", "--json"),
+    ("journeys", "--rows", "--sensitivity"), ("journeys", "--rows", "--json"),
+    ("explain", "--job", "1"),
+    ("explain", "--source", "ALL", "--metric", "booked", "--metric", "no_job", "--rows", "--json"),
+    ("explain", "--lead", "L", "--json"),
     ("check", "--json"), ("check",), ("plan",), ("plan", "--json"),
     ("rules",), ("history", "--month", "2024-11"), ("schema",), ("sync", "--full", "--json"),
+)  # fmt: skip
+
+PAGES = (
+    "/", "/funnel", "/explain?source=eLocals&metric=booked", "/explain?source=ALL&month=2024-11", "/measures", "/runs",
+    "/health?feed=calls",
 )  # fmt: skip
 
 
@@ -57,9 +67,17 @@ def test_canaries_are_in_nothing_the_program_writes(customers: Project, runner: 
     looked = 0
     for command in COMMANDS:
         done = runner(customers, *command)
-        assert done.exit in (0, 3), done.output
+        assert done.exit in (0, 3), (command, done.output)
         assert leaks(done.output) == [], (command, done.output)
         looked += len(done.output)
+    for words in ("report --output", "disputes --source eLocals --all --csv"):
+        written = customers.root / words.partition(" ")[0]
+        done = runner(customers, *words.split(), str(written))
+        assert (done.exit, leaks(done.output + written.read_text(encoding="utf-8-sig"))) == (0, []), words
+    with client_of(customers.settings, rows=True) as pages:
+        for path in PAGES:
+            answer = pages.get(path)
+            assert (answer.status_code, leaks(answer.text)) == (200, []), path
     every = customers.rows(
         "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE'"
     )

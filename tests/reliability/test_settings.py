@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from exports import JOBS as HEADER
 from postgres.test_foreign_tables import everything
 from published import run
 from reliability.pooler import Pooler
@@ -22,7 +23,6 @@ from rmetrics.usecases.history import history
 from rmetrics.usecases.status import status
 from support import Project, csv_text, fresh_database, new_project, rows
 
-HEADER = ("Job #", "Job Type", "Source", "Created")
 FEED = """
 [feeds.notes]
 files = ["notes*"]

@@ -13,14 +13,13 @@ import pytest
 from adbc_driver_postgresql import dbapi
 from pydantic import SecretStr
 
+from exports import JOBS
 from rmetrics.lake import Lake
 from rmetrics.pipeline.unchanged import nothing_to_do
 from rmetrics.postgres.embedded import embedded, embedded_owner, state_at_rest
 from rmetrics.usecases.db import db_start, db_stop
 from rmetrics.usecases.sync import sync
 from support import Project, csv_text, new_project
-
-JOBS = ("Job #", "Job Type", "Source", "Created")
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from exports import JOBS
 from rmetrics.flock import try_lock
 from rmetrics.postgres.embedded import process, sockets
 from support import ROOT, Project, csv_text
 
-JOBS = ("Job #", "Job Type", "Source", "Created")
 HERE = ROOT / "tests" / "reliability" / "windows.py"
 
 

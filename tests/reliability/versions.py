@@ -7,7 +7,7 @@ import polars as pl
 
 from rmetrics.postgres.connection import Server, connect, server_of
 from rmetrics.postgres.ddl import apply_schema
-from rmetrics.postgres.publish import Content, Run, last_run, publish
+from rmetrics.postgres.publish import DesiredTable, Run, last_run, publish
 from rmetrics.postgres.publish.digests import digests, month_sums
 from rmetrics.postgres.publish.months import month_of
 from rmetrics.tables import DAILY, MONTHLY, PgTable, metric_table
@@ -52,10 +52,10 @@ def publish_version(server: Server, version: int, *, after: str | None = "last")
     return publish(server, "public", contents, run, schema_digest="0", cause="a version", after=after).rows
 
 
-def content_of(table: PgTable, rows: pl.LazyFrame) -> Content:
+def content_of(table: PgTable, rows: pl.LazyFrame) -> DesiredTable:
     """Rows as the months of a table; nothing is known of where they come from."""
     made = digests(month_sums(table, rows), table.name)
-    return Content(table, made, lambda months: rows.filter(month_of(table).is_in(list(months))))
+    return DesiredTable(table, made, lambda months: rows.filter(month_of(table).is_in(list(months))))
 
 
 def _rows_of(name: str, version: int) -> pl.LazyFrame:

@@ -15,13 +15,13 @@ from typing import Any
 import polars as pl
 from adbc_driver_postgresql import dbapi
 
+from exports import PAYMENTS
+from exports import REFERRALS as LEADS
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute.names import COMPUTED
 from support import Project, computed_rows, csv_text, lake_name, new_project
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID", "Primary Phone")
-PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
-LEADS = ("Lead ID", "Lead Date", "Current Status")
 TABLES = (
     "jobs", "payments", "calls", "elocals_leads", "proref_leads", "google_spend", "targets", "daily_metrics",
     "monthly_metrics", "published_parts", "feed_status", "business", "metric_changes",

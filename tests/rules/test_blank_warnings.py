@@ -4,7 +4,7 @@ import pytest
 
 from rmetrics.rules.conditions import read_condition
 from rmetrics.rules.expressions.typing import Row
-from rmetrics.rules.model import ColumnType
+from rmetrics.rules.feeds import ColumnType
 
 ROW = Row.of({"a": ColumnType.TEXT, "b": ColumnType.TEXT}, "America/New_York")
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from exports import PAYMENTS
 from published import Published
 from serve_sites import client_of
 from support import Project, csv_text, new_project
 
-JOBS = ("Job #", "Job Type", "Source", "Created")
-PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
-REFERRALS = ("Lead ID", "Lead Date", "Current Status")
+JOBS = ("Job #", "Job Type", "Source", "Created", "Primary Phone")
+REFERRALS = ("Lead ID", "Lead Date", "Current Status", "Phone")
 
 
 @pytest.fixture(scope="session")
@@ -33,14 +33,18 @@ def site_with_rows(sample: Published) -> Iterator[TestClient]:
 
 @pytest.fixture
 def small(tmp_path: Path, database: str) -> Project:
-    """October and November of a small company, published: 1 lead of Google, 2 of Pro Referral, 100.00 paid."""
+    """October and November of a small company, published: 1 lead of Google, 2 of Pro Referral, 100.00 paid.
+
+    The customer of job 2 is the lead b, four days before.
+    """
     project = new_project(tmp_path / "project", database)
     project.put("Import-1.csv", csv_text(
-        JOBS, (1, "COD Service", "Google", "10/15/2024"), (2, "INS Repair", "Rely", "11/20/2024"),
+        JOBS,
+        (1, "COD Service", "Google", "10/15/2024", ""), (2, "INS Repair", "Rely", "11/20/2024", "6175559131"),
     ))  # fmt: skip
     project.put("payments_1.csv", csv_text(PAYMENTS, ("2024-11-20T15:00:00Z", "100.00", "cash", 2, "", "p1")))
     project.put("proref.csv", csv_text(
-        REFERRALS, ("a", "11/10/2024 09:00 AM", "Booked"), ("b", "11/16/2024 09:00 AM", "Booked")
+        REFERRALS, ("a", "11/10/2024 09:00 AM", "Booked", ""), ("b", "11/16/2024 09:00 AM", "Booked", "6175559131")
     ))  # fmt: skip
     project.sync()
     return project

@@ -137,8 +137,10 @@ def test_a_number_is_tried_in_the_form(small: Project, tab: Tab) -> None:
     with serving(small) as server:
         tab.open(server.url)
         tab.open(f"{server.base}/plan")
-        tab.evaluate("document.querySelector('form[aria-label^=\"Pro Referral\"] input[name=value]').value = '25.00'")
-        tab.click("form[aria-label^='Pro Referral'] button")
+        tab.evaluate(
+            "document.querySelector('form[aria-label^=\"Pro Referral: price\"] input[name=value]').value = '25.00'"
+        )
+        tab.click("form[aria-label^='Pro Referral: price'] button")
         assert tab.evaluate("document.querySelector('#table-changes tbody td:last-child').dataset.value") == "10.00"
         assert "per_lead = 25.00" in tab.evaluate("document.getElementById('toml').textContent")
         assert tab.problems == []

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from rmetrics.explain.evidence import Asked
+from rmetrics.explain.asked import Asked
 from rmetrics.lake import Lake
 from rmetrics.periods import parse_month
 from rmetrics.pipeline.landing.inbox import land_inbox

@@ -50,6 +50,10 @@ def test_every_price_share_and_fee_is_found_with_its_place(folder: Path) -> None
     assert found.pop("revenue.share")[0] == Decimal("0.40")
     assert found == {
         "journeys.window": (Decimal(0), "journeys.toml:8", None),
+        **{
+            f"journeys.sources.{n}.window": (Decimal(0), "journeys.toml:8", None)
+            for n in ("eLocals", "Pro Referral", "Google")
+        },
         "sources.Pro Referral.cost.per_lead": (Decimal("20.00"), "sources.toml:45", None),
         f"{TOM}.cost.0.per_lead": (Decimal("5.00"), "more.toml:4", None),
         f"{TOM}.cost.1.monthly": (Decimal(300), "more.toml:4", None),
@@ -85,6 +89,28 @@ def test_a_new_change_stands_among_the_others_by_its_day_and_keeps_the_other_cos
     assert [(c.per_lead, c.monthly) for c in source.cost] == [(Decimal("6.25"), None), (None, Decimal(300))]
     assert "# two costs" in made.text
     assert tomllib.loads(made.snippet)
+
+
+def test_a_change_of_a_source_s_own_window_stands_with_the_source(folder: Path) -> None:
+    path = folder / "journeys.toml"
+    path.write_text(path.read_text(encoding="utf-8") + "\n[journeys.sources.eLocals]\nwindow = 3\n", encoding="utf-8")
+    made = tried(folder, "journeys.sources.eLocals.window", "1", dt.date(2026, 1, 1))
+    assert made.snippet == "[[journeys.sources.eLocals.changes]]\nfrom = 2026-01-01\nwindow = 1"
+    path.write_text(made.text, encoding="utf-8")
+    windows = load_rules(folder).journeys.windows("eLocals")
+    assert (windows.at(dt.date(2025, 12, 31)), windows.at(dt.date(2026, 1, 1))) == (3, 1)
+
+
+@pytest.mark.parametrize("start", [None, dt.date(2026, 1, 1)])
+def test_a_source_without_a_window_of_its_own_is_given_one(folder: Path, start: dt.date | None) -> None:
+    made = tried(folder, "journeys.sources.Pro Referral.window", "7", start)
+    shown = '[journeys.sources."Pro Referral"]\n' if start is None else '[[journeys.sources."Pro Referral".changes]]\n'
+    assert made.snippet == shown + ("window = 7" if start is None else "from = 2026-01-01\nwindow = 7")
+    (folder / "journeys.toml").write_text(made.text, encoding="utf-8")
+    journeys = load_rules(folder).journeys
+    before, after = dt.date(2025, 12, 31), dt.date(2026, 1, 1)
+    assert [journeys.windows("Pro Referral").at(day) for day in (before, after)] == [7 if start is None else 0, 7]
+    assert journeys.windows("eLocals").latest == 0
 
 
 def test_what_is_shown_to_copy_is_the_edit(folder: Path) -> None:

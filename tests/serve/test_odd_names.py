@@ -8,12 +8,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from starlette.testclient import TestClient
 
+from exports import JOBS
 from serve_sites import client_of
 from support import csv_text, fresh_database, new_project
 
 ODD = ['<img src=x onerror="alert(1)">', "</script><script>alert(2)</script>", "A/B?x#y&z=1", "O'Hara \"Tom\"", "..", "a%2Fb", "&lt;b&gt;"]  # fmt: skip
 NO_PAGE = {"..", "a%2Fb"}  # no address has the one; the test client unquotes the other twice
-JOBS = ("Job #", "Job Type", "Source", "Created")
 
 
 @pytest.fixture(scope="module")

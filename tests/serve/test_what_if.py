@@ -57,6 +57,17 @@ def test_the_answer_is_that_of_plan_and_nothing_is_written(small: Project, pages
     assert (made.days, len(made.rows or ())) == (2, 2)
 
 
+def test_a_window_moves_jobs_and_money_and_no_other_figure(small: Project) -> None:
+    with client_of(small.settings, rows=True) as pages:
+        text = unescape(pages.get("/plan", params={"key": "journeys.window", "value": "4"}).text)
+    assert "change no figure but those of the funnel. 1 job (100.00 paid) would come from another touch" in text
+    hands, jobs = (text.partition(f'id="table-{name}"')[2].partition("</table>")[0] for name in ("hands", "jobs"))
+    assert re.findall(r"<td[^>]*>([^<]+)</td>", hands) == ["none", "Pro Referral", "1", "100.00"]
+    assert re.findall(r"<td[^>]*>([^<]+)</td>", jobs) == ["2", "none", "proref_leads:b", "phone-other-source", "100.00"]
+    assert "6175559131" not in text
+    assert "[journeys]\nwindow = 4" in text
+
+
 def test_from_a_day_on_only_later_leads_cost_more(pages: TestClient) -> None:
     text = unescape(pages.get("/plan", params={**PRICE, "from": "2024-11-16"}).text)
     row = text.partition('id="table-changes"')[2].partition("</table>")[0]

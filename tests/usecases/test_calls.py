@@ -14,12 +14,13 @@ from support import Project, csv_text
 CALLS = ("Call ID", "Time", "Flow", "From number", "To number", "Answered", "Job", "Duration")
 JOBS = ("Job #", "UUID", "Job Type", "Source", "Created", "Primary Phone")
 LINE = "(617) 555-0199"
+LEADS = ("Unique ID", "Time", "Cost", "Caller ID")
 NUMBERS = {"lost": "(617) 555-9131", "back": "(617) 555-9132", "booked": "(617) 555-9133", "old": "(617) 555-9134"}
 
 
 @pytest.fixture
 def company(project: Project) -> Project:
-    """Four missed callers of one Monday, an answered one, and one of the week before."""
+    """Four missed callers of one Monday, an answered one, and one of the week before; and leads of two of them."""
     day = "11/04/2024"
     rows = [
         ("A", f"{day} 9:00 AM", "GoogleAds", NUMBERS["lost"], LINE, "", "", ""),
@@ -37,6 +38,12 @@ def company(project: Project) -> Project:
     ]
     project.put("export_export.csv", csv_text(CALLS, *rows))
     project.put("Import-1.csv", csv_text(JOBS, *jobs))
+    leads = [
+        ("e1", "2024-11-04 09:05:00 -0500", "20.00", NUMBERS["back"]),  # called at 9:40
+        ("e2", "2024-11-04 10:00:00 -0500", "20.00", NUMBERS["lost"]),
+        ("e3", "2024-11-05 10:00:00 -0500", "20.00", NUMBERS["lost"]),  # after the last call of the phone log
+    ]
+    project.put("leads cost Elocals.csv", csv_text(LEADS, *leads))
     project.sync()
     return project
 
@@ -61,6 +68,9 @@ def test_whom_to_call_back(said: Line) -> None:
     }  # fmt: skip
     (speed, *_) = document["speed_to_lead"]
     assert speed == {"source": "ALL", "calls": 6, "reached": 2, "median_s": 0, "p90_s": 1800}
+    assert document["speed_of_leads"] == [
+        {"source": name, "leads": 2, "reached": 1, "median_s": 2100, "p90_s": 2100} for name in ("ALL", "eLocals")
+    ]
     assert document["lost_callers"][0]["refused"].startswith("2 callers were reached")
     earlier = json.loads(said("calls", "--day", "2024-10-21", "--json").stdout)
     assert [w["last"][:10] for w in earlier["waiting"]] == ["2024-10-21"]

@@ -65,3 +65,35 @@ def test_a_file_whose_name_is_no_text_is_known_once_it_was_read(project: Project
         file.write(jobs.encode())
     assert project.sync().files[0].accepted == 1
     assert "inbox-not-synced" not in {f.code for f in check(project.settings).findings}
+
+
+def test_a_window_that_adds_jobs_which_the_crm_hardly_confirms_is_named(project: Project) -> None:
+    """Two days later five customers of each source have a job; of eLocals' the CRM says that Google brought them."""
+    path = project.rules / "journeys.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("window = 0\n", "window = 3\n", 1), encoding="utf-8")
+    phones = [f"61755591{n}" for n in range(30, 40)]
+    sources = ["Google"] * 4 + ["eLocals"] + ["Pro Referral"] * 5
+    project.put(
+        "Import-1.csv",
+        csv_text(
+            (*JOBS, "Primary Phone"),
+            *((n, "COD Service", "Done", sources[n], "Thu Nov 07 2024", phones[n]) for n in range(10)),
+        ),
+    )
+    project.put(
+        "leads cost Elocals.csv",
+        csv_text(
+            ("Unique ID", "Time", "Cost", "Caller ID"),
+            *((f"e{n}", "2024-11-05 09:00:00 -0500", "20.00", phones[n]) for n in range(5)),
+        ),
+    )
+    project.put(
+        "proref.csv",
+        csv_text(
+            ("Lead ID", "Lead Date", "Current Status", "Phone"),
+            *((f"p{n}", "11/05/2024 09:00 AM", "Booked", phones[n]) for n in range(5, 10)),
+        ),
+    )
+    (found,) = [f for f in project.sync().findings if f.code == "window-hardly-confirmed"]
+    assert (found.severity, found.rows) == ("warning", 1)
+    assert "source eLocals, added 5, confirmed 1, share 20" in found.message

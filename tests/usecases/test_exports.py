@@ -6,13 +6,13 @@ import shutil
 
 import pytest
 
+from exports import JOBS
 from rmetrics.errors import CheckError, SettingsError, withdrawal_hint
 from rmetrics.usecases.explain import explain
 from rmetrics.usecases.exports import landed_exports, restore, withdraw
 from rmetrics.usecases.plan import plan
 from support import Project, csv_text
 
-JOBS = ("Job #", "Job Type", "Source", "Created")
 MONTH = "SELECT sum(jobs)::int, sum(repairs)::int FROM monthly_metrics"
 
 

@@ -1,24 +1,34 @@
 """``rmetrics journeys``, ``explain --job`` and ``--lead``: what they say, and that they say nothing of customers."""
 
+import datetime as dt
+import io
 import json
-import subprocess
-import sys
+import re
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from rmetrics.errors import CheckError
+from published import run as run_sql
+from rmetrics.cli import run
+from rmetrics.errors import CheckError, SettingsError
+from rmetrics.explain.asked import Asked
+from rmetrics.explain.explainer import explainer
 from rmetrics.pipeline.compute.journeys import made
-from rmetrics.usecases.explain import explain_journey
+from rmetrics.rules import load_rules
+from rmetrics.rules.funnel import funnel_names
+from rmetrics.usecases.explain import explain_journey, explain_numbers, parse_question
 from support import Project, csv_text, fresh_database, new_project
 
 JOBS = ("Job #", "UUID", "Job Type", "Source", "Created", "Primary Phone", "Zip Code")
 ELOCALS = ("Unique ID", "Time", "Cost", "Caller ID")
 PAYMENTS = ("Transaction ID", "Job #", "Amount", "Date")
 CALLS = ("Call ID", "Start Time", "Call Status", "Phone Number", "Source", "Flow", "Job")
+NOVEMBER = dt.date(2024, 11, 1)
 CANARIES = ("6175559131", "8084355068", "5085559133")
 ROWS = {
     "Import-1.csv": csv_text(
@@ -55,12 +65,15 @@ def followed(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def said(project: Project, *arguments: str) -> str:
-    command = [sys.executable, "-m", "rmetrics", *arguments]
-    done = subprocess.run(
-        command, env=project.environment, cwd=project.root, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
+    """What a command prints, run in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(project.root)
+        for name, value in project.environment.items():
+            patch.setenv(name, value)
+        code = run(list(arguments))
+    assert code == 0, err.getvalue()
+    return out.getvalue() + err.getvalue()
 
 
 def document(project: Project, *arguments: str) -> dict[str, Any]:
@@ -121,6 +134,80 @@ def test_a_job_and_a_lead_are_explained(followed: Project) -> None:
     assert (lead.ties, lead.said[:22]) == ((), "It has no number that ")
 
 
+def test_a_figure_of_the_funnel_is_explained_to_its_rows(followed: Project) -> None:
+    found = document(followed, "explain", "--source", "elocals", "--metric", "booked", "--rows")
+    booked = found["metrics"]["booked"]
+    assert (found["verdict"], booked["value"], booked["recomputed"], booked["published"]) == ("match", 1, 1, 1)
+    assert [
+        (r["key"], r["file"], r["line"], r["detail"]["job"], r["detail"]["matched_by"]) for r in booked["rows"]
+    ] == [("e1", "leads cost Elocals.csv", 2, "1", "phone")]
+    read, *others = (s["rows"] for s in booked["steps"])
+    assert (read, sum(others)) == (4, 4)
+    assert {s["step"]: s["rows"] for s in booked["steps"]}["touches with another outcome"] == 3
+    assert {n["reason"].partition(": ")[2]: n["keys"] for n in booked["nearly"]} == {
+        "their number has none, or another touch has it": ["e2", "e3"],
+        "they have no number of a customer, and no call names a job for them": ["e4"],
+    }
+    assert "created on its own day, or that the CRM names; of several touches in the window the first" in booked["rule"]
+    assert "rules/journeys.toml:" in booked["where_declared"]
+
+
+def test_every_figure_of_the_funnel_is_proved(followed: Project) -> None:
+    names = funnel_names(load_rules(followed.rules))
+    columns = ", ".join(f"sum({c})::text" for c in names.values())
+    (held,) = followed.rows(f"SELECT {columns} FROM journey_metrics")
+    assert float(held[list(names).index("journeys.revenue40")]) > 0
+    with explainer(followed.settings) as one:
+        for source in ("ALL", "eLocals"):
+            found = one.explain(Asked(source, NOVEMBER), tuple(names))
+            assert (found.verdict, found.difference, found.differing) == ("match", Decimal(0), ()), source
+            for name, metric in found.metrics.items():
+                assert sum((r.amount for p in metric.parts for r in p.rows), Decimal(0)) == metric.value, (source, name)
+            if source == "ALL":
+                assert [m.value for m in found.metrics.values()] == [Decimal(v) for v in held]
+        day = one.explain(Asked("Google", NOVEMBER, day=NOVEMBER.replace(day=6)), ("booked", "answered"))
+        assert [m.value for m in day.metrics.values()] == [1, 0]
+        assert (day.verdict, day.difference) == ("match", Decimal(0))
+
+
+def test_a_figure_of_the_funnel_that_was_altered_in_the_database_is_not_believed(followed: Project) -> None:
+    run_sql(followed.dsn, "UPDATE journey_metrics SET booked = 2, no_job = 1 WHERE source = 'eLocals'")
+    try:
+        found = explain_numbers(
+            followed.settings, parse_question("elocals", None, None, ["booked"], None, None, None, None)
+        )[0]
+        assert found.verdict == "mismatch"
+        assert found.figures_differing == ("month of 2024-11 ALL booked: 1 is computed, PostgreSQL holds 2",)
+    finally:
+        run_sql(followed.dsn, "UPDATE journey_metrics SET booked = 1, no_job = 2 WHERE source = 'eLocals'")
+
+
+@pytest.mark.parametrize(
+    ("metric", "segment", "told"),
+    [
+        ("roas", None, "is a ratio: journeys.revenue_gross / journeys.cost"),
+        ("bookd", None, "did you mean 'booked'"),
+        ("booked", "COD", "booked has no segments"),
+    ],
+)
+def test_what_the_funnel_cannot_answer_is_refused(
+    followed: Project, metric: str, segment: str | None, told: str
+) -> None:
+    question = parse_question("elocals", None, segment, [metric], None, None, None, None)
+    with pytest.raises(SettingsError, match=re.escape(told)):
+        explain_numbers(followed.settings, question, offline=True)
+
+
+def test_a_list_from_elsewhere_is_compared_with_touches(followed: Project, tmp_path: Path) -> None:
+    path = tmp_path / "vendor.csv"
+    path.write_text("Unique ID\ne1\ne2\n", encoding="utf-8")
+    question = parse_question("elocals", None, None, ["journeys.booked"], None, None, path, "Unique ID")
+    found, (gap,) = explain_numbers(followed.settings, question, offline=True)
+    assert list(found.metrics) == ["booked"]
+    (why,) = gap.reasons
+    assert (why.keys, "another touch has it" in why.text) == (("e2",), True)
+
+
 def test_no_phone_leaves_the_lake(followed: Project) -> None:
     texts = [
         said(followed, *arguments)
@@ -129,6 +216,7 @@ def test_no_phone_leaves_the_lake(followed: Project) -> None:
             ("journeys", "--rows", "--json"),
             ("explain", "--job", "1"),
             ("explain", "--lead", "e2", "--json"),
+            ("explain", "--source", "ALL", "--metric", "booked", "--metric", "no_job", "--rows", "--json"),
         )
     ]
     texts += [
@@ -154,6 +242,8 @@ def test_an_edited_window_is_planned_published_and_remembered(followed: Project)
         ]
         assert (change["source"], float(change["before"]), float(change["after"])) == ("eLocals", 1, 2)
         assert "journeys.window: 0 -> 2" in change["cause"]
+        (gross,) = document(followed, "history", "--month", "2024-11", "--metric", "journeys.revenue_gross")["changes"]
+        assert (float(gross["before"]), float(gross["after"])) == (85, 385)
     finally:
         path.write_text(text, encoding="utf-8")
         followed.sync()

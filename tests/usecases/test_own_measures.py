@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from exports import PAYMENTS
 from rmetrics.cli import run
 from support import Project, csv_text
 
 JOBS = ("Job #", "Job Type", "Source", "Created", "Tech", "Total")
-PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
 OWN = """
 [measures.callbacks]
 of = "jobs"
@@ -127,8 +127,20 @@ def test_an_edit_is_planned_then_remembered_with_its_cause(project: Project, say
     company(project)
     project.sync()
     own = project.rules / "own.toml"
-    own.write_text(own.read_text().replace("type = 'Warranty'", "type = 'Warranty' AND technician IS NOT NULL"))
+    text = own.read_text().replace("type = 'Warranty'", "type = 'Warranty' AND technician IS NOT NULL")
+    own.write_text(text.replace('split = ","', 'split = "+"').replace('"callbacks", "repairs"', '"callbacks", "jobs"'))
+    _, planned = say("plan", "--month", "2024-11")
+    members = {(c["member"], c["metric"]): (c["before"], c["after"], c["cause"]) for c in planned["members"]}
+    assert all(c["dimension"] == "technician" for c in planned["members"])
+    assert members["Ann, Bo", "revenue_gross"][:2] == (None, "100.010000")
+    assert members["Bo", "revenue_gross"][:2] == ("50.000000", None)
+    ratio = [(c["source"], c["before"], c["after"]) for c in planned["changes"] if c["metric"] == "callback_rate"]
+    assert ratio == [("ALL", "2.000000", "0.333333")]
+    assert "dimensions.technician.split" in members["Bo", "revenue_gross"][2]
+    assert "measures.callbacks.count" in members["(none)", "callbacks"][2]
+    own.write_text(text)
     _, planned = say("plan")
+    assert [(c["member"], c["metric"]) for c in planned["members"]] == [("(none)", "callbacks")]
     changes = [(c["source"], c["metric"], c["before"], c["after"]) for c in planned["changes"]]
     assert changes == [("Rely", "callbacks", 1, 0)] or [c[:2] for c in changes] == [("Rely", "callbacks")]
     assert "measures.callbacks.count" in planned["changes"][0]["cause"]

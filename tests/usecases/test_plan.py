@@ -11,13 +11,10 @@ from typing import Any
 import pytest
 from adbc_driver_postgresql import dbapi
 
+from exports import ELOCALS, JOBS, PAYMENTS, REFERRALS
 from rmetrics.cli import run
 from support import Project, csv_text, fresh_database, new_project
 
-JOBS = ("Job #", "Job Type", "Source", "Created")
-PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
-REFERRALS = ("Lead ID", "Lead Date", "Current Status")
-ELOCALS = ("Unique ID", "Time", "Cost")
 PRICE = '[[sources."Pro Referral".changes]]\nfrom = 2024-11-16\ncost = { per_lead = 25.00 }\n'
 
 Said = Callable[..., tuple[int, str]]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from exports import JOBS, REFERRALS
 from rmetrics.cli import run
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute.compute import compute
@@ -15,9 +16,6 @@ from rmetrics.progress import silent
 from rmetrics.rules import load_rules
 from rmetrics.usecases.rules import check_rules
 from support import Project, csv_text, new_project
-
-JOBS = ("Job #", "Job Type", "Source", "Created")
-REFERRALS = ("Lead ID", "Lead Date", "Current Status")
 
 Said = Callable[..., tuple[int, str, str]]
 

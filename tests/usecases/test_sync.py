@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from exports import PAYMENTS
 from rmetrics.errors import BusyError, OutOfMemoryError, PostgresError, SettingsError
 from rmetrics.lake import EXPORT, Lake
 from rmetrics.pipeline.verify import cross_check
@@ -15,7 +16,6 @@ from rmetrics.usecases.sync import sync
 from support import Project, csv_text, new_project
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID")
-PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
 TABLES = (
     "jobs", "payments", "calls", "elocals_leads", "proref_leads", "google_spend", "targets", "daily_metrics",
     "monthly_metrics", "measures", "measure_daily", "dimension_monthly", "journeys", "journey_metrics",

@@ -11,11 +11,12 @@ from pathlib import Path
 import duckdb
 
 from rmetrics.checks.phones import phone_keys
+from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.hours import spans_of
 from rmetrics.rules.journeys import Journeys
-from rmetrics.rules.model import Calls, ColumnType, Feed, Rules
+from rmetrics.rules.model import Calls, Rules
 from rmetrics.rules.names import CALLS, JOBS
-from rmetrics.rules.validate import feed_row
+from rmetrics.rules.rows import feed_row
 from rmetrics.sandbox.connection import file_name
 from rmetrics.sandbox.quoting import holds, ident, in_force, text, work
 
@@ -27,7 +28,7 @@ def create_call_classes(connection: duckdb.DuckDBPyConnection, rules: Rules) -> 
         connection.execute(f"CREATE TABLE {result} (_pos BIGINT, day DATE, class VARCHAR, answered_within_s BIGINT)")
         return
     _jobs(connection, rules)
-    _calls(connection, rules)
+    create_seen_calls(connection, rules)
     limit = _limits(rules)
     jobs, numbers = work("job_numbers"), work("call_numbers")
     connection.execute(
@@ -55,7 +56,7 @@ def create_call_classes(connection: duckdb.DuckDBPyConnection, rules: Rules) -> 
         f"WHEN c.answered IS DISTINCT FROM false THEN 'answered' WHEN r.at IS NOT NULL THEN 'missed and called back' "
         f"WHEN s.newer OR coalesce(l.created >= c.day, false) THEN 'missed but booked anyway' "
         f"ELSE 'missed and lost' END AS class, "
-        f"CAST(CASE WHEN c.answered IS DISTINCT FROM false THEN 0 ELSE {_waited(rules)} END AS BIGINT) "
+        f"CAST(CASE WHEN c.answered IS DISTINCT FROM false THEN 0 ELSE {waited(rules)} END AS BIGINT) "
         f"AS answered_within_s FROM {work('seen_calls')} c JOIN {work('call_signs')} s ON s._pos = c._pos "
         f"LEFT JOIN {work('call_contacts')} r ON r._pos = c._pos LEFT JOIN {work('call_jobs')} l ON l._pos = c._pos"
     )
@@ -102,12 +103,12 @@ def _jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     phone = next((n for n, c in feed.columns.items() if c.type is ColumnType.PHONE), None)
     cell = "CAST(NULL AS VARCHAR)" if phone is None else ident(phone)
     connection.execute(
-        f"CREATE TABLE {work('job_numbers')} AS SELECT unnest({phone_keys(cell)}) AS key, {_created(feed, rules)} "
+        f"CREATE TABLE {work('job_numbers')} AS SELECT unnest({phone_keys(cell)}) AS key, {created_day(feed, rules)} "
         f"AS created FROM {work('dated_jobs')}"
     )
 
 
-def _calls(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+def create_seen_calls(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     """``_work.seen_calls``, the calls that count; ``_work.call_numbers``: their numbers, and which are our own."""
     feed = rules.feeds[CALLS]
     day, row = ident(feed.business_date), feed_row(feed, rules.business.timezone)
@@ -141,7 +142,7 @@ def _named(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     link, jobs = rules.feeds[CALLS].job, work("dated_jobs")
     names = " UNION ALL ".join(
         f"SELECT CAST({ident(column)} AS VARCHAR) AS name, {i} AS place, CAST(job_id AS VARCHAR) AS job_id, "
-        f"{_created(rules.feeds[JOBS], rules)} AS created FROM {jobs}"
+        f"{created_day(rules.feeds[JOBS], rules)} AS created FROM {jobs}"
         for i, column in enumerate(link.match if link else ())
     )
     if link is None:
@@ -154,11 +155,12 @@ def _named(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     )
 
 
-def _created(feed: Feed, rules: Rules) -> str:
-    """SQL of the business day a job was created on."""
+def created_day(feed: Feed, rules: Rules, of: str = "") -> str:
+    """SQL of the business day a job was created on; ``of`` stands before its columns."""
     if feed.columns["created_at"].type is not ColumnType.TIMESTAMP:
-        return "coalesce(created_at, metric_date)"
-    return f"coalesce(CAST((created_at AT TIME ZONE {text(rules.business.timezone)}) AS DATE), metric_date)"
+        return f"coalesce({of}created_at, {of}metric_date)"
+    local = f"CAST(({of}created_at AT TIME ZONE {text(rules.business.timezone)}) AS DATE)"
+    return f"coalesce({local}, {of}metric_date)"
 
 
 def _limits(rules: Rules) -> Callable[[str], str]:
@@ -171,8 +173,8 @@ def _limits(rules: Rules) -> Callable[[str], str]:
     return limit
 
 
-def _waited(rules: Rules) -> str:
-    """SQL of the seconds from the call to the contact; of open hours, day by day, where hours are declared."""
+def waited(rules: Rules) -> str:
+    """SQL of the seconds from ``c.at`` to the contact ``r.at``; of open hours, day by day, where hours are declared."""
     spans, zone = spans_of(rules.business.hours), text(rules.business.timezone)
     if not spans:
         return "epoch_us(r.at) // 1000000 - epoch_us(c.at) // 1000000"
@@ -187,4 +189,4 @@ def _waited(rules: Rules) -> str:
     )
 
 
-__all__ = ["create_call_classes", "differing_classes"]
+__all__ = ["create_call_classes", "create_seen_calls", "created_day", "differing_classes", "waited"]

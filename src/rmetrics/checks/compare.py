@@ -68,6 +68,7 @@ def cross_check(
     *,
     temp: Path,
     own: OwnFigures | None = None,
+    journeys: Path | None = None,
     memory_limit: str | None = None,
     threads: int | None = None,
 ) -> CrossCheck:
@@ -80,6 +81,7 @@ def cross_check(
         rules: in force.
         temp: folder for spilled data.
         own: the files of declared measures; None: they are not compared.
+        journeys: the file of all touches, for measures over them; None where there are none.
         memory_limit: of DuckDB, for instance ``2GB``.
         threads: of DuckDB.
 
@@ -89,10 +91,13 @@ def cross_check(
     files = [i.path for inputs in typed.values() for i in inputs]
     with duckdb_errors("recompute the metrics"):
         connection = sandbox(
-            [*files, daily, monthly, *_files(own)], temp=temp, memory_limit=memory_limit, threads=threads
+            [*files, daily, monthly, *_files(own), *([journeys] if journeys else [])],
+            temp=temp,
+            memory_limit=memory_limit,
+            threads=threads,
         )
         try:
-            recompute(connection, typed, rules)
+            recompute(connection, typed, rules, journeys=journeys)
             return compare(connection, daily, monthly, own=own)
         finally:
             connection.close()

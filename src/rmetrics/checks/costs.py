@@ -14,7 +14,7 @@ import duckdb
 from rmetrics.checks.jobs import last_day
 from rmetrics.rules.model import Cost, FeedLeads, Rules, Source
 from rmetrics.rules.names import TARGETS
-from rmetrics.rules.validate import feed_row
+from rmetrics.rules.rows import feed_row
 from rmetrics.sandbox.quoting import day, holds, ident, text, whole_cents, within, work
 
 IDLE_MONTHS = 12  # between two months with a lead or job: no fee is due in so long a stretch

@@ -13,8 +13,9 @@ from pathlib import Path
 import duckdb
 
 from rmetrics.rules.expressions.duckdb_form import DUCKDB_TYPES, derived
-from rmetrics.rules.model import ROW_ID, ColumnType, Feed, Rules
-from rmetrics.rules.validate import feed_row, mapped_row
+from rmetrics.rules.feeds import ROW_ID, ColumnType, Feed
+from rmetrics.rules.model import Rules
+from rmetrics.rules.rows import feed_row, mapped_row
 from rmetrics.sandbox.connection import file_name
 from rmetrics.sandbox.quoting import holds, ident, in_force, text, work
 

@@ -14,9 +14,10 @@ import duckdb
 
 from rmetrics.checks.feeds import columns_of, learn_quarters, local_day, quarter_of
 from rmetrics.checks.revenue import create_revenue
-from rmetrics.rules.model import ALL, OTHER, UNATTRIBUTED, ColumnType, Feed, JobLink, Jobs, Rules
+from rmetrics.rules.feeds import ColumnType, Feed, JobLink
+from rmetrics.rules.model import ALL, OTHER, UNATTRIBUTED, Jobs, Rules
 from rmetrics.rules.names import JOBS, PAYMENTS, normal_source
-from rmetrics.rules.validate import job_row
+from rmetrics.rules.rows import job_row
 from rmetrics.sandbox.quoting import dollars, holds, ident, in_force, text, whole_cents, work
 
 FACTS = "job_facts"

@@ -14,10 +14,11 @@ import duckdb
 
 from rmetrics.checks.phones import phone_keys
 from rmetrics.checks.revenue import counted_day, share_units
+from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.journeys import SHARED_WITHIN
-from rmetrics.rules.model import Calls, ColumnType, Cost, Feed, FeedLeads, Rules
+from rmetrics.rules.model import Calls, Cost, FeedLeads, Rules
 from rmetrics.rules.names import CALLS, JOBS
-from rmetrics.rules.validate import feed_row
+from rmetrics.rules.rows import feed_row
 from rmetrics.sandbox.quoting import dollars, from_micros, holds, ident, in_force, text, whole_cents, within, work
 
 JOURNEYS = "journeys"
@@ -32,7 +33,7 @@ def create_journeys(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None
     connection.execute(
         f"CREATE TABLE {work('touches')} (touch_id VARCHAR, feed VARCHAR, source VARCHAR, place INTEGER, "
         "touch_at TIMESTAMPTZ, timed BOOLEAN, day DATE, phone VARCHAR, zip VARCHAR, answered BOOLEAN, job VARCHAR, "
-        "cents BIGINT, days INTEGER)"
+        "cents BIGINT, days INTEGER, pos BIGINT)"
     )
     for select in (*_leads(rules, zone), *_calls(rules, zone)):
         connection.execute(f"INSERT INTO {work('touches')} {select}")
@@ -166,7 +167,8 @@ def _select(
     return (
         f"SELECT {text(prefix + ':')} || {_key(feed)}, {text(name)}, {source}, CASE {source} {place} END, {at}, "
         f"{str(timed).lower()}, {day}, {f'r.{ident(phone)}' if phone else 'NULL'}, {_zip(feed)}, {answered}, {job}, "
-        f"{cents}, CASE {source} {days} END FROM {work(f'rows_{name}')} r {join} {named} WHERE {' AND '.join(fits)}"
+        f"{cents}, CASE {source} {days} END, r._pos FROM {work(f'rows_{name}')} r {join} {named} "
+        f"WHERE {' AND '.join(fits)}"
     )
 
 

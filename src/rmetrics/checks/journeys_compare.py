@@ -22,26 +22,26 @@ _COLUMNS = {
     "CAST(revenue40 AS DECIMAL(18,6))",
     MATCHES: "job_id, touch_id, matched_by, source_matched",
 }
-# The columns of journey_metrics that are sums over journeys.
-_SUMS = {
+SUMS = {
     "touches": "count(*)",
-    "answered": "count(*) FILTER (answered)",
-    "booked": "count(*) FILTER (booked)",
-    "visited": "count(*) FILTER (visited)",
-    "repaired": "count(*) FILTER (repaired)",
-    "paid": "count(*) FILTER (paid > 0)",
-    "no_job": "count(*) FILTER (reason = 'no-job')",
-    "no_number": "count(*) FILTER (reason = 'no-number')",
-    "shared": "count(*) FILTER (reason = 'shared')",
-    "outside_window": "count(*) FILTER (reason = 'outside-window')",
-    "by_link": "count(*) FILTER (matched_by = 'uuid')",
-    "returning_customers": "count(*) FILTER (returning_customer)",
-    "booked_returning": "count(*) FILTER (returning_customer AND booked)",
+    "answered": "count(*) FILTER (WHERE answered)",
+    "booked": "count(*) FILTER (WHERE booked)",
+    "visited": "count(*) FILTER (WHERE visited)",
+    "repaired": "count(*) FILTER (WHERE repaired)",
+    "paid": "count(*) FILTER (WHERE paid > 0)",
+    "no_job": "count(*) FILTER (WHERE reason = 'no-job')",
+    "no_number": "count(*) FILTER (WHERE reason = 'no-number')",
+    "shared": "count(*) FILTER (WHERE reason = 'shared')",
+    "outside_window": "count(*) FILTER (WHERE reason = 'outside-window')",
+    "by_link": "count(*) FILTER (WHERE matched_by = 'uuid')",
+    "returning_customers": "count(*) FILTER (WHERE returning_customer)",
+    "booked_returning": "count(*) FILTER (WHERE returning_customer AND booked)",
     "jobs": "sum(jobs)",
     "touch_cost": "sum(cost)",
     "revenue_gross": "sum(paid)",
     "revenue40": "sum(revenue40)",
 }
+"""The columns of ``journey_metrics`` that are sums over ``journeys``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,9 @@ def compare_journeys(connection: duckdb.DuckDBPyConnection, files: JourneyFiles,
     ]
     every, metrics = (f"read_parquet({text(file_name(p))})" for p in (files.every, files.metrics))
     daily, monthly = (f"read_parquet({text(file_name(p))})" for p in (files.daily, files.monthly))
-    sums = ", ".join(f"{sql} AS {name}" for name, sql in _SUMS.items())
+    sums = ", ".join(f"{sql} AS {name}" for name, sql in SUMS.items())
     by_source = f"SELECT month, source, {sums} FROM {every} GROUP BY ALL"
-    for name in _SUMS if _any_unequal(connection, metrics, by_source) else ():
+    for name in SUMS if _any_unequal(connection, metrics, by_source) else ():
         given, summed = (f"SELECT month, source, {name} AS n FROM {of}" for of in (metrics, f"({by_source})"))
         found += _unequal(connection, name, given, summed)
     spent = f"SELECT month, source, sum(cost) AS n FROM {monthly} GROUP BY ALL"
@@ -128,7 +128,7 @@ def _rows(connection: duckdb.DuckDBPyConnection, name: str, made: str, file: Pat
 
 def _any_unequal(connection: duckdb.DuckDBPyConnection, one: str, other: str) -> bool:
     """Whether any of the sums differs: they hardly ever do, and one question is far cheaper than one for each."""
-    differ = " OR ".join(f"coalesce(a.{n}, 0) <> coalesce(b.{n}, 0)" for n in _SUMS)
+    differ = " OR ".join(f"coalesce(a.{n}, 0) <> coalesce(b.{n}, 0)" for n in SUMS)
     found = connection.execute(
         f"SELECT 1 FROM {one} a FULL JOIN ({other}) b ON b.month = a.month AND b.source = a.source "
         f"WHERE {differ} LIMIT 1"
@@ -145,4 +145,4 @@ def _unequal(connection: duckdb.DuckDBPyConnection, measure: str, one: str, othe
     return [Mismatch(ADD_UP, month or NO_DAY, source or "", "", measure, a, b) for month, source, a, b in found]
 
 
-__all__ = ["ADD_UP", "JourneyFiles", "compare_journeys"]
+__all__ = ["ADD_UP", "SUMS", "JourneyFiles", "compare_journeys"]

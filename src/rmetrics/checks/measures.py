@@ -8,16 +8,19 @@ Source: the design, section 8.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import duckdb
 
 from rmetrics.checks.feeds import columns_of
 from rmetrics.rules.expressions import duckdb_form
 from rmetrics.rules.expressions.typing import Row
-from rmetrics.rules.measures import SOURCES, Dimension, Measure, declared, measure_row, member_text, sum_kind
-from rmetrics.rules.model import OTHER, UNATTRIBUTED, ColumnType, FeedLeads, Rules, Source
+from rmetrics.rules.feeds import ColumnType
+from rmetrics.rules.measures import JOURNEYS, SOURCES, Dimension, Measure, declared, measure_row, member_text, sum_kind
+from rmetrics.rules.model import OTHER, UNATTRIBUTED, FeedLeads, Rules, Source
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS
-from rmetrics.rules.validate import feed_row
+from rmetrics.rules.rows import feed_row
+from rmetrics.sandbox.connection import file_name
 from rmetrics.sandbox.quoting import holds, ident, in_force, text, whole_cents, within, work
 
 _MARKS = ("metric_date", "source", "segment", "paid", "is_unit", "is_repair")
@@ -30,26 +33,39 @@ def own_sums(rules: Rules) -> dict[str, Measure]:
 
 def has_members(rules: Rules, dimension: Dimension, feed: str) -> bool:
     """Whether a feed's rows are told apart by a dimension: by themselves, or by the jobs they belong to."""
-    return feed == dimension.of or (dimension.of == JOBS and rules.feeds[feed].job is not None)
+    named = feed in rules.feeds and rules.feeds[feed].job is not None
+    return feed == dimension.of or (dimension.of == JOBS and named)
 
 
-def create_measures(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """Creates the tables above; needs the feeds' views, ``dated_jobs`` and ``marks``."""
+def create_measures(connection: duckdb.DuckDBPyConnection, rules: Rules, journeys: Path | None = None) -> None:
+    """Creates the tables above; needs the feeds' views, ``dated_jobs`` and ``marks``.
+
+    ``journeys``: the Parquet file of all touches, each of which is compared with this engine's own apart; None where
+    there are none.
+    """
     connection.execute(
         f"CREATE TABLE {work('own')} (day DATE, source VARCHAR, segment VARCHAR, measure VARCHAR, amount HUGEINT)"
     )
     for feed in needed(rules):
         _place(connection, rules, feed)
-        own = [n for n, m in own_sums(rules).items() if m.of == feed]
-        if own:
-            names = ", ".join(text(n) for n in own)
-            sums = ", ".join(f"sum({amount_of(rules, n, feed)})" for n in own)
-            connection.execute(
-                f"INSERT INTO {work('own')} SELECT * FROM ("
-                f"SELECT _day, _source, _segment, unnest([{names}]) AS measure, unnest([{sums}]) AS amount "
-                f"FROM {work(f'placed_{feed}')} WHERE _day IS NOT NULL "
-                f"GROUP BY _day, _source, _segment) WHERE amount <> 0"
-            )
+        _sum(connection, rules, feed)
+    if journeys is not None:
+        _place_journeys(connection, rules, journeys)
+        _sum(connection, rules, JOURNEYS)
+
+
+def _sum(connection: duckdb.DuckDBPyConnection, rules: Rules, feed: str) -> None:
+    """Adds the sums of the measures over one feed's placed rows to ``own``."""
+    own = [n for n, m in own_sums(rules).items() if m.of == feed]
+    if own:
+        names = ", ".join(text(n) for n in own)
+        sums = ", ".join(f"sum({amount_of(rules, n, feed)})" for n in own)
+        connection.execute(
+            f"INSERT INTO {work('own')} SELECT * FROM ("
+            f"SELECT _day, _source, _segment, unnest([{names}]) AS measure, unnest([{sums}]) AS amount "
+            f"FROM {work(f'placed_{feed}')} WHERE _day IS NOT NULL "
+            f"GROUP BY _day, _source, _segment) WHERE amount <> 0"
+        )
 
 
 def needed(rules: Rules) -> list[str]:
@@ -68,6 +84,14 @@ def _place(connection: duckdb.DuckDBPyConnection, rules: Rules, feed: str) -> No
     mine = {n: d for n, d in rules.dimensions.items() if d.of == feed}
     cells = "".join(f", {_raw_member(rules, d, row)} AS {ident(f'_by_{n}')}" for n, d in mine.items())
     connection.execute(f"CREATE VIEW {work(f'placed_{feed}')} AS SELECT *{cells} FROM ({inner})")
+
+
+def _place_journeys(connection: duckdb.DuckDBPyConnection, rules: Rules, journeys: Path) -> None:
+    segment = _segment(rules, "source", "touch_date")
+    connection.execute(
+        f"CREATE VIEW {work(f'placed_{JOURNEYS}')} AS SELECT *, {segment} AS segment, touch_date AS _day, "
+        f"source AS _source, {segment} AS _segment FROM read_parquet({text(file_name(journeys))})"
+    )
 
 
 def _raw_member(rules: Rules, dimension: Dimension, row: Row) -> str:

@@ -8,9 +8,10 @@ from rmetrics.checks.feeds import LINES
 from rmetrics.checks.phones import phone_keys
 from rmetrics.checks.windows import hardly_confirmed
 from rmetrics.findings import Severity
-from rmetrics.rules.model import ColumnType, Feed, FeedLeads, Rules
+from rmetrics.rules.feeds import ColumnType, Feed
+from rmetrics.rules.model import FeedLeads, Rules
 from rmetrics.rules.names import JOBS, PAYMENTS, TARGETS
-from rmetrics.rules.validate import feed_row, summed_columns
+from rmetrics.rules.rows import feed_row, summed_columns
 from rmetrics.sandbox.quoting import holds, ident, text, within, work
 
 SILENT_DAYS = 14

@@ -64,6 +64,7 @@ def recompute(
     newest: dt.date | None = None,
     *,
     classes: bool = True,
+    journeys: Path | None = None,
 ) -> None:
     """Creates one view per feed, ``job_facts``, ``daily_metrics`` and ``monthly_metrics`` in the connection.
 
@@ -74,6 +75,7 @@ def recompute(
         scope: the months to get right; None for all.
         newest: the day of the newest export, which the data's last day does not come after; None where none is known.
         classes: recompute the classes of calls as well.
+        journeys: Parquet file of all touches, for own measures over them; None: those come out empty.
 
     After it there are:
         a view per feed: one row per key, the declared columns, the business day, ``counted``.
@@ -118,7 +120,7 @@ def recompute(
         f"FROM (SELECT day, source, segment, {sums} FROM ({union}) WHERE {within} GROUP BY ALL) WHERE {any_of}"
     )
     connection.execute(f"CREATE TABLE {MONTHLY} AS {months_of(DAILY)}")
-    create_measures(connection, rules)
+    create_measures(connection, rules, journeys)
     known = scope.members if scope else None
     create_members(connection, rules, known, f"NOT {scope.has('$day')}" if scope and known else "false")
 

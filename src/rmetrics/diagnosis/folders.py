@@ -10,7 +10,7 @@ from pathlib import Path
 from rmetrics.diagnosis.finding import Check, passed
 from rmetrics.errors import BusyError, LakeError, RmetricsError
 from rmetrics.findings import Severity, count
-from rmetrics.lake import MISSING, SPOILED, Damage, Lake
+from rmetrics.lake import CORRUPT, MISSING, Damage, Lake
 from rmetrics.lake.snapshot import load
 from rmetrics.pipeline.landing.altered import altered_files
 from rmetrics.pipeline.landing.bucket_inbox import BucketInbox, open_inbox
@@ -44,11 +44,11 @@ def _inbox(settings: Settings) -> Iterator[Check]:
     if isinstance(inbox, BucketInbox):
         yield from _bucket("inbox", str(inbox), lambda: inbox.connection.top(""))
     elif not settings.inbox_dir.is_dir():
-        told = f"the inbox {settings.inbox_dir} does not exist"
-        yield Check("inbox", Severity.ERROR, told, f"mkdir -p {settings.inbox_dir}, or set RMETRICS_INBOX_DIR.")
+        message = f"the inbox {settings.inbox_dir} does not exist"
+        yield Check("inbox", Severity.ERROR, message, f"mkdir -p {settings.inbox_dir}, or set RMETRICS_INBOX_DIR.")
     elif not os.access(settings.inbox_dir, os.R_OK | os.X_OK):
-        told = f"the inbox {settings.inbox_dir} cannot be read"
-        yield Check("inbox", Severity.ERROR, told, f"chmod u+rx {settings.inbox_dir}")
+        message = f"the inbox {settings.inbox_dir} cannot be read"
+        yield Check("inbox", Severity.ERROR, message, f"chmod u+rx {settings.inbox_dir}")
     else:
         yield passed("inbox", str(settings.inbox_dir))
 
@@ -83,8 +83,8 @@ def check_permissions(settings: Settings, lake: Lake) -> Iterator[Check]:
     open_files = [p for p in (lake.root, *_walk(lake.root)) if p.exists() and _mode(p) & 0o077]
     if open_files:
         more = f" and {len(open_files) - 1:,} more" if len(open_files) > 1 else ""
-        told = f"{open_files[0]}{more} can be read by others"
-        yield Check("permissions", Severity.ERROR, told, f"chmod -R go= {lake.root}")
+        message = f"{open_files[0]}{more} can be read by others"
+        yield Check("permissions", Severity.ERROR, message, f"chmod -R go= {lake.root}")
     elif lake.root.exists():
         yield passed("permissions", "the lake is closed to others")
     env = Path(".env")
@@ -98,8 +98,8 @@ def check_permissions(settings: Settings, lake: Lake) -> Iterator[Check]:
         else []
     )
     if others and not _closed_above(settings.inbox_dir):
-        told = f"{count(len(others), 'export')} in {settings.inbox_dir} can be read by everyone on this machine"
-        yield Check("permissions", Severity.WARNING, told, f"chmod 700 {settings.inbox_dir}")
+        message = f"{count(len(others), 'export')} in {settings.inbox_dir} can be read by everyone on this machine"
+        yield Check("permissions", Severity.WARNING, message, f"chmod 700 {settings.inbox_dir}")
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -124,13 +124,13 @@ def _nearest(path: Path) -> Path:
 def check_space(settings: Settings) -> Iterator[Check]:
     """Whether the disk has room for the next sync."""
     free = shutil.disk_usage(_nearest(settings.data_dir)).free
-    told = f"{free / 2**30:.1f} GiB free for {settings.data_dir}"
+    message = f"{free / 2**30:.1f} GiB free for {settings.data_dir}"
     if free < SPACE_ERROR:
-        yield Check("free space", Severity.ERROR, told, "Free some space: a sync writes beside before it replaces.")
+        yield Check("free space", Severity.ERROR, message, "Free some space: a sync writes beside before it replaces.")
     elif free < SPACE_WARNING:
-        yield Check("free space", Severity.WARNING, told, "Free some space soon.")
+        yield Check("free space", Severity.WARNING, message, "Free some space soon.")
     else:
-        yield passed("free space", told)
+        yield passed("free space", message)
 
 
 def check_clock(lake: Lake) -> Iterator[Check]:
@@ -142,8 +142,8 @@ def check_clock(lake: Lake) -> Iterator[Check]:
         ahead = []  # damage is told by --verify, and by the next sync
     if ahead:
         when = f"{ahead[0].exported_at:%Y-%m-%d}"
-        told = f"export {ahead[0].name!r} is dated {when}, the clock of this machine says {now:%Y-%m-%d}"
-        yield Check("clock", Severity.WARNING, told, "Set the clock; or touch that export and land it again.")
+        message = f"export {ahead[0].name!r} is dated {when}, the clock of this machine says {now:%Y-%m-%d}"
+        yield Check("clock", Severity.WARNING, message, "Set the clock; or touch that export and land it again.")
     else:
         yield passed("clock", f"{now:%Y-%m-%d %H:%M:%S} UTC")
 
@@ -160,8 +160,8 @@ def check_lock(lake: Lake) -> Iterator[Check]:
         yield Check("lock", Severity.ERROR, error.message, error.hint)
     litter = list(lake.root.rglob("*.part"))
     if litter:
-        told = f"{len(litter)} half-written files of a run that was killed"
-        yield Check("litter", Severity.INFO, told, "Nothing to do: the next sync removes them.")
+        message = f"{len(litter)} half-written files of a run that was killed"
+        yield Check("litter", Severity.INFO, message, "Nothing to do: the next sync removes them.")
 
 
 def verify_files(settings: Settings, lake: Lake, damaged: list[Damage]) -> Iterator[Check]:
@@ -187,26 +187,26 @@ def verify_files(settings: Settings, lake: Lake, damaged: list[Damage]) -> Itera
         return
     damaged += [*lost, *unneeded, *caches, *altered]
     if unneeded:
-        told = "damaged, but withdrawn, so nothing needs them: " + ", ".join(str(d.path) for d in unneeded[:_SHOWN])
-        yield Check("verify", Severity.WARNING, told, "Put the export back into the inbox before you restore it.")
+        message = "damaged, but withdrawn, so nothing needs them: " + ", ".join(str(d.path) for d in unneeded[:_SHOWN])
+        yield Check("verify", Severity.WARNING, message, "Put the export back into the inbox before you restore it.")
     if altered:
-        told = f"files of the inbox that changed without a new size or time, {len(altered)}: " + ", ".join(
+        message = f"files of the inbox that changed without a new size or time, {len(altered)}: " + ", ".join(
             str(d.path) for d in altered[:_SHOWN]
         )
-        yield Check("verify", Severity.ERROR, told, "Run `rmetrics sync --full`: it reads every file of the inbox.")
+        yield Check("verify", Severity.ERROR, message, "Run `rmetrics sync --full`: it reads every file of the inbox.")
     if lost:
-        told = f"landed exports damaged or gone, {len(lost)}: " + ", ".join(
+        message = f"landed exports damaged or gone, {len(lost)}: " + ", ".join(
             f"{d.path} ({d.what})" for d in lost[:_SHOWN]
         )
-        yield Check("verify", Severity.ERROR, told, how_to_mend(lost))
+        yield Check("verify", Severity.ERROR, message, how_to_mend(lost))
     if caches:
-        told = f"computed files damaged or gone, {len(caches)}: " + ", ".join(
+        message = f"computed files damaged or gone, {len(caches)}: " + ", ".join(
             f"{d.path} ({d.what})" for d in caches[:_SHOWN]
         )
         yield Check(
             "verify",
             Severity.ERROR if not lost else Severity.WARNING,
-            told,
+            message,
             "Run `rmetrics sync`: it makes them again from the exports.",
         )
     if not damaged:
@@ -219,4 +219,4 @@ def verify_files(settings: Settings, lake: Lake, damaged: list[Damage]) -> Itera
 
 def _damaged_results(lake: Lake) -> Iterator[Damage]:
     for name in load(lake).damaged():
-        yield Damage(lake.root / name, SPOILED if lake.store.head(name) else MISSING)
+        yield Damage(lake.root / name, CORRUPT if lake.store.head(name) else MISSING)

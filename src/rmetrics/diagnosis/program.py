@@ -20,11 +20,11 @@ _OLDEST_PYTHON = (3, 11)
 
 def check_python() -> Iterator[Check]:
     """Whether Python is new enough, and what this program is."""
-    told = f"rmetrics {__version__}, Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    message = f"rmetrics {__version__}, Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     if sys.version_info < _OLDEST_PYTHON:
-        yield Check("python", Severity.ERROR, told, "Install Python 3.11 or newer and make the environment anew.")
+        yield Check("python", Severity.ERROR, message, "Install Python 3.11 or newer and make the environment anew.")
     else:
-        yield passed("python", told)
+        yield passed("python", message)
 
 
 def check_libraries() -> Iterator[Check]:

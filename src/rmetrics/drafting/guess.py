@@ -31,8 +31,8 @@ from rmetrics.drafting.words import (
 from rmetrics.ingest.cells import clean
 from rmetrics.ingest.dates import Reading
 from rmetrics.ingest.parse import parse_column
-from rmetrics.rules.model import Column, ColumnType
-from rmetrics.rules.validate import is_reserved
+from rmetrics.rules.feeds import Column, ColumnType
+from rmetrics.rules.identifiers import is_reserved
 
 _SAMPLES = 3
 _FEW = 12  # distinct values that can still be a status

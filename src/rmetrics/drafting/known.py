@@ -9,7 +9,7 @@ from rmetrics.drafting.privacy import words_of
 from rmetrics.drafting.toml_text import quoted
 from rmetrics.drafting.words import JOB, PAID, SCHEDULED, TECHNICIAN, TOTAL
 from rmetrics.ingest.recognise import normal_header
-from rmetrics.rules.model import Column, ColumnType, Feed
+from rmetrics.rules.feeds import Column, ColumnType, Feed
 from rmetrics.rules.names import JOBS, PAYMENTS
 
 _LEAST = 3  # of what a job has beside its number

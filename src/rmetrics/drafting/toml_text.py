@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rmetrics.drafting.guess import Guess, choose_identity, costs, is_spend, says_id
-from rmetrics.rules.model import ColumnType
+from rmetrics.rules.feeds import ColumnType
 
 _DAYS = (ColumnType.TIMESTAMP, ColumnType.DATE)
 

@@ -13,92 +13,26 @@ So the counted rows of all evidence of a measure add up to the measure: that is 
 import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 
 import polars as pl
 
+from rmetrics.explain.asked import SCALES, Asked, Outcome
 from rmetrics.metrics.costs import fee_months, idle_months, split_by_leads, spread_days
 from rmetrics.metrics.leads import between
 from rmetrics.metrics.revenue import revenue_rows
 from rmetrics.money import cents
-from rmetrics.periods import month_of, next_month
+from rmetrics.periods import month_of
 from rmetrics.positions import COUNTED, FILE, LINE, PARTS
 from rmetrics.rules.describe import Said, rules_in_words
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.expressions.typing import Row
-from rmetrics.rules.model import ALL, ColumnType, Cost, Feed, FeedLeads, Rules, Source
+from rmetrics.rules.feeds import ColumnType, Feed
+from rmetrics.rules.model import ALL, Cost, FeedLeads, Rules, Source
 from rmetrics.rules.names import JOBS, PAYMENTS
-from rmetrics.rules.validate import feed_row, job_row
+from rmetrics.rules.rows import feed_row, job_row
 
-SCALES: Mapping[str, int] = {
-    "jobs": 0, "leads": 0, "units": 0, "repairs": 0, "revenue_gross": 2, "revenue40": 6, "cost": 2,
-}  # fmt: skip
-MEASURES = tuple(SCALES)
 Span = tuple[dt.date | None, dt.date | None]
-
-
-class Outcome(StrEnum):
-    """What became of a row, in the order in which it is decided."""
-
-    NO_DATE = "without a date"
-    OTHER_MONTH = "other months"
-    OTHER_TIME = "on days when another rule was in force"
-    OTHER_SOURCE = "other sources"
-    NOT_COUNTED = "not counted by the feed's rule"
-    UNFIT = "not matched by the condition"
-    BLANK_AMOUNT = "without an amount"
-    OTHER_SEGMENT = "other segments"
-    OTHER_DAY = "other days"
-    COUNTED = "counted"
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The number asked for: a source in a month, or ``ALL`` of them, perhaps one segment or one day of it.
-
-    Attributes:
-        month: the first day of the month, or of the first of several.
-        day: only this day; with ``until``, only the days from this one on.
-        last: the first day of the last month of several; None for one month.
-        until: the last of several days; None for one day, or for whole months.
-    """
-
-    source: str
-    month: dt.date
-    segment: str | None = None
-    day: dt.date | None = None
-    last: dt.date | None = None
-    until: dt.date | None = None
-
-    @property
-    def several(self) -> bool:
-        """Whether more than one month is asked for."""
-        return self.last is not None and self.last > self.month
-
-    @property
-    def end(self) -> dt.date:
-        """The first day after the months asked for."""
-        return next_month(self.last or self.month)
-
-    def within(self, day: pl.Expr) -> pl.Expr:
-        """Whether a day is in the months asked for."""
-        return between(day, self.month, self.end)
-
-    @property
-    def days(self) -> tuple[dt.date, dt.date]:
-        """The first day asked for, and the first after the last one."""
-        if self.day is None:
-            return self.month, self.end
-        return self.day, (self.until or self.day) + dt.timedelta(days=1)
-
-    def on(self, day: pl.Expr) -> pl.Expr:
-        """Whether a day is asked for: of the months, those that are named where only some are."""
-        return between(day, *self.days)
-
-    def of(self, source: pl.Expr) -> pl.Expr:
-        """Whether a row's source is the one asked for."""
-        return pl.lit(value=True) if self.source == ALL else source == self.source
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +50,10 @@ class Evidence:
         scale: how many decimals ``_amount`` has.
         split: for amounts spread over days and segments: the parts (date, segment, cost_cents); None for others.
         of: the question it answers, where that is about one source of ``ALL``; None: the question asked.
+        touches: whether the rows are touches; then each has ``_touch`` (its id) and ``_why`` (why it nearly counted).
+        detail: columns to show of a row that counts, before those of its feed.
+        priced: whether the amounts are prices of leads or jobs, which no row holds.
+        near: of which rows it is worth saying that they nearly counted; None: of any.
     """
 
     rule: str
@@ -129,16 +67,21 @@ class Evidence:
     stamp: str | None = None
     split: pl.LazyFrame | None = None
     of: Asked | None = None
+    touches: bool = False
+    detail: tuple[str, ...] = ()
+    priced: bool = False
+    near: pl.Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What the lake holds: rows by feed, job facts, daily metrics, and the data's last day."""
+    """What the lake holds: rows by feed, job facts, daily metrics, the data's last day, and journeys."""
 
     feeds: Mapping[str, pl.LazyFrame]
     facts: pl.LazyFrame
     daily: pl.LazyFrame
     last_day: pl.LazyFrame
+    journeys: pl.LazyFrame = field(default_factory=pl.LazyFrame)
 
 
 def evidence(measure: str, asked: Asked, frames: Frames, rules: Rules) -> tuple[Evidence, ...]:
@@ -302,7 +245,7 @@ def _leads(
     leads = source.leads
     if isinstance(leads, FeedLeads):
         amount = pl.lit(price, dtype=pl.Int64)
-        yield _of_feed(asked, frames, rules, source, span, said, leads.feed, leads.where, amount, scale)
+        yield of_feed(asked, frames, rules, source, span, said, leads.feed, leads.where, amount, scale)
     else:
         yield from _per_job(asked, frames, rules, span, said, leads, price=price, scale=scale)
 
@@ -336,7 +279,7 @@ def _conditions(asked: Asked, rules: Rules, span: Span, measure: str) -> list[tu
     return runs
 
 
-def _of_feed(
+def of_feed(
     asked: Asked,
     frames: Frames,
     rules: Rules,
@@ -348,6 +291,7 @@ def _of_feed(
     amount: pl.Expr,
     scale: int,
 ) -> Evidence:
+    """The rows of a feed that count for a source when they fit a condition: leads, costs, touches."""
     feed = rules.feeds[name]
     row = feed_row(feed, rules.business.timezone)
     rows = frames.feeds[name].with_columns(
@@ -374,11 +318,14 @@ def _cost(
     asked: Asked, frames: Frames, rules: Rules, source: Source, cost: Cost, span: Span, said: Said
 ) -> Iterator[Evidence]:
     if cost.per_lead is not None:
-        yield from _leads(asked, frames, rules, source, span, said, price=int(cost.per_lead * 100), scale=2)
+        price = int(cost.per_lead * 100)
+        leads = _leads(asked, frames, rules, source, span, said, price=price, scale=2)
+        yield from (dataclasses.replace(part, priced=True) for part in leads)
     elif cost.per_unit is not None or cost.per_repair is not None:
         measure = "units" if cost.per_unit is not None else "repairs"
         price = int((cost.per_unit or cost.per_repair or 0) * 100)
-        yield from _per_job(asked, frames, rules, span, said, measure, price=price, scale=2)
+        jobs = _per_job(asked, frames, rules, span, said, measure, price=price, scale=2)
+        yield from (dataclasses.replace(part, priced=True) for part in jobs)
     elif cost.monthly is not None:
         every = frames.daily.filter((pl.col("leads") > 0) | (pl.col("jobs") > 0))
         active, idle = (
@@ -390,7 +337,7 @@ def _cost(
     elif cost.feed is not None and cost.sum is not None:
         whole = asked if cost.spread is None else Asked(asked.source, asked.month, last=asked.last)
         amount = cents(pl.col(cost.sum))
-        found = _of_feed(whole, frames, rules, source, span, said, cost.feed, cost.where, amount, 2)
+        found = of_feed(whole, frames, rules, source, span, said, cost.feed, cost.where, amount, 2)
         if cost.spread is None:
             yield found
             return
@@ -483,4 +430,7 @@ def _revenue(measure: str, asked: Asked, frames: Frames, rules: Rules) -> Iterat
         )
 
 
-__all__ = ["MEASURES", "SCALES", "Asked", "Evidence", "Frames", "Outcome", "evidence", "judged", "month_of", "stamp_of"]
+__all__ = [
+    "Evidence", "Frames", "evidence", "judged", "month_of", "of_feed",
+    "stamp_of",
+]  # fmt: skip

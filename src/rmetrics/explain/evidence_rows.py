@@ -12,17 +12,18 @@ from pathlib import Path
 
 import polars as pl
 
-from rmetrics.explain.evidence import Frames, Outcome
+from rmetrics.explain.asked import Outcome
+from rmetrics.explain.evidence import Frames
 from rmetrics.lake import Lake, writing
 from rmetrics.metrics.tallies import last_day
 from rmetrics.pipeline.compute.names import FACTS, TALLIES
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.pipeline.verify.month_inputs import MonthInputs
-from rmetrics.pipeline.workspace import Opened
+from rmetrics.pipeline.workspace import Workspace
 from rmetrics.positions import PARTS
 from rmetrics.rules.names import JOBS
-from rmetrics.tables import DAILY
+from rmetrics.tables import DAILY, JOURNEYS
 
 LeftOut = Mapping[str, Mapping[str, tuple[int, int]]]
 
@@ -42,7 +43,7 @@ class EvidenceRows:
 
 
 @contextlib.contextmanager
-def evidence_rows(lake: Opened, only: MonthInputs | None) -> Iterator[EvidenceRows]:
+def evidence_rows(lake: Workspace, only: MonthInputs | None) -> Iterator[EvidenceRows]:
     """Puts together the rows that explanations look at.
 
     Args:
@@ -64,7 +65,8 @@ def evidence_rows(lake: Opened, only: MonthInputs | None) -> Iterator[EvidenceRo
             found = {name: _at(rows, name, only).collect().lazy() for name in names}
         facts = found.pop(FACTS)
         left_out = _left_out(rows, found, facts) if only is not None else {}
-        yield EvidenceRows(Frames(found, facts, rows.scan(DAILY), end), left_out)
+        frames = Frames(found, facts, rows.scan(DAILY), end, rows.snapshot.scan(JOURNEYS))
+        yield EvidenceRows(frames, left_out)
 
 
 @contextlib.contextmanager

@@ -11,33 +11,41 @@ from typing import Any
 
 import polars as pl
 
-from rmetrics.checks.recompute import TypedInput, recompute
-from rmetrics.errors import LakeError, SettingsError
-from rmetrics.explain.evidence import MEASURES, SCALES, Asked, Evidence, Outcome, evidence, said_of
+from rmetrics.errors import SettingsError
+from rmetrics.explain.asked import MEASURES, SCALES, Asked, Outcome
+from rmetrics.explain.call_steps import call_steps
+from rmetrics.explain.differences import (
+    differing,
+    figures_of,
+    funnel_months_differing,
+    months_differing,
+    rows_differing,
+)
+from rmetrics.explain.evidence import Evidence, evidence, said_of
 from rmetrics.explain.evidence_rows import EvidenceRows, evidence_rows
 from rmetrics.explain.explanation import Explained, Explanation, ListedRow, ListedRows, Part, Split, Step
+from rmetrics.explain.funnel import touch_evidence
+from rmetrics.explain.funnel_figures import computed_days, followed_days, published_days, with_funnel
 from rmetrics.explain.monthly import amounts_by_month, by_month
-from rmetrics.explain.near_misses import Nearly, near_rows, nearly_counted
+from rmetrics.explain.near_misses import NearMiss, near_rows, nearly_counted
 from rmetrics.explain.own_measures import beside, own_evidence, own_scales
+from rmetrics.explain.second_engine import known_months, needed_inputs, recomputed, touch_file
 from rmetrics.explain.withdrawn import withdrawn_rows
-from rmetrics.lake.snapshot import load
 from rmetrics.memory import duckdb_limit
 from rmetrics.pipeline.asked import Months, month_named, months_named, source_named
-from rmetrics.pipeline.landing.placement import newest_day
-from rmetrics.pipeline.verify.month_inputs import MOST, MonthInputs, of_months
-from rmetrics.pipeline.workspace import Opened, opened
+from rmetrics.pipeline.workspace import Workspace, opened
 from rmetrics.positions import FILE, LINE, PARTS
-from rmetrics.postgres.compare import MISSING, RowDifference, published_session, table_differences
+from rmetrics.postgres.compare import RowDifference, published_session
 from rmetrics.postgres.connection import Session
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import ALL, Rules
+from rmetrics.rules.funnel import FUNNEL, funnel_names
 from rmetrics.rules.measure_words import measure_in_words
 from rmetrics.rules.measures import declared
-from rmetrics.rules.names import JOBS
-from rmetrics.sandbox.connection import duckdb_errors, sandbox
+from rmetrics.sandbox.connection import duckdb_errors
 from rmetrics.sandbox.query import rows as fetched
 from rmetrics.settings import Settings, memory_of
-from rmetrics.tables import DAILY, MEASURE_DAILY, MONTHLY, feed_table
+from rmetrics.tables import DAILY, MEASURE_DAILY
 
 _DIFFERENCES = 20
 
@@ -79,7 +87,7 @@ def explainer(
 
 @contextlib.contextmanager
 def explainer_of(
-    lake: Opened,
+    lake: Workspace,
     memory: int,
     *,
     month: dt.date | None = None,
@@ -105,75 +113,32 @@ def explainer_of(
         only = months or (Months(last=month, one=True) if month or newest else None)
         part = None
         if only is not None and not lake.problems:
-            part = stack.enter_context(_only(lake, only))
+            part = stack.enter_context(needed_inputs(lake, only))
         progress("recomputing with the second engine", 0, 1)
         # Meanwhile the database is opened, and the rows behind the numbers are read.
         pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rmetrics"))
-        engine = pool.submit(_second_engine, lake, part, duckdb_limit(memory) if part else None)
+        touches = stack.enter_context(touch_file(lake))
+        engine = pool.submit(recomputed, lake, part, duckdb_limit(memory) if part else None, touches)
         stack.callback(lambda: engine.exception() or engine.result().close())
-        yield Explainer(lake, engine, stack.enter_context(evidence_rows(lake, part)))
+        yield Explainer(lake, engine, stack.enter_context(evidence_rows(lake, part)), duckdb_limit(memory))
         progress("recomputing with the second engine", 1, 1)
-
-
-@contextlib.contextmanager
-def _only(lake: Opened, asked: Months) -> Iterator[MonthInputs | None]:
-    """What the months asked for need; None where they are so many that everything is looked at."""
-    known = _months(lake)
-    first, last = months_named(asked, known)
-    wanted = frozenset(m for m in known if first <= m <= last)
-    if len(wanted) > max(1, MOST * len(known)):
-        yield None
-    else:
-        with of_months(lake.lake, lake.computed.rows, wanted) as part:
-            yield part
-
-
-def _months(lake: Opened) -> frozenset[dt.date]:
-    """The months with figures.
-
-    Raises:
-        LakeError: there is none.
-    """
-    months = load(lake.lake).scan(MONTHLY).select(pl.col("month").unique()).collect()["month"].to_list()
-    if not months:
-        raise LakeError("no row of the data counts in any month", "See `rmetrics check`, then sync again.")
-    return frozenset(months)
-
-
-def _second_engine(lake: Opened, part: MonthInputs | None, memory_limit: str | None) -> Any:
-    """A connection in which everything, or what a month needs, was recomputed."""
-    typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else lake.typed
-    known = [p for p in (part.scope.daily, part.scope.members) if p] if part else []
-    files = [*(i.path for inputs in typed.values() for i in inputs), *known]
-    with duckdb_errors("recompute the metrics"):
-        connection = sandbox(files, temp=lake.lake.root / "duckdb", memory_limit=memory_limit)
-        try:
-            recompute(
-                connection,
-                typed,
-                lake.rules,
-                part.scope if part else None,
-                newest_day(lake.exports.values(), lake.rules),
-            )
-        except BaseException:
-            connection.close()
-            raise
-    return connection
 
 
 class Explainer:
     """Explains one number after another from one lake."""
 
-    def __init__(self, lake: Opened, engine: Future[Any], rows: EvidenceRows) -> None:
-        self.lake, self.engine = lake, engine
+    def __init__(self, lake: Workspace, engine: Future[Any], rows: EvidenceRows, memory_limit: str) -> None:
+        self.lake, self.engine, self.memory_limit = lake, engine, memory_limit
         self.session: Session | None = None
         self.run_id: str | None = None
         self.rules: Rules = lake.rules
         self.frames, self.left_out = rows.frames, rows.left_out
         self.exports = {rank: raw.name for rank, raw in lake.exports.items()}
         self.own = own_scales(self.rules)
-        self.figures = (*MEASURES, *self.own)
+        self.funnel = funnel_names(self.rules)
+        self.figures = (*MEASURES, *self.own, *self.funnel)
         self._recomputed = lru_cache(maxsize=64)(self._recomputed_of)
+        self._followed = lru_cache(maxsize=64)(self._followed_of)
 
     def against(self, session: Session, run_id: str) -> "Explainer":
         """The same, which also compares with what a run published."""
@@ -194,14 +159,14 @@ class Explainer:
 
     def month(self, month: dt.date | None) -> dt.date:
         """The month a person means, the newest where none is named; see ``asked.month_named``."""
-        return month_named(month, _months(self.lake))
+        return month_named(month, known_months(self.lake))
 
     def months(self, asked: Months) -> tuple[dt.date, dt.date | None]:
         """The first month a person means, and the last where there are several; see ``asked.months_named``.
 
         Months without data at either end are left out.
         """
-        known = _months(self.lake)
+        known = known_months(self.lake)
         first, last = months_named(asked, known)
         found = [m for m in known if first <= m <= last]
         return min(found), max(found) if max(found) > min(found) else None
@@ -221,17 +186,33 @@ class Explainer:
 
     # -- the answer
 
+    def evidence(self, metric: str, asked: Asked) -> tuple[Evidence, ...]:
+        """The rows behind a figure of any measure."""
+        if metric in self.own:
+            return tuple(own_evidence(metric, asked, self.frames, self.rules))
+        if metric in self.funnel:
+            return tuple(touch_evidence(self.funnel[metric], asked, self.frames, self.rules))
+        return evidence(metric, asked, self.frames, self.rules)
+
     def explain(self, asked: Asked, metrics: Sequence[str] = MEASURES) -> Explanation:
-        """Explains the numbers asked for."""
-        found = {
-            m: tuple(own_evidence(m, asked, self.frames, self.rules))
-            if m in self.own
-            else evidence(m, asked, self.frames, self.rules)
-            for m in metrics
-        }
-        computed, held = self._computed(asked), self._published(asked)
-        parts = self._parts(found, asked)
+        """Explains the numbers asked for.
+
+        Raises:
+            SettingsError: a measure of journeys is asked for by segment: touches have none.
+        """
+        followed = {m: self.funnel[m] for m in metrics if m in self.funnel}
+        if followed and asked.segment is not None:
+            raise SettingsError(f"{next(iter(followed))} has no segments: a touch has none", "Leave the segment out.")
+        found = {m: self.evidence(m, asked) for m in metrics}
+        computed, held = self.computed(asked), self._published(asked)
+        parts = self.parts(found, asked)
         again = self._of_second_engine(asked)  # last, for it is still at work
+        if followed:
+            computed = with_funnel(computed, computed_days(self.frames.journeys, asked), followed)
+            days = self._followed(asked.source, asked.month, asked.end)
+            again = with_funnel(again, days.filter(asked.on(pl.col("date"))), followed)
+            if held is not None and self.session is not None:
+                held = with_funnel(held, published_days(self.session, asked), followed)
         explained = {
             m: Explained(
                 name=m,
@@ -245,19 +226,31 @@ class Explainer:
                 months=by_month(m, asked, [p.by_month for p in parts[m]], computed, again, held)
                 if asked.several
                 else (),
-                scale=self.own[m] if m in self.own else SCALES[m],
+                scale=self._scale(m),
             )
             for m in metrics
         }
-        differing = [
-            *_differing("the second engine says", computed, again, metrics),
-            *([] if held is None else _differing("PostgreSQL holds", computed, held, metrics)),
-            *(self._monthly_differing(asked, metrics) if held is not None else []),
+        wrong = [
+            *differing("the second engine says", computed, again, metrics),
+            *([] if held is None else differing("PostgreSQL holds", computed, held, metrics)),
+            *months_differing(self.lake, self.session, asked, metrics),
+            *funnel_months_differing(self.lake, self.session, asked, followed),
         ]
-        rows = tuple(str(d) for d in self._rows_differing(found))
+        rows = tuple(str(d) for d in self.rows_differing(found))
         return Explanation(
-            asked, explained, tuple(differing), rows, self.lake.problems, self.run_id, self._calls(asked)
+            asked,
+            explained,
+            tuple(wrong),
+            rows,
+            self.lake.problems,
+            self.run_id,
+            call_steps(asked, self.frames, self.rules),
         )
+
+    def _scale(self, measure: str) -> int:
+        if measure in self.funnel:
+            return FUNNEL[self.funnel[measure]].decimals
+        return self.own[measure] if measure in self.own else SCALES[measure]
 
     def _rule(self, measure: str, asked: Asked, parts: Sequence[Part]) -> tuple[str, str]:
         if parts:
@@ -265,13 +258,17 @@ class Explainer:
         if measure in self.own:
             words = measure_in_words(declared(self.rules)[measure].rule.at(asked.month))
             return words, self.rules.place(f"measures.{measure}")
+        if measure in self.funnel:
+            message = f"{asked.source} has no touches: no rule gives it a lead feed, or calls"
+            return message, self.rules.place(f"sources.{asked.source}")
         if asked.source in self.rules.sources:
             said = said_of(self.rules, asked.source, measure, asked.month)
             return said.words, said.where
-        told = f"no rule declares the source {asked.source}: its {measure} {'are' if measure == 'leads' else 'is'} 0"
-        return told, self.rules.place("sources")
+        message = f"no rule declares the source {asked.source}: its {measure} {'are' if measure == 'leads' else 'is'} 0"
+        return message, self.rules.place("sources")
 
-    def _parts(self, found: Mapping[str, tuple[Evidence, ...]], asked: Asked) -> dict[str, tuple[Part, ...]]:
+    def parts(self, found: Mapping[str, tuple[Evidence, ...]], asked: Asked) -> dict[str, tuple[Part, ...]]:
+        """What each part of the evidence of each measure comes to, with its funnel, near misses and rows."""
         flat = [(m, e) for m, parts in found.items() for e in parts]
         queries = []
         for _, e in flat:
@@ -309,7 +306,7 @@ class Explainer:
             by_month=amounts_by_month(counted, e.scale),
         )
 
-    def _withdrawn(self, feed: str | None, asked: Asked) -> list[Nearly]:
+    def _withdrawn(self, feed: str | None, asked: Asked) -> list[NearMiss]:
         lake = self.lake
         return withdrawn_rows(lake.lake, self.rules, lake.computed.withdrawn, feed, asked) if feed else []
 
@@ -327,14 +324,14 @@ class Explainer:
             merged = sum(lines - n for n, lines in by_outcome.values())
             yield Step("added to another line of the same key", merged)
         for outcome in Outcome:
-            if outcome is not Outcome.COUNTED:
+            if outcome is not Outcome.COUNTED and (e.touches or outcome is not Outcome.OTHER_END):
                 yield Step(outcome.value, by_outcome.get(outcome.value, (0, 0))[0])
         yield Step(Outcome.COUNTED.value, by_outcome.get(Outcome.COUNTED.value, (0, 0))[0])
 
     def _listed(self, e: Evidence, counted: pl.DataFrame) -> Iterator[ListedRow]:
         feed = self.rules.feeds[e.feed] if e.feed else None
         shown = [n for n, c in feed.columns.items() if c.publish and n not in feed.key_columns] if feed else []
-        shown = [n for n in shown if n in counted.columns]
+        shown = [*e.detail, *(n for n in shown if n in counted.columns and n not in e.detail)]
         for row in counted.iter_rows(named=True):
             rank = row.get(FILE)
             yield ListedRow(
@@ -349,7 +346,8 @@ class Explainer:
 
     # -- the figures that must be equal
 
-    def _computed(self, asked: Asked) -> pl.DataFrame:
+    def computed(self, asked: Asked) -> pl.DataFrame:
+        """The daily figures of a number asked for, each own measure beside the seven."""
         rows = self.frames.daily.filter(asked.of(pl.col("source")))
         daily = _asked_for(rows, asked).select("date", "source", "segment", *MEASURES).collect()
         own = self.lake.computed.rows.scan(MEASURE_DAILY).filter(asked.of(pl.col("source")))
@@ -366,13 +364,16 @@ class Explainer:
                 f"SELECT {columns} FROM {DAILY} WHERE $1 IN (source, '{ALL}') AND date >= $2 AND date < $3",
                 [source, month, end],
             )
-            daily = _frame(list(fetched(connection)))
+            daily = figures_of(list(fetched(connection)))
             connection.execute(
                 f"SELECT date, source, segment, measure, value FROM {MEASURE_DAILY} "
                 f"WHERE $1 IN (source, '{ALL}') AND date >= $2 AND date < $3",
                 [source, month, end],
             )
             return beside(daily, _own_frame(list(fetched(connection))), self.rules, list(self.own))
+
+    def _followed_of(self, source: str, month: dt.date, end: dt.date) -> pl.DataFrame:
+        return followed_days(self.lake, self.frames, source, month, end, self.memory_limit)
 
     def _published(self, asked: Asked) -> pl.DataFrame | None:
         if self.session is None:
@@ -392,94 +393,12 @@ class Explainer:
             if self.own
             else []
         )
-        daily = beside(_frame(rows), _own_frame(own), self.rules, list(self.own))
+        daily = beside(figures_of(rows), _own_frame(own), self.rules, list(self.own))
         return _asked_for(daily.lazy(), asked).collect()
 
-    def _monthly_differing(self, asked: Asked, metrics: Sequence[str]) -> Iterator[str]:
-        """Months are published apart from their days: they must be their sum."""
-        metrics = [m for m in metrics if m not in self.own]  # their months are the sums of the days by a view
-        if self.session is None or asked.day is not None:
-            return
-        cells = ", ".join(f"{m}::text" for m in MEASURES)
-        held = self.session.query(
-            f"SELECT month, source, segment, {cells} FROM {MONTHLY} "
-            f"WHERE $1::text IN (source, '{ALL}') AND month >= $2::text::date AND month < $3::text::date",
-            [asked.source, asked.month.isoformat(), asked.end.isoformat()],
-        )
-        monthly = load(self.lake.lake).scan(MONTHLY)
-        ours = monthly.filter(asked.of(pl.col("source")) & asked.within(pl.col("month")))
-        frames = [ours.select(pl.col("month").alias("date"), "source", "segment", *MEASURES).collect(), _frame(held)]
-        if asked.segment is not None:
-            frames = [f.filter(pl.col("segment") == asked.segment) for f in frames]
-        yield from _differing("PostgreSQL holds", frames[0], frames[1], metrics, what="month of")
-
-    def _rows_differing(self, found: Mapping[str, tuple[Evidence, ...]]) -> Iterator[RowDifference]:
+    def rows_differing(self, found: Mapping[str, tuple[Evidence, ...]]) -> Iterator[RowDifference]:
         """The counted rows as their published tables have them."""
-        if self.session is None:
-            return
-        keys: dict[str, list[pl.LazyFrame]] = {}
-        for parts in found.values():
-            for e in parts:
-                if e.feed is not None:
-                    table = feed_table(self.rules, e.feed)
-                    counted = e.rows.filter(pl.col("_outcome") == Outcome.COUNTED.value)
-                    keys.setdefault(e.feed, []).append(counted.select(table.key))
-        told = 0
-        for name, frames in keys.items():
-            table = feed_table(self.rules, name)
-            only = pl.concat(frames).unique().collect()
-            if not only.height:
-                continue
-            hidden = [n for n, c in self.rules.feeds[name].columns.items() if not c.publish]
-            rows = self.frames.facts if name == JOBS else self.frames.feeds[name]
-            found_here = table_differences(self.session, table, rows, only=only, hidden=hidden)
-            for difference in found_here.examples:
-                told += 1
-                if told <= _DIFFERENCES:
-                    yield difference
-
-    # -- calls
-
-    def _calls(self, asked: Asked) -> tuple[Step, ...]:
-        """The funnel of the source's calls: from call to job, unit and repair."""
-        if "calls" not in self.frames.feeds:
-            return ()
-        feed = self.rules.feeds["calls"]
-        day = pl.col(feed.business_date)
-        rows = self.frames.feeds["calls"].filter(pl.col("counted") & asked.of(pl.col("source")) & asked.within(day))
-        if asked.day is not None:
-            rows = rows.filter(asked.on(day))
-        names = rows.collect_schema().names()
-        inbound = pl.col("direction") == "inbound" if "direction" in names else pl.lit(value=True)
-        answered = pl.col("answered") if "answered" in names else pl.lit(None, dtype=pl.Boolean)
-        if "job_id" not in names:
-            rows = rows.with_columns(pl.lit(None, dtype=pl.String).alias("job_id"))
-        facts = self.frames.facts.select("job_id", "is_unit", "is_repair")
-        job = pl.col("job_id")
-        counts = (
-            rows.join(facts, on="job_id", how="left")
-            .select(
-                pl.len().alias("calls"),
-                inbound.sum().alias("inbound"),
-                (inbound & answered).sum().alias("answered"),
-                (inbound & ~answered).sum().alias("missed"),
-                job.count().alias("linked to a job"),
-                job.drop_nulls().n_unique().alias("jobs"),
-                job.filter(pl.col("is_unit")).n_unique().alias("units"),
-                job.filter(pl.col("is_repair")).n_unique().alias("repairs"),
-            )
-            .collect()
-        )
-        row = counts.row(0, named=True)
-        return tuple(Step(name, int(n)) for name, n in row.items()) if row["calls"] else ()
-
-
-def _frame(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
-    schema = {"date": pl.Date, "source": pl.String, "segment": pl.String, **dict.fromkeys(MEASURES, pl.String)}
-    text = [[*r[:3], *(str(v) for v in r[3:])] for r in rows]
-    frame = pl.DataFrame(text, schema=schema, orient="row")
-    kinds = {m: pl.Int64() if SCALES[m] == 0 else pl.Decimal(18, SCALES[m]) for m in MEASURES}
-    return frame.with_columns(pl.col(m).cast(kind) for m, kind in kinds.items())
+        return rows_differing(self.session, self.rules, self.frames, found)
 
 
 def _own_frame(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
@@ -500,26 +419,6 @@ def _asked_for(daily: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
 def _total(rows: pl.DataFrame, measure: str) -> Decimal:
     total = rows[measure].sum()
     return Decimal(str(total if total is not None else 0))
-
-
-def _differing(
-    who: str, ours: pl.DataFrame, theirs: pl.DataFrame, metrics: Sequence[str], what: str = ""
-) -> Iterator[str]:
-    keys = ["date", "source", "segment"]
-    both = ours.join(theirs, on=keys, how="full", coalesce=True, suffix=" there").sort(keys)
-    several = both["source"].n_unique() > 1
-    told = 0
-    for row in both.iter_rows(named=True):
-        for m in metrics:
-            mine, other = row[m], row[f"{m} there"]
-            if mine == other or (not mine and other is None) or (mine is None and not other):
-                continue
-            told += 1
-            if told <= _DIFFERENCES:
-                there = f"no row ({MISSING})" if other is None and "PostgreSQL" in who else other
-                day = f"{row['date']:%Y-%m}" if what else row["date"]
-                key = f"{day} {row['source'] + ' ' if several else ''}{row['segment']}"
-                yield f"{what + ' ' if what else ''}{key} {m}: {mine or 0} is computed, {who} {there}"
 
 
 def _split(parts: pl.DataFrame, *, several: bool) -> Split:

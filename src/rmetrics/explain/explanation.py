@@ -9,10 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rmetrics.explain.evidence import MEASURES, Asked
+from rmetrics.explain.asked import MEASURES, Asked
 from rmetrics.explain.monthly import InMonth, differences_of
-from rmetrics.explain.near_misses import Nearly
+from rmetrics.explain.near_misses import NearMiss
 from rmetrics.findings import Finding
+from rmetrics.metrics.figures import Figure, quotient
 from rmetrics.pipeline.asked import Months
 
 
@@ -94,7 +95,7 @@ class Part:
     feed: str | None
     value: Decimal
     steps: tuple[Step, ...]
-    nearly: tuple[Nearly, ...]
+    nearly: tuple[NearMiss, ...]
     rows: ListedRows
     split: Split | None
     by_month: Mapping[dt.date, Decimal]
@@ -113,6 +114,7 @@ class Explained:
         published: what PostgreSQL holds; None where it holds nothing.
         months: the same for each month, where several are asked for.
         scale: how many decimals the figures have.
+        whole: for a member of a dimension, what all members have; None for others, and where members do not add up.
     """
 
     name: str
@@ -125,11 +127,30 @@ class Explained:
     published: Decimal | None
     months: tuple[InMonth, ...] = ()
     scale: int = 0
+    whole: Decimal | None = None
+
+    @property
+    def share(self) -> Decimal | None:
+        """A member's part of the whole, with six decimals; None where there is no whole."""
+        return share_of(self.value, self.whole)
 
     @property
     def differences(self) -> tuple[Decimal, ...]:
         """How far each of the other figures is from the value, in all and in each month."""
         return (*differences_of(self), *(d for m in self.months for d in m.differences))
+
+
+def share_of(value: Decimal, whole: Decimal | None) -> Decimal | None:
+    """A part of a whole, with six decimals; None where there is nothing to have a part of."""
+    return None if whole is None else quotient(value, whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A figure that is computed from explained ones: a ratio, or a difference; ``value`` None: nothing to divide by."""
+
+    figure: Figure
+    value: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +163,8 @@ class Explanation:
         problems: what is wrong with the lake itself.
         run_id: the run that published; None where nothing is published.
         calls: the source's calls of the month, by step of the funnel.
+        dimension, member: whose part of the figures of the whole company is explained; None: all of it.
+        ratios: what was asked for and is computed from the measures, in the order asked for.
         verdict: whether rows, engines and PostgreSQL agree.
     """
 
@@ -152,6 +175,9 @@ class Explanation:
     problems: tuple[Finding, ...]
     run_id: str | None
     calls: tuple[Step, ...] = ()
+    dimension: str | None = None
+    member: str | None = None
+    ratios: tuple[Made, ...] = ()
 
     @property
     def differing(self) -> tuple[str, ...]:
@@ -171,6 +197,12 @@ class Explanation:
         return "match" if self.run_id else "unpublished"
 
 
+def with_ratios(found: Explanation, figures: Sequence[Figure]) -> Explanation:
+    """The same, with what is computed from the measures explained."""
+    made = tuple(Made(f, f.value(*(found.metrics[p].value for p in f.parts))) for f in figures)
+    return dataclasses.replace(found, ratios=made)
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What a person asks, with the numbers or the list they have from elsewhere.
@@ -178,6 +210,7 @@ class Question:
     Attributes:
         months: which; the newest with data where none is named.
         day, until: only this day; or the first day and the last of a span.
+        dimension, member: whose part of the figures; without a member, all members of the dimension.
     """
 
     source: str
@@ -189,3 +222,5 @@ class Question:
     against: Path | None = None
     key: str | None = None
     until: dt.date | None = None
+    dimension: str | None = None
+    member: str | None = None

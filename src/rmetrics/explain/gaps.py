@@ -10,7 +10,8 @@ from itertools import combinations
 
 import polars as pl
 
-from rmetrics.explain.evidence import SCALES, Asked, Evidence, Frames, Outcome, evidence
+from rmetrics.explain.asked import SCALES, Asked, Outcome
+from rmetrics.explain.evidence import Evidence, Frames, evidence
 from rmetrics.explain.explainer import Explainer
 from rmetrics.explain.explanation import Explained
 from rmetrics.findings import count
@@ -148,14 +149,14 @@ def _edges(one: Explainer, asked: Asked, name: str, *, inside: bool) -> Iterator
         there = dataclasses.replace(asked, month=month, last=None)
         rows, amount, keys = _total((e for e in evidence(name, there, one.frames, one.rules) if e.feed), within)
         if rows:
-            told = (
+            message = (
                 f"{rows:,} here on the {_EDGE_DAYS} days next to {where}: elsewhere they may count there"
                 if inside
                 else f"{rows:,} count in {where} here, within {_EDGE_DAYS} days of the months asked for"
                 if asked.several
                 else f"{rows:,} count in {where} here, within {_EDGE_DAYS} days of the month asked for"
             )
-            yield Reason(told, rows, amount, keys)
+            yield Reason(message, rows, amount, keys)
 
 
 def _spellings(one: Explainer, asked: Asked, name: str) -> Iterator[Reason]:
@@ -205,8 +206,8 @@ def _rejected(one: Explainer, metric: Explained) -> Iterator[Reason]:
     if rows:
         places = tuple(f"{r.file} line {r.line}" for r in rows)
         of = ", ".join(sorted(f for f in feeds if f))
-        told = f"{count(len(rows), 'row')} of {of} could not be read (rmetrics rejected)"
-        yield Reason(told, len(rows), None, places)
+        message = f"{count(len(rows), 'row')} of {of} could not be read (rmetrics rejected)"
+        yield Reason(message, len(rows), None, places)
 
 
 def _other_parts(one: Explainer, asked: Asked, metric: Explained) -> Iterator[Reason]:
@@ -234,8 +235,8 @@ def _repeated(metric: Explained) -> Iterator[Reason]:
     extra = [k for keys in seen.values() for k in sorted(keys)[1:]]
     if extra:
         amount = sum((worth[k] for k in extra), Decimal(0))
-        told = f"{len(extra):,} say the same as another row under another key: elsewhere they may count once"
-        yield Reason(told, len(extra), amount, tuple(extra))
+        message = f"{len(extra):,} say the same as another row under another key: elsewhere they may count once"
+        yield Reason(message, len(extra), amount, tuple(extra))
 
 
 # -- what the number was before the newest exports
@@ -259,8 +260,8 @@ def _exports(one: Explainer, asked: Asked, metric: Explained, gap: Decimal) -> I
                 shown = f"{before:,.{min(metric.scale, 2)}f}"
                 export = one.exports[files[i][1]]
                 what = "changed or replaced rows that counted" if change > 0 else "brought rows"
-                told = f"it was {shown} before the export {export}, which {what}"
-                yield Reason(told, int(abs(change)) if metric.scale == 0 else len(gone), abs(change), gone)
+                message = f"it was {shown} before the export {export}, which {what}"
+                yield Reason(message, int(abs(change)) if metric.scale == 0 else len(gone), abs(change), gone)
             value, now_keys = before, set(keys)
 
 

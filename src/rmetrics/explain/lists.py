@@ -2,29 +2,31 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
 
 from rmetrics.errors import SettingsError
-from rmetrics.explain.evidence import Asked, Evidence, Outcome, evidence
+from rmetrics.explain.asked import Asked, Outcome
+from rmetrics.explain.evidence import Evidence
 from rmetrics.explain.explainer import Explainer
-from rmetrics.explain.explanation import Explained, Question
+from rmetrics.explain.explanation import Explained
 from rmetrics.explain.gaps import Gap, Reason, are_alike
 from rmetrics.ingest.read import LINE, RefusedError, open_export
 from rmetrics.ingest.recognise import column_headers, normal_header, read_as
 from rmetrics.ingest.sniff import blocks
 from rmetrics.pipeline.landing.exported import exported_records
 from rmetrics.pipeline.landing.quarantine import quarantine
-from rmetrics.rules.model import ALL, Feed
+from rmetrics.rules.feeds import Feed
+from rmetrics.rules.model import ALL
 
 
-def listed_metric(one: Explainer, asked: Asked, question: Question) -> str:
+def listed_metric(one: Explainer, asked: Asked, metrics: Sequence[str]) -> str:
     """The measure whose rows a list names: the one asked for, or the one its header speaks of."""
-    if len(question.metrics) == 1:
-        return question.metrics[0]
+    if len(metrics) == 1:
+        return metrics[0]
     return "leads" if asked.source in {ALL, *one.rules.sources} else "jobs"
 
 
@@ -35,7 +37,7 @@ def against_list(one: Explainer, asked: Asked, metric: Explained, path: Path, he
     here = dict[str, Evidence]()
     rows = list[pl.DataFrame]()
     feeds = list[str]()
-    for e in evidence(metric.name, asked, one.frames, one.rules):
+    for e in one.evidence(metric.name, asked):
         if e.feed is None:
             continue
         column = _column_of(one.rules.feeds[e.feed], header)

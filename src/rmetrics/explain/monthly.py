@@ -8,7 +8,7 @@ from typing import Protocol
 
 import polars as pl
 
-from rmetrics.explain.evidence import Asked
+from rmetrics.explain.asked import Asked
 from rmetrics.periods import next_month
 
 _ZERO = Decimal(0)

@@ -7,20 +7,21 @@ from decimal import Decimal
 
 import polars as pl
 
-from rmetrics.explain.evidence import Asked, Evidence, Outcome
+from rmetrics.explain.asked import Asked, Outcome
+from rmetrics.explain.evidence import Evidence
 from rmetrics.findings import count
 from rmetrics.rules.expressions import tree
 from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.polars_form import rendered
 from rmetrics.rules.expressions.typing import condition_of
 from rmetrics.rules.expressions.written import sql_of
-from rmetrics.rules.model import Feed
+from rmetrics.rules.feeds import Feed
 
 _VALUES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Nearly:
+class NearMiss:
     """A group of rows that nearly counted.
 
     Attributes:
@@ -36,7 +37,7 @@ class Nearly:
     keys: tuple[str, ...] = field(repr=False, default=())
 
 
-def nearly_counted(found: Evidence, rows: pl.DataFrame, asked: Asked, feed: Feed | None) -> tuple[Nearly, ...]:
+def nearly_counted(found: Evidence, rows: pl.DataFrame, asked: Asked, feed: Feed | None) -> tuple[NearMiss, ...]:
     """The groups that nearly counted.
 
     Args:
@@ -45,13 +46,16 @@ def nearly_counted(found: Evidence, rows: pl.DataFrame, asked: Asked, feed: Feed
         asked: the number.
         feed: the evidence's feed.
     """
-    if feed is None:
-        return ()
-    groups = list[Nearly]()
+    groups = list[NearMiss]()
+    if feed is None:  # of touches; amounts that no row holds have no condition
+        return tuple(_unfit(found, rows, None))
     groups += _group(found, rows, Outcome.NO_DATE, f"{feed.date} is blank: they count in no month")
     groups += _uncounted(found, rows, feed)
     groups += _unfit(found, rows, feed)
     groups += _group(found, rows, Outcome.BLANK_AMOUNT, "the amount is blank")
+    if found.touches:
+        groups += _other_ends(found, rows)
+    groups += _group(found, rows, Outcome.NAMED_AFTER, "another member is named first, and a count goes to the first")
     groups += _by_utc(found, rows, asked)
     return tuple(groups)
 
@@ -62,21 +66,22 @@ def near_rows(found: Evidence, asked: Asked) -> pl.LazyFrame:
     near = day.is_null() | asked.within(day)
     if found.stamp is not None:
         near |= asked.within(pl.col(found.stamp).dt.date())
-    return found.rows.filter((found.of or asked).of(pl.col("_source")) & near)
+    worth = pl.lit(value=True) if found.near is None else found.near
+    return found.rows.filter((found.of or asked).of(pl.col("_source")) & near & worth)
 
 
-def _nearly(found: Evidence, rows: pl.DataFrame, reason: str) -> Iterator[Nearly]:
+def _nearly(found: Evidence, rows: pl.DataFrame, reason: str) -> Iterator[NearMiss]:
     if rows.height:
         total = rows["_amount"].sum()
         amount = None if found.scale == 0 else Decimal(int(total or 0)).scaleb(-found.scale)
-        yield Nearly(reason, rows.height, amount, tuple(rows["_key"].sort().to_list()))
+        yield NearMiss(reason, rows.height, amount, tuple(rows["_key"].sort().to_list()))
 
 
-def _group(found: Evidence, rows: pl.DataFrame, outcome: Outcome, reason: str) -> Iterator[Nearly]:
+def _group(found: Evidence, rows: pl.DataFrame, outcome: Outcome, reason: str) -> Iterator[NearMiss]:
     yield from _nearly(found, rows.filter(pl.col("_outcome") == outcome.value), reason)
 
 
-def _uncounted(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Nearly]:
+def _uncounted(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[NearMiss]:
     left = rows.filter(pl.col("_outcome") == Outcome.NOT_COUNTED.value)
     if not left.height:
         return
@@ -89,7 +94,7 @@ def _uncounted(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Near
         yield from _nearly(found, left, Outcome.NOT_COUNTED.value)
 
 
-def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Nearly]:
+def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed | None) -> Iterator[NearMiss]:
     """Rows that fail the condition: those that fail only one part of it, then the rest."""
     left = rows.filter(pl.col("_outcome") == Outcome.UNFIT.value)
     if not left.height or found.condition is None or found.row is None:
@@ -111,7 +116,15 @@ def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Nearly]:
         )
 
 
-def _by_utc(found: Evidence, rows: pl.DataFrame, asked: Asked) -> Iterator[Nearly]:
+def _other_ends(found: Evidence, rows: pl.DataFrame) -> Iterator[NearMiss]:
+    """Touches that came to something else, by what that is."""
+    other = rows.filter((pl.col("_outcome") == Outcome.OTHER_END.value) & pl.col("_why").is_not_null())
+    groups = [(str(why), group) for (why,), group in other.group_by("_why")]
+    for why, group in sorted(groups, key=lambda g: (-g[1].height, g[0])):
+        yield from _nearly(found, group, why)
+
+
+def _by_utc(found: Evidence, rows: pl.DataFrame, asked: Asked) -> Iterator[NearMiss]:
     if found.stamp is None or found.stamp not in rows.columns:
         return
     by_utc = asked.within(pl.col(found.stamp).dt.date())
@@ -152,7 +165,7 @@ def _without(node: tree.Node, path: tuple[int, ...]) -> tree.Node:
     return tree.Joined(node.word, parts)
 
 
-def _values(rows: pl.DataFrame, columns: tuple[str, ...], feed: Feed) -> str:
+def _values(rows: pl.DataFrame, columns: tuple[str, ...], feed: Feed | None) -> str:
     """The most frequent values of the first column: ``cost is 0.00 (14), blank (3)``."""
     if not columns or not rows.height or columns[0] not in rows.columns:
         return count(rows.height, "row")
@@ -163,10 +176,10 @@ def _values(rows: pl.DataFrame, columns: tuple[str, ...], feed: Feed) -> str:
     return f"{name} is {', '.join(shown)}" + (f" and {more} others" if more > 0 else "")
 
 
-def _shown(value: object, column: str, feed: Feed) -> str:
+def _shown(value: object, column: str, feed: Feed | None) -> str:
     if value is None:
         return "blank"
-    spec = feed.columns.get(column)
+    spec = feed.columns.get(column) if feed else None
     if spec is not None and not spec.publish:
         return "***"
     return value.isoformat() if isinstance(value, dt.date) else str(value)

@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from rmetrics.explain.evidence import Asked, Evidence, Frames, judged, stamp_of
-from rmetrics.metrics.measures import amount, placed_rows
-from rmetrics.positions import COUNTED
+from rmetrics.explain.asked import Asked
+from rmetrics.explain.evidence import Evidence, Frames, judged, stamp_of
+from rmetrics.metrics.measures import amount, placed_journeys, placed_rows
+from rmetrics.pipeline.compute.journeys import row_of_place
+from rmetrics.positions import COUNTED, FILE, LINE, LINES, PARTS
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.measure_words import measure_in_words
 from rmetrics.rules.measures import Measure, Unit, measure_row, sums, unit_of
@@ -41,16 +43,12 @@ def _part(
     place: str,
 ) -> Evidence:
     of = version.of or ""
-    feed, row = rules.feeds[of], measure_row(rules, of)
+    feed, row = rules.feeds.get(of), measure_row(rules, of)
     condition = version.count or version.where
-    every = frames.feeds[of].with_columns(pl.col(COUNTED).alias("_was"), pl.lit(value=True).alias(COUNTED))
-    if of == JOBS:
-        facts = frames.facts.select("job_id", "metric_date", "source", "segment", "paid", "is_unit", "is_repair")
-        own = [n for n in facts.collect_schema().names() if n != "job_id"]
-        every = every.drop(own, strict=False).join(facts, on="job_id", how="left")
     whole = pl.lit(1, dtype=pl.Int64) if version.count else amount(version, row, rules, blank=True)
     fits = pl.lit(value=True) if condition is None else is_true(condition, row)
-    rows = placed_rows(of, every, frames.facts, rules).with_columns(
+    found = _touches(frames, rules) if feed is None else every_row(of, frames, rules)
+    rows = found.with_columns(
         pl.col("_was").alias(COUNTED),
         pl.col("_on").alias("_day"),
         pl.col("_from").alias("_source"),
@@ -62,13 +60,36 @@ def _part(
         rule=measure_in_words(version),
         where=place,
         since=span[0],
-        feed=of,
-        rows=judged(rows.drop("_was", "_on", "_from", "_kind"), asked, span, key=feed.key_columns),
+        feed=of if feed else None,
+        rows=judged(
+            rows.drop("_was", "_on", "_from", "_kind"), asked, span, key=feed.key_columns if feed else ("touch_id",)
+        ),
         scale=_DECIMALS[unit_of(version, rules)],
         condition=condition,
         row=row,
-        stamp=stamp_of(feed, feed.date),
+        stamp=stamp_of(feed, feed.date) if feed else None,
     )
+
+
+def _touches(frames: Frames, rules: Rules) -> pl.LazyFrame:
+    """Every touch, with the export and the line of its row."""
+    row = row_of_place()
+    return placed_journeys(frames.journeys, rules).with_columns(
+        (row // LINES).cast(pl.UInt32).alias(FILE),
+        (row % LINES).alias(LINE),
+        pl.lit(1, dtype=pl.Int64).alias(PARTS),
+        pl.lit(value=True).alias("_was"),
+    )
+
+
+def every_row(of: str, frames: Frames, rules: Rules) -> pl.LazyFrame:
+    """Every row of a feed as ``placed_rows`` gives those that count; whether it counts stands in ``_was``."""
+    every = frames.feeds[of].with_columns(pl.col(COUNTED).alias("_was"), pl.lit(value=True).alias(COUNTED))
+    if of == JOBS:
+        facts = frames.facts.select("job_id", "metric_date", "source", "segment", "paid", "is_unit", "is_repair")
+        own = [n for n in facts.collect_schema().names() if n != "job_id"]
+        every = every.drop(own, strict=False).join(facts, on="job_id", how="left")
+    return placed_rows(of, every, frames.facts, rules)
 
 
 def beside(daily: pl.DataFrame, own: pl.DataFrame, rules: Rules, names: Sequence[str]) -> pl.DataFrame:
@@ -89,4 +110,4 @@ def beside(daily: pl.DataFrame, own: pl.DataFrame, rules: Rules, names: Sequence
     return daily
 
 
-__all__ = ["beside", "own_evidence", "own_scales"]
+__all__ = ["beside", "every_row", "own_evidence", "own_scales"]

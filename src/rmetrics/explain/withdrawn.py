@@ -4,17 +4,17 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from rmetrics.explain.evidence import Asked
-from rmetrics.explain.near_misses import Nearly
+from rmetrics.explain.asked import Asked
+from rmetrics.explain.near_misses import NearMiss
 from rmetrics.lake import Lake, RawFile
 from rmetrics.metrics.jobs import normal
 from rmetrics.pipeline.landing.typed_rows import definition_of
 from rmetrics.rules import Rules
-from rmetrics.rules.model import ColumnType, Feed
+from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.names import JOBS, normal_source
 
 
-def withdrawn_rows(lake: Lake, rules: Rules, withdrawn: tuple[RawFile, ...], name: str, asked: Asked) -> list[Nearly]:
+def withdrawn_rows(lake: Lake, rules: Rules, withdrawn: tuple[RawFile, ...], name: str, asked: Asked) -> list[NearMiss]:
     """One group per withdrawn export of a feed that has rows of the month, or of the day where one is asked for.
 
     Of jobs only those of the source are counted; a row of another feed names no source, so all of them are. An export
@@ -30,7 +30,7 @@ def withdrawn_rows(lake: Lake, rules: Rules, withdrawn: tuple[RawFile, ...], nam
     return [group for raw in withdrawn if raw.feed == name for group in _of_export(lake, rules, raw, asked)]
 
 
-def _of_export(lake: Lake, rules: Rules, raw: RawFile, asked: Asked) -> Iterator[Nearly]:
+def _of_export(lake: Lake, rules: Rules, raw: RawFile, asked: Asked) -> Iterator[NearMiss]:
     if raw.feed not in rules.feeds:
         return
     made_as = definition_of(rules, raw, raw.feed)
@@ -48,7 +48,7 @@ def _of_export(lake: Lake, rules: Rules, raw: RawFile, asked: Asked) -> Iterator
         rows = rows.filter(_of_source(rules, asked.source))
     count = rows.select(pl.len()).collect().item()
     if count:
-        yield Nearly(_reason(raw, asked), count, None)
+        yield NearMiss(_reason(raw, asked), count, None)
 
 
 def _reason(raw: RawFile, asked: Asked) -> str:

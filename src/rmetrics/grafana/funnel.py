@@ -2,6 +2,7 @@
 
 from rmetrics.grafana import model as m
 from rmetrics.grafana.model import MONTH, SHOWN_MONTHS, Json, Panel, Place, ratio
+from rmetrics.metrics.call_classes import CLASSES
 
 _PICKED = "source IN (${source:sqlstring})"
 _STEPS = ("touches", "answered", "booked", "visited", "repaired", "paid")
@@ -14,6 +15,7 @@ def funnel(place: Place) -> Json:
         [_steps(), _reasons()],
         [_by_source(place)],
         [_months(place), _returning()],
+        [_classes(), _speed()],
         [_who(place), _ask()],
     ]
     variables = [m.source_variable(), m.month_variable(place), m.months_variable()]
@@ -103,6 +105,35 @@ def _returning() -> Panel:
     return m.bars("New and returning", about, sql, (12, 8), x="Month")
 
 
+def _classes() -> Panel:
+    counts = ", ".join(
+        f"coalesce(sum(calls) FILTER (WHERE class = '{name}'), 0) AS \"{name.capitalize()}\"" for name in CLASSES
+    )
+    sql = (
+        f'SELECT source AS "Source", {counts}\nFROM call_classes\n'
+        f"WHERE month = {MONTH} AND ({_PICKED} OR source = 'Unattributed')\nGROUP BY source\n"
+        "ORDER BY sum(calls) DESC, source"
+    )
+    about = (
+        "What became of each inbound call of the picked month: parts that add up to all of them. Whom to call back: "
+        "rmetrics calls."
+    )
+    return m.bars("Calls of ${month}", about, sql, (14, 9), x="Source", stacked=True)
+
+
+def _speed() -> Panel:
+    sql = (
+        'SELECT source AS "Source", calls AS "Calls", reached AS "Reached", median_s AS "Median", '
+        'p90_s AS "9 of 10 within"\n'
+        f"FROM speed_to_lead\nWHERE month = {MONTH} AND ({_PICKED} OR source = 'Unattributed')\n"
+        "ORDER BY calls DESC, source"
+    )
+    about = "Until a caller was reached, in business hours: 0 where the call was answered. Calls that may be leads."
+    waits = {"unit": "dtdurations", "decimals": 0}
+    overrides = {"Median": waits, "9 of 10 within": waits}
+    return m.table("Speed to lead", about, sql, (10, 9), overrides=overrides)
+
+
 def _who(place: Place) -> Panel:
     sql = (
         'SELECT source AS "The CRM says", source_matched AS "The touch says", known AS "Known", '
@@ -123,7 +154,9 @@ def _ask() -> Panel:
     sql = """
 SELECT 'rmetrics journeys --month ' || ${month:sqlstring} || ' --rows' AS "Which leads, one by one",
        'rmetrics journeys --sensitivity' AS "What another window would claim",
-       'rmetrics explain --lead ID, or --job ID' AS "Why, for one of them"
+       'rmetrics explain --lead ID, or --job ID' AS "Why, for one of them",
+       'rmetrics explain --source ALL --month ' || ${month:sqlstring} || ' --metric booked' AS "Why a number",
+       'rmetrics calls' AS "Whom to call back"
 """
     about = "Command lines that list what stands behind these numbers; Grafana's reader sees no single lead."
     return m.table("Ask which", about, sql, (10, 9))

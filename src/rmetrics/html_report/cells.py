@@ -17,7 +17,7 @@ from rmetrics.html_report import amounts
 
 DASH = amounts.DASH
 # How much of a long list is printed, for the report to fit eight sheets. The rest is marked for the style sheet.
-ON_PAPER = {"against": 24, "sources": 36, "feeds": 24, "findings": 12}
+ON_PAPER = {"against": 24, "sources": 36, "feeds": 24, "findings": 12, "own": 12}
 SCREEN = ' class="screen"'
 _TEXT = re.compile(r'<td class="[^"]*\b(text|fold)\b')
 
@@ -44,6 +44,10 @@ class Links:
     ) -> str | None:
         """The address of a figure's explanation."""
         return self.to("/explain", source=source, month=f"{month:%Y-%m}", metric=metric, segment=segment, day=day)
+
+    def member(self, metric: str, dimension: str, member: str | None, month: dt.date) -> str | None:
+        """The address of the explanation of what a member has; without a member, of what all have."""
+        return self.to("/explain", dimension=dimension, member=member, month=f"{month:%Y-%m}", metric=metric)
 
     def source(self, name: str, month: dt.date) -> str | None:
         """The address of a source's page; of its explanation where browsers would take its name for a step up."""

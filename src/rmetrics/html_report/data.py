@@ -1,13 +1,14 @@
 """What the page shows: frozen figures from the lake, added up for its views. Amounts are exact decimals."""
 
 import datetime as dt
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 
 import polars as pl
 
 from rmetrics.figures import MonthLine
 from rmetrics.findings import Finding
+from rmetrics.html_report.own_data import OwnData
 from rmetrics.periods import days_of, next_month
 from rmetrics.pipeline.forecasts import Estimate
 
@@ -71,6 +72,7 @@ class PageData:
         feeds, findings: what *Data health* tells.
         estimates: where the month will end; none where it is not the month of the data's last day.
         funnel: of the touches of ``month``, by source, most touches first.
+        own: declared measures and dimensions.
     """
 
     month: dt.date
@@ -85,6 +87,7 @@ class PageData:
     findings: tuple[Finding, ...]
     estimates: tuple[Estimate, ...] = ()
     funnel: tuple[FunnelLine, ...] = ()
+    own: OwnData = field(default_factory=OwnData)
 
     def estimate(self, measure: str, source: str = ALL) -> Estimate | None:
         """Where a measure of the month will end; None where there is no forecast."""

@@ -10,6 +10,7 @@ from importlib import resources
 from rmetrics.html_report.cells import NOWHERE, Links
 from rmetrics.html_report.charts import charts
 from rmetrics.html_report.data import PageData
+from rmetrics.html_report.own_sections import own_section
 from rmetrics.html_report.sections import Sections, day_in_words
 
 
@@ -26,13 +27,16 @@ def page_html(page: PageData, library: str, links: Links = NOWHERE) -> str:
     titles = {name: title for name, (title, _) in drawn.items()}
     name = f"{page.month:%B %Y}"
     parts = Sections(page, links, lambda chart: _figure(chart, titles))
-    body = f"{parts.months()}{parts.month()}{parts.funnel()}{parts.channels()}{parts.health()}"
+    body = (
+        f"{parts.months()}{parts.month()}{parts.funnel()}{own_section(page, links)}{parts.channels()}{parts.health()}"
+    )
     nav = "".join(
         f'<a href="#{i}">{t}</a>'
         for i, t in (
             ("months", "Month by month"),
             ("month", "This month"),
             *([("funnel", "Funnel")] if page.funnel else []),
+            *([("own", "Own measures")] if page.own.any else []),
             ("channels", "Channels"),
             ("health", "Data health"),
         )

@@ -11,7 +11,8 @@ from rmetrics.figures import MonthLine
 from rmetrics.findings import Finding, Severity, count
 from rmetrics.html_report import cells
 from rmetrics.html_report.cells import DASH, Links
-from rmetrics.html_report.data import ALL, FeedLine, PageData
+from rmetrics.html_report.data import ALL, FeedLine, FunnelLine, PageData
+from rmetrics.rules.funnel import PREFIX
 
 # How many channels are printed, for the report to fit eight sheets.
 CHANNELS_ON_PAPER = 6
@@ -78,22 +79,7 @@ class Sections:
             return ""
         head = ("Source", "Touches", "Answered", "Booked", "Visited", "Repaired", "Paid", "Cost", "Paid to you",
                 "Per booked", "Per repair", "ROAS")  # fmt: skip
-        rows = []
-        for line in page.funnel:
-            ratios = (
-                line.cost / line.booked if line.booked else None,
-                line.cost / line.repaired if line.repaired else None,
-            )
-            roas = f"{line.revenue_gross / line.cost:,.2f}" if line.cost else DASH
-            counts = (line.touches, line.answered, line.booked, line.visited, line.repaired, line.paid)
-            rows.append(
-                [
-                    cells.cell(line.source, text=True),
-                    *(cells.count(n) for n in counts),
-                    *(cells.money(v, 2) for v in (line.cost, line.revenue_gross, *ratios)),
-                    cells.cell(roas),
-                ]
-            )
+        rows = [self._funnel_row(line) for line in page.funnel]
         figures = cells.grid(self.draw(f"funnel-{i}") for i in range(len(page.funnel)))
         about = (
             "A touch is a lead, or a tracked call of a source without leads. The newest months still grow: their jobs "
@@ -101,6 +87,26 @@ class Sections:
         )
         made = cells.card("From touch to money", cells.table(head, rows, "funnel"))
         return f'<section id="funnel"><h2>Funnel of {page.month:%B %Y}</h2><p>{about}</p>{figures}{made}</section>'
+
+    def _funnel_row(self, line: FunnelLine) -> list[str]:
+        """The figures of a source's touches, each with its explanation."""
+
+        def to(metric: str) -> str | None:
+            return self.links.figure(metric, line.source, self.page.month)
+
+        steps = ("touches", "answered", "booked", "visited", "repaired", "paid")
+        amounts = {
+            "cost": line.cost,
+            f"{PREFIX}revenue_gross": line.revenue_gross,
+            f"{PREFIX}cost_per_booked": line.cost / line.booked if line.booked else None,
+            f"{PREFIX}cost_per_repair": line.cost / line.repaired if line.repaired else None,
+            f"{PREFIX}roas": line.revenue_gross / line.cost if line.cost else None,
+        }
+        return [
+            cells.cell(line.source, text=True),
+            *(cells.count(getattr(line, step), href=to(f"{PREFIX}{step}")) for step in steps),
+            *(cells.money(amount, 2, href=to(metric)) for metric, amount in amounts.items()),
+        ]
 
     def tiles(self) -> str:
         """The month in big numbers."""
@@ -161,15 +167,15 @@ class Sections:
         parts = []
         for number, source in enumerate(self.page.sources):
             now = next((x for x in self.page.of(source) if x.month == self.page.month), None)
-            told = "nothing this month"
+            message = "nothing this month"
             if now:
                 revenue, profit = (cells.shown_amount(v, 0, self.page.currency) for v in (now.revenue40, now.profit))
                 leads, repairs = count(now.leads, "lead"), count(now.repairs, "repair")
-                told = f"{leads}, {repairs}, {revenue} revenue40, {profit} profit"
+                message = f"{leads}, {repairs}, {revenue} revenue40, {profit} profit"
             state = f"{' open' if not number else ''}{cells.SCREEN if number >= CHANNELS_ON_PAPER else ''}"
             why = f"rmetrics explain --source {quote(source)} --month {self.page.month:%Y-%m}"
             parts.append(
-                f"<details{state}><summary>{escape(source)}<span>{told}</span></summary>"
+                f"<details{state}><summary>{escape(source)}<span>{message}</span></summary>"
                 f"{self.channel(source)}"
                 f"<p>Why these numbers: <code>{escape(why)}</code></p></details>"
             )

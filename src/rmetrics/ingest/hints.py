@@ -12,7 +12,7 @@ from rmetrics.ingest.cells import clean
 from rmetrics.ingest.dates import Reading
 from rmetrics.ingest.parse import parse_column
 from rmetrics.ingest.recognise import likely_header
-from rmetrics.rules.model import Column, Feed
+from rmetrics.rules.feeds import Column, Feed
 
 Sample = Mapping[str, Sequence[str]]  # the first cells under each header
 _LEAST_FOR_A_KEY = 2  # rows; one alone never repeats

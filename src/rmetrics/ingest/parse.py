@@ -17,7 +17,7 @@ from rmetrics.ingest.dates import Reading, read_dates, read_months, read_timesta
 from rmetrics.ingest.phones import read_phones
 from rmetrics.ingest.undated import date_reason
 from rmetrics.rules.expressions.polars_form import DTYPES
-from rmetrics.rules.model import Column, ColumnType
+from rmetrics.rules.feeds import Column, ColumnType
 
 MAX_CENTS = 10**12  # numeric(12,2) in PostgreSQL
 NOISE = Decimal("0.000001")  # what float arithmetic in a CRM leaves beyond the cents

@@ -18,7 +18,7 @@ from rmetrics.ingest.preamble import range_month
 from rmetrics.ingest.recognise import FORMATTING, Fit, best_fit, column_positions, free_headers, read_as
 from rmetrics.ingest.records import LINE, OWN_COLUMNS, PROBLEM, TEXT, split_lf, text_batches
 from rmetrics.ingest.sniff import RefusedError
-from rmetrics.rules.model import Feed
+from rmetrics.rules.feeds import Feed
 
 HEAD = 256 * 2**10  # how far down a header is looked for
 HEAD_RECORDS = 60

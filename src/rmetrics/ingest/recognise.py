@@ -11,7 +11,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rmetrics.rules.model import Column, Feed, When
+from rmetrics.rules.feeds import Column, Feed, When
 from rmetrics.rules.variants import with_variant
 
 FORMATTING = "\ufeff\u200b"

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from rmetrics.rules.model import Feed
+from rmetrics.rules.feeds import Feed
 
 BLOCK = 8 * 2**20
 DAMAGE = "\ufdd0"  # a noncharacter

@@ -21,7 +21,8 @@ from rmetrics.ingest.recognise import column_positions, minus_header, normal_hea
 from rmetrics.ingest.records import EXPORT, LINE, PROBLEM
 from rmetrics.parallel import in_order
 from rmetrics.rules.expressions.polars_form import DTYPES
-from rmetrics.rules.model import ROW_ID, Business, Column, ColumnType, Feed
+from rmetrics.rules.feeds import ROW_ID, Column, ColumnType, Feed
+from rmetrics.rules.model import Business
 
 VERSION = 7  # of the parsers: a new number types every export again
 IDENTITY = "_identity"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from rmetrics.ingest.dates import FIRST_YEAR, LAST_YEAR, PIVOT, SERIAL, SLASHED, Reading, orders_of, zone_of
+from rmetrics.rules.feeds import Column, ColumnType
 from rmetrics.rules.forms import EXCEL, ISO_TIME, MONTHS, US, WEEKDAYS, Form, describe, forms_of
-from rmetrics.rules.model import Column, ColumnType
 
 _WHAT = {ColumnType.TIMESTAMP: "date and time", ColumnType.DATE: "date", ColumnType.MONTH: "month"}
 # What exports write beyond what is declared: each date with each time is looked for, in this order.
@@ -45,17 +45,17 @@ def date_reason(value: str, column: Column, reading: Reading | None = None) -> s
     known = [(form, _fault(found, form)) for form, found in _known(value, column)]
     right = [form for form, fault in known if fault is None]
     if right:
-        told = f"it looks like {describe(right[0].text)} (such as {_example(right[0].text)}); "
-        told += f'add "{right[0].text}" to {where}'
+        message = f"it looks like {describe(right[0].text)} (such as {_example(right[0].text)}); "
+        message += f'add "{right[0].text}" to {where}'
         other = next((f for f in right if right[0].order and f.order and f.order[1] != right[0].order[1]), None)
         if other is not None and other.order is not None:
-            told += f', or "{other.text}" if the {"day" if other.order[1] == "dm" else "month"} comes first'
-        return f"is in no form that the rules declare: {told}"
+            message += f', or "{other.text}" if the {"day" if other.order[1] == "dm" else "month"} comes first'
+        return f"is in no form that the rules declare: {message}"
     if known:
         return f"is not a {_WHAT[column.type]}: {known[0][1]}"
     if re.match(SERIAL, value) and EXCEL not in column.formats:
-        told = f'it looks like a serial number of Excel; add "{EXCEL}" to {where}'
-        return f"is in no form that the rules declare: {told}"
+        message = f'it looks like a serial number of Excel; add "{EXCEL}" to {where}'
+        return f"is in no form that the rules declare: {message}"
     return _plain_reason(value, column)
 
 

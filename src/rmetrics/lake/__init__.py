@@ -25,8 +25,8 @@ from pathlib import Path
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.lake import lock
 from rmetrics.lake.files import (
+    CORRUPT,
     MISSING,
-    SPOILED,
     BatchWriter,
     Damage,
     file_digest,
@@ -129,14 +129,14 @@ class Lake(RawLayer, TypedLayer):
             return count + self.sweep_typed()
 
     def examine_caches(self) -> list[Damage]:
-        """Every typed file and record that is not what was written; the next sync makes them again."""
+        """Every typed file and record that fails its checksum; the next sync makes them again."""
         found = list(self.examine_typed())
         catalog = f"{self.raw.name}/catalog.json"
         for record in (*self.store.records(), *([catalog] if self.store.head(catalog) else [])):
             try:
                 self.read_record(record)
             except (OSError, ValueError, TypeError):
-                found.append(Damage(self.root / record, SPOILED))
+                found.append(Damage(self.root / record, CORRUPT))
         return found
 
 
@@ -177,12 +177,12 @@ def open_lake(settings: Settings) -> Lake:
 
 
 __all__ = [
+    "CORRUPT",
     "DECISIONS",
     "EXPORT",
     "LANDED",
     "MISSING",
     "ROW_GROUP",
-    "SPOILED",
     "BatchWriter",
     "Damage",
     "Entry",

@@ -14,7 +14,7 @@ import polars as pl
 from rmetrics.errors import LakeError
 
 MISSING = "it is missing"
-SPOILED = "it is not what was written"
+CORRUPT = "its checksum does not match"
 _SUM = "record_sha256"
 _REPEATS = 20  # how often a value must repeat to be worth a dictionary
 _FULL_DISK = ("No space left", "os error", "File too large")
@@ -22,7 +22,7 @@ _FULL_DISK = ("No space left", "os error", "File too large")
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A file of the lake that is not what was written.
+    """A file of the lake that fails its checksum.
 
     Attributes:
         what: what is wrong with it.
@@ -118,14 +118,14 @@ def unsealed(text: str) -> dict[str, Any]:
     """The record of a text.
 
     Raises:
-        ValueError, TypeError: it is no record, or not what was written.
+        ValueError, TypeError: it is no record, or fails its checksum.
     """
     record = json.loads(text)
     if not isinstance(record, dict):
         msg = "a record is an object"
         raise TypeError(msg)
     if _SUM in record and record.pop(_SUM) != _record_sum(record):
-        raise ValueError(SPOILED)
+        raise ValueError(CORRUPT)
     return record
 
 

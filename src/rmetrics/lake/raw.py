@@ -14,8 +14,8 @@ from typing import Any
 
 from rmetrics.errors import LakeError
 from rmetrics.lake.files import (
+    CORRUPT,
     MISSING,
-    SPOILED,
     Damage,
     damaged,
     file_digest,
@@ -104,7 +104,7 @@ class RawLayer(Folder):
         if not self._there(raw, names):
             return MISSING
         sound = self.is_sound(f"{_RAW}{raw.file}", raw.parquet_sha256, used=thorough)
-        return "" if sound else SPOILED
+        return "" if sound else CORRUPT
 
     def _there(self, raw: RawFile, names: Collection[str]) -> bool:
         """Whether a file is there; one that landed after the files were listed is looked for by itself."""
@@ -311,4 +311,4 @@ class RawLayer(Folder):
             LakeError: it is missing or damaged; names the export to put back.
         """
         if not self.is_sound(f"{_RAW}{file.file}", file.parquet_sha256, used=True):
-            raise damaged(self.raw / file.file, SPOILED, file.name)
+            raise damaged(self.raw / file.file, CORRUPT, file.name)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rmetrics.lake.files import SPOILED, damaged, sealed, unsealed
+from rmetrics.lake.files import CORRUPT, damaged, sealed, unsealed
 
 RAW_FORMAT = 2
 _RECORDS = b"rmetrics"
@@ -119,10 +119,10 @@ def files_of(records: Mapping[str, Any]) -> list[RawFile]:
     """The exports of ``records_of``.
 
     Raises:
-        KeyError, TypeError, ValueError: they are not what was written.
+        KeyError, TypeError, ValueError: they fail their checksums.
     """
     if records["format"] != RAW_FORMAT:
-        raise ValueError(SPOILED)
+        raise ValueError(CORRUPT)
     layouts = [{n: tuple(v) if isinstance(v, list) else v for n, v in layout.items()} for layout in records["layouts"]]
     return [
         RawFile(**{n: of_file[n] for n in _OF_FILE}, **{n: export[n] for n in _OWN}, **layouts[export["layout"]])
@@ -202,7 +202,7 @@ def read_frames(path: Path, exports: Mapping[str, str], first: int = 0) -> Itera
         first: the row group to begin with.
 
     Raises:
-        LakeError: the file cannot be read, or a frame is not what was written; names the export to put back.
+        LakeError: the file cannot be read, or a frame fails its checksum; names the export to put back.
     """
     import pyarrow.parquet as pq
 
@@ -217,7 +217,7 @@ def read_frames(path: Path, exports: Mapping[str, str], first: int = 0) -> Itera
                         continue
                     _, offset, line, digest, data = (c[i].as_py() for c in table.columns)
                     if hashlib.sha256(data).hexdigest() != digest:
-                        raise damaged(path, SPOILED, exports[export])
+                        raise damaged(path, CORRUPT, exports[export])
                     yield export, Frame(offset, line, data)
     except (OSError, ValueError) as error:  # Arrow's own errors are among them
         raise damaged(path, "it cannot be read", some) from error
@@ -241,7 +241,7 @@ def recorded(path: Path) -> list[RawFile]:
     """The exports of a raw file as its metadata has them, each with bytes that have its hash.
 
     Raises:
-        OSError, ValueError, TypeError, KeyError, LakeError: it is not what was written.
+        OSError, ValueError, TypeError, KeyError, LakeError: its checksum does not match.
     """
     import pyarrow.parquet as pq
 
@@ -252,5 +252,5 @@ def recorded(path: Path) -> list[RawFile]:
     for export, frame in read_frames(path, {raw.sha256: raw.name for raw in found}):
         digests[export].update(frame.data)
     if any(digest.hexdigest() != sha256 for sha256, digest in digests.items()):
-        raise ValueError(SPOILED)
+        raise ValueError(CORRUPT)
     return found

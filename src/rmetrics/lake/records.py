@@ -77,7 +77,7 @@ class Folder:
         """A record by its whole name.
 
         Raises:
-            OSError, ValueError, TypeError: it cannot be read, or is not what was written.
+            OSError, ValueError, TypeError: it cannot be read, or fails its checksum.
             LakeError: the bucket cannot be read.
         """
         return unsealed((store or self.store).read(name).decode())

@@ -216,8 +216,8 @@ def _modified(attributes: dict[str, Any]) -> list[int]:
 
 def _denied(error: Exception, place: str) -> LakeError:
     of_the_key = any(code in str(error) for code in ("SignatureDoesNotMatch", "InvalidAccessKeyId"))
-    told = "the key or its secret is not known there" if of_the_key else "access is denied"
-    return LakeError(f"{place} cannot be used: {told}", _KEY_HINT)
+    message = "the key or its secret is not known there" if of_the_key else "access is denied"
+    return LakeError(f"{place} cannot be used: {message}", _KEY_HINT)
 
 
 def _refuse_missing_bucket(error: Exception, url: str) -> None:

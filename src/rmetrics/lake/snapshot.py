@@ -60,12 +60,12 @@ class Layer:
         return (self.file,) if self.gone is None else (self.file, self.gone)
 
 
-class SpoiledError(LakeError):
-    """A file of the snapshot is not what was written; whoever computes makes it again, whoever reads is told."""
+class CorruptError(LakeError):
+    """A file of the snapshot fails its checksum; whoever computes makes it again, whoever reads is told."""
 
     def __init__(self, store: Store, name: str) -> None:
         super().__init__(
-            f"{store.shown(name)} is damaged: it is not what was written",
+            f"{store.shown(name)} is damaged: its checksum does not match",
             "Run `rmetrics sync --full`, which makes it again from the exports.",
         )
         self.name = name
@@ -147,11 +147,11 @@ class Snapshot:
     # -- damage
 
     def altered(self) -> list[str]:
-        """The files that are gone or not what was written, by name. Only those with another size or time are read."""
+        """The files that are gone or fails its checksum, by name. Only those with another size or time are read."""
         return [f.name for f in self.files() if not self._untouched(f) and not self._sound(f)]
 
     def damaged(self) -> list[str]:
-        """The files that are gone or not what was written, by name. All are read: bits flip without a trace."""
+        """The files that are gone or fails its checksum, by name. All are read: bits flip without a trace."""
         files = list(self.files())
         return [f.name for f, sound in zip(files, in_order(self._sound, files), strict=True) if not sound]
 
@@ -159,12 +159,12 @@ class Snapshot:
         """Reads the files of tables before their rows are used.
 
         Raises:
-            SpoiledError: one is not what was written.
+            CorruptError: one fails its checksum.
         """
         new = [f for t in tables for layer in self.layers(t) for f in layer.files if f.name not in self._verified]
         for stored, sound in zip(new, in_order(self._sound, new), strict=True):
             if not sound:
-                raise SpoiledError(self.store, stored.name)
+                raise CorruptError(self.store, stored.name)
             self._verified.add(stored.name)
 
     def _untouched(self, stored: Stored) -> bool:
@@ -288,4 +288,4 @@ def _commit(lake: Lake, written: Path, folder: Path) -> Stored:
     return Stored(name, entry.size, entry.modified_ns, digest)
 
 
-__all__ = ["Layer", "Snapshot", "SpoiledError", "Stored", "load", "save", "stack", "sweep", "write_layer"]
+__all__ = ["CorruptError", "Layer", "Snapshot", "Stored", "load", "save", "stack", "sweep", "write_layer"]

@@ -75,7 +75,7 @@ class Store(ABC):
             digest: of its content, which a download is compared with; None where the caller compares it.
 
         Raises:
-            LakeError: the bucket cannot be read, or what was downloaded is not what was written.
+            LakeError: the bucket cannot be read, or what was downloaded fails its checksum.
         """
 
     @abstractmethod

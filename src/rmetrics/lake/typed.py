@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from rmetrics.lake.files import MISSING, SPOILED, BatchWriter, Damage, file_digest, writing
+from rmetrics.lake.files import CORRUPT, MISSING, BatchWriter, Damage, file_digest, writing
 from rmetrics.lake.records import Folder
 from rmetrics.lake.store import Store
 
@@ -337,21 +337,21 @@ class TypedLayer(Folder):
     # -- damage
 
     def examine_typed(self) -> Iterator[Damage]:
-        """Every typed file that is not what was written; the next sync makes it again."""
+        """Every typed file that fails its checksum; the next sync makes it again."""
         catalog = f"{_TYPED}{_CATALOG}"
         try:
             there = self.store.head(catalog) is not None
             files = {f.name: f for f in _files_of(self.read_record(catalog))} if there else {}
         except (OSError, ValueError, TypeError, KeyError):
-            yield Damage(self.typed / _CATALOG, SPOILED)
+            yield Damage(self.typed / _CATALOG, CORRUPT)
             return
         for file in files.values():
             path = self.typed / file.name
             if not self._is_there(file):
                 yield Damage(path, MISSING, file.feed, "" if file.packed else file.sha256)
             elif not self.typed_is_sound(file, used=True):
-                told = "it, or its rejected rows, are not what was written"
-                yield Damage(path, told, file.feed, "" if file.packed else file.sha256)
+                message = "it, or its rejected rows, fail their checksums"
+                yield Damage(path, message, file.feed, "" if file.packed else file.sha256)
 
 
 def _own_name(feed: str, sha256: str, digest: str) -> str:

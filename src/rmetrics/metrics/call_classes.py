@@ -25,10 +25,11 @@ from rmetrics.metrics.newest import in_force
 from rmetrics.metrics.phones import KEY, keyed
 from rmetrics.positions import COUNTED, POSITION
 from rmetrics.rules.expressions.polars_form import is_true
+from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.hours import Span, spans_of
-from rmetrics.rules.model import ColumnType, Feed, Rules
+from rmetrics.rules.model import Rules
 from rmetrics.rules.names import CALLS, JOBS
-from rmetrics.rules.validate import feed_row
+from rmetrics.rules.rows import feed_row
 
 CLASS, WITHIN = "class", "answered_within_s"
 OWN, NO_CUSTOMER, EXISTING = "own number", "not a customer", "existing job"
@@ -155,7 +156,7 @@ def call_classes(rows: CallRows, rules: Rules) -> pl.LazyFrame:
     )
     answered = pl.col("answered").fill_null(value=True)
     back = _within(rules, "_contact_day", "called_back")
-    waited = _waited(rules.business.timezone, spans_of(rules.business.hours))
+    wait = waited(rules.business.timezone, spans_of(rules.business.hours))
     whose = (
         pl.when(pl.col("_own").fill_null(value=False)).then(pl.lit(OWN))
         .when("excluded").then(pl.lit(NO_CUSTOMER))
@@ -165,7 +166,7 @@ def call_classes(rows: CallRows, rules: Rules) -> pl.LazyFrame:
         .when((pl.col("_named") >= day) | _within(rules, "_later", "booked")).then(pl.lit(ANYWAY))
         .otherwise(pl.lit(LOST))
     )  # fmt: skip
-    within = pl.when(answered).then(0).when(back).then(waited)
+    within = pl.when(answered).then(0).when(back).then(wait)
     return joined.select(POSITION, whose.alias(CLASS), within.cast(pl.Int64).alias(WITHIN))
 
 
@@ -184,10 +185,10 @@ def _within(rules: Rules, other: str, limit: str) -> pl.Expr:
     return in_force(rules.calls, pl.col("day"), lambda c: days <= int(getattr(c, limit))).fill_null(value=False)
 
 
-def _waited(zone: str, spans: Sequence[Span]) -> pl.Expr:
-    """Seconds from the call to the contact: of open hours where there are any."""
+def waited(zone: str, spans: Sequence[Span]) -> pl.Expr:
+    """Whole seconds from ``at`` to ``_contact``, each cut to its second: of open hours where there are any."""
     if not spans:
-        return (pl.col("_contact") - pl.col("at")).dt.total_seconds()
+        return pl.col("_contact").dt.epoch("s") - pl.col("at").dt.epoch("s")
     return (_open_seconds("_contact", zone, spans) - _open_seconds("at", zone, spans)).clip(0)
 
 
@@ -213,5 +214,5 @@ def _column(name: str | None) -> pl.Expr:
 
 __all__ = [
     "ANSWERED", "ANYWAY", "BACK", "CALLER", "CLASS", "CLASSED", "CLASSES", "EXISTING", "LOST", "NO_CUSTOMER", "OWN",
-    "WITHIN", "CallRows", "call_classes", "call_rows", "customer_ends", "job_numbers", "numbers_of",
+    "WITHIN", "CallRows", "call_classes", "call_rows", "customer_ends", "job_numbers", "numbers_of", "waited",
 ]  # fmt: skip

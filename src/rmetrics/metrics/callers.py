@@ -37,11 +37,11 @@ _CENT = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How soon the callers of a source were reached.
+    """How soon the callers, or the leads, of a source were reached.
 
     Attributes:
-        calls: that may be leads.
-        reached: of these, how many callers somebody spoke to or called back.
+        calls: that may be leads; or the leads of a feed.
+        reached: of these, how many somebody spoke to or called back.
         median_s, p90_s: seconds until then, of those who were reached: half, and nine of ten, waited no longer.
     """
 
@@ -125,7 +125,11 @@ def waiting(calls: pl.LazyFrame) -> pl.LazyFrame:
 
 def speeds(calls: pl.LazyFrame) -> list[Speed]:
     """How soon callers were reached, by source, and ALL first; calls that cannot be leads are left out."""
-    leads = calls.filter(pl.col(CLASS).is_in(LEADS)).select("source", WITHIN)
+    return speed_of(calls.filter(pl.col(CLASS).is_in(LEADS)).select("source", WITHIN))
+
+
+def speed_of(leads: pl.LazyFrame) -> list[Speed]:
+    """Median and p90 of waits, by source, and ALL first; ``source`` and ``answered_within_s`` (null: not reached)."""
     every = pl.concat([leads, leads.with_columns(pl.lit(ALL).alias("source"))])
     waits = pl.col(WITHIN).drop_nulls().sort()
     found = every.group_by("source").agg(
@@ -210,4 +214,4 @@ def _dollars(amount: Decimal) -> Decimal:
     return (amount / 100).quantize(_CENT, ROUND_HALF_UP)
 
 
-__all__ = ["FEWEST", "LEADS", "Speed", "Worth", "customer_calls", "speeds", "waiting", "worths"]
+__all__ = ["FEWEST", "LEADS", "Speed", "Worth", "customer_calls", "speed_of", "speeds", "waiting", "worths"]

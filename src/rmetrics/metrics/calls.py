@@ -7,7 +7,7 @@ from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.model import Calls, Rules
 from rmetrics.rules.names import CALLS
-from rmetrics.rules.validate import feed_row
+from rmetrics.rules.rows import feed_row
 
 
 def with_call_sources(calls: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:

@@ -19,9 +19,10 @@ from rmetrics.metrics.touches import zip_of
 from rmetrics.positions import COUNTED, POSITION
 from rmetrics.rules.disputes import FACTS, lead_row, price_column
 from rmetrics.rules.expressions.polars_form import is_true
-from rmetrics.rules.model import ColumnType, Feed, FeedLeads, Rules, Source
+from rmetrics.rules.feeds import ColumnType, Feed
+from rmetrics.rules.model import FeedLeads, Rules, Source
+from rmetrics.rules.rows import feed_row
 from rmetrics.rules.terms import Dispute
-from rmetrics.rules.validate import feed_row
 
 NEAR_S = 600  # seconds between a lead and a call that is the lead's
 GRANTED, REFUSED = "granted", "refused"
@@ -77,6 +78,28 @@ def claims(feeds: Mapping[str, LeadRows], rules: Rules) -> pl.DataFrame:
                     POSITION, pl.lit(leads.feed).alias("feed"), pl.lit(name).alias("source"),
                     pl.lit(number, dtype=pl.Int64).alias("version"), *list(CLAIMS)[4:],
                 ).collect())  # fmt: skip
+    return pl.concat(found)
+
+
+def lead_facts(feeds: Mapping[str, LeadRows], rules: Rules) -> pl.DataFrame:
+    """The facts of every lead of a source with terms: feed, source, position, facts and ``EVIDENCE``, in that order.
+
+    Args:
+        feeds: by the name of a lead feed.
+        rules: sources and their windows.
+    """
+    kinds = {n: pl.Boolean() if t is ColumnType.BOOLEAN else pl.Int64() for n, t in FACTS.items()}
+    evidence = {n: CLAIMS[n] for n in EVIDENCE}
+    key = {"feed": pl.String(), "source": pl.String(), POSITION: pl.Int64()}
+    found = [pl.DataFrame(schema={**key, **kinds, **evidence})]
+    for name, dated in rules.sources.items():
+        leads = (v.leads for _, v in dated.versions if v.disputes)
+        for feed in dict.fromkeys(of.feed for of in leads if isinstance(of, FeedLeads) and of.feed in feeds):
+            made = with_facts(feeds[feed], name, rules, feed).select(
+                pl.lit(feed).alias("feed"), pl.lit(name).alias("source"), POSITION,
+                *(pl.col(f"_fact_{n}").cast(kind).alias(n) for n, kind in kinds.items()), *EVIDENCE,
+            )  # fmt: skip
+            found.append(made.collect())
     return pl.concat(found)
 
 
@@ -243,4 +266,4 @@ def _dated(dispute: Dispute, day: pl.Expr) -> pl.Expr:
     return between(day, dispute.from_, dispute.until)
 
 
-__all__ = ["CLAIMS", "EVIDENCE", "GRANTED", "NEAR_S", "REFUSED", "LeadRows", "claims", "with_facts"]
+__all__ = ["CLAIMS", "EVIDENCE", "GRANTED", "NEAR_S", "REFUSED", "LeadRows", "claims", "lead_facts", "with_facts"]

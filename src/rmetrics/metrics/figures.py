@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
 from enum import StrEnum
 
+from rmetrics.rules.measures import Unit, declared, shown_format, unit_of
+from rmetrics.rules.model import Rules
+
 _EXACT = Context(prec=60, rounding=ROUND_HALF_UP)  # quotients are rounded once, to the places of their kind
 _SIX = Decimal("0.000001")
 
@@ -22,6 +25,7 @@ class Kind(StrEnum):
     MONEY = "money"  # cents
     EXACT = "exact"  # money with six decimals: revenue after the share
     RATIO = "ratio"  # six decimals, rounded
+    NUMBER_RATIO = "number ratio"  # of what is no part of the other: six decimals, rounded
     MONEY_RATIO = "money ratio"  # money per one of something: six decimals, rounded
 
 
@@ -42,7 +46,7 @@ class Figure:
     @property
     def additive(self) -> bool:
         """Whether the figures of two periods may be added up."""
-        return self.kind not in {Kind.RATIO, Kind.MONEY_RATIO}
+        return self.kind not in {Kind.RATIO, Kind.NUMBER_RATIO, Kind.MONEY_RATIO}
 
 
 def additive(name: str, kind: Kind) -> Figure:
@@ -81,4 +85,23 @@ SHIPPED: Mapping[str, Figure] = {
     )
 }
 
-__all__ = ["SHIPPED", "Figure", "Kind", "additive", "quotient", "ratio"]
+_RATIOS: Mapping[str, Kind] = {"money": Kind.MONEY_RATIO, "percent": Kind.RATIO}
+
+
+def figures_of(rules: Rules) -> dict[str, Figure]:
+    """Every measure by name: the shipped ones, then the company's own."""
+    found = dict(SHIPPED)
+    for name, measure in declared(rules).items():
+        if not measure.own:
+            continue
+        shown = shown_format(measure, rules)
+        if measure.latest.ratio is not None:
+            above, below = measure.latest.ratio
+            found[name] = ratio(name, above, below, _RATIOS.get(shown, Kind.NUMBER_RATIO))
+        else:
+            whole = unit_of(measure.latest, rules) is Unit.ONE
+            found[name] = additive(name, Kind.COUNT if whole else Kind.EXACT)
+    return found
+
+
+__all__ = ["SHIPPED", "Figure", "Kind", "additive", "figures_of", "quotient", "ratio"]

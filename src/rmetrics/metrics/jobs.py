@@ -10,9 +10,10 @@ from rmetrics.money import DOLLARS
 from rmetrics.positions import COUNTED
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.expressions.typing import Row
-from rmetrics.rules.model import ALL, OTHER, UNATTRIBUTED, ColumnType, Feed, JobLink, Jobs, Rules
+from rmetrics.rules.feeds import ColumnType, Feed, JobLink
+from rmetrics.rules.model import ALL, OTHER, UNATTRIBUTED, Jobs, Rules
 from rmetrics.rules.names import JOBS, normal_source
-from rmetrics.rules.validate import job_row
+from rmetrics.rules.rows import job_row
 
 JOB_ID, METRIC_DATE, SOURCE, SEGMENT = "job_id", "metric_date", "source", "segment"
 

@@ -20,8 +20,9 @@ from rmetrics.metrics.touches import TOUCH, ZIP, evidence, phone_column, touch_k
 from rmetrics.money import cents, dollars, from_micros
 from rmetrics.periods import local_noon
 from rmetrics.positions import POSITION
+from rmetrics.rules.feeds import ColumnType
 from rmetrics.rules.journeys import SHARED_WITHIN
-from rmetrics.rules.model import ColumnType, Rules
+from rmetrics.rules.model import Rules
 from rmetrics.rules.names import JOBS
 
 STEPS = {1: "uuid", 2: "phone", 3: "phone-other-source", 4: "phone-zip"}

@@ -8,7 +8,7 @@ import polars as pl
 from rmetrics.positions import COUNTED
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.model import FeedLeads, Rules
-from rmetrics.rules.validate import feed_row
+from rmetrics.rules.rows import feed_row
 
 KEY = {"date": pl.Date(), "source": pl.String(), "segment": pl.String()}
 

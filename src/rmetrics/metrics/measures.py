@@ -22,9 +22,11 @@ from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.expressions.white_space import WHITE_SPACE
+from rmetrics.rules.feeds import ColumnType
 from rmetrics.rules.measures import (
     CALLS,
     JOBS,
+    JOURNEYS,
     NONE,
     PAYMENTS,
     SOURCES,
@@ -41,8 +43,8 @@ from rmetrics.rules.measures import (
     sums,
     unit_of,
 )
-from rmetrics.rules.model import OTHER, UNATTRIBUTED, ColumnType, FeedLeads, Rules
-from rmetrics.rules.validate import feed_row
+from rmetrics.rules.model import OTHER, UNATTRIBUTED, FeedLeads, Rules
+from rmetrics.rules.rows import feed_row
 
 ROWS = ""
 """The measure under which a dimension's own rows are counted, to tell which members are the largest."""
@@ -122,6 +124,32 @@ def measure_sums(
     return together([nothing(), *parts])
 
 
+def journey_sums(journeys: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """What touches add to own measures over journeys.
+
+    Touches are few beside rows, and change as their jobs do: they are added up whole, and no tally of them is kept.
+
+    Args:
+        journeys: ``metrics.journeys.journeys``.
+        rules: all rules.
+
+    Returns:
+        As ``MeasureSums.daily``: one row per (date, source, segment, measure) that is not 0.
+    """
+    own = [n for n, m in sums(rules, own=True).items() if m.latest.of == JOURNEYS]
+    if not own:
+        return pl.LazyFrame(schema=DAILY_TALLY)
+    return _own_sums(placed_journeys(journeys, rules), own, JOURNEYS, rules)
+
+
+def placed_journeys(journeys: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """Touches with day, source and segment, as ``placed_rows``; the segment is that of the source's leads."""
+    day, source = pl.col("touch_date"), pl.col("source")
+    return journeys.with_columns(
+        day.alias(_DAY), source.alias(_SOURCE), _segment_of(source, day, rules).alias(_SEGMENT)
+    ).with_columns(pl.col(_SEGMENT).alias("segment"))
+
+
 class _Rows:
     """The rows of one feed that count, each with where it counts and what it may be told apart by."""
 
@@ -170,13 +198,18 @@ class _Rows:
 
     def _with_members(self, rows: pl.LazyFrame, of_jobs: pl.LazyFrame | None) -> pl.LazyFrame:
         own = {n: d for n, d in self.dimensions.items() if d.of == self.name}
-        rows = rows.with_columns(member(d, self.rules).alias(f"{_MEMBER}:{n}") for n, d in own.items())
+        rows = rows.with_columns(member(d, self.rules).alias(member_column(n)) for n, d in own.items())
         by_job = {n: d for n, d in self.dimensions.items() if d.of != self.name}
         if not by_job:
             return rows
         assert of_jobs is not None  # noqa: S101 - whoever passes rows that name jobs passes the jobs
-        members = of_jobs.select(JOB_ID, *(member(d, self.rules).alias(f"{_MEMBER}:{n}") for n, d in by_job.items()))
+        members = of_jobs.select(JOB_ID, *(member(d, self.rules).alias(member_column(n)) for n, d in by_job.items()))
         return rows.join(members, on=JOB_ID, how="left")
+
+
+def member_column(dimension: str) -> str:
+    """The column of ``placed_rows`` that has a row's member, or the text of its members before it is split."""
+    return f"{_MEMBER}:{dimension}"
 
 
 def member(dimension: Dimension, rules: Rules) -> pl.Expr:
@@ -291,17 +324,22 @@ def _sums_of(rows: _Rows) -> MeasureSums:
     own = [n for n, m in sums(rules, own=True).items() if m.latest.of == name]
     daily = []
     if own:
-        key = {"date": _DAY, "source": _SOURCE, "segment": _SEGMENT}
-        # Columns first: of a constant, which "every row" is, a group's sum would be the constant itself.
-        amounts = [_dated_amount(n, name, rows.row, rules).alias(n) for n in own]
-        placed = dated.select(*(pl.col(c).alias(n) for n, c in key.items()), *amounts)
-        summed = placed.group_by(*key).agg(pl.col(n).sum() for n in own)
-        daily.append(_long(summed, list(key), own).select(*DAILY_TALLY))
+        daily.append(_own_sums(dated, own, name, rules))
     members = [_by_member(dated, n, d, rows) for n, d in rows.dimensions.items()]
     return MeasureSums(
         pl.concat([pl.LazyFrame(schema=DAILY_TALLY), *daily]),
         pl.concat([pl.LazyFrame(schema=MEMBER_TALLY), *members]),
     )
+
+
+def _own_sums(dated: pl.LazyFrame, own: Sequence[str], of: str, rules: Rules) -> pl.LazyFrame:
+    """The sums of some measures over placed rows, per day, source and segment."""
+    key = {"date": _DAY, "source": _SOURCE, "segment": _SEGMENT}
+    # Columns first: of a constant, which "every row" is, a group's sum would be the constant itself.
+    amounts = [_dated_amount(n, of, measure_row(rules, of), rules).alias(n) for n in own]
+    placed = dated.select(*(pl.col(c).alias(n) for n, c in key.items()), *amounts)
+    summed = placed.group_by(*key).agg(pl.col(n).sum() for n in own)
+    return _long(summed, list(key), own).select(*DAILY_TALLY)
 
 
 def _long(summed: pl.LazyFrame, key: Sequence[str], names: Sequence[str]) -> pl.LazyFrame:
@@ -321,7 +359,7 @@ def _by_member(dated: pl.LazyFrame, name: str, dimension: Dimension, rows: _Rows
     counted = [pl.lit(1, dtype=pl.Int64).alias(ROWS)] if dimension.of == rows.name else []
     amounted = dated.select(
         pl.col(_DAY).dt.month_start().alias("date"),
-        pl.col(f"{_MEMBER}:{name}").alias("member"),
+        pl.col(member_column(name)).alias("member"),
         share.alias("_share"),
         *amounts,
         *counted,
@@ -357,21 +395,23 @@ def _split(
 ) -> pl.LazyFrame:
     """Rows of several members, a row for each: in the order named, each once; blank names are none."""
     assert dimension.split is not None  # noqa: S101 - asked of dimensions that are split
+    some = rows.with_columns(names_in(pl.col("member"), dimension.split).alias("member"))
+    some = some.with_columns(pl.col("member").list.len().cast(pl.Int64).alias("_count"))
+    some = some.with_columns(pl.int_ranges(0, pl.col("_count")).alias(_PLACE))
+    each = some.explode("member", _PLACE)
+    return each.select("date", "member", "_share", *(_part(n, measures.get(n), dimension).alias(n) for n in named))
+
+
+def names_in(text: pl.Expr, split: str | None) -> pl.Expr:
+    """The members a row names, in the order named, each once; ``(none)`` where it names none."""
+    words = pl.concat_list(text) if split is None else text.str.split(split)
     names = (
-        pl.col("member")
-        .str.split(dimension.split)
-        .list.eval(pl.element().str.strip_chars(WHITE_SPACE))
+        words.list.eval(pl.element().str.strip_chars(WHITE_SPACE))
         .list.eval(pl.element().filter(pl.element() != ""))
         .list.unique(maintain_order=True)
     )
-    some = rows.with_columns(names.alias("member"))
-    count = pl.col("member").list.len().cast(pl.Int64)
-    some = some.with_columns(
-        pl.when(count == 0).then(pl.lit([NONE], dtype=pl.List(pl.String))).otherwise("member").alias("member"),
-        pl.max_horizontal(count, pl.lit(1, dtype=pl.Int64)).alias("_count"),
-    ).with_columns(pl.int_ranges(0, pl.col("_count")).alias(_PLACE))
-    each = some.explode("member", _PLACE)
-    return each.select("date", "member", "_share", *(_part(n, measures.get(n), dimension).alias(n) for n in named))
+    nobody = pl.lit([NONE], dtype=pl.List(pl.String))
+    return pl.when(names.list.len() > 0).then(names).otherwise(nobody)
 
 
 def _part(name: str, measure: Measure | None, dimension: Dimension) -> pl.Expr:
@@ -386,6 +426,7 @@ def _part(name: str, measure: Measure | None, dimension: Dimension) -> pl.Expr:
 
 
 __all__ = [
-    "DAILY_TALLY", "MEMBER_TALLY", "ROWS", "MeasureSums", "amount", "measure_sums", "member", "needed_feeds", "nothing",
-    "of_jobs_columns", "placed_rows", "together",
+    "DAILY_TALLY", "MEMBER_TALLY", "ROWS", "MeasureSums", "amount", "journey_sums", "measure_sums", "member",
+    "member_column", "names_in", "needed_feeds", "nothing", "of_jobs_columns", "placed_journeys",
+    "placed_rows", "together",
 ]  # fmt: skip

@@ -17,9 +17,10 @@ from rmetrics.money import cents
 from rmetrics.periods import local_noon
 from rmetrics.positions import COUNTED, POSITION
 from rmetrics.rules.expressions.polars_form import is_true
-from rmetrics.rules.model import ColumnType, Feed, FeedLeads, Rules, Source
+from rmetrics.rules.feeds import ColumnType, Feed
+from rmetrics.rules.model import FeedLeads, Rules, Source
 from rmetrics.rules.names import CALLS
-from rmetrics.rules.validate import feed_row
+from rmetrics.rules.rows import feed_row
 
 TOUCH = "touch_id"
 EVIDENCE_S = 600  # seconds between a lead and a call that is evidence for it

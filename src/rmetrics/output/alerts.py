@@ -19,6 +19,6 @@ def show_alerts(report: Report, result: AlertsResult) -> None:
             report.line(f"    {alert.cause}")
             report.line(f"    {alert.command}", "dim")
         declared = count(result.declared, "declared alert")
-        told = count(len(result.alerts), "row") + " raised an alert" if result.alerts else "No alert is raised"
-        report.line(f"{told}; {declared}.")
+        message = count(len(result.alerts), "row") + " raised an alert" if result.alerts else "No alert is raised"
+        report.line(f"{message}; {declared}.")
     show_deliveries(report, result.sent)

@@ -46,11 +46,11 @@ def _show_line(report: Report, said: SaidLine) -> None:
 def show_deliveries(report: Report, deliveries: Sequence[Delivery]) -> None:
     """A line per channel; a message that may not have arrived is told on stderr, also where the run is quiet."""
     for delivery in deliveries:
-        told = f"{delivery.channel}: {_BECAME[delivery.state].format(why=delivery.why)}"
+        message = f"{delivery.channel}: {_BECAME[delivery.state].format(why=delivery.why)}"
         if delivery.failed:
-            report.failure(told, "See docs/brief.md, What is guaranteed.")
+            report.failure(message, "See docs/brief.md, What is guaranteed.")
         else:
-            report.line(told)
+            report.line(message)
 
 
 def brief_document(result: BriefResult) -> dict[str, Any]:

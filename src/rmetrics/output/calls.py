@@ -1,5 +1,6 @@
 """What became of calls, for people and as JSON. A number is shown on a terminal only, and in no document."""
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
@@ -25,8 +26,11 @@ def show_calls(report: Report, result: CallsResult) -> None:
     report.line("")
     _classes(report, result)
     report.line("")
-    _speeds(report, result.speeds, result.hours)
+    _speeds(report, "Until a caller was reached", "calls", result.speeds, result.hours)
     report.line("")
+    if result.lead_speeds:
+        _speeds(report, "Until a lead was spoken to", "leads", result.lead_speeds, result.hours)
+        report.line("")
     _worths(report, result.worths)
 
 
@@ -43,6 +47,10 @@ def calls_document(result: CallsResult) -> dict[str, Any]:
             for c in result.counts
         ],
         "speed_to_lead": list(result.speeds),
+        "speed_of_leads": [
+            {"leads" if name == "calls" else name: value for name, value in dataclasses.asdict(speed).items()}
+            for speed in result.lead_speeds
+        ],
         "lost_callers": list(result.worths),
         "hours": list(result.hours),
     }
@@ -86,12 +94,9 @@ def _classes(report: Report, result: CallsResult) -> None:
     report.table(grid)
 
 
-def _speeds(report: Report, speeds: Sequence[Speed], hours: Sequence[str]) -> None:
-    grid = table(
-        f"Until a caller was reached ({'; '.join(hours) or 'every hour counts'})",
-        "source",
-        *("calls", "reached", "median", "9 of 10 within"),
-    )
+def _speeds(report: Report, title: str, what: str, speeds: Sequence[Speed], hours: Sequence[str]) -> None:
+    named = f"{title} ({'; '.join(hours) or 'every hour counts'})"
+    grid = table(named, "source", what, "reached", "median", "9 of 10 within")
     for speed in speeds:
         waits = map(duration, (speed.median_s, speed.p90_s))
         grid.add_row(speed.source, number(speed.calls), number(speed.reached), *waits)

@@ -28,7 +28,7 @@ def show_doctor(report: Report, result: DoctorResult) -> None:
             report.line(f"{'':<24}{check.advice}")
     errors = [c for c in result.checks if c.severity == "error"]
     warnings = [c for c in result.checks if c.severity == "warning"]
-    told = (
+    message = (
         f"{count(len(errors), 'error')}, {count(len(warnings), 'warning')}." if errors or warnings else "All is well."
     )
-    report.line(told, "bold red" if errors else "bold")
+    report.line(message, "bold red" if errors else "bold")

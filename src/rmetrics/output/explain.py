@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from rmetrics.errors import SettingsError
-from rmetrics.explain.explanation import Explained, Explanation, ListedRow, Part
+from rmetrics.explain.asked import Asked
+from rmetrics.explain.explanation import Explained, Explanation, ListedRow, Made, Part
 from rmetrics.explain.gaps import Gap
 from rmetrics.files import open_private
 from rmetrics.findings import count
 from rmetrics.output.csv_files import write_csv
+from rmetrics.output.metrics import shown_value
 from rmetrics.output.reporter import Report, plain, table
 
 _NAMES = {"revenue_gross": "revenue (gross)", "revenue40": "revenue after payout"}
@@ -39,6 +41,8 @@ def show_explanation(report: Report, found: Explanation, gaps: Sequence[Gap] = (
     report.line(_title(found), "bold")
     for metric in found.metrics.values():
         _metric(report, metric, published=found.run_id is not None, rows=rows)
+    for made in found.ratios:
+        _made(report, found, made)
     if found.calls:
         steps = ", ".join(f"{s.rows:,} {s.step}" for s in found.calls)
         report.line("")
@@ -56,13 +60,25 @@ def show_explanation(report: Report, found: Explanation, gaps: Sequence[Gap] = (
 
 
 def _title(found: Explanation) -> str:
-    asked = found.asked
+    return ", ".join(
+        p
+        for p in (
+            found.asked.source if found.member is None else f"{found.member} ({found.dimension})",
+            months_in_words(found.asked),
+            found.asked.segment,
+        )
+        if p
+    )
+
+
+def months_in_words(asked: Asked) -> str:
+    """The months, or the days, a question is about."""
     when = f"{asked.day:%A, %d %B %Y}" if asked.day else f"{asked.month:%B %Y}"
     if asked.day and asked.until:
         when = f"{asked.day:%d %B %Y} to {asked.until:%d %B %Y}"
     elif asked.several:
         when = f"{when} to {asked.last:%B %Y}"
-    return f"{asked.source}, {when}" + (f", {asked.segment}" if asked.segment else "")
+    return when
 
 
 def figure(scale: int, value: Decimal) -> str:
@@ -73,11 +89,18 @@ def figure(scale: int, value: Decimal) -> str:
     return f"{value:,.{scale}f}"
 
 
+def share(value: Decimal | None) -> str:
+    """A part of a whole, for people."""
+    return "" if value is None else f"{value * 100:,.1f} %"
+
+
 def _metric(report: Report, metric: Explained, *, published: bool, rows: bool) -> None:
     report.line("")
     report.parts(
         (f"{_NAMES.get(metric.name, metric.name)}  ", "bold cyan"), (figure(metric.scale, metric.value), "bold")
     )
+    if metric.share is not None and metric.whole is not None:
+        report.line(f"  {share(metric.share)} of {figure(metric.scale, metric.whole)} in all")
     if metric.months:
         report.line(
             "  by month: " + ", ".join(f"{m.month:%Y-%m} {figure(metric.scale, m.value)}" for m in metric.months)
@@ -98,6 +121,16 @@ def _metric(report: Report, metric: Explained, *, published: bool, rows: bool) -
         report.line(f"  NOT PROVED: {proof}: difference {figure(metric.scale, worst)}", "bold red")
     else:
         report.line(f"  proof: {proof}, difference {figure(metric.scale, worst)}", "green")
+
+
+def _made(report: Report, found: Explanation, made: Made) -> None:
+    """A figure that is computed from those explained above."""
+    report.line("")
+    report.parts((f"{made.figure.name}  ", "bold cyan"), (shown_value(made.value, made.figure.kind), "bold"))
+    sign = " - " if made.figure.additive else " / "
+    report.line(
+        "  " + sign.join(f"{p} {figure(found.metrics[p].scale, found.metrics[p].value)}" for p in made.figure.parts)
+    )
 
 
 def _part(report: Report, scale: int, part: Part, *, several: bool, rows: bool) -> None:
@@ -126,8 +159,8 @@ def _split(report: Report, part: Part) -> None:
     more += f", a cent more on the first {split.extra}" if split.extra else ""
     segments = ", ".join(f"{s} {v:,.2f}" for s, v in split.segments.items())
     spread = f"{split.total:,.2f} over {count(split.days, 'day')}{more}"
-    told = f"    spread: {spread}; by leads: {segments}"
-    report.line(told)
+    message = f"    spread: {spread}; by leads: {segments}"
+    report.line(message)
 
 
 def _rows(report: Report, scale: int, rows: Sequence[ListedRow]) -> None:
@@ -179,6 +212,10 @@ def explanation_json(found: Explanation, gaps: Sequence[Gap] = (), *, rows: bool
         "run_id": found.run_id,
         "calls": found.calls,
     }
+    if found.member is not None:
+        document |= {"dimension": found.dimension, "member": found.member}
+    if found.ratios:
+        document["ratios"] = {m.figure.name: {"parts": m.figure.parts, "value": m.value} for m in found.ratios}
     if gaps:
         document["gaps"] = gaps
     return document
@@ -216,6 +253,8 @@ def _metric_json(m: Explained, *, rows: bool) -> dict[str, Any]:
         "published": value(m.scale, m.published),
         "difference": format(_two_places(max(m.differences, default=Decimal(0))), "f"),
     }
+    if m.whole is not None:
+        document |= {"whole": value(m.scale, m.whole), "share": m.share}
     if m.months:
         document["months"] = [
             {

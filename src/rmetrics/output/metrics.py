@@ -17,8 +17,8 @@ from rmetrics.output.grid import Cell, Column, Grid
 from rmetrics.output.reporter import Report
 from rmetrics.usecases.metrics import Metrics, Row
 
-_PLACES = {Kind.COUNT: 0, Kind.MONEY: 2, Kind.EXACT: 6, Kind.RATIO: 6, Kind.MONEY_RATIO: 6}
-_SHOWN = {Kind.COUNT: 0, Kind.MONEY: 2, Kind.EXACT: 2, Kind.RATIO: 1, Kind.MONEY_RATIO: 2}
+_PLACES = {Kind.COUNT: 0, Kind.MONEY: 2, Kind.EXACT: 6, Kind.RATIO: 6, Kind.NUMBER_RATIO: 6, Kind.MONEY_RATIO: 6}
+_SHOWN = {Kind.COUNT: 0, Kind.MONEY: 2, Kind.EXACT: 2, Kind.RATIO: 1, Kind.NUMBER_RATIO: 2, Kind.MONEY_RATIO: 2}
 _NUMBER = pl.Decimal(38, 6)
 _SCHEMA: dict[str, Any] = {
     "period": pl.String, "from": pl.Date, "to": pl.Date, "through": pl.Date, "state": pl.String,
@@ -48,8 +48,10 @@ def show_metrics(report: Report, found: Metrics) -> None:
         return
     report.table(_grid(found))
     if any(row.state is not State.WHOLE for row in found.rows):
-        told = "* begun: the data end inside it; part: not all of its days are in the data or asked for; ahead: planned"
-        report.line(f"{told}. Data up to {found.data.last}.", "dim")
+        message = (
+            "* begun: the data end inside it; part: not all of its days are in the data or asked for; ahead: planned"
+        )
+        report.line(f"{message}. Data up to {found.data.last}.", "dim")
     if found.asked.compare is not None:
         report.line("A period that is not whole is compared with the same number of days of the other.", "dim")
 
@@ -116,9 +118,9 @@ def _grid(found: Metrics) -> Grid:
         cells += [row.member] if members else []
         cells += [row.measure]
         if row.compared is not None:
-            cells += [_shown(row.compared.value, row.kind), _change(row.compared.change, row.kind, points=True)]
+            cells += [shown_value(row.compared.value, row.kind), _change(row.compared.change, row.kind, points=True)]
             cells += [_change(row.compared.change_ratio, Kind.RATIO)]
-        grid.add_row(*cells, Cell(row.explain, "dim"), Cell(_shown(row.value, row.kind), "bold"))
+        grid.add_row(*cells, Cell(row.explain, "dim"), Cell(shown_value(row.value, row.kind), "bold"))
     return grid
 
 
@@ -127,14 +129,15 @@ def _title(found: Metrics) -> str:
     return f"{', '.join(whose) or 'All sources'}, by {found.asked.by}; money in {found.currency}"
 
 
-def _shown(value: Decimal | None, kind: Kind) -> str:
+def shown_value(value: Decimal | None, kind: Kind) -> str:
+    """A figure for people: counts whole, money with its cents, ratios in percent."""
     if value is None:
         return "-"
     return f"{value * 100:,.1f} %" if kind is Kind.RATIO else f"{value:,.{_SHOWN[kind]}f}"
 
 
 def _change(value: Decimal | None, kind: Kind, *, points: bool = False) -> str:
-    text = _shown(value, kind)
+    text = shown_value(value, kind)
     text = text.removesuffix("%") + "points" if points and text.endswith("%") else text
     return f"+{text}" if value is not None and value > 0 else text
 
@@ -170,4 +173,4 @@ def told_written(report: Report, rows: int, path: Path) -> None:
     report.line(f"{count(rows, 'row')} in {path}")
 
 
-__all__ = ["parquet_bytes", "plain_number", "show_metrics", "told_written", "write_parquet"]
+__all__ = ["parquet_bytes", "plain_number", "show_metrics", "shown_value", "told_written", "write_parquet"]

@@ -5,13 +5,16 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
+from rmetrics.explain.asked import MEASURES
 from rmetrics.findings import EMPTY_INBOX, count
 from rmetrics.output.reporter import STYLES, Report, names, plain, table
+from rmetrics.rules.funnel import FUNNEL, PREFIX
 from rmetrics.usecases.plan import FigureChange, Plan, RowMove, summary
 
 COUNTED = frozenset({"jobs", "leads", "units", "repairs"})
-_JOURNEYS = frozenset(f"journeys.{m}" for m in ("touches", "answered", "booked", "visited", "repaired", "jobs"))
+_JOURNEYS = frozenset(f"{PREFIX}{name}" for name, measure in FUNNEL.items() if not measure.decimals)
 _SHOWN_CAUSES = 9
+_SHOWN_MEMBERS = 20
 
 
 def show_plan(report: Report, plan: Plan, *, rows: bool) -> None:
@@ -23,9 +26,10 @@ def show_plan(report: Report, plan: Plan, *, rows: bool) -> None:
         return
     report.line(f"Compared with {plan.compared_with}.", "dim")
     _new(report, plan)
-    causes = list(dict.fromkeys(c.cause for c in plan.changes))
+    causes = list(dict.fromkeys([*(c.cause for c in plan.changes), *(c.cause for c in plan.members)]))
     for month, group in groupby(plan.changes, key=lambda c: c.month):
         _month(report, f"{month:%B %Y}", list(group), causes)
+    _members(report, plan, causes, shown=rows)
     for i, cause in enumerate(causes, 1):
         report.line(f"[{i}] {cause}", "dim")
     if plan.unchanged:
@@ -65,9 +69,38 @@ def _month(report: Report, title: str, changes: Sequence[FigureChange], causes: 
     report.table(grid)
 
 
+def _members(report: Report, plan: Plan, causes: Sequence[str], *, shown: bool) -> None:
+    """The members whose figures change, dimension by dimension, the newest month first."""
+    by_dimension = sorted(plan.members, key=lambda c: (c.dimension, -c.month.toordinal()))
+    for dimension, group in groupby(by_dimension, key=lambda c: c.dimension):
+        changes = list(group)
+        grid = table(f"By {dimension}", "month", "member", "measure", "before", "after", "change", "why")
+        for change in changes if shown else changes[:_SHOWN_MEMBERS]:
+            was, now = change.before or Decimal(0), change.after or Decimal(0)
+            grid.add_row(
+                f"{change.month:%Y-%m}",
+                change.member,
+                change.metric,
+                "-" if change.before is None else figure(change.metric, was),
+                "-" if change.after is None else figure(change.metric, now),
+                figure(change.metric, now - was, sign=True),
+                f"[{causes.index(change.cause) + 1}]",
+            )
+        report.table(grid)
+        left = 0 if shown else len(changes) - _SHOWN_MEMBERS
+        if left > 0:
+            names = {c.member for c in changes}
+            span = f"{changes[-1].month:%Y-%m} to {changes[0].month:%Y-%m}"
+            report.line(f"and {left:,} more figures of {count(len(names), 'member')}, {span}; all with --rows", "dim")
+
+
 def figure(metric: str, value: Decimal, *, sign: bool = False) -> str:
-    """A figure as exact as it is: counts whole, money with its cents, revenue after payout with what it has."""
-    if metric in COUNTED | _JOURNEYS:
+    """A figure as exact as it is: counts whole, money with its cents, revenue after payout with what it has.
+
+    Of a measure of the company's own only the value tells whether it is whole.
+    """
+    own = metric not in MEASURES and not metric.startswith("journeys.")
+    if metric in COUNTED | _JOURNEYS or (own and value == value.to_integral_value()):
         return f"{value:{'+' if sign else ''},.0f}"
     places = max(2, -int(value.normalize().as_tuple().exponent)) if value else 2
     return f"{value:{'+' if sign else ''},.{places}f}"
@@ -139,6 +172,8 @@ def _closing(plan: Plan) -> str:
     if plan.journeys:
         money = sum((job.paid for job in plan.journeys), Decimal(0))
         moved += f", {count(len(plan.journeys), 'job')} ({money:,.2f} paid) would come from another touch"
+    if plan.members:
+        moved = f", {count(len(plan.members), 'figure')} of members" + moved
     return (
         f"A sync would change {count(len(plan.changes), 'monthly figure')} and "
         f"{count(plan.days, 'daily figure')}{moved}. Nothing was written; `rmetrics sync` does it."
@@ -164,4 +199,5 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "restated": plan.restated,
         "instead": plan.instead,
         "journeys": plan.journeys,
+        "members": [plain(c) for c in plan.members],
     }

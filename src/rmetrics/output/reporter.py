@@ -177,7 +177,7 @@ def plain(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value
             return str(value)
 
 
-_TEXTS = frozenset({"", "column", "feed", "file", "measure", "segment", "source", "type"})
+_TEXTS = frozenset({"", "column", "feed", "file", "measure", "member", "segment", "source", "type"})
 _LEFT = frozenset(
     {
         *("answered", "by", "job", "known", "the CRM says", "the touch says", "touch", "why not"),

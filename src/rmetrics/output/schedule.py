@@ -16,8 +16,8 @@ def show_installed(report: Report, result: ScheduleResult, *, dry_run: bool) -> 
         _files(report, result.files)
         for command in result.commands:
             report.line(f"$ {' '.join(command)}", "dim")
-        told = "Would run" if dry_run else "Runs"
-        report.line(f"{told} pull, sync and brief every day at {result.at} ({where}) by {result.kind}.", "bold")
+        message = "Would run" if dry_run else "Runs"
+        report.line(f"{message} pull, sync and brief every day at {result.at} ({where}) by {result.kind}.", "bold")
     for note in result.notes:
         report.line(f"note: {note}", "yellow")
 

@@ -32,8 +32,8 @@ def source_named(name: str, rules: Rules, also: Iterable[str] = ()) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        told = f"{name!r} may mean {' or '.join(map(repr, found))}"
-        raise SettingsError(told, "Write one of these names exactly as it is written here.")
+        message = f"{name!r} may mean {' or '.join(map(repr, found))}"
+        raise SettingsError(message, "Write one of these names exactly as it is written here.")
     raise SettingsError(
         f"no such source: {name!r}{did_you_mean(name, names, near=True)}",
         f"Sources: {', '.join(names)}; ALL is the whole company.",
@@ -103,8 +103,8 @@ def months_named(asked: Months, months: Collection[dt.date]) -> tuple[dt.date, d
     last = asked.last or max(months)
     first = last.replace(month=1) if asked.to_date else asked.first or min(months)
     if not any(first <= m <= last for m in months):
-        told = f"no data for the months from {first:%Y-%m} to {last:%Y-%m}"
-        raise SettingsError(told, f"There is some from {min(months):%Y-%m} to {max(months):%Y-%m}.")
+        message = f"no data for the months from {first:%Y-%m} to {last:%Y-%m}"
+        raise SettingsError(message, f"There is some from {min(months):%Y-%m} to {max(months):%Y-%m}.")
     return first, last
 
 

@@ -21,7 +21,8 @@ from rmetrics.positions import FILE, LINE, LINES, POSITION
 from rmetrics.rules import Rules
 from rmetrics.rules.conditions import read_condition
 from rmetrics.rules.disputes import lead_row, price_column
-from rmetrics.rules.model import ColumnType, FeedLeads
+from rmetrics.rules.feeds import ColumnType
+from rmetrics.rules.model import FeedLeads
 from rmetrics.rules.names import CALLS, JOBS
 from rmetrics.rules.terms import read_within
 from rmetrics.tables import JOURNEYS
@@ -96,26 +97,13 @@ def lead_claims(rows: Rows, exports: Mapping[int, str], now: dt.datetime) -> lis
         exports: the names of exports by their rank.
         now: what is over by then has expired.
     """
-    rules = rows.rules
-    feeds = {
-        version.leads.feed
-        for dated in rules.sources.values()
-        for _, version in dated.versions
-        if version.disputes and isinstance(version.leads, FeedLeads)
-    }
-    if not feeds:
+    rules, given = rows.rules, lead_rows(rows)
+    if not given:
         return []
-    jobs = rows.feed(JOBS)
-    customers = call_rows(rows.linked(CALLS), jobs, rules) if CALLS in rules.feeds else _without_calls(jobs, rules)
-    customers = CallRows(*(f.lazy() for f in pl.collect_all([customers.calls, customers.jobs])))
-    unnumbered = _unnumbered(rows).collect().lazy()
-    given = {
-        name: LeadRows(rows.feed(name), _dearest(rows, name), customers, unnumbered, _led(rows, name)) for name in feeds
-    }
     found = claims(given, rules)
     of_calls = _calls(rows, found, exports)
     told: list[Claim] = []
-    for name in sorted(feeds):
+    for name in sorted(given):
         mine = found.filter(pl.col("feed") == name)
         leads = _leads(rows, name, pl.concat([mine[POSITION], mine["duplicate_of"].drop_nulls()]).unique(), exports)
         looked = _looked_at(given[name], mine, rules, name)
@@ -125,6 +113,26 @@ def lead_claims(rows: Rows, exports: Mapping[int, str], now: dt.datetime) -> lis
             for row in mine.to_dicts()
         ]
     return sorted(told, key=lambda c: (list(rules.sources).index(c.source), c.lead_at, c.lead_id))
+
+
+def lead_rows(rows: Rows) -> dict[str, LeadRows]:
+    """What facts of leads are made of, by the feed of the leads; none where no source has terms."""
+    rules = rows.rules
+    feeds = dict.fromkeys(
+        version.leads.feed
+        for dated in rules.sources.values()
+        for _, version in dated.versions
+        if version.disputes and isinstance(version.leads, FeedLeads)
+    )
+    if not feeds:
+        return {}
+    jobs = rows.feed(JOBS)
+    customers = call_rows(rows.linked(CALLS), jobs, rules) if CALLS in rules.feeds else _without_calls(jobs, rules)
+    customers = CallRows(*(f.lazy() for f in pl.collect_all([customers.calls, customers.jobs])))
+    unnumbered = _unnumbered(rows).collect().lazy()
+    return {
+        name: LeadRows(rows.feed(name), _dearest(rows, name), customers, unnumbered, _led(rows, name)) for name in feeds
+    }
 
 
 def _without_calls(jobs: pl.LazyFrame, rules: Rules) -> CallRows:
@@ -259,4 +267,4 @@ def _claim(
     )
 
 
-__all__ = ["Claim", "ClaimState", "Proof", "lead_claims"]
+__all__ = ["Claim", "ClaimState", "Proof", "lead_claims", "lead_rows"]

@@ -25,7 +25,7 @@ from rmetrics.pipeline.landing.bucket_inbox import refuse_bucket
 from rmetrics.pipeline.landing.land import file_digest
 from rmetrics.pipeline.landing.placement import chosen
 from rmetrics.rules import Rules, load_rules
-from rmetrics.rules.model import Column, ColumnType, Feed
+from rmetrics.rules.feeds import Column, ColumnType, Feed
 from rmetrics.rules.names import ENTERED
 from rmetrics.settings import Settings
 

@@ -42,11 +42,11 @@ class Explanations:
             if isinstance(error, but) or asked_to_stop(error):
                 raise
             # Only the kind of the error: its text may quote a row.
-            told = (
+            message = (
                 f"{what} could not be made ({type(error).__name__}); the figures do not depend on it. Please report "
                 "this with the output of `rmetrics doctor`"
             )
-            self.failed.append(Finding(CODE, Severity.WARNING, told, 0))
+            self.failed.append(Finding(CODE, Severity.WARNING, message, 0))
             return fallback
 
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from rmetrics.brief.published import needed_feeds
+from rmetrics.checks.forecasts import Ahead, forecasts_again
 from rmetrics.metrics.forecast import Forecast, forecast
 from rmetrics.metrics.holidays_of import holidays_of
 from rmetrics.metrics.tallies import last_day
@@ -61,12 +62,74 @@ def month_estimates(computed: Computed, rules: Rules) -> tuple[Estimate, ...]:
         computed: what was computed, and from which exports.
         rules: the feeds needed, and the country whose holidays count.
     """
-    newest = newest_day((p.raw for p in computed.placed), rules)
-    end = last_day(computed.snapshot.scan(TALLIES["days"]), rules, newest).collect().item()
+    end = _last_day(computed, rules)
     if end is None:
         return ()
     daily = computed.rows.scan(DAILY).filter(pl.col("date") <= end).select("date", "source", "segment", *SCALES)
     return tuple(_estimates(daily.collect(), rules, _last_whole_day(computed, rules, end), month_of(end)))
+
+
+def estimates_differing(
+    computed: Computed, rules: Rules, published: Mapping[tuple[str, str, dt.date], tuple[Decimal | None, ...]] | None
+) -> list[str]:
+    """Where the estimates, or what is published of them, are not what a second computation makes of the days.
+
+    Args:
+        computed: what was computed.
+        rules: in force.
+        published: value, low and high by source, measure and day, as ``forecasts`` holds them; None: not compared.
+
+    Returns:
+        A line for each difference.
+    """
+    end = _last_day(computed, rules)
+    again = dict[tuple[str, str], Ahead]()
+    if end is not None:
+        month, whole = month_of(end), _last_whole_day(computed, rules, end)
+        path = computed.snapshot.path(DAILY)
+        holidays = holidays_of(rules.business.country, whole.year - 6, next_month(month).year)
+        again = forecasts_again(path, month, end, whole, holidays, computed.rows.lake.root / "duckdb")
+    ours = {(e.source, e.measure): e for e in month_estimates(computed, rules)}
+    found = []
+    for key in sorted({*ours, *again}):
+        mine, other = (_told(of.get(key)) for of in (ours, again))
+        if mine != other:
+            found.append(f"{key[0]} {key[1]}: {mine} is estimated, the second computation says {other}")
+    if published is not None:
+        wanted = dict[tuple[str, str, dt.date], tuple[Decimal | None, ...]]()
+        for (source, measure), e in again.items():
+            for day, value in steps(month, e.as_of, e.reached, e.path):
+                ends = day == (e.path[-1][0] if e.path else e.as_of)
+                wanted[source, measure, day] = (value, *((e.low, e.high) if ends else (None, None)))
+        for row in sorted({*wanted, *published}):
+            there, right = published.get(row), wanted.get(row)
+            if there != right:
+                found.append(f"{row[0]} {row[1]} {row[2]}: PostgreSQL holds {_values(there)}, not {_values(right)}")
+    return found
+
+
+def steps(
+    month: dt.date, as_of: dt.date, reached: Decimal, path: Sequence[tuple[dt.date, Decimal]]
+) -> list[tuple[dt.date, Decimal]]:
+    """The days of an estimate as they are published: the last whole one where it is of the month, then those ahead."""
+    return [*([(as_of, reached.quantize(Decimal("0.01")))] if as_of >= month else []), *path]
+
+
+def _told(of: Estimate | Ahead | None) -> str:
+    if of is None:
+        return "nothing"
+    path = ", ".join(str(value) for _, value in of.path)
+    return f"{of.value} ({of.low} to {of.high}, {of.past} months, from {of.reached} on {of.as_of}; {path})"
+
+
+def _values(row: tuple[Decimal | None, ...] | None) -> str:
+    return "nothing" if row is None else " ".join(str(v) for v in row if v is not None)
+
+
+def _last_day(computed: Computed, rules: Rules) -> dt.date | None:
+    newest = newest_day((p.raw for p in computed.placed), rules)
+    found: dt.date | None = last_day(computed.snapshot.scan(TALLIES["days"]), rules, newest).collect().item()
+    return found
 
 
 def _last_whole_day(computed: Computed, rules: Rules, end: dt.date) -> dt.date:
@@ -131,4 +194,4 @@ def _estimate(source: str, measure: str, scale: int, found: Forecast, known: int
     )
 
 
-__all__ = ["SCALES", "Estimate", "month_estimates"]
+__all__ = ["SCALES", "Estimate", "estimates_differing", "month_estimates", "steps"]

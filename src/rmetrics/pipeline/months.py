@@ -8,7 +8,8 @@ import polars as pl
 
 from rmetrics.figures import MonthLine
 from rmetrics.metrics.dimensions import totals
-from rmetrics.pipeline.compute.local import stored_tallies
+from rmetrics.metrics.figures import quotient
+from rmetrics.pipeline.compute.local import measure_tally
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.summary import MeasureLine
 from rmetrics.rules.measures import declared, shown_format
@@ -44,18 +45,16 @@ def measure_lines(rows: Rows) -> tuple[MeasureLine, ...]:
     if not own:
         return ()
     measures = declared(rows.rules)
-    tally = stored_tallies(rows.snapshot).measures
-    found = totals(rows.scan(MONTHLY), tally, rows.rules).collect()
+    found = totals(rows.scan(MONTHLY), measure_tally(rows), rows.rules).collect()
     sums = {(month, name): value for month, name, value in found.select("month", "measure", "value").iter_rows()}
     targets = _own_targets(rows, own)
     lines = []
     for month in sorted({m for m, _ in sums}):
         for name in own:
             above, below = measures[name].latest.ratio or (name, None)
-            value = sums.get((month, above), Decimal(0))
+            value: Decimal | None = sums.get((month, above), Decimal(0))
             if below is not None:
-                under = sums.get((month, below), Decimal(0))
-                value = value / under if under else None
+                value = quotient(sums.get((month, above), Decimal(0)), sums.get((month, below), Decimal(0)))
             shown = shown_format(measures[name], rows.rules)
             lines.append(MeasureLine(month, name, measures[name].title, shown, value, targets.get((month, name))))
     return tuple(lines)

@@ -3,7 +3,6 @@
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from decimal import Decimal
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -19,8 +18,8 @@ from rmetrics.pipeline.compute.names import TALLIES
 from rmetrics.pipeline.compute.runner import Runner
 from rmetrics.pipeline.compute.standing import old_rules
 from rmetrics.pipeline.explanations import Explanations
-from rmetrics.pipeline.forecasts import month_estimates
-from rmetrics.pipeline.landing.inbox import Seen
+from rmetrics.pipeline.forecasts import month_estimates, steps
+from rmetrics.pipeline.landing.inbox import InboxFile
 from rmetrics.pipeline.unchanged import NOT_NEEDED
 from rmetrics.pipeline.verify.cross_check import agree
 from rmetrics.pipeline.verify.quality import remembered_findings
@@ -124,7 +123,7 @@ def _forecasts(computed: Computed, rules: Rules) -> tuple[ForecastRow, ...]:
     zone = ZoneInfo(rules.business.timezone)
     rows = list[ForecastRow]()
     for e in month_estimates(computed, rules):
-        path = [*([(e.as_of, e.reached.quantize(Decimal("0.01")))] if e.as_of >= e.month else []), *e.path]
+        path = steps(e.month, e.as_of, e.reached, e.path)
         for day, value in path:
             noon = dt.datetime.combine(day, dt.time(12), zone).astimezone(dt.UTC)
             ends = day == path[-1][0]
@@ -173,7 +172,7 @@ def _refuse_older_lake(before: Published, computed: Computed, target: Server, *,
         raise PostgresError(
             f"{target.label} was published from exports that this lake does not have ({len(missing)} of them): "
             "publishing would take their rows away",
-            "Sync from the newer lake, put those exports into this inbox, or say --force if they are meant to go.",
+            "Sync from the newer lake, put those exports into this inbox, or pass --force to remove their rows.",
         )
 
 
@@ -181,7 +180,7 @@ def run_of(
     attempt: Attempt,
     rules: Rules,
     computed: Computed,
-    seen: list[Seen],
+    seen: list[InboxFile],
     why: Explanations,
 ) -> Run:
     """What the log of runs is told of this one."""

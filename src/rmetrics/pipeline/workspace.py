@@ -18,7 +18,7 @@ from rmetrics.pipeline.compute.compute import Computed, compute, inputs_digest, 
 from rmetrics.pipeline.compute.standing import old_rules
 from rmetrics.pipeline.compute.typed_inputs import typed_inputs
 from rmetrics.pipeline.landing.losses import lost_error, lost_exports
-from rmetrics.pipeline.landing.placement import Placed, place
+from rmetrics.pipeline.landing.placement import PlacedExport, place
 from rmetrics.pipeline.landing.typed_rows import definition_of
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import Rules, load_rules
@@ -28,7 +28,7 @@ from rmetrics.settings import Settings, memory_of
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class Workspace:
     """A lake that answers for the rules in force.
 
     Attributes:
@@ -53,7 +53,12 @@ class Opened:
         return {p.rank: p.raw for p in self.computed.placed}
 
 
-def landed(settings: Settings, *, thorough: bool = False, lake: Lake | None = None) -> tuple[Lake, Rules, list[Placed]]:
+def landed(
+    settings: Settings,
+    *,
+    thorough: bool = False,
+    lake: Lake | None = None,
+) -> tuple[Lake, Rules, list[PlacedExport]]:
     """The lake, the rules in force, and the exports placed under them.
 
     Args:
@@ -82,7 +87,7 @@ def landed(settings: Settings, *, thorough: bool = False, lake: Lake | None = No
 @contextlib.contextmanager
 def opened(
     settings: Settings, progress: Progress = silent, *, thorough: bool = False, lake: Lake | None = None
-) -> Iterator[Opened]:
+) -> Iterator[Workspace]:
     """Opens the lake for reading, as the rules in force make it.
 
     Args:
@@ -104,37 +109,37 @@ def opened(
         *_damaged(lake, computed, rules, placed, thorough=thorough),
     ]
     if not problems:
-        yield Opened(lake, rules, standing(lake, rules, lake.raw_files()))
+        yield Workspace(lake, rules, standing(lake, rules, lake.raw_files()))
         return
     with scratch_lake(lake, results=False) as scratch:
-        yield Opened(scratch, rules, compute(scratch, rules, progress, memory=memory_of(settings)), tuple(problems))
+        yield Workspace(scratch, rules, compute(scratch, rules, progress, memory=memory_of(settings)), tuple(problems))
 
 
-def _stale(lake: Lake, computed: Snapshot, rules: Rules, placed: list[Placed]) -> Iterator[Finding]:
+def _stale(lake: Lake, computed: Snapshot, rules: Rules, placed: list[PlacedExport]) -> Iterator[Finding]:
     """Whether the computed files were made by other rules, exports or versions than those in force."""
     if computed.inputs == inputs_digest(placed, rules):
         return
     before = computed.rules
     if before in ("", rules.digest):
-        told = (
+        message = (
             "the lake was not computed with these exports and this version (new ones landed, or some were withdrawn or "
             "restored since the last sync); run `rmetrics sync`"
         )
-        yield Finding("not-synced", Severity.ERROR, told, 0)
+        yield Finding("not-synced", Severity.ERROR, message, 0)
         return
     old = old_rules(lake, before, rules)
     edits = "; ".join(str(e) for e in (rule_edits(old, rules) if old else ())[:3]) or f"see {rules.folder}"
-    told = (
+    message = (
         f"rules were edited after the last sync ({edits}): the figures here follow the edited rules, what is published "
         "does not yet; see `rmetrics plan`, then run `rmetrics sync`"
     )
-    yield Finding("rules-not-synced", Severity.ERROR, told, 0)
+    yield Finding("rules-not-synced", Severity.ERROR, message, 0)
 
 
 def _damaged(
-    lake: Lake, computed: Snapshot, rules: Rules, placed: list[Placed], *, thorough: bool
+    lake: Lake, computed: Snapshot, rules: Rules, placed: list[PlacedExport], *, thorough: bool
 ) -> Iterator[Finding]:
-    """Computed files that are missing or are not what was written."""
+    """Computed files that are missing or fail their checksums."""
     spoiled = list(computed.damaged() if thorough else computed.altered())
     missing = []
     for item in placed:
@@ -145,14 +150,14 @@ def _damaged(
             spoiled.append(f"{lake.typed.name}/{typed.name}")
     if missing and computed.inputs == inputs_digest(placed, rules):
         many = count(len(missing), "export")
-        told = f"the typed rows of {many} are missing, first {missing[0]}; run `rmetrics sync --full`"
-        yield Finding("missing-file", Severity.ERROR, told, len(missing))
+        message = f"the typed rows of {many} are missing, first {missing[0]}; run `rmetrics sync --full`"
+        yield Finding("missing-file", Severity.ERROR, message, len(missing))
     for name in dict.fromkeys(spoiled):
-        what = "is damaged: it is not what was written" if lake.store.head(name) else "is missing"
+        what = "is damaged: its checksum does not match" if lake.store.head(name) else "is missing"
         place = lake.store.shown(name)
-        told = f"{place} {what}; delete it and run `rmetrics sync --full`, which makes it again from the exports"
-        yield Finding("damaged-file", Severity.ERROR, told, 1)
+        message = f"{place} {what}; delete it and run `rmetrics sync --full`, which makes it again from the exports"
+        yield Finding("damaged-file", Severity.ERROR, message, 1)
 
 
-def _typed_record(lake: Lake, rules: Rules, item: Placed) -> TypedFile | None:
+def _typed_record(lake: Lake, rules: Rules, item: PlacedExport) -> TypedFile | None:
     return lake.typed_file(item.feed, item.raw.sha256, definition_of(rules, item.raw, item.feed).digest)

@@ -15,7 +15,7 @@ from rmetrics.postgres.server import existing_server
 from rmetrics.settings import Settings
 
 FINDING = "run-failed"
-_FAULT = "a fault of rmetrics; what it wrote on stderr says where"  # the message itself may quote a row
+_FAULT = "a bug in rmetrics; its output on stderr says where"  # the message itself may quote a row
 
 
 @contextlib.contextmanager

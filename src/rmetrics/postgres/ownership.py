@@ -47,6 +47,8 @@ VIEWS = (
     "quarterly_metrics",
     "yearly_metrics",
     "call_funnel",
+    "call_classes",
+    "speed_to_lead",
     "journey_funnel",
     "jobs_matched",
     "data_freshness",

@@ -33,6 +33,8 @@ READABLE = (
     "quarterly_metrics",
     "yearly_metrics",
     "call_funnel",
+    "call_classes",
+    "speed_to_lead",
     "journey_metrics",
     "journey_funnel",
     "jobs_matched",

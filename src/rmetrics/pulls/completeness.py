@@ -68,10 +68,10 @@ def judged(pull: ListPull, pages: Sequence[Page]) -> Reading:
     rows = _unique(pull, pages) if pull.unique else [row for page in pages for row in page.rows]
     if total is not None and len(rows) != total:
         seen = sum(len(p.rows) for p in pages)
-        told = f" ({seen:,} with repetitions)" if seen != len(rows) else ""
+        message = f" ({seen:,} with repetitions)" if seen != len(rows) else ""
         lacking = f"{count(total - len(rows), 'row')} missing" if len(rows) < total else "more than there should be"
         short = _short_page(pull, pages)
-        raise unsound(f"the server declares {count(total, 'row')}, {len(rows):,} came{told}: {lacking}{short}")
+        raise unsound(f"the server declares {count(total, 'row')}, {len(rows):,} came{message}: {lacking}{short}")
     if pull.most is not None and len(rows) >= pull.most:
         raise unsound(
             f"{len(rows):,} rows came, and the known cap is {pull.most:,}: the server may hold more",

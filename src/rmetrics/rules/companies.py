@@ -13,8 +13,9 @@ from pydantic import Field, StringConstraints, field_validator
 
 from rmetrics.errors import RuleProblem, SettingsError
 from rmetrics.rules.files import Tree
-from rmetrics.rules.model import Business, Place, Rules, Table, known_zone
+from rmetrics.rules.model import Business, Place, Rules
 from rmetrics.rules.suggest import did_you_mean
+from rmetrics.rules.table import Table, known_zone
 
 COMPANIES = "companies"
 _SINGLE = ("jobs", "revenue", "calls", "journeys")
@@ -96,8 +97,8 @@ def of_company(tree: Tree, name: str) -> Tree:
         key = f"{at}.rules.{table}"
         if table not in _EXCEPTIONS or not isinstance(own, dict):
             allowed = ", ".join(_EXCEPTIONS)
-            told = f"is no table with exceptions{did_you_mean(table, _EXCEPTIONS)}; allowed: {allowed}"
-            made.problems.append(_problem(tree, key, told))
+            message = f"is no table with exceptions{did_you_mean(table, _EXCEPTIONS)}; allowed: {allowed}"
+            made.problems.append(_problem(tree, key, message))
             continue
         made.tables[table] = _with(tree, made, table, own, key)
     prefix = f"{at}.rules."
@@ -143,11 +144,11 @@ def _overtaken(
             day = change.get("from")
             when = f"from {day} on" if isinstance(day, dt.date) else "later"
             where = _place(tree, f"{table}.changes.{i}")
-            told = (
+            message = (
                 f"the rules of all change {name} {when} ({where}): give the company's own changes, or changes = [] "
                 "where its value stays"
             )
-            yield _problem(tree, f"{key}.{name}", told)
+            yield _problem(tree, f"{key}.{name}", message)
 
 
 def _problem(tree: Tree, key: str, message: str) -> RuleProblem:

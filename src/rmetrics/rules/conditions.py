@@ -11,7 +11,7 @@ from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.refusal import RefusedError
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.expressions.written import sql_of
-from rmetrics.rules.model import ColumnType
+from rmetrics.rules.feeds import ColumnType
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ The terms themselves stand in ``rules.terms``.
 """
 
 from rmetrics.rules.expressions.typing import Row
-from rmetrics.rules.model import ColumnType, FeedLeads, Rules, Source
+from rmetrics.rules.feeds import ColumnType
+from rmetrics.rules.model import FeedLeads, Rules, Source
 
 # The facts of a lead beside its own columns; a column of the same name goes before them. NULL: not known, or none.
 FACTS = {

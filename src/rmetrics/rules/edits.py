@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rmetrics.rules.measures import links_to_jobs, sums
+from rmetrics.rules.measures import JOURNEYS, links_to_jobs, sums
 from rmetrics.rules.model import FeedLeads, Place, Rules, Source
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS, normal_source
 from rmetrics.rules.phones import is_number, read_phone
@@ -81,6 +81,13 @@ def can_move(edit: Edit, source: str, metric: str, old: Rules, new: Rules) -> bo
     return metric in _BY_KEY.get(".".join(edit.key.split(".")[:2]), _ALL)
 
 
+def moves_members(edit: Edit, dimension: str) -> bool:
+    """Whether an edit tells the members of a dimension apart in another way."""
+    group, _, rest = edit.key.partition(".")
+    name, _, key = rest.partition(".")
+    return group == "dimensions" and name == dimension and key not in {"title", "comment"}
+
+
 def _can_move_own(edit: Edit, group: str, rest: str, metric: str, old: Rules, new: Rules) -> bool:
     """The same of a measure of the company's own, which counts where its rows and their jobs count."""
     if group == "feeds":
@@ -94,8 +101,15 @@ def own_metrics(feed: str, rules: Rules) -> frozenset[str]:
     """The company's own sums that the rows of a feed can move: those over its rows, or over rows of the same jobs."""
     jobs = feed in {JOBS, PAYMENTS}
     own = sums(rules, own=True)
+    touches = feed in {JOBS, PAYMENTS, CALLS} or any(
+        isinstance(v.leads, FeedLeads) and v.leads.feed == feed for d in rules.sources.values() for _, v in d.versions
+    )
     return frozenset(
-        n for n, m in own.items() if m.latest.of == feed or (jobs and links_to_jobs(rules, m.latest.of or ""))
+        n
+        for n, m in own.items()
+        if m.latest.of == feed
+        or (jobs and links_to_jobs(rules, m.latest.of or ""))
+        or (touches and m.latest.of == JOURNEYS)
     )
 
 
@@ -217,4 +231,4 @@ def written(value: Any) -> str:
     return str(value)
 
 
-__all__ = ["Edit", "can_move", "feed_metrics", "rule_edits", "shown_place", "written"]
+__all__ = ["Edit", "can_move", "feed_metrics", "moves_members", "rule_edits", "shown_place", "written"]

@@ -71,8 +71,8 @@ def rule_files(folder: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        told = f"cannot read the rules folder {folder}: {error.strerror}"
-        raise SettingsError(told, "Check its permissions, or set RMETRICS_RULES_DIR.") from error
+        message = f"cannot read the rules folder {folder}: {error.strerror}"
+        raise SettingsError(message, "Check its permissions, or set RMETRICS_RULES_DIR.") from error
 
 
 def _merge(tree: Tree, path: Path) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from rmetrics.rules.model import ColumnType
+from rmetrics.rules.feeds import ColumnType
 
 US, EXCEL = "us", "excel"
 NAMED: Mapping[str, str] = {

@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from rmetrics.rules.model import Dated, Table
+from rmetrics.rules.model import Dated
 from rmetrics.rules.numbers import NumberRange
 from rmetrics.rules.phones import is_number, read_phone
+from rmetrics.rules.table import Table
 
 LONGEST_WINDOW = 3650  # days
 SHARED_WITHIN = 365  # days in which a number's jobs are counted

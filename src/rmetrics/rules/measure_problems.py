@@ -9,7 +9,9 @@ from rmetrics.rules.conditions import read_condition
 from rmetrics.rules.expressions import tree, typing
 from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.refusal import RefusedError
+from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.measures import (
+    JOURNEYS,
     SHIPPED,
     SOURCES,
     TAKEN,
@@ -19,7 +21,7 @@ from rmetrics.rules.measures import (
     measure_row,
     sum_kind,
 )
-from rmetrics.rules.model import ColumnType, Dated, Rules
+from rmetrics.rules.model import Dated, Rules
 from rmetrics.rules.suggest import did_you_mean
 
 _MEANING = ("of", "count", "sum", "where", "share", "ratio")
@@ -56,8 +58,20 @@ class MeasureProblems:
         """Says every problem."""
         for name, dated in self.rules.measures.items():
             self._measure(f"measures.{name}", name, dated)
+        self._removed()
         for name, dimension in self.rules.dimensions.items():
             self._dimension(f"dimensions.{name}", name, dimension)
+
+    def _removed(self) -> None:
+        """The seven stand together, or not at all: rules of a project from before there were declarations."""
+        there = [n for n in SHIPPED if n in self.rules.measures]
+        unknown = {"*", "measures", *(f"measures.{n}" for n in SHIPPED)} & set(self.broken)
+        missing = [n for n in SHIPPED if n not in self.rules.measures]
+        if there and missing and not unknown:
+            message = "may not be removed: they are what the published tables consist of"
+            self.say(
+                f"measures.{there[0]}", f"{', '.join(missing)} {message}; put back the shipped rules/measures.toml"
+            )
 
     def _name(self, at: str, name: str, what: str) -> None:
         if name in TAKEN:
@@ -68,15 +82,20 @@ class MeasureProblems:
     def _measure(self, at: str, name: str, dated: Dated[Measure]) -> None:
         if name in SHIPPED:
             given, shipped = dated.latest, SHIPPED[name]
-            if len(dated.versions) > 1 or any(getattr(given, k) != getattr(shipped, k) for k in _MEANING):
+            other = given.format not in {None, shipped.format}
+            if other or len(dated.versions) > 1 or any(getattr(given, k) != getattr(shipped, k) for k in _MEANING):
                 meaning = ", ".join(f"{k} = {v!r}" for k in _MEANING if (v := getattr(shipped, k)) is not None)
-                told = f"is one of the seven that the published tables consist of, which stay {meaning}"
-                self.say(at, f"{told}; only title and comment may be changed. Declare another measure beside it")
+                message = f"is one of the seven that the published tables consist of, which stay {meaning}"
+                self.say(at, f"{message}; only title and comment may be changed. Declare another measure beside it")
             return
         self._name(at, name, "measure")
         kinds = set()
         for i, (_, measure) in enumerate(dated.versions):
             place = at if i == 0 else f"{at}.changes.{i - 1}"
+            if measure.ratio is not None and len(dated.versions) > 1:
+                message = "a ratio is made of its sums wherever it is shown, so it cannot change from a day on"
+                self.say(f"{at}.changes", f"{message}: change the sums, or declare another ratio")
+                return
             if measure.ratio is not None:
                 self._ratio(at, name, measure.ratio)
             elif self._rows(f"{at}.of", measure.of or ""):
@@ -94,14 +113,18 @@ class MeasureProblems:
                     self.say(f"{at}.ratio", f"no such measure: {part!r}{did_you_mean(part, known)}")
             elif not declared(self.rules)[part].is_sum:
                 whole = declared(self.rules)[part].latest.ratio or ()
-                told = f"{part!r} is a ratio itself ({self.rules.place(f'measures.{part}')}); a ratio of ratios means"
-                self.say(f"{at}.ratio", f"{told} nothing once it is added up: use the sums it is made of, {whole}")
+                message = (
+                    f"{part!r} is a ratio itself ({self.rules.place(f'measures.{part}')}); a ratio of ratios means"
+                )
+                self.say(f"{at}.ratio", f"{message} nothing once it is added up: use the sums it is made of, {whole}")
 
     def _rows(self, at: str, of: str) -> bool:
         if of in _FIGURES or of in {*self.rules.measures, *SHIPPED} - set(self.rules.feeds):
             self.say(at, f"{of!r} holds results, and a measure that reads results could read its own; name a feed")
         elif of == SOURCES:
             self.say(at, "is what the rules of the sources make, leads and cost only; name a feed")
+        elif of == JOURNEYS and of not in self.rules.feeds:
+            return True
         elif of not in self.rules.feeds and not {"*", f"feeds.{of}"} & set(self.broken):
             self.say(at, f"no such feed: {of!r}{did_you_mean(of, self.rules.feeds)}")
         return self.usable(of)
@@ -138,7 +161,10 @@ class MeasureProblems:
     def _dimension(self, at: str, name: str, dimension: Dimension) -> None:
         self._name(at, name, "dimension")
         feed = self.rules.feeds.get(dimension.of)
-        if feed is None and not {"*", f"feeds.{dimension.of}"} & set(self.broken):
+        if feed is None and dimension.of == JOURNEYS:
+            message = "touches have a source and no members; name the feed of the leads, the calls or the jobs"
+            self.say(f"{at}.of", message)
+        elif feed is None and not {"*", f"feeds.{dimension.of}"} & set(self.broken):
             self.say(f"{at}.of", f"no such feed: {dimension.of!r}{did_you_mean(dimension.of, self.rules.feeds)}")
         if feed is None or not self.usable(dimension.of):
             return
@@ -148,7 +174,7 @@ class MeasureProblems:
         elif problem := read_condition(dimension.sql or "", row, kind=ColumnType.TEXT).problem:
             self.say(f"{at}.sql", problem)
         key = "column" if dimension.column is not None else "sql"
-        for column in _columns(dimension.column or dimension.sql or ""):
+        for column in _made_of(dimension.column or dimension.sql or "", feed):
             spec = feed.columns.get(column)
             if spec is not None and spec.type is ColumnType.PHONE:
                 self.say(f"{at}.{key}", _private(column, "is a phone number"))
@@ -168,6 +194,16 @@ class MeasureProblems:
 
 def _private(column: str, why: str) -> str:
     return f"{column!r} {why}: the members of a dimension are published, and this column must not be"
+
+
+def _made_of(text: str, feed: Feed) -> list[str]:
+    """The columns an expression names, and those that texts among them are derived from."""
+    found = list(dict.fromkeys(_columns(text)))
+    for column in found:
+        spec = feed.columns.get(column)
+        if spec is not None and spec.sql is not None and spec.type is ColumnType.TEXT:
+            found += [c for c in _columns(spec.sql) if c not in found]
+    return found
 
 
 def _columns(text: str) -> Iterator[str]:

@@ -17,15 +17,19 @@ from pydantic import StringConstraints, field_validator, model_validator
 from rmetrics.rules.expressions import typing
 from rmetrics.rules.expressions.refusal import RefusedError
 from rmetrics.rules.expressions.typing import Row
-from rmetrics.rules.model import ROW_ID, ColumnType, Dated, Identifier, Rules, Sql, Table
+from rmetrics.rules.feeds import ROW_ID, ColumnType
+from rmetrics.rules.model import Dated, Rules
 from rmetrics.rules.numbers import NumberRange
+from rmetrics.rules.table import Identifier, Sql, Table
 
 JOBS, PAYMENTS, CALLS = "jobs", "payments", "calls"
 SOURCES = "sources"
+JOURNEYS = "journeys"
 NONE, REST = "(none)", "(other)"
 MOST_MEMBERS = 200
 FREE_TEXT = 2000
-"""More members than this without ``most`` are no dimension but free text: ``rules check`` refuses it."""
+"""More members than this without ``most`` are no dimension but free text: ``rules check`` refuses it, and a run whose
+data has so many has a finding at error level."""
 Format = Literal["count", "money", "percent", "number"]
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
 Most = Annotated[int, NumberRange(Decimal(1), Decimal(100_000), decimals=0, unit="members")]
@@ -136,6 +140,27 @@ TAKEN = frozenset(
 """Names that mean something else where measures are listed."""
 
 
+_TOUCH: Mapping[str, ColumnType] = {
+    "touch_id": ColumnType.TEXT,
+    "feed": ColumnType.TEXT,
+    "touch_at": ColumnType.TIMESTAMP,
+    "touch_date": ColumnType.DATE,
+    "month": ColumnType.MONTH,
+    "answered": ColumnType.BOOLEAN,
+    "booked": ColumnType.BOOLEAN,
+    "visited": ColumnType.BOOLEAN,
+    "repaired": ColumnType.BOOLEAN,
+    "returning_customer": ColumnType.BOOLEAN,
+    "jobs": ColumnType.INTEGER,
+    "job_id": ColumnType.TEXT,
+    "matched_by": ColumnType.TEXT,
+    "reason": ColumnType.TEXT,
+    "cost": ColumnType.MONEY,
+    "paid": ColumnType.MONEY,
+}
+"""What a measure over journeys may name: the columns of the published table of touches."""
+
+
 @dataclass(frozen=True, slots=True)
 class Declared:
     """A measure in force.
@@ -197,7 +222,12 @@ def measure_row(rules: Rules, name: str) -> Row:
 
     The columns of the feed and its business day; of a job also what the rules make of it; of rows that name jobs the
     ``job_id``, and the job's ``job_date`` for payments. ``source`` and ``segment`` are those that the row counts in.
+    Of journeys, the columns of the published table of touches.
     """
+    if name == JOURNEYS:
+        return Row.of(
+            {**_TOUCH, "source": ColumnType.TEXT, "segment": ColumnType.TEXT}, rules.business.timezone, cells=True
+        )
     feed = rules.feeds[name]
     columns = {n: c.type for n, c in feed.columns.items()} | {feed.business_date: ColumnType.DATE}
     added = {"source": ColumnType.TEXT, "segment": ColumnType.TEXT}
@@ -302,7 +332,7 @@ def is_additive(dimension: Dimension, measure: Measure) -> bool:
 
 
 __all__ = [
-    "CALLS", "FREE_TEXT", "JOBS", "MOST_MEMBERS", "NONE", "PAYMENTS", "REST", "SHIPPED", "SOURCES", "TAKEN", "Declared",
-    "Dimension", "Format", "Measure", "Unit", "applies", "declared", "is_additive", "links_to_jobs",
+    "CALLS", "FREE_TEXT", "JOBS", "JOURNEYS", "MOST_MEMBERS", "NONE", "PAYMENTS", "REST", "SHIPPED", "SOURCES", "TAKEN",
+    "Declared", "Dimension", "Format", "Measure", "Unit", "applies", "declared", "is_additive", "links_to_jobs",
     "measure_row", "member_text", "ratios", "reached", "shown_format", "sum_kind", "sums", "unit_of",
 ]  # fmt: skip

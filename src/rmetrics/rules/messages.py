@@ -12,9 +12,9 @@ from pydantic import Field, StringConstraints, field_validator
 from pydantic_core import PydanticCustomError
 
 from rmetrics.rules.conditions import read_condition
-from rmetrics.rules.model import Identifier, Name, Sql, Table
 from rmetrics.rules.published_views import VIEWS, PublishedView
 from rmetrics.rules.suggest import did_you_mean
+from rmetrics.rules.table import Identifier, Name, Sql, Table
 
 Language = Literal["en", "ru"]
 HIDDEN = "hidden"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rmetrics.rules.expressions.typing import Row
-from rmetrics.rules.model import ColumnType
+from rmetrics.rules.feeds import ColumnType
 
 _TEXT, _COUNT, _MONEY, _EXACT = ColumnType.TEXT, ColumnType.INTEGER, ColumnType.MONEY, ColumnType.SHARE
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import jmespath
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from rmetrics.rules.model import Flag, Identifier, Name, Table, known_zone
+from rmetrics.rules.table import Flag, Identifier, Name, Table, known_zone
 
 OWN_PLACEHOLDERS = frozenset({"since", "until", "size", "offset", "page", "cursor", "bearer"})
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")

@@ -1,32 +1,19 @@
 """What one table of the rules must not say of another."""
 
-import re
 from collections.abc import Collection, Mapping
 
 from rmetrics.errors import RuleProblem
 from rmetrics.rules.conditions import read_condition
 from rmetrics.rules.disputes import lead_row
 from rmetrics.rules.expressions.typing import Row
+from rmetrics.rules.feeds import ROW_ID, Column, ColumnType, Feed, Variant, When
 from rmetrics.rules.forms import form_problem
+from rmetrics.rules.identifiers import IDENTIFIER, IDENTIFIER_RULE, OWN_TABLES, is_reserved
 from rmetrics.rules.measure_problems import MeasureProblems
 from rmetrics.rules.messages import judge_messages
-from rmetrics.rules.model import (
-    ALL,
-    OTHER,
-    ROW_ID,
-    UNATTRIBUTED,
-    Column,
-    ColumnType,
-    Cost,
-    Feed,
-    FeedLeads,
-    Place,
-    Rules,
-    Source,
-    Variant,
-    When,
-)
+from rmetrics.rules.model import ALL, UNATTRIBUTED, Cost, FeedLeads, Place, Rules, Source
 from rmetrics.rules.names import CALLS, JOB_KEY, JOBS, PAYMENTS, TARGETS, normal_source
+from rmetrics.rules.rows import feed_row, filled_columns, job_columns, job_row, mapped_row
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.rules.variants import with_variant
 
@@ -37,7 +24,6 @@ CORE_COLUMNS: Mapping[str, frozenset[str]] = {
     CALLS: frozenset({"call_id", "started_at"}),
     TARGETS: frozenset({"month", "source", "segment"}),
 }
-IDENTIFIER_RULE = "is not a name PostgreSQL takes: lower case letters, digits and _, at most 63, a letter first"
 # Columns that rmetrics adds to a feed's rows itself.
 _ADDED: Mapping[str, frozenset[str]] = {
     JOBS: frozenset(
@@ -46,171 +32,6 @@ _ADDED: Mapping[str, frozenset[str]] = {
     CALLS: frozenset({"source", "class", "answered_within_s"}),
 }
 _DAYS = (ColumnType.DATE, ColumnType.MONTH)
-IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
-# Words PostgreSQL does not take as a bare table or column name.
-_RESERVED = frozenset(
-    [
-        "all",
-        "analyse",
-        "analyze",
-        "and",
-        "any",
-        "array",
-        "as",
-        "asc",
-        "asymmetric",
-        "both",
-        "case",
-        "cast",
-        "check",
-        "collate",
-        "column",
-        "constraint",
-        "create",
-        "current_catalog",
-        "current_date",
-        "current_role",
-        "current_time",
-        "current_timestamp",
-        "current_user",
-        "default",
-        "deferrable",
-        "desc",
-        "distinct",
-        "do",
-        "else",
-        "end",
-        "except",
-        "false",
-        "fetch",
-        "for",
-        "foreign",
-        "from",
-        "grant",
-        "group",
-        "having",
-        "in",
-        "initially",
-        "intersect",
-        "into",
-        "lateral",
-        "leading",
-        "limit",
-        "localtime",
-        "localtimestamp",
-        "not",
-        "null",
-        "offset",
-        "on",
-        "only",
-        "or",
-        "order",
-        "placing",
-        "primary",
-        "references",
-        "returning",
-        "select",
-        "session_user",
-        "some",
-        "symmetric",
-        "system_user",
-        "table",
-        "then",
-        "to",
-        "trailing",
-        "true",
-        "union",
-        "unique",
-        "user",
-        "using",
-        "variadic",
-        "when",
-        "where",
-        "window",
-        "with",
-    ]
-)
-# Columns that every table of PostgreSQL has of its own.
-_SYSTEM_COLUMNS = frozenset(["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"])
-# Tables and views that are rmetrics' own.
-OWN_TABLES = frozenset(
-    [
-        "daily_metrics",
-        "monthly_metrics",
-        "measures",
-        "measure_daily",
-        "dimension_monthly",
-        "measure_monthly",
-        "measure_vs_target",
-        "sync_runs",
-        "metric_changes",
-        "published_parts",
-        "feed_status",
-        "forecasts",
-        "business",
-        "monthly_vs_target",
-        "daily_cumulative",
-        "month_forecast",
-        "weekly_metrics",
-        "quarterly_metrics",
-        "yearly_metrics",
-        "call_funnel",
-        "data_freshness",
-        "job_facts",
-        "journeys",
-        "journey_metrics",
-        "journey_funnel",
-        "jobs_matched",
-    ]
-)
-
-
-def feed_row(feed: Feed, zone: str) -> Row:
-    """What a condition over a feed's row is over: its columns and its business day."""
-    columns = {n: c.type for n, c in feed.columns.items()}
-    return Row.of(columns | {feed.business_date: ColumnType.DATE}, zone)
-
-
-def mapped_row(feed: Feed, zone: str) -> Row:
-    """What a derived column is computed from: the mapped columns. Cells of one file may have been added up."""
-    return Row.of({n: c.type for n, c in feed.mapped.items()}, zone, cells=feed.repeats != "sum")
-
-
-def summed_columns(rules: Rules) -> set[tuple[str, str]]:
-    """The money columns that revenue and costs are made of, each with its feed before it."""
-    costs = {
-        (cost.feed, cost.sum)
-        for source in rules.sources.values()
-        for _, version in source.versions
-        for cost in version.cost
-        if cost.feed and cost.sum
-    }
-    return costs | ({(PAYMENTS, "amount")} if PAYMENTS in rules.feeds else set())
-
-
-def is_reserved(name: str) -> bool:
-    """Whether PostgreSQL keeps the word for itself."""
-    return name in _RESERVED or name in _SYSTEM_COLUMNS
-
-
-def filled_columns(feed: Feed) -> set[str]:
-    """The columns of a feed that no row leaves blank: its key, those with a default, required values."""
-    return {
-        n
-        for n, c in feed.mapped.items()
-        if n in feed.key or c.default is not None or (c.required and not c.blank and c.type is not ColumnType.TEXT)
-    }
-
-
-def job_columns(rules: Rules) -> dict[str, ColumnType]:
-    """The columns a condition over a job may name: the feed's, what was paid, and the source."""
-    own = {n: c.type for n, c in rules.feeds[JOBS].columns.items()} if JOBS in rules.feeds else {}
-    return own | {"paid": ColumnType.MONEY, "source": ColumnType.TEXT, "metric_date": ColumnType.DATE}
-
-
-def job_row(rules: Rules) -> Row:
-    """What a condition over a job is over."""
-    return Row.of(job_columns(rules), rules.business.timezone)
 
 
 def validate(rules: Rules, broken: frozenset[str] = frozenset()) -> tuple[list[RuleProblem], list[RuleProblem]]:
@@ -288,8 +109,8 @@ class _Validation:
         for operator, column in reading.blank_unsafe:
             if column not in filled:
                 instead = f"{column} IS DISTINCT FROM ..." if operator == "<>" else f"... OR {column} IS NULL"
-                told = f"{operator} leaves out rows where {column} is blank; if they count, write {instead}"
-                self.say(key, told, warn=True)
+                message = f"{operator} leaves out rows where {column} is blank; if they count, write {instead}"
+                self.say(key, message, warn=True)
 
     def identifier(self, key: str, name: str, what: str) -> None:
         if not IDENTIFIER.fullmatch(name):
@@ -417,8 +238,8 @@ class _Validation:
             for j, earlier in enumerate(feed.variants[:i]):
                 if _overlap(earlier.when, variant.when):
                     first = f"{feed.variant_name(j)!r} ({self.rules.place(f'{at}.variants.{j}')})"
-                    told = f"every file of it would be a file of {first} too; add without = [...] to one of them"
-                    self.say(f"{place}.when", told)
+                    message = f"every file of it would be a file of {first} too; add without = [...] to one of them"
+                    self.say(f"{place}.when", message)
 
     def _variant_column(self, place: str, feed: Feed, column: str) -> None:
         if column not in feed.columns:
@@ -591,17 +412,9 @@ def _covers(wide: When, narrow: When) -> bool:
     )
 
 
-__all__ = [
-    "OTHER",
-    "feed_row",
-    "job_columns",
-    "job_row",
-    "mapped_row",
-    "summed_columns",
-    "validate",
-]
-
-
 def _beside_months(feed: Feed, column: Column) -> bool:
     """Whether a column of months is read from the same header."""
     return any(o.type is ColumnType.MONTH and set(o.from_) & set(column.from_) for o in feed.mapped.values())
+
+
+__all__ = ["validate"]

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import Any
 
-from rmetrics.rules.model import Column, ColumnType, Feed, Variant, VariantColumn
+from rmetrics.rules.feeds import Column, ColumnType, Feed, Variant, VariantColumn
 
 _DATES = (ColumnType.TIMESTAMP, ColumnType.DATE, ColumnType.MONTH)
 _NUMBERS = (ColumnType.MONEY, ColumnType.SHARE)

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from rmetrics.figures import MonthLine
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import PageData
+from rmetrics.rules import Rules
+from rmetrics.rules.funnel import COST, PREFIX, RATIOS, funnel_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,19 +20,19 @@ class Formula:
         title: what it is called.
         words: how it is computed.
         parts: the measures and targets in it, in order.
-        value: computes it from a line of a page's month; None where it has no value.
+        value: computes it from what has its parts as attributes (a page's ``MonthLine``); None where it has no value.
         shown: it as text.
     """
 
     title: str
     words: str
     parts: tuple[str, ...]
-    value: Callable[[MonthLine, PageData], Decimal | None]
+    value: Callable[[Any, PageData], Decimal | None]
     shown: Callable[[Decimal], str]
 
 
 def _ratio(title: str, top: str, bottom: str, shown: Callable[[Decimal], str]) -> Formula:
-    def value(line: MonthLine, _page: PageData) -> Decimal | None:
+    def value(line: Any, _page: PageData) -> Decimal | None:
         below = getattr(line, bottom)
         return Decimal(getattr(line, top)) / below if below else None
 
@@ -76,6 +79,25 @@ FORMULAS: Mapping[str, Formula] = {
     "projected_repairs": _projected("Repairs at month end", "repairs"),
     "projected_revenue40": _projected("Revenue40 at month end", "revenue40"),
 }
+
+
+RATIO_TITLES: Mapping[str, str] = {
+    "cost_per_booked": "Cost per booked touch",
+    "cost_per_repair": "Cost per repaired touch",
+    "roas": "Return on ad spend",
+}
+"""The ratios of journeys by column."""
+
+
+def funnel_formulas(rules: Rules) -> dict[str, Formula]:
+    """The ratios of journeys, by the names that figures of them have: their measures are called as the rules allow."""
+    names = {column: name for name, column in funnel_names(rules).items()} | {COST: "cost"}
+    return {
+        f"{PREFIX}{name}": _ratio(RATIO_TITLES[name], names[top], names[bottom], _two)
+        for name, (top, bottom) in RATIOS.items()
+    }
+
+
 TARGETS: Mapping[str, tuple[str, int]] = {
     "target_repairs": ("Target of repairs", 0),
     "target_revenue40": ("Target of revenue40", 2),

@@ -17,13 +17,16 @@ import tomlkit
 from tomlkit.items import AoT
 
 from rmetrics.errors import SettingsError
+from rmetrics.metrics.touches import source_order
 from rmetrics.rules import Rules
+from rmetrics.rules.model import FeedLeads, Place
 
 _KINDS: Mapping[str, str] = {
     "share": "share of what was paid", "per_lead": "price per lead", "per_unit": "price per unit",
     "per_repair": "price per repair", "monthly": "monthly fee", "window": "window in days",
 }  # fmt: skip
 _NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
+_WINDOW = ("journeys", "window")
 _GROUPS = frozenset({"sources"})  # tables of tables: a source's name is the second part of a path
 
 
@@ -38,6 +41,7 @@ class Knob:
         where: ``file:line``.
         file: the file it stands in.
         since: the day from which it holds; None where it always did.
+        declared: whether it stands in the rules; a source without a window of its own follows the common one.
     """
 
     path: tuple[str | int, ...]
@@ -46,6 +50,7 @@ class Knob:
     where: str
     file: Path
     since: dt.date | None
+    declared: bool = True
 
     @property
     def key(self) -> str:
@@ -55,6 +60,8 @@ class Knob:
     @property
     def table(self) -> tuple[str | int, ...]:
         """The table that dated changes of it belong to."""
+        if self.path[:2] == ("journeys", "sources"):
+            return self.path[:3]
         return self.path[: 2 if self.path[0] in _GROUPS else 1]
 
     @property
@@ -94,7 +101,21 @@ def knobs(rules: Rules) -> list[Knob]:
         if "changes" in path:
             since = _at(rules.tables, path[: path.index("changes") + 2]).get("from")
         found.append(Knob(path, _KINDS[str(path[-1])], Decimal(value), str(at), at.path, since))
+        if path == _WINDOW:
+            found += _own_windows(rules, at)
     return found
+
+
+def _own_windows(rules: Rules, at: Place) -> Iterator[Knob]:
+    """The windows of sources with touches that have none of their own, to stand where the common one does."""
+    called = {s.name for _, calls in rules.calls.versions for s in calls.sources}
+    fed = {n for n, d in rules.sources.items() if any(isinstance(v.leads, FeedLeads) for _, v in d.versions)}
+    for name in source_order(rules):
+        own = rules.journeys.sources.get(name)
+        if name in called | fed and (own is None or own.latest.window is None):
+            path = ("journeys", "sources", name, "window")
+            window = Decimal(rules.journeys.windows(name).latest)
+            yield Knob(path, _KINDS["window"], window, str(at), at.path, None, declared=False)
 
 
 def _shorter(key: str) -> Iterator[str]:
@@ -138,6 +159,8 @@ def edited(knob: Knob, value: str, start: dt.date | None) -> Edited:
     text = knob.file.read_text(encoding="utf-8-sig")
     document = tomlkit.parse(text)
     number = tomlkit.parse(f"x = {value}")["x"]
+    if not knob.declared:
+        _declare(document, knob)
     if start is None:
         _at(document, knob.path[:-1])[knob.path[-1]] = number
         snippet = _snippet(document, knob)
@@ -150,6 +173,15 @@ def edited(knob: Knob, value: str, start: dt.date | None) -> Edited:
                                          lineterm="")
     )  # fmt: skip
     return Edited(knob.file, after, snippet, diff)
+
+
+def _declare(document: Any, knob: Knob) -> None:
+    """Adds the tables above a number that stands nowhere yet."""
+    table = document
+    for i, part in enumerate(knob.table):
+        if part not in table:
+            table[part] = tomlkit.table(is_super_table=i < len(knob.table) - 1)
+        table = table[part]
 
 
 def _snippet(document: Any, knob: Knob) -> str:
@@ -169,10 +201,10 @@ def _dated(document: Any, knob: Knob, number: Any, start: dt.date) -> str:
     made: Any
     depth = len(knob.table)
     table, key = _at(document, knob.table), knob.path[depth]
-    value = deepcopy(table[key])
     if len(knob.path) == depth + 1:
         value = number
     else:
+        value = deepcopy(table[key])
         _at(value, knob.path[depth + 1 : -1])[knob.path[-1]] = number
     changes = table.get("changes")
     if any(c["from"] == start and key in c for c in changes or ()):

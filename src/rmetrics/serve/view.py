@@ -9,29 +9,34 @@ import datetime as dt
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 
 from rmetrics.errors import BusyError, LakeError
-from rmetrics.explain.evidence import MEASURES, Asked
+from rmetrics.explain.asked import MEASURES, Asked
 from rmetrics.explain.explainer import Explainer, explainer_of
 from rmetrics.explain.explanation import Explanation
+from rmetrics.explain.funnel_figures import computed_days
+from rmetrics.explain.members import Members, explain_member, explain_members
+from rmetrics.explain.own_measures import beside, own_scales
 from rmetrics.html_report.data import PageData
 from rmetrics.lake import DECISIONS, LANDED, Lake, open_lake
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import STATE, load
 from rmetrics.locks import held
 from rmetrics.pipeline.asked import Months
-from rmetrics.pipeline.workspace import Opened, opened
+from rmetrics.pipeline.workspace import Workspace, opened
 from rmetrics.postgres.compare import published_session
 from rmetrics.rules.files import rule_files
 from rmetrics.settings import Settings, memory_of
-from rmetrics.tables import DAILY
+from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS, MEASURE_DAILY
 from rmetrics.usecases.report import page_data
 
+T = TypeVar("T")
 _TRIES = 5
 _MONTHS_OPEN = 6  # each holds a month's rows, and a connection of the second engine
 
@@ -71,7 +76,7 @@ class View:
 
     settings: Settings
     mark: str
-    lake: Opened
+    lake: Workspace
     waiting: tuple[str, ...]
     _pages: dict[dt.date | None, PageData] = field(default_factory=dict)
     _open: OrderedDict[dt.date, tuple[Explainer, contextlib.ExitStack]] = field(default_factory=OrderedDict)
@@ -92,9 +97,21 @@ class View:
             return self._pages[month]
 
     def days(self, month: dt.date) -> pl.DataFrame:
-        """The rows of ``daily_metrics`` of a month."""
-        rows = load(self.lake.lake).scan(DAILY)
-        return rows.filter(pl.col("date").dt.month_start() == month).collect()
+        """The rows of ``daily_metrics`` of a month, with a column for each of the company's own measures."""
+
+        def of_month(name: str) -> pl.DataFrame:
+            return load(self.lake.lake).scan(name).filter(pl.col("date").dt.month_start() == month).collect()
+
+        rules = self.lake.rules
+        return beside(of_month(DAILY), of_month(MEASURE_DAILY), rules, list(own_scales(rules)))
+
+    def journey_days(self, asked: Asked) -> pl.DataFrame:
+        """The figures of journeys by day and source; see ``explain.funnel_figures``."""
+        return computed_days(load(self.lake.lake).scan(JOURNEYS), asked)
+
+    def journey_months(self) -> pl.DataFrame:
+        """The rows of ``journey_metrics``."""
+        return load(self.lake.lake).scan(JOURNEY_METRICS).collect()
 
     @contextlib.contextmanager
     def explainer(self, month: dt.date) -> Iterator[Explainer]:
@@ -123,11 +140,24 @@ class View:
             LakeError: a file of the lake is damaged.
             PostgresError: the database cannot be reached.
         """
+        return self._with_published(asked, lambda one: one.explain(asked, metrics), offline)
+
+    def member(
+        self, asked: Asked, dimension: str, member: str, metrics: tuple[str, ...], *, offline: bool = False
+    ) -> Explanation:
+        """What a member of a dimension has, explained; see ``explanation``."""
+        return self._with_published(asked, lambda one: explain_member(one, asked, dimension, member, metrics), offline)
+
+    def members(self, asked: Asked, dimension: str, metrics: tuple[str, ...], *, offline: bool = False) -> Members:
+        """What every member of a dimension has; see ``explanation``."""
+        return self._with_published(asked, lambda one: explain_members(one, asked, dimension, metrics), offline)
+
+    def _with_published(self, asked: Asked, answer: Callable[[Explainer], T], offline: bool) -> T:  # noqa: FBT001
         with self.explainer(asked.month) as one:
             if offline:
-                return one.explain(asked, metrics)
+                return answer(one)
             with published_session(self.settings) as last:
-                return (one.against(*last[:2]) if last else one).explain(asked, metrics)
+                return answer(one.against(*last[:2]) if last else one)
 
     def close(self) -> None:
         """Closes the connections; the view is not to be used afterwards."""

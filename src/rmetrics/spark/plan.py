@@ -25,6 +25,7 @@ from rmetrics.pipeline.compute.local import (
     measured_of_jobs,
     published_rows,
     write_journeys,
+    write_measures,
     write_metrics,
     written,
 )
@@ -238,6 +239,7 @@ class _Plan(Generic[D]):
         summed = {n: added(n, [tallies[n]]).collect() for n in TALLIES}
         tables |= write_metrics(lake, rules, summed, newest_day)
         write_journeys(lake, rows, tables)
+        tables |= write_measures(lake, rows)
         known = steps.contents(told)
         sums = [
             known.filter(pl.col("table") == t.name)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 import polars as pl
 
 from rmetrics.lake import Lake, LakeAt, TypedFile
-from rmetrics.lake.snapshot import Layer, SpoiledError, Stored, write_layer
+from rmetrics.lake.snapshot import CorruptError, Layer, Stored, write_layer
 from rmetrics.metrics.costs import feed_costs
 from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import JOB_ID, dated_jobs, own_names, spellings
@@ -144,12 +144,12 @@ def read(piece: Piece, work: Work) -> Iterator[pl.DataFrame]:
     """Typed rows of exports, in the columns of ``every_schema``.
 
     Raises:
-        SpoiledError: a file is not what was written.
+        CorruptError: a file fails its checksum.
     """
     columns, lake = list(every_schema(work.rules, piece.feed)), work.lake
     file = piece.files[0][0]
     if not lake.typed_is_sound(file, used=True):
-        raise SpoiledError(lake.store, f"{lake.typed.name}/{file.name}")
+        raise CorruptError(lake.store, f"{lake.typed.name}/{file.name}")
     for export in typed_exports(lake, piece.files):
         rows = export.rows if piece.height is None else export.rows.slice(piece.first, piece.height)
         frame = every_row([TypedExport(rows, export.columns, export.ranks)], work.rules.feeds[piece.feed])

@@ -1,5 +1,6 @@
 """``rmetrics calls``: whom to call back, what became of calls, how soon callers were reached, what was lost."""
 
+import dataclasses
 import datetime as dt
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
@@ -9,7 +10,10 @@ import polars as pl
 from rmetrics.errors import SettingsError
 from rmetrics.metrics.call_classes import CLASS, CLASSES, LOST
 from rmetrics.metrics.callers import Speed, Worth, customer_calls, speeds, waiting, worths
+from rmetrics.metrics.lead_speed import lead_speeds
 from rmetrics.metrics.phones import KEY
+from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.pipeline.speed import followed_leads
 from rmetrics.pipeline.workspace import opened
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import Rules
@@ -58,6 +62,8 @@ class CallsResult:
         waiting: whom to call back, those who may be new customers first, the longest waiting first.
         without_number: missed calls that show no number, which nobody can return.
         speeds, worths: by source, ALL first.
+        lead_speeds: how soon the leads of feeds were reached, by source, ALL first; leads from the first day of calls
+            to the last.
         hours: in which hours waiting was counted; empty: every hour.
         problems: why the lake is not as the rules and exports are now.
     """
@@ -71,6 +77,7 @@ class CallsResult:
     without_number: int
     speeds: tuple[Speed, ...]
     worths: tuple[Worth, ...]
+    lead_speeds: tuple[Speed, ...]
     hours: tuple[str, ...]
     problems: tuple[str, ...] = ()
 
@@ -116,9 +123,18 @@ def calls(settings: Settings, day: dt.date | None = None, progress: Progress = s
             int(people.filter(pl.col(KEY).is_null())["calls"].sum()),
             tuple(speeds(seen.lazy())),
             tuple(worths(seen.lazy(), facts, rules)),
+            tuple(_lead_speeds(rows, every, day)),
             rules.business.hours,
             tuple(p.message for p in lake.problems),
         )
+
+
+def _lead_speeds(rows: Rows, calls: pl.DataFrame, day: dt.date | None) -> list[Speed]:
+    """Of the leads of feeds that came while the phone log was kept, or of those of a day."""
+    of, waits = followed_leads(rows)
+    inside = pl.col("touch_date").is_between(calls["day"].min(), calls["day"].max())
+    inside = inside if day is None else pl.col("touch_date") == day
+    return lead_speeds(dataclasses.replace(of, touches=of.touches.filter(inside)), waits)
 
 
 def _waiting(row: dict[str, object], rules: Rules) -> Waiting:

@@ -1,27 +1,37 @@
 """``rmetrics check``: do both engines agree, does PostgreSQL hold what is computed, and is the data plausible?"""
 
 import dataclasses
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from rmetrics.checks.compare import CrossCheck
 from rmetrics.errors import LakeError
 from rmetrics.findings import Severity
 from rmetrics.lake import open_lake
+from rmetrics.lake.snapshot import load
 from rmetrics.pipeline.compute.desired import published_rows
 from rmetrics.pipeline.compute.runner import Runner
+from rmetrics.pipeline.forecasts import estimates_differing
 from rmetrics.pipeline.landing.bucket_inbox import open_inbox
 from rmetrics.pipeline.landing.inbox import inbox_files, inbox_name
 from rmetrics.pipeline.verify.amounts import HINT, large_sums, largest_amounts
-from rmetrics.pipeline.verify.cross_check import second_look
+from rmetrics.pipeline.verify.cross_check import cross_check
+from rmetrics.pipeline.verify.leads import lead_files
 from rmetrics.pipeline.verify.quality import CheckFinding, finding_of
-from rmetrics.pipeline.workspace import Opened, opened
+from rmetrics.pipeline.workspace import Workspace, opened
 from rmetrics.postgres.compare import TableDifferences, published_session, table_differences
+from rmetrics.postgres.connection import Session
+from rmetrics.postgres.ddl import has_all
+from rmetrics.postgres.publish import published
 from rmetrics.progress import Progress, silent
 from rmetrics.settings import Settings, memory_of
 from rmetrics.spark.runner import runner_of
 from rmetrics.tables import published_tables
+
+Published = Mapping[tuple[str, str, dt.date], tuple[Decimal | None, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +76,23 @@ def check(settings: Settings, *, offline: bool = False, progress: Progress = sil
 
 
 def _check(
-    settings: Settings, lake: Opened, progress: Progress, runner: Runner | None, *, offline: bool
+    settings: Settings, lake: Workspace, progress: Progress, runner: Runner | None, *, offline: bool
 ) -> CheckResult:
     found = [CheckFinding(p.code, p.severity, "lake", p.rows, p.message) for p in lake.problems]
     found += _not_landed(settings)
     progress("recomputing with the second engine", 0, 1)
     runner = runner if lake.lake.root == settings.lake_dir else None  # nobody else sees the folder of a scratch lake
-    cross, answers = second_look(lake.lake, lake.rules, lake.computed, memory=memory_of(settings), runner=runner)
+    with lead_files(lake.lake, lake.computed.rows) as leads:
+        cross, answers = cross_check(
+            lake.lake, lake.rules, lake.computed, memory=memory_of(settings), runner=runner, leads=leads
+        )
     progress("recomputing with the second engine", 1, 1)
     found += _engines(cross)
     found += _too_large(lake)
-    tables, run_id = None, None
+    tables, run_id, estimates = None, None, None
     if not offline:
-        tables, run_id = _published(settings, lake, found, progress)
+        tables, run_id, estimates = _published(settings, lake, found, progress)
+    found += _forecasts(lake, estimates)
     found += [finding_of(a, lake.rules) for a in answers]
     order = list(Severity)
     return CheckResult(tuple(sorted(found, key=lambda f: order.index(f.severity))), cross.count, tables, run_id)
@@ -120,7 +134,7 @@ def _engines(cross: CrossCheck) -> Iterator[CheckFinding]:
         )
 
 
-def _too_large(lake: Opened) -> Iterator[CheckFinding]:
+def _too_large(lake: Workspace) -> Iterator[CheckFinding]:
     large = list(large_sums(lake.computed.rows, published_tables(lake.rules)))
     if large:
         examples = [{"amount": text} for text in largest_amounts(lake.rules, lake.computed)]
@@ -131,18 +145,18 @@ def _too_large(lake: Opened) -> Iterator[CheckFinding]:
 
 
 def _published(
-    settings: Settings, lake: Opened, found: list[CheckFinding], progress: Progress
-) -> tuple[dict[str, int] | None, str | None]:
+    settings: Settings, lake: Workspace, found: list[CheckFinding], progress: Progress
+) -> tuple[dict[str, int] | None, str | None, Published | None]:
     with published_session(settings) as last:
         if last is None:
-            told = "nothing is published yet"
-            found.append(CheckFinding("unpublished", Severity.INFO, "published", 0, told, "Run `rmetrics sync`."))
-            return None, None
+            message = "nothing is published yet"
+            found.append(CheckFinding("unpublished", Severity.INFO, "published", 0, message, "Run `rmetrics sync`."))
+            return None, None, None
         session, run_id, rules_hash = last
         if rules_hash != lake.rules.digest and not any(p.code == "rules-not-synced" for p in lake.problems):
-            told = f"what is published (run {run_id}) was computed by other rules than those in {lake.rules.folder}"
+            message = f"what is published (run {run_id}) was computed by other rules than those in {lake.rules.folder}"
             found.append(
-                CheckFinding("rules-not-published", Severity.ERROR, "published", 0, told, "Run `rmetrics sync`.")
+                CheckFinding("rules-not-published", Severity.ERROR, "published", 0, message, "Run `rmetrics sync`.")
             )
         tables = published_tables(lake.rules)
         counts = {}
@@ -152,7 +166,32 @@ def _published(
             counts[table.name] = differences.rows
             found += _table(differences)
         progress("comparing with PostgreSQL", len(tables), len(tables))
-        return counts, run_id
+        # Estimates are of the exports that were published last: with newer ones they would differ by themselves.
+        same = published(session, []).inputs == load(lake.lake).inputs and has_all(session, ["forecasts"])
+        return counts, run_id, _estimates(session) if same else None
+
+
+def _estimates(session: Session) -> Published:
+    rows = session.query("SELECT source, measure, date, value::text, low::text, high::text FROM forecasts")
+    return {
+        (source, measure, day): tuple(None if v is None else Decimal(v) for v in values)
+        for source, measure, day, *values in rows
+    }
+
+
+def _forecasts(lake: Workspace, published: Published | None) -> Iterator[CheckFinding]:
+    """Estimates that are not what a second computation makes of the days."""
+    wrong = estimates_differing(lake.computed, lake.rules, published)
+    if wrong:
+        yield CheckFinding(
+            "forecast-differs",
+            Severity.ERROR,
+            "engines",
+            len(wrong),
+            "estimates of the month's end are not what a second computation makes of the same days",
+            "Run `rmetrics sync --full`, which writes them again; if it stays, report it.",
+            tuple({"estimate": line} for line in wrong[:5]),
+        )
 
 
 def _table(differences: TableDifferences) -> Iterator[CheckFinding]:

@@ -51,9 +51,9 @@ def doctor(settings: Settings, *, verify: bool = False, progress: Progress = sil
         try:
             checks += look()
         except OSError as error:
-            told = f"cannot look at {error.filename}: {error.strerror}"
+            message = f"cannot look at {error.filename}: {error.strerror}"
             checks.append(
-                Check("files", Severity.ERROR, told, "Check its permissions, and those of the folders above it.")
+                Check("files", Severity.ERROR, message, "Check its permissions, and those of the folders above it.")
             )
     progress("looking", len(looks), len(looks))
     damaged: list[Damage] = []

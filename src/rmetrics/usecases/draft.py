@@ -30,10 +30,11 @@ from rmetrics.ingest.sniff import blocks
 from rmetrics.lake import Lake, RawFile, open_lake
 from rmetrics.pipeline.landing.placement import place
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.files import rule_files
-from rmetrics.rules.model import ALL, UNATTRIBUTED, ColumnType, Feed
+from rmetrics.rules.identifiers import IDENTIFIER_RULE
+from rmetrics.rules.model import ALL, UNATTRIBUTED
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS, normal_source
-from rmetrics.rules.validate import IDENTIFIER_RULE
 from rmetrics.settings import Settings
 from rmetrics.shipped import shipped
 
@@ -318,8 +319,10 @@ def _that_takes_nothing(
             return found, text, _unread(loaded, plan, export, target)
         spare = [i for i, g in enumerate(found) if not g.required and g.note != BLANK]
         if not spare:
-            told = "exports of other feeds have all these headers too: say in `without` what this export does not have"
-            return found, text, [RuleProblem(target, 0, f"feeds.{plan.feed}", told)]
+            message = (
+                "exports of other feeds have all these headers too: say in `without` what this export does not have"
+            )
+            return found, text, [RuleProblem(target, 0, f"feeds.{plan.feed}", message)]
         found = [replace(g, required=g.required or i == spare[0]) for i, g in enumerate(found)]
 
 
@@ -335,8 +338,8 @@ def _unread(loaded: Rules, plan: Plan, export: Path, target: Path) -> list[RuleP
         return []
     others = " and ".join(f.feed for f in fits if f.feed != plan.feed)
     why = f"it fits {others} as well" if others else "its header cannot be told from its other rows"
-    told = f"the export would not be read by this feed: {why}; correct the headers in from = [...] or say without"
-    return [RuleProblem(target, 0, f"feeds.{plan.feed}", told)]
+    message = f"the export would not be read by this feed: {why}; correct the headers in from = [...] or say without"
+    return [RuleProblem(target, 0, f"feeds.{plan.feed}", message)]
 
 
 def _loaded(settings: Settings, target: Path, text: str) -> Rules | list[RuleProblem]:

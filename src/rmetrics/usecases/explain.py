@@ -7,16 +7,20 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from rmetrics.errors import SettingsError
-from rmetrics.explain.evidence import MEASURES, Asked
-from rmetrics.explain.explainer import explainer
-from rmetrics.explain.explanation import Explanation, Question
+from rmetrics.explain.asked import MEASURES, Asked
+from rmetrics.explain.explainer import Explainer, explainer
+from rmetrics.explain.explanation import Explanation, Question, with_ratios
 from rmetrics.explain.gaps import Gap, gap_of
 from rmetrics.explain.journeys import Story, job_story, lead_story
 from rmetrics.explain.lists import against_list, listed_metric
+from rmetrics.explain.members import Members, explain_member, explain_members
+from rmetrics.metrics.figures import Figure, figures_of
 from rmetrics.periods import parse_month
 from rmetrics.pipeline.asked import Months
 from rmetrics.pipeline.workspace import opened
 from rmetrics.progress import Progress, silent
+from rmetrics.rules import ALL
+from rmetrics.rules.funnel import COST, PREFIX, RATIOS, as_called
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings
 
@@ -31,6 +35,9 @@ def parse_question(
     against: Path | None,
     key: str | None,
     span: Months | None = None,
+    *,
+    dimension: str | None = None,
+    member: str | None = None,
 ) -> Question:
     """A question from what a person typed; ``span`` names several months instead of ``month``.
 
@@ -64,7 +71,27 @@ def parse_question(
         against,
         key,
         until,
+        dimension,
+        member,
     )
+
+
+def _for_members(question: Question) -> str:
+    """The dimension asked for; refuses what cannot be asked of members: they are known by month, for the whole company.
+
+    Raises:
+        SettingsError: a part of a source, a segment or a day is asked for, or a comparison with other numbers.
+    """
+    if question.dimension is None:
+        raise SettingsError("--member goes with --dimension", "Say of which: --dimension technician --member NAME.")
+    if question.source.strip().upper() != ALL or question.segment is not None:
+        message = f"members of {question.dimension} are known for the whole company"
+        raise SettingsError(message, "Leave out --source and --segment.")
+    if question.day is not None:
+        raise SettingsError(f"members of {question.dimension} are known by month", "Name months: --month 2024-11.")
+    if question.expect or question.against is not None:
+        raise SettingsError("--expect and --against are for sources", "Leave out --dimension, or the comparison.")
+    return question.dimension
 
 
 def known_measure(name: str, option: str, known: Sequence[str] = MEASURES) -> None:
@@ -73,10 +100,15 @@ def known_measure(name: str, option: str, known: Sequence[str] = MEASURES) -> No
     Raises:
         SettingsError: it is none.
     """
-    if name not in known:
+    if name in known:
+        return
+    if name in RATIOS:
+        parts = [COST if part == COST else f"{PREFIX}{part}" for part in RATIOS[name]]
         raise SettingsError(
-            f"{option} {name!r} is no measure{did_you_mean(name, known)}", f"Measures: {', '.join(known)}."
+            f"{option} {name!r} is a ratio: {' / '.join(parts)}, computed last",
+            f"Ask for its parts: {' '.join(f'--metric {part}' for part in parts)}",
         )
+    raise SettingsError(f"{option} {name!r} is no measure{did_you_mean(name, known)}", f"Measures: {', '.join(known)}.")
 
 
 def _numbers(expect: str | None) -> dict[str, Decimal]:
@@ -106,18 +138,88 @@ def explain_numbers(
     gaps_too = question.expect or question.against is not None
     months = None if gaps_too else question.months  # what explains a gap may lie in any month
     with explainer(settings, months=months, offline=offline, progress=progress) as one:
-        for name in question.metrics:
-            known_measure(name, "--metric", one.figures)
+        parts, made = _numbers_of(one, question.metrics)
         source, segment = one.source(question.source), one.segment(question.segment)
         first, last = one.months(question.months)
         asked = Asked(source, first, segment, question.day, last, question.until)
-        listed = [] if question.against is None else [listed_metric(one, asked, question)]
-        metrics = tuple(dict.fromkeys([*question.metrics, *question.expect, *listed]))
-        found = one.explain(asked, metrics)
+        listed = [] if question.against is None else [listed_metric(one, asked, parts)]
+        metrics = tuple(dict.fromkeys([*parts, *question.expect, *listed]))
+        found = with_ratios(one.explain(asked, metrics), made)
         gaps = [gap_of(one, asked, found.metrics[m], expected) for m, expected in question.expect.items()]
         if question.against is not None and question.key is not None:
             gaps.append(against_list(one, asked, found.metrics[listed[0]], question.against, question.key))
         return found, tuple(gaps)
+
+
+def explain_member_of(
+    settings: Settings, question: Question, *, offline: bool = False, progress: Progress = silent
+) -> Explanation:
+    """Explains what one member of a dimension has of the figures, down to its rows.
+
+    Args:
+        settings: where things are.
+        question: with a dimension and a member.
+        offline: leave the database out.
+        progress: is told how far it is.
+
+    Raises:
+        SettingsError: there is no such dimension, member, measure or month, or members are not known so finely.
+        LakeError, PostgresError, RulesError: see ``explain``.
+    """
+    dimension = _for_members(question)
+    with explainer(settings, months=question.months, offline=offline, progress=progress) as one:
+        parts, made = _parts(one, question.metrics)
+        asked = _months_of(one, question)
+        return with_ratios(explain_member(one, asked, dimension, question.member or "", parts), made)
+
+
+def _months_of(one: Explainer, question: Question) -> Asked:
+    first, last = one.months(question.months)
+    return Asked(ALL, first, last=last)
+
+
+def explain_members_of(
+    settings: Settings, question: Question, *, offline: bool = False, progress: Progress = silent
+) -> Members:
+    """Explains what each member of a dimension has of the figures, and that they make up the whole.
+
+    Args, Raises: see ``explain_member_of``; the question is without a member.
+    """
+    dimension = _for_members(question)
+    with explainer(settings, months=question.months, offline=offline, progress=progress) as one:
+        parts, _ = _parts(one, question.metrics)
+        asked = _months_of(one, question)
+        found = explain_members(one, asked, dimension, parts)
+        return replace(found, figures=tuple(_figures(one, question.metrics)))
+
+
+def _figures(one: Explainer, metrics: Sequence[str]) -> list[Figure]:
+    """The measures of some names.
+
+    Raises:
+        SettingsError: there is none of that name.
+    """
+    known = figures_of(one.rules)
+    for name in metrics:
+        known_measure(name, "--metric", tuple(known))
+    return [known[name] for name in metrics]
+
+
+def _numbers_of(one: Explainer, metrics: Sequence[str]) -> tuple[tuple[str, ...], list[Figure]]:
+    """As ``_parts``, of measures of journeys, too, in the order asked."""
+    names = [as_called(name, one.rules) for name in metrics]
+    for name in names:
+        known_measure(name, "--metric", (*figures_of(one.rules), *one.funnel))
+    each = [((name,), []) if name in one.funnel else _parts(one, [name]) for name in names]
+    parts = dict.fromkeys(part for some, _ in each for part in some)
+    return tuple(parts), [figure for _, made in each for figure in made]
+
+
+def _parts(one: Explainer, metrics: Sequence[str]) -> tuple[tuple[str, ...], list[Figure]]:
+    """The sums to explain for some measures, and which of these are computed from sums."""
+    figures = _figures(one, metrics)
+    parts = dict.fromkeys(part for figure in figures for part in figure.parts)
+    return tuple(parts), [f for f in figures if f.parts != (f.name,)]
 
 
 def explain_journey(

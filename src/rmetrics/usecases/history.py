@@ -10,6 +10,9 @@ from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.ddl import has_all
 from rmetrics.postgres.server import existing_server
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.funnel import as_called, as_recorded, funnel_names
+from rmetrics.rules.measures import sums
+from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings
 
 
@@ -70,19 +73,35 @@ def history(
         settings: where things are.
         months: which; those with data.
         source: only this one; case, spaces and aliases do not matter, and ``ALL`` is all of them.
-        metric: only this one.
+        metric: only this one; of journeys with or without its prefix.
         daily: the daily figures instead of the month's.
 
     Raises:
-        SettingsError: nothing is published yet, nothing ever was of this month, or there is no such source.
+        SettingsError: nothing is published yet, nothing ever was of this month, or there is no such source or
+            measure.
         PostgresError: the server cannot be reached.
     """
+    rules = load_rules(settings.rules_dir, settings.company)
+    recorded = None if metric is None else _recorded(metric, rules)
     with existing_server(settings) as target:
         if target is None:
             raise _nothing()
-        return _history(
-            target, settings, load_rules(settings.rules_dir, settings.company), months, source, metric, daily=daily
+        return _history(target, settings, rules, months, source, recorded, daily=daily)
+
+
+def _recorded(metric: str, rules: Rules) -> str:
+    """The name under which changes of a measure are recorded.
+
+    Raises:
+        SettingsError: there is no such measure.
+    """
+    known = [*sums(rules), *funnel_names(rules)]
+    name = as_called(metric, rules)
+    if name not in known:
+        raise SettingsError(
+            f"no such measure: {metric!r}{did_you_mean(metric, known)}", f"Measures: {', '.join(known)}."
         )
+    return as_recorded(name, rules)
 
 
 def _nothing() -> SettingsError:

@@ -12,16 +12,15 @@ from rmetrics.checks.by_span import sums_by_span
 from rmetrics.errors import CheckError, LakeError, SettingsError
 from rmetrics.findings import Finding
 from rmetrics.metrics.by_period import MEMBER, SPAN, Compare, Period, Span, State, compared_with, periods_of, sums
-from rmetrics.metrics.figures import SHIPPED, Figure, Kind, additive, quotient, ratio
+from rmetrics.metrics.figures import SHIPPED, Figure, Kind, figures_of, quotient
 from rmetrics.metrics.tallies import last_day
 from rmetrics.periods import Grain, month_of, next_month, next_period, period_name, period_of
 from rmetrics.pipeline.asked import only_source
 from rmetrics.pipeline.compute.names import TALLIES
 from rmetrics.pipeline.landing.placement import newest_day
-from rmetrics.pipeline.workspace import Opened, opened
+from rmetrics.pipeline.workspace import Workspace, opened
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import ALL, Rules
-from rmetrics.rules.measures import declared, shown_format
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings
 from rmetrics.tables import DAILY, DIMENSION_MONTHLY, MEASURE_DAILY
@@ -139,27 +138,12 @@ def metrics(settings: Settings, asked: Asked, progress: Progress = silent) -> Me
         CheckError: the engines differ: a bug; nothing is shown.
     """
     with opened(settings, progress) as lake:
-        known = known_figures(lake.rules)
+        known = figures_of(lake.rules)
         for name in asked.measures:
             if name not in known:
                 raise SettingsError(f"no measure {name!r}{did_you_mean(name, known)}", f"Measures: {', '.join(known)}.")
         _check_dimension(asked, lake.rules)
         return _metrics(lake, asked, [known[name] for name in asked.measures or DEFAULT])
-
-
-def known_figures(rules: Rules) -> dict[str, Figure]:
-    """Every measure by name: the shipped ones, then the company's own."""
-    found = dict(SHIPPED)
-    for name, measure in declared(rules).items():
-        if not measure.own:
-            continue
-        shown = shown_format(measure, rules)
-        if measure.latest.ratio is not None:
-            above, below = measure.latest.ratio
-            found[name] = ratio(name, above, below, Kind.MONEY_RATIO if shown == "money" else Kind.RATIO)
-        else:
-            found[name] = additive(name, Kind.COUNT if shown == "count" else Kind.EXACT)
-    return found
 
 
 def _check_dimension(asked: Asked, rules: Rules) -> None:
@@ -183,7 +167,7 @@ def _check_dimension(asked: Asked, rules: Rules) -> None:
         raise SettingsError(f"{name} is known by month", "Name whole months: --from 2024-10 --to 2024-12.")
 
 
-def _metrics(lake: Opened, asked: Asked, figures: Sequence[Figure]) -> Metrics:
+def _metrics(lake: Workspace, asked: Asked, figures: Sequence[Figure]) -> Metrics:
     daily = lake.computed.snapshot.scan(DAILY)
     data, ahead = _reach(lake, daily)
     known = daily.select(pl.col("source").unique()).collect()["source"].to_list()
@@ -206,7 +190,7 @@ def _metrics(lake: Opened, asked: Asked, figures: Sequence[Figure]) -> Metrics:
     return Metrics(asked, data, lake.rules.business.currency, tuple(rows), lake.problems)
 
 
-def _reach(lake: Opened, daily: pl.LazyFrame) -> tuple[Span, dt.date]:
+def _reach(lake: Workspace, daily: pl.LazyFrame) -> tuple[Span, dt.date]:
     """The days with data, and the last day with a figure, which may be one that is planned after them."""
     first, end = daily.select(pl.col("date").min().alias("first"), pl.col("date").max().alias("end")).collect().row(0)
     newest = newest_day(lake.exports.values(), lake.rules)
@@ -225,8 +209,8 @@ def _wanted(asked: Asked, data: Span, ahead: dt.date) -> Span:
     end = next_period(period_of(ahead, asked.by), asked.by) - _DAY
     first, last = max(asked.first or data.first, data.first), min(asked.last or end, end)
     if first > last:
-        told = f"no data from {asked.first or data.first} to {asked.last or ahead}"
-        raise SettingsError(told, f"There is some from {data.first} to {ahead}.")
+        message = f"no data from {asked.first or data.first} to {asked.last or ahead}"
+        raise SettingsError(message, f"There is some from {data.first} to {ahead}.")
     if asked.first is None:
         first = period_of(first, asked.by)
     return Span(first, last)
@@ -264,7 +248,7 @@ def _whole_months(asked: Asked, periods: Sequence[Period], others: Sequence[Span
 
 
 def _sums(
-    lake: Opened,
+    lake: Workspace,
     dimension: str | None,
     spans: Sequence[Span],
     figures: Sequence[Figure],
@@ -295,7 +279,7 @@ def _own_table(*, by_month: bool) -> str:
 
 
 def _both(
-    lake: Opened,
+    lake: Workspace,
     table: str,
     names: Sequence[str],
     members: Members,
@@ -331,8 +315,10 @@ def _both(
     )
     if ours != theirs:
         key = min((k for k in {*ours, *theirs} if ours.get(k) != theirs.get(k)), key=str)
-        told = f"{spans[key[0]].first} to {spans[key[0]].last}, {key[1] or ALL}: {ours.get(key)} and {theirs.get(key)}"
-        raise CheckError(f"the two engines add up the days differently ({told})", "This is a bug in rmetrics.")
+        message = (
+            f"{spans[key[0]].first} to {spans[key[0]].last}, {key[1] or ALL}: {ours.get(key)} and {theirs.get(key)}"
+        )
+        raise CheckError(f"the two engines add up the days differently ({message})", "This is a bug in rmetrics.")
     return {key: dict(zip(names, of, strict=True)) for key, of in ours.items()}
 
 
@@ -371,7 +357,7 @@ def _row(
             member if asked.dimension == "source" and member else source,
             member if asked.dimension == "segment" and member else segment,
             figure,
-            rows=asked.dimension is not None and asked.dimension not in DIMENSIONS,
+            member=(asked.dimension, member) if member and asked.dimension not in {None, *DIMENSIONS} else None,
         ),
         value=of(period.span),
     )
@@ -384,15 +370,17 @@ def _compared(now: Decimal | None, other: Span | None, of: Callable[[Span], Deci
     return Compared(other, then, now - then, quotient(now - then, abs(then)))
 
 
-def explain_line(period: Period, source: str, segment: str, figure: Figure, *, rows: bool = False) -> str:
+def explain_line(
+    period: Period, source: str, segment: str, figure: Figure, *, member: tuple[str | None, str] | None = None
+) -> str:
     """The command that explains a number: its rule, its rows, and the proof that they add up to it.
 
-    ``rows``: for a member of a declared dimension, whose share of the whole number its rows tell.
+    ``member``: of a declared dimension, with the dimension before it; then of the whole company.
     """
-    words = ["rmetrics explain --source", quote(source), *_when(period)]
+    whose = f"--source {quote(source)}" if member is None else f"--dimension {member[0]} --member {quote(member[1])}"
+    words = ["rmetrics explain", whose, *_when(period)]
     words += [] if segment == ALL else ["--segment", quote(segment)]
-    words += [f"--metric {part}" for part in figure.parts]
-    words += ["--rows"] if rows else []
+    words += [f"--metric {figure.name}"]
     return " ".join(words)
 
 

@@ -13,12 +13,12 @@ from rmetrics.lake import open_lake
 from rmetrics.pipeline.compute.names import FACTS
 from rmetrics.pipeline.compute.standing import last_rows
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.feeds import ColumnType
 from rmetrics.rules.files import rule_files
-from rmetrics.rules.measures import declared, measure_row
-from rmetrics.rules.model import ColumnType
+from rmetrics.rules.identifiers import IDENTIFIER, IDENTIFIER_RULE
+from rmetrics.rules.measures import JOURNEYS, declared, measure_row
 from rmetrics.rules.names import JOBS
 from rmetrics.rules.suggest import did_you_mean
-from rmetrics.rules.validate import IDENTIFIER, IDENTIFIER_RULE
 from rmetrics.settings import Settings
 
 _MOST_WORDS = 30  # a text column of more values is not listed
@@ -72,8 +72,8 @@ def draft_measure(
         raise SettingsError(f"{name!r} {IDENTIFIER_RULE}", "For instance: callbacks.")
     if name in declared(rules):
         raise SettingsError(f"{name} is declared already ({rules.place(f'measures.{name}')})", "Edit it there.")
-    if of not in rules.feeds:
-        raise SettingsError(f"no such feed: {of!r}{did_you_mean(of, rules.feeds)}", "Name one with --of.")
+    if of not in {*rules.feeds, JOURNEYS}:
+        raise SettingsError(f"no such feed: {of!r}{did_you_mean(of, (*rules.feeds, JOURNEYS))}", "Name one with --of.")
     if count is not None and total is not None:
         raise SettingsError("--count and --sum exclude each other", "A measure is a count or a sum.")
     if where is not None and total is None:
@@ -112,7 +112,10 @@ def _head(name: str, of: str, rule: str) -> Iterator[str]:
 def _choices(settings: Settings, rules: Rules, of: str) -> Iterator[str]:
     """Comments: what a condition may name and which words there are, what can be added up, how to go on."""
     columns = measure_row(rules, of).columns
-    hidden = {n for n, c in rules.feeds[of].columns.items() if not c.publish or c.type is ColumnType.PHONE}
+    feed = rules.feeds.get(of)
+    hidden = (
+        {n for n, c in feed.columns.items() if not c.publish or c.type is ColumnType.PHONE} if feed else {"touch_id"}
+    )
     yield "# A condition may name:"
     for column, kind in columns:
         words = "" if column in hidden or kind is not ColumnType.TEXT else _words(settings, rules, of, column)

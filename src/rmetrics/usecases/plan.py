@@ -3,11 +3,9 @@
 import contextlib
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-
-import polars as pl
 
 from rmetrics.errors import PostgresError
 from rmetrics.findings import Finding
@@ -15,15 +13,24 @@ from rmetrics.lake import Lake, open_lake
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import load
 from rmetrics.memory import rows_at_once
+from rmetrics.periods import month_of
 from rmetrics.pipeline.asked import month_named, only_source
 from rmetrics.pipeline.changes.causes import MEASURES, Causes, as_new, find_causes, whole_cause
+from rmetrics.pipeline.changes.figure_changes import FigureChange, Figures, own_changes, ratio_changes
 from rmetrics.pipeline.changes.hands import changed_hands
+from rmetrics.pipeline.changes.own_figures import (
+    MemberChange,
+    OwnFigures,
+    computed_own,
+    member_changes,
+    published_own,
+)
 from rmetrics.pipeline.changes.row_changes import State, moved_rows
 from rmetrics.pipeline.compute.compute import Computed, compute
 from rmetrics.pipeline.compute.standing import last_rows, old_rules
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.landing.bucket_inbox import open_inbox
-from rmetrics.pipeline.landing.inbox import Seen, empty_inbox, land_inbox
+from rmetrics.pipeline.landing.inbox import InboxFile, empty_inbox, land_inbox
 from rmetrics.pipeline.verify.run_findings import run_findings
 from rmetrics.postgres.connection import Server, connect
 from rmetrics.postgres.ddl import has_all
@@ -35,29 +42,7 @@ from rmetrics.rules.companies import require_company
 from rmetrics.rules.edits import can_move
 from rmetrics.rules.proposals import dated_instead
 from rmetrics.settings import Settings, memory_of
-from rmetrics.tables import DAILY, MEASURE_DAILY, MONTHLY
-
-Key = tuple[dt.date, str, str]
-Figures = Mapping[Key, tuple[Decimal, ...]]
-OwnFigures = Mapping[tuple[dt.date, str, str, str], Decimal]
-
-
-@dataclass(frozen=True, slots=True)
-class FigureChange:
-    """One monthly figure that a sync would change.
-
-    Attributes:
-        before, after: exact; None where there is no such row before or after.
-        cause: as ``metric_changes`` will have it.
-    """
-
-    month: dt.date
-    source: str
-    segment: str
-    metric: str
-    before: Decimal | None
-    after: Decimal | None
-    cause: str
+from rmetrics.tables import DAILY, MONTHLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +100,7 @@ class Plan:
         restated: the months before the newest one that edited rules would change.
         instead: the edits that do so as dated changes, in TOML, which would leave those months as they are.
         journeys: the jobs that would come from another touch; those of the month and source asked for.
+        members: every figure of a member of a dimension that would change; none where one source is asked for.
     """
 
     compared_with: str
@@ -129,11 +115,12 @@ class Plan:
     restated: tuple[dt.date, ...] = ()
     instead: tuple[str, ...] = ()
     journeys: tuple[HandOver, ...] = ()
+    members: tuple[MemberChange, ...] = ()
 
     @property
     def any(self) -> bool:
         """Whether a sync would change any figure, or what any row counts as."""
-        return bool(self.changes or self.days or self.rows or self.journeys)
+        return bool(self.changes or self.days or self.rows or self.journeys or self.members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +172,14 @@ def plan(
         if month is not None and keys:
             month_named(month, {m for m, _, _ in keys})
         changes = _changes(basis.monthly, monthly, causes)
-        changes = sorted([*changes, *_own_changes(basis.own, _own_figures(scratch), causes)], key=_order)
+        own = computed_own(scratch)
+        changes += own_changes(basis.own.monthly, own.monthly, causes)
+        restated, instead = _restated(changes, causes, max((m for m, _, _ in basis.monthly), default=None))
+        changes += ratio_changes((basis.monthly, basis.own), (monthly, own), causes)
+        changes.sort(key=lambda c: (c.month, c.source, c.segment))
+        members = member_changes(basis.own.members, own.members, causes)
         days = _count(basis.daily, _figures(scratch, DAILY), month, source)
+        days += sum(_wanted(month_of(d), s, month, source) for d, s in basis.own.differing(own))
         after = State(computed.rows, {p.rank: p.raw.name for p in computed.placed})
         with _before(lake, old, basis, exports, progress) as before:
             known = before is not None or not basis.monthly
@@ -196,9 +189,8 @@ def plan(
         findings = (*run_findings(scratch, rules, computed, seen, explanations), *explanations.failed)
         if not seen:
             findings = (empty_inbox(open_inbox(settings), len(computed.placed)), *findings)
-    restated, instead = _restated(changes, causes, max((m for m, _, _ in basis.monthly), default=None))
     shown = [c for c in changes if _wanted(c.month, c.source, month, source)]
-    touched = {c.month for c in changes}
+    touched = {c.month for c in changes} | {c.month for c in members}
     months = {m for m, _, _ in basis.monthly} | touched
     return Plan(
         compared_with=basis.label,
@@ -213,6 +205,7 @@ def plan(
         restated=restated,
         instead=instead,
         journeys=hands,
+        members=tuple(c for c in members if source is None and month in {None, c.month}),
     )
 
 
@@ -249,7 +242,7 @@ def _wanted(at: dt.date, of: str, month: dt.date | None, source: str | None) -> 
     return month in {None, at} and source in {None, of}
 
 
-def _is_new(seen: Seen, lake: Lake) -> bool:
+def _is_new(seen: InboxFile, lake: Lake) -> bool:
     """Whether no earlier run has refused this very file."""
     known = lake.load_json("inbox").get("files", {}).get(seen.name)
     return not known or known[2] != seen.sha256
@@ -277,8 +270,9 @@ def _basis(settings: Settings, lake: Lake) -> _Basis:
         why = f"the database cannot be asked ({error.message})"
     if load(lake).has(MONTHLY):
         label = f"what the lake last computed: {why}"
-        return _Basis(label, Published(), _figures(lake, MONTHLY), _figures(lake, DAILY), _own_figures(lake))
-    return _Basis(f"nothing: {why}", Published(), {}, {}, {})
+        figures = _figures(lake, MONTHLY), _figures(lake, DAILY), computed_own(lake)
+        return _Basis(label, Published(), *figures)
+    return _Basis(f"nothing: {why}", Published(), {}, {}, OwnFigures())
 
 
 def _published(target: Server, schema: str) -> _Basis | None:
@@ -298,17 +292,7 @@ def _published(target: Server, schema: str) -> _Basis | None:
             }
             for name, period in ((MONTHLY, "month"), (DAILY, "date"))
         }
-        own = {
-            (month, source, segment, measure): Decimal(value)
-            for month, source, segment, measure, value in (
-                session.query(
-                    "SELECT date_trunc('month', date)::date, source, segment, measure, sum(value)::text "
-                    f"FROM {MEASURE_DAILY} GROUP BY 1, 2, 3, 4"
-                )
-                if has_all(session, [MEASURE_DAILY])
-                else ()
-            )
-        }
+        own = published_own(session)
     label = f"what run {before.run_id} published on {target.label}"
     return _Basis(label, before, tables[MONTHLY], tables[DAILY], own)
 
@@ -317,16 +301,6 @@ def _figures(lake: Lake, name: str) -> Figures:
     period = "month" if name == MONTHLY else "date"
     rows = load(lake).scan(name).collect().select(period, "source", "segment", *MEASURES)
     return {(d, s, g): tuple(Decimal(v) for v in values) for d, s, g, *values in rows.iter_rows()}
-
-
-def _own_figures(lake: Lake) -> OwnFigures:
-    """The company's own measures by month, source, segment and measure."""
-    if not load(lake).has(MEASURE_DAILY):  # computed before there were any
-        return {}
-    key = ["month", "source", "segment", "measure"]
-    rows = load(lake).scan(MEASURE_DAILY).with_columns(pl.col("date").dt.month_start().alias("month"))
-    summed = rows.group_by(key).agg(pl.col("value").sum()).select(*key, "value").collect()
-    return {(m, s, g, n): Decimal(v) for m, s, g, n, v in summed.iter_rows()}
 
 
 @contextlib.contextmanager
@@ -360,19 +334,6 @@ def _before(
 
 
 # -- differences
-
-
-def _order(change: FigureChange) -> tuple[dt.date, str, str]:
-    return change.month, change.source, change.segment
-
-
-def _own_changes(before: OwnFigures, after: OwnFigures, causes: Causes) -> Iterator[FigureChange]:
-    """Every monthly figure of an own measure that differs."""
-    for key in sorted({*before, *after}):
-        old, new = before.get(key), after.get(key)
-        if (old or 0) != (new or 0):
-            month, source, segment, measure = key
-            yield FigureChange(month, source, segment, measure, old, new, causes.of(month, source, measure))
 
 
 def _changes(before: Figures, after: Figures, causes: Causes) -> list[FigureChange]:

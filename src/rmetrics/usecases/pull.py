@@ -268,8 +268,8 @@ class _Pull:
             written += [landed.manifest.file] if landed.new and landed.manifest.file else []
         if not written:
             put(self.folder, b"", self._manifest(None, since=since and since.isoformat()), self._fits)
-        told = f"{count(len(written), 'new file')}, in full size" if written else "no new file"
-        return self._told("complete" if written else "unchanged", written, since=since, message=told)
+        message = f"{count(len(written), 'new file')}, in full size" if written else "no new file"
+        return self._told("complete" if written else "unchanged", written, since=since, message=message)
 
     def _manifest(self, file: str | None, **known: Any) -> Manifest:
         given = {"since": None, "rows": None, "pages": None, "total": None, **known}

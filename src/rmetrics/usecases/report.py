@@ -13,18 +13,19 @@ from rmetrics.html_report.cells import Links
 from rmetrics.html_report.charts import charts
 from rmetrics.html_report.data import FeedLine, PageData, funnel_lines, month_days, segment_lines
 from rmetrics.html_report.html import page_html
+from rmetrics.html_report.own_data import own_data
 from rmetrics.lake.snapshot import load
 from rmetrics.pipeline.asked import Months, months_named
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.forecasts import Estimate, month_estimates
-from rmetrics.pipeline.months import month_lines
+from rmetrics.pipeline.months import measure_lines, month_lines
 from rmetrics.pipeline.publication import feed_states
 from rmetrics.pipeline.verify.quality import remembered_findings
 from rmetrics.pipeline.verify.run_findings import run_findings
-from rmetrics.pipeline.workspace import Opened, opened
+from rmetrics.pipeline.workspace import Workspace, opened
 from rmetrics.progress import Progress, silent
 from rmetrics.settings import Settings
-from rmetrics.tables import DAILY, JOURNEY_METRICS, MONTHLY
+from rmetrics.tables import DAILY, DIMENSION_MONTHLY, JOURNEY_METRICS, MONTHLY
 from rmetrics.version import __version__
 
 _NEWEST = Months(one=True)
@@ -94,7 +95,7 @@ def write_page(
     return PageResult(page.month, target, len(text.encode()), tuple(drawn), tuple(made), page.lines[0].month)
 
 
-def page_data(lake: Opened, wanted: Months = _NEWEST) -> PageData:
+def page_data(lake: Workspace, wanted: Months = _NEWEST) -> PageData:
     """What the page shows.
 
     Raises:
@@ -136,15 +137,22 @@ def page_data(lake: Opened, wanted: Months = _NEWEST) -> PageData:
         feeds=_feeds(lake),
         findings=findings,
         estimates=_estimates(lake, picked) if picked in months[-2:] else (),
+        own=own_data(
+            tuple(line for line in measure_lines(lake.computed.rows) if first <= line.month <= last),
+            load(lake.lake).scan(DIMENSION_MONTHLY).filter(pl.col("month") == picked).collect(),
+            monthly,
+            picked,
+            lake.rules,
+        ),
         funnel=funnel_lines(load(lake.lake).scan(JOURNEY_METRICS).collect(), picked),
     )
 
 
-def _estimates(lake: Opened, month: dt.date) -> tuple[Estimate, ...]:
+def _estimates(lake: Workspace, month: dt.date) -> tuple[Estimate, ...]:
     return tuple(e for e in month_estimates(lake.computed, lake.rules) if e.month == month)
 
 
-def _feeds(lake: Opened) -> tuple[FeedLine, ...]:
+def _feeds(lake: Workspace) -> tuple[FeedLine, ...]:
     rejected: dict[str, int] = {}
     for item in lake.computed.placed:
         counts = lake.computed.counts.get(item.raw.sha256)

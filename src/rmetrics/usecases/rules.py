@@ -101,9 +101,9 @@ def free_text(computed: Rows, rules: Rules) -> Iterator[RuleProblem]:
     for name, dimension in rules.dimensions.items():
         if dimension.most is None and (members := members_of(computed, dimension, rules)) > FREE_TEXT:
             key = f"dimensions.{name}.{'column' if dimension.column else 'sql'}"
-            told = f"has {members:,} members, more than {FREE_TEXT:,}: it reads like free text"
+            message = f"has {members:,} members, more than {FREE_TEXT:,}: it reads like free text"
             yield _problem(
-                rules, key, f"{told}; choose another column, or write most = 200 to keep the largest by name"
+                rules, key, f"{message}; choose another column, or write most = 200 to keep the largest by name"
             )
 
 
@@ -168,12 +168,14 @@ def _spellings(facts: pl.LazyFrame, rules: Rules) -> Iterator[RuleProblem]:
     for shown, jobs in sorted(unknown.values(), key=lambda u: (-u[1], u[0]))[:_SHOWN]:
         near = did_you_mean(shown, rules.sources, near=True).removeprefix("; ")
         add = near or f'add [sources."{shown}"], or an alias to the source it belongs to'
-        told = f"{shown!r} is the source of {count(jobs, 'job')}, but no rule declares it: leads and cost are 0; {add}"
-        yield RuleProblem(beside, 0, "sources", told)
+        message = (
+            f"{shown!r} is the source of {count(jobs, 'job')}, but no rule declares it: leads and cost are 0; {add}"
+        )
+        yield RuleProblem(beside, 0, "sources", message)
     for name, dated in rules.sources.items():
         if name not in present and any(not isinstance(s.leads, FeedLeads) for _, s in dated.versions):
-            told = "no job is of this source, so it has no leads; look at its name and aliases"
-            yield _problem(rules, f"sources.{name}", told)
+            message = "no job is of this source, so it has no leads; look at its name and aliases"
+            yield _problem(rules, f"sources.{name}", message)
 
 
 def _idle(computed: Rows, facts: pl.LazyFrame, rules: Rules) -> Iterator[RuleProblem]:

@@ -15,7 +15,7 @@ from rmetrics.pipeline.entered import (
 )
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.companies import require_company
-from rmetrics.rules.model import ColumnType
+from rmetrics.rules.feeds import ColumnType
 from rmetrics.settings import Settings
 
 
@@ -71,7 +71,7 @@ def _spend_feed(rules: Rules, source: str | None) -> tuple[str, str]:
         return found.pop()
     having = ", ".join(name for name, feeds in of.items() if feeds)
     if not found:
-        told = f"no spend by month is declared{f' for {wanted[0]}' if source else ''}"
+        message = f"no spend by month is declared{f' for {wanted[0]}' if source else ''}"
         hint = f"Sources with one: {having}." if having else 'Declare it: cost = { feed = "...", sum = "...", spread = '
-        raise SettingsError(told, hint if having else f'{hint}"days" }}, see docs/rules.md.')
+        raise SettingsError(message, hint if having else f'{hint}"days" }}, see docs/rules.md.')
     raise SettingsError("several sources have a spend by month", f"Name one: --source NAME ({having}).")

@@ -19,7 +19,7 @@ from rmetrics.pipeline.explanations import CODE as FAILED
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.group import publish_company, state_of
 from rmetrics.pipeline.landing.bucket_inbox import open_inbox
-from rmetrics.pipeline.landing.inbox import Seen, empty_inbox, land_inbox
+from rmetrics.pipeline.landing.inbox import InboxFile, empty_inbox, land_inbox
 from rmetrics.pipeline.landing.quarantine import taken_in
 from rmetrics.pipeline.months import measure_lines, month_lines
 from rmetrics.pipeline.publication import Outcome, publish_computed, run_of
@@ -27,7 +27,7 @@ from rmetrics.pipeline.summary import CompanyResult, FileResult, SyncResult
 from rmetrics.pipeline.unchanged import fingerprint, new_run_id, remember
 from rmetrics.pipeline.verify.amounts import refuse_large_sums
 from rmetrics.pipeline.verify.cross_check import agree
-from rmetrics.pipeline.verify.run_findings import mended, merged, run_findings, taken_in_findings
+from rmetrics.pipeline.verify.run_findings import merged, rebuilt, run_findings, taken_in_findings
 from rmetrics.postgres.connection import Server, redacted
 from rmetrics.postgres.embedded import server_ahead
 from rmetrics.postgres.failed_runs import failure_noted
@@ -104,7 +104,7 @@ def _sync(
         computed = compute(place, rules, progress, full=full, memory=memory_of(settings), runner=runner)
         timings |= computed.seconds
         why = Explanations()
-        findings = (*before, *run_findings(place, rules, computed, seen, why), *mended(computed))
+        findings = (*before, *run_findings(place, rules, computed, seen, why), *rebuilt(computed))
         if not seen:
             findings = (empty_inbox(open_inbox(settings), len(computed.placed)), *findings)
         if not dry_run:
@@ -237,11 +237,13 @@ def _of_companies(
     """What is to be said of the companies, each finding with its company."""
     for company in companies:
         if company.status == "failed":
-            told = f"{company.company}: not computed, its figures are those of the run before: {company.message}"
-            yield Finding(COMPANY_FAILED, Severity.ERROR, told, 0)
+            message = f"{company.company}: not computed, its figures are those of the run before: {company.message}"
+            yield Finding(COMPANY_FAILED, Severity.ERROR, message, 0)
         elif company.status == "removed":
-            told = f"{company.company}: no longer declared in the rules; its rows were taken out of the group's tables"
-            yield Finding(COMPANY_REMOVED, Severity.WARNING, told, 0)
+            message = (
+                f"{company.company}: no longer declared in the rules; its rows were taken out of the group's tables"
+            )
+            yield Finding(COMPANY_REMOVED, Severity.WARNING, message, 0)
     for company, result in done:
         for finding in result.findings if result else ():
             yield replace(finding, message=f"{company.company}: {finding.message}")
@@ -260,7 +262,7 @@ def _workplace(lake: Lake, *, dry_run: bool) -> Iterator[Lake]:
         yield scratch
 
 
-def _file_result(seen: Seen, computed: Computed) -> FileResult:
+def _file_result(seen: InboxFile, computed: Computed) -> FileResult:
     if seen.refused:
         return FileResult(seen.name, seen.feed, "refused", reason=seen.refused)
     counts = computed.counts.get(seen.sha256)

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from exports import JOBS, PAYMENTS, REFERRALS
 from rmetrics.checks.compare import cross_check
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute.compute import compute
@@ -17,10 +18,6 @@ from rmetrics.pipeline.landing.inbox import land_inbox
 from rmetrics.progress import silent
 from rmetrics.rules import load_rules
 from support import Project, csv_text, new_project
-
-JOBS = ("Job #", "Job Type", "Source", "Created")
-PAYMENTS = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
-REFERRALS = ("Lead ID", "Lead Date", "Current Status")
 
 Figures = dict[tuple[str, str, str], tuple[str, ...]]
 

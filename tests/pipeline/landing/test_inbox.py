@@ -16,7 +16,7 @@ from rmetrics.ingest import read as reader
 from rmetrics.lake import Lake
 from rmetrics.pipeline.landing import land as module
 from rmetrics.pipeline.landing.inbox import land_inbox
-from rmetrics.pipeline.landing.land import Seen
+from rmetrics.pipeline.landing.land import InboxFile
 from rmetrics.pipeline.landing.typed_rows import SMALL
 from rmetrics.progress import silent
 from rmetrics.rules import load_rules
@@ -44,7 +44,7 @@ class Place:
         os.utime(path, (at, at))
         return path
 
-    def land(self) -> dict[str, Seen]:
+    def land(self) -> dict[str, InboxFile]:
         """What a run says of each file."""
         return {s.name: s for s in land_inbox(self.inbox, self.lake, RULES, silent)}
 

@@ -7,7 +7,7 @@ import pytest
 
 from jobs_and_payments import JOBS, content, jobs
 from rmetrics.periods import NO_PART
-from rmetrics.postgres.publish import Content
+from rmetrics.postgres.publish import DesiredTable
 from rmetrics.postgres.publish.digests import Digest, digests, month_sums, sums_after
 from rmetrics.postgres.publish.months import month_in_sql, month_of, within
 from rmetrics.tables import PgColumn, PgTable
@@ -79,4 +79,4 @@ def test_rows_that_are_added_up_are_added_up_within_their_month_or_all_together(
     spent = pl.LazyFrame({"campaign": ["a", "a", "b"], "spend": [1, 2, None]})
     assert digest(table, spent)[NO_PART].rows == 1
     with pytest.raises(ValueError, match="it must have none"):
-        Content(table, {JAN: Digest(1, "")}, lambda _: spent)
+        DesiredTable(table, {JAN: Digest(1, "")}, lambda _: spent)

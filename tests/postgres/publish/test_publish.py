@@ -12,7 +12,7 @@ from published import run
 from reliability.versions import SEEN, prepared, publish_version, seen_of
 from rmetrics.errors import LakeError, PostgresError
 from rmetrics.postgres.connection import Session
-from rmetrics.postgres.publish import Content
+from rmetrics.postgres.publish import DesiredTable
 from rmetrics.postgres.publish.digests import digests, month_sums
 from support import rows
 
@@ -42,7 +42,7 @@ def test_what_postgres_stored_otherwise_is_read_back_and_nothing_is_published(da
         "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.jobs := NEW.jobs + 1; RETURN NEW; END $$",
         "CREATE TRIGGER spoil BEFORE INSERT OR UPDATE ON daily_metrics FOR EACH ROW EXECUTE FUNCTION spoil()",
     )
-    with pytest.raises(PostgresError, match=r"daily_metrics, jobs: \d+ was read back where \d+ was sent"):
+    with pytest.raises(PostgresError, match=r"daily_metrics, jobs: sent \d+, read back \d+"):
         publish_version(server, 2)
     assert held(database) == seen_of(1)
 
@@ -186,7 +186,7 @@ def test_rows_that_cannot_be_read_change_nothing(database: str, tmp_path: Path) 
     publish_contents(server, content(JOBS, FIRST))
     changed(j3="7").filter(pl.col("metric_date") == dt.date(2024, 1, 5)).collect().write_parquet(path)
     made = digests(month_sums(JOBS, pl.scan_parquet(path)), "jobs")
-    stored = Content(JOBS, made, lambda _: pl.scan_parquet(path))
+    stored = DesiredTable(JOBS, made, lambda _: pl.scan_parquet(path))
     path.write_bytes(path.read_bytes()[:200] + bytes(200) + path.read_bytes()[400:])
     with pytest.raises(LakeError, match="cannot read the rows of jobs"):
         publish_contents(server, stored)
@@ -204,6 +204,6 @@ def test_a_small_change_that_is_stored_otherwise_is_read_back_by_its_keys(databa
         "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.paid := NEW.paid + 1; RETURN NEW; END $$",
         "CREATE TRIGGER spoil BEFORE INSERT OR UPDATE ON jobs FOR EACH ROW EXECUTE FUNCTION spoil()",
     )
-    with pytest.raises(PostgresError, match=r"jobs, paid: [\d.]+ was read back where [\d.]+ was sent"):
+    with pytest.raises(PostgresError, match=r"jobs, paid: sent [\d.]+, read back [\d.]+"):
         publish_contents(server, content(JOBS, changed(j3="7"), first))
     assert held_jobs(database) == wanted(FIRST)

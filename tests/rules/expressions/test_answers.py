@@ -16,7 +16,7 @@ from rmetrics.rules.expressions import polars_form
 from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.expressions.written import sql_of
-from rmetrics.rules.model import ColumnType
+from rmetrics.rules.feeds import ColumnType
 
 FILE = Path(__file__).with_name("answers.toml")
 GROUPS: list[dict[str, Any]] = tomllib.loads(FILE.read_text(encoding="utf-8"))["group"]

@@ -19,7 +19,7 @@ from rmetrics.rules.expressions.typed import Value
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.expressions.white_space import WHITE_SPACE
 from rmetrics.rules.expressions.written import sql_of
-from rmetrics.rules.model import ColumnType
+from rmetrics.rules.feeds import ColumnType
 
 COLUMNS = {
     "t": ColumnType.TEXT, "u": ColumnType.TEXT, "phone": ColumnType.PHONE, "n": ColumnType.INTEGER,

@@ -7,7 +7,7 @@ import pytest
 
 from rmetrics.rules.conditions import read_condition
 from rmetrics.rules.expressions.typing import Row
-from rmetrics.rules.model import ColumnType
+from rmetrics.rules.feeds import ColumnType
 
 FILE = Path(__file__).with_name("refused.toml")
 REFUSED: dict[str, list[str]] = tomllib.loads(FILE.read_text(encoding="utf-8"))["refused"]

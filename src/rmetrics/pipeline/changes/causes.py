@@ -18,9 +18,10 @@ from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.names import FACTS
 from rmetrics.pipeline.compute.rows import typed_exports
 from rmetrics.positions import FILE
-from rmetrics.postgres.publish import JOURNEY_MEASURES, PREFIX
+from rmetrics.postgres.publish import JOURNEY_MEASURES
 from rmetrics.rules import Rules
-from rmetrics.rules.edits import Edit, can_move, feed_metrics, rule_edits
+from rmetrics.rules.edits import Edit, can_move, feed_metrics, moves_members, rule_edits
+from rmetrics.rules.funnel import PREFIX
 from rmetrics.rules.measures import sums
 from rmetrics.rules.model import UNATTRIBUTED
 from rmetrics.rules.names import JOBS, PAYMENTS
@@ -79,6 +80,27 @@ class Causes:
         told += _listed("withdrawn export", gone)
         if self.old is not None:
             told += [f"rule edit {e}" for e in self.edits if can_move(e, source, metric, self.old, self.new)]
+        return "; ".join(told) or self.whole
+
+    def of_member(self, month: dt.date, dimension: str, metric: str) -> str:
+        """Why what a member has of a measure changed, in words: its dimension, or what can move the measure."""
+        arrived = self._by_month.get(month, [])
+        sources = dict.fromkeys([*self.new.sources, UNATTRIBUTED, *(a.source for a in arrived if a.source)])
+        exports: dict[str, Arrival] = {}
+        for a in arrived:
+            whose = sources if a.source is None else [a.source]
+            if any(metric in feed_metrics(a.feed, s, self.new) for s in whose):
+                before = exports.get(a.export)
+                known = (before.new, before.changed) if before else (0, 0)
+                exports[a.export] = replace(a, new=a.new + known[0], changed=a.changed + known[1])
+        told = [str(a) for a in exports.values()]
+        if self.old is not None:
+            edits = [e for e in self.edits if moves_members(e, dimension)]
+            old, new = self.old, self.new
+            edits += [
+                e for e in self.edits if e not in edits and any(can_move(e, s, metric, old, new) for s in sources)
+            ]
+            told += [f"rule edit {e}" for e in edits]
         return "; ".join(told) or self.whole
 
     def _arrived(self, month: dt.date, source: str, metric: str) -> list[Arrival]:

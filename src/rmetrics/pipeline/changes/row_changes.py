@@ -20,7 +20,7 @@ from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.model import Cost, FeedLeads, Source
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
-from rmetrics.rules.validate import feed_row
+from rmetrics.rules.rows import feed_row
 
 _SCHEMA = {"key": pl.String, "role": pl.String, "month": pl.Date, "source": pl.String, "file": pl.UInt32}
 NOWHERE = "counts nowhere"

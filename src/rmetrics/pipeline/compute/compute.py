@@ -11,14 +11,14 @@ import polars as pl
 from rmetrics.errors import LakeError
 from rmetrics.ingest.read import LINE
 from rmetrics.lake import Lake, RawFile, TypedFile
-from rmetrics.lake.snapshot import Exports, Snapshot, SpoiledError, load, save
+from rmetrics.lake.snapshot import CorruptError, Exports, Snapshot, load, save
 from rmetrics.memory import rows_at_once
 from rmetrics.pipeline.compute.increment import Increment, increment, is_small
 from rmetrics.pipeline.compute.local import compute_all
 from rmetrics.pipeline.compute.names import replaced, tables
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.compute.runner import Runner
-from rmetrics.pipeline.landing.placement import Placed, newest_day, place
+from rmetrics.pipeline.landing.placement import PlacedExport, newest_day, place
 from rmetrics.pipeline.landing.typed_rows import definition_of, type_missing
 from rmetrics.positions import LINES, PARTS, POSITION
 from rmetrics.progress import Progress
@@ -54,7 +54,7 @@ class Computed:
         withdrawn: exports in the raw layer that were withdrawn.
         typed: typed files by feed, oldest first, with their ranks.
         counts: by export hash.
-        mended: files of the lake that were not what was written, and were made again.
+        rebuilt: files of the lake that failed their checksums, and were made again.
         rows: what stands in the lake now.
         increment: what was computed where the rest could stay; None where everything was, or nothing.
         before: what stood there before the increment.
@@ -63,12 +63,12 @@ class Computed:
     """
 
     inputs: str
-    placed: tuple[Placed, ...]
+    placed: tuple[PlacedExport, ...]
     unplaced: tuple[RawFile, ...]
     withdrawn: tuple[RawFile, ...]
     typed: Mapping[str, tuple[tuple[TypedFile, int], ...]]
     counts: Mapping[str, FileCounts]
-    mended: tuple[str, ...]
+    rebuilt: tuple[str, ...]
     rows: Rows
     increment: Increment | None
     before: Rows | None
@@ -81,7 +81,7 @@ class Computed:
         return self.rows.snapshot
 
 
-def inputs_digest(placed: list[Placed], rules: Rules) -> str:
+def inputs_digest(placed: list[PlacedExport], rules: Rules) -> str:
     """A digest of everything the numbers depend on: exports and their order, rules, program and engine."""
     exports = [(p.raw.sha256, p.feed, p.raw.modified_ns) for p in placed]
     meaning = json.dumps([basis_digest(rules), exports, str(newest_day((p.raw for p in placed), rules))])
@@ -123,8 +123,8 @@ def compute(
     typed = _typed(lake, rules, placed, progress, full=full)
     before = load(lake)
     altered = before.altered()
-    mended = _mend_typed(lake, rules, placed, typed, used=False)
-    mended += [name for name in altered if lake.store.head(name)]  # one that was deleted is only made again
+    rebuilt = _mend_typed(lake, rules, placed, typed, used=False)
+    rebuilt += [name for name in altered if lake.store.head(name)]  # one that was deleted is only made again
     wanted = replace(  # it keeps which files were looked at already
         before,
         inputs=inputs_digest(placed, rules),
@@ -140,7 +140,7 @@ def compute(
     if usable and before.inputs == wanted.inputs:
         made = before
     else:
-        mended += _mend_typed(lake, rules, placed, typed, used=True)
+        rebuilt += _mend_typed(lake, rules, placed, typed, used=True)
         if usable and _on_top(before.exports, wanted.exports):
             known = {sha256 for sha256, _, _ in before.exports}
             fresh = {n: [f for f in files if f[0].sha256 not in known] for n, files in typed.items()}
@@ -149,8 +149,8 @@ def compute(
             if is_small(were, fresh):
                 try:
                     grown = increment(lake, were, fresh, typed, newest_day=newest)
-                except SpoiledError as spoiled:
-                    mended.append(spoiled.name)
+                except CorruptError as spoiled:
+                    rebuilt.append(spoiled.name)
         if grown is None:
             everything = compute_all if runner is None else runner.compute_all
             results = everything(lake, rules, typed, progress, most=rows_at_once(memory), newest_day=newest)
@@ -170,7 +170,7 @@ def compute(
         tuple(r for r in raws if r.withdrawn),
         by_feed,
         counts,
-        tuple(mended),
+        tuple(rebuilt),
         rows,
         grown,
         were if grown else None,
@@ -227,7 +227,7 @@ def _on_top(before: Exports, now: Exports) -> bool:
 
 
 def _typed(
-    lake: Lake, rules: Rules, placed: list[Placed], progress: Progress, *, full: bool
+    lake: Lake, rules: Rules, placed: list[PlacedExport], progress: Progress, *, full: bool
 ) -> dict[str, list[tuple[TypedFile, int]]]:
     """The typed files of the exports by feed, oldest first, with their ranks; what is missing is made now."""
     done = 0
@@ -241,7 +241,7 @@ def _typed(
     return _known_typed(lake, rules, placed)
 
 
-def _known_typed(lake: Lake, rules: Rules, placed: list[Placed]) -> dict[str, list[tuple[TypedFile, int]]]:
+def _known_typed(lake: Lake, rules: Rules, placed: list[PlacedExport]) -> dict[str, list[tuple[TypedFile, int]]]:
     """The typed files of the exports as they are.
 
     Raises:
@@ -257,7 +257,7 @@ def _known_typed(lake: Lake, rules: Rules, placed: list[Placed]) -> dict[str, li
 
 
 def _mend_typed(
-    lake: Lake, rules: Rules, placed: list[Placed], typed: dict[str, list[tuple[TypedFile, int]]], *, used: bool
+    lake: Lake, rules: Rules, placed: list[PlacedExport], typed: dict[str, list[tuple[TypedFile, int]]], *, used: bool
 ) -> list[str]:
     """Makes damaged typed rows again, for they are only a cache; returns which files."""
     files = [file for of_feed in typed.values() for file, _ in of_feed]

@@ -8,13 +8,17 @@ import polars as pl
 from rmetrics.pipeline.compute.local import published_rows
 from rmetrics.pipeline.compute.names import CONTENTS, FACTS
 from rmetrics.pipeline.compute.rows import Rows
-from rmetrics.postgres.publish import Change, Content
+from rmetrics.postgres.publish import Change, DesiredTable
 from rmetrics.postgres.publish.digests import digests
 from rmetrics.rules.names import JOBS
 from rmetrics.tables import PgTable
 
 
-def table_contents(rows: Rows, tables: Sequence[PgTable], changes: Mapping[str, Change] | None = None) -> list[Content]:
+def table_contents(
+    rows: Rows,
+    tables: Sequence[PgTable],
+    changes: Mapping[str, Change] | None = None,
+) -> list[DesiredTable]:
     """What each published table must hold.
 
     Args:
@@ -24,7 +28,7 @@ def table_contents(rows: Rows, tables: Sequence[PgTable], changes: Mapping[str, 
     """
     sums = rows.snapshot.scan(CONTENTS).collect()
     return [
-        Content(table, digests(sums, table.name), _months(rows, table), (changes or {}).get(table.name))
+        DesiredTable(table, digests(sums, table.name), _months(rows, table), (changes or {}).get(table.name))
         for table in tables
     ]
 

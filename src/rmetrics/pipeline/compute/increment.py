@@ -31,7 +31,13 @@ from rmetrics.metrics.newest import every_row
 from rmetrics.metrics.tallies import SUMS, added, negative, revenue, tally
 from rmetrics.pipeline.compute.classed import Reclassed, reclassed
 from rmetrics.pipeline.compute.journeys import lead_feeds, made, row_of_place, tied
-from rmetrics.pipeline.compute.local import Tables, published_rows, write_journey_metrics, write_metrics
+from rmetrics.pipeline.compute.local import (
+    Tables,
+    published_rows,
+    write_journey_metrics,
+    write_measures,
+    write_metrics,
+)
 from rmetrics.pipeline.compute.names import (
     CLASSES,
     CONTENTS,
@@ -109,7 +115,7 @@ def increment(lake: Lake, old: Rows, fresh: Typed, typed: Typed, *, newest_day: 
         newest_day: the day of the newest export.
 
     Raises:
-        SpoiledError: a file of the earlier computation is not what was written.
+        CorruptError: a file of the earlier computation fails its checksum.
         LakeError: a file cannot be written.
     """
     return _Increment(lake, old, fresh, typed, newest_day).run()
@@ -145,6 +151,7 @@ class _Increment:
         summed = {n: added(n, [changed[n].lazy(), tallies[n].lazy()]).collect() for n in TALLIES}
         self.tables |= write_metrics(self.lake, self.rules, summed, self.newest_day)
         shown = self._journeys(before, now)
+        self.tables |= write_measures(self.lake, self.rows)
         changes = self._contents(*shown)
         fresh = {name: frozenset(rank for _, rank in files) for name, files in self.fresh.items() if files}
         return Increment(

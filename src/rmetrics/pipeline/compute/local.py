@@ -12,7 +12,15 @@ from rmetrics.metrics.catalogue import catalogue
 from rmetrics.metrics.dimensions import dimension_monthly, measure_daily
 from rmetrics.metrics.jobs import JOB_ID, dated_jobs, own_names, spellings
 from rmetrics.metrics.journeys import journey_metrics
-from rmetrics.metrics.measures import MeasureSums, measure_sums, needed_feeds, nothing, of_jobs_columns, together
+from rmetrics.metrics.measures import (
+    MeasureSums,
+    journey_sums,
+    measure_sums,
+    needed_feeds,
+    nothing,
+    of_jobs_columns,
+    together,
+)
 from rmetrics.metrics.newest import every_row
 from rmetrics.metrics.rollup import daily_of, monthly_metrics
 from rmetrics.metrics.tallies import Tallies, added, revenue, tally
@@ -110,6 +118,7 @@ class _Local:
         progress("applying the rules", 2, 3)
         self.tables |= write_metrics(self.lake, self.rules, dict(zip(TALLIES, summed, strict=True)), self.newest_day)
         write_journeys(self.lake, self.rows, self.tables)
+        self.tables |= write_measures(self.lake, self.rows)
         tables = published_tables(self.rules)
         sums = [month_sums(t, published_rows(self.rows, t)) for t in tables]
         self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums)),)
@@ -220,16 +229,25 @@ def write_metrics(lake: Lake, rules: Rules, tallies: dict[str, pl.DataFrame], ne
     """Writes the tallies, and the metrics that they make; ``newest_day`` is the day of the newest export."""
     daily = daily_of(Tallies(**{n: t.lazy() for n, t in tallies.items()}), rules, newest_day).collect()
     monthly = monthly_metrics(daily.lazy(), rules).collect()
-    measures, members = tallies["measures"].lazy(), tallies["members"].lazy()
     frames = {TALLIES[n]: t for n, t in tallies.items()}
-    frames |= {
-        DAILY: daily,
-        MONTHLY: monthly,
-        CATALOGUE: catalogue(rules),
-        MEASURE_DAILY: measure_daily(measures, rules).collect(),
-        DIMENSION_MONTHLY: dimension_monthly(members, monthly.lazy(), measures, rules).collect(),
-    }
+    frames |= {DAILY: daily, MONTHLY: monthly, CATALOGUE: catalogue(rules)}
     return {table: (write_layer(lake, table, frame),) for table, frame in frames.items()}
+
+
+def write_measures(lake: Lake, rows: Rows) -> Tables:
+    """Writes the figures of declared measures; needs the tallies, the monthly metrics and the journeys."""
+    measures, rules = measure_tally(rows).collect().lazy(), rows.rules
+    members, monthly = (rows.snapshot.scan(name).collect().lazy() for name in (TALLIES["members"], MONTHLY))
+    frames = {
+        MEASURE_DAILY: measure_daily(measures, rules),
+        DIMENSION_MONTHLY: dimension_monthly(members, monthly, measures, rules),
+    }
+    return {table: (write_layer(lake, table, frame.collect()),) for table, frame in frames.items()}
+
+
+def measure_tally(rows: Rows) -> pl.LazyFrame:
+    """What own measures add up to by day: the tally of rows, and the sums of touches."""
+    return pl.concat([stored_tallies(rows.snapshot).measures, journey_sums(rows.snapshot.scan(JOURNEYS), rows.rules)])
 
 
 def write_journey_metrics(lake: Lake, rows: Rows) -> Layer:
@@ -254,6 +272,6 @@ def published_rows(rows: Rows, table: PgTable) -> pl.LazyFrame:
 
 
 __all__ = [
-    "Tables", "classes_of", "compute_all", "measured_alone", "measured_of_jobs", "published_rows", "stored_tallies",
-    "write_journey_metrics", "write_journeys", "write_metrics", "written",
+    "Tables", "classes_of", "compute_all", "measure_tally", "measured_alone", "measured_of_jobs", "published_rows",
+    "stored_tallies", "write_journey_metrics", "write_journeys", "write_measures", "write_metrics", "written",
 ]  # fmt: skip

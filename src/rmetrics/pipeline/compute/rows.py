@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from rmetrics.lake import EXPORT, Lake, TypedFile
-from rmetrics.lake.snapshot import Snapshot, SpoiledError
+from rmetrics.lake.snapshot import CorruptError, Snapshot
 from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import JOB_ID
 from rmetrics.metrics.newest import TypedExport
@@ -132,13 +132,13 @@ class Rows:
         """Reads every file before its rows are used.
 
         Raises:
-            SpoiledError: one is not what was written.
+            CorruptError: one fails its checksum.
         """
         self.snapshot.verify(*self.snapshot.tables)
         for files in self.typed.values():
             for file, _ in files:
                 if not self.lake.typed_is_sound(file, used=True):
-                    raise SpoiledError(self.lake.store, f"{self.lake.typed.name}/{file.name}")
+                    raise CorruptError(self.lake.store, f"{self.lake.typed.name}/{file.name}")
 
     def _stored(self, table: str) -> pl.LazyFrame | None:
         return self.snapshot.scan(table) if self.snapshot.rows(table) else None

@@ -14,7 +14,8 @@ import polars as pl
 from rmetrics.metrics.jobs import JOB_ID, METRIC_DATE, SEGMENT, SOURCE, job_facts, linked
 from rmetrics.metrics.newest import TypedExport, every_row, put_together, typed_columns
 from rmetrics.positions import COUNTED, FILE, LINE, LINES, PARTS, POSITION, position
-from rmetrics.rules.model import Feed, JobLink, Rules
+from rmetrics.rules.feeds import Feed, JobLink
+from rmetrics.rules.model import Rules
 
 FACT_COLUMNS = (JOB_ID, METRIC_DATE, SOURCE, SEGMENT, "paid", "is_unit", "is_repair")
 REPLACED = {POSITION: pl.Int64(), PARTS: pl.Int64()}

@@ -13,7 +13,7 @@ from rmetrics.errors import LakeError, SettingsError
 from rmetrics.findings import EMPTY_INBOX, Finding, Severity, count
 from rmetrics.lake import Lake, RawFile
 from rmetrics.pipeline.landing.bucket_inbox import BucketInbox
-from rmetrics.pipeline.landing.land import NewFile, Seen, land, state_of
+from rmetrics.pipeline.landing.land import InboxFile, NewFile, land, state_of
 from rmetrics.pipeline.landing.losses import lost_exports, settle_damage
 from rmetrics.pipeline.landing.placement import feed_of
 from rmetrics.progress import Progress
@@ -87,13 +87,13 @@ def folder_of(inbox: Path | BucketInbox) -> Path:
 def empty_inbox(inbox: Path | BucketInbox, landed: int) -> Finding:
     """What to say of an inbox without a file to read; ``landed`` exports are in the lake all the same."""
     so_far = f"; the figures are those of {count(landed, 'landed export')}" if landed else ""
-    told = f"the inbox {inbox} is empty: put exports (CSV or Excel) there, then run `rmetrics sync`{so_far}"
-    return Finding(EMPTY_INBOX, Severity.INFO if landed else Severity.WARNING, told, 0)
+    message = f"the inbox {inbox} is empty: put exports (CSV or Excel) there, then run `rmetrics sync`{so_far}"
+    return Finding(EMPTY_INBOX, Severity.INFO if landed else Severity.WARNING, message, 0)
 
 
 def land_inbox(
     inbox: Path | BucketInbox, lake: Lake, rules: Rules, progress: Progress, *, force: bool = False, full: bool = False
-) -> list[Seen]:
+) -> list[InboxFile]:
     """Lands what is new; returns what is known of every file of the inbox, by name.
 
     A file that cannot be read is reported and left alone; it never stops the others. It is tried again when it or the
@@ -112,7 +112,7 @@ def land_inbox(
     raws = {r.sha256: r for r in sound}
     lost = {d.sha256 for d in lost_exports(lake, sound, damaged)}
     found = _settled(folder, found, always)
-    seen, new = list[Seen](), list[tuple[Path, os.stat_result]]()
+    seen, new = list[InboxFile](), list[tuple[Path, os.stat_result]]()
     for path, status in found:
         name = _shown(path.relative_to(folder))
         before = None if full else _remembered(name, status, known, always, raws, rules)
@@ -138,7 +138,12 @@ def land_inbox(
     return sorted((_with_decision(s, raws) for s in told), key=lambda s: s.name)
 
 
-def _renew_deliveries(lake: Lake, raws: Mapping[str, RawFile], seen: Sequence[Seen], always: Mapping[str, Any]) -> None:
+def _renew_deliveries(
+    lake: Lake,
+    raws: Mapping[str, RawFile],
+    seen: Sequence[InboxFile],
+    always: Mapping[str, Any],
+) -> None:
     """Records that known exports were delivered again, which makes them as new as that delivery.
 
     They were where their content took the place of another one's under the same name, or came as a new file or under a
@@ -168,15 +173,15 @@ def _renew_deliveries(lake: Lake, raws: Mapping[str, RawFile], seen: Sequence[Se
             lake.decide(sha256, delivered_ns=delivered)
 
 
-def _with_decision(seen: Seen, raws: Mapping[str, RawFile]) -> Seen:
+def _with_decision(seen: InboxFile, raws: Mapping[str, RawFile]) -> InboxFile:
     """Says of a withdrawn export that it does not count, and how it would."""
     raw = raws.get(seen.sha256)
     if raw is None or not raw.withdrawn:
         return seen
-    told = (
+    message = (
         f"withdrawn on {raw.withdrawn[:10]}, does not count; `rmetrics exports restore {raw.sha256[:12]}` undoes that"
     )
-    return replace(seen, note=told)
+    return replace(seen, note=message)
 
 
 def inbox_name(path: Path, inbox: Path | BucketInbox) -> str:
@@ -207,13 +212,13 @@ def _remembered(
     always: Mapping[str, Any],
     raws: Mapping[str, RawFile],
     rules: Rules,
-) -> Seen | None:
+) -> InboxFile | None:
     """The answer of an earlier run, where neither the file nor, for a refused one, the rules have changed."""
     entry = known.get(name) or always.get(name)
     if not entry or len(entry) != 8 or tuple(entry[:4]) != state_of(status):
         return None
     size, modified, inode, changed, sha256, feed, refused, note = entry
-    as_before = Seen(
+    as_before = InboxFile(
         name, size, modified, sha256, feed, landed=False, refused=refused, note=note, inode=inode, changed_ns=changed
     )
     if refused:
@@ -223,4 +228,4 @@ def _remembered(
     return None
 
 
-__all__ = ["Seen", "inbox_files", "inbox_name", "land_inbox"]
+__all__ = ["InboxFile", "inbox_files", "inbox_name", "land_inbox"]

@@ -46,7 +46,7 @@ _MOVING = "is still being written; it is read by the next run"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class InboxFile:
     """What is known of one file of the inbox.
 
     Attributes:
@@ -81,10 +81,10 @@ class NewFile:
 
     def seen(
         self, sha256: str = "", feed: str | None = None, *, landed: bool = False, refused: str = "", note: str = ""
-    ) -> Seen:
+    ) -> InboxFile:
         """What became of it."""
         size, modified, inode, changed = state_of(self.status)
-        return Seen(self.name, size, modified, sha256, feed, landed, refused, note, inode, changed, delivered=True)
+        return InboxFile(self.name, size, modified, sha256, feed, landed, refused, note, inode, changed, delivered=True)
 
     def moved(self) -> bool:
         """Whether it is no longer what it was."""
@@ -100,7 +100,7 @@ def state_of(status: os.stat_result) -> tuple[int, int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns
 
 
-def land(new: Sequence[NewFile], lake: Lake, rules: Rules, raws: dict[str, RawFile]) -> Iterator[list[Seen]]:
+def land(new: Sequence[NewFile], lake: Lake, rules: Rules, raws: dict[str, RawFile]) -> Iterator[list[InboxFile]]:
     """Lands files that are new or changed; yields what became of them, some at a time.
 
     Args:
@@ -142,7 +142,7 @@ class _Landing:
 
     # -- what a file is
 
-    def _known(self, file: NewFile, sha256: str) -> Seen | None:
+    def _known(self, file: NewFile, sha256: str) -> InboxFile | None:
         """What a file is whose content has landed."""
         raw = self.raws.get(sha256)
         read_as = feed_of(raw, self.rules) if raw else None
@@ -150,7 +150,7 @@ class _Landing:
             return None
         return file.seen(sha256, read_as, note="" if raw.name == file.name else f"same content as {raw.name}")
 
-    def _recognised(self, export: Export, file: NewFile, sha256: str) -> RawFile | Seen:
+    def _recognised(self, export: Export, file: NewFile, sha256: str) -> RawFile | InboxFile:
         """The record of an export, as far as it is known, or why the file is left alone."""
         layout, status, feeds = export.layout, file.status, self.rules.feeds
         fit, why = chosen(export.fits, layout.headers, feeds, file.path.name, export.sample, file.path)
@@ -177,7 +177,7 @@ class _Landing:
 
     # -- small exports
 
-    def small(self, file: NewFile) -> Seen | None:
+    def small(self, file: NewFile) -> InboxFile | None:
         """What became of a small file, or, where it lands with others, will become; None where it lands by itself."""
         try:
             _refuse_unread(file)
@@ -199,9 +199,9 @@ class _Landing:
         if isinstance(found, RawFile):
             self.waiting[sha256] = (found, definition_of(self.rules, found, found.feed), data), [file]
             self.size += len(data)
-        return found if isinstance(found, Seen) else file.seen(sha256)
+        return found if isinstance(found, InboxFile) else file.seen(sha256)
 
-    def land_small(self) -> list[Seen]:
+    def land_small(self) -> list[InboxFile]:
         """Lands the small exports that wait; what became of their files."""
         waiting, found = self._settled()
         by_feed: dict[str, list[_Typed]] = {}
@@ -221,7 +221,7 @@ class _Landing:
             found += [file.seen(sha256, raw.feed, note=f"same content as {raw.name}") for file in others]
         return found
 
-    def _settled(self) -> tuple[dict[str, tuple[Small, list[NewFile]]], list[Seen]]:
+    def _settled(self) -> tuple[dict[str, tuple[Small, list[NewFile]]], list[InboxFile]]:
         """What waits, without files that changed since they were read; and what is said of these."""
         waiting, self.waiting, self.size = self.waiting, {}, 0
         files = [file for _, those in waiting.values() for file in those]
@@ -245,18 +245,18 @@ class _Landing:
 
     # -- large exports
 
-    def land_large(self, files: Sequence[NewFile]) -> Iterator[list[Seen]]:
+    def land_large(self, files: Sequence[NewFile]) -> Iterator[list[InboxFile]]:
         """Lands several files at a time, the largest first; those of one size, which may be the same, in order."""
         by_size: dict[int, list[NewFile]] = {}
         for file in sorted(files, key=lambda n: -n.status.st_size):
             by_size.setdefault(file.status.st_size, []).append(file)
 
-        def read(some: list[NewFile]) -> list[Seen]:
+        def read(some: list[NewFile]) -> list[InboxFile]:
             return [self._large(file) for file in some]
 
         yield from in_order(read, by_size.values(), workers=_AT_ONCE, stop=self.stop)
 
-    def _large(self, file: NewFile) -> Seen:
+    def _large(self, file: NewFile) -> InboxFile:
         try:
             _refuse_unread(file)
             sha256 = file_digest(file.path)
@@ -265,7 +265,7 @@ class _Landing:
                 return known
             export = open_export(file.path, file.path.name, self.rules.feeds)
             found = self._recognised(export, file, sha256)
-            if isinstance(found, Seen):
+            if isinstance(found, InboxFile):
                 return found
             raw = self._land(export, file, found)
         except RefusedError as error:
@@ -401,4 +401,4 @@ def _opened(path: Path) -> Any:
     return os.fdopen(os.open(path, flags), "rb")
 
 
-__all__ = ["NewFile", "Seen", "file_digest", "land", "state_of"]
+__all__ = ["InboxFile", "NewFile", "file_digest", "land", "state_of"]

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from rmetrics.errors import LakeError, withdrawal_hint
-from rmetrics.lake import LANDED, MISSING, SPOILED, Damage, Lake, RawFile
+from rmetrics.lake import CORRUPT, LANDED, MISSING, Damage, Lake, RawFile
 
 _SHOWN = 5
 
@@ -76,9 +76,9 @@ def how_to_mend(lost: Sequence[Damage]) -> str:
         if named
         else ("Put the export it was made from back into the inbox")
     )
-    force = ", or say --force if they are meant to go" if all(d.missing for d in lost) else ""
+    force = ", or pass --force to remove their rows" if all(d.missing for d in lost) else ""
     # `withdraw` finds an export by its record and its file, so both must be there.
-    without = withdrawal_hint(named) if all(d.what == SPOILED for d in lost) else ""
+    without = withdrawal_hint(named) if all(d.what == CORRUPT for d in lost) else ""
     return f"{back} (or restore the file from a backup of raw/) and sync again{force}. Nothing was published." + (
         f" {without}" if without else ""
     )

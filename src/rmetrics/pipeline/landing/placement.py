@@ -11,7 +11,7 @@ from rmetrics.ingest.hints import Sample, likely_column
 from rmetrics.ingest.recognise import Fit, best_fit, fit, free_headers, read_as
 from rmetrics.lake import RawFile
 from rmetrics.rules import Rules
-from rmetrics.rules.model import Feed
+from rmetrics.rules.feeds import Feed
 
 
 def chosen(
@@ -69,7 +69,7 @@ def _listed(headers: tuple[str, ...]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedExport:
     """A landed export, the feed it is read as now, and its place in the order from old to new."""
 
     raw: RawFile
@@ -77,7 +77,7 @@ class Placed:
     rank: int
 
 
-def place(raws: list[RawFile], rules: Rules) -> tuple[list[Placed], list[RawFile]]:
+def place(raws: list[RawFile], rules: Rules) -> tuple[list[PlacedExport], list[RawFile]]:
     """Which feed each landed export is read as under these rules.
 
     The feed it landed as, while its headers still fit; otherwise the one feed they fit now. So renaming a feed, or
@@ -92,7 +92,7 @@ def place(raws: list[RawFile], rules: Rules) -> tuple[list[Placed], list[RawFile
         if name is None:
             lost.append(raw)
         else:
-            placed.append(Placed(raw, name, rank))
+            placed.append(PlacedExport(raw, name, rank))
     return placed, lost
 
 

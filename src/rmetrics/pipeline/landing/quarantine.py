@@ -14,11 +14,11 @@ import polars as pl
 from rmetrics.errors import LakeError
 from rmetrics.ingest.recognise import read_columns
 from rmetrics.lake import Lake, RawFile, TypedFile
-from rmetrics.pipeline.landing.placement import Placed
+from rmetrics.pipeline.landing.placement import PlacedExport
 from rmetrics.pipeline.landing.settled import still_missing
 from rmetrics.pipeline.landing.typed_rows import definition_of
 from rmetrics.rules import Rules
-from rmetrics.rules.model import Feed
+from rmetrics.rules.feeds import Feed
 
 MASK = "***"
 _REMEMBERED = "rejected"
@@ -49,7 +49,7 @@ class RejectedRow:
 
 
 def quarantine(
-    lake: Lake, rules: Rules, placed: Iterable[Placed], *, reveal: bool = False, remember: bool = False
+    lake: Lake, rules: Rules, placed: Iterable[PlacedExport], *, reveal: bool = False, remember: bool = False
 ) -> Iterator[RejectedRow]:
     """Yields the rejected rows that no later export of the same name corrects, newest text of each file last.
 
@@ -60,7 +60,7 @@ def quarantine(
         reveal: show values of private columns, too.
         remember: keep which rows are corrected for the next time; only under the lock.
     """
-    files: dict[tuple[str, str], list[Placed]] = {}
+    files: dict[tuple[str, str], list[PlacedExport]] = {}
     for item in placed:  # sorted from old to new
         files.setdefault((item.raw.name, item.feed), []).append(item)
     known = lake.load_json(_SETTLED)
@@ -78,8 +78,8 @@ def quarantine(
 def _of_export(
     lake: Lake,
     rules: Rules,
-    item: Placed,
-    later: Sequence[Placed],
+    item: PlacedExport,
+    later: Sequence[PlacedExport],
     known: dict[str, Any],
     *,
     declared: Feed,
@@ -108,7 +108,7 @@ def _still_missing(
     raw: RawFile,
     typed: TypedFile,
     faults: Sequence[tuple[int, str | None, str | None, str]],
-    later: Sequence[Placed],
+    later: Sequence[PlacedExport],
     known: dict[str, Any],
 ) -> set[int]:
     """The lines that no later export corrects; ``known`` remembers it, so that only new exports are compared."""
@@ -140,7 +140,7 @@ def private_headers(raw: RawFile, feed: Feed) -> set[str]:
     return {h for h in raw.headers if h not in read or not feed.columns[read[h]].publish}
 
 
-def taken_in(lake: Lake, rules: Rules, placed: Iterable[Placed]) -> list[RejectedRow]:
+def taken_in(lake: Lake, rules: Rules, placed: Iterable[PlacedExport]) -> list[RejectedRow]:
     """The rows that the last run rejected and this one reads; remembers those that are rejected now.
 
     Rows of an export that was withdrawn meanwhile are in neither. Call it once per sync, under the lock.

@@ -12,15 +12,20 @@ from rmetrics.ingest.read import LINE
 from rmetrics.ingest.recognise import read_as, read_columns
 from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.pipeline.landing.exported import scan_exported
-from rmetrics.pipeline.landing.placement import Placed
-from rmetrics.rules.model import Feed
+from rmetrics.pipeline.landing.placement import PlacedExport
+from rmetrics.rules.feeds import Feed
 
 Fault = tuple[int, str | None]
 """The line of a rejected row, and the header of the cell at fault; None where the row as a whole is."""
 
 
 def still_missing(
-    lake: Lake, declared: Feed, export: RawFile, typed: TypedFile, faults: Iterable[Fault], later: Sequence[Placed]
+    lake: Lake,
+    declared: Feed,
+    export: RawFile,
+    typed: TypedFile,
+    faults: Iterable[Fault],
+    later: Sequence[PlacedExport],
 ) -> set[int]:
     """The lines of rejected rows that no later export under the same name corrects.
 

@@ -31,7 +31,7 @@ from rmetrics.ingest.typing import (
 from rmetrics.lake import Lake, PackRows, RawFile, TypedWriter
 from rmetrics.pipeline.landing.exported import exported_text
 from rmetrics.rules import Rules
-from rmetrics.rules.model import Feed
+from rmetrics.rules.feeds import Feed
 from rmetrics.rules.names import TARGETS
 
 SMALL = 64 * 2**10  # bytes of an export that is packed with others
@@ -232,9 +232,9 @@ def one_export(raw: RawFile, *, landing: bool) -> Iterator[None]:
     try:
         yield
     except pl.exceptions.PolarsError as error:
-        told = f"the rows of {raw.name} cannot be typed ({type(error).__name__})"
+        message = f"the rows of {raw.name} cannot be typed ({type(error).__name__})"
         away = f"To go on without it, take {raw.name!r} out of the inbox" if landing else withdrawal_hint({raw.name})
-        raise LakeError(told, f"{away}. Please report this: a cell should be rejected, not stop a run.") from error
+        raise LakeError(message, f"{away}. Please report this: a cell should be rejected, not stop a run.") from error
 
 
 __all__ = [

@@ -130,8 +130,10 @@ def _differing(trials: Sequence[tuple[PlacedCondition, pl.DataFrame]]) -> list[p
         try:
             for file, (placed, values) in zip(files, trials, strict=True):
                 first = values.lazy().with_columns(polars_form.rendered(placed.typed).alias(_ONE)).collect()[_ONE]
-                told = f"SELECT {duckdb_form.rendered(placed.typed)} AS two FROM read_parquet({text(file_name(file))})"
-                answer = connection.execute(f"{told} ORDER BY {_PLACE}").to_arrow_table()
+                message = (
+                    f"SELECT {duckdb_form.rendered(placed.typed)} AS two FROM read_parquet({text(file_name(file))})"
+                )
+                answer = connection.execute(f"{message} ORDER BY {_PLACE}").to_arrow_table()
                 other = pl.Series("two", answer.column("two"), dtype=first.dtype)
                 found.append(values.filter(other.ne_missing(first)) if values.height else values)
         finally:

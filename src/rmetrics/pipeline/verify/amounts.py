@@ -13,7 +13,7 @@ from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.postgres.limits import LIMITS, amounts, beyond
 from rmetrics.postgres.publish.months import added_up
 from rmetrics.rules import Rules
-from rmetrics.rules.validate import summed_columns
+from rmetrics.rules.rows import summed_columns
 from rmetrics.tables import DAILY, MONTHLY, PgTable
 
 _SHOWN = 5

@@ -10,6 +10,7 @@ import polars as pl
 
 from rmetrics.checks.compare import CrossCheck, compare
 from rmetrics.checks.compare_measures import OwnFigures
+from rmetrics.checks.leads_compare import LeadFiles, compare_leads
 from rmetrics.checks.quality import Answer, ExportFacts, ask
 from rmetrics.checks.recompute import TypedInput, recompute
 from rmetrics.errors import OutOfMemoryError
@@ -35,7 +36,7 @@ from rmetrics.settings import DEFAULT_MEMORY, Settings, memory_of
 from rmetrics.tables import DAILY, DIMENSION_MONTHLY, MEASURE_DAILY, MONTHLY
 
 
-def second_look(
+def cross_check(
     lake: Lake,
     rules: Rules,
     computed: Computed,
@@ -43,6 +44,7 @@ def second_look(
     memory: int = DEFAULT_MEMORY,
     explanations: Explanations | None = None,
     runner: Runner | None = None,
+    leads: LeadFiles | None = None,
 ) -> tuple[CrossCheck, list[Answer]]:
     """Recomputes in DuckDB, and compares with what stands in the lake.
 
@@ -55,6 +57,7 @@ def second_look(
             machine has: figures that nobody looked at twice are not published.
         explanations: where questions about the data's quality may fail without stopping the run; None: nowhere.
         runner: recomputes the figures, too, before DuckDB does, where everything is looked at; None: nothing else.
+        leads: what was made of leads beside what is published, to be compared where everything is looked at.
     """
     if runner is not None and part is None:
         metrics = computed.snapshot.path(DAILY), computed.snapshot.path(MONTHLY)
@@ -63,9 +66,9 @@ def second_look(
         if found.count:
             return found, []
     try:
-        return look_once(lake, rules, computed, part, duckdb_limit(memory), explanations)
+        return look_once(lake, rules, computed, part, duckdb_limit(memory), explanations, leads)
     except OutOfMemoryError:
-        return look_once(lake, rules, computed, part, None, explanations)
+        return look_once(lake, rules, computed, part, None, explanations, leads)
 
 
 def look_once(
@@ -75,8 +78,9 @@ def look_once(
     part: MonthInputs | None,
     memory_limit: str | None,
     explanations: Explanations | None = None,
+    leads: LeadFiles | None = None,
 ) -> tuple[CrossCheck, list[Answer]]:
-    """Does what ``second_look`` says, with this limit of memory; None leaves it to DuckDB."""
+    """Does what ``cross_check`` says, with this limit of memory; None leaves it to DuckDB."""
     typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else typed_inputs(lake, computed.typed)
     daily, monthly = computed.snapshot.path(DAILY), computed.snapshot.path(MONTHLY)
     own = OwnFigures(computed.snapshot.path(MEASURE_DAILY), computed.snapshot.path(DIMENSION_MONTHLY))
@@ -102,19 +106,22 @@ def look_once(
         connection = sandbox(
             [
                 *(i.path for inputs in typed.values() for i in inputs),
-                *(*files.paths, classes, own.daily, own.members, *members),
+                *(*files.paths, classes, own.daily, own.members, *members, *(leads.paths if leads else ())),
             ],
             temp=lake.root / "duckdb",
             memory_limit=memory_limit,
         )
         try:
-            recompute(connection, typed, rules, scope, newest_day((p.raw for p in computed.placed), rules))
+            newest = newest_day((p.raw for p in computed.placed), rules)
+            recompute(connection, typed, rules, scope, newest, journeys=files.every)
             found = compare(connection, daily, monthly, scope, classes, own=own)
             if part is not None:
                 assert reached is not None  # noqa: S101 - part of an increment
                 followed = check_reached(lake, computed.rows, reached, part.scope.names, memory_limit)
                 return with_journeys(found, followed), []
             found = with_journeys(found, follow_and_compare(connection, files, computed.rows))
+            if leads is not None:
+                found = with_journeys(found, compare_leads(connection, leads, rules))
 
             def questions() -> list[Answer]:
                 return list(ask(connection, rules, exports))
@@ -163,21 +170,21 @@ def agree(
     """
     progress("checking with the second engine", 0, 1)
     with of_increment(lake, rules, computed) as part:
-        result, answers = second_look(lake, rules, computed, part, memory_of(settings), why, runner)
+        result, answers = cross_check(lake, rules, computed, part, memory_of(settings), why, runner)
     progress("checking with the second engine", 1, 1)
     if result.count:
         first = result.mismatches[0]
-        told = (
+        message = (
             f"the two engines disagree on {count(result.count, 'figure')}, first {first.table} {first.period} "
             f"{first.source} {first.segment} {first.measure}: {first.computed} against {first.recomputed}; nothing "
             "was published"
         )
-        raise disagreement_error(rules, computed.rows, {p.rank: p.raw.name for p in computed.placed}, told)
+        raise disagreement_error(rules, computed.rows, {p.rank: p.raw.name for p in computed.placed}, message)
     if part is None:
         quality = why.of(
             "the findings about the data", lambda: quality_findings(lake, rules, computed.inputs, answers), ()
         )
         return "the two engines agree on every figure", quality
     months = len(part.scope.months)
-    told = f"the two engines agree on every figure of the {count(months, 'month')} that new rows touch"
-    return told, why.of("the findings of the last check", lambda: remembered_findings(lake, computed.inputs), ())
+    message = f"the two engines agree on every figure of the {count(months, 'month')} that new rows touch"
+    return message, why.of("the findings of the last check", lambda: remembered_findings(lake, computed.inputs), ())

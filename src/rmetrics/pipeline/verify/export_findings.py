@@ -16,10 +16,10 @@ from rmetrics.ingest.recognise import free_headers, normal_header, read_as
 from rmetrics.lake import Lake, TypedFile
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.landing.exported import scan_exported
-from rmetrics.pipeline.landing.placement import Placed
+from rmetrics.pipeline.landing.placement import PlacedExport
 from rmetrics.pulls.manifest import FOLDER
 from rmetrics.rules import Rules
-from rmetrics.rules.model import Feed
+from rmetrics.rules.feeds import Feed
 from rmetrics.rules.names import ENTERED
 
 CAPS = (1_000, 5_000, 10_000)  # where programs stop exporting, without a word
@@ -32,7 +32,7 @@ _MUCH_LESS = 2  # fewer than half
 class _Export:
     """A landed export with its typed rows."""
 
-    placed: Placed
+    placed: PlacedExport
     typed: TypedFile
 
     @property
@@ -87,8 +87,8 @@ def _pairs(exports: Sequence[_Export]) -> Iterator[tuple[_Export, _Export | None
 
 def _cut(export: _Export) -> Finding:
     rows = export.placed.raw.rows
-    told = f"{export.name} has exactly {rows:,} rows: programs stop there; export a shorter period and add it"
-    return Finding("export-cut", Severity.WARNING, told, rows)
+    message = f"{export.name} has exactly {rows:,} rows: programs stop there; export a shorter period and add it"
+    return Finding("export-cut", Severity.WARNING, message, rows)
 
 
 def _gaps(lake: Lake, exports: Sequence[_Export], feed: Feed) -> Iterator[Finding]:
@@ -110,12 +110,12 @@ def _gaps(lake: Lake, exports: Sequence[_Export], feed: Feed) -> Iterator[Findin
         days = (span[0] - before[1]).days
         if days > 1:
             rows = export.placed.raw.rows
-            told = (
+            message = (
                 f"{export.name} stops at {rows:,} rows, of which the first is of {span[0]}, and {last.name} ends on "
                 f"{before[1]}: of the {count(days - 1, 'day')} between them nothing is known, which is not the same as "
                 "no rows; export that period by itself and add it"
             )
-            yield Finding("export-gap", Severity.WARNING, told, rows)
+            yield Finding("export-gap", Severity.WARNING, message, rows)
 
 
 def _lost_columns(lake: Lake, newest: _Export, before: _Export, declared: Feed) -> Iterator[Finding]:
@@ -131,8 +131,8 @@ def _lost_columns(lake: Lake, newest: _Export, before: _Export, declared: Feed) 
         if not likely and only and can_be(column, feed.mapped[column], feed, sample.get(only, ())):
             likely = only
         hint = f"if {likely!r} is it, add that header to from = [...] of {column}" if likely else "export it with it"
-        told = f"{newest.name} has no column for {column} ({' or '.join(wanted)}), which {before.name} had; {hint}"
-        yield Finding("export-column-lost", Severity.WARNING, told, newest.placed.raw.rows)
+        message = f"{newest.name} has no column for {column} ({' or '.join(wanted)}), which {before.name} had; {hint}"
+        yield Finding("export-column-lost", Severity.WARNING, message, newest.placed.raw.rows)
 
 
 def _first_cells(lake: Lake, export: _Export, headers: Sequence[str]) -> Sample:
@@ -156,18 +156,18 @@ def _shrunk(newest: _Export, before: _Export, ranges: Sequence[Range]) -> Iterat
     fewer = rows_before >= _FEW_ROWS and rows * _MUCH_LESS < rows_before
     shorter = days_before >= _FEW_DAYS and days * _MUCH_LESS < days_before
     if fewer or shorter:
-        told = (
+        message = (
             f"{newest.name} has {_extent(rows, now)}, the export before it, {before.name}, "
             f"{_extent(rows_before, then)}: was it filtered or cut? If so, export it again"
         )
-        yield Finding("export-shrunk", Severity.WARNING, told, rows)
+        yield Finding("export-shrunk", Severity.WARNING, message, rows)
     if now and then and then[0] <= now[1] < then[1]:
-        told = (
+        message = (
             f"{newest.name} counts as newer than {before.name}, because its file is, but ends earlier "
             f"({now[1]} against {then[1]}): if copying has changed its time, its rows wrongly replace newer ones; "
             "put it in with its own time, or export it again"
         )
-        yield Finding("export-order", Severity.WARNING, told, rows)
+        yield Finding("export-order", Severity.WARNING, message, rows)
 
 
 def _days(span: Range) -> int:

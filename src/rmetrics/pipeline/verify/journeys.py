@@ -61,14 +61,43 @@ def check_reached(
         names: what undeclared sources are called.
         memory_limit: of DuckDB.
     """
-    with journey_files(lake, rows, reached) as files, _inputs(lake, rows, reached) as inputs:
+    with (
+        journey_files(lake, rows, reached) as files,
+        followed(lake, rows, reached, names, memory_limit, also=files.paths) as connection,
+    ):
+        return compare_journeys(connection, files, rows.rules)
+
+
+@contextlib.contextmanager
+def followed(
+    lake: Lake,
+    rows: Rows,
+    reached: pl.Series,
+    names: Mapping[str, str],
+    memory_limit: str | None,
+    *,
+    also: Sequence[Path] = (),
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection in which the second engine has followed some leads to their jobs; see ``checks.journeys``.
+
+    Args:
+        lake: for temporary files.
+        rows: those in force.
+        reached: positions of jobs, leads and calls; they are all that are tied together.
+        names: what undeclared sources are called.
+        memory_limit: of DuckDB.
+        also: other files that the connection may read.
+    """
+    lake.folder(lake.root / "duckdb")
+    with _inputs(lake, rows, reached) as inputs:
         paths = [i.path for some in inputs.values() for i in some]
-        connection = sandbox([*paths, *files.paths], temp=lake.root / "duckdb", memory_limit=memory_limit)
+        connection = sandbox([*paths, *also], temp=lake.root / "duckdb", memory_limit=memory_limit)
         try:
             connection.execute("CREATE SCHEMA _work")
             create_feeds(connection, inputs, rows.rules)
             create_jobs(connection, rows.rules, names)
-            return follow_and_compare(connection, files, rows)
+            create_journeys(connection, rows.rules)
+            yield connection
         finally:
             connection.close()
 
@@ -106,4 +135,4 @@ def _inputs(lake: Lake, rows: Rows, reached: pl.Series) -> Iterator[dict[str, li
         yield inputs
 
 
-__all__ = ["check_reached", "follow_and_compare", "journey_files", "with_journeys"]
+__all__ = ["check_reached", "follow_and_compare", "followed", "journey_files", "with_journeys"]

@@ -90,8 +90,12 @@ def _months(snapshot: Snapshot) -> int:
 
 
 def _scope(snapshot: Snapshot, months: frozenset[dt.date]) -> Scope:
-    names = own_names(snapshot.scan(SPELLINGS)).select("_fold", "_own").collect()
-    return Scope(months, snapshot.path(DAILY), dict(names.iter_rows()), snapshot.path(TALLIES["members"]))
+    return Scope(months, snapshot.path(DAILY), own_spellings(snapshot), snapshot.path(TALLIES["members"]))
+
+
+def own_spellings(snapshot: Snapshot) -> dict[str, str]:
+    """What undeclared sources are called, as ``Scope.names`` has it."""
+    return dict(own_names(snapshot.scan(SPELLINGS)).select("_fold", "_own").collect().iter_rows())
 
 
 @contextlib.contextmanager
@@ -116,7 +120,7 @@ def _written(
         keys: numbers of customers whose calls and jobs are needed whenever they were.
 
     Raises:
-        SpoiledError: a file of the lake is not what was written.
+        CorruptError: a file of the lake fails its checksum.
     """
     rows.verify()
     rules, needed = rows.rules, _needed(rows, months, also, named, keys)
@@ -197,4 +201,4 @@ def _last_days(snapshot: Snapshot) -> dict[str, dt.date]:
     return dict(days.group_by("feed").agg(pl.col("date").max()).drop_nulls().collect().iter_rows())
 
 
-__all__ = ["MOST", "MonthInputs", "of_increment", "of_months"]
+__all__ = ["MOST", "MonthInputs", "of_increment", "of_months", "own_spellings"]

@@ -13,7 +13,7 @@ from rmetrics.rules.expressions.moments import looks_like_day
 from rmetrics.rules.expressions.polars_form import DTYPES
 from rmetrics.rules.expressions.typed import CELLS, Kind
 from rmetrics.rules.expressions.typing import Row
-from rmetrics.rules.model import ColumnType
+from rmetrics.rules.feeds import ColumnType
 
 ROWS = 300
 TEXTS = (

@@ -10,10 +10,11 @@ from rmetrics.rules.disputes import lead_row
 from rmetrics.rules.expressions import typing
 from rmetrics.rules.expressions.typed import Value
 from rmetrics.rules.expressions.typing import Row
+from rmetrics.rules.feeds import ColumnType
 from rmetrics.rules.measures import measure_row, sum_kind, sums
-from rmetrics.rules.model import ColumnType, Dated, FeedLeads, Rules, Source
+from rmetrics.rules.model import Dated, FeedLeads, Rules, Source
 from rmetrics.rules.names import CALLS, JOBS
-from rmetrics.rules.validate import feed_row, job_row, mapped_row
+from rmetrics.rules.rows import feed_row, job_row, mapped_row
 
 T = TypeVar("T")
 

@@ -38,8 +38,8 @@ def finding_of(answer: Answer, rules: Rules) -> CheckFinding:
     asked = answer.question
     if answer.broken:
         index = [c.name for c in rules.checks].index(asked.code)
-        told = f"the check {asked.code} ({rules.place(f'checks.{index}.sql')}) cannot run: {answer.broken}"
-        return CheckFinding(asked.code, Severity.ERROR, "data", 0, told, "Correct its sql.")
+        message = f"the check {asked.code} ({rules.place(f'checks.{index}.sql')}) cannot run: {answer.broken}"
+        return CheckFinding(asked.code, Severity.ERROR, "data", 0, message, "Correct its sql.")
     return CheckFinding(asked.code, asked.severity, "data", answer.rows, asked.message, asked.advice, answer.examples)
 
 

@@ -13,17 +13,18 @@ from rmetrics.money import dollars
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.local import stored_tallies
 from rmetrics.pipeline.explanations import Explanations
-from rmetrics.pipeline.landing.inbox import Seen
+from rmetrics.pipeline.landing.inbox import InboxFile
 from rmetrics.pipeline.landing.quarantine import RejectedRow
 from rmetrics.pipeline.verify.export_findings import export_findings
 from rmetrics.postgres.publish import ByOthers
 from rmetrics.rules import Rules
+from rmetrics.rules.measures import FREE_TEXT, MOST_MEMBERS, NONE, REST
 from rmetrics.rules.names import TARGETS
 from rmetrics.tables import DAILY, MONTHLY
 
 
 def run_findings(
-    lake: Lake, rules: Rules, computed: Computed, seen: list[Seen], explanations: Explanations
+    lake: Lake, rules: Rules, computed: Computed, seen: list[InboxFile], explanations: Explanations
 ) -> tuple[Finding, ...]:
     """The findings of a sync, gravest first; where one of them fails, the others are still made."""
     found: list[Finding] = []
@@ -32,12 +33,33 @@ def run_findings(
         ("the findings about the lake", lambda: list(_earlier(lake, computed))),
         ("the comparison of exports", lambda: list(export_findings(lake, rules, computed))),
         ("the findings about rows", lambda: list(_rows(lake, rules))),
+        ("the findings about dimensions", lambda: list(_free_text(computed, rules))),
         ("the findings about phone numbers", lambda: list(_phones(computed))),
         ("the warnings about rules", lambda: [Finding("rule", Severity.INFO, str(w), 0) for w in rules.warnings]),
     ):
         found += explanations.of(what, findings, [])
     order = list(Severity)
     return tuple(sorted(found, key=lambda f: order.index(f.severity)))
+
+
+def _free_text(computed: Computed, rules: Rules) -> Iterator[Finding]:
+    """Dimensions with thousands of members and no ``most``: a text that somebody typed, not what things are told by.
+
+    What is published is right, the largest by name and the others together, so the run goes on: one more export must
+    not stop a company's figures. It is an error all the same, until somebody decides.
+    """
+    if not any(d.most is None for d in rules.dimensions.values()):
+        return
+    tally = stored_tallies(computed.snapshot).members.filter(pl.col("member") != NONE)
+    counts = tally.group_by("dimension").agg(pl.col("member").n_unique()).filter(pl.col("member") > FREE_TEXT)
+    for name, members in counts.sort("dimension").collect().iter_rows():
+        if name in rules.dimensions and rules.dimensions[name].most is None:
+            message = (
+                f"{rules.place(f'dimensions.{name}')}: dimension {name} has {members:,} members, more than "
+                f"{FREE_TEXT:,}: it reads like free text; {MOST_MEMBERS} are kept by name, the others are {REST}. "
+                f"Choose another column, or write most = {MOST_MEMBERS} if that is meant"
+            )
+            yield Finding("free-text", Severity.ERROR, message, members)
 
 
 def _earlier(lake: Lake, computed: Computed) -> Iterator[Finding]:
@@ -52,44 +74,44 @@ def _earlier(lake: Lake, computed: Computed) -> Iterator[Finding]:
         if lacking
         else "; all of them have landed again from the inbox"
     )
-    told = (
+    message = (
         f"{lake.raw} holds {count(len(earlier), 'export')} in the form of an earlier version, with a .json beside each "
         f"file: they are kept, but not read{back}"
     )
-    yield Finding("earlier-lake", Severity.INFO, told, 0)
+    yield Finding("earlier-lake", Severity.INFO, message, 0)
 
 
-def _files(rules: Rules, computed: Computed, seen: list[Seen]) -> Iterator[Finding]:
+def _files(rules: Rules, computed: Computed, seen: list[InboxFile]) -> Iterator[Finding]:
     newest = {(p.raw.name, p.feed): p.raw.sha256 for p in computed.placed}  # a mended file replaces an earlier one
     counts = [computed.counts[sha256] for sha256 in newest.values()]
     rejected = sum(c.rejected for c in counts)
     if rejected:
         files = sum(1 for c in counts if c.rejected)
-        told = (
+        message = (
             f"{count(rejected, 'row')} in {count(files, 'file')} could not be read; see them with `rmetrics rejected`"
         )
-        yield Finding("rejected-rows", Severity.WARNING, told, rejected)
+        yield Finding("rejected-rows", Severity.WARNING, message, rejected)
     refused = [s for s in seen if s.refused]
     if refused:
-        told = f"{count(len(refused), 'file')} in the inbox could not be used"
-        yield Finding("refused-files", Severity.WARNING, told, len(refused))
+        message = f"{count(len(refused), 'file')} in the inbox could not be used"
+        yield Finding("refused-files", Severity.WARNING, message, len(refused))
     asking = [s for s in seen if s.delivered and s.sha256 in {r.sha256 for r in computed.withdrawn}]
     for file in asking:
-        told = f"{file.name} has the content of an export that was {file.note}"
-        yield Finding(WITHDRAWN, Severity.WARNING, told, 0)
+        message = f"{file.name} has the content of an export that was {file.note}"
+        yield Finding(WITHDRAWN, Severity.WARNING, message, 0)
     for raw in computed.unplaced:
         if raw.feed not in rules.feeds:
-            told = (
+            message = (
                 f"{raw.name} landed as {raw.feed}, which the rules no longer declare: its {count(raw.rows, 'row')} are "
                 "kept in the lake and left out until a feed fits them"
             )
-            yield Finding("undeclared-feed", Severity.WARNING, told, raw.rows)
+            yield Finding("undeclared-feed", Severity.WARNING, message, raw.rows)
             continue
-        told = (
+        message = (
             f"{raw.name} landed as {raw.feed}, but fits no feed any more: its {count(raw.rows, 'row')} are kept in the "
             f"lake and left out; mend [feeds.{raw.feed}]"
         )
-        yield Finding("unplaced-export", Severity.ERROR, told, raw.rows)
+        yield Finding("unplaced-export", Severity.ERROR, message, raw.rows)
 
 
 def taken_in_findings(rows: Sequence[RejectedRow]) -> tuple[Finding, ...]:
@@ -106,17 +128,17 @@ def by_others(written: Sequence[ByOthers]) -> Iterator[Finding]:
     """What somebody else wrote into published tables, and where to put it instead."""
     for table in written:
         if table.removed:
-            told = (
+            message = (
                 f"{count(table.removed, 'row')} of {table.table} came from no export and {_was(table.removed)} removed "
                 f"(first: {table.first}): a sync makes the tables what the exports say; {_instead(table.table)}"
             )
-            yield Finding(BY_HAND, Severity.WARNING, told, table.removed)
+            yield Finding(BY_HAND, Severity.WARNING, message, table.removed)
         if table.restored:
-            told = (
+            message = (
                 f"{count(table.restored, 'row')} of {table.table} had been changed or deleted in the database and "
                 f"{_was(table.restored)} set back to what the exports say; {_instead(table.table)}"
             )
-            yield Finding(BY_HAND, Severity.WARNING, told, table.restored)
+            yield Finding(BY_HAND, Severity.WARNING, message, table.restored)
 
 
 def _was(number: int) -> str:
@@ -159,16 +181,16 @@ def _rows(lake: Lake, rules: Rules) -> Iterator[Finding]:
             number,
         )
     if number := dateless.item():
-        told = f"{count(number, 'job')} without {rules.jobs.latest.date} count in no day; see [jobs] date"
-        yield Finding("job-without-date", Severity.WARNING, told, number)
+        message = f"{count(number, 'job')} without {rules.jobs.latest.date} count in no day; see [jobs] date"
+        yield Finding("job-without-date", Severity.WARNING, message, number)
     if number := without_job["payments"].item():
-        told = (
+        message = (
             f"{count(number, 'payment')} ({_money(without_job)}) of jobs that are not in the data count as Unattributed"
         )
-        yield Finding("payment-without-job", Severity.WARNING, told, number)
+        yield Finding("payment-without-job", Severity.WARNING, message, number)
     if number := dateless_pay["payments"].item():
-        told = f"{count(number, 'payment')} ({_money(dateless_pay)}) have no date and count nowhere"
-        yield Finding("revenue-without-date", Severity.ERROR, told, number)
+        message = f"{count(number, 'payment')} ({_money(dateless_pay)}) have no date and count nowhere"
+        yield Finding("revenue-without-date", Severity.ERROR, message, number)
 
 
 def _phones(computed: Computed) -> Iterator[Finding]:
@@ -176,11 +198,11 @@ def _phones(computed: Computed) -> Iterator[Finding]:
     by_feed = {name: sum(f.no_numbers for f, _ in files) for name, files in computed.typed.items()}
     if number := sum(by_feed.values()):
         where = ", ".join(f"{name} ({cells:,})" for name, cells in by_feed.items() if cells)
-        told = (
+        message = (
             f"{count(number, 'phone cell')} hold a placeholder such as 0000000000 and count as blank: {where}; no "
             "customer is matched by them"
         )
-        yield Finding("placeholder-phones", Severity.INFO, told, number)
+        yield Finding("placeholder-phones", Severity.INFO, message, number)
 
 
 def _money(frame: pl.DataFrame) -> str:
@@ -188,15 +210,13 @@ def _money(frame: pl.DataFrame) -> str:
     return f"{amount if isinstance(amount, Decimal) else Decimal(0):,.2f}"
 
 
-def mended(computed: Computed) -> Iterator[Finding]:
+def rebuilt(computed: Computed) -> Iterator[Finding]:
     """Says which files of the lake had to be made again."""
-    if computed.mended:
-        count, first = len(computed.mended), computed.mended[0]
+    if computed.rebuilt:
+        count, first = len(computed.rebuilt), computed.rebuilt[0]
         more = f" and {count - 1} more" if count > 1 else ""
-        told = (
-            f"{first}{more} in the lake was not what was written; made again from the exports, no figure came from it"
-        )
-        yield Finding("damaged-cache", Severity.WARNING, told, count)
+        message = f"{first}{more} in the lake failed its checksum; rebuilt from the exports, no figure came from it"
+        yield Finding("damaged-cache", Severity.WARNING, message, count)
 
 
 def merged(findings: tuple[Finding, ...], quality: tuple[Finding, ...]) -> tuple[Finding, ...]:

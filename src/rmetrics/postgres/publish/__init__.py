@@ -1,17 +1,16 @@
 """Publishing: everything a run computed becomes visible in PostgreSQL at once, or nothing does."""
 
-from rmetrics.postgres.publish.desired import Change, Content
-from rmetrics.postgres.publish.metric_changes import JOURNEY_MEASURES, MEASURES, PREFIX
+from rmetrics.postgres.publish.desired import Change, DesiredTable
+from rmetrics.postgres.publish.metric_changes import JOURNEY_MEASURES, MEASURES
 from rmetrics.postgres.publish.transaction import ByOthers, Written, publish
 from rmetrics.postgres.run_log import FeedState, ForecastRow, Published, Run, last_run, published
 
 __all__ = [
     "JOURNEY_MEASURES",
     "MEASURES",
-    "PREFIX",
     "ByOthers",
     "Change",
-    "Content",
+    "DesiredTable",
     "FeedState",
     "ForecastRow",
     "Published",

@@ -26,7 +26,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class DesiredTable:
     """What a table must hold.
 
     Attributes:

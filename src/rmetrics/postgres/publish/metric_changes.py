@@ -3,11 +3,11 @@
 import polars as pl
 
 from rmetrics.postgres.connection import Session, quoted
+from rmetrics.rules.funnel import FUNNEL, PREFIX
 from rmetrics.rules.model import ALL
 from rmetrics.tables import JOURNEY_METRICS, PgTable
 
-JOURNEY_MEASURES = ("touches", "answered", "booked", "visited", "repaired", "jobs", "revenue_gross", "revenue40")
-PREFIX = "journeys."  # of a measure of journeys, which has no segment
+JOURNEY_MEASURES = tuple(FUNNEL)
 MEASURES = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
 
 

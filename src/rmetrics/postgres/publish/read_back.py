@@ -65,6 +65,6 @@ def require_equal(table: PgTable, sent: Totals, held: Totals) -> None:
     for name, want, got in zip(totalled(table), sent, held, strict=True):
         if want != got:
             raise ReadBackError(
-                f"table {table.name}, {name}: {got} was read back where {want} was sent",
+                f"table {table.name}, {name}: sent {want}, read back {got}",
                 "Nothing was changed. Please report this with the output of `rmetrics doctor`.",
             )

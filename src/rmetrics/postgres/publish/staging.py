@@ -8,7 +8,7 @@ import polars as pl
 
 from rmetrics.postgres.connection import Session, quoted
 from rmetrics.postgres.publish.copying import copy, reading, temporary
-from rmetrics.postgres.publish.desired import Content
+from rmetrics.postgres.publish.desired import DesiredTable
 from rmetrics.postgres.publish.digests import Digest, Totals, added, less, nothing
 from rmetrics.postgres.publish.months import within
 from rmetrics.postgres.publish.read_back import require_equal, totals_of_keys, totals_within
@@ -26,7 +26,7 @@ class Months:
         before: what these months added up to when they were published; None where that is not known.
     """
 
-    content: Content
+    content: DesiredTable
     changed: Sequence[dt.date]
     gone: Sequence[dt.date]
     everything: bool
@@ -69,7 +69,7 @@ class Staged:
     as_they_were: Totals | None = None
 
 
-def months_to_write(content: Content, published: Mapping[dt.date, Digest], *, everything: bool) -> Months | None:
+def months_to_write(content: DesiredTable, published: Mapping[dt.date, Digest], *, everything: bool) -> Months | None:
     """The months that must be written; None where all are published as they must be.
 
     Args:
@@ -89,7 +89,7 @@ def months_to_write(content: Content, published: Mapping[dt.date, Digest], *, ev
     return Months(content, changed, gone, everything, before)
 
 
-def fill(session: Session, content: Content) -> Months:
+def fill(session: Session, content: DesiredTable) -> Months:
     """Copies all rows into the empty table; returns the months that were written."""
     table, months = content.table, sorted(content.digests)
     copy(session, table, content.rows(months), table.name, columns=table.names, schema=session.schema)

@@ -22,7 +22,7 @@ from rmetrics.postgres.outside_writes import noted, written_by_others
 from rmetrics.postgres.ownership import BOOKKEEPING, require_own
 from rmetrics.postgres.publish.bulk_load import NotBareError, keys_built_after
 from rmetrics.postgres.publish.copying import require_types
-from rmetrics.postgres.publish.desired import Content
+from rmetrics.postgres.publish.desired import DesiredTable
 from rmetrics.postgres.publish.digests import Digest, Totals, nothing
 from rmetrics.postgres.publish.first_load import keys_checked_at_once
 from rmetrics.postgres.publish.metric_changes import lay_causes, note_changes, note_measure_changes
@@ -94,7 +94,7 @@ class Written:
 def publish(
     server: Server,
     schema: str,
-    contents: Sequence[Content],
+    contents: Sequence[DesiredTable],
     run: Run,
     *,
     schema_digest: str,
@@ -183,7 +183,7 @@ def _tidy(session: Session, schema: str, tables: Sequence[str], analysed: Collec
         session.execute(f"{verb} {quoted(schema)}.{quoted(table)}")
 
 
-def _rows_of_empty(session: Session, contents: Sequence[Content]) -> dict[str, int]:
+def _rows_of_empty(session: Session, contents: Sequence[DesiredTable]) -> dict[str, int]:
     """How many rows each table must hold that holds none."""
     names = [c.table.name for c in contents]
     asked = " UNION ALL ".join(f"SELECT '{n}' WHERE NOT EXISTS (SELECT 1 FROM {quoted(n)})" for n in names)
@@ -251,7 +251,7 @@ class _Publication:
                 self.written[name] = self.session.execute(f"DELETE FROM {quoted(name)}")
             self.session.execute("DELETE FROM published_parts WHERE table_name = $1", [name])
 
-    def fill(self, content: Content) -> None:
+    def fill(self, content: DesiredTable) -> None:
         """Copies all rows into a table that has none."""
         table = content.table
         require_types(self.session, table)
@@ -260,7 +260,7 @@ class _Publication:
         self._digests[table.name], self._months[table.name] = content.digests, months
         self.written[table.name] = sum(d.rows for d in content.digests.values())
 
-    def write(self, content: Content) -> None:
+    def write(self, content: DesiredTable) -> None:
         """Copies the rows of changed months, and inserts or updates those that differ."""
         table, session = content.table, self.session
         published = self._published.get(table.name, {})

@@ -25,7 +25,7 @@ from rmetrics.rules.expressions.typed import (
 )
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.expressions.white_space import WHITE_SPACE
-from rmetrics.rules.model import ColumnType
+from rmetrics.rules.feeds import ColumnType
 
 DUCKDB_TYPES: Mapping[ColumnType, str] = {
     ColumnType.TEXT: "VARCHAR",

@@ -29,7 +29,7 @@ from rmetrics.rules.expressions.typed import (
 )
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.expressions.white_space import WHITE_SPACE
-from rmetrics.rules.model import ColumnType
+from rmetrics.rules.feeds import ColumnType
 
 DTYPES: Mapping[ColumnType, pl.DataType] = {
     ColumnType.TEXT: pl.String(),

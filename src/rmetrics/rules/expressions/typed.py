@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import Enum, StrEnum
 from typing import TypeAlias
 
-from rmetrics.rules.model import ColumnType
+from rmetrics.rules.feeds import ColumnType
 
 
 class Kind(StrEnum):

@@ -49,7 +49,7 @@ from rmetrics.rules.expressions.typed import (
     rendered_size,
 )
 from rmetrics.rules.expressions.written import sql_of
-from rmetrics.rules.model import ColumnType
+from rmetrics.rules.feeds import ColumnType
 from rmetrics.rules.suggest import did_you_mean
 
 MAX_SIZE = 10_000  # nodes of a rendered form

@@ -2,27 +2,30 @@
 
 import polars as pl
 
-from rmetrics.explain.evidence import SCALES
-from rmetrics.explain.evidence import Asked as Figure
+from rmetrics.explain.asked import Asked as Figure
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
 from rmetrics.output.explain import figure
+from rmetrics.rules.funnel import funnel_names
 from rmetrics.serve.frame import LINKS, Asked
 
 
-def breakdown(asked: Asked, of: Figure, metric: str) -> str:
-    """Tables whose figures add up to the figure explained, each with a link to its own explanation."""
-    rows = asked.view.days(of.month).filter(of.of(pl.col("source")))
-    if of.segment is not None:
-        rows = rows.filter(pl.col("segment") == of.segment)
-    if of.day is not None:
-        rows = rows.filter(pl.col("date") == of.day)
+def breakdown(asked: Asked, of: Figure, metric: str, scale: int) -> str:
+    """Tables whose figures add up to the figure explained, each with a link to its own explanation.
+
+    Args:
+        asked: the request.
+        of: the figure.
+        metric: its measure.
+        scale: how many decimals it has.
+    """
+    rows = _days(asked, of, metric)
     tables = []
     for column, title in (("source", "By source"), ("segment", "By segment"), ("date", "By day")):
         sums = rows.group_by(column).agg(pl.col(metric).sum()).filter(pl.col(metric) != 0).sort(column)
         if sums.height < 1 or (column == "source" and of.source != ALL) or (column == "date" and of.day is not None):
             continue
-        if column == "segment" and of.segment is not None:
+        if column == "segment" and (of.segment is not None or sums["segment"].to_list() == [ALL]):
             continue
         lines = []
         for value, amount in sums.iter_rows():
@@ -32,8 +35,19 @@ def breakdown(asked: Asked, of: Figure, metric: str) -> str:
             shown = f"{value:%a %d %b}" if column == "date" else str(value)
             lines.append(
                 [cells.cell(shown, text=True, href=href),
-                 cells.cell(figure(SCALES[metric], amount), value=cells.plain(amount), href=href)]
+                 cells.cell(figure(scale, amount), value=cells.plain(amount), href=href)]
             )  # fmt: skip
         head = (title.removeprefix("By ").capitalize(), metric)
         tables.append(cells.card(title, cells.table(head, lines, f"by-{column}")))
     return f'<div class="columns">{"".join(tables)}</div>'
+
+
+def _days(asked: Asked, of: Figure, metric: str) -> pl.DataFrame:
+    """The figures by day, source and segment that a figure is made of; touches have no segment."""
+    funnel = funnel_names(asked.view.lake.rules)
+    if metric in funnel:
+        return asked.view.journey_days(of).rename({funnel[metric]: metric})
+    rows = asked.view.days(of.month).filter(of.of(pl.col("source")))
+    if of.segment is not None:
+        rows = rows.filter(pl.col("segment") == of.segment)
+    return rows if of.day is None else rows.filter(pl.col("date") == of.day)

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from rmetrics.explain.evidence import Asked as Figure
+from rmetrics.explain.asked import Asked as Figure
 from rmetrics.explain.explanation import Explanation
 from rmetrics.html_report.data import ALL
 from rmetrics.rules.describe import rules_in_words

@@ -5,12 +5,13 @@ from decimal import Decimal
 from html import escape
 
 from rmetrics.errors import PostgresError, SettingsError
-from rmetrics.explain.evidence import SCALES
-from rmetrics.explain.evidence import Asked as Figure
+from rmetrics.explain.asked import SCALES
+from rmetrics.explain.asked import Asked as Figure
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
 from rmetrics.output.explain import figure
 from rmetrics.pipeline.asked import Months
+from rmetrics.rules.funnel import FUNNEL, PREFIX
 from rmetrics.serve.frame import LINKS, Asked
 from rmetrics.usecases.history import Recorded, history
 
@@ -65,4 +66,7 @@ def shown(metric: str, value: Decimal | None) -> str:
     """A figure, or a dash where there is none."""
     if value is None:
         return cells.DASH
+    column = metric.removeprefix(PREFIX)
+    if column != metric and column in FUNNEL:
+        return figure(FUNNEL[column].decimals, value)
     return figure(SCALES[metric], value) if metric in SCALES else f"{value:f}"

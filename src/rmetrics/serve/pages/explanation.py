@@ -1,27 +1,33 @@
 """``/explain``: why a figure is what it is; rule, steps, near misses, proof, rows, history."""
 
 import datetime as dt
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from html import escape
 from shlex import quote
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 
 from rmetrics.errors import PostgresError, SettingsError
-from rmetrics.explain.evidence import MEASURES
-from rmetrics.explain.evidence import Asked as Figure
+from rmetrics.explain.asked import MEASURES
+from rmetrics.explain.asked import Asked as Figure
 from rmetrics.explain.explanation import Explained, Explanation
 from rmetrics.figures import MonthLine
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
+from rmetrics.metrics.figures import SHIPPED, figures_of
+from rmetrics.metrics.figures import Figure as Made
 from rmetrics.output.explain import figure
 from rmetrics.pipeline.asked import source_named
+from rmetrics.rules.funnel import FUNNEL, PREFIX, as_called, funnel_names
 from rmetrics.rules.suggest import did_you_mean
-from rmetrics.serve.formulas import FORMULAS, TARGETS, Formula
+from rmetrics.serve.formulas import FORMULAS, RATIO_TITLES, TARGETS, Formula, funnel_formulas
 from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of
 from rmetrics.serve.pages.breakdown import breakdown
+from rmetrics.serve.pages.by_member import by_member, ratio_of
 from rmetrics.serve.pages.calls import calls_of
 from rmetrics.serve.pages.changes import history_of
 from rmetrics.serve.pages.measure import measure
@@ -44,27 +50,30 @@ class OutdatedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What is asked: a figure, and which measure of it; None: all measures."""
+    """What is asked: a figure, and which measure of it; None: all measures. ``own``: the company's own by name.
+
+    Attributes:
+        formula: how the figure is made of others; None where it is not.
+    """
 
     figure: Figure
     metric: str | None
-
-    @property
-    def formula(self) -> Formula | None:
-        """How the figure is made of others; None where it is not."""
-        return FORMULAS.get(self.metric or "")
+    own: Mapping[str, Made]
+    formula: Formula | None
 
     @property
     def parts(self) -> tuple[str, ...]:
         """Everything to explain."""
         if self.metric is None:
             return MEASURES
+        if self.metric in self.own:
+            return self.own[self.metric].parts
         return self.formula.parts if self.formula else (self.metric,)
 
     @property
     def measures(self) -> tuple[str, ...]:
         """The measures among it."""
-        return tuple(p for p in self.parts if p in MEASURES)
+        return tuple(p for p in self.parts if p not in TARGETS and p != CALLS)
 
 
 def explanation(asked: Asked) -> Page:
@@ -74,6 +83,8 @@ def explanation(asked: Asked) -> Page:
         SettingsError: there is no such source, month, segment, day or measure.
         OutdatedError: what is published is newer than the version shown.
     """
+    if asked.text("dimension") is not None:
+        return by_member(asked)
     question = _question(asked)
     notes = list(notes_of(asked.view))
     found, offline = _explained(asked, question)
@@ -88,6 +99,8 @@ def explanation(asked: Asked) -> Page:
     body = [heading(title, *trail), _form(asked, question)]
     if question.formula:
         body.append(_formula(asked, question, question.formula))
+    if question.metric is not None and question.metric in question.own:
+        body.append(ratio_of(question.own[question.metric], found, asked.view.lake.rules.business.currency))
     body += [target_of(asked, question.figure, t) for t in question.parts if t in TARGETS]
     if question.metric == CALLS or (question.metric is None and found.calls):
         body.append(calls_of(asked, question.figure, found))
@@ -106,16 +119,22 @@ def _question(asked: Asked) -> _Question:
     month = asked.month(asked.text("month")) or (day.replace(day=1) if day else view.page().month)
     if day is not None and day.replace(day=1) != month:
         raise SettingsError(f"{day} is not in {month:%Y-%m}", "Name a day of the month asked for.")
+    rules = view.lake.rules
     segment, metric = asked.text("segment"), asked.text("metric")
+    metric = None if metric is None else as_called(metric, rules)
+    formulas, funnel = {**FORMULAS, **funnel_formulas(rules)}, funnel_names(rules)
+    if segment == ALL and metric is not None and (metric in funnel or metric.startswith(PREFIX)):
+        segment = None  # as published changes have it: touches have no segment
     if segment is not None:
         with view.explainer(month) as one:
             segment = one.segment(segment)
-    known = (*MEASURES, *FORMULAS, *TARGETS, CALLS)
+    own = {n: f for n, f in figures_of(view.lake.rules).items() if n not in SHIPPED}
+    known = (*MEASURES, *own, *funnel, *formulas, *TARGETS, CALLS)
     if metric is not None and metric not in known:
         raise SettingsError(f"no measure {metric!r}{did_you_mean(metric, known)}", f"Measures: {', '.join(known)}.")
     if metric in TARGETS:  # of a whole month
         day = None
-    return _Question(Figure(source, month, segment, day), metric)
+    return _Question(Figure(source, month, segment, day), metric, own, formulas.get(metric or ""))
 
 
 def _day(text: str | None) -> dt.date | None:
@@ -137,16 +156,23 @@ def _title(question: _Question) -> str:
     of = question.figure
     when = f"{of.day.day} {of.day:%B %Y}" if of.day else f"{of.month:%B %Y}"
     whose = "All sources" if of.source == ALL else of.source
-    return ", ".join(p for p in (f"{name(question.metric)}: {whose}", when, of.segment) if p)
+    return ", ".join(p for p in (f"{name(question.metric, question.own)}: {whose}", when, of.segment) if p)
 
 
-def name(metric: str | None) -> str:
+def name(metric: str | None, own: Collection[str] = ()) -> str:
     """What a measure, a formula or a target is called."""
+    if metric is not None and metric in own:
+        return metric.replace("_", " ").capitalize()
     if metric is None:
         return "Every measure"
     if metric in FORMULAS:
         return FORMULAS[metric].title
-    return TARGETS[metric][0] if metric in TARGETS else _TITLES.get(metric, metric.capitalize())
+    if metric in TARGETS or metric in _TITLES:
+        return TARGETS[metric][0] if metric in TARGETS else _TITLES[metric]
+    column = metric.removeprefix(PREFIX)
+    if column in FUNNEL:
+        return FUNNEL[column].title
+    return RATIO_TITLES.get(column, metric.capitalize())
 
 
 def _form(asked: Asked, question: _Question) -> str:
@@ -154,7 +180,10 @@ def _form(asked: Asked, question: _Question) -> str:
     sources = sorted(
         {line.source for line in asked.view.page().lines} | set(rules.sources), key=lambda s: (s != ALL, s)
     )
-    metrics = {"": "Every measure", **{m: name(m) for m in (*MEASURES, *FORMULAS, *TARGETS, CALLS)}}
+    known = (
+        *MEASURES, *question.own, *FORMULAS, *TARGETS, *funnel_names(rules), *funnel_formulas(rules), CALLS,
+    )  # fmt: skip
+    metrics = {"": "Every measure", **{m: name(m, question.own) for m in known}}
     segments = {"": "All segments", **{s: s for s in rules.segment_order}}
     inside = (
         choice("source", "Source", {s: "All sources" if s == ALL else s for s in sources}, of.source)
@@ -168,7 +197,7 @@ def _form(asked: Asked, question: _Question) -> str:
 def _formula(asked: Asked, question: _Question, made: Formula) -> str:
     of = question.figure
     page = asked.view.page(of.month)
-    line = _line(asked, of)
+    line = _line(asked, of, made)
     if of.segment is not None or of.day is not None:
         page = replace(page, estimates=())  # which are of whole months and all segments
     value = None if line is None else made.value(line, page)
@@ -188,8 +217,18 @@ def _formula(asked: Asked, question: _Question, made: Formula) -> str:
     )
 
 
-def _line(asked: Asked, of: Figure) -> MonthLine | None:
-    """The measures of the figure asked for, with its targets where it is of a whole month and of all segments."""
+def _line(asked: Asked, of: Figure, made: Formula) -> MonthLine | SimpleNamespace | None:
+    """The parts of a formula as attributes; with targets where the figure is of a whole month and of all segments."""
+    funnel = funnel_names(asked.view.lake.rules)
+    if any(part in funnel for part in made.parts):
+        touches, days = asked.view.journey_days(of), asked.view.days(of.month).filter(of.of(pl.col("source")))
+        days = days if of.day is None else days.filter(pl.col("date") == of.day)
+        sums = {p: touches[funnel[p]].sum() if p in funnel else days[p].sum() for p in made.parts}
+        return SimpleNamespace(**{part: value or Decimal(0) for part, value in sums.items()})
+    return _month_line(asked, of)
+
+
+def _month_line(asked: Asked, of: Figure) -> MonthLine | None:
     lines = asked.view.page(of.month).lines
     line = next((x for x in lines if (x.month, x.source) == (of.month, of.source)), None)
     if line is None or (of.segment is None and of.day is None):
@@ -222,9 +261,9 @@ def _measure(asked: Asked, question: _Question, found: Explained, whole: Explana
     of, title, more = question.figure, "", ""
     if len(whole.metrics) > 1:
         href = LINKS.figure(found.name, of.source, of.month, of.segment, of.day)
-        title = f"<h2>{cells.linked(name(found.name), href)}</h2>"
+        title = f"<h2>{cells.linked(name(found.name, question.own), href)}</h2>"
     else:
-        more = breakdown(asked, of, found.name) + history_of(asked, of, found.name)
+        more = breakdown(asked, of, found.name, found.scale) + history_of(asked, of, found.name)
     exact = cells.plain(found.value)
     return (
         f'<section class="measure" id="{escape(found.name)}">{title}'

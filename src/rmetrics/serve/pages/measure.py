@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from html import escape
 
-from rmetrics.explain.evidence import SCALES
 from rmetrics.explain.explanation import Explained, ListedRow, Part
 from rmetrics.findings import count
 from rmetrics.html_report import cells
@@ -16,7 +15,7 @@ _MOST_ROWS = 500
 
 def measure(asked: Asked, found: Explained, *, published: bool) -> str:
     """The proof first, then what each part of the rule gives."""
-    parts = "".join(_part(asked, found.name, p, several=len(found.parts) > 1) for p in found.parts)
+    parts = "".join(_part(asked, found, p, several=len(found.parts) > 1) for p in found.parts)
     if not found.parts:
         parts = f'<p class="rule">{escape(found.rule)} {place(found.where)}</p>'
     return f"{_proof(found, published=published)}{parts}"
@@ -35,13 +34,12 @@ def _proof(found: Explained, *, published: bool) -> str:
     return f'<ul class="proof" aria-label="Proof">{made}</ul>'
 
 
-def _part(asked: Asked, name: str, part: Part, *, several: bool) -> str:
+def _part(asked: Asked, found: Explained, part: Part, *, several: bool) -> str:
     since = f", since {part.since}" if part.since else ""
-    value = f"<b>{escape(figure(SCALES[name], part.value))}</b>: " if several else ""
+    value = f"<b>{escape(figure(found.scale, part.value))}</b>: " if several else ""
     rule = f'<p class="rule">{value}{escape(part.rule)}{since} {place(part.where)}</p>'
-    return (
-        f'<div class="card wide">{rule}{_steps(part)}{_near(asked, part)}{_split(part)}{_rows(asked, name, part)}</div>'
-    )
+    inside = f"{rule}{_steps(part)}{_near(asked, part)}{_split(part)}{_rows(asked, found, part)}"
+    return f'<div class="card wide">{inside}</div>'
 
 
 def _steps(part: Part) -> str:
@@ -84,7 +82,7 @@ def escape_p(text: str) -> str:
     return f"<p>{escape(text)}</p>"
 
 
-def _rows(asked: Asked, name: str, part: Part) -> str:
+def _rows(asked: Asked, found: Explained, part: Part) -> str:
     many = len(part.rows)
     if not many:
         return ""
@@ -96,7 +94,7 @@ def _rows(asked: Asked, name: str, part: Part) -> str:
             cells.cell(row.key, text=True),
             cells.cell(str(row.date)),
             cells.cell(row.segment),
-            cells.cell(figure(SCALES[name], row.amount), value=cells.plain(row.amount)),
+            cells.cell(figure(found.scale, row.amount), value=cells.plain(row.amount)),
             cells.cell(row.file or cells.DASH),
             cells.cell(str(row.line or cells.DASH)),
             *(cells.cell(str(plain(row.detail.get(n, "")))) for n in details),
@@ -106,7 +104,7 @@ def _rows(asked: Asked, name: str, part: Part) -> str:
     rest = many - len(rows)
     more = escape_p(f"{count(rest, 'row')} more: rmetrics explain --csv FILE writes them all.") if rest > 0 else ""
     return (
-        f"<details><summary>{count(many, 'row')}</summary>{cells.table([*head, *details], rows, f'rows-{name}')}"
+        f"<details><summary>{count(many, 'row')}</summary>{cells.table([*head, *details], rows, f'rows-{found.name}')}"
         f"{more}</details>"
     )
 

@@ -1,11 +1,18 @@
 """``/measures``: every figure there is, how it is computed, and its value now."""
 
+import datetime as dt
+from decimal import Decimal
 from html import escape
 
-from rmetrics.explain.evidence import MEASURES
+from rmetrics.explain.asked import MEASURES
+from rmetrics.explain.asked import Asked as Figure
 from rmetrics.html_report import cells
-from rmetrics.html_report.data import ALL
+from rmetrics.html_report.data import ALL, PageData
+from rmetrics.html_report.own_sections import members_card, value_cell
 from rmetrics.rules.describe import Said, rules_in_words
+from rmetrics.rules.funnel import FUNNEL, funnel_names
+from rmetrics.rules.measure_words import measure_in_words
+from rmetrics.rules.measures import declared
 from rmetrics.serve.formulas import FORMULAS, TARGETS
 from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of, place
 from rmetrics.serve.pages.explanation import name
@@ -46,9 +53,51 @@ def measures(asked: Asked) -> Page:
     body = (
         f"{heading('Measures')}<p>What is counted and summed, by rules that stand in files; and what is made of it.</p>"
         f"{month_form(asked, '/measures', page.month)}{sums}"
-        f"{cells.card('Made of them', cells.table(head, made, 'formulas'))}"
+        f"{_own(asked, page)}{cells.card('Made of them', cells.table(head, made, 'formulas'))}"
+        f"{_funnel(asked, page.month, head)}"
     )
     return Page("Measures", body, "/measures", notes=notes_of(asked.view))
+
+
+def _funnel(asked: Asked, month: dt.date, head: tuple[str, ...]) -> str:
+    """The measures of journeys, whose rules are those of leads, calls and windows."""
+    touches = asked.view.journey_days(Figure(ALL, month))
+    rows = []
+    for metric, column in funnel_names(asked.view.lake.rules).items():
+        href, measure, value = LINKS.figure(metric, ALL, month), FUNNEL[column], Decimal(touches[column].sum())
+        shown = _amount(value, href=href) if measure.decimals else cells.count(value, href=href)
+        rows.append([cells.cell(measure.title, text=True, href=href), shown,
+                     f'<td class="fold">{escape(measure.words)}</td>'])  # fmt: skip
+    about = f"<p>{cells.linked('The funnel by source and month', LINKS.to('/funnel', month=f'{month:%Y-%m}'))}</p>"
+    return cells.card("Leads followed to the money", about + cells.table(head, rows, "journeys"))
+
+
+def _own(asked: Asked, page: PageData) -> str:
+    """The company's own measures with their rules and targets, then the members of each dimension."""
+    own, rules = page.own, asked.view.lake.rules
+    if not own.any:
+        message = (
+            "None yet. Declare counts, sums, ratios and dimensions in rules: rmetrics rules new-measure NAME --of jobs."
+        )
+        return cells.card("Your own", f"<p>{message}</p>")
+    known, rows = declared(rules), []
+    for line in own.lines:
+        if line.month != page.month:
+            continue
+        href, kind = LINKS.figure(line.measure, ALL, page.month), own.kinds[line.measure]
+        rule = known[line.measure].rule.at(page.month)
+        words = f"{escape(measure_in_words(rule))} {place(rules.place(f'measures.{line.measure}'))}"
+        rows.append(
+            [
+                cells.cell(line.title, text=True, href=href),
+                value_cell(line.value, kind, page.currency, href),
+                value_cell(line.target, kind, page.currency, None),
+                f'<td class="fold"><p class="rule">{words}</p></td>',
+            ]
+        )
+    head = ("Measure", f"{page.month:%B %Y}", "Target", "Rule")
+    made = cells.card("Your own", cells.table(head, rows, "own")) if rows else ""
+    return made + "".join(members_card(own, t, page.month, page.currency, LINKS) for t in own.tables)
 
 
 def _amount(value: object, *, href: str | None) -> str:
@@ -59,7 +108,7 @@ def _rules(measure: str, said: tuple[Said, ...]) -> list[Said]:
     if measure in _OF_JOBS:
         return [s for s in said if s.topic == "jobs" and s.rule == _OF_JOBS[measure]]
     if measure in {"leads", "cost"}:
-        return [s for s in said if s.rule == measure]
+        return [s for s in said if s.rule == measure and s.topic != "measures"]
     return [s for s in said if s.topic == "revenue" and (measure == "revenue40" or s.rule == "date")]
 
 

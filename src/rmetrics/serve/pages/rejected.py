@@ -32,10 +32,10 @@ def rejected(asked: Asked) -> Page:
     ]
     head = ("Id", "Feed", "File", "Line", "Column", *(["Value"] if asked.rows else []), "Why")
     picked = form("/rejected", choice("feed", "Feed", {"": "All feeds", **{f: f for f in feeds}}, feed))
-    told = f"{count(len(found), 'row')} in quarantine" if found else "No row is in quarantine"
+    message = f"{count(len(found), 'row')} in quarantine" if found else "No row is in quarantine"
     more = f" The first {_MOST:,} are shown; rmetrics rejected list has them all." if len(found) > _MOST else ""
     hint = "" if asked.rows else " What a row says is shown by: rmetrics serve --rows"
     fix = " Correct the file, or the feed's rule; the next sync reads them again." if found else ""
     table = cells.card("Rejected rows", cells.table(head, rows, "rejected")) if rows else ""
-    body = f"{heading('Rejected rows')}<p>{told}.{more}{fix}{hint}</p>{picked}{table}"
+    body = f"{heading('Rejected rows')}<p>{message}.{more}{fix}{hint}</p>{picked}{table}"
     return Page("Rejected rows", body, "/rejected", notes=notes_of(view))

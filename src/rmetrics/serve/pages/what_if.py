@@ -1,4 +1,4 @@
-"""``/plan``: try another price or share, see what it would change, copy the TOML. Nothing is written."""
+"""``/plan``: try another price, share or window, see what it would change, copy the TOML. Nothing is written."""
 
 import datetime as dt
 from collections import Counter
@@ -8,8 +8,10 @@ from html import escape
 from typing import Any
 
 from rmetrics.errors import RmetricsError, SettingsError
+from rmetrics.explain.asked import MEASURES
 from rmetrics.findings import count
 from rmetrics.html_report import cells
+from rmetrics.html_report.data import ALL
 from rmetrics.output.plan import figure
 from rmetrics.periods import parse_month
 from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of, place
@@ -67,7 +69,7 @@ def what_if(asked: Asked, tried: Edited | None, plan: Mapping[str, Any] | None, 
 def _form(asked: Asked) -> str:
     rows = [_row(asked, i, knob) for i, knob in enumerate(knobs(asked.view.lake.rules))]
     if not rows:
-        return "<p>The rules hold no price, share or fee.</p>"
+        return "<p>The rules hold no price, share, fee or window.</p>"
     head = ("Rule", "Now", "Try", "Where")
     return f'<div class="knobs">{cells.card("Numbers in the rules", cells.table(head, rows, "knobs"))}</div>'
 
@@ -78,7 +80,8 @@ def _row(asked: Asked, number: int, knob: Knob) -> list[str]:
     since = f", since {knob.since}" if knob.since else ""
     when = (asked.text("from") or "") if mine else ""
     day = f'<label>from (optional)<input type="date" name="from" value="{escape(when)}"></label>'
-    named = f"{knob.owner}: {knob.kind}{since}"
+    common = "" if knob.declared else ", the common one"
+    named = f"{knob.owner}: {knob.kind}{since}{common}"
     field = (
         f'<input id="knob-{number}" name="value" inputmode="decimal" required pattern="[0-9]+([.][0-9]+)?" '
         f'value="{escape(value or str(knob.value))}">'
@@ -99,12 +102,24 @@ def _row(asked: Asked, number: int, knob: Knob) -> list[str]:
 def _answer(asked: Asked, tried: Edited, plan: Mapping[str, Any]) -> str:
     changes: Sequence[Mapping[str, Any]] = plan["changes"]
     rows: Sequence[Mapping[str, Any]] = plan["rows"]
-    told = "A sync with this edit would change no figure."
+    hands: Sequence[Mapping[str, Any]] = plan["journeys"]
+    message = "A sync with this edit would change no figure."
     if changes or plan["daily_changes"] or rows:
         figures = f"{count(len(changes), 'monthly figure')} and {count(plan['daily_changes'], 'daily figure')}"
         moved = f"; {count(len(rows), 'row')} would count as something else" if rows else ""
-        told = f"A sync with this edit would change {figures}{moved}."
-    parts = [f'<p class="verdict" data-keep="yes">{told} Nothing was written.</p>', _sums(changes), _changes(changes)]
+        members = f", {count(len(plan['members']), 'figure')} of members" if plan["members"] else ""
+        message = f"A sync with this edit would change {figures}{members}{moved}."
+    elif hands:
+        message = "A sync with this edit would change no figure but those of the funnel."
+    if hands:
+        money = sum((Decimal(job["paid"]) for job in hands), Decimal(0))
+        message += f" {count(len(hands), 'job')} ({money:,.2f} paid) would come from another touch."
+    parts = [
+        f'<p class="verdict" data-keep="yes">{message} Nothing was written.</p>',
+        _sums(changes),
+        _changes(changes),
+    ]
+    parts.append(_hands(asked, hands))
     parts.append(_rows(asked, rows) if plan["rows_known"] else "<p>The rows that move cannot be told.</p>")
     restated = plan["restated"]
     if restated:
@@ -128,6 +143,8 @@ def _sums(changes: Sequence[Mapping[str, Any]]) -> str:
     """How much each measure moves in all."""
     moved: dict[str, Decimal] = {}
     for change in changes:
+        if change["segment"] == ALL:  # a ratio of the whole company, which is not added up over months
+            continue
         difference = Decimal(change["after"] or 0) - Decimal(change["before"] or 0)
         moved[change["metric"]] = moved.get(change["metric"], Decimal(0)) + difference
     tiles = [
@@ -139,6 +156,8 @@ def _sums(changes: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _colour(metric: str, value: Decimal) -> str:
+    if metric not in MEASURES:  # nobody has said which way is good
+        return ""
     return "good" if (value > 0) == (metric in _UP_IS_GOOD) else "bad"
 
 
@@ -148,7 +167,8 @@ def _changes(changes: Sequence[Mapping[str, Any]]) -> str:
         metric, month = change["metric"], parse_month(change["month"][:7])
         was, now = (None if change[k] is None else Decimal(change[k]) for k in ("before", "after"))
         difference = (now or Decimal(0)) - (was or Decimal(0))
-        href = LINKS.figure(metric, change["source"], month, change["segment"]) if month and was is not None else None
+        segment = None if change["segment"] == ALL else change["segment"]
+        href = LINKS.figure(metric, change["source"], month, segment) if month and was is not None else None
         rows.append(
             [
                 cells.cell(change["month"][:7], text=True),
@@ -182,3 +202,35 @@ def _rows(asked: Asked, rows: Sequence[Mapping[str, Any]]) -> str:
         table = cells.table(("Feed", "Row", "From", "To"), made, "moves")
         listed = f"<details><summary>{count(len(rows), 'row')}</summary>{table}</details>"
     return f'<h3>Rows that move</h3><ul class="near">{told}</ul>{listed}'
+
+
+def _hands(asked: Asked, hands: Sequence[Mapping[str, Any]]) -> str:
+    """The jobs that would come from another touch, by source before and after; one by one where rows may be shown."""
+    if not hands:
+        return ""
+    jobs, paid = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for job in hands:
+        way = job["from_source"] or "none", job["to_source"] or "none"
+        jobs[way] += 1
+        paid[way] += int(Decimal(job["paid"]) * 100)
+    lines = [
+        [
+            cells.cell(before, text=True),
+            cells.cell(after, text=True),
+            cells.count(n),
+            cells.money(Decimal(paid[before, after]).scaleb(-2), 2),
+        ]
+        for (before, after), n in sorted(jobs.items(), key=lambda w: (-w[1], w[0]))
+    ]
+    table = cells.table(("Touch of, before", "Touch of, after", "Jobs", "Paid"), lines, "hands")
+    listed = ""
+    if asked.rows:
+        columns = ("job_id", "from_touch", "to_touch", "matched_by")
+        made = [
+            [*(cells.cell(job[c] or "none", text=True) for c in columns), cells.money(Decimal(job["paid"]), 2)]
+            for job in hands[:_MOST]
+        ]
+        head = ("Job", "Touch before", "Touch after", "Matched by", "Paid")
+        listed = f"<details><summary>{count(len(hands), 'job')}</summary>{cells.table(head, made, 'jobs')}</details>"
+    why = "<p>Why a job came from its touch: <code>rmetrics explain --job ID</code>, after the sync.</p>"
+    return f"<h3>Jobs that change hands</h3>{table}{listed}{why}"

@@ -10,7 +10,6 @@ from rmetrics.cli import run
 from support import Project
 
 Line = Callable[..., subprocess.CompletedProcess[str]]
-JOBS = ("Job #", "Job Type", "Source", "Created")
 
 
 def rmetrics(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:

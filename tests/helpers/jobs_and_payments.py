@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from rmetrics.postgres.connection import Server, connect
-from rmetrics.postgres.publish import Change, Content, Run, Written, last_run, publish
+from rmetrics.postgres.publish import Change, DesiredTable, Run, Written, last_run, publish
 from rmetrics.postgres.publish.digests import digests, month_sums
 from rmetrics.postgres.publish.months import month_of, polars_type
 from rmetrics.rules import load_rules
@@ -51,7 +51,7 @@ def _money(text: str) -> Any:
     return Decimal(text)
 
 
-def content(table: PgTable, rows: pl.LazyFrame, before: Content | None = None) -> Content:
+def content(table: PgTable, rows: pl.LazyFrame, before: DesiredTable | None = None) -> DesiredTable:
     """Rows as what a table must hold, with what changed since another content."""
     found = rows.collect()
     change = None
@@ -60,10 +60,10 @@ def content(table: PgTable, rows: pl.LazyFrame, before: Content | None = None) -
         came = found.lazy().join(held, on=list(table.names), how="anti", nulls_equal=True)
         change = Change(before.digests, came)
     made = digests(month_sums(table, found.lazy()), table.name)
-    return Content(table, made, lambda months: found.lazy().filter(month_of(table).is_in(list(months))), change)
+    return DesiredTable(table, made, lambda months: found.lazy().filter(month_of(table).is_in(list(months))), change)
 
 
-def publish_contents(server: Server, *contents: Content, full: bool = False) -> Written:
+def publish_contents(server: Server, *contents: DesiredTable, full: bool = False) -> Written:
     """Publishes through the real protocol, after whatever was published last."""
     with connect(server) as session:
         after = last_run(session)

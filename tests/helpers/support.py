@@ -27,7 +27,7 @@ from rmetrics.settings import Settings
 from rmetrics.shipped import schema_script
 from rmetrics.usecases.sync import sync
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 MIDNIGHT = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 
 

@@ -1,0 +1,157 @@
+"""The figures of journeys by day and source: as computed, as the second engine follows leads, and as published.
+
+A touch counts on its own day and has no segment: its figures have the segment ``ALL``. What is published by month must
+be the sum of the days.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from rmetrics.checks.journeys_compare import SUMS
+from rmetrics.explain.asked import Asked
+from rmetrics.explain.evidence import Frames
+from rmetrics.metrics.journeys import COUNTED_AS
+from rmetrics.pipeline.compute.journeys import lead_feeds, tied
+from rmetrics.pipeline.verify.journeys import followed
+from rmetrics.pipeline.verify.month_inputs import own_spellings
+from rmetrics.pipeline.workspace import Workspace
+from rmetrics.positions import position
+from rmetrics.postgres.connection import Session
+from rmetrics.postgres.ddl import has_all
+from rmetrics.rules.funnel import FUNNEL
+from rmetrics.rules.model import ALL
+from rmetrics.sandbox.connection import duckdb_errors
+from rmetrics.sandbox.query import rows as fetched
+from rmetrics.tables import JOURNEY_METRICS, JOURNEYS
+
+KEY = ("date", "source", "segment")
+_AMOUNTS = {"jobs": "jobs", "touch_cost": "cost", "revenue_gross": "paid", "revenue40": "revenue40"}
+"""The columns of ``journeys`` that the measures which are no counts add up."""
+
+
+def computed_days(journeys: pl.LazyFrame, asked: Asked) -> pl.DataFrame:
+    """What the journeys that were computed add up to: date, source, segment, and a column for each measure."""
+    mine = journeys.filter(asked.of(pl.col("source")) & asked.on(pl.col("touch_date")))
+    # Of a constant, which "every touch" is, a group's sum would be the constant itself: it is the group's length.
+    counts = [
+        (pl.len() if c == "touches" else pl.when(fits).then(1).otherwise(0).sum()).alias(c) for c, fits in COUNTED_AS
+    ]
+    sums = [pl.col(of).sum().alias(c) for c, of in _AMOUNTS.items()]
+    found = mine.group_by(pl.col("touch_date").alias("date"), "source").agg(*counts, *sums)
+    return _typed(found.with_columns(pl.lit(ALL).alias("segment"))).collect()
+
+
+def computed_months(monthly: pl.LazyFrame, asked: Asked) -> pl.DataFrame:
+    """``journey_metrics`` as computed, of whole months, with the first of the month as date."""
+    mine = monthly.filter(asked.of(pl.col("source")) & asked.within(pl.col("month")))
+    found = mine.with_columns(pl.col("month").alias("date"), pl.lit(ALL).alias("segment"))
+    return _typed(found).collect()
+
+
+def followed_days(
+    lake: Workspace,
+    frames: Frames,
+    source: str,
+    first: dt.date,
+    end: dt.date,
+    limit: str,
+) -> pl.DataFrame:
+    """What the second engine makes of every row that may be a touch in some months, and of all that is tied to one.
+
+    Args:
+        lake: the lake.
+        frames: its rows, at least those of the months.
+        source: the only one whose touches are asked for, or ``ALL``.
+        first: the first day of the months.
+        end: the first day after them.
+        limit: of DuckDB's memory.
+
+    Returns:
+        As ``computed_days``.
+    """
+    rules, rows = lake.rules, lake.computed.rows
+    seeds = []
+    for name in lead_feeds(rules):
+        day = pl.col(rules.feeds[name].business_date)
+        near = frames.feeds[name].filter((day >= first) & (day < end)).with_columns(position())
+        seeds.append((name, near.collect()))
+    names = own_spellings(rows.snapshot)
+    with (
+        duckdb_errors("follow leads to their jobs"),
+        followed(lake.lake, rows, tied(rows, seeds), names, limit) as connection,
+    ):
+        connection.execute(
+            f"SELECT touch_date, source, {_sums()} FROM {JOURNEYS} "
+            f"WHERE $1 IN (source, '{ALL}') AND touch_date >= $2 AND touch_date < $3 GROUP BY ALL",
+            [source, first, end],
+        )
+        return _from_text(list(fetched(connection)))
+
+
+def published_days(session: Session, asked: Asked) -> pl.DataFrame:
+    """What the published journeys add up to; as ``computed_days``, empty where none are published."""
+    if not has_all(session, [JOURNEYS]):
+        return _from_text([])
+    first, end = asked.days
+    rows = session.query(
+        f"SELECT touch_date, source, {_sums('::text')} FROM {JOURNEYS} WHERE $1::text IN (source, '{ALL}') "
+        "AND touch_date >= $2::text::date AND touch_date < $3::text::date GROUP BY 1, 2",
+        [asked.source, first.isoformat(), end.isoformat()],
+    )
+    return _from_text(rows)
+
+
+def published_months(session: Session, asked: Asked) -> pl.DataFrame:
+    """``journey_metrics`` as published; as ``computed_months``, empty where it is not."""
+    if not has_all(session, [JOURNEY_METRICS]):
+        return _from_text([])
+    columns = ", ".join(f"{c}::text" for c in FUNNEL)
+    rows = session.query(
+        f"SELECT month, source, {columns} FROM {JOURNEY_METRICS} WHERE $1::text IN (source, '{ALL}') "
+        "AND month >= $2::text::date AND month < $3::text::date",
+        [asked.source, asked.month.isoformat(), asked.end.isoformat()],
+    )
+    return _from_text(rows)
+
+
+def by_month(days: pl.DataFrame) -> pl.DataFrame:
+    """Figures of days as figures of months, with the first of the month as date."""
+    months = days.group_by(pl.col("date").dt.month_start(), "source", "segment").agg(pl.col(c).sum() for c in FUNNEL)
+    return _typed(months.lazy()).collect()
+
+
+def with_funnel(daily: pl.DataFrame, funnel: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
+    """Daily figures with a column for each measure of journeys asked for; without a figure null.
+
+    Args:
+        daily: date, source, segment and other measures.
+        funnel: one of the frames above.
+        names: what each measure is called, and its column.
+    """
+    mine = funnel.select(*KEY, *(pl.col(column).alias(name) for name, column in names.items()))
+    return daily.join(mine, on=list(KEY), how="full", coalesce=True)
+
+
+def _sums(cast: str = "") -> str:
+    return ", ".join(f"({SUMS[c]}){cast} AS {c}" for c in FUNNEL)
+
+
+def _typed(rows: pl.LazyFrame) -> pl.LazyFrame:
+    kinds = {c: pl.Decimal(18, m.decimals) if m.decimals else pl.Int64() for c, m in FUNNEL.items()}
+    return rows.select(*KEY, *(pl.col(c).cast(kind) for c, kind in kinds.items()))
+
+
+def _from_text(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
+    """Figures of date, source and every measure, as an engine gives them."""
+    schema = {"date": pl.Date, "source": pl.String, "segment": pl.String, **dict.fromkeys(FUNNEL, pl.String)}
+    text = [[day, source, ALL, *(str(v) for v in values)] for day, source, *values in rows]
+    return _typed(pl.DataFrame(text, schema=schema, orient="row").lazy()).collect()
+
+
+__all__ = [
+    "by_month", "computed_days", "computed_months", "followed_days", "published_days", "published_months",
+    "with_funnel",
+]  # fmt: skip

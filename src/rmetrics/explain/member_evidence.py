@@ -1,0 +1,128 @@
+"""The rows behind what a member of a dimension has of a measure: each with the part of its amount that is the member's.
+
+The rows of other members are told apart (``Outcome.OTHER_MEMBER``), so the rows that count add up to the member's
+figure, as those of all members and of ``(none)`` and ``(other)`` do to the whole.
+
+Source: the design, section 8.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from rmetrics.explain.asked import Asked, Outcome
+from rmetrics.explain.evidence import Evidence, Frames, evidence
+from rmetrics.explain.own_measures import every_row, own_evidence
+from rmetrics.metrics.measures import member_column, names_in
+from rmetrics.metrics.newest import in_force
+from rmetrics.money import cents, share_units
+from rmetrics.positions import FILE, LINE
+from rmetrics.rules.measures import (
+    NONE,
+    REST,
+    SOURCES,
+    Dimension,
+    Measure,
+    Unit,
+    applies,
+    is_additive,
+    sums,
+    unit_of,
+)
+from rmetrics.rules.model import Rules
+
+_NAMES = "_names"
+_UNDATED = [o.value for o in (Outcome.NO_DATE, Outcome.OTHER_MONTH, Outcome.OTHER_TIME)]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAsked:
+    """Whose part of a measure is asked for.
+
+    Attributes:
+        dimension: its name.
+        member: as published; ``(none)`` and ``(other)`` are members.
+        kept: the members that are published by their own name.
+    """
+
+    dimension: str
+    member: str
+    kept: frozenset[str]
+
+
+def member_evidence(measure: str, asked: Asked, of: MemberAsked, frames: Frames, rules: Rules) -> Iterator[Evidence]:
+    """The evidence of a member's part of a measure, in the parts of the measure's own evidence.
+
+    Args:
+        measure: a sum, shipped or own.
+        asked: months of the whole company.
+        of: whose part.
+        frames: the rows.
+        rules: all rules.
+    """
+    declared = sums(rules)[measure]
+    dimension = rules.dimensions[of.dimension]
+    parts = own_evidence if declared.own else evidence
+    for part in parts(measure, asked, frames, rules):
+        if _has_members(part, declared.latest, dimension, rules):
+            yield _of_member(part, declared.latest, of, frames, rules)
+        elif of.member == NONE:  # fees, monthly amounts, rows of feeds that name no job
+            yield part
+
+
+def _has_members(part: Evidence, measure: Measure, dimension: Dimension, rules: Rules) -> bool:
+    if part.feed is None:
+        return False
+    if measure.of != SOURCES:
+        return applies(dimension, part.feed, rules)
+    return part.feed == dimension.of and not part.priced and part.split is None
+
+
+def _of_member(part: Evidence, measure: Measure, of: MemberAsked, frames: Frames, rules: Rules) -> Evidence:
+    dimension = rules.dimensions[of.dimension]
+    text = member_column(of.dimension)
+    rows = part.rows
+    if text not in rows.collect_schema().names():
+        placed = every_row(part.feed or "", frames, rules).select(FILE, LINE, text)
+        rows = rows.join(placed, on=[FILE, LINE], how="left")
+    known = [*of.kept, NONE]
+    is_mine = pl.element() == of.member if of.member != REST else ~pl.element().is_in(known)
+    rows = rows.with_columns(names_in(pl.col(text), dimension.split).list.eval(is_mine).alias(_NAMES))
+    mine = pl.col(_NAMES).list.any()
+    first = is_additive(dimension, measure) and measure.count is not None
+    unmoved = pl.col("_outcome").is_in(_UNDATED)
+    outcome = (
+        pl.when(unmoved)
+        .then("_outcome")
+        .when(~mine)
+        .then(pl.lit(Outcome.OTHER_MEMBER.value))
+        .when((pl.col("_outcome") == Outcome.COUNTED.value) & pl.lit(first) & ~pl.col(_NAMES).list.first())
+        .then(pl.lit(Outcome.NAMED_AFTER.value))
+        .otherwise("_outcome")
+    )
+    rows = rows.with_columns(
+        _part(measure, first=first, rules=rules).alias("_amount"), outcome.alias("_outcome"), mine.alias("_mine")
+    )
+    return dataclasses.replace(part, rows=rows.drop(_NAMES), near=pl.col("_mine"))
+
+
+def _part(measure: Measure, *, first: bool, rules: Rules) -> pl.Expr:
+    """What of a row's amount is the member's: a share of cents is taken after they are parted."""
+    hits, whole = pl.col(_NAMES), pl.col("_amount")
+    if first:
+        return whole
+    if measure.count is not None:
+        return whole * hits.list.sum().cast(pl.Int64)
+    shared = unit_of(measure, rules) is Unit.MICRO
+    amount = cents(pl.col("amount")) if shared else whole
+    count = hits.list.len().cast(pl.Int64)
+    more = hits.list.head(amount.abs() % count).list.sum().cast(pl.Int64)
+    parted = amount.sign() * ((amount.abs() // count) * hits.list.sum().cast(pl.Int64) + more)
+    if not shared:
+        return parted
+    return parted * in_force(rules.revenue, pl.col("_day"), lambda r: pl.lit(share_units(r.share), dtype=pl.Int64))
+
+
+__all__ = ["MemberAsked", "member_evidence"]

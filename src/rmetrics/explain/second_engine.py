@@ -1,0 +1,79 @@
+"""The second engine's answer to what an explanation is asked for."""
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from rmetrics.checks.recompute import TypedInput, recompute
+from rmetrics.errors import LakeError
+from rmetrics.lake.snapshot import load
+from rmetrics.pipeline.asked import Months, months_named
+from rmetrics.pipeline.landing.placement import newest_day
+from rmetrics.pipeline.verify.journeys import journey_files
+from rmetrics.pipeline.verify.month_inputs import MOST, MonthInputs, of_months
+from rmetrics.pipeline.workspace import Workspace
+from rmetrics.rules.measures import JOURNEYS, sums
+from rmetrics.sandbox.connection import duckdb_errors, sandbox
+from rmetrics.tables import MONTHLY
+
+
+@contextlib.contextmanager
+def needed_inputs(lake: Workspace, asked: Months) -> Iterator[MonthInputs | None]:
+    """What the months asked for need; None where they are so many that everything is looked at."""
+    known = known_months(lake)
+    first, last = months_named(asked, known)
+    wanted = frozenset(m for m in known if first <= m <= last)
+    if len(wanted) > max(1, MOST * len(known)):
+        yield None
+    else:
+        with of_months(lake.lake, lake.computed.rows, wanted) as part:
+            yield part
+
+
+def known_months(lake: Workspace) -> frozenset[dt.date]:
+    """The months with figures.
+
+    Raises:
+        LakeError: there is none.
+    """
+    months = load(lake.lake).scan(MONTHLY).select(pl.col("month").unique()).collect()["month"].to_list()
+    if not months:
+        raise LakeError("no row of the data counts in any month", "See `rmetrics check`, then sync again.")
+    return frozenset(months)
+
+
+@contextlib.contextmanager
+def touch_file(lake: Workspace) -> Iterator[Path | None]:
+    """A file of all touches, where a measure is over them."""
+    if all(m.latest.of != JOURNEYS for m in sums(lake.rules).values()):
+        yield None
+        return
+    with journey_files(lake.lake, lake.computed.rows, None) as files:
+        yield files.every
+
+
+def recomputed(lake: Workspace, part: MonthInputs | None, memory_limit: str | None, touches: Path | None) -> Any:
+    """A connection in which everything, or what a month needs, was recomputed."""
+    typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else lake.typed
+    known = [p for p in ((part.scope.daily, part.scope.members) if part else ()) if p]
+    known += [touches] if touches else []
+    files = [*(i.path for inputs in typed.values() for i in inputs), *known]
+    with duckdb_errors("recompute the metrics"):
+        connection = sandbox(files, temp=lake.lake.root / "duckdb", memory_limit=memory_limit)
+        try:
+            recompute(
+                connection,
+                typed,
+                lake.rules,
+                part.scope if part else None,
+                newest_day(lake.exports.values(), lake.rules),
+                journeys=touches,
+            )
+        except BaseException:
+            connection.close()
+            raise
+    return connection

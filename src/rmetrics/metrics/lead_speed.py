@@ -1,0 +1,83 @@
+"""How soon a lead was spoken to: from the row of a lead feed to the first call that reached the customer.
+
+Leads of feeds with a time are looked at. A lead is reached by the first of these calls with one of its numbers, at most
+``[calls].called_back`` days later: an outbound call from the moment of the lead on, or an inbound call that was
+answered, which may also be the lead's own: up to ten minutes before it (the clocks of vendors and phone logs differ),
+which is no wait at all. A lead without a number cannot be followed. Waits are of ``[business].hours``, as of calls.
+
+Source: the design, section 7.
+"""
+
+import polars as pl
+
+from rmetrics.metrics.call_classes import CALLER, WITHIN, waited
+from rmetrics.metrics.callers import Speed, speed_of
+from rmetrics.metrics.journeys import Numbers
+from rmetrics.metrics.newest import in_force
+from rmetrics.metrics.phones import KEY, keyed
+from rmetrics.metrics.touches import EVIDENCE_S, TOUCH
+from rmetrics.rules.hours import spans_of
+from rmetrics.rules.model import Rules
+from rmetrics.rules.names import CALLS
+
+
+def lead_waits(of: Numbers, calls: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """How long each lead waited until it was reached.
+
+    Args:
+        of: touches and their numbers.
+        calls: ``call_classes.CallRows.calls``.
+        rules: hours and limits; dated ones apply by the lead's own day.
+
+    Returns:
+        One row per lead with a time and a number: touch_id, source, touch_date, answered_within_s (null: not reached).
+    """
+    leads = of.touch_keys.filter(_followed()).select(TOUCH, "source", "touch_date", pl.col("touch_at").alias("at"), KEY)
+    numbered = keyed(calls.drop_nulls("at"), CALLER).select(KEY, "inbound", "answered", "at", "day")
+    out, came = (
+        numbered.filter(fits).select(
+            KEY, pl.col("at").alias(f"_{name}"), pl.col("day").alias(f"_{name}_day"),
+            (pl.col("at") + early).alias("_on"),
+        ).sort("_on")
+        for name, fits, early in (
+            ("out", ~pl.col("inbound"), pl.duration(seconds=0)),
+            ("in", pl.col("inbound") & pl.col("answered").fill_null(value=False), pl.duration(seconds=EVIDENCE_S)),
+        )
+    )  # fmt: skip
+    first = leads.sort("at")
+    for contacts in (out, came):
+        first = first.join_asof(
+            contacts, left_on="at", right_on="_on", by=KEY, strategy="forward", check_sortedness=False
+        ).drop("_on", strict=False)
+    earlier = pl.col("_in").is_null() | (pl.col("_out") <= pl.col("_in"))
+    outbound = pl.col("_out").is_not_null() & earlier
+    limit = in_force(rules.calls, pl.col("touch_date"), lambda c: pl.lit(c.called_back))
+    days = (pl.col("_contact_day") - pl.col("touch_date")).dt.total_days()
+    wait = waited(rules.business.timezone, spans_of(rules.business.hours))
+    return (
+        first.with_columns(
+            pl.when(outbound).then("_out").otherwise("_in").alias("_contact"),
+            pl.when(outbound).then("_out_day").otherwise("_in_day").alias("_contact_day"),
+        )
+        .with_columns(pl.when(days <= limit).then(wait.clip(0)).cast(pl.Int64).alias(WITHIN))
+        .group_by(TOUCH)
+        .agg(pl.col("source", "touch_date").first(), pl.col(WITHIN).min())
+    )
+
+
+def lead_speeds(of: Numbers, waits: pl.LazyFrame) -> list[Speed]:
+    """How soon leads were reached, by source, ALL first; ``calls`` counts the leads, those without a number too.
+
+    Args:
+        of: touches; of the days that are asked for.
+        waits: ``lead_waits`` of them.
+    """
+    leads = of.touches.filter(_followed()).select(TOUCH, "source")
+    return speed_of(leads.join(waits.select(TOUCH, WITHIN), on=TOUCH, how="left").select("source", WITHIN))
+
+
+def _followed() -> pl.Expr:
+    return pl.col("timed") & (pl.col("feed") != CALLS)
+
+
+__all__ = ["lead_speeds", "lead_waits"]

@@ -1,0 +1,272 @@
+"""A feed as TOML declares it: its columns, its forms, and the jobs it names."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
+
+from rmetrics.rules.numbers import NumberRange
+from rmetrics.rules.table import Flag, Identifier, Name, Sql, Table, known_zone
+
+ROW_ID = "row_id"
+MOST = Decimal(1_000_000)  # of one cell: more is a phone number or an id in the wrong column, unless the rules say so
+
+
+def _several(headers: tuple[str, ...]) -> tuple[str, ...]:
+    if len(headers) == 1:
+        msg = 'names one header; join two or more, such as ["Date", "Time"], or use from'
+        raise ValueError(msg)
+    return headers
+
+
+Headers = tuple[Annotated[str, StringConstraints(min_length=1)], ...]
+Joined = Annotated[Headers, AfterValidator(_several)]
+Scale = Annotated[int, NumberRange(Decimal(1), Decimal(10**9), decimals=0, unit="scale")]
+ConstantText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Limit = Annotated[Decimal, NumberRange(Decimal("0.01"), Decimal(9_999_999_999), decimals=2, unit="amount")]
+
+
+class ColumnType(StrEnum):
+    """What a column of an export holds."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    MONEY = "money"
+    TIMESTAMP = "timestamp"
+    DATE = "date"
+    MONTH = "month"
+    DURATION = "duration"
+    PHONE = "phone"
+    BOOLEAN = "boolean"
+    SHARE = "share"
+    CURRENCY = "currency"
+
+
+class Column(Table):
+    """A column of a feed: read from the first of its headers that the file has, or derived by an SQL expression.
+
+    ``required``: the file must have the header, and a cell of another type than text must not be blank unless
+    ``blank = true``. ``decimal = ","`` says that the feed writes 1.234,56; ``zone`` that its bare times are of another
+    zone than the business's. ``range = true`` lets a month come from the date range above the header where the file
+    has no column for it. ``default`` stands for a blank text. ``join``: headers whose cells are joined by a space,
+    such as a date and a time. ``scale``: an amount is a whole number of this part of a unit (100: cents). ``minus``:
+    the header of an amount to subtract, such as what was refunded. ``values``: the feed's word for an export's word,
+    compared without case. ``constant``: the same text in every row. ``most``: amounts beyond it, on either side of
+    zero, are rejected; a million where a money column does not say. A column of type ``currency`` holds the code of the
+    row's currency: rows of another one than the business's are rejected.
+    """
+
+    type: ColumnType
+    from_: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = Field(default=(), alias="from")
+    formats: tuple[Annotated[str, StringConstraints(min_length=2)], ...] = ()
+    required: Flag = False
+    publish: Flag = True
+    sql: Sql | None = None
+    decimal: Literal[".", ","] = "."
+    blank: Flag = False
+    zone: str | None = None
+    default: str | None = None
+    range: Flag = False
+    join: Joined = ()
+    scale: Scale = 1
+    most: Limit | None = None
+    minus: Headers = ()
+    values: dict[str, str] = Field(default_factory=dict)
+    constant: ConstantText | None = None
+    comment: str = ""
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        return value if value is None else known_zone(value)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_limit(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "most" not in value and value.get("type") == "money":
+            return {**value, "most": MOST}
+        return value
+
+    @model_validator(mode="after")
+    def _source_of_values(self) -> "Column":
+        if self.most is not None and self.type is not ColumnType.MONEY:
+            msg = 'most goes with type = "money" only'
+            raise ValueError(msg)
+        if self.sql is not None and (self.from_ or self.join or self.constant or self.required or self.formats):
+            msg = "a derived column (sql) has no from, join, constant, formats or required"
+            raise ValueError(msg)
+        if sum(map(bool, (self.from_, self.join, self.constant))) > 1:
+            msg = "a value has one origin: keep one of from, join and constant"
+            raise ValueError(msg)
+        if self.sql is None and not (self.from_ or self.join or self.constant):
+            msg = 'say where the value comes from: from = ["Header", ...] or sql = "..."'
+            raise ValueError(msg)
+        return self
+
+
+class JobLink(Table):
+    """Which column names a job, and which job columns it is looked up in, in order."""
+
+    column: Identifier
+    match: tuple[Identifier, ...]
+
+
+class When(Table):
+    """Which files of a feed a variant reads: all conditions given must hold.
+
+    ``headers``: all of them are there. ``any``: at least one is. ``without``: none is. ``files``: the file's name fits
+    one of the globs. A list alone means ``headers``, a text alone a glob.
+    """
+
+    headers: Headers = ()
+    any: Headers = ()
+    without: Headers = ()
+    files: Headers = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"files": [value]}
+        return {"headers": value} if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _tells_something(self) -> "When":
+        if not (self.headers or self.any or self.files):
+            msg = 'must say which files are meant: when = ["Header", ...], or { headers, any, without, files }'
+            raise ValueError(msg)
+        return self
+
+
+class VariantColumn(Table):
+    """What is different about a column in a variant; a key that is not given is that of the feed's column."""
+
+    from_: Headers | None = Field(default=None, alias="from")
+    join: Joined | None = None
+    constant: ConstantText | None = None
+    formats: tuple[Annotated[str, StringConstraints(min_length=2)], ...] | None = None
+    required: Flag | None = None
+    blank: Flag | None = None
+    default: str | None = None
+    decimal: Literal[".", ","] | None = None
+    zone: str | None = None
+    scale: Scale | None = None
+    minus: Headers | None = None
+    values: dict[str, str] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"from": value} if isinstance(value, list) else value
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        return value if value is None else known_zone(value)
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "VariantColumn":
+        if sum(map(bool, (self.from_, self.join, self.constant))) > 1:
+            msg = "a value has one origin: keep one of from, join and constant"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The keys that are given, as the column calls them."""
+        return {n: v for n in type(self).model_fields if (v := getattr(self, n)) is not None}
+
+
+class Variant(Table):
+    """Another form of the same export, from another program or another account.
+
+    ``zone`` and ``formats`` hold for all dates, ``decimal`` for all numbers, ``scale`` for all amounts, ``join`` for
+    the feed's ``date``; a column's own keys go before them. ``identity``, ``one_of`` and ``without`` replace the
+    feed's. Type, key and what is published are the feed's: all variants share one table.
+    """
+
+    name: Name | None = None
+    when: When
+    zone: str | None = None
+    decimal: Literal[".", ","] | None = None
+    formats: tuple[Annotated[str, StringConstraints(min_length=2)], ...] | None = None
+    scale: Scale | None = None
+    join: Joined | None = None
+    identity: tuple[Identifier, ...] | None = None
+    one_of: tuple[Identifier, ...] | None = None
+    without: Headers | None = None
+    columns: dict[Identifier, VariantColumn] = Field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        """By some of what makes it equal, as tables in it have no hash: what is made of variants is remembered."""
+        return hash((self.name, self.when.headers, tuple(self.columns)))
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        return value if value is None else known_zone(value)
+
+
+class Feed(Table):
+    """One kind of export.
+
+    ``key``: the newest export wins per key. ``identity``: what makes a row the same row where the key column is blank
+    or missing; the key is then a hash of it plus the occurrence within the file. ``repeats = "sum"``: rows that repeat
+    a key inside one file are parts of one amount and are added up. ``publish_by``: the grain published in Postgres.
+    ``one_of``: columns of which the file must have at least one. ``needs``: columns of which a row must have at least
+    one; rows without are totals or remarks. ``without``: headers that tell another kind of file. ``distinctive``:
+    headers of which one must be there unless the file's name fits. ``refuse``: headers that make a file unusable, each
+    with the reason. ``variants``: other forms of the export, read into the same table.
+    """
+
+    files: tuple[Annotated[str, StringConstraints(min_length=1)], ...]
+    date: Identifier
+    key: tuple[Identifier, ...] = ()
+    identity: tuple[Identifier, ...] = ()
+    local_date: Identifier | None = None
+    where: Sql | None = None
+    repeats: Literal["newest", "sum"] = "newest"
+    publish_by: tuple[Identifier, ...] = ()
+    job: JobLink | None = None
+    one_of: tuple[Identifier, ...] = ()
+    needs: tuple[Identifier, ...] = ()
+    without: tuple[str, ...] = ()
+    distinctive: tuple[str, ...] = ()
+    refuse: dict[str, str] = Field(default_factory=dict)
+    encoding: str | None = None
+    comment: str = ""
+    columns: dict[Identifier, Column]
+    variants: tuple[Variant, ...] = ()
+
+    def __hash__(self) -> int:
+        """By some of what makes it equal, as tables in it have no hash: what is made of feeds is remembered."""
+        return hash((self.files, self.key, self.date, tuple(self.columns)))
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The key of a typed row: as declared, or the id made up for feeds without one."""
+        return self.key or (ROW_ID,)
+
+    @property
+    def mapped(self) -> dict[str, Column]:
+        """The columns read from the export, in the order declared."""
+        return {n: c for n, c in self.columns.items() if c.sql is None}
+
+    @property
+    def derived(self) -> dict[str, Column]:
+        """The columns computed from the mapped ones."""
+        return {n: c for n, c in self.columns.items() if c.sql is not None}
+
+    def variant_name(self, index: int) -> str:
+        """What a variant is called in messages."""
+        return self.variants[index].name or f"variant {index + 1}"
+
+    @property
+    def business_date(self) -> str:
+        """The column that holds the row's business day, for conditions, tables and screens."""
+        if self.local_date is not None:
+            return self.local_date
+        if self.columns[self.date].type is not ColumnType.TIMESTAMP:
+            return self.date
+        return self.date.removesuffix("_at") + "_date"

@@ -1,0 +1,94 @@
+"""The measures of journeys: what each counts or adds up over touches, and what a person calls it.
+
+A measure is called as its column in ``journey_metrics``: ``booked``. Where that name means another measure, as
+``revenue_gross`` does, the funnel's is ``journeys.revenue_gross``. The long name is understood of every one, and
+``metric_changes`` records it.
+
+Source: the design, section 7.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rmetrics.rules.measures import declared
+from rmetrics.rules.model import Rules
+
+PREFIX = "journeys."
+COST = f"{PREFIX}cost"
+"""All that a source costs in a month: the measure ``cost`` by its name in ``journey_metrics``."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelMeasure:
+    """A measure of journeys.
+
+    Attributes:
+        title: what people call it.
+        words: which touches count, or what of them is added up.
+        decimals: of its figures; a count of touches has none.
+        by_jobs: whether it depends on which jobs a touch has, and so on the window.
+    """
+
+    title: str
+    words: str
+    decimals: int = 0
+    by_jobs: bool = True
+
+
+FUNNEL: Mapping[str, FunnelMeasure] = {
+    "touches": FunnelMeasure("Touches", "every touch", by_jobs=False),
+    "answered": FunnelMeasure(
+        "Answered",
+        "touches that were answered: the call itself, or a call from the same number and source within ten minutes",
+        by_jobs=False,
+    ),
+    "booked": FunnelMeasure("Booked", "touches that led to a job"),
+    "visited": FunnelMeasure("Visited", "touches with a job that is a unit"),
+    "repaired": FunnelMeasure("Repaired", "touches with a job that is a repair"),
+    "paid": FunnelMeasure("Paid", "touches whose jobs were paid more than 0 in all"),
+    "jobs": FunnelMeasure("Jobs of touches", "the jobs that touches led to"),
+    "touch_cost": FunnelMeasure("Cost of touches", "what touches cost by themselves", decimals=2, by_jobs=False),
+    "revenue_gross": FunnelMeasure("Paid by jobs of touches", "what the jobs of touches were paid, ever", decimals=2),
+    "revenue40": FunnelMeasure(
+        "After payout, of jobs of touches", "the company's share of what the jobs of touches were paid", decimals=6
+    ),
+    "no_job": FunnelMeasure("No job", "touches without a job whose number has none either, or whose job another has"),
+    "no_number": FunnelMeasure("No number", "touches without a job and without a number of a customer"),
+    "shared": FunnelMeasure("Shared number", "touches without a job whose number many customers share"),
+    "outside_window": FunnelMeasure("Outside the window", "touches without a job whose number has jobs outside it"),
+    "by_link": FunnelMeasure("By link", "touches whose job the CRM names"),
+    "returning_customers": FunnelMeasure("Came before", "touches whose number had a job before that day"),
+    "booked_returning": FunnelMeasure("Booked, came before", "touches with a job whose number had one before that day"),
+}  # fmt: skip
+"""The additive columns of ``journey_metrics`` but ``cost``, which is a measure of its own."""
+
+RATIOS: Mapping[str, tuple[str, str]] = {
+    "cost_per_booked": (COST, "booked"),
+    "cost_per_repair": (COST, "repaired"),
+    "roas": ("revenue_gross", COST),
+}
+"""The ratios of ``journey_metrics``: the column above the line, and the one below."""
+
+
+def funnel_names(rules: Rules) -> dict[str, str]:
+    """What each measure of journeys is called, in order, and its column."""
+    taken = declared(rules)
+    return {f"{PREFIX}{column}" if column in taken else column: column for column in FUNNEL}
+
+
+def as_called(name: str, rules: Rules) -> str:
+    """The name of a measure that may be written with its prefix; any other name as it is."""
+    if name == COST:
+        return "cost"
+    names = funnel_names(rules)
+    column = name.removeprefix(PREFIX)
+    return column if name.startswith(PREFIX) and column in names else name
+
+
+def as_recorded(name: str, rules: Rules) -> str:
+    """The name under which ``metric_changes`` records a measure."""
+    column = funnel_names(rules).get(as_called(name, rules))
+    return name if column is None else f"{PREFIX}{column}"
+
+
+__all__ = ["COST", "FUNNEL", "PREFIX", "RATIOS", "FunnelMeasure", "as_called", "as_recorded", "funnel_names"]
