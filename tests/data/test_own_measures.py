@@ -17,7 +17,9 @@ from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.measures import SHIPPED
 from support import ROOT
 
-EXAMPLES = ("callbacks", "cancellations", "margin", "profit_by_segment", "receivables", "days_to_payment")
+EXAMPLES = (
+    "callbacks", "technicians", "cancellations", "margin", "profit_by_segment", "receivables", "days_to_payment", "booked_leads",
+)  # fmt: skip
 PARTS = "Part ID,Job #,Date,Part Cost\n1,2525,12/31/2024,41.10\n2,2525,12/31/2024,8.90\n3,none,12/31/2024,5.00\n"
 
 
