@@ -97,11 +97,12 @@ def published_sample(pg_uri: str, folder: Path) -> Iterator[Published]:
     with fresh_database(pg_uri) as uri:
         project = new_project(folder / "sample", uri)
         exports = [p for p in sorted((ROOT / "data" / "sample").iterdir()) if p.suffix in {".csv", ".xlsx"}]
+        first = min(p.stat().st_mtime for p in exports)  # a checkout and `make sample` leave them in other orders
         for late in (False, True):
-            for path in exports:
+            for number, path in enumerate(exports):
                 if (path.name in LATE) == late:
                     copied = shutil.copy2(path, project.inbox / path.name)
-                    os.utime(copied, (path.stat().st_mtime, path.stat().st_mtime))
+                    os.utime(copied, (first + number, first + number))
             project.sync()
         made = Published(uri, with_reader(uri), project)
         yield made
