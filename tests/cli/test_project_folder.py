@@ -44,6 +44,7 @@ def test_a_folder_that_is_no_project_says_what_to_do(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_project_is_found_from_below_and_by_name(project: Project, tmp_path: Path) -> None:
     project.put(
         "Import-1.csv", csv_text(("Job #", "Job Type", "Source", "Created"), (1, "COD Repair", "Google", "11/5/2024"))
@@ -110,6 +111,7 @@ def test_an_empty_inbox_says_so_each_time(project: Project) -> None:
     assert "the inbox data/inbox is empty" in line("plan", at=project.root, dsn=project.dsn).stdout
 
 
+@pytest.mark.slow
 def test_nothing_changed_never_hides_a_new_file_that_cannot_be_used(project: Project) -> None:
     project.put(
         "Import-1.csv", csv_text(("Job #", "Job Type", "Source", "Created"), (1, "COD Repair", "Google", "11/5/2024"))

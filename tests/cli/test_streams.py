@@ -74,6 +74,7 @@ def test_findings_keep_their_exit_code_where_the_output_is_lost(project: Project
 
 
 @pytest.mark.parametrize("command", [["sql", LONG], ["sql", "--csv", LONG]])
+@pytest.mark.ordinary(1)
 def test_ctrl_c_in_a_long_query(synced: tuple[Project, SyncResult], command: list[str]) -> None:
     done = interrupted(synced[0], 4, *command)
     assert (done.returncode, done.stdout) == (130, "")

@@ -31,6 +31,7 @@ def test_a_target_is_read_by_the_next_sync_with_exact_money(project: Project, li
     assert project.rows(TARGET) == [("ALL", "ALL", "30.00", "6200.57", "0.310000", None)]
 
 
+@pytest.mark.slow
 def test_what_is_not_given_stays_before_and_after_a_sync(project: Project, line: Line) -> None:
     project.put("targets 2026.csv", csv_text(
         ("Month", "Source", "Segment", "Target Repairs", "Target Revenue40"),
@@ -155,6 +156,7 @@ def test_the_example_of_targets_is_read_as_targets(project: Project, line: Line,
     assert (file.feed, file.accepted, file.rejected) == ("targets", 3, 0)
 
 
+@pytest.mark.slow
 def test_a_withdrawn_export_that_is_dropped_again_asks_before_it_counts(project: Project, line: Line) -> None:
     jobs = csv_text(("Job #", "Job Type", "Source", "Created"), (1, "COD Repair", "Google", "2024-11-05"))
     project.put("Import.csv", jobs)

@@ -71,6 +71,7 @@ def test_rules_that_hold_control_characters(project: Project) -> None:
         assert "\nerror: all is lost" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_line_break_in_a_cell_breaks_no_table(project: Project) -> None:
     project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
     assert rmetrics(project, "sync").returncode == 0
@@ -84,7 +85,7 @@ def test_a_line_break_in_a_cell_breaks_no_table(project: Project) -> None:
      ("'-inf'::DOUBLE", "-inf"), ("[1.10, NULL]", ["1.10", None]), ("{'a': DATE '2024-11-05'}", {"a": "2024-11-05"}),
      ("MAP {'k': 1.5}", None), ("TIMESTAMP '2024-11-05 01:02:03'", "2024-11-05T01:02:03"), ("true", True)],
 )  # fmt: skip
-@pytest.mark.ordinary(3)
+@pytest.mark.ordinary(1)
 def test_json_is_json_whatever_a_column_holds(project: Project, expression: str, shown: object) -> None:
     project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
     assert rmetrics(project, "sync").returncode == 0

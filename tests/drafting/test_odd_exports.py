@@ -104,7 +104,7 @@ def holds(project: Project, draft: Draft) -> None:
 
 
 @pytest.mark.parametrize("seed", [*range(4), *(pytest.param(n, marks=pytest.mark.slow) for n in range(4, 12))])
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1)
 def test_a_draft_of_anything_loads_and_syncs(offline: Project, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - a seed for a test, no secret
     headers = ["Ref", "When", *chance.sample(ODD, 12)]
@@ -113,7 +113,7 @@ def test_a_draft_of_anything_loads_and_syncs(offline: Project, seed: int) -> Non
 
 
 @pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
-@pytest.mark.ordinary(8)
+@pytest.mark.ordinary(4)
 def test_a_draft_of_any_header_loads(offline: Project, odd: str) -> None:
     text = export(["Ref", "When", odd, "Fee"], [["R1", "2024-11-05", "x", "1"], ["R2", "2024-11-06", "y", "2"]])
     draft = draft_rules(offline.settings, "Acme", offline.put("acme.csv", text))
@@ -122,6 +122,7 @@ def test_a_draft_of_any_header_loads(offline: Project, odd: str) -> None:
     assert "Evil" not in rules.sources
 
 
+@pytest.mark.slow
 def test_all_odd_headers_at_once_are_published(project: Project) -> None:
     headers = ["Ref", "When", *(o for o in ODD if len(o) < 500)]
     rows = [[f"R{i}", f"2024-11-{i + 1:02}", *["open", "won"][i % 2 :][:1] * (len(headers) - 2)] for i in range(6)]
@@ -132,6 +133,7 @@ def test_all_odd_headers_at_once_are_published(project: Project) -> None:
     assert project.rows(f"SELECT count(*) FROM {draft.feed}") == [(6,)]
 
 
+@pytest.mark.slow
 def test_two_hundred_columns_and_repeated_headers(offline: Project) -> None:
     headers = ["Ref", "When", "Price", "Price", *(f"Thing {i % 150}" for i in range(200))]
     rows = [[f"R{i}", f"2024-11-{i + 1:02}", *["12.50"] * 202] for i in range(3)]

@@ -52,6 +52,7 @@ def test_every_number_of_the_sample_is_proved_to_its_rows(sample: Project, every
     assert proved >= 12 // every * 15 * len(MEASURES)
 
 
+@pytest.mark.slow
 def test_looking_only_at_the_files_a_month_needs_changes_nothing(sample: Project) -> None:
     months = [r[0] for r in sample.rows("SELECT DISTINCT month FROM monthly_metrics ORDER BY 1")]
     with explainer(sample.settings) as whole:
@@ -62,6 +63,7 @@ def test_looking_only_at_the_files_a_month_needs_changes_nothing(sample: Project
                     assert one.explain(Asked(source, month)) == whole.explain(Asked(source, month)), (source, month)
 
 
+@pytest.mark.slow
 def test_a_day_and_a_segment_are_proved_too(sample: Project) -> None:
     days = sample.rows("SELECT date, source, segment FROM daily_metrics WHERE cost > 0 OR repairs > 0 ORDER BY 1, 2, 3")
     with explainer(sample.settings) as one:

@@ -61,6 +61,7 @@ def test_quotes_are_well_formed_where_a_pattern_says_so(text: str) -> None:
 
 @given(text=nasty | ragged, sizes=st.lists(st.integers(1, 40), min_size=1, max_size=8))
 @settings(max_examples=300, deadline=None)
+@pytest.mark.slow
 def test_blocks_may_be_cut_anywhere(text: str, sizes: list[int]) -> None:
     data = text.encode()
 
@@ -150,6 +151,7 @@ def reading(folder: Path, data: bytes, name: str = "payments.csv") -> tuple[obje
 
 @given(rows=payments, seed=st.integers(0, 99))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
 def test_the_same_export_in_another_form_gives_the_same_rows(
     rows: list[tuple[str, ...]], seed: int, tmp_path: Path
 ) -> None:

@@ -86,6 +86,7 @@ def test_killed_at_a_moment(
     assert len(made.got) == (1 if then == "sent" else arrived)
 
 
+@pytest.mark.slow
 def test_killed_while_the_service_has_the_message(channel: tuple[Project, Service, dict[str, str]]) -> None:
     """It arrived, its answer did not. The next brief tells so, and --again sends it because somebody asked."""
     project, made, environment = channel
@@ -107,6 +108,7 @@ def test_killed_while_the_service_has_the_message(channel: tuple[Project, Servic
     assert len(made.got) == 2
 
 
+@pytest.mark.slow
 def test_many_at_once_send_one(channel: tuple[Project, Service, dict[str, str]]) -> None:
     project, made, environment = channel
     found = sorted(s for sender in [send(project, environment) for _ in range(4)] for s in states(sender))
@@ -114,6 +116,7 @@ def test_many_at_once_send_one(channel: tuple[Project, Service, dict[str, str]])
     assert len(made.got) == 1
 
 
+@pytest.mark.slow
 def test_a_failing_channel_does_not_stop_the_others(channel: tuple[Project, Service, dict[str, str]]) -> None:
     project, made, environment = channel
     (project.rules / "own.toml").write_text(
@@ -131,6 +134,7 @@ def test_a_failing_channel_does_not_stop_the_others(channel: tuple[Project, Serv
     assert states(send(project, environment)) == ["sent", "failed", "already"]
 
 
+@pytest.mark.slow
 def test_a_database_that_cannot_be_reached_is_told_once_and_the_brief_goes_later(
     channel: tuple[Project, Service, dict[str, str]],
 ) -> None:

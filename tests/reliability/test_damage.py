@@ -89,6 +89,7 @@ def catalog_of(project: Project) -> list[RawFile]:
 @pytest.mark.parametrize(
     "harm", [pytest.param(h, marks=[] if h in {"flip", "delete"} else [pytest.mark.slow]) for h in HARMS]
 )
+@pytest.mark.ordinary(1)
 def test_a_damaged_landed_export_is_named_asked_for_and_taken_back(
     world: World, synced: Project, harm: str, tmp_path: Path
 ) -> None:
@@ -220,6 +221,7 @@ READERS = (
 
 
 @pytest.mark.parametrize("harm", ["delete", "truncate"])
+@pytest.mark.ordinary(1)
 def test_commands_that_only_read_name_a_lost_export_too(world: World, synced: Project, harm: str) -> None:
     """Numbers without it would look right."""
     (export,) = files(synced, "raw/targets", ".parquet")

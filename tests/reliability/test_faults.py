@@ -70,6 +70,7 @@ def test_killed_at_every_step(world: World, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("fault", "step"), [("EIO", "landed.json"), ("ENOSPC", "state.json")])
+@pytest.mark.ordinary(1)
 def test_a_disk_that_refuses(world: World, tmp_path: Path, fault: str, step: str) -> None:
     files = [s for s in world.steps if s.split()[0] not in STATEMENTS]
     (done,) = try_fault(world, tmp_path / "p", fault, [files.index(f"replace {step}") + 1])
@@ -100,6 +101,7 @@ def test_a_connection_lost_at_every_statement(world: World, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "share", [0.1, pytest.param(0.4, marks=pytest.mark.slow), pytest.param(0.95, marks=pytest.mark.slow)]
 )
+@pytest.mark.slow
 def test_a_full_disk_in_the_middle_of_a_file(world: World, tmp_path: Path, share: float) -> None:
     """No file may grow beyond a share of the largest one that the sync writes."""
     with world.copy(tmp_path / "p") as project:

@@ -16,6 +16,7 @@ from rmetrics.pipeline import publication
 from support import ROOT, Project, csv_text, fresh_database, new_project
 
 
+@pytest.mark.slow
 def test_a_backup_of_raw_and_rules_restores_everything(pg_uri: str, world: World, tmp_path: Path) -> None:
     with world.copy(tmp_path / "p") as project, fresh_database(pg_uri) as dsn:
         assert world.run(project).exit == 0
@@ -26,6 +27,7 @@ def test_a_backup_of_raw_and_rules_restores_everything(pg_uri: str, world: World
         assert set(differences(tables(restored), world.after["tables"])) <= history
 
 
+@pytest.mark.slow
 def test_a_newer_schema_is_applied_in_place_with_data_and_grants_kept(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,6 +110,7 @@ def test_the_server_runs_wherever_the_project_lies_in_a_folder_that_is_closed(pl
     assert socket_of(url) == folder or not socket_of(url).exists()
 
 
+@pytest.mark.slow
 def test_commands_start_tell_and_stop_it_deep_down_in_the_tree(place: Path) -> None:
     project = one_job(place / ("d" * 150))
     assert command(project, "sync", "--quiet").returncode == 0
@@ -343,6 +344,7 @@ def test_a_lock_that_is_a_link_is_refused(place: Path, which: str) -> None:
     assert target.read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_the_lakes_lock_is_no_link_and_nobody_elses(project: Project) -> None:
     project.sync()
     lock = project.settings.lake_dir / "lock"
@@ -394,6 +396,7 @@ def test_the_folder_of_a_killed_servers_socket_is_removed(place: Path) -> None:
     assert not first.exists()
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_project_never_reaches_the_server_of_the_first(place: Path) -> None:
     first = one_job(place / "first")
     assert command(first, "sync", "--quiet").returncode == 0
@@ -411,6 +414,7 @@ def test_a_copy_of_a_project_never_reaches_the_server_of_the_first(place: Path) 
     assert asked(url, "SELECT count(*) FROM jobs") == "1"
 
 
+@pytest.mark.slow
 def test_a_project_that_is_moved_takes_its_running_server_along(place: Path) -> None:
     project = one_job(place / "first")
     assert command(project, "sync", "--quiet").returncode == 0
@@ -469,7 +473,7 @@ def test_a_server_of_another_version_is_refused_in_words(place: Path) -> None:
     [{"TMPDIR": "/nowhere"}, {"TMPDIR": "/proc"}, {"XDG_RUNTIME_DIR": "/nowhere", "HOME": "/nowhere"}, {"TMPDIR": ""}],
     ids=str,
 )
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1)
 def test_odd_surroundings_do_not_matter(place: Path, surroundings: dict[str, str]) -> None:
     project = one_job(place / ("d" * 150))
     environment = {k: v for k, v in project.environment.items() if k != "HOME"} | surroundings
@@ -481,6 +485,7 @@ def test_odd_surroundings_do_not_matter(place: Path, surroundings: dict[str, str
 
 
 @pytest.mark.parametrize("files", [16, 40, 64])
+@pytest.mark.ordinary(1)
 def test_few_open_files_lead_to_words(place: Path, files: int) -> None:
     project = one_job(place / "shop")
     done = subprocess.run(
@@ -512,6 +517,7 @@ def test_a_zombie_and_a_shell_in_the_folder_are_no_server(place: Path) -> None:
 # -- what is written
 
 
+@pytest.mark.slow
 def test_files_that_hold_rows_are_closed_to_others_whatever_the_umask(project: Project) -> None:
     project.put("Import-1.csv", csv_text(JOBS, *((n, "COD Repair", "Google", "Tue Nov 05 2024") for n in range(1, 5))))
     project.put(
@@ -541,6 +547,7 @@ def test_files_that_hold_rows_are_closed_to_others_whatever_the_umask(project: P
 
 
 @needs_root
+@pytest.mark.slow
 def test_rows_are_not_written_into_somebody_elses_file(project: Project) -> None:
     project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
     project.sync()
@@ -560,6 +567,7 @@ def test_the_grafana_kit_can_be_read_by_grafana(project: Project) -> None:
     assert modes == {0o644}
 
 
+@pytest.mark.slow
 def test_doctor_tells_how_others_could_get_in(place: Path) -> None:
     project = one_job(place / "shop")
     command(project, "sync", "--quiet")

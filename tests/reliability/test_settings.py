@@ -60,6 +60,7 @@ def same(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
     return set(differences(found, wanted)) <= {"metric_changes", "feed_status"}  # these name runs and moments
 
 
+@pytest.mark.slow
 def test_behind_a_pooler_in_transaction_mode_everything_is_where_it_belongs(
     project: Project, plain: tuple[dict[str, Any], Any]
 ) -> None:

@@ -25,6 +25,7 @@ def test_while_the_lake_is_held_a_run_names_the_holder_and_exits_5(world: World,
         assert tables(project) == world.before["tables"]
 
 
+@pytest.mark.slow
 def test_while_the_database_is_held_a_run_names_the_holder_and_exits_5(world: World, tmp_path: Path) -> None:
     with world.copy(tmp_path / "p") as project:
         with connect(server_of(project.dsn)) as session:

@@ -84,6 +84,7 @@ def test_after_another_start_the_server_is_asked_once_and_then_left_alone(own: P
 @pytest.mark.parametrize(
     "option", ["--full", *(pytest.param(o, marks=pytest.mark.slow) for o in ("--force", "--dry-run"))]
 )
+@pytest.mark.slow
 def test_new_exports_changed_rules_and_full_start_it(own: Project, option: str) -> None:
     job(own, 2)
     assert synced(own) == "published"
@@ -113,6 +114,7 @@ def test_another_schema_is_another_place(own: Project) -> None:
     assert synced(own) == "unchanged"
 
 
+@pytest.mark.slow
 def test_a_server_restored_from_an_older_copy_is_asked(own: Project, tmp_path: Path) -> None:
     server, copy = own.settings.server_dir, tmp_path / "copy"
     subprocess.run(["cp", "-a", server, copy], check=True)  # with its owner, as a backup keeps it

@@ -95,6 +95,7 @@ def test_while_a_sync_runs_the_version_before_is_shown(small: Project, pages: Te
     assert shown(pages) == "3"
 
 
+@pytest.mark.slow
 def test_where_postgres_is_newer_than_the_version_shown_the_proof_is_of_the_newer_one(
     small: Project, pages: TestClient
 ) -> None:

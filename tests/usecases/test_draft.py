@@ -52,7 +52,7 @@ def column(header: str, *values: str) -> str:
         ("Empty", ("", ""), "text"),
     ],
 )
-@pytest.mark.ordinary(8)
+@pytest.mark.ordinary(4)
 def test_type_is_guessed_from_the_values(offline: Project, header: str, values: tuple[str, ...], kind: str) -> None:
     assert types(drafted(offline, column(header, *values)))[header] == kind
 
@@ -96,7 +96,7 @@ def test_without_a_date_it_says_what_to_fill_in(offline: Project) -> None:
 @pytest.mark.parametrize(
     "header", ["Select", "1st", "counted", "Ünïcode Größe", '"quoted ""x"""', "a" * 90, "Ref.", "日本語", "Order"]
 )
-@pytest.mark.ordinary(3)
+@pytest.mark.ordinary(1)
 def test_any_header_becomes_a_name_that_loads(offline: Project, header: str) -> None:
     assert drafted(offline, f"Ref,When,{header}\nA,2024-11-05,x\nB,2024-11-06,y\n").problems == ()
 

@@ -143,6 +143,7 @@ def dated(number: int, created: str = "Tue Nov 05 2024") -> tuple[object, ...]:
     return (number, "COD Service", "Google", created, f"Client {number}", "6175550101")
 
 
+@pytest.mark.slow
 def test_the_next_days_rows_under_the_same_name_do_not_hide_a_rejected_row(project: Project) -> None:
     put(project, "Import.csv", dated(1), dated(2, "05.11.2024"), dated(3))
     put(project, "Import.csv", dated(4), dated(5))
@@ -171,6 +172,7 @@ def test_a_row_that_is_rejected_again_is_listed_once(project: Project) -> None:
     assert listed(project) == [("Import.csv", 2)]
 
 
+@pytest.mark.slow
 def test_a_row_without_a_key_is_recognised_by_its_other_cells(project: Project) -> None:
     head = ("Month", "Campaign", "Spend")
     project.put("google spend.csv", csv_text(head, ("2024-10", "Brand", "31x"), ("2024-09", "Brand", "10.00")))
@@ -194,6 +196,7 @@ def test_rows_of_a_withdrawn_export_are_neither_rejected_nor_taken_in(spoiled: P
     assert listed(spoiled) == [("Import-1.csv", 3)]
 
 
+@pytest.mark.slow
 def test_what_later_exports_correct_is_looked_at_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that is overwritten every day costs one comparison a day, however many days there were."""
     compared: list[int] = []

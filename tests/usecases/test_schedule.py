@@ -161,6 +161,7 @@ def test_a_time_that_is_none(machine: Machine, at: str) -> None:
     assert "not a time of day" in machine("install", "--at", at).stderr
 
 
+@pytest.mark.slow
 def test_the_daily_run_leaves_a_note_that_doctor_reads(machine: Machine) -> None:
     from rmetrics.usecases.doctor import doctor
 
