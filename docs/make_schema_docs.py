@@ -18,6 +18,7 @@ from pathlib import Path
 
 from rmetrics.postgres.connection import Server, Session, connect, statements
 from rmetrics.postgres.embedded import embedded
+from rmetrics.postgres.ownership import BOOKKEEPING, VIEWS
 from rmetrics.rules import Rules, load_rules
 
 DOCS = Path(__file__).resolve().parent
@@ -27,24 +28,6 @@ AGGREGATES = (
     "daily_metrics", "monthly_metrics", "measures", "measure_daily", "dimension_monthly", "journeys", "journey_metrics",
     "targets",
 )  # fmt: skip
-BOOKKEEPING = ("business", "sync_runs", "metric_changes", "published_parts", "feed_status", "forecasts")
-VIEWS = (
-    "monthly_vs_target",
-    "measure_monthly",
-    "measure_vs_target",
-    "daily_cumulative",
-    "month_forecast",
-    "weekly_metrics",
-    "quarterly_metrics",
-    "yearly_metrics",
-    "call_funnel",
-    "call_classes",
-    "speed_to_lead",
-    "journey_funnel",
-    "jobs_matched",
-    "data_freshness",
-    "run_findings",
-)
 SENTENCE = re.compile(r"(?<=[.?]) (?=[A-Z0-9a-z+(])")
 BLOCK = re.compile(r"(<!-- generated: ([\w -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 QUERY = re.compile(r"^-- name: ([\w-]+)\n((?:-- [^\n]*\n)*)(.*?;)$", re.MULTILINE | re.DOTALL)

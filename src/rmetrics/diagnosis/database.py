@@ -155,7 +155,7 @@ def _schema(settings: Settings, session: Session) -> Iterator[Check]:
     for run in latest_runs(session, 1):
         if run.status == "failed":
             message = f"the last run failed at {_minute(run.started_at)}: {run.message}"
-            yield Check("last run", Severity.WARNING, message, "Mend what it names, then run: rmetrics sync")
+            yield Check("last run", Severity.WARNING, message, "Fix what it names, then run: rmetrics sync")
     good = last_good(session)
     published = f"last published {_minute(good.finished_at)}" if good else "nothing published yet"
     yield passed("schema", f"{where}, {published}")

@@ -147,11 +147,11 @@ class Snapshot:
     # -- damage
 
     def altered(self) -> list[str]:
-        """The files that are gone or fails its checksum, by name. Only those with another size or time are read."""
+        """The files that are gone or fail their checksums, by name. Only those with another size or time are read."""
         return [f.name for f in self.files() if not self._untouched(f) and not self._sound(f)]
 
     def damaged(self) -> list[str]:
-        """The files that are gone or fails its checksum, by name. All are read: bits flip without a trace."""
+        """The files that are gone or fail their checksums, by name. All are read: bits flip without a trace."""
         files = list(self.files())
         return [f.name for f, sound in zip(files, in_order(self._sound, files), strict=True) if not sound]
 

@@ -17,6 +17,11 @@ from rmetrics.postgres.outside_writes import written_by_others
 from rmetrics.tables import PgTable
 from rmetrics.version import __version__
 
+# The columns of ``LoggedRun``, in its order.
+_LOGGED = (
+    "run_id, started_at, finished_at, status, version, files, rows_read, rows_rejected, detail -> 'error' ->> 'message'"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class FeedState:
@@ -183,8 +188,7 @@ def last_run(session: Session) -> str | None:
 def latest_runs(session: Session, most: int) -> tuple[LoggedRun, ...]:
     """The newest runs, the newest first."""
     rows = session.query(
-        "SELECT run_id, started_at, finished_at, status, version, files, rows_read, rows_rejected, "
-        "detail -> 'error' ->> 'message' FROM sync_runs ORDER BY started_at DESC, run_id DESC LIMIT $1::bigint",
+        f"SELECT {_LOGGED} FROM sync_runs ORDER BY started_at DESC, run_id DESC LIMIT $1::bigint",
         [most],
     )
     return tuple(LoggedRun(*row) for row in rows)
@@ -193,8 +197,7 @@ def latest_runs(session: Session, most: int) -> tuple[LoggedRun, ...]:
 def failed_between(session: Session, since: dt.datetime, until: dt.datetime) -> tuple[LoggedRun, ...]:
     """Runs that failed after ``since`` and until ``until``; where the newest of all runs failed, that one, too."""
     rows = session.query(
-        "SELECT run_id, started_at, finished_at, status, version, files, rows_read, rows_rejected, "
-        "coalesce(detail -> 'error' ->> 'message', '') FROM sync_runs AS r WHERE status = 'failed' "
+        f"SELECT {_LOGGED} FROM sync_runs AS r WHERE status = 'failed' "
         "AND started_at <= $2::text::timestamptz AND (started_at > $1::text::timestamptz "
         "OR NOT EXISTS (SELECT 1 FROM sync_runs AS later WHERE later.started_at > r.started_at)) ORDER BY started_at",
         [since.isoformat(), until.isoformat()],
