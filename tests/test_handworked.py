@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tomllib
 import uuid
 from collections import Counter
@@ -20,6 +19,8 @@ from typing import Any
 
 import pytest
 from adbc_driver_postgresql import dbapi
+
+from command_line import command_line
 
 ROOT = Path(__file__).parents[1]
 HANDWORKED = Path(__file__).parent / "handworked"
@@ -84,10 +85,7 @@ def amount(text: str | None) -> Decimal | None:
 
 def run(project: Path, environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """One run of the program in a project folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "rmetrics", *arguments],
-        cwd=project, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=300, check=False,
-    )  # fmt: skip
+    return command_line(*arguments, folder=project, environment=environment, timeout=300)
 
 
 @pytest.fixture(scope="module")

@@ -109,15 +109,7 @@ def test_a_malformed_dsn_exits_2_or_4_without_the_password(project: Project, dsn
 
 
 def test_a_missing_rules_folder_says_how_to_get_one(project: Project, tmp_path: Path) -> None:
-    environment = {**project.environment, "RMETRICS_RULES_DIR": str(tmp_path / "none")}
-    done = subprocess.run(
-        [sys.executable, "-m", "rmetrics", "sync"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = rmetrics(project, "sync", RMETRICS_RULES_DIR=str(tmp_path / "none"))
     assert done.returncode == 2
     assert "rmetrics init" in done.stderr
 

@@ -1,12 +1,14 @@
 """Where a command works: in a project folder, below one, in the one that -C names, and nowhere else; the bare program."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from command_line import command_line
 from rmetrics.cli import run
 from support import Project, csv_text
 
@@ -17,16 +19,9 @@ COMMANDS = (
 
 
 def line(*arguments: str, at: Path, dsn: str = "") -> subprocess.CompletedProcess[str]:
-    """One run of the program in a folder, with nothing but a server in the environment."""
-    return subprocess.run(
-        [sys.executable, "-m", "rmetrics", *arguments],
-        cwd=at,
-        env={"PATH": "/usr/bin:/bin", **({"RMETRICS_POSTGRES_DSN": dsn} if dsn else {})},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    """One run of the program in a folder, with no setting but a server in the environment."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("RMETRICS_", "PG"))}
+    return command_line(*arguments, folder=at, environment=others | ({"RMETRICS_POSTGRES_DSN": dsn} if dsn else {}))
 
 
 @pytest.mark.parametrize("command", COMMANDS)

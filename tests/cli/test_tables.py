@@ -2,24 +2,21 @@
 
 import io
 import re
-import subprocess
-import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from command_line import rmetrics
 from exports import JOBS
 from rmetrics.output.grid import Column, Grid, blocks, layout
 from support import Project, csv_text
 
 
 def wide(project: Project, width: int, sql: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "rmetrics", "sql", sql], cwd=project.root, capture_output=True, text=True, check=True,
-        env={**project.environment, "COLUMNS": str(width)}, timeout=60,
-    )  # fmt: skip
+    done = rmetrics(project, "sql", sql, COLUMNS=str(width))
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 

@@ -4,14 +4,13 @@ import contextlib
 import csv
 import datetime as dt
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from command_line import rmetrics
 from rmetrics.cli import run
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.explain.asked import MEASURES, Asked
@@ -297,10 +296,8 @@ def test_csv_of_the_rows_cannot_act_in_a_spreadsheet(own: Project, tmp_path: Pat
     own.put("Import-9.csv", csv_text(header, (77, "COD Service", "=cmd|'/C calc'!A0", "Google", "Tue Nov 12 2024")))
     own.sync()
     target = tmp_path / "rows.csv"
-    done = subprocess.run(
-        [sys.executable, "-m", "rmetrics", "explain", "--source", "Google", "--month", "2024-11", "--metric", "jobs", "--csv", str(target)],
-        env=own.environment, cwd=own.root, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    period = ("--source", "Google", "--month", "2024-11")
+    done = rmetrics(own, "explain", *period, "--metric", "jobs", "--csv", str(target))
     assert done.returncode == 0, done.stderr
     with target.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))

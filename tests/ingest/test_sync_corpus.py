@@ -3,14 +3,13 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from command_line import command_line
 from ingest.builders import file_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,14 +65,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         at = 1_768_917_600 + i  # 20 January 2026, the day the corpus was exported on
         os.utime(path, (at, at))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RMETRICS_")}
-    ran = subprocess.run(
-        [sys.executable, "-m", "rmetrics", "sync", "--dry-run", "--json"],
-        cwd=root,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ran = command_line("sync", "--dry-run", "--json", folder=root, environment=environment)
     assert "Traceback" not in ran.stderr
     assert ran.returncode == 0, ran.stderr
     return dict(json.loads(ran.stdout))

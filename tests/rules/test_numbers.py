@@ -4,9 +4,8 @@ The fields are found by walking the models: a number added without a range, or w
 """
 
 import json
+import os
 import shutil
-import subprocess
-import sys
 import typing
 from collections.abc import Iterator
 from decimal import Decimal
@@ -16,6 +15,7 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from acme import FEED
+from command_line import command_line
 from rmetrics.errors import RulesError
 from rmetrics.rules import feeds, load_rules, model
 from rmetrics.rules.numbers import NumberRange
@@ -193,8 +193,7 @@ def test_the_command_line_shows_the_place_and_exits_2(tmp_path: Path, shipped: P
     folder = tmp_path / "rules"
     shutil.copytree(shipped, folder)
     written(folder, ("Cost", "monthly"), '"300"')
-    command = [sys.executable, "-m", "rmetrics", "rules", "check", "--json"]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    ran = command_line("rules", "check", "--json", folder=tmp_path, environment=os.environ)
     assert ran.returncode == 2
     (told,) = json.loads(ran.stdout)["problems"]
     assert told | {"message": ""} == {

@@ -1,11 +1,10 @@
 """Cells as other programs spell them, from the export to the published figures."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
+from command_line import rmetrics
 from support import Project, csv_text
 
 JOBS = ("Job #", "Job Type", "Source", "Status", "Created", "Job Date", "Total")
@@ -150,10 +149,7 @@ def test_a_million_rows_would_not_be_needed_to_overflow_the_published_sum(projec
     project.put("jobs.csv", csv_text(JOBS, *PLAIN))
     rows = [("p1", "1001", "11/08/2024", "6175550111", "", "ok"), ("p2", "1001", "11/08/2024", "6175550112", "", "ok")]
     project.put("payments.csv", csv_text(PAYMENTS, *rows))
-    done = subprocess.run(
-        [sys.executable, "-m", "rmetrics", "sync"], env=project.environment, cwd=project.root,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = rmetrics(project, "sync")
     assert "Traceback" not in done.stderr
     assert done.returncode in (3, 4)
     message = " ".join(done.stderr.split())
@@ -162,10 +158,7 @@ def test_a_million_rows_would_not_be_needed_to_overflow_the_published_sum(projec
     assert "payments.csv line 3, amount 6,175,550,112.00" in message
     assert "total" not in message
     assert "most" in message
-    checked = subprocess.run(
-        [sys.executable, "-m", "rmetrics", "check", "--json"], env=project.environment, cwd=project.root,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    checked = rmetrics(project, "check", "--json")
     assert checked.returncode == 3
     found = json.loads(checked.stdout)["findings"]
     large = [f for f in found if f["code"] == "amount-too-large"]

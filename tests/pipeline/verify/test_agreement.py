@@ -2,12 +2,11 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from command_line import rmetrics
 from rmetrics.cli import run
 from rmetrics.pipeline.verify.agreement import disagreements
 from rmetrics.pipeline.verify.odd_values import odd_rows
@@ -32,13 +31,6 @@ state = { type = "text", from = ["State"] }
 [sources.Acme]
 leads = { feed = "acme_leads", where = "WHERE" }
 """
-
-
-def rmetrics(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "rmetrics", *words]
-    return subprocess.run(
-        command, env=project.environment, cwd=project.root, capture_output=True, text=True, check=False
-    )
 
 
 def with_feed(project: Project, where: str) -> None:

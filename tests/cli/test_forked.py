@@ -1,0 +1,54 @@
+"""Command lines of tests run in forked children: what they write and their exit codes are those of a fresh Python."""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import command_line as lines
+from command_line import command_line, rmetrics, started
+from support import Project
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each command line starts a Python")
+
+
+def no_fresh_python(*_: Any, **__: Any) -> subprocess.CompletedProcess[str]:
+    pytest.fail("a fresh Python was started")
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("rules", "--json"), ("sync", "--json", "--no-such")])
+def test_a_forked_run_is_the_same_as_a_started_one(
+    project: Project, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = started(*arguments, folder=project.root, environment=project.environment)
+    monkeypatch.setattr(lines, "started", no_fresh_python)
+    forked = rmetrics(project, *arguments)
+    assert (forked.returncode, forked.stdout, forked.stderr) == (fresh.returncode, fresh.stdout, fresh.stderr)
+
+
+def test_each_run_has_its_own_folder_and_environment(project: Project) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RMETRICS_")}
+    for name in ("first", "second"):
+        (project.root / name).mkdir()
+        assert command_line("init", "shop", folder=project.root / name, environment=environment).returncode == 0
+        assert (project.root / name / "shop" / "rules").is_dir()
+    assert rmetrics(project, "rules", RMETRICS_RULES_DIR="nowhere").returncode == 2
+    assert rmetrics(project, "rules").returncode == 0
+
+
+def test_a_run_that_does_not_end_is_killed_and_the_next_one_runs(project: Project) -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        command_line("serve", "--port", "0", folder=project.root, environment=project.environment, timeout=2)
+    assert rmetrics(project, "--version").returncode == 0
+
+
+@pytest.mark.parametrize("variable", ["PYTHONIOENCODING", "LC_ALL", "POLARS_MAX_THREADS", "XDG_RUNTIME_DIR"])
+def test_what_is_read_while_a_program_starts_starts_one(
+    project: Project, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(lines, "started", lambda *arguments, **_: asked.append(arguments))
+    rmetrics(project, "--version", **{variable: "1"})
+    assert asked == [("--version",)]
