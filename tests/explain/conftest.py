@@ -3,17 +3,19 @@
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from exports import PAYMENTS, SPEND
 from support import MIDNIGHT, ROOT, Project, csv_text, fresh_database, new_project
+from templates import Template, template
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID", "Primary Phone")
 LEADS = ("Unique ID", "Time", "Cost", "Status", "Caller ID")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sample(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The shipped sample, synced. Its tests only read."""
     with fresh_database(pg_uri) as uri:
@@ -28,17 +30,25 @@ def sample(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pr
         yield project
 
 
+@pytest.fixture(scope="session")
+def company(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+    """November 2024 of a small company, synced once."""
+    with template(pg_uri, tmp_path_factory.mktemp("explain"), november) as made:
+        yield made
+
+
 @pytest.fixture(scope="module")
-def small(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """November 2024 of a small company, synced. A test that changes it brings it back."""
-    with fresh_database(pg_uri) as uri:
-        yield november(new_project(tmp_path_factory.mktemp("explain") / "small", uri))
+def small(company: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """The company. A test that changes it brings it back."""
+    with company.copy(tmp_path_factory.mktemp("small")) as project:
+        yield project
 
 
 @pytest.fixture
-def own(project: Project) -> Project:
+def own(company: Template, tmp_path: Path) -> Iterator[Project]:
     """The same company, for a test that changes it for good."""
-    return november(project)
+    with company.copy(tmp_path) as project:
+        yield project
 
 
 def november(project: Project) -> Project:

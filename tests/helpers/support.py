@@ -7,9 +7,10 @@ import re
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import adbc_driver_manager
 from adbc_driver_postgresql import dbapi
@@ -37,20 +38,20 @@ class fresh_database:  # noqa: N801 - reads as the verb it is
     Args:
         pg_uri: the server's.
         ready: with the schema already applied, which saves a sync the time; the server copies it from a template.
+        copy_of: the URI of a database of the same server that it is a copy of.
     """
 
-    def __init__(self, pg_uri: str, *, ready: bool = False) -> None:
-        self.pg_uri, self.ready, self.name = pg_uri, ready, f"test_{uuid.uuid4().hex}"
+    def __init__(self, pg_uri: str, *, ready: bool = False, copy_of: str = "") -> None:
+        self.pg_uri, self.ready, self.copy_of, self.name = pg_uri, ready, copy_of, f"test_{uuid.uuid4().hex}"
 
     def __enter__(self) -> str:
-        _administer(
-            self.pg_uri, f"CREATE DATABASE {self.name}" + (f" TEMPLATE {_template(self.pg_uri)}" if self.ready else "")
-        )
+        _let_go(self.copy_of)  # no session may be in what is copied
+        source = urlsplit(self.copy_of).path[1:] or (_template(self.pg_uri) if self.ready else "template1")
+        _administer(self.pg_uri, f"CREATE DATABASE {self.name} TEMPLATE {source}")
         return _uri_of(self.pg_uri, self.name)
 
     def __exit__(self, *_: object) -> None:
-        if (held := _held.pop(_uri_of(self.pg_uri, self.name), None)) is not None:
-            held.close()
+        _let_go(_uri_of(self.pg_uri, self.name))
         _administer(self.pg_uri, f"DROP DATABASE {self.name} WITH (FORCE)")
 
 
@@ -60,6 +61,12 @@ _held: dict[str, Any] = {}
 
 def _uri_of(pg_uri: str, name: str) -> str:
     return pg_uri.replace("/postgres?", f"/{name}?", 1)
+
+
+def _let_go(uri: str) -> None:
+    """Closes the connection to a database, if one was opened."""
+    if (held := _held.pop(uri, None)) is not None:
+        held.close()
 
 
 def _connected(uri: str) -> Any:
@@ -103,7 +110,7 @@ class Project:
 
     root: Path
     dsn: str
-    _minutes: int = field(default=0)
+    minutes: int = 0  # the age of the newest export that was put
 
     @property
     def inbox(self) -> Path:
@@ -142,8 +149,8 @@ class Project:
         path = self.inbox / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        self._minutes += 1
-        at = MIDNIGHT.timestamp() + 60 * (self._minutes if minutes is None else minutes)
+        self.minutes += 1
+        at = MIDNIGHT.timestamp() + 60 * (self.minutes if minutes is None else minutes)
         os.utime(path, (at, at))
         return path
 

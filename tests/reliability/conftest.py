@@ -19,5 +19,6 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
 @pytest.fixture(scope="session")
 def world(pg_uri: str, runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A published project with new exports in its inbox."""
-    with fresh_database(pg_uri) as dsn:
-        yield make_world(pg_uri, dsn, tmp_path_factory.mktemp("world"), runner)
+    folder = tmp_path_factory.mktemp("world")
+    with fresh_database(pg_uri) as dsn, make_world(pg_uri, dsn, folder, runner) as made:
+        yield made

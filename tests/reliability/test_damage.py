@@ -69,8 +69,7 @@ def files(project: Project, folder: str, suffix: str) -> list[Path]:
 @pytest.fixture
 def synced(world: World, tmp_path: Path) -> Iterator[Project]:
     """A project whose exports are all published."""
-    with world.copy(tmp_path / "p") as project:
-        assert world.run(project).exit == 0
+    with world.synced(tmp_path / "p") as project:
         yield project
 
 

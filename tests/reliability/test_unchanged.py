@@ -23,13 +23,24 @@ from rmetrics.usecases.sync import sync
 from support import Project, csv_text, new_project
 
 
-@pytest.fixture
-def own() -> Iterator[Project]:
-    """A published project with an embedded server that is stopped."""
+@pytest.fixture(scope="module")
+def first() -> Iterator[Project]:
+    """A published project with an embedded server that is stopped; only to be copied."""
     with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
         project = new_project(Path(folder) / "project", "")
         job(project, 1)
         assert project.sync().status == "published"
+        yield project
+
+
+@pytest.fixture
+def own(first: Project) -> Iterator[Project]:
+    """A copy of it with a server of its own, which a sync has looked at and stopped."""
+    with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
+        root = Path(folder) / "project"
+        subprocess.run(["cp", "-a", first.root, root], check=True)  # with the owner of the server's folder
+        project = Project(root, "", first.minutes)
+        assert project.sync().status == "unchanged"
         yield project
         db_stop(project.settings)
 

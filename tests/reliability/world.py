@@ -19,7 +19,7 @@ from exports import PAYMENTS
 from exports import REFERRALS as LEADS
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute.names import COMPUTED
-from support import Project, computed_rows, csv_text, lake_name, new_project
+from support import Project, computed_rows, csv_text, fresh_database, lake_name, new_project
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID", "Primary Phone")
 TABLES = (
@@ -144,11 +144,13 @@ class World:
     """A project as it was published, with new exports waiting, and what a sync must make of it.
 
     Attributes:
+        twin: the same after an undisturbed sync.
         before, after: database and lake before the sync, and after an undisturbed one.
         steps: what an undisturbed sync does, step by step.
     """
 
     template: Project
+    twin: Project
     before: dict[str, Any]
     after: dict[str, Any]
     pg_uri: str
@@ -163,17 +165,28 @@ class World:
     @contextmanager
     def copy(self, folder: Path) -> Iterator[Project]:
         """A copy of the project and of its database."""
-        name = f"copy_{hashlib.sha256(str(folder).encode()).hexdigest()[:20]}"
-        source = self.template.dsn.split("/")[3].split("?")[0]
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(self.template.root, folder)
-        _admin(self.pg_uri, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name} TEMPLATE {source}")
-        yield Project(folder, self.pg_uri.replace("/postgres?", f"/{name}?", 1), 10)
-        _admin(self.pg_uri, f"DROP DATABASE {name} WITH (FORCE)")
-        shutil.rmtree(folder)
+        with copy_of(self.template, self.pg_uri, folder) as project:
+            yield project
+
+    @contextmanager
+    def synced(self, folder: Path) -> Iterator[Project]:
+        """A copy in which all exports are published."""
+        with copy_of(self.twin, self.pg_uri, folder) as project:
+            yield project
 
 
-def make_world(pg_uri: str, dsn: str, folder: Path, runner: Runner) -> World:
+@contextmanager
+def copy_of(project: Project, pg_uri: str, folder: Path) -> Iterator[Project]:
+    """A copy of a project and of its database; the folder is emptied before and afterwards."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with fresh_database(pg_uri, copy_of=project.dsn) as dsn:
+        shutil.copytree(project.root, folder)
+        yield Project(folder, dsn, 10)
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def make_world(pg_uri: str, dsn: str, folder: Path, runner: Runner) -> Iterator[World]:
     """Publishes the first exports, puts the second ones into the inbox, and finds out what a sync makes of them."""
     template = new_project(folder / "template", dsn)
     first_exports(template)
@@ -181,20 +194,12 @@ def make_world(pg_uri: str, dsn: str, folder: Path, runner: Runner) -> World:
     assert done.exit == 0, done.output
     second_exports(template)
     before = {"tables": tables(template), "lake": lake_files(template)}
-    world = World(template, before, {}, pg_uri, runner)
-    with world.copy(folder / "twin") as twin:
+    with copy_of(template, pg_uri, folder / "twin") as twin:
         done = runner(twin, fault="kill", at=10**6)
         assert done.exit == 0, done.output
-        world.steps.extend(done.steps)
-        world.after.update(tables=tables(twin), lake=lake_files(twin))
-    assert world.after["tables"] != before["tables"]
-    return world
-
-
-def _admin(uri: str, *sql: str) -> None:
-    with dbapi.connect(uri, autocommit=True) as connection, connection.cursor() as cursor:
-        for statement in sql:
-            cursor.execute(statement)
+        after = {"tables": tables(twin), "lake": lake_files(twin)}
+        assert after["tables"] != before["tables"]
+        yield World(template, twin, before, after, pg_uri, runner, list(done.steps))
 
 
 def tables(project: Project) -> dict[str, list[str]]:

@@ -66,7 +66,7 @@ def published(base: Project, project: Project) -> Project:
         cursor.execute(f"DROP DATABASE {mine[1]}")
         cursor.execute(f"CREATE DATABASE {mine[1]} TEMPLATE {theirs[1]}")
     shutil.copytree(base.root, project.root, dirs_exist_ok=True)
-    return replace(project, _minutes=10)  # newer than what is there
+    return replace(project, minutes=10)  # newer than what is there
 
 
 def plan(say: Said, *options: str) -> Json:

@@ -1,8 +1,9 @@
 """Rows in quarantine: listed, shown, and taken in once a rule or the file is mended."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import astuple
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,17 +16,30 @@ from rmetrics.pipeline.landing.quarantine import MASK
 from rmetrics.usecases.exports import restore, withdraw
 from rmetrics.usecases.rejected import rejected_rows, rejected_text, retry_rejected
 from support import Project, csv_text
+from templates import Template, template
 
 JOBS = ("Job #", "Job Type", "Source", "Created", "Client", "Primary Phone")
 GOOD = (1, "COD Service", "Google", "Tue Nov 05 2024", "Ada", "6175550101")
 ODD = (2, "COD Service", "Google", "05.11.2024", "Bob", "6175550102")
 
 
+@pytest.fixture(scope="module")
+def published(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+    """A project with one row in quarantine, published once."""
+
+    def fill(project: Project) -> None:
+        project.put("Import-1.csv", csv_text(JOBS, GOOD, ODD))
+        project.sync()
+
+    with template(pg_uri, tmp_path_factory.mktemp("spoiled"), fill) as made:
+        yield made
+
+
 @pytest.fixture
-def spoiled(project: Project) -> Project:
-    project.put("Import-1.csv", csv_text(JOBS, GOOD, ODD))
-    project.sync()
-    return project
+def spoiled(published: Template, tmp_path: Path) -> Iterator[Project]:
+    """The same, for a test to change."""
+    with published.copy(tmp_path) as project:
+        yield project
 
 
 def test_a_rejected_row_has_file_line_column_value_and_reason(spoiled: Project) -> None:

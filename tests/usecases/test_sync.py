@@ -2,6 +2,7 @@
 
 import datetime as dt
 import shutil
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from rmetrics.lake import EXPORT, Lake
 from rmetrics.pipeline.verify import cross_check
 from rmetrics.usecases.sync import sync
 from support import Project, csv_text, new_project
+from templates import Template, template
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID")
 TABLES = (
@@ -35,6 +37,25 @@ def payment(key: str, number: object, amount: str, date: str = "2024-11-06T15:00
 def small(project: Project) -> None:
     project.put("Import-1.csv", csv_text(JOBS, job(1), job(2, "INS Service", "Rely"), job(3, "COD Repair", "")))
     project.put("payments_1.csv", csv_text(PAYMENTS, payment("p1", 1, "100.01"), payment("p2", 9, "50")))
+
+
+@pytest.fixture(scope="module")
+def published(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+    """The small company, published once."""
+
+    def fill(project: Project) -> None:
+        small(project)
+        project.sync()
+
+    with template(pg_uri, tmp_path_factory.mktemp("small"), fill) as made:
+        yield made
+
+
+@pytest.fixture
+def synced(published: Template, tmp_path: Path) -> Iterator[Project]:
+    """The small company as it was published, for a test that changes it."""
+    with published.copy(tmp_path) as project:
+        yield project
 
 
 def everything(project: Project) -> dict[str, list[tuple[object, ...]]]:
@@ -70,16 +91,14 @@ def test_a_second_sync_writes_nothing(project: Project) -> None:
     assert {p.name for p in after if after[p] != files.get(p)} <= {"lock"}
 
 
-def test_only_rows_that_differ_are_written(project: Project) -> None:
-    small(project)
-    project.sync()
-    project.put("Import-2.csv", csv_text(JOBS, job(2, "INS Repair", "Rely"), job(4, created="Mon Dec 02 2024")))
-    result = project.sync()
+def test_only_rows_that_differ_are_written(synced: Project) -> None:
+    synced.put("Import-2.csv", csv_text(JOBS, job(2, "INS Repair", "Rely"), job(4, created="Mon Dec 02 2024")))
+    result = synced.sync()
     assert result.published["jobs"] == 2
     assert result.published["payments"] == 0
     # Rely's day and month change; job 4 brings a new day and a new month.
     assert (result.published["daily_metrics"], result.published["monthly_metrics"]) == (2, 2)
-    changes = project.rows(
+    changes = synced.rows(
         "SELECT date::text, source, metric, old_value, new_value, cause FROM metric_changes ORDER BY 1, 3"
     )
     assert [c[:5] for c in changes] == [
@@ -94,20 +113,16 @@ def test_only_rows_that_differ_are_written(project: Project) -> None:
 
 @pytest.mark.parametrize("lost", ["typed", "metrics", "rules", "state.json", "inbox.json"])
 @pytest.mark.ordinary(2)
-def test_deleted_caches_come_back_the_same(project: Project, lost: str) -> None:
-    small(project)
-    project.sync()
-    before = everything(project)
-    path = project.root / "data" / "lake" / lost
+def test_deleted_caches_come_back_the_same(synced: Project, lost: str) -> None:
+    before = everything(synced)
+    path = synced.root / "data" / "lake" / lost
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert project.sync().status == "unchanged"
-    assert everything(project) == before
+    assert synced.sync().status == "unchanged"
+    assert everything(synced) == before
 
 
-def test_a_deleted_database_comes_back_the_same(project: Project) -> None:
-    small(project)
-    project.sync()
-    before = everything(project)
+def test_a_deleted_database_comes_back_the_same(synced: Project) -> None:
+    before = everything(synced)
     for table in (
         *reversed(TABLES),
         "metric_changes",
@@ -117,9 +132,9 @@ def test_a_deleted_database_comes_back_the_same(project: Project) -> None:
         "business",
         "forecasts",
     ):
-        run_sql(project, f"DROP TABLE IF EXISTS {table} CASCADE")
-    assert project.sync().status == "published"
-    assert everything(project) == before
+        run_sql(synced, f"DROP TABLE IF EXISTS {table} CASCADE")
+    assert synced.sync().status == "published"
+    assert everything(synced) == before
 
 
 def run_sql(project: Project, sql: str) -> None:
@@ -145,24 +160,20 @@ def run_sql(project: Project, sql: str) -> None:
     ],
 )
 @pytest.mark.ordinary(3)
-def test_a_half_filled_database_heals(project: Project, harm: str) -> None:
-    small(project)
-    project.sync()
-    before = everything(project)
-    run_sql(project, harm.rstrip("; "))
-    project.sync()
-    assert everything(project) == before
-    assert project.rows("SELECT count(*) FROM monthly_vs_target")[0][0] > 0
+def test_a_half_filled_database_heals(synced: Project, harm: str) -> None:
+    before = everything(synced)
+    run_sql(synced, harm.rstrip("; "))
+    synced.sync()
+    assert everything(synced) == before
+    assert synced.rows("SELECT count(*) FROM monthly_vs_target")[0][0] > 0
 
 
-def test_full_mends_a_number_changed_by_hand(project: Project) -> None:
-    small(project)
-    project.sync()
-    before = everything(project)
-    run_sql(project, "UPDATE payments SET amount = 1 WHERE payment_id = 'p1'")
-    run_sql(project, "UPDATE daily_metrics SET cost = 5, date = date + 40 WHERE source = 'Rely'")
-    assert project.sync(full=True).status == "published"
-    assert everything(project) == before
+def test_full_mends_a_number_changed_by_hand(synced: Project) -> None:
+    before = everything(synced)
+    run_sql(synced, "UPDATE payments SET amount = 1 WHERE payment_id = 'p1'")
+    run_sql(synced, "UPDATE daily_metrics SET cost = 5, date = date + 40 WHERE source = 'Rely'")
+    assert synced.sync(full=True).status == "published"
+    assert everything(synced) == before
 
 
 def test_a_dry_run_writes_nothing(bare_project: Project) -> None:
@@ -186,16 +197,14 @@ def test_a_missing_inbox_is_told(project: Project) -> None:
         project.sync()
 
 
-def test_an_older_lake_does_not_take_rows_away(project: Project, tmp_path: Path) -> None:
-    small(project)
-    project.sync()
-    other = new_project(tmp_path / "other", project.dsn)
+def test_an_older_lake_does_not_take_rows_away(synced: Project, tmp_path: Path) -> None:
+    other = new_project(tmp_path / "other", synced.dsn)
     other.put("Import-1.csv", csv_text(JOBS, job(7)))
     with pytest.raises(PostgresError, match="does not have"):
         other.sync()
-    assert project.rows("SELECT count(*) FROM jobs") == [(3,)]
+    assert synced.rows("SELECT count(*) FROM jobs") == [(3,)]
     other.sync(force=True)
-    assert project.rows("SELECT job_id FROM jobs") == [("7",)]
+    assert synced.rows("SELECT job_id FROM jobs") == [("7",)]
 
 
 def test_the_lock_keeps_a_second_run_out(project: Project) -> None:
@@ -279,10 +288,8 @@ def test_an_edited_price_changes_the_cost_and_says_why(project: Project) -> None
     assert "rule" in cause
 
 
-def test_files_of_the_lake_are_closed_to_others(project: Project) -> None:
-    small(project)
-    project.sync()
-    lake = project.root / "data" / "lake"
+def test_files_of_the_lake_are_closed_to_others(published: Template) -> None:
+    lake = published.project.root / "data" / "lake"
     assert lake.stat().st_mode & 0o077 == 0
     assert [p for p in lake.rglob("*") if p.stat().st_mode & 0o077] == []
 
