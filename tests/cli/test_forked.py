@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ def test_a_run_that_does_not_end_is_killed_and_the_next_one_runs(project: Projec
     assert rmetrics(project, "--version").returncode == 0
 
 
-@pytest.mark.parametrize("variable", ["PYTHONIOENCODING", "LC_ALL", "POLARS_MAX_THREADS", "XDG_RUNTIME_DIR"])
+@pytest.mark.parametrize("variable", ["PYTHONIOENCODING", "LC_ALL", "POLARS_MAX_THREADS", "TZ"])
 def test_what_is_read_while_a_program_starts_starts_one(
     project: Project, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,3 +53,24 @@ def test_what_is_read_while_a_program_starts_starts_one(
     monkeypatch.setattr(lines, "started", lambda *arguments, **_: asked.append(arguments))
     rmetrics(project, "--version", **{variable: "1"})
     assert asked == [("--version",)]
+
+
+SPY = """
+import os, sys
+read = set()
+get = os._Environ.__getitem__
+os._Environ.__getitem__ = lambda self, name: (read.add(name), get(self, name))[1]
+import fork_server
+fork_server.import_everything()
+sys.stdout.write(" ".join(read))
+"""
+
+
+@pytest.mark.slow
+def test_nothing_else_is_read_while_everything_is_imported() -> None:
+    """HOME alone is asked for too, for folders that no command uses."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(lines.__file__).parent)}
+    done = subprocess.run([sys.executable, "-c", SPY], env=environment, capture_output=True, text=True, check=True)
+    read = set(done.stdout.split())
+    assert "LANG" in read
+    assert {name for name in read if not name.startswith(lines.READ_AT_START)} <= {"HOME"}

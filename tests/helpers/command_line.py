@@ -23,8 +23,11 @@ from support import Project
 
 Line = Callable[..., subprocess.CompletedProcess[str]]
 
-_FREE = ("RMETRICS_", "PG", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "PYTEST_")
-"""Variables that are read when they are needed; others may be read while Python starts or a library is imported."""
+READ_AT_START = (
+    "PYTHON", "PY_", "PYDANTIC", "_PYTHON", "TZ", "LANG", "LC_", "LD_", "GLIBC", "MALLOC", "_RJEM", "JE_", "RUST", "POLARS", "ARROW", "DUCKDB", "OMP",
+    "TMP", "TEMP", "XDG_", "SSL_", "OPENSSL", "PGSERVER", "TYPER", "PSUTIL", "SETUPTOOLS", "ANDROID", "BUILDING",
+)  # fmt: skip
+"""How variables begin that Python or a library may read while it starts; all others are read when they are needed."""
 
 
 def rmetrics(project: Project, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -80,7 +83,7 @@ _SERVERS: list["_ForkServer"] = []
 
 def _at_start(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that may be read while a program starts."""
-    return {name: value for name, value in environment.items() if not name.startswith(_FREE)}
+    return {name: value for name, value in environment.items() if name.startswith(READ_AT_START)}
 
 
 _AT_START = _at_start(os.environ)
@@ -107,7 +110,7 @@ class _ForkServer:
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, fork_server.__file__, str(theirs.fileno())], pass_fds=[theirs.fileno()],
-                env={**_AT_START, **fork_server.NO_THREADS}, stdin=subprocess.DEVNULL,
+                env={**os.environ, **fork_server.NO_THREADS}, stdin=subprocess.DEVNULL,
             )  # fmt: skip
 
     def close(self) -> None:

@@ -51,7 +51,6 @@ class Machine:
         monkeypatch.setenv("FAKE", str(root))
         monkeypatch.setenv("HOME", str(root / "home"))
         monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-        monkeypatch.setenv("TZ", "America/New_York")
 
     def __call__(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Runs ``rmetrics schedule``."""
