@@ -9,6 +9,7 @@ import pytest
 from adbc_driver_postgresql import dbapi
 from hypothesis import settings
 
+from examples import try_few
 from published import Published, empty_schema, five_years, published_sample
 from rmetrics.postgres.embedded import start_embedded, stop_embedded
 from support import Project, fresh_database, new_project
@@ -16,6 +17,11 @@ from support import Project, fresh_database, new_project
 # How long an example takes says nothing on a machine that does other work.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Has property tests try fewer examples where long tests are left out."""
+    try_few(few="not slow" in config.option.markexpr)
 
 
 @pytest.fixture(scope="session")

@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from exports import JOBS
-from rmetrics.pipeline.summary import SyncResult
 from support import Project, csv_text
+from templates import Template, template
 
 PROGRAM = f"{sys.executable} -m rmetrics"
 LONG = "SELECT count(*) FROM range(100000) a, range(1000000) b WHERE a.range * b.range % 7 = 3"
@@ -27,11 +28,24 @@ def shell(project: Project, script: str, **extra: str) -> subprocess.CompletedPr
     )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def published(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+    """Many sources, published once."""
+
+    def fill(project: Project) -> None:
+        lines = [(i, "COD Repair", f"Source {i % 40}", "Tue Nov 05 2024") for i in range(1, 400)]
+        project.put("Import-1.csv", csv_text(JOBS, *lines))
+        project.sync()
+
+    with template(pg_uri, tmp_path_factory.mktemp("streams"), fill) as made:
+        yield made
+
+
 @pytest.fixture
-def synced(project: Project) -> tuple[Project, SyncResult]:
-    lines = [(i, "COD Repair", f"Source {i % 40}", "Tue Nov 05 2024") for i in range(1, 400)]
-    project.put("Import-1.csv", csv_text(JOBS, *lines))
-    return project, project.sync()
+def synced(published: Template, tmp_path: Path) -> Iterator[Project]:
+    """The same, for a test of its own."""
+    with published.copy(tmp_path) as project:
+        yield project
 
 
 @pytest.mark.parametrize(
@@ -39,7 +53,7 @@ def synced(project: Project) -> tuple[Project, SyncResult]:
     [(">&-", 0, ""), ("2>&-", 0, ""), (">&- 2>&-", 0, ""), ("<&-", 0, ""), (">/dev/full", 4, "cannot write to stdout"),
      (">/dev/full 2>&-", 4, ""), ("2>/dev/full", 0, ""), (">/dev/full 2>/dev/full", 4, "")],
 )  # fmt: skip
-@pytest.mark.ordinary(3)
+@pytest.mark.ordinary(2)
 def test_a_sync_is_whole_whatever_becomes_of_its_output(
     project: Project, redirected: str, code: int, told: str
 ) -> None:
@@ -54,16 +68,16 @@ def test_a_sync_is_whole_whatever_becomes_of_its_output(
 @pytest.mark.parametrize(
     "command", ["status", "check --offline", "sql --csv 'SELECT * FROM job_facts'", "rules", "--help"]
 )
-@pytest.mark.ordinary(2)
-def test_a_reader_that_has_read_enough_is_no_error(synced: tuple[Project, SyncResult], command: str) -> None:
-    done = shell(synced[0], f"rmetrics {command} | head -1; echo ${{PIPESTATUS[0]}}")
+@pytest.mark.ordinary(1)
+def test_a_reader_that_has_read_enough_is_no_error(synced: Project, command: str) -> None:
+    done = shell(synced, f"rmetrics {command} | head -1; echo ${{PIPESTATUS[0]}}")
     assert done.stdout.splitlines()[-1] == "0"
     assert done.stderr == ""
 
 
-def test_a_query_ends_when_nobody_reads_it_any_more(synced: tuple[Project, SyncResult]) -> None:
+def test_a_query_ends_when_nobody_reads_it_any_more(synced: Project) -> None:
     began = time.monotonic()
-    done = shell(synced[0], "rmetrics sql --csv 'SELECT * FROM range(400000000)' | head -2; echo ${PIPESTATUS[0]}")
+    done = shell(synced, "rmetrics sql --csv 'SELECT * FROM range(400000000)' | head -2; echo ${PIPESTATUS[0]}")
     assert done.stdout.splitlines() == ["range", "0", "0"]
     assert time.monotonic() - began < 60
 
@@ -75,16 +89,16 @@ def test_findings_keep_their_exit_code_where_the_output_is_lost(project: Project
 
 @pytest.mark.parametrize("command", [["sql", LONG], ["sql", "--csv", LONG]])
 @pytest.mark.ordinary(1)
-def test_ctrl_c_in_a_long_query(synced: tuple[Project, SyncResult], command: list[str]) -> None:
-    done = interrupted(synced[0], 4, *command)
+def test_ctrl_c_in_a_long_query(synced: Project, command: list[str]) -> None:
+    done = interrupted(synced, 4, *command)
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("stopped")
 
 
 @pytest.mark.parametrize("after", [1.6, *(pytest.param(s, marks=pytest.mark.slow) for s in (1.0, 2.2, 2.8))])
-def test_ctrl_c_at_any_time_of_a_sync(synced: tuple[Project, SyncResult], after: float) -> None:
-    project, _ = synced
+def test_ctrl_c_at_any_time_of_a_sync(synced: Project, after: float) -> None:
+    project = synced
     done = interrupted(project, after, "sync", "--full")
     assert "Traceback" not in done.stderr
     assert done.returncode in {0, 130, -signal.SIGINT}
@@ -139,8 +153,9 @@ def test_low_limits(project: Project, limit: str) -> None:
 
 
 @pytest.mark.parametrize("width", [20, 80, 200])
-def test_on_a_terminal(synced: tuple[Project, SyncResult], width: int) -> None:
-    shown = on_terminal(synced[0], width, "status")
+@pytest.mark.ordinary(1)
+def test_on_a_terminal(synced: Project, width: int) -> None:
+    shown = on_terminal(synced, width, "status")
     assert "Feeds" in shown
     assert "Traceback" not in shown
 

@@ -4,11 +4,12 @@ import io
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
 from command_line import rmetrics
+from examples import examples
 from exports import JOBS
 from rmetrics.output.grid import Column, Grid, blocks, layout
 from support import Project, csv_text
@@ -30,7 +31,7 @@ def test_no_value_of_a_wide_result_is_cut(project: Project, width: int) -> None:
     assert (f"Too wide for {width} columns: each row is a block." in out) == (width < 200)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     st.integers(1, 260),
     st.lists(st.lists(st.integers(0, 60), min_size=5, max_size=5), min_size=1, max_size=5),

@@ -213,9 +213,21 @@ EXAMPLES = [
 ]
 
 
+def test_all_examples_count_side_by_side(offline: Project) -> None:
+    """With all their exports at once, of which none is taken for another's."""
+    for rules, *_ in EXAMPLES:
+        with_example(offline, rules)
+    put(offline, *dict.fromkeys(n for _, names, _, _ in EXAMPLES for n in names))
+    found = month(offline, "monthly_metrics", "leads", "cost")
+    for key, figures in {key: figures for _, _, key, figures in EXAMPLES}.items():
+        assert found[key] == (figures[0], Decimal(figures[1])), key
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("rules", "names", "key", "figures"), EXAMPLES, ids=lambda v: str(v)[:24])
-@pytest.mark.ordinary(6)
-def test_examples_count(offline: Project, rules: str, names: Sequence[str], key: str, figures: tuple[int, str]) -> None:
+def test_each_example_counts_by_itself(
+    offline: Project, rules: str, names: Sequence[str], key: str, figures: tuple[int, str]
+) -> None:
     with_example(offline, rules)
     put(offline, *names)
     found = month(offline, "monthly_metrics", "leads", "cost")
@@ -254,6 +266,7 @@ KNOWN = [
 
 
 @pytest.mark.parametrize(("name", "what"), KNOWN)
+@pytest.mark.ordinary(4)
 def test_rules_new_says_what_is_read_already(offline: Project, name: str, what: str) -> None:
     path = offline.put(name, (EXPORTS / name).read_bytes())
     with pytest.raises(SettingsError) as caught:
@@ -262,6 +275,7 @@ def test_rules_new_says_what_is_read_already(offline: Project, name: str, what: 
 
 
 @pytest.mark.parametrize(("rules", "names", "_", "__"), EXAMPLES, ids=lambda v: str(v)[:24])
+@pytest.mark.ordinary(2)
 def test_rules_new_names_the_example_to_copy(
     offline: Project, rules: str, names: Sequence[str], _: str, __: tuple[int, str]
 ) -> None:

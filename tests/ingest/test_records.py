@@ -11,9 +11,10 @@ from typing import Any
 import openpyxl
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
+from examples import examples
 from ingest.reading import Outcome, read
 from rmetrics.ingest.records import LINE, PROBLEM, RecordReader, text_batches
 
@@ -34,7 +35,7 @@ def records(frames: Iterator[pl.DataFrame]) -> list[tuple[Any, ...]]:
 
 
 @given(text=nasty | ragged)
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @example(text='a,b,"c\nd"\n"e",f,g\n')
 @example(text="a,b,c\r\r\nd,e,f\r\n")
 @example(text='a,"b\nb,b,b",c\n')
@@ -46,7 +47,7 @@ def test_fast_reader_agrees_with_the_exact_one(text: str) -> None:
 
 
 @given(text=nasty | ragged)
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @example(text='""""\n')
 @example(text='"a"x,b\n')
 @example(text='a,"b" ,c\n')
@@ -60,7 +61,7 @@ def test_quotes_are_well_formed_where_a_pattern_says_so(text: str) -> None:
 
 
 @given(text=nasty | ragged, sizes=st.lists(st.integers(1, 40), min_size=1, max_size=8))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @pytest.mark.slow
 def test_blocks_may_be_cut_anywhere(text: str, sizes: list[int]) -> None:
     data = text.encode()
@@ -150,7 +151,7 @@ def reading(folder: Path, data: bytes, name: str = "payments.csv") -> tuple[obje
 
 
 @given(rows=payments, seed=st.integers(0, 99))
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.slow
 def test_the_same_export_in_another_form_gives_the_same_rows(
     rows: list[tuple[str, ...]], seed: int, tmp_path: Path
@@ -181,7 +182,7 @@ def test_the_same_export_in_another_form_gives_the_same_rows(
 
 
 @given(rows=payments)
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_workbook_gives_the_same_rows_as_text(rows: list[tuple[str, ...]], tmp_path: Path) -> None:
     table = [tuple(PAYMENTS), *rows]
     book = openpyxl.Workbook()
@@ -194,7 +195,7 @@ def test_a_workbook_gives_the_same_rows_as_text(rows: list[tuple[str, ...]], tmp
 
 
 @given(rows=payments, at=st.integers(0, 12))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_an_export_in_two_parts_gives_the_same_rows(rows: list[tuple[str, ...]], at: int, tmp_path: Path) -> None:
     whole = reading(tmp_path, as_csv([tuple(PAYMENTS), *rows]).encode())
     parts = [reading(tmp_path, as_csv([tuple(PAYMENTS), *p]).encode()) for p in (rows[:at], rows[at:]) if p]

@@ -10,9 +10,10 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from examples import examples
 from ingest.reading import EXPORTED, read, shipped_rules
 from rmetrics.ingest import dates, exact, parse
 from rmetrics.ingest.cells import clean
@@ -41,7 +42,7 @@ def rows(frames: Iterator[pl.DataFrame]) -> list[tuple[Any, ...]]:
 @given(
     odd=st.lists(st.sampled_from(ODD + BROKEN), max_size=3), at=st.randoms(use_true_random=False), crlf=st.booleans()
 )
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @example(odd=["x,1"], at=None, crlf=True)
 def test_a_few_odd_records_among_many_are_read_as_the_exact_reader_reads_them(
     odd: list[str], at: Any, crlf: bool
@@ -66,7 +67,7 @@ def test_a_few_odd_records_among_many_are_read_as_the_exact_reader_reads_them(
     size=st.integers(30, 700),
     final=st.booleans(),
 )
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @example(bad=[(0, '5" pipe,1,x'), (200, '5" pipe,1,x')], size=100, final=True)
 @example(bad=[(40, '"open,1,c')], size=100, final=False)
 def test_reading_ahead_gives_what_one_exact_pass_over_the_text_gives(
@@ -145,7 +146,7 @@ stamp = st.builds(
 
 
 @given(texts=st.lists(st.none() | stamp, max_size=12))
-@settings(max_examples=600, deadline=None)
+@examples(600)
 def test_plain_stamps_are_read_by_place_as_by_their_forms(texts: list[str | None]) -> None:
     cells = pl.Series("t", texts, dtype=pl.String)
     plain = cells.set(~cells.str.contains(dates._PLAIN_STAMP).fill_null(value=False), None)  # noqa: SLF001 - the two ways
@@ -168,7 +169,7 @@ def test_plain_stamps_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -> Non
         st.none() | st.from_regex(r"\A-?[0-9]{1,11}(\.[0-9]{0,3})?\Z") | st.sampled_from(["$5", "(1.00)", "1,234.50", "-0.00", "x"])
     )
 )  # fmt: skip
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_plain_amounts_are_what_the_exact_reader_makes_of_each(texts: list[str | None]) -> None:
     column = Column.model_validate({"type": "money", "from": ["x"]})
     values = parse_column(pl.Series("m", texts, dtype=pl.String), column, READING).to_list()
@@ -179,7 +180,7 @@ def test_plain_amounts_are_what_the_exact_reader_makes_of_each(texts: list[str |
 
 
 @given(texts=st.lists(st.text(st.sampled_from("0123456789()+-. \u00a0\u2009\u3000\x1c\u200bx"), max_size=16)))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_what_stands_between_digits_of_a_phone_is_what_a_pattern_takes_for_it(texts: list[str]) -> None:
     cells = pl.Series("p", texts, dtype=pl.String)
     short = cells.str.replace_many(BETWEEN_DIGITS, [""])
@@ -198,7 +199,7 @@ def test_how_often_a_spelling_repeats_changes_no_value(kind: ColumnType, monkeyp
 
 
 @given(given_ids=st.lists(st.booleans(), min_size=1, max_size=8))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_only_rows_without_an_id_get_an_identity_and_it_is_the_published_one(
     given_ids: list[bool], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -5,9 +5,10 @@ import itertools
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from examples import examples
 from rmetrics.metrics.forecast import KEPT_DAYS, NEEDED_DAYS, forecast, straight_line
 from rmetrics.metrics.holidays_of import holidays_of
 
@@ -106,7 +107,7 @@ def test_days_before_the_month_that_are_not_whole_are_estimated_and_not_counted(
     assert (found.reached, found.value, len(found.path)) == (0, 3100, 31)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.integers(0, 10_000), st.integers(1, 27))
 def test_it_knows_nothing_of_later_days_and_is_the_same_every_time(seed: int, day: int) -> None:
     chance = random.Random(seed)  # noqa: S311

@@ -2,9 +2,10 @@
 
 import duckdb
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from examples import examples
 from rmetrics.checks.phones import phone_keys
 from rmetrics.metrics.phones import KEY, first_key, keyed
 from rmetrics.rules.phones import read_phone
@@ -35,7 +36,7 @@ def test_each_number_of_a_cell_is_a_key_and_other_text_is_none() -> None:
         max_size=12,
     )
 )
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_both_engines_make_the_same_keys(cells: list[str | None]) -> None:
     phones = [None if c is None else read_phone(c) for c in cells]
     frame = pl.LazyFrame({"row": range(len(phones)), "phone": phones}, schema={"row": pl.Int64, "phone": pl.String})

@@ -58,7 +58,7 @@ def try_fault(world: World, folder: Path, fault: str, points: list[int]) -> list
 
 def test_killed_at_a_sample_of_steps(world: World, tmp_path: Path) -> None:
     assert world.count("kill") > 200
-    runs = try_fault(world, tmp_path / "p", "kill", sampled(world.count("kill"), 3, first=6))
+    runs = try_fault(world, tmp_path / "p", "kill", sampled(world.count("kill"), 2, first=6))
     assert {r.exit for r in runs} == {-9}
 
 

@@ -5,7 +5,6 @@ Each is either without effect on what is published, or refused in words that say
 
 import datetime as dt
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,11 +46,11 @@ def fill(project: Project) -> None:
     assert project.sync().status == "unchanged"
 
 
-@pytest.fixture
-def plain(pg_uri: str, tmp_path: Path) -> Any:
+@pytest.fixture(scope="module")
+def plain(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The same, published straight into a plain database."""
     with fresh_database(pg_uri) as dsn:
-        made = new_project(tmp_path / "plain", dsn)
+        made = new_project(tmp_path_factory.mktemp("settings") / "plain", dsn)
         fill(made)
         yield tables(made), rows(dsn, "SELECT note_id, text FROM notes")
 

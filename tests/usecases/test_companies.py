@@ -1,7 +1,8 @@
 """A group's sync: each company by itself, the group's tables, and no company that stops another."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from command_line import Line, in_process
 from rmetrics.errors import SettingsError
 from support import Project, csv_text
+from templates import Template, template
 
 RULES = """
 [companies.boston]
@@ -33,12 +35,27 @@ def states(project: Project) -> dict[str, tuple[Any, ...]]:
     return {r[0]: r[1:] for r in project.rows("SELECT company, status, run_id, message FROM group_companies")}
 
 
-@pytest.fixture
-def group(project: Project) -> Project:
+def declared(project: Project) -> Project:
+    """Two companies with their exports, before any sync."""
     (project.rules / "companies.toml").write_text(RULES)
     project.put("boston/payments.csv", payments(100, 50))
     project.put("canada/toronto/payments.csv", payments(200))
     return project
+
+
+@pytest.fixture(scope="module")
+def published(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+    """The group, published once."""
+    folder = tmp_path_factory.mktemp("companies")
+    with template(pg_uri, folder, lambda project: declared(project).sync()) as made:
+        yield made
+
+
+@pytest.fixture
+def group(published: Template, tmp_path: Path) -> Iterator[Project]:
+    """The group as it was published, for a test that changes it."""
+    with published.copy(tmp_path) as project:
+        yield project
 
 
 def synced(project: Project, expected: Sequence[tuple[str, str]]) -> Any:
@@ -47,7 +64,8 @@ def synced(project: Project, expected: Sequence[tuple[str, str]]) -> Any:
     return result
 
 
-def test_each_company_has_its_rows_in_its_currency_and_none_is_added_to_another(group: Project) -> None:
+def test_each_company_has_its_rows_in_its_currency_and_none_is_added_to_another(project: Project) -> None:
+    group = declared(project)
     result = synced(group, [("boston", "published"), ("toronto", "published")])
     assert group.rows(MONTHLY) == [("boston", "USD", "150.00", "60.000000"), ("toronto", "CAD", "200.00", "100.000000")]
     by_currency = "SELECT currency, companies, revenue_gross::text FROM group_monthly_by_currency ORDER BY 1"
@@ -62,7 +80,6 @@ def test_each_company_has_its_rows_in_its_currency_and_none_is_added_to_another(
 
 
 def test_a_correction_of_one_leaves_the_others_alone(group: Project) -> None:
-    group.sync()
     before = states(group)
     group.put("canada/toronto/payments.csv", payments(200, 7))
     synced(group, [("boston", "unchanged"), ("toronto", "published")])
@@ -73,7 +90,6 @@ def test_a_correction_of_one_leaves_the_others_alone(group: Project) -> None:
 
 
 def test_a_company_is_added_and_removed_by_its_table_alone(group: Project) -> None:
-    group.sync()
     rules = group.rules / "companies.toml"
     (group.rules / "calgary.toml").write_text('[companies.calgary]\ncurrency = "CAD"\n')
     group.put("calgary/payments.csv", payments(3))
@@ -92,7 +108,6 @@ def test_a_company_is_added_and_removed_by_its_table_alone(group: Project) -> No
 
 
 def test_what_stops_one_company_stops_no_other_and_the_run_says_so(group: Project) -> None:
-    group.sync()
     for raw in (group.settings.data_dir / "companies" / "boston" / "lake" / "raw").glob("*/*.parquet"):
         raw.unlink()  # its raw layer is lost, and so is its export
     (group.inbox / "boston" / "payments.csv").unlink()
@@ -113,7 +128,6 @@ def test_what_stops_one_company_stops_no_other_and_the_run_says_so(group: Projec
 def test_commands_are_about_one_company(
     group: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    group.sync()
     line: Line = in_process(group, monkeypatch, capsys)
     for command in (["explain", "--source", "Unattributed", "--month", "2025-01"], ["check"], ["plan"]):
         refused = line(*command)

@@ -1,0 +1,18 @@
+"""How many examples a property test tries: in ``make test`` a quarter of those of ``make test-long``."""
+
+from typing import Any
+
+from hypothesis import settings
+
+_A_QUARTER = 4
+_few: list[bool] = []
+
+
+def try_few(*, few: bool) -> None:
+    """Says, before tests are imported, whether long tests are left out."""
+    _few[:] = [few]
+
+
+def examples(number: int, **options: Any) -> settings:
+    """Settings that try so many examples, or a quarter of them."""
+    return settings(max_examples=number // _A_QUARTER if any(_few) else number, deadline=None, **options)
