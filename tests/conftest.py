@@ -10,9 +10,11 @@ from adbc_driver_postgresql import dbapi
 from hypothesis import settings
 
 from examples import try_few
+from exports import JOBS
 from published import Published, empty_schema, five_years, published_sample
 from rmetrics.postgres.embedded import start_embedded, stop_embedded
-from support import Project, fresh_database, new_project
+from support import Project, csv_text, fresh_database, new_project
+from templates import Template, template
 
 # How long an example takes says nothing on a machine that does other work.
 settings.register_profile("untimed", deadline=None)
@@ -57,6 +59,25 @@ def project(tmp_path: Path, pg_uri: str) -> Iterator[Project]:
     """An empty project with the shipped rules, publishing to a database with nothing but the schema."""
     with fresh_database(pg_uri, ready=True) as uri:
         yield new_project(tmp_path / "project", uri)
+
+
+@pytest.fixture(scope="session")
+def one_job(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+    """A project that has published one job, once for all tests; only to be copied."""
+
+    def fill(project: Project) -> None:
+        project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+        project.sync()
+
+    with template(pg_uri, tmp_path_factory.mktemp("one-job"), fill) as made:
+        yield made
+
+
+@pytest.fixture
+def published(one_job: Template, tmp_path: Path) -> Iterator[Project]:
+    """A project that has published one job, for a test to change."""
+    with one_job.copy(tmp_path) as project:
+        yield project
 
 
 @pytest.fixture

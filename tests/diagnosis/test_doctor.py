@@ -17,12 +17,10 @@ from support import Project, csv_text
 
 
 @pytest.fixture
-def healthy(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+def healthy(published: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A published project whose folder is the working folder."""
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
-    project.sync()
-    monkeypatch.chdir(project.root)
-    return project
+    monkeypatch.chdir(published.root)
+    return published
 
 
 def problems(project: Project, *, verify: bool = False) -> dict[str, Check]:

@@ -1,4 +1,9 @@
-"""Published projects to copy: what a test edits is a copy of folder and database, which is much quicker than a sync."""
+"""Published projects to copy: what a test edits is a copy of folder and database, which is much quicker than a sync.
+
+A copy is not in all things the project that was published. Its files have other inodes, so a sync looks at each again;
+and PostgreSQL counts the rows written to a table from nothing, as after a restore, so a sync does not notice that a
+value was changed by hand. A test of either makes its own project.
+"""
 
 import shutil
 import uuid

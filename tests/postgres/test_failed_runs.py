@@ -19,13 +19,6 @@ from rmetrics.usecases.status import status
 from support import Project, csv_text
 
 
-@pytest.fixture
-def published(project: Project) -> Project:
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
-    project.sync()
-    return project
-
-
 def runs(project: Project) -> list[str]:
     return [s for (s,) in project.rows("SELECT status FROM sync_runs ORDER BY started_at, run_id")]
 

@@ -126,19 +126,17 @@ def test_another_schema_is_the_way_out(project: Project, monkeypatch: pytest.Mon
     ["CREATE TABLE invoices_pkey (a int)"],
 ])  # fmt: skip
 @pytest.mark.ordinary(2)
-def test_a_feed_that_rules_declare_does_not_take_a_table_of_its_name(project: Project, made: Sequence[str]) -> None:
-    put(project)
-    project.sync()
-    run(project.dsn, *made)
-    (project.rules / "invoices.toml").write_text(FEED)
-    project.put("invoices.csv", "Invoice,Day,Amount\nI1,2024-11-05,10.00\n")
-    before = everything(project.dsn)
+def test_a_feed_that_rules_declare_does_not_take_a_table_of_its_name(published: Project, made: Sequence[str]) -> None:
+    run(published.dsn, *made)
+    (published.rules / "invoices.toml").write_text(FEED)
+    published.put("invoices.csv", "Invoice,Day,Amount\nI1,2024-11-05,10.00\n")
+    before = everything(published.dsn)
     with pytest.raises(PostgresError, match=r"public\.invoices"):
-        project.sync()
-    assert everything(project.dsn) == before
-    (project.rules / "invoices.toml").unlink()
-    assert project.sync().status in ("published", "unchanged")
-    assert before == everything(project.dsn)
+        published.sync()
+    assert everything(published.dsn) == before
+    (published.rules / "invoices.toml").unlink()
+    assert published.sync().status in ("published", "unchanged")
+    assert before == everything(published.dsn)
 
 
 def test_a_feed_that_rules_no_longer_have_loses_its_rows_and_never_somebody_elses(project: Project) -> None:
@@ -161,22 +159,20 @@ def test_a_feed_that_rules_no_longer_have_loses_its_rows_and_never_somebody_else
 
 @pytest.mark.parametrize("table", ["jobs", "feed_status", "monthly_metrics", "sync_runs"])
 @pytest.mark.ordinary(2)
-def test_a_copy_in_the_place_of_a_table_of_ours_is_not_ours(project: Project, table: str) -> None:
+def test_a_copy_in_the_place_of_a_table_of_ours_is_not_ours(published: Project, table: str) -> None:
     """A copy takes columns, keys, comments and rows along: only the oid tells it."""
-    put(project)
-    project.sync()
     run(
-        project.dsn,
+        published.dsn,
         f"ALTER TABLE {table} RENAME TO {table}_kept",
         f"CREATE TABLE {table} (LIKE {table}_kept INCLUDING ALL)",
         f"INSERT INTO {table} SELECT * FROM {table}_kept" if table != "monthly_metrics" else "SELECT 1",
         f"COMMENT ON TABLE {table} IS 'theirs'",
     )
-    project.put("Import-2.csv", csv_text(HEADER, (2, "COD Repair", "Google", "Tue Nov 05 2024")))
-    before = everything(project.dsn)
+    published.put("Import-2.csv", csv_text(HEADER, (2, "COD Repair", "Google", "Tue Nov 05 2024")))
+    before = everything(published.dsn)
     with pytest.raises(PostgresError, match=rf"^the table public\.{table} was not made by rmetrics"):
-        project.sync()
-    assert everything(project.dsn) == before
+        published.sync()
+    assert everything(published.dsn) == before
 
 
 def test_a_table_swapped_between_the_look_and_the_publish_is_refused_too(database: str) -> None:
@@ -239,51 +235,45 @@ def test_a_schema_applied_by_hand_is_ours_with_the_rows_typed_into_it(project: P
     assert set(note.made) == {*TABLES, *VIEWS}
 
 
-def test_a_restored_dump_is_ours_and_a_table_that_was_never_published_is_not(project: Project) -> None:
+def test_a_restored_dump_is_ours_and_a_table_that_was_never_published_is_not(published: Project) -> None:
     """A restore gives every table another oid: all of them differ then, the noted ones are known by what they hold."""
-    put(project)
-    project.sync()
-    note = rows(project.dsn, "SELECT obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE conname = 'sync_runs_pkey'")[0][0]  # fmt: skip
+    note = rows(published.dsn, "SELECT obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE conname = 'sync_runs_pkey'")[0][0]  # fmt: skip
     restored = re.sub(r":(\d+)", lambda m: f":{int(m[1]) + 1000000}", note)
     for carrier in CARRIERS:
-        run(project.dsn, f"COMMENT ON CONSTRAINT {carrier}_pkey ON {carrier} IS '{restored}'")
-    assert own(project.dsn) == {*TABLES, *VIEWS}
-    assert project.sync().status == "unchanged"
+        run(published.dsn, f"COMMENT ON CONSTRAINT {carrier}_pkey ON {carrier} IS '{restored}'")
+    assert own(published.dsn) == {*TABLES, *VIEWS}
+    assert published.sync().status == "unchanged"
     run(
-        project.dsn,
+        published.dsn,
         "DROP TABLE calls CASCADE",
         "CREATE TABLE calls (call_id varchar)",
         "INSERT INTO calls VALUES ('theirs')",
         "COMMENT ON TABLE calls IS 'theirs'",
     )
-    assert "calls" not in own(project.dsn)
+    assert "calls" not in own(published.dsn)
     with pytest.raises(PostgresError, match=r"table public\.calls"):
-        project.sync()
-    assert rows(project.dsn, "SELECT call_id FROM calls") == [("theirs",)]
+        published.sync()
+    assert rows(published.dsn, "SELECT call_id FROM calls") == [("theirs",)]
 
 
 @pytest.mark.parametrize("table", ["sync_runs", "published_parts", "jobs"])
 @pytest.mark.ordinary(1)
-def test_a_table_that_somebody_dropped_is_made_again(project: Project, table: str) -> None:
-    put(project)
-    project.sync()
-    run(project.dsn, f"DROP TABLE {table} CASCADE")
-    project.sync()
-    assert own(project.dsn) == {*TABLES, *VIEWS}
-    assert rows(project.dsn, "SELECT job_id FROM jobs") == [("1",)]
-    assert project.sync().status == "unchanged"
+def test_a_table_that_somebody_dropped_is_made_again(published: Project, table: str) -> None:
+    run(published.dsn, f"DROP TABLE {table} CASCADE")
+    published.sync()
+    assert own(published.dsn) == {*TABLES, *VIEWS}
+    assert rows(published.dsn, "SELECT job_id FROM jobs") == [("1",)]
+    assert published.sync().status == "unchanged"
 
 
 @pytest.mark.parametrize("note", ["rmetrics schema abc {", 'rmetrics schema abc {"jobs": "x"}', "rmetrics schema"])
 @pytest.mark.ordinary(1)
-def test_a_note_that_somebody_edited_proves_nothing_and_stops_nothing(project: Project, note: str) -> None:
-    put(project)
-    project.sync()
+def test_a_note_that_somebody_edited_proves_nothing_and_stops_nothing(published: Project, note: str) -> None:
     for carrier in CARRIERS:
-        run(project.dsn, f"COMMENT ON CONSTRAINT {carrier}_pkey ON {carrier} IS '{note}'")
-    assert not any(project.sync().published.values())
-    assert project.sync().status == "unchanged"
-    assert own(project.dsn) == {*TABLES, *VIEWS}
+        run(published.dsn, f"COMMENT ON CONSTRAINT {carrier}_pkey ON {carrier} IS '{note}'")
+    assert not any(published.sync().published.values())
+    assert published.sync().status == "unchanged"
+    assert own(published.dsn) == {*TABLES, *VIEWS}
 
 
 # -- grants
@@ -315,16 +305,14 @@ def test_roles_touch_our_tables_only_one_by_one(project: Project) -> None:
     assert rows(project.dsn, f"SELECT has_table_privilege('{WRITER}', 'made_later', 'SELECT')") == [(False,)]
 
 
-def test_roles_take_back_what_an_earlier_script_gave(project: Project) -> None:
-    put(project)
-    project.sync()
+def test_roles_take_back_what_an_earlier_script_gave(published: Project) -> None:
     run(
-        project.dsn,
+        published.dsn,
         *statements(roles_script()),
         f"ALTER DEFAULT PRIVILEGES FOR ROLE rmetrics_owner IN SCHEMA public GRANT SELECT, INSERT ON TABLES TO {WRITER}",
         *statements(roles_script()),
     )
-    assert rows(project.dsn, "SELECT count(*) FROM pg_default_acl") == [(0,)]
+    assert rows(published.dsn, "SELECT count(*) FROM pg_default_acl") == [(0,)]
 
 
 def test_the_script_names_our_tables_and_never_all() -> None:

@@ -133,14 +133,12 @@ def test_settings_of_the_dsn_and_the_environment_change_nothing(
 
 
 def test_a_transaction_that_takes_longer_than_the_roles_limits_is_published(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    published: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The limits are for questions; a publish sets its own."""
-    name = rows(project.dsn, "SELECT current_database()::text")[0][0]
+    name = rows(published.dsn, "SELECT current_database()::text")[0][0]
     limits = ("statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
-    project.put("Import-1.csv", csv_text(HEADER, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
-    project.sync()
-    run(project.dsn, *(f"ALTER DATABASE {name} SET {n} = '1s'" for n in limits))
+    run(published.dsn, *(f"ALTER DATABASE {name} SET {n} = '1s'" for n in limits))
     ingest = Session.ingest
 
     def slow(self: Session, table: str, data: Any, *, schema: str | None) -> int:
@@ -150,28 +148,26 @@ def test_a_transaction_that_takes_longer_than_the_roles_limits_is_published(
         return ingest(self, table, data, schema=schema)
 
     monkeypatch.setattr(Session, "ingest", slow)
-    project.put("Import-2.csv", csv_text(HEADER, (1, "INS Repair", "Google", "Tue Nov 05 2024")))
-    assert project.sync().status == "published"
-    run(project.dsn, *(f"ALTER DATABASE {name} RESET {n}" for n in limits))
+    published.put("Import-2.csv", csv_text(HEADER, (1, "INS Repair", "Google", "Tue Nov 05 2024")))
+    assert published.sync().status == "published"
+    run(published.dsn, *(f"ALTER DATABASE {name} RESET {n}" for n in limits))
 
 
-def test_a_database_that_is_read_only_is_refused_and_may_be_read(project: Project) -> None:
-    name = rows(project.dsn, "SELECT current_database()::text")[0][0]
-    project.put("Import-1.csv", csv_text(HEADER, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
-    project.sync()
-    run(project.dsn, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-    project.put("Import-2.csv", csv_text(HEADER, (2, "COD Repair", "Google", "Tue Nov 05 2024")))
+def test_a_database_that_is_read_only_is_refused_and_may_be_read(published: Project) -> None:
+    name = rows(published.dsn, "SELECT current_database()::text")[0][0]
+    run(published.dsn, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    published.put("Import-2.csv", csv_text(HEADER, (2, "COD Repair", "Google", "Tue Nov 05 2024")))
     with pytest.raises(PostgresError, match="only read") as caught:
-        project.sync()
+        published.sync()
     assert "default_transaction_read_only = off" in caught.value.hint
-    assert status(project.settings).runs
-    assert history(project.settings, Months(last=dt.date(2024, 11, 1), one=True)).first_run
+    assert status(published.settings).runs
+    assert history(published.settings, Months(last=dt.date(2024, 11, 1), one=True)).first_run
     run(
-        project.dsn,
+        published.dsn,
         "SET default_transaction_read_only = off",
         f"ALTER DATABASE {name} RESET default_transaction_read_only",
     )
-    assert project.sync().status == "published"
+    assert published.sync().status == "published"
 
 
 def test_a_pool_whose_sessions_quote_every_name_is_refused(project: Project) -> None:

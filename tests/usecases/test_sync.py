@@ -160,12 +160,14 @@ def run_sql(project: Project, sql: str) -> None:
     ],
 )
 @pytest.mark.ordinary(3)
-def test_a_half_filled_database_heals(synced: Project, harm: str) -> None:
-    before = everything(synced)
-    run_sql(synced, harm.rstrip("; "))
-    synced.sync()
-    assert everything(synced) == before
-    assert synced.rows("SELECT count(*) FROM monthly_vs_target")[0][0] > 0
+def test_a_half_filled_database_heals(project: Project, harm: str) -> None:
+    small(project)
+    project.sync()
+    before = everything(project)
+    run_sql(project, harm.rstrip("; "))
+    project.sync()
+    assert everything(project) == before
+    assert project.rows("SELECT count(*) FROM monthly_vs_target")[0][0] > 0
 
 
 def test_full_mends_a_number_changed_by_hand(synced: Project) -> None:

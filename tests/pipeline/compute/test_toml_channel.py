@@ -4,7 +4,7 @@ The invented Fixly writes a line above its header, semicolons, days first, 14,50
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from rmetrics.cli import run
 from support import Project, csv_text
+from templates import Template, template
 
 FIRST = """\
 Fixly Partner Portal
@@ -133,14 +134,26 @@ cost = { feed = "fixly_leads", sum = "fee" }
 """
 
 
-@pytest.fixture
-def fixly(project: Project) -> Project:
-    """A project with the channel, its export landed before its rules were there."""
+def with_channel(project: Project) -> None:
+    """Puts an export, declares its channel and publishes both."""
     project.put("Import-1.csv", JOBS)
     project.put("Fixly bookings 2024-11.csv", FIRST)
     (project.rules / "fixly.toml").write_text(FIXLY, encoding="utf-8")
     project.sync()
-    return project
+
+
+@pytest.fixture(scope="module")
+def channel(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+    """A project with the channel, published once."""
+    with template(pg_uri, tmp_path_factory.mktemp("fixly"), with_channel) as made:
+        yield made
+
+
+@pytest.fixture
+def fixly(channel: Template, tmp_path: Path) -> Iterator[Project]:
+    """The same, for a test to change."""
+    with channel.copy(tmp_path) as project:
+        yield project
 
 
 def columns(project: Project, table: str) -> dict[str, tuple[str, str]]:
