@@ -21,7 +21,8 @@ def wide(project: Project, width: int, sql: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("width", [20, 80, 110, 250])
+@pytest.mark.parametrize("width", [20, 80, 250, 110])
+@pytest.mark.ordinary(2)
 def test_no_value_of_a_wide_result_is_cut(project: Project, width: int) -> None:
     project.put("Import-1.csv", csv_text(JOBS, (123456789, "COD Repair", "Pro Referral", "Tue Nov 05 2024")))
     project.sync()

@@ -1,14 +1,13 @@
 """Projects to explain: the synced sample, and a small one whose every row is known."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from exports import PAYMENTS, SPEND
-from support import MIDNIGHT, ROOT, Project, csv_text, fresh_database, new_project
+from published import Published
+from support import Project, csv_text
 from templates import Template, template
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID", "Primary Phone")
@@ -16,18 +15,10 @@ LEADS = ("Unique ID", "Time", "Cost", "Status", "Caller ID")
 
 
 @pytest.fixture(scope="session")
-def sample(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """The shipped sample, synced. Its tests only read."""
-    with fresh_database(pg_uri) as uri:
-        project = new_project(tmp_path_factory.mktemp("explain") / "sample", uri)
-        exports = sorted(p for p in (ROOT / "data" / "sample").iterdir() if p.suffix in {".csv", ".xlsx"})
-        for i, path in enumerate(exports):  # within a feed the names sort by age
-            target = project.inbox / path.name
-            shutil.copyfile(path, target)
-            at = MIDNIGHT.timestamp() + 3 * 86_400 + 60 * i
-            os.utime(target, (at, at))
-        project.sync()
-        yield project
+def sample(sample: Published) -> Project:
+    """The project of the shipped sample, published. Its tests only read."""
+    assert sample.project is not None
+    return sample.project
 
 
 @pytest.fixture(scope="session")

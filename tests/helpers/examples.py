@@ -14,5 +14,5 @@ def try_few(*, few: bool) -> None:
 
 
 def examples(number: int, **options: Any) -> settings:
-    """Settings that try so many examples, or a quarter of them."""
+    """Settings that try so many examples, or a quarter of them; of fewer than 8 that would be the simplest one alone."""
     return settings(max_examples=number // _A_QUARTER if any(_few) else number, deadline=None, **options)

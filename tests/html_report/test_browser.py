@@ -116,7 +116,7 @@ def seen(page: Path, profile: Path, width: int, *, dark: bool) -> Any:
         pytest.param(1280, False, id="desktop-light"),
         pytest.param(1280, True, id="desktop-dark", marks=pytest.mark.slow),
         pytest.param(1030, False, id="laptop-light", marks=pytest.mark.slow),
-        pytest.param(500, True, id="narrow-dark"),
+        pytest.param(500, True, id="narrow-dark", marks=pytest.mark.slow),
         pytest.param(500, False, id="narrow-light", marks=pytest.mark.slow),
     ],
 )
@@ -145,10 +145,11 @@ def test_every_chart_is_drawn_without_an_error(written: Written, tmp_path: Path,
     [
         pytest.param(1280, False, id="desktop-light"),
         pytest.param(390, True, id="phone-dark"),
-        pytest.param(1280, True, id="desktop-dark", marks=pytest.mark.slow),
-        pytest.param(390, False, id="phone-light", marks=pytest.mark.slow),
+        pytest.param(1280, True, id="desktop-dark"),
+        pytest.param(390, False, id="phone-light"),
     ],
 )
+@pytest.mark.slow
 def test_screenshots(written: Written, tmp_path: Path, width: int, *, dark: bool) -> None:
     """A picture at each width and theme; kept where RMETRICS_SCREENSHOTS names a folder, for a person to look at."""
     name = f"report-{width}-{'dark' if dark else 'light'}.png"
@@ -175,6 +176,7 @@ def sheets(page: Path, folder: Path) -> list[int]:
     return drawn
 
 
+@pytest.mark.slow
 def test_the_sample_prints_on_eight_sheets_at_most_and_none_is_blank(written: Written, tmp_path: Path) -> None:
     found = sheets(written.result.page, tmp_path)
     assert 4 <= len(found) <= 8, found

@@ -182,7 +182,7 @@ def test_the_same_export_in_another_form_gives_the_same_rows(
 
 
 @given(rows=payments)
-@examples(4, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_workbook_gives_the_same_rows_as_text(rows: list[tuple[str, ...]], tmp_path: Path) -> None:
     table = [tuple(PAYMENTS), *rows]
     book = openpyxl.Workbook()

@@ -98,7 +98,8 @@ class Proxy(threading.Thread):
                 client.sendall(data)
 
 
-@pytest.mark.parametrize("answer", [False, True], ids=["lost before the commit", "lost before its answer"])
+@pytest.mark.parametrize("answer", [True, False], ids=["lost before its answer", "lost before the commit"])
+@pytest.mark.ordinary(1)
 def test_a_connection_lost_at_the_commit(database: str, answer: bool) -> None:
     direct = prepared(database)
     publish_version(direct, 1)

@@ -38,15 +38,16 @@ def test_targets_typed_into_the_database_are_named_when_they_go(published: Proje
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
+        ("UPDATE targets SET target_repairs = 99", "1 row of targets had been changed or deleted in the database and was set back"),
         ("INSERT INTO payments (payment_id, job_ref, amount, counted) VALUES ('9', 'unknown', 5, true)",
          "1 row of payments came from no export and was removed (first: 9)"),
-        ("INSERT INTO daily_metrics (date, source, segment, leads) VALUES ('2024-11-09', 'Rely', 'INS', 5)",
-         "1 row of daily_metrics came from no export and was removed (first: 2024-11-09, Rely, INS)"),
-        ("UPDATE targets SET target_repairs = 99", "1 row of targets had been changed or deleted in the database and was set back"),
         ("DELETE FROM targets WHERE month = '2024-11-01' AND source = 'x'", ""),
         ("DELETE FROM jobs WHERE job_id = '2'", "1 row of jobs had been changed or deleted in the database and was set back"),
+        ("INSERT INTO daily_metrics (date, source, segment, leads) VALUES ('2024-11-09', 'Rely', 'INS', 5)",
+         "1 row of daily_metrics came from no export and was removed (first: 2024-11-09, Rely, INS)"),
     ],
 )  # fmt: skip
+@pytest.mark.ordinary(3)
 def test_rows_of_any_table_are_named(published: Project, statement: str, expected: str) -> None:
     run(published.dsn, statement)
     messages = told(published)

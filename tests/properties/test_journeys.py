@@ -197,6 +197,7 @@ def test_many_exports_one_after_another(book: str, taken: list[growth.Step]) -> 
 
 
 @pytest.mark.parametrize("order", [0, 1])
+@pytest.mark.ordinary(1)
 def test_order_and_split_of_exports_decide_nothing(order: int, tmp_path: Path) -> None:
     """Ties are settled by what rows say: the same rows in one export or in three, in either order."""
     jobs = [(str(n), f"U{n}", "COD Service", "", "Fri Nov 01 2024", "", PHONES[n % 6], "02118") for n in range(1, 13)]

@@ -115,7 +115,7 @@ def test_a_damaged_landed_export_is_named_asked_for_and_taken_back(
 
 
 @pytest.mark.parametrize("harm", [flip(0.31), flip(0.9), truncate, zero, delete])
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1)
 def test_a_damaged_catalog_is_named_and_made_again(world: World, synced: Project, harm: Harm) -> None:
     for export in synced.inbox.iterdir():
         export.unlink()

@@ -213,6 +213,7 @@ def test_a_withdrawn_export_is_a_cause_beside_new_ones(project: Project) -> None
     assert "withdrawn" not in causes["revenue_gross"]
 
 
+@pytest.mark.slow
 def test_known_content_that_takes_a_file_s_place_under_its_time_is_the_newest(project: Project) -> None:
     def job_in(city: str) -> str:
         return csv_text(("Job #", "Job Type", "Created", "City"), (1, "Warranty", "2024-11-04", city))

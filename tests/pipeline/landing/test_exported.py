@@ -1,7 +1,7 @@
 """Records of landed exports, read again from their bytes, are those that were read when they landed."""
 
 import gzip
-from pathlib import Path
+from collections.abc import Iterator
 
 import polars as pl
 import pytest
@@ -42,18 +42,21 @@ FORMS: dict[str, bytes] = {
 }
 
 
-@pytest.fixture(params=[0, 2**20], ids=["alone", "together"])
-def lake(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
-    monkeypatch.setattr("rmetrics.ingest.sniff.BLOCK", 1024)
-    monkeypatch.setattr("rmetrics.ingest.records.BLOCK", 1024)
-    monkeypatch.setattr(landing, "SMALL", request.param)
-    made = Lake(tmp_path / "lake")
-    made.prepare()
-    (tmp_path / "inbox").mkdir()
-    for name, data in FORMS.items():
-        (tmp_path / "inbox" / name).write_bytes(data)
-    assert all(s.landed for s in land_inbox(tmp_path / "inbox", made, RULES, silent))
-    return made
+@pytest.fixture(scope="module", params=[0, 2**20], ids=["alone", "together"])
+def lake(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    """All forms, landed once in small blocks. A test that changes it brings it back."""
+    folder = tmp_path_factory.mktemp("forms")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("rmetrics.ingest.sniff.BLOCK", 1024)
+        patched.setattr("rmetrics.ingest.records.BLOCK", 1024)
+        patched.setattr(landing, "SMALL", request.param)
+        made = Lake(folder / "lake")
+        made.prepare()
+        (folder / "inbox").mkdir()
+        for name, data in FORMS.items():
+            (folder / "inbox" / name).write_bytes(data)
+        assert all(s.landed for s in land_inbox(folder / "inbox", made, RULES, silent))
+        yield made
 
 
 def test_landed_bytes_are_the_exports_own_and_read_as_they_did(lake: Lake) -> None:
@@ -86,6 +89,9 @@ def test_one_record_is_read_from_one_frame(lake: Lake) -> None:
 
 def test_a_landed_export_that_cannot_be_read_says_which(lake: Lake) -> None:
     (raw,) = (r for r in lake.raw_files() if r.name == "payments.csv")
-    lake.raw_path(raw).write_bytes(b"PAR1")
+    path = lake.raw_path(raw)
+    before = path.read_bytes()
+    path.write_bytes(b"PAR1")
     with pytest.raises(LakeError, match="it cannot be read"):
         list(exported_text(lake, raw))
+    path.write_bytes(before)

@@ -80,6 +80,7 @@ def test_distinct_and_more_in_a_feed_of_the_users_own(project: Project) -> None:
 
 
 @pytest.mark.parametrize("date", ["DATE '2024-11-03'", "'2024-11-03'"])
+@pytest.mark.ordinary(1)
 def test_timestamp_beside_a_date_is_its_business_day(project: Project, date: str) -> None:
     with_feed(project, f"lead_at >= {date}")
     stamps = {

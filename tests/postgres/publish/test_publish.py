@@ -132,7 +132,7 @@ AFTER = {
 
 @pytest.mark.parametrize("at_hand", [False, True], ids=["whole months", "months at hand as they were"])
 @pytest.mark.parametrize("what", AFTER)
-@pytest.mark.ordinary(5)
+@pytest.mark.ordinary(3)
 def test_whatever_changed_the_table_is_as_it_must_be(database: str, what: str, at_hand: bool) -> None:
     server, first = prepared(database), content(JOBS, FIRST)
     publish_contents(server, first)

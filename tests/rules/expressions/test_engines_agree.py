@@ -158,6 +158,7 @@ def compare(seeds: range, zone: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.ordinary(2)
 def test_random_expressions(zone: str, tmp_path: Path) -> None:
     compare(range(120), zone, tmp_path)
 
