@@ -47,7 +47,8 @@ class fresh_database:  # noqa: N801 - reads as the verb it is
     def __enter__(self) -> str:
         _let_go(self.copy_of)  # no session may be in what is copied
         source = urlsplit(self.copy_of).path[1:] or (_template(self.pg_uri) if self.ready else "template1")
-        _administer(self.pg_uri, f"CREATE DATABASE {self.name} TEMPLATE {source}")
+        # As files: far cheaper than through the log where nothing is flushed to disk.
+        _administer(self.pg_uri, f"CREATE DATABASE {self.name} TEMPLATE {source} STRATEGY file_copy")
         return _uri_of(self.pg_uri, self.name)
 
     def __exit__(self, *_: object) -> None:

@@ -242,12 +242,20 @@ def test_two_users_work_at_the_same_time(place: Path) -> None:
 
 
 @needs_root
-def test_a_project_of_another_user_is_refused_in_words(place: Path) -> None:
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (("db", "start"), ("sync",)),
+        pytest.param((("db", "stop"), ("db", "url"), ("status",), ("doctor",)), marks=pytest.mark.slow),
+    ],
+    ids=["writing", "reading"],
+)
+def test_a_project_of_another_user_is_refused_in_words(place: Path, lines: tuple[tuple[str, ...], ...]) -> None:
     project = one_job(place / "shop")
     assert command(project, "sync", "--quiet").returncode == 0
     for path in (place, project.root, project.root / "rules", project.root / "data", project.inbox):
         path.chmod(0o777)
-    for arguments in (("db", "start"), ("db", "stop"), ("db", "url"), ("status",), ("sync",), ("doctor",)):
+    for arguments in lines:
         refused = rmetrics_as(STRANGER, *arguments, cwd=project.root)
         told = refused.stdout + refused.stderr
         assert refused.returncode in ({3, 4} if arguments == ("doctor",) else {4}), (arguments, told)
