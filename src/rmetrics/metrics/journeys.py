@@ -197,10 +197,10 @@ def journeys(of: Numbers, found: pl.LazyFrame, matched: pl.LazyFrame, revenue: p
         revenue: ``revenue_of_jobs``.
 
     Returns:
-        One row per touch: its id, POSITION (``touches.place``), feed, source, touch_at, touch_date, month; answered (null
-        where no call tells), booked, visited, repaired; jobs (how many), job_id (the first of them), matched_by (of that
-        job, ``none`` without one), reason (why there is none, null where there is one); returning_customer (the number
-        had a job before; null without a number of its own), cost, paid, revenue40.
+        One row per touch: its id, POSITION (``touches.place``), feed, source, touch_at, touch_date, month; answered
+        (null where no call tells), booked, visited, repaired; jobs (how many), job_id (the first of them), matched_by
+        (of that job, ``none`` without one), reason (why there is none, null where there is one); returning_customer
+        (the number had a job before; null without a number of its own), cost, paid, revenue40.
     """
     first = ["job_day", pl.col(JOB_ID).str.len_chars(), JOB_ID]
     of_touch = (
