@@ -232,7 +232,8 @@ def pick(rng: np.random.Generator, weights: Mapping[str, float], count: int) -> 
 
 def customers(job: np.ndarray) -> np.ndarray:
     """The customer of each job: its own, or, of every fifth, that of an earlier job."""
-    return np.where(job % 5 == 0, np.maximum(job - 1 - job * 31 % 4_999, 1), job)
+    earlier = job - 1 - job * 31 % 4_999
+    return np.where((job % 5 == 0) & (earlier > 0), earlier, job)
 
 
 def phones(customer: np.ndarray) -> pl.Series:
