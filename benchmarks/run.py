@@ -254,6 +254,7 @@ class Bench:
         """The rows rmetrics has published, into tables with the same keys and indexes."""
         if not self.wanted("publish/"):
             return
+        assert project.dsn is not None  # noqa: S101 - its databases are on one server
         rows = self.work / "published"
         shutil.rmtree(rows, ignore_errors=True)
         measured([sys.executable, PEERS / "published_rows.py", rows, project.dsn], cwd=self.work)

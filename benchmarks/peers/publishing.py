@@ -54,13 +54,13 @@ def copy(rows: Path, dsn: str, *, bare: bool = False) -> dict[str, int]:
     with psycopg.connect(dsn) as connection:
         for table in TABLES:
             if bare:
-                names = sql.Identifier(f"bare_{table}"), sql.Identifier(table)
-                connection.execute(sql.SQL("CREATE TABLE {} AS SELECT * FROM {} WITH NO DATA").format(*names))
+                made = sql.SQL("CREATE TABLE {} AS SELECT * FROM {} WITH NO DATA")
+                connection.execute(made.format(sql.Identifier(f"bare_{table}"), sql.Identifier(table)))
             with (rows / f"{table}.csv").open("rb") as file:
                 names = file.readline().decode().strip().split(",")
                 columns = sql.SQL(", ").join(map(sql.Identifier, names))
-                target_table = sql.Identifier(f"bare_{table}" if bare else table)
-                statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(target_table, columns)
+                place = sql.Identifier(f"bare_{table}" if bare else table)
+                statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(place, columns)
                 with connection.cursor() as cursor:
                     with cursor.copy(statement) as target:
                         while piece := file.read(_PIECE):
