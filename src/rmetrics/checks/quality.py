@@ -7,7 +7,7 @@ that the rules do not declare is not asked. Customers' data (phones) is compared
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import duckdb
 
@@ -59,7 +59,8 @@ def ask(connection: duckdb.DuckDBPyConnection, rules: Rules, exports: Sequence[E
         rules: in force.
         exports: every export used.
     """
-    create_given(connection, work("exports"), _EXPORT, map(astuple, exports))
+    facts = ((e.feed, e.rank, e.name, e.rows, e.exported, e.variant) for e in exports)
+    create_given(connection, work("exports"), _EXPORT, facts)
     own = (Question(c.name, c.severity, c.sql, c.message, own=True) for c in rules.checks)
     for question in (*shipped(rules), *_two_forms(rules, exports), *own):
         answer = _answer(connection, question)
