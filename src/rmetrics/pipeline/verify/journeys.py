@@ -15,7 +15,8 @@ from rmetrics.checks.jobs import create_jobs
 from rmetrics.checks.journeys import create_journeys
 from rmetrics.checks.journeys_compare import JourneyFiles, compare_journeys
 from rmetrics.lake import Lake, writing
-from rmetrics.pipeline.compute.journeys import lead_feeds, row_of_place
+from rmetrics.metrics.touches import row_of_place
+from rmetrics.pipeline.compute.journeys import lead_feeds
 from rmetrics.pipeline.compute.names import MATCHES
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.positions import POSITION
