@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import command_line as lines
-from command_line import command_line, rmetrics, started
+from command_line import MODULE, SCRIPT, command_line, rmetrics, started
 from support import Project
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each command line starts a Python")
@@ -19,14 +19,33 @@ def no_fresh_python(*_: Any, **__: Any) -> subprocess.CompletedProcess[str]:
     pytest.fail("a fresh Python was started")
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("rules", "--json"), ("sync", "--json", "--no-such")])
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    [
+        ("script", ("--help",)),
+        ("module", ("sync", "--json", "--no-such")),
+        ("script", ("sql", "SELECT job_id, source FROM jobs", "--csv")),
+        ("module", ("explain", "--source", "Google", "--month", "2024-11", "--json")),
+        ("script", ("rules", "--json")),
+        ("module", ("rejected", "list", "--json")),
+        ("script", ("exports", "list", "--json")),
+        ("module", ("target", "set", "2026-13", "--repairs", "1")),
+        ("script", ("spend", "set", "2026-01", "abc")),
+        ("module", ("db", "url")),
+        ("script", ("schedule", "show")),
+    ],
+    ids=lambda v: v[0] if isinstance(v, tuple) else v,
+)
 def test_a_forked_run_is_the_same_as_a_started_one(
-    project: Project, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    published: Project, program: str, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fresh = started(*arguments, folder=project.root, environment=project.environment)
+    """One of each group of commands, by the console script or as a module."""
+    start = SCRIPT if program == "script" else MODULE
+    fresh = started(*arguments, folder=published.root, environment=published.environment, program=start)
     monkeypatch.setattr(lines, "started", no_fresh_python)
-    forked = rmetrics(project, *arguments)
+    forked = rmetrics(published, *arguments)
     assert (forked.returncode, forked.stdout, forked.stderr) == (fresh.returncode, fresh.stdout, fresh.stderr)
+    assert "Traceback" not in forked.stderr
 
 
 def test_each_run_has_its_own_folder_and_environment(project: Project) -> None:

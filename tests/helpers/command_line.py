@@ -23,6 +23,10 @@ from support import Project
 
 Line = Callable[..., subprocess.CompletedProcess[str]]
 
+MODULE = (sys.executable, "-m", "rmetrics")
+SCRIPT = (str(Path(sys.executable).with_name("rmetrics")),)
+"""How a user starts the program: both are the same."""
+
 READ_AT_START = (
     "PYTHON", "PY_", "PYDANTIC", "_PYTHON", "TZ", "LANG", "LC_", "LD_", "GLIBC", "MALLOC", "_RJEM", "JE_", "RUST", "POLARS", "ARROW", "DUCKDB", "OMP",
     "TMP", "TEMP", "XDG_", "SSL_", "OPENSSL", "PGSERVER", "TYPER", "PSUTIL", "SETUPTOOLS", "ANDROID", "BUILDING",
@@ -53,13 +57,22 @@ def command_line(
 
 
 def started(
-    *arguments: str, folder: Path, environment: Mapping[str, str], timeout: float = 120
+    *arguments: str,
+    folder: Path,
+    environment: Mapping[str, str],
+    timeout: float = 120,
+    program: tuple[str, ...] = MODULE,
 ) -> subprocess.CompletedProcess[str]:
     """The same in a fresh Python: for tests of what happens while the program starts."""
     return subprocess.run(
-        [sys.executable, "-m", "rmetrics", *arguments], cwd=folder, env=environment, capture_output=True, text=True,
-        check=False, timeout=timeout,
-    )  # fmt: skip
+        [*program, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )
 
 
 def in_process(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Line:
