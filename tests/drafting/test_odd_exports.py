@@ -113,7 +113,7 @@ def test_a_draft_of_anything_loads_and_syncs(offline: Project, seed: int) -> Non
 
 
 @pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
-@pytest.mark.ordinary(4)
+@pytest.mark.ordinary(2)
 def test_a_draft_of_any_header_loads(offline: Project, odd: str) -> None:
     text = export(["Ref", "When", odd, "Fee"], [["R1", "2024-11-05", "x", "1"], ["R2", "2024-11-06", "y", "2"]])
     draft = draft_rules(offline.settings, "Acme", offline.put("acme.csv", text))

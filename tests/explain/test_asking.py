@@ -50,6 +50,7 @@ def test_a_source_that_is_not_there_is_refused_with_the_nearest(
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("spelling", ["google ads", "GOOGLE", "pro-referral", "all", "unattributed"])
+@pytest.mark.ordinary(8)
 def test_case_spaces_and_aliases_do_not_matter(
     rmetrics: Line, small: Project, command: tuple[str, ...], spelling: str
 ) -> None:

@@ -275,6 +275,7 @@ def by_hand(lead: Lead, place: int, leads: Sequence[Lead], jobs: Sequence[Job]) 
 
 
 @pytest.mark.parametrize("seed", range(10))
+@pytest.mark.ordinary(4)
 def test_verdicts_agree_with_plain_python_where_numbers_collide(rules: Rules, seed: int) -> None:
     dice = random.Random(seed)  # noqa: S311 - repeatable, not secret
     numbers = [f"61755501{n:02}" for n in range(12)]

@@ -91,7 +91,7 @@ IN_THE_WAY = {
 
 
 @pytest.mark.parametrize("what", IN_THE_WAY)
-@pytest.mark.ordinary(4)
+@pytest.mark.ordinary(3)
 def test_a_first_sync_refuses_what_is_in_its_way_and_changes_nothing(project: Project, what: str) -> None:
     made, named = IN_THE_WAY[what]
     run(project.dsn, *made)
@@ -125,7 +125,7 @@ def test_another_schema_is_the_way_out(project: Project, monkeypatch: pytest.Mon
     ["CREATE TYPE invoices AS ENUM ('a')"],
     ["CREATE TABLE invoices_pkey (a int)"],
 ])  # fmt: skip
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1)
 def test_a_feed_that_rules_declare_does_not_take_a_table_of_its_name(published: Project, made: Sequence[str]) -> None:
     run(published.dsn, *made)
     (published.rules / "invoices.toml").write_text(FEED)
@@ -158,7 +158,7 @@ def test_a_feed_that_rules_no_longer_have_loses_its_rows_and_never_somebody_else
 
 
 @pytest.mark.parametrize("table", ["jobs", "feed_status", "monthly_metrics", "sync_runs"])
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1)
 def test_a_copy_in_the_place_of_a_table_of_ours_is_not_ours(published: Project, table: str) -> None:
     """A copy takes columns, keys, comments and rows along: only the oid tells it."""
     run(

@@ -144,7 +144,7 @@ def test_a_workbook_that_is_a_bomb_is_refused_and_the_others_land(one_job: Proje
     ],
     ids=["line end in a name", "glob in a name", "nothing but NUL", "unclosed quotes", "100,000 columns", "NUL in a cell"],
 )  # fmt: skip
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1)
 def test_an_export_of_any_name_and_content_stops_nothing(one_job: Project, name: str, text: str) -> None:
     one_job.put(name, text)
     result = one_job.sync()

@@ -90,7 +90,7 @@ def kill_server(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ODD.values(), ids=ODD)
-@pytest.mark.ordinary(3)
+@pytest.mark.ordinary(2)
 def test_the_server_runs_wherever_the_project_lies_in_a_folder_that_is_closed(place: Path, name: str) -> None:
     folder = place / name / "data" / "postgres"
     url = start_embedded(folder).dsn

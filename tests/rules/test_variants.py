@@ -187,6 +187,7 @@ def test_cells_that_cannot_be_read_are_rejected_by_header(offline: Project) -> N
     ("cells", "fee"),
     [("10,3", "7.00"), ("10,", "10.00"), ("10,10", "0.00"), ("10,-2.50", "12.50"), ("-10,0", "-10.00")],
 )
+@pytest.mark.ordinary(2)
 def test_what_is_subtracted(offline: Project, cells: str, fee: str) -> None:
     offline.put("acme 1.csv", f"Ref,When,Fee,Back\n1,2024-11-04 10:00,{cells}\n")
     rules = FEED.replace('from = ["Fee"]', 'from = ["Fee"], minus = ["Refund", "Back"]')

@@ -36,6 +36,7 @@ def with_payments(project: Project, *refs: str) -> None:
         '="\'{}"',
     ],
 )
+@pytest.mark.ordinary(1)
 def test_an_armoured_export_beside_the_plain_one_counts_each_job_once(project: Project, form: str) -> None:
     armoured = [(form.format(row[0]), *row[1:]) for row in PLAIN]
     project.put("jobs.csv", csv_text(JOBS, *armoured))
@@ -88,7 +89,7 @@ def test_a_total_with_a_date_is_no_payment(project: Project, row: tuple[str, ...
 
 
 @pytest.mark.parametrize("row", [("1003",), ("1003", "", "", "", "", "", ""), ("1003", "CO"), ("Totally 1003",)])
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1)
 def test_a_row_cut_off_after_its_number_is_rejected_where_it_can_be_seen(
     project: Project, row: tuple[str, ...]
 ) -> None:

@@ -66,6 +66,7 @@ def test_a_lonely_first_month_is_an_error_and_draws_no_fee_between(company: Proj
 
 
 @pytest.mark.parametrize(("second", "months"), [("2024-12-05", 12), ("2024-11-05", 13 - 2)])
+@pytest.mark.ordinary(1)
 def test_less_than_a_year_between_two_months_is_paid(company: Project, second: str, months: int) -> None:
     """Eleven empty months are paid: 2023-12 to 2024-12. Here the fee runs on through ten and eleven of them."""
     company.put("jobs.csv", csv_text(JOBS, job(1, "2024-01-20"), job(2, second)))
