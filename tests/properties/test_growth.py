@@ -294,10 +294,10 @@ HISTORY: list[Step] = [
 @pytest.mark.parametrize(
     ("step", "touched"),
     [
+        pytest.param(("payments", [(1, "3", "100.00", "10/20/2024", "")], 0), {9, 10}, id="of another job"),
         pytest.param(("jobs", [(50, "", "COD Repair", "Google", day("2024-12-01"), "", "")], 0), {12}, id="new"),
         pytest.param(("jobs", [(3, "U3", "INS Repair", "Rely", day("2024-11-15"), "", "")], 0), {9, 11}, id="moved"),
         pytest.param(("payments", [(99, "4", "0.01", "12/01/2024", "")], 0), {10}, id="a late payment"),
-        pytest.param(("payments", [(1, "3", "100.00", "10/20/2024", "")], 0), {9, 10}, id="of another job"),
         pytest.param(("jobs", [(40, "", "COD Repair", "", day("2024-12-02"), "", "")], 0), {12}, id="job of an orphan"),
         pytest.param(
             ("jobs", [(60, "U41", "", "", day("2024-12-02"), "", "")], 0), {12}, id="job of an orphan by UUID"
@@ -305,7 +305,7 @@ HISTORY: list[Step] = [
         pytest.param(("leads", [(1, "2024-11-05 09:15:00 -0500", "20.00", "")], 0), set(), id="another feed"),
     ],
 )
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1)
 def test_only_the_touched_months_of_jobs_change(step: Step, touched: set[int], tmp_path: Path) -> None:
     world = World(tmp_path)
     for before in HISTORY:

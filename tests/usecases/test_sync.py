@@ -159,7 +159,7 @@ def run_sql(project: Project, sql: str) -> None:
         "DELETE FROM metric_changes; ",
     ],
 )
-@pytest.mark.ordinary(3)
+@pytest.mark.ordinary(2)
 def test_a_half_filled_database_heals(project: Project, harm: str) -> None:
     small(project)
     project.sync()
@@ -263,6 +263,7 @@ def test_rejected_rows_are_kept_with_line_column_value_and_reason(project: Proje
     ]
 
 
+@pytest.mark.slow
 def test_a_new_rule_re_reads_old_exports(project: Project) -> None:
     project.put("Import-1.csv", csv_text((*JOBS, "State"), (*job(1), "MA")))
     project.sync()
