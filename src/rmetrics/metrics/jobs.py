@@ -128,7 +128,7 @@ def may_be_placed(rules: Rules, name: str, spans: Sequence[tuple[dt.date, dt.dat
         return pl.lit(value=True)
     result = pl.lit(value=True)  # where no column holds a day
     for column in reversed(columns):
-        near = pl.any_horizontal(*(_about(column, feed, *span) for span in spans))
+        near = pl.any_horizontal(pl.lit(value=False), *(_about(column, feed, *span) for span in spans))
         result = near | (pl.col(column).is_null() & result)
     return result
 
