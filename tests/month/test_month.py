@@ -86,6 +86,7 @@ class Month:
         before = len(self.told.got)
         whole = self._pulled(fault, scheduled=scheduled)
         theirs = self._handed(now)
+        self._keep(day, fault, self.told.got[before:])
         self._read(day, self.told.got[before:], theirs, whole=whole)
         self.faults[f"{fault}: {'complete' if whole else 'incomplete'}"] += 1
         if fault in ONCE or fault.startswith("lasting "):
@@ -149,6 +150,15 @@ class Month:
             os.utime(path, (now.timestamp() - 60, now.timestamp() - 60))
 
     # -- what was sent
+
+    def _keep(self, day: dt.date, fault: str, got: list[dict[str, Any]]) -> None:
+        """Leaves the messages of a morning in files, for people to read: ``pytest --basetemp FOLDER``."""
+        folder = self.root / "messages"
+        folder.mkdir(exist_ok=True)
+        for number, m in enumerate(got, 1):
+            name = f"{day}-{number}-{m['path'].strip('/')}"
+            text = f"{m['title']}\n[{fault}]\n\n{m['message']}"
+            (folder / f"{name}.{'html' if '<html' in m['message'] else 'txt'}").write_text(text, encoding="utf-8")
 
     def _read(self, day: dt.date, got: list[dict[str, Any]], theirs: dict[str, Any], *, whole: bool) -> None:
         """Reads every message of a morning."""
