@@ -178,6 +178,7 @@ class Month:
             # What ads cost is spread over the month: yesterday is whole without it.
             shown = self.vendors.fault is not None and self.vendors.fault.name == "spend"
             assert bool(re.search("(?m)^Yesterday", english["message"])) == shown, (day, english["message"])
+            assert ("Cost may still change: the pull ads" in english["message"]) == shown
             assert ("not up to date" in english["title"]) == (not shown), (day, english)
         for line in lines:
             assert line in english["message"], (day, line, english["message"])

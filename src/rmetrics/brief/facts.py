@@ -92,11 +92,14 @@ class PullTrouble:
     Attributes:
         complete_at: when it last was; None: never.
         why: why the last try was not complete; empty where it was, but too long ago.
+        spread: whether it brings amounts that are spread over the days of a month. No day waits for these, so the cost
+            of yesterday is shown without what is missing.
     """
 
     name: str
     complete_at: dt.datetime | None
     why: str
+    spread: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from rmetrics.schedule.launchd import plist_text
 from rmetrics.schedule.systemd import service_text, timer_text
 from rmetrics.schedule.windows import task_xml
 
-
 FORGET_FIRST = ["launchctl", "bootout"]
 """How an install begins where the scheduler refuses what it has already; it may fail, for there may be none."""
 

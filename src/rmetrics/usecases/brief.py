@@ -151,7 +151,12 @@ def _disputable(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[Dis
 def _pulls(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[PullTrouble, ...]:
     """The pulls that are not complete, or overdue."""
     records = pull_records(settings.data_dir, rules.pulls)
-    return tuple(PullTrouble(r.name, r.complete_at, r.why) for r in records if r.trouble(now))
+    spread = {c.feed for dated in rules.sources.values() for c in dated.latest.cost if c.spread}
+    return tuple(
+        PullTrouble(r.name, r.complete_at, r.why, spread=rules.pulls[r.name].feed in spread)
+        for r in records
+        if r.trouble(now)
+    )
 
 
 def _message(facts: Facts, made: Brief, channel: Channel) -> Message:
