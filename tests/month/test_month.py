@@ -25,6 +25,7 @@ from mailserver import Mailbox
 from month.company import TARGETS, ZONE, Company
 from month.runs import Site
 from month.vendors import LASTING, ONCE, PULLS, Fault, Vendors
+from rmetrics.brief.words import MINUS
 from services import Service, service
 from support import fresh_database, new_project
 from vendor import serving
@@ -54,6 +55,10 @@ TABLES = {
 }  # fmt: skip
 
 
+Figures = dict[str, Decimal]
+COUNTED = r"(?P<leads>[\d,]+) leads?, (?P<visits>[\d,]+) visits?, (?P<repairs>[\d,]+) repairs?;.*; cost (?P<cost>[\d,]+\.\d\d)"
+
+
 @dataclass
 class Month:
     """Both companies, the vendors, and what the channels got."""
@@ -68,6 +73,8 @@ class Month:
     faults: Counter[str] = field(default_factory=Counter)
     briefs: int = 0
     incomplete: int = 0
+    continued: int = 0
+    last: tuple[dt.date, Figures] | None = None
 
     @property
     def company(self) -> Company:
@@ -185,8 +192,23 @@ class Month:
             for number in re.findall(r"\d[\d,]*\.\d\d\b", line):  # the same figures in the other language
                 theirs_too = number.replace(",", "\u00a0").replace(".", ",")
                 assert theirs_too in russian["message"], (day, number, russian["message"])
+        self._continues(english["message"])
         for message in got:
             assert not any(secret in json.dumps(message) for secret in CANARIES.values())
+
+    def _continues(self, text: str) -> None:
+        """The month so far is that of the brief before, what was restated, and yesterday: nothing twice, nothing late."""
+        found = re.search(rf"(?m)^  Up to \w+ (?P<day>\d+ \w+ \d+): {COUNTED}", text)
+        assert found is not None, text
+        through, total = dt.datetime.strptime(found["day"], "%d %b %Y").date(), _figures(found)  # noqa: DTZ007 - a day
+        added = re.search(rf"(?m)^Yesterday.*\n  {COUNTED}", text)
+        if self.last is not None and added is not None and self.last[0] == through - dt.timedelta(days=1):
+            restated = dict(re.findall(rf"(?m)^  {through:%B %Y}, (\w+): ([+{MINUS}][\d,.]+) over", text))
+            for name, before in self.last[1].items():
+                change = _number(restated.get(name, "0"))
+                assert total[name] == before + _figures(added)[name] + change, (name, self.last, text)
+            self.continued += 1
+        self.last = through, total
 
     def _is_true(self, day: dt.date, line: str) -> None:
         """Yesterday, counted from the company's own rows by hand-written rules."""
@@ -245,6 +267,14 @@ class Month:
             assert not [p for p in written if secret.encode() in p.read_bytes()]
 
 
+def _number(text: str) -> Decimal:
+    return Decimal(text.replace(",", "").replace(MINUS, "-"))
+
+
+def _figures(found: re.Match[str]) -> Figures:
+    return {name: _number(found[name]) for name in ("leads", "visits", "repairs", "cost")}
+
+
 def _lines(brief: dict[str, Any], section: str) -> list[str]:
     return [x["text"] for s in brief["sections"] if s["section"] == section for x in s["lines"]]
 
@@ -283,6 +313,9 @@ def lived(made: Month, start: dt.date, faults: list[str]) -> None:
         by_hand = fault.endswith(("killed", "sending"))
         made.morning(start + dt.timedelta(days=number), fault, scheduled=number % 2 == 1 and not by_hand)
     made.ended()
+    told = {"mornings": len(faults), "faults": made.faults, "messages": len(made.told.got), "briefs": made.briefs,
+            "mornings that go on from the one before": made.continued}  # fmt: skip
+    (made.root / "messages" / "month.json").write_text(json.dumps(told, indent=1))
 
 
 @pytest.mark.slow
@@ -303,3 +336,4 @@ def test_a_month(tmp_path: Path, pg_uri: str) -> None:
         lived(made, dt.date(2024, 11, 1), [*faults, "none"])
         assert made.briefs == 60
         assert made.incomplete >= 8
+        assert made.continued >= 8

@@ -251,17 +251,27 @@ def _findings(session: Session) -> tuple[FindingFact, ...]:
 
 
 def span_of(
-    day: dt.date, zone: str, now: dt.datetime, last_sent: dt.datetime | None
+    day: dt.date, zone: str, now: dt.datetime, last: tuple[dt.date, dt.datetime] | None
 ) -> tuple[dt.datetime, dt.datetime]:
-    """Since when and until when runs are looked at.
+    """Since when and until when runs are looked at: what follows the brief before, so that nothing is told twice.
 
-    Today: since the brief before, but at least a day and at most a month. Another day: its own hours.
+    Today: since that brief, and at most a month; a day where there was none. Another day: its own hours.
+
+    Args:
+        day: of the brief.
+        zone: whose days are business days.
+        now: the moment it is.
+        last: the day of the last brief before that was sent, and as of when. Sent later than on its day it told of
+            that day's hours only.
     """
     place = ZoneInfo(zone)
     if day != now.astimezone(place).date():
-        start = dt.datetime.combine(day, dt.time(), place)
-        return start, dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), place)
-    back = now - dt.timedelta(days=1)
-    if last_sent is not None:
-        back = max(min(back, last_sent), now - dt.timedelta(days=31))
-    return back, now
+        return dt.datetime.combine(day, dt.time(), place), _end_of(day, place)
+    if last is None:
+        return now - dt.timedelta(days=1), now
+    before, at = last
+    return max(min(at, _end_of(before, place)), now - dt.timedelta(days=31)), now
+
+
+def _end_of(day: dt.date, place: ZoneInfo) -> dt.datetime:
+    return dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), place)

@@ -93,7 +93,9 @@ def brief(
         made = brief_of(facts, rules.brief.language)
         deliveries: tuple[Delivery, ...] = ()
         if send_it and ledger is not None:
-            deliveries = send(ledger, channels, "brief", [key], lambda c, _: _message(facts, made, c), again=again)
+            deliveries = send(
+                ledger, channels, "brief", [key], lambda c, _: _message(facts, made, c), again=again, as_of=now
+            )
     if page is not None:
         _write(page, as_html(made, details=True))
     return BriefResult(made, deliveries, page, error)
