@@ -19,6 +19,7 @@ from rmetrics.brief.facts import (
     Restated,
     SendTrouble,
     ToDate,
+    end_of_data,
     last_whole_day,
 )
 from rmetrics.brief.sections import Line, reason_of, sections_of
@@ -196,6 +197,15 @@ def test_the_cost_of_yesterday_is_not_told_as_whole_without_what_is_spread_over_
     assert [x.code for x in found["yesterday"]][:3] == ["yesterday.all", "yesterday.cost", "yesterday.source"]
     assert found["yesterday"][1].command == "rmetrics pull ads"
     assert len([x for x in found["yesterday"] if x.code == "yesterday.cost"]) == 1
+
+
+def test_spend_entered_ahead_is_no_news_of_the_days_it_is_for() -> None:
+    feeds = (feed("jobs"), feed("google_spend", last=dt.date(2026, 12, 1), needed=False))
+    month_end, planned = dt.date(2026, 12, 31), frozenset({"google_spend"})
+    assert end_of_data(month_end, feeds, planned) == dt.date(2026, 11, 9)
+    assert end_of_data(dt.date(2026, 11, 8), feeds, planned) == dt.date(2026, 11, 8)
+    assert end_of_data(month_end, (), planned) == month_end
+    assert end_of_data(None, feeds, planned) is None
 
 
 def test_a_source_with_both_targets_has_one_line() -> None:

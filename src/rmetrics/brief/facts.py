@@ -239,6 +239,19 @@ def whole_day(feed: FeedFact, zone: str) -> dt.date | None:
     return feed.last_export_at.astimezone(ZoneInfo(zone)).date() - dt.timedelta(days=1)
 
 
+def end_of_data(figures: dt.date | None, feeds: tuple[FeedFact, ...], planned: frozenset[str]) -> dt.date | None:
+    """The newest day that something happened on.
+
+    Args:
+        figures: the newest day of the daily figures.
+        feeds: as published.
+        planned: feeds whose rows may be entered ahead, such as the spend of a month: its days have a cost before
+            anything happened on them.
+    """
+    happened = [f.last_date for f in feeds if f.last_date is not None and f.feed not in planned]
+    return min([figures, max(happened)]) if figures is not None and happened else figures
+
+
 def last_whole_day(
     feeds: tuple[FeedFact, ...], data_end: dt.date | None, zone: str, yesterday: dt.date
 ) -> dt.date | None:

@@ -18,6 +18,7 @@ from rmetrics.brief.facts import (
     Restated,
     SendTrouble,
     ToDate,
+    end_of_data,
     last_whole_day,
 )
 from rmetrics.figures import MonthLine
@@ -28,7 +29,7 @@ from rmetrics.postgres.run_log import failed_between, last_good
 from rmetrics.pulls.covered import Covered
 from rmetrics.rules import Rules
 from rmetrics.rules.model import FeedLeads
-from rmetrics.rules.names import JOBS, PAYMENTS
+from rmetrics.rules.names import JOBS, PAYMENTS, TARGETS
 
 _NONE: Mapping[str, Covered] = {}
 _TABLES = (
@@ -76,7 +77,8 @@ def read_facts(
         return replace(known, raised=raised, troubles=troubles, pulls=pulls)
     yesterday = day - dt.timedelta(days=1)
     feeds = _covered(session, _feeds(session, rules), covered)
-    (end,) = session.query("SELECT max(date) FROM daily_metrics")[0]
+    (newest,) = session.query("SELECT max(date) FROM daily_metrics")[0]
+    end = end_of_data(newest, feeds, spread_feeds(rules) | {TARGETS})
     through = last_whole_day(feeds, end, business.timezone, yesterday)
     good = last_good(session)
     return Facts(
@@ -116,6 +118,12 @@ def needed_feeds(rules: Rules) -> frozenset[str]:
             named.add(source.leads.feed)
         named |= {c.feed for c in source.cost if c.feed and c.spread is None}
     return frozenset(named)
+
+
+def spread_feeds(rules: Rules) -> frozenset[str]:
+    """The feeds of amounts that are spread over the days of their month."""
+    sources = (dated.latest for dated in rules.sources.values())
+    return frozenset(c.feed for source in sources for c in source.cost if c.feed and c.spread is not None)
 
 
 def _missed(session: Session, rules: Rules, day: dt.date) -> MissedCalls | None:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from rmetrics.brief.facts import Disputable, Facts, PullTrouble, Raised, SendTrouble
-from rmetrics.brief.published import read_facts, span_of
+from rmetrics.brief.published import read_facts, span_of, spread_feeds
 from rmetrics.brief.text import Brief, as_html, as_text, brief_of
 from rmetrics.errors import LakeError, PostgresError, SettingsError
 from rmetrics.files import replace_private
@@ -153,7 +153,7 @@ def _disputable(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[Dis
 def _pulls(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[PullTrouble, ...]:
     """The pulls that are not complete, or overdue."""
     records = pull_records(settings.data_dir, rules.pulls)
-    spread = {c.feed for dated in rules.sources.values() for c in dated.latest.cost if c.spread}
+    spread = spread_feeds(rules)
     return tuple(
         PullTrouble(r.name, r.complete_at, r.why, spread=rules.pulls[r.name].feed in spread)
         for r in records
