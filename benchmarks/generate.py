@@ -7,6 +7,8 @@ The history holds jobs and payments (a file per year each), a second jobs export
 changes some rows, eLocals and Pro Referral leads, calls in CallRail's form, Google spend and targets. There are 1.2
 payments, 0.5 eLocals leads, 0.2 referrals and 0.5 calls for each job; every declared source, undeclared ones in
 several spellings, refunds, payments without a job or with a job's UUID, void payments, and a few cells nobody can read.
+Two in five leads and calls have the number of a customer whose job is created on that day or a few days from it; one in
+five of these customers was there before.
 
 A day holds what that day brought, and rows that change older months: updates of jobs, late payments, refunds, voided
 payments, credited leads and referrals that were passed on.
@@ -27,6 +29,7 @@ import numpy as np
 import polars as pl
 
 CHUNK = 100_000
+NOBODY = 100_000_000  # customers from this one on have no job
 START, YEARS = dt.date(2015, 1, 1), 10
 DAYS = (dt.date(START.year + YEARS, 1, 1) - START).days
 SECOND_EXPORT = 200  # days before the end from which the second jobs export has the jobs
@@ -90,7 +93,7 @@ class Company:
             "Job #": number.cast(pl.String),
             "Client": "Customer " + number.cast(pl.String),
             "Job Type": pick(rng, TYPES, count),
-            "Primary Phone": "617" + pl.Series(rng.integers(2_000_000, 9_999_999, count)).cast(pl.String),
+            "Primary Phone": phones(customers(np.arange(first + 1, first + count + 1))),
             "Status": pick(rng, {"Done": 87, "Canceled": 9, "Pending": 4}, count),
             "Tech": pick(rng, {"Alex B.": 4, "Chris D.": 3, "Sam F.": 2, "Alex B., Sam F.": 0.1, "": 0.2}, count),
             "City": pick(rng, CITIES, count),
@@ -163,14 +166,15 @@ class Company:
 
     def elocals_rows(self, rng: np.random.Generator, first: int, count: int) -> pl.DataFrame:
         """Leads of eLocals: offsets without a colon, a few credits."""
+        at = self.days(rng, first, count, self.jobs // 2)
         frame = pl.DataFrame({
             "Unique ID": pl.Series(np.arange(10_000_000 + first, 10_000_000 + first + count)).cast(pl.String),
-            "_at": self.days(rng, first, count, self.jobs // 2),
+            "_at": at,
             "_second": rng.integers(0, 86_400, count),
             "Duration": pick(rng, {"02:23": 1, "00:41": 1, "11:05": 1}, count),
             "Cost": pick(rng, {"25.50": 5, "$31.00": 4, "40.00": 3, "0.00": 1, "": 0.2, "call us": 0.0003}, count),
             "Status": pick(rng, {"": 9, "Credit Unavailable": 1, "Call Credited (No Charge)": 1}, count),
-            "Caller ID": "(617) 555-" + pl.Series(rng.integers(1000, 9999, count)).cast(pl.String),
+            "Caller ID": self.callers(rng, at),
             "Service Zip Code": "0" + pl.Series(rng.integers(1000, 2799, count)).cast(pl.String),
         })  # fmt: skip
         time = stamp().dt.strftime("%Y-%m-%d %H:%M:%S -0500").alias("Time")
@@ -178,25 +182,26 @@ class Company:
 
     def referral_rows(self, rng: np.random.Generator, first: int, count: int) -> pl.DataFrame:
         """Pro Referral leads."""
+        at = self.days(rng, first, count, self.jobs // 5)
         frame = pl.DataFrame({
             "Lead ID": "R" + pl.Series(np.arange(first, first + count)).cast(pl.String),
-            "_at": self.days(rng, first, count, self.jobs // 5),
+            "_at": at,
             "Current Status": pick(rng, {"Scheduled": 4, "Completed": 4, "Passed": 2, "": 1}, count),
             "Zip": "0" + pl.Series(rng.integers(1000, 2799, count)).cast(pl.String),
-            "Phone": "(508) 555-" + pl.Series(rng.integers(1000, 9999, count)).cast(pl.String),
+            "Phone": self.callers(rng, at),
         })  # fmt: skip
         time = date("_at").dt.strftime("%m/%d/%Y 10:30 AM").alias("Lead Date")
         return frame.select("Lead ID", time, "Current Status", "Zip", "Phone")
 
     def call_rows(self, rng: np.random.Generator, first: int, count: int) -> pl.DataFrame:
         """Calls in CallRail's form, which has no id."""
+        at = self.days(rng, first, count, self.jobs // 2)
         frame = pl.DataFrame({
-            "_at": self.days(rng, first, count, self.jobs // 2),
+            "_at": at,
             "_second": rng.integers(0, 86_400, count),
             "Call Status": pick(rng, {"Answered Call": 8, "Missed Call": 2, "Voicemail": 1}, count),
             "Tracking Number": pick(rng, {"(617) 555-0100": 3, "(617) 555-0101": 2}, count),
-            "Phone Number": "(781) 5" + pl.Series(rng.integers(10, 99, count)).cast(pl.String) + "-"
-                            + pl.Series(rng.integers(1000, 9999, count)).cast(pl.String),
+            "Phone Number": self.callers(rng, at),
             "Agent Name": pick(rng, {"Alex B.": 4, "Chris D.": 3, "": 2}, count),
             "Source": pick(rng, {"Google Ads": 4, "Google Organic": 3, "Direct": 2}, count),
             "Duration (seconds)": pl.Series(rng.integers(0, 900, count)).cast(pl.String),
@@ -205,6 +210,13 @@ class Company:
         return frame.with_columns(time, pl.lit("(617) 555-0100").alias("Destination Number")).select(
             pl.exclude("^_.*$")
         )
+
+    def callers(self, rng: np.random.Generator, at: np.ndarray) -> pl.Series:
+        """Who leads and calls of these days are from: customers of jobs of those days, and people without a job."""
+        count, of_a_day = len(at), max(self.jobs // DAYS, 1)
+        job = (at - rng.integers(-2, 3, count)) * self.jobs // DAYS + rng.integers(0, of_a_day, count) + 1
+        nobody = NOBODY + rng.integers(0, max(self.jobs, 1), count)
+        return phones(np.where(rng.random(count) < 0.4, customers(job.clip(1, self.jobs)), nobody))
 
     @staticmethod
     def days(rng: np.random.Generator, first: int, count: int, total: int) -> np.ndarray:
@@ -216,6 +228,18 @@ def pick(rng: np.random.Generator, weights: Mapping[str, float], count: int) -> 
     """A column of values drawn by weight."""
     share = np.fromiter(weights.values(), float)
     return pl.Series(list(weights)).gather(rng.choice(len(share), count, p=share / share.sum()))
+
+
+def customers(job: np.ndarray) -> np.ndarray:
+    """The customer of each job: its own, or, of every fifth, that of an earlier job."""
+    earlier = job - 1 - job * 31 % 4_999
+    return np.where((job % 5 == 0) & (earlier > 0), earlier, job)
+
+
+def phones(customer: np.ndarray) -> pl.Series:
+    """A number for each customer, in the form of the country; of 24 million customers some share one."""
+    area = pl.Series([617, 508, 781]).gather(customer % 3)
+    return area.cast(pl.String) + pl.Series(2_000_000 + customer * 7_919 % 7_999_993).cast(pl.String)
 
 
 def uuids(job: pl.Series) -> pl.Series:

@@ -27,6 +27,7 @@ from measure import BenchmarkError, Figure, Measured, measured
 from project import PROGRAM, Project, kept_rows
 from same import difference
 from server import Databases, databases
+from shapes import shapes
 
 HERE = Path(__file__).resolve().parent
 PEERS = HERE / "peers"
@@ -44,6 +45,7 @@ class Size:
         jobs: how many jobs the history has.
         export_files, export_bytes: its exports.
         rows: rows kept by feed.
+        lake_bytes: what the lake takes on disk after the first sync.
         figures: by name.
     """
 
@@ -51,6 +53,7 @@ class Size:
     export_files: int = 0
     export_bytes: int = 0
     rows: dict[str, int] = field(default_factory=dict)
+    lake_bytes: int = 0
     figures: dict[str, Figure] = field(default_factory=dict)
 
     def figure(self, name: str) -> Figure:
@@ -62,7 +65,7 @@ class Size:
         figures = {name: f.plain() for name, f in self.figures.items()}
         return {
             "jobs": self.jobs, "export_files": self.export_files, "export_bytes": self.export_bytes,
-            "rows": self.rows, "figures": figures,
+            "rows": self.rows, "lake_bytes": self.lake_bytes, "figures": figures,
         }  # fmt: skip
 
 
@@ -120,6 +123,7 @@ class Bench:
             first = size.figure("rmetrics/first sync")
             first.add(run, said.get("timings"))
             first.rows = sum(said["published"].values())
+            size.lake_bytes = sum(p.stat().st_size for p in project.lake.rglob("*") if p.is_file())
             tell("rmetrics/first sync", run)
         assert project is not None  # noqa: S101 - there is at least one round
         return project
@@ -227,15 +231,36 @@ class Bench:
                 size.figure(name).rows = sum(said["rows"].values())
             tell(name, run)
 
+    def journeys(self, size: Size, project: Project, *, rounds: int) -> None:
+        """Leads and calls followed to their jobs, by rmetrics and by a plain ASOF join of DuckDB."""
+        found: dict[str, dict[str, int]] = {}
+        for name, arguments in {
+            "journeys/rmetrics": ["own_journeys.py", str(project.folder)],
+            "journeys/DuckDB ASOF join": ["duckdb_journeys.py", str(project.lake)],
+        }.items():
+            if not self.wanted(name):
+                continue
+            for _ in range(rounds):
+                with self._place(arguments) as (out, filled):
+                    run, said = self._script(filled[0], project.inbox, out, filled[1])
+                size.figure(name).add(run, _parts(said))
+                size.figure(name).rows = said["rows"]["touches"]
+                found[name] = said["rows"]
+            tell(name, run)
+        if len({tuple(sorted(rows.items())) for rows in found.values()}) > 1:
+            raise BenchmarkError(f"the two ways to follow leads differ: {found}")
+
     def publishing(self, size: Size, project: Project, *, rounds: int) -> None:
         """The rows rmetrics has published, into tables with the same keys and indexes."""
         if not self.wanted("publish/"):
             return
+        assert project.dsn is not None  # noqa: S101 - its databases are on one server
         rows = self.work / "published"
         shutil.rmtree(rows, ignore_errors=True)
         measured([sys.executable, PEERS / "published_rows.py", rows, project.dsn], cwd=self.work)
         few = str(min(size.jobs, FEW))
         ways = {
+            "publish/COPY into bare tables": ["bare"],
             "publish/bare ADBC": ["adbc"],
             "publish/psycopg COPY": ["copy"],
             "publish/psycopg executemany": ["executemany", few],
@@ -328,6 +353,7 @@ def measure_sizes(bench: Bench, options: argparse.Namespace) -> Iterator[Size]:
         bench.small_commands(size, project, brief=brief)
         if jobs <= options.peers_up_to and jobs not in options.alone:
             bench.peers(size, project, rounds=rounds)
+            bench.journeys(size, project, rounds=rounds)
             bench.landing_and_floors(size, project, rounds=rounds)
             bench.publishing(size, project, rounds=rounds)
         if bench.wanted("rmetrics/one more day"):
@@ -337,6 +363,15 @@ def measure_sizes(bench: Bench, options: argparse.Namespace) -> Iterator[Size]:
         if not options.keep:
             shutil.rmtree(bench.history(jobs))
         yield size
+
+
+def measured_shapes(bench: Bench) -> dict[str, Any]:
+    """Measures the companies of ``shapes``."""
+    found = {}
+    for name, figure, run in shapes(bench.work / "shapes"):
+        found[name] = figure.plain()
+        tell(name, run)
+    return found
 
 
 def find_dbt(given: Path | None) -> Path | None:
@@ -390,6 +425,8 @@ def main() -> int:
                 nothing: dict[str, Any] = {"seconds": 0, "sizes": []}
                 before = measured_before(path, made) if options.add else nothing
                 proved(bench)
+                if bench.wanted("shapes/"):
+                    made["shapes"] = measured_shapes(bench)
                 sizes = before["sizes"]
                 measured_as = {"revision": made["revision"], "at": made["at"]}
                 for size in measure_sizes(bench, options):  # what is measured is kept, whatever comes after

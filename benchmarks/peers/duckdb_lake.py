@@ -19,12 +19,16 @@ def _digest(path: Path) -> str:
 
 
 def typed_files(inbox: Path, lake: Path) -> dict[str, list[Path]]:
-    """The typed files of each feed in the order of their exports; a file is named by the hash of its export."""
+    """The typed files of each feed in the order of their exports.
+
+    A file is named by the hash of its export; small exports are packed together, here one of a feed.
+    """
     found = {}
     for feed, paths in exports(inbox).items():
         digests = [_digest(p) for p in paths]
         every = [p for p in (lake / "typed" / feed).rglob("*.parquet") if ".rejected" not in p.name]
-        found[feed] = [p for digest in digests for p in every if p.name.startswith(digest)]
+        alone = [p for digest in digests for p in every if p.name.startswith(digest)]
+        found[feed] = alone or [p for p in every if p.name.startswith("pack-")]
     return found
 
 

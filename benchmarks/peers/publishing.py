@@ -1,9 +1,10 @@
 """Publishing the same rows into the same tables, with their keys and indexes, by other means.
 
-    python benchmarks/peers/publishing.py adbc|copy|executemany|to_sql ROWS OUT DSN [AT_MOST]
+    python benchmarks/peers/publishing.py adbc|bare|copy|executemany|to_sql ROWS OUT DSN [AT_MOST]
 
 ROWS is a folder with ``<table>.parquet`` and ``<table>.csv`` (made by ``published_rows.py``). AT_MOST limits the rows
-of each table, for the slow ones; what counts is the rate.
+of each table, for the slow ones; what counts is the rate. ``bare`` copies into tables of the same columns with no key,
+index or check: the floor.
 """
 
 import sys
@@ -44,18 +45,22 @@ def adbc(rows: Path, dsn: str) -> dict[str, int]:
     return done
 
 
-def copy(rows: Path, dsn: str) -> dict[str, int]:
-    """COPY through psycopg of ready CSV files, in one transaction."""
+def copy(rows: Path, dsn: str, *, bare: bool = False) -> dict[str, int]:
+    """COPY through psycopg of ready CSV files, in one transaction; where asked, into tables without keys."""
     import psycopg
     from psycopg import sql
 
     done = {}
     with psycopg.connect(dsn) as connection:
         for table in TABLES:
+            if bare:
+                made = sql.SQL("CREATE TABLE {} AS SELECT * FROM {} WITH NO DATA")
+                connection.execute(made.format(sql.Identifier(f"bare_{table}"), sql.Identifier(table)))
             with (rows / f"{table}.csv").open("rb") as file:
                 names = file.readline().decode().strip().split(",")
                 columns = sql.SQL(", ").join(map(sql.Identifier, names))
-                statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(sql.Identifier(table), columns)
+                place = sql.Identifier(f"bare_{table}" if bare else table)
+                statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(place, columns)
                 with connection.cursor() as cursor:
                     with cursor.copy(statement) as target:
                         while piece := file.read(_PIECE):
@@ -114,8 +119,8 @@ def run(how: str, rows: Path, out: Path, dsn: str, at_most: int = 0) -> None:
     match how:
         case "adbc":
             done = adbc(rows, dsn)
-        case "copy":
-            done = copy(rows, dsn)
+        case "copy" | "bare":
+            done = copy(rows, dsn, bare=how == "bare")
         case "executemany":
             done = executemany(rows, dsn, at_most)
         case "to_sql":

@@ -146,3 +146,18 @@ def test_a_list_without_the_column_says_which_it_has(small: Project, tmp_path: P
             small.settings, Question("Google", Months(last=NOVEMBER, one=True), against=path, key="Job #"), offline=True
         )
     assert "Number, Name" in error.value.hint
+
+
+def test_a_number_of_journeys_from_elsewhere_is_explained_by_what_became_of_the_touches(small: Project) -> None:
+    found = gap(small, "eLocals", booked="2")
+    reasons = {r.text: (r.keys, r.exact) for r in found.reasons}
+    assert (found.metric, found.value) == ("booked", Decimal())
+    assert reasons["2 left out here: without a job: their number has none, or another touch has it"] == (
+        ("101", "102"), True,
+    )  # fmt: skip
+    assert reasons["2 left out here: cost > 0 does not hold: cost is 0.00 (1), blank (1)"][0] == ("103", "105")
+
+
+def test_a_ratio_from_elsewhere_is_refused_with_its_parts(small: Project) -> None:
+    with pytest.raises(SettingsError, match="'cost_per_booked' is a ratio"):
+        gap(small, "eLocals", cost_per_booked="12.50")

@@ -6,8 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
-from rmetrics.metrics.jobs import job_facts, linked, paid_by_job
+from rmetrics.metrics.jobs import job_facts, linked, may_be_placed, metric_date, paid_by_job
 from rmetrics.metrics.tallies import activity
 from rmetrics.rules import load_rules
 from rmetrics.rules.expressions.polars_form import DTYPES
@@ -117,3 +120,34 @@ def test_paid_leaves_out_orphans_and_rows_that_do_not_count() -> None:
     assert paid_by_job(payments((None, "5", True), ("1", "7", False), ("1", "3", True))).collect().rows() == [
         ("1", Decimal("3.00"))
     ]
+
+
+START = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+STAMPS = st.none() | st.integers(0, 90 * 86_400).map(lambda seconds: START + dt.timedelta(seconds=seconds))
+SPANS = st.lists(
+    st.tuples(st.dates(dt.date(2024, 1, 15), dt.date(2024, 3, 15)), st.integers(0, 20)).map(
+        lambda at: (at[0], at[0] + dt.timedelta(days=at[1]))
+    ),
+    max_size=3,
+)
+
+
+@given(rows=st.lists(st.tuples(STAMPS, STAMPS), max_size=12), spans=SPANS)
+@settings(max_examples=80)
+def test_no_row_that_is_placed_on_a_day_asked_for_is_passed_over(
+    rows: list[tuple[dt.datetime | None, dt.datetime | None]], spans: list[tuple[dt.date, dt.date]]
+) -> None:
+    feed = RULES.feeds["jobs"]
+    names = list(dict.fromkeys([RULES.jobs.latest.date, "created_at", RULES.feeds["payments"].date]))
+    frame = pl.LazyFrame(
+        {n: pl.Series([r[i % 2] for r in rows], dtype=pl.Datetime("us", "UTC")) for i, n in enumerate(names)}
+    ).with_columns(pl.col(n).dt.date() for n in names if n in feed.mapped and feed.mapped[n].type == "date")
+
+    def within(day: pl.Expr) -> pl.Expr:
+        return pl.any_horizontal(pl.lit(value=False), *(day.is_between(*span) for span in spans))
+
+    paid = pl.col(names[-1]).dt.convert_time_zone(RULES.business.timezone).dt.date()
+    for name, day in (("jobs", metric_date(RULES)), ("payments", paid)):
+        placed = frame.filter(day.is_null() | within(day)).collect()
+        kept = frame.filter(may_be_placed(RULES, name, spans) & (day.is_null() | within(day))).collect()
+        assert_frame_equal(placed, kept)

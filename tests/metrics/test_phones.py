@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmetrics.checks.phones import phone_keys
-from rmetrics.metrics.phones import KEY, first_key, keyed
+from rmetrics.metrics.phones import KEY, first_key, having, keyed
 from rmetrics.rules.phones import read_phone
 
 
@@ -46,3 +46,17 @@ def test_both_engines_make_the_same_keys(cells: list[str | None]) -> None:
             connection.executemany("INSERT INTO t VALUES (?, ?)", list(enumerate(phones)))
         theirs = connection.execute(f"SELECT row, unnest({phone_keys('phone')}) FROM t").fetchall()
     assert sorted(ours) == sorted(theirs)
+
+
+NUMBERS = ("6175550101", "6175550102", "6175550102x4", "+441234567890")
+PARTS = st.sampled_from((*NUMBERS, "Anonymous", "05550124", ""))
+
+
+@given(st.lists(st.none() | st.lists(PARTS, min_size=1, max_size=3).map(";".join), max_size=8), st.sets(PARTS))
+@settings(max_examples=60)
+def test_rows_that_have_a_number_are_those_one_of_whose_keys_it_is(cells: list[str | None], wanted: set[str]) -> None:
+    rows = pl.LazyFrame({"row": range(len(cells)), "phone": pl.Series(cells, dtype=pl.String)})
+    keys = pl.Series(sorted(wanted & {*NUMBERS}), dtype=pl.String)
+    found = having(rows, "phone", keys).select("row").collect()["row"].to_list()
+    of_keys = keyed(rows, "phone").filter(pl.col(KEY).is_in(keys.implode())).select("row").collect()["row"]
+    assert sorted(found) == sorted(set(of_keys))

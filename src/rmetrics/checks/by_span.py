@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from rmetrics.sandbox.connection import duckdb_errors, file_name, sandbox
+from rmetrics.sandbox.given import create_given
 from rmetrics.sandbox.quoting import ident, text
 
 
@@ -46,12 +47,8 @@ def sums_by_span(
     with duckdb_errors("add up the days"):
         connection = sandbox([daily], temp=temp)
         try:
-            connection.execute("CREATE TABLE spans (n BIGINT, first DATE, last DATE)")
-            firsts, lasts = [first for first, _ in spans], [last for _, last in spans]
-            connection.execute(
-                "INSERT INTO spans SELECT unnest($1::BIGINT[]), unnest($2::DATE[]), unnest($3::DATE[])",
-                [list(range(len(spans))), firsts, lasts],
-            )
+            numbered = [(i, first, last) for i, (first, last) in enumerate(spans)]
+            create_given(connection, "spans", {"n": "BIGINT", "first": "DATE", "last": "DATE"}, numbered)
             found = connection.execute(
                 f"SELECT s.n, {of}, {cells} FROM spans AS s JOIN read_parquet({text(file_name(daily))}) AS d "
                 f"ON {date} >= s.first AND {date} <= s.last WHERE true{only} GROUP BY ALL"

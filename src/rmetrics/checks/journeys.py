@@ -63,9 +63,9 @@ def _places(rules: Rules) -> dict[str, int]:
 
 
 def _named_jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """``_work.named_f`` of each feed that names jobs: the job of each row."""
+    """``_work.named_f`` of each feed whose rows are touches, or calls, and name jobs: the job of each row."""
     for name, feed in rules.feeds.items():
-        if feed.job is None or name == JOBS:
+        if feed.job is None or not (name == CALLS or _users(rules, name)):
             continue
         joins, found = [], []
         for i, column in enumerate(feed.job.match):

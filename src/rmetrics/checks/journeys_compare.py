@@ -115,6 +115,8 @@ def _rows(connection: duckdb.DuckDBPyConnection, name: str, made: str, file: Pat
     columns = _COLUMNS[name]
     given = f"SELECT {columns} FROM read_parquet({text(file_name(file))})"
     other = f"SELECT {columns} FROM {made}"
+    if _alike(connection, given, other):
+        return []
     found = connection.execute(
         f"SELECT day, source, count(*) FILTER (side = 1), count(*) FILTER (side = 2) FROM ("
         f"SELECT {place}, 1 FROM ({given} EXCEPT ALL {other}) UNION ALL "
@@ -124,6 +126,19 @@ def _rows(connection: duckdb.DuckDBPyConnection, name: str, made: str, file: Pat
     return [
         Mismatch(name, day or NO_DAY, source or "", "", "rows", ours, theirs) for day, source, ours, theirs in found
     ]
+
+
+def _alike(connection: duckdb.DuckDBPyConnection, one: str, other: str) -> bool:
+    """Whether two sets of rows have as many rows, and the same sum of hashes of whole rows.
+
+    They nearly always have, and to bring each row together with its like takes many times as long.
+    """
+    sums = "SELECT count(*) AS n, sum(hash(r)) AS hashes FROM ({}) r"
+    found = connection.execute(
+        f"SELECT a.n = b.n AND a.hashes IS NOT DISTINCT FROM b.hashes FROM ({sums.format(one)}) a, "
+        f"({sums.format(other)}) b"
+    ).fetchone()
+    return bool(found and found[0])
 
 
 def _any_unequal(connection: duckdb.DuckDBPyConnection, one: str, other: str) -> bool:

@@ -18,10 +18,14 @@ from rmetrics.findings import Severity
 from rmetrics.rules.model import Rules
 from rmetrics.rules.names import PAYMENTS
 from rmetrics.sandbox.connection import only_select
+from rmetrics.sandbox.given import create_given
 from rmetrics.sandbox.query import query_errors, rows
 from rmetrics.sandbox.quoting import work
 
 EXAMPLES = 5
+_EXPORT = {
+    "feed": "VARCHAR", "rank": "BIGINT", "name": "VARCHAR", "rows": "BIGINT", "exported": "DATE", "variant": "VARCHAR",
+}  # fmt: skip
 _FEW = 10_000  # rows of an answer that are counted as they are read
 
 
@@ -55,17 +59,8 @@ def ask(connection: duckdb.DuckDBPyConnection, rules: Rules, exports: Sequence[E
         rules: in force.
         exports: every export used.
     """
-    connection.execute(
-        f"CREATE TABLE {work('exports')} (feed VARCHAR, rank BIGINT, name VARCHAR, rows BIGINT, exported DATE, "
-        "variant VARCHAR)"
-    )
-    if exports:
-        kinds = ("VARCHAR", "BIGINT", "VARCHAR", "BIGINT", "DATE", "VARCHAR")
-        listed = ", ".join(f"unnest(${i}::{kind}[])" for i, kind in enumerate(kinds, start=1))
-        facts = [(e.feed, e.rank, e.name, e.rows, e.exported, e.variant) for e in exports]
-        connection.execute(
-            f"INSERT INTO {work('exports')} SELECT {listed}", [list(c) for c in zip(*facts, strict=True)]
-        )
+    facts = ((e.feed, e.rank, e.name, e.rows, e.exported, e.variant) for e in exports)
+    create_given(connection, work("exports"), _EXPORT, facts)
     own = (Question(c.name, c.severity, c.sql, c.message, own=True) for c in rules.checks)
     for question in (*shipped(rules), *_two_forms(rules, exports), *own):
         answer = _answer(connection, question)

@@ -21,7 +21,7 @@ from rmetrics.explain.differences import (
     months_differing,
     rows_differing,
 )
-from rmetrics.explain.evidence import Evidence, evidence, said_of
+from rmetrics.explain.evidence import Evidence, Frames, evidence, said_of
 from rmetrics.explain.evidence_rows import EvidenceRows, evidence_rows
 from rmetrics.explain.explanation import Explained, Explanation, ListedRow, ListedRows, Part, Split, Step
 from rmetrics.explain.funnel import touch_evidence
@@ -186,13 +186,14 @@ class Explainer:
 
     # -- the answer
 
-    def evidence(self, metric: str, asked: Asked) -> tuple[Evidence, ...]:
-        """The rows behind a figure of any measure."""
+    def evidence(self, metric: str, asked: Asked, frames: Frames | None = None) -> tuple[Evidence, ...]:
+        """The rows behind a figure of any measure; of other frames than the lake's, where they are given."""
+        of = frames or self.frames
         if metric in self.own:
-            return tuple(own_evidence(metric, asked, self.frames, self.rules))
+            return tuple(own_evidence(metric, asked, of, self.rules))
         if metric in self.funnel:
-            return tuple(touch_evidence(self.funnel[metric], asked, self.frames, self.rules))
-        return evidence(metric, asked, self.frames, self.rules)
+            return tuple(touch_evidence(self.funnel[metric], asked, of, self.rules))
+        return evidence(metric, asked, of, self.rules)
 
     def explain(self, asked: Asked, metrics: Sequence[str] = MEASURES) -> Explanation:
         """Explains the numbers asked for.

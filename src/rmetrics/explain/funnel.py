@@ -15,9 +15,8 @@ import polars as pl
 from rmetrics.explain.asked import Asked, Outcome
 from rmetrics.explain.evidence import Evidence, Frames, Span, judged, of_feed, said_of, stamp_of
 from rmetrics.metrics.journeys import COUNTED_AS, NO_JOB, NO_NUMBER, OUTSIDE, SHARED
-from rmetrics.metrics.touches import TOUCH, inbound, source_order
+from rmetrics.metrics.touches import TOUCH, inbound, row_of_place, source_order
 from rmetrics.money import cents
-from rmetrics.pipeline.compute.journeys import row_of_place
 from rmetrics.positions import POSITION, position
 from rmetrics.rules.describe import Said, rules_in_words
 from rmetrics.rules.funnel import FUNNEL

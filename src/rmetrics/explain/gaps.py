@@ -11,7 +11,7 @@ from itertools import combinations
 import polars as pl
 
 from rmetrics.explain.asked import SCALES, Asked, Outcome
-from rmetrics.explain.evidence import Evidence, Frames, evidence
+from rmetrics.explain.evidence import Evidence, Frames
 from rmetrics.explain.explainer import Explainer
 from rmetrics.explain.explanation import Explained
 from rmetrics.findings import count
@@ -147,7 +147,7 @@ def _edges(one: Explainer, asked: Asked, name: str, *, inside: bool) -> Iterator
         sides = [(before, last(before), f"{before:%Y-%m}"), (after, day <= _EDGE_DAYS, f"{after:%Y-%m}")]
     for month, within, where in sides:
         there = dataclasses.replace(asked, month=month, last=None)
-        rows, amount, keys = _total((e for e in evidence(name, there, one.frames, one.rules) if e.feed), within)
+        rows, amount, keys = _total((e for e in one.evidence(name, there) if e.feed or e.touches), within)
         if rows:
             message = (
                 f"{rows:,} here on the {_EDGE_DAYS} days next to {where}: elsewhere they may count there"
@@ -178,7 +178,7 @@ def _spellings(one: Explainer, asked: Asked, name: str) -> Iterator[Reason]:
         if not alike and other != UNATTRIBUTED:
             continue
         there = dataclasses.replace(asked, source=other)
-        rows, amount, keys = _total(evidence(measure, there, one.frames, one.rules))
+        rows, amount, keys = _total(one.evidence(measure, there))
         if rows:
             have = "has" if rows == 1 else "have"
             what = (
@@ -215,7 +215,7 @@ def _other_parts(one: Explainer, asked: Asked, metric: Explained) -> Iterator[Re
     if asked.segment is None:
         return
     whole = dataclasses.replace(asked, segment=None)
-    rows, amount, _ = _total(evidence(metric.name, whole, one.frames, one.rules))
+    rows, amount, _ = _total(one.evidence(metric.name, whole))
     here = sum(len(p.rows) for p in metric.parts)
     if rows > here:
         yield Reason(f"{rows - here:,} are of other segments than {asked.segment}", rows - here, amount - metric.value)
@@ -252,7 +252,7 @@ def _exports(one: Explainer, asked: Asked, metric: Explained, gap: Decimal) -> I
         for i in range(len(files) - 1, max(0, len(files) - 1 - _EXPORTS_BACK), -1):
             exports = typed_exports(lake, files[:i])
             frames = _frames_with(one, name, exports)
-            rows, amount, keys = _total(evidence(metric.name, asked, frames, one.rules))
+            rows, amount, keys = _total(one.evidence(metric.name, asked, frames))
             before = Decimal(rows) if metric.scale == 0 else amount
             change = before - value
             if change and (change > 0) == (gap > 0):

@@ -15,9 +15,9 @@ from rmetrics.findings import Finding
 from rmetrics.metrics.jobs import JOB_ID, SOURCE
 from rmetrics.metrics.journeys import STEPS, matches, pairs
 from rmetrics.metrics.phones import KEY
-from rmetrics.metrics.touches import TOUCH, ZIP
+from rmetrics.metrics.touches import TOUCH, ZIP, row_of_place
 from rmetrics.money import dollars
-from rmetrics.pipeline.compute.journeys import gathered, row_of_place, tied
+from rmetrics.pipeline.compute.journeys import gathered, tied
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.positions import LINES, POSITION
 from rmetrics.rules import Rules

@@ -8,7 +8,7 @@ import polars as pl
 from rmetrics.explain.asked import Asked
 from rmetrics.explain.evidence import Evidence, Frames, judged, stamp_of
 from rmetrics.metrics.measures import amount, placed_journeys, placed_rows
-from rmetrics.pipeline.compute.journeys import row_of_place
+from rmetrics.metrics.touches import row_of_place
 from rmetrics.positions import COUNTED, FILE, LINE, LINES, PARTS
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.measure_words import measure_in_words

@@ -22,7 +22,7 @@ import polars as pl
 
 from rmetrics.metrics.jobs import JOB_ID, creation_day, dated_jobs
 from rmetrics.metrics.newest import in_force
-from rmetrics.metrics.phones import KEY, keyed
+from rmetrics.metrics.phones import KEY, having, keyed
 from rmetrics.positions import COUNTED, POSITION
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.feeds import ColumnType, Feed
@@ -57,12 +57,11 @@ class CallRows:
 
     def calls_of(self, keys: pl.Series) -> pl.LazyFrame:
         """The calls that have one of the numbers."""
-        return self.calls.join(_of_keys(self.calls, CALLER, keys).select(POSITION).unique(), on=POSITION, how="semi")
+        return having(self.calls, CALLER, keys)
 
     def of(self, keys: pl.Series) -> "CallRows":
         """The calls and jobs that have one of the numbers."""
-        jobs = self.jobs.join(_of_keys(self.jobs, "phone", keys).select(JOB_ID).unique(), on=JOB_ID, how="semi")
-        return CallRows(self.calls_of(keys), jobs)
+        return CallRows(self.calls_of(keys), having(self.jobs, "phone", keys))
 
 
 def call_rows(calls: pl.LazyFrame, jobs: pl.LazyFrame, rules: Rules) -> CallRows:
@@ -173,10 +172,6 @@ def call_classes(rows: CallRows, rules: Rules) -> pl.LazyFrame:
 def numbers_of(rows: pl.LazyFrame, column: str) -> pl.Series:
     """All numbers in a column."""
     return keyed(rows.select(column), column).select(KEY).unique().collect()[KEY]
-
-
-def _of_keys(rows: pl.LazyFrame, column: str, keys: pl.Series) -> pl.LazyFrame:
-    return keyed(rows, column).filter(pl.col(KEY).is_in(keys.implode()))
 
 
 def _within(rules: Rules, other: str, limit: str) -> pl.Expr:

@@ -1,5 +1,6 @@
 """Job facts: each job once, with what was paid, its source, segment and whether it is a unit or a repair."""
 
+import datetime as dt
 import re
 from collections.abc import Sequence
 
@@ -108,6 +109,37 @@ def creation_day(rules: Rules) -> pl.Expr:
 def placing_day(rules: Rules, name: str) -> pl.Expr:
     """The day that places a row of a feed: its business date; of a job, its metric date."""
     return metric_date(rules) if name == JOBS else pl.col(rules.feeds[name].business_date)
+
+
+def may_be_placed(rules: Rules, name: str, spans: Sequence[tuple[dt.date, dt.date]]) -> pl.Expr:
+    """Whether a typed row may be placed on certain days, or on none: true of all such rows, and of few others.
+
+    It looks at nothing but columns as they were typed and compares them with constants, so that parts of files whose
+    bounds rule it out are not read.
+
+    Args:
+        rules: which columns place a row of the feed.
+        name: the feed.
+        spans: first and last days.
+    """
+    feed = rules.feeds[name]
+    columns = [rules.jobs.latest.date, "created_at"] if name == JOBS else [feed.date]
+    if any(column not in feed.mapped for column in columns):
+        return pl.lit(value=True)
+    result = pl.lit(value=True)  # where no column holds a day
+    for column in reversed(columns):
+        near = pl.any_horizontal(pl.lit(value=False), *(_about(column, feed, *span) for span in spans))
+        result = near | (pl.col(column).is_null() & result)
+    return result
+
+
+def _about(column: str, feed: Feed, first: dt.date, last: dt.date) -> pl.Expr:
+    """Whether a column is on certain days, in whatever zone."""
+    if feed.columns[column].type is not ColumnType.TIMESTAMP:
+        return pl.col(column).is_between(first, last)
+    midnight = dt.datetime(first.year, first.month, first.day, tzinfo=dt.UTC)
+    days = (last - first).days
+    return pl.col(column).is_between(midnight - dt.timedelta(days=1), midnight + dt.timedelta(days=days + 2))
 
 
 def _day(column: str, feed: Feed, zone: str) -> pl.Expr:

@@ -16,7 +16,7 @@ from rmetrics.metrics.jobs import JOB_ID, METRIC_DATE, SOURCE, creation_day
 from rmetrics.metrics.newest import in_force
 from rmetrics.metrics.phones import KEY, keyed
 from rmetrics.metrics.revenue import revenue_rows
-from rmetrics.metrics.touches import TOUCH, ZIP, evidence, phone_column, touch_keys, zip_of
+from rmetrics.metrics.touches import TOUCH, ZIP, evidence, phone_column, place, touch_keys, zip_of
 from rmetrics.money import cents, dollars, from_micros
 from rmetrics.periods import local_noon
 from rmetrics.positions import POSITION
@@ -104,8 +104,10 @@ def numbers(touches: pl.LazyFrame, facts: pl.LazyFrame, calls: pl.LazyFrame | No
 def _with_shared(keys: pl.LazyFrame, job_keys: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     """Adds whether many customers share the number: it is on too many jobs within a year, or declared so."""
     limits = list(rules.journeys.limits())
+    many = job_keys.group_by(KEY).len().filter(pl.col("len") > min(limits))  # few: only these have to be put in order
     often = (
         job_keys.select(KEY, "job_day")
+        .join(many, on=KEY, how="semi")
         .sort(KEY, "job_day")
         .group_by(KEY)
         .agg(
@@ -195,10 +197,10 @@ def journeys(of: Numbers, found: pl.LazyFrame, matched: pl.LazyFrame, revenue: p
         revenue: ``revenue_of_jobs``.
 
     Returns:
-        One row per touch: its id, feed, source, touch_at, touch_date, month; answered (null where no call tells),
-        booked, visited, repaired; jobs (how many), job_id (the first of them), matched_by (of that job, ``none``
-        without one), reason (why there is none, null where there is one); returning_customer (the number had a job
-        before; null without a number of its own), cost, paid, revenue40.
+        One row per touch: its id, POSITION (``touches.place``), feed, source, touch_at, touch_date, month; answered
+        (null where no call tells), booked, visited, repaired; jobs (how many), job_id (the first of them), matched_by
+        (of that job, ``none`` without one), reason (why there is none, null where there is one); returning_customer
+        (the number had a job before; null without a number of its own), cost, paid, revenue40.
     """
     first = ["job_day", pl.col(JOB_ID).str.len_chars(), JOB_ID]
     of_touch = (
@@ -214,29 +216,33 @@ def journeys(of: Numbers, found: pl.LazyFrame, matched: pl.LazyFrame, revenue: p
             pl.col("revenue40_micros").sum(),
         )
     )
-    alone = of.touch_keys.filter(~pl.col("shared"))
     since = of.job_keys.group_by(KEY).agg(pl.col("job_day").min().alias("_since"))
-    met = alone.select(TOUCH, KEY).join(since, on=KEY, how="left").group_by(TOUCH).agg(pl.col("_since").min())
+    numbered = (
+        of.touch_keys.select(TOUCH, KEY, "shared")
+        .join(since, on=KEY, how="left")
+        .group_by(TOUCH)
+        .agg((~pl.col("shared")).any().alias("_alone"), pl.col("_since").filter(~pl.col("shared")).min())
+    )
     told = (
-        of.touches.select(TOUCH, "feed", "source", "touch_at", "touch_date", "answered", "cost_cents")
+        of.touches.select(TOUCH, place(), "feed", "source", "touch_at", "touch_date", "answered", "cost_cents")
         .join(of_touch, on=TOUCH, how="left")
         .join(of.heard.rename({"answered": "_heard"}), on=TOUCH, how="left")
         .join(found.select(TOUCH).unique().with_columns(_lost=True), on=TOUCH, how="left")
         .join(of.links.select(TOUCH).unique().with_columns(_linked=True), on=TOUCH, how="left")
-        .join(of.touch_keys.select(TOUCH).unique().with_columns(_numbered=True), on=TOUCH, how="left")
-        .join(met.with_columns(_alone=True), on=TOUCH, how="left")
+        .join(numbered, on=TOUCH, how="left")
     )
     why = (
         pl.when(pl.col("_lost")).then(pl.lit(NO_JOB))
         .when(pl.col("_linked")).then(pl.lit(OUTSIDE))
-        .when(pl.col("_numbered").is_null()).then(pl.lit(NO_NUMBER))
-        .when(pl.col("_alone").is_null()).then(pl.lit(SHARED))
+        .when(pl.col("_alone").is_null()).then(pl.lit(NO_NUMBER))
+        .when(~pl.col("_alone")).then(pl.lit(SHARED))
         .when(pl.col("_since").is_not_null()).then(pl.lit(OUTSIDE))
         .otherwise(pl.lit(NO_JOB))
     )  # fmt: skip
     booked = pl.col("jobs").is_not_null()
     return told.select(
         TOUCH,
+        POSITION,
         "feed",
         "source",
         "touch_at",

@@ -32,9 +32,27 @@ def keyed(rows: pl.LazyFrame, column: str, name: str = KEY) -> pl.LazyFrame:
     return pl.concat([plain, several])
 
 
+def having(rows: pl.LazyFrame, column: str, keys: pl.Series) -> pl.LazyFrame:
+    """The rows whose cell holds one of some numbers, each row once.
+
+    Few are left of many without a look at what their cells are made of: nearly every cell is one number.
+
+    Args:
+        rows: any rows.
+        column: typed as ``phone``.
+        keys: numbers as ``keyed`` has them.
+    """
+    cell, listed = pl.col(column), keys.implode()
+    several = cell.str.split(";").list.eval(pl.element().is_in(listed)).list.any()
+    return pl.concat([
+        rows.filter(cell.is_in(listed)),
+        rows.filter(cell.str.contains(";", literal=True)).filter(several),
+    ])  # fmt: skip
+
+
 def first_key(column: str) -> pl.Expr:
     """The first number of a cell; null where it holds none."""
     return pl.col(column).str.extract(r"(?:^|;)((?:[2-9][0-9]{9}|\+[0-9]{7,15})(?:x[0-9]{1,20})?)(?:;|$)", 1)
 
 
-__all__ = ["KEY", "first_key", "keyed"]
+__all__ = ["KEY", "first_key", "having", "keyed"]

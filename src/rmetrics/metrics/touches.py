@@ -15,7 +15,7 @@ from rmetrics.metrics.newest import in_force
 from rmetrics.metrics.phones import KEY, keyed
 from rmetrics.money import cents
 from rmetrics.periods import local_noon
-from rmetrics.positions import COUNTED, POSITION
+from rmetrics.positions import COUNTED, LINES, POSITION
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.model import FeedLeads, Rules, Source
@@ -42,6 +42,7 @@ TOUCHES = {
     "cost_cents": pl.Int64(),
     "window": pl.Int64(),
 }
+_SOURCES = 2**30  # more lines than an export has; see ``place``
 EVIDENCE = {TOUCH: pl.String(), POSITION: pl.Int64(), "answered": pl.Boolean(), JOB_ID: pl.String()}
 
 
@@ -181,6 +182,16 @@ def _touches(
     return rows.select(values[n].cast(t).alias(n) for n, t in TOUCHES.items())
 
 
+def place() -> pl.Expr:
+    """One number per touch: the position of its row, and the source's place, for a row may be a touch of several."""
+    return pl.col(POSITION) + pl.col("order") * _SOURCES
+
+
+def row_of_place() -> pl.Expr:
+    """The position of the row that a touch is, of its ``place``."""
+    return pl.col(POSITION) // LINES * LINES + pl.col(POSITION) % _SOURCES
+
+
 def zip_of(column: str) -> pl.Expr:
     """A postal code as it is compared: its first five characters, null where there are none."""
     text = pl.col(column).str.strip_chars().str.head(5)
@@ -221,5 +232,5 @@ def _own_cost(source: Source, rules: Rules) -> pl.Expr:
 
 __all__ = [
     "EVIDENCE", "EVIDENCE_S", "TOUCH", "TOUCHES", "ZIP", "evidence", "feed_is_shared", "inbound", "phone_column",
-    "source_order", "touch_keys", "touches", "zip_of",
+    "place", "row_of_place", "source_order", "touch_keys", "touches", "zip_of",
 ]  # fmt: skip

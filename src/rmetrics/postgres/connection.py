@@ -6,15 +6,14 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from rmetrics.errors import PostgresError, SettingsError
+from rmetrics.postgres.driver import adbc_error, dbapi, require_driver
 from rmetrics.postgres.refusals import advice, not_connected
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
-_OLDEST_DRIVER = (1, 13)
 _CONNECT_SECONDS = 10
 _HIGHEST_PORT = 65_535
 HERE = "to_regnamespace(quote_ident(current_schema()))"
@@ -186,7 +185,7 @@ def connect(server: Server, *, schema: str = "public", autocommit: bool = False)
     Raises:
         PostgresError: the server cannot be reached or refuses; says where, never how to log in.
     """
-    _require_driver()
+    require_driver()
     with _defaults_of(server):
         connection = _connected(server, server.dsn, autocommit=autocommit)
     try:
@@ -225,10 +224,8 @@ def _defaults_of(server: Server) -> Iterator[None]:
 
 
 def _connected(server: Server, dsn: str, *, autocommit: bool) -> Any:
-    from adbc_driver_postgresql import dbapi
-
     try:
-        return dbapi.connect(_with_timeout(dsn), autocommit=autocommit)
+        return dbapi().connect(_with_timeout(dsn), autocommit=autocommit)
     except adbc_error() as error:
         why, hint = not_connected(str(error))
         raise PostgresError(f"cannot connect to PostgreSQL at {server.label}: {why}", hint) from None
@@ -260,27 +257,11 @@ def _with_option(dsn: str, option: str) -> str:
     return f"{head}?{'&'.join([*others, 'options=' + '%20'.join(o for o in (*before, quote(option, safe='')) if o)])}"
 
 
-def adbc_error() -> type[Exception]:
-    """The driver's base error."""
-    import adbc_driver_manager
-
-    return adbc_driver_manager.Error  # type: ignore[no-any-return,unused-ignore]
-
-
 def _with_timeout(dsn: str) -> str:
     """The DSN with what it does not say: how long to wait, and who asks. Everything it says, TLS too, stays."""
     ours = {"connect_timeout": str(_CONNECT_SECONDS), "application_name": "rmetrics"}
     added = "&".join(f"{key}={value}" for key, value in ours.items() if f"{key}=" not in dsn)
     return dsn + ("&" if "?" in dsn else "?") + added if added else dsn
-
-
-def _require_driver() -> None:
-    version = metadata.version("adbc-driver-postgresql")
-    if tuple(int(p) for p in version.split(".")[:2]) < _OLDEST_DRIVER:
-        raise SettingsError(
-            f"adbc-driver-postgresql {version} stores some amounts wrong without an error",
-            "Install 1.13 or newer: pip install 'adbc-driver-postgresql>=1.13,<2'",
-        )
 
 
 def server_of(dsn: str) -> Server:

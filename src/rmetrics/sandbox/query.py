@@ -13,6 +13,7 @@ import duckdb
 
 from rmetrics.errors import RmetricsError, SettingsError
 from rmetrics.sandbox.connection import file_name, only_select, sandbox, translated
+from rmetrics.sandbox.given import create_given
 from rmetrics.sandbox.quoting import ident, text
 
 T = TypeVar("T")
@@ -61,11 +62,7 @@ def lake_views(
     connection = sandbox(files, temp=temp, memory_limit=memory_limit, spill_limit=_SPILL_LIMIT)
     try:
         connection.execute("CREATE SCHEMA _work")
-        connection.execute("CREATE TABLE _work.exports (rank UINTEGER, name VARCHAR)")
-        connection.execute(
-            "INSERT INTO _work.exports SELECT unnest($1::UINTEGER[]), unnest($2::VARCHAR[])",
-            [list(exports), list(exports.values())],
-        )
+        create_given(connection, "_work.exports", {"rank": "UINTEGER", "name": "VARCHAR"}, exports.items())
         for view in views:
             connection.execute(f"CREATE VIEW {ident(view.name)} AS {_select(connection, view)}")
         for name, (_, select_of) in more.items():

@@ -1,7 +1,7 @@
 """``rmetrics explain``: a number, the rule behind it, the rows behind it, and the proof that they add up to it."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -117,7 +117,6 @@ def _numbers(expect: str | None) -> dict[str, Decimal]:
         if not part.strip():
             continue
         name, equals, text = (p.strip() for p in part.partition("="))
-        known_measure(name, "--expect")
         try:
             numbers[name] = Decimal(text.lstrip("$"))
         except InvalidOperation:
@@ -142,13 +141,26 @@ def explain_numbers(
         source, segment = one.source(question.source), one.segment(question.segment)
         first, last = one.months(question.months)
         asked = Asked(source, first, segment, question.day, last, question.until)
+        expected = _expected(one, question.expect)
         listed = [] if question.against is None else [listed_metric(one, asked, parts)]
-        metrics = tuple(dict.fromkeys([*parts, *question.expect, *listed]))
+        metrics = tuple(dict.fromkeys([*parts, *expected, *listed]))
         found = with_ratios(one.explain(asked, metrics), made)
-        gaps = [gap_of(one, asked, found.metrics[m], expected) for m, expected in question.expect.items()]
+        gaps = [gap_of(one, asked, found.metrics[m], number) for m, number in expected.items()]
         if question.against is not None and question.key is not None:
             gaps.append(against_list(one, asked, found.metrics[listed[0]], question.against, question.key))
         return found, tuple(gaps)
+
+
+def _expected(one: Explainer, numbers: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """The numbers from elsewhere by the names of their measures.
+
+    Raises:
+        SettingsError: one is no measure that adds up.
+    """
+    named = {as_called(name, one.rules): number for name, number in numbers.items()}
+    for name in named:
+        known_measure(name, "--expect", one.figures)
+    return named
 
 
 def explain_member_of(

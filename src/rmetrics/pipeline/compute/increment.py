@@ -29,8 +29,9 @@ from rmetrics.metrics.jobs import (
 from rmetrics.metrics.measures import MeasureSums, measure_sums, needed_feeds, nothing, of_jobs_columns
 from rmetrics.metrics.newest import every_row
 from rmetrics.metrics.tallies import SUMS, added, negative, revenue, tally
+from rmetrics.metrics.touches import row_of_place
 from rmetrics.pipeline.compute.classed import Reclassed, reclassed
-from rmetrics.pipeline.compute.journeys import lead_feeds, made, row_of_place, tied
+from rmetrics.pipeline.compute.journeys import lead_feeds, made, tied
 from rmetrics.pipeline.compute.local import (
     Tables,
     published_rows,

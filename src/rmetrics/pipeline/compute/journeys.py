@@ -5,7 +5,7 @@ job. So what a change can reach are the rows tied to it, directly or through oth
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import polars as pl
 
@@ -13,18 +13,17 @@ from rmetrics.metrics.jobs import JOB_ID
 from rmetrics.metrics.journeys import MATCHES as MATCHED
 from rmetrics.metrics.journeys import Numbers, journeys, matches, numbers, pairs, revenue_of_jobs
 from rmetrics.metrics.phones import KEY, keyed
-from rmetrics.metrics.touches import TOUCH, inbound, phone_column, touches
+from rmetrics.metrics.touches import inbound, phone_column, touches
 from rmetrics.pipeline.compute.names import FACTS, links
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.compute.stages import with_facts
-from rmetrics.positions import COUNTED, LINES, POSITION
+from rmetrics.positions import COUNTED, POSITION
 from rmetrics.rules import Rules
 from rmetrics.rules.model import FeedLeads
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS
 
 NODE = "_node"
 MENTIONS = {POSITION: pl.Int64(), NODE: pl.UInt64()}
-_SOURCES = 2**30  # more lines than an export has; see ``place``
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Made:
 
     Attributes:
         matches: ``metrics.journeys.MATCHES``.
-        journeys: ``metrics.journeys.journeys``, with ``POSITION``: one number per touch (``place``).
+        journeys: ``metrics.journeys.journeys``.
     """
 
     matches: pl.DataFrame
@@ -65,8 +64,7 @@ def made(rows: Rows, positions: pl.Series | None = None) -> Made:
     paid = rows.feed(PAYMENTS) if positions is None else payments_of(rows, matched[JOB_ID])
     revenue = revenue_of_jobs(paid, facts, matched.lazy(), rules).collect(engine="streaming").lazy()
     told = journeys(of, found, matched.lazy(), revenue)
-    places = of.touches.select(TOUCH, place().alias(POSITION))
-    return Made(matched.select(*MATCHED), told.join(places, on=TOUCH).collect(engine="streaming"))
+    return Made(matched.select(*MATCHED), told.collect(engine="streaming"))
 
 
 def gathered(rows: Rows, positions: pl.Series | None = None) -> tuple[Numbers, pl.LazyFrame]:
@@ -78,17 +76,9 @@ def gathered(rows: Rows, positions: pl.Series | None = None) -> tuple[Numbers, p
     feeds = {n: rows.feed(n) if positions is None else rows.at(n, positions) for n in names}
     there = touches(feeds, rules).collect(engine="streaming").lazy()
     facts = with_facts(jobs, held)
-    return numbers(there, facts, feeds.get(CALLS), rules), facts
-
-
-def place() -> pl.Expr:
-    """One number per touch: the position of its row, and the source's place, for a row may be a touch of several."""
-    return pl.col(POSITION) + pl.col("order") * _SOURCES
-
-
-def row_of_place() -> pl.Expr:
-    """The position of the row that a touch is, of its ``place``."""
-    return pl.col(POSITION) // LINES * LINES + pl.col(POSITION) % _SOURCES
+    of = numbers(there, facts, feeds.get(CALLS), rules)
+    held_once = pl.collect_all([getattr(of, f.name) for f in fields(of)], engine="streaming")
+    return Numbers(*(f.lazy() for f in held_once)), facts
 
 
 def payments_of(rows: Rows, jobs: pl.Series) -> pl.LazyFrame:
@@ -148,4 +138,4 @@ def tied(rows: Rows, versions: Sequence[tuple[str, pl.DataFrame]]) -> pl.Series:
     return positions
 
 
-__all__ = ["Made", "gathered", "lead_feeds", "made", "mentions", "payments_of", "row_of_place", "tied"]
+__all__ = ["Made", "gathered", "lead_feeds", "made", "mentions", "payments_of", "tied"]

@@ -91,6 +91,19 @@ class Rows:
         gone, made = (self._stored(t) for t in (replaced(name), together(name)))
         return standing(self.exports(name), self.rules.feeds[name], gone, made)
 
+    def newest_at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
+        """The typed rows, and those put together, that are in force at some positions."""
+        gone, made = (self._stored(t) for t in (replaced(name), together(name)))
+        rows = rows_at(self.exports(name), self.rules.feeds[name], positions)
+        of_these = pl.col(POSITION).is_in(positions.implode())
+        if gone is not None:
+            rows = rows.join(gone.select(POSITION).filter(of_these), on=POSITION, how="anti")
+        if made is not None:
+            made = made.filter(of_these)
+            rows = rows.join(made.select(POSITION), on=POSITION, how="anti")
+            rows = pl.concat([rows, made.select(rows.collect_schema().names())])
+        return rows
+
     def facts(self) -> pl.LazyFrame:
         """One row per job that counts: the columns of its feed, what the rules make of it, and its touch."""
         return self.matched(with_facts(self.feed(JOBS), self.snapshot.scan(FACTS)))
@@ -105,7 +118,7 @@ class Rows:
 
     def linked_at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
         """The rows of a feed at some positions, as ``linked`` gives them."""
-        return self._linked(name, kept_rows(self._newest_at(name, positions), self.rules, name))
+        return self._linked(name, kept_rows(self.newest_at(name, positions), self.rules, name))
 
     def facts_at(self, positions: pl.Series) -> pl.LazyFrame:
         """The facts of the jobs at some positions, as ``facts`` gives them."""
@@ -142,19 +155,6 @@ class Rows:
 
     def _stored(self, table: str) -> pl.LazyFrame | None:
         return self.snapshot.scan(table) if self.snapshot.rows(table) else None
-
-    def _newest_at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
-        """The typed rows, and those put together, that are in force at some positions."""
-        gone, made = (self._stored(t) for t in (replaced(name), together(name)))
-        rows = rows_at(self.exports(name), self.rules.feeds[name], positions)
-        of_these = pl.col(POSITION).is_in(positions.implode())
-        if gone is not None:
-            rows = rows.join(gone.select(POSITION).filter(of_these), on=POSITION, how="anti")
-        if made is not None:
-            made = made.filter(of_these)
-            rows = rows.join(made.select(POSITION), on=POSITION, how="anti")
-            rows = pl.concat([rows, made.select(rows.collect_schema().names())])
-        return rows
 
     def _classed(self, name: str, rows: pl.LazyFrame) -> pl.LazyFrame:
         return rows.join(self.snapshot.scan(CLASSES), on=POSITION, how="left") if name == CALLS else rows

@@ -117,7 +117,7 @@ def look_once(
             found = compare(connection, daily, monthly, scope, classes, own=own)
             if part is not None:
                 assert reached is not None  # noqa: S101 - part of an increment
-                followed = check_reached(lake, computed.rows, reached, part.scope.names, memory_limit)
+                followed = check_reached(lake, computed.rows, reached, files, part.scope.names, memory_limit)
                 return with_journeys(found, followed), []
             found = with_journeys(found, follow_and_compare(connection, files, computed.rows))
             if leads is not None:

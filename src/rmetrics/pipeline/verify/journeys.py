@@ -15,7 +15,8 @@ from rmetrics.checks.jobs import create_jobs
 from rmetrics.checks.journeys import create_journeys
 from rmetrics.checks.journeys_compare import JourneyFiles, compare_journeys
 from rmetrics.lake import Lake, writing
-from rmetrics.pipeline.compute.journeys import lead_feeds, row_of_place
+from rmetrics.metrics.touches import row_of_place
+from rmetrics.pipeline.compute.journeys import lead_feeds
 from rmetrics.pipeline.compute.names import MATCHES
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.positions import POSITION
@@ -50,7 +51,7 @@ def journey_files(lake: Lake, rows: Rows, reached: pl.Series | None) -> Iterator
 
 
 def check_reached(
-    lake: Lake, rows: Rows, reached: pl.Series, names: Mapping[str, str], memory_limit: str | None
+    lake: Lake, rows: Rows, reached: pl.Series, files: JourneyFiles, names: Mapping[str, str], memory_limit: str | None
 ) -> list[Mismatch]:
     """What the engines do not agree on among the touches and jobs that a change is tied to.
 
@@ -58,13 +59,11 @@ def check_reached(
         lake: for temporary files.
         rows: those in force.
         reached: positions of these jobs, leads and calls; they are all that are tied together.
+        files: what the first engine made of them (``journey_files``).
         names: what undeclared sources are called.
         memory_limit: of DuckDB.
     """
-    with (
-        journey_files(lake, rows, reached) as files,
-        followed(lake, rows, reached, names, memory_limit, also=files.paths) as connection,
-    ):
+    with followed(lake, rows, reached, names, memory_limit, also=files.paths) as connection:
         return compare_journeys(connection, files, rows.rules)
 
 

@@ -8,7 +8,7 @@ history: how far the data reach, when a source began, what a month's spend was.
 import contextlib
 import datetime as dt
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from rmetrics.lake.snapshot import Snapshot
 from rmetrics.metrics.call_classes import call_rows
 from rmetrics.metrics.costs import spends
 from rmetrics.metrics.feeds import kept_rows
-from rmetrics.metrics.jobs import JOB_ID, own_names, placing_day
+from rmetrics.metrics.jobs import JOB_ID, may_be_placed, own_names, placing_day
 from rmetrics.periods import next_month
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.names import SPELLINGS, TALLIES
@@ -153,14 +153,16 @@ def _needed(
         if name in whole:
             found[name] = newest.collect(engine="streaming")
             continue
-        day = placing_day(rules, name)
+        day, spans = placing_day(rules, name), _spans(months)
         near = day.is_null() | day.dt.month_start().is_in(sorted(months))
         if name in reached:
             near |= day == pl.lit(reached[name])
-        if name in also:
-            near |= pl.col(POSITION).is_in(also[name].implode())
+            spans.append((reached[name], reached[name]))
         columns = newest.collect_schema().names()
-        found[name] = kept_rows(newest, rules, name).filter(near).select(columns).collect(engine="streaming")
+        dated = kept_rows(newest.filter(may_be_placed(rules, name, spans)), rules, name).filter(near)
+        found[name] = dated.select(columns).collect(engine="streaming")
+        if name in also:
+            found[name] = _with(found[name], rows.newest_at(name, also[name]).collect(engine="streaming"))
     if keys is not None:
         theirs = call_rows(rows.linked(CALLS), rows.feed(JOBS), rules).of(keys)
         calls, jobs = theirs.calls.select(POSITION).collect(), theirs.jobs.select(JOB_ID).collect()
@@ -183,6 +185,18 @@ def _needed(
         called = pl.any_horizontal(pl.col(c).is_in(names.implode()) for c in columns)
         found[JOBS] = _with(found[JOBS], rows.newest(JOBS).filter(called).collect(engine="streaming"))
     return found
+
+
+def _spans(months: Collection[dt.date]) -> list[tuple[dt.date, dt.date]]:
+    """The first and last days of months; those that follow one another are one span."""
+    spans: list[tuple[dt.date, dt.date]] = []
+    for month in sorted(months):
+        last = next_month(month) - dt.timedelta(days=1)
+        if spans and spans[-1][1] + dt.timedelta(days=1) == month:
+            spans[-1] = spans[-1][0], last
+        else:
+            spans.append((month, last))
+    return spans
 
 
 def _with(rows: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:

@@ -1,0 +1,63 @@
+"""The driver for PostgreSQL, loaded when it is first needed."""
+
+import sys
+import threading
+from importlib import import_module, metadata
+from types import ModuleType
+from typing import Any
+
+from rmetrics.errors import SettingsError
+
+_OLDEST = (1, 13)
+_LOADING = threading.Lock()
+_DRIVER, _DATASETS = "adbc_driver_postgresql.dbapi", "pyarrow.dataset"
+
+
+def require_driver() -> None:
+    """Refuses a driver that is known to write wrong amounts.
+
+    Raises:
+        SettingsError: it is too old.
+    """
+    version = metadata.version("adbc-driver-postgresql")
+    if tuple(int(p) for p in version.split(".")[:2]) < _OLDEST:
+        raise SettingsError(
+            f"adbc-driver-postgresql {version} stores some amounts wrong without an error",
+            "Install 1.13 or newer: pip install 'adbc-driver-postgresql>=1.13,<2'",
+        )
+
+
+def adbc_error() -> type[Exception]:
+    """The driver's base error."""
+    import adbc_driver_manager
+
+    return adbc_driver_manager.Error  # type: ignore[no-any-return,unused-ignore]
+
+
+def dbapi() -> Any:
+    """The driver's DB-API module.
+
+    It imports Arrow's datasets for no more than to know one when it is given one, which no caller here does. They bring
+    every compute function of Arrow along, and that takes longer than to import the driver and to connect: every
+    command would pay for it. Here they are imported by whoever uses them, as ever.
+    """
+    with _LOADING:
+        if _DRIVER not in sys.modules and _DATASETS not in sys.modules:
+            import pyarrow as pa
+
+            sys.modules[_DATASETS] = pa.dataset = _without_datasets()
+            try:
+                return import_module(_DRIVER)
+            finally:
+                del sys.modules[_DATASETS]  # the next import of it is a real one
+        return import_module(_DRIVER)
+
+
+def _without_datasets() -> ModuleType:
+    """A stand-in for Arrow's datasets whose classes nothing is an instance of."""
+    stand_in = ModuleType(_DATASETS)
+    stand_in.Dataset, stand_in.Scanner = type("Dataset", (), {}), type("Scanner", (), {})  # type: ignore[attr-defined]
+    return stand_in
+
+
+__all__ = ["adbc_error", "dbapi", "require_driver"]

@@ -1,0 +1,29 @@
+"""Small tables of values that are at hand, for a connection that may read nothing but its files."""
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+import duckdb
+
+
+def create_given(
+    connection: duckdb.DuckDBPyConnection, table: str, types: Mapping[str, str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Creates a table and fills it.
+
+    Args:
+        connection: to create it in.
+        table: its name, quoted.
+        types: DuckDB's type of each column.
+        rows: text without NUL characters, whole numbers, dates, None.
+    """
+    # As JSON: to bind lists costs half a thousandth of a second for each value, and there may be thousands of exports.
+    values = json.dumps([dict(zip(types, row, strict=True)) for row in rows], default=dt.date.isoformat)
+    connection.execute(
+        f"CREATE TABLE {table} AS SELECT unnest(from_json(CAST($1 AS JSON), $2), recursive := true)",
+        [values, json.dumps([dict(types)])],
+    )
+
+
+__all__ = ["create_given"]
