@@ -203,7 +203,7 @@ class Month:
         through, total = dt.datetime.strptime(found["day"], "%d %b %Y").date(), _figures(found)  # noqa: DTZ007 - a day
         added = re.search(rf"(?m)^Yesterday.*\n  {COUNTED}", text)
         if self.last is not None and added is not None and self.last[0] == through - dt.timedelta(days=1):
-            restated = dict(re.findall(rf"(?m)^  {through:%B %Y}, (\w+): ([+{MINUS}][\d,.]+) over", text))
+            restated = dict(re.findall(rf"(?m)^  {through:%B %Y}, (\w+): ([+{MINUS}][\d,.]+) on \d", text))
             for name, before in self.last[1].items():
                 change = _number(restated.get(name, "0"))
                 assert total[name] == before + _figures(added)[name] + change, (name, self.last, text)

@@ -99,9 +99,9 @@ ENGLISH = Words(
         "month.revenue40.all.over": "revenue40 {value:money} of {target:money}: {of_pace:percent} of the target",
         "month.repairs.source.over": "{source}: {value:#repair} of {target:number}, {of_pace:percent}",
         "month.revenue40.source.over": "{source}: revenue40 {value:money} of {target:money}, {of_pace:percent}",
-        "restated.days.amount": "{month:month}, {metric:measure}: {change:+money} over {days:#day} already reported "
+        "restated.days.amount": "{month:month}, {metric:measure}: {change:+money} on {days:#day} already past "
                                 "({why:why})",
-        "restated.days.count": "{month:month}, {metric:measure}: {change:+number} over {days:#day} already reported "
+        "restated.days.count": "{month:month}, {metric:measure}: {change:+number} on {days:#day} already past "
                                "({why:why})",
         "restated.month.amount": "{month:month}, {metric:measure}: {change:+money} ({why:why})",
         "restated.month.count": "{month:month}, {metric:measure}: {change:+number} ({why:why})",
@@ -222,9 +222,9 @@ RUSSIAN = Words(
         "month.repairs.source.over": "{source}: {value:#repair} из {target:number}, {of_pace:percent}",
         "month.revenue40.source.over": "{source}: revenue40 {value:money} из {target:money}, {of_pace:percent}",
         "restated.days.amount": "{month:month}, {metric:measure}: {change:+money} за {days:#day} из уже "
-        "показанных ({why:why})",
+        "прошедших ({why:why})",
         "restated.days.count": "{month:month}, {metric:measure}: {change:+number} за {days:#day} из уже "
-        "показанных ({why:why})",
+        "прошедших ({why:why})",
         "restated.month.amount": "{month:month}, {metric:measure}: {change:+money} ({why:why})",
         "restated.month.count": "{month:month}, {metric:measure}: {change:+number} ({why:why})",
         "restated.moved": "{month:month}, {metric:measure}: в сумме столько же, но иначе по источникам, "
