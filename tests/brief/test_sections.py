@@ -25,7 +25,7 @@ from rmetrics.brief.facts import (
 from rmetrics.brief.sections import Line, reason_of, sections_of
 from rmetrics.brief.text import as_html, as_text, brief_of
 from rmetrics.brief.words import say
-from rmetrics.figures import MonthLine
+from rmetrics.month_line import MonthLine
 
 ZONE = "America/New_York"
 DAY = dt.date(2026, 11, 10)

@@ -15,7 +15,6 @@ import pytest
 
 from published import Published
 from rmetrics.cli.app import run
-from rmetrics.figures import MonthLine
 from rmetrics.findings import Finding, Severity
 from rmetrics.html_report.charts import charts
 from rmetrics.html_report.data import PageData, month_days
@@ -23,6 +22,7 @@ from rmetrics.html_report.html import page_html
 from rmetrics.html_report.sections import ends
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import load
+from rmetrics.month_line import MonthLine
 from rmetrics.pipeline.forecasts import Estimate
 from rmetrics.pipeline.workspace import opened
 from rmetrics.usecases.report import page_data, picture

@@ -21,8 +21,8 @@ from rmetrics.ingest.parse import parse_column, read_money
 from rmetrics.ingest.phones import BETWEEN_DIGITS
 from rmetrics.ingest.records import LINE, PROBLEM, TEXT, RecordReader, text_batches
 from rmetrics.parallel import WORKERS, in_order
+from rmetrics.rules.date_forms import ISO_TIME
 from rmetrics.rules.feeds import MOST, Column, ColumnType
-from rmetrics.rules.forms import ISO_TIME
 from support import csv_text
 
 HEADERS = ("a", "b", "c")

@@ -15,7 +15,7 @@ import pytest
 from call_oracle import Call, Job
 from metrics.test_call_classes import frames
 from rmetrics.checks.call_classes import create_seen_calls
-from rmetrics.checks.lead_facts import CLAIM_COLUMNS, FACT_COLUMNS, create_lead_facts
+from rmetrics.checks.disputes import CLAIM_COLUMNS, FACT_COLUMNS, create_lead_facts
 from rmetrics.metrics.call_classes import call_rows, job_numbers
 from rmetrics.metrics.disputes import LeadRows, claims, lead_facts, with_facts
 from rmetrics.metrics.newest import typed_columns

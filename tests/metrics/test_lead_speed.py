@@ -13,7 +13,7 @@ import pytest
 from call_oracle import Call
 from metrics.test_call_classes import frames
 from rmetrics.checks.call_classes import create_seen_calls
-from rmetrics.checks.lead_waits import create_lead_waits
+from rmetrics.checks.lead_speed import create_lead_waits
 from rmetrics.metrics.call_classes import call_rows
 from rmetrics.metrics.journeys import Numbers
 from rmetrics.metrics.lead_speed import lead_speeds, lead_waits

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from rmetrics.figures import MonthLine
+from rmetrics.month_line import MonthLine
 
 ALL = "ALL"
 

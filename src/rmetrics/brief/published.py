@@ -21,7 +21,7 @@ from rmetrics.brief.facts import (
     end_of_data,
     last_whole_day,
 )
-from rmetrics.figures import MonthLine
+from rmetrics.month_line import MonthLine
 from rmetrics.periods import month_of
 from rmetrics.postgres.connection import Session
 from rmetrics.postgres.ddl import has_all

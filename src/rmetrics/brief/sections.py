@@ -12,8 +12,8 @@ from shlex import quote
 from typing import Any, Literal
 
 from rmetrics.brief.facts import ALL, Facts, MonthEnd, Restated, SendTrouble, ToDate, whole_day
-from rmetrics.figures import MonthLine
 from rmetrics.findings import PULL_INCOMPLETE
+from rmetrics.month_line import MonthLine
 from rmetrics.periods import days_of, month_of
 
 CENT = Decimal("0.01")

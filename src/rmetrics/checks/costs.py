@@ -1,45 +1,23 @@
-"""Leads and costs per day, source and segment, and how a month's amount is spread.
+"""Costs per day, source and segment, and how a month's amount is spread.
 
-Tables in ``_work``: ``leads`` (day, source, segment, leads), ``costs`` (the same with cents; several rows per key).
+Table in ``_work``: ``costs`` (day, source, segment, cents; several rows per key).
 
-Source: the design, section 3 (leads, cost).
+Source: the design, section 3 (cost).
 """
 
 import datetime as dt
-from dataclasses import dataclass
 from itertools import count
 
 import duckdb
 
 from rmetrics.checks.jobs import last_day
-from rmetrics.rules.model import Cost, FeedLeads, Rules, Source
+from rmetrics.checks.leads import SourceVersion, own_days, rows_taken, source_versions
+from rmetrics.rules.model import Cost, Rules
 from rmetrics.rules.names import TARGETS
-from rmetrics.rules.rows import feed_row
-from rmetrics.sandbox.quoting import day, holds, ident, text, whole_cents, within, work
+from rmetrics.sandbox.quoting import day, ident, text, whole_cents, work
 
 IDLE_MONTHS = 12  # between two months with a lead or job: no fee is due in so long a stretch
 _MONTH = "CAST(date_trunc('month', {}) AS DATE)"
-
-
-@dataclass(frozen=True, slots=True)
-class _Version:
-    """A source's rule with the time it is in force."""
-
-    name: str
-    start: dt.date | None
-    until: dt.date | None
-    rule: Source
-
-
-def create_leads(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """Creates ``leads``; needs the feeds' views and ``activity``."""
-    connection.execute(f"CREATE TABLE {work('leads')} (day DATE, source VARCHAR, segment VARCHAR, leads BIGINT)")
-    for version in _versions(rules):
-        _leads(connection, rules, version)
-
-
-def _versions(rules: Rules) -> list[_Version]:
-    return [_Version(name, *span) for name, dated in rules.sources.items() for span in dated.spans()]
 
 
 def create_costs(connection: duckdb.DuckDBPyConnection, rules: Rules, newest: dt.date | None) -> None:
@@ -49,7 +27,7 @@ def create_costs(connection: duckdb.DuckDBPyConnection, rules: Rules, newest: dt
         f"CREATE TABLE {work('month_amounts')} (part INTEGER, source VARCHAR, segment VARCHAR, month DATE, "
         f"cents HUGEINT, start DATE, until DATE)"
     )
-    versions = _versions(rules)
+    versions = source_versions(rules)
     end = last_day(connection, rules, _not_data(versions))
     end = min(end, newest) if end and newest else end
     _idle(connection, end)
@@ -73,41 +51,15 @@ def _idle(connection: duckdb.DuckDBPyConnection, end: dt.date | None) -> None:
     )
 
 
-def _not_data(versions: list[_Version]) -> frozenset[str]:
+def _not_data(versions: list[SourceVersion]) -> frozenset[str]:
     """Feeds whose dates say nothing of how far the data reaches: targets and what is spread over a month."""
     return frozenset({TARGETS} | {c.feed for v in versions for c in v.rule.cost if c.feed and c.spread})
-
-
-def _leads(connection: duckdb.DuckDBPyConnection, rules: Rules, version: _Version) -> None:
-    leads = version.rule.leads
-    if isinstance(leads, FeedLeads):
-        select = (
-            f"SELECT {ident(rules.feeds[leads.feed].business_date)}, {text(version.name)}, "
-            f"{text(version.rule.segment)}, count(*) FROM {_rows(rules, version, leads.feed, leads.where)} GROUP BY 1"
-        )
-    else:
-        select = f"SELECT day, source, segment, {ident(leads)} FROM {_own(version, 'activity')} AND {ident(leads)} > 0"
-    connection.execute(f"INSERT INTO {work('leads')} {select}")
-
-
-def _rows(rules: Rules, version: _Version, feed: str, where: str | None) -> str:
-    """The rows of a feed that a version of a source takes: counted, dated while it is in force, and fitting."""
-    inside = within(version.start, version.until, ident(rules.feeds[feed].business_date))
-    row = feed_row(rules.feeds[feed], rules.business.timezone)
-    fits = "" if where is None else f" AND {holds(where, row)}"
-    return f"{work(f'rows_{feed}')} WHERE _counted AND {inside}{fits}"
-
-
-def _own(version: _Version, table: str) -> str:
-    """What the source did while the version is in force."""
-    inside = within(version.start, version.until, "day")
-    return f"{work(table)} WHERE source = {text(version.name)} AND {inside}"
 
 
 def _cost(
     connection: duckdb.DuckDBPyConnection,
     rules: Rules,
-    version: _Version,
+    version: SourceVersion,
     cost: Cost,
     *,
     part: int,
@@ -118,7 +70,7 @@ def _cost(
     if cost.feed is not None:
         date = ident(rules.feeds[cost.feed].business_date)
         amount = f"sum({whole_cents(ident(cost.sum or ''))})"
-        rows = _rows(rules, version, cost.feed, cost.where)
+        rows = rows_taken(rules, version, cost.feed, cost.where)
         if cost.spread is None:
             insert = f"{work('costs')} SELECT {date}, {source}, {segment}, coalesce({amount}, 0) FROM {rows} GROUP BY 1"
         else:
@@ -139,7 +91,9 @@ def _cost(
         )
     else:
         table, measure, price = _price(cost)
-        insert = f"{work('costs')} SELECT day, source, segment, {measure} * {_cents(price)} FROM {_own(version, table)}"
+        insert = (
+            f"{work('costs')} SELECT day, source, segment, {measure} * {_cents(price)} FROM {own_days(version, table)}"
+        )
     connection.execute(f"INSERT INTO {insert}")
 
 

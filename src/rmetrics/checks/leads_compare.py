@@ -12,9 +12,9 @@ import duckdb
 
 from rmetrics.checks.call_classes import create_seen_calls
 from rmetrics.checks.compare import NO_DAY, Mismatch
+from rmetrics.checks.disputes import CLAIM_COLUMNS, FACT_COLUMNS, create_lead_facts
 from rmetrics.checks.journeys import MATCHES
-from rmetrics.checks.lead_facts import CLAIM_COLUMNS, FACT_COLUMNS, create_lead_facts
-from rmetrics.checks.lead_waits import create_lead_waits
+from rmetrics.checks.lead_speed import create_lead_waits
 from rmetrics.rules.model import Rules
 from rmetrics.rules.names import CALLS
 from rmetrics.sandbox.connection import file_name
@@ -56,7 +56,7 @@ def compare_leads(connection: duckdb.DuckDBPyConnection, files: LeadFiles, rules
 
 
 def follow_leads(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """Creates ``_work.lead_facts``, ``lead_claims`` and ``lead_waits``; see ``lead_facts`` and ``lead_waits``."""
+    """Creates ``_work.lead_facts``, ``lead_claims`` and ``lead_waits``; see ``disputes`` and ``lead_speed``."""
     if CALLS in rules.feeds:
         create_seen_calls(connection, rules)
     else:

@@ -11,10 +11,11 @@ from pathlib import Path
 import duckdb
 
 from rmetrics.checks.call_classes import create_call_classes
-from rmetrics.checks.costs import create_costs, create_leads
+from rmetrics.checks.costs import create_costs
 from rmetrics.checks.dimensions import create_members
 from rmetrics.checks.feeds import TypedInput, create_feeds
 from rmetrics.checks.jobs import create_jobs
+from rmetrics.checks.leads import create_leads
 from rmetrics.checks.measures import create_measures
 from rmetrics.rules.model import Rules
 from rmetrics.sandbox.connection import file_name

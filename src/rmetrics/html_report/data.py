@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import polars as pl
 
-from rmetrics.figures import MonthLine
 from rmetrics.findings import Finding
 from rmetrics.html_report.own_data import OwnData
+from rmetrics.month_line import MonthLine
 from rmetrics.periods import days_of, next_month
 from rmetrics.pipeline.forecasts import Estimate
 

@@ -7,11 +7,11 @@ from decimal import Decimal
 from html import escape
 from shlex import quote
 
-from rmetrics.figures import MonthLine
 from rmetrics.findings import Finding, Severity, count
 from rmetrics.html_report import cells
 from rmetrics.html_report.cells import DASH, Links
 from rmetrics.html_report.data import ALL, FeedLine, FunnelLine, PageData
+from rmetrics.month_line import MonthLine
 from rmetrics.rules.funnel import PREFIX
 
 # How many channels are printed, for the report to fit eight sheets.

@@ -14,8 +14,8 @@ from typing import Any
 
 import polars as pl
 
+from rmetrics.rules.date_forms import EXCEL, FIXED_ZONES, ISO_TIME, MONTHS, PLACES, WEEKDAYS, Form, forms_of
 from rmetrics.rules.feeds import Column
-from rmetrics.rules.forms import EXCEL, FIXED_ZONES, ISO_TIME, MONTHS, PLACES, WEEKDAYS, Form, forms_of
 from rmetrics.rules.model import is_zone
 
 SLASHED = re.compile(r"^([0-9]{1,2})([/.-])([0-9]{1,2})[/.-][0-9]{2,4}(?:[\s,T]|$)")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from rmetrics.ingest.dates import FIRST_YEAR, LAST_YEAR, PIVOT, SERIAL, SLASHED, Reading, orders_of, zone_of
+from rmetrics.rules.date_forms import EXCEL, ISO_TIME, MONTHS, US, WEEKDAYS, Form, describe, forms_of
 from rmetrics.rules.feeds import Column, ColumnType
-from rmetrics.rules.forms import EXCEL, ISO_TIME, MONTHS, US, WEEKDAYS, Form, describe, forms_of
 
 _WHAT = {ColumnType.TIMESTAMP: "date and time", ColumnType.DATE: "date", ColumnType.MONTH: "month"}
 # What exports write beyond what is declared: each date with each time is looked for, in this order.

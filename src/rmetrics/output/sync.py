@@ -5,8 +5,8 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
-from rmetrics.figures import MonthLine
 from rmetrics.findings import EMPTY_INBOX, TAKEN_IN, WITHDRAWN, Finding, count
+from rmetrics.month_line import MonthLine
 from rmetrics.output.grid import Cell
 from rmetrics.output.reporter import STYLES, Report, money, names, number, percent, plain, reached, table, whole
 from rmetrics.pipeline.summary import FileResult, MeasureLine, SyncResult

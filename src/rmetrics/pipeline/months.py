@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import polars as pl
 
-from rmetrics.figures import MonthLine
 from rmetrics.metrics.dimensions import totals
 from rmetrics.metrics.figures import quotient
+from rmetrics.month_line import MonthLine
 from rmetrics.pipeline.compute.local import measure_tally
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.summary import MeasureLine

@@ -52,50 +52,74 @@ class Outcome:
     findings: tuple[Finding, ...]
 
 
-def publish_computed(
-    settings: Settings,
-    started: Callable[[], Server],
-    rules: Rules,
-    lake: Lake,
-    computed: Computed,
-    run: Run,
-    findings: tuple[Finding, ...],
-    progress: Progress,
-    timings: dict[str, float],
-    why: Explanations,
-    *,
-    full: bool,
-    force: bool,
-    runner: Runner | None = None,
-) -> Outcome:
-    """Brings PostgreSQL up to what was computed, unless it holds that already; both engines must agree before.
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A computation that is to be published, and how.
 
-    ``started`` waits for the server; ``findings`` are those known so far; ``why`` keeps what only explains from
-    stopping the publish; ``runner`` recomputes where DuckDB does not. ``full`` writes every row again, ``force``
-    publishes although published exports are lost.
+    Attributes:
+        settings: where things are.
+        started: waits for the server and names it.
+        rules, lake, computed: what was computed, by which rules, and where it stands.
+        run: what the run log is to say of it.
+        findings: those known so far.
+        progress: is told how far it is.
+        timings: seconds by step; those of this one are added.
+        why: keeps what only explains from stopping the publish.
+        full: write every row again.
+        force: publish although published exports are lost.
+        runner: recomputes where DuckDB does not.
+    """
+
+    settings: Settings
+    started: Callable[[], Server]
+    rules: Rules
+    lake: Lake
+    computed: Computed
+    run: Run
+    findings: tuple[Finding, ...]
+    progress: Progress
+    timings: dict[str, float]
+    why: Explanations
+    full: bool = False
+    force: bool = False
+    runner: Runner | None = None
+
+    def agreed(self) -> tuple[str, tuple[Finding, ...]]:
+        """What both engines say of each other, in words, and all findings with those of the check.
+
+        Raises:
+            CheckError: they disagree; nothing may be published.
+        """
+        with timed(self.timings, "check"):
+            said, quality = agree(
+                self.settings, self.lake, self.rules, self.computed, self.progress, self.why, self.runner
+            )
+        return said, merged(self.findings, quality)
+
+
+def publish_computed(of: Publication) -> Outcome:
+    """Brings PostgreSQL up to what was computed, unless it holds that already; both engines must agree before.
 
     Raises:
         CheckError: the engines disagree.
         LakeError: the lake has lost exports; ``force`` publishes without them.
         PostgresError: nothing was published.
     """
+    rules, lake, computed, run, why = of.rules, of.lake, of.computed, of.run, of.why
     script = schema_script()
     digest = schema_digest(script)
     tables = published_tables(rules)
-    schema = settings.pg_schema
-    target = started()
+    schema = of.settings.pg_schema
+    target = of.started()
     before = _prepared(target, schema, script, digest, tables, rules.digest)
-    _refuse_older_lake(before, computed, target, force=force)
-    if before.inputs == run.inputs and before.intact and before.schema == digest and not full:
+    _refuse_older_lake(before, computed, target, force=of.force)
+    if before.inputs == run.inputs and before.intact and before.schema == digest and not of.full:
         remembered = why.of("the findings of the last check", lambda: remembered_findings(lake, run.inputs), ())
-        findings = merged(findings, remembered)
         now = Attempt(run.run_id, run.started_at, run.rules_hash, run)
         why.of("the note that all is well again", lambda: note_recovery(target, schema, now), None)
-        return Outcome("unchanged", {}, NOT_NEEDED, findings)
-    with timed(timings, "check"):
-        agreed, quality = agree(settings, lake, rules, computed, progress, why, runner)
-    findings = merged(findings, quality)
-    progress("publishing", 0, 1)
+        return Outcome("unchanged", {}, NOT_NEEDED, merged(of.findings, remembered))
+    agreed, findings = of.agreed()
+    of.progress("publishing", 0, 1)
     cause = whole_cause(before.exports, before.rules_hash, before.version, computed, rules)
     causes = why.of("the causes of changes", lambda: _causes_of_figures(lake, computed, rules, before, cause), None)
     estimates = why.of("the forecast", lambda: _forecasts(computed, rules), ())
@@ -110,11 +134,11 @@ def publish_computed(
         schema_digest=digest,
         cause=cause,
         causes=causes,
-        full=full,
+        full=of.full,
         after=before.run_id,
     )
     findings = (*findings, *by_others(written.by_others))
-    progress("publishing", 1, 1)
+    of.progress("publishing", 1, 1)
     return Outcome("published", dict(written.rows), agreed, findings)
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
-from rmetrics.figures import MonthLine
 from rmetrics.findings import Finding
+from rmetrics.month_line import MonthLine
 
 
 @dataclass(frozen=True, slots=True)

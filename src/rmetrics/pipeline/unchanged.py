@@ -20,10 +20,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from rmetrics.figures import MonthLine
 from rmetrics.files import write_private
 from rmetrics.findings import BY_HAND, PULL_INCOMPLETE, TAKEN_IN, Finding, Severity
 from rmetrics.locks import lock, lock_file
+from rmetrics.month_line import MonthLine
 from rmetrics.pipeline.summary import FileResult, SyncResult
 from rmetrics.postgres.embedded import state_at_rest
 from rmetrics.settings import Settings

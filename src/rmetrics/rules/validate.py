@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping
 
 from rmetrics.errors import RuleProblem
 from rmetrics.rules.conditions import read_condition
+from rmetrics.rules.date_forms import form_problem
 from rmetrics.rules.disputes import lead_row
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.feeds import ROW_ID, Column, ColumnType, Feed, Variant, When
-from rmetrics.rules.forms import form_problem
 from rmetrics.rules.identifiers import IDENTIFIER, IDENTIFIER_RULE, OWN_TABLES, is_reserved
 from rmetrics.rules.measure_problems import MeasureProblems
 from rmetrics.rules.messages import judge_messages

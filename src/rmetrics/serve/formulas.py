@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from rmetrics.figures import MonthLine
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import PageData
+from rmetrics.month_line import MonthLine
 from rmetrics.rules import Rules
 from rmetrics.rules.funnel import COST, PREFIX, RATIOS, funnel_names
 

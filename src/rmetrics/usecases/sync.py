@@ -22,7 +22,7 @@ from rmetrics.pipeline.landing.bucket_inbox import open_inbox
 from rmetrics.pipeline.landing.inbox import InboxFile, empty_inbox, land_inbox
 from rmetrics.pipeline.landing.quarantine import taken_in
 from rmetrics.pipeline.months import measure_lines, month_lines
-from rmetrics.pipeline.publication import Outcome, publish_computed, run_of
+from rmetrics.pipeline.publication import Outcome, Publication, publish_computed, run_of
 from rmetrics.pipeline.summary import CompanyResult, FileResult, SyncResult
 from rmetrics.pipeline.unchanged import fingerprint, new_run_id, remember
 from rmetrics.pipeline.verify.amounts import refuse_large_sums
@@ -122,22 +122,12 @@ def _sync(
             outcome = Outcome("dry-run", {}, agreed, merged(findings, quality))
         else:
             attempt.run = run = run_of(attempt, rules, computed, seen, why)
+            ready = Publication(
+                settings, target, rules, place, computed, run, findings, progress, timings, why,
+                full=full, force=force, runner=runner,
+            )  # fmt: skip
             with timed(timings, "publish"):
-                outcome = (publish_company if rules.company else publish_computed)(
-                    settings,
-                    target,
-                    rules,
-                    place,
-                    computed,
-                    run,
-                    findings,
-                    progress,
-                    timings,
-                    why,
-                    full=full,
-                    force=force,
-                    runner=runner,
-                )
+                outcome = (publish_company if rules.company else publish_computed)(ready)
             timings["publish"] -= timings.get("check", 0.0)
         findings = (*(f for f in outcome.findings if f.code != FAILED), *why.failed)
     return SyncResult(

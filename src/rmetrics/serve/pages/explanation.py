@@ -15,11 +15,11 @@ from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.explain.asked import MEASURES
 from rmetrics.explain.asked import Asked as Figure
 from rmetrics.explain.explanation import Explained, Explanation
-from rmetrics.figures import MonthLine
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
 from rmetrics.metrics.figures import SHIPPED, figures_of
 from rmetrics.metrics.figures import Figure as Made
+from rmetrics.month_line import MonthLine
 from rmetrics.output.explain import figure
 from rmetrics.pipeline.asked import source_named
 from rmetrics.rules.funnel import FUNNEL, PREFIX, as_called, funnel_names

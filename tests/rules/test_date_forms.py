@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from rmetrics.ingest.dates import Reading, read_timestamps
 from rmetrics.ingest.undated import date_reason
+from rmetrics.rules.date_forms import SPECIFIERS, form_problem
 from rmetrics.rules.feeds import Column, ColumnType
-from rmetrics.rules.forms import SPECIFIERS, form_problem
 from support import ROOT
 
 READING = Reading("America/New_York", dt.date(2026, 11, 1))
