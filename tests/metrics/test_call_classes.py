@@ -13,8 +13,8 @@ from call_oracle import ZONE, Call, Job, Limits, became
 from rmetrics.checks.call_classes import create_call_classes
 from rmetrics.metrics.call_classes import CLASSES, call_classes, call_rows
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.dated import Dated
 from rmetrics.rules.journeys import JourneyRules
-from rmetrics.rules.model import Dated
 from support import ROOT
 
 MONDAY = dt.datetime(2024, 11, 4, 15, 0, tzinfo=dt.UTC)  # 10:00 in New York

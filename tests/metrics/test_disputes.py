@@ -21,7 +21,7 @@ from rmetrics.metrics.disputes import LeadRows, claims, lead_facts, with_facts
 from rmetrics.metrics.newest import typed_columns
 from rmetrics.metrics.phones import keyed
 from rmetrics.rules import Rules, load_rules
-from rmetrics.rules.model import Dated
+from rmetrics.rules.dated import Dated
 from support import ROOT
 
 ZONE = ZoneInfo("America/New_York")

@@ -18,7 +18,7 @@ from rmetrics.metrics.call_classes import call_rows
 from rmetrics.metrics.journeys import Numbers
 from rmetrics.metrics.lead_speed import lead_speeds, lead_waits
 from rmetrics.rules import Rules, load_rules
-from rmetrics.rules.model import Dated
+from rmetrics.rules.dated import Dated
 from support import ROOT
 
 ZONE = ZoneInfo("America/New_York")

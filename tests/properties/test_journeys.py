@@ -5,15 +5,20 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from journeys_oracle import Book, follow, made_by_rmetrics
 from properties import test_growth as growth
+from rmetrics import memory
 from rmetrics.pipeline.compute import increment
 from rmetrics.pipeline.compute.compute import Computed
-from rmetrics.pipeline.compute.names import FACTS, MATCHES
+from rmetrics.pipeline.compute.journeys import made_in_buckets
+from rmetrics.pipeline.compute.local import classes_of
+from rmetrics.pipeline.compute.names import CLASSES, FACTS, MATCHES
 from rmetrics.pipeline.verify import month_inputs as scope
 from rmetrics.tables import JOURNEYS
 
@@ -153,6 +158,13 @@ def agrees(computed: Computed, book: Book) -> int:
     ours = rows.scan(MATCHES).select("job_id", "touch_id", "matched_by", "source_matched").collect().rows()
     assert {job: tuple(match) for job, *match in ours} == matches
     assert made_by_rmetrics(rows.scan(JOURNEYS).collect().to_dicts()) == outcomes
+    for buckets in (1, 2, 7):
+        found = list(made_in_buckets(rows, buckets))
+        for table, frames in ((MATCHES, [f.matches for f in found]), (JOURNEYS, [f.journeys for f in found])):
+            held = rows.scan(table).collect()
+            assert_frame_equal(pl.concat(frames).select(held.columns), held, check_row_order=False)
+        classes = pl.concat(list(classes_of(rows, buckets)))
+        assert_frame_equal(classes, rows.scan(CLASSES).collect().select(classes.columns), check_row_order=False)
     return len(matches)
 
 
@@ -161,6 +173,7 @@ def _always_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growth, "KINDS", KINDS)
     monkeypatch.setattr(increment, "MOST_SHARE", 1_000_000)
     monkeypatch.setattr(scope, "MOST", 1_000_000)
+    monkeypatch.setattr(memory, "_FEWEST", 5)
 
 
 def run(book: str, taken: list[growth.Step], *, whole: bool) -> None:

@@ -4,9 +4,9 @@ import dataclasses
 
 from rmetrics.metrics.journeys import COUNTED_AS
 from rmetrics.rules import load_rules
+from rmetrics.rules.dated import Dated
 from rmetrics.rules.funnel import FUNNEL, RATIOS, as_called, as_recorded, funnel_names
-from rmetrics.rules.measures import Measure
-from rmetrics.rules.model import Dated
+from rmetrics.rules.measure_tables import Measure
 from rmetrics.tables import journey_tables
 from support import ROOT
 

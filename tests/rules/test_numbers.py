@@ -24,11 +24,13 @@ from rmetrics.rules.table import Flag
 ROOT = Path(__file__).parents[2]
 
 SHIPPED = (ROOT / "rules/business.toml").read_text()
+BRIEF = (ROOT / "rules/messages.toml").read_text()
 SOURCES = "[[calls.sources]]\n"
 VARIANT = FEED + '[[feeds.acme_leads.variants]]\nwhen = ["Other"]\n'
 SOURCE = '[sources.Acme]\nleads = "jobs"\n'
 CHANGE = "[[sources.Acme.changes]]\nfrom = 2026-01-01\n"
 COLUMN = FEED.replace('["Price"]', '["Price"], %s = @')
+ALERT = '[[alerts]]\nname = "low"\ntitle = "Low"\nover = "%s"\nwhere = "%s"\n'
 
 # How each number is written, @ standing for it.
 WRITTEN: dict[tuple[str, str], str] = {
@@ -42,6 +44,10 @@ WRITTEN: dict[tuple[str, str], str] = {
     ("Calls", "booked"): SHIPPED.replace(SOURCES, f"[calls]\nbooked = @\n{SOURCES}", 1),
     ("Column", "scale"): COLUMN.replace("%s", "scale"),
     ("Column", "most"): COLUMN.replace("%s", "most"),
+    ("Dimension", "most"): '[dimensions.town]\nof = "jobs"\ncolumn = "city"\nmost = @\n',
+    ("Alert", "months"): ALERT % ("monthly_vs_target", "repairs < 1") + "months = @\n",
+    ("Alert", "days"): ALERT % ("daily_cumulative", "repairs < 1") + "days = @\n",
+    ("BriefRules", "stale_days"): BRIEF.replace("stale_days = 3 ", "stale_days = @\n#", 1),
     ("Variant", "scale"): VARIANT + "scale = @\n",
     ("VariantColumn", "scale"): VARIANT + "columns = { price = { scale = @ } }\n",
 }
@@ -105,9 +111,10 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def written(folder: Path, field: tuple[str, str], number: str) -> Path:
     """The file that holds the number; the shipped rules are whole beside it."""
-    for name in ("business.toml", "acme.toml"):
-        (folder / name).write_text((ROOT / "rules" / name).read_text() if name == "business.toml" else "")
-    path = folder / ("business.toml" if field[0] in {"Revenue", "Calls"} else "acme.toml")
+    for name, text in (("business.toml", SHIPPED), ("messages.toml", BRIEF), ("acme.toml", "")):
+        (folder / name).write_text(text)
+    files = {"Revenue": "business.toml", "Calls": "business.toml", "BriefRules": "messages.toml"}
+    path = folder / files.get(field[0], "acme.toml")
     path.write_text(WRITTEN[field].replace("@", number))
     return path
 

@@ -13,18 +13,8 @@ import duckdb
 from rmetrics.checks.measures import amount_of, has_members, needed, own_sums
 from rmetrics.checks.revenue import share_units
 from rmetrics.rules.expressions.white_space import WHITE_SPACE
-from rmetrics.rules.measures import (
-    NONE,
-    REST,
-    SHIPPED,
-    SOURCES,
-    Dimension,
-    Measure,
-    Unit,
-    declared,
-    is_additive,
-    unit_of,
-)
+from rmetrics.rules.measure_tables import NONE, REST, SOURCES, Dimension, Measure, Unit
+from rmetrics.rules.measures import SHIPPED, declared, is_additive, unit_of
 from rmetrics.rules.model import Rules
 from rmetrics.sandbox.connection import file_name
 from rmetrics.sandbox.quoting import ident, text, work

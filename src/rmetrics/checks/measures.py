@@ -16,7 +16,8 @@ from rmetrics.checks.feeds import columns_of
 from rmetrics.rules.expressions import duckdb_form
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.feeds import ColumnType
-from rmetrics.rules.measures import JOURNEYS, SOURCES, Dimension, Measure, declared, measure_row, member_text, sum_kind
+from rmetrics.rules.measure_tables import JOURNEYS, SOURCES, Dimension, Measure
+from rmetrics.rules.measures import declared, measure_row, member_text, sum_kind
 from rmetrics.rules.model import OTHER, UNATTRIBUTED, FeedLeads, Rules, Source
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS
 from rmetrics.rules.rows import feed_row

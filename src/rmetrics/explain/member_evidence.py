@@ -19,18 +19,8 @@ from rmetrics.metrics.measures import member_column, names_in
 from rmetrics.metrics.newest import in_force
 from rmetrics.money import cents, share_units
 from rmetrics.positions import FILE, LINE
-from rmetrics.rules.measures import (
-    NONE,
-    REST,
-    SOURCES,
-    Dimension,
-    Measure,
-    Unit,
-    applies,
-    is_additive,
-    sums,
-    unit_of,
-)
+from rmetrics.rules.measure_tables import NONE, REST, SOURCES, Dimension, Measure, Unit
+from rmetrics.rules.measures import applies, is_additive, sums, unit_of
 from rmetrics.rules.model import Rules
 
 _NAMES = "_names"

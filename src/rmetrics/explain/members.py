@@ -21,8 +21,9 @@ from rmetrics.metrics.dimensions import VALUE, largest
 from rmetrics.metrics.figures import Figure
 from rmetrics.pipeline.compute.names import TALLIES
 from rmetrics.postgres.ddl import has_all
+from rmetrics.rules.measure_tables import NONE, REST, Dimension
 from rmetrics.rules.measure_words import dimension_in_words, measure_in_words
-from rmetrics.rules.measures import NONE, REST, Dimension, is_additive, sums
+from rmetrics.rules.measures import is_additive, sums
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.sandbox.connection import duckdb_errors
 from rmetrics.sandbox.query import rows as fetched

@@ -11,8 +11,9 @@ from rmetrics.metrics.measures import amount, placed_journeys, placed_rows
 from rmetrics.metrics.touches import row_of_place
 from rmetrics.positions import COUNTED, FILE, LINE, LINES, PARTS
 from rmetrics.rules.expressions.polars_form import is_true
+from rmetrics.rules.measure_tables import Measure, Unit
 from rmetrics.rules.measure_words import measure_in_words
-from rmetrics.rules.measures import Measure, Unit, measure_row, sums, unit_of
+from rmetrics.rules.measures import measure_row, sums, unit_of
 from rmetrics.rules.model import Rules
 from rmetrics.rules.names import JOBS
 

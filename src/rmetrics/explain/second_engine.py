@@ -16,7 +16,8 @@ from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.pipeline.verify.journeys import journey_files
 from rmetrics.pipeline.verify.month_inputs import MOST, MonthInputs, of_months
 from rmetrics.pipeline.workspace import Workspace
-from rmetrics.rules.measures import JOURNEYS, sums
+from rmetrics.rules.measure_tables import JOURNEYS
+from rmetrics.rules.measures import sums
 from rmetrics.sandbox.connection import duckdb_errors, sandbox
 from rmetrics.tables import MONTHLY
 

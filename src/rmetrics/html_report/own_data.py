@@ -9,8 +9,9 @@ import polars as pl
 
 from rmetrics.metrics.figures import Figure, Kind, figures_of
 from rmetrics.pipeline.summary import MeasureLine
+from rmetrics.rules.measure_tables import NONE
 from rmetrics.rules.measure_words import dimension_in_words
-from rmetrics.rules.measures import NONE, declared, is_additive, sums
+from rmetrics.rules.measures import declared, is_additive, sums
 from rmetrics.rules.model import Rules
 
 _ZERO = Decimal(0)

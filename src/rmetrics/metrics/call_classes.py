@@ -55,6 +55,11 @@ class CallRows:
     calls: pl.LazyFrame
     jobs: pl.LazyFrame
 
+    @property
+    def parts(self) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+        """Both frames."""
+        return self.calls, self.jobs
+
     def calls_of(self, keys: pl.Series) -> pl.LazyFrame:
         """The calls that have one of the numbers."""
         return having(self.calls, CALLER, keys)
@@ -62,6 +67,13 @@ class CallRows:
     def of(self, keys: pl.Series) -> "CallRows":
         """The calls and jobs that have one of the numbers."""
         return CallRows(self.calls_of(keys), having(self.jobs, "phone", keys))
+
+    def around(self, some: pl.DataFrame) -> "CallRows":
+        """Some calls with all that their classes follow from: what shares a number with them, and jobs they name."""
+        near = self.of(numbers_of(some.lazy(), CALLER))
+        named = self.jobs.filter(pl.col(JOB_ID).is_in(some[JOB_ID].drop_nulls().implode()))
+        calls, jobs = pl.concat([some.lazy(), near.calls]), pl.concat([near.jobs, named])
+        return CallRows(calls.unique(POSITION), jobs.unique(JOB_ID))
 
 
 def call_rows(calls: pl.LazyFrame, jobs: pl.LazyFrame, rules: Rules) -> CallRows:
@@ -169,6 +181,18 @@ def call_classes(rows: CallRows, rules: Rules) -> pl.LazyFrame:
     return joined.select(POSITION, whose.alias(CLASS), within.cast(pl.Int64).alias(WITHIN))
 
 
+def classes_among(every: CallRows, some: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+    """The classes of some calls, as ``call_classes`` has them.
+
+    Args:
+        every: all calls and jobs.
+        some: rows of its calls.
+        rules: in force.
+    """
+    around = CallRows(*(f.lazy() for f in pl.collect_all(list(every.around(some).parts), engine="streaming")))
+    return call_classes(around, rules).filter(pl.col(POSITION).is_in(some[POSITION].implode())).collect()
+
+
 def numbers_of(rows: pl.LazyFrame, column: str) -> pl.Series:
     """All numbers in a column."""
     return keyed(rows.select(column), column).select(KEY).unique().collect()[KEY]
@@ -209,5 +233,6 @@ def _column(name: str | None) -> pl.Expr:
 
 __all__ = [
     "ANSWERED", "ANYWAY", "BACK", "CALLER", "CLASS", "CLASSED", "CLASSES", "EXISTING", "LOST", "NO_CUSTOMER", "OWN",
-    "WITHIN", "CallRows", "call_classes", "call_rows", "customer_ends", "job_numbers", "numbers_of", "waited",
+    "WITHIN", "CallRows", "call_classes", "call_rows", "classes_among", "customer_ends", "job_numbers",
+    "numbers_of", "waited",
 ]  # fmt: skip

@@ -6,7 +6,8 @@ import polars as pl
 
 from rmetrics.metrics.leads import KEY, between, counting
 from rmetrics.money import cents
-from rmetrics.rules.model import Cost, Dated, Rules, Source
+from rmetrics.rules.dated import Dated
+from rmetrics.rules.model import Cost, Rules, Source
 
 IDLE_MONTHS = 12  # without a lead or job of any source: no fixed fee is due in so long a stretch
 _SCHEMA = {**KEY, "cost_cents": pl.Int64()}

@@ -7,17 +7,8 @@ import polars as pl
 
 from rmetrics.metrics.measures import ROWS
 from rmetrics.periods import local_noon
-from rmetrics.rules.measures import (
-    NONE,
-    REST,
-    SOURCES,
-    Dimension,
-    Unit,
-    is_additive,
-    reached,
-    sums,
-    unit_of,
-)
+from rmetrics.rules.measure_tables import NONE, REST, SOURCES, Dimension, Unit
+from rmetrics.rules.measures import is_additive, reached, sums, unit_of
 from rmetrics.rules.model import Rules
 
 VALUE = pl.Decimal(38, 6)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
 from enum import StrEnum
 
-from rmetrics.rules.measures import Unit, declared, shown_format, unit_of
+from rmetrics.rules.measure_tables import Unit
+from rmetrics.rules.measures import declared, shown_format, unit_of
 from rmetrics.rules.model import Rules
 
 _EXACT = Context(prec=60, rounding=ROUND_HALF_UP)  # quotients are rounded once, to the places of their kind

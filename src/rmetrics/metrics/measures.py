@@ -23,16 +23,11 @@ from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.expressions.white_space import WHITE_SPACE
 from rmetrics.rules.feeds import ColumnType
+from rmetrics.rules.measure_tables import JOURNEYS, NONE, SOURCES, Dimension, Measure, Unit
 from rmetrics.rules.measures import (
     CALLS,
     JOBS,
-    JOURNEYS,
-    NONE,
     PAYMENTS,
-    SOURCES,
-    Dimension,
-    Measure,
-    Unit,
     applies,
     is_additive,
     links_to_jobs,

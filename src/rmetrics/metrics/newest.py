@@ -11,10 +11,10 @@ from typing import TypeVar
 import polars as pl
 
 from rmetrics.positions import COUNTED, FILE, LINE, PARTS
+from rmetrics.rules.dated import Dated
 from rmetrics.rules.expressions.polars_form import DTYPES, derived, is_true
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.feeds import ROW_ID, Feed
-from rmetrics.rules.model import Dated
 from rmetrics.rules.rows import feed_row, mapped_row
 
 T = TypeVar("T")

@@ -8,11 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 from rmetrics.rules.condition_words import condition_in_words
+from rmetrics.rules.dated import Dated
 from rmetrics.rules.feeds import Variant, When
 from rmetrics.rules.journeys import SHARED_WITHIN
 from rmetrics.rules.measure_words import dimension_in_words, measure_in_words
 from rmetrics.rules.measures import declared
-from rmetrics.rules.model import OTHER, Cost, Dated, FeedLeads, Rules, Source
+from rmetrics.rules.model import OTHER, Cost, FeedLeads, Rules, Source
 from rmetrics.rules.names import CALLS
 
 

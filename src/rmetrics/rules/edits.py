@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rmetrics.rules.measures import JOURNEYS, links_to_jobs, sums
+from rmetrics.rules.measure_tables import JOURNEYS
+from rmetrics.rules.measures import links_to_jobs, sums
 from rmetrics.rules.model import FeedLeads, Place, Rules, Source
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS, normal_source
 from rmetrics.rules.phones import is_number, read_phone

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from rmetrics.rules.model import Dated
+from rmetrics.rules.dated import Dated
 from rmetrics.rules.numbers import NumberRange
 from rmetrics.rules.phones import is_number, read_phone
 from rmetrics.rules.table import Table

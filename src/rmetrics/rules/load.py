@@ -14,13 +14,14 @@ from pydantic_core import ErrorDetails
 
 from rmetrics.errors import RuleProblem, RulesError
 from rmetrics.rules.companies import COMPANIES, Company, of_company
+from rmetrics.rules.dated import Dated
 from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.files import GROUPS, LISTS, NO_FIGURES, SINGLE, Tree, read_tree
 from rmetrics.rules.identifiers import IDENTIFIER, IDENTIFIER_RULE
 from rmetrics.rules.journeys import JourneyRules, Journeys, SourceJourneys
-from rmetrics.rules.measures import Dimension, Measure
+from rmetrics.rules.measure_tables import Dimension, Measure
 from rmetrics.rules.messages import HIDDEN, Alert, BriefRules, Channel
-from rmetrics.rules.model import Business, Calls, Check, Dated, Jobs, Place, Revenue, Rules, Source
+from rmetrics.rules.model import Business, Calls, Check, Jobs, Place, Revenue, Rules, Source
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.rules.table import Table
 from rmetrics.rules.validate import validate

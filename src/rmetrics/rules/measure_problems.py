@@ -6,22 +6,14 @@ Source: the design, section 8.
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from rmetrics.rules.conditions import read_condition
+from rmetrics.rules.dated import Dated
 from rmetrics.rules.expressions import tree, typing
 from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.refusal import RefusedError
 from rmetrics.rules.feeds import ColumnType, Feed
-from rmetrics.rules.measures import (
-    JOURNEYS,
-    SHIPPED,
-    SOURCES,
-    TAKEN,
-    Dimension,
-    Measure,
-    declared,
-    measure_row,
-    sum_kind,
-)
-from rmetrics.rules.model import Dated, Rules
+from rmetrics.rules.measure_tables import JOURNEYS, SOURCES, Dimension, Measure
+from rmetrics.rules.measures import SHIPPED, TAKEN, declared, measure_row, sum_kind
+from rmetrics.rules.model import Rules
 from rmetrics.rules.suggest import did_you_mean
 
 _MEANING = ("of", "count", "sum", "where", "share", "ratio")

@@ -1,7 +1,7 @@
 """Declared measures and dimensions in words."""
 
 from rmetrics.rules.condition_words import condition_in_words
-from rmetrics.rules.measures import SOURCES, Dimension, Measure
+from rmetrics.rules.measure_tables import SOURCES, Dimension, Measure
 
 
 def measure_in_words(measure: Measure) -> str:

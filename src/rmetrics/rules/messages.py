@@ -6,12 +6,14 @@ They are no part of the rules' digest: another language of the brief restates no
 import string
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 from pydantic_core import PydanticCustomError
 
 from rmetrics.rules.conditions import read_condition
+from rmetrics.rules.numbers import NumberRange
 from rmetrics.rules.published_views import VIEWS, PublishedView
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.rules.table import Identifier, Name, Sql, Table
@@ -23,7 +25,7 @@ _SETTING = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 Title = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^\x00-\x1f]+$")
 ]
-Span = Annotated[int, Field(ge=1, le=120, strict=True)]
+Span = Annotated[int, NumberRange(Decimal(1), Decimal(120), decimals=0, unit="amount")]
 
 
 class BriefRules(Table):

@@ -4,26 +4,24 @@ One class per kind of TOML table (``design``: business, jobs, revenue, calls, so
 is plain data that has passed its own validation; what needs two tables at once is checked in ``rules.validate``.
 """
 
-import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import StringConstraints, field_validator, model_validator
 
 from rmetrics.findings import Severity
+from rmetrics.rules.dated import Dated
 from rmetrics.rules.feeds import Feed
 from rmetrics.rules.hours import Hours
+from rmetrics.rules.journeys import JourneyRules
+from rmetrics.rules.measure_tables import Dimension, Measure
+from rmetrics.rules.messages import Alert, BriefRules, Channel
 from rmetrics.rules.numbers import NumberRange
 from rmetrics.rules.table import Identifier, Name, Sql, Table, is_zone, known_zone
 from rmetrics.rules.terms import Answers, Dispute
-
-if TYPE_CHECKING:  # they are tables, too, made of what stands here
-    from rmetrics.rules.journeys import JourneyRules
-    from rmetrics.rules.measures import Dimension, Measure
-    from rmetrics.rules.messages import Alert, BriefRules, Channel
 
 OTHER = "OTHER"
 UNATTRIBUTED = "Unattributed"
@@ -34,7 +32,6 @@ Price = Annotated[Decimal, NumberRange(Decimal(0), Decimal(10_000_000), decimals
 Fee = Annotated[Decimal, NumberRange(Decimal(0), Decimal(1_000_000_000), decimals=2, unit="amount")]
 Share = Annotated[Decimal, NumberRange(Decimal(0), Decimal(1), decimals=4, unit="share")]
 Days = Annotated[int, NumberRange(Decimal(0), Decimal(3650), decimals=0, unit="amount")]
-T = TypeVar("T")
 
 
 class Business(Table):
@@ -196,28 +193,6 @@ class Check(Table):
 
 
 @dataclass(frozen=True, slots=True)
-class Dated(Generic[T]):
-    """A rule with its changes: ``versions`` are (in force from, value), the first from None = always."""
-
-    versions: tuple[tuple[dt.date | None, T], ...]
-
-    def spans(self) -> Iterator[tuple[dt.date | None, dt.date | None, T]]:
-        """Yields (from, until, value) with half-open ranges that cover all time."""
-        starts = [start for start, _ in self.versions]
-        for (start, value), end in zip(self.versions, [*starts[1:], None], strict=True):
-            yield start, end, value
-
-    def at(self, day: dt.date | None) -> T:
-        """The value in force on ``day``; None asks for the latest."""
-        return next(v for start, v in reversed(self.versions) if start is None or day is None or start <= day)
-
-    @property
-    def latest(self) -> T:
-        """The value in force now and from now on."""
-        return self.versions[-1][1]
-
-
-@dataclass(frozen=True, slots=True)
 class Place:
     """Where a rule stands."""
 
@@ -257,12 +232,12 @@ class Rules:
     sources: Mapping[str, Dated[Source]]
     feeds: Mapping[str, Feed]
     feed_where: Mapping[str, Dated[str | None]]
-    journeys: "JourneyRules"
-    brief: "BriefRules"
-    notify: Mapping[str, "Channel"]
-    alerts: Mapping[str, "Alert"]
-    measures: Mapping[str, "Dated[Measure]"] = field(default_factory=dict)
-    dimensions: Mapping[str, "Dimension"] = field(default_factory=dict)
+    journeys: JourneyRules
+    brief: BriefRules
+    notify: Mapping[str, Channel]
+    alerts: Mapping[str, Alert]
+    measures: Mapping[str, Dated[Measure]] = field(default_factory=dict)
+    dimensions: Mapping[str, Dimension] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     pulls: Mapping[str, Any] = field(default_factory=dict)
     companies: Mapping[str, Any] = field(default_factory=dict)

@@ -4,9 +4,9 @@ import datetime as dt
 from collections.abc import Callable
 from typing import TypeVar
 
+from rmetrics.rules.dated import Dated
 from rmetrics.rules.expressions.duckdb_form import expression
 from rmetrics.rules.expressions.typing import Row
-from rmetrics.rules.model import Dated
 
 T = TypeVar("T")
 

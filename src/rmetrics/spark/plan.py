@@ -232,7 +232,7 @@ class _Plan(Generic[D]):
         tables[FACTS] = tuple(layers.get(FACTS, ())) or (write_layer(lake, FACTS, steps.no_facts(rules)),)
         rows = Rows(lake, rules, self.typed, Snapshot(lake.store, tables=tables))
         if CALLS in rules.feeds:  # what follows a telephone number over all feeds is not cut into buckets
-            tables[CLASSES] = written(lake, CLASSES, iter([classes_of(rows)]), CLASSED)
+            tables[CLASSES] = written(lake, CLASSES, classes_of(rows), CLASSED)
         every = rows.snapshot.scan(FACTS)
         own = together_sums([measured_of_jobs(rows, every, pl.lit(value=True)), measured_alone(rows)])
         tallies = {**tallies, "measures": own.daily, "members": own.members}

@@ -16,7 +16,8 @@ from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.feeds import ColumnType
 from rmetrics.rules.files import rule_files
 from rmetrics.rules.identifiers import IDENTIFIER, IDENTIFIER_RULE
-from rmetrics.rules.measures import JOURNEYS, declared, measure_row
+from rmetrics.rules.measure_tables import JOURNEYS
+from rmetrics.rules.measures import declared, measure_row
 from rmetrics.rules.names import JOBS
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings

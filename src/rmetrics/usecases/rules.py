@@ -27,7 +27,8 @@ from rmetrics.rules.describe import Said, next_changes, rules_in_words
 from rmetrics.rules.expressions import tree
 from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.polars_form import is_true
-from rmetrics.rules.measures import FREE_TEXT, Dimension, member_text
+from rmetrics.rules.measure_tables import FREE_TEXT, Dimension
+from rmetrics.rules.measures import member_text
 from rmetrics.rules.model import FeedLeads, Place
 from rmetrics.rules.names import JOBS, normal_source
 from rmetrics.rules.suggest import did_you_mean

@@ -12,7 +12,7 @@ from rmetrics.pipeline.landing.inbox import land_inbox
 from rmetrics.pipeline.verify.run_findings import run_findings
 from rmetrics.progress import silent
 from rmetrics.rules import load_rules
-from rmetrics.rules.measures import FREE_TEXT
+from rmetrics.rules.measure_tables import FREE_TEXT
 from support import ROOT, csv_text
 
 

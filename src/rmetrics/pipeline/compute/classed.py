@@ -15,8 +15,8 @@ from rmetrics.metrics.call_classes import (
     CLASSED,
     WITHIN,
     CallRows,
-    call_classes,
     call_rows,
+    classes_among,
     job_numbers,
     numbers_of,
 )
@@ -67,11 +67,7 @@ def reclassed(old: Rows, rows: Rows, was: Mapping[str, pl.DataFrame], now: Mappi
     named = pl.col(JOB_ID).is_in(changed[JOB_ID].implode()) | pl.col(POSITION).is_in(came.implode())
     some = pl.concat([every.calls_of(pl.concat(touched)), every.calls.filter(named)]).unique(POSITION).collect()
     keys = numbers_of(some.lazy(), CALLER)
-    near = every.of(keys)
-    known = pl.col(JOB_ID).is_in(some[JOB_ID].drop_nulls().implode())
-    jobs = pl.concat([near.jobs, every.jobs.filter(known)]).unique(JOB_ID)
-    calls = pl.concat([some.lazy(), near.calls]).unique(POSITION)
-    made = call_classes(CallRows(calls, jobs), rules).filter(pl.col(POSITION).is_in(some[POSITION].implode())).collect()
+    made = classes_among(every, some, rules)
     gone = pl.concat([some[POSITION], was[CALLS][POSITION]]).unique()
     held = old.snapshot.scan(CLASSES).filter(pl.col(POSITION).is_in(gone.implode())).collect()
     others = made.join(held, on=list(CLASSED), how="anti", nulls_equal=True)[POSITION]

@@ -4,8 +4,9 @@ Which touch a job came from depends on nothing but rows that are tied to them: b
 job. So what a change can reach are the rows tied to it, directly or through others: customers, not months.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 
 import polars as pl
 
@@ -16,7 +17,7 @@ from rmetrics.metrics.phones import KEY, keyed
 from rmetrics.metrics.touches import inbound, phone_column, touches
 from rmetrics.pipeline.compute.names import FACTS, links
 from rmetrics.pipeline.compute.rows import Rows
-from rmetrics.pipeline.compute.stages import with_facts
+from rmetrics.pipeline.compute.stages import bucket, with_facts
 from rmetrics.positions import COUNTED, POSITION
 from rmetrics.rules import Rules
 from rmetrics.rules.model import FeedLeads
@@ -57,11 +58,59 @@ def made(rows: Rows, positions: pl.Series | None = None) -> Made:
         rows: with the facts of jobs.
         positions: of rows of any feed; None for all.
     """
-    rules = rows.rules
     of, facts = gathered(rows, positions)
+    return _made(rows, of, facts, whole=positions is None)
+
+
+def made_in_buckets(rows: Rows, buckets: int) -> Iterator[Made]:
+    """Journeys of all touches and jobs, bucket by bucket, so that never more than one is in memory.
+
+    A row with one number that names no job is tied to nothing but the rows of that number. So buckets are cut by the
+    number; the other rows, and all that they are tied to, are one bucket of their own.
+
+    Args:
+        rows: with the facts of jobs.
+        buckets: how many; with one nothing is cut.
+    """
+    if buckets == 1:
+        yield made(rows)
+        return
+    apart = tied(rows, _with_several_ties(rows))
+    yield made(rows, apart)
+    for number in range(buckets):
+        of, facts = _gathered(rows, partial(_of_bucket, rows, apart, number, buckets), None)
+        yield _made(rows, of, facts, whole=False)
+
+
+def _with_several_ties(rows: Rows) -> list[tuple[str, pl.DataFrame]]:
+    """The rows with several numbers, or with a job that they name; of each feed, in the columns of its ties."""
+    found = []
+    for name in dict.fromkeys([JOBS, *lead_feeds(rows.rules)]):
+        feed = rows.rules.feeds[name]
+        phone, several = phone_column(feed), pl.lit(value=False)
+        if phone is not None:
+            several |= pl.col(phone).str.contains(";", literal=True)
+        if name != JOBS and feed.job is not None:
+            several |= pl.col(JOB_ID).is_not_null()
+        every = rows.feed(name)
+        known = every.collect_schema().names()
+        columns = [c for c in (POSITION, COUNTED, "source", "direction", JOB_ID, phone) if c in known]
+        found.append((name, every.filter(several).select(columns).collect(engine="streaming")))
+    return found
+
+
+def _of_bucket(rows: Rows, apart: pl.Series, number: int, buckets: int, name: str) -> pl.LazyFrame:
+    """The rows of a feed whose number falls into a bucket, but for those that are a bucket of their own."""
+    phone = phone_column(rows.rules.feeds[name])
+    cell = pl.lit(None, dtype=pl.String) if phone is None else pl.col(phone)
+    return rows.feed(name).filter(bucket(cell, number, buckets) & ~pl.col(POSITION).is_in(apart.implode()))
+
+
+def _made(rows: Rows, of: Numbers, facts: pl.LazyFrame, *, whole: bool) -> Made:
+    rules = rows.rules
     found = pairs(of).collect(engine="streaming").lazy()
     matched = matches(of, found, rules).collect(engine="streaming")
-    paid = rows.feed(PAYMENTS) if positions is None else payments_of(rows, matched[JOB_ID])
+    paid = rows.feed(PAYMENTS) if whole else payments_of(rows, matched[JOB_ID])
     revenue = revenue_of_jobs(paid, facts, matched.lazy(), rules).collect(engine="streaming").lazy()
     told = journeys(of, found, matched.lazy(), revenue)
     return Made(matched.select(*MATCHED), told.collect(engine="streaming"))
@@ -69,13 +118,21 @@ def made(rows: Rows, positions: pl.Series | None = None) -> Made:
 
 def gathered(rows: Rows, positions: pl.Series | None = None) -> tuple[Numbers, pl.LazyFrame]:
     """Touches and jobs by their numbers, and the facts of the jobs; of all rows, or of those at some positions."""
-    rules, names = rows.rules, lead_feeds(rows.rules)
-    jobs = rows.feed(JOBS) if positions is None else rows.at(JOBS, positions)
+    if positions is None:
+        return _gathered(rows, rows.feed, None)
+    return _gathered(rows, lambda name: rows.at(name, positions), positions)
+
+
+def _gathered(
+    rows: Rows, feed: Callable[[str], pl.LazyFrame], positions: pl.Series | None
+) -> tuple[Numbers, pl.LazyFrame]:
+    """As ``gathered``, of what ``feed`` gives of each feed; ``positions`` are those of its jobs, None where unknown."""
+    rules = rows.rules
     held = rows.snapshot.scan(FACTS)
     held = held if positions is None else held.filter(pl.col(POSITION).is_in(positions.implode()))
-    feeds = {n: rows.feed(n) if positions is None else rows.at(n, positions) for n in names}
+    feeds = {n: feed(n) for n in lead_feeds(rules)}
     there = touches(feeds, rules).collect(engine="streaming").lazy()
-    facts = with_facts(jobs, held)
+    facts = with_facts(feed(JOBS), held)
     of = numbers(there, facts, feeds.get(CALLS), rules)
     held_once = pl.collect_all([getattr(of, f.name) for f in fields(of)], engine="streaming")
     return Numbers(*(f.lazy() for f in held_once)), facts
@@ -138,4 +195,4 @@ def tied(rows: Rows, versions: Sequence[tuple[str, pl.DataFrame]]) -> pl.Series:
     return positions
 
 
-__all__ = ["Made", "gathered", "lead_feeds", "made", "mentions", "payments_of", "tied"]
+__all__ = ["Made", "gathered", "lead_feeds", "made", "made_in_buckets", "mentions", "payments_of", "tied"]

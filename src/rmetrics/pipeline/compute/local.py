@@ -7,7 +7,7 @@ import polars as pl
 
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import Layer, Snapshot, write_layer
-from rmetrics.metrics.call_classes import CLASSED, CallRows, call_classes, call_rows
+from rmetrics.metrics.call_classes import CALLER, CLASSED, CallRows, call_classes, call_rows, classes_among
 from rmetrics.metrics.catalogue import catalogue
 from rmetrics.metrics.dimensions import dimension_monthly, measure_daily
 from rmetrics.metrics.jobs import JOB_ID, dated_jobs, own_names, spellings
@@ -24,7 +24,7 @@ from rmetrics.metrics.measures import (
 from rmetrics.metrics.newest import every_row
 from rmetrics.metrics.rollup import daily_of, monthly_metrics
 from rmetrics.metrics.tallies import Tallies, added, revenue, tally
-from rmetrics.pipeline.compute.journeys import made
+from rmetrics.pipeline.compute.journeys import made_in_buckets
 from rmetrics.pipeline.compute.names import (
     CLASSES,
     CONTENTS,
@@ -105,7 +105,7 @@ class _Local:
             if self.rules.feeds[name].job is not None:
                 self._write(links(name), self._links(name), LINKS)
         if CALLS in self.rules.feeds:
-            self._write(CLASSES, iter([classes_of(self.rows)]), CLASSED)
+            self._write(CLASSES, classes_of(self.rows, self.buckets), CLASSED)
         progress("keeping the newest rows", len(names), len(names))
         progress("applying the rules", 0, 3)
         spelt = spellings(dated_jobs(self.rows.feed(JOBS), self.rules), self.rules).collect(engine="streaming")
@@ -117,7 +117,7 @@ class _Local:
         summed = pl.collect_all([added(n, [getattr(tallies, n)]) for n in TALLIES], engine="streaming")
         progress("applying the rules", 2, 3)
         self.tables |= write_metrics(self.lake, self.rules, dict(zip(TALLIES, summed, strict=True)), self.newest_day)
-        write_journeys(self.lake, self.rows, self.tables)
+        write_journeys(self.lake, self.rows, self.tables, self.buckets)
         self.tables |= write_measures(self.lake, self.rows)
         tables = published_tables(self.rules)
         sums = [month_sums(t, published_rows(self.rows, t)) for t in tables]
@@ -164,17 +164,20 @@ class _Local:
 
     def _facts(self, own: pl.DataFrame) -> tuple[list[pl.DataFrame], MeasureSums]:
         """Writes the facts of jobs; returns what was paid, and what all rows add to own measures and members."""
-        paid, made, sums = list[pl.DataFrame](), list[pl.DataFrame](), list[MeasureSums]()
+        paid, sums = list[pl.DataFrame](), list[MeasureSums]()
         day = self.rules.feeds[PAYMENTS].business_date
+        layers = list[Layer]()
         for number in range(self.buckets):
             inside = bucket(pl.col(JOB_ID), number, self.buckets)
             payments = self.rows.feed(PAYMENTS).filter(inside).select(JOB_ID, "amount", COUNTED, day)
             payments = payments.collect(engine="streaming").lazy()
             of_jobs = facts(self.rows.feed(JOBS).filter(inside), payments, self.rules, own.lazy())
-            made.append(of_jobs.collect(engine="streaming"))
-            paid.append(revenue(payments, made[-1].lazy(), self.rules).collect())
-            sums.append(measured_of_jobs(self.rows, made[-1].lazy(), inside))
-        self._write(FACTS, iter(made), dict(made[0].schema))
+            made = of_jobs.collect(engine="streaming").sort(POSITION)
+            if made.height or not layers:  # an empty table is a layer, too
+                layers.append(write_layer(self.lake, FACTS, made))
+            paid.append(revenue(payments, made.lazy(), self.rules).collect())
+            sums.append(measured_of_jobs(self.rows, made.lazy(), inside))
+        self.tables[FACTS] = layers
         sums.append(measured_alone(self.rows))
         return paid, together(sums)
 
@@ -210,18 +213,26 @@ def written(
     return layers or (write_layer(lake, table, pl.DataFrame(schema=schema)),)
 
 
-def classes_of(rows: Rows) -> pl.DataFrame:
-    """The class of every call; needs the jobs that calls name."""
+def classes_of(rows: Rows, buckets: int = 1) -> Iterator[pl.DataFrame]:
+    """The class of every call, bucket by bucket; needs the jobs that calls name."""
     found = call_rows(rows.linked(CALLS), rows.feed(JOBS), rows.rules)
-    narrow = CallRows(*(f.lazy() for f in pl.collect_all([found.calls, found.jobs], engine="streaming")))
-    return call_classes(narrow, rows.rules).collect()
+    if buckets == 1:
+        narrow = CallRows(*(f.lazy() for f in pl.collect_all(found.parts, engine="streaming")))
+        yield call_classes(narrow, rows.rules).collect()
+        return
+    for number in range(buckets):
+        some = found.calls.filter(bucket(pl.col(CALLER), number, buckets)).collect(engine="streaming")
+        yield classes_among(found, some, rows.rules)
 
 
-def write_journeys(lake: Lake, rows: Rows, tables: Tables) -> None:
+def write_journeys(lake: Lake, rows: Rows, tables: Tables, buckets: int = 1) -> None:
     """Adds the tables of journeys to those that ``rows`` are of; needs facts, classes and monthly metrics."""
-    found = made(rows)
-    tables[MATCHES] = written(lake, MATCHES, iter([found.matches]), dict(found.matches.schema))
-    tables[JOURNEYS] = written(lake, JOURNEYS, iter([found.journeys]), dict(found.journeys.schema))
+    layers: dict[str, list[Layer]] = {MATCHES: [], JOURNEYS: []}
+    for found in made_in_buckets(rows, buckets):
+        for table, frame in ((MATCHES, found.matches), (JOURNEYS, found.journeys)):
+            if frame.height or not layers[table]:  # an empty table is a layer, too
+                layers[table].append(write_layer(lake, table, frame.sort(POSITION)))
+    tables |= layers
     tables[JOURNEY_METRICS] = (write_journey_metrics(lake, rows),)
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from rmetrics.pipeline.compute.names import FACTS
+from rmetrics.rules.dated import Dated
 from rmetrics.rules.disputes import lead_row
 from rmetrics.rules.expressions import typing
 from rmetrics.rules.expressions.typed import Value
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.feeds import ColumnType
 from rmetrics.rules.measures import measure_row, sum_kind, sums
-from rmetrics.rules.model import Dated, FeedLeads, Rules, Source
+from rmetrics.rules.model import FeedLeads, Rules, Source
 from rmetrics.rules.names import CALLS, JOBS
 from rmetrics.rules.rows import feed_row, job_row, mapped_row
 

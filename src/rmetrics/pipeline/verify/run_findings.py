@@ -18,7 +18,7 @@ from rmetrics.pipeline.landing.quarantine import RejectedRow
 from rmetrics.pipeline.verify.export_findings import export_findings
 from rmetrics.postgres.publish import ByOthers
 from rmetrics.rules import Rules
-from rmetrics.rules.measures import FREE_TEXT, MOST_MEMBERS, NONE, REST
+from rmetrics.rules.measure_tables import FREE_TEXT, MOST_MEMBERS, NONE, REST
 from rmetrics.rules.names import TARGETS
 from rmetrics.tables import DAILY, MONTHLY
 

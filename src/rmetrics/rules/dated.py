@@ -1,0 +1,30 @@
+"""Rules that change at a date."""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Dated(Generic[T]):
+    """A rule with its changes: ``versions`` are (in force from, value), the first from None = always."""
+
+    versions: tuple[tuple[dt.date | None, T], ...]
+
+    def spans(self) -> Iterator[tuple[dt.date | None, dt.date | None, T]]:
+        """Yields (from, until, value) with half-open ranges that cover all time."""
+        starts = [start for start, _ in self.versions]
+        for (start, value), end in zip(self.versions, [*starts[1:], None], strict=True):
+            yield start, end, value
+
+    def at(self, day: dt.date | None) -> T:
+        """The value in force on ``day``; None asks for the latest."""
+        return next(v for start, v in reversed(self.versions) if start is None or day is None or start <= day)
+
+    @property
+    def latest(self) -> T:
+        """The value in force now and from now on."""
+        return self.versions[-1][1]

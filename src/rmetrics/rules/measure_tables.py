@@ -1,0 +1,120 @@
+"""The tables of measures and dimensions in the rules."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import StringConstraints, field_validator, model_validator
+
+from rmetrics.rules.numbers import NumberRange
+from rmetrics.rules.table import Identifier, Sql, Table
+
+SOURCES = "sources"
+
+
+JOURNEYS = "journeys"
+
+
+NONE, REST = "(none)", "(other)"
+
+
+MOST_MEMBERS = 200
+
+
+FREE_TEXT = 2000
+"""More members than this without ``most`` are no dimension but free text: ``rules check`` refuses it, and a run whose
+data has so many has a finding at error level."""
+
+
+Format = Literal["count", "money", "percent", "number"]
+
+
+Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+
+
+Most = Annotated[int, NumberRange(Decimal(1), Decimal(100_000), decimals=0, unit="amount")]
+
+
+class Unit(StrEnum):
+    """What the whole numbers of a tally are."""
+
+    ONE = "one"
+    CENT = "cent"
+    MICRO = "micro"
+
+
+class Measure(Table):
+    """A count, a sum or a ratio.
+
+    ``of``: the rows, those of a feed, or for the shipped leads and cost what the rules of the sources make. ``count``:
+    the condition that a row must meet. ``sum``: a column or an expression of money or whole numbers, of the rows that
+    meet ``where``. ``share = "revenue"``: times the company's share. ``ratio``: the sum above the line, the one below.
+    """
+
+    of: Identifier | None = None
+    count: Sql | None = None
+    sum: Sql | None = None
+    where: Sql | None = None
+    share: Literal["revenue"] | None = None
+    ratio: tuple[Identifier, ...] | None = None
+    title: Title | None = None
+    format: Format | None = None
+    comment: str = ""
+
+    @field_validator("count", mode="before")
+    @classmethod
+    def _every_row(cls, value: object) -> object:
+        return "true" if value is True else value
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "Measure":
+        forms = [k for k in ("count", "sum", "ratio") if getattr(self, k) is not None]
+        if len(forms) != 1:
+            msg = 'give one of count = "condition", sum = "column", ratio = ["above", "below"]'
+            raise ValueError(msg)
+        if self.ratio is not None:
+            if self.of or self.where or self.share:
+                msg = "a ratio is made of two measures: of, where and share belong to these"
+                raise ValueError(msg)
+            if len(self.ratio) != 2:
+                msg = 'ratio takes two measures: ratio = ["above", "below"]'
+                raise ValueError(msg)
+        elif self.of is None:
+            msg = 'say over which rows: of = "jobs", "payments", "calls" or another feed'
+            raise ValueError(msg)
+        elif self.count is not None and (self.where or self.share):
+            msg = "where and share go with sum; write the condition into count"
+            raise ValueError(msg)
+        return self
+
+
+class Dimension(Table):
+    """By what measures are told apart: a column of a feed's rows, or a text made of several.
+
+    ``split``: what stands between the names of a row that belongs to several members. ``count_for``: whether such a row
+    counts for the first one named, so that members add up, or for each. ``most``: how many members are kept by name.
+    """
+
+    of: Identifier
+    column: Identifier | None = None
+    sql: Sql | None = None
+    split: Annotated[str, StringConstraints(min_length=1, max_length=8)] | None = None
+    count_for: Literal["first", "each"] = "first"
+    most: Most | None = None
+    title: Title | None = None
+    comment: str = ""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "Dimension":
+        if (self.column is None) == (self.sql is None):
+            msg = 'give one of column = "..." and sql = "..."'
+            raise ValueError(msg)
+        if self.count_for == "each" and self.split is None:
+            msg = "count_for goes with split: without it a row has one member"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def limit(self) -> int:
+        """How many members are kept by name."""
+        return self.most or MOST_MEMBERS
