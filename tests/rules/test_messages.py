@@ -65,7 +65,10 @@ def test_an_url_in_the_rules_is_refused_and_not_repeated(tmp_path: Path, secret:
         (ALERT.format(over="call_funnel", where="(SELECT 1) = 1"), "5: alerts.4.where: "),
         (ALERT.format(over="call_funnel", where="missed > 1") + "days = 3\n", "6: alerts.4.days: does not go with"),
         (ALERT.format(over="run_findings", where="rows > 1") + "months = 3\n", "has only what is current"),
-        (ALERT.format(over="run_findings", where="rows > 1") + "months = 0\n", "must be a number from 1 to 120 with at most 0 decimals, found 0"),
+        (
+            ALERT.format(over="run_findings", where="rows > 1") + "months = 0\n",
+            "must be a number from 1 to 120 with at most 0 decimals, found 0",
+        ),
         (ALERT.format(over="run_findings", where="rows > 1") + 'explain = "x {sorce}"\n', "no column 'sorce'"),
         (ALERT.format(over="run_findings", where="rows > 1") + 'explain = "x {code.x}"\n', "only the name of a column"),
         (ALERT.format(over="run_findings", where="rows > 1") + 'show = ["row"]\n', "has no column 'row'; did you mean"),
