@@ -14,10 +14,12 @@ from rmetrics.brief.facts import (
     FindingFact,
     MissedCalls,
     MonthEnd,
+    PullTrouble,
     Raised,
     Restated,
     SendTrouble,
     ToDate,
+    end_of_data,
     last_whole_day,
 )
 from rmetrics.brief.sections import Line, reason_of, sections_of
@@ -175,6 +177,35 @@ def test_many_months_restated_for_one_reason_are_one_line() -> None:
     assert span.command == "rmetrics history --from 2026-05 --to 2026-08 --metric cost"
     assert span.detail == "rule edit 8; rule edit 7; rule edit 6; and 1 more"
     assert [x.code for x in others] == ["restated.month.count", "restated.month.count", "restated.days.amount"]
+
+
+def test_months_that_gained_and_lost_the_same_are_told_as_moved_with_each_cause_once() -> None:
+    found = tuple(
+        Restated(dt.date(2026, n, 1), "revenue40", 0, Decimal(change), cause)
+        for n, change, cause in ((8, "40", "new export: a.csv"), (7, "-40", "new export a.csv: 2 new rows; new export: a.csv"),
+                                 (6, "0", "new export: a.csv"))
+    )  # fmt: skip
+    (span,) = lines(replace(MORNING, restated=found))["restated"]
+    assert span.code == "restated.span.moved"
+    assert span.detail == "new export: a.csv; new export a.csv: 2 new rows"
+    assert "0.00" not in say("en", span.code, span.values, ZONE)
+
+
+def test_the_cost_of_yesterday_is_not_told_as_whole_without_what_is_spread_over_the_month() -> None:
+    ads, other = PullTrouble("ads", AFTER, "500", spread=True), PullTrouble("crm", AFTER, "500")
+    found = lines(replace(MORNING, pulls=(other, ads)))
+    assert [x.code for x in found["yesterday"]][:3] == ["yesterday.all", "yesterday.cost", "yesterday.source"]
+    assert found["yesterday"][1].command == "rmetrics pull ads"
+    assert len([x for x in found["yesterday"] if x.code == "yesterday.cost"]) == 1
+
+
+def test_spend_entered_ahead_is_no_news_of_the_days_it_is_for() -> None:
+    feeds = (feed("jobs"), feed("google_spend", last=dt.date(2026, 12, 1), needed=False))
+    month_end, planned = dt.date(2026, 12, 31), frozenset({"google_spend"})
+    assert end_of_data(month_end, feeds, planned) == dt.date(2026, 11, 9)
+    assert end_of_data(dt.date(2026, 11, 8), feeds, planned) == dt.date(2026, 11, 8)
+    assert end_of_data(month_end, (), planned) == month_end
+    assert end_of_data(None, feeds, planned) is None
 
 
 def test_a_source_with_both_targets_has_one_line() -> None:

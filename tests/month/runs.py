@@ -33,6 +33,7 @@ class Site:
     project: Project
     secrets: dict[str, str] = field(default_factory=dict)
     now: dt.datetime = EPOCH
+    moved: float = 0
     running: "subprocess.Popen[str] | None" = None
     said: list[str] = field(default_factory=list)
 
@@ -43,9 +44,9 @@ class Site:
     def set_clock(self, now: dt.datetime) -> None:
         """Moves the clock of the commands and of the database that follow."""
         self.now = now
+        self.moved = (now - dt.datetime.now(dt.UTC)).total_seconds()
         name = self.project.dsn.partition("?")[0].rpartition("/")[2]
-        seconds = (now - dt.datetime.now(dt.UTC)).total_seconds()
-        self._sql(f"ALTER DATABASE {name} SET simulated.moved = '{seconds} s'")
+        self._sql(f"ALTER DATABASE {name} SET simulated.moved = '{self.moved} s'")
 
     def run(self, *arguments: str, may: tuple[int, ...] = (0,)) -> str:
         """One run of the program: what it printed.
@@ -54,7 +55,7 @@ class Site:
             arguments: of the command line.
             may: how it may end; -9 where it may be killed.
         """
-        environment = {**self.project.environment, **self.secrets, "SIMULATED_NOW": self.now.isoformat(),
+        environment = {**self.project.environment, **self.secrets, "SIMULATED_MOVED": str(self.moved),
                        "PYTHONPATH": os.pathsep.join([str(CLOCK), os.environ.get("PYTHONPATH", "")])}  # fmt: skip
         self.running = subprocess.Popen(
             [sys.executable, "-m", "rmetrics", *arguments], cwd=self.project.root, env=environment, text=True,

@@ -25,6 +25,7 @@ from mailserver import Mailbox
 from month.company import TARGETS, ZONE, Company
 from month.runs import Site
 from month.vendors import LASTING, ONCE, PULLS, Fault, Vendors
+from rmetrics.brief.words import MINUS
 from services import Service, service
 from support import fresh_database, new_project
 from vendor import serving
@@ -54,6 +55,10 @@ TABLES = {
 }  # fmt: skip
 
 
+Figures = dict[str, Decimal]
+COUNTED = r"(?P<leads>[\d,]+) leads?, (?P<visits>[\d,]+) visits?, (?P<repairs>[\d,]+) repairs?;.*; cost (?P<cost>[\d,]+\.\d\d)"
+
+
 @dataclass
 class Month:
     """Both companies, the vendors, and what the channels got."""
@@ -68,6 +73,8 @@ class Month:
     faults: Counter[str] = field(default_factory=Counter)
     briefs: int = 0
     incomplete: int = 0
+    continued: int = 0
+    last: tuple[dt.date, Figures] | None = None
 
     @property
     def company(self) -> Company:
@@ -86,6 +93,7 @@ class Month:
         before = len(self.told.got)
         whole = self._pulled(fault, scheduled=scheduled)
         theirs = self._handed(now)
+        self._keep(day, fault, self.told.got[before:])
         self._read(day, self.told.got[before:], theirs, whole=whole)
         self.faults[f"{fault}: {'complete' if whole else 'incomplete'}"] += 1
         if fault in ONCE or fault.startswith("lasting "):
@@ -150,6 +158,15 @@ class Month:
 
     # -- what was sent
 
+    def _keep(self, day: dt.date, fault: str, got: list[dict[str, Any]]) -> None:
+        """Leaves the messages of a morning in files, for people to read: ``pytest --basetemp FOLDER``."""
+        folder = self.root / "messages"
+        folder.mkdir(exist_ok=True)
+        for number, m in enumerate(got, 1):
+            name = f"{day}-{number}-{m['path'].strip('/')}"
+            text = f"{m['title']}\n[{fault}]\n\n{m['message']}"
+            (folder / f"{name}.{'html' if '<html' in m['message'] else 'txt'}").write_text(text, encoding="utf-8")
+
     def _read(self, day: dt.date, got: list[dict[str, Any]], theirs: dict[str, Any], *, whole: bool) -> None:
         """Reads every message of a morning."""
         by_path = Counter(m["path"] for m in got if "orning brief" in m["title"] or "сводка" in m["title"].lower())
@@ -168,14 +185,30 @@ class Month:
             # What ads cost is spread over the month: yesterday is whole without it.
             shown = self.vendors.fault is not None and self.vendors.fault.name == "spend"
             assert bool(re.search("(?m)^Yesterday", english["message"])) == shown, (day, english["message"])
+            assert ("Cost may still change: the pull ads" in english["message"]) == shown
             assert ("not up to date" in english["title"]) == (not shown), (day, english)
         for line in lines:
             assert line in english["message"], (day, line, english["message"])
             for number in re.findall(r"\d[\d,]*\.\d\d\b", line):  # the same figures in the other language
                 theirs_too = number.replace(",", "\u00a0").replace(".", ",")
                 assert theirs_too in russian["message"], (day, number, russian["message"])
+        self._continues(english["message"])
         for message in got:
             assert not any(secret in json.dumps(message) for secret in CANARIES.values())
+
+    def _continues(self, text: str) -> None:
+        """The month so far is that of the brief before, what was restated, and yesterday: nothing twice, nothing late."""
+        found = re.search(rf"(?m)^  Up to \w+ (?P<day>\d+ \w+ \d+): {COUNTED}", text)
+        assert found is not None, text
+        through, total = dt.datetime.strptime(found["day"], "%d %b %Y").date(), _figures(found)  # noqa: DTZ007 - a day
+        added = re.search(rf"(?m)^Yesterday.*\n  {COUNTED}", text)
+        if self.last is not None and added is not None and self.last[0] == through - dt.timedelta(days=1):
+            restated = dict(re.findall(rf"(?m)^  {through:%B %Y}, (\w+): ([+{MINUS}][\d,.]+) on \d", text))
+            for name, before in self.last[1].items():
+                change = _number(restated.get(name, "0"))
+                assert total[name] == before + _figures(added)[name] + change, (name, self.last, text)
+            self.continued += 1
+        self.last = through, total
 
     def _is_true(self, day: dt.date, line: str) -> None:
         """Yesterday, counted from the company's own rows by hand-written rules."""
@@ -234,6 +267,14 @@ class Month:
             assert not [p for p in written if secret.encode() in p.read_bytes()]
 
 
+def _number(text: str) -> Decimal:
+    return Decimal(text.replace(",", "").replace(MINUS, "-"))
+
+
+def _figures(found: re.Match[str]) -> Figures:
+    return {name: _number(found[name]) for name in ("leads", "visits", "repairs", "cost")}
+
+
 def _lines(brief: dict[str, Any], section: str) -> list[str]:
     return [x["text"] for s in brief["sections"] if s["section"] == section for x in s["lines"]]
 
@@ -272,6 +313,9 @@ def lived(made: Month, start: dt.date, faults: list[str]) -> None:
         by_hand = fault.endswith(("killed", "sending"))
         made.morning(start + dt.timedelta(days=number), fault, scheduled=number % 2 == 1 and not by_hand)
     made.ended()
+    told = {"mornings": len(faults), "faults": made.faults, "messages": len(made.told.got), "briefs": made.briefs,
+            "mornings that go on from the one before": made.continued}  # fmt: skip
+    (made.root / "messages" / "month.json").write_text(json.dumps(told, indent=1))
 
 
 @pytest.mark.slow
@@ -292,3 +336,4 @@ def test_a_month(tmp_path: Path, pg_uri: str) -> None:
         lived(made, dt.date(2024, 11, 1), [*faults, "none"])
         assert made.briefs == 60
         assert made.incomplete >= 8
+        assert made.continued >= 8

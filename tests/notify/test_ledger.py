@@ -41,7 +41,14 @@ def test_the_brief_before_is_the_last_that_was_sent(tmp_path: Path) -> None:
             at = dt.datetime.fromisoformat(f"{day}T12:00:00+00:00")
             ledger.claim("brief", [day], "a", at)
             ledger.mark("brief", [day], "a", state, at)  # type: ignore[arg-type]
-        assert ledger.last_brief("2026-11-10") == dt.datetime(2026, 11, 8, 12, tzinfo=dt.UTC)
+        noon = dt.datetime(2026, 11, 8, 12, tzinfo=dt.UTC)
+        assert ledger.last_brief("2026-11-10") == (noon.date(), noon)
+        old, late = "2026-11-05", noon + dt.timedelta(days=2)  # one of an earlier day, sent later, is not the last
+        ledger.claim("brief", [old], "a", late)
+        ledger.mark("brief", [old], "a", "sent", late)
+        ledger.claim("brief", ["2026-11-08"], "b", late)  # to another channel
+        ledger.mark("brief", ["2026-11-08"], "b", "sent", late)
+        assert ledger.last_brief("2026-11-10") == (noon.date(), noon)
 
 
 def test_occurrences_begin_go_on_end_and_come_back(tmp_path: Path) -> None:

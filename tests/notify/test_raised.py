@@ -3,11 +3,12 @@
 import datetime as dt
 import shlex
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from rmetrics.notify.raised import Occurrence, raised_by
+from rmetrics.notify.raised import Occurrence, raised_by, readable
 from rmetrics.notify.second_engine import second_engine
 from rmetrics.rules.messages import Alert
 from rmetrics.rules.published_views import VIEWS
@@ -34,6 +35,20 @@ def alert(over: str, where: str, **more: Any) -> Alert:
 def test_comparisons_are_exact_and_null_is_not_true(cpl: str | None, hit: bool) -> None:
     rows = [row("monthly_vs_target", month=MONTH, source="A", segment="ALL", cpl=cpl, target_cpl_max="30.00")]
     assert bool(raised(alert("monthly_vs_target", "cpl > target_cpl_max"), rows, "UTC")) == hit
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        (("5.333333", "12.00"), ["5.33", "12.00"]),
+        (("0.323077", None), ["0.3231", ""]),
+        (("30.000001", "30.00"), ["30.000001", "30.00"]),  # or the alert would seem to be raised for nothing
+        (("0.000004", "7.50"), ["0.000004", "7.50"]),
+        (("-31.0250", "0.5"), ["-31.02", "0.50"]),
+    ],
+)
+def test_values_are_as_short_as_they_can_be_told_apart(values: tuple[str | None, ...], shown: list[str]) -> None:
+    assert readable([None if v is None else Decimal(v) for v in values]) == shown
 
 
 def test_one_occurrence_per_identity_and_the_last_row_tells_it() -> None:

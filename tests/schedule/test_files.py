@@ -55,8 +55,10 @@ def test_launchd() -> None:
         assert (read["StartCalendarInterval"], read["WorkingDirectory"]) == ({"Hour": 7, "Minute": 5}, str(project))
         assert read["Label"] == plan(project).name
     files = files_of(Kind.LAUNCHD, plan(), HOME, DATA)
+    assert b"\t" not in next(iter(files.values()))  # a screen would write them out
     assert commands_of(Kind.LAUNCHD, plan(), files, 501, install=True) == [
-        ["launchctl", "bootstrap", "gui/501", str(HOME / "Library/LaunchAgents" / f"{plan().name}.plist")]
+        ["launchctl", "bootout", f"gui/501/{plan().name}"],  # launchd refuses an agent that it has
+        ["launchctl", "bootstrap", "gui/501", str(HOME / "Library/LaunchAgents" / f"{plan().name}.plist")],
     ]
     assert commands_of(Kind.LAUNCHD, plan(), files, 501, install=False) == [
         ["launchctl", "bootout", f"gui/501/{plan().name}"]

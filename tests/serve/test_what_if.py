@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from rmetrics.errors import BusyError, LakeError
 from rmetrics.rules import load_rules
 from rmetrics.serve.knobs import Edited, edited, knobs
+from rmetrics.serve.pages.what_if import restates
 from rmetrics.serve.trial import Trials
 from rmetrics.usecases.plan import plan
 from serve_sites import client_of
@@ -135,3 +136,8 @@ def test_one_trial_at_a_time(small: Project) -> None:
         assert (await first)["changes"]
 
     asyncio.run(both())
+
+
+def test_one_month_that_is_over_is_told_as_one() -> None:
+    assert restates(["2024-12-01"]).startswith("It restates 2024-12, which is over. ")
+    assert restates(["2024-11-01", "2024-12-01"]).startswith("It restates 2 months that are over, 2024-11 to 2024-12. ")

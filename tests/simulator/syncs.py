@@ -63,7 +63,8 @@ def typo_in_the_rules(world: World) -> None:
     """A rule has a typo for a day: exit 2, nothing is changed; then it is corrected."""
     path = world.project.rules / "sources.toml"
     good = path.read_text(encoding="utf-8")
-    wrong = world.rng.choice((('leads = "jobs"', 'laeds = "jobs"'), ("cost", "cots"), ("[sources", "[sources.")))
+    wrong = world.rng.choice((("\nleads", "\nlaeds"), ("\ncost", "\ncots"), ("\n[sources", "\n[sources.")))
+    assert wrong[0] in good
     path.write_text(good.replace(*wrong), encoding="utf-8")
     for command in (("sync",), ("plan",), ("rules", "check")):
         world.command(*command, code=2)

@@ -190,6 +190,8 @@ def test_content_of_the_same_size_and_time_replaces_what_had_its_name(project: P
     cities = ("Lynn", "Rome", "Bern", "Oslo", "Lima", "Kiev", "Lynn", "Bern", "Lynn")
     for city in cities:
         project.put("Import.csv", job_in(city), minutes=5)
+        if city in {"Rome", "Bern", "Oslo", "Kiev"}:  # also where the memory of the inbox is lost
+            (project.root / "data" / "lake" / "inbox.json").unlink()
         project.sync()
         assert project.rows("SELECT city FROM jobs") == [(city,)]
     project.put("Import newer.csv", job_in("Nice"), minutes=6)

@@ -1,5 +1,6 @@
 """``rmetrics schedule`` from the command line, with schedulers that only note what they are asked."""
 
+import datetime as dt
 import json
 import os
 import subprocess
@@ -9,9 +10,13 @@ from pathlib import Path
 import pytest
 
 from command_line import rmetrics
-from support import Project
+from rmetrics.errors import SettingsError
+from rmetrics.schedule.plan import Kind
+from rmetrics.usecases.schedule import install, remove, show
+from support import Project, new_project
 from vendor import jobs, offsets, serving
 
+HALF_PAST_SEVEN = dt.time(7, 30)
 PULL = """\
 [pulls.crm]
 feed   = "jobs"
@@ -133,6 +138,7 @@ def test_a_dry_run_writes_nothing(machine: Machine) -> None:
         document = json.loads(machine("install", "--dry-run", "--kind", kind, "--json").stdout)
         assert document["dry_run"] is True
         assert word in "".join(document["files"].values())
+        assert "\t" not in "".join(document["files"].values())
 
 
 def test_a_file_of_somebody_else_is_not_replaced(machine: Machine) -> None:
@@ -153,6 +159,73 @@ def test_a_scheduler_that_refuses_is_told(machine: Machine) -> None:
     assert refused.returncode == 2
     assert "Failed to connect to bus" in refused.stderr
     assert "No daily run is installed" in machine("show").stdout
+
+
+@pytest.fixture
+def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A machine whose project needs no database, for what needs no process either."""
+    root = tmp_path / "machine"
+    root.mkdir()
+    made = Machine(root, new_project(tmp_path / "project", ""), monkeypatch)
+    monkeypatch.chdir(made.project.root)
+    return made
+
+
+def test_what_a_scheduler_refused_is_not_called_installed(local: Machine) -> None:
+    settings, refuses = local.project.settings, local.root / "systemctl.fails"
+    refuses.touch()
+    with pytest.raises(SettingsError, match="Failed to connect"):
+        install(settings, HALF_PAST_SEVEN, Kind.SYSTEMD)
+    assert local.units == []
+    refuses.unlink()
+    assert install(settings, HALF_PAST_SEVEN, Kind.SYSTEMD).changed
+    _, timer = local.units
+    before = timer.read_text()
+    refuses.touch()
+    with pytest.raises(SettingsError, match="Failed to connect"):
+        install(settings, dt.time(9, 15), Kind.SYSTEMD)
+    assert timer.read_text() == before
+
+
+def test_files_that_the_scheduler_never_took_are_handed_to_it(local: Machine) -> None:
+    install(local.project.settings, HALF_PAST_SEVEN, Kind.SYSTEMD)
+    (local.project.root / "data" / "schedule.json").unlink()
+    told = len(local.log("systemctl"))
+    assert install(local.project.settings, HALF_PAST_SEVEN, Kind.SYSTEMD).changed
+    assert len(local.log("systemctl")) == told + 2
+
+
+def test_a_scheduler_that_refuses_leaves_the_other_one_in_place(local: Machine) -> None:
+    settings = local.project.settings
+    install(settings, HALF_PAST_SEVEN, Kind.CRON)
+    table = (local.root / "table").read_text()
+    (local.root / "systemctl.fails").touch()
+    with pytest.raises(SettingsError, match="Failed to connect"):
+        install(settings, HALF_PAST_SEVEN, Kind.SYSTEMD)
+    assert (local.root / "table").read_text() == table
+    installed = show(settings).installed
+    assert installed is not None
+    assert installed.kind == Kind.CRON
+
+
+def test_without_its_record_a_schedule_is_found_and_removed(local: Machine) -> None:
+    settings, record = local.project.settings, local.project.root / "data" / "schedule.json"
+    install(settings, HALF_PAST_SEVEN, Kind.CRON)
+    record.unlink()
+    assert remove(settings).changed
+    assert "schedule run" not in (local.root / "table").read_text()
+    install(settings, HALF_PAST_SEVEN, Kind.SYSTEMD)
+    record.unlink()
+    assert remove(settings).changed
+    assert local.units == []
+    (local.root / "systemctl.fails").touch()
+    assert not remove(settings).changed  # and no complaint of a scheduler that is not there
+
+
+def test_on_windows_there_is_no_number_of_a_user(local: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "getuid")
+    made = install(local.project.settings, HALF_PAST_SEVEN, Kind.WINDOWS, dry_run=True)
+    assert made.commands[0][0] == "schtasks"
 
 
 @pytest.mark.parametrize("at", ["7", "25:00", "half past seven"])

@@ -111,6 +111,24 @@ def test_only_rows_that_differ_are_written(synced: Project) -> None:
     ]
 
 
+def test_changes_of_a_day_add_up_to_how_its_total_changed(project: Project) -> None:
+    """A job that goes to a source and segment which that day did not have is a loss of one and a gain of the other."""
+    small(project)
+    project.sync()
+    before = dict(project.rows("SELECT date, sum(repairs)::int FROM daily_metrics GROUP BY 1"))
+    project.put("Import-2.csv", csv_text(JOBS, job(2, "COD Repair", "Puls"), job(4, created="Mon Dec 02 2024")))
+    project.sync()
+    after = dict(project.rows("SELECT date, sum(repairs)::int FROM daily_metrics GROUP BY 1"))
+    for of, dates in (("date", "date IS NOT NULL"), ("month", "date IS NULL")):
+        noted = dict(project.rows(
+            f"SELECT max({of}), sum(coalesce(new_value, 0) - coalesce(old_value, 0))::int FROM metric_changes "
+            f"WHERE metric = 'repairs' AND {dates}"
+        ))  # fmt: skip
+        assert list(noted.values()) == [1], of
+    assert {day: after[day] - n for day, n in before.items()} == {day: int(day.day == 5) for day in before}
+    assert project.rows("SELECT count(*)::int FROM metric_changes WHERE month = '2024-12-01'") == [(0,)]  # its first
+
+
 @pytest.mark.parametrize("lost", ["typed", "metrics", "rules", "state.json", "inbox.json"])
 @pytest.mark.ordinary(2)
 def test_deleted_caches_come_back_the_same(synced: Project, lost: str) -> None:

@@ -92,11 +92,14 @@ class PullTrouble:
     Attributes:
         complete_at: when it last was; None: never.
         why: why the last try was not complete; empty where it was, but too long ago.
+        spread: whether it brings amounts that are spread over the days of a month. No day waits for these, so the cost
+            of yesterday is shown without what is missing.
     """
 
     name: str
     complete_at: dt.datetime | None
     why: str
+    spread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +237,19 @@ def whole_day(feed: FeedFact, zone: str) -> dt.date | None:
     if feed.last_export_at is None:
         return None
     return feed.last_export_at.astimezone(ZoneInfo(zone)).date() - dt.timedelta(days=1)
+
+
+def end_of_data(figures: dt.date | None, feeds: tuple[FeedFact, ...], planned: frozenset[str]) -> dt.date | None:
+    """The newest day that something happened on.
+
+    Args:
+        figures: the newest day of the daily figures.
+        feeds: as published.
+        planned: feeds whose rows may be entered ahead, such as the spend of a month: its days have a cost before
+            anything happened on them.
+    """
+    happened = [f.last_date for f in feeds if f.last_date is not None and f.feed not in planned]
+    return min([figures, max(happened)]) if figures is not None and happened else figures
 
 
 def last_whole_day(

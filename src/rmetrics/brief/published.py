@@ -18,6 +18,7 @@ from rmetrics.brief.facts import (
     Restated,
     SendTrouble,
     ToDate,
+    end_of_data,
     last_whole_day,
 )
 from rmetrics.month_line import MonthLine
@@ -28,7 +29,7 @@ from rmetrics.postgres.run_log import failed_between, last_good
 from rmetrics.pulls.covered import Covered
 from rmetrics.rules import Rules
 from rmetrics.rules.model import FeedLeads
-from rmetrics.rules.names import JOBS, PAYMENTS
+from rmetrics.rules.names import JOBS, PAYMENTS, TARGETS
 
 _NONE: Mapping[str, Covered] = {}
 _TABLES = (
@@ -76,7 +77,8 @@ def read_facts(
         return replace(known, raised=raised, troubles=troubles, pulls=pulls)
     yesterday = day - dt.timedelta(days=1)
     feeds = _covered(session, _feeds(session, rules), covered)
-    (end,) = session.query("SELECT max(date) FROM daily_metrics")[0]
+    (newest,) = session.query("SELECT max(date) FROM daily_metrics")[0]
+    end = end_of_data(newest, feeds, spread_feeds(rules) | {TARGETS})
     through = last_whole_day(feeds, end, business.timezone, yesterday)
     good = last_good(session)
     return Facts(
@@ -116,6 +118,12 @@ def needed_feeds(rules: Rules) -> frozenset[str]:
             named.add(source.leads.feed)
         named |= {c.feed for c in source.cost if c.feed and c.spread is None}
     return frozenset(named)
+
+
+def spread_feeds(rules: Rules) -> frozenset[str]:
+    """The feeds of amounts that are spread over the days of their month."""
+    sources = (dated.latest for dated in rules.sources.values())
+    return frozenset(c.feed for source in sources for c in source.cost if c.feed and c.spread is not None)
 
 
 def _missed(session: Session, rules: Rules, day: dt.date) -> MissedCalls | None:
@@ -251,17 +259,27 @@ def _findings(session: Session) -> tuple[FindingFact, ...]:
 
 
 def span_of(
-    day: dt.date, zone: str, now: dt.datetime, last_sent: dt.datetime | None
+    day: dt.date, zone: str, now: dt.datetime, last: tuple[dt.date, dt.datetime] | None
 ) -> tuple[dt.datetime, dt.datetime]:
-    """Since when and until when runs are looked at.
+    """Since when and until when runs are looked at: what follows the brief before, so that nothing is told twice.
 
-    Today: since the brief before, but at least a day and at most a month. Another day: its own hours.
+    Today: since that brief, and at most a month; a day where there was none. Another day: its own hours.
+
+    Args:
+        day: of the brief.
+        zone: whose days are business days.
+        now: the moment it is.
+        last: the day of the last brief before that was sent, and as of when. Sent later than on its day it told of
+            that day's hours only.
     """
     place = ZoneInfo(zone)
     if day != now.astimezone(place).date():
-        start = dt.datetime.combine(day, dt.time(), place)
-        return start, dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), place)
-    back = now - dt.timedelta(days=1)
-    if last_sent is not None:
-        back = max(min(back, last_sent), now - dt.timedelta(days=31))
-    return back, now
+        return dt.datetime.combine(day, dt.time(), place), _end_of(day, place)
+    if last is None:
+        return now - dt.timedelta(days=1), now
+    before, at = last
+    return max(min(at, _end_of(before, place)), now - dt.timedelta(days=31)), now
+
+
+def _end_of(day: dt.date, place: ZoneInfo) -> dt.datetime:
+    return dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), place)

@@ -90,6 +90,9 @@ def yesterday(facts: Facts) -> Iterator[Line]:
     if facts.stale:
         return
     yield _day_line("yesterday.all", _together(facts.yesterday_date, facts.yesterday))
+    for pull in facts.pulls:
+        if pull.spread:
+            yield Line("yesterday.cost", {"name": pull.name}, f"rmetrics pull {quote(pull.name)}", "bad")
     for figures in sorted(facts.yesterday, key=lambda f: (-f.revenue40, -f.leads, f.source)):
         if figures.leads or figures.jobs or figures.repairs or figures.revenue_gross or figures.cost:
             yield _day_line("yesterday.source", figures)
@@ -234,14 +237,16 @@ def _restated_line(item: Restated) -> Line:
 def _span_line(found: Sequence[Restated]) -> Line:
     months, metric = [r.month for r in found], found[0].metric
     first, last = min(months), max(months)
-    causes = list(dict.fromkeys(r.cause for r in found if r.cause))
+    causes = list(dict.fromkeys(part for r in found if r.cause for part in r.cause.split("; ")))
     more = f"; and {len(causes) - 3} more" if len(causes) > 3 else ""
+    change = sum((r.change for r in found), Decimal(0))
     values = {
-        "metric": metric, "first": first, "last": last, "months": len(found),
-        "change": sum((r.change for r in found), Decimal(0)), "why": reason_of(found[0].cause),
+        "metric": metric, "first": first, "last": last, "months": len(found), "change": change,
+        "why": reason_of(found[0].cause),
     }  # fmt: skip
     command = f"rmetrics history --from {first:%Y-%m} --to {last:%Y-%m} --metric {metric}"
-    return Line(f"restated.span.{_unit(metric)}", values, command, detail="; ".join(causes[:3]) + more)
+    code = f"restated.span.{_unit(metric) if change else 'moved'}"
+    return Line(code, values, command, detail="; ".join(causes[:3]) + more)
 
 
 def _unit(metric: str) -> str:

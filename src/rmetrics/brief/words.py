@@ -78,6 +78,7 @@ ENGLISH = Words(
                          "revenue40 {revenue40:money}; cost {cost:money}{cpl:each}",
         "yesterday.source": "{source}: {leads:#lead}, {units:#unit}, {repairs:#repair}; revenue40 {revenue40:money}; "
                             "cost {cost:money}{cpl:each}",
+        "yesterday.cost": "Cost may still change: the pull {name} is not complete, see below",
         "month.all": "Up to {through:day}: {leads:#lead}, {units:#unit}, {repairs:#repair}; "
                      "revenue40 {revenue40:money}; cost {cost:money}{cpl:each}",
         "month.repairs.all": "{value:#repair} of {target:number}: {of_pace:percent} of the pace of {pace:number}"
@@ -98,9 +99,9 @@ ENGLISH = Words(
         "month.revenue40.all.over": "revenue40 {value:money} of {target:money}: {of_pace:percent} of the target",
         "month.repairs.source.over": "{source}: {value:#repair} of {target:number}, {of_pace:percent}",
         "month.revenue40.source.over": "{source}: revenue40 {value:money} of {target:money}, {of_pace:percent}",
-        "restated.days.amount": "{month:month}, {metric:measure}: {change:+money} over {days:#day} already reported "
+        "restated.days.amount": "{month:month}, {metric:measure}: {change:+money} on {days:#day} already past "
                                 "({why:why})",
-        "restated.days.count": "{month:month}, {metric:measure}: {change:+number} over {days:#day} already reported "
+        "restated.days.count": "{month:month}, {metric:measure}: {change:+number} on {days:#day} already past "
                                "({why:why})",
         "restated.month.amount": "{month:month}, {metric:measure}: {change:+money} ({why:why})",
         "restated.month.count": "{month:month}, {metric:measure}: {change:+number} ({why:why})",
@@ -111,6 +112,8 @@ ENGLISH = Words(
         "{last:month} ({why:why})",
         "restated.span.count": "{metric:measure}: {change:+number} over {months:#month}, {first:month} to "
         "{last:month} ({why:why})",
+        "restated.span.moved": "{metric:measure}: the same in all over {months:#month}, {first:month} to {last:month}, "
+        "moved between months, sources, segments or days ({why:why})",
         "measure.jobs": "jobs",
         "measure.leads": "leads",
         "measure.units": "visits",
@@ -124,7 +127,7 @@ ENGLISH = Words(
         "why.rules": "the rules were edited",
         "why.version": "another version of rmetrics",
         "why.unknown": "see the command below",
-        "person.rejected": "{rows:#row} could not be read and count nowhere",
+        "person.rejected": "Not read, and counted nowhere: {rows:#row}",
         "person.missed": "{calls:#call} missed since {since:day}: nobody called back, and nothing is booked",
         "person.missed-existing": "{calls:#call} of customers about a job missed since {since:day}, not returned",
         "person.dispute": "{source}: {leads:#lead} to dispute ({amount:money}); {hours:#hour} left for the first, "
@@ -177,25 +180,27 @@ RUSSIAN = Words(
         "heading.month.over": "{month:Month}: весь месяц",
         "heading.restated": "Пересчитано с прошлой сводки",
         "heading.person": "Требует внимания",
-        "heading.alerts": "Тревоги",
-        "footer": "Рабочие дни по времени {timezone}, деньги в {currency}.",
+        "heading.alerts": "Предупреждения",
+        "footer": "Даты по времени {timezone}, суммы в {currency}.",
         "each": ", {cpl:money} за лид",
         "ahead.number": "; оценка на конец месяца — {forecast:number}{forecast_low:?range.number}",
         "ahead.money": "; оценка на конец месяца — {forecast:money}{forecast_low:?range.money}",
         "ahead.repairs": "; оценка на конец месяца — {repairs_forecast:number}",
         "ahead.revenue40": "; revenue40 — {revenue40_forecast:money}",
-        "range.number": " (4 месяца из 5 кончаются между {forecast_low:number} и {forecast_high:number})",
-        "range.money": " (4 месяца из 5 кончаются между {forecast_low:money} и {forecast_high:money})",
-        "stale.nothing": "Ещё ничего не опубликовано: положите выгрузки во входную папку и запустите sync.",
-        "stale.unreachable": "База данных недоступна: ни одной сегодняшней цифры нет.",
+        "range.number": " (в 4 случаях из 5 от {forecast_low:number} до {forecast_high:number})",
+        "range.money": " (в 4 случаях из 5 от {forecast_low:money} до {forecast_high:money})",
+        "stale.nothing": "Ещё ничего не опубликовано: положите выгрузки во входную папку и запустите rmetrics sync.",
+        "stale.unreachable": "База данных недоступна, поэтому сегодня цифр нет.",
         "stale.never": "{feed}: выгрузок ещё нет.",
-        "stale.feed": "{feed}: последняя выгрузка сделана {at:moment}, до конца вчерашнего дня.",
-        "stale.ends": "За {yesterday:day} нет ни одной строки: данные кончаются {end:day}.",
-        "stale.hidden": "Поэтому {yesterday:day} не показан. Положите свежие выгрузки и запустите sync.",
+        "stale.feed": "{feed}: последняя выгрузка сделана {at:moment}, когда вчерашний день ещё не кончился.",
+        "stale.ends": "За {yesterday:day} нет ни одной строки: последние данные за {end:day}.",
+        "stale.hidden": "Поэтому цифр за {yesterday:day} здесь нет. Положите свежие выгрузки и запустите "
+                        "rmetrics sync.",
         "yesterday.all": "{leads:#lead}, {units:#unit}, {repairs:#repair}; оплачено {revenue_gross:money}, "
                          "revenue40 {revenue40:money}; расход {cost:money}{cpl:each}",
         "yesterday.source": "{source}: {leads:#lead}, {units:#unit}, {repairs:#repair}; revenue40 {revenue40:money}; "
                             "расход {cost:money}{cpl:each}",
+        "yesterday.cost": "Расход ещё может измениться: автоматическая выгрузка {name} неполная, см. ниже",
         "month.all": "По {through:day}: {leads:#lead}, {units:#unit}, {repairs:#repair}; revenue40 {revenue40:money}; "
                      "расход {cost:money}{cpl:each}",
         "month.repairs.all": "{value:#repair} из {target:number}: {of_pace:percent} от темпа {pace:number}"
@@ -217,9 +222,9 @@ RUSSIAN = Words(
         "month.repairs.source.over": "{source}: {value:#repair} из {target:number}, {of_pace:percent}",
         "month.revenue40.source.over": "{source}: revenue40 {value:money} из {target:money}, {of_pace:percent}",
         "restated.days.amount": "{month:month}, {metric:measure}: {change:+money} за {days:#day} из уже "
-        "показанных ({why:why})",
+        "прошедших ({why:why})",
         "restated.days.count": "{month:month}, {metric:measure}: {change:+number} за {days:#day} из уже "
-        "показанных ({why:why})",
+        "прошедших ({why:why})",
         "restated.month.amount": "{month:month}, {metric:measure}: {change:+money} ({why:why})",
         "restated.month.count": "{month:month}, {metric:measure}: {change:+number} ({why:why})",
         "restated.moved": "{month:month}, {metric:measure}: в сумме столько же, но иначе по источникам, "
@@ -230,6 +235,8 @@ RUSSIAN = Words(
         "{last:month} ({why:why})",
         "restated.span.count": "{metric:measure}: {change:+number} за {months:#month}, {first:month} – "
         "{last:month} ({why:why})",
+        "restated.span.moved": "{metric:measure}: за {months:#month}, {first:month} – {last:month}, в сумме столько "
+        "же, но иначе по месяцам, источникам, сегментам или дням ({why:why})",
         "measure.jobs": "заказы",
         "measure.leads": "лиды",
         "measure.units": "выезды",
@@ -244,28 +251,29 @@ RUSSIAN = Words(
         "why.version": "другая версия rmetrics",
         "why.unknown": "см. команду ниже",
         "person.rejected": "Не прочитано и нигде не учтено: {rows:#row}",
-        "person.missed": "Пропущено с {since:day} и не перезвонили: {calls:#call}, заказа нет",
-        "person.missed-existing": "Пропущено с {since:day} и не перезвонили клиентам по их заказам: {calls:#call}",
+        "person.missed": "{calls:#call} с {since:day} без ответа: никто не перезвонил, заказа нет",
+        "person.missed-existing": "{calls:#call} клиентов по их заказам с {since:day} без ответа: никто не перезвонил",
         "person.dispute": "{source}: можно оспорить {leads:#lead} ({amount:money}); на первый осталось {hours:#hour}, "
                           "до {until:moment}",
-        "person.dispute-unknown": "Не удалось найти в хранилище лиды, которые можно оспорить",
+        "person.dispute-unknown": "Не удалось проверить, какие лиды можно оспорить",
         "person.undeclared": "{rows:#job} из источников, которых нет в правилах: их лиды и расход равны 0",
         "person.stale": "{feed}: последняя строка за {last:day}, {days:#day} назад",
         "person.pull": "Автоматическая выгрузка {name} неполная; последняя полная — {at:moment}",
         "person.pull-late": "Автоматической выгрузки {name} давно не было: последняя полная — {at:moment}",
         "person.pull-never": "Автоматическая выгрузка {name} ещё ни разу не прошла полностью",
-        "person.failed": "Запуск не удался {at:moment}; показаны цифры последнего удачного",
-        "person.error": "Ошибка в данных: {code}, {rows:#row}",
+        "person.failed": "Запуск {at:moment} не удался; показаны цифры последнего удачного",
+        "person.error": "Ошибка в данных: {code} ({rows:#row})",
         "person.failed-brief": "{channel}: сводка за {key} не отправлена",
-        "person.failed-alerts": "{channel}: тревога от {at:moment} не отправлена; следующая проверка попробует ещё раз",
+        "person.failed-alerts": "{channel}: предупреждение от {at:moment} не отправлено; следующая проверка "
+        "попробует ещё раз",
         "person.doubtful-brief": "{channel}: сводка за {key} могла не дойти: программу остановили во время отправки. "
         "Без вашей просьбы второй раз она не посылается",
-        "person.doubtful-alerts": "{channel}: тревога от {at:moment} могла не дойти: программу остановили во время "
-                                  "отправки. Второй раз она не посылается",
+        "person.doubtful-alerts": "{channel}: предупреждение от {at:moment} могло не дойти: программу остановили "
+                                  "во время отправки. Второй раз оно не посылается",
         "alert": "{title} ({cause})",
         "alert.of": "{title}: {of} ({cause})",
         "alert.more": "и ещё {more:number}",
-        "alerts.footer": "Сообщается один раз; снова, если тревога пройдёт и вернётся.",
+        "alerts.footer": "О каждом сообщается один раз; ещё раз — если оно исчезнет и появится снова.",
     },
 )  # fmt: skip
 

@@ -181,3 +181,8 @@ def share(value: Decimal, places: int = 1) -> str:
 def plain(value: int | Decimal | None) -> str | None:
     """The exact value."""
     return None if value is None else format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
+def no_chart(title: str) -> str:
+    """What stands in the place of a chart that has nothing to draw."""
+    return f'<figure class="card"><h3>{escape(title)}</h3><p>Nothing to show in this month.</p></figure>'

@@ -51,6 +51,11 @@ def charts(page: PageData) -> dict[str, tuple[str, Json]]:
     return made
 
 
+def has_rows(spec: Json) -> bool:
+    """Whether a chart has anything to draw: without rows its axes would have no ends."""
+    return bool(spec["data"]["values"])
+
+
 def _funnel(line: FunnelLine) -> Json:
     """How many touches of a source reach each step."""
     rows = [{"name": step.capitalize(), "value": getattr(line, step)} for step in STEPS]

@@ -4,11 +4,13 @@ Every word from the data is escaped. Figures in tables carry the exact value bes
 """
 
 import json
+from collections.abc import Container
 from html import escape
 from importlib import resources
 
+from rmetrics.html_report import cells
 from rmetrics.html_report.cells import NOWHERE, Links
-from rmetrics.html_report.charts import charts
+from rmetrics.html_report.charts import charts, has_rows
 from rmetrics.html_report.data import PageData
 from rmetrics.html_report.own_sections import own_section
 from rmetrics.html_report.sections import Sections, day_in_words
@@ -23,10 +25,10 @@ def page_html(page: PageData, library: str, links: Links = NOWHERE) -> str:
         links: where figures lead to.
     """
     drawn = charts(page)
-    specs = {f"chart-{name}": spec for name, (_, spec) in drawn.items()}
+    specs = {f"chart-{name}": spec for name, (_, spec) in drawn.items() if has_rows(spec)}
     titles = {name: title for name, (title, _) in drawn.items()}
     name = f"{page.month:%B %Y}"
-    parts = Sections(page, links, lambda chart: _figure(chart, titles))
+    parts = Sections(page, links, lambda chart: _figure(chart, titles, specs))
     body = (
         f"{parts.months()}{parts.month()}{parts.funnel()}{own_section(page, links)}{parts.channels()}{parts.health()}"
     )
@@ -73,8 +75,10 @@ def _file(name: str) -> str:
     return (resources.files("rmetrics.html_report") / name).read_text(encoding="utf-8")
 
 
-def _figure(name: str, titles: dict[str, str]) -> str:
+def _figure(name: str, titles: dict[str, str], specs: Container[str]) -> str:
     title, number = escape(titles[name]), f"chart-{name}"
+    if number not in specs:
+        return cells.no_chart(titles[name])
     return (
         f'<figure class="card"><div class="top"><h3>{title}</h3>'
         f'<button class="png" type="button" data-chart="{number}" '

@@ -118,17 +118,18 @@ class Ledger:
         ).fetchone()
         return _sent(row) if row else None
 
-    def last_brief(self, before: str) -> dt.datetime | None:
-        """When the newest brief of an earlier day than ``before`` was sent; None where none was.
+    def last_brief(self, before: str) -> tuple[dt.date, dt.datetime] | None:
+        """The newest day before ``before`` whose brief was sent, and as of when; None where none was.
 
-        A message that only said that there is no brief (its key is longer than a day) is none.
+        Of several channels the first counts: what came between them was told to one only. A message that only said that
+        there is no brief (its key is longer than a day) is none.
         """
-        (at,) = self._connection.execute(
-            "SELECT max(started_at) FROM sends WHERE kind = 'brief' AND state = 'sent' AND key < ? "
-            "AND length(key) = 10",
+        row = self._connection.execute(
+            "SELECT key, min(started_at) FROM sends WHERE kind = 'brief' AND state = 'sent' AND key < ? "
+            "AND length(key) = 10 GROUP BY key ORDER BY key DESC LIMIT 1",
             (before,),
         ).fetchone()
-        return dt.datetime.fromisoformat(at) if at else None
+        return (dt.date.fromisoformat(row[0]), dt.datetime.fromisoformat(row[1])) if row else None
 
     def occurring(self, true_now: Sequence[tuple[str, str]], now: dt.datetime) -> dict[tuple[str, str], str]:
         """Begins, goes on and ends occurrences; since when each of those that are true is.

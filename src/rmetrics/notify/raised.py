@@ -66,7 +66,8 @@ def raised_by(alert: Alert, rows: Sequence[Mapping[str, Any]], zone: str, second
 def _occurrence(alert: Alert, key: str, row: Mapping[str, Any], *, agreed: bool) -> Occurrence:
     identity = [n for n in VIEWS[alert.over].identity if n != "segment" or row[n] != ALL]
     of = ", ".join(_shown(row[n], month=n == "month") for n in sorted(identity, key=lambda n: n == "month"))
-    cause = ", ".join(f"{n} {_shown(row[n]) or 'none'}" for n in alert.shown)
+    values = readable([row[n] for n in alert.shown])
+    cause = ", ".join(f"{n} {v or 'none'}" for n, v in zip(alert.shown, values, strict=True))
     if not agreed:
         cause = f"the two engines do not agree on the condition, please report it; {cause}"
     return Occurrence(alert.name, alert.title, key, of, cause, command_of(alert, row))
@@ -85,11 +86,34 @@ def _exact(value: Any, kind: ColumnType) -> Any:
     return Decimal(value).quantize(_SCALES[kind], ROUND_HALF_EVEN)
 
 
+def readable(values: Sequence[Any]) -> list[str]:
+    """Values for people, side by side: with two decimals, those below 1 with up to four.
+
+    More where one would otherwise look like another one, or like nothing: that is why the alert was raised.
+
+    >>> readable([Decimal("5.333333"), 12, Decimal("0.323077"), None])
+    ['5.33', '12', '0.3231', '']
+    >>> readable([Decimal("30.000001"), Decimal("30.00")])
+    ['30.000001', '30.00']
+    """
+    exact = [v for v in values if isinstance(v, Decimal) and v.as_tuple().exponent != 0]
+    more = next(n for n in range(7) if n == 6 or _tell_apart(exact, n))
+    return [_decimals(v, more) if isinstance(v, Decimal) and v.as_tuple().exponent != 0 else _word(v) for v in values]
+
+
+def _tell_apart(values: Sequence[Decimal], more: int) -> bool:
+    shown = {v: Decimal(_decimals(v, more)) for v in values}
+    return len(set(shown.values())) == len(shown) and all(shown[v] != 0 or v == 0 for v in values)
+
+
+def _decimals(value: Decimal, more: int) -> str:
+    places = (2 if abs(value) >= 1 else 4) + more
+    digits = f"{value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN):f}".rstrip("0")
+    return digits + "0" * max(0, 2 - len(digits.partition(".")[2]))
+
+
 def _shown(value: Any, *, month: bool = False) -> str:
-    """A value for people: a month as YYYY-MM, an amount or ratio with two decimals or as many more as it has."""
-    if isinstance(value, Decimal) and value.as_tuple().exponent != 0:
-        digits = f"{value:f}".rstrip("0")
-        return digits + "0" * max(0, 2 - len(digits.partition(".")[2]))
+    """What a row is of, for people; a month as YYYY-MM."""
     return _word(value)[:7] if month else _word(value)
 
 

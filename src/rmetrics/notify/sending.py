@@ -47,6 +47,7 @@ def send(
     message: Callable[[Channel, Collection[str]], Message],
     *,
     again: Collection[str] = (),
+    as_of: dt.datetime | None = None,
 ) -> tuple[Delivery, ...]:
     """Sends a message to each channel that has not got it.
 
@@ -57,6 +58,7 @@ def send(
         keys: what the message is of: a day, or occurrences of alerts. Those that a channel had are left out.
         message: makes the message for a channel of the keys it has not got.
         again: channels that get it although they had it, or may have had it.
+        as_of: up to when the message tells, which the ledger keeps as its time; None for now.
 
     Raises:
         SettingsError: messages cannot be sent at all: apprise is missing, or there is no channel of a name.
@@ -66,7 +68,8 @@ def send(
     if unknown := sorted(set(again) - channels.keys()):
         known = ", ".join(channels) or "none"
         raise SettingsError(f"no channel {unknown[0]!r} gets this", f"There are: {known}. See [notify] in the rules.")
-    return tuple(_sent(ledger, name, c, kind, keys, message, again=name in again) for name, c in channels.items())
+    at = as_of or _now()
+    return tuple(_sent(ledger, name, c, kind, keys, message, at, again=name in again) for name, c in channels.items())
 
 
 def _sent(
@@ -76,10 +79,11 @@ def _sent(
     kind: Kind,
     keys: Sequence[str],
     message: Callable[[Channel, Collection[str]], Message],
+    at: dt.datetime,
     *,
     again: bool,
 ) -> Delivery:
-    taken = ledger.claim(kind, keys, name, _now(), again=again)
+    taken = ledger.claim(kind, keys, name, at, again=again)
     if not taken:
         before = [s for key in keys if (s := ledger.state(kind, key, name)) is not None and s.state == "sending"]
         return Delivery(name, DOUBTFUL, _doubt(before[0].started_at)) if before else Delivery(name, "already")

@@ -2,13 +2,14 @@
 
 import datetime as dt
 import plistlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 
 def plist_text(name: str, mark: str, project: Path, at: dt.time, program: Sequence[str]) -> bytes:
     """The agent's property list; launchd runs it when the machine wakes, if it slept at the time."""
-    return plistlib.dumps(
+    text = plistlib.dumps(
         {
             "Label": name,
             "ProgramArguments": list(program),
@@ -19,3 +20,5 @@ def plist_text(name: str, mark: str, project: Path, at: dt.time, program: Sequen
         },
         sort_keys=False,
     )
+    # plistlib indents by tabs, which our screens write out, as a name could hide behind one.
+    return re.sub(rb"(?m)^\t+", lambda tabs: b"  " * len(tabs[0]), text)

@@ -12,6 +12,9 @@ from rmetrics.schedule.launchd import plist_text
 from rmetrics.schedule.systemd import service_text, timer_text
 from rmetrics.schedule.windows import task_xml
 
+FORGET_FIRST = ["launchctl", "bootout"]
+"""How an install begins where the scheduler refuses what it has already; it may fail, for there may be none."""
+
 
 class Kind(StrEnum):
     """A scheduler."""
@@ -87,8 +90,9 @@ def commands_of(kind: Kind, plan: Plan, files: Mapping[Path, bytes], user: int, 
             return [[*base, "disable", "--now", timer]]
         case Kind.LAUNCHD:
             domain = f"gui/{user}"
-            gone = ["launchctl", "bootout", f"{domain}/{plan.name}"]
-            return [["launchctl", "bootstrap", domain, str(p)] for p in files] if install else [gone]
+            gone = [*FORGET_FIRST, f"{domain}/{plan.name}"]
+            # launchd does not take an agent that it has: a new time would be refused.
+            return [gone, *(["launchctl", "bootstrap", domain, str(p)] for p in files)] if install else [gone]
         case Kind.WINDOWS:
             if install:
                 return [["schtasks", "/Create", "/TN", plan.name, "/XML", str(p), "/F"] for p in files]

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
+from rmetrics.html_report import cells
 from rmetrics.html_report.cells import Links
-from rmetrics.html_report.charts import Json, charts
+from rmetrics.html_report.charts import Json, charts, has_rows
 from rmetrics.html_report.data import ALL, PageData
 from rmetrics.periods import parse_month
 
@@ -32,6 +33,8 @@ def drawing(page: PageData, links: Links, known: dict[object, str], mark: str) -
 
     def draw(name: str) -> str:
         title, spec = specs[name]
+        if not has_rows(spec):
+            return cells.no_chart(title)
         key = (mark, page.month, name)
         if key not in known:
             known[key] = svg(with_links(spec, name, page, links))

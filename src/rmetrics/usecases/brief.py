@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from rmetrics.brief.facts import Disputable, Facts, PullTrouble, Raised, SendTrouble
-from rmetrics.brief.published import read_facts, span_of
+from rmetrics.brief.published import read_facts, span_of, spread_feeds
 from rmetrics.brief.text import Brief, as_html, as_text, brief_of
 from rmetrics.errors import LakeError, PostgresError, SettingsError
 from rmetrics.files import replace_private
@@ -93,7 +93,9 @@ def brief(
         made = brief_of(facts, rules.brief.language)
         deliveries: tuple[Delivery, ...] = ()
         if send_it and ledger is not None:
-            deliveries = send(ledger, channels, "brief", [key], lambda c, _: _message(facts, made, c), again=again)
+            deliveries = send(
+                ledger, channels, "brief", [key], lambda c, _: _message(facts, made, c), again=again, as_of=now
+            )
     if page is not None:
         _write(page, as_html(made, details=True))
     return BriefResult(made, deliveries, page, error)
@@ -151,7 +153,12 @@ def _disputable(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[Dis
 def _pulls(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[PullTrouble, ...]:
     """The pulls that are not complete, or overdue."""
     records = pull_records(settings.data_dir, rules.pulls)
-    return tuple(PullTrouble(r.name, r.complete_at, r.why) for r in records if r.trouble(now))
+    spread = spread_feeds(rules)
+    return tuple(
+        PullTrouble(r.name, r.complete_at, r.why, spread=rules.pulls[r.name].feed in spread)
+        for r in records
+        if r.trouble(now)
+    )
 
 
 def _message(facts: Facts, made: Brief, channel: Channel) -> Message:

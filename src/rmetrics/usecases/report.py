@@ -10,14 +10,17 @@ import polars as pl
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.files import PRIVATE_FOLDER, replace_private, write_private
 from rmetrics.html_report.cells import Links
-from rmetrics.html_report.charts import charts
+from rmetrics.html_report.charts import charts, has_rows
 from rmetrics.html_report.data import FeedLine, PageData, funnel_lines, month_days, segment_lines
 from rmetrics.html_report.html import page_html
 from rmetrics.html_report.own_data import own_data
 from rmetrics.lake.snapshot import load
+from rmetrics.metrics import tallies
 from rmetrics.pipeline.asked import Months, months_named
+from rmetrics.pipeline.compute.names import TALLIES
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.forecasts import Estimate, month_estimates
+from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.pipeline.months import measure_lines, month_lines
 from rmetrics.pipeline.publication import feed_states
 from rmetrics.pipeline.verify.quality import remembered_findings
@@ -75,7 +78,7 @@ def write_page(
     """
     with opened(settings, progress) as lake:
         page = page_data(lake, months)
-    drawn = charts(page)
+    drawn = {name: chart for name, chart in charts(page).items() if has_rows(chart[1])}
     target = output or Path(f"report-{page.month:%Y-%m}.html")
     progress("drawing", 0, 1)
     text = page_html(page, library(), Links(settings.links_to))
@@ -106,7 +109,10 @@ def page_data(lake: Workspace, wanted: Months = _NEWEST) -> PageData:
     months = sorted({line.month for line in lines})
     if not months:
         raise LakeError("no row of the data counts in any month", "See `rmetrics check`, then sync again.")
-    first, last = months_named(wanted, months)
+    reached = _last_day(lake)
+    # The spend of a month may be entered ahead: it is no news of that month.
+    come = [m for m in months if reached is None or m <= reached] or months
+    first, last = months_named(wanted, months if wanted.last else come)
     if wanted.one:
         picked, first = last, months[0]
         last = months[-1]
@@ -116,6 +122,8 @@ def page_data(lake: Workspace, wanted: Months = _NEWEST) -> PageData:
     daily = load(lake.lake).scan(DAILY).collect()
     monthly = load(lake.lake).scan(MONTHLY).filter(pl.col("month").is_between(first, last)).collect()
     last_day: dt.date = daily["date"].max()  # type: ignore[assignment]
+    if reached and picked <= reached:
+        last_day = min(last_day, reached)
     whole = next(line for line in lines if line.month == picked and line.source == "ALL")
     targets: tuple[Decimal | None, Decimal | None] = (whole.target_repairs, whole.target_revenue40)
     explanations = Explanations()
@@ -177,3 +185,11 @@ def picture(spec: dict[str, object]) -> bytes:
 
     fixed = {**spec, "width": 640, "autosize": "pad"}
     return bytes(vl_convert.vegalite_to_png(fixed, scale=2))
+
+
+def _last_day(lake: Workspace) -> dt.date | None:
+    """The last day that the data reach, spend and targets aside; None where no row has a day."""
+    newest = newest_day(lake.exports.values(), lake.rules)
+    found = tallies.last_day(lake.computed.snapshot.scan(TALLIES["days"]), lake.rules, newest)
+    day: dt.date | None = found.collect().item()
+    return day

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from rmetrics.files import replace_private
 from rmetrics.notify.sending import channels_of
 from rmetrics.rules import load_rules
 from rmetrics.schedule.cron import block_in, cron_lines, with_block, without_block
-from rmetrics.schedule.plan import Kind, Plan, commands_of, files_of
+from rmetrics.schedule.plan import FORGET_FIRST, Kind, Plan, commands_of, files_of
 from rmetrics.schedule.record import Installed, Ran, installed_in, keep_installed, keep_ran, last_due, ran_in, trouble
 from rmetrics.settings import Settings, project_folder
 
@@ -72,17 +72,18 @@ def install(settings: Settings, at: dt.time, kind: Kind | None = None, *, dry_ru
     kind = kind or scheduler_here()
     plan = _plan(at, zone)
     before = installed_in(settings.data_dir)
-    result = _installed(settings, kind, plan, dry_run=True)  # whether it differs
+    known = before is not None and before.kind == kind
+    result = _installed(settings, kind, plan, known=known, dry_run=True)  # whether it differs
     if dry_run:
         return result
-    if before is not None and before.kind != kind:
-        remove(settings)
     if result.changed:
-        result = _installed(settings, kind, plan, dry_run=False)
-    if result.changed or before is None:
-        known = plan.zone if kind is Kind.SYSTEMD else ""
+        result = _installed(settings, kind, plan, known=known, dry_run=False)
+    if before is not None and not known:  # the new one is in place: a refusal above left the old one as it was
+        remove(settings)
+    if result.changed or not known:
+        zone = plan.zone if kind is Kind.SYSTEMD else ""
         now = dt.datetime.now(dt.UTC)
-        keep_installed(settings.data_dir, Installed(kind, f"{at:%H:%M}", known, tuple(result.files), now))
+        keep_installed(settings.data_dir, Installed(kind, f"{at:%H:%M}", zone, tuple(result.files), now))
     return result
 
 
@@ -118,11 +119,12 @@ def _files(kind: Kind, plan: Plan, settings: Settings) -> dict[Path, bytes]:
     return dict(files_of(kind, plan, Path.home(), data, Path(config) if config else None))
 
 
-def _installed(settings: Settings, kind: Kind, plan: Plan, *, dry_run: bool) -> ScheduleResult:
+def _installed(settings: Settings, kind: Kind, plan: Plan, *, known: bool, dry_run: bool) -> ScheduleResult:
+    """``known``: the scheduler took it before. Files alone prove nothing: it may have refused them."""
     files = _files(kind, plan, settings)
-    commands = commands_of(kind, plan, files, os.getuid(), install=True)
+    commands = commands_of(kind, plan, files, _user(), install=True)
     shown = {str(p): _text(kind, content) for p, content in files.items()}
-    changed = any(_content(p) != content for p, content in files.items())
+    changed = not known or any(_content(p) != content for p, content in files.items())
     if kind is Kind.CRON:
         table = _crontab() if shutil.which("crontab") or not dry_run else ""
         block = cron_lines(plan.name, plan.mark, plan.at, plan.program)
@@ -131,14 +133,32 @@ def _installed(settings: Settings, kind: Kind, plan: Plan, *, dry_run: bool) -> 
         if changed and not dry_run:
             _must(commands[0], wanted)
     elif changed and not dry_run:
-        for path, content in files.items():
-            _refuse_foreign(path, kind)
-            _write(path, content)
-        for command in commands:
-            _must(command)
+        _hand_over(kind, files, commands)
     zone = plan.zone if kind is Kind.SYSTEMD else ""
     told = tuple(tuple(c) for c in commands) if changed else ()
     return ScheduleResult(kind, f"{plan.at:%H:%M}", zone, shown, told, changed, _notes(kind, plan))
+
+
+def _hand_over(kind: Kind, files: Mapping[Path, bytes], commands: Sequence[Sequence[str]]) -> None:
+    """Writes the files and tells the scheduler; where it refuses, the files are as they were."""
+    for path in files:
+        _refuse_foreign(path, kind)
+    old = {path: _content(path) for path in files}
+    try:
+        for path, content in files.items():
+            _write(path, content)
+        for command in commands:
+            if command[:2] == FORGET_FIRST:
+                _run(command)  # where there is none, it says so
+            else:
+                _must(command)
+    except SettingsError:
+        for path, there in old.items():
+            if there is None:
+                path.unlink(missing_ok=True)
+            else:
+                _write(path, there)
+        raise
 
 
 def _notes(kind: Kind, plan: Plan) -> tuple[str, ...]:
@@ -165,9 +185,11 @@ def remove(settings: Settings) -> ScheduleResult:
         SettingsError: the scheduler refuses.
     """
     before = installed_in(settings.data_dir)
-    kind = Kind(before.kind) if before else scheduler_here()
     at = dt.time.fromisoformat(before.at) if before else dt.time(0)
     plan = _plan(at, "UTC")
+    kind = Kind(before.kind) if before else _found(settings, plan)
+    if kind is None:
+        return ScheduleResult("", f"{at:%H:%M}", "", {}, (), changed=False)
     if kind is Kind.CRON:
         table = _crontab()
         block, changed = block_in(table, plan.name), without_block(table, plan.name) != table
@@ -176,7 +198,7 @@ def remove(settings: Settings) -> ScheduleResult:
         keep_installed(settings.data_dir, None)
         return ScheduleResult(kind, f"{at:%H:%M}", "", {"crontab": block} if block else {}, (), changed)
     files = {p: c for p in _files(kind, plan, settings) if (c := _content(p)) is not None and _ours(c, kind)}
-    commands = commands_of(kind, plan, files, os.getuid(), install=False) if files else []
+    commands = commands_of(kind, plan, files, _user(), install=False) if files else []
     for command in commands:
         _run(command)  # it may know nothing of it any more: the files go in any case
     for path in files:
@@ -187,6 +209,14 @@ def remove(settings: Settings) -> ScheduleResult:
     keep_installed(settings.data_dir, None)
     shown = {str(p): _text(kind, c) for p, c in files.items()}
     return ScheduleResult(kind, f"{at:%H:%M}", "", shown, tuple(map(tuple, commands)), bool(files))
+
+
+def _found(settings: Settings, plan: Plan) -> Kind | None:
+    """The scheduler that has this project, where no record says which: the record may be lost."""
+    for kind in Kind:
+        if any(_ours(c, kind) for p in _files(kind, plan, settings) if (c := _content(p)) is not None):
+            return kind
+    return Kind.CRON if shutil.which("crontab") and block_in(_crontab(), plan.name) else None
 
 
 def show(settings: Settings, now: dt.datetime | None = None) -> ShownSchedule:
@@ -238,6 +268,11 @@ def _gets_the_brief(settings: Settings) -> bool:
 
 
 # -- the system
+
+
+def _user() -> int:
+    """The number by which launchd knows the user; Windows has none."""
+    return os.getuid() if hasattr(os, "getuid") else 0
 
 
 def _run(command: Sequence[str], text: str | None = None) -> "subprocess.CompletedProcess[str]":

@@ -5,5 +5,6 @@ import os
 
 import time_machine
 
-if moved := os.environ.get("SIMULATED_NOW"):
-    time_machine.travel(dt.datetime.fromisoformat(moved), tick=True).start()
+if moved := os.environ.get("SIMULATED_MOVED"):  # seconds; so all clocks go on together from command to command
+    now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=float(moved))
+    time_machine.travel(now, tick=True).start()

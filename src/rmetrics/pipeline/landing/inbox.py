@@ -4,7 +4,7 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,19 @@ def land_inbox(
     return sorted((_with_decision(s, raws) for s in told), key=lambda s: s.name)
 
 
+def _by_name(exports: Iterable[RawFile]) -> Mapping[str, list[RawFile]]:
+    found: dict[str, list[RawFile]] = {}
+    for export in exports:
+        found.setdefault(export.name, []).append(export)
+    return found
+
+
+def _newest_of_the_time(exports: Iterable[RawFile], modified_ns: int) -> RawFile | None:
+    """Of exports with one name, the newest that came under a time; None where none did."""
+    found = (r for r in exports if 0 <= r.age[0] - modified_ns < _SAME_TIME_NS)
+    return max(found, key=lambda r: r.age, default=None)
+
+
 def _renew_deliveries(
     lake: Lake,
     raws: Mapping[str, RawFile],
@@ -151,6 +164,7 @@ def _renew_deliveries(
     times mean nothing: each keeps the age it had.
     """
     came: dict[str, dict[str, int]] = {}  # by feed and content, the newest time
+    called = _by_name(raws.values())
     for file in seen:
         if file.refused or file.sha256 not in raws:
             continue
@@ -158,6 +172,8 @@ def _renew_deliveries(
         modified, held = (before[1], before[4]) if len(before) == 8 else (None, None)
         now, then = raws[file.sha256], raws.get(held or "")
         delivered = file.modified_ns
+        if modified is None:  # what was known of the inbox is lost: the raw layer knows who had its name and time
+            then = _newest_of_the_time(called.get(file.name, ()), delivered)
         if then is not None and then.sha256 != now.sha256:
             if 0 <= then.age[0] - delivered < _SAME_TIME_NS:
                 # Replaced under the same time: the file that is there now is the newer one, whatever name and hash say.

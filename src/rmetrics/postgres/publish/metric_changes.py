@@ -24,8 +24,10 @@ def lay_causes(session: Session, causes: pl.DataFrame | None) -> None:
 def note_changes(session: Session, table: PgTable, stage: str, inside: str, run_id: str, cause: str) -> None:
     """Notes how the staged figures differ from those that are there.
 
-    A key's first publish is not a change; one that comes back is. Journeys grow for months, as their jobs are paid:
-    of them only what has a cause laid is noted, which is what an edited rule restated.
+    The first figures of a month, and of a day while no later one of its month is there, are no change. A source or
+    segment that joins them later is, and one that comes back: the changes of a day add up to how its total changed.
+    Journeys grow for months, as their jobs are paid: of them only what has a cause laid is noted, which is what an
+    edited rule restated.
 
     Args:
         session: in the publish transaction, before the figures are written.
@@ -67,22 +69,31 @@ def note_changes(session: Session, table: PgTable, stage: str, inside: str, run_
     )
     month, day = placed("s")
     of_these = f"g.metric LIKE '{PREFIX}%'" if journeys else f"g.metric NOT LIKE '{PREFIX}%'"
+    late = (
+        "FALSE"
+        if journeys
+        else (
+            f"EXISTS (SELECT 1 FROM {quoted(table.name)} AS p WHERE p.{period} >= s.{period} "
+            f"AND date_trunc('month', p.{period}) = date_trunc('month', s.{period}))"
+        )
+    )
     insert(
         "s",
         f"pg_temp.{quoted(stage)} AS s",
         "NULL::numeric",
         "s.{}::numeric",
-        f"m.new <> 0 AND NOT EXISTS (SELECT 1 FROM {quoted(table.name)} AS t WHERE {same}) AND EXISTS ("
-        f"SELECT 1 FROM metric_changes AS g WHERE g.month = {month} AND g.date IS NOT DISTINCT FROM {day} "
+        f"m.new <> 0 AND NOT EXISTS (SELECT 1 FROM {quoted(table.name)} AS t WHERE {same}) AND ({late} "
+        "OR EXISTS (SELECT 1 FROM metric_changes AS g "
+        f"WHERE g.month = {month} AND g.date IS NOT DISTINCT FROM {day} "
         f"AND g.source = s.source AND g.segment = {segment('s')} AND g.new_value IS NULL "
-        f"AND {of_these} AND g.run_id <> $1)",
+        f"AND {of_these} AND g.run_id <> $1))",
     )
 
 
 def note_measure_changes(session: Session, stage: str, inside: str, run_id: str, cause: str) -> None:
     """Notes how the staged figures of the company's own measures differ, day by day and month by month.
 
-    A key's first publish is not a change; one that comes back is.
+    As with the shipped measures, the first figures of a measure are no change.
 
     Args:
         session: in the publish transaction, before the figures are written.
@@ -104,10 +115,12 @@ def note_measure_changes(session: Session, stage: str, inside: str, run_id: str,
             "SELECT a.month, a.date, a.source, a.segment, a.measure, a.value AS was, b.value AS new "
             f"FROM was AS a LEFT JOIN new AS b ON {same} WHERE a.value IS DISTINCT FROM b.value UNION ALL "
             "SELECT a.month, a.date, a.source, a.segment, a.measure, NULL, a.value FROM new AS a "
-            f"WHERE NOT EXISTS (SELECT 1 FROM was AS b WHERE {same}) AND EXISTS ("
-            "SELECT 1 FROM metric_changes AS g WHERE g.month = a.month AND g.date IS NOT DISTINCT FROM a.date "
+            f"WHERE NOT EXISTS (SELECT 1 FROM was AS b WHERE {same}) AND (EXISTS ("
+            "SELECT 1 FROM was AS p WHERE p.month = a.month AND (a.date IS NULL OR p.date >= a.date) "
+            "AND p.measure = a.measure) OR EXISTS (SELECT 1 FROM metric_changes AS g "
+            "WHERE g.month = a.month AND g.date IS NOT DISTINCT FROM a.date "
             "AND g.source = a.source AND g.segment = a.segment AND g.metric = a.measure AND g.new_value IS NULL "
-            "AND g.run_id <> $1)) "
+            "AND g.run_id <> $1))) "
             "INSERT INTO metric_changes (run_id, month, date, source, segment, metric, old_value, new_value, cause) "
             "SELECT $1, m.month, m.date, m.source, m.segment, m.measure, m.was, m.new, coalesce(c.cause, $2) "
             "FROM both_sides AS m LEFT JOIN pg_temp._causes AS c ON c.month = m.month AND c.source = m.source "

@@ -123,11 +123,7 @@ def _answer(asked: Asked, tried: Edited, plan: Mapping[str, Any]) -> str:
     parts.append(_rows(asked, rows) if plan["rows_known"] else "<p>The rows that move cannot be told.</p>")
     restated = plan["restated"]
     if restated:
-        parts.append(
-            f"<p>It restates {count(len(restated), 'month')} that are over, from {restated[0][:7]} to "
-            f"{restated[-1][:7]}. "
-            "To leave them as they are, give a day from which the number holds.</p>"
-        )
+        parts.append(f"<p>{restates(restated)}</p>")
     diff = "\n".join(
         f'<span class="{"added" if x.startswith("+") else "removed" if x.startswith("-") else ""}">{escape(x)}</span>'
         for x in tried.diff.splitlines()[2:]
@@ -234,3 +230,11 @@ def _hands(asked: Asked, hands: Sequence[Mapping[str, Any]]) -> str:
         listed = f"<details><summary>{count(len(hands), 'job')}</summary>{cells.table(head, made, 'jobs')}</details>"
     why = "<p>Why a job came from its touch: <code>rmetrics explain --job ID</code>, after the sync.</p>"
     return f"<h3>Jobs that change hands</h3>{table}{listed}{why}"
+
+
+def restates(months: Sequence[str]) -> str:
+    """That months which are over would change, and how to leave them as they are; ``months`` by their first days."""
+    first, last = months[0][:7], months[-1][:7]
+    several = f"{count(len(months), 'month')} that are over, {first} to {last}"
+    which = f"{first}, which is over" if first == last else several
+    return f"It restates {which}. To leave that as it is, give a day after it from which the number holds."
