@@ -259,7 +259,7 @@ def test_journeys_that_do_not_add_up_are_not_published(project: Project, monkeyp
         cost = pl.when(pl.col("touch_id") == "elocals_leads:e2").then(pl.lit(0)).otherwise(pl.col("cost"))
         return type(found)(found.matches, found.journeys.with_columns(cost.cast(pl.Decimal(18, 2)).alias("cost")))
 
-    monkeypatch.setattr("rmetrics.pipeline.compute.local.made", wrong)
+    monkeypatch.setattr("rmetrics.pipeline.compute.journeys.made", wrong)
     with pytest.raises(CheckError, match="disagree"):
         project.sync()
     assert project.rows("SELECT count(*)::int FROM journeys") == [(0,)]
