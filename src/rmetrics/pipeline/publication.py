@@ -21,6 +21,7 @@ from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.forecasts import month_estimates, steps
 from rmetrics.pipeline.landing.inbox import InboxFile
 from rmetrics.pipeline.unchanged import NOT_NEEDED
+from rmetrics.pipeline.verify.amounts import refuse_large_sums
 from rmetrics.pipeline.verify.cross_check import agree
 from rmetrics.pipeline.verify.quality import remembered_findings
 from rmetrics.pipeline.verify.run_findings import by_others, merged
@@ -88,8 +89,9 @@ class Publication:
         """What both engines say of each other, in words, and all findings with those of the check.
 
         Raises:
-            CheckError: they disagree; nothing may be published.
+            CheckError: they disagree, or a sum is larger than its column holds; nothing may be published.
         """
+        refuse_large_sums(self.rules, self.computed, published_tables(self.rules))
         with timed(self.timings, "check"):
             said, quality = agree(
                 self.settings, self.lake, self.rules, self.computed, self.progress, self.why, self.runner

@@ -112,11 +112,11 @@ def _sync(
             findings += why.of(
                 "the rows taken in again", lambda: taken_in_findings(taken_in(place, rules, computed.placed)), ()
             )
-        refuse_large_sums(rules, computed, published_tables(rules))
         files = tuple(_file_result(s, computed) for s in seen)
         months = why.of("the summary of months", lambda: month_lines(computed.rows), ())
         measures = why.of("the summary of own measures", lambda: measure_lines(computed.rows), ())
         if dry_run:
+            refuse_large_sums(rules, computed, published_tables(rules))
             with timed(timings, "check"):
                 agreed, quality = agree(settings, place, rules, computed, progress, why)
             outcome = Outcome("dry-run", {}, agreed, merged(findings, quality))
