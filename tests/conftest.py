@@ -14,7 +14,7 @@ from exports import JOBS
 from published import Published, empty_schema, five_years, published_sample
 from rmetrics.postgres.embedded import start_embedded, stop_embedded
 from support import Project, csv_text, fresh_database, new_project
-from templates import Template, template
+from templates import Templates
 
 # How long an example takes says nothing on a machine that does other work.
 settings.register_profile("untimed", deadline=None)
@@ -62,21 +62,23 @@ def project(tmp_path: Path, pg_uri: str) -> Iterator[Project]:
 
 
 @pytest.fixture(scope="session")
-def one_job(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
-    """A project that has published one job, once for all tests; only to be copied."""
+def templates(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Templates]:
+    """Projects that are published once for all tests, to be copied."""
+    made = Templates(pg_uri, tmp_path_factory.mktemp)
+    yield made
+    made.close()
 
-    def fill(project: Project) -> None:
-        project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
-        project.sync()
 
-    with template(pg_uri, tmp_path_factory.mktemp("one-job"), fill) as made:
-        yield made
+def one_job(project: Project) -> None:
+    """Publishes one job."""
+    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.sync()
 
 
 @pytest.fixture
-def published(one_job: Template, tmp_path: Path) -> Iterator[Project]:
+def published(templates: Templates, tmp_path: Path) -> Iterator[Project]:
     """A project that has published one job, for a test to change."""
-    with one_job.copy(tmp_path) as project:
+    with templates.of(one_job).copy(tmp_path) as project:
         yield project
 
 

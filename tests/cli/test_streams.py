@@ -13,7 +13,7 @@ import pytest
 
 from exports import JOBS
 from support import Project, csv_text
-from templates import Template, template
+from templates import Templates
 
 PROGRAM = f"{sys.executable} -m rmetrics"
 LONG = "SELECT count(*) FROM range(100000) a, range(1000000) b WHERE a.range * b.range % 7 = 3"
@@ -28,23 +28,17 @@ def shell(project: Project, script: str, **extra: str) -> subprocess.CompletedPr
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def published(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
-    """Many sources, published once."""
-
-    def fill(project: Project) -> None:
-        lines = [(i, "COD Repair", f"Source {i % 40}", "Tue Nov 05 2024") for i in range(1, 400)]
-        project.put("Import-1.csv", csv_text(JOBS, *lines))
-        project.sync()
-
-    with template(pg_uri, tmp_path_factory.mktemp("streams"), fill) as made:
-        yield made
+def many_sources(project: Project) -> None:
+    """Publishes jobs of forty sources."""
+    lines = [(i, "COD Repair", f"Source {i % 40}", "Tue Nov 05 2024") for i in range(1, 400)]
+    project.put("Import-1.csv", csv_text(JOBS, *lines))
+    project.sync()
 
 
 @pytest.fixture
-def synced(published: Template, tmp_path: Path) -> Iterator[Project]:
-    """The same, for a test of its own."""
-    with published.copy(tmp_path) as project:
+def synced(templates: Templates, tmp_path: Path) -> Iterator[Project]:
+    """A project with many sources, for a test of its own."""
+    with templates.of(many_sources).copy(tmp_path) as project:
         yield project
 
 

@@ -8,7 +8,7 @@ import pytest
 from exports import PAYMENTS, SPEND
 from published import Published
 from support import Project, csv_text
-from templates import Template, template
+from templates import Templates
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID", "Primary Phone")
 LEADS = ("Unique ID", "Time", "Cost", "Status", "Caller ID")
@@ -21,24 +21,17 @@ def sample(sample: Published) -> Project:
     return sample.project
 
 
-@pytest.fixture(scope="session")
-def company(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
-    """November 2024 of a small company, synced once."""
-    with template(pg_uri, tmp_path_factory.mktemp("explain"), november) as made:
-        yield made
-
-
 @pytest.fixture(scope="module")
-def small(company: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """The company. A test that changes it brings it back."""
-    with company.copy(tmp_path_factory.mktemp("small")) as project:
+def small(templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """November 2024 of a small company. A test that changes it brings it back."""
+    with templates.of(november).copy(tmp_path_factory.mktemp("small")) as project:
         yield project
 
 
 @pytest.fixture
-def own(company: Template, tmp_path: Path) -> Iterator[Project]:
+def own(templates: Templates, tmp_path: Path) -> Iterator[Project]:
     """The same company, for a test that changes it for good."""
-    with company.copy(tmp_path) as project:
+    with templates.of(november).copy(tmp_path) as project:
         yield project
 
 

@@ -8,7 +8,7 @@ value was changed by hand. A test of either makes its own project.
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,10 +35,23 @@ class Template:
             yield Project(made, dsn, self.project.minutes)
 
 
-@contextmanager
-def template(pg_uri: str, folder: Path, fill: Callable[[Project], object]) -> Iterator[Template]:
-    """A project with the shipped rules, made and published by ``fill``."""
-    with fresh_database(pg_uri, ready=True) as dsn:
-        project = new_project(folder / "template", dsn)
-        fill(project)
-        yield Template(project, pg_uri)
+class Templates:
+    """Templates by what fills them, each made when it is asked for first and kept to the end of the tests."""
+
+    def __init__(self, pg_uri: str, folders: Callable[[str], Path]) -> None:
+        self.pg_uri, self.folders = pg_uri, folders
+        self._made: dict[Callable[[Project], object], Template] = {}
+        self._databases = ExitStack()
+
+    def of(self, fill: Callable[[Project], object]) -> Template:
+        """A project with the shipped rules that ``fill``, a function of a module, has made and published."""
+        if fill not in self._made:
+            dsn = self._databases.enter_context(fresh_database(self.pg_uri, ready=True))
+            project = new_project(self.folders(fill.__name__) / "template", dsn)
+            fill(project)
+            self._made[fill] = Template(project, self.pg_uri)
+        return self._made[fill]
+
+    def close(self) -> None:
+        """Drops their databases."""
+        self._databases.close()

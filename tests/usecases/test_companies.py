@@ -10,7 +10,7 @@ import pytest
 from command_line import Line, in_process
 from rmetrics.errors import SettingsError
 from support import Project, csv_text
-from templates import Template, template
+from templates import Templates
 
 RULES = """
 [companies.boston]
@@ -43,18 +43,15 @@ def declared(project: Project) -> Project:
     return project
 
 
-@pytest.fixture(scope="module")
-def published(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
-    """The group, published once."""
-    folder = tmp_path_factory.mktemp("companies")
-    with template(pg_uri, folder, lambda project: declared(project).sync()) as made:
-        yield made
+def published_group(project: Project) -> None:
+    """Publishes the group."""
+    declared(project).sync()
 
 
 @pytest.fixture
-def group(published: Template, tmp_path: Path) -> Iterator[Project]:
+def group(templates: Templates, tmp_path: Path) -> Iterator[Project]:
     """The group as it was published, for a test that changes it."""
-    with published.copy(tmp_path) as project:
+    with templates.of(published_group).copy(tmp_path) as project:
         yield project
 
 

@@ -16,29 +16,23 @@ from rmetrics.pipeline.landing.quarantine import MASK
 from rmetrics.usecases.exports import restore, withdraw
 from rmetrics.usecases.rejected import rejected_rows, rejected_text, retry_rejected
 from support import Project, csv_text
-from templates import Template, template
+from templates import Templates
 
 JOBS = ("Job #", "Job Type", "Source", "Created", "Client", "Primary Phone")
 GOOD = (1, "COD Service", "Google", "Tue Nov 05 2024", "Ada", "6175550101")
 ODD = (2, "COD Service", "Google", "05.11.2024", "Bob", "6175550102")
 
 
-@pytest.fixture(scope="module")
-def published(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
-    """A project with one row in quarantine, published once."""
-
-    def fill(project: Project) -> None:
-        project.put("Import-1.csv", csv_text(JOBS, GOOD, ODD))
-        project.sync()
-
-    with template(pg_uri, tmp_path_factory.mktemp("spoiled"), fill) as made:
-        yield made
+def with_one_odd_row(project: Project) -> None:
+    """Publishes two jobs, one of which goes into quarantine."""
+    project.put("Import-1.csv", csv_text(JOBS, GOOD, ODD))
+    project.sync()
 
 
 @pytest.fixture
-def spoiled(published: Template, tmp_path: Path) -> Iterator[Project]:
-    """The same, for a test to change."""
-    with published.copy(tmp_path) as project:
+def spoiled(templates: Templates, tmp_path: Path) -> Iterator[Project]:
+    """A project with one row in quarantine, for a test to change."""
+    with templates.of(with_one_odd_row).copy(tmp_path) as project:
         yield project
 
 

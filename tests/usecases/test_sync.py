@@ -15,7 +15,7 @@ from rmetrics.lake import EXPORT, Lake
 from rmetrics.pipeline.verify import cross_check
 from rmetrics.usecases.sync import sync
 from support import Project, csv_text, new_project
-from templates import Template, template
+from templates import Templates
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID")
 TABLES = (
@@ -39,22 +39,16 @@ def small(project: Project) -> None:
     project.put("payments_1.csv", csv_text(PAYMENTS, payment("p1", 1, "100.01"), payment("p2", 9, "50")))
 
 
-@pytest.fixture(scope="module")
-def published(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
-    """The small company, published once."""
-
-    def fill(project: Project) -> None:
-        small(project)
-        project.sync()
-
-    with template(pg_uri, tmp_path_factory.mktemp("small"), fill) as made:
-        yield made
+def published_small(project: Project) -> None:
+    """Publishes the small company."""
+    small(project)
+    project.sync()
 
 
 @pytest.fixture
-def synced(published: Template, tmp_path: Path) -> Iterator[Project]:
+def synced(templates: Templates, tmp_path: Path) -> Iterator[Project]:
     """The small company as it was published, for a test that changes it."""
-    with published.copy(tmp_path) as project:
+    with templates.of(published_small).copy(tmp_path) as project:
         yield project
 
 
@@ -309,8 +303,8 @@ def test_an_edited_price_changes_the_cost_and_says_why(project: Project) -> None
     assert "rule" in cause
 
 
-def test_files_of_the_lake_are_closed_to_others(published: Template) -> None:
-    lake = published.project.root / "data" / "lake"
+def test_files_of_the_lake_are_closed_to_others(templates: Templates) -> None:
+    lake = templates.of(published_small).project.root / "data" / "lake"
     assert lake.stat().st_mode & 0o077 == 0
     assert [p for p in lake.rglob("*") if p.stat().st_mode & 0o077] == []
 

@@ -55,10 +55,9 @@ class CallRows:
     calls: pl.LazyFrame
     jobs: pl.LazyFrame
 
-    @property
-    def parts(self) -> tuple[pl.LazyFrame, pl.LazyFrame]:
-        """Both frames."""
-        return self.calls, self.jobs
+    def held(self) -> "CallRows":
+        """The same rows, read once and kept in memory."""
+        return CallRows(*(frame.lazy() for frame in pl.collect_all([self.calls, self.jobs], engine="streaming")))
 
     def calls_of(self, keys: pl.Series) -> pl.LazyFrame:
         """The calls that have one of the numbers."""
@@ -69,7 +68,11 @@ class CallRows:
         return CallRows(self.calls_of(keys), having(self.jobs, "phone", keys))
 
     def around(self, some: pl.DataFrame) -> "CallRows":
-        """Some calls with all that their classes follow from: what shares a number with them, and jobs they name."""
+        """Some calls with everything their classes depend on: what shares a number with them, and the jobs they name.
+
+        Args:
+            some: rows of ``calls``.
+        """
         near = self.of(numbers_of(some.lazy(), CALLER))
         named = self.jobs.filter(pl.col(JOB_ID).is_in(some[JOB_ID].drop_nulls().implode()))
         calls, jobs = pl.concat([some.lazy(), near.calls]), pl.concat([near.jobs, named])
@@ -189,8 +192,8 @@ def classes_among(every: CallRows, some: pl.DataFrame, rules: Rules) -> pl.DataF
         some: rows of its calls.
         rules: in force.
     """
-    around = CallRows(*(f.lazy() for f in pl.collect_all(list(every.around(some).parts), engine="streaming")))
-    return call_classes(around, rules).filter(pl.col(POSITION).is_in(some[POSITION].implode())).collect()
+    classes = call_classes(every.around(some).held(), rules)
+    return classes.filter(pl.col(POSITION).is_in(some[POSITION].implode())).collect()
 
 
 def numbers_of(rows: pl.LazyFrame, column: str) -> pl.Series:

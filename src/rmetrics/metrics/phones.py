@@ -35,7 +35,7 @@ def keyed(rows: pl.LazyFrame, column: str, name: str = KEY) -> pl.LazyFrame:
 def having(rows: pl.LazyFrame, column: str, keys: pl.Series) -> pl.LazyFrame:
     """The rows whose cell holds one of some numbers, each row once.
 
-    Few are left of many without a look at what their cells are made of: nearly every cell is one number.
+    Whole cells are compared first, and taken apart only where they hold several numbers, which few do.
 
     Args:
         rows: any rows.

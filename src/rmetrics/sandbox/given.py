@@ -18,7 +18,7 @@ def create_given(
         types: DuckDB's type of each column.
         rows: text without NUL characters, whole numbers, dates, None.
     """
-    # As JSON: to bind lists costs half a thousandth of a second for each value, and there may be thousands of exports.
+    # As JSON: binding lists costs half a millisecond for each export, and there may be thousands of them.
     values = json.dumps([dict(zip(types, row, strict=True)) for row in rows], default=dt.date.isoformat)
     connection.execute(
         f"CREATE TABLE {table} AS SELECT unnest(from_json(CAST($1 AS JSON), $2), recursive := true)",

@@ -94,7 +94,7 @@ def _for_members(question: Question) -> str:
     return question.dimension
 
 
-def known_measure(name: str, option: str, known: Sequence[str] = MEASURES) -> None:
+def known_measure(name: str, option: str, known: Sequence[str]) -> None:
     """Refuses a name that is no measure.
 
     Raises:

@@ -12,7 +12,7 @@ import pytest
 
 from rmetrics.cli import run
 from support import Project, csv_text
-from templates import Template, template
+from templates import Templates
 
 FIRST = """\
 Fixly Partner Portal
@@ -144,17 +144,10 @@ def with_channel(project: Project) -> None:
     project.sync()
 
 
-@pytest.fixture(scope="module")
-def channel(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
-    """A project with the channel, published once."""
-    with template(pg_uri, tmp_path_factory.mktemp("fixly"), with_channel) as made:
-        yield made
-
-
 @pytest.fixture
-def fixly(channel: Template, tmp_path: Path) -> Iterator[Project]:
-    """The same, for a test to change."""
-    with channel.copy(tmp_path) as project:
+def fixly(templates: Templates, tmp_path: Path) -> Iterator[Project]:
+    """A project with the channel, published, for a test to change."""
+    with templates.of(with_channel).copy(tmp_path) as project:
         yield project
 
 

@@ -7,7 +7,7 @@ import polars as pl
 
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import Layer, Snapshot, write_layer
-from rmetrics.metrics.call_classes import CALLER, CLASSED, CallRows, call_classes, call_rows, classes_among
+from rmetrics.metrics.call_classes import CALLER, CLASSED, call_classes, call_rows, classes_among
 from rmetrics.metrics.catalogue import catalogue
 from rmetrics.metrics.dimensions import dimension_monthly, measure_daily
 from rmetrics.metrics.jobs import JOB_ID, dated_jobs, own_names, spellings
@@ -172,9 +172,8 @@ class _Local:
             payments = self.rows.feed(PAYMENTS).filter(inside).select(JOB_ID, "amount", COUNTED, day)
             payments = payments.collect(engine="streaming").lazy()
             of_jobs = facts(self.rows.feed(JOBS).filter(inside), payments, self.rules, own.lazy())
-            made = of_jobs.collect(engine="streaming").sort(POSITION)
-            if made.height or not layers:  # an empty table is a layer, too
-                layers.append(write_layer(self.lake, FACTS, made))
+            made = of_jobs.collect(engine="streaming")
+            _put(self.lake, FACTS, layers, made)
             paid.append(revenue(payments, made.lazy(), self.rules).collect())
             sums.append(measured_of_jobs(self.rows, made.lazy(), inside))
         self.tables[FACTS] = layers
@@ -209,16 +208,26 @@ def written(
     lake: Lake, table: str, frames: Iterator[pl.DataFrame], schema: Mapping[str, pl.DataType]
 ) -> Sequence[Layer]:
     """Writes a table of positions, in their order, one layer for each frame; an empty one where there are none."""
-    layers = [write_layer(lake, table, f.sort(POSITION)) for f in frames if f.height]
+    layers = list[Layer]()
+    for frame in frames:
+        _put(lake, table, layers, frame)
     return layers or (write_layer(lake, table, pl.DataFrame(schema=schema)),)
+
+
+def _put(lake: Lake, table: str, layers: list[Layer], frame: pl.DataFrame) -> None:
+    """Writes a frame as one more layer of a table, in the order of positions; an empty one only where it is the first.
+
+    So a table without rows has a layer, too, which says what its columns are.
+    """
+    if frame.height or not layers:
+        layers.append(write_layer(lake, table, frame.sort(POSITION)))
 
 
 def classes_of(rows: Rows, buckets: int = 1) -> Iterator[pl.DataFrame]:
     """The class of every call, bucket by bucket; needs the jobs that calls name."""
     found = call_rows(rows.linked(CALLS), rows.feed(JOBS), rows.rules)
     if buckets == 1:
-        narrow = CallRows(*(f.lazy() for f in pl.collect_all(found.parts, engine="streaming")))
-        yield call_classes(narrow, rows.rules).collect()
+        yield call_classes(found.held(), rows.rules).collect()
         return
     for number in range(buckets):
         some = found.calls.filter(bucket(pl.col(CALLER), number, buckets)).collect(engine="streaming")
@@ -230,8 +239,7 @@ def write_journeys(lake: Lake, rows: Rows, tables: Tables, buckets: int = 1) -> 
     layers: dict[str, list[Layer]] = {MATCHES: [], JOURNEYS: []}
     for found in made_in_buckets(rows, buckets):
         for table, frame in ((MATCHES, found.matches), (JOURNEYS, found.journeys)):
-            if frame.height or not layers[table]:  # an empty table is a layer, too
-                layers[table].append(write_layer(lake, table, frame.sort(POSITION)))
+            _put(lake, table, layers[table], frame)
     tables |= layers
     tables[JOURNEY_METRICS] = (write_journey_metrics(lake, rows),)
 

@@ -146,14 +146,14 @@ def _needed(
     """The rows in force that the months need, by feed, with their mapped columns."""
     rules = rows.rules
     whole = {*spends(rules), TARGETS}
-    reached = _last_days(rows.snapshot)
+    reached, near_days = _last_days(rows.snapshot), _spans(months)
     found: dict[str, pl.DataFrame] = {}
     for name in rules.feeds:
         newest = rows.newest(name)
         if name in whole:
             found[name] = newest.collect(engine="streaming")
             continue
-        day, spans = placing_day(rules, name), _spans(months)
+        day, spans = placing_day(rules, name), list(near_days)
         near = day.is_null() | day.dt.month_start().is_in(sorted(months))
         if name in reached:
             near |= day == pl.lit(reached[name])
