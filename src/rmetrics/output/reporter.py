@@ -155,7 +155,7 @@ def width_of_output() -> int:
 _AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 
 
-def plain(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value
+def plain(value: Any) -> Any:  # noqa: C901, PLR0911 - one line per kind of value
     """A value as JSON has it: money and shares are strings, days are ISO, keys are text."""
     if type(value) in _AS_THEY_ARE:  # nearly every value of a long document
         return value
