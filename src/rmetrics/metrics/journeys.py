@@ -215,8 +215,9 @@ def journeys(of: Numbers, found: pl.LazyFrame, matched: pl.LazyFrame, revenue: p
     Returns:
         One row per touch: its id, POSITION (``touches.place``), feed, source, touch_at, touch_date, month; answered
         (null where no call tells), booked, visited, repaired; jobs (how many), job_id (the first of them), matched_by
-        (of that job, ``none`` without one), reason (why there is none, null where there is one); returning_customer
-        (the number had a job before; null without a number of its own), cost, paid, revenue40.
+        (of that job, ``none`` without one), reason (why there is none, null where there is one), lost (it might have
+        had a job that another touch has); returning_customer (the number had a job before; null without a number of its
+        own), cost, paid, revenue40.
     """
     first = ["job_day", pl.col(JOB_ID).str.len_chars(), JOB_ID]
     of_touch = (
@@ -272,6 +273,7 @@ def journeys(of: Numbers, found: pl.LazyFrame, matched: pl.LazyFrame, revenue: p
         JOB_ID,
         pl.col("matched_by").fill_null("none"),
         pl.when(~booked).then(why).alias("reason"),
+        pl.col("_lost").fill_null(value=False).and_(~booked).alias("lost"),
         pl.when(pl.col("_alone"))
         .then((pl.col("_since") < pl.col("touch_date")).fill_null(value=False))
         .alias("returning_customer"),
