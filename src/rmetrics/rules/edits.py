@@ -99,7 +99,7 @@ def _can_move_own(edit: Edit, group: str, rest: str, metric: str, old: Rules, ne
 
 
 def own_metrics(feed: str, rules: Rules) -> frozenset[str]:
-    """Returns the own sums that rows of a feed can change: sums over its rows, or over rows of the same jobs."""
+    """Returns the own sums that rows of a feed can change: over its rows, rows of the same jobs, or journeys."""
     jobs = feed in {JOBS, PAYMENTS}
     own = sums(rules, own=True)
     touches = feed in {JOBS, PAYMENTS, CALLS} or any(

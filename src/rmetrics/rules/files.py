@@ -161,8 +161,7 @@ def key_lines(text: str) -> Iterator[tuple[str, int]]:
     """Yields (dotted key, 1-based line) for every table header and every key at the start of a line.
 
     ``tomllib`` reports no lines. Headers and keys are parsed with ``tomllib`` itself, one line at a time, so that
-    quoting
-    follows TOML. Tables of an array are numbered (``jobs.segments.0``), and so are their subtables:
+    quoting follows TOML. Tables of an array are numbered (``jobs.segments.0``), and so are their subtables:
     ``feeds.payments.variants.0.columns``. Keys within an inline table share their parent's line.
     """
     table: tuple[str, ...] = ()

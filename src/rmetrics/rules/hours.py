@@ -28,7 +28,7 @@ class Span:
 
     Attributes:
         day: 0 is Monday.
-            opens, closes: seconds since local midnight; ``closes`` is after ``opens`` and at most 24 hours.
+        opens, closes: seconds since local midnight; ``closes`` is after ``opens`` and at most 24 hours.
     """
 
     day: int
