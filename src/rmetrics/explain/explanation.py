@@ -19,7 +19,7 @@ from rmetrics.pipeline.asked import Months
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of the funnel with the number of rows that stop at it; the first has all rows, the last the counted."""
+    """A step of the funnel: the number of rows that stop at it; the first has the rows read, the last the counted."""
 
     step: str
     rows: int

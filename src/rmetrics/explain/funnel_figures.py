@@ -35,8 +35,7 @@ _AMOUNTS = {"jobs": "jobs", "touch_cost": "cost", "revenue_gross": "paid", "reve
 def computed_days(journeys: pl.LazyFrame, asked: Asked) -> pl.DataFrame:
     """Returns the sums of the computed journeys: date, source, segment, and a column per measure."""
     mine = journeys.filter(asked.of(pl.col("source")) & asked.on(pl.col("touch_date")))
-    # Polars sums a constant to itself instead of multiplying it by the group's length, so "every touch" uses the
-    # length.
+    # Polars sums a literal once per group, not once per row, so "every touch" is counted by the group's length.
     counts = [
         (pl.len() if c == "touches" else pl.when(fits).then(1).otherwise(0).sum()).alias(c) for c, fits in COUNTED_AS
     ]
