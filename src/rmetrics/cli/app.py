@@ -1,8 +1,8 @@
-"""The command line: options in, one use case, the result to ``report``, the exit code out.
+"""Assembles the commands and maps errors to exit codes.
 
-Imports inside the commands keep ``rmetrics --help`` instant. ``main`` alone turns errors into exit codes: 0 fine, 1 our
-bug, 2 usage, settings or rules, 3 data findings at error level, 4 lake, Postgres or an output that cannot be written,
-5 another run holds the lock, 130 stopped by Ctrl-C.
+Imports inside the commands keep ``rmetrics --help`` instant. ``main`` alone turns errors into exit codes: 0 success,
+1 a bug of rmetrics, 2 usage, settings or rules, 3 data findings of severity error, 4 lake, Postgres or an output that
+cannot be written, 5 another run holds the lock, 130 interrupted by Ctrl-C.
 """
 
 import os
@@ -76,7 +76,7 @@ def main() -> None:
     open_streams()
     try:
         code = run(sys.argv[1:])
-    except KeyboardInterrupt:  # a second one, or the same one from Python after Polars passed it on
+    except KeyboardInterrupt:  # a second Ctrl-C, or the first one raised by Python after Polars passed it on
         code = INTERRUPTED
     failed = close_streams()
     if failed is not None:
@@ -87,9 +87,9 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Runs one command line; returns its exit code.
+    """Runs one command line and returns its exit code.
 
-    Whatever it writes is closed to other users: exports, tables and pages hold customers' rows and a company's figures.
+    All files it creates are private: exports, tables and pages contain customers' rows and a company's figures.
     """
     os.umask(0o077)
     with interrupts() as interrupted:
@@ -102,7 +102,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _wants_json(arguments: list[str]) -> bool:
-    """Whether errors are documents, too."""
+    """Whether errors are written as JSON documents."""
     return "--json" in arguments or "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
 
 
@@ -113,7 +113,7 @@ def _run(arguments: list[str]) -> int:
         return stop.exit_code
     except typer.Abort:
         return _stopped()
-    if result == INTERRUPTED:  # typer's own answer to Ctrl-C
+    if result == INTERRUPTED:  # typer's own exit code for Ctrl-C
         return _stopped()
     return result if isinstance(result, int) else 0
 
@@ -128,7 +128,7 @@ def _failed(error: BaseException, *, as_json: bool) -> int:
     if known is not None:
         reporter(as_json=as_json).error(known)
         return known.exit_code
-    usage = getattr(error, "format_message", None)  # typer's own click: usage errors
+    usage = getattr(error, "format_message", None)  # usage errors of the click inside typer
     if usage is None:
         return _crashed(error, as_json=as_json)
     context = getattr(error, "ctx", None)
@@ -138,7 +138,7 @@ def _failed(error: BaseException, *, as_json: bool) -> int:
 
 
 def _fail(message: str, hint: str) -> None:
-    """An error on stderr, written without rich."""
+    """Writes an error to stderr without rich."""
     told = visible(f"error: {message}\n  {hint}\n", sys.stderr.encoding, lines=True)
     sys.stderr.write(told)
 
@@ -154,10 +154,10 @@ def _crashed(error: BaseException, *, as_json: bool) -> int:
 
 
 def _go_to(folder: Path | None) -> None:
-    """Makes a folder the working folder, before anything else is done.
+    """Changes the working directory before anything else runs.
 
     Raises:
-        SettingsError: it cannot be entered.
+        SettingsError: the folder cannot be entered.
     """
     if folder is None:
         return
@@ -192,7 +192,7 @@ def start(
 
 
 def command_line() -> Any:
-    """All commands; each takes ``-C``, as the program itself does."""
+    """Builds the command line; every command accepts ``-C``, like the program itself."""
     root = get_command(app)
     folder = next(p for p in root.params if "-C" in p.opts)
     groups: list[Any] = [root]

@@ -1,4 +1,4 @@
-"""``rmetrics calls``: whom to call back, and what became of calls."""
+"""``rmetrics calls``: callers to call back, and the outcomes of calls."""
 
 from typing import Annotated
 

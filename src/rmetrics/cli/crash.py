@@ -1,7 +1,7 @@
-"""What is told of a fault of our own: where in the program it happened, without what it happened on.
+"""The report of a bug in rmetrics: where in the program it happened, without the data it happened on.
 
-A message of a library may quote a DSN or a cell. So the frames stay, which hold only our own source, and of messages
-what is quoted, long numbers and passwords are masked.
+A library's message may quote a DSN or a cell. Therefore stack frames are kept, as they contain only the program's own
+source, while quoted parts, long numbers and passwords in messages are masked.
 """
 
 import re
@@ -14,7 +14,7 @@ _MESSAGE = 300  # characters
 
 
 def masked(text: str) -> str:
-    """A message without what stands in quotes, numbers of five digits and more, and passwords."""
+    """Masks quoted parts, numbers of five or more digits, and passwords in a message."""
     text = concealed(text)
     text = re.sub(r"://\S*@", "://***@", text)
     text = re.sub(r"(password\s*=\s*)\S+", r"\1***", text, flags=re.IGNORECASE)
@@ -24,7 +24,7 @@ def masked(text: str) -> str:
 
 
 def told(error: BaseException) -> str:
-    """The traceback of an error and of what led to it, with masked messages."""
+    """Formats the traceback of an error and of its causes, with masked messages."""
     parts: list[str] = []
     seen: set[int] = set()
     current: BaseException | None = error

@@ -1,4 +1,4 @@
-"""``rmetrics schema`` and ``rmetrics db``."""
+"""``rmetrics db``."""
 
 from typing import Annotated
 

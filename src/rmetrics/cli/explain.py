@@ -102,7 +102,7 @@ def explain(
     if by_member and member is None:
         show_members(report, members)
         return DATA_FINDINGS if members.verdict == "mismatch" else 0
-    written = None if csv is None else write_rows(found, csv)  # first: nothing that happens to stdout may prevent it
+    written = None if csv is None else write_rows(found, csv)  # before anything that can go wrong with stdout
     show_explanation(report, found, gaps, rows=rows)
     if written is not None:
         report.line(f"{count(written, 'row')} in {csv}")

@@ -1,4 +1,4 @@
-"""``rmetrics exports``: landed exports, and taking one back."""
+"""``rmetrics exports``: lists landed exports, withdraws or restores one."""
 
 from typing import Annotated
 

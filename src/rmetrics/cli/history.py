@@ -1,4 +1,4 @@
-"""``rmetrics history``: how the published numbers of a month changed."""
+"""``rmetrics history``: changes of a month's published figures."""
 
 from typing import Annotated
 

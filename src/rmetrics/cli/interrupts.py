@@ -1,7 +1,7 @@
-"""Ctrl-C, however a library passes it on.
+"""Ctrl-C, in whatever form a library passes it on.
 
-Where Ctrl-C meets DuckDB, a database driver or a thread, what comes out is an error of theirs, or one of ours made
-from it. It is remembered here that a person asked for the end, so that no such error is taken for a fault.
+If Ctrl-C interrupts DuckDB, a database driver or a thread, it surfaces as an error of theirs, or as one of ours raised
+from it. The handler records the key press, so that such an error is not reported as a failure.
 """
 
 import signal
@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 INTERRUPTED = 130
-"""The exit code: 128 and the number of the signal, as shells have it."""
+"""The exit code: 128 plus the number of the signal, as in shells."""
 
 
 @contextmanager
 def interrupts() -> Iterator[Callable[[], bool]]:
-    """Yields a function that knows whether Ctrl-C was pressed; the handler before is put back at the end."""
+    """Yields a function that returns whether Ctrl-C was pressed; restores the previous handler at the end."""
     pressed: list[int] = []
 
     def remember(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""``rmetrics journeys``: every lead followed to the money."""
+"""``rmetrics journeys``: follows every lead to its revenue."""
 
 from typing import Annotated
 

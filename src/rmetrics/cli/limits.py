@@ -1,4 +1,4 @@
-"""What the system must allow before an engine is loaded."""
+"""System limits that are checked before an engine is loaded."""
 
 from rmetrics.errors import LakeError
 
@@ -6,12 +6,12 @@ _ADDRESSES = 3 * 10**9  # below 2.6 GB Polars or DuckDB aborts: threads and aren
 
 
 def require_address_space() -> None:
-    """Refuses a limit (``ulimit -v``) under which an engine would abort the process in native code, without a word.
+    """Requires enough address space: under a low ``ulimit -v`` an engine aborts the process without a message.
 
-    Call it before the engines are loaded.
+    Must be called before the engines are loaded.
 
     Raises:
-        LakeError: the system allows the process less than the engines need to start.
+        LakeError: the limit is lower than the engines need to start.
     """
     try:
         import resource

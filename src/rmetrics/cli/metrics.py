@@ -1,4 +1,4 @@
-"""``rmetrics metrics``: measures by period and member, compared with an earlier period."""
+"""``rmetrics metrics``: measures by period and member, with a comparison to an earlier period."""
 
 import datetime as dt
 import sys
@@ -12,7 +12,7 @@ from rmetrics.cli.options import AsJson, Form, Quiet, day_in, month_in, reporter
 
 
 class By(StrEnum):
-    """How long a period is."""
+    """The length of a period."""
 
     DAY = "day"
     WEEK = "week"
@@ -22,14 +22,14 @@ class By(StrEnum):
 
 
 class With(StrEnum):
-    """What a period is compared with."""
+    """The period of the comparison."""
 
     PREVIOUS = "previous"
     YEAR = "year"
 
 
 class Shape(StrEnum):
-    """How the rows are printed."""
+    """The output format of the rows."""
 
     TABLE = "table"
     CSV = "csv"
@@ -120,5 +120,5 @@ def _last_day(text: str | None) -> dt.date | None:
 
 
 def _is_month(text: str) -> bool:
-    """Whether a text names a month, rather than a day."""
+    """Whether a text is a month rather than a day."""
     return text.count("-") == 1

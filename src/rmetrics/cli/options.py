@@ -1,4 +1,4 @@
-"""What all commands share: their common options and exit codes. Imports nothing heavy."""
+"""Common options and exit codes of the commands. Imports nothing heavy."""
 
 import datetime as dt
 import re
@@ -16,7 +16,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but failures
 
 
 class Form(StrEnum):
-    """How a table is printed."""
+    """The output format of a table."""
 
     TABLE = "table"
     JSON = "json"
@@ -35,10 +35,10 @@ _DAY = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
 
 
 def reporter(*, as_json: bool = False, quiet: bool = False, form: Form = Form.TABLE) -> "Report":
-    """The writer of results; rich is imported only here.
+    """Returns the writer of results; only this function imports rich.
 
     Raises:
-        SettingsError: two forms are asked for.
+        SettingsError: the options ask for two formats.
     """
     from rmetrics.errors import SettingsError
     from rmetrics.output.reporter import Report
@@ -49,19 +49,19 @@ def reporter(*, as_json: bool = False, quiet: bool = False, form: Form = Form.TA
 
 
 def month_of(text: str | None) -> dt.date | None:
-    """The month an option names; None where it was not given.
+    """Parses the month of an option; None if the option is absent.
 
     Raises:
-        SettingsError: it is not written YYYY-MM.
+        SettingsError: the text is not of the form YYYY-MM.
     """
     return None if text is None else month_in(text)
 
 
 def months_of(month: str | None, first: str | None, last: str | None, *, to_date: bool) -> "Months":
-    """The months that options name: one, the newest where nothing is said, or from one to another.
+    """Returns the months that the options name: one, a span, or by default the newest.
 
     Raises:
-        SettingsError: a month is not written YYYY-MM, or the options exclude each other.
+        SettingsError: a month is not of the form YYYY-MM, or the options exclude each other.
     """
     from rmetrics.errors import SettingsError
     from rmetrics.pipeline.asked import Months
@@ -79,10 +79,10 @@ def months_of(month: str | None, first: str | None, last: str | None, *, to_date
 
 
 def span_of(month: str | None, first: str | None, last: str | None, *, to_date: bool) -> "Months":
-    """The months that options name, as ``months_of``; or days, where ``--from`` and ``--to`` both name one.
+    """Returns the months that the options name, as ``months_of``, or days if ``--from`` and ``--to`` both name a day.
 
     Raises:
-        SettingsError: a day does not exist, only one end names a day, or see ``months_of``.
+        SettingsError: a day does not exist, only one end is a day, or as for ``months_of``.
     """
     from rmetrics.errors import SettingsError
     from rmetrics.pipeline.asked import Months
@@ -102,10 +102,10 @@ def span_of(month: str | None, first: str | None, last: str | None, *, to_date: 
 
 
 def day_in(text: str) -> dt.date:
-    """The day that is written YYYY-MM-DD.
+    """Parses a day of the form YYYY-MM-DD.
 
     Raises:
-        SettingsError: it is written otherwise, or there is no such day.
+        SettingsError: the text has another form, or there is no such day.
     """
     from rmetrics.errors import SettingsError
 
@@ -116,10 +116,10 @@ def day_in(text: str) -> dt.date:
 
 
 def month_in(text: str) -> dt.date:
-    """The month that is written YYYY-MM.
+    """Parses a month of the form YYYY-MM.
 
     Raises:
-        SettingsError: it is written otherwise.
+        SettingsError: the text has another form.
     """
     from rmetrics.errors import SettingsError
     from rmetrics.periods import parse_month
@@ -131,10 +131,10 @@ def month_in(text: str) -> dt.date:
 
 
 def day_of(text: str | None) -> dt.date | None:
-    """The day that is written YYYY-MM-DD; None where none was given.
+    """Parses a day of the form YYYY-MM-DD; None if none is given.
 
     Raises:
-        SettingsError: it is written otherwise.
+        SettingsError: the text has another form, or there is no such day.
     """
     from rmetrics.errors import SettingsError
 
@@ -145,6 +145,6 @@ def day_of(text: str | None) -> dt.date | None:
 
 
 def help_alone(context: typer.Context) -> None:
-    """Shows the help of a group of commands that is named without one."""
+    """Shows the help of a command group if no command follows it."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

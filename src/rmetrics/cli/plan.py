@@ -1,4 +1,4 @@
-"""``rmetrics plan``: what the edited rules and new exports would change."""
+"""``rmetrics plan``: the changes that edited rules and new exports would make."""
 
 from typing import Annotated
 

@@ -37,10 +37,10 @@ def pull(
 
 
 def _day(text: str | None) -> dt.date | None:
-    """The day an option names.
+    """Parses the day of an option.
 
     Raises:
-        SettingsError: it is not written YYYY-MM-DD, or has not come yet.
+        SettingsError: the text is not of the form YYYY-MM-DD, or the day is in the future.
     """
     from rmetrics.errors import SettingsError
 

@@ -1,4 +1,4 @@
-"""``rmetrics rules``: what the rules say, whether they can be used, and a draft for a new channel."""
+"""``rmetrics rules``: shows the rules, validates them, and drafts new ones."""
 
 import datetime as dt
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""``rmetrics schema``: the DDL in force."""
+"""``rmetrics schema``: prints or applies the DDL."""
 
 from typing import Annotated
 

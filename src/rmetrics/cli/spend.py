@@ -1,4 +1,4 @@
-"""``rmetrics spend set``: a month's spend, written as a file in the inbox."""
+"""``rmetrics spend set``: enters a month's spend as a file in the inbox."""
 
 from typing import Annotated
 

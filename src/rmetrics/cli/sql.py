@@ -1,4 +1,4 @@
-"""``rmetrics sql``: read-only questions to the lake."""
+"""``rmetrics sql``: read-only queries of the lake."""
 
 from pathlib import Path
 from typing import Annotated

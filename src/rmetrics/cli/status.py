@@ -1,4 +1,4 @@
-"""``rmetrics status``: what is known of a project."""
+"""``rmetrics status``: the state of a project."""
 
 from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
 

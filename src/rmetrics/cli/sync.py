@@ -1,4 +1,4 @@
-"""``rmetrics sync`` and ``rmetrics status``."""
+"""``rmetrics sync``."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
@@ -38,15 +38,15 @@ def sync(
         found = _pulled(report, settings, dry_run=dry_run) if pull else ()
         result = None if full or dry_run or force else nothing_to_do(settings)
         if result is None:
-            from rmetrics.usecases.sync import sync as run_sync  # loads both engines
+            from rmetrics.usecases.sync import sync as run_sync  # imports both engines
 
             with report.progress() as progress:
                 result = run_sync(settings, full=full, dry_run=dry_run, force=force, progress=progress, before=found)
         elif found:
             result = replace(result, findings=(*found, *result.findings))
-    except RulesError:  # neither figures nor channels can be told
+    except RulesError:  # without rules there are neither figures nor channels
         raise
-    except RmetricsError:  # that a run failed is one of the things alerts tell
+    except RmetricsError:  # alerts may report failed runs
         _tell_alerts(report, settings, dry_run=dry_run)
         raise
     told = _tell_alerts(report, settings, dry_run=dry_run)
@@ -62,7 +62,7 @@ def sync(
 
 
 def _pulled(report: "Report", settings: "Settings", *, dry_run: bool) -> "tuple[Finding, ...]":
-    """Pulls before a sync, which goes on with what there is; returns what is to be said of pulls that failed."""
+    """Pulls before a sync, which continues with the available exports; returns findings on failed pulls."""
     from rmetrics.output.pull import show_pulled
     from rmetrics.usecases.pull import pull
 
@@ -74,7 +74,7 @@ def _pulled(report: "Report", settings: "Settings", *, dry_run: bool) -> "tuple[
 
 
 def _tell_alerts(report: "Report", settings: "Settings", *, dry_run: bool) -> "tuple[Finding, ...]":
-    """Evaluates alerts; a message that did not go out is told on stderr and stops nothing."""
+    """Evaluates alerts; a message that could not be sent is reported on stderr and stops nothing."""
     from rmetrics.notify.told import may_have_channels
 
     if dry_run or not may_have_channels(settings):

@@ -1,4 +1,4 @@
-"""``rmetrics target set`` and ``rmetrics spend set``: figures that no export has."""
+"""``rmetrics target set``: enters a month's target as a file in the inbox."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,7 +50,7 @@ def target_set(
 
 
 def told(entered: "Entered", *, as_json: bool, quiet: bool) -> None:
-    """Says what was written and what comes next."""
+    """Reports the file written, and the next step."""
     report = reporter(as_json=as_json, quiet=quiet)
     if as_json:
         report.json(entered)

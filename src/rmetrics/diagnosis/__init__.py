@@ -1,1 +1,1 @@
-"""What is wrong with an installation, part by part: the program, its folders, the database, the schedule."""
+"""Diagnoses an installation part by part: the program, its folders, the database, the schedule."""

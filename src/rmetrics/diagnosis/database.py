@@ -1,4 +1,4 @@
-"""The database: reachable, new enough, and in the form that the schema has."""
+"""Checks that the database is reachable, new enough, and has the current schema."""
 
 import contextlib
 import datetime as dt
@@ -22,7 +22,7 @@ _OLDEST_SERVER = 140_000
 
 
 def check_database(settings: Settings) -> Iterator[Check]:
-    """Whether the database can be used: reachable, new enough, safe, in the form that the schema has."""
+    """Checks that the database is usable: reachable, new enough, secure, with the current schema."""
     if not settings.dsn:
         try:
             yield from _embedded(settings)
@@ -67,13 +67,13 @@ def _embedded(settings: Settings) -> Iterator[Check]:
 
 
 def _unsafe(dsn: str) -> Check | None:
-    """A server elsewhere whose certificate nobody checks."""
+    """Returns a warning if the certificate of a remote server is not verified."""
     try:
         parts = urlsplit(dsn)
         options = parse_qs(parts.query)
         host = parts.hostname or options.get("host", [""])[0]
     except ValueError:
-        return None  # the connection says so
+        return None  # reported when connecting
     near = host in ("", "localhost", "::1") or host.startswith(("127.", "/"))
     if near or options.get("sslmode", [""])[-1] in {"verify-full", "verify-ca"} or "service" in options:
         return None

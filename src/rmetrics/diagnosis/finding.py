@@ -1,4 +1,4 @@
-"""What a diagnosis finds."""
+"""The results of a diagnosis."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ from rmetrics.lake import Damage
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: what: python, libraries, rules, ...
-        severity: None where all is well.
-        message: what was found.
-        advice: how to mend it; empty where all is well.
+        name: the subject: python, libraries, rules, ...
+        severity: None if there is no problem.
+        message: the result.
+        advice: how to fix the problem; empty if there is none.
     """
 
     name: str
@@ -25,17 +25,17 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class DoctorResult:
-    """What was looked at, in order, and every damaged file where that was asked for."""
+    """All checks in order, and every damaged file if requested."""
 
     checks: tuple[Check, ...]
     damaged: tuple[Damage, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong at error level."""
+        """Whether no check found an error."""
         return not any(c.severity is Severity.ERROR for c in self.checks)
 
 
 def passed(name: str, message: str) -> Check:
-    """A check that found nothing wrong."""
+    """Returns a check without a problem."""
     return Check(name, None, message)

@@ -1,4 +1,4 @@
-"""The folders: there, writable, private, with space left; the clock, the lock, and damage."""
+"""Checks the folders (existence, access, privacy, free space), the clock, the lock, and damage to files."""
 
 import datetime as dt
 import os
@@ -25,7 +25,7 @@ _SHOWN = 20
 
 
 def check_folders(settings: Settings, lake: Lake) -> Iterator[Check]:
-    """Whether inbox and lake are there and can be read and written."""
+    """Checks that inbox and lake exist and are accessible."""
     yield from _inbox(settings)
     yield from _bucket("lake", lake.place, lake.store.records) if lake.store.remote else _lake_folder(lake)
 
@@ -77,7 +77,7 @@ def _lake_folder(lake: Lake) -> Iterator[Check]:
 
 
 def check_permissions(settings: Settings, lake: Lake) -> Iterator[Check]:
-    """Customers' data is in the lake: others must not read it."""
+    """Checks that other users cannot read the lake, which contains customers' data."""
     if os.name != "posix":
         return
     open_files = [p for p in (lake.root, *_walk(lake.root)) if p.exists() and _mode(p) & 0o077]
@@ -112,17 +112,17 @@ def _mode(path: Path) -> int:
 
 
 def _closed_above(folder: Path) -> bool:
-    """Whether a folder on the way keeps others out."""
+    """Whether the folder or one above it denies access to others."""
     return any(not _mode(p) & 0o001 for p in (folder.resolve(), *folder.resolve().parents))
 
 
 def _nearest(path: Path) -> Path:
-    """The folder itself, or the nearest one above it that exists."""
+    """Returns the path, or its nearest existing parent."""
     return next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
 
 
 def check_space(settings: Settings) -> Iterator[Check]:
-    """Whether the disk has room for the next sync."""
+    """Checks that the disk has room for the next sync."""
     free = shutil.disk_usage(_nearest(settings.data_dir)).free
     message = f"{free / 2**30:.1f} GiB free for {settings.data_dir}"
     if free < SPACE_ERROR:
@@ -134,12 +134,12 @@ def check_space(settings: Settings) -> Iterator[Check]:
 
 
 def check_clock(lake: Lake) -> Iterator[Check]:
-    """Which export is newer is told by their times: one from the future would win for ever."""
+    """Checks the clock against exports: they are ordered by time, so one from the future would always be the newest."""
     now = dt.datetime.now(dt.UTC)
     try:
         ahead = [f for f in lake.raw_files() if f.exported_at > now + dt.timedelta(days=1)]
     except RmetricsError:
-        ahead = []  # damage is told by --verify, and by the next sync
+        ahead = []  # reported by --verify and the next sync
     if ahead:
         when = f"{ahead[0].exported_at:%Y-%m-%d}"
         message = f"export {ahead[0].name!r} is dated {when}, the clock of this machine says {now:%Y-%m-%d}"
@@ -149,7 +149,7 @@ def check_clock(lake: Lake) -> Iterator[Check]:
 
 
 def check_lock(lake: Lake) -> Iterator[Check]:
-    """Whether a run holds the lock."""
+    """Checks whether a run holds the lock, and for partial files of killed runs."""
     if not (lake.root / "lock").exists() and not lake.store.remote:
         return
     try:
@@ -165,7 +165,7 @@ def check_lock(lake: Lake) -> Iterator[Check]:
 
 
 def verify_files(settings: Settings, lake: Lake, damaged: list[Damage]) -> Iterator[Check]:
-    """Reads every file of the lake and the inbox and compares it with its checksum."""
+    """Verifies the checksum of every file in the lake and the inbox."""
     if not lake.root.exists() and not lake.store.remote:
         return
     try:

@@ -1,4 +1,4 @@
-"""The program and its rules: Python, libraries, whether the rules load."""
+"""Checks the program and its rules: Python, the libraries, and whether the rules load."""
 
 import datetime as dt
 import platform
@@ -19,7 +19,7 @@ _OLDEST_PYTHON = (3, 11)
 
 
 def check_python() -> Iterator[Check]:
-    """Whether Python is new enough, and what this program is."""
+    """Checks the version of Python, and reports that of the program."""
     message = f"rmetrics {__version__}, Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     if sys.version_info < _OLDEST_PYTHON:
         yield Check("python", Severity.ERROR, message, "Install Python 3.11 or newer and make the environment anew.")
@@ -28,7 +28,7 @@ def check_python() -> Iterator[Check]:
 
 
 def check_libraries() -> Iterator[Check]:
-    """Whether the libraries installed are within the ranges that were tested."""
+    """Checks that the installed libraries are within the tested ranges."""
     wanted = [r for r in metadata.requires("rmetrics") or () if "extra ==" not in r]
     wrong = []
     for requirement in wanted:
@@ -49,7 +49,7 @@ def check_libraries() -> Iterator[Check]:
 
 
 def _within(version: str, wanted: str) -> bool:
-    """Whether a version satisfies ``>=2.1,<3,!=2.0.0``; only numbers are compared."""
+    """Whether a version satisfies ``>=2.1,<3,!=2.0.0``; only its numbers are compared."""
     have = _numbers(version)
     compare: dict[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
         ">=": lambda a, b: a >= b,
@@ -65,7 +65,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def check_rules(settings: Settings, loaded: list[Rules]) -> Iterator[Check]:
-    """Whether the rules load; those that do are added to ``loaded``."""
+    """Checks that the rules load, and appends them to ``loaded``."""
     try:
         rules = load_rules(settings.rules_dir, settings.company)
     except RmetricsError as error:
@@ -80,7 +80,7 @@ def check_rules(settings: Settings, loaded: list[Rules]) -> Iterator[Check]:
 
 
 def check_zone(rules: list[Rules]) -> Iterator[Check]:
-    """Whether the zone of the rules is that of this machine."""
+    """Checks that the time zone of the rules is known on this machine."""
     if not rules:
         return
     name = rules[0].business.timezone

@@ -1,4 +1,4 @@
-"""Whether the schedule and the pulls ran when they should."""
+"""Checks that the schedule and the pulls ran on time."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from rmetrics.settings import Settings
 
 
 def check_schedule(settings: Settings) -> Iterator[Check]:
-    """Whether the daily run ran when it should; nothing where none is installed."""
+    """Checks that the daily run was on time; yields nothing if none is installed."""
     installed, ran = installed_in(settings.data_dir), ran_in(settings.data_dir)
     if installed is None:
         return
@@ -25,11 +25,11 @@ def check_schedule(settings: Settings) -> Iterator[Check]:
 
 
 def check_pulls(settings: Settings, loaded: Sequence[Rules]) -> Iterator[Check]:
-    """Which declared pulls are not complete, or overdue; nothing where none is declared.
+    """Checks the declared pulls for incomplete and overdue ones; yields nothing if none is declared.
 
     Args:
-        settings: where things are.
-        loaded: the rules, where they load.
+        settings: the settings.
+        loaded: the rules, if they load.
     """
     declared = [name for rules in loaded for name in rules.pulls]
     now = dt.datetime.now(dt.UTC)

@@ -1,1 +1,1 @@
-"""A draft of rules for an unknown export: what its columns are, and the TOML that reads them. Nothing here does I/O."""
+"""Drafts rules for an unknown export: guesses its columns and writes the TOML to read them. Does no I/O."""

@@ -1,4 +1,4 @@
-"""What the columns of an unknown export seem to be: type, date forms, key, date, and whether they may be published."""
+"""Guesses the columns of an unknown export: type, date forms, key, date, and whether they may be published."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -35,10 +35,10 @@ from rmetrics.rules.feeds import Column, ColumnType
 from rmetrics.rules.identifiers import is_reserved
 
 _SAMPLES = 3
-_FEW = 12  # distinct values that can still be a status
+_FEW = 12  # the most distinct values of a status
 _LONGEST_STATUS, _LONGEST_NAME, _LONGEST_ID = 40, 80, 64  # characters
 _CLOCK = r"\d{1,2}:\d{2}"
-# Tried in this order after ISO; American forms go before others that the same values fit as well.
+# Tried in this order after ISO; American forms come before others that fit the same values.
 _FORMATS = (
     "%m/%d/%Y",
     "%m/%d/%y",
@@ -75,23 +75,23 @@ _FORMATS = (
     "excel",
 )
 _AMBIGUOUS = {"%m/%d/%Y": "%d/%m/%Y", "%m/%d/%Y %H:%M": "%d/%m/%Y %H:%M", "%m-%d-%Y": "%d-%m-%Y"}
-_OWN_COLUMNS = frozenset({"counted", "row_id", "source", "job_id"})  # what rmetrics adds to a feed itself
+_OWN_COLUMNS = frozenset({"counted", "row_id", "source", "job_id"})  # columns that rmetrics itself adds to a feed
 BLANK = "always blank in this file"
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """What a column of the export seems to be.
+    """The guess about a column of the export.
 
     Attributes:
         header: as in the file.
         name: the column's name in the rules.
         formats: date forms that read every value.
-        decimal: "," where amounts are written 1.234,56.
-        private: whether it may be about a person, so that it is not published.
-        samples: values it was guessed from; none where they may be about a person.
-        filled, distinct: how many rows have a value, and how many different ones there are.
-        note: what to look at.
+        decimal: "," if amounts are written 1.234,56.
+        private: whether it may contain personal data, and therefore is not published.
+        samples: some of its values; none if private.
+        filled, distinct: the number of rows with a value, and of distinct values.
+        note: a point to check.
     """
 
     header: str
@@ -108,11 +108,11 @@ class Guess:
 
 
 def guesses(rows: pl.DataFrame, headers: Sequence[str], reading: Reading) -> list[Guess]:
-    """One guess per header, in order, with names that differ from each other.
+    """Returns one guess per header, in order, with distinct names.
 
     Args:
         rows: text columns named by the headers.
-        headers: those that a column can be read from.
+        headers: the headers that a column can be read from.
         reading: the business zone and the day of the export.
     """
     taken: set[str] = set()
@@ -126,7 +126,7 @@ def guesses(rows: pl.DataFrame, headers: Sequence[str], reading: Reading) -> lis
 
 
 def guess_column(header: str, cells: pl.Series, reading: Reading) -> Guess:
-    """What one column seems to be; private unless its type, its header or its values make it certainly harmless."""
+    """Guesses one column; it is private unless its type, header or values rule out personal data."""
     values = cells.drop_nulls()
     words = set(words_of(header))
     told = Guess(header, "", ColumnType.TEXT, filled=len(values), distinct=values.n_unique())
@@ -158,7 +158,7 @@ def _amount(told: Guess, values: pl.Series, words: set[str]) -> Guess:
 
 
 def _text(told: Guess, values: pl.Series) -> Guess:
-    """A text column: published where it is an id of the row's, a status or a name of the trade's."""
+    """Guesses a text column, which is published only if it is an id of the row, a status, or a term of the trade."""
     if says_person(told.header) or hold_personal(values):
         return replace(told, private=True)
     longest = int(values.str.len_chars().max() or 0)  # type: ignore[arg-type]
@@ -178,7 +178,7 @@ def _with_samples(told: Guess, values: pl.Series) -> Guess:
 
 
 def says_id(header: str) -> bool:
-    """Whether a header calls its column an id: ``Ref``, ``leadId``, ``Job #``; ``Number of clicks`` does not."""
+    """Whether a header calls its column an id: ``Ref``, ``leadId``, ``Job #``; but not ``Number of clicks``."""
     words = words_of(header)
     return any(w in ID_ANYWHERE for w in words) or bool(words and words[-1] in ID_AT_THE_END)
 
@@ -196,7 +196,7 @@ def _reads(
 
 
 def _dated(header: str, values: pl.Series, reading: Reading) -> tuple[ColumnType, tuple[str, ...], str] | None:
-    """The type, forms and a note of a column of dates; None where it is none."""
+    """Returns the type, forms and note of a date column; None if it is none."""
     few = values.unique(maintain_order=True)
     kind = ColumnType.TIMESTAMP if few.str.contains(_CLOCK).any() else ColumnType.DATE
     if _reads(few, kind, reading):
@@ -213,6 +213,7 @@ def _dated(header: str, values: pl.Series, reading: Reading) -> tuple[ColumnType
             rest = rest.filter(read.is_null())
         if not len(rest):
             break
+    # Almost any number is a valid Excel serial: require a header about time, and days from 1982 to 2036.
     serials = forms == ["excel"] and not (
         set(words_of(header)) & WHEN and few.str.contains(r"^[34]\d{4}(\.\d+)?$").all()
     )
@@ -224,7 +225,7 @@ def _dated(header: str, values: pl.Series, reading: Reading) -> tuple[ColumnType
 
 
 def _is_comma_money(values: pl.Series, reading: Reading) -> bool:
-    """Amounts such as 14,50 and 1.234,56: cents after a comma everywhere, so that 1,234 is not taken for one."""
+    """Whether all are amounts such as 14,50 and 1.234,56: a comma before the cents, unlike in 1,234."""
     return bool(values.str.contains(r",\d{2}\D*$").all()) and _reads(values, ColumnType.MONEY, reading, decimal=",")
 
 
@@ -252,7 +253,7 @@ def _statuses(values: pl.Series) -> str:
 
 
 def column_name(header: str, kind: ColumnType, taken: set[str]) -> str:
-    """A name in the rules and in PostgreSQL that no other column has."""
+    """Derives a unique column name that is valid in the rules and in PostgreSQL."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", header)
     name = re.sub(r"[^a-z0-9]+", "_", words.lower().replace("#", " number ")).strip("_")[:50]
     if kind is ColumnType.TIMESTAMP:
@@ -270,14 +271,14 @@ def column_name(header: str, kind: ColumnType, taken: set[str]) -> str:
     return name
 
 
-# -- what a row is named and dated by
+# -- the key and the date of a row
 
 
 def choose_key(found: Sequence[Guess], rows: int) -> str:
-    """The column that names a row, "" for none: one that calls itself an id, filled and different everywhere.
+    """Returns the key column, "" for none: its header says id, it is always filled, and its values are unique.
 
-    Never a measure, a status, a name, a phone, a date, or the id of something that comes again, such as a campaign: in
-    a short file they differ in every row too, but the next file would replace this one's rows.
+    It is never a measure, a status, a name, a phone, a date, or the id of something that recurs, such as a campaign: in
+    a short file these are unique too, but rows of the next file would replace those of this one.
     """
     whole = [g for g in found if g.filled == rows == g.distinct and g.type is ColumnType.TEXT and not g.private]
     named = [g for g in whole if says_id(g.header) and not set(words_of(g.header)) & COME_AGAIN]
@@ -286,7 +287,7 @@ def choose_key(found: Sequence[Guess], rows: int) -> str:
 
 
 def choose_date(found: Sequence[Guess], rows: int) -> str:
-    """The column that places a row in a day, "" for none."""
+    """Returns the column that dates a row, "" for none."""
     days = [g for g in found if g.type in {ColumnType.TIMESTAMP, ColumnType.DATE} and not g.private]
 
     def rank(guess: Guess) -> tuple[bool, bool, bool, bool]:
@@ -297,7 +298,7 @@ def choose_date(found: Sequence[Guess], rows: int) -> str:
 
 
 def choose_identity(found: Sequence[Guess], date: str) -> list[str]:
-    """What makes a row the same row where it has no key: the day, and what is least likely to be corrected later."""
+    """Returns the columns that identify a row without a key: the day, and values unlikely to be corrected later."""
     things = [g.name for g in found if _is_thing(g)]
     phones = [g.name for g in found if g.type is ColumnType.PHONE]
     public = [g.name for g in found if not g.private and g.note != BLANK]
@@ -311,19 +312,19 @@ def choose_identity(found: Sequence[Guess], date: str) -> list[str]:
 
 
 def _is_thing(guess: Guess) -> bool:
-    """Whether a column says which campaign or the like the row is about."""
+    """Whether a column names the campaign, ad or keyword of a row."""
     words = set(words_of(guess.header))
     return guess.type is ColumnType.TEXT and not guess.private and bool(words & {"campaign", "ad", "adset", "keyword"})
 
 
 def is_spend(found: Sequence[Guess]) -> bool:
-    """Whether the export is a report of what advertising cost, whose rows are no leads."""
+    """Whether the export is a report of advertising spend, whose rows are not leads."""
     measures = (ColumnType.INTEGER, ColumnType.MONEY, ColumnType.TEXT)
     measured = any(g.type in measures and set(words_of(g.header)) & AD_WORDS for g in found)
     return measured and bool(costs(found))
 
 
 def costs(found: Sequence[Guess]) -> list[Guess]:
-    """The amounts that can be a cost: spend before prices per click and the like."""
+    """Returns the amounts that can be a cost: spend before prices per click and the like."""
     money = [g for g in found if g.type is ColumnType.MONEY and set(words_of(g.header)) & COST]
     return sorted(money, key=lambda g: bool(set(words_of(g.header)) & {"per", "avg", "average", "budget", *AD_WORDS}))

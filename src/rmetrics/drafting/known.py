@@ -1,4 +1,4 @@
-"""What an unknown export is after all: a CRM's jobs or payments, which have a feed already."""
+"""Recognises an unknown export of a CRM's jobs or payments, for which there is already a feed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -12,24 +12,24 @@ from rmetrics.ingest.recognise import normal_header
 from rmetrics.rules.feeds import Column, ColumnType, Feed
 from rmetrics.rules.names import JOBS, PAYMENTS
 
-_LEAST = 3  # of what a job has beside its number
+_LEAST = 3  # facts of a job besides its number
 _DAYS = (ColumnType.TIMESTAMP, ColumnType.DATE)
 _Fits = Callable[[Guess, AbstractSet[str]], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """A feed that an export seems to be of, and the header each of its columns would be read from."""
+    """A feed that an export probably belongs to, and the header of each of its columns."""
 
     feed: str
     columns: Mapping[str, Guess]
 
 
 def likeness(found: Sequence[Guess], rows: int) -> Likeness | None:
-    """The feed of a CRM that an export seems to be of; None where it may be leads of a channel.
+    """Returns the CRM feed that an export probably belongs to; None if it may be leads of a channel.
 
-    A job has a number of its own and at least three of: a type, a technician, a day of the visit, a total, a status.
-    A payment has an amount, a day, and headers that speak of payments; leads have neither.
+    Jobs have a unique number and at least three of: a type, a technician, a day of the visit, a total, a status.
+    Payments have an amount, a day, and headers about payments; leads have neither.
     """
     if any("lead" in words_of(g.header) and "source" not in words_of(g.header) for g in found):
         return None
@@ -92,7 +92,7 @@ def _first(found: Sequence[Guess], fits: _Fits) -> Guess | None:
 
 
 def variant_text(like: Likeness, feed: Feed, name: str) -> str:
-    """The lines that make the feed read the export: a variant with the headers it does not know yet."""
+    """Returns the TOML that makes the feed read the export: a variant with the headers that are new to it."""
     headers = [g.header for g in like.columns.values()][:4]
     lines = [
         f"[[feeds.{like.feed}.variants]]",

@@ -1,7 +1,7 @@
-"""Whether a column may be about a person. Private is what is not certainly harmless.
+"""Decides whether a column may contain personal data. A column is private unless it is certainly harmless.
 
-A header is looked at word by word, and so are the cells: phones, e-mail addresses, street addresses and names are
-found under any header. Dates, amounts, counts and yes/no are decided by their type before any of this is asked.
+Headers are examined word by word, and so are cells: phone numbers, e-mail addresses, street addresses and names are
+found under any header. Columns of dates, amounts, counts and yes/no are decided by type before these checks.
 """
 
 import re
@@ -23,11 +23,11 @@ _STREET = (
 _LINK = r"(?i)https?://|\bwww\."
 _NUMBERED = r"\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b|^[0-9]{1,3}(?:\.[0-9]{1,3}){3}$"  # social security; an IP address
 _NAME = r"^(?:\p{Lu}[\p{L}'\u2019.-]*,?\s+){1,3}\p{Lu}[\p{L}'\u2019.-]*$"
-_BEARERS = 0.5  # of the cells that look like names: the column is one of names
+_BEARERS = 0.5  # the share of matching cells from which a column counts as phones or names
 
 
 def words_of(header: str) -> list[str]:
-    """A header's words in lower case: at spaces, signs, underscores and where small letters meet capitals.
+    """Splits a header into lower-case words, at spaces, signs, underscores and changes to capitals.
 
     >>> words_of("leadId"), words_of("first_contact_date"), words_of("Job #")
     (['lead', 'id'], ['first', 'contact', 'date'], ['job', '#'])
@@ -37,31 +37,31 @@ def words_of(header: str) -> list[str]:
 
 
 def says_person(header: str) -> bool:
-    """Whether a header speaks of a person: ``Claim ID and Important notes`` does, ``Campaign name`` does not."""
+    """Whether a header is about a person: ``Claim ID and Important notes`` is, ``Campaign name`` is not."""
     words = words_of(header)
     things = any(w in THINGS for w in words)
     return any(w in PERSONAL and not (things and w in OF_THINGS) for w in words)
 
 
 def says_phone(header: str) -> bool:
-    """Whether a header speaks of a phone number."""
+    """Whether a header is about a phone number."""
     words = words_of(header)
     return any(w in PHONE_WORDS for w in words) or {"caller", "id"} <= set(words)
 
 
 def says_harmless(header: str) -> bool:
-    """Whether a header names something of the trade, such as a status or a campaign, and no person."""
+    """Whether a header names a term of the trade, such as a status or a campaign, and no person."""
     return not says_person(header) and any(w in HARMLESS for w in words_of(header))
 
 
 def are_phones(values: pl.Series) -> bool:
-    """Whether filled cells look like phone numbers, most of them."""
+    """Whether at least half of the filled cells look like phone numbers."""
     digits = values.str.replace_all(r"[ ().+-]", "")
     return _share(digits, _BARE_PHONE) >= _BEARERS
 
 
 def hold_personal(values: pl.Series) -> bool:
-    """Whether filled cells hold what reaches or names a person: one such cell is enough, names must be many."""
+    """Whether filled cells contain contact data or names: one contact is enough, bare phones and names must be many."""
     sure = f"{_EMAIL}|{_PHONE}|{_LINK}"
     if values.str.contains(sure).any() or values.str.contains(_STREET).any() or values.str.contains(_NUMBERED).any():
         return True
@@ -69,7 +69,7 @@ def hold_personal(values: pl.Series) -> bool:
 
 
 def are_names(values: pl.Series) -> bool:
-    """Whether filled cells look like names of people: by known given names, most of them two or three words."""
+    """Whether filled cells look like names of people: at least 30 % of the distinct ones have a common given name."""
     few = values.unique()
     first = few.str.to_lowercase().str.extract(r"^([\p{L}]+)").fill_null("")
     last = few.str.to_lowercase().str.extract(r",\s*([\p{L}]+)").fill_null("")  # Oakley, Ann
@@ -78,7 +78,7 @@ def are_names(values: pl.Series) -> bool:
 
 
 def may_be_names(values: pl.Series) -> bool:
-    """Whether filled cells have the shape of names, such as ``Ann Oakley``; so has ``In Progress``."""
+    """Whether filled cells have the shape of names, such as ``Ann Oakley``, but also ``In Progress``."""
     return _share(values, _NAME) >= _BEARERS
 
 

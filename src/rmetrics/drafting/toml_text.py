@@ -1,4 +1,4 @@
-"""The text of drafted rules. Whatever an export holds, it stays within its quotes and comments."""
+"""The text of drafted rules. Text from an export cannot break out of its quotes and comments."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,14 +13,14 @@ _DAYS = (ColumnType.TIMESTAMP, ColumnType.DATE)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is drafted.
+    """The contents of a draft.
 
     Attributes:
         source: the channel's name.
-        slug: what its file is called.
+        slug: the name of its file.
         feed: its feed.
         export: the name of the file it was guessed from.
-        key, date: columns; empty where there is none.
+        key, date: columns; empty if there is none.
         skipped: headers that no column can be read from.
     """
 
@@ -34,7 +34,7 @@ class Plan:
 
 
 def rules_text(plan: Plan, found: Sequence[Guess]) -> str:
-    """The TOML of a feed and a source, with comments on what was guessed from what."""
+    """Returns the TOML of a feed and a source, with comments on the guesses."""
     return "\n".join(_lines(plan, found)) + "\n"
 
 
@@ -120,14 +120,14 @@ def _source(source: str, feed: str, found: Sequence[Guess]) -> Iterator[str]:
 
 
 def _glob(name: str, slug: str) -> str:
-    """The part of the name that will be there next time: what stands before the first number."""
+    """Returns a glob from the stable part of a file name: the text before the first number."""
     stem = re.split(r"[\d(\[{*?]", Path(name).stem, maxsplit=1)[0].rstrip(" _-.")
     plain = "".join(c if c.isprintable() else "?" for c in stem)
     return f"{plain}*" if len(plain) > 2 else f"*{slug}*"
 
 
 def quoted(text: str) -> str:
-    """A TOML string, all on one line, of any text."""
+    """Returns any text as a TOML string on one line."""
     return '"' + "".join(_escaped(c) for c in text) + '"'
 
 
@@ -141,7 +141,7 @@ def _escaped(character: str) -> str:
 
 
 def comment(text: str) -> str:
-    """Text that cannot end the comment it stands in."""
+    """Returns the text without characters that could end a comment."""
     return "".join(c if c.isprintable() else " " for c in text)
 
 

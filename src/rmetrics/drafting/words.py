@@ -1,11 +1,11 @@
-"""The words that headers are made of, by what they speak of. Lower case; given names are the most common."""
+"""The words of headers by subject, in lower case, and the most common given names."""
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# A person, how to reach one, or what somebody wrote.
+# A person, contact data, or free text.
 PERSONAL = _words(
     "name names first last middle firstname lastname fullname surname nickname initials person people contact "
     "contacts customer customers client clients caller callers callee homeowner owner tenant resident occupant "
@@ -19,13 +19,13 @@ PERSONAL = _words(
     "ip cookie gclid fbclid signature photo photos image images attachment attachments instructions directions "
     "issue problem complaint"
 )
-# Things whose name is no person's: a campaign name, a service description.
+# Things whose names are not personal: a campaign name, a service description.
 THINGS = _words(
     "campaign campaigns ad ads adset adgroup group keyword service services product products category categories "
     "vendor channel source network device market region form page plan brand appliance trade"
 )
 OF_THINGS = _words("name names description")
-# The trade's own words: statuses, kinds, places, times.
+# Terms of the trade: statuses, kinds, places, times.
 HARMLESS = _words(
     "status state stage type kind category categories class campaign ad adset adgroup group keyword channel "
     "source medium network device service services trade appliance brand model zip zipcode postal postcode city "
@@ -58,7 +58,7 @@ ID_ANYWHERE = _words("id ids uuid guid ref reference key #")
 # An id only as the last word: "Job number", not "Number of clicks".
 ID_AT_THE_END = _words("no number num nr")
 CODES = _words("zip zipcode postal postcode code")
-# When a row came in, and below, other days it may have.
+# Days on which a row came in; below, other days that it may have.
 WHEN = _words(
     "received created date time lead submitted when day at on month requested contact contacted start starts started"
 )
@@ -66,20 +66,20 @@ NOT_WHEN = _words(
     "end ends ended due expires expiry updated modified last closed paid refunded cancelled canceled completed activity"
 )
 BIRTH = _words("birth birthday birthdate dob")
-# What comes again in the next export under the same id: no key of rows.
+# Things that recur in the next export with the same id, which therefore is no key of rows.
 COME_AGAIN = _words(
     "campaign campaigns ad ads adset adgroup group keyword creative account customer client contact company agent "
     "technician tech employee user member location branch store office product item service category provider "
     "vendor partner affiliate region zone area market page form device publisher network line phone tracking zip "
     "department team business franchise brand model session"
 )
-# What a row is usually about.
+# The usual subjects of a row.
 ROWS = _words(
     "lead job order booking request ticket call transaction payment invoice charge claim referral appointment "
     "opportunity case quote estimate inquiry enquiry submission record unique confirmation row"
 )
 AD_WORDS = _words("impressions impr clicks click ctr cpc cpm reach")
-# A CRM's jobs and payments.
+# Jobs and payments of a CRM.
 JOB = _words("job jobs workorder wo ticket")
 SCHEDULED = _words("scheduled schedule appointment visit completed completion dispatched start")
 TOTAL = _words("total revenue invoice invoiced subtotal")

@@ -1,1 +1,1 @@
-"""Why a number is what it is: its rule, the rows behind it and those that nearly counted, and its proof."""
+"""Why a figure is what it is: its rule, the rows that counted or nearly counted, and the proof."""

@@ -1,4 +1,4 @@
-"""What an explanation is asked for, and what can become of a row."""
+"""The question that an explanation answers, and the possible outcomes of a row."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ MEASURES = tuple(SCALES)
 
 
 class Outcome(StrEnum):
-    """What became of a row, in the order in which it is decided."""
+    """The outcomes of a row, in the order in which they are decided."""
 
     NO_DATE = "without a date"
     OTHER_MONTH = "other months"
@@ -39,12 +39,12 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The number asked for: a source in a month, or ``ALL`` of them, perhaps one segment or one day of it.
+    """The requested figure: a source in one or more months, or ``ALL`` sources, optionally one segment or some days.
 
     Attributes:
-        month: the first day of the month, or of the first of several.
+        month: the first day of the (first) month.
         day: only this day; with ``until``, only the days from this one on.
-        last: the first day of the last month of several; None for one month.
+        last: the first day of the last of several months; None for one month.
         until: the last of several days; None for one day, or for whole months.
     """
 
@@ -57,29 +57,29 @@ class Asked:
 
     @property
     def several(self) -> bool:
-        """Whether more than one month is asked for."""
+        """Whether the question covers more than one month."""
         return self.last is not None and self.last > self.month
 
     @property
     def end(self) -> dt.date:
-        """The first day after the months asked for."""
+        """The first day after the last month."""
         return next_month(self.last or self.month)
 
     def within(self, day: pl.Expr) -> pl.Expr:
-        """Whether a day is in the months asked for."""
+        """Whether a day is in the requested months."""
         return between(day, self.month, self.end)
 
     @property
     def days(self) -> tuple[dt.date, dt.date]:
-        """The first day asked for, and the first after the last one."""
+        """The first requested day, and the first day after the last one."""
         if self.day is None:
             return self.month, self.end
         return self.day, (self.until or self.day) + dt.timedelta(days=1)
 
     def on(self, day: pl.Expr) -> pl.Expr:
-        """Whether a day is asked for: of the months, those that are named where only some are."""
+        """Whether a day is requested: the named days if there are any, otherwise all days of the months."""
         return between(day, *self.days)
 
     def of(self, source: pl.Expr) -> pl.Expr:
-        """Whether a row's source is the one asked for."""
+        """Whether a row has the requested source."""
         return pl.lit(value=True) if self.source == ALL else source == self.source

@@ -1,4 +1,4 @@
-"""The calls of a source, step by step: what an explanation says of them beside its figures."""
+"""The funnel of a source's calls, shown in addition to its figures."""
 
 import polars as pl
 
@@ -9,7 +9,7 @@ from rmetrics.rules import Rules
 
 
 def call_steps(asked: Asked, frames: Frames, rules: Rules) -> tuple[Step, ...]:
-    """How many calls of a source came to a job, a unit and a repair; nothing where there are no calls."""
+    """Returns the numbers of a source's calls and of their jobs, units and repairs; empty if there are no calls."""
     if "calls" not in frames.feeds:
         return ()
     feed = rules.feeds["calls"]

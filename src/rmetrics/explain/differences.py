@@ -1,4 +1,4 @@
-"""On which keys, months and rows the figures that must be equal are not."""
+"""Locates differences between figures that must be equal: the keys, months and rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -23,14 +23,14 @@ _KEYS = ("date", "source", "segment")
 def differing(
     who: str, ours: pl.DataFrame, theirs: pl.DataFrame, metrics: Sequence[str], what: str = ""
 ) -> Iterator[str]:
-    """The figures of date, source and segment that differ, in words.
+    """Yields a sentence for each figure by date, source and segment that differs.
 
     Args:
-        who: says otherwise, with a verb: "PostgreSQL holds".
-        ours: the figures as computed.
-        theirs: the others.
-        metrics: the columns to compare; no value and 0 are the same.
-        what: the figures are of, where it is no day: "month of".
+        who: the source of the other figures, with a verb: "PostgreSQL holds".
+        ours: the computed figures.
+        theirs: the other figures.
+        metrics: the columns to compare; NULL equals 0.
+        what: a prefix for figures that are not daily: "month of".
     """
     both = ours.join(theirs, on=_KEYS, how="full", coalesce=True, suffix=" there").sort(_KEYS)
     several = both["source"].n_unique() > 1
@@ -49,8 +49,8 @@ def differing(
 
 
 def months_differing(lake: Workspace, session: Session | None, asked: Asked, metrics: Sequence[str]) -> Iterator[str]:
-    """Months are published apart from their days: they must be their sum."""
-    metrics = [m for m in metrics if m in MEASURES]  # months of own ones are the sums of the days by a view
+    """Yields differences of published months, which are stored separately from the days and must be their sums."""
+    metrics = [m for m in metrics if m in MEASURES]  # a view sums the months of own measures from their days
     if session is None or asked.day is not None or not metrics:
         return
     cells = ", ".join(f"{m}::text" for m in MEASURES)
@@ -70,13 +70,13 @@ def months_differing(lake: Workspace, session: Session | None, asked: Asked, met
 def funnel_months_differing(
     lake: Workspace, session: Session | None, asked: Asked, names: Mapping[str, str]
 ) -> Iterator[str]:
-    """Months of journeys are computed and published apart from the touches: they must be their sum.
+    """Yields differences of months of journeys, which are stored separately from the touches and must be their sums.
 
     Args:
         lake: the lake.
-        session: of the database; None where nothing is published.
-        asked: the figure.
-        names: of the measures of journeys asked for, and their columns.
+        session: of the database; None if nothing is published.
+        asked: the requested figure.
+        names: the requested measures of journeys, with their columns.
     """
     if asked.day is not None or not names:
         return
@@ -93,7 +93,7 @@ def funnel_months_differing(
 def rows_differing(
     session: Session | None, rules: Rules, frames: Frames, found: Mapping[str, tuple[Evidence, ...]]
 ) -> Iterator[RowDifference]:
-    """The counted rows that their published tables have otherwise."""
+    """Yields the counted rows that differ in their published tables."""
     if session is None:
         return
     told = 0
@@ -112,7 +112,7 @@ def rows_differing(
 def _tables(
     rules: Rules, frames: Frames, parts: Sequence[Evidence]
 ) -> Iterator[tuple[PgTable, pl.LazyFrame, list[pl.LazyFrame]]]:
-    """The tables that hold rows of evidence: each with its rows, and the keys of those that count."""
+    """Yields the published tables of evidence rows, each with its rows and the keys of the counted ones."""
     counted = [(e, e.rows.filter(pl.col("_outcome") == Outcome.COUNTED.value)) for e in parts]
     for name in dict.fromkeys(e.feed for e in parts if e.feed is not None):
         table = feed_table(rules, name)
@@ -124,7 +124,7 @@ def _tables(
 
 
 def figures_of(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
-    """Rows of date, source, segment and the seven measures, as an engine gives them, in the types of the measures."""
+    """Builds a frame from an engine's rows of date, source, segment and the seven measures, in the measures' types."""
     schema = {"date": pl.Date, "source": pl.String, "segment": pl.String, **dict.fromkeys(MEASURES, pl.String)}
     text = [[*r[:3], *(str(v) for v in r[3:])] for r in rows]
     frame = pl.DataFrame(text, schema=schema, orient="row")

@@ -1,13 +1,13 @@
-"""The rows behind a measure: every row of the feed it comes from, each with its outcome.
+"""The rows behind a measure: every row of its feed, with its outcome.
 
-Grain: one row per row of the feed that is current. Beside the feed's columns, a frame of evidence has
+Grain: one row per current row of the feed. In addition to the feed's columns, a frame of evidence has
 
     _key      the row's key as text                 _outcome  ``Outcome``: counted, or the first reason why not
-    _day      the business day it counts on         _amount   what it adds to the measure when counted: rows, whole
-    _source   the source it counts for                        cents or whole millionths, as ``Evidence.scale`` says
+    _day      the business day it counts on         _amount   its contribution if counted: rows, whole cents or whole
+    _source   the source it counts for                        millionths, depending on ``Evidence.scale``
     _segment  the segment                           _fits     whether the rule's condition holds
 
-So the counted rows of all evidence of a measure add up to the measure: that is what is proved.
+The counted rows of all evidence of a measure add up to the measure: this is the proof.
 """
 
 import dataclasses
@@ -40,20 +40,21 @@ class Evidence:
     """The rows behind one part of a measure.
 
     Attributes:
-        rule: in words.
+        rule: the rule in words.
         where: ``file:line`` of the rule.
-        since: from when the rule says so; None where it always did.
-        feed: the feed whose rows these are; None for amounts that no row holds (a monthly fee).
-        condition: the SQL condition a row must fit; None where every row does.
-        row: what the condition is over; None where there is none.
+        since: the first day of the rule in this form; None: always.
+        feed: the feed of the rows; None for amounts without rows (a monthly fee).
+        condition: the SQL condition that a row must meet; None if every row does.
+        row: the row that the condition is typed against; None without a condition.
         stamp: the timestamp column behind the business day, or None.
-        scale: how many decimals ``_amount`` has.
+        scale: the decimals of ``_amount``.
         split: for amounts spread over days and segments: the parts (date, segment, cost_cents); None for others.
-        of: the question it answers, where that is about one source of ``ALL``; None: the question asked.
-        touches: whether the rows are touches; then each has ``_touch`` (its id) and ``_why`` (why it nearly counted).
-        detail: columns to show of a row that counts, before those of its feed.
-        priced: whether the amounts are prices of leads or jobs, which no row holds.
-        near: of which rows it is worth saying that they nearly counted; None: of any.
+        of: for one source of ``ALL``: the question about that source; None: the question asked.
+        touches: whether the rows are touches, with the columns ``_touch`` (their id) and ``_why`` (why they nearly
+            counted).
+        detail: columns to show for a counted row, before those of its feed.
+        priced: whether the amounts are prices of leads or jobs, which no row contains.
+        near: the rows worth listing as nearly counted; None: any row.
     """
 
     rule: str
@@ -75,7 +76,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What the lake holds: rows by feed, job facts, daily metrics, the data's last day, and journeys."""
+    """The frames of a lake: rows by feed, job facts, daily metrics, the last day of the data, and journeys."""
 
     feeds: Mapping[str, pl.LazyFrame]
     facts: pl.LazyFrame
@@ -85,11 +86,11 @@ class Frames:
 
 
 def evidence(measure: str, asked: Asked, frames: Frames, rules: Rules) -> tuple[Evidence, ...]:
-    """The evidence of a measure: one part per version of its rule in force in the months, and per part of a cost.
+    """Returns the evidence of a measure: one part per version of its rule in force, and per part of a cost.
 
-    Leads and cost of ``ALL`` have the parts of each source, for each has a rule of its own.
+    Leads and cost of ``ALL`` have the parts of each source, as each source has its own rule.
 
-    Empty where no rule gives the source the measure (an undeclared source has neither leads nor cost).
+    Empty if no rule gives the source the measure (an undeclared source has neither leads nor cost).
 
     Source: the design, section 3.
     """
@@ -119,13 +120,13 @@ def evidence(measure: str, asked: Asked, frames: Frames, rules: Rules) -> tuple[
     )
 
 
-# -- which rule, and since when
+# -- the rule, and its first day
 
 
 def spans_in(
     spans: Iterator[tuple[dt.date | None, dt.date | None, Source]], asked: Asked
 ) -> Iterator[tuple[Source, Span]]:
-    """The versions in force on some day asked for."""
+    """Yields the versions in force on any of the requested days."""
     first, end = asked.days
     for start, until, value in spans:
         if (start is None or start < end) and (until is None or until > first):
@@ -139,7 +140,7 @@ def _versions(asked: Asked, rules: Rules, rule: str) -> Iterator[tuple[Source, S
 
 
 def said_of(rules: Rules, topic: str, rule: str, day: dt.date) -> Said:
-    """What a rule says on a day, and where."""
+    """Returns a rule in force on a day, in words and with its place."""
     return next(s for s in rules_in_words(rules, day) if s.topic == topic and s.rule == rule)
 
 
@@ -174,7 +175,7 @@ def _fits(condition: str | None, row: Row) -> pl.Expr:
 
 
 def stamp_of(feed: Feed, column: str) -> str | None:
-    """The column, where it is a timestamp behind a business day."""
+    """Returns the column if it is a timestamp behind a business day, else None."""
     return column if feed.columns[column].type is ColumnType.TIMESTAMP else None
 
 
@@ -182,7 +183,7 @@ def stamp_of(feed: Feed, column: str) -> str | None:
 
 
 def _job_rows(frames: Frames) -> pl.LazyFrame:
-    """Every current row of the jobs feed with what the rules make of it; those that do not count have no source."""
+    """Returns every current row of the jobs feed with its job facts; jobs that do not count have no source."""
     jobs = frames.feeds[JOBS]
     known = set(frames.facts.collect_schema().names())
     made = [n for n in ("metric_date", "source", "segment", "paid", "is_unit", "is_repair") if n in known]
@@ -253,10 +254,10 @@ def _leads(
 def _per_job(
     asked: Asked, frames: Frames, rules: Rules, span: Span, said: Said, measure: str, *, price: int, scale: int
 ) -> Iterator[Evidence]:
-    """What counts by jobs, units or repairs: one part per condition in force within ``span``.
+    """Yields evidence for measures that count jobs, units or repairs: one part per condition in force within ``span``.
 
-    The source's own rule may stay the same while the rule of what a unit is changes; a row that nearly counted is
-    explained by the condition of its own day.
+    The source's rule may stay the same while the rule of a unit changes; a nearly counted row is explained by the
+    condition of its own day.
     """
     for within, condition in _conditions(asked, rules, span, measure):
         found = _of_jobs(asked, frames, rules, within, said, measure, condition, price=price, scale=scale)
@@ -264,7 +265,7 @@ def _per_job(
 
 
 def _conditions(asked: Asked, rules: Rules, span: Span, measure: str) -> list[tuple[Span, str | None]]:
-    """The conditions of units or repairs in force on the days asked for, each with its days inside ``span``."""
+    """Returns the conditions of units or repairs in force in the requested months, with their days inside ``span``."""
     runs: list[tuple[Span, str | None]] = []
     for start, until, version in rules.jobs.spans():
         first = max((d for d in (start, span[0]) if d is not None), default=None)
@@ -291,7 +292,7 @@ def of_feed(
     amount: pl.Expr,
     scale: int,
 ) -> Evidence:
-    """The rows of a feed that count for a source when they fit a condition: leads, costs, touches."""
+    """Returns the rows of a feed that count for a source if they meet a condition: leads, costs or touches."""
     feed = rules.feeds[name]
     row = feed_row(feed, rules.business.timezone)
     rows = frames.feeds[name].with_columns(
@@ -358,7 +359,7 @@ def _spread(
     said: Said,
     found: Evidence | None,
 ) -> Evidence:
-    """The evidence of an amount that is spread: its rows for a whole month, its parts where less is asked for."""
+    """Returns the evidence of a spread amount: its rows for whole months of all segments, otherwise its parts."""
     leads = frames.daily.filter((pl.col("source") == asked.source) & (pl.col("leads") > 0))
     leads = leads.select("date", "source", "segment", "leads")
     days = spread_days(months.filter(asked.within(pl.col("month"))), frames.last_day)
@@ -412,7 +413,7 @@ def _revenue(measure: str, asked: Asked, frames: Frames, rules: Rules) -> Iterat
             words, place, since = f"{said.words}; {on.words}", said.where, said.since
         else:
             if start is not None and start > asked.month:
-                continue  # the share does not change what was paid
+                continue  # the share does not affect gross revenue
             from rmetrics.rules.condition_words import condition_in_words
 
             fits = f" when {condition_in_words(where)}" if where else ""

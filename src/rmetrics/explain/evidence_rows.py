@@ -1,7 +1,7 @@
-"""The rows that explanations look at: put together once, however many figures are explained from them.
+"""The rows used by explanations: assembled once for any number of explained figures.
 
-What a month needs is kept in memory. Where every month may be asked about, the rows go to temporary files, which are
-mapped and not read into memory: as many as a company has in all its years.
+The rows of a few months are kept in memory. If any month may be asked about, the rows go to temporary files, which are
+memory-mapped instead of read: they hold all years of a company.
 """
 
 import contextlib
@@ -30,12 +30,12 @@ LeftOut = Mapping[str, Mapping[str, tuple[int, int]]]
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRows:
-    """The rows of a lake that explanations look at.
+    """The rows of a lake that explanations use.
 
     Attributes:
         frames: rows by feed, job facts, daily metrics.
-        left_out: the rows of each feed that are not looked at, by what becomes of them, and of how many lines they are
-            made; nothing where every row is looked at.
+        left_out: by feed and outcome, the number of rows that were not loaded, and of the lines they were made from;
+            empty if all rows were loaded.
     """
 
     frames: Frames
@@ -44,11 +44,11 @@ class EvidenceRows:
 
 @contextlib.contextmanager
 def evidence_rows(lake: Workspace, only: MonthInputs | None) -> Iterator[EvidenceRows]:
-    """Puts together the rows that explanations look at.
+    """Assembles the rows that explanations use.
 
     Args:
         lake: the lake.
-        only: where the rows stand that some months need; None: every row.
+        only: the positions of the rows that some months need; None: every row.
 
     Raises:
         LakeError: the temporary files cannot be written.
@@ -71,9 +71,9 @@ def evidence_rows(lake: Workspace, only: MonthInputs | None) -> Iterator[Evidenc
 
 @contextlib.contextmanager
 def _folder(lake: Lake) -> Iterator[Path]:
-    parent = lake.root / "duckdb"  # swept after a run that was killed
+    parent = lake.root / "duckdb"  # the next run cleans up after a killed process
     lake.folder(parent)
-    # Windows does not delete files that are still mapped; then the next sync does.
+    # Windows does not delete files while they are mapped; the next sync does.
     with tempfile.TemporaryDirectory(prefix="rows-", dir=parent, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
@@ -89,9 +89,9 @@ def _at(rows: Rows, name: str, only: MonthInputs) -> pl.LazyFrame:
 
 
 def _left_out(computed: Rows, feeds: Mapping[str, pl.LazyFrame], facts: pl.LazyFrame) -> LeftOut:
-    """The rows of each feed that are not looked at.
+    """Counts the rows of each feed that were not loaded, by outcome.
 
-    All are of other months; but jobs that do not count have no facts, and so no day.
+    They belong to other months, except that jobs that do not count have no facts, and therefore no day.
     """
     sums = [pl.col(c).sum() for c in ("rows", "lines", "counted", "counted_lines")]
     days = computed.snapshot.scan(TALLIES["days"]).group_by("feed").agg(sums).collect()

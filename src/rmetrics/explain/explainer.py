@@ -1,4 +1,4 @@
-"""Explains figures: gathers the rows behind each, what both engines and PostgreSQL say, and whether they agree."""
+"""Explains figures: gathers the rows behind each, asks both engines and PostgreSQL, and compares the answers."""
 
 import contextlib
 import copy
@@ -63,16 +63,16 @@ def explainer(
     """Opens everything that explanations need: lake, second engine, database.
 
     Args:
-        settings: where things are.
-        month: the only month that will be asked about, so that only the files it needs are read; None: any.
-        newest: without ``month``, only the newest one will be asked about.
-        months: the only months that will be asked about, instead of one.
-        offline: leave the database out.
-        progress: is told how far it is.
+        settings: the settings.
+        month: the only month to be explained, so that only the files it needs are read; None: any month.
+        newest: without ``month``, only the newest month will be explained.
+        months: the only months to be explained, instead of one.
+        offline: does not connect to the database.
+        progress: receives the progress.
 
     Raises:
         SettingsError: the month has no data.
-        LakeError: no month has.
+        LakeError: no month has any data.
     """
     with (
         opened(settings, progress) as lake,
@@ -95,19 +95,19 @@ def explainer_of(
     months: Months | None = None,
     progress: Progress = silent,
 ) -> Iterator["Explainer"]:
-    """Opens what explanations from a lake need, without the database; see ``explainer``.
+    """Opens the parts of ``explainer`` that come from the lake, without the database.
 
     Args:
         lake: the lake.
-        memory: how many bytes the second engine may be given a part of.
-        month: the only month that will be asked about; None: any.
-        newest: without ``month``, only the newest one will be asked about.
-        months: the only months that will be asked about, instead of one.
-        progress: is told how far it is.
+        memory: the memory in bytes, of which the second engine gets a share.
+        month: the only month to be explained; None: any month.
+        newest: without ``month``, only the newest month will be explained.
+        months: the only months to be explained, instead of one.
+        progress: receives the progress.
 
     Raises:
         SettingsError: the month has no data.
-        LakeError: no month has.
+        LakeError: no month has any data.
     """
     with contextlib.ExitStack() as stack:
         only = months or (Months(last=month, one=True) if month or newest else None)
@@ -115,7 +115,7 @@ def explainer_of(
         if only is not None and not lake.problems:
             part = stack.enter_context(needed_inputs(lake, only))
         progress("recomputing with the second engine", 0, 1)
-        # Meanwhile the database is opened, and the rows behind the numbers are read.
+        # Runs while the database is opened and the rows behind the figures are read.
         pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="rmetrics"))
         touches = stack.enter_context(touch_file(lake))
         engine = pool.submit(recomputed, lake, part, duckdb_limit(memory) if part else None, touches)
@@ -125,7 +125,7 @@ def explainer_of(
 
 
 class Explainer:
-    """Explains one number after another from one lake."""
+    """Explains any number of figures from one lake."""
 
     def __init__(self, lake: Workspace, engine: Future[Any], rows: EvidenceRows, memory_limit: str) -> None:
         self.lake, self.engine, self.memory_limit = lake, engine, memory_limit
@@ -141,30 +141,30 @@ class Explainer:
         self._followed = lru_cache(maxsize=64)(self._followed_of)
 
     def against(self, session: Session, run_id: str) -> "Explainer":
-        """The same, which also compares with what a run published."""
+        """Returns a copy that also compares with the tables published by a run."""
         made = copy.copy(self)
         made.session, made.run_id = session, run_id
         return made
 
-    # -- what can be asked
+    # -- the questions
 
     def sources(self) -> list[str]:
-        """Every source that has figures or a rule."""
+        """Returns every source that has figures or a rule."""
         found = self.frames.daily.select(pl.col("source").unique()).collect()["source"].to_list()
         return sorted({*found, *self.rules.sources})
 
     def source(self, name: str) -> str:
-        """The source a person means, or ``ALL``; see ``asked.source_named``."""
+        """Returns the named source, or ``ALL``; see ``asked.source_named``."""
         return source_named(name, self.rules, self.sources())
 
     def month(self, month: dt.date | None) -> dt.date:
-        """The month a person means, the newest where none is named; see ``asked.month_named``."""
+        """Returns the named month, or the newest if none is named; see ``asked.month_named``."""
         return month_named(month, known_months(self.lake))
 
     def months(self, asked: Months) -> tuple[dt.date, dt.date | None]:
-        """The first month a person means, and the last where there are several; see ``asked.months_named``.
+        """Returns the first named month, and the last if there are several; see ``asked.months_named``.
 
-        Months without data at either end are left out.
+        Months without data at either end are dropped.
         """
         known = known_months(self.lake)
         first, last = months_named(asked, known)
@@ -172,10 +172,10 @@ class Explainer:
         return min(found), max(found) if max(found) > min(found) else None
 
     def segment(self, name: str | None) -> str | None:
-        """The segment a person means.
+        """Returns the named segment.
 
         Raises:
-            SettingsError: the rules know none of that name.
+            SettingsError: the rules have no segment of that name.
         """
         if name is None:
             return None
@@ -187,7 +187,7 @@ class Explainer:
     # -- the answer
 
     def evidence(self, metric: str, asked: Asked, frames: Frames | None = None) -> tuple[Evidence, ...]:
-        """The rows behind a figure of any measure; of other frames than the lake's, where they are given."""
+        """Returns the rows behind a figure of any measure, from the lake's frames or from those given."""
         of = frames or self.frames
         if metric in self.own:
             return tuple(own_evidence(metric, asked, of, self.rules))
@@ -196,10 +196,10 @@ class Explainer:
         return evidence(metric, asked, of, self.rules)
 
     def explain(self, asked: Asked, metrics: Sequence[str] = MEASURES) -> Explanation:
-        """Explains the numbers asked for.
+        """Explains the requested figures.
 
         Raises:
-            SettingsError: a measure of journeys is asked for by segment: touches have none.
+            SettingsError: a measure of journeys is requested by segment, but touches have none.
         """
         followed = {m: self.funnel[m] for m in metrics if m in self.funnel}
         if followed and asked.segment is not None:
@@ -207,7 +207,7 @@ class Explainer:
         found = {m: self.evidence(m, asked) for m in metrics}
         computed, held = self.computed(asked), self._published(asked)
         parts = self.parts(found, asked)
-        again = self._of_second_engine(asked)  # last, for it is still at work
+        again = self._of_second_engine(asked)  # last, as it may still be running
         if followed:
             computed = with_funnel(computed, computed_days(self.frames.journeys, asked), followed)
             days = self._followed(asked.source, asked.month, asked.end)
@@ -269,7 +269,7 @@ class Explainer:
         return message, self.rules.place("sources")
 
     def parts(self, found: Mapping[str, tuple[Evidence, ...]], asked: Asked) -> dict[str, tuple[Part, ...]]:
-        """What each part of the evidence of each measure comes to, with its funnel, near misses and rows."""
+        """Returns the parts of each measure's evidence with their values, steps, near misses and rows."""
         flat = [(m, e) for m, parts in found.items() for e in parts]
         queries = []
         for _, e in flat:
@@ -345,10 +345,10 @@ class Explainer:
                 detail={n: row[n] for n in shown if row[n] is not None},
             )
 
-    # -- the figures that must be equal
+    # -- figures that must be equal
 
     def computed(self, asked: Asked) -> pl.DataFrame:
-        """The daily figures of a number asked for, each own measure beside the seven."""
+        """Returns the daily figures of a question: the seven measures, and a column for each own measure."""
         rows = self.frames.daily.filter(asked.of(pl.col("source")))
         daily = _asked_for(rows, asked).select("date", "source", "segment", *MEASURES).collect()
         own = self.lake.computed.rows.scan(MEASURE_DAILY).filter(asked.of(pl.col("source")))
@@ -398,7 +398,7 @@ class Explainer:
         return _asked_for(daily.lazy(), asked).collect()
 
     def rows_differing(self, found: Mapping[str, tuple[Evidence, ...]]) -> Iterator[RowDifference]:
-        """The counted rows as their published tables have them."""
+        """Yields the counted rows that differ in their published tables."""
         return rows_differing(self.session, self.rules, self.frames, found)
 
 

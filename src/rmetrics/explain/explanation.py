@@ -19,7 +19,7 @@ from rmetrics.pipeline.asked import Months
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of the funnel: how many rows stop here; the first is how many were read, the last how many count."""
+    """A step of the funnel: the number of rows that stop at it; the first has the rows read, the last the counted."""
 
     step: str
     rows: int
@@ -27,11 +27,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ListedRow:
-    """A row that counts: where it stands and what it adds.
+    """A counted row: its place and its contribution.
 
     Attributes:
-        file, line: of the export; None for a part of an amount that was spread.
-        detail: what else the row says, customers' data left out.
+        file, line: of the export; None for a part of a spread amount.
+        detail: other columns of the row, without customers' data.
     """
 
     key: str
@@ -44,7 +44,7 @@ class ListedRow:
 
 
 class ListedRows(Sequence[ListedRow]):
-    """The rows behind a number, made when somebody asks for them: there may be many, and most are only counted."""
+    """The rows behind a figure, built on first access: there may be many, and often only their count is needed."""
 
     def __init__(self, count: int, make: Callable[[], Iterator[ListedRow]]) -> None:
         self._count, self._make = count, make
@@ -72,10 +72,10 @@ class Split:
 
     Attributes:
         total: the amount.
-        days: how many days it is spread over.
-        per_day: of the last day; ``extra`` days from the first on have one cent more. None for several months, each of
-            which has an amount of its own.
-        segments: what each segment gets.
+        days: the number of days.
+        per_day: the amount of the last day; the first ``extra`` days get one cent more. None for several months, as
+            each has its own amount.
+        segments: the amount of each segment.
     """
 
     total: Decimal
@@ -87,7 +87,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one version of a rule, or one part of a cost, gives; ``by_month`` by the month of the rows that count."""
+    """The contribution of one version of a rule, or one part of a cost; ``by_month``: by month of the counted rows."""
 
     rule: str
     where: str
@@ -106,15 +106,15 @@ class Explained:
     """One measure, explained and proved.
 
     Attributes:
-        rule: in words; of all its parts.
+        rule: in words, for all its parts.
         where: ``file:line`` of the (first) rule.
         value: as computed; counts have no decimals.
-        listed: what the rows listed add up to.
-        recomputed: what the other engine says.
-        published: what PostgreSQL holds; None where it holds nothing.
-        months: the same for each month, where several are asked for.
-        scale: how many decimals the figures have.
-        whole: for a member of a dimension, what all members have; None for others, and where members do not add up.
+        listed: the sum of the listed rows.
+        recomputed: the figure of the second engine.
+        published: the figure in PostgreSQL; None if nothing is published.
+        months: the same figures for each month, if several are requested.
+        scale: the decimals of the figures.
+        whole: for a member of a dimension, the figure of all members; None for others, and if members are not additive.
     """
 
     name: str
@@ -131,23 +131,23 @@ class Explained:
 
     @property
     def share(self) -> Decimal | None:
-        """A member's part of the whole, with six decimals; None where there is no whole."""
+        """A member's share of the whole, with six decimals; None if there is no whole."""
         return share_of(self.value, self.whole)
 
     @property
     def differences(self) -> tuple[Decimal, ...]:
-        """How far each of the other figures is from the value, in all and in each month."""
+        """The differences between each other figure and the value, in total and by month."""
         return (*differences_of(self), *(d for m in self.months for d in m.differences))
 
 
 def share_of(value: Decimal, whole: Decimal | None) -> Decimal | None:
-    """A part of a whole, with six decimals; None where there is nothing to have a part of."""
+    """Returns a share of a whole, with six decimals; None if there is no whole."""
     return None if whole is None else quotient(value, whole)
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A figure that is computed from explained ones: a ratio, or a difference; ``value`` None: nothing to divide by."""
+    """A figure computed from explained ones: a ratio or a difference; ``value`` is None if the divisor is 0."""
 
     figure: Figure
     value: Decimal | None
@@ -155,16 +155,16 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The answer to "why is this number what it is?".
+    """The answer to "why is this figure what it is?".
 
     Attributes:
         figures_differing: the keys on which the engines or PostgreSQL differ.
-        rows_differing: the rows that PostgreSQL holds otherwise.
-        problems: what is wrong with the lake itself.
-        run_id: the run that published; None where nothing is published.
+        rows_differing: the rows that differ in PostgreSQL.
+        problems: findings about the lake itself.
+        run_id: the run that published; None if nothing is published.
         calls: the source's calls of the month, by step of the funnel.
-        dimension, member: whose part of the figures of the whole company is explained; None: all of it.
-        ratios: what was asked for and is computed from the measures, in the order asked for.
+        dimension, member: the member whose share of the company's figures is explained; None: the whole company.
+        ratios: requested figures that are computed from the measures, in the order requested.
         verdict: whether rows, engines and PostgreSQL agree.
     """
 
@@ -181,12 +181,12 @@ class Explanation:
 
     @property
     def differing(self) -> tuple[str, ...]:
-        """Everything on which the engines or PostgreSQL differ."""
+        """All differences between the engines and PostgreSQL."""
         return self.figures_differing + self.rows_differing
 
     @property
     def difference(self) -> Decimal:
-        """The largest difference between any two of the figures that must be equal."""
+        """The largest difference between the figures that must be equal."""
         return max((d for m in self.metrics.values() for d in m.differences), default=Decimal(0))
 
     @property
@@ -198,19 +198,19 @@ class Explanation:
 
 
 def with_ratios(found: Explanation, figures: Sequence[Figure]) -> Explanation:
-    """The same, with what is computed from the measures explained."""
+    """Returns the explanation with figures computed from the explained measures added."""
     made = tuple(Made(f, f.value(*(found.metrics[p].value for p in f.parts))) for f in figures)
     return dataclasses.replace(found, ratios=made)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a person asks, with the numbers or the list they have from elsewhere.
+    """A person's question, with the figures or the list they have from elsewhere.
 
     Attributes:
-        months: which; the newest with data where none is named.
-        day, until: only this day; or the first day and the last of a span.
-        dimension, member: whose part of the figures; without a member, all members of the dimension.
+        months: the months; by default the newest one with data.
+        day, until: only this day; or the first and last day of a span.
+        dimension, member: the member whose figures are requested; without a member, all members of the dimension.
     """
 
     source: str

@@ -1,7 +1,7 @@
-"""The rows behind a measure of journeys: every row that may be a touch of a source, with what became of it.
+"""The rows behind a measure of journeys: every row that may be a touch of a source, with its outcome.
 
-A touch of a source is a row of its lead feed, or an inbound call where it has none. Which rows are touches is told by
-the rule of the source, as for its leads; what became of each is looked up in the journeys that were computed.
+A touch of a source is a row of its lead feed, or an inbound call if it has none. The source's rule decides which rows
+are touches, as for its leads; the outcome of each is looked up in the computed journeys.
 
 Source: the design, section 7.
 """
@@ -37,7 +37,7 @@ _AMOUNTS: Mapping[str, pl.Expr] = {
     "revenue_gross": cents(pl.col("paid")),
     "revenue40": (pl.col("revenue40") * 1_000_000).cast(pl.Int64),
 }
-"""What a touch adds to a measure that is no count, in whole units of its decimals."""
+"""The contribution of a touch to a measure that is not a count, in whole units of its last decimal."""
 _NO_JOB = {
     NO_JOB: "without a job: their number has none",
     NO_NUMBER: "without a job: they have no number of a customer, and no call names a job for them",
@@ -50,10 +50,10 @@ _SHOWN = ("job", "matched_by", "reason")
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """Days on which the same rules make touches of a source.
+    """Consecutive days with the same rules for the touches of a source.
 
     Attributes:
-        leads: the version of the source with its lead feed; None where its touches are calls.
+        leads: the version of the source with its lead feed; None if its touches are calls.
         window: in days.
     """
 
@@ -63,13 +63,13 @@ class _Stretch:
 
 
 def touch_evidence(column: str, asked: Asked, frames: Frames, rules: Rules) -> Iterator[Evidence]:
-    """The evidence of a measure of journeys: one part per source, and per stretch of days with the same rules.
+    """Yields the evidence of a measure of journeys: one part per source, and per stretch of days with the same rules.
 
     Args:
-        column: of ``journey_metrics``.
-        asked: the figure; without a segment, for touches have none.
-        frames: what the lake holds.
-        rules: in force.
+        column: the column of ``journey_metrics``.
+        asked: the requested figure; without a segment, as touches have none.
+        frames: the frames of the lake.
+        rules: the rules in force.
     """
     if asked.source != ALL:
         yield from _of_source(column, asked, frames, rules)
@@ -88,7 +88,7 @@ def _of_source(column: str, asked: Asked, frames: Frames, rules: Rules) -> Itera
 
 
 def _stretches(asked: Asked, rules: Rules) -> list[_Stretch]:
-    """The stretches that any day asked for is in."""
+    """Returns the stretches that contain any of the requested days."""
     declared = rules.sources.get(asked.source)
     versions = list(declared.spans()) if declared else [(None, None, None)]
     first, end = asked.days
@@ -114,7 +114,7 @@ def _same_leads(one: Source | None, other: Source | None) -> bool:
 
 
 def _leads(asked: Asked, frames: Frames, rules: Rules, stretch: _Stretch) -> Evidence:
-    """The rows of the source's lead feed."""
+    """Returns the rows of the source's lead feed."""
     source = stretch.leads
     assert source is not None  # noqa: S101 - asked by the caller
     assert isinstance(source.leads, FeedLeads)  # noqa: S101 - as the stretch says
@@ -126,7 +126,7 @@ def _leads(asked: Asked, frames: Frames, rules: Rules, stretch: _Stretch) -> Evi
 
 
 def _calls(asked: Asked, frames: Frames, rules: Rules, stretch: _Stretch) -> Evidence | None:
-    """The calls of a source without a lead feed; None where no call can be of it."""
+    """Returns the calls of a source without a lead feed; None if no call can belong to it."""
     if CALLS not in rules.feeds or not any(
         s.name == asked.source for _, calls in rules.calls.versions for s in calls.sources
     ):
@@ -153,7 +153,7 @@ def _calls(asked: Asked, frames: Frames, rules: Rules, stretch: _Stretch) -> Evi
 
 
 def _with_ends(found: Evidence, column: str, asked: Asked, frames: Frames, rules: Rules, stretch: _Stretch) -> Evidence:
-    """Evidence of touches with what became of each, as far as the measure asks for it."""
+    """Returns the evidence of touches with the outcome of each, as far as the measure depends on it."""
     measure = FUNNEL[column]
     ends = frames.journeys.filter((pl.col("source") == asked.source) & (pl.col("feed") == (found.feed or ""))).select(
         row_of_place().alias(POSITION),
@@ -165,7 +165,7 @@ def _with_ends(found: Evidence, column: str, asked: Asked, frames: Frames, rules
         pl.when(pl.col("booked")).then("matched_by").alias("matched_by"),
         "reason",
     )
-    # Whether a row is a touch at all is the rule's to say: a touch that was lost must show as a difference.
+    # The rule alone decides whether a row is a touch, so that a touch missing from journeys shows as a difference.
     so = pl.col("_so").fill_null(value=column == "touches")
     other = (pl.col("_outcome") == Outcome.COUNTED.value) & ~so
     rows = (
@@ -196,7 +196,7 @@ def _with_ends(found: Evidence, column: str, asked: Asked, frames: Frames, rules
 
 
 def _window(rules: Rules, asked: Asked, stretch: _Stretch) -> tuple[Said, Said]:
-    """The window in force, and which of several touches has a job."""
+    """Returns the window in force, and the rule for which of several touches gets a job."""
     day = max(stretch.span[0] or asked.month, asked.month)
     said = [s for s in rules_in_words(rules, day) if s.topic == "journeys"]
     own = next((s for s in said if s.key.startswith(f"journeys.sources.{asked.source}.")), None)
@@ -205,7 +205,7 @@ def _window(rules: Rules, asked: Asked, stretch: _Stretch) -> tuple[Said, Said]:
 
 
 def _why_not(column: str) -> pl.Expr:
-    """Why a touch does not count for a measure that it may have counted for; null where it never could."""
+    """Returns why a touch does not count for a measure; null if it could never have counted."""
     booked, nothing = pl.col("booked"), pl.lit(None, dtype=pl.String)
     match column:
         case "booked":

@@ -1,7 +1,7 @@
-"""The figures of journeys by day and source: as computed, as the second engine follows leads, and as published.
+"""The figures of journeys by day and source: computed, recomputed by the second engine, and published.
 
-A touch counts on its own day and has no segment: its figures have the segment ``ALL``. What is published by month must
-be the sum of the days.
+A touch counts on its own day and has no segment: its figures have the segment ``ALL``. Published months must be the
+sums of the days.
 """
 
 import datetime as dt
@@ -29,13 +29,13 @@ from rmetrics.tables import JOURNEY_METRICS, JOURNEYS
 
 KEY = ("date", "source", "segment")
 _AMOUNTS = {"jobs": "jobs", "touch_cost": "cost", "revenue_gross": "paid", "revenue40": "revenue40"}
-"""The columns of ``journeys`` that the measures which are no counts add up."""
+"""The columns of ``journeys`` summed by the measures that are not counts."""
 
 
 def computed_days(journeys: pl.LazyFrame, asked: Asked) -> pl.DataFrame:
-    """What the journeys that were computed add up to: date, source, segment, and a column for each measure."""
+    """Returns the sums of the computed journeys: date, source, segment, and a column per measure."""
     mine = journeys.filter(asked.of(pl.col("source")) & asked.on(pl.col("touch_date")))
-    # Of a constant, which "every touch" is, a group's sum would be the constant itself: it is the group's length.
+    # Polars sums a literal once per group, not once per row, so "every touch" is counted by the group's length.
     counts = [
         (pl.len() if c == "touches" else pl.when(fits).then(1).otherwise(0).sum()).alias(c) for c, fits in COUNTED_AS
     ]
@@ -45,7 +45,7 @@ def computed_days(journeys: pl.LazyFrame, asked: Asked) -> pl.DataFrame:
 
 
 def computed_months(monthly: pl.LazyFrame, asked: Asked) -> pl.DataFrame:
-    """``journey_metrics`` as computed, of whole months, with the first of the month as date."""
+    """Returns ``journey_metrics`` as computed, for whole months, with the first of the month as date."""
     mine = monthly.filter(asked.of(pl.col("source")) & asked.within(pl.col("month")))
     found = mine.with_columns(pl.col("month").alias("date"), pl.lit(ALL).alias("segment"))
     return _typed(found).collect()
@@ -59,15 +59,15 @@ def followed_days(
     end: dt.date,
     limit: str,
 ) -> pl.DataFrame:
-    """What the second engine makes of every row that may be a touch in some months, and of all that is tied to one.
+    """Recomputes journeys with the second engine, from every possible touch in some months and all rows tied to one.
 
     Args:
         lake: the lake.
         frames: its rows, at least those of the months.
-        source: the only one whose touches are asked for, or ``ALL``.
+        source: the only source of the touches, or ``ALL``.
         first: the first day of the months.
         end: the first day after them.
-        limit: of DuckDB's memory.
+        limit: the memory limit of DuckDB.
 
     Returns:
         As ``computed_days``.
@@ -92,7 +92,7 @@ def followed_days(
 
 
 def published_days(session: Session, asked: Asked) -> pl.DataFrame:
-    """What the published journeys add up to; as ``computed_days``, empty where none are published."""
+    """Returns the sums of the published journeys, as ``computed_days``; empty if none are published."""
     if not has_all(session, [JOURNEYS]):
         return _from_text([])
     first, end = asked.days
@@ -105,7 +105,7 @@ def published_days(session: Session, asked: Asked) -> pl.DataFrame:
 
 
 def published_months(session: Session, asked: Asked) -> pl.DataFrame:
-    """``journey_metrics`` as published; as ``computed_months``, empty where it is not."""
+    """Returns ``journey_metrics`` as published, as ``computed_months``; empty if it is not published."""
     if not has_all(session, [JOURNEY_METRICS]):
         return _from_text([])
     columns = ", ".join(f"{c}::text" for c in FUNNEL)
@@ -118,18 +118,18 @@ def published_months(session: Session, asked: Asked) -> pl.DataFrame:
 
 
 def by_month(days: pl.DataFrame) -> pl.DataFrame:
-    """Figures of days as figures of months, with the first of the month as date."""
+    """Sums figures of days to months, with the first of the month as date."""
     months = days.group_by(pl.col("date").dt.month_start(), "source", "segment").agg(pl.col(c).sum() for c in FUNNEL)
     return _typed(months.lazy()).collect()
 
 
 def with_funnel(daily: pl.DataFrame, funnel: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
-    """Daily figures with a column for each measure of journeys asked for; without a figure null.
+    """Joins a column for each requested measure of journeys to daily figures; null if there is no figure.
 
     Args:
         daily: date, source, segment and other measures.
         funnel: one of the frames above.
-        names: what each measure is called, and its column.
+        names: the name of each measure, with its column.
     """
     mine = funnel.select(*KEY, *(pl.col(column).alias(name) for name, column in names.items()))
     return daily.join(mine, on=list(KEY), how="full", coalesce=True)
@@ -145,7 +145,7 @@ def _typed(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _from_text(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
-    """Figures of date, source and every measure, as an engine gives them."""
+    """Builds a frame from an engine's rows of date, source and every measure."""
     schema = {"date": pl.Date, "source": pl.String, "segment": pl.String, **dict.fromkeys(FUNNEL, pl.String)}
     text = [[day, source, ALL, *(str(v) for v in values)] for day, source, *values in rows]
     return _typed(pl.DataFrame(text, schema=schema, orient="row").lazy()).collect()

@@ -1,4 +1,4 @@
-"""``explain --expect`` and ``--against``: what explains the gap between a number here and one from elsewhere."""
+"""``explain --expect`` and ``--against``: explanations of the gap between a figure and one from elsewhere."""
 
 import dataclasses
 import datetime as dt
@@ -26,15 +26,15 @@ from rmetrics.rules.names import JOBS, PAYMENTS, normal_source
 
 _EDGE_DAYS = 3
 _EXPORTS_BACK = 5
-_LIKE = 0.72  # how alike two spellings must be
+_LIKE = 0.72  # the minimum similarity of two spellings
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Something that explains a gap, or may.
+    """A certain or possible explanation of a gap.
 
     Attributes:
-        exact: whether it explains the gap to the last row or cent, alone or with the others marked so.
+        exact: whether it explains the gap to the last row or cent, alone or together with the others marked so.
     """
 
     text: str
@@ -46,7 +46,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A number here against one from elsewhere: what lies between them."""
+    """A figure compared with one from elsewhere, and the reasons for the gap between them."""
 
     metric: str
     value: Decimal
@@ -56,15 +56,15 @@ class Gap:
 
     @property
     def gap(self) -> Decimal:
-        """How much more the other number is."""
+        """The expected figure minus the computed one."""
         return self.expected - self.value
 
 
-# -- a number from elsewhere
+# -- a figure from elsewhere
 
 
 def gap_of(one: Explainer, asked: Asked, metric: Explained, expected: Decimal) -> Gap:
-    """The gap between a number here and the expected one, and what may explain it."""
+    """Returns the gap between a figure and the expected one, with its possible reasons."""
     gap = expected - metric.value
     scale = metric.scale
     here, there = (f"{v:,.{min(scale, 2)}f}" for v in (metric.value, expected))
@@ -82,7 +82,7 @@ def _worth(reason: Reason, scale: int) -> Decimal:
 
 
 def _marked(reasons: list[Reason], gap: Decimal, scale: int) -> list[Reason]:
-    """Marks what explains the gap exactly: each reason that does alone, or else the fewest that share no row."""
+    """Marks exact explanations: every reason that is exact alone, else the smallest set without common rows."""
     size = abs(gap)
     known = [i for i, r in enumerate(reasons) if _worth(r, scale)]
     alone = {i for i in known if abs(_worth(reasons[i], scale)) == size}
@@ -98,7 +98,7 @@ def _marked(reasons: list[Reason], gap: Decimal, scale: int) -> list[Reason]:
 
 
 def _candidates(one: Explainer, asked: Asked, metric: Explained, gap: Decimal) -> Iterator[Reason]:
-    """Yields what could lie between the numbers, by the direction of the gap."""
+    """Yields possible reasons, depending on the direction of the gap."""
     if gap > 0:
         for part in metric.parts:
             for near in part.nearly:
@@ -114,7 +114,7 @@ def _candidates(one: Explainer, asked: Asked, metric: Explained, gap: Decimal) -
 
 
 def _total(parts: Iterable[Evidence], within: pl.Expr | None = None) -> tuple[int, Decimal, tuple[str, ...]]:
-    """Rows, value and keys of the counted rows of evidence."""
+    """Returns number, value and keys of the counted rows of evidence."""
     rows, amount, keys = 0, Decimal(0), list[str]()
     for e in parts:
         counted = e.rows.filter(pl.col("_outcome") == Outcome.COUNTED.value)
@@ -128,7 +128,7 @@ def _total(parts: Iterable[Evidence], within: pl.Expr | None = None) -> tuple[in
 
 
 def _edges(one: Explainer, asked: Asked, name: str, *, inside: bool) -> Iterator[Reason]:
-    """Rows within a few days of the ends of the months asked for, on either side of them."""
+    """Yields rows within a few days of either end of the requested months."""
     if asked.day is not None:
         return
     before = (asked.month - dt.timedelta(days=1)).replace(day=1)
@@ -160,9 +160,9 @@ def _edges(one: Explainer, asked: Asked, name: str, *, inside: bool) -> Iterator
 
 
 def _spellings(one: Explainer, asked: Asked, name: str) -> Iterator[Reason]:
-    """Jobs of the month whose source is spelled in a way that no rule knows, or is blank."""
+    """Yields jobs of the month whose source is blank or has a spelling that no rule declares."""
     if asked.source == ALL:
-        return  # every spelling counts in it
+        return  # ALL includes every spelling
     rule = one.rules.sources.get(asked.source)
     leads = None if rule is None else rule.latest.leads
     measure = name if name in {"jobs", "units", "repairs", "revenue_gross", "revenue40"} else None
@@ -195,7 +195,7 @@ def _spellings(one: Explainer, asked: Asked, name: str) -> Iterator[Reason]:
 
 
 def are_alike(one: str, other: str) -> bool:
-    """Whether two spellings may be of one name."""
+    """Whether two spellings may mean the same name."""
     a, b = normal_source(one), normal_source(other)
     return a in b or b in a or difflib.SequenceMatcher(None, a, b).ratio() >= _LIKE
 
@@ -211,7 +211,7 @@ def _rejected(one: Explainer, metric: Explained) -> Iterator[Reason]:
 
 
 def _other_parts(one: Explainer, asked: Asked, metric: Explained) -> Iterator[Reason]:
-    """What the filters of the question leave out."""
+    """Yields rows that the segment of the question excludes."""
     if asked.segment is None:
         return
     whole = dataclasses.replace(asked, segment=None)
@@ -222,7 +222,7 @@ def _other_parts(one: Explainer, asked: Asked, metric: Explained) -> Iterator[Re
 
 
 def _repeated(metric: Explained) -> Iterator[Reason]:
-    """Rows here that say the same as another row: duplicates, or two visits of one customer."""
+    """Yields rows with the content of another row: duplicates, or two visits of one customer."""
     seen: dict[tuple[object, ...], list[str]] = {}
     worth: dict[str, Decimal] = {}
     for part in metric.parts:
@@ -239,11 +239,11 @@ def _repeated(metric: Explained) -> Iterator[Reason]:
         yield Reason(message, len(extra), amount, tuple(extra))
 
 
-# -- what the number was before the newest exports
+# -- the figure before the newest exports
 
 
 def _exports(one: Explainer, asked: Asked, metric: Explained, gap: Decimal) -> Iterator[Reason]:
-    """The exports that changed the number, newest first: what it was without each of them."""
+    """Yields the exports that changed the figure, newest first, with the figure before each of them."""
     computed, lake = one.lake.computed, one.lake.lake
     for name in dict.fromkeys(p.feed for p in metric.parts if p.feed):
         files = sorted(computed.typed[name], key=lambda f: f[1])
@@ -266,7 +266,7 @@ def _exports(one: Explainer, asked: Asked, metric: Explained, gap: Decimal) -> I
 
 
 def _frames_with(one: Explainer, name: str, exports: Sequence[TypedExport]) -> Frames:
-    """The frames as they were when only these exports of a feed had landed."""
+    """Returns the frames as they were when only these exports of a feed had landed."""
     rules, feed = one.rules, one.rules.feeds[name]
     rows = kept_rows(newest_rows(exports, feed), rules, name)
     feeds = dict(one.frames.feeds)

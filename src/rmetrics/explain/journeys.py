@@ -1,6 +1,6 @@
-"""Why a job came from the touch it came from, and why a lead led to no job: every touch and job that is tied to it.
+"""Why a job came from its touch, and why a lead led to no job: all touches and jobs tied to it.
 
-Only rows tied to the one asked for are looked at, and followed by the same stages as all of them.
+Only rows tied to the requested one are read; they pass through the same stages as in a full computation.
 """
 
 import datetime as dt
@@ -29,16 +29,16 @@ _ORDER = {name: step for step, name in STEPS.items()}
 
 @dataclass(frozen=True, slots=True)
 class Tie:
-    """A touch and a job that have to do with each other.
+    """A touch and a job that share a number or a link.
 
     Attributes:
         touch_id, source, touch_at, touch_date: the touch.
         job_id, job_source, job_day, paid: the job.
-        by: the step by which they belong together: ``uuid``, ``phone`` ...; None where they do not.
+        by: the step that matched them: ``uuid``, ``phone`` ...; None if they do not match.
         days: from the touch to the job.
         window: of the touch, in days.
         has_it: whether the job came from the touch.
-        why: in words.
+        why: the reason in words.
     """
 
     touch_id: str
@@ -58,18 +58,18 @@ class Tie:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What is known of one job or one lead.
+    """Everything known about one job or one lead.
 
     Attributes:
         kind: ``job`` or ``lead``.
         name: the job's number, or the touch's id.
-        source: what the CRM names, or the touch's source.
+        source: the source in the CRM, or the touch's source.
         where: file and line of the row.
         facts: of the row, in order.
-        ties: in time.
+        ties: in chronological order.
         said: the conclusion in one sentence.
-        rule: the window that decides, and where it is declared.
-        problems: why the lake could not be used as it is.
+        rule: the window that applies, and its place.
+        problems: findings about the lake itself.
     """
 
     kind: str
@@ -84,10 +84,10 @@ class Story:
 
 
 def job_story(rows: Rows, exports: dict[int, str], job: str) -> Story:
-    """All touches that have to do with a job, which one has it, and why each other lost.
+    """Returns all touches tied to a job: the one it came from, and why each other one lost.
 
     Args:
-        rows: of the computation.
+        rows: the rows of the computation.
         exports: names by rank.
         job: its number, or its uuid.
 
@@ -118,15 +118,15 @@ def job_story(rows: Rows, exports: dict[int, str], job: str) -> Story:
 
 
 def lead_story(rows: Rows, exports: dict[int, str], lead: str) -> Story:
-    """All jobs that have to do with a touch, and why each of them came from it or did not.
+    """Returns all jobs tied to a touch, and why each of them came from it or did not.
 
     Args:
-        rows: of the computation.
+        rows: the rows of the computation.
         exports: names by rank.
         lead: the touch's id, or the key of its row.
 
     Raises:
-        SettingsError: there is no such touch, or there are several.
+        SettingsError: no touch has the id or key, or several do.
     """
     wanted = lead.strip()
     name = pl.col(TOUCH)
@@ -160,7 +160,7 @@ def lead_story(rows: Rows, exports: dict[int, str], lead: str) -> Story:
 
 
 def _ties(rows: Rows, of: pl.DataFrame, feed: str) -> list[Tie]:
-    """Every touch and job that share a number or a link, among the rows that are tied to one."""
+    """Returns all touches and jobs that share a number or a link, among the rows tied to those given."""
     reached = tied(rows, [(feed, of)])
     numbers, _ = gathered(rows, reached)
     found = pairs(numbers).collect().lazy()
@@ -227,7 +227,7 @@ def _why_it_has(row: dict[str, Any]) -> str:
 
 
 def _why_not(row: dict[str, Any], rules: Rules) -> str:
-    """Why the job did not come from the touch."""
+    """Returns why the job did not come from the touch."""
     days, window = row["days"], row["window"]
     if row["step"] is not None:
         return _why_lost(row, rules)
@@ -243,7 +243,7 @@ def _why_not(row: dict[str, Any], rules: Rules) -> str:
 
 
 def _why_lost(row: dict[str, Any], rules: Rules) -> str:
-    """Why another touch has the job that this one may have had."""
+    """Returns why a matching touch lost the job to another touch."""
     won = row["matched_by"]
     if row["step"] > _ORDER[won]:
         return f"{row['winner']} goes before: {_HOW[won]}"
@@ -294,7 +294,7 @@ def _where(position: int, exports: dict[int, str]) -> str:
 
 
 def _yes(value: object) -> str | None:
-    """A boolean in words; None where it is not known."""
+    """Returns a boolean in words; None if it is unknown."""
     return None if value is None else "yes" if value else "no"
 
 

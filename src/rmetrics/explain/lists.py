@@ -1,4 +1,4 @@
-"""A list from elsewhere against the rows behind a number, key by key."""
+"""Compares a list from elsewhere with the rows behind a figure, key by key."""
 
 import datetime as dt
 from collections import Counter
@@ -24,7 +24,7 @@ from rmetrics.rules.model import ALL
 
 
 def listed_metric(one: Explainer, asked: Asked, metrics: Sequence[str]) -> str:
-    """The measure whose rows a list names: the one asked for, or the one its header speaks of."""
+    """Returns the measure to compare a list with: the one requested, otherwise leads if a rule counts them, or jobs."""
     if len(metrics) == 1:
         return metrics[0]
     return "leads" if asked.source in {ALL, *one.rules.sources} else "jobs"
@@ -71,7 +71,7 @@ def against_list(one: Explainer, asked: Asked, metric: Explained, path: Path, he
 
 
 def _keys_of(one: Explainer, path: Path, header: str) -> list[str]:
-    """The keys a file lists, as they are compared: without outer spaces and case.
+    """Returns the keys in a file, normalised for comparison: without outer spaces, in lower case.
 
     Raises:
         SettingsError: the file cannot be read or has no such column.
@@ -90,7 +90,7 @@ def _keys_of(one: Explainer, path: Path, header: str) -> list[str]:
 
 
 def _column_of(feed: Feed, header: str) -> str:
-    """The column of a feed that a header names; its key where it names none."""
+    """Returns the column of a feed with this header; its key if there is none."""
     wanted = normal_header(header)
     for name, column in feed.mapped.items():
         if wanted in {normal_header(name), *(normal_header(h) for h in column.from_)}:
@@ -116,7 +116,7 @@ def _only_here(rows: pl.DataFrame) -> Iterator[Reason]:
 def _only_there(
     one: Explainer, asked: Asked, metric: Explained, keys: set[str], found: pl.DataFrame, feed: str, header: str
 ) -> Iterator[Reason]:
-    """Groups the keys that only the list has by why they do not count here."""
+    """Groups the keys found only in the list by the reason why they do not count here."""
     groups: dict[str, list[str]] = {}
     nearly = {k: n.reason for p in metric.parts for n in p.nearly for k in n.keys}
     known = {row["_same"]: row for row in found.iter_rows(named=True)}
@@ -164,7 +164,7 @@ def _all_keys(one: Explainer, feed: str, header: str) -> list[str]:
 
 
 def _rejected_keys(one: Explainer, feed: str, header: str) -> set[str]:
-    """The keys of rows in quarantine, as far as their cells could be told apart."""
+    """Returns the keys of rows in quarantine, as far as their cells could be read."""
     lake, rules = one.lake.lake, one.rules
     column = _column_of(rules.feeds[feed], header)
     keys = set()

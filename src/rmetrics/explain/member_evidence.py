@@ -1,7 +1,7 @@
-"""The rows behind what a member of a dimension has of a measure: each with the part of its amount that is the member's.
+"""The rows behind a member's share of a measure, each with the member's part of its amount.
 
-The rows of other members are told apart (``Outcome.OTHER_MEMBER``), so the rows that count add up to the member's
-figure, as those of all members and of ``(none)`` and ``(other)`` do to the whole.
+Rows of other members get an outcome of their own (``Outcome.OTHER_MEMBER``), so the counted rows add up to the member's
+figure, and those of all members, ``(none)`` and ``(other)`` to the whole.
 
 Source: the design, section 8.
 """
@@ -29,12 +29,12 @@ _UNDATED = [o.value for o in (Outcome.NO_DATE, Outcome.OTHER_MONTH, Outcome.OTHE
 
 @dataclass(frozen=True, slots=True)
 class MemberAsked:
-    """Whose part of a measure is asked for.
+    """The member whose share of a measure is requested.
 
     Attributes:
         dimension: its name.
         member: as published; ``(none)`` and ``(other)`` are members.
-        kept: the members that are published by their own name.
+        kept: the members that are published by name.
     """
 
     dimension: str
@@ -43,13 +43,13 @@ class MemberAsked:
 
 
 def member_evidence(measure: str, asked: Asked, of: MemberAsked, frames: Frames, rules: Rules) -> Iterator[Evidence]:
-    """The evidence of a member's part of a measure, in the parts of the measure's own evidence.
+    """Yields the evidence of a member's share of a measure, in the parts of the measure's own evidence.
 
     Args:
         measure: a sum, shipped or own.
         asked: months of the whole company.
-        of: whose part.
-        frames: the rows.
+        of: the member.
+        frames: the frames of the lake.
         rules: all rules.
     """
     declared = sums(rules)[measure]
@@ -58,7 +58,7 @@ def member_evidence(measure: str, asked: Asked, of: MemberAsked, frames: Frames,
     for part in parts(measure, asked, frames, rules):
         if _has_members(part, declared.latest, dimension, rules):
             yield _of_member(part, declared.latest, of, frames, rules)
-        elif of.member == NONE:  # fees, monthly amounts, rows of feeds that name no job
+        elif of.member == NONE:  # fees, monthly amounts, rows of feeds without jobs
             yield part
 
 
@@ -99,7 +99,7 @@ def _of_member(part: Evidence, measure: Measure, of: MemberAsked, frames: Frames
 
 
 def _part(measure: Measure, *, first: bool, rules: Rules) -> pl.Expr:
-    """What of a row's amount is the member's: a share of cents is taken after they are parted."""
+    """Returns the member's part of a row's amount; the company's share is applied to cents after they are split."""
     hits, whole = pl.col(_NAMES), pl.col("_amount")
     if first:
         return whole
@@ -108,6 +108,8 @@ def _part(measure: Measure, *, first: bool, rules: Rules) -> pl.Expr:
     shared = unit_of(measure, rules) is Unit.MICRO
     amount = cents(pl.col("amount")) if shared else whole
     count = hits.list.len().cast(pl.Int64)
+    # The remaining cents go to the members named first, one each. Floor division would round a refund away from zero,
+    # so it is applied to the absolute amount.
     more = hits.list.head(amount.abs() % count).list.sum().cast(pl.Int64)
     parted = amount.sign() * ((amount.abs() // count) * hits.list.sum().cast(pl.Int64) + more)
     if not shared:

@@ -1,4 +1,4 @@
-"""Explains what members of a dimension have of a measure: one with its rows, or all beside the whole they make up.
+"""Explains the shares of members in a measure: of one member with its rows, or of all members next to the whole.
 
 Source: the design, section 8.
 """
@@ -36,7 +36,7 @@ _ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class MemberLine:
-    """What one member has of a measure; see ``explanation.Explained`` for the figures."""
+    """One member's figure of a measure; see ``explanation.Explained`` for the figures."""
 
     member: str
     value: Decimal
@@ -47,13 +47,13 @@ class MemberLine:
 
 @dataclass(frozen=True, slots=True)
 class MemberTable:
-    """What every member has of a measure, the largest first.
+    """The figures of all members for a measure, the largest first.
 
     Attributes:
         rule, where: of the measure.
-        scale: how many decimals the figures have.
-        additive: whether the members add up; where not, no whole is claimed.
-        whole: the measure of the whole company, from its own table.
+        scale: the decimals of the figures.
+        additive: whether the members add up; if not, they have no shares.
+        whole: the figure of the whole company, from its own table.
     """
 
     measure: str
@@ -65,12 +65,12 @@ class MemberTable:
     lines: tuple[MemberLine, ...]
 
     def of(self, member: str) -> Decimal:
-        """What a member has."""
+        """Returns the figure of a member; 0 if it has none."""
         return next((line.value for line in self.lines if line.member == member), _ZERO)
 
     @property
     def together(self) -> Decimal:
-        """What the members add up to."""
+        """The sum over all members."""
         return sum((line.value for line in self.lines), _ZERO)
 
 
@@ -80,8 +80,8 @@ class Members:
 
     Attributes:
         rule, where: of the dimension.
-        figures_differing: where the engines or PostgreSQL differ, or members do not add up.
-        figures: what was asked for: the measures, and what is computed from them.
+        figures_differing: the differences between the engines, PostgreSQL, and the sums over members.
+        figures: the requested figures: measures, and figures computed from them.
     """
 
     asked: Asked
@@ -95,16 +95,16 @@ class Members:
     figures: tuple[Figure, ...] = ()
 
     def value(self, figure: Figure, member: str) -> Decimal | None:
-        """What a member has of a figure; None where there is nothing to divide by."""
+        """Returns a member's figure; None if the divisor is 0."""
         return figure.value(*(self.tables[p].of(member) for p in figure.parts))
 
     def whole(self, figure: Figure) -> Decimal | None:
-        """A figure of the whole company."""
+        """Returns the figure of the whole company."""
         return figure.value(*(self.tables[p].whole for p in figure.parts))
 
     @property
     def members(self) -> tuple[str, ...]:
-        """Every member with a figure: the largest of the first measure first."""
+        """All members with a figure, ordered by size in the first measure."""
         return tuple(dict.fromkeys(line.member for table in self.tables.values() for line in table.lines))
 
     @property
@@ -116,10 +116,10 @@ class Members:
 
 
 def dimension_named(one: Explainer, name: str) -> Dimension:
-    """A dimension of the rules.
+    """Returns a dimension of the rules.
 
     Raises:
-        SettingsError: there is none of that name.
+        SettingsError: the rules have no dimension of that name.
     """
     known = one.rules.dimensions
     if name not in known:
@@ -130,13 +130,13 @@ def dimension_named(one: Explainer, name: str) -> Dimension:
 
 
 def explain_member(one: Explainer, asked: Asked, dimension: str, member: str, metrics: Sequence[str]) -> Explanation:
-    """What one member has of measures: rule, rows, near misses, share and proof.
+    """Explains one member's figures: rule, rows, near misses, share and proof.
 
     Args:
-        one: the lake.
+        one: the explainer of the lake.
         asked: months of the whole company.
         dimension: a dimension of the rules.
-        member: as a person writes it; case does not matter.
+        member: the member's name, in any case.
         metrics: sums.
 
     Raises:
@@ -146,7 +146,7 @@ def explain_member(one: Explainer, asked: Asked, dimension: str, member: str, me
     computed, held = _computed(one, asked, dimension), _published(one, asked, dimension)
     found = {m: tuple(member_evidence(m, asked, of, one.frames, one.rules)) for m in metrics}
     parts = one.parts(found, asked)
-    again = _recomputed(one, asked, dimension)  # last, for it is still at work
+    again = _recomputed(one, asked, dimension)  # last, as it may still be running
     explained = {}
     declared = one.rules.dimensions[dimension]
     for m in metrics:
@@ -184,10 +184,10 @@ def explain_member(one: Explainer, asked: Asked, dimension: str, member: str, me
 
 
 def explain_members(one: Explainer, asked: Asked, dimension: str, metrics: Sequence[str]) -> Members:
-    """What every member of a dimension has of measures, proved against the whole.
+    """Returns the figures of all members of a dimension, proved against the whole.
 
     Args:
-        one: the lake.
+        one: the explainer of the lake.
         asked: months of the whole company.
         dimension: a dimension of the rules.
         metrics: sums.
@@ -233,10 +233,10 @@ def explain_members(one: Explainer, asked: Asked, dimension: str, metrics: Seque
 
 
 def _member(one: Explainer, dimension: str, name: str) -> MemberAsked:
-    """The member a person means.
+    """Returns the named member.
 
     Raises:
-        SettingsError: nothing is known of it, or it is one of ``(other)``.
+        SettingsError: the name is unknown, ambiguous, or part of ``(other)``.
     """
     declared = dimension_named(one, dimension)
     tally = one.lake.computed.snapshot.scan(TALLIES["members"]).filter(pl.col("dimension") == dimension)
@@ -266,7 +266,7 @@ def _rule(one: Explainer, measure: str) -> tuple[str, str]:
     return measure_in_words(sums(one.rules)[measure].latest), one.rules.place(f"measures.{measure}")
 
 
-# -- the figures that must be equal
+# -- figures that must be equal
 
 
 def _frame(rows: Sequence[Sequence[object]]) -> pl.DataFrame:
@@ -312,7 +312,7 @@ def _total(rows: pl.DataFrame, measure: str) -> Decimal:
 
 
 def _of(figures: pl.DataFrame, member: str, measure: str) -> pl.DataFrame:
-    """One member's figures of one measure by month, in a column of the measure's name."""
+    """Returns one member's figures of a measure by month, in a column named after the measure."""
     mine = figures.filter((pl.col("member") == member) & (pl.col("measure") == measure))
     return mine.select("date", pl.col("value").alias(measure))
 

@@ -1,4 +1,4 @@
-"""A measure in each of several months: what must be equal in all of them together must be equal in each."""
+"""A measure in each of several months: figures must be equal in every month, not only in total."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ _ZERO = Decimal(0)
 
 
 class Figures(Protocol):
-    """A measure as computed, as its rows add up, by the other engine, and as published (None: not at all)."""
+    """A measure as computed, as the sum of its rows, by the second engine, and as published (None: not published)."""
 
     @property
     def value(self) -> Decimal: ...  # noqa: D102
@@ -28,7 +28,7 @@ class Figures(Protocol):
 
 
 def differences_of(of: Figures) -> tuple[Decimal, ...]:
-    """How far each of the other figures is from the value."""
+    """Returns the differences between each other figure and the value."""
     others = [of.listed, of.recomputed, *([] if of.published is None else [of.published])]
     return tuple(abs(other - of.value) for other in others)
 
@@ -45,16 +45,16 @@ class InMonth:
 
     @property
     def differences(self) -> tuple[Decimal, ...]:
-        """How far each of the other figures is from the value."""
+        """The differences between each other figure and the value."""
         return differences_of(self)
 
 
 def amounts_by_month(counted: pl.DataFrame, scale: int) -> dict[dt.date, Decimal]:
-    """What rows of evidence that count add up to, by the month of their day.
+    """Sums counted rows of evidence by the month of their day.
 
     Args:
-        counted: evidence (``_day``, ``_amount``); only rows that count.
-        scale: how many decimals ``_amount`` has.
+        counted: evidence (``_day``, ``_amount``), counted rows only.
+        scale: the decimals of ``_amount``.
     """
     sums = counted.group_by(pl.col("_day").dt.month_start().alias("month")).agg(pl.col("_amount").sum())
     return {month: Decimal(int(amount)).scaleb(-scale) for month, amount in sums.sort("month").iter_rows()}
@@ -68,15 +68,15 @@ def by_month(
     again: pl.DataFrame,
     held: pl.DataFrame | None,
 ) -> tuple[InMonth, ...]:
-    """A measure in every month asked for, those without a figure too; nothing where only one month is asked for.
+    """Returns a measure for every requested month, including those without a figure; empty for a single month.
 
     Args:
         measure: a column of the frames.
         asked: the months.
-        listed: the sums of the rows listed, of each part of the measure.
+        listed: the sums of the listed rows, for each part of the measure.
         computed: rows by date.
-        again: the same by the other engine.
-        held: the same as published; None where nothing is.
+        again: the same from the second engine.
+        held: the same as published; None if nothing is published.
     """
     if not asked.several:
         return ()

@@ -1,4 +1,4 @@
-"""The rows that nearly counted, in groups, each with the reason why they did not."""
+"""The rows that nearly counted, grouped by the reason why they did not."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -25,10 +25,10 @@ class NearMiss:
     """A group of rows that nearly counted.
 
     Attributes:
-        reason: why they did not.
-        rows: how many.
-        amount: what they would have added; None where that is not known.
-        keys: of all of them.
+        reason: why they did not count.
+        rows: their number.
+        amount: what they would have added; None if unknown.
+        keys: the keys of all of them.
     """
 
     reason: str
@@ -38,16 +38,16 @@ class NearMiss:
 
 
 def nearly_counted(found: Evidence, rows: pl.DataFrame, asked: Asked, feed: Feed | None) -> tuple[NearMiss, ...]:
-    """The groups that nearly counted.
+    """Returns the groups of rows that nearly counted.
 
     Args:
         found: the evidence.
-        rows: its rows of the source asked for, in or near the month (``near_rows``).
-        asked: the number.
+        rows: its rows of the requested source, in or near the month (``near_rows``).
+        asked: the requested figure.
         feed: the evidence's feed.
     """
     groups = list[NearMiss]()
-    if feed is None:  # of touches; amounts that no row holds have no condition
+    if feed is None:  # touches; amounts without rows have no condition
         return tuple(_unfit(found, rows, None))
     groups += _group(found, rows, Outcome.NO_DATE, f"{feed.date} is blank: they count in no month")
     groups += _uncounted(found, rows, feed)
@@ -61,7 +61,7 @@ def nearly_counted(found: Evidence, rows: pl.DataFrame, asked: Asked, feed: Feed
 
 
 def near_rows(found: Evidence, asked: Asked) -> pl.LazyFrame:
-    """The rows of evidence that are of the source and in or near the month, or without a date."""
+    """Returns the rows of evidence that have the source and are in or near the month, or have no date."""
     day = pl.col("_day")
     near = day.is_null() | asked.within(day)
     if found.stamp is not None:
@@ -88,14 +88,14 @@ def _uncounted(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Near
     columns = tree.columns_in(parse(feed.where)) if feed.where else ()
     if columns:
         groups = [(_shown(v[0], columns[0], feed), g) for v, g in left.group_by(pl.col(columns[0]))]
-        for value, group in sorted(groups, key=lambda g: (-g[1].height, g[0])):  # whatever order the rows came in
+        for value, group in sorted(groups, key=lambda g: (-g[1].height, g[0])):  # independent of the order of the rows
             yield from _nearly(found, group, f"{columns[0]} is {value}")
     else:
         yield from _nearly(found, left, Outcome.NOT_COUNTED.value)
 
 
 def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed | None) -> Iterator[NearMiss]:
-    """Rows that fail the condition: those that fail only one part of it, then the rest."""
+    """Yields rows that do not meet the condition: first those that fail a single part of it, then the rest."""
     left = rows.filter(pl.col("_outcome") == Outcome.UNFIT.value)
     if not left.height or found.condition is None or found.row is None:
         return
@@ -103,7 +103,7 @@ def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed | None) -> Iterator[N
     leaves = list(_leaves(condition))
     for leaf in [leaf for leaf in leaves if leaf.inside_and or len(leaves) == 1]:
         without = rendered(condition_of(_without(condition, leaf.path), found.row)).fill_null(value=False)
-        # Lazily: Polars 2.1 may give one value for all rows where a condition is run on a frame at once.
+        # Lazily, as Polars 2.1 may return one value for all rows if a condition is evaluated eagerly.
         missed = left.lazy().filter(without).collect()
         reason = f"{leaf.text} does not hold: {_values(missed, leaf.columns, feed)}"
         yield from _nearly(found, missed, reason)
@@ -117,7 +117,7 @@ def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed | None) -> Iterator[N
 
 
 def _other_ends(found: Evidence, rows: pl.DataFrame) -> Iterator[NearMiss]:
-    """Touches that came to something else, by what that is."""
+    """Yields touches with another outcome, grouped by its reason."""
     other = rows.filter((pl.col("_outcome") == Outcome.OTHER_END.value) & pl.col("_why").is_not_null())
     groups = [(str(why), group) for (why,), group in other.group_by("_why")]
     for why, group in sorted(groups, key=lambda g: (-g[1].height, g[0])):
@@ -134,12 +134,12 @@ def _by_utc(found: Evidence, rows: pl.DataFrame, asked: Asked) -> Iterator[NearM
     yield from _nearly(found, elsewhere, reason)
 
 
-# -- the condition, taken apart
+# -- parts of the condition
 
 
 @dataclass(frozen=True, slots=True)
 class _Leaf:
-    """A part that AND and OR join: where it is, its SQL, its columns, and whether an AND is around it."""
+    """An operand of AND or OR: its path, its SQL, its columns, and whether it is inside an AND."""
 
     path: tuple[int, ...]
     text: str
@@ -148,7 +148,7 @@ class _Leaf:
 
 
 def _leaves(node: tree.Node, path: tuple[int, ...] = (), *, inside_and: bool = False) -> Iterator[_Leaf]:
-    """The comparisons that AND and OR join, from left to right."""
+    """Yields the operands that AND and OR join, from left to right."""
     if isinstance(node, tree.Joined):
         inside = inside_and or node.word == "AND"
         for i, child in enumerate(node.parts):
@@ -158,7 +158,7 @@ def _leaves(node: tree.Node, path: tuple[int, ...] = (), *, inside_and: bool = F
 
 
 def _without(node: tree.Node, path: tuple[int, ...]) -> tree.Node:
-    """The condition, with one leaf taken as true."""
+    """Returns the condition with one leaf replaced by TRUE."""
     if not path or not isinstance(node, tree.Joined):
         return tree.Truth(value=True)
     parts = tuple(_without(p, path[1:]) if i == path[0] else p for i, p in enumerate(node.parts))
@@ -166,7 +166,7 @@ def _without(node: tree.Node, path: tuple[int, ...]) -> tree.Node:
 
 
 def _values(rows: pl.DataFrame, columns: tuple[str, ...], feed: Feed | None) -> str:
-    """The most frequent values of the first column: ``cost is 0.00 (14), blank (3)``."""
+    """Lists the most frequent values of the first column: ``cost is 0.00 (14), blank (3)``."""
     if not columns or not rows.height or columns[0] not in rows.columns:
         return count(rows.height, "row")
     name = columns[0]

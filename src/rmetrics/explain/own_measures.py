@@ -1,4 +1,4 @@
-"""The rows behind a measure of the company's own, and its figures by day, source and segment."""
+"""The rows behind an own measure, and its figures by day, source and segment."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -21,12 +21,12 @@ _DECIMALS = {Unit.ONE: 0, Unit.CENT: 2, Unit.MICRO: 6}
 
 
 def own_scales(rules: Rules) -> dict[str, int]:
-    """How many decimals each of the company's own sums has."""
+    """Returns the decimals of each own sum."""
     return {n: _DECIMALS[unit_of(m.latest, rules)] for n, m in sums(rules, own=True).items()}
 
 
 def own_evidence(measure: str, asked: Asked, frames: Frames, rules: Rules) -> Iterator[Evidence]:
-    """The evidence of an own measure: one part per version of its declaration in force in the months."""
+    """Yields the evidence of an own measure: one part per version of its declaration in force in the months."""
     declared = sums(rules, own=True)[measure]
     for number, (start, until, version) in enumerate(declared.rule.spans()):
         if (start is not None and start >= asked.end) or (until is not None and until <= asked.month):
@@ -73,7 +73,7 @@ def _part(
 
 
 def _touches(frames: Frames, rules: Rules) -> pl.LazyFrame:
-    """Every touch, with the export and the line of its row."""
+    """Returns every touch, with the export and line of its row."""
     row = row_of_place()
     return placed_journeys(frames.journeys, rules).with_columns(
         (row // LINES).cast(pl.UInt32).alias(FILE),
@@ -84,7 +84,7 @@ def _touches(frames: Frames, rules: Rules) -> pl.LazyFrame:
 
 
 def every_row(of: str, frames: Frames, rules: Rules) -> pl.LazyFrame:
-    """Every row of a feed as ``placed_rows`` gives those that count; whether it counts stands in ``_was``."""
+    """Returns every row of a feed in the form of ``placed_rows``; ``_was`` has whether it counts."""
     every = frames.feeds[of].with_columns(pl.col(COUNTED).alias("_was"), pl.lit(value=True).alias(COUNTED))
     if of == JOBS:
         facts = frames.facts.select("job_id", "metric_date", "source", "segment", "paid", "is_unit", "is_repair")
@@ -94,13 +94,13 @@ def every_row(of: str, frames: Frames, rules: Rules) -> pl.LazyFrame:
 
 
 def beside(daily: pl.DataFrame, own: pl.DataFrame, rules: Rules, names: Sequence[str]) -> pl.DataFrame:
-    """Daily figures with a column for each own measure, in the type of its decimals; without a figure null.
+    """Joins a column for each own measure to daily figures, in the type of its decimals; null if there is no figure.
 
     Args:
         daily: date, source, segment and the seven measures.
         own: date, source, segment, measure and value (a decimal).
-        rules: the measures.
-        names: those wanted.
+        rules: the rules with the measures.
+        names: the measures to add.
     """
     key = ["date", "source", "segment"]
     scales = own_scales(rules)

@@ -1,4 +1,4 @@
-"""The second engine's answer to what an explanation is asked for."""
+"""The second engine's answer to the question of an explanation."""
 
 import contextlib
 import datetime as dt
@@ -24,7 +24,7 @@ from rmetrics.tables import MONTHLY
 
 @contextlib.contextmanager
 def needed_inputs(lake: Workspace, asked: Months) -> Iterator[MonthInputs | None]:
-    """What the months asked for need; None where they are so many that everything is looked at."""
+    """Yields the inputs needed for the requested months; None if they are so many that all inputs are used."""
     known = known_months(lake)
     first, last = months_named(asked, known)
     wanted = frozenset(m for m in known if first <= m <= last)
@@ -36,10 +36,10 @@ def needed_inputs(lake: Workspace, asked: Months) -> Iterator[MonthInputs | None
 
 
 def known_months(lake: Workspace) -> frozenset[dt.date]:
-    """The months with figures.
+    """Returns the months with figures.
 
     Raises:
-        LakeError: there is none.
+        LakeError: no month has any figures.
     """
     months = load(lake.lake).scan(MONTHLY).select(pl.col("month").unique()).collect()["month"].to_list()
     if not months:
@@ -49,7 +49,7 @@ def known_months(lake: Workspace) -> frozenset[dt.date]:
 
 @contextlib.contextmanager
 def touch_file(lake: Workspace) -> Iterator[Path | None]:
-    """A file of all touches, where a measure is over them."""
+    """Yields a file of all touches if a measure needs them, else None."""
     if all(m.latest.of != JOURNEYS for m in sums(lake.rules).values()):
         yield None
         return
@@ -58,7 +58,7 @@ def touch_file(lake: Workspace) -> Iterator[Path | None]:
 
 
 def recomputed(lake: Workspace, part: MonthInputs | None, memory_limit: str | None, touches: Path | None) -> Any:
-    """A connection in which everything, or what a month needs, was recomputed."""
+    """Returns a connection in which everything, or what the months need, was recomputed."""
     typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else lake.typed
     known = [p for p in ((part.scope.daily, part.scope.members) if part else ()) if p]
     known += [touches] if touches else []

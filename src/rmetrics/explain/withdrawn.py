@@ -1,4 +1,4 @@
-"""Rows of withdrawn exports that would be near a number: why a figure is smaller than a person remembers."""
+"""Rows of withdrawn exports that might have counted: why a figure is smaller than a person remembers."""
 
 from collections.abc import Iterator
 
@@ -15,17 +15,17 @@ from rmetrics.rules.names import JOBS, normal_source
 
 
 def withdrawn_rows(lake: Lake, rules: Rules, withdrawn: tuple[RawFile, ...], name: str, asked: Asked) -> list[NearMiss]:
-    """One group per withdrawn export of a feed that has rows of the month, or of the day where one is asked for.
+    """Returns one group per withdrawn export of a feed that has rows in the requested months or days.
 
-    Of jobs only those of the source are counted; a row of another feed names no source, so all of them are. An export
-    whose typed rows are no longer there (the rules were edited since it was withdrawn) is left out.
+    For jobs, only rows of the source are counted; rows of other feeds name no source, so all of them are. An export
+    whose typed rows no longer exist (because the rules were edited after the withdrawal) is skipped.
 
     Args:
-        lake: where the typed rows are.
-        rules: in force.
+        lake: the lake with the typed rows.
+        rules: the rules in force.
         withdrawn: the withdrawn exports.
         name: the feed.
-        asked: the number.
+        asked: the requested figure.
     """
     return [group for raw in withdrawn if raw.feed == name for group in _of_export(lake, rules, raw, asked)]
 

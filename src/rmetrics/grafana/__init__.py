@@ -1,1 +1,1 @@
-"""The Grafana kit: dashboards, alert rules and provisioning as text, made from time zone and currency."""
+"""The Grafana kit: dashboards, alert rules and provisioning as text, generated from time zone and currency."""

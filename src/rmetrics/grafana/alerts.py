@@ -1,4 +1,4 @@
-"""The alert rules. Alerts know no variables: their SQL holds no dollar sign and asks for the business's own today."""
+"""The alert rules. Alerts have no variables: their SQL contains no dollar sign and uses the business's own today."""
 
 from rmetrics.grafana.data_health import STALE_HOURS
 from rmetrics.grafana.model import SOURCE, Json, Place
@@ -8,7 +8,7 @@ PACE = 0.9
 
 
 def alert_rules(place: Place) -> Json:
-    """The provisioning document of all rules."""
+    """Returns the provisioning document of all rules."""
     rules = [
         _rule(
             "rmetrics-cpl",

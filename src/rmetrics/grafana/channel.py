@@ -1,4 +1,4 @@
-"""*Channels*: one source in depth, with the command lines that explain its numbers."""
+"""*Channels*: one source in depth, with the commands that explain its figures."""
 
 from rmetrics.grafana import model as m
 from rmetrics.grafana.model import MONTH, SHOWN_MONTHS, Json, Panel, Place, ratio
@@ -9,7 +9,7 @@ _METRICS = ("leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
 
 
 def channel(place: Place) -> Json:
-    """The dashboard."""
+    """Returns the dashboard."""
     rows = [_headline(place), _history(place), _depth(place), [_days()], [_segments(place), _explain()]]
     variables = [
         m.source_variable(multi=False),
@@ -147,7 +147,7 @@ ORDER BY segment"""
 
 
 def _explain() -> Panel:
-    # The name is quoted for the shell: a quote inside it ends the string, adds one, and begins again.
+    # Quotes the name for the shell: a quote inside it closes the string, is escaped, and opens it again.
     sql = f"""
 SELECT metric AS "Metric", sum(amount) AS "Value",
        'rmetrics explain --source ''' || replace(${{source:sqlstring}}, '''', '''\\''''') || ''' --month ' ||

@@ -1,14 +1,14 @@
-"""*Data health*: how fresh each feed is, what the runs read and refused, what they found, what changed and why."""
+"""*Data health*: freshness of each feed, rows read and rejected by runs, findings, and changes with their causes."""
 
 from rmetrics.grafana import model as m
 from rmetrics.grafana.model import Json, Panel, Place
 
-STALE_HOURS = 26  # a nightly run and two hours of grace
+STALE_HOURS = 26  # a nightly run plus two hours of tolerance
 _RANGE = "BETWEEN ($__timeFrom())::timestamptz AND ($__timeTo())::timestamptz"
 
 
 def health(place: Place) -> Json:
-    """The dashboard."""
+    """Returns the dashboard."""
     rows = [_headline(), [_freshness(), _findings()], [_runs(), _rejected()], [_causes(), _changes()]]
     about = "Whether the numbers can be trusted today: freshness, runs, rejected rows, findings, and every change."
     return m.dashboard("rmetrics-health", "Data health", about, rows, [], place, ("now-29d/d", "now/d"))

@@ -1,4 +1,4 @@
-"""*Funnel*: from touch to money, by source: what each step loses, what it costs, and who says what."""
+"""*Funnel*: from touch to money by source: the losses and cost of each step, and sources by the CRM and by touch."""
 
 from rmetrics.grafana import model as m
 from rmetrics.grafana.model import MONTH, SHOWN_MONTHS, Json, Panel, Place, ratio
@@ -9,7 +9,7 @@ _STEPS = ("touches", "answered", "booked", "visited", "repaired", "paid")
 
 
 def funnel(place: Place) -> Json:
-    """The dashboard."""
+    """Returns the dashboard."""
     rows = [
         _headline(place),
         [_steps(), _reasons()],

@@ -61,13 +61,13 @@ providers:
 
 
 def dashboards(place: Place) -> list[Json]:
-    """All dashboards."""
+    """Returns all dashboards."""
     made = (months(place), month(place), channel(place), funnel(place), own_measures(place), health(place))
     return [with_links(d, place.serve) for d in made]
 
 
 def kit(place: Place) -> dict[str, str]:
-    """Every file of the kit: path inside the folder to text. The same every time."""
+    """Returns every file of the kit: path inside the folder to text. The output is deterministic."""
     files = {f"dashboards/{d['uid'].removeprefix('rmetrics-')}.json": as_json(d) for d in dashboards(place)}
     return files | {
         "provisioning/datasources/rmetrics.yaml": _DATASOURCE,
@@ -77,9 +77,9 @@ def kit(place: Place) -> dict[str, str]:
 
 
 def yaml(value: Mapping[str, Any], indent: str = "") -> Iterator[str]:
-    """The lines of a mapping as YAML: SQL as a block, other text quoted as JSON quotes it.
+    """Yields the lines of a mapping as YAML: SQL as a block, other text with JSON quoting.
 
-    A dollar sign in text is doubled, because Grafana would take it for a variable of its environment.
+    Dollar signs in text are doubled, as Grafana would expand them as environment variables.
     """
     for key, item in value.items():
         match item:

@@ -1,7 +1,7 @@
-"""Data links: from a figure on a panel to its explanation by ``rmetrics serve``.
+"""Data links: from a figure on a panel to its explanation in ``rmetrics serve``.
 
-Which figure it is follows from the panel itself: the columns its query names, and the variables it reads. A figure of
-which source or month cannot be told (a sum over a range of months) has no link.
+The panel itself identifies the figure: by the column names in its query, and the variables it uses. A figure whose
+source or month is not determined (a sum over a range of months) has no link.
 """
 
 import re
@@ -22,15 +22,15 @@ _METRICS: Mapping[str, str] = {
     "Inbound": "calls", "Answered": "calls", "Jobs": "calls",
 }  # fmt: skip
 _COLUMN = re.compile(r'AS "([^"]+)"')
-_CUMULATIVE = re.compile(r"\bOVER\b")  # of the days up to one: no figure that is explained
+_CUMULATIVE = re.compile(r"\bOVER\b")  # cumulative over days: explanations have no such figure
 
 
 def with_links(dashboard: Json, base: str | None) -> Json:
-    """The dashboard, each figure that can be told leading to its explanation.
+    """Returns the dashboard with links from figures to their explanations, where these are determined.
 
     Args:
-        dashboard: as ``model.dashboard`` makes it.
-        base: where ``rmetrics serve`` answers; None: no links.
+        dashboard: as returned by ``model.dashboard``.
+        base: the address of ``rmetrics serve``; None: no links.
     """
     if base is None:
         return dashboard
@@ -51,7 +51,7 @@ def _panel(panel: Json, base: str, *, one_source: bool) -> Json:
 
 
 def _asked(sql: str, *, one_source: bool) -> str | None:
-    """Source and month, and the segment or day, as parts of an address that Grafana fills in."""
+    """Returns the query string of source, month, and segment or day, as templates for Grafana; None if undetermined."""
     columns = set(_COLUMN.findall(sql))
     if "Source" in columns:
         source = "${__data.fields.Source:percentencode}"
@@ -63,7 +63,7 @@ def _asked(sql: str, *, one_source: bool) -> str | None:
         return None
     if "Month" in columns:
         month = "${__data.fields.Month:percentencode}"
-    elif "${month:" in sql and "${months:" not in sql:  # of several months shown, none is the figure's own
+    elif "${month:" in sql and "${months:" not in sql:  # otherwise it is one of many months shown
         month = "${month:percentencode}"
     else:
         return None
@@ -73,7 +73,7 @@ def _asked(sql: str, *, one_source: bool) -> str | None:
 
 
 def _overrides(there: list[Json], links: Mapping[str, str]) -> list[Json]:
-    """The overrides with a property for the links of each column."""
+    """Returns the overrides with the links of each column added."""
     made, left = list[Json](), dict(links)
     for override in there:
         url = left.pop(override["matcher"]["options"], None)

@@ -1,11 +1,11 @@
-"""Dashboards as plain dicts in Grafana's classic model, and the SQL fragments their panels share.
+"""Dashboards as plain dicts in Grafana's classic model, and the SQL fragments shared by their panels.
 
 Conventions: SQL names tables without a schema (the reader's ``search_path`` decides); variables are always written
-``${name:sqlstring}``; time ranges act on the column ``time``; ratios are computed from sums. The business time zone
-stands in the SQL as a literal, because Grafana knows none.
+``${name:sqlstring}``; time ranges apply to the column ``time``; ratios are computed from sums. The business time zone
+is a literal in the SQL, as Grafana has no variable for it.
 
-Figures are picked by month, from what is published: a dashboard opens on the newest data, also where that is not today.
-Only *Data health*, which is about runs, follows Grafana's time range.
+Figures are picked by published month: a dashboard opens on the newest data, even if that is not today's. Only *Data
+health*, which is about runs, follows Grafana's time range.
 """
 
 import json
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-SCHEMA_VERSION = 42  # the last of the classic model: what Grafana 12 and 13 write, and migrate nothing of
+SCHEMA_VERSION = 42  # the last of the classic model: Grafana 12 and 13 write it, and load it without migrations
 SOURCE = {"type": "grafana-postgresql-datasource", "uid": "rmetrics"}
 TAG = "rmetrics"
 COLUMNS = 24
@@ -25,12 +25,12 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What differs from one installation to the next.
+    """The parameters that differ between installations.
 
     Attributes:
         timezone: IANA zone of the business.
-        currency: ISO code of all money.
-        serve: where ``rmetrics serve`` answers; None: figures lead nowhere.
+        currency: ISO code of all amounts.
+        serve: the address of ``rmetrics serve``; None: figures have no links.
     """
 
     timezone: str
@@ -49,41 +49,42 @@ class Place:
 
     @property
     def today(self) -> str:
-        """SQL: today's date where the business is."""
+        """SQL: today's date in the business's zone."""
         return f"(now() AT TIME ZONE {self.zone})::date"
 
     @property
     def running_month(self) -> str:
-        """SQL: the first of the running month where the business is."""
+        """SQL: the first day of the running month in the business's zone."""
         return f"date_trunc('month', now() AT TIME ZONE {self.zone})::date"
 
 
 PICKED = "source IN (${source:sqlstring}) AND segment IN (${segment:sqlstring})"
 MONTH = "(${month:sqlstring} || '-01')::date"
 SHOWN_MONTHS = f"month > ({MONTH} - (${{months:sqlstring}} || ' months')::interval)::date\n  AND month <= {MONTH}"
-"""SQL: as many months as were picked, the last of them the one that was picked."""
+"""SQL: the picked number of months, up to and including the picked month."""
 SCOPE = "(${scope:sqlstring} = 'ALL' OR source = ${scope:sqlstring})"
 
 
 def ratio(top: str, bottom: str) -> str:
-    """SQL: a ratio of sums, NULL where there is nothing to divide by."""
+    """SQL: a ratio of sums, NULL if the divisor is 0."""
     return f"sum({top})::numeric / nullif(sum({bottom}), 0)"
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One panel before it has an id and a place.
+    """One panel before it has an id and a position.
 
     Attributes:
         kind: Grafana's panel type.
         sql: one query, or several by their refId.
         size: width in 24ths, height in grid units of 30 pixels.
         time_series: whether the rows are (time, values); otherwise a table.
-        unit: of every value that no override names.
+        unit: of every value without an override.
         options, custom: of the panel and of its fields.
         overrides: column name to the properties that differ.
         steps: (from, colour) of thresholds, the first from None.
-        by_threshold: colour by thresholds though there is one step here: a query has the others (``thresholds_from``).
+        by_threshold: colours by thresholds even with a single step, as a query supplies the others
+            (``thresholds_from``).
     """
 
     kind: str
@@ -106,7 +107,7 @@ class Panel:
 
 
 def panel_json(panel: Panel, number: int, x: int, y: int) -> Json:
-    """The panel as Grafana stores it."""
+    """Returns the panel in Grafana's storage format."""
     defaults: Json = {
         "unit": panel.unit,
         "noValue": "—",
@@ -151,7 +152,7 @@ def _override(name: str, properties: Json) -> Json:
 
 
 def laid_out(rows: Sequence[Sequence[Panel]]) -> Iterator[Json]:
-    """The panels from left to right and from top to bottom, with ids."""
+    """Yields the panels from left to right and top to bottom, with ids."""
     number, y = 1, 0
     for row in rows:
         x = 0
@@ -172,7 +173,7 @@ def dashboard(
     *,
     show_range: bool = True,
 ) -> Json:
-    """A dashboard in the classic model; the time zone is that of the business, never the browser's."""
+    """Returns a dashboard in the classic model; its time zone is that of the business, never the browser's."""
     return {
         "uid": uid,
         "title": title,
@@ -235,7 +236,7 @@ def _variable(name: str, label: str, query: str, *, multi: bool = False, descend
 
 
 def _names(column: str) -> str:
-    """Every value of a column; a word that matches nothing where there is none, for an empty IN () is an error."""
+    """SQL: every value of a column, or a placeholder that matches nothing if there is none, as IN () is an error."""
     return (
         f"SELECT {column} FROM monthly_metrics GROUP BY {column} "
         f"UNION SELECT '(none)' WHERE NOT EXISTS (SELECT 1 FROM monthly_metrics) ORDER BY 1"
@@ -243,23 +244,23 @@ def _names(column: str) -> str:
 
 
 def source_variable(*, multi: bool = True) -> Json:
-    """Which sources: several, or one."""
+    """Returns the variable for one or several sources."""
     return _variable("source", "Source", _names("source"), multi=multi)
 
 
 def segment_variable() -> Json:
-    """Which segments."""
+    """Returns the variable for segments."""
     return _variable("segment", "Segment", _names("segment"), multi=True)
 
 
 def scope_variable() -> Json:
-    """What is compared with a target: the whole company or one source."""
+    """Returns the variable for the scope of targets: the whole company or one source."""
     every = "SELECT 'ALL' AS source UNION SELECT source FROM monthly_metrics ORDER BY 1"
     return _variable("scope", "Scope", every) | {"current": {"selected": True, "text": "ALL", "value": "ALL"}}
 
 
 def month_variable(place: Place, label: str = "Month") -> Json:
-    """Which month: the newest with data unless another is picked."""
+    """Returns the variable for the month, by default the newest with data."""
     months = (
         "SELECT to_char(month, 'YYYY-MM') FROM monthly_metrics GROUP BY month "
         f"UNION SELECT to_char({place.today}, 'YYYY-MM') "
@@ -269,7 +270,7 @@ def month_variable(place: Place, label: str = "Month") -> Json:
 
 
 def declared_variable(name: str, label: str, column: str, table: str) -> Json:
-    """One of what the rules declare; a word that matches nothing where there is nothing."""
+    """Returns the variable for a declared measure or dimension; a placeholder that matches nothing if there is none."""
     query = (
         f"SELECT {column} FROM {table} GROUP BY {column} "
         f"UNION SELECT '(none)' WHERE NOT EXISTS (SELECT 1 FROM {table}) ORDER BY 1"
@@ -278,12 +279,12 @@ def declared_variable(name: str, label: str, column: str, table: str) -> Json:
 
 
 def months_variable() -> Json:
-    """How many months are shown; see ``SHOWN_MONTHS``."""
+    """Returns the variable for the number of months shown; see ``SHOWN_MONTHS``."""
     return choice_variable("months", "Months shown", ("12", "3", "6", "24", "36", "60"))
 
 
 def choice_variable(name: str, label: str, choices: Sequence[str]) -> Json:
-    """One of fixed words."""
+    """Returns a variable with a fixed list of values."""
     return {
         "type": "custom",
         "name": name,
@@ -302,7 +303,7 @@ def choice_variable(name: str, label: str, choices: Sequence[str]) -> Json:
 
 
 def stat(title: str, description: str, sql: str | Mapping[str, str], **more: Any) -> Panel:
-    """One big number."""
+    """Returns a panel with one big number."""
     options = {
         "colorMode": "value",
         "graphMode": "none",
@@ -316,7 +317,7 @@ def stat(title: str, description: str, sql: str | Mapping[str, str], **more: Any
 
 
 def table(title: str, description: str, sql: str, size: tuple[int, int], **more: Any) -> Panel:
-    """Rows as they are."""
+    """Returns a panel with the rows as a table."""
     options = {"cellHeight": "sm", "showHeader": True, "footer": {"show": False, "reducer": ["sum"], "fields": ""}}
     return Panel(
         "table", title, description, sql, size, options=options, custom={"align": "auto", "filterable": False}, **more
@@ -326,7 +327,7 @@ def table(title: str, description: str, sql: str, size: tuple[int, int], **more:
 def bars(
     title: str, description: str, sql: str, size: tuple[int, int], *, x: str, stacked: bool = False, **more: Any
 ) -> Panel:
-    """Bars over words, so that no time zone can move a month."""
+    """Returns a bar chart over text labels, so that no time zone can shift a month."""
     options = {
         "xField": x,
         "orientation": "vertical",
@@ -343,21 +344,21 @@ def bars(
 
 
 def lines(title: str, description: str, sql: str, size: tuple[int, int], **more: Any) -> Panel:
-    """Lines over time."""
+    """Returns a line chart over time."""
     options = {"legend": _LEGEND, "tooltip": {"mode": "multi", "sort": "desc"}}
     custom = {"drawStyle": "line", "lineWidth": 2, "showPoints": "auto", "pointSize": 6, "spanNulls": False}
     return Panel("timeseries", title, description, sql, size, options=options, custom=custom, time_series=True, **more)
 
 
 def days_of_month(title: str, description: str, sql: str, size: tuple[int, int], **more: Any) -> Panel:
-    """Lines over the days of a month: x is the number of the day, so neither range nor time zone can cut it."""
+    """Returns a line chart over the days of a month by number, so that neither range nor time zone can cut it."""
     options = {"xField": "Day", "legend": _LEGEND, "tooltip": {"mode": "multi", "sort": "none"}}
     custom = {"drawStyle": "line", "lineWidth": 2, "showPoints": "never", "spanNulls": False}
     return Panel("trend", title, description, sql, size, options=options, custom=custom, **more)
 
 
 def matrix(column: str, row: str, value: str) -> Json:
-    """Rows of (row, column, value) to one column per name, however many there are."""
+    """Returns the transformation of rows of (row, column, value) to one column per name, however many there are."""
     return {
         "id": "groupingToMatrix",
         "options": {"columnField": column, "rowField": row, "valueField": value, "emptyValue": "zero"},
@@ -365,11 +366,11 @@ def matrix(column: str, row: str, value: str) -> Json:
 
 
 def thresholds_from(ref: str, colours: Mapping[str, str]) -> Json:
-    """Thresholds that another query gives, instead of the panel's own: those of the targets.
+    """Returns the transformation that takes thresholds from another query, such as the targets, instead of the panel.
 
     Args:
-        ref: the query. Its columns are in ascending order of value and NULL where there is no target. The first one is
-            where colours begin: Grafana paints what is below the lowest step in that step's colour.
+        ref: the query. Its columns are in ascending order of value, and NULL if there is no target. The first one is
+            the start of the colours: Grafana paints values below the lowest step in that step's colour.
         colours: column to the colour from its value on.
     """
     mappings = [
@@ -380,14 +381,14 @@ def thresholds_from(ref: str, colours: Mapping[str, str]) -> Json:
 
 
 NO_TARGET = ((None, "text"),)
-"""Steps of a panel whose thresholds come from a target that may be missing: no colour, no judgement."""
+"""Steps of a panel whose thresholds come from a target that may be missing: then it has no colour."""
 ATTAINED = ((None, RED), (0.9, YELLOW), (1.0, GREEN))
 DASHED = {"custom.lineStyle": {"fill": "dash", "dash": [8, 8]}, "custom.lineWidth": 1}
 _LEGEND = {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}
 
 
 def cell_colours(steps: Sequence[tuple[float | None, str]]) -> Json:
-    """Properties of a table column whose cells are coloured by thresholds."""
+    """Returns the properties of a table column whose cells are coloured by thresholds."""
     return {
         "custom.cellOptions": {"type": "color-text"},
         "color": {"mode": "thresholds"},
@@ -399,7 +400,7 @@ WRAPPED = {"custom.cellOptions": {"type": "auto", "wrapText": True}}
 
 
 def as_of(size: tuple[int, int] = (3, 4)) -> Panel:
-    """When what is shown was published."""
+    """Returns a panel with the time of the last publication."""
     sql = "SELECT max(finished_at) AS \"Published\" FROM sync_runs WHERE status = 'ok'"
     return stat(
         "Published",
@@ -412,5 +413,5 @@ def as_of(size: tuple[int, int] = (3, 4)) -> Panel:
 
 
 def as_json(document: Json) -> str:
-    """The text of a dashboard: the same every time."""
+    """Returns the text of a dashboard; the output is deterministic."""
     return json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True) + "\n"

@@ -1,4 +1,4 @@
-"""*Month by month*: sources and segments over some months up to one, and the months against target."""
+"""*Month by month*: sources and segments over several months, and the months against target."""
 
 from rmetrics.grafana import model as m
 from rmetrics.grafana.model import PICKED, SHOWN_MONTHS, Json, Panel, Place, ratio
@@ -7,7 +7,7 @@ MEASURES = ("repairs", "leads", "units", "revenue40", "cost", "profit")
 
 
 def months(place: Place) -> Json:
-    """The dashboard."""
+    """Returns the dashboard."""
     picked = f"FROM monthly_metrics\nWHERE {PICKED}\n  AND {SHOWN_MONTHS}"
     rows = [
         _totals(place, picked),

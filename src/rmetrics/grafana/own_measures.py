@@ -1,11 +1,11 @@
-"""*Own measures*: every declared measure of a month, one month by month, and by technician, zip and the like."""
+"""*Own measures*: all declared measures of a month, one measure by month, and by member of a dimension."""
 
 from rmetrics.grafana import model as m
 from rmetrics.grafana.model import MONTH, PICKED, SHOWN_MONTHS, Json, Panel, Place
 
 _VALUE = "coalesce(sum(value), sum(value_above) / nullif(sum(value_below), 0))"
 _ONE = "measure = ${own:sqlstring}"
-# Of each member every sum, and every ratio made of the member's own sums.
+# For each member: every sum, and every ratio of the member's own sums.
 _OF_MEMBERS = """of_members AS (
   SELECT s.month, s.member, c.measure, c.title, c.place,
          CASE WHEN c.numerator IS NULL THEN sum(s.value)
@@ -19,7 +19,7 @@ _OF_MEMBERS = """of_members AS (
 
 
 def own_measures(place: Place) -> Json:
-    """The dashboard."""
+    """Returns the dashboard."""
     rows = [
         [m.as_of((24, 3))],
         [_of_month(), _month_by_month(place)],

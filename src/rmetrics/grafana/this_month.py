@@ -1,4 +1,4 @@
-"""*This month*: day by day against the pace of the targets, and where the month is estimated to end."""
+"""*This month*: day by day against the pace of the targets, with a forecast of the month's end."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ _ESTIMATE = "An estimate from weekdays, holidays and the last six weeks; the fig
 
 
 def month(place: Place) -> Json:
-    """The dashboard."""
+    """Returns the dashboard."""
     rows = [
         _headline(place),
         [_cumulative("repairs", "Repairs", "short"), _cumulative("revenue40", "Revenue40", place.money)],
@@ -106,9 +106,9 @@ def _headline(place: Place) -> list[Panel]:
 
 
 def _ends(measure: str, *, rounded: bool = False) -> str:
-    """What a measure comes to at the end of the month: the estimate, or the figure once the month is over.
+    """SQL: a measure at the end of the month: the estimate, or the figure itself once the month is over.
 
-    Nothing with fewer than eight weeks of data.
+    NULL with fewer than eight weeks of data.
     """
     ends = f"""coalesce((SELECT estimate FROM month_forecast
             WHERE month = {MONTH} AND source = ${{scope:sqlstring}} AND measure = '{measure}'),

@@ -1,1 +1,1 @@
-"""The report page: one self-contained HTML file made from frames of the lake."""
+"""The report page: a self-contained HTML file built from frames of the lake."""

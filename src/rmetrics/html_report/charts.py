@@ -1,7 +1,7 @@
-"""The charts as Vega-Lite specifications: data in, a dict out. Numbers become floats here, for drawing only.
+"""The charts as Vega-Lite specifications: from data to a dict. Numbers become floats here, for drawing only.
 
-Colours of text, axes and background are those of a light page; the page's style sheet overrides them when dark. So one
-drawing serves both, and an exported picture is always light.
+Text, axes and background have the colours of a light page; the page's style sheet overrides them in dark mode.
+Therefore one drawing serves both modes, and exported pictures are always light.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,7 +35,7 @@ STEPS = ("touches", "answered", "booked", "visited", "repaired", "paid")
 
 
 def charts(page: PageData) -> dict[str, tuple[str, Json]]:
-    """Every chart of the page: id to (title, specification)."""
+    """Returns every chart of the page: id to (title, specification)."""
     made = {**_months(page), **_month(page), "feeds": ("Rows by feed", _feeds(page))}
     for number, line in enumerate(page.funnel):
         made[f"funnel-{number}"] = (f"{line.source}: from touch to money", _funnel(line))
@@ -52,12 +52,12 @@ def charts(page: PageData) -> dict[str, tuple[str, Json]]:
 
 
 def has_rows(spec: Json) -> bool:
-    """Whether a chart has anything to draw: without rows its axes would have no ends."""
+    """Whether a chart has data to draw: without rows its axes would have no range."""
     return bool(spec["data"]["values"])
 
 
 def _funnel(line: FunnelLine) -> Json:
-    """How many touches of a source reach each step."""
+    """Returns the chart of the touches of a source that reach each step."""
     rows = [{"name": step.capitalize(), "value": getattr(line, step)} for step in STEPS]
     return _chart(
         rows,
@@ -137,7 +137,7 @@ def _month(page: PageData) -> dict[str, tuple[str, Json]]:
 
 
 def _pace(page: PageData, measure: str, unit: str) -> Json:
-    """Sums so far, the pace that reaches the target, and the estimate from the last whole day on."""
+    """Returns the chart of sums to date, the pace that reaches the target, and the forecast from the last whole day."""
     rows: list[Json] = []
     for day in page.days:
         so_far, pace = getattr(day, f"{measure}_to_date"), getattr(day, f"{measure}_pace")
@@ -152,7 +152,7 @@ def _pace(page: PageData, measure: str, unit: str) -> Json:
 
 
 def _ahead(page: PageData, measure: str) -> Iterator[Json]:
-    """The estimate for each day left, from the last whole day on, and a line to either end of its range."""
+    """Yields the forecast for each remaining day, from the last whole day on, and a line to each end of its range."""
     found = page.estimate(measure)
     if found is None or not found.path:
         return

@@ -1,4 +1,4 @@
-"""What the page shows: frozen figures from the lake, added up for its views. Amounts are exact decimals."""
+"""The figures of the page: frozen values from the lake, aggregated for its views. Amounts are exact decimals."""
 
 import datetime as dt
 from dataclasses import dataclass, field, fields
@@ -18,7 +18,7 @@ ALL = "ALL"
 
 @dataclass(frozen=True, slots=True)
 class FeedLine:
-    """A feed's rows, its last business day, when its newest export was made, and what was rejected."""
+    """A feed: its rows, last business day, time of the newest export, and rejected rows."""
 
     feed: str
     rows: int
@@ -30,7 +30,7 @@ class FeedLine:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A calendar day of the month, all sources together, with sums since its first; None after the data's end."""
+    """A calendar day of the month for all sources, with sums since the first day; None after the end of the data."""
 
     date: dt.date
     leads: int | None
@@ -46,7 +46,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class FunnelLine:
-    """What became of the touches of a source in the month: how many reached each step, what they cost and earned."""
+    """The outcomes of a source's touches in the month: the number that reached each step, their cost and revenue."""
 
     source: str
     touches: int
@@ -61,17 +61,17 @@ class FunnelLine:
 
 @dataclass(frozen=True, slots=True)
 class PageData:
-    """Everything on the page.
+    """All data of the page.
 
     Attributes:
         month: the month of the views *This month* and *Channels*.
-        last_day: the last day the data reaches, over all months.
-        lines: each month by source, and in all as source ALL, oldest first.
+        last_day: the last day of the data, over all months.
+        lines: each month by source, and in total as source ALL, oldest first.
         segments: (month, segment, repairs, revenue40, cost), oldest first.
         days: the calendar days of ``month``.
-        feeds, findings: what *Data health* tells.
-        estimates: where the month will end; none where it is not the month of the data's last day.
-        funnel: of the touches of ``month``, by source, most touches first.
+        feeds, findings: the contents of *Data health*.
+        estimates: the forecast of the month's end; empty unless the data ends in this month.
+        funnel: the touches of ``month``, by source, most touches first.
         own: declared measures and dimensions.
     """
 
@@ -90,11 +90,11 @@ class PageData:
     own: OwnData = field(default_factory=OwnData)
 
     def estimate(self, measure: str, source: str = ALL) -> Estimate | None:
-        """Where a measure of the month will end; None where there is no forecast."""
+        """Returns the estimate of a measure at the end of the month; None if there is no forecast."""
         return next((e for e in self.estimates if (e.source, e.measure) == (source, measure)), None)
 
     def month_end(self, line: MonthLine, measure: str) -> Decimal | None:
-        """What a measure comes to at the end of the month: an estimate, or the figure where the month is over."""
+        """Returns a measure at the end of the month: an estimate, or the figure itself if the month is over."""
         found = self.estimate(measure, line.source)
         if found is not None and found.path:
             return found.value
@@ -103,7 +103,7 @@ class PageData:
 
     @property
     def months(self) -> list[dt.date]:
-        """The months up to the page's own, at most twelve, oldest first."""
+        """The months up to the page's month, at most twelve, oldest first."""
         return sorted({line.month for line in self.lines if line.month <= self.month})[-12:]
 
     @property
@@ -113,7 +113,7 @@ class PageData:
 
     @property
     def sources(self) -> list[str]:
-        """Sources with a figure in the months shown, by their revenue, largest first; the order of colours, too."""
+        """The sources with figures in the months shown, largest revenue first, which is also the order of colours."""
         total: dict[str, Decimal] = {}
         shown = frozenset(self.months)
         for line in self.lines:
@@ -122,24 +122,24 @@ class PageData:
         return sorted(total, key=lambda name: (-total[name], name))
 
     def of(self, source: str) -> list[MonthLine]:
-        """The lines of one source, or ALL, in the months shown, oldest first."""
+        """Returns the lines of one source, or ALL, in the months shown, oldest first."""
         shown = frozenset(self.months)
         return [line for line in self.lines if line.source == source and line.month in shown]
 
     @property
     def passed(self) -> int:
-        """How many days of the month the data covers."""
+        """The number of days of the month that the data covers."""
         return sum(day.repairs is not None for day in self.days)
 
 
 def segment_lines(monthly: pl.DataFrame) -> tuple[tuple[dt.date, str, int, Decimal, Decimal], ...]:
-    """Repairs, revenue40 and cost by month and segment, oldest first."""
+    """Returns repairs, revenue40 and cost by month and segment, oldest first."""
     rows = monthly.group_by("month", "segment").agg(pl.col("repairs", "revenue40", "cost").sum())
     return tuple(rows.sort("month", "segment").select("month", "segment", "repairs", "revenue40", "cost").iter_rows())
 
 
 def funnel_lines(metrics: pl.DataFrame, month: dt.date) -> tuple[FunnelLine, ...]:
-    """The funnel of a month by source, most touches first; sources without a touch are left out.
+    """Returns the funnel of a month by source, most touches first, without sources that have no touches.
 
     Args:
         metrics: ``journey_metrics``.
@@ -154,13 +154,13 @@ def funnel_lines(metrics: pl.DataFrame, month: dt.date) -> tuple[FunnelLine, ...
 def month_days(
     daily: pl.DataFrame, month: dt.date, last_day: dt.date, targets: tuple[Decimal | None, Decimal | None]
 ) -> tuple[Day, ...]:
-    """Every calendar day of a month with sums so far; None after ``last_day``.
+    """Returns every calendar day of a month with sums to date; None after ``last_day``.
 
     Args:
         daily: ``daily_metrics``.
         month: its first day.
-        last_day: where the data ends.
-        targets: repairs and revenue40 to reach in the month; None where there is no target.
+        last_day: the last day of the data.
+        targets: the month's targets of repairs and revenue40; None if there is no target.
     """
     inside = daily.filter((pl.col("date") >= month) & (pl.col("date") < next_month(month)))
     sums = inside.group_by("date").agg(pl.col("leads", "units", "repairs", "revenue40", "cost").sum())

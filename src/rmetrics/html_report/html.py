@@ -1,6 +1,6 @@
-"""The page as text: one HTML document that holds its style, its script, its charts and every figure.
+"""The page as text: one HTML document with its style, scripts, charts and all figures.
 
-Every word from the data is escaped. Figures in tables carry the exact value beside what is shown (``data-value``).
+All text from the data is escaped. Figures in tables carry their exact value in ``data-value``.
 """
 
 import json
@@ -17,12 +17,12 @@ from rmetrics.html_report.sections import Sections, day_in_words
 
 
 def page_html(page: PageData, library: str, links: Links = NOWHERE) -> str:
-    """The document.
+    """Returns the document.
 
     Args:
-        page: what to show.
-        library: the script of the charting library, put into the page as it is.
-        links: where figures lead to.
+        page: the data to show.
+        library: the script of the charting library, embedded unchanged.
+        links: the links of figures.
     """
     drawn = charts(page)
     specs = {f"chart-{name}": spec for name, (_, spec) in drawn.items() if has_rows(spec)}
@@ -43,7 +43,7 @@ def page_html(page: PageData, library: str, links: Links = NOWHERE) -> str:
             ("health", "Data health"),
         )
     )
-    # "</script" inside a string would end the element; JSON may spell "<" as an escape.
+    # "</script" inside a string would end the element, so "<" is written as a JSON escape.
     data = json.dumps(specs, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     return f"""<!doctype html>
 <html lang="en">

@@ -1,4 +1,4 @@
-"""What pages show of declared measures and dimensions: the company's own by month, and what members have in a month."""
+"""Data of pages on declared measures and dimensions: own measures by month, and members' figures in one month."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -19,16 +19,16 @@ _ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class MemberTable:
-    """What the members of a dimension have in a month.
+    """The figures of a dimension's members in a month.
 
     Attributes:
-        words: by what it tells measures apart.
-        figures: the measures that any member but ``(none)`` has a part of, and the ratios of these.
-        titles: what people call them.
+        words: the dimension's breakdown in words.
+        figures: the measures with a figure for any member except ``(none)``, and the ratios of these.
+        titles: the display names of measures.
         members: the largest first, by the first figure.
         values: sums by member and measure.
         whole: sums of the whole company.
-        apart: the measures whose members do not add up, for a row counts for each member that it names.
+        apart: the measures whose members do not add up, as a row counts for each member that it names.
     """
 
     dimension: str
@@ -42,11 +42,11 @@ class MemberTable:
     apart: frozenset[str]
 
     def of(self, member: str, figure: Figure) -> Decimal | None:
-        """What a member has of a figure; None where there is nothing to divide by."""
+        """Returns a member's figure; None if the divisor is 0."""
         return figure.value(*(self.values.get((member, part), _ZERO) for part in figure.parts))
 
     def in_all(self, figure: Figure) -> Decimal | None:
-        """A figure of the whole company."""
+        """Returns the figure of the whole company; None if the divisor is 0."""
         return figure.value(*(self.whole.get(part, _ZERO) for part in figure.parts))
 
 
@@ -56,7 +56,7 @@ class OwnData:
 
     Attributes:
         lines: own measures of the months shown, oldest first.
-        kinds: how the values of each are shown.
+        kinds: the display kind of each measure.
         tables: the members of each dimension in the page's month.
     """
 
@@ -66,25 +66,25 @@ class OwnData:
 
     @property
     def any(self) -> bool:
-        """Whether anything is declared."""
+        """Whether any own measure or dimension is declared."""
         return bool(self.lines or self.tables)
 
     @property
     def measures(self) -> dict[str, str]:
-        """The own measures by name, with what people call them."""
+        """The own measures by name, with their titles."""
         return {line.measure: line.title for line in self.lines}
 
 
 def own_data(
     lines: Sequence[MeasureLine], members: pl.DataFrame, monthly: pl.DataFrame, month: dt.date, rules: Rules
 ) -> OwnData:
-    """What pages show of declared measures.
+    """Collects the data of pages on declared measures.
 
     Args:
         lines: own measures by month.
         members: ``dimension_monthly``.
         monthly: ``monthly_metrics``.
-        month: whose members are shown.
+        month: the month of the members' figures.
         rules: the declarations.
     """
     kinds = {n: f.kind for n, f in figures_of(rules).items()}

@@ -16,7 +16,7 @@ _APART = "A row of several members counts for each of them here, so these do not
 
 
 def own_section(page: PageData, links: Links) -> str:
-    """The section of the report; nothing where nothing is declared."""
+    """Returns the section of the report; empty if nothing is declared."""
     if not page.own.any:
         return ""
     about = (
@@ -29,7 +29,7 @@ def own_section(page: PageData, links: Links) -> str:
 
 
 def own_months(page: PageData, links: Links) -> str:
-    """A row per month, the newest first; a column per measure, and its target where there is one."""
+    """Returns a table with a row per month, newest first, and a column per measure and per target."""
     own = page.own
     found = {(line.month, line.measure): line for line in own.lines}
     targets = {line.measure for line in own.lines if line.target is not None}
@@ -50,7 +50,7 @@ def own_months(page: PageData, links: Links) -> str:
 
 
 def members_card(own: OwnData, table: MemberTable, month: dt.date, currency: str, links: Links) -> str:
-    """A row per member, the largest first, and what all have."""
+    """Returns a table with a row per member, largest first, and the total."""
     title = f"By {table.title.lower()}, {month:%B %Y}"
     if not table.members or not table.figures:
         return cells.card(title, "<p>No row of this month has a member.</p>")
@@ -80,12 +80,12 @@ def members_card(own: OwnData, table: MemberTable, month: dt.date, currency: str
 
 
 def value_cell(value: Decimal | None, kind: Kind, currency: str, href: str | None) -> str:
-    """The cell of a figure, as its kind is shown."""
+    """Returns the cell of a figure, formatted by its kind."""
     return cells.cell(shown_value(value, kind, currency), value=cells.plain(value), href=href)
 
 
 def shown_value(value: Decimal | None, kind: Kind, currency: str) -> str:
-    """A figure as text: counts whole, amounts with cents, ratios in percent."""
+    """Formats a figure: whole counts, amounts with cents, ratios in percent."""
     if value is None:
         return DASH
     match kind:

@@ -1,4 +1,4 @@
-"""The views of a page: month by month, one month, channels, data health. Shared by the report and by the server."""
+"""The views of a page: month by month, one month, channels, data health. Shared by the report and the server."""
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +14,7 @@ from rmetrics.html_report.data import ALL, FeedLine, FunnelLine, PageData
 from rmetrics.month_line import MonthLine
 from rmetrics.rules.funnel import PREFIX
 
-# How many channels are printed, for the report to fit eight sheets.
+# The number of printed channels, so that the report fits on eight sheets.
 CHANNELS_ON_PAPER = 6
 _COLOURS = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.INFO: ""}
 
@@ -27,9 +27,9 @@ class Sections:
     """The views of one page.
 
     Attributes:
-        page: what to show.
-        links: where figures lead to.
-        draw: a chart by its id, as HTML.
+        page: the data to show.
+        links: the links of figures.
+        draw: returns the HTML of a chart by its id.
     """
 
     page: PageData
@@ -37,7 +37,7 @@ class Sections:
     draw: Callable[[str], str]
 
     def months(self) -> str:
-        """Every month of the company, against target."""
+        """Returns the view of every month of the company, against target."""
         page = self.page
         head = ("Month", "Leads", "Units", "Repairs", "Target", "Attained", "L→U", "U→R", "L→R", "Revenue40", "Target",
                 "Attained", "Cost", "CPL", "Ceiling", "Profit")  # fmt: skip
@@ -62,7 +62,7 @@ class Sections:
         return f'<section id="months"><h2>Month by month</h2><p>{span}</p>{figures}{against}</section>'
 
     def month(self) -> str:
-        """One month: so far, against pace, by source."""
+        """Returns the view of one month: to date, against pace, by source."""
         page = self.page
         names = ("repairs-to-date", "revenue40-to-date", "days", "cpl-to-date", "l2r-to-date")
         figures = cells.grid(self.draw(n) for n in names)
@@ -73,7 +73,7 @@ class Sections:
         )
 
     def funnel(self) -> str:
-        """What became of the month's touches, by source; nothing where there are none."""
+        """Returns the view of the month's touches by source; empty if there are none."""
         page = self.page
         if not page.funnel:
             return ""
@@ -89,7 +89,7 @@ class Sections:
         return f'<section id="funnel"><h2>Funnel of {page.month:%B %Y}</h2><p>{about}</p>{figures}{made}</section>'
 
     def _funnel_row(self, line: FunnelLine) -> list[str]:
-        """The figures of a source's touches, each with its explanation."""
+        """Returns the figures of a source's touches, each linked to its explanation."""
 
         def to(metric: str) -> str | None:
             return self.links.figure(metric, line.source, self.page.month)
@@ -109,7 +109,7 @@ class Sections:
         ]
 
     def tiles(self) -> str:
-        """The month in big numbers."""
+        """Returns the tiles with the month's main figures."""
         page = self.page
         line, passed, length = page.whole[page.month], page.passed, len(page.days)
         repairs, revenue = (page.month_end(line, measure) for measure in ("repairs", "revenue40"))
@@ -139,7 +139,7 @@ class Sections:
         return f'<div class="tiles">{"".join(made)}</div>'
 
     def sources(self) -> str:
-        """Every source of the month, and all of them."""
+        """Returns the table of the month's sources, with the total."""
         page = self.page
         head = ("Source", "Leads", "Units", "Repairs", "Target", "Attained", "L→R", "Revenue40", "Target", "Attained",
                 "Cost", "CPL", "Ceiling", "Profit")  # fmt: skip
@@ -163,7 +163,7 @@ class Sections:
         return cells.card("Every source", cells.table(head, rows, "sources", total_last=True))
 
     def channels(self) -> str:
-        """Each source in depth."""
+        """Returns the view of each source in depth."""
         parts = []
         for number, source in enumerate(self.page.sources):
             now = next((x for x in self.page.of(source) if x.month == self.page.month), None)
@@ -184,7 +184,7 @@ class Sections:
         return f'<section id="channels"><h2>Channels</h2><p>{about}</p>{"".join(parts)}{more}</section>'
 
     def channel(self, source: str) -> str:
-        """One source: its charts, and its months."""
+        """Returns one source: its charts, and its months."""
         head = ("Month", "Leads", "Units", "Repairs", "L→U", "U→R", "L→R", "Revenue gross", "Revenue40", "Cost", "CPL",
                 "Profit")  # fmt: skip
         number = self.page.sources.index(source)
@@ -205,7 +205,7 @@ class Sections:
         return f"{figures}{cells.table(head, rows, f'channel-{number}')}"
 
     def health(self) -> str:
-        """How fresh the feeds are, and what was found."""
+        """Returns the view of data health: freshness of the feeds, and findings."""
         page = self.page
         worst = sum(f.severity is Severity.ERROR for f in page.findings)
         about = (
@@ -221,41 +221,41 @@ class Sections:
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """The figures of one source in one month as cells that lead to their explanations."""
+    """The figures of one source in one month, as cells linked to their explanations."""
 
     line: MonthLine
     links: Links
     currency: str
 
     def to(self, metric: str) -> str | None:
-        """Where a figure leads to."""
+        """Returns the address of a figure's explanation."""
         return self.links.figure(metric, self.line.source, self.line.month)
 
     def count(self, metric: str) -> str:
-        """A whole number."""
+        """Returns the cell of a whole number."""
         return cells.count(getattr(self.line, metric), href=self.to(metric))
 
     def money(self, metric: str) -> str:
-        """An amount."""
+        """Returns the cell of an amount."""
         return cells.money(getattr(self.line, metric), currency=self.currency, href=self.to(metric))
 
     def ratio(self, metric: str, top: int, bottom: int) -> str:
-        """A ratio."""
+        """Returns the cell of a ratio."""
         return cells.percent(top, bottom, href=self.to(metric))
 
     def counts(self) -> Iterable[str]:
-        """Leads, units, repairs."""
+        """Returns leads, units, repairs."""
         return (self.count(m) for m in ("leads", "units", "repairs"))
 
     def conversions(self) -> Iterable[str]:
-        """Leads to units, units to repairs, leads to repairs."""
+        """Returns leads to units, units to repairs, leads to repairs."""
         line = self.line
         pairs = (("conv_l2u", line.units, line.leads), ("conv_u2r", line.repairs, line.units),
                  ("conv_l2r", line.repairs, line.leads))  # fmt: skip
         return (self.ratio(*pair) for pair in pairs)
 
     def repairs_against_target(self) -> Sequence[str]:
-        """The target of repairs, and how much of it is reached."""
+        """Returns the target of repairs, and its attained share."""
         target = self.line.target_repairs
         return (
             cells.count(target, href=self.to("target_repairs")),
@@ -263,7 +263,7 @@ class Linked:
         )
 
     def revenue_against_target(self) -> Sequence[str]:
-        """Revenue after payout, its target, and how much of it is reached."""
+        """Returns revenue after payout, its target, and the attained share."""
         target = self.line.target_revenue40
         return (
             self.money("revenue40"),
@@ -272,14 +272,14 @@ class Linked:
         )
 
     def cpl(self) -> str:
-        """Cost per lead, red above its ceiling."""
+        """Returns the cost per lead, red above its ceiling."""
         line = self.line
         over = line.cpl is not None and line.target_cpl_max is not None and line.cpl > line.target_cpl_max
         colour = "bad" if over else ""
         return cells.money(line.cpl, 2, colour, currency=self.currency, href=self.to("cpl"))
 
     def cost_and_profit(self) -> Sequence[str]:
-        """Cost, cost per lead with its ceiling, profit."""
+        """Returns cost, cost per lead with its ceiling, and profit."""
         return (
             self.money("cost"),
             self.cpl(),
@@ -289,7 +289,7 @@ class Linked:
 
 
 def freshness(feeds: Iterable[FeedLine], last_day: dt.date, links: Links) -> str:
-    """The feeds, and how far each is behind."""
+    """Returns the table of the feeds, with the days each is behind."""
     head = ("Feed", "Rows", "Last day", "Days behind", "Newest export", "Exports", "Rejected rows")
     rows = []
     for feed in feeds:
@@ -311,7 +311,7 @@ def freshness(feeds: Iterable[FeedLine], last_day: dt.date, links: Links) -> str
 
 
 def findings(found: Sequence[Finding], links: Links) -> str:
-    """What was found in the data, gravest first as it comes."""
+    """Returns the table of findings, in the given order."""
     if not found:
         return "<p>Nothing was found.</p>"
     rows = [
@@ -327,24 +327,24 @@ def findings(found: Sequence[Finding], links: Links) -> str:
 
 
 def _rows_of(found: Finding, links: Links) -> str | None:
-    """Where the rows that a finding counts are shown, or the figures that it concerns."""
+    """Returns the address of the rows that a finding counts, or of the figures it concerns."""
     return links.to("/rejected") if found.code == "rejected-rows" else links.to("/health", finding=found.code)
 
 
 def of_pace(value: int | Decimal, target: Decimal | None, passed: int, length: int) -> str:
-    """How much of what a target asks for by now is reached, in words."""
+    """Describes the attained share of the target's pace to date."""
     if not target or not passed:
         return "no target"
     return f"{cells.share(Decimal(value) / (target * passed / length), 0)} of the target's pace"
 
 
 def day_in_words(value: dt.date) -> str:
-    """A date as it is said."""
+    """Formats a date in words."""
     return f"{value.day} {value:%B %Y}"
 
 
 def ends(page: PageData, measure: str, target: Decimal | None, currency: str = "") -> str:
-    """What stands below the estimate of a month's end: its target, and the range of four months in five."""
+    """Returns the line below the estimate of a month's end: its target, and the range of four months in five."""
     found, told = page.estimate(measure), _target(target, currency)
     if found is None:
         return told if page.passed == len(page.days) else f"{told}; {NO_FORECAST}"

@@ -1,1 +1,1 @@
-"""Results to text or JSON. Decides nothing: what is shown was decided below."""
+"""Formats results as text or JSON. Makes no decisions: the layers below have decided what is shown."""

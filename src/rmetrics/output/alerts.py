@@ -1,4 +1,4 @@
-"""Alerts for people and as JSON."""
+"""Alerts as text and JSON."""
 
 from rmetrics.findings import count
 from rmetrics.output.brief import show_deliveries
@@ -7,7 +7,7 @@ from rmetrics.usecases.alerts import AlertsResult, RaisedAlert
 
 
 def show_alerts(report: Report, result: AlertsResult) -> None:
-    """Each alert that is true, why, and the command that explains it."""
+    """Shows each raised alert with its cause and the command that explains it."""
     if report.as_json:
         report.json(result, "alerts", names(RaisedAlert))
     elif not result.evaluated:

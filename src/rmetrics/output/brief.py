@@ -1,4 +1,4 @@
-"""The brief for a terminal and as JSON, and what became of messages."""
+"""The brief as text and JSON, and the delivery of messages."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ _BECAME = {
 
 
 def show_brief(report: Report, result: BriefResult) -> None:
-    """Section by section: each line with the command that explains it."""
+    """Shows the brief section by section, each line with the command that explains it."""
     if report.as_json:
         report.json(brief_document(result))
     else:
@@ -44,7 +44,7 @@ def _show_line(report: Report, said: SaidLine) -> None:
 
 
 def show_deliveries(report: Report, deliveries: Sequence[Delivery]) -> None:
-    """A line per channel; a message that may not have arrived is told on stderr, also where the run is quiet."""
+    """Shows a line per channel; a message that may not have arrived is reported on stderr, even with ``--quiet``."""
     for delivery in deliveries:
         message = f"{delivery.channel}: {_BECAME[delivery.state].format(why=delivery.why)}"
         if delivery.failed:
@@ -54,7 +54,7 @@ def show_deliveries(report: Report, deliveries: Sequence[Delivery]) -> None:
 
 
 def brief_document(result: BriefResult) -> dict[str, Any]:
-    """The brief as JSON has it."""
+    """Returns the brief as a JSON document."""
     brief, facts = result.brief, result.brief.facts
     return {
         "day": facts.day,

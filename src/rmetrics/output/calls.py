@@ -1,4 +1,4 @@
-"""What became of calls, for people and as JSON. A number is shown on a terminal only, and in no document."""
+"""Classes of calls as text and JSON. Numbers are shown on a terminal only, never in a document."""
 
 import dataclasses
 import sys
@@ -16,7 +16,7 @@ _NO_NUMBERS = "Numbers are shown on a terminal only."
 
 
 def show_calls(report: Report, result: CallsResult) -> None:
-    """Whom to call back first; then classes, speed and worth by source."""
+    """Shows the callers to call back, then classes, speed and worth by source."""
     for problem in result.problems:
         report.message(f"warning: {problem}", "yellow")
     if report.as_json:
@@ -35,7 +35,7 @@ def show_calls(report: Report, result: CallsResult) -> None:
 
 
 def calls_document(result: CallsResult) -> dict[str, Any]:
-    """The result as JSON has it: without numbers."""
+    """Returns the result as a JSON document, without numbers."""
     return {
         "first": result.first,
         "last": result.last,
@@ -123,7 +123,7 @@ def _range(ends: tuple[Decimal, Decimal, Decimal] | None) -> str:
 
 
 def duration(seconds: int | None) -> str:
-    """Seconds in words: ``0 s``, ``4 min``, ``2 h 05 min``, ``3 d 4 h``.
+    """Formats a duration: ``0 s``, ``4 min``, ``2 h 05 min``, ``3 d 4 h``.
 
     >>> [duration(s) for s in (None, 45, 600, 7500, 270000)]
     ['', '45 s', '10 min', '2 h 05 min', '3 d 3 h']

@@ -1,4 +1,4 @@
-"""What the checks found, for people and as JSON."""
+"""The results of checks as text and JSON."""
 
 from rmetrics.findings import count
 from rmetrics.output.reporter import STYLES, Report, names, plain
@@ -9,7 +9,7 @@ _KINDS = {"engines": "Two engines", "published": "PostgreSQL", "lake": "Lake", "
 
 
 def show_check(report: Report, result: CheckResult) -> None:
-    """One block per finding, gravest first, and what was compared."""
+    """Shows the comparisons, then one block per finding, most severe first."""
     if report.as_json:
         report.json({
             "ok": result.ok, "cross_check": result.engines, "published": result.published, "run_id": result.run_id,

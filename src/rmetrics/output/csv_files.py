@@ -1,6 +1,6 @@
-"""CSV for people: what a spreadsheet opens without running anything.
+"""CSV files that are safe to open in a spreadsheet.
 
-A text that begins like a formula gets an apostrophe before it; numbers and dates are left alone.
+A text that starts like a formula is prefixed with an apostrophe; numbers and dates are unchanged.
 """
 
 import csv
@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import IO
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last are full-width
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last: full-width
 
 
 def safe_cell(value: object) -> str:
-    """A value as a CSV cell that no spreadsheet takes for a formula.
+    """Formats a value as a CSV cell that no spreadsheet interprets as a formula.
 
     >>> safe_cell("=1+1"), safe_cell("-5"), safe_cell(Decimal("-5.00")), safe_cell(None)
     ("'=1+1", "'-5", '-5.00', '')
@@ -34,7 +34,7 @@ def safe_cell(value: object) -> str:
 
 
 def write_csv(file: IO[str], header: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
-    """Writes a table; returns how many rows."""
+    """Writes a table and returns the number of rows."""
     out = csv.writer(file, lineterminator="\n")
     out.writerow([safe_cell(h) for h in header])
     count = 0

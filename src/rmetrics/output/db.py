@@ -1,11 +1,11 @@
-"""The reader's address, for people and as JSON."""
+"""The reader's connection details as text and JSON."""
 
 from rmetrics.output.reporter import Report
 from rmetrics.postgres.reader import Reader
 
 
 def show_reader(report: Report, found: Reader) -> None:
-    """The reader's address in both forms, what the role may see, and where its password is kept."""
+    """Shows the reader's address in both forms, the role's rights, and the location of its password."""
     if report.as_json:
         reader = {
             "dsn": found.dsn, "jdbc": found.jdbc, "host": found.host, "port": found.port,

@@ -1,4 +1,4 @@
-"""Leads to dispute, for people, as JSON, and as a file for the vendor. No number of a customer is in any of them."""
+"""Leads to dispute, as text, as JSON, and as a file for the vendor; none of them contains customers' numbers."""
 
 import datetime as dt
 import io
@@ -18,7 +18,7 @@ _ROWS = ("source", "lead_id", "lead_at", "reason", "state", "price", "deadline",
 
 
 def show_disputes(report: Report, result: DisputesResult, *, every: bool) -> None:
-    """Open claims, those that end first at the top; with ``every`` also those that are over; then the sums."""
+    """Shows open claims by deadline, then the totals; with ``every``, closed claims as well."""
     for problem in result.problems:
         report.message(f"warning: {problem}", "yellow")
     if report.as_json:
@@ -41,7 +41,7 @@ def show_disputes(report: Report, result: DisputesResult, *, every: bool) -> Non
 
 
 def disputes_document(result: DisputesResult) -> dict[str, Any]:
-    """The result as JSON has it."""
+    """Returns the result as a JSON document."""
     return {
         "now": result.now,
         "disputes": [
@@ -64,7 +64,7 @@ def disputes_document(result: DisputesResult) -> dict[str, Any]:
 
 
 def write_for_vendor(result: DisputesResult, file: Path) -> int:
-    """Writes the open claims for a vendor's form; returns how many.
+    """Writes the open claims in the form for a vendor, and returns their number.
 
     Raises:
         SettingsError: the claims are of several vendors, or the file cannot be written.
@@ -85,7 +85,7 @@ def write_for_vendor(result: DisputesResult, file: Path) -> int:
 
 
 def evidence(claim: Claim) -> str:
-    """What a vendor is told: the facts of the lead, an earlier lead of its own, since when its caller is a customer."""
+    """Returns the evidence for a vendor: the facts, its earlier lead, and since when the caller is a customer."""
     told = [f"{name} = {value}" for name, value in claim.facts.items()]
     for proof in claim.proofs[1:]:
         when = f" of {_stamp(proof.at)}" if isinstance(proof.at, dt.datetime) else f" of {proof.at}" if proof.at else ""

@@ -1,4 +1,4 @@
-"""What is right and wrong with an installation, for people and as JSON."""
+"""The diagnosis of an installation as text and JSON."""
 
 from rmetrics.diagnosis.finding import DoctorResult
 from rmetrics.findings import count
@@ -13,7 +13,7 @@ _MARKS = {
 
 
 def show_doctor(report: Report, result: DoctorResult) -> None:
-    """A line for each thing that was looked at, and under it how to mend it."""
+    """Shows a line per check, followed by its advice."""
     if report.as_json:
         report.json({"ok": result.ok, "checks": result.checks, "damaged": result.damaged}, "checks")
         return

@@ -1,4 +1,4 @@
-"""An explanation: for people, as JSON, as CSV."""
+"""An explanation as text, JSON and CSV."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,11 +24,11 @@ _VERDICTS = {
 }
 _DETAILS = 3
 _ROWS = "measures"
-_NESTED = frozenset({"steps", "nearly", "split", "months"})  # of no one cell
+_NESTED = frozenset({"steps", "nearly", "split", "months"})  # without a single cell's value
 
 
 def show_explanation(report: Report, found: Explanation, gaps: Sequence[Gap] = (), *, rows: bool = False) -> None:
-    """Each measure with its rule, funnel, near misses and proof; then the verdict."""
+    """Shows each measure with its rule, funnel, near misses and proof, then the verdict."""
     if report.as_json:
         document = explanation_json(found, gaps, rows=rows)
         measures = [{"metric": n, **m} for n, m in document["metrics"].items()]
@@ -72,7 +72,7 @@ def _title(found: Explanation) -> str:
 
 
 def months_in_words(asked: Asked) -> str:
-    """The months, or the days, a question is about."""
+    """Returns the months or days of a question in words."""
     when = f"{asked.day:%A, %d %B %Y}" if asked.day else f"{asked.month:%B %Y}"
     if asked.day and asked.until:
         when = f"{asked.day:%d %B %Y} to {asked.until:%d %B %Y}"
@@ -82,7 +82,7 @@ def months_in_words(asked: Asked) -> str:
 
 
 def figure(scale: int, value: Decimal) -> str:
-    """A measure's value with its decimals: counts whole, money with cents, revenue after payout with what it needs."""
+    """Formats a value with its decimals: whole counts, money with cents, revenue after payout with all it needs."""
     if scale == 6:
         exact = value.quantize(Decimal("0.000001")).normalize()
         return f"{value:,.2f}" if -int(exact.as_tuple().exponent) <= 2 else f"{exact:,f}"
@@ -90,7 +90,7 @@ def figure(scale: int, value: Decimal) -> str:
 
 
 def share(value: Decimal | None) -> str:
-    """A part of a whole, for people."""
+    """Formats a share of a whole as a percentage."""
     return "" if value is None else f"{value * 100:,.1f} %"
 
 
@@ -124,7 +124,7 @@ def _metric(report: Report, metric: Explained, *, published: bool, rows: bool) -
 
 
 def _made(report: Report, found: Explanation, made: Made) -> None:
-    """A figure that is computed from those explained above."""
+    """Shows a figure that is computed from the explained measures."""
     report.line("")
     report.parts((f"{made.figure.name}  ", "bold cyan"), (shown_value(made.value, made.figure.kind), "bold"))
     sign = " - " if made.figure.additive else " / "
@@ -193,7 +193,7 @@ def _gap(report: Report, gap: Gap) -> None:
 
 
 def explanation_json(found: Explanation, gaps: Sequence[Gap] = (), *, rows: bool) -> dict[str, Any]:
-    """The document of ``explain --json``."""
+    """Returns the document of ``explain --json``."""
     published = {n: value(m.scale, m.published) for n, m in found.metrics.items()} if found.run_id else None
     document: dict[str, Any] = {
         "source": found.asked.source,
@@ -222,14 +222,14 @@ def explanation_json(found: Explanation, gaps: Sequence[Gap] = (), *, rows: bool
 
 
 def value(scale: int, amount: Decimal | None) -> int | str | None:
-    """A measure's value as JSON has it: counts are numbers, money is text."""
+    """Returns a measure's value for JSON: counts as numbers, money as text."""
     if amount is None:
         return None
     return int(amount) if scale == 0 else f"{amount:.{scale}f}"
 
 
 def _two_places(amount: Decimal) -> Decimal:
-    """With two decimals, or with more where it has more."""
+    """Returns the amount with two decimals, or with more if it has more."""
     return amount.quantize(Decimal("0.01")) if amount == amount.quantize(Decimal("0.01")) else amount.normalize()
 
 
@@ -280,7 +280,7 @@ def _metric_json(m: Explained, *, rows: bool) -> dict[str, Any]:
 
 
 def write_rows(found: Explanation, path: Path) -> int:
-    """Writes the rows behind every measure to a CSV that is safe to open in a spreadsheet; returns how many.
+    """Writes the rows behind every measure to a CSV that is safe to open in a spreadsheet, and returns their number.
 
     Raises:
         SettingsError: the file cannot be written.

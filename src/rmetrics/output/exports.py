@@ -1,4 +1,4 @@
-"""Landed exports, for people and as JSON."""
+"""Landed exports as text and JSON."""
 
 from rmetrics.findings import count
 from rmetrics.output.reporter import Report, names
@@ -6,7 +6,7 @@ from rmetrics.usecases.exports import Decision, LandedExport
 
 
 def show_exports(report: Report, exports: tuple[LandedExport, ...]) -> None:
-    """One line per export, oldest first."""
+    """Shows one line per export, oldest first."""
     if report.as_json:
         report.json({"exports": exports}, "exports", names(LandedExport))
         return
@@ -26,7 +26,7 @@ def show_exports(report: Report, exports: tuple[LandedExport, ...]) -> None:
 
 
 def show_decision(report: Report, decision: Decision, *, withdrawn: bool) -> None:
-    """What was decided, and the next step."""
+    """Shows the decision and the next step."""
     if report.as_json:
         report.json({"export": decision.export, "changed": decision.changed})
         return

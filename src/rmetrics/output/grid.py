@@ -1,7 +1,7 @@
-"""Tables that fit: no figure is cut, no column is squeezed until it cannot be read.
+"""Tables that fit the terminal without cutting figures or squeezing columns until they are unreadable.
 
-Figures and dates keep their width; texts fold, but never to less than a word. Where that is still too wide, or a cell
-would become a tower of lines, the rows are printed as blocks of ``column  value`` lines.
+Figures and dates keep their width; texts wrap, but never to less than a word. If that is still too wide, or a cell
+would take too many lines, each row is printed as a block of ``column  value`` lines.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,13 +13,13 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-_TALLEST = 6  # lines of a cell
-# What is tried in this order: columns of the terminal between two columns, and the least that a text may be folded to.
+_TALLEST = 6  # the most lines of a cell
+# Layouts in the order tried: the gap between columns, and the minimum width of a wrapped text, in characters.
 _TRIED = ((3, 16), (2, 16), (1, 16), (1, 8))
 
 
 class Cell(NamedTuple):
-    """A text and how it looks."""
+    """A text and its style."""
 
     text: str
     style: str = ""
@@ -30,9 +30,9 @@ class Column:
     """A column of a table.
 
     Attributes:
-        name: what stands above it.
-        right: whether it stands to the right, as figures do.
-        whole: whether a value is never folded: figures, dates, identifiers of ours.
+        name: its header.
+        right: whether it is right-aligned, like figures.
+        whole: whether its values never wrap: figures, dates, identifiers.
     """
 
     name: str
@@ -42,13 +42,13 @@ class Column:
 
 @dataclass(slots=True)
 class Grid:
-    """A table to be shown.
+    """A table to display.
 
     Attributes:
-        title: stands above it; may be empty.
+        title: the line above it; may be empty.
         columns: in order.
         rows: one cell per column.
-        sections: the numbers of the rows before which a rule is drawn.
+        sections: the indexes of the rows that follow a rule.
     """
 
     title: str
@@ -57,22 +57,22 @@ class Grid:
     sections: set[int] = field(default_factory=set)
 
     def add_row(self, *cells: str | Cell) -> None:
-        """Adds a row; a text stands for a cell without a style."""
+        """Adds a row; a plain text is a cell without a style."""
         self.rows.append([cell if isinstance(cell, Cell) else Cell(cell) for cell in cells])
 
     def add_section(self) -> None:
-        """Draws a rule before the next row."""
+        """Adds a rule before the next row."""
         self.sections.add(len(self.rows))
 
     def shown(self, clean: Callable[[str], str]) -> "Grid":
-        """The same table with every text passed through ``clean``."""
+        """Returns a copy with every text passed through ``clean``."""
         columns = [Column(clean(c.name), c.right, c.whole) for c in self.columns]
         rows = [[Cell(clean(c.text), c.style) for c in row] for row in self.rows]
         return Grid(clean(self.title), columns, rows, self.sections)
 
 
 def layout(grid: Grid, width: int) -> Table | None:
-    """The table as it fits into ``width`` columns of the terminal; None where it must be printed as blocks."""
+    """Lays out the table in ``width`` characters; None if it must be printed as blocks."""
     for gap, narrowest in _TRIED:
         edges = 0 if gap == 1 else 2
         widths = _widths(grid, width - gap * (len(grid.columns) - 1) - edges, narrowest)
@@ -82,7 +82,7 @@ def layout(grid: Grid, width: int) -> Table | None:
 
 
 def _widths(grid: Grid, room: int, narrowest: int) -> list[int] | None:
-    """A width for each column, ``room`` in all at most; None where they do not fit."""
+    """Returns a width for each column, at most ``room`` in total; None if they do not fit."""
     natural = [
         max([cell_len(column.name), *(cell_len(row[i].text) for row in grid.rows)])
         for i, column in enumerate(grid.columns)
@@ -95,6 +95,7 @@ def _widths(grid: Grid, room: int, narrowest: int) -> list[int] | None:
     if left < 0:
         return None
     widths = list(least)
+    # Columns that need the least get their full width first, so that only the longest texts wrap.
     short = sorted((i for i, n in enumerate(natural) if n > least[i]), key=lambda i: natural[i] - least[i])
     for position, i in enumerate(short):
         more = min(natural[i] - least[i], left // (len(short) - position))
@@ -118,7 +119,7 @@ def _table(grid: Grid, widths: Sequence[int], gap: int) -> Table:
 
 
 def blocks(grid: Grid) -> list[Text]:
-    """The lines of a table printed row by row: a ``column  value`` line for each value, a blank one between rows."""
+    """Returns the lines of a table printed row by row: ``column  value`` per filled cell, then a blank line."""
     names = _labels([column.name or "note" for column in grid.columns])
     width = max(map(cell_len, names))
     lines: list[Text] = []
@@ -132,7 +133,7 @@ def blocks(grid: Grid) -> list[Text]:
 
 
 def _labels(names: list[str]) -> list[str]:
-    """The names of columns, where one occurs twice with the name before it: two targets are of different figures."""
+    """Prefixes repeated column names with the preceding column's name: two targets belong to different figures."""
     return [
         f"{names[i - 1]} {name}" if i and names.count(name) > 1 and names[i - 1] != name else name
         for i, name in enumerate(names)

@@ -1,4 +1,4 @@
-"""The story of a month, for people and as JSON."""
+"""The history of a month as text and JSON."""
 
 from itertools import groupby
 
@@ -9,7 +9,7 @@ from rmetrics.usecases.history import History, Recorded
 
 
 def show_history(report: Report, history: History) -> None:
-    """By run, oldest first: which figure moved, and why."""
+    """Shows the changed figures and their causes by run, oldest first."""
     if report.as_json:
         report.json(history, "changes", names(Recorded))
         return

@@ -1,4 +1,4 @@
-"""Journeys, for people and as JSON."""
+"""Journeys as text and JSON."""
 
 from decimal import Decimal
 
@@ -8,11 +8,11 @@ from rmetrics.output.grid import Cell
 from rmetrics.output.reporter import Report, money, names, number, table
 from rmetrics.usecases.journeys import Funnel, JourneysResult, Sensitivity, Touch
 
-_BAR = 30  # characters of the longest bar
+_BAR = 30  # length of the longest bar, in characters
 
 
 def show_journeys(report: Report, found: JourneysResult, *, rows: bool) -> None:
-    """The funnel by source, who says what, how good it is; windows and touches where they were asked for."""
+    """Shows the funnel by source, its agreement with the CRM and its accuracy; windows and touches on request."""
     for problem in found.problems:
         report.message(f"{problem.severity}: {problem.message}", "yellow")
     if report.as_json:
@@ -61,7 +61,7 @@ def _funnel(report: Report, found: JourneysResult, span: str) -> None:
 
 
 def _losses(report: Report, found: JourneysResult) -> None:
-    """Where the touches went: parts that add up to all of them."""
+    """Shows the outcomes of touches, which add up to all of them."""
     grid = table(
         "Where they went",
         "source", "touches", "with a job", "no job", "no number", "shared number", "outside the window", "came before",
@@ -125,7 +125,7 @@ def _touches(report: Report, found: JourneysResult) -> None:
 
 
 def show_story(report: Report, story: Story) -> None:
-    """One job, or one lead: what has to do with it, in time, and why each touch has the job or not."""
+    """Shows one job or lead with its ties in chronological order, and why each touch has the job or not."""
     for problem in story.problems:
         report.message(f"{problem.severity}: {problem.message}", "yellow")
     if report.as_json:

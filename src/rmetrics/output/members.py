@@ -1,4 +1,4 @@
-"""What every member of a dimension has, and what it adds up to: as a table, as JSON."""
+"""The figures of all members of a dimension, and their total, as a table and as JSON."""
 
 from decimal import Decimal
 from typing import Any
@@ -17,7 +17,7 @@ _VERDICTS = {
 
 
 def show_members(report: Report, found: Members) -> None:
-    """A row per member, the whole below; then the rules and the proof of each measure."""
+    """Shows a row per member with the whole below, then the rules and the proof of each measure."""
     if report.as_json:
         document = members_json(found)
         report.json(document, "members")
@@ -90,7 +90,7 @@ def _proof(report: Report, found: Members, table: MemberTable) -> None:
 
 
 def members_json(found: Members) -> dict[str, Any]:
-    """The document of ``explain --dimension D --json``: one row per measure and member."""
+    """Returns the document of ``explain --dimension D --json``: one row per measure and member."""
     tables = found.tables
     ratios = [f for f in found.figures if f.name not in tables]
     return {

@@ -1,4 +1,4 @@
-"""Measures by period: a table, JSON, CSV, Markdown or Parquet. Each number has the command that explains it."""
+"""Measures by period as a table, JSON, CSV, Markdown or Parquet. Each figure has the command that explains it."""
 
 import io
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ _COMPARED = frozenset({"compared_from", "compared_to", "compared", "change", "ch
 
 
 def show_metrics(report: Report, found: Metrics) -> None:
-    """One row per period, member and measure; ``value`` is the last column."""
+    """Shows one row per period, member and measure; ``value`` is the last column."""
     for problem in found.problems:
         report.message(f"warning: {problem.message}", "yellow")
     if report.as_json:
@@ -61,7 +61,7 @@ def _columns(found: Metrics) -> list[str]:
 
 
 def _record(found: Metrics, row: Row, *, text: bool) -> dict[str, Any]:
-    """A row by column; numbers as JSON has them (``text``: counts are numbers, all else is text) or as decimals."""
+    """Returns a row by column; with ``text``, numbers as in JSON (counts as numbers, others as text), else decimals."""
 
     def number(value: Decimal | None, kind: Kind) -> int | str | Decimal | None:
         return plain_number(value, kind) if text else value
@@ -91,7 +91,7 @@ def _record(found: Metrics, row: Row, *, text: bool) -> dict[str, Any]:
 
 
 def plain_number(value: Decimal | None, kind: Kind) -> int | str | None:
-    """A value as JSON has it: counts are numbers, money and shares are text with the decimals of their kind."""
+    """Returns a value for JSON: counts as numbers, money and shares as text with the decimals of their kind."""
     if value is None:
         return None
     return int(value) if kind is Kind.COUNT else f"{value:.{_PLACES[kind]}f}"
@@ -130,7 +130,7 @@ def _title(found: Metrics) -> str:
 
 
 def shown_value(value: Decimal | None, kind: Kind) -> str:
-    """A figure for people: counts whole, money with its cents, ratios in percent."""
+    """Formats a figure: whole counts, money with cents, ratios in percent."""
     if value is None:
         return "-"
     return f"{value * 100:,.1f} %" if kind is Kind.RATIO else f"{value:,.{_SHOWN[kind]}f}"
@@ -146,7 +146,7 @@ def _change(value: Decimal | None, kind: Kind, *, points: bool = False) -> str:
 
 
 def write_parquet(found: Metrics, path: Path) -> int:
-    """Writes the rows to a Parquet file, whole or not at all; returns how many. Numbers are exact decimals.
+    """Writes the rows to a Parquet file, atomically and as exact decimals, and returns their number.
 
     Raises:
         SettingsError: the file cannot be written.
@@ -161,7 +161,7 @@ def write_parquet(found: Metrics, path: Path) -> int:
 
 
 def parquet_bytes(found: Metrics) -> bytes:
-    """The rows as the bytes of a Parquet file."""
+    """Returns the rows as the bytes of a Parquet file."""
     columns, into = _columns(found), io.BytesIO()
     records: Sequence[dict[str, Any]] = [_record(found, row, text=False) for row in found.rows]
     pl.DataFrame(records, schema={c: _SCHEMA[c] for c in columns}).write_parquet(into, compression="zstd")
@@ -169,7 +169,7 @@ def parquet_bytes(found: Metrics) -> bytes:
 
 
 def told_written(report: Report, rows: int, path: Path) -> None:
-    """Says what was written."""
+    """Reports the number of rows written and the file."""
     report.line(f"{count(rows, 'row')} in {path}")
 
 

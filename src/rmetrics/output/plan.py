@@ -1,4 +1,4 @@
-"""What a sync would change, for people and as JSON."""
+"""The changes that a sync would make, as text and JSON."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -18,7 +18,7 @@ _SHOWN_MEMBERS = 20
 
 
 def show_plan(report: Report, plan: Plan, *, rows: bool) -> None:
-    """Edits and exports first, then figures by month with numbered causes, then the rows that move."""
+    """Shows edits and exports, then figures by month with numbered causes, then the rows that move."""
     if report.as_json:
         report.json(plan_json(plan), "changes", names(FigureChange))
         return
@@ -41,7 +41,7 @@ def show_plan(report: Report, plan: Plan, *, rows: bool) -> None:
 
 
 def _new(report: Report, plan: Plan) -> None:
-    """What was edited and what the inbox brings."""
+    """Shows the edits of the rules and the new exports in the inbox."""
     for edit in plan.edits:
         report.line(f"edited: {edit}")
     for export in plan.exports:
@@ -70,7 +70,7 @@ def _month(report: Report, title: str, changes: Sequence[FigureChange], causes: 
 
 
 def _members(report: Report, plan: Plan, causes: Sequence[str], *, shown: bool) -> None:
-    """The members whose figures change, dimension by dimension, the newest month first."""
+    """Shows the members whose figures change, by dimension, newest month first."""
     by_dimension = sorted(plan.members, key=lambda c: (c.dimension, -c.month.toordinal()))
     for dimension, group in groupby(by_dimension, key=lambda c: c.dimension):
         changes = list(group)
@@ -95,9 +95,9 @@ def _members(report: Report, plan: Plan, causes: Sequence[str], *, shown: bool) 
 
 
 def figure(metric: str, value: Decimal, *, sign: bool = False) -> str:
-    """A figure as exact as it is: counts whole, money with its cents, revenue after payout with what it has.
+    """Formats a figure exactly: whole counts, money with cents, revenue after payout with all its decimals.
 
-    Of a measure of the company's own only the value tells whether it is whole.
+    For an own measure, only the value shows whether it is whole.
     """
     own = metric not in MEASURES and not metric.startswith("journeys.")
     if metric in COUNTED | _JOURNEYS or (own and value == value.to_integral_value()):
@@ -126,7 +126,7 @@ def _rows(report: Report, plan: Plan, *, shown: bool) -> None:
 
 
 def _hands(report: Report, plan: Plan, *, shown: bool) -> None:
-    """The jobs that would come from another touch, by source, and the money that moves with them."""
+    """Shows the jobs that would come from another touch, by source, and the money that moves with them."""
     if not plan.journeys:
         return
     sums: dict[tuple[str, str], tuple[int, Decimal]] = {}
@@ -144,7 +144,7 @@ def _hands(report: Report, plan: Plan, *, shown: bool) -> None:
 
 
 def _instead(report: Report, plan: Plan) -> None:
-    """That months which are over would change, and how to leave them as they are."""
+    """Warns that past months would change, and shows how to keep them as they are."""
     if not plan.instead:
         return
     first, last = plan.restated[0], plan.restated[-1]
@@ -181,7 +181,7 @@ def _closing(plan: Plan) -> str:
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
-    """The document of ``plan --json``."""
+    """Returns the document of ``plan --json``."""
     return {
         "compared_with": plan.compared_with,
         "edits": plan.edits,

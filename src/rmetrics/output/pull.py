@@ -1,4 +1,4 @@
-"""What became of pulls, for people and as JSON."""
+"""The results of pulls as text and JSON."""
 
 from rmetrics.findings import count
 from rmetrics.output.reporter import Report, names
@@ -6,12 +6,12 @@ from rmetrics.usecases.pull import Pulled, PullResult
 
 
 def show_pulled(report: Report, pulled: Pulled, *, failures: bool = True) -> None:
-    """One block per pull; failures on stderr, each with its next step.
+    """Shows one block per pull; failures go to stderr, each with its next step.
 
     Args:
-        report: where to.
+        report: the report to write to.
         pulled: the result.
-        failures: whether to tell of pulls that are not complete; a sync tells of them among its findings.
+        failures: whether to report incomplete pulls; a sync reports them among its findings.
     """
     if report.as_json:
         document = {"pulls": pulled.pulls, "findings": pulled.findings, "seconds": pulled.seconds}

@@ -1,6 +1,6 @@
-"""The rows of a JSON document as CSV or Markdown: the same exact values, one row a line.
+"""The rows of a JSON document as CSV or Markdown: the same exact values, one row per line.
 
-A cell holds what JSON holds: money and days as they are, lists joined, and what has a structure of its own as JSON.
+Cells have the values of the JSON document: money and days unchanged, lists joined, nested structures as JSON.
 """
 
 import csv
@@ -16,11 +16,11 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 def csv_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
-    """CSV with a header, safe to open in a spreadsheet.
+    """Formats rows as CSV with a header, safe to open in a spreadsheet.
 
     Args:
-        rows: as JSON has them.
-        columns: the header where there is no row.
+        rows: as in JSON.
+        columns: the header if there are no rows.
     """
     names, text = _names(rows, columns), io.StringIO()
     out = csv.writer(text, lineterminator="\n")
@@ -33,11 +33,11 @@ def csv_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> st
 
 
 def markdown_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
-    """A Markdown table; columns of numbers stand to the right.
+    """Formats rows as a Markdown table with right-aligned numbers.
 
     Args:
-        rows: as JSON has them.
-        columns: the header where there is no row.
+        rows: as in JSON.
+        columns: the header if there are no rows.
     """
     names = _names(rows, columns)
     cells = [[_cell(row.get(n)) for n in names] for row in rows]

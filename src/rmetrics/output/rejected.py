@@ -1,4 +1,4 @@
-"""Rejected rows, for people and as JSON."""
+"""Rejected rows as text and JSON."""
 
 from collections import Counter
 
@@ -12,7 +12,7 @@ _LONGEST = 40
 
 
 def show_rejected(report: Report, rows: tuple[RejectedRow, ...]) -> None:
-    """One line per rejected row."""
+    """Shows one line per rejected row."""
     if report.as_json:
         report.json({"rejected": rows}, "rejected", names(RejectedRow))
         return
@@ -45,7 +45,7 @@ def _short(value: str | None) -> str:
 
 
 def show_text(report: Report, shown: RejectedText) -> None:
-    """A row as its export has it."""
+    """Shows a row with its original cells."""
     if report.as_json:
         report.json({**{n: getattr(shown.row, n) for n in shown.row.__dataclass_fields__}, "cells": shown.cells,
                      "text": shown.text, "masked": shown.masked})  # fmt: skip
@@ -67,7 +67,7 @@ def show_text(report: Report, shown: RejectedText) -> None:
 
 
 def show_retry(report: Report, result: RetryResult) -> None:
-    """What a retry took in and what it left."""
+    """Shows which rows a retry accepted, and which it did not."""
     if report.as_json:
         report.json({"taken": result.taken, "rejected": result.still, "sync": sync_json(result.sync)})
         return

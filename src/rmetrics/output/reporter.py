@@ -1,4 +1,4 @@
-"""Results to text or JSON. Decides nothing: what is shown was decided below."""
+"""Writes results to stdout as text or JSON, and messages to stderr. Makes no decisions about what is shown."""
 
 import contextlib
 import datetime as dt
@@ -27,14 +27,14 @@ _FORMS = {"csv": csv_of, "markdown": markdown_of}
 
 
 class Report:
-    """Writes results to stdout and messages to stderr; the only place where either is written.
+    """Writes results to stdout and messages to stderr.
 
-    Every text is made visible first: see ``visible``.
+    Every text passes through ``visible`` first.
 
     Args:
-        as_json: one JSON document on stdout instead of text.
-        quiet: nothing but failures.
-        rows_as: ``csv`` or ``markdown``: the rows of that document instead of text.
+        as_json: writes one JSON document to stdout instead of text.
+        quiet: writes failures only.
+        rows_as: ``csv`` or ``markdown``: writes the rows of the document instead of text.
     """
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, rows_as: str = "") -> None:
@@ -46,16 +46,16 @@ class Report:
 
     @property
     def as_rows(self) -> bool:
-        """Whether rows are printed instead of a document."""
+        """Whether rows are written instead of a document."""
         return bool(self._rows_as)
 
     def json(self, value: object, rows: str = "", columns: Sequence[str] = ()) -> None:
-        """One document on stdout; or its rows as CSV or Markdown, where that was asked for.
+        """Writes a document to stdout, or its rows as CSV or Markdown if requested.
 
         Args:
             value: the document.
-            rows: the key under which it has its rows.
-            columns: of the rows, where there may be none.
+            rows: the key of its rows.
+            columns: the columns to write if there are no rows.
         """
         if self._rows_as and rows:
             text = _FORMS[self._rows_as](plain(value)[rows], columns)
@@ -65,21 +65,21 @@ class Report:
         sys.stdout.write(visible_json(document, sys.stdout.encoding or "utf-8") + "\n")
 
     def line(self, text: str, style: str = "") -> None:
-        """A line for a person, unless quiet or JSON."""
+        """Writes a line of text, unless quiet or JSON."""
         self.parts((text, style))
 
     def parts(self, *parts: tuple[str, str]) -> None:
-        """A line of several texts, each with its style, unless quiet or JSON."""
+        """Writes a line of several texts, each with its style, unless quiet or JSON."""
         if not (self.quiet or self.as_json):
             self._out.print(_joined(parts, self._out), soft_wrap=True)
 
     def script(self, text: str) -> None:
-        """Text of many lines that another program may read, unless quiet or JSON."""
+        """Writes a text of several lines that other programs may read, unless quiet or JSON."""
         if not (self.quiet or self.as_json):
             sys.stdout.write(visible(text, sys.stdout.encoding or "utf-8", lines=True))
 
     def table(self, grid: Grid) -> None:
-        """A table, or a block per row where the table is too wide, unless quiet or JSON."""
+        """Writes a table, or a block per row if it is too wide, unless quiet or JSON."""
         if self.quiet or self.as_json:
             return
         grid = grid.shown(lambda text: visible(text, self._out.encoding))
@@ -94,17 +94,17 @@ class Report:
             self._out.print(line, soft_wrap=True)
 
     def message(self, text: str, style: str = "") -> None:
-        """A line on stderr."""
+        """Writes a line to stderr."""
         self._err.print(_joined([(text, style)], self._err))
 
     def failure(self, text: str, hint: str = "") -> None:
-        """What failed, on stderr, and the next step; both may have several lines of ours."""
+        """Writes a failure and the next step to stderr; both may have several lines."""
         self._err.print(_joined([("error: ", "bold red"), (text, "")], self._err, lines=True))
         if hint:
             self._err.print(_joined([("  " + hint, "dim")], self._err, lines=True))
 
     def error(self, error: RmetricsError) -> None:
-        """One clear line, and the next step."""
+        """Writes an error in one line, followed by the next step."""
         if self.as_json and not self._rows_as:
             self.json({"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}})
         if not isinstance(error, RulesError):
@@ -116,7 +116,7 @@ class Report:
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None]]:
-        """Bars on a terminal; nothing elsewhere."""
+        """Yields a function that shows progress bars on a terminal, and does nothing elsewhere."""
         if self.quiet or self.as_json or not sys.stderr.isatty():
             yield lambda _what, _done, _total: None
             return
@@ -137,16 +137,16 @@ def _joined(parts: Iterable[tuple[str, str]], console: Console, *, lines: bool =
 
 
 def names(kind: type) -> list[str]:
-    """The fields of a dataclass, in order."""
+    """Returns the names of a dataclass's fields, in order."""
     return [f.name for f in fields(kind)]
 
 
 def width_of_output() -> int:
-    """How many columns stdout has: ``COLUMNS``, else the terminal's own, else what suits a file."""
+    """Returns the width of stdout in characters: ``COLUMNS``, else the terminal's width, else a default for files."""
     asked = os.environ.get("COLUMNS", "")
     if asked.isdecimal() and int(asked) > 0:
         return int(asked)
-    with contextlib.suppress(OSError, ValueError):  # no terminal
+    with contextlib.suppress(OSError, ValueError):  # not a terminal
         if (known := os.get_terminal_size(sys.stdout.fileno()).columns) > 0:
             return known
     return _WIDE
@@ -156,8 +156,8 @@ _AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 
 
 def plain(value: Any) -> Any:  # noqa: C901, PLR0911 - one line per kind of value
-    """A value as JSON has it: money and shares are strings, days are ISO, keys are text."""
-    if type(value) in _AS_THEY_ARE:  # nearly every value of a long document
+    """Converts a value for JSON: money and shares to strings, days to ISO format, keys to text."""
+    if type(value) in _AS_THEY_ARE:  # fast path: nearly all values of a long document
         return value
     if is_dataclass(value) and not isinstance(value, type):
         return {k: plain(getattr(value, k)) for k in value.__dataclass_fields__}
@@ -169,7 +169,7 @@ def plain(value: Any) -> Any:  # noqa: C901, PLR0911 - one line per kind of valu
         case dt.datetime() | dt.date() | dt.time():
             return value.isoformat()
         case float() if not math.isfinite(value):
-            return str(value)  # JSON has no such numbers
+            return str(value)  # JSON cannot represent it
         case bytes():
             return value.hex()
         case dict():
@@ -192,32 +192,32 @@ _LEFT = frozenset(
 
 
 def table(title: str, first: str, *others: str) -> Grid:
-    """An empty table: texts fold, all else is whole; figures stand to the right."""
+    """Returns an empty table: texts wrap, other columns do not; figures are right-aligned."""
     columns = [Column(first, whole=first in _LEFT)]
     columns += [Column(name, right=name not in _TEXTS | _LEFT, whole=name not in _TEXTS) for name in others]
     return Grid(title, columns)
 
 
 def number(value: int | None) -> str:
-    """A whole number; a dot for 0, a dash for unknown."""
+    """Formats a whole number; a dot for 0, a dash for unknown."""
     return "-" if value is None else f"{value:,}" if value else "·"
 
 
 def whole(value: Decimal | None) -> str:
-    """A figure without decimals; nothing for None."""
+    """Formats a figure without decimals; empty for None."""
     return "" if value is None else f"{value:,.0f}"
 
 
 def money(value: Decimal | None, places: int = 2) -> str:
-    """An amount; a dot for 0, nothing for None."""
+    """Formats an amount; a dot for 0, empty for None."""
     return "" if value is None else "·" if not value else f"{value:,.{places}f}"
 
 
 def percent(value: Decimal | None) -> str:
-    """A share as a percentage; nothing for None."""
+    """Formats a share as a percentage; empty for None."""
     return "" if value is None else f"{value * 100:.0f} %"
 
 
 def reached(value: Decimal | int, target: Decimal | None, shown: str) -> Cell:
-    """A figure, green where it reaches its target and red where it does not."""
+    """Returns a cell with a figure, green if it reaches its target and red if not."""
     return Cell(shown, "" if target is None else "green" if value >= target else "red")

@@ -1,4 +1,4 @@
-"""The rules in words, their check, and a draft, for people and as JSON."""
+"""The rules in words, their validation, and drafts, as text and JSON."""
 
 from itertools import groupby
 from pathlib import Path
@@ -13,7 +13,7 @@ from rmetrics.usecases.rules import CheckedRules, RulesInForce
 
 
 def show_rules(report: Report, found: RulesInForce) -> None:
-    """Topic by topic: what holds, since when, and where it stands."""
+    """Shows the rules by topic, with their dates, files and lines."""
     if report.as_json:
         report.json(found, "rules", names(Said))
         return
@@ -43,12 +43,12 @@ def _line(report: Report, said: Said, text: str) -> None:
 
 
 def show_problems(report: Report, error: RulesError) -> None:
-    """The document of rules that do not load."""
+    """Writes the JSON document for rules that do not load."""
     report.json({"ok": False, "problems": error.problems, "warnings": []})
 
 
 def show_checked(report: Report, folder: Path, checked: CheckedRules) -> None:
-    """What deserves a look, then that the rules are fine."""
+    """Shows the warnings, then confirms that the rules are valid."""
     if report.as_json:
         report.json({"ok": True, "problems": [], "warnings": checked.warnings})
         return
@@ -61,7 +61,7 @@ def show_checked(report: Report, folder: Path, checked: CheckedRules) -> None:
 
 
 def show_draft(report: Report, draft: Draft) -> None:
-    """What was guessed, and what to do next."""
+    """Shows the guesses of a draft and the next step."""
     if report.as_json:
         report.json({"ok": not draft.problems, **{n: getattr(draft, n) for n in draft.__slots__}})
         return
@@ -84,7 +84,7 @@ def show_draft(report: Report, draft: Draft) -> None:
 
 
 def show_measure_draft(report: Report, draft: MeasureDraft) -> None:
-    """Where the draft is, and what to do next."""
+    """Shows where the draft is, and the next step."""
     if report.as_json:
         report.json({"ok": True, **{n: getattr(draft, n) for n in draft.__slots__}})
         return

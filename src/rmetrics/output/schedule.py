@@ -1,11 +1,11 @@
-"""The daily run for people and as JSON."""
+"""The daily run as text and JSON."""
 
 from rmetrics.output.reporter import Report
 from rmetrics.usecases.schedule import ScheduleResult, ShownSchedule
 
 
 def show_installed(report: Report, result: ScheduleResult, *, dry_run: bool) -> None:
-    """The files as they are written, and what was run."""
+    """Shows the files written and the commands run."""
     if report.as_json:
         report.json({**{n: getattr(result, n) for n in result.__slots__}, "dry_run": dry_run})
         return
@@ -23,7 +23,7 @@ def show_installed(report: Report, result: ScheduleResult, *, dry_run: bool) -> 
 
 
 def show_removed(report: Report, result: ScheduleResult) -> None:
-    """What is gone."""
+    """Shows what was removed."""
     if report.as_json:
         report.json(result)
         return
@@ -34,7 +34,7 @@ def show_removed(report: Report, result: ScheduleResult) -> None:
 
 
 def show_schedule(report: Report, shown: ShownSchedule) -> None:
-    """What is installed, and whether it ran."""
+    """Shows the installed schedule, and its last run."""
     if report.as_json:
         report.json(shown)
         return

@@ -18,7 +18,7 @@ STALE = "The rules or exports changed after the last sync; the views show what t
 
 
 def show_query(report: Report, query: Query, *, as_csv: bool, limit: int) -> None:
-    """The rows of a query; a table shows the first ``limit`` of them, 0 means all."""
+    """Shows the rows of a query; a table has the first ``limit`` of them, or all for 0."""
     if query.stale and not report.quiet:
         report.message(STALE, "yellow")
     names = [name for name, _ in query.columns]
@@ -43,10 +43,10 @@ def show_query(report: Report, query: Query, *, as_csv: bool, limit: int) -> Non
 
 
 def _csv(names: list[str], rows: Iterable[Sequence[object]]) -> None:
-    """The rows as CSV on stdout, as long as somebody reads them.
+    """Writes the rows to stdout as CSV, until the reader closes the pipe.
 
     Raises:
-        SettingsError: stdout has an encoding that lacks a letter.
+        SettingsError: the encoding of stdout lacks a character of the result.
     """
     try:
         write_csv(sys.stdout, names, itertools.takewhile(lambda _: not lost(sys.stdout), rows))
@@ -63,12 +63,12 @@ def _column(name: str, kind: str) -> Column:
 
 
 def _text(value: object) -> str:
-    """A value as a table shows it; unlike in CSV, no apostrophe keeps a spreadsheet from running it."""
+    """Formats a value for a table; unlike in CSV, without an apostrophe against formulas."""
     return value if isinstance(value, str) else safe_cell(value)
 
 
 def show_views(report: Report, views: dict[str, tuple[tuple[str, str], ...]]) -> None:
-    """What can be asked."""
+    """Shows the views that can be queried, with their columns."""
     if report.as_rows:
         listed = [{"view": n, "name": c, "type": t} for n, columns in views.items() for c, t in columns]
         report.json({"views": listed}, "views")

@@ -1,4 +1,4 @@
-"""What is known of a project, for people and as JSON."""
+"""The status of a project as text and JSON."""
 
 import datetime as dt
 
@@ -7,7 +7,7 @@ from rmetrics.usecases.status import FeedStatus, StatusResult
 
 
 def show_status(report: Report, result: StatusResult) -> None:
-    """Feeds, tables, last runs, pulls and the daily run."""
+    """Shows feeds, tables, last runs, pulls and the daily run."""
     if report.as_json:
         report.json(result, "feeds", names(FeedStatus))
         return

@@ -1,7 +1,7 @@
-"""stdout and stderr that cannot end a run.
+"""Streams for stdout and stderr whose failure does not end a run.
 
-A run has done its work before it writes about it, and a table that nobody can read is no reason to end it half way. So
-a stream that breaks is noted and swallows the rest; the exit code is decided at the end (``rmetrics.cli``).
+A run writes about its work after doing it, and a table that nobody can read is no reason to stop halfway. Therefore a
+broken stream records its error and discards further output; the exit code is decided at the end (``rmetrics.cli``).
 """
 
 import errno
@@ -10,11 +10,11 @@ import os
 import sys
 from typing import IO, Any, TextIO
 
-_NOT_WANTED = (errno.EPIPE, errno.ECONNRESET)  # whoever read has read enough
+_NOT_WANTED = (errno.EPIPE, errno.ECONNRESET)  # the reader closed the pipe
 
 
 class _Pipe(io.FileIO):
-    """A file descriptor whose first failure is kept and that swallows what is written after it."""
+    """A file descriptor that records its first error and discards everything written after it."""
 
     failed: OSError | None = None
 
@@ -29,10 +29,10 @@ class _Pipe(io.FileIO):
 
 
 def open_streams() -> None:
-    """Puts such streams in the place of stdout and stderr. One that was closed when the program began goes nowhere.
+    """Replaces stdout and stderr with such streams; opens descriptors that were closed at the start on the null device.
 
-    A closed descriptor is taken first: the next file that is opened would get its number, and a library that writes to
-    stdout would write into it.
+    Closed descriptors are opened first: otherwise the next opened file would get the number of one, and a library that
+    writes to stdout would write into that file.
     """
     closed = [number for number in range(3) if not _is_open(number)]
     for number in closed:
@@ -45,15 +45,15 @@ def open_streams() -> None:
 
 
 def lost(stream: IO[str]) -> OSError | None:
-    """Why nothing that is written to a stream arrives any more; None while it does."""
+    """Returns the error that stopped output to a stream; None if it works."""
     raw = getattr(getattr(stream, "buffer", None), "raw", None)
     return raw.failed if isinstance(raw, _Pipe) else None
 
 
 def close_streams() -> OSError | None:
-    """Writes what is still held back; returns why stdout could not be written.
+    """Flushes both streams, and returns the error of stdout.
 
-    None where all was written, and where its reader had enough.
+    None if everything was written, and if the reader closed the pipe.
     """
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

@@ -1,4 +1,4 @@
-"""What a sync did, for people and as JSON."""
+"""The result of a sync as text and JSON."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,7 +13,7 @@ from rmetrics.pipeline.summary import FileResult, MeasureLine, SyncResult
 
 
 def show_sync(report: Report, result: SyncResult, *, months: int) -> None:
-    """What a sync did: files, figures against target, findings, what was written."""
+    """Shows the files, the figures against target, the findings and the rows written."""
     if report.as_json:
         report.json(sync_json(result), "months", names(MonthLine))
         return
@@ -34,7 +34,7 @@ def show_sync(report: Report, result: SyncResult, *, months: int) -> None:
 
 
 def _companies(report: Report, result: SyncResult) -> None:
-    """One line for each company of a group, then what a person should look at."""
+    """Shows one line for each company of a group, then the findings that need attention."""
     grid = table("Companies", "company", "", "currency", "exports", "rejected", "seconds")
     for one in result.companies:
         style = {"failed": "red", "removed": "yellow"}.get(one.status, "")
@@ -49,7 +49,7 @@ def _companies(report: Report, result: SyncResult) -> None:
 
 
 def _unchanged(report: Report, result: SyncResult) -> None:
-    """That nothing changed, and which files were left alone: the reader may have put one there just now."""
+    """Shows that nothing changed, and which files were refused: the user may just have put one there."""
     refused = [f for f in result.files if f.status == "refused"]
     known = len(result.files) - len(refused)
     parts = ["no file in the inbox"] if not result.files else []
@@ -120,7 +120,7 @@ def _month_table(report: Report, title: str, lines: Sequence[MonthLine], *, by_m
 
 
 def _measures(report: Report, lines: Sequence[MeasureLine], months: int) -> None:
-    """The company's own measures in the newest months."""
+    """Shows the company's own measures in the newest months."""
     known = sorted({line.month for line in lines})
     for month in known[-months:] if months else []:
         grid = table(f"Own measures, {month:%B %Y}", "measure", "value", "target")
@@ -131,7 +131,7 @@ def _measures(report: Report, lines: Sequence[MeasureLine], months: int) -> None
 
 
 def shown_value(value: Decimal | None, form: str) -> str:
-    """A measure as it is to be shown; nothing where there is none."""
+    """Formats a measure in its declared format; empty for None."""
     if value is None:
         return ""
     match form:
@@ -146,7 +146,7 @@ def shown_value(value: Decimal | None, form: str) -> str:
 
 
 def show_findings(report: Report, findings: Sequence[Finding]) -> None:
-    """One line each, with its severity."""
+    """Shows one line per finding, with its severity."""
     for finding in findings:
         report.parts((f"{finding.severity}: ", STYLES[finding.severity]), (finding.message, ""))
 
@@ -162,7 +162,7 @@ def _closing(report: Report, result: SyncResult) -> None:
 
 
 def sync_json(result: SyncResult) -> dict[str, Any]:
-    """The document of ``sync --json``."""
+    """Returns the document of ``sync --json``."""
     document = asdict(result)
     document["months"] = [
         {

@@ -1,7 +1,7 @@
-"""Text as a terminal may have it: what would steer it, hide or turn letters round is written out instead.
+"""Escapes characters in text that would control the terminal, be invisible, or reorder other characters.
 
-Names, cells and file names come from other people's files. A terminal takes some of their characters for orders, and
-a line break in one forges a line of ours. Every text that a command writes passes through here; CSV does not.
+Names, cells and file names come from foreign files. A terminal interprets some of their characters as commands, and a
+line break in one would fake a line of output. Every text that a command writes passes through here, except CSV.
 """
 
 import re
@@ -13,17 +13,17 @@ _UNSEEN = "\u00ad\u180e\u200b\u2028\u2029\u2060-\u2065\u206a-\u206f\ufeff\ufff9-
 _STEERING = re.compile(f"[\x00-\x1f\x7f-\x9f{_BIDI}{_UNSEEN}\ud800-\udfff]")
 _IN_LINES = re.compile(f"[\x00-\x09\x0b-\x1f\x7f-\x9f{_BIDI}{_UNSEEN}\ud800-\udfff]")
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
-# Marks of our own, for a terminal that knows no letters but ASCII.
+# Characters of the program's own texts, for a terminal that is limited to ASCII.
 _PLAIN = str.maketrans({"·": ".", "…": "...", "–": "-", "—": "-", "’": "'", "“": '"', "”": '"'})  # noqa: RUF001
 
 
 def visible(text: str, encoding: str = "utf-8", *, lines: bool = False) -> str:
-    r"""A text in which every control character and every character that turns or hides others is written out.
+    r"""Escapes every control character, and every character that reorders or hides others.
 
     Args:
-        text: whatever a file, a rule or a message holds.
-        encoding: of the stream it goes to; letters that it lacks are written out, too.
-        lines: whether line breaks are meant, as in a script; otherwise they are written out.
+        text: text from a file, a rule or a message.
+        encoding: of the output stream; characters that it lacks are escaped as well.
+        lines: keeps line breaks, as in a script; otherwise they are escaped.
 
     >>> visible("\x1b[31mred\x07"), visible("a\nb"), visible("a\nb", lines=True), visible("caf\u00e9 \u202e")
     ('\\x1b[31mred\\x07', 'a\\nb', 'a\nb', 'café \\u202e')
@@ -41,7 +41,7 @@ def visible(text: str, encoding: str = "utf-8", *, lines: bool = False) -> str:
 def _written_out(found: re.Match[str]) -> str:
     character = found[0]
     code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is no UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not UTF-8
         return f"\\x{code - 0xDC00:02x}"
     return _SHORT.get(character) or (
         f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
@@ -49,7 +49,7 @@ def _written_out(found: re.Match[str]) -> str:
 
 
 def visible_json(document: str, encoding: str = "utf-8") -> str:
-    r"""A JSON document with the same characters escaped the way JSON has it, so that it stays the same document.
+    r"""Escapes the same characters in a JSON document with JSON's own escapes, so that its content stays the same.
 
     >>> visible_json('"caf\u00e9 \u009b"')
     '"café \\u009b"'

@@ -1,4 +1,4 @@
-"""The rules: TOML files that people edit, read into typed values, validated whole."""
+"""The rules: TOML files that people edit, parsed into typed values and validated as a whole."""
 
 from rmetrics.rules.load import load_rules
 from rmetrics.rules.model import ALL, OTHER, UNATTRIBUTED, Rules

@@ -1,8 +1,8 @@
-"""Many companies under one set of rules: what each has of its own, and its exceptions to the rules of all.
+"""Several companies under one set of rules: their own settings, and their exceptions to the common rules.
 
-An exception replaces keys: of a table such as ``[revenue]``, of one source or feed, of one column of a feed. Where a
-key that it replaces changes at a date by the rules of all, the exception must say what becomes of that: else the common
-change would replace the company's own value on that date, silently.
+An exception replaces keys of a table such as ``[revenue]``, of one source or feed, or of one column of a feed. If the
+common rules change such a key at a date, the exception must state its own changes: otherwise the common change would
+silently replace the company's value on that date.
 """
 
 import datetime as dt
@@ -21,18 +21,18 @@ COMPANIES = "companies"
 _SINGLE = ("jobs", "revenue", "calls", "journeys")
 _GROUPS = ("sources", "feeds")
 _EXCEPTIONS = (*_SINGLE, *_GROUPS)
-_NESTED = {"journeys": "sources", "feeds": "columns"}  # tables of tables inside: merged by name, too
+_NESTED = {"journeys": "sources", "feeds": "columns"}  # tables nested in a table: merged by name as well
 
 
 class Company(Table):
     """A company of the group.
 
     Attributes:
-        inbox: the folder of its exports inside the inbox; None: named as the company.
-        timezone, currency: its own, where they are not those of ``[business]``.
-        publish: ``own``: the tables of a company in a schema of its own, too; ``group``: the group's tables alone.
-        own_schema: that schema; None: named as the company.
-        title: how it is called in tables and dashboards; None: as in the rules.
+        inbox: the folder of its exports inside the inbox; None: the company's name.
+        timezone, currency: its own, where they differ from ``[business]``.
+        publish: ``own``: also publishes the company's tables in its own schema; ``group``: the group's tables only.
+        own_schema: the name of that schema; None: the company's name.
+        title: its display name in tables and dashboards; None: its name in the rules.
         rules: its exceptions, table by table.
     """
 
@@ -52,19 +52,19 @@ class Company(Table):
         return value if value is None else known_zone(value)
 
     def zone_of(self, business: Business) -> str:
-        """Its zone."""
+        """The company's time zone, by default that of the business."""
         return self.timezone or business.timezone
 
     def currency_of(self, business: Business) -> str:
-        """Its currency."""
+        """The company's currency, by default that of the business."""
         return self.currency or business.currency
 
 
 def require_company(rules: Rules) -> None:
-    """Refuses rules of many companies where a command is about one.
+    """Requires a named company if the rules declare several.
 
     Raises:
-        SettingsError: the rules declare companies, and none is named.
+        SettingsError: the rules declare companies, but none is named.
     """
     if rules.companies and rules.company is None:
         raise SettingsError(
@@ -74,7 +74,7 @@ def require_company(rules: Rules) -> None:
 
 
 def of_company(tree: Tree, name: str) -> Tree:
-    """The rules of one company: those of all, with its exceptions; problems are collected in the tree.
+    """Returns the rules of one company: the common rules with its exceptions. Problems are collected in the tree.
 
     Raises:
         SettingsError: no company has that name.
@@ -118,7 +118,7 @@ def _with(tree: Tree, made: Tree, table: str, own: Mapping[str, Any], key: str) 
             made.problems += _overtaken(tree, f"{table}.{name}", there, of_name, f"{key}.{name}")
             result[name] = _merged(there, of_name, _NESTED.get(table))
         else:
-            result[name] = of_name  # judged where it is loaded
+            result[name] = of_name  # validated when the rules are loaded
     return result
 
 
@@ -135,7 +135,7 @@ def _merged(base: Mapping[str, Any], own: Mapping[str, Any], nested: str | None)
 def _overtaken(
     tree: Tree, table: str, base: Mapping[str, Any], own: Mapping[str, Any], key: str
 ) -> Iterator[RuleProblem]:
-    """Keys of an exception that a dated change of the common rules would replace."""
+    """Yields a problem for each key of an exception that a dated change of the common rules would replace."""
     changes = base.get("changes")
     if "changes" in own or not isinstance(changes, list):
         return

@@ -1,4 +1,4 @@
-"""Conditions in words."""
+"""Conditions in plain words."""
 
 from functools import lru_cache
 
@@ -8,7 +8,7 @@ from rmetrics.rules.expressions.sentences import sentence
 
 @lru_cache(maxsize=1024)
 def condition_in_words(text: str) -> str:
-    """A validated condition as a sentence; parts without plain words stay as they are written.
+    """Returns a validated condition as a sentence; a condition that has no plain words is returned as written.
 
     >>> condition_in_words("type IN ('COD Repair', 'INS Repair') OR (type = 'COD Service' AND paid > 100)")
     'type is COD Repair or INS Repair, or (type is COD Service and paid is more than 100)'

@@ -1,4 +1,4 @@
-"""Judges the conditions and derived columns of the rules when they load: what is refused, and what deserves a look.
+"""Checks the conditions and derived columns when the rules load: what is an error, and what deserves a warning.
 
 Source: the design, section 2 (conditions).
 """
@@ -16,13 +16,13 @@ from rmetrics.rules.feeds import ColumnType
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a condition turned out to be.
+    """The result of checking a condition.
 
     Attributes:
-        problem: why it is refused; empty when it is fine.
-        columns: the columns it names.
-        blank_unsafe: (operator, column) pairs that silently leave out rows where the column is blank.
-        never: parts that are true for no row, whatever it holds, each with what was probably meant.
+        problem: why it is refused; empty if it is valid.
+        columns: the columns it uses.
+        blank_unsafe: (operator, column) pairs that silently exclude rows where the column is blank.
+        never: parts that are never true, whatever the row holds, each with the probable intention.
     """
 
     problem: str = ""
@@ -32,11 +32,11 @@ class Reading:
 
 
 def read_condition(text: str, row: Row, *, kind: ColumnType | None = None) -> Reading:
-    """Reads and types an expression.
+    """Parses and type-checks an expression.
 
     Args:
         text: the SQL expression.
-        row: the columns it is over.
+        row: the columns it may use.
         kind: the type of the derived column it computes; None for a condition.
     """
     try:
@@ -54,12 +54,12 @@ def read_condition(text: str, row: Row, *, kind: ColumnType | None = None) -> Re
 
 
 def _guards(node: tree.Node) -> bool:
-    """Whether the part shows that blanks were thought of."""
+    """Whether the node handles blanks explicitly."""
     return isinstance(node, tree.IsNull) or (isinstance(node, tree.Call) and node.name == "coalesce")
 
 
 def _unsafe(node: tree.Node) -> Iterator[tuple[str, str]]:
-    """What is not true for a blank although people read it so, with the columns it tests."""
+    """Yields (operator, column) for tests that are not true for a blank, although readers expect them to be."""
     match node:
         case tree.Compared("<>", left, right):
             tested, operator = tree.columns_in(left, right), "<>"

@@ -1,13 +1,13 @@
-"""The forms of dates that a column may declare: what each specifier means, and why a form is refused.
+"""The date forms that a column may declare: the meaning of each specifier, and the reasons to refuse a form.
 
-A form is text such as ``%m/%d/%Y %I:%M %p``, or one of two names: ``us`` (what American spreadsheets write) and
-``excel`` (serial numbers). It becomes a regular expression with one named group per field, which the engine and
-Python's ``re`` understand alike. Only what stands in ``SPECIFIERS`` is understood; everything else is refused when the
-rules load, so that a form that loads reads the values written with it.
+A form is text such as ``%m/%d/%Y %I:%M %p``, or one of two names: ``us`` (as American spreadsheets write dates) and
+``excel`` (serial numbers). It compiles to a regular expression with one named group per field, which both the engine
+and Python's ``re`` accept. Only the specifiers in ``SPECIFIERS`` are supported; all others are refused when the rules
+load, so that every form that loads can read the values written with it.
 
 The fields: ``Y`` year, ``y`` its last two digits, ``m`` month, ``b`` its name, ``d`` day, ``a`` weekday, ``j`` day of
-the year, ``H`` hour of 24, ``I`` hour of 12, ``M`` minute, ``S`` second, ``f`` fraction, ``p`` the letter a or p,
-``z`` zone, ``s`` seconds since 1970. In the ``us`` forms ``H`` is an hour of 12 where ``p`` is there.
+the year, ``H`` 24-hour clock, ``I`` 12-hour clock, ``M`` minute, ``S`` second, ``f`` fraction, ``p`` the letter a or p,
+``z`` zone, ``s`` seconds since 1970. In the ``us`` forms, ``H`` is a 12-hour clock if ``p`` is present.
 """
 
 import re
@@ -25,7 +25,7 @@ NAMED: Mapping[str, str] = {
 }
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-# What each specifier reads, and a text it reads. The list in docs/rules.md is compared with this one.
+# Each specifier: its meaning, and an example of the text it reads. A test compares the list with docs/rules.md.
 SPECIFIERS: Mapping[str, tuple[str, str]] = {
     "%Y": ("year of four digits", "2026"),
     "%y": ("year of two digits: 69 to 99 are 1969 to 1999, 00 to 68 are 2000 to 2068", "26"),
@@ -73,7 +73,7 @@ _FIELD = {
     "%Z": "z",
     "%.f": "f",
 }
-# What other programs know and this one does not, with what to write instead.
+# Specifiers of other programs that are not supported here, with their replacement.
 _INSTEAD: Mapping[str, str] = {
     "%c": "%a %b %d %H:%M:%S %Y",
     "%x": "%m/%d/%y",
@@ -117,8 +117,8 @@ _EXAMPLE = "the form out of the specifiers in docs/rules.md, for instance %m/%d/
 _TOKEN = re.compile(r"%(?:[-_0]?[A-Za-z%]|:{1,3}z|#z|\.[0-9]?f|[0-9]f|.|$)|\s+|[^%\s]+", re.DOTALL)
 _DATED = (ColumnType.TIMESTAMP, ColumnType.DATE, ColumnType.MONTH)
 
-# Zones by the names that exports write. A fixed one is hours from UTC; a name without summer or winter time is that of
-# a place.
+# Zones by the names used in exports. A fixed zone is an offset from UTC in hours; a name that does not distinguish
+# standard from daylight time maps to a place.
 FIXED_ZONES: Mapping[str, int] = {
     "z": 0, "utc": 0, "gmt": 0, "ut": 0, "coordinated universal time": 0, "greenwich mean time": 0,
     "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7,
@@ -139,13 +139,13 @@ PLACES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One form, ready to read with.
+    """A compiled form.
 
     Attributes:
         text: as declared.
         pattern: matches a cell of this form, with a named group per field; "" for serial numbers.
         fields: the names of the groups.
-        order: where the form begins with day and month as numbers: the separator, and "md" or "dm".
+        order: for a form that begins with numeric day and month: the separator, and "md" or "dm".
     """
 
     text: str
@@ -156,7 +156,7 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """A specifier (its field is set), white space or other literal text."""
+    """A specifier (with a field), white space, or other literal text."""
 
     text: str
     field: str = ""
@@ -168,7 +168,7 @@ class _Token:
 
 
 def forms_of(formats: tuple[str, ...], kind: ColumnType) -> tuple[Form, ...]:
-    """The forms of a column, in the order they are tried; ISO, which every column knows, is not among them."""
+    """Returns the forms of a column in the order they are tried, without ISO, which every column accepts."""
     return tuple(form for text in formats for form in _forms(text, kind))
 
 
@@ -203,6 +203,7 @@ def _pattern(tokens: list[_Token]) -> str:
     for i, token in enumerate(tokens):
         before, after = tokens[i - 1] if i else None, tokens[i + 1] if i + 1 < len(tokens) else None
         if token.blank:
+            # White space may only be missing where its neighbours cannot run together: "3 PM", but not "12 30".
             parts.append(r"\s+" if _kind(before, -1) == _kind(after, 0) != "" else r"\s*")
         elif not token.field:
             parts.append(re.escape(token.text))
@@ -212,7 +213,7 @@ def _pattern(tokens: list[_Token]) -> str:
 
 
 def _kind(token: _Token | None, end: int) -> str:
-    """Whether a token ends or begins with a digit ("0") or a letter ("a")."""
+    """Returns "0" if the token starts (``end`` 0) or ends (-1) with a digit, "a" for a letter, "" for anything else."""
     if token is None or token.blank:
         return ""
     if token.field:
@@ -231,6 +232,7 @@ def _group(token: _Token, *, tight: bool) -> str:
     texts = {"b": rf"(?P<b>{_MONTH})\.?", "a": rf"(?P<a>{_WEEKDAY})\.?", "z": rf"(?P<z>{ZONE})"}
     if name in texts:
         return texts[name]
+    # Next to another digit a number must have its full width, or its end would be ambiguous.
     if tight and name in _WIDTH and not token.flag:
         return f"(?P<{name}>[0-9]{{{_WIDTH[name]}}})"
     digits = "[0-9]{1,2}" if token.flag in {"-", "_"} and name in "MS" else _DIGITS.get(name, "[0-9]{1,2}")
@@ -248,9 +250,9 @@ def _order(tokens: list[_Token]) -> tuple[str, str] | None:
     return (first, fields[0].field + fields[2].field) if first in {"/", "-", "."} and not fields[1].field else None
 
 
-# -- what American spreadsheets write
+# -- the forms of American spreadsheets
 
-# With a time, in any of its forms, or without one.
+# An optional time, in any of its forms.
 _TIME = (
     rf"(?:(?:,?\s+at\s+|,?\s+|,|t)(?P<H>[0-9]{{1,2}})(?::(?P<M>[0-9]{{2}})(?::(?P<S>[0-9]{{2}})"
     rf"(?:[.,](?P<f>[0-9]{{1,9}}))?)?)?(?:\s*{_HALF})?(?:\s*(?P<z>{ZONE}))?)?"
@@ -268,7 +270,7 @@ _US_MONTHS: tuple[tuple[str, str], ...] = (
     (rf"(?P<b>{_MONTH})\.?(?:(?:,?\s+|-)(?P<Y>[0-9]{{4}})|(?:-|\s?['\u2019])(?P<y>[0-9]{{2}}))", "bYy"),
     (r"(?P<m>[0-9]{1,2})/(?P<Y>[0-9]{4})", "mY"),
 )
-# Beyond the plain ISO stamps: 2026-07-31 11:30 PM, 2026-08-01 02:30:00 UTC. Every column knows it.
+# ISO dates with more than a plain time: 2026-07-31 11:30 PM, 2026-08-01 02:30:00 UTC. Every column accepts it.
 ISO_TIME = Form("ISO", rf"^(?i:(?P<Y>[0-9]{{4}})-(?P<m>[0-9]{{2}})-(?P<d>[0-9]{{2}}){_TIME})$", frozenset("YmdHMSfpz"))
 
 
@@ -279,16 +281,16 @@ def _family(kind: ColumnType) -> list[Form]:
     return found
 
 
-# -- what is wrong with a form
+# -- validation of a form
 
 
 def form_problem(text: str, kind: ColumnType, *, whole_months: bool = False) -> str | None:
-    """Why a column of this type cannot have the form, with one that works; None where it can.
+    """Returns why a column of this type cannot use the form, with a form that works; None if it can.
 
     Args:
         text: the form as declared.
         kind: timestamp, date or month.
-        whole_months: whether a date column may hold months, which then stand for their first day.
+        whole_months: whether a date column may hold months, read as their first day.
     """
     if text in NAMED:
         return None
@@ -319,7 +321,7 @@ def _specifier_problem(text: str) -> str | None:
 
 
 def _clash(text: str) -> str | None:
-    """Specifiers that contradict each other."""
+    """Returns the problem of specifiers that contradict each other."""
     tokens = [t for t in _tokens(text) if t.field]
     names = [t.field for t in tokens]
     shown = {t.field: t.text for t in reversed(tokens)}
@@ -344,7 +346,7 @@ def _clash(text: str) -> str | None:
 
 
 def _gap(text: str, kind: ColumnType, *, whole_months: bool) -> str | None:
-    """What a form lacks."""
+    """Returns the problem of a form with missing parts."""
     fields = {t.field for t in _tokens(text) if t.field}
     if fields == {"s"}:
         return None
@@ -366,7 +368,7 @@ def _gap(text: str, kind: ColumnType, *, whole_months: bool) -> str | None:
 
 
 def _joint(text: str) -> str | None:
-    """Numbers that touch, so that it cannot be seen where one ends."""
+    """Returns the problem of adjacent numbers whose boundary is ambiguous."""
     tokens = _tokens(text)
     for token, after in pairwise(tokens):
         if (token.field == "z" and _kind(after, 0) == "0") or (token.field == "p" and _kind(after, 0) == "a"):
@@ -384,7 +386,7 @@ _PADDED = {"%e", "%k", "%l", "%o"}
 
 
 def describe(text: str) -> str:
-    """A form in words: ``month/day/year with a 24-hour time``."""
+    """Returns a form in words: ``month/day/year with a 24-hour time``."""
     words = {"Y": "year", "y": "year of two digits", "m": "month", "b": "month's name", "d": "day", "a": "weekday"}
     tokens = _tokens(text)
     first = next((i for i, t in enumerate(tokens) if t.field in _CLOCK), len(tokens))

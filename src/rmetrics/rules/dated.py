@@ -1,4 +1,4 @@
-"""Rules that change at a date."""
+"""Rules that change at given dates."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Dated(Generic[T]):
-    """A rule with its changes: ``versions`` are (in force from, value), the first from None = always."""
+    """A rule and its changes: ``versions`` are (in force from, value); the first starts at None, which means always."""
 
     versions: tuple[tuple[dt.date | None, T], ...]
 
@@ -21,10 +21,10 @@ class Dated(Generic[T]):
             yield start, end, value
 
     def at(self, day: dt.date | None) -> T:
-        """The value in force on ``day``; None asks for the latest."""
+        """Returns the value in force on ``day``; for None, the latest."""
         return next(v for start, v in reversed(self.versions) if start is None or day is None or start <= day)
 
     @property
     def latest(self) -> T:
-        """The value in force now and from now on."""
+        """The last version: the value after all changes."""
         return self.versions[-1][1]

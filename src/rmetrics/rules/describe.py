@@ -1,4 +1,4 @@
-"""The rules in plain words: what is in force on a day, source by source, and where it stands."""
+"""The rules in plain words: what is in force on a day, source by source, with file and line."""
 
 import dataclasses
 import datetime as dt
@@ -22,10 +22,10 @@ class Said:
     """One rule in words.
 
     Attributes:
-        topic: whose rule: ``jobs``, ``revenue``, ``calls``, or a source's name.
-        rule: which one: ``unit``, ``leads``, ``cost`` ...
-        words: what it says.
-        since, until: from when, and the day it no longer holds; None where it always did, or still does.
+        topic: the subject: ``jobs``, ``revenue``, ``calls``, or the name of a source.
+        rule: the rule itself: ``unit``, ``leads``, ``cost`` ...
+        words: its meaning as a sentence.
+        since, until: the first day in force, and the first day no longer in force; None: unlimited.
         where: ``file:line``.
         key: its dotted key.
     """
@@ -40,7 +40,7 @@ class Said:
 
 
 def rules_in_words(rules: Rules, day: dt.date) -> tuple[Said, ...]:
-    """Every rule in force on a day: jobs, revenue, calls, source by source, which rows of a feed count, pulls."""
+    """Returns every rule in force on a day: jobs, revenue, calls, each source, the counted rows of each feed, pulls."""
     return (
         *_jobs(rules, day),
         *_revenue(rules, day),
@@ -54,7 +54,7 @@ def rules_in_words(rules: Rules, day: dt.date) -> tuple[Said, ...]:
 
 
 def next_changes(rules: Rules, day: dt.date) -> tuple[Said, ...]:
-    """The rules that will be different from a later day on, by that day."""
+    """Returns the rules that change after a day, ordered by the day of the change."""
     starts = {start for d in _all(rules) for start, _ in d.versions if start is not None and start > day}
     return tuple(s for start in sorted(starts) for s in rules_in_words(rules, start) if s.since == start)
 
@@ -68,7 +68,7 @@ def _all(rules: Rules) -> Iterator[Dated[Any]]:
 
 
 def _said(rules: Rules, key: str, day: dt.date, dated: Dated[Any], rule: str, words: str, topic: str) -> Said:
-    """Finds since when a rule says this: the latest change on or before the day that gives it."""
+    """Builds a ``Said`` in force since the latest change of this rule on or before the day."""
     since, place = None, f"{key}.{rule}"
     until = next((s for s, _ in dated.versions if s is not None and s > day and _touched(rules, key, s, rule)), None)
     for i, (start, _) in enumerate(dated.versions[1:]):
@@ -78,7 +78,7 @@ def _said(rules: Rules, key: str, day: dt.date, dated: Dated[Any], rule: str, wo
 
 
 def _touched(rules: Rules, key: str, start: dt.date, rule: str) -> bool:
-    """Whether the change of that day gives this rule anew."""
+    """Whether the change of that day sets this rule."""
     table: Any = rules.tables
     for part in key.split(".", maxsplit=2 if key.startswith("journeys.sources.") else 1):
         table = table.get(part, {})
@@ -129,7 +129,7 @@ def _calls(rules: Rules, day: dt.date) -> Iterator[Said]:
 
 
 def _journeys(rules: Rules, day: dt.date) -> Iterator[Said]:
-    """Numbers are counted, not listed: a property manager's is a customer's."""
+    """Yields the rules of journeys; phone numbers are counted, not listed, as a property manager's is personal data."""
     key, dated, common = "journeys", rules.journeys.common, rules.journeys.common.at(day)
     window = f"a touch has the jobs of its number that are created {_within(common.window)}"
     yield _said(rules, key, day, dated, "window", window, key)
@@ -216,7 +216,7 @@ def _files_meant(when: When) -> str:
 
 
 def _read(variant: Variant) -> str:
-    """How a variant reads what is written differently, after a colon; "" where only the headers are others."""
+    """Returns the differences in how a variant is read, after a colon; "" if only its headers differ."""
     parts = []
     if variant.zone:
         parts.append(f"times are of {variant.zone}")
@@ -265,7 +265,7 @@ def _cost(cost: Cost) -> str:
 
 
 def percent(share: Decimal) -> str:
-    """A share as a percentage, without needless zeros.
+    """Formats a share as a percentage without trailing zeros.
 
     >>> percent(Decimal("0.40")), percent(Decimal("0.425"))
     ('40 %', '42.5 %')

@@ -1,4 +1,4 @@
-"""What was edited between two versions of the rules: which key, where it stands, from what to what."""
+"""The edits between two versions of the rules: the key, its file and line, the value before and after."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS, normal_source
 from rmetrics.rules.phones import is_number, read_phone
 
 _ABSENT = object()
-# Which measures a part of a rule can move.
+# The measures that an edit of each part of the rules can change.
 _REVENUE = frozenset({"revenue_gross", "revenue40"})
 _LEADS = frozenset({"leads", "cost"})
 _ALL = frozenset({"jobs", "units", "repairs", *_REVENUE, *_LEADS})
@@ -38,8 +38,8 @@ class Edit:
 
     Attributes:
         key: dotted, for instance ``sources.Google.cost.sum``.
-        place: ``rules/sources.toml:22``; of a key that is gone, where it stood.
-        before, after: as TOML would write it; None where the key was not there.
+        place: ``rules/sources.toml:22``; for a removed key, its former place.
+        before, after: the value in TOML; None if the key was absent.
     """
 
     key: str
@@ -58,7 +58,7 @@ class Edit:
 
 
 def rule_edits(old: Rules, new: Rules) -> tuple[Edit, ...]:
-    """Every edited key, in the order of the tables. What only looks different (comments, layout) is no edit."""
+    """Returns every edited key, in the order of the tables. Comments and layout do not count."""
     return tuple(
         Edit(key, _shown_place(old if after is _ABSENT else new, key), _toml(before), _toml(after))
         for key, before, after in _differences(old.tables, new.tables, ())
@@ -66,7 +66,7 @@ def rule_edits(old: Rules, new: Rules) -> tuple[Edit, ...]:
 
 
 def can_move(edit: Edit, source: str, metric: str, old: Rules, new: Rules) -> bool:
-    """Whether an edit can move a figure: a coarse answer, never No where it can."""
+    """Whether an edit can change a figure: a conservative answer that is never False if it can."""
     group, _, rest = edit.key.partition(".")
     if group in {"measures", "dimensions"}:
         name, _, key = rest.partition(".")
@@ -83,14 +83,14 @@ def can_move(edit: Edit, source: str, metric: str, old: Rules, new: Rules) -> bo
 
 
 def moves_members(edit: Edit, dimension: str) -> bool:
-    """Whether an edit tells the members of a dimension apart in another way."""
+    """Whether an edit changes how the members of a dimension are distinguished."""
     group, _, rest = edit.key.partition(".")
     name, _, key = rest.partition(".")
     return group == "dimensions" and name == dimension and key not in {"title", "comment"}
 
 
 def _can_move_own(edit: Edit, group: str, rest: str, metric: str, old: Rules, new: Rules) -> bool:
-    """The same of a measure of the company's own, which counts where its rows and their jobs count."""
+    """``can_move`` for an own measure, which depends on its rows and their jobs."""
     if group == "feeds":
         return any(metric in own_metrics(rest.partition(".")[0], rules) for rules in (old, new))
     if group == "calls":
@@ -99,7 +99,7 @@ def _can_move_own(edit: Edit, group: str, rest: str, metric: str, old: Rules, ne
 
 
 def own_metrics(feed: str, rules: Rules) -> frozenset[str]:
-    """The company's own sums that the rows of a feed can move: those over its rows, or over rows of the same jobs."""
+    """Returns the own sums that rows of a feed can change: over its rows, rows of the same jobs, or journeys."""
     jobs = feed in {JOBS, PAYMENTS}
     own = sums(rules, own=True)
     touches = feed in {JOBS, PAYMENTS, CALLS} or any(
@@ -115,12 +115,12 @@ def own_metrics(feed: str, rules: Rules) -> frozenset[str]:
 
 
 def feed_metrics(feed: str, source: str, rules: Rules) -> frozenset[str]:
-    """The measures of a source that the rows of a feed can move."""
+    """Returns the measures of a source that rows of a feed can change."""
     return _feed_metrics(feed, source, rules, rules)
 
 
 def _name_in(rest: str, old: Rules, new: Rules) -> str:
-    """The source that ``Name.key.key`` is about; names may hold dots."""
+    """Returns the source in ``Name.key.key``; the name itself may contain dots."""
     names = [n for n in {*old.sources, *new.sources} if rest == n or rest.startswith(n + ".")]
     return max(names, key=len, default=rest)
 
@@ -136,7 +136,7 @@ def _source_metrics(edit: Edit, rest: str) -> frozenset[str]:
 
 
 def _concerns(edited: str, source: str, old: Rules, new: Rules) -> bool:
-    """Whether an edit of one source can move another's figures: an alias takes over the other's jobs."""
+    """Whether an edit of one source can change another's figures: an alias takes over the other's jobs."""
     spellings = {normal_source(edited)}
     for rules in (old, new):
         if edited in rules.sources:
@@ -197,12 +197,12 @@ def _shown_place(rules: Rules, key: str) -> str:
 
 
 def shown_place(place: Place) -> str:
-    """``rules/sources.toml:22``: a place without the path of the machine."""
+    """Returns a place without the path of the machine: ``rules/sources.toml:22``."""
     return f"rules/{place.path.name}:{place.line}" if place.line else f"rules/{place.path.name}"
 
 
 def _toml(value: Any) -> str | None:
-    """A value on one line, as TOML writes it; long ones are cut."""
+    """Formats a value as TOML on one line, truncated to 160 characters."""
     if value is _ABSENT:
         return None
     text = written(_without_numbers(value))
@@ -210,7 +210,7 @@ def _toml(value: Any) -> str | None:
 
 
 def _without_numbers(value: Any) -> Any:
-    """A value with its phone numbers counted: an edit is shown and published, and one of them may be a customer's."""
+    """Replaces phone numbers by their count: edits are shown and published, and a number may be a customer's."""
     if isinstance(value, Mapping):
         return {k: _without_numbers(v) for k, v in value.items()}
     if isinstance(value, list) and value and all(isinstance(v, str) and is_number(read_phone(v) or "") for v in value):
@@ -219,7 +219,7 @@ def _without_numbers(value: Any) -> Any:
 
 
 def written(value: Any) -> str:
-    """A value on one line, as TOML writes it."""
+    """Formats a value as TOML on one line."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""A feed as TOML declares it: its columns, its forms, and the jobs it names."""
+"""A feed as declared in TOML: its columns, its forms, and its link to jobs."""
 
 from decimal import Decimal
 from enum import StrEnum
@@ -10,7 +10,7 @@ from rmetrics.rules.numbers import NumberRange
 from rmetrics.rules.table import Flag, Identifier, Name, Sql, Table, known_zone
 
 ROW_ID = "row_id"
-MOST = Decimal(1_000_000)  # of one cell: more is a phone number or an id in the wrong column, unless the rules say so
+MOST = Decimal(1_000_000)  # per cell: more is a phone number or id in the wrong column, unless the rules allow it
 
 
 def _several(headers: tuple[str, ...]) -> tuple[str, ...]:
@@ -28,7 +28,7 @@ Limit = Annotated[Decimal, NumberRange(Decimal("0.01"), Decimal(9_999_999_999), 
 
 
 class ColumnType(StrEnum):
-    """What a column of an export holds."""
+    """The type of a column of an export."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -46,15 +46,15 @@ class ColumnType(StrEnum):
 class Column(Table):
     """A column of a feed: read from the first of its headers that the file has, or derived by an SQL expression.
 
-    ``required``: the file must have the header, and a cell of another type than text must not be blank unless
-    ``blank = true``. ``decimal = ","`` says that the feed writes 1.234,56; ``zone`` that its bare times are of another
-    zone than the business's. ``range = true`` lets a month come from the date range above the header where the file
-    has no column for it. ``default`` stands for a blank text. ``join``: headers whose cells are joined by a space,
-    such as a date and a time. ``scale``: an amount is a whole number of this part of a unit (100: cents). ``minus``:
-    the header of an amount to subtract, such as what was refunded. ``values``: the feed's word for an export's word,
-    compared without case. ``constant``: the same text in every row. ``most``: amounts beyond it, on either side of
-    zero, are rejected; a million where a money column does not say. A column of type ``currency`` holds the code of the
-    row's currency: rows of another one than the business's are rejected.
+    ``required``: the file must have the header, and cells of any type but text must not be blank unless
+    ``blank = true``. ``decimal = ","``: amounts are written 1.234,56. ``zone``: the zone of times without an offset, if
+    not the business's. ``range = true``: a month may come from the date range above the header if the file has no
+    column for it. ``default`` replaces a blank text. ``join``: headers whose cells are joined by a space, such as a
+    date and a time. ``scale``: amounts are whole numbers of this fraction of a unit (100: cents). ``minus``: the header
+    of an amount to subtract, such as a refund. ``values``: maps an export's words to the feed's, ignoring case.
+    ``constant``: the same text in every row. ``most``: amounts beyond it, positive or negative, are rejected; a million
+    by default for money columns. A column of type ``currency`` holds the row's currency code: rows in a currency other
+    than the business's are rejected.
     """
 
     type: ColumnType
@@ -106,17 +106,17 @@ class Column(Table):
 
 
 class JobLink(Table):
-    """Which column names a job, and which job columns it is looked up in, in order."""
+    """The column that names a job, and the job columns it is looked up in, in order."""
 
     column: Identifier
     match: tuple[Identifier, ...]
 
 
 class When(Table):
-    """Which files of a feed a variant reads: all conditions given must hold.
+    """The files of a feed that a variant reads: every given condition must hold.
 
-    ``headers``: all of them are there. ``any``: at least one is. ``without``: none is. ``files``: the file's name fits
-    one of the globs. A list alone means ``headers``, a text alone a glob.
+    ``headers``: all are present. ``any``: at least one is present. ``without``: none is present. ``files``: the file
+    name matches one of the globs. A bare list means ``headers``, a bare string a glob.
     """
 
     headers: Headers = ()
@@ -140,7 +140,7 @@ class When(Table):
 
 
 class VariantColumn(Table):
-    """What is different about a column in a variant; a key that is not given is that of the feed's column."""
+    """The differences of a column in a variant; an absent key keeps the value of the feed's column."""
 
     from_: Headers | None = Field(default=None, alias="from")
     join: Joined | None = None
@@ -174,16 +174,16 @@ class VariantColumn(Table):
 
     @property
     def given(self) -> dict[str, Any]:
-        """The keys that are given, as the column calls them."""
+        """The given keys, by their names in ``Column``."""
         return {n: v for n in type(self).model_fields if (v := getattr(self, n)) is not None}
 
 
 class Variant(Table):
     """Another form of the same export, from another program or another account.
 
-    ``zone`` and ``formats`` hold for all dates, ``decimal`` for all numbers, ``scale`` for all amounts, ``join`` for
-    the feed's ``date``; a column's own keys go before them. ``identity``, ``one_of`` and ``without`` replace the
-    feed's. Type, key and what is published are the feed's: all variants share one table.
+    ``zone`` and ``formats`` apply to all dates, ``decimal`` to all numbers, ``scale`` to all amounts, ``join`` to the
+    feed's ``date``; a column's own keys take precedence. ``identity``, ``one_of`` and ``without`` replace the feed's.
+    Types, key and published columns are the feed's: all variants share one table.
     """
 
     name: Name | None = None
@@ -199,7 +199,7 @@ class Variant(Table):
     columns: dict[Identifier, VariantColumn] = Field(default_factory=dict)
 
     def __hash__(self) -> int:
-        """By some of what makes it equal, as tables in it have no hash: what is made of variants is remembered."""
+        """Hashes some of the compared fields, as dicts have no hash: variants are arguments of cached functions."""
         return hash((self.name, self.when.headers, tuple(self.columns)))
 
     @field_validator("zone")
@@ -211,13 +211,13 @@ class Variant(Table):
 class Feed(Table):
     """One kind of export.
 
-    ``key``: the newest export wins per key. ``identity``: what makes a row the same row where the key column is blank
-    or missing; the key is then a hash of it plus the occurrence within the file. ``repeats = "sum"``: rows that repeat
-    a key inside one file are parts of one amount and are added up. ``publish_by``: the grain published in Postgres.
-    ``one_of``: columns of which the file must have at least one. ``needs``: columns of which a row must have at least
-    one; rows without are totals or remarks. ``without``: headers that tell another kind of file. ``distinctive``:
-    headers of which one must be there unless the file's name fits. ``refuse``: headers that make a file unusable, each
-    with the reason. ``variants``: other forms of the export, read into the same table.
+    ``key``: the newest export wins per key. ``identity``: the columns that identify a row if the key column is blank or
+    missing; the key is then a hash of them plus the occurrence within the file. ``repeats = "sum"``: rows that repeat a
+    key within a file are parts of one amount and are summed. ``publish_by``: the grain published in Postgres.
+    ``one_of``: columns of which the file must have at least one. ``needs``: columns of which a row must have at
+    least one; rows without any are totals or remarks. ``without``: headers that identify another kind of file.
+    ``distinctive``: headers of which one must be present unless the file name matches. ``refuse``: headers that make a
+    file unusable, each with the reason. ``variants``: other forms of the export, read into the same table.
     """
 
     files: tuple[Annotated[str, StringConstraints(min_length=1)], ...]
@@ -240,17 +240,17 @@ class Feed(Table):
     variants: tuple[Variant, ...] = ()
 
     def __hash__(self) -> int:
-        """By some of what makes it equal, as tables in it have no hash: what is made of feeds is remembered."""
+        """Hashes some of the compared fields, as dicts have no hash: feeds are arguments of cached functions."""
         return hash((self.files, self.key, self.date, tuple(self.columns)))
 
     @property
     def key_columns(self) -> tuple[str, ...]:
-        """The key of a typed row: as declared, or the id made up for feeds without one."""
+        """The key of a typed row: as declared, or the generated id for feeds without a key."""
         return self.key or (ROW_ID,)
 
     @property
     def mapped(self) -> dict[str, Column]:
-        """The columns read from the export, in the order declared."""
+        """The columns read from the export, in declared order."""
         return {n: c for n, c in self.columns.items() if c.sql is None}
 
     @property
@@ -259,12 +259,12 @@ class Feed(Table):
         return {n: c for n, c in self.columns.items() if c.sql is not None}
 
     def variant_name(self, index: int) -> str:
-        """What a variant is called in messages."""
+        """Returns the name of a variant in messages."""
         return self.variants[index].name or f"variant {index + 1}"
 
     @property
     def business_date(self) -> str:
-        """The column that holds the row's business day, for conditions, tables and screens."""
+        """The column with the row's business day, for conditions, tables and screens."""
         if self.local_date is not None:
             return self.local_date
         if self.columns[self.date].type is not ColumnType.TIMESTAMP:

@@ -1,4 +1,4 @@
-"""TOML files to one tree of tables, with the file and line of every key."""
+"""Reads TOML files into one tree of tables, with the file and line of every key."""
 
 import re
 import tomllib
@@ -11,11 +11,11 @@ from typing import Any
 from rmetrics.errors import RuleProblem, SettingsError
 from rmetrics.rules.model import Place
 
-# Tables that stand whole in one file; the others ("sources", "feeds") are folders of such tables.
+# Tables that must be in one file as a whole; "sources", "feeds" and the other groups are collections of such tables.
 SINGLE = ("business", "jobs", "revenue", "calls", "journeys", "brief")
 GROUPS = ("sources", "feeds", "measures", "dimensions", "pulls", "notify", "companies")
 LISTS = ("checks", "alerts")
-# No figure follows from these: they are no part of the rules' digest.
+# No figure depends on these: they are not part of the rules' digest.
 NO_FIGURES = frozenset({"pulls", "brief", "notify", "alerts", "companies"})
 MAX_BYTES = 1_000_000
 
@@ -25,7 +25,7 @@ _KEY = re.compile(rf"\s*({_BARE_OR_QUOTED}(?:\s*\.\s*{_BARE_OR_QUOTED})*)\s*=")
 
 
 class _NumberError(Exception):
-    """A number that Python cannot hold, and the line it is written in."""
+    """A number that Python cannot represent, and its line."""
 
     def __init__(self, line: int) -> None:
         super().__init__(line)
@@ -34,7 +34,7 @@ class _NumberError(Exception):
 
 @dataclass(slots=True)
 class Tree:
-    """The merged tables and where each key stands."""
+    """The merged tables, and the place of each key."""
 
     tables: dict[str, Any] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Tree:
 
 
 def read_tree(folder: Path) -> Tree:
-    """All ``*.toml`` of a folder as one tree. Problems (syntax, a table given twice) are collected, not raised.
+    """Reads all ``*.toml`` of a folder into one tree. Problems (syntax, duplicate tables) are collected, not raised.
 
     Raises:
         SettingsError: the folder does not exist, holds no rules, or cannot be read.
@@ -61,10 +61,10 @@ def read_tree(folder: Path) -> Tree:
 
 
 def rule_files(folder: Path) -> list[Path]:
-    """The files of a rules folder, in the order they are read.
+    """Returns the files of a rules folder in the order they are read; none if the folder does not exist.
 
     Raises:
-        SettingsError: it cannot be read.
+        SettingsError: the folder cannot be read.
     """
     try:
         return sorted(p for p in folder.iterdir() if p.suffix == ".toml" and not p.name.startswith("."))
@@ -106,7 +106,7 @@ def _merge(tree: Tree, path: Path) -> None:
 
 
 def _extend(tree: Tree, path: Path, lines: Mapping[str, int], name: str, value: list[Any]) -> None:
-    """Adds the tables of a list that may stand in several files; they are numbered over all of them."""
+    """Appends the tables of a list that may be spread over several files; they are numbered across all files."""
     before = tree.tables.setdefault(name, [])
     for key, line in lines.items():
         if numbered := re.fullmatch(rf"{name}\.(\d+)(.*)", key):
@@ -116,11 +116,11 @@ def _extend(tree: Tree, path: Path, lines: Mapping[str, int], name: str, value: 
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    """The tables of a file, its numbers as exact decimals.
+    """Parses a file into tables, with numbers as exact decimals.
 
     Raises:
-        TOMLDecodeError: it is no TOML.
-        _NumberError: Python reads no integer of more than some thousand digits, and no power of that many.
+        TOMLDecodeError: it is not valid TOML.
+        _NumberError: an integer or an exponent has too many digits for Python.
     """
 
     def exact(number: str) -> Decimal:
@@ -158,10 +158,10 @@ def _put(tree: Tree, path: Path, lines: Mapping[str, int], key: tuple[str, ...],
 
 
 def key_lines(text: str) -> Iterator[tuple[str, int]]:
-    """Yields (dotted key, 1-based line) for every table header and key that starts a line.
+    """Yields (dotted key, 1-based line) for every table header and every key at the start of a line.
 
-    ``tomllib`` gives no lines. Headers and keys are read with ``tomllib`` itself, one line at a time, so quoting is
-    TOML's own. Array tables are numbered: ``jobs.segments.0``, and so is what belongs to one of them:
+    ``tomllib`` reports no lines. Headers and keys are parsed with ``tomllib`` itself, one line at a time, so that
+    quoting follows TOML. Tables of an array are numbered (``jobs.segments.0``), and so are their subtables:
     ``feeds.payments.variants.0.columns``. Keys within an inline table share their parent's line.
     """
     table: tuple[str, ...] = ()
@@ -187,7 +187,7 @@ def key_lines(text: str) -> Iterator[tuple[str, int]]:
 
 
 def _numbered(path: tuple[str, ...], counts: Mapping[tuple[str, ...], int]) -> tuple[str, ...]:
-    """The path with the number of each array table it goes through, which is the last one of that name."""
+    """Returns the path with the number of the last table inserted after each array of tables in it."""
     found: tuple[str, ...] = ()
     for key in path[:-1]:
         found = (*found, key)

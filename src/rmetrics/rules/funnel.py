@@ -1,8 +1,8 @@
-"""The measures of journeys: what each counts or adds up over touches, and what a person calls it.
+"""The measures of journeys: what each counts or sums over touches, and its title.
 
-A measure is called as its column in ``journey_metrics``: ``booked``. Where that name means another measure, as
-``revenue_gross`` does, the funnel's is ``journeys.revenue_gross``. The long name is understood of every one, and
-``metric_changes`` records it.
+A measure has the name of its column in ``journey_metrics``: ``booked``. If another measure has that name, as with
+``revenue_gross``, the funnel's is ``journeys.revenue_gross``. The prefixed name is accepted for all of them, and is the
+one recorded in ``metric_changes``.
 
 Source: the design, section 7.
 """
@@ -15,7 +15,7 @@ from rmetrics.rules.model import Rules
 
 PREFIX = "journeys."
 COST = f"{PREFIX}cost"
-"""All that a source costs in a month: the measure ``cost`` by its name in ``journey_metrics``."""
+"""The total cost of a source in a month: the measure ``cost`` under its name in ``journey_metrics``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,10 @@ class FunnelMeasure:
     """A measure of journeys.
 
     Attributes:
-        title: what people call it.
-        words: which touches count, or what of them is added up.
-        decimals: of its figures; a count of touches has none.
-        by_jobs: whether it depends on which jobs a touch has, and so on the window.
+        title: its display name.
+        words: which touches it counts, or what it sums over them.
+        decimals: of its figures; 0 for counts.
+        by_jobs: whether it depends on the jobs of a touch, and therefore on the window.
     """
 
     title: str
@@ -60,24 +60,24 @@ FUNNEL: Mapping[str, FunnelMeasure] = {
     "returning_customers": FunnelMeasure("Came before", "touches whose number had a job before that day"),
     "booked_returning": FunnelMeasure("Booked, came before", "touches with a job whose number had one before that day"),
 }  # fmt: skip
-"""The additive columns of ``journey_metrics`` but ``cost``, which is a measure of its own."""
+"""The additive columns of ``journey_metrics`` except ``cost``, which is a separate measure."""
 
 RATIOS: Mapping[str, tuple[str, str]] = {
     "cost_per_booked": (COST, "booked"),
     "cost_per_repair": (COST, "repaired"),
     "roas": ("revenue_gross", COST),
 }
-"""The ratios of ``journey_metrics``: the column above the line, and the one below."""
+"""The ratios of ``journey_metrics``: the columns of numerator and denominator."""
 
 
 def funnel_names(rules: Rules) -> dict[str, str]:
-    """What each measure of journeys is called, in order, and its column."""
+    """Returns the name of each measure of journeys, in order, with its column."""
     taken = declared(rules)
     return {f"{PREFIX}{column}" if column in taken else column: column for column in FUNNEL}
 
 
 def as_called(name: str, rules: Rules) -> str:
-    """The name of a measure that may be written with its prefix; any other name as it is."""
+    """Removes the prefix from the name of a measure where it is optional; returns any other name unchanged."""
     if name == COST:
         return "cost"
     names = funnel_names(rules)
@@ -86,7 +86,7 @@ def as_called(name: str, rules: Rules) -> str:
 
 
 def as_recorded(name: str, rules: Rules) -> str:
-    """The name under which ``metric_changes`` records a measure."""
+    """Returns the name under which ``metric_changes`` records a measure."""
     column = funnel_names(rules).get(as_called(name, rules))
     return name if column is None else f"{PREFIX}{column}"
 

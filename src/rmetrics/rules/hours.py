@@ -1,4 +1,4 @@
-"""``[business].hours``: when somebody answers the phone, as people write it.
+"""``[business].hours``: when somebody answers the phone, in readable form.
 
     hours = ["Mon-Fri 08:00-18:00", "Sat 09:00-14:00"]
 
@@ -24,11 +24,11 @@ _EXAMPLE = 'write weekdays and a span of local time, such as "Mon-Fri 08:00-18:0
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """Some hours of one weekday.
+    """Consecutive hours of one weekday.
 
     Attributes:
         day: 0 is Monday.
-        opens, closes: seconds of the local day; ``closes`` is after ``opens`` and at most 24 hours.
+        opens, closes: seconds since local midnight; ``closes`` is after ``opens`` and at most 24 hours.
     """
 
     day: int
@@ -37,13 +37,13 @@ class Span:
 
 
 def spans_of(hours: tuple[str, ...]) -> tuple[Span, ...]:
-    """The spans of a week in order; none where no hours are declared: every hour counts.
+    """Returns the spans of a week in order; none if no hours are declared, which means that every hour counts.
 
     >>> spans_of(("Sat-Sun 9:00-9:30",))
     (Span(day=5, opens=32400, closes=34200), Span(day=6, opens=32400, closes=34200))
 
     Raises:
-        ValueError: a text is not of the form, or spans overlap.
+            ValueError: a text is malformed, or spans overlap.
     """
     found = sorted(span for text in hours for span in _spans(text))
     for before, after in pairwise(found):
@@ -67,7 +67,7 @@ def _spans(text: str) -> list[Span]:
 
 
 def _days(part: str) -> list[int]:
-    """The weekdays from the first to the last named, over the end of the week where it must be."""
+    """Returns the weekdays from the first to the last named, across the end of the week if necessary."""
     ends = [DAYS.index(name.strip().capitalize()) for name in part.split("-")]
     return [(ends[0] + i) % 7 for i in range((ends[-1] - ends[0]) % 7 + 1)]
 

@@ -1,4 +1,4 @@
-"""Which names PostgreSQL takes for tables and columns, and which are taken."""
+"""The names that PostgreSQL accepts for tables and columns, and those that are reserved."""
 
 import re
 
@@ -8,7 +8,7 @@ IDENTIFIER_RULE = "is not a name PostgreSQL takes: lower case letters, digits an
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
-# Words PostgreSQL does not take as a bare table or column name.
+# Words that PostgreSQL does not accept as an unquoted table or column name.
 _RESERVED = frozenset(
     [
         "all",
@@ -93,11 +93,11 @@ _RESERVED = frozenset(
 )
 
 
-# Columns that every table of PostgreSQL has of its own.
+# System columns of every PostgreSQL table.
 _SYSTEM_COLUMNS = frozenset(["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"])
 
 
-# Tables and views that are rmetrics' own.
+# Tables and views of rmetrics itself.
 OWN_TABLES = frozenset(
     [
         "daily_metrics",
@@ -133,5 +133,5 @@ OWN_TABLES = frozenset(
 
 
 def is_reserved(name: str) -> bool:
-    """Whether PostgreSQL keeps the word for itself."""
+    """Whether PostgreSQL reserves the word."""
     return name in _RESERVED or name in _SYSTEM_COLUMNS

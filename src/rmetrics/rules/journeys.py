@@ -1,4 +1,4 @@
-"""How a lead is followed to its jobs: ``[journeys]`` and ``[journeys.sources.NAME]``, each with dated changes."""
+"""How leads are matched with their jobs: ``[journeys]`` and ``[journeys.sources.NAME]``, each with dated changes."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
@@ -14,17 +14,17 @@ from rmetrics.rules.phones import is_number, read_phone
 from rmetrics.rules.table import Table
 
 LONGEST_WINDOW = 3650  # days
-SHARED_WITHIN = 365  # days in which a number's jobs are counted
+SHARED_WITHIN = 365  # days over which the jobs of a number are counted
 
 Days = Annotated[int, NumberRange(Decimal(0), Decimal(LONGEST_WINDOW), decimals=0, unit="amount")]
 Number = Annotated[int, NumberRange(Decimal(1), Decimal(1_000_000), decimals=0, unit="amount")]
 
 
 def _one_spelling(numbers: tuple[str, ...]) -> tuple[str, ...]:
-    """The numbers as cells are spelled.
+    """Normalises phone numbers to the spelling of typed cells.
 
     Raises:
-        ValueError: one of them is none. It is not quoted: it may be a customer's.
+        ValueError: one of them is no phone number. It is not quoted, as it may be a customer's.
     """
     read = tuple(read_phone(n) or "" for n in numbers)
     wrong = [str(i + 1) for i, n in enumerate(read) if not is_number(n)]
@@ -38,12 +38,12 @@ Numbers = Annotated[tuple[str, ...], AfterValidator(_one_spelling)]
 
 
 class Journeys(Table):
-    """What every source's journeys follow.
+    """The rules of journeys common to all sources.
 
-    ``window``: how many days may lie between a touch and the creation of the job it led to; 0: the same business day.
-    ``touch``: which of several touches in the window has the job. ``own_numbers``: lines of the company, which are no
-    customer's. ``shared_numbers``: numbers that many customers share, such as a property manager's; ``shared_when``:
-    how many jobs within 365 days a number may have before it counts as one.
+    ``window``: the most days between a touch and the creation of the job it led to; 0: the same business day.
+    ``touch``: which of several touches in the window gets the job. ``own_numbers``: lines of the company, never a
+    customer's. ``shared_numbers``: numbers shared by many customers, such as a property manager's; ``shared_when``: a
+    number with more jobs than this within 365 days counts as shared.
     """
 
     window: Days = 0
@@ -54,7 +54,7 @@ class Journeys(Table):
 
 
 class SourceJourneys(Table):
-    """What one source's journeys follow instead; without ``window`` the common one holds."""
+    """The exceptions of one source; without ``window`` the common one applies."""
 
     window: Days | None = None
 
@@ -64,15 +64,15 @@ class JourneyRules:
     """The rules of journeys.
 
     Attributes:
-        common: those of every source.
-        sources: what is different, by source.
+        common: the rules of all sources.
+        sources: the exceptions, by source.
     """
 
     common: Dated[Journeys] = field(default_factory=lambda: Dated(((None, Journeys()),)))
     sources: Mapping[str, Dated[SourceJourneys]] = field(default_factory=dict)
 
     def windows(self, source: str) -> Dated[int]:
-        """The window of a source's touches, by the touch's business day."""
+        """Returns the window of a source's touches, by the business day of the touch."""
         own = self.sources.get(source)
         starts: set[dt.date] = {s for d in (self.common, own) if d for s, _ in d.versions if s is not None}
 
@@ -85,12 +85,12 @@ class JourneyRules:
         return Dated(tuple(versions))
 
     def longest(self) -> int:
-        """The longest window of any source at any time."""
+        """Returns the longest window of any source at any time."""
         own = [v.window for d in self.sources.values() for _, v in d.versions if v.window is not None]
         return max([*(v.window for _, v in self.common.versions), *own])
 
     def limits(self) -> Iterator[int]:
-        """Every ``shared_when`` that ever holds, ascending."""
+        """Yields every value that ``shared_when`` ever has, ascending."""
         yield from sorted({v.shared_when for _, v in self.common.versions})
 
 

@@ -1,4 +1,4 @@
-"""A folder of TOML files to validated ``Rules``, or every problem in it with file, line and key."""
+"""Loads a folder of TOML files as validated ``Rules``, or reports every problem with file, line and key."""
 
 import copy
 import dataclasses
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=Table)
 
-# What may change from a date on. A zone, a feed's columns or a source's spellings hold for all of history.
+# Keys that may change at a date. A time zone, a feed's columns and a source's spellings apply to all of history.
 _DATED_KEYS: Mapping[str, frozenset[str] | None] = {
     "business": frozenset(),
     "jobs": frozenset({"unit", "repair", "segments"}),
@@ -48,15 +48,15 @@ _UNDATED = (Check, BriefRules, Channel, Alert)
 
 
 def load_rules(folder: Path, company: str | None = None) -> Rules:
-    """The rules of a folder.
+    """Loads the rules of a folder.
 
     Args:
-        folder: with the TOML files.
-        company: one of ``[companies]``, whose exceptions are applied; None: the rules of all.
+        folder: the folder with the TOML files.
+        company: one of ``[companies]``, whose exceptions are applied; None: the common rules.
 
     Raises:
-        RulesError: with all problems found, in order of file and line.
-        SettingsError: there are no rules in the folder, or no such company.
+        RulesError: with all problems found, ordered by file and line.
+        SettingsError: the folder has no rules, or no such company is declared.
     """
     tree = read_tree(folder)
     loader = _Loader(tree if company is None else of_company(tree, company), folder)
@@ -69,19 +69,19 @@ def load_rules(folder: Path, company: str | None = None) -> Rules:
 
 
 class _Loader:
-    """Turns one tree into models, collecting problems by the way.
+    """Converts one tree into models and collects the problems.
 
     Attributes:
-        broken: dotted keys of the tables that did not load; what refers to them is not judged.
+        broken: dotted keys of the tables that did not load; references to them are not checked.
     """
 
     def __init__(self, tree: Tree, folder: Path) -> None:
         self.tree, self.folder, self.problems = tree, folder, list(tree.problems)
-        # A file that is no TOML may hold any table: nothing is missing for certain.
+        # A file with invalid TOML may hold any table: no table is certain to be missing.
         self.broken: set[str] = {"*"} if any(not p.key for p in tree.problems) else set()
 
     def rules(self) -> Rules:
-        """All tables that load. With problems the result is only good for finding more of them."""
+        """Loads all valid tables. If there are problems, the result only serves to find more of them."""
         tables = self.tree.tables
         known = (*SINGLE, *GROUPS, *LISTS)
         for name in tables:
@@ -127,7 +127,7 @@ class _Loader:
         )
 
     def company(self, name: str, table: Any) -> Company | None:
-        """One company; its name is part of the names of folders and of a schema."""
+        """Loads one company; its name becomes part of folder names and of a schema name."""
         key = f"{COMPANIES}.{name}"
         if not IDENTIFIER.fullmatch(name) or name == "public":
             self.problem(key, f"{name!r} {IDENTIFIER_RULE}, and not public")
@@ -168,7 +168,7 @@ class _Loader:
         return Place(self.folder, 0)
 
     def dated(self, kind: type[M], key: str, table: Any) -> Dated[M] | None:
-        """The table and its ``changes``: each change replaces the given keys from its date on."""
+        """Loads a table and its ``changes``: each change replaces the given keys from its date on."""
         if not isinstance(table, dict):
             self.broken.add(key)
             if table is not None:
@@ -199,7 +199,7 @@ class _Loader:
         return Dated(tuple(versions)) if first else None
 
     def journeys(self, table: Any) -> JourneyRules:
-        """``[journeys]``, and of each source what is different."""
+        """Loads ``[journeys]`` and the exceptions of each source."""
         own = table.get("sources", {}) if isinstance(table, dict) else {}
         if not isinstance(own, dict):
             self.problem("journeys.sources", "must be tables [journeys.sources.NAME]")
@@ -210,7 +210,7 @@ class _Loader:
         return JourneyRules(dated or JourneyRules().common, {n: d for n, d in sources.items() if d})
 
     def pull(self, name: str, table: Any) -> "Pull | None":
-        """One pull, as the model of its kind."""
+        """Loads one pull as the model of its kind."""
         from rmetrics.rules.pulls import KINDS, problems_of
 
         key = f"pulls.{name}"
@@ -232,7 +232,7 @@ class _Loader:
     def change(
         self, kind: type[Table], key: str, place: str, delta: Mapping[str, Any], start: dt.date, last: dt.date | None
     ) -> None:
-        """What a change must not do: come too early, touch what holds for all of history, or touch nothing."""
+        """Reports changes that are out of order, set a key that cannot change by date, or set nothing."""
         if last is not None and start <= last:
             self.problem(f"{place}.from", f"{start} does not come after {last}; put changes in order, one a day")
         allowed = _DATED_KEYS[key.split(".", maxsplit=1)[0]]
@@ -246,7 +246,7 @@ class _Loader:
     def model(
         self, kind: type[M], key: str, table: Any, *, given: str | None = None, only: set[str] | None = None
     ) -> M | None:
-        """Validates one table; ``only`` limits the problems reported to the keys a change gives."""
+        """Validates one table; ``only`` limits the reported problems to the keys that a change sets."""
         try:
             return kind.model_validate(table)
         except ValidationError as error:
@@ -265,14 +265,14 @@ class _Loader:
         elif detail["type"] == "missing":
             self.problem(path, f"is missing{_MISSING.get(last, '')}")
         else:
-            # A table may hold the secret itself.
+            # The value may itself be a secret or a customer's number.
             hidden = {"secrets", "own_numbers", "shared_numbers"} & {*loc}
             told = isinstance(detail["input"], dict) or hidden or detail["type"] == HIDDEN
             found = "" if told else f", found {_shown(detail['input'])}"
             self.problem(path, f"{_expectation(detail)}{found}")
 
 
-# What a missing key is for.
+# Hints for missing keys.
 _MISSING: Mapping[str, str] = {
     "date": ': name the column that places a row in a day, for instance date = "lead_at"',
     "files": ': give at least one glob, for instance files = ["leads*"]',
@@ -288,7 +288,7 @@ _MISSING: Mapping[str, str] = {
 }
 
 
-# What is allowed, in the words of someone who edits rules; braces are filled from the check that failed.
+# Expectations in the words of someone who edits rules; braces are filled from the context of the failed check.
 _EXPECTED: Mapping[str, str] = {
     "greater_than_equal": "must not be less than {ge}",
     "less_than_equal": "must not be more than {le}",
@@ -325,7 +325,7 @@ def _expectation(detail: ErrorDetails) -> str:
 
 
 def _rest(kind: type[M], table: Any, details: list[ErrorDetails]) -> M | None:
-    """The table without its unknown keys, so that what they hide is found as well; None where that is not enough."""
+    """Validates the table without its unknown keys, to find problems hidden by them; None if it is still invalid."""
     kept = copy.deepcopy(table)
     for detail in details:
         if detail["type"] == "extra_forbidden":
@@ -343,7 +343,7 @@ def _rest(kind: type[M], table: Any, details: list[ErrorDetails]) -> M | None:
 
 
 def _without_echoes(details: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Leaves out what is told twice: of a union (a word or a table), the branch that was not meant."""
+    """Removes duplicate reports: for a union (a word or a table), the errors of the branch that was not meant."""
     kept = []
     for detail in details:
         branch = next((str(p) for p in detail["loc"] if _is_union_tag(p) and p != "[key]"), "")
@@ -360,7 +360,7 @@ def _is_union_tag(part: object) -> bool:
 
 
 def _keys_at(kind: type[Table], loc: tuple[int | str, ...]) -> list[str]:
-    """The keys allowed where an unknown one was found."""
+    """Returns the keys that are allowed where an unknown one was found."""
     model: Any = kind
     for part in loc:
         if str(part) == "FeedLeads":
@@ -385,11 +385,11 @@ def _models_in(annotation: Any) -> list[type[Table]]:
 
 def _shown(value: object) -> str:
     if isinstance(value, bool):
-        return str(value).lower()  # as TOML writes it
+        return str(value).lower()  # as in TOML
     text = "nothing" if value is None else repr(str(value)) if isinstance(value, str) else str(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
 def digest_of(tables: Mapping[str, Any]) -> str:
-    """SHA-256 of the tables' meaning: key order within a table counts (first match wins), comments do not."""
+    """Returns the SHA-256 of the tables: key order within a table matters (first match wins), comments do not."""
     return hashlib.sha256(json.dumps(tables, default=str, ensure_ascii=False).encode()).hexdigest()

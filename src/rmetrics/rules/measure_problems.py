@@ -1,4 +1,4 @@
-"""What declarations of measures and dimensions must not say of each other and of the feeds.
+"""Validation of measures and dimensions against each other and against the feeds.
 
 Source: the design, section 8.
 """
@@ -31,14 +31,14 @@ Say = Callable[..., None]
 
 
 class MeasureProblems:
-    """Judges measures and dimensions.
+    """Validates measures and dimensions.
 
     Attributes:
-        rules: everything that loaded.
-        broken: dotted keys of the tables that did not; "*": any may be missing.
-        usable: whether conditions over a feed's rows can be judged.
-        say: takes the key and the problem; ``warn`` makes it a warning.
-        condition: judges a condition over a row.
+        rules: all tables that loaded.
+        broken: dotted keys of the tables that did not load; "*": any table may be missing.
+        usable: whether conditions over a feed's rows can be checked.
+        say: reports a problem of a key; ``warn`` makes it a warning.
+        condition: checks a condition over a row.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class MeasureProblems:
         self.rules, self.broken, self.usable, self.say, self.condition = rules, broken, usable, say, condition
 
     def judge(self) -> None:
-        """Says every problem."""
+        """Reports every problem."""
         for name, dated in self.rules.measures.items():
             self._measure(f"measures.{name}", name, dated)
         self._removed()
@@ -55,7 +55,7 @@ class MeasureProblems:
             self._dimension(f"dimensions.{name}", name, dimension)
 
     def _removed(self) -> None:
-        """The seven stand together, or not at all: rules of a project from before there were declarations."""
+        """Requires all seven shipped measures or none: a project older than declared measures has none."""
         there = [n for n in SHIPPED if n in self.rules.measures]
         unknown = {"*", "measures", *(f"measures.{n}" for n in SHIPPED)} & set(self.broken)
         missing = [n for n in SHIPPED if n not in self.rules.measures]
@@ -122,7 +122,7 @@ class MeasureProblems:
         return self.usable(of)
 
     def _sum(self, at: str, measure: Measure) -> ColumnType | None:
-        """Judges a count or a sum; the kind of what is added up, None where it is refused."""
+        """Checks a count or a sum; returns the type of the summed values, None if the sum is refused."""
         assert measure.of is not None  # noqa: S101 - the model requires it
         row = measure_row(self.rules, measure.of)
         for key in ("count", "where"):
@@ -189,7 +189,7 @@ def _private(column: str, why: str) -> str:
 
 
 def _made_of(text: str, feed: Feed) -> list[str]:
-    """The columns an expression names, and those that texts among them are derived from."""
+    """Returns the columns in an expression, and the columns that its derived text columns are computed from."""
     found = list(dict.fromkeys(_columns(text)))
     for column in found:
         spec = feed.columns.get(column)

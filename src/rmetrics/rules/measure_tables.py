@@ -22,8 +22,8 @@ MOST_MEMBERS = 200
 
 
 FREE_TEXT = 2000
-"""More members than this without ``most`` are no dimension but free text: ``rules check`` refuses it, and a run whose
-data has so many has a finding at error level."""
+"""A dimension without ``most`` that has more members than this is free text: ``rules check`` refuses it, and a run with
+that many members reports a finding of severity error."""
 
 
 Format = Literal["count", "money", "percent", "number"]
@@ -36,7 +36,7 @@ Most = Annotated[int, NumberRange(Decimal(1), Decimal(100_000), decimals=0, unit
 
 
 class Unit(StrEnum):
-    """What the whole numbers of a tally are."""
+    """The unit of the whole numbers in a tally."""
 
     ONE = "one"
     CENT = "cent"
@@ -46,9 +46,10 @@ class Unit(StrEnum):
 class Measure(Table):
     """A count, a sum or a ratio.
 
-    ``of``: the rows, those of a feed, or for the shipped leads and cost what the rules of the sources make. ``count``:
-    the condition that a row must meet. ``sum``: a column or an expression of money or whole numbers, of the rows that
-    meet ``where``. ``share = "revenue"``: times the company's share. ``ratio``: the sum above the line, the one below.
+    ``of``: the feed whose rows are aggregated; for the shipped leads and cost, the results of the rules of the sources.
+    ``count``: the condition a row must meet. ``sum``: a column or expression of money or whole numbers, over the rows
+    that meet ``where``. ``share = "revenue"``: multiplied by the company's share. ``ratio``: the sums of numerator and
+    denominator.
     """
 
     of: Identifier | None = None
@@ -89,10 +90,11 @@ class Measure(Table):
 
 
 class Dimension(Table):
-    """By what measures are told apart: a column of a feed's rows, or a text made of several.
+    """A breakdown of measures: by a column of a feed's rows, or by an expression of several columns.
 
-    ``split``: what stands between the names of a row that belongs to several members. ``count_for``: whether such a row
-    counts for the first one named, so that members add up, or for each. ``most``: how many members are kept by name.
+    ``split``: the separator between the names in a row that belongs to several members. ``count_for``: whether such a
+    row counts for the first member only, so that counts add up, or for each. ``most``: the number of members kept by
+    name.
     """
 
     of: Identifier
@@ -116,5 +118,5 @@ class Dimension(Table):
 
     @property
     def limit(self) -> int:
-        """How many members are kept by name."""
+        """The number of members kept by name."""
         return self.most or MOST_MEMBERS

@@ -1,11 +1,11 @@
-"""Declared measures and dimensions in words."""
+"""Declared measures and dimensions in plain words."""
 
 from rmetrics.rules.condition_words import condition_in_words
 from rmetrics.rules.measure_tables import SOURCES, Dimension, Measure
 
 
 def measure_in_words(measure: Measure) -> str:
-    """What a measure counts, adds up or divides."""
+    """Returns a phrase for what a measure counts, sums or divides."""
     if measure.ratio is not None:
         above, below = measure.ratio
         return f"{above} divided by {below}"
@@ -23,7 +23,7 @@ def _when(condition: str) -> str:
 
 
 def dimension_in_words(dimension: Dimension) -> str:
-    """By what a dimension tells measures apart."""
+    """Returns a phrase for how a dimension breaks measures down."""
     by = dimension.column or " ".join((dimension.sql or "").split())
     words = f"by {by} of {dimension.of}"
     if dimension.split is not None:

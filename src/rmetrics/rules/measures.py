@@ -1,7 +1,7 @@
-"""Measures and dimensions that the rules declare: what is counted or added up over which rows, and by whom.
+"""Declared measures and dimensions: which rows are counted or summed, and how they are broken down.
 
-A measure is a count or a sum over the rows of one table, or the ratio of two such sums. The seven that the published
-metrics consist of are declared by the same grammar; their meaning cannot be changed, what they are called can.
+A measure is a count or a sum over the rows of one table, or the ratio of two such sums. The seven measures of the
+published metrics are declared in the same grammar; their titles can be changed, their meaning cannot.
 
 Source: the design, section 8.
 """
@@ -29,7 +29,7 @@ SHIPPED: Mapping[str, Measure] = {
     "revenue40": Measure(of=PAYMENTS, sum="amount", share="revenue", title="Revenue after payout", format="money"),
     "cost": Measure(of=SOURCES, sum="cost", title="Cost", format="money"),
 }
-"""The seven measures of the published metrics, as ``rules/measures.toml`` declares them."""
+"""The seven measures of the published metrics, as declared in ``rules/measures.toml``."""
 
 TAKEN = frozenset(
     [
@@ -37,7 +37,7 @@ TAKEN = frozenset(
         *("conv_l2u", "conv_l2r", "conv_u2r", "cpl", "cost_per_repair", "avg_ticket", "profit"),
     ]
 )
-"""Names that mean something else where measures are listed."""
+"""Names with another meaning in the tables that list measures."""
 
 
 _TOUCH: Mapping[str, ColumnType] = {
@@ -58,7 +58,7 @@ _TOUCH: Mapping[str, ColumnType] = {
     "cost": ColumnType.MONEY,
     "paid": ColumnType.MONEY,
 }
-"""What a measure over journeys may name: the columns of the published table of touches."""
+"""The columns available to a measure over journeys: those of the published table of touches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Declared:
     Attributes:
         name: its name.
         rule: its declaration with its changes.
-        own: whether it is none of the seven.
+        own: whether the company declares it: it is not one of the seven.
     """
 
     name: str
@@ -77,22 +77,22 @@ class Declared:
 
     @property
     def latest(self) -> Measure:
-        """The declaration in force now."""
+        """The latest declaration."""
         return self.rule.latest
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """The display name."""
         return self.latest.title or self.name.replace("_", " ").capitalize()
 
     @property
     def is_sum(self) -> bool:
-        """Whether it can be added up."""
+        """Whether it is additive: a count or a sum, not a ratio."""
         return self.latest.ratio is None
 
 
 def declared(rules: Rules) -> dict[str, Declared]:
-    """All measures: the seven first, then the company's own as declared."""
+    """Returns all measures: the seven first, then the company's own in declared order."""
     found = {}
     for name, shipped in SHIPPED.items():
         given = rules.measures.get(name)
@@ -103,12 +103,12 @@ def declared(rules: Rules) -> dict[str, Declared]:
 
 
 def sums(rules: Rules, *, own: bool | None = None) -> dict[str, Declared]:
-    """The measures that can be added up; own ones, shipped ones or all."""
+    """Returns the additive measures: own ones, shipped ones, or all."""
     return {n: m for n, m in declared(rules).items() if m.is_sum and own in (None, m.own)}
 
 
 def ratios(rules: Rules) -> dict[str, Declared]:
-    """The declared ratios."""
+    """Returns the declared ratios."""
     return {n: m for n, m in declared(rules).items() if not m.is_sum}
 
 
@@ -118,11 +118,11 @@ def links_to_jobs(rules: Rules, name: str) -> bool:
 
 
 def measure_row(rules: Rules, name: str) -> Row:
-    """What a measure over the rows of a feed may name.
+    """Returns the columns available to a measure over the rows of a feed.
 
-    The columns of the feed and its business day; of a job also what the rules make of it; of rows that name jobs the
-    ``job_id``, and the job's ``job_date`` for payments. ``source`` and ``segment`` are those that the row counts in.
-    Of journeys, the columns of the published table of touches.
+    These are the columns of the feed and its business day; for jobs also the job facts; for feeds linked to jobs also
+    ``job_id`` and ``job_day``. ``source`` and ``segment`` are those in which the row counts. For journeys: the columns
+    of the published table of touches.
     """
     if name == JOURNEYS:
         return Row.of(
@@ -146,7 +146,7 @@ def measure_row(rules: Rules, name: str) -> Row:
 
 
 def unit_of(measure: Measure, rules: Rules) -> Unit:
-    """What a measure's whole numbers are.
+    """Returns the unit of a measure's whole numbers.
 
     Raises:
         RefusedError: its sum is neither money nor whole numbers.
@@ -161,10 +161,10 @@ def unit_of(measure: Measure, rules: Rules) -> Unit:
 
 
 def sum_kind(measure: Measure, rules: Rules) -> ColumnType:
-    """Whether a sum adds up whole numbers or money.
+    """Returns INTEGER for a sum of whole numbers, MONEY for a sum of money.
 
     Raises:
-        RefusedError: neither.
+        RefusedError: the sum is neither.
     """
     assert measure.sum is not None  # noqa: S101 - asked of sums only
     assert measure.of is not None  # noqa: S101 - the model requires it of sums
@@ -178,7 +178,7 @@ def sum_kind(measure: Measure, rules: Rules) -> ColumnType:
 
 
 def shown_format(measure: Declared, rules: Rules) -> Format:
-    """How a measure is shown: as declared, or what its kind suggests."""
+    """Returns the display format of a measure: the declared one, or the default for its kind."""
     given = measure.latest.format
     if given is not None:
         return given
@@ -192,7 +192,7 @@ def shown_format(measure: Declared, rules: Rules) -> Format:
 
 
 def member_text(dimension: Dimension, rules: Rules) -> tuple[str, ColumnType | None]:
-    """The expression of a dimension's member; the type of its column, None where it is an expression of its own."""
+    """Returns the expression of a dimension's member, and the type of its column; None if it is an expression."""
     if dimension.sql is not None:
         return dimension.sql, None
     assert dimension.column is not None  # noqa: S101 - the model requires one of both
@@ -201,15 +201,15 @@ def member_text(dimension: Dimension, rules: Rules) -> tuple[str, ColumnType | N
 
 
 def applies(dimension: Dimension, of: str, rules: Rules) -> bool:
-    """Whether rows of a feed have members of a dimension: its own rows, and rows of jobs of one over jobs."""
+    """Whether rows of a feed have members of a dimension: rows of its own feed, and rows of jobs if it is over jobs."""
     return dimension.of == of or (dimension.of == JOBS and links_to_jobs(rules, of))
 
 
 def reached(rules: Rules) -> dict[tuple[str, str], tuple[str, ...]]:
-    """By (dimension, measure) the tables whose rows a measure is made of and that have members.
+    """Returns, by (dimension, measure), the feeds whose rows make up the measure and have members.
 
-    Leads and cost are made of rows by the rules of the sources; what is no row of the dimension's feed, such as a fee,
-    is nobody's.
+    Leads and cost are derived from rows by the rules of the sources; amounts that belong to no row of the dimension's
+    feed, such as a fee, have no member.
     """
     found = dict[tuple[str, str], tuple[str, ...]]()
     for dimension_name, dimension in rules.dimensions.items():
@@ -224,9 +224,9 @@ def reached(rules: Rules) -> dict[tuple[str, str], tuple[str, ...]]:
 
 
 def is_additive(dimension: Dimension, measure: Measure) -> bool:
-    """Whether the members of a dimension add up for a measure.
+    """Whether a measure is additive over the members of a dimension.
 
-    Amounts are split, so they always do; so do leads, which go to the first named whatever counts of rows do.
+    Amounts always are, as they are split; so are leads, which go to the first named member whatever ``count_for`` is.
     """
     return dimension.count_for == "first" or measure.count is None or measure.of == SOURCES
 

@@ -1,6 +1,6 @@
-"""The tables of the rules from which no figure follows: what the brief is like, who gets messages, what raises alarm.
+"""The tables of the rules that affect no figure: the brief, the channels for messages, and the alerts.
 
-They are no part of the rules' digest: another language of the brief restates nothing.
+They are not part of the rules' digest: another language of the brief restates nothing.
 """
 
 import string
@@ -20,7 +20,7 @@ from rmetrics.rules.table import Identifier, Name, Sql, Table
 
 Language = Literal["en", "ru"]
 HIDDEN = "hidden"
-"""The type of a problem whose value is not repeated in messages: it may be a secret."""
+"""The type of a problem whose value must not appear in messages, as it may be a secret."""
 _SETTING = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 Title = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^\x00-\x1f]+$")
@@ -29,10 +29,10 @@ Span = Annotated[int, NumberRange(Decimal(1), Decimal(120), decimals=0, unit="am
 
 
 class BriefRules(Table):
-    """What the morning brief is like.
+    """The settings of the morning brief.
 
-    ``feeds``: those without whose newest export yesterday is not shown; all that figures are counted from where it is
-    empty. ``stale_days``: a feed whose newest row is older is something a person must look at.
+    ``feeds``: the feeds whose newest exports are required to show yesterday; empty: all feeds that figures depend on.
+    ``stale_days``: the age of a feed's newest row from which it needs attention.
     """
 
     language: Language = "en"
@@ -41,10 +41,11 @@ class BriefRules(Table):
 
 
 class Channel(Table):
-    """Where messages go.
+    """A destination of messages.
 
-    ``url``: the name of the setting that holds an apprise URL, never the URL. ``gets``: what is sent. ``details``:
-    whether names of files and words of findings are sent, too; aggregates only otherwise. ``form``: ``html`` for mail.
+    ``url``: the name of the setting that holds an apprise URL, never the URL itself. ``gets``: the kinds of messages.
+    ``details``: whether to include file names and the text of findings; otherwise only aggregates. ``form``: ``html``
+    for mail.
     """
 
     url: str
@@ -66,11 +67,10 @@ class Channel(Table):
 
 
 class Alert(Table):
-    """A condition over a published view; a row for which it is true is an occurrence, told once.
+    """A condition over a published view; a row for which it is true is an occurrence, which is reported once.
 
-    ``months``, ``days``: how many of the last ones are looked at; 1 where it is not given. ``explain``: the command
-    that explains a row, with its columns in braces. ``show``: the columns that tell the cause; those of the condition
-    where it is not given.
+    ``months``, ``days``: how many of the latest ones are examined; 1 by default. ``explain``: the command that explains
+    a row, with its columns in braces. ``show``: the columns that show the cause; by default those of the condition.
     """
 
     name: Identifier
@@ -86,12 +86,12 @@ class Alert(Table):
 
     @property
     def span(self) -> int:
-        """How many months or days are looked at."""
+        """The number of months or days to examine."""
         return self.months or self.days or 1
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """The columns whose values tell the cause, besides those that say which row it is."""
+        """The columns whose values show the cause, without those that identify the row."""
         named = self.show or read_condition(self.where, VIEWS[self.over].row("UTC")).columns
         return tuple(n for n in named if n not in VIEWS[self.over].identity)
 
@@ -105,7 +105,7 @@ def braces_in(text: str) -> Iterator[str]:
     """Yields the names in braces.
 
     Raises:
-        ValueError: the braces do not fit together, or hold more than a name.
+        ValueError: the braces are unbalanced, or hold more than a name.
     """
     for _, name, form, conversion in string.Formatter().parse(text):
         if name is None:
@@ -124,15 +124,15 @@ def judge_messages(
     zone: str,
     say: Callable[..., None],
 ) -> None:
-    """What one of these tables must not say of another.
+    """Reports problems of these tables that concern each other or the feeds.
 
     Args:
         channels: by name.
         alerts: by dotted key.
-        brief: what the brief is like.
-        feeds: the feeds there are.
-        zone: whose days are business days.
-        say: takes the key and the problem; ``warn`` makes it a warning.
+        brief: the settings of the brief.
+        feeds: the names of the declared feeds.
+        zone: the zone of business days.
+        say: reports a problem of a key; ``warn`` makes it a warning.
     """
     for name in brief.feeds:
         if name not in feeds:

@@ -1,7 +1,7 @@
-"""What the rules say, as typed values.
+"""The rules as typed values.
 
-One class per kind of TOML table (``design``: business, jobs, revenue, calls, sources, feeds, checks). Everything here
-is plain data that has passed its own validation; what needs two tables at once is checked in ``rules.validate``.
+One class per kind of TOML table (``design``: business, jobs, revenue, calls, sources, feeds, checks). All values are
+plain data that passed their own validation; ``rules.validate`` checks what involves several tables.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ OTHER = "OTHER"
 UNATTRIBUTED = "Unattributed"
 ALL = "ALL"
 
-# Upper ends: what no lead or fee costs in any currency, and far enough below numeric(12,2) for a month's sum to fit.
+# Upper limits: more than any lead or fee costs in any currency, and small enough for a month's sum in numeric(12,2).
 Price = Annotated[Decimal, NumberRange(Decimal(0), Decimal(10_000_000), decimals=2, unit="amount")]
 Fee = Annotated[Decimal, NumberRange(Decimal(0), Decimal(1_000_000_000), decimals=2, unit="amount")]
 Share = Annotated[Decimal, NumberRange(Decimal(0), Decimal(1), decimals=4, unit="share")]
@@ -35,11 +35,11 @@ Days = Annotated[int, NumberRange(Decimal(0), Decimal(3650), decimals=0, unit="a
 
 
 class Business(Table):
-    """The zone whose days are business days, the currency of money, and the country of the holidays.
+    """The zone of business days, the currency, and the country of the holidays.
 
-    ``hours``: when somebody answers the phone; how long callers waited is counted in them. None declared: every hour.
-    ``zips``: the postal codes that are served, or how they begin, such as "021"; none declared: it is not known.
-    ``country``: whose public holidays the forecast knows; none declared: none.
+    ``hours``: when somebody answers the phone; waiting times of callers count these hours only. None declared: every
+    hour. ``zips``: the postal codes served, or their prefixes, such as "021"; none declared: unknown. ``country``: the
+    country whose public holidays the forecast uses; none declared: no holidays.
     """
 
     timezone: str = "America/New_York"
@@ -56,28 +56,28 @@ class Business(Table):
     @field_validator("country")
     @classmethod
     def _known_country(cls, value: str | None) -> str | None:
-        if value is None or value == "US" or has_holidays(value):  # the shipped one costs no import
+        if value is None or value == "US" or has_holidays(value):  # the shipped country is accepted without the import
             return value
         msg = "no such country; use its ISO 3166 code of two letters, such as US or CA"
         raise ValueError(msg)
 
 
 def has_holidays(country: str) -> bool:
-    """Whether the holidays of a country are known, by its ISO 3166 code."""
-    import holidays  # 0.1 s: only where another country than the shipped one is named
+    """Whether the holidays of a country, given by its ISO 3166 code, are known."""
+    import holidays  # takes 0.1 s, so only imported for a country other than the shipped one
 
     return country in holidays.list_supported_countries(include_aliases=False)
 
 
 class Segment(Table):
-    """A segment of jobs: its name and the condition over a job."""
+    """A segment of jobs: its name, and its condition over a job."""
 
     name: Name
     where: Sql
 
 
 class Jobs(Table):
-    """How a job is dated and classified."""
+    """How jobs are dated and classified."""
 
     date: Identifier
     unit: Sql
@@ -100,26 +100,26 @@ class Jobs(Table):
 
 
 class Revenue(Table):
-    """The company's share of what was paid, and the day revenue counts on."""
+    """The company's share of payments, and the day on which revenue counts."""
 
     share: Share
     date: Literal["job", "payment"] = "job"
 
 
 class Labelled(Table):
-    """A name given to the rows a condition holds for."""
+    """A name for the rows that meet a condition."""
 
     name: Name
     where: Sql
 
 
 class Calls(Table):
-    """Where calls come from (the first condition that holds names the source), and what became of them.
+    """The sources of calls (the first condition that holds names the source), and their outcomes.
 
-    ``existing_job``: a call from a number that has a job from one to so many days old is about that job.
-    ``called_back``: within how many days a missed caller must be reached, by a call back or by calling again.
-    ``booked``: within how many days a job of the number counts as booked after the call.
-    ``not_customer``: a condition over calls of vendors, robots and wrong numbers.
+    ``existing_job``: a call from a number with a job between one and this many days old is about that job.
+    ``called_back``: the days within which a missed caller must be reached, by calling back or by another call.
+    ``booked``: the days within which a job of the number counts as booked after the call.
+    ``not_customer``: a condition over calls from vendors, robots and wrong numbers.
     """
 
     sources: tuple[Labelled, ...] = ()
@@ -130,14 +130,14 @@ class Calls(Table):
 
 
 class FeedLeads(Table):
-    """Leads are the rows of a feed for which ``where`` holds."""
+    """Leads are the rows of a feed that meet ``where``."""
 
     feed: Identifier
     where: Sql | None = None
 
 
 class Cost(Table):
-    """One part of what a source costs; several parts add up.
+    """One part of a source's cost; several parts add up.
 
     Exactly one form: the sum of a feed's money column (``feed``, ``sum``, optional ``where`` and ``spread``), a price
     ``per_lead``, ``per_unit`` or ``per_repair``, or a fixed ``monthly`` fee.
@@ -168,7 +168,7 @@ class Cost(Table):
 
 
 class Source(Table):
-    """A channel: its spellings, how its leads are counted, what it costs, and what its vendor credits."""
+    """A channel: its spellings, the rules of its leads and cost, and the vendor's terms."""
 
     aliases: tuple[Name, ...] = ()
     segment: Name = OTHER
@@ -184,7 +184,7 @@ class Source(Table):
 
 
 class Check(Table):
-    """A check of the user's own: a SELECT over the lake that returns the offending rows."""
+    """A custom check: a SELECT over the lake that returns the offending rows."""
 
     name: Identifier
     sql: Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
@@ -194,7 +194,7 @@ class Check(Table):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a rule stands."""
+    """The file and line of a rule."""
 
     path: Path
     line: int
@@ -208,20 +208,20 @@ class Rules:
     """All rules of a project, validated.
 
     Attributes:
-        folder: where they were read from.
-        feeds: by name; ``feed_where`` gives each feed's dated condition for rows that count (None: all do).
-        sources: by declared name, in the order declared.
-        journeys: how leads are followed to their jobs.
-        measures, dimensions: by name, as declared (``rules.measures``); ``measures.declared`` adds what is shipped.
-        brief, notify, alerts: what is told to whom (``rules.messages``), channels by name, alerts by dotted key; no
-            figure follows from them.
-        companies: by name (``rules.companies.Company``); empty where there is one company alone.
-        company: the one whose exceptions are applied; None: the rules of all.
-        pulls: by name (``rules.pulls.Pull``); they say where exports come from, not what figures mean.
-        digest: SHA-256 of the meaning of all tables that figures follow from, not of the files' comments or layout.
+        folder: the folder they were loaded from.
+        feeds: by name; ``feed_where`` has each feed's dated condition for counted rows (None: all rows).
+        sources: by declared name, in declared order.
+        journeys: how leads are matched with their jobs.
+        measures, dimensions: by name, as declared (``rules.measures``); ``measures.declared`` adds the shipped ones.
+        brief, notify, alerts: the messages (``rules.messages``), channels by name, alerts by dotted key; no figure
+            depends on them.
+        companies: by name (``rules.companies.Company``); empty for a single company.
+        company: the company whose exceptions are applied; None: the common rules.
+        pulls: by name (``rules.pulls.Pull``); the origin of exports, which does not affect the meaning of figures.
+        digest: SHA-256 of all tables that affect figures, independent of comments and layout.
         places: dotted key to file and line.
-        warnings: what loads but deserves a look.
-        tables: what figures follow from as it stands in the TOML files, to tell two versions of the rules apart.
+        warnings: problems that do not prevent loading.
+        tables: the tables that affect figures as parsed from TOML, to compare two versions of the rules.
     """
 
     folder: Path
@@ -249,12 +249,12 @@ class Rules:
 
     @property
     def segment_order(self) -> tuple[str, ...]:
-        """Every segment that was ever declared, in order of declaration, then OTHER: the order ties are settled in."""
+        """Every segment ever declared, in declared order, then OTHER: the order that breaks ties."""
         names = dict.fromkeys(s.name for _, version in self.jobs.versions for s in version.segments)
         return (*names, OTHER)
 
     def place(self, key: str) -> str:
-        """``file:line`` of a dotted key, or of the nearest table above it that has a place."""
+        """Returns ``file:line`` of a dotted key, or of the nearest enclosing table that has a place."""
         while key:
             if key in self.places:
                 return str(self.places[key])
@@ -262,4 +262,4 @@ class Rules:
         return str(self.folder)
 
 
-__all__ = ["Name", "Sql", "Table", "is_zone", "known_zone"]  # they stand in rules.table; the rest is defined here
+__all__ = ["Name", "Sql", "Table", "is_zone", "known_zone"]  # defined in rules.table; the rest is defined here

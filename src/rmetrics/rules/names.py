@@ -1,15 +1,15 @@
-"""Names that rules and code share: the feeds that every business has, and the normal form of a source's name."""
+"""Names shared by rules and code: the feeds of every business, and the normal form of a source's name."""
 
 import re
 
 JOBS, PAYMENTS, CALLS, TARGETS = "jobs", "payments", "calls", "targets"
 
 
-JOB_KEY = "job_id"  # what payments, calls and metrics refer to jobs by
+JOB_KEY = "job_id"  # the column by which payments, calls and metrics refer to jobs
 
 
 def normal_source(name: str) -> str:
-    """A source's spelling as it is compared: without case, spaces and hyphens.
+    """Returns a source's spelling in the form used for comparison: without case, spaces and hyphens.
 
     >>> normal_source("Pro-Referral ") == normal_source("proreferral")
     True

@@ -1,4 +1,4 @@
-"""Numbers in rules: which ones a key takes, and one message that names what is allowed.
+"""Numbers in rules: the range each key accepts, with one message that names it.
 
 Only a TOML number is a number: ``"12"``, ``true``, ``nan`` and ``inf`` are refused, and nothing is rounded.
 """
@@ -10,19 +10,19 @@ from typing import Any, Literal
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-_MOST_DIGITS = 30  # more than any number in rules has; keeps the arithmetic below exact and short
+_MOST_DIGITS = 30  # more than any number in rules needs; keeps the arithmetic below exact and fast
 _HUNDRED = Decimal(100)
 
 
 @dataclass(frozen=True, slots=True)
 class NumberRange:
-    """The numbers a key takes, both ends included.
+    """The numbers that a key accepts, both ends included.
 
     Attributes:
-        low: the least.
-        high: the greatest.
-        decimals: how many digits may follow the point; zeros at the end do not count.
-        unit: what the number is. A ``scale`` is a power of ten.
+        low: the minimum.
+        high: the maximum.
+        decimals: the most digits after the point; trailing zeros do not count.
+        unit: the kind of number. A ``scale`` is a power of ten.
     """
 
     low: Decimal
@@ -31,14 +31,14 @@ class NumberRange:
     unit: Literal["amount", "share", "scale"]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Judges the number before pydantic would convert it; the field's own type only stores it."""
+        """Validates the number before pydantic would convert it; the field's own type only stores it."""
         return core_schema.no_info_before_validator_function(self.checked, handler(source))
 
     def checked(self, value: object) -> object:
-        """The number as it came.
+        """Returns the number unchanged.
 
         Raises:
-            ValueError: it is no number, or none that the key takes; the message names what is.
+            ValueError: it is no number or out of range; the message names the range.
         """
         if isinstance(value, bool) or not isinstance(value, int | Decimal):
             msg = f"{self.allowed()}, without quotes" if isinstance(value, str) else self.allowed()
@@ -49,7 +49,7 @@ class NumberRange:
         return value
 
     def allowed(self) -> str:
-        """What the key takes, in words."""
+        """Returns the accepted range in words."""
         if self.unit == "scale":
             return f"must be a power of ten up to {self.high}, such as 100 for cents or 1000000 for millionths"
         return f"must be a number from {self.low:,} to {self.high:,f} with at most {self.decimals} decimals"
@@ -63,7 +63,7 @@ class NumberRange:
         return self.unit != "scale" or significant == "1"
 
     def _meant(self, number: Decimal) -> str:
-        """A share that was typed as a percentage, as a share."""
+        """Returns the hint for a share that was entered as a percentage; "" for any other number."""
         if self.unit != "share" or not (number.is_finite() and 1 < number <= _HUNDRED):
             return ""
         as_share = number / _HUNDRED

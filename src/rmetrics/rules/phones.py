@@ -1,8 +1,7 @@
-"""A phone number in one spelling, whoever wrote it: an export's cell, or a rule.
+"""Phone numbers in one spelling, whether they come from an export or a rule.
 
 Ten digits in North America, ``+`` and digits elsewhere, with the extension after an ``x``: ``8084355068x940``. The
-extension belongs to the number, for a vendor's proxy number is shared by many customers and only its PIN tells them
-apart.
+extension is part of the number: many customers share a vendor's proxy number, and only its PIN distinguishes them.
 """
 
 import re
@@ -11,14 +10,14 @@ SEPARATOR = ";"
 _NORTH_AMERICA = 1  # the country code
 _NATIONAL = re.compile(r"[2-9][0-9]{9}", re.ASCII)
 _RUNS = frozenset({"1234567890", "0123456789", "9876543210", "0987654321"})
-_SHORTEST = 7  # digits of a placeholder: 1111 may be an office's extension
-_LONGEST_EXTENSION = 7  # digits; longer ones are a second number
+_SHORTEST = 7  # digits of a placeholder; fewer, such as 1111, may be an office's extension
+_LONGEST_EXTENSION = 7  # digits; more are a second number
 _PIN = re.compile(r"(?:^|(?<=[\s\d,;)]))(?:pin|(?:access )?code)[\s:.#]*(?=[0-9])", re.IGNORECASE)
 _KEY = re.compile(r"(?:[2-9][0-9]{9}|\+[0-9]{7,15})(?:x[0-9]{1,20})?", re.ASCII)
 
 
 def read_phone(text: str) -> str | None:
-    """The numbers of one cell, in one spelling; None for a placeholder, the text itself where it holds no number.
+    """Normalises the numbers of one cell; None for a placeholder, the text itself if it holds no number.
 
     >>> [read_phone(t) for t in ("8084355068 #940", "+1 (617) 555-0101", "+44 20 7946 0958", "1234567890")]
     ['8084355068x940', '6175550101', '+442079460958', None]
@@ -36,7 +35,7 @@ def read_phone(text: str) -> str | None:
 
 
 def _numbers(text: str) -> list[tuple[int, str, str]]:
-    """Country code, number and extension of all numbers in a cell."""
+    """Returns country code, national number and extension of every number in a cell."""
     import phonenumbers
 
     try:
@@ -56,7 +55,7 @@ def _numbers(text: str) -> list[tuple[int, str, str]]:
 
 
 def _spelling(country: int, number: str, extension: str) -> str | None:
-    """One number; None where it is no whole number, such as one without its area code."""
+    """Returns one number in the common spelling; None if it is incomplete, such as one without its area code."""
     if country != _NORTH_AMERICA:
         spelled = f"+{country}{number}"
     elif _NATIONAL.fullmatch(number) or _is_placeholder(number):
@@ -67,7 +66,7 @@ def _spelling(country: int, number: str, extension: str) -> str | None:
 
 
 def _is_placeholder(text: str) -> bool:
-    """Whether a cell holds what people type when they have no number: one digit only, or all digits in a row."""
+    """Whether a cell holds a stand-in for a missing number: one repeated digit, or consecutive digits."""
     main = text.partition("x")[0]
     if re.search(r"[^\W\d_]", main):
         return False
@@ -77,7 +76,7 @@ def _is_placeholder(text: str) -> bool:
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is one number in its one spelling."""
+    """Whether a text is a single number in the common spelling."""
     return _KEY.fullmatch(text) is not None
 
 

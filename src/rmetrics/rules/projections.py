@@ -1,7 +1,7 @@
-"""Rules without the parts that some stage of the computation has no use for.
+"""Projections of the rules: rules without the parts that a stage of the computation does not use.
 
-A stage is given the rules without them, so what it makes cannot depend on them; and of two versions of the rules that
-are alike without them it makes the same. That is how an edited price leaves every row where it stands.
+A stage only receives its projection, so its result cannot depend on anything else, and is the same for two versions of
+the rules with equal projections. Therefore an edited price recomputes no rows.
 """
 
 import datetime as dt
@@ -18,20 +18,20 @@ _MEANING = (
 
 
 def without_prices(rules: Rules) -> Rules:
-    """The rules without prices, fees, and vendors' terms: sources keep what they cost by the rows of a feed.
+    """Returns the rules without prices, fees and vendors' terms; sources keep the costs that come from a feed's rows.
 
-    A source whose versions differ in nothing else has one version.
+    Versions of a source that differ in nothing else are merged into one.
     """
     return replace(rules, sources={name: _unpriced(dated) for name, dated in rules.sources.items()})
 
 
 def without_own_measures(rules: Rules) -> Rules:
-    """The rules without declared measures and dimensions; those that are shipped have no need to be declared."""
+    """Returns the rules without declared measures and dimensions; the shipped ones need no declaration."""
     return replace(rules, measures={}, dimensions={})
 
 
 def alike(one: Rules, other: Rules) -> bool:
-    """Whether both give every row and every figure the same meaning, order of declaration included."""
+    """Whether both rules give the same meaning to every row and figure, including the order of declaration."""
     return all(_ordered(getattr(one, part)) == _ordered(getattr(other, part)) for part in _MEANING)
 
 
@@ -46,7 +46,7 @@ def _unpriced(dated: Dated[Source]) -> Dated[Source]:
 
 
 def _ordered(part: Any) -> Any:
-    """Ties are settled in the order of declaration, which two equal mappings need not share."""
+    """Returns a mapping as a list of items: order breaks ties, and equal mappings may differ in order."""
     return list(part.items()) if isinstance(part, dict) else part
 
 

@@ -1,4 +1,4 @@
-"""An edit that restates months that are over, written as a change that holds from a day on."""
+"""Rewrites an edit that would restate past months as a dated change."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 from rmetrics.rules.edits import Edit, written
 from rmetrics.rules.model import Rules
 
-# What can change on a day, by table; see docs/rules.md, "Dated changes".
+# The keys that can change at a date, by table; see docs/rules.md, "Dated changes".
 _DATED = {
     "jobs": {"unit", "repair", "segments"},
     "revenue": {"share"},
@@ -15,15 +15,15 @@ _DATED = {
     "sources": {"leads", "cost", "segment"},
     "feeds": {"where"},
 }
-_NAMED = frozenset({"sources", "feeds"})  # tables of tables: sources."Pro Referral"
+_NAMED = frozenset({"sources", "feeds"})  # groups of tables: sources."Pro Referral"
 
 
 def dated_instead(edits: Sequence[Edit], rules: Rules, start: dt.date) -> tuple[str, ...]:
-    """The edits as dated changes, each a TOML table to write instead; none for what cannot be dated.
+    """Returns the edits as dated changes, each a TOML table to use instead; nothing for edits that cannot be dated.
 
     Args:
-        edits: edits of values that hold for all of history.
-        rules: with the edits.
+        edits: edits of values that apply to all of history.
+        rules: the rules after the edits.
         start: the first day of the change.
     """
     wanted: dict[tuple[str, ...], dict[str, Any]] = {}
@@ -34,7 +34,7 @@ def dated_instead(edits: Sequence[Edit], rules: Rules, start: dt.date) -> tuple[
     for path, keys in wanted.items():
         changes = _at(rules, path).get("changes", [])
         if any(key in change for change in changes for key in keys) or any(c["from"] >= start for c in changes):
-            continue  # what is edited held only until then
+            continue  # a dated change already overrides the edited value
         lines = [f"[[{'.'.join(map(_name, path))}.changes]]", f"from = {start}"]
         lines += [f"{key} = {written(value)}" for key, value in keys.items()]
         found.append("\n".join(lines))
@@ -42,11 +42,11 @@ def dated_instead(edits: Sequence[Edit], rules: Rules, start: dt.date) -> tuple[
 
 
 def _edited(edit: Edit, rules: Rules) -> Iterator[tuple[tuple[str, ...], str, Any]]:
-    """The table and the key that an edit is in, with the whole new value of the key."""
+    """Yields the table and the key that an edit belongs to, with the complete new value of the key."""
     group, _, rest = edit.key.partition(".")
     names = [n for n in rules.tables.get(group, {}) if rest == n or rest.startswith(f"{n}.")] if group in _NAMED else []
     if edit.before is None and rest in names:
-        return  # a whole new table restates nothing that a change could keep
+        return  # a new table has no earlier value to keep
     path = (group, max(names, key=len)) if names else (group,)
     key = rest.removeprefix(f"{path[-1]}.").partition(".")[0] if names else rest.partition(".")[0]
     if group in _NAMED and not names:

@@ -1,4 +1,4 @@
-"""What an alert may look at: published views and their columns, with how far back and how a row is told apart."""
+"""The published views that an alert may examine: their columns, their window, and what identifies an occurrence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ _TEXT, _COUNT, _MONEY, _EXACT = ColumnType.TEXT, ColumnType.INTEGER, ColumnType.
 
 @dataclass(frozen=True, slots=True)
 class PublishedView:
-    """A view that alerts may look at.
+    """A view that alerts may examine.
 
     Attributes:
-        columns: what a condition may name. Ratios and ``revenue40`` have six decimals (``share``).
-        identity: the columns that make two rows the same occurrence: a row of daily_cumulative is another one each
-            day, and the source it is about is still behind pace.
-        window: the key that limits how far back rows are looked at; None where the view has only what is current.
+        columns: the columns available to a condition. Ratios and ``revenue40`` have six decimals (``share``).
+        identity: the columns that identify an occurrence. A source behind pace has a new row of daily_cumulative every
+            day, but it remains one occurrence.
+        window: the key that limits how far back rows are examined; None for a view of the current state only.
         explain: the command that explains a row, with its columns in braces.
     """
 
@@ -28,7 +28,7 @@ class PublishedView:
     explain: str
 
     def row(self, zone: str) -> Row:
-        """What a condition over the view is over."""
+        """Returns the row that a condition over the view is typed against."""
         return Row.of(self.columns, zone)
 
 

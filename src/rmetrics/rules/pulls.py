@@ -1,6 +1,6 @@
-"""The tables ``[pulls.NAME]``: where exports come from that nobody exports by hand (``design`` section 9).
+"""The tables ``[pulls.NAME]``: the origins of exports that are fetched automatically (``design`` section 9).
 
-A pull names its secrets by the name of a setting. Texts may hold placeholders: ``{since}``, ``{until}``, ``{size}``,
+A pull refers to secrets by the name of a setting. Texts may hold placeholders: ``{since}``, ``{until}``, ``{size}``,
 ``{offset}``, ``{page}``, ``{cursor}``, ``{bearer}`` and the names under ``secrets``.
 """
 
@@ -26,10 +26,10 @@ _SENSITIVE = re.compile(r"token|secret|passw|api[-_]?key|authorization|signature
 
 
 def seconds_of(span: str) -> int:
-    """The seconds of a span such as ``14 days``.
+    """Returns the seconds of a span such as ``14 days``.
 
     Raises:
-        ValueError: it is written otherwise.
+        ValueError: the text is no such span.
     """
     match = _SPAN.fullmatch(span.strip())
     if match is None:
@@ -84,12 +84,12 @@ Globs = Annotated[tuple[Text, ...], Field(min_length=1)]
 
 
 class Paging(Table):
-    """How a list is read to its end.
+    """How a paged list is read to its end.
 
-    ``offset`` and ``page`` count (``first`` is the first number: 0 and 1); ``size`` is how many rows a full page has.
-    ``cursor`` and ``token`` ask with what ``next`` finds in the page before, while ``more`` (where given) is true; the
-    first page is asked for with ``start``, or without any.
-    ``link`` follows the Link header. ``none``: one request has everything.
+    ``offset`` and ``page`` count up, starting at ``first`` (0 or 1); ``size`` is the number of rows of a full page.
+    ``cursor`` and ``token`` request each page with the value that ``next`` finds in the page before, as long as
+    ``more`` (if given) is true; the first page is requested with ``start``, or without a value. ``link`` follows the
+    Link header. ``none``: a single request returns everything.
     """
 
     kind: Literal["none", "offset", "page", "cursor", "token", "link"]
@@ -118,7 +118,7 @@ class Paging(Table):
 
 
 class Bearer(Table):
-    """How a short-lived token is got: a form is posted to ``url``; ``value`` finds the token in the answer."""
+    """How to obtain a short-lived token: a form is posted to ``url``; ``value`` finds the token in the response."""
 
     url: Text
     form: dict[str, str]
@@ -127,11 +127,11 @@ class Bearer(Table):
 
 
 class PullBase(Table):
-    """What all pulls have.
+    """The keys common to all pulls.
 
-    ``feed``: which the rows must fit. ``secrets``: placeholder to the name of a setting. ``overlap``: how far each pull
-    looks back before the day of the last good one. ``most``: a known cap; reaching it is not complete. ``within``: the
-    time budget of the whole pull.
+    ``feed``: the feed whose form the rows must have. ``secrets``: placeholder to the name of a setting. ``overlap``:
+    how far each pull looks back before the day of the last successful one. ``most``: a known limit on rows; a pull that
+    reaches it is incomplete. ``within``: the time budget of the whole pull.
     """
 
     feed: Identifier
@@ -143,7 +143,7 @@ class PullBase(Table):
 
     @property
     def looks_back(self) -> dt.timedelta:
-        """The overlap as a span of whole days."""
+        """The overlap, in whole days."""
         return dt.timedelta(seconds=seconds_of(self.overlap))
 
     @property
@@ -153,15 +153,15 @@ class PullBase(Table):
 
 
 class ListPull(PullBase):
-    """A list that a web server gives in pages.
+    """A list that a web server returns in pages.
 
-    ``rows``, ``total``: JMESPath in a page. ``unique``: flattened headers that name a row. ``columns``: header to
-    JMESPath in a row; without it every key is a column, nested ones joined by a dot. ``stamps``: columns whose bare
-    times are of ``zone``. ``scale``: column to its number of implied decimals (6: millionths). ``dates``: the form of
-    ``{since}`` and ``{until}``. ``throttled``: JMESPath that finds something where the server asks to be asked later.
-    ``failed``: JMESPath that finds something where the answer is an error. ``twice = false``: do not read the list
-    again to see that it did not move; only where ``total`` and ``unique`` prove it. ``may_be_empty``: an empty list
-    without a total is believed.
+    ``rows``, ``total``: JMESPath in a page. ``unique``: flattened headers that identify a row. ``columns``: header to
+    JMESPath in a row; without it, every key becomes a column, with nested keys joined by a dot. ``stamps``: columns
+    with times without an offset, which are in ``zone``. ``scale``: column to its number of implied decimals (6:
+    millionths). ``dates``: the form of ``{since}`` and ``{until}``. ``throttled``: JMESPath that matches if the server
+    asks to retry later. ``failed``: JMESPath that matches if the response is an error. ``twice = false``: does not read
+    the list a second time to check that it did not change; allowed only if ``total`` and ``unique`` prove it.
+    ``may_be_empty``: accepts an empty list without a total.
     """
 
     url: Text
@@ -185,7 +185,7 @@ class ListPull(PullBase):
 
     @property
     def interval(self) -> float:
-        """The least seconds between two requests."""
+        """The minimum number of seconds between two requests."""
         match = _RATE.fullmatch(self.rate or "")
         return _SECONDS[match[2]] / int(match[1]) if match else 0.0
 
@@ -231,17 +231,17 @@ class GraphqlPull(ListPull):
 
 
 class FilePull(PullBase):
-    """Whole files of somewhere else. ``files``: globs of their names."""
+    """Whole files from another place. ``files``: globs of their names."""
 
     url: Text
     files: Globs = ("*.csv", "*.xlsx", "*.xls", "*.tsv", "*.txt", "*.csv.gz")
 
 
 class ImapPull(FilePull):
-    """Attachments of a mailbox, and what links in the mail lead to.
+    """Attachments of a mailbox, and the targets of links in its messages.
 
-    ``from`` and ``subject`` choose the messages (parts of them, without case). ``links``: globs of addresses to fetch;
-    their hosts must stand under ``hosts``.
+    ``from`` and ``subject`` select the messages by parts of these headers, ignoring case. ``links``: globs of addresses
+    to fetch; their hosts must be listed in ``hosts``.
     """
 
     kind: Literal["imap"]
@@ -264,7 +264,7 @@ class ImapPull(FilePull):
 
 
 class SftpPull(FilePull):
-    """Files of an SFTP server, whose key must be known: ``known_hosts`` is a file as OpenSSH keeps it."""
+    """Files of an SFTP server with a known host key: ``known_hosts`` is a file in OpenSSH's format."""
 
     kind: Literal["sftp"]
     user: Text
@@ -274,7 +274,7 @@ class SftpPull(FilePull):
 
 
 class FolderPull(FilePull):
-    """Files of a synced folder or of any store that fsspec knows; ``options`` are passed on to it."""
+    """Files of a synced folder or of any store that fsspec supports; ``options`` are passed to fsspec."""
 
     kind: Literal["folder"]
     options: dict[str, str] = Field(default={})
@@ -300,7 +300,7 @@ def is_loopback(host: str) -> bool:
 
 
 def problems_of(pull: Pull) -> Iterator[tuple[str, str]]:
-    """Yields what is wrong within one pull, as (key, what and what is allowed)."""
+    """Yields the problems within one pull, as (key, message)."""
     if pull.kind != "folder":
         yield from _address(pull.url, *_SCHEMES[pull.kind])
     elif re.match(r"(https?|ftp)://", pull.url):

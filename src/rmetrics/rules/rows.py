@@ -1,4 +1,4 @@
-"""The columns that conditions may name, by feed, and those that are filled or summed."""
+"""The columns available to conditions, by feed, and the columns that are always filled or that are summed."""
 
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.feeds import ColumnType, Feed
@@ -7,18 +7,18 @@ from rmetrics.rules.names import JOBS, PAYMENTS
 
 
 def feed_row(feed: Feed, zone: str) -> Row:
-    """What a condition over a feed's row is over: its columns and its business day."""
+    """Returns the row for conditions over a feed: its columns and its business day."""
     columns = {n: c.type for n, c in feed.columns.items()}
     return Row.of(columns | {feed.business_date: ColumnType.DATE}, zone)
 
 
 def mapped_row(feed: Feed, zone: str) -> Row:
-    """What a derived column is computed from: the mapped columns. Cells of one file may have been added up."""
+    """Returns the row for derived columns: the mapped ones; their cells may be sums if the feed adds up repeats."""
     return Row.of({n: c.type for n, c in feed.mapped.items()}, zone, cells=feed.repeats != "sum")
 
 
 def summed_columns(rules: Rules) -> set[tuple[str, str]]:
-    """The money columns that revenue and costs are made of, each with its feed before it."""
+    """Returns (feed, column) of every money column that revenue or a cost is computed from."""
     costs = {
         (cost.feed, cost.sum)
         for source in rules.sources.values()
@@ -30,7 +30,7 @@ def summed_columns(rules: Rules) -> set[tuple[str, str]]:
 
 
 def filled_columns(feed: Feed) -> set[str]:
-    """The columns of a feed that no row leaves blank: its key, those with a default, required values."""
+    """Returns the columns that are never blank in a feed: its key, columns with a default, required values."""
     return {
         n
         for n, c in feed.mapped.items()
@@ -39,11 +39,11 @@ def filled_columns(feed: Feed) -> set[str]:
 
 
 def job_columns(rules: Rules) -> dict[str, ColumnType]:
-    """The columns a condition over a job may name: the feed's, what was paid, and the source."""
+    """Returns the columns available to a condition over a job: the feed's, ``paid``, ``source`` and ``metric_date``."""
     own = {n: c.type for n, c in rules.feeds[JOBS].columns.items()} if JOBS in rules.feeds else {}
     return own | {"paid": ColumnType.MONEY, "source": ColumnType.TEXT, "metric_date": ColumnType.DATE}
 
 
 def job_row(rules: Rules) -> Row:
-    """What a condition over a job is over."""
+    """Returns the row for conditions over a job."""
     return Row.of(job_columns(rules), rules.business.timezone)

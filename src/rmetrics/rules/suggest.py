@@ -1,11 +1,11 @@
-"""The nearest known name to a misspelt one."""
+"""The nearest known name to a misspelled one."""
 
 import difflib
 from collections.abc import Iterable
 
 
 def did_you_mean(name: str, known: Iterable[str], *, show: int = 12, near: bool = False) -> str:
-    """``; did you mean 'x'?`` or, where nothing is near, the names there are (nothing with ``near``).
+    """Returns ``; did you mean 'x'?``, or if nothing is near, the known names (with ``near``: nothing).
 
     >>> did_you_mean("fead", ["feed", "sum"])
     "; did you mean 'feed'?"

@@ -1,4 +1,4 @@
-"""What every table of the rules is made of: the base model, and the kinds of text that many of them have."""
+"""The base model of all tables in the rules, and the text types that many of them share."""
 
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -18,10 +18,10 @@ class Table(BaseModel):
 
 
 def known_zone(value: str) -> str:
-    """The zone's name, if the time zone database has it.
+    """Returns the name of a time zone unchanged.
 
     Raises:
-        ValueError: it has none of that name.
+        ValueError: the time zone database has no zone of that name.
     """
     if not is_zone(value):
         msg = "no such time zone; use an IANA name such as America/New_York"

@@ -1,4 +1,4 @@
-"""A vendor's terms as TOML has them: ``[[sources.NAME.disputes]]`` and ``[sources.NAME.answers]``."""
+"""A vendor's terms in TOML: ``[[sources.NAME.disputes]]`` and ``[sources.NAME.answers]``."""
 
 import datetime as dt
 import re
@@ -16,16 +16,16 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """How long after the lead a credit may be asked for: hours that pass, or days by the vendor's calendar."""
+    """The period after a lead for requesting a credit: elapsed hours, or days of the vendor's calendar."""
 
     count: int
     hours: bool
 
     def deadline(self, lead_at: dt.datetime, zone: str) -> dt.datetime:
-        """The last moment, in the vendor's zone.
+        """Returns the last moment for a request, in the vendor's zone.
 
-        Hours are hours that pass. After some days it is the same time by the vendor's clock, which is an hour more or
-        less over a change of the clocks.
+        Hours are elapsed hours. Days end at the same local time, so across a change of the clocks they are an hour
+        longer or shorter.
         """
         place = ZoneInfo(zone)
         if self.hours:
@@ -34,10 +34,10 @@ class Within:
 
 
 def read_within(text: str) -> Within:
-    """A span such as ``96 hours`` or ``30 days``.
+    """Parses a span such as ``96 hours`` or ``30 days``.
 
     Raises:
-        ValueError: it is written otherwise.
+        ValueError: the text is no such span.
     """
     form = _WITHIN.fullmatch(text)
     if form is None:
@@ -54,9 +54,9 @@ def _span(text: str) -> str:
 class Dispute(Table):
     """One reason for which a vendor credits a lead.
 
-    ``reason``: a word for it. ``where``: which leads. ``within``: until when it must be asked for. ``clause``: what the
-    terms say. ``zone``: where the vendor's clock hangs; the business's, if not given. ``from``, ``until``: the leads it
-    is about, by their business day; ``until`` is the first day it no longer is.
+    ``reason``: its name. ``where``: the leads it applies to. ``within``: the period for the request. ``clause``: the
+    text of the terms. ``zone``: the vendor's time zone, by default the business's. ``from``, ``until``: limit the leads
+    by business day; ``until`` is the first day to which it no longer applies.
     """
 
     reason: Name
@@ -81,9 +81,9 @@ class Dispute(Table):
 
 
 class Answers(Table):
-    """How an export shows what the vendor answered: conditions over a lead's own columns.
+    """The vendor's answers in an export: conditions over the lead's own columns.
 
-    A lead that cost something in an earlier export and costs nothing now is granted in any case.
+    A lead that had a cost in an earlier export and has none now is granted in any case.
     """
 
     granted: Sql | None = None

@@ -1,4 +1,4 @@
-"""What one table of the rules must not say of another."""
+"""Validation of the tables of the rules against each other."""
 
 from collections.abc import Collection, Mapping
 
@@ -17,14 +17,14 @@ from rmetrics.rules.rows import feed_row, filled_columns, job_columns, job_row, 
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.rules.variants import with_variant
 
-# What the metrics need of the feeds they are made of; the rest of a feed is free.
+# The columns that the metrics require of core feeds; all others are optional.
 CORE_COLUMNS: Mapping[str, frozenset[str]] = {
     JOBS: frozenset({"job_id", "type", "source_raw", "created_at"}),
     PAYMENTS: frozenset({"payment_id", "job_ref", "paid_at", "amount"}),
     CALLS: frozenset({"call_id", "started_at"}),
     TARGETS: frozenset({"month", "source", "segment"}),
 }
-# Columns that rmetrics adds to a feed's rows itself.
+# Columns that rmetrics itself adds to a feed's rows.
 _ADDED: Mapping[str, frozenset[str]] = {
     JOBS: frozenset(
         {"source", "segment", "metric_date", "paid", "is_unit", "is_repair", "source_matched", "matched_by", "touch_id"}
@@ -35,11 +35,12 @@ _DAYS = (ColumnType.DATE, ColumnType.MONTH)
 
 
 def validate(rules: Rules, broken: frozenset[str] = frozenset()) -> tuple[list[RuleProblem], list[RuleProblem]]:
-    """Problems that stop a run, and warnings, both with file, line and key.
+    """Returns the problems that stop a run, and the warnings, both with file, line and key.
 
     Args:
-        rules: everything that loaded.
-        broken: dotted keys of tables that did not; what refers to them is not judged. "*": any table may be missing.
+        rules: all tables that loaded.
+        broken: dotted keys of the tables that did not load; references to them are not checked. "*": any table may be
+            missing.
     """
     check = _Validation(rules, broken)
     for name, feed in rules.feeds.items():
@@ -70,14 +71,14 @@ class _Validation:
         (self.warnings if warn else self.problems).append(RuleProblem(place.path, place.line, key, message))
 
     def measures(self) -> None:
-        """Measures and dimensions, their names too."""
+        """Checks measures and dimensions, including their names."""
         for group, names in (("measures", self.rules.measures), ("dimensions", self.rules.dimensions)):
             for name in names:
                 self.identifier(f"{group}.{name}", name, group.removesuffix("s"))
         MeasureProblems(self.rules, self.broken, self.usable, self.say, self.condition).judge()
 
     def pulls(self) -> None:
-        """Each pull brings rows of a feed that there is."""
+        """Requires the feed of each pull to exist."""
         for name, pull in self.rules.pulls.items():
             judged = pull.feed in self.rules.feeds or {"*", f"feeds.{pull.feed}"} & self.broken
             if not judged:
@@ -85,7 +86,7 @@ class _Validation:
                 self.say(f"pulls.{name}.feed", f"there is no feed {pull.feed!r}{known}")
 
     def journeys(self) -> None:
-        """What is said of a source is said of one that there is: declared, or named by calls."""
+        """Requires the sources with their own journeys to exist: declared, or named by calls."""
         known = [*self.rules.sources, *(s.name for _, calls in self.rules.calls.versions for s in calls.sources)]
         for name in self.rules.journeys.sources:
             if name not in known and not {"*", f"sources.{name}", "calls"} & self.broken:
@@ -100,7 +101,7 @@ class _Validation:
         kind: ColumnType | None = None,
         filled: Collection[str] = (),
     ) -> None:
-        """Judges a condition, or the expression of a derived column of a type; ``filled`` are never blank."""
+        """Checks a condition, or the expression of a derived column of type ``kind``; ``filled``: never blank."""
         reading = read_condition(text, row, kind=kind)
         if reading.problem:
             self.say(key, reading.problem)
@@ -147,7 +148,7 @@ class _Validation:
                 self.condition(place, where, feed_row(feed, self.zone), filled=filled_columns(feed))
 
     def usable(self, name: str) -> bool:
-        """Whether conditions over a feed's rows can be judged: it loaded, and has its date."""
+        """Whether conditions over a feed's rows can be checked: the feed loaded, and its date column exists."""
         return name in self.rules.feeds and self.rules.feeds[name].date in self.rules.feeds[name].columns
 
     def _names(self, at: str, name: str, feed: Feed) -> None:
@@ -207,7 +208,7 @@ class _Validation:
                 self.say(f"{at}.columns.{name}", "is part of the key: write required = true")
 
     def _column_keys(self, at: str, column: Column, *, months: bool) -> None:
-        """Keys of a column that its type does not have; ``months``: its cells may be whole months."""
+        """Reports keys that do not apply to the column's type; ``months``: its cells may be whole months."""
         dated = column.type in (ColumnType.TIMESTAMP, ColumnType.DATE, ColumnType.MONTH)
         if column.formats and not dated:
             self.say(f"{at}.formats", f"a {column.type} column has no formats")
@@ -249,7 +250,7 @@ class _Validation:
             self.say(f"{place}.columns.{column}", "is computed by sql from the other columns: change those instead")
 
     def _variant_as_read(self, place: str, feed: Feed, variant: Variant) -> None:
-        """What a variant makes of the feed's columns must hold together as a feed's own columns must."""
+        """Checks that a feed as read through a variant is as consistent as the feed itself must be."""
         read = with_variant(feed, variant)
         for name in variant.columns:
             if name in read.mapped:
@@ -355,7 +356,7 @@ class _Validation:
                 self._feed_cost(f"{at}.cost" if len(source.cost) == 1 else f"{at}.cost.{i}", cost)
 
     def _disputes(self, at: str, source: Source) -> None:
-        """Terms are of leads that are rows of a feed; their conditions are over what is known of a lead."""
+        """Requires leads from a feed's rows for terms; their conditions use the facts of a lead."""
         if not isinstance(source.leads, FeedLeads):
             if source.disputes:
                 self.say(f"{at}.disputes", 'goes with leads = { feed = "..." }: a vendor is told of its own rows')
@@ -372,7 +373,7 @@ class _Validation:
                 self.condition(f"{at}.answers.{key}", text, own, filled=filled)
 
     def _feed_rows(self, at: str, name: str, where: str | None) -> bool:
-        """Whether the feed can be judged any further."""
+        """Checks a condition over a feed; returns whether the feed can be checked further."""
         if name not in self.rules.feeds and not self.broken & {"*", f"feeds.{name}"}:
             self.say(f"{at}.feed", f"no such feed: {name!r}{did_you_mean(name, self.rules.feeds)}")
         if not self.usable(name):
@@ -394,7 +395,7 @@ class _Validation:
 
 
 def _overlap(one: When, other: When) -> bool:
-    """Whether every file that one condition means is meant by the other, as far as can be told without a file."""
+    """Whether one condition matches every file that the other matches, as far as this is known without a file."""
     return _covers(one, other) or _covers(other, one)
 
 
@@ -413,7 +414,7 @@ def _covers(wide: When, narrow: When) -> bool:
 
 
 def _beside_months(feed: Feed, column: Column) -> bool:
-    """Whether a column of months is read from the same header."""
+    """Whether a month column is read from the same header."""
     return any(o.type is ColumnType.MONTH and set(o.from_) & set(column.from_) for o in feed.mapped.values())
 
 

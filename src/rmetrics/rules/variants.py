@@ -1,4 +1,4 @@
-"""A feed as one of its variants reads it: a plain feed, so that typing knows of no variants."""
+"""A feed as read through one of its variants: a plain feed, so that typing need not know about variants."""
 
 from functools import lru_cache
 from typing import Any
@@ -12,7 +12,7 @@ _ORIGINS = ("from_", "join", "constant")
 
 @lru_cache(maxsize=256)
 def with_variant(feed: Feed, variant: Variant) -> Feed:
-    """The feed whose columns are read as the variant describes.
+    """Returns the feed with its columns read as the variant describes.
 
     Args:
         feed: the feed, as declared.
@@ -31,7 +31,7 @@ def with_variant(feed: Feed, variant: Variant) -> Feed:
         if value is not None:
             changed[key] = value
     if variant.when.headers or variant.when.any:
-        changed["distinctive"] = ()  # its headers have told already
+        changed["distinctive"] = ()  # the variant's headers have already identified the file
     return feed.model_copy(update=changed)
 
 
@@ -47,7 +47,7 @@ def _column(name: str, column: Column, feed: Feed, variant: Variant) -> Column:
 
 
 def _for_all(name: str, column: Column, feed: Feed, variant: Variant) -> dict[str, Any]:
-    """What the variant says of all columns of a type."""
+    """Returns the keys that the variant sets for all columns of a type."""
     changed: dict[str, Any] = {}
     if column.type in _DATES:
         changed |= {k: v for k in ("zone", "formats") if (v := getattr(variant, k)) is not None}

@@ -1,4 +1,4 @@
-"""Typed expressions as SQL of DuckDB. Written apart from the Polars form; needs neither Polars nor a connection."""
+"""Typed expressions as DuckDB SQL. Independent of the Polars form; needs neither Polars nor a connection."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -59,17 +59,17 @@ _BETWEEN: Mapping[Op, str] = {
 
 
 def expression(text: str, row: Row) -> str:
-    """A condition of validated rules over a row: true, false or NULL."""
+    """Returns a condition of validated rules as SQL: true, false or NULL."""
     return rendered(typing.condition(text, row))
 
 
 def derived(text: str, row: Row, kind: ColumnType) -> str:
-    """A derived column of validated rules, in the type that the rules declare."""
+    """Returns a derived column of validated rules as SQL, cast to its declared type."""
     return f"CAST({rendered(typing.derived(text, row, kind))} AS {DUCKDB_TYPES[kind]})"
 
 
 def rendered(value: Value) -> str:
-    """The SQL of a typed tree; it can stand anywhere in a larger expression."""
+    """Returns the SQL of a typed tree, safe to embed in a larger expression."""
     match value:
         case Field(name):
             return '"' + name.replace('"', '""') + '"'
@@ -130,7 +130,7 @@ def _pattern(pieces: Sequence[str | Wild]) -> str:
 
 
 def _applied(op: Op, args: Sequence[str]) -> str:
-    if op is Op.JOIN:  # of a NULL DuckDB makes a value without a type, which other functions do not take
+    if op is Op.JOIN:  # a NULL operand makes DuckDB return an untyped value, which other functions refuse
         return f"CAST(({' || '.join(args)}) AS VARCHAR)"
     if op in _BETWEEN:
         return f"({f' {_BETWEEN[op]} '.join(args)})"

@@ -1,4 +1,4 @@
-"""The functions on offer, with what they mean and what becomes of NULL. ``docs/rules.md`` lists the same."""
+"""The available functions with their meaning and their treatment of NULL. ``docs/rules.md`` has the same list."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ class Function:
     """A function of the expression language.
 
     Attributes:
-        form: how it is written.
+        form: its call syntax.
         least, most: number of arguments; ``most`` None for any number.
-        meaning: the value it gives.
-        blank: what becomes of NULL.
+        meaning: its result.
+        blank: its treatment of NULL.
     """
 
     form: str

@@ -1,4 +1,4 @@
-"""How values of different kinds meet in one comparison or result, and the words for kinds that never do."""
+"""How values of different kinds combine in a comparison or result, and the messages for kinds that cannot."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Found:
 
 
 def fit(found: Found, numbers: Numbers) -> Found:
-    """The same number, held so."""
+    """Returns the same number in another representation."""
     bound = found.type.bound * 10 ** (numbers.scale - found.type.numbers.scale)
     kind = Type(Kind.NUMBER, numbers, bound)
     if found.type.numbers == numbers:
@@ -49,7 +49,7 @@ def fit(found: Found, numbers: Numbers) -> Found:
 
 
 def common(types: Sequence[Type], node: tree.Node, factor: int = 1) -> Numbers:
-    """How numbers that meet are held: wide enough for ``factor`` times the greatest of them."""
+    """Returns the common representation of several numbers, wide enough for ``factor`` times the greatest of them."""
     scale = max(t.numbers.scale for t in types)
     bound = factor * max(t.bound * 10 ** (scale - t.numbers.scale) for t in types)
     if all(t.numbers == INTEGER for t in types) and bound < 2**63 + (factor == 1):
@@ -64,23 +64,23 @@ def common(types: Sequence[Type], node: tree.Node, factor: int = 1) -> Numbers:
 
 
 def business_day(found: Found, zone: str) -> Found:
-    """The business day of a timestamp, as a date."""
+    """Returns the business day of a timestamp, as a date."""
     return Found(found.node, BusinessDay(found.value, zone), DATE)
 
 
 def as_truth(found: Found) -> Value:
-    """A condition's value; NULL for a bare NULL."""
+    """Returns the value of a condition; NULL for a bare NULL."""
     return Const(None, TRUTH) if found.kind is Kind.NOTHING else found.value
 
 
 def named(found: Found) -> str:
-    """A node and its kind in words, for a refusal."""
+    """Returns a node and its kind in words, for an error message."""
     what = {Kind.TRUTH: "a condition" if not isinstance(found.node, tree.Column | tree.Truth) else "true or false"}
     return f"{clipped(sql_of(found.node), 40)} is {what.get(found.kind, found.kind)}"
 
 
 def mixed(first: Found, second: Found) -> RefusedError:
-    """Two values of different kinds meet: says which, and what would be right."""
+    """Returns the error for two values of different kinds, with a correction."""
     return RefusedError(f"{named(first)}, {named(second)}: {_right(first, second) or _right(second, first) or _ADVICE}")
 
 
@@ -88,7 +88,7 @@ _ADVICE = "only values of one kind can be compared or combined"
 
 
 def _right(one: Found, other: Found) -> str:
-    """What to write where ``one`` meets ``other``; empty where nothing is known."""
+    """Returns the correction for ``one`` combined with ``other``; empty if none is known."""
     match one.kind, one.node:
         case Kind.TEXT, tree.Text(value) if other.kind is Kind.NUMBER:
             plain = value.strip().replace(",", "").lstrip("$")
@@ -113,5 +113,5 @@ def _is_number(text: str) -> bool:
 
 
 def typed_null(found: Found, kind: Type) -> Value:
-    """The value, a bare NULL being one of this type."""
+    """Returns the value; a bare NULL becomes a NULL of the given type."""
     return Const(None, kind) if found.kind is Kind.NOTHING else found.value

@@ -1,7 +1,7 @@
-"""Lower and upper case, one letter for one: the same table for every engine, whatever version of Unicode it knows.
+"""Lower and upper case, letter by letter: one table for all engines, independent of their Unicode versions.
 
-The simple case mappings of Unicode 14 (``UnicodeData.txt``), and U+00DF becomes U+1E9E. A run ``100-12E/2:+1`` maps
-each second code point from U+0100 to U+012E to the next. ASCII is left to the engines, which agree on it.
+The simple case mappings of Unicode 14 (``UnicodeData.txt``), except that U+00DF becomes U+1E9E. A run ``100-12E/2:+1``
+maps each second code point from U+0100 to U+012E to the next one. ASCII is left to the engines, which agree on it.
 """
 
 import functools
@@ -55,18 +55,18 @@ _UPPER = (
 
 @functools.cache
 def lower_case() -> dict[str, str]:
-    """Letters beyond ASCII to their lower case; letters without one are missing."""
+    """Maps letters beyond ASCII to lower case; letters without one are absent."""
     return dict(_pairs(_LOWER))
 
 
 @functools.cache
 def upper_case() -> dict[str, str]:
-    """Letters beyond ASCII to their upper case; letters without one are missing."""
+    """Maps letters beyond ASCII to upper case; letters without one are absent."""
     return dict(_pairs(_UPPER))
 
 
 def lowered(text: str) -> str:
-    """A text in lower case, as ``lower`` means it.
+    """Returns a text in lower case, as defined by the function ``lower``.
 
     >>> lowered("FA\u0130LED")
     'failed'

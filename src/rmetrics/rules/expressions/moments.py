@@ -1,4 +1,4 @@
-"""Dates and points in time as they are written in expressions."""
+"""Dates and timestamps as written in expressions."""
 
 import datetime as dt
 import re
@@ -24,10 +24,10 @@ def looks_like_moment(text: str) -> bool:
 
 
 def day_of(text: str) -> dt.date:
-    """The date of ``2024-11-03``.
+    """Parses a date such as ``2024-11-03``.
 
     Raises:
-        RefusedError: it has another form, or there is no such day.
+        RefusedError: the text has another form, or there is no such day.
     """
     if not looks_like_day(text):
         hint = "; with a time of day it is TIMESTAMP '...'" if looks_like_moment(text) else ""
@@ -39,10 +39,10 @@ def day_of(text: str) -> dt.date:
 
 
 def instant_of(text: str, zone: str, word: str) -> dt.datetime:
-    """The instant of ``2024-11-03 14:30:00`` in UTC; without an offset, by the clocks of the zone.
+    """Parses a timestamp such as ``2024-11-03 14:30:00`` as UTC; without an offset it is local time in the zone.
 
     Raises:
-        RefusedError: it has another form, there is no such time, or the clocks showed it twice or never.
+        RefusedError: the text has another form, there is no such time, or the local time is ambiguous or skipped.
     """
     found = _MOMENT.fullmatch(f"{text} 00:00" if looks_like_day(text) else text)
     if found is None:

@@ -1,4 +1,4 @@
-"""A user's text to the tree of ``tree``. The parser is sqlglot, loaded only when something is to be parsed."""
+"""Parses a user's text into the tree of ``tree``, with sqlglot, which is imported on first use."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -38,22 +38,22 @@ _COMPARED: dict[str, Sign] = {
     "EQ": "=", "NEQ": "<>", "LT": "<", "LTE": "<=", "GT": ">", "GTE": ">=", "NullSafeNEQ": "IS DISTINCT FROM",
     "NullSafeEQ": "IS NOT DISTINCT FROM",
 }  # fmt: skip
-# What gives true or false without parentheses of its own.
+# Parser nodes that are conditions even without parentheses.
 _CONDITIONS = frozenset({*_COMPARED, "Like", "ILike", "Escape", "In", "Between", "Not", "And", "Or", "Is"})
-# The parts of the parser's nodes that mean something here; any other part that is set is refused.
+# The attributes of parser nodes that are understood here; a node with any other attribute set is refused.
 _PARTS = frozenset({"this", "expression", "expressions", "low", "high", "ifs", "true", "default", "quoted", "is_string",
                     "negate", "safe", "coalesce"})  # fmt: skip
 
 
 @functools.lru_cache(maxsize=4096)
 def parse(text: str) -> Node:
-    """The tree of an expression.
+    """Parses an expression into a tree.
 
     Args:
-        text: what the user wrote.
+        text: the user's text.
 
     Raises:
-        RefusedError: it is not an expression of the language.
+        RefusedError: the text is not an expression of the language.
 
     Source: the design, section 2 (conditions).
     """
@@ -74,7 +74,7 @@ def parse(text: str) -> Node:
         found = dialect.parse_into(exp.Condition, handed)
     except ParseError as error:
         raise RefusedError(f"is not an SQL expression: {_syntax(error.errors)}") from error
-    except RecursionError as error:  # the parser calls itself for every level
+    except RecursionError as error:  # the parser recurses for every level
         raise RefusedError("is nested too deep; split it, or put a derived column (sql) in between") from error
     if len(found) != 1 or found[0] is None:
         raise RefusedError("must be one expression over the row")
@@ -82,7 +82,7 @@ def parse(text: str) -> Node:
 
 
 def _syntax(errors: Sequence[Any]) -> str:
-    """What the parser stumbled over, in our words."""
+    """Rewords the parser's error message."""
     if not errors:
         return "it ends too early"
     first = errors[0]
@@ -106,7 +106,7 @@ def _syntax(errors: Sequence[Any]) -> str:
 
 
 def _node(found: Any) -> Node:
-    """One node of the parser as one of ours."""
+    """Converts one node of the parser."""
     kind = type(found).__name__
     extra = [k for k, v in found.args.items() if v and k not in _PARTS]
     if extra and kind != "In":
@@ -124,7 +124,7 @@ def _text(found: Any) -> str:
 
 
 def _operand(found: Any) -> Node:
-    """An operand of a comparison: a condition among them needs parentheses, for readers bind it differently."""
+    """Converts an operand of a comparison; a condition needs parentheses here, as readers bind it differently."""
     if type(found).__name__ in _CONDITIONS:
         raise RefusedError(
             f"{clipped(_text(found))}: put parentheses around a condition that is compared with something"
@@ -137,7 +137,7 @@ def _compared(found: Any, sign: Sign) -> Node:
 
 
 def _chained(found: Any, kind: str) -> Iterator[Any]:
-    """Yields the operands of a chain of one operator, from left to right, without recursion on its length."""
+    """Yields the operands of a chain of one operator, from left to right, without recursion over its length."""
     stack = [found]
     while stack:
         item = stack.pop()
@@ -164,7 +164,7 @@ def _not(found: Any) -> Node:
 
 
 def negation(part: Node) -> Node:
-    """The negation of a condition: its own negated form where there is one."""
+    """Returns the negation of a condition, in its own negated form if it has one."""
     match part:
         case Compared(sign, left, right):
             return Compared(OPPOSITE[sign], left, right)
@@ -195,7 +195,7 @@ def _is(found: Any) -> Node:
 
 
 def _operand_of_is(found: Any) -> Node:
-    """IS binds weaker than a comparison, as in SQL: ``a = b IS NULL`` asks whether ``a = b`` is NULL."""
+    """Converts the operand of IS, which binds weaker than a comparison: ``a = b IS NULL`` means ``(a = b) IS NULL``."""
     return _node(found)
 
 

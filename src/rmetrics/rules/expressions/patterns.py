@@ -1,4 +1,4 @@
-"""Patterns of LIKE: ``%`` is any text, ``_`` one Unicode character, everything else itself."""
+"""Patterns of LIKE: ``%`` matches any text, ``_`` one Unicode character, everything else itself."""
 
 from rmetrics.rules.expressions.letters import lowered
 from rmetrics.rules.expressions.refusal import RefusedError, clipped
@@ -8,15 +8,15 @@ _WILD = {w.value: w for w in Wild}
 
 
 def pieces_of(pattern: str, escape: str | None, *, any_case: bool) -> tuple[str | Wild, ...]:
-    """The pieces of a pattern, in order; texts that touch are one piece.
+    """Splits a pattern into its pieces, in order; adjacent literal texts are one piece.
 
     Args:
         pattern: as written.
-        escape: the character that makes the next one stand for itself; None for none.
-        any_case: of ILIKE; then the texts are in lower case.
+        escape: the character that makes the next one literal; None for none.
+        any_case: for ILIKE; literal texts are then in lower case.
 
     Raises:
-        RefusedError: an escape character stands before nothing that needs it, or a backslash was meant as one.
+        RefusedError: an escape character precedes an ordinary character, or a backslash was meant as an escape.
 
     >>> pieces_of("50!%_%", "!", any_case=False)
     ('50%', <Wild.ONE: '_'>, <Wild.ANY: '%'>)

@@ -54,22 +54,22 @@ _DTYPES: Mapping[Kind, pl.DataType] = {
 
 
 def expression(text: str, row: Row) -> pl.Expr:
-    """A condition of validated rules over a row: true, false or null."""
+    """Returns a condition of validated rules as an expression: true, false or null."""
     return rendered(typing.condition(text, row))
 
 
 def is_true(text: str, row: Row) -> pl.Expr:
-    """A condition of validated rules as it counts: NULL is not true."""
+    """Returns a condition of validated rules with NULL as false."""
     return expression(text, row).fill_null(value=False)
 
 
 def derived(text: str, row: Row, kind: ColumnType) -> pl.Expr:
-    """A derived column of validated rules, in the type that the rules declare."""
+    """Returns a derived column of validated rules as an expression, cast to its declared type."""
     return rendered(typing.derived(text, row, kind)).cast(DTYPES[kind])
 
 
 def rendered(value: Value) -> pl.Expr:
-    """The Polars expression of a typed tree."""
+    """Returns the Polars expression of a typed tree."""
     match value:
         case Field(name):
             return pl.col(name)
@@ -146,7 +146,7 @@ def _matches(text: pl.Expr, pieces: Sequence[str | Wild]) -> pl.Expr:
 
 
 def _cased(text: pl.Expr, ascii_only: pl.Expr, table: Mapping[str, str]) -> pl.Expr:
-    """Each letter by the table; texts of ASCII alone the quick way."""
+    """Maps each letter by the table; pure ASCII texts take the faster path."""
     plain = text.str.len_bytes() == text.str.len_chars()
     return pl.when(plain).then(ascii_only).otherwise(text.str.replace_many(list(table), list(table.values())))
 
@@ -165,7 +165,7 @@ def _upper(text: pl.Expr) -> pl.Expr:
 
 
 def _balanced(parts: Sequence[pl.Expr], join: Callable[[pl.Expr, pl.Expr], pl.Expr]) -> pl.Expr:
-    """Many conditions joined two by two: an expression as deep as their number would exhaust the stack."""
+    """Joins conditions as a balanced tree: an expression as deep as their number would overflow the stack."""
     while len(parts) > 1:
         pairs = [parts[i : i + 2] for i in range(0, len(parts), 2)]
         parts = [join(p[0], p[1]) if len(p) == 2 else p[0] for p in pairs]

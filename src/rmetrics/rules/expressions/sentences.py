@@ -1,4 +1,4 @@
-"""A tree as a sentence; ``None`` where a part has no plain words."""
+"""A tree as a sentence; ``None`` if a part has no plain words."""
 
 from rmetrics.rules.expressions import tree
 
@@ -16,7 +16,7 @@ _OF_DAY = {"year": "the year", "month": "the month", "day": "the day of the mont
 
 
 def sentence(node: tree.Node) -> str | None:
-    """A whole condition in words."""
+    """Returns a whole condition in words."""
     return _joined(node, top=True) if isinstance(node, tree.Joined) else _words(node)
 
 
@@ -63,7 +63,7 @@ def _value(node: tree.Node) -> str | None:
 
 
 def _filled(form: str, *parts: str | None) -> str | None:
-    """The form with its parts; None where one of them has no words."""
+    """Fills the form with its parts; None if one of them has no words."""
     return None if None in parts else form.format(*parts)
 
 

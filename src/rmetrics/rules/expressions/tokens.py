@@ -1,8 +1,8 @@
-"""Which words and signs an expression may hold, and how it is handed to the parser.
+"""The words and signs that an expression may contain, and its preparation for the parser.
 
-The parser accepts all of SQL and much that is not SQL. Nothing of that gets through: a word is a keyword of ours, a
-function on offer, or else the name of a column; every other sign is refused by name. Names of columns are quoted and
-names of functions marked before parsing, so that a column called ``date`` or ``method`` is only ever a column.
+The parser accepts all of SQL and much that is not SQL, so the tokens are filtered first: a word is a keyword, an
+available function, or else the name of a column; any other sign is refused by name. Column names are quoted and
+function names marked before parsing, so that a column called ``date`` or ``method`` is always a column.
 """
 
 import re
@@ -14,8 +14,8 @@ from rmetrics.rules.expressions.functions import FUNCTIONS
 from rmetrics.rules.expressions.refusal import RefusedError, clipped
 from rmetrics.rules.suggest import did_you_mean
 
-CALL = "rmetrics_"  # before the name of a function while it is parsed
-MAX_DEPTH = 20  # the parser recurses; about 30 calls deep per level
+CALL = "rmetrics_"  # prefix of function names during parsing
+MAX_DEPTH = 20  # the parser recurses, about 30 calls per level
 MOMENTS = frozenset({"DATE", "TIMESTAMP", "TIMESTAMPTZ"})
 
 KEYWORDS = frozenset({
@@ -89,7 +89,7 @@ _WRONG_WORDS: Mapping[str, str] = {
     **dict.fromkeys(("interval",), "intervals are not offered; compare with DATE '...', or subtract dates for days"),
     **dict.fromkeys(("collate",), "collations are not offered; texts are compared letter by letter"),
 }  # fmt: skip
-_NEVER_COLUMNS = frozenset({"select", "collate", "current_date", "current_timestamp"})  # reserved, so no column's name
+_NEVER_COLUMNS = frozenset({"select", "collate", "current_date", "current_timestamp"})  # reserved, never column names
 _AGGREGATES = frozenset({
     "sum", "count", "avg", "min", "max", "first", "last", "any_value", "list", "string_agg", "bool_and", "bool_or",
     "median", "mode", "quantile", "stddev", "array_agg", "group_concat",
@@ -98,7 +98,7 @@ _AGGREGATES = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A token: its text as written, and whether it is a text in single quotes."""
+    """A token: its text as written, its first and last position, and the tokenizer's type for it."""
 
     text: str
     start: int
@@ -107,14 +107,14 @@ class _Piece:
 
 
 def prepared(text: str, tokenize: Callable[[str], Sequence[Any]]) -> str:
-    """The text as the parser gets it: columns quoted, functions marked, comments gone.
+    """Returns the text prepared for the parser: columns quoted, functions marked, comments removed.
 
     Args:
-        text: what the user wrote.
-        tokenize: the parser's own way of cutting a text into tokens; raises ValueError.
+        text: the user's text.
+        tokenize: the parser's tokenizer; raises ValueError.
 
     Raises:
-        RefusedError: it holds a word or sign that is not part of the language.
+        RefusedError: the text contains a word or sign that is not part of the language.
     """
     _check_characters(text)
     pieces = _pieces(text, tokenize)
@@ -151,7 +151,7 @@ def _pieces(text: str, tokenize: Callable[[str], Sequence[Any]]) -> list[_Piece]
 
 
 def _check_gaps(text: str, pieces: Sequence[_Piece]) -> None:
-    """Refuses what the tokenizer passes over, unless it is white space or a comment of SQL."""
+    """Refuses text skipped by the tokenizer, unless it is white space or an SQL comment."""
     ends = [-1, *(p.end for p in pieces)]
     starts = [*(p.start for p in pieces), len(text)]
     for end, start in zip(ends, starts, strict=True):
@@ -183,7 +183,7 @@ def _handed_over(pieces: Sequence[_Piece]) -> Iterator[str]:
 
 
 def _one(piece: _Piece, before: _Piece | None, after: _Piece | None) -> str:
-    """One token as it is handed over."""
+    """Returns one token in its prepared form."""
     text = piece.text
     if text.startswith("'") and piece.kind == "STRING":
         if before is not None and before.kind in {"STRING", "BYTE_STRING"}:

@@ -1,6 +1,6 @@
-"""The tree of an expression as the user wrote it: names and values without types.
+"""The tree of an expression as written: names and values without types.
 
-Negations are part of the node they negate (``NOT a = 1`` is ``a <> 1``); chains of one operator are one node.
+Negations are part of the node they negate (``NOT a = 1`` is ``a <> 1``); a chain of one operator is a single node.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number, exactly as many decimals as written."""
+    """A number, with its decimals exactly as written."""
 
     value: Decimal
 
@@ -51,7 +51,7 @@ class Null:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """``DATE '...'``, ``TIMESTAMP '...'`` or ``TIMESTAMPTZ '...'``; the text is read when it is typed."""
+    """``DATE '...'``, ``TIMESTAMP '...'`` or ``TIMESTAMPTZ '...'``; the text is parsed during typing."""
 
     word: Literal["DATE", "TIMESTAMP", "TIMESTAMPTZ"]
     text: str
@@ -67,14 +67,14 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """NOT before something that has no negated form of its own."""
+    """NOT before a node without a negated form."""
 
     part: "Node"
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Two values compared."""
+    """A comparison of two values."""
 
     sign: Sign
     left: "Node"
@@ -138,7 +138,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """Terms added (True) or taken away (False), from left to right."""
+    """Terms added (True) or subtracted (False), from left to right."""
 
     terms: tuple[tuple[bool, "Node"], ...]
 
@@ -165,7 +165,7 @@ Node: TypeAlias = (
 
 
 def children(node: Node) -> Iterator[Node]:
-    """Yields the nodes directly under a node, in the order written."""
+    """Yields the direct children of a node, in written order."""
     for part in fields(node):
         yield from _nodes(getattr(node, part.name))
 
@@ -179,12 +179,12 @@ def _nodes(value: object) -> Iterator[Node]:
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """Yields a node and everything under it, from left to right."""
+    """Yields a node and all its descendants, from left to right."""
     yield node
     for child in children(node):
         yield from walk(child)
 
 
 def columns_in(*nodes: Node) -> tuple[str, ...]:
-    """The columns that nodes name, in the order they appear."""
+    """Returns the distinct columns in the nodes, in order of appearance."""
     return tuple(dict.fromkeys(n.name for node in nodes for n in walk(node) if isinstance(n, Column)))

@@ -1,7 +1,7 @@
-"""The tree of an expression after typing: few kinds of nodes, and every conversion is one of them.
+"""The tree of an expression after typing: few kinds of nodes, with every conversion as a node.
 
-A renderer translates each node by itself; it never has to know the kind of a neighbour. Numbers are 64-bit integers or
-decimals of 18 or 38 digits; two numbers that meet have the same digits and scale.
+A renderer translates each node on its own and never needs the kinds of its neighbours. Numbers are 64-bit integers or
+decimals of 18 or 38 digits; numbers in one operation have the same digits and scale.
 """
 
 import datetime as dt
@@ -15,7 +15,7 @@ from rmetrics.rules.feeds import ColumnType
 
 
 class Kind(StrEnum):
-    """What values can be compared with each other. The words appear in messages."""
+    """The kinds of values; values of one kind are comparable. The words appear in messages."""
 
     TEXT = "text"
     NUMBER = "a number"
@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """How a number is held: 0 digits are a 64-bit integer, 18 or 38 a decimal of that many digits."""
+    """The representation of a number: 0 digits for a 64-bit integer, 18 or 38 for a decimal of that many digits."""
 
     digits: int
     scale: int
@@ -41,8 +41,8 @@ class Type:
     """The type of a value.
 
     Attributes:
-        kind: what it can be compared with.
-        numbers: how it is held, for numbers.
+        kind: the kind of values it is comparable with.
+        numbers: the representation, for numbers.
         bound: the greatest absolute value, in units of the last decimal, for numbers.
     """
 
@@ -55,7 +55,7 @@ TEXT, DATE, STAMP, TRUTH, NOTHING = (
     Type(k) for k in (Kind.TEXT, Kind.DATE, Kind.STAMP, Kind.TRUTH, Kind.NOTHING)
 )  # fmt: skip
 _MONEY, _SHARE = Numbers(18, 2), Numbers(18, 6)
-# What a stored column can hold.
+# The range of a stored column.
 STORED: Mapping[ColumnType, Type] = {
     ColumnType.TEXT: TEXT,
     ColumnType.PHONE: TEXT,
@@ -69,7 +69,7 @@ STORED: Mapping[ColumnType, Type] = {
     ColumnType.MONTH: DATE,
     ColumnType.BOOLEAN: TRUTH,
 }
-# What one cell of an export can hold: ``ingest.parse`` rejects more. Sums of a few of them fit a stored column.
+# The range of one cell of an export: ``ingest.parse`` rejects larger values. A sum of a few cells fits a stored column.
 CELLS: Mapping[ColumnType, Type] = {
     **STORED,
     ColumnType.INTEGER: Type(Kind.NUMBER, INTEGER, 10**18 - 1),
@@ -80,7 +80,7 @@ CELLS: Mapping[ColumnType, Type] = {
 
 
 class Op(StrEnum):
-    """An operation whose arguments fit it."""
+    """An operation on arguments of matching types."""
 
     AND = "and"
     OR = "or"
@@ -119,7 +119,7 @@ class Op(StrEnum):
 
 
 class Wild(Enum):
-    """What stands for other characters in a pattern."""
+    """The wildcards of a pattern."""
 
     ANY = "%"
     ONE = "_"
@@ -134,7 +134,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Const:
-    """A value; None is NULL of the type."""
+    """A constant; None is NULL of the type."""
 
     value: bool | str | Decimal | dt.date | dt.datetime | None
     type: Type
@@ -142,7 +142,7 @@ class Const:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A number held in another way, which can hold it exactly."""
+    """A number converted to another representation that holds it exactly."""
 
     value: "Value"
     numbers: Numbers
@@ -166,7 +166,7 @@ class Hour:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Whether the whole text fits a pattern: pieces of text and wild cards in turn."""
+    """Whether the whole text matches a pattern: a sequence of literal texts and wildcards."""
 
     value: "Value"
     pieces: tuple["str | Wild", ...]
@@ -174,7 +174,7 @@ class Matches:
 
 @dataclass(frozen=True, slots=True)
 class Among:
-    """``value IN (among)``; the values are constants of the value's own type, NULL among them where ``null``."""
+    """``value IN (among)``; the constants have the value's type, and the list also contains NULL if ``null``."""
 
     value: "Value"
     among: tuple[Const, ...]
@@ -183,7 +183,7 @@ class Among:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The value of the first condition that is true, or else the last."""
+    """The value of the first branch whose condition is true, otherwise the default."""
 
     whens: tuple[tuple["Value", "Value"], ...]
     otherwise: "Value"
@@ -191,21 +191,21 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """An operation. The numbers of a result are 64-bit integers, those of ADD and SUBTRACT the arguments' own."""
+    """An operation. A numeric result is a 64-bit integer; that of ADD and SUBTRACT has the type of the arguments."""
 
     op: Op
     args: tuple["Value", ...]
 
 
-_TIMES = {Op.LOWER: 4, Op.UPPER: 4}  # how often a form repeats its argument
+_TIMES = {Op.LOWER: 4, Op.UPPER: 4}  # how often the rendered form repeats its argument
 
 
 def rendered_size(value: "Value", known: dict[int, int] | None = None) -> int:
-    """How many nodes a rendered form has; parts that a form repeats count each time.
+    """Returns the number of nodes in the rendered form; repeated parts count each time.
 
     Args:
-        value: a typed tree; a part may stand in it several times as one object.
-        known: sizes by the identity of the parts, filled on the way.
+        value: a typed tree; the same object may occur in it several times.
+        known: cache of sizes by the identity of the parts.
     """
     known = {} if known is None else known
     if id(value) not in known:

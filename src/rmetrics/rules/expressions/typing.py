@@ -1,7 +1,7 @@
-"""Types a tree against the columns of a row; refuses what mixes kinds.
+"""Types a tree against the columns of a row, and refuses mixed kinds.
 
-A timestamp that meets a date is its business day. A text in quotes that meets a date or a timestamp is read as one.
-Numbers that meet are held alike, wide enough that no sum can overflow.
+A timestamp combined with a date is converted to its business day. A quoted text combined with a date or a timestamp is
+parsed as one. Numbers in one operation get a common representation, wide enough to rule out overflow.
 """
 
 import functools
@@ -53,7 +53,7 @@ from rmetrics.rules.feeds import ColumnType
 from rmetrics.rules.suggest import did_you_mean
 
 MAX_SIZE = 10_000  # nodes of a rendered form
-MAX_DAYS = 100_000  # what may be added to a date
+MAX_DAYS = 100_000  # the most days that may be added to a date
 _EXACT = Context(prec=2 * DIGITS, Emax=MAX_EMAX, Emin=MIN_EMIN)  # the default context rounds to 28 digits
 _SIGNS: Mapping[tree.Sign, Op] = {
     "=": Op.EQUAL, "<>": Op.UNEQUAL, "<": Op.LESS, "<=": Op.AT_MOST, ">": Op.MORE, ">=": Op.AT_LEAST,
@@ -72,12 +72,13 @@ _DAYS = Type(Kind.NUMBER, INTEGER, 2**33)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What an expression is over.
+    """The row that an expression is typed against.
 
     Attributes:
-        columns: the columns it may name.
-        zone: whose days are business days.
-        cells: whether the columns hold single cells of an export (then sums of a few fit a column), or may hold sums.
+        columns: the available columns.
+        zone: the zone of business days.
+        cells: whether the columns hold single cells of an export, so that sums of a few fit a column; otherwise they
+            may hold sums.
     """
 
     columns: tuple[tuple[str, ColumnType], ...]
@@ -86,20 +87,20 @@ class Row:
 
     @classmethod
     def of(cls, columns: Mapping[str, ColumnType], zone: str, *, cells: bool = False) -> "Row":
-        """A row of these columns."""
+        """Returns a row of these columns."""
         return cls(tuple(columns.items()), zone, cells)
 
 
 @functools.lru_cache(maxsize=4096)
 def condition(text: str, row: Row) -> Value:
-    """The typed form of a condition: true, false or NULL for a row.
+    """Returns the typed form of a condition: true, false or NULL for a row.
 
     Args:
-        text: what the user wrote.
-        row: what it is over.
+        text: the user's text.
+        row: the row it applies to.
 
     Raises:
-        RefusedError: it is not a condition over this row.
+        RefusedError: the text is not a condition over this row.
 
     Source: the design, section 2 (conditions).
     """
@@ -107,7 +108,7 @@ def condition(text: str, row: Row) -> Value:
 
 
 def condition_of(node: tree.Node, row: Row) -> Value:
-    """The typed form of a tree that is a condition; raises RefusedError as ``condition`` does."""
+    """Returns the typed form of a tree that is a condition; raises RefusedError as ``condition`` does."""
     found = _Typing(row).typed(node)
     if found.kind not in {Kind.TRUTH, Kind.NOTHING}:
         raise RefusedError(
@@ -117,7 +118,7 @@ def condition_of(node: tree.Node, row: Row) -> Value:
 
 
 def _of_some_size(value: Value) -> Value:
-    """The value, unless BETWEEN, CASE, nullif or lower within each other repeat their arguments without end."""
+    """Returns the value, unless nested BETWEEN, CASE, nullif or lower, which repeat arguments, make it too large."""
     if rendered_size(value) > MAX_SIZE:
         raise RefusedError("repeats too much within itself; put derived columns (sql) in between")
     return value
@@ -125,15 +126,15 @@ def _of_some_size(value: Value) -> Value:
 
 @functools.lru_cache(maxsize=1024)
 def derived(text: str, row: Row, kind: ColumnType) -> Value:
-    """The typed form of a derived column, as a stored column of the type.
+    """Returns the typed form of a derived column, in the type of a stored column.
 
     Args:
-        text: what the user wrote.
+        text: the user's text.
         row: the columns it is computed from.
-        kind: the type that the rules declare.
+        kind: the declared type.
 
     Raises:
-        RefusedError: it is not an expression over this row, or its values do not fit the type.
+        RefusedError: the text is not an expression over this row, or its values do not fit the type.
     """
     found = _Typing(row).typed(parse(text))
     wanted = STORED[kind]
@@ -158,7 +159,7 @@ def _stored_number(found: Found, wanted: Type, kind: ColumnType) -> Value:
     return fit(found, wanted.numbers).value
 
 
-# -- meeting values
+# -- combining values
 
 
 class _Typing:
@@ -258,6 +259,7 @@ class _Typing:
         types = [t.type for _, t in terms if t.kind is Kind.NUMBER]
         if not types:
             return Found(node, Const(None, NOTHING), NOTHING)
+        # A leading minus is computed as 0 - term, which makes one more operand.
         numbers = common(types, node, len(terms) + (not terms[0][0]))
         fitted = [(plus, self._as_number(t, numbers)) for plus, t in terms]
         bound = sum(t.type.bound for _, t in fitted)
@@ -274,7 +276,7 @@ class _Typing:
         return fit(found, numbers)
 
     def _days(self, node: tree.Sum, terms: Sequence[tuple[bool, Found]]) -> Found:
-        """A date with days added or taken away, or the days from one date to another."""
+        """Types a date plus or minus days, or the days between two dates."""
         (plus, first), *rest = terms
         if plus and len(rest) == 1 and not rest[0][0] and Kind.DATE in {first.kind, rest[0][1].kind}:
             ends = [business_day(t, self.zone) if t.kind is Kind.STAMP else t for t in (first, rest[0][1])]
@@ -378,7 +380,7 @@ class _Typing:
             raise RefusedError(f"{named(found)}: {why}")
 
     def _unified(self, found: Sequence[Found], node: tree.Node) -> tuple[list[Value], Type]:
-        """Values that meet, made of one type; raises RefusedError where they are of different kinds."""
+        """Converts values that are combined to a common type; raises RefusedError for different kinds."""
         found = [self._read(f, found) for f in found]
         if {Kind.DATE, Kind.STAMP} <= {f.kind for f in found}:
             found = [business_day(f, self.zone) if f.kind is Kind.STAMP else f for f in found]
@@ -396,7 +398,7 @@ class _Typing:
         return [typed_null(f, kind) for f in found], kind
 
     def _read(self, found: Found, among: Sequence[Found]) -> Found:
-        """A text in quotes that meets a date or a timestamp, read as one."""
+        """Parses a quoted text that is combined with a date or a timestamp as one."""
         kinds = {f.kind for f in among}
         if not isinstance(found.node, tree.Text) or not kinds & {Kind.DATE, Kind.STAMP}:
             return found
@@ -411,7 +413,7 @@ class _Typing:
 
 
 def _repeated(node: tree.Node, around: tree.Node) -> str:
-    """What was probably meant by ``a = 'x' OR 'y'``."""
+    """Returns the correction for ``a = 'x' OR 'y'``."""
     if isinstance(around, tree.Joined) and isinstance(node, tree.Text | tree.Number):
         for part in around.parts:
             if isinstance(part, tree.Compared) and isinstance(part.left, tree.Column):

@@ -1,4 +1,4 @@
-"""A tree as SQL, the way a person would write it; for messages and explanations."""
+"""A tree as readable SQL, for messages and explanations."""
 
 from rmetrics.rules.expressions import tree
 
@@ -6,7 +6,7 @@ _PLAIN_NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 
 
 def sql_of(node: tree.Node) -> str:
-    """The SQL of a tree; parsing it gives the same tree.
+    """Returns the SQL of a tree; parsing it yields the same tree.
 
     >>> from rmetrics.rules.expressions.parsing import parse
     >>> sql_of(parse("NOT (a=1 or b   like 'x%') and c<>'y'"))
@@ -61,7 +61,7 @@ def _condition(
 
 
 def _inner(node: tree.Node) -> str:
-    """An operand, in parentheses where it is an operation of its own."""
+    """Returns an operand, in parentheses if it is an operation."""
     simple = tree.Column | tree.Text | tree.Number | tree.Truth | tree.Null | tree.Moment | tree.Call | tree.Case
     return sql_of(node) if isinstance(node, simple) else f"({sql_of(node)})"
 
