@@ -15,7 +15,7 @@ from rmetrics import memory
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute import increment
 from rmetrics.pipeline.compute.compute import Computed, compute
-from rmetrics.pipeline.compute.names import COMPUTED, CONTENTS, FACTS, replaced
+from rmetrics.pipeline.compute.names import COMPUTED, CONTENTS, FACTS, RETURNS, replaced
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.landing.inbox import land_inbox
 from rmetrics.pipeline.verify import month_inputs as scope
@@ -217,7 +217,7 @@ class World:
 def contents(rows: Rows, rules: Rules) -> dict[str, list[tuple[object, ...]]]:
     """Every table, row by row, provenance included."""
     found = {}
-    for name in (*rules.feeds, *COMPUTED):
+    for name in (*rules.feeds, *COMPUTED, *([RETURNS] if rules.returns else [])):
         frame = rows.scan(name).collect()
         found[name] = sorted(frame.select(sorted(frame.columns)).rows(), key=str)
     return found

@@ -13,7 +13,7 @@ from rmetrics.rules.model import Place
 
 # Tables that stand whole in one file; the others ("sources", "feeds") are folders of such tables.
 SINGLE = ("business", "jobs", "revenue", "calls", "journeys", "brief")
-GROUPS = ("sources", "feeds", "measures", "dimensions", "pulls", "notify", "companies")
+GROUPS = ("sources", "feeds", "measures", "dimensions", "returns", "pulls", "notify", "companies")
 LISTS = ("checks", "alerts")
 # No figure follows from these: they are no part of the rules' digest.
 NO_FIGURES = frozenset({"pulls", "brief", "notify", "alerts", "companies"})

@@ -95,7 +95,7 @@ class Causes:
                 exports[a.export] = replace(a, new=a.new + known[0], changed=a.changed + known[1])
         told = [str(a) for a in exports.values()]
         if self.old is not None:
-            edits = [e for e in self.edits if moves_members(e, dimension)]
+            edits = [e for e in self.edits if moves_members(e, dimension, self.old, self.new)]
             old, new = self.old, self.new
             edits += [
                 e for e in self.edits if e not in edits and any(can_move(e, s, metric, old, new) for s in sources)

@@ -37,6 +37,7 @@ from rmetrics.pipeline.compute.names import (
     replaced,
 )
 from rmetrics.pipeline.compute.names import together as put_together
+from rmetrics.pipeline.compute.returns import write_returns
 from rmetrics.pipeline.compute.rows import Rows, Typed
 from rmetrics.pipeline.compute.stages import (
     LINKS,
@@ -110,7 +111,9 @@ class _Local:
         progress("applying the rules", 0, 3)
         spelt = spellings(dated_jobs(self.rows.feed(JOBS), self.rules), self.rules).collect(engine="streaming")
         self.tables[SPELLINGS] = (write_layer(self.lake, SPELLINGS, spelt),)
-        paid, own = self._facts(own_names(spelt.lazy()).collect())
+        paid = self._facts(own_names(spelt.lazy()).collect())
+        write_returns(self.lake, self.rows, self.tables, self.buckets)
+        own = self._measured()
         progress("applying the rules", 1, 3)
         feeds = {name: self.rows.feed(name) for name in self.rules.feeds}
         tallies = tally(self.rows.snapshot.scan(FACTS), feeds, pl.concat(paid).lazy(), self.rules, own)
@@ -162,11 +165,10 @@ class _Local:
             some = rows.filter(bucket(pl.col(link.column), number, self.buckets))
             yield linked_jobs(some, jobs, link).collect(engine="streaming")
 
-    def _facts(self, own: pl.DataFrame) -> tuple[list[pl.DataFrame], MeasureSums]:
-        """Writes the facts of jobs; returns what was paid, and what all rows add to own measures and members."""
-        paid, sums = list[pl.DataFrame](), list[MeasureSums]()
+    def _facts(self, own: pl.DataFrame) -> list[pl.DataFrame]:
+        """Writes the facts of jobs; returns what was paid."""
+        paid, layers = list[pl.DataFrame](), list[Layer]()
         day = self.rules.feeds[PAYMENTS].business_date
-        layers = list[Layer]()
         for number in range(self.buckets):
             inside = bucket(pl.col(JOB_ID), number, self.buckets)
             payments = self.rows.feed(PAYMENTS).filter(inside).select(JOB_ID, "amount", COUNTED, day)
@@ -175,10 +177,17 @@ class _Local:
             made = of_jobs.collect(engine="streaming")
             _put(self.lake, FACTS, layers, made)
             paid.append(revenue(payments, made.lazy(), self.rules).collect())
-            sums.append(measured_of_jobs(self.rows, made.lazy(), inside))
         self.tables[FACTS] = layers
+        return paid
+
+    def _measured(self) -> MeasureSums:
+        """What all rows add to own measures and members; needs the facts of jobs and their returns."""
+        sums = list[MeasureSums]()
+        for number in range(self.buckets):
+            inside = bucket(pl.col(JOB_ID), number, self.buckets)
+            sums.append(measured_of_jobs(self.rows, self.rows.snapshot.scan(FACTS).filter(inside), inside))
         sums.append(measured_alone(self.rows))
-        return paid, together(sums)
+        return together(sums)
 
 
 def measured_of_jobs(rows: Rows, made: pl.LazyFrame, inside: pl.Expr) -> MeasureSums:
@@ -192,7 +201,7 @@ def measured_of_jobs(rows: Rows, made: pl.LazyFrame, inside: pl.Expr) -> Measure
     needed = [n for n in needed_feeds(rows.rules) if links_to_jobs(rows.rules, n)]
     if not needed:
         return nothing()
-    jobs = with_facts(rows.feed(JOBS).filter(inside), made)
+    jobs = rows.returning(with_facts(rows.feed(JOBS).filter(inside), made))
     feeds = {n: rows.feed(n).filter(inside) for n in needed if n != JOBS}
     of_jobs = jobs.select(of_jobs_columns(rows.rules))
     return _collected(measure_sums(jobs if JOBS in needed else None, feeds, of_jobs, rows.rules))

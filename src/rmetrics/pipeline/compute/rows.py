@@ -16,7 +16,7 @@ from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import JOB_ID
 from rmetrics.metrics.newest import TypedExport
 from rmetrics.periods import part_of
-from rmetrics.pipeline.compute.names import CLASSES, FACTS, MATCHES, links, replaced, together
+from rmetrics.pipeline.compute.names import CLASSES, FACTS, MATCHES, RETURNS, links, replaced, together
 from rmetrics.pipeline.compute.stages import rows_at, standing, with_facts
 from rmetrics.positions import FILE, POSITION
 from rmetrics.rules import Rules
@@ -105,12 +105,18 @@ class Rows:
         return rows
 
     def facts(self) -> pl.LazyFrame:
-        """One row per job that counts: the columns of its feed, what the rules make of it, and its touch."""
-        return self.matched(with_facts(self.feed(JOBS), self.snapshot.scan(FACTS)))
+        """One row per job that counts: the columns of its feed, what the rules make of it, its touch, its returns."""
+        return self.returning(self.matched(with_facts(self.feed(JOBS), self.snapshot.scan(FACTS))))
 
     def matched(self, jobs: pl.LazyFrame) -> pl.LazyFrame:
         """Jobs with the touch they came from: its id, how it was matched, and its source; null where there is none."""
         return jobs.join(self.snapshot.scan(MATCHES).drop(JOB_ID), on=POSITION, how="left")
+
+    def returning(self, jobs: pl.LazyFrame) -> pl.LazyFrame:
+        """Jobs with the columns that ``[returns]`` declares: days to the customer's nearest other job."""
+        if not self.rules.returns:
+            return jobs
+        return jobs.join(self.snapshot.scan(RETURNS), on=POSITION, how="left")
 
     def at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
         """The rows of a feed at some positions, as ``feed`` gives them; a position that is not in force has none."""
@@ -123,7 +129,7 @@ class Rows:
     def facts_at(self, positions: pl.Series) -> pl.LazyFrame:
         """The facts of the jobs at some positions, as ``facts`` gives them."""
         facts = self.snapshot.scan(FACTS).filter(pl.col(POSITION).is_in(positions.implode()))
-        return self.matched(with_facts(self.at(JOBS, positions), facts))
+        return self.returning(self.matched(with_facts(self.at(JOBS, positions), facts)))
 
     def of_months(self, table: str, months: Collection[dt.date], day: str | None) -> pl.LazyFrame:
         """The rows of a table whose day is in some months, ``NO_PART`` being those without one.
@@ -139,7 +145,7 @@ class Rows:
         if table != FACTS:
             return self.scan(table).filter(inside)
         found = self.snapshot.scan(FACTS).filter(inside).collect(engine="streaming")
-        return self.matched(with_facts(self.at(JOBS, found[POSITION]), found.lazy())).drop(POSITION)
+        return self.returning(self.matched(with_facts(self.at(JOBS, found[POSITION]), found.lazy()))).drop(POSITION)
 
     def verify(self) -> None:
         """Reads every file before its rows are used.
