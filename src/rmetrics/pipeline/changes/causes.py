@@ -120,6 +120,13 @@ class Causes:
             found.setdefault(arrival.month, []).append(arrival)
         return found
 
+    def member_frame(self, months: Sequence[dt.date]) -> pl.DataFrame:
+        """The cause of every figure that members can have: month, dimension, metric, cause."""
+        names = [*sums(self.new)]
+        rows = [(m, d, n, self.of_member(m, d, n)) for m in months for d in self.new.dimensions for n in names]
+        schema = {"month": pl.Date, "dimension": pl.String, "metric": pl.String, "cause": pl.String}
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
     def frame(self, months: Sequence[dt.date], sources: Sequence[str]) -> pl.DataFrame:
         """The cause of every figure there can be: month, source, metric, cause."""
         names = (*MEASURES, *sums(self.new, own=True))
