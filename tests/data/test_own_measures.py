@@ -1,7 +1,7 @@
 """The shipped examples of own measures on the sample: they count what they say, add up, and both engines agree."""
 
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from rmetrics.lake import Lake
+from rmetrics.metrics.by_period import Span, ages_of, sums
 from rmetrics.pipeline.compute.compute import Computed, compute
 from rmetrics.pipeline.compute.names import FACTS
 from rmetrics.pipeline.landing.inbox import land_inbox
@@ -103,6 +104,23 @@ def test_callbacks_are_warranty_jobs_and_visits_within_30_days_of_a_repair_of_th
     )
     found = dict(by_technician.group_by("member").agg(pl.col("value").sum()).collect().iter_rows())
     assert found == Counter((j["technician"] or "(none)").split(",")[0].strip() for j in failed)
+
+
+def test_receivables_by_age_and_segment_add_up_to_the_measure(sample: Sample) -> None:
+    jobs = sample.rows.scan(FACTS).filter(pl.col("metric_date").is_not_null()).collect().to_dicts()
+    last = max(j["metric_date"] for j in jobs)
+    expected: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for job in jobs:
+        age = (last - job["metric_date"]).days
+        name = next(n for n, end in (("0-29", 30), ("30-59", 60), ("60-89", 90), ("90+", 10**6)) if age < end)
+        if job["total"] is not None and job["total"] > job["paid"]:
+            expected[f"{name} days", job["segment"]] += job["total"] - job["paid"]
+    daily = sample.rows.scan("measure_daily").filter(pl.col("measure") == "receivables")
+    ages = list(ages_of(Span(min(j["metric_date"] for j in jobs), last), last))
+    found = sums(daily.rename({"value": "receivables"}), [a.span for a in ages], "segment", ["receivables"]).collect()
+    assert {(ages[n].name, s): v for n, s, v in found.select("span", "member", "receivables").iter_rows()} == expected
+    assert found["receivables"].sum() == sample.total("receivables")
+    assert {name for name, _ in expected} == {"0-29 days", "30-59 days", "60-89 days", "90+ days"}
 
 
 def test_parts_stand_where_their_job_does_and_without_one_with_nobody(sample: Sample) -> None:

@@ -151,6 +151,14 @@ def test_an_edit_is_planned_then_remembered_with_its_cause(project: Project, say
         ("2024-11-01", "2024-11-06", "Rely", "callbacks", 1, None),
     ]
     assert "own.toml" in project.rows("SELECT cause FROM metric_changes LIMIT 1")[0][0]
+    _, told = say("history", "--month", "2024-11", "--dimension", "technician")
+    assert [(c["member"], c["metric"], c["before"], c["after"]) for c in told["changes"]] == [
+        ("(none)", "callbacks", "1.000000", None)
+    ]
+    assert "measures.callbacks.count" in told["changes"][0]["cause"]
+    _, told = say("history", "--month", "2024-11")
+    assert (told["members"], [c["metric"] for c in told["changes"]]) == ({"technician": 1}, ["callbacks"])
+    assert say("history", "--dimension", "zip")[0] == 2
 
 
 def test_a_measure_is_drafted_and_a_wrong_one_is_not(project: Project, say: Said) -> None:
