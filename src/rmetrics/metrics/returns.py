@@ -67,7 +67,8 @@ def _nearest(name: str, rule: Return, jobs: pl.LazyFrame, rules: Rules, inside: 
     own = in_force(rules.journeys.common, pl.col(_ENTERED), lambda j: pl.col(KEY).is_in(list(j.own_numbers)))
     every = every.filter(~own)
     known = with_shared(every, every.select(KEY, pl.col(_ENTERED).alias("job_day")), rules, day=_ENTERED)
-    some = known.filter(~pl.col("shared")).drop_nulls(list(alike)) if alike else known.filter(~pl.col("shared"))
+    filled = pl.all_horizontal(pl.lit(value=True), *(pl.col(n).is_not_null() for n in alike))
+    some = known.filter(~pl.col("shared") & filled)
     whose = [KEY, *alike]
     days = some.group_by(*whose, _DAY).agg(pl.col(_SOUGHT).any()).sort(*whose, _DAY)
     met = pl.when(_SOUGHT).then(_DAY)

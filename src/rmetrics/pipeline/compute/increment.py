@@ -87,6 +87,7 @@ class Increment:
         fresh: by feed, the ranks of the exports that came.
         changes: by published table, what is not as it was.
         reached: positions of the jobs, leads and calls whose journeys the change may touch.
+        returning: positions of the jobs whose days between customers' jobs were counted again, now and before.
         reclassed: the calls whose classes were found anew.
     """
 
@@ -97,6 +98,7 @@ class Increment:
     fresh: Mapping[str, frozenset[int]]
     changes: Mapping[str, Change]
     reached: pl.Series
+    returning: pl.Series
     reclassed: Reclassed | None = None
 
 
@@ -159,7 +161,15 @@ class _Increment:
         changes = self._contents(*shown)
         fresh = {name: frozenset(rank for _, rank in files) for name, files in self.fresh.items() if files}
         return Increment(
-            self.tables, self._months(tallies), self.was, self.now, fresh, changes, self.reached, self.reclassed
+            self.tables,
+            self._months(tallies),
+            self.was,
+            self.now,
+            fresh,
+            changes,
+            self.reached,
+            self.returning,
+            self.reclassed,
         )
 
     def _put(self, table: str, rows: pl.DataFrame, gone: pl.Series | None = None) -> None:
@@ -294,7 +304,7 @@ class _Increment:
         looked, made = recounted(self.rows, [before, now])
         held = self.old.snapshot.scan(RETURNS).filter(pl.col(POSITION).is_in(looked.implode())).collect()
         moved = self._differ(RETURNS, held, made)
-        self.returning = pl.concat([held[POSITION], made[POSITION]]).unique()
+        self.returning = looked
         same = self._others(moved, before, now)
         sides = ((self.old, before), (self.rows, now))
         was, is_now = pl.collect_all([rows.returning(pl.concat([jobs, same]).lazy()) for rows, jobs in sides])
@@ -388,13 +398,11 @@ class _Increment:
         return sides
 
     def _months(self, tallies: Mapping[str, pl.DataFrame]) -> frozenset[dt.date]:
-        """The months whose figures may differ: those of tallies and days that changed, and of returning jobs."""
+        """The months whose figures may differ: those of tallies that changed, and of days that did."""
         days = [f["date"] for n, f in tallies.items() if n != "days"]
         for table, day in ((DAILY, "date"), (MEASURE_DAILY, "date"), (DIMENSION_MONTHLY, "month")):
             was, now = (s.scan(table).collect() for s in (self.old.snapshot, self.rows.snapshot))
             days.append(differing(was, now, was.columns)[day])
-        of_these = pl.col(POSITION).is_in(self.returning.implode())
-        days += [s.scan(FACTS).filter(of_these).collect()[METRIC_DATE] for s in (self.old.snapshot, self.rows.snapshot)]
         return frozenset(m for d in days for m in d.drop_nulls().dt.month_start().unique())
 
     def _contents(self, before: pl.DataFrame, now: pl.DataFrame) -> dict[str, Change]:
