@@ -125,7 +125,7 @@ steps = st.one_of(
 )
 
 
-@settings(growth.common)
+@settings(growth.common, max_examples=1)
 @given(st.sampled_from(BOOKS), st.lists(steps, min_size=3, max_size=5))
 def test_any_exports_one_after_another(book: str, taken: list[growth.Step]) -> None:
     run(book, taken, whole=False)
