@@ -121,7 +121,8 @@ def recompute(
         f"FROM (SELECT day, source, segment, {sums} FROM ({union}) WHERE {within} GROUP BY ALL) WHERE {any_of}"
     )
     connection.execute(f"CREATE TABLE {MONTHLY} AS {months_of(DAILY)}")
-    create_returns(connection, rules, blank=not classes)
+    if rules.returns:
+        create_returns(connection, rules, blank=not classes)
     create_measures(connection, rules, journeys)
     known = scope.members if scope else None
     create_members(connection, rules, known, f"NOT {scope.has('$day')}" if scope and known else "false")

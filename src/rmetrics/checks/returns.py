@@ -33,7 +33,7 @@ def create_returns(connection: duckdb.DuckDBPyConnection, rules: Rules, *, blank
         if not blank:
             _numbers(connection, rules, rule, number)
             _days(connection, name, rule, number)
-    if rules.returns and not blank:
+    if not blank:
         parts = " UNION ALL BY NAME ".join(
             f"SELECT * FROM {work(f'return_days_{i}')}" for i in range(len(rules.returns))
         )

@@ -16,7 +16,7 @@ from rmetrics.memory import rows_at_once
 from rmetrics.pipeline.compute.held import Held, held_tables
 from rmetrics.pipeline.compute.increment import Increment, increment, is_small
 from rmetrics.pipeline.compute.local import compute_all
-from rmetrics.pipeline.compute.names import CONTENTS, replaced, tables
+from rmetrics.pipeline.compute.names import CONTENTS, FORM, replaced, tables
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.compute.runner import Runner
 from rmetrics.pipeline.compute.standing import old_rules
@@ -93,7 +93,7 @@ def inputs_digest(placed: list[PlacedExport], rules: Rules) -> str:
 
 def basis_digest(rules: Rules) -> str:
     """A digest of what all numbers depend on: rules, program and engine."""
-    return hashlib.sha256(json.dumps([__version__, pl.__version__, rules.digest]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([__version__, FORM, pl.__version__, rules.digest]).encode()).hexdigest()
 
 
 def compute(

@@ -13,7 +13,8 @@ import polars as pl
 from rmetrics.lake.snapshot import Snapshot
 from rmetrics.metrics.jobs import JOB_ID
 from rmetrics.metrics.journeys import MATCHES as MATCHED
-from rmetrics.metrics.journeys import Numbers, journeys, matches, numbers, pairs, revenue_of_jobs
+from rmetrics.metrics.journeys import Numbers, followed_jobs, journeys, matches, numbers, pairs, revenue_of_jobs
+from rmetrics.metrics.lookup import holding
 from rmetrics.metrics.phones import KEY, keyed
 from rmetrics.metrics.touches import inbound, phone_column, place, touches
 from rmetrics.money import dollars
@@ -148,16 +149,16 @@ def _gathered(
     held = rows.snapshot.scan(FACTS)
     held = held if positions is None else held.filter(pl.col(POSITION).is_in(positions.implode()))
     feeds = {n: feed(n) for n in lead_feeds(rules)}
-    there = touches(feeds, rules).collect(engine="streaming").lazy()
     facts = with_facts(feed(JOBS), held)
-    of = numbers(there, facts, feeds.get(CALLS), rules)
+    there, jobs = pl.collect_all([touches(feeds, rules), followed_jobs(facts, rules)], engine="streaming")
+    of = numbers(there.lazy(), jobs.lazy(), feeds.get(CALLS), rules)
     held_once = pl.collect_all([getattr(of, f.name) for f in fields(of)], engine="streaming")
     return Numbers(*(f.lazy() for f in held_once)), facts
 
 
 def payments_of(rows: Rows, jobs: pl.Series) -> pl.LazyFrame:
     """All payments that are linked to some jobs."""
-    held = rows.snapshot.scan(links(PAYMENTS)).filter(pl.col(JOB_ID).is_in(jobs.implode())).collect()
+    held = holding(rows.snapshot.scan(links(PAYMENTS)), [JOB_ID], jobs.unique()).collect()
     return rows.at(PAYMENTS, held[POSITION])
 
 

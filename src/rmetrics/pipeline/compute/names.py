@@ -12,6 +12,8 @@ MATCHES = "matches"  # of jobs to touches
 RETURNS = "returns"  # by position of the job
 CLASSES = "call_classes"  # by position of the call
 TALLIES: Mapping[str, str] = {name: f"tally_{name}" for name in NAMES}
+FORM = 2
+"""What the tables look like; those of another form are made again."""
 FIGURES = (DAILY, MONTHLY, CATALOGUE, MEASURE_DAILY, DIMENSION_MONTHLY, JOURNEY_METRICS)
 """Published tables that are small whatever the history."""
 COMPUTED = (FACTS, SPELLINGS, *TALLIES.values(), *FIGURES, MATCHES, JOURNEYS, CONTENTS)
@@ -51,6 +53,6 @@ def tables(rules: Rules) -> Iterator[str]:
 
 
 __all__ = [
-    "CLASSES", "COMPUTED", "CONTENTS", "FACTS", "FIGURES", "MATCHES", "RETURNS", "SPELLINGS", "TALLIES", "links",
-    "order", "replaced", "tables", "together",
+    "CLASSES", "COMPUTED", "CONTENTS", "FACTS", "FIGURES", "FORM", "MATCHES", "RETURNS", "SPELLINGS", "TALLIES",
+    "links", "order", "replaced", "tables", "together",
 ]  # fmt: skip
