@@ -110,6 +110,13 @@ def test_what_is_refused_with_file_and_line(toml: str, line: int, message: str, 
     assert [t for t in told if t[:2] == ("own.toml", line) and message in t[2]], told
 
 
+def test_what_reads_a_return_that_did_not_load_is_not_told_of(tmp_path: Path) -> None:
+    reading = '[measures.soon]\nof = "jobs"\ncount = "since < 9"\n[dimensions.days]\nof = "jobs"\ncolumn = "since"\n'
+    with pytest.raises(RulesError) as refused:
+        rules_with(tmp_path, '[returns.since]\nsame = ["client_phone"]\nlook = "up"\n' + reading)
+    assert [p.line for p in refused.value.problems] == [3]
+
+
 def test_rules_say_it_in_words(tmp_path: Path) -> None:
     rules = rules_with(tmp_path, SINCE + UNTIL)
     said = {s.rule: s for s in rules_in_words(rules, dt.date(2024, 11, 1)) if s.topic == "returns"}
