@@ -6,6 +6,7 @@ from rmetrics.errors import SettingsError
 from rmetrics.pipeline.compute.desired import published_rows
 from rmetrics.pipeline.publication import Outcome, Publication, publish_computed
 from rmetrics.pipeline.unchanged import NOT_NEEDED
+from rmetrics.pipeline.verify.amounts import refuse_large_sums
 from rmetrics.postgres.connection import connect
 from rmetrics.postgres.publish.group import (
     TABLES,
@@ -53,7 +54,8 @@ def publish_company(of: Publication) -> Outcome:
         confirm_company(target, group, state)
         return outcome or Outcome("unchanged", {}, NOT_NEEDED, of.findings)
     if outcome is None:
-        agreed, findings = of.agreed(before)
+        refuse_large_sums(rules, of.computed, published_tables(rules))
+        agreed, findings = of.agreed()
         outcome = Outcome("published", {}, agreed, findings)
     rows = {t.name: published_rows(of.computed.rows, t).collect() for t in published_tables(rules) if t.name in TABLES}
     written = replace_company(target, group, state, rows)
