@@ -738,6 +738,44 @@ COMMENT ON COLUMN metric_changes.new_value IS 'Value after, in the unit of the m
 COMMENT ON COLUMN metric_changes.cause     IS 'What brought the change: new exports, edited rules and so on. NULL: '
                                               'not known.';
 
+-- ------------------------------------------------------------------------------------------------------ member_changes
+
+CREATE TABLE IF NOT EXISTS member_changes (
+    change_id  bigint   NOT NULL GENERATED ALWAYS AS IDENTITY,
+    run_id     varchar  NOT NULL,
+    month      date     NOT NULL,
+    dimension  varchar  NOT NULL,
+    member     varchar,
+    members    integer  NOT NULL,
+    metric     varchar  NOT NULL,
+    old_value  numeric,
+    new_value  numeric,
+    cause      text,
+    CONSTRAINT member_changes_pkey           PRIMARY KEY (change_id),
+    CONSTRAINT member_changes_run_id_fkey    FOREIGN KEY (run_id) REFERENCES sync_runs (run_id),
+    CONSTRAINT member_changes_month_is_first CHECK (extract(day FROM month) = 1),
+    CONSTRAINT member_changes_members_there  CHECK (members > 0 AND (member IS NULL OR members = 1))
+);
+
+-- How did the members' numbers of this month change?
+CREATE INDEX IF NOT EXISTS member_changes_month_idx ON member_changes (month, dimension);
+-- What did this run change?
+CREATE INDEX IF NOT EXISTS member_changes_run_id_idx ON member_changes (run_id);
+
+COMMENT ON TABLE  member_changes           IS 'Every published number of a dimension''s member that a later run '
+                                              'changed. Of many members only the largest changes have a row each.';
+COMMENT ON COLUMN member_changes.change_id IS 'Running number.';
+COMMENT ON COLUMN member_changes.run_id    IS 'The run that changed the number.';
+COMMENT ON COLUMN member_changes.month     IS 'Month the number belongs to, its first day.';
+COMMENT ON COLUMN member_changes.dimension IS 'Name of the dimension, as in the rules.';
+COMMENT ON COLUMN member_changes.member    IS 'The member. NULL: several together, whose changes are smaller.';
+COMMENT ON COLUMN member_changes.members   IS 'Number of members the row tells of.';
+COMMENT ON COLUMN member_changes.metric    IS 'Name of the measure, as in dimension_monthly.';
+COMMENT ON COLUMN member_changes.old_value IS 'Value before, in the unit of the measure. NULL: there was no such row.';
+COMMENT ON COLUMN member_changes.new_value IS 'Value after, in the unit of the measure. NULL: the row is gone.';
+COMMENT ON COLUMN member_changes.cause     IS 'What brought the change: new exports, edited rules and so on. NULL: '
+                                              'not known.';
+
 -- ----------------------------------------------------------------------------------------------------- published_parts
 
 -- What does this table hold, month by month? The primary key.

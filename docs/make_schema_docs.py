@@ -294,7 +294,7 @@ LAYOUT = (  # one column of boxes each, from left to right
     ("daily_metrics", "monthly_metrics", "targets"),
     ("measures", "measure_daily", "dimension_monthly"),
     ("journeys", "journey_metrics"),
-    ("sync_runs", "metric_changes", "published_parts", "feed_status", "forecasts", "business"),
+    ("sync_runs", "metric_changes", "member_changes", "published_parts", "feed_status", "forecasts", "business"),
 )
 COLOURS = {"raw": "#2563eb", "aggregate": "#15803d", "bookkeeping": "#6b7280"}
 

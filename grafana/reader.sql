@@ -49,19 +49,20 @@ DO $$ DECLARE t record; BEGIN
       ELSE obj_description(c.oid, 'pg_class') IS NOT NULL AND (made ? c.relname::text OR c.relname IN (
         'jobs', 'payments', 'calls', 'elocals_leads', 'proref_leads', 'google_spend', 'daily_metrics',
         'monthly_metrics', 'measures', 'measure_daily', 'dimension_monthly', 'journeys', 'journey_metrics',
-        'targets', 'business', 'sync_runs', 'metric_changes', 'published_parts', 'feed_status', 'forecasts',
-        'monthly_vs_target', 'measure_monthly', 'measure_vs_target', 'daily_cumulative', 'month_forecast',
-        'weekly_metrics', 'quarterly_metrics', 'yearly_metrics', 'call_funnel', 'call_classes',
-        'speed_to_lead', 'journey_funnel', 'jobs_matched', 'data_freshness', 'run_findings')) END
+        'targets', 'business', 'sync_runs', 'metric_changes', 'member_changes', 'published_parts',
+        'feed_status', 'forecasts', 'monthly_vs_target', 'measure_monthly', 'measure_vs_target',
+        'daily_cumulative', 'month_forecast', 'weekly_metrics', 'quarterly_metrics', 'yearly_metrics',
+        'call_funnel', 'call_classes', 'speed_to_lead', 'journey_funnel', 'jobs_matched', 'data_freshness',
+        'run_findings')) END
   LOOP
     EXECUTE format('ALTER %s "public".%I OWNER TO "rmetrics_owner"', t.kind, t.relname); -- owner
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON "public".%I TO "rmetrics_writer"', t.relname); -- writer
     EXECUTE format('REVOKE ALL ON "public".%I FROM "grafana_reader"', t.relname); -- reader
     IF t.relname IN ('daily_metrics', 'monthly_metrics', 'measures', 'measure_daily', 'dimension_monthly', 'measure_monthly',
-        'measure_vs_target', 'targets', 'metric_changes', 'feed_status', 'forecasts', 'monthly_vs_target',
-        'daily_cumulative', 'month_forecast', 'weekly_metrics', 'quarterly_metrics', 'yearly_metrics',
-        'call_funnel', 'call_classes', 'speed_to_lead', 'journey_metrics', 'journey_funnel', 'jobs_matched',
-        'data_freshness', 'run_findings')
+        'measure_vs_target', 'targets', 'metric_changes', 'member_changes', 'feed_status', 'forecasts',
+        'monthly_vs_target', 'daily_cumulative', 'month_forecast', 'weekly_metrics', 'quarterly_metrics',
+        'yearly_metrics', 'call_funnel', 'call_classes', 'speed_to_lead', 'journey_metrics', 'journey_funnel',
+        'jobs_matched', 'data_freshness', 'run_findings')
     THEN EXECUTE format('GRANT SELECT ON "public".%I TO "grafana_reader"', t.relname); END IF; -- reader
   END LOOP; END $$;
 GRANT SELECT (run_id, started_at, finished_at, status, version, files, rows_read, rows_rejected) ON "public"."sync_runs" TO "grafana_reader";

@@ -1,13 +1,16 @@
 """The shipped examples of own measures on the sample: they count what they say, add up, and both engines agree."""
 
 import shutil
+from collections import Counter, defaultdict
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 from rmetrics.lake import Lake
+from rmetrics.metrics.by_period import Span, ages_of, sums
 from rmetrics.pipeline.compute.compute import Computed, compute
 from rmetrics.pipeline.compute.names import FACTS
 from rmetrics.pipeline.landing.inbox import land_inbox
@@ -63,7 +66,6 @@ def test_both_engines_agree_and_members_add_up(sample: Sample) -> None:
 
 
 def test_examples_count_what_they_say(sample: Sample) -> None:
-    assert sample.total("callbacks") == sample.facts(pl.col("type") == "Warranty") > 0
     assert sample.total("cancellations") == sample.facts(pl.col("status") == "Canceled") > 0
     assert sample.total("completed") == sample.facts(pl.col("status") == "Done") > 0
     owed = pl.col("total") - pl.col("paid")
@@ -73,6 +75,52 @@ def test_examples_count_what_they_say(sample: Sample) -> None:
     revenue = sample.rows.scan("daily_metrics").group_by("segment").agg(pl.col("revenue_gross").sum()).collect()
     by_segment = dict(revenue.iter_rows())
     assert (sample.total("cod_revenue"), sample.total("ins_revenue")) == (by_segment["COD"], by_segment["INS"])
+
+
+def test_callbacks_are_warranty_jobs_and_visits_within_30_days_of_a_repair_of_the_appliance(sample: Sample) -> None:
+    jobs = sample.rows.scan(FACTS).filter(pl.col("metric_date").is_not_null()).collect().to_dicts()
+    repairs = ("COD Repair", "INS Repair")
+
+    def apart(job: dict[str, Any], other: dict[str, Any]) -> int:
+        """Days from a job to a later one of the same customer's same appliance; 0 where it is none."""
+        same = all(job[c] is not None and job[c] == other[c] for c in ("client_phone", "appliance"))
+        return max(0, (other["metric_date"] - job["metric_date"]).days) if same else 0
+
+    back = [
+        j for j in jobs
+        if j["type"] == "Warranty"
+        or (j["type"] not in repairs and any(o["is_repair"] and 0 < apart(o, j) <= 30 for o in jobs))
+    ]  # fmt: skip
+    failed = []
+    for job in filter(lambda j: j["is_repair"], jobs):
+        later = sorted((d, o["type"] in repairs) for o in jobs if (d := apart(job, o)))
+        returned, own = ([d for d, of_repair in later if of_repair is kind] for kind in (False, True))
+        if returned and returned[0] <= 30 and (not own or returned[0] < own[0]):
+            failed.append(job)
+    assert sample.total("callbacks") == len(back) > sample.facts(pl.col("type") == "Warranty") > 0
+    assert sample.total("failed_repairs") == len(failed) > 0
+    by_technician = sample.rows.scan("dimension_monthly").filter(
+        (pl.col("dimension") == "technician") & (pl.col("measure") == "failed_repairs")
+    )
+    found = dict(by_technician.group_by("member").agg(pl.col("value").sum()).collect().iter_rows())
+    assert found == Counter((j["technician"] or "(none)").split(",")[0].strip() for j in failed)
+
+
+def test_receivables_by_age_and_segment_add_up_to_the_measure(sample: Sample) -> None:
+    jobs = sample.rows.scan(FACTS).filter(pl.col("metric_date").is_not_null()).collect().to_dicts()
+    last = max(j["metric_date"] for j in jobs)
+    expected: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for job in jobs:
+        age = (last - job["metric_date"]).days
+        name = next(n for n, end in (("0-29", 30), ("30-59", 60), ("60-89", 90), ("90+", 10**6)) if age < end)
+        if job["total"] is not None and job["total"] > job["paid"]:
+            expected[f"{name} days", job["segment"]] += job["total"] - job["paid"]
+    daily = sample.rows.scan("measure_daily").filter(pl.col("measure") == "receivables")
+    ages = list(ages_of(Span(min(j["metric_date"] for j in jobs), last), last))
+    found = sums(daily.rename({"value": "receivables"}), [a.span for a in ages], "segment", ["receivables"]).collect()
+    assert {(ages[n].name, s): v for n, s, v in found.select("span", "member", "receivables").iter_rows()} == expected
+    assert found["receivables"].sum() == sample.total("receivables")
+    assert {name for name, _ in expected} == {"0-29 days", "30-59 days", "60-89 days", "90+ days"}
 
 
 def test_parts_stand_where_their_job_does_and_without_one_with_nobody(sample: Sample) -> None:

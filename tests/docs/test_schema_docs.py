@@ -97,7 +97,7 @@ def test_the_diagram_shows_every_table_and_every_foreign_key(server: Server) -> 
     for table in tables:
         assert table.name in words
         assert {c.name for c in table.columns} <= set(words)
-    assert len(arrows) == sum(len(t.foreign) for t in tables) == 3
+    assert len(arrows) == sum(len(t.foreign) for t in tables) == 4
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -132,6 +132,31 @@ class Sum:
 
 
 @dataclass(frozen=True)
+class Return:
+    """A declared column of jobs: days to the nearest other job with the same phone number and type."""
+
+    name: str
+    where: Condition | None
+    back: bool
+
+    @property
+    def toml(self) -> str:
+        """As the rules have it."""
+        lines = [f"[returns.{self.name}]", 'same = ["client", "type"]', f'look = "{"back" if self.back else "ahead"}"']
+        lines += [f'where = "{self.where.sql}"'] if self.where else []
+        return "\n".join(lines) + "\n"
+
+    def days(self, job: Row, jobs: Sequence[Row]) -> int | None:
+        """The days of a job; None where nobody comes back."""
+        if job["client"] is None:
+            return None
+        alike = [o for o in jobs if (o["client"], o["type"]) == (job["client"], job["type"])]
+        sought = [o for o in alike if self.where is None or self.where.of(o) is True]
+        apart = [(job["_day"] - o["_day"]).days * (1 if self.back else -1) for o in sought]
+        return min((days for days in apart if days > 0), default=None)
+
+
+@dataclass(frozen=True)
 class Dimension:
     """A declared dimension: the SQL of its member, and the member of a row."""
 
@@ -172,6 +197,7 @@ class Company:
     dimensions: list[Dimension]
     sources: Mapping[str, str]
     fee: Mapping[str, int]
+    returns: Sequence[Return] = ()
     _jobs: dict[str, Row] = field(default_factory=dict)
 
     def placed(self) -> dict[str, list[Row]]:
@@ -189,6 +215,7 @@ class Company:
             marks = {"paid": money, "is_unit": kind in {"COD Service", "INS Service"}, "is_repair": repair}
             source = job["source_raw"] or UNATTRIBUTED
             jobs.append({**job, **marks, "source": source, "segment": segment, "_day": job["created_at"]})
+        jobs = [{**j, **{r.name: r.days(j, jobs) for r in self.returns}} for j in jobs]
         self._jobs = {j["job_id"]: j for j in jobs}
         found: dict[str, list[Row]] = {"jobs": jobs}
         for feed in ("payments", "parts", "tools", "calls"):

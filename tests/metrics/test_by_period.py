@@ -6,7 +6,7 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from rmetrics.metrics.by_period import Compare, Period, Span, State, compared_with, periods_of, sums
+from rmetrics.metrics.by_period import Compare, Period, Span, State, ages_of, compared_with, periods_of, sums
 from rmetrics.metrics.figures import SHIPPED
 from rmetrics.periods import Grain, next_period, period_name, period_of, year_before
 
@@ -62,6 +62,26 @@ def test_what_is_not_whole_is_labelled() -> None:
     assert period(D(2023, 9, 25), Grain.WEEK).state is State.PART
     cut = Span(D(2024, 10, 10), D(2024, 12, 31))
     assert [p.state for p in periods_of(cut, DATA, Grain.MONTH)] == [State.PART, State.BEGUN, State.AHEAD]
+
+
+def test_every_day_is_of_one_age() -> None:
+    data = Span(D(2024, 1, 1), D(2024, 11, 5))
+    ages = list(ages_of(data, D(2024, 11, 7)))
+    assert [(a.name, a.span) for a in ages] == [
+        ("ahead", Span(D(2024, 11, 6), D(2024, 11, 7))),
+        ("0-29 days", Span(D(2024, 10, 7), D(2024, 11, 5))),
+        ("30-59 days", Span(D(2024, 9, 7), D(2024, 10, 6))),
+        ("60-89 days", Span(D(2024, 8, 8), D(2024, 9, 6))),
+        ("90+ days", Span(D(2024, 1, 1), D(2024, 8, 7))),
+    ]
+    assert sum(a.span.days for a in ages) == data.days + 2
+
+
+def test_ages_that_the_data_do_not_reach_are_left_out() -> None:
+    data = Span(D(2024, 11, 1), D(2024, 12, 5))
+    assert [(a.name, a.span.days) for a in ages_of(data, data.last)] == [("0-29 days", 30), ("30-59 days", 5)]
+    eve = Span(D(2024, 9, 6), D(2024, 12, 5))
+    assert [a.span.days for a in ages_of(eve, eve.last)] == [30, 30, 30, 1]
 
 
 def test_a_whole_period_is_compared_with_a_whole_one() -> None:

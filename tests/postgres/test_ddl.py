@@ -221,6 +221,9 @@ REFUSED = {
     "metric_changes_run_id_fkey": "INSERT INTO metric_changes (run_id, month, source, segment, metric) VALUES ('none', '2025-11-01', 'Rely', 'INS', 'leads')",
     "metric_changes_month_is_first": "INSERT INTO metric_changes (run_id, month, source, segment, metric) VALUES ('none', '2025-11-02', 'Rely', 'INS', 'leads')",
     "metric_changes_date_in_month": "INSERT INTO metric_changes (run_id, month, date, source, segment, metric) VALUES ('none', '2025-11-01', '2025-12-01', 'Rely', 'INS', 'leads')",
+    "member_changes_run_id_fkey": "INSERT INTO member_changes (run_id, month, dimension, member, members, metric) VALUES ('none', '2025-11-01', 'zip', '02118', 1, 'leads')",
+    "member_changes_month_is_first": "INSERT INTO member_changes (run_id, month, dimension, member, members, metric) VALUES ('none', '2025-11-02', 'zip', '02118', 1, 'leads')",
+    "member_changes_members_there": "INSERT INTO member_changes (run_id, month, dimension, member, members, metric) VALUES ('none', '2025-11-01', 'zip', '02118', 2, 'leads')",
     "published_parts_part_is_first": "INSERT INTO published_parts VALUES ('jobs', '2025-11-02', 1, '', 'r')",
     "sync_runs_status_known": "INSERT INTO sync_runs (run_id, started_at, status) VALUES ('r', now(), 'fine')",
     "sync_runs_ok_is_finished": "INSERT INTO sync_runs (run_id, started_at, status) VALUES ('r', now(), 'ok')",
@@ -538,6 +541,8 @@ QUESTIONS = [
     ("dimension_monthly_member_idx", "SELECT * FROM dimension_monthly WHERE dimension = 'zip' AND member = '02118'"),
     ("metric_changes_month_idx", "SELECT * FROM metric_changes WHERE month = '2025-11-01'"),
     ("metric_changes_run_id_idx", "SELECT * FROM metric_changes WHERE run_id = 'r1'"),
+    ("member_changes_month_idx", "SELECT * FROM member_changes WHERE month = '2025-11-01' AND dimension = 'zip'"),
+    ("member_changes_run_id_idx", "SELECT * FROM member_changes WHERE run_id = 'r1'"),
 ]
 
 

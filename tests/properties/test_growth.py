@@ -15,7 +15,7 @@ from rmetrics import memory
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute import increment
 from rmetrics.pipeline.compute.compute import Computed, compute
-from rmetrics.pipeline.compute.names import COMPUTED, CONTENTS, FACTS, replaced
+from rmetrics.pipeline.compute.names import COMPUTED, CONTENTS, FACTS, RETURNS, replaced
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.landing.inbox import land_inbox
 from rmetrics.pipeline.verify import month_inputs as scope
@@ -69,6 +69,11 @@ sum = "paid - cost"
 where = "booked"
 [measures.refund_rate]
 ratio = ["refunds", "revenue_gross"]
+[returns.since_any]
+same = ["client_phone"]
+[measures.again]
+of = "jobs"
+count = "since_any < 30"
 [dimensions.city]
 of = "jobs"
 column = "city"
@@ -142,6 +147,7 @@ target_rows = st.lists(
 FEE = '\n[sources.Fee]\nleads = "jobs"\naliases = ["Puls"]\ncost = { monthly = 100.01 }\n'
 DATED_PRICE = '\n[[sources."Pro Referral".changes]]\nfrom = 2024-11-01\ncost = { per_lead = 31.00 }\n'
 EDITS = {
+    "returns": ("own.toml", 'same = ["client_phone"]', 'same = ["client_phone", "zip"]'),
     "price": ("sources.toml", "cost    = { per_lead = 20.00 }", "cost    = { per_lead = 20.50 }"),
     "price from a day on": ("sources.toml", "[sources.Google]", DATED_PRICE + "\n[sources.Google]"),
     "lead amount": ("sources.toml", 'sum = "cost", where = "cost > 0" }', 'sum = "cost", where = "cost > 50" }'),
@@ -224,7 +230,7 @@ class World:
 def contents(rows: Rows, rules: Rules) -> dict[str, list[tuple[object, ...]]]:
     """Every table, row by row, provenance included."""
     found = {}
-    for name in (*rules.feeds, *COMPUTED):
+    for name in (*rules.feeds, *COMPUTED, *([RETURNS] if rules.returns else [])):
         frame = rows.scan(name).collect()
         found[name] = sorted(frame.select(sorted(frame.columns)).rows(), key=str)
     return found

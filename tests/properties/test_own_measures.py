@@ -35,6 +35,7 @@ type = { type = "text", from = ["Type"], required = true }
 source_raw = { type = "text", from = ["Source"] }
 created_at = { type = "date", from = ["Created"], formats = ["%Y-%m-%d"], required = true }
 technician = { type = "text", from = ["Tech"] }
+client = { type = "phone", from = ["Client"], publish = false }
 total = { type = "money", from = ["Total"] }
 [feeds.payments]
 files = ["payments*"]
@@ -95,7 +96,7 @@ leads = "units"
 """
 LEADS, FEES = {"Google": "jobs", "Rely": "units"}, {"Google": 1234}
 HEADERS = {
-    "jobs": {"job_id": "Job", "type": "Type", "source_raw": "Source", "created_at": "Created", "technician": "Tech", "total": "Total"},
+    "jobs": {"job_id": "Job", "type": "Type", "source_raw": "Source", "created_at": "Created", "technician": "Tech", "total": "Total", "client": "Client"},
     "payments": {"payment_id": "Payment", "job_ref": "Of job", "day": "Paid on", "amount": "Amount", "method": "Method", "status": "Status"},
     "parts": {"part_id": "Part", "job_ref": "For job", "day": "Used on", "price": "Price", "pieces": "Pieces"},
     "calls": {"call_id": "Call", "day": "Started", "flow": "Flow", "seconds": "Seconds"},
@@ -105,6 +106,7 @@ MONEY = {"jobs": ("total", "paid"), "payments": ("amount",), "parts": ("price",)
 WHOLE = {"parts": ("pieces",), "calls": ("seconds",)}
 TYPES = ("COD Service", "INS Service", "COD Repair", "INS Repair", "Warranty")
 TECHNICIANS = (None, "Ann", "Bo", "Ann, Bo", "Bo,Ann,Cy", "Ann,Ann", " , ", "Zed", "Cy , Bo", "Ann, Bo, Cy, Dee, Eve")
+CLIENTS = (None, "6175550101", "6175550101", "6175550102")
 METHODS = (None, "cash", "card", "check")
 KINDS = (None, "saw", "drill")
 
@@ -119,7 +121,7 @@ def exports(draw: st.DrawFn) -> dict[str, list[oracle.Row]]:
     jobs = [
         {"job_id": str(i), "type": draw(st.sampled_from(TYPES)), "created_at": draw(days), "total": draw(cents),
          "source_raw": draw(st.sampled_from(["Google", "Rely", "Puls", None])),
-         "technician": draw(st.sampled_from(TECHNICIANS))}
+         "technician": draw(st.sampled_from(TECHNICIANS)), "client": draw(st.sampled_from(CLIENTS))}
         for i in range(1, draw(st.integers(1, 9)))
     ]  # fmt: skip
     payments = [
@@ -142,7 +144,7 @@ def exports(draw: st.DrawFn) -> dict[str, list[oracle.Row]]:
         for i in range(draw(st.integers(1, 6)))
     ]  # fmt: skip
     if not jobs:
-        jobs = [{"job_id": "1", "type": "COD Repair", "created_at": dt.date(2024, 11, 5), "total": None, "source_raw": None, "technician": None}]  # fmt: skip
+        jobs = [{"job_id": "1", "type": "COD Repair", "created_at": dt.date(2024, 11, 5), "total": None, "source_raw": None, "technician": None, "client": None}]  # fmt: skip
     return {"jobs": jobs, "payments": payments, "parts": parts, "tools": tools, "calls": calls}
 
 
@@ -161,12 +163,13 @@ def _words(of: str) -> dict[str, tuple[str, ...]]:
     return {**placed, **WORDS[of]}
 
 
+RETURNS = ("since", "until")  # columns that the rules add to jobs
 DAYS = {"jobs": "created_at", "payments": "paid_at", "parts": "used_on", "tools": "bought_on", "calls": "started_at"}
 signs = st.sampled_from(["=", "<>", "<", ">", "<=", ">="])
 
 
 @st.composite
-def _simple(draw: st.DrawFn, of: str) -> Condition:
+def _simple(draw: st.DrawFn, of: str, *, returns: bool = True) -> Condition:
     """A condition on one column of a feed."""
     words, sign = _words(of), draw(signs)
     column = draw(st.sampled_from(sorted(words)))
@@ -181,6 +184,8 @@ def _simple(draw: st.DrawFn, of: str) -> Condition:
         *(oracle.compare(money, sign, amount, f"{Decimal(amount).scaleb(-2)}") for money in MONEY[of]),
         *(oracle.compare(whole, sign, 10, "10") for whole in WHOLE.get(of, ())),
         *([oracle.marked("is_unit"), oracle.marked("is_repair")] if of == "jobs" else []),
+        *([oracle.compare(n, sign, 7, "7") for n in RETURNS] if of == "jobs" and returns else []),
+        *([oracle.blank(n) for n in RETURNS] if of == "jobs" and returns else []),
     ]
     return draw(st.sampled_from(choices))
 
@@ -219,7 +224,11 @@ def measures(draw: st.DrawFn, name: str) -> Sum:
 def dimensions(draw: st.DrawFn, name: str) -> Dimension:
     """A column with or without parts, or an expression."""
     most = draw(st.one_of(st.none(), st.integers(1, 3)))
-    match draw(st.integers(0, 3)):
+    match draw(st.integers(0, 4)):
+        case 4:
+            return Dimension(
+                name, "jobs", "since", lambda r: None if r["since"] is None else str(r["since"]), most=most
+            )
         case 0:
             each = draw(st.booleans())
             return Dimension(name, "jobs", "technician", lambda r: r["technician"], ",", each, most)
@@ -244,7 +253,9 @@ def companies(draw: st.DrawFn) -> Company:
     """A company with two or three measures and one or two dimensions."""
     sums = [draw(measures(f"own{i}")) for i in range(draw(st.integers(2, 3)))]
     found = [draw(dimensions(f"by{i}")) for i in range(draw(st.integers(1, 2)))]
-    return Company(draw(exports()), sums, found, LEADS, FEES)
+    sought = st.one_of(st.none(), _simple("jobs", returns=False))
+    returns = [oracle.Return(n, draw(sought), back=n == "since") for n in RETURNS]
+    return Company(draw(exports()), sums, found, LEADS, FEES, returns)
 
 
 def rules_of(company: Company, folder: Path) -> Rules:
@@ -255,6 +266,7 @@ def rules_of(company: Company, folder: Path) -> Rules:
         (folder / name).write_text(text[: text.index("[[calls.sources]]")] if name == "business.toml" else text)
     ratio = '[measures.quotient]\nratio = ["own0", "own1"]\n'
     declared = [ratio, *(s.toml for s in company.sums), *(d.toml for d in company.dimensions)]
+    declared += [r.toml for r in company.returns]
     (folder / "own.toml").write_text("\n".join([FEEDS, SOURCES, *declared]))
     return load_rules(folder)
 

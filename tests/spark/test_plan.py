@@ -125,13 +125,18 @@ def test_own_measures_and_members_come_out_as_on_one_machine(awkward: Project, t
     own = (
         '[measures.big]\nof = "payments"\nsum = "amount"\nwhere = "amount > 5"\ntitle = "Large payments"\n'
         '[dimensions.kind]\nof = "jobs"\ncolumn = "type"\n'
+        '[returns.since]\nsame = ["client_phone"]\n[measures.again]\nof = "jobs"\ncount = "since < 9"\n'
     )
+    header = ("Job #", "Type", "Created", "Phone", "Status", "Total", "Amount paid")
+    jobs = [(n, "COD Service", f"01/{n}/2024 9:00 am", "6175550101", "Done", "9", "9") for n in (20, 22, 31)]
+    awkward.put("jobs_3.csv", csv_text(header, *jobs))
     (awkward.rules / "own.toml").write_text(own, encoding="utf-8")
     lake = landed(awkward.inbox, awkward.rules, tmp_path / "lake")
     made = compute_on(InProcess(), lake.lake, lake.rules, lake.computed.typed, silent, buckets=3, newest_day=lake.day)
     same(made, lake)
     snapshot = Snapshot(lake.lake.store, tables=made)
-    assert snapshot.scan("tally_measures").select(pl.col("amount").sum()).collect().item() == 15025 + 1000 + 7700
+    amounts = snapshot.scan("tally_measures").group_by("measure").agg(pl.col("amount").sum()).collect()
+    assert dict(amounts.iter_rows()) == {"big": 15025 + 1000 + 7700, "again": 1}
     assert snapshot.scan("tally_members").collect().height > 0
 
 

@@ -50,7 +50,7 @@ def test_months_are_those_published(line: Line, sample: Published) -> None:
     assert list(found[0])[-1] == "value"
 
 
-@pytest.mark.parametrize("by", ["day", "week", "month", "quarter", "year"])
+@pytest.mark.parametrize("by", ["day", "week", "month", "quarter", "year", "age"])
 def test_each_grain_adds_up_to_the_whole(line: Line, by: str) -> None:
     totals: defaultdict[str, Decimal] = defaultdict(Decimal)
     for r in rows(line, "--by", by, "--dimension", "segment"):
@@ -66,6 +66,7 @@ def test_each_grain_adds_up_to_the_whole(line: Line, by: str) -> None:
     [
         (("--by", "week", "--measure", "cost", "--source", "Google"), "2024-W48"),
         (("--by", "quarter", "--measure", "revenue40"), "2024-Q3"),
+        (("--by", "age", "--measure", "repairs", "--segment", "COD"), "30-59 days"),
         (("--by", "day", "--measure", "repairs", "--segment", "COD"), "2024-11-05"),
         (
             ("--by", "month", "--measure", "leads", "--dimension", "source", "--from", "2024-11", "--to", "2024-11"),
@@ -136,6 +137,8 @@ def test_every_form_has_the_same_rows(line: Line, tmp_path: Path) -> None:
         (("--from", "2024-13-01"), "not a day"),
         (("--segment", "X"), "Segments: COD"),
         (("--output", "x.parquet"), "--format parquet"),
+        (("--by", "age", "--from", "2024-10-01"), "newest day of the data"),
+        (("--by", "age", "--compare", "year"), "no earlier one"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_the_next_step(line: Line, arguments: tuple[str, ...], said: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from exports import PAYMENTS
 from rmetrics.cli import run
-from support import Project, csv_text
+from support import ROOT, Project, csv_text
 
 JOBS = ("Job #", "Job Type", "Source", "Created", "Tech", "Total")
 OWN = """
@@ -123,6 +123,26 @@ def test_explained_with_rule_rows_near_misses_and_proof(project: Project, say: S
     assert code == 2
 
 
+def test_a_customer_who_comes_back_counts_with_rows_proof_and_days(project: Project, say: Said) -> None:
+    (project.rules / "callbacks.toml").write_bytes((ROOT / "rules" / "examples" / "callbacks.toml").read_bytes())
+    header = ("Job #", "Job Type", "Source", "Created", "Phone", "Appliance", "Tech")
+    jobs = [
+        (1, "COD Repair", "Google", "2024-10-28T12:00:00-04:00", "617-555-0101", "Oven", "Ann"),
+        (2, "COD Service", "Google", "2024-11-05T12:00:00-05:00", "(617) 555-0101", "Oven", "Bo"),
+        (3, "COD Service", "Google", "2024-11-06T12:00:00-05:00", "617-555-0101", "Washer", "Bo"),
+        (4, "COD Service", "Google", "2024-11-07T12:00:00-05:00", "", "Oven", "Bo"),
+    ]
+    project.put("Import-1.csv", csv_text(header, *jobs))
+    project.put("payments_1.csv", csv_text(PAYMENTS))
+    project.sync()
+    _, told = say("explain", "--source", "ALL", "--month", "2024-11", "--metric", "callbacks", "--rows")
+    assert ([r["key"] for r in told["metrics"]["callbacks"]["rows"]], told["verdict"]) == (["2"], "match")
+    _, told = say("explain", "--source", "ALL", "--month", "2024-10", "--metric", "failed_repairs", "--rows")
+    assert ([r["key"] for r in told["metrics"]["failed_repairs"]["rows"]], told["verdict"]) == (["1"], "match")
+    _, told = say("explain", "--job", "2")
+    assert ["days_since_repair", "8"] in told["facts"]
+
+
 def test_an_edit_is_planned_then_remembered_with_its_cause(project: Project, say: Said) -> None:
     company(project)
     project.sync()
@@ -151,6 +171,14 @@ def test_an_edit_is_planned_then_remembered_with_its_cause(project: Project, say
         ("2024-11-01", "2024-11-06", "Rely", "callbacks", 1, None),
     ]
     assert "own.toml" in project.rows("SELECT cause FROM metric_changes LIMIT 1")[0][0]
+    _, told = say("history", "--month", "2024-11", "--dimension", "technician")
+    assert [(c["member"], c["metric"], c["before"], c["after"]) for c in told["changes"]] == [
+        ("(none)", "callbacks", "1.000000", None)
+    ]
+    assert "measures.callbacks.count" in told["changes"][0]["cause"]
+    _, told = say("history", "--month", "2024-11")
+    assert (told["members"], [c["metric"] for c in told["changes"]]) == ({"technician": 1}, ["callbacks"])
+    assert say("history", "--dimension", "zip")[0] == 2
 
 
 def test_a_measure_is_drafted_and_a_wrong_one_is_not(project: Project, say: Said) -> None:

@@ -140,6 +140,7 @@ def test_a_deleted_database_comes_back_the_same(synced: Project) -> None:
     for table in (
         *reversed(TABLES),
         "metric_changes",
+        "member_changes",
         "sync_runs",
         "published_parts",
         "feed_status",

@@ -102,10 +102,11 @@ def _raw_member(rules: Rules, dimension: Dimension, row: Row) -> str:
 
 def _of_jobs(rules: Rules) -> str:
     own = ", ".join(f"r.{ident(n)}" for n in columns_of(rules.feeds[JOBS]) if n not in _MARKS)
-    marks = ", ".join(f"m.{n}" for n in _MARKS)
+    marks = ", ".join([*(f"m.{n}" for n in _MARKS), *(f"t.{ident(n)}" for n in rules.returns)])
+    returns = f" LEFT JOIN {work('returns')} t ON t._pos = m._pos" if rules.returns else ""
     return (
         f"SELECT {own}, {marks}, m._pos, m.metric_date AS _day, m.source AS _source, m.segment AS _segment "
-        f"FROM {work(f'rows_{JOBS}')} r JOIN {work('marks')} m ON m._pos = r._pos"
+        f"FROM {work(f'rows_{JOBS}')} r JOIN {work('marks')} m ON m._pos = r._pos{returns}"
     )
 
 

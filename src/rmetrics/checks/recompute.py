@@ -17,6 +17,7 @@ from rmetrics.checks.feeds import TypedInput, create_feeds
 from rmetrics.checks.jobs import create_jobs
 from rmetrics.checks.leads import create_leads
 from rmetrics.checks.measures import create_measures
+from rmetrics.checks.returns import create_returns
 from rmetrics.rules.model import Rules
 from rmetrics.sandbox.connection import file_name
 from rmetrics.sandbox.quoting import dollars, from_micros, in_months, text, work
@@ -74,7 +75,7 @@ def recompute(
         rules: in force.
         scope: the months to get right; None for all.
         newest: the day of the newest export, which the data's last day does not come after; None where none is known.
-        classes: recompute the classes of calls as well.
+        classes: recompute what follows customers by their numbers as well: the classes of calls, and returns.
         journeys: Parquet file of all touches, for own measures over them; None: those come out empty.
 
     After it there are:
@@ -120,6 +121,8 @@ def recompute(
         f"FROM (SELECT day, source, segment, {sums} FROM ({union}) WHERE {within} GROUP BY ALL) WHERE {any_of}"
     )
     connection.execute(f"CREATE TABLE {MONTHLY} AS {months_of(DAILY)}")
+    if rules.returns:
+        create_returns(connection, rules, blank=not classes)
     create_measures(connection, rules, journeys)
     known = scope.members if scope else None
     create_members(connection, rules, known, f"NOT {scope.has('$day')}" if scope and known else "false")

@@ -15,6 +15,8 @@ def history(
     source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
     metric: Annotated[str | None, typer.Option(help="Only this measure; of journeys, too: booked.")] = None,
     daily: Annotated[bool, typer.Option("--daily", help="The daily figures instead of the month's.")] = False,
+    dimension: Annotated[str | None, typer.Option(help="The figures of its members instead, by month.")] = None,
+    member: Annotated[str | None, typer.Option(help="Only this member of the dimension.")] = None,
     as_json: AsJson = False,
     form: AsForm = Form.TABLE,
     quiet: Quiet = False,
@@ -25,6 +27,12 @@ def history(
     from rmetrics.usecases.history import history as run_history
 
     found = run_history(
-        load_settings(), months_of(month, first, last, to_date=to_date), source=source, metric=metric, daily=daily
+        load_settings(),
+        months_of(month, first, last, to_date=to_date),
+        source=source,
+        metric=metric,
+        daily=daily,
+        dimension=dimension,
+        member=member,
     )
     show_history(reporter(as_json=as_json, quiet=quiet, form=form), found)

@@ -12,13 +12,14 @@ from rmetrics.cli.options import AsJson, Form, Quiet, day_in, month_in, reporter
 
 
 class By(StrEnum):
-    """The length of a period."""
+    """The grouping of days: the length of a period, or their age."""
 
     DAY = "day"
     WEEK = "week"
     MONTH = "month"
     QUARTER = "quarter"
     YEAR = "year"
+    AGE = "age"
 
 
 class With(StrEnum):
@@ -42,7 +43,10 @@ def metrics(
     measure: Annotated[
         list[str] | None, typer.Option(help="A measure; repeatable. Without it the seven that are published.")
     ] = None,
-    by: Annotated[By, typer.Option(help="How long a period is; weeks begin on Monday (ISO 8601).")] = By.MONTH,
+    by: Annotated[
+        By,
+        typer.Option(help="How long a period is; weeks begin on Monday (ISO 8601). Age: 0-29, 30-59, 60-89, 90+ days."),
+    ] = By.MONTH,
     source: Annotated[
         str | None, typer.Option(help="Only this source; case, spaces and aliases do not matter.")
     ] = None,
@@ -64,7 +68,7 @@ def metrics(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show measures by day, week, month, quarter or year.
+    """Show measures by day, week, month, quarter or year, or by age.
 
     One row per period, member and measure, exact, each with the command that explains it; ratios are computed from the
     sums of the period.
@@ -87,13 +91,14 @@ def metrics(
     report = reporter(as_json=as_json, quiet=quiet, form=Form.TABLE if parquet else Form(form.value))
     asked = Asked(
         measures=tuple(dict.fromkeys(measure or ())),
-        by=Grain(by.value),
+        by=Grain.DAY if by is By.AGE else Grain(by.value),
         source=source,
         segment=segment,
         dimension=dimension,
         compare=None if compare is None else Compare(compare.value),
         first=_first_day(first),
         last=_last_day(last),
+        aged=by is By.AGE,
     )
     if asked.first and asked.last and asked.first > asked.last:
         raise SettingsError(f"--from {first} is after --to {last}", "Name the earlier day first.")

@@ -105,6 +105,7 @@ def job_story(rows: Rows, exports: dict[int, str], job: str) -> Story:
     ]
     facts = [("type", row.get("type")), ("counts on", row["metric_date"]), ("paid", f"{row['paid']:,.2f}")]
     facts += [("unit", _yes(row["is_unit"])), ("repair", _yes(row["is_repair"]))]
+    facts += [(name, row[name]) for name in rows.rules.returns]
     return Story(
         "job",
         row[JOB_ID],

@@ -87,7 +87,8 @@ def every_row(of: str, frames: Frames, rules: Rules) -> pl.LazyFrame:
     """Returns every row of a feed in the form of ``placed_rows``; ``_was`` has whether it counts."""
     every = frames.feeds[of].with_columns(pl.col(COUNTED).alias("_was"), pl.lit(value=True).alias(COUNTED))
     if of == JOBS:
-        facts = frames.facts.select("job_id", "metric_date", "source", "segment", "paid", "is_unit", "is_repair")
+        made = ("job_id", "metric_date", "source", "segment", "paid", "is_unit", "is_repair", *rules.returns)
+        facts = frames.facts.select(made)
         own = [n for n in facts.collect_schema().names() if n != "job_id"]
         every = every.drop(own, strict=False).join(facts, on="job_id", how="left")
     return placed_rows(of, every, frames.facts, rules)

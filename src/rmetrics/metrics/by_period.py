@@ -10,10 +10,12 @@ from enum import StrEnum
 
 import polars as pl
 
-from rmetrics.periods import Grain, next_period, period_of, year_before
+from rmetrics.periods import Grain, next_period, period_name, period_of, year_before
 
 MEMBER = "member"
 SPAN = "span"
+AGES = (0, 30, 60, 90)
+"""The youngest day of each age, in days before the data's last day."""
 _DAY = dt.timedelta(days=1)
 
 
@@ -54,6 +56,7 @@ class Period:
         start: its first day, which names it together with the grain.
         span: the days whose figures are added up.
         through: the last of them that the data reach; before ``span`` where they reach none.
+        age: what an age is called; "": by its first day and grain.
     """
 
     start: dt.date
@@ -61,6 +64,33 @@ class Period:
     span: Span
     through: dt.date
     state: State
+    age: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.age or period_name(self.start, self.grain)
+
+
+def ages_of(data: Span, end: dt.date) -> Iterator[Period]:
+    """The days of the data by their age, the youngest first: 0 to 29 days before the last day, 30 to 59, and so on.
+
+    Every day is of one age, so the ages add up to the whole. Days after the data's last day are planned ahead, and an
+    age of their own.
+
+    Args:
+        data: from the first day with figures to the data's last day, from which ages count back.
+        end: the last day with a figure.
+    """
+    if end > data.last:
+        first = data.last + _DAY
+        yield Period(first, Grain.DAY, Span(first, end), data.last, State.AHEAD, "ahead")
+    for youngest, older in zip(AGES, (*AGES[1:], None), strict=True):
+        last = data.last - dt.timedelta(days=youngest)
+        first = data.first if older is None else max(data.first, data.last - dt.timedelta(days=older - 1))
+        if first <= last:
+            name = f"{youngest}+ days" if older is None else f"{youngest}-{older - 1} days"
+            yield Period(first, Grain.DAY, Span(first, last), last, State.WHOLE, name)
 
 
 def periods_of(wanted: Span, data: Span, grain: Grain) -> Iterator[Period]:
@@ -129,4 +159,4 @@ def sums(daily: pl.LazyFrame, spans: Sequence[Span], member: str | None, measure
     return inside.group_by(SPAN, MEMBER).agg(pl.col(m).sum() for m in measures)
 
 
-__all__ = ["Compare", "Period", "Span", "State", "compared_with", "periods_of", "sums"]
+__all__ = ["AGES", "Compare", "Period", "Span", "State", "ages_of", "compared_with", "periods_of", "sums"]

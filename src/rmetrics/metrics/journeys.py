@@ -109,7 +109,7 @@ def numbers(touches: pl.LazyFrame, jobs: pl.LazyFrame, calls: pl.LazyFrame | Non
     named = pl.concat([touches.select(TOUCH, JOB_ID), heard.select(TOUCH, JOB_ID)]).drop_nulls(JOB_ID).unique()
     return Numbers(
         touches=touches,
-        touch_keys=_with_shared(keys.select(*_OF_KEYS), job_keys, rules),
+        touch_keys=with_shared(keys.select(*_OF_KEYS), job_keys, rules, day="touch_date"),
         jobs=jobs.drop("phone"),
         job_keys=job_keys,
         links=named.join(jobs.select(JOB_ID), on=JOB_ID, how="semi"),
@@ -117,8 +117,15 @@ def numbers(touches: pl.LazyFrame, jobs: pl.LazyFrame, calls: pl.LazyFrame | Non
     )
 
 
-def _with_shared(keys: pl.LazyFrame, job_keys: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """Adds whether many customers share the number: it is on too many jobs within a year, or declared so."""
+def with_shared(keys: pl.LazyFrame, job_keys: pl.LazyFrame, rules: Rules, *, day: str) -> pl.LazyFrame:
+    """Adds ``shared``: whether many customers share the number. It is on too many jobs within a year, or declared so.
+
+    Args:
+        keys: rows with a number.
+        job_keys: one row per job and number, with ``job_day``; all jobs of these numbers among them.
+        rules: journeys, in force on the rows' day.
+        day: the column of that day.
+    """
     limits = list(rules.journeys.limits())
     many = job_keys.group_by(KEY).len().filter(pl.col("len") > min(limits))  # few: only these have to be put in order
     often = (
@@ -134,7 +141,7 @@ def _with_shared(keys: pl.LazyFrame, job_keys: pl.LazyFrame, rules: Rules) -> pl
     )
     declared = in_force(
         rules.journeys.common,
-        pl.col("touch_date"),
+        pl.col(day),
         lambda j: pl.col(KEY).is_in(list(j.shared_numbers)) | pl.col(f"_over{j.shared_when}").fill_null(value=False),
     )
     joined = keys.join(often, on=KEY, how="left").with_columns(declared.alias("shared"))
@@ -378,5 +385,5 @@ def journey_metrics(tally: pl.LazyFrame, monthly: pl.LazyFrame, zone: str) -> pl
 __all__ = [
     "COUNTED_AS", "MATCHES", "NO_JOB", "NO_NUMBER", "OUTSIDE", "REASONS", "SHARED", "STEPS", "SUMS", "Numbers",
     "changed_tally", "followed_jobs", "journey_metrics", "journey_tally", "journeys", "matches", "numbers", "pairs",
-    "revenue_of_jobs",
+    "revenue_of_jobs", "with_shared",
 ]  # fmt: skip

@@ -20,7 +20,9 @@ def show_history(report: Report, history: History) -> None:
         report.line(f"{first} was first published by run {history.first_run} at {history.first_at:%Y-%m-%d %H:%M} UTC.")
     if not history.changes:
         days = f"; {count(history.days, 'daily figure')} did, see --daily" if history.days else ""
-        report.line(f"No published figure of {month} has changed since{days}.")
+        whose = f" of {history.dimension}" if history.dimension else ""
+        report.line(f"No published figure{whose} of {month} has changed since{days}.")
+        _of_members(report, history)
         return
     for run_id, group in groupby(history.changes, key=lambda c: c.run_id):
         changes = list(group)
@@ -28,8 +30,7 @@ def show_history(report: Report, history: History) -> None:
         grid = table(
             f"{changes[0].at:%Y-%m-%d %H:%M} UTC, run {run_id}",
             *(["day"] if changes[0].date else ["month"] if several else []),
-            "source",
-            "segment",
+            *([history.dimension] if history.dimension else ["source", "segment"]),
             "measure",
             "before",
             "after",
@@ -38,8 +39,7 @@ def show_history(report: Report, history: History) -> None:
         for change in changes:
             grid.add_row(
                 *([str(change.date)] if change.date else [f"{change.month:%Y-%m}"] if several else []),
-                change.source,
-                change.segment,
+                *([_member(change)] if history.dimension else [change.source, change.segment]),
                 change.metric,
                 "-" if change.before is None else figure(change.metric, change.before),
                 "-" if change.after is None else figure(change.metric, change.after),
@@ -48,5 +48,16 @@ def show_history(report: Report, history: History) -> None:
         report.table(grid)
         for i, cause in enumerate(causes, 1):
             report.line(f"[{i}] {cause}", "dim")
-    if not changes[0].date and history.days:
+    if not changes[0].date and history.days and not history.dimension:
         report.line(f"{count(history.days, 'daily figure')} changed as well: see --daily.", "dim")
+    _of_members(report, history)
+
+
+def _member(change: Recorded) -> str:
+    return change.member or f"({count(change.members or 0, 'member')} together)"
+
+
+def _of_members(report: Report, history: History) -> None:
+    """Says how many figures of members changed, where these are not shown."""
+    for dimension, figures in history.members.items() if not history.dimension else ():
+        report.line(f"{count(figures, 'figure')} of members changed as well: see --dimension {dimension}.", "dim")

@@ -35,7 +35,7 @@ def show_metrics(report: Report, found: Metrics) -> None:
         report.message(f"warning: {problem.message}", "yellow")
     if report.as_json:
         document = {
-            "by": found.asked.by,
+            "by": found.asked.parted_by,
             "compare": found.asked.compare,
             "data_from": found.data.first,
             "data_to": found.data.last,
@@ -47,6 +47,8 @@ def show_metrics(report: Report, found: Metrics) -> None:
     if report.quiet:
         return
     report.table(_grid(found))
+    if found.asked.aged:
+        report.line(f"Ages count back from the data's last day, {found.data.last}.", "dim")
     if any(row.state is not State.WHOLE for row in found.rows):
         message = (
             "* begun: the data end inside it; part: not all of its days are in the data or asked for; ahead: planned"
@@ -126,7 +128,7 @@ def _grid(found: Metrics) -> Grid:
 
 def _title(found: Metrics) -> str:
     whose = [] if not found.rows else [n for n in (found.rows[0].source, found.rows[0].segment) if n != "ALL"]
-    return f"{', '.join(whose) or 'All sources'}, by {found.asked.by}; money in {found.currency}"
+    return f"{', '.join(whose) or 'All sources'}, by {found.asked.parted_by}; money in {found.currency}"
 
 
 def shown_value(value: Decimal | None, kind: Kind) -> str:

@@ -29,7 +29,7 @@ from rmetrics.pipeline.verify.quality import remembered_findings
 from rmetrics.pipeline.verify.run_findings import by_others, merged
 from rmetrics.postgres.connection import Server, connect
 from rmetrics.postgres.ddl import apply_schema, fit_tables, has_columns, is_complete, require_writable, schema_digest
-from rmetrics.postgres.publish import FeedState, ForecastRow, Published, Run, publish, published
+from rmetrics.postgres.publish import FeedState, FinerCauses, ForecastRow, Published, Run, publish, published
 from rmetrics.postgres.run_log import Attempt, note_recovery
 from rmetrics.progress import Progress, timed
 from rmetrics.rules import Rules
@@ -198,7 +198,7 @@ def _forecasts(computed: Computed, rules: Rules) -> tuple[ForecastRow, ...]:
 
 def _causes_of_figures(
     lake: Lake, computed: Computed, rules: Rules, before: Published, cause: str
-) -> pl.DataFrame | None:
+) -> FinerCauses | None:
     """The cause of every figure there can be; None on a first publish, which changes none."""
     if not before.run_id:
         return None
@@ -207,7 +207,8 @@ def _causes_of_figures(
     monthly = computed.snapshot.scan(MONTHLY).select("month", "source").collect()
     months = {*monthly["month"].to_list(), *(a.month for a in causes.arrivals if a.month)}
     gone = causes.old.sources if causes.old else {}
-    return causes.frame(sorted(months), sorted({*monthly["source"].to_list(), *causes.new.sources, *gone}))
+    sources = sorted({*monthly["source"].to_list(), *causes.new.sources, *gone})
+    return FinerCauses(causes.frame(sorted(months), sources), causes.member_frame(sorted(months)))
 
 
 def _prepared(

@@ -19,7 +19,15 @@ from rmetrics.postgres.connection import HERE, Session, literal, quoted
 
 NOTE = "rmetrics schema "
 CARRIERS = ("sync_runs", "published_parts")  # the tables on whose keys the note stands
-BOOKKEEPING = ("business", "sync_runs", "metric_changes", "published_parts", "feed_status", "forecasts")
+BOOKKEEPING = (
+    "business",
+    "sync_runs",
+    "metric_changes",
+    "member_changes",
+    "published_parts",
+    "feed_status",
+    "forecasts",
+)
 TABLES = (
     "jobs",
     "payments",
@@ -151,7 +159,7 @@ def _without_note(session: Session, there: Mapping[str, _Relation], note: Note) 
     for name, found in there.items():
         if found.kind == "v":
             sure = found.commented and (name in VIEWS or name in note.made)
-        elif name in ("sync_runs", "metric_changes"):
+        elif name in ("sync_runs", "metric_changes", "member_changes"):
             sure = found.commented
         elif name in BOOKKEEPING:
             sure = found.commented and (known or not published)

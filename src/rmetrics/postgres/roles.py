@@ -24,6 +24,7 @@ READABLE = (
     "measure_vs_target",
     "targets",
     "metric_changes",
+    "member_changes",
     "feed_status",
     "forecasts",
     "monthly_vs_target",

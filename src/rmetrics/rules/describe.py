@@ -11,7 +11,7 @@ from rmetrics.rules.condition_words import condition_in_words
 from rmetrics.rules.dated import Dated
 from rmetrics.rules.feeds import Variant, When
 from rmetrics.rules.journeys import SHARED_WITHIN
-from rmetrics.rules.measure_words import dimension_in_words, measure_in_words
+from rmetrics.rules.measure_words import dimension_in_words, measure_in_words, return_in_words
 from rmetrics.rules.measures import declared
 from rmetrics.rules.model import OTHER, Cost, FeedLeads, Rules, Source
 from rmetrics.rules.names import CALLS
@@ -194,6 +194,9 @@ def _measures(rules: Rules, day: dt.date) -> Iterator[Said]:
     for name, dimension in rules.dimensions.items():
         key = f"dimensions.{name}"
         yield Said("dimensions", name, dimension_in_words(dimension), None, None, rules.place(key), key)
+    for name, rule in rules.returns.items():
+        key = f"returns.{name}"
+        yield Said("returns", name, return_in_words(rule), None, None, rules.place(key), key)
 
 
 def _pulls(rules: Rules) -> Iterator[Said]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rmetrics.rules.measure_tables import JOURNEYS
-from rmetrics.rules.measures import links_to_jobs, sums
+from rmetrics.rules.measures import links_to_jobs, member_columns, reading, sums
 from rmetrics.rules.model import FeedLeads, Place, Rules, Source
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS, normal_source
 from rmetrics.rules.phones import is_number, read_phone
@@ -71,6 +71,8 @@ def can_move(edit: Edit, source: str, metric: str, old: Rules, new: Rules) -> bo
     if group in {"measures", "dimensions"}:
         name, _, key = rest.partition(".")
         return group == "measures" and name == metric and key not in {"title", "format", "comment"}
+    if group == "returns":
+        return any(metric in reading(rest.partition(".")[0], rules) for rules in (old, new))
     if metric not in _ALL:
         return _can_move_own(edit, group, rest, metric, old, new)
     if group == "sources":
@@ -82,10 +84,12 @@ def can_move(edit: Edit, source: str, metric: str, old: Rules, new: Rules) -> bo
     return metric in _BY_KEY.get(".".join(edit.key.split(".")[:2]), _ALL)
 
 
-def moves_members(edit: Edit, dimension: str) -> bool:
+def moves_members(edit: Edit, dimension: str, old: Rules, new: Rules) -> bool:
     """Whether an edit changes how the members of a dimension are distinguished."""
     group, _, rest = edit.key.partition(".")
     name, _, key = rest.partition(".")
+    if group == "returns":
+        return any(name in member_columns(dimension, rules) for rules in (old, new))
     return group == "dimensions" and name == dimension and key not in {"title", "comment"}
 
 

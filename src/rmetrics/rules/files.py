@@ -13,7 +13,7 @@ from rmetrics.rules.model import Place
 
 # Tables that must be in one file as a whole; "sources", "feeds" and the other groups are collections of such tables.
 SINGLE = ("business", "jobs", "revenue", "calls", "journeys", "brief")
-GROUPS = ("sources", "feeds", "measures", "dimensions", "pulls", "notify", "companies")
+GROUPS = ("sources", "feeds", "measures", "dimensions", "returns", "pulls", "notify", "companies")
 LISTS = ("checks", "alerts")
 # No figure depends on these: they are not part of the rules' digest.
 NO_FIGURES = frozenset({"pulls", "brief", "notify", "alerts", "companies"})

@@ -109,6 +109,7 @@ OWN_TABLES = frozenset(
         "measure_vs_target",
         "sync_runs",
         "metric_changes",
+        "member_changes",
         "published_parts",
         "feed_status",
         "forecasts",

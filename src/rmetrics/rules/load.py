@@ -19,7 +19,7 @@ from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.files import GROUPS, LISTS, NO_FIGURES, SINGLE, Tree, read_tree
 from rmetrics.rules.identifiers import IDENTIFIER, IDENTIFIER_RULE
 from rmetrics.rules.journeys import JourneyRules, Journeys, SourceJourneys
-from rmetrics.rules.measure_tables import Dimension, Measure
+from rmetrics.rules.measure_tables import Dimension, Measure, Return
 from rmetrics.rules.messages import HIDDEN, Alert, BriefRules, Channel
 from rmetrics.rules.model import Business, Calls, Check, Jobs, Place, Revenue, Rules, Source
 from rmetrics.rules.suggest import did_you_mean
@@ -42,6 +42,7 @@ _DATED_KEYS: Mapping[str, frozenset[str] | None] = {
     "feeds": frozenset({"where"}),
     "measures": frozenset({"count", "sum", "where"}),
     "dimensions": frozenset(),
+    "returns": frozenset(),
 }
 
 _UNDATED = (Check, BriefRules, Channel, Alert)
@@ -97,6 +98,7 @@ class _Loader:
         pulls = {n: self.pull(n, t) for n, t in self.group("pulls").items()}
         measures = {n: self.dated(Measure, f"measures.{n}", t) for n, t in self.group("measures").items()}
         dimensions = {n: self.dated(Dimension, f"dimensions.{n}", t) for n, t in self.group("dimensions").items()}
+        returns = {n: self.dated(Return, f"returns.{n}", t) for n, t in self.group("returns").items()}
         checks = [self.model(Check, f"checks.{i}", c) for i, c in enumerate(self.listed("checks"))]
         brief = self.model(BriefRules, "brief", tables.get("brief", {}))
         channels = {n: self.model(Channel, f"notify.{n}", t) for n, t in self.group("notify").items()}
@@ -115,6 +117,7 @@ class _Loader:
             journeys=journeys,
             measures={n: m for n, m in measures.items() if m},
             dimensions={n: d.latest for n, d in dimensions.items() if d},
+            returns={n: r.latest for n, r in returns.items() if r},
             checks=tuple(c for c in checks if c),
             pulls={n: p for n, p in pulls.items() if p},
             brief=brief or BriefRules(),

@@ -127,13 +127,15 @@ class MeasureProblems:
         row = measure_row(self.rules, measure.of)
         for key in ("count", "where"):
             text = getattr(measure, key)
-            if text is not None:
+            if text is not None and not self._unknown(text):
                 self._own_result(f"{at}.{key}", text, row)
                 self.condition(f"{at}.{key}", text, row)
         if measure.count is not None:
             return ColumnType.INTEGER
         if measure.share is not None:
             self.say(f"{at}.share", "belongs to revenue40 alone: a share of anything else is a figure of another name")
+        if self._unknown(measure.sum or ""):
+            return None
         self._own_result(f"{at}.sum", measure.sum or "", row)
         try:
             return sum_kind(measure, self.rules)
@@ -142,6 +144,10 @@ class MeasureProblems:
             near = did_you_mean(measure.sum or "", known)
             self.say(f"{at}.sum", f"must add up money or whole numbers: {refusal}{near}")
             return None
+
+    def _unknown(self, text: str) -> bool:
+        """Whether an expression names a return that did not load, which is told of itself."""
+        return any(f"returns.{column}" in self.broken for column in _columns(text))
 
     def _own_result(self, at: str, text: str, row: typing.Row) -> None:
         for column in _columns(text):
@@ -161,6 +167,8 @@ class MeasureProblems:
         if feed is None or not self.usable(dimension.of):
             return
         row = measure_row(self.rules, dimension.of)
+        if self._unknown(dimension.column or dimension.sql or ""):
+            return
         if dimension.column is not None:
             self._column(at, dimension, dimension.column, dict(row.columns))
         elif problem := read_condition(dimension.sql or "", row, kind=ColumnType.TEXT).problem:

@@ -120,3 +120,18 @@ class Dimension(Table):
     def limit(self) -> int:
         """The number of members kept by name."""
         return self.most or MOST_MEMBERS
+
+
+class Return(Table):
+    """A column of jobs: how many days lie between a job and the nearest other job of the same customer.
+
+    ``same``: the columns that both jobs have alike, one of them the customer's phone number, by which journeys follow
+    customers too; a job where one of them is blank is nobody's. ``where``: which jobs are looked for; without it every
+    one. ``look``: for the nearest earlier job, or ``"ahead"`` for the nearest later one; jobs of the same day are
+    neither. The column is NULL where there is no such job.
+    """
+
+    same: tuple[Identifier, ...]
+    where: Sql | None = None
+    look: Literal["back", "ahead"] = "back"
+    comment: str = ""

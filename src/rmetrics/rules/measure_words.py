@@ -1,7 +1,7 @@
 """Declared measures and dimensions in plain words."""
 
 from rmetrics.rules.condition_words import condition_in_words
-from rmetrics.rules.measure_tables import SOURCES, Dimension, Measure
+from rmetrics.rules.measure_tables import SOURCES, Dimension, Measure, Return
 
 
 def measure_in_words(measure: Measure) -> str:
@@ -32,4 +32,11 @@ def dimension_in_words(dimension: Dimension) -> str:
     return f"{words}; the {dimension.limit:,} largest members by name"
 
 
-__all__ = ["dimension_in_words", "measure_in_words"]
+def return_in_words(rule: Return) -> str:
+    """Which days a return counts."""
+    days = "since the nearest earlier" if rule.look == "back" else "until the nearest later"
+    sought = "" if rule.where is None else f" when {condition_in_words(rule.where)}"
+    return f"days {days} job of the same {' and '.join(rule.same)}{sought}"
+
+
+__all__ = ["dimension_in_words", "measure_in_words", "return_in_words"]

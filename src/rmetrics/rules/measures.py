@@ -6,15 +6,16 @@ published metrics are declared in the same grammar; their titles can be changed,
 Source: the design, section 8.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rmetrics.rules.dated import Dated
-from rmetrics.rules.expressions import typing
+from rmetrics.rules.expressions import tree, typing
+from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.refusal import RefusedError
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.feeds import ROW_ID, ColumnType
-from rmetrics.rules.measure_tables import JOURNEYS, SOURCES, Dimension, Format, Measure, Unit
+from rmetrics.rules.measure_tables import JOURNEYS, SOURCES, Dimension, Format, Measure, Return, Unit
 from rmetrics.rules.model import Rules
 
 JOBS, PAYMENTS, CALLS = "jobs", "payments", "calls"
@@ -120,29 +121,50 @@ def links_to_jobs(rules: Rules, name: str) -> bool:
 def measure_row(rules: Rules, name: str) -> Row:
     """Returns the columns available to a measure over the rows of a feed.
 
-    These are the columns of the feed and its business day; for jobs also the job facts; for feeds linked to jobs also
-    ``job_id`` and ``job_day``. ``source`` and ``segment`` are those in which the row counts. For journeys: the columns
-    of the published table of touches.
+    These are the columns of the feed and its business day; for jobs also the job facts and returns; for feeds linked to
+    jobs also ``job_id`` and ``job_day``. ``source`` and ``segment`` are those in which the row counts. For journeys:
+    the columns of the published table of touches.
     """
     if name == JOURNEYS:
         return Row.of(
             {**_TOUCH, "source": ColumnType.TEXT, "segment": ColumnType.TEXT}, rules.business.timezone, cells=True
         )
+    if name == JOBS:
+        return _job_row(rules, rules.returns)
     feed = rules.feeds[name]
     columns = {n: c.type for n, c in feed.columns.items()} | {feed.business_date: ColumnType.DATE}
     added = {"source": ColumnType.TEXT, "segment": ColumnType.TEXT}
-    if name == JOBS:
-        added |= {
-            "metric_date": ColumnType.DATE,
-            "paid": ColumnType.MONEY,
-            "is_unit": ColumnType.BOOLEAN,
-            "is_repair": ColumnType.BOOLEAN,
-        }
-    elif feed.job is not None:
+    if feed.job is not None:
         added |= {"job_id": ColumnType.TEXT, "job_day": ColumnType.DATE}
     if not feed.key:
         columns[ROW_ID] = ColumnType.TEXT
     return Row.of({**added, **columns}, rules.business.timezone, cells=True)
+
+
+def sought_row(rules: Rules) -> Row:
+    """What the condition of a return is over: what measures over jobs may name, but for the returns themselves."""
+    return _job_row(rules, ())
+
+
+def _job_row(rules: Rules, returns: Iterable[str]) -> Row:
+    feed = rules.feeds[JOBS]
+    added = {
+        "source": ColumnType.TEXT,
+        "segment": ColumnType.TEXT,
+        "metric_date": ColumnType.DATE,
+        "paid": ColumnType.MONEY,
+        "is_unit": ColumnType.BOOLEAN,
+        "is_repair": ColumnType.BOOLEAN,
+        **dict.fromkeys(returns, ColumnType.INTEGER),
+    }
+    columns = {n: c.type for n, c in feed.columns.items()} | {feed.business_date: ColumnType.DATE}
+    return Row.of({**added, **columns}, rules.business.timezone, cells=True)
+
+
+def customer_column(rule: Return, rules: Rules) -> str:
+    """The phone number among the columns by which a return tells customers apart; the rules have exactly one."""
+    columns = rules.feeds[JOBS].columns
+    return next(c for c in rule.same if columns[c].type is ColumnType.PHONE)
 
 
 def unit_of(measure: Measure, rules: Rules) -> Unit:
@@ -200,6 +222,25 @@ def member_text(dimension: Dimension, rules: Rules) -> tuple[str, ColumnType | N
     return dimension.column, kind
 
 
+def member_columns(dimension: str, rules: Rules) -> frozenset[str]:
+    """The columns that a dimension's members are made of; none where there is no such dimension."""
+    if dimension not in rules.dimensions:
+        return frozenset()
+    return frozenset(tree.columns_in(parse(member_text(rules.dimensions[dimension], rules)[0])))
+
+
+def reading(column: str, rules: Rules) -> frozenset[str]:
+    """The company's own sums over jobs that read a column, at any time."""
+    return frozenset(
+        name
+        for name, measure in sums(rules, own=True).items()
+        for _, version in measure.rule.versions
+        if version.of == JOBS
+        for text in (version.count, version.sum, version.where)
+        if text is not None and column in tree.columns_in(parse(text))
+    )
+
+
 def applies(dimension: Dimension, of: str, rules: Rules) -> bool:
     """Whether rows of a feed have members of a dimension: rows of its own feed, and rows of jobs if it is over jobs."""
     return dimension.of == of or (dimension.of == JOBS and links_to_jobs(rules, of))
@@ -233,6 +274,7 @@ def is_additive(dimension: Dimension, measure: Measure) -> bool:
 
 __all__ = [
     "CALLS", "JOBS", "PAYMENTS", "SHIPPED", "TAKEN",
-    "Declared", "applies", "declared", "is_additive", "links_to_jobs",
-    "measure_row", "member_text", "ratios", "reached", "shown_format", "sum_kind", "sums", "unit_of",
+    "Declared", "applies", "customer_column", "declared", "is_additive", "links_to_jobs",
+    "measure_row", "member_columns", "member_text", "ratios", "reached", "reading", "shown_format", "sought_row",
+    "sum_kind", "sums", "unit_of",
 ]  # fmt: skip

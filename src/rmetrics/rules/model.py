@@ -17,7 +17,7 @@ from rmetrics.rules.dated import Dated
 from rmetrics.rules.feeds import Feed
 from rmetrics.rules.hours import Hours
 from rmetrics.rules.journeys import JourneyRules
-from rmetrics.rules.measure_tables import Dimension, Measure
+from rmetrics.rules.measure_tables import Dimension, Measure, Return
 from rmetrics.rules.messages import Alert, BriefRules, Channel
 from rmetrics.rules.numbers import NumberRange
 from rmetrics.rules.table import Identifier, Name, Sql, Table, is_zone, known_zone
@@ -213,6 +213,7 @@ class Rules:
         sources: by declared name, in declared order.
         journeys: how leads are matched with their jobs.
         measures, dimensions: by name, as declared (``rules.measures``); ``measures.declared`` adds the shipped ones.
+        returns: by the name of the column that they add to jobs.
         brief, notify, alerts: the messages (``rules.messages``), channels by name, alerts by dotted key; no figure
             depends on them.
         companies: by name (``rules.companies.Company``); empty for a single company.
@@ -238,6 +239,7 @@ class Rules:
     alerts: Mapping[str, Alert]
     measures: Mapping[str, Dated[Measure]] = field(default_factory=dict)
     dimensions: Mapping[str, Dimension] = field(default_factory=dict)
+    returns: Mapping[str, Return] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     pulls: Mapping[str, Any] = field(default_factory=dict)
     companies: Mapping[str, Any] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from rmetrics.rules.terms import Answers
 
 _MEANING = (
     "business", "jobs", "revenue", "calls", "sources", "feeds", "feed_where", "journeys", "measures", "dimensions",
+    "returns",
 )  # fmt: skip
 
 
@@ -26,8 +27,8 @@ def without_prices(rules: Rules) -> Rules:
 
 
 def without_own_measures(rules: Rules) -> Rules:
-    """Returns the rules without declared measures and dimensions; the shipped ones need no declaration."""
-    return replace(rules, measures={}, dimensions={})
+    """Returns the rules without declared measures, dimensions and returns; the shipped ones need no declaration."""
+    return replace(rules, measures={}, dimensions={}, returns={})
 
 
 def alike(one: Rules, other: Rules) -> bool:

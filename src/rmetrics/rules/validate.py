@@ -13,6 +13,7 @@ from rmetrics.rules.measure_problems import MeasureProblems
 from rmetrics.rules.messages import judge_messages
 from rmetrics.rules.model import ALL, UNATTRIBUTED, Cost, FeedLeads, Place, Rules, Source
 from rmetrics.rules.names import CALLS, JOB_KEY, JOBS, PAYMENTS, TARGETS, normal_source
+from rmetrics.rules.return_problems import judge_returns
 from rmetrics.rules.rows import feed_row, filled_columns, job_columns, job_row, mapped_row
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.rules.variants import with_variant
@@ -71,10 +72,14 @@ class _Validation:
         (self.warnings if warn else self.problems).append(RuleProblem(place.path, place.line, key, message))
 
     def measures(self) -> None:
-        """Checks measures and dimensions, including their names."""
-        for group, names in (("measures", self.rules.measures), ("dimensions", self.rules.dimensions)):
+        """Checks measures, dimensions and returns, including their names."""
+        rules = self.rules
+        groups = {"measures": rules.measures, "dimensions": rules.dimensions, "returns": rules.returns}
+        for group, names in groups.items():
             for name in names:
                 self.identifier(f"{group}.{name}", name, group.removesuffix("s"))
+        if self.usable(JOBS):
+            judge_returns(rules, _ADDED[JOBS], self.say, self.condition)
         MeasureProblems(self.rules, self.broken, self.usable, self.say, self.condition).judge()
 
     def pulls(self) -> None:

@@ -40,6 +40,7 @@ from rmetrics.pipeline.compute.names import (
     replaced,
     together,
 )
+from rmetrics.pipeline.compute.returns import write_returns
 from rmetrics.pipeline.compute.rows import Rows, Typed
 from rmetrics.pipeline.compute.stages import LINKS, REPLACED, standing_schema
 from rmetrics.positions import POSITION
@@ -233,6 +234,7 @@ class _Plan(Generic[D]):
         rows = Rows(lake, rules, self.typed, Snapshot(lake.store, tables=tables))
         if CALLS in rules.feeds:  # what follows a telephone number over all feeds is not cut into buckets
             tables[CLASSES] = written(lake, CLASSES, classes_of(rows), CLASSED)
+        write_returns(lake, rows, tables)
         every = rows.snapshot.scan(FACTS)
         own = together_sums([measured_of_jobs(rows, every, pl.lit(value=True)), measured_alone(rows)])
         tallies = {**tallies, "measures": own.daily, "members": own.members}

@@ -1,7 +1,8 @@
 """How the published numbers of a month changed: when, by which run, and why."""
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from rmetrics.errors import SettingsError
@@ -9,7 +10,7 @@ from rmetrics.pipeline.asked import Months, months_named, only_source
 from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.ddl import has_all
 from rmetrics.postgres.server import existing_server
-from rmetrics.rules import Rules, load_rules
+from rmetrics.rules import ALL, Rules, load_rules
 from rmetrics.rules.funnel import as_called, as_recorded, funnel_names
 from rmetrics.rules.measures import sums
 from rmetrics.rules.suggest import did_you_mean
@@ -18,12 +19,15 @@ from rmetrics.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One change of one published figure.
+    """One change of one published figure, or of several members' together.
 
     Attributes:
         date: the day; None for the figure of the whole month.
         before, after: exact; None where the row was not there, or is gone.
         at: when the run published it.
+        dimension: of a member's figure, which is of the whole company; None of others.
+        member: None: several together, whose changes are smaller than those told by name.
+        members: how many members the change tells of; None where it is of none.
     """
 
     run_id: str
@@ -36,6 +40,9 @@ class Recorded:
     before: Decimal | None
     after: Decimal | None
     cause: str | None
+    dimension: str | None = None
+    member: str | None = None
+    members: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +52,10 @@ class History:
     Attributes:
         month, last: the first month and the last.
         first_run, first_at: the run that first published the month; None where it is not published.
-        changes: of the whole month's figures, or with days of theirs.
+        changes: of the whole month's figures, with days of theirs, or of a dimension's members.
         days: how many daily figures changed.
+        members: how many figures of members changed, by dimension.
+        dimension: whose members' changes these are.
         published: whether any of the months has figures now.
     """
 
@@ -57,6 +66,19 @@ class History:
     days: int
     published: bool
     last: dt.date
+    members: Mapping[str, int] = field(default_factory=dict)
+    dimension: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is asked for; ``""`` for everything."""
+
+    source: str = ""
+    metric: str = ""
+    dimension: str = ""
+    member: str = ""
+    daily: bool = False
 
 
 def history(
@@ -66,6 +88,8 @@ def history(
     source: str | None = None,
     metric: str | None = None,
     daily: bool = False,
+    dimension: str | None = None,
+    member: str | None = None,
 ) -> History:
     """What was recorded of some months.
 
@@ -75,18 +99,28 @@ def history(
         source: only this one; case, spaces and aliases do not matter, and ``ALL`` is all of them.
         metric: only this one; of journeys with or without its prefix.
         daily: the daily figures instead of the month's.
+        dimension: the figures of its members instead.
+        member: only this one.
 
     Raises:
-        SettingsError: nothing is published yet, nothing ever was of this month, or there is no such source or
-            measure.
+        SettingsError: nothing is published yet, nothing ever was of this month, or there is no such source, measure or
+            dimension; or what members do not have is asked of them.
         PostgresError: the server cannot be reached.
     """
     rules = load_rules(settings.rules_dir, settings.company)
     recorded = None if metric is None else _recorded(metric, rules)
+    if member is not None and dimension is None:
+        raise SettingsError("--member is one of a dimension", "Name it: --dimension NAME.")
+    if dimension is not None and (daily or source is not None):
+        raise SettingsError(
+            f"what members of {dimension} have is known by month and for the whole company",
+            "Leave out --daily and --source.",
+        )
+    wanted = _Wanted(source or "", recorded or "", dimension or "", member or "", daily)
     with existing_server(settings) as target:
         if target is None:
             raise _nothing()
-        return _history(target, settings, rules, months, source, recorded, daily=daily)
+        return _history(target, settings, rules, months, wanted)
 
 
 def _recorded(metric: str, rules: Rules) -> str:
@@ -108,31 +142,23 @@ def _nothing() -> SettingsError:
     return SettingsError("nothing is published yet", "Put exports into the inbox and run: rmetrics sync")
 
 
-def _history(
-    server: Server,
-    settings: Settings,
-    rules: Rules,
-    wanted: Months,
-    source: str | None,
-    metric: str | None,
-    *,
-    daily: bool,
-) -> History:
+def _history(server: Server, settings: Settings, rules: Rules, asked: Months, wanted: _Wanted) -> History:
     with connect(server, schema=settings.pg_schema) as session:
         if not has_all(session, ["sync_runs", "metric_changes", "monthly_metrics"]):
             raise _nothing()
         months, sources = _known(session)
         if not months:
             raise _nothing()
-        (month, last), source = months_named(wanted, months), only_source(source, rules, sources)
+        (month, last), source = months_named(asked, months), only_source(wanted.source or None, rules, sources)
         rows = session.query(
             "SELECT c.run_id, r.finished_at, c.month, c.date, c.source, c.segment, c.metric, c.old_value, c.new_value, "
             "c.cause FROM metric_changes AS c JOIN sync_runs AS r USING (run_id) "
             "WHERE c.month BETWEEN $1::text::date AND $4::text::date AND $2::text IN ('', c.source) "
             "AND $3::text IN ('', c.metric) "
             "ORDER BY r.finished_at, c.change_id",
-            [month.isoformat(), source or "", metric or "", last.isoformat()],
+            [month.isoformat(), source or "", wanted.metric, last.isoformat()],
         )
+        by_member = _members(session, month, last, rules, wanted)
         first_run, first_at = _first(session, month)
         there = session.query(
             "SELECT 1 FROM monthly_metrics WHERE month BETWEEN $1::text::date AND $2::text::date LIMIT 1",
@@ -142,15 +168,51 @@ def _history(
         Recorded(run, at, of, day, whose, segment, what, _number(was), _number(now), cause)
         for run, at, of, day, whose, segment, what, was, now, cause in rows
     ]
+    counts: dict[str, int] = {}
+    for change in by_member:
+        name = change.dimension or ""
+        counts[name] = counts.get(name, 0) + (change.members or 0)
+    changes = by_member if wanted.dimension else [r for r in recorded if (r.date is not None) == wanted.daily]
     return History(
         month=month,
         first_run=first_run,
         first_at=first_at,
-        changes=tuple(r for r in recorded if (r.date is not None) == daily),
+        changes=tuple(changes),
         days=sum(r.date is not None for r in recorded),
         published=bool(there),
         last=last,
+        members=counts,
+        dimension=wanted.dimension or None,
     )
+
+
+def _members(session: Session, month: dt.date, last: dt.date, rules: Rules, wanted: _Wanted) -> list[Recorded]:
+    """What was recorded of members: of one dimension, or of all.
+
+    Raises:
+        SettingsError: no such dimension is declared, and none was ever recorded.
+    """
+    if not has_all(session, ["member_changes"]):  # the last publish was an earlier version's
+        return []
+    if wanted.dimension and wanted.dimension not in rules.dimensions:
+        once = session.query("SELECT 1 FROM member_changes WHERE dimension = $1::text LIMIT 1", [wanted.dimension])
+        if not once:
+            known = ", ".join(rules.dimensions)
+            near = did_you_mean(wanted.dimension, rules.dimensions)
+            hint = f"Dimensions: {known}." if known else "Declare one: see docs/rules.md, Own measures."
+            raise SettingsError(f"no dimension {wanted.dimension!r}{near}", hint)
+    rows = session.query(
+        "SELECT c.run_id, r.finished_at, c.month, c.metric, c.old_value, c.new_value, c.cause, c.dimension, c.member, "
+        "c.members FROM member_changes AS c JOIN sync_runs AS r USING (run_id) "
+        "WHERE c.month BETWEEN $1::text::date AND $2::text::date AND $3::text IN ('', c.metric) "
+        "AND $4::text IN ('', c.dimension) AND ($5::text = '' OR lower($5::text) = lower(c.member)) "
+        "ORDER BY r.finished_at, c.change_id",
+        [month.isoformat(), last.isoformat(), wanted.metric, wanted.dimension, wanted.member],
+    )
+    return [
+        Recorded(run, at, of, None, ALL, ALL, what, _number(was), _number(now), cause, dimension, member, members)
+        for run, at, of, what, was, now, cause, dimension, member, members in rows
+    ]
 
 
 def run_changes(settings: Settings, run_id: str, *, most: int) -> tuple[Recorded, ...]:

@@ -11,10 +11,21 @@ import polars as pl
 from rmetrics.checks.by_span import sums_by_span
 from rmetrics.errors import CheckError, LakeError, SettingsError
 from rmetrics.findings import Finding
-from rmetrics.metrics.by_period import MEMBER, SPAN, Compare, Period, Span, State, compared_with, periods_of, sums
+from rmetrics.metrics.by_period import (
+    MEMBER,
+    SPAN,
+    Compare,
+    Period,
+    Span,
+    State,
+    ages_of,
+    compared_with,
+    periods_of,
+    sums,
+)
 from rmetrics.metrics.figures import SHIPPED, Figure, Kind, figures_of, quotient
 from rmetrics.metrics.tallies import last_day
-from rmetrics.periods import Grain, month_of, next_month, next_period, period_name, period_of
+from rmetrics.periods import Grain, month_of, next_month, next_period, period_of
 from rmetrics.pipeline.asked import only_source
 from rmetrics.pipeline.compute.names import TALLIES
 from rmetrics.pipeline.landing.placement import newest_day
@@ -42,6 +53,7 @@ class Asked:
         dimension: what the members are; None: no members.
         compare: what each period is compared with; None: nothing.
         first, last: the days; None: where the data begin, or end.
+        aged: by the age of the days instead, counted back from the data's last day (``by_period.ages_of``).
     """
 
     measures: tuple[str, ...] = ()
@@ -52,6 +64,12 @@ class Asked:
     compare: Compare | None = None
     first: dt.date | None = None
     last: dt.date | None = None
+    aged: bool = False
+
+    @property
+    def parted_by(self) -> str:
+        """How the days are parted."""
+        return "age" if self.aged else self.by.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +161,7 @@ def metrics(settings: Settings, asked: Asked, progress: Progress = silent) -> Me
             if name not in known:
                 raise SettingsError(f"no measure {name!r}{did_you_mean(name, known)}", f"Measures: {', '.join(known)}.")
         _check_dimension(asked, lake.rules)
+        _check_ages(asked)
         return _metrics(lake, asked, [known[name] for name in asked.measures or DEFAULT])
 
 
@@ -159,21 +178,34 @@ def _check_dimension(asked: Asked, rules: Rules) -> None:
         return
     if name not in known:
         raise SettingsError(f"no dimension {name!r}{did_you_mean(name, known)}", f"Dimensions: {', '.join(known)}.")
-    if asked.by in {Grain.DAY, Grain.WEEK}:
-        raise SettingsError(f"{name} is known by month, not by {asked.by}", "Say --by month, quarter or year.")
+    if asked.aged or asked.by in {Grain.DAY, Grain.WEEK}:
+        raise SettingsError(f"{name} is known by month, not by {asked.parted_by}", "Say --by month, quarter or year.")
     if asked.source is not None or asked.segment is not None:
         raise SettingsError(f"{name} is known for the whole company", "Leave out --source and --segment.")
     if any(day is not None and day.day != 1 for day in (asked.first, asked.last and asked.last + _DAY)):
         raise SettingsError(f"{name} is known by month", "Name whole months: --from 2024-10 --to 2024-12.")
 
 
+def _check_ages(asked: Asked) -> None:
+    """Refuses what ages do not have.
+
+    Raises:
+        SettingsError: days or a comparison are asked for.
+    """
+    if asked.aged and (asked.first or asked.last):
+        raise SettingsError("ages count back from the newest day of the data", "Leave out --from and --to.")
+    if asked.aged and asked.compare is not None:
+        raise SettingsError("an age has no earlier one to compare with", "Leave out --compare, or say --by month.")
+
+
 def _metrics(lake: Workspace, asked: Asked, figures: Sequence[Figure]) -> Metrics:
     daily = lake.computed.snapshot.scan(DAILY)
-    data, ahead = _reach(lake, daily)
+    data, ahead = _reach(lake, daily, figures)
     known = daily.select(pl.col("source").unique()).collect()["source"].to_list()
     source = only_source(asked.source, lake.rules, known)
     segment = _segment(asked.segment, lake.rules)
-    periods = list(periods_of(_wanted(asked, data, ahead), data, asked.by))
+    ages = list(ages_of(data, ahead)) if asked.aged else None
+    periods = ages or list(periods_of(_wanted(asked, data, ahead), data, asked.by))
     others = [None if asked.compare is None else compared_with(p, asked.compare, data) for p in periods]
     others = _whole_months(asked, periods, others)
     spans = list(dict.fromkeys(_spans(periods, others)))
@@ -190,9 +222,15 @@ def _metrics(lake: Workspace, asked: Asked, figures: Sequence[Figure]) -> Metric
     return Metrics(asked, data, lake.rules.business.currency, tuple(rows), lake.problems)
 
 
-def _reach(lake: Workspace, daily: pl.LazyFrame) -> tuple[Span, dt.date]:
-    """The days with data, and the last day with a figure, which may be one that is planned after them."""
-    first, end = daily.select(pl.col("date").min().alias("first"), pl.col("date").max().alias("end")).collect().row(0)
+def _reach(lake: Workspace, daily: pl.LazyFrame, figures: Sequence[Figure]) -> tuple[Span, dt.date]:
+    """The days with data, and the last day with a figure, which may be one that is planned after them.
+
+    Own measures may reach further than the published ones: a part may be used in a month without a job.
+    """
+    own = {part for figure in figures for part in figure.parts} - {*SHIPPED}
+    theirs = lake.computed.snapshot.scan(MEASURE_DAILY).filter(pl.col("measure").is_in(sorted(own)))
+    every = pl.concat([daily.select("date"), theirs.select("date")])
+    first, end = every.select(pl.col("date").min().alias("first"), pl.col("date").max().alias("end")).collect().row(0)
     newest = newest_day(lake.exports.values(), lake.rules)
     last = last_day(lake.computed.snapshot.scan(TALLIES["days"]), lake.rules, newest).collect().item()
     if first is None or last is None:
@@ -341,7 +379,7 @@ def _row(
     if asked.compare is not None:
         compared = _compared(of(Span(period.span.first, period.through)) if other else None, other, of)
     return Row(
-        period=period_name(period.start, period.grain),
+        period=period.name,
         span=period.span,
         through=period.through,
         state=period.state,

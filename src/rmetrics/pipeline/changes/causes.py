@@ -95,7 +95,7 @@ class Causes:
                 exports[a.export] = replace(a, new=a.new + known[0], changed=a.changed + known[1])
         told = [str(a) for a in exports.values()]
         if self.old is not None:
-            edits = [e for e in self.edits if moves_members(e, dimension)]
+            edits = [e for e in self.edits if moves_members(e, dimension, self.old, self.new)]
             old, new = self.old, self.new
             edits += [
                 e for e in self.edits if e not in edits and any(can_move(e, s, metric, old, new) for s in sources)
@@ -119,6 +119,13 @@ class Causes:
         for arrival in self.arrivals:
             found.setdefault(arrival.month, []).append(arrival)
         return found
+
+    def member_frame(self, months: Sequence[dt.date]) -> pl.DataFrame:
+        """The cause of every figure that members can have: month, dimension, metric, cause."""
+        names = [*sums(self.new)]
+        rows = [(m, d, n, self.of_member(m, d, n)) for m in months for d in self.new.dimensions for n in names]
+        schema = {"month": pl.Date, "dimension": pl.String, "metric": pl.String, "cause": pl.String}
+        return pl.DataFrame(rows, schema=schema, orient="row")
 
     def frame(self, months: Sequence[dt.date], sources: Sequence[str]) -> pl.DataFrame:
         """The cause of every figure there can be: month, source, metric, cause."""

@@ -7,7 +7,7 @@ rules (``rules.projections``) cannot change what it makes, so where the exports 
 from dataclasses import dataclass
 
 from rmetrics.lake.snapshot import Snapshot
-from rmetrics.pipeline.compute.names import CONTENTS, FIGURES, TALLIES, tables
+from rmetrics.pipeline.compute.names import CONTENTS, FIGURES, RETURNS, TALLIES, tables
 from rmetrics.rules import Rules
 from rmetrics.rules.projections import alike, without_own_measures, without_prices
 from rmetrics.tables import JOURNEYS
@@ -46,6 +46,8 @@ def held_tables(before: Snapshot, old: Rules, rules: Rules) -> Held:
         again |= {TALLIES["spent"], JOURNEYS}
     if not alike(one, other):
         again |= {TALLIES["measures"], TALLIES["members"]}
+    if list(old.returns.items()) != list(rules.returns.items()):
+        again |= {RETURNS}
     return Held(before, frozenset(n for n in tables(rules) if n not in again and before.has(n)))
 
 

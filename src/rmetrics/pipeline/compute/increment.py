@@ -46,6 +46,7 @@ from rmetrics.pipeline.compute.names import (
     FACTS,
     FIGURES,
     MATCHES,
+    RETURNS,
     SPELLINGS,
     TALLIES,
     links,
@@ -53,6 +54,7 @@ from rmetrics.pipeline.compute.names import (
     replaced,
     together,
 )
+from rmetrics.pipeline.compute.returns import recounted
 from rmetrics.pipeline.compute.rows import Rows, Typed, typed_exports
 from rmetrics.pipeline.compute.stages import facts, key_hash, linked_jobs, newest, with_facts
 from rmetrics.positions import COUNTED, POSITION, position
@@ -87,6 +89,7 @@ class Increment:
         changes: by published table, what is not as it was.
         reached: positions of the jobs, leads and calls whose journeys the change may touch.
         touch_months: the months of these touches, as they were and as they are.
+        returning: positions of the jobs whose days between customers' jobs were counted again, now and before.
         reclassed: the calls whose classes were found anew.
     """
 
@@ -98,6 +101,7 @@ class Increment:
     changes: Mapping[str, Change]
     reached: pl.Series
     touch_months: frozenset[dt.date]
+    returning: pl.Series
     reclassed: Reclassed | None = None
 
 
@@ -136,6 +140,7 @@ class _Increment:
         self.reached = pl.Series(POSITION, [], dtype=pl.Int64)
         self.touches = pl.DataFrame(), pl.DataFrame()
         self.reclassed: Reclassed | None = None
+        self.returning = pl.Series(POSITION, [], dtype=pl.Int64)
 
     def run(self) -> Increment:
         """Makes every table that changes."""
@@ -150,7 +155,7 @@ class _Increment:
             self._classes()
         spelt = self._spellings()
         before, now = self._facts(spelt)
-        tallies = self._tallies(before, now)
+        tallies = self._tallies(before, now, self._returns(before, now))
         changed = {n: self.rows.snapshot.scan(t).collect() for n, t in TALLIES.items()}
         summed = {n: added(n, [changed[n].lazy(), tallies[n].lazy()]).collect() for n in TALLIES}
         self.tables |= write_metrics(self.lake, self.rules, summed, self.newest_day)
@@ -168,6 +173,7 @@ class _Increment:
             changes,
             self.reached,
             touched,
+            self.returning,
             self.reclassed,
         )
 
@@ -292,6 +298,29 @@ class _Increment:
         held = self.rows.snapshot.scan(links(name)).filter(pl.col(JOB_ID).is_in(jobs.implode())).collect()
         return self.rows.at(name, held[POSITION]).collect()
 
+    def _returns(self, before: pl.DataFrame, now: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Counts the days anew between jobs of the customers whose jobs changed.
+
+        Returns:
+            The jobs that changed, or whose days did, as they were and as they are, with the columns of their days.
+        """
+        if not self.rules.returns:
+            return before, now
+        looked, made = recounted(self.rows, [before, now])
+        held = self.old.snapshot.scan(RETURNS).filter(pl.col(POSITION).is_in(looked.implode())).collect()
+        moved = self._differ(RETURNS, held, made)
+        self.returning = looked
+        same = self._others(moved, before, now)
+        sides = ((self.old, before), (self.rows, now))
+        was, is_now = pl.collect_all([rows.returning(pl.concat([jobs, same]).lazy()) for rows, jobs in sides])
+        return was, is_now
+
+    def _others(self, moved: pl.Series, before: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
+        """Of the jobs at some positions those that did not change themselves, in the columns of those that did."""
+        others = moved.filter(~moved.is_in(pl.concat([before[POSITION], now[POSITION]]).implode())).unique()
+        facts = self.rows.snapshot.scan(FACTS).filter(pl.col(POSITION).is_in(others.implode()))
+        return with_facts(self.rows.at(JOBS, others), facts).select(now.columns).collect()
+
     # -- journeys
 
     def _journeys(self, before: pl.DataFrame, now: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -313,9 +342,7 @@ class _Increment:
         self._differ(JOURNEYS, *self.touches)
         tally = changed_tally(self.old.snapshot.scan(JOURNEY_METRICS), told.lazy(), found.journeys.lazy())
         self.tables[JOURNEY_METRICS] = (write_journey_metrics(self.lake, self.rows, tally),)
-        others = moved.filter(~moved.is_in(pl.concat([before[POSITION], now[POSITION]]).implode())).unique()
-        facts = self.rows.snapshot.scan(FACTS).filter(pl.col(POSITION).is_in(others.implode()))
-        same = with_facts(self.rows.at(JOBS, others), facts).select(now.columns).collect()
+        same = self._others(moved, before, now)
         sides = ((self.old, before), (self.rows, now))
         was, is_now = pl.collect_all([rows.matched(pl.concat([jobs, same]).lazy()) for rows, jobs in sides])
         return was, is_now
@@ -329,7 +356,9 @@ class _Increment:
 
     # -- sums
 
-    def _tallies(self, before: pl.DataFrame, now: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    def _tallies(
+        self, before: pl.DataFrame, now: pl.DataFrame, returning: tuple[pl.DataFrame, pl.DataFrame]
+    ) -> dict[str, pl.DataFrame]:
         """What the change adds to each tally: that of the rows as they are, less that of the rows as they were."""
         decides = [JOB_ID, SOURCE, SEGMENT, METRIC_DATE]
         moved = differing(before.select(decides), now.select(decides), decides)[JOB_ID].unique()
@@ -342,7 +371,7 @@ class _Increment:
             of_jobs = snapshot.scan(FACTS).filter(pl.col(JOB_ID).is_in(jobs.implode())).collect()
             sums = revenue(payments.lazy(), of_jobs.lazy(), self.rules)
             sides.append((held, {n: f.lazy() for n, f in feeds.items()}, sums))
-        own = self._measured(before, now)
+        own = self._measured(*returning)
         was_sums, now_sums = (tally(h.lazy(), f, s, self.rules, o) for (h, f, s), o in zip(sides, own, strict=True))
         return {n: added(n, [getattr(now_sums, n), negative(n, getattr(was_sums, n))]).collect() for n in SUMS}
 

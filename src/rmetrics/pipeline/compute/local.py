@@ -32,6 +32,7 @@ from rmetrics.pipeline.compute.names import (
     CONTENTS,
     FACTS,
     MATCHES,
+    RETURNS,
     SPELLINGS,
     TALLIES,
     links,
@@ -39,6 +40,7 @@ from rmetrics.pipeline.compute.names import (
     replaced,
 )
 from rmetrics.pipeline.compute.names import together as put_together
+from rmetrics.pipeline.compute.returns import write_returns
 from rmetrics.pipeline.compute.rows import Rows, Typed
 from rmetrics.pipeline.compute.stages import (
     LINKS,
@@ -135,7 +137,10 @@ class _Local:
         progress("keeping the newest rows", len(names), len(names))
         progress("applying the rules", 0, 3)
         own = self._spellings()
-        paid, sums = self._facts(own), self._measured()
+        paid = self._facts(own)
+        if RETURNS not in self.held:
+            write_returns(self.lake, self.unpriced, self.tables, self.buckets)
+        sums = self._measured()
         progress("applying the rules", 1, 3)
         self.tables |= write_metrics(self.lake, self.rules, self._tallies(paid, sums), self.newest_day)
         progress("applying the rules", 2, 3)
@@ -257,7 +262,7 @@ def measured_of_jobs(rows: Rows, made: pl.LazyFrame, inside: pl.Expr) -> Measure
     needed = [n for n in needed_feeds(rows.rules) if links_to_jobs(rows.rules, n)]
     if not needed:
         return nothing()
-    jobs = with_facts(rows.feed(JOBS).filter(inside), made)
+    jobs = rows.returning(with_facts(rows.feed(JOBS).filter(inside), made))
     feeds = {n: rows.feed(n).filter(inside) for n in needed if n != JOBS}
     of_jobs = jobs.select(of_jobs_columns(rows.rules))
     return _collected(measure_sums(jobs if JOBS in needed else None, feeds, of_jobs, rows.rules))

@@ -9,6 +9,7 @@ from rmetrics.tables import CATALOGUE, DAILY, DIMENSION_MONTHLY, JOURNEY_METRICS
 
 FACTS, SPELLINGS, CONTENTS = "job_facts", "spellings", "contents"
 MATCHES = "matches"  # of jobs to touches
+RETURNS = "returns"  # by position of the job
 CLASSES = "call_classes"  # by position of the call
 TALLIES: Mapping[str, str] = {name: f"tally_{name}" for name in NAMES}
 FORM = 2
@@ -46,10 +47,12 @@ def tables(rules: Rules) -> Iterator[str]:
             yield links(name)
     if CALLS in rules.feeds:
         yield CLASSES
+    if rules.returns:
+        yield RETURNS
     yield from COMPUTED
 
 
 __all__ = [
-    "CLASSES", "COMPUTED", "CONTENTS", "FACTS", "FIGURES", "FORM", "MATCHES", "SPELLINGS", "TALLIES", "links", "order",
-    "replaced", "tables", "together",
+    "CLASSES", "COMPUTED", "CONTENTS", "FACTS", "FIGURES", "FORM", "MATCHES", "RETURNS", "SPELLINGS", "TALLIES",
+    "links", "order", "replaced", "tables", "together",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from rmetrics.metrics.jobs import JOB_ID
 from rmetrics.metrics.lookup import holding
 from rmetrics.metrics.newest import TypedExport
 from rmetrics.periods import part_of
-from rmetrics.pipeline.compute.names import CLASSES, FACTS, MATCHES, links, replaced, together
+from rmetrics.pipeline.compute.names import CLASSES, FACTS, MATCHES, RETURNS, links, replaced, together
 from rmetrics.pipeline.compute.stages import rows_at, standing, with_facts
 from rmetrics.positions import FILE, POSITION
 from rmetrics.rules import Rules
@@ -106,8 +106,8 @@ class Rows:
         return rows
 
     def facts(self) -> pl.LazyFrame:
-        """One row per job that counts: the columns of its feed, what the rules make of it, and its touch."""
-        return self.matched(with_facts(self.feed(JOBS), self.snapshot.scan(FACTS)))
+        """One row per job that counts: the columns of its feed, what the rules make of it, its touch, its returns."""
+        return self.returning(self.matched(with_facts(self.feed(JOBS), self.snapshot.scan(FACTS))))
 
     def matched(self, jobs: pl.LazyFrame, positions: pl.Series | None = None) -> pl.LazyFrame:
         """Jobs with the touch they came from: its id, how it was matched, and its source; null where there is none.
@@ -117,6 +117,17 @@ class Rows:
             positions: where they stand; None where that is not known.
         """
         return jobs.join(self._beside(MATCHES, positions).drop(JOB_ID), on=POSITION, how="left")
+
+    def returning(self, jobs: pl.LazyFrame, positions: pl.Series | None = None) -> pl.LazyFrame:
+        """Jobs with the columns that ``[returns]`` declares: days to the customer's nearest other job.
+
+        Args:
+            jobs: some jobs.
+            positions: where they stand; None where that is not known.
+        """
+        if not self.rules.returns:
+            return jobs
+        return jobs.join(self._beside(RETURNS, positions), on=POSITION, how="left")
 
     def at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
         """The rows of a feed at some positions, as ``feed`` gives them; a position that is not in force has none."""
@@ -128,7 +139,8 @@ class Rows:
 
     def facts_at(self, positions: pl.Series) -> pl.LazyFrame:
         """The facts of the jobs at some positions, as ``facts`` gives them."""
-        return self.matched(with_facts(self.at(JOBS, positions), self._beside(FACTS, positions)), positions)
+        jobs = with_facts(self.at(JOBS, positions), self._beside(FACTS, positions))
+        return self.returning(self.matched(jobs, positions), positions)
 
     def of_months(self, table: str, months: Collection[dt.date], day: str | None) -> pl.LazyFrame:
         """The rows of a table whose day is in some months, ``NO_PART`` being those without one.
@@ -145,7 +157,8 @@ class Rows:
             return self.scan(table).filter(inside)
         found = self.snapshot.scan(FACTS).filter(inside).collect(engine="streaming")
         positions = found[POSITION]
-        return self.matched(with_facts(self.at(JOBS, positions), found.lazy()), positions).drop(POSITION)
+        jobs = with_facts(self.at(JOBS, positions), found.lazy())
+        return self.returning(self.matched(jobs, positions), positions).drop(POSITION)
 
     def verify(self) -> None:
         """Reads every file before its rows are used.

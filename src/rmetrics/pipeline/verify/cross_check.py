@@ -13,6 +13,7 @@ from rmetrics.checks.compare_measures import OwnFigures
 from rmetrics.checks.leads_compare import LeadFiles, compare_leads
 from rmetrics.checks.quality import Answer, ExportFacts, ask
 from rmetrics.checks.recompute import TypedInput, recompute
+from rmetrics.checks.returns_compare import compare_returns
 from rmetrics.errors import OutOfMemoryError
 from rmetrics.findings import Finding, count
 from rmetrics.ingest.recognise import variant_name
@@ -29,6 +30,7 @@ from rmetrics.pipeline.verify.agreement import disagreement_error
 from rmetrics.pipeline.verify.journeys import check_reached, follow_and_compare, journey_files, with_journeys
 from rmetrics.pipeline.verify.month_inputs import MonthInputs, of_increment
 from rmetrics.pipeline.verify.quality import quality_findings, remembered_findings
+from rmetrics.pipeline.verify.returns import check_reached_returns, return_file
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 from rmetrics.sandbox.connection import duckdb_errors, sandbox
@@ -104,11 +106,13 @@ def look_once(
         _classes(lake, computed, part) as classes,
         duckdb_errors("recompute the metrics"),
         journey_files(lake, computed.rows, reached, months) as files,
+        return_file(lake, computed.rows) as returns,
     ):
         connection = sandbox(
             [
                 *(i.path for inputs in typed.values() for i in inputs),
                 *(*files.paths, classes, own.daily, own.members, *members, *(leads.paths if leads else ())),
+                *([returns] if returns else []),
             ],
             temp=lake.root / "duckdb",
             memory_limit=memory_limit,
@@ -118,9 +122,14 @@ def look_once(
             recompute(connection, typed, rules, scope, newest, journeys=files.every)
             found = compare(connection, daily, monthly, scope, classes, own=own)
             if part is not None:
-                assert reached is not None  # noqa: S101 - part of an increment
-                followed = check_reached(lake, computed.rows, reached, files, part.scope.names, memory_limit)
+                assert computed.increment is not None  # noqa: S101 - part of an increment
+                assert reached is not None  # noqa: S101 - the same
+                names, looked = part.scope.names, computed.increment.returning
+                followed = check_reached(lake, computed.rows, reached, files, names, memory_limit)
+                followed += check_reached_returns(lake, computed.rows, looked, names, memory_limit)
                 return with_journeys(found, followed), []
+            if returns is not None:
+                found = with_journeys(found, compare_returns(connection, rules, returns))
             found = with_journeys(found, follow_and_compare(connection, files, computed.rows))
             if leads is not None:
                 found = with_journeys(found, compare_leads(connection, leads, rules))

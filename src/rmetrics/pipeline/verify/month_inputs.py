@@ -25,6 +25,7 @@ from rmetrics.metrics.lookup import holding
 from rmetrics.periods import next_month
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.names import SPELLINGS, TALLIES
+from rmetrics.pipeline.compute.returns import same_customers
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.compute.typed_inputs import inputs_of
 from rmetrics.positions import POSITION
@@ -170,11 +171,9 @@ def _needed(
         for name, some in ((CALLS, calls), (JOBS, jobs)):
             more = rows.newest(name).join(some.lazy(), on=some.columns, how="semi")
             found[name] = _with(found[name], more.collect(engine="streaming"))
+    _add_customers(found, rows, named)
+    _add_payments(found, rows, named)
     linking = {name: feed.job for name, feed in rules.feeds.items() if feed.job is not None}
-    if PAYMENTS in linking:
-        link = linking[PAYMENTS]
-        names = _values([*(f.lazy() for f in (found[JOBS], named.get(JOBS)) if f is not None)], link.match)
-        found[PAYMENTS] = _with(found[PAYMENTS], _holding(rows, PAYMENTS, [link.column], names))
     if linking:
         asked = [
             _values([f.lazy() for f in (found[name], named.get(name)) if f is not None], [link.column])
@@ -183,7 +182,26 @@ def _needed(
         names = pl.concat(asked).unique()
         columns = list(dict.fromkeys(c for link in linking.values() for c in link.match))
         found[JOBS] = _with(found[JOBS], _holding(rows, JOBS, columns, names))
+    if rules.returns:  # rows of the months may take their members from jobs of other months
+        _add_customers(found, rows, named)
+        _add_payments(found, rows, named)
     return found
+
+
+def _add_customers(found: dict[str, pl.DataFrame], rows: Rows, named: Mapping[str, pl.DataFrame]) -> None:
+    """Adds all jobs of the customers whose jobs are there, where days are counted between these."""
+    if rows.rules.returns:
+        there = [rows.at(JOBS, found[JOBS][POSITION]).collect(), *([named[JOBS]] if JOBS in named else [])]
+        theirs = rows.newest_at(JOBS, same_customers(rows, there))
+        found[JOBS] = _with(found[JOBS], theirs.collect(engine="streaming"))
+
+
+def _add_payments(found: dict[str, pl.DataFrame], rows: Rows, named: Mapping[str, pl.DataFrame]) -> None:
+    """Adds all payments that name the jobs that are there."""
+    link = rows.rules.feeds[PAYMENTS].job if PAYMENTS in rows.rules.feeds else None
+    if link is not None:
+        names = _values([*(f.lazy() for f in (found[JOBS], named.get(JOBS)) if f is not None)], link.match)
+        found[PAYMENTS] = _with(found[PAYMENTS], _holding(rows, PAYMENTS, [link.column], names))
 
 
 def _spans(months: Collection[dt.date]) -> list[tuple[dt.date, dt.date]]:

@@ -12,7 +12,7 @@ from rmetrics.rules.expressions import typing
 from rmetrics.rules.expressions.typed import Value
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.feeds import ColumnType
-from rmetrics.rules.measures import measure_row, sum_kind, sums
+from rmetrics.rules.measures import measure_row, sought_row, sum_kind, sums
 from rmetrics.rules.model import FeedLeads, Rules, Source
 from rmetrics.rules.names import CALLS, JOBS
 from rmetrics.rules.rows import feed_row, job_row, mapped_row
@@ -92,7 +92,7 @@ def _of_jobs(rules: Rules) -> Iterator[PlacedCondition]:
 
 
 def _of_measures(rules: Rules) -> Iterator[PlacedCondition]:
-    """The conditions and sums of own measures, and the texts that dimensions are made of."""
+    """The conditions and sums of own measures, the texts of dimensions, and which jobs returns look for."""
     for name, measure in sums(rules, own=True).items():
         of = measure.latest.of or ""
         rows, row = FACTS if of == JOBS else of, measure_row(rules, of)
@@ -107,6 +107,9 @@ def _of_measures(rules: Rules) -> Iterator[PlacedCondition]:
         if dimension.sql is not None:
             rows, row = FACTS if dimension.of == JOBS else dimension.of, measure_row(rules, dimension.of)
             yield PlacedCondition(f"dimensions.{name}.sql", dimension.sql, rows, row, kind=ColumnType.TEXT)
+    for name, rule in rules.returns.items():
+        if rule.where is not None:
+            yield PlacedCondition(f"returns.{name}.where", rule.where, FACTS, sought_row(rules))
 
 
 def _of_source(source: Source) -> Iterator[tuple[str, str, str]]:

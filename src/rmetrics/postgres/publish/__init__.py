@@ -1,7 +1,7 @@
 """Publishing: everything a run computed becomes visible in PostgreSQL at once, or nothing does."""
 
 from rmetrics.postgres.publish.desired import Change, DesiredTable
-from rmetrics.postgres.publish.metric_changes import JOURNEY_MEASURES, MEASURES
+from rmetrics.postgres.publish.metric_changes import JOURNEY_MEASURES, MEASURES, FinerCauses
 from rmetrics.postgres.publish.transaction import ByOthers, Written, publish
 from rmetrics.postgres.run_log import FeedState, ForecastRow, Published, Run, last_run, published
 
@@ -12,6 +12,7 @@ __all__ = [
     "Change",
     "DesiredTable",
     "FeedState",
+    "FinerCauses",
     "ForecastRow",
     "Published",
     "Run",

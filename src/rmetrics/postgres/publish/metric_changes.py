@@ -1,4 +1,6 @@
-"""``metric_changes``: every published figure that changed, old and new, with its cause."""
+"""``metric_changes``, ``member_changes``: published figures that changed, old and new, with their cause."""
+
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -8,17 +10,33 @@ from rmetrics.rules.model import ALL
 from rmetrics.tables import JOURNEY_METRICS, PgTable
 
 JOURNEY_MEASURES = tuple(FUNNEL)
+MOST_MEMBERS, MOST_NAMED = 10, 500  # changes of members by name: of one measure and month, and of one run
 MEASURES = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
 
 
-def lay_causes(session: Session, causes: pl.DataFrame | None) -> None:
-    """Lays the finer causes, by month, source and metric, where ``note_changes`` finds them."""
-    session.execute(
-        "CREATE TEMPORARY TABLE _causes (month date, source varchar, metric varchar, cause text) ON COMMIT DROP"
-    )
-    if causes is not None and causes.height:
-        session.ingest("_causes", causes.to_arrow(), schema=None)
-        session.execute("ANALYZE pg_temp._causes")
+@dataclass(frozen=True, slots=True)
+class FinerCauses:
+    """Why figures changed, where that is known better than for the run as a whole.
+
+    Attributes:
+        figures: by month, source and metric: cause.
+        members: by month, dimension and metric: cause.
+    """
+
+    figures: pl.DataFrame
+    members: pl.DataFrame
+
+
+def lay_causes(session: Session, causes: FinerCauses | None) -> None:
+    """Lays the finer causes where ``note_changes`` and ``note_member_changes`` find them."""
+    for table, key in (("_causes", "source"), ("_member_causes", "dimension")):
+        session.execute(
+            f"CREATE TEMPORARY TABLE {table} (month date, {key} varchar, metric varchar, cause text) ON COMMIT DROP"
+        )
+    for table, frame in (("_causes", causes.figures), ("_member_causes", causes.members)) if causes else ():
+        if frame.height:
+            session.ingest(table, frame.to_arrow(), schema=None)
+            session.execute(f"ANALYZE pg_temp.{table}")
 
 
 def note_changes(session: Session, table: PgTable, stage: str, inside: str, run_id: str, cause: str) -> None:
@@ -127,3 +145,40 @@ def note_measure_changes(session: Session, stage: str, inside: str, run_id: str,
             "AND c.metric = m.measure ORDER BY 2, 3, 4, 5, 6",
             [run_id, cause],
         )
+
+
+def note_member_changes(session: Session, stage: str, inside: str, run_id: str, cause: str) -> None:
+    """Notes how the staged figures of members differ from those that are there.
+
+    The first figures of a measure in a month are no change, nor is a dimension that the rules no longer have. A measure
+    has its largest changes by name, and the others together; where a run changes more than ``MOST_NAMED``, as an edited
+    rule may, all are told together.
+
+    Args:
+        session: in the publish transaction, before the figures are written.
+        stage: the temporary table with all new rows of the months.
+        inside: the SQL condition for rows ``t`` of these months.
+        run_id: the run that publishes.
+        cause: where no finer one is laid.
+    """
+    key = "month, dimension, member, measure"
+    session.execute(
+        f"WITH was AS (SELECT {key}, value FROM dimension_monthly AS t WHERE {inside}), "
+        f"new AS (SELECT {key}, value FROM pg_temp.{quoted(stage)}), "
+        f"changed AS (SELECT {key}, was.value AS was, new.value AS new, row_number() OVER ("
+        "PARTITION BY month, dimension, measure "
+        "ORDER BY abs(coalesce(new.value, 0) - coalesce(was.value, 0)) DESC, member) AS place "
+        f"FROM was FULL JOIN new USING ({key}) WHERE was.value IS DISTINCT FROM new.value "
+        "AND (month, dimension, measure) IN (SELECT month, dimension, measure FROM was) "
+        "AND (month, dimension) IN (SELECT month, dimension FROM new)), "
+        f"named AS (SELECT CASE WHEN count(*) <= {MOST_NAMED} THEN {MOST_MEMBERS} ELSE 0 END AS most "
+        f"FROM changed WHERE place <= {MOST_MEMBERS}), "
+        "told AS (SELECT month, dimension, member, 1 AS members, measure, was, new, place FROM changed, named "
+        "WHERE place <= most UNION ALL SELECT month, dimension, NULL, count(*)::integer, measure, sum(was), sum(new), "
+        "min(place) FROM changed, named WHERE place > most GROUP BY month, dimension, measure) "
+        "INSERT INTO member_changes (run_id, month, dimension, member, members, metric, old_value, new_value, cause) "
+        "SELECT $1, m.month, m.dimension, m.member, m.members, m.measure, m.was, m.new, coalesce(c.cause, $2) "
+        "FROM told AS m LEFT JOIN pg_temp._member_causes AS c ON c.month = m.month AND c.dimension = m.dimension "
+        "AND c.metric = m.measure ORDER BY m.month, m.dimension, m.measure, m.place",
+        [run_id, cause],
+    )

@@ -25,11 +25,17 @@ from rmetrics.postgres.publish.copying import require_types
 from rmetrics.postgres.publish.desired import DesiredTable
 from rmetrics.postgres.publish.digests import Digest, Totals, nothing
 from rmetrics.postgres.publish.first_load import keys_checked_at_once
-from rmetrics.postgres.publish.metric_changes import lay_causes, note_changes, note_measure_changes
+from rmetrics.postgres.publish.metric_changes import (
+    FinerCauses,
+    lay_causes,
+    note_changes,
+    note_measure_changes,
+    note_member_changes,
+)
 from rmetrics.postgres.publish.read_back import ReadBackError, delete_totalled
 from rmetrics.postgres.publish.staging import Months, Staged, fill, going, merge, months_to_write, read_back, stage
 from rmetrics.postgres.run_log import Run, begin_run, end_run, is_published, last_run, noted_counters
-from rmetrics.tables import DAILY, JOURNEY_METRICS, MEASURE_DAILY, MONTHLY, PgTable
+from rmetrics.tables import DAILY, DIMENSION_MONTHLY, JOURNEY_METRICS, MEASURE_DAILY, MONTHLY, PgTable
 
 _WORK_MEM = "64MB"  # for the joins of staged rows with what is there
 _LOCK = "hashtextextended('rmetrics:publish:' || $1, 0)"
@@ -99,7 +105,7 @@ def publish(
     *,
     schema_digest: str,
     cause: str,
-    causes: pl.DataFrame | None = None,
+    causes: FinerCauses | None = None,
     full: bool = False,
     after: str | None = None,
     settled: Callable[[], Run] | None = None,
@@ -113,7 +119,7 @@ def publish(
         run: the row for ``sync_runs``.
         schema_digest: of the schema script in force.
         cause: why figures changed, for ``metric_changes``.
-        causes: a finer cause by month, source and metric, where there is one.
+        causes: finer causes, where they are known.
         full: compare every row of every month, whatever the bookkeeping says.
         after: the run that was the last one when it was decided to publish; None where there was none.
         settled: waits until it is known that the contents may be published, just before the commit; returns the row for
@@ -290,6 +296,8 @@ class _Publication:
             note_changes(session, table, staged.name, months.inside, self.run.run_id, self.cause)
         if table.name == MEASURE_DAILY:
             note_measure_changes(session, staged.name, months.inside, self.run.run_id, self.cause)
+        if table.name == DIMENSION_MONTHLY:
+            note_member_changes(session, staged.name, months.inside, self.run.run_id, self.cause)
         put = merge(session, staged)
         self.written[table.name] += put
         if put and everything and published == content.digests:  # all of it was published, and is not there as it was

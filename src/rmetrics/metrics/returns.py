@@ -1,0 +1,83 @@
+"""Customers who come back: days between a job and the nearest other job of the same customer.
+
+Customers are followed as journeys follow them: by each whole number of a cell, with its extension; the company's own
+numbers and those that many customers share are nobody's. ``[returns.NAME]`` says what else both jobs have alike, and
+which jobs are looked for.
+"""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from rmetrics.metrics.jobs import METRIC_DATE, creation_day
+from rmetrics.metrics.journeys import with_shared
+from rmetrics.metrics.newest import in_force
+from rmetrics.metrics.phones import KEY, keyed
+from rmetrics.positions import POSITION
+from rmetrics.rules.expressions.polars_form import is_true
+from rmetrics.rules.measure_tables import Return
+from rmetrics.rules.measures import customer_column, sought_row
+from rmetrics.rules.model import Rules
+
+_DAY, _ENTERED, _CELL, _SOUGHT, _NEAREST = "_day", "_entered", "_cell", "_sought", "_nearest"
+
+
+def return_schema(rules: Rules) -> dict[str, pl.DataType]:
+    """The columns of ``settled``."""
+    return {POSITION: pl.Int64(), **dict.fromkeys(rules.returns, pl.Int64())}
+
+
+def nearest(jobs: pl.LazyFrame, rules: Rules, inside: pl.Expr | None = None) -> pl.LazyFrame:
+    """Days to the nearest other job, number by number; of any cut of the numbers, for ``settled`` puts them together.
+
+    Args:
+        jobs: job facts with the columns of their feed, and ``POSITION``; all jobs of each customer among them.
+        rules: returns and journeys; who counts as a customer follows from the rules on the day a job was entered.
+        inside: which numbers (``phones.KEY``) are looked at; None: all.
+
+    Returns:
+        The columns of ``return_schema``; a job may have several rows, and has none where nobody comes back. Jobs
+        without a metric date count nowhere and are nobody's return.
+    """
+    parts = [pl.LazyFrame(schema=return_schema(rules))]
+    parts += [_nearest(name, rule, jobs, rules, inside) for name, rule in rules.returns.items()]
+    return pl.concat(parts, how="diagonal")
+
+
+def settled(parts: Sequence[pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
+    """One row per job of several cuts of ``nearest``: the fewest days over all numbers of the job."""
+    every = pl.concat([pl.LazyFrame(schema=return_schema(rules)), *parts])
+    return every.group_by(POSITION).agg(pl.col(n).min() for n in rules.returns)
+
+
+def _nearest(name: str, rule: Return, jobs: pl.LazyFrame, rules: Rules, inside: pl.Expr | None) -> pl.LazyFrame:
+    phone = customer_column(rule, rules)
+    alike = {f"_alike{i}": c for i, c in enumerate(c for c in rule.same if c != phone)}
+    sought = pl.lit(value=True) if rule.where is None else is_true(rule.where, sought_row(rules))
+    rows = jobs.filter(pl.col(METRIC_DATE).is_not_null()).select(
+        POSITION,
+        pl.col(METRIC_DATE).alias(_DAY),
+        creation_day(rules).alias(_ENTERED),
+        pl.col(phone).alias(_CELL),
+        sought.alias(_SOUGHT),
+        *(pl.col(c).alias(n) for n, c in alike.items()),
+    )
+    every = keyed(rows, _CELL)
+    every = every if inside is None else every.filter(inside)
+    own = in_force(rules.journeys.common, pl.col(_ENTERED), lambda j: pl.col(KEY).is_in(list(j.own_numbers)))
+    every = every.filter(~own)
+    known = with_shared(every, every.select(KEY, pl.col(_ENTERED).alias("job_day")), rules, day=_ENTERED)
+    filled = pl.all_horizontal(pl.lit(value=True), *(pl.col(n).is_not_null() for n in alike))
+    some = known.filter(~pl.col("shared") & filled)
+    whose = [KEY, *alike]
+    days = some.group_by(*whose, _DAY).agg(pl.col(_SOUGHT).any()).sort(*whose, _DAY)
+    met = pl.when(_SOUGHT).then(_DAY)
+    # The days before, or after, on which there was such a job: jobs of one day do not see each other.
+    other = met.shift(1).forward_fill() if rule.look == "back" else met.shift(-1).backward_fill()
+    of_days = days.with_columns(other.over(whose).alias(_NEAREST)).drop_nulls(_NEAREST)
+    found = some.join(of_days.select(*whose, _DAY, _NEAREST), on=[*whose, _DAY])
+    apart = (pl.col(_DAY) - pl.col(_NEAREST)).dt.total_days().abs()
+    return found.group_by(POSITION).agg(apart.min().alias(name))
+
+
+__all__ = ["nearest", "return_schema", "settled"]

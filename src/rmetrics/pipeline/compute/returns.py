@@ -1,0 +1,85 @@
+"""Returning customers of a computation: of all jobs, or of those that a change can reach.
+
+Between which jobs days lie depends on the jobs that share a number with them, and on whose number that is. So what a
+change can reach are the jobs of the customers whose jobs changed.
+"""
+
+from collections.abc import MutableMapping, Sequence
+
+import polars as pl
+
+from rmetrics.lake import Lake
+from rmetrics.lake.snapshot import Layer, write_layer
+from rmetrics.metrics.phones import KEY, having, keyed
+from rmetrics.metrics.returns import nearest, settled
+from rmetrics.pipeline.compute.names import FACTS, RETURNS
+from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.pipeline.compute.stages import bucket, with_facts
+from rmetrics.positions import COUNTED, POSITION
+from rmetrics.rules import Rules
+from rmetrics.rules.measures import customer_column
+from rmetrics.rules.names import JOBS
+
+
+def write_returns(lake: Lake, rows: Rows, tables: MutableMapping[str, Sequence[Layer]], buckets: int = 1) -> None:
+    """Adds the table of returns to those that ``rows`` are of, where the rules ask for it; needs the facts of jobs.
+
+    Args:
+        lake: where to.
+        rows: in force.
+        tables: those of ``rows``.
+        buckets: into how many the numbers are cut, so that never more than one is in memory.
+    """
+    if not rows.rules.returns:
+        return
+    jobs = with_facts(rows.feed(JOBS), rows.snapshot.scan(FACTS))
+    cuts = [
+        nearest(jobs, rows.rules, bucket(pl.col(KEY), number, buckets)).collect(engine="streaming").lazy()
+        for number in range(buckets)
+    ]
+    tables[RETURNS] = (write_layer(lake, RETURNS, settled(cuts, rows.rules).sort(POSITION).collect()),)
+
+
+def recounted(rows: Rows, versions: Sequence[pl.DataFrame]) -> tuple[pl.Series, pl.DataFrame]:
+    """Counts the days again of every job that a change can reach.
+
+    Args:
+        rows: in force, with their facts.
+        versions: the jobs that changed, as they were and as they are.
+
+    Returns:
+        The positions that were looked at, those of the changed jobs among them; and ``metrics.returns.settled`` of
+        them.
+    """
+    near = same_customers(rows, versions)
+    inputs = same_customers(rows, [rows.at(JOBS, near).collect()])
+    held = rows.snapshot.scan(FACTS).filter(pl.col(POSITION).is_in(inputs.implode()))
+    jobs = with_facts(rows.at(JOBS, inputs), held).collect().lazy()
+    found = settled([nearest(jobs, rows.rules)], rows.rules).filter(pl.col(POSITION).is_in(near.implode()))
+    looked = pl.concat([near, *(f[POSITION] for f in versions)]).unique()
+    return looked, found.collect()
+
+
+def same_customers(rows: Rows, jobs: Sequence[pl.DataFrame]) -> pl.Series:
+    """The positions of all jobs that count and share a number with some jobs."""
+    rules, found = rows.rules, [pl.Series(POSITION, [], dtype=pl.Int64)]
+    for phone in customer_columns(rules):
+        numbers = pl.concat([keyed(f.lazy().select(phone), phone) for f in jobs]).select(KEY).unique().collect()[KEY]
+        numbers = numbers.filter(~numbers.is_in(_never(rules)))
+        every = rows.feed(JOBS).filter(pl.col(COUNTED)).select(POSITION, phone)
+        found.append(having(every, phone, numbers).select(POSITION).collect(engine="streaming")[POSITION])
+    return pl.concat(found).unique()
+
+
+def customer_columns(rules: Rules) -> list[str]:
+    """The phone numbers of jobs by which returning customers are told apart."""
+    return list(dict.fromkeys(customer_column(r, rules) for r in rules.returns.values()))
+
+
+def _never(rules: Rules) -> list[str]:
+    """The numbers that have been the company's own at all times."""
+    versions = [v for _, v in rules.journeys.common.versions]
+    return [n for n in versions[0].own_numbers if all(n in v.own_numbers for v in versions)]
+
+
+__all__ = ["customer_columns", "recounted", "same_customers", "write_returns"]
