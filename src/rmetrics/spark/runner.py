@@ -13,14 +13,13 @@ from rmetrics.lake import Lake
 from rmetrics.pipeline.compute.local import Tables
 from rmetrics.pipeline.compute.names import tables
 from rmetrics.pipeline.compute.rows import Typed
-from rmetrics.pipeline.compute.runner import Runner
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 from rmetrics.settings import Settings
 
 
 @contextlib.contextmanager
-def runner_of(settings: Settings) -> Iterator[Runner | None]:
+def runner_of(settings: Settings) -> "Iterator[SparkRunner | None]":
     """What computes under these settings; None where this machine does.
 
     Spark is started when something must be computed, and not before: most runs find everything done.
@@ -33,7 +32,7 @@ def runner_of(settings: Settings) -> Iterator[Runner | None]:
 
 
 class SparkRunner:
-    """Computes on Spark; see ``Runner``."""
+    """Computes on Spark; see ``pipeline.compute.runner.Runner``."""
 
     def __init__(self, settings: Settings, stack: contextlib.ExitStack) -> None:
         self._settings, self._stack = settings, stack
@@ -49,7 +48,7 @@ class SparkRunner:
         """
         from rmetrics.spark.plan import compute_on
 
-        session = self._started(progress)
+        session = self.session(progress)
         from rmetrics.spark.engine import SparkEngine
 
         engine = SparkEngine(session)
@@ -76,13 +75,18 @@ class SparkRunner:
         Raises:
             EngineError, SettingsError: Spark cannot be used; nothing is known of the figures.
         """
-        session = self._started(None)
+        session = self.session(None)
         from rmetrics.spark.second import cross_check_on
 
         daily, monthly = metrics
         return cross_check_on(session, typed, daily, monthly, rules, newest_day)
 
-    def _started(self, progress: Progress | None) -> Any:
+    def session(self, progress: Progress | None) -> Any:
+        """The session, started where it is not yet.
+
+        Raises:
+            EngineError, SettingsError: Spark cannot be used.
+        """
         if self._session is None:
             from rmetrics.spark.session import started
 

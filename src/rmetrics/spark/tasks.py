@@ -131,6 +131,20 @@ class Maker:
                         yield from to_arrow(frame, self.made).to_batches(max_chunksize=100_000)
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What makes rows out of items that travel with it; tasks are given their places, in the column ``id``."""
+
+    maker: Maker
+    items: Sequence[bytes]
+
+    def batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The rows of each item."""
+        for batch in batches:
+            given = [self.items[place] for place in batch.column("id").to_pylist()]
+            yield from self.maker.batches(iter([pa.RecordBatch.from_pydict({"item": pa.array(given, pa.binary())})]))
+
+
 def refuse_other(wanted: Versions, found: Versions | None = None, where: str = "an executor") -> None:
     """Lets nothing be computed by other versions.
 
@@ -171,6 +185,6 @@ def told_by(message: str) -> RmetricsError | None:
 
 
 __all__ = [
-    "LIBRARIES", "Maker", "Task", "Versions", "arrow_schema", "from_arrow", "refuse_other", "to_arrow", "told_by",
-    "versions",
+    "LIBRARIES", "Listed", "Maker", "Task", "Versions", "arrow_schema", "from_arrow", "refuse_other", "to_arrow",
+    "told_by", "versions",
 ]  # fmt: skip

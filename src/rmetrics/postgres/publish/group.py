@@ -147,6 +147,13 @@ def published_inputs(session: Session, company: str) -> str:
     return str(found[0][0] or "") if found and found[0][1] == "ok" else ""
 
 
+def all_published_inputs(target: Server, schema: str) -> dict[str, str]:
+    """``published_inputs`` of every company of the group."""
+    with connect(target, schema=schema) as session:
+        found = session.query(f"SELECT company, inputs FROM {STATES} WHERE status = 'ok'")
+    return {str(company): str(inputs or "") for company, inputs in found}
+
+
 def replace_company(
     target: Server, schema: str, state: CompanyState, rows: Mapping[str, pl.DataFrame]
 ) -> dict[str, int]:
@@ -178,12 +185,14 @@ def replace_company(
     return written
 
 
-def confirm_company(target: Server, schema: str, state: CompanyState) -> None:
-    """Notes that a run looked at a company and found its published figures right."""
+def confirm_companies(target: Server, schema: str, companies: Collection[str]) -> None:
+    """Notes that a run looked at companies and found their published figures right."""
+    if not companies:
+        return
     with connect(target, schema=schema) as session, session.transaction():
         session.execute(
-            f"UPDATE {STATES} SET status = 'ok', message = NULL, tried_at = clock_timestamp() WHERE company = $1",
-            [state.company],
+            f"UPDATE {STATES} SET status = 'ok', message = NULL, tried_at = clock_timestamp() "
+            f"WHERE company IN ({', '.join(map(literal, sorted(companies)))})",
         )
 
 
@@ -286,7 +295,8 @@ __all__ = [
     "TABLES",
     "VIEWS",
     "CompanyState",
-    "confirm_company",
+    "all_published_inputs",
+    "confirm_companies",
     "note_failed",
     "prepare_group",
     "published_inputs",
