@@ -1,8 +1,8 @@
 """A lake as a task of a cluster sees it: data objects go where they belong, records only to whoever runs the tasks.
 
 What a task writes is named by its content and in nobody's way, so a task that runs again, or twice at the same time,
-does no harm. Its records (catalogs, ``state.json``) are kept in memory: they are in force once the machine that runs the
-tasks, and holds the lake's lock, has written them.
+does no harm. Its records (catalogs, ``state.json``) are kept in memory: they are in force once the machine that runs
+the tasks, and holds the lake's lock, has written them.
 """
 
 import contextlib

@@ -177,7 +177,7 @@ def _failure(error: Exception, places: Mapping[str, str]) -> Failure:
         return Failure(
             "RmetricsError",
             f"a bug in rmetrics ({type(error).__name__}{where})",
-            "To see more, run the company by itself (RMETRICS_COMPANY=... RMETRICS_ENGINE=local rmetrics sync); report it.",
+            "Run it by itself to see more (RMETRICS_COMPANY=... RMETRICS_ENGINE=local rmetrics sync), and report it.",
         )
     message, hint = known.message, known.hint
     for there, here in places.items():

@@ -255,7 +255,9 @@ def _companies_on_spark(
                 large.append(made.name)
                 continue
             try:
-                done[made.name] = _published(owns[made.name], rules, made, lake, started, progress, full, force)
+                done[made.name] = _published(
+                    owns[made.name], rules, made, lake, started, progress, full=full, force=force
+                )
             except RmetricsError as error:
                 done[made.name] = _failed(settings, rules, made.name, error, started, made.seconds), None
         for name in large:  # their lakes are free again
@@ -272,8 +274,9 @@ def _published(
     lake: Lake | None,
     started: Callable[[], Server],
     progress: Progress,
-    full: bool,  # noqa: FBT001 - see ``publish_made``
-    force: bool,  # noqa: FBT001
+    *,
+    full: bool,
+    force: bool,
 ) -> tuple[CompanyResult, SyncResult]:
     """A company that a task computed, published; what failed there is raised here."""
     clock, now = time.monotonic(), dt.datetime.now(dt.UTC)
