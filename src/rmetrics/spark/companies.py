@@ -11,7 +11,7 @@ import pickle
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -23,7 +23,9 @@ from rmetrics.pipeline.companies import CompanyMade, CompanyWork, Failure, make_
 from rmetrics.progress import Progress
 from rmetrics.rules.files import rule_files
 from rmetrics.settings import Settings
-from rmetrics.spark.runner import SparkRunner
+
+if TYPE_CHECKING:
+    from rmetrics.spark.engine import SparkEngine
 
 _FOR_EACH_SLOT, _FEWEST, _MOST = 4, 16, 128  # companies of a wave; a lock each
 _AT_ONCE = 8  # lakes that are locked, or put in force, at a time: in a bucket that is requests and waiting
@@ -45,14 +47,14 @@ def work_for(settings: Settings, **of: Any) -> CompanyWork:
 
 
 def computed_companies(
-    runner: SparkRunner, works: Sequence[CompanyWork], progress: Progress
+    engine: "SparkEngine", works: Sequence[CompanyWork], progress: Progress
 ) -> Iterator[tuple[CompanyMade, Lake | None]]:
     """Computes companies; yields what became of each, with its lake.
 
     What a task made is in force when it is yielded, and its lake is locked until the next one is asked for.
 
     Args:
-        runner: whose session runs the tasks.
+        engine: runs the tasks.
         works: the companies.
         progress: is told how far it is.
 
@@ -60,10 +62,7 @@ def computed_companies(
         EngineError, SettingsError: Spark cannot be used, or executors have other versions. An error in one company,
             also one that ends its executor each time, is part of what is yielded.
     """
-    session = runner.session(progress)
-    from rmetrics.spark.engine import SparkEngine
-
-    engine, done = SparkEngine(session), 0
+    done = 0
     rules = tuple((f.name, f.read_bytes()) for f in rule_files(works[0].settings.rules_dir)) if works else ()
     with contextlib.ExitStack() as locks:
 
@@ -87,7 +86,7 @@ def _waves(works: Sequence[CompanyWork], slots: int) -> list[Sequence[CompanyWor
 
 
 def _of_wave(
-    engine: Any, wave: Sequence[CompanyWork], rules: Rules, stack: contextlib.ExitStack
+    engine: "SparkEngine", wave: Sequence[CompanyWork], rules: Rules, stack: contextlib.ExitStack
 ) -> Iterator[tuple[CompanyMade, Lake | None]]:
     """Locks the lakes, runs the tasks, and puts in force what they made."""
     held, lakes = list[CompanyWork](), dict[str, Lake]()
@@ -120,7 +119,7 @@ def _locked(work: CompanyWork, stack: contextlib.ExitStack) -> tuple[CompanyWork
     return work, lake, None
 
 
-def _tasks(engine: Any, works: Sequence[CompanyWork], rules: Rules) -> list[CompanyMade]:
+def _tasks(engine: "SparkEngine", works: Sequence[CompanyWork], rules: Rules) -> list[CompanyMade]:
     """What the tasks say; where Spark gives up, each company by itself, so that the one at fault stops no other."""
     if not works:
         return []

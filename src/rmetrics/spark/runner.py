@@ -4,7 +4,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rmetrics.checks.compare import CrossCheck
 from rmetrics.checks.recompute import TypedInput
@@ -16,6 +16,9 @@ from rmetrics.pipeline.compute.rows import Typed
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 from rmetrics.settings import Settings
+
+if TYPE_CHECKING:
+    from rmetrics.spark.engine import SparkEngine
 
 
 @contextlib.contextmanager
@@ -48,10 +51,7 @@ class SparkRunner:
         """
         from rmetrics.spark.plan import compute_on
 
-        session = self.session(progress)
-        from rmetrics.spark.engine import SparkEngine
-
-        engine = SparkEngine(session)
+        engine = self.engine(progress)
         largest = max((sum(f.rows for f, _ in typed.get(name, ())) for name in rules.feeds), default=0)
         buckets = engine.buckets(largest, most)
         made = compute_on(engine, lake, rules, typed, progress, buckets=buckets, newest_day=newest_day)
@@ -80,6 +80,17 @@ class SparkRunner:
 
         daily, monthly = metrics
         return cross_check_on(session, typed, daily, monthly, rules, newest_day)
+
+    def engine(self, progress: Progress) -> "SparkEngine":
+        """What moves rows on the session.
+
+        Raises:
+            EngineError, SettingsError: Spark cannot be used.
+        """
+        session = self.session(progress)
+        from rmetrics.spark.engine import SparkEngine
+
+        return SparkEngine(session)
 
     def session(self, progress: Progress | None) -> Any:
         """The session, started where it is not yet.

@@ -250,7 +250,7 @@ def _companies_on_spark(
     done, large = dict[str, tuple[CompanyResult, SyncResult | None]](), list[str]()
     with runner_of(settings) as runner:
         assert runner is not None  # noqa: S101 - the engine is Spark
-        for made, lake in computed_companies(runner, works, progress):
+        for made, lake in computed_companies(runner.engine(progress), works, progress):
             if made.large:
                 large.append(made.name)
                 continue
