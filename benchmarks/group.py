@@ -261,7 +261,9 @@ def upload(server: Any, name: str, exports: Path, companies: Sequence[str]) -> N
     for company in companies:
         for path in sorted((exports / company).iterdir()):
             at = path.stat().st_mtime_ns / 1e9
-            obstore.put(to._store, f"{company}/{path.name}", path, attributes={"mtime": f"{at:.9f}"})  # noqa: SLF001
+            obstore.put(
+                to._store, f"{company}/{path.name}", path, attributes={"mtime": f"{at:.9f}"}, use_multipart=False
+            )  # noqa: SLF001
 
 
 def compared(ways: Sequence[Way], companies: Sequence[str]) -> tuple[dict[str, int], list[str]]:
@@ -386,9 +388,7 @@ def main() -> None:
     parser.add_argument("what", choices=["equal", "driver", "replay"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--companies", type=int, nargs="+", default=[200])
-    parser.add_argument(
-        "--jobs", type=int, help="of all companies together (equal: 1,000,000), or of the one (driver: 500)"
-    )
+    parser.add_argument("--jobs", type=int, help="of all together (equal: 1,000,000), or of the one (driver: 500)")
     asked = parser.parse_args()
     folder = asked.folder.resolve()
     if asked.what == "replay":

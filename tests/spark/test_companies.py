@@ -1,5 +1,6 @@
 """Companies as tasks: the tables of one machine, whatever becomes of a task, and nothing in force before the end."""
 
+import datetime as dt
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -62,6 +63,7 @@ class InProcess:
         self.asked = list[str]()
 
     def each(self, items: Sequence[CompanyWork], step: Any, schema: Any) -> list[pl.DataFrame]:
+        """The last answers."""
         self.asked += [work.name for work in items]
         if any(map(self.fails, items)):
             raise EngineError("Spark could not compute the metrics", "")
@@ -72,6 +74,7 @@ class InProcess:
         return made  # type: ignore[return-value]
 
     def collected(self, rows: Sequence[pl.DataFrame], _schema: object) -> pl.DataFrame:
+        """All of them."""
         return pl.concat(rows)
 
 
@@ -126,7 +129,8 @@ def test_tables_are_those_of_one_machine_although_every_task_runs_twice(
     assert engine.asked == ["boston", "calgary", "toronto"] * 2
 
 
-def test_new_exports_of_one_company_replace_its_figures_alone(group: Project, engine: InProcess) -> None:
+@pytest.mark.usefixtures("engine")
+def test_new_exports_of_one_company_replace_its_figures_alone(group: Project) -> None:
     group.put("canada/toronto/more.csv", payments(200, 7))
     result = sync(on_tasks(group))
     assert [(c.company, c.status) for c in result.companies] == [
@@ -136,9 +140,8 @@ def test_new_exports_of_one_company_replace_its_figures_alone(group: Project, en
     assert group.rows(sums) == [("boston", "150.00"), ("calgary", "3.00"), ("toronto", "207.00")]
 
 
-def test_what_stops_one_company_stops_no_other_whatever_it_is(
-    group: Project, engine: InProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("engine")
+def test_what_stops_one_company_stops_no_other_whatever_it_is(group: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     for raw in (group.settings.data_dir / "companies" / "boston" / "lake" / "raw").glob("*/*.parquet"):
         raw.unlink()  # its exports are lost
     for export in (group.inbox / "boston").iterdir():
@@ -186,12 +189,11 @@ def test_other_versions_on_executors_end_the_run(
         sync(on_tasks(group))
 
 
-def test_a_large_company_is_no_task_and_a_busy_one_waits(
-    group: Project, engine: InProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("engine")
+def test_a_large_company_is_no_task_and_a_busy_one_waits(group: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     from rmetrics.usecases import sync as usecase
 
-    plain = usecase._one_company
+    plain = usecase._one_company  # noqa: SLF001 - the plan for a large company needs a cluster
     alone = list[str]()
 
     def one(settings: Settings, rules: Any, name: str, *args: Any, **more: Any) -> Any:
@@ -223,7 +225,7 @@ def test_nothing_of_a_task_is_in_force_and_no_secret_travels(group: Project, tmp
     lake = group.settings.data_dir / "companies" / "calgary" / "lake"
     records = {p: p.read_bytes() for p in lake.rglob("*.json")}
     own = group.settings.of_company("calgary")
-    work = work_for(own, name="calgary", run_id="r", started_at=__import__("datetime").datetime.now())
+    work = work_for(own, name="calgary", run_id="r", started_at=dt.datetime.now(dt.UTC))
     assert group.dsn.encode() not in pickle.dumps(work)
     made = make_company(work, group.rules, tmp_path / "task")
     assert isinstance(made, CompanyMade)
