@@ -263,7 +263,7 @@ def upload(server: Any, name: str, exports: Path, companies: Sequence[str]) -> N
             at = path.stat().st_mtime_ns / 1e9
             obstore.put(
                 to._store, f"{company}/{path.name}", path, attributes={"mtime": f"{at:.9f}"}, use_multipart=False
-            )  # noqa: SLF001
+            )
 
 
 def compared(ways: Sequence[Way], companies: Sequence[str]) -> tuple[dict[str, int], list[str]]:

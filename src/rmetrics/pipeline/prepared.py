@@ -1,5 +1,6 @@
 """A sync as far as the lake: what is new is landed, typed and computed; nothing is checked or published yet."""
 
+import functools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -74,7 +75,8 @@ def prepare(
     """
     inbox = open_inbox(settings)
     with timed(timings, "land"):
-        seen = land_inbox(inbox, lake, rules, progress, force=force, full=full)
+        spread = None if runner is None else functools.partial(runner.land, settings, lake, rules)
+        seen = land_inbox(inbox, lake, rules, progress, force=force, full=full, spread=spread)
     computed = compute(lake, rules, progress, full=full, memory=memory_of(settings), runner=runner)
     timings |= computed.seconds
     findings = (*before, *run_findings(lake, rules, computed, seen, why), *rebuilt(computed))

@@ -23,6 +23,7 @@ from rmetrics.pipeline.companies import CompanyMade, CompanyWork, Failure, make_
 from rmetrics.progress import Progress
 from rmetrics.rules.files import rule_files
 from rmetrics.settings import Settings
+from rmetrics.spark.exports import travelling
 
 if TYPE_CHECKING:
     from rmetrics.spark.engine import SparkEngine
@@ -35,15 +36,13 @@ Wave = tuple[contextlib.ExitStack, list[tuple[CompanyMade, Lake]]]
 
 
 def work_for(settings: Settings, **of: Any) -> CompanyWork:
-    """A company's work as it travels: with absolute paths, computed where it arrives, and without the DSN.
+    """A company's work as it travels.
 
     Args:
         settings: the company's.
         of: see ``CompanyWork``.
     """
-    paths = {n: getattr(settings, n).resolve() for n in ("data_dir", "inbox_dir", "rules_dir", "local_dir")}
-    own = settings.model_copy(update={**paths, "postgres_dsn": None, "engine": "local"})
-    return CompanyWork(settings=own, **of)
+    return CompanyWork(settings=travelling(settings), **of)
 
 
 def computed_companies(

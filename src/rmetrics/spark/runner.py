@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from rmetrics.checks.compare import CrossCheck
 from rmetrics.checks.recompute import TypedInput
 from rmetrics.errors import EngineError
-from rmetrics.lake import Lake
+from rmetrics.lake import Lake, RawFile
 from rmetrics.pipeline.compute.local import Tables
 from rmetrics.pipeline.compute.names import tables
 from rmetrics.pipeline.compute.rows import Typed
-from rmetrics.progress import Progress
+from rmetrics.pipeline.landing.spread import Arrival, Landed
+from rmetrics.progress import Progress, silent
 from rmetrics.rules import Rules
 from rmetrics.settings import Settings
 
@@ -40,6 +41,28 @@ class SparkRunner:
     def __init__(self, settings: Settings, stack: contextlib.ExitStack) -> None:
         self._settings, self._stack = settings, stack
         self._session: Any = None
+
+    def land(
+        self, settings: Settings, lake: Lake, rules: Rules, tasks: Sequence[Sequence[Arrival]]
+    ) -> Iterator[Landed]:
+        """Lands files of the inbox on executors.
+
+        Raises:
+            EngineError, SettingsError, LakeError: Spark, the inbox or the lake cannot be used.
+        """
+        from rmetrics.spark.exports import landed_on
+
+        return landed_on(self.engine(silent), settings, lake, rules, tasks)
+
+    def retype(self, lake: Lake, rules: Rules, tasks: Sequence[Sequence[tuple[RawFile, str]]]) -> Iterator[Landed]:
+        """Types exports again on executors.
+
+        Raises:
+            EngineError, SettingsError, LakeError: Spark or the lake cannot be used.
+        """
+        from rmetrics.spark.exports import typed_on
+
+        return typed_on(self.engine(silent), lake, rules, tasks)
 
     def compute_all(
         self, lake: Lake, rules: Rules, typed: Typed, progress: Progress, *, most: int, newest_day: dt.date | None
