@@ -261,9 +261,8 @@ def upload(server: Any, name: str, exports: Path, companies: Sequence[str]) -> N
     for company in companies:
         for path in sorted((exports / company).iterdir()):
             at = path.stat().st_mtime_ns / 1e9
-            obstore.put(
-                to._store, f"{company}/{path.name}", path, attributes={"mtime": f"{at:.9f}"}, use_multipart=False
-            )
+            store, name_there = to._store, f"{company}/{path.name}"  # noqa: SLF001 - attributes are set here alone
+            obstore.put(store, name_there, path, attributes={"mtime": f"{at:.9f}"}, use_multipart=False)
 
 
 def compared(ways: Sequence[Way], companies: Sequence[str]) -> tuple[dict[str, int], list[str]]:

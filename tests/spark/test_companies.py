@@ -6,17 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 
-from rmetrics.errors import EngineError, SettingsError
+from in_tasks import InProcess
+from rmetrics.errors import SettingsError
 from rmetrics.lake import Lake
 from rmetrics.pipeline import companies as module
 from rmetrics.pipeline.companies import CompanyMade, CompanyWork, make_company
 from rmetrics.settings import Settings
 from rmetrics.spark.companies import work_for
 from rmetrics.spark.runner import SparkRunner
-from rmetrics.spark.tasks import Listed, Maker, versions
 from rmetrics.usecases.sync import sync
 from support import Project, csv_text, fresh_database
 from templates import Template, Templates
@@ -51,31 +50,6 @@ def filled(project: Project) -> None:
     project.put("calgary/payments.csv", payments(3))
     project.put("canada/toronto/payments.csv", payments(200))
     project.sync()
-
-
-class InProcess:
-    """Runs tasks here, as they travel; each twice, as after a lost executor, and the first attempt's answer is lost."""
-
-    slots = 1
-
-    def __init__(self, fails: Callable[[CompanyWork], bool] = lambda _: False) -> None:
-        self.fails = fails
-        self.asked = list[str]()
-
-    def each(self, items: Sequence[CompanyWork], step: Any, schema: Any) -> list[pl.DataFrame]:
-        """The last answers."""
-        self.asked += [work.name for work in items]
-        if any(map(self.fails, items)):
-            raise EngineError("Spark could not compute the metrics", "")
-        listed = Listed(Maker(step, schema, versions(), pickle.loads), tuple(map(pickle.dumps, items)))
-        numbers = pl.DataFrame({"id": range(len(items))}).to_arrow().to_batches()
-        for _ in range(2):
-            made = [pl.from_arrow(batch) for batch in listed.batches(iter(numbers))]
-        return made  # type: ignore[return-value]
-
-    def collected(self, rows: Sequence[pl.DataFrame], _schema: object) -> pl.DataFrame:
-        """All of them."""
-        return pl.concat(rows)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +100,7 @@ def test_tables_are_those_of_one_machine_although_every_task_runs_twice(
         here = project.sync()  # one machine goes on from it
         assert {c.status for c in here.companies} == {"unchanged"}
         assert not [f for f in here.findings if f.code == "damaged-cache"]
-    assert engine.asked == ["boston", "calgary", "toronto"] * 2
+    assert [work.name for work in engine.asked] == ["boston", "calgary", "toronto"] * 2
 
 
 @pytest.mark.usefixtures("engine")
