@@ -341,7 +341,7 @@ def replay(folder: Path, count: int) -> dict[str, Any]:
         made = make_company(own, work / "rules", work / "task")
         if made.failure is not None:
             raise SystemExit(made.failure.message)
-        SparkRunner.engine = lambda *_: Replayed(made)  # type: ignore[method-assign,assignment,return-value]
+        SparkRunner.engine = lambda *_: Replayed(made)  # type: ignore[method-assign,assignment]
         before, clock, cpu = peak(), time.monotonic(), time.process_time()
         with watched() as grown:
             result = sync(settings)

@@ -121,7 +121,7 @@ def test_what_stops_one_company_stops_no_other_whatever_it_is(group: Project, mo
     for export in (group.inbox / "boston").iterdir():
         export.unlink()
     group.put("canada/toronto/payments.csv", payments(300))
-    prepare = module.prepare
+    from rmetrics.pipeline.prepared import prepare
 
     def buggy(settings: Settings, *args: Any, **more: Any) -> Any:
         if settings.company == "calgary":

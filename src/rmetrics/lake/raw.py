@@ -136,6 +136,10 @@ class RawLayer(Folder):
             return {}
         return self._catalog[1]
 
+    def catalogued(self) -> dict[str, RawFile]:
+        """The exports of the catalog by hash, without what tasks wrote that is not in force yet."""
+        return dict(self._recorded())
+
     def earlier_exports(self) -> set[str]:
         """The hashes of exports that landed in the form of an earlier version, each with a record beside its file."""
         return {Path(name).stem for name in self._names(earlier=True)}

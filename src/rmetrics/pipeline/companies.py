@@ -14,8 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from rmetrics import errors
-from rmetrics.errors import RmetricsError, of_the_system
+from rmetrics.errors import BusyError, CheckError, EngineError, LakeError, RmetricsError, SettingsError, of_the_system
 from rmetrics.findings import Finding
 from rmetrics.lake import Lake, LakeAt
 from rmetrics.lake.snapshot import sweep
@@ -36,6 +35,7 @@ from rmetrics.rules import Rules, load_rules
 from rmetrics.settings import Settings
 from rmetrics.tables import published_tables
 
+_KINDS = (BusyError, CheckError, EngineError, LakeError, SettingsError)
 LARGE = 512 * 2**20  # bytes of exports of a company that is cut into buckets instead of being one task
 
 
@@ -70,9 +70,8 @@ class Failure:
     @property
     def error(self) -> RmetricsError:
         """The error."""
-        kind = getattr(errors, self.kind, None)
-        known = isinstance(kind, type) and issubclass(kind, RmetricsError) and kind is not errors.RulesError
-        return (kind if known else RmetricsError)(self.message, self.hint)
+        kinds = {kind.__name__: kind for kind in _KINDS}
+        return kinds.get(self.kind, RmetricsError)(self.message, self.hint)
 
 
 @dataclass(frozen=True, slots=True)

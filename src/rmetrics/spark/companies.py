@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 _FOR_EACH_SLOT, _FEWEST, _MOST = 4, 16, 128  # companies of a wave; a lock each
 _AT_ONCE = 8  # lakes that are locked, or put in force, at a time: in a bucket that is requests and waiting
-_SCHEMA = {"name": pl.String(), "made": pl.Binary()}
+_SCHEMA: dict[str, pl.DataType] = {"name": pl.String(), "made": pl.Binary()}
 Rules = tuple[tuple[str, bytes], ...]
-Wave = tuple[contextlib.ExitStack, list[tuple[CompanyMade, Lake]]]
+Wave = tuple[contextlib.ExitStack, list[tuple[CompanyMade, Lake | None]]]
 
 
 def work_for(settings: Settings, **of: Any) -> CompanyWork:

@@ -20,7 +20,7 @@ from rmetrics.settings import Settings
 if TYPE_CHECKING:
     from rmetrics.spark.engine import SparkEngine
 
-_SCHEMA = {"made": pl.Binary()}
+_SCHEMA: dict[str, pl.DataType] = {"made": pl.Binary()}
 Exports = Sequence[tuple[RawFile, str]]
 
 

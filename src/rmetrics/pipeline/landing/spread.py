@@ -98,7 +98,7 @@ def land_some(arrivals: Sequence[Arrival], inbox: Path | BucketInbox, lake: Lake
     Raises:
         LakeError: the lake or the inbox cannot be used.
     """
-    before = {raw.sha256: raw for raw in lake.raw_files()}
+    before = lake.catalogued()
     raws, names = dict(before), {a.place: a.name for a in arrivals}
     folder = inbox.folder if isinstance(inbox, BucketInbox) else inbox
     found = [(folder / a.place, a.status) for a in arrivals]
