@@ -259,9 +259,9 @@ def upload(server: Any, name: str, exports: Path, companies: Sequence[str]) -> N
 
     to = connection(server, f"{name}/inbox")
     for company in companies:
-        for path in sorted((exports / company).iterdir()):
+        for path in sorted(p for p in (exports / company).rglob("*") if p.is_file()):
             at = path.stat().st_mtime_ns / 1e9
-            store, name_there = to._store, f"{company}/{path.name}"  # noqa: SLF001 - attributes are set here alone
+            store, name_there = to._store, path.relative_to(exports).as_posix()  # noqa: SLF001 - attributes are set here alone
             obstore.put(store, name_there, path, attributes={"mtime": f"{at:.9f}"}, use_multipart=False)
 
 
