@@ -135,7 +135,8 @@ def land_inbox(
         progress("reading the inbox", len(seen), len(found))
         new = []
     with inbox.fetched(new) if isinstance(inbox, BucketInbox) else contextlib.nullcontext(new) as here:
-        files = [NewFile(path, _shown(path.relative_to(folder)), status) for path, status in here]
+        copied = isinstance(inbox, BucketInbox)
+        files = [NewFile(path, _shown(path.relative_to(folder)), status, copied) for path, status in here]
         for some in land(files, lake, rules, raws):
             seen += some
             progress("reading the inbox", len(seen), len(found))

@@ -100,11 +100,12 @@ def land_some(arrivals: Sequence[Arrival], inbox: Path | BucketInbox, lake: Lake
     """
     before = lake.catalogued()
     raws, names = dict(before), {a.place: a.name for a in arrivals}
+    copied = isinstance(inbox, BucketInbox)
     folder = inbox.folder if isinstance(inbox, BucketInbox) else inbox
     found = [(folder / a.place, a.status) for a in arrivals]
 
     def landed(here: Sequence[tuple[Path, os.stat_result]]) -> list[InboxFile]:
-        files = [NewFile(path, names[path.relative_to(folder).as_posix()], status) for path, status in here]
+        files = [NewFile(path, names[path.relative_to(folder).as_posix()], status, copied) for path, status in here]
         return [seen for some in land(files, lake, rules, raws) for seen in some]
 
     if isinstance(inbox, BucketInbox):
