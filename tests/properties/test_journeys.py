@@ -14,12 +14,14 @@ from polars.testing import assert_frame_equal
 from journeys_oracle import Book, follow, made_by_rmetrics
 from properties import test_growth as growth
 from rmetrics import memory
+from rmetrics.metrics.journeys import SUMS, changed_tally
 from rmetrics.pipeline.compute import increment
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.journeys import made_in_buckets
 from rmetrics.pipeline.compute.local import classes_of
 from rmetrics.pipeline.compute.names import CLASSES, FACTS, MATCHES
 from rmetrics.pipeline.verify import month_inputs as scope
+from rmetrics.pipeline.verify.cross_check import cross_check
 from rmetrics.tables import JOURNEYS
 
 JOBS = ("Job #", "UUID", "Job Type", "Source", "Created", "Job Date", "Primary Phone", "Zip Code")
@@ -227,3 +229,24 @@ def test_order_and_split_of_exports_decide_nothing(order: int, tmp_path: Path) -
         assert agrees(computed, Book()) > 0
         found.append(computed.rows.scan(MATCHES).select("job_id", "touch_id").sort("job_id").collect().rows())
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("column", ["booked", "no_job", "revenue_gross", "touch_cost"])
+def test_touches_added_up_wrong_after_a_change_are_found(
+    column: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the months of touches that a change reaches are added up again: an error in them must not pass."""
+    lead = ("2024-11-01 09:00:00 -0500", "20.00", "", PHONES[0], "02118")
+    world = World(tmp_path, "shipped")
+    world.step("jobs", [("1", "U1", "COD Service", "", "Fri Nov 01 2024", "", PHONES[0], "02118")], 0)
+    world.step("elocals", [("1", *lead), ("2", *lead)], 0)
+
+    def wrong(*cuts: pl.LazyFrame) -> pl.LazyFrame:
+        return changed_tally(*cuts).with_columns((pl.col(column) + 1).cast(SUMS[column]))
+
+    monkeypatch.setattr(increment, "changed_tally", wrong)
+    computed = world.step("elocals", [("3", *lead)], 0)
+    with scope.of_increment(world.lake, world.loaded(), computed) as part:
+        assert part is not None
+        found, _ = cross_check(world.lake, world.loaded(), computed, part)
+    assert {m.measure for m in found.mismatches} >= {column}

@@ -3,6 +3,7 @@
 Source: the design, section 7: what must add up.
 """
 
+import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rmetrics.checks.compare import NO_DAY, Mismatch
 from rmetrics.checks.journeys import JOURNEYS, MATCHES, feed_spans
 from rmetrics.rules.model import Rules
 from rmetrics.sandbox.connection import file_name
-from rmetrics.sandbox.quoting import text, within, work
+from rmetrics.sandbox.quoting import in_months, text, within, work
 
 ADD_UP = "what journeys add up to"
 _LIMIT = 200
@@ -50,8 +51,9 @@ class JourneyFiles:
 
     Attributes:
         journeys, matches: those of the touches and jobs that are compared row by row.
-        every: journeys of all touches.
+        every: journeys of the touches of some months.
         metrics, daily, monthly: the published tables.
+        months: which months those are; None for all.
     """
 
     journeys: Path
@@ -60,6 +62,11 @@ class JourneyFiles:
     metrics: Path
     daily: Path
     monthly: Path
+    months: frozenset[dt.date] | None = None
+
+    def inside(self, day: str) -> str:
+        """SQL: whether a column's day is in one of the months."""
+        return "true" if self.months is None else in_months(day, self.months)
 
     @property
     def paths(self) -> list[Path]:
@@ -80,15 +87,16 @@ def compare_journeys(connection: duckdb.DuckDBPyConnection, files: JourneyFiles,
         *_rows(connection, JOURNEYS, JOURNEYS, files.journeys, "touch_date, source"),
         *_rows(connection, MATCHES, work(MATCHES), files.matches, "NULL::DATE, source_matched"),
     ]
-    every, metrics = (f"read_parquet({text(file_name(p))})" for p in (files.every, files.metrics))
+    every, all_metrics = (f"read_parquet({text(file_name(p))})" for p in (files.every, files.metrics))
     daily, monthly = (f"read_parquet({text(file_name(p))})" for p in (files.daily, files.monthly))
+    metrics = f"(SELECT * FROM {all_metrics} WHERE {files.inside('month')})"
     sums = ", ".join(f"{sql} AS {name}" for name, sql in SUMS.items())
     by_source = f"SELECT month, source, {sums} FROM {every} GROUP BY ALL"
     for name in SUMS if _any_unequal(connection, metrics, by_source) else ():
         given, summed = (f"SELECT month, source, {name} AS n FROM {of}" for of in (metrics, f"({by_source})"))
         found += _unequal(connection, name, given, summed)
     spent = f"SELECT month, source, sum(cost) AS n FROM {monthly} GROUP BY ALL"
-    found += _unequal(connection, "cost", f"SELECT month, source, cost AS n FROM {metrics}", spent)
+    found += _unequal(connection, "cost", f"SELECT month, source, cost AS n FROM {all_metrics}", spent)
     parts = "booked + no_job + no_number + shared + outside_window"
     found += _unequal(
         connection,
@@ -98,7 +106,7 @@ def compare_journeys(connection: duckdb.DuckDBPyConnection, files: JourneyFiles,
     )
     for name, start, until, own_cost in feed_spans(rules):
         of_leads = f"source = {text(name)} AND {within(start, until, 'touch_date')}"
-        of_days = f"source = {text(name)} AND {within(start, until, 'date')}"
+        of_days = f"source = {text(name)} AND {within(start, until, 'date')} AND {files.inside('date')}"
         month = "CAST(date_trunc('month', {}) AS DATE) AS month, source, "
         for measure, of_touches in {"leads": "count(*)", **({"cost": "sum(cost)"} if own_cost else {})}.items():
             found += _unequal(

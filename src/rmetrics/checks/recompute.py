@@ -19,7 +19,7 @@ from rmetrics.checks.leads import create_leads
 from rmetrics.checks.measures import create_measures
 from rmetrics.rules.model import Rules
 from rmetrics.sandbox.connection import file_name
-from rmetrics.sandbox.quoting import dollars, from_micros, text, work
+from rmetrics.sandbox.quoting import dollars, from_micros, in_months, text, work
 
 DAILY, MONTHLY = "daily_metrics", "monthly_metrics"
 MEASURES: Mapping[str, str] = {
@@ -53,8 +53,7 @@ class Scope:
 
     def has(self, day: str) -> str:
         """SQL: whether a column's day is in one of the months."""
-        listed = ", ".join(f"DATE '{m.isoformat()}'" for m in sorted(self.months))
-        return f"(CAST(date_trunc('month', {day}) AS DATE) IN ({listed}))" if listed else "false"
+        return in_months(day, self.months)
 
 
 def recompute(

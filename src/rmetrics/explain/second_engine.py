@@ -53,7 +53,7 @@ def touch_file(lake: Workspace) -> Iterator[Path | None]:
     if all(m.latest.of != JOURNEYS for m in sums(lake.rules).values()):
         yield None
         return
-    with journey_files(lake.lake, lake.computed.rows, None) as files:
+    with journey_files(lake.lake, lake.computed.rows) as files:
         yield files.every
 
 

@@ -21,6 +21,7 @@ from functools import reduce
 import polars as pl
 
 from rmetrics.metrics.jobs import JOB_ID, creation_day, dated_jobs
+from rmetrics.metrics.lookup import holding
 from rmetrics.metrics.newest import in_force
 from rmetrics.metrics.phones import KEY, having, keyed
 from rmetrics.positions import COUNTED, POSITION
@@ -74,7 +75,7 @@ class CallRows:
             some: rows of ``calls``.
         """
         near = self.of(numbers_of(some.lazy(), CALLER))
-        named = self.jobs.filter(pl.col(JOB_ID).is_in(some[JOB_ID].drop_nulls().implode()))
+        named = holding(self.jobs, [JOB_ID], some[JOB_ID].drop_nulls().unique())
         calls, jobs = pl.concat([some.lazy(), near.calls]), pl.concat([near.jobs, named])
         return CallRows(calls.unique(POSITION), jobs.unique(JOB_ID))
 
@@ -193,7 +194,7 @@ def classes_among(every: CallRows, some: pl.DataFrame, rules: Rules) -> pl.DataF
         rules: in force.
     """
     classes = call_classes(every.around(some).held(), rules)
-    return classes.filter(pl.col(POSITION).is_in(some[POSITION].implode())).collect()
+    return holding(classes, [POSITION], some[POSITION]).collect()
 
 
 def numbers_of(rows: pl.LazyFrame, column: str) -> pl.Series:

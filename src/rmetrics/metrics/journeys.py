@@ -1,13 +1,13 @@
 """Journeys: which touch each job came from, and what became of each touch.
 
-``matches`` settles the jobs, ``journeys`` tells of each touch, ``journey_sums`` adds them up. A touch and a job may
+``matches`` settles the jobs, ``journeys`` tells of each touch, ``journey_tally`` adds them up. A touch and a job may
 belong together in four ways, of which the first that applies is taken (``STEPS``). A job has at most one touch; a touch
 may have several jobs.
 
 Source: the design, section 7, and its notes on journeys.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -283,11 +283,58 @@ COUNTED_AS: Sequence[tuple[str, pl.Expr]] = (
 """The columns of ``journey_metrics`` that count touches, and which they count."""
 
 
-def journey_metrics(of: pl.LazyFrame, monthly: pl.LazyFrame, zone: str) -> pl.LazyFrame:
-    """Journeys by the month of the touch and its source.
+SUMS: Mapping[str, pl.DataType] = {
+    **{name: pl.Int64() for name, _ in COUNTED_AS},
+    "jobs": pl.Int64(),
+    "touch_cost": pl.Decimal(18, 2),
+    "revenue_gross": pl.Decimal(18, 2),
+    "revenue40": pl.Decimal(18, 6),
+}
+"""The columns of ``journey_metrics`` that are sums over touches."""
+
+
+def journey_tally(of: pl.LazyFrame) -> pl.LazyFrame:
+    """What some touches add to ``journey_metrics``: tallies of any cuts of the touches add up.
 
     Args:
         of: ``journeys``.
+
+    Returns:
+        One row per (month, source) with a touch: the columns ``SUMS``.
+    """
+    counts = (
+        pl.when(fits).then(1).otherwise(0).cast(pl.Int64).sum().alias(n) for n, fits in COUNTED_AS if n != "touches"
+    )
+    summed = of.group_by("month", "source").agg(
+        *counts,
+        pl.len().cast(pl.Int64).alias("touches"),
+        pl.col("jobs").sum(),
+        pl.col("cost").sum().alias("touch_cost"),
+        pl.col("paid").sum().alias("revenue_gross"),
+        pl.col("revenue40").sum(),
+    )
+    return summed.select("month", "source", *(pl.col(n).cast(t) for n, t in SUMS.items()))
+
+
+def changed_tally(before: pl.LazyFrame, was: pl.LazyFrame, now: pl.LazyFrame) -> pl.LazyFrame:
+    """``journey_tally`` after a change.
+
+    Args:
+        before: that of all touches before it; more columns are allowed, and rows without a touch are left out.
+        was: ``journeys`` of the touches that it reached, as they were.
+        now: the same as they are.
+    """
+    less = journey_tally(was).with_columns(-pl.col(n) for n in SUMS)
+    cuts = [t.select("month", "source", *SUMS) for t in (before, less, journey_tally(now))]
+    summed = pl.concat(cuts).group_by("month", "source").agg(pl.col(n).sum().cast(t) for n, t in SUMS.items())
+    return summed.filter(pl.col("touches") != 0)
+
+
+def journey_metrics(tally: pl.LazyFrame, monthly: pl.LazyFrame, zone: str) -> pl.LazyFrame:
+    """Journeys by the month of the touch and its source.
+
+    Args:
+        tally: ``journey_tally`` of all touches.
         monthly: ``monthly_metrics``, for what a source costs in a month.
         zone: the business time zone.
 
@@ -296,29 +343,14 @@ def journey_metrics(of: pl.LazyFrame, monthly: pl.LazyFrame, zone: str) -> pl.La
         ``COUNTED_AS``, jobs, touch_cost (what the touches cost by themselves), cost (all that the source costs in that
         month), revenue_gross and revenue40 (what the touches' jobs were paid, whenever it was).
     """
-    sums = {
-        "jobs": pl.Int64(),
-        "touch_cost": pl.Decimal(18, 2),
-        "revenue_gross": pl.Decimal(18, 2),
-        "revenue40": pl.Decimal(18, 6),
-    }
-    counted = of.group_by("month", "source").agg(
-        *(pl.when(fits).then(1).otherwise(0).cast(pl.Int64).sum().alias(n) for n, fits in COUNTED_AS if n != "touches"),
-        pl.len().cast(pl.Int64).alias("touches"),
-        pl.col("jobs").sum(),
-        pl.col("cost").sum().alias("touch_cost"),
-        pl.col("paid").sum().alias("revenue_gross"),
-        pl.col("revenue40").sum(),
-    )
     spent = monthly.group_by("month", "source").agg(pl.col("cost").sum()).filter(pl.col("cost") != 0)
     return (
-        counted.join(spent, on=["month", "source"], how="full", coalesce=True)
+        tally.join(spent, on=["month", "source"], how="full", coalesce=True)
         .select(
             "month",
             "source",
             local_noon(pl.col("month"), zone).alias("time"),
-            *(pl.col(n).fill_null(0) for n, _ in COUNTED_AS),
-            *(pl.col(n).fill_null(0).cast(t) for n, t in sums.items()),
+            *(pl.col(n).fill_null(0).cast(t) for n, t in SUMS.items()),
             pl.col("cost").fill_null(0).cast(pl.Decimal(18, 2)),
         )
         .sort("month", "source")
@@ -326,6 +358,6 @@ def journey_metrics(of: pl.LazyFrame, monthly: pl.LazyFrame, zone: str) -> pl.La
 
 
 __all__ = [
-    "COUNTED_AS", "MATCHES", "NO_JOB", "NO_NUMBER", "OUTSIDE", "REASONS", "SHARED", "STEPS", "Numbers",
-    "journey_metrics", "journeys", "matches", "numbers", "pairs", "revenue_of_jobs",
+    "COUNTED_AS", "MATCHES", "NO_JOB", "NO_NUMBER", "OUTSIDE", "REASONS", "SHARED", "STEPS", "SUMS", "Numbers",
+    "changed_tally", "journey_metrics", "journey_tally", "journeys", "matches", "numbers", "pairs", "revenue_of_jobs",
 ]  # fmt: skip

@@ -6,6 +6,8 @@ the extension; several numbers are joined by a semicolon. Each of them is a key.
 
 import polars as pl
 
+from rmetrics.metrics.lookup import holding
+
 KEY = "phone_key"
 _NUMBER = r"^(?:[2-9][0-9]{9}|\+[0-9]{7,15})(?:x[0-9]{1,20})?$"
 
@@ -45,7 +47,7 @@ def having(rows: pl.LazyFrame, column: str, keys: pl.Series) -> pl.LazyFrame:
     cell, listed = pl.col(column), keys.implode()
     several = cell.str.split(";").list.eval(pl.element().is_in(listed)).list.any()
     return pl.concat([
-        rows.filter(cell.is_in(listed)),
+        holding(rows, [column], keys),
         rows.filter(cell.str.contains(";", literal=True)).filter(several),
     ])  # fmt: skip
 

@@ -61,7 +61,7 @@ def publish_company(of: Publication) -> Outcome:
         confirm_companies(target, group, [name])
         return outcome or Outcome("unchanged", {}, NOT_NEEDED, of.findings)
     if outcome is None:
-        agreed, findings = of.agreed()
+        agreed, findings = of.agreed(before)
         outcome = Outcome("published", {}, agreed, findings)
     rows = {t.name: published_rows(of.computed.rows, t).collect() for t in published_tables(rules) if t.name in TABLES}
     written = replace_company(target, group, state, rows)

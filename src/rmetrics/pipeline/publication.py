@@ -87,15 +87,20 @@ class Publication:
     runner: Runner | None = None
     said: tuple[str, tuple[Finding, ...]] | None = None
 
-    def agreed(self) -> tuple[str, tuple[Finding, ...]]:
+    def agreed(self, published: str) -> tuple[str, tuple[Finding, ...]]:
         """What both engines say of each other, in words, and all findings with those of the check.
+
+        Args:
+            published: the inputs of what the database holds; empty where it holds nothing.
 
         Raises:
             CheckError: they disagree, or a sum is larger than its column holds; nothing may be published.
         """
         if self.said is not None:
             return self.said[0], merged(self.findings, self.said[1])
-        refuse_large_sums(self.rules, self.computed, published_tables(self.rules))
+        before = self.computed.before
+        on_published = before is not None and before.snapshot.inputs == published
+        refuse_large_sums(self.rules, self.computed, published_tables(self.rules), on_published=on_published)
         with timed(self.timings, "check"):
             said, quality = agree(
                 self.settings, self.lake, self.rules, self.computed, self.progress, self.why, self.runner
@@ -124,7 +129,7 @@ def publish_computed(of: Publication) -> Outcome:
         now = Attempt(run.run_id, run.started_at, run.rules_hash, run)
         why.of("the note that all is well again", lambda: note_recovery(target, schema, now), None)
         return Outcome("unchanged", {}, NOT_NEEDED, merged(of.findings, remembered))
-    agreed, findings = of.agreed()
+    agreed, findings = of.agreed(before.inputs)
     of.progress("publishing", 0, 1)
     cause = whole_cause(before.exports, before.rules_hash, before.version, computed, rules)
     causes = why.of("the causes of changes", lambda: _causes_of_figures(lake, computed, rules, before, cause), None)

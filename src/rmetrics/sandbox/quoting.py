@@ -1,7 +1,7 @@
 """Pieces of DuckDB SQL: quoted names and values, conditions, rules that changed."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from rmetrics.rules.dated import Dated
@@ -57,6 +57,12 @@ def in_force(rule: Dated[T], date: str, render: Callable[[T], str]) -> str:
     whens = [f"WHEN {date} IS NULL THEN {render(rule.latest)}"]
     whens += [f"WHEN {date} >= {day(start)} THEN {render(value)}" for start, value in rule.versions[:0:-1] if start]
     return f"CASE {' '.join(whens)} ELSE {render(rule.versions[0][1])} END"
+
+
+def in_months(date: str, months: Collection[dt.date]) -> str:
+    """SQL: whether a column's day is in one of some months, given by their first days."""
+    listed = ", ".join(day(m) for m in sorted(months))
+    return f"(CAST(date_trunc('month', {date}) AS DATE) IN ({listed}))" if listed else "false"
 
 
 def within(start: dt.date | None, until: dt.date | None, date: str) -> str:

@@ -171,6 +171,35 @@ def test_a_month_that_is_not_as_it_was_published_is_sent_whole(database: str, mo
     assert held_jobs(database) == wanted(changed(j3="8"))
 
 
+def test_only_the_keys_of_rows_that_go_are_sent_where_nobody_else_has_put_rows(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, first = prepared(database), content(JOBS, FIRST)
+    publish_contents(server, first)
+    second = FIRST.filter(~pl.col("job_id").is_in(["j4", "j7", "undated"]))
+    sent = ingested(monkeypatch)
+    assert publish_contents(server, content(JOBS, second, first)).rows == {"jobs": 3}
+    assert sent["_gone_jobs"] == 3
+    assert "_keys_jobs" not in sent
+    assert held_jobs(database) == wanted(second)
+
+
+@pytest.mark.parametrize("strange", [1, 2])
+def test_a_row_of_somebody_else_in_the_place_of_one_that_goes_does_not_stay(database: str, strange: int) -> None:
+    server, first = prepared(database), content(JOBS, FIRST)
+    publish_contents(server, first)
+    put = [
+        f"INSERT INTO jobs (job_id, metric_date, source, segment, paid, is_unit, is_repair) "
+        f"SELECT 'odd{n}', metric_date, source, segment, 5, is_unit, is_repair "
+        "FROM jobs WHERE job_id = 'j4'"
+        for n in range(strange)
+    ]
+    run(database, *put, "DELETE FROM jobs WHERE job_id = 'j4'")
+    second = FIRST.filter(pl.col("job_id") != "j4")
+    publish_contents(server, content(JOBS, second, first))
+    assert held_jobs(database) == wanted(second)
+
+
 def test_what_is_published_already_is_not_written_again(database: str) -> None:
     server, both = (
         prepared(database),

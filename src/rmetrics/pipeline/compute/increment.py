@@ -26,6 +26,7 @@ from rmetrics.metrics.jobs import (
     own_names,
     spellings,
 )
+from rmetrics.metrics.journeys import changed_tally
 from rmetrics.metrics.measures import MeasureSums, measure_sums, needed_feeds, nothing, of_jobs_columns
 from rmetrics.metrics.newest import every_row
 from rmetrics.metrics.tallies import SUMS, added, negative, revenue, tally
@@ -56,7 +57,7 @@ from rmetrics.pipeline.compute.rows import Rows, Typed, typed_exports
 from rmetrics.pipeline.compute.stages import facts, key_hash, linked_jobs, newest, with_facts
 from rmetrics.positions import COUNTED, POSITION, position
 from rmetrics.postgres.publish import Change
-from rmetrics.postgres.publish.digests import digests, month_sums, sums_after
+from rmetrics.postgres.publish.digests import Digest, digests, month_sums, sums_after
 from rmetrics.rules import Rules
 from rmetrics.rules.measures import links_to_jobs
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
@@ -85,6 +86,7 @@ class Increment:
         fresh: by feed, the ranks of the exports that came.
         changes: by published table, what is not as it was.
         reached: positions of the jobs, leads and calls whose journeys the change may touch.
+        touch_months: the months of these touches, as they were and as they are.
         reclassed: the calls whose classes were found anew.
     """
 
@@ -95,6 +97,7 @@ class Increment:
     fresh: Mapping[str, frozenset[int]]
     changes: Mapping[str, Change]
     reached: pl.Series
+    touch_months: frozenset[dt.date]
     reclassed: Reclassed | None = None
 
 
@@ -155,8 +158,17 @@ class _Increment:
         self.tables |= write_measures(self.lake, self.rows)
         changes = self._contents(*shown)
         fresh = {name: frozenset(rank for _, rank in files) for name, files in self.fresh.items() if files}
+        touched = frozenset(m for side in self.touches for m in side["month"].unique())
         return Increment(
-            self.tables, self._months(tallies), self.was, self.now, fresh, changes, self.reached, self.reclassed
+            self.tables,
+            self._months(tallies),
+            self.was,
+            self.now,
+            fresh,
+            changes,
+            self.reached,
+            touched,
+            self.reclassed,
         )
 
     def _put(self, table: str, rows: pl.DataFrame, gone: pl.Series | None = None) -> None:
@@ -299,7 +311,8 @@ class _Increment:
         moved = self._differ(MATCHES, held, found.matches)
         self.touches = told, found.journeys
         self._differ(JOURNEYS, *self.touches)
-        self.tables[JOURNEY_METRICS] = (write_journey_metrics(self.lake, self.rows),)
+        tally = changed_tally(self.old.snapshot.scan(JOURNEY_METRICS), told.lazy(), found.journeys.lazy())
+        self.tables[JOURNEY_METRICS] = (write_journey_metrics(self.lake, self.rows, tally),)
         others = moved.filter(~moved.is_in(pl.concat([before[POSITION], now[POSITION]]).implode())).unique()
         facts = self.rows.snapshot.scan(FACTS).filter(pl.col(POSITION).is_in(others.implode()))
         same = with_facts(self.rows.at(JOBS, others), facts).select(now.columns).collect()
@@ -383,7 +396,7 @@ class _Increment:
                 continue
             was, is_now = shown.get(table.name) or (self.was[table.name], self.now[table.name])
             sums.append(sums_after(of_table, month_sums(table, is_now.lazy()), month_sums(table, was.lazy())))
-            changes[table.name] = Change(digests(held, table.name), _come(table, was, is_now).lazy())
+            changes[table.name] = _change(table, digests(held, table.name), was, is_now)
         self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums)),)
         return changes
 
@@ -395,9 +408,12 @@ def differing(was: pl.DataFrame, now: pl.DataFrame, columns: Sequence[str]) -> p
     return pl.concat([gone, come.select(gone.columns)])
 
 
-def _come(table: PgTable, was: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
-    """The published rows that came, or are not what they were."""
-    return now.join(was, on=list(table.names), how="anti", nulls_equal=True)
+def _change(table: PgTable, before: Mapping[dt.date, Digest], was: pl.DataFrame, now: pl.DataFrame) -> Change:
+    """What published rows are other than they were, by what the change may have reached."""
+    key = list(table.key)
+    come = now.join(was, on=list(table.names), how="anti", nulls_equal=True)
+    gone = was.select(key).join(now, on=key, how="anti", nulls_equal=True)
+    return Change(before, come.lazy(), gone.lazy())
 
 
 __all__ = ["Increment", "increment", "is_small"]

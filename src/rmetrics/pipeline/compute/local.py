@@ -11,7 +11,7 @@ from rmetrics.metrics.call_classes import CALLER, CLASSED, call_classes, call_ro
 from rmetrics.metrics.catalogue import catalogue
 from rmetrics.metrics.dimensions import dimension_monthly, measure_daily
 from rmetrics.metrics.jobs import JOB_ID, dated_jobs, own_names, spellings
-from rmetrics.metrics.journeys import journey_metrics
+from rmetrics.metrics.journeys import journey_metrics, journey_tally
 from rmetrics.metrics.measures import (
     MeasureSums,
     journey_sums,
@@ -241,7 +241,7 @@ def write_journeys(lake: Lake, rows: Rows, tables: Tables, buckets: int = 1) -> 
         for table, frame in ((MATCHES, found.matches), (JOURNEYS, found.journeys)):
             _put(lake, table, layers[table], frame)
     tables |= layers
-    tables[JOURNEY_METRICS] = (write_journey_metrics(lake, rows),)
+    tables[JOURNEY_METRICS] = (write_journey_metrics(lake, rows, journey_tally(rows.snapshot.scan(JOURNEYS))),)
 
 
 def write_metrics(lake: Lake, rules: Rules, tallies: dict[str, pl.DataFrame], newest_day: dt.date | None) -> Tables:
@@ -269,10 +269,10 @@ def measure_tally(rows: Rows) -> pl.LazyFrame:
     return pl.concat([stored_tallies(rows.snapshot).measures, journey_sums(rows.snapshot.scan(JOURNEYS), rows.rules)])
 
 
-def write_journey_metrics(lake: Lake, rows: Rows) -> Layer:
-    """Writes what journeys and monthly metrics add up to by source and month."""
-    snapshot, zone = rows.snapshot, rows.rules.business.timezone
-    return write_layer(lake, JOURNEY_METRICS, journey_metrics(snapshot.scan(JOURNEYS), snapshot.scan(MONTHLY), zone))
+def write_journey_metrics(lake: Lake, rows: Rows, tally: pl.LazyFrame) -> Layer:
+    """Writes what journeys and monthly metrics add up to by source and month; of the tally of all touches."""
+    zone = rows.rules.business.timezone
+    return write_layer(lake, JOURNEY_METRICS, journey_metrics(tally, rows.snapshot.scan(MONTHLY), zone))
 
 
 def _collected(sums: MeasureSums) -> MeasureSums:

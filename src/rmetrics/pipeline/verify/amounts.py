@@ -1,6 +1,6 @@
 """Sums that the published tables cannot hold: which they are, and the largest amounts they are made of."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -45,24 +45,42 @@ class TooLarge:
         return f"{self.column} in {self.table} ({key}) is {self.limit:,} or more, which the table cannot hold"
 
 
-def refuse_large_sums(rules: Rules, computed: Computed, tables: Sequence[PgTable]) -> None:
+def refuse_large_sums(
+    rules: Rules, computed: Computed, tables: Sequence[PgTable], *, on_published: bool = False
+) -> None:
     """Refuses to publish where a sum does not fit its column.
+
+    Args:
+        rules: in force.
+        computed: what would be published.
+        tables: where to.
+        on_published: whether what an increment came on top of is published: then only its own rows are looked at.
 
     Raises:
         CheckError: names table, column and key of the first, and the exports and lines of the largest amounts.
     """
-    if first := next(large_sums(computed.rows, tables), None):
+    changes = computed.increment.changes if computed.increment and on_published else {}
+    if first := next(large_sums(computed.rows, tables, {n: c.rows for n, c in changes.items()}), None):
         found = _largest(rules, computed)
         largest = "; ".join(words for _, words in found)
         hint = f"{HINT}. {withdrawal_hint({found[0][0]})}" if found else HINT
         raise CheckError(f"{first}; nothing was published. The largest amounts in the exports: {largest}", hint)
 
 
-def large_sums(rows: Rows, tables: Sequence[PgTable]) -> Iterator[TooLarge]:
-    """The sums that do not fit their columns: those of months and days first, for they name the source."""
+def large_sums(
+    rows: Rows, tables: Sequence[PgTable], changed: Mapping[str, pl.LazyFrame] | None = None
+) -> Iterator[TooLarge]:
+    """The sums that do not fit their columns: those of months and days first, for they name the source.
+
+    Args:
+        rows: of a computation.
+        tables: the published tables.
+        changed: of some of them, the rows that are to be looked at; of the others all are.
+    """
+    some = changed or {}
     order = (MONTHLY, DAILY)
     exact = [t for t in tables if any(c.type in LIMITS for c in t.columns)]
-    held = {t.name: added_up(t, published_rows(rows, t)) for t in exact}
+    held = {t.name: added_up(t, some[t.name] if t.name in some else published_rows(rows, t)) for t in exact}
     limits = {t.name: amounts(t, held[t.name]) for t in exact}
     looked = [
         held[t.name].select(beyond(c, limit).any().alias(c) for c, limit in limits[t.name].items()) for t in exact

@@ -97,11 +97,13 @@ def look_once(
         )
         for p in computed.placed
     ]
-    reached = computed.increment.reached if part and computed.increment else None
+    reached = months = None
+    if part is not None and computed.increment is not None:
+        reached, months = computed.increment.reached, part.scope.months | computed.increment.touch_months
     with (
         _classes(lake, computed, part) as classes,
         duckdb_errors("recompute the metrics"),
-        journey_files(lake, computed.rows, reached) as files,
+        journey_files(lake, computed.rows, reached, months) as files,
     ):
         connection = sandbox(
             [

@@ -1,6 +1,7 @@
 """Has the second engine follow leads to their jobs, and compares: all of them, or those that a change is tied to."""
 
 import contextlib
+import datetime as dt
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from rmetrics.checks.jobs import create_jobs
 from rmetrics.checks.journeys import create_journeys
 from rmetrics.checks.journeys_compare import JourneyFiles, compare_journeys
 from rmetrics.lake import Lake, writing
+from rmetrics.metrics.lookup import holding
 from rmetrics.metrics.touches import row_of_place
 from rmetrics.pipeline.compute.journeys import lead_feeds
 from rmetrics.pipeline.compute.names import MATCHES
@@ -26,28 +28,34 @@ from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS, MONTHLY
 
 
 @contextlib.contextmanager
-def journey_files(lake: Lake, rows: Rows, reached: pl.Series | None) -> Iterator[JourneyFiles]:
-    """Files of what the first engine made: all of it, or what stems from rows at some positions."""
+def journey_files(
+    lake: Lake, rows: Rows, reached: pl.Series | None = None, months: frozenset[dt.date] | None = None
+) -> Iterator[JourneyFiles]:
+    """Files of what the first engine made.
+
+    Args:
+        lake: for temporary files.
+        rows: those in force.
+        reached: positions of the jobs, leads and calls whose journeys are compared row by row; None for all.
+        months: of the touches that are added up; None for all.
+    """
     snapshot = rows.snapshot
     snapshot.verify(JOURNEYS, MATCHES, JOURNEY_METRICS)
     lake.folder(lake.root / "duckdb")
     with tempfile.TemporaryDirectory(prefix="journeys-", dir=lake.root / "duckdb") as folder:
         every, some, matches = (Path(folder) / f"{n}.parquet" for n in ("every", "some", "matches"))
         journeys, matched = snapshot.scan(JOURNEYS), snapshot.scan(MATCHES)
+        inside = journeys if months is None else journeys.filter(pl.col("month").is_in(sorted(months)))
         with writing(every):
-            journeys.sink_parquet(every, compression="lz4")
+            inside.sink_parquet(every, compression="lz4")
         if reached is not None:
             with writing(some):
                 journeys.filter(row_of_place().is_in(reached.implode())).sink_parquet(some, compression="lz4")
             matched = matched.filter(pl.col(POSITION).is_in(reached.implode()))
         with writing(matches):
             matched.sink_parquet(matches, compression="lz4")
-        yield JourneyFiles(
-            every if reached is None else some,
-            matches,
-            every,
-            *(snapshot.path(t) for t in (JOURNEY_METRICS, DAILY, MONTHLY)),
-        )
+        metrics, daily, monthly = (snapshot.path(t) for t in (JOURNEY_METRICS, DAILY, MONTHLY))
+        yield JourneyFiles(every if reached is None else some, matches, every, metrics, daily, monthly, months)
 
 
 def check_reached(
@@ -122,8 +130,8 @@ def _inputs(lake: Lake, rows: Rows, reached: pl.Series) -> Iterator[dict[str, li
     link = rules.feeds[PAYMENTS].job
     if link is not None:
         names = pl.concat([frames[JOBS].select(pl.col(c).alias("name")) for c in link.match]).drop_nulls()["name"]
-        named = pl.col(link.column).is_in(names.implode())
-        frames[PAYMENTS] = rows.newest(PAYMENTS).filter(named).collect(engine="streaming")
+        named = holding(rows.newest(PAYMENTS), [link.column], names.unique())
+        frames[PAYMENTS] = named.collect(engine="streaming")
     with tempfile.TemporaryDirectory(prefix="rows-", dir=lake.root / "duckdb") as folder:
         inputs = dict[str, list[TypedInput]]()
         for name, frame in frames.items():

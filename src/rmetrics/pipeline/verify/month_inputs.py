@@ -8,7 +8,7 @@ history: how far the data reach, when a source began, what a month's spend was.
 import contextlib
 import datetime as dt
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from rmetrics.metrics.call_classes import call_rows
 from rmetrics.metrics.costs import spends
 from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import JOB_ID, may_be_placed, own_names, placing_day
+from rmetrics.metrics.lookup import holding
 from rmetrics.periods import next_month
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.names import SPELLINGS, TALLIES
@@ -173,8 +174,7 @@ def _needed(
     if PAYMENTS in linking:
         link = linking[PAYMENTS]
         names = _values([*(f.lazy() for f in (found[JOBS], named.get(JOBS)) if f is not None)], link.match)
-        more = rows.newest(PAYMENTS).filter(pl.col(link.column).is_in(names.implode()))
-        found[PAYMENTS] = _with(found[PAYMENTS], more.collect(engine="streaming"))
+        found[PAYMENTS] = _with(found[PAYMENTS], _holding(rows, PAYMENTS, [link.column], names))
     if linking:
         asked = [
             _values([f.lazy() for f in (found[name], named.get(name)) if f is not None], [link.column])
@@ -182,8 +182,7 @@ def _needed(
         ]
         names = pl.concat(asked).unique()
         columns = list(dict.fromkeys(c for link in linking.values() for c in link.match))
-        called = pl.any_horizontal(pl.col(c).is_in(names.implode()) for c in columns)
-        found[JOBS] = _with(found[JOBS], rows.newest(JOBS).filter(called).collect(engine="streaming"))
+        found[JOBS] = _with(found[JOBS], _holding(rows, JOBS, columns, names))
     return found
 
 
@@ -201,6 +200,12 @@ def _spans(months: Collection[dt.date]) -> list[tuple[dt.date, dt.date]]:
 
 def _with(rows: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([rows, more.select(rows.columns).join(rows, on=POSITION, how="anti")])
+
+
+def _holding(rows: Rows, name: str, columns: Sequence[str], values: pl.Series) -> pl.DataFrame:
+    """The rows in force of a feed that hold one of some values; whole rows are read only where they are found."""
+    at = holding(rows.newest(name).select(POSITION, *columns), columns, values).select(POSITION)
+    return rows.newest_at(name, at.collect(engine="streaming")[POSITION]).collect(engine="streaming")
 
 
 def _values(frames: list[pl.LazyFrame], columns: tuple[str, ...] | list[str]) -> pl.Series:

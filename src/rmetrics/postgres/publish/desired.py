@@ -19,10 +19,12 @@ class Change:
     Attributes:
         before: the digest of each month as it was.
         rows: the rows that came or are not what they were, in the table's columns.
+        gone: the keys of the rows that are no longer there.
     """
 
     before: Mapping[dt.date, Digest]
     rows: pl.LazyFrame
+    gone: pl.LazyFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,12 @@ class DesiredTable:
         if not months:
             return pl.LazyFrame(schema={c.name: polars_type(c.type) for c in self.table.columns})
         return conformed(self.table, self.months(months))
+
+    def gone(self) -> pl.DataFrame:
+        """The keys of the rows that a change took away; the types are those of the table."""
+        types = {c.name: polars_type(c.type) for c in self.table.columns if c.name in self.table.key}
+        found = pl.LazyFrame(schema=types) if self.change is None else self.change.gone
+        return found.select(pl.col(c).cast(t) for c, t in types.items()).collect()
 
     def differing(self, months: Collection[dt.date], published: Mapping[dt.date, Digest]) -> tuple[pl.LazyFrame, bool]:
         """The rows of some months that may differ from the published ones, and whether these are all their rows."""

@@ -149,15 +149,25 @@ def going(session: Session, staged: Staged) -> str | None:
     All that must be there are by now.
     """
     months = staged.months
-    held = session.query(f"SELECT count(*) FROM {quoted(months.table.name)} AS t WHERE {months.inside}")[0][0]
+    table = months.table
+    held = session.query(f"SELECT count(*) FROM {quoted(table.name)} AS t WHERE {months.inside}")[0][0]
     if held == months.totals[0]:
         return None
-    keys = staged.name
-    if not staged.whole:
-        keys = temporary(session, f"_keys_{months.table.name}", months.table, months.table.key)
-        copy(session, months.table, months.rows, keys, columns=months.table.key, schema=None)
-    same = " AND ".join(f"s.{quoted(k)} = t.{quoted(k)}" for k in months.table.key)
+    same = " AND ".join(f"s.{quoted(k)} = t.{quoted(k)}" for k in table.key)
+    gone = months.content.gone()
+    if not staged.whole and gone.height == held - months.totals[0]:  # nobody else's rows are there: these alone go
+        keys = _keys(session, table, gone.lazy(), "gone")
+        return f"EXISTS (SELECT 1 FROM pg_temp.{quoted(keys)} AS s WHERE {same})"
+    keys = staged.name if staged.whole else _keys(session, table, months.rows, "keys")
     return f"{months.inside} AND NOT EXISTS (SELECT 1 FROM pg_temp.{quoted(keys)} AS s WHERE {same})"
+
+
+def _keys(session: Session, table: PgTable, rows: pl.LazyFrame, what: str) -> str:
+    """The keys of rows in a temporary table; returns its name."""
+    name = temporary(session, f"_{what}_{table.name}", table, table.key)
+    copy(session, table, rows, name, columns=table.key, schema=None)
+    session.execute(f"ANALYZE pg_temp.{quoted(name)}")
+    return name
 
 
 def read_back(session: Session, months: Months, staged: Staged | None, removed: Totals) -> None:
