@@ -31,7 +31,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -49,6 +49,7 @@ OWN = {"daily_metrics": "date, source, segment", "monthly_metrics": "month, sour
 SPARK = "local-cluster[2,1,1024]"
 FINDINGS = 3
 BUCKET = "lakes"
+T = TypeVar("T")
 
 
 # -- the exports
@@ -240,12 +241,13 @@ def equal(folder: Path, count: int, jobs: int) -> dict[str, Any]:
         if not killer.killed:
             raise SystemExit("no executor was killed: the run was over before")
         found["rows"], found["differing"] = compared([here, there, spark], companies)
+        shown("differing", found["differing"])
         found["spark again"] = shown("spark again", spark.sync())
     found["equal"] = not found["differing"]
     return found
 
 
-def shown(name: str, what: dict[str, Any]) -> dict[str, Any]:
+def shown(name: str, what: T) -> T:
     """Tells how far it is."""
     print(name, json.dumps(what), file=sys.stderr, flush=True)
     return what

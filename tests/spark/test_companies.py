@@ -105,6 +105,8 @@ def test_tables_are_those_of_one_machine_although_every_task_runs_twice(
 
 @pytest.mark.usefixtures("engine")
 def test_new_exports_of_one_company_replace_its_figures_alone(group: Project) -> None:
+    draft = group.settings.data_dir / "companies" / "calgary" / "lake" / "raw" / "x.parquet.0815.part"
+    draft.write_bytes(b"of a task that was killed")
     group.put("canada/toronto/more.csv", payments(200, 7))
     result = sync(on_tasks(group))
     assert [(c.company, c.status) for c in result.companies] == [
@@ -112,6 +114,7 @@ def test_new_exports_of_one_company_replace_its_figures_alone(group: Project) ->
     ]  # fmt: skip
     sums = "SELECT company, sum(revenue_gross)::text FROM group_monthly_metrics GROUP BY 1 ORDER BY 1"
     assert group.rows(sums) == [("boston", "150.00"), ("calgary", "3.00"), ("toronto", "207.00")]
+    assert not draft.exists()
 
 
 @pytest.mark.usefixtures("engine")

@@ -113,6 +113,7 @@ def _locked(work: CompanyWork, stack: contextlib.ExitStack) -> tuple[CompanyWork
     lake = open_lake(work.settings)
     try:
         stack.enter_context(lake.locked())
+        lake.sweep_drafts()
     except RmetricsError as error:
         return work, lake, _told(error)
     return work, lake, None

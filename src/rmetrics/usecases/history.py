@@ -10,6 +10,7 @@ from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.ddl import has_all
 from rmetrics.postgres.server import existing_server
 from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.companies import require_history
 from rmetrics.rules.funnel import as_called, as_recorded, funnel_names
 from rmetrics.rules.measures import sums
 from rmetrics.rules.suggest import did_you_mean
@@ -82,6 +83,7 @@ def history(
         PostgresError: the server cannot be reached.
     """
     rules = load_rules(settings.rules_dir, settings.company)
+    require_history(rules)
     recorded = None if metric is None else _recorded(metric, rules)
     with existing_server(settings) as target:
         if target is None:
