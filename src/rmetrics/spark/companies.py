@@ -11,7 +11,7 @@ import pickle
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
@@ -24,9 +24,7 @@ from rmetrics.progress import Progress
 from rmetrics.rules.files import rule_files
 from rmetrics.settings import Settings
 from rmetrics.spark.exports import travelling
-
-if TYPE_CHECKING:
-    from rmetrics.spark.engine import SparkEngine
+from rmetrics.spark.tasks import Tasks
 
 _FOR_EACH_SLOT, _FEWEST, _MOST = 4, 16, 128  # companies of a wave; a lock each
 _AT_ONCE = 8  # lakes that are locked, or put in force, at a time: in a bucket that is requests and waiting
@@ -46,7 +44,7 @@ def work_for(settings: Settings, **of: Any) -> CompanyWork:
 
 
 def computed_companies(
-    engine: "SparkEngine", works: Sequence[CompanyWork], progress: Progress
+    engine: Tasks, works: Sequence[CompanyWork], progress: Progress
 ) -> Iterator[tuple[CompanyMade, Lake | None]]:
     """Computes companies; yields what became of each, with its lake.
 
@@ -85,7 +83,7 @@ def _waves(works: Sequence[CompanyWork], slots: int) -> list[Sequence[CompanyWor
 
 
 def _of_wave(
-    engine: "SparkEngine", wave: Sequence[CompanyWork], rules: Rules, stack: contextlib.ExitStack
+    engine: Tasks, wave: Sequence[CompanyWork], rules: Rules, stack: contextlib.ExitStack
 ) -> Iterator[tuple[CompanyMade, Lake | None]]:
     """Locks the lakes, runs the tasks, and puts in force what they made."""
     held, lakes = list[CompanyWork](), dict[str, Lake]()
@@ -119,7 +117,7 @@ def _locked(work: CompanyWork, stack: contextlib.ExitStack) -> tuple[CompanyWork
     return work, lake, None
 
 
-def _tasks(engine: "SparkEngine", works: Sequence[CompanyWork], rules: Rules) -> list[CompanyMade]:
+def _tasks(engine: Tasks, works: Sequence[CompanyWork], rules: Rules) -> list[CompanyMade]:
     """What the tasks say; where Spark gives up, each company by itself, so that the one at fault stops no other."""
     if not works:
         return []

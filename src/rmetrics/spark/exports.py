@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -16,9 +15,7 @@ from rmetrics.pipeline.landing.bucket_inbox import open_inbox
 from rmetrics.pipeline.landing.spread import Arrival, Landed, land_some, type_some
 from rmetrics.rules import Rules
 from rmetrics.settings import Settings
-
-if TYPE_CHECKING:
-    from rmetrics.spark.engine import SparkEngine
+from rmetrics.spark.tasks import Tasks
 
 _SCHEMA: dict[str, pl.DataType] = {"made": pl.Binary()}
 Exports = Sequence[tuple[RawFile, str]]
@@ -40,7 +37,7 @@ def travelling(settings: Settings) -> Settings:
 
 
 def landed_on(
-    engine: "SparkEngine", settings: Settings, lake: Lake, rules: Rules, tasks: Sequence[Sequence[Arrival]]
+    engine: Tasks, settings: Settings, lake: Lake, rules: Rules, tasks: Sequence[Sequence[Arrival]]
 ) -> Iterator[Landed]:
     """Lands files of the inbox on executors; see ``Runner.land``.
 
@@ -51,7 +48,7 @@ def landed_on(
     return map(pickle.loads, engine.collected(engine.each(tasks, step, _SCHEMA), _SCHEMA)["made"])
 
 
-def typed_on(engine: "SparkEngine", lake: Lake, rules: Rules, tasks: Sequence[Exports]) -> Iterator[Landed]:
+def typed_on(engine: Tasks, lake: Lake, rules: Rules, tasks: Sequence[Exports]) -> Iterator[Landed]:
     """Types exports again on executors; see ``Runner.retype``.
 
     Raises:
