@@ -12,7 +12,7 @@ from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.publication import Outcome, Publication, publish_computed
 from rmetrics.pipeline.unchanged import NOT_NEEDED
 from rmetrics.pipeline.verify.run_findings import merged
-from rmetrics.postgres.connection import Server, connect
+from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.publish.group import (
     TABLES,
     CompanyState,
@@ -64,7 +64,8 @@ def publish_company(of: Publication) -> Outcome:
         agreed, findings = of.agreed(before)
         outcome = Outcome("published", {}, agreed, findings)
     rows = {t.name: published_rows(of.computed.rows, t).collect() for t in published_tables(rules) if t.name in TABLES}
-    written = replace_company(target, group, state, rows)
+    with connect(target, schema=group) as session:
+        written = replace_company(session, state, rows)
     return replace(outcome, status="published", written={**outcome.written, **written})
 
 
@@ -74,6 +75,7 @@ def publish_made(
     lake: Lake,
     made: CompanyMade,
     started: Callable[[], Server],
+    session: Callable[[], Session],
     progress: Progress,
     *,
     full: bool = False,
@@ -90,6 +92,7 @@ def publish_made(
         lake: the company's, under its lock.
         made: what the task said; it did not fail.
         started: waits for the server and names it.
+        session: opens a session of the group's schema, or gives the one that is open.
         progress: is told how far it is.
         full: write every row again.
         force: publish although published exports are lost.
@@ -114,7 +117,7 @@ def publish_made(
         return Outcome("unchanged", {}, NOT_NEEDED, made.findings)
     agreed, quality = made.said
     state = replace(state_of(rules, name), run_id=run.run_id, inputs=run.inputs, exports=len(run.exports))
-    written = replace_company(started(), settings.group_schema or "public", state, made.frames())
+    written = replace_company(session(), state, made.frames())
     return Outcome("published", written, agreed, merged(made.findings, quality))
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 
-from rmetrics.errors import RmetricsError
+from rmetrics.errors import PostgresError, RmetricsError
 from rmetrics.findings import COMPANY_FAILED, COMPANY_REMOVED, Finding, Severity
 from rmetrics.lake import Lake, open_lake
 from rmetrics.lake.scratch import scratch_lake
@@ -24,7 +24,7 @@ from rmetrics.pipeline.unchanged import fingerprint, new_run_id, remember
 from rmetrics.pipeline.verify.amounts import refuse_large_sums
 from rmetrics.pipeline.verify.cross_check import agree
 from rmetrics.pipeline.verify.run_findings import merged
-from rmetrics.postgres.connection import Server, redacted
+from rmetrics.postgres.connection import Server, Session, connect, redacted
 from rmetrics.postgres.embedded import server_ahead
 from rmetrics.postgres.failed_runs import failure_noted
 from rmetrics.postgres.publish.group import (
@@ -248,7 +248,15 @@ def _companies_on_spark(
         for n, own in owns.items()
     ]
     done, large = dict[str, tuple[CompanyResult, SyncResult | None]](), list[str]()
-    with runner_of(settings) as runner:
+    held = list[Session]()
+    with runner_of(settings) as runner, contextlib.ExitStack() as sessions:
+
+        def session() -> Session:
+            """One for all: the driver reads the types of the whole catalog whenever it connects."""
+            if not held:
+                held.append(sessions.enter_context(connect(started(), schema=settings.pg_schema)))
+            return held[0]
+
         assert runner is not None  # noqa: S101 - the engine is Spark
         for made, lake in computed_companies(runner.engine(progress), works, progress):
             if made.large:
@@ -256,9 +264,12 @@ def _companies_on_spark(
                 continue
             try:
                 done[made.name] = _published(
-                    owns[made.name], rules, made, lake, started, progress, full=full, force=force
+                    owns[made.name], rules, made, lake, started, session, progress, full=full, force=force
                 )
             except RmetricsError as error:
+                if isinstance(error, PostgresError):  # the connection may be what is broken
+                    sessions.close()
+                    held.clear()
                 done[made.name] = _failed(settings, rules, made.name, error, started, made.seconds), None
         for name in large:  # their lakes are free again
             done[name] = _one_company(settings, rules, name, started, progress, full=full, dry_run=False, force=force)
@@ -273,6 +284,7 @@ def _published(
     made: CompanyMade,
     lake: Lake | None,
     started: Callable[[], Server],
+    session: Callable[[], Session],
     progress: Progress,
     *,
     full: bool,
@@ -287,7 +299,7 @@ def _published(
         if made.failure is not None:
             raise made.failure.error
         assert lake is not None  # noqa: S101 - it was locked, or there is a failure
-        outcome = publish_made(own, rules, lake, made, started, progress, full=full, force=force)
+        outcome = publish_made(own, rules, lake, made, started, session, progress, full=full, force=force)
     result = SyncResult(
         run_id=attempt.run_id,
         status=outcome.status,
