@@ -140,8 +140,15 @@ target_rows = st.lists(
 )  # fmt: skip
 
 FEE = '\n[sources.Fee]\nleads = "jobs"\naliases = ["Puls"]\ncost = { monthly = 100.01 }\n'
+DATED_PRICE = '\n[[sources."Pro Referral".changes]]\nfrom = 2024-11-01\ncost = { per_lead = 31.00 }\n'
 EDITS = {
-    "price": ("sources.toml", "per_lead = 20.00", "per_lead = 20.50"),
+    "price": ("sources.toml", "cost    = { per_lead = 20.00 }", "cost    = { per_lead = 20.50 }"),
+    "price from a day on": ("sources.toml", "[sources.Google]", DATED_PRICE + "\n[sources.Google]"),
+    "lead amount": ("sources.toml", 'sum = "cost", where = "cost > 0" }', 'sum = "cost", where = "cost > 50" }'),
+    "measure": ("own.toml", "type = 'Warranty'", "type = 'COD Service'"),
+    "dimension": ("own.toml", 'column = "status"', "sql = \"coalesce(status, 'none')\""),
+    "window": ("journeys.toml", "window = 0", "window = 3"),
+    "alias": ("sources.toml", 'aliases = ["elocal",', 'aliases = ["elocal", "puls",'),
     "date of jobs": ("business.toml", 'date   = "created_at"', 'date   = "job_date"'),
     "date of revenue": ("business.toml", 'date  = "job" ', 'date  = "payment" '),
     "fee": ("sources.toml", "[sources.Google]", FEE + "\n[sources.Google]"),

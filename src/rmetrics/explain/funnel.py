@@ -39,11 +39,12 @@ _AMOUNTS: Mapping[str, pl.Expr] = {
 }
 """What a touch adds to a measure that is no count, in whole units of its decimals."""
 _NO_JOB = {
-    NO_JOB: "without a job: their number has none, or another touch has it",
+    NO_JOB: "without a job: their number has none",
     NO_NUMBER: "without a job: they have no number of a customer, and no call names a job for them",
     SHARED: "without a job: many customers share their number, and no job has their ZIP code within the window",
     OUTSIDE: "without a job: their number has jobs, but none within the window",
 }
+_LOST = "without a job: they might have had one, but another touch has it"
 _SHOWN = ("job", "matched_by", "reason")
 
 
@@ -208,7 +209,8 @@ def _why_not(column: str) -> pl.Expr:
     booked, nothing = pl.col("booked"), pl.lit(None, dtype=pl.String)
     match column:
         case "booked":
-            return pl.when(~booked).then(pl.col("reason").replace_strict(_NO_JOB, return_dtype=pl.String))
+            none = pl.col("reason").replace_strict(_NO_JOB, return_dtype=pl.String)
+            return pl.when(pl.col("lost")).then(pl.lit(_LOST)).when(~booked).then(none)
         case "visited":
             return pl.when(booked).then(pl.lit("with a job, but with none that is a unit"))
         case "repaired":

@@ -37,13 +37,16 @@ MATCHES = {
 }
 
 
+_OF_KEYS = (TOUCH, "feed", "source", "touch_at", "timed", "touch_date", ZIP, "window", KEY)
+
+
 @dataclass(frozen=True, slots=True)
 class Numbers:
     """Touches and jobs by their numbers.
 
     Attributes:
         touches: one row per touch.
-        touch_keys: one row per touch and number, with ``shared``.
+        touch_keys: one row per touch and number, with ``shared``: the columns of the touch that tell it from others.
         jobs: one row per job: job_id, POSITION, source, ``job_day``, ``zip`` and its facts.
         job_keys: one row per job and number, of jobs with a day.
         links: touch_id, job_id: the jobs that a touch's own row, or a call that is evidence for it, names.
@@ -58,19 +61,21 @@ class Numbers:
     heard: pl.LazyFrame
 
 
-def numbers(touches: pl.LazyFrame, facts: pl.LazyFrame, calls: pl.LazyFrame | None, rules: Rules) -> Numbers:
-    """Touches and jobs side by side; all that belong together must be there.
+def followed_jobs(facts: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """What jobs are matched by, and what becomes of their touches.
 
     Args:
-        touches: ``touches.touches``.
         facts: job facts with the columns of their feed, and ``POSITION``.
-        calls: rows of the calls feed; None where there is none.
-        rules: journeys in force by the touch's day, and by the job's.
+        rules: which columns hold the number and the postal code.
+
+    Returns:
+        One row per job: POSITION, job_id, source, metric_date, is_unit, is_repair, paid_cents, ``job_day`` (null where
+        the job has none), zip, and ``phone`` (the cell).
     """
     feed = rules.feeds[JOBS]
     phone = phone_column(feed)
     has_zip = ZIP in feed.columns and feed.columns[ZIP].type is ColumnType.TEXT
-    jobs = facts.select(
+    return facts.select(
         POSITION,
         JOB_ID,
         SOURCE,
@@ -82,6 +87,17 @@ def numbers(touches: pl.LazyFrame, facts: pl.LazyFrame, calls: pl.LazyFrame | No
         (zip_of(ZIP) if has_zip else pl.lit(None, dtype=pl.String)).alias(ZIP),
         (pl.lit(None, dtype=pl.String) if phone is None else pl.col(phone)).alias("phone"),
     )
+
+
+def numbers(touches: pl.LazyFrame, jobs: pl.LazyFrame, calls: pl.LazyFrame | None, rules: Rules) -> Numbers:
+    """Touches and jobs side by side; all that belong together must be there.
+
+    Args:
+        touches: ``touches.touches``.
+        jobs: ``followed_jobs``.
+        calls: rows of the calls feed; None where there is none.
+        rules: journeys in force by the touch's day, and by the job's.
+    """
     own = in_force(rules.journeys.common, pl.col("job_day"), lambda j: pl.col(KEY).is_in(list(j.own_numbers)))
     job_keys = (
         keyed(jobs.filter(pl.col("job_day").is_not_null()), "phone")
@@ -93,7 +109,7 @@ def numbers(touches: pl.LazyFrame, facts: pl.LazyFrame, calls: pl.LazyFrame | No
     named = pl.concat([touches.select(TOUCH, JOB_ID), heard.select(TOUCH, JOB_ID)]).drop_nulls(JOB_ID).unique()
     return Numbers(
         touches=touches,
-        touch_keys=_with_shared(keys, job_keys, rules),
+        touch_keys=_with_shared(keys.select(*_OF_KEYS), job_keys, rules),
         jobs=jobs.drop("phone"),
         job_keys=job_keys,
         links=named.join(jobs.select(JOB_ID), on=JOB_ID, how="semi"),
@@ -199,8 +215,9 @@ def journeys(of: Numbers, found: pl.LazyFrame, matched: pl.LazyFrame, revenue: p
     Returns:
         One row per touch: its id, POSITION (``touches.place``), feed, source, touch_at, touch_date, month; answered
         (null where no call tells), booked, visited, repaired; jobs (how many), job_id (the first of them), matched_by
-        (of that job, ``none`` without one), reason (why there is none, null where there is one); returning_customer
-        (the number had a job before; null without a number of its own), cost, paid, revenue40.
+        (of that job, ``none`` without one), reason (why there is none, null where there is one), lost (it might have
+        had a job that another touch has); returning_customer (the number had a job before; null without a number of its
+        own), cost, paid, revenue40.
     """
     first = ["job_day", pl.col(JOB_ID).str.len_chars(), JOB_ID]
     of_touch = (
@@ -256,6 +273,7 @@ def journeys(of: Numbers, found: pl.LazyFrame, matched: pl.LazyFrame, revenue: p
         JOB_ID,
         pl.col("matched_by").fill_null("none"),
         pl.when(~booked).then(why).alias("reason"),
+        pl.col("_lost").fill_null(value=False).and_(~booked).alias("lost"),
         pl.when(pl.col("_alone"))
         .then((pl.col("_since") < pl.col("touch_date")).fill_null(value=False))
         .alias("returning_customer"),
@@ -359,5 +377,6 @@ def journey_metrics(tally: pl.LazyFrame, monthly: pl.LazyFrame, zone: str) -> pl
 
 __all__ = [
     "COUNTED_AS", "MATCHES", "NO_JOB", "NO_NUMBER", "OUTSIDE", "REASONS", "SHARED", "STEPS", "SUMS", "Numbers",
-    "changed_tally", "journey_metrics", "journey_tally", "journeys", "matches", "numbers", "pairs", "revenue_of_jobs",
+    "changed_tally", "followed_jobs", "journey_metrics", "journey_tally", "journeys", "matches", "numbers", "pairs",
+    "revenue_of_jobs",
 ]  # fmt: skip

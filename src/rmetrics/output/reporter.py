@@ -152,8 +152,13 @@ def width_of_output() -> int:
     return _WIDE
 
 
-def plain(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value
+_AS_THEY_ARE = frozenset({str, int, bool, type(None)})
+
+
+def plain(value: Any) -> Any:  # noqa: C901, PLR0911 - one line per kind of value
     """A value as JSON has it: money and shares are strings, days are ISO, keys are text."""
+    if type(value) in _AS_THEY_ARE:  # nearly every value of a long document
+        return value
     if is_dataclass(value) and not isinstance(value, type):
         return {k: plain(getattr(value, k)) for k in value.__dataclass_fields__}
     match value:

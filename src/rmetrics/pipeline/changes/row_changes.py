@@ -12,7 +12,7 @@ import polars as pl
 
 from rmetrics.metrics.leads import between
 from rmetrics.metrics.revenue import revenue_rows
-from rmetrics.pipeline.compute.names import FACTS
+from rmetrics.pipeline.compute.names import FACTS, links, replaced, together
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.positions import COUNTED, FILE
 from rmetrics.rules import Rules
@@ -20,8 +20,13 @@ from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.model import Cost, FeedLeads, Source
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
+from rmetrics.rules.projections import alike, without_own_measures, without_prices
 from rmetrics.rules.rows import feed_row
 
+_MOVED = {
+    "feed": pl.String, "key": pl.String, "from": pl.String, "to": pl.String, "month": pl.Date, "month_to": pl.Date,
+    "source": pl.String, "source_to": pl.String, "file": pl.UInt32,
+}  # fmt: skip
 _SCHEMA = {"key": pl.String, "role": pl.String, "month": pl.Date, "source": pl.String, "file": pl.UInt32}
 NOWHERE = "counts nowhere"
 
@@ -61,11 +66,15 @@ def moved_rows(
     """
     names = dict.fromkeys([*after.rules.feeds, *(before.rules.feeds if before else ())])
     frames = []
+    meant_alike = before is not None and alike(_plain(before.rules), _plain(after.rules))
     for name in names:
+        if before is not None and meant_alike and _stands(before, after, name):
+            frames.append(_moved_in_place(before, after, name, month, source))
+            continue
         shares = -(-(_rows(before, name) + _rows(after, name)) // most) or 1
         moved = [_moved(before, after, name, month, source, share, shares) for share in range(shares)]
-        frames.append(pl.concat(moved).sort("month_to", "key", nulls_last=True))
-    return pl.concat(frames)
+        frames.append(pl.concat(moved))
+    return pl.concat([f.sort("month_to", "key", nulls_last=True) for f in frames])
 
 
 def _rows(state: State | None, feed: str) -> int:
@@ -87,6 +96,51 @@ def _moved(
     both = was.filter(of_share).join(
         roles(after, name).filter(of_share), on="key", how="full", suffix="_to", coalesce=True
     )
+    return _differing(both, name, month, source)
+
+
+def _stands(before: State, after: State, feed: str) -> bool:
+    """Whether computations by rules that differ in nothing but prices and own measures have the same rows of a feed.
+
+    They have where files of the same names, that is of the same content, hold the rows and what was made of them.
+    """
+    one, other = before.rows, after.rows
+    if not (one.has(feed) and other.has(feed)):
+        return False
+    used = [replaced(feed), together(feed)]
+    used += [FACTS] if feed == JOBS else [FACTS, links(feed)] if feed == PAYMENTS else []
+    files = ([(f.name, rank) for f, rank in rows.typed.get(feed, ())] for rows in (one, other))
+    tables = ([[la.files for la in rows.snapshot.layers(t)] for t in used] for rows in (one, other))
+    return next(files) == next(files) and next(tables) == next(tables)
+
+
+def _plain(rules: Rules) -> Rules:
+    return without_own_measures(without_prices(rules))
+
+
+def _moved_in_place(before: State, after: State, name: str, month: dt.date | None, source: str | None) -> pl.DataFrame:
+    """The rows whose role differs, of a feed whose rows are the same: only the rules make something else of them."""
+    rows, *was = _parts(before, name)
+    _, *now = _parts(after, name)
+    if all(one.meta.eq(other) for one, other in zip(was, now, strict=True)):
+        return pl.DataFrame(schema=_MOVED)
+    role, day, of = was
+    role_to, day_to, of_to = now
+    both = rows.select(
+        _key(before, name).alias("key"),
+        role.alias("role"),
+        role_to.alias("role_to"),
+        day.dt.month_start().alias("month"),
+        day_to.dt.month_start().alias("month_to"),
+        of.alias("source"),
+        of_to.alias("source_to"),
+        pl.col(FILE).alias("file_to"),
+    )
+    return _differing(both, name, month, source)
+
+
+def _differing(both: pl.LazyFrame, name: str, month: dt.date | None, source: str | None) -> pl.DataFrame:
+    """The rows of both sides whose role differs, in the columns of ``moved_rows``."""
     moved = both.filter(pl.col("role").ne_missing(pl.col("role_to")))
     if month is not None:
         moved = moved.filter((pl.col("month") == month) | (pl.col("month_to") == month))
@@ -107,12 +161,27 @@ def _moved(
 
 def roles(state: State, feed: str) -> pl.LazyFrame:
     """Each row of a feed: key, role, month, source (null where several or none), file."""
-    computed = state.rows
-    if feed not in state.rules.feeds or not computed.has(feed):
+    if feed not in state.rules.feeds or not state.rows.has(feed):
         return pl.LazyFrame(schema=_SCHEMA)
-    key = pl.concat_str(
-        [pl.col(k).cast(pl.String).fill_null("") for k in state.rules.feeds[feed].key_columns], separator=", "
+    rows, role, day, source = _parts(state, feed)
+    return rows.select(
+        _key(state, feed).alias("key"),
+        role.alias("role"),
+        day.dt.month_start().alias("month"),
+        source.alias("source"),
+        pl.col(FILE).alias("file"),
     )
+
+
+def _key(state: State, feed: str) -> pl.Expr:
+    """A row's key as text."""
+    cells = [pl.col(k).cast(pl.String).fill_null("") for k in state.rules.feeds[feed].key_columns]
+    return pl.concat_str(cells, separator=", ")
+
+
+def _parts(state: State, feed: str) -> tuple[pl.LazyFrame, pl.Expr, pl.Expr, pl.Expr]:
+    """The rows of a feed, and of each its role, its day, and its source."""
+    computed = state.rows
     facts, rows = computed.scan(FACTS), computed.scan(feed)
     if feed == JOBS:
         role, day, source = _job_role(state.rules), pl.col("metric_date"), pl.col("source")
@@ -123,13 +192,7 @@ def roles(state: State, feed: str) -> pl.LazyFrame:
     else:
         role, source = _feed_role(state.rules, feed)
         day = pl.col(state.rules.feeds[feed].business_date)
-    return rows.select(
-        key.alias("key"),
-        role.alias("role"),
-        day.dt.month_start().alias("month"),
-        source.alias("source"),
-        pl.col(FILE).alias("file"),
-    )
+    return rows, role, day, source
 
 
 def _words(*parts: pl.Expr, separator: str = ", ") -> pl.Expr:

@@ -13,11 +13,13 @@ from rmetrics.ingest.read import LINE
 from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.lake.snapshot import CorruptError, Exports, Snapshot, load, save
 from rmetrics.memory import rows_at_once
+from rmetrics.pipeline.compute.held import Held, held_tables
 from rmetrics.pipeline.compute.increment import Increment, increment, is_small
 from rmetrics.pipeline.compute.local import compute_all
-from rmetrics.pipeline.compute.names import replaced, tables
+from rmetrics.pipeline.compute.names import CONTENTS, FORM, replaced, tables
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.compute.runner import Runner
+from rmetrics.pipeline.compute.standing import old_rules
 from rmetrics.pipeline.landing.placement import PlacedExport, newest_day, place
 from rmetrics.pipeline.landing.spread import exports_in_tasks, is_worth_it
 from rmetrics.pipeline.landing.typed_rows import definition_of, type_missing
@@ -26,6 +28,7 @@ from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 from rmetrics.rules.files import rule_files
 from rmetrics.settings import DEFAULT_MEMORY
+from rmetrics.tables import JOURNEYS
 from rmetrics.version import __version__
 
 
@@ -91,7 +94,7 @@ def inputs_digest(placed: list[PlacedExport], rules: Rules) -> str:
 
 def basis_digest(rules: Rules) -> str:
     """A digest of what all numbers depend on: rules, program and engine."""
-    return hashlib.sha256(json.dumps([__version__, pl.__version__, rules.digest]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([__version__, FORM, pl.__version__, rules.digest]).encode()).hexdigest()
 
 
 def compute(
@@ -153,8 +156,12 @@ def compute(
                 except CorruptError as spoiled:
                     rebuilt.append(spoiled.name)
         if grown is None:
-            everything = compute_all if runner is None else runner.compute_all
-            results = everything(lake, rules, typed, progress, most=rows_at_once(memory), newest_day=newest)
+            most = rows_at_once(memory)
+            if runner is not None:
+                results = runner.compute_all(lake, rules, typed, progress, most=most, newest_day=newest)
+            else:
+                held = None if full or altered else _held(lake, before, wanted.exports, rules, rebuilt)
+                results = compute_all(lake, rules, typed, progress, most=most, newest_day=newest, held=held)
         else:
             results = grown.tables
         made = replace(wanted, tables=results)
@@ -178,6 +185,22 @@ def compute(
         before.exports,
         seconds,
     )
+
+
+def _held(lake: Lake, before: Snapshot, exports: Exports, rules: Rules, rebuilt: list[str]) -> Held | None:
+    """What stands of the last computation under edited rules; a damaged file is named among the rebuilt ones."""
+    if not before.inputs or before.exports != exports:
+        return None
+    old = old_rules(lake, before.rules, rules)
+    if old is None or before.basis != basis_digest(old):
+        return None
+    held = held_tables(before, old, rules)
+    try:
+        before.verify(*held.tables, *([JOURNEYS, CONTENTS] if held.tables else []))
+    except CorruptError as damaged:
+        rebuilt.append(damaged.name)
+        return None
+    return held
 
 
 def standing(lake: Lake, rules: Rules, raws: list[RawFile]) -> Computed:

@@ -10,11 +10,14 @@ from functools import partial
 
 import polars as pl
 
+from rmetrics.lake.snapshot import Snapshot
 from rmetrics.metrics.jobs import JOB_ID
 from rmetrics.metrics.journeys import MATCHES as MATCHED
-from rmetrics.metrics.journeys import Numbers, journeys, matches, numbers, pairs, revenue_of_jobs
+from rmetrics.metrics.journeys import Numbers, followed_jobs, journeys, matches, numbers, pairs, revenue_of_jobs
+from rmetrics.metrics.lookup import holding
 from rmetrics.metrics.phones import KEY, keyed
-from rmetrics.metrics.touches import inbound, phone_column, touches
+from rmetrics.metrics.touches import inbound, phone_column, place, touches
+from rmetrics.money import dollars
 from rmetrics.pipeline.compute.names import FACTS, links
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.compute.stages import bucket, with_facts
@@ -22,6 +25,7 @@ from rmetrics.positions import COUNTED, POSITION
 from rmetrics.rules import Rules
 from rmetrics.rules.model import FeedLeads
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS
+from rmetrics.tables import JOURNEYS
 
 NODE = "_node"
 MENTIONS = {POSITION: pl.Int64(), NODE: pl.UInt64()}
@@ -82,6 +86,20 @@ def made_in_buckets(rows: Rows, buckets: int) -> Iterator[Made]:
         yield _made(rows, of, facts, whole=False)
 
 
+def repriced(rows: Rows, before: Snapshot) -> pl.LazyFrame:
+    """The journeys of an earlier computation with what touches cost by the rules in force.
+
+    Args:
+        rows: those in force, which are the same as then; and each job came from the same touch.
+        before: the earlier computation.
+    """
+    feeds = {name: rows.linked(name) for name in lead_feeds(rows.rules)}
+    costs = touches(feeds, rows.rules).select(place().alias(POSITION), dollars(pl.col("cost_cents")).alias("cost"))
+    held = before.scan(JOURNEYS)
+    columns = held.collect_schema().names()
+    return held.drop("cost").join(costs, on=POSITION, how="left", maintain_order="left").select(columns)
+
+
 def _with_several_ties(rows: Rows) -> list[tuple[str, pl.DataFrame]]:
     """The rows with several numbers, or with a job that they name; of each feed, in the columns of its ties."""
     found = []
@@ -131,16 +149,16 @@ def _gathered(
     held = rows.snapshot.scan(FACTS)
     held = held if positions is None else held.filter(pl.col(POSITION).is_in(positions.implode()))
     feeds = {n: feed(n) for n in lead_feeds(rules)}
-    there = touches(feeds, rules).collect(engine="streaming").lazy()
     facts = with_facts(feed(JOBS), held)
-    of = numbers(there, facts, feeds.get(CALLS), rules)
+    there, jobs = pl.collect_all([touches(feeds, rules), followed_jobs(facts, rules)], engine="streaming")
+    of = numbers(there.lazy(), jobs.lazy(), feeds.get(CALLS), rules)
     held_once = pl.collect_all([getattr(of, f.name) for f in fields(of)], engine="streaming")
     return Numbers(*(f.lazy() for f in held_once)), facts
 
 
 def payments_of(rows: Rows, jobs: pl.Series) -> pl.LazyFrame:
     """All payments that are linked to some jobs."""
-    held = rows.snapshot.scan(links(PAYMENTS)).filter(pl.col(JOB_ID).is_in(jobs.implode())).collect()
+    held = holding(rows.snapshot.scan(links(PAYMENTS)), [JOB_ID], jobs.unique()).collect()
     return rows.at(PAYMENTS, held[POSITION])
 
 
@@ -195,4 +213,4 @@ def tied(rows: Rows, versions: Sequence[tuple[str, pl.DataFrame]]) -> pl.Series:
     return positions
 
 
-__all__ = ["Made", "gathered", "lead_feeds", "made", "made_in_buckets", "mentions", "payments_of", "tied"]
+__all__ = ["Made", "gathered", "lead_feeds", "made", "made_in_buckets", "mentions", "payments_of", "repriced", "tied"]

@@ -9,6 +9,7 @@ from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import Layer, Snapshot, write_layer
 from rmetrics.metrics.call_classes import CALLER, CLASSED, call_classes, call_rows, classes_among
 from rmetrics.metrics.catalogue import catalogue
+from rmetrics.metrics.costs import feed_costs
 from rmetrics.metrics.dimensions import dimension_monthly, measure_daily
 from rmetrics.metrics.jobs import JOB_ID, dated_jobs, own_names, spellings
 from rmetrics.metrics.journeys import journey_metrics, journey_tally
@@ -24,7 +25,8 @@ from rmetrics.metrics.measures import (
 from rmetrics.metrics.newest import every_row
 from rmetrics.metrics.rollup import daily_of, monthly_metrics
 from rmetrics.metrics.tallies import Tallies, added, revenue, tally
-from rmetrics.pipeline.compute.journeys import made_in_buckets
+from rmetrics.pipeline.compute.held import Held
+from rmetrics.pipeline.compute.journeys import made_in_buckets, repriced
 from rmetrics.pipeline.compute.names import (
     CLASSES,
     CONTENTS,
@@ -55,6 +57,7 @@ from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 from rmetrics.rules.measures import links_to_jobs
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS
+from rmetrics.rules.projections import without_own_measures, without_prices
 from rmetrics.tables import (
     CATALOGUE,
     DAILY,
@@ -71,7 +74,14 @@ Tables = dict[str, Sequence[Layer]]
 
 
 def compute_all(
-    lake: Lake, rules: Rules, typed: Typed, progress: Progress, *, most: int, newest_day: dt.date | None = None
+    lake: Lake,
+    rules: Rules,
+    typed: Typed,
+    progress: Progress,
+    *,
+    most: int,
+    newest_day: dt.date | None = None,
+    held: Held | None = None,
 ) -> Tables:
     """Computes every table.
 
@@ -82,18 +92,34 @@ def compute_all(
         progress: is told how far it is.
         most: how many rows may be joined at a time.
         newest_day: the day of the newest export.
+        held: what of an earlier computation need not be made again.
 
     Raises:
         LakeError: a file cannot be written.
     """
-    return _Local(lake, rules, typed, most, newest_day).run(progress)
+    nothing_held = Held(Snapshot(lake.store), frozenset())
+    return _Local(lake, rules, typed, most, newest_day, held or nothing_held).run(progress)
 
 
 class _Local:
-    def __init__(self, lake: Lake, rules: Rules, typed: Typed, most: int, newest_day: dt.date | None) -> None:
-        self.lake, self.rules, self.most, self.newest_day = lake, rules, most, newest_day
-        self.tables: Tables = {}
-        self.rows = Rows(lake, rules, typed, Snapshot(lake.store, tables=self.tables))
+    """A computation.
+
+    Attributes:
+        rows: for stages that know all rules.
+        unpriced: the same rows, for stages that know no price.
+        plain: the same, for stages that know no measure of the user's own either.
+        held: what is not made again.
+    """
+
+    def __init__(
+        self, lake: Lake, rules: Rules, typed: Typed, most: int, newest_day: dt.date | None, held: Held
+    ) -> None:
+        self.lake, self.rules, self.most, self.newest_day, self.held = lake, rules, most, newest_day, held
+        self.tables: Tables = {name: held.before.layers(name) for name in held.tables}
+        snapshot = Snapshot(lake.store, tables=self.tables)
+        self.rows = Rows(lake, rules, typed, snapshot)
+        self.unpriced = Rows(lake, without_prices(rules), typed, snapshot)
+        self.plain = Rows(lake, without_own_measures(self.unpriced.rules), typed, snapshot)
         largest = max((sum(f.rows for f, _ in typed.get(name, ())) for name in rules.feeds), default=0)
         self.buckets = max(1, -(-largest // most))
 
@@ -105,33 +131,65 @@ class _Local:
             if self.rules.feeds[name].job is not None:
                 self._write(links(name), self._links(name), LINKS)
         if CALLS in self.rules.feeds:
-            self._write(CLASSES, classes_of(self.rows, self.buckets), CLASSED)
+            self._write(CLASSES, classes_of(self.plain, self.buckets), CLASSED)
         progress("keeping the newest rows", len(names), len(names))
         progress("applying the rules", 0, 3)
-        spelt = spellings(dated_jobs(self.rows.feed(JOBS), self.rules), self.rules).collect(engine="streaming")
-        self.tables[SPELLINGS] = (write_layer(self.lake, SPELLINGS, spelt),)
-        paid, own = self._facts(own_names(spelt.lazy()).collect())
+        own = self._spellings()
+        paid, sums = self._facts(own), self._measured()
         progress("applying the rules", 1, 3)
-        feeds = {name: self.rows.feed(name) for name in self.rules.feeds}
-        tallies = tally(self.rows.snapshot.scan(FACTS), feeds, pl.concat(paid).lazy(), self.rules, own)
-        summed = pl.collect_all([added(n, [getattr(tallies, n)]) for n in TALLIES], engine="streaming")
+        self.tables |= write_metrics(self.lake, self.rules, self._tallies(paid, sums), self.newest_day)
         progress("applying the rules", 2, 3)
-        self.tables |= write_metrics(self.lake, self.rules, dict(zip(TALLIES, summed, strict=True)), self.newest_day)
-        write_journeys(self.lake, self.rows, self.tables, self.buckets)
+        if MATCHES not in self.held:
+            write_journeys(self.lake, self.rows, self.tables, self.buckets)
+        else:
+            if JOURNEYS not in self.held:
+                self.tables[JOURNEYS] = (write_layer(self.lake, JOURNEYS, repriced(self.rows, self.held.before)),)
+            _add_up_journeys(self.lake, self.rows, self.tables)
         self.tables |= write_measures(self.lake, self.rows)
-        tables = published_tables(self.rules)
-        sums = [month_sums(t, published_rows(self.rows, t)) for t in tables]
-        self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums)),)
+        self._contents()
         progress("applying the rules", 3, 3)
         return self.tables
 
+    def _spellings(self) -> pl.DataFrame:
+        """How undeclared sources are spelt."""
+        if SPELLINGS not in self.held:
+            rules = self.plain.rules
+            spelt = spellings(dated_jobs(self.plain.feed(JOBS), rules), rules).collect(engine="streaming")
+            self.tables[SPELLINGS] = (write_layer(self.lake, SPELLINGS, spelt),)
+        return own_names(self.rows.snapshot.scan(SPELLINGS)).collect()
+
+    def _tallies(self, paid: pl.LazyFrame, own: MeasureSums) -> dict[str, pl.DataFrame]:
+        """Every tally, made or as it stands."""
+        facts, rules = self.rows.snapshot.scan(FACTS), self.plain.rules
+        made = tally(facts, {name: self.plain.feed(name) for name in rules.feeds}, paid, rules, own)
+        spent = feed_costs({name: self.rows.feed(name) for name in self.rules.feeds}, self.rules)
+        every = {name: spent if name == "spent" else getattr(made, name) for name in TALLIES}
+        stands = {name: self.rows.snapshot.scan(table) for name, table in TALLIES.items() if table in self.held}
+        summed = [stands[name] if name in stands else added(name, [every[name]]) for name in TALLIES]
+        return dict(zip(TALLIES, pl.collect_all(summed, engine="streaming"), strict=True))
+
+    def _contents(self) -> None:
+        """Writes what the published tables add up to."""
+        sums = []
+        of_rows = {JOURNEYS: JOURNEYS} | dict.fromkeys(self.rules.feeds, MATCHES)
+        for table in published_tables(self.rules):
+            if of_rows.get(table.name, "") in self.held:
+                before = self.held.before.scan(CONTENTS)
+                sums.append(before.filter(pl.col("table") == table.name).collect())
+            else:
+                sums.append(month_sums(table, published_rows(self.rows, table)))
+        self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums)),)
+
     def _write(self, table: str, frames: Iterator[pl.DataFrame], schema: Mapping[str, pl.DataType]) -> None:
-        """Writes a table of positions, in their order, one layer for each frame."""
-        self.tables[table] = written(self.lake, table, frames, schema)
+        """Writes a table of positions, in their order, one layer for each frame; nothing is made of one that stands."""
+        if table not in self.held:
+            self.tables[table] = written(self.lake, table, frames, schema)
 
     def _newest(self, name: str) -> None:
         """Which versions of rows are in force. Most keys occur once: only the others are looked at closer."""
-        feed, exports = self.rules.feeds[name], self.rows.exports(name)
+        feed, exports = self.rules.feeds[name], self.plain.exports(name)
+        if replaced(name) in self.held:
+            return
         if not exports:
             self._write(replaced(name), iter(()), REPLACED)
             self._write(put_together(name), iter(()), standing_schema(feed))
@@ -153,32 +211,39 @@ class _Local:
         feed = self.rules.feeds[name]
         link = feed.job
         assert link is not None  # noqa: S101 - asked for by the caller
-        if not self.rows.exports(name):
+        if not self.plain.exports(name):
             return
         columns = list(dict.fromkeys([JOB_ID, *link.match]))
-        rows = self.rows.kept(name).select(POSITION, link.column)
-        jobs = self.rows.feed(JOBS).filter(pl.col(COUNTED)).select(columns)
+        rows = self.plain.kept(name).select(POSITION, link.column)
+        jobs = self.plain.feed(JOBS).filter(pl.col(COUNTED)).select(columns)
         for number in range(self.buckets):
             some = rows.filter(bucket(pl.col(link.column), number, self.buckets))
             yield linked_jobs(some, jobs, link).collect(engine="streaming")
 
-    def _facts(self, own: pl.DataFrame) -> tuple[list[pl.DataFrame], MeasureSums]:
-        """Writes the facts of jobs; returns what was paid, and what all rows add to own measures and members."""
-        paid, sums = list[pl.DataFrame](), list[MeasureSums]()
-        day = self.rules.feeds[PAYMENTS].business_date
-        layers = list[Layer]()
+    def _facts(self, own: pl.DataFrame) -> pl.LazyFrame:
+        """Writes the facts of jobs; returns what was paid, nothing where the facts stand."""
+        if FACTS in self.held:
+            return pl.LazyFrame()
+        paid, layers, rules = list[pl.DataFrame](), list[Layer](), self.plain.rules
+        day = rules.feeds[PAYMENTS].business_date
         for number in range(self.buckets):
             inside = bucket(pl.col(JOB_ID), number, self.buckets)
-            payments = self.rows.feed(PAYMENTS).filter(inside).select(JOB_ID, "amount", COUNTED, day)
+            payments = self.plain.feed(PAYMENTS).filter(inside).select(JOB_ID, "amount", COUNTED, day)
             payments = payments.collect(engine="streaming").lazy()
-            of_jobs = facts(self.rows.feed(JOBS).filter(inside), payments, self.rules, own.lazy())
-            made = of_jobs.collect(engine="streaming")
+            made = facts(self.plain.feed(JOBS).filter(inside), payments, rules, own.lazy()).collect(engine="streaming")
             _put(self.lake, FACTS, layers, made)
-            paid.append(revenue(payments, made.lazy(), self.rules).collect())
-            sums.append(measured_of_jobs(self.rows, made.lazy(), inside))
+            paid.append(revenue(payments, made.lazy(), rules).collect())
         self.tables[FACTS] = layers
-        sums.append(measured_alone(self.rows))
-        return paid, together(sums)
+        return pl.concat(paid).lazy()
+
+    def _measured(self) -> MeasureSums:
+        """What all rows add to own measures and members; nothing where that stands."""
+        if TALLIES["measures"] in self.held:
+            return nothing()
+        insides = [bucket(pl.col(JOB_ID), number, self.buckets) for number in range(self.buckets)]
+        made = self.rows.snapshot.scan(FACTS)
+        of_jobs = [measured_of_jobs(self.unpriced, made.filter(inside), inside) for inside in insides]
+        return together([*of_jobs, measured_alone(self.unpriced)])
 
 
 def measured_of_jobs(rows: Rows, made: pl.LazyFrame, inside: pl.Expr) -> MeasureSums:
@@ -241,7 +306,12 @@ def write_journeys(lake: Lake, rows: Rows, tables: Tables, buckets: int = 1) -> 
         for table, frame in ((MATCHES, found.matches), (JOURNEYS, found.journeys)):
             _put(lake, table, layers[table], frame)
     tables |= layers
-    tables[JOURNEY_METRICS] = (write_journey_metrics(lake, rows, journey_tally(rows.snapshot.scan(JOURNEYS))),)
+    _add_up_journeys(lake, rows, tables)
+
+
+def _add_up_journeys(lake: Lake, rows: Rows, tables: Tables) -> None:
+    summed = journey_tally(rows.snapshot.scan(JOURNEYS))
+    tables[JOURNEY_METRICS] = (write_journey_metrics(lake, rows, summed),)
 
 
 def write_metrics(lake: Lake, rules: Rules, tallies: dict[str, pl.DataFrame], newest_day: dt.date | None) -> Tables:

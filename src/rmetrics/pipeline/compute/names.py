@@ -11,6 +11,8 @@ FACTS, SPELLINGS, CONTENTS = "job_facts", "spellings", "contents"
 MATCHES = "matches"  # of jobs to touches
 CLASSES = "call_classes"  # by position of the call
 TALLIES: Mapping[str, str] = {name: f"tally_{name}" for name in NAMES}
+FORM = 2
+"""What the tables look like; those of another form are made again."""
 FIGURES = (DAILY, MONTHLY, CATALOGUE, MEASURE_DAILY, DIMENSION_MONTHLY, JOURNEY_METRICS)
 """Published tables that are small whatever the history."""
 COMPUTED = (FACTS, SPELLINGS, *TALLIES.values(), *FIGURES, MATCHES, JOURNEYS, CONTENTS)
@@ -48,6 +50,6 @@ def tables(rules: Rules) -> Iterator[str]:
 
 
 __all__ = [
-    "CLASSES", "COMPUTED", "CONTENTS", "FACTS", "FIGURES", "MATCHES", "SPELLINGS", "TALLIES", "links", "order",
+    "CLASSES", "COMPUTED", "CONTENTS", "FACTS", "FIGURES", "FORM", "MATCHES", "SPELLINGS", "TALLIES", "links", "order",
     "replaced", "tables", "together",
 ]  # fmt: skip

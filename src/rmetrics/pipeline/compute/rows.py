@@ -14,6 +14,7 @@ from rmetrics.lake import EXPORT, Lake, TypedFile
 from rmetrics.lake.snapshot import CorruptError, Snapshot
 from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import JOB_ID
+from rmetrics.metrics.lookup import holding
 from rmetrics.metrics.newest import TypedExport
 from rmetrics.periods import part_of
 from rmetrics.pipeline.compute.names import CLASSES, FACTS, MATCHES, links, replaced, together
@@ -108,22 +109,26 @@ class Rows:
         """One row per job that counts: the columns of its feed, what the rules make of it, and its touch."""
         return self.matched(with_facts(self.feed(JOBS), self.snapshot.scan(FACTS)))
 
-    def matched(self, jobs: pl.LazyFrame) -> pl.LazyFrame:
-        """Jobs with the touch they came from: its id, how it was matched, and its source; null where there is none."""
-        return jobs.join(self.snapshot.scan(MATCHES).drop(JOB_ID), on=POSITION, how="left")
+    def matched(self, jobs: pl.LazyFrame, positions: pl.Series | None = None) -> pl.LazyFrame:
+        """Jobs with the touch they came from: its id, how it was matched, and its source; null where there is none.
+
+        Args:
+            jobs: some jobs.
+            positions: where they stand; None where that is not known.
+        """
+        return jobs.join(self._beside(MATCHES, positions).drop(JOB_ID), on=POSITION, how="left")
 
     def at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
         """The rows of a feed at some positions, as ``feed`` gives them; a position that is not in force has none."""
-        return self._classed(name, self.linked_at(name, positions))
+        return self._classed(name, self.linked_at(name, positions), positions)
 
     def linked_at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
         """The rows of a feed at some positions, as ``linked`` gives them."""
-        return self._linked(name, kept_rows(self.newest_at(name, positions), self.rules, name))
+        return self._linked(name, kept_rows(self.newest_at(name, positions), self.rules, name), positions)
 
     def facts_at(self, positions: pl.Series) -> pl.LazyFrame:
         """The facts of the jobs at some positions, as ``facts`` gives them."""
-        facts = self.snapshot.scan(FACTS).filter(pl.col(POSITION).is_in(positions.implode()))
-        return self.matched(with_facts(self.at(JOBS, positions), facts))
+        return self.matched(with_facts(self.at(JOBS, positions), self._beside(FACTS, positions)), positions)
 
     def of_months(self, table: str, months: Collection[dt.date], day: str | None) -> pl.LazyFrame:
         """The rows of a table whose day is in some months, ``NO_PART`` being those without one.
@@ -139,7 +144,8 @@ class Rows:
         if table != FACTS:
             return self.scan(table).filter(inside)
         found = self.snapshot.scan(FACTS).filter(inside).collect(engine="streaming")
-        return self.matched(with_facts(self.at(JOBS, found[POSITION]), found.lazy())).drop(POSITION)
+        positions = found[POSITION]
+        return self.matched(with_facts(self.at(JOBS, positions), found.lazy()), positions).drop(POSITION)
 
     def verify(self) -> None:
         """Reads every file before its rows are used.
@@ -156,13 +162,18 @@ class Rows:
     def _stored(self, table: str) -> pl.LazyFrame | None:
         return self.snapshot.scan(table) if self.snapshot.rows(table) else None
 
-    def _classed(self, name: str, rows: pl.LazyFrame) -> pl.LazyFrame:
-        return rows.join(self.snapshot.scan(CLASSES), on=POSITION, how="left") if name == CALLS else rows
+    def _beside(self, table: str, positions: pl.Series | None) -> pl.LazyFrame:
+        """What a table holds of the rows at some positions; None for all."""
+        held = self.snapshot.scan(table)
+        return held if positions is None else holding(held, [POSITION], positions.unique())
 
-    def _linked(self, name: str, rows: pl.LazyFrame) -> pl.LazyFrame:
+    def _classed(self, name: str, rows: pl.LazyFrame, positions: pl.Series | None = None) -> pl.LazyFrame:
+        return rows.join(self._beside(CLASSES, positions), on=POSITION, how="left") if name == CALLS else rows
+
+    def _linked(self, name: str, rows: pl.LazyFrame, positions: pl.Series | None = None) -> pl.LazyFrame:
         if self.rules.feeds[name].job is None:
             return rows
-        return rows.drop(JOB_ID, strict=False).join(self.snapshot.scan(links(name)), on=POSITION, how="left")
+        return rows.drop(JOB_ID, strict=False).join(self._beside(links(name), positions), on=POSITION, how="left")
 
 
 __all__ = ["Rows", "Typed", "typed_exports"]
