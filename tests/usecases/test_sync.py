@@ -2,6 +2,7 @@
 
 import datetime as dt
 import shutil
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -10,8 +11,9 @@ import polars as pl
 import pytest
 
 from exports import PAYMENTS
-from rmetrics.errors import BusyError, OutOfMemoryError, PostgresError, SettingsError
+from rmetrics.errors import BusyError, CheckError, OutOfMemoryError, PostgresError, SettingsError
 from rmetrics.lake import EXPORT, Lake
+from rmetrics.pipeline import publication
 from rmetrics.pipeline.verify import cross_check
 from rmetrics.usecases.sync import sync
 from support import Project, csv_text, new_project
@@ -420,3 +422,22 @@ def test_the_summary_of_a_sync_has_the_targets_of_each_month(project: Project) -
         Decimal(3),
         None,
     )
+
+
+def test_what_the_engines_do_not_agree_on_is_rolled_back_however_late_it_is_known(
+    synced: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*_: object) -> None:
+        time.sleep(2)  # all rows were sent by then
+        raise CheckError("the two engines disagree on 1 figure")
+
+    before = everything(synced)
+    synced.put("payments_2.csv", csv_text(PAYMENTS, payment("p3", 1, "70")))
+    monkeypatch.setattr(publication, "agree", late)
+    with pytest.raises(CheckError, match="disagree"):
+        synced.sync()
+    assert everything(synced) == before
+    assert synced.rows("SELECT status FROM sync_runs ORDER BY started_at DESC LIMIT 1") == [("failed",)]
+    monkeypatch.undo()
+    assert synced.sync().published["payments"] == 1
+    assert everything(synced) != before

@@ -11,6 +11,7 @@ from rmetrics.pipeline.compute.desired import published_rows
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.publication import Outcome, Publication, publish_computed
 from rmetrics.pipeline.unchanged import NOT_NEEDED
+from rmetrics.pipeline.verify.amounts import refuse_large_sums
 from rmetrics.pipeline.verify.run_findings import merged
 from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.publish.group import (
@@ -61,7 +62,8 @@ def publish_company(of: Publication) -> Outcome:
         confirm_companies(target, group, [name])
         return outcome or Outcome("unchanged", {}, NOT_NEEDED, of.findings)
     if outcome is None:
-        agreed, findings = of.agreed(before)
+        refuse_large_sums(rules, of.computed, published_tables(rules))
+        agreed, findings = of.agreed()
         outcome = Outcome("published", {}, agreed, findings)
     rows = {t.name: published_rows(of.computed.rows, t).collect() for t in published_tables(rules) if t.name in TABLES}
     with connect(target, schema=group) as session:

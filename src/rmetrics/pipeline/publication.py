@@ -1,9 +1,11 @@
 """Publishing a computation: what the tables must hold, into the transaction that makes it visible."""
 
+import contextlib
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -31,10 +33,13 @@ from rmetrics.postgres.publish import FeedState, ForecastRow, Published, Run, pu
 from rmetrics.postgres.run_log import Attempt, note_recovery
 from rmetrics.progress import Progress, timed
 from rmetrics.rules import Rules
+from rmetrics.sandbox.connection import interrupt
 from rmetrics.settings import Settings
 from rmetrics.shipped import schema_script
 from rmetrics.tables import MONTHLY, PgTable, published_tables
 from rmetrics.version import __version__
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +92,14 @@ class Publication:
     runner: Runner | None = None
     said: tuple[str, tuple[Finding, ...]] | None = None
 
-    def agreed(self, published: str) -> tuple[str, tuple[Finding, ...]]:
+    def agreed(self) -> tuple[str, tuple[Finding, ...]]:
         """What both engines say of each other, in words, and all findings with those of the check.
 
-        Args:
-            published: the inputs of what the database holds; empty where it holds nothing.
-
         Raises:
-            CheckError: they disagree, or a sum is larger than its column holds; nothing may be published.
+            CheckError: they disagree; nothing may be published.
         """
         if self.said is not None:
             return self.said[0], merged(self.findings, self.said[1])
-        before = self.computed.before
-        on_published = before is not None and before.snapshot.inputs == published
-        refuse_large_sums(self.rules, self.computed, published_tables(self.rules), on_published=on_published)
         with timed(self.timings, "check"):
             said, quality = agree(
                 self.settings, self.lake, self.rules, self.computed, self.progress, self.why, self.runner
@@ -129,17 +128,37 @@ def publish_computed(of: Publication) -> Outcome:
         now = Attempt(run.run_id, run.started_at, run.rules_hash, run)
         why.of("the note that all is well again", lambda: note_recovery(target, schema, now), None)
         return Outcome("unchanged", {}, NOT_NEEDED, merged(of.findings, remembered))
-    agreed, findings = of.agreed(before.inputs)
+    before_it = computed.before
+    on_published = before_it is not None and before_it.snapshot.inputs == before.inputs
+    refuse_large_sums(rules, computed, tables, on_published=on_published)
     of.progress("publishing", 0, 1)
+    with _meanwhile(of.agreed) as checking:
+        return _published(of, target, tables, before, digest, checking)
+
+
+def _published(
+    of: Publication,
+    target: Server,
+    tables: list[PgTable],
+    before: Published,
+    digest: str,
+    checking: "Future[tuple[str, tuple[Finding, ...]]]",
+) -> Outcome:
+    """Publishes while the engines are compared; committed is only what they agree on."""
+    rules, lake, computed, run, why = of.rules, of.lake, of.computed, of.run, of.why
     cause = whole_cause(before.exports, before.rules_hash, before.version, computed, rules)
     causes = why.of("the causes of changes", lambda: _causes_of_figures(lake, computed, rules, before, cause), None)
     estimates = why.of("the forecast", lambda: _forecasts(computed, rules), ())
-    run = replace(
-        run, forecasts=estimates, detail={**run.detail, "findings": [asdict(f) for f in (*findings, *why.failed)]}
-    )
+
+    def settled() -> Run:
+        with timed(of.timings, "waited"):
+            _, findings = checking.result()
+        told = [asdict(f) for f in (*findings, *why.failed)]
+        return replace(run, forecasts=estimates, detail={**run.detail, "findings": told})
+
     written = publish(
         target,
-        schema,
+        of.settings.pg_schema,
         table_contents(computed.rows, tables, computed.increment.changes if computed.increment else None),
         run,
         schema_digest=digest,
@@ -147,10 +166,24 @@ def publish_computed(of: Publication) -> Outcome:
         causes=causes,
         full=of.full,
         after=before.run_id,
+        settled=settled,
     )
+    agreed, findings = checking.result()
     findings = (*findings, *by_others(written.by_others))
     of.progress("publishing", 1, 1)
     return Outcome("published", dict(written.rows), agreed, findings)
+
+
+@contextlib.contextmanager
+def _meanwhile(work: Callable[[], T]) -> Iterator["Future[T]"]:
+    """Does something in a thread of its own; where the caller ends in an error, the thread's work is ended, too."""
+    with ThreadPoolExecutor(1, thread_name_prefix="check") as pool:
+        future = pool.submit(work)
+        try:
+            yield future
+        except BaseException:
+            interrupt()
+            raise
 
 
 def _forecasts(computed: Computed, rules: Rules) -> tuple[ForecastRow, ...]:

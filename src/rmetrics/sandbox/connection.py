@@ -36,6 +36,9 @@ _TABLE_FUNCTIONS = frozenset({
 _REFUSED_FUNCTIONS = frozenset({"write_log", "getenv", "sleep_ms", "nextval", "currval", "query", "query_table"})
 
 
+_open = weakref.WeakSet[duckdb.DuckDBPyConnection]()
+
+
 def file_name(path: Path) -> str:
     """A path as SQL and the list of allowed files must both spell it."""
     return str(path.resolve())
@@ -71,6 +74,7 @@ def sandbox(
             f"cannot make a folder in {temp}: {error.strerror or error}", "Check the disk's free space and permissions."
         ) from error
     connection = duckdb.connect(config=_CONFIG)
+    _open.add(connection)
     weakref.finalize(connection, shutil.rmtree, spill, ignore_errors=True)
     try:
         if memory_limit is not None:
@@ -91,6 +95,13 @@ def sandbox(
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def interrupt() -> None:
+    """Ends what DuckDB is doing in any connection of this process that was made here; it fails with an error."""
+    for connection in list(_open):
+        with contextlib.suppress(duckdb.Error):  # closed meanwhile
+            connection.interrupt()
 
 
 def only_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:

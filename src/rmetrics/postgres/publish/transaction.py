@@ -9,7 +9,7 @@ has no rows yet (``bulk_load``): its readers may wait for the commit.
 
 import contextlib
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -102,6 +102,7 @@ def publish(
     causes: pl.DataFrame | None = None,
     full: bool = False,
     after: str | None = None,
+    settled: Callable[[], Run] | None = None,
 ) -> Written:
     """Makes the database hold exactly the contents.
 
@@ -115,6 +116,8 @@ def publish(
         causes: a finer cause by month, source and metric, where there is one.
         full: compare every row of every month, whatever the bookkeeping says.
         after: the run that was the last one when it was decided to publish; None where there was none.
+        settled: waits until it is known that the contents may be published, just before the commit; returns the row for
+            ``sync_runs`` as it is by then. What it raises rolls everything back. None: that is known.
 
     Raises:
         BusyError: another run publishes to the same database, or has published since ``after``.
@@ -128,18 +131,9 @@ def publish(
             work = _Publication(session, run, cause, full=everything)
             work.begin(after, [c.table.name for c in contents])
             lay_causes(session, causes)
-            work.empty_abandoned([c.table.name for c in contents])
-            empty = _rows_of_empty(session, contents)
-            with keys_built_after(session, empty if bare else {}, work.own) as work.analysed:
-                for content in contents:
-                    if empty.get(content.table.name):
-                        work.fill(content)
-                    else:
-                        work.write(content)
-            for content in reversed(contents):
-                work.remove(content.table)
-            for content in contents:
-                work.read_back(content.table)
+            work.put(contents, bare=bare)
+            if settled is not None:
+                work.run = settled()
             work.record(schema_digest)
             return work
 
@@ -239,6 +233,26 @@ class _Publication:
             [self.session.schema],
         )
         return f"server process {held[0][0]} from {held[0][1]}, since {held[0][2]} UTC" if held else "it has just ended"
+
+    def put(self, contents: Sequence[DesiredTable], *, bare: bool) -> None:
+        """Makes the tables hold the contents, and reads them back.
+
+        Args:
+            contents: all tables, each after those it refers to.
+            bare: fill empty tables without their keys, which are built afterwards.
+        """
+        self.empty_abandoned([c.table.name for c in contents])
+        empty = _rows_of_empty(self.session, contents)
+        with keys_built_after(self.session, empty if bare else {}, self.own) as self.analysed:
+            for content in contents:
+                if empty.get(content.table.name):
+                    self.fill(content)
+                else:
+                    self.write(content)
+        for content in reversed(contents):
+            self.remove(content.table)
+        for content in contents:
+            self.read_back(content.table)
 
     def empty_abandoned(self, wanted: Collection[str]) -> None:
         """Takes the rows out of tables whose feed the rules no longer have.
