@@ -112,10 +112,10 @@ def test_rows_that_move_are_the_same_where_they_stand_and_side_by_side(
     world = edited(computed, tmp_path / "edited", [edit])
     before = compute(computed.lake, computed.loaded(), silent)
     after = compute(world.lake, world.loaded(), silent)
-    sides = [State(c.rows, {p.rank: p.raw.name for p in c.placed}) for c in (before, after)]
-    here = moved_rows(*sides, None, None, most=1_000_000)
+    was, now = (State(c.rows, {p.rank: p.raw.name for p in c.placed}) for c in (before, after))
+    here = moved_rows(was, now, None, None, most=1_000_000)
     monkeypatch.setattr(row_changes, "_stands", lambda *_: False)
-    beside = moved_rows(*sides, None, None, most=1_000_000)
+    beside = moved_rows(was, now, None, None, most=1_000_000)
     assert_frame_equal(here, beside)
     assert (here.height > 0) == (edit != "measure")
 
@@ -157,7 +157,7 @@ def test_nothing_stands_where_the_rules_of_then_are_gone_or_exports_came(
 
 def test_the_order_of_sources_is_part_of_what_rules_mean(computed: growth.World) -> None:
     rules = computed.loaded()
-    other = replace(rules, sources=dict(reversed(rules.sources.items())))
+    other = replace(rules, sources=dict(reversed(list(rules.sources.items()))))
     assert other == replace(rules, sources=other.sources)
     assert not alike(rules, other)
     assert alike(without_prices(rules), without_prices(without_prices(rules)))
