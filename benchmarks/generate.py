@@ -56,11 +56,18 @@ Chunk = Callable[[np.random.Generator, int, int], pl.DataFrame]
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """A company's history: how many jobs it had in the ten years, the seed, and whether exports have all columns."""
+    """A company's history.
+
+    Attributes:
+        jobs: how many it had in the ten years.
+        wide: whether exports have all columns.
+        chunk: how many rows are made at a time; other chunks are other rows.
+    """
 
     jobs: int
     seed: int = 7
     wide: bool = False
+    chunk: int = CHUNK
 
     @property
     def per_day(self) -> int:
@@ -69,18 +76,18 @@ class Company:
 
     def rows(self, kind: int, chunk: Chunk, low: int, high: int) -> Iterator[pl.DataFrame]:
         """The rows ``low`` to ``high`` of a kind of export, in chunks."""
-        for number in range(low // CHUNK, -(-high // CHUNK)):
-            first = number * CHUNK
-            frame = chunk(np.random.default_rng([self.seed, kind, number]), first, CHUNK)
-            yield frame.slice(max(low - first, 0), min(high, first + CHUNK) - max(low, first))
+        for number in range(low // self.chunk, -(-high // self.chunk)):
+            first = number * self.chunk
+            frame = chunk(np.random.default_rng([self.seed, kind, number]), first, self.chunk)
+            yield frame.slice(max(low - first, 0), min(high, first + self.chunk) - max(low, first))
 
     def picked(self, kind: int, chunk: Chunk, numbers: np.ndarray) -> pl.DataFrame:
         """Single rows of a kind of export, by number, as they were exported."""
         frames: list[pl.DataFrame] = []
-        for number in np.unique(numbers // CHUNK):
-            first = int(number) * CHUNK
-            frame = chunk(np.random.default_rng([self.seed, kind, int(number)]), first, CHUNK)
-            frames.append(frame[(numbers[numbers // CHUNK == number] - first).tolist()])
+        for number in np.unique(numbers // self.chunk):
+            first = int(number) * self.chunk
+            frame = chunk(np.random.default_rng([self.seed, kind, int(number)]), first, self.chunk)
+            frames.append(frame[(numbers[numbers // self.chunk == number] - first).tolist()])
         return pl.concat(frames)
 
     # -- the kinds of export

@@ -213,14 +213,14 @@ def _measured(command: Sequence[str], events: Path) -> dict[str, float]:
     process = subprocess.Popen(command, start_new_session=True, env={**os.environ, "SPARK_CONF_DIR": str(conf)})
     seen: dict[int, float] = {}
     while process.poll() is None:
-        seen |= _seconds_of(process.pid)
+        seen |= seconds_of(process.pid)
         time.sleep(0.2)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed")
     return {"cpu_seconds": round(sum(seen.values()), 1), "shuffled_bytes": _shuffled(events)}
 
 
-def _seconds_of(session: int) -> dict[int, float]:
+def seconds_of(session: int) -> dict[int, float]:
     """Processor seconds so far of each process of a session."""
     ticks, found = os.sysconf("SC_CLK_TCK"), {}
     for place in Path("/proc").iterdir():

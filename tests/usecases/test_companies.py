@@ -126,7 +126,8 @@ def test_commands_are_about_one_company(
     group: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line: Line = in_process(group, monkeypatch, capsys)
-    for command in (["explain", "--source", "Unattributed", "--month", "2025-01"], ["check"], ["plan"]):
+    month = ["--month", "2025-01"]
+    for command in (["explain", "--source", "Unattributed", *month], ["check"], ["plan"], ["history", *month]):
         refused = line(*command)
         assert refused.returncode == SettingsError.exit_code
         assert "RMETRICS_COMPANY=boston rmetrics" in refused.stderr
@@ -137,6 +138,11 @@ def test_commands_are_about_one_company(
         found = json.loads(explained.stdout)
         assert (found["verdict"], found["metrics"]["revenue_gross"]["value"]) == (verdict, gross)
         assert line("sync").returncode == 0
+    told = line("history", *month)
+    assert told.returncode == SettingsError.exit_code
+    assert "toronto is published in the group's tables alone, which keep no history" in told.stderr
+    monkeypatch.setenv("RMETRICS_COMPANY", "boston")
+    assert line("history", *month).returncode == 0
 
 
 def test_a_group_whose_rules_have_no_companies_is_one_company(project: Project) -> None:

@@ -104,6 +104,21 @@ class Lake(RawLayer, TypedLayer):
 
         Call it under the lock. Returns how many files.
         """
+        count = self.sweep_drafts()
+        for record in self.store.records():
+            try:
+                self.read_record(record)
+            except (ValueError, TypeError):
+                with writing(self.root / record):
+                    self.store.delete(record)
+                count += 1
+            except OSError as error:
+                raise unwritable(self.root / record, error) from error
+        with writing(self.typed):
+            return count + self.sweep_typed()
+
+    def sweep_drafts(self) -> int:
+        """Removes what killed runs and tasks left half written; call it under the lock. Returns how many files."""
         count = 0
         spilled = (self.root / "duckdb", self.root / "spark")
         for part in [*self.root.rglob("*.part"), *spilled]:  # files, and folders of files
@@ -116,17 +131,7 @@ class Lake(RawLayer, TypedLayer):
                     count += 1
             except OSError as error:
                 raise unwritable(part, error) from error
-        for record in self.store.records():
-            try:
-                self.read_record(record)
-            except (ValueError, TypeError):
-                with writing(self.root / record):
-                    self.store.delete(record)
-                count += 1
-            except OSError as error:
-                raise unwritable(self.root / record, error) from error
-        with writing(self.typed):
-            return count + self.sweep_typed()
+        return count
 
     def examine_caches(self) -> list[Damage]:
         """Every typed file and record that fails its checksum; the next sync makes them again."""

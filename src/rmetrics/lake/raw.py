@@ -136,6 +136,10 @@ class RawLayer(Folder):
             return {}
         return self._catalog[1]
 
+    def catalogued(self) -> dict[str, RawFile]:
+        """The exports of the catalog by hash, without what tasks wrote that is not in force yet."""
+        return dict(self._recorded())
+
     def earlier_exports(self) -> set[str]:
         """The hashes of exports that landed in the form of an earlier version, each with a record beside its file."""
         return {Path(name).stem for name in self._names(earlier=True)}
@@ -213,6 +217,13 @@ class RawLayer(Folder):
             self._remember(f"{_RAW}{name}", digest)
             self._keep_catalog({**self._recorded(), **{r.sha256: r for r in made}})
         return made
+
+    def adopt_raw(self, made: Sequence[RawFile]) -> None:
+        """Enters exports whose files another machine wrote (``lake.staged``), as ``commit_raw`` returned them there."""
+        with self._landing:
+            for raw in made if not self.store.remote else ():  # a copy is looked at when there is one
+                self._remember(f"{_RAW}{raw.file}", raw.parquet_sha256)
+            self._keep_catalog({**self._recorded(), **{r.sha256: r for r in made}})
 
     def as_first_landed(self, made: RawFile) -> RawFile:
         """The record with the name and the times with which this export landed for the first time, if it did before."""

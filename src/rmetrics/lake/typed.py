@@ -280,6 +280,11 @@ class TypedLayer(Folder):
             self._enter([*again, *made])
         return made
 
+    def adopt_typed(self, made: Sequence[TypedFile]) -> None:
+        """Enters typed rows whose files another machine wrote (``lake.staged``)."""
+        if made:
+            self._enter(made)
+
     def _with_room(self, feed: str, digest: str, columns: tuple[str, ...], new: PackRows) -> list[TypedFile]:
         """The other exports of a sound pack of the same kind that has room for these, in their order; or none."""
         packs: dict[str, list[TypedFile]] = {}

@@ -1,22 +1,30 @@
 """One company of a group on its way into the group's tables, and into a schema of its own where it has one."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from rmetrics.errors import SettingsError
+from rmetrics.lake import Lake
+from rmetrics.pipeline.companies import CompanyMade
+from rmetrics.pipeline.compute.compute import standing
 from rmetrics.pipeline.compute.desired import published_rows
+from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.publication import Outcome, Publication, publish_computed
 from rmetrics.pipeline.unchanged import NOT_NEEDED
 from rmetrics.pipeline.verify.amounts import refuse_large_sums
-from rmetrics.postgres.connection import connect
+from rmetrics.pipeline.verify.run_findings import merged
+from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.publish.group import (
     TABLES,
     CompanyState,
-    confirm_company,
+    confirm_companies,
     prepare_group,
     published_inputs,
     replace_company,
 )
-from rmetrics.rules import Rules
+from rmetrics.progress import Progress
+from rmetrics.rules import Rules, load_rules
+from rmetrics.settings import Settings
 from rmetrics.shipped import schema_script
 from rmetrics.tables import published_tables
 
@@ -51,15 +59,68 @@ def publish_company(of: Publication) -> Outcome:
     with connect(target, schema=group) as session:
         before = published_inputs(session, name)
     if before == run.inputs and not of.full:
-        confirm_company(target, group, state)
+        confirm_companies(target, group, [name])
         return outcome or Outcome("unchanged", {}, NOT_NEEDED, of.findings)
     if outcome is None:
         refuse_large_sums(rules, of.computed, published_tables(rules))
         agreed, findings = of.agreed()
         outcome = Outcome("published", {}, agreed, findings)
     rows = {t.name: published_rows(of.computed.rows, t).collect() for t in published_tables(rules) if t.name in TABLES}
-    written = replace_company(target, group, state, rows)
+    with connect(target, schema=group) as session:
+        written = replace_company(session, state, rows)
     return replace(outcome, status="published", written={**outcome.written, **written})
 
 
-__all__ = ["publish_company", "state_of"]
+def publish_made(
+    settings: Settings,
+    rules: Rules,
+    lake: Lake,
+    made: CompanyMade,
+    started: Callable[[], Server],
+    session: Callable[[], Session],
+    progress: Progress,
+    *,
+    full: bool = False,
+    force: bool = False,
+) -> Outcome:
+    """Publishes what a task computed of a company, once its lake's records are in force; see ``publish_company``.
+
+    A company that has no schema of its own needs neither its rules nor its rows here, and where what is published is of
+    the same inputs, nothing at all: the caller notes that it was looked at.
+
+    Args:
+        settings: the company's.
+        rules: of the group.
+        lake: the company's, under its lock.
+        made: what the task said; it did not fail.
+        started: waits for the server and names it.
+        session: opens a session of the group's schema, or gives the one that is open.
+        progress: is told how far it is.
+        full: write every row again.
+        force: publish although published exports are lost.
+
+    Raises:
+        SettingsError, CheckError, LakeError, PostgresError: see ``publish_company``.
+    """
+    run, name = made.run, made.name
+    if run is None:
+        msg = "a company that was computed has a run"
+        raise AssertionError(msg)
+    if rules.companies[name].publish == "own":
+        own = load_rules(settings.rules_dir, name)
+        computed, why = standing(lake, own, lake.raw_files()), Explanations()
+        ready = Publication(
+            settings, started, own, lake, computed, run, made.findings, progress, {}, why,
+            full=full, force=force, said=made.said,
+        )  # fmt: skip
+        outcome = publish_company(ready)
+        return replace(outcome, findings=(*outcome.findings, *why.failed))
+    if made.said is None:
+        return Outcome("unchanged", {}, NOT_NEEDED, made.findings)
+    agreed, quality = made.said
+    state = replace(state_of(rules, name), run_id=run.run_id, inputs=run.inputs, exports=len(run.exports))
+    written = replace_company(session(), state, made.frames())
+    return Outcome("published", written, agreed, merged(made.findings, quality))
+
+
+__all__ = ["publish_company", "publish_made", "state_of"]

@@ -74,6 +74,7 @@ class Publication:
         full: write every row again.
         force: publish although published exports are lost.
         runner: recomputes where DuckDB does not.
+        said: what both engines said of this computation where they were asked already; None: ``agreed`` asks them.
     """
 
     settings: Settings
@@ -89,6 +90,7 @@ class Publication:
     full: bool = False
     force: bool = False
     runner: Runner | None = None
+    said: tuple[str, tuple[Finding, ...]] | None = None
 
     def agreed(self) -> tuple[str, tuple[Finding, ...]]:
         """What both engines say of each other, in words, and all findings with those of the check.
@@ -96,6 +98,8 @@ class Publication:
         Raises:
             CheckError: they disagree; nothing may be published.
         """
+        if self.said is not None:
+            return self.said[0], merged(self.findings, self.said[1])
         with timed(self.timings, "check"):
             said, quality = agree(
                 self.settings, self.lake, self.rules, self.computed, self.progress, self.why, self.runner

@@ -73,6 +73,20 @@ def require_company(rules: Rules) -> None:
         )
 
 
+def require_history(rules: Rules) -> None:
+    """Refuses rules by which no changes are recorded: those of many companies, and of one in the group's tables alone.
+
+    Raises:
+        SettingsError: there is no history.
+    """
+    require_company(rules)
+    if rules.company is not None and rules.companies[rules.company].publish != "own":
+        raise SettingsError(
+            f"{rules.company} is published in the group's tables alone, which keep no history",
+            f'To keep one from now on, say publish = "own" in [companies.{rules.company}], then sync.',
+        )
+
+
 def of_company(tree: Tree, name: str) -> Tree:
     """Returns the rules of one company: the common rules with its exceptions. Problems are collected in the tree.
 
@@ -172,4 +186,4 @@ def _table(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-__all__ = ["COMPANIES", "Company", "of_company", "require_company"]
+__all__ = ["COMPANIES", "Company", "of_company", "require_company", "require_history"]

@@ -1,8 +1,12 @@
 """Reads TOML files into one tree of tables, with the file and line of every key."""
 
+import bisect
+import functools
+import io
+import itertools
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -54,10 +58,30 @@ def read_tree(folder: Path) -> Tree:
             "Run `rmetrics init FOLDER` for a project with the shipped rules, name a project folder with -C, or set "
             "RMETRICS_RULES_DIR.",
         )
+    made = _tree(tuple((path, _content(path)) for path in files))
+    return Tree(dict(made.tables), dict(made.places), list(made.problems))
+
+
+@functools.lru_cache(maxsize=1)
+def _tree(files: tuple[tuple[Path, bytes | RuleProblem], ...]) -> Tree:
+    """The tree of files by their content: the companies of a group have the same, and loading asks for it each time."""
     tree = Tree()
-    for path in files:
-        _merge(tree, path)
+    for path, content in files:
+        if isinstance(content, RuleProblem):
+            tree.problems.append(content)
+        else:
+            _merge(tree, path, content)
     return tree
+
+
+def _content(path: Path) -> bytes | RuleProblem:
+    """The bytes of a file, or why they are not to be had."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return RuleProblem(path, 0, "", f"larger than {MAX_BYTES:,} bytes: not a rules file")
+        return path.read_bytes()
+    except OSError as error:
+        return RuleProblem(path, 0, "", f"cannot be read: {error}")
 
 
 def rule_files(folder: Path) -> list[Path]:
@@ -75,12 +99,9 @@ def rule_files(folder: Path) -> list[Path]:
         raise SettingsError(message, "Check its permissions, or set RMETRICS_RULES_DIR.") from error
 
 
-def _merge(tree: Tree, path: Path) -> None:
+def _merge(tree: Tree, path: Path, content: bytes) -> None:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            tree.problems.append(RuleProblem(path, 0, "", f"larger than {MAX_BYTES:,} bytes: not a rules file"))
-            return
-        text = path.read_text(encoding="utf-8-sig")
+        text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig").read()
         parsed = _parsed(text)
     except tomllib.TOMLDecodeError as error:
         tree.problems.append(RuleProblem(path, _line_in(str(error)), "", f"not valid TOML: {error}"))
@@ -91,18 +112,19 @@ def _merge(tree: Tree, path: Path) -> None:
     except _NumberError as error:
         tree.problems.append(RuleProblem(path, error.line, "", "a number with more digits than any rule takes"))
         return
-    except (OSError, RecursionError) as error:
+    except RecursionError as error:
         tree.problems.append(RuleProblem(path, 0, "", f"cannot be read: {error}"))
         return
     lines = dict(key_lines(text))
+    ordered = sorted(lines)
     for name, value in parsed.items():
         if name in GROUPS and isinstance(value, dict):
             for child, table in value.items():
-                _put(tree, path, lines, (name, child), table)
+                _put(tree, path, lines, ordered, (name, child), table)
         elif name in LISTS and isinstance(value, list):
             _extend(tree, path, lines, name, value)
         else:
-            _put(tree, path, lines, (name,), value)
+            _put(tree, path, lines, ordered, (name,), value)
 
 
 def _extend(tree: Tree, path: Path, lines: Mapping[str, int], name: str, value: list[Any]) -> None:
@@ -142,9 +164,12 @@ def _longest_number(text: str) -> int:
     return digits.index(max(digits)) + 1
 
 
-def _put(tree: Tree, path: Path, lines: Mapping[str, int], key: tuple[str, ...], value: object) -> None:
+def _put(
+    tree: Tree, path: Path, lines: Mapping[str, int], ordered: Sequence[str], key: tuple[str, ...], value: object
+) -> None:
     dotted = ".".join(key)
-    line = lines.get(dotted) or min((n for k, n in lines.items() if k.startswith(dotted + ".")), default=0)
+    below = _below(lines, ordered, f"{dotted}.")
+    line = lines.get(dotted) or min(below.values(), default=0)
     if dotted in tree.places:
         tree.problems.append(
             RuleProblem(path, line, dotted, f"the same table stands in {tree.places[dotted]}; keep it in one file")
@@ -153,8 +178,14 @@ def _put(tree: Tree, path: Path, lines: Mapping[str, int], key: tuple[str, ...],
     parent = tree.tables if len(key) == 1 else tree.tables.setdefault(key[0], {})
     parent[key[-1]] = value
     tree.places[dotted] = Place(path, line)
-    prefix = dotted + "."
-    tree.places |= {k: Place(path, n) for k, n in lines.items() if k.startswith(prefix)}
+    tree.places |= {k: Place(path, n) for k, n in below.items()}
+
+
+def _below(lines: Mapping[str, int], ordered: Sequence[str], prefix: str) -> dict[str, int]:
+    """The keys that begin with a prefix, by line. Found in their order: a group has thousands of companies."""
+    first = bisect.bisect_left(ordered, prefix)
+    found = itertools.takewhile(lambda key: key.startswith(prefix), itertools.islice(ordered, first, None))
+    return dict(sorted(((key, lines[key]) for key in found), key=lambda item: item[1]))
 
 
 def key_lines(text: str) -> Iterator[tuple[str, int]]:

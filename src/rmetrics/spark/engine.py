@@ -12,7 +12,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from rmetrics.spark.session import slots, spark_errors
 from rmetrics.spark.steps import NOTES, Piece, Schema
-from rmetrics.spark.tasks import Maker, Task, arrow_schema, from_arrow, versions
+from rmetrics.spark.tasks import Listed, Maker, Task, arrow_schema, from_arrow, versions
 
 _BUCKET = "_bucket"
 _KIND = next(iter(NOTES))
@@ -41,6 +41,12 @@ class SparkEngine:
         rows = self.spark.createDataFrame(table)
         spread = rows.repartition(max(1, len(items)))
         return SparkRows(spread.mapInArrow(maker.batches, _types(schema)), schema)
+
+    def each(self, items: Sequence[Any], step: Callable[[Any], Iterator[pl.DataFrame]], schema: Schema) -> SparkRows:
+        """``made`` of items that are long work each: exactly one to a task, in their order."""
+        listed = Listed(Maker(step, schema, self.wanted, pickle.loads), tuple(pickle.dumps(item) for item in items))
+        numbers = self.spark.range(0, len(items), 1, len(items))
+        return SparkRows(numbers.mapInArrow(listed.batches, _types(schema)), schema)
 
     def mapped(self, rows: SparkRows, step: Callable[[pl.DataFrame], pl.DataFrame], schema: Schema) -> SparkRows:
         """A step over each batch."""
@@ -119,9 +125,14 @@ class SparkEngine:
                 frame.unpersist()
         self._held.clear()
 
+    @property
+    def slots(self) -> int:
+        """How many tasks run at a time."""
+        return slots(self.spark)
+
     def buckets(self, rows: int, most: int) -> int:
         """How many buckets: none larger than ``most`` rows, and as many as there are slots where rows are many."""
-        return max(-(-rows // most), min(slots(self.spark) * 2, -(-rows // 20_000)), 1)
+        return max(-(-rows // most), min(self.slots * 2, -(-rows // 20_000)), 1)
 
 
 def _types(schema: Schema) -> Any:

@@ -4,23 +4,26 @@ import contextlib
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rmetrics.checks.compare import CrossCheck
 from rmetrics.checks.recompute import TypedInput
 from rmetrics.errors import EngineError
-from rmetrics.lake import Lake
+from rmetrics.lake import Lake, RawFile
 from rmetrics.pipeline.compute.local import Tables
 from rmetrics.pipeline.compute.names import tables
 from rmetrics.pipeline.compute.rows import Typed
-from rmetrics.pipeline.compute.runner import Runner
-from rmetrics.progress import Progress
+from rmetrics.pipeline.landing.spread import Arrival, Landed
+from rmetrics.progress import Progress, silent
 from rmetrics.rules import Rules
 from rmetrics.settings import Settings
 
+if TYPE_CHECKING:
+    from rmetrics.spark.engine import SparkEngine
+
 
 @contextlib.contextmanager
-def runner_of(settings: Settings) -> Iterator[Runner | None]:
+def runner_of(settings: Settings) -> "Iterator[SparkRunner | None]":
     """What computes under these settings; None where this machine does.
 
     Spark is started when something must be computed, and not before: most runs find everything done.
@@ -33,11 +36,33 @@ def runner_of(settings: Settings) -> Iterator[Runner | None]:
 
 
 class SparkRunner:
-    """Computes on Spark; see ``Runner``."""
+    """Computes on Spark; see ``pipeline.compute.runner.Runner``."""
 
     def __init__(self, settings: Settings, stack: contextlib.ExitStack) -> None:
         self._settings, self._stack = settings, stack
         self._session: Any = None
+
+    def land(
+        self, settings: Settings, lake: Lake, rules: Rules, tasks: Sequence[Sequence[Arrival]]
+    ) -> Iterator[Landed]:
+        """Lands files of the inbox on executors.
+
+        Raises:
+            EngineError, SettingsError, LakeError: Spark, the inbox or the lake cannot be used.
+        """
+        from rmetrics.spark.exports import landed_on
+
+        return landed_on(self.engine(silent), settings, lake, rules, tasks)
+
+    def retype(self, lake: Lake, rules: Rules, tasks: Sequence[Sequence[tuple[RawFile, str]]]) -> Iterator[Landed]:
+        """Types exports again on executors.
+
+        Raises:
+            EngineError, SettingsError, LakeError: Spark or the lake cannot be used.
+        """
+        from rmetrics.spark.exports import typed_on
+
+        return typed_on(self.engine(silent), lake, rules, tasks)
 
     def compute_all(
         self, lake: Lake, rules: Rules, typed: Typed, progress: Progress, *, most: int, newest_day: dt.date | None
@@ -49,10 +74,7 @@ class SparkRunner:
         """
         from rmetrics.spark.plan import compute_on
 
-        session = self._started(progress)
-        from rmetrics.spark.engine import SparkEngine
-
-        engine = SparkEngine(session)
+        engine = self.engine(progress)
         largest = max((sum(f.rows for f, _ in typed.get(name, ())) for name in rules.feeds), default=0)
         buckets = engine.buckets(largest, most)
         made = compute_on(engine, lake, rules, typed, progress, buckets=buckets, newest_day=newest_day)
@@ -76,13 +98,29 @@ class SparkRunner:
         Raises:
             EngineError, SettingsError: Spark cannot be used; nothing is known of the figures.
         """
-        session = self._started(None)
+        session = self.session(None)
         from rmetrics.spark.second import cross_check_on
 
         daily, monthly = metrics
         return cross_check_on(session, typed, daily, monthly, rules, newest_day)
 
-    def _started(self, progress: Progress | None) -> Any:
+    def engine(self, progress: Progress) -> "SparkEngine":
+        """What moves rows on the session.
+
+        Raises:
+            EngineError, SettingsError: Spark cannot be used.
+        """
+        session = self.session(progress)
+        from rmetrics.spark.engine import SparkEngine
+
+        return SparkEngine(session)
+
+    def session(self, progress: Progress | None) -> Any:
+        """The session, started where it is not yet.
+
+        Raises:
+            EngineError, SettingsError: Spark cannot be used.
+        """
         if self._session is None:
             from rmetrics.spark.session import started
 

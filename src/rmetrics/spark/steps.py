@@ -29,6 +29,7 @@ from rmetrics.postgres.publish.digests import SUMS as CONTENT_SUMS
 from rmetrics.postgres.publish.digests import month_sums, sums_after
 from rmetrics.rules import Rules
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
+from rmetrics.spark.tasks import Schema
 from rmetrics.tables import PgTable, published_tables
 
 KIND, NOTE = "_kind", "_note"
@@ -49,8 +50,6 @@ TALLY_KEYS = {
 TALLY_SUMS = tuple(f"n{i}" for i in range(max(map(len, SUMS.values()))))
 TALLY = {**TALLY_KEYS, **dict.fromkeys(TALLY_SUMS, pl.Int64())}
 """All tallies as one table: which one, every key that one of them has, and as many sums as the widest."""
-
-Schema = dict[str, pl.DataType]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 import pyarrow as pa
@@ -32,6 +32,7 @@ _ERRORS = {kind.__name__: kind for kind in (LakeError, SettingsError, CheckError
 _TOLD = re.compile(r"rmetrics-error:([A-Za-z0-9+/=]+)")
 
 Versions = tuple[tuple[str, str], ...]
+Schema = dict[str, pl.DataType]
 
 
 @functools.cache
@@ -131,6 +132,34 @@ class Maker:
                         yield from to_arrow(frame, self.made).to_batches(max_chunksize=100_000)
 
 
+class Tasks(Protocol):
+    """What runs tasks that are long work each."""
+
+    @property
+    def slots(self) -> int:
+        """How many run at a time."""
+
+    def each(self, items: Sequence[Any], step: Callable[[Any], Iterator[pl.DataFrame]], schema: Schema) -> Any:
+        """The rows that a step makes of each item, which are elsewhere or yet to be made: one item to a task."""
+
+    def collected(self, rows: Any, schema: Schema) -> pl.DataFrame:
+        """The rows, here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What makes rows out of items that travel with it; tasks are given their places, in the column ``id``."""
+
+    maker: Maker
+    items: Sequence[bytes]
+
+    def batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The rows of each item."""
+        for batch in batches:
+            given = [self.items[place] for place in batch.column("id").to_pylist()]
+            yield from self.maker.batches(iter([pa.RecordBatch.from_pydict({"item": pa.array(given, pa.binary())})]))
+
+
 def refuse_other(wanted: Versions, found: Versions | None = None, where: str = "an executor") -> None:
     """Lets nothing be computed by other versions.
 
@@ -171,6 +200,6 @@ def told_by(message: str) -> RmetricsError | None:
 
 
 __all__ = [
-    "LIBRARIES", "Maker", "Task", "Versions", "arrow_schema", "from_arrow", "refuse_other", "to_arrow", "told_by",
-    "versions",
+    "LIBRARIES", "Listed", "Maker", "Schema", "Task", "Tasks", "Versions", "arrow_schema", "from_arrow", "refuse_other",
+    "to_arrow", "told_by", "versions",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.ddl import has_all
 from rmetrics.postgres.server import existing_server
 from rmetrics.rules import ALL, Rules, load_rules
+from rmetrics.rules.companies import require_history
 from rmetrics.rules.funnel import as_called, as_recorded, funnel_names
 from rmetrics.rules.measures import sums
 from rmetrics.rules.suggest import did_you_mean
@@ -108,6 +109,7 @@ def history(
         PostgresError: the server cannot be reached.
     """
     rules = load_rules(settings.rules_dir, settings.company)
+    require_history(rules)
     recorded = None if metric is None else _recorded(metric, rules)
     if member is not None and dimension is None:
         raise SettingsError("--member is one of a dimension", "Name it: --dimension NAME.")

@@ -7,35 +7,37 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
-from typing import Literal
 
-from rmetrics.errors import RmetricsError
+from rmetrics.errors import PostgresError, RmetricsError
 from rmetrics.findings import COMPANY_FAILED, COMPANY_REMOVED, Finding, Severity
 from rmetrics.lake import Lake, open_lake
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import sweep
-from rmetrics.pipeline.compute.compute import Computed, compute
+from rmetrics.pipeline.companies import CompanyMade
 from rmetrics.pipeline.explanations import CODE as FAILED
 from rmetrics.pipeline.explanations import Explanations
-from rmetrics.pipeline.group import publish_company, state_of
-from rmetrics.pipeline.landing.bucket_inbox import open_inbox
-from rmetrics.pipeline.landing.inbox import InboxFile, empty_inbox, land_inbox
-from rmetrics.pipeline.landing.quarantine import taken_in
-from rmetrics.pipeline.months import measure_lines, month_lines
+from rmetrics.pipeline.group import publish_company, publish_made, state_of
+from rmetrics.pipeline.prepared import prepare
 from rmetrics.pipeline.publication import Outcome, Publication, publish_computed, run_of
-from rmetrics.pipeline.summary import CompanyResult, FileResult, SyncResult
+from rmetrics.pipeline.summary import CompanyResult, SyncResult
 from rmetrics.pipeline.unchanged import fingerprint, new_run_id, remember
 from rmetrics.pipeline.verify.amounts import refuse_large_sums
 from rmetrics.pipeline.verify.cross_check import agree
-from rmetrics.pipeline.verify.run_findings import merged, rebuilt, run_findings, taken_in_findings
-from rmetrics.postgres.connection import Server, redacted
+from rmetrics.pipeline.verify.run_findings import merged
+from rmetrics.postgres.connection import Server, Session, connect, redacted
 from rmetrics.postgres.embedded import server_ahead
 from rmetrics.postgres.failed_runs import failure_noted
-from rmetrics.postgres.publish.group import note_failed, prepare_group, remove_others
+from rmetrics.postgres.publish.group import (
+    all_published_inputs,
+    confirm_companies,
+    note_failed,
+    prepare_group,
+    remove_others,
+)
 from rmetrics.postgres.run_log import Attempt, note_run
 from rmetrics.progress import Progress, silent, timed
 from rmetrics.rules import Rules, load_rules
-from rmetrics.settings import Settings, memory_of
+from rmetrics.settings import Settings
 from rmetrics.shipped import schema_script
 from rmetrics.spark.runner import runner_of
 from rmetrics.tables import published_tables
@@ -99,29 +101,19 @@ def _sync(
         if not dry_run:
             ahead = server_ahead(settings.dsn, settings.server_dir, attempt.rest.append)
             target = stack.enter_context(ahead)
-        with timed(timings, "land"):
-            seen = land_inbox(open_inbox(settings), place, rules, progress, force=force, full=full)
-        computed = compute(place, rules, progress, full=full, memory=memory_of(settings), runner=runner)
-        timings |= computed.seconds
         why = Explanations()
-        findings = (*before, *run_findings(place, rules, computed, seen, why), *rebuilt(computed))
-        if not seen:
-            findings = (empty_inbox(open_inbox(settings), len(computed.placed)), *findings)
-        if not dry_run:
-            why.of("the note of sound files", place.remember_checked, None)
-            findings += why.of(
-                "the rows taken in again", lambda: taken_in_findings(taken_in(place, rules, computed.placed)), ()
-            )
-        files = tuple(_file_result(s, computed) for s in seen)
-        months = why.of("the summary of months", lambda: month_lines(computed.rows), ())
-        measures = why.of("the summary of own measures", lambda: measure_lines(computed.rows), ())
+        prepared = prepare(
+            settings, place, rules, progress, timings, why,
+            before=before, full=full, force=force, trial=dry_run, runner=runner,
+        )  # fmt: skip
+        computed, findings = prepared.computed, prepared.findings
         if dry_run:
             refuse_large_sums(rules, computed, published_tables(rules))
             with timed(timings, "check"):
                 agreed, quality = agree(settings, place, rules, computed, progress, why)
             outcome = Outcome("dry-run", {}, agreed, merged(findings, quality))
         else:
-            attempt.run = run = run_of(attempt, rules, computed, seen, why)
+            attempt.run = run = run_of(attempt, rules, computed, prepared.seen, why)
             ready = Publication(
                 settings, target, rules, place, computed, run, findings, progress, timings, why,
                 full=full, force=force, runner=runner,
@@ -134,14 +126,14 @@ def _sync(
     return SyncResult(
         run_id=attempt.run_id,
         status=outcome.status,
-        files=files,
+        files=prepared.files,
         published=outcome.written,
         findings=findings,
-        months=months,
+        months=prepared.months,
         seconds=time.monotonic() - clock,
         cross_check=outcome.agreed,
         timings=timings,
-        measures=measures,
+        measures=prepared.measures,
     )
 
 
@@ -167,10 +159,13 @@ def _sync_companies(
         if not dry_run:
             stack.enter_context(open_lake(settings).locked())
             prepare_group(started(), settings.pg_schema, schema_script())
-        done = [
-            _one_company(settings, rules, name, started, progress, full=full, dry_run=dry_run, force=force)
-            for name in names
-        ]
+        if settings.engine == "spark" and not dry_run:
+            done = _companies_on_spark(settings, rules, started, progress, full=full, force=force)
+        else:
+            done = [
+                _one_company(settings, rules, name, started, progress, full=full, dry_run=dry_run, force=force)
+                for name in names
+            ]
         gone = [] if dry_run else remove_others(started(), settings.pg_schema, names)
         companies = (*(c for c, _ in done), *(CompanyResult(name, "removed") for name in gone))
         findings = (*before, *_of_companies(done, companies))
@@ -208,18 +203,115 @@ def _one_company(
     dry_run: bool,
     force: bool,
 ) -> tuple[CompanyResult, SyncResult | None]:
-    company, state, clock = rules.companies[name], state_of(rules, name), time.monotonic()
-    own = settings.of_company(name, company.inbox, company.own_schema)
+    clock = time.monotonic()
+    own = settings.of_company(name, rules.companies[name].inbox, rules.companies[name].own_schema)
     try:
         result = sync(own, full=full, dry_run=dry_run, force=force, progress=progress)
     except RmetricsError as error:
-        told = f"{error.message} {error.hint}".strip()
-        if not dry_run:
-            note_failed(started(), settings.pg_schema, state, redacted(told, settings.dsn or ""))
-        return CompanyResult(name, "failed", state.currency, message=told, seconds=time.monotonic() - clock), None
+        return _failed(settings, rules, name, error, None if dry_run else started, time.monotonic() - clock), None
+    return _done(name, rules, result), result
+
+
+def _done(name: str, rules: Rules, result: SyncResult) -> CompanyResult:
     landed = [f for f in result.files if f.status != "refused"]
     rejected = sum(f.rejected for f in landed)
-    return CompanyResult(name, result.status, state.currency, len(landed), rejected, "", result.seconds), result
+    return CompanyResult(name, result.status, state_of(rules, name).currency, len(landed), rejected, "", result.seconds)
+
+
+def _failed(
+    settings: Settings,
+    rules: Rules,
+    name: str,
+    error: RmetricsError,
+    started: Callable[[], Server] | None,
+    seconds: float,
+) -> CompanyResult:
+    """A company that could not be computed; it is noted in the group's tables, where these are written at all."""
+    state, message = state_of(rules, name), f"{error.message} {error.hint}".strip()
+    if started is not None:
+        note_failed(started(), settings.pg_schema, state, redacted(message, settings.dsn or ""))
+    return CompanyResult(name, "failed", state.currency, message=message, seconds=seconds)
+
+
+def _companies_on_spark(
+    settings: Settings, rules: Rules, started: Callable[[], Server], progress: Progress, *, full: bool, force: bool
+) -> list[tuple[CompanyResult, SyncResult | None]]:
+    """Each company as a task of an executor, published here; one that is too large for a task by a plan of its own."""
+    from rmetrics.spark.companies import computed_companies, work_for
+
+    published = all_published_inputs(started(), settings.pg_schema)
+    owns = {n: settings.of_company(n, c.inbox, c.own_schema) for n, c in rules.companies.items()}
+    now = dt.datetime.now(dt.UTC)
+    works = [
+        work_for(
+            own, name=n, run_id=new_run_id(now), started_at=now, published=published.get(n, ""), full=full, force=force
+        )
+        for n, own in owns.items()
+    ]
+    done, large = dict[str, tuple[CompanyResult, SyncResult | None]](), list[str]()
+    held = list[Session]()
+    with runner_of(settings) as runner, contextlib.ExitStack() as sessions:
+
+        def session() -> Session:
+            """One for all: the driver reads the types of the whole catalog whenever it connects."""
+            if not held:
+                held.append(sessions.enter_context(connect(started(), schema=settings.pg_schema)))
+            return held[0]
+
+        assert runner is not None  # noqa: S101 - the engine is Spark
+        for made, lake in computed_companies(runner.engine(progress), works, progress):
+            if made.large:
+                large.append(made.name)
+                continue
+            try:
+                done[made.name] = _published(
+                    owns[made.name], rules, made, lake, started, session, progress, full=full, force=force
+                )
+            except RmetricsError as error:
+                if isinstance(error, PostgresError):  # the connection may be what is broken
+                    sessions.close()
+                    held.clear()
+                done[made.name] = _failed(settings, rules, made.name, error, started, made.seconds), None
+        for name in large:  # their lakes are free again
+            done[name] = _one_company(settings, rules, name, started, progress, full=full, dry_run=False, force=force)
+    same = [n for n, (one, _) in done.items() if one.status == "unchanged"]
+    confirm_companies(started(), settings.pg_schema, same)
+    return [done[name] for name in rules.companies]
+
+
+def _published(
+    own: Settings,
+    rules: Rules,
+    made: CompanyMade,
+    lake: Lake | None,
+    started: Callable[[], Server],
+    session: Callable[[], Session],
+    progress: Progress,
+    *,
+    full: bool,
+    force: bool,
+) -> tuple[CompanyResult, SyncResult]:
+    """A company that a task computed, published; what failed there is raised here."""
+    clock, now = time.monotonic(), dt.datetime.now(dt.UTC)
+    attempt = Attempt(new_run_id(now), now)
+    if made.run is not None:
+        attempt = Attempt(made.run.run_id, made.run.started_at, made.run.rules_hash, made.run)
+    with failure_noted(own, attempt):
+        if made.failure is not None:
+            raise made.failure.error
+        assert lake is not None  # noqa: S101 - it was locked, or there is a failure
+        outcome = publish_made(own, rules, lake, made, started, session, progress, full=full, force=force)
+    result = SyncResult(
+        run_id=attempt.run_id,
+        status=outcome.status,
+        files=made.files,
+        published=outcome.written,
+        findings=outcome.findings,
+        months=(),
+        seconds=made.seconds + time.monotonic() - clock,
+        cross_check=outcome.agreed,
+    )
+    return _done(made.name, rules, result), result
 
 
 def _of_companies(
@@ -251,23 +343,3 @@ def _workplace(lake: Lake, *, dry_run: bool) -> Iterator[Lake]:
         return
     with scratch_lake(lake, results=False) as scratch:
         yield scratch
-
-
-def _file_result(seen: InboxFile, computed: Computed) -> FileResult:
-    if seen.refused:
-        return FileResult(seen.name, seen.feed, "refused", reason=seen.refused)
-    counts = computed.counts.get(seen.sha256)
-    status: Literal["landed", "unchanged"] = "landed" if seen.landed else "unchanged"
-    if counts is None:
-        return FileResult(seen.name, seen.feed, status, reason=seen.note)
-    return FileResult(
-        seen.name,
-        seen.feed,
-        status,
-        counts.rows,
-        counts.accepted,
-        counts.rejected,
-        counts.superseded,
-        counts.totals,
-        seen.note,
-    )

@@ -113,10 +113,10 @@ def test_rows_that_move_are_the_same_where_they_stand_and_side_by_side(
     world = edited(computed, tmp_path / "edited", [edit])
     before = compute(computed.lake, computed.loaded(), silent)
     after = compute(world.lake, world.loaded(), silent)
-    sides = [State(c.rows, {p.rank: p.raw.name for p in c.placed}) for c in (before, after)]
-    here = moved_rows(sides[0], sides[1], None, None, most=1_000_000)
+    was, now = (State(c.rows, {p.rank: p.raw.name for p in c.placed}) for c in (before, after))
+    here = moved_rows(was, now, None, None, most=1_000_000)
     monkeypatch.setattr(row_changes, "_stands", lambda *_: False)
-    beside = moved_rows(sides[0], sides[1], None, None, most=1_000_000)
+    beside = moved_rows(was, now, None, None, most=1_000_000)
     assert_frame_equal(here, beside)
     assert (here.height > 0) == (edit != "measure")
 

@@ -21,6 +21,7 @@ from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.compute.runner import Runner
 from rmetrics.pipeline.compute.standing import old_rules
 from rmetrics.pipeline.landing.placement import PlacedExport, newest_day, place
+from rmetrics.pipeline.landing.spread import exports_in_tasks, is_worth_it
 from rmetrics.pipeline.landing.typed_rows import definition_of, type_missing
 from rmetrics.positions import LINES, PARTS, POSITION
 from rmetrics.progress import Progress
@@ -123,7 +124,7 @@ def compute(
     clock = time.monotonic()
     raws = lake.raw_files()
     placed, unplaced = place(raws, rules)
-    typed = _typed(lake, rules, placed, progress, full=full)
+    typed = _typed(lake, rules, placed, progress, runner, full=full)
     before = load(lake)
     altered = before.altered()
     rebuilt = _mend_typed(lake, rules, placed, typed, used=False)
@@ -250,7 +251,7 @@ def _on_top(before: Exports, now: Exports) -> bool:
 
 
 def _typed(
-    lake: Lake, rules: Rules, placed: list[PlacedExport], progress: Progress, *, full: bool
+    lake: Lake, rules: Rules, placed: list[PlacedExport], progress: Progress, runner: Runner | None, *, full: bool
 ) -> dict[str, list[tuple[TypedFile, int]]]:
     """The typed files of the exports by feed, oldest first, with their ranks; what is missing is made now."""
     done = 0
@@ -260,8 +261,19 @@ def _typed(
         done += 1
         progress("typing rows", done, len(placed))
 
+    if runner is not None:
+        missing = [(p.raw, p.feed) for p in placed if full or not _is_typed(lake, rules, p)]
+        if is_worth_it([raw.size for raw, _ in missing]):
+            for made in runner.retype(lake, rules, exports_in_tasks(missing)):
+                lake.adopt_typed(made.typed)
+            full = False
     type_missing(lake, rules, ((p.raw, p.feed) for p in placed), typed_one, full=full)
     return _known_typed(lake, rules, placed)
+
+
+def _is_typed(lake: Lake, rules: Rules, export: PlacedExport) -> bool:
+    digest = definition_of(rules, export.raw, export.feed).digest
+    return lake.typed_file(export.feed, export.raw.sha256, digest) is not None
 
 
 def _known_typed(lake: Lake, rules: Rules, placed: list[PlacedExport]) -> dict[str, list[tuple[TypedFile, int]]]:

@@ -16,6 +16,7 @@ from rmetrics.pipeline.landing.bucket_inbox import BucketInbox
 from rmetrics.pipeline.landing.land import InboxFile, NewFile, land, state_of
 from rmetrics.pipeline.landing.losses import lost_exports, settle_damage
 from rmetrics.pipeline.landing.placement import feed_of
+from rmetrics.pipeline.landing.spread import Arrival, Spread, in_tasks, is_worth_it, take_in
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 
@@ -92,14 +93,21 @@ def empty_inbox(inbox: Path | BucketInbox, landed: int) -> Finding:
 
 
 def land_inbox(
-    inbox: Path | BucketInbox, lake: Lake, rules: Rules, progress: Progress, *, force: bool = False, full: bool = False
+    inbox: Path | BucketInbox,
+    lake: Lake,
+    rules: Rules,
+    progress: Progress,
+    *,
+    force: bool = False,
+    full: bool = False,
+    spread: Spread | None = None,
 ) -> list[InboxFile]:
     """Lands what is new; returns what is known of every file of the inbox, by name.
 
     A file that cannot be read is reported and left alone; it never stops the others. It is tried again when it or the
     rules change. An export whose copy in the lake is lost or damaged lands again, and one
     that is delivered again counts as newer (``_renew_deliveries``). ``full`` reads every file, also those that look as
-    they did.
+    they did. ``spread`` lands many at once on other machines.
 
     Raises:
         LakeError: a landed export is damaged, or gone without ``force``, and the inbox does not have it any more.
@@ -121,8 +129,14 @@ def land_inbox(
         else:
             new.append((path, status))
     progress("reading the inbox", len(seen), len(found))
+    if spread is not None and is_worth_it([status.st_size for _, status in new]):
+        arrivals = [Arrival((p := path.relative_to(folder)).as_posix(), _shown(p), status) for path, status in new]
+        seen += take_in(lake, raws, spread(in_tasks(arrivals)))
+        progress("reading the inbox", len(seen), len(found))
+        new = []
     with inbox.fetched(new) if isinstance(inbox, BucketInbox) else contextlib.nullcontext(new) as here:
-        files = [NewFile(path, _shown(path.relative_to(folder)), status) for path, status in here]
+        copied = isinstance(inbox, BucketInbox)
+        files = [NewFile(path, _shown(path.relative_to(folder)), status, copied) for path, status in here]
         for some in land(files, lake, rules, raws):
             seen += some
             progress("reading the inbox", len(seen), len(found))

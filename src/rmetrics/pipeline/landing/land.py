@@ -73,11 +73,16 @@ class InboxFile:
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """A file that is not known as it stands there now."""
+    """A file that is not known as it stands there now.
+
+    Attributes:
+        copied: the path is that of a copy, of an object in a bucket, which is gone when the run is over.
+    """
 
     path: Path
     name: str
     status: os.stat_result
+    copied: bool = False
 
     def seen(
         self, sha256: str = "", feed: str | None = None, *, landed: bool = False, refused: str = "", note: str = ""
@@ -153,7 +158,8 @@ class _Landing:
     def _recognised(self, export: Export, file: NewFile, sha256: str) -> RawFile | InboxFile:
         """The record of an export, as far as it is known, or why the file is left alone."""
         layout, status, feeds = export.layout, file.status, self.rules.feeds
-        fit, why = chosen(export.fits, layout.headers, feeds, file.path.name, export.sample, file.path)
+        named = None if file.copied else file.path
+        fit, why = chosen(export.fits, layout.headers, feeds, file.path.name, export.sample, named)
         if fit is None:
             nearest = export.fits[0].feed if export.fits and export.fits[0].refused else None
             return file.seen(sha256, nearest, refused=why)

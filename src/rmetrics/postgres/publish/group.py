@@ -4,7 +4,7 @@ Money of different currencies is never added up: every row names its currency, a
 for each currency.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -147,14 +147,18 @@ def published_inputs(session: Session, company: str) -> str:
     return str(found[0][0] or "") if found and found[0][1] == "ok" else ""
 
 
-def replace_company(
-    target: Server, schema: str, state: CompanyState, rows: Mapping[str, pl.DataFrame]
-) -> dict[str, int]:
+def all_published_inputs(target: Server, schema: str) -> dict[str, str]:
+    """``published_inputs`` of every company of the group."""
+    with connect(target, schema=schema) as session:
+        found = session.query(f"SELECT company, inputs FROM {STATES} WHERE status = 'ok'")
+    return {str(company): str(inputs or "") for company, inputs in found}
+
+
+def replace_company(session: Session, state: CompanyState, rows: Mapping[str, pl.DataFrame]) -> dict[str, int]:
     """Puts a company's figures in the place of those that were there, all of them or none.
 
     Args:
-        target: the server.
-        schema: the group's.
+        session: of the group's schema.
         state: of the company.
         rows: by name of the company's table.
 
@@ -165,25 +169,27 @@ def replace_company(
         PostgresError: what is read back is not what was sent; nothing was changed.
     """
     written = {}
-    with connect(target, schema=schema) as session, session.transaction():
+    with session.transaction():
         _alone(session)
         for name, table in TABLES.items():
             require_types(session, table)
             frame = _framed(table, rows.get(name), state)
             session.execute(f"DELETE FROM {quoted(table.name)} WHERE company = $1", [state.company])
-            copy(session, table, frame.lazy(), table.name, columns=table.names, schema=schema)
+            copy(session, table, frame.lazy(), table.name, columns=table.names, schema=session.schema)
             _require_equal(session, table, frame, state.company)
             written[table.name] = frame.height
         _write_state(session, state)
     return written
 
 
-def confirm_company(target: Server, schema: str, state: CompanyState) -> None:
-    """Notes that a run looked at a company and found its published figures right."""
+def confirm_companies(target: Server, schema: str, companies: Collection[str]) -> None:
+    """Notes that a run looked at companies and found their published figures right."""
+    if not companies:
+        return
     with connect(target, schema=schema) as session, session.transaction():
         session.execute(
-            f"UPDATE {STATES} SET status = 'ok', message = NULL, tried_at = clock_timestamp() WHERE company = $1",
-            [state.company],
+            f"UPDATE {STATES} SET status = 'ok', message = NULL, tried_at = clock_timestamp() "
+            f"WHERE company IN ({', '.join(map(literal, sorted(companies)))})",
         )
 
 
@@ -256,8 +262,12 @@ def _require_equal(session: Session, table: PgTable, sent: pl.DataFrame, company
 
 
 def _sum(column: pl.Series) -> Decimal | None:
-    values: Sequence[Any] = column.drop_nulls().to_list()
-    return sum((Decimal(v) for v in values), Decimal(0)) if values else None
+    """The exact sum; None where there is no value."""
+    if column.null_count() == len(column):
+        return None
+    if isinstance(column.dtype, pl.Decimal):
+        column = column.cast(pl.Decimal(38, column.dtype.scale))
+    return Decimal(column.sum())
 
 
 def _write_state(session: Session, state: CompanyState) -> None:
@@ -286,7 +296,8 @@ __all__ = [
     "TABLES",
     "VIEWS",
     "CompanyState",
-    "confirm_company",
+    "all_published_inputs",
+    "confirm_companies",
     "note_failed",
     "prepare_group",
     "published_inputs",

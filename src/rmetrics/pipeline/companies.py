@@ -1,0 +1,188 @@
+"""One company of a group, computed where a task of a cluster runs: from its inbox to figures both engines agree on.
+
+Nothing is in force when a task ends: its records come back with its answer, and whoever runs the tasks writes them and
+publishes (``pipeline.group``).
+"""
+
+import datetime as dt
+import io
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from rmetrics.errors import BusyError, CheckError, EngineError, LakeError, RmetricsError, SettingsError, of_the_system
+from rmetrics.findings import Finding
+from rmetrics.lake import Lake, LakeAt
+from rmetrics.lake.snapshot import sweep
+from rmetrics.lake.staged import open_staged
+from rmetrics.pipeline.compute.desired import published_rows
+from rmetrics.pipeline.explanations import Explanations
+from rmetrics.pipeline.landing.bucket_inbox import open_inbox
+from rmetrics.pipeline.landing.inbox import inbox_files
+from rmetrics.pipeline.prepared import prepare
+from rmetrics.pipeline.publication import run_of
+from rmetrics.pipeline.summary import FileResult
+from rmetrics.pipeline.verify.amounts import refuse_large_sums
+from rmetrics.pipeline.verify.cross_check import agree
+from rmetrics.postgres.publish.group import TABLES
+from rmetrics.postgres.run_log import Attempt, Run
+from rmetrics.progress import silent
+from rmetrics.rules import Rules, load_rules
+from rmetrics.settings import Settings
+from rmetrics.tables import published_tables
+
+_KINDS = (BusyError, CheckError, EngineError, LakeError, SettingsError)
+LARGE = 512 * 2**20  # bytes of exports of a company that is cut into buckets instead of being one task
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyWork:
+    """A company that is to be computed.
+
+    Attributes:
+        settings: its own, with absolute paths and without the DSN.
+        published: the digest of what its published figures depend on; empty where none are.
+        large: from how many bytes of exports on it is left alone.
+    """
+
+    name: str
+    settings: Settings
+    run_id: str
+    started_at: dt.datetime
+    published: str = ""
+    full: bool = False
+    force: bool = False
+    large: int = LARGE
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a company could not be computed: kind, message and hint of the error."""
+
+    kind: str
+    message: str
+    hint: str
+
+    @property
+    def error(self) -> RmetricsError:
+        """The error."""
+        kinds = {kind.__name__: kind for kind in _KINDS}
+        return kinds.get(self.kind, RmetricsError)(self.message, self.hint)
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyMade:
+    """What became of a company.
+
+    Attributes:
+        records: what its lake's records are to be; see ``lake.staged``.
+        files: of its inbox.
+        findings: those before both engines were compared.
+        run: what the log of runs is to say.
+        said: what the engines said of each other; None: they were not asked, for what is published is of this.
+        rows: what the group's tables must hold, by name of the company's table, as Arrow files; none where ``said`` is
+            None.
+        failure: why there are no figures; None: there are.
+        large: it has too many exports for one task, and was left alone.
+    """
+
+    name: str
+    records: Mapping[str, bytes | None] = field(default_factory=dict)
+    files: tuple[FileResult, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    run: Run | None = None
+    said: tuple[str, tuple[Finding, ...]] | None = None
+    rows: Mapping[str, bytes] = field(default_factory=dict)
+    failure: Failure | None = None
+    large: bool = False
+    seconds: float = 0.0
+
+    def frames(self) -> dict[str, pl.DataFrame]:
+        """The rows for the group's tables."""
+        return {name: pl.read_ipc(io.BytesIO(content)) for name, content in self.rows.items()}
+
+
+def make_company(work: CompanyWork, rules_folder: Path, own: Path) -> CompanyMade:
+    """Computes a company.
+
+    What stops it is part of the answer, also a bug of ours: it must not stop the other companies.
+
+    Args:
+        work: what is to be done; its lake is locked by whoever asks.
+        rules_folder: a copy of the group's rules.
+        own: a folder of this task alone, thrown away afterwards.
+    """
+    os.umask(0o077)
+    clock = time.monotonic()
+    settings = work.settings
+    if settings.inbox_url is not None:
+        settings = settings.model_copy(update={"inbox_dir": own / "inbox"})
+    at = LakeAt(settings.lake_dir, settings.lake_url, settings.s3_endpoint)
+    places = {
+        str(own / "lake"): settings.lake_url or str(settings.lake_dir),
+        str(rules_folder): str(settings.rules_dir),
+    }
+    records: Mapping[str, bytes | None] = {}
+    try:
+        lake, store = open_staged(at, own / "lake")
+        records = store.written
+        made = _made(work, settings, lake, load_rules(rules_folder, work.name))
+    except Exception as error:  # noqa: BLE001 - see above
+        made = CompanyMade(work.name, failure=_failure(error, places))
+    return CompanyMade(
+        made.name, dict(records), made.files, made.findings, made.run, made.said, made.rows, made.failure, made.large,
+        time.monotonic() - clock,
+    )  # fmt: skip
+
+
+def _made(work: CompanyWork, settings: Settings, lake: Lake, rules: Rules) -> CompanyMade:
+    if sum(status.st_size for _, status in inbox_files(open_inbox(settings))) > work.large:
+        return CompanyMade(work.name, large=True)
+    lake.sweep()
+    sweep(lake)
+    why, timings = Explanations(), dict[str, float]()
+    prepared = prepare(settings, lake, rules, silent, timings, why, full=work.full, force=work.force)
+    computed = prepared.computed
+    attempt = Attempt(work.run_id, work.started_at, rules.digest)
+    run = run_of(attempt, rules, computed, prepared.seen, why)
+    said, rows = None, dict[str, bytes]()
+    if run.inputs != work.published or work.full:
+        tables = published_tables(rules)
+        on_published = computed.before is not None and computed.before.snapshot.inputs == work.published
+        refuse_large_sums(rules, computed, tables, on_published=on_published)
+        said = agree(settings, lake, rules, computed, silent, why)
+        rows = {t.name: _arrow(published_rows(computed.rows, t).collect()) for t in tables if t.name in TABLES}
+    findings = (*prepared.findings, *why.failed)
+    return CompanyMade(work.name, {}, prepared.files, findings, run, said, rows)
+
+
+def _arrow(rows: pl.DataFrame) -> bytes:
+    content = io.BytesIO()
+    rows.write_ipc(content, compression="zstd")
+    return content.getvalue()
+
+
+def _failure(error: Exception, places: Mapping[str, str]) -> Failure:
+    """What to tell of an error, with the places that a user knows; of a bug only its kind: its text may quote rows."""
+    known = error if isinstance(error, RmetricsError) else of_the_system(error)
+    if known is None:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        where = f", {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""
+        return Failure(
+            "RmetricsError",
+            f"a bug in rmetrics ({type(error).__name__}{where})",
+            "Run it by itself to see more (RMETRICS_COMPANY=... RMETRICS_ENGINE=local rmetrics sync), and report it.",
+        )
+    message, hint = known.message, known.hint
+    for there, here in places.items():
+        message, hint = message.replace(there, here), hint.replace(there, here)
+    return Failure(type(known).__name__, message, hint)
+
+
+__all__ = ["LARGE", "CompanyMade", "CompanyWork", "Failure", "make_company"]

@@ -1,0 +1,175 @@
+"""Many exports at once, landed or typed again by tasks on other machines: a map over exports.
+
+A task writes raw and typed rows where the lake is, under names of their content, and says which; they are in force once
+this machine, which holds the lake's lock, has put them into its catalogs. So a task that runs again does no harm.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from rmetrics.lake import Lake, RawFile, TypedFile
+from rmetrics.pipeline.landing.bucket_inbox import BucketInbox
+from rmetrics.pipeline.landing.land import InboxFile, NewFile, land
+from rmetrics.pipeline.landing.typed_rows import SMALL, definition_of, is_small, type_missing
+from rmetrics.rules import Rules
+
+WORTH_IT = 64 * 2**20  # bytes of exports below which this machine is done before others have begun
+_TOGETHER = 8 * 2**20  # bytes of small exports that one task lands
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A file of the inbox that is to land.
+
+    Attributes:
+        place: inside the inbox.
+        name: the same, as it is shown.
+    """
+
+    place: str
+    name: str
+    status: os.stat_result
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """What a task wrote.
+
+    Attributes:
+        seen: what became of its files; none where it only typed.
+        raws: the exports that it landed.
+        typed: the typed rows of exports.
+    """
+
+    seen: tuple[InboxFile, ...] = ()
+    raws: tuple[RawFile, ...] = ()
+    typed: tuple[TypedFile, ...] = ()
+
+
+Spread = Callable[[Sequence[Sequence[Arrival]]], Iterator[Landed]]
+"""Lands files of the inbox on other machines, some to a task."""
+SpreadTyping = Callable[[Sequence[Sequence[tuple[RawFile, str]]]], Iterator[Landed]]
+"""Types exports on other machines, each with the feed it is read as."""
+
+
+def is_worth_it(sizes: Sequence[int]) -> bool:
+    """Whether exports of these sizes are spread."""
+    return len(sizes) > 1 and sum(sizes) >= WORTH_IT
+
+
+def in_tasks(arrivals: Sequence[Arrival]) -> list[list[Arrival]]:
+    """The files for each task: a large one alone, the largest first; small ones, which are packed, together."""
+    large = sorted((a for a in arrivals if a.status.st_size > SMALL), key=lambda a: -a.status.st_size)
+    small = [a for a in arrivals if a.status.st_size <= SMALL]
+    return [*([a] for a in large), *_cut(small, [a.status.st_size for a in small])]
+
+
+def exports_in_tasks(exports: Sequence[tuple[RawFile, str]]) -> list[list[tuple[RawFile, str]]]:
+    """The same for exports that have landed."""
+    large = sorted((e for e in exports if not is_small(e[0])), key=lambda e: -e[0].size)
+    small = [e for e in exports if is_small(e[0])]
+    return [*([e] for e in large), *_cut(small, [raw.size for raw, _ in small])]
+
+
+def _cut(items: Sequence[T], sizes: Sequence[int]) -> Iterator[list[T]]:
+    some, size = list[T](), 0
+    for item, own in zip(items, sizes, strict=True):
+        if some and size + own > _TOGETHER:
+            yield some
+            some, size = [], 0
+        some.append(item)
+        size += own
+    if some:
+        yield some
+
+
+# -- in a task
+
+
+def land_some(arrivals: Sequence[Arrival], inbox: Path | BucketInbox, lake: Lake, rules: Rules) -> Landed:
+    """Lands files; ``lake`` is one for a task (``lake.staged``).
+
+    Raises:
+        LakeError: the lake or the inbox cannot be used.
+    """
+    before = lake.catalogued()
+    raws, names = dict(before), {a.place: a.name for a in arrivals}
+    copied = isinstance(inbox, BucketInbox)
+    folder = inbox.folder if isinstance(inbox, BucketInbox) else inbox
+    found = [(folder / a.place, a.status) for a in arrivals]
+
+    def landed(here: Sequence[tuple[Path, os.stat_result]]) -> list[InboxFile]:
+        files = [NewFile(path, names[path.relative_to(folder).as_posix()], status, copied) for path, status in here]
+        return [seen for some in land(files, lake, rules, raws) for seen in some]
+
+    if isinstance(inbox, BucketInbox):
+        with inbox.fetched(found) as here:
+            seen = landed(here)
+    else:
+        seen = landed(found)
+    made = tuple(raw for sha256, raw in raws.items() if sha256 not in before)
+    return Landed(tuple(seen), made, _typed_of(lake, rules, [(raw, raw.feed) for raw in made]))
+
+
+def type_some(exports: Sequence[tuple[RawFile, str]], lake: Lake, rules: Rules) -> Landed:
+    """Types exports again; ``lake`` is one for a task.
+
+    Raises:
+        LakeError: an export is damaged, or a file cannot be written.
+    """
+    type_missing(lake, rules, exports, lambda: None, full=True)
+    return Landed(typed=_typed_of(lake, rules, exports))
+
+
+def _typed_of(lake: Lake, rules: Rules, exports: Iterable[tuple[RawFile, str]]) -> tuple[TypedFile, ...]:
+    found = (lake.typed_file(feed, raw.sha256, definition_of(rules, raw, feed).digest) for raw, feed in exports)
+    return tuple(typed for typed in found if typed is not None)
+
+
+# -- on the machine that holds the lake
+
+
+def take_in(lake: Lake, raws: dict[str, RawFile], landed: Iterable[Landed]) -> list[InboxFile]:
+    """Puts what tasks landed into the lake's catalogs; what became of their files.
+
+    Of files with the same content the first of the inbox's order counts, whichever task was done first.
+
+    Args:
+        lake: under its lock.
+        raws: what has landed, by hash; receives what lands.
+        landed: by the tasks.
+    """
+    told = [(file, one) for one in landed for file in one.seen]
+    found, new, rows = list[InboxFile](), list[RawFile](), list[TypedFile]()
+    for file, one in sorted(told, key=lambda pair: (pair[0].modified_ns, pair[0].name)):
+        if file.landed and file.sha256 in raws:
+            found.append(replace(file, landed=False, note=f"same content as {raws[file.sha256].name}"))
+            continue
+        found.append(file)
+        if file.landed:
+            raws[file.sha256] = next(raw for raw in one.raws if raw.sha256 == file.sha256)
+            new.append(raws[file.sha256])
+            rows += (typed for typed in one.typed if typed.sha256 == file.sha256)
+    lake.adopt_raw(new)
+    lake.adopt_typed(rows)
+    return found
+
+
+__all__ = [
+    "Arrival",
+    "Landed",
+    "Spread",
+    "SpreadTyping",
+    "exports_in_tasks",
+    "in_tasks",
+    "is_worth_it",
+    "land_some",
+    "take_in",
+    "type_some",
+]

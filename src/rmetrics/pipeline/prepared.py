@@ -1,0 +1,116 @@
+"""A sync as far as the lake: what is new is landed, typed and computed; nothing is checked or published yet."""
+
+import functools
+from dataclasses import dataclass
+from typing import Literal
+
+from rmetrics.findings import Finding
+from rmetrics.lake import Lake
+from rmetrics.month_line import MonthLine
+from rmetrics.pipeline.compute.compute import Computed, compute
+from rmetrics.pipeline.compute.runner import Runner
+from rmetrics.pipeline.explanations import Explanations
+from rmetrics.pipeline.landing.bucket_inbox import open_inbox
+from rmetrics.pipeline.landing.inbox import InboxFile, empty_inbox, land_inbox
+from rmetrics.pipeline.landing.quarantine import taken_in
+from rmetrics.pipeline.months import measure_lines, month_lines
+from rmetrics.pipeline.summary import FileResult, MeasureLine
+from rmetrics.pipeline.verify.run_findings import rebuilt, run_findings, taken_in_findings
+from rmetrics.progress import Progress, timed
+from rmetrics.rules import Rules
+from rmetrics.settings import Settings, memory_of
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is known before both engines are compared.
+
+    Attributes:
+        seen: the files of the inbox.
+        computed: what stands in the lake now.
+        findings: those so far.
+        files, months, measures: as a sync tells them.
+    """
+
+    seen: list[InboxFile]
+    computed: Computed
+    findings: tuple[Finding, ...]
+    files: tuple[FileResult, ...]
+    months: tuple[MonthLine, ...]
+    measures: tuple[MeasureLine, ...]
+
+
+def prepare(
+    settings: Settings,
+    lake: Lake,
+    rules: Rules,
+    progress: Progress,
+    timings: dict[str, float],
+    why: Explanations,
+    *,
+    before: tuple[Finding, ...] = (),
+    full: bool = False,
+    force: bool = False,
+    trial: bool = False,
+    runner: Runner | None = None,
+) -> Prepared:
+    """Brings a lake up to date with the inbox and the rules.
+
+    Args:
+        settings: where things are.
+        lake: to be brought up to date, under its lock.
+        rules: in force.
+        progress: is told how far it is.
+        timings: seconds by step; those of these steps are added.
+        why: keeps what only explains from stopping the run.
+        before: findings of what came before.
+        full: make everything again.
+        force: go on without exports whose files are gone.
+        trial: the lake is thrown away afterwards.
+        runner: computes everything, where that must be; None: this machine.
+
+    Raises:
+        LakeError, SettingsError: the inbox or the lake cannot be used.
+        EngineError: the runner could not finish.
+    """
+    inbox = open_inbox(settings)
+    with timed(timings, "land"):
+        spread = None if runner is None else functools.partial(runner.land, settings, lake, rules)
+        seen = land_inbox(inbox, lake, rules, progress, force=force, full=full, spread=spread)
+    computed = compute(lake, rules, progress, full=full, memory=memory_of(settings), runner=runner)
+    timings |= computed.seconds
+    findings = (*before, *run_findings(lake, rules, computed, seen, why), *rebuilt(computed))
+    if not seen:
+        findings = (empty_inbox(inbox, len(computed.placed)), *findings)
+    if not trial:
+        why.of("the note of sound files", lake.remember_checked, None)
+        findings += why.of(
+            "the rows taken in again", lambda: taken_in_findings(taken_in(lake, rules, computed.placed)), ()
+        )
+    files = tuple(_file_result(s, computed) for s in seen)
+    months = why.of("the summary of months", lambda: month_lines(computed.rows), ())
+    measures = why.of("the summary of own measures", lambda: measure_lines(computed.rows), ())
+    return Prepared(seen, computed, findings, files, months, measures)
+
+
+def _file_result(seen: InboxFile, computed: Computed) -> FileResult:
+    if seen.refused:
+        return FileResult(seen.name, seen.feed, "refused", reason=seen.refused)
+    counts = computed.counts.get(seen.sha256)
+    status: Literal["landed", "unchanged"] = "landed" if seen.landed else "unchanged"
+    if counts is None:
+        return FileResult(seen.name, seen.feed, status, reason=seen.note)
+    return FileResult(
+        seen.name,
+        seen.feed,
+        status,
+        counts.rows,
+        counts.accepted,
+        counts.rejected,
+        counts.superseded,
+        counts.totals,
+        seen.note,
+    )
+
+
+__all__ = ["Prepared", "prepare"]

@@ -1,0 +1,161 @@
+"""Companies of a group as tasks: each is computed whole on one executor, by the engines of one machine.
+
+A chain of Spark's jobs for each of thousands of small branches would cost seconds of overhead each; a task that runs
+the whole way of a company costs what the company costs. Companies go out in waves. This machine holds the lakes of a
+wave locked until what its tasks made is in force and published; meanwhile the next wave is being computed.
+"""
+
+import contextlib
+import functools
+import pickle
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from rmetrics.errors import EngineError, RmetricsError
+from rmetrics.lake import Lake, open_lake
+from rmetrics.lake.staged import put_in_force
+from rmetrics.parallel import in_order
+from rmetrics.pipeline.companies import CompanyMade, CompanyWork, Failure, make_company
+from rmetrics.progress import Progress
+from rmetrics.rules.files import rule_files
+from rmetrics.settings import Settings
+from rmetrics.spark.exports import travelling
+from rmetrics.spark.tasks import Tasks
+
+_FOR_EACH_SLOT, _FEWEST, _MOST = 4, 16, 128  # companies of a wave; a lock each
+_AT_ONCE = 8  # lakes that are locked, or put in force, at a time: in a bucket that is requests and waiting
+_SCHEMA: dict[str, pl.DataType] = {"name": pl.String(), "made": pl.Binary()}
+Rules = tuple[tuple[str, bytes], ...]
+Wave = tuple[contextlib.ExitStack, list[tuple[CompanyMade, Lake | None]]]
+
+
+def work_for(settings: Settings, **of: Any) -> CompanyWork:
+    """A company's work as it travels.
+
+    Args:
+        settings: the company's.
+        of: see ``CompanyWork``.
+    """
+    return CompanyWork(settings=travelling(settings), **of)
+
+
+def computed_companies(
+    engine: Tasks, works: Sequence[CompanyWork], progress: Progress
+) -> Iterator[tuple[CompanyMade, Lake | None]]:
+    """Computes companies; yields what became of each, with its lake.
+
+    What a task made is in force when it is yielded, and its lake is locked until the next one is asked for.
+
+    Args:
+        engine: runs the tasks.
+        works: the companies.
+        progress: is told how far it is.
+
+    Raises:
+        EngineError, SettingsError: Spark cannot be used, or executors have other versions. An error in one company,
+            also one that ends its executor each time, is part of what is yielded.
+    """
+    done = 0
+    rules = tuple((f.name, f.read_bytes()) for f in rule_files(works[0].settings.rules_dir)) if works else ()
+    with contextlib.ExitStack() as locks:
+
+        def run(wave: Sequence[CompanyWork]) -> Wave:
+            stack = contextlib.ExitStack()
+            locks.callback(stack.close)  # however this ends
+            return stack, list(_of_wave(engine, wave, rules, stack))
+
+        progress("computing companies", done, len(works))
+        for stack, made in in_order(run, _waves(works, engine.slots), workers=1):
+            for one, lake in made:
+                yield one, lake
+                done += 1
+                progress("computing companies", done, len(works))
+            stack.close()
+
+
+def _waves(works: Sequence[CompanyWork], slots: int) -> list[Sequence[CompanyWork]]:
+    size = min(max(_FOR_EACH_SLOT * slots, _FEWEST), _MOST)
+    return [works[first : first + size] for first in range(0, len(works), size)]
+
+
+def _of_wave(
+    engine: Tasks, wave: Sequence[CompanyWork], rules: Rules, stack: contextlib.ExitStack
+) -> Iterator[tuple[CompanyMade, Lake | None]]:
+    """Locks the lakes, runs the tasks, and puts in force what they made."""
+    held, lakes = list[CompanyWork](), dict[str, Lake]()
+    for work, lake, failure in in_order(functools.partial(_locked, stack=stack), wave, workers=_AT_ONCE):
+        if failure is None:
+            held.append(work)
+            lakes[work.name] = lake
+        else:
+            yield CompanyMade(work.name, failure=failure), None
+
+    def commit(made: CompanyMade) -> tuple[CompanyMade, Lake]:
+        lake = lakes[made.name]
+        try:
+            if made.run is not None:  # named by what it computed, before that is in force
+                lake.keep_rules(made.run.rules_hash, rule_files(wave[0].settings.rules_dir))
+            put_in_force(lake, made.records)
+        except RmetricsError as error:
+            made = CompanyMade(made.name, failure=_told(error))
+        return made, lake
+
+    yield from in_order(commit, _tasks(engine, held, rules), workers=_AT_ONCE)
+
+
+def _locked(work: CompanyWork, stack: contextlib.ExitStack) -> tuple[CompanyWork, Lake, Failure | None]:
+    lake = open_lake(work.settings)
+    try:
+        stack.enter_context(lake.locked())
+        lake.sweep_drafts()
+    except RmetricsError as error:
+        return work, lake, _told(error)
+    return work, lake, None
+
+
+def _tasks(engine: Tasks, works: Sequence[CompanyWork], rules: Rules) -> list[CompanyMade]:
+    """What the tasks say; where Spark gives up, each company by itself, so that the one at fault stops no other."""
+    if not works:
+        return []
+    try:
+        rows = engine.each(works, functools.partial(_task, rules=rules), _SCHEMA)
+        return [pickle.loads(made) for made in engine.collected(rows, _SCHEMA)["made"]]  # noqa: S301 - of our executors
+    except EngineError as error:
+        if len(works) == 1:
+            return [CompanyMade(works[0].name, failure=_told(error))]
+        return [made for work in works for made in _tasks(engine, [work], rules)]
+
+
+def _told(error: RmetricsError) -> Failure:
+    return Failure(type(error).__name__, error.message, error.hint)
+
+
+# -- on an executor
+
+
+def _task(work: CompanyWork, rules: Rules) -> Iterator[pl.DataFrame]:
+    """Computes a company in a folder of this task alone."""
+    with tempfile.TemporaryDirectory(prefix="rmetrics-", ignore_cleanup_errors=True) as own:
+        made = make_company(work, _rules_folder(rules), Path(own))
+    yield pl.DataFrame({"name": [made.name], "made": [pickle.dumps(made)]}, schema=_SCHEMA)
+
+
+_kept: dict[Rules, tempfile.TemporaryDirectory[str]] = {}
+
+
+def _rules_folder(rules: Rules) -> Path:
+    """The rules as files, written once by each process; they go with it."""
+    if rules not in _kept:
+        _kept.clear()
+        folder = tempfile.TemporaryDirectory(prefix="rmetrics-rules-")
+        for name, content in rules:
+            (Path(folder.name) / Path(name).name).write_bytes(content)
+        _kept[rules] = folder
+    return Path(_kept[rules].name)
+
+
+__all__ = ["computed_companies", "work_for"]

@@ -1,0 +1,86 @@
+"""Landing and typing as a map over exports: a task for each large one, or for some small ones."""
+
+import functools
+import pickle
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from rmetrics.lake import Lake, LakeAt, RawFile
+from rmetrics.lake.staged import open_staged
+from rmetrics.pipeline.landing.bucket_inbox import open_inbox
+from rmetrics.pipeline.landing.spread import Arrival, Landed, land_some, type_some
+from rmetrics.rules import Rules
+from rmetrics.settings import Settings
+from rmetrics.spark.tasks import Tasks
+
+_SCHEMA: dict[str, pl.DataType] = {"made": pl.Binary()}
+Exports = Sequence[tuple[RawFile, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """What every task knows."""
+
+    at: LakeAt
+    rules: Rules
+    settings: Settings | None = None
+
+
+def travelling(settings: Settings) -> Settings:
+    """Settings for an executor: with absolute paths, to compute where they arrive, and without the DSN."""
+    paths = {n: getattr(settings, n).resolve() for n in ("data_dir", "inbox_dir", "rules_dir", "local_dir")}
+    return settings.model_copy(update={**paths, "postgres_dsn": None, "engine": "local"})
+
+
+def landed_on(
+    engine: Tasks, settings: Settings, lake: Lake, rules: Rules, tasks: Sequence[Sequence[Arrival]]
+) -> Iterator[Landed]:
+    """Lands files of the inbox on executors; see ``Runner.land``.
+
+    Raises:
+        EngineError, SettingsError, LakeError: Spark, the inbox or the lake cannot be used; nothing is in force.
+    """
+    step = functools.partial(_land, where=_Where(lake.at, rules, travelling(settings)))
+    return map(pickle.loads, engine.collected(engine.each(tasks, step, _SCHEMA), _SCHEMA)["made"])
+
+
+def typed_on(engine: Tasks, lake: Lake, rules: Rules, tasks: Sequence[Exports]) -> Iterator[Landed]:
+    """Types exports again on executors; see ``Runner.retype``.
+
+    Raises:
+        EngineError, SettingsError, LakeError: Spark or the lake cannot be used; nothing is in force.
+    """
+    step = functools.partial(_type, where=_Where(lake.at, rules))
+    return map(pickle.loads, engine.collected(engine.each(tasks, step, _SCHEMA), _SCHEMA)["made"])
+
+
+# -- on an executor
+
+
+def _land(arrivals: Sequence[Arrival], where: _Where) -> Iterator[pl.DataFrame]:
+    settings = where.settings
+    if settings is None:
+        msg = "who lands knows the inbox"
+        raise AssertionError(msg)
+    with tempfile.TemporaryDirectory(prefix="rmetrics-", ignore_cleanup_errors=True) as own:
+        if settings.inbox_url is not None:
+            settings = settings.model_copy(update={"inbox_dir": Path(own) / "inbox"})
+        lake, _ = open_staged(where.at, Path(own) / "lake")
+        yield _answer(land_some(arrivals, open_inbox(settings), lake, where.rules))
+
+
+def _type(exports: Exports, where: _Where) -> Iterator[pl.DataFrame]:
+    with tempfile.TemporaryDirectory(prefix="rmetrics-", ignore_cleanup_errors=True) as own:
+        lake, _ = open_staged(where.at, Path(own) / "lake")
+        yield _answer(type_some(exports, lake, where.rules))
+
+
+def _answer(made: Landed) -> pl.DataFrame:
+    return pl.DataFrame({"made": [pickle.dumps(made)]}, schema=_SCHEMA)
+
+
+__all__ = ["landed_on", "travelling", "typed_on"]
