@@ -1,4 +1,4 @@
-"""``metric_changes``: every published figure that changed, old and new, with its cause."""
+"""``metric_changes``: every published figure that changed, with old and new value and cause."""
 
 import polars as pl
 
@@ -12,7 +12,7 @@ MEASURES = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "
 
 
 def lay_causes(session: Session, causes: pl.DataFrame | None) -> None:
-    """Lays the finer causes, by month, source and metric, where ``note_changes`` finds them."""
+    """Stores the specific causes, by month, source and metric, in a temporary table for ``note_changes``."""
     session.execute(
         "CREATE TEMPORARY TABLE _causes (month date, source varchar, metric varchar, cause text) ON COMMIT DROP"
     )
@@ -22,20 +22,20 @@ def lay_causes(session: Session, causes: pl.DataFrame | None) -> None:
 
 
 def note_changes(session: Session, table: PgTable, stage: str, inside: str, run_id: str, cause: str) -> None:
-    """Notes how the staged figures differ from those that are there.
+    """Records how the staged figures differ from the published ones.
 
-    The first figures of a month, and of a day while no later one of its month is there, are no change. A source or
-    segment that joins them later is, and one that comes back: the changes of a day add up to how its total changed.
-    Journeys grow for months, as their jobs are paid: of them only what has a cause laid is noted, which is what an
-    edited rule restated.
+    The first figures of a month are not changes, nor are those of a day, as long as no later day of its month is
+    published. A source or segment that joins later is a change, as is one that returns: the changes of a day add up to
+    the change of its total. Journeys grow for months as their jobs are paid, so only those with a stored cause are
+    recorded: those that an edited rule restated.
 
     Args:
         session: in the publish transaction, before the figures are written.
         table: ``daily_metrics``, ``monthly_metrics`` or ``journey_metrics``.
         stage: the temporary table with all new rows of the months.
         inside: the SQL condition for rows ``t`` of these months.
-        run_id: the run that publishes.
-        cause: where no finer one is laid.
+        run_id: the publishing run.
+        cause: the default where no specific cause is stored.
     """
     period, journeys = table.key[0], table.name == JOURNEY_METRICS
     names = {f"{PREFIX}{m}": m for m in JOURNEY_MEASURES} if journeys else {m: m for m in MEASURES}
@@ -91,16 +91,16 @@ def note_changes(session: Session, table: PgTable, stage: str, inside: str, run_
 
 
 def note_measure_changes(session: Session, stage: str, inside: str, run_id: str, cause: str) -> None:
-    """Notes how the staged figures of the company's own measures differ, day by day and month by month.
+    """Records how the staged figures of the company's own measures differ, by day and by month.
 
-    As with the shipped measures, the first figures of a measure are no change.
+    As with the shipped measures, the first figures of a measure are not changes.
 
     Args:
         session: in the publish transaction, before the figures are written.
         stage: the temporary table with all new rows of the months.
         inside: the SQL condition for rows ``t`` of these months.
-        run_id: the run that publishes.
-        cause: where no finer one is laid.
+        run_id: the publishing run.
+        cause: the default where no specific cause is stored.
     """
     first = "date_trunc('month', t.date)::date"
     for day in ("t.date", "NULL::date"):
