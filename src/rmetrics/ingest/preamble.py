@@ -1,4 +1,4 @@
-"""The lines above the header: the dates that a report covers."""
+"""The lines above the header: the dates covered by a report."""
 
 import datetime as dt
 import functools
@@ -8,13 +8,13 @@ from collections.abc import Sequence
 _DATE = ("%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y", "%Y-%m-%d", "%m/%d/%Y")
 _YEAR = re.compile(r"\b[12][0-9]{3}\b")
 _LONGEST = 100  # "30 September 2026 - 31 December 2026" has 36 characters
-_BETWEEN = re.compile(r"\s+[-–—]\s+|\s+to\s+")  # noqa: RUF001 - the dashes people and reports write
+_BETWEEN = re.compile(r"\s+[-–—]\s+|\s+to\s+")  # noqa: RUF001 - the dashes in reports
 
 
 def range_month(preamble: Sequence[str]) -> dt.date | None:
     """The month that a date range above the header covers from its first day on, or None.
 
-    A range that begins later in the month covers only a part of it, which must not stand for the month.
+    A range that begins later in the month covers only part of it and must not count as the month.
 
     >>> range_month(["Campaign report", '"September 1, 2026 - September 30, 2026"'])
     datetime.date(2026, 9, 1)
@@ -30,7 +30,7 @@ def range_month(preamble: Sequence[str]) -> dt.date | None:
 
 @functools.lru_cache(maxsize=1024)
 def date_range(line: str) -> tuple[dt.date, dt.date] | None:
-    """The first and the last day named on a line, or None; one day alone is both."""
+    """The first and last day of a date range on a line, or None; a single day is both."""
     if not _YEAR.search(line) or len(line) > _LONGEST:
         return None
     days = [_day(part) for part in _BETWEEN.split(line.strip().strip('",;\t'))]
