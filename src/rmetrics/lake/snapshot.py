@@ -151,7 +151,7 @@ class Snapshot:
         return [f.name for f in self.files() if not self._untouched(f) and not self._sound(f)]
 
     def damaged(self) -> list[str]:
-        """The names of files that are missing or fail their checksums; reads every file: flipped bits leave no trace."""
+        """The names of files that are missing or fail their checksums; reads all, since flipped bits leave no trace."""
         files = list(self.files())
         return [f.name for f, sound in zip(files, in_order(self._sound, files), strict=True) if not sound]
 
