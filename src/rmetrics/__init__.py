@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "open"]
 
 
-def open(folder: str | Path = ".") -> "Company":  # noqa: A001 - used as rmetrics.open
+def open(folder: str | Path = ".") -> "Company":  # noqa: A001 - read as rmetrics.open
     """Opens a project folder for reading; see ``rmetrics.company.Company``.
 
     Raises:

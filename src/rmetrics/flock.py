@@ -14,7 +14,7 @@ except ModuleNotFoundError:  # Windows
 
     _BYTE = 2**30
 
-    def try_lock(descriptor: int, *, alone: bool) -> bool:  # noqa: ARG001 - every lock is exclusive
+    def try_lock(descriptor: int, *, alone: bool) -> bool:  # noqa: ARG001 - there is one kind of lock
         """Locks an open file; False if another process holds it."""
         before = os.lseek(descriptor, 0, os.SEEK_CUR)
         os.lseek(descriptor, _BYTE, os.SEEK_SET)

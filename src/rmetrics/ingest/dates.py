@@ -1,8 +1,8 @@
 """Parses text cells as dates, months and instants.
 
-Nothing is guessed: only ISO dates and the forms declared in the feed (``rules.forms``) are read, a zone is honoured or
-the cell refused, and nothing falls back to today. Every parser takes clean text (null = blank) and returns null for a
-cell it cannot read; ``ingest.undated`` explains why.
+Nothing is guessed: only ISO dates and the forms declared in the feed (``rules.date_forms``) are read, a zone is
+honoured or the cell refused, and nothing falls back to today. Every parser takes clean text (null = blank) and returns
+null for a cell it cannot read; ``ingest.undated`` explains why.
 """
 
 import datetime as dt

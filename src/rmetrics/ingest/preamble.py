@@ -8,7 +8,7 @@ from collections.abc import Sequence
 _DATE = ("%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y", "%Y-%m-%d", "%m/%d/%Y")
 _YEAR = re.compile(r"\b[12][0-9]{3}\b")
 _LONGEST = 100  # "30 September 2026 - 31 December 2026" has 36 characters
-_BETWEEN = re.compile(r"\s+[-–—]\s+|\s+to\s+")  # noqa: RUF001 - the dashes in reports
+_BETWEEN = re.compile(r"\s+[-–—]\s+|\s+to\s+")  # noqa: RUF001 - the dashes people and reports write
 
 
 def range_month(preamble: Sequence[str]) -> dt.date | None:

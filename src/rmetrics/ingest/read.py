@@ -152,6 +152,7 @@ def _open_text(name: str, feeds: Mapping[str, Feed], encoding: str, notes: tuple
     best: _Header | None = None
     for delimiter in (forced[1],) if forced else _DELIMITERS:
         for above, line, next_line, cells in _head_records(head, delimiter):
+            # A single column would fit every delimiter: accept it once, as comma-separated.
             if len(cells) < 2 and not (delimiter == "," and len(cells) == 1 and cells[0].strip()):
                 continue
             preamble = tuple(text.rstrip("\r") for text in lines[: line - 1])

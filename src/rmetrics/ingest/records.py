@@ -420,7 +420,7 @@ def _together(texts: Sequence[tuple[int, bytes]], reader: "RecordReader", bodies
     for (_, text), body in zip(texts, bodies, strict=True):
         part = b"".join(_below(iter([text]), body - 1))
         part = part if not part or part.endswith(b"\n") else part + b"\n"
-        if part.count(b'"') % 2:
+        if part.count(b'"') % 2:  # an unclosed quote would swallow the beginning of the next text
             return None
         parts.append(part)
         starts.append(line)

@@ -53,7 +53,7 @@ def _limit() -> None:
 
 
 def _is_archive(path: str) -> bool:
-    with open(path, "rb") as file:  # noqa: PTH123 - imports are kept to a minimum here
+    with open(path, "rb") as file:  # noqa: PTH123 - as little as possible is imported here
         return file.read(2) == b"PK"
 
 

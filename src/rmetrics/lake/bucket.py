@@ -118,7 +118,7 @@ class BucketStore(Store):
     def head(self, name: str) -> Entry | None:
         """Looks the object up in the listing, then asks the server, because it may have been written since."""
         if name.endswith(".json"):
-            if self._versions is not None:
+            if self._versions is not None:  # during a run, records are those of its start, which ``replace`` expects
                 version = self._versions.get(name)
                 return None if version is None else Entry(name, 0, 0, version)
             found = self.connection.head(name)

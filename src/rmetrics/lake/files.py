@@ -61,7 +61,7 @@ class BatchWriter:
         self.discard()
 
     def discard(self) -> None:
-        """Closes the writer without completing the file."""
+        """Closes the writer, whatever has been written."""
         if self._writer is not None:
             self._writer.close()
 

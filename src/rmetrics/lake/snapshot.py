@@ -5,7 +5,7 @@ the record that holds it (``state.json``) puts a whole new computation into forc
 keep the old one.
 
 A table is a stack of layers. The lowest holds the rows computed from everything; a change adds a layer on top, with the
-new rows and the positions (``newest.position``) of rows below that no longer hold. So the cost of a change depends on
+new rows and the positions (``rmetrics.positions``) of rows below that no longer hold. The cost of a change depends on
 its size, not on the size of the table; layers are merged when there are many.
 """
 

@@ -164,7 +164,7 @@ class Store(ABC):
 class FolderStore(Store):
     """A folder on this machine. One run at a time writes to it: see ``rmetrics.lake.lock``."""
 
-    def named(self, name: str, digest: str) -> str:  # noqa: ARG002 - a rename replaces the old file
+    def named(self, name: str, digest: str) -> str:  # noqa: ARG002 - a rename takes the place of what was there
         """The name itself."""
         return name
 

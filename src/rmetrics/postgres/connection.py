@@ -189,6 +189,8 @@ def connect(server: Server, *, schema: str = "public", autocommit: bool = False)
     with _defaults_of(server):
         connection = _connected(server, server.dsn, autocommit=autocommit)
     try:
+        # With quote_all_identifiers on, the driver recognises no type. It reads them on connecting, so a SET would come too
+        # late: connect again with the option in the DSN.
         if not _knows_types(connection, autocommit=autocommit):
             connection.close()
             with _defaults_of(server):
@@ -337,6 +339,7 @@ def _secrets(dsn: str) -> list[str]:
     if match:
         found += [match[1], unquote(match[1]), quote(match[1], safe="")]
     found += re.findall(r"password=([^&\s]+)", dsn)
+    # Masking one or two characters would garble every message. The longest first, as they contain the shorter ones.
     return sorted({s for s in found if len(s) > 2}, key=len, reverse=True)
 
 

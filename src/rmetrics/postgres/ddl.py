@@ -52,7 +52,7 @@ def require_writable(session: Session) -> None:
 
 
 def _begin_change(session: Session) -> None:
-    """Serialises schema changes, with a time limit on waiting for readers."""
+    """Serialises schema changes, with a time limit on waiting for locks."""
     session.execute("SET LOCAL lock_timeout = '10s'")
     session.execute("SET LOCAL statement_timeout = 0")
     session.execute("SELECT pg_advisory_xact_lock(hashtextextended('rmetrics:schema:' || $1, 0))", [session.schema])
@@ -96,7 +96,7 @@ def schema_in_force(session: Session) -> str:
 
 @contextlib.contextmanager
 def _as_owner() -> Iterator[None]:
-    """Explains a missing right to the writer role: only the tables' owner may change the schema."""
+    """Explains a missing privilege: only the tables' owner may change the schema."""
     try:
         yield
     except PostgresError as error:

@@ -11,7 +11,7 @@ LIMITS = {"numeric(12,2)": Decimal(10) ** 10, "numeric(18,6)": Decimal(10) ** 12
 
 
 def fitting(table: PgTable, rows: pl.LazyFrame) -> pl.LazyFrame:
-    """The rows, summed where the table is, without those whose amounts exceed a column's limit."""
+    """The rows, summed if the table requires it, without those whose amounts exceed a column's limit."""
     rows = added_up(table, rows)
     return rows.filter(~pl.any_horizontal(pl.lit(value=False), *(beyond(*c) for c in amounts(table, rows).items())))
 

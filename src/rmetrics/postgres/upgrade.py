@@ -78,6 +78,7 @@ def _upgrades(session: Session, creating: Mapping[str, str]) -> list[str]:
         parts = _parts(statement)
         columns += _column_upgrades(name, there[name], wanted[name], parts, number)
         constraints += _constraint_upgrades(name, there[name], wanted[name], parts)
+    # Foreign keys last: the keys that they reference must exist.
     return columns + sorted(constraints, key=lambda s: "FOREIGN KEY" in s)
 
 

@@ -89,7 +89,7 @@ def sandbox(
     connection.execute(f"SET temp_directory = {text(str(spill))}")
     connection.execute(f"SET allowed_paths = [{allowed}]")
     connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
+    connection.execute("SET lock_configuration = true")  # last: nothing can be set afterwards
     return connection
 
 

@@ -54,6 +54,7 @@ def in_force(rule: Dated[T], date: str, render: Callable[[T], str]) -> str:
     """
     if len(rule.versions) == 1:
         return render(rule.latest)
+    # From the newest version to the oldest: CASE takes the first branch that is true.
     whens = [f"WHEN {date} IS NULL THEN {render(rule.latest)}"]
     whens += [f"WHEN {date} >= {day(start)} THEN {render(value)}" for start, value in rule.versions[:0:-1] if start]
     return f"CASE {' '.join(whens)} ELSE {render(rule.versions[0][1])} END"

@@ -69,7 +69,7 @@ def less(totals: Totals, gone: Totals) -> Totals:
 def month_sums(table: PgTable, rows: pl.LazyFrame) -> pl.DataFrame:
     """The sums from which the digests of a table's months are made.
 
-    A sum that does not fit its column, which is never published (``pipeline.amounts``), counts as null.
+    A sum that does not fit its column, which is never published (``pipeline.verify.amounts``), counts as null.
 
     Args:
         table: the published table.

@@ -29,6 +29,7 @@ def added_up(table: PgTable, rows: pl.LazyFrame) -> pl.LazyFrame:
     if not table.sums:
         return rows
     others = [c.name for c in table.columns if c.name not in table.key]
+    # The sum of nothing but nulls is 0 in Polars; here it must stay null, so that it is not published as an amount.
     rows = rows.group_by(table.key).agg(
         *(pl.when(pl.col(n).count() > 0).then(pl.col(n).sum()).alias(n) for n in others)
     )

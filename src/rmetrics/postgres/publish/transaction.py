@@ -136,7 +136,7 @@ def publish(
                         work.fill(content)
                     else:
                         work.write(content)
-            for content in reversed(contents):
+            for content in reversed(contents):  # referencing rows before referenced ones
                 work.remove(content.table)
             for content in contents:
                 work.read_back(content.table)
@@ -282,7 +282,7 @@ class _Publication:
             self.by_others.append(ByOthers(table.name, 0, put, ""))
 
     def remove(self, table: PgTable) -> None:
-        """Deletes the removed rows of changed months."""
+        """Deletes rows of changed months that are no longer desired."""
         staged = self._staged.get(table.name)
         if staged is None or (rows := going(self.session, staged)) is None:
             return
