@@ -208,7 +208,7 @@ class RawLayer(Folder):
         digest, size = flush(writer.path)
         name = self.store.named(name, digest)
         made = [replace(r, file=name, parquet_sha256=digest, parquet_size=size) for r in made]
-        # The file before its catalog entry: a run killed in between leaves a file to adopt, not an entry without a file.
+        # The file before its catalog entry: a run killed in between leaves a file to adopt, not an entry without one.
         self.store.write_new(writer.path, f"{_RAW}{name}", durable=True)
         with self._landing:
             self._remember(f"{_RAW}{name}", digest)

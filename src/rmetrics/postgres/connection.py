@@ -189,8 +189,8 @@ def connect(server: Server, *, schema: str = "public", autocommit: bool = False)
     with _defaults_of(server):
         connection = _connected(server, server.dsn, autocommit=autocommit)
     try:
-        # With quote_all_identifiers on, the driver recognises no type. It reads them on connecting, so a SET would come too
-        # late: connect again with the option in the DSN.
+        # With quote_all_identifiers on, the driver recognises no type. It reads them on connecting, so a SET would come
+        # too late: connect again with the option in the DSN.
         if not _knows_types(connection, autocommit=autocommit):
             connection.close()
             with _defaults_of(server):

@@ -1,8 +1,8 @@
 """Finds the tables and views that rmetrics created, so that it never writes to anybody else's.
 
-Names, columns and comments prove nothing: they can be coincidental or copied. So the oids of created tables and views
-are recorded, which are unique within a database. The note is a comment on the primary keys of ``sync_runs`` and
-``published_parts``, in case one is dropped: only the owner can change it, everyone can read it, and ``pg_dump``
+Names, columns and comments prove nothing: they can be coincidental or copied. So the oids of created tables and views,
+which are unique within a database, are recorded in a note: a comment on the primary keys of both ``sync_runs`` and
+``published_parts``, in case one is dropped. Only the owner can change it, everyone can read it, and ``pg_dump``
 includes it.
 
 Without a matching note (a schema applied by hand or by an early version, or a restored dump, where all oids are new),

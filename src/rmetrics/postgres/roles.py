@@ -113,7 +113,7 @@ GRANT SELECT ({", ".join(RUN_COLUMNS)}) ON {where}."sync_runs" TO {who};
 
 
 def _own(schema: str) -> str:
-    """SQL of the tables and views that rmetrics created, from the note on the key of ``sync_runs``: ``ownership``."""
+    """SQL of the tables and views that rmetrics created, from the note that ``ownership`` keeps."""
     return f"""\
 WITH carriers AS (
     SELECT c.oid, c.relname::text AS name, obj_description(c.oid, 'pg_class') AS comment,
