@@ -9,8 +9,8 @@
     metrics/<table>/<digest>.parquet                     rows in force, job facts, tallies, daily and monthly metrics;
                                                          ``rmetrics.lake.snapshot``
     rules/<digest>/*.toml                                the rules of each computation, to detect later edits
-    inbox.json, landed.json, checked.json                files seen in the inbox, exports landed, files verified and
-    when state.json                                           the computation in force
+    inbox.json, landed.json, checked.json                files seen in the inbox, exports landed, files found sound
+    state.json                                           the computation in force
 
 A raw file is written under a ``.part`` name in its folder, flushed and renamed: its presence under the final name is
 the commit. Each record carries its own checksum. All files are 0600, all folders 0700.

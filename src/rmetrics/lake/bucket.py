@@ -1,4 +1,4 @@
-"""A lake in a bucket on an S3 server, with copies of the objects used in a local folder.
+"""A lake in a bucket on an S3 server, with local copies of the objects that were used.
 
 A data object's name contains part of its content's digest, so two concurrent runs never write different bytes to the
 same name. Records are replaced only if they are unchanged since the run began (``If-Match``): of two committing runs

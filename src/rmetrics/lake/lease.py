@@ -1,4 +1,4 @@
-"""The lease of a lake in a bucket: an object that names the writing run and when the lease expires.
+"""The lease of a lake in a bucket: an object with the writing run and the time at which the lease expires.
 
 It only saves work: conflicts are decided where records are replaced. So differing clocks, a lease that expires while
 its run continues, or one that is removed do no harm.

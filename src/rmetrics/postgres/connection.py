@@ -147,7 +147,7 @@ class Session:
                 self._connection.adbc_connection.set_autocommit(False)
 
     def _begin(self) -> None:
-        """Applies the settings that our statements rely on to a new transaction, whatever the role's defaults."""
+        """Applies the settings that our statements rely on to a new transaction, regardless of the role's."""
         if self._begun or self.schema is None:
             return
         self._begun = True

@@ -1,6 +1,6 @@
 """Upgrades tables created by an earlier version to the current schema script, in place.
 
-``CREATE TABLE IF NOT EXISTS`` skips an existing table whatever its columns. So the script's tables are also created as
+``CREATE TABLE IF NOT EXISTS`` skips an existing table with any columns. So the script's tables are also created as
 temporary ones, PostgreSQL's catalog entries of the two are compared, and the differences are applied; rolling back to a
 savepoint removes the temporary tables. Rows, grants, and the user's own views and columns are kept. PostgreSQL refuses
 changes that are impossible without dropping something (the type of a column that a view uses, for instance); then the

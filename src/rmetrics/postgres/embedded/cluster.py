@@ -26,9 +26,9 @@ _INIT_SECONDS = 120
 _SUPERUSER = "postgres"
 HERE = "/proc/self/cwd"  # a program started in a folder needs no search permission on the folders above it
 
-# For new servers. Text sorts by code point whatever the machine's locale. Nobody replicates from a server that stops
-# with the command that uses it, and ``minimal`` writes a first load once instead of twice. Nothing here weakens a
-# commit: fsync, full_page_writes and synchronous_commit stay on.
+# For new servers. Text sorts by code point, regardless of the machine's locale. Nobody replicates from a server that
+# stops with the command that uses it, and ``minimal`` writes a first load once instead of twice. Nothing here weakens
+# a commit: fsync, full_page_writes and synchronous_commit stay on.
 _SETTINGS = """
 # rmetrics: written once, when this server was made. Edit as you like.
 wal_level = minimal

@@ -21,7 +21,7 @@ class Months:
 
     Attributes:
         changed: months whose published rows are not as desired.
-        gone: months that have no rows any more.
+        gone: months that no longer have rows.
         everything: whether these are all rows of the table.
         before: the totals of these months when they were published; None if unknown.
     """
@@ -75,7 +75,7 @@ def months_to_write(content: DesiredTable, published: Mapping[dt.date, Digest], 
     Args:
         content: the desired contents of the table.
         published: the digests of its published months, from the bookkeeping.
-        everything: compare every month, whatever the bookkeeping.
+        everything: compare every month, regardless of the bookkeeping.
     """
     digests = content.digests
     changed = sorted(m for m in digests if everything or published.get(m) != digests[m])

@@ -113,7 +113,7 @@ def publish(
         schema_digest: of the schema script in force.
         cause: why figures changed, for ``metric_changes``.
         causes: more specific causes by month, source and metric, if any.
-        full: compare every row of every month, whatever the bookkeeping.
+        full: compare every row of every month, regardless of the bookkeeping.
         after: the run that was the last one when the decision to publish was made; None if there was none.
 
     Raises:
@@ -353,7 +353,7 @@ class _Publication:
 
 
 def _settle(session: Session) -> None:
-    """Sets the limits for a publish, whatever the role's settings."""
+    """Sets the limits for a publish, regardless of the role's settings."""
     session.execute("SET LOCAL lock_timeout = '10s'")
     # A COPY may take as long as it needs; the role's limits are meant for queries.
     session.execute("SET LOCAL statement_timeout = 0")
