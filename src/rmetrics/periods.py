@@ -55,7 +55,7 @@ def next_period(start: dt.date, grain: Grain, by: int = 1) -> dt.date:
 def year_before(start: dt.date, grain: Grain) -> dt.date | None:
     """The first day of the period a year earlier to compare with; None if there is none.
 
-    A week is compared with the one 52 weeks earlier. 29 February has no such day.
+    A week is compared with the one 52 weeks earlier, so that both have the same weekdays. 29 February has no such day.
 
     >>> year_before(dt.date(2024, 2, 29), Grain.DAY) is None
     True
