@@ -61,8 +61,8 @@ def read_facts(
         session: session on the published schema; None if there is no server yet.
         rules: the rules in force.
         day: the morning's business day.
-        since: only later runs count as restatements or failures.
-        until: runs after this are ignored.
+        since: start of the span of runs to report, exclusive; see ``span_of``.
+        until: end of the span, inclusive.
         raised: alerts that are true.
         troubles: messages that failed or may not have arrived.
         covered: by feed, the time up to which its pulls prove it complete.

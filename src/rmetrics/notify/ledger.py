@@ -4,7 +4,7 @@ A message is claimed on disk before it is sent and marked on disk as sent once t
 killed in between leaves a claim, and nobody knows whether the message went out: it is *doubtful*. It is reported and
 not resent automatically. A sender killed before the claim leaves the message to the next run; one killed after the mark
 has sent it. So no kill leads to a duplicate. A message that the service refused or that could not reach it is marked
-as failed and resent by the next run; if the service did accept it and only the response was lost, it arrives twice.
+as failed and resent by the next run; if the service accepted it and only the response was lost, it may arrive twice.
 
 The ledger is used under a lock, so an existing claim belongs to a process that has ended.
 """

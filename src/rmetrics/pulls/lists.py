@@ -70,6 +70,7 @@ def read_list(pull: ListPull, values: Mapping[str, str | int | None], progress: 
             except UnsoundError as error:
                 if fault is not None and fault.message == error.message:
                     raise  # the same fault twice: the list did not change while it was read
+                # Two consistent readings in a row are required, so the one before no longer counts.
                 before, fault = None, error
                 continue
             if not pull.twice or (before is not None and agree(before, reading)):
@@ -137,7 +138,7 @@ class _Reader:
                     ) from None
                 self.values.pop("bearer", None)
             except NoSuchPageError:
-                if here.probe:
+                if here.probe:  # some servers have no page after the last one
                     return Page(()), None
                 raise incomplete(f"{what}: the server has no such page (404)", "Check url.") from None
         raise AssertionError  # pragma: no cover - the second round returns or raises

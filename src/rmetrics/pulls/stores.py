@@ -82,6 +82,7 @@ def read_folder(
     except FileNotFoundError:
         raise incomplete(f"there is no folder {pull.url}, or a file went away while it was read") from None
     except Exception as error:
+        # Each store raises its own classes, whose messages may contain secrets: only bugs and our own errors pass.
         if isinstance(error, OSError) or type(error).__module__.partition(".")[0] not in {"rmetrics", "builtins"}:
             raise incomplete(f"{pull.url} cannot be read ({type(error).__name__})") from None
         raise

@@ -205,6 +205,7 @@ def _dated(document: Any, knob: Knob, number: Any, start: dt.date) -> str:
     if len(knob.path) == depth + 1:
         value = number
     else:
+        # A dated change replaces its whole key, so it repeats the rest of the key's value.
         value = deepcopy(table[key])
         _at(value, knob.path[depth + 1 : -1])[knob.path[-1]] = number
     changes = table.get("changes")
