@@ -96,7 +96,7 @@ class Guard:
     def _known_host(self, headers: Headers) -> bool:
         """Whether the request names this machine: by loopback, by an address, or by the name it listens on.
 
-        Any address is safe: DNS rebinding needs a name that the attacker controls.
+        A server that listens beyond loopback accepts any address: DNS rebinding needs a name that an attacker controls.
         """
         asked = headers.getlist("host")
         if len(asked) != 1:
