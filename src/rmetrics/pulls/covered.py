@@ -1,4 +1,4 @@
-"""Up to when feeds are known whole because their pulls were proved complete, also where nothing new came."""
+"""The time up to which complete pulls prove feeds complete, even if they brought no new rows."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from rmetrics.rules.pulls import ListPull, Pull
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """A feed that lists are pulled for.
+    """A feed filled by pulled lists.
 
     Attributes:
-        at: as of when all its lists are whole; None where one was never complete.
-        exports: SHA-256 of the newest file of each list: ``at`` holds for figures that are made of them.
-        lists: how many there are.
+        at: the time up to which all its lists are complete; None if one never was.
+        exports: SHA-256 of the newest file of each list; ``at`` applies to figures computed from these.
+        lists: number of lists.
     """
 
     at: dt.datetime | None
@@ -27,14 +27,14 @@ class Covered:
 
 
 def covered_feeds(pulls: Mapping[str, Pull], inbox: Path, zone: str) -> dict[str, Covered]:
-    """The feeds for which lists are pulled and nothing else.
+    """Returns the feeds whose pulls are all lists.
 
-    A mailbox or a folder without a new file does not say that there is nothing new: feeds of such pulls are not told.
+    Feeds with other pulls are left out: a mailbox or a folder without a new file does not prove that nothing is new.
 
     Args:
-        pulls: that are declared.
-        inbox: where their manifests are.
-        zone: whose days are business days.
+        pulls: the declared pulls.
+        inbox: the inbox, which holds their manifests.
+        zone: the business's time zone.
     """
     by_feed: dict[str, list[tuple[str, Pull]]] = {}
     for name, pull in pulls.items():
@@ -47,7 +47,7 @@ def covered_feeds(pulls: Mapping[str, Pull], inbox: Path, zone: str) -> dict[str
 
 
 def _newest(folder: Path) -> tuple[Manifest | None, str | None]:
-    """The newest good pull, and the hash of the newest file."""
+    """Returns the newest complete pull and the hash of the newest file."""
     found = sorted((m for _, m in manifests(folder)), key=lambda m: m.asked_at)
     return (found[-1] if found else None), next((m.sha256 for m in reversed(found) if m.file is not None), None)
 
@@ -60,7 +60,7 @@ def _covered(newest: list[tuple[Manifest | None, str | None]], zone: str) -> Cov
 
 
 def _as_of(manifest: Manifest, zone: str) -> dt.datetime:
-    """When it was asked; where days before it are left out, the beginning of the last day that is not."""
+    """Returns the time of the request, or the end of the last day before a gap if that is earlier."""
     return min(dt.datetime.fromisoformat(manifest.asked_at), midnight(manifest.good_day + dt.timedelta(days=1), zone))
 
 
