@@ -211,15 +211,12 @@ def _dated(document: Any, knob: Knob, number: Any, start: dt.date) -> str:
     changes = table.get("changes")
     if any(c["from"] == start and key in c for c in changes or ()):
         raise SettingsError(f"a change of {knob.key} holds from {start} already", "Try that one's value instead.")
-    made = tomlkit.table()
-    made["from"], made[key] = start, value
     if changes is None:
         changes = table["changes"] = tomlkit.aot()
+    made = tomlkit.table() if isinstance(changes, AoT) else tomlkit.inline_table()
+    made["from"], made[key] = start, value
     later = [i for i, c in enumerate(changes) if c["from"] > start]
-    if isinstance(changes, AoT) and later:
-        changes.insert(later[0], made)
-    else:
-        changes.append(made)
+    changes.insert(later[0] if later else len(changes), made)
     return f"[[{_header(knob.table)}.changes]]\n{tomlkit.dumps(_plain_table(made))}".rstrip()
 
 
