@@ -1,11 +1,28 @@
 """Rules that change at given dates."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+DATED_KEYS: Mapping[str, frozenset[str] | None] = {
+    "business": frozenset(),
+    "jobs": frozenset({"unit", "repair", "segments"}),
+    "revenue": frozenset({"share"}),
+    "calls": None,
+    "journeys": None,
+    "sources": frozenset({"leads", "cost", "segment", "disputes", "answers"}),
+    "feeds": frozenset({"where"}),
+    "measures": frozenset({"count", "sum", "where"}),
+    "dimensions": frozenset(),
+    "returns": frozenset(),
+}
+"""The keys that may change at a date, by group of tables; None: every key.
+
+A time zone, a feed's columns and a source's spellings apply to all of history.
+"""
 
 
 @dataclass(frozen=True, slots=True)

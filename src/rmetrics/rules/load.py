@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from rmetrics.errors import RuleProblem, RulesError
 from rmetrics.rules.companies import COMPANIES, Company, of_company
-from rmetrics.rules.dated import Dated
+from rmetrics.rules.dated import DATED_KEYS, Dated
 from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.files import GROUPS, LISTS, NO_FIGURES, SINGLE, Tree, read_tree
 from rmetrics.rules.identifiers import IDENTIFIER, IDENTIFIER_RULE
@@ -30,20 +30,6 @@ if TYPE_CHECKING:
     from rmetrics.rules.pulls import Pull
 
 M = TypeVar("M", bound=Table)
-
-# Keys that may change at a date. A time zone, a feed's columns and a source's spellings apply to all of history.
-_DATED_KEYS: Mapping[str, frozenset[str] | None] = {
-    "business": frozenset(),
-    "jobs": frozenset({"unit", "repair", "segments"}),
-    "revenue": frozenset({"share"}),
-    "calls": None,
-    "journeys": None,
-    "sources": frozenset({"leads", "cost", "segment", "disputes", "answers"}),
-    "feeds": frozenset({"where"}),
-    "measures": frozenset({"count", "sum", "where"}),
-    "dimensions": frozenset(),
-    "returns": frozenset(),
-}
 
 _UNDATED = (Check, BriefRules, Channel, Alert)
 
@@ -238,7 +224,7 @@ class _Loader:
         """Reports changes that are out of order, set a key that cannot change by date, or set nothing."""
         if last is not None and start <= last:
             self.problem(f"{place}.from", f"{start} does not come after {last}; put changes in order, one a day")
-        allowed = _DATED_KEYS[key.split(".", maxsplit=1)[0]]
+        allowed = DATED_KEYS[key.split(".", maxsplit=1)[0]]
         for name in delta:
             if allowed is not None and name not in allowed and name in kind.model_fields:
                 can = ", ".join(sorted(allowed)) or "nothing"

@@ -4,18 +4,11 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rmetrics.rules.dated import DATED_KEYS
 from rmetrics.rules.edits import Edit, written
 from rmetrics.rules.model import Rules
 
-# The keys that can change at a date, by table; see docs/rules.md, "Dated changes".
-_DATED = {
-    "jobs": {"unit", "repair", "segments"},
-    "revenue": {"share"},
-    "calls": {"sources"},
-    "sources": {"leads", "cost", "segment"},
-    "feeds": {"where"},
-}
-_NAMED = frozenset({"sources", "feeds"})  # groups of tables: sources."Pro Referral"
+_NAMED = frozenset({"sources", "feeds", "measures"})  # groups of tables: sources."Pro Referral"
 
 
 def dated_instead(edits: Sequence[Edit], rules: Rules, start: dt.date) -> tuple[str, ...]:
@@ -52,7 +45,8 @@ def _edited(edit: Edit, rules: Rules) -> Iterator[tuple[tuple[str, ...], str, An
     if group in _NAMED and not names:
         return
     table = _at(rules, path)
-    if key in _DATED.get(group, ()) and key in table:
+    dated = DATED_KEYS.get(group, frozenset())
+    if key in table and (dated is None or key in dated):
         yield path, key, table[key]
 
 
