@@ -1,4 +1,4 @@
-"""What each row counts as, and which rows count differently than before.
+"""The role of each row, and the rows whose role differs from before.
 
 A row's role is a sentence with everything the rules derive from it: source, segment, day, unit, repair, lead, price.
 Comparing two computations by role finds exactly the rows for which a rule or a newer export changes the outcome.

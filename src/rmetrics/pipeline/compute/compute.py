@@ -108,7 +108,7 @@ def compute(
 ) -> Computed:
     """Brings the lake's typed rows, current rows and metrics up to date with the exports and the rules.
 
-    If all new exports are newer than those computed before, only the parts they affect are recomputed.
+    If the only change is a moderate number of rows in newer exports, only the parts they affect are recomputed.
 
     Args:
         lake: holds the exports; receives the results.

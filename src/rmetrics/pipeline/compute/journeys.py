@@ -203,7 +203,7 @@ def tied(rows: Rows, versions: Sequence[tuple[str, pl.DataFrame]]) -> pl.Series:
     held = every.collect(engine="streaming")
     nodes, new = seeds, seeds
     positions = pl.concat([pl.Series(POSITION, [], dtype=pl.Int64), *(f[POSITION] for _, f in versions)]).unique()
-    while len(new):
+    while len(new):  # breadth-first, until a round reaches no further number or job
         came = held.filter(pl.col(NODE).is_in(new.implode()))[POSITION].unique()
         came = came.filter(~came.is_in(positions.implode()))
         positions = pl.concat([positions, came])

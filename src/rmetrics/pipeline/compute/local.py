@@ -200,6 +200,7 @@ class _Local:
             self._write(put_together(name), iter(()), standing_schema(feed))
             return
         every, key = every_row(exports, feed), key_hash(feed).alias("_key")
+        # Sorting hashes of 8 bytes finds the repeated keys; grouping by the keys would hold all of them in memory.
         hashes = every.select(key).collect(engine="streaming")["_key"].sort()
         repeated = hashes.filter(hashes == hashes.shift(1))
         del hashes

@@ -59,6 +59,7 @@ def newest(
         on_top: the exports of the new versions; None if ``versions`` holds all versions.
         base: positions of rows merged earlier, which already hold the values of older exports.
     """
+    # Versions are merged only if the newest one lacks columns, that is, if its form is not in ``whole``.
     key = list(feed.key_columns)
     forms = list({frozenset(e.columns) for e in exports})
     form = {rank: forms.index(frozenset(e.columns)) for e in exports for rank in e.ranks}

@@ -113,6 +113,7 @@ def land_inbox(
         LakeError: a landed export is damaged, or missing without ``force``, and is no longer in the inbox.
     """
     memory, folder = lake.load_json("inbox"), folder_of(inbox)
+    # A refusal holds only under the rules it was made with (``known``), everything else under any (``always``).
     known: Mapping[str, Any] = memory.get("files", {}) if memory.get("rules") == rules.digest else {}
     always: Mapping[str, Any] = memory.get("files", {})
     found = sorted(inbox_files(inbox, always), key=lambda f: (f[1].st_mtime_ns, str(f[0])))
