@@ -1,1 +1,1 @@
-"""The way of the data, step by step: landing, compute, verify and changes, publication."""
+"""The path of the data, step by step: landing, compute, verify and changes, publication."""

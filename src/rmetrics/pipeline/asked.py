@@ -1,4 +1,4 @@
-"""Names and months as people write them on a command line: matched in one way, and refused in one way."""
+"""Names and months as typed on a command line, matched and refused in one way for all commands."""
 
 import datetime as dt
 from collections.abc import Collection, Iterable
@@ -12,18 +12,18 @@ from rmetrics.rules.suggest import did_you_mean
 
 
 def source_named(name: str, rules: Rules, also: Iterable[str] = ()) -> str:
-    """The source a person means; case, spaces, hyphens and aliases do not matter.
+    """Returns the source a person means; case, spaces, hyphens and aliases do not matter.
 
     Args:
-        name: as it was typed.
-        rules: the sources that are declared, with their aliases.
-        also: other names that may be asked for: sources that only the data have.
+        name: as typed.
+        rules: the declared sources, with their aliases.
+        also: other permitted names: sources that occur only in the data.
 
     Returns:
-        The source as it is published; ``ALL`` for the whole company.
+        The source as published; ``ALL`` for the whole company.
 
     Raises:
-        SettingsError: there is none of that name, and names the nearest and all there are; or there are several.
+        SettingsError: no source has that name (lists the nearest and all), or several may be meant.
     """
     names = sorted({*rules.sources, *also})
     if name not in names and normal_source(name) == normal_source(ALL):
@@ -41,7 +41,7 @@ def source_named(name: str, rules: Rules, also: Iterable[str] = ()) -> str:
 
 
 def only_source(name: str | None, rules: Rules, also: Iterable[str] = ()) -> str | None:
-    """The one source that is asked for; None for all of them (no name, or ``ALL``).
+    """Returns the one source asked for; None for all of them (no name, or ``ALL``).
 
     Raises:
         SettingsError: see ``source_named``.
@@ -51,14 +51,14 @@ def only_source(name: str | None, rules: Rules, also: Iterable[str] = ()) -> str
 
 
 def month_named(month: dt.date | None, months: Collection[dt.date]) -> dt.date:
-    """The month asked for, or the newest one.
+    """Returns the month asked for, or the newest one.
 
     Args:
         month: its first day; None for the newest.
-        months: those with data; at least one.
+        months: the months with data; at least one.
 
     Raises:
-        SettingsError: the month has no data; says which months do.
+        SettingsError: the month has no data; names the range that has.
     """
     first, last = min(months), max(months)
     if month is None:
@@ -72,13 +72,13 @@ def month_named(month: dt.date | None, months: Collection[dt.date]) -> dt.date:
 
 @dataclass(frozen=True, slots=True)
 class Months:
-    """Which months are asked for.
+    """The months asked for.
 
     Attributes:
         first, last: first days of months; None for where the data begin, or end.
         to_date: from January of the last month's year.
         one: only the last month.
-        days: of the months, only the days from the first of these to the last.
+        days: the first and last day to keep within the months; None for all.
     """
 
     first: dt.date | None = None
@@ -89,14 +89,14 @@ class Months:
 
 
 def months_named(asked: Months, months: Collection[dt.date]) -> tuple[dt.date, dt.date]:
-    """The first and the last month asked for.
+    """Returns the first and the last month asked for.
 
     Args:
-        asked: which.
-        months: those with data; at least one.
+        asked: the request.
+        months: the months with data; at least one.
 
     Raises:
-        SettingsError: none of them has data; says which months do.
+        SettingsError: none of them has data; names the range that has.
     """
     if asked.one:
         return (only := month_named(asked.last, months)), only

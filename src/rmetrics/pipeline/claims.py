@@ -1,4 +1,4 @@
-"""Leads to dispute: what terms make creditable, with the clause, the rows that prove it, and how much time is left."""
+"""Leads to dispute: those creditable under the terms, with clause, proof rows, and time left."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ _DUPLICATE = frozenset({"duplicate_within_days"})
 
 
 class ClaimState(StrEnum):
-    """What became of a claim."""
+    """The outcome of a claim so far."""
 
     OPEN = "open"
     GRANTED = "granted"
@@ -43,12 +43,12 @@ class ClaimState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A row that a claim rests on.
+    """A row that supports a claim.
 
     Attributes:
         what: ``lead``, ``earlier lead``, ``job``, or ``call``.
         key: the row's key in its export.
-        at: when: of a job the day it was created.
+        at: its time; for a job, the day it was created.
         place: the export and the line.
     """
 
@@ -60,14 +60,14 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A lead that its vendor's terms make creditable.
+    """A lead that is creditable under its vendor's terms.
 
     Attributes:
         lead_id: its key at the vendor.
-        lead_at, deadline: by the vendor's clock.
-        reason, clause, within: of the term; ``rule`` is where it stands.
-        price: what the lead cost; None where its export has no prices.
-        facts: what the term's condition looks at, as it is for this lead.
+        lead_at, deadline: in the vendor's time zone.
+        reason, clause, within: of the term; ``rule`` is the term's place in the rules.
+        price: what the lead cost; None if its export has no prices.
+        facts: this lead's values of the columns in the term's condition.
     """
 
     source: str
@@ -85,17 +85,17 @@ class Claim:
     rule: str
 
     def hours_left(self, now: dt.datetime) -> int | None:
-        """Whole hours until the deadline of an open claim."""
+        """Returns the whole hours until the deadline of an open claim."""
         return int((self.deadline - now).total_seconds() // 3600) if self.state is ClaimState.OPEN else None
 
 
 def lead_claims(rows: Rows, exports: Mapping[int, str], now: dt.datetime) -> list[Claim]:
-    """All claims, by source and time of the lead.
+    """Returns all claims, by source and time of the lead.
 
     Args:
-        rows: a computation; its rules say what the terms are.
-        exports: the names of exports by their rank.
-        now: what is over by then has expired.
+        rows: a computation; its rules declare the terms.
+        exports: the names of exports by rank.
+        now: claims whose deadline has passed by then are expired.
     """
     rules, given = rows.rules, lead_rows(rows)
     if not given:
@@ -116,7 +116,7 @@ def lead_claims(rows: Rows, exports: Mapping[int, str], now: dt.datetime) -> lis
 
 
 def lead_rows(rows: Rows) -> dict[str, LeadRows]:
-    """What facts of leads are made of, by the feed of the leads; none where no source has terms."""
+    """Returns the inputs for facts of leads, by feed of the leads; empty if no source has terms."""
     rules = rows.rules
     feeds = dict.fromkeys(
         version.leads.feed
@@ -144,7 +144,7 @@ def _without_calls(jobs: pl.LazyFrame, rules: Rules) -> CallRows:
 
 
 def _unnumbered(rows: Rows) -> pl.LazyFrame:
-    """The jobs whose cell holds no whole number, or none at all."""
+    """Returns the jobs whose cells hold no whole phone number, or none at all."""
     facts, rules = rows.facts(), rows.rules
     numbered = keyed(job_numbers(facts, rules), "phone").select(JOB_ID)
     place = zip_of("zip") if "zip" in rules.feeds[JOBS].columns else pl.lit(None, dtype=pl.String)
@@ -154,13 +154,13 @@ def _unnumbered(rows: Rows) -> pl.LazyFrame:
 
 
 def _led(rows: Rows, name: str) -> pl.LazyFrame:
-    """The positions of the leads of a feed that have a job."""
+    """Returns the positions of the leads of a feed that have a job."""
     won = rows.snapshot.scan(JOURNEYS).filter(pl.col("feed") == name).drop_nulls(JOB_ID).select(TOUCH)
     return touches({name: rows.feed(name)}, rows.rules).join(won, on=TOUCH, how="semi").select(POSITION)
 
 
 def _dearest(rows: Rows, name: str) -> pl.LazyFrame:
-    """The most that each lead of a feed cost in any export, by position; none where no source pays by the lead."""
+    """Returns each lead's highest cost in any export of a feed, by position; empty if no source pays by the lead."""
     feed, rules = rows.rules.feeds[name], rows.rules
     prices = (
         price_column(version)
@@ -207,7 +207,7 @@ def _place(exports: Mapping[int, str], file: int, line: int) -> str:
 
 
 def _looked_at(given: LeadRows, mine: pl.DataFrame, rules: Rules, name: str) -> dict[tuple[int, str], dict[str, str]]:
-    """What each claim's condition looks at: the values of the columns it names; never a phone."""
+    """Returns the values in each claim of the columns that its condition names; never a phone number."""
     hidden = {n for n, c in rules.feeds[name].columns.items() if not c.publish or c.type is ColumnType.PHONE}
     found: dict[tuple[int, str], dict[str, str]] = {}
     for (source, version, term), some in mine.group_by("source", "version", "term"):

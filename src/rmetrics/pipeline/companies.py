@@ -1,6 +1,6 @@
-"""One company of a group, computed where a task of a cluster runs: from its inbox to figures both engines agree on.
+"""One company of a group, computed in a task of a cluster: from its inbox to figures both engines agree on.
 
-Nothing is in force when a task ends: its records come back with its answer, and whoever runs the tasks writes them and
+Nothing is in force when a task ends: it returns its records, and the process that runs the tasks writes them and
 publishes (``pipeline.group``).
 """
 
@@ -36,17 +36,17 @@ from rmetrics.settings import Settings
 from rmetrics.tables import published_tables
 
 _KINDS = (BusyError, CheckError, EngineError, LakeError, SettingsError)
-LARGE = 512 * 2**20  # bytes of exports of a company that is cut into buckets instead of being one task
+LARGE = 512 * 2**20  # bytes of exports; a company with more is cut into buckets instead of being one task
 
 
 @dataclass(frozen=True, slots=True)
 class CompanyWork:
-    """A company that is to be computed.
+    """A company to compute.
 
     Attributes:
         settings: its own, with absolute paths and without the DSN.
-        published: the digest of what its published figures depend on; empty where none are.
-        large: from how many bytes of exports on it is left alone.
+        published: the digest of what its published figures depend on; empty if none are published.
+        large: limit in bytes of exports; a company above it is skipped.
     """
 
     name: str
@@ -61,7 +61,7 @@ class CompanyWork:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a company could not be computed: kind, message and hint of the error."""
+    """The reason a company could not be computed: kind, message and hint of the error."""
 
     kind: str
     message: str
@@ -76,18 +76,18 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class CompanyMade:
-    """What became of a company.
+    """The outcome for a company.
 
     Attributes:
-        records: what its lake's records are to be; see ``lake.staged``.
+        records: the new content of its lake's records; see ``lake.staged``.
         files: of its inbox.
         findings: those before both engines were compared.
-        run: what the log of runs is to say.
-        said: what the engines said of each other; None: they were not asked, for what is published is of this.
-        rows: what the group's tables must hold, by name of the company's table, as Arrow files; none where ``said`` is
-            None.
-        failure: why there are no figures; None: there are.
-        large: it has too many exports for one task, and was left alone.
+        run: the entry for the run log.
+        said: the result of comparing both engines; None if they were not compared because nothing published changes.
+        rows: the desired rows of the group's tables, by name of the company's table, as Arrow files; empty if ``said``
+            is None.
+        failure: why there are no figures; None if there are.
+        large: whether it has too many exports for one task, and was skipped.
     """
 
     name: str
@@ -102,19 +102,19 @@ class CompanyMade:
     seconds: float = 0.0
 
     def frames(self) -> dict[str, pl.DataFrame]:
-        """The rows for the group's tables."""
+        """Returns the rows for the group's tables."""
         return {name: pl.read_ipc(io.BytesIO(content)) for name, content in self.rows.items()}
 
 
 def make_company(work: CompanyWork, rules_folder: Path, own: Path) -> CompanyMade:
     """Computes a company.
 
-    What stops it is part of the answer, also a bug of ours: it must not stop the other companies.
+    Returns any error, even a bug of ours, as part of the result, because it must not stop the other companies.
 
     Args:
-        work: what is to be done; its lake is locked by whoever asks.
+        work: the company to compute; the caller holds the lock of its lake.
         rules_folder: a copy of the group's rules.
-        own: a folder of this task alone, thrown away afterwards.
+        own: a folder of this task alone, discarded afterwards.
     """
     os.umask(0o077)
     clock = time.monotonic()
@@ -167,7 +167,7 @@ def _arrow(rows: pl.DataFrame) -> bytes:
 
 
 def _failure(error: Exception, places: Mapping[str, str]) -> Failure:
-    """What to tell of an error, with the places that a user knows; of a bug only its kind: its text may quote rows."""
+    """Describes an error with places the user knows; of a bug only the kind, because its text may quote rows."""
     known = error if isinstance(error, RmetricsError) else of_the_system(error)
     if known is None:
         trace = error.__traceback__

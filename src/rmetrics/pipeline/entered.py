@@ -1,7 +1,7 @@
 """Figures entered by command: one small export in the inbox for each, which the next sync reads.
 
-One file holds one key. So a figure that is set again replaces its own file only, and never delivers another figure
-again, which a newer export may have corrected meanwhile.
+Each file holds one key. Setting a figure again therefore replaces only its own file, and never delivers another figure
+again, which a newer export may have corrected since.
 """
 
 import csv
@@ -44,7 +44,7 @@ class Entered:
 
     Attributes:
         row: by column of the feed; amounts are exact.
-        changed: whether the file was written; False where the row is in force, or waiting in the file, already.
+        changed: whether the file was written; False if the row is already in force, or waiting in the file.
     """
 
     file: Path
@@ -54,12 +54,12 @@ class Entered:
 
 
 def entered_name(feed: str, parts: list[str]) -> str:
-    """A file's name: the feed's, by which it is recognised, and the key's."""
+    """Returns a file's name: the feed's, by which it is recognised, and the key's."""
     return " ".join([feed, "by hand", *(re.sub(r"[^\w.() -]", "_", p) for p in parts)]) + ".csv"
 
 
 def as_figure(column: Column, name: str, text: str) -> str:
-    """An amount or a share as it is written into the file, exact."""
+    """Returns an amount or a share as text for the file, exact."""
     if column.type is ColumnType.SHARE:
         return _share(name, text)
     match = _AMOUNT.fullmatch(text.strip())
@@ -74,7 +74,7 @@ def as_figure(column: Column, name: str, text: str) -> str:
 
 
 def _written(value: Decimal) -> str:
-    """Exact, without decimals that say nothing: 30, 6200.50, 0.31."""
+    """Formats an amount exactly, without superfluous decimals: 30, 6200.50, 0.31."""
     return format(value.quantize(Decimal("0.01")) if value % 1 else value.quantize(Decimal(1)), "f")
 
 
@@ -87,7 +87,7 @@ def _share(name: str, text: str) -> str:
 
 
 def _rows(settings: Settings, name: str, feed: Feed, month: dt.date) -> pl.DataFrame:
-    """The rows of a month that the last sync left in the lake."""
+    """Returns the rows of a month in the lake as of the last sync."""
     computed = last_rows(open_lake(settings), load_rules(settings.rules_dir, settings.company))
     if computed is None or name not in computed.rules.feeds:
         return pl.DataFrame()
@@ -97,9 +97,9 @@ def _rows(settings: Settings, name: str, feed: Feed, month: dt.date) -> pl.DataF
 def figures_before(
     settings: Settings, name: str, feed: Feed, file: Path, month: dt.date, key: Mapping[str, str]
 ) -> dict[str, str]:
-    """The figures of a key: those that wait in our own file, else those that the last sync read.
+    """Returns the figures of a key: those waiting in our own file, over those that the last sync read.
 
-    A row counts as a whole, so what is not set again has to be written again.
+    A row counts as a whole, so figures that are not set now must be written again.
     """
     found: dict[str, str] = {}
     for row in _rows(settings, name, feed, month).iter_rows(named=True):
@@ -113,12 +113,12 @@ def figures_before(
 
 
 def _is(row: Mapping[str, object], feed: Feed, key: Mapping[str, str]) -> bool:
-    """Whether a row has this key; the month is known to be the same, and what the key leaves out is blank."""
+    """Tests whether a row has this key; its month is known to be equal, and parts missing from the key are blank."""
     return all(row[c] == (key.get(c) or feed.columns[c].default) for c in feed.key_columns if c != feed.date)
 
 
 def _waiting(settings: Settings, file: Path, feed: Feed) -> dict[str, str]:
-    """The figures of our own file that no sync has read yet; none where one has."""
+    """Returns the figures of our own file that no sync has read yet; empty if one has."""
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -135,7 +135,7 @@ def _waiting(settings: Settings, file: Path, feed: Feed) -> dict[str, str]:
 def refuse_beside(
     settings: Settings, name: str, feed: Feed, column: str, month: dt.date, row: Mapping[str, str]
 ) -> None:
-    """Refuses an amount that would be added to others of its month, where it was meant to be the whole.
+    """Raises an error if an amount meant as the whole would be added to others of its month.
 
     Raises:
         SettingsError: the month has rows of another key.
@@ -155,12 +155,12 @@ def refuse_beside(
 def put_entered(
     settings: Settings, rules: Rules, name: str, file: Path, row: Mapping[str, str], before: Mapping[str, str]
 ) -> Entered:
-    """Writes the row as an export, unless its figures are so already, and sees that it will be read.
+    """Writes the row as an export, unless its figures are there already, after checking that the rules will read it.
 
     A column with the time makes it a new export each time: bytes that have landed before would not count as newer.
 
     Raises:
-        SettingsError: there is no inbox, the file cannot be written, or the rules would read it as something else.
+        SettingsError: there is no inbox, the file cannot be written, or the rules would not read it as this feed.
     """
     feed = rules.feeds[name]
     refuse_bucket(settings)
@@ -173,7 +173,7 @@ def put_entered(
         now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
         header = [*(feed.columns[c].from_[0] for c in names), ENTERED]
         csv.writer(text, lineterminator="\n").writerows([header, [*(row[c] for c in names), now]])
-        part = part_of(file)  # hidden files are passed over by a sync
+        part = part_of(file)  # hidden, so that a sync skips it
         try:
             write_durably(part, text.getvalue().encode())
             _refuse_misread(part, file.name, name, rules)
@@ -199,7 +199,7 @@ def _refuse_misread(path: Path, file_name: str, name: str, rules: Rules) -> None
 
 
 def declared_feed(rules: Rules, name: str) -> Feed:
-    """A feed of the rules, which must declare it."""
+    """Returns a feed of the rules, which must declare it."""
     if name not in rules.feeds:
         raise SettingsError(f"the rules declare no feed {name}", f"Add [feeds.{name}], see docs/rules.md.")
     return rules.feeds[name]

@@ -1,7 +1,7 @@
-"""What explains, counts or decorates a run, kept from stopping it.
+"""Parts of a run that explain, count or decorate, kept from stopping it.
 
-Causes of changes, findings, summaries and feed states say something about the figures; none of them decides a figure.
-Where one fails, the run goes on without it and says so in a finding.
+Causes of changes, findings, summaries and feed states describe the figures; none of them determines a figure. If one
+fails, the run goes on without it and reports this in a finding.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ CODE = "explanation-failed"
 
 
 class Explanations:
-    """Runs explanations, and collects what failed.
+    """Runs explanations and collects their failures.
 
     Attributes:
         failed: a finding for each explanation that failed.
@@ -26,13 +26,13 @@ class Explanations:
         self.failed: list[Finding] = []
 
     def of(self, what: str, explain: Callable[[], T], fallback: F, *, but: tuple[type[Exception], ...] = ()) -> T | F:
-        """What an explanation returns, or the fallback where it fails.
+        """Returns the result of an explanation, or the fallback if it fails.
 
         Args:
             what: names the explanation, as a noun: "the causes of changes".
             explain: computes it.
-            fallback: what the run goes on with.
-            but: errors that are raised all the same: somebody above tries again.
+            fallback: the value to go on with.
+            but: errors to raise nevertheless, because a caller retries.
         """
         try:
             return explain()
@@ -41,7 +41,7 @@ class Explanations:
         except Exception as error:
             if isinstance(error, but) or asked_to_stop(error):
                 raise
-            # Only the kind of the error: its text may quote a row.
+            # Only the type of the error: its text may quote a row.
             message = (
                 f"{what} could not be made ({type(error).__name__}); the figures do not depend on it. Please report "
                 "this with the output of `rmetrics doctor`"

@@ -1,4 +1,4 @@
-"""Where the running month will end, for the company and each source, from what the lake holds. No clock is asked."""
+"""Forecasts of the running month's end, for the company and each source, from the lake alone, without a clock."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,24 +20,24 @@ from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.rules import ALL, Rules
 from rmetrics.tables import DAILY
 
-# Cost is none of them: a month's advertising is known at once, and is booked up to the data's last day only.
+# Without cost: a month's advertising is known at once, but is booked only up to the data's last day.
 SCALES: Mapping[str, int] = {
     "jobs": 2, "leads": 2, "units": 2, "repairs": 2, "revenue_gross": 2, "revenue40": 6,
 }  # fmt: skip
-"""The measures that are forecast, and with how many decimals they are computed."""
+"""The measures that are forecast, with the number of decimals they are computed with."""
 _CENTS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Where one measure of one source, or of ``ALL``, will end: estimates with two decimals, and never figures.
+    """The estimated month end of one measure of one source, or of ``ALL``, with two decimals; never a figure.
 
     Attributes:
-        as_of: the last whole day it is made from; it may lie before the month.
+        as_of: the last whole day it is based on; it may lie before the month.
         reached: the sum of the month up to that day, which is a figure.
         path: the estimated sum since the first of the month at the end of each later day of the month.
-        low, high: the month ends between them in four of five cases; None where too few months are past to tell.
-        past: from how many past months the interval comes.
+        low, high: the range in which the month ends in four of five cases; None with too few past months.
+        past: number of past months behind the range.
     """
 
     month: dt.date
@@ -53,14 +53,14 @@ class Estimate:
 
 
 def month_estimates(computed: Computed, rules: Rules) -> tuple[Estimate, ...]:
-    """The estimates for the month of the data's last day, ``ALL`` first.
+    """Returns the estimates for the month of the data's last day, ``ALL`` first.
 
-    They are made from whole days: those that were over when each feed that the figures need was last exported, as in
-    the brief. A source that has fewer than eight weeks of figures has no estimate.
+    They are based on whole days: those that were over when each feed that the figures need was last exported, as in
+    the brief. A source with fewer than eight weeks of figures has no estimate.
 
     Args:
-        computed: what was computed, and from which exports.
-        rules: the feeds needed, and the country whose holidays count.
+        computed: the computation and its exports.
+        rules: declare the feeds needed, and the country whose holidays count.
     """
     end = _last_day(computed, rules)
     if end is None:
@@ -72,12 +72,12 @@ def month_estimates(computed: Computed, rules: Rules) -> tuple[Estimate, ...]:
 def estimates_differing(
     computed: Computed, rules: Rules, published: Mapping[tuple[str, str, dt.date], tuple[Decimal | None, ...]] | None
 ) -> list[str]:
-    """Where the estimates, or what is published of them, are not what a second computation makes of the days.
+    """Returns the differences of the estimates, and of those published, from a second computation.
 
     Args:
-        computed: what was computed.
-        rules: in force.
-        published: value, low and high by source, measure and day, as ``forecasts`` holds them; None: not compared.
+        computed: the computation.
+        rules: the rules in force.
+        published: value, low and high by source, measure and day, as in ``forecasts``; None to skip the comparison.
 
     Returns:
         A line for each difference.
@@ -111,7 +111,7 @@ def estimates_differing(
 def steps(
     month: dt.date, as_of: dt.date, reached: Decimal, path: Sequence[tuple[dt.date, Decimal]]
 ) -> list[tuple[dt.date, Decimal]]:
-    """The days of an estimate as they are published: the last whole one where it is of the month, then those ahead."""
+    """Returns the published days of an estimate: the last whole one if it is in the month, then those ahead."""
     return [*([(as_of, reached.quantize(Decimal("0.01")))] if as_of >= month else []), *path]
 
 
@@ -158,7 +158,7 @@ def _estimates(daily: pl.DataFrame, rules: Rules, whole: dt.date, month: dt.date
 
 
 def _series(rows: pl.DataFrame, first: dt.date, last: dt.date) -> dict[str, Sequence[int]]:
-    """Each measure of every day, in its smallest unit; 0 where there is no row."""
+    """Returns each measure of every day, in its smallest unit; 0 if there is no row."""
     days = pl.DataFrame({"date": pl.date_range(first, last, eager=True)})
     filled = days.join(rows, on="date", how="left").sort("date").fill_null(0)
     return {
@@ -172,7 +172,7 @@ def _units(values: pl.Series, scale: int) -> int:
 
 
 def _estimate(source: str, measure: str, scale: int, found: Forecast, known: int) -> Estimate:
-    """With decimals. What the month has already, those of its days that are not whole too, is the least it ends at."""
+    """Returns an estimate in decimals, not below what the month already has, including its days that are not whole."""
     grows = found.value >= found.reached
     least = known if grows else min(found.value, known)
 

@@ -1,4 +1,4 @@
-"""One company of a group on its way into the group's tables, and into a schema of its own where it has one."""
+"""Publishing one company of a group to the group's tables, and to a schema of its own if it has one."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,14 +30,14 @@ from rmetrics.tables import published_tables
 
 
 def state_of(rules: Rules, name: str) -> CompanyState:
-    """What the rules say of a company; ``rules`` may be those of all."""
+    """Returns a company's declared title, currency and time zone; ``rules`` may be those of the whole group."""
     company = rules.companies[name]
     zone, currency = company.zone_of(rules.business), company.currency_of(rules.business)
     return CompanyState(name, company.title or name, currency, zone)
 
 
 def publish_company(of: Publication) -> Outcome:
-    """Brings the group's tables up to what was computed of a company; see ``publish_computed``.
+    """Brings the group's tables up to date with a company's computation; see ``publish_computed``.
 
     Raises:
         SettingsError: the company's own schema is the group's.
@@ -83,19 +83,19 @@ def publish_made(
     full: bool = False,
     force: bool = False,
 ) -> Outcome:
-    """Publishes what a task computed of a company, once its lake's records are in force; see ``publish_company``.
+    """Publishes a task's results for a company, once its lake's records are in force; see ``publish_company``.
 
-    A company that has no schema of its own needs neither its rules nor its rows here, and where what is published is of
-    the same inputs, nothing at all: the caller notes that it was looked at.
+    A company without a schema of its own needs neither its rules nor its rows here. If the published figures have the
+    same inputs, it needs nothing at all: the caller records that it was checked.
 
     Args:
         settings: the company's.
         rules: of the group.
         lake: the company's, under its lock.
-        made: what the task said; it did not fail.
-        started: waits for the server and names it.
-        session: opens a session of the group's schema, or gives the one that is open.
-        progress: is told how far it is.
+        made: the task's result, without a failure.
+        started: waits for the server and returns it.
+        session: opens a session in the group's schema, or returns the open one.
+        progress: receives progress reports.
         full: write every row again.
         force: publish although published exports are lost.
 

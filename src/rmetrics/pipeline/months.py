@@ -1,4 +1,4 @@
-"""Months and sources against their targets, and the company's own measures: what a run shows in a few lines."""
+"""Months and sources against their targets, and the company's own measures: the lines that a run prints."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from rmetrics.tables import MONTHLY
 
 
 def month_lines(rows: Rows) -> tuple[MonthLine, ...]:
-    """Each month by source and in all, against target."""
+    """Returns each month by source and in total, against target."""
     monthly = rows.scan(MONTHLY).collect()
     measures = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
     by_source = monthly.group_by("month", "source").agg(pl.col(m).sum() for m in measures)
@@ -40,7 +40,7 @@ def month_lines(rows: Rows) -> tuple[MonthLine, ...]:
 
 
 def measure_lines(rows: Rows) -> tuple[MeasureLine, ...]:
-    """The company's own measures, each month in all, against target; ratios from the sums of the month."""
+    """Returns each month's totals of the company's own measures against target; ratios of the month's sums."""
     own = [n for n, m in declared(rows.rules).items() if m.own]
     if not own:
         return ()
@@ -61,7 +61,7 @@ def measure_lines(rows: Rows) -> tuple[MeasureLine, ...]:
 
 
 def _own_targets(rows: Rows, own: Sequence[str]) -> dict[tuple[dt.date, str], Decimal]:
-    """The targets of the whole company for own measures: the columns ``target_NAME`` of the targets' feed."""
+    """Returns the company-wide targets for own measures: the columns ``target_NAME`` of the targets feed."""
     if TARGETS not in rows.rules.feeds:
         return {}
     whole = rows.scan(TARGETS).filter((pl.col("segment") == ALL) & (pl.col("source") == ALL)).collect()

@@ -1,4 +1,4 @@
-"""A sync as far as the lake: what is new is landed, typed and computed; nothing is checked or published yet."""
+"""The part of a sync up to the lake: new exports are landed, typed and computed; nothing is checked or published."""
 
 import functools
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ from rmetrics.settings import Settings, memory_of
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is known before both engines are compared.
+    """The state of a sync before both engines are compared.
 
     Attributes:
         seen: the files of the inbox.
-        computed: what stands in the lake now.
+        computed: the computation now in the lake.
         findings: those so far.
-        files, months, measures: as a sync tells them.
+        files, months, measures: as the result of a sync shows them.
     """
 
     seen: list[InboxFile]
@@ -57,17 +57,17 @@ def prepare(
     """Brings a lake up to date with the inbox and the rules.
 
     Args:
-        settings: where things are.
-        lake: to be brought up to date, under its lock.
-        rules: in force.
-        progress: is told how far it is.
-        timings: seconds by step; those of these steps are added.
-        why: keeps what only explains from stopping the run.
-        before: findings of what came before.
-        full: make everything again.
+        settings: the project's places and limits.
+        lake: the lake to update, under its lock.
+        rules: the rules in force.
+        progress: receives progress reports.
+        timings: seconds by step; receives those of these steps.
+        why: keeps explanations from stopping the run.
+        before: findings of earlier steps.
+        full: rebuild everything.
         force: go on without exports whose files are gone.
-        trial: the lake is thrown away afterwards.
-        runner: computes everything, where that must be; None: this machine.
+        trial: whether the lake is discarded afterwards.
+        runner: runs full computations; None for this machine.
 
     Raises:
         LakeError, SettingsError: the inbox or the lake cannot be used.

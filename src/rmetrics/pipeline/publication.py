@@ -1,4 +1,4 @@
-"""Publishing a computation: what the tables must hold, into the transaction that makes it visible."""
+"""Publishing a computation: the desired tables, written in the transaction that makes them visible."""
 
 import contextlib
 import datetime as dt
@@ -44,12 +44,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a publish.
+    """The outcome of a publish.
 
     Attributes:
         written: rows written by table.
-        agreed: what both engines said of each other, in words.
-        findings: those of the run so far and those found on the way.
+        agreed: the result of comparing both engines, in words.
+        findings: those of the run so far and those of the publish.
     """
 
     status: Literal["published", "unchanged", "dry-run"]
@@ -60,21 +60,21 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A computation that is to be published, and how.
+    """A computation to publish, and the way to publish it.
 
     Attributes:
-        settings: where things are.
-        started: waits for the server and names it.
-        rules, lake, computed: what was computed, by which rules, and where it stands.
-        run: what the run log is to say of it.
+        settings: the project's places and limits.
+        started: waits for the server and returns it.
+        rules, lake, computed: the computation, its rules, and the lake that holds it.
+        run: the entry for the run log.
         findings: those known so far.
-        progress: is told how far it is.
-        timings: seconds by step; those of this one are added.
-        why: keeps what only explains from stopping the publish.
+        progress: receives progress reports.
+        timings: seconds by step; receives those of this one.
+        why: keeps explanations from stopping the publish.
         full: write every row again.
         force: publish although published exports are lost.
-        runner: recomputes where DuckDB does not.
-        said: what both engines said of this computation where they were asked already; None: ``agreed`` asks them.
+        runner: also recomputes the figures in a full check; None for DuckDB only.
+        said: the result of comparing both engines, if already done; None to let ``agreed`` compare them.
     """
 
     settings: Settings
@@ -93,7 +93,7 @@ class Publication:
     said: tuple[str, tuple[Finding, ...]] | None = None
 
     def agreed(self) -> tuple[str, tuple[Finding, ...]]:
-        """What both engines say of each other, in words, and all findings with those of the check.
+        """Returns the result of comparing both engines, in words, and all findings with those of the check.
 
         Raises:
             CheckError: they disagree; nothing may be published.
@@ -108,12 +108,12 @@ class Publication:
 
 
 def publish_computed(of: Publication) -> Outcome:
-    """Brings PostgreSQL up to what was computed, unless it holds that already; both engines must agree before.
+    """Brings PostgreSQL up to date with the computation if it is not already; both engines must agree first.
 
     Raises:
-        CheckError: the engines disagree.
-        LakeError: the lake has lost exports; ``force`` publishes without them.
-        PostgresError: nothing was published.
+        CheckError: the engines disagree, or a sum does not fit its column.
+        LakeError: a file of the lake fails its checksum.
+        PostgresError: nothing was published; also if the lake has lost published exports, unless ``force`` is given.
     """
     rules, lake, computed, run, why = of.rules, of.lake, of.computed, of.run, of.why
     script = schema_script()
@@ -144,7 +144,7 @@ def _published(
     digest: str,
     checking: "Future[tuple[str, tuple[Finding, ...]]]",
 ) -> Outcome:
-    """Publishes while the engines are compared; committed is only what they agree on."""
+    """Publishes while the engines are compared; commits only if they agree."""
     rules, lake, computed, run, why = of.rules, of.lake, of.computed, of.run, of.why
     cause = whole_cause(before.exports, before.rules_hash, before.version, computed, rules)
     causes = why.of("the causes of changes", lambda: _causes_of_figures(lake, computed, rules, before, cause), None)
@@ -176,7 +176,7 @@ def _published(
 
 @contextlib.contextmanager
 def _meanwhile(work: Callable[[], T]) -> Iterator["Future[T]"]:
-    """Does something in a thread of its own; where the caller ends in an error, the thread's work is ended, too."""
+    """Runs work in a thread of its own; if the caller ends in an error, interrupts the work, too."""
     with ThreadPoolExecutor(1, thread_name_prefix="check") as pool:
         future = pool.submit(work)
         try:
@@ -187,7 +187,7 @@ def _meanwhile(work: Callable[[], T]) -> Iterator["Future[T]"]:
 
 
 def _forecasts(computed: Computed, rules: Rules) -> tuple[ForecastRow, ...]:
-    """The rows of ``forecasts``: from the last whole day, where it is of the month, to the month's last."""
+    """Returns the rows of ``forecasts``: from the last whole day, if it is in the month, to the month's last."""
     zone = ZoneInfo(rules.business.timezone)
     rows = list[ForecastRow]()
     for e in month_estimates(computed, rules):
@@ -203,7 +203,7 @@ def _forecasts(computed: Computed, rules: Rules) -> tuple[ForecastRow, ...]:
 def _causes_of_figures(
     lake: Lake, computed: Computed, rules: Rules, before: Published, cause: str
 ) -> FinerCauses | None:
-    """The cause of every figure there can be; None on a first publish, which changes none."""
+    """Returns the cause of every possible figure; None on a first publish, which changes none."""
     if not before.run_id:
         return None
     old = old_rules(lake, before.rules_hash, rules)
@@ -218,7 +218,7 @@ def _causes_of_figures(
 def _prepared(
     target: Server, schema: str, script: str, digest: str, tables: list[PgTable], rules_hash: str
 ) -> Published:
-    """Brings the schema up to date, where it is not, and says what is published."""
+    """Brings the schema up to date if necessary, and returns the state of what is published."""
     with connect(target, schema=schema) as session:
         require_writable(session)
         ready = is_complete(session, script)
@@ -234,7 +234,7 @@ def _prepared(
 
 
 def _refuse_older_lake(before: Published, computed: Computed, target: Server, *, force: bool) -> None:
-    """Refuses to publish from a lake that has lost exports; those that the rules leave out are still there."""
+    """Raises an error if the lake has lost published exports; those that the rules leave out do not count as lost."""
     held = (*(p.raw for p in computed.placed), *computed.unplaced, *computed.withdrawn)
     missing = before.exports - {r.sha256[:16] for r in held}
     if missing and not force:
@@ -252,7 +252,7 @@ def run_of(
     seen: list[InboxFile],
     why: Explanations,
 ) -> Run:
-    """What the log of runs is told of this one."""
+    """Returns this run's entry for the run log."""
     counts = computed.counts.values()
     return Run(
         run_id=attempt.run_id,
@@ -272,7 +272,7 @@ def run_of(
 
 
 def feed_states(rules: Rules, computed: Computed) -> list[FeedState]:
-    """How fresh each feed is."""
+    """Returns how fresh each feed is."""
     days = computed.snapshot.scan(TALLIES["days"]).group_by("feed").agg(pl.col("date").max(), pl.col("rows").sum())
     held = {feed: (last, rows) for feed, last, rows in days.collect().iter_rows()}
     states = []

@@ -14,7 +14,7 @@ _NONE = {TOUCH: pl.String(), "source": pl.String(), "touch_date": pl.Date(), WIT
 
 
 def followed_leads(rows: Rows) -> tuple[Numbers, pl.LazyFrame]:
-    """All touches, and how long each lead with a number waited (``lead_speed.lead_waits``); none without calls."""
+    """Returns all touches, and each numbered lead's wait (``lead_speed.lead_waits``); no waits without calls."""
     of, _ = gathered(rows)
     if CALLS not in rows.rules.feeds:
         return of, pl.LazyFrame(schema=_NONE)

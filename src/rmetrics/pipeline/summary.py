@@ -1,4 +1,4 @@
-"""What a sync tells of itself: files, companies, findings, months and own measures. It loads neither engine."""
+"""Results of a sync: files, companies, findings, months and own measures. Imports neither engine."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from rmetrics.month_line import MonthLine
 
 @dataclass(frozen=True, slots=True)
 class MeasureLine:
-    """A measure of the company's own in one month, all sources together, against its target.
+    """One of the company's own measures in one month, over all sources, against its target.
 
     Attributes:
-        format: how it is shown: count, money, percent or number.
-        value: None: a ratio with nothing to divide by.
-        target: the column ``target_NAME`` of the targets, of the whole company; None where there is none.
+        format: its display format: count, money, percent or number.
+        value: None for a ratio with nothing to divide by.
+        target: from the company-wide column ``target_NAME`` of the targets; None if there is none.
     """
 
     month: dt.date
@@ -30,11 +30,11 @@ class MeasureLine:
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """What became of one file of the inbox: rows = accepted + rejected + superseded + totals.
+    """The outcome of one file of the inbox: rows = accepted + rejected + superseded + totals.
 
     Attributes:
-        feed: None where none fits.
-        reason: why it was refused, or what to know about it.
+        feed: None if no feed fits.
+        reason: why it was refused, or a remark about it.
     """
 
     file: str
@@ -50,11 +50,11 @@ class FileResult:
 
 @dataclass(frozen=True, slots=True)
 class CompanyResult:
-    """What a sync did for one company of a group.
+    """The outcome of a sync for one company of a group.
 
     Attributes:
-        status: failed: its figures are those of the run before; removed: the rules no longer declare it.
-        message: why it failed, and what to do.
+        status: failed: its figures are still those of the previous run; removed: the rules no longer declare it.
+        message: the reason for a failure, and the remedy.
     """
 
     company: str
@@ -68,14 +68,14 @@ class CompanyResult:
 
 @dataclass(frozen=True, slots=True)
 class SyncResult:
-    """What a sync did.
+    """The outcome of a sync.
 
     Attributes:
         status: published; unchanged (nothing was new, nothing was written); dry-run.
         published: rows written by table.
         months: by month and source, against target, oldest first.
         timings: seconds of each step: land, type, compute, check, publish.
-        companies: of a group; then the months are those of no company, for currencies are not added up.
+        companies: of a group; the months are then empty, because currencies cannot be added.
         measures: the company's own measures by month, oldest first.
     """
 

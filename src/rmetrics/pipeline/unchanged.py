@@ -1,10 +1,10 @@
-"""A sync that has nothing to do says so at once: nothing it depends on differs from what the last one left.
+"""Fast path for a sync with nothing to do: nothing it depends on differs from the state the last one left.
 
-What counts: the rules (by content), the inbox, the lake and this installation (by size, time and inode of each file),
-the settings, the day, and an embedded server that nobody has started since the last sync stopped it. Where any of them
-differs the whole way is taken, which finds out whether that matters. A server of one's own is always asked.
+Compared are the rules (by content), the inbox, the lake and this installation (by size, time and inode of each file),
+the settings, the day, and an embedded server that nobody has started since the last sync stopped it. If any of them
+differs, a full sync finds out whether that matters. A server of one's own is always asked.
 
-Nothing is imported here that takes long to load.
+Imports nothing that is slow to load.
 """
 
 import datetime as dt
@@ -31,18 +31,18 @@ from rmetrics.version import __version__
 
 NOT_NEEDED = "not needed: nothing changed"
 _NAME = "unchanged.json"
-_OURS = frozenset({"lock", _NAME, f"{_NAME}.part"})  # of the lake; every run writes them
+_OURS = frozenset({"lock", _NAME, f"{_NAME}.part"})  # files of the lake that every run writes
 _ONCE = frozenset(
     {"damaged-cache", TAKEN_IN, "explanation-failed", BY_HAND, PULL_INCOMPLETE}
-)  # findings that only the run itself has
+)  # findings that belong to a single run
 
 _PROGRAM = Path(__file__).parents[1]
 
 
 def fingerprint(settings: Settings) -> str:
-    """A digest of what a sync reads: rules, inbox, installation, settings, day. Take it before the sync reads them."""
+    """Returns a digest of a sync's inputs: rules, inbox, installation, settings, day. Take it before the sync."""
     digest = hashlib.sha256()
-    # The secret is not among them: with a DSN nothing here is used.
+    # The DSN is left out: with a DSN, this fast path is not used.
     for value in (__version__, dt.datetime.now(dt.UTC).date(), settings.pg_schema, settings.memory_limit):
         digest.update(f"{value}\n".encode())
     for path in sorted(settings.rules_dir.glob("*.toml*")):
@@ -53,14 +53,14 @@ def fingerprint(settings: Settings) -> str:
 
 
 def remember(settings: Settings, read: str, state: str, result: SyncResult) -> None:
-    """Keeps what a sync with nothing to do will say.
+    """Saves the result that a sync with nothing to do will report.
 
     Args:
         settings: of the sync.
         read: ``fingerprint`` from before the sync.
-        state: the embedded server's state at rest when the sync had stopped it.
-        result: of the sync; one whose words hold for this run alone is not kept, nor one of a bucket, which only
-            requests can tell of.
+        state: the embedded server's state at rest after the sync stopped it.
+        result: of the sync; not saved if it describes this run alone, or for a bucket, whose state only requests
+            can reveal.
     """
     if settings.data_url or settings.inbox_url:
         return
@@ -77,7 +77,7 @@ def remember(settings: Settings, read: str, state: str, result: SyncResult) -> N
 
 
 def nothing_to_do(settings: Settings) -> SyncResult | None:
-    """The result of a sync that has nothing to do; None where it may have.
+    """Returns the result of a sync that has nothing to do; None if it may have something to do.
 
     Raises:
         PostgresError: the embedded server's folder is not this user's.
@@ -100,17 +100,17 @@ def nothing_to_do(settings: Settings) -> SyncResult | None:
             seconds=time.monotonic() - started,
             cross_check=NOT_NEEDED,
         )
-    except (OSError, ValueError, TypeError, KeyError, ArithmeticError):  # lost or odd: it is only a cache
+    except (OSError, ValueError, TypeError, KeyError, ArithmeticError):  # missing or malformed: it is only a cache
         return None
 
 
 def new_run_id(started: dt.datetime) -> str:
-    """The name of a run that starts now; names sort by time."""
+    """Returns the name of a run that starts now; names sort by time."""
     return f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
 
 
 def _free(path: Path) -> bool:
-    """Whether no other run holds the lake."""
+    """Tests whether no other run holds the lake."""
     try:
         with lock_file(path, create=False) as file:
             return lock(file, alone=True)
@@ -131,7 +131,7 @@ def _key(settings: Settings, read: str, state: str) -> str:
 
 
 def _files(folder: Path, passed_over: frozenset[str] = frozenset()) -> Iterator[str]:
-    """A line for each file and folder under ``folder``, and for what a link leads to."""
+    """Yields a line for each file and folder under ``folder``, and for the target of each link."""
     for place, folders, files in os.walk(folder):
         plain = frozenset(files)
         folders[:] = [f for f in folders if f != "__pycache__"]

@@ -1,7 +1,7 @@
-"""The lake as the rules in force make it, opened for reading: what explain, check, sql and rejected look at.
+"""The lake under the rules in force, opened for reading by explain, check, sql and rejected.
 
-Nothing here writes to the lake. Where it is up to date and undamaged it is used as it stands. Where rules were edited,
-or a computed file is missing or damaged, everything is computed again in a scratch folder, and ``problems`` says why.
+Nothing here writes to the lake. If it is up to date and undamaged, it is used as it is. If rules were edited, or a
+computed file is missing or damaged, everything is computed in a scratch folder, and ``problems`` gives the reason.
 """
 
 import contextlib
@@ -29,10 +29,10 @@ from rmetrics.settings import Settings, memory_of
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A lake that answers for the rules in force.
+    """A lake computed under the rules in force.
 
     Attributes:
-        lake: where the files stand; a scratch one if the project's own is not up to date.
+        lake: holds the files; a scratch lake if the project's own is not up to date.
         computed: the exports used and their typed files.
         problems: why the project's own lake could not be used as it is; error level.
     """
@@ -44,12 +44,12 @@ class Workspace:
 
     @property
     def typed(self) -> dict[str, list[TypedInput]]:
-        """The typed files as the second engine takes them."""
+        """The typed files as input for the second engine."""
         return typed_inputs(self.lake, self.computed.typed)
 
     @property
     def exports(self) -> dict[int, RawFile]:
-        """The exports by their place in the order from old to new, which rows carry as ``_file``."""
+        """The exports by rank, which rows carry as ``_file``."""
         return {p.rank: p.raw for p in self.computed.placed}
 
 
@@ -59,16 +59,16 @@ def landed(
     thorough: bool = False,
     lake: Lake | None = None,
 ) -> tuple[Lake, Rules, list[PlacedExport]]:
-    """The lake, the rules in force, and the exports placed under them.
+    """Returns the lake, the rules in force, and the exports placed under them.
 
     Args:
-        settings: where things are.
+        settings: the project's places and limits.
         thorough: read every landed file, not only those whose size or time changed.
-        lake: to read from; None: the project's own.
+        lake: to read from; None for the project's own.
 
     Raises:
         RulesError, SettingsError: the rules do not load.
-        LakeError: nothing landed yet, or a landed export is damaged or gone; names the file and what to put back.
+        LakeError: nothing landed yet, or a landed export is damaged or gone; names the file and the export to put back.
     """
     rules, lake = load_rules(settings.rules_dir, settings.company), lake or open_lake(settings)
     require_company(rules)
@@ -88,16 +88,19 @@ def landed(
 def opened(
     settings: Settings, progress: Progress = silent, *, thorough: bool = False, lake: Lake | None = None
 ) -> Iterator[Workspace]:
-    """Opens the lake for reading, as the rules in force make it.
+    """Opens the lake for reading, under the rules in force.
 
     Args:
-        settings: where things are.
-        progress: is told how far it is.
-        thorough: read every file to see that it is what was written, not only those whose size or time changed.
-        lake: to read from; None: the project's own.
+        settings: the project's places and limits.
+        progress: receives progress reports.
+        thorough: check the content of every file, not only of those whose size or time changed.
+        lake: to read from; None for the project's own.
+
+    Yields:
+        The lake with its computation, or a scratch lake computed now.
 
     Raises:
-        LakeError: nothing landed yet, or a landed export is damaged or gone; names the file and what to put back.
+        LakeError: nothing landed yet, or a landed export is damaged or gone; names the file and the export to put back.
         RulesError, SettingsError: the rules do not load.
     """
     progress("verifying the lake", 0, 1)
@@ -116,7 +119,7 @@ def opened(
 
 
 def _stale(lake: Lake, computed: Snapshot, rules: Rules, placed: list[PlacedExport]) -> Iterator[Finding]:
-    """Whether the computed files were made by other rules, exports or versions than those in force."""
+    """Yields a finding if the computed files come from other rules, exports or versions than those in force."""
     if computed.inputs == inputs_digest(placed, rules):
         return
     before = computed.rules
@@ -139,7 +142,7 @@ def _stale(lake: Lake, computed: Snapshot, rules: Rules, placed: list[PlacedExpo
 def _damaged(
     lake: Lake, computed: Snapshot, rules: Rules, placed: list[PlacedExport], *, thorough: bool
 ) -> Iterator[Finding]:
-    """Computed files that are missing or fail their checksums."""
+    """Yields findings about computed files that are missing or fail their checksums."""
     spoiled = list(computed.damaged() if thorough else computed.altered())
     missing = []
     for item in placed:

@@ -1,7 +1,7 @@
-"""Why a published figure changes: which new export brought rows, which rule was edited.
+"""Causes of changes of published figures: new exports that brought rows, and edited rules.
 
-A cause is found by what can move a figure: the rows that new exports bring into its month and source, and the edits of
-rules its source, feeds and measure depend on. The same words go into ``rmetrics plan`` and into ``metric_changes``.
+The possible causes of a change are the rows that new exports bring into the figure's month and source, and the edits of
+rules that its source, feeds and measure depend on. ``rmetrics plan`` and ``metric_changes`` use the same words.
 """
 
 import datetime as dt
@@ -32,12 +32,12 @@ MEASURES = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What a new export brings into a month.
+    """The rows that a new export brings into a month.
 
     Attributes:
         export: whether it is new or restored, and its name in the inbox.
-        source: of its jobs or payments; None where the feed itself says it.
-        new, changed: rows that were not there, and rows that now say something else.
+        source: of its jobs or payments; None for other feeds, whose sources follow from the rules.
+        new, changed: numbers of rows that were not there, and of rows whose values changed.
     """
 
     feed: str
@@ -56,14 +56,14 @@ def _counts(arrival: Arrival) -> tuple[tuple[int, str], ...]:
     return (arrival.new, "new"), (arrival.changed, "changed")
 
 
-@dataclass(frozen=True)  # no slots: cached_property needs a place to keep its value
+@dataclass(frozen=True)  # no slots: cached_property needs a __dict__ to keep its value
 class Causes:
-    """All that can have moved a figure since the rules and exports it was computed from.
+    """Everything that can have moved a figure since the rules and exports it was computed from.
 
     Attributes:
-        whole: the causes of the run as a whole, for figures nothing else explains.
-        old, new: the rules before and after; old is None where they are not known.
-        withdrawn: feed and name of the exports that were withdrawn since.
+        whole: the causes of the run as a whole, for figures that nothing else explains.
+        old, new: the rules before and after; old is None if unknown.
+        withdrawn: feed and name of the exports withdrawn since.
     """
 
     whole: str
@@ -74,7 +74,7 @@ class Causes:
     withdrawn: tuple[tuple[str, str], ...] = ()
 
     def of(self, month: dt.date, source: str, metric: str) -> str:
-        """Why a figure changed, in words."""
+        """Returns the cause of a figure's change, in words."""
         told = [str(a) for a in self._arrived(month, source, metric)]
         gone = [name for feed, name in self.withdrawn if metric in feed_metrics(feed, source, self.new)]
         told += _listed("withdrawn export", gone)
@@ -83,7 +83,7 @@ class Causes:
         return "; ".join(told) or self.whole
 
     def of_member(self, month: dt.date, dimension: str, metric: str) -> str:
-        """Why what a member has of a measure changed, in words: its dimension, or what can move the measure."""
+        """Returns the cause of a change of a member's figure, in words: edits of its dimension, or of the measure."""
         arrived = self._by_month.get(month, [])
         sources = dict.fromkeys([*self.new.sources, UNATTRIBUTED, *(a.source for a in arrived if a.source)])
         exports: dict[str, Arrival] = {}
@@ -104,7 +104,7 @@ class Causes:
         return "; ".join(told) or self.whole
 
     def _arrived(self, month: dt.date, source: str, metric: str) -> list[Arrival]:
-        """What came into the month for the source, added up by export."""
+        """Returns the rows that came into the month for the source, summed by export."""
         found: dict[str, Arrival] = {}
         for arrival in self._by_month.get(month, ()):
             if arrival.source in {None, source} and metric in feed_metrics(arrival.feed, source, self.new):
@@ -121,14 +121,14 @@ class Causes:
         return found
 
     def member_frame(self, months: Sequence[dt.date]) -> pl.DataFrame:
-        """The cause of every figure that members can have: month, dimension, metric, cause."""
+        """Returns the cause of every possible figure of members: month, dimension, metric, cause."""
         names = [*sums(self.new)]
         rows = [(m, d, n, self.of_member(m, d, n)) for m in months for d in self.new.dimensions for n in names]
         schema = {"month": pl.Date, "dimension": pl.String, "metric": pl.String, "cause": pl.String}
         return pl.DataFrame(rows, schema=schema, orient="row")
 
     def frame(self, months: Sequence[dt.date], sources: Sequence[str]) -> pl.DataFrame:
-        """The cause of every figure there can be: month, source, metric, cause."""
+        """Returns the cause of every possible figure: month, source, metric, cause."""
         names = (*MEASURES, *sums(self.new, own=True))
         rows = [(m, s, n, self.of(m, s, n)) for m in months for s in sources for n in names]
         edits = [f"rule edit {e}" for e in self.edits if e.key.startswith("journeys.")]
@@ -140,12 +140,12 @@ class Causes:
 
 
 def find_causes(computed: Computed, rules: Rules, old: Rules | None, known: frozenset[str], whole: str) -> Causes:
-    """The causes since an earlier computation.
+    """Returns the causes of changes since an earlier computation.
 
     Args:
-        computed: what was computed now.
-        rules: in force now.
-        old: the rules of the earlier computation; None where they are not known.
+        computed: the present computation.
+        rules: the rules in force.
+        old: the rules of the earlier computation; None if unknown.
         known: the exports of the earlier computation, by the start of their hash.
         whole: the causes of the run as a whole.
     """
@@ -157,7 +157,7 @@ def find_causes(computed: Computed, rules: Rules, old: Rules | None, known: froz
 
 
 def _arrivals(computed: Computed, rules: Rules, name: str, known: frozenset[str]) -> list[Arrival]:
-    """What the new exports of a feed bring, by export, month and source."""
+    """Returns the rows that the new exports of a feed bring, by export, month and source."""
     exports = {p.rank: as_new(p.raw) for p in computed.placed if p.feed == name and p.raw.sha256[:16] not in known}
     if not exports:
         return []
@@ -193,18 +193,18 @@ def _arrivals(computed: Computed, rules: Rules, name: str, known: frozenset[str]
 
 
 def _delivered_again(computed: Computed) -> bool:
-    """Whether the same exports were computed before in another order."""
+    """Tests whether the same exports were computed before in another order."""
     before, now = ([sha256 for sha256, _, _ in e] for e in (computed.earlier, computed.snapshot.exports))
     return before != now and sorted(before) == sorted(now)
 
 
 def as_new(raw: RawFile) -> str:
-    """An export that was not used before, in words: whether it is new or restored, and its name."""
+    """Describes an export that was not used before: whether it is new or restored, and its name."""
     return f"{'restored' if raw.restored else 'new'} export {raw.name}"
 
 
 def _with_source(rows: pl.LazyFrame, computed: Computed, name: str) -> pl.LazyFrame:
-    """Adds ``_source``, and to jobs and payments the day they count on; null where the feed itself says the source."""
+    """Adds ``_source``, and the metric date to jobs and payments; ``_source`` is NULL for other feeds."""
     if name not in {JOBS, PAYMENTS}:
         return rows.with_columns(pl.lit(None, dtype=pl.String).alias("_source"))
     facts = computed.snapshot.scan(FACTS)
@@ -216,7 +216,7 @@ def _with_source(rows: pl.LazyFrame, computed: Computed, name: str) -> pl.LazyFr
 def whole_cause(
     before_exports: frozenset[str], before_rules: str, before_version: str, computed: Computed, rules: Rules
 ) -> str:
-    """Why published figures can change at all: new exports, edited rules, another version."""
+    """Returns why published figures can change at all: new exports, edited rules, another version."""
     causes = list[str]()
     came = [p.raw for p in computed.placed if p.raw.sha256[:16] not in before_exports]
     gone = before_exports - {p.raw.sha256[:16] for p in computed.placed}

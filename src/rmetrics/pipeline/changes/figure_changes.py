@@ -1,4 +1,4 @@
-"""Published figures of a month that a sync would change: those of own measures, and of ratios declared otherwise."""
+"""Published figures of a month that a sync would change: those of own measures, and of redeclared ratios."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
@@ -18,8 +18,8 @@ class FigureChange:
     """One monthly figure that a sync would change.
 
     Attributes:
-        before, after: exact; None where there is no such row before or after.
-        cause: as ``metric_changes`` will have it.
+        before, after: exact; None if there is no such row before or after.
+        cause: as it will be in ``metric_changes``.
     """
 
     month: dt.date
@@ -32,7 +32,7 @@ class FigureChange:
 
 
 def own_changes(before: Mapping[Key, Decimal], after: Mapping[Key, Decimal], causes: Causes) -> Iterator[FigureChange]:
-    """Every monthly figure of an own measure that differs."""
+    """Yields every monthly figure of an own measure that differs."""
     for key in sorted({*before, *after}):
         old, new = before.get(key), after.get(key)
         if (old or 0) != (new or 0):
@@ -43,7 +43,7 @@ def own_changes(before: Mapping[Key, Decimal], after: Mapping[Key, Decimal], cau
 def ratio_changes(
     before: tuple[Figures, OwnFigures], after: tuple[Figures, OwnFigures], causes: Causes
 ) -> Iterator[FigureChange]:
-    """Every month of a ratio that is declared otherwise, of the whole company; its sums may be what they were."""
+    """Yields every month of a redeclared ratio of the whole company whose value differs, even if its sums do not."""
     if causes.old is None:
         return
     was, now = (month_sums(figures, MEASURES, own) for figures, own in (before, after))

@@ -1,4 +1,4 @@
-"""Jobs that change hands: those that come from another touch than before."""
+"""Jobs that change hands: those whose touch differs from before."""
 
 import polars as pl
 
@@ -9,15 +9,15 @@ from rmetrics.pipeline.compute.rows import Rows
 
 
 def changed_hands(before: Rows | None, after: Rows) -> pl.DataFrame:
-    """The jobs whose touch is another than before, or there or gone.
+    """Returns the jobs whose touch changed, came or went.
 
     Args:
-        before: the earlier computation; None, or one without journeys: then there are none.
+        before: the earlier computation; if None, or without journeys, there are no such jobs.
         after: the later one.
 
     Returns:
-        One row per job that is in both, by job_id: its month (null without a day), paid, and touch_id, matched_by,
-        source_matched of both sides, those before with ``_before``; null where no touch has it.
+        One row per job that is in both, by job_id: its month (NULL without a day), paid, and touch_id, matched_by,
+        source_matched of both sides, the earlier ones with suffix ``_before``; NULL if it has no touch.
     """
     schema = {"month": pl.Date(), "paid": pl.Decimal(18, 2)}
     if before is None or not before.snapshot.has(MATCHES) or _same(before, after):
@@ -37,7 +37,7 @@ def changed_hands(before: Rows | None, after: Rows) -> pl.DataFrame:
 
 
 def _same(before: Rows, after: Rows) -> bool:
-    """Whether both hold the same files of jobs and their touches, which are named by their content."""
+    """Tests whether both hold the same files of jobs and their touches; files are named by their content."""
     one, other = ([[la.files for la in r.snapshot.layers(t)] for t in (FACTS, MATCHES)] for r in (before, after))
     return one == other
 

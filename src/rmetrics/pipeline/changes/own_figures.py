@@ -1,4 +1,4 @@
-"""Figures of declared measures, as computed and as published, and what differs of what members have."""
+"""Figures of declared measures, as computed and as published, and the differences in those of members."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,8 +28,8 @@ class MemberChange:
     """A figure of a member that a sync would change.
 
     Attributes:
-        before, after: exact; None where there is no such row before or after.
-        cause: as of the figures of sources.
+        before, after: exact; None if there is no such row before or after.
+        cause: as for figures of sources.
     """
 
     month: dt.date
@@ -46,8 +46,8 @@ class OwnFigures:
     """Figures of declared measures.
 
     Attributes:
-        daily: of the company's own, by day, source, segment and measure.
-        members: of all sums, by month, dimension, member and measure.
+        daily: own measures by day, source, segment and measure.
+        members: all sums, by month, dimension, member and measure.
     """
 
     daily: Mapping[Key, Decimal] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class OwnFigures:
 
     @property
     def monthly(self) -> Mapping[Key, Decimal]:
-        """The company's own by month, source, segment and measure."""
+        """Own measures by month, source, segment and measure."""
         found = dict[Key, Decimal]()
         for (day, source, segment, measure), value in self.daily.items():
             key = month_of(day), source, segment, measure
@@ -63,7 +63,7 @@ class OwnFigures:
         return found
 
     def differing(self, other: "OwnFigures") -> Iterator[tuple[dt.date, str]]:
-        """Day and source of every daily figure that is not the same."""
+        """Yields day and source of every daily figure that differs."""
         for key in {*self.daily, *other.daily}:
             if self.daily.get(key, 0) != other.daily.get(key, 0):
                 yield key[:2]
@@ -72,7 +72,7 @@ class OwnFigures:
 def month_sums(
     monthly: Mapping[tuple[dt.date, str, str], Sequence[Decimal]], names: Sequence[str], own: OwnFigures
 ) -> dict[tuple[dt.date, str], Decimal]:
-    """What each measure comes to in a month, over all sources: shipped ones by ``names``, and own ones."""
+    """Returns each measure's sum over all sources by month: shipped ones, in the order of ``names``, and own ones."""
     found = dict[tuple[dt.date, str], Decimal]()
     shipped = (((month, n), v) for (month, _, _), values in monthly.items() for n, v in zip(names, values, strict=True))
     for key, value in (*shipped, *(((m, n), v) for (m, _, _, n), v in own.monthly.items())):
@@ -83,7 +83,7 @@ def month_sums(
 def edited_ratios(
     old: Rules, new: Rules, before: Mapping[tuple[dt.date, str], Decimal], after: Mapping[tuple[dt.date, str], Decimal]
 ) -> Iterator[tuple[dt.date, str, Decimal | None, Decimal | None]]:
-    """Month, name and both values of each ratio that is declared otherwise and has another value."""
+    """Yields month, name and both values of each ratio whose declaration and value changed."""
     was, now = ({n: m.latest.ratio for n, m in ratios(rules).items()} for rules in (old, new))
     for name in sorted(n for n in {*was, *now} if was.get(n) != now.get(n)):
         for month in sorted({m for m, _ in (*before, *after)}):
@@ -96,12 +96,12 @@ def edited_ratios(
 
 
 def computed_own(lake: Lake) -> OwnFigures:
-    """The figures as a lake holds them; none where it was computed before there were any."""
+    """Returns the figures in a lake; empty if its computation predates them."""
     return OwnFigures(*(_computed(lake, name, key) for name, key in _TABLES.items()))
 
 
 def published_own(session: Session) -> OwnFigures:
-    """The figures as PostgreSQL holds them."""
+    """Returns the figures in PostgreSQL."""
     return OwnFigures(*(_published(session, name, key) for name, key in _TABLES.items()))
 
 
@@ -122,7 +122,7 @@ def _published(session: Session, name: str, key: Sequence[str]) -> Mapping[Key, 
 def member_changes(
     before: Mapping[Key, Decimal], after: Mapping[Key, Decimal], causes: Causes
 ) -> tuple[MemberChange, ...]:
-    """Every figure that differs, by month, dimension, member and measure. Zero that comes or goes is none."""
+    """Returns every figure that differs, by month, dimension, member and measure; zero and no row are equal."""
     found = list[MemberChange]()
     known = dict[tuple[dt.date, str, str], str]()  # a month's hundreds of members have a handful of causes
     for key in sorted({*before, *after}):

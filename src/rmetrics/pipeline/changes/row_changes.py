@@ -1,7 +1,7 @@
-"""What each row counts as, and which rows count as something else than before.
+"""The role of each row, and the rows whose role differs from before.
 
-A row's role is a sentence that says all the rules make of it: source, segment, day, unit, repair, lead, price. Two
-computations are compared by it, so a row moves exactly when a rule or a newer export makes something else of it.
+A row's role is a sentence with everything the rules derive from it: source, segment, day, unit, repair, lead, price.
+Comparing two computations by role finds exactly the rows for which a rule or a newer export changes the outcome.
 """
 
 import datetime as dt
@@ -36,7 +36,7 @@ class State:
     """One computation.
 
     Attributes:
-        exports: names of its exports by their rank.
+        exports: names of its exports by rank.
     """
 
     rows: Rows
@@ -51,18 +51,18 @@ class State:
 def moved_rows(
     before: State | None, after: State, month: dt.date | None, source: str | None, *, most: int
 ) -> pl.DataFrame:
-    """The rows whose role differs.
+    """Returns the rows whose role differs.
 
     Args:
-        before: the earlier computation; None: there was none, so every row is new.
+        before: the earlier computation; None if there is none, so that every row is new.
         after: the later one.
         month: only rows that were or are in this month.
         source: only rows that were or are of this source.
-        most: how many rows may be compared at a time.
+        most: maximum number of rows compared at a time.
 
     Returns:
-        One row per moved row, by feed and key: feed, key, from (null: it was not there), to (null: it is gone),
-        months and sources of both sides, file (rank of the export that says so now).
+        One row per moved row, by feed and key: feed, key, from (NULL: it was not there), to (NULL: it is gone),
+        months and sources of both sides, file (rank of the export that holds it now).
     """
     names = dict.fromkeys([*after.rules.feeds, *(before.rules.feeds if before else ())])
     frames = []
@@ -90,7 +90,7 @@ def _moved(
     share: int,
     shares: int,
 ) -> pl.DataFrame:
-    """The rows of a feed whose role differs: of a share of all keys, so that not all are compared at once."""
+    """Returns the rows of a feed whose role differs, for one share of the keys to limit the rows compared at once."""
     of_share = pl.col("key").hash(seed=1) % shares == share
     was = roles(before, name) if before else pl.LazyFrame(schema=_SCHEMA)
     both = was.filter(of_share).join(
@@ -100,9 +100,9 @@ def _moved(
 
 
 def _stands(before: State, after: State, feed: str) -> bool:
-    """Whether computations by rules that differ in nothing but prices and own measures have the same rows of a feed.
+    """Tests whether a feed has the same rows in two computations whose rules differ only in prices and own measures.
 
-    They have where files of the same names, that is of the same content, hold the rows and what was made of them.
+    It has if the rows and the tables derived from them are in files of the same names, hence of the same content.
     """
     one, other = before.rows, after.rows
     if not (one.has(feed) and other.has(feed)):
@@ -119,7 +119,7 @@ def _plain(rules: Rules) -> Rules:
 
 
 def _moved_in_place(before: State, after: State, name: str, month: dt.date | None, source: str | None) -> pl.DataFrame:
-    """The rows whose role differs, of a feed whose rows are the same: only the rules make something else of them."""
+    """Returns the rows whose role differs in a feed whose rows are unchanged: only the rules change their role."""
     rows, *was = _parts(before, name)
     _, *now = _parts(after, name)
     if all(one.meta.eq(other) for one, other in zip(was, now, strict=True)):
@@ -140,7 +140,7 @@ def _moved_in_place(before: State, after: State, name: str, month: dt.date | Non
 
 
 def _differing(both: pl.LazyFrame, name: str, month: dt.date | None, source: str | None) -> pl.DataFrame:
-    """The rows of both sides whose role differs, in the columns of ``moved_rows``."""
+    """Returns the rows of both sides whose role differs, with the columns of ``moved_rows``."""
     moved = both.filter(pl.col("role").ne_missing(pl.col("role_to")))
     if month is not None:
         moved = moved.filter((pl.col("month") == month) | (pl.col("month_to") == month))
@@ -160,7 +160,7 @@ def _differing(both: pl.LazyFrame, name: str, month: dt.date | None, source: str
 
 
 def roles(state: State, feed: str) -> pl.LazyFrame:
-    """Each row of a feed: key, role, month, source (null where several or none), file."""
+    """Returns each row of a feed: key, role, month, source (NULL if several or none), file."""
     if feed not in state.rules.feeds or not state.rows.has(feed):
         return pl.LazyFrame(schema=_SCHEMA)
     rows, role, day, source = _parts(state, feed)
@@ -174,13 +174,13 @@ def roles(state: State, feed: str) -> pl.LazyFrame:
 
 
 def _key(state: State, feed: str) -> pl.Expr:
-    """A row's key as text."""
+    """Returns a row's key as text."""
     cells = [pl.col(k).cast(pl.String).fill_null("") for k in state.rules.feeds[feed].key_columns]
     return pl.concat_str(cells, separator=", ")
 
 
 def _parts(state: State, feed: str) -> tuple[pl.LazyFrame, pl.Expr, pl.Expr, pl.Expr]:
-    """The rows of a feed, and of each its role, its day, and its source."""
+    """Returns the rows of a feed, and expressions for each row's role, day and source."""
     computed = state.rows
     facts, rows = computed.scan(FACTS), computed.scan(feed)
     if feed == JOBS:
@@ -247,7 +247,7 @@ def _payment_role() -> pl.Expr:
 
 
 def _feed_role(rules: Rules, feed: str) -> tuple[pl.Expr, pl.Expr]:
-    """The role of a row of any other feed, and the one source it counts for."""
+    """Returns the role of a row of any other feed, and the one source it counts for."""
     day = pl.col(rules.feeds[feed].business_date)
     counts = pl.col(COUNTED)
     row = feed_row(rules.feeds[feed], rules.business.timezone)

@@ -1,1 +1,1 @@
-"""From typed rows to metrics: pure stages, and two runners over them (``local`` and ``increment``)."""
+"""Typed rows to metrics: pure stages, and two runners over them (``local`` and ``increment``)."""

@@ -1,7 +1,7 @@
-"""The classes of calls that new exports can change.
+"""Classes of the calls that new exports can change.
 
-A class follows from calls and jobs that share a number, and from the job a call names. So the calls to look at again
-are those that came, those with a number of a call or a job that came, went or changed, and those that name such a job.
+A class follows from the calls and jobs that share a number, and from the job a call names. The calls to examine again
+are those that came, those that share a number with a changed call or job, and those that name such a job.
 """
 
 from collections.abc import Mapping
@@ -29,13 +29,13 @@ from rmetrics.rules.names import CALLS, JOBS
 
 @dataclass(frozen=True, slots=True)
 class Reclassed:
-    """The calls that were looked at again.
+    """The calls whose classes were determined again.
 
     Attributes:
         made: their classes, by position.
         gone: the positions whose earlier classes no longer hold.
-        was, now: rows of the feed with their classes: those that came, went, or have another class.
-        keys: the numbers of the calls that were looked at.
+        was, now: rows of the feed with their classes: those that came, went, or changed class.
+        keys: the numbers of the calls examined.
     """
 
     made: pl.DataFrame
@@ -46,13 +46,13 @@ class Reclassed:
 
 
 def reclassed(old: Rows, rows: Rows, was: Mapping[str, pl.DataFrame], now: Mapping[str, pl.DataFrame]) -> Reclassed:
-    """Classes after new exports.
+    """Determines the classes of calls after new exports.
 
     Args:
-        old: the rows before them.
-        rows: the rows with them, without classes.
-        was: by feed, the rows that came, went, or are linked otherwise, as they were.
-        now: the same as they are.
+        old: the rows before the new exports.
+        rows: the rows after them, without classes.
+        was: by feed, the rows that came, went, or changed job, as they were.
+        now: the same rows as they are.
     """
     rules = rows.rules
     before, after = (
@@ -82,7 +82,7 @@ def reclassed(old: Rows, rows: Rows, was: Mapping[str, pl.DataFrame], now: Mappi
 
 
 def _changed(was: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
-    """The jobs that came, went, or have another number or another day, on either side."""
+    """Returns the jobs, from both sides, that came, went, or changed number or day."""
     gone = was.join(now, on=was.columns, how="anti", nulls_equal=True)
     come = now.join(was, on=was.columns, how="anti", nulls_equal=True)
     return pl.concat([gone, come])

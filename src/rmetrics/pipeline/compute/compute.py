@@ -1,4 +1,4 @@
-"""From landed exports to metrics in the lake: type what is new, keep the newest rows, apply the rules."""
+"""Landed exports to metrics in the lake: types what is new, keeps the newest rows, applies the rules."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ from rmetrics.version import __version__
 
 @dataclass(frozen=True, slots=True)
 class FileCounts:
-    """What became of an export's rows: typed rows that are current, and those a newer export replaced."""
+    """Counts of an export's rows: all, rejected, total lines, and those that a newer export superseded."""
 
     rows: int
     rejected: int
@@ -49,21 +49,21 @@ class FileCounts:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """What stands in the lake after a computation.
+    """The state of the lake after a computation.
 
     Attributes:
-        inputs: digest of everything the numbers depend on.
+        inputs: digest of everything the figures depend on.
         placed: the exports used.
-        unplaced: exports in the raw layer that fit no feed any more.
+        unplaced: exports in the raw layer that no longer fit a feed.
         withdrawn: exports in the raw layer that were withdrawn.
         typed: typed files by feed, oldest first, with their ranks.
         counts: by export hash.
-        rebuilt: files of the lake that failed their checksums, and were made again.
-        rows: what stands in the lake now.
-        increment: what was computed where the rest could stay; None where everything was, or nothing.
-        before: what stood there before the increment.
-        earlier: the exports of the computation before this one, in their order.
-        seconds: how long typing and computing took.
+        rebuilt: files of the lake that failed their checksums and were rebuilt.
+        rows: the rows now in the lake.
+        increment: the increment computed; None if everything was computed, or nothing.
+        before: the rows before the increment; None without one.
+        earlier: the exports of the previous computation, in their order.
+        seconds: duration of typing and of computing.
     """
 
     inputs: str
@@ -86,14 +86,14 @@ class Computed:
 
 
 def inputs_digest(placed: list[PlacedExport], rules: Rules) -> str:
-    """A digest of everything the numbers depend on: exports and their order, rules, program and engine."""
+    """Returns a digest of everything the figures depend on: exports and their order, rules, program and engine."""
     exports = [(p.raw.sha256, p.feed, p.raw.modified_ns) for p in placed]
     meaning = json.dumps([basis_digest(rules), exports, str(newest_day((p.raw for p in placed), rules))])
     return hashlib.sha256(meaning.encode()).hexdigest()
 
 
 def basis_digest(rules: Rules) -> str:
-    """A digest of what all numbers depend on: rules, program and engine."""
+    """Returns a digest of the common basis of all figures: rules, program and engine."""
     return hashlib.sha256(json.dumps([__version__, FORM, pl.__version__, rules.digest]).encode()).hexdigest()
 
 
@@ -108,15 +108,15 @@ def compute(
 ) -> Computed:
     """Brings the lake's typed rows, current rows and metrics up to date with the exports and the rules.
 
-    Where exports only came on top of those computed before, only the parts that they touch are made again.
+    If the only change is a moderate number of rows in newer exports, only the parts they affect are recomputed.
 
     Args:
         lake: holds the exports; receives the results.
         rules: the rules in force.
-        progress: is told how far it is.
-        full: make everything again, whatever is there.
-        memory: how many bytes may be used.
-        runner: computes everything, where that must be; None: this machine. What is small is always computed here.
+        progress: receives progress reports.
+        full: rebuild everything, whatever is there.
+        memory: memory limit in bytes.
+        runner: runs full computations; None for this machine. Increments always run here.
 
     Raises:
         LakeError: a raw file is damaged, or a file cannot be written.
@@ -128,8 +128,8 @@ def compute(
     before = load(lake)
     altered = before.altered()
     rebuilt = _mend_typed(lake, rules, placed, typed, used=False)
-    rebuilt += [name for name in altered if lake.store.head(name)]  # one that was deleted is only made again
-    wanted = replace(  # it keeps which files were looked at already
+    rebuilt += [name for name in altered if lake.store.head(name)]  # a deleted file is rebuilt, but not reported
+    wanted = replace(  # keeps the record of files already examined
         before,
         inputs=inputs_digest(placed, rules),
         basis=basis_digest(rules),
@@ -165,7 +165,7 @@ def compute(
         else:
             results = grown.tables
         made = replace(wanted, tables=results)
-        lake.keep_rules(rules.digest, rule_files(rules.folder))  # who reads the rows later reads them by these rules
+        lake.keep_rules(rules.digest, rule_files(rules.folder))  # later readers of the rows need the same rules
         save(lake, made)
     by_feed = {n: tuple(f) for n, f in typed.items()}
     rows = Rows(lake, rules, by_feed, made)
@@ -188,7 +188,7 @@ def compute(
 
 
 def _held(lake: Lake, before: Snapshot, exports: Exports, rules: Rules, rebuilt: list[str]) -> Held | None:
-    """What stands of the last computation under edited rules; a damaged file is named among the rebuilt ones."""
+    """Returns the tables that edited rules leave unchanged; adds a damaged file to ``rebuilt``."""
     if not before.inputs or before.exports != exports:
         return None
     old = old_rules(lake, before.rules, rules)
@@ -204,11 +204,11 @@ def _held(lake: Lake, before: Snapshot, exports: Exports, rules: Rules, rebuilt:
 
 
 def standing(lake: Lake, rules: Rules, raws: list[RawFile]) -> Computed:
-    """What the last sync computed, as it is in the lake; nothing is computed and nothing is written.
+    """Returns the last sync's computation as it is in the lake; computes and writes nothing.
 
     Args:
-        lake: its computation is of these rules and exports, and undamaged.
-        rules: in force.
+        lake: its computation has these rules and exports, and is undamaged.
+        rules: the rules in force.
         raws: all landed exports.
 
     Raises:
@@ -246,14 +246,14 @@ def _counts(rows: Rows) -> dict[str, FileCounts]:
 
 
 def _on_top(before: Exports, now: Exports) -> bool:
-    """Whether the exports are those of before and newer ones."""
+    """Tests whether the exports are the earlier ones followed only by newer ones."""
     return now[: len(before)] == before
 
 
 def _typed(
     lake: Lake, rules: Rules, placed: list[PlacedExport], progress: Progress, runner: Runner | None, *, full: bool
 ) -> dict[str, list[tuple[TypedFile, int]]]:
-    """The typed files of the exports by feed, oldest first, with their ranks; what is missing is made now."""
+    """Returns the typed files of the exports by feed, oldest first, with their ranks; types those that are missing."""
     done = 0
 
     def typed_one() -> None:
@@ -277,7 +277,7 @@ def _is_typed(lake: Lake, rules: Rules, export: PlacedExport) -> bool:
 
 
 def _known_typed(lake: Lake, rules: Rules, placed: list[PlacedExport]) -> dict[str, list[tuple[TypedFile, int]]]:
-    """The typed files of the exports as they are.
+    """Returns the existing typed files of the exports.
 
     Raises:
         LakeError: typed rows are missing.
@@ -294,7 +294,7 @@ def _known_typed(lake: Lake, rules: Rules, placed: list[PlacedExport]) -> dict[s
 def _mend_typed(
     lake: Lake, rules: Rules, placed: list[PlacedExport], typed: dict[str, list[tuple[TypedFile, int]]], *, used: bool
 ) -> list[str]:
-    """Makes damaged typed rows again, for they are only a cache; returns which files."""
+    """Rebuilds damaged typed rows, which are only a cache; returns the names of the files."""
     files = [file for of_feed in typed.values() for file, _ in of_feed]
     spoiled = {f.sha256: f.name for f in files if not lake.typed_is_sound(f, used=used)}
     if not spoiled:

@@ -1,4 +1,4 @@
-"""What published tables must hold after a computation."""
+"""The rows that published tables must hold after a computation."""
 
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -19,12 +19,12 @@ def table_contents(
     tables: Sequence[PgTable],
     changes: Mapping[str, Change] | None = None,
 ) -> list[DesiredTable]:
-    """What each published table must hold.
+    """Returns the desired rows of each published table.
 
     Args:
-        rows: those of the computation.
+        rows: the rows of the computation.
         tables: the published tables.
-        changes: by table, what the computation changed since the one before.
+        changes: by table, what the computation changed since the previous one.
     """
     sums = rows.snapshot.scan(CONTENTS).collect()
     return [

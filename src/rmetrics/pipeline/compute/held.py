@@ -1,7 +1,7 @@
-"""Which tables of an earlier computation an edit of the rules leaves as they are.
+"""The tables of an earlier computation that an edit of the rules does not affect.
 
-A new price makes no row count elsewhere, a new measure moves no figure of another. What a stage does not see of the
-rules (``rules.projections``) cannot change what it makes, so where the exports are the same its tables stand.
+A new price does not change which rows count; a new measure moves no other figure. The parts of the rules that a stage
+does not read (``rules.projections``) cannot change its result, so if the exports are the same its tables are kept.
 """
 
 from dataclasses import dataclass
@@ -15,28 +15,28 @@ from rmetrics.tables import JOURNEYS
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What of an earlier computation stands.
+    """The part of an earlier computation that is kept.
 
     Attributes:
         before: that computation.
-        tables: the names of its tables that are not made again.
+        tables: the names of its tables that are not recomputed.
     """
 
     before: Snapshot
     tables: frozenset[str]
 
     def __contains__(self, table: str) -> bool:
-        """Whether a table stands."""
+        """Tests whether a table is kept."""
         return table in self.tables
 
 
 def held_tables(before: Snapshot, old: Rules, rules: Rules) -> Held:
-    """What stands of an earlier computation from the same exports.
+    """Returns the tables to keep from an earlier computation over the same exports.
 
     Args:
         before: the earlier computation, by this version of the program.
         old: the rules it was computed with.
-        rules: in force.
+        rules: the rules in force.
     """
     one, other = without_prices(old), without_prices(rules)
     if not alike(without_own_measures(one), without_own_measures(other)):

@@ -1,9 +1,8 @@
-"""What new exports change: the stages applied to the rows that came and to those they replaced, and nothing else.
+"""The effect of new exports: the stages applied only to the rows that came and to those they replaced.
 
-Rows come in by their keys. Of every row that came, went or is linked to another job there are two versions, as it was
-and as it is; a tally after the change is the tally before, less that of the rows as they were, plus that of the rows
-as they are. The outcome is that of ``local.compute_all``, rows and figures. Only exports that count as newer than all
-earlier ones come in this way.
+Rows come in by key. Every row that came, went or changed job has two versions: as it was and as it is. The new tally is
+the old tally, less that of the rows as they were, plus that of the rows as they are. Rows and figures are the same as
+those of ``local.compute_all``. Only exports newer than all earlier ones can come in this way.
 """
 
 import datetime as dt
@@ -73,24 +72,24 @@ from rmetrics.tables import (
     published_tables,
 )
 
-MOST_ROWS = 1_000_000  # more new rows than this are computed with everything else
-MOST_SHARE = 0.2  # and so are more than this share of all rows
+MOST_ROWS = 1_000_000  # with more new rows than this, everything is computed
+MOST_SHARE = 0.2  # likewise with more than this share of all rows
 
 
 @dataclass(frozen=True, slots=True)
 class Increment:
-    """A computation that came out of an earlier one.
+    """A computation derived from an earlier one.
 
     Attributes:
         tables: all tables.
-        months: in which figures may differ from the earlier computation.
-        was, now: by feed, the rows that came, went or are linked otherwise, as they were and as they are.
-        fresh: by feed, the ranks of the exports that came.
-        changes: by published table, what is not as it was.
-        reached: positions of the jobs, leads and calls whose journeys the change may touch.
+        months: the months whose figures may differ from the earlier computation.
+        was, now: by feed, the rows that came, went or changed job, as they were and as they are.
+        fresh: by feed, the ranks of the new exports.
+        changes: the changes of each published table.
+        reached: positions of the jobs, leads and calls whose journeys the change may affect.
         touch_months: the months of these touches, as they were and as they are.
-        returning: positions of the jobs whose days between customers' jobs were counted again, now and before.
-        reclassed: the calls whose classes were found anew.
+        returning: positions of the jobs whose days to the customer's other jobs were recounted, before and now.
+        reclassed: the calls whose classes were determined again.
     """
 
     tables: Tables
@@ -106,18 +105,18 @@ class Increment:
 
 
 def is_small(old: Rows, fresh: Typed) -> bool:
-    """Whether so few rows are new that only what they touch is worth computing."""
+    """Tests whether few enough rows are new that computing only their effect is worthwhile."""
     new = sum(f.rows for name, files in fresh.items() if name != TARGETS for f, _ in files)
     there = sum(f.rows for files in old.typed.values() for f, _ in files)
     return new <= min(MOST_ROWS, MOST_SHARE * there)
 
 
 def increment(lake: Lake, old: Rows, fresh: Typed, typed: Typed, *, newest_day: dt.date | None = None) -> Increment:
-    """Computes what new exports change.
+    """Computes the effect of new exports.
 
     Args:
-        lake: where to.
-        old: the rows of the earlier computation, of the same rules.
+        lake: receives the tables.
+        old: the rows of the earlier computation, with the same rules.
         fresh: the typed files of the new exports by feed, each with the rank of its export; newer than all others.
         typed: those of all exports.
         newest_day: the day of the newest export.
@@ -143,10 +142,10 @@ class _Increment:
         self.returning = pl.Series(POSITION, [], dtype=pl.Int64)
 
     def run(self) -> Increment:
-        """Makes every table that changes."""
+        """Computes every table that changes."""
         self.old.snapshot.verify(*self.tables)
         for name in order(self.rules):
-            if name == TARGETS:  # few, and not kept row by row: two spellings of a source share a target
+            if name == TARGETS:  # few, and not tracked row by row: two spellings of a source share a target
                 self._newest(name)
                 self.was[name], self.now[name] = (r.feed(name).collect() for r in (self.old, self.rows))
             else:
@@ -178,7 +177,7 @@ class _Increment:
         )
 
     def _put(self, table: str, rows: pl.DataFrame, gone: pl.Series | None = None) -> None:
-        """Puts a layer on top of a table."""
+        """Adds a layer to a table."""
         if rows.height or (gone is not None and gone.len()):
             layers = (*self.tables[table], write_layer(self.lake, table, rows, gone))
             self.tables[table] = stack(self.lake, table, layers)
@@ -186,7 +185,7 @@ class _Increment:
     # -- feeds
 
     def _newest(self, name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Takes new rows of a feed in; the rows of their keys that were in force, and those that are now."""
+        """Merges new rows into a feed; returns the rows of their keys that were in force, and those that now are."""
         feed, key = self.rules.feeds[name], list(self.rules.feeds[name].key_columns)
         fresh = typed_exports(self.lake, self.fresh.get(name, ()))
         came = every_row(fresh, feed).with_columns(position()).collect()
@@ -203,7 +202,7 @@ class _Increment:
         return was, pl.concat([plain, found.together.select(plain.columns)])
 
     def _feed(self, name: str) -> None:
-        """Takes new rows of a feed in, and finds the jobs anew that its rows name."""
+        """Merges new rows into a feed, and links its rows to jobs again."""
         feed, rules = self.rules.feeds[name], self.rules
         older, newer = self._newest(name)
         was, now = (kept_rows(rows.lazy(), rules, name).collect() for rows in (older, newer))
@@ -225,19 +224,19 @@ class _Increment:
         self.was[name], self.now[name] = was, now.select(was.columns)
 
     def _linked_before(self, name: str, rows: pl.DataFrame) -> pl.DataFrame:
-        """Rows with the jobs they were linked to."""
+        """Returns rows with the jobs they were linked to."""
         held = self.old.snapshot.scan(links(name)).filter(pl.col(POSITION).is_in(rows[POSITION].implode())).collect()
         return rows.drop(JOB_ID, strict=False).join(held, on=POSITION, how="left")
 
     def _new_names(self, match: Collection[str]) -> pl.Series:
-        """The names of jobs that came, went, or changed one of their names."""
+        """Returns the names of jobs that came, went, or changed one of their names."""
         columns = list(dict.fromkeys([JOB_ID, *match]))
         was, now = (f[JOBS].filter(pl.col(COUNTED)).select(columns) for f in (self.was, self.now))
         changed = differing(was, now, columns)
         return pl.concat([changed[c] for c in columns]).drop_nulls().unique()
 
     def _classes(self) -> None:
-        """Finds the classes anew of calls that share a number, or a job, with what changed."""
+        """Reclassifies the calls that share a number or a job with a changed row."""
         found = reclassed(self.old, self.rows, self.was, self.now)
         self._put(CLASSES, found.made, found.gone)
         self.was[CALLS], self.now[CALLS] = found.was, found.now
@@ -246,10 +245,10 @@ class _Increment:
     # -- facts
 
     def _spellings(self) -> pl.DataFrame:
-        """How undeclared sources are spelt."""
+        """Returns the spellings of undeclared sources."""
         held = self.old.snapshot.scan(SPELLINGS).collect()
         now = spellings(dated_jobs(self.now[JOBS].lazy(), self.rules), self.rules).collect()
-        # Where the first job of a name is not what it was, another may be first: its jobs are looked at again.
+        # If the first job of a name has changed, another job may be first: examine all jobs of that name.
         lost = held.join(self.was[JOBS], on=JOB_ID, how="semi")["_fold"]
         cuts = [held.filter(~pl.col("_fold").is_in(lost.implode())), now.select(held.columns)]
         if lost.len():
@@ -261,7 +260,7 @@ class _Increment:
         return made
 
     def _facts(self, spelt: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Makes the facts of jobs anew that changed, were paid or are called something else; as they were and are.
+        """Recomputes the facts of jobs that changed, were paid or renamed; returns the jobs as they were and are.
 
         Returns:
             Published rows of these jobs: the columns of their feed, position, and facts.
@@ -281,7 +280,7 @@ class _Increment:
         return before, after
 
     def _renamed(self, spelt: pl.DataFrame) -> pl.DataFrame:
-        """The jobs with an undeclared source whose name is now another spelling."""
+        """Returns the jobs whose undeclared source now has another spelling as its name."""
         before = own_names(self.old.snapshot.scan(SPELLINGS)).collect()
         now = own_names(spelt.lazy()).collect()
         changed = now.join(before, on=["_fold", "_own"], how="anti").join(before, on="_fold", how="semi")
@@ -290,16 +289,16 @@ class _Increment:
         return self.rows.feed(JOBS).filter(fold().is_in(changed["_fold"].implode())).select(JOB_ID).collect()
 
     def _payments_of(self, jobs: pl.Series) -> pl.DataFrame:
-        """All payments that are linked to one of the jobs."""
+        """Returns all payments linked to one of the jobs."""
         return self._rows_of(PAYMENTS, jobs)
 
     def _rows_of(self, name: str, jobs: pl.Series) -> pl.DataFrame:
-        """All rows of a feed that are linked to one of the jobs."""
+        """Returns all rows of a feed linked to one of the jobs."""
         held = self.rows.snapshot.scan(links(name)).filter(pl.col(JOB_ID).is_in(jobs.implode())).collect()
         return self.rows.at(name, held[POSITION]).collect()
 
     def _returns(self, before: pl.DataFrame, now: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Counts the days anew between jobs of the customers whose jobs changed.
+        """Recounts the days between jobs of the customers whose jobs changed.
 
         Returns:
             The jobs that changed, or whose days did, as they were and as they are, with the columns of their days.
@@ -316,7 +315,7 @@ class _Increment:
         return was, is_now
 
     def _others(self, moved: pl.Series, before: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
-        """Of the jobs at some positions those that did not change themselves, in the columns of those that did."""
+        """Returns those of the jobs at some positions that did not change themselves, with the columns of ``now``."""
         others = moved.filter(~moved.is_in(pl.concat([before[POSITION], now[POSITION]]).implode())).unique()
         facts = self.rows.snapshot.scan(FACTS).filter(pl.col(POSITION).is_in(others.implode()))
         return with_facts(self.rows.at(JOBS, others), facts).select(now.columns).collect()
@@ -324,10 +323,10 @@ class _Increment:
     # -- journeys
 
     def _journeys(self, before: pl.DataFrame, now: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Makes the journeys anew that the changed rows are tied to.
+        """Recomputes the journeys that the changed rows are tied to.
 
         Returns:
-            Published rows of the jobs that changed or came from another touch, as they were and as they are.
+            Published rows of the jobs that changed, or whose touch did, as they were and as they are.
         """
         versions = [(JOBS, before), (JOBS, now)]
         versions += [(n, side[n]) for n in lead_feeds(self.rules) for side in (self.was, self.now)]
@@ -348,7 +347,7 @@ class _Increment:
         return was, is_now
 
     def _differ(self, table: str, was: pl.DataFrame, now: pl.DataFrame) -> pl.Series:
-        """Puts the rows that only one side has on top of a table, or out of it; returns their positions."""
+        """Adds rows found only in ``now`` to a table, removes those found only in ``was``; returns all positions."""
         now = now.select(was.columns)
         come, gone = (a.join(b, on=was.columns, how="anti", nulls_equal=True) for a, b in ((now, was), (was, now)))
         self._put(table, come, gone[POSITION])
@@ -359,7 +358,7 @@ class _Increment:
     def _tallies(
         self, before: pl.DataFrame, now: pl.DataFrame, returning: tuple[pl.DataFrame, pl.DataFrame]
     ) -> dict[str, pl.DataFrame]:
-        """What the change adds to each tally: that of the rows as they are, less that of the rows as they were."""
+        """Returns the change of each tally: that of the rows as they are, less that of the rows as they were."""
         decides = [JOB_ID, SOURCE, SEGMENT, METRIC_DATE]
         moved = differing(before.select(decides), now.select(decides), decides)[JOB_ID].unique()
         paid = pl.concat([self.was[PAYMENTS], self.now[PAYMENTS]])[POSITION]
@@ -376,9 +375,9 @@ class _Increment:
         return {n: added(n, [getattr(now_sums, n), negative(n, getattr(was_sums, n))]).collect() for n in SUMS}
 
     def _measured(self, before: pl.DataFrame, now: pl.DataFrame) -> list[MeasureSums]:
-        """What the rows that change added to own measures and members, and what they add now.
+        """Returns the sums of own measures and members over the changed rows, as they were and as they are.
 
-        A job that is told apart otherwise takes all rows with it that belong to it, whatever their feed.
+        If a job's date, source, segment or a column of a dimension changes, its rows in every feed move with it.
         """
         needed = needed_feeds(self.rules)
         if not needed:
@@ -404,7 +403,7 @@ class _Increment:
         return sides
 
     def _months(self, tallies: Mapping[str, pl.DataFrame]) -> frozenset[dt.date]:
-        """The months whose figures may differ: those of tallies that changed, and of days that did."""
+        """Returns the months whose figures may differ: those of changed tallies and of changed days."""
         days = [f["date"] for n, f in tallies.items() if n != "days"]
         for table, day in ((DAILY, "date"), (MEASURE_DAILY, "date"), (DIMENSION_MONTHLY, "month")):
             was, now = (s.scan(table).collect() for s in (self.old.snapshot, self.rows.snapshot))
@@ -431,14 +430,14 @@ class _Increment:
 
 
 def differing(was: pl.DataFrame, now: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
-    """The rows that only one side has."""
+    """Returns the rows found on only one side."""
     gone = was.join(now, on=columns, how="anti", nulls_equal=True)
     come = now.join(was, on=columns, how="anti", nulls_equal=True)
     return pl.concat([gone, come.select(gone.columns)])
 
 
 def _change(table: PgTable, before: Mapping[dt.date, Digest], was: pl.DataFrame, now: pl.DataFrame) -> Change:
-    """What published rows are other than they were, by what the change may have reached."""
+    """Returns the changed and removed rows of a published table, given the rows the change may have reached."""
     key = list(table.key)
     come = now.join(was, on=list(table.names), how="anti", nulls_equal=True)
     gone = was.select(key).join(now, on=key, how="anti", nulls_equal=True)

@@ -1,7 +1,7 @@
-"""Journeys of a computation: of all touches and jobs, or of those that a change can reach.
+"""Journeys in a computation: of all touches and jobs, or of those a change can reach.
 
-Which touch a job came from depends on nothing but rows that are tied to them: by a number, or by a call that names a
-job. So what a change can reach are the rows tied to it, directly or through others: customers, not months.
+The touch of a job depends only on the rows tied to both: by a number, or by a call that names a job. A change therefore
+reaches the rows tied to it, directly or through others: customers, not months.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +45,7 @@ class Made:
 
 
 def lead_feeds(rules: Rules) -> list[str]:
-    """The feeds whose rows may be touches, or evidence for touches."""
+    """Returns the feeds whose rows may be touches, or evidence for touches."""
     of_leads = (
         version.leads.feed
         for dated in rules.sources.values()
@@ -56,25 +56,25 @@ def lead_feeds(rules: Rules) -> list[str]:
 
 
 def made(rows: Rows, positions: pl.Series | None = None) -> Made:
-    """Journeys of all touches and jobs, or of those at some positions, which must be all that are tied together.
+    """Makes the journeys of all touches and jobs, or of those at some positions.
 
     Args:
         rows: with the facts of jobs.
-        positions: of rows of any feed; None for all.
+        positions: of rows of any feed, including every row tied to one of them; None for all.
     """
     of, facts = gathered(rows, positions)
     return _made(rows, of, facts, whole=positions is None)
 
 
 def made_in_buckets(rows: Rows, buckets: int) -> Iterator[Made]:
-    """Journeys of all touches and jobs, bucket by bucket, so that never more than one is in memory.
+    """Yields the journeys of all touches and jobs bucket by bucket, so that only one bucket is in memory at a time.
 
-    A row with one number that names no job is tied to nothing but the rows of that number. So buckets are cut by the
-    number; the other rows, and all that they are tied to, are one bucket of their own.
+    A row with one number that names no job is tied only to rows with that number, so buckets are cut by number. The
+    other rows, and every row tied to them, form a bucket of their own.
 
     Args:
         rows: with the facts of jobs.
-        buckets: how many; with one nothing is cut.
+        buckets: how many; with 1, nothing is cut.
     """
     if buckets == 1:
         yield made(rows)
@@ -87,10 +87,10 @@ def made_in_buckets(rows: Rows, buckets: int) -> Iterator[Made]:
 
 
 def repriced(rows: Rows, before: Snapshot) -> pl.LazyFrame:
-    """The journeys of an earlier computation with what touches cost by the rules in force.
+    """Returns the journeys of an earlier computation with the costs of touches under the rules in force.
 
     Args:
-        rows: those in force, which are the same as then; and each job came from the same touch.
+        rows: the rows in force, unchanged since then; the touch of each job is the same, too.
         before: the earlier computation.
     """
     feeds = {name: rows.linked(name) for name in lead_feeds(rows.rules)}
@@ -101,7 +101,7 @@ def repriced(rows: Rows, before: Snapshot) -> pl.LazyFrame:
 
 
 def _with_several_ties(rows: Rows) -> list[tuple[str, pl.DataFrame]]:
-    """The rows with several numbers, or with a job that they name; of each feed, in the columns of its ties."""
+    """Returns, by feed, the rows with several numbers or with a job they name, with the columns that tie them."""
     found = []
     for name in dict.fromkeys([JOBS, *lead_feeds(rows.rules)]):
         feed = rows.rules.feeds[name]
@@ -118,7 +118,7 @@ def _with_several_ties(rows: Rows) -> list[tuple[str, pl.DataFrame]]:
 
 
 def _of_bucket(rows: Rows, apart: pl.Series, number: int, buckets: int, name: str) -> pl.LazyFrame:
-    """The rows of a feed whose number falls into a bucket, but for those that are a bucket of their own."""
+    """Returns the rows of a feed whose number falls into a bucket, without those at the positions ``apart``."""
     phone = phone_column(rows.rules.feeds[name])
     cell = pl.lit(None, dtype=pl.String) if phone is None else pl.col(phone)
     return rows.feed(name).filter(bucket(cell, number, buckets) & ~pl.col(POSITION).is_in(apart.implode()))
@@ -135,7 +135,7 @@ def _made(rows: Rows, of: Numbers, facts: pl.LazyFrame, *, whole: bool) -> Made:
 
 
 def gathered(rows: Rows, positions: pl.Series | None = None) -> tuple[Numbers, pl.LazyFrame]:
-    """Touches and jobs by their numbers, and the facts of the jobs; of all rows, or of those at some positions."""
+    """Returns touches and jobs by number, and the facts of the jobs; of all rows, or of those at some positions."""
     if positions is None:
         return _gathered(rows, rows.feed, None)
     return _gathered(rows, lambda name: rows.at(name, positions), positions)
@@ -144,7 +144,7 @@ def gathered(rows: Rows, positions: pl.Series | None = None) -> tuple[Numbers, p
 def _gathered(
     rows: Rows, feed: Callable[[str], pl.LazyFrame], positions: pl.Series | None
 ) -> tuple[Numbers, pl.LazyFrame]:
-    """As ``gathered``, of what ``feed`` gives of each feed; ``positions`` are those of its jobs, None where unknown."""
+    """Does the work of ``gathered`` on the frames of ``feed``; ``positions`` are those of its jobs, None if unknown."""
     rules = rows.rules
     held = rows.snapshot.scan(FACTS)
     held = held if positions is None else held.filter(pl.col(POSITION).is_in(positions.implode()))
@@ -157,23 +157,23 @@ def _gathered(
 
 
 def payments_of(rows: Rows, jobs: pl.Series) -> pl.LazyFrame:
-    """All payments that are linked to some jobs."""
+    """Returns all payments linked to the given jobs."""
     held = holding(rows.snapshot.scan(links(PAYMENTS)), [JOB_ID], jobs.unique()).collect()
     return rows.at(PAYMENTS, held[POSITION])
 
 
-# -- what is tied to what
+# -- ties between rows
 
 
 def mentions(name: str, rows: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """What ties rows of a feed to others: the numbers they hold, and the job they are or name.
+    """Returns the ties of a feed's rows: the numbers they hold, and the job they are or name.
 
     Returns:
-        POSITION and a hash of the number or the job. Another of the same hash does no harm: more is looked at.
+        POSITION and a hash of the number or the job. A collision does no harm: it only adds rows to examine.
     """
     feed = rules.feeds[name]
     found = [pl.LazyFrame(schema=MENTIONS)]
-    if name == CALLS:  # other calls are no touches and no evidence; those of the office share its own line
+    if name == CALLS:  # other calls are neither touches nor evidence; those of the office share its own line
         rows = rows.filter(pl.col(COUNTED) & pl.col("source").is_not_null() & inbound(feed))
     if (phone := phone_column(feed)) is not None:
         never = [
@@ -190,12 +190,12 @@ def mentions(name: str, rows: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
 
 
 def tied(rows: Rows, versions: Sequence[tuple[str, pl.DataFrame]]) -> pl.Series:
-    """The positions of all jobs, rows of lead feeds and calls that are tied to some, directly or through others.
+    """Returns the positions of all jobs, lead rows and calls tied to changed rows, directly or through others.
 
     Args:
-        rows: those in force.
-        versions: feeds and rows of them that changed, as they were and as they are; their positions are among those
-            returned.
+        rows: the rows in force.
+        versions: pairs of a feed and its changed rows, as they were and as they are; the result includes their
+            positions.
     """
     found = [mentions(name, frame.lazy(), rows.rules) for name, frame in versions]
     seeds = pl.concat([pl.LazyFrame(schema=MENTIONS), *found]).collect()[NODE].unique()
@@ -203,7 +203,7 @@ def tied(rows: Rows, versions: Sequence[tuple[str, pl.DataFrame]]) -> pl.Series:
     held = every.collect(engine="streaming")
     nodes, new = seeds, seeds
     positions = pl.concat([pl.Series(POSITION, [], dtype=pl.Int64), *(f[POSITION] for _, f in versions)]).unique()
-    while len(new):
+    while len(new):  # breadth-first, until a round reaches no further number or job
         came = held.filter(pl.col(NODE).is_in(new.implode()))[POSITION].unique()
         came = came.filter(~came.is_in(positions.implode()))
         positions = pl.concat([positions, came])

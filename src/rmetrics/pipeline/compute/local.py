@@ -1,4 +1,4 @@
-"""Everything computed from the typed rows of all exports, as many rows in memory at a time as may be."""
+"""A full computation from the typed rows of all exports, in buckets that keep memory within a limit."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
@@ -88,13 +88,13 @@ def compute_all(
     """Computes every table.
 
     Args:
-        lake: where to.
-        rules: in force.
+        lake: receives the tables.
+        rules: the rules in force.
         typed: typed files by feed, oldest first, each with the rank of its export.
-        progress: is told how far it is.
-        most: how many rows may be joined at a time.
+        progress: receives progress reports.
+        most: maximum number of rows joined at a time.
         newest_day: the day of the newest export.
-        held: what of an earlier computation need not be made again.
+        held: the tables to keep from an earlier computation.
 
     Raises:
         LakeError: a file cannot be written.
@@ -104,13 +104,13 @@ def compute_all(
 
 
 class _Local:
-    """A computation.
+    """A full computation.
 
     Attributes:
-        rows: for stages that know all rules.
-        unpriced: the same rows, for stages that know no price.
-        plain: the same, for stages that know no measure of the user's own either.
-        held: what is not made again.
+        rows: for stages that use all rules.
+        unpriced: the same rows, for stages that use no prices.
+        plain: the same rows, for stages that use neither prices nor own measures.
+        held: the tables that are not recomputed.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class _Local:
         return self.tables
 
     def _spellings(self) -> pl.DataFrame:
-        """How undeclared sources are spelt."""
+        """Writes the spellings of undeclared sources unless they are kept; returns the sources' names."""
         if SPELLINGS not in self.held:
             rules = self.plain.rules
             spelt = spellings(dated_jobs(self.plain.feed(JOBS), rules), rules).collect(engine="streaming")
@@ -164,7 +164,7 @@ class _Local:
         return own_names(self.rows.snapshot.scan(SPELLINGS)).collect()
 
     def _tallies(self, paid: pl.LazyFrame, own: MeasureSums) -> dict[str, pl.DataFrame]:
-        """Every tally, made or as it stands."""
+        """Returns every tally, computed or kept."""
         facts, rules = self.rows.snapshot.scan(FACTS), self.plain.rules
         made = tally(facts, {name: self.plain.feed(name) for name in rules.feeds}, paid, rules, own)
         spent = feed_costs({name: self.rows.feed(name) for name in self.rules.feeds}, self.rules)
@@ -174,7 +174,7 @@ class _Local:
         return dict(zip(TALLIES, pl.collect_all(summed, engine="streaming"), strict=True))
 
     def _contents(self) -> None:
-        """Writes what the published tables add up to."""
+        """Writes the sums of the published tables."""
         sums = []
         of_rows = {JOURNEYS: JOURNEYS} | dict.fromkeys(self.rules.feeds, MATCHES)
         for table in published_tables(self.rules):
@@ -186,12 +186,12 @@ class _Local:
         self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums)),)
 
     def _write(self, table: str, frames: Iterator[pl.DataFrame], schema: Mapping[str, pl.DataType]) -> None:
-        """Writes a table of positions, in their order, one layer for each frame; nothing is made of one that stands."""
+        """Writes a table sorted by position, one layer per frame; does not consume the frames of a kept table."""
         if table not in self.held:
             self.tables[table] = written(self.lake, table, frames, schema)
 
     def _newest(self, name: str) -> None:
-        """Which versions of rows are in force. Most keys occur once: only the others are looked at closer."""
+        """Writes which versions of rows are in force. Most keys occur once; only the others need a closer look."""
         feed, exports = self.rules.feeds[name], self.plain.exports(name)
         if replaced(name) in self.held:
             return
@@ -200,10 +200,11 @@ class _Local:
             self._write(put_together(name), iter(()), standing_schema(feed))
             return
         every, key = every_row(exports, feed), key_hash(feed).alias("_key")
+        # Sorting hashes of 8 bytes finds the repeated keys; grouping by the keys would hold all of them in memory.
         hashes = every.select(key).collect(engine="streaming")["_key"].sort()
         repeated = hashes.filter(hashes == hashes.shift(1))
         del hashes
-        # Two keys may share a hash: then both are settled, each by itself.
+        # Different keys may share a hash; ``newest`` groups by the key itself, so each is settled on its own.
         count = -(-len(repeated) // self.most)
         found = [
             newest(every.filter(key.is_in(repeated.filter(repeated % count == i).unique().implode())), exports, feed)
@@ -226,7 +227,7 @@ class _Local:
             yield linked_jobs(some, jobs, link).collect(engine="streaming")
 
     def _facts(self, own: pl.DataFrame) -> pl.LazyFrame:
-        """Writes the facts of jobs; returns what was paid, nothing where the facts stand."""
+        """Writes the facts of jobs; returns the amounts paid, or an empty frame if the facts are kept."""
         if FACTS in self.held:
             return pl.LazyFrame()
         paid, layers, rules = list[pl.DataFrame](), list[Layer](), self.plain.rules
@@ -242,7 +243,7 @@ class _Local:
         return pl.concat(paid).lazy()
 
     def _measured(self) -> MeasureSums:
-        """What all rows add to own measures and members; nothing where that stands."""
+        """Returns the sums of own measures and members over all rows; empty if they are kept."""
         if TALLIES["measures"] in self.held:
             return nothing()
         insides = [bucket(pl.col(JOB_ID), number, self.buckets) for number in range(self.buckets)]
@@ -252,12 +253,12 @@ class _Local:
 
 
 def measured_of_jobs(rows: Rows, made: pl.LazyFrame, inside: pl.Expr) -> MeasureSums:
-    """What some jobs, and the rows that belong to them, add to own measures and members.
+    """Returns the sums of own measures and members over some jobs and the rows that belong to them.
 
     Args:
-        rows: in force.
+        rows: the rows in force.
         made: the facts of these jobs.
-        inside: which rows those are, by their job.
+        inside: selects the rows of these jobs, by job_id.
     """
     needed = [n for n in needed_feeds(rows.rules) if links_to_jobs(rows.rules, n)]
     if not needed:
@@ -269,7 +270,7 @@ def measured_of_jobs(rows: Rows, made: pl.LazyFrame, inside: pl.Expr) -> Measure
 
 
 def measured_alone(rows: Rows) -> MeasureSums:
-    """What rows that belong to no job add to own measures and members."""
+    """Returns the sums of own measures and members over rows that belong to no job."""
     alone = {n: rows.feed(n) for n in needed_feeds(rows.rules) if not links_to_jobs(rows.rules, n)}
     return _collected(measure_sums(None, alone, None, rows.rules))
 
@@ -277,7 +278,7 @@ def measured_alone(rows: Rows) -> MeasureSums:
 def written(
     lake: Lake, table: str, frames: Iterator[pl.DataFrame], schema: Mapping[str, pl.DataType]
 ) -> Sequence[Layer]:
-    """Writes a table of positions, in their order, one layer for each frame; an empty one where there are none."""
+    """Writes a table sorted by position, one layer per frame; one empty layer if there are no frames."""
     layers = list[Layer]()
     for frame in frames:
         _put(lake, table, layers, frame)
@@ -285,16 +286,16 @@ def written(
 
 
 def _put(lake: Lake, table: str, layers: list[Layer], frame: pl.DataFrame) -> None:
-    """Writes a frame as one more layer of a table, in the order of positions; an empty one only where it is the first.
+    """Adds a frame to a table as one more layer, sorted by position; an empty frame only as the first layer.
 
-    So a table without rows has a layer, too, which says what its columns are.
+    A table without rows thus still has a layer, which records its columns.
     """
     if frame.height or not layers:
         layers.append(write_layer(lake, table, frame.sort(POSITION)))
 
 
 def classes_of(rows: Rows, buckets: int = 1) -> Iterator[pl.DataFrame]:
-    """The class of every call, bucket by bucket; needs the jobs that calls name."""
+    """Yields the class of every call, bucket by bucket; needs the jobs that calls name."""
     found = call_rows(rows.linked(CALLS), rows.feed(JOBS), rows.rules)
     if buckets == 1:
         yield call_classes(found.held(), rows.rules).collect()
@@ -305,7 +306,7 @@ def classes_of(rows: Rows, buckets: int = 1) -> Iterator[pl.DataFrame]:
 
 
 def write_journeys(lake: Lake, rows: Rows, tables: Tables, buckets: int = 1) -> None:
-    """Adds the tables of journeys to those that ``rows`` are of; needs facts, classes and monthly metrics."""
+    """Adds the tables of journeys to ``tables``, those of ``rows``; needs facts, classes and monthly metrics."""
     layers: dict[str, list[Layer]] = {MATCHES: [], JOURNEYS: []}
     for found in made_in_buckets(rows, buckets):
         for table, frame in ((MATCHES, found.matches), (JOURNEYS, found.journeys)):
@@ -320,7 +321,7 @@ def _add_up_journeys(lake: Lake, rows: Rows, tables: Tables) -> None:
 
 
 def write_metrics(lake: Lake, rules: Rules, tallies: dict[str, pl.DataFrame], newest_day: dt.date | None) -> Tables:
-    """Writes the tallies, and the metrics that they make; ``newest_day`` is the day of the newest export."""
+    """Writes the tallies, and the metrics derived from them; ``newest_day`` is the day of the newest export."""
     daily = daily_of(Tallies(**{n: t.lazy() for n, t in tallies.items()}), rules, newest_day).collect()
     monthly = monthly_metrics(daily.lazy(), rules).collect()
     frames = {TALLIES[n]: t for n, t in tallies.items()}
@@ -340,12 +341,12 @@ def write_measures(lake: Lake, rows: Rows) -> Tables:
 
 
 def measure_tally(rows: Rows) -> pl.LazyFrame:
-    """What own measures add up to by day: the tally of rows, and the sums of touches."""
+    """Returns the daily sums of own measures: the tally of rows, and the sums over touches."""
     return pl.concat([stored_tallies(rows.snapshot).measures, journey_sums(rows.snapshot.scan(JOURNEYS), rows.rules)])
 
 
 def write_journey_metrics(lake: Lake, rows: Rows, tally: pl.LazyFrame) -> Layer:
-    """Writes what journeys and monthly metrics add up to by source and month; of the tally of all touches."""
+    """Writes the journey metrics by source and month from monthly metrics and ``tally``, that of all touches."""
     zone = rows.rules.business.timezone
     return write_layer(lake, JOURNEY_METRICS, journey_metrics(tally, rows.snapshot.scan(MONTHLY), zone))
 
@@ -356,12 +357,12 @@ def _collected(sums: MeasureSums) -> MeasureSums:
 
 
 def stored_tallies(snapshot: Snapshot) -> Tallies:
-    """The tallies of a computation."""
+    """Returns the tallies of a computation."""
     return Tallies(**{kind: snapshot.scan(table) for kind, table in TALLIES.items()})
 
 
 def published_rows(rows: Rows, table: PgTable) -> pl.LazyFrame:
-    """The rows that a published table must hold."""
+    """Returns the rows that a published table must hold."""
     return rows.scan(FACTS if table.name == JOBS else table.name)
 
 

@@ -1,4 +1,4 @@
-"""The tables of a computation."""
+"""Names of the tables of a computation."""
 
 from collections.abc import Iterator, Mapping
 
@@ -13,34 +13,34 @@ RETURNS = "returns"  # by position of the job
 CLASSES = "call_classes"  # by position of the call
 TALLIES: Mapping[str, str] = {name: f"tally_{name}" for name in NAMES}
 FORM = 2
-"""What the tables look like; those of another form are made again."""
+"""Version of the form of the tables; those of another form are rebuilt."""
 FIGURES = (DAILY, MONTHLY, CATALOGUE, MEASURE_DAILY, DIMENSION_MONTHLY, JOURNEY_METRICS)
-"""Published tables that are small whatever the history."""
+"""Published tables that stay small however long the history."""
 COMPUTED = (FACTS, SPELLINGS, *TALLIES.values(), *FIGURES, MATCHES, JOURNEYS, CONTENTS)
 
 
 def replaced(feed: str) -> str:
-    """The table of positions whose rows a newer version replaced, each with the lines that its row is made of."""
+    """Returns the name of the table of replaced positions, each with the number of lines of its row."""
     return f"{feed}:replaced"
 
 
 def together(feed: str) -> str:
-    """The table of rows put together from versions in exports of different columns, at the newest one's position."""
+    """Returns the name of the table of rows merged across exports with different columns, at the newest position."""
     return f"{feed}:together"
 
 
 def links(feed: str) -> str:
-    """The table of positions of rows that name a job, each with the job."""
+    """Returns the name of the table of positions of rows that name a job, each with the job."""
     return f"{feed}:links"
 
 
 def order(rules: Rules) -> list[str]:
-    """The feeds in the order their rows are made: those that name jobs after the jobs."""
+    """Returns the feeds in the order their rows are made: jobs before the feeds that name them."""
     return [JOBS, *(n for n in rules.feeds if n != JOBS)]
 
 
 def tables(rules: Rules) -> Iterator[str]:
-    """Every computed table that these rules ask for."""
+    """Yields the name of every computed table that these rules need."""
     for name, feed in rules.feeds.items():
         yield from (replaced(name), together(name))
         if feed.job is not None:

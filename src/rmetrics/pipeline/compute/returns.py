@@ -1,7 +1,7 @@
-"""Returning customers of a computation: of all jobs, or of those that a change can reach.
+"""Returning customers in a computation: of all jobs, or of those a change can reach.
 
-Between which jobs days lie depends on the jobs that share a number with them, and on whose number that is. So what a
-change can reach are the jobs of the customers whose jobs changed.
+The days between jobs depend on which jobs share a number, and on which numbers are the company's own. A change
+therefore reaches the jobs of the customers whose jobs changed.
 """
 
 from collections.abc import MutableMapping, Sequence
@@ -22,13 +22,13 @@ from rmetrics.rules.names import JOBS
 
 
 def write_returns(lake: Lake, rows: Rows, tables: MutableMapping[str, Sequence[Layer]], buckets: int = 1) -> None:
-    """Adds the table of returns to those that ``rows`` are of, where the rules ask for it; needs the facts of jobs.
+    """Adds the table of returns to ``tables`` if the rules declare returns; needs the facts of jobs.
 
     Args:
-        lake: where to.
-        rows: in force.
-        tables: those of ``rows``.
-        buckets: into how many the numbers are cut, so that never more than one is in memory.
+        lake: receives the table.
+        rows: the rows in force.
+        tables: the tables of ``rows``.
+        buckets: how many buckets the numbers are cut into; only one is in memory at a time.
     """
     if not rows.rules.returns:
         return
@@ -41,15 +41,15 @@ def write_returns(lake: Lake, rows: Rows, tables: MutableMapping[str, Sequence[L
 
 
 def recounted(rows: Rows, versions: Sequence[pl.DataFrame]) -> tuple[pl.Series, pl.DataFrame]:
-    """Counts the days again of every job that a change can reach.
+    """Recounts the days of every job that a change can reach.
 
     Args:
-        rows: in force, with their facts.
-        versions: the jobs that changed, as they were and as they are.
+        rows: the rows in force, with their facts.
+        versions: the changed jobs, as they were and as they are.
 
     Returns:
-        The positions that were looked at, those of the changed jobs among them; and ``metrics.returns.settled`` of
-        them.
+        The positions examined, including those of the changed jobs; and the result of ``metrics.returns.settled``
+        for them.
     """
     near = same_customers(rows, versions)
     inputs = same_customers(rows, [rows.at(JOBS, near).collect()])
@@ -61,7 +61,7 @@ def recounted(rows: Rows, versions: Sequence[pl.DataFrame]) -> tuple[pl.Series, 
 
 
 def same_customers(rows: Rows, jobs: Sequence[pl.DataFrame]) -> pl.Series:
-    """The positions of all jobs that count and share a number with some jobs."""
+    """Returns the positions of all jobs that count and share a number with the given jobs."""
     rules, found = rows.rules, [pl.Series(POSITION, [], dtype=pl.Int64)]
     for phone in customer_columns(rules):
         numbers = pl.concat([keyed(f.lazy().select(phone), phone) for f in jobs]).select(KEY).unique().collect()[KEY]
@@ -72,12 +72,12 @@ def same_customers(rows: Rows, jobs: Sequence[pl.DataFrame]) -> pl.Series:
 
 
 def customer_columns(rules: Rules) -> list[str]:
-    """The phone numbers of jobs by which returning customers are told apart."""
+    """Returns the phone columns of jobs that identify returning customers."""
     return list(dict.fromkeys(customer_column(r, rules) for r in rules.returns.values()))
 
 
 def _never(rules: Rules) -> list[str]:
-    """The numbers that have been the company's own at all times."""
+    """Returns the numbers that are the company's own in every version of the rules."""
     versions = [v for _, v in rules.journeys.common.versions]
     return [n for n in versions[0].own_numbers if all(n in v.own_numbers for v in versions)]
 

@@ -1,7 +1,7 @@
-"""The rows of a computation: typed rows in force, with the jobs they name and what the rules make of them.
+"""Rows of a computation: typed rows in force, with the jobs they name and the facts of jobs.
 
-Typed rows stay where they were typed. Which of them are in force, which jobs they name, and the facts of jobs stand
-beside them, by position; here they are put together for whoever reads.
+Typed rows stay in their files. Small tables record, by position, which of them are in force, the jobs they name, and
+the facts of jobs; this module joins them for every reader.
 """
 
 import datetime as dt
@@ -27,7 +27,7 @@ Typed = Mapping[str, Sequence[tuple[TypedFile, int]]]
 
 
 def typed_exports(lake: Lake, files: Sequence[tuple[TypedFile, int]]) -> list[TypedExport]:
-    """The typed rows of exports, those that share a file together."""
+    """Returns the typed rows of exports; exports that share a file form one entry."""
     found, packs = list[TypedExport](), dict[str, tuple[TypedFile, dict[int, int]]]()
     for file, rank in files:
         if file.packed:
@@ -48,7 +48,7 @@ class Rows:
 
     Attributes:
         lake: holds the files.
-        rules: those of the computation.
+        rules: the rules of the computation.
         typed: typed files by feed, oldest first, with their ranks.
         snapshot: the computation.
     """
@@ -59,41 +59,41 @@ class Rows:
     snapshot: Snapshot
 
     def exports(self, name: str) -> list[TypedExport]:
-        """The typed rows of each export of a feed, oldest first."""
+        """Returns the typed rows of each export of a feed, oldest first."""
         return typed_exports(self.lake, self.typed.get(name, ()))
 
     def scan(self, table: str) -> pl.LazyFrame:
-        """The rows of a feed, the facts of jobs, or any other table of the computation."""
+        """Returns the rows of a feed, the facts of jobs, or any other table of the computation."""
         if table in self.rules.feeds:
             return self.feed(table).drop(POSITION)
         return self.facts().drop(POSITION) if table == FACTS else self.snapshot.scan(table)
 
     def has(self, table: str) -> bool:
-        """Whether the table was computed."""
+        """Tests whether the table was computed."""
         return self.snapshot.has(replaced(table) if table in self.rules.feeds else table)
 
     def feed(self, name: str) -> pl.LazyFrame:
-        """The rows of a feed: one per key, as ``feeds.kept_rows`` gives them.
+        """Returns the rows of a feed: one per key, with the columns of ``feeds.kept_rows``.
 
-        ``job_id`` where it names jobs; of calls ``class`` and ``answered_within_s``.
+        Includes ``job_id`` if the feed names jobs; calls also have ``class`` and ``answered_within_s``.
         """
         return self._classed(name, self.linked(name))
 
     def linked(self, name: str) -> pl.LazyFrame:
-        """The rows of a feed with the jobs they name, but without the classes of calls."""
+        """Returns the rows of a feed with the jobs they name, but without the classes of calls."""
         return self._linked(name, self.kept(name))
 
     def kept(self, name: str) -> pl.LazyFrame:
-        """The rows of a feed without the jobs they name."""
+        """Returns the rows of a feed without the jobs they name."""
         return kept_rows(self.newest(name), self.rules, name)
 
     def newest(self, name: str) -> pl.LazyFrame:
-        """The rows in force with their mapped columns; see ``stages.standing``."""
+        """Returns the rows in force with their mapped columns; see ``stages.standing``."""
         gone, made = (self._stored(t) for t in (replaced(name), together(name)))
         return standing(self.exports(name), self.rules.feeds[name], gone, made)
 
     def newest_at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
-        """The typed rows, and those put together, that are in force at some positions."""
+        """Returns the rows in force at some positions, typed or merged."""
         gone, made = (self._stored(t) for t in (replaced(name), together(name)))
         rows = rows_at(self.exports(name), self.rules.feeds[name], positions)
         of_these = pl.col(POSITION).is_in(positions.implode())
@@ -106,49 +106,49 @@ class Rows:
         return rows
 
     def facts(self) -> pl.LazyFrame:
-        """One row per job that counts: the columns of its feed, what the rules make of it, its touch, its returns."""
+        """Returns one row per job that counts: the columns of its feed, its facts, its touch, its returns."""
         return self.returning(self.matched(with_facts(self.feed(JOBS), self.snapshot.scan(FACTS))))
 
     def matched(self, jobs: pl.LazyFrame, positions: pl.Series | None = None) -> pl.LazyFrame:
-        """Jobs with the touch they came from: its id, how it was matched, and its source; null where there is none.
+        """Adds the touch each job came from: its id, the kind of match, and its source; NULL if there is none.
 
         Args:
             jobs: some jobs.
-            positions: where they stand; None where that is not known.
+            positions: their positions; None if unknown.
         """
         return jobs.join(self._beside(MATCHES, positions).drop(JOB_ID), on=POSITION, how="left")
 
     def returning(self, jobs: pl.LazyFrame, positions: pl.Series | None = None) -> pl.LazyFrame:
-        """Jobs with the columns that ``[returns]`` declares: days to the customer's nearest other job.
+        """Adds the columns that ``[returns]`` declares: days to the customer's nearest other job.
 
         Args:
             jobs: some jobs.
-            positions: where they stand; None where that is not known.
+            positions: their positions; None if unknown.
         """
         if not self.rules.returns:
             return jobs
         return jobs.join(self._beside(RETURNS, positions), on=POSITION, how="left")
 
     def at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
-        """The rows of a feed at some positions, as ``feed`` gives them; a position that is not in force has none."""
+        """Returns the rows of ``feed`` at some positions; a position that is not in force has no row."""
         return self._classed(name, self.linked_at(name, positions), positions)
 
     def linked_at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
-        """The rows of a feed at some positions, as ``linked`` gives them."""
+        """Returns the rows of ``linked`` at some positions."""
         return self._linked(name, kept_rows(self.newest_at(name, positions), self.rules, name), positions)
 
     def facts_at(self, positions: pl.Series) -> pl.LazyFrame:
-        """The facts of the jobs at some positions, as ``facts`` gives them."""
+        """Returns the rows of ``facts`` at some positions."""
         jobs = with_facts(self.at(JOBS, positions), self._beside(FACTS, positions))
         return self.returning(self.matched(jobs, positions), positions)
 
     def of_months(self, table: str, months: Collection[dt.date], day: str | None) -> pl.LazyFrame:
-        """The rows of a table whose day is in some months, ``NO_PART`` being those without one.
+        """Returns the rows of a table whose day is in some months; ``NO_PART`` selects the rows without a day.
 
         Args:
             table: a feed, or the facts of jobs.
             months: their first days.
-            day: the column of the day; None: every row.
+            day: the column of the day; None for every row.
         """
         if day is None:
             return self.scan(table)
@@ -161,10 +161,10 @@ class Rows:
         return self.returning(self.matched(jobs, positions), positions).drop(POSITION)
 
     def verify(self) -> None:
-        """Reads every file before its rows are used.
+        """Reads every file to check it before its rows are used.
 
         Raises:
-            CorruptError: one fails its checksum.
+            CorruptError: a file fails its checksum.
         """
         self.snapshot.verify(*self.snapshot.tables)
         for files in self.typed.values():
@@ -176,7 +176,7 @@ class Rows:
         return self.snapshot.scan(table) if self.snapshot.rows(table) else None
 
     def _beside(self, table: str, positions: pl.Series | None) -> pl.LazyFrame:
-        """What a table holds of the rows at some positions; None for all."""
+        """Returns the rows of a table at some positions; None for all."""
         held = self.snapshot.scan(table)
         return held if positions is None else holding(held, [POSITION], positions.unique())
 

@@ -1,4 +1,4 @@
-"""What else may compute: a cluster in the place of this machine."""
+"""The interface for computing elsewhere: on a cluster instead of this machine."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,20 +17,20 @@ from rmetrics.settings import Settings
 
 
 class Runner(Protocol):
-    """Computes everything, and computes it again with the second engine; somewhere else, with the same outcome."""
+    """Runs full computations and cross-checks elsewhere, with the same results."""
 
     def land(
         self, settings: Settings, lake: Lake, rules: Rules, tasks: Sequence[Sequence[Arrival]]
     ) -> Iterator[Landed]:
-        """Lands files of the inbox, some to a task; nothing of it is in force."""
+        """Lands files of the inbox, some per task; none is in force yet."""
 
     def retype(self, lake: Lake, rules: Rules, tasks: Sequence[Sequence[tuple[RawFile, str]]]) -> Iterator[Landed]:
-        """Types exports again, some to a task; nothing of it is in force."""
+        """Types exports again, some per task; none is in force yet."""
 
     def compute_all(
         self, lake: Lake, rules: Rules, typed: Typed, progress: Progress, *, most: int, newest_day: dt.date | None
     ) -> Tables:
-        """Does what ``local.compute_all`` does."""
+        """Does the work of ``local.compute_all``."""
 
     def cross_check(
         self,

@@ -1,9 +1,9 @@
-"""What is made of typed rows, stage by stage: pure functions, without files, clock or engine.
+"""The stages from typed rows to job facts: pure functions without files, clock or engine.
 
-newest     all versions of some keys -> the positions that a newer version replaced, and rows put together
-standing   typed rows, what was replaced and put together -> one row per key
+newest     all versions of some keys -> positions that a newer version replaced, and merged rows
+standing   typed rows, replaced positions, merged rows -> one row per key
 links      rows that name a job, and jobs -> the job of each row
-facts      jobs and their payments -> what the rules make of each job, by its position
+facts      jobs and their payments -> job facts, by position
 """
 
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ LINKS = {POSITION: pl.Int64(), JOB_ID: pl.String()}
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """What became of versions of rows.
+    """The outcome of settling versions of rows.
 
     Attributes:
-        replaced: position and lines of each version that is no longer in force.
-        together: rows put together from several versions, with the mapped columns, ``_file``, ``_line``, ``_parts``
+        replaced: position and line count of each version that is no longer in force.
+        together: rows merged from several versions, with the mapped columns, ``_file``, ``_line``, ``_parts``
             and the position of their newest version.
     """
 
@@ -37,7 +37,7 @@ class Newest:
 
 
 def key_hash(feed: Feed) -> pl.Expr:
-    """64 bits of a row's key. Two keys may share them; one never has two."""
+    """Returns a 64-bit hash of a row's key. Different keys may collide; one key always has the same hash."""
     key = feed.key_columns
     return (pl.col(key[0]) if len(key) == 1 else pl.struct(key)).hash(seed=7)
 
@@ -50,15 +50,16 @@ def newest(
     on_top: Sequence[TypedExport] | None = None,
     base: pl.Series | None = None,
 ) -> Newest:
-    """Settles which version of each key is in force.
+    """Determines which version of each key is in force.
 
     Args:
-        versions: rows of ``every_row``: all versions of some keys; or those that were in force before, and new ones.
+        versions: rows of ``every_row``: all versions of some keys; or the versions in force so far, and new ones.
         exports: all exports of the feed.
         feed: the feed.
-        on_top: the exports of the new versions; None: all versions are there.
-        base: positions of rows that had been put together before, which have what older exports said.
+        on_top: the exports of the new versions; None if ``versions`` holds all versions.
+        base: positions of rows merged earlier, which already hold the values of older exports.
     """
+    # Versions are merged only if the newest one lacks columns, that is, if its form is not in ``whole``.
     key = list(feed.key_columns)
     forms = list({frozenset(e.columns) for e in exports})
     form = {rank: forms.index(frozenset(e.columns)) for e in exports for rank in e.ranks}
@@ -84,20 +85,20 @@ def newest(
 
 
 def standing_schema(feed: Feed) -> dict[str, pl.DataType]:
-    """The columns of ``standing``."""
+    """Returns the columns of ``standing``."""
     return {**typed_columns(feed), LINE: pl.Int64(), PARTS: pl.Int64(), FILE: pl.UInt32(), POSITION: pl.Int64()}
 
 
 def standing(
     exports: Sequence[TypedExport], feed: Feed, replaced: pl.LazyFrame | None, together: pl.LazyFrame | None
 ) -> pl.LazyFrame:
-    """The rows in force: one per key.
+    """Returns the rows in force: one per key.
 
     Args:
         exports: the typed exports.
         feed: the feed.
-        replaced: the positions that a newer version replaced; None for none.
-        together: rows put together, which stand for the typed rows at their positions; None for none.
+        replaced: the positions that a newer version replaced; None if there are none.
+        together: merged rows, which replace the typed rows at their positions; None if there are none.
 
     Returns:
         The columns of ``every_row``, and ``POSITION``.
@@ -112,7 +113,7 @@ def standing(
 
 
 def rows_at(exports: Sequence[TypedExport], feed: Feed, positions: pl.Series) -> pl.LazyFrame:
-    """The typed rows at some positions, in the columns of ``standing``."""
+    """Returns the typed rows at some positions, with the columns of ``standing``."""
     found = positions.to_frame(POSITION).with_columns(
         (pl.col(POSITION) // LINES).cast(pl.UInt32).alias(FILE), (pl.col(POSITION) % LINES).alias(LINE)
     )
@@ -130,15 +131,15 @@ def rows_at(exports: Sequence[TypedExport], feed: Feed, positions: pl.Series) ->
 
 
 def linked_jobs(rows: pl.LazyFrame, jobs: pl.LazyFrame, link: JobLink) -> pl.LazyFrame:
-    """The job that each row names; rows that name none are left out.
+    """Returns the job that each row names, without rows that name none.
 
     Args:
         rows: with ``POSITION`` and the column that names the job.
         jobs: one row per job that counts: its id and the columns it is looked up in.
-        link: what names what.
+        link: the column that names the job, and the columns of jobs it matches.
 
     Returns:
-        One row per row that names a job: position and job_id. Where two jobs share a name, the lower id is taken.
+        One row per row that names a job: position and job_id. If two jobs share a name, the lower id wins.
 
     Source: the design, section 4 (job_id of payments and calls).
     """
@@ -147,7 +148,7 @@ def linked_jobs(rows: pl.LazyFrame, jobs: pl.LazyFrame, link: JobLink) -> pl.Laz
 
 
 def facts(jobs: pl.LazyFrame, payments: pl.LazyFrame, rules: Rules, own: pl.LazyFrame) -> pl.LazyFrame:
-    """What the rules make of jobs; see ``jobs.job_facts``.
+    """Returns the facts of jobs; see ``jobs.job_facts``.
 
     Returns:
         One row per job that counts: its position, and ``FACT_COLUMNS``.
@@ -156,13 +157,13 @@ def facts(jobs: pl.LazyFrame, payments: pl.LazyFrame, rules: Rules, own: pl.Lazy
 
 
 def with_facts(jobs: pl.LazyFrame, held: pl.LazyFrame) -> pl.LazyFrame:
-    """Jobs that count, with the facts at their positions; a job without facts is left out."""
+    """Returns the jobs that count, joined with the facts at their positions; drops jobs without facts."""
     own = [c for c in FACT_COLUMNS if c != JOB_ID]
     return jobs.filter(pl.col(COUNTED)).drop(own, strict=False).join(held.select(POSITION, *own), on=POSITION)
 
 
 def bucket(column: pl.Expr, number: int, count: int) -> pl.Expr:
-    """Whether a row is in one of ``count`` buckets, by the hash of a column. All rows without a value are in one."""
+    """Tests whether a row is in one of ``count`` buckets, by the hash of a column; NULLs share one bucket."""
     return pl.lit(value=True) if count == 1 else column.hash(seed=3) % count == number
 
 

@@ -1,4 +1,4 @@
-"""The computation in force, under the rules it was computed with, whatever the rules say by now."""
+"""The computation in force, under the rules it was computed with, even if they were edited since."""
 
 from rmetrics.errors import RmetricsError
 from rmetrics.lake import Lake, TypedFile
@@ -9,11 +9,11 @@ from rmetrics.rules import Rules, load_rules
 
 
 def last_rows(lake: Lake, rules: Rules) -> Rows | None:
-    """The rows of the computation in force; None where there is none, or what it was made from is not at hand.
+    """Returns the rows of the computation in force; None without one, or if its inputs are missing.
 
     Args:
         lake: only read.
-        rules: in force now.
+        rules: the rules in force now.
     """
     snapshot = load(lake)
     used = old_rules(lake, snapshot.rules, rules)
@@ -32,7 +32,7 @@ def last_rows(lake: Lake, rules: Rules) -> Rows | None:
 
 
 def old_rules(lake: Lake, digest: str, rules: Rules) -> Rules | None:
-    """The rules of an earlier computation: the same ones, those the lake kept, or None."""
+    """Returns the rules of an earlier computation: the same ones, those the lake kept, or None."""
     if digest == rules.digest:
         return rules
     folder = lake.kept_rules(digest)
@@ -40,7 +40,7 @@ def old_rules(lake: Lake, digest: str, rules: Rules) -> Rules | None:
         return None
     try:
         kept = load_rules(folder, rules.company)
-    except RmetricsError:  # kept by a version that allowed more
+    except RmetricsError:  # kept by a version of the program that allowed more
         return None
     return kept if kept.digest == digest else None
 

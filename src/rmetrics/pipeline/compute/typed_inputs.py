@@ -1,4 +1,4 @@
-"""Typed rows as the second engine takes them: files, and where a file has rows of several exports, the rank of each."""
+"""Typed rows as input for the second engine: files, with the rank of each export in a file that holds several."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -7,12 +7,12 @@ from rmetrics.lake import Lake, TypedFile
 
 
 def typed_inputs(lake: Lake, typed: Mapping[str, Sequence[tuple[TypedFile, int]]]) -> dict[str, list[TypedInput]]:
-    """The typed rows of exports by feed, each export with its rank."""
+    """Returns the typed rows of exports by feed, each export with its rank."""
     return {name: inputs_of(lake, files) for name, files in typed.items()}
 
 
 def inputs_of(lake: Lake, files: Iterable[tuple[TypedFile, int]]) -> list[TypedInput]:
-    """The typed rows of exports of one feed, each with its rank."""
+    """Returns the typed rows of exports of one feed, each with its rank."""
     packs: dict[str, tuple[TypedFile, dict[int, int]]] = {}
     packed = dict[str, int]()
     found = list[TypedInput]()

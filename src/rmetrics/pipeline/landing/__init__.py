@@ -1,1 +1,1 @@
-"""From the bytes of exports to raw and typed rows in the lake."""
+"""Bytes of exports to raw and typed rows in the lake."""

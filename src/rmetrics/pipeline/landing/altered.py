@@ -1,7 +1,7 @@
-"""Files of the inbox that changed although size and time say that they did not.
+"""Files of the inbox whose content changed although size and time did not.
 
 A sync recognises an unchanged file by its size, times and inode and does not read it again. Some tools and file
-systems keep all of these when they replace the content; only reading the file shows it.
+systems keep all of these when they replace the content; only reading the file reveals the change.
 """
 
 import stat
@@ -15,14 +15,14 @@ ALTERED = "the content is not what was read under this name, though size and tim
 
 
 def altered_files(inbox: Path | BucketInbox, lake: Lake) -> tuple[list[Damage], int]:
-    """The files whose content is not the one that a sync read, and how many were compared.
+    """Returns the files whose content differs from the one a sync read, and the number compared.
 
-    A file of another size or time is left out: the next sync reads it. So is one that no sync has read yet.
+    Skips files with another size or time, which the next sync reads, and files that no sync has read yet.
 
     Args:
-        inbox: the folder of exports; nothing is compared where it does not exist, or in a bucket: an object has another
-            version once it has another content.
-        lake: remembers what the last sync found there.
+        inbox: the folder of exports; nothing is compared if it does not exist, or in a bucket, where an object with
+            new content has a new version.
+        lake: holds the last sync's record of the inbox.
 
     Raises:
         LakeError: a folder of the inbox cannot be read.

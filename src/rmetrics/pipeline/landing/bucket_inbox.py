@@ -1,8 +1,8 @@
-"""An inbox in a bucket: which exports are there, and copies of the new ones while they land.
+"""An inbox in a bucket: its exports, and copies of the new ones while they land.
 
-An object is known by its size, its version and the time it was written, so one that was read is not downloaded again.
-Which export is newer is decided by the time the file had on its way there, where the tool that copied it kept it
-(``x-amz-meta-mtime``, as rclone does), and by the time it was uploaded where it did not.
+An object is identified by its size, version and time of upload, so one already read is not downloaded again. The age of
+an export is the file's own modification time if the tool that uploaded it kept it (``x-amz-meta-mtime``, as rclone
+does), and the time of upload otherwise.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ class BucketInbox:
 
     Attributes:
         connection: to the bucket.
-        folder: where a copy of each stands while it lands.
+        folder: receives a copy of each export while it lands.
     """
 
     connection: Connection
@@ -38,10 +38,10 @@ class BucketInbox:
         return self.connection.url
 
     def files(self, known: Mapping[str, Any]) -> Iterator[tuple[Path, os.stat_result]]:
-        """The path of each object's copy, which need not be there, and what tells that it is the one that was read.
+        """Yields the path of each object's copy, which need not exist, and the facts that identify it as read.
 
         Args:
-            known: of earlier runs, by name: size, time, version, time of upload, and more.
+            known: records of earlier runs, by name: size, time, version, time of upload, and more.
         """
         for found in self.connection.list(""):
             if not found.name.endswith("/"):
@@ -53,9 +53,9 @@ class BucketInbox:
 
     @contextlib.contextmanager
     def fetched(self, new: Sequence[tuple[Path, os.stat_result]]) -> Iterator[list[tuple[Path, os.stat_result]]]:
-        """Copies of objects while they land, each with the time of the file that was uploaded, where that is known.
+        """Yields copies of objects while they land, each with the uploaded file's own time if known.
 
-        An object that is gone meanwhile has no copy.
+        An object deleted in the meantime has no copy.
 
         Raises:
             LakeError: the bucket cannot be read, or the folder cannot be written.
@@ -81,10 +81,10 @@ class BucketInbox:
 
 
 def open_inbox(settings: Settings) -> Path | BucketInbox:
-    """The inbox of a project: its folder, or a bucket; no request is made yet.
+    """Returns the inbox of a project: its folder, or a bucket; makes no request yet.
 
     Raises:
-        SettingsError: the bucket's address is none, or the package for buckets is not installed.
+        SettingsError: the bucket's address is invalid, or the package for buckets is not installed.
     """
     if settings.inbox_url is None:
         return settings.inbox_dir
@@ -92,7 +92,7 @@ def open_inbox(settings: Settings) -> Path | BucketInbox:
 
 
 def refuse_bucket(settings: Settings) -> None:
-    """Refuses to go on where the inbox is a bucket, for commands that write files into it.
+    """Raises an error if the inbox is a bucket, for commands that write files into it.
 
     Raises:
         SettingsError: the inbox is a bucket.

@@ -1,4 +1,4 @@
-"""The text of landed exports, read again from their own bytes: all of it, or some lines."""
+"""The text of landed exports, read from their own bytes: all of it, or some lines."""
 
 from collections.abc import Collection, Iterator
 
@@ -12,7 +12,7 @@ from rmetrics.lake import Lake, RawFile
 
 
 def layout_of(raw: RawFile) -> Layout:
-    """How the text of a landed export is laid out."""
+    """Returns the text layout of a landed export."""
     return Layout(
         encoding=raw.encoding,
         delimiter=raw.delimiter,
@@ -29,9 +29,9 @@ def exported_text(lake: Lake, raw: RawFile, line: int = 0) -> Iterator[pl.DataFr
     """Yields the records of a landed export as text: the headers, ``LINE``, ``PROBLEM`` and ``TEXT``.
 
     Args:
-        lake: where it landed.
+        lake: holds the export.
         raw: the export.
-        line: the line of the first record that is wanted; 0 for all of them.
+        line: the line of the first record needed; 0 for all records.
 
     Raises:
         LakeError: its bytes are missing or damaged, or can no longer be read.
@@ -61,7 +61,7 @@ def _data(first: bytes, frames: Iterator[object]) -> Iterator[bytes]:
 
 
 def _after(lines: int, blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """The bytes after so many line ends, which stand in the first block."""
+    """Yields the bytes after a number of line ends, all of which are in the first block."""
     data, at = next(blocks, b""), 0
     for _ in range(lines):
         at = data.find(b"\n", at) + 1
@@ -70,7 +70,7 @@ def _after(lines: int, blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def exported_records(lake: Lake, raw: RawFile, lines: Collection[int]) -> pl.DataFrame:
-    """The records of a landed export that begin on some lines; only what stands between these is read.
+    """Returns the records of a landed export that begin on some lines; reads only the text between these.
 
     Raises:
         LakeError: see ``exported_text``.
@@ -86,7 +86,7 @@ def exported_records(lake: Lake, raw: RawFile, lines: Collection[int]) -> pl.Dat
 
 
 def scan_exported(lake: Lake, raw: RawFile) -> pl.LazyFrame:
-    """The records of a landed export, as ``exported_text`` gives them, read a batch at a time where they are wanted."""
+    """Returns the records of ``exported_text`` as a lazy frame that is read batch by batch on demand."""
 
     def batches(
         columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, _size: int | None

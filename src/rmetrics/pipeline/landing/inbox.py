@@ -1,4 +1,4 @@
-"""The inbox: which files are there, what each is, and landing the new ones. Exports are only ever read."""
+"""The inbox: lists and identifies its files, and lands the new ones. Exports are only read, never changed."""
 
 import contextlib
 import os
@@ -22,20 +22,20 @@ from rmetrics.rules import Rules
 
 _SKIPPED_PREFIXES = (".", "~$", "~lock", "~wr")  # hidden files, lock and temporary files of Office
 _SKIPPED_NAMES = ("thumbs.db", "desktop.ini", "icon\r")
-_DOCUMENTS = (".md", ".toml", ".json", ".py", ".sql", ".log")  # what people keep beside exports
+_DOCUMENTS = (".md", ".toml", ".json", ".py", ".sql", ".log")  # files that people keep next to exports
 _SETTLE_SECONDS = 2.0
 _SETTLE_WAIT = 0.25
-_SAME_TIME_NS = 1_000_000  # a file that replaces one of its own time counts as this little newer, each a nanosecond
+_SAME_TIME_NS = 1_000_000  # files replaced under the same time are ranked by added nanoseconds, within this range
 
 
 def inbox_files(
     inbox: Path | BucketInbox, known: Mapping[str, Any] | None = None
 ) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yields the regular files and the links under the inbox; hidden files and Office's lock files are passed over.
+    """Yields the regular files and the links under the inbox; skips hidden files and Office's lock files.
 
     Args:
         inbox: the folder or the bucket.
-        known: what earlier runs remember of its files, by name; see ``BucketInbox.files``.
+        known: records of earlier runs about its files, by name; see ``BucketInbox.files``.
 
     Raises:
         SettingsError: the inbox does not exist.
@@ -81,12 +81,12 @@ def _passed_over(name: str) -> bool:
 
 
 def folder_of(inbox: Path | BucketInbox) -> Path:
-    """The local folder that names of exports start at."""
+    """Returns the local folder to which names of exports are relative."""
     return inbox.folder if isinstance(inbox, BucketInbox) else inbox
 
 
 def empty_inbox(inbox: Path | BucketInbox, landed: int) -> Finding:
-    """What to say of an inbox without a file to read; ``landed`` exports are in the lake all the same."""
+    """Returns the finding for an inbox without readable files; ``landed`` exports may be in the lake nevertheless."""
     so_far = f"; the figures are those of {count(landed, 'landed export')}" if landed else ""
     message = f"the inbox {inbox} is empty: put exports (CSV or Excel) there, then run `rmetrics sync`{so_far}"
     return Finding(EMPTY_INBOX, Severity.INFO if landed else Severity.WARNING, message, 0)
@@ -102,17 +102,18 @@ def land_inbox(
     full: bool = False,
     spread: Spread | None = None,
 ) -> list[InboxFile]:
-    """Lands what is new; returns what is known of every file of the inbox, by name.
+    """Lands new files; returns the state of every file of the inbox, by name.
 
-    A file that cannot be read is reported and left alone; it never stops the others. It is tried again when it or the
-    rules change. An export whose copy in the lake is lost or damaged lands again, and one
-    that is delivered again counts as newer (``_renew_deliveries``). ``full`` reads every file, also those that look as
-    they did. ``spread`` lands many at once on other machines.
+    A file that cannot be read is reported and skipped; it never stops the others. It is tried again when the file or
+    the rules change. An export whose copy in the lake is lost or damaged lands again, and one delivered again counts
+    as newer (``_renew_deliveries``). ``full`` also reads files that look unchanged. ``spread`` lands many at once on
+    other machines.
 
     Raises:
-        LakeError: a landed export is damaged, or gone without ``force``, and the inbox does not have it any more.
+        LakeError: a landed export is damaged, or missing without ``force``, and is no longer in the inbox.
     """
     memory, folder = lake.load_json("inbox"), folder_of(inbox)
+    # A refusal holds only under the rules it was made with (``known``), everything else under any (``always``).
     known: Mapping[str, Any] = memory.get("files", {}) if memory.get("rules") == rules.digest else {}
     always: Mapping[str, Any] = memory.get("files", {})
     found = sorted(inbox_files(inbox, always), key=lambda f: (f[1].st_mtime_ns, str(f[0])))
@@ -160,7 +161,7 @@ def _by_name(exports: Iterable[RawFile]) -> Mapping[str, list[RawFile]]:
 
 
 def _newest_of_the_time(exports: Iterable[RawFile], modified_ns: int) -> RawFile | None:
-    """Of exports with one name, the newest that came under a time; None where none did."""
+    """Returns the newest of some exports that arrived with a given time; None if none did."""
     found = (r for r in exports if 0 <= r.age[0] - modified_ns < _SAME_TIME_NS)
     return max(found, key=lambda r: r.age, default=None)
 
@@ -171,11 +172,11 @@ def _renew_deliveries(
     seen: Sequence[InboxFile],
     always: Mapping[str, Any],
 ) -> None:
-    """Records that known exports were delivered again, which makes them as new as that delivery.
+    """Records new deliveries of known exports, which make them as new as that delivery.
 
-    They were where their content took the place of another one's under the same name, or came as a new file or under a
-    newer time. Where several exports of one feed come back so at once, from a backup that kept no times, say, their new
-    times mean nothing: each keeps the age it had.
+    An export counts as delivered again if its content replaced another's under the same name, or came as a new file or
+    with a newer time. If several exports of one feed return this way at once, for example from a backup that kept no
+    times, their new times mean nothing: each keeps its age.
     """
     came: dict[str, dict[str, int]] = {}  # by feed and content, the newest time
     called = _by_name(raws.values())
@@ -186,11 +187,11 @@ def _renew_deliveries(
         modified, held = (before[1], before[4]) if len(before) == 8 else (None, None)
         now, then = raws[file.sha256], raws.get(held or "")
         delivered = file.modified_ns
-        if modified is None:  # what was known of the inbox is lost: the raw layer knows who had its name and time
+        if modified is None:  # the record of the inbox is lost: the raw layer still has the export's name and time
             then = _newest_of_the_time(called.get(file.name, ()), delivered)
         if then is not None and then.sha256 != now.sha256:
             if 0 <= then.age[0] - delivered < _SAME_TIME_NS:
-                # Replaced under the same time: the file that is there now is the newer one, whatever name and hash say.
+                # Replaced under the same time: the present file is the newer one, whatever its name and hash.
                 delivered = then.age[0] + 1
             if delivered > now.age[0]:
                 lake.decide(file.sha256, delivered_ns=delivered)
@@ -204,7 +205,7 @@ def _renew_deliveries(
 
 
 def _with_decision(seen: InboxFile, raws: Mapping[str, RawFile]) -> InboxFile:
-    """Says of a withdrawn export that it does not count, and how it would."""
+    """Notes on a withdrawn export that it does not count, and how to restore it."""
     raw = raws.get(seen.sha256)
     if raw is None or not raw.withdrawn:
         return seen
@@ -215,19 +216,19 @@ def _with_decision(seen: InboxFile, raws: Mapping[str, RawFile]) -> InboxFile:
 
 
 def inbox_name(path: Path, inbox: Path | BucketInbox) -> str:
-    """The name that a file of the inbox is known by: its path inside it."""
+    """Returns the name of a file of the inbox: its path inside it."""
     return _shown(path.relative_to(folder_of(inbox)))
 
 
 def _shown(path: Path) -> str:
-    """The name as text, also where its bytes are no text."""
+    """Returns the path as text, even if its bytes are not valid text."""
     return path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _settled(
     inbox: Path, found: list[tuple[Path, os.stat_result]], known: Mapping[str, Any]
 ) -> list[tuple[Path, os.stat_result]]:
-    """Gives files written a moment ago the time to show that they are still being written."""
+    """Waits a moment if files were just written, so that a write in progress shows."""
     now = time.time()
     fresh = [p for p, s in found if now - s.st_mtime < _SETTLE_SECONDS and _shown(p.relative_to(inbox)) not in known]
     if fresh:
@@ -243,7 +244,7 @@ def _remembered(
     raws: Mapping[str, RawFile],
     rules: Rules,
 ) -> InboxFile | None:
-    """The answer of an earlier run, where neither the file nor, for a refused one, the rules have changed."""
+    """Returns the result of an earlier run, unless the file or, for a refused file, the rules have changed."""
     entry = known.get(name) or always.get(name)
     if not entry or len(entry) != 8 or tuple(entry[:4]) != state_of(status):
         return None

@@ -1,7 +1,7 @@
-"""Landing exports: their bytes into the raw layer, their rows into the typed one, raw before typed.
+"""Landing exports: their bytes into the raw layer, their rows into the typed layer, raw before typed.
 
-A large export is read block by block: each is written as it is, read, and typed. Small ones are collected and written
-and typed together, for a file and a few dozen calls for each of thousands of exports would take most of the time.
+A large export is processed block by block: each is written as it is, read, and typed. Small ones are collected and
+landed together, because a file and a few dozen calls for each of thousands of exports would dominate the run time.
 """
 
 import datetime as dt
@@ -38,24 +38,24 @@ from rmetrics.pipeline.landing.typed_rows import (
 from rmetrics.rules import Rules
 
 _UNFINISHED = (".part", ".tmp", ".crdownload", ".download", ".partial", ".swp")
-_AT_ONCE = 2  # files; each is also read ahead, so more would take memory, and gain little
-_TOGETHER = 32 * 2**20  # bytes of small exports that land in one go
-_LONGEST = 64 * 2**20  # bytes without a line end, after which lines are no longer counted
+_AT_ONCE = 2  # files; each is also read ahead, so more would cost memory and gain little
+_TOGETHER = 32 * 2**20  # bytes of small exports that land together
+_LONGEST = 64 * 2**20  # bytes without a line end after which lines are no longer counted
 _NO_ROWS = "has a header but no rows; export it again"
 _MOVING = "is still being written; it is read by the next run"
 
 
 @dataclass(frozen=True, slots=True)
 class InboxFile:
-    """What is known of one file of the inbox.
+    """The state of one file of the inbox.
 
     Attributes:
-        sha256: of its bytes; empty where it was not read.
-        inode, changed_ns: of the file system: a file that was replaced by one of its size and time has others.
+        sha256: of its bytes; empty if it was not read.
+        inode, changed_ns: from the file system; they differ if the file was replaced by one of equal size and time.
         landed: whether it landed in this run.
-        refused: why it was left alone; empty where it is in the lake.
-        note: what to know about it.
-        delivered: whether this run met the file for the first time, or met it changed.
+        refused: the reason it was skipped; empty if it is in the lake.
+        note: a remark for the user.
+        delivered: whether the file is new or changed in this run.
     """
 
     name: str
@@ -73,10 +73,10 @@ class InboxFile:
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """A file that is not known as it stands there now.
+    """A file that is new, or changed since it was read.
 
     Attributes:
-        copied: the path is that of a copy, of an object in a bucket, which is gone when the run is over.
+        copied: whether the path is a temporary copy of an object in a bucket, deleted when the run ends.
     """
 
     path: Path
@@ -87,12 +87,12 @@ class NewFile:
     def seen(
         self, sha256: str = "", feed: str | None = None, *, landed: bool = False, refused: str = "", note: str = ""
     ) -> InboxFile:
-        """What became of it."""
+        """Returns the outcome for this file."""
         size, modified, inode, changed = state_of(self.status)
         return InboxFile(self.name, size, modified, sha256, feed, landed, refused, note, inode, changed, delivered=True)
 
     def moved(self) -> bool:
-        """Whether it is no longer what it was."""
+        """Tests whether the file has changed or disappeared."""
         try:
             now = self.path.lstat()
         except FileNotFoundError:
@@ -101,18 +101,18 @@ class NewFile:
 
 
 def state_of(status: os.stat_result) -> tuple[int, int, int, int]:
-    """What tells that a file is the one that was read: unzip, cp -p and rsync -t keep size and time of another."""
+    """Returns the facts that identify a file as read: unzip, cp -p and rsync -t preserve size and time of another."""
     return status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns
 
 
 def land(new: Sequence[NewFile], lake: Lake, rules: Rules, raws: dict[str, RawFile]) -> Iterator[list[InboxFile]]:
-    """Lands files that are new or changed; yields what became of them, some at a time.
+    """Lands files that are new or changed; yields their outcomes, some at a time.
 
     Args:
         new: the files.
         lake: receives raw and typed rows.
-        rules: in force.
-        raws: what has landed, by hash; receives what lands.
+        rules: the rules in force.
+        raws: landed exports by hash; receives the new ones.
 
     Raises:
         LakeError: the lake cannot be written.
@@ -132,11 +132,11 @@ def land(new: Sequence[NewFile], lake: Lake, rules: Rules, raws: dict[str, RawFi
 
 
 class _Landing:
-    """What lands in a run.
+    """The landing of one run.
 
     Attributes:
         waiting: small exports to land together, by hash, each with the files that hold it.
-        size: of their bytes.
+        size: total size of their bytes.
     """
 
     def __init__(self, lake: Lake, rules: Rules, raws: dict[str, RawFile]) -> None:
@@ -145,10 +145,10 @@ class _Landing:
         self.size = 0
         self.stop = Event()
 
-    # -- what a file is
+    # -- identifying a file
 
     def _known(self, file: NewFile, sha256: str) -> InboxFile | None:
-        """What a file is whose content has landed."""
+        """Returns the outcome for a file whose content has landed already; None if it has not."""
         raw = self.raws.get(sha256)
         read_as = feed_of(raw, self.rules) if raw else None
         if raw is None or read_as is None:
@@ -156,7 +156,7 @@ class _Landing:
         return file.seen(sha256, read_as, note="" if raw.name == file.name else f"same content as {raw.name}")
 
     def _recognised(self, export: Export, file: NewFile, sha256: str) -> RawFile | InboxFile:
-        """The record of an export, as far as it is known, or why the file is left alone."""
+        """Returns the record of an export, except its rows, or the outcome if the file is refused."""
         layout, status, feeds = export.layout, file.status, self.rules.feeds
         named = None if file.copied else file.path
         fit, why = chosen(export.fits, layout.headers, feeds, file.path.name, export.sample, named)
@@ -184,7 +184,7 @@ class _Landing:
     # -- small exports
 
     def small(self, file: NewFile) -> InboxFile | None:
-        """What became of a small file, or, where it lands with others, will become; None where it lands by itself."""
+        """Returns the outcome of a small file, preliminary if it lands with others; None if it must land alone."""
         try:
             _refuse_unread(file)
             data = _bytes_of(file.path)
@@ -208,7 +208,7 @@ class _Landing:
         return found if isinstance(found, InboxFile) else file.seen(sha256)
 
     def land_small(self) -> list[InboxFile]:
-        """Lands the small exports that wait; what became of their files."""
+        """Lands the waiting small exports; returns the outcomes of their files."""
         waiting, found = self._settled()
         by_feed: dict[str, list[_Typed]] = {}
         for group in alike([small for small, _ in waiting.values()]):
@@ -228,7 +228,7 @@ class _Landing:
         return found
 
     def _settled(self) -> tuple[dict[str, tuple[Small, list[NewFile]]], list[InboxFile]]:
-        """What waits, without files that changed since they were read; and what is said of these."""
+        """Returns the waiting exports without files that changed since they were read, and the outcomes of these."""
         waiting, self.waiting, self.size = self.waiting, {}, 0
         files = [file for _, those in waiting.values() for file in those]
         moved = {file.name for file in files if file.moved()}
@@ -240,7 +240,7 @@ class _Landing:
         return still, [file.seen(refused=_MOVING) for file in files if file.name in moved]
 
     def _land_pack(self, feed: str, groups: Sequence["_Typed"]) -> None:
-        """Lands small exports of one feed: one raw file, and a typed pack per way of reading."""
+        """Lands small exports of one feed: one raw file, and a typed pack per typing definition."""
         exports = [small for group, _ in groups for small in group]
         with self.lake.landing(feed, _stem([raw.sha256 for raw, *_ in exports])) as writer:
             writer.write_small({r.sha256: Frame(0, int(has_lines(d, r.encoding)), d) for r, _, d in exports})
@@ -252,7 +252,7 @@ class _Landing:
     # -- large exports
 
     def land_large(self, files: Sequence[NewFile]) -> Iterator[list[InboxFile]]:
-        """Lands several files at a time, the largest first; those of one size, which may be the same, in order."""
+        """Lands several files at a time, the largest first; files of equal size may be equal, so they run in order."""
         by_size: dict[int, list[NewFile]] = {}
         for file in sorted(files, key=lambda n: -n.status.st_size):
             by_size.setdefault(file.status.st_size, []).append(file)
@@ -282,7 +282,7 @@ class _Landing:
         return file.seen(sha256, raw.feed, landed=True, note="; ".join(raw.notes))
 
     def _land(self, export: Export, file: NewFile, raw: RawFile) -> RawFile:
-        """Lands an export by itself, block by block."""
+        """Lands one export on its own, block by block."""
         made_as = definition_of(self.rules, raw, raw.feed)
         key = (made_as.name, raw.sha256, made_as.digest)
         with (
@@ -292,7 +292,7 @@ class _Landing:
         ):
             kept = _Kept(writer, raw, file.path)
             type_large(typing, self.rules, raw, made_as, self._counted(export.batches(kept.data()), kept))
-            for _ in kept.left:  # what the reader has no use for: a workbook, the text after a quote that stays open
+            for _ in kept.left:  # bytes the reader does not use: a workbook's, or text after an unclosed quote
                 pass
             if not kept.rows:
                 raise RefusedError(_NO_ROWS)
@@ -304,7 +304,7 @@ class _Landing:
 
     def _counted(self, batches: Iterator[pl.DataFrame], kept: "_Kept") -> Iterator[pl.DataFrame]:
         for batch in batches:
-            if self.stop.is_set():  # which undoes the landing that is on its way
+            if self.stop.is_set():  # aborts the landing in progress
                 raise CancelledError
             kept.rows += batch.height
             yield batch
@@ -315,7 +315,7 @@ _PLACES = {EXPORT: pl.Int64, "place": pl.Int64}
 
 
 def _filled(group: Sequence[Small]) -> tuple[list[Small], pl.DataFrame]:
-    """The exports of a group that have records, with how many, and their records."""
+    """Returns the exports of a group that have records, with their row counts, and the records."""
     batch = small_batch(group)
     rows = dict(batch[EXPORT].value_counts().iter_rows())
     filled = [i for i in range(len(group)) if rows.get(i)]
@@ -325,12 +325,12 @@ def _filled(group: Sequence[Small]) -> tuple[list[Small], pl.DataFrame]:
 
 
 class _Kept:
-    """The bytes of a large export, which are written into the raw layer as they are read.
+    """The bytes of a large export, written to the raw layer as they are read.
 
     Attributes:
-        left: the blocks that are not read yet.
+        left: the blocks not read yet.
         digest: of all bytes read.
-        rows: how many records were made of them.
+        rows: the number of records read from them.
     """
 
     def __init__(self, writer: RawWriter, raw: RawFile, path: Path) -> None:
@@ -338,7 +338,7 @@ class _Kept:
         self.left = self._written(writer, raw, path)
 
     def data(self) -> Iterator[bytes]:
-        """The bytes, in frames that end with a line where lines can be told."""
+        """Yields the bytes in frames that end with a line, if lines can be recognised."""
         yield from self.left
 
     def _written(self, writer: RawWriter, raw: RawFile, path: Path) -> Iterator[bytes]:
@@ -349,7 +349,7 @@ class _Kept:
 
 
 def _frames(data: Iterator[bytes], encoding: str) -> Iterator[Frame]:
-    """Blocks of bytes as frames, cut behind a line end where lines can be told."""
+    """Yields blocks of bytes as frames, cut after a line end if lines can be recognised."""
     offset, line, carry, by_line = 0, 1, b"", None
     for block in data:
         by_line = has_lines(block, encoding) if by_line is None else by_line
@@ -365,12 +365,12 @@ def _frames(data: Iterator[bytes], encoding: str) -> Iterator[Frame]:
 
 
 def _stem(exports: Sequence[str]) -> str:
-    """The name of a raw file: the hash of its export, or of the hashes of several."""
+    """Returns the name of a raw file: the hash of its export, or of the hashes of several."""
     return exports[0] if len(exports) == 1 else hashlib.sha256("".join(exports).encode()).hexdigest()
 
 
 def _refuse_unread(file: NewFile) -> None:
-    """Leaves alone what is not to be read whatever is in it."""
+    """Refuses files that must not be read, whatever their content."""
     if stat.S_ISLNK(file.status.st_mode):
         raise RefusedError("is a link; only files in the inbox itself are read: copy the file here")
     if file.path.name.lower().endswith(_UNFINISHED):
@@ -391,7 +391,7 @@ def _why_unreadable(error: OSError) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """The SHA-256 of a file's bytes, by which the lake knows an export; links are not followed."""
+    """Returns the SHA-256 of a file's bytes, the lake's key of an export; does not follow links."""
     with _opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,8 +1,7 @@
-"""Landed exports that are lost or damaged: what is told of them, and what is done.
+"""Landed exports that are lost or damaged: how they are found, reported and replaced.
 
-The raw layer is the truth and cannot be made again from anything but the exports. So a sync looks at every landed file
-before it uses any; what is not as it was written is landed again where its export still lies in the inbox, and stops
-the run where it does not.
+The raw layer is the source of truth and can only be rebuilt from the exports. A sync therefore checks every landed file
+before it uses any. A damaged one lands again if its export is still in the inbox, and otherwise stops the run.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,9 +14,9 @@ _SHOWN = 5
 
 
 def lost_exports(lake: Lake, sound: Collection[RawFile], damaged: Sequence[Damage]) -> list[Damage]:
-    """Every export that had landed and is not there as it was written.
+    """Returns every landed export whose file is missing or damaged.
 
-    A withdrawn export is not needed, so its damage is not counted as a loss.
+    A withdrawn export is not needed, so its damage does not count as a loss.
     """
     decided = lake.decisions()
     earlier = lake.earlier_exports()
@@ -39,12 +38,12 @@ def lost_exports(lake: Lake, sound: Collection[RawFile], damaged: Sequence[Damag
 
 
 def settle_damage(lake: Lake, sound: Collection[RawFile], damaged: Sequence[Damage], *, force: bool) -> None:
-    """Refuses to go on where an export is lost; clears away what landing made good, and litter of killed runs.
+    """Stops the run if an export is lost; removes damaged files that have landed again, and leftovers of killed runs.
 
     Args:
         lake: under its lock, after landing.
         sound: all landed exports as they are now.
-        damaged: what was found before landing.
+        damaged: the damage found before landing.
         force: go on without exports whose files are gone.
 
     Raises:
@@ -57,7 +56,7 @@ def settle_damage(lake: Lake, sound: Collection[RawFile], damaged: Sequence[Dama
 
 
 def lost_error(lost: Sequence[Damage]) -> LakeError:
-    """What is damaged, and how to mend it."""
+    """Returns the error that lists the damage and the remedy."""
     told = [f"{d.path}: {d.what}" for d in lost[:_SHOWN]]
     if len(lost) > _SHOWN:
         told.append(f"and {len(lost) - _SHOWN} more; `rmetrics doctor --verify` names them all")
@@ -66,7 +65,7 @@ def lost_error(lost: Sequence[Damage]) -> LakeError:
 
 
 def how_to_mend(lost: Sequence[Damage]) -> str:
-    """Which exports to put back, and what else there is to do."""
+    """Returns the remedy: the exports to put back, and the alternatives."""
     named = sorted({d.export for d in lost if d.export})
     names = ", ".join(repr(n) for n in named[:_SHOWN]) + (
         f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""

@@ -1,4 +1,4 @@
-"""The one feed that a new file is of, or why there is none and what to do."""
+"""The one feed a new file belongs to, or the reason there is none and the remedy."""
 
 import datetime as dt
 import shlex
@@ -22,11 +22,11 @@ def chosen(
     sample: Sample | None = None,
     path: Path | None = None,
 ) -> tuple[Fit | None, str]:
-    """The one feed that fits, or why there is none and what to do.
+    """Returns the one feed that fits, or None with the reason and the remedy.
 
     Args:
         fits: the feeds that fit, or the nearest miss.
-        headers: of the file.
+        headers: the file's headers.
         feeds: all feeds.
         file_name: the file's name without folders.
         sample: the first cells under each header, which a hint must agree with.
@@ -70,7 +70,7 @@ def _listed(headers: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PlacedExport:
-    """A landed export, the feed it is read as now, and its place in the order from old to new."""
+    """A landed export, the feed it is read as now, and its rank."""
 
     raw: RawFile
     feed: str
@@ -78,10 +78,10 @@ class PlacedExport:
 
 
 def place(raws: list[RawFile], rules: Rules) -> tuple[list[PlacedExport], list[RawFile]]:
-    """Which feed each landed export is read as under these rules.
+    """Returns the feed each landed export is read as under these rules.
 
-    The feed it landed as, while its headers still fit; otherwise the one feed they fit now. So renaming a feed, or
-    removing it and adding it again, loses nothing. Withdrawn exports are left out.
+    That is the feed it landed as, while its headers still fit; otherwise the one feed they fit now. Renaming a feed, or
+    removing it and adding it again, therefore loses nothing. Withdrawn exports are left out.
 
     Returns:
         The exports that are read, and those that fit no feed.
@@ -97,7 +97,7 @@ def place(raws: list[RawFile], rules: Rules) -> tuple[list[PlacedExport], list[R
 
 
 def feed_of(raw: RawFile, rules: Rules) -> str | None:
-    """The feed a landed export is read as under these rules, None where it fits none."""
+    """Returns the feed a landed export is read as under these rules; None if it fits none."""
     file_name = raw.name.rpartition("/")[2]
     if raw.feed in rules.feeds:
         own = fit(raw.headers, file_name, raw.feed, rules.feeds[raw.feed], ranged=bool(raw.preamble))
@@ -108,7 +108,7 @@ def feed_of(raw: RawFile, rules: Rules) -> str | None:
 
 
 def newest_day(exports: Iterable[RawFile], rules: Rules) -> dt.date | None:
-    """The local day on which the newest export was there for certain; None without exports."""
+    """Returns the local day of the newest export, by ``RawFile.there_at``; None without exports."""
     zone = ZoneInfo(rules.business.timezone)
     return max((raw.there_at.astimezone(zone).date() for raw in exports), default=None)
 

@@ -1,6 +1,6 @@
-"""Quarantined rows: where each stands, why it could not be read, and taking them in once that is mended.
+"""Quarantined rows: their places, the reasons they could not be read, and rows that become readable.
 
-An id is the beginning of the export's hash and the line: it stays the same as long as the file does. A row counts as
+An id consists of the start of the export's hash and the line, so it is stable as long as the file is. A row counts as
 rejected until its rule is edited, a later export under the same name corrects it (``settled``), or its export is
 withdrawn.
 """
@@ -30,12 +30,12 @@ class RejectedRow:
     """A row that could not be read.
 
     Attributes:
-        id: names it in ``rmetrics rejected show``.
+        id: identifies it in ``rmetrics rejected show``.
         file: the export's path inside the inbox.
-        line: where the record begins.
-        column: the header; None where the row as a whole is at fault.
-        value: the cell as exported, ``MASK`` where it is private; None where it is blank.
-        waiting: whether the rules were edited since: the next sync reads it again.
+        line: the line on which the record begins.
+        column: the header; None if the row as a whole is at fault.
+        value: the cell as exported, ``MASK`` if it is private; None if it is blank.
+        waiting: whether the rules were edited since, so that the next sync reads it again.
     """
 
     id: str
@@ -51,14 +51,14 @@ class RejectedRow:
 def quarantine(
     lake: Lake, rules: Rules, placed: Iterable[PlacedExport], *, reveal: bool = False, remember: bool = False
 ) -> Iterator[RejectedRow]:
-    """Yields the rejected rows that no later export of the same name corrects, newest text of each file last.
+    """Yields the rejected rows that no later export of the same name corrects, the newest export of each file last.
 
     Args:
         lake: holds the exports.
-        rules: in force.
+        rules: the rules in force.
         placed: the exports in force, oldest first.
-        reveal: show values of private columns, too.
-        remember: keep which rows are corrected for the next time; only under the lock.
+        reveal: also show values of private columns.
+        remember: record which rows are corrected for the next call; only under the lock.
     """
     files: dict[tuple[str, str], list[PlacedExport]] = {}
     for item in placed:  # sorted from old to new
@@ -111,10 +111,10 @@ def _still_missing(
     later: Sequence[PlacedExport],
     known: dict[str, Any],
 ) -> set[int]:
-    """The lines that no later export corrects; ``known`` remembers it, so that only new exports are compared."""
+    """Returns the lines that no later export corrects; ``known`` caches them so that only new exports are compared."""
     key, hashes = f"{typed.sha256}.{typed.digest}", [p.raw.sha256 for p in later]
     compared, lines = known.get(key, ([], [f[0] for f in faults]))
-    if hashes[: len(compared)] != compared:  # one was withdrawn, or came between
+    if hashes[: len(compared)] != compared:  # one was withdrawn or inserted
         compared, lines = [], [f[0] for f in faults]
     missing = set(lines)
     if hashes != compared:
@@ -135,15 +135,15 @@ def _faults(lake: Lake, typed: TypedFile) -> pl.DataFrame:
 
 
 def private_headers(raw: RawFile, feed: Feed) -> set[str]:
-    """The headers whose cells are customers' data: private columns, and all that no column reads."""
+    """Returns the headers whose cells are customers' data: private columns, and headers that no column reads."""
     read = read_columns(raw.headers, feed)
     return {h for h in raw.headers if h not in read or not feed.columns[read[h]].publish}
 
 
 def taken_in(lake: Lake, rules: Rules, placed: Iterable[PlacedExport]) -> list[RejectedRow]:
-    """The rows that the last run rejected and this one reads; remembers those that are rejected now.
+    """Returns the rows that the last run rejected and this one reads; records those rejected now.
 
-    Rows of an export that was withdrawn meanwhile are in neither. Call it once per sync, under the lock.
+    Excludes rows of exports withdrawn in between. Call it once per sync, under the lock.
     """
     placed = list(placed)
     in_force = {p.raw.sha256[:8] for p in placed}

@@ -1,4 +1,4 @@
-"""Whether a later export under the same name corrects what an earlier one had rejected, or only follows it.
+"""Tests whether a later export under the same name corrects an earlier one's rejected rows, or only follows it.
 
 A program may write every day's rows to one file name, and a person may put a corrected file back under its name. In the
 first case the rejected rows of the earlier export are still missing from the figures, in the second they are not.
@@ -16,7 +16,7 @@ from rmetrics.pipeline.landing.placement import PlacedExport
 from rmetrics.rules.feeds import Feed
 
 Fault = tuple[int, str | None]
-"""The line of a rejected row, and the header of the cell at fault; None where the row as a whole is."""
+"""The line of a rejected row, and the header of the cell at fault; None if the row as a whole is."""
 
 
 def still_missing(
@@ -27,11 +27,11 @@ def still_missing(
     faults: Iterable[Fault],
     later: Sequence[PlacedExport],
 ) -> set[int]:
-    """The lines of rejected rows that no later export under the same name corrects.
+    """Returns the lines of rejected rows that no later export under the same name corrects.
 
-    A row is corrected where a later export has a record with its key, or one that is the same but for the cell at
-    fault; or where it has at least half of the accepted rows of the earlier one, so that the whole file was exported
-    again. A row that cannot be compared, in an export without accepted rows, counts as corrected.
+    A later export corrects a row if it has a record with the same key, or one that is equal except for the cell at
+    fault. It corrects all rows if it has at least half of the earlier export's accepted rows, because then the whole
+    file was exported again. A row that cannot be compared, in an export without accepted rows, counts as corrected.
 
     Args:
         lake: holds the text of the exports and their typed rows.
@@ -68,7 +68,7 @@ def still_missing(
 
 
 def _records(lake: Lake, declared: Feed, raw: RawFile) -> pl.LazyFrame:
-    """The mapped cells of an export by column, as text without spaces around it, and each record's line."""
+    """Returns the mapped cells of an export by column, as trimmed text, and each record's line."""
     columns = read_columns(raw.headers, read_as(declared, raw.headers, raw.name))
     cells = [pl.col(h).str.strip_chars().fill_null("").alias(c) for h, c in columns.items()]
     return scan_exported(lake, raw).select(LINE, *cells)
@@ -77,7 +77,7 @@ def _records(lake: Lake, declared: Feed, raw: RawFile) -> pl.LazyFrame:
 def _told_by(
     row: Mapping[str, object], there: Collection[str], feed: Feed, fault: str | None
 ) -> Iterator[tuple[str, ...]]:
-    """The sets of columns by which a record can be recognised: its key, and all but the cell at fault."""
+    """Yields the sets of columns that identify a record: its key, and all columns but the cell at fault."""
     if feed.key and all(k in there and row.get(k) and k != fault for k in feed.key):
         yield feed.key
     if fault is not None:
@@ -87,7 +87,7 @@ def _told_by(
 
 
 def _among(rows: Mapping[int, Mapping[str, object]], columns: tuple[str, ...], there: pl.LazyFrame) -> Iterator[int]:
-    """The lines of the rows whose values of these columns a record has."""
+    """Yields the lines of the rows whose values in these columns occur in a record."""
     wanted = pl.DataFrame(
         [{c: row[c] for c in columns} for row in rows.values()], schema=dict.fromkeys(columns, pl.String)
     )
@@ -97,13 +97,13 @@ def _among(rows: Mapping[int, Mapping[str, object]], columns: tuple[str, ...], t
 
 
 def _in_common(accepted: pl.LazyFrame, there: pl.LazyFrame, feed: Feed) -> int:
-    """How many records of the earlier export the later one has too, by key, or whole where there is no key."""
+    """Counts the records of the earlier export found in the later one, by key, or as a whole if there is no key."""
     both = there.collect_schema().names()
     shared = [c for c in accepted.collect_schema().names() if c != LINE and c in both]
     by = [k for k in feed.key if k in shared] or shared
     if not by:
         return 0
-    number = pl.struct(by).hash().alias("row")  # eight bytes a record; exports may have millions
+    number = pl.struct(by).hash().alias("row")  # eight bytes per record; exports may have millions
     filled = accepted.filter(pl.any_horizontal(pl.col(c) != "" for c in by)).select(number)
     counted = filled.join(there.select(number), on="row", how="semi").select(pl.len())
     return int(counted.collect(engine="streaming").item())

@@ -1,7 +1,7 @@
 """Many exports at once, landed or typed again by tasks on other machines: a map over exports.
 
-A task writes raw and typed rows where the lake is, under names of their content, and says which; they are in force once
-this machine, which holds the lake's lock, has put them into its catalogs. So a task that runs again does no harm.
+A task writes raw and typed rows into the lake under names derived from their content, and reports them. They are in
+force once this machine, which holds the lake's lock, has added them to its catalogs. Repeating a task does no harm.
 """
 
 import os
@@ -16,7 +16,7 @@ from rmetrics.pipeline.landing.land import InboxFile, NewFile, land
 from rmetrics.pipeline.landing.typed_rows import SMALL, definition_of, is_small, type_missing
 from rmetrics.rules import Rules
 
-WORTH_IT = 64 * 2**20  # bytes of exports below which this machine is done before others have begun
+WORTH_IT = 64 * 2**20  # bytes of exports; with fewer, this machine finishes before others have started
 _TOGETHER = 8 * 2**20  # bytes of small exports that one task lands
 
 
@@ -25,11 +25,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A file of the inbox that is to land.
+    """A file of the inbox to be landed.
 
     Attributes:
-        place: inside the inbox.
-        name: the same, as it is shown.
+        place: its path inside the inbox.
+        name: the same path, as displayed.
     """
 
     place: str
@@ -39,11 +39,11 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """What a task wrote.
+    """The results of a task.
 
     Attributes:
-        seen: what became of its files; none where it only typed.
-        raws: the exports that it landed.
+        seen: the outcomes of its files; empty if it only typed.
+        raws: the exports it landed.
         typed: the typed rows of exports.
     """
 
@@ -53,25 +53,25 @@ class Landed:
 
 
 Spread = Callable[[Sequence[Sequence[Arrival]]], Iterator[Landed]]
-"""Lands files of the inbox on other machines, some to a task."""
+"""Lands files of the inbox on other machines, some per task."""
 SpreadTyping = Callable[[Sequence[Sequence[tuple[RawFile, str]]]], Iterator[Landed]]
-"""Types exports on other machines, each with the feed it is read as."""
+"""Types exports on other machines, each as a given feed."""
 
 
 def is_worth_it(sizes: Sequence[int]) -> bool:
-    """Whether exports of these sizes are spread."""
+    """Tests whether exports of these sizes are worth spreading over machines."""
     return len(sizes) > 1 and sum(sizes) >= WORTH_IT
 
 
 def in_tasks(arrivals: Sequence[Arrival]) -> list[list[Arrival]]:
-    """The files for each task: a large one alone, the largest first; small ones, which are packed, together."""
+    """Returns the files of each task: large files alone, the largest first; small files, which are packed, together."""
     large = sorted((a for a in arrivals if a.status.st_size > SMALL), key=lambda a: -a.status.st_size)
     small = [a for a in arrivals if a.status.st_size <= SMALL]
     return [*([a] for a in large), *_cut(small, [a.status.st_size for a in small])]
 
 
 def exports_in_tasks(exports: Sequence[tuple[RawFile, str]]) -> list[list[tuple[RawFile, str]]]:
-    """The same for exports that have landed."""
+    """Returns the exports of each task, cut like ``in_tasks``, for exports that have landed."""
     large = sorted((e for e in exports if not is_small(e[0])), key=lambda e: -e[0].size)
     small = [e for e in exports if is_small(e[0])]
     return [*([e] for e in large), *_cut(small, [raw.size for raw, _ in small])]
@@ -136,14 +136,14 @@ def _typed_of(lake: Lake, rules: Rules, exports: Iterable[tuple[RawFile, str]]) 
 
 
 def take_in(lake: Lake, raws: dict[str, RawFile], landed: Iterable[Landed]) -> list[InboxFile]:
-    """Puts what tasks landed into the lake's catalogs; what became of their files.
+    """Adds the exports that tasks landed to the lake's catalogs; returns the outcomes of their files.
 
-    Of files with the same content the first of the inbox's order counts, whichever task was done first.
+    Of files with the same content, the first in inbox order counts, whichever task finished first.
 
     Args:
         lake: under its lock.
-        raws: what has landed, by hash; receives what lands.
-        landed: by the tasks.
+        raws: landed exports by hash; receives the new ones.
+        landed: the results of the tasks.
     """
     told = [(file, one) for one in landed for file in one.seen]
     found, new, rows = list[InboxFile](), list[RawFile](), list[TypedFile]()

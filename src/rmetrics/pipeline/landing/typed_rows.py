@@ -1,6 +1,6 @@
-"""Typed rows of exports: of a large one batch by batch, of small ones that are laid out the same together.
+"""Typed rows of exports: of a large one batch by batch, of small ones with the same layout together.
 
-Both ways are used while an export lands, and when its text is read again because a rule was edited.
+Both ways serve landing, and typing again when a rule was edited.
 """
 
 import contextlib
@@ -34,24 +34,24 @@ from rmetrics.rules import Rules
 from rmetrics.rules.feeds import Feed
 from rmetrics.rules.names import TARGETS
 
-SMALL = 64 * 2**10  # bytes of an export that is packed with others
-_AHEAD = dt.timedelta(days=400)  # after its export, a row is planned for, at most; more is a mistyped year
-_AT_ONCE = 8 * 2**20  # bytes of small exports that are read together
+SMALL = 64 * 2**10  # bytes; an export up to this size is packed with others
+_AHEAD = dt.timedelta(days=400)  # a row is dated at most this long after its export; more is a mistyped year
+_AT_ONCE = 8 * 2**20  # bytes of small exports read together
 
 
 def is_small(raw: RawFile) -> bool:
-    """Whether the export is one that is packed with others."""
+    """Tests whether the export is packed with others."""
     return raw.size <= SMALL and not raw.sheet
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """How the rows of an export are typed.
+    """The way the rows of an export are typed.
 
     Attributes:
         name: the feed it is read as.
-        feed: the same, as it reads this export.
-        digest: of all that the typed rows depend on beside the export.
+        feed: that feed, as it reads this export.
+        digest: of everything the typed rows depend on besides the export.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Definition:
 
 
 def definition_of(rules: Rules, raw: RawFile, name: str) -> Definition:
-    """How the rows of an export are typed under these rules, as one of the feed of that name."""
+    """Returns how these rules type the rows of an export, read as the named feed."""
     feed = read_as(rules.feeds[name], raw.headers, raw.name)
     return Definition(name, feed, typing_digest(feed, rules.business))
 
@@ -68,16 +68,16 @@ def definition_of(rules: Rules, raw: RawFile, name: str) -> Definition:
 def type_missing(
     lake: Lake, rules: Rules, exports: Iterable[tuple[RawFile, str]], progress: Callable[[], None], *, full: bool
 ) -> None:
-    """Makes the typed rows of exports that have none, from the exports' own bytes.
+    """Types the exports that have no typed rows, from their own bytes.
 
-    Other exports of the same pack have another file then: look them up again.
+    This can move other exports of the same pack to another file, so look these up again.
 
     Args:
         lake: holds the exports; receives the typed rows.
-        rules: in force.
+        rules: the rules in force.
         exports: each with the feed it is read as.
-        progress: is told of each export that has its rows.
-        full: make all again.
+        progress: called for each export once its rows exist.
+        full: type all exports again.
 
     Raises:
         LakeError: an export is damaged, or a file cannot be written.
@@ -127,7 +127,7 @@ def _some_at_once(small: Sequence[tuple[RawFile, Definition]]) -> Iterator[list[
 
 
 def reading_of(rules: Rules, raw: RawFile, name: str) -> Reading:
-    """What a parser needs to know of an export."""
+    """Returns the facts about an export that cell parsers need."""
     zone = ZoneInfo(rules.business.timezone)
     exported, there = (at.astimezone(zone).date() for at in (raw.exported_at, raw.there_at))
     latest = None if name == TARGETS else there + _AHEAD
@@ -138,14 +138,14 @@ def reading_of(rules: Rules, raw: RawFile, name: str) -> Reading:
 
 
 def columns_of(raw: RawFile, made_as: Definition) -> list[str]:
-    """The feed's columns that an export has."""
+    """Returns the feed's columns that an export has."""
     return [n for n in typed_schema(made_as.feed, raw.headers, raw.preamble) if n in made_as.feed.mapped]
 
 
 def type_large(
     writer: TypedWriter, rules: Rules, raw: RawFile, made_as: Definition, text: Iterator[pl.DataFrame]
 ) -> None:
-    """Types an export from its text, batch by batch, into a file of its own, which is still to be committed."""
+    """Types an export from its text, batch by batch, into a file of its own, which the caller commits."""
     feed, key = made_as.feed, made_as.feed.key_columns[0]
     schema = typed_schema(feed, raw.headers, raw.preamble)
     writer.finish = functools.partial(summed, feed=feed) if feed.repeats == "sum" else None
@@ -170,7 +170,7 @@ Small = tuple[RawFile, Definition, bytes]
 
 
 def alike(exports: Sequence[Small]) -> Iterator[list[Small]]:
-    """The exports in groups of which each is read and typed in the same way."""
+    """Yields the exports in groups that are read and typed in the same way."""
     groups: dict[tuple[object, ...], list[Small]] = {}
     for item in exports:
         raw, made_as, _ = item
@@ -180,7 +180,7 @@ def alike(exports: Sequence[Small]) -> Iterator[list[Small]]:
 
 
 def small_batch(group: Sequence[Small]) -> pl.DataFrame:
-    """The records of exports that are read in the same way, with ``EXPORT``: their place in the group."""
+    """Returns the records of exports that are read in the same way, with ``EXPORT``: their place in the group."""
     texts = [(i, b"".join(utf8_blocks(iter([data]), raw.encoding))) for i, (raw, _, data) in enumerate(group)]
     raw = group[0][0]
     frames = list(small_texts(texts, raw.headers, raw.delimiter, [r.body_line for r, *_ in group]))
@@ -190,7 +190,7 @@ def small_batch(group: Sequence[Small]) -> pl.DataFrame:
 
 
 def type_small(rules: Rules, group: Sequence[Small], batch: pl.DataFrame, *, landing: bool) -> PackRows:
-    """The typed rows of exports that are read in the same way.
+    """Returns the typed rows of exports that are read in the same way.
 
     Raises:
         LakeError: they cannot be typed; names the export.
@@ -198,7 +198,7 @@ def type_small(rules: Rules, group: Sequence[Small], batch: pl.DataFrame, *, lan
     try:
         return _packed(rules, group, batch)
     except pl.exceptions.PolarsError:
-        for i, item in enumerate(group):  # one of them is at fault: name it
+        for i, item in enumerate(group):  # type each alone to find and name the one at fault
             alone = batch.filter(pl.col(EXPORT) == i).with_columns(pl.lit(0, dtype=pl.Int64).alias(EXPORT))
             with one_export(item[0], landing=landing):
                 _packed(rules, [item], alone)
@@ -228,7 +228,7 @@ def _packed(rules: Rules, group: Sequence[Small], batch: pl.DataFrame) -> PackRo
 
 @contextlib.contextmanager
 def one_export(raw: RawFile, *, landing: bool) -> Iterator[None]:
-    """Names the export on which typing fails, and the way to go on without it. Polars' own words may quote cells."""
+    """Names the export whose typing fails, and how to go on without it. Polars' own message may quote cells."""
     try:
         yield
     except pl.exceptions.PolarsError as error:

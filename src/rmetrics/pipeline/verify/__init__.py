@@ -1,1 +1,1 @@
-"""What both engines and the data say about a computation before it is published."""
+"""Checks of a computation before it is published: both engines against each other, and the data."""

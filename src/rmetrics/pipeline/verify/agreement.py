@@ -1,6 +1,6 @@
-"""Whether both engines read each expression of the rules alike, on odd values and on the lake's own.
+"""Comparison of both engines on each expression of the rules, with odd values and with the lake's own.
 
-A disagreement is a bug in rmetrics, but the user must know which rule and which rows it is about.
+A disagreement is a bug in rmetrics, but the user must know the rule and the rows it concerns.
 """
 
 import tempfile
@@ -24,20 +24,20 @@ from rmetrics.rules.names import JOBS
 from rmetrics.sandbox.connection import duckdb_errors, file_name, sandbox
 from rmetrics.sandbox.quoting import text
 
-MOST_VALUES = 100_000  # different rows of values that a condition is tried on
+MOST_VALUES = 100_000  # distinct rows of values on which a condition is tried
 _NAMED = 3
 _PLACE, _ONE = "_place", "_one"
 
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """An expression that the engines read differently.
+    """An expression that the engines evaluate differently.
 
     Attributes:
         condition: the expression.
-        rows: on how many rows, or different values, they differ.
+        rows: number of rows, or of distinct values, on which they differ.
         examples: the first of them in words.
-        exports: the names of the exports that the rows are from; empty for values of no row.
+        exports: the names of the exports that the rows are from; empty for values that belong to no row.
     """
 
     condition: PlacedCondition
@@ -47,11 +47,11 @@ class Disagreement:
 
 
 def disagreements(rules: Rules, computed: Rows | None = None) -> tuple[Disagreement, ...]:
-    """The expressions of the rules that the engines read differently.
+    """Returns the expressions of the rules that the engines evaluate differently.
 
     Args:
-        rules: in force.
-        computed: where there is one, its own values are tried as well as odd ones.
+        rules: the rules in force.
+        computed: a computation whose values are tried along with odd ones; None for odd ones only.
     """
     trials = []
     for number, placed in enumerate(_every(rules)):
@@ -72,12 +72,12 @@ def _every(rules: Rules) -> list[PlacedCondition]:
 
 
 def named_rows(rules: Rules, computed: Rows, names: Mapping[int, str]) -> tuple[Disagreement, ...]:
-    """The expressions that the engines read differently on the rows of the lake, with the rows: key, export, line.
+    """Returns the expressions that the engines evaluate differently on rows of the lake, with key, export and line.
 
     Args:
-        rules: in force.
+        rules: the rules in force.
         computed: the computation whose figures differ.
-        names: the exports' file names by their rank.
+        names: the exports' file names by rank.
     """
     trials = [(p, own) for p in _every(rules) if (own := _own_values(p, computed)) is not None]
     found = []
@@ -94,13 +94,13 @@ def named_rows(rules: Rules, computed: Rows, names: Mapping[int, str]) -> tuple[
 
 
 def disagreement_error(rules: Rules, computed: Rows, names: Mapping[int, str], told: str) -> CheckError:
-    """The error for figures on which the engines differ; names the rule and the rows where a rule is the cause.
+    """Returns the error for figures on which the engines differ; if a rule is the cause, it names the rule and rows.
 
     Args:
-        rules: in force.
+        rules: the rules in force.
         computed: the computation.
-        names: the exports' file names by their rank.
-        told: which figures differ.
+        names: the exports' file names by rank.
+        told: the figures that differ, in words.
     """
     found = named_rows(rules, computed, names)
     parts = [told, *(in_words(d, rules) for d in found)]
@@ -112,7 +112,7 @@ def disagreement_error(rules: Rules, computed: Rows, names: Mapping[int, str], t
 
 
 def in_words(found: Disagreement, rules: Rules) -> str:
-    """Which rule, where it stands, and on which rows the engines differ."""
+    """Describes a disagreement: the rule, its place, and the rows on which the engines differ."""
     placed = found.condition
     more = f" and {found.rows - len(found.examples):,} more" if found.rows > len(found.examples) else ""
     sql, examples = " ".join(placed.text.split()), "; ".join(found.examples)
@@ -120,7 +120,7 @@ def in_words(found: Disagreement, rules: Rules) -> str:
 
 
 def _differing(trials: Sequence[tuple[PlacedCondition, pl.DataFrame]]) -> list[pl.DataFrame]:
-    """Of each trial the values on which the engines differ. DuckDB reads the values from files."""
+    """Returns the values of each trial on which the engines differ. DuckDB reads the values from files."""
     found = []
     with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder, duckdb_errors("try the conditions of the rules"):
         files = [Path(folder) / f"{i}.parquet" for i in range(len(trials))]
@@ -142,7 +142,7 @@ def _differing(trials: Sequence[tuple[PlacedCondition, pl.DataFrame]]) -> list[p
 
 
 def _own_values(placed: PlacedCondition, computed: Rows | None) -> pl.DataFrame | None:
-    """The different values of the lake's rows in the columns of an expression; None where there are none."""
+    """Returns the lake's distinct values in the columns of an expression; None if it has none."""
     if computed is None or not computed.has(placed.rows):
         return None
     named = read_condition(placed.text, placed.row, kind=placed.kind).columns

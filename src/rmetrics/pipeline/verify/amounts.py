@@ -1,4 +1,4 @@
-"""Sums that the published tables cannot hold: which they are, and the largest amounts they are made of."""
+"""Sums too large for the published tables: which they are, and the largest amounts they consist of."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ class TooLarge:
     Attributes:
         table, column: where they would be published.
         rows: how many.
-        key: the first of them, column by column.
-        limit: what its column cannot hold.
+        key: of the first of them, column by column.
+        limit: the smallest value that its column cannot hold.
     """
 
     table: str
@@ -48,13 +48,13 @@ class TooLarge:
 def refuse_large_sums(
     rules: Rules, computed: Computed, tables: Sequence[PgTable], *, on_published: bool = False
 ) -> None:
-    """Refuses to publish where a sum does not fit its column.
+    """Refuses to publish if a sum does not fit its column.
 
     Args:
-        rules: in force.
-        computed: what would be published.
-        tables: where to.
-        on_published: whether what an increment came on top of is published: then only its own rows are looked at.
+        rules: the rules in force.
+        computed: the computation to publish.
+        tables: the tables to publish to.
+        on_published: whether the base of an increment is what is published; then only the increment's rows are checked.
 
     Raises:
         CheckError: names table, column and key of the first, and the exports and lines of the largest amounts.
@@ -70,12 +70,12 @@ def refuse_large_sums(
 def large_sums(
     rows: Rows, tables: Sequence[PgTable], changed: Mapping[str, pl.LazyFrame] | None = None
 ) -> Iterator[TooLarge]:
-    """The sums that do not fit their columns: those of months and days first, for they name the source.
+    """Yields the sums that do not fit their columns: those of months and days first, because they name the source.
 
     Args:
-        rows: of a computation.
+        rows: the rows of a computation.
         tables: the published tables.
-        changed: of some of them, the rows that are to be looked at; of the others all are.
+        changed: by table, the rows to check; all rows of the other tables are checked.
     """
     some = changed or {}
     order = (MONTHLY, DAILY)
@@ -95,12 +95,12 @@ def large_sums(
 
 
 def largest_amounts(rules: Rules, computed: Computed) -> Iterator[str]:
-    """The largest amounts that are added up, by export and line; no other cell's text."""
+    """Yields the largest amounts that are summed, by export and line; no other cell's text."""
     yield from (words for _, words in _largest(rules, computed))
 
 
 def _largest(rules: Rules, computed: Computed) -> list[tuple[str, str]]:
-    """The exports of the largest amounts, and each amount in words."""
+    """Returns the exports of the largest amounts, and each amount in words."""
     names = {p.rank: p.raw.name for p in computed.placed}
     found: list[tuple[Decimal, str, str]] = []
     for feed, column in sorted(summed_columns(rules)):

@@ -1,4 +1,4 @@
-"""Both engines against each other, and the questions about the data in the same pass."""
+"""Both engines against each other, and the checks of data quality in the same pass."""
 
 import contextlib
 import tempfile
@@ -48,18 +48,18 @@ def cross_check(
     runner: Runner | None = None,
     leads: LeadFiles | None = None,
 ) -> tuple[CrossCheck, list[Answer]]:
-    """Recomputes in DuckDB, and compares with what stands in the lake.
+    """Recomputes the figures in DuckDB, and compares them with those in the lake.
 
     Args:
         lake: holds the typed rows and the metrics.
-        rules: in force.
-        computed: what was computed.
-        part: only these months; None for everything, and to ask about the data's quality, too.
-        memory: how many bytes the run may use. Where DuckDB cannot do it with what is left of them, it takes what the
-            machine has: figures that nobody looked at twice are not published.
-        explanations: where questions about the data's quality may fail without stopping the run; None: nowhere.
-        runner: recomputes the figures, too, before DuckDB does, where everything is looked at; None: nothing else.
-        leads: what was made of leads beside what is published, to be compared where everything is looked at.
+        rules: the rules in force.
+        computed: the computation to check.
+        part: only these months; None for everything, including the checks of data quality.
+        memory: memory limit of the run in bytes. If DuckDB cannot finish within the rest of it, it uses the machine's
+            memory: figures are never published unchecked.
+        explanations: lets the checks of data quality fail without stopping the run; None to raise.
+        runner: also recomputes the figures, before DuckDB does, in a full check; None for DuckDB only.
+        leads: unpublished results about leads, compared in a full check.
     """
     if runner is not None and part is None:
         metrics = computed.snapshot.path(DAILY), computed.snapshot.path(MONTHLY)
@@ -82,7 +82,7 @@ def look_once(
     explanations: Explanations | None = None,
     leads: LeadFiles | None = None,
 ) -> tuple[CrossCheck, list[Answer]]:
-    """Does what ``cross_check`` says, with this limit of memory; None leaves it to DuckDB."""
+    """Does the work of ``cross_check`` within a memory limit; None leaves the limit to DuckDB."""
     typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else typed_inputs(lake, computed.typed)
     daily, monthly = computed.snapshot.path(DAILY), computed.snapshot.path(MONTHLY)
     own = OwnFigures(computed.snapshot.path(MEASURE_DAILY), computed.snapshot.path(DIMENSION_MONTHLY))
@@ -147,7 +147,7 @@ def look_once(
 
 @contextlib.contextmanager
 def _classes(lake: Lake, computed: Computed, part: MonthInputs | None) -> Iterator[Path]:
-    """A file of the classes of calls that are to be compared."""
+    """Yields a file of the classes of calls to compare."""
     made = computed.increment.reclassed if computed.increment else None
     if part is not None:
         rows = made.made.lazy() if made and part.classes else pl.LazyFrame(schema=CLASSED)
@@ -171,10 +171,10 @@ def agree(
     why: Explanations,
     runner: Runner | None = None,
 ) -> tuple[str, tuple[Finding, ...]]:
-    """Has DuckDB recompute what changed; returns what to say, and what it found in the data.
+    """Recomputes the changes in DuckDB; returns a message for the user, and the findings in the data.
 
-    Everything is recomputed from the typed rows, unless only new exports came on top: then the months they touch are,
-    from the rows before and the new exports'.
+    Recomputes everything from the typed rows, unless the only change is newer exports: then only the months they
+    affect, from the rows before and the new exports.
 
     Raises:
         CheckError: the engines differ; nothing may be published.

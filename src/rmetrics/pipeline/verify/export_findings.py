@@ -1,7 +1,7 @@
-"""Whether the newest exports look like the ones before them: columns lost, far fewer rows, a shorter range, a cut.
+"""Comparison of the newest exports with those before: lost columns, far fewer rows, a shorter range, a cut.
 
-An export is compared with the one before it of the same feed and the same shape (most headers in common), so a feed
-that comes from two programs is not compared across them.
+Each export is compared with the previous one of the same feed and shape (most headers in common), so exports of two
+programs for one feed are never compared with each other.
 """
 
 import datetime as dt
@@ -22,9 +22,9 @@ from rmetrics.rules import Rules
 from rmetrics.rules.feeds import Feed
 from rmetrics.rules.names import ENTERED
 
-CAPS = (1_000, 5_000, 10_000)  # where programs stop exporting, without a word
+CAPS = (1_000, 5_000, 10_000)  # row counts at which programs silently stop exporting
 _FEW_ROWS, _FEW_DAYS = 20, 14  # smaller exports differ by chance
-_SAMPLED = 200  # rows whose cells tell whether a header can be the column that was lost
+_SAMPLED = 200  # rows whose cells show whether a header can be the lost column
 _MUCH_LESS = 2  # fewer than half
 
 
@@ -44,21 +44,21 @@ class _Export:
         return frozenset(map(normal_header, self.placed.raw.headers))
 
     def resembles(self, other: "_Export") -> bool:
-        """Whether most headers of the two are the same."""
+        """Tests whether the two have most headers in common."""
         return 2 * len(self.headers & other.headers) >= len(self.headers | other.headers)
 
     @property
     def by_hand(self) -> bool:
-        """Whether it is a figure set by command, which has the columns it was given."""
+        """Whether it is a figure entered by command, which has only the columns it was given."""
         return normal_header(ENTERED) in self.headers
 
 
 def export_findings(lake: Lake, rules: Rules, computed: Computed) -> Iterator[Finding]:
-    """Yields what is odd about the newest export of each feed and shape.
+    """Yields the anomalies of the newest export of each feed and shape.
 
     Args:
         lake: holds the typed rows.
-        rules: the feeds.
+        rules: declares the feeds.
         computed: the exports in use.
 
     Source: the notes on exports, header drift and cut exports.
@@ -77,7 +77,7 @@ def export_findings(lake: Lake, rules: Rules, computed: Computed) -> Iterator[Fi
 
 
 def _pairs(exports: Sequence[_Export]) -> Iterator[tuple[_Export, _Export | None]]:
-    """The newest export of each shape, with the one before it."""
+    """Yields the newest export of each shape, with the one before it."""
     shapes: list[_Export] = []
     for i in range(len(exports) - 1, -1, -1):
         if not any(exports[i].resembles(s) for s in shapes):
@@ -92,10 +92,10 @@ def _cut(export: _Export) -> Finding:
 
 
 def _gaps(lake: Lake, exports: Sequence[_Export], feed: Feed) -> Iterator[Finding]:
-    """Days between the first row of an export that was cut, such as a phone log, and the last of those before it.
+    """Yields the gaps between the first row of a cut export, such as a phone log, and the last row before it.
 
-    Programs that stop at a number of rows give the newest ones, so what is missing is older: that no row of those days
-    is there does not mean that there was none.
+    Programs that stop at a number of rows export the newest ones, so the missing rows are older: days without rows in
+    the gap may well have had some.
     """
     if not any(e.placed.raw.rows in CAPS for e in exports):
         return
@@ -136,7 +136,7 @@ def _lost_columns(lake: Lake, newest: _Export, before: _Export, declared: Feed) 
 
 
 def _first_cells(lake: Lake, export: _Export, headers: Sequence[str]) -> Sample:
-    """The first cells under some headers; none where the landed text cannot be read, which other checks report."""
+    """Returns the first cells under some headers; none if the landed text is unreadable, which other checks report."""
     try:
         cells = scan_exported(lake, export.placed.raw).select(headers).head(_SAMPLED).collect()
     except (OSError, pl.exceptions.PolarsError):
@@ -152,7 +152,7 @@ def _shrunk(newest: _Export, before: _Export, ranges: Sequence[Range]) -> Iterat
     now, then = ranges
     days, days_before = _days(now), _days(then)
     if newest.name.startswith(f"{FOLDER}/"):
-        return  # a pull asks for some days only, has proved that they are whole, and knows their age
+        return  # a pull requests only some days, has proved that they are complete, and knows their age
     fewer = rows_before >= _FEW_ROWS and rows * _MUCH_LESS < rows_before
     shorter = days_before >= _FEW_DAYS and days * _MUCH_LESS < days_before
     if fewer or shorter:
@@ -179,7 +179,7 @@ def _extent(rows: int, span: Range) -> str:
 
 
 def _ranges(lake: Lake, exports: Sequence[_Export], feed: Feed) -> list[Range]:
-    """The first and the last day of each export's rows."""
+    """Returns the first and last day of each export's rows."""
     queries = []
     for export in exports:
         rows = lake.scan_typed(export.typed)

@@ -1,4 +1,4 @@
-"""Has the second engine follow leads to their jobs, and compares: all of them, or those that a change is tied to."""
+"""The second engine's journeys, compared with the first's: all of them, or those that a change is tied to."""
 
 import contextlib
 import datetime as dt
@@ -31,13 +31,13 @@ from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS, MONTHLY
 def journey_files(
     lake: Lake, rows: Rows, reached: pl.Series | None = None, months: frozenset[dt.date] | None = None
 ) -> Iterator[JourneyFiles]:
-    """Files of what the first engine made.
+    """Yields files of the first engine's journeys.
 
     Args:
         lake: for temporary files.
-        rows: those in force.
+        rows: the rows in force.
         reached: positions of the jobs, leads and calls whose journeys are compared row by row; None for all.
-        months: of the touches that are added up; None for all.
+        months: of the touches to sum; None for all.
     """
     snapshot = rows.snapshot
     snapshot.verify(JOURNEYS, MATCHES, JOURNEY_METRICS)
@@ -61,15 +61,15 @@ def journey_files(
 def check_reached(
     lake: Lake, rows: Rows, reached: pl.Series, files: JourneyFiles, names: Mapping[str, str], memory_limit: str | None
 ) -> list[Mismatch]:
-    """What the engines do not agree on among the touches and jobs that a change is tied to.
+    """Returns the mismatches between the engines among the touches and jobs that a change is tied to.
 
     Args:
         lake: for temporary files.
-        rows: those in force.
-        reached: positions of these jobs, leads and calls; they are all that are tied together.
-        files: what the first engine made of them (``journey_files``).
-        names: what undeclared sources are called.
-        memory_limit: of DuckDB.
+        rows: the rows in force.
+        reached: positions of these jobs, leads and calls, including every row tied to one of them.
+        files: the first engine's journeys (``journey_files``).
+        names: names of undeclared sources.
+        memory_limit: for DuckDB.
     """
     with followed(lake, rows, reached, names, memory_limit, also=files.paths) as connection:
         return compare_journeys(connection, files, rows.rules)
@@ -85,14 +85,14 @@ def followed(
     *,
     also: Sequence[Path] = (),
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection in which the second engine has followed some leads to their jobs; see ``checks.journeys``.
+    """Yields a connection in which the second engine has followed some leads to their jobs; see ``checks.journeys``.
 
     Args:
         lake: for temporary files.
-        rows: those in force.
-        reached: positions of jobs, leads and calls; they are all that are tied together.
-        names: what undeclared sources are called.
-        memory_limit: of DuckDB.
+        rows: the rows in force.
+        reached: positions of jobs, leads and calls, including every row tied to one of them.
+        names: names of undeclared sources.
+        memory_limit: for DuckDB.
         also: other files that the connection may read.
     """
     lake.folder(lake.root / "duckdb")
@@ -110,19 +110,19 @@ def followed(
 
 
 def follow_and_compare(connection: duckdb.DuckDBPyConnection, files: JourneyFiles, rows: Rows) -> list[Mismatch]:
-    """Makes journeys in a connection that has feeds and jobs, and compares them."""
+    """Creates journeys in a connection that has feeds and jobs, and compares them."""
     create_journeys(connection, rows.rules)
     return compare_journeys(connection, files, rows.rules)
 
 
 def with_journeys(found: CrossCheck, mismatches: Sequence[Mismatch]) -> CrossCheck:
-    """Both comparisons together."""
+    """Adds further mismatches to a cross-check."""
     return replace(found, count=found.count + len(mismatches), mismatches=(*found.mismatches, *mismatches))
 
 
 @contextlib.contextmanager
 def _inputs(lake: Lake, rows: Rows, reached: pl.Series) -> Iterator[dict[str, list[TypedInput]]]:
-    """Files of the rows at some positions, and of the payments that name the jobs among them."""
+    """Yields files of the rows at some positions, and of the payments that name the jobs among them."""
     rules, inside = rows.rules, pl.col(POSITION).is_in(reached.implode())
     frames = {
         n: rows.newest(n).filter(inside).collect(engine="streaming") for n in dict.fromkeys([JOBS, *lead_feeds(rules)])

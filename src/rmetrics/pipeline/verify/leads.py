@@ -1,4 +1,4 @@
-"""What the first engine makes of leads beside what is published, in files for the second engine to compare with."""
+"""The first engine's unpublished results about leads, in files for the second engine to compare with."""
 
 import contextlib
 import tempfile
@@ -15,11 +15,11 @@ from rmetrics.pipeline.speed import followed_leads
 
 @contextlib.contextmanager
 def lead_files(lake: Lake, rows: Rows) -> Iterator[LeadFiles]:
-    """Files of the facts of all leads, of those to dispute, and of how soon each was reached.
+    """Yields files of the facts of all leads, of the leads to dispute, and of how soon each was reached.
 
     Args:
         lake: for temporary files.
-        rows: those in force.
+        rows: the rows in force.
     """
     given = lead_rows(rows)
     lake.folder(lake.root / "duckdb")

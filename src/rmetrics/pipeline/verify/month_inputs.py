@@ -1,8 +1,8 @@
-"""What the second engine needs to recompute some months and nothing else.
+"""The second engine's inputs for recomputing some months and nothing else.
 
-A month's figures come from the jobs of the month, from all payments of these jobs and those of the month, from the jobs
-that payments of the month name, and from the other feeds' rows of the month; beyond it from the month's place in
-history: how far the data reach, when a source began, what a month's spend was.
+A month's figures come from the jobs of the month, all payments of these jobs, the payments of the month and the jobs
+they name, and the other feeds' rows of the month. Beyond these they depend on the month's place in history: the last
+day of the data, the first day of a source, the spend of a month.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ from rmetrics.rules import Rules
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
 from rmetrics.tables import DAILY
 
-MOST = 0.5  # of all months; beyond it everything is looked at
+MOST = 0.5  # share of all months; beyond it everything is checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class MonthInputs:
     """Some months, and the files from which they can be recomputed.
 
     Attributes:
-        inputs: by feed: rows in force, put into one file, and the typed rows of new exports.
-        positions: by feed, where the rows in force stand.
-        classes: whether the classes of the calls that were looked at again can be found anew.
+        inputs: by feed: one file of rows in force, and the typed rows of new exports.
+        positions: by feed, the positions of the rows in force.
+        classes: whether the inputs suffice to reclassify the calls of the increment.
     """
 
     scope: Scope
@@ -54,10 +54,10 @@ class MonthInputs:
 
 @contextlib.contextmanager
 def of_increment(lake: Lake, rules: Rules, computed: Computed) -> Iterator[MonthInputs | None]:
-    """What the new exports of a computation changed: from the rows before it, and from the exports.
+    """Yields the inputs for the months that new exports changed, from the rows before them and from the exports.
 
     Yields:
-        None where everything is to be looked at.
+        None if everything is to be checked.
     """
     made, before = computed.increment, computed.before
     months = _months(computed.snapshot)
@@ -79,14 +79,14 @@ def of_increment(lake: Lake, rules: Rules, computed: Computed) -> Iterator[Month
 
 @contextlib.contextmanager
 def of_months(lake: Lake, rows: Rows, months: frozenset[dt.date]) -> Iterator[MonthInputs]:
-    """Some months of a computation, from the rows in force, with what their neighbours need for rows near them."""
+    """Yields the inputs for some months from the rows in force, with the neighbouring months."""
     near = frozenset(d for m in months for d in ((m - dt.timedelta(days=1)).replace(day=1), m, next_month(m)))
     with _written(lake, rows, near, {}, {}) as (inputs, positions):
         yield MonthInputs(_scope(rows.snapshot, months), inputs, positions)
 
 
 def _months(snapshot: Snapshot) -> int:
-    """How many months have rows."""
+    """Returns the number of months that have rows."""
     days = snapshot.scan(TALLIES["days"]).select(pl.col("date").dt.month_start().drop_nulls().n_unique())
     return int(days.collect().item())
 
@@ -96,7 +96,7 @@ def _scope(snapshot: Snapshot, months: frozenset[dt.date]) -> Scope:
 
 
 def own_spellings(snapshot: Snapshot) -> dict[str, str]:
-    """What undeclared sources are called, as ``Scope.names`` has it."""
+    """Returns the names of undeclared sources, in the form of ``Scope.names``."""
     return dict(own_names(snapshot.scan(SPELLINGS)).select("_fold", "_own").collect().iter_rows())
 
 
@@ -109,17 +109,17 @@ def _written(
     named: Mapping[str, pl.DataFrame],
     keys: pl.Series | None = None,
 ) -> Iterator[tuple[dict[str, list[TypedInput]], dict[str, pl.Series]]]:
-    """Files of the rows in force that the months need, and where these rows stand.
+    """Yields files of the rows in force that the months need, and the positions of these rows.
 
-    By what the rows say themselves, not by the links that the first engine made of it.
+    Selects them by their own values, not by the links that the first engine made, so that the check is independent.
 
     Args:
         lake: for temporary files.
-        rows: those in force.
-        months: are to be recomputed.
+        rows: the rows in force.
+        months: the months to recompute.
         also: by feed, positions of more rows.
         named: by feed, rows that name jobs, or are named.
-        keys: numbers of customers whose calls and jobs are needed whenever they were.
+        keys: numbers of customers whose calls and jobs are needed whatever their dates.
 
     Raises:
         CorruptError: a file of the lake fails its checksum.
@@ -145,7 +145,7 @@ def _needed(
     named: Mapping[str, pl.DataFrame],
     keys: pl.Series | None,
 ) -> dict[str, pl.DataFrame]:
-    """The rows in force that the months need, by feed, with their mapped columns."""
+    """Returns the rows in force that the months need, by feed, with their mapped columns."""
     rules = rows.rules
     whole = {*spends(rules), TARGETS}
     reached, near_days = _last_days(rows.snapshot), _spans(months)
@@ -182,14 +182,14 @@ def _needed(
         names = pl.concat(asked).unique()
         columns = list(dict.fromkeys(c for link in linking.values() for c in link.match))
         found[JOBS] = _with(found[JOBS], _holding(rows, JOBS, columns, names))
-    if rules.returns:  # rows of the months may take their members from jobs of other months
+    if rules.returns:  # rows of the months may get their members from jobs of other months
         _add_customers(found, rows, named)
         _add_payments(found, rows, named)
     return found
 
 
 def _add_customers(found: dict[str, pl.DataFrame], rows: Rows, named: Mapping[str, pl.DataFrame]) -> None:
-    """Adds all jobs of the customers whose jobs are there, where days are counted between these."""
+    """Adds all jobs of the customers whose jobs are there, if the rules declare returns."""
     if rows.rules.returns:
         there = [rows.at(JOBS, found[JOBS][POSITION]).collect(), *([named[JOBS]] if JOBS in named else [])]
         theirs = rows.newest_at(JOBS, same_customers(rows, there))
@@ -205,7 +205,7 @@ def _add_payments(found: dict[str, pl.DataFrame], rows: Rows, named: Mapping[str
 
 
 def _spans(months: Collection[dt.date]) -> list[tuple[dt.date, dt.date]]:
-    """The first and last days of months; those that follow one another are one span."""
+    """Returns the spans of first and last days of months; consecutive months form one span."""
     spans: list[tuple[dt.date, dt.date]] = []
     for month in sorted(months):
         last = next_month(month) - dt.timedelta(days=1)
@@ -221,19 +221,19 @@ def _with(rows: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
 
 
 def _holding(rows: Rows, name: str, columns: Sequence[str], values: pl.Series) -> pl.DataFrame:
-    """The rows in force of a feed that hold one of some values; whole rows are read only where they are found."""
+    """Returns a feed's rows in force that hold one of some values; reads whole rows only for the positions found."""
     at = holding(rows.newest(name).select(POSITION, *columns), columns, values).select(POSITION)
     return rows.newest_at(name, at.collect(engine="streaming")[POSITION]).collect(engine="streaming")
 
 
 def _values(frames: list[pl.LazyFrame], columns: tuple[str, ...] | list[str]) -> pl.Series:
-    """All values in some columns."""
+    """Returns all distinct values in some columns."""
     values = [f.select(pl.col(c).alias("name")).drop_nulls() for f in frames for c in columns]
     return pl.concat(values).unique().collect()["name"]
 
 
 def _last_days(snapshot: Snapshot) -> dict[str, dt.date]:
-    """The last day on which rows of a feed count."""
+    """Returns the last day on which rows of each feed count."""
     days = snapshot.scan(TALLIES["days"]).filter(pl.col("counted") > 0)
     return dict(days.group_by("feed").agg(pl.col("date").max()).drop_nulls().collect().iter_rows())
 

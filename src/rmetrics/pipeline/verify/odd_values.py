@@ -1,4 +1,4 @@
-"""Rows of odd values, to try expressions on: blanks, extremes, letters of every kind, both clock changes."""
+"""Rows of odd values on which expressions are tried: blanks, extremes, letters of every kind, both clock changes."""
 
 import datetime as dt
 import random
@@ -34,11 +34,11 @@ _BUSY = 2024  # the year whose clock changes are tried
 
 
 def odd_rows(row: Row, nodes: Iterable[tree.Node] = (), *, rows: int = ROWS, seed: int = 0) -> pl.DataFrame:
-    """Rows of odd values; each value of a column occurs, in combinations drawn by the seed.
+    """Returns rows of odd values; every value of a column occurs, in combinations drawn with the seed.
 
     Args:
         row: the columns.
-        nodes: expressions to be tried; their own values, and what is next to them, occur too.
+        nodes: expressions to be tried; their own values, and neighbouring ones, also occur.
         rows: how many.
         seed: the same seed gives the same rows.
     """
@@ -47,7 +47,7 @@ def odd_rows(row: Row, nodes: Iterable[tree.Node] = (), *, rows: int = ROWS, see
     columns = []
     for name, kind in row.columns:
         values = list(dict.fromkeys([None, *_values(kind, written, row.zone)]))
-        if row.cells:  # larger ones are rejected when a cell is read
+        if row.cells:  # larger values are rejected when a cell is read
             values = [v for v in values if _fits_cell(v, kind)]
         cells = (values + draw.choices(values, k=rows))[:rows]
         draw.shuffle(cells)
@@ -88,7 +88,7 @@ def _texts(written: Iterable[tree.Node]) -> Iterable[str]:
 
 
 def _variants(text: str) -> Sequence[str]:
-    """A text, and what is like it; of a pattern, texts that fit it."""
+    """Returns a text and its variants; for a pattern, texts that match it."""
     plain = text.replace("%", "").replace("_", "x")
     turkish = plain.upper().replace("I", "\u0130")
     return [text, plain, plain.lower(), plain.upper(), turkish, f" {plain}", f"{plain}\t", f"x{plain}y", plain[:-1]]
@@ -111,7 +111,7 @@ def _days(written: Iterable[tree.Node]) -> Sequence[dt.date]:
 
 
 def changes_of(zone: str) -> Sequence[dt.date]:
-    """The days of a year on which the clocks of a zone change, or two ordinary days where they do not."""
+    """Returns the days of a year on which a zone's clocks change, or two ordinary days if they never do."""
     year = [dt.date(_BUSY, 1, 1) + dt.timedelta(days=n) for n in range(366)]
     offsets = [dt.datetime.combine(d, dt.time(12), ZoneInfo(zone)).utcoffset() for d in year]
     changed = [day for day, was, now in zip(year[1:], offsets, offsets[1:], strict=False) if was != now]
@@ -119,7 +119,7 @@ def changes_of(zone: str) -> Sequence[dt.date]:
 
 
 def _stamps(days: Iterable[dt.date], zone: str) -> Sequence[dt.datetime]:
-    """Instants around both midnights of each day, the business's and UTC's, and through its first hours."""
+    """Returns instants around both midnights of each day, the business's and UTC's, and through its first hours."""
     stamps = []
     for day in days:
         for place in (ZoneInfo(zone), dt.UTC):

@@ -1,4 +1,4 @@
-"""Every expression of the rules: where it is written, and over which rows of the lake."""
+"""Every expression of the rules, with its place in the rules and the rows of the lake it applies to."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -27,9 +27,9 @@ class PlacedCondition:
     Attributes:
         key: its dotted key.
         text: as written.
-        rows: the table of the lake it is over: a feed, or the job facts.
+        rows: the table of the lake it applies to: a feed, or the job facts.
         row: the columns it may name.
-        start, end: from when and until when it is in force, by the business day of the row; None is open.
+        start, end: the period in which it is in force, by the business day of the row; None is open.
         kind: the type of the derived column; None for a condition.
     """
 
@@ -50,7 +50,7 @@ class PlacedCondition:
 
 
 def conditions(rules: Rules) -> Iterator[PlacedCondition]:
-    """Yields the conditions of jobs, calls, feeds and sources, each version of them."""
+    """Yields the conditions of jobs, measures, calls, feeds and sources, in every version."""
     yield from _of_jobs(rules)
     yield from _of_measures(rules)
     zone = rules.business.timezone
@@ -92,7 +92,7 @@ def _of_jobs(rules: Rules) -> Iterator[PlacedCondition]:
 
 
 def _of_measures(rules: Rules) -> Iterator[PlacedCondition]:
-    """The conditions and sums of own measures, the texts of dimensions, and which jobs returns look for."""
+    """Yields the conditions and sums of own measures, the texts of dimensions, and the conditions of returns."""
     for name, measure in sums(rules, own=True).items():
         of = measure.latest.of or ""
         rows, row = FACTS if of == JOBS else of, measure_row(rules, of)
@@ -113,7 +113,7 @@ def _of_measures(rules: Rules) -> Iterator[PlacedCondition]:
 
 
 def _of_source(source: Source) -> Iterator[tuple[str, str, str]]:
-    """The conditions of a source over the rows of a feed: rule, feed, condition."""
+    """Yields the conditions of a source over the rows of a feed: rule, feed, condition."""
     if isinstance(source.leads, FeedLeads) and source.leads.where is not None:
         yield "leads", source.leads.feed, source.leads.where
     for cost in source.cost:
@@ -124,7 +124,7 @@ def _of_source(source: Source) -> Iterator[tuple[str, str, str]]:
 def _of_terms(
     rules: Rules, at: str, start: dt.date | None, end: dt.date | None, source: Source
 ) -> Iterator[PlacedCondition]:
-    """The conditions of a vendor's terms, and of its answers."""
+    """Yields the conditions of a vendor's terms and answers."""
     if not isinstance(source.leads, FeedLeads):
         return
     feed = source.leads.feed

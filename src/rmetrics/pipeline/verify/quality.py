@@ -1,4 +1,4 @@
-"""Questions about the data, asked of the second engine, and their answers as findings."""
+"""Questions about the data, answered by the second engine, and their answers as findings."""
 
 import dataclasses
 import datetime as dt
@@ -16,11 +16,11 @@ _REMEMBERED = "quality"
 
 @dataclass(frozen=True, slots=True)
 class CheckFinding:
-    """A finding with examples and what to do.
+    """A finding with examples and advice.
 
     Attributes:
-        kind: what it is about: the two ``engines``, what is ``published``, the ``lake``, or the ``data``.
-        rows: how many figures or rows it concerns.
+        kind: its subject: the two ``engines``, what is ``published``, the ``lake``, or the ``data``.
+        rows: the number of figures or rows it concerns.
         examples: the first of them.
     """
 
@@ -34,7 +34,7 @@ class CheckFinding:
 
 
 def finding_of(answer: Answer, rules: Rules) -> CheckFinding:
-    """The answer to a question about the data, with the severity that the rules give it."""
+    """Returns the answer to a question about the data as a finding, with the severity that the rules declare."""
     asked = answer.question
     if answer.broken:
         index = [c.name for c in rules.checks].index(asked.code)
@@ -44,7 +44,7 @@ def finding_of(answer: Answer, rules: Rules) -> CheckFinding:
 
 
 def quality_findings(lake: Lake, rules: Rules, inputs: str, answers: Sequence[Answer]) -> tuple[Finding, ...]:
-    """The answers as a sync tells them; kept, so that a sync that changes nothing can tell them, too."""
+    """Returns the answers as a sync reports them; saves them for the report of a sync that changes nothing."""
     told = [finding_of(a, rules) for a in answers]
     findings = [Finding(t.code, t.severity, _line(t), t.rows) for t in told]
     today = dt.datetime.now(dt.UTC).date().isoformat()
@@ -53,7 +53,7 @@ def quality_findings(lake: Lake, rules: Rules, inputs: str, answers: Sequence[An
 
 
 def remembered_findings(lake: Lake, inputs: str) -> tuple[Finding, ...]:
-    """What the last look at everything said of the data; with its day, where exports have come since."""
+    """Returns the findings of the last full check, with its date if exports have come since."""
     kept: Mapping[str, Any] = lake.load_json(_REMEMBERED)
     found = tuple(Finding(**{**f, "severity": Severity(f["severity"])}) for f in kept.get("findings", []))
     if kept.get("inputs") == inputs:

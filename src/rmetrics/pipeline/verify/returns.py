@@ -1,4 +1,4 @@
-"""Has the second engine count the days between jobs of customers, and compares: all, or those that a change reached."""
+"""The second engine's count of days between customers' jobs, compared with the first: of all jobs, or of some."""
 
 import contextlib
 import tempfile
@@ -24,7 +24,7 @@ from rmetrics.sandbox.connection import sandbox
 
 @contextlib.contextmanager
 def return_file(lake: Lake, rows: Rows) -> Iterator[Path | None]:
-    """A file of what the first engine counted; None where the rules ask for nothing."""
+    """Yields a file of the first engine's returns; None if the rules declare none."""
     if not rows.rules.returns:
         yield None
         return
@@ -36,16 +36,16 @@ def return_file(lake: Lake, rows: Rows) -> Iterator[Path | None]:
 def check_reached_returns(
     lake: Lake, rows: Rows, looked: pl.Series, names: Mapping[str, str], memory_limit: str | None
 ) -> list[Mismatch]:
-    """What the engines do not agree on among jobs whose days were counted again.
+    """Returns the mismatches between the engines among jobs whose days were recounted.
 
-    From the jobs of the same customers and their payments, whatever months these are of.
+    Uses the jobs of the same customers and their payments, whatever their months.
 
     Args:
         lake: for temporary files.
-        rows: those in force.
-        looked: the positions of these jobs, and where they stood before.
-        names: what undeclared sources are called.
-        memory_limit: of DuckDB.
+        rows: the rows in force.
+        looked: the positions of these jobs, now and before.
+        names: names of undeclared sources.
+        memory_limit: for DuckDB.
     """
     if not rows.rules.returns or not len(looked):
         return []

@@ -1,4 +1,4 @@
-"""What a person should know of the data a run worked with."""
+"""Findings about the data a run worked with."""
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -26,7 +26,7 @@ from rmetrics.tables import DAILY, MONTHLY
 def run_findings(
     lake: Lake, rules: Rules, computed: Computed, seen: list[InboxFile], explanations: Explanations
 ) -> tuple[Finding, ...]:
-    """The findings of a sync, gravest first; where one of them fails, the others are still made."""
+    """Returns the findings of a sync, most severe first; if one part fails, the others are still made."""
     found: list[Finding] = []
     for what, findings in (
         ("the findings about files", lambda: list(_files(rules, computed, seen))),
@@ -43,10 +43,10 @@ def run_findings(
 
 
 def _free_text(computed: Computed, rules: Rules) -> Iterator[Finding]:
-    """Dimensions with thousands of members and no ``most``: a text that somebody typed, not what things are told by.
+    """Yields dimensions with thousands of members and no ``most``: free text rather than categories.
 
-    What is published is right, the largest by name and the others together, so the run goes on: one more export must
-    not stop a company's figures. It is an error all the same, until somebody decides.
+    The published members are right, the largest by name and the others together, so the run goes on: one more export
+    must not stop a company's figures. It remains an error until somebody decides.
     """
     if not any(d.most is None for d in rules.dimensions.values()):
         return
@@ -63,7 +63,7 @@ def _free_text(computed: Computed, rules: Rules) -> Iterator[Finding]:
 
 
 def _earlier(lake: Lake, computed: Computed) -> Iterator[Finding]:
-    """Exports that landed in the form of an earlier version."""
+    """Yields a finding about exports that landed in the form of an earlier version."""
     earlier = lake.earlier_exports()
     if not earlier:
         return
@@ -82,7 +82,7 @@ def _earlier(lake: Lake, computed: Computed) -> Iterator[Finding]:
 
 
 def _files(rules: Rules, computed: Computed, seen: list[InboxFile]) -> Iterator[Finding]:
-    newest = {(p.raw.name, p.feed): p.raw.sha256 for p in computed.placed}  # a mended file replaces an earlier one
+    newest = {(p.raw.name, p.feed): p.raw.sha256 for p in computed.placed}  # a corrected file replaces an earlier one
     counts = [computed.counts[sha256] for sha256 in newest.values()]
     rejected = sum(c.rejected for c in counts)
     if rejected:
@@ -115,7 +115,7 @@ def _files(rules: Rules, computed: Computed, seen: list[InboxFile]) -> Iterator[
 
 
 def taken_in_findings(rows: Sequence[RejectedRow]) -> tuple[Finding, ...]:
-    """What to say of rows that an earlier run rejected and this one reads."""
+    """Returns the finding for rows that an earlier run rejected and this one reads."""
     if not rows:
         return ()
     places = ", ".join(f"{r.file} line {r.line}" for r in rows[:5]) + (", ..." if len(rows) > 5 else "")
@@ -125,7 +125,7 @@ def taken_in_findings(rows: Sequence[RejectedRow]) -> tuple[Finding, ...]:
 
 
 def by_others(written: Sequence[ByOthers]) -> Iterator[Finding]:
-    """What somebody else wrote into published tables, and where to put it instead."""
+    """Yields findings about rows that others wrote into published tables, with the right place for them."""
     for table in written:
         if table.removed:
             message = (
@@ -194,7 +194,7 @@ def _rows(lake: Lake, rules: Rules) -> Iterator[Finding]:
 
 
 def _phones(computed: Computed) -> Iterator[Finding]:
-    """Cells that hold something in the place of a number, which is no customer's."""
+    """Yields a finding about phone cells with placeholders, which match no customer."""
     by_feed = {name: sum(f.no_numbers for f, _ in files) for name, files in computed.typed.items()}
     if number := sum(by_feed.values()):
         where = ", ".join(f"{name} ({cells:,})" for name, cells in by_feed.items() if cells)
@@ -211,7 +211,7 @@ def _money(frame: pl.DataFrame) -> str:
 
 
 def rebuilt(computed: Computed) -> Iterator[Finding]:
-    """Says which files of the lake had to be made again."""
+    """Yields a finding about files of the lake that had to be rebuilt."""
     if computed.rebuilt:
         count, first = len(computed.rebuilt), computed.rebuilt[0]
         more = f" and {count - 1} more" if count > 1 else ""
@@ -220,7 +220,7 @@ def rebuilt(computed: Computed) -> Iterator[Finding]:
 
 
 def merged(findings: tuple[Finding, ...], quality: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """Both, gravest first; what a run tells of itself is not told again by the second engine."""
+    """Merges both, most severe first; drops the second engine's findings whose code the run already reports."""
     order, told = list(Severity), {f.code for f in findings}
     both = (*findings, *(f for f in quality if f.code not in told))
     return tuple(sorted(both, key=lambda f: order.index(f.severity)))
