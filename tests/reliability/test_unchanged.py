@@ -29,6 +29,7 @@ def first() -> Iterator[Project]:
     with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
         project = new_project(Path(folder) / "project", "")
         job(project, 1)
+        (project.rules / "own.toml").write_text("[measures.done]\nof = 'jobs'\ncount = \"type = 'COD Repair'\"\n")
         assert project.sync().status == "published"
         yield project
 
@@ -150,7 +151,8 @@ def test_what_it_says_is_what_the_whole_way_says(own: Project) -> None:
     quick = nothing_to_do(own.settings)
     assert quick is not None
     assert whole.status == "unchanged"
-    for name in ("status", "files", "findings", "months", "published", "cross_check"):
+    assert whole.measures
+    for name in ("status", "files", "findings", "months", "measures", "published", "cross_check"):
         assert getattr(quick, name) == getattr(whole, name), name
 
 

@@ -18,18 +18,20 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rmetrics.files import write_private
 from rmetrics.findings import BY_HAND, PULL_INCOMPLETE, TAKEN_IN, Finding, Severity
 from rmetrics.locks import lock, lock_file
 from rmetrics.month_line import MonthLine
-from rmetrics.pipeline.summary import FileResult, SyncResult
+from rmetrics.pipeline.summary import FileResult, MeasureLine, SyncResult
 from rmetrics.postgres.embedded import state_at_rest
 from rmetrics.settings import Settings
 from rmetrics.version import __version__
 
 NOT_NEEDED = "not needed: nothing changed"
+L = TypeVar("L", MonthLine, MeasureLine)
+
 _NAME = "unchanged.json"
 _OURS = frozenset({"lock", _NAME, f"{_NAME}.part"})  # files of the lake that every run writes
 _ONCE = frozenset(
@@ -72,6 +74,7 @@ def remember(settings: Settings, read: str, state: str, result: SyncResult) -> N
         "files": [asdict(f) for f in files],
         "findings": [asdict(f) for f in result.findings],
         "months": [asdict(m) for m in result.months],
+        "measures": [asdict(m) for m in result.measures],
     }
     write_private(settings.lake_dir / _NAME, json.dumps(kept, default=str).encode())
 
@@ -96,9 +99,10 @@ def nothing_to_do(settings: Settings) -> SyncResult | None:
             files=tuple(FileResult(**f) for f in kept["files"]),
             published={},
             findings=tuple(Finding(**{**f, "severity": Severity(f["severity"])}) for f in kept["findings"]),
-            months=tuple(_month(m) for m in kept["months"]),
+            months=tuple(_line(MonthLine, m) for m in kept["months"]),
             seconds=time.monotonic() - started,
             cross_check=NOT_NEEDED,
+            measures=tuple(_line(MeasureLine, m) for m in kept["measures"]),
         )
     except (OSError, ValueError, TypeError, KeyError, ArithmeticError):  # missing or malformed: it is only a cache
         return None
@@ -118,11 +122,12 @@ def _free(path: Path) -> bool:
         return False
 
 
-def _month(kept: dict[str, Any]) -> MonthLine:
-    exact = {f.name for f in fields(MonthLine) if "Decimal" in str(f.type)}
+def _line(kind: type[L], kept: dict[str, Any]) -> L:
+    """Returns a line of the summary as it was before it was saved."""
+    exact = {f.name for f in fields(kind) if "Decimal" in str(f.type)}
     values: dict[str, Any] = {n: Decimal(v) if n in exact and v is not None else v for n, v in kept.items()}
     values["month"] = dt.date.fromisoformat(kept["month"])
-    return MonthLine(**values)
+    return kind(**values)
 
 
 def _key(settings: Settings, read: str, state: str) -> str:
