@@ -1,4 +1,4 @@
-"""rmetrics: from a folder of exports to right numbers in Postgres.
+"""rmetrics: turns a folder of exports into correct figures in PostgreSQL.
 
 Public: ``open``, which returns a ``Company``, and ``__version__``. Everything else may change between versions.
 
@@ -24,8 +24,8 @@ def open(folder: str | Path = ".") -> "Company":  # noqa: A001 - read as rmetric
     """Opens a project folder for reading; see ``rmetrics.company.Company``.
 
     Raises:
-        SettingsError: the folder is no rmetrics project, or its settings cannot be used.
+        SettingsError: the folder is not an rmetrics project, or its settings are invalid.
     """
-    from rmetrics.company import Company  # `rmetrics --version` need not load Polars
+    from rmetrics.company import Company  # imported here so that `rmetrics --version` does not load Polars
 
     return Company.open(folder)

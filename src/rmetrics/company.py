@@ -1,4 +1,4 @@
-"""A company's numbers from Python, for notebooks and scripts. Reads; never writes to the lake or to Postgres."""
+"""A company's figures for notebooks and scripts. Read-only: never writes to the lake or to PostgreSQL."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,9 +20,8 @@ _TABLES = {"daily": "daily_metrics", "monthly": "monthly_metrics"}
 class Company:
     """One project folder.
 
-    Figures follow the rules in the folder and the exports that have landed. Where the last ``rmetrics sync`` did not
-    compute exactly that (rules were edited since, an export was withdrawn), they are computed again in a temporary
-    folder.
+    Figures follow the rules in the folder and the landed exports. If the last ``rmetrics sync`` computed something else
+    (rules were edited since, or an export was withdrawn), they are recomputed in a temporary folder.
     """
 
     settings: Settings
@@ -31,10 +30,10 @@ class Company:
     def open(cls, folder: str | Path = ".") -> Self:
         """Opens a project folder. Settings come from the environment, then from the folder's ``.env``.
 
-        Relative paths in the settings start at the folder.
+        Relative paths in the settings are relative to the folder.
 
         Raises:
-            SettingsError: the folder holds no rules, or its settings cannot be used.
+            SettingsError: the folder has no rules, or its settings are invalid.
         """
         settings = load_settings(Path(folder))
         if not settings.rules_dir.is_dir():
@@ -45,7 +44,7 @@ class Company:
         return cls(settings)
 
     def metrics(self, grain: Literal["daily", "monthly"] = "monthly") -> "pl.DataFrame":
-        """The figures as they are published.
+        """The figures as published.
 
         Returns:
             One row per ``date`` or ``month``, ``source`` and ``segment``, in that order, with the columns of
@@ -75,19 +74,19 @@ class Company:
         metrics: Sequence[str] = (),
         day: str | None = None,
     ) -> "Explanation":
-        """Why numbers are what they are: the rule, the rows, those that nearly counted, and the proof.
+        """Explains figures: the rule, the rows, the rows that nearly counted, and the proof.
 
         Args:
             source: a source; case, spaces and aliases do not matter.
             month: as ``2024-11``.
             segment: only this one.
-            metrics: only these measures; none means all.
+            metrics: only these measures; empty means all.
             day: only this day, as ``2024-11-05``.
 
         Raises:
             SettingsError: an unknown source, segment, measure or month.
             LakeError, RulesError: see ``metrics``.
-            PostgresError: the server that holds the published numbers cannot be used.
+            PostgresError: the server with the published figures cannot be used.
         """
         from rmetrics.usecases.explain import explain_numbers, parse_question
 
@@ -95,7 +94,7 @@ class Company:
         return explain_numbers(self.settings, question)[0]
 
     def sql(self, statement: str) -> "pl.DataFrame":
-        """The result of one read-only SELECT over the lake, as ``rmetrics sql`` gives it.
+        """The result of one read-only SELECT over the lake, as in ``rmetrics sql``.
 
         Raises:
             SettingsError: it is not one SELECT, reaches beyond the views, or DuckDB cannot run it.

@@ -1,8 +1,8 @@
-"""Secrets that nothing we write may show.
+"""Masks secrets in all output.
 
-A secret is registered once, when it is looked up. Every text that leaves the program passes ``concealed``: messages,
-JSON documents, tracebacks, manifests. The secret is also found in the forms it takes on its way to a server: with
-URL or JSON escapes, and in base64 together with a user name.
+A secret is registered once, when it is looked up. Every text that leaves the program passes through ``concealed``:
+messages, JSON documents, tracebacks, manifests. Secrets are also recognised in the forms they take on the way to a
+server: URL-escaped or JSON-escaped, and in base64 together with a user name.
 """
 
 import base64
@@ -11,13 +11,13 @@ import re
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
-LEAST = 4  # characters: masking anything shorter would mask half of every message
-_IN_ROWS = 8  # characters: a shorter one could be part of a customer's data by chance
-_forms: dict[str, bool] = {}  # every form of every secret; whether it is masked in rows, too
+LEAST = 4  # characters; masking shorter secrets would mask half of every message
+_IN_ROWS = 8  # characters; a shorter secret could occur in a customer's data by chance
+_forms: dict[str, bool] = {}  # every form of every secret, and whether it is also masked in rows
 
 
 def conceal(secret: str) -> None:
-    """Registers a secret for the rest of the process."""
+    """Registers a secret for the lifetime of the process."""
     in_rows = len(secret) >= _IN_ROWS and not secret.isdigit()
     plain = {
         secret,
@@ -33,7 +33,7 @@ def conceal(secret: str) -> None:
 
 
 def conceal_pair(user: str, secret: str) -> None:
-    """Registers the form that HTTP's basic authentication gives to a user name and a secret."""
+    """Registers the HTTP basic authentication form of a user name and a secret."""
     _forms[base64.b64encode(f"{user}:{secret}".encode()).decode().rstrip("=")] = True
 
 
@@ -43,7 +43,7 @@ def concealed(text: str) -> str:
 
 
 def concealed_in_rows(text: str) -> str:
-    """A cell with every secret masked that is too long to stand in data by chance."""
+    """A cell with every secret masked that is too long to occur in data by chance."""
     return _masked(text, [form for form, in_rows in _forms.items() if in_rows])
 
 

@@ -1,18 +1,18 @@
-"""Every deliberate error of rmetrics, and the exit code each one leads to.
+"""Every deliberate error of rmetrics, with its exit code.
 
     RmetricsError
     ├── SettingsError   2   a setting, an option or a folder that cannot be used
     ├── RulesError      2   the rules do not load; carries every problem found
     ├── LakeError       4   the lake cannot be read or written
-    ├── PostgresError   4   the database cannot be reached, or a publish did not hold
+    ├── PostgresError   4   the database cannot be reached, or a publish failed
     ├── EngineError     4   Spark cannot be reached, or could not finish
-    ├── CheckError      3   the numbers do not agree; nothing was published
+    ├── CheckError      3   the figures do not agree; nothing was published
     ├── PullError       3   a pull is not proved complete; nothing of it is in force
     └── BusyError       5   another run holds the lock
 
-A *finding* is a value (``results.Finding``), not an error: bad data never stops a run. An error says what is
-wrong, where, and how to mend it; it carries no secret and no customer's data. Anything else that is raised is a bug
-of ours and keeps its traceback (exit code 1).
+A *finding* is a value (``findings.Finding``), not an error: bad data never stops a run. An error states the problem,
+its location and the remedy; it contains no secret and no customer's data. Any other exception is a bug in rmetrics and
+keeps its traceback (exit code 1).
 """
 
 import errno
@@ -25,10 +25,10 @@ from pathlib import Path
 
 
 class RmetricsError(Exception):
-    """Something the user can mend.
+    """An error that the user can fix.
 
     Args:
-        message: what is wrong and where.
+        message: the problem and its location.
         hint: the next step, as an imperative sentence; may be empty.
     """
 
@@ -48,13 +48,13 @@ class SettingsError(RmetricsError):
 
 @dataclass(frozen=True, slots=True)
 class RuleProblem:
-    """One thing wrong in the rules.
+    """One problem in the rules.
 
     Attributes:
         path: the file.
-        line: 1-based line of the key, 0 where no line can be named.
+        line: 1-based line of the key, 0 if unknown.
         key: dotted TOML key, for instance ``sources.Google.cost``.
-        message: what was found and what is allowed.
+        message: the value found and the values allowed.
     """
 
     path: Path
@@ -68,7 +68,7 @@ class RuleProblem:
 
 
 class RulesError(RmetricsError):
-    """The rules do not load. Carries every problem found, not only the first."""
+    """The rules do not load. Carries every problem, not only the first."""
 
     exit_code = 2
 
@@ -82,16 +82,16 @@ class RulesError(RmetricsError):
 
 
 class LakeError(RmetricsError):
-    """The lake, the inbox or a file in them cannot be read or written."""
+    """The lake, the inbox or one of their files cannot be read or written."""
 
     exit_code = 4
 
 
 def withdrawal_hint(exports: Collection[str]) -> str:
-    """How to take the one export that makes a run fail out of force; empty where there is not exactly one.
+    """The command that withdraws the one export that makes a run fail; empty unless there is exactly one.
 
     Args:
-        exports: the names of the exports that the failure comes from.
+        exports: the names of the exports that cause the failure.
     """
     if len(exports) != 1:
         return ""
@@ -100,10 +100,10 @@ def withdrawal_hint(exports: Collection[str]) -> str:
 
 
 class OutOfMemoryError(LakeError):
-    """A query needs more memory, or more space for temporary files, than it may have."""
+    """A query exceeds its limit of memory or temporary disk space."""
 
 
-# What a disk, a file system or its permissions answer: nothing that a program could have asked for rightly.
+# Errors caused by a disk, a file system or its permissions, not by a bug in the program.
 _OF_THE_SYSTEM = {
     getattr(errno, name)
     for name in ("EACCES", "EPERM", "EROFS", "EIO", "ENOSPC", "EDQUOT", "EFBIG", "ESTALE", "EMFILE", "ENFILE", "ELOOP")
@@ -114,7 +114,7 @@ _NATIVE = re.compile(r"\(os error (?P<number>\d+)\)(?:: (?P<file>.+))?")
 
 
 def of_the_system(error: BaseException) -> LakeError | None:
-    """What to report where the system refused a file, memory or a thread; None for any other error."""
+    """The error to report if the system refused a file, memory or a thread; None for any other error."""
     if _exhausted(error):
         return OutOfMemoryError(
             "the system gives this program no more memory or threads",
@@ -123,7 +123,7 @@ def of_the_system(error: BaseException) -> LakeError | None:
     if not isinstance(error, OSError):
         return None
     number, file = error.errno, error.filename
-    if number is None and (native := _NATIVE.search(str(error))):  # Polars keeps number and file in the text
+    if number is None and (native := _NATIVE.search(str(error))):  # Polars has number and file in its message only
         number, file = int(native["number"]), native["file"] or "a file"
     if number is None or number not in _OF_THE_SYSTEM or file is None:
         return None
@@ -139,7 +139,7 @@ def _exhausted(error: BaseException) -> bool:
 
 
 def asked_to_stop(error: BaseException) -> bool:
-    """Whether Ctrl-C is behind an error: DuckDB, for one, raises one of its own from it."""
+    """Whether Ctrl-C caused an error: DuckDB, for instance, turns it into an error of its own."""
     found: BaseException | None = error
     while found is not None:
         if isinstance(found, KeyboardInterrupt):
@@ -149,10 +149,10 @@ def asked_to_stop(error: BaseException) -> bool:
 
 
 class PostgresError(RmetricsError):
-    """PostgreSQL cannot be reached, refused a statement, or holds something other than what was sent.
+    """PostgreSQL cannot be reached, refused a statement, or its rows differ from those sent.
 
     Attributes:
-        state: the SQLSTATE of a refused statement; empty where there is none.
+        state: the SQLSTATE of a refused statement; empty if there is none.
     """
 
     exit_code = 4
@@ -163,19 +163,19 @@ class PostgresError(RmetricsError):
 
 
 class EngineError(RmetricsError):
-    """Spark cannot be reached, or could not finish; nothing of what it computed is in force."""
+    """Spark cannot be reached, or could not finish; none of its results are in force."""
 
     exit_code = 4
 
 
 class CheckError(RmetricsError):
-    """The two engines disagree: the numbers must not be published."""
+    """The two engines disagree: the figures must not be published."""
 
     exit_code = 3
 
 
 class PullError(RmetricsError):
-    """A pull is not proved complete. The message names the part that is missing."""
+    """A pull is not proved complete. The message names the missing part."""
 
     exit_code = 3
 

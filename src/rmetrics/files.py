@@ -1,7 +1,7 @@
-"""Files that only their owner may open: what rmetrics writes holds customers' rows or a company's figures.
+"""Files readable by their owner only: they contain customers' rows or a company's figures.
 
-A file in a folder that others may write is a trap: one that was made there beforehand stays readable to whoever made
-it. So nothing is written into somebody else's file.
+In a folder that others can write to, somebody could create the file in advance and keep access to it. So rmetrics never
+writes into another user's file.
 """
 
 import contextlib
@@ -15,12 +15,12 @@ PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 
 
 def open_private(path: Path) -> BinaryIO:
-    """Opens a file of ours for writing from its start, made with 0600 where it does not exist.
+    """Opens one of our files for writing from its start; creates it with 0600 if it does not exist.
 
     Pipes and devices (``/dev/stdout``) are opened as they are.
 
     Raises:
-        OSError: as of ``os.open``; ``PermissionError`` where the file belongs to another user.
+        OSError: as for ``os.open``; ``PermissionError`` if the file belongs to another user.
     """
     try:
         return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE), "wb")
@@ -35,7 +35,7 @@ def open_private(path: Path) -> BinaryIO:
 
 
 def _taken_over(path: Path, file: BinaryIO) -> None:
-    """Empties a file that was there before and closes it to others."""
+    """Truncates an existing file and closes it to others."""
     found = os.fstat(file.fileno())
     if not stat.S_ISREG(found.st_mode):
         return
@@ -49,22 +49,22 @@ def write_private(path: Path, content: bytes) -> None:
     """Writes a whole file with 0600.
 
     Raises:
-        OSError: as of ``open_private``.
+        OSError: as for ``open_private``.
     """
     with open_private(path) as file:
         file.write(content)
 
 
 def write_durably(path: Path, content: bytes, *, modified_ns: int | None = None) -> None:
-    """Writes a whole file with 0600 that survives a power cut, once its folder does.
+    """Writes a whole file with 0600 that survives a power failure, once its folder is synced.
 
     Args:
-        path: of the file; what stands there is removed first.
+        path: of the file; an existing one is removed first.
         content: its bytes.
-        modified_ns: the time it is given; None for now.
+        modified_ns: its modification time; None for now.
 
     Raises:
-        OSError: as of ``open_private``.
+        OSError: as for ``open_private``.
     """
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
@@ -83,7 +83,7 @@ def put_in_place(part: Path, final: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes the renames in a folder durable, where the system can."""
+    """Makes renames in a folder durable, if the system supports it."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -93,38 +93,38 @@ def sync_folder(folder: Path) -> None:
 
 
 def part_of(path: Path) -> Path:
-    """Where a file is written before it is put in place: beside it, hidden, so that no inbox takes it."""
+    """The temporary name for writing a file: next to it, hidden, so that no inbox picks it up."""
     return path.with_name(f".{path.name}.part")
 
 
 def replace_private(path: Path, content: bytes) -> None:
-    """Writes a file with 0600, whole or not at all: whoever is stopped leaves the file as it was.
+    """Writes a file with 0600 atomically: an interrupted write leaves the old file unchanged.
 
     Raises:
-        OSError: as of ``open_private``.
+        OSError: as for ``open_private``.
     """
     part = part_of(path)
     try:
         write_durably(part, content)
         put_in_place(part, path)
     finally:
-        part.unlink(missing_ok=True)  # a write that failed leaves nothing beside the file
+        part.unlink(missing_ok=True)  # remove the partial file of a failed write
 
 
 def close_to_others(descriptor: int, found: os.stat_result) -> None:
-    """Takes other users' rights to an open file away. On Windows the folder's rights hold: there are no modes."""
+    """Removes other users' rights to an open file. Windows has no modes; there the folder's rights apply."""
     if os.name == "posix" and stat.S_IMODE(found.st_mode) & ~PRIVATE_FILE:
         os.fchmod(descriptor, PRIVATE_FILE)
 
 
 def current_user() -> int | None:
-    """The user that this process acts as; None on Windows, where users have no numbers."""
+    """The effective user id of this process; None on Windows, which has none."""
     ask = getattr(os, "geteuid", None)
     return None if ask is None else int(ask())
 
 
 def user_name(uid: int) -> str:
-    """The name of a system user, or its number where it has none."""
+    """The name of a system user, or its id if it has none."""
     try:
         import pwd
     except ModuleNotFoundError:  # Windows

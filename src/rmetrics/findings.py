@@ -1,15 +1,15 @@
-"""Findings: what a person should know about the data a run worked with."""
+"""Findings: facts about a run's data that the user should know."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-BY_HAND = "rows-by-hand"  # the finding of a run that met rows of somebody else in published tables
-EMPTY_INBOX = "empty-inbox"  # the finding of a run that met no file in the inbox
-WITHDRAWN = "withdrawn-export"  # the finding of a run that met the content of a withdrawn export again
-PULL_INCOMPLETE = "pull-incomplete"  # the finding of a run whose pull is not proved complete
-COMPANY_FAILED = "company-failed"  # the finding of a group's run that could not compute one of its companies
-COMPANY_REMOVED = "company-removed"  # the finding of a group's run that took out a company no longer declared
-TAKEN_IN = "rejected-rows-taken-in"  # the finding of a run that could read rows it had rejected before
+BY_HAND = "rows-by-hand"  # published tables contained rows written by others
+EMPTY_INBOX = "empty-inbox"  # the inbox contained no file
+WITHDRAWN = "withdrawn-export"  # the content of a withdrawn export was delivered again
+PULL_INCOMPLETE = "pull-incomplete"  # a pull is not proved complete
+COMPANY_FAILED = "company-failed"  # a company of the group could not be computed
+COMPANY_REMOVED = "company-removed"  # a company no longer declared was removed from the group
+TAKEN_IN = "rejected-rows-taken-in"  # rows rejected before are readable now
 
 
 def count(number: int, what: str) -> str:
@@ -22,7 +22,7 @@ def count(number: int, what: str) -> str:
 
 
 class Severity(StrEnum):
-    """How much a finding matters: an error makes the run exit 3."""
+    """The severity of a finding; an error makes the run exit with 3."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -31,12 +31,12 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something in the data that a person should know.
+    """A fact about the data that the user should know.
 
     Attributes:
         code: a short stable name.
-        rows: how many rows it concerns.
-        message: what, and what to do; no customer's data.
+        rows: the number of rows affected.
+        message: the problem and the remedy; no customer's data.
     """
 
     code: str

@@ -1,8 +1,8 @@
-"""One try at a lock on an open file, in the system's own way.
+"""One attempt to lock an open file, with the system's own mechanism.
 
-Linux and macOS: ``flock``, shared or exclusive. Windows knows no ``flock``; there a byte far behind the text is locked,
-for nobody may read what is locked, and every lock is exclusive: what would share it waits instead. Both are freed when
-the process ends, however it ends.
+Linux and macOS: ``flock``, shared or exclusive. Windows has no ``flock``; there a byte far beyond the text is locked,
+because locked bytes cannot be read, and every lock is exclusive: a shared one waits. Both are released when the process
+ends, however it ends.
 """
 
 import os
@@ -15,7 +15,7 @@ except ModuleNotFoundError:  # Windows
     _BYTE = 2**30
 
     def try_lock(descriptor: int, *, alone: bool) -> bool:  # noqa: ARG001 - there is one kind of lock
-        """Locks an open file; False where somebody else holds it."""
+        """Locks an open file; False if another process holds it."""
         before = os.lseek(descriptor, 0, os.SEEK_CUR)
         os.lseek(descriptor, _BYTE, os.SEEK_SET)
         try:
@@ -29,10 +29,10 @@ except ModuleNotFoundError:  # Windows
 else:
 
     def try_lock(descriptor: int, *, alone: bool) -> bool:
-        """Locks an open file, shared or for itself alone; False where somebody else holds it.
+        """Locks an open file, shared or exclusively; False if another process holds it.
 
         Raises:
-            OSError: this file system has no locks.
+            OSError: the file system does not support locks.
         """
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)

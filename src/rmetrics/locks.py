@@ -1,7 +1,7 @@
 """Locks between commands: ``flock`` on a file that only its owner can open (Windows: ``rmetrics.flock``).
 
-Whoever can open a file can lock it, also read-only: a lock that others may read is a lock with which they can hold
-every command. The kernel frees a lock when the process that holds it ends, however it ends.
+Anyone who can open a file, even read-only, can lock it: with a lock file readable by others they could block every
+command. The kernel releases a lock when the process that holds it ends, however it ends.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ _POLL_SECONDS = 0.05
 
 @contextlib.contextmanager
 def lock_file(path: Path, *, create: bool = True) -> Iterator[IO[str]]:
-    """Opens a lock file for reading and writing, closed to others; nothing is locked yet.
+    """Opens a lock file for reading and writing, closed to others; does not lock it yet.
 
     Raises:
-        OSError: it cannot be opened. ``PermissionError`` where it belongs to another user, ``ELOOP`` where it is a
-            symbolic link, ``FileNotFoundError`` without ``create``.
+        OSError: it cannot be opened. ``PermissionError`` if it belongs to another user, ``ELOOP`` if it is a symbolic
+            link, ``FileNotFoundError`` without ``create``.
     """
     flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | (os.O_CREAT if create else 0)
     user = current_user()
@@ -46,10 +46,10 @@ def lock_file(path: Path, *, create: bool = True) -> Iterator[IO[str]]:
 
 
 def lock(file: IO[str], *, alone: bool, seconds: float = 0.0) -> bool:
-    """Locks the file, shared or for itself alone; False where somebody else still held it after so many seconds.
+    """Locks the file, shared or exclusively; False if another process still holds it after ``seconds``.
 
     Raises:
-        OSError: this file system has no locks.
+        OSError: the file system does not support locks.
     """
     until = time.monotonic() + seconds
     while not try_lock(file.fileno(), alone=alone):
@@ -60,7 +60,7 @@ def lock(file: IO[str], *, alone: bool, seconds: float = 0.0) -> bool:
 
 
 def holders(file: IO[str]) -> list[int]:
-    """The processes that hold a lock on the file, besides this one; empty where the system does not list them."""
+    """The other processes that hold a lock on the file; empty if the system does not list them."""
     found = os.fstat(file.fileno())
     if os.name != "posix":
         return []
@@ -73,9 +73,9 @@ def holders(file: IO[str]) -> list[int]:
 
 
 def held(path: Path) -> bool:
-    """Whether another process holds a lock on a file; locks nothing, not even for a moment.
+    """Whether another process holds a lock on a file; takes no lock, not even briefly.
 
-    False where there is no such file, or the system does not list locks.
+    False if the file does not exist or the system does not list locks.
     """
     try:
         with path.open(encoding="utf-8") as file:
@@ -85,9 +85,9 @@ def held(path: Path) -> bool:
 
 
 def named_holder(file: IO[str]) -> str:
-    """The words for whoever holds a lock on the file."""
+    """A description of the process that holds a lock on the file."""
     for pid in holders(file):
-        with contextlib.suppress(OSError):  # it has ended meanwhile
+        with contextlib.suppress(OSError):  # it has ended in the meantime
             uid = Path(f"/proc/{pid}").stat().st_uid
             return f"pid {pid}" if uid == current_user() else f"pid {pid} of {user_name(uid)}"
     return "pid unknown"

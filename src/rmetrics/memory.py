@@ -1,31 +1,34 @@
-"""How much memory a run may use, and what follows from it.
+"""The memory limit of a run and the limits derived from it.
 
-Rows that are joined are held in memory while that is done; so they are joined in buckets of at most so many. The
-figures behind it are measured (``docs/benchmarks.md``).
+Rows are joined in memory, so they are joined in buckets of limited size. The constants are measured
+(``docs/benchmarks.md``).
 """
 
 import os
 from pathlib import Path
 
-_PROGRAM = 600 * 1024**2  # the program, its libraries, and blocks of files on their way
-_ROW = 800  # bytes of a row that is joined and written
-_MARGIN = 256 * 1024**2  # what an engine takes beyond its limit
+_PROGRAM = 600 * 1024**2  # bytes: the program, its libraries, and file blocks being processed
+_ROW = 800  # bytes of a row being joined and written
+_MARGIN = 256 * 1024**2  # bytes that an engine uses beyond its limit
 _FEWEST = 250_000
 
 
 def rows_at_once(limit: int) -> int:
-    """How many rows may be joined at a time."""
+    """The number of rows that may be joined at a time."""
     return max(_FEWEST, (limit - _PROGRAM) // _ROW)
 
 
 def duckdb_limit(limit: int) -> str:
-    """DuckDB's share, as its setting: what the program, which may not give memory back, leaves; at least a quarter."""
+    """DuckDB's memory limit, as its setting: the run's limit minus the program's memory, which it may never release.
+
+    At least a quarter of the run's limit, at most half.
+    """
     left = limit - _resident() - _MARGIN
     return f"{max(min(left, limit // 2), limit // 4, _MARGIN) // 1024**2}MiB"
 
 
 def _resident() -> int:
-    """The memory that this process has now; half of ``_PROGRAM`` where the system does not say."""
+    """The current memory of this process; half of ``_PROGRAM`` if the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except (OSError, ValueError, IndexError):

@@ -1,7 +1,7 @@
-"""Exact money: integer cents, and how an amount is split so that the parts add up.
+"""Exact money: integer cents, and splitting an amount into parts that add up to it.
 
 Typed columns hold ``Decimal(18, 2)`` dollars. Inside the metrics money is whole cents (``*_cents``, Int64) and revenue
-after payout is whole millionths (``*_micros``, Int64: cents times a share of at most four decimals). No float ever.
+after payout is whole millionths (``*_micros``, Int64: cents times a share of at most four decimals). Never a float.
 """
 
 from decimal import Decimal
@@ -20,17 +20,17 @@ def cents(amount: pl.Expr) -> pl.Expr:
 
 
 def dollars(whole_cents: pl.Expr) -> pl.Expr:
-    """``Decimal(18, 2)`` of whole cents."""
+    """``Decimal(18, 2)`` from whole cents."""
     return (whole_cents.cast(pl.Decimal(38, 2)) * pl.lit(_CENT, dtype=pl.Decimal(38, 2))).cast(DOLLARS)
 
 
 def from_micros(whole_micros: pl.Expr) -> pl.Expr:
-    """``Decimal(18, 6)`` of whole millionths."""
+    """``Decimal(18, 6)`` from whole millionths."""
     return (whole_micros.cast(pl.Decimal(38, 6)) * pl.lit(_MICRO, dtype=pl.Decimal(38, 6))).cast(MICROS)
 
 
 def share_units(share: Decimal) -> int:
-    """A share of at most four decimals in ten-thousandths: cents times this are millionths of a dollar.
+    """A share of at most four decimals in ten-thousandths: cents times this gives millionths of a dollar.
 
     >>> share_units(Decimal("0.40"))
     4000
@@ -39,10 +39,10 @@ def share_units(share: Decimal) -> int:
 
 
 def largest_remainder(total: int, weights: list[int]) -> list[int]:
-    """Split ``total`` cents in proportion to ``weights`` so that the parts add up to it.
+    """Splits ``total`` cents in proportion to ``weights`` so that the parts add up to it.
 
-    Ties go to the earlier part. A negative total is split as its absolute value. Weights must not be negative and
-    not all be zero.
+    Ties go to the earlier part. A negative total is split like its absolute value. Weights must not be negative, and at
+    least one must be positive.
 
     >>> largest_remainder(100, [1, 1, 1])
     [34, 33, 33]

@@ -1,4 +1,4 @@
-"""The figures of a source in a month, as every page, message and summary tells them."""
+"""The figures of a source in a month, shared by all pages, messages and summaries."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class MonthLine:
-    """One source in one month, or on one of its days, against its target; source ALL is the whole company."""
+    """One source in one month, or on one of its days, with its target; source ALL is the whole company."""
 
     month: dt.date
     source: str
@@ -25,15 +25,15 @@ class MonthLine:
 
     @property
     def cpl(self) -> Decimal | None:
-        """Cost per lead, None without leads."""
+        """Cost per lead; None without leads."""
         return self.cost / self.leads if self.leads else None
 
     @property
     def conv_l2r(self) -> Decimal | None:
-        """Repairs per lead, None without leads."""
+        """Repairs per lead; None without leads."""
         return Decimal(self.repairs) / self.leads if self.leads else None
 
     @property
     def profit(self) -> Decimal:
-        """Revenue after payout less cost."""
+        """Revenue after payout minus cost."""
         return self.revenue40 - self.cost

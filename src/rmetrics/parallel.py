@@ -1,4 +1,4 @@
-"""Work on several blocks at once, a bounded number ahead of the one that is waited for."""
+"""Parallel work on several blocks, a bounded number ahead of the consumer."""
 
 import os
 from collections import deque
@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 from typing import TypeVar
 
-WORKERS = min(os.cpu_count() or 1, 4)  # each holds a block in several forms, so memory grows with them
+WORKERS = min(os.cpu_count() or 1, 4)  # limited because each holds a block in several forms in memory
 
 
 Item = TypeVar("Item")
@@ -17,13 +17,13 @@ Result = TypeVar("Result")
 def in_order(
     function: Callable[[Item], Result], items: Iterable[Item], *, workers: int = WORKERS, stop: Event | None = None
 ) -> Iterator[Result]:
-    """Yields the result of each item, in order; the next items are worked on meanwhile, each in its own thread.
+    """Yields the result of each item, in order, while the next items are processed in other threads.
 
     Args:
-        function: must not touch what another call touches.
-        items: are taken by the calling thread, at most ``workers`` ahead.
-        workers: how many are worked on at a time.
-        stop: is set when no more results are wanted, so that calls on their way can end early; they are waited for.
+        function: must not share mutable state between calls.
+        items: read by the calling thread, at most ``workers`` ahead.
+        workers: the number processed at a time.
+        stop: set when no more results are wanted, so that running calls can end early; the function waits for them.
     """
     pending: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="rmetrics")

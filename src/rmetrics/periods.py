@@ -1,8 +1,8 @@
-"""Business days and months.
+"""Business days, months and other periods.
 
 A day is a ``datetime.date`` in the business time zone; a month is the date of its first day. Ranges are half open:
-``[start, end)``, and an end of None means "still in force". Tables are kept, computed and published in parts: the rows
-of a month together, and under ``NO_PART`` those without a day.
+``[start, end)``, and an end of None means "still in force". Tables are stored, computed and published in parts: the
+rows of a month, and under ``NO_PART`` those without a day.
 """
 
 import calendar
@@ -17,7 +17,7 @@ _MONTH = re.compile(r"(\d{4})-(\d{2})")
 
 
 class Grain(StrEnum):
-    """How long a period is. Weeks are those of ISO 8601: from Monday to Sunday."""
+    """The length of a period. Weeks are ISO 8601 weeks, Monday to Sunday."""
 
     DAY = "day"
     WEEK = "week"
@@ -31,7 +31,7 @@ _WEEKS_OF_YEAR = 52
 
 
 def period_of(day: dt.date, grain: Grain) -> dt.date:
-    """The first day of the period that holds ``day``.
+    """The first day of the period that contains ``day``.
 
     >>> period_of(dt.date(2024, 11, 7), Grain.WEEK), period_of(dt.date(2024, 11, 7), Grain.QUARTER)
     (datetime.date(2024, 11, 4), datetime.date(2024, 10, 1))
@@ -45,7 +45,7 @@ def period_of(day: dt.date, grain: Grain) -> dt.date:
 
 
 def next_period(start: dt.date, grain: Grain, by: int = 1) -> dt.date:
-    """The first day of the period that comes ``by`` periods after the one that begins on ``start``."""
+    """The first day of the period ``by`` periods after the one that begins on ``start``."""
     if grain in _MONTHS:
         number = start.year * 12 + start.month - 1 + by * _MONTHS[grain]
         return dt.date(number // 12, number % 12 + 1, 1)
@@ -53,10 +53,9 @@ def next_period(start: dt.date, grain: Grain, by: int = 1) -> dt.date:
 
 
 def year_before(start: dt.date, grain: Grain) -> dt.date | None:
-    """The first day of the period that one is compared with a year later; None where there is none.
+    """The first day of the period a year earlier to compare with; None if there is none.
 
-    A week is compared with the one 52 weeks before it, which has the same number of each weekday. 29 February has no
-    day a year before.
+    A week is compared with the one 52 weeks earlier, so that both have the same weekdays. 29 February has no such day.
 
     >>> year_before(dt.date(2024, 2, 29), Grain.DAY) is None
     True
@@ -71,7 +70,7 @@ def year_before(start: dt.date, grain: Grain) -> dt.date | None:
 
 
 def period_name(start: dt.date, grain: Grain) -> str:
-    """What a period is called.
+    """The name of a period.
 
     >>> [period_name(dt.date(2024, 12, 30), grain) for grain in (Grain.DAY, Grain.WEEK, Grain.MONTH)]
     ['2024-12-30', '2025-W01', '2024-12']
@@ -93,7 +92,7 @@ def period_name(start: dt.date, grain: Grain) -> str:
 
 
 def month_of(day: dt.date) -> dt.date:
-    """The first day of the month that holds ``day``."""
+    """The first day of the month that contains ``day``."""
     return day.replace(day=1)
 
 
@@ -103,12 +102,12 @@ def next_month(month: dt.date) -> dt.date:
 
 
 def days_of(month: dt.date) -> int:
-    """How many calendar days ``month`` has."""
+    """The number of days in ``month``."""
     return calendar.monthrange(month.year, month.month)[1]
 
 
 def parse_month(text: str) -> dt.date | None:
-    """The month written ``YYYY-MM``, or None when the text is anything else.
+    """The month written as ``YYYY-MM``; None for any other text.
 
     >>> parse_month("2024-11")
     datetime.date(2024, 11, 1)
@@ -122,7 +121,7 @@ def parse_month(text: str) -> dt.date | None:
 
 
 def part_of(day: pl.Expr) -> pl.Expr:
-    """The part of a table that a row belongs to: the month of its day, ``NO_PART`` without one."""
+    """The part of a table that a row belongs to: the month of its day, or ``NO_PART`` without one."""
     return day.dt.month_start().fill_null(NO_PART)
 
 
@@ -134,7 +133,7 @@ def local_date(stamp: pl.Expr, zone: str) -> pl.Expr:
 def local_noon(day: pl.Expr, zone: str) -> pl.Expr:
     """Noon of a business day as a UTC timestamp.
 
-    Grafana shows a bare date as UTC midnight, that is as the day before anywhere west of Greenwich. Noon exists on
-    every day, also when clocks change, and stays on its day in every zone less than twelve hours away.
+    Grafana shows a bare date as UTC midnight, which is the previous day anywhere west of Greenwich. Noon exists on
+    every day, even when clocks change, and remains on its day in every zone less than twelve hours away.
     """
     return day.cast(pl.Datetime("us")).dt.offset_by("12h").dt.replace_time_zone(zone).dt.convert_time_zone("UTC")

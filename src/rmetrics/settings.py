@@ -1,7 +1,7 @@
-"""Where things live, and the one secret.
+"""Locations, credentials and other settings of a project.
 
 Read from the environment, then from ``.env`` in the project folder: the working folder, or the nearest one above it
-that is a project. Keys of others in ``.env`` (Grafana's, for instance) are ignored.
+that is a project. Unrelated keys in ``.env`` (Grafana's, for instance) are ignored.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ _MASTER = r"^(local(\[[^\]]*\])?|local-cluster\[\d+,\d+,\d+\]|spark://\S+|k8s://
 KEY_RING = "rmetrics"  # the service under which the system's key ring keeps secrets
 _FOLDERS = ("data_dir", "inbox_dir", "rules_dir")
 _BUCKET = "s3://"
-_UNSET = "the bucket of {}"  # follows from another setting; no variable has such a name
+_UNSET = "the bucket of {}"  # alias of a derived setting; no environment variable can have this name
 
 
 class Settings(BaseSettings):
@@ -31,18 +31,19 @@ class Settings(BaseSettings):
 
     Attributes:
         postgres_dsn: the server to publish to; None means the embedded PostgreSQL under the data folder.
-        data_dir: the lake and the embedded server live here.
-        inbox_dir: the exports; they are only read.
-        rules_dir: the rules.
-        pg_schema: the schema to publish into.
-        local_dir: where a lake or an inbox in a bucket has its local folder: copies, and the embedded server.
+        data_dir: the folder of the lake and the embedded server.
+        inbox_dir: the folder of the exports; only read.
+        rules_dir: the folder of the rules.
+        pg_schema: the schema to publish to.
+        group_schema: the group's schema, in the settings of one of its companies; None without a group.
+        local_dir: the local folder for a lake or inbox in a bucket: copies, and the embedded server.
         s3_endpoint: the S3 server of buckets; None means Amazon's.
-        data_url, inbox_url: the bucket where ``RMETRICS_DATA_DIR`` or ``RMETRICS_INBOX_DIR`` names one, without a
-            slash at its end; the folder of that setting is then the local one.
-        company: the company of the rules that a command is about; None: all of them, or there is only one.
-        serve_url: where ``rmetrics serve`` answers, for the links of dashboards and reports; None: no links.
-        memory_limit: how much memory a run may use, for instance ``4GB``; None means 4 GiB.
-        engine: where figures are computed: on this machine, or on Apache Spark (``docs/scale.md``).
+        data_url, inbox_url: the bucket, if ``RMETRICS_DATA_DIR`` or ``RMETRICS_INBOX_DIR`` names one, without a
+            trailing slash; the folder of that setting is then the local one.
+        company: the company in the rules that a command concerns; None: all of them, or there is only one.
+        serve_url: the address of ``rmetrics serve``, for links in dashboards and reports; None: no links.
+        memory_limit: the memory limit of a run, for instance ``4GB``; None means 4 GiB.
+        engine: the engine that computes the figures: this machine, or Apache Spark (``docs/scale.md``).
         spark: Spark's master, or the address of a Spark Connect server.
     """
 
@@ -67,7 +68,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _buckets(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Tells the address of a bucket from the local folder that stands for it."""
+        """Replaces a bucket's address by its local folder, and stores the address separately."""
         local, found = Path(given.get("local_dir") or cls.model_fields["local_dir"].default), dict(given)
         for what in ("data", "inbox"):
             url = str(given.get(f"{what}_dir") or "").rstrip("/")
@@ -81,12 +82,12 @@ class Settings(BaseSettings):
 
     @property
     def inbox(self) -> str:
-        """Where the exports come from, for messages."""
+        """The location of the exports, for messages."""
         return self.inbox_url or str(self.inbox_dir)
 
     @property
     def links_to(self) -> str | None:
-        """The address of ``rmetrics serve`` without a slash at its end; None where links lead nowhere."""
+        """The address of ``rmetrics serve`` without a trailing slash; None for no links."""
         return (self.serve_url or "").rstrip("/") or None
 
     @property
@@ -96,7 +97,7 @@ class Settings(BaseSettings):
 
     @property
     def lake_url(self) -> str | None:
-        """The lake's address in a bucket; None where it is in a folder."""
+        """The lake's address in a bucket; None if it is in a folder."""
         return None if self.data_url is None else "/".join([self.data_url, *self._own, "lake"])
 
     @property
@@ -104,12 +105,12 @@ class Settings(BaseSettings):
         return () if self.company is None else ("companies", self.company)
 
     def of_company(self, name: str, inbox: str | None = None, schema: str | None = None) -> "Settings":
-        """The settings of one company of the group: its folders, and the schema that would be its own.
+        """The settings of one company of the group: its folders, and the schema it would publish to on its own.
 
         Args:
             name: of the company.
-            inbox: its folder inside the inbox; None: named as the company.
-            schema: its own schema; None: named as the company.
+            inbox: its folder inside the inbox; None: the company's name.
+            schema: its own schema; None: the company's name.
         """
         folder = inbox or name
         url = None if self.inbox_url is None else f"{self.inbox_url}/{folder}"
@@ -123,21 +124,21 @@ class Settings(BaseSettings):
 
     @property
     def dsn(self) -> str | None:
-        """The DSN in the clear, for the driver only; an empty one counts as unset."""
+        """The DSN in clear text, for the driver only; an empty one counts as unset."""
         value = self.postgres_dsn.get_secret_value().strip() if self.postgres_dsn else ""
         return value or None
 
 
 def load_settings(folder: Path | None = None) -> Settings:
-    """The settings in force.
+    """Returns the settings in force.
 
     Args:
-        folder: a project folder, whose ``.env`` is read and where relative paths start; None looks for one from the
-            working folder upwards.
+        folder: a project folder, whose ``.env`` is read and to which paths are relative; None searches from the working
+            folder upwards.
 
     Raises:
-        SettingsError: no folder from here upwards is a project, or a value cannot be used; the DSN is never repeated
-            in the message.
+        SettingsError: no folder from here upwards is a project, or a value is invalid; the message never contains the
+            DSN.
     """
     here = Path.cwd() if folder is None else None
     if here is not None:
@@ -163,7 +164,7 @@ def load_settings(folder: Path | None = None) -> Settings:
 
 
 def _for_company(found: Settings) -> Settings:
-    """The settings of the company that is named in them. What is wrong with the rules is told where they load."""
+    """The settings of the company named in them. Invalid rules are skipped here and reported when the rules load."""
     if found.company is None:
         return found
     for path in sorted(found.rules_dir.glob("*.toml")):
@@ -178,19 +179,19 @@ def _for_company(found: Settings) -> Settings:
 
 
 def project_folder() -> Path:
-    """The folder of the project that a command works in: where its ``.env`` is and its relative paths start."""
+    """The folder of the current project: contains its ``.env``, and its relative paths start there."""
     here = Path.cwd()
     return _project(here) or here
 
 
 def named_setting(name: str) -> SecretStr | None:
-    """The value of a setting that the rules name: a secret, from the environment, ``.env`` or the system's key ring.
+    """The value of a secret that the rules name, from the environment, ``.env`` or the system's key ring.
 
     Args:
-        name: of the setting. Blank counts as not set, wherever it stands.
+        name: of the setting. A blank value counts as not set.
 
     Returns:
-        The value, to be shown to nobody; None where it is set nowhere.
+        The value, never to be shown; None if it is not set anywhere.
 
     Raises:
         SettingsError: ``.env`` cannot be read.
@@ -200,7 +201,7 @@ def named_setting(name: str) -> SecretStr | None:
 
 
 def _in_env_file(name: str) -> str:
-    try:  # no interpolation: a dollar sign in a password is one
+    try:  # no interpolation: a dollar sign in a password is literal
         return (dotenv_values(project_folder() / ".env", interpolate=False, encoding="utf-8").get(name) or "").strip()
     except UnicodeDecodeError:
         raise SettingsError(".env is not UTF-8 text", "Save it as UTF-8.") from None
@@ -209,7 +210,7 @@ def _in_env_file(name: str) -> str:
 
 
 def _in_key_ring(name: str) -> str:
-    """The value in the key ring; nothing where the package ``keyring`` or a key ring is missing."""
+    """The value in the key ring; empty if the package ``keyring`` or a key ring is missing."""
     try:
         keyring = importlib.import_module("keyring")
     except ImportError:
@@ -221,10 +222,10 @@ def _in_key_ring(name: str) -> str:
 
 
 def _project(here: Path) -> Path | None:
-    """The nearest project folder from ``here`` upwards; None where there is none.
+    """The nearest project folder from ``here`` upwards; None if there is none.
 
-    Whoever names folders in the environment has chosen: nothing is looked for. A folder above counts only if it is the
-    user's own, for anybody may put rules into ``/tmp``.
+    If the environment names folders, no search is made. A folder above counts only if it belongs to the user (or root),
+    because anyone may put rules into ``/tmp``.
     """
     if any(f"RMETRICS_{name}".upper() in os.environ for name in _FOLDERS):
         return here
@@ -240,7 +241,7 @@ def _is_project(folder: Path) -> bool:
             return True
         settings = (folder / ".env").read_text(encoding="utf-8")
         return any(f"RMETRICS_{name}".upper() in settings for name in _FOLDERS)
-    except (OSError, ValueError):  # it cannot be read, or is no text: not a project that could be used
+    except (OSError, ValueError):  # unreadable or not text: not a usable project
         return folder == Path.cwd() and (folder / ".env").is_file()
 
 
@@ -256,11 +257,11 @@ _UNITS = {"K": 1, "M": 2, "G": 3, "T": 4}
 
 
 def memory_of(settings: Settings) -> int:
-    """The limit in bytes."""
+    """The memory limit in bytes."""
     if settings.memory_limit is None:
         return DEFAULT_MEMORY
     match = re.fullmatch(r"([\d.]+) ?([KMGT])(i?)B", settings.memory_limit)
-    if match is None:  # the settings have been validated
+    if match is None:  # cannot happen: the settings have been validated
         msg = f"{settings.memory_limit!r} is no amount of memory"
         raise AssertionError(msg)
     return int(float(match[1]) * (1024 if match[3] else 1000) ** _UNITS[match[2]])

@@ -1,4 +1,4 @@
-"""The files that come with rmetrics: rules, the schema script."""
+"""Files shipped with rmetrics: rules, the schema script."""
 
 from importlib import resources
 from pathlib import Path
@@ -7,7 +7,7 @@ from rmetrics.errors import SettingsError
 
 
 def shipped(name: str) -> Path:
-    """A shipped file or folder: from the installed package, or from the checkout it runs in.
+    """The path of a shipped file or folder, in the installed package or in the checkout.
 
     Raises:
         SettingsError: the installation is incomplete.

@@ -1,6 +1,6 @@
-"""The published tables: names, keys and columns with their PostgreSQL types, written once.
+"""The published tables: names, keys and columns with their PostgreSQL types, defined once.
 
-``schema.sql`` says the same for the shipped feeds; a test compares the two. A feed that only TOML knows gets its table
+``schema.sql`` repeats them for the shipped feeds; a test compares the two. A feed that only TOML defines gets its table
 from here.
 """
 
@@ -14,7 +14,7 @@ from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
 DAILY, MONTHLY = "daily_metrics", "monthly_metrics"
 JOURNEYS, JOURNEY_METRICS = "journeys", "journey_metrics"
 
-# What ``journey_metrics`` counts touches as.
+# The counts of touches in ``journey_metrics``.
 JOURNEY_COUNTS = (
     "touches", "answered", "booked", "visited", "repaired", "paid", "no_job", "no_number", "shared", "outside_window",
     "by_link", "returning_customers", "booked_returning",
@@ -38,7 +38,7 @@ PG_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class PgColumn:
-    """A column as PostgreSQL names its type (``format_type``)."""
+    """A column with PostgreSQL's name of its type (``format_type``)."""
 
     name: str
     type: str
@@ -52,11 +52,10 @@ class PgTable:
 
     Attributes:
         key: the primary key.
-        part: the date column whose month a row's content is compared by; None: the table is one part.
-        sums: whether rows are added up to the key before publishing (``publish_by``); without an amount they are left
-            out.
-        custom: whether only TOML knows it, so that it is created from here.
-        withheld: columns of the feed that must never be there, nor stay there from the time before.
+        part: the date column by whose month rows are compared; None: the whole table is one part.
+        sums: whether rows are summed by key before publishing (``publish_by``); rows without an amount are omitted.
+        custom: whether only TOML defines it, so that it is created from here.
+        withheld: columns of the feed that must never be published, and whose earlier published values are removed.
     """
 
     name: str
@@ -91,7 +90,7 @@ def metric_table(name: str) -> PgTable:
 
 
 def measure_tables() -> tuple[PgTable, ...]:
-    """The tables of declared measures: their list, own ones per day, and all of them per member and month."""
+    """The tables of declared measures: the catalogue, own measures by day, and all measures by member and month."""
     text, value = "character varying", PgColumn("value", "numeric(18,6)", not_null=True)
     time = PgColumn("time", "timestamp with time zone", not_null=True)
 
@@ -124,7 +123,7 @@ def measure_tables() -> tuple[PgTable, ...]:
 
 
 def feed_table(rules: Rules, name: str) -> PgTable:
-    """The table of a feed: its published columns, the business date, and what rmetrics adds."""
+    """The table of a feed: its published columns, the business date, and the columns that rmetrics adds."""
     feed = rules.feeds[name]
     key = feed.publish_by or feed.key_columns
     columns = list(_feed_columns(name, feed, key))
@@ -179,7 +178,7 @@ def _feed_columns(name: str, feed: Feed, key: tuple[str, ...]) -> Iterator[PgCol
 
 
 def _origin(column: Column) -> str:
-    """What to say of a column that the rules say nothing of."""
+    """The default comment of a column without one in the rules."""
     return f"As exported under {' or '.join(column.from_)}" if column.from_ else "Computed from other columns"
 
 
@@ -221,7 +220,7 @@ def journey_tables() -> tuple[PgTable, PgTable]:
 
 
 def published_tables(rules: Rules) -> list[PgTable]:
-    """All tables in the order they are written: a table after those it refers to."""
+    """All tables in the order in which they are written: each after those it references."""
     first = [n for n in (JOBS, PAYMENTS, CALLS) if n in rules.feeds]
     feeds = [*first, *(n for n in rules.feeds if n not in first)]
     figures = (metric_table(DAILY), metric_table(MONTHLY))

@@ -21,7 +21,7 @@ from rmetrics.rules.measures import SHIPPED
 from support import ROOT
 
 EXAMPLES = (
-    "callbacks", "technicians", "cancellations", "margin", "profit_by_segment", "receivables", "days_to_payment", "booked_leads",
+    "callbacks", "technicians", "cancellations", "margin", "gross_margin", "profit_by_segment", "receivables", "days_to_payment", "booked_leads",
 )  # fmt: skip
 PARTS = "Part ID,Job #,Date,Part Cost\n1,2525,12/31/2024,41.10\n2,2525,12/31/2024,8.90\n3,none,12/31/2024,5.00\n"
 
@@ -72,6 +72,10 @@ def test_examples_count_what_they_say(sample: Sample) -> None:
     facts = sample.rows.scan(FACTS).filter(pl.col("metric_date").is_not_null() & (owed > 0))
     assert sample.total("receivables") == facts.select(owed.sum()).collect().item() > 0
     assert sample.total("parts_cost") == Decimal("55.00")
+    costed = sample.rows.scan(FACTS).filter(pl.col("metric_date").is_not_null() & pl.col("job_cost").is_not_null())
+    paid, cost = costed.select(pl.col("paid").sum(), pl.col("job_cost").sum()).collect().row(0)
+    assert cost > 0
+    assert (sample.total("paid_for_costed_jobs"), sample.total("gross_profit")) == (paid, paid - cost)
     revenue = sample.rows.scan("daily_metrics").group_by("segment").agg(pl.col("revenue_gross").sum()).collect()
     by_segment = dict(revenue.iter_rows())
     assert (sample.total("cod_revenue"), sample.total("ins_revenue")) == (by_segment["COD"], by_segment["INS"])

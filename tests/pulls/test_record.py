@@ -67,10 +67,14 @@ def test_a_list_is_as_fresh_as_its_last_good_pull(declared: Declared) -> None:
 
 
 def test_days_that_were_left_out_are_not_covered(declared: Declared) -> None:
-    """Asked on the 9th from the 9th on, the last good pull being of the 5th: nothing is known of the 6th."""
-    pulls = lists(declared, "crm")
-    manifest(declared.folder, "a.csv", "2026-11-09T12:00:00+00:00", "2026-11-05")
-    assert covered_feeds(pulls, declared.project.inbox, ZONE)["jobs"].at == dt.datetime(2026, 11, 6, 5, tzinfo=dt.UTC)
+    """Asked on the 9th from the 9th on, the last good pull being of the 5th: nothing is known from that request on."""
+    pulls, inbox = lists(declared, "crm"), declared.project.inbox
+    manifest(declared.folder, "b.csv", "2026-11-09T12:00:00+00:00", "2026-11-05")
+    assert covered_feeds(pulls, inbox, ZONE)["jobs"].at == dt.datetime(2026, 11, 5, 5, tzinfo=dt.UTC)
+    manifest(declared.folder, "a.csv", "2026-11-05T16:00:00+00:00", "2026-11-05")
+    assert covered_feeds(pulls, inbox, ZONE)["jobs"].at == dt.datetime(2026, 11, 5, 16, tzinfo=dt.UTC)
+    manifest(declared.folder, "c.csv", "2026-11-10T12:00:00+00:00", "2026-11-10")  # from the 5th on: the gap is closed
+    assert covered_feeds(pulls, inbox, ZONE)["jobs"].at == dt.datetime(2026, 11, 10, 12, tzinfo=dt.UTC)
 
 
 def test_a_feed_of_two_lists_is_as_fresh_as_the_older(declared: Declared) -> None:

@@ -91,6 +91,22 @@ def test_a_new_change_stands_among_the_others_by_its_day_and_keeps_the_other_cos
     assert tomllib.loads(made.snippet)
 
 
+@pytest.mark.parametrize("start", [dt.date(2025, 1, 1), dt.date(2025, 8, 1), dt.date(2027, 1, 1)])
+def test_changes_that_are_written_in_one_line_stay_in_it(folder: Path, start: dt.date) -> None:
+    (folder / "line.toml").write_text(
+        '[sources.Inline]\nleads = "jobs"\ncost = { per_lead = 5.00 }\nchanges = [{ from = 2025-03-01, '
+        "cost = { per_lead = 6.00 } }, { from = 2026-01-01, cost = { per_lead = 7.00 } }]  # agreed\n",
+        encoding="utf-8",
+    )
+    made = tried(folder, "sources.Inline.cost.per_lead", "8.50", start)
+    (folder / "line.toml").write_text(made.text, encoding="utf-8")
+    source = load_rules(folder).sources["Inline"]  # it loads: the changes are in order
+    assert [c.per_lead for c in source.at(start).cost] == [Decimal("8.50")]
+    assert len(source.versions) == 4
+    assert "# agreed" in made.text
+    assert tomllib.loads(made.snippet)
+
+
 def test_a_change_of_a_source_s_own_window_stands_with_the_source(folder: Path) -> None:
     path = folder / "journeys.toml"
     path.write_text(path.read_text(encoding="utf-8") + "\n[journeys.sources.eLocals]\nwindow = 3\n", encoding="utf-8")

@@ -1,1 +1,1 @@
-"""The morning brief: facts to lines (pure), lines to words in a language, words to text or HTML."""
+"""The morning brief: facts become lines (pure), lines become words in a language, words become text or HTML."""

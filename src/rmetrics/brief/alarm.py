@@ -7,12 +7,12 @@ from rmetrics.brief.words import say
 
 
 def alarm_text(raised: Sequence[Raised], language: str, zone: str) -> tuple[str, str]:
-    """Subject and body of a message about alerts.
+    """Returns subject and body of a message about alerts.
 
     Args:
-        raised: at least one.
-        language: of the words around titles, which are the company's own.
-        zone: whose clocks moments are written by.
+        raised: the alerts, at least one.
+        language: language of the words around the titles, which the rules declare.
+        zone: time zone for points in time.
     """
     values = {"title": raised[0].title, "more": len(raised) - 1}
     subject = say(language, "alerts.subject.several" if len(raised) > 1 else "alerts.subject", values, zone)

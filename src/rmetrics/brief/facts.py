@@ -1,4 +1,4 @@
-"""What the brief is made of: figures as published, and what the bookkeeping knows. Amounts are exact."""
+"""The facts behind a brief: published figures, and the state of runs, pulls and messages. Amounts are exact."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ class FeedFact:
     """A feed at the last publish.
 
     Attributes:
-        needed: whether the figures of a day are counted from it.
-        last_date: the newest business day among its rows.
-        last_export_at: when its newest export was made.
+        needed: whether a day's figures are counted from it.
+        last_date: the newest business day among its rows; None without any.
+        last_export_at: when its newest export was made, or its pulls were last complete; None if unknown.
     """
 
     feed: str
@@ -28,7 +28,7 @@ class FeedFact:
 
 @dataclass(frozen=True, slots=True)
 class MonthEnd:
-    """Where a measure is estimated to end the month; in four of five cases between ``low`` and ``high``."""
+    """Estimate of a measure at the month's end; in four of five cases it lies between ``low`` and ``high``."""
 
     value: Decimal
     low: Decimal | None
@@ -37,11 +37,11 @@ class MonthEnd:
 
 @dataclass(frozen=True, slots=True)
 class ToDate:
-    """One source, or ALL, from the first of a month up to a day, against the pace of its target.
+    """Month-to-date figures of one source, or of ALL, and the pace of their targets.
 
     Attributes:
-        repairs_pace, revenue40_pace: what the target asks for by the end of the day; None without a target.
-        repairs_end, revenue40_end: the forecast; None with fewer than eight weeks of data, or of another day.
+        repairs_pace, revenue40_pace: the target's share due by the end of the day; None without a target.
+        repairs_end, revenue40_end: the forecast; None with fewer than eight weeks of data or if made on another day.
     """
 
     source: str
@@ -60,12 +60,12 @@ class ToDate:
 
 @dataclass(frozen=True, slots=True)
 class Restated:
-    """What later runs changed of figures that were published when their day, or their month, was over.
+    """A change by later runs to figures published after their day or month was over.
 
     Attributes:
-        days: how many days of a running month it concerns; 0 for the figure of a whole month that is over.
-        change: by how much, all sources together; 0 where it only moved between sources, segments or days.
-        cause: as ``metric_changes`` has it.
+        days: number of days concerned in a month that is not over; 0 for the figure of a whole closed month.
+        change: the difference over all sources; 0 if amounts only moved between sources, segments or days.
+        cause: as recorded in ``metric_changes``.
     """
 
     month: dt.date
@@ -77,7 +77,7 @@ class Restated:
 
 @dataclass(frozen=True, slots=True)
 class FindingFact:
-    """What a check of the last run that published found."""
+    """A finding of the last run that published."""
 
     code: str
     severity: str
@@ -90,10 +90,10 @@ class PullTrouble:
     """A declared pull that is not complete, or overdue.
 
     Attributes:
-        complete_at: when it last was; None: never.
-        why: why the last try was not complete; empty where it was, but too long ago.
-        spread: whether it brings amounts that are spread over the days of a month. No day waits for these, so the cost
-            of yesterday is shown without what is missing.
+        complete_at: when it was last complete; None: never.
+        why: why the last attempt was not complete; empty if it is overdue or has never run.
+        spread: whether it fetches amounts that are spread over the days of a month. No day waits for these, so
+            yesterday's cost is shown without the missing part.
     """
 
     name: str
@@ -115,9 +115,9 @@ class Raised:
     """An alert that is true now.
 
     Attributes:
-        of: which source, feed or finding; empty where it is of the whole.
-        cause: the values that tell why.
-        command: explains it.
+        of: the source, feed or finding; empty if the alert concerns the whole company.
+        cause: the values that raised it.
+        command: the command that explains it.
     """
 
     name: str
@@ -129,12 +129,12 @@ class Raised:
 
 @dataclass(frozen=True, slots=True)
 class SendTrouble:
-    """A message that did not arrive for certain.
+    """A message that failed or may not have arrived.
 
     Attributes:
         state: failed: the service refused it or could not be reached; doubtful: the sender was killed while sending.
         key: the day of a brief; name and row of an alert.
-        at: when it was sent.
+        at: when the sending began.
     """
 
     channel: str
@@ -147,12 +147,12 @@ class SendTrouble:
 
 @dataclass(frozen=True, slots=True)
 class MissedCalls:
-    """Calls of the last days that nobody answered or returned.
+    """Recent calls that nobody answered or returned.
 
     Attributes:
-        since: the first of these days.
-        lost: of callers who may be new customers and have booked nothing.
-        existing: of customers about a job.
+        since: the first day counted.
+        lost: calls of potential new customers who have booked nothing.
+        existing: calls of customers about a job.
     """
 
     since: dt.date
@@ -162,12 +162,12 @@ class MissedCalls:
 
 @dataclass(frozen=True, slots=True)
 class Disputable:
-    """Leads of a source that its vendor's terms make creditable, while there is time.
+    """Leads of a source that its vendor's terms make creditable and whose deadline has not passed.
 
     Attributes:
-        until: when the first of them expires.
+        until: the earliest deadline.
         hours: whole hours until then.
-        amount: what the leads cost, as far as it is known.
+        amount: the cost of the leads, as far as known.
     """
 
     source: str
@@ -179,20 +179,20 @@ class Disputable:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything a brief tells of one morning.
+    """Everything that a brief reports about one morning.
 
     Attributes:
-        day: the morning's business day; the brief is of the day before.
-        unreachable: whether the database could not be asked, so nothing else is known.
+        day: the morning's business day; the brief covers the day before.
+        unreachable: whether the database could not be reached, so that nothing else is known.
         data_end: the newest day of the daily figures.
-        through: the last day that is whole: every needed feed was exported after it was over; None where none is.
-        yesterday: its figures by source, without targets; empty where yesterday is not whole.
-        to_date: up to ``through``, ALL first.
-        rejected: rows that the last publish could not read.
-        stale_days: how old a feed's newest row may be.
-        missed: calls that nobody returned; None where the published tables do not tell.
-        disputable: leads to dispute, by source; None where the lake could not be read.
-        pulls: those that somebody has to look at.
+        through: the last whole day: every needed feed was exported after its end; None if there is none.
+        yesterday: yesterday's figures by source, without targets; empty if yesterday is not whole.
+        to_date: month-to-date figures up to ``through``, ALL first.
+        rejected: number of rows that the last publish could not read.
+        stale_days: the greatest age in days that a feed's newest row may have.
+        missed: unreturned calls; None if the published tables do not classify calls.
+        disputable: leads to dispute, by source; None if the lake could not be read.
+        pulls: pulls that need attention.
     """
 
     day: dt.date
@@ -218,35 +218,34 @@ class Facts:
 
     @property
     def yesterday_date(self) -> dt.date:
-        """The day the brief is of."""
+        """The day that the brief covers."""
         return self.day - dt.timedelta(days=1)
 
     @property
     def stale(self) -> bool:
-        """Whether yesterday cannot be shown whole."""
+        """Whether yesterday's figures are incomplete."""
         return self.through is None or self.through < self.yesterday_date
 
     @property
     def month_is_over(self) -> bool:
-        """Whether the month so far is the whole month."""
+        """Whether the month to date is the whole month."""
         return self.through is not None and (self.through + dt.timedelta(days=1)).day == 1
 
 
 def whole_day(feed: FeedFact, zone: str) -> dt.date | None:
-    """The last day that was over when a feed was exported; None where it never was."""
+    """Returns the last day that was over when a feed was exported; None if it never was."""
     if feed.last_export_at is None:
         return None
     return feed.last_export_at.astimezone(ZoneInfo(zone)).date() - dt.timedelta(days=1)
 
 
 def end_of_data(figures: dt.date | None, feeds: tuple[FeedFact, ...], planned: frozenset[str]) -> dt.date | None:
-    """The newest day that something happened on.
+    """Returns the newest day with any activity.
 
     Args:
         figures: the newest day of the daily figures.
         feeds: as published.
-        planned: feeds whose rows may be entered ahead, such as the spend of a month: its days have a cost before
-            anything happened on them.
+        planned: feeds whose rows may be entered ahead, such as the spend of a month: they give future days a cost.
     """
     happened = [f.last_date for f in feeds if f.last_date is not None and f.feed not in planned]
     return min([figures, max(happened)]) if figures is not None and happened else figures
@@ -255,18 +254,18 @@ def end_of_data(figures: dt.date | None, feeds: tuple[FeedFact, ...], planned: f
 def last_whole_day(
     feeds: tuple[FeedFact, ...], data_end: dt.date | None, zone: str, yesterday: dt.date
 ) -> dt.date | None:
-    """The last day up to yesterday whose figures are whole.
+    """Returns the last day up to yesterday whose figures are whole.
 
-    An export that was made before a day was over cannot hold all of it, so no day after the oldest needed export is.
+    An export made before a day was over cannot contain all of it, so the oldest needed export sets the limit.
 
     Args:
-        feeds: as published; those that are not needed do not matter.
+        feeds: as published; those not needed are ignored.
         data_end: the newest day of the figures.
-        zone: whose days are business days.
-        yesterday: no later day is asked for.
+        zone: the business's time zone.
+        yesterday: the latest day to consider.
 
     Returns:
-        None where nothing is published, or a needed feed was never exported.
+        The day; None if nothing is published or a needed feed was never exported.
     """
     ends = [whole_day(f, zone) for f in feeds if f.needed]
     if data_end is None or any(e is None for e in ends):

@@ -1,4 +1,4 @@
-"""What the morning brief is made of, read from the published tables."""
+"""Reads the facts of the morning brief from the published tables."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -55,21 +55,21 @@ def read_facts(
     covered: Mapping[str, Covered] = _NONE,
     pulls: tuple[PullTrouble, ...] = (),
 ) -> Facts:
-    """The facts of a morning.
+    """Reads the facts of one morning.
 
     Args:
-        session: of the schema published to; None where there is no server yet.
-        rules: whose zone it is, and which feeds figures come from.
+        session: session on the published schema; None if there is no server yet.
+        rules: the rules in force.
         day: the morning's business day.
-        since: runs after this may have restated something.
-        until: no run after this is looked at.
+        since: start of the span of runs to report, exclusive; see ``span_of``.
+        until: end of the span, inclusive.
         raised: alerts that are true.
-        troubles: messages that may not have arrived.
-        covered: up to when feeds are known whole by their pulls.
-        pulls: pulls that somebody has to look at.
+        troubles: messages that failed or may not have arrived.
+        covered: by feed, the time up to which its pulls prove it complete.
+        pulls: pulls that need attention.
 
     Raises:
-        PostgresError: the server refuses.
+        PostgresError: a query fails.
     """
     business, brief = rules.business, rules.brief
     if session is None or not has_all(session, list(_TABLES)):
@@ -106,9 +106,9 @@ def read_facts(
 
 
 def needed_feeds(rules: Rules) -> frozenset[str]:
-    """The feeds that the figures of a day are counted from, as the rules are now.
+    """Returns the feeds from which a day's figures are counted, by the rules as they are now.
 
-    Not among them: amounts of a whole month, which are spread over its days, targets, and calls.
+    Excludes monthly amounts that are spread over days, targets, and calls.
     """
     if rules.brief.feeds:
         return frozenset(rules.brief.feeds)
@@ -121,17 +121,17 @@ def needed_feeds(rules: Rules) -> frozenset[str]:
 
 
 def spread_feeds(rules: Rules) -> frozenset[str]:
-    """The feeds of amounts that are spread over the days of their month."""
+    """Returns the feeds of amounts that are spread over the days of their month."""
     sources = (dated.latest for dated in rules.sources.values())
     return frozenset(c.feed for source in sources for c in source.cost if c.feed and c.spread is not None)
 
 
 def _missed(session: Session, rules: Rules, day: dt.date) -> MissedCalls | None:
-    """Calls that nobody returned, of the days in which a call back still counts as one."""
+    """Counts unreturned calls of the days in which calling back still counts; None if the table has no classes."""
     known = (
         "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('calls') AND attname = 'class' AND NOT attisdropped"
     )
-    if not session.query(known):  # published by a version before classes
+    if not session.query(known):  # published by a version without classes of calls
         return None
     since = day - dt.timedelta(days=max(rules.calls.at(day).called_back, 1))
     ((lost, existing),) = session.query(
@@ -144,7 +144,7 @@ def _missed(session: Session, rules: Rules, day: dt.date) -> MissedCalls | None:
 
 
 def _feeds(session: Session, rules: Rules) -> tuple[FeedFact, ...]:
-    """The feeds; one that has never had an export is not used by this company, unless it is jobs or named."""
+    """Reads the feeds; one without any export is unused and not needed, unless it is jobs or named in the rules."""
     rows = session.query("SELECT feed, last_date, last_export_at, exports FROM feed_status ORDER BY feed")
     needed, always = needed_feeds(rules), {JOBS, *rules.brief.feeds}
     return tuple(
@@ -154,10 +154,9 @@ def _feeds(session: Session, rules: Rules) -> tuple[FeedFact, ...]:
 
 
 def _covered(session: Session, feeds: tuple[FeedFact, ...], covered: Mapping[str, Covered]) -> tuple[FeedFact, ...]:
-    """The feeds, those of pulls as of when they were asked for: nothing new came is an answer, too.
+    """Dates pulled feeds by their last complete pull: a pull without new rows also proves a feed up to date.
 
-    Only where the last good run made its figures of what had been pulled. A feed of several lists is as old as the
-    oldest of them.
+    This holds only if the last good run used the pulled exports. A feed of several lists is as old as the oldest one.
     """
     if not covered:
         return feeds
@@ -208,7 +207,7 @@ def _to_date(session: Session, through: dt.date) -> tuple[ToDate, ...]:
 
 
 def _month_ends(session: Session, through: dt.date) -> dict[tuple[str, str], MonthEnd]:
-    """The forecasts made from a day: the month's end by source and measure. One made from another day says no more."""
+    """Reads the forecasts of the month's end made on a day, by source and measure; those of other days are outdated."""
     rows = session.query(
         "SELECT source, measure, estimate, low, high FROM month_forecast WHERE as_of = $1::text::date "
         "AND month = date_trunc('month', $1::text::date::timestamp)::date",
@@ -243,9 +242,9 @@ ORDER BY month DESC, array_position(ARRAY['leads', 'jobs', 'units', 'repairs', '
 
 
 def _restated(session: Session, zone: str, since: dt.datetime, until: dt.datetime) -> tuple[Restated, ...]:
-    """Changed figures of what was over when the run before published: what still grows is not restated.
+    """Reads changed figures of periods that were closed when the previous run published; open ones merely grow.
 
-    Of a month that was over, the whole month's figure; of one that was not, its days that were.
+    For a closed month its monthly figure counts, for an open month the figures of its closed days.
     """
     rows = session.query(_RESTATED, [zone, since.isoformat(), until.isoformat()])
     return tuple(
@@ -261,16 +260,16 @@ def _findings(session: Session) -> tuple[FindingFact, ...]:
 def span_of(
     day: dt.date, zone: str, now: dt.datetime, last: tuple[dt.date, dt.datetime] | None
 ) -> tuple[dt.datetime, dt.datetime]:
-    """Since when and until when runs are looked at: what follows the brief before, so that nothing is told twice.
+    """Returns the span of runs that a brief covers; it follows the previous brief, so that nothing is reported twice.
 
-    Today: since that brief, and at most a month; a day where there was none. Another day: its own hours.
+    For today: from the previous brief on, at most 31 days; one day without any. For another day: that day's hours.
 
     Args:
-        day: of the brief.
-        zone: whose days are business days.
-        now: the moment it is.
-        last: the day of the last brief before that was sent, and as of when. Sent later than on its day it told of
-            that day's hours only.
+        day: day of the brief.
+        zone: the business's time zone.
+        now: the present time.
+        last: day and time of the last brief sent before this one. If it was sent after its day, it covered only that
+            day's hours.
     """
     place = ZoneInfo(zone)
     if day != now.astimezone(place).date():

@@ -1,7 +1,7 @@
-"""The sections of the brief: each a pure function of the facts to lines. One more section is one more function.
+"""The sections of the brief, each a pure function from facts to lines; to add one, add a function to ``SECTIONS``.
 
-A line is a code with values; its words stand in ``words``. ``detail`` may hold names of files and words of findings,
-and stays out of messages unless a channel asks for it.
+A line is a code with values; ``words`` holds its text. ``detail`` may contain file names and texts of findings, and is
+left out of messages unless a channel asks for it.
 """
 
 import datetime as dt
@@ -17,8 +17,8 @@ from rmetrics.month_line import MonthLine
 from rmetrics.periods import days_of, month_of
 
 CENT = Decimal("0.01")
-MOST = 12  # lines of a kind; the rest is counted
-SPAN = 3  # so many months of one measure, restated for one reason, are one line
+MOST = 12  # lines of a kind; the others are only counted
+SPAN = 3  # from this many months, restatements of a measure for one reason share a line
 UNDECLARED = "undeclared-source"
 _COUNTS, _AMOUNTS = ("jobs", "leads", "units", "repairs"), ("revenue_gross", "revenue40", "cost")
 Tone = Literal["plain", "good", "bad", "error"]
@@ -26,14 +26,14 @@ Tone = Literal["plain", "good", "bad", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing to say.
+    """One statement of the brief.
 
     Attributes:
-        code: names its words.
-        values: what the words are filled with: exact amounts, counts, days.
-        command: explains it.
-        tone: good or bad against a target; error: somebody must act.
-        detail: more words, as another part of the program wrote them.
+        code: key of its template.
+        values: values for the template: exact amounts, counts, days.
+        command: the command that explains it.
+        tone: good or bad against a target; error if somebody must act.
+        detail: further text from another part of the program.
     """
 
     code: str
@@ -52,16 +52,16 @@ class Section:
 
 
 def sections_of(facts: Facts) -> tuple[Section, ...]:
-    """The sections that have something to say, in the order they are read."""
+    """Returns the sections that have lines, in reading order."""
     made = (Section(name, tuple(build(facts))) for name, build in SECTIONS)
     return tuple(s for s in made if s.lines)
 
 
-# -- what is not up to date
+# -- stale data
 
 
 def not_up_to_date(facts: Facts) -> Iterator[Line]:
-    """Why yesterday is not shown; nothing where it is."""
+    """Yields the reasons why yesterday is not shown; nothing if it is."""
     if not facts.stale:
         return
     if facts.unreachable:
@@ -86,7 +86,7 @@ def not_up_to_date(facts: Facts) -> Iterator[Line]:
 
 
 def yesterday(facts: Facts) -> Iterator[Line]:
-    """The company's figures of yesterday, then each source's; nothing where they are not whole."""
+    """Yields the company's figures of yesterday, then each source's; nothing if the day is incomplete."""
     if facts.stale:
         return
     yield _day_line("yesterday.all", _together(facts.yesterday_date, facts.yesterday))
@@ -114,7 +114,7 @@ def _day_line(code: str, figures: MonthLine) -> Line:
 
 
 def _each(amount: Decimal, number: int) -> Decimal | None:
-    """An amount per one, in cents; None without any."""
+    """Divides an amount by a number, rounded to cents; None for a number of 0."""
     return (amount / number).quantize(CENT, ROUND_HALF_UP) if number else None
 
 
@@ -127,7 +127,7 @@ def _explain(source: str, month: dt.date, metric: str = "") -> str:
 
 
 def month_so_far(facts: Facts) -> Iterator[Line]:
-    """The company's month up to the last whole day, against target and pace; then the sources with a target."""
+    """Yields the company's month up to the last whole day, against target and pace; then each source with a target."""
     if facts.through is None:
         return
     month, day, days = month_of(facts.through), facts.through.day, days_of(month_of(facts.through))
@@ -145,7 +145,7 @@ def month_so_far(facts: Facts) -> Iterator[Line]:
 
 
 def _against(row: ToDate, month: dt.date, day: int, days: int) -> Iterator[Line]:
-    """Repairs and revenue against the pace of their targets: a line each for the company, one together for a source."""
+    """Yields repairs and revenue against the pace of their targets: two lines for the company, one for a source."""
     found = [
         values
         for measure, value, target, pace, end in (
@@ -170,7 +170,7 @@ def _against(row: ToDate, month: dt.date, day: int, days: int) -> Iterator[Line]
 
 
 def _on_pace(measure: str, value: Decimal, target: Decimal, pace: Decimal, end: MonthEnd | None) -> dict[str, Any]:
-    """A figure beside its target, and the forecast of the month's end: an estimate, None where there is none."""
+    """Returns a figure with its target, its pace and the forecast for the month's end (None without a forecast)."""
     whole = measure == "repairs"
     unit = Decimal(1) if whole else CENT
 
@@ -191,17 +191,17 @@ def _on_pace(measure: str, value: Decimal, target: Decimal, pace: Decimal, end: 
 
 
 def _told(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values without what only says which line they are for."""
+    """Drops the values that only select the line: measure and tone."""
     return {n: v for n, v in values.items() if not n.endswith(("measure", "tone"))}
 
 
-# -- what was restated
+# -- restatements
 
 
 def restated(facts: Facts) -> Iterator[Line]:
-    """Published figures of days and months that were over, and that later runs changed.
+    """Yields published figures of closed days and months that later runs changed.
 
-    Many months of one measure that changed for one reason are one line.
+    Months of one measure that changed for the same reason share a line, from ``SPAN`` months on.
     """
     made = list(_restated(facts.restated))
     yield from made[:MOST]
@@ -260,16 +260,16 @@ _REASONS = (
 
 
 def reason_of(cause: str | None) -> str:
-    """The kind of a recorded cause, which names no file: the first of those that its words begin with, or hold."""
+    """Returns the kind of a recorded cause, free of file names: the first in ``_REASONS`` whose words occur in it."""
     words = cause or ""
     return next((kind for sign, kind in _REASONS if sign in words), "unknown")
 
 
-# -- what needs a person
+# -- needs a person
 
 
 def needs_a_person(facts: Facts) -> Iterator[Line]:
-    """What somebody must see to: rows, calls and leads, sources, feeds, runs, errors, messages that did not arrive."""
+    """Yields what needs attention: rows, calls, leads, sources, feeds, pulls, runs, errors and undelivered messages."""
     if facts.rejected:
         yield Line("person.rejected", {"rows": facts.rejected}, "rmetrics rejected list", "bad")
     yield from _missed(facts)
@@ -321,7 +321,7 @@ def _pulls(facts: Facts) -> Iterator[Line]:
 
 
 def _send_again(trouble: SendTrouble) -> str:
-    """The command that sends a message again, or shows what it was about."""
+    """Returns the command that sends a message again or shows its content."""
     if trouble.kind == "alerts":
         return "rmetrics alerts" if trouble.state == "failed" else "rmetrics alerts --dry-run"
     again = f" --again {quote(trouble.channel)}" if trouble.state == "doubtful" else ""
@@ -329,12 +329,12 @@ def _send_again(trouble: SendTrouble) -> str:
 
 
 def _latest(facts: Facts) -> dt.date:
-    """The day that feeds are measured by: where all data are old, that is told already."""
+    """Returns the day against which a feed's age is measured: if all data are old, the stale section reports that."""
     return facts.data_end + dt.timedelta(days=1) if facts.stale and facts.data_end else facts.day
 
 
 def alerts(facts: Facts) -> Iterator[Line]:
-    """Alerts that are true now."""
+    """Yields the alerts that are true now."""
     for raised in facts.raised[:MOST]:
         values = {"title": raised.title, "of": raised.of, "cause": raised.cause}
         yield Line("alert.of" if raised.of else "alert", values, raised.command, "error")

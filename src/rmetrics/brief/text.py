@@ -1,4 +1,4 @@
-"""A brief as plain text and as HTML fit for mail: one document, styles in its elements, nothing fetched."""
+"""Renders a brief as plain text and as HTML for mail: one document with inline styles that loads nothing."""
 
 from dataclasses import dataclass
 from html import escape
@@ -15,7 +15,7 @@ _MARK = {"plain": " ", "good": "+", "bad": "!", "error": "!"}
 
 @dataclass(frozen=True, slots=True)
 class SaidLine:
-    """A line in words, with what it was made of."""
+    """A line and its text."""
 
     line: Line
     text: str
@@ -23,7 +23,7 @@ class SaidLine:
 
 @dataclass(frozen=True, slots=True)
 class SaidSection:
-    """A heading and its lines in words."""
+    """A section's heading and lines as text."""
 
     section: str
     title: str
@@ -35,8 +35,8 @@ class Brief:
     """A brief in one language.
 
     Attributes:
-        subject: one line that says what it is.
-        footer: whose days, and the currency.
+        subject: the subject line.
+        footer: names the time zone and the currency.
     """
 
     facts: Facts
@@ -47,7 +47,7 @@ class Brief:
 
 
 def brief_of(facts: Facts, language: str) -> Brief:
-    """The facts in words of a language."""
+    """Puts the facts into words of a language."""
     zone = facts.timezone
     values = {
         "day": facts.day,
@@ -69,7 +69,7 @@ def brief_of(facts: Facts, language: str) -> Brief:
 
 
 def as_text(brief: Brief, *, details: bool) -> str:
-    """The brief as plain text, without its subject; ``details``: with names of files and words of findings."""
+    """Renders plain text without the subject; ``details`` adds file names and texts of findings."""
     out = list[str]()
     for section in brief.sections:
         out.append(section.title)
@@ -83,7 +83,7 @@ def as_text(brief: Brief, *, details: bool) -> str:
 
 
 def as_html(brief: Brief, *, details: bool) -> str:
-    """The brief as an HTML document; ``details`` as in ``as_text``."""
+    """Renders an HTML document; ``details`` as in ``as_text``."""
     body = "".join(_section(s, details=details) for s in brief.sections)
     return f"""<!doctype html>
 <html lang="{brief.language}">

@@ -1,8 +1,8 @@
-"""Every word of the brief and of alerts, in each language, and how figures are written in it.
+"""All text of the brief and of alerts, and the format of figures, in each language.
 
-A template names a value and how to write it: ``{cost:money}``, ``{day:day}``, ``{repairs:#repair}`` (a number with its
-noun in the right form). Amounts are written to the cent; what is more exact is rounded half away from zero, and JSON
-keeps it as it is.
+A template names a value and its format: ``{cost:money}``, ``{day:day}``, ``{repairs:#repair}`` (a number with its noun
+in the right form), ``{forecast:?ahead.money}`` (another template, left out if the value is None). Amounts are rounded
+to the cent, half away from zero; JSON output keeps the exact value.
 """
 
 import datetime as dt
@@ -13,7 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-SPACE = "\u00a0"  # between the digits of Russian numbers, and before the unit: no line may break there
+SPACE = "\u00a0"  # separates thousands in Russian numbers and precedes the percent sign: no line may break there
 MINUS = "\u2212"
 Forms = tuple[str, ...]
 
@@ -23,8 +23,13 @@ class Words:
     """One language.
 
     Attributes:
-        nouns: by key: the forms after 1, (a few,) and many.
-        templates: by code.
+        language: ISO 639-1 code.
+        thousands: separator of thousands.
+        decimal: decimal separator.
+        months: names, January first.
+        weekdays: short names, Monday first.
+        nouns: forms of each noun, indexed by ``plural_form``.
+        templates: text by code.
     """
 
     language: str
@@ -282,7 +287,7 @@ NOTHING = "—"
 
 
 def plural_form(language: str, number: int) -> int:
-    """Which form of a noun follows a number, by the rules of CLDR for whole numbers.
+    """Returns the index of the noun form that follows a number, by the CLDR rules for whole numbers.
 
     >>> [plural_form("ru", n) for n in (1, 2, 5, 11, 21, 112)]
     [0, 1, 2, 2, 0, 2]
@@ -298,20 +303,20 @@ def plural_form(language: str, number: int) -> int:
 
 
 class _Writer(string.Formatter):
-    """Fills templates in one language; ``zone`` is whose clocks moments are written by."""
+    """Fills templates in one language; writes times in ``zone``."""
 
     def __init__(self, words: Words, zone: str, values: Mapping[str, Any]) -> None:
         self.words, self.zone, self.values = words, zone, values
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        """A value as the template asks for it; a dash for None."""
+        """Formats a value as the template asks; a dash for None."""
         if format_spec == "each":
             return "" if value is None else self.vformat(self.words.templates["each"], (), {"cpl": value})
-        if format_spec.startswith("?"):  # a part that is left out where the value is unknown
+        if format_spec.startswith("?"):  # an optional part, left out where the value is unknown
             return "" if value is None else self.vformat(self.words.templates[format_spec[1:]], (), self.values)
         if value is None:
             return NOTHING
-        if format_spec in {"why", "measure"}:  # one of a few words
+        if format_spec in {"why", "measure"}:  # a key of a fixed vocabulary
             return self.words.templates.get(f"{format_spec}.{value}", str(value))
         if isinstance(value, dt.date):
             return self._time(value, format_spec)
@@ -333,7 +338,7 @@ class _Writer(string.Formatter):
         return str(value)
 
     def _time(self, value: dt.date, spec: str) -> str:
-        """A day, a month or a moment; a moment by the clocks of the zone."""
+        """Formats a day, a month or a point in time; the latter in the writer's time zone."""
         if isinstance(value, dt.datetime):
             local = value.astimezone(ZoneInfo(self.zone))
             return f"{self._day(local.date())} {local:%H:%M}"
@@ -357,13 +362,13 @@ class _Writer(string.Formatter):
 
 
 def say(language: str, code: str, values: Mapping[str, Any], zone: str) -> str:
-    """The words of a code.
+    """Fills the template of a code.
 
     Args:
         language: a key of ``LANGUAGES``.
         code: a key of its templates.
-        values: what the template names, and maybe more.
-        zone: whose clocks moments are written by.
+        values: at least the values that the template names.
+        zone: time zone for points in time.
     """
     words = LANGUAGES[language]
     return _Writer(words, zone, values).vformat(words.templates[code], (), values)

@@ -1,43 +1,44 @@
-"""What other programs put around a cell's value, taken off before the value is read.
+"""Removes what other programs add around a cell's value before the value is read.
 
 Excel and programs that write for it protect ids and signs: ``="1001"``, ``'1001``, a leading tab. Invisible characters
-come from web pages. The raw layer and ``explain`` keep the cell as it was exported.
+come from web pages. The raw layer and ``explain`` keep the cell as exported.
 """
 
 import re
 
 import polars as pl
 
-# How exports write "nothing here". The last is an em dash that went through Excel in the wrong encoding.
+# Placeholders for an empty cell. The last is an em dash that Excel opened in the wrong encoding.
 BLANKS = ("", "\u2014", "\u2013", "--", "\u201a\u00c4\u00ee")
 _LONGEST_BLANK = max(len(b.encode()) for b in BLANKS)
 
-# Characters without width: soft hyphen, zero-width spaces and joiners, marks of direction, byte order mark.
+# Characters without width: soft hyphen, zero-width spaces and joiners, directional marks, byte order mark.
 _INVISIBLE = (
     "\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 )
 _SPACES = "\t\n\x0b\x0c\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 _OUTER = _INVISIBLE + _SPACES
 _FORMULA = re.compile(r'="(.*)"|=([-+]?[0-9][0-9.,]*)', re.DOTALL)
-# One word, or what a spreadsheet would take for a number or a formula. An apostrophe before other text is the text's.
+# A single word, or text that a spreadsheet would read as a number or formula. Before other text, an apostrophe counts
+# as part of the text.
 _APOSTROPHE = re.compile(r"'\s*([^\s']+|=.*|[-+=@$(\u2212\u20ac\u00a30-9][^']*)", re.DOTALL)
 _WHOLE = r"^(-?[0-9]+)\.0$"
 
 
 def clean(cells: pl.Series) -> pl.Series:
-    """Cells without outer white space and protection; what stands for nothing becomes null."""
+    """Cells without outer white space and protection; placeholders for nothing become null."""
     text = bare(cells)
     if not (text.str.len_bytes() <= _LONGEST_BLANK).any():
         return text
-    meant = pl.all_horizontal(pl.first() != blank for blank in BLANKS)  # quicker than is_in, which hashes every cell
+    meant = pl.all_horizontal(pl.first() != blank for blank in BLANKS)  # faster than is_in, which hashes every cell
     return pl.DataFrame([text]).select(pl.when(meant).then(pl.first())).to_series()
 
 
 def bare(cells: pl.Series) -> pl.Series:
-    """Cells without outer white space (no-break spaces too), invisible characters and a spreadsheet's protection."""
+    """Cells without outer white space (including no-break spaces), invisible characters and spreadsheet protection."""
     text = cells.str.strip_chars()
     odd = text.str.starts_with("=") | text.str.starts_with("'")
-    if text.str.len_bytes().sum() != text.str.len_chars().sum():  # only text beyond ASCII hides such characters
+    if text.str.len_bytes().sum() != text.str.len_chars().sum():  # only non-ASCII text can contain such characters
         odd = odd | text.str.contains(f"^[{_INVISIBLE}]|[{_INVISIBLE}]$")
     if not odd.any():
         return text
@@ -47,7 +48,7 @@ def bare(cells: pl.Series) -> pl.Series:
 
 
 def unarmoured(text: str) -> str:
-    r"""One cell without its protection; may be done several times over.
+    r"""One cell without its protection, which may be nested.
 
     >>> [unarmoured(t) for t in ('="1001"', '"=""1001\""', "'-85.00", "'til noon", "=12")]
     ['1001', '1001', '-85.00', "'til noon", '12']
@@ -65,7 +66,7 @@ def unarmoured(text: str) -> str:
 
 
 def whole_ids(cells: pl.Series) -> pl.Series:
-    """Ids, with those that a spreadsheet took for numbers (``1001.0``) as they were."""
+    """Ids, with the ``.0`` removed that a spreadsheet adds to ids it reads as numbers."""
     if not cells.str.ends_with(".0").any():
         return cells
     return cells.str.replace(_WHOLE, "$1")

@@ -1,4 +1,4 @@
-"""Which currency a cell names, and whether it is the company's: amounts of two currencies are never added up."""
+"""Determines the currency named in a cell and whether it is the company's: different currencies are never added."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _DOLLARS_OF = {
     "US": "USD", "CA": "CAD", "C": "CAD", "AU": "AUD", "A": "AUD", "NZ": "NZD", "HK": "HKD", "R": "BRL", "MX": "MXN",
     "S": "SGD", "NT": "TWD",
 }  # fmt: skip
-# A mark may be of several currencies; longer ones are looked for first.
+# A mark may belong to several currencies; longer ones are matched first.
 MARKS: Mapping[str, frozenset[str]] = {
     "$": _DOLLARS,
     **{f"{land}$": frozenset({code}) for land, code in _DOLLARS_OF.items()},
@@ -53,9 +53,9 @@ _MARK = re.compile("|".join(map(re.escape, _BY_LENGTH)))
 
 
 def without_mark(text: str) -> tuple[str, str]:
-    """An amount without its mark or code of a currency, and that mark; "" where it has none.
+    """Splits an amount into the text without its currency mark or code, and that mark; "" if it has none.
 
-    Text with two marks, or with one amid the digits, comes back as it is: it is no amount.
+    Text with two marks, or with one between digits, is returned unchanged: it is not an amount.
 
     >>> without_mark("CA$12"), without_mark("(12 EUR)"), without_mark("1$2"), without_mark("12.50")
     (('12', 'CA$'), ('(12 )', 'EUR'), ('1$2', ''), ('12.50', ''))
@@ -70,12 +70,12 @@ def without_mark(text: str) -> tuple[str, str]:
 
 
 def may_be(mark: str, currency: str) -> bool:
-    """Whether a mark or a code may stand for a currency; no mark may stand for any."""
+    """Whether a mark or code can mean a currency; no mark can mean any."""
     return not mark or mark == currency or currency in MARKS.get(mark, ())
 
 
 def code_of(text: str, currency: str) -> str | None:
-    """The company's currency where a cell of a currency column means it (code, mark or name), otherwise None.
+    """The company's currency if a cell of a currency column means it (code, mark or name), otherwise None.
 
     >>> [code_of(t, "USD") for t in ("usd", "$", "U.S. Dollars", "USD - US Dollar", "CAD", "dollars of my own")]
     ['USD', 'USD', 'USD', 'USD', None, None]

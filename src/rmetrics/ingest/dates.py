@@ -1,8 +1,8 @@
-"""Text cells to dates, months and instants.
+"""Parses text cells as dates, months and instants.
 
-Nothing is guessed: only ISO dates and the forms listed in the feed (``rules.forms``) are read, a zone is honoured or
-the cell refused, and nothing falls back to today. Every reader takes clean text (null = blank) and gives null where a
-cell cannot be read; ``ingest.undated`` says why in words.
+Nothing is guessed: only ISO dates and the forms declared in the feed (``rules.date_forms``) are read, a zone is
+honoured or the cell refused, and nothing falls back to today. Every parser takes clean text (null = blank) and returns
+null for a cell it cannot read; ``ingest.undated`` explains why.
 """
 
 import datetime as dt
@@ -20,11 +20,11 @@ from rmetrics.rules.model import is_zone
 
 SLASHED = re.compile(r"^([0-9]{1,2})([/.-])([0-9]{1,2})[/.-][0-9]{2,4}(?:[\s,T]|$)")
 FIRST_YEAR, LAST_YEAR = 1990, 2100
-PIVOT = 69  # two digits: 69 to 99 are of the last century, as POSIX has it
+PIVOT = 69  # two-digit years: 69 to 99 are in the 1900s, as in POSIX
 _FIRST_US, _LAST_US = (
     int(dt.datetime(y, 1, 1, tzinfo=dt.UTC).timestamp()) * 1_000_000 for y in (FIRST_YEAR, LAST_YEAR + 1)
 )
-# An ISO stamp with seconds in its plain forms: 2026-05-01T10:00:00.123Z, 2026-05-01 10:00:00 -0500.
+# An ISO timestamp with seconds in its plain forms: 2026-05-01T10:00:00.123Z, 2026-05-01 10:00:00 -0500.
 _PLAIN_STAMP = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
     r"(?: ?(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9]))?$"
@@ -32,25 +32,25 @@ _PLAIN_STAMP = (
 SERIAL = r"^[0-9]{5}(\.[0-9]+)?$"
 _DAY_ZERO = dt.date(1899, 12, 30)  # day 0 of Excel's serial numbers
 _EPOCH = dt.date(1970, 1, 1)
-_WEEKDAY_RANGE = 12  # the same date falls on the same weekday again after 5, 6, 11 or (across 2100) 12 years
-_FEW = 500  # cells that are quicker looked at one by one than by the engine
+_WEEKDAY_RANGE = 12  # years: a date has the same weekday again after 5, 6, 11 or (across 2100) 12
+_FEW = 500  # up to this many cells, a loop is faster than the engine
 _OFFSET = re.compile(r"^(?:gmt|utc)?\s?([+\-\u2212])([0-9]{1,2}):?([0-9]{2})?$")
 _STAMP = pl.Datetime("us", "UTC")
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a parser needs to know beside the cells.
+    """The context a parser needs besides the cells.
 
-    Where the cells are of several exports, ``exported``, ``latest`` and ``export`` tell it of each cell.
+    If the cells come from several exports, ``exported``, ``latest`` and ``export`` have one value per cell.
 
     Attributes:
-        zone: the business time zone; bare times are of this zone.
-        currency: the company's; a cell that names another cannot be read.
-        latest: the last day a row may be dated; None where any may be.
-        exported: the local day the file was exported on (its modification time): stamps without a year are not later.
-        column: the column's name in the rules, for reasons.
-        export: which export each cell is of; None where all are of one.
+        zone: the business time zone; times without a zone are in it.
+        currency: the company's; a cell in another currency cannot be read.
+        latest: the latest possible date of a row; None for no limit.
+        exported: the local day of the export (its modification time); timestamps without a year are not later.
+        column: the column's name in the rules, for messages.
+        export: the export of each cell; None if all come from one.
     """
 
     zone: str
@@ -62,25 +62,25 @@ class Reading:
 
 
 def read_timestamps(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
-    """Instants in UTC; null where a cell is blank or in no form of the column."""
+    """Instants in UTC; null if a cell is blank or in none of the column's forms."""
     return _stamps(text, column, reading)
 
 
 def read_dates(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
-    """Days in the business zone; null where a cell is blank or in no form of the column."""
+    """Days in the business zone; null if a cell is blank or in none of the column's forms."""
     return _stamps(text, column, reading).dt.convert_time_zone(reading.zone).dt.date()
 
 
 def read_months(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
-    """First days of months; null where a cell is blank or in no form of the column."""
+    """First days of months; null if a cell is blank or in none of the column's forms."""
     return read_dates(text.str.replace(r"^([0-9]{4}-[0-9]{2})$", "$1-01"), column, reading).dt.month_start()
 
 
-# -- one form after the other
+# -- forms in order
 
 
 def _stamps(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
-    """Instants; each form is tried on what the ones before it could not read."""
+    """Instants; each form is tried on the cells that the earlier ones could not read."""
     values, pending = _empty(len(text)).alias(text.name), text
     for pattern, attempt in _attempts(column, reading):
         if pending.null_count() == len(pending):
@@ -106,7 +106,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _attempts(column: Column, reading: Reading) -> Iterator[tuple[str, Callable[[pl.Series], pl.Series]]]:
-    """Per form what its cells match, and a reader: clean text to UTC, null where the text is not of that form."""
+    """For each form, a pattern for its cells and a parser: clean text to UTC, null if the text has another form."""
     zone = column.zone or reading.zone
     yield _PLAIN_STAMP, partial(_plain_iso, zone=zone)
     yield ISO_TIME.pattern, partial(_formed, form=ISO_TIME, zone=zone, exported=reading.exported)
@@ -118,7 +118,7 @@ def _attempts(column: Column, reading: Reading) -> Iterator[tuple[str, Callable[
 
 
 def _in_range(stamps: pl.Series) -> pl.Series:
-    us = stamps.to_physical()  # the least and the greatest of which can be beyond Python's years
+    us = stamps.to_physical()  # minimum and maximum may be outside Python's range of years
     first, last = us.min(), us.max()
     if isinstance(first, int) and isinstance(last, int) and first >= _FIRST_US and last < _LAST_US:
         return stamps
@@ -126,14 +126,14 @@ def _in_range(stamps: pl.Series) -> pl.Series:
     return stamps.set((years < FIRST_YEAR) | (years > LAST_YEAR), None)
 
 
-# -- day and month either way round
+# -- ambiguous order of day and month
 
 
 def _unambiguous(text: pl.Series, values: pl.Series, column: Column, export: pl.Series | None) -> pl.Series:
-    """The values without those whose day and month could be either way round.
+    """The values without those whose order of day and month is ambiguous.
 
-    They could where the feed declares both orders; or where it declares one, but this text holds days that fit only
-    the other order, and not fewer than fit only its own: somebody has re-saved the export in another country.
+    A value is ambiguous if the feed declares both orders; or if it declares one, but the export contains days that fit
+    only the other order, and at least as many as fit only the declared one: it was re-saved in another locale.
     """
     for separator, orders in orders_of(column).items():
         if len(orders) == 1 and values.null_count() == text.null_count():
@@ -147,7 +147,7 @@ def _unambiguous(text: pl.Series, values: pl.Series, column: Column, export: pl.
 
 
 def _in_other_order(text: pl.Series, separator: str, month_first: bool, export: pl.Series | None) -> pl.Series:  # noqa: FBT001
-    """Whether a cell is of an export with days that fit only the other order, and not fewer than fit only its own."""
+    """Whether a cell's export has days that fit only the other order, at least as many as fit only the declared one."""
     one = pl.Series([0], dtype=pl.Int64).new_from_index(0, len(text)) if export is None else export
     spellings = pl.DataFrame({"export": one, "text": text}).unique()
     first, second = _slashed(spellings["text"], separator)
@@ -160,13 +160,13 @@ def _in_other_order(text: pl.Series, separator: str, month_first: bool, export: 
 
 
 def _slashed(text: pl.Series, separator: str) -> tuple[pl.Series, pl.Series]:
-    """The two numbers a date with this separator begins with."""
+    """The first two numbers of dates with this separator."""
     own = text.set(text.str.extract(SLASHED.pattern, 2).ne_missing(separator), None)
     return own.str.extract(SLASHED.pattern, 1).cast(pl.Int64), own.str.extract(SLASHED.pattern, 3).cast(pl.Int64)
 
 
 def orders_of(column: Column) -> dict[str, set[str]]:
-    """The orders of day and month that a column's forms declare, by the separator they are written with."""
+    """The orders of day and month in a column's forms, by separator."""
     orders: dict[str, set[str]] = {}
     for form in forms_of(column.formats, column.type):
         if form.order:
@@ -174,11 +174,11 @@ def orders_of(column: Column) -> dict[str, set[str]]:
     return orders
 
 
-# -- plain ISO stamps
+# -- plain ISO timestamps
 
 
 def _plain_iso(text: pl.Series, zone: str) -> pl.Series:
-    """Stamps of the form ``_PLAIN_STAMP``, read by the places of their parts."""
+    """Parses timestamps in the form ``_PLAIN_STAMP`` by fixed positions."""
     plain = text.str.contains(_PLAIN_STAMP)
     text = text if plain.all() else text.set(~plain, None)
     second = text.str.slice(0, 19)
@@ -205,7 +205,7 @@ def _plain_iso(text: pl.Series, zone: str) -> pl.Series:
 
 
 def _formed(text: pl.Series, form: Form, zone: str, exported: dt.date | pl.Series) -> pl.Series:
-    """Cells of one form to UTC."""
+    """Converts cells of one form to UTC."""
     groups = text.str.extract_groups(form.pattern).struct.unnest()
     groups = groups.select(pl.col(n) for n in groups.columns if groups[n].null_count() < groups.height)
     if not groups.width:
@@ -221,7 +221,7 @@ def _formed(text: pl.Series, form: Form, zone: str, exported: dt.date | pl.Serie
 
 
 def _numbers(found: list[str]) -> Iterator[pl.Expr]:
-    """The fields as numbers; month, day, weekday and half of the day wherever the form has them."""
+    """The fields as numbers, with month and weekday names translated and AM/PM as a boolean."""
     for name in set(found) & set("mdjHIMS"):
         yield pl.col(name).cast(pl.Int32)
     years = [pl.col("Y").cast(pl.Int32)] if "Y" in found else []
@@ -243,7 +243,7 @@ def _numbers(found: list[str]) -> Iterator[pl.Expr]:
 
 
 def _calendar(frame: pl.DataFrame, year: pl.Expr) -> pl.Series:
-    """The days of these fields in a year; null where the year has no such day, or it is another weekday."""
+    """The days of these fields in a year; null if the year has no such day, or its weekday differs."""
     month = pl.col("m") if "m" in frame.columns else pl.lit(1)
     day = pl.col("d") if "d" in frame.columns else pl.lit(1)
     there = month.is_between(1, 12) & year.is_between(1, 9999)
@@ -262,7 +262,7 @@ def _calendar(frame: pl.DataFrame, year: pl.Expr) -> pl.Series:
 
 
 def _latest_with_weekday(fields: pl.DataFrame, exported: dt.date | pl.Series) -> pl.Series:
-    """Days without a year, such as Wed Dec 17th: of the latest year, not after the export, with that weekday."""
+    """Days without a year, such as Wed Dec 17th: in the latest year, not after the export, with that weekday."""
     days = pl.Series("day", [None], dtype=pl.Date).new_from_index(0, fields.height)
     wanted = fields.height - fields["d"].null_count()
     limit: Any = exported + dt.timedelta(days=1)
@@ -279,7 +279,7 @@ def _latest_with_weekday(fields: pl.DataFrame, exported: dt.date | pl.Series) ->
 
 
 def _microseconds(found: list[str], *, minutes: bool) -> pl.Expr:
-    """The time of day of a frame of fields, null where there is no such time; 0 where a cell has none."""
+    """The time of day of a frame of fields: null for impossible times, 0 for cells without a time."""
     none = pl.lit(None, dtype=pl.Int32)
     minute, second = (pl.col(n) if n in found else none for n in "MS")
     hour = pl.col("I") if "I" in found else pl.col("H") if "H" in found else none
@@ -287,7 +287,7 @@ def _microseconds(found: list[str], *, minutes: bool) -> pl.Expr:
     twelve = hour % 12 + half.cast(pl.Int32) * 12
     right = pl.when(half.is_null()).then(hour.is_between(0, 23)).otherwise(hour.is_between(1, 12))
     right = right & minute.fill_null(0).is_between(0, 59) & second.fill_null(0).is_between(0, 59)
-    if minutes:  # in the forms where minutes may be missing, only 3 PM is a time without them
+    if minutes:  # in forms with optional minutes, only a time with AM or PM may omit them
         right = right & (minute.is_not_null() | half.is_not_null())
     seconds = (pl.coalesce(twelve, hour).cast(pl.Int64) * 60 + minute.fill_null(0)) * 60 + second.fill_null(0)
     fraction = pl.col("f").fill_null(0) if "f" in found else pl.lit(0, dtype=pl.Int64)
@@ -298,7 +298,7 @@ def _microseconds(found: list[str], *, minutes: bool) -> pl.Expr:
 
 
 def _zoned(naive: pl.Series, names: pl.Series, zone: str) -> pl.Series:
-    """Wall times of the zones that stand beside them; null where the zone is not known."""
+    """Wall times in their own zones, converted to UTC; null if the zone is unknown."""
     utc = local(naive.set(names.is_not_null(), None), zone)
     for name in names.drop_nulls().unique().to_list():
         ahead = zone_of(name)
@@ -316,7 +316,7 @@ def _zoned(naive: pl.Series, names: pl.Series, zone: str) -> pl.Series:
 
 @lru_cache(maxsize=4096)
 def zone_of(text: str) -> dt.timedelta | str | None:
-    """How far a zone is ahead of UTC, or the IANA name of a place; None where the zone is not known.
+    """The offset of a zone from UTC, or the IANA name of a place; None if the zone is unknown.
 
     >>> zone_of("GMT-0400 (Eastern Daylight Time)") == zone_of("EDT") == dt.timedelta(hours=-4)
     True
@@ -338,7 +338,7 @@ def zone_of(text: str) -> dt.timedelta | str | None:
 
 
 def local(naive: pl.Series, zone: str) -> pl.Series:
-    """Local wall time to UTC. An hour that happens twice is taken the first time; one that was skipped moves on."""
+    """Converts local wall time to UTC: the earlier instant of a repeated hour; a skipped hour moves forward."""
     aware = naive.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     if aware.null_count() > naive.null_count():
         moved = naive.dt.offset_by("1h").dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
@@ -349,7 +349,7 @@ def local(naive: pl.Series, zone: str) -> pl.Series:
 def _excel_serial(text: pl.Series, zone: str) -> pl.Series:
     number = text.set(~text.str.contains(SERIAL).fill_null(value=False), None)
     days = number.str.extract(r"^([0-9]{5})").cast(pl.Int64)
-    # Twelve digits of a day are well below a microsecond; times in sheets are whole seconds.
+    # Twelve decimals of a day are far more precise than a microsecond; times in sheets are whole seconds.
     digits = number.str.extract(r"\.([0-9]+)$").fill_null("0").str.slice(0, 12).str.pad_end(12, "0").cast(pl.Int64)
     seconds = (digits * 864 + 5 * 10**9) // 10**10
     parts = pl.DataFrame({"days": days, "seconds": seconds})

@@ -1,4 +1,4 @@
-"""Lines of CSV text to records by Python's strict reader, one at a time, each with what is wrong with it."""
+"""Turns lines of CSV text into records with Python's strict reader, one at a time, each with its problem."""
 
 import csv
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ from rmetrics.findings import count
 from rmetrics.ingest.sniff import DAMAGE
 
 MAX_CELL = 8 * 2**20
-# What the fast reader takes for white space (Unicode's White_Space); Python's strip() knows four more characters.
+# White space as the fast reader defines it (Unicode's White_Space); Python's strip() has four more characters.
 WHITE = "\t\n\x0b\x0c\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 
 
 @dataclass(slots=True)
 class Record:
-    """A record: its cells, null where it has none or they cannot be told apart, and why it cannot be used."""
+    """A record: its cells (null if missing or indistinguishable), and why it cannot be used."""
 
     line: int
     cells: list[str | None]
@@ -24,7 +24,7 @@ class Record:
 
 @dataclass(slots=True)
 class Unfinished:
-    """The index of the line from which on nothing was read: more lines are needed, or none would help (stuck)."""
+    """The index of the first line not read: more lines are needed, or none would help (stuck)."""
 
     index: int
     stuck: bool
@@ -33,10 +33,13 @@ class Unfinished:
 def exact_records(
     lines: list[str], line: int, delimiter: str, width: int, *, last: bool
 ) -> Iterator[Record | Unfinished]:
-    """The records of some lines, ragged ones with their problem; a faulty quote spoils its line, an open one all."""
+    """Yields the records of some lines with their problems.
+
+    A faulty quote affects its own line only, an unclosed one all lines that follow.
+    """
     csv.field_size_limit(2**31 - 1)
     blank: list[str | None] = [None] * width
-    at = 0  # index of the line the next record starts on
+    at = 0  # index of the next record's first line
     while at < len(lines):
         reader = csv.reader((lines[i] for i in range(at, len(lines))), delimiter=delimiter, strict=True)
         start = at
@@ -94,7 +97,7 @@ def _problem_of(cells: list[str], raw: str, width: int, delimiter: str) -> str |
 
 
 def _swallowed(cells: list[str], width: int, delimiter: str) -> int:
-    """How many lines inside the cells have as many cells as the header and digits where the record has digits."""
+    """The number of lines inside cells that look like rows: as many cells as the header, digits in the same columns."""
     if width < 3:
         return 0
     shape = [_numeric(c) for c in cells[:width]]

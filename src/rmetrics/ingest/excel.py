@@ -1,4 +1,4 @@
-"""Workbooks (.xlsx, .xlsm, .xls) to rows of text, sheet by sheet, a bounded number of rows at a time."""
+"""Workbooks (.xlsx, .xlsm, .xls) as rows of text, sheet by sheet, a bounded number of rows at a time."""
 
 import json
 import os
@@ -19,7 +19,7 @@ _MEMORY_GB = workbook.MAX_MEMORY >> 30
 
 
 class _Spool:
-    """A file without a name, gone as soon as nobody reads it any more, however the run ends."""
+    """An anonymous temporary file, removed when its last reader is gone, however the run ends."""
 
     def __init__(self) -> None:
         self.file: IO[bytes] = tempfile.TemporaryFile(prefix="rmetrics-")  # noqa: SIM115 - closed below
@@ -30,7 +30,7 @@ class _Spool:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One sheet of a workbook that has been unpacked.
+    """One sheet of an unpacked workbook.
 
     Attributes:
         head: its first rows, all text, null = blank.
@@ -52,16 +52,16 @@ class Sheet:
 
 
 def open_workbook(path: Path, head: int) -> tuple[list[Sheet], tuple[str, ...]]:
-    """The sheets that hold anything, and notes about cells that could not be read.
+    """Returns the non-empty sheets, and notes about unreadable cells.
 
-    Real dates become ``2024-01-01 00:00:00``; numbers are written as Excel shows them, without float noise.
+    Real dates become ``2024-01-01 00:00:00``; numbers appear as in Excel, without float noise.
 
     Args:
         path: the workbook.
-        head: how many rows of each sheet are wanted at once.
+        head: number of rows in each sheet's ``head``.
 
     Raises:
-        RefusedError: it is damaged or protected, or unpacks to far more than an export would.
+        RefusedError: it is damaged or protected, or grows far larger than an export would.
     """
     import pyarrow as pa
 
@@ -91,7 +91,7 @@ def _frame(batch: Any) -> pl.DataFrame:
 
 
 def _unpack(path: Path, out: IO[bytes]) -> None:
-    """Runs ``workbook`` as a program of its own: whatever the file does to it, this process lives on."""
+    """Runs ``workbook`` as a separate process, so that a malicious or broken file cannot bring this one down."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("RMETRICS_", "PG"))}
     ran = subprocess.run(  # noqa: S603 - our own interpreter and module; the path is an argument, not a command
         [sys.executable, "-P", workbook.__file__, str(path)],

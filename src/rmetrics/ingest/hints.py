@@ -1,6 +1,6 @@
-"""Whether a header may be proposed for a column that a file lacks: its cells must fit the column, not its name alone.
+"""Decides whether to suggest a header for a missing column: its cells must match the column, not only its name.
 
-A wrong proposal does harm when it is followed: a key read from a column that repeats makes rows replace each other.
+A wrong suggestion does harm if followed: with a key read from a column that repeats, rows replace each other.
 """
 
 import datetime as dt
@@ -15,34 +15,34 @@ from rmetrics.ingest.recognise import likely_header
 from rmetrics.rules.feeds import Column, Feed
 
 Sample = Mapping[str, Sequence[str]]  # the first cells under each header
-_LEAST_FOR_A_KEY = 2  # rows; one alone never repeats
-_READ = 0.9  # of the filled cells; the rest may be total lines
+_LEAST_FOR_A_KEY = 2  # rows; a single one never repeats
+_READ = 0.9  # share of the filled cells that must be readable; the rest may be total lines
 _READING = Reading("UTC", dt.date(2100, 1, 1))
 
 
 def likely_column(name: str, feed: Feed, free: Sequence[str], sample: Sample | None, *, sure: bool = False) -> str:
-    """The header a column has most likely been renamed to, if the cells under it can be that column; otherwise "".
+    """The header that a column was most likely renamed to, if the cells under it match the column; otherwise "".
 
     Args:
-        name: the column; a name of several (``one_of``) is looked up by its headers alone.
+        name: the column; a name that combines several (``one_of``) is unknown and gives "".
         feed: its feed.
         free: headers that no column is read from.
-        sample: the first cells under each header; None where they are not known: then no key is proposed.
-        sure: only what differs by little more than a slip of the pen.
+        sample: the first cells under each header; None if unknown: then no key is suggested.
+        sure: only accept headers that differ by little more than a typo.
     """
     column = feed.mapped.get(name)
     if column is None:
         return ""
     if sample is None:
         return "" if feed.key == (name,) else likely_header(column.from_, free, sure=sure)
-    # Names first: to read the cells as the column's type costs far more than to compare two names.
+    # Names first: parsing the cells costs far more than comparing two names.
     alike = [h for h in free if likely_header(column.from_, [h], sure=sure)]
     fitting = [h for h in alike if can_be(name, column, feed, sample.get(h, ()))]
     return likely_header(column.from_, fitting, sure=sure)
 
 
 def can_be(name: str, column: Column, feed: Feed, cells: Sequence[str]) -> bool:
-    """Whether cells can be those of a column: they read as its type and, in a key of one column, never repeat."""
+    """Whether cells can belong to a column: they parse as its type and, for a single-column key, never repeat."""
     values = clean(pl.Series(cells, dtype=pl.String)).drop_nulls()
     if feed.key == (name,):
         numbered = values.str.contains("[0-9]").all()

@@ -1,8 +1,8 @@
-"""Text cells to declared types.
+"""Parses text cells as their declared types.
 
-Each parser takes a column of trimmed text (null = blank) and gives values of the declared type; a cell that has text
-but no value is bad, and ``reason`` says why in words. Nothing is guessed: only the forms listed in the feed (and ISO
-dates) are understood, a third decimal that is not float noise is refused, and nothing ever falls back to today.
+Each parser takes a column of trimmed text (null = blank) and returns values of the declared type; a cell with text but
+no value is bad, and ``reason`` explains why. Nothing is guessed: only the forms declared in the feed (and ISO dates)
+are accepted, a third decimal that is not float noise is refused, and nothing falls back to today.
 """
 
 import re
@@ -20,7 +20,7 @@ from rmetrics.rules.expressions.polars_form import DTYPES
 from rmetrics.rules.feeds import Column, ColumnType
 
 MAX_CENTS = 10**12  # numeric(12,2) in PostgreSQL
-NOISE = Decimal("0.000001")  # what float arithmetic in a CRM leaves beyond the cents
+NOISE = Decimal("0.000001")  # tolerance for float errors of a CRM beyond the cents
 
 _SIMPLE_MONEY = r"^-?[0-9]{1,10}(\.[0-9]{1,2})?$"
 POWER_OF_TEN = re.compile(r"-?[0-9](?:\.[0-9]+)?[eE]\+?[0-9]{1,3}", re.ASCII)
@@ -35,14 +35,14 @@ _REPEATING = (
     ColumnType.SHARE,
 )
 _CENT = Decimal("0.01")
-_DASHES = ("-", "\u2212", "\u2010", "\u2011", "\u2012", "\u2013", "\uff0d")  # what exports write for a minus
+_DASHES = ("-", "\u2212", "\u2010", "\u2011", "\u2012", "\u2013", "\uff0d")  # minus signs in exports
 
 
 def parse_column(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
-    """The values of a column of clean text; null where the cell is blank or bad."""
+    """The values of a column of clean text; null if the cell is blank or bad."""
     parser = _PARSERS[column.type]
     if column.type in _REPEATING and reading.export is None and _repeats(text):
-        # Days and amounts repeat a thousandfold: read each spelling once.
+        # Days and amounts repeat thousands of times: parse each spelling once.
         encoded = text.to_arrow(compat_level=pl.CompatLevel.oldest()).dictionary_encode()
         spellings = pl.Series(text.name, encoded.dictionary, dtype=pl.String)
         values = parser(spellings, column, reading).gather(pl.Series(encoded.indices, dtype=pl.UInt32))
@@ -52,12 +52,12 @@ def parse_column(text: pl.Series, column: Column, reading: Reading) -> pl.Series
 
 
 def _repeats(text: pl.Series) -> bool:
-    """Whether the spellings repeat so often that it pays to read each once."""
+    """Whether the spellings repeat often enough that parsing each once pays off."""
     return int(pl.select(pl.lit(text).approx_n_unique()).item()) * 3 < len(text)
 
 
 def reason(value: str, column: Column, reading: Reading) -> str:
-    """Why a cell could not be read, in words."""
+    """Why a cell could not be parsed, as a message."""
     currency = reading.currency
     match column.type:
         case ColumnType.MONEY:
@@ -125,7 +125,7 @@ def _amounts(text: pl.Series, column: Column, currency: str) -> pl.Series:
 
 
 def read_scaled(text: str, scale: int) -> Decimal | None:
-    """A whole number of parts of a unit as an amount, exact to the cent, or None.
+    """Converts whole fractions of a unit, such as millionths, to an amount exact to the cent, or None.
 
     >>> read_scaled("12340000", 1_000_000), read_scaled("-8500", 100), read_scaled("12345678", 1_000_000)
     (Decimal('12.34'), Decimal('-85.00'), None)
@@ -138,7 +138,7 @@ def read_scaled(text: str, scale: int) -> Decimal | None:
 
 
 def read_money(text: str, decimal: str = ".", currency: str = "USD") -> Decimal | None:
-    """One amount in any of the forms exports use, exact to the cent, or None; also None if of another currency.
+    """Parses an amount in any of the forms in exports, exact to the cent; None if unreadable or in another currency.
 
     >>> read_money("$1,234.50"), read_money("(12.00)"), read_money("22$")
     (Decimal('1234.50'), Decimal('-12.00'), Decimal('22.00'))
@@ -159,12 +159,12 @@ def read_money(text: str, decimal: str = ".", currency: str = "USD") -> Decimal 
 
 
 def _amount(text: str, decimal: str) -> Decimal | None:
-    """The number as written, before any rule about cents."""
+    """The number as written, before the limits on decimals and size."""
     body, mark = without_mark(text)
     body = re.sub(r"(?<=[0-9])\s(?=[0-9]{3}(?![0-9]))", _group(decimal), body.strip())  # 1 234,50
     body = re.sub(r"(?<![0-9])\s+|\s+(?![0-9])", "", body)
     if mark and body and body[0] in _DASHES and body.strip(body[0]) == "":
-        return Decimal(0)  # how a spreadsheet's accounting format writes zero
+        return Decimal(0)  # zero in a spreadsheet's accounting format
     negative = body.startswith("(") and body.endswith(")")
     body = body[1:-1] if negative else body.removeprefix("+")
     for sign in _DASHES:
@@ -216,26 +216,26 @@ def _text(text: pl.Series, _: Column, __: Reading) -> pl.Series:
 
 
 def _currency(text: pl.Series, _: Column, reading: Reading) -> pl.Series:
-    """The code, where it is the company's; bad where it is another."""
+    """The code if it is the company's currency; bad if it is another."""
     codes = {t: code_of(t, reading.currency) for t in text.drop_nulls().unique().to_list()}
     return text.replace_strict(codes, default=None, return_dtype=pl.String)
 
 
 def _integer(text: pl.Series, _: Column, __: Reading) -> pl.Series:
     plain = text.str.replace_all(",", "", literal=True)
-    plain = plain.str.replace(r"\.0+$", "")  # as a spreadsheet writes whole numbers
+    plain = plain.str.replace(r"\.0+$", "")  # spreadsheets may add it to whole numbers
     ok = text.str.contains(r"^-?([0-9]{1,18}|[0-9]{1,3}(,[0-9]{3}){1,5})(\.0+)?$")
     return plain.set(~ok.fill_null(value=False), None).cast(pl.Int64)
 
 
 def _duration(text: pl.Series, _: Column, __: Reading) -> pl.Series:
-    """Whole seconds of ``3 Min 25 Sec``, ``1 Hr 2 Min``, ``02:23`` (minutes first), ``1:02:03`` or plain seconds."""
+    """Whole seconds from ``3 Min 25 Sec``, ``1 Hr 2 Min``, ``02:23`` (minutes first), ``1:02:03`` or plain seconds."""
     words = (
         r"(?i)^(?:(?P<h>[0-9]{1,4}) ?h(?:(?:ou)?rs?)? ?)?(?:(?P<m>[0-9]{1,6}) ?m(?:in(?:ute)?s?)? ?)?"
         r"(?:(?P<s>[0-9]{1,7}) ?s(?:ec(?:ond)?s?)?)?$"
     )
     clock = r"^(?:(?P<h>[0-9]{1,4}):)?(?P<m>[0-9]{1,3}):(?P<s>[0-5][0-9])$"
-    plain = text.str.extract(r"^([0-9]{1,9}|[0-9]{1,3}(?:,[0-9]{3}){1,2})$")  # 1,265 is how some call logs write it
+    plain = text.str.extract(r"^([0-9]{1,9}|[0-9]{1,3}(?:,[0-9]{3}){1,2})$")  # some call logs write 1,265
     seconds = plain.str.replace_all(",", "", literal=True).cast(pl.Int64)
     for pattern in (words, clock):
         fits = text.str.contains(pattern)

@@ -1,22 +1,22 @@
-"""Columns of phone numbers: one spelling for each number, so that two cells of one customer are equal.
+"""Normalises columns of phone numbers: one spelling per number, so that cells of the same customer are equal.
 
-``rules.phones`` says what the spelling is. Two numbers in one cell stand in the cell's order, joined by a semicolon.
-What stands for no number (``0000000000``) is null; any other text that is no number stays as it was exported, and is no
-key (``metrics.phones``).
+``rules.phones`` defines the spelling. Two numbers in one cell keep their order, joined by a semicolon. Placeholders
+(``0000000000``) are null; any other text that is not a number stays as exported and is not used as a key
+(``metrics.phones``).
 """
 
 import polars as pl
 
 from rmetrics.rules.phones import read_phone
 
-# What \s means in a regular expression: Unicode's White_Space.
+# The characters that \s matches in a regular expression: Unicode's White_Space.
 _SPACES = "\t\n\x0b\x0c\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 BETWEEN_DIGITS = [*_SPACES, *"().-+"]
 _ONE_DIGIT = [str(d) * 10 for d in range(10)]
 
 
 def read_phones(text: pl.Series) -> pl.Series:
-    """The numbers of clean cells, in one spelling; null where a cell is blank or holds a placeholder."""
+    """The normalised numbers of clean cells; null if a cell is blank or a placeholder."""
     digits = text.str.replace_many(BETWEEN_DIGITS, [""])
     national = digits.str.extract(r"^1?([2-9][0-9]{9})$")
     odd = text.filter(national.is_null() & text.is_not_null()).unique()

@@ -1,4 +1,4 @@
-"""The lines above the header: the dates that a report covers."""
+"""The lines above the header: the dates covered by a report."""
 
 import datetime as dt
 import functools
@@ -14,7 +14,7 @@ _BETWEEN = re.compile(r"\s+[-–—]\s+|\s+to\s+")  # noqa: RUF001 - the dashes 
 def range_month(preamble: Sequence[str]) -> dt.date | None:
     """The month that a date range above the header covers from its first day on, or None.
 
-    A range that begins later in the month covers only a part of it, which must not stand for the month.
+    A range that begins later in the month covers only part of it and must not count as the month.
 
     >>> range_month(["Campaign report", '"September 1, 2026 - September 30, 2026"'])
     datetime.date(2026, 9, 1)
@@ -30,7 +30,7 @@ def range_month(preamble: Sequence[str]) -> dt.date | None:
 
 @functools.lru_cache(maxsize=1024)
 def date_range(line: str) -> tuple[dt.date, dt.date] | None:
-    """The first and the last day named on a line, or None; one day alone is both."""
+    """The first and last day of a date range on a line, or None; a single day is both."""
     if not _YEAR.search(line) or len(line) > _LONGEST:
         return None
     days = [_day(part) for part in _BETWEEN.split(line.strip().strip('",;\t'))]

@@ -1,4 +1,4 @@
-"""A file to a table of text: what it is, where its header stands, which feeds it fits; nothing is typed or dropped."""
+"""Reads a file as a table of text: its layout, header and matching feeds. Nothing is typed or dropped."""
 
 import contextlib
 import csv
@@ -20,7 +20,7 @@ from rmetrics.ingest.records import LINE, OWN_COLUMNS, PROBLEM, TEXT, split_lf, 
 from rmetrics.ingest.sniff import RefusedError
 from rmetrics.rules.feeds import Feed
 
-HEAD = 256 * 2**10  # how far down a header is looked for
+HEAD = 256 * 2**10  # bytes of text searched for a header
 HEAD_RECORDS = 60
 _DELIMITERS = (",", ";", "\t", "|")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
@@ -28,17 +28,17 @@ _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the text of an export is laid out.
+    """The layout of an export's text.
 
     Attributes:
         encoding: of the bytes.
         delimiter: between cells; empty for a sheet.
         sheet: name of the sheet; empty for text.
-        headers: unique names of the columns, as they stand in the file.
+        headers: unique names of the columns, as in the file.
         header_line: 1-based line (or row) of the header.
-        body_line: the line the first record starts on.
+        body_line: the first line of the first record.
         preamble: the lines above the header.
-        notes: what a person should know, for instance that the encoding was guessed.
+        notes: remarks for the user, for instance that the encoding was guessed.
     """
 
     encoding: str
@@ -53,12 +53,12 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """One file as a table of text.
+    """A file as a table of text.
 
     Attributes:
-        fits: the feeds it fits: one; several equally well; or the nearest miss.
+        fits: the matching feeds: one, several equally good ones, or the nearest miss.
         batches: yields the records below the header, in order, from the export's bytes (a workbook has been read
-            already); raises RefusedError where they cannot be read to their end.
+            already); raises RefusedError if they cannot be read to the end.
         sample: the first cells under each header.
     """
 
@@ -70,7 +70,7 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """A row that may be the header: the better it scores, the likelier it is."""
+    """A row that may be the header; a higher score is more likely."""
 
     layout: Layout
     fits: list[Fit]
@@ -78,14 +78,14 @@ class _Header:
 
     @property
     def score(self) -> tuple[bool, bool, int, int, int]:
-        """Prefers a row that fits, then the nearest miss, then the topmost and widest row."""
+        """Prefers a row that matches a feed, then the nearest miss, then the topmost and widest row."""
         top = self.fits[0] if self.fits else None
         known = top.known if top else 0
         return top is not None and top.fits, top is not None, known, -self.above if top else -99, self.width
 
     @property
     def width(self) -> int:
-        """How many columns it has."""
+        """The number of columns."""
         return len(self.layout.headers)
 
     @property
@@ -95,15 +95,15 @@ class _Header:
 
 
 def open_export(source: sniff.Source, name: str, feeds: Mapping[str, Feed]) -> Export:
-    """Finds the header of an export and the feeds that fit it.
+    """Finds the header of an export and the feeds that match it.
 
     Args:
-        source: where the bytes are.
+        source: the export's file or bytes.
         name: the export's name.
-        feeds: all feeds declared.
+        feeds: all declared feeds.
 
     Raises:
-        RefusedError: it is no table: empty, a web page, a PDF, an unreadable workbook, no text at all.
+        RefusedError: it is not a table: empty, a web page, a PDF, an unreadable workbook, or not text at all.
     """
     magic = next(sniff.blocks(source), b"")[:8]
     if sniff.is_workbook(magic):
@@ -119,22 +119,23 @@ def open_export(source: sniff.Source, name: str, feeds: Mapping[str, Feed]) -> E
 
 
 def layout_batches(layout: Layout, source: Iterator[bytes], line: int = 0) -> Iterator[pl.DataFrame]:
-    """Yields the records of a text whose layout is known.
+    """Yields the records of a text with a known layout.
 
     Args:
         layout: as ``open_export`` found it.
         source: the export's bytes.
-        line: where they begin with a line that is not the first, its number; a record must begin there.
+        line: the number of the first line in ``source``, which must begin a record; 0: they begin with the file's first
+            line.
     """
     blocks = sniff.utf8_blocks(source, layout.encoding, begun=line > 0)
     return text_batches(blocks, layout.headers, layout.delimiter, layout.body_line, start=line)
 
 
 def sheet_batches(layout: Layout, path: Path) -> Iterator[pl.DataFrame]:
-    """Yields the records of a workbook's sheet whose layout is known.
+    """Yields the records of a workbook's sheet with a known layout.
 
     Raises:
-        RefusedError: the workbook cannot be read, or has no such sheet any more.
+        RefusedError: the workbook cannot be read, or no longer has the sheet.
     """
     for sheet in open_workbook(path, HEAD_RECORDS)[0]:
         if sheet.name == layout.sheet:
@@ -151,6 +152,7 @@ def _open_text(name: str, feeds: Mapping[str, Feed], encoding: str, notes: tuple
     best: _Header | None = None
     for delimiter in (forced[1],) if forced else _DELIMITERS:
         for above, line, next_line, cells in _head_records(head, delimiter):
+            # A single column would fit every delimiter: accept it once, as comma-separated.
             if len(cells) < 2 and not (delimiter == "," and len(cells) == 1 and cells[0].strip()):
                 continue
             preamble = tuple(text.rstrip("\r") for text in lines[: line - 1])
@@ -172,12 +174,12 @@ def _fits(cells: Sequence[str], name: str, feeds: Mapping[str, Feed], preamble: 
 
 
 def _sample(headers: Sequence[str], records: Sequence[Sequence[str]]) -> Sample:
-    """The cells of the first records by header; a short record has no more of them, a long one too many."""
+    """The cells of the first records by header; short and long records are tolerated."""
     return {h: [r[i] for r in records if i < len(r)] for i, h in enumerate(headers)}
 
 
 def _noted(header: _Header, name: str, feeds: Mapping[str, Feed], sample: Sample) -> Layout:
-    """The layout, with a note on headers that seem to be columns of the feed under another name."""
+    """The layout, with notes on headers that look like renamed columns of the feed."""
     if len(header.fits) != 1 or not header.sure:
         return header.layout
     headers = header.layout.headers
@@ -198,7 +200,7 @@ def _better(best: _Header | None, other: _Header) -> _Header:
 
 
 def _head_records(head: str, delimiter: str) -> Iterator[tuple[int, int, int, list[str]]]:
-    """Yields (index, first line, line after, cells) of the first records; lines are counted as the body reader does."""
+    """Yields (index, first line, next line, cells) of the first records; counts lines as the body reader does."""
     reader = csv.reader(split_lf(head), delimiter=delimiter)
     line = 1
     try:
@@ -212,7 +214,7 @@ def _head_records(head: str, delimiter: str) -> Iterator[tuple[int, int, int, li
 
 
 def _trimmed(cells: Sequence[str]) -> list[str]:
-    """The header cells without outer white space; blank ones at the end dropped."""
+    """The header cells without outer white space and without trailing blank cells."""
     names = [c.strip().strip(FORMATTING).strip() for c in cells]
     while names and not names[-1]:
         names.pop()
@@ -261,7 +263,7 @@ def _open_workbook(source: sniff.Source, name: str, feeds: Mapping[str, Feed]) -
 
 @contextlib.contextmanager
 def as_file(source: sniff.Source | Iterable[bytes]) -> Iterator[Path]:
-    """A file with these bytes, which is gone afterwards unless they were one already."""
+    """Yields a file with these bytes: the given one, or a temporary one that is removed afterwards."""
     if isinstance(source, Path):
         yield source
         return

@@ -1,8 +1,8 @@
-"""Which feed a file is: its headers decide, its name settles ties.
+"""Recognises the feed of a file by its headers; its name breaks ties.
 
-Names of exports do not tell what they are (``export_export (2).csv`` is a call log), so a file belongs to the feed
-whose required columns it has headers for. Where several fit, a fitting name, then the number of headers known, decides;
-where two fit equally well, the file is left alone.
+The names of exports are not reliable (``export_export (2).csv`` is a call log), so a file belongs to the feed whose
+required columns it has headers for. If several feeds match, a matching file name decides, then the number of known
+headers; if two match equally well, the file is not used.
 """
 
 import difflib
@@ -19,22 +19,22 @@ FORMATTING = "\ufeff\u200b"
 
 @functools.lru_cache(maxsize=4096)
 def normal_header(text: str) -> str:
-    """A header as it is compared: without case, outer spaces and BOM; inner white space counts once."""
+    """A header in comparable form: without case, outer spaces and BOM, inner white space collapsed."""
     return " ".join(text.strip(FORMATTING).split()).casefold()
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How well a header row fits a feed.
+    """How well a header row matches a feed.
 
     Attributes:
         feed: the feed's name.
-        named: whether the file's name fits one of the feed's globs.
-        known: how many of the headers the feed knows.
-        missing: required columns without a header, as (column, its headers); empty when the feed fits.
-        objection: another reason why the feed does not fit or the file cannot be used; empty when there is none.
-        refused: the objection is final: the file is of this feed, but must not be used.
-        variant: the name of the variant that reads it; empty where the feed itself does.
+        named: whether the file's name matches one of the feed's globs.
+        known: the number of headers that the feed knows.
+        missing: required columns without a header, as (column, its headers); empty if the feed matches.
+        objection: another reason why the feed does not match or the file cannot be used; empty if there is none.
+        refused: the objection is final: the file belongs to this feed, but must not be used.
+        variant: the name of the variant that reads it; empty if the feed itself does.
     """
 
     feed: str
@@ -47,27 +47,27 @@ class Fit:
 
     @property
     def fits(self) -> bool:
-        """Whether the file can be this feed."""
+        """Whether the file can belong to this feed."""
         return not self.missing and not self.objection
 
     @property
     def rank(self) -> tuple[bool, int]:
-        """Greater is better."""
+        """Sort key; greater is better."""
         return self.named, self.known
 
 
 def column_headers(headers: Sequence[str], feed: Feed) -> dict[str, int]:
-    """Which header each mapped column is read from: column name to position; columns without a header are left out.
+    """The position of each mapped column's header, by column name; columns without a header are omitted.
 
-    Of headers that are joined, it is the first.
+    For joined headers, the position of the first.
     """
     return {name: positions[0] for name, positions in column_positions(headers, feed).items()}
 
 
 def column_positions(headers: Sequence[str], feed: Feed) -> dict[str, tuple[int, ...]]:
-    """The positions of the headers each mapped column is read from; several where they are joined.
+    """The positions of the headers that each mapped column is read from; several if they are joined.
 
-    Columns without a header are left out, and those that are joined of headers of which one is missing.
+    Omits columns without a header, and joined columns with a missing header.
     """
     where = _positions(headers)
     found = {}
@@ -78,7 +78,7 @@ def column_positions(headers: Sequence[str], feed: Feed) -> dict[str, tuple[int,
 
 
 def minus_header(headers: Sequence[str], column: Column) -> str | None:
-    """The header whose amount is subtracted from a column; None where the file has none."""
+    """The header whose amount is subtracted from a column; None if the file has none."""
     where = _positions(headers)
     return next((headers[where[n]] for h in column.minus if (n := normal_header(h)) in where), None)
 
@@ -105,7 +105,7 @@ def _origin(column: Column, where: Mapping[str, int]) -> tuple[int, ...]:
 
 
 def read_columns(headers: Sequence[str], feed: Feed) -> dict[str, str]:
-    """The headers that are read, each with its column: those joined and those subtracted, too."""
+    """The headers that are read, each with its column, including joined and subtracted ones."""
     read = {headers[i]: name for name, places in column_positions(headers, feed).items() for i in places}
     for name, column in feed.mapped.items():
         if minus := minus_header(headers, column):
@@ -114,7 +114,7 @@ def read_columns(headers: Sequence[str], feed: Feed) -> dict[str, str]:
 
 
 def variants_of(headers: Sequence[str], file_name: str, feed: Feed) -> list[int]:
-    """The positions of the feed's variants that the file is of."""
+    """The indices of the feed's variants that match the file."""
     present = {normal_header(h) for h in headers}
     return [i for i, v in enumerate(feed.variants) if _is_meant(v.when, present, file_name)]
 
@@ -132,32 +132,32 @@ def _is_meant(when: When, present: set[str], file_name: str) -> bool:
 
 
 def variant_name(headers: Sequence[str], file_name: str, feed: Feed) -> str:
-    """The name of the variant that reads a file; empty where the feed itself does."""
+    """The name of the variant that reads a file; empty if the feed itself does."""
     meant = variants_of(headers, file_name.rpartition("/")[2], feed)
     return feed.variant_name(meant[0]) if len(meant) == 1 else ""
 
 
 def read_as(feed: Feed, headers: Sequence[str], file_name: str) -> Feed:
-    """The feed as it reads this file: with the variant the file is of, where it is of one.
+    """The feed as it reads this file: with the matching variant, if there is one.
 
     Args:
-        feed: the feed the file is of.
+        feed: the file's feed.
         headers: the file's headers.
-        file_name: its name; folders before it make no difference.
+        file_name: its name; leading folders are ignored.
     """
     meant = variants_of(headers, file_name.rpartition("/")[2], feed)
     return with_variant(feed, feed.variants[meant[0]]) if len(meant) == 1 else feed
 
 
 def fit(headers: Sequence[str], file_name: str, name: str, feed: Feed, *, ranged: bool = False) -> Fit:
-    """How well one feed fits a header row.
+    """How well one feed matches a header row.
 
     Args:
         headers: the cells of the header row.
         file_name: the export's name without folders.
         name: the feed's name.
         feed: the feed.
-        ranged: whether a date range stands above the header, which can replace a column marked ``range``.
+        ranged: whether the lines above the header contain a date range, which can replace a column marked ``range``.
     """
     globs = (feed.files, *(v.when.files for v in feed.variants if v.when.files))
     called = _FileName(file_name, tuple(_named(file_name, g) for g in globs))
@@ -166,13 +166,13 @@ def fit(headers: Sequence[str], file_name: str, name: str, feed: Feed, *, ranged
 
 @dataclass(frozen=True, slots=True)
 class _FileName:
-    """A file's name, which is as good as any other that fits the same globs of a feed."""
+    """A file's name, equal to any other that matches the same globs of a feed."""
 
     text: str = field(compare=False)
     fits: tuple[bool, ...]
 
 
-@functools.lru_cache(maxsize=4096)  # thousands of exports are called and laid out in a handful of ways
+@functools.lru_cache(maxsize=4096)  # thousands of exports share a handful of name patterns and layouts
 def _fit(headers: tuple[str, ...], called: _FileName, name: str, feed: Feed, ranged: bool) -> Fit:  # noqa: FBT001
     file_name = called.text
     meant = variants_of(headers, file_name, feed)
@@ -191,7 +191,7 @@ def _fit(headers: tuple[str, ...], called: _FileName, name: str, feed: Feed, ran
 
 
 def _missing(feed: Feed, found: set[str], *, ranged: bool) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Required columns without a header, with the headers that would do."""
+    """Required columns without a header, each with the accepted headers."""
     missing = [
         (n, _wanted(c)) for n, c in feed.mapped.items() if c.required and n not in found and not (c.range and ranged)
     ]
@@ -206,7 +206,7 @@ def _wanted(column: Column) -> tuple[str, ...]:
 
 
 def _objection(headers: Sequence[str], file_name: str, feed: Feed, used: set[int]) -> tuple[str, bool]:
-    """Why a file that has the headers is not of this feed or cannot be used, and whether that is final."""
+    """Why a file with the right headers does not belong to this feed or cannot be used, and whether that is final."""
     normal = [normal_header(h) for h in headers]
     present = set(normal)
     if other := [h for h in feed.without if normal_header(h) in present]:
@@ -228,12 +228,12 @@ def _named(file_name: str, globs: Sequence[str]) -> bool:
 
 
 def likely_header(wanted: Sequence[str], headers: Sequence[str], *, sure: bool = False) -> str:
-    """The header that has most likely been renamed from one of those wanted, or "".
+    """The header most likely to be a renamed one of those wanted, or "".
 
     Args:
-        wanted: what the column was called.
+        wanted: the column's known headers.
         headers: headers that no column is read from.
-        sure: only what differs by little more than a slip of the pen.
+        sure: only accept headers that differ by little more than a typo.
     """
     best, nearest = "", 0.0
     for header in headers:
@@ -254,15 +254,15 @@ def free_headers(headers: Sequence[str], feed: Feed) -> list[str]:
 
 
 def _glob(pattern: str) -> str:
-    """The pattern with brackets taken literally: exports are called ``report (1)[2].csv``."""
+    """The pattern with literal brackets, because exports have names like ``report (1)[2].csv``."""
     folded = pattern.casefold().replace("[", "[[]")
     return folded if folded.endswith("*") else folded + "*"
 
 
 def best_fit(headers: Sequence[str], file_name: str, feeds: Mapping[str, Feed], *, ranged: bool = False) -> list[Fit]:
-    """The feeds that fit best: one, or several that fit equally well, or the nearest misses where none fits.
+    """The best matching feeds: one, or several that match equally well, or the nearest miss if none matches.
 
-    Misses are returned only where the row looks like a header of theirs (at least two known headers, or the name).
+    A miss is returned only if the row looks like its header (at least two known headers, or one and the file name).
     """
     fits = [fit(headers, file_name, n, f, ranged=ranged) for n, f in feeds.items()]
     good = [f for f in fits if f.fits]

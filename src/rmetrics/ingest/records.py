@@ -1,12 +1,12 @@
-"""Blocks of UTF-8 CSV text to batches of records; nothing is typed, nothing is dropped.
+"""From blocks of UTF-8 CSV text to batches of records; nothing is typed, nothing is dropped.
 
-A batch has one text column per header, ``LINE`` (the physical line a record starts on, 1-based; for a sheet its row),
-``PROBLEM`` (null, or why the record cannot be used) and ``TEXT`` (the record as it stands, where there is a problem).
+A batch has one text column per header, ``LINE`` (the 1-based physical line on which a record starts; for a sheet its
+row), ``PROBLEM`` (why the record cannot be used, or null) and ``TEXT`` (the raw record, if there is a problem).
 
-Two readers give the same records: an exact one (Python's ``csv``, strict) and a fast one (Polars), which is used for
-every block of records that is proved well formed: every quote opens a cell, closes it or is doubled inside one, and the
-bytes are all accounted for by cells, separators and line ends, so no short row and no swallowed character can hide.
-Where the quotes are proved, but a few records are ragged or blank, those alone are read by the exact one.
+Two readers produce the same records: an exact one (Python's ``csv``, strict) and a fast one (Polars). The fast one is
+used for every block proved to be well formed: every quote opens a cell, closes it or is doubled inside one, and cells,
+separators and line ends account for all bytes, so that neither a short row nor a swallowed character can go unnoticed.
+If the quotes are proved but a few records are ragged or blank, the exact reader reads only those.
 """
 
 import functools
@@ -26,16 +26,16 @@ from rmetrics.ingest.sniff import BLOCK, DAMAGE
 from rmetrics.parallel import WORKERS
 
 LINE, PROBLEM, TEXT = "_line", "_problem", "_text"
-EXPORT = "_export"  # where records of several exports stand together: the number of each one's export
+EXPORT = "_export"  # in batches with records of several exports: the number of a record's export
 OWN_COLUMNS = (LINE, PROBLEM, TEXT, EXPORT)
 MAX_RECORD = 64 * 2**20
 _EXACT_BATCH = 50_000
-_FEW = 20  # one record in so many may be faulty, for the others to be read fast
+_FEW = 20  # at most one record in this many may be faulty for the others to be read fast
 _DAMAGE = DAMAGE.encode()
 
 
 def split_lf(text: str) -> Iterator[str]:
-    """Lines ended by LF only, as bytes are split: a bare CR inside a cell is text."""
+    """Splits lines at LF only, as bytes are split: a bare CR inside a cell is text."""
     start = 0
     while start < len(text):
         end = text.find("\n", start)
@@ -45,9 +45,9 @@ def split_lf(text: str) -> Iterator[str]:
 
 
 def record_boundary(data: bytes) -> int:
-    """Where the last whole record of a block ends: after a line end that stands outside quotes; 0 if there is none.
+    """The end of the last complete record in a block: after a line end outside quotes; 0 if there is none.
 
-    Right only where quotes are well formed, which the fast reader proves before the cut is trusted.
+    Only correct if quotes are well formed, which the fast reader proves before the cut is trusted.
     """
     quotes = data.count(b'"')
     end = len(data)
@@ -55,7 +55,7 @@ def record_boundary(data: bytes) -> int:
         inside = (quotes - data.count(b'"', end)) % 2
         if not inside:
             return end + 1
-        # Jump over the cell that is open here: look for its opening quote.
+        # This line end is inside a quoted cell: skip back to the cell's opening quote.
         end = max(data.rfind(b'"', 0, end), 0)
     return 0
 
@@ -69,8 +69,9 @@ def text_batches(
         blocks: UTF-8 text with LF at line ends, from the file's first line on.
         headers: names of the columns.
         delimiter: between cells.
-        body: the line the first record starts on.
-        start: where the text begins with a later line, at which a record begins, its number.
+        body: the line of the first record.
+        start: the number of the text's first line, which must begin a record; 0: the text begins with the file's first
+            line.
     """
     reader = RecordReader(headers, delimiter)
     reader.line = start or body
@@ -95,7 +96,7 @@ def _below(blocks: Iterator[bytes], skip: int) -> Iterator[bytes]:
 
 @dataclass(slots=True)
 class _Ahead:
-    """A block that is being read, up to ``cut``, as if all before it were well formed."""
+    """A block being read up to ``cut``, assuming that everything before it is well formed."""
 
     data: bytes
     cut: int
@@ -104,21 +105,21 @@ class _Ahead:
 
 
 class _Reading:
-    """Reads blocks ahead of the one that is waited for; where one needs the exact reader, those after it start again.
+    """Reads several blocks ahead; if one needs the exact reader, those after it are read again.
 
     Attributes:
-        carry: the beginning of a record, after all that is being read.
-        line: the line ``carry`` starts on.
+        carry: the beginning of a record, after all blocks being read.
+        line: the line on which ``carry`` starts.
     """
 
     def __init__(self, reader: "RecordReader", blocks: Iterator[bytes]) -> None:
         self.reader, self.blocks = reader, blocks
         self.carry, self.line = b"", reader.line
         self.ahead: deque[_Ahead] = deque()
-        self.again: deque[bytes] = deque()  # to be read before ``blocks``
+        self.again: deque[bytes] = deque()  # blocks to read again, before ``blocks``
 
     def batches(self) -> Iterator[pl.DataFrame]:
-        """Yields the records in order, to the end or to where the reader is stuck."""
+        """Yields the records in order, to the end or until the reader is stuck."""
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="rmetrics") as pool:
             try:
                 yield from self._batches(pool)
@@ -127,7 +128,7 @@ class _Reading:
                     item.frame.cancel()
 
     def left(self) -> Iterator[bytes]:
-        """What follows ``reader.rest`` where the reader is stuck."""
+        """The blocks after ``reader.rest`` when the reader is stuck."""
         yield from self.again
         yield from self.blocks
 
@@ -145,7 +146,7 @@ class _Reading:
                     yield from self._settled()
             elif block is not None and len(data) <= 2 * BLOCK:
                 self.carry = data
-            elif self.ahead:  # first see whether the carry is one
+            elif self.ahead:  # first settle earlier blocks, which may change the carry
                 if block is not None:
                     self.again.appendleft(block)
                 yield from self._settled()
@@ -156,13 +157,13 @@ class _Reading:
                 return
 
     def _settled(self) -> Iterator[pl.DataFrame]:
-        """Yields the oldest block that is being read."""
+        """Yields the records of the oldest block being read."""
         item = self.ahead.popleft()
         frame = item.frame.result()
         if frame is not None:
             yield frame
             return
-        # The boundaries after it were found by counting quotes that are not what they seemed: go back.
+        # Later boundaries were found by counting quotes that turned out not to be well formed: start over from here.
         before, fresh = item, list[bytes]()
         for later in self.ahead:
             later.frame.cancel()
@@ -180,7 +181,7 @@ class _Reading:
         self.reader.stuck = self.reader.stuck or len(self.carry) > MAX_RECORD
 
     def _end(self) -> Iterator[pl.DataFrame]:
-        """Yields the last records, after which there is no line end."""
+        """Yields the last records, which may lack a line end."""
         if not self.carry:
             return
         frame = self.reader.quick(self.carry, self.line)
@@ -192,12 +193,12 @@ class _Reading:
 
 
 class RecordReader:
-    """Blocks of records to batches.
+    """Turns blocks of records into batches.
 
     Attributes:
-        line: the line the next record starts on.
-        rest: what of the last block the exact reader did not read: the beginning of a record,
-            or, where ``stuck``, of a region that cannot be read, because a quote in it is not closed.
+        line: the line on which the next record starts.
+        rest: the part of the last block that the exact reader left: the beginning of a record or, if ``stuck``, of a
+            region that is unreadable because of an unclosed quote.
     """
 
     def __init__(self, headers: Sequence[str], delimiter: str) -> None:
@@ -207,8 +208,8 @@ class RecordReader:
     def is_well_formed(self, data: bytes) -> bool:
         """Whether every quote in this text opens a cell, closes it, or is doubled inside one.
 
-        Split at the quotes, every second part stands outside of them: it is empty where a quote is doubled, otherwise
-        it begins behind a cell that was closed and ends before one that is opened.
+        Split at the quotes, every second part is outside quotes. It is empty for a doubled quote; otherwise it starts
+        after a closed cell and ends before an opened one.
         """
         parts = pl.Series([data.decode()]).str.split('"').explode()
         if len(parts) % 2 == 0:
@@ -221,27 +222,27 @@ class RecordReader:
 
     @cached_property
     def of_this_width(self) -> str:
-        """Matches a well formed record that has as many cells as there are headers."""
+        """Matches a well-formed record with as many cells as there are headers."""
         d = re.escape(self.delimiter)
         cell = rf'(?:[^"{d}\r\n]*|"(?:[^"]|"")*")'
         return rf"\A{cell}(?:{d}{cell}){{{len(self.headers) - 1}}}\r?\z"
 
     def quick(self, data: bytes, line: int) -> pl.DataFrame | None:
-        """The records of a block by the fast reader, or all but a few of them; None where that is not proved exact."""
+        """Reads a block with the fast reader, except for a few faulty records; None if that is not proved exact."""
         frame = self.fast(data, line)
         return frame if frame is not None else self.mended(data, line)
 
     def fast(self, data: bytes, line: int) -> pl.DataFrame | None:
-        """The block read by Polars, or None where it is not proved to mean the same to the exact reader."""
+        """The block as read by Polars; None if it is not proved that the exact reader would give the same."""
         if not data.endswith(b"\n"):
             data += b"\n"
         if not self._plain(data):
             return None
-        quotes = data.count(b'"') if b'"' in data else 0  # to look is much quicker than to count
+        quotes = data.count(b'"') if b'"' in data else 0  # a search is much faster than a count
         crs = data.count(b"\r") if b"\r" in data else 0
         ends = data.count(b"\n")
         if not quotes and crs:
-            # Without quotes no line end stands inside a cell.
+            # Without quotes, no line end can be inside a cell.
             data, crs = data.replace(b"\r\n", b"\n"), 0
         if quotes and not self.is_well_formed(data):
             return None
@@ -271,7 +272,7 @@ class RecordReader:
     def mended(self, data: bytes, line: int) -> pl.DataFrame | None:
         """The block with its few odd records read by the exact reader, the others by the fast one.
 
-        None where quotes or bytes are faulty, for then it is not certain where a record ends; or where many are odd.
+        None if quotes or bytes are faulty, because record boundaries are then uncertain, or if many records are odd.
         """
         if not data.endswith(b"\n") or not self._plain(data) or (b'"' in data and not self.is_well_formed(data)):
             return None
@@ -287,8 +288,8 @@ class RecordReader:
         several = pl.col("text").str.count_matches(self.delimiter, literal=True) >= 2 * (len(self.headers) - 1)
         odd = (
             ~pl.col("text").str.contains(self.of_this_width)
-            | ~pl.col("text").str.contains(rf'[^\s"{re.escape(self.delimiter)}]')  # a blank one
-            | (pl.col("text").str.contains("\n", literal=True) & several)  # perhaps one that swallowed others
+            | ~pl.col("text").str.contains(rf'[^\s"{re.escape(self.delimiter)}]')  # blank
+            | (pl.col("text").str.contains("\n", literal=True) & several)  # may have swallowed other records
         )
         table = table.with_columns(odd.alias("odd"))
         good, faulty = table.filter(~pl.col("odd")), table.filter("odd")
@@ -309,13 +310,13 @@ class RecordReader:
         return pl.concat([frame, self._frame(found)]).sort(LINE) if found else frame
 
     def _plain(self, data: bytes) -> bool:
-        """Whether there is no byte that only the exact reader knows what to do with."""
+        """Whether the data is free of bytes that only the exact reader can handle."""
         if len(self.headers) < 2 or b"\x00" in data or (b"\r" in data and data.count(b"\r") != data.count(b"\r\n")):
             return False
         return data.isascii() or _DAMAGE not in data
 
     def _newlines_inside(self, frame: pl.DataFrame, ends: int) -> pl.Series | None:
-        """How many line ends stand inside the cells of each record; None where a cell may have swallowed rows."""
+        """The number of line ends inside the cells of each record; None if a cell may have swallowed rows."""
         total = pl.Series([0], dtype=pl.UInt32).new_from_index(0, frame.height)
         if frame.height == ends:
             return total
@@ -329,7 +330,7 @@ class RecordReader:
         return total
 
     def _accounted(self, frame: pl.DataFrame, bare: int) -> bool:
-        """Whether cells, none too long, separators and line ends add up to the bytes read, without CRs and quotes."""
+        """Whether cells (none too long), separators and line ends add up to the bytes read, without CRs and quotes."""
         sizes = frame.select(pl.all().str.len_bytes())
         cells, longest = sizes.select(
             pl.sum_horizontal(pl.all().sum()).alias("cells"), pl.max_horizontal(pl.all().max()).alias("longest")
@@ -337,7 +338,7 @@ class RecordReader:
         return bool(cells + frame.height * len(self.headers) == bare and longest <= MAX_CELL)
 
     def exact(self, data: bytes, *, last: bool = False) -> Iterator[pl.DataFrame]:
-        """The block read record by record; leaves an unfinished record at its end as ``rest`` unless it is the last."""
+        """Reads the block record by record; unless it is the last block, leaves an unfinished record in ``rest``."""
         whole = data if last else data[: data.rfind(b"\n") + 1]
         lines = list(split_lf(whole.decode()))
         found: list[Record] = []
@@ -356,7 +357,7 @@ class RecordReader:
         self.rest = "".join(lines[unread:]).encode() + data[len(whole) :]
 
     def region(self, blocks: Iterator[bytes]) -> pl.DataFrame:
-        """The rest of the file, after ``rest`` in ``blocks``, as one rejected record."""
+        """The rest of the file, from ``rest`` through ``blocks``, as one rejected record."""
         ends, final = self.rest.count(b"\n"), self.rest[-1:]
         for block in blocks:
             ends, final = ends + block.count(b"\n"), block[-1:]
@@ -381,7 +382,7 @@ def _in_cells(frame: pl.DataFrame, text: str) -> int:
 
 
 def _has_blank_record(frame: pl.DataFrame) -> bool:
-    """Whether a record has nothing but white space, which is no record to the exact reader."""
+    """Whether a record consists of white space only; the exact reader skips such records."""
     first = frame.filter(pl.nth(0).str.strip_chars() == "")
     return first.height > 0 and bool(first.select(pl.all_horizontal(pl.all().str.strip_chars() == "").any()).item())
 
@@ -389,16 +390,16 @@ def _has_blank_record(frame: pl.DataFrame) -> bool:
 def small_texts(
     texts: Sequence[tuple[int, bytes]], headers: Sequence[str], delimiter: str, bodies: Sequence[int]
 ) -> Iterator[pl.DataFrame]:
-    """Yields the records of several small texts with the same headers, with ``EXPORT``; few calls for many texts.
+    """Yields the records of several small texts with the same headers, with ``EXPORT``, using few calls for many texts.
 
-    They are read as one text where all of it is well formed, and every text closes the quotes it opens; otherwise the
-    halves are read, down to a text alone.
+    They are read as one text if all of it is well formed and every text closes its quotes; otherwise each half is read
+    separately, down to single texts.
 
     Args:
-        texts: number and UTF-8 text with LF at line ends of each.
+        texts: number and UTF-8 text of each, with LF at line ends.
         headers: names of the columns.
         delimiter: between cells.
-        bodies: of each, the line its first record starts on.
+        bodies: for each text, the line of its first record.
     """
     if len(texts) == 1:
         ((number, text),) = texts
@@ -419,7 +420,7 @@ def _together(texts: Sequence[tuple[int, bytes]], reader: "RecordReader", bodies
     for (_, text), body in zip(texts, bodies, strict=True):
         part = b"".join(_below(iter([text]), body - 1))
         part = part if not part or part.endswith(b"\n") else part + b"\n"
-        if part.count(b'"') % 2:
+        if part.count(b'"') % 2:  # an unclosed quote would swallow the beginning of the next text
             return None
         parts.append(part)
         starts.append(line)
@@ -429,7 +430,7 @@ def _together(texts: Sequence[tuple[int, bytes]], reader: "RecordReader", bodies
     if frame is None:
         return None
     begins = pl.Series(starts, dtype=pl.Int64)
-    # An empty text starts where the next one does, which is the one the line is of.
+    # An empty text has the same start as the next one, to which the line belongs.
     of = begins.search_sorted(frame[LINE], side="right").cast(pl.Int64) - 1
     numbers = pl.Series([number for number, _ in texts], dtype=pl.Int64)
     first = pl.Series(bodies, dtype=pl.Int64)

@@ -1,7 +1,7 @@
-"""What the bytes of a file are: unpacked, told apart from what is no export, and turned into UTF-8 text.
+"""Examines the bytes of a file: unpacks them, refuses what is not an export, and converts text to UTF-8.
 
-Bytes that do not fit the encoding become ``DAMAGE``, a character that no text has, so that the record they stand in can
-be rejected with a reason instead of the whole file.
+Bytes that are invalid in the encoding become ``DAMAGE``, a character that no text contains, so that only their record
+is rejected, with a reason, instead of the whole file.
 """
 
 import codecs
@@ -16,9 +16,9 @@ from rmetrics.rules.feeds import Feed
 
 BLOCK = 8 * 2**20
 DAMAGE = "\ufdd0"  # a noncharacter
-UTF8 = "utf-8-sig"  # all of it proved to be UTF-8
+UTF8 = "utf-8-sig"  # all bytes proved to be UTF-8
 DAMAGED_UTF8 = "utf-8"
-MAX_UNPACKED = 2**30  # an archive that unpacks to more than this, and by more than the ratio, is no export
+MAX_UNPACKED = 2**30  # bytes; an archive that exceeds both this and the ratio is not an export
 MAX_RATIO = 200
 
 _MULTI_BYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
@@ -35,7 +35,7 @@ WEB_PAGE = (
 
 
 class RefusedError(Exception):
-    """The file is not an export that can be read; the message says why and what to do."""
+    """The file is not a readable export; the message gives the reason and the remedy."""
 
 
 def _mark(error: UnicodeError) -> tuple[str, int]:
@@ -48,11 +48,11 @@ codecs.register_error("rmetrics.damage", _mark)
 
 
 Source = Path | bytes
-"""Where the bytes of an export are: a file, or the bytes themselves."""
+"""An export's file, or its bytes."""
 
 
 def blocks(source: Source) -> Iterator[bytes]:
-    """The bytes of an export as they are.
+    """Yields the raw bytes of an export.
 
     Raises:
         RefusedError: it cannot be read.
@@ -68,10 +68,10 @@ def blocks(source: Source) -> Iterator[bytes]:
 
 
 def unpacked(packed: Iterator[bytes]) -> Iterator[bytes]:
-    """The bytes of an export, unpacked where it is a .gz.
+    """Yields the bytes of an export, decompressed if it is a .gz.
 
     Raises:
-        RefusedError: it cannot be unpacked, or unpacks to far more than an export would.
+        RefusedError: it cannot be decompressed, or grows far larger than an export would.
     """
     first = next(packed, b"")
     if not is_gzip(first):
@@ -85,7 +85,7 @@ def unpacked(packed: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _gunzipped(packed: Iterator[bytes]) -> Iterator[bytes]:
-    """What one or more .gz files in a row unpack to; zeros after them are padding."""
+    """Decompresses one or more concatenated .gz files; ignores padding zeros after them."""
     size = total = 0
     stream = zlib.decompressobj(wbits=31)
     between = False
@@ -110,25 +110,25 @@ def _gunzipped(packed: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def is_gzip(start: bytes) -> bool:
-    """Whether bytes begin like a .gz."""
+    """Whether bytes begin with the signature of a .gz."""
     return start.startswith(b"\x1f\x8b")
 
 
 def is_workbook(start: bytes) -> bool:
-    """Whether bytes begin like an Excel workbook (or another archive)."""
+    """Whether bytes begin with the signature of an Excel workbook (or another archive)."""
     return start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0"))
 
 
 def refuse_other_kinds(start: bytes, text: str, *, packed: bool) -> None:
-    """Refuses what is certainly no export.
+    """Refuses files that are certainly not exports.
 
     Args:
         start: the first bytes, unpacked.
         text: the same as text.
-        packed: whether they came out of a .gz.
+        packed: whether they came from a .gz.
 
     Raises:
-        RefusedError: says what the file is, and what to do.
+        RefusedError: names the kind of file and the remedy.
     """
     words = text.lstrip("\ufeff").strip().lower()
     if not words:
@@ -150,13 +150,13 @@ def refuse_other_kinds(start: bytes, text: str, *, packed: bool) -> None:
 
 
 def encoding_of(source: Source, name: str, feeds: Mapping[str, Feed]) -> tuple[str, tuple[str, ...]]:
-    """The encoding, and a note where it is not certain.
+    """The encoding, and a note if it is uncertain.
 
-    By its mark; by proof (all of it decodes as UTF-8); UTF-8 with damaged places, where most of it is UTF-8; as the
-    feed declares; or detected among the two that such exports use, with a note.
+    In this order: a byte order mark; proof (all of it decodes as UTF-8); UTF-8 with damaged places, if most of it is
+    UTF-8; the feed's declaration; or detection among the two encodings that such exports use, with a note.
 
     Raises:
-        RefusedError: it is no text.
+        RefusedError: it is not text.
     """
     data = unpacked(blocks(source))
     first = next(data, b"")
@@ -182,7 +182,7 @@ def encoding_of(source: Source, name: str, feeds: Mapping[str, Feed]) -> tuple[s
 
 
 def _not_utf8(first: bytes, rest: Iterator[bytes]) -> tuple[bytes | None, bool]:
-    """The first place that is not UTF-8, with what stands around it, and whether it is only the cut-off end."""
+    """The surroundings of the first invalid UTF-8, and whether it is only a truncated end; None if all is valid."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     before = b""
     try:
@@ -200,7 +200,7 @@ def _not_utf8(first: bytes, rest: Iterator[bytes]) -> tuple[bytes | None, bool]:
 
 
 def _utf16_without_mark(start: bytes) -> str:
-    """UTF-16 shows as a zero in every other byte of its Latin letters."""
+    """Detects UTF-16 by a zero in every other byte of its Latin letters."""
     even, odd = start[::2], start[1::2]
     if len(start) >= 16 and odd.count(0) * 10 >= len(odd) * 8 and even.count(0) == 0:
         return "utf-16-le"
@@ -222,12 +222,12 @@ def _detected(sample: bytes) -> str:
 
 
 def utf8_blocks(packed: Iterator[bytes], encoding: str, *, begun: bool = False) -> Iterator[bytes]:
-    """An export's bytes as UTF-8 with LF at the end of every line (a CR before it stays); damaged bytes are marked.
+    """An export's bytes as UTF-8, every line ending in LF (a CR before it stays); invalid bytes are marked as damage.
 
     Args:
         packed: the bytes.
         encoding: of the text.
-        begun: whether they begin with a later line than the first, in an export that ``has_lines``.
+        begun: whether they begin with a line after the first, in an export that ``has_lines``.
     """
     source = packed if begun else unpacked(packed)
     first = next(source, b"")
@@ -244,7 +244,7 @@ def utf8_blocks(packed: Iterator[bytes], encoding: str, *, begun: bool = False) 
 
 
 def has_lines(start: bytes, encoding: str) -> bool:
-    """Whether an export that begins so is text that can be read from any of its lines on."""
+    """Whether an export with this beginning is text that can be read from any line on."""
     packed = is_gzip(start) or is_workbook(start)
     return not packed and not encoding.startswith("utf-16") and not _lines_end_in_cr(start)
 
@@ -255,7 +255,7 @@ def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _lines_end_in_cr(data: bytes) -> bool:
-    """Whether lines end in CR alone, as on old Macs; LF can then still stand inside quoted cells."""
+    """Whether lines end in CR alone, as on old Macs; quoted cells may then still contain LF."""
     if b"\r" not in data or data.count(b"\r") == data.count(b"\r\n"):
         return False
     end = _FIRST_LINE_END.match(data[:262144].decode(errors="replace"))

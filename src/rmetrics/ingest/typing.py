@@ -1,6 +1,6 @@
-"""Batches of text to typed rows, rejected rows and a count of dropped totals.
+"""From batches of text to typed rows, rejected rows and a count of dropped totals.
 
-Every record goes to exactly one of the three, so for each file rows read = typed + rejected + totals.
+Every record ends up as exactly one of the three, so for each file rows read = typed + rejected + totals.
 """
 
 import datetime as dt
@@ -24,10 +24,10 @@ from rmetrics.rules.expressions.polars_form import DTYPES
 from rmetrics.rules.feeds import ROW_ID, Column, ColumnType, Feed
 from rmetrics.rules.model import Business
 
-VERSION = 7  # of the parsers: a new number types every export again
+VERSION = 7  # of the parsers: incrementing it retypes every export
 IDENTITY = "_identity"
-PENDING = " "  # begins an id that lacks its occurrence; an id that an export gives never begins with white space
-PARTS = "_parts"  # of how many lines a summed row is made
+PENDING = " "  # prefix of an id without its occurrence number; ids from exports never begin with white space
+PARTS = "_parts"  # the number of lines in a summed row
 _CELLS = re.compile(r"has [0-9,]+ cells? where")  # a total line may be shorter or longer than the others
 _NO_PROBLEM = "has 1 cell where"
 _LABEL = (
@@ -35,21 +35,21 @@ _LABEL = (
     r"(?:totals?|sums?|summary|averages?|avg\.?|counts?|итого|всего)"
 )
 TOTAL = rf"{_LABEL}\s*(:.*)?$"
-_NAMED_TOTAL = rf"{_LABEL}([\s:(].*)?$"  # where an id belongs: Total payments, Totals (12)
+_NAMED_TOTAL = rf"{_LABEL}([\s:(].*)?$"  # in an id column: Total payments, Totals (12)
 _SUM = r"^[-($ ]*[0-9.,]*[)% ]*$"  # a number, an amount, or nothing
 REJECTED_SCHEMA = {"line": pl.Int64, "column": pl.String, "value": pl.String, "reason": pl.String}
 
 
 @dataclass(frozen=True, slots=True)
 class TypedBatch:
-    """What became of one batch.
+    """The result of typing one batch.
 
     Attributes:
         rows: typed columns and ``LINE``; one row per accepted record.
         rejected: ``REJECTED_SCHEMA``; one row per rejected record, with its first fault.
-        totals: how many total lines were dropped.
-        totals_of: the same by export, where the batch is of several.
-        no_numbers: by export (0 where the batch is of one), how many phone cells hold a placeholder and became null.
+        totals: number of dropped total lines.
+        totals_of: the same by export, if the batch has several.
+        no_numbers: by export (0 if the batch has one), the number of phone cells with a placeholder, which became null.
     """
 
     rows: pl.DataFrame
@@ -60,7 +60,7 @@ class TypedBatch:
 
 
 def typed_schema(feed: Feed, headers: Sequence[str], preamble: Sequence[str] = ()) -> dict[str, pl.DataType]:
-    """The columns a file of this feed gives, and their types. Columns the file has no header for are not among them."""
+    """The columns that a file of this feed provides, and their types; omits columns without a header in the file."""
     found = column_positions(headers, feed)
     month = range_month(preamble)
     names = [n for n, c in feed.mapped.items() if n in found or c.constant or _filled(n, c, feed, month)]
@@ -71,7 +71,7 @@ def typed_schema(feed: Feed, headers: Sequence[str], preamble: Sequence[str] = (
 
 
 def _filled(name: str, column: Column, feed: Feed, month: dt.date | None) -> bool:
-    """Whether a column without a header has a value all the same."""
+    """Whether a column without a header still has a value."""
     return bool((column.range and month) or (column.default and name in feed.key))
 
 
@@ -82,10 +82,13 @@ def type_batches(
 
     Args:
         batches: text columns named ``headers``, with ``LINE`` and ``PROBLEM``.
-        feed: the feed the export is of, as ``recognise.read_as`` gives it.
+        feed: the export's feed, as returned by ``recognise.read_as``.
         headers: the export's headers, in order.
         preamble: the lines above the header.
         reading: zone and day of the export.
+
+    Yields:
+        One typed batch for each batch, in order.
 
     Source: the design, sections 1 and 2.
     """
@@ -98,17 +101,17 @@ def type_batches(
 def type_together(
     batch: pl.DataFrame, feed: Feed, headers: Sequence[str], preamble: Sequence[str], reading: Reading
 ) -> TypedBatch:
-    """Types the records of several small exports at once, each as ``type_batches`` and its last steps would.
+    """Types the records of several small exports at once, with the same result as ``type_batches`` and its last steps.
 
     Args:
         batch: text columns, ``LINE``, ``PROBLEM``, and ``EXPORT``: the number of the export.
-        feed: the feed the exports are of, as ``recognise.read_as`` gives it.
+        feed: the exports' feed, as returned by ``recognise.read_as``.
         headers: the exports' headers, in order.
         preamble: the lines above the header of one of them; all have the same month.
         reading: the zone; export, day and latest day of each record.
 
     Returns:
-        Typed and rejected rows with ``EXPORT``, sorted by it; ids are made, amounts added up.
+        Typed and rejected rows with ``EXPORT``, sorted by it; with final ids and summed amounts.
     """
     found = {n: tuple(headers[i] for i in places) for n, places in column_positions(headers, feed).items()}
     schema = typed_schema(feed, headers, preamble)
@@ -130,7 +133,7 @@ class _Typing:
         month: dt.date | None,
         reading: Reading,
     ) -> None:
-        # In one piece: of a frame in several chunks, Polars 2.1 gives an expression of literals alone once per chunk.
+        # Rechunked: on a frame of several chunks, Polars 2.1 returns a literal-only expression once per chunk.
         self.batch = batch.rechunk()
         self.feed, self.found, self.month, self.reading = feed, found, month, reading
         self.height = batch.height
@@ -138,10 +141,10 @@ class _Typing:
         self.values: dict[str, pl.Series] = {}
         self.faults: list[tuple[str, Column, pl.Series, pl.Series]] = []  # column, spec, cells, bad
         self.needless = pl.Series([False]).new_from_index(0, self.height)
-        self.labels = {" and ".join(h): h for h in found.values()}  # of columns that several headers are joined for
+        self.labels = {" and ".join(h): h for h in found.values()}  # labels of columns with joined headers
         named = (*feed.key, *((feed.job.column,) if feed.job else ()))
-        self.dating = {feed.date, *feed.one_of, *feed.needs}  # where a date dates the row
-        self.late: set[int] = set()  # the faults that are dates after the latest
+        self.dating = {feed.date, *feed.one_of, *feed.needs}  # columns whose date is the row's date
+        self.late: set[int] = set()  # indices of faults for dates after the latest possible day
         self.no_numbers = Counter[int]()
         self._names = [n for n in named if n in feed.mapped and feed.mapped[n].type is ColumnType.TEXT]
 
@@ -176,7 +179,7 @@ class _Typing:
         values = parse_column(cells, column, self.reading).alias(name)
         is_id = name in self.feed.key and column.type is ColumnType.TEXT
         if is_id and cells.str.contains("+", literal=True).any():
-            # 1.23E+09 stands for many ids at once. (An id such as 1E2345 has no sign and is one.)
+            # 1.23E+09 is the rounded form of many ids. (1E2345 has no plus sign and is a valid id.)
             powers = cells.str.contains(r"^[0-9](\.[0-9]+)?[eE]\+[0-9]+$")
             values = values.set(powers.fill_null(value=False), None)
         faulty = values.is_null() & cells.is_not_null()
@@ -202,22 +205,22 @@ class _Typing:
         return cells, faulty
 
     def _placeholders(self, cells: pl.Series) -> None:
-        """Counts phone cells that hold text but stand for no number: the row is good all the same."""
+        """Counts phone cells with text that is not a phone number; the row is accepted nevertheless."""
         if cells.any():
             exports = self.several[0].filter(cells).to_list() if self.several else [0] * int(cells.sum())
             self.no_numbers.update(exports)
 
     def _late(self, values: pl.Series) -> pl.Series:
-        """Which dates no row of this export can have."""
+        """Whether dates are later than possible for this export."""
         days = values.dt.date() if isinstance(values.dtype, pl.Datetime) else values
         if days.dtype != pl.Date or self.reading.latest is None:
             return pl.Series([False]).new_from_index(0, self.height)
         return (days > self.reading.latest).fill_null(value=False)
 
     def _needless(self) -> pl.Series:
-        """Rows that have none of the columns a row needs one of: totals, remarks, counts below a report.
+        """Whether rows lack all of the columns of which one is needed: totals, remarks, counts below a report.
 
-        Where the export has none of these columns at all, it says nothing about its rows.
+        Never true if the export has none of these columns.
         """
         there = [self.values[n] for n in self.feed.needs if n in self.found]
         if not there:
@@ -226,7 +229,7 @@ class _Typing:
         return self.needless
 
     def _less(self, values: pl.Series, header: str, column: Column) -> tuple[pl.Series, pl.Series]:
-        """The amounts less those of another column, and where those cannot be read; a blank subtracts nothing."""
+        """The amounts minus those of another column, and whether these are unreadable; a blank subtracts nothing."""
         cells = clean(self.batch[header])
         less = parse_column(cells, column, self.reading)
         bad = less.is_null() & cells.is_not_null()
@@ -243,7 +246,7 @@ class _Typing:
         )
 
     def _identity(self) -> None:
-        """A hash of what makes a row the same row; where the export gives an id, that is the key and this is null."""
+        """Sets a hash of the identifying values; null if the export provides an id, which is then the key."""
         (key,) = self.feed.key_columns
         given = self.values.get(key)
         if given is None:
@@ -259,7 +262,7 @@ class _Typing:
             if value is None:
                 continue
             value = value.filter(without)
-            # Some forms of the same export give no seconds: compare stamps by the minute.
+            # Some variants of the same export omit seconds: compare timestamps to the minute.
             value = value.dt.truncate("1m").dt.epoch("s") if value.dtype == pl.Datetime("us", "UTC") else value
             parts[name] = value.cast(pl.String).fill_null("")
         named = [pl.concat_str(pl.lit(f"{name}="), name) for name in parts]
@@ -270,7 +273,7 @@ class _Typing:
         self.values[IDENTITY] = identity.scatter(without.arg_true(), digests) if digests else identity
 
     def _rejected(self, bad: pl.Series, suspect: pl.Series) -> tuple[pl.DataFrame, Mapping[int, int]]:
-        """The rejected records, with their export, and by export how many total lines were dropped."""
+        """The rejected records, with their export, and the number of dropped total lines by export."""
         schema = {**REJECTED_SCHEMA, EXPORT: pl.Int64}
         if not bad.any():
             return pl.DataFrame(schema=schema), {}
@@ -299,9 +302,9 @@ class _Typing:
         return pl.DataFrame(out, schema=schema, orient="row"), totals
 
     def _sums(self, headers: Sequence[str]) -> pl.Expr:
-        """Whole rows of nothing but numbers, of which one stands outside the names: a total without a label.
+        """Whether a row consists of numbers only, at least one outside the name columns: a total without a label.
 
-        A row cut off after its id is none.
+        A row cut off after its id does not qualify.
         """
         names = {h for n in self._names for h in self.found.get(n, ())}
         cells = {h: pl.col(h).str.strip_chars() for h in headers}
@@ -340,7 +343,7 @@ class _Typing:
 
 
 def joined(parts: Sequence[pl.Series]) -> pl.Series:
-    """Clean cells of several columns as one, a space between them; null where all are."""
+    """Joins clean cells of several columns with spaces; null if all are null."""
     if len(parts) == 1:
         return parts[0]
     frame = pl.DataFrame([p.alias(str(i)) for i, p in enumerate(parts)])
@@ -349,7 +352,7 @@ def joined(parts: Sequence[pl.Series]) -> pl.Series:
 
 
 def translated(cells: pl.Series, column: Column) -> pl.Series:
-    """Clean cells with the export's words replaced by the feed's, without regard to case; ``*`` is any other word."""
+    """Replaces the export's words in clean cells by the feed's, ignoring case; ``*`` matches any other word."""
     if not column.values:
         return cells
     words = {w.strip().casefold(): ours or None for w, ours in column.values.items()}
@@ -360,27 +363,27 @@ def translated(cells: pl.Series, column: Column) -> pl.Series:
 
 
 def with_pending_ids(rows: pl.DataFrame, key: str) -> pl.DataFrame:
-    """Blank keys as ``PENDING`` and the identity, which ``with_row_ids`` makes ids of; without ``IDENTITY``."""
+    """Replaces blank keys by ``PENDING`` plus the identity, for ``with_row_ids``; drops ``IDENTITY``."""
     return rows.with_columns(pl.coalesce(key, PENDING + pl.col(IDENTITY))).drop(IDENTITY)
 
 
 def _with_ids(rows: pl.DataFrame, key: str) -> pl.DataFrame:
-    """What ``with_row_ids`` makes of each export, for few rows of many exports in the order of their lines."""
+    """The result of ``with_row_ids`` per export, for few rows of many exports in line order."""
     occurrence = pl.int_range(1, pl.len() + 1).over(EXPORT, key).cast(pl.String)
     made = pl.col(key).str.slice(len(PENDING)) + "-" + occurrence
     return rows.with_columns(pl.when(pl.col(key).str.starts_with(PENDING)).then(made).otherwise(key).alias(key))
 
 
 def with_row_ids(rows: pl.LazyFrame, key: str) -> pl.LazyFrame:
-    """Makes ids of pending keys: the identity and its occurrence within the file, in order of lines.
+    """Makes ids from pending keys: the identity and its occurrence within the file, in line order.
 
     True duplicates inside one file get 1, 2, 3...; the same row in another export of the same data gets the same id.
 
     Source: the notes on exports, feeds without a key.
     """
     pending = pl.col(key).str.starts_with(PENDING)
-    # By number, eight bytes a row, for a file may have millions of rows; few of them repeat. Another row with the same
-    # number does no harm.
+    # Compare hashes (eight bytes per row), because a file may have millions of rows, of which few repeat. A hash
+    # collision does no harm: it only adds a row to the exact comparison below.
     numbers = rows.filter(pending).select(pl.col(key).hash().sort()).collect(engine="streaming").to_series()
     repeated = numbers.filter(numbers == numbers.shift(1)).unique()
     again = (
@@ -401,10 +404,10 @@ def with_row_ids(rows: pl.LazyFrame, key: str) -> pl.LazyFrame:
 
 
 def summed(rows: pl.LazyFrame, feed: Feed, within: Sequence[str] = ()) -> pl.LazyFrame:
-    """Rows that repeat a key inside one file as one row with their money added up, at the line of the first.
+    """Merges rows that repeat a key inside one file, adding up their money, at the line of the first.
 
-    ``_parts`` says of how many lines a row is made. An amount is null where all its parts are. Where the rows are of
-    several files, ``within`` names the column that says of which.
+    ``_parts`` is the number of lines in a row. An amount is null if all its parts are. If the rows come from several
+    files, ``within`` names the column that identifies the file.
     """
     names = rows.collect_schema()
     key = [*within, *(k for k in feed.key_columns if k in names)]
@@ -417,7 +420,7 @@ def summed(rows: pl.LazyFrame, feed: Feed, within: Sequence[str] = ()) -> pl.Laz
 
 @lru_cache(maxsize=256)
 def typing_digest(feed: Feed, business: Business) -> str:
-    """What typed rows depend on beside the raw file: columns, key, zone and currency, the parsers."""
+    """A digest of all that typed rows depend on besides the raw file: columns, key, zone, currency, parsers."""
     columns = {
         n: c.model_dump(mode="json", by_alias=True, exclude={"comment", "publish"}) for n, c in feed.mapped.items()
     }

@@ -1,4 +1,4 @@
-"""Why a cell is no date: in words, with the form that would read it. One cell at a time, in plain Python."""
+"""Explains why a cell is not a date, and names the form that would read it. One cell at a time, in plain Python."""
 
 import calendar
 import datetime as dt
@@ -11,7 +11,7 @@ from rmetrics.rules.date_forms import EXCEL, ISO_TIME, MONTHS, US, WEEKDAYS, For
 from rmetrics.rules.feeds import Column, ColumnType
 
 _WHAT = {ColumnType.TIMESTAMP: "date and time", ColumnType.DATE: "date", ColumnType.MONTH: "month"}
-# What exports write beyond what is declared: each date with each time is looked for, in this order.
+# Forms found in exports, tried when no declared form matches: each date with each time, in this order.
 _DAYS = (
     "%m/%d/%Y", "%m/%d/%y", "%d/%m/%Y", "%d/%m/%y", "%Y/%m/%d", "%m-%d-%Y", "%d-%m-%Y", "%m-%d-%y", "%d-%m-%y",
     "%d.%m.%Y", "%d.%m.%y", "%m.%d.%Y", "%Y.%m.%d", "%Y%m%d", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %b %y",
@@ -31,12 +31,12 @@ _WITHOUT_YEAR = re.compile(r"^[0-9]{1,2}[/.-][0-9]{1,2}$")
 
 
 def date_reason(value: str, column: Column, reading: Reading | None = None) -> str:
-    """Why a cell is no date, in words that go behind the header's name.
+    """Why a cell is not a date, as text that follows the header's name.
 
     Args:
         value: the cell, clean.
         column: as declared.
-        reading: what it was read with; None where only forms can be at fault.
+        reading: the context it was read in; None if only forms can be at fault.
     """
     fault = _declared_fault(value, column)
     if fault:
@@ -71,7 +71,7 @@ def _plain_reason(value: str, column: Column) -> str:
 
 
 def _example(form: str) -> str:
-    """What a form writes, for people who do not know its letters."""
+    """An example of a form, for users who do not know its specifiers."""
     if form == US:
         return "7/31/2026 11:30 PM, Jul 31, 2026"
     if form == EXCEL:
@@ -84,7 +84,7 @@ def _example(form: str) -> str:
 
 
 def _declared_fault(value: str, column: Column) -> str | None:
-    """What is wrong with a cell of a declared form."""
+    """The fault of a cell that has a declared form."""
     month = column.type is ColumnType.MONTH and re.fullmatch(r"[0-9]{4}-[0-9]{2}", value)
     forms = [ISO_TIME, *(f for f in forms_of(column.formats, column.type) if f.pattern)]
     found = [(f, m.groupdict()) for f in forms if (m := _compiled(f).search(f"{value}-01" if month else value))]
@@ -110,19 +110,19 @@ def _declared_fault(value: str, column: Column) -> str | None:
 
 
 def _other_way(slashed: re.Match[str], orders: set[str], column: Column) -> bool:
-    """Whether the cell would be of a declared form if day and month changed places."""
+    """Whether the cell would match a declared form with day and month swapped."""
     other = f"{slashed[3]}{slashed[2]}{slashed[1]}{slashed.string[slashed.end(3) :]}"
     forms = [f for f in forms_of(column.formats, column.type) if f.order]
     return len(orders) == 1 and any((m := _compiled(f).search(other)) and not _fault(m.groupdict(), f) for f in forms)
 
 
-@lru_cache(maxsize=4096)  # the cache of re is far smaller than the number of forms that are tried
+@lru_cache(maxsize=4096)  # the cache of re is far smaller than the number of forms tried
 def _compiled(form: Form, *, begin: bool = True, end: bool = True) -> re.Pattern[str]:
     return re.compile(form.pattern[not begin :] if end else form.pattern[not begin : -1])
 
 
 def _known(text: str, column: Column) -> Iterator[tuple[Form, dict[str, str | None]]]:
-    """The forms of any export that the cell has the shape of, with its fields."""
+    """The known export forms whose shape the cell has, with its fields."""
     for form in _of_shape(re.sub("[0-9]", "0", text), column.type):
         if found := _compiled(form).search(text):
             yield form, found.groupdict()
@@ -130,7 +130,10 @@ def _known(text: str, column: Column) -> Iterator[tuple[Form, dict[str, str | No
 
 @lru_cache(maxsize=4096)
 def _of_shape(shape: str, kind: ColumnType) -> tuple[Form, ...]:
-    """The forms of this shape: made for the days that begin it and the times that end it, as there are thousands."""
+    """The forms of this shape.
+
+    Of the thousands of combinations, builds only those whose date matches the start and whose time matches the end.
+    """
     days = [d for d in _DAYS if _compiled(_form(d, kind), end=False).search(shape)]
     times = [t for t in _TIMES if not t or _compiled(_form(t, kind), begin=False).search(shape)]
     texts = [f"{d}{j}{t}" for d in days for t in times for j in (_JOINS if t.startswith(" ") else ("",))]
@@ -146,7 +149,7 @@ def _form(text: str, kind: ColumnType) -> Form:
 
 
 def _fault(groups: dict[str, str | None], form: Form) -> str | None:
-    """What is wrong with the fields of a cell; None where nothing is."""
+    """The fault in a cell's fields; None if there is none."""
     numbers = {n: int(t) for n, t in groups.items() if t and n in "YymdjHIMS"}
     return _wrong_day(numbers, groups) or _wrong_time(numbers, groups, form)
 

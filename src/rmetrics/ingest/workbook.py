@@ -1,11 +1,11 @@
-"""One workbook to Arrow streams on standard output: run as a program of its own, with limits.
+"""Converts one workbook to Arrow streams on standard output; runs as a separate program with limits.
 
-A small file can say that it has billions of cells, and the parser would then abort the whole process. So it is parsed
-here, in a child process with a cap on its memory, after the archive has been unpacked once to see its real size.
+A small file can claim to have billions of cells, and the parser would then abort the whole process. So it is parsed in
+a child process with a memory limit, after the archive has been unpacked once to determine its real size.
 
-Standard output gets one Arrow stream per sheet, all cells text, with the sheet's name in the schema's metadata, and
-last one without columns whose metadata holds the notes. Exit code 3: refused, the reason is the last line on standard
-error.
+Standard output receives one Arrow stream per sheet, all cells text, with the sheet's name in the schema's metadata,
+then a stream without columns whose metadata has the notes. Exit code 3: refused; the reason is the last line on
+standard error.
 """
 
 import json
@@ -19,7 +19,7 @@ MAX_UNPACKED = 4 * 2**30
 MAX_RATIO = 200
 _CHUNK = 4 * 2**20
 _ROWS = 20_000
-# A formula whose result was not stored, as written by programs that do not calculate; and a cell with an Excel error.
+# A formula without a stored result, written by programs that do not calculate; and a cell with an Excel error.
 _NO_VALUE = (b"</f></c>", b"</f><v/>", b"</f><v></v>", b"</f><v />")
 _ERROR = b't="e"'
 
@@ -58,7 +58,7 @@ def _is_archive(path: str) -> bool:
 
 
 def _notes(path: str) -> list[str]:
-    """Unpacks everything once: for the real size, the checksums, and what Excel did not calculate."""
+    """Unpacks everything once to check size and checksums, and to count cells that Excel did not calculate."""
     missing = errors = 0
     try:
         with zipfile.ZipFile(path) as archive:
@@ -94,14 +94,14 @@ def _notes(path: str) -> list[str]:
 
 
 def _unpacked(archive: zipfile.ZipFile, item: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Chunks that overlap a little, so that what is looked for is not cut; nothing short is counted twice."""
+    """Yields chunks cut between cells, so that no search term is split and none is counted twice."""
     tail = b""
     with archive.open(item) as file:
         while chunk := file.read(_CHUNK):
             data = tail + chunk
             end = data.rfind(b">") + 1 or len(data)
             end = end if len(data) - end < _CHUNK else len(data)
-            # Cut after a cell, or what stands between its tags would be split.
+            # Cut after a cell, otherwise the text between its tags would be split.
             cell = data.rfind(b"</c>", 0, end)
             end = cell + 4 if cell >= 0 else end
             yield data[:end]

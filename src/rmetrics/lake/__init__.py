@@ -1,19 +1,19 @@
-"""The lake: Parquet files and a few small JSON records. Nobody else knows the folder layout.
+"""The lake: Parquet files and a few small JSON records. No other package knows the folder layout.
 
     raw/<feed>/<hash>.parquet                            the truth: the exports' own bytes, written once, never changed
-    raw/catalog.json                                     what landed; made again from the files where it is lost
-    raw/exports.json                                     which exports are withdrawn, which were delivered again, when
+    raw/catalog.json                                     landed exports; rebuilt from the files if lost
+    raw/exports.json                                     which exports were withdrawn or delivered again, and when
     typed/<feed>/<hash>.<typing digest>.parquet          caches from here on: may be deleted at any time
     typed/<feed>/<hash>.<typing digest>.rejected.parquet
-    typed/catalog.json                                   what is typed
-    metrics/<table>/<digest>.parquet                     which rows are in force, job facts, tallies, daily and monthly
-                                                         metrics; ``rmetrics.lake.snapshot``
-    rules/<digest>/*.toml                                the rules of each computation, to tell what was edited since
-    inbox.json, landed.json, checked.json                what was seen, what had landed, what was found sound and when
-    state.json                                           what was computed
+    typed/catalog.json                                   typed exports
+    metrics/<table>/<digest>.parquet                     rows in force, job facts, tallies, daily and monthly metrics;
+                                                         ``rmetrics.lake.snapshot``
+    rules/<digest>/*.toml                                the rules of each computation, to detect later edits
+    inbox.json, landed.json, checked.json                files seen in the inbox, exports landed, files found sound
+    state.json                                           the computation in force
 
 A raw file is written under a ``.part`` name in its folder, flushed and renamed: its presence under the final name is
-the commit. Each record carries a checksum of itself. All files are 0600, all folders 0700.
+the commit. Each record carries its own checksum. All files are 0600, all folders 0700.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ from rmetrics.settings import Settings
 
 
 class Lake(RawLayer, TypedLayer):
-    """The files under one data folder."""
+    """The files in one data folder."""
 
     def __init__(self, root: Path, store: Store | None = None) -> None:
         super().__init__(root, store)
@@ -50,15 +50,15 @@ class Lake(RawLayer, TypedLayer):
 
     @property
     def place(self) -> str:
-        """Where it lives, for messages."""
+        """The lake's location, for messages."""
         return self.store.shown("").rstrip("/") if self.store.remote else str(self.root)
 
     @property
     def at(self) -> "LakeAt":
-        """Where it is, for another process.
+        """The lake's location, for another process.
 
         Raises:
-            SettingsError: it is a scratch lake over a bucket, which only this process can see.
+            SettingsError: it is a scratch lake over a bucket, visible to this process only.
         """
         where = self.store.where
         if where is None:
@@ -81,7 +81,7 @@ class Lake(RawLayer, TypedLayer):
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the lake for one run.
+        """Locks the lake for one run.
 
         Raises:
             BusyError: another run holds it; names the process and since when.
@@ -91,7 +91,7 @@ class Lake(RawLayer, TypedLayer):
             yield
 
     def try_lock(self) -> None:
-        """Looks whether a run could start now; changes nothing.
+        """Checks whether a run could start now; changes nothing.
 
         Raises:
             BusyError: another run holds the lake; names the process and since when.
@@ -100,9 +100,9 @@ class Lake(RawLayer, TypedLayer):
         self.store.refuse_if_held()
 
     def sweep(self) -> int:
-        """Removes what a killed run left half written, and damaged records of the lake as a whole: all are caches.
+        """Removes partial files of killed runs and damaged top-level records (all are caches); returns their number.
 
-        Call it under the lock. Returns how many files.
+        Call it under the lock.
         """
         count = self.sweep_drafts()
         for record in self.store.records():
@@ -121,7 +121,7 @@ class Lake(RawLayer, TypedLayer):
         """Removes what killed runs and tasks left half written; call it under the lock. Returns how many files."""
         count = 0
         spilled = (self.root / "duckdb", self.root / "spark")
-        for part in [*self.root.rglob("*.part"), *spilled]:  # files, and folders of files
+        for part in [*self.root.rglob("*.part"), *spilled]:  # files and folders
             try:
                 if part.is_dir():
                     shutil.rmtree(part)
@@ -134,7 +134,7 @@ class Lake(RawLayer, TypedLayer):
         return count
 
     def examine_caches(self) -> list[Damage]:
-        """Every typed file and record that fails its checksum; the next sync makes them again."""
+        """Every typed file and record that fails its checksum; the next sync rebuilds them."""
         found = list(self.examine_typed())
         catalog = f"{self.raw.name}/catalog.json"
         for record in (*self.store.records(), *([catalog] if self.store.head(catalog) else [])):
@@ -147,12 +147,12 @@ class Lake(RawLayer, TypedLayer):
 
 @dataclass(frozen=True, slots=True)
 class LakeAt:
-    """Where a lake is, for another process that is to open it; its credentials are those of that process.
+    """A lake's location, for another process to open; that process uses its own credentials.
 
     Attributes:
         root: the local folder.
-        url: of the bucket; None: the folder is the lake.
-        endpoint: the bucket's server, where it is not Amazon's.
+        url: the bucket's address; None: the folder is the lake.
+        endpoint: the bucket's server if it is not Amazon's.
     """
 
     root: Path
@@ -160,7 +160,7 @@ class LakeAt:
     endpoint: str | None = None
 
     def open(self) -> Lake:
-        """The lake.
+        """Returns the lake.
 
         Raises:
             SettingsError: the package for buckets is not installed here.
@@ -173,10 +173,10 @@ class LakeAt:
 
 
 def open_lake(settings: Settings) -> Lake:
-    """The project's lake: in its data folder, or in the bucket that the settings name. No request is made yet.
+    """The project's lake, in its data folder or in the bucket that the settings name. Makes no request yet.
 
     Raises:
-        SettingsError: the bucket's address is none, or the package for buckets is not installed.
+        SettingsError: the bucket's address is invalid, or the package for buckets is not installed.
     """
     return LakeAt(settings.lake_dir, settings.lake_url, settings.s3_endpoint).open()
 

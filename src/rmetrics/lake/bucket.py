@@ -1,8 +1,8 @@
-"""A lake in a bucket of an S3 server: objects there, copies of those that were used in a local folder.
+"""A lake in a bucket on an S3 server, with local copies of the objects that were used.
 
-A data object's name has a part of its content's digest, so two runs that write at once never write the same name with
-other bytes. Records are replaced only where they are what this run found when it began (``If-Match``): of two runs that
-would commit, the later one is refused, and whatever it wrote until then is named by nothing.
+A data object's name contains part of its content's digest, so two concurrent runs never write different bytes to the
+same name. Records are replaced only if they are unchanged since the run began (``If-Match``): of two committing runs
+the later one is refused, and nothing references its objects.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from rmetrics.lake.lease import lease, refuse_if_leased
 from rmetrics.lake.s3 import Connection
 from rmetrics.lake.store import Entry, Store
 
-SPARED_SECONDS = 24 * 3600  # what nothing names is removed only when it is older: a run may be about to name it
+SPARED_SECONDS = 24 * 3600  # unreferenced objects younger than this are kept: a run may be about to reference them
 _LEASE = "lease.json"
 _AGAIN = "Wait for it to end, then run again: nothing of this run is in force."
 
@@ -28,7 +28,7 @@ class BucketStore(Store):
 
     Args:
         connection: to the bucket.
-        root: the local folder for copies and drafts; closed to others, for it holds customers' rows.
+        root: the local folder for copies and drafts; closed to others, because it holds customers' rows.
     """
 
     remote = True
@@ -37,8 +37,8 @@ class BucketStore(Store):
         super().__init__(root)
         self.connection = connection
         self._listed: dict[str, dict[str, Entry]] = {}  # data objects by their first folder
-        self._written: dict[str, float] = {}  # when they were, in seconds
-        self._versions: dict[str, str] | None = None  # of the records, as this run found or left them
+        self._written: dict[str, float] = {}  # modification time of data objects, in seconds
+        self._versions: dict[str, str] | None = None  # of the records, as this run found or wrote them
         self._contents: dict[str, tuple[str, bytes]] = {}
         self._lock = threading.RLock()
 
@@ -48,18 +48,18 @@ class BucketStore(Store):
         return self.connection.url, self.connection.endpoint
 
     def shown(self, name: str) -> str:
-        """Its address."""
+        """The object's address."""
         return f"{self.connection.url}/{name}"
 
     def named(self, name: str, digest: str) -> str:
-        """The name with a part of the digest before its ending."""
+        """The name with part of the digest before its suffix."""
         stem, dot, ending = name.rpartition(".")
         return f"{stem}.{digest[:16]}{dot}{ending}"
 
     # -- data objects
 
     def location(self, name: str, digest: str | None = None) -> Path:
-        """The copy, downloaded where there is none yet."""
+        """The local copy, downloaded if it does not exist."""
         path = self.root / name
         if not path.exists():
             self._folder(path.parent)
@@ -85,8 +85,8 @@ class BucketStore(Store):
     def write_new(self, draft: Path, name: str, *, durable: bool = False) -> Entry:  # noqa: ARG002 - always, once there
         """Uploads the draft and keeps it as the copy.
 
-        An object of that name has the same content, unless it is damaged: so writing over it changes nothing, or mends
-        it.
+        An existing object of that name has the same content unless it is damaged, so overwriting it changes nothing or
+        repairs it.
         """
         draft.chmod(0o600)
         size = draft.stat().st_size
@@ -101,7 +101,7 @@ class BucketStore(Store):
         return entry
 
     def list(self, prefix: str) -> Sequence[Entry]:
-        """The objects below a folder, as they were when this run, or this look at the lake, began."""
+        """The objects below a folder, as listed when this run, or this view of the lake, began."""
         with self._lock:
             return sorted(
                 (e for e in self._listing(prefix).values() if e.name.startswith(prefix)), key=lambda e: e.name
@@ -116,9 +116,9 @@ class BucketStore(Store):
         return self._listed[top]
 
     def head(self, name: str) -> Entry | None:
-        """From the listing; what is not in it may have been written since, so the server is asked."""
+        """Looks the object up in the listing, then asks the server, because it may have been written since."""
         if name.endswith(".json"):
-            if self._versions is not None:
+            if self._versions is not None:  # during a run, records are those of its start, which ``replace`` expects
                 version = self._versions.get(name)
                 return None if version is None else Entry(name, 0, 0, version)
             found = self.connection.head(name)
@@ -131,7 +131,7 @@ class BucketStore(Store):
             return listing.get(name)
 
     def delete(self, name: str) -> None:
-        """Removes the object and the copy."""
+        """Removes the object and its copy."""
         self.connection.delete(name)
         self.drop_copy(name)
         with self._lock:
@@ -142,7 +142,7 @@ class BucketStore(Store):
                 self._listing(name).pop(name, None)
 
     def discard(self, name: str) -> bool:
-        """Removes the object where it is older than ``SPARED_SECONDS``."""
+        """Removes the object if it is older than ``SPARED_SECONDS``."""
         with self._lock:
             old = time.time() - self._written.get(name, 0.0) > SPARED_SECONDS
         if old:
@@ -152,7 +152,7 @@ class BucketStore(Store):
     # -- records
 
     def read(self, name: str) -> bytes:
-        """The record as it stands."""
+        """The current content of the record."""
         known = self._contents.get(name)
         if self._versions is not None:
             version = self._versions.get(name)
@@ -165,7 +165,7 @@ class BucketStore(Store):
         return content
 
     def replace(self, name: str, content: bytes) -> None:
-        """Replaces the record, where it is what this run found when it began."""
+        """Replaces the record if it is unchanged since this run began."""
         with self._lock:
             before = self._known_version(name)
             try:
@@ -177,7 +177,7 @@ class BucketStore(Store):
                 self._versions[name] = version
 
     def _ours(self, name: str, content: bytes) -> str:
-        """The version of a record that is what was to be written: the answer to a first attempt may have been lost."""
+        """The version of a record that already has the new content: the reply to an earlier attempt may be lost."""
         with contextlib.suppress(FileNotFoundError):
             there, version = self.connection.get(name)
             if there == content:
@@ -191,18 +191,18 @@ class BucketStore(Store):
         return None if found is None else found.version
 
     def records(self) -> Sequence[str]:
-        """The JSON objects at the lake's top, without the lease."""
+        """The JSON objects at the lake's top level, without the lease."""
         return sorted(o.name for o in self.connection.top("") if o.name.endswith(".json") and o.name != _LEASE)
 
     # -- one run at a time
 
     def refuse_if_held(self) -> None:
-        """Looks at the lease."""
+        """Checks the lease."""
         refuse_if_leased(self.connection, _LEASE)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Holds the lease, and notes which version of each record this run goes out from."""
+        """Holds the lease, and notes the version of each record at the start of this run."""
         with lease(self.connection, _LEASE):
             found = [o for prefix in ("", "raw/", "typed/", "rules/") for o in self.connection.top(prefix)]
             self._versions = {o.name: o.version for o in found if o.name.endswith(".json")}
@@ -219,15 +219,15 @@ class BucketStore(Store):
 
 
 def open_bucket(url: str, root: Path, *, endpoint: str | None = None) -> BucketStore:
-    """The store at an address such as ``s3://bucket/folder``; no request is made yet.
+    """Returns the store at an address such as ``s3://bucket/folder``; makes no request yet.
 
     Args:
         url: the address.
         root: the local folder for copies.
-        endpoint: the server, where it is not Amazon's.
+        endpoint: the server if it is not Amazon's.
 
     Raises:
-        SettingsError: the address is none, or the package for buckets is not installed.
+        SettingsError: the address is invalid, or the package for buckets is not installed.
     """
     return BucketStore(Connection.open(url, endpoint), root)
 

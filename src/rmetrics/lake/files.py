@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: a ``.part`` file, flushed where it must last, then renamed."""
+"""Atomic file writes: a ``.part`` file, flushed if it must be durable, then renamed."""
 
 import contextlib
 import hashlib
@@ -16,7 +16,7 @@ from rmetrics.errors import LakeError
 MISSING = "it is missing"
 CORRUPT = "its checksum does not match"
 _SUM = "record_sha256"
-_REPEATS = 20  # how often a value must repeat to be worth a dictionary
+_REPEATS = 20  # average repeats of a value that justify a dictionary
 _FULL_DISK = ("No space left", "os error", "File too large")
 
 
@@ -25,9 +25,9 @@ class Damage:
     """A file of the lake that fails its checksum.
 
     Attributes:
-        what: what is wrong with it.
-        sha256: of the export; empty where no record tells it.
-        export: the name of the export to put back; empty where no record tells it.
+        what: the kind of damage.
+        sha256: of the export; empty if no record has it.
+        export: the name of the export to deliver again; empty if no record has it.
     """
 
     path: Path
@@ -38,15 +38,15 @@ class Damage:
 
     @property
     def missing(self) -> bool:
-        """Whether the file is gone, not spoiled."""
+        """Whether the file is missing rather than corrupt."""
         return self.what == MISSING
 
 
 class BatchWriter:
-    """Writes frames of one schema to one Parquet file, a row group each; also where there are none but empty ones.
+    """Writes frames of one schema to one Parquet file, a row group each; also creates the file if all frames are empty.
 
     Attributes:
-        rows: how many were written.
+        rows: the number of rows written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,13 +55,13 @@ class BatchWriter:
         self._empty: pl.DataFrame | None = None
 
     def close(self) -> None:
-        """Ends the file."""
+        """Completes the file."""
         if self._writer is None and self._empty is not None:
             self._append(self._empty)
         self.discard()
 
     def discard(self) -> None:
-        """Ends the writing, whatever is there."""
+        """Closes the writer, whatever has been written."""
         if self._writer is not None:
             self._writer.close()
 
@@ -78,8 +78,8 @@ class BatchWriter:
 
         table = batch.to_arrow(compat_level=pl.CompatLevel.oldest())
         if self._writer is None:
-            # A dictionary of values that hardly repeat, and the least and greatest text of a row group, cost as much
-            # time as all the rest, and nobody asks for them.
+            # Dictionaries of values that rarely repeat and min/max statistics of text columns would double the
+            # writing time, and nothing uses them.
             spellings = batch.select(pl.all().approx_n_unique()).row(0, named=True)
             repeat = [name for name, count in spellings.items() if count * _REPEATS <= batch.height]
             ordered = [s.name for s in batch if s.dtype != pl.String]
@@ -95,7 +95,7 @@ class BatchWriter:
 
 
 def flush(path: Path) -> tuple[str, int]:
-    """Makes a written file durable and closed to others; returns its SHA-256 and size."""
+    """Makes a written file durable and private (0600); returns its SHA-256 and size."""
     path.chmod(0o600)
     with path.open("rb+") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -104,21 +104,21 @@ def flush(path: Path) -> tuple[str, int]:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+    """The SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sealed(value: Mapping[str, Any]) -> str:
-    """A record as text, with a checksum of itself: a flipped bit in it would change which export is newer, say."""
+    """Serialises a record with its own checksum: a flipped bit could change, for instance, which export is newer."""
     return json.dumps({**value, _SUM: _record_sum(value)}, ensure_ascii=False)
 
 
 def unsealed(text: str) -> dict[str, Any]:
-    """The record of a text.
+    """Parses a sealed record.
 
     Raises:
-        ValueError, TypeError: it is no record, or fails its checksum.
+        ValueError, TypeError: the text is not a record, or fails its checksum.
     """
     record = json.loads(text)
     if not isinstance(record, dict):
@@ -137,7 +137,7 @@ def _record_sum(value: Mapping[str, Any]) -> str:
 def writing(final: Path, *parts: Path) -> Iterator[None]:
     """Raises disk errors as ``LakeError`` and removes partial files.
 
-    Nothing is left under the final name: it is written by the rename alone.
+    Nothing remains under the final name: only the rename creates it.
     """
     try:
         yield
@@ -152,16 +152,16 @@ def writing(final: Path, *parts: Path) -> Iterator[None]:
         raise
     finally:
         for part in parts:
-            with contextlib.suppress(OSError):  # the next run sweeps it away; the first error is the one to tell
+            with contextlib.suppress(OSError):  # the next run sweeps it; the original error matters more
                 part.unlink(missing_ok=True)
 
 
 def damaged(path: Path, what: str, export: str = "") -> LakeError:
-    """The error of a damaged file of the raw layer."""
+    """The error for a damaged file of the raw layer."""
     again = f"put the export {export!r} into the inbox" if export else "put its export into the inbox"
     return LakeError(f"{path} is damaged: {what}", f"Delete that file, {again}, and sync again.")
 
 
 def unwritable(path: Path, error: OSError) -> LakeError:
-    """The error of a file that the disk does not take."""
+    """The error for a file that cannot be written."""
     return LakeError(f"cannot write {path}: {error.strerror or error}", "Check the disk's free space and permissions.")

@@ -1,7 +1,7 @@
-"""The lease of a lake in a bucket: an object that names the run that writes, and until when it counts.
+"""The lease of a lake in a bucket: an object with the writing run and the time at which the lease expires.
 
-It only spares work: which of two runs is in force is decided where records are replaced, so clocks that differ, a
-lease that ran out while its run went on, or one that was taken away do no harm.
+It only saves work: conflicts are decided where records are replaced. So differing clocks, a lease that expires while
+its run continues, or one that is removed do no harm.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ _FORM = "%Y-%m-%d %H:%M:%S UTC"
 
 @contextlib.contextmanager
 def lease(connection: Connection, name: str) -> Iterator[None]:
-    """Holds the lease and renews it until the end.
+    """Holds the lease and renews it until the end of the block.
 
     Raises:
         BusyError: another run holds it; names machine, process and since when.
@@ -35,7 +35,7 @@ def lease(connection: Connection, name: str) -> Iterator[None]:
 
     def renew() -> None:
         while not over.wait(_RENEWED):
-            with contextlib.suppress(LakeError, OSError):  # taken away or unreachable: nothing depends on it
+            with contextlib.suppress(LakeError, OSError):  # removed or unreachable: nothing depends on it
                 held[0] = _put(connection, name, since, held[0])
 
     renewing = threading.Thread(target=renew, name="lease", daemon=True)
@@ -52,7 +52,7 @@ def lease(connection: Connection, name: str) -> Iterator[None]:
 
 
 def refuse_if_leased(connection: Connection, name: str) -> str | None:
-    """Looks at the lease; returns the version of one that no longer counts, None where there is none.
+    """Checks the lease; returns the version of an expired one, None if there is none.
 
     Raises:
         BusyError: another run holds it; names machine, process and since when.
@@ -86,7 +86,7 @@ def _put(connection: Connection, name: str, since: dt.datetime, version: str | N
 
 
 def _holder(content: bytes) -> str:
-    """Who holds a lease; empty where it has run out, or its process on this machine has ended."""
+    """The holder of a lease; empty if it has expired, or its process on this machine has ended."""
     try:
         record = json.loads(content)
         machine, pid, since, until = (record[k] for k in ("machine", "pid", "since", "until"))
@@ -95,7 +95,7 @@ def _holder(content: bytes) -> str:
         if machine == socket.gethostname() and _ended(int(pid)):
             return ""
     except (ValueError, TypeError, KeyError):
-        return ""  # nobody's: only rmetrics writes it
+        return ""  # not a valid lease: only rmetrics writes it
     return f"pid {pid} on {machine}, since {since}"
 
 

@@ -1,4 +1,4 @@
-"""The lock of a lake: one run at a time; the kernel frees it when the process ends, however it ends."""
+"""The lock of a lake: one run at a time. The kernel releases it when the process ends, however it ends."""
 
 import contextlib
 import datetime as dt
@@ -14,7 +14,7 @@ from rmetrics.locks import lock, lock_file, named_holder
 
 @contextlib.contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Holds the lock.
+    """Holds the lock for the duration of a block.
 
     Raises:
         BusyError: another run holds it; names the process and since when.
@@ -34,7 +34,7 @@ def held(path: Path) -> Iterator[None]:
 
 
 def refuse_if_held(path: Path) -> None:
-    """Looks whether a run could start now; changes nothing.
+    """Checks whether a run could start now; changes nothing.
 
     Raises:
         BusyError: another run holds the lake; names the process and since when.
@@ -58,7 +58,7 @@ def _opened(path: Path) -> Iterator[IO[str]]:
 def _try_lock(file: IO[str]) -> bool:
     try:
         return lock(file, alone=True)
-    except OSError as error:  # of file systems without locks; two runs at once must not go unnoticed
+    except OSError as error:  # the file system has no locks: refuse, or two runs at once could go unnoticed
         raise LakeError(
             f"{file.name} cannot be locked: {error.strerror}", "Put the data folder on a file system that has locks."
         ) from error

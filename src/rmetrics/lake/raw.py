@@ -1,8 +1,8 @@
-"""The raw layer: the bytes of every landed export, and the catalog of what landed.
+"""The raw layer: the bytes of every landed export, and the catalog of landed exports.
 
-A file under its final name is the commit. ``catalog.json`` is read instead of thousands of files; whatever it lacks, or
-all of it where it is lost or damaged, is read from the files' own metadata. What was decided about exports later
-(``exports.json``) stands in no other file: it is never made again.
+A file under its final name is the commit. ``catalog.json`` saves reading thousands of files; missing entries, or all of
+them if the catalog is lost or damaged, are read from the files' own metadata. Later decisions about exports
+(``exports.json``) are stored nowhere else and cannot be rebuilt.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ LANDED = "landed"
 CATALOG, DECISIONS = "catalog.json", "exports.json"
 _RAW = "raw/"
 _UNKNOWN = "it cannot be read, and no record tells of which exports it is"
-_FIRST = ("name", "modified_ns", "landed_at")  # what an export that is put back keeps
+_FIRST = ("name", "modified_ns", "landed_at")  # facts that an export keeps when delivered again
 _OWN = frozenset({"catalog", "exports"})
 
 
@@ -51,20 +51,20 @@ class RawLayer(Folder):
         super().__init__(root, store)
         self.raw = self.root / "raw"
         self._catalog: tuple[str, dict[str, RawFile]] | None = None
-        self._landing = threading.Lock()  # exports land side by side
+        self._landing = threading.Lock()  # exports land in parallel
         self._landed: dict[str, dict[str, Any]] | None = None
 
-    # -- what there is
+    # -- landed exports
 
     def raw_path(self, raw: RawFile) -> Path:
         """The file with the bytes of an export."""
         return self.store.location(f"{_RAW}{raw.file}", raw.parquet_sha256 or None)
 
     def raw_files(self) -> list[RawFile]:
-        """All landed exports whose file is there, oldest first.
+        """All landed exports whose file exists, oldest first.
 
         Raises:
-            LakeError: a file that no record knows cannot be read.
+            LakeError: a file that no record lists cannot be read.
         """
         found, names = dict(self._recorded()), self._names()
         for path in sorted(names - {r.file for r in found.values()}):
@@ -75,11 +75,11 @@ class RawLayer(Folder):
         return sorted(self._decided([r for r in found.values() if self._there(r, names)]), key=lambda r: r.age)
 
     def examine_raw(self, *, thorough: bool = False) -> tuple[list[RawFile], list[Damage]]:
-        """All landed exports that are what was written, oldest first, and the damage to those that are not.
+        """All sound landed exports, oldest first, and the damage to the others.
 
         Args:
-            thorough: read every file, also those whose size and time are what they were: bits that flip in Parquet are
-                read without an error, as other numbers.
+            thorough: read every file, even if its size and time are unchanged: Parquet with flipped bits may be read
+                without an error, with other numbers.
         """
         names, sound, spoilt = self._names(), dict[str, RawFile](), list[Damage]()
         recorded_files = self._recorded()
@@ -107,25 +107,25 @@ class RawLayer(Folder):
         return "" if sound else CORRUPT
 
     def _there(self, raw: RawFile, names: Collection[str]) -> bool:
-        """Whether a file is there; one that landed after the files were listed is looked for by itself."""
+        """Whether a file exists; checks individually for one that landed after the files were listed."""
         return raw.file in names or self.store.head(f"{_RAW}{raw.file}") is not None
 
     def _names(self, *, earlier: bool = False) -> set[str]:
-        """The Parquet files that are there, inside ``raw/``, or those of an earlier form."""
+        """The Parquet files inside ``raw/``, or those in the format of an earlier version."""
         there = {e.name.removeprefix(_RAW) for e in self.store.list(_RAW)}
         parquet = {name for name in there if name.endswith(".parquet")}
-        # Those of an earlier form have a record beside them.
+        # The earlier format has a JSON record next to each file.
         return {name for name in parquet if (f"{name.removesuffix('.parquet')}.json" in there) is earlier}
 
     def _adopted(self, name: str) -> list[RawFile]:
-        """The exports of a file that the catalog does not know, as its metadata has them."""
+        """The exports of a file missing from the catalog, from the file's metadata."""
         path = self.store.location(f"{_RAW}{name}")
         digest, size = file_digest(path), path.stat().st_size
         feed = name.partition("/")[0]
         return [replace(r, feed=feed, file=name, parquet_sha256=digest, parquet_size=size) for r in recorded(path)]
 
     def _recorded(self) -> Mapping[str, RawFile]:
-        """The exports of the catalog by hash; none where it is lost or damaged."""
+        """The catalog's exports by hash; empty if it is lost or damaged."""
         try:
             there = self.store.head(f"{_RAW}{CATALOG}")
             if there is None:
@@ -141,23 +141,23 @@ class RawLayer(Folder):
         return dict(self._recorded())
 
     def earlier_exports(self) -> set[str]:
-        """The hashes of exports that landed in the form of an earlier version, each with a record beside its file."""
+        """The hashes of exports landed in the format of an earlier version, with a JSON record next to each file."""
         return {Path(name).stem for name in self._names(earlier=True)}
 
-    # -- what was decided later
+    # -- later decisions
 
     def decisions(self) -> dict[str, dict[str, Any]]:
-        """What is recorded of exports beside their content, by hash: ``delivered_ns``, ``withdrawn``, ``restored``.
+        """Facts recorded about exports apart from their content, by hash: delivered_ns, withdrawn, restored.
 
         Raises:
-            LakeError: the record is damaged. It is no cache: without it a withdrawn export would count again.
+            LakeError: the record is damaged. It is not a cache: without it a withdrawn export would count again.
         """
         path = self.raw / DECISIONS
         try:
             exports: dict[str, dict[str, Any]] = self.read_record(f"{_RAW}{DECISIONS}")["exports"]
         except FileNotFoundError:
             return {}
-        except PermissionError:  # nothing is wrong with the record
+        except PermissionError:  # the record itself is not damaged
             raise
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise LakeError(
@@ -168,7 +168,7 @@ class RawLayer(Folder):
         return exports
 
     def decide(self, sha256: str, **facts: Any) -> None:
-        """Records facts of an export beside its content: durable, and kept when the caches are deleted."""
+        """Records facts about an export apart from its content; durable, and kept when the caches are deleted."""
         decisions = self.decisions()
         decisions[sha256] = {**decisions.get(sha256, {}), **facts}
         self.write_record(f"{_RAW}{DECISIONS}", {"exports": decisions})
@@ -181,7 +181,7 @@ class RawLayer(Folder):
 
     @contextlib.contextmanager
     def landing(self, feed: str, stem: str) -> Iterator[RawWriter]:
-        """A raw file that is being written; nothing is left of it unless ``commit_raw`` gives it its name.
+        """A raw file being written; removed at the end unless ``commit_raw`` renames it.
 
         Args:
             feed: the feed of its exports.
@@ -189,7 +189,7 @@ class RawLayer(Folder):
         """
         folder = self.raw / feed
         self.folder(folder)
-        again = "-2" if (folder / f"{stem}.json").exists() else ""  # an earlier form of it stays as it is
+        again = "-2" if (folder / f"{stem}.json").exists() else ""  # keep the file of an earlier version
         final = folder / f"{stem}{again}.parquet"
         part = final.with_suffix(".part")
         with writing(final, part):
@@ -197,13 +197,13 @@ class RawLayer(Folder):
             try:
                 yield writer
             finally:
-                with contextlib.suppress(OSError):  # the error that ended it is the one to tell
+                with contextlib.suppress(OSError):  # the original error matters more
                     writer.close()
 
     def commit_raw(self, writer: RawWriter, exports: Sequence[RawFile]) -> list[RawFile]:
-        """Gives a written file its name for good; returns the records of its exports.
+        """Gives a written file its final name; returns the records of its exports.
 
-        They have the name and the times they first landed with: these decide which export is newer.
+        They keep the name and times of their first landing, which decide which export is newer.
         """
         final = writer.path.with_suffix(".parquet")
         name = final.relative_to(self.raw).as_posix()
@@ -212,6 +212,7 @@ class RawLayer(Folder):
         digest, size = flush(writer.path)
         name = self.store.named(name, digest)
         made = [replace(r, file=name, parquet_sha256=digest, parquet_size=size) for r in made]
+        # The file before its catalog entry: a run killed in between leaves a file to adopt, not an entry without one.
         self.store.write_new(writer.path, f"{_RAW}{name}", durable=True)
         with self._landing:
             self._remember(f"{_RAW}{name}", digest)
@@ -226,7 +227,7 @@ class RawLayer(Folder):
             self._keep_catalog({**self._recorded(), **{r.sha256: r for r in made}})
 
     def as_first_landed(self, made: RawFile) -> RawFile:
-        """The record with the name and the times with which this export landed for the first time, if it did before."""
+        """The record with the name and times of the export's first landing, if it landed before."""
         before = self._recorded().get(made.sha256)
         if before is not None:
             return same_export(made, before)
@@ -241,12 +242,12 @@ class RawLayer(Folder):
             self.write_record(f"{_RAW}{CATALOG}", records_of(ordered))
 
     def settle_raw(self, sound: Collection[RawFile], spoilt: Collection[Damage], kept: Collection[str]) -> None:
-        """Records what has landed; removes what is left of exports that were lost, or that landed again elsewhere.
+        """Records the landed exports; removes the remains of exports that were lost or landed again elsewhere.
 
         Args:
             sound: all landed exports.
-            spoilt: what was found damaged before landing.
-            kept: hashes of damaged exports that nobody needs now, but somebody may want back.
+            spoilt: damage found before landing.
+            kept: hashes of damaged exports that are not needed now but may be restored later.
         """
         now = {r.sha256: replace(r, delivered_ns=0, withdrawn="", restored="") for r in sound}
         waiting = {s: r for s, r in self._recorded().items() if s in kept and s not in now}
@@ -260,11 +261,11 @@ class RawLayer(Folder):
         self._remember_landed(now.values())
 
     def leave_out(self, sound: Collection[RawFile], out: Collection[str]) -> None:
-        """Takes exports out of a lake that is thrown away later: for good, with the files that hold nothing else.
+        """Removes exports from a scratch lake for good, with the files that contain nothing else.
 
         Args:
-            sound: all landed exports that are what was written.
-            out: hashes of the exports to take out, whether they are sound or not.
+            sound: all sound landed exports.
+            out: hashes of the exports to remove, sound or not.
         """
         now = {r.sha256: replace(r, delivered_ns=0, withdrawn="", restored="") for r in sound}
         recorded_files = self._recorded()
@@ -277,7 +278,7 @@ class RawLayer(Folder):
             self._keep_catalog(kept)
 
     def _remember_landed(self, files: Collection[RawFile]) -> None:
-        """Keeps a second account of what landed, to miss what is lost, and to know its age when it comes back."""
+        """Keeps a second record of landed exports, to detect lost ones and to know their age when delivered again."""
         exports = {f.sha256: {"feed": f.feed, **{n: getattr(f, n) for n in _FIRST}} for f in files}
         if self.load_json(LANDED).get("exports") != exports:
             self.save_json(LANDED, {"exports": exports})
@@ -285,10 +286,10 @@ class RawLayer(Folder):
     # -- reading
 
     def frames(self, raw: RawFile, line: int = 0) -> Iterator[Frame]:
-        """The bytes of an export, from the frame on that can be read alone and has a line, or all of them.
+        """The frames of an export: from the last independently readable one at or before ``line``, or all for 0.
 
         Raises:
-            LakeError: they are missing or damaged; names the export to put back.
+            LakeError: they are missing or damaged; names the export to deliver again.
         """
         path = self.raw_path(raw)
         first = 0
@@ -301,10 +302,10 @@ class RawLayer(Folder):
         return (frame for _, frame in read_frames(path, {raw.sha256: raw.name}, first))
 
     def exports_bytes(self, raws: Collection[RawFile]) -> Iterator[tuple[RawFile, bytes]]:
-        """The bytes of small exports, of one frame each; those of one file are read together.
+        """The bytes of small exports, which have one frame each; exports of the same file are read together.
 
         Raises:
-            LakeError: they are missing or damaged; names the export to put back.
+            LakeError: they are missing or damaged; names the export to deliver again.
         """
         by_file: dict[str, dict[str, RawFile]] = {}
         for raw in raws:
@@ -319,7 +320,7 @@ class RawLayer(Folder):
         """Compares a landed file with the hash recorded when it was written.
 
         Raises:
-            LakeError: it is missing or damaged; names the export to put back.
+            LakeError: it is missing or damaged; names the export to deliver again.
         """
         if not self.is_sound(f"{_RAW}{file.file}", file.parquet_sha256, used=True):
             raise damaged(self.raw / file.file, CORRUPT, file.name)

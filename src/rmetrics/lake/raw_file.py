@@ -1,9 +1,9 @@
-"""The record of a landed export, and the Parquet file of frames that its bytes stand in.
+"""The record of a landed export, and the Parquet file of frames that contains its bytes.
 
-A raw file holds the bytes of one export, or of many small ones of a feed, one row per frame: of which export, where in
-it the frame begins, the line that begins there (0 where the frame cannot be read without those before it), the SHA-256
-of its bytes, and the bytes. A large export's frames are a row group each, so one can be read alone. The records of the
-exports stand in the file's metadata, too.
+A raw file holds the bytes of one export, or of many small ones of a feed, one row per frame: the export, the frame's
+offset in it, the line that begins there (0 if the frame cannot be read without the previous ones), the SHA-256 of the
+bytes, and the bytes. A large export has one row group per frame, so that each can be read alone. The file's metadata
+contains the records of its exports.
 """
 
 import datetime as dt
@@ -17,8 +17,8 @@ from rmetrics.lake.files import CORRUPT, damaged, sealed, unsealed
 
 RAW_FORMAT = 2
 _RECORDS = b"rmetrics"
-_GROUP = 8 * 2**20  # bytes of small exports in a row group
-_WRITTEN = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)  # no export landed before this was written
+_GROUP = 8 * 2**20  # maximum bytes of small exports in a row group
+_WRITTEN = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)  # no export landed before this code existed
 _OF_FILE = ("feed", "file", "parquet_sha256", "parquet_size")
 _LAYOUT = ("encoding", "delimiter", "sheet", "header_line", "body_line", "preamble", "headers", "notes")
 _OWN = ("sha256", "name", "size", "modified_ns", "landed_at", "rows")
@@ -34,14 +34,14 @@ class RawFile:
         name: the export's path inside the inbox.
         size, modified_ns: of the export when it landed; the time decides which export is newer.
         landed_at: ISO, UTC.
-        encoding, delimiter, sheet, header_line, body_line, preamble, notes: how the text is laid out.
+        encoding, delimiter, sheet, header_line, body_line, preamble, notes: the layout of the text.
         headers: names of the columns, in order.
-        rows: records of the export, faulty ones included.
+        rows: number of records in the export, including faulty ones.
         file: the Parquet file with its bytes, inside ``raw/``; small exports share one.
-        parquet_sha256, parquet_size: of that file, to find damage.
-        delivered_ns: modification time of the newest file with this content; 0 where there was only the first.
-        withdrawn: when the export was withdrawn (ISO, UTC); empty where it counts.
-        restored: when it was restored after that; empty where it never was, or is withdrawn again.
+        parquet_sha256, parquet_size: of that file, to detect damage.
+        delivered_ns: modification time of the newest file with this content; 0 if it was delivered only once.
+        withdrawn: when the export was withdrawn (ISO, UTC); empty if it counts.
+        restored: when it was restored after a withdrawal; empty if never, or if withdrawn again.
     """
 
     sha256: str
@@ -68,20 +68,19 @@ class RawFile:
 
     @property
     def age(self) -> tuple[int, str, str]:
-        """Sorts exports from old to new: modification time when last delivered, then name, then content."""
+        """Sort key from old to new: modification time of the last delivery, then name, then content."""
         return max(self.modified_ns, self.delivered_ns), self.name, self.sha256
 
     @property
     def exported_at(self) -> dt.datetime:
-        """When the export was last written, in UTC."""
+        """When the export file was last modified, in UTC."""
         return dt.datetime.fromtimestamp(self.modified_ns / 1e9, dt.UTC)
 
     @property
     def there_at(self) -> dt.datetime:
-        """When the export was there for certain, in UTC: written, delivered or, where those times are older, landed.
+        """The latest time at which the export certainly existed, in UTC: when written, delivered or, if later, landed.
 
-        A copy can carry a time that is older than its rows (from an archive of another time zone), and a clock can be
-        wrong.
+        A copy may have a time older than its rows (from an archive of another time zone), and clocks can be wrong.
         """
         delivered = dt.datetime.fromtimestamp(self.delivered_ns / 1e9, dt.UTC)
         return max(self.exported_at, delivered, dt.datetime.fromisoformat(self.landed_at), _WRITTEN)
@@ -89,10 +88,10 @@ class RawFile:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Some bytes of an export.
+    """A byte range of an export.
 
     Attributes:
-        line: the line that begins with them; 0 where they cannot be read without those before them.
+        line: the line that begins with it; 0 if it cannot be read without the previous frames.
     """
 
     offset: int
@@ -104,7 +103,7 @@ class Frame:
 
 
 def records_of(files: Sequence[RawFile]) -> dict[str, Any]:
-    """The records of some exports; what those of a feed and a layout have in common is written once."""
+    """The records of some exports as JSON; common values of a file and of a layout are written once."""
     layouts: dict[tuple[Any, ...], int] = {}
     found: dict[str, dict[str, Any]] = {}
     for raw in files:
@@ -119,7 +118,7 @@ def files_of(records: Mapping[str, Any]) -> list[RawFile]:
     """The exports of ``records_of``.
 
     Raises:
-        KeyError, TypeError, ValueError: they fail their checksums.
+        KeyError, TypeError, ValueError: the records are damaged.
     """
     if records["format"] != RAW_FORMAT:
         raise ValueError(CORRUPT)
@@ -132,7 +131,7 @@ def files_of(records: Mapping[str, Any]) -> list[RawFile]:
 
 
 def same_export(one: RawFile, other: RawFile) -> RawFile:
-    """``one`` with the name and the times of ``other``, which is the same export as it landed for the first time."""
+    """``one`` with the name and times of ``other``, the first landing of the same export."""
     return replace(one, name=other.name, modified_ns=other.modified_ns, landed_at=other.landed_at)
 
 
@@ -187,22 +186,22 @@ class RawWriter:
             self.write(group)
 
     def close(self, records: Sequence[RawFile] = ()) -> None:
-        """Ends the file, with the records of its exports in its metadata."""
+        """Completes the file, with the records of its exports in its metadata."""
         if records:
             self._writer.add_key_value_metadata({_RECORDS: sealed(records_of(records)).encode()})
         self._writer.close()
 
 
 def read_frames(path: Path, exports: Mapping[str, str], first: int = 0) -> Iterator[tuple[str, Frame]]:
-    """Yields the frames of some exports in order, each with its export, from a row group on.
+    """Yields the frames of some exports in order, each with its export, starting at a row group.
 
     Args:
         path: the raw file.
         exports: the names of the exports by hash.
-        first: the row group to begin with.
+        first: the first row group to read.
 
     Raises:
-        LakeError: the file cannot be read, or a frame fails its checksum; names the export to put back.
+        LakeError: the file cannot be read, or a frame fails its checksum; names the export to deliver again.
     """
     import pyarrow.parquet as pq
 
@@ -219,12 +218,12 @@ def read_frames(path: Path, exports: Mapping[str, str], first: int = 0) -> Itera
                     if hashlib.sha256(data).hexdigest() != digest:
                         raise damaged(path, CORRUPT, exports[export])
                     yield export, Frame(offset, line, data)
-    except (OSError, ValueError) as error:  # Arrow's own errors are among them
+    except (OSError, ValueError) as error:  # includes Arrow's own errors
         raise damaged(path, "it cannot be read", some) from error
 
 
 def lines_of(path: Path, export: str) -> list[int]:
-    """The line that each row group of an export of its own begins with; empty where a group has several exports.
+    """The first line of each row group, for an export with a file of its own; empty if the file is shared.
 
     Raises:
         OSError, ValueError: the file cannot be read.
@@ -238,10 +237,10 @@ def lines_of(path: Path, export: str) -> list[int]:
 
 
 def recorded(path: Path) -> list[RawFile]:
-    """The exports of a raw file as its metadata has them, each with bytes that have its hash.
+    """The exports in a raw file's metadata, after checking that the bytes match their hashes.
 
     Raises:
-        OSError, ValueError, TypeError, KeyError, LakeError: its checksum does not match.
+        OSError, ValueError, TypeError, KeyError, LakeError: a checksum does not match, or the file cannot be read.
     """
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""The folder of a lake: small records as JSON, which files were found sound and when, the rules of each computation."""
+"""A lake's folder: small JSON records, the files verified and when, the rules of each computation."""
 
 import shutil
 import time
@@ -12,24 +12,24 @@ from rmetrics.lake.files import flush, sealed, unsealed, writing
 from rmetrics.lake.store import FolderStore, Store
 
 CHECKED = "checked"
-_COPY_SPARED_NS = 3600 * 10**9  # somebody may be reading it, or downloading it
+_COPY_SPARED_NS = 3600 * 10**9  # a process may be reading or downloading it
 
 
 class Folder:
-    """The objects of one lake, as far as all layers share them.
+    """The parts of a lake that all layers share.
 
     Attributes:
-        store: where they live.
+        store: holds the objects.
         root: the local folder; see ``Store``.
     """
 
     def __init__(self, root: Path, store: Store | None = None) -> None:
         self.store = FolderStore(root) if store is None else store
         self.root = self.store.root
-        self._here = FolderStore(self.root)  # what only this machine can know, such as which files it has read
+        self._here = FolderStore(self.root)  # for records of this machine only, such as the files it has read
         self._known: dict[str, list[Any]] | None = None
-        self._met = False  # whether a file was hashed that the record does not know
-        self._read: dict[str, list[Any]] = {}  # files that this run has read to the end, and found sound
+        self._met = False  # whether a verified file is not yet in the record
+        self._read: dict[str, list[Any]] = {}  # files that this run has read completely and found sound
 
     def folder(self, folder: Path) -> None:
         """Creates a folder of the lake, closed to others.
@@ -49,7 +49,7 @@ class Folder:
     # -- small records
 
     def load_json(self, name: str) -> Any:
-        """A record such as ``state``; an empty one when it is missing or damaged: it is only a cache.
+        """A record such as ``state``; empty if missing or damaged, because these records are only caches.
 
         Raises:
             LakeError: the bucket cannot be read.
@@ -60,11 +60,11 @@ class Folder:
             return {}
 
     def save_json(self, name: str, value: Mapping[str, Any]) -> None:
-        """Writes a record, whole or not at all.
+        """Writes a record atomically.
 
         Raises:
             LakeError: it cannot be written.
-            BusyError: another run replaced it since this one began.
+            BusyError: another run has replaced it since this one began.
         """
         self.write_record(f"{name}.json", value, self._home(name))
 
@@ -74,7 +74,7 @@ class Folder:
             self._home(name).delete(f"{name}.json")
 
     def read_record(self, name: str, store: Store | None = None) -> dict[str, Any]:
-        """A record by its whole name.
+        """A record by its full name.
 
         Raises:
             OSError, ValueError, TypeError: it cannot be read, or fails its checksum.
@@ -83,7 +83,7 @@ class Folder:
         return unsealed((store or self.store).read(name).decode())
 
     def write_record(self, name: str, value: Mapping[str, Any], store: Store | None = None) -> None:
-        """Writes a record by its whole name, with a checksum of itself; see ``save_json``."""
+        """Writes a record by its full name, with its own checksum; see ``save_json``."""
         with writing(self.root / name):
             (store or self.store).replace(name, sealed(value).encode())
 
@@ -93,11 +93,11 @@ class Folder:
     # -- damage
 
     def is_sound(self, name: str, digest: str, *, used: bool) -> bool:
-        """Whether a data object has the content it was written with.
+        """Whether a data object's content is as it was written.
 
-        Bits that flip leave size and time as they were, so a file that is about to be used is always read, once by
-        each run; one that is not is read only where its size or time are not those at which it was last found sound.
-        An object of a bucket that is not about to be used, and has no copy here, only has to be there.
+        Flipped bits leave size and time unchanged. So a file about to be used is always read, once per run; any other
+        is read only if its size or time differs from the last successful check. A bucket object that is not about to be
+        used and has no local copy only has to exist.
         """
         if self.store.remote and not used and not (self.root / name).exists():
             return self.store.head(name) is not None
@@ -126,20 +126,20 @@ class Folder:
         return [status.st_size, status.st_mtime_ns, digest]
 
     def _remember(self, name: str, digest: str) -> None:
-        """Takes a file that was just written for sound."""
+        """Records a file just written as sound."""
         self._checked()[name], self._met = self._met_now(name, digest), True
 
     def remember_checked(self) -> None:
-        """Keeps which files were found sound at which size and time, without those that are gone."""
+        """Saves the size and time at which files were found sound; drops files that no longer exist."""
         if self._met:
             there = {n: met for n, met in self._checked().items() if (self.root / n).exists()}
             self.save_json(CHECKED, {"files": there})
             self._known, self._met = there, False
 
     def sweep_objects(self, prefix: str, named: Collection[str]) -> int:
-        """Removes data objects below a folder that nothing names, and copies of such; returns how many objects.
+        """Removes unreferenced data objects below a folder, and local copies of such; returns the number of objects.
 
-        Objects of a bucket that are young stay: another run may be about to name them, or a reader may use them.
+        Keeps young bucket objects: another run may be about to reference them, or a reader may use them.
         """
         count = 0
         for entry in self.store.list(prefix):
@@ -154,7 +154,7 @@ class Folder:
     # -- the rules a computation used
 
     def keep_rules(self, digest: str, files: Sequence[Path]) -> None:
-        """Keeps a copy of the rules, so that a later run can tell what was edited since."""
+        """Keeps a copy of the rules, so that a later run can determine which were edited."""
         folder = self.root / "rules" / digest
         if self.store.remote and self.store.head(f"rules/{digest}.json") is None:
             texts = {file.name: file.read_bytes().decode() for file in files}
@@ -171,7 +171,7 @@ class Folder:
             put_in_place(part, folder)
 
     def kept_rules(self, digest: str) -> Path | None:
-        """The folder with the rules of that digest, or None: they are only a cache."""
+        """The folder with the rules of that digest; None if it was not kept, because it is only a cache."""
         folder = self.root / "rules" / digest
         if digest and not folder.is_dir() and self.store.remote:
             self._fetch_rules(digest, folder)

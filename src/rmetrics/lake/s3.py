@@ -1,8 +1,8 @@
-"""Requests to a bucket of an S3 server. The one module that knows ``obstore``, and how its errors are worded.
+"""Requests to a bucket on an S3 server. The only module that uses ``obstore`` and knows the wording of its errors.
 
-Credentials come from the usual places: ``AWS_ACCESS_KEY_ID`` and its like in the environment or in the project's
-``.env``, then the profile in ``~/.aws``, then what the machine is given (web identity, container, instance). No message
-repeats an answer of the server or of the library: they quote requests.
+Credentials come from the usual places: ``AWS_ACCESS_KEY_ID`` and the like in the environment or the project's ``.env``,
+then the profile in ``~/.aws``, then the machine's own identity (web identity, container, instance). No message repeats
+a response of the server or the library, because these quote requests.
 """
 
 import configparser
@@ -29,7 +29,7 @@ _KEY_HINT = "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what the key
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An object as a listing or a question finds it.
+    """An object as returned by a listing or a HEAD request.
 
     Attributes:
         name: below the prefix.
@@ -46,8 +46,8 @@ class Connection:
     """A prefix of a bucket.
 
     Attributes:
-        url: its address, without a slash at its end; holds no secret.
-        endpoint: the server, where it is not Amazon's.
+        url: its address, without a trailing slash; contains no secret.
+        endpoint: the server if it is not Amazon's.
     """
 
     def __init__(self, url: str, store: Any, endpoint: str | None = None) -> None:
@@ -55,10 +55,10 @@ class Connection:
 
     @classmethod
     def open(cls, url: str, endpoint: str | None = None) -> "Connection":
-        """The connection to an address; no request is made yet.
+        """Returns the connection to an address; makes no request yet.
 
         Raises:
-            SettingsError: the address is none, or the package for buckets is not installed.
+            SettingsError: the address is invalid, or the package for buckets is not installed.
         """
         matched = _URL.fullmatch(url)
         if matched is None:
@@ -84,11 +84,11 @@ class Connection:
     # -- requests
 
     def get(self, name: str) -> tuple[bytes, str]:
-        """Content and version of an object.
+        """Returns the content and version of an object.
 
         Raises:
-            FileNotFoundError: there is none.
-            LakeError: the server does not give it.
+            FileNotFoundError: it does not exist.
+            LakeError: the server refuses or cannot be reached.
         """
         import obstore
 
@@ -97,16 +97,16 @@ class Connection:
             return bytes(answer.bytes()), answer.meta["e_tag"] or ""
 
     def download(self, name: str, path: Path, times: list[int] | None = None) -> bool:
-        """Writes the content of an object to a new file; False where there is none.
+        """Writes the content of an object to a new file; False if the object does not exist.
 
         Args:
             name: of the object.
             path: of the file.
-            times: receives when the file was written that was uploaded, in nanoseconds, where its metadata say it.
+            times: receives the modification time of the uploaded file in nanoseconds, if the metadata has it.
 
         Raises:
             OSError: the file cannot be written.
-            LakeError: the server does not give it.
+            LakeError: the server refuses or cannot be reached.
         """
         import obstore
 
@@ -127,7 +127,7 @@ class Connection:
         return True
 
     def head(self, name: str) -> Found | None:
-        """An object as it stands; None where there is none."""
+        """The object's current metadata; None if it does not exist."""
         import obstore
 
         with self.errors(name):
@@ -142,12 +142,12 @@ class Connection:
         Args:
             name: of the object.
             content: bytes, or the file that has them.
-            new: only where there is none of that name.
-            version: only in the place of this one.
+            new: only if no object of that name exists.
+            version: only if it replaces this version.
 
         Raises:
-            FileExistsError: there is one, or it is another version.
-            LakeError: the server does not take it.
+            FileExistsError: the object exists, or has another version.
+            LakeError: the server refuses or cannot be reached.
         """
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
@@ -160,7 +160,7 @@ class Connection:
                 raise FileExistsError(name) from None
 
     def delete(self, name: str) -> None:
-        """Removes an object where there is one."""
+        """Removes an object if it exists."""
         import obstore
 
         with self.errors(name), contextlib.suppress(FileNotFoundError):
@@ -174,7 +174,7 @@ class Connection:
             return [_found(o) for some in obstore.list(self._store, prefix or None) for o in some]
 
     def top(self, prefix: str) -> Sequence[Found]:
-        """The objects in a folder, without those in the folders inside it."""
+        """The objects directly in a folder, without those in subfolders."""
         import obstore
 
         with self.errors(prefix):
@@ -182,7 +182,7 @@ class Connection:
 
     @contextlib.contextmanager
     def errors(self, name: str) -> Iterator[None]:
-        """Turns what the library raises into ours. Objects that are not there stay ``FileNotFoundError``.
+        """Translates the library's errors into ours; missing objects remain ``FileNotFoundError``.
 
         Raises:
             LakeError: access is denied, the bucket does not exist, or the server cannot be reached.
@@ -206,7 +206,7 @@ def _found(meta: Any) -> Found:
 
 
 def _modified(attributes: dict[str, Any]) -> list[int]:
-    """``x-amz-meta-mtime``: seconds since 1970 with a fraction, as rclone and s3fs write it."""
+    """Parses ``x-amz-meta-mtime``: seconds since 1970 with a fraction, as written by rclone and s3fs."""
     try:
         seconds = Decimal(str(attributes["mtime"]))
     except (KeyError, ArithmeticError):
@@ -228,7 +228,7 @@ def _refuse_missing_bucket(error: Exception, url: str) -> None:
 
 def _unusable(error: Exception, place: str) -> LakeError:
     status = re.search(r"status code: (\d{3})", str(error))
-    if status and status[1] in {"401", "403"}:  # listings are refused in other words
+    if status and status[1] in {"401", "403"}:  # denied listings raise other errors than denied objects
         return _denied(error, place)
     what = f"the server answers with HTTP status {status[1]}" if status else "the server cannot be reached"
     return LakeError(
@@ -252,7 +252,7 @@ def _config(endpoint: str | None) -> Any:
 
 
 def _profile() -> dict[str, str]:
-    """The keys and the region of the profile in ``~/.aws``; nothing where there is none."""
+    """The keys and region of the profile in ``~/.aws``; empty if there is none."""
     name = os.environ.get("AWS_PROFILE", "default")
     home = Path.home() / ".aws"
     keys = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", home / "credentials"))

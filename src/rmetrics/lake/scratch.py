@@ -1,4 +1,4 @@
-"""A lake to try things in: it sees what the real one holds and is thrown away."""
+"""A temporary lake for trials: it sees the contents of the real one and is thrown away."""
 
 import contextlib
 import os
@@ -16,16 +16,16 @@ _IN_LAYERS = ("raw/catalog.json", "raw/exports.json", "typed/catalog.json")
 
 @contextlib.contextmanager
 def scratch_lake(lake: Lake, *, results: bool = True) -> Iterator[Lake]:
-    """A lake in a temporary folder whose files are links to the real one's.
+    """Yields a lake in a temporary folder whose files are links to the real ones.
 
-    Lake files are replaced, never changed in place, so nothing written here reaches the real lake.
+    Lake files are replaced, never changed in place, so writes here do not reach the real lake.
 
     Args:
-        lake: the real one; it is only read.
-        results: link what was computed and remembered as well, so that what did not change need not be made again.
+        lake: the real lake; only read.
+        results: also link computed results and records, so that unchanged data need not be recomputed.
 
     Raises:
-        BusyError: another run changed the lake while it was being looked at.
+        BusyError: another run changed the lake while it was being linked.
     """
     with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
         if lake.store.remote:
@@ -47,7 +47,7 @@ def scratch_lake(lake: Lake, *, results: bool = True) -> Iterator[Lake]:
 
 
 def _over(lake: Lake, root: Path, *, results: bool) -> Lake:
-    """A scratch lake over one in a bucket: its records as they are now, its data objects where they are."""
+    """A scratch lake over one in a bucket: copies of its current records, its data objects left in place."""
     scratch = Lake(root, _OverStore(root, lake.store, set() if results else set(_OF_RESULTS)))
     scratch.prepare()
     for record in (*_ALWAYS, *(_OF_RESULTS if results else ()), *_IN_LAYERS):
@@ -57,7 +57,7 @@ def _over(lake: Lake, root: Path, *, results: bool) -> Lake:
 
 
 class _OverStore(FolderStore):
-    """A folder over another store: what is not in the folder is looked for there; nothing is written there."""
+    """A folder on top of another store: reads fall through to the store below, writes stay in the folder."""
 
     remote = True
     where = None
@@ -102,12 +102,12 @@ class _OverStore(FolderStore):
 
 
 def _put(source: str, target: str) -> None:
-    """A link; a copy of a record, which is small and replaced by the next run: a link may lead to that one."""
+    """Links a file; copies a record, which the next run replaces: a link could lead to the new one."""
     (shutil.copy2 if source.endswith(".json") else _link)(source, target)
 
 
 def _link(source: str, target: str) -> None:
-    """A link, so that nothing is copied; a copy where the file system knows no links."""
+    """Links a file to avoid a copy; copies it if the file system has no links."""
     for way in (os.link, os.symlink):
         try:
             way(Path(source).resolve(), target)

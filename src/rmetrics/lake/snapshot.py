@@ -1,12 +1,12 @@
-"""What was computed last: which files hold the rows of each table.
+"""The last computation: the files that hold the rows of each table.
 
-Files are named by their content and never changed, and a snapshot names the ones that belong together, so replacing the
-record that holds it (``state.json``) puts a whole new computation into force, or none of it; who reads meanwhile keeps
-what it had.
+Files are named by their content and never changed, and a snapshot lists the files that belong together. So replacing
+the record that holds it (``state.json``) puts a whole new computation into force, or none of it; concurrent readers
+keep the old one.
 
-A table is a stack of layers. The first holds what was computed from everything; a change puts a layer on top, with the
-rows that came and the positions (``newest.position``) of those below that no longer hold. So a change costs what it
-changes, not what there is; when the layers grow many they are put together.
+A table is a stack of layers. The lowest holds the rows computed from everything; a change adds a layer on top, with the
+new rows and the positions (``rmetrics.positions``) of rows below that no longer hold. The cost of a change depends on
+its size, not on the size of the table; layers are merged when there are many.
 """
 
 import uuid
@@ -28,7 +28,7 @@ Exports = tuple[tuple[str, str, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A file and what it was when it was written.
+    """A file, and its size, time and hash when it was written.
 
     Attributes:
         name: below the lake's folder.
@@ -42,12 +42,12 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The rows that one computation put into a table.
+    """The rows that one computation added to a table.
 
     Attributes:
         file: holds the rows.
-        rows: how many.
-        gone: holds the positions of the rows in the layers below that no longer hold; None where all do.
+        rows: their number.
+        gone: holds the positions of rows in the layers below that no longer hold; None if all do.
     """
 
     file: Stored
@@ -56,12 +56,12 @@ class Layer:
 
     @property
     def files(self) -> tuple[Stored, ...]:
-        """All its files."""
+        """All files of the layer."""
         return (self.file,) if self.gone is None else (self.file, self.gone)
 
 
 class CorruptError(LakeError):
-    """A file of the snapshot fails its checksum; whoever computes makes it again, whoever reads is told."""
+    """A file of the snapshot fails its checksum. A computation rebuilds it; a reader reports the error."""
 
     def __init__(self, store: Store, name: str) -> None:
         super().__init__(
@@ -76,12 +76,12 @@ class Snapshot:
     """One computation.
 
     Attributes:
-        store: where its files live.
-        inputs: digest of everything the numbers depend on; empty where nothing was computed.
-        basis: digest of what all of them depend on but the exports: rules, program, engine.
+        store: holds its files.
+        inputs: digest of everything the figures depend on; empty if nothing was computed.
+        basis: digest of everything all figures depend on except the exports: rules, program, engine.
         rules: digest of the rules.
         exports: hash, feed and rank of the exports used, oldest first.
-        tables: the layers of each table, the lowest first.
+        tables: the layers of each table, lowest first.
     """
 
     store: Store = field(compare=False)
@@ -109,16 +109,16 @@ class Snapshot:
         return self.tables[table]
 
     def rows(self, table: str) -> int:
-        """How many rows its layers have, those that no longer hold among them."""
+        """The number of rows in its layers, including those that no longer hold."""
         return sum(layer.rows for layer in self.layers(table))
 
     def path(self, table: str) -> Path:
-        """The file of a table that is never more than one layer."""
+        """The file of a table that always has exactly one layer."""
         (layer,) = self.layers(table)
         return self._at(layer.file)
 
     def paths(self, table: str) -> list[tuple[Path, list[Path]]]:
-        """Of each layer the file of its rows, and the files of positions in it that no longer hold."""
+        """For each layer, the file of its rows and the files with positions that no longer hold."""
         layers = self.layers(table)
         return [
             (self._at(layer.file), [self._at(above.gone) for above in layers[i + 1 :] if above.gone])
@@ -139,7 +139,7 @@ class Snapshot:
         return pl.concat(frames)
 
     def files(self) -> Iterator[Stored]:
-        """Every file."""
+        """Yields every file."""
         for layers in self.tables.values():
             for layer in layers:
                 yield from layer.files
@@ -147,16 +147,16 @@ class Snapshot:
     # -- damage
 
     def altered(self) -> list[str]:
-        """The files that are gone or fail their checksums, by name. Only those with another size or time are read."""
+        """The names of files that are missing or fail their checksums; reads only those whose size or time changed."""
         return [f.name for f in self.files() if not self._untouched(f) and not self._sound(f)]
 
     def damaged(self) -> list[str]:
-        """The files that are gone or fail their checksums, by name. All are read: bits flip without a trace."""
+        """The names of files that are missing or fail their checksums; reads all, since flipped bits leave no trace."""
         files = list(self.files())
         return [f.name for f, sound in zip(files, in_order(self._sound, files), strict=True) if not sound]
 
     def verify(self, *tables: str) -> None:
-        """Reads the files of tables before their rows are used.
+        """Reads the files of tables completely before their rows are used.
 
         Raises:
             CorruptError: one fails its checksum.
@@ -179,7 +179,7 @@ class Snapshot:
 
 
 def load(lake: Lake) -> Snapshot:
-    """The computation in force; an empty one where there is none, or its record is damaged: it is only a cache."""
+    """The computation in force; empty if there is none or its record is damaged, because it is only a cache."""
     there = lake.store.head(f"{STATE}.json")
     if there is None:
         return Snapshot(lake.store)
@@ -195,7 +195,7 @@ def load(lake: Lake) -> Snapshot:
 
 
 _KEPT = 4
-_loaded: dict[tuple[str, str], Snapshot] = {}  # by place and version of their record
+_loaded: dict[tuple[str, str], Snapshot] = {}  # by location and version of the record
 
 
 def save(lake: Lake, snapshot: Snapshot) -> None:
@@ -204,9 +204,9 @@ def save(lake: Lake, snapshot: Snapshot) -> None:
 
 
 def sweep(lake: Lake) -> int:
-    """Removes computed files that the snapshot in force does not name: an earlier one's, and what a killed run wrote.
+    """Removes computed files that the snapshot in force does not list: of earlier snapshots and killed runs.
 
-    Call it under the lock, before anything is computed. Returns how many.
+    Call it under the lock, before computing. Returns their number.
     """
     named = {f.name for f in load(lake).files()}
     return lake.sweep_objects(f"{lake.metrics.name}/", named)
@@ -242,20 +242,20 @@ def _from_json(store: Store, record: Mapping[str, Any]) -> Snapshot:
 
 
 def write_layer(lake: Lake, table: str, rows: pl.LazyFrame | pl.DataFrame, gone: pl.Series | None = None) -> Layer:
-    """Writes a layer of a table; it is in force once a snapshot that names it is saved.
+    """Writes a layer of a table; it takes effect once a snapshot that lists it is saved.
 
     Args:
-        lake: where to.
+        lake: the lake to write to.
         table: its name.
-        rows: the rows; with ``POSITION`` where layers may come on top.
-        gone: the positions of rows in the layers below that no longer hold; None where all do.
+        rows: the rows; with ``POSITION`` if layers may be added on top.
+        gone: the positions of rows in the layers below that no longer hold; None if all do.
 
     Raises:
         LakeError: it cannot be written.
     """
     folder = lake.metrics / table.replace(":", ".")
     lake.folder(folder)
-    part = folder / f"{uuid.uuid4().hex}.part"  # several tasks of a cluster may write a table at once
+    part = folder / f"{uuid.uuid4().hex}.part"  # several tasks of a cluster may write the same table at once
     with writing(folder, part):
         rows.lazy().sink_parquet(part, compression="zstd", compression_level=1, row_group_size=ROW_GROUP)
         if isinstance(rows, pl.DataFrame):
@@ -270,7 +270,7 @@ def write_layer(lake: Lake, table: str, rows: pl.LazyFrame | pl.DataFrame, gone:
 
 
 def stack(lake: Lake, table: str, layers: Sequence[Layer], *, most: int = 8) -> Sequence[Layer]:
-    """Layers that came on top of each other, put together where they grew many or large beside the lowest."""
+    """Merges the layers of a table if there are many, or if those on top are large compared with the lowest."""
     if len(layers) <= 1 or (len(layers) <= most and sum(la.rows for la in layers[1:]) * 8 <= layers[0].rows):
         return layers
     whole = Snapshot(lake.store, tables={table: layers})
@@ -278,9 +278,9 @@ def stack(lake: Lake, table: str, layers: Sequence[Layer], *, most: int = 8) -> 
 
 
 def _commit(lake: Lake, written: Path, folder: Path) -> Stored:
-    """Gives a file its final name, by its content.
+    """Gives a file its final name, from its content.
 
-    It is not flushed: it can be made again, and is not used before its content was looked at.
+    It is not flushed: it can be rebuilt, and is verified before use.
     """
     digest = file_digest(written)
     name = (folder / f"{digest[:16]}.parquet").relative_to(lake.root).as_posix()

@@ -1,14 +1,14 @@
-"""Where the bytes of a lake live: in a folder, or in a bucket (``rmetrics.lake.bucket``).
+"""Storage for the bytes of a lake: a folder, or a bucket (``rmetrics.lake.bucket``).
 
-Every object has a name below the lake, such as ``raw/jobs/<hash>.parquet``. Two kinds are told apart:
+Every object has a name below the lake, such as ``raw/jobs/<hash>.parquet``. There are two kinds:
 
-- *Data objects* are written once and never changed. They are written as a draft, a local file, and get their name once
-  they are whole; nothing is there under a name that is not whole.
+- *Data objects* are written once and never changed. They are written as a draft, a local file, and renamed once
+  complete; no incomplete object ever has a final name.
 - *Records* (``*.json``) are small and replaced. Replacing ``state.json`` puts a computation into force.
 
-Engines read local files: ``location`` gives the file of a data object. In a folder that is the object itself. Of a
-bucket it is a copy, downloaded at first use: whoever uses a file reads it to the end first to compare its checksum, so
-it crosses the network whole in any case, and a data object never changes, so a copy of one is never out of date.
+Engines read local files: ``location`` returns the file of a data object. In a folder that is the object itself. For a
+bucket it is a copy, downloaded on first use: every file is read completely before use to compare its checksum, so it
+crosses the network in full anyway, and a data object never changes, so its copy is never out of date.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ from rmetrics.lake.files import file_digest
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An object of a store as it stands.
+    """An object's current state in a store.
 
     Attributes:
         name: below the lake.
         size: in bytes.
-        modified_ns: when its content was last changed; 0 in a bucket, whose data objects never are.
-        version: differs from that of every other content the name had.
+        modified_ns: when its content last changed; 0 in a bucket, whose data objects never change.
+        version: differs for every content that the name has had.
     """
 
     name: str
@@ -40,11 +40,11 @@ class Entry:
 
 
 class Store(ABC):
-    """Where the bytes of a lake live.
+    """Storage for the bytes of a lake.
 
     Attributes:
-        root: the local folder: of the objects themselves, or of the copies of a bucket's; drafts and temporary files
-            are written below it.
+        root: the local folder: of the objects themselves, or of the copies of a bucket's objects; drafts and temporary
+            files are written below it.
         remote: whether the objects are elsewhere.
     """
 
@@ -52,41 +52,41 @@ class Store(ABC):
 
     @property
     def where(self) -> tuple[str | None, str | None] | None:
-        """Address and server of the bucket, both None for a folder; None where no other process can see it."""
+        """Address and server of the bucket, both None for a folder; None if no other process can access it."""
         return None, None
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def shown(self, name: str) -> str:
-        """The object's place, for messages."""
+        """The object's location, for messages."""
         return str(self.root / name)
 
     @abstractmethod
     def named(self, name: str, digest: str) -> str:
-        """The name that a data object is to get, by the digest of its content."""
+        """The final name of a data object, given the digest of its content."""
 
     @abstractmethod
     def location(self, name: str, digest: str | None = None) -> Path:
-        """The local file with the content of a data object; it does not exist where there is no such object.
+        """The local file with the content of a data object; it does not exist if the object does not.
 
         Args:
             name: of the object.
-            digest: of its content, which a download is compared with; None where the caller compares it.
+            digest: of its content, to verify a download; None if the caller verifies it.
 
         Raises:
-            LakeError: the bucket cannot be read, or what was downloaded fails its checksum.
+            LakeError: the bucket cannot be read, or the download fails its checksum.
         """
 
     @abstractmethod
     def drop_copy(self, name: str) -> bool:
-        """Forgets the local copy of a data object, so that it is downloaded again; False where there is only one."""
+        """Removes the local copy of a data object, so that it is downloaded again; False if there is no copy."""
 
     def has_content(self, name: str, digest: str) -> bool:
-        """Whether a data object has the content it was written with: reads it to the end.
+        """Whether a data object's content is as written; reads it completely.
 
         Raises:
-            OSError: it is not there, or cannot be read.
+            OSError: it does not exist, or cannot be read.
             LakeError: the bucket cannot be read.
         """
         if file_digest(self.location(name)) == digest:
@@ -98,18 +98,18 @@ class Store(ABC):
         """The content of a record.
 
         Raises:
-            OSError: it is not there, or the folder cannot be read.
+            OSError: it does not exist, or the folder cannot be read.
             LakeError: the bucket cannot be read.
         """
 
     @abstractmethod
     def write_new(self, draft: Path, name: str, *, durable: bool = False) -> Entry:
-        """Gives a draft its name for good; the draft is gone afterwards.
+        """Gives a draft its final name; the draft no longer exists afterwards.
 
         Args:
             draft: a local file below ``root``.
-            name: of ``named``.
-            durable: survives a power failure from now on; flush the draft first.
+            name: from ``named``.
+            durable: make it survive a power failure; flush the draft first.
 
         Raises:
             OSError, LakeError: it cannot be written.
@@ -117,11 +117,11 @@ class Store(ABC):
 
     @abstractmethod
     def replace(self, name: str, content: bytes) -> None:
-        """Replaces a record, whole or not at all.
+        """Replaces a record atomically.
 
         Raises:
             OSError, LakeError: it cannot be written.
-            BusyError: another run replaced it since this one began.
+            BusyError: another run has replaced it since this one began.
         """
 
     @abstractmethod
@@ -130,23 +130,23 @@ class Store(ABC):
 
     @abstractmethod
     def records(self) -> Sequence[str]:
-        """The names of the records of the lake as a whole."""
+        """The names of the lake's top-level records."""
 
     @abstractmethod
     def head(self, name: str) -> Entry | None:
-        """The object as it stands; None where there is none."""
+        """The object's current state; None if it does not exist."""
 
     @abstractmethod
     def delete(self, name: str) -> None:
-        """Removes an object where there is one."""
+        """Removes an object if it exists."""
 
     @abstractmethod
     def discard(self, name: str) -> bool:
-        """Removes an object that nothing names, unless it is so young that another run may be about to name it."""
+        """Removes an unreferenced object, unless it is so young that another run may be about to reference it."""
 
     @abstractmethod
     def refuse_if_held(self) -> None:
-        """Looks whether a run could start, as far as ``held`` is concerned; changes nothing.
+        """Checks whether ``held`` would let a run start; changes nothing.
 
         Raises:
             BusyError: another run holds it.
@@ -154,7 +154,7 @@ class Store(ABC):
 
     @abstractmethod
     def held(self) -> contextlib.AbstractContextManager[None]:
-        """Holds what is to be held beside the local lock while a run writes.
+        """Holds a lock in addition to the local one while a run writes.
 
         Raises:
             BusyError: another run holds it.
@@ -162,7 +162,7 @@ class Store(ABC):
 
 
 class FolderStore(Store):
-    """A folder of this machine. One run at a time writes to it: see ``rmetrics.lake.lock``."""
+    """A folder on this machine. One run at a time writes to it: see ``rmetrics.lake.lock``."""
 
     def named(self, name: str, digest: str) -> str:  # noqa: ARG002 - a rename takes the place of what was there
         """The name itself."""
@@ -173,7 +173,7 @@ class FolderStore(Store):
         return self.root / name
 
     def drop_copy(self, name: str) -> bool:  # noqa: ARG002
-        """There is no copy."""
+        """False: there is no copy."""
         return False
 
     def read(self, name: str) -> bytes:
@@ -191,7 +191,7 @@ class FolderStore(Store):
         return _entry(name, final)
 
     def replace(self, name: str, content: bytes) -> None:
-        """Writes beside the record, flushes and renames."""
+        """Writes a temporary file, flushes and renames it."""
         replace_private(self.root / name, content)
 
     def list(self, prefix: str) -> Sequence[Entry]:
@@ -220,16 +220,16 @@ class FolderStore(Store):
         (self.root / name).unlink(missing_ok=True)
 
     def discard(self, name: str) -> bool:
-        """Removes the file: whoever calls holds the lock, so no other run is about to name it."""
+        """Removes the file: the caller holds the lock, so no other run is about to reference it."""
         self.delete(name)
         return True
 
     def refuse_if_held(self) -> None:
-        """Nothing beside the lock."""
+        """Does nothing: the local lock suffices."""
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Nothing beside the lock."""
+        """Does nothing: the local lock suffices."""
         yield
 
 

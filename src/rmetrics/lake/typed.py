@@ -1,8 +1,8 @@
 """The typed layer: a cache of the typed and the rejected rows of every export, and its catalog.
 
-A large export has a file of its own. Small exports of one feed, one definition and the same columns share a pack, whose
-``_export`` says of each row of which export it is; the rows of one export stand together. A pack is never changed:
-where small exports are added to it, a new one takes its place. What ``catalog.json`` does not name is litter.
+A large export has its own file. Small exports of one feed, one definition and the same columns share a pack, whose
+``_export`` column identifies the export of each row; rows of one export are contiguous. A pack is never changed: to
+add small exports, a new pack replaces it. Files that ``catalog.json`` does not list are garbage.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from rmetrics.lake.records import Folder
 from rmetrics.lake.store import Store
 
 ROW_GROUP = 250_000
-EXPORT = "_export"  # which export of a pack a row is of
+EXPORT = "_export"  # the number of a row's export within its pack
 _PACK_ROWS = 100_000
 _PACK_EXPORTS = 10_000
 _CATALOG = "catalog.json"
@@ -37,12 +37,12 @@ class TypedFile:
 
     Attributes:
         columns: the feed's columns that the export had.
-        rows, rejected, totals: what became of the export's records.
+        rows, rejected, totals: number of typed rows, rejected rows and dropped totals.
         name: the Parquet file inside ``typed/``.
-        packed: whether the file has rows of other exports, too.
+        packed: whether the file also has rows of other exports.
         number: the value of ``_export`` in a pack.
-        first, height: where the rows stand in a pack.
-        no_numbers: how many phone cells held a placeholder for a number, and are null.
+        first, height: the position and number of its rows in a pack.
+        no_numbers: number of phone cells with a placeholder instead of a number; they are null.
     """
 
     sha256: str
@@ -63,13 +63,13 @@ class TypedFile:
 
 
 class TypedWriter(BatchWriter):
-    """The typed rows of a large export while they are written.
+    """Writes the typed rows of a large export.
 
     Attributes:
-        totals: how many total lines were dropped.
-        no_numbers: how many phone cells held a placeholder.
+        totals: number of dropped total lines.
+        no_numbers: number of phone cells with a placeholder.
         rejected: the rejected rows.
-        finish: a last step over the file as a whole (ids of rows without a key, amounts added up), or None.
+        finish: a final step over the whole file (ids of rows without a key, summed amounts), or None.
     """
 
     def __init__(self, key: "Key", columns: Sequence[str], final: Path) -> None:
@@ -84,11 +84,10 @@ class PackRows:
     """The typed rows of small exports of one feed, one definition and the same columns.
 
     Attributes:
-        exports: their hashes; ``_export`` counts them from 0.
+        exports: their hashes; ``_export`` is the index in this sequence.
         rows: typed rows with ``_export``, sorted by it.
         rejected: rejected rows with ``_export``.
-        counts: by export, how many lines were typed, how many totals dropped, and how many phone cells held a
-            placeholder.
+        counts: by export, the number of typed lines, of dropped totals, and of phone cells with a placeholder.
     """
 
     exports: Sequence[str]
@@ -107,30 +106,30 @@ class TypedLayer(Folder):
         super().__init__(root, store)
         self.typed = self.root / "typed"
         self._entries: dict[Key, TypedFile] | None = None
-        self._typing = threading.Lock()  # exports land side by side
+        self._typing = threading.Lock()  # exports land in parallel
 
-    # -- what there is
+    # -- typed exports
 
     def typed_path(self, feed: str, sha256: str, digest: str) -> Path:
-        """The file with the typed rows of an export; where they are not made yet, the one of a large export."""
+        """The file with the typed rows of an export; if they do not exist yet, the file a large export would get."""
         found = self._typed().get((feed, sha256, digest))
         return self.location(found) if found else self.typed / _own_name(feed, sha256, digest)
 
     def location(self, file: TypedFile) -> Path:
-        """The file with the typed rows of an export, or of several."""
+        """The file with the typed rows of one or several exports."""
         return self.store.location(f"{_TYPED}{file.name}", file.parquet_sha256)
 
     def rejected_path(self, file: TypedFile) -> Path:
-        """Where the rejected rows of an export stand; exists only when there are any."""
+        """The file with the rejected rows of an export; exists only if there are any."""
         return self.store.location(f"{_TYPED}{_beside(file.name)}", file.rejected_sha256)
 
     def typed_file(self, feed: str, sha256: str, digest: str) -> TypedFile | None:
-        """The record of typed rows, or None when they must be made (again)."""
+        """The record of an export's typed rows; None if they must be made (again)."""
         found = self._typed().get((feed, sha256, digest))
         return found if found and self._is_there(found) else None
 
     def typed_before(self, feed: str, sha256: str) -> TypedFile | None:
-        """The typed rows of an export under whatever definition, where there are any."""
+        """The typed rows of an export under any definition, if there are any."""
         found = (f for (of, sha, _), f in self._typed().items() if (of, sha) == (feed, sha256) and self._is_there(f))
         return next(found, None)
 
@@ -139,7 +138,7 @@ class TypedLayer(Folder):
         return all(self.store.head(f"{_TYPED}{name}") is not None for name in names)
 
     def typed_is_sound(self, file: TypedFile, *, used: bool) -> bool:
-        """Whether typed and rejected rows are what was written; see ``is_sound``."""
+        """Whether typed and rejected rows are as written; see ``is_sound``."""
         expected = {file.name: file.parquet_sha256}
         if file.rejected_sha256 is not None:
             expected[_beside(file.name)] = file.rejected_sha256
@@ -153,7 +152,7 @@ class TypedLayer(Folder):
         return _pack(path, file.parquet_sha256).slice(file.first, file.height).drop(EXPORT).lazy()
 
     def scan_pack(self, file: TypedFile) -> pl.LazyFrame:
-        """The typed rows of all exports of a pack, with ``EXPORT``."""
+        """The typed rows of all exports in a pack, with ``EXPORT``."""
         return pl.scan_parquet(self.location(file), glob=False)
 
     def rejected_rows(self, file: TypedFile) -> pl.DataFrame:
@@ -178,11 +177,11 @@ class TypedLayer(Folder):
 
     @contextlib.contextmanager
     def typing(self, key: Key, columns: Sequence[str]) -> Iterator[TypedWriter]:
-        """A typed file of a large export that is being written; nothing is left of it without ``commit_typed``.
+        """A typed file of a large export being written; removed at the end without ``commit_typed``.
 
         Args:
             key: feed, hash of the export, typing digest.
-            columns: the feed's columns the export had.
+            columns: the feed's columns that the export had.
         """
         final = self.typed / _own_name(*key)
         self.folder(final.parent)
@@ -194,7 +193,7 @@ class TypedLayer(Folder):
                 writer.discard()
 
     def commit_typed(self, writer: TypedWriter) -> TypedFile:
-        """Gives written typed rows and the rejected ones their names."""
+        """Gives typed and rejected rows their final names."""
         writer.close()
         if writer.finish:
             whole = writer.finish(pl.scan_parquet(writer.path, glob=False))
@@ -221,12 +220,12 @@ class TypedLayer(Folder):
         return made
 
     def write_pack(self, feed: str, digest: str, columns: Sequence[str], new: PackRows) -> list[TypedFile]:
-        """Writes typed and rejected rows of small exports together with those of the pack that has room for them.
+        """Writes the typed and rejected rows of small exports, merged with those of a pack that has room.
 
         Args:
             feed: their feed.
             digest: their typing digest.
-            columns: the feed's columns the exports had.
+            columns: the feed's columns that the exports had.
             new: the rows.
         """
         old, rows, rejected = self._with_room(feed, digest, tuple(columns), new), new.rows, new.rejected
@@ -286,7 +285,7 @@ class TypedLayer(Folder):
             self._enter(made)
 
     def _with_room(self, feed: str, digest: str, columns: tuple[str, ...], new: PackRows) -> list[TypedFile]:
-        """The other exports of a sound pack of the same kind that has room for these, in their order; or none."""
+        """The other exports, in order, of a sound pack of the same kind that has room for these; or none."""
         packs: dict[str, list[TypedFile]] = {}
         made = set(new.exports)
         for file in self._typed().values():
@@ -301,9 +300,9 @@ class TypedLayer(Folder):
         return []
 
     def _put(self, part: Path, name: str, rejected: pl.DataFrame) -> tuple[str, str, str | None]:
-        """Gives typed rows, and the rejected ones beside them, their name; returns it and their digests.
+        """Gives typed and rejected rows their final name; returns it and their digests.
 
-        They are not flushed: they can be made again, and none is used before it was looked at.
+        They are not flushed: they can be rebuilt, and are verified before use.
         """
         digest, faults = file_digest(part), None
         faulty = part.with_suffix(".rejected.part")
@@ -323,9 +322,9 @@ class TypedLayer(Folder):
         self._remember(f"{_TYPED}{name}", digest)
 
     def _enter(self, made: Sequence[TypedFile]) -> None:
-        """Records typed rows in the place of those that their exports had.
+        """Records typed rows in place of the previous ones of their exports.
 
-        Files that have none left are removed by the next run's sweep: somebody may be reading them.
+        The next run's sweep removes unreferenced files: a process may still be reading them.
         """
         with self._typing:
             exports, entries = {f.sha256 for f in made}, self._typed()
@@ -335,14 +334,14 @@ class TypedLayer(Folder):
             self.write_record(f"{_TYPED}{_CATALOG}", _records_of(list(kept.values())))
 
     def sweep_typed(self) -> int:
-        """Removes files that the catalog does not name; returns how many."""
+        """Removes files that the catalog does not list; returns their number."""
         named = {f"{_TYPED}{n}" for f in self._typed().values() for n in (f.name, _beside(f.name))}
         return self.sweep_objects(_TYPED, named | {f"{_TYPED}{_CATALOG}"})
 
     # -- damage
 
     def examine_typed(self) -> Iterator[Damage]:
-        """Every typed file that fails its checksum; the next sync makes it again."""
+        """Every typed file that fails its checksum; the next sync rebuilds it."""
         catalog = f"{_TYPED}{_CATALOG}"
         try:
             there = self.store.head(catalog) is not None
@@ -369,7 +368,7 @@ def _beside(name: str) -> str:
 
 @lru_cache(maxsize=8)
 def _pack(path: Path, _digest: str) -> pl.DataFrame:
-    """The rows of a pack, which are few; with its hash, which tells it from a later one."""
+    """The rows of a pack, cached: packs are small. Its digest is part of the cache key, to tell it from a later one."""
     return pl.read_parquet(path, glob=False)
 
 

@@ -1,1 +1,1 @@
-"""Messages: what alerts are true, who gets what, how it is sent, and the ledger that keeps it from being sent twice."""
+"""Messages: evaluation of alerts, recipients, delivery, and the ledger that prevents duplicates."""

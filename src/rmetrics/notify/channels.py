@@ -1,4 +1,7 @@
-"""Sends a message through apprise. No word of a URL leaves this file: apprise's own messages may quote it."""
+"""Sends messages through apprise.
+
+URLs hold secrets and apprise's own messages may quote them, so no part of a URL or of those messages leaves this file.
+"""
 
 import contextlib
 import logging
@@ -16,7 +19,7 @@ REFUSED = "the service did not take the message"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is sent: a subject and a body, text or an HTML document."""
+    """A message to send: a subject and a body, plain text or an HTML document."""
 
     subject: str
     body: str
@@ -24,10 +27,10 @@ class Message:
 
 
 def require_apprise() -> None:
-    """Makes sure that messages can be sent.
+    """Checks that apprise is installed.
 
     Raises:
-        SettingsError: the extra is not installed.
+        SettingsError: it is not.
     """
     if find_spec("apprise") is None:
         raise SettingsError(
@@ -36,10 +39,10 @@ def require_apprise() -> None:
 
 
 def deliver(url: SecretStr, message: Message) -> str:
-    """Sends one message to the one service that a URL names.
+    """Sends a message to the single service that a URL names.
 
     Returns:
-        Why it was not taken, without a word of the URL; empty where it was.
+        The reason for a failure, free of any part of the URL; empty on success.
     """
     import apprise
 
@@ -47,7 +50,7 @@ def deliver(url: SecretStr, message: Message) -> str:
         services = apprise.Apprise()
         if not services.add(url.get_secret_value()) or len(services) != 1:
             return "the setting does not hold the URL of exactly one service that apprise knows"
-        if "overflow=" not in url.get_secret_value():  # a brief may be longer than one message of the service
+        if "overflow=" not in url.get_secret_value():  # a brief may exceed the service's limit for one message
             services[0].overflow_mode = apprise.OverflowMode.SPLIT
         form = apprise.NotifyFormat.HTML if message.html else apprise.NotifyFormat.TEXT
         try:
@@ -58,20 +61,20 @@ def deliver(url: SecretStr, message: Message) -> str:
 
 
 class _Ear(logging.Handler):
-    """Keeps what apprise logs."""
+    """A log handler that collects apprise's messages."""
 
     def __init__(self, said: list[str]) -> None:
         super().__init__(logging.WARNING)
         self.said = said
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keeps one record."""
+        """Collects one record."""
         self.said.append(record.getMessage())
 
 
 @contextlib.contextmanager
 def _overheard() -> Iterator[list[str]]:
-    """Takes the logs of apprise and of what it sends with, so that nobody else writes them."""
+    """Captures the logs of apprise and its libraries, so that no other handler writes them."""
     said: list[str] = []
     ear, quiet = _Ear(said), logging.NullHandler()
     loggers = [
@@ -91,7 +94,7 @@ def _overheard() -> Iterator[list[str]]:
 
 
 def _why(said: list[str]) -> str:
-    """A reason made of what apprise logged: a status or the kind of failure, none of its words."""
+    """Derives a reason from apprise's logs: the status or kind of failure, never the logged text."""
     words = " ".join(said)
     if status := re.search(r"error=(\d{3})\b", words):
         return f"{REFUSED}: it answered {status[1]}"

@@ -13,7 +13,7 @@ from rmetrics.rules.messages import Alert
 from rmetrics.rules.published_views import VIEWS
 
 _TABLES = ("sync_runs", "daily_metrics", "monthly_vs_target", "daily_cumulative", "data_freshness", "run_findings")
-# What the views do not have themselves. $1 is the business's today.
+# Columns that alerts may use and the views lack. $1 is today in the business's time zone.
 _ADDED: Mapping[str, Mapping[str, str]] = {
     "daily_cumulative": {
         "repairs_of_pace": "repairs_to_date / nullif(repairs_pace, 0)",
@@ -28,6 +28,7 @@ SELECT extract(epoch FROM now() - max(finished_at) FILTER (WHERE status = 'ok'))
            (SELECT max(finished_at) FROM sync_runs WHERE status <> 'failed'), '-infinity'::timestamptz)) AS failed_runs,
        max(finished_at) FILTER (WHERE status = 'ok') AS last_run_at
 FROM sync_runs"""
+# Spend entered ahead gives future days a cost, so a window of days ends with the newest day that is not in the future.
 _WINDOWS = {
     "months": "month BETWEEN (date_trunc('month', $1::text::date::timestamp) - make_interval(months => {n} - 1))::date "
     "AND $1::text::date",
@@ -37,15 +38,15 @@ _WINDOWS = {
 
 
 def raised_alerts(session: Session, rules: Rules, today: dt.date) -> tuple[Occurrence, ...] | None:
-    """Every occurrence of every alert, in the order of the rules; None before the first publish has made the views.
+    """Returns every occurrence of every alert, in the order of the rules; None if no publish has created the views yet.
 
     Args:
-        session: of the schema published to.
-        rules: with the alerts.
-        today: the business day whose month is the running one.
+        session: session on the published schema.
+        rules: the rules that declare the alerts.
+        today: the business day that determines the current month.
 
     Raises:
-        PostgresError: the server refuses.
+        PostgresError: a query fails.
     """
     if not has_all(session, list(_TABLES)):
         return None
@@ -57,7 +58,7 @@ def raised_alerts(session: Session, rules: Rules, today: dt.date) -> tuple[Occur
 
 
 def _rows(session: Session, alert: Alert, today: dt.date) -> list[dict[str, Any]]:
-    """The rows an alert is evaluated over."""
+    """Reads the rows over which an alert is evaluated."""
     view, names = VIEWS[alert.over], list(VIEWS[alert.over].columns)
     if alert.over == "publication":
         return [dict(zip(names, row, strict=True)) for row in session.query(_PUBLICATION)]

@@ -1,13 +1,12 @@
-"""What was sent to whom: a small SQLite file in the data folder, written before and after each message.
+"""The log of messages by recipient: a small SQLite file in the data folder, written before and after each message.
 
-A message is claimed, on disk, before it is sent, and marked as sent, on disk, after the service took it. So a sender
-that is killed in between leaves a claim, and nobody knows whether the message went out: it is *doubtful*. That is told,
-and the message is not sent again by itself. Killed before the claim: it is sent by the next run. Killed after the mark:
-it was sent. No message goes out twice by itself, wherever the sender is killed. A message that the service refused, or
-that could not reach it, is marked as failed and sent again by the next run; where the service took it and only its
-answer was lost, it may then arrive twice.
+A message is claimed on disk before it is sent and marked on disk as sent once the service has accepted it. A sender
+killed in between leaves a claim, and nobody knows whether the message went out: it is *doubtful*. It is reported and
+not resent automatically. A sender killed before the claim leaves the message to the next run; one killed after the mark
+has sent it. So no kill leads to a duplicate. A message that the service refused or that could not reach it is marked
+as failed and resent by the next run; if the service accepted it and only the response was lost, it may arrive twice.
 
-The ledger is used under a lock, so a claim that is found is of a process that has ended.
+The ledger is used under a lock, so an existing claim belongs to a process that has ended.
 """
 
 import contextlib
@@ -43,8 +42,8 @@ class Sent:
     """One message to one channel.
 
     Attributes:
-        key: the day of a brief; name, row and beginning of an alert's occurrence.
-        state: sending: its sender was killed, it may have arrived or not.
+        key: the day of a brief; name, row and start of an alert's occurrence.
+        state: as in ``State``; "sending" means that the sender was killed and the message may have arrived.
     """
 
     kind: str
@@ -56,7 +55,7 @@ class Sent:
 
 
 class Ledger:
-    """The open ledger; made by ``open_ledger``."""
+    """The open ledger; created by ``open_ledger``."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -64,17 +63,17 @@ class Ledger:
     def claim(
         self, kind: Kind, keys: Sequence[str], channel: str, now: dt.datetime, *, again: bool = False
     ) -> list[str]:
-        """Takes what is to be sent now; on disk when this returns.
+        """Claims the messages to send now; the claim is on disk on return.
 
         Args:
-            kind: what.
-            keys: of the messages.
-            channel: where to.
-            now: when.
-            again: also what was sent, or is doubtful.
+            kind: the kind of message.
+            keys: the keys of the messages.
+            channel: the recipient.
+            now: the time of the claim.
+            again: also claim messages that were sent or are doubtful.
 
         Returns:
-            The keys that are to be sent: never claimed before, or failed.
+            The keys to send: never claimed before, failed, or any with ``again``.
         """
         taken = []
         with self._connection:
@@ -94,7 +93,7 @@ class Ledger:
     def mark(
         self, kind: Kind, keys: Sequence[str], channel: str, state: State, now: dt.datetime, why: str = ""
     ) -> None:
-        """Notes how it ended; on disk when this returns."""
+        """Records the outcome of claimed messages; on disk on return."""
         with self._connection:
             self._connection.executemany(
                 "UPDATE sends SET state = ?, ended_at = ?, why = ? WHERE (kind, key, channel) = (?, ?, ?)",
@@ -102,7 +101,7 @@ class Ledger:
             )
 
     def troubles(self, since: dt.datetime) -> tuple[Sent, ...]:
-        """Messages since then that failed or are doubtful, oldest first."""
+        """Returns messages from ``since`` on that failed or are doubtful, oldest first."""
         rows = self._connection.execute(
             "SELECT kind, key, channel, state, started_at, why FROM sends WHERE state <> 'sent' AND started_at >= ? "
             "ORDER BY started_at, channel",
@@ -111,7 +110,7 @@ class Ledger:
         return tuple(_sent(row) for row in rows)
 
     def state(self, kind: Kind, key: str, channel: str) -> Sent | None:
-        """What is known of a message; None where it was never claimed."""
+        """Returns the entry of a message; None if it was never claimed."""
         row = self._connection.execute(
             "SELECT kind, key, channel, state, started_at, why FROM sends WHERE (kind, key, channel) = (?, ?, ?)",
             (kind, key, channel),
@@ -119,10 +118,10 @@ class Ledger:
         return _sent(row) if row else None
 
     def last_brief(self, before: str) -> tuple[dt.date, dt.datetime] | None:
-        """The newest day before ``before`` whose brief was sent, and as of when; None where none was.
+        """Returns the newest day before ``before`` whose brief was sent, and its time; None if there is none.
 
-        Of several channels the first counts: what came between them was told to one only. A message that only said that
-        there is no brief (its key is longer than a day) is none.
+        Of several channels the earliest time counts: anything later reached only some of them. A message that only
+        announced that there is no brief (its key is longer than a date) does not count.
         """
         row = self._connection.execute(
             "SELECT key, min(started_at) FROM sends WHERE kind = 'brief' AND state = 'sent' AND key < ? "
@@ -132,11 +131,11 @@ class Ledger:
         return (dt.date.fromisoformat(row[0]), dt.datetime.fromisoformat(row[1])) if row else None
 
     def occurring(self, true_now: Sequence[tuple[str, str]], now: dt.datetime) -> dict[tuple[str, str], str]:
-        """Begins, goes on and ends occurrences; since when each of those that are true is.
+        """Opens new occurrences and closes those that are over; returns the start of each open one.
 
         Args:
             true_now: name and row of each alert that is true.
-            now: when that was found.
+            now: the time of the evaluation.
         """
         wanted = set(true_now)
         with self._connection:
@@ -165,11 +164,11 @@ def _sent(row: Sequence[str]) -> Sent:
 
 @contextlib.contextmanager
 def open_ledger(folder: Path) -> Iterator[Ledger]:
-    """The ledger of a data folder, for one process at a time.
+    """Opens the ledger of a data folder, for one process at a time.
 
     Raises:
         BusyError: another process is sending.
-        LakeError: the ledger cannot be read or written; nothing may be sent without it.
+        LakeError: the ledger cannot be read or written; without it nothing may be sent.
     """
     try:
         folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
@@ -190,7 +189,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         with contextlib.closing(sqlite3.connect(path)) as connection:
             path.chmod(PRIVATE_FILE)
-            connection.execute("PRAGMA synchronous = FULL")  # what is claimed survives a power cut
+            connection.execute("PRAGMA synchronous = FULL")  # a claim must survive a power failure
             connection.executescript(_SCHEMA)
             yield connection
     except sqlite3.Error as error:

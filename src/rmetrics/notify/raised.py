@@ -1,4 +1,4 @@
-"""Which alerts are true of the rows of a published view. Pure: rows in, occurrences out."""
+"""Finds the rows of a published view for which an alert is true. Pure: rows in, occurrences out."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -21,13 +21,13 @@ _SCALES = {ColumnType.MONEY: Decimal("0.01"), ColumnType.SHARE: Decimal("0.00000
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """An alert that is true of a row.
+    """An alert that is true for a row.
 
     Attributes:
-        key: tells the row from others of the view, the same as long as it is the same occurrence.
-        of: which row it is, in words: its source, feed or code, and month; empty where the view has one row.
-        cause: the values that tell why, in words.
-        command: explains it.
+        key: identifies the row within the view; constant for the duration of the occurrence.
+        of: the row in words: its source, feed or code, and month; empty if the view has one row.
+        cause: the values that raised the alert, in words.
+        command: the command that explains it.
     """
 
     name: str
@@ -39,16 +39,15 @@ class Occurrence:
 
 
 def raised_by(alert: Alert, rows: Sequence[Mapping[str, Any]], zone: str, second: Holds) -> tuple[Occurrence, ...]:
-    """The rows for which an alert is true, one per identity: the last in the order of the rows.
+    """Returns the rows for which an alert is true, one per identity: the last in the order of the rows.
 
-    A row on which the two engines do not agree is told, too, and that they do not: an alert must not stay silent by a
-    fault of one of them.
+    A row on which the engines disagree is reported as well, with a note: a bug in one engine must not silence an alert.
 
     Args:
-        alert: of validated rules.
-        rows: of its view, in the window; numerics are text or numbers.
-        zone: whose days are business days.
-        second: evaluates the condition by the second engine.
+        alert: an alert of validated rules.
+        rows: the view's rows in the alert's window; numeric values as text or numbers.
+        zone: the business's time zone.
+        second: evaluates the condition with the second engine.
     """
     view = VIEWS[alert.over]
     typed = [{n: _exact(row[n], kind) for n, kind in view.columns.items()} for row in rows]
@@ -74,7 +73,7 @@ def _occurrence(alert: Alert, key: str, row: Mapping[str, Any], *, agreed: bool)
 
 
 def command_of(alert: Alert, row: Mapping[str, Any]) -> str:
-    """The command that explains a row; a value is quoted where a shell would read it otherwise."""
+    """Returns the command that explains a row, with values quoted for a shell where necessary."""
     months = {n for n, k in VIEWS[alert.over].columns.items() if k is ColumnType.MONTH}
     words = {n: quote(_word(v)[:7] if n in months else _word(v)) for n, v in row.items()}
     return alert.command.format_map(words)
@@ -87,9 +86,9 @@ def _exact(value: Any, kind: ColumnType) -> Any:
 
 
 def readable(values: Sequence[Any]) -> list[str]:
-    """Values for people, side by side: with two decimals, those below 1 with up to four.
+    """Formats values for people: two decimals, up to four for those below 1.
 
-    More where one would otherwise look like another one, or like nothing: that is why the alert was raised.
+    More decimals where different values would look equal, or a value like 0: the difference raised the alert.
 
     >>> readable([Decimal("5.333333"), 12, Decimal("0.323077"), None])
     ['5.33', '12', '0.3231', '']
@@ -113,7 +112,7 @@ def _decimals(value: Decimal, more: int) -> str:
 
 
 def _shown(value: Any, *, month: bool = False) -> str:
-    """What a row is of, for people; a month as YYYY-MM."""
+    """Formats a part of a row's identity for people; a month as YYYY-MM."""
     return _word(value)[:7] if month else _word(value)
 
 

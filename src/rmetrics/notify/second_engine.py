@@ -1,4 +1,4 @@
-"""The conditions of alerts once more, by the other engine: DuckDB reads the same text by a rendering of its own."""
+"""Evaluates the conditions of alerts in DuckDB, the second engine, from its own rendering of the same text."""
 
 import contextlib
 import tempfile
@@ -12,15 +12,15 @@ from rmetrics.rules.expressions.typing import Row
 from rmetrics.sandbox.connection import duckdb_errors, sandbox
 
 Holds = Callable[[pl.DataFrame, str, Row], list[bool]]
-"""For which rows of a frame a condition is true, by the second engine."""
+"""Evaluates a condition for each row of a frame in the second engine."""
 
 
 @contextlib.contextmanager
 def second_engine() -> Iterator[Holds]:
-    """Opens the engine for some conditions.
+    """Opens the second engine; yields a function that evaluates conditions.
 
     Raises:
-        LakeError: it cannot evaluate a condition.
+        LakeError: a condition cannot be evaluated.
     """
     with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
         connection = sandbox([], temp=Path(folder), threads=1)

@@ -1,4 +1,4 @@
-"""Messages to the channels of the rules: each at most once, whatever happens; a failing channel stops nothing."""
+"""Sends messages to the channels of the rules; a failing channel does not stop the others. See ``ledger``."""
 
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -17,11 +17,12 @@ _TROUBLE_DAYS = 2
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of a message to a channel.
+    """The outcome of a message to a channel.
 
     Attributes:
-        state: sent: just now; already: before; failed: the next run tries again; doubtful: an earlier sender was killed
-            while sending, so it may have arrived, and is not sent again by itself.
+        state: sent: just now; already: by an earlier run; failed: the next run tries again; doubtful: an earlier
+            sender was killed while sending, so it may have arrived and is not resent automatically.
+        why: the reason for a failure or doubt; otherwise empty.
     """
 
     channel: str
@@ -30,12 +31,12 @@ class Delivery:
 
     @property
     def failed(self) -> bool:
-        """Whether somebody should look at it."""
+        """Whether it needs attention."""
         return self.state in {"failed", DOUBTFUL}
 
 
 def channels_of(channels: Mapping[str, Channel], kind: Kind) -> dict[str, Channel]:
-    """The channels that get messages of a kind."""
+    """Selects the channels that receive messages of a kind."""
     return {name: c for name, c in channels.items() if kind in c.gets}
 
 
@@ -49,19 +50,19 @@ def send(
     again: Collection[str] = (),
     as_of: dt.datetime | None = None,
 ) -> tuple[Delivery, ...]:
-    """Sends a message to each channel that has not got it.
+    """Sends a message to each channel that has not received it.
 
     Args:
-        ledger: open, so no other process sends.
-        channels: where to.
-        kind: what.
-        keys: what the message is of: a day, or occurrences of alerts. Those that a channel had are left out.
-        message: makes the message for a channel of the keys it has not got.
-        again: channels that get it although they had it, or may have had it.
-        as_of: up to when the message tells, which the ledger keeps as its time; None for now.
+        ledger: the open ledger, which keeps other processes from sending.
+        channels: the recipients.
+        kind: the kind of message.
+        keys: the subjects of the message: a day, or occurrences of alerts; each channel gets only its missing ones.
+        message: builds the message for a channel from the keys to send.
+        again: channels that get the message even if they received it or may have received it.
+        as_of: the end of the time that the message covers, recorded in the ledger as its time; None for now.
 
     Raises:
-        SettingsError: messages cannot be sent at all: apprise is missing, or there is no channel of a name.
+        SettingsError: apprise is missing, or ``again`` names a channel that does not exist.
         LakeError: the ledger cannot be written.
     """
     require_apprise()
@@ -102,7 +103,7 @@ def _now() -> dt.datetime:
 
 
 def troubles_in(ledger: Ledger, channels: Collection[str], now: dt.datetime) -> tuple[SendTrouble, ...]:
-    """Messages of the last two days that failed or are doubtful, the newest of each declared channel and kind."""
+    """Returns, for each declared channel and kind, the newest failed or doubtful message of the last two days."""
     found = {
         (s.channel, s.kind): SendTrouble(
             s.channel, s.kind, s.key, DOUBTFUL if s.state == "sending" else s.state, s.started_at, s.why

@@ -1,1 +1,1 @@
-"""Everything that speaks to PostgreSQL: connections, the embedded server, the schema, the run log, publishing."""
+"""PostgreSQL access: connections, the embedded server, the schema, the run log, publishing."""

@@ -1,4 +1,4 @@
-"""What PostgreSQL holds against what it must hold, row by row and column by column."""
+"""Compares PostgreSQL with the expected rows, row by row and column by column."""
 
 import contextlib
 import datetime as dt
@@ -23,11 +23,11 @@ _EXAMPLES = 50
 
 @dataclass(frozen=True, slots=True)
 class RowDifference:
-    """One value, or one row, on which lake and database differ.
+    """One value or one row that differs between lake and database.
 
     Attributes:
-        key: the row's key, parts joined by a slash.
-        column: the column; ``MISSING`` or ``EXTRA`` where the whole row is.
+        key: the row's key, parts joined by slashes.
+        column: the column; ``MISSING`` or ``EXTRA`` if the whole row differs.
         lake, postgres: the values as text.
     """
 
@@ -45,7 +45,7 @@ class RowDifference:
 
 @dataclass(frozen=True, slots=True)
 class TableDifferences:
-    """How a published table differs from the lake: how many rows, and some of them."""
+    """The differences of a published table from the lake: the number of rows, and examples."""
 
     table: str
     rows: int
@@ -54,7 +54,7 @@ class TableDifferences:
 
 @contextlib.contextmanager
 def published_session(settings: Settings) -> Iterator[tuple[Session, str, str] | None]:
-    """A session of the database that was published to, the last run's id and its rules; None where nothing was.
+    """Yields a session of the published database, the last run's id and its rules hash; None if nothing is published.
 
     Raises:
         PostgresError: the server cannot be reached.
@@ -76,14 +76,14 @@ def table_differences(
     only: pl.DataFrame | None = None,
     hidden: Sequence[str] = (),
 ) -> TableDifferences:
-    """Compares a published table with the rows it must hold; those it cannot hold (``amounts``) are left out.
+    """Compares a published table with its expected rows; rows beyond the column limits (``amounts``) are left out.
 
     Args:
         session: of the database.
-        table: the table.
-        rows: what the lake has for it.
-        only: keys (the table's key columns) to look at; None compares everything.
-        hidden: columns whose values are not to be shown.
+        table: the published table.
+        rows: the lake's rows for it.
+        only: keys (the table's key columns) to compare; None compares everything.
+        hidden: columns whose values must not be shown.
     """
     there = catalog(session, table.name)
     lacking = [n for n in table.names if n not in there]

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, and errors without secrets or rows."""
+"""PostgreSQL connections, and errors that contain neither secrets nor rows."""
 
 import contextlib
 import os
@@ -17,14 +17,13 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _CONNECT_SECONDS = 10
 _HIGHEST_PORT = 65_535
 HERE = "to_regnamespace(quote_ident(current_schema()))"
-"""SQL of the schema that is looked at; NULL where it does not exist."""
+"""SQL expression for the current schema; NULL if it does not exist."""
 _UNCHANGED = "Nothing was changed in the database; see `rmetrics status` and run the command again."
 _NOT_KNOWN = "It is not known whether the last step took hold; running the command again settles it."
-_ENVIRONMENT = threading.Lock()  # of the process; held while part of it is hidden
+_ENVIRONMENT = threading.Lock()  # guards os.environ while libpq's variables are hidden
 _QUOTE_NOT = "-cquote_all_identifiers=off"
-# What every statement of ours takes for granted. A role, a database, a DSN or the environment may set it otherwise:
-# with another client_encoding names would be stored as other letters, without standard_conforming_strings a
-# backslash would end a literal.
+# Our statements rely on these settings, but a role, a database, a DSN or the environment may override them: another
+# client_encoding would corrupt names, and without standard_conforming_strings a backslash could end a literal.
 _SETTINGS = {
     "timezone": "UTC",
     "datestyle": "ISO, YMD",
@@ -36,7 +35,7 @@ _SETTINGS = {
 
 
 def quoted(name: str) -> str:
-    """A name as an SQL identifier.
+    """Returns a name as a quoted SQL identifier.
 
     Raises:
         SettingsError: the name is not a plain identifier of at most 63 letters, digits and _.
@@ -48,12 +47,12 @@ def quoted(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where to publish.
+    """The server to publish to.
 
     Attributes:
-        dsn: for the driver; holds the password, never shown.
-        label: host, port and database, to show.
-        embedded: whether it is rmetrics' own.
+        dsn: for the driver; contains the password, never shown.
+        label: host, port and database, for display.
+        embedded: whether it is rmetrics' own server.
     """
 
     dsn: str
@@ -67,13 +66,14 @@ class Server:
 class Session:
     """One connection with one transaction at a time. Every error is a ``PostgresError`` without secrets.
 
-    Nothing is set for the session, all for the transaction: behind a pooler the next transaction may be another
-    session's, with other settings.
+    Settings apply to the transaction, never to the session: behind a pooler, the next transaction may run in another
+    session with other settings.
 
     Args:
-        connection: the driver's.
-        server: what it is connected to.
-        schema: where names are looked up; None for statements that run outside of transactions and name it themselves.
+        connection: the driver's connection.
+        server: the server it is connected to.
+        schema: the schema in which names are resolved; None for statements that run outside transactions and qualify
+            their names.
     """
 
     def __init__(self, connection: Any, server: Server, schema: str | None) -> None:
@@ -81,61 +81,61 @@ class Session:
         self._begun = False
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        """Runs one statement; returns how many rows it touched, -1 where that is not known."""
+        """Runs one statement; returns the number of affected rows, -1 if unknown."""
         self._begin()
         with self._translated(), self._connection.cursor() as cursor:
             cursor.execute(sql, tuple(parameters)) if parameters else cursor.execute(sql)
             return int(cursor.rowcount)
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """The rows of one SELECT; numerics are text."""
+        """Returns the rows of one SELECT; numerics are text."""
         self._begin()
         with self._translated(), self._connection.cursor() as cursor:
             cursor.execute(sql, tuple(parameters)) if parameters else cursor.execute(sql)
             return [tuple(row) for row in cursor.fetchall()]
 
     def arrow(self, sql: str, parameters: Sequence[object] = ()) -> Any:
-        """The rows of one SELECT as an Arrow table; cast numerics to text, for that is how the driver reads them."""
+        """Returns the rows of one SELECT as an Arrow table. Cast numerics to text: the driver reads them as text."""
         self._begin()
         with self._translated(), self._connection.cursor() as cursor:
             cursor.execute(sql, tuple(parameters)) if parameters else cursor.execute(sql)
             return cursor.fetch_arrow_table()
 
     def ingest(self, table: str, data: Any, *, schema: str | None) -> int:
-        """Copies Arrow data into an existing table; ``schema`` None means a temporary one."""
+        """Copies Arrow data into an existing table; ``schema`` None means a temporary table."""
         options = {"db_schema_name": schema} if schema else {"temporary": True}
         self._begin()
         with self._translated(), self._connection.cursor() as cursor:
             return int(cursor.adbc_ingest(table, data, mode="append", **options))
 
     def commit(self) -> None:
-        """Commits. A commit after a failed statement would report success: errors must have rolled back before."""
+        """Commits. After a failed statement a commit would report success, so errors must have rolled back before."""
         with self._translated(_NOT_KNOWN):
             self._connection.commit()
         self._begun = False
 
     def rollback(self) -> None:
-        """Rolls back."""
+        """Rolls back the transaction."""
         self._begun = False
         with self._translated():
             self._connection.rollback()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commits at the end, rolls back on any error."""
+        """Commits at the end of the block, rolls back on any error."""
         try:
             yield
         except BaseException:
-            with contextlib.suppress(PostgresError):  # the first error is the one that counts
+            with contextlib.suppress(PostgresError):  # the original error matters more
                 self.rollback()
             raise
         self.commit()
 
     @contextlib.contextmanager
     def autocommit(self) -> Iterator["Session"]:
-        """The same connection for statements that may not run in a transaction; they must name the schema themselves.
+        """Yields the same connection for statements that cannot run in a transaction and qualify their names.
 
-        What the transaction in progress did is rolled back.
+        Rolls back the transaction in progress.
         """
         self.rollback()
         with self._translated():
@@ -147,7 +147,7 @@ class Session:
                 self._connection.adbc_connection.set_autocommit(False)
 
     def _begin(self) -> None:
-        """Gives a transaction the settings that every statement here was written for, whatever the role's are."""
+        """Applies the settings that our statements rely on to a new transaction, regardless of the role's."""
         if self._begun or self.schema is None:
             return
         self._begun = True
@@ -175,20 +175,22 @@ class Session:
 
 @contextlib.contextmanager
 def connect(server: Server, *, schema: str = "public", autocommit: bool = False) -> Iterator[Session]:
-    """Opens a session whose names are looked up in ``schema``, and nowhere else.
+    """Opens a session that resolves names in ``schema`` only.
 
     Args:
-        server: where to.
-        schema: need not be there yet.
-        autocommit: for statements that may not run in a transaction; they must name the schema themselves.
+        server: the server to connect to.
+        schema: may not exist yet.
+        autocommit: for statements that cannot run in a transaction and qualify their names.
 
     Raises:
-        PostgresError: the server cannot be reached or refuses; says where, never how to log in.
+        PostgresError: the server cannot be reached or refuses the connection; names the server, never the credentials.
     """
     require_driver()
     with _defaults_of(server):
         connection = _connected(server, server.dsn, autocommit=autocommit)
     try:
+        # With quote_all_identifiers on, the driver recognises no type. It reads them on connecting, so a SET would come
+        # too late: connect again with the option in the DSN.
         if not _knows_types(connection, autocommit=autocommit):
             connection.close()
             with _defaults_of(server):
@@ -207,10 +209,10 @@ def connect(server: Server, *, schema: str = "public", autocommit: bool = False)
 
 @contextlib.contextmanager
 def _defaults_of(server: Server) -> Iterator[None]:
-    """Hides libpq's variables (PGPORT, PGSERVICE, PGOPTIONS, ...) while the embedded server is connected to.
+    """Hides libpq's variables (PGPORT, PGSERVICE, PGOPTIONS, ...) while connecting to the embedded server.
 
-    They are meant for servers of the user's own, and libpq lets none of them be switched off in a DSN. For a server
-    that the user names they hold, as in psql.
+    They are meant for the user's own servers, and a DSN cannot disable them. For a server that the user names they
+    apply, as in psql.
     """
     if not server.embedded:
         yield
@@ -232,9 +234,9 @@ def _connected(server: Server, dsn: str, *, autocommit: bool) -> Any:
 
 
 def _knows_types(connection: Any, *, autocommit: bool) -> bool:
-    """Whether the driver could read the server's types; where it could not, every value would be bytes to it.
+    """Whether the driver could read the server's types; otherwise it would return every value as bytes.
 
-    It reads them when it connects, and takes them for unknown where quote_all_identifiers is on.
+    It reads them on connecting, and fails to recognise them if quote_all_identifiers is on.
     """
     try:
         with connection.cursor() as cursor:
@@ -248,7 +250,7 @@ def _knows_types(connection: Any, *, autocommit: bool) -> bool:
 
 
 def _with_option(dsn: str, option: str) -> str:
-    """The DSN with one more option for the server; those it has stay."""
+    """Adds a server option to the DSN and keeps those it has."""
     head, _, query = dsn.partition("?")
     pieces = [p for p in query.split("&") if p]
     options = [p.removeprefix("options=") for p in pieces if p.startswith("options=")]
@@ -258,17 +260,17 @@ def _with_option(dsn: str, option: str) -> str:
 
 
 def _with_timeout(dsn: str) -> str:
-    """The DSN with what it does not say: how long to wait, and who asks. Everything it says, TLS too, stays."""
+    """Adds a timeout and application name to the DSN unless it has them; leaves the rest, such as TLS, unchanged."""
     ours = {"connect_timeout": str(_CONNECT_SECONDS), "application_name": "rmetrics"}
     added = "&".join(f"{key}={value}" for key, value in ours.items() if f"{key}=" not in dsn)
     return dsn + ("&" if "?" in dsn else "?") + added if added else dsn
 
 
 def server_of(dsn: str) -> Server:
-    """The server a DSN names, with what may be shown of it.
+    """The server that a DSN names, with a label that is safe to show.
 
     Raises:
-        SettingsError: the DSN is not a URI; it is not repeated.
+        SettingsError: the DSN is not a URI; the message does not repeat it.
     """
     hint = "Use postgresql://user:password@host:port/database; percent-encode special characters in the password."
     if not dsn.startswith(("postgresql://", "postgres://")):
@@ -277,7 +279,7 @@ def server_of(dsn: str) -> Server:
         parts = urlsplit(dsn)
         options = {k: v[-1] for k, v in parse_qs(parts.query, keep_blank_values=True).items()}
         if "@" in parts.path + parts.fragment or any("=" not in p for p in parts.query.split("&") if p):
-            raise ValueError  # a character of the password ended the host too early  # noqa: TRY301
+            raise ValueError  # an unencoded character of the password cut the host short  # noqa: TRY301
         hosts = [_host(h) for h in parts.netloc.rpartition("@")[2].split(",")]
     except ValueError:
         raise SettingsError("RMETRICS_POSTGRES_DSN is not a URI that can be read", hint) from None
@@ -285,7 +287,7 @@ def server_of(dsn: str) -> Server:
 
 
 def _label(hosts: Sequence[str], path: str, options: Mapping[str, str]) -> str:
-    """Where libpq goes with a DSN: what the DSN names, else the service, else PGHOST, PGPORT and PGDATABASE."""
+    """Where libpq connects with a DSN: the DSN's own values, else the service, else PGHOST, PGPORT and PGDATABASE."""
     service = options.get("service") or os.environ.get("PGSERVICE", "")
     named = path or options.get("dbname", "")
     where = ",".join(hosts) or options.get("host", "") or options.get("hostaddr", "")
@@ -299,10 +301,10 @@ def _label(hosts: Sequence[str], path: str, options: Mapping[str, str]) -> str:
 
 
 def _host(text: str) -> str:
-    """One of the hosts of a DSN, which libpq lets name several: ``host``, ``host:port``, ``[::1]:port``.
+    """Parses one host of a DSN (libpq allows several): ``host``, ``host:port`` or ``[::1]:port``.
 
     Raises:
-        ValueError: it is none of them, as where a password holds a character that had to be encoded.
+        ValueError: it has another form, for instance because a password contains an unencoded character.
     """
     found = re.fullmatch(r"(\[[0-9A-Fa-f:.%a-z]*\]|[^\[\]:/?#@]*)(?::(\d{0,5}))?", text)
     if found is None or int(found[2] or 0) > _HIGHEST_PORT:
@@ -311,11 +313,11 @@ def _host(text: str) -> str:
 
 
 def redacted(text: str, dsn: str) -> str:
-    """A server's message on one line without the DSN, its password, and the rows that DETAIL and CONTEXT quote."""
+    """A server message on one line, without the DSN, its password, or the rows that DETAIL and CONTEXT quote."""
     for secret in _secrets(dsn):
         text = text.replace(secret, "***")
     text = re.sub(r"://([^:/@\s]*):[^@\s]*@", r"://\1:***@", text)
-    # The driver repeats the statement: it hides what went wrong, and a literal in it may be somebody's name.
+    # The driver repeats the statement, which buries the cause and may contain a person's name in a literal.
     text = re.sub(r"execute query '.*?': (?=\w+: )", "execute query: ", text, flags=re.DOTALL)
     text = re.sub(r"\nQuery was: .*", "", text, flags=re.DOTALL)
     lines = [
@@ -323,7 +325,7 @@ def redacted(text: str, dsn: str) -> str:
         for line in text.splitlines()
         if line.strip() and not re.match(r"\s*(DETAIL|CONTEXT|STATEMENT|QUERY|LINE \d+|HINT)\b|\^$", line.strip())
     ]
-    # A primary message may quote a value: invalid input syntax for type numeric: "...", value "..." is out of range.
+    # Primary messages may quote a value: invalid input syntax for type numeric: "...", value "..." is out of range.
     lines = [re.sub(r'(: |value )".*"', r'\1"***"', line) for line in lines]
     kept = re.sub(
         r"^[A-Z_]+: |\[libpq\] |Failed to [\w ]+: |PGRES_\w+ |ERROR: +| \. SQLSTATE: \w+", "", " ".join(lines[:4])
@@ -337,16 +339,17 @@ def _secrets(dsn: str) -> list[str]:
     if match:
         found += [match[1], unquote(match[1]), quote(match[1], safe="")]
     found += re.findall(r"password=([^&\s]+)", dsn)
+    # Masking one or two characters would garble every message. The longest first, as they contain the shorter ones.
     return sorted({s for s in found if len(s) > 2}, key=len, reverse=True)
 
 
 def literal(text: str) -> str:
-    """A text as an SQL literal; COMMENT takes no parameters."""
+    """Returns a text as an SQL literal, for statements such as COMMENT that take no parameters."""
     return "'" + text.replace("\x00", "").replace("'", "''") + "'"
 
 
 def statements(script: str) -> list[str]:
-    """The statements of an SQL script in which every statement ends a line with its semicolon."""
+    """Splits an SQL script into statements; every statement must end a line with its semicolon."""
     return [s for s in (part.strip() for part in re.split(r";[ \t]*(?:\n|\Z)", script)) if _has_code(s)]
 
 
@@ -355,7 +358,7 @@ def _has_code(sql: str) -> bool:
 
 
 def catalog(session: Session, table: str) -> Mapping[str, tuple[str, bool, bool]]:
-    """The columns of a table: name to (type, not null, generated or identity); empty when there is no such table."""
+    """The columns of a table: name to (type, not null, generated or identity); empty if the table does not exist."""
     rows = session.query(
         "SELECT attname::text, format_type(atttypid, atttypmod), attnotnull, attgenerated <> '' OR attidentity <> '' "
         "FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid AND c.relname = $1 "

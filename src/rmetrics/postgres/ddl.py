@@ -1,4 +1,4 @@
-"""The DDL: the schema script, tables and columns that only the rules know, and what is in force."""
+"""The DDL: the schema script, tables and columns that only the rules define, and the schema version in force."""
 
 import contextlib
 import hashlib
@@ -20,7 +20,7 @@ def _tables_and_views(script: str) -> list[str]:
 
 
 def _indexes(script: str) -> list[str]:
-    """The indexes of a script, those of its keys too."""
+    """The indexes of a script, including those of its keys."""
     made = re.findall(r"^CREATE INDEX(?: IF NOT EXISTS)? (\w+)", script, re.MULTILINE)
     return made + re.findall(r"^\s*CONSTRAINT (\w+)\s+(?:PRIMARY KEY|UNIQUE)", script, re.MULTILINE)
 
@@ -29,7 +29,7 @@ def require_writable(session: Session) -> None:
     """Refuses a server that cannot be published to.
 
     Raises:
-        PostgresError: it is a standby, takes no writes, or is too old; says what to do.
+        PostgresError: the server is a standby, read-only, or too old; the hint names the remedy.
     """
     number, version, standby, read_only = session.query(
         "SELECT current_setting('server_version_num')::integer, current_setting('server_version'), "
@@ -52,19 +52,20 @@ def require_writable(session: Session) -> None:
 
 
 def _begin_change(session: Session) -> None:
-    """Of two that make tables in one schema, one waits; neither waits for a reader for ever."""
+    """Serialises schema changes, with a time limit on waiting for locks."""
     session.execute("SET LOCAL lock_timeout = '10s'")
     session.execute("SET LOCAL statement_timeout = 0")
     session.execute("SELECT pg_advisory_xact_lock(hashtextextended('rmetrics:schema:' || $1, 0))", [session.schema])
 
 
 def apply_schema(session: Session, script: str, schema: str) -> None:
-    """Creates what is missing and upgrades what an earlier version made, in one transaction.
+    """Creates missing tables and views and upgrades those of an earlier version, in one transaction.
 
-    Applying it again changes nothing. Rows, grants, and views of the user's own stay.
+    Idempotent. Keeps rows, grants, and the user's own views.
 
     Raises:
-        PostgresError: a table or view of one of these names was not made by rmetrics, or this user may not make them.
+        PostgresError: a table or view of one of these names was not created by rmetrics, or the user may not create
+            them.
     """
     needed = _tables_and_views(script)
     require_writable(session)
@@ -75,7 +76,7 @@ def apply_schema(session: Session, script: str, schema: str) -> None:
         own = own_relations(session)
         refuse_foreign(session, needed, own, indexes=_indexes(script))
         if upgrade(session, statements(script)) and "published_parts" in own:
-            # What an added column must hold is known to the lake alone: the next sync compares every row.
+            # Only the lake has the values of an added column: the empty digest makes the next sync compare every row.
             session.execute("UPDATE published_parts SET digest = ''")
         for statement in statements(script):
             session.execute(statement)
@@ -83,19 +84,19 @@ def apply_schema(session: Session, script: str, schema: str) -> None:
 
 
 def schema_digest(script: str) -> str:
-    """A digest that tells one version of the schema from another."""
+    """A digest that identifies a version of the schema script."""
     return hashlib.sha256(script.encode()).hexdigest()[:16]
 
 
 def schema_in_force(session: Session) -> str:
-    """The digest of the script that was applied last; empty where that is not known."""
+    """The digest of the script applied last; empty if unknown."""
     note = read_note(session)
     return note.digest if note is not None else ""
 
 
 @contextlib.contextmanager
 def _as_owner() -> Iterator[None]:
-    """Tells the writer of what only the owner may do."""
+    """Explains a missing privilege: only the tables' owner may change the schema."""
     try:
         yield
     except PostgresError as error:
@@ -108,12 +109,12 @@ def _as_owner() -> Iterator[None]:
 
 
 def has_all(session: Session, names: Sequence[str]) -> bool:
-    """Whether all of these tables and views exist in the schema and rmetrics made them."""
+    """Whether all of these tables and views exist in the schema and were created by rmetrics."""
     return set(names) <= own_relations(session)
 
 
 def is_complete(session: Session, script: str) -> bool:
-    """Whether all that a schema script makes is there: its tables and views, made by rmetrics, and its indexes."""
+    """Whether the schema has all of a script's tables and views, created by rmetrics, and their indexes."""
     own, wanted = own_relations(session), set(_indexes(script))
     if not set(_tables_and_views(script)) <= own:
         return False
@@ -127,7 +128,7 @@ def is_complete(session: Session, script: str) -> bool:
 
 
 def create_table(table: PgTable) -> list[str]:
-    """The DDL of a table that only TOML knows, in the style of ``schema.sql``."""
+    """The DDL of a table that only TOML defines, in the style of ``schema.sql``."""
     lines = [f"    {quoted(c.name)} {c.type}{' NOT NULL' if c.not_null else ''}" for c in table.columns]
     key = ", ".join(quoted(k) for k in table.key)
     lines.append(f"    CONSTRAINT {quoted((table.name + '_pkey')[:63])} PRIMARY KEY ({key})")
@@ -153,7 +154,7 @@ def create_table(table: PgTable) -> list[str]:
 
 
 def add_column(table: PgTable, name: str) -> list[str]:
-    """The DDL of a column that TOML added to a table."""
+    """The DDL of a column that TOML adds to a table."""
     column = next(c for c in table.columns if c.name == name)
     ddl = [f"ALTER TABLE {quoted(table.name)} ADD COLUMN IF NOT EXISTS {quoted(name)} {column.type}"]
     if column.comment:
@@ -162,10 +163,10 @@ def add_column(table: PgTable, name: str) -> list[str]:
 
 
 def fit_tables(session: Session, tables: Sequence[PgTable]) -> None:
-    """Creates tables and columns that the rules ask for and the database lacks.
+    """Creates the tables and columns that the rules require and the database lacks.
 
     Raises:
-        PostgresError: a table of such a name was not made by rmetrics, or this user may not make one.
+        PostgresError: a table of that name was not created by rmetrics, or the user may not create one.
     """
     with _as_owner(), session.transaction():
         _begin_change(session)
@@ -186,7 +187,7 @@ def fit_tables(session: Session, tables: Sequence[PgTable]) -> None:
 
 
 def has_columns(session: Session, tables: Sequence[PgTable]) -> bool:
-    """Whether rmetrics made each of the tables and all of their columns are there."""
+    """Whether rmetrics created each of the tables and all of their columns exist."""
     if not has_all(session, [t.name for t in tables]):
         return False
     rows = session.query(
@@ -199,7 +200,7 @@ def has_columns(session: Session, tables: Sequence[PgTable]) -> bool:
 
 
 def withhold(table: PgTable, there: Mapping[str, tuple[str, bool, bool]]) -> list[str]:
-    """Takes values out of columns that were published before the rules said ``publish = false``."""
+    """The statements that clear columns published before the rules set ``publish = false``."""
     found = []
     for name in (n for n in table.withheld if n in there):
         if there[name][1]:

@@ -1,4 +1,4 @@
-"""The driver for PostgreSQL, loaded when it is first needed."""
+"""The PostgreSQL driver, loaded on first use."""
 
 import sys
 import threading
@@ -14,10 +14,10 @@ _DRIVER, _DATASETS = "adbc_driver_postgresql.dbapi", "pyarrow.dataset"
 
 
 def require_driver() -> None:
-    """Refuses a driver that is known to write wrong amounts.
+    """Refuses a driver version that is known to store wrong amounts.
 
     Raises:
-        SettingsError: it is too old.
+        SettingsError: the driver is too old.
     """
     version = metadata.version("adbc-driver-postgresql")
     if tuple(int(p) for p in version.split(".")[:2]) < _OLDEST:
@@ -35,11 +35,11 @@ def adbc_error() -> type[Exception]:
 
 
 def dbapi() -> Any:
-    """The driver's DB-API module.
+    """Returns the driver's DB-API module.
 
-    It imports Arrow's datasets for no more than to know one when it is given one, which no caller here does. They bring
-    every compute function of Arrow along, and that takes longer than to import the driver and to connect: every
-    command would pay for it. Here they are imported by whoever uses them, as ever.
+    It imports ``pyarrow.dataset`` only to recognise datasets as input, which no caller here passes. That import loads
+    all of Arrow's compute functions and takes longer than importing the driver and connecting, so a stand-in replaces
+    it during the import. Other importers get the real module.
     """
     with _LOADING:
         if _DRIVER not in sys.modules and _DATASETS not in sys.modules:
@@ -54,7 +54,7 @@ def dbapi() -> Any:
 
 
 def _without_datasets() -> ModuleType:
-    """A stand-in for Arrow's datasets whose classes nothing is an instance of."""
+    """A stand-in for ``pyarrow.dataset`` whose classes have no instances."""
     stand_in = ModuleType(_DATASETS)
     stand_in.Dataset, stand_in.Scanner = type("Dataset", (), {}), type("Scanner", (), {})  # type: ignore[attr-defined]
     return stand_in

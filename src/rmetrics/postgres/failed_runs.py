@@ -1,6 +1,6 @@
-"""Failed runs leave a row in ``sync_runs``, so that Grafana and ``rmetrics status`` show them.
+"""Records failed runs in ``sync_runs``, so that Grafana and ``rmetrics status`` show them.
 
-A run that another one keeps out is not a failed one: that one does the work.
+A run that gives way to another run is not a failed run: the other one does the work.
 """
 
 import contextlib
@@ -15,20 +15,20 @@ from rmetrics.postgres.server import existing_server
 from rmetrics.settings import Settings
 
 FINDING = "run-failed"
-_FAULT = "a bug in rmetrics; its output on stderr says where"  # the message itself may quote a row
+_FAULT = "a bug in rmetrics; its output on stderr says where"  # replaces the message, which may quote a row
 
 
 @contextlib.contextmanager
 def failure_noted(settings: Settings, attempt: Attempt) -> Iterator[None]:
-    """Writes a row for a run that fails inside the block, where a database can be reached; the error goes its way."""
+    """Records a run that fails inside the block, if a database can be reached, and re-raises the error."""
     try:
         yield
     except BusyError:
         raise
     except Exception as error:
-        if asked_to_stop(error):  # a person ended it: that is no failure to alert anybody of
+        if asked_to_stop(error):  # stopped by the user: no failure, so no alert
             raise
-        # Whatever keeps the row from being written, most likely what failed the run: the first error is to be told.
+        # If the row cannot be written, the cause is most likely the same: report the original error.
         with contextlib.suppress(Exception):
             _note(settings, attempt, error)
         raise

@@ -1,4 +1,4 @@
-"""What a column of a published table can hold."""
+"""The largest amounts that columns of published tables can hold."""
 
 from decimal import Decimal
 
@@ -11,17 +11,17 @@ LIMITS = {"numeric(12,2)": Decimal(10) ** 10, "numeric(18,6)": Decimal(10) ** 12
 
 
 def fitting(table: PgTable, rows: pl.LazyFrame) -> pl.LazyFrame:
-    """The rows, added up where the table is, without those that it cannot hold."""
+    """The rows, summed if the table requires it, without those whose amounts exceed a column's limit."""
     rows = added_up(table, rows)
     return rows.filter(~pl.any_horizontal(pl.lit(value=False), *(beyond(*c) for c in amounts(table, rows).items())))
 
 
 def amounts(table: PgTable, rows: pl.LazyFrame) -> dict[str, Decimal]:
-    """The exact columns that both a table and these rows have, with the amount from which on they hold no more."""
+    """The exact columns that both table and rows have, each with its limit: the smallest amount that is too large."""
     there = rows.collect_schema().names()
     return {c.name: LIMITS[c.type] for c in table.columns if c.type in LIMITS and c.name in there}
 
 
 def beyond(column: str, limit: Decimal) -> pl.Expr:
-    """Whether an amount is larger than its column can hold; false where it is null."""
+    """Whether an amount exceeds its column's limit; false for null."""
     return (pl.col(column).abs() >= limit).fill_null(value=False)

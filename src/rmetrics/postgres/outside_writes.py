@@ -1,12 +1,13 @@
-"""Whether tables still hold what was published, without reading large ones.
+"""Detects writes by others to published tables without reading large ones.
 
-PostgreSQL counts the rows that were ever inserted, updated and deleted in a table. A publish notes where these counters
-stand when it is done, itself included. Where they still stand there, nobody wrote to the table; the file that holds it
-tells TRUNCATE, which is not counted. Where they have grown, somebody did, and even a value may have changed. Whatever
-else they say, rows are counted: after a crash or a restore the counters begin anew. Small tables are counted always.
+PostgreSQL counts the rows ever inserted, updated and deleted in a table. A publish records these counters when it is
+done, its own writes included. If they have not changed, nobody else wrote to the table; TRUNCATE is not counted, but
+gives the table a new file. If they have grown, somebody wrote, and values may have changed even if the row count has
+not. In every other case rows are counted: after a crash or a restore the counters start over. Small tables are always
+counted.
 
-A session that is still open may keep its own counts back for some seconds, at most a minute: what it has just done in a
-large table is noticed by the sync after that.
+An open session may delay its own counts for some seconds, at most a minute: its latest writes to a large table are
+noticed by the sync after that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,22 +18,22 @@ _SMALL = 100_000
 _OLDEST = 150_000  # before 15, counters arrive late and may get lost
 
 Notes = Mapping[str, Sequence[int]]
-"""By table: rows ever inserted, updated and deleted, the number of its file, rows published. Fit for JSON."""
+"""By table: rows ever inserted, updated and deleted, the number of its file, rows published. Serialises to JSON."""
 
 
 def noted(session: Session, tables: Sequence[str]) -> dict[str, list[int]]:
-    """How the tables stand, with what this transaction has done so far; nothing where the server's word is not good."""
+    """The tables' current counters, including this transaction; empty for servers whose counters are unreliable."""
     version = int(session.query("SELECT current_setting('server_version_num')")[0][0])
     return {name: now for name, now in _standing(session, tables).items() if version >= _OLDEST}
 
 
 def written_by_others(session: Session, tables: Sequence[str], notes: Notes) -> frozenset[str]:
-    """The tables that do not hold what was published, as far as can be told without comparing rows.
+    """The tables that no longer hold the published rows, as far as can be found without comparing rows.
 
     Args:
-        session: of a database that was published to.
-        tables: which to look at; one that is missing is among the answers.
-        notes: what the last publish noted.
+        session: of the published database.
+        tables: the tables to check; a missing one is included in the result.
+        notes: the counters that the last publish recorded.
     """
     now = _standing(session, tables)
     found = {name for name in tables if name not in now}
@@ -60,6 +61,6 @@ def _standing(session: Session, tables: Sequence[str]) -> dict[str, list[int]]:
 
 
 def _went_on(before: Sequence[int], now: Sequence[int]) -> bool:
-    """Whether the counters have grown: somebody wrote, and it may be values that changed."""
+    """Whether the counters have grown: somebody wrote, possibly changing only values."""
     grown = [n - b for b, n in zip(before[:3], now[:3], strict=False)]
     return any(grown) and min(grown) >= 0

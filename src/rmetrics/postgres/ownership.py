@@ -1,13 +1,13 @@
-"""Which tables and views of a PostgreSQL schema rmetrics made itself, so that nobody else's is ever written.
+"""Finds the tables and views that rmetrics created, so that it never writes to anybody else's.
 
-A name, columns or comments prove nothing: all of them can be somebody else's, or copied. So whatever makes a table
-notes its oid, which no other table of that database has. The note is a comment on the keys of ``sync_runs`` and of
-``published_parts``, in case one is dropped: only the owner can change it, everyone can read it, and ``pg_dump`` takes
-it along.
+Names, columns and comments prove nothing: they can be coincidental or copied. So the oids of created tables and views,
+which are unique within a database, are recorded in a note: a comment on the primary keys of both ``sync_runs`` and
+``published_parts``, in case one is dropped. Only the owner can change it, everyone can read it, and ``pg_dump``
+includes it.
 
-Without a note that fits (a schema applied by hand or by an early version, a restored dump, where all oids are new)
-the tables of the schema script count as ours where a ``sync_runs`` of ours stands beside them and what they hold was
-published. The next time that tables are made, the note is written.
+Without a matching note (a schema applied by hand or by an early version, or a restored dump, where all oids are new),
+the tables of the schema script count as ours if the schema has a ``sync_runs`` of ours and their contents were
+published. The note is written the next time tables are created.
 """
 
 import json
@@ -78,11 +78,11 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What was noted of a schema.
+    """The record of a schema that rmetrics created.
 
     Attributes:
-        digest: of the schema script that was applied last; empty where that is not known.
-        made: the oids of the tables and views that rmetrics made, by name.
+        digest: of the schema script applied last; empty if unknown.
+        made: oids of the tables and views that rmetrics created, by name.
     """
 
     digest: str = ""
@@ -101,13 +101,13 @@ class _Relation:
 
 
 def read_note(session: Session) -> Note | None:
-    """The note of the schema that is looked at; None where there is none. One that fits its table comes first."""
+    """The note of the current schema, None if there is none; prefers one that matches its table's oid."""
     notes = list(_notes(session))
     return next((note for _, note, fits in notes if fits), notes[0][1] if notes else None)
 
 
 def _notes(session: Session) -> Iterator[tuple[str, Note, bool]]:
-    """Every note: the table on whose key it stands, and whether it names that table's oid."""
+    """Yields every note with the table that carries it and whether the note names that table's oid."""
     rows = session.query(
         "SELECT c.relname::text, c.oid::bigint, obj_description(k.oid, 'pg_constraint') FROM pg_constraint AS k "
         "JOIN pg_class AS c ON c.oid = k.conrelid AND k.conname = c.relname || '_pkey' "
@@ -125,12 +125,12 @@ def _parsed(text: str) -> Note:
     try:
         found = json.loads(brace + made) if brace else {}
         return Note(digest.strip(), {str(name): int(oid) for name, oid in found.items()})
-    except (ValueError, TypeError):  # somebody edited the comment: it proves nothing
+    except (ValueError, TypeError):  # an edited comment proves nothing
         return Note(digest.strip())
 
 
 def own_relations(session: Session) -> frozenset[str]:
-    """The names of the tables and views that rmetrics made in the schema that is looked at."""
+    """The names of the tables and views in the current schema that rmetrics created."""
     there, notes = _relations(session), list(_notes(session))
     for _, note, fits in notes:
         if fits:
@@ -151,7 +151,7 @@ def _relations(session: Session) -> dict[str, _Relation]:
 
 
 def _without_note(session: Session, there: Mapping[str, _Relation], note: Note) -> Iterator[str]:
-    """Ours as far as can be told without oids: a table that holds rows must be one that a run published."""
+    """Yields our relations as far as they can be found without oids: a table with rows must have been published."""
     parts = there.get("published_parts")
     known = parts is not None and parts.kind == "r" and parts.commented
     published = bool(session.query("SELECT 1 FROM sync_runs WHERE status = 'ok' LIMIT 1"))
@@ -180,12 +180,12 @@ def _empty(session: Session, name: str) -> bool:
 
 
 def take_note(session: Session, made: Collection[str], *, digest: str | None = None) -> None:
-    """Notes what is ours: what was, as far as it is still there, and what has just been made.
+    """Records our relations: those recorded before that still exist, and those just created.
 
     Args:
         session: of the tables' owner, in a transaction.
-        made: names of tables and views that were just made, or were ours before.
-        digest: of the schema script that was just applied; None keeps the one that is noted.
+        made: names of the tables and views that were just created or were ours before.
+        digest: of the schema script just applied; None keeps the recorded one.
     """
     before = read_note(session) or Note()
     there = _relations(session)
@@ -196,22 +196,22 @@ def take_note(session: Session, made: Collection[str], *, digest: str | None = N
             session.execute(f"COMMENT ON CONSTRAINT {name}_pkey ON {name} IS {literal(str(note))}")
 
 
-# -- what is in the way
+# -- conflicting names
 
 
 def refuse_foreign(
     session: Session, names: Sequence[str], own: Collection[str], *, indexes: Collection[str] = ()
 ) -> None:
-    """Refuses to go on where a name that is needed is taken by something that rmetrics did not make.
+    """Refuses to continue if a required name is taken by a relation that rmetrics did not create.
 
     Args:
-        session: of the schema that is looked at.
-        names: tables and views that must be ours, or not there at all.
-        own: those that are ours.
+        session: of the schema to check.
+        names: tables and views that must be ours or not exist.
+        own: the relations that are ours.
         indexes: names of the indexes and keys of these tables.
 
     Raises:
-        PostgresError: names what is in the way. Nothing was changed.
+        PostgresError: names the conflicting relations; nothing was changed.
     """
     found = _foreign(session, names, own) or _foreign_indexes(session, indexes, own)
     if not found:
@@ -256,10 +256,10 @@ def _foreign_indexes(session: Session, indexes: Collection[str], own: Collection
 
 
 def require_own(session: Session, names: Sequence[str]) -> frozenset[str]:
-    """The relations that are ours, of which all that are named must be part.
+    """Returns our relations after checking that all the named ones are among them.
 
     Raises:
-        PostgresError: one of them is somebody else's, or is not there.
+        PostgresError: one of them belongs to somebody else or does not exist.
     """
     own = own_relations(session)
     refuse_foreign(session, names, own)

@@ -1,8 +1,8 @@
-"""The reader's way into the embedded server: a port of the loopback, a role, a password.
+"""Read-only access to the embedded server: a loopback port, a role and a password.
 
-For Grafana and whatever else reads PostgreSQL on this machine. The role is that of ``roles``: aggregates, targets and
-views, no raw table. The password is made here and is part of no SQL statement and no command line: the server gets only
-the SCRAM verifier made from it. It is kept in a file of libpq's own form, so that ``PGPASSFILE`` can name it.
+For Grafana and other PostgreSQL clients on this machine. ``roles`` defines the role: aggregates, targets and views, no
+raw table. The password is generated here and never appears in an SQL statement or on a command line: the server
+receives only the SCRAM verifier derived from it. It is stored in a libpq password file, for use as ``PGPASSFILE``.
 """
 
 import base64
@@ -28,17 +28,17 @@ from rmetrics.shipped import schema_script
 from rmetrics.tables import published_tables
 
 _DATABASE = "postgres"
-_ROUNDS = 4096  # PostgreSQL's own; the password is random, so more would protect nothing
+_ROUNDS = 4096  # PostgreSQL's default; the password is random, so more rounds would add no protection
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """How the reader logs in.
+    """The reader's login.
 
     Attributes:
-        url: of the same server for its owner, by its socket.
-        password: to print where it is asked for; in no ``repr``.
-        password_file: where it is kept, in the form of ``PGPASSFILE``.
+        url: the owner's URL of the same server, through its socket.
+        password: for display on request; not in ``repr``.
+        password_file: where it is stored, in the form of ``PGPASSFILE``.
     """
 
     url: str = field(repr=False)
@@ -51,26 +51,26 @@ class Reader:
 
     @property
     def dsn(self) -> str:
-        """For libpq and what uses it."""
+        """For libpq clients."""
         return f"postgresql://{self.user}:{self.password}@{self.host}:{self.port}/{self.database}"
 
     @property
     def jdbc(self) -> str:
-        """For Java: DBeaver, Metabase, Tableau."""
+        """For Java clients: DBeaver, Metabase, Tableau."""
         options = urlencode({"user": self.user, "password": self.password})
         return f"jdbc:postgresql://{self.host}:{self.port}/{self.database}?{options}"
 
 
 def open_port(settings: Settings, port: int) -> Reader:
-    """Starts the embedded server on a port of the loopback, leaves it running, and lets the reader in.
+    """Starts the embedded server on a loopback port, leaves it running, and grants the reader access.
 
-    Makes the tables where there are none yet, so that dashboards can be set up before the first sync. Run it again
-    after an upgrade, or when rules ask for a new table: it grants table by table.
+    Creates the tables if there are none, so that dashboards can be set up before the first sync. Run it again after an
+    upgrade or when rules add a table: grants are made table by table.
 
     Raises:
         PostgresError: the port is in use, or the server does not start.
-        BusyError: another command uses the server, which would have to start again.
-        SettingsError: the password cannot be kept.
+        BusyError: another command uses the server, which would have to restart.
+        SettingsError: the password cannot be stored.
     """
     rules = load_rules(settings.rules_dir, settings.company)
     own = start_embedded(settings.server_dir, port)
@@ -87,10 +87,10 @@ def open_port(settings: Settings, port: int) -> Reader:
 
 
 def reader(settings: Settings) -> Reader:
-    """How the reader logs in now.
+    """The reader's current login.
 
     Raises:
-        SettingsError: the server does not run, or listens on no port, or the password is gone.
+        SettingsError: the server does not run, listens on no port, or the password file is missing.
     """
     own, port = embedded_running(settings.server_dir), network_port(settings.server_dir)
     password = _kept(password_file(settings))
@@ -102,18 +102,18 @@ def reader(settings: Settings) -> Reader:
 
 
 def password_file(settings: Settings) -> Path:
-    """Where the reader's password is kept."""
+    """The path of the reader's password file."""
     return settings.data_dir / "reader.pgpass"
 
 
 def verifier(password: str, salt: bytes | None = None) -> str:
-    """What PostgreSQL keeps of a password, and cannot be logged in with.
+    """The SCRAM verifier that PostgreSQL stores for a password; it cannot be used to log in.
 
     Args:
         password: ASCII.
-        salt: 16 random bytes; None makes them.
+        salt: 16 random bytes; None generates them.
 
-    Source: RFC 5803, as PostgreSQL writes it.
+    Source: RFC 5803, in PostgreSQL's notation.
     """
     salt = secrets.token_bytes(16) if salt is None else salt
     salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, _ROUNDS)
@@ -128,7 +128,7 @@ def _reader(settings: Settings, own: Server, port: int, password: str) -> Reader
 
 
 def _kept(path: Path) -> str | None:
-    """The password in the file; None where there is none, or others could have read it."""
+    """The stored password; None if there is no file, or others could have read it."""
     try:
         with path.open(encoding="ascii") as file:
             found = os.fstat(file.fileno())

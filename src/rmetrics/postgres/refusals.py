@@ -1,13 +1,13 @@
-"""Why PostgreSQL refuses, in our own words, and what to do.
+"""Causes of PostgreSQL errors in our own words, and their remedies.
 
-libpq's words may quote a DSN, and those of a server depend on its language.
+libpq's messages may quote a DSN, and the server's messages depend on its language.
 """
 
 _DSN = "RMETRICS_POSTGRES_DSN"
 _WHERE = f"Check that the server runs and {_DSN} is right (postgresql://user:password@host:port/database)."
 _SLOTS = "Close connections that nobody uses, or raise max_connections on the server, then run the command again."
 
-# What a failed connection's message contains, why it failed, what to do. The first that fits counts.
+# Text in a failed connection's message, cause, remedy. The first match applies.
 _CONNECTING = (
     ("root certificate file", "the file of the certificate authority cannot be read",
      "Correct sslrootcert in the DSN."),
@@ -59,7 +59,7 @@ _CONNECTING = (
 
 _APPLY = "Run: rmetrics schema --apply (it adds what is missing and keeps rows, grants and views), then sync again."
 _AGAIN = "Nothing was changed. Run the command again."
-# By SQLSTATE, the whole code before its class of two letters.
+# By SQLSTATE; the full code takes precedence over its two-letter class.
 _ADVICE = {
     "08": "The connection was lost; nothing was changed. Check network and server, then run the command again.",
     "22P05": "Nothing was changed. The database cannot hold every letter: create one with ENCODING 'UTF8'.",
@@ -88,15 +88,15 @@ _ADVICE = {
 
 
 def not_connected(message: str) -> tuple[str, str]:
-    """Why a connection failed, and what to do.
+    """The cause of a failed connection, and its remedy.
 
     Args:
-        message: libpq's.
+        message: libpq's message.
     """
     found = next(((why, hint) for sign, why, hint in _CONNECTING if sign in message), None)
     return found or ("the server refused the connection", _WHERE)
 
 
 def advice(sqlstate: str) -> str:
-    """What to do about an error of a statement; empty where only the message can say."""
+    """The remedy for a statement's error; empty if none is known for its SQLSTATE."""
     return next((_ADVICE[code] for code in (sqlstate, sqlstate[:3], sqlstate[:2]) if code and code in _ADVICE), "")

@@ -1,10 +1,10 @@
-"""Three roles as one SQL script: the owner makes tables, the writer syncs, the reader is Grafana's.
+"""Three roles as one SQL script: the owner creates tables, the writer syncs, the reader is for Grafana.
 
-The writer fills tables and can neither make nor drop one, so a lost password of a sync cannot take anything away that
-the next sync would not bring back. Every viewer of Grafana can send any SQL to the data source, so the reader's grants
-are the only wall: aggregates, targets, views, freshness, and the harmless columns of the runs. Raw tables and
-``sync_runs.detail`` stay closed. A view runs with its owner's rights, so the views decide what of the raw data can be
-seen.
+The writer fills tables but can neither create nor drop one, so a leaked sync password can destroy nothing that the
+next sync does not restore. Every Grafana viewer can send arbitrary SQL to the data source, so the reader's grants are
+the only protection: aggregates, targets, views, freshness, and the harmless columns of the runs. Raw tables and
+``sync_runs.detail`` are not readable. A view runs with its owner's rights, so the views determine how much of the raw
+data is visible.
 """
 
 import textwrap
@@ -55,14 +55,14 @@ RUN_COLUMNS = (
 
 
 def roles_script(schema: str = "public", role: str = READER) -> str:
-    """The script that makes the roles and gives each exactly its grants. Running it again changes nothing.
+    """Returns the script that creates the roles and sets their exact grants. Idempotent.
 
     Args:
-        schema: the schema that is published into.
+        schema: the schema that is published to.
         role: the reader's name.
 
     Raises:
-        SettingsError: one of them is no plain identifier.
+        SettingsError: one of them is not a plain identifier.
     """
     who, where, owner, writer = quoted(role), quoted(schema), quoted(OWNER), quoted(WRITER)
     return f"""\
@@ -114,7 +114,7 @@ GRANT SELECT ({", ".join(RUN_COLUMNS)}) ON {where}."sync_runs" TO {who};
 
 
 def _own(schema: str) -> str:
-    """SQL of the tables and views that rmetrics made, by the note on the key of ``sync_runs`` (see ``ownership``)."""
+    """SQL of the tables and views that rmetrics created, from the note that ``ownership`` keeps."""
     return f"""\
 WITH carriers AS (
     SELECT c.oid, c.relname::text AS name, obj_description(c.oid, 'pg_class') AS comment,

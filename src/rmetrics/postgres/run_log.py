@@ -1,7 +1,7 @@
-"""The run log: every statement on ``sync_runs`` that writes it, or reads it for more than to show it.
+"""The run log: every statement that writes ``sync_runs``, or reads it for more than display.
 
-A run that publishes writes its row in the transaction of the publish; a run that fails or finds nothing to publish
-after a failed one writes it afterwards.
+A run that publishes writes its row in the publish transaction. A run that fails, or has nothing to publish after a
+failed one, writes its row afterwards.
 """
 
 import datetime as dt
@@ -17,7 +17,7 @@ from rmetrics.postgres.outside_writes import written_by_others
 from rmetrics.tables import PgTable
 from rmetrics.version import __version__
 
-# The columns of ``LoggedRun``, in its order.
+# The columns of ``LoggedRun``, in order.
 _LOGGED = (
     "run_id, started_at, finished_at, status, version, files, rows_read, rows_rejected, detail -> 'error' ->> 'message'"
 )
@@ -25,7 +25,7 @@ _LOGGED = (
 
 @dataclass(frozen=True, slots=True)
 class FeedState:
-    """What ``feed_status`` says of a feed."""
+    """One row of ``feed_status``."""
 
     feed: str
     table: str
@@ -53,14 +53,14 @@ class ForecastRow:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What ``sync_runs`` says of a run.
+    """A run as recorded in ``sync_runs``.
 
     Attributes:
-        exports: the hashes of all exports the numbers come from.
-        inputs: the digest of everything the numbers depend on.
-        feeds: how fresh each feed is; None leaves what was published of it.
-        forecasts: of the running month.
-        detail: anything else to keep.
+        exports: hashes of all exports behind the figures.
+        inputs: digest of everything the figures depend on.
+        feeds: freshness of each feed; None keeps the published state.
+        forecasts: for the current month.
+        detail: further values to keep.
     """
 
     run_id: str
@@ -81,7 +81,7 @@ class Run:
 
 @dataclass(slots=True)
 class Attempt:
-    """A run as far as it got.
+    """A run in progress, as far as it got.
 
     Attributes:
         rules_hash: None until the rules are read.
@@ -98,7 +98,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class LoggedRun:
-    """One run that published or failed; ``message`` says why it failed."""
+    """One run that published or failed; ``message`` is the reason for a failure."""
 
     run_id: str
     started_at: dt.datetime | None
@@ -113,10 +113,10 @@ class LoggedRun:
 
 @dataclass(frozen=True, slots=True)
 class GoodRun:
-    """The run that published last.
+    """The last run that published.
 
     Attributes:
-        exports: the first 16 digits of the hashes of the exports that its figures come from.
+        exports: the first 16 digits of the hashes of the exports behind its figures.
     """
 
     run_id: str
@@ -128,12 +128,12 @@ class GoodRun:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What the database says of the last run that published.
+    """The database's record of the last run that published.
 
     Attributes:
-        exports: hashes of the exports it used; None where no run published yet.
-        schema: the digest of the schema script in force.
-        intact: whether every table still has as many rows as were published, and was not upgraded since.
+        exports: hashes of the exports it used; empty if no run has published yet.
+        schema: digest of the schema script in force.
+        intact: whether every table still has as many rows as were published and was not upgraded since.
     """
 
     run_id: str | None = None
@@ -146,7 +146,7 @@ class Published:
 
 
 def published(session: Session, tables: Sequence[PgTable]) -> Published:
-    """What the last run left, and whether it is still all there."""
+    """The last published run, and whether its tables are still intact."""
     rows = session.query(
         "SELECT run_id, rules_hash, version, detail ->> 'inputs', detail ->> 'schema', detail ->> 'exports', "
         "detail ->> 'counters', EXISTS (SELECT 1 FROM published_parts WHERE digest = '') "
@@ -168,7 +168,7 @@ def published(session: Session, tables: Sequence[PgTable]) -> Published:
 
 
 def last_good(session: Session) -> GoodRun | None:
-    """The run that published last; None where none did."""
+    """The last run that published; None if none did."""
     rows = session.query(
         "SELECT run_id, finished_at, coalesce(rules_hash, ''), coalesce(rows_rejected, 0), detail ->> 'exports' "
         "FROM sync_runs WHERE status = 'ok' ORDER BY finished_at DESC, run_id DESC LIMIT 1"
@@ -180,13 +180,13 @@ def last_good(session: Session) -> GoodRun | None:
 
 
 def last_run(session: Session) -> str | None:
-    """The id of the run that published last; None where none did."""
+    """The id of the last run that published; None if none did."""
     good = last_good(session)
     return good.run_id if good else None
 
 
 def latest_runs(session: Session, most: int) -> tuple[LoggedRun, ...]:
-    """The newest runs, the newest first."""
+    """The latest runs, newest first."""
     rows = session.query(
         f"SELECT {_LOGGED} FROM sync_runs ORDER BY started_at DESC, run_id DESC LIMIT $1::bigint",
         [most],
@@ -195,7 +195,7 @@ def latest_runs(session: Session, most: int) -> tuple[LoggedRun, ...]:
 
 
 def failed_between(session: Session, since: dt.datetime, until: dt.datetime) -> tuple[LoggedRun, ...]:
-    """Runs that failed after ``since`` and until ``until``; where the newest of all runs failed, that one, too."""
+    """Runs that failed after ``since`` and no later than ``until``; also the newest run of all, if it failed."""
     rows = session.query(
         f"SELECT {_LOGGED} FROM sync_runs AS r WHERE status = 'failed' "
         "AND started_at <= $2::text::timestamptz AND (started_at > $1::text::timestamptz "
@@ -206,12 +206,12 @@ def failed_between(session: Session, since: dt.datetime, until: dt.datetime) -> 
 
 
 def is_published(session: Session, run_id: str) -> bool:
-    """Whether a run's row is there."""
+    """Whether a run's row is in the database."""
     return bool(session.query("SELECT 1 FROM sync_runs WHERE run_id = $1 AND status = 'ok'", [run_id]))
 
 
 def begin_run(session: Session, run: Run) -> None:
-    """Writes the row of a run that publishes; nobody sees it before the commit."""
+    """Writes the row of a publishing run; invisible to others until the commit."""
     session.execute(
         "INSERT INTO sync_runs "
         "(run_id, started_at, finished_at, status, rules_hash, version, files, rows_read, rows_rejected) "
@@ -229,7 +229,7 @@ def begin_run(session: Session, run: Run) -> None:
 
 
 def end_run(session: Session, run: Run, **detail: object) -> None:
-    """Completes the row with what the next run has to know."""
+    """Completes the row with the values that the next run needs."""
     held = {**run.detail, "inputs": run.inputs, "exports": sorted(run.exports), **detail}
     session.execute(
         "UPDATE sync_runs SET finished_at = clock_timestamp(), detail = $2::text::jsonb WHERE run_id = $1",
@@ -238,7 +238,7 @@ def end_run(session: Session, run: Run, **detail: object) -> None:
 
 
 def noted_counters(session: Session, run_id: str | None) -> dict[str, list[int]]:
-    """Where the tables' counters stood when a run had published (``witness``)."""
+    """The tables' counters at the end of a publish, as its run recorded them (``outside_writes``)."""
     found = session.query("SELECT detail ->> 'counters' FROM sync_runs WHERE run_id = $1", [run_id or ""])
     counters: dict[str, list[int]] = json.loads(found[0][0] or "{}") if found else {}
     return counters
@@ -248,10 +248,10 @@ def noted_counters(session: Session, run_id: str | None) -> dict[str, list[int]]
 
 
 def note_run(target: Server, schema: str, attempt: Attempt, status: str, detail: str | None) -> None:
-    """Writes the row of a run that publishes nothing itself; nothing where there is no run log.
+    """Writes the row of a run that publishes nothing; does nothing if there is no run log.
 
     Raises:
-        PostgresError: it cannot be written.
+        PostgresError: the row cannot be written.
     """
     run = attempt.run
     with connect(target, schema=schema) as session:
@@ -259,7 +259,7 @@ def note_run(target: Server, schema: str, attempt: Attempt, status: str, detail:
             return
         with session.transaction():
             session.execute("SET LOCAL lock_timeout = '5s'")
-            # Where the publish was committed and only its answer was lost, the row is there, and the run a good one.
+            # If the publish was committed and only the reply was lost, the row exists and the run was a good one.
             session.execute(
                 "INSERT INTO sync_runs (run_id, started_at, finished_at, status, rules_hash, version, files, "
                 "rows_read, rows_rejected, detail) VALUES ($1, $2::text::timestamptz, clock_timestamp(), $3, $4, $5, "
@@ -279,7 +279,7 @@ def note_run(target: Server, schema: str, attempt: Attempt, status: str, detail:
 
 
 def note_recovery(target: Server, schema: str, attempt: Attempt) -> None:
-    """Writes a row for a run that had nothing to publish, if the one before it failed: all is well again."""
+    """Writes a row for a run with nothing to publish if the previous run failed, so that the log shows the recovery."""
     with connect(target, schema=schema) as session:
         last = latest_runs(session, 1)
     if last and last[0].status == "failed":

@@ -1,4 +1,4 @@
-"""The server of a project, where there is one already."""
+"""The project's PostgreSQL server, if it exists."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from rmetrics.settings import Settings
 
 @contextlib.contextmanager
 def existing_server(settings: Settings) -> Iterator[Server | None]:
-    """The server as it is; None where an embedded one would have to be created first."""
+    """Yields the project's server; None if an embedded one would have to be created first."""
     if settings.dsn:
         yield server_of(settings.dsn)
     elif (settings.server_dir / "PG_VERSION").exists():

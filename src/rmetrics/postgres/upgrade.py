@@ -1,10 +1,10 @@
-"""Brings tables that an earlier version made to the form today's schema script gives them, in place.
+"""Upgrades tables created by an earlier version to the current schema script, in place.
 
-``CREATE TABLE IF NOT EXISTS`` passes over a table that is there, whatever it looks like. So the script's tables are
-made once more as temporary ones, what PostgreSQL says of the two is compared, and what lacks is added; the temporary
-ones go with a savepoint. Rows, grants, and views and columns of the user's own stay as they are. What cannot be changed
-in place without dropping something (a column's type under a view, for instance) PostgreSQL refuses, and the whole
-upgrade is rolled back.
+``CREATE TABLE IF NOT EXISTS`` skips an existing table with any columns. So the script's tables are also created as
+temporary ones, PostgreSQL's catalog entries of the two are compared, and the differences are applied; rolling back to a
+savepoint removes the temporary tables. Rows, grants, and the user's own views and columns are kept. PostgreSQL refuses
+changes that are impossible without dropping something (the type of a column that a view uses, for instance); then the
+whole upgrade is rolled back.
 """
 
 import re
@@ -15,8 +15,8 @@ from rmetrics.errors import PostgresError
 from rmetrics.postgres.connection import Session, quoted
 
 _TABLE = re.compile(r"^CREATE TABLE(?: IF NOT EXISTS)? (\w+)", re.MULTILINE)
-_OURS = "sync_runs"  # every version made it: where it is missing, a table of such a name is somebody else's
-_SET_EXPRESSION = 170_000  # the first server that changes a generated column in place
+_OURS = "sync_runs"  # created by every version: without it, a table of the same name is somebody else's
+_SET_EXPRESSION = 170_000  # the first server version that can change a generated column in place
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +34,19 @@ class _Form:
 
 
 def upgrade(session: Session, script: Sequence[str]) -> bool:
-    """Makes the tables of a script, and brings those that are there to the form the script gives them.
+    """Creates the tables of a script and upgrades existing ones to match it.
 
-    Columns and constraints that the script does not know stay. A column is never made NOT NULL, for it may hold NULL.
+    Columns and constraints that are not in the script are kept. A column is never set NOT NULL: it may contain NULL.
 
     Args:
         session: in a transaction.
         script: the script's statements.
 
     Returns:
-        Whether a table of an earlier version was changed, or one was added beside such.
+        Whether a table of an earlier version was changed, or a table was added to an existing schema.
 
     Raises:
-        PostgresError: a column is to be computed in a way that the server cannot change in place.
+        PostgresError: a generated column needs another expression, which the server cannot change in place.
     """
     creating = {match[1]: s for s in script if (match := _TABLE.search(s))}
     there = {str(name) for (name,) in session.query(
@@ -63,7 +63,7 @@ def upgrade(session: Session, script: Sequence[str]) -> bool:
 
 
 def _upgrades(session: Session, creating: Mapping[str, str]) -> list[str]:
-    """The statements that bring existing tables to the form the script gives them; none where they have it."""
+    """The statements that upgrade existing tables to match the script; none if they already match."""
     there = _forms(session, "current_schema()::regnamespace", creating)
     session.execute("SAVEPOINT before_upgrade")
     session.execute("SET LOCAL search_path TO pg_temp")  # here an unqualified table is a temporary one
@@ -78,14 +78,15 @@ def _upgrades(session: Session, creating: Mapping[str, str]) -> list[str]:
         parts = _parts(statement)
         columns += _column_upgrades(name, there[name], wanted[name], parts, number)
         constraints += _constraint_upgrades(name, there[name], wanted[name], parts)
+    # Foreign keys last: the keys that they reference must exist.
     return columns + sorted(constraints, key=lambda s: "FOREIGN KEY" in s)
 
 
 def _parts(statement: str) -> dict[str, str]:
-    """What a CREATE TABLE says of each column and constraint, by name, in the script's own words.
+    """The definitions of columns and constraints in a CREATE TABLE, by name, in the script's own wording.
 
-    What PostgreSQL makes of a constraint's words cannot be given back to it: it would understand the same and say it
-    differently, and the next upgrade would find a difference.
+    PostgreSQL's rendering of a constraint must not be used in its place: the server would store the same constraint but
+    render it differently, and the next upgrade would find a difference.
     """
     body = re.sub(r"--.*", "", statement).partition("(")[2].rpartition(")")[0]
     found, depth, quoted_text, part = list[str](), 0, False, ""

@@ -1,6 +1,6 @@
-"""A server's answer to rows of text. Pure.
+"""Turns a server's response into rows of text. Pure.
 
-Every number is read as the text it was sent with and stays that text, for JMESPath, too: no digit is lost on the way.
+Every number stays the text that the server sent, in JMESPath too, so that no digit is lost.
 """
 
 import datetime as dt
@@ -23,17 +23,17 @@ _MOST_DIGITS = 60
 
 
 class UnusableAnswerError(Exception):
-    """An answer that is not what was asked for. It may be another one the next time."""
+    """A response that cannot be used; the next attempt may bring a usable one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one answer has.
+    """The content of one response.
 
     Attributes:
-        rows: header to cell.
-        total: how many rows the server says there are.
-        next: what the next page is asked with; None on the last one.
+        rows: cells by header.
+        total: number of rows in the whole list as declared by the server; None without one.
+        next: cursor of the next page; None on the last one.
     """
 
     rows: tuple[Row, ...]
@@ -42,10 +42,10 @@ class Page:
 
 
 def exact_json(body: bytes) -> Any:
-    """A JSON document with every number as its exact text.
+    """Parses a JSON document, keeping each number as its exact text.
 
     Raises:
-        UnusableAnswerError: it is none, it is cut off, or an object has a key twice.
+        UnusableAnswerError: it is not JSON or is cut off, or an object has a key twice.
     """
     if _PAGE.match(body[:200]):
         raise UnusableAnswerError("is a web page, not JSON: is a login needed?")
@@ -87,10 +87,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def found(path: str | None, document: Any) -> Any:
-    """What a JMESPath finds; None where there is no path.
+    """Evaluates a JMESPath; None without a path.
 
     Raises:
-        UnusableAnswerError: the document is not what the path expects.
+        UnusableAnswerError: the path does not apply to the document.
     """
     if path is None:
         return None
@@ -101,10 +101,10 @@ def found(path: str | None, document: Any) -> Any:
 
 
 def read_page(pull: ListPull, document: Any) -> Page:
-    """The rows of one answer.
+    """Extracts rows, total and cursor from one response.
 
     Raises:
-        UnusableAnswerError: it reports an error, or rows or total are not where they are declared.
+        UnusableAnswerError: the response reports an error, or rows, total or cursor are not as declared.
     """
     if pull.failed and found(pull.failed, document):
         raise UnusableAnswerError(f"reports an error under {pull.failed}")
@@ -148,7 +148,7 @@ def _next(pull: ListPull, document: Any) -> str | None:
 
 
 def flattened(value: Mapping[str, Any], prefix: str = "") -> Row:
-    """Nested keys joined by a dot; a list of plain values joined by a comma, any other list as JSON.
+    """Flattens an object: nested keys joined by a dot, lists of plain values by a comma, other lists as JSON.
 
     >>> flattened({"id": "1", "client": {"zip": "02139"}, "tags": ["a", "b"], "paid": True, "note": None})
     {'id': '1', 'client.zip': '02139', 'tags': 'a, b', 'paid': 'true', 'note': ''}
@@ -163,7 +163,7 @@ def flattened(value: Mapping[str, Any], prefix: str = "") -> Row:
 
 
 def cell(value: Any) -> str:
-    """One value as text."""
+    """Converts a value to text."""
     match value:
         case None:
             return ""
@@ -213,5 +213,5 @@ def _zoned(header: str, text: str, zone: ZoneInfo) -> str:
 
 
 def headers_of(pull: ListPull, rows: Sequence[Row]) -> tuple[str, ...]:
-    """The columns of a file of these rows: as declared, else in the order they came up."""
+    """Returns the columns of a file with these rows: as declared, otherwise in order of appearance."""
     return tuple(pull.columns) or tuple(dict.fromkeys(h for row in rows for h in row))

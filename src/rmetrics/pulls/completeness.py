@@ -1,7 +1,7 @@
-"""The proof that a list was read whole. Pure.
+"""Proves that a list was read completely. Pure.
 
-A list is complete where the number of its rows is the declared total (the same on every page), its pages end by their
-own rule, no key has two contents, its size is below the known cap, and a second reading gave the same rows.
+A list is complete if the number of its rows is the declared total (the same on every page), its pages end by their own
+rule, no key has two contents, its size is below the known cap, and a second reading gave the same rows.
 """
 
 import hashlib
@@ -18,13 +18,13 @@ HINT = "Nothing of this pull is in force; the last good data stay. Try again: rm
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One reading of a whole list that is sound in itself.
+    """One reading of a whole list, consistent in itself.
 
     Attributes:
-        rows: each key once, in the order they came.
-        pages: how many answers it took.
-        total: as the server declared it.
-        digest: of the set of rows; order is left out, which servers do not promise.
+        rows: each key once, in order of arrival.
+        pages: number of pages.
+        total: the total that the server declared; None without one.
+        digest: hash of the rows regardless of their order, which servers do not guarantee.
     """
 
     rows: tuple[Row, ...]
@@ -33,35 +33,35 @@ class Reading:
 
     @property
     def digest(self) -> str:
-        """The same for the same rows in any order."""
+        """Equal for equal rows in any order."""
         return hashlib.sha256("\n".join(sorted(content(r) for r in self.rows)).encode()).hexdigest()
 
 
 def content(row: Row) -> str:
-    """A row as one text that differs where any cell differs."""
+    """Returns a hash of a row's cells; blank cells do not count."""
     text = "\x1f".join(f"{h}\x1e{c}" for h, c in sorted(row.items()) if c)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class UnsoundError(PullError):
-    """Pages that do not fit together. The list may have moved while it was read: another reading may be sound."""
+    """Pages that are inconsistent. The list may have changed while it was read: another reading may be consistent."""
 
 
 def incomplete(what: str, hint: str = HINT) -> PullError:
-    """A pull that is not proved complete."""
+    """Builds the error for a pull that is not proved complete."""
     return PullError(what, hint)
 
 
 def unsound(what: str, hint: str = HINT) -> UnsoundError:
-    """Pages that do not fit together."""
+    """Builds the error for inconsistent pages."""
     return UnsoundError(what, hint)
 
 
 def judged(pull: ListPull, pages: Sequence[Page]) -> Reading:
-    """The rows of a reading, if its pages fit together.
+    """Checks the pages of a reading against each other and returns it.
 
     Raises:
-        UnsoundError: a part is missing, repeated with another content, or not proved to be all.
+        UnsoundError: rows are missing or repeated with other content, or completeness is not proved.
     """
     total = _one_total(pages)
     _no_page_twice(pull, pages)
@@ -86,7 +86,7 @@ def judged(pull: ListPull, pages: Sequence[Page]) -> Reading:
 
 
 def _short_page(pull: ListPull, pages: Sequence[Page]) -> str:
-    """Names the first page before the last that is not full."""
+    """Names the first page, other than the last, that is not full."""
     size = pull.paging.size
     if size is None or pull.paging.kind not in {"offset", "page"}:
         return ""
@@ -102,13 +102,14 @@ def _one_total(pages: Sequence[Page]) -> int | None:
 
 
 def _no_page_twice(pull: ListPull, pages: Sequence[Page]) -> None:
-    """Without keys nothing but the whole page shows that a page came twice."""
+    """Refuses a repeated page; without ``unique`` only its whole content reveals it."""
     if pull.unique:
         return
     seen: dict[str, int] = {}
     for number, page in enumerate(pages, 1):
         if not page.rows:
             continue
+        # A page with a single row may rightly equal an earlier one if the total counts both.
         digest = "".join(content(r) for r in page.rows)
         if digest in seen and (len(page.rows) > 1 or page.total is None):
             raise unsound(f"page {number} is page {seen[digest]} again, and another is missing")
@@ -116,7 +117,7 @@ def _no_page_twice(pull: ListPull, pages: Sequence[Page]) -> None:
 
 
 def _unique(pull: ListPull, pages: Sequence[Page]) -> list[Row]:
-    """Each key once.
+    """Returns the rows with each key once.
 
     Raises:
         UnsoundError: a row has no key, or a key has two contents.

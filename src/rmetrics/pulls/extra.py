@@ -1,4 +1,4 @@
-"""The libraries that only pulls need: ``pip install 'rmetrics[pull]'``."""
+"""Imports the libraries that only pulls need: ``pip install 'rmetrics[pull]'``."""
 
 import importlib
 import logging
@@ -6,12 +6,12 @@ from typing import Any
 
 from rmetrics.errors import SettingsError
 
-# They log addresses, which may hold a secret.
+# These log addresses, which may contain a secret.
 _TALKATIVE = ("httpx", "httpcore", "stamina", "asyncssh", "imap_tools", "fsspec")
 
 
 def library(name: str) -> Any:
-    """A library of the extra; its log is silenced.
+    """Imports a library of the extra and silences the logs of all of them.
 
     Raises:
         SettingsError: it is not installed.

@@ -1,8 +1,8 @@
-"""Pulled files into the inbox, whole or not at all.
+"""Puts pulled files into the inbox, whole or not at all.
 
-A file is written beside its place under a hidden name, which the inbox passes over, and flushed. Then its manifest is
-put into place, then the file itself. Whoever is stopped in between leaves a manifest and a hidden file that fits it:
-``finish`` puts that into place, too.
+A file is written to its folder under a hidden name, which the inbox ignores, and flushed. Then the manifest gets its
+final name, then the file. An interruption in between leaves a manifest and a hidden file with the same hash, which
+``finish`` renames.
 """
 
 import csv
@@ -20,24 +20,24 @@ from rmetrics.pulls.completeness import incomplete
 from rmetrics.pulls.manifest import FOLDER, SUFFIX, Manifest, manifests
 
 Fits = Callable[[Path, str], str]
-"""Why a file does not fit the feed it was pulled for; empty where it does. Takes where it is and its name."""
+"""Returns why a file does not fit the feed it was pulled for, empty if it does; takes its path and its final name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """Attributes: ``new``: whether a file was written; otherwise the same one was there already."""
+    """A pulled file in the inbox. ``new``: whether a file was written; False without rows or with known content."""
 
     manifest: Manifest
     new: bool
 
 
 def folder_of(inbox: Path, name: str) -> Path:
-    """Where the files of a pull go."""
+    """Returns the folder for the files of a pull."""
     return inbox / FOLDER / name
 
 
 def table_bytes(headers: Sequence[str], rows: Sequence[Row]) -> bytes:
-    """The rows as CSV, every cell quoted: nothing in a cell is taken for anything else."""
+    """Formats rows as CSV with every cell quoted, so that no cell is mistaken for syntax."""
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
     writer.writerow(headers)
@@ -46,7 +46,7 @@ def table_bytes(headers: Sequence[str], rows: Sequence[Row]) -> bytes:
 
 
 def named_for(globs: Sequence[str], pull: str, stamp: str) -> str:
-    """A file's name: one that the feed's first glob fits, so that it counts as one of that feed's.
+    """Builds a file name that matches the feed's first glob, so that the file counts as one of that feed's.
 
     >>> named_for(["leads cost Elocals*"], "mail", "20260131T080000Z")
     'leads cost Elocals mail 20260131T080000Z.csv'
@@ -59,7 +59,7 @@ def named_for(globs: Sequence[str], pull: str, stamp: str) -> str:
 
 
 def finish(folder: Path) -> None:
-    """Puts what an interrupted pull had proved into place, and removes what it had not.
+    """Completes an interrupted pull: renames a file whose manifest is in place, removes all other hidden files.
 
     Raises:
         LakeError: the folder cannot be written.
@@ -81,11 +81,11 @@ def put(folder: Path, content: bytes, manifest: Manifest, fits: Fits, modified_n
     """Puts one file and its manifest into the inbox.
 
     Args:
-        folder: of the pull.
-        content: of the file; what came without rows has none.
-        manifest: of the file; hash, size and a free name are filled in here.
-        fits: the judge of the file.
-        modified_ns: the time of the file where it came from; None for now.
+        folder: the pull's folder.
+        content: the file's bytes; empty for a pull without rows.
+        manifest: the file's manifest; hash, size and a free name are filled in here.
+        fits: checks the file against the feed.
+        modified_ns: modification time at the origin in nanoseconds; None for now.
 
     Raises:
         PullError: the file does not fit the feed.
@@ -120,7 +120,7 @@ def put(folder: Path, content: bytes, manifest: Manifest, fits: Fits, modified_n
 
 
 def judge(folder: Path, content: bytes, name: str, feed: str, fits: Fits) -> None:
-    """Refuses a file that does not fit its feed; nothing stays behind.
+    """Raises an error if a file does not fit its feed; leaves no file in the folder.
 
     Raises:
         PullError: it does not fit.
@@ -142,7 +142,7 @@ _UNFIT = "Nothing of it is in force. Compare columns = {...} of the pull with th
 
 
 def _same(folder: Path, sha256: str) -> tuple[Path, Manifest] | None:
-    """The newest pulled file, if it has this content and is still there."""
+    """Returns the newest pulled file if it has this content and still exists."""
     with_files = [(p, m) for p, m in manifests(folder) if m.file is not None]
     newest = max(with_files, key=lambda f: (f[1].asked_at, f[0].name), default=None)
     if newest is None or newest[1].sha256 != sha256 or not (folder / str(newest[1].file)).is_file():
@@ -151,7 +151,7 @@ def _same(folder: Path, sha256: str) -> tuple[Path, Manifest] | None:
 
 
 def _empty(folder: Path, manifest: Manifest) -> None:
-    """Notes that there was nothing; the notes before it are not needed any more."""
+    """Writes a manifest of an empty pull and removes the earlier ones of that kind."""
     path = folder / f"nothing {manifest.asked_at.replace(':', '')}{SUFFIX}"
     replace_private(path, manifest.document())
     for other, old in manifests(folder):

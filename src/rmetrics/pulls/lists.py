@@ -1,4 +1,4 @@
-"""A list on a web server, read whole and proved whole."""
+"""Reads a list from a web server and proves it complete."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping
@@ -13,17 +13,17 @@ from rmetrics.pulls.transport import AgainError, Answer, NoSuchPageError, Refuse
 from rmetrics.pulls.window import midnight
 from rmetrics.rules.pulls import ListPull
 
-READINGS = 4  # at most: two that agree are wanted
+READINGS = 4  # at most, until two agree
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Proved:
-    """A list that was read whole.
+    """A list that was read completely.
 
     Attributes:
-        readings: how often it was read until two readings agreed.
-        requests: how many pages were asked for in all.
+        readings: number of readings until two agreed.
+        requests: number of pages requested in all.
     """
 
     reading: Reading
@@ -34,30 +34,30 @@ class Proved:
 def values_of(
     pull: ListPull, secrets: Mapping[str, str], since: dt.date, until: dt.date, zone: str
 ) -> dict[str, str | int | None]:
-    """What the placeholders stand for, those of a page left out."""
+    """Returns the values of all placeholders except those of a page."""
     zone = pull.zone or zone
     days = {"since": midnight(since, zone).strftime(pull.dates), "until": midnight(until, zone).strftime(pull.dates)}
     return {**secrets, **days, "size": pull.paging.size}
 
 
 def first_request(pull: ListPull, values: Mapping[str, str | int | None]) -> Request:
-    """The request for the first page."""
+    """Builds the request for the first page."""
     return page_request(pull, {**values, **_at(_first(pull, values))})
 
 
 def read_list(pull: ListPull, values: Mapping[str, str | int | None], progress: Progress) -> Proved:
-    """All rows of a list.
+    """Reads all rows of a list.
 
-    The list is read until two readings in a row agree: rows that move from page to page while they are read are
-    missed without any page looking wrong.
+    The list is read until two successive readings agree: rows that move between pages during a reading can be missed
+    without any page looking wrong.
 
     Args:
         pull: the declaration.
-        values: what the placeholders stand for.
-        progress: is told how many rows of how many (0: not known) are there.
+        values: values of the placeholders.
+        progress: called with the number of rows so far and the total (0: unknown).
 
     Raises:
-        PullError: it is not proved complete.
+        PullError: the list is not proved complete.
     """
     origins = {origin(pull.url)} | ({origin(pull.bearer.url)} if pull.bearer else set())
     with Transport(frozenset(origins), seconds=pull.budget, interval=pull.interval) as transport:
@@ -69,7 +69,8 @@ def read_list(pull: ListPull, values: Mapping[str, str | int | None], progress: 
                 reading = judged(pull, reader.pages())
             except UnsoundError as error:
                 if fault is not None and fault.message == error.message:
-                    raise  # it did not move: it is so
+                    raise  # the same fault twice: the list did not change while it was read
+                # Two consistent readings in a row are required, so the one before no longer counts.
                 before, fault = None, error
                 continue
             if not pull.twice or (before is not None and agree(before, reading)):
@@ -88,10 +89,10 @@ class _Reader:
         self.requests = 0
 
     def pages(self) -> list[Page]:
-        """One reading of all pages.
+        """Reads all pages once.
 
         Raises:
-            PullError: a page does not come, or pages do not end as they should.
+            PullError: a page is missing, or the pages do not end by their rule.
         """
         pages: list[Page] = []
         asked: set[str | None] = {None}
@@ -137,7 +138,7 @@ class _Reader:
                     ) from None
                 self.values.pop("bearer", None)
             except NoSuchPageError:
-                if here.probe:
+                if here.probe:  # some servers have no page after the last one
                     return Page(()), None
                 raise incomplete(f"{what}: the server has no such page (404)", "Check url.") from None
         raise AssertionError  # pragma: no cover - the second round returns or raises

@@ -1,6 +1,6 @@
-"""Reports that come by mail: attachments, and what links in the mail lead to.
+"""Fetches reports that arrive by mail: attachments and the targets of links.
 
-Messages are only read: nothing is marked, moved or deleted.
+The mailbox is only read: no message is marked, moved or deleted.
 """
 
 import datetime as dt
@@ -29,16 +29,16 @@ _ADDRESS = re.compile(r"https?://[^\s<>\"')\]]+")
 def read_mailbox(
     pull: ImapPull, secrets: Mapping[str, str], since: dt.date | None, progress: Callable[[int, int], None]
 ) -> list[PulledFile]:
-    """The files of every message that is meant.
+    """Reads the files of all messages that match the declaration.
 
     Args:
         pull: the declaration.
-        secrets: what its placeholders stand for.
-        since: the first day of arrival; None for all that the mailbox holds.
-        progress: is told how many messages of how many are read.
+        secrets: values of its placeholders.
+        since: the first day of arrival; None for the whole mailbox.
+        progress: called with the number of messages read and their total.
 
     Raises:
-        PullError: the mailbox cannot be read, a message is gone or damaged, or has no file that fits.
+        PullError: the mailbox cannot be read, or a message is missing, damaged or without a matching file.
     """
     imap = library("imap_tools")
     where = f"the mailbox {urlsplit(pull.url).hostname}"
@@ -72,7 +72,7 @@ def _signed_in(imap: Any, pull: ImapPull, secrets: Mapping[str, str], where: str
 
 
 def _not_let_in(imap: Any, error: Exception, pull: ImapPull, where: str, folder: str) -> Exception:
-    """What to say of a login that failed; the error itself where it is of another kind."""
+    """Translates a failed login; returns an error of another kind unchanged."""
     if isinstance(error, imap.errors.MailboxLoginError):
         named = " or ".join(pull.secrets.values()) or "the password"
         return incomplete(f"{where}: the login is refused: {named} is wrong or has expired")
@@ -86,7 +86,7 @@ def _files(
 ) -> Iterator[PulledFile]:
     asked: dict[str, Any] = {k: v for k, v in (("from_", pull.from_), ("subject", pull.subject)) if v}
     if since is not None:
-        asked["date_gte"] = since - dt.timedelta(days=1)  # the server counts days by a zone of its own
+        asked["date_gte"] = since - dt.timedelta(days=1)  # the server's days are in a time zone of its own
     uids = box.uids(imap.AND(**asked), charset="UTF-8") if asked else []
     for number, uid in enumerate(uids, 1):
         messages = list(box.fetch(imap.AND(uid=uid), mark_seen=False))
@@ -100,7 +100,7 @@ def _files(
 
 
 def _is_from(sender: str, wanted: str) -> bool:
-    """Whether the sender is the one that is meant; a server finds ``a@x.com`` in ``a@x.com.example`` too."""
+    """Whether the sender matches exactly; the server's search also finds ``a@x.com`` in ``a@x.com.example``."""
     sender, wanted = sender.casefold(), wanted.casefold()
     if "@" not in wanted:
         return wanted in sender
@@ -108,7 +108,7 @@ def _is_from(sender: str, wanted: str) -> bool:
 
 
 def _arrived(box: Any, uid: str) -> dt.datetime:
-    """When the server got a message: the date that the sender wrote may be any."""
+    """Returns when the server received a message: the date in the message is up to the sender."""
     _, answer = box.client.uid("FETCH", uid, "(INTERNALDATE)")
     parts = imaplib.Internaldate2tuple(answer[0]) if answer and isinstance(answer[0], bytes) else None
     if parts is None:

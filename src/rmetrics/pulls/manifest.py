@@ -1,7 +1,7 @@
-"""The manifest beside a pulled file: what was asked, when, what came, and what proves that it is all.
+"""The manifest of a pulled file: the request, its time, the result, and the proof that it is complete.
 
-``NAME.manifest.json`` stands beside ``NAME``; the inbox passes over ``.json``. A manifest without a file is that of a
-pull that proved that there was nothing.
+``NAME.manifest.json`` lies next to ``NAME``; the inbox ignores ``.json``. A manifest without a file records a pull that
+proved that there were no rows.
 """
 
 import datetime as dt
@@ -14,7 +14,7 @@ from typing import Any
 from rmetrics.concealed import concealed
 
 SUFFIX = ".manifest.json"
-FOLDER = "pulls"  # of the inbox: where pulled files go, a folder for each pull
+FOLDER = "pulls"  # subfolder of the inbox for pulled files, with a folder for each pull
 FORMAT = 1
 
 
@@ -23,12 +23,12 @@ class Manifest:
     """One pulled file.
 
     Attributes:
-        file: its name; None where there were no rows.
-        asked_at: when, in UTC.
-        day: the business day up to which no day is left out: the next pull asks from the overlap before it.
-        request: the declaration's address and parameters, with placeholders: never what they stand for.
-        source: of a file: its name, size and time where it came from.
-        proof: what shows that it is all, one sentence each.
+        file: its name; None if there were no rows.
+        asked_at: time of the request, in UTC.
+        day: the business day up to which pulls have no gap; the next pull starts from the overlap before it.
+        request: the declaration's address and parameters with placeholders, never their values.
+        source: for a file from elsewhere: its name, size and time there.
+        proof: reasons why it is complete, one sentence each.
     """
 
     pull: str
@@ -51,16 +51,16 @@ class Manifest:
 
     @property
     def good_day(self) -> dt.date:
-        """The day as a date."""
+        """``day`` as a date."""
         return dt.date.fromisoformat(self.day)
 
     def document(self) -> bytes:
-        """The manifest as JSON."""
+        """Returns the manifest as JSON, with secrets concealed."""
         return concealed(json.dumps(asdict(self), ensure_ascii=False, indent=2)).encode() + b"\n"
 
 
 def manifests(folder: Path) -> Iterator[tuple[Path, Manifest]]:
-    """Yields the manifests of a pull's folder by name. What is no manifest of ours is passed over."""
+    """Yields the manifests in a pull's folder, by name; skips files that are not valid manifests."""
     if not folder.is_dir():
         return
     for path in sorted(folder.glob(f"*{SUFFIX}")):

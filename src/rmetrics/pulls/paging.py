@@ -1,22 +1,22 @@
-"""Which page comes next, and when the last one was there. Pure."""
+"""Determines the next page of a list and the end of it. Pure."""
 
 from dataclasses import dataclass
 
 from rmetrics.pulls.answers import Page
 from rmetrics.rules.pulls import ListPull, Paging
 
-PAGES = 20_000  # beyond: a list that never ends
+PAGES = 20_000  # beyond this a list counts as endless
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where in a list a request asks.
+    """The place in a list that a request asks for.
 
     Attributes:
-        number: of the request, from 1.
-        at: the offset or the number of the page.
-        cursor: what the page before gave; a whole address with the Link header.
-        probe: whether the list has ended already, and this request is to find nothing.
+        number: number of the request, from 1.
+        at: offset or page number.
+        cursor: the cursor from the previous page; with the Link header a whole address.
+        probe: whether the list seems to have ended, so that this page must be empty.
     """
 
     number: int
@@ -26,23 +26,23 @@ class Position:
 
 
 def first_position(paging: Paging) -> Position:
-    """The position of the first page."""
+    """Returns the position of the first page."""
     start = paging.first if paging.first is not None else 1 if paging.kind == "page" else 0
     return Position(1, start)
 
 
 def next_position(pull: ListPull, here: Position, page: Page, rows: int, link: str | None) -> Position | None:
-    """The position after a page; None after the last.
+    """Returns the position after a page; None after the last.
 
-    Counted pages end where the total is reached, or with an empty page. Without a total a page that is not full is the
-    last; one more is asked for, which must be empty: a server may give fewer rows than it was asked for.
+    Counted pages end when the total is reached or with an empty page. Without a total, a page that is not full is the
+    last; one more is requested and must be empty, because a server may return fewer rows than requested.
 
     Args:
         pull: the declaration.
         here: the position of the page.
-        page: what was there.
-        rows: read so far, those of this page included.
-        link: the address in the Link header that leads on.
+        page: the page's content.
+        rows: number of rows so far, including this page.
+        link: the address of the next page in the Link header; None without one.
     """
     paging = pull.paging
     match paging.kind:
@@ -65,5 +65,5 @@ def next_position(pull: ListPull, here: Position, page: Page, rows: int, link: s
 
 
 def probes_further(here: Position, page: Page) -> bool:
-    """Whether a page was to be empty and is not."""
+    """Whether a page that must be empty has rows."""
     return here.probe and bool(page.rows)

@@ -1,6 +1,6 @@
-"""When each pull was last tried and last proved complete: a small file in the data folder.
+"""The record of each pull's last attempt and last complete one: a small file in the data folder.
 
-The manifests beside the pulled files prove what came. This tells what did not, too.
+The manifests next to the pulled files document successful pulls; this record also covers failed ones.
 """
 
 import datetime as dt
@@ -14,17 +14,17 @@ from rmetrics.concealed import concealed
 from rmetrics.files import PRIVATE_FOLDER, replace_private
 
 _FILE = "pulls.json"
-OVERDUE = dt.timedelta(hours=26)  # a day, and the time that a daily run may begin late
+OVERDUE = dt.timedelta(hours=26)  # a day, plus the delay that a daily run may have
 
 
 @dataclass(frozen=True, slots=True)
 class PullRecord:
-    """What is known of a declared pull.
+    """The state of a declared pull.
 
     Attributes:
-        tried_at: when it was last tried; None: never.
-        complete_at: when it was last proved complete, or that there was nothing; None: never.
-        why: why the last try was not complete; empty where it was.
+        tried_at: time of the last attempt; None: never.
+        complete_at: time of the last attempt proved complete, with or without rows; None: never.
+        why: why the last attempt was not complete; empty if it was.
     """
 
     name: str
@@ -33,7 +33,7 @@ class PullRecord:
     why: str = ""
 
     def trouble(self, now: dt.datetime) -> str:
-        """What is wrong; empty where nothing is."""
+        """Describes what is wrong with the pull; empty if nothing is."""
         if self.tried_at is None:
             return "it has never run"
         last = f"last complete {self.complete_at:%Y-%m-%d %H:%M} UTC" if self.complete_at else "it never was complete"
@@ -45,24 +45,24 @@ class PullRecord:
 
 
 def pull_records(data: Path, names: Iterable[str]) -> tuple[PullRecord, ...]:
-    """What is known of the declared pulls, in their order.
+    """Returns the states of the named pulls, in the same order.
 
     Args:
         data: the data folder.
-        names: of the pulls.
+        names: names of the declared pulls.
     """
     kept = _kept(data)
     return tuple(_record(name, kept.get(name)) for name in names)
 
 
 def note_pull(data: Path, name: str, at: dt.datetime, why: str) -> None:
-    """Notes a try. Whoever pulls holds the lock of pulls.
+    """Records an attempt. The caller holds the lock of pulls.
 
     Args:
         data: the data folder.
-        name: of the pull.
-        at: when it was begun.
-        why: why it is not complete; empty where it is.
+        name: the pull's name.
+        at: when the attempt started.
+        why: why it is not complete; empty if it is.
 
     Raises:
         OSError: the file cannot be written.

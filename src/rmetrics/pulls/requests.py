@@ -1,4 +1,4 @@
-"""What is asked: a declaration with its placeholders filled in. Pure."""
+"""Builds requests from declarations by filling in their placeholders. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,7 +14,7 @@ _PORTS = {"https": 443, "http": 80, "imaps": 993, "imap": 143, "sftp": 22}
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request. Its address, headers and body may hold secrets: show only what ``concealed`` leaves."""
+    """One request. Its address, headers and body may contain secrets: never show it without ``concealed``."""
 
     method: str
     url: str
@@ -24,12 +24,12 @@ class Request:
 
     @property
     def origin(self) -> str:
-        """The scheme, host and port it goes to."""
+        """Scheme, host and port of its address."""
         return origin(self.url)
 
 
 def origin(url: str) -> str:
-    """The scheme, host and port of an address.
+    """Returns the scheme, host and port of an address.
 
     >>> origin("https://API.example.com/v1"), origin("http://localhost:80/x")
     ('https://api.example.com:443', 'http://localhost:80')
@@ -39,18 +39,18 @@ def origin(url: str) -> str:
 
 
 def may_be_sent_to(url: str) -> bool:
-    """Whether an address is encrypted on its way, or this machine's own."""
+    """Whether an address uses TLS or belongs to this machine."""
     parts = urlsplit(url)
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 
 def page_request(pull: ListPull, values: Values) -> Request:
-    """The request for one page.
+    """Builds the request for one page.
 
     Args:
         pull: the declaration.
-        values: what the placeholders stand for. A parameter, or a key of the body, that is nothing but a placeholder
-            without a value is left out; one with a number is a number in JSON.
+        values: values of the placeholders. A parameter or a key of the body that consists of a placeholder without a
+            value is left out; one that consists of a placeholder with a number becomes a number in JSON.
     """
     params = {k: v for k, v in ((k, filled(v, values)) for k, v in pull.params.items()) if v is not None}
     url = with_params(_address(pull.url, values), {k: str(v) for k, v in params.items()})
@@ -63,14 +63,14 @@ def page_request(pull: ListPull, values: Values) -> Request:
 
 
 def bearer_request(pull: ListPull, values: Values) -> Request:
-    """The request for a short-lived token."""
+    """Builds the request for a short-lived token."""
     assert pull.bearer is not None  # noqa: S101 - the caller asks only where one is declared
     form = {k: str(filled(v, values)) for k, v in pull.bearer.form.items()}
     return Request("POST", _address(pull.bearer.url, values), filled_headers(pull.bearer.headers, values), form=form)
 
 
 def filled(value: Any, values: Values) -> Any:
-    """A text, a table or a list with its placeholders filled in.
+    """Fills in the placeholders of a text, a table or a list.
 
     >>> filled({"first": "{size}", "after": "{cursor}", "day": "from {since}"}, {"size": 50, "since": "2026-01-01"})
     {'first': 50, 'day': 'from 2026-01-01'}
@@ -88,10 +88,10 @@ def filled(value: Any, values: Values) -> Any:
 
 
 def filled_headers(headers: Mapping[str, str], values: Values) -> dict[str, str]:
-    """Headers with their placeholders filled in.
+    """Fills in the placeholders of headers.
 
     Raises:
-        SettingsError: a secret holds a line break or another character that no header may have.
+        SettingsError: a secret contains a line break or another character that headers do not allow.
     """
     made = {k: v for k, v in ((k, filled(v, values)) for k, v in headers.items()) if v is not None}
     for name, value in made.items():
@@ -104,7 +104,7 @@ def filled_headers(headers: Mapping[str, str], values: Values) -> dict[str, str]
 
 
 def with_params(url: str, params: Mapping[str, str]) -> str:
-    """The address with parameters added; those of the same name are replaced."""
+    """Adds parameters to an address; they replace those of the same name."""
     parts = urlsplit(url)
     kept = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if k not in params]
     return urlunsplit((*parts[:3], urlencode([*kept, *params.items()]), ""))
@@ -115,5 +115,5 @@ def _address(url: str, values: Values) -> str:
 
 
 def followed(request: Request, url: str) -> Request:
-    """The same request to another address of the same server."""
+    """Returns the same request for another address, which the caller has to check."""
     return replace(request, url=url)

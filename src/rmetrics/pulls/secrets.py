@@ -1,4 +1,4 @@
-"""The secrets that a pull names, each concealed from then on."""
+"""Looks up the secrets that a pull names and conceals them in all later output."""
 
 from collections.abc import Mapping
 
@@ -8,13 +8,13 @@ from rmetrics.settings import KEY_RING, named_setting
 
 
 def secrets_of(names: Mapping[str, str]) -> dict[str, str]:
-    """What each placeholder stands for. Each value is concealed from here on.
+    """Returns the value of each placeholder; conceals each value from here on.
 
     Args:
-        names: placeholder to the name of a setting; see ``named_setting``.
+        names: setting names by placeholder; see ``named_setting``.
 
     Raises:
-        SettingsError: one is not set, or too short to be concealed; ``.env`` cannot be read.
+        SettingsError: a secret is not set or too short to be concealed, or ``.env`` cannot be read.
     """
     found: dict[str, str] = {}
     for placeholder, name in names.items():

@@ -1,6 +1,6 @@
-"""Files of a synced folder, of a store that fsspec knows, and of an SFTP server.
+"""Reads files from a synced folder, from a store supported by fsspec, or from an SFTP server.
 
-A file is taken where its size is the one listed and a second listing is the same: nothing was being written.
+Files are accepted only if each has its listed size and a second listing is identical: then nothing was being written.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from rmetrics.pulls.requests import filled
 from rmetrics.rules.pulls import FolderPull, SftpPull
 
 Listing = dict[str, tuple[int, int]]
-"""Name to size and time of change in nanoseconds."""
+"""Size and modification time in nanoseconds, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class PulledFile:
     """A whole file.
 
     Attributes:
-        modified_ns: its time where it came from; the newest export counts.
-        source: where it came from, for the manifest.
+        modified_ns: modification time at the origin, which ranks it among exports; None if unknown.
+        source: its origin, for the manifest.
     """
 
     name: str
@@ -38,7 +38,7 @@ class PulledFile:
 
 
 def fitting(name: str, globs: Sequence[str]) -> bool:
-    """Whether a file's name fits one of the globs, without regard to case."""
+    """Whether a file's name matches one of the globs, ignoring case; hidden and lock files never do."""
     plain = name.rpartition("/")[2].casefold()
     return not plain.startswith((".", "~$")) and any(fnmatch.fnmatchcase(plain, g.casefold()) for g in globs)
 
@@ -49,17 +49,17 @@ def read_folder(
     known: Callable[[str, int, int], bool],
     progress: Callable[[int, int], None],
 ) -> list[PulledFile]:
-    """The files of a folder or store that are not known yet.
+    """Reads the files of a folder or store that were not pulled before.
 
     Args:
         pull: the declaration.
-        secrets: what its placeholders stand for.
+        secrets: values of its placeholders.
         known: whether a file of this name, size and time was pulled before.
-        progress: is told how many files of how many are read.
+        progress: called with the number of files read and their total.
 
     Raises:
-        PullError: it cannot be read, or changed while it was read.
-        SettingsError: the package for such a store is not installed.
+        PullError: the folder cannot be read or changed during the reading.
+        SettingsError: the package for the store is not installed.
     """
     core = library("fsspec.core")
     url = pull.url if "://" in pull.url else str(Path(pull.url).expanduser())
@@ -82,6 +82,7 @@ def read_folder(
     except FileNotFoundError:
         raise incomplete(f"there is no folder {pull.url}, or a file went away while it was read") from None
     except Exception as error:
+        # Each store raises its own classes, whose messages may contain secrets: only bugs and our own errors pass.
         if isinstance(error, OSError) or type(error).__module__.partition(".")[0] not in {"rmetrics", "builtins"}:
             raise incomplete(f"{pull.url} cannot be read ({type(error).__name__})") from None
         raise
@@ -98,7 +99,7 @@ def _listing(store: Any, path: str, globs: Sequence[str]) -> Listing:
 
 
 def _time_of(entry: Mapping[str, Any]) -> int:
-    """A file's time of change; each store has a key of its own for it."""
+    """Returns a file's modification time; each store uses its own key for it. 0 if there is none."""
     for key in ("mtime", "LastModified", "last_modified", "updated", "modified", "created"):
         match entry.get(key):
             case int() | float() as seconds:
@@ -132,10 +133,11 @@ def read_sftp(
     known: Callable[[str, int, int], bool],
     progress: Callable[[int, int], None],
 ) -> list[PulledFile]:
-    """The files of a server's folder that are not known yet. Its key must stand in ``known_hosts``.
+    """Reads the files of an SFTP folder that were not pulled before; ``known_hosts`` must contain the server's key.
 
     Raises:
-        PullError: the server cannot be reached or trusted, or the folder changed while it was read.
+        PullError: the server cannot be reached or trusted, or the folder changed during the reading.
+        SettingsError: there is no ``known_hosts`` file, or the key file cannot be used.
     """
     ssh = library("asyncssh")
     host = urlsplit(pull.url).hostname

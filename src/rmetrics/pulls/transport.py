@@ -1,7 +1,7 @@
-"""Requests over HTTP: only to the declared servers, patient with them, within a time budget.
+"""HTTP requests to declared servers only, with retries and within a time budget.
 
-What a library says of a request may hold its address, and with it a secret. So none of its errors goes further: each
-becomes one of ours, in our own words.
+A library's error messages may contain the address of a request, and with it a secret. So each of its errors is replaced
+by one of ours with our own text.
 """
 
 import datetime as dt
@@ -21,19 +21,19 @@ from rmetrics.pulls.window import SKEW
 
 T = TypeVar("T")
 ATTEMPTS = 6
-_READINGS = 3  # of an answer that came, but is not what was asked for
-_LARGEST = 256 * 2**20  # bytes of one answer
+_READINGS = 3  # of a response that arrived but cannot be used
+_LARGEST = 256 * 2**20  # bytes of one response
 _REDIRECTS = 5
-_WAIT_SECONDS = 60.0  # for one answer
+_WAIT_SECONDS = 60.0  # for one response
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REFUSED = frozenset({401, 403})
 
 
 class AgainError(Exception):
-    """An answer that may be better the next time.
+    """A response that is worth another attempt.
 
     Attributes:
-        after: how many seconds the server asks to wait.
+        after: the seconds that the server asks to wait; None if it names none.
     """
 
     def __init__(self, told: str, after: float | None = None) -> None:
@@ -51,10 +51,10 @@ class NoSuchPageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server answered.
+    """A server's response.
 
     Attributes:
-        link: the address that the Link header calls the next page.
+        link: the address of the next page from the Link header; None without one.
     """
 
     body: bytes
@@ -62,21 +62,21 @@ class Answer:
 
 
 class Transport:
-    """Speaks to the declared servers and to no others.
+    """Sends requests to the declared servers and to no others.
 
     Args:
-        origins: scheme, host and port of each.
+        origins: scheme, host and port of each server.
         seconds: the time budget.
-        interval: the least seconds between two requests.
+        interval: the least number of seconds between two requests.
     """
 
     def __init__(self, origins: frozenset[str], *, seconds: float, interval: float = 0.0) -> None:
         self._httpx, self._stamina = library("httpx"), library("stamina")
-        library("stamina.instrumentation").set_on_retry_hooks([])  # they would log what was asked
+        library("stamina.instrumentation").set_on_retry_hooks([])  # the default hooks log the requests
         self._origins, self._interval = origins, interval
         self._seconds, self._deadline = seconds, time.monotonic() + seconds
         self._last = float("-inf")
-        # A proxy of the environment is no way to this machine.
+        # A proxy from the environment cannot reach servers on this machine.
         near = all(o.startswith("http:") for o in origins)
         self._client = self._httpx.Client(
             follow_redirects=False,
@@ -92,22 +92,22 @@ class Transport:
         self._client.close()
 
     def ask(self, what: str, request: Request, read: Callable[[Answer], T]) -> T:
-        """Asks until the answer can be read.
+        """Sends a request, repeatedly if necessary, until the response can be read.
 
         Args:
-            what: names the part, for messages.
-            request: what to send.
-            read: makes something of the answer; raises UnusableAnswerError or AgainError where it cannot.
+            what: name of the part requested, for messages.
+            request: the request.
+            read: parses the response; raises UnusableAnswerError or AgainError if it cannot.
 
         Raises:
-            PullError: no usable answer came within the attempts and the time budget.
+            PullError: no usable response came within the attempts and the time budget.
             RefusedSecretError: the server does not accept the secret.
             NoSuchPageError: 404.
         """
         tries = 0
 
         def waits(error: Exception) -> bool | float:
-            """Whether to ask again, and after how many seconds."""
+            """Whether to retry, or the number of seconds to wait before that."""
             if isinstance(error, AgainError):
                 return True if error.after is None else max(error.after, 0.01)
             return isinstance(error, UnusableAnswerError) and tries < _READINGS
@@ -155,7 +155,7 @@ class Transport:
             raise incomplete(f"{what}: leads to {target}, which is not declared", _HOSTS)
 
     def _sent(self, what: str, request: Request) -> "Answer | str":
-        """The answer to one request, or the address it is redirected to."""
+        """Sends one request; returns the response or the address of a redirect."""
         pause = self._last + self._interval - time.monotonic()
         if pause > 0:
             time.sleep(pause)
@@ -224,7 +224,7 @@ _HOSTS = "Only the hosts of url (and hosts) are spoken to. If the server has mov
 
 
 def retry_after(text: str, date: str) -> float | None:
-    """The seconds that a Retry-After header asks to wait: a number, or a moment by the server's own clock.
+    """Returns the seconds to wait by a Retry-After header: a number, or a time on the server's own clock.
 
     >>> retry_after("7", ""), retry_after("", "")
     (7.0, None)
@@ -254,7 +254,7 @@ def _next_link(base: str, response: Any) -> str | None:
 
 
 def _joined(base: str, address: str) -> str:
-    """The address in full; as it is where it is none, which is refused before anything is sent."""
+    """Resolves an address; returns an invalid one unchanged, which is refused before anything is sent."""
     try:
         return urljoin(base, address)
     except ValueError:

@@ -1,35 +1,35 @@
-"""From which day on a pull asks. Pure."""
+"""The span of days that a pull requests. Pure."""
 
 import datetime as dt
 from collections.abc import Iterable
 from zoneinfo import ZoneInfo
 
 SKEW = dt.timedelta(hours=12)
-"""How far the clock of a server may be from ours: more would ask for the wrong days."""
+"""The largest tolerated difference between a server's clock and ours; beyond it the wrong days would be requested."""
 
 
 def since(today: dt.date, good: Iterable[dt.date], overlap: dt.timedelta) -> dt.date:
-    """The first day to ask for: the overlap before the last good pull, so that no day is left out between two.
+    """Returns the first day to request: the last good pull's day less the overlap, so that pulls leave no gap.
 
-    A good pull of a day that has not come yet was made under a wrong clock, and does not count.
+    Good pulls dated in the future are ignored: they were made under a wrong clock.
 
     Args:
-        today: by the business's zone.
-        good: the days of the pulls that were complete.
+        today: today in the business's time zone.
+        good: the days up to which complete pulls reach.
         overlap: how far to look back.
     """
     return max((d for d in good if d <= today), default=today) - overlap
 
 
 def covered_until(today: dt.date, good: Iterable[dt.date], start: dt.date) -> dt.date:
-    """The day up to which no day is left out, once a pull from ``start`` on is complete.
+    """Returns the day up to which pulls have no gap, once a pull from ``start`` on is complete.
 
-    A pull that begins after the last good one leaves a gap, which the next one still has to ask for.
+    A pull that starts after the last good one leaves a gap, which the next one still has to request.
     """
     last = max((d for d in good if d <= today), default=today)
     return today if start <= last else last
 
 
 def midnight(day: dt.date, zone: str) -> dt.datetime:
-    """The day's first moment there."""
+    """Returns the start of a day in a time zone."""
     return dt.datetime.combine(day, dt.time(), ZoneInfo(zone))

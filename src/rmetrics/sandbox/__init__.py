@@ -1,1 +1,1 @@
-"""DuckDB that reads the files it was given and nothing else."""
+"""DuckDB restricted to reading the files it is given."""

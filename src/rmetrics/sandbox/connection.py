@@ -1,8 +1,8 @@
-"""A DuckDB connection that can read the files it was given and nothing else.
+"""A DuckDB connection that can read the files it is given and nothing else.
 
-Rules and `rmetrics sql` bring SQL from outside: SQL is code. The connection lives in memory, knows no network, no
-extensions, no other file, and its settings are locked. DuckDB's file guard does not cover everything that a statement
-can do (writing over an allowed file, switching on a log file), therefore ``only_select`` looks at a statement first.
+Rules and `rmetrics sql` bring in SQL from outside, and SQL is code. The connection is in memory, without network,
+extensions or other files, and its settings are locked. DuckDB's file restrictions do not cover every statement
+(overwriting an allowed file, enabling a log file), so ``only_select`` checks a statement first.
 """
 
 import contextlib
@@ -25,8 +25,8 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
     "allow_community_extensions": False,
 }
-# Table functions a SELECT may call. Everything else DuckDB has either opens files, runs a string as SQL, or changes the
-# state of the process: enable_logging() passes as a SELECT and lets DuckDB 1.5 abort the whole process.
+# Table functions that a SELECT may call. All others either open files, run a string as SQL, or change the state of the
+# process: enable_logging() passes as a SELECT and makes DuckDB 1.5 abort the whole process.
 _TABLE_FUNCTIONS = frozenset({
     "range", "generate_series", "unnest", "repeat", "read_parquet", "parquet_scan", "parquet_schema",
     "parquet_metadata", "parquet_file_metadata", "duckdb_columns", "duckdb_functions", "duckdb_keywords",
@@ -40,7 +40,7 @@ _open = weakref.WeakSet[duckdb.DuckDBPyConnection]()
 
 
 def file_name(path: Path) -> str:
-    """A path as SQL and the list of allowed files must both spell it."""
+    """A path in the spelling that SQL and the list of allowed files must share."""
     return str(path.resolve())
 
 
@@ -52,19 +52,19 @@ def sandbox(
     threads: int | None = None,
     spill_limit: str | None = None,
 ) -> duckdb.DuckDBPyConnection:
-    """An in-memory connection that may read exactly these files.
+    """Returns an in-memory connection that may read exactly these files.
 
     Args:
-        files: Parquet files; a glob or a folder is not a file.
-        temp: folder for spilled data, which is customers' data: a folder of its own is made inside, for this user
-            only, and removed with the connection.
-        memory_limit: for instance ``2GB``; None leaves DuckDB's own limit.
+        files: Parquet files; globs and folders are not allowed.
+        temp: folder for spilled data, which is customers' data: a private subfolder is created and removed with the
+            connection.
+        memory_limit: for instance ``2GB``; None keeps DuckDB's default.
         threads: None uses all cores.
-        spill_limit: how much may be spilled, for instance ``5GB``; None leaves DuckDB's own limit.
+        spill_limit: maximum size of spilled data, for instance ``5GB``; None keeps DuckDB's default.
 
     Raises:
-        SettingsError: a limit is not one DuckDB understands.
-        LakeError: the folder for spilled data cannot be made.
+        SettingsError: DuckDB does not understand a limit.
+        LakeError: the folder for spilled data cannot be created.
     """
     try:
         temp.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def sandbox(
     connection.execute(f"SET temp_directory = {text(str(spill))}")
     connection.execute(f"SET allowed_paths = [{allowed}]")
     connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
+    connection.execute("SET lock_configuration = true")  # last: nothing can be set afterwards
     return connection
 
 
@@ -105,7 +105,7 @@ def interrupt() -> None:
 
 
 def only_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Lets a statement pass that only reads.
+    """Accepts only a statement that reads.
 
     Raises:
         SettingsError: it is not exactly one SELECT, or it calls a function that does more than read.
@@ -123,7 +123,7 @@ def only_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
         raise SettingsError(f"found a statement of type {statements[0].type.name}", hint)
     row = connection.execute("SELECT json_serialize_sql($1)", [sql]).fetchone()
     tree = json.loads(row[0]) if row else {"error": True}
-    if tree.get("error"):  # PRAGMA passes as a SELECT, but has no tree.
+    if tree.get("error"):  # PRAGMA passes as a SELECT but has no tree
         raise SettingsError("the statement is not a plain SELECT", hint)
     for table_function, name in _functions(tree):
         if name in _REFUSED_FUNCTIONS or (table_function and name not in _TABLE_FUNCTIONS):
@@ -131,7 +131,7 @@ def only_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
 
 
 def _functions(node: Any, *, in_from: bool = False) -> Iterator[tuple[bool, str]]:
-    """Every function called: whether it stands where a table stands, and its name in lower case."""
+    """Yields every function call: whether it is a table function, and its name in lower case."""
     if isinstance(node, list):
         for child in node:
             yield from _functions(child, in_from=in_from)
@@ -145,10 +145,10 @@ def _functions(node: Any, *, in_from: bool = False) -> Iterator[tuple[bool, str]
 
 @contextlib.contextmanager
 def duckdb_errors(doing: str) -> Iterator[None]:
-    """Turns DuckDB's errors into ours. Only messages about files are passed on: others may quote customers' data.
+    """Translates DuckDB's errors into ours; keeps only messages about files, because others may quote customers' data.
 
     Args:
-        doing: what was being done, for the message: "DuckDB could not ...".
+        doing: the failed action, for the message: "DuckDB could not ...".
     """
     try:
         yield
@@ -157,7 +157,7 @@ def duckdb_errors(doing: str) -> Iterator[None]:
 
 
 def translated(error: duckdb.Error, doing: str) -> RmetricsError:
-    """The error of ours that a DuckDB error becomes."""
+    """The error of ours for a DuckDB error."""
     if isinstance(error, duckdb.OutOfMemoryException):
         return OutOfMemoryError(
             f"DuckDB could not {doing}: it ran out of memory or of space for temporary files",

@@ -1,4 +1,4 @@
-"""Views of the lake's results, and one SELECT over them."""
+"""Views of the lake's results, and a single SELECT over them."""
 
 import signal
 import threading
@@ -19,7 +19,7 @@ from rmetrics.sandbox.quoting import ident, text
 T = TypeVar("T")
 _RANK, _EXPORT = "_file", "_export"
 _NO_VIEWS: Mapping[str, tuple[str, str]] = {}
-_SPILL_LIMIT = "5GB"  # a slip in a join must not fill the disk either
+_SPILL_LIMIT = "5GB"  # keeps an accidental cross join from filling the disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class LakeView:
     Attributes:
         name: of the view.
         paths: its Parquet files; at least one.
-        hidden: columns that are rmetrics' own business.
+        hidden: columns for internal use.
     """
 
     name: str
@@ -46,14 +46,14 @@ def lake_views(
     memory_limit: str,
     more: Mapping[str, tuple[str, str]] = _NO_VIEWS,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A sandbox with one view per file; rows that come from an export name it as ``_export``, beside its ``_line``.
+    """Yields a sandbox with one view per table; rows from exports name theirs in ``_export``, next to ``_line``.
 
     Args:
-        views: what there is.
-        exports: the exports' names by their place in the order from old to new.
+        views: the tables.
+        exports: the exports' names by rank.
         temp: folder for spilled data.
         memory_limit: of DuckDB, for instance ``2GB``.
-        more: views of views: the view each reads, and its SELECT.
+        more: views on views: the view that each reads, and its SELECT.
 
     Raises:
         LakeError: a file cannot be read.
@@ -84,7 +84,7 @@ def _select(connection: duckdb.DuckDBPyConnection, view: LakeView) -> str:
 
 
 def tables_named(sql: str) -> frozenset[str]:
-    """The tables that a statement reads, in lower case; none where it is no statement."""
+    """The tables that a statement reads, in lower case; empty if it is not a valid statement."""
     try:
         return frozenset(name.lower() for name in duckdb.get_table_names(sql))
     except duckdb.Error:
@@ -92,12 +92,12 @@ def tables_named(sql: str) -> frozenset[str]:
 
 
 def select(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[tuple[str, str], ...]:
-    """Starts one SELECT that a person wrote; returns its columns and their types. Fetch the rows from the connection.
+    """Starts a user's SELECT; returns its columns and their types. Fetch the rows from the connection.
 
     Raises:
-        SettingsError: it is not one SELECT, reaches beyond the views, or DuckDB cannot run it.
-        LakeError: it needs more memory than it may have.
-        KeyboardInterrupt: the person stopped it.
+        SettingsError: it is not exactly one SELECT, reaches beyond the views, or DuckDB cannot run it.
+        LakeError: it exceeds its memory limit.
+        KeyboardInterrupt: the user stopped it.
     """
     sql = sql.strip().rstrip(";").rstrip()
     if not sql:
@@ -109,10 +109,10 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[tuple[str, 
 
 
 def interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
-    """Does something in DuckDB that Ctrl-C stops at once.
+    """Runs DuckDB work that Ctrl-C stops immediately.
 
-    Left to itself, DuckDB looks for signals only now and then; and Polars, once it ran a query in the process, puts a
-    handler of its own in the place of Python's, which says nothing while DuckDB works.
+    On its own, DuckDB checks for signals only occasionally; and Polars, after its first query in the process, replaces
+    Python's handler with its own, which does not react while DuckDB works.
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -128,19 +128,19 @@ def interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) 
 
 @contextmanager
 def query_errors() -> Iterator[None]:
-    """Turns DuckDB's errors about a person's own SQL into ours; they may quote it and its values."""
+    """Translates DuckDB's errors about a user's own SQL into ours; they may quote it and its values."""
     try:
         yield
     except duckdb.Error as error:
         raise query_error(error) from error
-    except RuntimeError as error:  # what DuckDB raises on Ctrl-C
+    except RuntimeError as error:  # raised by DuckDB on Ctrl-C
         if "interrupted" not in str(error).lower():
             raise
         raise KeyboardInterrupt from None
 
 
 def query_error(error: duckdb.Error) -> RmetricsError:
-    """The error of ours that a DuckDB error about a person's own SQL becomes."""
+    """The error of ours for a DuckDB error about a user's own SQL."""
     if isinstance(error, duckdb.PermissionException):
         return SettingsError("the statement reaches beyond the lake's views", "Read from the tables and views only.")
     if isinstance(error, duckdb.OutOfMemoryException):
@@ -151,13 +151,13 @@ def query_error(error: duckdb.Error) -> RmetricsError:
 
 
 def batches(connection: duckdb.DuckDBPyConnection, *, size: int = 50_000) -> Any:
-    """The result of the statement that was started as an Arrow reader: a bounded number of rows in memory at a time."""
+    """The result of the started statement as an Arrow reader, with a bounded number of rows in memory."""
     with query_errors():
         return interruptible(connection, lambda: connection.to_arrow_reader(size))
 
 
 def rows(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
-    """Yields the rows of the statement that was started."""
+    """Yields the rows of the started statement."""
     reader = iter(batches(connection))
     while True:
         with query_errors():

@@ -1,1 +1,1 @@
-"""A daily run by what the system has for it: files that people can read, as pure text. Nothing here starts anything."""
+"""A daily run by the system's own scheduler: builds readable files as pure text. Nothing here starts a program."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def plist_text(name: str, mark: str, project: Path, at: dt.time, program: Sequence[str]) -> bytes:
-    """The agent's property list; launchd runs it when the machine wakes, if it slept at the time."""
+    """Returns the agent's property list; launchd makes up for a run missed in sleep when the machine wakes."""
     text = plistlib.dumps(
         {
             "Label": name,
@@ -20,5 +20,5 @@ def plist_text(name: str, mark: str, project: Path, at: dt.time, program: Sequen
         },
         sort_keys=False,
     )
-    # plistlib indents by tabs, which our screens write out, as a name could hide behind one.
+    # plistlib indents by tabs, which our output escapes as control characters: a name could hide behind one.
     return re.sub(rb"(?m)^\t+", lambda tabs: b"  " * len(tabs[0]), text)

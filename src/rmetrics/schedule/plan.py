@@ -1,4 +1,4 @@
-"""What is to run when, and the files and commands by which each kind of scheduler learns of it."""
+"""The plan of a daily run, and the files and commands that register it with each kind of scheduler."""
 
 import datetime as dt
 import hashlib
@@ -13,7 +13,7 @@ from rmetrics.schedule.systemd import service_text, timer_text
 from rmetrics.schedule.windows import task_xml
 
 FORGET_FIRST = ["launchctl", "bootout"]
-"""How an install begins where the scheduler refuses what it has already; it may fail, for there may be none."""
+"""Start of the command that precedes an install on launchd; it may fail, because there may be no earlier agent."""
 
 
 class Kind(StrEnum):
@@ -30,9 +30,9 @@ class Plan:
     """A daily run of one project.
 
     Attributes:
-        project: its folder.
+        project: the project's folder.
         at: the time of day.
-        zone: whose clocks ``at`` is read by, where the scheduler knows zones (systemd); the machine's elsewhere.
+        zone: time zone of ``at`` if the scheduler supports zones (systemd); others use the machine's zone.
         program: the command and its arguments.
     """
 
@@ -43,25 +43,25 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """A name that no other project's has: from the folder's name and a digest of its path."""
+        """A name unique to the project: the folder's name and a digest of its path."""
         slug = re.sub(r"[^a-z0-9]+", "-", self.project.name.lower()).strip("-") or "project"
         return f"rmetrics-{slug[:32]}-{hashlib.sha256(str(self.project).encode()).hexdigest()[:8]}"
 
     @property
     def mark(self) -> str:
-        """The words by which a file of ours is known."""
+        """The text that marks a file as written by this program."""
         return f"Written by rmetrics schedule install for {self.project}; rmetrics schedule remove takes it away."
 
 
 def files_of(kind: Kind, plan: Plan, home: Path, data: Path, config: Path | None = None) -> Mapping[Path, bytes]:
-    """The files that a scheduler reads; none for cron, whose table is not a file of ours.
+    """Returns the scheduler's files by path; none for cron, whose crontab belongs to the user.
 
     Args:
         kind: the scheduler.
-        plan: what runs when.
+        plan: the daily run.
         home: the user's home folder.
-        data: the project's data folder, for files that need no place of the system's.
-        config: ``XDG_CONFIG_HOME``, where it is set.
+        data: the project's data folder, for files with no place prescribed by the system.
+        config: the value of ``XDG_CONFIG_HOME``, if set.
     """
     match kind:
         case Kind.SYSTEMD:
@@ -81,7 +81,7 @@ def files_of(kind: Kind, plan: Plan, home: Path, data: Path, config: Path | None
 
 
 def commands_of(kind: Kind, plan: Plan, files: Mapping[Path, bytes], user: int, *, install: bool) -> list[list[str]]:
-    """The commands that make a scheduler read the files, or forget them."""
+    """Returns the commands that register the files with a scheduler, or remove them from it."""
     match kind:
         case Kind.SYSTEMD:
             timer, base = f"{plan.name}.timer", ["systemctl", "--user"]
@@ -91,7 +91,7 @@ def commands_of(kind: Kind, plan: Plan, files: Mapping[Path, bytes], user: int, 
         case Kind.LAUNCHD:
             domain = f"gui/{user}"
             gone = [*FORGET_FIRST, f"{domain}/{plan.name}"]
-            # launchd does not take an agent that it has: a new time would be refused.
+            # launchd refuses an agent that is already loaded, so a new time needs a bootout first.
             return [gone, *(["launchctl", "bootstrap", domain, str(p)] for p in files)] if install else [gone]
         case Kind.WINDOWS:
             if install:

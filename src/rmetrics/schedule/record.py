@@ -1,4 +1,4 @@
-"""What is installed, when it ran, and whether it ran when it should: two small files in the data folder."""
+"""The record of the installed schedule and of its last run: two small files in the data folder."""
 
 import datetime as dt
 import json
@@ -12,7 +12,7 @@ from rmetrics.files import PRIVATE_FOLDER, replace_private
 from rmetrics.schedule.plan import Kind
 
 _INSTALLED, _RAN = "schedule.json", "schedule-run.json"
-GRACE = dt.timedelta(hours=1)  # a run may begin late, and takes its time
+GRACE = dt.timedelta(hours=1)  # a run may start late and takes some time
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,11 @@ class Installed:
     """A schedule that was installed.
 
     Attributes:
+        kind: the scheduler.
         at: the time of day, HH:MM.
-        zone: whose clocks it is read by; empty for the machine's.
-        files: of ours.
+        zone: time zone of ``at``; empty for the machine's.
+        files: paths of the files written.
+        installed_at: when it was installed.
     """
 
     kind: str
@@ -37,8 +39,9 @@ class Ran:
     """The last scheduled run.
 
     Attributes:
-        finished_at: None where it was killed, or goes on.
-        sync, brief: their exit codes; None where they were not run.
+        started_at: when it started.
+        finished_at: when it ended; None if it was killed or is still running.
+        sync, brief: their exit codes; None if they were not run.
     """
 
     started_at: dt.datetime
@@ -48,7 +51,7 @@ class Ran:
 
 
 def keep_installed(data: Path, installed: Installed | None) -> None:
-    """Keeps what is installed; None: nothing is."""
+    """Records the installed schedule; None records that there is none."""
     if installed is None:
         (data / _INSTALLED).unlink(missing_ok=True)
         return
@@ -56,7 +59,7 @@ def keep_installed(data: Path, installed: Installed | None) -> None:
 
 
 def installed_in(data: Path) -> Installed | None:
-    """What is installed; None where nothing is, or the note cannot be read."""
+    """Returns the installed schedule; None if there is none or the record is unreadable."""
     kept = _read(data / _INSTALLED)
     try:
         return Installed(
@@ -68,12 +71,12 @@ def installed_in(data: Path) -> Installed | None:
 
 
 def keep_ran(data: Path, ran: Ran) -> None:
-    """Keeps when it ran."""
+    """Records a scheduled run."""
     _write(data / _RAN, asdict(ran))
 
 
 def ran_in(data: Path) -> Ran | None:
-    """The last scheduled run; None where there was none, or the note cannot be read."""
+    """Returns the last scheduled run; None if there was none or the record is unreadable."""
     kept = _read(data / _RAN)
     try:
         end = kept["finished_at"]
@@ -88,7 +91,7 @@ def ran_in(data: Path) -> Ran | None:
 
 
 def last_due(installed: Installed, now: dt.datetime) -> dt.datetime | None:
-    """When it should have run last, an hour ago or earlier; None where it has not been due since it was installed."""
+    """Returns the last time the run was due, at least an hour ago; None if it has not been due since the install."""
     local = (now - GRACE).astimezone(ZoneInfo(installed.zone) if installed.zone else None)
     time = dt.time.fromisoformat(installed.at)
     due = local.replace(hour=time.hour, minute=time.minute, second=0, microsecond=0)
@@ -98,7 +101,7 @@ def last_due(installed: Installed, now: dt.datetime) -> dt.datetime | None:
 
 
 def trouble(installed: Installed, ran: Ran | None, now: dt.datetime) -> str:
-    """What is wrong with the last scheduled run; empty where nothing is."""
+    """Describes what is wrong with the last scheduled run; empty if nothing is."""
     due = last_due(installed, now)
     if due is not None and (ran is None or ran.started_at < due - dt.timedelta(minutes=5)):
         before = f"it last ran {ran.started_at.astimezone(due.tzinfo):%Y-%m-%d %H:%M}" if ran else "it has never run"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def service_text(mark: str, project: Path, program: Sequence[str]) -> str:
-    """The service that runs once and ends."""
+    """Returns a one-shot service unit."""
     return f"""# {mark}
 [Unit]
 Description=rmetrics: pull, sync and morning brief of {_plain(str(project))}
@@ -19,7 +19,7 @@ ExecStart={" ".join(_quoted(word) for word in program)}
 
 
 def timer_text(mark: str, project: Path, at: dt.time, zone: str) -> str:
-    """The timer; a run that the machine slept through is made up for when it wakes."""
+    """Returns the timer unit; systemd makes up for a run missed while the machine slept or was off."""
     return f"""# {mark}
 [Unit]
 Description=rmetrics: every day at {at:%H:%M} for {_plain(str(project))}
@@ -34,11 +34,11 @@ WantedBy=timers.target
 
 
 def _plain(text: str) -> str:
-    """A text as the value of a key: a percent sign would begin a specifier."""
+    """Escapes the value of a key: a percent sign would start a specifier."""
     return text.replace("%", "%%")
 
 
 def _quoted(word: str) -> str:
-    """One word of a command line: systemd reads quotes, backslashes, $ and % itself."""
+    """Quotes a word of a command line, in which systemd itself interprets quotes, backslashes, $ and %."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$").replace("%", "%%")
     return f'"{escaped}"'

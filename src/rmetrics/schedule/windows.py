@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-_FIRST_DAY = dt.date(2026, 1, 1)  # any day that is over: the task repeats each day from then on
+_FIRST_DAY = dt.date(2026, 1, 1)  # any past day: the task repeats daily from then on
 
 
 def task_xml(mark: str, project: Path, at: dt.time, program: Sequence[str]) -> str:
-    """The task; it is made up for when the machine was off at the time."""
+    """Returns the task's XML; Windows makes up for a run missed while the machine was off."""
     start = dt.datetime.combine(_FIRST_DAY, at).isoformat()
     return f"""<?xml version="1.0" encoding="UTF-16"?>
 <Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">

@@ -1,1 +1,1 @@
-"""``rmetrics serve``: pages on which every figure leads to its explanation. Reads; there is no way to write."""
+"""``rmetrics serve``: read-only pages on which every figure links to its explanation."""

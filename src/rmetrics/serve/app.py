@@ -1,4 +1,4 @@
-"""The pages by their paths. Every answer is made from one view of the project; an error is a page, too."""
+"""Routes paths to pages. Each response is built from one view of the project; errors are rendered as pages, too."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
@@ -46,12 +46,12 @@ _MOST_CHARTS = 500
 
 
 class Site:
-    """What the pages are made from.
+    """The state that all requests share.
 
     Args:
-        settings: of the project.
+        settings: the project's settings.
         rows: whether rows of exports may be shown.
-        seconds: after so many a trial of other rules is ended.
+        seconds: time limit for a trial of edited rules.
     """
 
     def __init__(self, settings: Settings, *, rows: bool, seconds: float = SECONDS) -> None:
@@ -61,24 +61,25 @@ class Site:
         self._charts: dict[object, str] = {}
 
     def warm(self) -> None:
-        """Opens the project before the first request; what is wrong with it is said on its pages."""
+        """Opens the project before the first request; its errors appear on the pages."""
         with contextlib.suppress(RmetricsError), self.current.view() as view:
             overview(Asked(self.settings, view, self.rows, {}, {}, self._charts))
 
     def asked(self, request: Request, view: View) -> Asked:
-        """A request with what its page is made from."""
-        if len(self._charts) > _MOST_CHARTS:  # of versions before, most of them
+        """Combines a request with everything its page is built from."""
+        if len(self._charts) > _MOST_CHARTS:  # most belong to earlier versions
             self._charts.clear()
         return Asked(self.settings, view, self.rows, request.query_params, request.path_params, self._charts)
 
     def answer(self, request: Request, make: Callable[[Asked], Page]) -> Response:
-        """A page, from one view; made again where a sync published another meanwhile."""
+        """Renders a page from one view; again from the newest if a sync published another version meanwhile."""
         try:
             with self.current.view() as view:
                 try:
                     return _html(make(self.asked(request, view)), view.mark)
                 except OutdatedError:
                     pass
+            # The outdated view is released by now, so it can close before the newest one opens.
             with self.current.view(newest=True) as view, contextlib.suppress(OutdatedError):
                 return _html(make(self.asked(request, view)), view.mark)
             raise BusyError("a sync is changing the figures right now", "Load the page again in a moment.")
@@ -86,7 +87,7 @@ class Site:
             return _html(error_page(error), self._mark())
 
     async def trial(self, request: Request) -> Response:
-        """The page ``/plan``: the view is left while the trial is computed."""
+        """Renders ``/plan``; no view is held while the trial is computed."""
         tried, plan, wrong = None, None, None
         try:
             tried = await run_in_threadpool(self._edit, request)
@@ -106,7 +107,7 @@ class Site:
             return ""
 
     def mark(self, _request: Request) -> Response:
-        """Which version would be shown now."""
+        """Returns the mark of the version that would be shown now."""
         return JSONResponse({"mark": self._mark()})
 
 
@@ -115,7 +116,7 @@ def _html(page: Page, mark: str) -> Response:
 
 
 def _static(request: Request) -> Response:
-    """A file of the program. Only names in the list are looked for."""
+    """Serves a static file; any name that is not listed is a 404, so no path is ever resolved."""
     name = request.path_params["name"]
     if name not in _KINDS:
         raise HTTPException(404)
@@ -130,7 +131,7 @@ def _not_found(_request: Request, _error: Exception) -> Response:
 
 
 def _failed(_request: Request, _error: Exception) -> Response:
-    """A bug of ours: the page says so and no more; the server writes the traceback to stderr."""
+    """Renders an unexpected exception without details; the server writes the traceback to stderr."""
     page = Page(
         "Failed", "<h1>This page failed</h1><p>It is a bug in rmetrics; the terminal has the details.</p>", "", 500
     )
@@ -138,7 +139,7 @@ def _failed(_request: Request, _error: Exception) -> Response:
 
 
 def application(site: Site) -> Starlette:
-    """The application, open to whoever reaches it: put it behind ``Guard``."""
+    """Builds the application, which has no access control of its own: wrap it in ``Guard``."""
 
     def route(path: str, make: Callable[[Asked], Page]) -> Route:
         def answer(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""The call funnel as it is published: the view ``call_funnel``."""
+"""Reads the published view ``call_funnel``."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ class FunnelLine:
     """The calls of a source in a month.
 
     Attributes:
-        steps: how many, by the names of ``STEPS``.
+        steps: counts by the names in ``STEPS``.
     """
 
     month: dt.date
@@ -25,9 +25,9 @@ class FunnelLine:
 
 
 def call_funnel(settings: Settings) -> tuple[FunnelLine, ...] | None:
-    """Every month's calls by source, newest month first; None where nothing is published.
+    """Returns the calls of each month by source, newest month first; None if nothing is published.
 
-    Calls without a date are left out: they are in no month.
+    Calls without a date are left out: they belong to no month.
 
     Raises:
         PostgresError: the server cannot be reached.

@@ -1,4 +1,4 @@
-"""The report's charts, drawn on this side as SVG: no script runs on the page, every bar leads to its explanation."""
+"""The report's charts, rendered to SVG on the server: no chart script runs; each bar links to its explanation."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from rmetrics.html_report.data import ALL, PageData
 from rmetrics.periods import parse_month
 
 WIDTH = 440
-_BASE = "https://rmetrics.invalid"  # Vega wants whole addresses; taken off again
+_BASE = "https://rmetrics.invalid"  # Vega accepts absolute addresses only; removed again in ``svg``
 _METRICS = {
     "Leads": "leads", "Units": "units", "Repairs": "repairs", "Revenue40": "revenue40", "Cost": "cost",
     "Profit": "profit", "L→U": "conv_l2u", "U→R": "conv_u2r", "L→R": "conv_l2r", "CPL": "cpl",
@@ -21,13 +21,13 @@ _METRICS = {
 
 
 def drawing(page: PageData, links: Links, known: dict[object, str], mark: str) -> Callable[[str], str]:
-    """What draws the charts of a page.
+    """Returns a function that renders a chart of a page by its name.
 
     Args:
-        page: what they show.
-        links: where their marks lead to.
-        known: charts drawn before; those of the same figures are drawn once.
-        mark: of the version the page is of.
+        page: the data to show.
+        links: builds the link of each mark.
+        known: cache of rendered charts, by version, month and chart name.
+        mark: the mark of the version that the page shows.
     """
     specs = charts(page)
 
@@ -48,7 +48,7 @@ def drawing(page: PageData, links: Links, known: dict[object, str], mark: str) -
 
 
 def with_links(spec: Json, name: str, page: PageData, links: Links) -> Json:
-    """The specification with an address and words for each mark."""
+    """Adds an address and a description for screen readers to each mark of a specification."""
     rows = []
     for row in spec["data"]["values"]:
         href = _leads_to(name, row, page, links)
@@ -66,7 +66,7 @@ def with_links(spec: Json, name: str, page: PageData, links: Links) -> Json:
 
 
 def svg(spec: Json) -> str:
-    """A chart as SVG. It loads nothing."""
+    """Renders a chart as SVG, without loading anything from the network."""
     import vl_convert
 
     text: str = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
@@ -81,7 +81,7 @@ def _says(row: Mapping[str, Any]) -> str:
 
 
 def _leads_to(name: str, row: Mapping[str, Any], page: PageData, links: Links) -> str | None:
-    """The explanation of the figure that a mark shows."""
+    """Returns the link to the explanation of the figure that a mark shows; None if there is none."""
     what = str(row["name"])
     if name == "feeds":
         return links.to("/health", feed=what)

@@ -1,4 +1,4 @@
-"""The version of the project that is shown: one at a time, replaced as a whole once a sync has ended."""
+"""The version of the project on show: one at a time, replaced as a whole after a sync has ended."""
 
 import contextlib
 import threading
@@ -13,7 +13,7 @@ from rmetrics.settings import Settings
 
 @dataclass(slots=True)
 class _Held:
-    """A view, and how many requests use it."""
+    """A view and the number of requests that use it."""
 
     view: View
     stack: contextlib.ExitStack
@@ -21,13 +21,13 @@ class _Held:
     retired: bool = False
 
     def close_if_done(self) -> None:
-        """Closes a view that was replaced and that no request uses any more."""
+        """Closes the view once it has been replaced and no request uses it."""
         if self.retired and not self.users:
             self.stack.close()
 
 
 class Current:
-    """The view in force, for requests of several threads."""
+    """The view in force, shared by request threads."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -38,15 +38,15 @@ class Current:
 
     @contextlib.contextmanager
     def view(self, *, newest: bool = False) -> Iterator[View]:
-        """The view in force, which does not change while it is used.
+        """Yields the view in force, which does not change while it is used.
 
-        While a sync runs it is the one from before: the lake has the new computation first, the database later.
+        During a sync this stays the earlier view: the lake gets the new computation before the database does.
 
         Args:
-            newest: take what the lake has now, also while a sync runs.
+            newest: use the lake's newest computation, even during a sync.
 
         Raises:
-            RmetricsError: there is nothing that could be shown; see ``open_view``.
+            RmetricsError: there is nothing to show; see ``open_view``.
         """
         held = self._taken(newest=newest)
         try:
@@ -82,23 +82,23 @@ class Current:
         return made
 
     def _keep_server(self) -> None:
-        """Keeps the embedded server running for as long as pages are shown: starting it takes longer than a page."""
+        """Keeps the embedded PostgreSQL running while pages are served: starting it takes longer than a page."""
         folder = self.settings.server_dir
         if self._serving or self.settings.dsn or not (folder / "PG_VERSION").exists():
             return
-        with contextlib.suppress(PostgresError, BusyError):  # pages that need it say what is wrong with it
+        with contextlib.suppress(PostgresError, BusyError):  # pages that need it report the error
             self._server.enter_context(embedded(folder))
             self._serving = True
 
     def newest_mark(self) -> str:
-        """The mark of what would be shown now; opens nothing."""
+        """Returns the mark of the version that would be shown now, without opening it."""
         with self._lock:
             held = self._held
         found = mark(self.settings)
         return held.view.mark if held is not None and sync_runs(self.settings) else found
 
     def close(self) -> None:
-        """Ends it; views still in use are closed by their last user."""
+        """Closes the view and the server; a view still in use is closed by its last user."""
         with self._lock:
             if self._held is not None:
                 self._held.retired = True

@@ -1,4 +1,4 @@
-"""Figures that are made of others: each as a formula of measures and targets, computed last and never averaged."""
+"""Derived figures: each a formula over measures and targets, computed last and never averaged."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from rmetrics.rules.funnel import COST, PREFIX, RATIOS, funnel_names
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """A figure made of others.
+    """A figure derived from others.
 
     Attributes:
-        title: what it is called.
-        words: how it is computed.
-        parts: the measures and targets in it, in order.
-        value: computes it from what has its parts as attributes (a page's ``MonthLine``); None where it has no value.
-        shown: it as text.
+        title: its name on the pages.
+        words: how it is computed, in words.
+        parts: the measures and targets it uses, in order.
+        value: computes it from an object with its parts as attributes (a page's ``MonthLine``); None if undefined.
+        shown: formats it as text.
     """
 
     title: str
@@ -86,11 +86,11 @@ RATIO_TITLES: Mapping[str, str] = {
     "cost_per_repair": "Cost per repaired touch",
     "roas": "Return on ad spend",
 }
-"""The ratios of journeys by column."""
+"""Titles of the ratios of journeys, by column."""
 
 
 def funnel_formulas(rules: Rules) -> dict[str, Formula]:
-    """The ratios of journeys, by the names that figures of them have: their measures are called as the rules allow."""
+    """Returns the ratios of journeys by published name; their parts carry the names that the rules give them."""
     names = {column: name for name, column in funnel_names(rules).items()} | {COST: "cost"}
     return {
         f"{PREFIX}{name}": _ratio(RATIO_TITLES[name], names[top], names[bottom], _two)
@@ -104,4 +104,4 @@ TARGETS: Mapping[str, tuple[str, int]] = {
     "target_conv_l2r": ("Target of leads to repairs", 4),
     "target_cpl_max": ("Ceiling of cost per lead", 2),
 }
-"""Targets by column: what each is called, and its decimals."""
+"""Title and number of decimals of each target, by column."""

@@ -1,4 +1,4 @@
-"""What all pages share: the document around them, what was asked, and what they are made with."""
+"""The parts that all pages share: the request, the HTML document around a page, links and forms."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -33,9 +33,9 @@ class Asked:
     Attributes:
         view: the version of the project to show.
         rows: whether rows of exports may be shown.
-        query: the parts of the address after the question mark.
-        path: names in the path.
-        charts: charts that were drawn already, by what they show.
+        query: the query parameters.
+        path: the path parameters.
+        charts: cache of rendered charts; see ``drawing`` for the key.
     """
 
     settings: Settings
@@ -46,14 +46,14 @@ class Asked:
     charts: dict[object, str]
 
     def text(self, name: str) -> str | None:
-        """A part of the query; None where it is blank or missing."""
+        """Returns a query parameter; None if it is blank or missing."""
         return self.query.get(name, "").strip() or None
 
     def month(self, text: str | None) -> dt.date | None:
-        """A month that has data; None where none is named.
+        """Parses a month that has data; None for None.
 
         Raises:
-            SettingsError: it is no month, or has no data.
+            SettingsError: the text is not a month, or the month has no data.
         """
         if text is None:
             return None
@@ -70,12 +70,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page's own part.
+    """The content of one page.
 
     Attributes:
         body: HTML.
-        menu: the entry of the menu it belongs to.
-        notes: what to know of all figures on it.
+        menu: path of the menu entry to highlight.
+        notes: remarks that apply to every figure on the page.
     """
 
     title: str
@@ -86,11 +86,11 @@ class Page:
 
 
 def document(page: Page, mark: str) -> str:
-    """The whole document.
+    """Renders the whole HTML document.
 
     Args:
-        page: its own part.
-        mark: of the version shown; the page looks for a newer one by itself.
+        page: its content.
+        mark: the mark of the version shown; a script on the page polls for a newer one.
     """
     menu = "".join(
         f'<a href="{path}"{" aria-current=page" if path == page.menu else ""}>{escape(name)}</a>' for path, name in MENU
@@ -121,7 +121,7 @@ Nothing can be changed here.</footer>
 
 
 def error_page(error: RmetricsError) -> Page:
-    """What is wrong, and what to do about it."""
+    """Renders an error: what went wrong and how to fix it."""
     status = 404 if isinstance(error, SettingsError) else 503
     lines = "".join(f"<p class=wrong>{escape(line)}</p>" for line in error.message.splitlines())
     body = f"<h1>{'Not found' if status == 404 else 'Nothing to show yet'}</h1>{lines}<p>{escape(error.hint)}</p>"
@@ -129,7 +129,7 @@ def error_page(error: RmetricsError) -> Page:
 
 
 def notes_of(view: View) -> tuple[str, ...]:
-    """What to know of every figure of a view."""
+    """Returns remarks that apply to every figure of a view."""
     waiting = len(view.waiting)
     them = "export is" if waiting == 1 else "exports are"
     landed = f"{waiting} landed {them} not in these figures yet: run rmetrics sync."
@@ -137,13 +137,13 @@ def notes_of(view: View) -> tuple[str, ...]:
 
 
 def heading(title: str, *trail: tuple[str, str | None]) -> str:
-    """The title of a page, with the way to it."""
+    """Renders a page's title with its breadcrumb trail."""
     way = " / ".join(linked(name, href) for name, href in trail)
     return (f'<p class="trail">{way}</p>' if trail else "") + f"<h1>{escape(title)}</h1>"
 
 
 def place(where: str) -> str:
-    """``file:line`` of a rule, as a link to the line."""
+    """Renders a rule's ``file:line`` as a link to that line."""
     path, _, line = where.rpartition(":")
     if not line.isdigit():
         return f"<code>{escape(where)}</code>"
@@ -153,7 +153,7 @@ def place(where: str) -> str:
 
 
 def choice(name: str, label: str, options: Mapping[str, str], chosen: str | None) -> str:
-    """A list to choose from, in a form."""
+    """Renders a labelled drop-down list for a form."""
     made = "".join(
         f'<option value="{escape(value)}"{" selected" if value == (chosen or "") else ""}>{escape(shown)}</option>'
         for value, shown in options.items()
@@ -162,5 +162,5 @@ def choice(name: str, label: str, options: Mapping[str, str], chosen: str | None
 
 
 def form(action: str, inside: str, button: str = "Show") -> str:
-    """A form that asks by address, so that its answer can be kept as a link."""
+    """Renders a GET form, so that the result has an address of its own to bookmark."""
     return f'<form method="get" action="{escape(action)}">{inside}<button>{escape(button)}</button></form>'

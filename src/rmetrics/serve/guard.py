@@ -1,8 +1,8 @@
-"""Who may see the pages: whoever holds the token, by a name of this machine, from no other site, reading only.
+"""Access control: only read requests with the token, under a name of this machine, and not from other sites.
 
-In this order: the ``Host`` header (a name of another's choosing that resolves to this machine is DNS rebinding), the
-method, requests that a page of another origin made, the token. The token comes once in the address, then in a cookie
-that scripts cannot read and that no other site's requests carry.
+Checks in this order: the ``Host`` header (against DNS rebinding, where an attacker's name resolves to this machine),
+the method, the origin, the token. The token comes once in the address, then in a cookie that scripts cannot read and
+that requests from other sites do not carry.
 """
 
 import base64
@@ -39,18 +39,18 @@ HEADERS: Mapping[str, str] = {
 
 
 def new_token() -> str:
-    """A token nobody can guess."""
+    """Generates an unguessable token."""
     return secrets.token_urlsafe(32)
 
 
 class Guard:
-    """The application behind it, for those who may see it.
+    """ASGI middleware that passes only permitted requests on to the application.
 
     Args:
-        app: the pages.
-        token: what opens them.
-        host: where the server listens.
-        port: of this server; cookies do not tell ports apart, so its name has it.
+        app: the application with the pages.
+        token: the secret that grants access.
+        host: the address the server listens on.
+        port: the server's port; part of the cookie's name, because cookies are shared between ports.
     """
 
     def __init__(self, app: ASGIApp, *, token: str, host: str, port: int) -> None:
@@ -59,7 +59,7 @@ class Guard:
         self._cookie = f"rmetrics_{port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers, or passes the request on."""
+        """Refuses the request or passes it on; adds the security headers either way."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -96,7 +96,7 @@ class Guard:
     def _known_host(self, headers: Headers) -> bool:
         """Whether the request names this machine: by loopback, by an address, or by the name it listens on.
 
-        An attacker's page can make a browser ask here under a name of its own only, never under an address.
+        A server that listens beyond loopback accepts any address: DNS rebinding needs a name that an attacker controls.
         """
         asked = headers.getlist("host")
         if len(asked) != 1:
@@ -123,7 +123,7 @@ def _is_address(name: str) -> bool:
 
 
 def _of_another_site(headers: Headers) -> bool:
-    """Whether a page of another origin asks; a person who follows a link from one (Grafana, a report) may."""
+    """Whether a page of another origin made the request; following a link from one (Grafana, a report) is allowed."""
     origin, host = headers.get("origin"), headers.get("host", "")
     if origin is not None and origin not in {f"http://{host}", f"https://{host}"}:
         return True
@@ -134,10 +134,10 @@ def _of_another_site(headers: Headers) -> bool:
 
 
 def _locked(request: Request) -> Response:
-    """The page without the token.
+    """Renders the page for requests without a valid token.
 
-    A link from Grafana or a report comes without the cookie, which other sites' requests never carry: the page asks
-    again by itself, once, as a request of its own.
+    A link from Grafana or a report arrives without the cookie, which is ``SameSite=Strict``. The page therefore reloads
+    itself once: that request comes from this origin and carries the cookie.
     """
     query = urlencode([(n, v) for n, v in request.query_params.multi_items() if n != "token"])
     again = "/" + quote(request.url.path.lstrip("/\\"), safe="/%") + (f"?{query}" if query else "")

@@ -1,6 +1,6 @@
-"""The numbers of the rules that a person may want to try otherwise, and a copy of the rules with one of them edited.
+"""The numbers in the rules that can be tried with another value, and the text of a rules file with one of them edited.
 
-Nothing here writes into the project: the copy is text.
+Nothing here writes to the project: an edited file exists as text only.
 """
 
 import datetime as dt
@@ -35,13 +35,13 @@ class Knob:
     """A number in the rules.
 
     Attributes:
-        path: keys and indexes from the top of the file to it.
-        kind: what it is, in words.
-        value: as it stands.
+        path: keys and indexes that lead to it from the top of the file.
+        kind: its meaning, in words.
+        value: its current value.
         where: ``file:line``.
-        file: the file it stands in.
-        since: the day from which it holds; None where it always did.
-        declared: whether it stands in the rules; a source without a window of its own follows the common one.
+        file: the rules file that holds it.
+        since: the first day on which it applies; None if it always did.
+        declared: whether the rules contain it; a source without a window of its own follows the common one.
     """
 
     path: tuple[str | int, ...]
@@ -54,19 +54,19 @@ class Knob:
 
     @property
     def key(self) -> str:
-        """Its dotted key, as messages name it."""
+        """Its dotted key, as used in messages."""
         return ".".join(map(str, self.path))
 
     @property
     def table(self) -> tuple[str | int, ...]:
-        """The table that dated changes of it belong to."""
+        """Path of the table whose ``changes`` hold its dated changes."""
         if self.path[:2] == ("journeys", "sources"):
             return self.path[:3]
         return self.path[: 2 if self.path[0] in _GROUPS else 1]
 
     @property
     def owner(self) -> str:
-        """Whose number it is: a source, or a table."""
+        """The source or table that it belongs to."""
         return str(self.table[-1])
 
 
@@ -75,10 +75,10 @@ class Edited:
     """A rules file with one number edited.
 
     Attributes:
-        file: which.
-        text: the whole file.
-        snippet: what to write, as TOML.
-        diff: the lines that differ, marked with + and -.
+        file: the file.
+        text: its whole text after the edit.
+        snippet: the edit as TOML to copy.
+        diff: unified diff of the edit.
     """
 
     file: Path
@@ -88,7 +88,7 @@ class Edited:
 
 
 def knobs(rules: Rules) -> list[Knob]:
-    """Every number of the rules that can be tried otherwise, in the order of the tables."""
+    """Lists every number in the rules that can be tried with another value, in the order of the tables."""
     found = []
     for path, value in _numbers(rules.tables, ()):
         if path[0] in {"feeds", "checks", "business"}:
@@ -107,7 +107,7 @@ def knobs(rules: Rules) -> list[Knob]:
 
 
 def _own_windows(rules: Rules, at: Place) -> Iterator[Knob]:
-    """The windows of sources with touches that have none of their own, to stand where the common one does."""
+    """Yields a window for each source with touches but no window of its own, placed where the common one is."""
     called = {s.name for _, calls in rules.calls.versions for s in calls.sources}
     fed = {n for n, d in rules.sources.items() if any(isinstance(v.leads, FeedLeads) for _, v in d.versions)}
     for name in source_order(rules):
@@ -142,15 +142,16 @@ def _at(tree: Any, path: tuple[str | int, ...]) -> Any:
 
 
 def edited(knob: Knob, value: str, start: dt.date | None) -> Edited:
-    """The file with another value: for all of history, or from a day on as a dated change.
+    """Edits one number: for all of history, or from a day on as a dated change.
 
     Args:
         knob: the number.
-        value: what to try, as it would be written.
-        start: the first day it holds; None: in place of the value that stands there.
+        value: the new value as TOML text.
+        start: the first day on which it applies; None replaces the present value.
 
     Raises:
-        SettingsError: it is no number, or a change of a change was given a day.
+        SettingsError: the value is not a number, the number is itself a dated change and a day was given, or a change
+            from that day exists already.
     """
     if not _NUMBER.fullmatch(value):
         raise SettingsError(f"not a number that a rule takes: {value!r}", "Write it like 25.00, or 0.42 for a share.")
@@ -176,7 +177,7 @@ def edited(knob: Knob, value: str, start: dt.date | None) -> Edited:
 
 
 def _declare(document: Any, knob: Knob) -> None:
-    """Adds the tables above a number that stands nowhere yet."""
+    """Adds the tables above a number that the file does not contain yet."""
     table = document
     for i, part in enumerate(knob.table):
         if part not in table:
@@ -185,7 +186,7 @@ def _declare(document: Any, knob: Knob) -> None:
 
 
 def _snippet(document: Any, knob: Knob) -> str:
-    """The line with the number, under the header of its table."""
+    """Returns the line with the number, under the header of its table."""
     depth = len(knob.table)
     if "changes" in knob.path:
         change = _at(document, knob.path[: depth + 2])
@@ -197,32 +198,30 @@ def _snippet(document: Any, knob: Knob) -> str:
 
 
 def _dated(document: Any, knob: Knob, number: Any, start: dt.date) -> str:
-    """Adds a change that holds from a day on; returns it as TOML."""
+    """Adds a change that applies from a day on; returns it as TOML."""
     made: Any
     depth = len(knob.table)
     table, key = _at(document, knob.table), knob.path[depth]
     if len(knob.path) == depth + 1:
         value = number
     else:
+        # A dated change replaces its whole key, so it repeats the rest of the key's value.
         value = deepcopy(table[key])
         _at(value, knob.path[depth + 1 : -1])[knob.path[-1]] = number
     changes = table.get("changes")
     if any(c["from"] == start and key in c for c in changes or ()):
         raise SettingsError(f"a change of {knob.key} holds from {start} already", "Try that one's value instead.")
-    made = tomlkit.table()
-    made["from"], made[key] = start, value
     if changes is None:
         changes = table["changes"] = tomlkit.aot()
+    made = tomlkit.table() if isinstance(changes, AoT) else tomlkit.inline_table()
+    made["from"], made[key] = start, value
     later = [i for i, c in enumerate(changes) if c["from"] > start]
-    if isinstance(changes, AoT) and later:
-        changes.insert(later[0], made)
-    else:
-        changes.append(made)
+    changes.insert(later[0] if later else len(changes), made)
     return f"[[{_header(knob.table)}.changes]]\n{tomlkit.dumps(_plain_table(made))}".rstrip()
 
 
 def _plain_table(table: Any) -> Any:
-    """The keys of a table as a document of their own."""
+    """Copies the keys of a table into a document of their own."""
     document = tomlkit.document()
     for name, value in table.items():
         document[name] = deepcopy(value)

@@ -1,4 +1,4 @@
-"""Listens, says where, and serves until it is stopped."""
+"""The HTTP server: listens, reports its address, and serves until a signal stops it."""
 
 import asyncio
 import contextlib
@@ -17,11 +17,11 @@ from rmetrics.settings import Settings
 
 
 class _Server(uvicorn.Server):
-    """A server that ends without an error when it is asked to, by Ctrl-C or by a service manager."""
+    """A server that exits without an error on Ctrl-C or when a service manager stops it."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Turns both signals into the end of the server."""
+        """Stops the server on SIGINT and SIGTERM; uvicorn's own version raises the signal again afterwards."""
         handled = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self.handle_exit) for number in handled}
         try:
@@ -32,14 +32,14 @@ class _Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens.
+    """Opens a listening socket.
 
     Args:
         host: an address or a name of this machine.
-        port: 0 for any that is free.
+        port: 0 for any free port.
 
     Raises:
-        SettingsError: it cannot listen there.
+        SettingsError: the address cannot be bound.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -47,7 +47,7 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
         found = socket.socket(family, kind, protocol)
         try:
-            if sys.platform != "win32":  # there it would let two programs have one port
+            if sys.platform != "win32":  # on Windows it would let two programs share the port
                 found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             found.bind(address)
             found.listen(64)
@@ -63,17 +63,17 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(settings: Settings, *, host: str, port: int, rows: bool, ready: Callable[[str], None]) -> None:
-    """Serves the pages until a signal ends it.
+    """Serves the pages until a signal stops the server.
 
     Args:
-        settings: of the project.
-        host: where to listen; an address of the loopback keeps other machines out.
-        port: 0 for any that is free.
+        settings: the project's settings.
+        host: the address to listen on; a loopback address keeps other machines out.
+        port: 0 for any free port.
         rows: whether rows of exports may be shown.
-        ready: takes the address with the token once it answers.
+        ready: called with the address, token included, once the server listens.
 
     Raises:
-        SettingsError: it cannot listen there.
+        SettingsError: the address cannot be bound.
     """
     opened = listen(host, port)
     port, token = opened.getsockname()[1], new_token()

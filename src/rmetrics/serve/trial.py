@@ -1,4 +1,4 @@
-"""``rmetrics plan`` on a copy of the rules, in a process of its own: it can be ended, and it writes nowhere."""
+"""Runs ``rmetrics plan`` on a copy of the rules in a separate process, which can be stopped and writes nothing."""
 
 import asyncio
 import contextlib
@@ -22,11 +22,11 @@ _GRACE = 3.0  # to remove temporary files
 
 
 class Trials:
-    """Runs one trial at a time, and none for longer than a limit.
+    """Runs one trial at a time, each under a time limit.
 
     Args:
-        settings: of the project.
-        seconds: after so many a trial is ended.
+        settings: the project's settings.
+        seconds: the time limit of a trial.
     """
 
     def __init__(self, settings: Settings, seconds: float = SECONDS) -> None:
@@ -34,14 +34,14 @@ class Trials:
         self._one = asyncio.Lock()
 
     async def plan(self, edited: Edited) -> Mapping[str, Any]:
-        """What the edited rules would change: the document of ``rmetrics plan --json``.
+        """Returns what the edited rules would change: the document of ``rmetrics plan --json``.
 
-        The inbox is left out, so that nothing but the edit is told.
+        The trial has an empty inbox, so that the plan shows the effect of the edit alone.
 
         Raises:
             BusyError: another trial is running.
-            SettingsError: the edited rules do not load; says what is wrong with them.
-            LakeError: it did not end in time, or failed.
+            SettingsError: the edited rules do not load; the message names the problem.
+            LakeError: the trial timed out or failed.
         """
         if self._one.locked():
             raise BusyError("another trial is being computed", "Wait until it is done, then try again.")
@@ -94,7 +94,7 @@ class Trials:
         return made | {name: value for name, value in given.items() if value}
 
     def _answer(self, out: bytes, rules: str) -> Mapping[str, Any]:
-        """The document; errors name the project's own files, not those of the copy."""
+        """Parses the plan's output; in errors, paths of the copy are replaced by the project's own."""
         text = out.decode("utf-8", "replace").replace(rules, str(self._settings.rules_dir))
         try:
             found: Mapping[str, Any] = json.loads(text)
@@ -108,10 +108,10 @@ class Trials:
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
-    """Ends a process that still runs: first as Ctrl-C does, so that it removes its temporary files, then by force."""
+    """Stops a running process: first with SIGINT, so that it removes its temporary files, then by force."""
     if process.returncode is not None:
         return
-    with contextlib.suppress(ProcessLookupError, ValueError):  # Windows knows no such signal
+    with contextlib.suppress(ProcessLookupError, ValueError):  # ValueError: Windows does not support SIGINT
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), _GRACE)

@@ -1,7 +1,7 @@
-"""One version of a project to look at for as long as one likes, while other commands go on.
+"""A fixed version of a project that stays readable while other commands run.
 
-The files of the lake are linked into a temporary folder: what a later sync replaces or sweeps stays readable here, and
-every figure of a view is of one computation. Nothing is written to the project.
+The files of the lake are linked into a temporary folder: files that a later sync replaces or sweeps stay readable
+here, and all figures of a view come from one computation. Nothing is written to the project.
 """
 
 import contextlib
@@ -38,11 +38,11 @@ from rmetrics.usecases.report import page_data
 
 T = TypeVar("T")
 _TRIES = 5
-_MONTHS_OPEN = 6  # each holds a month's rows, and a connection of the second engine
+_MONTHS_OPEN = 6  # each holds a month's rows and a connection to the second engine
 
 
 def mark(settings: Settings) -> str:
-    """A digest that differs once figures may be others: another computation, other rules, an export withdrawn."""
+    """Returns a digest that changes whenever figures may: new computation, edited rules, an export withdrawn."""
     lake = open_lake(settings)
     records = (f"{STATE}.json", f"{lake.raw.name}/{DECISIONS}")
     versions = [there.version if (there := lake.store.head(name)) else "-" for name in records]
@@ -59,7 +59,7 @@ def _state_of(path: Path) -> str:
 
 
 def sync_runs(settings: Settings) -> bool:
-    """Whether another process holds the lake now; False where the system does not say."""
+    """Whether another process holds the lake's lock; False where the system cannot report it."""
     return held(settings.lake_dir / "lock")
 
 
@@ -68,10 +68,10 @@ class View:
     """One version of a project.
 
     Attributes:
-        settings: of the project itself.
-        mark: see ``mark``; of the moment it was opened.
-        lake: the lake as the rules make it; see ``opened``.
-        waiting: exports that have landed and that no sync has computed with yet.
+        settings: settings of the project itself, not of the linked copy.
+        mark: the result of ``mark`` when the view was opened.
+        lake: the workspace over the linked files; see ``opened``.
+        waiting: names of exports that have landed but are not in any computation yet.
     """
 
     settings: Settings
@@ -84,7 +84,7 @@ class View:
     _reading: threading.Lock = field(default_factory=threading.Lock)  # pages need not wait for an explanation
 
     def page(self, month: dt.date | None = None) -> PageData:
-        """What pages show of a month; of the newest where none is named.
+        """Returns the page data of a month, by default the newest.
 
         Raises:
             LakeError: no row of the data counts in any month.
@@ -97,7 +97,7 @@ class View:
             return self._pages[month]
 
     def days(self, month: dt.date) -> pl.DataFrame:
-        """The rows of ``daily_metrics`` of a month, with a column for each of the company's own measures."""
+        """Returns a month's rows of ``daily_metrics``, with a column for each of the company's own measures."""
 
         def of_month(name: str) -> pl.DataFrame:
             return load(self.lake.lake).scan(name).filter(pl.col("date").dt.month_start() == month).collect()
@@ -106,16 +106,16 @@ class View:
         return beside(of_month(DAILY), of_month(MEASURE_DAILY), rules, list(own_scales(rules)))
 
     def journey_days(self, asked: Asked) -> pl.DataFrame:
-        """The figures of journeys by day and source; see ``explain.funnel_figures``."""
+        """Returns the figures of journeys by day and source; see ``explain.funnel_figures``."""
         return computed_days(load(self.lake.lake).scan(JOURNEYS), asked)
 
     def journey_months(self) -> pl.DataFrame:
-        """The rows of ``journey_metrics``."""
+        """Returns the rows of ``journey_metrics``."""
         return load(self.lake.lake).scan(JOURNEY_METRICS).collect()
 
     @contextlib.contextmanager
     def explainer(self, month: dt.date) -> Iterator[Explainer]:
-        """What explains figures of a month, without the database. One at a time: the second engine is one connection.
+        """Yields a month's explainer, without the database; to one thread at a time: it has a single DuckDB connection.
 
         Raises:
             SettingsError: the month has no data.
@@ -133,7 +133,7 @@ class View:
             yield self._open[month][0]
 
     def explanation(self, asked: Asked, metrics: tuple[str, ...] = MEASURES, *, offline: bool = False) -> Explanation:
-        """A figure explained, compared with what is published now.
+        """Explains a figure and compares it with the published one.
 
         Raises:
             SettingsError: the month has no data.
@@ -145,11 +145,11 @@ class View:
     def member(
         self, asked: Asked, dimension: str, member: str, metrics: tuple[str, ...], *, offline: bool = False
     ) -> Explanation:
-        """What a member of a dimension has, explained; see ``explanation``."""
+        """Explains the figures of one member of a dimension; see ``explanation``."""
         return self._with_published(asked, lambda one: explain_member(one, asked, dimension, member, metrics), offline)
 
     def members(self, asked: Asked, dimension: str, metrics: tuple[str, ...], *, offline: bool = False) -> Members:
-        """What every member of a dimension has; see ``explanation``."""
+        """Explains the figures of every member of a dimension; see ``explanation``."""
         return self._with_published(asked, lambda one: explain_members(one, asked, dimension, metrics), offline)
 
     def _with_published(self, asked: Asked, answer: Callable[[Explainer], T], offline: bool) -> T:  # noqa: FBT001
@@ -160,7 +160,7 @@ class View:
                 return answer(one.against(*last[:2]) if last else one)
 
     def close(self) -> None:
-        """Closes the connections; the view is not to be used afterwards."""
+        """Closes the connections; the view must not be used afterwards."""
         with self._one:
             while self._open:
                 self._open.popitem()[1][1].close()
@@ -168,10 +168,10 @@ class View:
 
 @contextlib.contextmanager
 def open_view(settings: Settings) -> Iterator[View]:
-    """Opens the computation in force.
+    """Opens a view of the computation in force.
 
     Raises:
-        LakeError: nothing was computed yet, or a file is damaged or missing.
+        LakeError: nothing has been computed yet, or a file is damaged or missing.
         RulesError, SettingsError: the rules do not load.
         BusyError: syncs replace the computation faster than it can be linked.
     """
@@ -183,7 +183,7 @@ def open_view(settings: Settings) -> Iterator[View]:
                 scratch = stack.enter_context(scratch_lake(lake))
             except BusyError:
                 continue
-            if mark(settings) != before:  # a sync put another computation into force meanwhile
+            if mark(settings) != before:  # a sync replaced the computation meanwhile
                 continue
             waiting = _without_new(scratch)
             view = View(settings, before, stack.enter_context(opened(settings, lake=scratch)), waiting)
@@ -194,14 +194,14 @@ def open_view(settings: Settings) -> Iterator[View]:
 
 
 def _without_new(scratch: Lake) -> tuple[str, ...]:
-    """Takes exports out of a scratch lake that the computation in force does not have; returns their names."""
+    """Removes from a scratch lake the exports that the computation in force does not include; returns their names."""
     known = {sha256 for sha256, _, _ in load(scratch).exports}
     if not known:
         raise LakeError("nothing was computed yet", "Put your exports into the inbox and run: rmetrics sync")
     landed, damaged = scratch.examine_raw()
     new = [raw for raw in landed if raw.sha256 not in known and not raw.withdrawn]
-    # The catalog may name exports whose files were not linked: a sync may be landing right now. What no catalog names
-    # is damage that every command reports.
+    # The catalog may name exports whose files were not linked, because a sync may be landing them right now. A damaged
+    # file that no catalog names is left in: every command reports it.
     unknown = {raw.sha256 for raw in new} | {d.sha256 for d in damaged if d.export and d.sha256 not in known}
     if unknown:
         scratch.leave_out(landed, unknown)

@@ -1,12 +1,12 @@
-"""The embedded PostgreSQL server: started by whatever command needs it, stopped by the last one that does.
+"""The embedded PostgreSQL server: any command that needs it starts it, and the last one to use it stops it.
 
-Each command holds a shared lock on a file beside the server's folder for as long as it uses the server; the kernel
-frees it however the command ends. At its end a command that gets the lock for itself alone stops the server, also one
-that a killed command left running. ``rmetrics db start`` notes in that file which server is to be kept. A second file
-is locked only while the server is made, started or stopped.
+Each command holds a shared lock on a file next to the server's folder while it uses the server; the kernel releases it
+however the command ends. At its end, a command that obtains the exclusive lock stops the server, including one that a
+killed command left running. ``rmetrics db start`` records in that file which server must keep running. A second file is
+locked only while the server is created, started or stopped.
 
-Nobody but the folder's owner (and root) reaches the server or the locks: ``cluster``, ``sockets``, ``locks``. On the
-network it listens only where ``db start --port`` asks for it, on the loopback, and only for roles with a password.
+Only the folder's owner (and root) can reach the server or the locks: ``cluster``, ``sockets``, ``locks``. It listens on
+the network only after ``db start --port``, on the loopback, and only for roles with a password.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ _WAIT_SECONDS = 30.0
 
 
 class Owner(StrEnum):
-    """For whom the embedded server runs."""
+    """The reason why the embedded server runs."""
 
     KEPT = "kept"
     USED = "used"
@@ -38,7 +38,7 @@ class Owner(StrEnum):
 
 @contextlib.contextmanager
 def server(dsn: str | None, folder: Path, stopped: Callable[[str], None] | None = None) -> Iterator[Server]:
-    """The server to publish to: the one the DSN names, otherwise the embedded one; see ``embedded``."""
+    """Yields the server to publish to: the one that the DSN names, otherwise the embedded one; see ``embedded``."""
     if dsn:
         yield server_of(dsn)
     else:
@@ -50,16 +50,16 @@ def server(dsn: str | None, folder: Path, stopped: Callable[[str], None] | None 
 def server_ahead(
     dsn: str | None, folder: Path, stopped: Callable[[str], None] | None = None
 ) -> Iterator[Callable[[], Server]]:
-    """``server``, made and started in a thread while the block does what comes before.
+    """Like ``server``, but creates and starts it in a thread while the block does preparatory work.
 
     Yields:
-        A function that waits for the server. What keeps it from starting is raised there; where nobody asks for the
-        server, nobody is told. However the block ends, a start on its way is waited for.
+        A function that waits for the server. It raises the error if the start failed; if it is never called, the error
+        is dropped. However the block ends, it waits for a start in progress.
     """
     if dsn:
         yield lambda: server_of(dsn)
         return
-    from concurrent.futures import ThreadPoolExecutor  # loads logging, which a sync with nothing to do can spare
+    from concurrent.futures import ThreadPoolExecutor  # imports logging, which a sync with nothing to do avoids
 
     with contextlib.ExitStack() as used, ThreadPoolExecutor(1, thread_name_prefix="postgres") as threads:
         yield threads.submit(used.enter_context, embedded(folder, stopped)).result
@@ -67,16 +67,16 @@ def server_ahead(
 
 @contextlib.contextmanager
 def embedded(folder: Path, stopped: Callable[[str], None] | None = None) -> Iterator[Server]:
-    """The embedded server, started where it does not run, stopped at the end if nobody else needs it.
+    """Yields the embedded server; starts it if necessary, and stops it at the end if nobody else needs it.
 
     Args:
-        folder: the server's.
-        stopped: takes the server's ``state_at_rest`` once this command has stopped it, before any other command can
-            start it again. Not called where the block failed or the server goes on.
+        folder: the server's folder.
+        stopped: receives the server's ``state_at_rest`` once this command has stopped it, before any other command can
+            restart it. Not called if the block failed or the server keeps running.
 
     Raises:
-        PostgresError: it does not start, or is not this user's; says why.
-        BusyError: another command is stopping or starting it, and does not come to an end.
+        PostgresError: it does not start, or is not this user's; states the reason.
+        BusyError: another command is stopping or starting it and does not finish in time.
     """
     user = server_user(folder)
     with _used(folder) as file:
@@ -93,10 +93,10 @@ def embedded(folder: Path, stopped: Callable[[str], None] | None = None) -> Iter
 
 
 def state_at_rest(folder: Path) -> str | None:
-    """A digest that differs after every start of the server; None where it runs, or was never made.
+    """A digest that changes with every start of the server; None if it is running or was never created.
 
-    PostgreSQL writes its control file with a new checkpoint at each start and each stop. As long as this digest is the
-    same, nobody started the server, so nobody wrote to it.
+    PostgreSQL rewrites its control file with a new checkpoint at each start and stop. As long as this digest is the
+    same, nobody has started the server, so nobody has written to it.
 
     Raises:
         PostgresError: its folder is not this user's.
@@ -113,7 +113,7 @@ def state_at_rest(folder: Path) -> str | None:
 
 
 def embedded_running(folder: Path) -> Server | None:
-    """The embedded server if it runs, without starting it.
+    """The embedded server if it is running; does not start it.
 
     Raises:
         PostgresError: its folder is not this user's.
@@ -123,7 +123,7 @@ def embedded_running(folder: Path) -> Server | None:
 
 
 def embedded_owner(folder: Path) -> Owner | None:
-    """For whom the embedded server runs; None where it does not.
+    """Why the embedded server runs; None if it does not.
 
     Raises:
         PostgresError: its folder is not this user's.
@@ -138,15 +138,15 @@ def embedded_owner(folder: Path) -> Owner | None:
 
 
 def start_embedded(folder: Path, port: int = 0) -> Server:
-    """Starts the embedded server and leaves it running; one that listens otherwise is stopped first.
+    """Starts the embedded server and leaves it running; restarts it if it listens on another port.
 
     Args:
-        folder: the server's.
-        port: the port of the loopback to listen on; 0: on its socket alone.
+        folder: the server's folder.
+        port: the loopback port to listen on; 0: on its socket only.
 
     Raises:
-        PostgresError: as ``embedded``; or the port cannot be listened on.
-        BusyError: as ``embedded``; or the server listens otherwise and another command uses it.
+        PostgresError: as ``embedded``; or the port is not available.
+        BusyError: as ``embedded``; or the server listens on another port and another command uses it.
     """
     user = server_user(folder)
     with _used(folder) as file:
@@ -162,7 +162,7 @@ def start_embedded(folder: Path, port: int = 0) -> Server:
 
 
 def network_port(folder: Path) -> int:
-    """The port of the loopback on which the embedded server listens; 0 where it does not, or does not run.
+    """The loopback port on which the embedded server listens; 0 if none or if it does not run.
 
     Raises:
         PostgresError: its folder is not this user's.
@@ -172,11 +172,11 @@ def network_port(folder: Path) -> int:
 
 
 def stop_embedded(folder: Path) -> bool:
-    """Stops the embedded server, whoever uses it; False when it did not run.
+    """Stops the embedded server even if others use it; False if it was not running.
 
     Raises:
-        PostgresError: it is not this user's, or does not end.
-        BusyError: another command is starting or stopping it, and does not come to an end.
+        PostgresError: it is not this user's, or does not stop.
+        BusyError: another command is starting or stopping it and does not finish in time.
     """
     user = server_user(folder)
     if process.running(folder.resolve()) is None:
@@ -186,7 +186,7 @@ def stop_embedded(folder: Path) -> bool:
 
 
 def weaknesses(folder: Path) -> list[str]:
-    """How other users of this machine could reach the embedded server, as it lies there; empty where they cannot.
+    """Ways in which other users of this machine could reach the embedded server; empty if there are none.
 
     Raises:
         PostgresError: its folder is not this user's.
@@ -197,7 +197,7 @@ def weaknesses(folder: Path) -> list[str]:
     found = []
     if (mode := stat.S_IMODE(real.stat().st_mode)) & 0o077:
         found.append(f"{folder} has mode {mode:04o}, not 0700: others may enter the server's folder")
-    with contextlib.suppress(FileNotFoundError):  # nothing was made yet
+    with contextlib.suppress(FileNotFoundError):  # not created yet
         found += [f"{folder / 'pg_hba.conf'} lets anyone log in: {line}" for line in cluster.weak_rules(real)]
     if (running := process.running(real)) is not None:
         place = sockets.socket_path(real, running.socket_folder)
@@ -212,7 +212,7 @@ def weaknesses(folder: Path) -> list[str]:
     return found
 
 
-# -- who uses it
+# -- users of the server
 
 
 def _lock_path(folder: Path) -> Path:
@@ -225,14 +225,14 @@ def _start_path(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def _used(folder: Path) -> Iterator[IO[str]]:
-    """Says for the length of a block that the server is needed; waits for whoever is stopping it."""
+    """Marks the server as needed for the duration of a block; waits for a command that is stopping it."""
     with _opened(folder, _lock_path(folder), f"is stopping the server in {folder}", alone=False) as file:
         yield file
 
 
 @contextlib.contextmanager
 def _changing(folder: Path) -> Iterator[IO[str]]:
-    """Keeps others from making, starting or stopping the server for the length of a block."""
+    """Keeps others from creating, starting or stopping the server for the duration of a block."""
     with _opened(folder, _start_path(folder), f"is starting or stopping the server in {folder}", alone=True) as file:
         yield file
 
@@ -264,7 +264,7 @@ def _held(path: Path, file: IO[str], doing: str) -> BusyError | PostgresError:
 
 
 def _kept(folder: Path, file: IO[str]) -> str | None:
-    """The mark of ``db start`` if it names the server that runs now; one that was started since is not kept."""
+    """The mark of ``db start`` if it names the running server; None if the server was restarted since."""
     found = _ready(folder)
     file.seek(0)
     mark = file.read()
@@ -287,13 +287,13 @@ def _ready(folder: Path) -> process.Process | None:
 
 
 def _started(folder: Path, user: ServerUser, file: IO[str], port: int | None = None) -> Server:
-    """The server, which runs and can be reached.
+    """Returns the server, running and reachable.
 
     Args:
-        folder: the server's.
-        user: whom it runs as.
+        folder: the server's folder.
+        user: the user it runs as.
         file: this command's shared lock.
-        port: of the loopback, where it must listen; 0: on its socket alone; None: as it runs.
+        port: the loopback port it must listen on; 0: on its socket only; None: leave as it is.
     """
     real = folder.resolve()
     try:
@@ -332,13 +332,13 @@ def _made_and_started(
 
 
 def _reachable(found: process.Process, folder: Path) -> bool:
-    """Whether the socket is still there: not after its temporary folder was swept, or the project moved deeper."""
+    """Whether the socket still exists at a usable path: a cleaned temporary folder or a moved project may break it."""
     place = sockets.socket_path(folder, found.socket_folder)
     return sockets.fits(place) and (place / f".s.PGSQL.{found.port}").is_socket()
 
 
 def _given_up(folder: Path, user: ServerUser, used: IO[str], why: str) -> None:
-    """Stops a server that nobody can reach any more, or that must start otherwise, unless a command works with it."""
+    """Stops a server that is unreachable or must restart with other settings, unless another command uses it."""
     alone = lock(used, alone=True)
     try:
         if not alone:

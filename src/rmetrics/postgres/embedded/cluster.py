@@ -1,7 +1,7 @@
-"""The folder of the embedded server: how it is made, who may enter it, and who may log in.
+"""The folder of the embedded server: how it is created, who may enter it, and who may log in.
 
-A new one is made under another name and renamed when it is whole: a command that is killed meanwhile leaves nothing
-that a later start would take for a server.
+A new one is created under another name and renamed once complete: if the command is killed, it leaves nothing that a
+later start would mistake for a server.
 """
 
 import contextlib
@@ -24,11 +24,11 @@ MAP = "rmetrics"
 LOOPBACK = "127.0.0.1"
 _INIT_SECONDS = 120
 _SUPERUSER = "postgres"
-HERE = "/proc/self/cwd"  # a program that starts in a folder needs no right to pass through those above it
+HERE = "/proc/self/cwd"  # a program started in a folder needs no search permission on the folders above it
 
-# For servers made from now on. Text sorts by code point whatever the machine's locale is. Nobody replicates from a
-# server that stops with the command that uses it, and a first load is written once instead of twice. Nothing here
-# weakens a commit: fsync, full_page_writes and synchronous_commit stay on.
+# For new servers. Text sorts by code point, regardless of the machine's locale. Nobody replicates from a server that
+# stops with the command that uses it, and ``minimal`` writes a first load once instead of twice. Nothing here weakens
+# a commit: fsync, full_page_writes and synchronous_commit stay on.
 _SETTINGS = """
 # rmetrics: written once, when this server was made. Edit as you like.
 wal_level = minimal
@@ -39,10 +39,10 @@ _LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"
 
 
 def version_of(folder: Path) -> int | None:
-    """The PostgreSQL version that made the folder; None where there is no server yet.
+    """The PostgreSQL version that created the folder; None if there is no server yet.
 
     Raises:
-        PostgresError: the folder holds something else, or only part of a server.
+        PostgresError: the folder contains something else, or an incomplete server.
     """
     try:
         text = (folder / "PG_VERSION").read_text(encoding="ascii").strip()
@@ -62,11 +62,11 @@ def version_of(folder: Path) -> int | None:
 
 
 def make_cluster(folder: Path, user: ServerUser, lock: IO[str]) -> None:
-    """Makes a new server's folder. ``lock`` stays held until ``initdb`` has ended, even where this process is killed.
+    """Creates a new server's folder. ``lock`` stays held until ``initdb`` has ended, even if this process is killed.
 
     Raises:
-        PostgresError: ``initdb`` failed; with its last words.
-        OSError: the folder cannot be made.
+        PostgresError: ``initdb`` failed; quotes its error.
+        OSError: the folder cannot be created.
     """
     part = folder if os.path.ismount(folder) else folder.with_name(f"{folder.name}.part")
     if part != folder and os.path.lexists(part):
@@ -87,7 +87,7 @@ def make_cluster(folder: Path, user: ServerUser, lock: IO[str]) -> None:
 def _initdb(part: Path, user: ServerUser, lock: IO[str]) -> None:
     linux = sys.platform == "linux"
     place = HERE if linux else str(part)
-    flush = ("--sync-method=syncfs",) if linux else ()  # one flush for all, instead of one for each of 1,000 files
+    flush = ("--sync-method=syncfs",) if linux else ()  # one flush instead of one for each of 1,000 files
     command = [
         str(programs(None, user) / "initdb"),
         "-D",
@@ -118,16 +118,16 @@ def _flush(folder: Path) -> None:
         os.close(handle)
 
 
-# -- who may enter
+# -- access
 
 
 def secure(folder: Path, user: ServerUser, running: Process | None = None, *, network: bool = False) -> None:
     """Closes a server's folder to others and lets only its owner (and root) log in, without a password, by `peer`.
 
-    Over the network, where it listens there, roles with a password may log in from this machine; the superuser, who
-    has none, never.
+    If it listens on the network, roles with a password may log in from this machine; the superuser, who has none, may
+    not.
 
-    Brings servers of older versions, which trusted every local user, to the same; one that runs is made to read it.
+    Also secures servers of older versions, which trusted every local user; a running server reloads its configuration.
     """
     mode = stat.S_IMODE(folder.stat().st_mode)
     if mode != PRIVATE_FOLDER:
@@ -165,7 +165,7 @@ def _replaced(path: Path, text: str, user: ServerUser) -> bool:
 
 
 def weak_rules(folder: Path) -> Iterator[str]:
-    """The lines of ``pg_hba.conf`` that let anyone in who can reach the server.
+    """The lines of ``pg_hba.conf`` that let in anyone who can reach the server.
 
     Raises:
         OSError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""Ports of the loopback: whether the embedded server can listen on one."""
+"""Checks whether the embedded server can listen on a loopback port."""
 
 import errno
 import os
@@ -11,13 +11,13 @@ _WHY = {errno.EADDRINUSE: "is in use by another program", errno.EACCES: "is kept
 
 
 def require_free(port: int) -> None:
-    """Refuses a port that cannot be listened on. Another program may still take it before the server does.
+    """Refuses an unavailable port. Another program may still take it before the server does.
 
     Raises:
-        PostgresError: it is in use, or not this user's to take.
+        PostgresError: the port is in use, or the user may not bind it.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        if os.name == "posix":  # as PostgreSQL does: a connection that ended just now does not keep the port
+        if os.name == "posix":  # as PostgreSQL does: ports of recently closed connections are free
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))

@@ -1,4 +1,4 @@
-"""Starting and stopping the server of a folder."""
+"""Starts and stops the server of a folder."""
 
 import os
 import re
@@ -16,23 +16,23 @@ from rmetrics.postgres.embedded.cluster import HERE, LOOPBACK, secure
 from rmetrics.postgres.embedded.process import Process, alive, mark, recorded, running, works_in
 from rmetrics.postgres.embedded.sockets import PORT, remove_socket_folder, socket_folder
 
-_START_SECONDS = 120  # after a crash the server first repeats what it had only noted
+_START_SECONDS = 120  # after a crash the server first replays its write-ahead log
 _STOP_SECONDS = 60
 _POLL_SECONDS = 0.01
 _LOG_BYTES = 10 * 2**20
 
 
 def start(folder: Path, version: int, user: ServerUser, port: int = 0) -> Process:
-    """Starts the server and waits until it takes connections. Call it under the start lock.
+    """Starts the server and waits until it accepts connections. Call it under the start lock.
 
     Args:
-        folder: the server's.
-        version: of PostgreSQL, that made the folder.
-        user: whom it runs as.
-        port: the port of the loopback to listen on; 0: on its socket alone.
+        folder: the server's folder.
+        version: the PostgreSQL version that created the folder.
+        user: the user it runs as.
+        port: the loopback port to listen on; 0: on its socket only.
 
     Raises:
-        PostgresError: it does not start; with its last words.
+        PostgresError: it does not start; quotes the last error of its log.
         OSError: a file of the folder cannot be written.
     """
     _clear_stale(folder, user)
@@ -74,7 +74,7 @@ def _command(folder: Path, version: int, user: ServerUser, sockets: str, port: i
 
 
 def _launched(command: list[str], folder: Path, log: int, user: ServerUser) -> int:
-    """Starts the server as nobody's child, for it may outlive this command; returns its process id."""
+    """Starts the server detached, because it may outlive this command; returns its process id."""
     done = subprocess.run(  # noqa: S603 - our own programs, each argument by itself
         [shell(), "-c", '"$@" >&2 & echo $!', "rmetrics", *command],
         cwd=folder, stdout=subprocess.PIPE, stderr=log, start_new_session=True, check=False, **user.options,
@@ -99,10 +99,10 @@ def _awaited(folder: Path, pid: int) -> Process:
 
 
 def _clear_stale(folder: Path, user: ServerUser) -> None:
-    """Removes what a server left that was killed: its process number may be somebody else's by now.
+    """Removes the files left by a killed server, whose process id may belong to another process by now.
 
-    PostgreSQL itself would look at the number alone, and would not start beside any living process of this user that
-    has it. Call it where no server runs. Processes that a killed server left end by themselves; they are waited for.
+    PostgreSQL itself checks the id only, and would refuse to start while any process of this user has it. Call it when
+    no server runs. Remaining processes of a killed server end by themselves; it waits for them.
     """
     left = recorded(folder)
     if left is not None:
@@ -128,7 +128,7 @@ def _workers(folder: Path) -> Iterator[int]:
 
 
 def _opened_log(folder: Path, user: ServerUser) -> tuple[int, int]:
-    """The log, to append to, and how long it is; one that has grown large is put aside first."""
+    """Opens the log for appending and returns its size; moves a large one aside first."""
     path = folder / "log"
     if not path.is_symlink() and path.exists() and path.stat().st_size > _LOG_BYTES:
         path.replace(folder / "log.1")
@@ -153,15 +153,15 @@ def _failed(folder: Path, before: int, error: PostgresError) -> PostgresError:
 
 
 def stop(folder: Path, user: ServerUser) -> bool:
-    """Stops the server: connections are ended, what was committed is kept. False when it did not run.
+    """Stops the server: ends connections and keeps committed data. False if it was not running.
 
     Raises:
-        PostgresError: it does not end.
+        PostgresError: it does not stop.
     """
     found = running(folder)
     if found is None:
         return False
-    # Fast, then at once, then hard: after the latter two the next start repeats what was committed.
+    # Fast, then immediate, then kill: after the latter two, the next start recovers committed data from the log.
     for sign, seconds in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, 10), (signal.SIGKILL, 10)):
         os.kill(found.pid, sign)
         until = time.monotonic() + seconds

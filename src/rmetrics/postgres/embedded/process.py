@@ -1,8 +1,8 @@
-"""The running server of a folder, as its ``postmaster.pid`` and the system describe it.
+"""The running server of a folder, from its ``postmaster.pid`` and the system's process table.
 
-The file stays behind when a server is killed or the machine goes down, and is copied with its folder. Then its process
-number is nobody's, some other program's, or that of the server in the folder it was copied from: a process counts only
-if it is a ``postgres`` that works in this very folder.
+The file remains when a server is killed or the machine goes down, and is copied along with its folder. Its process id
+may then be unused, another program's, or that of the server in the original folder: a process counts only if it is a
+``postgres`` whose working directory is this very folder.
 """
 
 import datetime as dt
@@ -18,15 +18,15 @@ MARK = "rmetrics.folder"
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A server that runs.
+    """A running server.
 
     Attributes:
         pid: of its first process.
         started: in seconds since 1970.
-        socket_folder: as the server was given it; ``.`` is its own folder.
-        ready: whether it takes connections.
-        addresses: where it listens besides its socket; empty for nowhere.
-        port: of its socket, and of the network where it listens.
+        socket_folder: as given to the server; ``.`` is its own folder.
+        ready: whether it accepts connections.
+        addresses: network addresses it listens on besides its socket; empty for none.
+        port: of its socket, and of the network if it listens there.
     """
 
     pid: int
@@ -38,17 +38,17 @@ class Process:
 
     @property
     def network_port(self) -> int:
-        """The port on which it listens on the network; 0 where it does not."""
+        """The port on which it listens on the network; 0 if it does not."""
         return self.port if self.addresses else 0
 
     @property
     def identity(self) -> str:
-        """Tells this server from any that was started before or after it."""
+        """Distinguishes this server from earlier and later ones."""
         return f"pid {self.pid}, started {dt.datetime.fromtimestamp(self.started):%Y-%m-%d %H:%M:%S}"  # noqa: DTZ006
 
 
 def recorded(folder: Path) -> Process | None:
-    """What ``postmaster.pid`` says; None where there is none, or only its beginning."""
+    """The contents of ``postmaster.pid``; None if the file is missing or incomplete."""
     try:
         lines = (folder / "postmaster.pid").read_bytes().split(b"\n")
         pid, started, port = int(lines[0]), int(lines[2]), int(lines[3])
@@ -66,7 +66,7 @@ def recorded(folder: Path) -> Process | None:
 
 
 def running(folder: Path) -> Process | None:
-    """The server that runs in a folder, ready or not."""
+    """The server running in a folder, ready or not."""
     found = recorded(folder)
     return found if found is not None and works_in(found.pid, folder) else None
 
@@ -85,20 +85,20 @@ def works_in(pid: int, folder: Path) -> bool:
             return process.joinpath("cwd").stat().st_ino == folder.stat().st_ino and os.path.samestat(
                 process.joinpath("cwd").stat(), folder.stat()
             )
-        except PermissionError:  # root in a container without the right to look at other users' processes
+        except PermissionError:  # root in a container that may not inspect other users' processes
             return mark(folder).encode() in process.joinpath("cmdline").read_bytes().split(b"\0")
     except (FileNotFoundError, ProcessLookupError):
         return False
 
 
 def mark(folder: Path) -> str:
-    """A setting that names the folder on the server's command line, the same wherever the folder is moved to."""
+    """A setting that identifies the folder on the server's command line, even after the folder is moved."""
     found = folder.stat()
     return f"{MARK}={found.st_dev}:{found.st_ino}"
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and that nobody has asked for does not."""
+    """Whether a process is running; zombies do not count."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,8 +1,8 @@
-"""Where the embedded server's socket lies, and the URL that leads to it.
+"""The location of the embedded server's socket, and its URL.
 
-In the server's own folder, which is closed to others. The path of a socket may have no more than about 100 bytes, so
-where the project lies deep the socket gets a folder of its own: with a name nobody can guess, made by us, closed to
-others, below folders in which nobody but root and we can rename it.
+Normally it is in the server's own folder, which is closed to others. The path of a socket is limited to about 100
+bytes, so in a deeply nested project the socket gets a folder of its own: created by rmetrics under an unpredictable
+name, closed to others, below folders in which only root and this user can rename it.
 """
 
 import contextlib
@@ -19,9 +19,9 @@ from rmetrics.errors import PostgresError
 from rmetrics.files import PRIVATE_FOLDER
 from rmetrics.postgres.embedded.binaries import ELSEWHERE, ServerUser
 
-OWN = "."  # the server's own folder, as the server sees it
+OWN = "."  # the server's own folder, relative to the server
 PORT = 5432
-"""The port of a server that does not listen on the network; of its socket only the name depends on it."""
+"""The port of a server that does not listen on the network; it only affects the name of the socket."""
 LONGEST_PORT = 65_535
 _NAME = f"/.s.PGSQL.{LONGEST_PORT}"
 _MOST = (107 if sys.platform == "linux" else 103) - len(_NAME)  # bytes
@@ -29,16 +29,16 @@ _PREFIX = "rmetrics-pg-"
 
 
 def fits(folder: Path) -> bool:
-    """Whether a socket in this folder can be opened: libpq takes a comma for a list, and the kernel no long path."""
+    """Whether a socket in this folder can be opened: the kernel limits the path, and libpq splits folders at commas."""
     text = os.fsencode(folder)
     return len(text) <= _MOST and b"," not in text
 
 
 def socket_folder(folder: Path, user: ServerUser) -> str:
-    """The folder for the socket of the server in ``folder``, as the server is to be given it.
+    """The folder for the socket of the server in ``folder``, in the form that the server is given.
 
     Raises:
-        PostgresError: no folder is short enough and safe from other users.
+        PostgresError: no folder is both short enough and safe from other users.
     """
     if fits(folder):
         return OWN
@@ -46,7 +46,7 @@ def socket_folder(folder: Path, user: ServerUser) -> str:
     for place in _places(user):
         reason = _unsafe(place, user)
         if reason is None:
-            with contextlib.suppress(OSError):  # full, read-only, or not ours to write: the next may do
+            with contextlib.suppress(OSError):  # full, read-only or not writable: try the next
                 made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
                 user.own(made)
                 if fits(made):
@@ -72,7 +72,7 @@ def _places(user: ServerUser) -> Iterator[Path]:
 
 
 def _unsafe(place: Path, user: ServerUser) -> str | None:
-    """Why others could replace a folder made in this place; None where nobody but root and the user can."""
+    """Why others could replace a folder created in this place; None if only root and the user can."""
     try:
         real = place.resolve(strict=True)
         for folder in (real, *real.parents):
@@ -89,12 +89,12 @@ def _unsafe(place: Path, user: ServerUser) -> str | None:
 
 
 def socket_path(folder: Path, given: str) -> Path:
-    """The folder in which the running server's socket lies, as other programs see it."""
+    """The folder of the running server's socket, as other programs see it."""
     return folder if given in ("", OWN) else Path(given)
 
 
 def loose_socket(place: Path, user: ServerUser) -> str | None:
-    """Why others could reach or replace a socket in this folder; None where they cannot."""
+    """Why others could reach or replace a socket in this folder; None if they cannot."""
     try:
         found = place.lstat()
     except OSError as error:
@@ -108,12 +108,12 @@ def loose_socket(place: Path, user: ServerUser) -> str | None:
 
 
 def remove_socket_folder(given: str, user: ServerUser) -> None:
-    """Removes the folder that was made for the socket of a server that has ended; never any other folder."""
+    """Removes the folder created for the socket of a server that has ended; never any other folder."""
     place = Path(given)
     if place.is_absolute() and place.name.startswith(_PREFIX) and loose_socket(place, user) is None:
         shutil.rmtree(place, ignore_errors=True)
 
 
 def url(place: Path, port: int) -> str:
-    """The URL of the server whose socket lies in a folder: for this driver, psql, and whatever else uses libpq."""
-    return f"postgresql://postgres:@/postgres?port={port}&host={quote(os.fsencode(place))}"  # not the port of PGPORT
+    """The URL of the server whose socket is in a folder, for the driver, psql and other libpq clients."""
+    return f"postgresql://postgres:@/postgres?port={port}&host={quote(os.fsencode(place))}"  # overrides PGPORT

@@ -1,4 +1,4 @@
-"""Publishing: everything a run computed becomes visible in PostgreSQL at once, or nothing does."""
+"""Publishing: all results of a run become visible in PostgreSQL at once, or none do."""
 
 from rmetrics.postgres.publish.desired import Change, DesiredTable
 from rmetrics.postgres.publish.metric_changes import JOURNEY_MEASURES, MEASURES, FinerCauses

@@ -1,12 +1,12 @@
-"""Filling large empty tables: rows go in without keys, which are built afterwards in the same transaction.
+"""Fills large empty tables without keys, and builds the keys afterwards in the same transaction.
 
-Inserting row by row into two or three B-trees takes most of the time of a first load; sorting once takes a fraction.
-So the keys, indexes and foreign keys of an empty table are dropped, and built again from the definitions that the
-catalog gave, comments included. What the catalog says before and after is compared.
+Row-by-row insertion into two or three B-trees takes most of the time of a first load; sorting once takes a fraction.
+So the keys, indexes and foreign keys of an empty table are dropped, then rebuilt from their definitions in the catalog,
+comments included. The catalog's descriptions before and after are compared.
 
-This needs the tables' owner, and it locks the tables: readers of a table that is still empty wait until the commit. It
-never waits itself while it holds a lock. Where anything is out of the ordinary (a trigger, another user's foreign key,
-an index in a tablespace of its own, a reader at work), ``NotBareError`` tells the publish to load in the ordinary way.
+This requires the tables' owner and locks the tables: readers of a table that is still empty wait until the commit.
+It never waits itself while holding a lock. In unusual circumstances (a trigger, another user's foreign key, an index in
+its own tablespace, an active reader), ``NotBareError`` makes the publish load in the ordinary way.
 """
 
 import contextlib
@@ -17,25 +17,25 @@ from rmetrics.errors import PostgresError
 from rmetrics.postgres.connection import HERE, Session, literal, quoted
 
 WORTH = 10_000
-"""Rows from which on keys are built afterwards: below, a handful of statements takes longer than it saves."""
+"""Minimum number of rows for building keys afterwards: for fewer, the extra statements cost more than they save."""
 _SORT_MEMORY = "128MB"  # for the sort of one index at a time
-_TRIGGER = "_fill_time"  # of the schema script's own, which reads no table
-_DATA = "23"  # the SQLSTATE class of violated keys: the rows are wrong, however they are loaded
-_LOST = ("08", "57P", "25P")  # the connection or the transaction is gone: another attempt is for the next run
+_TRIGGER = "_fill_time"  # the schema script's own trigger, which reads no table
+_DATA = "23"  # the SQLSTATE class of constraint violations: the rows are wrong, however they are loaded
+_LOST = ("08", "57P", "25P")  # connection or transaction lost: the next run tries again
 
 
 class NotBareError(PostgresError):
-    """Tables could not be loaded without their keys; nothing was changed. The ordinary way is open."""
+    """Tables cannot be loaded without their keys; nothing was changed, and the ordinary load is still possible."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """An index, key or foreign key as the catalog describes it.
+    """An index, key or foreign key as described by the catalog.
 
     Attributes:
-        table, name: the names as SQL identifiers, the table's with its schema.
+        table, name: SQL identifiers; the table's includes its schema.
         constraint: ``p``, ``u`` or ``f``; empty for an index without a constraint.
-        definition: of the index, or of the foreign key.
+        definition: of the index or the foreign key.
         suffix: DEFERRABLE and the like, for keys.
         comment, index_comment: on the constraint, on the index.
     """
@@ -49,7 +49,7 @@ class _Part:
     index_comment: str | None
 
     def build(self) -> Iterator[str]:
-        """The statements that make it again."""
+        """Yields the statements that recreate it."""
         constraint = f"ALTER TABLE {self.table} ADD CONSTRAINT {self.name}"
         if self.constraint == "f":
             yield f"{constraint} {self.definition}"
@@ -67,18 +67,18 @@ class _Part:
 
 @contextlib.contextmanager
 def keys_built_after(session: Session, rows: Mapping[str, int], own: Collection[str]) -> Iterator[frozenset[str]]:
-    """Takes the keys off large empty tables for the length of a block that fills them.
+    """Removes the keys of large empty tables for the duration of a block that fills them.
 
     Args:
         session: in a transaction.
-        rows: how many rows go into which empty table.
+        rows: the number of rows to be loaded, by empty table.
         own: all tables that are ours.
 
     Yields:
-        The tables that have no keys inside the block. At its end they are as before, and analysed.
+        The tables without keys inside the block. At its end their keys are restored and the tables analysed.
 
     Raises:
-        NotBareError: it cannot be done here; roll back and load in the ordinary way.
+        NotBareError: not possible here; roll back and load in the ordinary way.
         PostgresError: the rows violate a key.
     """
     large = [n for n in rows if rows[n] >= WORTH]
@@ -92,7 +92,7 @@ def keys_built_after(session: Session, rows: Mapping[str, int], own: Collection[
     with _or_not_bare():
         touched = sorted({*bare, *(name for n in bare for name in tied[n])})
         named = ", ".join(_named(session, t) for t in touched)
-        # All at once and without waiting: nobody can wait for us while we wait for them.
+        # All in one statement with NOWAIT, so that no deadlock is possible.
         session.execute(f"LOCK TABLE {named} IN ACCESS EXCLUSIVE MODE NOWAIT")
         if _empty(session, touched) != set(touched):
             raise NotBareError("somebody else has just filled a table", "")
@@ -129,10 +129,11 @@ def _named(session: Session, table: str) -> str:
 
 
 def _plain(session: Session, tables: Collection[str]) -> dict[str, frozenset[str]]:
-    """The tables whose keys can be dropped and made exactly as they were, each with those that foreign keys tie it to.
+    """The tables whose keys can be dropped and recreated exactly, each with the tables that foreign keys tie it to.
 
-    Not those of other owners, in inheritance, with triggers of somebody's own or switched off, or with an index that is
-    invalid, clustered, a replica identity, part of an exclusion constraint, elsewhere stored or otherwise adjusted.
+    Excludes tables of other owners, in inheritance, with foreign or disabled triggers, or with an index that is
+    invalid, clustered, a replica identity, part of an exclusion constraint, in another tablespace or with adjusted
+    statistics.
     """
     rows = session.query(
         "SELECT c.relname::text, coalesce(string_agg(DISTINCT "
@@ -157,13 +158,13 @@ def _plain(session: Session, tables: Collection[str]) -> dict[str, frozenset[str
 
 
 def _empty(session: Session, tables: Collection[str]) -> set[str]:
-    """Those of some tables that hold no rows."""
+    """Those of the tables that have no rows."""
     asked = (f"SELECT '{t}' WHERE NOT EXISTS (SELECT 1 FROM {_named(session, t)})" for t in sorted(tables))
     return {str(name) for (name,) in session.query(" UNION ALL ".join(asked))} if tables else set()
 
 
 def _parts(session: Session, tables: Sequence[str]) -> list[_Part]:
-    """The indexes and keys of tables, and the foreign keys from and to them, in the order they can be built in."""
+    """The indexes, keys, and foreign keys from and to some tables, in the order in which they can be built."""
     rows = session.query(
         "WITH t AS (SELECT oid FROM pg_class "
         f"WHERE relnamespace = {HERE} AND relname = ANY (string_to_array($1, ','))) "
@@ -201,9 +202,9 @@ def _drop(session: Session, parts: Sequence[_Part]) -> None:
 
 
 def _start_files_anew(session: Session, tables: Sequence[str]) -> None:
-    """Where the write-ahead log may be spared, it is spared for files that this transaction made.
+    """Truncates tables where that lets the server skip the write-ahead log for the load (``wal_level = minimal``).
 
-    Not where a table ever held rows: an older snapshot may still see them, and TRUNCATE would take them from it.
+    Skips tables that ever held rows: an older snapshot may still see them, and TRUNCATE would remove them from it.
     """
     sizes = ", ".join(f"pg_relation_size('{_named(session, t)}') = 0" for t in tables)
     minimal, *never_filled = session.query(f"SELECT current_setting('wal_level') = 'minimal', {sizes}")[0]

@@ -1,4 +1,4 @@
-"""Rows of a query into a table through ADBC's COPY, which looks at Arrow types only."""
+"""Copies the rows of a query into a table with ADBC's COPY, which checks Arrow types only."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -14,10 +14,10 @@ _BATCH = 65_536
 
 
 def require_types(session: Session, table: PgTable) -> None:
-    """Refuses a table whose columns are not of the types we send: a wrong one would be stored as garbage.
+    """Refuses a table whose columns differ from the types we send: COPY would store garbage in them.
 
     Raises:
-        PostgresError: a column has another type, is missing, or must be filled and is not.
+        PostgresError: a column has another type or is missing, or a column outside the rules must not be NULL.
     """
     there = catalog(session, table.name)
     for column in table.columns:
@@ -50,15 +50,15 @@ def copy(
 
     Args:
         session: in a transaction.
-        table: whose rows they are, to name it in a message.
+        table: the table whose rows they are, named in messages.
         rows: may have more columns.
-        target: the table's name.
-        columns: those to copy.
-        schema: the target's; None for a temporary table.
+        target: the name of the target table.
+        columns: the columns to copy.
+        schema: the target's schema; None for a temporary table.
 
     Raises:
         LakeError: the rows cannot be read.
-        PostgresError: the server does not take them.
+        PostgresError: the server rejects them.
     """
     failed = list[Exception]()
     try:
@@ -68,7 +68,7 @@ def copy(
             session.ingest(target, reader, schema=schema)
     except PostgresError:
         with reading(table.name):
-            for error in failed:  # the driver says only that its source failed
+            for error in failed:  # the driver reports only that its source failed
                 raise error from None
         raise
 
@@ -78,7 +78,7 @@ def _reader(
     columns: Sequence[str],
     failed: list[Exception],
 ) -> Any:
-    """Arrow batches in the plain types ADBC can copy; what goes wrong while they are made is put into ``failed``."""
+    """Arrow batches in the plain types that ADBC can copy; errors while producing them are added to ``failed``."""
     import pyarrow as pa
 
     plain = pl.CompatLevel.oldest()
@@ -89,7 +89,7 @@ def _reader(
         try:
             for frame in rows.collect_batches(chunk_size=_BATCH, lazy=True):
                 yield from frame.select(columns).to_arrow(compat_level=plain).to_batches()
-        except Exception as error:  # it would come back from the driver as a text without its kind
+        except Exception as error:  # the driver would return only its text, without its type
             failed.append(error)
             raise
 
@@ -97,7 +97,7 @@ def _reader(
 
 
 def temporary(session: Session, name: str, table: PgTable, columns: Sequence[str]) -> str:
-    """An empty temporary table with some of the table's columns; returns its name."""
+    """Creates an empty temporary table with some of the table's columns; returns its name."""
     session.execute(
         f"CREATE TEMPORARY TABLE {quoted(name[:63])} ON COMMIT DROP AS "
         f"SELECT {', '.join(quoted(c) for c in columns)} FROM {quoted(table.name)} WITH NO DATA"
@@ -107,7 +107,7 @@ def temporary(session: Session, name: str, table: PgTable, columns: Sequence[str
 
 @contextlib.contextmanager
 def reading(table: str) -> Iterator[None]:
-    """Tells that the rows of a table cannot be read."""
+    """Raises failures to read a table's rows as ``LakeError``."""
     try:
         yield
     except (OSError, pl.exceptions.ComputeError) as error:

@@ -1,4 +1,4 @@
-"""What a published table must hold, month by month."""
+"""The desired contents of a published table, month by month."""
 
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping
@@ -14,12 +14,12 @@ from rmetrics.tables import PgTable
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a table's rows are other than they were.
+    """The changes of a table's rows since an earlier state.
 
     Attributes:
-        before: the digest of each month as it was.
-        rows: the rows that came or are not what they were, in the table's columns.
-        gone: the keys of the rows that are no longer there.
+        before: the digest of each month in the earlier state.
+        rows: the new and changed rows, in the table's columns.
+        gone: the keys of the removed rows.
     """
 
     before: Mapping[dt.date, Digest]
@@ -29,14 +29,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class DesiredTable:
-    """What a table must hold.
+    """The desired contents of a table.
 
     Attributes:
         table: its name, columns and key.
         digests: of every month that has rows.
-        months: gives the rows of some months, with the table's columns; more are allowed.
-        change: what changed since another state of the table, where that is known: where the database is in that state,
-            only the rows that differ need to go to the server.
+        months: returns the rows of some months, with the table's columns; more are allowed.
+        change: the changes since an earlier state, if known: if the database is in that state, only the differing rows
+            are sent to the server.
     """
 
     table: PgTable
@@ -56,13 +56,13 @@ class DesiredTable:
         return conformed(self.table, self.months(months))
 
     def gone(self) -> pl.DataFrame:
-        """The keys of the rows that a change took away; the types are those of the table."""
+        """The keys of the rows that the change removed, in the table's types."""
         types = {c.name: polars_type(c.type) for c in self.table.columns if c.name in self.table.key}
         found = pl.LazyFrame(schema=types) if self.change is None else self.change.gone
         return found.select(pl.col(c).cast(t) for c, t in types.items()).collect()
 
     def differing(self, months: Collection[dt.date], published: Mapping[dt.date, Digest]) -> tuple[pl.LazyFrame, bool]:
-        """The rows of some months that may differ from the published ones, and whether these are all their rows."""
+        """The rows of some months that may differ from the published ones, and whether these are all rows there."""
         change = self.change
         if change is not None and all(published.get(m) == change.before.get(m) for m in months):
             return conformed(self.table, change.rows), False

@@ -1,7 +1,7 @@
-"""How one version of a month is told from another, and what its columns add up to.
+"""Digests that distinguish versions of a month, and totals of its columns.
 
-``published_parts`` keeps a digest of each month. It is made of sums over rows, and so are the totals that a publish
-reads back against: a change of rows is a change of sums, and nobody needs to hash a history to which a day was added.
+``published_parts`` keeps a digest of each month. Like the totals for the read-back, it consists of sums over rows: a
+change of rows changes the sums, so a day added to a history does not require hashing the whole history.
 """
 
 import datetime as dt
@@ -23,15 +23,15 @@ SUMS = {
 _WORD = 2**64
 
 Totals = tuple[Decimal, ...]
-"""Of some rows: how many there are, the sum of each number, the filled cells of each column; see ``totalled``."""
+"""Of some rows: their number, the sum of each numeric column, the non-null cells of each column; see ``totalled``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What tells a month from another: how many rows it has, and a digest of them that does not depend on their order.
+    """Identifies the contents of a month: the number of rows and an order-independent digest of them.
 
     Attributes:
-        totals: what its columns add up to; empty where only the database's word is known.
+        totals: of its columns; empty if known only from the database's bookkeeping.
     """
 
     rows: int
@@ -40,44 +40,44 @@ class Digest:
 
 
 def numbers_and_others(table: PgTable) -> tuple[list[str], list[str]]:
-    """The columns that can be added up, and the rest."""
+    """The numeric columns, which can be summed, and the others."""
     numbers = [c.name for c in table.columns if c.type.startswith(("numeric", "bigint", "integer"))]
     return numbers, [c for c in table.names if c not in numbers]
 
 
 def totalled(table: PgTable) -> list[str]:
-    """What each of a table's totals is of, to name it in a message."""
+    """The labels of a table's totals, for messages."""
     numbers, others = numbers_and_others(table)
     return ["rows", *numbers, *numbers, *others]
 
 
 def nothing(table: PgTable) -> Totals:
-    """The totals of no rows."""
+    """The totals of an empty set of rows."""
     return (Decimal(0),) * len(totalled(table))
 
 
 def added(*totals: Totals) -> Totals:
-    """The totals of several sets of rows together."""
+    """The totals of several sets of rows combined."""
     return tuple(sum(values, Decimal(0)) for values in zip(*totals, strict=True))
 
 
 def less(totals: Totals, gone: Totals) -> Totals:
-    """The totals of what is left without some of the rows."""
+    """The totals after some of the rows are removed."""
     return tuple(a - b for a, b in zip(totals, gone, strict=True))
 
 
 def month_sums(table: PgTable, rows: pl.LazyFrame) -> pl.DataFrame:
-    """What the digests of a table's months are made of.
+    """The sums from which the digests of a table's months are made.
+
+    A sum that does not fit its column, which is never published (``pipeline.verify.amounts``), counts as null.
 
     Args:
         table: the published table.
         rows: with its columns; more are allowed.
 
-    A sum that its column cannot hold, which is never published (``pipeline.amounts``), stands for none.
-
     Returns:
-        One row per month that has rows, in the columns ``SUMS``: two sums of 64-bit hashes, which depend on the
-        library's version, and the totals as text.
+        One row per month that has rows, in the columns ``SUMS``: two sums of 64-bit hashes, which depend on the version
+        of Polars, and the totals as text.
     """
     numbers, others = numbers_and_others(table)
     row = pl.struct(table.names).hash(seed=1).alias("a")
@@ -99,10 +99,10 @@ def month_sums(table: PgTable, rows: pl.LazyFrame) -> pl.DataFrame:
 
 
 def sums_after(before: pl.DataFrame, came: pl.DataFrame, went: pl.DataFrame) -> pl.DataFrame:
-    """The sums of a table's months after a change: those before, more those of rows that came, less of those gone.
+    """The sums of a table's months after a change: the earlier ones plus those of new rows minus those of removed rows.
 
     Raises:
-        ValueError: more rows went than there were: the change is not one of this table.
+        ValueError: more rows were removed than existed: the change belongs to another table.
     """
     found: dict[tuple[str, dt.date], tuple[int, int, Totals]] = {}
     for sign, sums in ((1, before), (1, came), (-1, went)):
@@ -117,7 +117,7 @@ def sums_after(before: pl.DataFrame, came: pl.DataFrame, went: pl.DataFrame) -> 
 
 
 def digests(sums: pl.DataFrame, table: str) -> dict[dt.date, Digest]:
-    """The digest of each month of a table that has rows, of their sums."""
+    """The digests of a table's months that have rows, from their sums."""
     found = {}
     for month, a, b, text in sums.filter(pl.col("table") == table).select(PART, "a", "b", "totals").iter_rows():
         totals = _numbers(text)
@@ -134,7 +134,7 @@ def _numbers(text: str) -> Totals:
 
 
 def _wide(table: PgTable, column: str) -> pl.Expr:
-    """A column in a type whose sum cannot run over: that of 32 bits has 32 bits, too."""
+    """A column in a type whose sum cannot overflow: Polars sums 32-bit integers in 32 bits."""
     kind = next(c.type for c in table.columns if c.name == column)
     return pl.col(column) if kind.startswith("numeric") else pl.col(column).cast(pl.Int64)
 

@@ -1,8 +1,9 @@
-"""Filling an empty table: COPY without a look-up per row for its foreign keys, which are checked once at the end.
+"""Fills an empty table: foreign keys are checked once after the COPY instead of row by row.
 
-PostgreSQL looks up every row of a COPY in the table it refers to, which takes longer than the COPY. Where the user may
-switch that off for this transaction, it is off for the COPY alone, and one query over both tables takes its place:
-a row without its match fails the publish as before. Nobody else writes to the two tables meanwhile; readers go on.
+PostgreSQL looks up every copied row in the referenced table, which takes longer than the COPY itself. If the user may
+disable these checks in this transaction, they are off during the COPY only, and one query over both tables replaces
+them: a row without a match still fails the publish. Other writers are locked out of both tables meanwhile; readers are
+not.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ from rmetrics.postgres.connection import Session, quoted
 
 @dataclass(frozen=True, slots=True)
 class _ForeignKey:
-    """Names as SQL identifiers; pairs of referring and referred columns."""
+    """Names as SQL identifiers; pairs of referencing and referenced columns."""
 
     name: str
     target: str
@@ -27,7 +28,7 @@ def keys_checked_at_once(session: Session, table: str) -> Iterator[None]:
     """Wraps the COPY into an empty table.
 
     Raises:
-        PostgresError: a row refers to one that is not there.
+        PostgresError: a row references one that does not exist.
     """
     keys = _foreign_keys(session, table) if _may_switch_off(session, table) else []
     if not keys or not _alone(session, [quoted(table), *(k.target for k in keys)]):
@@ -41,12 +42,12 @@ def keys_checked_at_once(session: Session, table: str) -> Iterator[None]:
 
 
 def _named(session: Session, table: str) -> str:
-    """A table's name with its schema: alone it might be found elsewhere."""
+    """A table's name with its schema: an unqualified name could resolve to another table."""
     return f"{quoted(session.schema)}.{quoted(table)}" if session.schema else quoted(table)
 
 
 def _may_switch_off(session: Session, table: str) -> bool:
-    """Whether this user may, and nothing but foreign keys would be switched off."""
+    """Whether the user may disable triggers and only foreign keys would be affected."""
     version = int(session.query("SELECT current_setting('server_version_num')")[0][0])
     may = "has_parameter_privilege('session_replication_role', 'SET')"
     if version < 150_000:
@@ -80,8 +81,8 @@ def _foreign_keys(session: Session, table: str) -> list[_ForeignKey]:
 
 
 def _alone(session: Session, tables: list[str]) -> bool:
-    """Keeps other writers out until the end of the transaction; False where one is at work."""
-    session.execute(  # the driver knows no savepoints: what fails has to be caught in the server
+    """Locks out other writers until the end of the transaction; False if one is active."""
+    session.execute(  # the driver has no savepoints, so the server must catch the error
         f"DO $$ BEGIN LOCK TABLE {', '.join(tables)} IN SHARE ROW EXCLUSIVE MODE NOWAIT; "
         "PERFORM set_config('rmetrics.alone', 'yes', true); "
         "EXCEPTION WHEN lock_not_available THEN PERFORM set_config('rmetrics.alone', 'no', true); END $$"

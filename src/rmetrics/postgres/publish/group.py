@@ -1,7 +1,7 @@
-"""The group's tables: the figures of many companies side by side. One company is written in one transaction.
+"""The group's tables: the figures of several companies side by side. Each company is written in one transaction.
 
-Money of different currencies is never added up: every row names its currency, and the views that add companies up do so
-for each currency.
+Money in different currencies is never added: every row has its currency, and the views that combine companies do so
+per currency.
 """
 
 from collections.abc import Collection, Mapping
@@ -29,7 +29,7 @@ _OWN = (
 
 
 def _of_group(table: PgTable, name: str, comment: str) -> PgTable:
-    """A table of one company as one of the group: the company first in its key."""
+    """The group's version of a company's table, with the company first in its key."""
     columns = (_OWN[0], *table.columns, _OWN[1])
     return replace(table, name=name, key=("company", *table.key), columns=columns, custom=True, comment=comment)
 
@@ -48,7 +48,7 @@ _TARGETS = PgTable(
     ),
     part="month",
 )
-# By the name of the company's own table.
+# By name of the company's own table.
 TABLES: Mapping[str, PgTable] = {
     DAILY: _of_group(metric_table(DAILY), "group_daily_metrics", "Daily metrics of every company, in its currency"),
     MONTHLY: _of_group(metric_table(MONTHLY), "group_monthly_metrics", "Monthly metrics of every company"),
@@ -92,7 +92,7 @@ _BY_CURRENCY = (
     f"SELECT s.*, {_RATIO_COLUMNS} FROM (SELECT currency, month, count(DISTINCT company) AS companies, {_SUMS} "
     "FROM group_monthly_metrics GROUP BY currency, month) AS s"
 )
-# Of each view its comment and its query.
+# Comment and query of each view.
 VIEWS: Mapping[str, tuple[str, str]] = {
     "group_monthly_vs_target": ("Each company's months against its targets, by source and in all (ALL)", _VS_TARGET),
     "group_monthly_by_currency": (
@@ -104,10 +104,10 @@ VIEWS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class CompanyState:
-    """What the group's tables say of a company.
+    """A company's row in the group's tables.
 
     Attributes:
-        inputs: the digest of what its figures depend on; empty where none were published.
+        inputs: digest of everything its figures depend on; empty if none were published.
     """
 
     company: str
@@ -120,10 +120,10 @@ class CompanyState:
 
 
 def prepare_group(target: Server, schema: str, script: str) -> None:
-    """Makes what the group's schema lacks: the run log and the group's tables and views.
+    """Creates the missing parts of the group's schema: the run log and the group's tables and views.
 
     Raises:
-        PostgresError: a table or view of such a name is somebody else's, or this user may not make them.
+        PostgresError: a table or view of that name belongs to somebody else, or the user may not create them.
     """
     tables = [*TABLES.values(), _STATE_TABLE]
     with connect(target, schema=schema) as session:
@@ -142,7 +142,7 @@ def prepare_group(target: Server, schema: str, script: str) -> None:
 
 
 def published_inputs(session: Session, company: str) -> str:
-    """The digest of what a company's published figures depend on; empty where none are."""
+    """The digest of everything a company's published figures depend on; empty if none are published."""
     found = session.query(f"SELECT inputs, status FROM {STATES} WHERE company = $1", [company])
     return str(found[0][0] or "") if found and found[0][1] == "ok" else ""
 
@@ -163,10 +163,10 @@ def replace_company(session: Session, state: CompanyState, rows: Mapping[str, pl
         rows: by name of the company's table.
 
     Returns:
-        The rows written, by name of the group's table.
+        The number of rows written, by name of the group's table.
 
     Raises:
-        PostgresError: what is read back is not what was sent; nothing was changed.
+        PostgresError: the rows read back differ from those sent; nothing was changed.
     """
     written = {}
     with session.transaction():
@@ -194,7 +194,7 @@ def confirm_companies(target: Server, schema: str, companies: Collection[str]) -
 
 
 def note_failed(target: Server, schema: str, state: CompanyState, message: str) -> None:
-    """Notes that a company could not be computed; its figures stay those of the run before."""
+    """Records that a company could not be computed; its figures remain those of the previous run."""
     with connect(target, schema=schema) as session, session.transaction():
         session.execute(
             f"INSERT INTO {STATES} (company, title, currency, timezone, status, message, tried_at) "
@@ -205,7 +205,7 @@ def note_failed(target: Server, schema: str, state: CompanyState, message: str) 
 
 
 def remove_others(target: Server, schema: str, companies: Collection[str]) -> list[str]:
-    """Takes out companies that the rules no longer declare; returns their names."""
+    """Removes companies that the rules no longer declare; returns their names."""
     with connect(target, schema=schema) as session, session.transaction():
         _alone(session)
         there = {str(name) for (name,) in session.query(f"SELECT company FROM {STATES}")}
@@ -217,12 +217,12 @@ def remove_others(target: Server, schema: str, companies: Collection[str]) -> li
 
 
 def _alone(session: Session) -> None:
-    """Of two runs that write companies of one schema, one waits."""
+    """Serialises runs that write companies to the same schema."""
     session.execute("SELECT pg_advisory_xact_lock(hashtextextended('rmetrics:group:' || $1, 0))", [session.schema])
 
 
 def _framed(table: PgTable, rows: pl.DataFrame | None, state: CompanyState) -> pl.DataFrame:
-    """A company's rows with all the columns of the group's table."""
+    """A company's rows with all columns of the group's table."""
     own = {"company": state.company, "currency": state.currency}
     if rows is None:
         rows = pl.DataFrame(schema={c.name: _DTYPES[c.type] for c in table.columns if c.name not in own})
@@ -247,7 +247,7 @@ _DTYPES: Mapping[str, Any] = {
 
 
 def _require_equal(session: Session, table: PgTable, sent: pl.DataFrame, company: str) -> None:
-    """Reads back how many rows there are and what their numbers add up to."""
+    """Compares the number of rows and the sums of numeric columns read back with those sent."""
     numbers = [c.name for c in table.columns if c.type in _SUMMED]
     sums = ", ".join(f"sum({quoted(n)})::text" for n in numbers)
     found = session.query(f"SELECT count(*), {sums} FROM {quoted(table.name)} WHERE company = $1", [company])[0]

@@ -40,20 +40,20 @@ def lay_causes(session: Session, causes: FinerCauses | None) -> None:
 
 
 def note_changes(session: Session, table: PgTable, stage: str, inside: str, run_id: str, cause: str) -> None:
-    """Notes how the staged figures differ from those that are there.
+    """Records how the staged figures differ from the published ones.
 
-    The first figures of a month, and of a day while no later one of its month is there, are no change. A source or
-    segment that joins them later is, and one that comes back: the changes of a day add up to how its total changed.
-    Journeys grow for months, as their jobs are paid: of them only what has a cause laid is noted, which is what an
-    edited rule restated.
+    The first figures of a month are not changes, nor are those of a day, as long as no later day of its month is
+    published. A source or segment that joins later is a change, as is one that returns: the changes of a day add up to
+    the change of its total. Journeys grow for months as their jobs are paid, so only those with a stored cause are
+    recorded: those that an edited rule restated.
 
     Args:
         session: in the publish transaction, before the figures are written.
         table: ``daily_metrics``, ``monthly_metrics`` or ``journey_metrics``.
         stage: the temporary table with all new rows of the months.
         inside: the SQL condition for rows ``t`` of these months.
-        run_id: the run that publishes.
-        cause: where no finer one is laid.
+        run_id: the publishing run.
+        cause: the default where no specific cause is stored.
     """
     period, journeys = table.key[0], table.name == JOURNEY_METRICS
     names = {f"{PREFIX}{m}": m for m in JOURNEY_MEASURES} if journeys else {m: m for m in MEASURES}
@@ -109,16 +109,16 @@ def note_changes(session: Session, table: PgTable, stage: str, inside: str, run_
 
 
 def note_measure_changes(session: Session, stage: str, inside: str, run_id: str, cause: str) -> None:
-    """Notes how the staged figures of the company's own measures differ, day by day and month by month.
+    """Records how the staged figures of the company's own measures differ, by day and by month.
 
-    As with the shipped measures, the first figures of a measure are no change.
+    As with the shipped measures, the first figures of a measure are not changes.
 
     Args:
         session: in the publish transaction, before the figures are written.
         stage: the temporary table with all new rows of the months.
         inside: the SQL condition for rows ``t`` of these months.
-        run_id: the run that publishes.
-        cause: where no finer one is laid.
+        run_id: the publishing run.
+        cause: the default where no specific cause is stored.
     """
     first = "date_trunc('month', t.date)::date"
     for day in ("t.date", "NULL::date"):

@@ -1,7 +1,7 @@
-"""The rows of published tables in the form in which they are sent, and their months in Polars and in SQL.
+"""Rows of published tables in the form in which they are sent, and their months in Polars and in SQL.
 
-The rows of a table are told apart by month; ``NO_PART`` stands for rows without a day, and for the whole of a table
-that has no months.
+A table's rows are partitioned by month; ``NO_PART`` stands for rows without a date, and for all rows of a table without
+months.
 """
 
 import datetime as dt
@@ -17,18 +17,19 @@ PART = "_part"
 
 
 def conformed(table: PgTable, rows: pl.LazyFrame, *, strict: bool = True) -> pl.LazyFrame:
-    """The rows with exactly the table's columns and types, added up where the table asks for it.
+    """The rows with exactly the table's columns and types, summed if the table requires it.
 
-    A value that its column cannot hold is an error when the rows are read; null where that is not ``strict``.
+    A value that does not fit its column raises an error when the rows are collected; null if not ``strict``.
     """
     return added_up(table, rows).select(pl.col(c.name).cast(polars_type(c.type), strict=strict) for c in table.columns)
 
 
 def added_up(table: PgTable, rows: pl.LazyFrame) -> pl.LazyFrame:
-    """One row per key where the table holds sums of its rows; the rows as they are where it does not."""
+    """One row per key for a table of sums; otherwise the rows unchanged."""
     if not table.sums:
         return rows
     others = [c.name for c in table.columns if c.name not in table.key]
+    # The sum of nothing but nulls is 0 in Polars; here it must stay null, so that it is not published as an amount.
     rows = rows.group_by(table.key).agg(
         *(pl.when(pl.col(n).count() > 0).then(pl.col(n).sum()).alias(n) for n in others)
     )
@@ -36,12 +37,12 @@ def added_up(table: PgTable, rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def month_of(table: PgTable) -> pl.Expr:
-    """The part a row belongs to."""
+    """The part that a row belongs to."""
     return pl.lit(NO_PART) if table.part is None else part_of(pl.col(table.part))
 
 
 def polars_type(pg_type: str) -> pl.DataType:
-    """The type whose Arrow form ADBC's COPY stores unchanged in a column of this PostgreSQL type."""
+    """The Polars type whose Arrow form ADBC's COPY stores unchanged in a column of this PostgreSQL type."""
     if pg_type.startswith("numeric("):
         precision, scale = (int(p) for p in pg_type[8:-1].split(","))
         return pl.Decimal(precision, scale)
@@ -57,7 +58,7 @@ def polars_type(pg_type: str) -> pl.DataType:
 
 
 def within(table: PgTable, alias: str, months: Iterable[dt.date]) -> str:
-    """The SQL condition for rows of some months, in ranges of the date that an index can find."""
+    """The SQL condition for rows of some months, as date ranges that can use an index."""
     wanted = sorted(set(months))
     if table.part is None:
         return "true" if NO_PART in wanted else "false"
@@ -75,11 +76,11 @@ def within(table: PgTable, alias: str, months: Iterable[dt.date]) -> str:
 
 
 def month_in_sql(table: PgTable, alias: str) -> str:
-    """SQL of the part a row belongs to, as ``month_of`` gives it."""
+    """The SQL expression for a row's part, equal to ``month_of``."""
     if table.part is None:
         return f"DATE '{NO_PART}'"
     return f"coalesce(date_trunc('month', {alias}.{quoted(table.part)})::date, DATE '{NO_PART}')"
 
 
 def _first_day(month: int) -> str:
-    return f"DATE '{month // 12:04}-{month % 12 + 1:02}-01'"  # of the year 10000 too, which Python's dates lack
+    return f"DATE '{month // 12:04}-{month % 12 + 1:02}-01'"  # also for the year 10000, beyond Python's dates

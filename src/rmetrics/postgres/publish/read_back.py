@@ -1,8 +1,8 @@
-"""What PostgreSQL holds is added up and compared with what was sent: types are not checked on the way, sums are.
+"""Compares totals of PostgreSQL's rows with those sent: COPY does not check types, so a wrong one shows in the sums.
 
-Months that were written whole are added up whole. Of months in which a few rows changed, these rows alone are: what the
-months added up to when they were published, less the rows as they were, and with the rows as they are, must be what the
-months add up to now. Months grow, the rows that a day changes do not.
+Months written as a whole are summed as a whole. Of months in which a few rows changed, only these rows are summed: the
+published totals, minus the rows as they were, plus the rows as they are, must equal the new totals. Months grow; the
+rows changed in a day do not.
 """
 
 from decimal import Decimal
@@ -14,11 +14,11 @@ from rmetrics.tables import PgTable
 
 
 class ReadBackError(PostgresError):
-    """PostgreSQL holds something other than what was sent."""
+    """PostgreSQL's rows differ from those sent."""
 
 
 def _asked(table: PgTable) -> str:
-    """The SQL of the totals of rows ``t``."""
+    """The SQL expressions for the totals of rows ``t``."""
     numbers, others = numbers_and_others(table)
     return ", ".join(
         [
@@ -34,12 +34,12 @@ def _totals(session: Session, sql: str) -> Totals:
 
 
 def totals_within(session: Session, table: PgTable, inside: str) -> Totals:
-    """What the rows ``t`` that a condition chooses add up to."""
+    """The totals of the rows ``t`` that meet a condition."""
     return _totals(session, f"SELECT {_asked(table)} FROM {quoted(table.name)} AS t WHERE {inside}")
 
 
 def totals_of_keys(session: Session, table: PgTable, stage: str) -> Totals:
-    """What the rows add up to whose keys stand in a temporary table."""
+    """The totals of the rows whose keys are in a temporary table."""
     same = " AND ".join(f"t.{quoted(k)} = s.{quoted(k)}" for k in table.key)
     return _totals(
         session, f"SELECT {_asked(table)} FROM pg_temp.{quoted(stage)} AS s JOIN {quoted(table.name)} AS t ON {same}"
@@ -47,7 +47,7 @@ def totals_of_keys(session: Session, table: PgTable, stage: str) -> Totals:
 
 
 def delete_totalled(session: Session, table: PgTable, inside: str) -> Totals:
-    """Deletes the rows ``t`` that a condition chooses; returns what they added up to."""
+    """Deletes the rows ``t`` that meet a condition; returns their totals."""
     columns = ", ".join(f"t.{quoted(c)}" for c in table.names)
     return _totals(
         session,
@@ -57,7 +57,7 @@ def delete_totalled(session: Session, table: PgTable, inside: str) -> Totals:
 
 
 def require_equal(table: PgTable, sent: Totals, held: Totals) -> None:
-    """Compares what was read back with what was sent.
+    """Compares the totals read back with those sent.
 
     Raises:
         ReadBackError: they differ; names the column.

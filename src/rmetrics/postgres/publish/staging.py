@@ -1,4 +1,4 @@
-"""The rows of one table on their way: into the empty table itself, or staged, merged and cleared of what is gone."""
+"""Writes one table's rows: directly into an empty table, or staged and merged, with removed rows deleted."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -17,13 +17,13 @@ from rmetrics.tables import DAILY, JOURNEY_METRICS, MEASURE_DAILY, MONTHLY, PgTa
 
 @dataclass(frozen=True, slots=True)
 class Months:
-    """The months of a table that are written anew.
+    """The months of a table that are rewritten.
 
     Attributes:
-        changed: the months that are not published as they must be.
-        gone: the months that have no rows any more.
-        everything: whether every row of the table belongs to them.
-        before: what these months added up to when they were published; None where that is not known.
+        changed: months whose published rows are not as desired.
+        gone: months that no longer have rows.
+        everything: whether these are all rows of the table.
+        before: the totals of these months when they were published; None if unknown.
     """
 
     content: DesiredTable
@@ -44,12 +44,12 @@ class Months:
 
     @property
     def rows(self) -> pl.LazyFrame:
-        """What these months must hold."""
+        """The desired rows of these months."""
         return self.content.rows(self.changed)
 
     @property
     def totals(self) -> Totals:
-        """What these months must add up to."""
+        """The desired totals of these months."""
         return added(nothing(self.table), *(self.content.digests[m].totals for m in self.changed))
 
 
@@ -58,9 +58,9 @@ class Staged:
     """Rows of these months in a temporary table.
 
     Attributes:
-        name: the table's.
+        name: the temporary table's name.
         whole: whether it has all rows of the months, not only those that differ.
-        as_they_were: what the months added up to without the rows that differ; None where all are read back.
+        as_they_were: totals of the months without the differing rows; None if all rows are read back.
     """
 
     months: Months
@@ -70,12 +70,12 @@ class Staged:
 
 
 def months_to_write(content: DesiredTable, published: Mapping[dt.date, Digest], *, everything: bool) -> Months | None:
-    """The months that must be written; None where all are published as they must be.
+    """The months that must be written; None if all are published as desired.
 
     Args:
-        content: what the table must hold.
-        published: what the database says of its months.
-        everything: whether every month is compared, whatever the bookkeeping says.
+        content: the desired contents of the table.
+        published: the digests of its published months, from the bookkeeping.
+        everything: compare every month, regardless of the bookkeeping.
     """
     digests = content.digests
     changed = sorted(m for m in digests if everything or published.get(m) != digests[m])
@@ -90,21 +90,21 @@ def months_to_write(content: DesiredTable, published: Mapping[dt.date, Digest], 
 
 
 def fill(session: Session, content: DesiredTable) -> Months:
-    """Copies all rows into the empty table; returns the months that were written."""
+    """Copies all rows into the empty table; returns the months written."""
     table, months = content.table, sorted(content.digests)
     copy(session, table, content.rows(months), table.name, columns=table.names, schema=session.schema)
     return Months(content, months, (), everything=True)
 
 
 def stage(session: Session, months: Months, published: Mapping[dt.date, Digest]) -> Staged:
-    """Copies the rows of changed months, or those of them that may differ, into a temporary table."""
+    """Copies the rows of changed months, or only those that may differ, into a temporary table."""
     table, rows, whole = months.table, months.rows, True
     if not months.everything and table.name not in (
         DAILY,
         MONTHLY,
         JOURNEY_METRICS,
         MEASURE_DAILY,
-    ):  # changes of figures are noted from all of them
+    ):  # recording changed figures requires all rows
         with reading(table.name):
             rows, whole = months.content.differing([*months.changed, *months.gone], published)
     name = temporary(session, f"_stage_{table.name}", table, table.names)
@@ -112,14 +112,14 @@ def stage(session: Session, months: Months, published: Mapping[dt.date, Digest])
     staged = Staged(months, name, whole)
     if whole or months.before is None:
         return staged
-    session.execute(f"ANALYZE pg_temp.{quoted(name)}")  # else a join might read the whole table for a few rows
+    session.execute(f"ANALYZE pg_temp.{quoted(name)}")  # otherwise a join may scan the whole table for a few rows
     return replace(staged, as_they_were=less(months.before, totals_of_keys(session, table, name)))
 
 
 def merge(session: Session, staged: Staged) -> int:
-    """Writes the staged rows that are not there as they are; returns how many.
+    """Inserts new and updates changed rows from the stage; returns their number.
 
-    Rows that are go no further than one join: ON CONFLICT would look each of them up by its key and lock it.
+    Unchanged rows are filtered out by one join: ON CONFLICT would look up and lock each of them.
     """
     table = staged.months.table
     key = ", ".join(quoted(k) for k in table.key)
@@ -144,9 +144,9 @@ def merge(session: Session, staged: Staged) -> int:
 
 
 def going(session: Session, staged: Staged) -> str | None:
-    """The SQL condition for rows ``t`` that are there and must not be; None where there are as many as must be.
+    """The SQL condition for rows ``t`` to delete; None if the count is already as desired.
 
-    All that must be there are by now.
+    Call it after ``merge``, when all desired rows are present.
     """
     months = staged.months
     table = months.table
@@ -155,7 +155,7 @@ def going(session: Session, staged: Staged) -> str | None:
         return None
     same = " AND ".join(f"s.{quoted(k)} = t.{quoted(k)}" for k in table.key)
     gone = months.content.gone()
-    if not staged.whole and gone.height == held - months.totals[0]:  # nobody else's rows are there: these alone go
+    if not staged.whole and gone.height == held - months.totals[0]:  # no foreign rows: deleting these suffices
         keys = _keys(session, table, gone.lazy(), "gone")
         return f"EXISTS (SELECT 1 FROM pg_temp.{quoted(keys)} AS s WHERE {same})"
     keys = staged.name if staged.whole else _keys(session, table, months.rows, "keys")
@@ -163,7 +163,7 @@ def going(session: Session, staged: Staged) -> str | None:
 
 
 def _keys(session: Session, table: PgTable, rows: pl.LazyFrame, what: str) -> str:
-    """The keys of rows in a temporary table; returns its name."""
+    """Copies the keys of rows into a temporary table; returns its name."""
     name = temporary(session, f"_{what}_{table.name}", table, table.key)
     copy(session, table, rows, name, columns=table.key, schema=None)
     session.execute(f"ANALYZE pg_temp.{quoted(name)}")
@@ -171,13 +171,13 @@ def _keys(session: Session, table: PgTable, rows: pl.LazyFrame, what: str) -> st
 
 
 def read_back(session: Session, months: Months, staged: Staged | None, removed: Totals) -> None:
-    """Compares what the months add up to with what was sent; see the module ``read_back``.
+    """Compares the totals of the months with those sent; see the module ``read_back``.
 
     Args:
-        session: in the publish transaction, when everything is written.
+        session: in the publish transaction, after all writes.
         months: of a table.
-        staged: what was staged of them; None where they went into the empty table.
-        removed: what the deleted rows added up to.
+        staged: their staged rows; None if they were loaded into the empty table.
+        removed: totals of the deleted rows.
 
     Raises:
         ReadBackError: they differ.

@@ -1,10 +1,10 @@
-"""The publish protocol, from the lock to the look at the committed run.
+"""The publish protocol, from taking the lock to verifying the commit.
 
-One transaction: take the lock; see which months of which tables differ from what is published; stage those rows through
-ADBC's COPY; insert and update what differs, delete what is gone; note every changed figure; read counts and sums back;
-write the run's row; commit; look for that row on a new connection. Rows are never truncated and tables never replaced,
-so readers neither wait nor see anything but whole versions, and grants and views last. The exception is a table that
-has no rows yet (``bulk_load``): its readers may wait for the commit.
+One transaction: take the lock; find the months of each table that differ from the published ones; stage their rows
+with ADBC's COPY; insert and update differing rows, delete removed ones; record every changed figure; read counts and
+sums back; write the run's row; commit; check for that row on a new connection. Tables are never truncated or replaced,
+so readers neither wait nor see partial versions, and grants and views persist. The exception is a table without rows
+(``bulk_load``): its readers may wait for the commit.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ from rmetrics.postgres.publish.staging import Months, Staged, fill, going, merge
 from rmetrics.postgres.run_log import Run, begin_run, end_run, is_published, last_run, noted_counters
 from rmetrics.tables import DAILY, DIMENSION_MONTHLY, JOURNEY_METRICS, MEASURE_DAILY, MONTHLY, PgTable
 
-_WORK_MEM = "64MB"  # for the joins of staged rows with what is there
+_WORK_MEM = "64MB"  # for joins of staged with published rows
 _LOCK = "hashtextextended('rmetrics:publish:' || $1, 0)"
 _PARTS: dict[str, Any] = {
     "table_name": pl.String,
@@ -70,11 +70,11 @@ _FORECASTS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class ByOthers:
-    """What somebody else had written into a table of ours.
+    """Writes by others to one of our tables.
 
     Attributes:
-        removed: rows of no export, which were removed.
-        restored: rows that were changed or deleted, and are as published again.
+        removed: deleted rows that no publish had written.
+        restored: changed or deleted rows that were restored to their published values.
         first: the key of the first removed row.
     """
 
@@ -86,11 +86,11 @@ class ByOthers:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a publish did.
+    """The result of a publish.
 
     Attributes:
-        rows: rows inserted, updated and deleted, by table; 0 for untouched ones.
-        by_others: rows that somebody else had put into a table, or changed there, and that are as published again.
+        rows: number of rows inserted, updated and deleted, by table; 0 for untouched tables.
+        by_others: writes by others that were undone.
     """
 
     rows: Mapping[str, int]
@@ -110,12 +110,12 @@ def publish(
     after: str | None = None,
     settled: Callable[[], Run] | None = None,
 ) -> Written:
-    """Makes the database hold exactly the contents.
+    """Makes the database hold exactly the given contents.
 
     Args:
-        server: where to.
+        server: the server to publish to.
         schema: the PostgreSQL schema.
-        contents: all tables, each after those it refers to.
+        contents: all tables, each after those it references.
         run: the row for ``sync_runs``.
         schema_digest: of the schema script in force.
         cause: why figures changed, for ``metric_changes``.
@@ -126,10 +126,10 @@ def publish(
             ``sync_runs`` as it is by then. What it raises rolls everything back. None: that is known.
 
     Raises:
-        BusyError: another run publishes to the same database, or has published since ``after``.
+        BusyError: another run is publishing to the same database, or has published since ``after``.
         LakeError: the rows cannot be read.
-        PostgresError: a type differs from the table's, a statement fails, or what was read back is not what was sent;
-            nothing is changed then.
+        PostgresError: a column type differs, a statement fails, or the rows read back differ from those sent; nothing
+            is changed then.
     """
 
     def attempt(*, bare: bool = True, everything: bool = full) -> _Publication:
@@ -145,27 +145,27 @@ def publish(
 
     try:
         work = attempt()
-    except NotBareError:  # rolled back; what stands in the way is no reason not to publish
+    except NotBareError:  # rolled back; the obstacle affects only the faster load
         work = attempt(bare=False)
     except ReadBackError:
         if full:
             raise
-        work = attempt(everything=True)  # rows that somebody changed unnoticed would fail every publish from now on
+        work = attempt(everything=True)  # else rows changed unnoticed by others would fail every later publish
     with connect(server, schema=schema) as session:
         if not is_published(session, run.run_id):
             raise PostgresError(
                 f"the run is not in the database at {server.label} after the commit", "Run the sync again."
             )
-        # The publish is committed and verified by now. Housekeeping that cannot be done is the server's own, later.
+        # The publish is committed and verified. If housekeeping fails here, the server's autovacuum catches up later.
         with contextlib.suppress(PostgresError), session.autocommit() as outside:
             _tidy(outside, schema, [n for n, w in work.written.items() if w], work.analysed)
     return Written(work.written, tuple(work.by_others))
 
 
 def _tidy(session: Session, schema: str, tables: Sequence[str], analysed: Collection[str]) -> None:
-    """Frees what was replaced and refreshes the planner's statistics, where autovacuum would.
+    """Vacuums and analyses the tables that autovacuum would.
 
-    An embedded server may never run for long enough for its own autovacuum.
+    An embedded server may never run long enough for its own autovacuum.
     """
     vacuum = "n_dead_tup > 50 + 0.2 * n_live_tup OR n_ins_since_vacuum > 1000 + 0.2 * n_live_tup"
     analyze = "n_mod_since_analyze > 50 + 0.1 * n_live_tup"
@@ -176,7 +176,7 @@ def _tidy(session: Session, schema: str, tables: Sequence[str], analysed: Collec
         [",".join(tables), schema],
     )
     for table, vacuuming, changed in due:
-        analysing = changed and table not in analysed  # that transaction's own rows count as changes since then
+        analysing = changed and table not in analysed  # ANALYZE leaves its own transaction's rows counted
         verb = ("VACUUM (ANALYZE)" if analysing else "VACUUM") if vacuuming else "ANALYZE"
         if not (vacuuming or analysing):
             continue
@@ -184,7 +184,7 @@ def _tidy(session: Session, schema: str, tables: Sequence[str], analysed: Collec
 
 
 def _rows_of_empty(session: Session, contents: Sequence[DesiredTable]) -> dict[str, int]:
-    """How many rows each table must hold that holds none."""
+    """The desired number of rows of each table that is empty."""
     names = [c.table.name for c in contents]
     asked = " UNION ALL ".join(f"SELECT '{n}' WHERE NOT EXISTS (SELECT 1 FROM {quoted(n)})" for n in names)
     empty = {str(name) for (name,) in session.query(asked)} if names else set[str]()
@@ -212,7 +212,7 @@ class _Publication:
         self._others: frozenset[str] = frozenset()
 
     def begin(self, after: str | None, tables: Sequence[str]) -> None:
-        """Takes the lock, sees what is published, and writes the run's row."""
+        """Takes the lock, reads the published state, and writes the run's row."""
         session, label = self.session, self.session.server.label
         if not session.query(f"SELECT pg_try_advisory_xact_lock({_LOCK})", [session.schema])[0][0]:
             raise BusyError(
@@ -220,7 +220,7 @@ class _Publication:
             )
         self.own = require_own(session, [*BOOKKEEPING, *tables])
         last = last_run(session)
-        if last != after:  # decided on what was published then; only now, under the lock, it cannot change any more
+        if last != after:  # the decision to publish was based on ``after``; under the lock the state is final
             raise BusyError(f"another run published to {label} meanwhile ({last})", "Run again.")
         _settle(session)
         for name, part, rows, digest in session.query("SELECT table_name, part, rows, digest FROM published_parts"):
@@ -261,10 +261,10 @@ class _Publication:
             self.read_back(content.table)
 
     def empty_abandoned(self, wanted: Collection[str]) -> None:
-        """Takes the rows out of tables whose feed the rules no longer have.
+        """Empties tables whose feed is no longer in the rules.
 
-        The table stays, for its grants and for panels that read it; the rows stay in the lake, and come back with the
-        feed. Left in, they would look current, and hold on to jobs through their foreign key.
+        The table is kept for its grants and for panels that read it; the rows remain in the lake and return with the
+        feed. If left in, they would look current and reference jobs through their foreign key.
         """
         for name in sorted(set(self._published) - set(wanted)):
             if name in self.own:
@@ -272,7 +272,7 @@ class _Publication:
             self.session.execute("DELETE FROM published_parts WHERE table_name = $1", [name])
 
     def fill(self, content: DesiredTable) -> None:
-        """Copies all rows into a table that has none."""
+        """Copies all rows into an empty table."""
         table = content.table
         require_types(self.session, table)
         with keys_checked_at_once(self.session, table.name):
@@ -281,7 +281,7 @@ class _Publication:
         self.written[table.name] = sum(d.rows for d in content.digests.values())
 
     def write(self, content: DesiredTable) -> None:
-        """Copies the rows of changed months, and inserts or updates those that differ."""
+        """Stages the rows of changed months, and inserts or updates those that differ."""
         table, session = content.table, self.session
         published = self._published.get(table.name, {})
         everything = self.full or table.name in self._others
@@ -300,11 +300,11 @@ class _Publication:
             note_member_changes(session, staged.name, months.inside, self.run.run_id, self.cause)
         put = merge(session, staged)
         self.written[table.name] += put
-        if put and everything and published == content.digests:  # all of it was published, and is not there as it was
+        if put and everything and published == content.digests:  # published as desired, yet rows had to be written
             self.by_others.append(ByOthers(table.name, 0, put, ""))
 
     def remove(self, table: PgTable) -> None:
-        """Deletes the rows of changed months that are no longer there."""
+        """Deletes rows of changed months that are no longer desired."""
         staged = self._staged.get(table.name)
         if staged is None or (rows := going(self.session, staged)) is None:
             return
@@ -314,9 +314,9 @@ class _Publication:
         self.written[table.name] += int(removed[0])
 
     def _note_strangers(self, table: PgTable, rows: str) -> None:
-        """Rows that go and that no publish wrote: those of months that must hold now what they held then, or nothing.
+        """Records rows to delete that no publish wrote: those of months whose desired contents are already published.
 
-        Where a month changes as well, its rows may be of an earlier publish: nothing is said of them.
+        In a month that also changes, the rows may come from an earlier publish, so they are not reported.
         """
         part = f"date_trunc('month', t.{quoted(table.part)})::date" if table.part else "NULL::date"
         key = ", ".join(f"t.{quoted(k)}" for k in table.key)
@@ -331,13 +331,13 @@ class _Publication:
             self.by_others.append(ByOthers(table.name, removed, 0, strangers[0][1]))
 
     def read_back(self, table: PgTable) -> None:
-        """Compares what the changed months add up to with what was sent."""
+        """Compares the totals of the changed months with those sent."""
         if (months := self._months.get(table.name)) is not None:
             removed = self._removed.get(table.name, nothing(table))
             read_back(self.session, months, self._staged.get(table.name), removed)
 
     def record(self, schema_digest: str) -> None:
-        """The bookkeeping: parts, freshness, zone, and the run's own row."""
+        """Writes the bookkeeping: parts, freshness, time zone, and the run's own row."""
         run, session = self.run, self.session
         new = list[tuple[object, ...]]()
         for name, months in self._months.items():
@@ -357,7 +357,7 @@ class _Publication:
         forecasts = [astuple(f) for f in run.forecasts]
         self._replace_small("forecasts", pl.DataFrame(forecasts, schema=_FORECASTS, orient="row"))
         counters = noted(session, list(self._digests))
-        if counters:  # this session's own share must be there when the next run looks
+        if counters:  # make this session's counts visible to the next run
             session.query("SELECT pg_stat_force_next_flush()::text")
         end_run(
             session,
@@ -375,13 +375,13 @@ class _Publication:
 
 
 def _settle(session: Session) -> None:
-    """The limits of a publish, whatever is set for the role."""
+    """Sets the limits for a publish, regardless of the role's settings."""
     session.execute("SET LOCAL lock_timeout = '10s'")
-    # However long a COPY takes, it may take it; limits that are set for this role are meant for questions.
+    # A COPY may take as long as it needs; the role's limits are meant for queries.
     session.execute("SET LOCAL statement_timeout = 0")
-    if session.query("SELECT 1 FROM pg_settings WHERE name = 'transaction_timeout'"):  # from PostgreSQL 17 on
+    if session.query("SELECT 1 FROM pg_settings WHERE name = 'transaction_timeout'"):  # PostgreSQL 17 and later
         session.execute("SET LOCAL transaction_timeout = 0")
-    # A connection that a network has lost would hold the lock until TCP finds out: hours.
+    # Without this, a connection lost by the network would hold the lock until TCP notices: hours.
     session.execute("SET LOCAL idle_in_transaction_session_timeout = '15min'")
     session.execute("SET LOCAL synchronous_commit = on")
     session.execute(f"SET LOCAL work_mem = '{_WORK_MEM}'")

@@ -1,1 +1,1 @@
-"""One module per page: what was asked in, HTML out."""
+"""One module per page: takes a request, returns HTML."""

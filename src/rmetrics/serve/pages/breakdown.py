@@ -1,4 +1,4 @@
-"""The parts of a figure: by day, by segment, and by source where it is of all of them."""
+"""Breaks a figure down by day, by segment and, for all sources together, by source."""
 
 import polars as pl
 
@@ -11,13 +11,13 @@ from rmetrics.serve.frame import LINKS, Asked
 
 
 def breakdown(asked: Asked, of: Figure, metric: str, scale: int) -> str:
-    """Tables whose figures add up to the figure explained, each with a link to its own explanation.
+    """Renders tables of parts that add up to the figure, each linked to its own explanation.
 
     Args:
         asked: the request.
         of: the figure.
         metric: its measure.
-        scale: how many decimals it has.
+        scale: its number of decimals.
     """
     rows = _days(asked, of, metric)
     tables = []
@@ -43,7 +43,7 @@ def breakdown(asked: Asked, of: Figure, metric: str, scale: int) -> str:
 
 
 def _days(asked: Asked, of: Figure, metric: str) -> pl.DataFrame:
-    """The figures by day, source and segment that a figure is made of; touches have no segment."""
+    """Returns the rows by day, source and segment that add up to a figure; touches have no segment."""
     funnel = funnel_names(asked.view.lake.rules)
     if metric in funnel:
         return asked.view.journey_days(of).rename({funnel[metric]: metric})

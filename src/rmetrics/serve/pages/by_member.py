@@ -1,4 +1,4 @@
-"""``/explain?dimension=``: what members of a dimension have: all of them, or one down to its rows."""
+"""``/explain?dimension=``: a measure by the members of a dimension, or one member down to its rows."""
 
 from html import escape
 from shlex import quote
@@ -30,10 +30,10 @@ _ALL_VERDICTS = {
 
 
 def by_member(asked: Asked) -> Page:
-    """The page.
+    """Renders the page.
 
     Raises:
-        SettingsError: there is no such dimension, member, month or measure.
+        SettingsError: no such dimension, member, month or measure.
     """
     rules = asked.view.lake.rules
     dimension, member = asked.text("dimension") or "", asked.text("member")
@@ -96,7 +96,7 @@ def _verdict(words: str, found: Explanation | Members) -> str:
 
 
 def ratio_of(made: Made, found: Explanation, currency: str) -> str:
-    """A figure that is computed from those explained below it; nothing for one that is a sum itself."""
+    """Renders a figure computed from the measures explained below it; empty for one that is itself a sum."""
     if made.parts == (made.name,):
         return ""
     value = made.value(*(found.metrics[p].value for p in made.parts))

@@ -1,4 +1,4 @@
-"""The calls of a source on the page of its explanation: from call to repair, here and in PostgreSQL."""
+"""The section of ``/explain`` that follows the calls of a source from call to repair."""
 
 from html import escape
 
@@ -10,7 +10,7 @@ from rmetrics.serve.frame import Asked, place
 
 
 def calls_of(asked: Asked, of: Figure, found: Explanation) -> str:
-    """The steps, and the rule that gives a call its source."""
+    """Renders the steps and the rule that gives a call its source."""
     said = [s for s in rules_in_words(asked.view.lake.rules, of.month) if s.topic == "calls"]
     rules = "".join(f'<p class="rule">{escape(s.words)} {place(s.where)}</p>' for s in said)
     if not found.calls:

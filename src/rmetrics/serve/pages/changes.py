@@ -1,4 +1,4 @@
-"""How a published figure changed: the part of ``rmetrics history`` that is about it."""
+"""The history of a published figure, as in ``rmetrics history``."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -19,7 +19,7 @@ _MOST = 200
 
 
 def history_of(asked: Asked, of: Figure, metric: str) -> str:
-    """When, by which run and why the figure changed since it was first published."""
+    """Renders each change of a figure since its first publication: when, by which run and why."""
     try:
         found = history(
             asked.settings,
@@ -28,7 +28,7 @@ def history_of(asked: Asked, of: Figure, metric: str) -> str:
             metric=metric,
             daily=of.day is not None,
         )
-    except (SettingsError, PostgresError):  # nothing is published, or nothing answers: the notes above say so
+    except (SettingsError, PostgresError):  # nothing is published, or no server answers; the notes report it
         return ""
     changes = [
         c for c in found.changes if of.segment in {None, c.segment} and of.day in {None, c.date}
@@ -42,7 +42,7 @@ def history_of(asked: Asked, of: Figure, metric: str) -> str:
 
 
 def changes_table(changes: Sequence[Recorded]) -> str:
-    """Changes of published figures."""
+    """Renders a table of changes of published figures."""
     rows = []
     for c in changes:
         why = LINKS.figure(c.metric, c.source, c.month, c.segment, c.date)
@@ -63,7 +63,7 @@ def changes_table(changes: Sequence[Recorded]) -> str:
 
 
 def shown(metric: str, value: Decimal | None) -> str:
-    """A figure, or a dash where there is none."""
+    """Formats a figure; a dash for None."""
     if value is None:
         return cells.DASH
     column = metric.removeprefix(PREFIX)

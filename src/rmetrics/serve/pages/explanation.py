@@ -1,4 +1,4 @@
-"""``/explain``: why a figure is what it is; rule, steps, near misses, proof, rows, history."""
+"""``/explain``: how a figure comes about: rule, steps, near misses, proof, rows and history."""
 
 import datetime as dt
 from collections.abc import Collection, Mapping
@@ -45,15 +45,18 @@ _VERDICTS = {
 
 
 class OutdatedError(Exception):
-    """A sync has published a newer version meanwhile: the page is to be made from that one."""
+    """Raised when a sync has published a newer version: the page must be built from that one."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What is asked: a figure, and which measure of it; None: all measures. ``own``: the company's own by name.
+    """The figure to explain.
 
     Attributes:
-        formula: how the figure is made of others; None where it is not.
+        figure: source, month, segment and day.
+        metric: the measure, formula or target; None for all measures.
+        own: the company's own figures by name.
+        formula: how the figure derives from others; None if it does not.
     """
 
     figure: Figure
@@ -63,7 +66,7 @@ class _Question:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Everything to explain."""
+        """All measures and targets to explain."""
         if self.metric is None:
             return MEASURES
         if self.metric in self.own:
@@ -72,16 +75,16 @@ class _Question:
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """The measures among it."""
+        """The measures among them."""
         return tuple(p for p in self.parts if p not in TARGETS and p != CALLS)
 
 
 def explanation(asked: Asked) -> Page:
-    """The page.
+    """Renders the page.
 
     Raises:
-        SettingsError: there is no such source, month, segment, day or measure.
-        OutdatedError: what is published is newer than the version shown.
+        SettingsError: no such source, month, segment, day or measure.
+        OutdatedError: the published figures are newer than the version shown.
     """
     if asked.text("dimension") is not None:
         return by_member(asked)
@@ -124,7 +127,7 @@ def _question(asked: Asked) -> _Question:
     metric = None if metric is None else as_called(metric, rules)
     formulas, funnel = {**FORMULAS, **funnel_formulas(rules)}, funnel_names(rules)
     if segment == ALL and metric is not None and (metric in funnel or metric.startswith(PREFIX)):
-        segment = None  # as published changes have it: touches have no segment
+        segment = None  # links from published changes carry ALL: touches have no segment
     if segment is not None:
         with view.explainer(month) as one:
             segment = one.segment(segment)
@@ -160,7 +163,7 @@ def _title(question: _Question) -> str:
 
 
 def name(metric: str | None, own: Collection[str] = ()) -> str:
-    """What a measure, a formula or a target is called."""
+    """Returns the title of a measure, a formula or a target."""
     if metric is not None and metric in own:
         return metric.replace("_", " ").capitalize()
     if metric is None:
@@ -199,7 +202,7 @@ def _formula(asked: Asked, question: _Question, made: Formula) -> str:
     page = asked.view.page(of.month)
     line = _line(asked, of, made)
     if of.segment is not None or of.day is not None:
-        page = replace(page, estimates=())  # which are of whole months and all segments
+        page = replace(page, estimates=())  # estimates cover whole months and all segments only
     value = None if line is None else made.value(line, page)
     parts = " ".join(
         f"{name(p)}: {_part(line, p, of)}." for p in made.parts
@@ -218,7 +221,7 @@ def _formula(asked: Asked, question: _Question, made: Formula) -> str:
 
 
 def _line(asked: Asked, of: Figure, made: Formula) -> MonthLine | SimpleNamespace | None:
-    """The parts of a formula as attributes; with targets where the figure is of a whole month and of all segments."""
+    """Returns a formula's parts as attributes; targets only for a whole month and all segments."""
     funnel = funnel_names(asked.view.lake.rules)
     if any(part in funnel for part in made.parts):
         touches, days = asked.view.journey_days(of), asked.view.days(of.month).filter(of.of(pl.col("source")))
@@ -250,7 +253,7 @@ def _part(line: object, part: str, of: Figure) -> str:
 def _verdict(asked: Asked, found: Explanation) -> str:
     run = f" PostgreSQL holds run {found.run_id}." if found.run_id else ""
     wrong = list(found.figures_differing)
-    if found.rows_differing:  # they quote rows
+    if found.rows_differing:  # the messages quote rows
         few = (f"{len(found.rows_differing)} or more rows differ in PostgreSQL: see rmetrics check.",)
         wrong += found.rows_differing if asked.rows else few
     lines = "".join(f'<p class="wrong">{escape(line)}</p>' for line in wrong)

@@ -1,4 +1,4 @@
-"""``/health?finding=CODE``: what a check found, and the published figures that it concerns."""
+"""``/health?finding=CODE``: the findings of one kind and the published figures they concern."""
 
 from html import escape
 
@@ -13,10 +13,10 @@ from rmetrics.tables import MONTHLY
 
 
 def finding(asked: Asked, code: str) -> Page:
-    """Each finding of a kind in full.
+    """Renders all findings of a kind in full.
 
     Raises:
-        SettingsError: nothing of that kind was found.
+        SettingsError: there is no finding of that kind.
     """
     every = asked.view.page().findings
     found = [f for f in every if f.code == code]
@@ -33,7 +33,7 @@ def finding(asked: Asked, code: str) -> Page:
 
 
 def _figures(asked: Asked, code: str) -> str:
-    """The figures by month and source, where the finding is about sources; nothing elsewhere."""
+    """Renders the figures by month and source if the finding is about sources; otherwise empty."""
     match code:
         case "undeclared-source":
             declared = [*asked.view.lake.rules.sources, UNATTRIBUTED]

@@ -1,4 +1,4 @@
-"""``/funnel``: from touch to money, by source and month; and from call to repair."""
+"""``/funnel``: from touch to money and from call to repair, by source and month."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -32,10 +32,10 @@ _ABOUT = (
 
 
 def funnel(asked: Asked) -> Page:
-    """The touches of a month by source, and of a source by month; the calls of the month as they are published.
+    """Renders touches of a month by source and of a source by month, and the month's calls as published.
 
     Raises:
-        SettingsError: there is no such source, or the month has neither touches nor calls.
+        SettingsError: no such source, or the month has neither touches nor calls.
     """
     notes = notes_of(asked.view)
     metrics = asked.view.journey_months()
@@ -69,7 +69,7 @@ def funnel(asked: Asked) -> Page:
 
 
 def _journeys(asked: Asked, metrics: pl.DataFrame, month: dt.date, source: str) -> str:
-    """The month by source, where its touches went, and the months of a source."""
+    """Renders the month by source, the outcome of its touches, and all months of the source."""
     names = {column: name for name, column in funnel_names(asked.view.lake.rules).items()}
     mine = metrics if source == ALL else metrics.filter(pl.col("source") == source)
     of_month = mine.filter(pl.col("month") == month).sort(["touches", "source"], descending=[True, False])
@@ -98,13 +98,13 @@ def _journeys(asked: Asked, metrics: pl.DataFrame, month: dt.date, source: str) 
 
 
 def _by_month(metrics: pl.DataFrame) -> list[tuple[dt.date, pl.DataFrame]]:
-    """The rows of each month, newest first."""
+    """Splits rows by month, newest first."""
     parts = metrics.partition_by("month", as_dict=True)
     return [(month, parts[month,]) for month in sorted((m for (m,) in parts), reverse=True)]
 
 
 def _summed(rows: pl.DataFrame, month: dt.date, source: str) -> dict[str, Any]:
-    """The sums of a month's rows as a line of their own."""
+    """Sums the rows of a month into one line."""
     return {"source": source, "month": month, **{c: rows[c].sum() for c in (*FUNNEL, "cost")}}
 
 
@@ -125,7 +125,7 @@ def _count(line: Mapping[str, Any], column: str, names: Mapping[str, str]) -> st
 
 
 def _figures(line: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
-    """The steps of the funnel, its money and its ratios."""
+    """Renders the cells of a line: funnel steps, money and ratios."""
 
     def to(metric: str) -> str | None:
         return LINKS.figure(metric, line["source"], line["month"])
@@ -144,7 +144,7 @@ def _figures(line: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
 
 
 def _calls(found: tuple[FunnelLine, ...], month: dt.date) -> str:
-    """The calls of the month by source."""
+    """Renders the calls of the month by source."""
     rows = []
     for line in found:
         if line.month == month:

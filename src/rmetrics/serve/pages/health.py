@@ -1,6 +1,6 @@
-"""``/health``: how fresh the data are, what is wrong with them.
+"""``/health``: the freshness of the data and the findings.
 
-``?feed=`` shows what became of each export's rows, ``?finding=`` what a check found.
+``?feed=`` accounts for the rows of each export of a feed, ``?finding=`` shows the findings of one kind.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from rmetrics.serve.pages.finding import finding
 
 
 def health(asked: Asked) -> Page:
-    """Freshness and findings, one feed, or one finding."""
+    """Renders freshness and findings, one feed, or the findings of one kind."""
     name = asked.text("feed")
     if name is not None:
         return _feed(asked, name)
@@ -29,7 +29,7 @@ def health(asked: Asked) -> Page:
 
 
 def _feed(asked: Asked, name: str) -> Page:
-    """Every export of a feed: rows read are accepted, rejected, superseded or totals, and nothing is lost."""
+    """Renders every export of a feed: each row read is accepted, rejected, superseded or a total; none is lost."""
     lake = asked.view.lake
     if name not in lake.rules.feeds:
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""One measure on the page of its explanation: proof, rules, steps, near misses, and the rows."""
+"""The section of ``/explain`` for one measure: proof, rules, steps, near misses and rows."""
 
 from collections.abc import Sequence
 from html import escape
@@ -14,7 +14,7 @@ _MOST_ROWS = 500
 
 
 def measure(asked: Asked, found: Explained, *, published: bool) -> str:
-    """The proof first, then what each part of the rule gives."""
+    """Renders the proof, then the result of each part of the rule."""
     parts = "".join(_part(asked, found, p, several=len(found.parts) > 1) for p in found.parts)
     if not found.parts:
         parts = f'<p class="rule">{escape(found.rule)} {place(found.where)}</p>'
@@ -78,7 +78,7 @@ def _split(part: Part) -> str:
 
 
 def escape_p(text: str) -> str:
-    """A paragraph."""
+    """Renders text as a paragraph, escaped."""
     return f"<p>{escape(text)}</p>"
 
 

@@ -1,4 +1,4 @@
-"""``/measures``: every figure there is, how it is computed, and its value now."""
+"""``/measures``: every figure, its rule and its value in a month."""
 
 import datetime as dt
 from decimal import Decimal
@@ -22,7 +22,7 @@ _OF_JOBS = {"jobs": "date", "units": "unit", "repairs": "repair"}
 
 
 def measures(asked: Asked) -> Page:
-    """The measures with their rules, then what is made of them, with the values of a month."""
+    """Lists the measures with their rules and values of a month, then the figures derived from them."""
     page = asked.view.page(asked.month(asked.text("month")))
     line = page.whole[page.month]
     said = rules_in_words(asked.view.lake.rules, page.month)
@@ -60,7 +60,7 @@ def measures(asked: Asked) -> Page:
 
 
 def _funnel(asked: Asked, month: dt.date, head: tuple[str, ...]) -> str:
-    """The measures of journeys, whose rules are those of leads, calls and windows."""
+    """Lists the measures of journeys, which follow the rules of leads, calls and windows."""
     touches = asked.view.journey_days(Figure(ALL, month))
     rows = []
     for metric, column in funnel_names(asked.view.lake.rules).items():
@@ -73,7 +73,7 @@ def _funnel(asked: Asked, month: dt.date, head: tuple[str, ...]) -> str:
 
 
 def _own(asked: Asked, page: PageData) -> str:
-    """The company's own measures with their rules and targets, then the members of each dimension."""
+    """Lists the company's own measures with their rules and targets, then the members of each dimension."""
     own, rules = page.own, asked.view.lake.rules
     if not own.any:
         message = (

@@ -1,4 +1,4 @@
-"""``/`` and ``/month/YYYY-MM``: how the company is doing."""
+"""``/`` and ``/month/YYYY-MM``: the company's key figures."""
 
 import datetime as dt
 from html import escape
@@ -13,7 +13,7 @@ from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, note
 
 
 def overview(asked: Asked) -> Page:
-    """The newest month in big numbers, every source, and the months before."""
+    """Renders the newest month's key figures, every source, and the months before."""
     page = asked.view.page()
     parts = _sections(asked, page)
     charts = cells.grid(parts.draw(n) for n in ("repairs-to-date", "revenue40-to-date"))
@@ -22,7 +22,7 @@ def overview(asked: Asked) -> Page:
 
 
 def month(asked: Asked) -> Page:
-    """One month in depth."""
+    """Renders one month in depth."""
     page = asked.view.page(asked.month(asked.path["month"]))
     parts = _sections(asked, page)
     charts = cells.grid(
@@ -72,7 +72,7 @@ def _segments(page: PageData) -> str:
 
 
 def days_table(asked: Asked, month: dt.date, source: str) -> str:
-    """Every day of a month with figures, each leading to its own explanation."""
+    """Renders the days of a month, each figure linked to its explanation."""
     shown = ("leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
     days = asked.view.days(month)
     if source != ALL:
@@ -100,6 +100,6 @@ def _amount(value: object, *, href: str | None) -> str:
 
 
 def month_form(asked: Asked, action: str, month: dt.date) -> str:
-    """A form that picks another month of the same page."""
+    """Renders a form that selects another month of the same page."""
     options = {f"{m:%Y-%m}": f"{m:%B %Y}" for m in asked.months}
     return form(action, choice("month", "Month", options, f"{month:%Y-%m}"))

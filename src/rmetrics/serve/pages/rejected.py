@@ -1,4 +1,4 @@
-"""``/rejected``: rows that could not be read: where each stands, and why."""
+"""``/rejected``: rows that could not be read, with file, line and reason."""
 
 from rmetrics.errors import SettingsError
 from rmetrics.findings import count
@@ -11,7 +11,7 @@ _MOST = 1_000
 
 
 def rejected(asked: Asked) -> Page:
-    """The rows in quarantine; what they say only where rows may be shown, and never what is private."""
+    """Lists the rows in quarantine; with their values only if rows may be shown, and never private ones."""
     view, feed = asked.view, asked.text("feed")
     feeds = view.lake.rules.feeds
     if feed is not None and feed not in feeds:

@@ -1,4 +1,4 @@
-"""``/rules``: the rules in words; with ``?file=`` a rules file as it stands, each line with its number."""
+"""``/rules``: the rules in words; with ``?file=`` a rules file verbatim, with line numbers."""
 
 import datetime as dt
 from html import escape
@@ -13,7 +13,7 @@ from rmetrics.serve.frame import LINKS, Asked, Page, form, heading, notes_of, pl
 
 
 def rules(asked: Asked) -> Page:
-    """The rules in force on a day, and what will be different later."""
+    """Lists the rules in force on a day and the changes that follow."""
     name = asked.text("file")
     if name is not None:
         return _file(asked, name)
@@ -56,7 +56,7 @@ def _line(said: Said) -> str:
 
 
 def _file(asked: Asked, name: str) -> Page:
-    """A file of the rules folder. Only names that are there are looked for, never a path."""
+    """Renders a file of the rules folder; the name must be one of those listed, so it can never be a path."""
     files = {path.name: path for path in rule_files(asked.settings.rules_dir)}
     if name not in files:
         raise SettingsError(f"no rules file {name!r}", f"Files: {', '.join(files)}.")

@@ -1,4 +1,4 @@
-"""``/runs``: what was published when; with ``?run=`` what a run changed and why."""
+"""``/runs``: the log of runs; with ``?run=`` the figures that one run changed, and why."""
 
 from html import escape
 
@@ -15,7 +15,7 @@ _MOST_RUNS, _MOST_CHANGES = 100, 500
 
 
 def runs(asked: Asked) -> Page:
-    """The last runs, or one of them."""
+    """Renders the last runs, or one of them."""
     notes = notes_of(asked.view)
     try:
         run = asked.text("run")

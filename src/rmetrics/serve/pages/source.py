@@ -15,7 +15,7 @@ from rmetrics.serve.pages.overview import days_table, month_form
 
 
 def source(asked: Asked) -> Page:
-    """A source's month in big numbers, its rules, its months and days."""
+    """Renders a source: its key figures of a month, its rules, its months and days."""
     page = asked.view.page(asked.month(asked.text("month")))
     name = source_named(asked.path["name"], asked.view.lake.rules, {line.source for line in page.lines})
     if name == ALL:

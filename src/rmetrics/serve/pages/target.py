@@ -1,4 +1,4 @@
-"""A target on the page of its explanation: which row of which export sets it."""
+"""The section of ``/explain`` that shows which row of which export sets a target."""
 
 from html import escape
 
@@ -14,7 +14,7 @@ from rmetrics.serve.frame import Asked, place
 
 
 def target_of(asked: Asked, of: Figure, name: str) -> str:
-    """The target, and the line it stands in. A target is no customer's data."""
+    """Renders a target and the line that sets it; shown even without ``--rows``: a target is no customer's data."""
     title, places = TARGETS[name]
     rules, lake = asked.view.lake.rules, asked.view.lake
     value, where = None, "No target is set for it: rmetrics target set writes one into the inbox."

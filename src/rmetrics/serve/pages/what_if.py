@@ -1,4 +1,4 @@
-"""``/plan``: try another price, share or window, see what it would change, copy the TOML. Nothing is written."""
+"""``/plan``: tries another price, share or window, shows its effect and the TOML to copy. Nothing is written."""
 
 import datetime as dt
 from collections import Counter
@@ -22,10 +22,10 @@ _UP_IS_GOOD = frozenset({"jobs", "leads", "units", "repairs", "revenue_gross", "
 
 
 def asked_edit(asked: Asked) -> Edited | None:
-    """The edit that is to be tried; None where the page was only opened.
+    """Returns the edit to try; None if the request has none.
 
     Raises:
-        SettingsError: there is no such number, the value is none, or a day is none.
+        SettingsError: no such number in the rules, or an invalid value or day.
     """
     key, value = asked.text("key"), asked.text("value")
     if key is None:
@@ -44,13 +44,13 @@ def _day(text: str | None) -> dt.date | None:
 
 
 def what_if(asked: Asked, tried: Edited | None, plan: Mapping[str, Any] | None, wrong: RmetricsError | None) -> Page:
-    """The numbers of the rules, and what became of a trial.
+    """Renders the numbers of the rules and the result of a trial.
 
     Args:
         asked: the request.
-        tried: the edit, where there was one.
-        plan: what it would change.
-        wrong: why it cannot be tried.
+        tried: the edit; None if there was none.
+        plan: its effect: the document of ``rmetrics plan --json``.
+        wrong: the error that prevented the trial.
     """
     about = (
         "<p>Try another number and see what a sync would make of it: every month that moves, and how many rows. A copy "
@@ -136,10 +136,10 @@ def _answer(asked: Asked, tried: Edited, plan: Mapping[str, Any]) -> str:
 
 
 def _sums(changes: Sequence[Mapping[str, Any]]) -> str:
-    """How much each measure moves in all."""
+    """Renders the total change of each measure."""
     moved: dict[str, Decimal] = {}
     for change in changes:
-        if change["segment"] == ALL:  # a ratio of the whole company, which is not added up over months
+        if change["segment"] == ALL:  # a ratio of the whole company, which must not be summed over months
             continue
         difference = Decimal(change["after"] or 0) - Decimal(change["before"] or 0)
         moved[change["metric"]] = moved.get(change["metric"], Decimal(0)) + difference
@@ -152,7 +152,7 @@ def _sums(changes: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _colour(metric: str, value: Decimal) -> str:
-    if metric not in MEASURES:  # nobody has said which way is good
+    if metric not in MEASURES:  # the rules do not declare which direction is good
         return ""
     return "good" if (value > 0) == (metric in _UP_IS_GOOD) else "bad"
 
@@ -201,7 +201,7 @@ def _rows(asked: Asked, rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _hands(asked: Asked, hands: Sequence[Mapping[str, Any]]) -> str:
-    """The jobs that would come from another touch, by source before and after; one by one where rows may be shown."""
+    """Renders the jobs that would come from another touch, by source before and after; singly if rows may be shown."""
     if not hands:
         return ""
     jobs, paid = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
@@ -233,7 +233,7 @@ def _hands(asked: Asked, hands: Sequence[Mapping[str, Any]]) -> str:
 
 
 def restates(months: Sequence[str]) -> str:
-    """That months which are over would change, and how to leave them as they are; ``months`` by their first days."""
+    """Warns that closed months would change and how to avoid that; ``months`` as ISO dates of their first days."""
     first, last = months[0][:7], months[-1][:7]
     several = f"{count(len(months), 'month')} that are over, {first} to {last}"
     which = f"{first}, which is over" if first == last else several

@@ -1,12 +1,12 @@
-// Looks every few seconds whether a sync has published other figures, and puts them into the page without a reload.
-// It asks this server only, and runs without evaluating any text as a script.
+// Polls for newly published figures every few seconds and updates the page without a reload.
+// It requests from this server only and never evaluates text as a script.
 (() => {
   "use strict";
   const EVERY = 3000;
   const news = document.getElementById("news");
   let gone = false;
 
-  // The token has done its work: the cookie has it now. It need not stay in the address bar and in the history.
+  // The cookie carries the token now, so remove it from the address bar and the history.
   const here = new URL(location.href);
   if (here.searchParams.has("token")) {
     here.searchParams.delete("token");
@@ -19,7 +19,7 @@
     news.replaceChildren(line);
   }
 
-  // Words for whoever hovers over a mark of a chart; a screen reader has them already.
+  // Adds tooltips to the marks of a chart; screen readers already have the label.
   function name(part) {
     for (const mark of part.querySelectorAll(".chart [role='graphics-symbol'][aria-label]")) {
       if (mark.querySelector("title")) continue;
