@@ -50,6 +50,7 @@ def create_call_classes(connection: duckdb.DuckDBPyConnection, rules: Rules) -> 
         f"AND date_diff('day', c.day, r.day) <= {limit('called_back')} GROUP BY c._pos"
     )
     _named(connection, rules)
+    # IS DISTINCT FROM false: a call whose export does not record the answer counts as answered.
     connection.execute(
         f"CREATE TABLE {result} AS SELECT c._pos, c.day, CASE WHEN s.own THEN 'own number' "
         f"WHEN c.excluded THEN 'not a customer' WHEN s.older OR coalesce(l.created < c.day, false) THEN 'existing job' "

@@ -126,6 +126,7 @@ def _spread(connection: duckdb.DuckDBPyConnection, rules: Rules, end: dt.date | 
     if end is not None:
         last = f"CASE WHEN month = {_MONTH.format(day(end))} THEN {day(end)} ELSE {last} END"
     order = " ".join(f"WHEN {text(name)} THEN {i}" for i, name in enumerate(rules.segment_order))
+    # Whole cents only: cents left over by a division go to the earliest days, or to the largest remainders.
     connection.execute(
         f"""
         INSERT INTO {work("costs")}

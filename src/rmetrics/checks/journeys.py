@@ -222,7 +222,7 @@ def _numbers(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
         f"CREATE TABLE {work('job_numbers')} AS SELECT * FROM (SELECT job, source, day, zip, "
         f"unnest({phone_keys('phone')}) AS number FROM {work('made_jobs')} WHERE day IS NOT NULL) WHERE NOT {own}"
     )
-    # The number of a phone number's jobs in the year that begins with each of them.
+    # Jobs of each number in the year from each of its jobs on; the busiest year counts.
     connection.execute(
         f"CREATE TABLE {work('busy')} AS SELECT number, max(jobs) AS jobs FROM (SELECT number, count(*) OVER ("
         f"PARTITION BY number ORDER BY day RANGE BETWEEN CURRENT ROW AND INTERVAL {SHARED_WITHIN - 1} DAYS FOLLOWING) "
@@ -299,6 +299,7 @@ def _revenue(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
 
 
 def _outcomes() -> str:
+    # Length before text: orders job numbers by value, without requiring that they are numeric.
     order = "ORDER BY coalesce(j.day, DATE '9999-12-31'), length(j.job), j.job"
     jobs = (
         f"SELECT m.touch_id, count(*) AS jobs, first(j.job {order}) AS job_id, "

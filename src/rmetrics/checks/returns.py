@@ -70,7 +70,7 @@ def _numbers(connection: duckdb.DuckDBPyConnection, rules: Rules, rule: Return, 
 
     common = rules.journeys.common
     theirs = f"SELECT n.* FROM ({spread}) n WHERE NOT {in_force(common, 'n._entered', ours)}"
-    # The number of a phone number's jobs in the year that begins with each of them.
+    # Jobs of each number in the year from each of its jobs on; the busiest year counts.
     busy = (
         f"SELECT _number, max(jobs) AS jobs FROM (SELECT _number, count(*) OVER (PARTITION BY _number "
         f"ORDER BY _entered RANGE BETWEEN CURRENT ROW AND INTERVAL {SHARED_WITHIN - 1} DAYS FOLLOWING) AS jobs "

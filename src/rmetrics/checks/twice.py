@@ -26,6 +26,7 @@ def paid_twice(rules: Rules) -> str:
         for i, column in enumerate(feed.job.match)
     )
     key = " || '/' || ".join(f"coalesce(CAST(p.{ident(k)} AS VARCHAR), '')" for k in feed.key_columns)
+    # Tuples compare in order: the first matching column wins, then the lowest job_id.
     paid = (
         f"SELECT p._pos AS pos, min(l.link)[2] AS job, any_value(p.amount) AS amount, any_value({key}) AS payment, "
         f"any_value(p.{ident(feed.business_date)}) AS day, any_value(e.variant) AS variant, any_value(e.name) AS file "

@@ -145,6 +145,7 @@ def call_classes(rows: CallRows, rules: Rules) -> pl.LazyFrame:
     reached = keys.filter(~pl.col("inbound") | pl.col("answered").fill_null(value=False)).drop_nulls("at")
     contacts = reached.select(KEY, pl.col("at").alias("_contact"), day.alias("_contact_day")).sort("_contact")
     customers = mine.filter(~pl.col("_own"))
+    # Each side is sorted before its join, but Polars cannot check that per group of ``by`` and would warn.
     of_number = (
         customers.with_columns((day - pl.duration(days=1)).alias("_before")).sort("day")
         .join_asof(

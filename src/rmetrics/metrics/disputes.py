@@ -24,7 +24,7 @@ from rmetrics.rules.model import FeedLeads, Rules, Source
 from rmetrics.rules.rows import feed_row
 from rmetrics.rules.terms import Dispute
 
-NEAR_S = 600  # most seconds between a lead and a call that belongs to it
+NEAR_S = 600  # maximum seconds between a lead and a call that belongs to it
 GRANTED, REFUSED = "granted", "refused"
 EVIDENCE = ("duplicate_of", "customer_job", "first_call")
 CLAIMS = {
@@ -208,6 +208,7 @@ def _calls(keys: pl.LazyFrame, customers: CallRows, *, timed: bool) -> pl.LazyFr
         keys.join(calls, on=KEY)
         .group_by(POSITION)
         .agg(
+            # Kleene logic: if no call was answered, one without that information makes the result unknown.
             pl.col("answered").filter(near).any(ignore_nulls=False).alias("_any"),
             near.any().alias("_near"),
             hours.min().alias("called_within_hours"),

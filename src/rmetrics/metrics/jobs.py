@@ -189,7 +189,7 @@ def spellings(jobs: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     """Returns the earliest spelling of each undeclared source.
 
     Args:
-        jobs: dated jobs, or any subset: the earliest of several subsets' answers is the answer for all of them.
+        jobs: dated jobs, or any subset of them: ``earliest`` combines the results of several subsets.
         rules: the sources and their aliases.
 
     Returns:
@@ -206,6 +206,7 @@ def spellings(jobs: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
 
 def earliest(spelt: pl.LazyFrame) -> pl.LazyFrame:
     """Reduces ``spellings`` of several subsets to one row per _fold: of the earliest job, then of the lowest number."""
+    # Length before text: orders job numbers by value, without requiring that they are numeric.
     first = [pl.col(METRIC_DATE), pl.col(JOB_ID).str.len_chars(), pl.col(JOB_ID)]
     columns = ("source_raw", METRIC_DATE, JOB_ID)
     return spelt.group_by("_fold").agg(pl.col(n).sort_by(first, nulls_last=True).first() for n in columns)
@@ -217,7 +218,7 @@ def own_names(spelt: pl.LazyFrame) -> pl.LazyFrame:
     The order of files and rows does not matter.
 
     Args:
-        spelt: ``spellings`` of all jobs, of any subsets of them.
+        spelt: ``spellings`` of all jobs, in any subsets.
 
     Returns:
         One row per _fold: _own, the trimmed spelling.

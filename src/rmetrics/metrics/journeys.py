@@ -128,6 +128,7 @@ def with_shared(keys: pl.LazyFrame, job_keys: pl.LazyFrame, rules: Rules, *, day
     """
     limits = list(rules.journeys.limits())
     many = job_keys.group_by(KEY).len().filter(pl.col("len") > min(limits))  # few, so only these have to be sorted
+    # A number with more than n jobs within a year has a job whose n-th successor lies within a year of it.
     often = (
         job_keys.select(KEY, "job_day")
         .join(many, on=KEY, how="semi")

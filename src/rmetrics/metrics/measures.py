@@ -369,6 +369,7 @@ def _by_member(dated: pl.LazyFrame, name: str, dimension: Dimension, rows: _Rows
             _split(amounted.filter(several), named, measures, dimension),
         ]
     shared = [n for n, m in measures.items() if unit_of(m, rules) is Unit.MICRO]
+    # The share comes after the split: parts of whole cents add up exactly, also once multiplied.
     summed = (
         pl.concat(parts)
         .group_by("date", "member")

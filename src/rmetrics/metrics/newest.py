@@ -61,6 +61,7 @@ def newest_rows(exports: Sequence[TypedExport], feed: Feed, base: pl.LazyFrame |
     Source: the design, section 1 (newest wins, absence never deletes).
     """
     every, key = every_row(exports, feed, base), list(feed.key_columns)
+    # Most keys occur once: only the others need the costly merge by column.
     repeated = every.group_by(key).len().filter(pl.col("len") > 1).select(key)
     single = every.join(repeated, on=key, how="anti", nulls_equal=True)
     versions = every.join(repeated, on=key, how="semi", nulls_equal=True)

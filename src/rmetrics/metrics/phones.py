@@ -24,6 +24,7 @@ def keyed(rows: pl.LazyFrame, column: str, name: str = KEY) -> pl.LazyFrame:
         The columns of the rows and the key; a cell with two numbers makes two rows, one without a number makes none.
     """
     cell = pl.col(column)
+    # Few cells hold several numbers: only those are split, which is costly.
     plain = rows.filter(cell.str.contains(_NUMBER)).with_columns(cell.alias(name))
     several = (
         rows.filter(cell.str.contains(";", literal=True))

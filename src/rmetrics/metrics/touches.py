@@ -23,7 +23,7 @@ from rmetrics.rules.names import CALLS
 from rmetrics.rules.rows import feed_row
 
 TOUCH = "touch_id"
-EVIDENCE_S = 600  # most seconds between a lead and a call that is evidence for it
+EVIDENCE_S = 600  # maximum seconds between a lead and a call that is evidence for it
 ZIP = "zip"
 TOUCHES = {
     TOUCH: pl.String(),

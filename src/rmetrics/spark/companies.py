@@ -97,7 +97,7 @@ def _of_wave(
     def commit(made: CompanyMade) -> tuple[CompanyMade, Lake]:
         lake = lakes[made.name]
         try:
-            if made.run is not None:  # before the results that name these rules are in force
+            if made.run is not None:  # first, because the results name these rules
                 lake.keep_rules(made.run.rules_hash, rule_files(wave[0].settings.rules_dir))
             put_in_force(lake, made.records)
         except RmetricsError as error:

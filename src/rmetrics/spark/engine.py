@@ -45,6 +45,7 @@ class SparkEngine:
     def each(self, items: Sequence[Any], step: Callable[[Any], Iterator[pl.DataFrame]], schema: Schema) -> SparkRows:
         """Does the same as ``made`` for items of long work: exactly one per task, in order."""
         listed = Listed(Maker(step, schema, self.wanted, pickle.loads), tuple(pickle.dumps(item) for item in items))
+        # A range with as many partitions as numbers puts exactly one into each; ``repartition`` does not promise that.
         numbers = self.spark.range(0, len(items), 1, len(items))
         return SparkRows(numbers.mapInArrow(listed.batches, _types(schema)), schema)
 
@@ -78,6 +79,7 @@ class SparkEngine:
         task = Task(step, [left[0].schema, right[0].schema], schema, self.wanted)
 
         def cut(by: Sequence[str]) -> Any:
+            # As text: equal values must land in the same bucket although the two sides' columns differ in type.
             place = F.coalesce(*(F.col(c).cast("string") for c in by))
             return F.pmod(F.xxhash64(place), F.lit(buckets)).cast("int").alias(_BUCKET)
 

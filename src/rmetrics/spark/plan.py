@@ -53,7 +53,7 @@ from rmetrics.spark import steps
 from rmetrics.spark.steps import Piece, Schema, Work
 from rmetrics.tables import published_tables
 
-PIECE = 500_000  # most rows that one task reads
+PIECE = 500_000  # maximum rows that one task reads
 D = TypeVar("D")
 Frames = Iterator[pl.DataFrame]
 
@@ -65,7 +65,7 @@ class Engine(Protocol[D]):
         """Returns the frames that a step makes of each item."""
 
     def mapped(self, rows: D, step: Callable[[pl.DataFrame], pl.DataFrame], schema: Schema) -> D:
-        """Applies a step to any partition of the rows."""
+        """Applies a step to any split of the rows."""
 
     def grouped(
         self, rows: D, by: Sequence[str], buckets: int, step: Callable[[pl.DataFrame], pl.DataFrame], schema: Schema
@@ -176,6 +176,7 @@ class _Plan(Generic[D]):
             steps.TALLY,
         )
         notes = engine.chosen(everything, [*steps.TALLY, *steps.NOTES], notes=True)
+        # Added up within each task first, so that the single bucket after it stays small.
         fewer = engine.mapped(notes, steps.added_notes, steps.FACTS_SCHEMA)
         merged = engine.grouped(fewer, ["feed"], 1, steps.added_notes, steps.FACTS_SCHEMA)
         told = engine.collected(merged, steps.FACTS_SCHEMA)

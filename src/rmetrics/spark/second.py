@@ -146,6 +146,7 @@ class SparkConnection:
             self._put(name, self.spark.sql(f"SELECT {columns} WHERE false"))
             return
         found = self.spark.sql(self._query(query, params))
+        # A checkpoint cuts the lineage: otherwise every use of the table would compute it again.
         self._put(name, found.localCheckpoint() if kind == "TABLE" else found)
 
     def _insert(self, tree: exp.Expr, params: list[Any]) -> None:

@@ -266,7 +266,7 @@ def contents(notes: pl.DataFrame) -> pl.DataFrame:
 
 
 def by_row(rules: Rules, table: PgTable) -> bool:
-    """True if the content of a published table is that of its rows in the steps, and adds up over partitions of rows.
+    """True if the content of a published table is that of its rows in the steps, and adds up over subsets of rows.
 
     Jobs and calls carry results of following phone numbers, which are computed later.
     """

@@ -102,7 +102,7 @@ class Task:
         return run
 
     def batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Applies the step to any partition of the rows, batch by batch."""
+        """Applies the step to any split of the rows, batch by batch."""
         for batch in batches:
             yield from self._run(pa.Table.from_batches([batch])).to_batches()
 

@@ -78,6 +78,7 @@ def alerts(settings: Settings, *, send_them: bool = True, now: dt.datetime | Non
         return AlertsResult(len(rules.alerts), found is not None, tuple(_raised(o, None) for o in found or ()))
     with open_ledger(settings.data_dir) as ledger:
         since = ledger.occurring([(o.name, o.key) for o in found], now)
+        # The start time in the key makes a later occurrence of the same alert a new message.
         sent = _send(ledger, rules, channels, {f"{o.name}/{o.key}@{since[o.name, o.key]}": o for o in found})
     told = tuple(_raised(o, since[o.name, o.key]) for o in found)
     return AlertsResult(len(rules.alerts), evaluated=True, alerts=told, sent=sent)

@@ -87,6 +87,7 @@ def brief(
         except PostgresError as refused:
             if not send_it:
                 raise
+            # A key of its own: the brief itself can still be sent later that day.
             key, error = f"{key}/unreachable", refused
             business, stale = rules.business, rules.brief.stale_days
             facts = Facts(day, business.timezone, business.currency, stale, unreachable=True)

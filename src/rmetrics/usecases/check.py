@@ -81,7 +81,7 @@ def _check(
     found = [CheckFinding(p.code, p.severity, "lake", p.rows, p.message) for p in lake.problems]
     found += _not_landed(settings)
     progress("recomputing with the second engine", 0, 1)
-    runner = runner if lake.lake.root == settings.lake_dir else None  # others cannot see a scratch lake
+    runner = runner if lake.lake.root == settings.lake_dir else None  # executors cannot see a scratch lake
     with lead_files(lake.lake, lake.computed.rows) as leads:
         cross, answers = cross_check(
             lake.lake, lake.rules, lake.computed, memory=memory_of(settings), runner=runner, leads=leads

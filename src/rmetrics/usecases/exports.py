@@ -13,7 +13,7 @@ from rmetrics.rules import load_rules
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings
 
-_SHORTEST = 8  # fewest digits of a hash that identify an export
+_SHORTEST = 8  # minimum digits of a hash that identify an export
 
 
 @dataclass(frozen=True, slots=True)

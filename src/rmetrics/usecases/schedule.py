@@ -120,7 +120,10 @@ def _files(kind: Kind, plan: Plan, settings: Settings) -> dict[Path, bytes]:
 
 
 def _installed(settings: Settings, kind: Kind, plan: Plan, *, known: bool, dry_run: bool) -> ScheduleResult:
-    """``known``: the scheduler accepted it before. Files alone prove nothing: it may have refused them."""
+    """Installs the schedule if it differs; with ``dry_run`` only returns what would change.
+
+    ``known``: the scheduler accepted it before. Files alone prove nothing: it may have refused them.
+    """
     files = _files(kind, plan, settings)
     commands = commands_of(kind, plan, files, _user(), install=True)
     shown = {str(p): _text(kind, content) for p, content in files.items()}

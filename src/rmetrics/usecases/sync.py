@@ -88,6 +88,7 @@ def _sync(
 ) -> SyncResult:
     clock = time.monotonic()
     timings: dict[str, float] = {}
+    # Every file of this process is private to its user.
     os.umask(0o077)
     rules = load_rules(settings.rules_dir, settings.company)
     attempt.rules_hash = rules.digest
@@ -96,7 +97,7 @@ def _sync(
     lake = open_lake(settings)
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(_workplace(lake, dry_run=dry_run))
-        # A trial in a scratch lake stays on this machine: its folder is invisible to others.
+        # A trial in a scratch lake stays on this machine: executors cannot see its folder.
         runner = None if dry_run else stack.enter_context(runner_of(settings))
         if not dry_run:
             ahead = server_ahead(settings.dsn, settings.server_dir, attempt.rest.append)
