@@ -98,7 +98,7 @@ def _cost(
 
 
 def _price(cost: Cost) -> tuple[str, str, object]:
-    """Table, measure and unit price of a cost by price."""
+    """Table, measure and unit price of a cost."""
     if cost.per_lead is not None:
         return "leads", "leads", cost.per_lead
     if cost.per_unit is not None:

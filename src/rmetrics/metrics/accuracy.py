@@ -18,7 +18,7 @@ from rmetrics.rules.names import CALLS
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Result of matching by number alone the calls whose job is known and was created that day or later.
+    """Hits and misses of matching by number alone, for calls whose known job was created that day or later.
 
     Attributes:
         right: calls matched to the job that the CRM names.

@@ -39,7 +39,7 @@ ANYWAY, LOST = "missed but booked anyway", "missed and lost"
 CLASSES = (ANSWERED, BACK, ANYWAY, LOST, EXISTING, NO_CUSTOMER, OWN)
 CLASSED = {POSITION: pl.Int64(), CLASS: pl.String(), WITHIN: pl.Int64()}
 CALLER = "customer"
-_MONDAY = 4  # days from 1970-01-01 to the first Monday after it, where weeks of open hours start
+_MONDAY = 4  # days from 1970-01-01 to the first Monday after it, from which weeks are counted
 _WEEK = 7
 
 
@@ -210,7 +210,7 @@ def _within(rules: Rules, other: str, limit: str) -> pl.Expr:
 
 
 def waited(zone: str, spans: Sequence[Span]) -> pl.Expr:
-    """Whole seconds from ``at`` to ``_contact``, both truncated; open seconds only if hours are declared."""
+    """Whole seconds from ``at`` to ``_contact``, both truncated; only open seconds if hours are declared."""
     if not spans:
         return pl.col("_contact").dt.epoch("s") - pl.col("at").dt.epoch("s")
     return (_open_seconds("_contact", zone, spans) - _open_seconds("at", zone, spans)).clip(0)

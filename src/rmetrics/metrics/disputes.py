@@ -186,7 +186,7 @@ def _customers(keys: pl.LazyFrame, customers: CallRows, window: pl.Expr) -> pl.L
 
 
 def _unsure(leads: pl.LazyFrame, feed: Feed, jobs: pl.LazyFrame, window: pl.Expr) -> pl.LazyFrame:
-    """Finds leads that may have led to a job without a number: of the same source and zip, created in the window."""
+    """Finds leads of possible jobs without a number: same source, created in the window, same or unknown zip."""
     zip_code = zip_of("zip") if "zip" in feed.columns else pl.lit(None, dtype=pl.String)
     narrow = leads.select(POSITION, pl.col(feed.business_date).alias("_day"), zip_code.alias("_zip"))
     until = narrow.drop_nulls("_day").with_columns((pl.col("_day") + pl.duration(days=window)).alias("_until"))

@@ -1,7 +1,8 @@
 """Declared measures as tallies: the amount each row adds to each measure, per day and per member of each dimension.
 
-All amounts are whole numbers: ones, cents or millionths (``rules.measures.Unit``). A row of several members is split so
-that its parts add up: sums in equal parts, the first named getting the remainder; a count goes to the first.
+All amounts are whole numbers: ones, cents or millionths (``rules.measure_tables.Unit``). A row of several members is
+split so that its parts add up: sums in equal parts, with one unit more for the first named until they do; a count goes
+to the first, or in full to each if the measure is not additive over the dimension.
 
 Source: the design, section 8.
 """
@@ -369,7 +370,7 @@ def _by_member(dated: pl.LazyFrame, name: str, dimension: Dimension, rows: _Rows
             _split(amounted.filter(several), named, measures, dimension),
         ]
     shared = [n for n, m in measures.items() if unit_of(m, rules) is Unit.MICRO]
-    # The share comes after the split: parts of whole cents add up exactly, also once multiplied.
+    # Multiplied after the split: parts in whole cents add up exactly before and after the share.
     summed = (
         pl.concat(parts)
         .group_by("date", "member")

@@ -70,8 +70,8 @@ def init_project(folder: Path, *, timezone: str | None = None, currency: str | N
 
     Args:
         folder: the folder to create.
-        timezone: the business time zone; None for the machine's. A machine in UTC, as servers are, is no evidence of
-            the business's zone: the shipped zone stays.
+        timezone: the business time zone; None for the machine's. A machine that runs in UTC, as servers do, is no
+            evidence of the business's zone: the shipped zone stays.
         currency: the code of the business's currency; None for the shipped one.
 
     Raises:
