@@ -22,17 +22,17 @@ def sums_by_span(
     long: bool = False,
     temp: Path,
 ) -> dict[tuple[int, str | None], tuple[Decimal, ...]]:
-    """The sums of additive measures, by the position of the span and by member.
+    """Returns the sums of additive measures, by index of the span and by member.
 
     Args:
         daily: the Parquet file of ``daily_metrics``, or of another table.
         spans: first and last days, both included.
-        member: the column whose values are the members; None: one member, None.
+        member: the column whose values are the members; None: a single member, None.
         measures: columns of the file.
-        source: only this one; None: all.
-        segment: only this one; None: all.
-        dimension: only rows of this one, whose day is their ``month``; None: the table has days.
-        long: whether the table has a row per measure, with its ``value``, instead of a column.
+        source: the only source to include; None: all.
+        segment: the only segment to include; None: all.
+        dimension: the only dimension to include, from a table with a ``month`` column; None: the table has days.
+        long: the table has a row per measure, with its ``value``, instead of a column.
         temp: folder for spilled data.
 
     Raises:

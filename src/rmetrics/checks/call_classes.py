@@ -1,4 +1,4 @@
-"""What became of each inbound call, in SQL: what ``metrics.call_classes`` says in Polars, written independently.
+"""The class of each inbound call in SQL: an independent counterpart of ``metrics.call_classes``.
 
 Table ``_work.call_classes``: ``_pos`` of the call, its ``day``, ``class``, ``answered_within_s``.
 
@@ -22,7 +22,7 @@ from rmetrics.sandbox.quoting import holds, ident, in_force, text, work
 
 
 def create_call_classes(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """Creates the table above; needs the feeds' views and ``dated_jobs``. Without calls feed it is empty."""
+    """Creates the table above, empty without a calls feed; needs the feeds' views and ``dated_jobs``."""
     result = work("call_classes")
     if CALLS not in rules.feeds:
         connection.execute(f"CREATE TABLE {result} (_pos BIGINT, day DATE, class VARCHAR, answered_within_s BIGINT)")
@@ -50,6 +50,7 @@ def create_call_classes(connection: duckdb.DuckDBPyConnection, rules: Rules) -> 
         f"AND date_diff('day', c.day, r.day) <= {limit('called_back')} GROUP BY c._pos"
     )
     _named(connection, rules)
+    # IS DISTINCT FROM false: a call whose export does not record the answer counts as answered.
     connection.execute(
         f"CREATE TABLE {result} AS SELECT c._pos, c.day, CASE WHEN s.own THEN 'own number' "
         f"WHEN c.excluded THEN 'not a customer' WHEN s.older OR coalesce(l.created < c.day, false) THEN 'existing job' "
@@ -65,15 +66,15 @@ def create_call_classes(connection: duckdb.DuckDBPyConnection, rules: Rules) -> 
 
 
 def differing_classes(connection: duckdb.DuckDBPyConnection, given: Path, *, whole: bool) -> str:
-    """SELECT of what differs between a file of classes and ``_work.call_classes``, as ``compare`` lists figures.
+    """Returns a SELECT of differences between a file of classes and ``_work.call_classes``, in the form of ``compare``.
 
-    Of calls that differ: how many the file puts into each class on each day, and how long their callers waited, against
-    what was recomputed.
+    For calls that differ it gives the number per class and day, and the total wait of their callers, as computed and as
+    recomputed.
 
     Args:
         connection: holds the table; may read the file.
         given: ``_position``, ``class``, ``answered_within_s``.
-        whole: whether the file has all calls; otherwise only its calls are compared.
+        whole: the file has all calls; otherwise only its calls are compared.
     """
     differ = work("call_differences")
     connection.execute(
@@ -98,7 +99,7 @@ def differing_classes(connection: duckdb.DuckDBPyConnection, given: Path, *, who
 
 
 def _jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """``_work.job_numbers``: key, created, of each number of each job that counts."""
+    """Creates ``_work.job_numbers``: key, created, for each number of each job that counts."""
     feed = rules.feeds[JOBS]
     phone = next((n for n, c in feed.columns.items() if c.type is ColumnType.PHONE), None)
     cell = "CAST(NULL AS VARCHAR)" if phone is None else ident(phone)
@@ -109,7 +110,7 @@ def _jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
 
 
 def create_seen_calls(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """``_work.seen_calls``, the calls that count; ``_work.call_numbers``: their numbers, and which are our own."""
+    """Creates ``_work.seen_calls``, the calls that count, and ``_work.call_numbers``, their numbers and own lines."""
     feed = rules.feeds[CALLS]
     day, row = ident(feed.business_date), feed_row(feed, rules.business.timezone)
     phones = [n for n, c in feed.columns.items() if c.type is ColumnType.PHONE]
@@ -138,7 +139,7 @@ def create_seen_calls(connection: duckdb.DuckDBPyConnection, rules: Rules) -> No
 
 
 def _named(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """``_work.call_jobs``: of each call that names a job, the day the job was created."""
+    """Creates ``_work.call_jobs``: for each call that names a job, the day the job was created."""
     link, jobs = rules.feeds[CALLS].job, work("dated_jobs")
     names = " UNION ALL ".join(
         f"SELECT CAST({ident(column)} AS VARCHAR) AS name, {i} AS place, CAST(job_id AS VARCHAR) AS job_id, "
@@ -156,7 +157,7 @@ def _named(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
 
 
 def created_day(feed: Feed, rules: Rules, of: str = "") -> str:
-    """SQL of the business day a job was created on; ``of`` stands before its columns."""
+    """SQL of the business day a job was created; ``of`` prefixes its columns."""
     if feed.columns["created_at"].type is not ColumnType.TIMESTAMP:
         return f"coalesce({of}created_at, {of}metric_date)"
     local = f"CAST(({of}created_at AT TIME ZONE {text(rules.business.timezone)}) AS DATE)"
@@ -174,7 +175,7 @@ def _limits(rules: Rules) -> Callable[[str], str]:
 
 
 def waited(rules: Rules) -> str:
-    """SQL of the seconds from ``c.at`` to the contact ``r.at``; of open hours, day by day, where hours are declared."""
+    """SQL of the seconds from ``c.at`` to the contact ``r.at``; open seconds, day by day, if hours are declared."""
     spans, zone = spans_of(rules.business.hours), text(rules.business.timezone)
     if not spans:
         return "epoch_us(r.at) // 1000000 - epoch_us(c.at) // 1000000"

@@ -1,4 +1,4 @@
-"""The numbers of the first engine against those of the second, exactly, per key and measure."""
+"""Exact comparison of the two engines' numbers, per key and measure."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -27,15 +27,15 @@ NO_DAY = dt.date(1, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """One number on which the engines, or the months and their days, differ.
+    """A number on which the engines, or a month and its days, differ.
 
     Attributes:
         table: ``daily_metrics``, ``monthly_metrics``, or ``SUM_OF_DAYS``.
         period: the day, or the first of the month.
         source, segment: the rest of the key.
-        measure: its name; ``rows`` where the key occurs more than once.
-        computed: what the metrics' file says; None where it has no such key.
-        recomputed: what DuckDB says; for ``SUM_OF_DAYS`` the sum of the daily file.
+        measure: its name; ``rows`` if the key occurs more than once.
+        computed: the value in the metrics' file; None if it lacks the key.
+        recomputed: DuckDB's value; for ``SUM_OF_DAYS`` the sum of the daily file.
     """
 
     table: str
@@ -49,7 +49,7 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class CrossCheck:
-    """What the comparison found.
+    """Result of the comparison.
 
     Attributes:
         count: how many numbers differ.
@@ -81,12 +81,12 @@ def cross_check(
         rules: in force.
         temp: folder for spilled data.
         own: the files of declared measures; None: they are not compared.
-        journeys: the file of all touches, for measures over them; None where there are none.
-        memory_limit: of DuckDB, for instance ``2GB``.
+        journeys: the file of all touches, for measures over them; None without journeys.
+        memory_limit: of DuckDB, for example ``2GB``.
         threads: of DuckDB.
 
     Raises:
-        LakeError: a file cannot be read, or the metrics' files have other columns or types than agreed.
+        LakeError: a file cannot be read, or a metrics file has unexpected columns or types.
     """
     files = [i.path for inputs in typed.values() for i in inputs]
     with duckdb_errors("recompute the metrics"):
@@ -112,14 +112,14 @@ def compare(
     *,
     own: OwnFigures | None = None,
 ) -> CrossCheck:
-    """Compares the metrics' files with what was recomputed in a connection that may read them; within a scope.
+    """Compares the metrics' files with the recomputed tables of a connection that may read them; within a scope.
 
     Args:
-        connection: holds what was recomputed.
+        connection: holds the recomputed tables.
         daily: the file of days.
         monthly: the file of months.
         scope: the months to compare; None for all.
-        classes: the classes of calls: of all of them, within a scope of those that are to be compared.
+        classes: the classes of calls: of all calls, or within a scope of those to be compared.
         own: the figures of declared measures, and the members of each dimension; None: they are not compared.
     """
     connection.execute("CREATE SCHEMA _given")
@@ -155,7 +155,7 @@ def _files(own: OwnFigures | None) -> tuple[Path, ...]:
 
 
 def _given(connection: duckdb.DuckDBPyConnection, name: str, file: Path, period: str) -> str:
-    """A view of one of the metrics' files.
+    """Loads one of the metrics' files; returns the table's name.
 
     Raises:
         LakeError: a column is missing or of another type.
@@ -166,7 +166,7 @@ def _given(connection: duckdb.DuckDBPyConnection, name: str, file: Path, period:
 
 
 def _differences(name: str, computed: str, recomputed: str, period: str) -> str:
-    """SELECT of the measures that differ. Of a key that one side lacks, only what is not zero, unless all is."""
+    """SELECT of the measures that differ. For a key missing on one side: those that are not 0, or all if all are 0."""
     parts = []
     keys = ("source", "segment")
     same = " AND ".join(f"c.{k} IS NOT DISTINCT FROM r.{k}" for k in (period, *keys))

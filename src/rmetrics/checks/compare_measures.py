@@ -1,7 +1,7 @@
-"""Figures of declared measures, those of the first engine against those of the second; and members against the whole.
+"""Comparison of the two engines' figures of declared measures, and of members with the total.
 
-Each SELECT gives differences in the columns name, period, source, segment, measure, computed, recomputed. Of a member
-``source`` is the dimension and ``segment`` the member.
+Each SELECT returns differences in the columns name, period, source, segment, measure, computed, recomputed. For a
+member, ``source`` is the dimension and ``segment`` the member.
 """
 
 from collections.abc import Iterator
@@ -37,10 +37,10 @@ class OwnFigures:
 
 
 def take_given(connection: duckdb.DuckDBPyConnection, figures: OwnFigures) -> None:
-    """Puts the first engine's figures into ``_given``.
+    """Loads the first engine's figures into ``_given``.
 
     Raises:
-        LakeError: a file has other columns or types than agreed.
+        LakeError: a file has unexpected columns or types.
     """
     for name, file, wanted in (
         (MEASURE_DAILY, figures.daily, _DAY),
@@ -50,13 +50,13 @@ def take_given(connection: duckdb.DuckDBPyConnection, figures: OwnFigures) -> No
 
 
 def tables() -> Iterator[tuple[str, str]]:
-    """The compared tables, each with the column of its day or month."""
+    """Yields the compared tables, each with the column of its day or month."""
     yield MEASURE_DAILY, "date"
     yield DIMENSION_MONTHLY, "month"
 
 
 def measure_differences() -> Iterator[str]:
-    """SELECTs of what differs, occurs twice, or does not add up; see the module."""
+    """Yields SELECTs of figures that differ, occur twice, or do not add up; see the module."""
     yield _differences(MEASURE_DAILY, ("date", "source", "segment", "measure"))
     yield _differences(DIMENSION_MONTHLY, ("month", "dimension", "member", "measure"), "additive")
     yield _repeated(MEASURE_DAILY, ("date", "source", "segment", "measure"))
@@ -84,7 +84,7 @@ def _repeated(name: str, key: tuple[str, ...]) -> str:
 
 
 def _members_against_months() -> str:
-    """Where the first engine's members do not add up to its own months, measure by measure."""
+    """SELECT of measures and months for which the first engine's members do not add up to its own total."""
     shipped = " UNION ALL ".join(
         f"SELECT month, {text(n)} AS measure, CAST({ident(n)} AS {VALUE}) AS value FROM _given.monthly_metrics"
         for n in SHIPPED

@@ -1,4 +1,4 @@
-"""Costs per day, source and segment, and how a month's amount is spread.
+"""Costs per day, source and segment, including the spreading of monthly amounts.
 
 Table in ``_work``: ``costs`` (day, source, segment, cents; several rows per key).
 
@@ -16,7 +16,7 @@ from rmetrics.rules.model import Cost, Rules
 from rmetrics.rules.names import TARGETS
 from rmetrics.sandbox.quoting import day, ident, text, whole_cents, work
 
-IDLE_MONTHS = 12  # between two months with a lead or job: no fee is due in so long a stretch
+IDLE_MONTHS = 12  # between two months with a lead or job: no fee is due in a stretch this long
 _MONTH = "CAST(date_trunc('month', {}) AS DATE)"
 
 
@@ -39,7 +39,7 @@ def create_costs(connection: duckdb.DuckDBPyConnection, rules: Rules, newest: dt
 
 
 def _idle(connection: duckdb.DuckDBPyConnection, end: dt.date | None) -> None:
-    """Creates ``idle``: the months of a year or more without a lead or job, in which no fee is due."""
+    """Creates ``idle``: the months of gaps of a year or more without a lead or job, in which no fee is due."""
     last = "" if end is None else f" UNION SELECT {_MONTH.format(day(end))}"
     of_day = _MONTH.format("day")
     connection.execute(
@@ -52,7 +52,7 @@ def _idle(connection: duckdb.DuckDBPyConnection, end: dt.date | None) -> None:
 
 
 def _not_data(versions: list[SourceVersion]) -> frozenset[str]:
-    """Feeds whose dates say nothing of how far the data reaches: targets and what is spread over a month."""
+    """Feeds whose dates do not extend the data's last day: targets, and amounts spread over a month."""
     return frozenset({TARGETS} | {c.feed for v in versions for c in v.rule.cost if c.feed and c.spread})
 
 
@@ -65,7 +65,7 @@ def _cost(
     part: int,
     end: dt.date | None,
 ) -> None:
-    """Adds one part of a source's cost to ``costs``, or to ``month_amounts`` where it must be spread."""
+    """Adds one part of a source's cost to ``costs``, or to ``month_amounts`` if it must be spread."""
     source, segment = text(version.name), text(version.rule.segment)
     if cost.feed is not None:
         date = ident(rules.feeds[cost.feed].business_date)
@@ -98,7 +98,7 @@ def _cost(
 
 
 def _price(cost: Cost) -> tuple[str, str, object]:
-    """The table, the measure that is paid for, and the price of one."""
+    """Table, measure and unit price of a cost."""
     if cost.per_lead is not None:
         return "leads", "leads", cost.per_lead
     if cost.per_unit is not None:
@@ -111,7 +111,7 @@ def _cents(price: object) -> str:
 
 
 def _first_day(connection: duckdb.DuckDBPyConnection, source: str) -> dt.date | None:
-    """The day of the source's first job or lead."""
+    """Day of the source's first job or lead."""
     row = connection.execute(
         f"SELECT min(day) FROM (SELECT day, source FROM {work('activity')} UNION ALL "
         f"SELECT day, source FROM {work('leads')}) WHERE source = $1",
@@ -126,6 +126,7 @@ def _spread(connection: duckdb.DuckDBPyConnection, rules: Rules, end: dt.date | 
     if end is not None:
         last = f"CASE WHEN month = {_MONTH.format(day(end))} THEN {day(end)} ELSE {last} END"
     order = " ".join(f"WHEN {text(name)} THEN {i}" for i, name in enumerate(rules.segment_order))
+    # Whole cents only: cents left over by a division go to the earliest days, or to the largest remainders.
     connection.execute(
         f"""
         INSERT INTO {work("costs")}

@@ -31,8 +31,8 @@ def create_members(
     Args:
         connection: holds the tables of ``checks.measures`` and ``monthly_metrics``.
         rules: in force.
-        known: where only some months are recomputed, the Parquet file of what members have in the others.
-        outside: SQL of whether a ``date`` of that file is in one of those other months.
+        known: Parquet file of all members' amounts, for the months that are not recomputed; None if all are.
+        outside: SQL condition that ``$day`` is in a month that is not recomputed.
     """
     connection.execute(
         f"CREATE TABLE {work('members')} "
@@ -72,14 +72,14 @@ def _sums(rules: Rules) -> dict[str, Measure]:
 
 
 def _millionths(rules: Rules) -> str:
-    """SQL of how many millionths one whole number of a row's measure is."""
+    """SQL of the number of millionths per whole number of a row's measure."""
     size = {Unit.ONE: 1_000_000, Unit.CENT: 10_000, Unit.MICRO: 1}
     whens = "".join(f" WHEN {text(n)} THEN {size[unit_of(m, rules)]}" for n, m in _sums(rules).items())
     return f"CASE measure{whens} ELSE 1 END"
 
 
 def _totals(connection: duckdb.DuckDBPyConnection) -> None:
-    """``wholes``: what each measure comes to in a month."""
+    """Creates ``wholes``: the total of each measure per month."""
     shipped = " UNION ALL ".join(
         f"SELECT month, {text(n)} AS measure, CAST({ident(n)} AS {VALUE}) AS value FROM monthly_metrics"
         for n in SHIPPED
@@ -94,7 +94,7 @@ def _totals(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _measures_of(rules: Rules, dimension: Dimension, feed: str) -> list[str]:
-    """The measures that rows of a feed add to, for a dimension; leads and cost are made of the dimension's own rows."""
+    """Measures that a feed's rows add to in a dimension; leads and cost come only from the dimension's own rows."""
     return [n for n, m in _sums(rules).items() if m.of == feed or (m.of == SOURCES and feed == dimension.of)]
 
 
@@ -136,7 +136,7 @@ def _add_members(
 
 
 def _part(rules: Rules, name: str, amount: str, dimension: Dimension) -> str:
-    """SQL of what a member of a row gets of it."""
+    """SQL of one member's part of a row's amount."""
     measure = _sums(rules)[name]
     if measure.count is not None:
         return f"CASE WHEN place = 0 THEN {amount} ELSE 0 END" if is_additive(dimension, measure) else amount
@@ -145,7 +145,7 @@ def _part(rules: Rules, name: str, amount: str, dimension: Dimension) -> str:
     return f"CAST({part} AS HUGEINT) * share" if measure.share is not None else f"CAST({part} AS HUGEINT)"
 
 
-# -- what is published
+# -- the published tables
 
 
 def _publish(connection: duckdb.DuckDBPyConnection, rules: Rules, name: str, dimension: Dimension) -> None:

@@ -1,4 +1,4 @@
-"""Facts of leads, and what their vendor's terms make of them, in SQL: what ``metrics.disputes`` says in Polars.
+"""Facts of leads, and leads creditable under their vendor's terms, in SQL: the counterpart of ``metrics.disputes``.
 
 Tables in ``_work``: ``lead_facts`` (feed, source, position, facts, evidence: one row per lead of a source with terms),
 ``lead_claims`` (the leads that a term makes creditable).
@@ -66,7 +66,7 @@ def create_lead_facts(connection: duckdb.DuckDBPyConnection, rules: Rules) -> No
 
 
 def _jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """``_work.customers``: number, job, created; ``_work.nobodys``: source, zip, created of jobs without a number."""
+    """Creates ``_work.customers`` (number, job, created) and ``nobodys`` (source, zip, created; no number)."""
     feed = rules.feeds[JOBS]
     phone = next((n for n, c in feed.columns.items() if c.type is ColumnType.PHONE), None)
     keys = phone_keys("CAST(NULL AS VARCHAR)" if phone is None else f"d.{ident(phone)}")
@@ -84,7 +84,7 @@ def _jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
 
 
 def _keys(connection: duckdb.DuckDBPyConnection, rules: Rules, name: str) -> None:
-    """``_work.lead_keys``: position, day, moment and number of each lead that counts; own lines are nobody's."""
+    """Creates ``_work.lead_keys``: position, day, time and number of each lead that counts, without own lines."""
     feed = rules.feeds[name]
     phone = next((n for n, c in feed.columns.items() if c.type is ColumnType.PHONE), None)
 
@@ -101,7 +101,7 @@ def _keys(connection: duckdb.DuckDBPyConnection, rules: Rules, name: str) -> Non
 
 
 def _facts(rules: Rules, name: str, source: str) -> str:
-    """SELECT of the facts of every lead of a feed that counts, by the window of a source."""
+    """SELECT of the facts of every lead of a feed that counts, with the window of a source."""
     feed, day = rules.feeds[name], f"r.{ident(rules.feeds[name].business_date)}"
     windows = rules.journeys.windows(source)
     keys, calls = work("lead_keys"), f"{work('call_numbers')} n JOIN {work('seen_calls')} c ON c._pos = n._pos"
@@ -158,7 +158,7 @@ def _served(rules: Rules, name: str) -> str:
 
 
 def _claims(rules: Rules, leads: FeedLeads, source: Source, name: str, version: int, span: str) -> str:
-    """SELECT of the leads of one version of a source that a term makes creditable; the first that holds is theirs."""
+    """SELECT of the leads creditable under one version of a source; a lead gets the first term that holds."""
     feed, rows = rules.feeds[leads.feed], work(f"rows_{leads.feed}")
     own, row, day = feed_row(feed, rules.business.timezone), lead_row(rules, leads.feed), ident(feed.business_date)
     free = [n for n in FACTS if n not in feed.columns and n != feed.business_date]

@@ -21,23 +21,22 @@ from rmetrics.sandbox.quoting import holds, ident, in_force, text, work
 
 LINE = "_line"
 _ALONE, _PACKED, _TOGETHER = "of one export", "of several exports", "put together before"
-LINES = 2**40  # more than a file has lines; rank * LINES + line is one number per row of a feed
+LINES = 2**40  # more lines than a file has; rank * LINES + line is one number per row of a feed
 _QUARTER_US = 900_000_000  # Every zone in use differs from UTC by whole quarters of an hour.
 _FEW_ROWS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class TypedInput:
-    """A typed Parquet file, of one export or of several, or one of rows that were put together from several before.
+    """A typed Parquet file: rows of one export, of several, or merged earlier from several.
 
     Attributes:
         path: the file; it also holds ``_line``.
-        columns: the mapped columns that its export had.
-        rank: its place in the order from old to new; None for rows put together, which have all columns and whose
-            ``_file`` says it of each.
-        ranks: of a file with the rows of several exports, the rank of each by its ``_export``; rows of others do not
-            count.
-        rows: how many rows count; None where that is not known.
+        columns: the mapped columns of its export.
+        rank: the export's rank, from old to new; None for merged rows, which have all columns and their own ``_file``.
+        ranks: for a file with rows of several exports, the rank of each by its ``_export``; rows of other exports do
+            not count.
+        rows: number of rows that count; None if unknown.
     """
 
     path: Path
@@ -49,7 +48,7 @@ class TypedInput:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Files of a feed that have the same columns."""
+    """Files of a feed with the same columns."""
 
     had: frozenset[str]
     files: tuple[tuple[str, TypedInput], ...]
@@ -66,18 +65,18 @@ def create_feeds(
 
 
 def columns_of(feed: Feed) -> dict[str, ColumnType]:
-    """The columns of a feed's rows: mapped, derived, the made-up id, and the business day, which goes before others."""
+    """Returns the columns of a feed's rows: the generated id, mapped and derived columns, and the business day."""
     made_up = {} if feed.key else {ROW_ID: ColumnType.TEXT}
     return {**made_up, **{n: c.type for n, c in feed.columns.items()}, feed.business_date: ColumnType.DATE}
 
 
 def local_day(column: str, kind: ColumnType, zone: str, quarters: str) -> str:
-    """SQL of the business day of a stamp; a date is its own.
+    """SQL of the business day of a timestamp; a date is its own.
 
     Args:
         column: SQL of the column.
         kind: its type.
-        zone: the business's.
+        zone: the business time zone.
         quarters: alias under which ``_work.quarters`` is joined on ``quarter_of(column)``.
     """
     if kind is not ColumnType.TIMESTAMP:
@@ -86,15 +85,15 @@ def local_day(column: str, kind: ColumnType, zone: str, quarters: str) -> str:
 
 
 def quarter_of(column: str) -> str:
-    """SQL of the number of the quarter of an hour since 1970."""
+    """SQL of the number of quarter hours since 1970."""
     return f"epoch_us({column}) // {_QUARTER_US}"
 
 
 def learn_quarters(connection: duckdb.DuckDBPyConnection, relation: str, column: str, zone: str) -> None:
-    """Adds to ``_work.quarters`` the business day of every quarter of an hour that a stamp column falls in.
+    """Adds to ``_work.quarters`` the business day of every quarter hour that occurs in a timestamp column.
 
-    Converting each stamp by itself takes ten times as long. Left out are quarters that midnight would cut and those
-    before 1970, where numbers round the other way; ``local_day`` converts what is missing.
+    Converting every timestamp takes ten times as long. Quarters that midnight would cut are left out, and those before
+    1970, where division rounds the other way; ``local_day`` converts the missing ones itself.
     """
     first = _exact_day(f"make_timestamptz(quarter * {_QUARTER_US})", zone)
     last = _exact_day(f"make_timestamptz((quarter + 1) * {_QUARTER_US} - 1)", zone)
@@ -123,7 +122,7 @@ def _rank(typed: TypedInput) -> str:
 
 
 class _Newest:
-    """Builds the views of one feed, layer upon layer."""
+    """Builder of one feed's views, layer by layer."""
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, name: str, rules: Rules, inputs: Sequence[TypedInput]
@@ -134,7 +133,7 @@ class _Newest:
         made_up = {} if self.feed.key else {ROW_ID: ColumnType.TEXT}
         self.types = {**made_up, **{n: c.type for n, c in self.feed.mapped.items()}}
         self.groups = self._groups(inputs)
-        # Every question plans its way through all the views below. Few rows are read once instead.
+        # Every query plans through all the views below; a small feed is materialised once instead.
         self.few = all(i.rows is not None for i in inputs) and sum(i.rows or 0 for i in inputs) <= _FEW_ROWS
 
     def create(self) -> None:
@@ -159,7 +158,7 @@ class _Newest:
             if typed.rank is None and typed.ranks is None:
                 groups.setdefault((_TOGETHER, frozenset(self.types)), []).append((file, typed))
                 continue
-            # A key column may be made by typing (an id, a default); any other counts only if the export had it.
+            # Typing may create a key column (an id, a default); any other column counts only if the export had it.
             had = {c for c in self.types if c in typed.columns} | (set(self.keys) & present.get(file, set()))
             kind = _ALONE if typed.ranks is None else _PACKED
             groups.setdefault((kind, frozenset(had)), []).append((file, typed))
@@ -169,7 +168,7 @@ class _Newest:
         self.connection.execute(f"CREATE OR REPLACE VIEW {work(f'{layer}_{self.name}')} AS {select}")
 
     def _all_rows(self) -> None:
-        """``_work.all_f``: every typed row of every file, with ``_pos`` and the number of its file's group."""
+        """Creates ``_work.all_f``: every typed row of every file, with ``_pos`` and the number of its file's group."""
         if not self.groups:
             nothing = ", ".join(f"CAST(NULL AS {DUCKDB_TYPES[t]}) AS {ident(n)}" for n, t in self.types.items())
             self._view("all", f"SELECT {nothing}, CAST(NULL AS BIGINT) AS _pos, 0 AS _group WHERE false")
@@ -197,11 +196,11 @@ class _Newest:
         )
 
     def _newest_rows(self) -> None:
-        """``_work.newest_f``: one row per key.
+        """Creates ``_work.newest_f``: one row per key.
 
-        Most keys occur once: those pass untouched. For the others only positions are gathered, not rows: the newest
-        per key, the superseded rest, and per set of columns that some files lack, the newest row of a file that has
-        them.
+        Most keys occur once and pass through unchanged. For the others only positions are collected, not rows: the
+        newest per key, the superseded rest, and, for each set of columns that some files lack, the newest row of a file
+        that has them.
         """
         rows = work(f"all_{self.name}")
         key_hash = f"hash({', '.join(ident(k) for k in self.keys)})"
@@ -248,7 +247,7 @@ class _Newest:
         return found
 
     def _older_values(self, rows: str, winners: str, lacking: Mapping[frozenset[int], list[str]]) -> str:
-        """Table of what the newest export of a key has no column for; empty string where nothing is."""
+        """Creates a table of older values for columns missing from a key's newest export; "" if there are none."""
         needed = " OR ".join(f"_pos{i} <> _pos" for i in range(len(lacking)))
         if not lacking or not self._count(winners, needed):
             return ""
@@ -272,13 +271,13 @@ class _Newest:
         return int(row[0]) if row else 0
 
     def _derived(self) -> None:
-        """``_work.derived_f``: the newest rows with the columns computed from the mapped ones."""
+        """Creates ``_work.derived_f``: the newest rows with the columns derived from the mapped ones."""
         row = mapped_row(self.feed, self.rules.business.timezone)
         cells = "".join(f", {derived(c.sql, row, c.type)} AS {ident(n)}" for n, c in self.feed.derived.items() if c.sql)
         self._view("derived", f"SELECT *{cells} FROM {work(f'newest_{self.name}')}")
 
     def _counted(self) -> None:
-        """``_work.rows_f``: with the business day, and whether the row counts."""
+        """Creates ``_work.rows_f``: the rows with their business day and whether they count."""
         feed, rows = self.feed, work(f"derived_{self.name}")
         kind, zone, join = feed.columns[feed.date].type, self.rules.business.timezone, ""
         if kind is ColumnType.TIMESTAMP:

@@ -1,8 +1,8 @@
-"""Where the running month will end, estimated a second time: from its description, day by day.
+"""Second estimate of the running month's total, from the description of the forecast, day by day.
 
-An estimate is the month so far, plus for each day left the level of the last six weeks, shaped by the weekdays of the
-last half year and by what holidays did in two years. The interval is the error that four of five past months did not
-exceed, with as many days left. What is written here follows that description and shares nothing with the first engine.
+An estimate is the month so far plus, for each day left, the level of the last six weeks, shaped by the weekdays of the
+last half year and by the effect of holidays in two years. The interval is the error that four of five past months did
+not exceed, with as many days left. This code follows that description and shares nothing with the first engine.
 
 Source: the decision on forecasts (docs/decisions).
 """
@@ -26,7 +26,7 @@ _SCALE = 1_000_000  # weights and errors are whole millionths, rounded down
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """Where a measure of a source ends; see ``pipeline.forecasts.Estimate``."""
+    """Forecast of a source's measure; see ``pipeline.forecasts.Estimate``."""
 
     as_of: dt.date
     reached: Decimal
@@ -45,16 +45,16 @@ class _Days:
         self.first = min(days)
 
     def between(self, start: dt.date, now: dt.date) -> list[dt.date]:
-        """The days from one on, up to but without another."""
+        """Returns the days from ``start`` up to but excluding ``now``."""
         start = max(start, self.first)
         return [start + _DAY * n for n in range((now - start).days)]
 
     def sum(self, days: Sequence[dt.date]) -> int:
-        """What the days come to."""
+        """Returns the sum of the days."""
         return sum(self.days[d] for d in days)
 
     def ahead(self, now: dt.date, count: int) -> list[int]:
-        """The estimates of so many days from ``now`` on, each with all before it; only earlier days are known."""
+        """Returns cumulative estimates for ``count`` days from ``now`` on, based on earlier days only."""
         months = self.between(now - _HALF_YEAR, now)
         total, usual = self.sum(months), [d for d in months if d not in self.holidays]
         weights = []
@@ -78,7 +78,7 @@ class _Days:
         return found
 
     def _holidays(self, now: dt.date, total: int, length: int) -> tuple[int, int]:
-        """By what fraction of a usual day a holiday is multiplied."""
+        """Returns the fraction of a usual day that a holiday is worth."""
         actual, usual = 0, 0
         for day in self.between(now - _TWO_YEARS, now):
             if day in self.holidays:
@@ -90,12 +90,12 @@ class _Days:
         return (max(0, on), off) if off > 0 else (1, 1)
 
     def mean(self, now: dt.date) -> int:
-        """A mean day of the half year before."""
+        """Returns the mean per day of the half year before."""
         days = self.between(now - _HALF_YEAR, now)
         return self.sum(days) // len(days)
 
     def errors(self, now: dt.date, left: int) -> list[int]:
-        """Squared errors by the unit estimated, of the past months with as many days left; the newest two years."""
+        """Returns squared errors per unit estimated, of past months with as many days left; the newest two years."""
         found: list[int] = []
         last = now - _DAY
         month = last.replace(day=1)
@@ -115,14 +115,14 @@ class _Days:
 def forecasts_again(
     daily: Path, month: dt.date, end: dt.date, whole: dt.date, holidays: Collection[dt.date], temp: Path
 ) -> dict[tuple[str, str], Ahead]:
-    """Every estimate there is, by source (``ALL``: the company) and measure.
+    """Returns every possible estimate, by source (``ALL``: the company) and measure.
 
     Args:
         daily: Parquet file of ``daily_metrics``.
-        month: that is estimated.
+        month: the month to estimate.
         end: the last day of the data.
-        whole: the last day that is over.
-        holidays: of all years looked at.
+        whole: the last complete day.
+        holidays: of all years used.
         temp: folder for spilled data.
 
     Raises:
@@ -177,7 +177,7 @@ def _ahead(
     if left:
         wide = _not_exceeded(errors) * max(value - reached, days.mean(now), 1) // _SCALE if len(errors) >= 4 else None
         low, high = (None, None) if wide is None else (value - math.isqrt(wide), value + math.isqrt(wide))
-    there = sum(v for d, v in known.items() if month <= d < after)  # a month ends no lower than it is already
+    there = sum(v for d, v in known.items() if month <= d < after)  # a month cannot end below its present total
     least = there if value >= reached else min(value, there)
 
     def amount(units: int) -> Decimal:
@@ -195,7 +195,7 @@ def _ahead(
 
 
 def _not_exceeded(errors: Sequence[int]) -> int:
-    """What one more error exceeds in one of five cases: at four fifths of one more than there are, less one."""
+    """Error that one more would exceed in one of five cases: at index 4/5 * (n + 1) - 1, interpolated."""
     ordered = sorted(errors)
     fifths = 4 * (len(ordered) + 1) - 5
     low = ordered[fifths // 5]
@@ -204,7 +204,7 @@ def _not_exceeded(errors: Sequence[int]) -> int:
 
 
 def _nearest(top: int, bottom: int) -> int:
-    """The nearest whole number to a fraction; halves go up."""
+    """Returns the nearest integer to a fraction; halves round up."""
     return (2 * top + bottom) // (2 * bottom)
 
 

@@ -1,4 +1,4 @@
-"""A file of the first engine as a table of the second, to be compared with what that one makes."""
+"""Loading of the first engine's files as tables of the second, for comparison."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Jobs and payments: what was paid, source, segment, unit and repair of each job, and the revenue of each day.
+"""Jobs and payments: amount paid, source, segment, unit and repair of each job, and the revenue of each day.
 
 Tables in ``_work``: ``payment_links`` (day, cents, job = ``_pos`` of the job or NULL), ``spellings`` (source as
 exported to source), ``marks`` (one row per job that counts), ``activity`` and ``revenue`` (per day, source, segment).
@@ -21,7 +21,7 @@ from rmetrics.rules.rows import job_row
 from rmetrics.sandbox.quoting import dollars, holds, ident, in_force, text, whole_cents, work
 
 FACTS = "job_facts"
-_ENTERED = "created_at"  # places a job whose own date is blank
+_ENTERED = "created_at"  # dates a job whose own date is blank
 _LINK = JobLink(column="job_ref", match=("job_id",))
 
 
@@ -31,8 +31,8 @@ def create_jobs(connection: duckdb.DuckDBPyConnection, rules: Rules, names: Mapp
     Args:
         connection: holds the views; receives the tables.
         rules: in force.
-        names: what undeclared sources are called, where not all jobs are there to tell: by their spelling in lower
-            case without white space.
+        names: names of undeclared sources by their spelling in lower case without white space, if not all jobs are
+            present to derive them; None derives them.
     """
     _dated_jobs(connection, rules)
     _payment_links(connection, rules)
@@ -48,7 +48,7 @@ def create_jobs(connection: duckdb.DuckDBPyConnection, rules: Rules, names: Mapp
 
 
 def _dated_jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """``_work.dated_jobs``: the jobs that count, with ``metric_date``."""
+    """Creates ``_work.dated_jobs``: the jobs that count, with ``metric_date``."""
     feed, rows, zone = rules.feeds[JOBS], work(f"rows_{JOBS}"), rules.business.timezone
     dates, joins = [], []
     for i, name in enumerate(dict.fromkeys((rules.jobs.latest.date, _ENTERED))):
@@ -68,7 +68,7 @@ def _dated_jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
 
 
 def _payment_links(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """Finds the job of each payment that counts: in each column to match, in order; ties to the lowest job_id."""
+    """Finds the job of each payment that counts: in each column to match, in order; ties go to the lowest job_id."""
     feed = rules.feeds[PAYMENTS]
     link = feed.job or _LINK
     connection.execute(
@@ -104,7 +104,7 @@ def _any(connection: duckdb.DuckDBPyConnection, select: str) -> bool:
 
 
 def _spellings(connection: duckdb.DuckDBPyConnection, rules: Rules, names: Mapping[str, str] | None) -> None:
-    """The source of every spelling that jobs carry; blank ones are left out."""
+    """Creates ``_work.spellings``: the source of every spelling on a job, without blank ones."""
     found = connection.execute(
         f"SELECT DISTINCT CAST(source_raw AS VARCHAR) FROM {work('dated_jobs')} WHERE source_raw IS NOT NULL"
     ).fetchall()
@@ -123,7 +123,7 @@ def _spellings(connection: duckdb.DuckDBPyConnection, rules: Rules, names: Mappi
 
 
 def _declared(rules: Rules) -> dict[str, str]:
-    """Source names by each of their spellings as compared."""
+    """Source names by each of their spellings in normal form."""
     names = {normal_source(UNATTRIBUTED): UNATTRIBUTED}
     for name, dated in rules.sources.items():
         names |= {normal_source(spelling): name for spelling in (name, *dated.latest.aliases)}
@@ -131,7 +131,7 @@ def _declared(rules: Rules) -> dict[str, str]:
 
 
 def _first_jobs(connection: duckdb.DuckDBPyConnection, spellings: list[str]) -> Iterable[str]:
-    """The spellings in the order of their earliest jobs: by date, undated last, then the shorter, lower job_id."""
+    """Spellings in the order of their earliest jobs: by date, undated last, then by shorter and lower job_id."""
     if len(spellings) < 2:
         return spellings
     first_day = f"SELECT spelling, min(day) AS day FROM {work('named')} GROUP BY spelling"
@@ -192,7 +192,7 @@ def _job_facts(connection: duckdb.DuckDBPyConnection, feed: Feed) -> None:
 
 
 def last_day(connection: duckdb.DuckDBPyConnection, rules: Rules, leave_out: frozenset[str]) -> dt.date | None:
-    """The greatest business day among counted rows of all feeds but ``leave_out``; of jobs, the metric date."""
+    """Returns the latest business day of counted rows of all feeds but ``leave_out``; for jobs, the metric date."""
     parts = [
         f"SELECT max(metric_date) AS day FROM {work('marks')}"
         if name == JOBS

@@ -1,8 +1,8 @@
-"""Journeys, in SQL: touches, which of them each job came from, and what became of each.
+"""Journeys in SQL: touches, the touch that each job came from, and the outcome of each touch.
 
 Tables in ``_work``: ``touches``, ``touch_numbers`` (touch, number, whether it is shared), ``job_numbers``,
 ``near_calls`` (calls that are evidence for a touch), ``touch_links`` (jobs that the CRM names), ``pairs`` (touch, job,
-step), ``matches``. Beside them the table ``journeys``.
+step), ``matches``. In the default schema: ``journeys``.
 
 Source: the design, section 7, and its notes on journeys.
 """
@@ -46,7 +46,7 @@ def create_journeys(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None
 
 
 def _users(rules: Rules, feed: str) -> set[str]:
-    """The sources whose leads are ever rows of a feed."""
+    """Sources whose leads are, in any version, rows of a feed."""
     return {
         name
         for name, dated in rules.sources.items()
@@ -63,7 +63,7 @@ def _places(rules: Rules) -> dict[str, int]:
 
 
 def _named_jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """``_work.named_f`` of each feed whose rows are touches, or calls, and name jobs: the job of each row."""
+    """Creates ``_work.named_f``, the job of each row, for calls and for each lead feed whose rows name jobs."""
     for name, feed in rules.feeds.items():
         if feed.job is None or not (name == CALLS or _users(rules, name)):
             continue
@@ -105,7 +105,7 @@ def _fitting(rules: Rules, feed: str, where: str) -> str:
 
 
 def _cost(rules: Rules, feed: str, cost: Cost) -> str:
-    """SQL of what one part of a source's cost makes a row of its lead feed cost by itself; empty where it does not."""
+    """SQL of the own cost of a row of a lead feed from one part of its source's cost; empty if it has none."""
     if cost.per_lead is not None:
         return str(int(cost.per_lead * 100))
     if cost.feed != feed or cost.spread is not None or cost.sum is None:
@@ -117,7 +117,7 @@ def _cost(rules: Rules, feed: str, cost: Cost) -> str:
 
 
 def _labelled(rules: Rules) -> str:
-    """SELECT of the inbound calls that count and have a source: position and source."""
+    """SELECT of the inbound calls that count, with their source: position, source, day."""
     feed = rules.feeds[CALLS]
     row = feed_row(feed, rules.business.timezone)
 
@@ -194,7 +194,7 @@ def _key(feed: Feed) -> str:
 
 
 def _jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """``_work.made_jobs``: the jobs that count, with the day they were created on and what was paid in cents."""
+    """Creates ``_work.made_jobs``: the jobs that count, with the day of their creation and the cents paid."""
     feed, zone = rules.feeds[JOBS], rules.business.timezone
     if feed.date == "created_at":
         created = f"r.{ident(feed.business_date)}"
@@ -222,7 +222,7 @@ def _numbers(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
         f"CREATE TABLE {work('job_numbers')} AS SELECT * FROM (SELECT job, source, day, zip, "
         f"unnest({phone_keys('phone')}) AS number FROM {work('made_jobs')} WHERE day IS NOT NULL) WHERE NOT {own}"
     )
-    # How many of a number's jobs fall into the year that begins with one of them.
+    # Jobs of each number in the year from each of its jobs on; the busiest year counts.
     connection.execute(
         f"CREATE TABLE {work('busy')} AS SELECT number, max(jobs) AS jobs FROM (SELECT number, count(*) OVER ("
         f"PARTITION BY number ORDER BY day RANGE BETWEEN CURRENT ROW AND INTERVAL {SHARED_WITHIN - 1} DAYS FOLLOWING) "
@@ -265,7 +265,7 @@ def _evidence(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
 
 
 def _pairs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """Every touch and job that may belong together, and which touch each job is given to."""
+    """Creates ``pairs``, every touch and job that may match, and ``matches``, the touch of each job."""
     inside = "j.day BETWEEN t.day AND t.day + t.days"
     numbers = f"{work('touch_numbers')} t JOIN {work('job_numbers')} j ON j.number = t.number"
     connection.execute(
@@ -289,7 +289,7 @@ def _pairs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
 
 
 def _revenue(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """``_work.job_shares``: millionths left of each job's payments, at the share of the day they count on."""
+    """Creates ``_work.job_shares``: the company's share of each job's payments, in millionths."""
     share = share_units(rules, "day")
     connection.execute(
         f"CREATE TABLE {work('job_shares')} AS SELECT job, sum(cents * ({share})) AS micros FROM ("
@@ -299,6 +299,7 @@ def _revenue(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
 
 
 def _outcomes() -> str:
+    # Length before text: orders job numbers by value, without requiring that they are numeric.
     order = "ORDER BY coalesce(j.day, DATE '9999-12-31'), length(j.job), j.job"
     jobs = (
         f"SELECT m.touch_id, count(*) AS jobs, first(j.job {order}) AS job_id, "
@@ -335,7 +336,7 @@ def _outcomes() -> str:
 
 
 def feed_spans(rules: Rules) -> Iterator[tuple[str, dt.date | None, dt.date | None, bool]]:
-    """When the leads of a source are rows of a feed; and whether all that it costs then is what its leads cost."""
+    """Yields the spans in which a source's leads are feed rows, and whether all its cost then is cost of those rows."""
     for name, dated in rules.sources.items():
         for start, until, source in dated.spans():
             leads = source.leads

@@ -1,4 +1,4 @@
-"""Journeys of the first engine against those of the second, row by row; and whether leads, cost, jobs and money add up.
+"""Row by row comparison of the two engines' journeys, and checks that leads, cost, jobs and money add up.
 
 Source: the design, section 7: what must add up.
 """
@@ -50,10 +50,10 @@ class JourneyFiles:
     """The first engine's results.
 
     Attributes:
-        journeys, matches: those of the touches and jobs that are compared row by row.
-        every: journeys of the touches of some months.
+        journeys, matches: of the touches and jobs that are compared row by row.
+        every: journeys of the touches of ``months``.
         metrics, daily, monthly: the published tables.
-        months: which months those are; None for all.
+        months: the months of ``every``; None for all.
     """
 
     journeys: Path
@@ -65,22 +65,22 @@ class JourneyFiles:
     months: frozenset[dt.date] | None = None
 
     def inside(self, day: str) -> str:
-        """SQL: whether a column's day is in one of the months."""
+        """SQL condition that a column's day is in one of the months."""
         return "true" if self.months is None else in_months(day, self.months)
 
     @property
     def paths(self) -> list[Path]:
-        """All of them."""
+        """The distinct files."""
         return list(dict.fromkeys((self.journeys, self.matches, self.every, self.metrics, self.daily, self.monthly)))
 
 
 def compare_journeys(connection: duckdb.DuckDBPyConnection, files: JourneyFiles, rules: Rules) -> list[Mismatch]:
-    """What the engines do not agree on, and what does not add up.
+    """Returns the differences between the engines, and sums that do not add up.
 
     Args:
-        connection: ``journeys.create_journeys`` was done in it, of the same touches and jobs as are in the files; may
-            read the files.
-        files: what the first engine made.
+        connection: after ``journeys.create_journeys``, for the same touches and jobs as in the files; may read the
+            files.
+        files: the first engine's results.
         rules: in force.
     """
     found = [
@@ -119,7 +119,7 @@ def compare_journeys(connection: duckdb.DuckDBPyConnection, files: JourneyFiles,
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, name: str, made: str, file: Path, place: str) -> list[Mismatch]:
-    """The rows that only one engine has, counted by day and source."""
+    """Counts by day and source the rows that only one engine has."""
     columns = _COLUMNS[name]
     given = f"SELECT {columns} FROM read_parquet({text(file_name(file))})"
     other = f"SELECT {columns} FROM {made}"
@@ -137,9 +137,9 @@ def _rows(connection: duckdb.DuckDBPyConnection, name: str, made: str, file: Pat
 
 
 def _alike(connection: duckdb.DuckDBPyConnection, one: str, other: str) -> bool:
-    """Whether two sets of rows have as many rows, and the same sum of hashes of whole rows.
+    """Whether two sets of rows have the same count and the same sum of row hashes.
 
-    They nearly always have, and to bring each row together with its like takes many times as long.
+    They nearly always do, and matching the rows themselves takes many times as long.
     """
     sums = "SELECT count(*) AS n, sum(hash(r)) AS hashes FROM ({}) r"
     found = connection.execute(
@@ -150,7 +150,7 @@ def _alike(connection: duckdb.DuckDBPyConnection, one: str, other: str) -> bool:
 
 
 def _any_unequal(connection: duckdb.DuckDBPyConnection, one: str, other: str) -> bool:
-    """Whether any of the sums differs: they hardly ever do, and one question is far cheaper than one for each."""
+    """Whether any of the sums differs: they hardly ever do, and one query is far cheaper than one for each."""
     differ = " OR ".join(f"coalesce(a.{n}, 0) <> coalesce(b.{n}, 0)" for n in SUMS)
     found = connection.execute(
         f"SELECT 1 FROM {one} a FULL JOIN ({other}) b ON b.month = a.month AND b.source = a.source "

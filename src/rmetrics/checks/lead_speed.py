@@ -1,4 +1,4 @@
-"""How soon leads were reached, in SQL: what ``metrics.lead_speed`` says in Polars, written independently.
+"""Time until leads were reached, in SQL: an independent counterpart of ``metrics.lead_speed``.
 
 Table ``_work.lead_waits``: ``touch_id``, ``source``, ``touch_date``, ``answered_within_s`` (NULL: not reached).
 

@@ -1,4 +1,4 @@
-"""Leads per day, source and segment, and the rows of a feed that a source takes.
+"""Leads per day, source and segment, and the rows of a feed that belong to a source.
 
 Table in ``_work``: ``leads`` (day, source, segment, leads).
 
@@ -17,7 +17,7 @@ from rmetrics.sandbox.quoting import holds, ident, text, within, work
 
 @dataclass(frozen=True, slots=True)
 class SourceVersion:
-    """A source's rule with the time it is in force."""
+    """A version of a source's rule with the time it is in force."""
 
     name: str
     start: dt.date | None
@@ -33,12 +33,12 @@ def create_leads(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
 
 
 def source_versions(rules: Rules) -> list[SourceVersion]:
-    """Every source's rules, each with the time it is in force."""
+    """Returns every version of every source's rule, with the time it is in force."""
     return [SourceVersion(name, *span) for name, dated in rules.sources.items() for span in dated.spans()]
 
 
 def rows_taken(rules: Rules, version: SourceVersion, feed: str, where: str | None) -> str:
-    """SQL of the rows of a feed that a source takes: counted, dated while its rule is in force, and fitting."""
+    """SQL of a source's rows of a feed: counted, dated while its rule is in force, and meeting ``where``."""
     inside = within(version.start, version.until, ident(rules.feeds[feed].business_date))
     row = feed_row(rules.feeds[feed], rules.business.timezone)
     fits = "" if where is None else f" AND {holds(where, row)}"
@@ -46,7 +46,7 @@ def rows_taken(rules: Rules, version: SourceVersion, feed: str, where: str | Non
 
 
 def own_days(version: SourceVersion, table: str) -> str:
-    """SQL of what the source did while its rule is in force."""
+    """SQL of a source's rows in a daily table while its rule is in force."""
     inside = within(version.start, version.until, "day")
     return f"{work(table)} WHERE source = {text(version.name)} AND {inside}"
 

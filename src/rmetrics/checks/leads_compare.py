@@ -1,6 +1,6 @@
-"""Leads of the first engine against those of the second: facts, what terms make of them, how soon they were reached.
+"""Comparison of the two engines' facts of leads, claims under vendor terms, and waits.
 
-Nothing of it is published. ``rmetrics check`` compares it, for people act on it: they ask vendors for money.
+None of these are published. ``rmetrics check`` compares them because people act on them: they ask vendors for money.
 
 Source: the design, section 7.
 """
@@ -27,7 +27,7 @@ _WAITED = ("touch_id", "source", "touch_date", "answered_within_s")
 
 @dataclass(frozen=True, slots=True)
 class LeadFiles:
-    """What the first engine made of all leads: Parquet files of facts, claims and waits."""
+    """The first engine's results for all leads: Parquet files of facts, claims and waits."""
 
     facts: Path
     claims: Path
@@ -35,16 +35,16 @@ class LeadFiles:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All of them."""
+        """All three files."""
         return self.facts, self.claims, self.waits
 
 
 def compare_leads(connection: duckdb.DuckDBPyConnection, files: LeadFiles, rules: Rules) -> list[Mismatch]:
-    """What the engines do not agree on, as numbers of rows that only one of them has, by source.
+    """Returns the differences between the engines: by source, the number of rows that only one of them has.
 
     Args:
-        connection: ``journeys.create_journeys`` was done in it, of everything; may read the files.
-        files: what the first engine made.
+        connection: after ``journeys.create_journeys`` for all touches and jobs; may read the files.
+        files: the first engine's results.
         rules: in force.
     """
     follow_leads(connection, rules)

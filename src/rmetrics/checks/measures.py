@@ -1,8 +1,8 @@
-"""Own measures in SQL, from their declarations: what each row adds, and the sums of each day.
+"""Own measures in SQL, from their declarations: the amount that each row adds, and the sums of each day.
 
 Tables in ``_work``: ``placed_f`` for each feed that measures or dimensions need (its rows that count, with ``_day``,
-``_source``, ``_segment``, and ``_by_d`` for each dimension its rows have), ``own`` (day, source, segment, measure,
-amount: whole ones or cents).
+``_source``, ``_segment``, and ``_by_d`` for each dimension that applies to them), ``own`` (day, source, segment,
+measure, amount: whole ones or cents).
 
 Source: the design, section 8.
 """
@@ -28,12 +28,12 @@ _MARKS = ("metric_date", "source", "segment", "paid", "is_unit", "is_repair")
 
 
 def own_sums(rules: Rules) -> dict[str, Measure]:
-    """The declarations of the company's own counts and sums."""
+    """Returns the declarations of the company's own counts and sums."""
     return {n: m.latest for n, m in declared(rules).items() if m.own and m.latest.ratio is None}
 
 
 def has_members(rules: Rules, dimension: Dimension, feed: str) -> bool:
-    """Whether a feed's rows are told apart by a dimension: by themselves, or by the jobs they belong to."""
+    """Whether a dimension applies to a feed's rows: to the rows themselves, or through the jobs they belong to."""
     named = feed in rules.feeds and rules.feeds[feed].job is not None
     return feed == dimension.of or (dimension.of == JOBS and named)
 
@@ -41,8 +41,8 @@ def has_members(rules: Rules, dimension: Dimension, feed: str) -> bool:
 def create_measures(connection: duckdb.DuckDBPyConnection, rules: Rules, journeys: Path | None = None) -> None:
     """Creates the tables above; needs the feeds' views, ``dated_jobs`` and ``marks``.
 
-    ``journeys``: the Parquet file of all touches, each of which is compared with this engine's own apart; None where
-    there are none.
+    ``journeys``: the Parquet file of all touches, whose rows ``journeys_compare`` checks separately; None without
+    journeys.
     """
     connection.execute(
         f"CREATE TABLE {work('own')} (day DATE, source VARCHAR, segment VARCHAR, measure VARCHAR, amount HUGEINT)"
@@ -70,13 +70,13 @@ def _sum(connection: duckdb.DuckDBPyConnection, rules: Rules, feed: str) -> None
 
 
 def needed(rules: Rules) -> list[str]:
-    """The feeds whose rows are looked at."""
+    """Returns the feeds whose rows are needed, jobs first."""
     own = {m.of for m in own_sums(rules).values()}
-    feeds = [JOBS, *(f for f in rules.feeds if f != JOBS)]  # whose members rows of other feeds take
+    feeds = [JOBS, *(f for f in rules.feeds if f != JOBS)]  # first, as rows of other feeds take their members
     return [f for f in feeds if f in own or any(has_members(rules, d, f) for d in rules.dimensions.values())]
 
 
-# -- rows with their place
+# -- rows with their day, source and segment
 
 
 def _place(connection: duckdb.DuckDBPyConnection, rules: Rules, feed: str) -> None:
@@ -139,7 +139,7 @@ def _of_feed(connection: duckdb.DuckDBPyConnection, rules: Rules, name: str) -> 
 
 
 def _job_joins(connection: duckdb.DuckDBPyConnection, rules: Rules, name: str) -> tuple[str, str]:
-    """The joins that give a row ``r`` the marks ``m`` and members ``b`` of its job, and SQL of the job's number."""
+    """Joins that give a row ``r`` the marks ``m`` and members ``b`` of its job, and SQL of the job's number."""
     link = rules.feeds[name].job
     assert link is not None  # noqa: S101 - asked of feeds that name jobs
     joins, found = "", []
@@ -161,7 +161,7 @@ def _job_joins(connection: duckdb.DuckDBPyConnection, rules: Rules, name: str) -
 
 
 def _owner(rules: Rules, feed: str) -> str:
-    """The one source whose leads or costs are rows of the feed."""
+    """The only source whose leads or costs are rows of the feed; Unattributed if there are none or several."""
     found = set()
     for name, dated in rules.sources.items():
         for _, source in dated.versions:
@@ -172,7 +172,7 @@ def _owner(rules: Rules, feed: str) -> str:
 
 
 def _segment(rules: Rules, source: str, day: str) -> str:
-    """SQL of the segment in which a source's leads count on a day."""
+    """SQL of the segment of a source's leads on a day."""
     whens = "".join(
         f" WHEN {text(n)} THEN {in_force(d, day, lambda s: text(s.segment))}" for n, d in rules.sources.items()
     )
@@ -190,11 +190,11 @@ def _call_source(rules: Rules) -> str:
     return in_force(rules.calls, ident(feed.business_date), named)
 
 
-# -- what a row adds
+# -- the amount of a row
 
 
 def amount_of(rules: Rules, name: str, feed: str) -> str:
-    """SQL of what a row of ``placed_f`` adds to a measure: ones or cents, a share not yet taken."""
+    """SQL of the amount that a row of ``placed_f`` adds to a measure: ones or cents, before the share."""
     measure = declared(rules)[name]
     if measure.latest.of == SOURCES:
         return " + ".join(["0", *_by_sources(rules, measure.latest, feed)])
@@ -213,7 +213,7 @@ def amount_of(rules: Rules, name: str, feed: str) -> str:
 
 
 def _by_sources(rules: Rules, measure: Measure, feed: str) -> Iterator[str]:
-    """What a row adds to leads or cost, source by source and rule by rule."""
+    """Yields SQL of the amounts that a row adds to leads or cost, per source and version."""
     for name, dated in rules.sources.items():
         for start, until, source in dated.spans():
             for condition, value in _terms(rules, measure, name, source, feed):

@@ -1,4 +1,4 @@
-"""Weeks, quarters and years as the second engine makes them of days and months: views of `rmetrics sql`."""
+"""Weeks, quarters and years, added up by the second engine from days and months: views of `rmetrics sql`."""
 
 from collections.abc import Mapping
 
@@ -19,6 +19,6 @@ PERIODS: Mapping[str, tuple[str, str]] = {
     "quarterly_metrics": (MONTHLY, _view("quarter", MONTHLY, "month")),
     "yearly_metrics": (MONTHLY, _view("year", MONTHLY, "month")),
 }
-"""By name: the view that it reads, and its SELECT. One row per period, source and segment; measures only."""
+"""By name: the table that the view reads, and its SELECT. One row per period, source and segment; measures only."""
 
 __all__ = ["PERIODS"]

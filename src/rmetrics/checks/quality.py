@@ -1,8 +1,8 @@
-"""What may be wrong with the data: questions in SQL whose answers are the offending rows.
+"""Checks of data quality: questions in SQL whose answers are the offending rows.
 
-Every question is asked of the second engine's views (``recompute``), so it sees the newest rows, the rules' sources and
-segments, and what each job was paid. Shipped questions are made from the rules: a question about a column or a cost
-that the rules do not declare is not asked. Customers' data (phones) is compared, never shown.
+Questions run on the second engine's views (``recompute``), so they see the newest rows, the rules' sources and
+segments, and the amount paid for each job. Shipped questions are generated from the rules; one about a column or cost
+that the rules do not declare is left out. Customers' data (phones) is compared, never shown.
 """
 
 import datetime as dt
@@ -26,12 +26,12 @@ EXAMPLES = 5
 _EXPORT = {
     "feed": "VARCHAR", "rank": "BIGINT", "name": "VARCHAR", "rows": "BIGINT", "exported": "DATE", "variant": "VARCHAR",
 }  # fmt: skip
-_FEW = 10_000  # rows of an answer that are counted as they are read
+_FEW = 10_000  # rows of an answer that are counted while reading
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The offending rows of a question: how many, and the first of them."""
+    """The answer to a question: the number of offending rows, the first of them, and the error of a broken question."""
 
     question: Question
     rows: int
@@ -41,7 +41,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ExportFacts:
-    """What the questions need to know of an export; ``variant`` is the form that reads it, empty for the feed's own."""
+    """Facts of an export for the questions; ``variant`` is the form that reads it, empty for the feed's own."""
 
     feed: str
     rank: int
@@ -52,10 +52,10 @@ class ExportFacts:
 
 
 def ask(connection: duckdb.DuckDBPyConnection, rules: Rules, exports: Sequence[ExportFacts]) -> Iterator[Answer]:
-    """Yields the answers that name offending rows, shipped questions first, then the rules' own.
+    """Yields answers with offending rows, and broken questions; shipped questions first, then the rules' own.
 
     Args:
-        connection: in which everything was recomputed.
+        connection: holds the recomputed tables.
         rules: in force.
         exports: every export used.
     """
@@ -78,7 +78,7 @@ def _answer(connection: duckdb.DuckDBPyConnection, question: Question) -> Answer
             names = select_columns(connection, f"SELECT * FROM ({sql}\n) q {order}LIMIT {_FEW}")
             found = list(rows(connection))
             count = len(found)
-            if count == _FEW:  # asked again, for to count them in the same query all would have to be kept
+            if count == _FEW:  # counted by another query: counting in the first one would keep all rows in memory
                 count = int(connection.execute(f"SELECT count(*) FROM ({sql}\n) q").fetchall()[0][0])
     except RmetricsError as error:
         if not question.own:
@@ -88,13 +88,13 @@ def _answer(connection: duckdb.DuckDBPyConnection, question: Question) -> Answer
 
 
 def select_columns(connection: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
-    """Starts a SELECT; returns its columns' names."""
+    """Runs a SELECT and returns its columns' names; its rows remain to be read."""
     connection.execute(sql)
     return [str(d[0]) for d in connection.description or ()]
 
 
 def _two_forms(rules: Rules, exports: Sequence[ExportFacts]) -> Iterator[Question]:
-    """Asked only where payments come in more than one form."""
+    """Yields a question only if payments come in more than one form."""
     if len({e.variant for e in exports if e.feed == PAYMENTS}) > 1 and (sql := paid_twice(rules)):
         yield Question(
             "paid-twice",

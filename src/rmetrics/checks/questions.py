@@ -1,4 +1,4 @@
-"""The questions that are asked about the data's quality, in SQL over what the second engine recomputed."""
+"""The questions of data quality, in SQL over the second engine's recomputed tables."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ SAME_PHONE_DAYS = 30
 CAPS = (1_000, 5_000, 10_000)  # row counts at which vendors cut their exports
 
 
-_MADE_UP = r"^[0-9a-f]{20}-\d+$"  # ids made from what a row says
+_MADE_UP = r"^[0-9a-f]{20}-\d+$"  # ids that typing generates from a row's content
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,10 @@ class Question:
 
     Attributes:
         code: a short stable name.
-        message: what it means that there are such rows.
-        order: by which columns they are shown, apart from ``sql``, which is also asked for their number alone.
+        message: the meaning of such rows.
+        order: the columns to sort by; not in ``sql``, which also runs as a mere count.
         advice: what to do.
-        own: whether a person wrote it: its SQL is looked at before it runs.
+        own: written by a person, so that its SQL is checked before it runs.
     """
 
     code: str
@@ -51,7 +51,7 @@ class Question:
 
 
 def shipped(rules: Rules) -> Iterator[Question]:
-    """Yields the questions that these rules give rise to."""
+    """Yields the shipped questions that apply to these rules."""
     yield from _payments(rules)
     yield from _sources(rules)
     yield from _spend(rules)
@@ -309,7 +309,7 @@ def _duplicates(rules: Rules) -> Iterator[Question]:
 
 
 def _parts(rules: Rules) -> Iterator[Question]:
-    """Keys that stand on several rows of one export with different amounts: charges and credits, most likely."""
+    """Yields a question for keys on several rows of an export with different amounts: likely charge and credit."""
     parts = []
     for name, column in sorted(summed_columns(rules)):
         feed = rules.feeds[name]
@@ -336,7 +336,7 @@ def _parts(rules: Rules) -> Iterator[Question]:
 
 
 def _lonely() -> Question:
-    """The first month, where a year or more without anything follows it: a mistyped year, most likely."""
+    """Question for a first month followed by a year or more without figures: most likely a mistyped year."""
     figures = "jobs <> 0 OR leads <> 0 OR revenue_gross <> 0"
     return Question(
         "lonely-first-month",
@@ -357,9 +357,9 @@ def _lonely() -> Question:
 
 
 def _repeated(table: str, where: str, columns: Sequence[str]) -> str:
-    """Condition that may hold of rows which share these values with another row, and of few others.
+    """Condition that holds for all rows that share these values with another row, and for few others.
 
-    By hash: to group millions of rows by wide text takes three times as long, and much more memory.
+    By hash: grouping millions of rows by wide text takes three times as long, and much more memory.
     """
     value = f"hash({', '.join(columns)})"
     return f"{value} IN (SELECT {value} FROM {table} WHERE {where} GROUP BY ALL HAVING count(*) > 1)"
@@ -387,7 +387,7 @@ def _phones(rules: Rules) -> Iterator[Question]:
         yield Question(
             "one-phone-two-sources",
             Severity.INFO,
-            # Few phones are in two sources; only their leads are compared. Numbers take less memory than texts.
+            # Few phones are in two sources; only their leads are compared. Hashes take less memory than texts.
             f"WITH shared AS MATERIALIZED (SELECT hash(phone) AS phone FROM ({every}) GROUP BY ALL "
             f"HAVING min(hash(source)) <> max(hash(source))), leads AS MATERIALIZED (SELECT * FROM ({every}) "
             f"WHERE hash(phone) IN (SELECT phone FROM shared)) "
@@ -402,7 +402,7 @@ def _phones(rules: Rules) -> Iterator[Question]:
 
 
 def _leads_by_phone(feed: Feed, source: str, table: str, date: str, fits: Sequence[str]) -> Iterator[str]:
-    """SELECT of the leads that came with a phone, once for each number; nothing where the feed has none."""
+    """Yields a SELECT of the leads with a phone, once per number; nothing if the feed has no phone."""
     phones = [n for n, c in feed.columns.items() if c.type is ColumnType.PHONE]
     if phones:
         where = " AND ".join(f"({f})" for f in (*fits, f"{ident(phones[0])} IS NOT NULL"))

@@ -1,4 +1,4 @@
-"""Everything the metrics say, computed again in SQL from the typed files.
+"""Recomputation of all metrics in SQL from the typed files.
 
 Source: the design, section 3.
 """
@@ -36,15 +36,15 @@ MEASURES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Some months, where not everything is to be computed again.
+    """Months to recompute, instead of all.
 
     Attributes:
-        months: in which every figure comes out right; there are none of other months.
-        daily: Parquet file of ``daily_metrics``, for what a month needs to know of the others: when a source's first
-            lead or job was.
-        members: Parquet file of what members have month by month: the largest of all months are kept by name.
-        names: what undeclared sources are called, by their spelling in lower case without white space: the first job
-            decides, wherever it is.
+        months: in which every figure is correct; other months have no figures.
+        daily: Parquet file of ``daily_metrics``, for facts from other months: the day of a source's first lead or job.
+        members: Parquet file of all members' amounts by month, because the largest members over all months keep their
+            names.
+        names: names of undeclared sources by their spelling in lower case without white space: the first job decides,
+            in whatever month.
     """
 
     months: frozenset[dt.date]
@@ -53,7 +53,7 @@ class Scope:
     members: Path | None = None
 
     def has(self, day: str) -> str:
-        """SQL: whether a column's day is in one of the months."""
+        """SQL condition that a column's day is in one of the months."""
         return in_months(day, self.months)
 
 
@@ -70,22 +70,22 @@ def recompute(
     """Creates one view per feed, ``job_facts``, ``daily_metrics`` and ``monthly_metrics`` in the connection.
 
     Args:
-        connection: may read the typed files; nothing was created in it before.
-        typed: the typed files by feed; a feed without files is an empty one. Within a scope, all that its months need.
+        connection: may read the typed files; still empty.
+        typed: the typed files by feed; a feed without files is empty. Within a scope, all that its months need.
         rules: in force.
-        scope: the months to get right; None for all.
-        newest: the day of the newest export, which the data's last day does not come after; None where none is known.
-        classes: recompute what follows customers by their numbers as well: the classes of calls, and returns.
-        journeys: Parquet file of all touches, for own measures over them; None: those come out empty.
+        scope: the months to recompute; None for all.
+        newest: the day of the newest export, which caps the data's last day; None if unknown.
+        classes: also recompute everything that follows customers by their numbers: classes of calls, and returns.
+        journeys: Parquet file of all touches, for own measures over them; None: those have no amounts.
 
-    After it there are:
+    It creates:
         a view per feed: one row per key, the declared columns, the business day, ``counted``.
         job_facts: one row per job that counts: the feed's columns, ``metric_date`` (NULL: counts nowhere), ``source``,
             ``segment``, ``paid``, ``is_unit``, ``is_repair``.
-        daily_metrics: one row per (date, source, segment) with any measure that is not zero.
-        monthly_metrics: its sums by month, without sums that are all zero.
-    Within a scope, both have the rows of its months.
+        daily_metrics: one row per (date, source, segment) with any measure that is not 0.
+        monthly_metrics: its sums by month, without keys whose sums are all 0.
         measure_daily, dimension_monthly: the values of declared measures by day, and by month and member.
+    Within a scope, daily_metrics and monthly_metrics have the rows of its months only.
 
     Raises:
         duckdb.Error: the files cannot be read; callers translate it (``connection.duckdb_errors``).
@@ -129,7 +129,7 @@ def recompute(
 
 
 def _complete(connection: duckdb.DuckDBPyConnection, scope: Scope | None, table: str, measures: Sequence[str]) -> None:
-    """Takes what happened in months out of scope from the days as they are known."""
+    """Replaces the rows of months out of scope with the known daily figures."""
     if scope is None:
         return
     some = " OR ".join(f"{m} <> 0" for m in measures)
@@ -141,7 +141,7 @@ def _complete(connection: duckdb.DuckDBPyConnection, scope: Scope | None, table:
 
 
 def months_of(daily: str) -> str:
-    """SELECT of the sums by month of a table of days, keys that are all zero left out."""
+    """SELECT of a daily table's sums by month, without keys whose sums are all 0."""
     sums = ", ".join(f"CAST(sum({name}) AS {kind}) AS {name}" for name, kind in MEASURES.items())
     any_of = " OR ".join(f"{name} <> 0" for name in MEASURES)
     return (

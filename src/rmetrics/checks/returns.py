@@ -1,4 +1,4 @@
-"""Customers who come back, in SQL: what ``metrics.returns`` says in Polars, written independently.
+"""Returning customers in SQL: an independent counterpart of ``metrics.returns``.
 
 Table ``_work.returns``: ``_pos`` of the job, and a column of days for each ``[returns.NAME]``; jobs without any are
 left out.
@@ -25,7 +25,7 @@ _MARKS = ("metric_date", "source", "segment", "paid", "is_unit", "is_repair")
 def create_returns(connection: duckdb.DuckDBPyConnection, rules: Rules, *, blank: bool = False) -> None:
     """Creates the table above; needs the feeds' views, ``dated_jobs`` and ``marks``.
 
-    ``blank``: without rows, for an engine that takes no telephone numbers apart.
+    ``blank``: create it without rows, for runs that do not parse phone numbers.
     """
     names = "".join(f", {ident(n)} BIGINT" for n in rules.returns)
     connection.execute(f"CREATE TABLE {work('returns')} (_pos BIGINT{names})")
@@ -42,7 +42,7 @@ def create_returns(connection: duckdb.DuckDBPyConnection, rules: Rules, *, blank
 
 
 def _numbers(connection: duckdb.DuckDBPyConnection, rules: Rules, rule: Return, number: int) -> None:
-    """``_work.return_numbers_N``: customers' numbers by job: day, whether it is looked for, what must be alike."""
+    """Creates ``_work.return_numbers_N``: jobs by number, with day, whether they are looked for, and shared columns."""
     feed = rules.feeds[JOBS]
     phone = next(c for c in rule.same if feed.columns[c].type is ColumnType.PHONE)
     own = ", ".join(f"r.{ident(n)}" for n in columns_of(feed) if n not in _MARKS)
@@ -70,7 +70,7 @@ def _numbers(connection: duckdb.DuckDBPyConnection, rules: Rules, rule: Return, 
 
     common = rules.journeys.common
     theirs = f"SELECT n.* FROM ({spread}) n WHERE NOT {in_force(common, 'n._entered', ours)}"
-    # How many of a number's jobs fall into the year that begins with one of them.
+    # Jobs of each number in the year from each of its jobs on; the busiest year counts.
     busy = (
         f"SELECT _number, max(jobs) AS jobs FROM (SELECT _number, count(*) OVER (PARTITION BY _number "
         f"ORDER BY _entered RANGE BETWEEN CURRENT ROW AND INTERVAL {SHARED_WITHIN - 1} DAYS FOLLOWING) AS jobs "
@@ -85,7 +85,7 @@ def _numbers(connection: duckdb.DuckDBPyConnection, rules: Rules, rule: Return, 
 
 
 def _days(connection: duckdb.DuckDBPyConnection, name: str, rule: Return, number: int) -> None:
-    """``_work.return_days_N``: the days from each job to the nearest one of the same customer that is looked for."""
+    """Creates ``_work.return_days_N``: days from each job to the customer's nearest job that is looked for."""
     numbers = work(f"return_numbers_{number}")
     same = "".join(f" AND o._alike{i} = n._alike{i}" for i in range(len(rule.same) - 1))
     days = "n._day - o._day" if rule.look == "back" else "o._day - n._day"

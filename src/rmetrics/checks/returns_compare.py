@@ -1,4 +1,4 @@
-"""Days between jobs of customers who come back: those of the first engine against those of the second."""
+"""Comparison of the two engines' days between jobs of returning customers."""
 
 from pathlib import Path
 
@@ -16,10 +16,10 @@ _LIMIT = 200
 def compare_returns(
     connection: duckdb.DuckDBPyConnection, rules: Rules, given: Path, looked: Path | None = None
 ) -> list[Mismatch]:
-    """The jobs whose days the engines do not agree on.
+    """Returns the jobs on whose days the engines differ.
 
     Args:
-        connection: ``returns.create_returns`` was done in it; may read the files.
+        connection: after ``returns.create_returns``; may read the files.
         rules: in force.
         given: Parquet file of ``_position`` and a column for each return.
         looked: Parquet file of the ``_position`` of the only jobs to compare; None: all.

@@ -1,4 +1,4 @@
-"""What is left of payments after payout, in SQL: the day a payment counts on, and the share in force on it."""
+"""Revenue in SQL: the day on which a payment counts, and the company's share in force on it."""
 
 import duckdb
 
@@ -9,19 +9,19 @@ _SHARE_UNITS = 10_000  # a share has at most four decimals; cents times its unit
 
 
 def share_units(rules: Rules, day: str) -> str:
-    """SQL of the company's share on a day, in ten-thousandths: cents times it are millionths."""
+    """SQL of the company's share on a day, in ten-thousandths; multiplied by cents it gives millionths."""
     return in_force(rules.revenue, day, lambda revenue: str(int(revenue.share * _SHARE_UNITS)))
 
 
 def counted_day(rules: Rules) -> str:
-    """SQL of the day a payment ``p`` of a job ``m`` counts on: the job's or its own, the other where that is NULL."""
+    """SQL of the day on which a payment ``p`` of a job ``m`` counts: the job's or its own, or the other if NULL."""
     if rules.revenue.latest.date == "job":
         return "coalesce(m.metric_date, p.day)"
     return "coalesce(p.day, m.metric_date)"
 
 
 def create_revenue(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """``_work.revenue``: cents, and millionths after payout at the share of the day they count on."""
+    """Creates ``_work.revenue``: cents, and the company's share in millionths, by the day they count on."""
     share = share_units(rules, "day")
     connection.execute(
         f"CREATE TABLE {work('revenue')} AS SELECT day, source, segment, cents, cents * ({share}) AS micros FROM ("

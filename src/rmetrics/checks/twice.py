@@ -1,4 +1,4 @@
-"""Payments that two programs exported: the same money from a CRM and from the processor that took the card."""
+"""Payments exported by two programs: the same money from a CRM and from the card processor."""
 
 from rmetrics.checks.feeds import LINES
 from rmetrics.rules.model import Rules
@@ -7,15 +7,15 @@ from rmetrics.sandbox.quoting import ident, text, work
 
 
 def paid_twice(rules: Rules) -> str:
-    """SELECT of the payments that another form of payments export has, too.
+    """Returns a SELECT of the payments that another form of payments export also has.
 
-    Two payments are taken for the same money where they are of one job, of one amount, at most one business day apart,
-    and from exports of different variants. A payment has one partner: two equal payments beside one of the other form
-    are one pair. Payments of no job in the data and amounts of zero are left out. Needs ``_work.exports``.
+    Two payments are the same money if they have the same job and amount, lie at most one business day apart, and come
+    from exports of different variants. A payment has one partner: two equal payments and one of the other form make one
+    pair. Payments without a job in the data and amounts of 0 are left out. Needs ``_work.exports``.
 
     Returns:
-        SQL; one row per pair: job, day, amount, payment, file, and the amount of all pairs in ``total``. Of two
-        variants the one that comes later by name is listed, so of three forms of one payment two.
+        SQL; one row per pair: job, day, amount, payment, file, and the amount of all pairs in ``total``. It lists the
+        variant that comes later by name, so two payments if three forms have the same one.
     """
     feed = rules.feeds[PAYMENTS]
     if feed.job is None:
@@ -26,6 +26,7 @@ def paid_twice(rules: Rules) -> str:
         for i, column in enumerate(feed.job.match)
     )
     key = " || '/' || ".join(f"coalesce(CAST(p.{ident(k)} AS VARCHAR), '')" for k in feed.key_columns)
+    # Tuples compare in order: the first matching column wins, then the lowest job_id.
     paid = (
         f"SELECT p._pos AS pos, min(l.link)[2] AS job, any_value(p.amount) AS amount, any_value({key}) AS payment, "
         f"any_value(p.{ident(feed.business_date)}) AS day, any_value(e.variant) AS variant, any_value(e.name) AS file "

@@ -1,16 +1,16 @@
-"""Windows that attach jobs which the CRM hardly confirms: customers who came back, most likely."""
+"""Windows that attach jobs which the CRM hardly confirms: most likely returning customers."""
 
 from rmetrics.checks.journeys import MATCHES
 from rmetrics.sandbox.quoting import work
 
-FEWEST = 5  # jobs; fewer say nothing
+FEWEST = 5  # jobs; fewer are no evidence
 CONFIRMED = 50  # per cent of the added jobs
 
 
 def hardly_confirmed() -> str:
-    """SELECT of the sources whose window adds jobs beyond the touch's own day that the CRM does not confirm.
+    """Returns a SELECT of sources whose window adds mostly unconfirmed jobs, created after the touch's own day.
 
-    Jobs that the CRM itself links are left out, and so are those for which it names no source. Needs the tables of
+    Jobs that the CRM itself links are left out, and so are those without a source in the CRM. Needs the tables of
     ``journeys``.
 
     Returns:

@@ -1,1 +1,1 @@
-"""From typed rows to daily and monthly metrics: pure functions of lazy frames and rules, without I/O or clock."""
+"""Daily and monthly metrics from typed rows: pure functions of lazy frames and rules, without I/O or clock."""

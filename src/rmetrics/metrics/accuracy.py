@@ -1,6 +1,6 @@
-"""How good matching by number is: calls whose job the CRM names, matched as if it did not.
+"""Accuracy of matching by number, measured on calls whose job the CRM names.
 
-Nothing of it decides a journey; it is printed beside them.
+It decides no journey; it is printed next to the journeys.
 """
 
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from rmetrics.rules.names import CALLS
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Of calls whose job is known and came on the day of the call or later, how many the number alone leads to.
+    """Hits and misses of matching by number alone, for calls whose known job was created that day or later.
 
     Attributes:
-        right: to the job that the CRM names.
-        wrong: to another.
-        missed: to none.
+        right: calls matched to the job that the CRM names.
+        wrong: calls matched to another job.
+        missed: calls matched to no job.
     """
 
     right: int
@@ -32,21 +32,21 @@ class Accuracy:
 
     @property
     def known(self) -> int:
-        """How many calls there are."""
+        """Number of calls compared."""
         return self.right + self.wrong + self.missed
 
 
 def accuracy(of: Numbers, calls: pl.LazyFrame | None, rules: Rules, window: int) -> Accuracy | None:
-    """Matches inbound calls with a known job by their number alone.
+    """Matches inbound calls with a known job by their number alone and counts the hits.
 
     Args:
         of: all jobs and their numbers.
-        calls: rows of the calls feed; None where there is none.
+        calls: rows of the calls feed; None without one.
         rules: which column holds the caller's number.
-        window: how many days after the call a job may be created.
+        window: number of days after the call within which a job may be created.
 
     Returns:
-        None where no call names a job.
+        None if no call names a job.
     """
     if calls is None or rules.feeds[CALLS].job is None or (phone := phone_column(rules.feeds[CALLS])) is None:
         return None

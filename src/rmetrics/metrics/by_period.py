@@ -1,4 +1,4 @@
-"""Daily figures added up by period and member, and the days that a period and its comparison cover.
+"""Sums of daily figures by period and member, and the days that a period and its comparison cover.
 
 Everything here is exact: sums of integers and decimals, no averages.
 """
@@ -15,7 +15,7 @@ from rmetrics.periods import Grain, next_period, period_name, period_of, year_be
 MEMBER = "member"
 SPAN = "span"
 AGES = (0, 30, 60, 90)
-"""The youngest day of each age, in days before the data's last day."""
+"""Youngest day of each age, in days before the data's last day."""
 _DAY = dt.timedelta(days=1)
 
 
@@ -24,12 +24,12 @@ class State(StrEnum):
 
     WHOLE = "whole"
     BEGUN = "begun"  # the data end inside it
-    AHEAD = "ahead"  # it begins after the data's end: only what is planned is in it
-    PART = "part"  # the data begin inside it, or only some of its days are asked for
+    AHEAD = "ahead"  # it begins after the data's end and holds only planned days
+    PART = "part"  # the data begin inside it, or only some of its days are requested
 
 
 class Compare(StrEnum):
-    """What a period is compared with."""
+    """The period that a period is compared with."""
 
     PREVIOUS = "previous"
     YEAR = "year"
@@ -37,26 +37,26 @@ class Compare(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Days from the first to the last, both included."""
+    """A range of days, both ends included."""
 
     first: dt.date
     last: dt.date
 
     @property
     def days(self) -> int:
-        """How many days it has."""
+        """Number of days."""
         return (self.last - self.first).days + 1
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A period.
+    """A period and the days of it that are added up.
 
     Attributes:
-        start: its first day, which names it together with the grain.
+        start: its first day; identifies it together with the grain.
         span: the days whose figures are added up.
-        through: the last of them that the data reach; before ``span`` where they reach none.
-        age: what an age is called; "": by its first day and grain.
+        through: the last of them that the data reach; before ``span`` if they reach none.
+        age: the label of an age; "" for a period named by its first day and grain.
     """
 
     start: dt.date
@@ -68,18 +68,18 @@ class Period:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Label of the period."""
         return self.age or period_name(self.start, self.grain)
 
 
 def ages_of(data: Span, end: dt.date) -> Iterator[Period]:
-    """The days of the data by their age, the youngest first: 0 to 29 days before the last day, 30 to 59, and so on.
+    """Yields the days of the data by age, youngest first: 0 to 29 days before the last day, 30 to 59, and so on.
 
-    Every day is of one age, so the ages add up to the whole. Days after the data's last day are planned ahead, and an
-    age of their own.
+    Every day belongs to exactly one age, so the ages add up to the total. Planned days after the data's last day form
+    an age of their own.
 
     Args:
-        data: from the first day with figures to the data's last day, from which ages count back.
+        data: from the first day with figures to the data's last day, from which ages are counted back.
         end: the last day with a figure.
     """
     if end > data.last:
@@ -94,12 +94,12 @@ def ages_of(data: Span, end: dt.date) -> Iterator[Period]:
 
 
 def periods_of(wanted: Span, data: Span, grain: Grain) -> Iterator[Period]:
-    """The periods that hold the days asked for, oldest first.
+    """Yields the periods that contain the requested days, oldest first.
 
     Args:
-        wanted: the days asked for; those of a period that are not among them are left out of it.
+        wanted: the requested days; a period leaves out its other days.
         data: from the first day of the first month with figures to the data's last day.
-        grain: how long a period is.
+        grain: the length of a period.
     """
     start = period_of(wanted.first, grain)
     while start <= wanted.last:
@@ -118,10 +118,10 @@ def periods_of(wanted: Span, data: Span, grain: Grain) -> Iterator[Period]:
 
 
 def compared_with(period: Period, how: Compare, data: Span) -> Span | None:
-    """The days that a period is compared with; None where the data do not reach that far back.
+    """Returns the days that a period is compared with; None if the data do not reach that far back.
 
-    A whole period is compared with a whole one. One that is not is compared with as many days of the other, from the
-    same place on: five days of November with the first five of October.
+    A whole period is compared with a whole one, a partial one with the same number of days from the same offset: five
+    days of November with the first five of October.
     """
     grain, start = period.grain, period.start
     other = year_before(start, grain) if how is Compare.YEAR else next_period(start, grain, -1)
@@ -137,16 +137,16 @@ def compared_with(period: Period, how: Compare, data: Span) -> Span | None:
 
 
 def sums(daily: pl.LazyFrame, spans: Sequence[Span], member: str | None, measures: Sequence[str]) -> pl.LazyFrame:
-    """The daily figures added up over spans of days, which may overlap, and by member.
+    """Adds up the daily figures by member over spans of days, which may overlap.
 
     Args:
-        daily: rows with ``date``, the column that ``member`` names, and the measures; only those that count.
+        daily: rows with ``date``, the column named by ``member``, and the measures; only rows that count.
         spans: the days to add up.
-        member: the column whose values are the members; None: one member, null.
+        member: the column whose values are the members; None: a single member, null.
         measures: additive columns.
 
     Returns:
-        One row per span (its position) and member that has rows: ``span``, ``member``, the measures.
+        One row per span (its index) and member that has rows: ``span``, ``member``, the measures.
     """
     of = pl.lit(None, dtype=pl.String) if member is None else pl.col(member)
     limits = pl.LazyFrame(

@@ -1,16 +1,16 @@
-"""What became of each inbound call, and how long the caller waited for a person.
+"""The class of each inbound call, and how long the caller waited for a person.
 
 Each inbound call that counts has exactly one class, the first that holds:
 
 own number            the caller is a line of the company
 not a customer        ``[calls].not_customer`` holds
 existing job          the call names a job created on an earlier day, or its number has one (``existing_job``)
-answered              somebody answered, or the export does not say
-missed and called back   somebody was reached afterwards: by an outbound call, or because the caller tried again
-missed but booked anyway   a job of the number, or the one that the call names, was created afterwards (``booked``)
+answered              somebody answered, or the export does not record it
+missed and called back   somebody reached the caller afterwards: an outbound call, or another call that was answered
+missed but booked anyway   a job of the number, or the one the call names, was created afterwards (``booked``)
 missed and lost       none of these
 
-A call belongs to every number in its cell; two calls are of one customer if they share a number. Source: the design,
+A call belongs to every number in its cell; two calls belong to one customer if they share a number. Source: the design,
 section 7.
 """
 
@@ -39,17 +39,17 @@ ANYWAY, LOST = "missed but booked anyway", "missed and lost"
 CLASSES = (ANSWERED, BACK, ANYWAY, LOST, EXISTING, NO_CUSTOMER, OWN)
 CLASSED = {POSITION: pl.Int64(), CLASS: pl.String(), WITHIN: pl.Int64()}
 CALLER = "customer"
-_MONDAY = 4  # days from 1970-01-01 to the first Monday after it
+_MONDAY = 4  # days from 1970-01-01 to the first Monday after it, from which weeks are counted
 _WEEK = 7
 
 
 @dataclass(frozen=True, slots=True)
 class CallRows:
-    """What classes are made of.
+    """The rows from which classes are computed.
 
     Attributes:
-        calls: one row per call: ``POSITION``, job_id, ``day``, ``at`` (UTC), ``inbound``, ``answered`` (null: the
-            export does not say), ``excluded`` (``not_customer`` holds), ``customer`` (the cell of the customer's end).
+        calls: one row per call: ``POSITION``, job_id, ``day``, ``at`` (UTC), ``inbound``, ``answered`` (null: not in
+            the export), ``excluded`` (``not_customer`` holds), ``customer`` (the cell of the customer's number).
         jobs: one row per job that counts: job_id, ``created`` (its business day), ``phone`` (the cell).
     """
 
@@ -57,19 +57,19 @@ class CallRows:
     jobs: pl.LazyFrame
 
     def held(self) -> "CallRows":
-        """The same rows, read once and kept in memory."""
+        """Returns the same rows, read once and held in memory."""
         return CallRows(*(frame.lazy() for frame in pl.collect_all([self.calls, self.jobs], engine="streaming")))
 
     def calls_of(self, keys: pl.Series) -> pl.LazyFrame:
-        """The calls that have one of the numbers."""
+        """Returns the calls that have one of the numbers."""
         return having(self.calls, CALLER, keys)
 
     def of(self, keys: pl.Series) -> "CallRows":
-        """The calls and jobs that have one of the numbers."""
+        """Returns the calls and jobs that have one of the numbers."""
         return CallRows(self.calls_of(keys), having(self.jobs, "phone", keys))
 
     def around(self, some: pl.DataFrame) -> "CallRows":
-        """Some calls with everything their classes depend on: what shares a number with them, and the jobs they name.
+        """Returns some calls and everything their classes depend on: rows that share a number, and jobs they name.
 
         Args:
             some: rows of ``calls``.
@@ -81,10 +81,10 @@ class CallRows:
 
 
 def call_rows(calls: pl.LazyFrame, jobs: pl.LazyFrame, rules: Rules) -> CallRows:
-    """The columns that classes are made of, from rows of the feeds; see ``CallRows``.
+    """Reduces rows of the feeds to the columns that classes need; see ``CallRows``.
 
     Args:
-        calls: rows of the feed with ``POSITION``, ``counted`` and job_id; those that do not count are left out.
+        calls: rows of the feed with ``POSITION``, ``counted`` and job_id; rows that do not count are dropped.
         jobs: rows of the feed with ``counted``.
         rules: in force.
     """
@@ -109,14 +109,14 @@ def call_rows(calls: pl.LazyFrame, jobs: pl.LazyFrame, rules: Rules) -> CallRows
 
 
 def job_numbers(jobs: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """The jobs that count: job_id, ``created`` (business day, null where there is none), ``phone`` (the cell)."""
+    """Returns the jobs that count: job_id, ``created`` (business day, null if unknown), ``phone`` (the cell)."""
     feed = rules.feeds[JOBS]
     phone = next((n for n, c in feed.columns.items() if c.type is ColumnType.PHONE), None)
     return dated_jobs(jobs, rules).select(JOB_ID, creation_day(rules).alias("created"), _column(phone).alias("phone"))
 
 
 def customer_ends(feed: Feed) -> tuple[str | None, str | None]:
-    """The columns of the customer's number: of calls that came in, and of those that went out."""
+    """Returns the columns of the customer's number: of inbound calls, and of outbound calls."""
     phones = [n for n, c in feed.columns.items() if c.type is ColumnType.PHONE]
     first = phones[0] if phones else None
     return (
@@ -126,15 +126,15 @@ def customer_ends(feed: Feed) -> tuple[str | None, str | None]:
 
 
 def call_classes(rows: CallRows, rules: Rules) -> pl.LazyFrame:
-    """The class of each inbound call and how long its caller waited.
+    """Returns the class of each inbound call and the wait of its caller.
 
     Args:
         rows: the calls, every call that shares a number with one of them, and all jobs of these numbers or named.
         rules: in force; dated changes apply by the call's own day.
 
     Returns:
-        One row per inbound call: position, class (never null), answered_within_s: seconds until somebody was reached,
-        in business hours; 0 for an answered call, null where nobody was.
+        One row per inbound call: position, class (never null), answered_within_s: seconds in business hours until the
+        caller was reached; 0 for an answered call, null if nobody reached the caller.
     """
     inbound = rows.calls.filter("inbound")
     keys = keyed(rows.calls, CALLER)
@@ -145,6 +145,7 @@ def call_classes(rows: CallRows, rules: Rules) -> pl.LazyFrame:
     reached = keys.filter(~pl.col("inbound") | pl.col("answered").fill_null(value=False)).drop_nulls("at")
     contacts = reached.select(KEY, pl.col("at").alias("_contact"), day.alias("_contact_day")).sort("_contact")
     customers = mine.filter(~pl.col("_own"))
+    # Each side is sorted before its join, but Polars cannot check that per group of ``by`` and would warn.
     of_number = (
         customers.with_columns((day - pl.duration(days=1)).alias("_before")).sort("day")
         .join_asof(
@@ -186,7 +187,7 @@ def call_classes(rows: CallRows, rules: Rules) -> pl.LazyFrame:
 
 
 def classes_among(every: CallRows, some: pl.DataFrame, rules: Rules) -> pl.DataFrame:
-    """The classes of some calls, as ``call_classes`` has them.
+    """Returns the classes of some calls, in the columns of ``call_classes``.
 
     Args:
         every: all calls and jobs.
@@ -198,25 +199,25 @@ def classes_among(every: CallRows, some: pl.DataFrame, rules: Rules) -> pl.DataF
 
 
 def numbers_of(rows: pl.LazyFrame, column: str) -> pl.Series:
-    """All numbers in a column."""
+    """Returns the distinct numbers in a column."""
     return keyed(rows.select(column), column).select(KEY).unique().collect()[KEY]
 
 
 def _within(rules: Rules, other: str, limit: str) -> pl.Expr:
-    """Whether a day is at most so many days from the call's; false where either is missing."""
+    """True if a day is within the limit of days from the call's day; false if either is missing."""
     days = (pl.col(other) - pl.col("day")).dt.total_days().abs()
     return in_force(rules.calls, pl.col("day"), lambda c: days <= int(getattr(c, limit))).fill_null(value=False)
 
 
 def waited(zone: str, spans: Sequence[Span]) -> pl.Expr:
-    """Whole seconds from ``at`` to ``_contact``, each cut to its second: of open hours where there are any."""
+    """Whole seconds from ``at`` to ``_contact``, both truncated; only open seconds if hours are declared."""
     if not spans:
         return pl.col("_contact").dt.epoch("s") - pl.col("at").dt.epoch("s")
     return (_open_seconds("_contact", zone, spans) - _open_seconds("at", zone, spans)).clip(0)
 
 
 def _open_seconds(stamp: str, zone: str, spans: Sequence[Span]) -> pl.Expr:
-    """Open seconds from a Monday long ago up to a moment, by the local clock."""
+    """Open seconds from a fixed Monday up to a moment, by the local clock."""
     local = pl.col(stamp).dt.convert_time_zone(zone).dt.replace_time_zone(None)
     days = local.dt.date().cast(pl.Int32).cast(pl.Int64) - _MONDAY
     second = local.dt.hour().cast(pl.Int64) * 3600 + local.dt.minute().cast(pl.Int64) * 60 + local.dt.second()

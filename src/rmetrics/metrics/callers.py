@@ -1,7 +1,7 @@
-"""Callers: who waits to be called back, how soon callers are reached, and what those who are reached pay.
+"""Callers: who waits for a call back, how soon callers are reached, and how much reached callers pay.
 
-A caller is a number; calls of one number are one caller. Only calls that may be leads are looked at where callers are
-reached or lost: those of existing jobs, of the company itself and of others than customers are not.
+A caller is a number; all calls of a number are one caller. Figures of reached and lost callers use only calls that may
+be leads, not those about existing jobs, from the company itself or from people who are not customers.
 """
 
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ from rmetrics.rules.model import ALL, UNATTRIBUTED, Rules
 from rmetrics.rules.names import CALLS
 
 LEADS = (ANSWERED, BACK, ANYWAY, LOST)
-FEWEST = 30  # cases below which nothing is said of what a lost caller was worth
-_Z = Decimal("1.96")  # of the normal distribution: 95 of 100 intervals hold the true mean
+FEWEST = 30  # cases below which the worth of a lost caller is not estimated
+_Z = Decimal("1.96")  # of the normal distribution: 95 of 100 such intervals contain the true mean
 _CENT = Decimal("0.01")
 
 
@@ -40,9 +40,9 @@ class Speed:
     """How soon the callers, or the leads, of a source were reached.
 
     Attributes:
-        calls: that may be leads; or the leads of a feed.
-        reached: of these, how many somebody spoke to or called back.
-        median_s, p90_s: seconds until then, of those who were reached: half, and nine of ten, waited no longer.
+        calls: number of calls that may be leads, or of leads of a feed.
+        reached: number of these that were answered or called back.
+        median_s, p90_s: seconds until then, of those reached: half, and nine of ten, waited no longer.
     """
 
     source: str
@@ -54,18 +54,18 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """What lost callers of a source would have paid, had they been reached and paid as those who were.
+    """Estimate of the amount that lost callers of a source would have paid, had they paid like reached callers.
 
     Attributes:
-        lost: callers that nobody reached and who have booked nothing.
-        reached: callers that were reached: the cases this rests on.
-        booked: of these, how many booked a job.
-        completed: of these, how many paid something.
-        booking_rate, completion: the shares; None where there is nothing to divide by.
-        average_paid: by a caller who paid.
-        each: of one caller: booking_rate * completion * average_paid; with its interval, None where refused.
+        lost: number of callers that nobody reached and that booked nothing.
+        reached: number of reached callers: the cases behind the estimate.
+        booked: number of these that booked a job.
+        completed: number of these that paid something.
+        booking_rate, completion: the shares; None if the denominator is 0.
+        average_paid: per paying caller.
+        each: per caller: booking_rate * completion * average_paid; with its interval, None if refused.
         total: of all lost callers, with its interval.
-        refused: why nothing is said; empty where it is.
+        refused: why there is no estimate; empty if there is one.
     """
 
     source: str
@@ -82,7 +82,7 @@ class Worth:
 
 
 def customer_calls(calls: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """Inbound calls with a class: position, ``source`` (never null), ``day``, ``at``, class, wait, ``customer``."""
+    """Returns classed inbound calls: position, key, source (never null), day, at, answered, class, wait, customer."""
     feed = rules.feeds[CALLS]
     number = customer_ends(feed)[0]
     return calls.drop_nulls(CLASS).select(
@@ -99,14 +99,14 @@ def customer_calls(calls: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
 
 
 def waiting(calls: pl.LazyFrame) -> pl.LazyFrame:
-    """Callers that nobody reached: one row per number and whether it is about an existing job.
+    """Returns callers that nobody reached: one row per number and class (lost, or about an existing job).
 
     Args:
         calls: ``customer_calls``.
 
     Returns:
-        phone_key (null: the callers without a number, together), class, source of the last call, first and last (when),
-        calls (how many), day of the last call; the longest waiting first.
+        phone_key (null: all callers without a number), class, source of the last call, first and last (times), calls
+        (their number), day of the last call; the longest waiting first.
     """
     missed = calls.filter(pl.col(CLASS).is_in([LOST, EXISTING]) & pl.col("answered").eq_missing(pl.lit(value=False)))
     unreached = missed.filter(pl.col(WITHIN).is_null()).with_columns(first_key(CALLER).alias(KEY))
@@ -124,12 +124,12 @@ def waiting(calls: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def speeds(calls: pl.LazyFrame) -> list[Speed]:
-    """How soon callers were reached, by source, and ALL first; calls that cannot be leads are left out."""
+    """Returns how soon callers were reached, by source, ALL first; leaves out calls that cannot be leads."""
     return speed_of(calls.filter(pl.col(CLASS).is_in(LEADS)).select("source", WITHIN))
 
 
 def speed_of(leads: pl.LazyFrame) -> list[Speed]:
-    """Median and p90 of waits, by source, and ALL first; ``source`` and ``answered_within_s`` (null: not reached)."""
+    """Returns median and p90 of waits by source, ALL first; needs ``source`` and ``answered_within_s`` (nullable)."""
     every = pl.concat([leads, leads.with_columns(pl.lit(ALL).alias("source"))])
     waits = pl.col(WITHIN).drop_nulls().sort()
     found = every.group_by("source").agg(
@@ -142,20 +142,20 @@ def speed_of(leads: pl.LazyFrame) -> list[Speed]:
 
 
 def _rank(percent: int) -> pl.Expr:
-    """The place of a percentile in the sorted waits: the least that at least so many percent do not exceed."""
+    """Index of a percentile in the sorted waits: the lowest wait that covers at least that percentage."""
     reached = pl.col(WITHIN).count().cast(pl.Int64)
     return (reached * percent + 99) // 100 - 1
 
 
 def worths(calls: pl.LazyFrame, facts: pl.LazyFrame, rules: Rules) -> list[Worth]:
-    """What lost callers were worth, by source, ALL first.
+    """Returns the worth of lost callers by source, ALL first.
 
     Args:
         calls: ``customer_calls``.
-        facts: the facts of jobs, with the columns of their feed.
-        rules: within how many days a job counts as booked.
+        facts: job facts, with the columns of their feed.
+        rules: the number of days within which a job counts as booked.
 
-    Source: the design, section 7; never a figure of the industry.
+    Source: the design, section 7; never an industry figure.
     """
     leads = keyed(calls.filter(pl.col(CLASS).is_in(LEADS)), CALLER)
     every = pl.concat([leads, leads.with_columns(pl.lit(ALL).alias("source"))])
@@ -189,7 +189,7 @@ def worths(calls: pl.LazyFrame, facts: pl.LazyFrame, rules: Rules) -> list[Worth
 
 
 def _worth(source: str, lost: int, cases: int, booked: int, completed: int, paid: list[int]) -> Worth:
-    """From whole cents to the figures; ``paid`` has one amount per case."""
+    """Computes the figures from whole cents; ``paid`` has one amount per case."""
     total, squares = sum(paid), sum(p * p for p in paid)
     shares = (_share(booked, cases), _share(completed, booked))
     average = _dollars(Decimal(total) / completed) if completed else None

@@ -1,4 +1,4 @@
-"""Calls: which source each came from."""
+"""Calls: the source of each."""
 
 import polars as pl
 
@@ -11,7 +11,7 @@ from rmetrics.rules.rows import feed_row
 
 
 def with_call_sources(calls: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """Adds ``source``: the name of the first ``[[calls.sources]]`` condition that holds, null where none does.
+    """Adds ``source``: the name of the first ``[[calls.sources]]`` condition that holds, null if none does.
 
     Args:
         calls: one row per call_id; dated changes of the rules apply by its business date.

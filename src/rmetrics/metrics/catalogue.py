@@ -1,4 +1,4 @@
-"""The list of declared measures, as it is published."""
+"""The published list of declared measures."""
 
 import polars as pl
 
@@ -19,7 +19,7 @@ SCHEMA = {
 
 
 def catalogue(rules: Rules) -> pl.DataFrame:
-    """One row per measure: the seven, then those of the company in the order declared."""
+    """Returns one row per measure: the seven, then the company's own in the order declared."""
     rows = []
     for place, (name, measure) in enumerate(declared(rules).items(), start=1):
         above, below = measure.latest.ratio or (None, None)

@@ -1,4 +1,4 @@
-"""What leads cost per business day, source and segment, in whole cents; every split adds up."""
+"""Cost of leads per business day, source and segment, in whole cents; every split adds up."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from rmetrics.money import cents
 from rmetrics.rules.dated import Dated
 from rmetrics.rules.model import Cost, Rules, Source
 
-IDLE_MONTHS = 12  # without a lead or job of any source: no fixed fee is due in so long a stretch
+IDLE_MONTHS = 12  # without a lead or job of any source: no fixed fee is due in a stretch this long
 _SCHEMA = {**KEY, "cost_cents": pl.Int64()}
 _SPENT = {
     "date": pl.Date(),
@@ -21,15 +21,15 @@ _SPENT = {
 
 
 def feed_costs(feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
-    """Costs that are sums over a feed, before any of them is spread.
+    """Returns costs that are sums over a feed, before any of them is spread.
 
     Args:
-        feeds: rows by feed name (``newest.feed_rows``); those whose amounts are wanted.
+        feeds: rows by feed name (``newest.feed_rows``), of the feeds whose amounts are wanted.
         rules: sources; dated changes apply by the date of the row that costs.
 
     Returns:
-        One row per (date, source, span, cost): cost_cents (Int64); span is the number of the source's
-        version, cost that of its cost.
+        One row per (date, source, span, cost): cost_cents (Int64); span is the index of the source's version, cost the
+        index of the cost in it.
     """
     parts = [pl.LazyFrame(schema=_SPENT)]
     for name, dated in rules.sources.items():
@@ -60,7 +60,7 @@ def feed_costs(feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
 def daily_costs(
     activity: pl.LazyFrame, leads: pl.LazyFrame, spent: pl.LazyFrame, last_day: pl.LazyFrame, rules: Rules
 ) -> pl.LazyFrame:
-    """Costs per business day, source and segment.
+    """Returns costs per business day, source and segment.
 
     Args:
         activity: jobs, units, repairs per (date, source, segment).
@@ -130,9 +130,9 @@ def _placed(days: pl.LazyFrame, leads: pl.LazyFrame, name: str, segment: str, ru
 
 
 def idle_months(active: pl.LazyFrame, last_day: pl.LazyFrame) -> pl.LazyFrame:
-    """The months of a year or more without a lead or job of any source, in which no fixed fee is due.
+    """Returns the months of gaps of a year or more without a lead or job of any source; no fixed fee is due in them.
 
-    A mistyped year makes such a stretch, and a company that paused.
+    A mistyped year leaves such a gap, and so does a company that paused.
 
     Args:
         active: the dates of all leads and jobs.
@@ -156,7 +156,7 @@ def idle_months(active: pl.LazyFrame, last_day: pl.LazyFrame) -> pl.LazyFrame:
 def fee_months(
     leads: pl.LazyFrame, jobs: pl.LazyFrame, last_day: pl.LazyFrame, idle: pl.LazyFrame, fee_cents: int
 ) -> pl.LazyFrame:
-    """The months a fixed fee is due in: from the source's first lead or job to the data's last day, less idle ones.
+    """Returns the months of a fixed fee: from the source's first lead or job to the data's last day, less idle months.
 
     Returns:
         One row per month: cost_cents.
@@ -174,10 +174,10 @@ def fee_months(
 
 
 def spread_days(months: pl.LazyFrame, last_day: pl.LazyFrame) -> pl.LazyFrame:
-    """Each month's amount over its days: the same for each, and one cent more for the earliest until it adds up.
+    """Spreads each month's amount evenly over its days; the earliest days get one cent more until it adds up.
 
     Args:
-        months: one row per month: cost_cents; negative amounts are split as their absolute value.
+        months: one row per month: cost_cents; a negative amount is split like its absolute value.
         last_day: the data's last day; its month has only the days up to it.
 
     Returns:
@@ -202,13 +202,13 @@ def spread_days(months: pl.LazyFrame, last_day: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def split_by_leads(days: pl.LazyFrame, leads: pl.LazyFrame, segment: str, order: tuple[str, ...]) -> pl.LazyFrame:
-    """Each day's amount over the segments of that day's leads, in proportion, by largest remainder.
+    """Splits each day's amount over the segments in proportion to that day's leads, by largest remainder.
 
     Args:
         days: one row per date: cost_cents.
         leads: one source's leads per (date, source, segment).
-        segment: takes the whole amount of a day without leads.
-        order: the segments in the order ties are settled in.
+        segment: gets the whole amount of a day without leads.
+        order: the segments, in the order that settles ties.
 
     Returns:
         One row per (date, segment): cost_cents. Each day's segments add up to its amount.
@@ -231,7 +231,7 @@ def split_by_leads(days: pl.LazyFrame, leads: pl.LazyFrame, segment: str, order:
 
 
 def spends(rules: Rules) -> set[str]:
-    """The feeds that hold a month's spend: those a source spreads over days. They do not say how far the data reach."""
+    """Returns the feeds of monthly spend, which a source spreads over days; they do not extend the data's last day."""
     versions: list[Source] = [s for dated in rules.sources.values() for s in _versions(dated)]
     return {c.feed for s in versions for c in s.cost if c.feed is not None and c.spread is not None}
 

@@ -1,4 +1,4 @@
-"""The published figures of declared measures: per day, and per month and member, made of tallies.
+"""The published figures of declared measures, per day and per month and member, computed from tallies.
 
 Source: the design, section 8.
 """
@@ -16,11 +16,11 @@ _MILLIONTHS = {Unit.ONE: 1_000_000, Unit.CENT: 10_000, Unit.MICRO: 1}
 
 
 def measure_daily(tally: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """Own measures per business day, source and segment.
+    """Returns own measures per business day, source and segment.
 
     Args:
         tally: ``measures.MeasureSums.daily``, added up.
-        rules: the measures and the business's zone.
+        rules: the measures and the business time zone.
 
     Returns:
         One row per (date, source, segment, measure) whose value is not 0, sorted: time (local noon), value.
@@ -36,17 +36,17 @@ def measure_daily(tally: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
 
 
 def _value(rules: Rules) -> pl.Expr:
-    """The exact value of a tally's whole numbers, by the unit of the measure."""
+    """Exact value of a tally's whole numbers, by the unit of the measure."""
     units = {n: _MILLIONTHS[unit_of(m.latest, rules)] for n, m in sums(rules).items()}
     factor = pl.col("measure").replace_strict(list(units), list(units.values()), default=1, return_dtype=pl.Int64)
     wide = pl.Decimal(38, 0)
-    # Whole numbers are multiplied as decimals: millionths of a large sum of seconds would run over 64 bits.
+    # Multiplied as decimals: the millionths of a large sum of seconds would overflow 64 bits.
     millionths = pl.col("amount").cast(wide) * factor.cast(wide)
     return (millionths.cast(VALUE) * pl.lit("0.000001").cast(VALUE)).cast(VALUE)
 
 
 def totals(monthly: pl.LazyFrame, tally: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """What each measure adds up to in a month, over all sources and segments: the whole that members must make.
+    """Returns each measure's total per month over all sources and segments, which its members must add up to.
 
     Args:
         monthly: ``rollup.monthly_metrics``.
@@ -64,7 +64,7 @@ def totals(monthly: pl.LazyFrame, tally: pl.LazyFrame, rules: Rules) -> pl.LazyF
 
 
 def dimension_monthly(members: pl.LazyFrame, monthly: pl.LazyFrame, tally: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """All sums per month and member of each dimension.
+    """Returns all sums per month and member of each dimension.
 
     Args:
         members: ``measures.MeasureSums.members``, added up.
@@ -74,8 +74,8 @@ def dimension_monthly(members: pl.LazyFrame, monthly: pl.LazyFrame, tally: pl.La
 
     Returns:
         One row per (month, dimension, member, measure) whose value is not 0, sorted: time (local noon of the first),
-        value, additive. The largest members are kept by name, by how many rows of the dimension they have in all; the
-        others are ``(other)``. What no row of the dimension's feed stands for is ``(none)``.
+        value, additive. The members with the most rows of the dimension over all months keep their names; the others
+        are ``(other)``. Amounts without a row in the dimension's feed are ``(none)``.
     """
     schema = {
         "month": pl.Date(),
@@ -117,7 +117,7 @@ def _of_dimension(
         .join(kept.with_columns(pl.lit(value=True).alias("_kept")), on="member", how="left")
         .select(pl.col("date").alias("month"), shown.alias("member"), "measure", _value(rules).alias("value"))
     )
-    # Fees, monthly amounts and rows of other feeds have no row here: what the members leave of the whole is nobody's.
+    # Fees, monthly amounts and rows of other feeds have no row here: the total less the members' sums is (none).
     by_rest = [n for n, m in sums(rules).items() if m.latest.of == SOURCES or not reached(rules)[name, n]]
     rest = (
         pl.concat(
@@ -144,11 +144,11 @@ def _of_dimension(
 
 
 def largest(members: pl.LazyFrame, dimension: Dimension) -> pl.LazyFrame:
-    """The members that are kept by name: those with the most rows over all months, ties in the order of their names.
+    """Returns the members that keep their names: those with the most rows over all months, ties by name.
 
     Args:
         members: the tally of one dimension.
-        dimension: says how many are kept.
+        dimension: the dimension, with its limit of members.
 
     Returns:
         One column, member; ``(none)`` is not among them.

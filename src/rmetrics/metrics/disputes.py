@@ -1,7 +1,7 @@
-"""Leads that their vendor's terms make creditable, and what the vendor answered.
+"""Leads that are creditable under their vendor's terms, and the vendor's answers.
 
-Looked at are the leads of sources with ``disputes`` that count, and those that count no longer because the vendor
-answered. The first term that holds is the lead's. Nothing here asks a clock: whether there is time left is for others.
+The leads in question are those of sources with ``disputes`` that count, and those that stopped counting because the
+vendor answered. A lead gets the first term that holds. Nothing here reads a clock: deadlines are the caller's concern.
 
 Source: the design, section 7 (vendor terms).
 """
@@ -24,7 +24,7 @@ from rmetrics.rules.model import FeedLeads, Rules, Source
 from rmetrics.rules.rows import feed_row
 from rmetrics.rules.terms import Dispute
 
-NEAR_S = 600  # seconds between a lead and a call that is the lead's
+NEAR_S = 600  # maximum seconds between a lead and a call that belongs to it
 GRANTED, REFUSED = "granted", "refused"
 EVIDENCE = ("duplicate_of", "customer_job", "first_call")
 CLAIMS = {
@@ -36,14 +36,14 @@ CLAIMS = {
 
 @dataclass(frozen=True, slots=True)
 class LeadRows:
-    """What facts of leads are made of.
+    """The rows from which the facts of leads are computed.
 
     Attributes:
         leads: rows of the lead's feed with ``POSITION`` and ``counted``.
-        dearest: position and ``dearest``: the most that the lead cost in any export; an empty frame where not known.
+        dearest: position and ``dearest``: the highest cost of the lead in any export; an empty frame if unknown.
         customers: calls and jobs with their numbers (``call_classes.call_rows``).
-        led: positions of leads that the journeys give a job.
-        unnumbered: source, zip and ``created`` of jobs whose cell holds no whole number: nobody can say whose they are.
+        led: positions of leads to which the journeys give a job.
+        unnumbered: source, zip and ``created`` of jobs whose cell holds no whole number: customer unknown.
     """
 
     leads: pl.LazyFrame
@@ -54,16 +54,16 @@ class LeadRows:
 
 
 def claims(feeds: Mapping[str, LeadRows], rules: Rules) -> pl.DataFrame:
-    """The leads that terms make creditable.
+    """Returns the leads that are creditable under a term.
 
     Args:
-        feeds: by the name of a lead feed.
-        rules: sources and their terms; a version of a source holds for the leads of its days.
+        feeds: rows by the name of their lead feed.
+        rules: sources and their terms; a version of a source applies to the leads of its days.
 
     Returns:
-        The columns ``CLAIMS``, one row per lead: version of the source and number of the term in it, the vendor's
-        ``answer`` (null: none), the price (what it cost before a credit), and the evidence: position of the earlier
-        lead, job of the customer, position of the first call to the number. By time of the lead.
+        The columns ``CLAIMS``, one row per lead: version of the source and index of the term in it, the vendor's
+        ``answer`` (null: none), the price (before a credit), and the evidence: position of the earlier lead, job of the
+        customer, position of the first call to the number. Sorted by the time of the lead within source and version.
     """
     found = [pl.DataFrame(schema=CLAIMS)]
     for name, dated in rules.sources.items():
@@ -82,10 +82,10 @@ def claims(feeds: Mapping[str, LeadRows], rules: Rules) -> pl.DataFrame:
 
 
 def lead_facts(feeds: Mapping[str, LeadRows], rules: Rules) -> pl.DataFrame:
-    """The facts of every lead of a source with terms: feed, source, position, facts and ``EVIDENCE``, in that order.
+    """Returns the facts of every lead of a source with terms: feed, source, position, facts and ``EVIDENCE``, in order.
 
     Args:
-        feeds: by the name of a lead feed.
+        feeds: rows by the name of their lead feed.
         rules: sources and their windows.
     """
     kinds = {n: pl.Boolean() if t is ColumnType.BOOLEAN else pl.Int64() for n, t in FACTS.items()}
@@ -104,17 +104,17 @@ def lead_facts(feeds: Mapping[str, LeadRows], rules: Rules) -> pl.DataFrame:
 
 
 def with_facts(rows: LeadRows, source: str, rules: Rules, name: str) -> pl.LazyFrame:
-    """The leads of a feed with the facts that the conditions of terms may name, and their evidence.
+    """Adds to the leads of a feed the facts that conditions of terms may name, and their evidence.
 
     Args:
         rows: of the feed.
-        source: whose window decides what is booked.
+        source: the source whose window decides whether a job is booked.
         rules: in force.
         name: of the feed.
 
     Returns:
-        The columns of the feed, the facts (a column of the feed goes before a fact of the same name), ``dearest`` and
-        ``EVIDENCE``.
+        The columns of the feed, the facts (a column of the feed takes precedence over a fact of the same name),
+        ``dearest`` and ``EVIDENCE``.
     """
     feed = rules.feeds[name]
     phone = next((n for n, c in feed.columns.items() if c.type is ColumnType.PHONE), None)
@@ -136,7 +136,7 @@ def with_facts(rows: LeadRows, source: str, rules: Rules, name: str) -> pl.LazyF
     unsure = _unsure(counted, feed, rows.unnumbered.filter(pl.col("source") == source), window)
     whole = whole.join(known, on=POSITION, how="left").join(unsure, on=POSITION, how="left")
     whole = whole.join(rows.led.select(POSITION).unique().with_columns(_led=True), on=POSITION, how="left")
-    found = pl.col("_known")  # without a number it is not known whose the lead is
+    found = pl.col("_known")  # without a number the customer of a lead is unknown
     booked = (pl.col("_led") | pl.col("_fact_booked")).fill_null(value=False)
     whole = whole.with_columns(
         _served(feed, rules).alias("_fact_zip_served"),
@@ -148,7 +148,7 @@ def with_facts(rows: LeadRows, source: str, rules: Rules, name: str) -> pl.LazyF
 
 
 def _duplicates(keys: pl.LazyFrame) -> pl.LazyFrame:
-    """Of each lead the newest earlier one of the same number; of leads at one moment the lower position is earlier."""
+    """Finds each lead's newest earlier lead of the same number; of simultaneous leads the lower position is earlier."""
     order = [KEY, "_at", POSITION]
     earlier = keys.sort(order).with_columns(
         pl.col(POSITION).shift(1).over(KEY, order_by=["_at", POSITION]).alias("duplicate_of"),
@@ -163,7 +163,7 @@ def _duplicates(keys: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _customers(keys: pl.LazyFrame, customers: CallRows, window: pl.Expr) -> pl.LazyFrame:
-    """Of each lead the jobs of its numbers: the newest of an earlier day, and whether one was booked."""
+    """Finds the jobs of each lead's numbers: the newest of an earlier day, and whether one was booked."""
     jobs = keyed(customers.jobs.drop_nulls("created"), "phone").select(KEY, "created", "job_id")
     days = (pl.col("_day") - pl.col("created")).dt.total_days()
     before = days > 0
@@ -186,7 +186,7 @@ def _customers(keys: pl.LazyFrame, customers: CallRows, window: pl.Expr) -> pl.L
 
 
 def _unsure(leads: pl.LazyFrame, feed: Feed, jobs: pl.LazyFrame, window: pl.Expr) -> pl.LazyFrame:
-    """The leads that may have led to a job without a number: one of the source, created in the window, of the zip."""
+    """Finds leads of possible jobs without a number: same source, created in the window, same or unknown zip."""
     zip_code = zip_of("zip") if "zip" in feed.columns else pl.lit(None, dtype=pl.String)
     narrow = leads.select(POSITION, pl.col(feed.business_date).alias("_day"), zip_code.alias("_zip"))
     until = narrow.drop_nulls("_day").with_columns((pl.col("_day") + pl.duration(days=window)).alias("_until"))
@@ -196,7 +196,7 @@ def _unsure(leads: pl.LazyFrame, feed: Feed, jobs: pl.LazyFrame, window: pl.Expr
 
 
 def _calls(keys: pl.LazyFrame, customers: CallRows, *, timed: bool) -> pl.LazyFrame:
-    """Of each lead whether its own call was answered, and when its number was first called."""
+    """Finds for each lead whether its own call was answered, and when its number was first called."""
     calls = keyed(customers.calls.drop_nulls("at"), CALLER).select(
         KEY, "at", "inbound", "answered", pl.col(POSITION).alias("_call")
     )
@@ -208,6 +208,7 @@ def _calls(keys: pl.LazyFrame, customers: CallRows, *, timed: bool) -> pl.LazyFr
         keys.join(calls, on=KEY)
         .group_by(POSITION)
         .agg(
+            # Kleene logic: if no call was answered, one without that information makes the result unknown.
             pl.col("answered").filter(near).any(ignore_nulls=False).alias("_any"),
             near.any().alias("_near"),
             hours.min().alias("called_within_hours"),
@@ -256,7 +257,7 @@ def _claims(leads: pl.LazyFrame, source: Source, rules: Rules, name: str) -> pl.
 
 
 def _price(now: pl.Expr) -> pl.Expr:
-    """What a lead cost: the most in any export; null where it was credited before any export showed the price."""
+    """Cost of a lead: the highest in any export; null if it was credited before any export showed the price."""
     most = pl.max_horizontal(now, pl.col("dearest")).cast(pl.Decimal(18, 2))
     unknown = (pl.col("answer") == GRANTED) & (most == 0)
     return pl.when(~unknown.fill_null(value=False)).then(most).alias("price")

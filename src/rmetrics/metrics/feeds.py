@@ -1,4 +1,4 @@
-"""The rows of a feed as they are kept: the newest version of each, with what the rules make of a row by itself."""
+"""The kept rows of a feed: the newest version of each, with everything the rules derive from the row alone."""
 
 import polars as pl
 
@@ -10,7 +10,7 @@ from rmetrics.rules.names import CALLS, TARGETS
 
 
 def kept_rows(newest: pl.LazyFrame, rules: Rules, name: str) -> pl.LazyFrame:
-    """The rows of a feed with all columns but ``job_id``, which ``jobs.linked`` adds.
+    """Returns the rows of a feed with all columns except ``job_id``, which ``jobs.linked`` adds.
 
     Args:
         newest: one row per key (``newest.newest_rows``).
@@ -18,7 +18,7 @@ def kept_rows(newest: pl.LazyFrame, rules: Rules, name: str) -> pl.LazyFrame:
         name: the feed.
 
     Returns:
-        The rows as ``newest.feed_rows`` gives them; calls with their source, targets by declared names.
+        The rows in the form of ``newest.feed_rows``; calls with their source, targets with declared source names.
     """
     rows = feed_rows(newest, rules.feeds[name], rules.feed_where[name], rules.business.timezone)
     if name == CALLS:

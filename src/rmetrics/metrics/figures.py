@@ -1,7 +1,6 @@
-"""The measures that a table of periods can show: sums of the daily figures, and what is computed from those sums.
+"""The measures of a table of periods: sums of daily figures, and measures computed from those sums.
 
-Ratios are computed last, from the sums of the period, and never averaged. They are None where there is nothing to
-divide by.
+Ratios are computed last, from the sums of the period, and never averaged. They are None if the denominator is 0.
 
 Source: the design, section 3.
 """
@@ -15,19 +14,19 @@ from rmetrics.rules.measure_tables import Unit
 from rmetrics.rules.measures import declared, shown_format, unit_of
 from rmetrics.rules.model import Rules
 
-_EXACT = Context(prec=60, rounding=ROUND_HALF_UP)  # quotients are rounded once, to the places of their kind
+_EXACT = Context(prec=60, rounding=ROUND_HALF_UP)  # quotients are rounded once, to six decimals
 _SIX = Decimal("0.000001")
 
 
 class Kind(StrEnum):
-    """What a measure's values are."""
+    """The kind of a measure's values."""
 
     COUNT = "count"
     MONEY = "money"  # cents
     EXACT = "exact"  # money with six decimals: revenue after the share
     RATIO = "ratio"  # six decimals, rounded
-    NUMBER_RATIO = "number ratio"  # of what is no part of the other: six decimals, rounded
-    MONEY_RATIO = "money ratio"  # money per one of something: six decimals, rounded
+    NUMBER_RATIO = "number ratio"  # of two unrelated quantities, not a share: six decimals, rounded
+    MONEY_RATIO = "money ratio"  # money per unit of something: six decimals, rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Figure:
     """A measure.
 
     Attributes:
-        parts: the additive measures it is made of: itself, or those it is computed from.
+        parts: the additive measures it consists of: itself, or those it is computed from.
         value: computes it from the sums of its parts, in their order.
     """
 
@@ -51,17 +50,17 @@ class Figure:
 
 
 def additive(name: str, kind: Kind) -> Figure:
-    """A measure that is a sum of daily figures."""
+    """Returns a measure that is a sum of daily figures."""
     return Figure(name, kind, (name,), lambda total: total)
 
 
 def ratio(name: str, top: str, bottom: str, kind: Kind = Kind.RATIO) -> Figure:
-    """A measure that is the quotient of two sums."""
+    """Returns a measure that is the quotient of two sums."""
     return Figure(name, kind, (top, bottom), quotient)
 
 
 def quotient(top: Decimal, bottom: Decimal) -> Decimal | None:
-    """One number by another with six decimals, half up; None where the other is 0.
+    """Divides with six decimals, half up; None if the divisor is 0.
 
     >>> quotient(Decimal(2), Decimal(3)), quotient(Decimal(1), Decimal(0))
     (Decimal('0.666667'), None)
@@ -90,7 +89,7 @@ _RATIOS: Mapping[str, Kind] = {"money": Kind.MONEY_RATIO, "percent": Kind.RATIO}
 
 
 def figures_of(rules: Rules) -> dict[str, Figure]:
-    """Every measure by name: the shipped ones, then the company's own."""
+    """Returns every measure by name: the shipped ones, then the company's own."""
     found = dict(SHIPPED)
     for name, measure in declared(rules).items():
         if not measure.own:

@@ -1,13 +1,12 @@
-"""Where a month will end: an estimate with an interval, from one series of daily figures. No clock is asked.
+"""Estimate, with an interval, of a month's total from one series of daily figures. It reads no clock.
 
-The estimate is what the month has reached, plus for each day left the level of the last six weeks, shaped by the
-pattern of the weekday in the last half year and by what holidays did to earlier days. The interval is what the same
-estimate got wrong in past months with as many days left: in four of five of them the error was no larger. An error is
-measured by the square root of what was estimated for the days left, as the errors of counted things grow.
+The estimate is the sum so far plus, for each day left, the level of the last six weeks, shaped by the weekday pattern
+of the last half year and by the effect of earlier holidays. The interval comes from the errors of the same estimate in
+past months with as many days left: in four of five of them the error was no larger. Errors are scaled by the square
+root of the amount estimated for the days left, as the errors of counts grow.
 
-Everything is integers in the smallest unit of the series (hundredths of a count, cents, millionths), so the same data
-give the same estimate on every machine. It is an estimate all the same: it is rounded, labelled, and never added to a
-figure.
+All values are integers in the smallest unit of the series (hundredths of a count, cents, millionths), so the same data
+give the same estimate on every machine. It remains an estimate: rounded, labelled, and never added to a figure.
 """
 
 import datetime as dt
@@ -18,29 +17,29 @@ from typing import Final
 
 from rmetrics.periods import days_of, month_of, next_month
 
-NEEDED_DAYS: Final = 56  # eight weeks; with fewer a weekday's pattern is chance, and there is no forecast
+NEEDED_DAYS: Final = 56  # eight weeks; with fewer, a weekday pattern is chance and there is no forecast
 LEVEL_DAYS: Final = 42  # six weeks, the best of four to twelve on generated companies (benchmarks/forecast.py)
 PATTERN_DAYS: Final = 182  # half a year
-HOLIDAY_DAYS: Final = 730  # two years, for there are a dozen holidays a year
-NEEDED_MONTHS: Final = 4  # the fewest of whose errors one in five can be larger
+HOLIDAY_DAYS: Final = 730  # two years, since there are only a dozen holidays a year
+NEEDED_MONTHS: Final = 4  # minimum for a range of four cases in five
 MOST_MONTHS: Final = 24
-KEPT_DAYS: Final = HOLIDAY_DAYS + (MOST_MONTHS + 1) * 31  # what is looked at, so that a long history costs no more
-_WEEKDAY_PRIOR, _HOLIDAY_PRIOR = 4, 2  # days at the mean that steady a pattern of few and small figures
+KEPT_DAYS: Final = HOLIDAY_DAYS + (MOST_MONTHS + 1) * 31  # days used, so that a long history costs no more
+_WEEKDAY_PRIOR, _HOLIDAY_PRIOR = 4, 2  # days at the mean, which steady the pattern of few or small figures
 _FINE = 1_000_000
 _WEEK = 7
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Where a month will end, in the unit of the series.
+    """Forecast of a month's total, in the unit of the series.
 
     Attributes:
-        as_of: the last whole day it is made from.
+        as_of: the last whole day used.
         reached: the sum of the month up to ``as_of``.
         path: the estimated sum since the first of the month at the end of each day after ``as_of``.
         value: the estimate for the whole month.
-        low, high: the month ends between them in four of five cases; None below ``NEEDED_MONTHS`` past months.
-        past: how many past months the interval comes from.
+        low, high: the interval that holds the total in four of five cases; None below ``NEEDED_MONTHS`` past months.
+        past: number of past months behind the interval.
     """
 
     month: dt.date
@@ -54,7 +53,7 @@ class Forecast:
 
 
 class _Series:
-    """Daily figures with the kind of each day; days are counted from the first."""
+    """Daily figures with the kind of each day; days are indexed from the first."""
 
     def __init__(self, first: dt.date, values: Sequence[int], length: int, holidays: frozenset[dt.date]) -> None:
         self.first, self.values = first, values
@@ -70,11 +69,11 @@ class _Series:
         self.holidays = [i for i in range(len(values)) if self.is_holiday[i]]
 
     def sum(self, start: int, end: int) -> int:
-        """The sum of the days from ``start`` up to but without ``end``."""
+        """Returns the sum of the days from ``start`` up to but excluding ``end``."""
         return self.sums[end] - self.sums[start]
 
     def days_ahead(self, now: int, days: int) -> Iterator[int]:
-        """The estimate for 1, 2, ... ``days`` days from day ``now`` on, looking at nothing from that day on."""
+        """Yields the estimate for 1, 2, ... ``days`` days from day ``now`` on, using only days before it."""
         weekday, holiday = self._pattern(now)
 
         def weight(day: int) -> int:
@@ -89,16 +88,16 @@ class _Series:
             yield _rounded(level * ahead, weights or now - start)
 
     def estimate(self, now: int, days: int) -> int:
-        """The estimate for all of so many days."""
+        """Returns the estimate for the sum of the next ``days`` days."""
         return ([0, *self.days_ahead(now, days)])[-1]
 
     def mean(self, now: int) -> int:
-        """The mean of a day in the half year before."""
+        """Returns the mean per day of the half year before ``now``."""
         start = max(0, now - PATTERN_DAYS)
         return self.sum(start, now) // (now - start)
 
     def _pattern(self, now: int) -> tuple[list[int], tuple[int, int]]:
-        """The weight of each weekday, and by what fraction a holiday's is multiplied."""
+        """Returns the weight of each weekday, and the fraction by which a holiday's weight is multiplied."""
         start = max(0, now - PATTERN_DAYS)
         days, total = now - start, self.sum(start, now)
         sums, counts = [0] * _WEEK, [0] * _WEEK
@@ -110,7 +109,7 @@ class _Series:
             max(0, (s * days + _WEEKDAY_PRIOR * total) * _FINE // ((n + _WEEKDAY_PRIOR) * days))
             for s, n in zip(sums, counts, strict=True)
         ]
-        actual, usual = 0, 0  # twice, for the mean of two neighbours
+        actual, usual = 0, 0  # both doubled, for the mean of two neighbours
         for day in self.holidays:
             if max(0, now - HOLIDAY_DAYS) <= day < now:
                 near = [self.values[i] for i in (day - _WEEK, day + _WEEK) if 0 <= i < now and not self.is_holiday[i]]
@@ -125,14 +124,14 @@ class _Series:
 def forecast(
     values: Sequence[int], first: dt.date, as_of: dt.date, month: dt.date, holidays: frozenset[dt.date] = frozenset()
 ) -> Forecast | None:
-    """Where a month will end.
+    """Forecasts the total of a month.
 
     Args:
-        values: of every day from ``first`` to ``as_of``, 0 where nothing happened.
-        first: the day from which the figures are whole.
+        values: of every day from ``first`` to ``as_of``, 0 for a day without rows.
+        first: the first day with complete figures.
         as_of: the last whole day; in the month, or before it.
         month: its first day.
-        holidays: days on which the company may be closed, those ahead among them.
+        holidays: days on which the company may be closed, including those ahead.
 
     Returns:
         None with fewer than eight weeks of figures.
@@ -146,7 +145,7 @@ def forecast(
     series = _Series(first, values, now + left, holidays)
     begun = max(0, (month - first).days)
     reached = series.sum(min(begun, now), now)
-    skipped = max(0, (month - as_of).days - 1)  # days before the month that are not whole yet
+    skipped = max(0, (month - as_of).days - 1)  # days before the month that are not complete yet
     ahead = list(series.days_ahead(now, left))
     before = ahead[skipped - 1] if skipped else 0
     path = tuple((as_of + dt.timedelta(days=n + 1), reached + ahead[n] - before) for n in range(skipped, left))
@@ -162,9 +161,9 @@ def forecast(
 
 
 def _errors(series: _Series, now: int, left: int) -> list[int]:
-    """The squared error of the estimate in each past month with so many days left, by the unit estimated.
+    """Returns the squared error, per unit estimated, of the estimate in each past month with as many days left.
 
-    Only what was known then is used; the newest months come first, two years at most.
+    Each estimate uses only figures known at the time; newest months first, two years at most.
     """
     found = list[int]()
     month = month_of(series.first + dt.timedelta(days=now - 1))
@@ -182,7 +181,7 @@ def _errors(series: _Series, now: int, left: int) -> list[int]:
 
 
 def _four_of_five(errors: Sequence[int]) -> int:
-    """The error that one more month's would exceed in one of five cases: between two of the sorted ones.
+    """Interpolates between two sorted errors the one that a further month would exceed in one of five cases.
 
     >>> _four_of_five([40, 10, 30, 20]), _four_of_five([10, 20, 30, 40, 50])
     (40, 48)
@@ -194,16 +193,16 @@ def _four_of_five(errors: Sequence[int]) -> int:
 
 
 def _rounded(top: int, bottom: int) -> int:
-    """The nearest integer to a fraction; halves go up."""
+    """Returns the nearest integer to a fraction; halves round up."""
     return (2 * top + bottom) // (2 * bottom)
 
 
 def straight_line(values: Sequence[int], day: int, month: dt.date) -> int:
-    """The month if it goes on as its first ``day`` days went, by calendar days: what the forecast is measured against.
+    """Extrapolates a month from its first ``day`` days, by calendar days: the baseline for judging the forecast.
 
     Args:
         values: of the days of the month up to ``day``.
-        day: how many.
+        day: number of days.
         month: its first day.
     """
     return _rounded(sum(values[:day]) * days_of(month), day)

@@ -1,4 +1,4 @@
-"""Public holidays of the business's country, and which country a time zone is in."""
+"""Public holidays of the business's country, and the country of a time zone."""
 
 import datetime as dt
 from functools import lru_cache
@@ -9,22 +9,22 @@ from rmetrics.rules.model import has_holidays
 
 @lru_cache(maxsize=8)
 def holidays_of(country: str | None, first: int, last: int) -> frozenset[dt.date]:
-    """The public holidays of a country from one year to another; none where no country is named.
+    """Returns the public holidays of a country for a range of years; none without a country.
 
     Args:
-        country: ISO 3166 code, one that ``is_known``; None where the rules name none.
+        country: ISO 3166 code accepted by ``has_holidays``; None if the rules name none.
         first: the first year.
-        last: the last year.
+        last: the last year, included.
     """
     if country is None:
         return frozenset()
-    import holidays  # 0.1 s: only where a forecast is made
+    import holidays  # takes 0.1 s to import: only for a forecast
 
     return frozenset(holidays.country_holidays(country, years=range(first, last + 1)))
 
 
 def country_of(zone: str) -> str | None:
-    """The country of a time zone, by its ISO 3166 code; None where a zone is of none, or its holidays are not known.
+    """Returns the ISO 3166 code of a time zone's country; None if it has no country, or one without known holidays.
 
     >>> country_of("America/New_York"), country_of("Europe/Riga"), country_of("UTC")
     ('US', 'LV', None)

@@ -1,4 +1,4 @@
-"""Job facts: each job once, with what was paid, its source, segment and whether it is a unit or a repair."""
+"""Job facts: each job once, with the amount paid, its source and segment, and whether it is a unit or a repair."""
 
 import datetime as dt
 import re
@@ -20,22 +20,22 @@ JOB_ID, METRIC_DATE, SOURCE, SEGMENT = "job_id", "metric_date", "source", "segme
 
 
 def linked(rows: pl.LazyFrame, jobs: pl.LazyFrame, link: JobLink) -> pl.LazyFrame:
-    """Adds ``job_id``, the job a row names, or null where no job has that name.
+    """Adds ``job_id``, the job that a row names; null if no job matches.
 
     Args:
         rows: any rows with ``link.column``.
         jobs: one row per job_id, with the columns of ``link.match``.
-        link: the column that names the job, and the job columns it is looked up in, in order.
+        link: the column that names the job, and the job columns in which it is looked up, in order.
 
     Returns:
-        The same rows, one for one. Where two jobs share a value, the lower job_id is taken.
+        The same rows, one for one. If two jobs share a value, the lower job_id wins.
     """
     found = []
     for i, column in enumerate(link.match):
         name = f"_job{i}"
         lookup = jobs.select(pl.col(column).alias("_name"), pl.col(JOB_ID).alias(name)).drop_nulls("_name")
         if column != JOB_ID:
-            # Few of these names are asked for. By hash, which is quicker: others of the same hash do no harm here.
+            # Only few of these names are needed. Matching by hash is faster, and the join below drops false matches.
             asked = rows.select(pl.col(link.column).hash().alias("_hash")).unique()
             names = lookup.join(asked, left_on=pl.col("_name").hash(), right_on="_hash", how="semi")
             lookup = names.group_by("_name").agg(pl.col(name).min())
@@ -45,7 +45,7 @@ def linked(rows: pl.LazyFrame, jobs: pl.LazyFrame, link: JobLink) -> pl.LazyFram
 
 
 def paid_by_job(payments: pl.LazyFrame) -> pl.LazyFrame:
-    """What each job was paid, whenever it was paid.
+    """Returns the amount paid for each job, regardless of when.
 
     Args:
         payments: one row per payment: job_id (null = no known job), amount, counted.
@@ -63,17 +63,17 @@ def paid_by_job(payments: pl.LazyFrame) -> pl.LazyFrame:
 def job_facts(
     jobs: pl.LazyFrame, payments: pl.LazyFrame, rules: Rules, own: pl.LazyFrame | None = None
 ) -> pl.LazyFrame:
-    """Jobs with what the rules make of them.
+    """Adds the facts that the rules derive for each job.
 
     Args:
         jobs: one row per job_id (``newest.feed_rows``).
-        payments: one row per payment, linked to jobs (``linked``); all of those of these jobs.
+        payments: one row per payment, linked to jobs (``linked``); all payments of these jobs.
         rules: jobs and sources in force; dated changes apply by the job's own metric date.
-        own: the names of undeclared sources (``own_names``); None where ``jobs`` are all there are.
+        own: the names of undeclared sources (``own_names``); None if ``jobs`` are all jobs.
 
     Returns:
-        One row per job_id that counts: the job's columns and metric_date (null = not counted in any day), paid (0
-        where nothing was paid), source and segment (never null), is_unit, is_repair.
+        One row per job_id that counts: the job's columns and metric_date (null = counted on no day), paid (0 without a
+        payment), source and segment (never null), is_unit, is_repair.
 
     Source: the design, section 3: Job, Unit / repair / segment, Source.
     """
@@ -91,31 +91,30 @@ def job_facts(
 
 
 def dated_jobs(jobs: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """The jobs that count, with their metric date (null = counted in no day)."""
+    """Returns the jobs that count, with their metric date (null = counted on no day)."""
     return jobs.filter(pl.col(COUNTED)).with_columns(metric_date(rules).alias(METRIC_DATE))
 
 
 def metric_date(rules: Rules) -> pl.Expr:
-    """The day that a job counts on, from its own columns."""
+    """Metric date of a job, from its own columns."""
     feed, zone = rules.feeds[JOBS], rules.business.timezone
     return pl.coalesce(_day(rules.jobs.latest.date, feed, zone), _day("created_at", feed, zone))
 
 
 def creation_day(rules: Rules) -> pl.Expr:
-    """The business day a job was entered on; where that is not known, the day it counts on."""
+    """Business day on which a job was created; its metric date if that is unknown."""
     return pl.coalesce(_day("created_at", rules.feeds[JOBS], rules.business.timezone), METRIC_DATE)
 
 
 def placing_day(rules: Rules, name: str) -> pl.Expr:
-    """The day that places a row of a feed: its business date; of a job, its metric date."""
+    """Day that places a row of a feed: its business date; for a job, its metric date."""
     return metric_date(rules) if name == JOBS else pl.col(rules.feeds[name].business_date)
 
 
 def may_be_placed(rules: Rules, name: str, spans: Sequence[tuple[dt.date, dt.date]]) -> pl.Expr:
-    """Whether a typed row may be placed on certain days, or on none: true of all such rows, and of few others.
+    """Condition that holds for every typed row that may fall on the given days or on none, and for few others.
 
-    It looks at nothing but columns as they were typed and compares them with constants, so that parts of files whose
-    bounds rule it out are not read.
+    It compares typed columns with constants only, so that parts of files whose bounds exclude a match are not read.
 
     Args:
         rules: which columns place a row of the feed.
@@ -126,7 +125,7 @@ def may_be_placed(rules: Rules, name: str, spans: Sequence[tuple[dt.date, dt.dat
     columns = [rules.jobs.latest.date, "created_at"] if name == JOBS else [feed.date]
     if any(column not in feed.mapped for column in columns):
         return pl.lit(value=True)
-    result = pl.lit(value=True)  # where no column holds a day
+    result = pl.lit(value=True)  # for rows without a day in any column
     for column in reversed(columns):
         near = pl.any_horizontal(pl.lit(value=False), *(_about(column, feed, *span) for span in spans))
         result = near | (pl.col(column).is_null() & result)
@@ -134,7 +133,7 @@ def may_be_placed(rules: Rules, name: str, spans: Sequence[tuple[dt.date, dt.dat
 
 
 def _about(column: str, feed: Feed, first: dt.date, last: dt.date) -> pl.Expr:
-    """Whether a column is on certain days, in whatever zone."""
+    """Condition that holds if a column falls on the given days in any time zone."""
     if feed.columns[column].type is not ColumnType.TIMESTAMP:
         return pl.col(column).is_between(first, last)
     midnight = dt.datetime(first.year, first.month, first.day, tzinfo=dt.UTC)
@@ -149,7 +148,7 @@ def _day(column: str, feed: Feed, zone: str) -> pl.Expr:
 
 
 def _segment(jobs: Jobs, row: Row) -> pl.Expr:
-    """The first segment whose condition holds."""
+    """First segment whose condition holds."""
     result = pl.lit(OTHER)
     for segment in reversed(jobs.segments):
         result = pl.when(is_true(segment.where, row)).then(pl.lit(segment.name)).otherwise(result)
@@ -162,7 +161,7 @@ def with_sources(jobs: pl.LazyFrame, rules: Rules, own: pl.LazyFrame | None = No
     Args:
         jobs: dated jobs.
         rules: the sources and their aliases.
-        own: the names of undeclared sources; None takes them from these jobs.
+        own: the names of undeclared sources; None derives them from these jobs.
     """
     if own is None:
         own = own_names(spellings(jobs, rules))
@@ -182,19 +181,19 @@ def _known(rules: Rules) -> pl.Expr:
 
 
 def fold() -> pl.Expr:
-    """What the spellings of one undeclared name have in common: ``_fold`` of ``spellings``."""
+    """Form shared by all spellings of one undeclared name: ``_fold`` of ``spellings``."""
     return pl.col("source_raw").str.to_lowercase().str.replace_all(r"\s+", "")
 
 
 def spellings(jobs: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """How undeclared sources are spelt, and by which job first.
+    """Returns the earliest spelling of each undeclared source.
 
     Args:
-        jobs: dated jobs; of any cut of all, for the earliest of several answers is the answer for all of them.
+        jobs: dated jobs, or any subset of them: ``earliest`` combines the results of several subsets.
         rules: the sources and their aliases.
 
     Returns:
-        One row per _fold (what spellings that differ only in case or spaces have in common): source_raw of the earliest
+        One row per _fold (the form shared by spellings that differ only in case or spaces): source_raw of the earliest
         job, its metric_date and job_id.
     """
     return earliest(
@@ -206,19 +205,20 @@ def spellings(jobs: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
 
 
 def earliest(spelt: pl.LazyFrame) -> pl.LazyFrame:
-    """One row per _fold of ``spellings`` of several cuts of the jobs: the earliest job's, then the lowest number's."""
+    """Reduces ``spellings`` of several subsets to one row per _fold: of the earliest job, then of the lowest number."""
+    # Length before text: orders job numbers by value, without requiring that they are numeric.
     first = [pl.col(METRIC_DATE), pl.col(JOB_ID).str.len_chars(), pl.col(JOB_ID)]
     columns = ("source_raw", METRIC_DATE, JOB_ID)
     return spelt.group_by("_fold").agg(pl.col(n).sort_by(first, nulls_last=True).first() for n in columns)
 
 
 def own_names(spelt: pl.LazyFrame) -> pl.LazyFrame:
-    """The names of undeclared sources: the spelling of the earliest job, then of the lowest job number.
+    """Returns the names of undeclared sources: the spelling of the earliest job, then of the lowest job number.
 
-    So the order of files and rows does not matter.
+    The order of files and rows does not matter.
 
     Args:
-        spelt: ``spellings`` of all jobs, of any cut of them.
+        spelt: ``spellings`` of all jobs, in any subsets.
 
     Returns:
         One row per _fold: _own, the trimmed spelling.
@@ -228,12 +228,12 @@ def own_names(spelt: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def normal(name: pl.Expr) -> pl.Expr:
-    """A source's spelling as it is compared; the column form of ``normal_source``."""
+    """Normal form in which spellings of a source are compared; the column form of ``normal_source``."""
     return name.str.to_lowercase().str.replace_all(r"[\s\-]+", "")
 
 
 def declared_names(rules: Rules) -> dict[str, str]:
-    """Every normal spelling of every declared source to its name; Unattributed too."""
+    """Maps every normal spelling of every declared source, and of Unattributed, to its name."""
     names = {normal_source(UNATTRIBUTED): UNATTRIBUTED}
     for name, source in rules.sources.items():
         names |= {normal_source(s): name for s in (name, *source.latest.aliases)}
@@ -241,10 +241,10 @@ def declared_names(rules: Rules) -> dict[str, str]:
 
 
 def meant(name: str, sources: Sequence[str], rules: Rules) -> list[str]:
-    """The sources that a person may mean by a name, of those that have figures or a rule; usually one.
+    """Returns the sources that a person may mean by a name, of those with figures or a rule; usually one.
 
-    A name as it is published means that source. Next come declared names with their aliases, then undeclared names that
-    differ from it only in case or spaces, as those are one source (``fold``), then those that differ in hyphens too.
+    An exact published name means that source. Next come declared names and their aliases, then undeclared names that
+    differ only in case or spaces, which are one source (``fold``), then those that also differ in hyphens.
     """
     if name in sources:
         return [name]

@@ -1,8 +1,8 @@
-"""Journeys: which touch each job came from, and what became of each touch.
+"""Journeys: the touch that each job came from, and the outcome of each touch.
 
-``matches`` settles the jobs, ``journeys`` tells of each touch, ``journey_tally`` adds them up. A touch and a job may
-belong together in four ways, of which the first that applies is taken (``STEPS``). A job has at most one touch; a touch
-may have several jobs.
+``matches`` assigns jobs to touches, ``journeys`` describes each touch, ``journey_tally`` adds them up. A touch and a
+job may match in four ways; the first that applies counts (``STEPS``). A job has at most one touch; a touch may have
+several jobs.
 
 Source: the design, section 7, and its notes on journeys.
 """
@@ -46,11 +46,11 @@ class Numbers:
 
     Attributes:
         touches: one row per touch.
-        touch_keys: one row per touch and number, with ``shared``: the columns of the touch that tell it from others.
+        touch_keys: one row per touch and number: the columns ``_OF_KEYS`` and ``shared``.
         jobs: one row per job: job_id, POSITION, source, ``job_day``, ``zip`` and its facts.
         job_keys: one row per job and number, of jobs with a day.
-        links: touch_id, job_id: the jobs that a touch's own row, or a call that is evidence for it, names.
-        heard: touch_id, answered: of touches that calls are evidence for.
+        links: touch_id, job_id: the jobs named by a touch's own row or by a call that is evidence for it.
+        heard: touch_id, answered: of touches with calls as evidence.
     """
 
     touches: pl.LazyFrame
@@ -62,15 +62,15 @@ class Numbers:
 
 
 def followed_jobs(facts: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """What jobs are matched by, and what becomes of their touches.
+    """Returns the columns of jobs that matching and journeys need.
 
     Args:
         facts: job facts with the columns of their feed, and ``POSITION``.
         rules: which columns hold the number and the postal code.
 
     Returns:
-        One row per job: POSITION, job_id, source, metric_date, is_unit, is_repair, paid_cents, ``job_day`` (null where
-        the job has none), zip, and ``phone`` (the cell).
+        One row per job: POSITION, job_id, source, metric_date, is_unit, is_repair, paid_cents, ``job_day`` (null if the
+        job has none), zip, and ``phone`` (the cell).
     """
     feed = rules.feeds[JOBS]
     phone = phone_column(feed)
@@ -90,13 +90,13 @@ def followed_jobs(facts: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
 
 
 def numbers(touches: pl.LazyFrame, jobs: pl.LazyFrame, calls: pl.LazyFrame | None, rules: Rules) -> Numbers:
-    """Touches and jobs side by side; all that belong together must be there.
+    """Prepares touches and jobs for matching; all rows that may match each other must be present.
 
     Args:
         touches: ``touches.touches``.
         jobs: ``followed_jobs``.
-        calls: rows of the calls feed; None where there is none.
-        rules: journeys in force by the touch's day, and by the job's.
+        calls: rows of the calls feed; None without one.
+        rules: journeys, in force on the day of the touch and of the job.
     """
     own = in_force(rules.journeys.common, pl.col("job_day"), lambda j: pl.col(KEY).is_in(list(j.own_numbers)))
     job_keys = (
@@ -118,16 +118,17 @@ def numbers(touches: pl.LazyFrame, jobs: pl.LazyFrame, calls: pl.LazyFrame | Non
 
 
 def with_shared(keys: pl.LazyFrame, job_keys: pl.LazyFrame, rules: Rules, *, day: str) -> pl.LazyFrame:
-    """Adds ``shared``: whether many customers share the number. It is on too many jobs within a year, or declared so.
+    """Adds ``shared``: whether the number is declared shared, or is on too many jobs within a year.
 
     Args:
         keys: rows with a number.
-        job_keys: one row per job and number, with ``job_day``; all jobs of these numbers among them.
+        job_keys: one row per job and number, with ``job_day``; must include all jobs of these numbers.
         rules: journeys, in force on the rows' day.
         day: the column of that day.
     """
     limits = list(rules.journeys.limits())
-    many = job_keys.group_by(KEY).len().filter(pl.col("len") > min(limits))  # few: only these have to be put in order
+    many = job_keys.group_by(KEY).len().filter(pl.col("len") > min(limits))  # few, so only these have to be sorted
+    # A number with more than n jobs within a year has a job whose n-th successor lies within a year of it.
     often = (
         job_keys.select(KEY, "job_day")
         .join(many, on=KEY, how="semi")
@@ -149,10 +150,10 @@ def with_shared(keys: pl.LazyFrame, job_keys: pl.LazyFrame, rules: Rules, *, day
 
 
 def pairs(of: Numbers) -> pl.LazyFrame:
-    """Every touch and job that may belong together, by the first step that applies.
+    """Returns every touch and job that may match, with the first step that applies.
 
     Returns:
-        One row per pair: job_id, touch_id, step, days (from the touch to the job; null where the job has no day).
+        One row per pair: job_id, touch_id, step, days (from the touch to the job; null if the job has no day).
     """
     job = of.jobs.select(JOB_ID, "job_day")
     days = (pl.col("job_day") - pl.col("touch_date")).dt.total_days()
@@ -174,16 +175,16 @@ def pairs(of: Numbers) -> pl.LazyFrame:
 
 
 def matches(of: Numbers, found: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """The touch that each job came from.
+    """Returns the touch that each job came from.
 
     Args:
         of: touches and jobs.
         found: ``pairs`` of them.
-        rules: first or last touch, in force by the job's day.
+        rules: first or last touch, in force on the job's day.
 
     Returns:
-        The columns ``MATCHES``, one row per job that has a touch. Of several the lowest step is taken, then the first
-        or last by time, then the order of sources in the rules, then the touch's id.
+        The columns ``MATCHES``, one row per job that has a touch. Of several touches the lowest step wins, then the
+        first or last by time, then the order of sources in the rules, then the touch's id.
     """
     last = in_force(rules.journeys.common, pl.col("job_day"), lambda j: pl.lit(j.touch == "last"))
     at = pl.col("touch_at").dt.epoch("us")
@@ -205,13 +206,13 @@ def matches(of: Numbers, found: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
 
 
 def revenue_of_jobs(payments: pl.LazyFrame, facts: pl.LazyFrame, matched: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """The company's share of what matched jobs were paid: job_id, revenue40_micros."""
+    """Returns the company's share of the payments for matched jobs: job_id, revenue40_micros."""
     some = payments.join(matched.select(JOB_ID), on=JOB_ID, how="semi")
     return revenue_rows(some, facts, rules).group_by(JOB_ID).agg(pl.col("revenue40_micros").sum())
 
 
 def journeys(of: Numbers, found: pl.LazyFrame, matched: pl.LazyFrame, revenue: pl.LazyFrame) -> pl.LazyFrame:
-    """What became of each touch.
+    """Returns the outcome of each touch.
 
     Args:
         of: touches and jobs.
@@ -221,9 +222,9 @@ def journeys(of: Numbers, found: pl.LazyFrame, matched: pl.LazyFrame, revenue: p
 
     Returns:
         One row per touch: its id, POSITION (``touches.place``), feed, source, touch_at, touch_date, month; answered
-        (null where no call tells), booked, visited, repaired; jobs (how many), job_id (the first of them), matched_by
-        (of that job, ``none`` without one), reason (why there is none, null where there is one), lost (it might have
-        had a job that another touch has); returning_customer (the number had a job before; null without a number of its
+        (null if no call shows it), booked, visited, repaired; jobs (their number), job_id (of the first), matched_by
+        (of that job, ``none`` without one), reason (why there is none, null if there is one), lost (a job that it
+        matches went to another touch); returning_customer (the number had a job before; null without a number of its
         own), cost, paid, revenue40.
     """
     first = ["job_day", pl.col(JOB_ID).str.len_chars(), JOB_ID]
@@ -305,7 +306,7 @@ COUNTED_AS: Sequence[tuple[str, pl.Expr]] = (
     ("returning_customers", pl.col("returning_customer")),
     ("booked_returning", pl.col("returning_customer") & pl.col("booked")),
 )
-"""The columns of ``journey_metrics`` that count touches, and which they count."""
+"""The columns of ``journey_metrics`` that count touches, and the condition of each."""
 
 
 SUMS: Mapping[str, pl.DataType] = {
@@ -319,7 +320,7 @@ SUMS: Mapping[str, pl.DataType] = {
 
 
 def journey_tally(of: pl.LazyFrame) -> pl.LazyFrame:
-    """What some touches add to ``journey_metrics``: tallies of any cuts of the touches add up.
+    """Returns the contribution of some touches to ``journey_metrics``; tallies of disjoint subsets add up.
 
     Args:
         of: ``journeys``.
@@ -342,12 +343,12 @@ def journey_tally(of: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def changed_tally(before: pl.LazyFrame, was: pl.LazyFrame, now: pl.LazyFrame) -> pl.LazyFrame:
-    """``journey_tally`` after a change.
+    """Returns ``journey_tally`` after a change.
 
     Args:
-        before: that of all touches before it; more columns are allowed, and rows without a touch are left out.
-        was: ``journeys`` of the touches that it reached, as they were.
-        now: the same as they are.
+        before: the tally of all touches before it; extra columns are allowed, and rows without a touch are left out.
+        was: ``journeys`` of the touches affected, before the change.
+        now: the same touches after it.
     """
     less = journey_tally(was).with_columns(-pl.col(n) for n in SUMS)
     cuts = [t.select("month", "source", *SUMS) for t in (before, less, journey_tally(now))]
@@ -356,17 +357,17 @@ def changed_tally(before: pl.LazyFrame, was: pl.LazyFrame, now: pl.LazyFrame) ->
 
 
 def journey_metrics(tally: pl.LazyFrame, monthly: pl.LazyFrame, zone: str) -> pl.LazyFrame:
-    """Journeys by the month of the touch and its source.
+    """Returns journeys by the month of the touch and its source.
 
     Args:
         tally: ``journey_tally`` of all touches.
-        monthly: ``monthly_metrics``, for what a source costs in a month.
+        monthly: ``monthly_metrics``, for the cost of a source in a month.
         zone: the business time zone.
 
     Returns:
         One row per (month, source) with a touch or a cost, sorted: time (noon of the first), the counts of
-        ``COUNTED_AS``, jobs, touch_cost (what the touches cost by themselves), cost (all that the source costs in that
-        month), revenue_gross and revenue40 (what the touches' jobs were paid, whenever it was).
+        ``COUNTED_AS``, jobs, touch_cost (the touches' own cost), cost (the source's whole cost in that month),
+        revenue_gross and revenue40 (of the payments for the touches' jobs, whenever paid).
     """
     spent = monthly.group_by("month", "source").agg(pl.col("cost").sum()).filter(pl.col("cost") != 0)
     return (

@@ -1,9 +1,9 @@
-"""How soon a lead was spoken to: from the row of a lead feed to the first call that reached the customer.
+"""Time from a row of a lead feed to the first call that reached the customer.
 
-Leads of feeds with a time are looked at. A lead is reached by the first of these calls with one of its numbers, at most
-``[calls].called_back`` days later: an outbound call from the moment of the lead on, or an inbound call that was
-answered, which may also be the lead's own: up to ten minutes before it (the clocks of vendors and phone logs differ),
-which is no wait at all. A lead without a number cannot be followed. Waits are of ``[business].hours``, as of calls.
+Only leads of feeds with a time are followed. A lead is reached by the first of these calls with one of its numbers, at
+most ``[calls].called_back`` days later: an outbound call at or after the lead, or an answered inbound call. The latter
+may be the lead's own call, up to ten minutes before it (clocks of vendors and phone logs differ): a wait of 0. A lead
+without a number cannot be followed. Waits are counted in ``[business].hours``, as for calls.
 
 Source: the design, section 7.
 """
@@ -22,7 +22,7 @@ from rmetrics.rules.names import CALLS
 
 
 def lead_waits(of: Numbers, calls: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """How long each lead waited until it was reached.
+    """Returns the time until each lead was reached.
 
     Args:
         of: touches and their numbers.
@@ -66,10 +66,10 @@ def lead_waits(of: Numbers, calls: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
 
 
 def lead_speeds(of: Numbers, waits: pl.LazyFrame) -> list[Speed]:
-    """How soon leads were reached, by source, ALL first; ``calls`` counts the leads, those without a number too.
+    """Returns how soon leads were reached, by source, ALL first; ``calls`` counts all leads, even without a number.
 
     Args:
-        of: touches; of the days that are asked for.
+        of: touches of the requested days.
         waits: ``lead_waits`` of them.
     """
     leads = of.touches.filter(_followed()).select(TOUCH, "source")

@@ -14,7 +14,7 @@ KEY = {"date": pl.Date(), "source": pl.String(), "segment": pl.String()}
 
 
 def between(day: pl.Expr, start: dt.date | None, end: dt.date | None) -> pl.Expr:
-    """Whether a day is in ``[start, end)``; None is open."""
+    """True if a day is in ``[start, end)``; None leaves an end open."""
     inside = day.is_not_null()
     if start is not None:
         inside &= day >= pl.lit(start)
@@ -24,7 +24,7 @@ def between(day: pl.Expr, start: dt.date | None, end: dt.date | None) -> pl.Expr
 
 
 def counting(feeds: Mapping[str, pl.LazyFrame], rules: Rules, name: str, where: str | None) -> pl.LazyFrame:
-    """The rows of a feed that count and for which ``where`` holds, with their business day as ``_day``."""
+    """Returns the rows of a feed that count and meet ``where``, with their business day as ``_day``."""
     rows = feeds[name].filter(pl.col(COUNTED))
     if where is not None:
         rows = rows.filter(is_true(where, feed_row(rules.feeds[name], rules.business.timezone)))
@@ -32,10 +32,10 @@ def counting(feeds: Mapping[str, pl.LazyFrame], rules: Rules, name: str, where: 
 
 
 def feed_leads(feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
-    """Leads that are rows of a feed.
+    """Returns leads that are rows of a feed.
 
     Args:
-        feeds: rows by feed name (``newest.feed_rows``); those whose leads are wanted.
+        feeds: rows by feed name (``newest.feed_rows``), of the feeds whose leads are wanted.
         rules: sources; dated changes apply by the date of the row counted.
 
     Returns:
@@ -62,7 +62,7 @@ def feed_leads(feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
 
 
 def daily_leads(activity: pl.LazyFrame, counted: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """Leads per business day, source and segment.
+    """Returns leads per business day, source and segment.
 
     Args:
         activity: jobs, units, repairs per (date, source, segment).
@@ -71,7 +71,7 @@ def daily_leads(activity: pl.LazyFrame, counted: pl.LazyFrame, rules: Rules) -> 
 
     Returns:
         One row per (date, source, segment): leads (Int64) > 0. Leads by jobs, units or repairs take the job's segment;
-        rows of a feed take the source's. Empty, with the same columns, where nothing counts.
+        rows of a feed take the source's. Empty, with the same columns, if nothing counts.
 
     Source: the design, section 3: Leads.
     """

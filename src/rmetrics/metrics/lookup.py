@@ -1,20 +1,20 @@
-"""Rows by the values that they hold, whether a handful of values is asked for or a million."""
+"""Rows by the values they hold, for a handful of values or a million."""
 
 from collections.abc import Sequence
 
 import polars as pl
 
 MANY = 50_000
-"""From so many values on a join is quicker than a search in a list (measured), which does not use several cores."""
+"""From this many values on, a join is faster (measured) than ``is_in``, which does not use several cores."""
 
 
 def holding(rows: pl.LazyFrame, columns: Sequence[str], values: pl.Series) -> pl.LazyFrame:
-    """The rows that hold one of some values in one of some columns, each row once, in no particular order.
+    """Returns the rows that hold any of the values in any of the columns, each row once, in no particular order.
 
     Args:
-        rows: any rows; where values are many, better only the columns that are needed.
+        rows: any rows; for many values, preferably only the columns needed.
         columns: of the type of the values.
-        values: each at most once. A null is never found.
+        values: distinct values. A null never matches.
     """
     if len(values) < MANY:
         return rows.filter(pl.any_horizontal(pl.col(c).is_in(values.implode()) for c in columns))

@@ -1,7 +1,8 @@
-"""Declared measures as tallies: what each row adds to each measure, per day and per member of each dimension.
+"""Declared measures as tallies: the amount each row adds to each measure, per day and per member of each dimension.
 
-Everything is a whole number: ones, cents or millionths (``rules.measures.Unit``). A row of several members is split so
-that its parts add up to it: amounts in equal parts, the first named getting what is left over; counts go to the first.
+All amounts are whole numbers: ones, cents or millionths (``rules.measure_tables.Unit``). A row of several members is
+split so that its parts add up: sums in equal parts, with one unit more for the first named until they do; a count goes
+to the first, or in full to each if the measure is not additive over the dimension.
 
 Source: the design, section 8.
 """
@@ -42,7 +43,7 @@ from rmetrics.rules.model import OTHER, UNATTRIBUTED, FeedLeads, Rules
 from rmetrics.rules.rows import feed_row
 
 ROWS = ""
-"""The measure under which a dimension's own rows are counted, to tell which members are the largest."""
+"""The measure name under which a dimension's own rows are counted, to rank its members by size."""
 DAILY_TALLY = {
     "date": pl.Date(),
     "source": pl.String(),
@@ -62,12 +63,12 @@ _DAY, _SOURCE, _SEGMENT, _MEMBER, _PLACE = "_on", "_from", "_kind", "_member", "
 
 @dataclass(frozen=True, slots=True)
 class MeasureSums:
-    """What rows add to declared measures.
+    """Amounts that rows add to declared measures.
 
     Attributes:
         daily: of own measures, per (date, source, segment, measure): amount.
-        members: of all measures, per (date = first of the month, dimension, member, measure): amount; of rows that have
-            members only. Under the measure ``ROWS`` how many rows of its own a dimension has.
+        members: of all measures, per (date = first of the month, dimension, member, measure): amount; only of rows that
+            have members. The measure ``ROWS`` counts a dimension's own rows.
     """
 
     daily: pl.LazyFrame
@@ -75,26 +76,26 @@ class MeasureSums:
 
 
 def nothing() -> MeasureSums:
-    """The sums of no rows."""
+    """Returns the sums of no rows."""
     return MeasureSums(pl.LazyFrame(schema=DAILY_TALLY), pl.LazyFrame(schema=MEMBER_TALLY))
 
 
 def together(parts: Sequence[MeasureSums]) -> MeasureSums:
-    """The sums of several cuts of rows; they are not added up yet."""
+    """Concatenates the sums of several subsets of rows without adding them up."""
     if not parts:
         return nothing()
     return MeasureSums(pl.concat([p.daily for p in parts]), pl.concat([p.members for p in parts]))
 
 
 def needed_feeds(rules: Rules) -> list[str]:
-    """The feeds whose rows any own measure or any dimension needs."""
+    """Returns the feeds whose rows an own measure or a dimension needs."""
     own = {m.latest.of for m in sums(rules, own=True).values()}
     by_member = {of for places in reached(rules).values() for of in places}
     return [name for name in rules.feeds if name in own | by_member]
 
 
 def of_jobs_columns(rules: Rules) -> list[str]:
-    """What rows that belong to jobs need of the jobs: where these count, and by whom they are told apart."""
+    """Returns the columns of jobs that linked rows need: date, source and segment, and those of dimensions of jobs."""
     texts = [member_text(d, rules)[0] for d in rules.dimensions.values() if d.of == JOBS]
     named = {n for text in texts for n in tree.columns_in(parse(text))}
     return list(dict.fromkeys([JOB_ID, METRIC_DATE, SOURCE, SEGMENT, *sorted(named)]))
@@ -103,13 +104,13 @@ def of_jobs_columns(rules: Rules) -> list[str]:
 def measure_sums(
     jobs: pl.LazyFrame | None, feeds: Mapping[str, pl.LazyFrame], of_jobs: pl.LazyFrame | None, rules: Rules
 ) -> MeasureSums:
-    """What some rows add to the declared measures.
+    """Returns the amounts that some rows add to the declared measures.
 
     Args:
         jobs: job facts, with the columns of their feed; None for none.
-        feeds: rows by feed name, of those feeds that have some; linked to jobs where they name jobs.
-        of_jobs: the facts of all jobs that these rows are linked to (``of_jobs_columns``); may be None where no feed
-            is linked.
+        feeds: rows by feed name, of the feeds that have some; linked to jobs if they name jobs.
+        of_jobs: the facts of all jobs that these rows are linked to (``of_jobs_columns``); may be None if no feed is
+            linked.
         rules: all rules.
     """
     frames = {} if jobs is None else {JOBS: jobs}
@@ -120,9 +121,9 @@ def measure_sums(
 
 
 def journey_sums(journeys: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """What touches add to own measures over journeys.
+    """Returns the amounts that touches add to own measures over journeys.
 
-    Touches are few beside rows, and change as their jobs do: they are added up whole, and no tally of them is kept.
+    Touches are few compared with rows, and change as their jobs do: they are added up in full, and no tally is kept.
 
     Args:
         journeys: ``metrics.journeys.journeys``.
@@ -138,7 +139,7 @@ def journey_sums(journeys: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
 
 
 def placed_journeys(journeys: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """Touches with day, source and segment, as ``placed_rows``; the segment is that of the source's leads."""
+    """Returns touches with day, source and segment, as ``placed_rows``; the segment is that of the source's leads."""
     day, source = pl.col("touch_date"), pl.col("source")
     return journeys.with_columns(
         day.alias(_DAY), source.alias(_SOURCE), _segment_of(source, day, rules).alias(_SEGMENT)
@@ -146,7 +147,7 @@ def placed_journeys(journeys: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
 
 
 class _Rows:
-    """The rows of one feed that count, each with where it counts and what it may be told apart by."""
+    """The rows of one feed that count, each with its day, source, segment and members."""
 
     def __init__(self, name: str, rows: pl.LazyFrame, of_jobs: pl.LazyFrame | None, rules: Rules) -> None:
         self.name, self.rules, self.row = name, rules, measure_row(rules, name)
@@ -154,7 +155,7 @@ class _Rows:
         self.frame = self._with_members(self._placed(rows, of_jobs), of_jobs)
 
     def _placed(self, rows: pl.LazyFrame, of_jobs: pl.LazyFrame | None) -> pl.LazyFrame:
-        """The rows that count, with day, source and segment; and the columns that rmetrics adds for conditions."""
+        """Returns the rows that count, with day, source, segment, and the columns that rmetrics adds for conditions."""
         name, rules = self.name, self.rules
         day = pl.col(rules.feeds[name].business_date) if name != JOBS else pl.col(METRIC_DATE)
         if name == JOBS:
@@ -203,12 +204,12 @@ class _Rows:
 
 
 def member_column(dimension: str) -> str:
-    """The column of ``placed_rows`` that has a row's member, or the text of its members before it is split."""
+    """Returns the column of ``placed_rows`` with a row's member, or the text of several members before the split."""
     return f"{_MEMBER}:{dimension}"
 
 
 def member(dimension: Dimension, rules: Rules) -> pl.Expr:
-    """A row's member, or the text of its members before it is split."""
+    """A row's member, or the text of several members before the split."""
     text, kind = member_text(dimension, rules)
     value = polars_form.derived(text, measure_row(rules, dimension.of), kind or ColumnType.TEXT)
     if kind in {None, ColumnType.TEXT, ColumnType.CURRENCY}:
@@ -217,7 +218,7 @@ def member(dimension: Dimension, rules: Rules) -> pl.Expr:
 
 
 def _owner(name: str, rules: Rules) -> pl.Expr:
-    """The source that rows of a feed belong to: the only one that counts leads or costs by it."""
+    """Source that rows of a feed belong to: the only one that counts leads or costs by it."""
     found = [
         source
         for source, dated in rules.sources.items()
@@ -230,22 +231,22 @@ def _owner(name: str, rules: Rules) -> pl.Expr:
 
 
 def _segment_of(source: pl.Expr, day: pl.Expr, rules: Rules) -> pl.Expr:
-    """The segment of a source's leads on a day; OTHER for one that no rule declares."""
+    """Segment of a source's leads on a day; OTHER for an undeclared source."""
     result = pl.lit(OTHER)
     for name, dated in rules.sources.items():
         result = pl.when(source == name).then(in_force(dated, day, lambda s: pl.lit(s.segment))).otherwise(result)
     return result
 
 
-# -- what a row adds
+# -- the amount of a row
 
 
 def placed_rows(name: str, rows: pl.LazyFrame, of_jobs: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """The rows of a feed that count, with the day (``_on``), source (``_from``) and segment (``_kind``) they count in.
+    """Returns the rows of a feed that count, with their day (``_on``), source (``_from``) and segment (``_kind``).
 
     Args:
         name: the feed.
-        rows: its rows; of jobs their facts.
+        rows: its rows; for jobs, their facts.
         of_jobs: the facts of all jobs that these rows are linked to, with the columns of their feed.
         rules: all rules.
     """
@@ -253,9 +254,9 @@ def placed_rows(name: str, rows: pl.LazyFrame, of_jobs: pl.LazyFrame, rules: Rul
 
 
 def amount(measure: Measure, row: Row, rules: Rules, *, blank: bool = False) -> pl.Expr:
-    """What a row adds to a count, or to a sum before a share is taken: ones or cents, 0 where nothing.
+    """Amount that a row adds to a count, or to a sum before the share: ones or cents, 0 for nothing.
 
-    With ``blank``, null where what is added up is, whether ``where`` holds or not.
+    With ``blank``, the amount is null if the summed value is, and ``where`` is ignored.
     """
     if measure.count is not None:
         return is_true(measure.count, row).cast(pl.Int64)
@@ -271,7 +272,7 @@ def amount(measure: Measure, row: Row, rules: Rules, *, blank: bool = False) -> 
 
 
 def _source_amount(measure: Measure, name: str, rules: Rules) -> pl.Expr:
-    """What a row of a feed adds to the shipped leads or cost, as the rules of the sources make them of rows."""
+    """Amount that a row of a feed adds to the shipped leads or cost, by the rules of the sources."""
     total = pl.lit(0, dtype=pl.Int64)
     for source, dated in rules.sources.items():
         for start, end, version in dated.spans():
@@ -328,9 +329,9 @@ def _sums_of(rows: _Rows) -> MeasureSums:
 
 
 def _own_sums(dated: pl.LazyFrame, own: Sequence[str], of: str, rules: Rules) -> pl.LazyFrame:
-    """The sums of some measures over placed rows, per day, source and segment."""
+    """Adds up some measures over placed rows, per day, source and segment."""
     key = {"date": _DAY, "source": _SOURCE, "segment": _SEGMENT}
-    # Columns first: of a constant, which "every row" is, a group's sum would be the constant itself.
+    # Columns first: the "sum" of a constant, such as a count of every row, over a group would be the constant itself.
     amounts = [_dated_amount(n, of, measure_row(rules, of), rules).alias(n) for n in own]
     placed = dated.select(*(pl.col(c).alias(n) for n, c in key.items()), *amounts)
     summed = placed.group_by(*key).agg(pl.col(n).sum() for n in own)
@@ -338,13 +339,13 @@ def _own_sums(dated: pl.LazyFrame, own: Sequence[str], of: str, rules: Rules) ->
 
 
 def _long(summed: pl.LazyFrame, key: Sequence[str], names: Sequence[str]) -> pl.LazyFrame:
-    """One row per key and measure whose sum is not 0."""
+    """Returns one row per key and measure whose sum is not 0."""
     long = summed.unpivot(on=list(names), index=list(key), variable_name="measure", value_name="amount")
     return long.filter(pl.col("amount") != 0).with_columns(pl.col("amount").cast(pl.Int64))
 
 
 def _by_member(dated: pl.LazyFrame, name: str, dimension: Dimension, rows: _Rows) -> pl.LazyFrame:
-    """The sums of one dimension per month and member."""
+    """Adds up the measures of one dimension per month and member."""
     rules = rows.rules
     measures = {
         n: sums(rules)[n].latest for (d, n), places in reached(rules).items() if d == name and rows.name in places
@@ -369,6 +370,7 @@ def _by_member(dated: pl.LazyFrame, name: str, dimension: Dimension, rows: _Rows
             _split(amounted.filter(several), named, measures, dimension),
         ]
     shared = [n for n, m in measures.items() if unit_of(m, rules) is Unit.MICRO]
+    # Multiplied after the split: parts in whole cents add up exactly before and after the share.
     summed = (
         pl.concat(parts)
         .group_by("date", "member")
@@ -379,7 +381,7 @@ def _by_member(dated: pl.LazyFrame, name: str, dimension: Dimension, rows: _Rows
 
 
 def _whole(rows: pl.LazyFrame, named: Sequence[str]) -> pl.LazyFrame:
-    """Rows of one member each."""
+    """Returns rows with one member each."""
     trimmed = pl.col("member").str.strip_chars(WHITE_SPACE)
     shown = pl.when(trimmed.is_null() | (trimmed == "")).then(pl.lit(NONE)).otherwise(trimmed)
     return rows.select("date", shown.alias("member"), "_share", *named)
@@ -388,7 +390,7 @@ def _whole(rows: pl.LazyFrame, named: Sequence[str]) -> pl.LazyFrame:
 def _split(
     rows: pl.LazyFrame, named: Sequence[str], measures: Mapping[str, Measure], dimension: Dimension
 ) -> pl.LazyFrame:
-    """Rows of several members, a row for each: in the order named, each once; blank names are none."""
+    """Splits rows of several members into one row each, in the order named and without repeats or blanks."""
     assert dimension.split is not None  # noqa: S101 - asked of dimensions that are split
     some = rows.with_columns(names_in(pl.col("member"), dimension.split).alias("member"))
     some = some.with_columns(pl.col("member").list.len().cast(pl.Int64).alias("_count"))
@@ -398,7 +400,7 @@ def _split(
 
 
 def names_in(text: pl.Expr, split: str | None) -> pl.Expr:
-    """The members a row names, in the order named, each once; ``(none)`` where it names none."""
+    """Members that a row names, in the order named, without repeats; ``(none)`` if it names none."""
     words = pl.concat_list(text) if split is None else text.str.split(split)
     names = (
         words.list.eval(pl.element().str.strip_chars(WHITE_SPACE))
@@ -410,7 +412,7 @@ def names_in(text: pl.Expr, split: str | None) -> pl.Expr:
 
 
 def _part(name: str, measure: Measure | None, dimension: Dimension) -> pl.Expr:
-    """What one member gets of a row's amount."""
+    """One member's part of a row's amount."""
     whole, count, place = pl.col(name), pl.col("_count"), pl.col(_PLACE).cast(pl.Int64)
     if measure is None:
         return whole

@@ -1,7 +1,7 @@
 """One row per key: the newest export wins, column by column.
 
-A blank cell in the newest export blanks the value; a column that the newest export does not have keeps the older one.
-Absence of a row never deletes it.
+A blank cell in the newest export blanks the value; a column missing from the newest export keeps its older value.
+The absence of a row never deletes it.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,9 +25,9 @@ class TypedExport:
     """The typed rows of one export, or of several with the same columns.
 
     Attributes:
-        rows: the columns the export had, and ``_line``; of several exports ``_file``, too.
+        rows: the columns of the export, and ``_line``; for several exports also ``_file``.
         columns: which of the feed's mapped columns those are.
-        ranks: the places of the exports in the order from old to new, unique; ``_file`` of their rows.
+        ranks: the ranks of the exports, from old to new, unique; ``_file`` of their rows.
     """
 
     rows: pl.LazyFrame
@@ -36,7 +36,7 @@ class TypedExport:
 
 
 def every_row(exports: Sequence[TypedExport], feed: Feed, base: pl.LazyFrame | None = None) -> pl.LazyFrame:
-    """All versions of all rows, in the columns of ``newest_rows``."""
+    """Returns all versions of all rows, in the columns of ``newest_rows``."""
     columns = typed_columns(feed)
     frames = [_aligned(e, columns, summed=feed.repeats == "sum") for e in exports]
     if base is not None:
@@ -47,20 +47,21 @@ def every_row(exports: Sequence[TypedExport], feed: Feed, base: pl.LazyFrame | N
 
 
 def newest_rows(exports: Sequence[TypedExport], feed: Feed, base: pl.LazyFrame | None = None) -> pl.LazyFrame:
-    """The newest version of every row.
+    """Returns the newest version of every row.
 
     Args:
         exports: the typed exports of one feed, in any order.
-        feed: the feed; its ``key_columns`` are the key, null counts as a value.
-        base: what this function returned for older exports, of all their rows or of some keys; None for none.
+        feed: the feed; its ``key_columns`` are the key, in which null counts as a value.
+        base: the result of this function for older exports, for all their rows or for some keys; None for none.
 
     Returns:
-        One row per key: all mapped columns (null where no export had them), ``_file``, ``_line`` and ``_parts`` (of
-        how many lines it is made) of the newest version. An empty frame with the same columns for no exports.
+        One row per key: all mapped columns (null if no export had them), ``_file``, ``_line`` and ``_parts`` (number of
+        lines that make up the row) of the newest version. An empty frame with the same columns for no exports.
 
     Source: the design, section 1 (newest wins, absence never deletes).
     """
     every, key = every_row(exports, feed, base), list(feed.key_columns)
+    # Most keys occur once: only the others need the costly merge by column.
     repeated = every.group_by(key).len().filter(pl.col("len") > 1).select(key)
     single = every.join(repeated, on=key, how="anti", nulls_equal=True)
     versions = every.join(repeated, on=key, how="semi", nulls_equal=True)
@@ -68,11 +69,11 @@ def newest_rows(exports: Sequence[TypedExport], feed: Feed, base: pl.LazyFrame |
 
 
 def put_together(versions: pl.LazyFrame, exports: Sequence[TypedExport], feed: Feed) -> pl.LazyFrame:
-    """One row per key, each column from the newest export that has it.
+    """Returns one row per key, each column from the newest export that has it.
 
     Args:
         versions: rows of ``every_row``: all versions of some keys.
-        exports: the exports they are from.
+        exports: the exports that they come from.
         feed: the feed.
     """
     key, age = list(feed.key_columns), [FILE, LINE]
@@ -87,7 +88,7 @@ def put_together(versions: pl.LazyFrame, exports: Sequence[TypedExport], feed: F
 
 
 def typed_columns(feed: Feed) -> dict[str, pl.DataType]:
-    """The mapped columns of a feed's rows and their types, after the id made up for feeds without one."""
+    """Returns the mapped columns of a feed's rows and their types, after the generated id of feeds without one."""
     made_up: dict[str, pl.DataType] = {k: pl.String() for k in feed.key_columns if k not in feed.mapped}
     return {**made_up, **{n: DTYPES[c.type] for n, c in feed.mapped.items()}}
 
@@ -103,7 +104,7 @@ def _aligned(export: TypedExport, columns: dict[str, pl.DataType], *, summed: bo
 
 
 def _latest(name: str, exports: Sequence[TypedExport]) -> pl.Expr:
-    """The value of the newest export that has the column; older rows put together before have what there was."""
+    """Value of the newest export that has the column; merged older rows (``base``) already hold its older value."""
     lacking = [rank for e in exports if name not in e.columns for rank in e.ranks]
     value, age = pl.col(name), [pl.col(FILE), pl.col(LINE)]
     if not lacking:
@@ -118,11 +119,11 @@ def feed_rows(newest: pl.LazyFrame, feed: Feed, where: Dated[str | None], zone: 
     Args:
         newest: one row per key.
         feed: the feed.
-        where: its condition for rows that count, in force by business date.
+        where: the feed's condition for rows that count, in force by business date.
         zone: the business time zone.
 
     Returns:
-        The same rows with the derived columns, ``feed.business_date`` (null where the date is blank) and ``counted``
+        The same rows with the derived columns, ``feed.business_date`` (null if the date is blank) and ``counted``
         (never null).
     """
     mapped, row = mapped_row(feed, zone), feed_row(feed, zone)
@@ -140,7 +141,7 @@ def _holds(where: str | None, row: Row) -> pl.Expr:
 
 
 def in_force(dated: Dated[T], day: pl.Expr, value: Callable[[T], pl.Expr]) -> pl.Expr:
-    """The expression of the version in force on ``day``; rows without a day follow the latest version."""
+    """Expression of the version in force on ``day``; rows without a day follow the latest version."""
     versions = list(dated.versions)
     result = value(versions[0][1])
     for start, version in versions[1:]:

@@ -1,7 +1,7 @@
-"""The keys by which rows of different exports are of one customer: phone numbers, each with its extension.
+"""Keys that link rows of different exports to one customer: phone numbers, each with its extension.
 
-Cells were spelled in one way when they were typed (``ingest.phones``): ten digits, or ``+`` and digits, then ``x`` and
-the extension; several numbers are joined by a semicolon. Each of them is a key. Any other text is none.
+Typing has normalised the cells (``ingest.phones``): ten digits, or ``+`` and digits, then ``x`` and the extension;
+several numbers are joined by a semicolon. Each number is a key; any other text is not.
 """
 
 import polars as pl
@@ -13,7 +13,7 @@ _NUMBER = r"^(?:[2-9][0-9]{9}|\+[0-9]{7,15})(?:x[0-9]{1,20})?$"
 
 
 def keyed(rows: pl.LazyFrame, column: str, name: str = KEY) -> pl.LazyFrame:
-    """The rows once for each number that stands in a column.
+    """Returns the rows once for each number in a column.
 
     Args:
         rows: any rows.
@@ -24,6 +24,7 @@ def keyed(rows: pl.LazyFrame, column: str, name: str = KEY) -> pl.LazyFrame:
         The columns of the rows and the key; a cell with two numbers makes two rows, one without a number makes none.
     """
     cell = pl.col(column)
+    # Few cells hold several numbers: only those are split, which is costly.
     plain = rows.filter(cell.str.contains(_NUMBER)).with_columns(cell.alias(name))
     several = (
         rows.filter(cell.str.contains(";", literal=True))
@@ -35,14 +36,14 @@ def keyed(rows: pl.LazyFrame, column: str, name: str = KEY) -> pl.LazyFrame:
 
 
 def having(rows: pl.LazyFrame, column: str, keys: pl.Series) -> pl.LazyFrame:
-    """The rows whose cell holds one of some numbers, each row once.
+    """Returns the rows whose cell holds any of the numbers, each row once.
 
-    Whole cells are compared first, and taken apart only where they hold several numbers, which few do.
+    Whole cells are compared first; only the few cells with several numbers are split.
 
     Args:
         rows: any rows.
         column: typed as ``phone``.
-        keys: numbers as ``keyed`` has them.
+        keys: numbers in the form of ``keyed``.
     """
     cell, listed = pl.col(column), keys.implode()
     several = cell.str.split(";").list.eval(pl.element().is_in(listed)).list.any()
@@ -53,7 +54,7 @@ def having(rows: pl.LazyFrame, column: str, keys: pl.Series) -> pl.LazyFrame:
 
 
 def first_key(column: str) -> pl.Expr:
-    """The first number of a cell; null where it holds none."""
+    """First number of a cell; null if it holds none."""
     return pl.col(column).str.extract(r"(?:^|;)((?:[2-9][0-9]{9}|\+[0-9]{7,15})(?:x[0-9]{1,20})?)(?:;|$)", 1)
 
 

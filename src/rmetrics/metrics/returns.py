@@ -1,8 +1,8 @@
-"""Customers who come back: days between a job and the nearest other job of the same customer.
+"""Returning customers: days between a job and the nearest other job of the same customer.
 
-Customers are followed as journeys follow them: by each whole number of a cell, with its extension; the company's own
-numbers and those that many customers share are nobody's. ``[returns.NAME]`` says what else both jobs have alike, and
-which jobs are looked for.
+Customers are identified as for journeys: by each whole number of a cell, with its extension; the company's own numbers
+and shared numbers identify nobody. ``[returns.NAME]`` declares which other columns both jobs share, and which jobs are
+looked for.
 """
 
 from collections.abc import Sequence
@@ -23,21 +23,21 @@ _DAY, _ENTERED, _CELL, _SOUGHT, _NEAREST = "_day", "_entered", "_cell", "_sought
 
 
 def return_schema(rules: Rules) -> dict[str, pl.DataType]:
-    """The columns of ``settled``."""
+    """Returns the columns of ``settled``."""
     return {POSITION: pl.Int64(), **dict.fromkeys(rules.returns, pl.Int64())}
 
 
 def nearest(jobs: pl.LazyFrame, rules: Rules, inside: pl.Expr | None = None) -> pl.LazyFrame:
-    """Days to the nearest other job, number by number; of any cut of the numbers, for ``settled`` puts them together.
+    """Returns days to the nearest other job, by number; any subset of numbers will do, as ``settled`` combines them.
 
     Args:
-        jobs: job facts with the columns of their feed, and ``POSITION``; all jobs of each customer among them.
-        rules: returns and journeys; who counts as a customer follows from the rules on the day a job was entered.
-        inside: which numbers (``phones.KEY``) are looked at; None: all.
+        jobs: job facts with the columns of their feed, and ``POSITION``; must include all jobs of each customer.
+        rules: returns and journeys; who counts as a customer depends on the rules in force when a job was created.
+        inside: the numbers (``phones.KEY``) to include; None: all.
 
     Returns:
-        The columns of ``return_schema``; a job may have several rows, and has none where nobody comes back. Jobs
-        without a metric date count nowhere and are nobody's return.
+        The columns of ``return_schema``; a job may have several rows, or none if there is no return. Jobs without a
+        metric date count nowhere and are no returns.
     """
     parts = [pl.LazyFrame(schema=return_schema(rules))]
     parts += [_nearest(name, rule, jobs, rules, inside) for name, rule in rules.returns.items()]
@@ -45,7 +45,7 @@ def nearest(jobs: pl.LazyFrame, rules: Rules, inside: pl.Expr | None = None) -> 
 
 
 def settled(parts: Sequence[pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
-    """One row per job of several cuts of ``nearest``: the fewest days over all numbers of the job."""
+    """Combines several subsets of ``nearest`` into one row per job: the fewest days over all its numbers."""
     every = pl.concat([pl.LazyFrame(schema=return_schema(rules)), *parts])
     return every.group_by(POSITION).agg(pl.col(n).min() for n in rules.returns)
 
@@ -72,7 +72,7 @@ def _nearest(name: str, rule: Return, jobs: pl.LazyFrame, rules: Rules, inside: 
     whose = [KEY, *alike]
     days = some.group_by(*whose, _DAY).agg(pl.col(_SOUGHT).any()).sort(*whose, _DAY)
     met = pl.when(_SOUGHT).then(_DAY)
-    # The days before, or after, on which there was such a job: jobs of one day do not see each other.
+    # Only earlier, or later, days qualify: jobs of the same day are no returns of each other.
     other = met.shift(1).forward_fill() if rule.look == "back" else met.shift(-1).backward_fill()
     of_days = days.with_columns(other.over(whose).alias(_NEAREST)).drop_nulls(_NEAREST)
     found = some.join(of_days.select(*whose, _DAY, _NEAREST), on=[*whose, _DAY])

@@ -1,4 +1,4 @@
-"""Revenue per business day, source and segment: what was paid, and the company's share of it."""
+"""Revenue per business day, source and segment: the amount paid, and the company's share of it."""
 
 import polars as pl
 
@@ -11,18 +11,18 @@ from rmetrics.rules.names import PAYMENTS
 
 
 def revenue_rows(payments: pl.LazyFrame, facts: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """Each payment that counts, with the day, source and segment its revenue counts in.
+    """Returns each payment that counts, with the day, source and segment of its revenue.
 
     Args:
         payments: one row per payment, linked to jobs.
         facts: job facts.
-        rules: revenue; the share in force on the day the revenue counts.
+        rules: revenue; the share in force on the day of the revenue.
 
     Returns:
         The payments that count, with date, source, segment, gross_cents and revenue40_micros (Int64: cents times a
         share of at most four decimals, exact). A payment without a known job is Unattributed, OTHER, on its own day.
-        With ``date = "job"`` a payment of a job that has no day counts on its own day, with ``date = "payment"`` a
-        payment without a day on its job's. date is null only where neither has one.
+        With ``date = "job"`` a payment of a job without a day counts on its own day, with ``date = "payment"`` a
+        payment without a day on its job's. date is null only if neither has one.
 
     Source: the design, section 3: Revenue.
     """

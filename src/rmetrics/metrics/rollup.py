@@ -19,7 +19,7 @@ MEASURES = (*COUNTS, "revenue_gross", "revenue40", "cost")
 
 
 def daily_metrics(facts: pl.LazyFrame, feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
-    """All measures per business day, source and segment, of all rows at once.
+    """Returns all measures per business day, source and segment, of all rows at once.
 
     Args:
         facts: job facts, one row per job_id.
@@ -33,16 +33,16 @@ def daily_metrics(facts: pl.LazyFrame, feeds: Mapping[str, pl.LazyFrame], rules:
 
 
 def daily_of(tallies: Tallies, rules: Rules, newest: dt.date | None = None) -> pl.LazyFrame:
-    """All measures per business day, source and segment.
+    """Returns all measures per business day, source and segment.
 
     Args:
-        tallies: of all parts.
+        tallies: of all rows.
         rules: all rules.
-        newest: the day of the newest export; None where it does not matter.
+        newest: the day of the newest export; None for no limit on the data's last day.
 
     Returns:
-        One row per (date, source, segment) in which any measure is not 0, sorted: time (local noon, UTC), jobs, leads,
-        units, repairs (Int64), revenue_gross, cost (dollars), revenue40 (dollars, six decimals).
+        One row per (date, source, segment) with any measure not 0, sorted: time (local noon, UTC), jobs, leads, units,
+        repairs (Int64), revenue_gross, cost (dollars), revenue40 (dollars, six decimals).
 
     Source: the design, section 3.
     """
@@ -56,7 +56,7 @@ def daily_of(tallies: Tallies, rules: Rules, newest: dt.date | None = None) -> p
 
 
 def monthly_metrics(daily: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """The sum of each month's days.
+    """Returns the sum of each month's days.
 
     Args:
         daily: ``daily_metrics``.

@@ -1,9 +1,9 @@
-"""What rows add to the metrics, per day: small tables of sums from which every figure is made.
+"""Tallies: small tables of the sums that rows add to each day, from which every figure is computed.
 
-Every tally is a sum over rows and nothing else. So tallies of any cuts of the rows add up, over exports, buckets and
-months; and a change of rows is a change of sums: what the new versions add, less what the old ones added
-(``changed``). What is no sum, such as a fee's first month or the data's last day, is asked of the tallies, which are
-small whatever the history.
+A tally is nothing but a sum over rows. So tallies of disjoint subsets of the rows add up, over exports, buckets and
+months; and a change of rows is a change of sums: those of the new versions less those of the old ones (``added``,
+``negative``). Facts that are not sums, such as a fee's first month or the data's last day, are derived from the
+tallies, which are small however long the history is.
 """
 
 import datetime as dt
@@ -29,12 +29,12 @@ class Tallies:
 
     Attributes:
         activity: per (date, source, segment): jobs, units, repairs; the date is null for jobs without one.
-        revenue: per (date, source, segment, known): payments, gross_cents, revenue40_micros; ``known`` says whether
-            the job is in the data; the date is null where neither the job nor the payment has one.
+        revenue: per (date, source, segment, known): payments, gross_cents, revenue40_micros; ``known`` is true if the
+            job is in the data; the date is null if neither the job nor the payment has one.
         leads: per (date, source, segment): leads counted in the rows of feeds.
         spent: per (date, source, span, cost): cost_cents of costs that are sums over a feed (``costs.feed_costs``).
-        days: per (feed, date): rows, and lines of exports that they are made of; counted and counted_lines, the same of
-            the rows that count. A job's date is its metric date.
+        days: per (feed, date): rows, and lines (of exports that make them up); counted and counted_lines, the same for
+            rows that count. A job's date is its metric date.
         measures: per (date, source, segment, measure): amount of own measures (``measures.MeasureSums``).
         members: per (date, dimension, member, measure): amount; the date is the first of the month.
     """
@@ -69,14 +69,14 @@ def tally(
     rules: Rules,
     own: MeasureSums | None = None,
 ) -> Tallies:
-    """The tallies of some rows.
+    """Returns the tallies of some rows.
 
     Args:
         facts: job facts.
-        feeds: rows by feed name, of those feeds that have some.
-        paid: ``revenue`` of the payments, whose jobs may be others than those of ``facts``.
+        feeds: rows by feed name, of the feeds that have some.
+        paid: ``revenue`` of the payments, whose jobs need not be those of ``facts``.
         rules: all rules.
-        own: what these rows add to own measures and to members (``measures.measure_sums``); None for nothing.
+        own: amounts that these rows add to own measures and members (``measures.measure_sums``); None for nothing.
     """
     own = nothing() if own is None else own
     return Tallies(
@@ -91,7 +91,7 @@ def tally(
 
 
 def activity(facts: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """Jobs, units and repairs, as they are declared; see ``Tallies``."""
+    """Returns jobs, units and repairs as declared; see ``Tallies``."""
     row = measure_row(rules, JOBS)
     amounts = [amount(SHIPPED[n], row, rules).alias(n) for n in SUMS["activity"]]
     placed = facts.select(pl.col(METRIC_DATE).alias("date"), SOURCE, SEGMENT, *amounts)
@@ -99,7 +99,7 @@ def activity(facts: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
 
 
 def revenue(payments: pl.LazyFrame, facts: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """What was paid; see ``Tallies``.
+    """Returns the sums of payments; see ``Tallies``.
 
     Args:
         payments: one row per payment, linked to jobs.
@@ -119,7 +119,7 @@ def revenue(payments: pl.LazyFrame, facts: pl.LazyFrame, rules: Rules) -> pl.Laz
 
 
 def days(feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
-    """How many rows each day has; see ``Tallies``."""
+    """Returns the number of rows of each day; see ``Tallies``."""
     schema = {"feed": pl.String(), "date": pl.Date(), **dict.fromkeys(SUMS["days"], pl.Int64())}
     found = [pl.LazyFrame(schema=schema)]
     for name, rows in feeds.items():
@@ -139,7 +139,7 @@ def days(feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
 
 
 def added(name: str, tallies: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
-    """The sum of several tallies of one name; keys whose sums are all 0 are left out."""
+    """Adds up several tallies of one name; drops keys whose sums are all 0."""
     sums = SUMS[name]
     columns = tallies[0].collect_schema().names()
     key = [c for c in columns if c not in sums]
@@ -148,20 +148,20 @@ def added(name: str, tallies: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
 
 
 def negative(name: str, tally: pl.LazyFrame) -> pl.LazyFrame:
-    """The tally with all sums negated, to be taken from another."""
+    """Returns the tally with all sums negated, for subtraction."""
     return tally.with_columns(-pl.col(c) for c in SUMS[name])
 
 
 def last_day(days: pl.LazyFrame, rules: Rules, newest: dt.date | None = None) -> pl.LazyFrame:
-    """The data's last day: the greatest business date among the counting rows of any dated feed but spend and targets.
+    """Returns the data's last day: the latest business date of counting rows of any dated feed but spend and targets.
 
     Args:
         days: ``Tallies.days``.
         rules: which feeds hold spend.
-        newest: the day of the newest export, which the last day does not come after, whatever is planned beyond it.
+        newest: the day of the newest export, which caps the last day despite any rows planned beyond it.
 
     Returns:
-        One row: last_day, null where there are no rows.
+        One row: last_day, null without rows.
     """
     reached = days.filter((pl.col("counted") > 0) & ~pl.col("feed").is_in(sorted({TARGETS, *spends(rules)})))
     greatest = pl.col("date").max()

@@ -11,14 +11,14 @@ KEY = ("month", "source", "segment")
 
 
 def with_declared_sources(targets: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """Targets keyed by declared source names.
+    """Returns targets keyed by declared source names.
 
     Args:
-        targets: one row per (month, source, segment) as exported; ALL stands for the total.
+        targets: one row per (month, source, segment) as exported; ALL means the total.
         rules: the sources and their aliases.
 
     Returns:
-        One row per (month, source, segment); where two spellings of one source have a target, the newest line's.
+        One row per (month, source, segment); if two spellings of one source have a target, the newest line's wins.
     """
     names = {**declared_names(rules), normal_source(ALL): ALL}
     source = normal(pl.col("source")).replace_strict(

@@ -1,6 +1,6 @@
-"""Touches: each row of a lead feed that counts, and each inbound call of a source without one.
+"""Touches: each row of a lead feed that counts, and each inbound call of a source without a lead feed.
 
-A call of a source that has a lead feed is evidence for that feed's rows, and no touch of its own.
+A call of a source with a lead feed is evidence for that feed's rows, not a touch of its own.
 
 Source: the design, section 7.
 """
@@ -23,7 +23,7 @@ from rmetrics.rules.names import CALLS
 from rmetrics.rules.rows import feed_row
 
 TOUCH = "touch_id"
-EVIDENCE_S = 600  # seconds between a lead and a call that is evidence for it
+EVIDENCE_S = 600  # maximum seconds between a lead and a call that is evidence for it
 ZIP = "zip"
 TOUCHES = {
     TOUCH: pl.String(),
@@ -47,17 +47,17 @@ EVIDENCE = {TOUCH: pl.String(), POSITION: pl.Int64(), "answered": pl.Boolean(), 
 
 
 def touches(feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
-    """One row per touch, with the facts of its own row.
+    """Returns one row per touch, with the facts of its own row.
 
     Args:
-        feeds: rows by feed name, as ``rows.Rows.feed`` gives them: with the jobs they name and their position.
+        feeds: rows by feed name, as ``rows.Rows.feed`` returns them: with the jobs they name and their position.
         rules: sources, calls and journeys; dated changes apply by the touch's own day. A row without a day is no lead.
 
     Returns:
-        The columns ``TOUCHES``. touch_id: the feed and the row's key. POSITION: that of the row in its feed. order: the
-        source's place in the rules. touch_at: noon where the feed has days only (``timed`` false). phone: the cell;
-        ``touch_keys`` gives its numbers. zip: its first five characters. answered: of calls. job_id: the job the row
-        names itself. cost_cents: what the row costs by itself; 0 where its source pays by the month. window: in days.
+        The columns ``TOUCHES``. touch_id: the feed and the row's key. POSITION: of the row in its feed. order: the
+        source's place in the rules. touch_at: noon if the feed has days only (``timed`` false). phone: the cell;
+        ``touch_keys`` extracts its numbers. zip: its first five characters. answered: of calls. job_id: the job that
+        the row itself names. cost_cents: the row's own cost; 0 if its source pays by the month. window: in days.
     """
     parts, sources = [pl.LazyFrame(schema=TOUCHES)], source_order(rules)
     for name, dated in rules.sources.items():
@@ -84,17 +84,17 @@ def touches(feeds: Mapping[str, pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
 
 
 def touch_keys(of: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """The numbers of touches: their columns and ``phone_key``, one row per number; own lines are none."""
+    """Returns touches with ``phone_key``, one row per number, without the company's own lines."""
     own = in_force(rules.journeys.common, pl.col("touch_date"), lambda j: pl.col(KEY).is_in(list(j.own_numbers)))
     return keyed(of, "phone").filter(~own)
 
 
 def evidence(keys: pl.LazyFrame, calls: pl.LazyFrame | None, rules: Rules) -> pl.LazyFrame:
-    """The calls that are evidence for rows of lead feeds: of the same source and number, within ten minutes.
+    """Returns the calls that are evidence for rows of lead feeds: of the same source and number, within ten minutes.
 
     Args:
         keys: ``touch_keys``.
-        calls: rows of the calls feed with the jobs they name; None where there is no such feed.
+        calls: rows of the calls feed with the jobs they name; None without such a feed.
         rules: which column holds the caller's number.
 
     Returns:
@@ -121,26 +121,26 @@ def evidence(keys: pl.LazyFrame, calls: pl.LazyFrame | None, rules: Rules) -> pl
 
 
 def source_order(rules: Rules) -> dict[str, int]:
-    """Every source that a touch may be of to its place: as declared, then as the calls name them."""
+    """Maps every source that a touch may have to its place: declared sources first, then those that calls name."""
     called = (s.name for _, calls in rules.calls.versions for s in calls.sources)
     return {name: i for i, name in enumerate(dict.fromkeys([*rules.sources, *called]))}
 
 
 def inbound(feed: Feed) -> pl.Expr:
-    """Whether a call came in; where the feed does not tell, every call did."""
+    """True for an inbound call; every call is inbound if the feed has no direction."""
     if "direction" not in feed.columns:
         return pl.lit(value=True)
     return pl.col("direction").is_not_null() & (pl.col("direction") == "inbound")
 
 
 def phone_column(feed: Feed) -> str | None:
-    """The column of the customer's number: the feed's first one; of calls that came in, where they came from."""
+    """Returns the column of the customer's number: ``from_number`` if there is one, else the feed's first."""
     phones = [n for n, c in feed.columns.items() if c.type is ColumnType.PHONE]
     return "from_number" if "from_number" in phones else next(iter(phones), None)
 
 
 def feed_is_shared(rules: Rules, feed: str) -> bool:
-    """Whether a row of a feed may be a touch of several sources, whose touches then need ids of their own."""
+    """True if a row of a feed may be a touch of several sources, which then need distinct touch ids."""
     users = {
         name
         for name, dated in rules.sources.items()
@@ -183,17 +183,17 @@ def _touches(
 
 
 def place() -> pl.Expr:
-    """One number per touch: the position of its row, and the source's place, for a row may be a touch of several."""
+    """One number per touch: its row's position combined with the source's place, as sources may share a row."""
     return pl.col(POSITION) + pl.col("order") * _SOURCES
 
 
 def row_of_place() -> pl.Expr:
-    """The position of the row that a touch is, of its ``place``."""
+    """Position of the row behind a touch, from its ``place``."""
     return pl.col(POSITION) // LINES * LINES + pl.col(POSITION) % _SOURCES
 
 
 def zip_of(column: str) -> pl.Expr:
-    """A postal code as it is compared: its first five characters, null where there are none."""
+    """Postal code in the form that is compared: its first five characters, null if there are none."""
     text = pl.col(column).str.strip_chars().str.head(5)
     return pl.when(text != "").then(text)
 
@@ -203,7 +203,7 @@ def _is(feed: Feed, column: str, kind: ColumnType) -> bool:
 
 
 def _key(feed: Feed) -> pl.Expr:
-    """The key of a row as text; parts of several are kept apart."""
+    """Key of a row as text; the parts of a composite key are escaped and separated."""
     parts = []
     for name in feed.key_columns:
         value = pl.col(name)
@@ -217,7 +217,7 @@ def _key(feed: Feed) -> pl.Expr:
 
 
 def _own_cost(source: Source, rules: Rules) -> pl.Expr:
-    """What one row of the source's lead feed costs by itself: its own amounts, and a price per lead."""
+    """Cost of one row of the source's lead feed by itself: its own amounts, and a price per lead."""
     leads, total = source.leads, pl.lit(0, dtype=pl.Int64)
     assert isinstance(leads, FeedLeads)  # noqa: S101 - asked for by the caller
     row = feed_row(rules.feeds[leads.feed], rules.business.timezone)

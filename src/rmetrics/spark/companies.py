@@ -1,8 +1,8 @@
 """Companies of a group as tasks: each is computed whole on one executor, by the engines of one machine.
 
-A chain of Spark's jobs for each of thousands of small branches would cost seconds of overhead each; a task that runs
-the whole way of a company costs what the company costs. Companies go out in waves. This machine holds the lakes of a
-wave locked until what its tasks made is in force and published; meanwhile the next wave is being computed.
+A chain of Spark jobs for each of thousands of small branches would cost seconds of overhead each; a task that computes
+a whole company costs only its computation. Companies go out in waves. This machine keeps the lakes of a wave locked
+until the results of its tasks are in force and published, while the next wave is being computed.
 """
 
 import contextlib
@@ -26,19 +26,19 @@ from rmetrics.settings import Settings
 from rmetrics.spark.exports import travelling
 from rmetrics.spark.tasks import Tasks
 
-_FOR_EACH_SLOT, _FEWEST, _MOST = 4, 16, 128  # companies of a wave; a lock each
-_AT_ONCE = 8  # lakes that are locked, or put in force, at a time: in a bucket that is requests and waiting
+_FOR_EACH_SLOT, _FEWEST, _MOST = 4, 16, 128  # companies per wave; each holds a lock
+_AT_ONCE = 8  # lakes locked, or put in force, at a time: in a bucket these are requests with long waits
 _SCHEMA: dict[str, pl.DataType] = {"name": pl.String(), "made": pl.Binary()}
 Rules = tuple[tuple[str, bytes], ...]
 Wave = tuple[contextlib.ExitStack, list[tuple[CompanyMade, Lake | None]]]
 
 
 def work_for(settings: Settings, **of: Any) -> CompanyWork:
-    """A company's work as it travels.
+    """Returns a company's work, ready to send to an executor.
 
     Args:
         settings: the company's.
-        of: see ``CompanyWork``.
+        of: the other fields of ``CompanyWork``.
     """
     return CompanyWork(settings=travelling(settings), **of)
 
@@ -46,18 +46,18 @@ def work_for(settings: Settings, **of: Any) -> CompanyWork:
 def computed_companies(
     engine: Tasks, works: Sequence[CompanyWork], progress: Progress
 ) -> Iterator[tuple[CompanyMade, Lake | None]]:
-    """Computes companies; yields what became of each, with its lake.
+    """Computes companies; yields the result of each, with its lake.
 
-    What a task made is in force when it is yielded, and its lake is locked until the next one is asked for.
+    When a result is yielded it is in force, and its lake stays locked at least until the next one is requested.
 
     Args:
         engine: runs the tasks.
         works: the companies.
-        progress: is told how far it is.
+        progress: receives progress reports.
 
     Raises:
         EngineError, SettingsError: Spark cannot be used, or executors have other versions. An error in one company,
-            also one that ends its executor each time, is part of what is yielded.
+            even one that ends its executor each time, is part of its result instead.
     """
     done = 0
     rules = tuple((f.name, f.read_bytes()) for f in rule_files(works[0].settings.rules_dir)) if works else ()
@@ -65,7 +65,7 @@ def computed_companies(
 
         def run(wave: Sequence[CompanyWork]) -> Wave:
             stack = contextlib.ExitStack()
-            locks.callback(stack.close)  # however this ends
+            locks.callback(stack.close)  # in any outcome
             return stack, list(_of_wave(engine, wave, rules, stack))
 
         progress("computing companies", done, len(works))
@@ -85,7 +85,7 @@ def _waves(works: Sequence[CompanyWork], slots: int) -> list[Sequence[CompanyWor
 def _of_wave(
     engine: Tasks, wave: Sequence[CompanyWork], rules: Rules, stack: contextlib.ExitStack
 ) -> Iterator[tuple[CompanyMade, Lake | None]]:
-    """Locks the lakes, runs the tasks, and puts in force what they made."""
+    """Locks the lakes, runs the tasks, and puts their results in force."""
     held, lakes = list[CompanyWork](), dict[str, Lake]()
     for work, lake, failure in in_order(functools.partial(_locked, stack=stack), wave, workers=_AT_ONCE):
         if failure is None:
@@ -97,7 +97,7 @@ def _of_wave(
     def commit(made: CompanyMade) -> tuple[CompanyMade, Lake]:
         lake = lakes[made.name]
         try:
-            if made.run is not None:  # named by what it computed, before that is in force
+            if made.run is not None:  # first, because the results name these rules
                 lake.keep_rules(made.run.rules_hash, rule_files(wave[0].settings.rules_dir))
             put_in_force(lake, made.records)
         except RmetricsError as error:
@@ -118,7 +118,7 @@ def _locked(work: CompanyWork, stack: contextlib.ExitStack) -> tuple[CompanyWork
 
 
 def _tasks(engine: Tasks, works: Sequence[CompanyWork], rules: Rules) -> list[CompanyMade]:
-    """What the tasks say; where Spark gives up, each company by itself, so that the one at fault stops no other."""
+    """Returns the tasks' results; if Spark gives up, runs each company by itself, so that one fault stops no other."""
     if not works:
         return []
     try:
@@ -138,7 +138,7 @@ def _told(error: RmetricsError) -> Failure:
 
 
 def _task(work: CompanyWork, rules: Rules) -> Iterator[pl.DataFrame]:
-    """Computes a company in a folder of this task alone."""
+    """Computes a company in a temporary folder of this task."""
     with tempfile.TemporaryDirectory(prefix="rmetrics-", ignore_cleanup_errors=True) as own:
         made = make_company(work, _rules_folder(rules), Path(own))
     yield pl.DataFrame({"name": [made.name], "made": [pickle.dumps(made)]}, schema=_SCHEMA)
@@ -148,7 +148,7 @@ _kept: dict[Rules, tempfile.TemporaryDirectory[str]] = {}
 
 
 def _rules_folder(rules: Rules) -> Path:
-    """The rules as files, written once by each process; they go with it."""
+    """Returns the rules as files, written once per process and removed with it."""
     if rules not in _kept:
         _kept.clear()
         folder = tempfile.TemporaryDirectory(prefix="rmetrics-rules-")

@@ -1,4 +1,4 @@
-"""The engine of the plan on Spark: shuffles, spills and retries are Spark's own; every bucket runs a step of ours."""
+"""The plan's engine on Spark, which shuffles, spills and retries; every bucket runs a step of rmetrics."""
 
 import pickle
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ _KIND = next(iter(NOTES))
 
 
 class SparkRows:
-    """Rows of a cluster, and their columns as the steps know them."""
+    """Rows on a cluster, with their columns and types for the steps."""
 
     def __init__(self, frame: DataFrame, schema: Schema) -> None:
         self.frame, self.schema = frame, schema
@@ -35,7 +35,7 @@ class SparkEngine:
     def made(
         self, items: Sequence[Piece], step: Callable[[Piece], Iterator[pl.DataFrame]], schema: Schema
     ) -> SparkRows:
-        """The frames that a step makes of each item, one task each."""
+        """Returns the frames that a step makes of each item, one task per item."""
         maker = Maker(step, schema, self.wanted, pickle.loads)
         table = pa.table({"item": pa.array([pickle.dumps(item) for item in items], pa.binary())})
         rows = self.spark.createDataFrame(table)
@@ -43,13 +43,14 @@ class SparkEngine:
         return SparkRows(spread.mapInArrow(maker.batches, _types(schema)), schema)
 
     def each(self, items: Sequence[Any], step: Callable[[Any], Iterator[pl.DataFrame]], schema: Schema) -> SparkRows:
-        """``made`` of items that are long work each: exactly one to a task, in their order."""
+        """Does the same as ``made`` for items of long work: exactly one per task, in order."""
         listed = Listed(Maker(step, schema, self.wanted, pickle.loads), tuple(pickle.dumps(item) for item in items))
+        # A range with as many partitions as numbers puts exactly one into each; ``repartition`` does not promise that.
         numbers = self.spark.range(0, len(items), 1, len(items))
         return SparkRows(numbers.mapInArrow(listed.batches, _types(schema)), schema)
 
     def mapped(self, rows: SparkRows, step: Callable[[pl.DataFrame], pl.DataFrame], schema: Schema) -> SparkRows:
-        """A step over each batch."""
+        """Applies a step to each batch."""
         task = Task(step, [rows.schema], schema, self.wanted)
         return SparkRows(rows.frame.mapInArrow(task.batches, _types(schema)), schema)
 
@@ -61,7 +62,7 @@ class SparkEngine:
         step: Callable[[pl.DataFrame], pl.DataFrame],
         schema: Schema,
     ) -> SparkRows:
-        """A step over buckets of rows."""
+        """Applies a step to each bucket of rows."""
         task = Task(step, [rows.schema], schema, self.wanted)
         cut = F.pmod(F.xxhash64(*(F.col(c) for c in by)), F.lit(buckets)).cast("int").alias(_BUCKET)
         return SparkRows(rows.frame.groupBy(cut).applyInArrow(task.table(), _types(schema)), schema)
@@ -74,10 +75,11 @@ class SparkEngine:
         step: Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame],
         schema: Schema,
     ) -> SparkRows:
-        """A step over two buckets that belong together."""
+        """Applies a step to each pair of matching buckets."""
         task = Task(step, [left[0].schema, right[0].schema], schema, self.wanted)
 
         def cut(by: Sequence[str]) -> Any:
+            # As text: equal values must land in the same bucket although the two sides' columns differ in type.
             place = F.coalesce(*(F.col(c).cast("string") for c in by))
             return F.pmod(F.xxhash64(place), F.lit(buckets)).cast("int").alias(_BUCKET)
 
@@ -85,12 +87,12 @@ class SparkEngine:
         return SparkRows(one.cogroup(other).applyInArrow(task.tables(), _types(schema)), schema)
 
     def chosen(self, rows: SparkRows, columns: Sequence[str], *, notes: bool) -> SparkRows:
-        """Some columns of rows, or of notes."""
+        """Selects some columns of the rows, or of the notes among them."""
         told = F.col(_KIND).isNotNull() if notes else F.col(_KIND).isNull()
         return SparkRows(rows.frame.filter(told).select(*columns), {c: rows.schema[c] for c in columns})
 
     def together(self, rows: Sequence[SparkRows]) -> SparkRows:
-        """All of them."""
+        """Returns the union of all rows."""
         first, *others = rows
         frame = first.frame
         for other in others:
@@ -98,18 +100,18 @@ class SparkEngine:
         return SparkRows(frame, first.schema)
 
     def summed(self, rows: SparkRows, keys: Sequence[str], sums: Sequence[str], schema: Schema) -> pl.DataFrame:
-        """The sums by key. With ANSI rules a sum that runs over is an error, not another number."""
+        """Returns the sums by key. In ANSI mode an overflow raises an error instead of wrapping around."""
         frame = rows.frame.groupBy(*keys).agg(*(F.sum(c).alias(c) for c in sums))
         return self.collected(SparkRows(frame, schema), schema)
 
     def collected(self, rows: SparkRows, schema: Schema) -> pl.DataFrame:
-        """The rows, here."""
+        """Returns the rows on this machine."""
         with spark_errors("compute the metrics"):
             table = rows.frame.select(*schema).toArrow()
         return from_arrow(table.cast(arrow_schema(schema)), schema)
 
     def held(self, rows: SparkRows) -> SparkRows:
-        """The rows, kept on the executors' disks once they were made."""
+        """Returns the same rows, kept in the executors' memory or on their disks once computed."""
         from pyspark import StorageLevel
 
         kept = rows.frame.persist(StorageLevel.MEMORY_AND_DISK)
@@ -117,21 +119,21 @@ class SparkEngine:
         return SparkRows(kept, rows.schema)
 
     def released(self) -> None:
-        """Frees what is held."""
+        """Frees all held rows."""
         import contextlib
 
         for frame in self._held:
-            with contextlib.suppress(Exception):  # an error that ended the plan is the one to tell
+            with contextlib.suppress(Exception):  # the error that ended the plan must not be hidden by another
                 frame.unpersist()
         self._held.clear()
 
     @property
     def slots(self) -> int:
-        """How many tasks run at a time."""
+        """Number of tasks that run at a time."""
         return slots(self.spark)
 
     def buckets(self, rows: int, most: int) -> int:
-        """How many buckets: none larger than ``most`` rows, and as many as there are slots where rows are many."""
+        """Returns the number of buckets: at most ``most`` rows in each, and for many rows enough to use all slots."""
         return max(-(-rows // most), min(self.slots * 2, -(-rows // 20_000)), 1)
 
 

@@ -1,4 +1,4 @@
-"""Landing and typing as a map over exports: a task for each large one, or for some small ones."""
+"""Landing and typing as a map over exports: one task for each large export, or for several small ones."""
 
 import functools
 import pickle
@@ -23,7 +23,7 @@ Exports = Sequence[tuple[RawFile, str]]
 
 @dataclass(frozen=True, slots=True)
 class _Where:
-    """What every task knows."""
+    """Context of every task."""
 
     at: LakeAt
     rules: Rules
@@ -31,7 +31,7 @@ class _Where:
 
 
 def travelling(settings: Settings) -> Settings:
-    """Settings for an executor: with absolute paths, to compute where they arrive, and without the DSN."""
+    """Returns settings for an executor: absolute paths, local engine, without the DSN."""
     paths = {n: getattr(settings, n).resolve() for n in ("data_dir", "inbox_dir", "rules_dir", "local_dir")}
     return settings.model_copy(update={**paths, "postgres_dsn": None, "engine": "local"})
 

@@ -1,8 +1,9 @@
 """The computation as steps over buckets, for an engine that moves rows between machines.
 
-The plan knows no engine: it says which rows must meet, and what is done with them (``steps``). Rows meet by a hash of
-their key, of the name of a job, or of the job; whichever engine hashes, the outcome is that of ``compute.local``. Only
-what is small comes to the machine that runs the plan: spellings of undeclared sources, sums, and notes of files.
+The plan knows no engine: it defines which rows must meet and which step they go through (``steps``). Rows meet by a
+hash of their key, of a job's name, or of the job; the result equals that of ``compute.local`` whatever the engine's
+hash. Only small results reach the machine that runs the plan: spellings of undeclared sources, sums, and notes of
+files.
 """
 
 import datetime as dt
@@ -52,24 +53,24 @@ from rmetrics.spark import steps
 from rmetrics.spark.steps import Piece, Schema, Work
 from rmetrics.tables import published_tables
 
-PIECE = 500_000  # rows that one task reads
+PIECE = 500_000  # maximum rows that one task reads
 D = TypeVar("D")
 Frames = Iterator[pl.DataFrame]
 
 
 class Engine(Protocol[D]):
-    """What moves rows. ``D`` are rows that are somewhere else, or are yet to be made."""
+    """Moves rows between machines. ``D`` are rows that are elsewhere, or not yet computed."""
 
     def made(self, items: Sequence[Piece], step: Callable[[Piece], Frames], schema: Schema) -> D:
-        """The frames that a step makes of each item."""
+        """Returns the frames that a step makes of each item."""
 
     def mapped(self, rows: D, step: Callable[[pl.DataFrame], pl.DataFrame], schema: Schema) -> D:
-        """A step over any cut of the rows."""
+        """Applies a step to any split of the rows."""
 
     def grouped(
         self, rows: D, by: Sequence[str], buckets: int, step: Callable[[pl.DataFrame], pl.DataFrame], schema: Schema
     ) -> D:
-        """A step over buckets; rows that are the same in all columns of ``by`` are in one. A blank is a value."""
+        """Applies a step to buckets; rows with equal values in all columns of ``by`` share one. A null is a value."""
 
     def paired(
         self,
@@ -79,25 +80,25 @@ class Engine(Protocol[D]):
         step: Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame],
         schema: Schema,
     ) -> D:
-        """A step over buckets of two sets of rows, cut alike; the first filled column of its ``by`` places a row."""
+        """Applies a step to matching buckets of two sets of rows; the first non-null column of ``by`` places a row."""
 
     def chosen(self, rows: D, columns: Sequence[str], *, notes: bool) -> D:
-        """Some columns of the rows, or of the notes among them."""
+        """Selects some columns of the rows, or of the notes among them."""
 
     def together(self, rows: Sequence[D]) -> D:
-        """All of them; they have the same columns."""
+        """Returns the union of rows with the same columns."""
 
     def summed(self, rows: D, keys: Sequence[str], sums: Sequence[str], schema: Schema) -> pl.DataFrame:
-        """The sums of the rows by key, here; a blank key is a value."""
+        """Returns the sums of the rows by key, on this machine; a null key is a value."""
 
     def collected(self, rows: D, schema: Schema) -> pl.DataFrame:
-        """The rows, here."""
+        """Returns the rows on this machine."""
 
     def held(self, rows: D) -> D:
-        """The rows, which are looked at several times: they need not be made each time."""
+        """Returns the same rows, kept for repeated use, so that they need not be computed each time."""
 
     def released(self) -> None:
-        """Nothing of what is held is needed any more."""
+        """Frees all held rows."""
 
 
 def compute_on(
@@ -110,15 +111,15 @@ def compute_on(
     buckets: int,
     newest_day: dt.date | None = None,
 ) -> Tables:
-    """Computes every table, as ``local.compute_all`` does.
+    """Computes every table, like ``local.compute_all``.
 
     Args:
         engine: moves the rows.
-        lake: where to; the machines of the engine see it under the same name.
+        lake: the target; the engine's machines see it under the same name.
         rules: in force.
         typed: typed files by feed, oldest first, each with the rank of its export.
-        progress: is told how far it is.
-        buckets: how many to cut rows into.
+        progress: receives progress reports.
+        buckets: number of buckets.
         newest_day: the day of the newest export.
 
     Raises:
@@ -156,7 +157,7 @@ class _Plan(Generic[D]):
                 feeds[name] = self._linked(name, jobs, kept[name])
             tallied = functools.partial(steps.tallied, name=name, work=work)
             parts.append(engine.mapped(feeds[name], tallied, steps.FACTS_SCHEMA))
-            if rules.feeds[name].job is not None:  # what the rows were before they were linked has notes, too
+            if rules.feeds[name].job is not None:  # their state before linking has notes, too
                 parts.append(engine.mapped(kept[name], steps.notes_only, steps.FACTS_SCHEMA))
         paid = steps.paid_schema(rules)
         judged = functools.partial(steps.judged, work=work, own=own_names(spelt.lazy()).collect())
@@ -175,6 +176,7 @@ class _Plan(Generic[D]):
             steps.TALLY,
         )
         notes = engine.chosen(everything, [*steps.TALLY, *steps.NOTES], notes=True)
+        # Added up within each task first, so that the single bucket after it stays small.
         fewer = engine.mapped(notes, steps.added_notes, steps.FACTS_SCHEMA)
         merged = engine.grouped(fewer, ["feed"], 1, steps.added_notes, steps.FACTS_SCHEMA)
         told = engine.collected(merged, steps.FACTS_SCHEMA)
@@ -184,7 +186,7 @@ class _Plan(Generic[D]):
         return tables
 
     def _kept(self, name: str) -> D:
-        """The rows of a feed in force. Targets need all others: two spellings of a source share one."""
+        """Returns a feed's rows in force. Targets share one bucket, as two spellings of a source share one row."""
         schema = steps.every_schema(self.rules, name)
         rows = self.engine.made(
             steps.pieces(name, self.typed.get(name, ()), PIECE), functools.partial(steps.read, work=self.work), schema
@@ -195,7 +197,7 @@ class _Plan(Generic[D]):
         return self.engine.grouped(rows, key, buckets, keep, steps.kept_schema(self.rules, name))
 
     def _linked(self, name: str, jobs: D, rows: D) -> D:
-        """The rows of a feed with the jobs they name, where they name some."""
+        """Returns the rows of a feed with the jobs they name, if the feed names jobs."""
         engine, link = self.engine, self.rules.feeds[name].job
         if link is None:
             return rows
@@ -208,14 +210,14 @@ class _Plan(Generic[D]):
         own = [c for c in steps.kept_schema(self.rules, name) if c not in steps.NOTES]
         asked = engine.chosen(rows, own, notes=False)
         schema = steps.linked_schema(self.rules, name)
-        # A row that names no job meets nobody: its position spreads such rows over the buckets.
+        # A row that names no job matches nothing: its position spreads such rows evenly over the buckets.
         made = engine.paired((asked, [link.column, POSITION]), (called, [steps.NAME]), self.buckets, linked, schema)
         return engine.held(made)
 
     def _tables(
         self, told: pl.DataFrame, spelt: pl.DataFrame, tallies: dict[str, pl.LazyFrame], newest_day: dt.date | None
     ) -> Tables:
-        """Every table: those that the steps wrote, and what is made of sums."""
+        """Returns every table: those written by the steps, and those computed from sums."""
         lake, rules = self.lake, self.rules
         layers = steps.layers(told)
         tables: Tables = {}
@@ -232,7 +234,7 @@ class _Plan(Generic[D]):
         tables[SPELLINGS] = (write_layer(lake, SPELLINGS, spelt),)
         tables[FACTS] = tuple(layers.get(FACTS, ())) or (write_layer(lake, FACTS, steps.no_facts(rules)),)
         rows = Rows(lake, rules, self.typed, Snapshot(lake.store, tables=tables))
-        if CALLS in rules.feeds:  # what follows a telephone number over all feeds is not cut into buckets
+        if CALLS in rules.feeds:  # following phone numbers across feeds cannot be cut into buckets
             tables[CLASSES] = written(lake, CLASSES, classes_of(rows), CLASSED)
         write_returns(lake, rows, tables)
         every = rows.snapshot.scan(FACTS)

@@ -1,4 +1,4 @@
-"""Where the settings say so, Spark computes: the door between the commands and this package."""
+"""The entry point from the commands to this package: computes on Spark if the settings say so."""
 
 import contextlib
 import datetime as dt
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def runner_of(settings: Settings) -> "Iterator[SparkRunner | None]":
-    """What computes under these settings; None where this machine does.
+    """Yields the runner for these settings; None if this machine computes.
 
-    Spark is started when something must be computed, and not before: most runs find everything done.
+    Spark starts only when something must be computed: most runs find everything up to date.
     """
     if settings.engine == "local":
         yield None
@@ -96,7 +96,7 @@ class SparkRunner:
         """Recomputes the figures of days and months in Spark SQL.
 
         Raises:
-            EngineError, SettingsError: Spark cannot be used; nothing is known of the figures.
+            EngineError, SettingsError: Spark cannot be used; the figures remain unchecked.
         """
         session = self.session(None)
         from rmetrics.spark.second import cross_check_on
@@ -105,7 +105,7 @@ class SparkRunner:
         return cross_check_on(session, typed, daily, monthly, rules, newest_day)
 
     def engine(self, progress: Progress) -> "SparkEngine":
-        """What moves rows on the session.
+        """Returns an engine on the session.
 
         Raises:
             EngineError, SettingsError: Spark cannot be used.
@@ -116,7 +116,7 @@ class SparkRunner:
         return SparkEngine(session)
 
     def session(self, progress: Progress | None) -> Any:
-        """The session, started where it is not yet.
+        """Returns the session, starting it if necessary.
 
         Raises:
             EngineError, SettingsError: Spark cannot be used.

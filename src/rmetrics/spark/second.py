@@ -1,4 +1,4 @@
-"""The second engine on Spark SQL: a connection that takes DuckDB's statements, and has Spark answer all of them."""
+"""The second engine on Spark SQL: a connection that accepts DuckDB's statements and runs all of them on Spark."""
 
 import contextlib
 import datetime as dt
@@ -38,19 +38,19 @@ def cross_check_on(
 ) -> CrossCheck:
     """Recomputes all figures from the typed files on Spark, and compares them with the metrics' files.
 
-    Where an executor is lost together with what it had computed, everything is asked again, once; not where Spark
-    would refuse it again.
+    If an executor is lost with its results, the whole comparison runs once more, but not if Spark would reject it
+    again.
 
     Args:
         spark: a session whose executors see the files.
         typed: the typed files by feed.
         daily: Parquet file of ``daily_metrics``.
-        monthly: of ``monthly_metrics``.
+        monthly: Parquet file of ``monthly_metrics``.
         rules: in force.
         newest: the day of the newest export.
 
     Raises:
-        EngineError: Spark could not do it; nothing is known then.
+        EngineError: Spark failed; the figures remain unchecked.
     """
     try:
         return _once(spark, typed, daily, monthly, rules, newest)
@@ -61,7 +61,7 @@ def cross_check_on(
 
 
 def _refused(cause: BaseException | None) -> bool:
-    """Whether a statement is what Spark does not take: another try takes minutes, and ends in the same way."""
+    """True if Spark rejects a statement as such: another attempt would take minutes and fail in the same way."""
     return isinstance(cause, AnalysisException) or "StackOverflowError" in str(cause)
 
 
@@ -83,7 +83,7 @@ def _once(
 
 
 class SparkConnection:
-    """What the statements of ``checks`` need of a connection: views and tables that last as long as it does.
+    """The part of a DuckDB connection that ``checks`` needs: views and tables that last as long as it does.
 
     A table's rows are computed once, and stay on the executors.
     """
@@ -102,7 +102,7 @@ class SparkConnection:
         self._views.clear()
 
     def execute(self, sql: str, params: Sequence[Any] | None = None) -> "SparkConnection":
-        """Runs one or several statements; what the last one found is fetched next."""
+        """Runs one or several statements; the rows of the last one can then be fetched."""
         if _FOOTERS in sql:
             self._rows = self._columns_of_files([p.replace("''", "'") for p in _QUOTED.findall(sql)])
             return self
@@ -112,11 +112,11 @@ class SparkConnection:
         return self
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        """All rows found."""
+        """Returns all rows of the last statement."""
         return self._rows
 
     def fetchone(self) -> tuple[Any, ...] | None:
-        """The first row found; None where there is none."""
+        """Returns the first row of the last statement; None if it has no rows."""
         return self._rows[0] if self._rows else None
 
     def _run(self, tree: exp.Expr, params: list[Any], *, described: bool) -> None:
@@ -146,6 +146,7 @@ class SparkConnection:
             self._put(name, self.spark.sql(f"SELECT {columns} WHERE false"))
             return
         found = self.spark.sql(self._query(query, params))
+        # A checkpoint cuts the lineage: otherwise every use of the table would compute it again.
         self._put(name, found.localCheckpoint() if kind == "TABLE" else found)
 
     def _insert(self, tree: exp.Expr, params: list[Any]) -> None:
@@ -153,7 +154,7 @@ class SparkConnection:
         held = self._views[name]
         schema = held[0].schema
         lists = [e for e in query.expressions if list(e.find_all(exp.Parameter, exp.Placeholder))]
-        if params and len(lists) == len(query.expressions) == len(params):  # columns that are given as lists
+        if params and len(lists) == len(query.expressions) == len(params):  # columns given as lists
             new = self.spark.createDataFrame(pa.table(dict(zip(schema.names, map(pa.array, params), strict=True))))
         else:
             ahead = tree.args.get("with_") or tree.args.get("with")
@@ -186,7 +187,7 @@ class SparkConnection:
     # -- files
 
     def _read(self, match: re.Match[str]) -> str:
-        """A view of Parquet files, with the path of each row's file as the statements write it."""
+        """Returns a view of Parquet files, with the path of each row's file as written in the statements."""
         paths = [p.replace("''", "'") for p in _QUOTED.findall(match[1])]
         by_folder: dict[Path, list[str]] = {}
         for path in paths:
@@ -205,7 +206,7 @@ class SparkConnection:
         return name
 
     def _columns_of_files(self, paths: Sequence[str]) -> list[tuple[Any, ...]]:
-        """The columns of Parquet files, as their footers name them: (file, column)."""
+        """Returns the columns of Parquet files from their footers: (file, column)."""
 
         def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             import pyarrow.parquet as pq

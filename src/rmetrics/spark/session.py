@@ -1,4 +1,4 @@
-"""A session of Spark: where, with which settings, and that every executor has the same libraries."""
+"""A Spark session: its address, its settings, and the check that all executors have the same libraries."""
 
 import contextlib
 import importlib.util
@@ -17,17 +17,17 @@ from rmetrics.spark.tasks import refuse_other, told_by, versions
 _HERE = re.compile(r"^local(-cluster)?(\[|$)")
 _PROCESSES = re.compile(r"^local-cluster\[\d+,\d+,(\d+)\]$")
 _SECRET = re.compile(r"(?i)(token|password|secret)=[^;\s]*")
-LOOKS = 2  # how many tasks for each slot look at the versions
+LOOKS = 2  # tasks per slot that look at the versions
 
 
 @contextlib.contextmanager
 def started(address: str, folder: Path) -> Iterator[Any]:
-    """A session; whoever has one already gets it, and it is left running then.
+    """Yields a session: the active one, which is left running, or a new one.
 
     Args:
         address: a master (``local[2]``, ``local-cluster[2,1,1024]``, ``spark://...``, ``k8s://...``, ``yarn``), or
             the address of a Spark Connect server (``sc://...``).
-        folder: for what this machine spills and logs; closed to others.
+        folder: for this machine's spilled data and logs; closed to other users.
 
     Raises:
         SettingsError: pyspark or Java is missing, or executors have other versions.
@@ -88,7 +88,7 @@ def _session(address: str, own: Path) -> Any:
     }
     if _HERE.match(address):  # executors are processes of this machine
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # what pyspark asks; it knows no setting for it
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # pyspark reads it; there is no setting for it
         wanted |= {
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.host": "127.0.0.1",
@@ -96,7 +96,7 @@ def _session(address: str, own: Path) -> Any:
             "spark.driver.extraJavaOptions": "-Xss16m",  # statements of the second engine are deep
             "spark.local.dir": str(own),
         }
-    if megabytes := _PROCESSES.match(address):  # Spark refuses less than the 1 GB that it takes otherwise
+    if megabytes := _PROCESSES.match(address):  # Spark rejects less than its default of 1 GB
         wanted["spark.executor.memory"] = f"{megabytes[1]}m"
     wanted["spark.sql.warehouse.dir"] = str(own / "warehouse")
     for name, value in wanted.items():
@@ -107,7 +107,7 @@ def _session(address: str, own: Path) -> Any:
 
 
 def _set_up(spark: Any) -> Any:
-    """What numbers, and rows that are many, depend on."""
+    """Sets the options on which figures, and the handling of many rows, depend."""
     for name, value in {
         "spark.sql.shuffle.partitions": str(2 * slots(spark)),
         "spark.sql.session.timeZone": "UTC",
@@ -115,7 +115,7 @@ def _set_up(spark: Any) -> Any:
         "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
         "spark.sql.adaptive.coalescePartitions.enabled": "false",
         "spark.sql.caseSensitive": "true",
-        # It writes what it infers of the columns of every view below into one tree: the second engine's did not end.
+        # It puts the constraints inferred from all views below into one tree: the second engine's never ended.
         "spark.sql.constraintPropagation.enabled": "false",
     }.items():
         spark.conf.set(name, value)
@@ -123,8 +123,8 @@ def _set_up(spark: Any) -> Any:
 
 
 def slots(spark: Any) -> int:
-    """How many tasks run at a time, as far as can be told."""
-    with contextlib.suppress(Exception):  # a Connect session does not say
+    """Returns the number of tasks that run at a time, or an estimate of it."""
+    with contextlib.suppress(Exception):  # a Connect session does not report it
         return max(2, int(spark.sparkContext.defaultParallelism))
     return 8
 
@@ -137,7 +137,7 @@ def same_versions(spark: Any) -> None:
     """
     names = [name for name, _ in versions()]
 
-    def look(batches: Iterator[Any]) -> Iterator[Any]:  # travels by value: rmetrics may be what is missing
+    def look(batches: Iterator[Any]) -> Iterator[Any]:  # sent by value: rmetrics itself may be missing
         import importlib.metadata
 
         import pyarrow as pa
@@ -160,10 +160,10 @@ def same_versions(spark: Any) -> None:
 
 @contextlib.contextmanager
 def spark_errors(doing: str) -> Iterator[None]:
-    """Raises Spark's errors as ours. Its messages quote rows: they are not passed on, but for what our own tasks said.
+    """Raises Spark's errors as ours. Its messages quote rows, so only messages of our own tasks are passed on.
 
     Args:
-        doing: what was being done, for the message: "Spark could not ...".
+        doing: the action for the message "Spark could not ...".
     """
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
@@ -203,7 +203,7 @@ def _shown(address: str) -> str:
 
 @contextlib.contextmanager
 def _log_of_java(file: Path) -> Iterator[None]:
-    """Java writes what it has to say into a file, not between our own lines: it inherits the descriptor."""
+    """Redirects Java's output, which inherits our stderr, into a file, away from our own messages."""
     sys.stderr.flush()
     with file.open("wb") as log:
         file.chmod(0o600)

@@ -1,7 +1,7 @@
-"""DuckDB's statements as Spark SQL: what the second engine says, in Spark's words.
+"""Translation of DuckDB's statements to Spark SQL, for the second engine.
 
-sqlglot writes most of it. What it leaves to us stands here: functions it does not know, and those whose meaning it
-would change without a word.
+sqlglot does most of it. This module does the rest: functions that sqlglot does not know, and those whose meaning it
+would silently change.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,29 +11,29 @@ from sqlglot import exp
 
 Columns = Callable[[str], Sequence[str]]
 
-_WHOLE = "DECIMAL(38, 0)"  # Spark has no integers of 128 bits
+_WHOLE = "DECIMAL(38, 0)"  # Spark has no 128-bit integers
 _LAST = "9999-12-31"  # nor a date after all others
 _RENAMED = {"MAKE_TIMESTAMPTZ": "TIMESTAMP_MICROS", "EPOCH_US": "UNIX_MICROS", "HASH": "XXHASH64"}
 
 
 def parsed(sql: str) -> list[exp.Expr]:
-    """The statements of a text of DuckDB."""
+    """Parses a text of DuckDB statements."""
     return [tree for tree in sqlglot.parse(sql, read="duckdb") if tree is not None]
 
 
 def view_name(table: exp.Table | str) -> str:
-    """The view that stands for a table: Spark's temporary views have no schema."""
+    """Returns the name of a table's view: Spark's temporary views have no schema."""
     if isinstance(table, str):
         return table
     return f"{table.db}__{table.name}" if table.db else table.name
 
 
 def spark_sql(tree: exp.Expr, columns: Columns) -> str:
-    """A query as Spark reads it.
+    """Returns a DuckDB query in Spark's dialect.
 
     Args:
-        tree: of DuckDB.
-        columns: gives the columns of a view.
+        tree: the DuckDB query.
+        columns: returns the columns of a view.
     """
     tree = tree.copy()
     for change in (_views, _types, _unions, lambda t: _stars(t, columns), _functions):
@@ -59,7 +59,7 @@ def _types(tree: exp.Expr) -> None:
 
 
 def _unions(tree: exp.Expr) -> None:
-    """``UNION ALL BY NAME``: every branch gets all columns, in one order."""
+    """Translates ``UNION ALL BY NAME``: every branch gets all columns, in one order."""
     unions = [u for u in tree.find_all(exp.Union) if u.args.get("by_name")]
     selects = [s for u in unions for s in (u.left, u.right) if isinstance(s, exp.Select)]
     names = list(dict.fromkeys(e.alias_or_name for s in selects for e in s.expressions))
@@ -71,7 +71,7 @@ def _unions(tree: exp.Expr) -> None:
 
 
 def _stars(tree: exp.Expr, columns: Columns) -> None:
-    """``* REPLACE``, which Spark lacks: the columns are written out."""
+    """Translates ``* REPLACE``, which Spark lacks, into a list of the columns."""
     for star in list(tree.find_all(exp.Star)):
         replaced = star.args.get("replace")
         if not replaced:
@@ -95,9 +95,7 @@ def _functions(tree: exp.Expr) -> exp.Expr:
     for called in list(tree.find_all(exp.Anonymous)):
         if called.name.upper() in _RENAMED:
             called.set("this", _RENAMED[called.name.upper()])
-    for node in reversed(
-        list(tree.walk(bfs=False))
-    ):  # what is inside first: a node that is replaced takes copies along
+    for node in reversed(list(tree.walk(bfs=False))):  # innermost first: replacing a node copies its children
         new = _function(node)
         if new is None:
             continue
@@ -111,21 +109,21 @@ def _functions(tree: exp.Expr) -> exp.Expr:
 def _function(node: exp.Expr) -> exp.Expr | None:
     if type(node).__name__ == "EpochUs":
         return _called("UNIX_MICROS", node.this)
-    if isinstance(node, exp.Sign):  # Spark's is a floating-point number
+    if isinstance(node, exp.Sign):  # Spark's returns a floating-point number
         this = node.this
         return exp.case().when(_than(exp.GT, this), "1").when(_than(exp.LT, this), "-1").else_("0")
     if isinstance(node, exp.Bracket) and not isinstance(node.this, exp.Tuple):
-        # Spark counts from 0 and refuses what lies outside; sqlglot knows how far to count only for literals.
+        # Spark counts from 0 and rejects an index out of range; sqlglot adjusts the index only if it is a literal.
         (index,) = node.expressions
         place = exp.Literal.number(int(index.name) + 1) if index.is_int else exp.cast(index.copy(), "INT")
         return _called("TRY_ELEMENT_AT", node.this, place)
     if isinstance(node, exp.Cast) and isinstance(node.this, (exp.Explode, exp.Unnest)):
-        # Spark makes rows of a list only at the top of a column: the list is cast, not each of its values.
+        # Spark expands a list into rows only at the top of a column: so the list is cast, not each of its values.
         inner = node.this.expressions[0] if isinstance(node.this, exp.Unnest) else node.this.this
         many = exp.DataType(this=exp.DataType.Type.ARRAY, expressions=[node.to.copy()], nested=True)
         return exp.Explode(this=exp.Cast(this=_function(inner) or inner.copy(), to=many))
     if isinstance(node, exp.GenerateSeries) and len(node.args) >= 3 and node.args.get("step") is not None:
-        start, end = node.args["start"], node.args["end"]  # where nothing lies between, Spark refuses
+        start, end = node.args["start"], node.args["end"]  # Spark rejects an empty range
         series = _called("SEQUENCE", start, end, node.args["step"])
         return exp.case().when(exp.LTE(this=start.copy(), expression=end.copy()), series)
     return None

@@ -1,8 +1,8 @@
-"""What is done with one bucket of rows: the stages of ``pipeline.compute`` on frames, with files only at the lake.
+"""The steps of one bucket of rows: the stages of ``pipeline.compute`` on frames, with files only in the lake.
 
 Every step is a function of its frames and of ``Work``, so it may run on any machine that sees the lake, and run again:
-what it writes is named by its content. A step returns rows, and *notes* beside them in the same frame: what ``KIND``
-and ``NOTE`` say of files that were written and of sums that were made. Rows have neither.
+its files are named by their content. A step returns rows and, in the same frame, *notes*: in ``KIND`` and ``NOTE``,
+records of files written and of sums computed. Both columns are null in rows.
 """
 
 import datetime as dt
@@ -49,15 +49,15 @@ TALLY_KEYS = {
 }
 TALLY_SUMS = tuple(f"n{i}" for i in range(max(map(len, SUMS.values()))))
 TALLY = {**TALLY_KEYS, **dict.fromkeys(TALLY_SUMS, pl.Int64())}
-"""All tallies as one table: which one, every key that one of them has, and as many sums as the widest."""
+"""All tallies as one table: the tally's name, every key of any of them, and as many sums as the widest has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What every step knows.
+    """Context of every step.
 
     Attributes:
-        at: where the lake is, which receives what is written; every machine sees it there.
+        at: the address of the lake, which receives the files; every machine sees it there.
         rules: in force.
         exports: by feed, the mapped columns of its exports and their ranks.
     """
@@ -68,7 +68,7 @@ class Work:
 
     @property
     def lake(self) -> Lake:
-        """The lake, as this machine sees it."""
+        """The lake, as seen by this machine."""
         return _lake(self.at)
 
 
@@ -82,9 +82,9 @@ class Piece:
     """Typed rows that one task reads.
 
     Attributes:
-        feed: whose they are.
-        files: typed files with their ranks; of one file, or of one pack.
-        first, height: which of the rows; of a pack all of them.
+        feed: their feed.
+        files: typed files with their ranks; one file, or the exports of one pack.
+        first, height: the range of the rows; for a pack, all of them.
     """
 
     feed: str
@@ -94,7 +94,7 @@ class Piece:
 
 
 def pieces(feed: str, files: Sequence[tuple[TypedFile, int]], most: int) -> list[Piece]:
-    """The typed rows of a feed in pieces of at most ``most`` rows; a pack, which is small, is one."""
+    """Cuts the typed rows of a feed into pieces of at most ``most`` rows; a pack, which is small, is one piece."""
     packs: dict[str, list[tuple[TypedFile, int]]] = {}
     found = list[Piece]()
     for file, rank in files:
@@ -110,23 +110,23 @@ def pieces(feed: str, files: Sequence[tuple[TypedFile, int]], most: int) -> list
 
 
 def every_schema(rules: Rules, name: str) -> Schema:
-    """The columns of typed rows as they are read."""
+    """Returns the columns of typed rows as read."""
     return {**every_row([], rules.feeds[name]).collect_schema(), POSITION: pl.Int64()}
 
 
 def kept_schema(rules: Rules, name: str) -> Schema:
-    """The columns of rows in force, and notes."""
+    """Returns the columns of rows in force, and of notes."""
     empty = pl.LazyFrame(schema=every_schema(rules, name))
     return {**kept_rows(empty, rules, name).collect_schema(), **NOTES}
 
 
 def linked_schema(rules: Rules, name: str) -> Schema:
-    """The columns of rows in force with the jobs they name, and notes."""
+    """Returns the columns of rows in force with the jobs they name, and of notes."""
     return {JOB_ID: pl.String(), **{n: t for n, t in kept_schema(rules, name).items() if n != JOB_ID}}
 
 
 def paid_schema(rules: Rules) -> Schema:
-    """The columns of payments that the facts of jobs need."""
+    """Returns the columns of payments that job facts need."""
     day = rules.feeds[PAYMENTS].business_date
     wanted = (POSITION, JOB_ID, "amount", COUNTED, day)
     return {n: t for n, t in linked_schema(rules, PAYMENTS).items() if n in wanted}
@@ -140,7 +140,7 @@ SPELT: Schema = {"_fold": pl.String(), "source_raw": pl.String(), "metric_date":
 
 
 def read(piece: Piece, work: Work) -> Iterator[pl.DataFrame]:
-    """Typed rows of exports, in the columns of ``every_schema``.
+    """Yields typed rows of exports, in the columns of ``every_schema``.
 
     Raises:
         CorruptError: a file fails its checksum.
@@ -156,7 +156,7 @@ def read(piece: Piece, work: Work) -> Iterator[pl.DataFrame]:
 
 
 def keep(rows: pl.DataFrame, name: str, work: Work) -> pl.DataFrame:
-    """All versions of some keys to the rows in force; notes of the positions that a newer version replaced."""
+    """Reduces all versions of some keys to the rows in force; adds notes of positions that newer versions replaced."""
     feed = work.rules.feeds[name]
     exports = [TypedExport(pl.LazyFrame(), columns, ranks) for columns, ranks in work.exports[name]]
     found = newest(rows.lazy(), exports, feed)
@@ -173,12 +173,12 @@ def keep(rows: pl.DataFrame, name: str, work: Work) -> pl.DataFrame:
 
 
 def spelt(jobs: pl.DataFrame, work: Work) -> pl.DataFrame:
-    """How undeclared sources are spelt in some jobs."""
+    """Returns the spellings of undeclared sources in some jobs."""
     return spellings(dated_jobs(_rows(jobs).lazy(), work.rules), work.rules).select(*SPELT).collect()
 
 
 def names_of(jobs: pl.DataFrame, match: Sequence[str]) -> pl.DataFrame:
-    """What jobs are called: one row per name."""
+    """Returns the names of jobs: one row per name."""
     there = _rows(jobs).filter(pl.col(COUNTED))
     called = [
         there.select(pl.col(column).cast(pl.String).alias(NAME), pl.lit(i, pl.Int32).alias("_which"), JOB_ID)
@@ -188,7 +188,7 @@ def names_of(jobs: pl.DataFrame, match: Sequence[str]) -> pl.DataFrame:
 
 
 def link(rows: pl.DataFrame, names: pl.DataFrame, name: str, work: Work) -> pl.DataFrame:
-    """Rows of a feed with the jobs they name; ``names`` are all names that are in this bucket."""
+    """Links rows of a feed to the jobs they name; ``names`` are all names in this bucket."""
     feed, rows = work.rules.feeds[name], _rows(rows)
     assert feed.job is not None  # noqa: S101 - asked for by the plan
     kinds = kept_schema(work.rules, JOBS)
@@ -205,7 +205,7 @@ def link(rows: pl.DataFrame, names: pl.DataFrame, name: str, work: Work) -> pl.D
 
 
 def tallied(rows: pl.DataFrame, name: str, work: Work) -> pl.DataFrame:
-    """What rows of a feed add to the tallies, but for those of jobs and their payments; notes are passed on."""
+    """Returns the tallies of a feed's rows, except those of jobs and their payments; passes notes on."""
     feeds = {name: _rows(rows).lazy()}
     parts = {"leads": feed_leads(feeds, work.rules), "spent": feed_costs(feeds, work.rules)}
     parts["days"] = days(feeds, work.rules)
@@ -213,7 +213,7 @@ def tallied(rows: pl.DataFrame, name: str, work: Work) -> pl.DataFrame:
 
 
 def judged(jobs: pl.DataFrame, payments: pl.DataFrame, work: Work, own: pl.DataFrame) -> pl.DataFrame:
-    """Jobs and all payments of these jobs, and payments of none, to what they add to the tallies; notes of facts."""
+    """Returns the tallies of jobs, all their payments, and payments without a job; adds notes of facts."""
     jobs = _rows(jobs)
     made = facts(jobs.lazy(), payments.lazy(), work.rules, own.lazy()).collect()
     parts = {
@@ -224,12 +224,12 @@ def judged(jobs: pl.DataFrame, payments: pl.DataFrame, work: Work, own: pl.DataF
 
 
 def notes_only(rows: pl.DataFrame) -> pl.DataFrame:
-    """The notes among some rows."""
+    """Returns the notes among some rows."""
     return _noted(list(rows.filter(pl.col(KIND).is_not_null()).select(*NOTES).iter_rows()))
 
 
 def added_notes(notes: pl.DataFrame) -> pl.DataFrame:
-    """Notes with the sums of the contents of published tables added up."""
+    """Returns the notes with the content sums of published tables added up."""
     whole = contents(notes)
     summed = sums_after(whole.clear(), whole, whole.clear())
     others = notes.filter(pl.col(KIND) != CONTENTS_OF).select(*NOTES).iter_rows()
@@ -237,7 +237,7 @@ def added_notes(notes: pl.DataFrame) -> pl.DataFrame:
 
 
 def no_facts(rules: Rules) -> pl.LazyFrame:
-    """The facts of no jobs."""
+    """Returns the facts of no jobs."""
     jobs = pl.LazyFrame(schema={n: t for n, t in kept_schema(rules, JOBS).items() if n not in NOTES})
     payments = pl.LazyFrame(schema=paid_schema(rules))
     return facts(jobs, payments, rules, own_names(pl.LazyFrame(schema=SPELT)))
@@ -247,7 +247,7 @@ def no_facts(rules: Rules) -> pl.LazyFrame:
 
 
 def layers(notes: pl.DataFrame) -> dict[str, list[Layer]]:
-    """The layers that notes tell of, by table, in an order that does not depend on who wrote them."""
+    """Returns the layers recorded in notes, by table, in an order that does not depend on which task wrote them."""
     found: dict[str, dict[str, Layer]] = {}
     for text in notes.filter(pl.col(KIND) == FILE_WRITTEN)[NOTE]:
         told = json.loads(text)
@@ -257,7 +257,7 @@ def layers(notes: pl.DataFrame) -> dict[str, list[Layer]]:
 
 
 def contents(notes: pl.DataFrame) -> pl.DataFrame:
-    """The sums of the contents that notes tell of."""
+    """Returns the content sums recorded in notes."""
     rows = []
     for text in notes.filter(pl.col(KIND) == CONTENTS_OF)[NOTE]:
         table, month, *sums = json.loads(text)
@@ -266,15 +266,15 @@ def contents(notes: pl.DataFrame) -> pl.DataFrame:
 
 
 def by_row(rules: Rules, table: PgTable) -> bool:
-    """Whether the contents of a published table are those of its rows as steps see them, and add up over cuts.
+    """True if the content of a published table is that of its rows in the steps, and adds up over subsets of rows.
 
-    Jobs and calls carry what is found by following telephone numbers, which comes later.
+    Jobs and calls carry results of following phone numbers, which are computed later.
     """
     return table.name in rules.feeds and not table.sums and table.name not in (TARGETS, JOBS, CALLS)
 
 
 def tallies(long: pl.DataFrame) -> dict[str, pl.LazyFrame]:
-    """The tallies of one table of them, each with its columns."""
+    """Splits the table of all tallies into one frame per tally, with its own columns."""
     frames = {}
     for name, key in _KEYS.items():
         columns = [pl.col(place).alias(n) for place, n in zip(TALLY_SUMS, SUMS[name], strict=False)]
@@ -302,7 +302,7 @@ def _long(parts: Mapping[str, pl.LazyFrame]) -> pl.DataFrame:
 
 
 def _layer(lake: Lake, table: str, rows: pl.DataFrame) -> Iterator[tuple[str, str]]:
-    """Writes rows of a table, sorted, so that a task that runs again writes the same bytes; nothing for no rows."""
+    """Writes rows of a table, sorted so that a repeated task writes the same bytes; writes nothing for no rows."""
     if rows.height:
         made = write_layer(lake, table, rows.sort(POSITION))
         yield FILE_WRITTEN, json.dumps({"table": table, "rows": made.rows, "file": asdict(made.file)})
@@ -317,7 +317,7 @@ def _contents(rules: Rules, name: str, rows: pl.DataFrame) -> list[tuple[str, st
 
 
 def _rows(frame: pl.DataFrame) -> pl.DataFrame:
-    """The rows of a frame without notes."""
+    """Returns the rows of a frame without notes."""
     return frame.filter(pl.col(KIND).is_null()).drop(*NOTES) if KIND in frame.columns else frame
 
 

@@ -1,7 +1,7 @@
-"""What an executor runs: a step, between the Arrow tables that Spark hands over and takes back.
+"""Code that runs on executors: a step, wrapped in conversions from and to the Arrow tables of Spark.
 
-Nothing here needs pyspark. Every task first looks whether the libraries are those of the machine that runs the plan:
-executors come and go, and one with another version could compute other numbers.
+Nothing here needs pyspark. Every task first compares its libraries with those of the machine that runs the plan:
+executors come and go, and another version could compute other numbers.
 """
 
 import base64
@@ -22,7 +22,7 @@ LIBRARIES = ("rmetrics", "polars", "duckdb", "pyarrow")
 _TYPES: Mapping[Any, pa.DataType] = {
     pl.Int64: pa.int64(),
     pl.Int32: pa.int32(),
-    pl.UInt32: pa.int64(),  # Spark has no unsigned numbers
+    pl.UInt32: pa.int64(),  # Spark has no unsigned integers
     pl.String: pa.string(),
     pl.Binary: pa.binary(),
     pl.Date: pa.date32(),
@@ -37,12 +37,12 @@ Schema = dict[str, pl.DataType]
 
 @functools.cache
 def versions() -> Versions:
-    """The libraries that numbers depend on, as they are installed here."""
+    """Returns the installed versions of the libraries that figures depend on."""
     return tuple((name, importlib.metadata.version(name)) for name in LIBRARIES)
 
 
 def arrow_schema(schema: Mapping[str, pl.DataType]) -> pa.Schema:
-    """A schema in types that Spark has."""
+    """Returns a schema in Spark's types."""
     return pa.schema([pa.field(name, _arrow_type(kind)) for name, kind in schema.items()])
 
 
@@ -55,13 +55,13 @@ def _arrow_type(kind: pl.DataType) -> pa.DataType:
 
 
 def to_arrow(frame: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> pa.Table:
-    """A frame as Spark takes it."""
+    """Converts a frame for Spark."""
     table = frame.select(*schema).to_arrow(compat_level=pl.CompatLevel.oldest())
     return table.cast(arrow_schema(schema))
 
 
 def from_arrow(table: pa.Table, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """What Spark hands over as a frame."""
+    """Converts a table from Spark to a frame."""
     found = pl.from_arrow(table.select(list(schema)))
     if not isinstance(found, pl.DataFrame):
         msg = "a table is a frame"
@@ -71,12 +71,12 @@ def from_arrow(table: pa.Table, schema: Mapping[str, pl.DataType]) -> pl.DataFra
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A step as Spark calls it.
+    """A step in the form that Spark calls.
 
     Attributes:
-        step: takes as many frames as there are in ``given``.
-        given: their columns.
-        made: those of the frame it returns.
+        step: takes as many frames as ``given`` has entries.
+        given: the columns of these frames.
+        made: the columns of the frame it returns.
         wanted: the versions that must be installed.
     """
 
@@ -86,7 +86,7 @@ class Task:
     wanted: Versions
 
     def table(self) -> Callable[[pa.Table], pa.Table]:
-        """The step over one bucket. Functions: Spark counts parameters, and takes a method's ``self`` for a key."""
+        """Returns the step over one bucket, as a function: Spark counts parameters, ``self`` included."""
 
         def run(table: pa.Table) -> pa.Table:
             return self._run(table)
@@ -94,7 +94,7 @@ class Task:
         return run
 
     def tables(self) -> Callable[[pa.Table, pa.Table], pa.Table]:
-        """The step over two buckets that belong together."""
+        """Returns the step over two matching buckets."""
 
         def run(left: pa.Table, right: pa.Table) -> pa.Table:
             return self._run(left, right)
@@ -102,7 +102,7 @@ class Task:
         return run
 
     def batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Any cut of the rows, batch by batch."""
+        """Applies the step to any split of the rows, batch by batch."""
         for batch in batches:
             yield from self._run(pa.Table.from_batches([batch])).to_batches()
 
@@ -115,7 +115,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """What makes rows out of items, which travel pickled in the column ``item``."""
+    """Makes rows of items, which travel pickled in the column ``item``."""
 
     step: Callable[[Any], Iterator[pl.DataFrame]]
     made: Mapping[str, pl.DataType]
@@ -123,7 +123,7 @@ class Maker:
     loads: Callable[[bytes], Any]
 
     def batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """The rows of each item."""
+        """Yields the rows of each item."""
         for batch in batches:
             for item in batch.column("item").to_pylist():
                 with _telling():
@@ -133,38 +133,38 @@ class Maker:
 
 
 class Tasks(Protocol):
-    """What runs tasks that are long work each."""
+    """Runs tasks of long work each."""
 
     @property
     def slots(self) -> int:
-        """How many run at a time."""
+        """Number of tasks that run at a time."""
 
     def each(self, items: Sequence[Any], step: Callable[[Any], Iterator[pl.DataFrame]], schema: Schema) -> Any:
-        """The rows that a step makes of each item, which are elsewhere or yet to be made: one item to a task."""
+        """Returns the rows, elsewhere or not yet computed, that a step makes of each item: one item per task."""
 
     def collected(self, rows: Any, schema: Schema) -> pl.DataFrame:
-        """The rows, here."""
+        """Returns the rows on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What makes rows out of items that travel with it; tasks are given their places, in the column ``id``."""
+    """Makes rows of items that travel with it; tasks receive only their indexes, in the column ``id``."""
 
     maker: Maker
     items: Sequence[bytes]
 
     def batches(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """The rows of each item."""
+        """Yields the rows of each item."""
         for batch in batches:
             given = [self.items[place] for place in batch.column("id").to_pylist()]
             yield from self.maker.batches(iter([pa.RecordBatch.from_pydict({"item": pa.array(given, pa.binary())})]))
 
 
 def refuse_other(wanted: Versions, found: Versions | None = None, where: str = "an executor") -> None:
-    """Lets nothing be computed by other versions.
+    """Refuses to compute with other versions.
 
     Raises:
-        SettingsError: a library is missing, or another version; names it and both versions.
+        SettingsError: a library is missing or has another version; names it and both versions.
     """
     there = dict(versions() if found is None else found)
     for name, version in wanted:
@@ -177,7 +177,7 @@ def refuse_other(wanted: Versions, found: Versions | None = None, where: str = "
 
 
 class _telling:  # noqa: N801 - reads as the verb it is
-    """Gives errors of ours a form that survives the way through Spark's messages."""
+    """Encodes our errors in a form that survives in Spark's messages."""
 
     def __enter__(self) -> None: ...
 
@@ -191,7 +191,7 @@ class _telling:  # noqa: N801 - reads as the verb it is
 
 
 def told_by(message: str) -> RmetricsError | None:
-    """The error of ours that a message of Spark carries; None where there is none."""
+    """Returns our error that a Spark message carries; None if there is none."""
     match = _TOLD.search(message)
     if match is None:
         return None

@@ -1,1 +1,1 @@
-"""Use cases: one typed function per command with its frozen result, one file per command; none imports another."""
+"""Use cases: one typed function per command with a frozen result, one file per command; none imports another."""

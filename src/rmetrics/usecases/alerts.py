@@ -1,4 +1,4 @@
-"""``rmetrics alerts``: which alerts are true, and each to the channels that get them, once per occurrence."""
+"""``rmetrics alerts``: evaluates the alerts and sends each to its channels, once per occurrence."""
 
 import datetime as dt
 from collections.abc import Collection
@@ -28,10 +28,10 @@ class RaisedAlert:
     """An alert that is true.
 
     Attributes:
-        of: which source, feed or finding; empty where it is of the whole.
-        cause: the values that tell why.
-        command: explains it.
-        since: when it was found true first; None where nothing is sent, so nothing is kept.
+        of: the source, feed or finding it concerns; empty if it concerns the whole company.
+        cause: the values that made it true.
+        command: the command that explains it.
+        since: when it was first found true; None if nothing is sent, because then nothing is kept.
     """
 
     name: str
@@ -44,13 +44,13 @@ class RaisedAlert:
 
 @dataclass(frozen=True, slots=True)
 class AlertsResult:
-    """What was found.
+    """Result of evaluating the alerts.
 
     Attributes:
-        declared: how many alerts the rules have.
-        evaluated: False before the first publish: there is nothing to look at.
-        alerts: those that are true.
-        sent: what became of the messages, one per channel; empty where nothing is sent.
+        declared: number of alerts in the rules.
+        evaluated: False before the first publish, when there is no data to evaluate.
+        alerts: the alerts that are true.
+        sent: one delivery per channel; empty if nothing is sent.
     """
 
     declared: int
@@ -60,12 +60,12 @@ class AlertsResult:
 
 
 def alerts(settings: Settings, *, send_them: bool = True, now: dt.datetime | None = None) -> AlertsResult:
-    """Evaluates the alerts; sends what is new to the channels that get alerts, where there are any.
+    """Evaluates the alerts and sends new ones to the channels that receive alerts.
 
     Args:
-        settings: where things are.
-        send_them: False only looks: nothing is sent and nothing is kept.
-        now: the moment it is; None for the clock's.
+        settings: of the project.
+        send_them: False evaluates only: it sends and keeps nothing.
+        now: the current time; None for the clock's.
 
     Raises:
         RulesError, SettingsError, PostgresError, LakeError, BusyError: see ``errors``.
@@ -78,6 +78,7 @@ def alerts(settings: Settings, *, send_them: bool = True, now: dt.datetime | Non
         return AlertsResult(len(rules.alerts), found is not None, tuple(_raised(o, None) for o in found or ()))
     with open_ledger(settings.data_dir) as ledger:
         since = ledger.occurring([(o.name, o.key) for o in found], now)
+        # The start time in the key makes a later occurrence of the same alert a new message.
         sent = _send(ledger, rules, channels, {f"{o.name}/{o.key}@{since[o.name, o.key]}": o for o in found})
     told = tuple(_raised(o, since[o.name, o.key]) for o in found)
     return AlertsResult(len(rules.alerts), evaluated=True, alerts=told, sent=sent)
@@ -110,7 +111,7 @@ def _send(
 
 
 def alerts_after_sync(settings: Settings) -> tuple[Finding, ...]:
-    """Evaluates and sends alerts where the rules declare a channel; what went wrong is a finding and stops nothing."""
+    """Evaluates and sends alerts if the rules declare a channel; failures become findings and stop nothing."""
     try:
         if not channels_of(load_rules(settings.rules_dir, settings.company).notify, "alerts"):
             return ()

@@ -1,4 +1,4 @@
-"""``rmetrics brief``: the morning's facts in words, and to the channels that get it."""
+"""``rmetrics brief``: the morning's facts in words, sent to the channels that receive the brief."""
 
 import contextlib
 import datetime as dt
@@ -33,12 +33,12 @@ from rmetrics.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class BriefResult:
-    """A brief, and what became of it.
+    """A brief and its deliveries.
 
     Attributes:
-        deliveries: one per channel, where it was to be sent.
-        page: the HTML file, where one was asked for.
-        error: why the database could not be asked, where a message says so instead of a brief.
+        deliveries: one per channel, if the brief was to be sent.
+        page: the HTML file, if requested.
+        error: why the database could not be queried, if a message reports that instead of a brief.
     """
 
     brief: Brief
@@ -56,18 +56,18 @@ def brief(
     page: Path | None = None,
     now: dt.datetime | None = None,
 ) -> BriefResult:
-    """The brief of a morning.
+    """Writes the brief of a morning and sends it if requested.
 
     Args:
-        settings: where things are.
-        day: the morning's business day; None for today. The brief is of the day before.
-        send_it: send it to the channels that get it, each once per day.
-        again: channels that get it although they had it.
-        page: a file to write it into as HTML.
-        now: the moment it is; None for the clock's.
+        settings: of the project.
+        day: the morning's business day; None for today. The brief covers the day before.
+        send_it: send it to the channels that receive the brief, to each once per day.
+        again: channels to send it to again.
+        page: an HTML file to write it to.
+        now: the current time; None for the clock's.
 
-    Where the database cannot be asked and the brief is to be sent, the message says that, once a day: whoever waits
-    for a brief must not take silence for a quiet day. The brief itself can still be sent later that day.
+    If the database cannot be queried and the brief is to be sent, the message says so, once a day, because a reader
+    must not mistake silence for a quiet day. The brief itself can still be sent later that day.
 
     Raises:
         RulesError, SettingsError, PostgresError, LakeError, BusyError: see ``errors``.
@@ -87,6 +87,7 @@ def brief(
         except PostgresError as refused:
             if not send_it:
                 raise
+            # A key of its own: the brief itself can still be sent later that day.
             key, error = f"{key}/unreachable", refused
             business, stale = rules.business, rules.brief.stale_days
             facts = Facts(day, business.timezone, business.currency, stale, unreachable=True)
@@ -103,7 +104,7 @@ def brief(
 
 @contextlib.contextmanager
 def _ledger(settings: Settings, *, needed: bool) -> Iterator[Ledger | None]:
-    """The ledger; None where nothing is sent and nothing ever was, so that a look at the brief writes nothing."""
+    """Yields the ledger; None if nothing is or ever was sent, so that merely showing the brief writes nothing."""
     if not needed and not (settings.data_dir / "messages.sqlite").exists():
         yield None
         return
@@ -132,9 +133,9 @@ def _facts(settings: Settings, rules: Rules, day: dt.date, now: dt.datetime, led
 
 
 def _disputable(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[Disputable, ...] | None:
-    """The open claims of the last computation, by source; None where its files cannot be read.
+    """Returns the open claims of the last computation, by source; None if its files cannot be read.
 
-    A sync may take them away meanwhile, or they are damaged: that must not keep a brief from being sent.
+    A sync may remove them meanwhile, or they may be damaged; that must not keep a brief from being sent.
     """
     try:
         rows = last_rows(open_lake(settings), rules)
@@ -151,7 +152,7 @@ def _disputable(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[Dis
 
 
 def _pulls(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[PullTrouble, ...]:
-    """The pulls that are not complete, or overdue."""
+    """Returns the pulls that are incomplete or overdue."""
     records = pull_records(settings.data_dir, rules.pulls)
     spread = spread_feeds(rules)
     return tuple(
@@ -162,7 +163,7 @@ def _pulls(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[PullTrou
 
 
 def _message(facts: Facts, made: Brief, channel: Channel) -> Message:
-    """The brief as a channel gets it: in its language and form, without details unless it asks for them."""
+    """Returns the brief for a channel: in its language and form, with details only if it asks for them."""
     said = brief_of(facts, channel.language) if channel.language else made
     html = channel.form == "html"
     body = (as_html if html else as_text)(said, details=channel.details)

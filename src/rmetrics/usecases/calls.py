@@ -1,4 +1,4 @@
-"""``rmetrics calls``: whom to call back, what became of calls, how soon callers were reached, what was lost."""
+"""``rmetrics calls``: callers to call back, classes of calls, waits, and the worth of lost callers."""
 
 import dataclasses
 import datetime as dt
@@ -27,11 +27,11 @@ class Waiting:
     """A caller whom nobody has reached.
 
     Attributes:
-        number: whom to call back; in no ``repr``, and never part of a document.
+        number: the number to call back; not in ``repr``, and never part of a document.
         about: the class of the calls: ``missed and lost`` or ``existing job``.
         source: of the last call.
-        first, last: when the caller called, in the company's zone.
-        calls: how often.
+        first, last: times of the first and the last call, in the company's zone.
+        calls: number of calls.
     """
 
     number: str = field(repr=False)
@@ -44,7 +44,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class ClassCount:
-    """How many calls of a source have each class, in the order of ``classes``."""
+    """Number of calls of a source by class, in the order of ``classes``."""
 
     source: str
     calls: int
@@ -56,16 +56,16 @@ class CallsResult:
     """The calls of a span of days.
 
     Attributes:
-        first, last: the days; of the list of waiting callers, ``since`` is the first.
+        first, last: the days; the list of waiting callers begins at ``since``.
         classes: the names of the classes.
-        counts: by source, ALL first; of ALL the counts add up to its calls.
-        waiting: whom to call back, those who may be new customers first, the longest waiting first.
-        without_number: missed calls that show no number, which nobody can return.
+        counts: by source, ALL first; the counts of ALL add up to its calls.
+        waiting: callers to call back, possible new customers first, then the longest waiting first.
+        without_number: number of missed calls without a number, which nobody can return.
         speeds, worths: by source, ALL first.
-        lead_speeds: how soon the leads of feeds were reached, by source, ALL first; leads from the first day of calls
-            to the last.
-        hours: in which hours waiting was counted; empty: every hour.
-        problems: why the lake is not as the rules and exports are now.
+        lead_speeds: how soon the leads of feeds were reached, by source, ALL first; of leads from the first to the last
+            day of calls.
+        hours: the hours in which waits are counted; empty: every hour.
+        problems: why the lake does not match the current rules and exports.
     """
 
     first: dt.date | None
@@ -83,13 +83,13 @@ class CallsResult:
 
 
 def calls(settings: Settings, day: dt.date | None = None, progress: Progress = silent) -> CallsResult:
-    """What became of calls.
+    """Returns classes, waits and losses of calls, and the callers to call back.
 
     Args:
-        settings: where things are.
-        day: only the calls of this business day; None: all calls, and as waiting those of the last days only, in which
-            a call back still counts as one (``[calls].called_back``), up to the newest call.
-        progress: is told how far it is.
+        settings: of the project.
+        day: only the calls of this business day; None: all calls, but as waiting only those of the last days, in which
+            a call back still counts (``[calls].called_back``), up to the newest call.
+        progress: receives progress reports.
 
     Raises:
         SettingsError: the rules declare no calls feed, or there are no calls.
@@ -130,7 +130,7 @@ def calls(settings: Settings, day: dt.date | None = None, progress: Progress = s
 
 
 def _lead_speeds(rows: Rows, calls: pl.DataFrame, day: dt.date | None) -> list[Speed]:
-    """Of the leads of feeds that came while the phone log was kept, or of those of a day."""
+    """Returns how soon leads of feeds were reached, of the days of the phone log or of one day."""
     of, waits = followed_leads(rows)
     inside = pl.col("touch_date").is_between(calls["day"].min(), calls["day"].max())
     inside = inside if day is None else pl.col("touch_date") == day

@@ -1,4 +1,4 @@
-"""``rmetrics check``: do both engines agree, does PostgreSQL hold what is computed, and is the data plausible?"""
+"""``rmetrics check``: whether both engines agree, PostgreSQL holds the computed rows, and the data is plausible."""
 
 import dataclasses
 import datetime as dt
@@ -36,11 +36,11 @@ Published = Mapping[tuple[str, str, dt.date], tuple[Decimal | None, ...]]
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What the checks found, gravest first.
+    """Findings of the checks, most severe first.
 
     Attributes:
-        engines: figures on which the two engines differ; None where it could not be asked.
-        published: rows that differ by table; None where nothing is published or the database was left out.
+        engines: number of figures on which the two engines differ; None if they could not be compared.
+        published: number of differing rows by table; None if nothing is published or the database was left out.
         run_id: the run that published.
     """
 
@@ -51,7 +51,7 @@ class CheckResult:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found at error level."""
+        """True if no finding is an error."""
         return not any(f.severity is Severity.ERROR for f in self.findings)
 
 
@@ -59,9 +59,9 @@ def check(settings: Settings, *, offline: bool = False, progress: Progress = sil
     """Checks a project; changes nothing.
 
     Args:
-        settings: where things are.
+        settings: of the project.
         offline: leave the database out.
-        progress: is told how far it is.
+        progress: receives progress reports.
 
     Raises:
         RulesError, SettingsError: the rules do not load.
@@ -81,7 +81,7 @@ def _check(
     found = [CheckFinding(p.code, p.severity, "lake", p.rows, p.message) for p in lake.problems]
     found += _not_landed(settings)
     progress("recomputing with the second engine", 0, 1)
-    runner = runner if lake.lake.root == settings.lake_dir else None  # nobody else sees the folder of a scratch lake
+    runner = runner if lake.lake.root == settings.lake_dir else None  # executors cannot see a scratch lake
     with lead_files(lake.lake, lake.computed.rows) as leads:
         cross, answers = cross_check(
             lake.lake, lake.rules, lake.computed, memory=memory_of(settings), runner=runner, leads=leads
@@ -99,7 +99,7 @@ def _check(
 
 
 def _not_landed(settings: Settings) -> Iterator[CheckFinding]:
-    """Files of the inbox that no sync has seen."""
+    """Yields a finding for files of the inbox that no sync has read."""
     inbox = open_inbox(settings)
     if isinstance(inbox, Path) and not inbox.is_dir():
         return
@@ -166,7 +166,7 @@ def _published(
             counts[table.name] = differences.rows
             found += _table(differences)
         progress("comparing with PostgreSQL", len(tables), len(tables))
-        # Estimates are of the exports that were published last: with newer ones they would differ by themselves.
+        # Estimates belong to the exports of the last publish: with newer exports they would differ anyway.
         same = published(session, []).inputs == load(lake.lake).inputs and has_all(session, ["forecasts"])
         return counts, run_id, _estimates(session) if same else None
 
@@ -180,7 +180,7 @@ def _estimates(session: Session) -> Published:
 
 
 def _forecasts(lake: Workspace, published: Published | None) -> Iterator[CheckFinding]:
-    """Estimates that are not what a second computation makes of the days."""
+    """Yields a finding for estimates that differ from a second computation on the same days."""
     wrong = estimates_differing(lake.computed, lake.rules, published)
     if wrong:
         yield CheckFinding(

@@ -11,15 +11,15 @@ def db_start(settings: Settings) -> str:
 
 
 def db_stop(settings: Settings) -> bool:
-    """Stops the embedded server; False when it did not run."""
+    """Stops the embedded server; returns False if it was not running."""
     return stop_embedded(settings.server_dir)
 
 
 def db_url(settings: Settings) -> str:
-    """The URL of the running embedded server.
+    """Returns the URL of the running embedded server.
 
     Raises:
-        SettingsError: it does not run.
+        SettingsError: it is not running.
     """
     running = embedded_running(settings.server_dir)
     if running is None:

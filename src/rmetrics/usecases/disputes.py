@@ -1,4 +1,4 @@
-"""``rmetrics disputes``: leads to dispute with their vendor, and what became of each."""
+"""``rmetrics disputes``: leads to dispute with their vendor, and the state of each claim."""
 
 import datetime as dt
 from collections import Counter
@@ -15,10 +15,10 @@ from rmetrics.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Claims of a source by their state: claimed = granted + refused + expired + open.
+    """Claims of a source by state: claimed = granted + refused + expired + open.
 
     Attributes:
-        amounts: what these leads cost, in the order of ``ClaimState``; a lead whose price is not known counts nothing.
+        amounts: cost of these leads, in the order of ``ClaimState``; a lead with an unknown price adds nothing.
     """
 
     source: str
@@ -35,10 +35,10 @@ class DisputesResult:
     """The claims.
 
     Attributes:
-        now: the moment that deadlines are measured by.
+        now: the time against which deadlines are measured.
         claims: by source and time of the lead.
         tallies: one per source with terms.
-        problems: why the lake is not as the rules and exports are now.
+        problems: why the lake does not match the current rules and exports.
     """
 
     now: dt.datetime
@@ -50,13 +50,13 @@ class DisputesResult:
 def disputes(
     settings: Settings, source: str | None = None, *, now: dt.datetime | None = None, progress: Progress = silent
 ) -> DisputesResult:
-    """The leads that terms make creditable.
+    """Returns the leads that are creditable under a term.
 
     Args:
-        settings: where things are.
+        settings: of the project.
         source: only leads of this source.
-        now: the moment it is; None for the clock's.
-        progress: is told how far it is.
+        now: the current time; None for the clock's.
+        progress: receives progress reports.
 
     Raises:
         SettingsError: there is no such source, or its rules have no terms.

@@ -1,4 +1,4 @@
-"""``rmetrics doctor``: what is wrong with this installation, and how to mend each thing. Changes nothing."""
+"""``rmetrics doctor``: faults of this installation, and the fix for each. Changes nothing."""
 
 from collections.abc import Callable, Iterator
 
@@ -22,12 +22,12 @@ from rmetrics.settings import Settings
 
 
 def doctor(settings: Settings, *, verify: bool = False, progress: Progress = silent) -> DoctorResult:
-    """Looks at an installation.
+    """Examines an installation.
 
     Args:
-        settings: where things are.
-        verify: read and hash every file of the lake and the inbox too.
-        progress: is told how far it is.
+        settings: of the project.
+        verify: also read and hash every file of the lake and the inbox.
+        progress: receives progress reports.
     """
     rules: list[Rules] = []
     lake = open_lake(settings)

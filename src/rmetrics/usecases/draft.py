@@ -1,7 +1,7 @@
-"""``rmetrics rules new``: what an unknown export is, or a draft of the rules that read it.
+"""``rmetrics rules new``: identifies an unknown export, or drafts the rules that read it.
 
-A draft that loads is written as ``rules/NAME.toml``; one that something must be filled in first, as
-``rules/NAME.toml.draft``, which no command reads. So a draft never stops a sync.
+A draft that loads is written as ``rules/NAME.toml``; one that needs completing first, as ``rules/NAME.toml.draft``,
+which no command reads. So a draft never stops a sync.
 """
 
 import csv
@@ -38,12 +38,12 @@ from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS, normal_source
 from rmetrics.settings import Settings
 from rmetrics.shipped import shipped
 
-_HEAD = 64 * 2**10  # bytes in which a header is looked for
-_ROWS = 20_000  # enough to see every form of a column
+_HEAD = 64 * 2**10  # bytes searched for a header
+_ROWS = 20_000  # enough to show every form of a column
 _LONGEST_SOURCE = 63  # characters
-_MOST_COLUMNS = 400  # more are not read; a table of PostgreSQL takes at most 1,600, fewer if they are wide
-_COUNTED_ALREADY = (JOBS, PAYMENTS, CALLS, TARGETS)  # feeds that need no source to count
-EXAMPLES = "examples"  # rules for well-known exports, a folder beside the rules that no command reads
+_MOST_COLUMNS = 400  # further ones are not read; a PostgreSQL table has at most 1,600 columns, fewer if they are wide
+_COUNTED_ALREADY = (JOBS, PAYMENTS, CALLS, TARGETS)  # feeds that count without a source
+EXAMPLES = "examples"  # rules for well-known exports, a subfolder of the rules that no command reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,13 @@ class Draft:
     """A draft that was written.
 
     Attributes:
-        path: where; it ends in ``.draft`` where there are problems, and is then not read as rules.
+        path: the file; it ends in ``.draft`` if there are problems, and is then not read as rules.
         feed: its feed.
-        rows: how many rows of the export were looked at.
-        columns: what each seems to be.
-        key, date: what was chosen; the key is empty where no column can be one.
-        problems: what must be filled in before the rules load; places are those of the file under its final name.
-        notes: what to look at.
+        rows: number of rows of the export that were examined.
+        columns: the guess for each column.
+        key, date: the columns chosen; the key is empty if no column can be one.
+        problems: gaps to fill before the rules load; places refer to the file's final name.
+        notes: points to review.
     """
 
     path: Path
@@ -72,17 +72,17 @@ class Draft:
 
 
 def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
-    """Writes ``rules/<source>.toml`` from an export, or with ``.draft`` at its end where something is left to fill in.
+    """Writes ``rules/<source>.toml`` from an export, with the suffix ``.draft`` if something is left to fill in.
 
     Args:
-        settings: where the rules are.
+        settings: of the project.
         source: the name of the new channel.
-        export: a file as the channel gives it.
+        export: a file as the channel delivers it.
 
     Raises:
-        SettingsError: the source is known, the file is there already, or the export cannot be read or is known: to the
-            rules, to an example that is shipped, or as jobs or payments of a CRM.
-        RulesError: the rules do not load as they are.
+        SettingsError: the source is known, the file exists, the export cannot be read, or it is known already: to the
+            rules, to a shipped example, or as jobs or payments of a CRM.
+        RulesError: the current rules do not load.
     """
     rules = load_rules(settings.rules_dir, settings.company)
     source = source.strip()
@@ -149,7 +149,7 @@ def _refuse_known(rules: Rules, source: str, target: Path) -> None:
 
 
 def _opened(export: Path) -> Export:
-    """The export, with the row for its header that fits the rows below it: no feed can tell which one it is."""
+    """Opens the export with the header row that best fits the rows below it, as no feed can identify it."""
     try:
         first = open_export(export, export.name, {})
         header = _header(export, first)
@@ -161,7 +161,7 @@ def _opened(export: Path) -> Export:
 
 
 def _header(export: Path, first: Export) -> list[str]:
-    """The cells of the first row that is as wide as most rows are, with the delimiter that makes rows most alike."""
+    """Returns the cells of the first row of the most common width, with the delimiter that makes rows most alike."""
     if not first.layout.delimiter or export.suffix == ".gz":
         return []
     with export.open("rb") as file:
@@ -180,7 +180,7 @@ def _header(export: Path, first: Export) -> list[str]:
 
 
 def _without_blank_end(records: list[list[str]]) -> list[list[str]]:
-    """The records without last cells that are blank in all records of that width: some rows end with a comma."""
+    """Drops last cells that are blank in all records of that width, as some rows end with a comma."""
     widths = Counter(map(len, records))
     ends = {w for w in widths if w > 2 and not any(r[-1].strip() for r in records if len(r) == w)}
     return _without_blank_end([r[:-1] if len(r) in ends else r for r in records]) if ends else records
@@ -194,13 +194,13 @@ def _records(head: str, delimiter: str) -> list[list[str]]:
 
 
 def _feed_of(headers: Sequence[str]) -> Feed:
-    """A feed that knows exactly these headers."""
+    """Returns a feed that declares exactly these headers."""
     columns = {f"c{i}": {"type": "text", "from": [h], "required": True} for i, h in enumerate(dict.fromkeys(headers))}
     return Feed.model_validate({"files": ["*"], "date": "c0", "columns": columns})
 
 
 def _readable(headers: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    """The headers a column can be read from, and the others: unnamed ones, and those that stand twice."""
+    """Splits the headers into readable ones, and the others: unnamed or repeated ones."""
     counts = Counter(normal_header(re.sub(r" \(\d+\)'*$", "", h)) for h in headers)
     plain = Counter(map(normal_header, headers))
 
@@ -213,7 +213,7 @@ def _readable(headers: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
     return good[:_MOST_COLUMNS], tuple(h for h in headers if h not in set(good[:_MOST_COLUMNS]))
 
 
-# -- what it is after all
+# -- known exports
 
 
 def _refuse_fitting(settings: Settings, rules: Rules, export: Path) -> None:
@@ -235,7 +235,7 @@ def _refuse_fitting(settings: Settings, rules: Rules, export: Path) -> None:
 
 
 def _examples(settings: Settings) -> Iterator[tuple[Path, Mapping[str, Feed]]]:
-    """The example rules of the project, and those shipped that it lacks, with their feeds."""
+    """Yields the project's example rules, and shipped ones that it lacks, with their feeds."""
     folders = (settings.rules_dir / EXAMPLES, shipped("rules") / EXAMPLES)
     paths: dict[str, Path] = {}
     for folder in folders:
@@ -246,7 +246,7 @@ def _examples(settings: Settings) -> Iterator[tuple[Path, Mapping[str, Feed]]]:
 
 
 def _feeds_of(path: Path) -> Mapping[str, Feed]:
-    """The feeds of an example, loaded beside the shipped rules, which have the tables that it lacks."""
+    """Returns the feeds of an example, loaded with the shipped rules, which have the tables that it lacks."""
     with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
         copy = Path(folder)
         for file in rule_files(shipped("rules")):
@@ -255,7 +255,7 @@ def _feeds_of(path: Path) -> Mapping[str, Feed]:
         shutil.copyfile(path, copy / path.name)
         try:
             return {n: f for n, f in load_rules(copy).feeds.items() if n not in known}
-        except RulesError:  # one that a user has edited; it is not in force
+        except RulesError:  # edited by the user; it is not in force
             return {}
 
 
@@ -286,7 +286,7 @@ def _rows(opened: Export, export: Path) -> pl.DataFrame:
     return pl.concat(frames).head(_ROWS) if frames else pl.DataFrame()
 
 
-# -- rules that load, and take no other feed's exports
+# -- rules that load and take no exports of other feeds
 
 
 def _with_required(found: Sequence[Guess], key: str, date: str) -> list[Guess]:
@@ -295,7 +295,7 @@ def _with_required(found: Sequence[Guess], key: str, date: str) -> list[Guess]:
 
 
 def _clear_of_the_day(found: Sequence[Guess], date: str) -> list[Guess]:
-    """The columns under names other than that of the business day, which rmetrics adds beside a timestamp."""
+    """Renames a column that clashes with the business day, which rmetrics adds for a timestamp."""
     kinds = {g.name: g.type for g in found}
     if kinds.get(date) is not ColumnType.TIMESTAMP:
         return list(found)
@@ -306,7 +306,7 @@ def _clear_of_the_day(found: Sequence[Guess], date: str) -> list[Guess]:
 def _that_takes_nothing(
     settings: Settings, lake: Lake, rules: Rules, plan: Plan, found: list[Guess], export: Path
 ) -> tuple[list[Guess], str, list[RuleProblem]]:
-    """The draft, with as many required columns as it takes to leave exports of other feeds where they are."""
+    """Returns the draft with as many required columns as needed to take no exports of other feeds."""
     raws = lake.raw_files()
     were = {p.raw.sha256: p.feed for p in place(raws, rules)[0]}
     target = settings.rules_dir / f"{plan.slug}.toml"
@@ -332,7 +332,7 @@ def _takes(raws: list[RawFile], were: Mapping[str, str], loaded: Rules) -> bool:
 
 
 def _unread(loaded: Rules, plan: Plan, export: Path, target: Path) -> list[RuleProblem]:
-    """The problem that the draft would not read the export it was guessed from."""
+    """Returns a problem if the draft would not read the export it was guessed from."""
     fits = [f for f in open_export(export, export.name, loaded.feeds).fits if f.fits]
     if [f.feed for f in fits] == [plan.feed]:
         return []

@@ -1,4 +1,4 @@
-"""``rmetrics explain``: a number, the rule behind it, the rows behind it, and the proof that they add up to it."""
+"""``rmetrics explain``: a number, its rule, its rows, and the proof that they add up to it."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -39,10 +39,10 @@ def parse_question(
     dimension: str | None = None,
     member: str | None = None,
 ) -> Question:
-    """A question from what a person typed; ``span`` names several months instead of ``month``.
+    """Parses a question as typed; ``span`` names several months instead of ``month``.
 
     Raises:
-        SettingsError: something in it cannot be read; says what and how it is written.
+        SettingsError: a part cannot be read; the message says which, and how to write it.
     """
     first = None if month is None else parse_month(month)
     if first is None and month is not None:
@@ -77,10 +77,10 @@ def parse_question(
 
 
 def _for_members(question: Question) -> str:
-    """The dimension asked for; refuses what cannot be asked of members: they are known by month, for the whole company.
+    """Returns the dimension; refuses filters that members lack: they are known by month, for the whole company.
 
     Raises:
-        SettingsError: a part of a source, a segment or a day is asked for, or a comparison with other numbers.
+        SettingsError: the question names a source, a segment or a day, or a comparison with other numbers.
     """
     if question.dimension is None:
         raise SettingsError("--member goes with --dimension", "Say of which: --dimension technician --member NAME.")
@@ -95,10 +95,10 @@ def _for_members(question: Question) -> str:
 
 
 def known_measure(name: str, option: str, known: Sequence[str]) -> None:
-    """Refuses a name that is no measure.
+    """Refuses a name that is not a measure.
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: it is not a measure.
     """
     if name in known:
         return
@@ -129,13 +129,13 @@ def _numbers(expect: str | None) -> dict[str, Decimal]:
 def explain_numbers(
     settings: Settings, question: Question, *, offline: bool = False, progress: Progress = silent
 ) -> tuple[Explanation, tuple[Gap, ...]]:
-    """Explains the numbers asked for, and the gaps to those from elsewhere.
+    """Explains the requested numbers, and the gaps to numbers from elsewhere.
 
     Raises:
         SettingsError, LakeError, PostgresError, RulesError: see ``explain``.
     """
     gaps_too = question.expect or question.against is not None
-    months = None if gaps_too else question.months  # what explains a gap may lie in any month
+    months = None if gaps_too else question.months  # the cause of a gap may lie in any month
     with explainer(settings, months=months, offline=offline, progress=progress) as one:
         parts, made = _numbers_of(one, question.metrics)
         source, segment = one.source(question.source), one.segment(question.segment)
@@ -152,10 +152,10 @@ def explain_numbers(
 
 
 def _expected(one: Explainer, numbers: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """The numbers from elsewhere by the names of their measures.
+    """Returns the numbers from elsewhere by the names of their measures.
 
     Raises:
-        SettingsError: one is no measure that adds up.
+        SettingsError: a name is not an additive measure.
     """
     named = {as_called(name, one.rules): number for name, number in numbers.items()}
     for name in named:
@@ -166,16 +166,16 @@ def _expected(one: Explainer, numbers: Mapping[str, Decimal]) -> dict[str, Decim
 def explain_member_of(
     settings: Settings, question: Question, *, offline: bool = False, progress: Progress = silent
 ) -> Explanation:
-    """Explains what one member of a dimension has of the figures, down to its rows.
+    """Explains the figures of one member of a dimension, down to its rows.
 
     Args:
-        settings: where things are.
+        settings: of the project.
         question: with a dimension and a member.
         offline: leave the database out.
-        progress: is told how far it is.
+        progress: receives progress reports.
 
     Raises:
-        SettingsError: there is no such dimension, member, measure or month, or members are not known so finely.
+        SettingsError: there is no such dimension, member, measure or month, or members are not known in that detail.
         LakeError, PostgresError, RulesError: see ``explain``.
     """
     dimension = _for_members(question)
@@ -193,9 +193,9 @@ def _months_of(one: Explainer, question: Question) -> Asked:
 def explain_members_of(
     settings: Settings, question: Question, *, offline: bool = False, progress: Progress = silent
 ) -> Members:
-    """Explains what each member of a dimension has of the figures, and that they make up the whole.
+    """Explains the figures of each member of a dimension, and that they add up to the total.
 
-    Args, Raises: see ``explain_member_of``; the question is without a member.
+    Args, Raises: see ``explain_member_of``; the question names no member.
     """
     dimension = _for_members(question)
     with explainer(settings, months=question.months, offline=offline, progress=progress) as one:
@@ -206,10 +206,10 @@ def explain_members_of(
 
 
 def _figures(one: Explainer, metrics: Sequence[str]) -> list[Figure]:
-    """The measures of some names.
+    """Returns the measures of some names.
 
     Raises:
-        SettingsError: there is none of that name.
+        SettingsError: there is no measure of a name.
     """
     known = figures_of(one.rules)
     for name in metrics:
@@ -218,7 +218,7 @@ def _figures(one: Explainer, metrics: Sequence[str]) -> list[Figure]:
 
 
 def _numbers_of(one: Explainer, metrics: Sequence[str]) -> tuple[tuple[str, ...], list[Figure]]:
-    """As ``_parts``, of measures of journeys, too, in the order asked."""
+    """Does the same as ``_parts``, but also for measures of journeys, in the order requested."""
     names = [as_called(name, one.rules) for name in metrics]
     for name in names:
         known_measure(name, "--metric", (*figures_of(one.rules), *one.funnel))
@@ -228,7 +228,7 @@ def _numbers_of(one: Explainer, metrics: Sequence[str]) -> tuple[tuple[str, ...]
 
 
 def _parts(one: Explainer, metrics: Sequence[str]) -> tuple[tuple[str, ...], list[Figure]]:
-    """The sums to explain for some measures, and which of these are computed from sums."""
+    """Returns the sums to explain for some measures, and those measures that are computed from sums."""
     figures = _figures(one, metrics)
     parts = dict.fromkeys(part for figure in figures for part in figure.parts)
     return tuple(parts), [f for f in figures if f.parts != (f.name,)]
@@ -237,16 +237,16 @@ def _parts(one: Explainer, metrics: Sequence[str]) -> tuple[tuple[str, ...], lis
 def explain_journey(
     settings: Settings, *, job: str | None = None, lead: str | None = None, progress: Progress = silent
 ) -> Story:
-    """Which touch a job came from, or which jobs came from a lead, and why no other.
+    """Explains which touch a job came from, or which jobs came from a lead, and why no other.
 
     Args:
-        settings: where things are.
-        job: its number or uuid; None where a lead is asked for.
-        lead: the touch's id, or the key of its row.
-        progress: is told how far it is.
+        settings: of the project.
+        job: its number or uuid; None to explain a lead.
+        lead: the touch's id, or the key of its row; None to explain a job.
+        progress: receives progress reports.
 
     Raises:
-        SettingsError: there is no such job or lead, or both or none are asked for.
+        SettingsError: there is no such job or lead, or both or neither are given.
         LakeError: nothing landed, or a landed export is damaged.
     """
     if (job is None) == (lead is None):
@@ -272,14 +272,14 @@ def explain(
     """Explains the numbers of a source in a month.
 
     Args:
-        settings: where things are.
+        settings: of the project.
         source: its name; case, spaces and aliases do not matter; ``ALL`` is the whole company.
         month: the first of the month.
         segment: only this segment.
         day: only this day of the month.
-        metrics: which measures.
+        metrics: the measures.
         offline: leave the database out.
-        progress: is told how far it is.
+        progress: receives progress reports.
 
     Raises:
         SettingsError: there is no such source or segment, or the month has no data.

@@ -1,6 +1,6 @@
-"""``rmetrics exports``: the landed exports, and taking one back that landed by mistake.
+"""``rmetrics exports``: the landed exports, and the withdrawal of one that landed by mistake.
 
-Nothing is deleted: a withdrawn export stays in the raw layer and no longer counts from the next sync on.
+Nothing is deleted: a withdrawn export stays in the raw layer and stops counting with the next sync.
 """
 
 import datetime as dt
@@ -13,7 +13,7 @@ from rmetrics.rules import load_rules
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings
 
-_SHORTEST = 8  # digits of a hash that name an export
+_SHORTEST = 8  # minimum digits of a hash that identify an export
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,11 @@ class LandedExport:
     """A landed export.
 
     Attributes:
-        feed: the feed it is read as; the one it landed as where it fits none any more.
-        rows: records in the file, bad ones and totals included.
-        landed_at, exported_at: UTC; the latter is the file's modification time when it was last delivered.
+        feed: the feed it is read as; the one it landed as if it no longer fits any.
+        rows: records in the file, including bad ones and totals.
+        landed_at, exported_at: UTC; the latter is the file's modification time at its last delivery.
         in_force: whether it counts from the next sync on.
-        withdrawn_at: empty where it was not withdrawn.
+        withdrawn_at: empty if it was not withdrawn.
     """
 
     name: str
@@ -40,14 +40,14 @@ class LandedExport:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What became of a withdrawal or a restoring; ``changed`` is false where it was so already."""
+    """Result of a withdrawal or its reversal; ``changed`` is false if the export was in that state already."""
 
     export: LandedExport
     changed: bool
 
 
 def landed_exports(settings: Settings) -> tuple[LandedExport, ...]:
-    """Every landed export, oldest first.
+    """Returns every landed export, oldest first.
 
     Raises:
         RulesError: the rules do not load.
@@ -70,18 +70,18 @@ def withdraw(settings: Settings, which: str) -> Decision:
     """Takes an export out of force from the next sync on.
 
     Args:
-        settings: where the lake is.
+        settings: of the project.
         which: its name in the inbox, or at least eight digits of its hash.
 
     Raises:
-        SettingsError: no export is called so, or several are.
+        SettingsError: no export has that name or hash, or several have.
         BusyError: a sync holds the lake.
     """
     return _decide(settings, which, withdraw=True)
 
 
 def restore(settings: Settings, which: str) -> Decision:
-    """Puts a withdrawn export back into force from the next sync on; see ``withdraw``."""
+    """Puts a withdrawn export back in force from the next sync on; see ``withdraw``."""
     return _decide(settings, which, withdraw=False)
 
 
@@ -100,7 +100,7 @@ def _decide(settings: Settings, which: str, *, withdraw: bool) -> Decision:
 
 
 def _one(raws: list[RawFile], which: str) -> RawFile:
-    """The export that a name or a hash means."""
+    """Returns the export that a name or a hash identifies."""
     named = [r for r in raws if r.name == which]
     digits = which.lower()
     if not named and len(digits) >= _SHORTEST:

@@ -14,12 +14,12 @@ from rmetrics.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class KitResult:
-    """What was written.
+    """Result of writing the kit.
 
     Attributes:
-        folder: where to.
+        folder: the target folder.
         changed: paths inside it whose text is new or differs.
-        unchanged: paths that were right already.
+        unchanged: paths whose text was correct already.
     """
 
     folder: Path
@@ -28,12 +28,12 @@ class KitResult:
 
 
 def kit_files(rules: Rules, schema: str = "public", serve: str | None = None) -> dict[str, str]:
-    """Every file of the kit for these rules, by its path inside the folder; ``serve`` is where explanations are."""
+    """Returns every file of the kit for these rules, by path in the folder; ``serve`` is the URL of explanations."""
     return kit(Place(rules.business.timezone, rules.business.currency, serve)) | {"reader.sql": roles_script(schema)}
 
 
 def write_kit(settings: Settings, folder: Path) -> KitResult:
-    """Writes the kit; a file is replaced as a whole, because Grafana may read it at any moment.
+    """Writes the kit, replacing each file as a whole, because Grafana may read it at any moment.
 
     Raises:
         SettingsError: the folder cannot be written.
@@ -61,7 +61,7 @@ def write_kit(settings: Settings, folder: Path) -> KitResult:
 
 
 def _folders(folder: Path) -> None:
-    """Makes folders that others may enter: Grafana runs as a user of its own, and the kit holds no figure or secret."""
+    """Makes folders that others may enter: Grafana runs as its own user, and the kit holds no figures or secrets."""
     if not folder.exists():
         _folders(folder.parent)
         folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""How the published numbers of a month changed: when, by which run, and why."""
+"""``rmetrics history``: when, by which run and why the published numbers of a month changed."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -20,15 +20,15 @@ from rmetrics.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One change of one published figure, or of several members' together.
+    """A change of a published figure, or of several members' figures together.
 
     Attributes:
         date: the day; None for the figure of the whole month.
-        before, after: exact; None where the row was not there, or is gone.
+        before, after: exact; None if the row did not exist, or is gone.
         at: when the run published it.
-        dimension: of a member's figure, which is of the whole company; None of others.
-        member: None: several together, whose changes are smaller than those told by name.
-        members: how many members the change tells of; None where it is of none.
+        dimension: of a member's figure, which covers the whole company; None for other figures.
+        member: None: several members together, whose changes are smaller than those recorded by name.
+        members: number of members that the change covers; None if it covers none.
     """
 
     run_id: str
@@ -48,15 +48,15 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The story of a month, or of several, oldest first.
+    """The history of a month, or of several, oldest change first.
 
     Attributes:
         month, last: the first month and the last.
-        first_run, first_at: the run that first published the month; None where it is not published.
-        changes: of the whole month's figures, with days of theirs, or of a dimension's members.
-        days: how many daily figures changed.
-        members: how many figures of members changed, by dimension.
-        dimension: whose members' changes these are.
+        first_run, first_at: the run that first published the month; None if unknown.
+        changes: of the whole month's figures, of its days', or of a dimension's members.
+        days: number of daily figures that changed.
+        members: number of members' figures that changed, by dimension.
+        dimension: the dimension whose members' changes these are.
         published: whether any of the months has figures now.
     """
 
@@ -73,7 +73,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What is asked for; ``""`` for everything."""
+    """The requested filters; ``""`` for everything."""
 
     source: str = ""
     metric: str = ""
@@ -92,20 +92,20 @@ def history(
     dimension: str | None = None,
     member: str | None = None,
 ) -> History:
-    """What was recorded of some months.
+    """Returns the recorded changes of some months.
 
     Args:
-        settings: where things are.
-        months: which; those with data.
-        source: only this one; case, spaces and aliases do not matter, and ``ALL`` is all of them.
-        metric: only this one; of journeys with or without its prefix.
+        settings: of the project.
+        months: the months; only those with data.
+        source: only this source; case, spaces and aliases do not matter, and ``ALL`` means all sources.
+        metric: only this measure; one of journeys with or without its prefix.
         daily: the daily figures instead of the month's.
         dimension: the figures of its members instead.
-        member: only this one.
+        member: only this member.
 
     Raises:
-        SettingsError: nothing is published yet, nothing ever was of this month, or there is no such source, measure or
-            dimension; or what members do not have is asked of them.
+        SettingsError: nothing is published yet, nothing ever was for this month, there is no such source, measure or
+            dimension, or the filters do not apply to members.
         PostgresError: the server cannot be reached.
     """
     rules = load_rules(settings.rules_dir, settings.company)
@@ -126,7 +126,7 @@ def history(
 
 
 def _recorded(metric: str, rules: Rules) -> str:
-    """The name under which changes of a measure are recorded.
+    """Returns the name under which changes of a measure are recorded.
 
     Raises:
         SettingsError: there is no such measure.
@@ -189,12 +189,12 @@ def _history(server: Server, settings: Settings, rules: Rules, asked: Months, wa
 
 
 def _members(session: Session, month: dt.date, last: dt.date, rules: Rules, wanted: _Wanted) -> list[Recorded]:
-    """What was recorded of members: of one dimension, or of all.
+    """Returns the recorded changes of members: of one dimension, or of all.
 
     Raises:
         SettingsError: no such dimension is declared, and none was ever recorded.
     """
-    if not has_all(session, ["member_changes"]):  # the last publish was an earlier version's
+    if not has_all(session, ["member_changes"]):  # an earlier version published last
         return []
     if wanted.dimension and wanted.dimension not in rules.dimensions:
         once = session.query("SELECT 1 FROM member_changes WHERE dimension = $1::text LIMIT 1", [wanted.dimension])
@@ -218,7 +218,7 @@ def _members(session: Session, month: dt.date, last: dt.date, rules: Rules, want
 
 
 def run_changes(settings: Settings, run_id: str, *, most: int) -> tuple[Recorded, ...]:
-    """The published monthly figures that a run changed, by month, source, segment and measure; at most so many.
+    """Returns the published monthly figures that a run changed, by month, source, segment, measure; at most ``most``.
 
     Raises:
         PostgresError: the server cannot be reached.
@@ -242,13 +242,13 @@ def run_changes(settings: Settings, run_id: str, *, most: int) -> tuple[Recorded
 
 
 def _known(session: Session) -> tuple[frozenset[dt.date], frozenset[str]]:
-    """The months and sources that are published, or once were."""
+    """Returns the months and sources that are or once were published."""
     rows = session.query("SELECT month, source FROM monthly_metrics UNION SELECT month, source FROM metric_changes")
     return frozenset(m for m, _ in rows), frozenset(s for _, s in rows)
 
 
 def _first(session: Session, month: dt.date) -> tuple[str | None, dt.datetime | None]:
-    """The run that published the month first; none where an older version did, which noted no such thing."""
+    """Returns the run that first published the month; none if an older version did, which did not record it."""
     rows = session.query(
         "SELECT run_id, finished_at FROM sync_runs WHERE jsonb_exists(detail -> 'first_months', $1::text) "
         "ORDER BY finished_at LIMIT 1",

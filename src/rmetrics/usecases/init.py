@@ -1,4 +1,4 @@
-"""What a project folder starts with: shipped rules, an inbox, an example of the settings."""
+"""``rmetrics init``: the initial content of a project folder: shipped rules, an inbox, example settings."""
 
 import os
 import re
@@ -50,12 +50,12 @@ _SERVERS = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Universal", "Zulu", "
 
 @dataclass(frozen=True, slots=True)
 class NewProject:
-    """A project folder that was made.
+    """A newly created project folder.
 
     Attributes:
-        files: the files made.
-        timezone, currency: as the rules have them now.
-        from_machine: whether the zone is that of this machine; False where it is the shipped one.
+        files: the files created.
+        timezone, currency: as now set in the rules.
+        from_machine: whether the zone is that of this machine; False if it is given or the shipped one.
     """
 
     folder: Path
@@ -69,9 +69,9 @@ def init_project(folder: Path, *, timezone: str | None = None, currency: str | N
     """Creates a project folder.
 
     Args:
-        folder: where.
-        timezone: the business's zone; None for the machine's. A machine that runs in UTC, as servers do, says nothing
-            of the business: the shipped zone stays.
+        folder: the folder to create.
+        timezone: the business time zone; None for the machine's. A machine that runs in UTC, as servers do, is no
+            evidence of the business's zone: the shipped zone stays.
         currency: the code of the business's currency; None for the shipped one.
 
     Raises:
@@ -107,7 +107,7 @@ def init_project(folder: Path, *, timezone: str | None = None, currency: str | N
 
 
 def machine_zone() -> str | None:
-    """The IANA name of this machine's time zone; None where it has none, or only that of servers (UTC)."""
+    """Returns the IANA name of this machine's time zone; None if it has none, or only a server's (UTC)."""
     named = os.environ.get("TZ", "").removeprefix(":")
     linked = os.path.realpath("/etc/localtime").rpartition("/zoneinfo/")[2]
     candidates = [named] if named else [linked.removeprefix("posix/").removeprefix("right/"), _etc_timezone()]
@@ -122,7 +122,7 @@ def _etc_timezone() -> str:
 
 
 def _localised(path: Path, timezone: str | None, currency: str | None) -> tuple[str, str]:
-    """Writes zone, currency and the zone's country into the rules; returns the zone and currency that hold now."""
+    """Writes zone, currency and the zone's country into the rules; returns the zone and currency now in them."""
     text, found = path.read_text(encoding="utf-8"), []
     for key, value in (("timezone", timezone), ("currency", currency and currency.upper())):
         line = re.compile(rf'^({key}\s*=\s*)"([^"]*)"', re.MULTILINE)

@@ -1,4 +1,4 @@
-"""``rmetrics journeys``: from touches to money, by source; how much another window would claim; how good it all is."""
+"""``rmetrics journeys``: from touches to money, by source; the effect of other windows; the accuracy of matching."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -37,10 +37,10 @@ _SUMS = (*_COUNTS, "touch_cost", "cost", "revenue_gross", "revenue40")
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """The touches of a source, or of ``ALL``: what became of them, and what they cost and earned.
+    """The touches of a source, or of ``ALL``: their outcomes, cost and earnings.
 
     Attributes:
-        touch_cost: what the touches cost by themselves; ``cost``: all that the source costs in these months.
+        touch_cost: the touches' own cost; ``cost``: the source's whole cost in these months.
     """
 
     source: str
@@ -68,10 +68,10 @@ class Funnel:
 
 @dataclass(frozen=True, slots=True)
 class WhoSays:
-    """Jobs by what the CRM names as their source, and what their touch does; ``none`` without a touch.
+    """Number of jobs by the source that the CRM names and the source of their touch, ``none`` without a touch.
 
     Attributes:
-        known: how the touch is known: ``by link``, ``by number``, ``CRM only``, ``none``.
+        known: how the source is known: ``by link``, ``by number``, ``CRM only``, ``none``.
     """
 
     source: str
@@ -83,14 +83,14 @@ class WhoSays:
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """What a window would claim.
+    """The jobs that a window would attach to touches.
 
     Attributes:
         window: in days, for every source.
-        jobs, paid: that it attaches to touches, and what they were paid.
-        confirmed: of these jobs, those whose source in the CRM is that of the touch.
-        named: of these jobs, those for which the CRM names a source.
-        precision, recall: of matching calls by number alone; None where no call names a job.
+        jobs, paid: number of jobs attached, and the amount paid for them.
+        confirmed: number of these jobs whose source in the CRM is that of the touch.
+        named: number of these jobs for which the CRM names a source.
+        precision, recall: of matching calls by number alone; None if no call names a job.
     """
 
     window: int
@@ -105,7 +105,7 @@ class Sensitivity:
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """One touch and what became of it; never a number."""
+    """A touch and its outcome; never a phone number."""
 
     touch_id: str
     feed: str
@@ -127,17 +127,17 @@ class Touch:
 
 @dataclass(frozen=True, slots=True)
 class JourneysResult:
-    """What became of touches.
+    """Outcomes of touches.
 
     Attributes:
-        month, last: the first month of the touches and the last.
-        source: the only one; None for all.
-        window: the common one in force, in days.
+        month, last: the first and the last month of the touches.
+        source: the only source; None for all.
+        window: the common window in force, in days.
         funnel: by source, most touches first, then ALL.
-        agreement: jobs of these months by who says what.
-        accuracy: of matching by number alone, at the window in force; None where no call names a job.
-        sensitivity: where it was asked for.
-        rows: where they were asked for.
+        agreement: jobs of these months by the sources that CRM and touch name.
+        accuracy: of matching by number alone, with the window in force; None if no call names a job.
+        sensitivity: if requested.
+        rows: if requested.
         problems: why the lake could not be used as it is.
     """
 
@@ -162,15 +162,15 @@ def journeys(
     rows: bool = False,
     progress: Progress = silent,
 ) -> JourneysResult:
-    """What became of the touches of some months.
+    """Returns the outcomes of the touches of some months.
 
     Args:
-        settings: where things are.
-        months: of the touches; and of the jobs, where jobs are counted.
-        source: only touches of this one; case, spaces and aliases do not matter.
-        sensitivity: try other windows, too.
+        settings: of the project.
+        months: of the touches, and of the jobs when jobs are counted.
+        source: only touches of this source; case, spaces and aliases do not matter.
+        sensitivity: also try other windows.
         rows: list the touches.
-        progress: is told how far it is.
+        progress: receives progress reports.
 
     Raises:
         RulesError, SettingsError: the rules do not load, or there is no such source or month.
@@ -216,7 +216,7 @@ def _line(row: dict[str, Any]) -> Funnel:
 
 
 def ratio(amount: Decimal | int, by: Decimal | int) -> Decimal | None:
-    """One number by another, to four decimals; None where the other is 0."""
+    """Divides with four decimals; None if the divisor is 0."""
     return (Decimal(amount) / Decimal(by)).quantize(Decimal("0.0001")) if by else None
 
 
@@ -241,7 +241,7 @@ def _agreement(rows: Rows, first: dt.date, last: dt.date, only: str | None) -> l
 def _sensitivity(
     of: Numbers, calls: pl.LazyFrame | None, rules: Rules, first: dt.date, last: dt.date, only: str | None
 ) -> list[Sensitivity]:
-    """The matches that each window would make; everything else of the rules stays."""
+    """Returns the matches that each window would make, all other rules unchanged."""
     inside = pl.col("touch_date").dt.month_start().is_between(first, last)
     if only is not None:
         inside &= pl.col("source_matched") == only

@@ -1,4 +1,4 @@
-"""``rmetrics metrics``: measures by period and member, beside an earlier period; each number with what explains it."""
+"""``rmetrics metrics``: measures by period and member, compared with an earlier period, each with its explanation."""
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,15 +45,15 @@ _Sums = Mapping[tuple[int, str | None], Mapping[str, Decimal]]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked for.
+    """The request.
 
     Attributes:
-        measures: names; none: the seven that are published.
+        measures: names; none: the seven published measures.
         source, segment: only these; None: all together.
-        dimension: what the members are; None: no members.
-        compare: what each period is compared with; None: nothing.
-        first, last: the days; None: where the data begin, or end.
-        aged: by the age of the days instead, counted back from the data's last day (``by_period.ages_of``).
+        dimension: what the members belong to; None: no members.
+        compare: the period that each period is compared with; None: no comparison.
+        first, last: the days; None: from the start, or to the end, of the data.
+        aged: by age of the days instead, counted back from the data's last day (``by_period.ages_of``).
     """
 
     measures: tuple[str, ...] = ()
@@ -68,13 +68,13 @@ class Asked:
 
     @property
     def parted_by(self) -> str:
-        """How the days are parted."""
+        """The name of the division of the days: the grain, or age."""
         return "age" if self.aged else self.by.value
 
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """By which column of a table numbers are told apart, and of which declared dimension its rows are."""
+    """The column of a table that holds the members, and the declared dimension that its rows belong to."""
 
     column: str | None
     dimension: str | None = None
@@ -82,13 +82,13 @@ class Members:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """An earlier period beside a number.
+    """An earlier period next to a number.
 
     Attributes:
-        value: of as many days as the number's period has data for; None: the data do not reach back so far, or there is
-            nothing to divide by.
-        change: how much more the number is, over the same number of days.
-        change_ratio: the change by the size of the earlier value; None where that is 0.
+        value: over as many days as the number's period has data for; None: the data do not reach back that far, or the
+            denominator is 0.
+        change: the number less the earlier one, over the same number of days.
+        change_ratio: the change divided by the size of the earlier value; None if that is 0.
     """
 
     span: Span | None
@@ -103,11 +103,11 @@ class Row:
 
     Attributes:
         through: the last day of the period that the data reach.
-        source, segment: ``ALL`` where all are added up.
+        source, segment: ``ALL`` for the sum of all.
         member: of the dimension; ``ALL`` without one.
-        compared: None where nothing is compared.
+        compared: None without a comparison.
         explain: the command that explains the number.
-        value: None: nothing to divide by.
+        value: None if the denominator is 0.
     """
 
     period: str
@@ -131,7 +131,7 @@ class Metrics:
 
     Attributes:
         data: from the first day of the first month with figures to the data's last day.
-        currency: of money.
+        currency: of amounts of money.
         problems: why the lake could not be used as it is.
     """
 
@@ -143,17 +143,17 @@ class Metrics:
 
 
 def metrics(settings: Settings, asked: Asked, progress: Progress = silent) -> Metrics:
-    """Measures by period, and by member where a dimension is named; added up by both engines.
+    """Returns measures by period, and by member of a dimension if one is named, added up by both engines.
 
     Args:
-        settings: where things are.
-        asked: what.
-        progress: is told how far it is.
+        settings: of the project.
+        asked: the request.
+        progress: receives progress reports.
 
     Raises:
-        SettingsError: there is no such measure, dimension, source or segment, or no data on the days asked for.
+        SettingsError: there is no such measure, dimension, source or segment, or no data on the requested days.
         LakeError: nothing landed, or no row counts.
-        CheckError: the engines differ: a bug; nothing is shown.
+        CheckError: the engines differ: a bug; no figure is shown.
     """
     with opened(settings, progress) as lake:
         known = figures_of(lake.rules)
@@ -166,12 +166,12 @@ def metrics(settings: Settings, asked: Asked, progress: Progress = silent) -> Me
 
 
 def _check_dimension(asked: Asked, rules: Rules) -> None:
-    """Refuses what cannot be told apart.
+    """Refuses a breakdown that a dimension does not have.
 
     Members of a declared dimension are computed by month, for the whole company.
 
     Raises:
-        SettingsError: there is no such dimension, or its members are not known so finely.
+        SettingsError: there is no such dimension, or its members are not known in that detail.
     """
     name, known = asked.dimension, (*DIMENSIONS, *rules.dimensions)
     if name is None or name in DIMENSIONS:
@@ -187,10 +187,10 @@ def _check_dimension(asked: Asked, rules: Rules) -> None:
 
 
 def _check_ages(asked: Asked) -> None:
-    """Refuses what ages do not have.
+    """Refuses options that ages do not have.
 
     Raises:
-        SettingsError: days or a comparison are asked for.
+        SettingsError: days or a comparison are requested.
     """
     if asked.aged and (asked.first or asked.last):
         raise SettingsError("ages count back from the newest day of the data", "Leave out --from and --to.")
@@ -223,7 +223,7 @@ def _metrics(lake: Workspace, asked: Asked, figures: Sequence[Figure]) -> Metric
 
 
 def _reach(lake: Workspace, daily: pl.LazyFrame, figures: Sequence[Figure]) -> tuple[Span, dt.date]:
-    """The days with data, and the last day with a figure, which may be one that is planned after them.
+    """Returns the days with data, and the last day with a figure, which may be a planned one after them.
 
     Own measures may reach further than the published ones: a part may be used in a month without a job.
     """
@@ -239,7 +239,7 @@ def _reach(lake: Workspace, daily: pl.LazyFrame, figures: Sequence[Figure]) -> t
 
 
 def _wanted(asked: Asked, data: Span, ahead: dt.date) -> Span:
-    """The days asked for, without periods that lie outside the data.
+    """Returns the requested days, without periods outside the data.
 
     Raises:
         SettingsError: none of them has data.
@@ -272,7 +272,7 @@ def _spans(periods: Sequence[Period], others: Sequence[Span | None]) -> Iterator
 
 
 def _whole_months(asked: Asked, periods: Sequence[Period], others: Sequence[Span | None]) -> list[Span | None]:
-    """What periods are compared with: of a dimension that is known by month, whole months with whole months only."""
+    """Returns the comparisons; for a dimension known by month, only of whole months with whole months."""
     if asked.dimension is None or asked.dimension in DIMENSIONS:
         return list(others)
 
@@ -293,7 +293,7 @@ def _sums(
     source: str | None,
     segment: str | None,
 ) -> _Sums:
-    """The sums of all parts of the measures, by both engines.
+    """Returns the sums of all parts of the measures, by both engines.
 
     Raises:
         CheckError: they differ.
@@ -325,7 +325,7 @@ def _both(
     source: str | None,
     segment: str | None,
 ) -> _Sums:
-    """Some measures of one table, added up by Polars and by DuckDB.
+    """Adds up some measures of one table by Polars and by DuckDB.
 
     Raises:
         CheckError: they differ.
@@ -411,9 +411,9 @@ def _compared(now: Decimal | None, other: Span | None, of: Callable[[Span], Deci
 def explain_line(
     period: Period, source: str, segment: str, figure: Figure, *, member: tuple[str | None, str] | None = None
 ) -> str:
-    """The command that explains a number: its rule, its rows, and the proof that they add up to it.
+    """Returns the command that explains a number: its rule, its rows, and the proof that they add up to it.
 
-    ``member``: of a declared dimension, with the dimension before it; then of the whole company.
+    ``member``: a declared dimension and its member, of the whole company.
     """
     whose = f"--source {quote(source)}" if member is None else f"--dimension {member[0]} --member {quote(member[1])}"
     words = ["rmetrics explain", whose, *_when(period)]

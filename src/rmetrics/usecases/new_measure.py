@@ -1,4 +1,4 @@
-"""``rmetrics rules new-measure``: a draft of an own measure that loads, with what there is to choose from."""
+"""``rmetrics rules new-measure``: a draft of an own measure that loads, with the available columns and values."""
 
 import tempfile
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from rmetrics.rules.names import JOBS
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings
 
-_MOST_WORDS = 30  # a text column of more values is not listed
+_MOST_WORDS = 30  # a text column with more values is not listed
 _SHOWN = 8
 _ADDED_UP = (ColumnType.MONEY, ColumnType.INTEGER, ColumnType.DURATION)
 
@@ -32,10 +32,10 @@ class MeasureDraft:
     """A draft that was written.
 
     Attributes:
-        path: where.
+        path: the file.
         measure: its name.
-        of: whose rows it counts.
-        rule: what it declares, in one line of TOML.
+        of: the feed whose rows it covers.
+        rule: its declaration, in one line of TOML.
     """
 
     path: Path
@@ -53,19 +53,19 @@ def draft_measure(
     total: str | None = None,
     where: str | None = None,
 ) -> MeasureDraft:
-    """Writes ``rules/NAME.toml`` with a measure that counts every row, or what is asked for.
+    """Writes ``rules/NAME.toml`` with a measure that counts every row, or the requested rows.
 
     Args:
-        settings: where the rules are.
+        settings: of the project.
         name: of the measure.
-        of: the feed whose rows it is over.
+        of: the feed whose rows it covers.
         count: the condition of the rows to count.
         total: the column to add up instead.
-        where: the rows of a sum.
+        where: the condition of the rows of a sum.
 
     Raises:
-        SettingsError: the name or the feed cannot be used, or the file is there already.
-        RulesError: the rules do not load as they are, or would not with the draft.
+        SettingsError: the name or the feed cannot be used, or the file exists.
+        RulesError: the current rules do not load, or would not with the draft.
         LakeError: the file cannot be written.
     """
     rules = load_rules(settings.rules_dir, settings.company)
@@ -111,7 +111,7 @@ def _head(name: str, of: str, rule: str) -> Iterator[str]:
 
 
 def _choices(settings: Settings, rules: Rules, of: str) -> Iterator[str]:
-    """Comments: what a condition may name and which words there are, what can be added up, how to go on."""
+    """Yields comments: columns for conditions with their values, columns to add up, and the form of a change."""
     columns = measure_row(rules, of).columns
     feed = rules.feeds.get(of)
     hidden = (
@@ -131,7 +131,7 @@ def _choices(settings: Settings, rules: Rules, of: str) -> Iterator[str]:
 
 
 def _words(settings: Settings, rules: Rules, of: str, column: str) -> str:
-    """The most frequent values of a text column that has few of them, as the lake last held them."""
+    """Lists the most frequent values of a text column that has few, as of the last computation."""
     rows = last_rows(open_lake(settings), rules)
     if rows is None:
         return ""
@@ -147,10 +147,10 @@ def _words(settings: Settings, rules: Rules, of: str, column: str) -> str:
 
 
 def _require_loading(settings: Settings, name: str, text: str) -> None:
-    """Loads the rules with the draft among them.
+    """Loads the rules with the draft added.
 
     Raises:
-        RulesError: they do not load; the places are those of the draft's final name.
+        RulesError: they do not load; places refer to the draft's final name.
     """
     with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
         trial = Path(folder)

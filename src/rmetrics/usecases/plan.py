@@ -1,4 +1,4 @@
-"""What a sync would change, in numbers and rows, before it does. Writes nothing, not even to the lake."""
+"""``rmetrics plan``: the changes a sync would make, in figures and rows. Writes nothing, not even to the lake."""
 
 import contextlib
 import datetime as dt
@@ -47,12 +47,12 @@ from rmetrics.tables import DAILY, MONTHLY
 
 @dataclass(frozen=True, slots=True)
 class RowMove:
-    """One row that the rules make something else of.
+    """A row that counts differently under the new rules or exports.
 
     Attributes:
         key: of the row in its feed.
-        before, after: what it counts as; None where it is not there.
-        month: the month it counts in, after or before; None without a day.
+        before, after: what it counts as; None if it does not exist.
+        month: the month it counts in, after or else before; None without a day.
     """
 
     feed: str
@@ -68,9 +68,9 @@ class HandOver:
     """A job that would come from another touch.
 
     Attributes:
-        month: it counts in; None without a day.
-        paid: what it was paid, which moves with it.
-        from_source, to_source: the touches' sources; None where no touch has it.
+        month: the month it counts in; None without a day.
+        paid: the amount paid for it, which moves with it.
+        from_source, to_source: the touches' sources; None without a touch.
         from_touch, to_touch: the touches.
         matched_by: how it would be matched.
     """
@@ -87,20 +87,20 @@ class HandOver:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a sync would do.
+    """The effects of a sync.
 
     Attributes:
-        compared_with: what the figures before are.
-        edits: what was edited in the rules since.
-        exports: the exports not yet synced, with what they bring.
+        compared_with: the origin of the figures before.
+        edits: edits of the rules since then.
+        exports: the exports not yet synced, with their new and changed rows.
         changes: every monthly figure that would change.
-        days: how many daily figures would change.
-        rows: the rows that move; None where the earlier computation cannot be told.
+        days: number of daily figures that would change.
+        rows: the rows that move; None if the earlier computation is not available.
         unchanged: the months without any change.
         restated: the months before the newest one that edited rules would change.
-        instead: the edits that do so as dated changes, in TOML, which would leave those months as they are.
-        journeys: the jobs that would come from another touch; those of the month and source asked for.
-        members: every figure of a member of a dimension that would change; none where one source is asked for.
+        instead: the same edits as dated changes, in TOML, which would leave those months unchanged.
+        journeys: the jobs that would come from another touch, of the requested month and source.
+        members: every figure of a dimension's member that would change; none if a single source is requested.
     """
 
     compared_with: str
@@ -119,13 +119,13 @@ class Plan:
 
     @property
     def any(self) -> bool:
-        """Whether a sync would change any figure, or what any row counts as."""
+        """Whether a sync would change any figure or the meaning of any row."""
         return bool(self.changes or self.days or self.rows or self.journeys or self.members)
 
 
 @dataclass(frozen=True, slots=True)
 class _Basis:
-    """What there is before: figures, and from which rules and exports they were computed."""
+    """The state to compare with: figures, and the rules and exports they were computed from."""
 
     label: str
     published: Published
@@ -137,13 +137,13 @@ class _Basis:
 def plan(
     settings: Settings, *, month: dt.date | None = None, source: str | None = None, progress: Progress = silent
 ) -> Plan:
-    """Computes with the rules as they stand and the exports not yet synced, and compares with what is published.
+    """Computes with the current rules and the exports not yet synced, and compares with the published figures.
 
     Args:
-        settings: where things are.
+        settings: of the project.
         month: only this month.
         source: only this source; case, spaces and aliases do not matter.
-        progress: is told how far it is.
+        progress: receives progress reports.
 
     Raises:
         SettingsError: there is no such source, or the month has no data before or after.
@@ -230,7 +230,7 @@ def _hands(before: State | None, after: State, month: dt.date | None, source: st
 def _restated(
     changes: Sequence[FigureChange], causes: Causes, newest: dt.date | None
 ) -> tuple[tuple[dt.date, ...], tuple[str, ...]]:
-    """The months before the newest that edits change, and the edits as changes from the newest month on."""
+    """Returns the months before the newest that edits change, and those edits as changes from the newest month on."""
     if newest is None:
         return (), ()
     guilty = {e: {c.month for c in changes if c.month < newest and f"rule edit {e}" in c.cause} for e in causes.edits}
@@ -243,7 +243,7 @@ def _wanted(at: dt.date, of: str, month: dt.date | None, source: str | None) -> 
 
 
 def _is_new(seen: InboxFile, lake: Lake) -> bool:
-    """Whether no earlier run has refused this very file."""
+    """True if no earlier run has refused this very file."""
     known = lake.load_json("inbox").get("files", {}).get(seen.name)
     return not known or known[2] != seen.sha256
 
@@ -256,11 +256,11 @@ def _arrived(causes: Causes, computed: Computed, known: frozenset[str]) -> Itera
             yield f"{item.raw.name} ({item.feed}): {new:,} new and {changed:,} changed rows"
 
 
-# -- before
+# -- the state before
 
 
 def _basis(settings: Settings, lake: Lake) -> _Basis:
-    """What is published; where nothing is or the server does not answer, what the lake last computed."""
+    """Returns the published state; if nothing is published or the server does not answer, the last computed one."""
     why = "nothing is published yet"
     try:
         with existing_server(settings) as target:
@@ -307,7 +307,7 @@ def _figures(lake: Lake, name: str) -> Figures:
 def _before(
     lake: Lake, old: Rules | None, basis: _Basis, exports: frozenset[str], progress: Progress
 ) -> Iterator[State | None]:
-    """The earlier computation: the lake itself where it holds it, otherwise made again; None where neither can be."""
+    """Yields the earlier computation: the lake's if still there, else recomputed; None if neither is possible."""
     if old is None or not load(lake).has(MONTHLY):
         yield None
         return
@@ -337,7 +337,7 @@ def _before(
 
 
 def _changes(before: Figures, after: Figures, causes: Causes) -> list[FigureChange]:
-    """Every monthly figure that differs, by month, source, segment and measure. Zero that comes or goes is none."""
+    """Returns every monthly figure that differs, by month, source, segment and measure; a missing row equals 0."""
     found = []
     for key in sorted({*before, *after}):
         was, now = before.get(key), after.get(key)
@@ -368,7 +368,7 @@ def _moves(
     fresh = {p.rank: p.raw.name for p in computed.placed if p.raw.sha256[:16] not in known}
     moved = moved_rows(before, after, month, source, most=most)
     found = []
-    known_causes: dict[tuple[object, ...], str] = {}  # a million rows have a handful of causes
+    known_causes: dict[tuple[object, ...], str] = {}  # a million rows share a handful of causes
     for feed, key, was, now, month_was, month_now, source_was, source_now, file in moved.iter_rows():
         export = fresh.get(file) if file is not None else None
         kind = feed, was is None, now is None, source_was, source_now, export
@@ -395,18 +395,18 @@ def _row_cause(
 
 
 def _edit_feed(key: str) -> str | None:
-    """The feed an edit is about, None for any."""
+    """Returns the feed an edit concerns, None for any."""
     group, _, rest = key.partition(".")
     return rest.partition(".")[0] if group == "feeds" else "calls" if group == "calls" else None
 
 
 def _can_touch(key: str, source: str | None) -> bool:
-    """Edits that move rows without a source."""
+    """True for edits that move rows regardless of their source, or rows without one."""
     return key.startswith(("feeds.", "calls.")) or (source is None and key.startswith("sources."))
 
 
 def summary(rows: Sequence[RowMove]) -> list[tuple[str, str, int]]:
-    """How many rows move, by feed and cause, most first."""
+    """Counts the rows that move, by feed and cause, most first."""
     return [(feed, cause, n) for (feed, cause), n in Counter((r.feed, r.cause) for r in rows).most_common()]
 
 

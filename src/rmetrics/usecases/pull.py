@@ -1,4 +1,4 @@
-"""``pull``: brings what is declared under ``[pulls.NAME]`` into the inbox, if it is proved complete."""
+"""``rmetrics pull``: fetches the exports declared under ``[pulls.NAME]`` into the inbox if proved complete."""
 
 import contextlib
 import datetime as dt
@@ -41,18 +41,18 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class PullResult:
-    """What became of one pull.
+    """Result of one pull.
 
     Attributes:
-        status: complete (a file is in the inbox), unchanged (it was there already), empty (there is nothing),
+        status: complete (a file is in the inbox), unchanged (it was there already), empty (there are no rows),
             incomplete (nothing is in force), dry-run (nothing was sent).
         files: in the inbox, by their path inside it.
         rows: of a list.
-        since: the first day asked for.
-        message: why it is not complete, or what proves that it is.
+        since: the first day requested.
+        message: why it is not complete, or the proof that it is.
         hint: the next step.
-        request: what would be sent, secrets masked.
-        exit_code: of its failure; 0 where there is none.
+        request: the request that would be sent, secrets masked.
+        exit_code: of its failure; 0 without one.
     """
 
     name: str
@@ -71,14 +71,14 @@ class PullResult:
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """What became of all pulls of a run."""
+    """Results of all pulls of a run."""
 
     pulls: tuple[PullResult, ...]
     seconds: float = 0.0
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """One at error level for each pull that is not complete."""
+        """One finding at error level for each incomplete pull."""
         return tuple(
             Finding(PULL_INCOMPLETE, Severity.ERROR, f"pull {p.name} is not complete: {p.message}; {_NEXT} {p.name}", 0)
             for p in self.pulls
@@ -87,7 +87,7 @@ class Pulled:
 
     @property
     def exit_code(self) -> int:
-        """3 where a pull is not proved complete, else that of the worst failure."""
+        """3 if a pull is not proved complete, else the code of the worst failure."""
         codes = [p.exit_code for p in self.pulls]
         return PullError.exit_code if PullError.exit_code in codes else max(codes, default=0)
 
@@ -100,14 +100,14 @@ def pull(
     dry_run: bool = False,
     progress: Progress = lambda _what, _done, _total: None,
 ) -> Pulled:
-    """Fetches what is declared. One pull that fails does not stop the others.
+    """Fetches the declared pulls. A pull that fails does not stop the others.
 
     Args:
-        settings: where things are.
-        names: of the pulls; all that are declared where none is named.
-        since: the first day to ask for; None for the overlap before the last good pull.
-        dry_run: say what would be sent, and send nothing. No secret is looked up.
-        progress: is told how far it is.
+        settings: of the project.
+        names: of the pulls; none for all declared pulls.
+        since: the first day to request; None for the overlap before the last good pull.
+        dry_run: show the requests and send nothing. No secret is looked up.
+        progress: receives progress reports.
 
     Raises:
         RulesError: the rules do not load.
@@ -179,7 +179,7 @@ def _failed(name: str, declared: Pull, error: RmetricsError) -> PullResult:
 
 
 class _Pull:
-    """One pull: what to ask for, asking, and putting the answer into the inbox."""
+    """One pull: forming the request, sending it, and putting the answer into the inbox."""
 
     def __init__(
         self, name: str, declared: Pull, rules: Rules, settings: Settings, since: dt.date | None, progress: Progress
@@ -202,7 +202,7 @@ class _Pull:
             case ListPull():
                 return self._list(self.declared, secrets)
             case ImapPull():
-                # The first time all that the mailbox holds is taken.
+                # The first pull takes everything in the mailbox.
                 start = self.since if self.given or self.before else None
                 return self._files(read_mailbox(self.declared, secrets, start, self.progress), start)
             case SftpPull():
@@ -213,7 +213,7 @@ class _Pull:
                 raise AssertionError
 
     def _is_known(self, name: str, size: int, modified_ns: int) -> bool:
-        """Whether a file was pulled before, and no day is given from which on to look again."""
+        """True if a file was pulled before, and no day is given from which to pull again."""
         source = {"name": name, "size": size, "modified_ns": modified_ns}
         return self.given is None and any(m.source == source for m in self.before)
 
@@ -234,7 +234,7 @@ class _Pull:
             proof=proof,
             request={"url": declared.url, "params": declared.params, "paging": declared.paging.model_dump(mode="json")},
         )
-        # The rows are as they were when they were asked for: one asked for before midnight does not show the whole day.
+        # Rows are as of the request: one sent before midnight does not cover the whole day.
         landed = put(self.folder, content, manifest, self._fits, int(self.asked_at.timestamp() * 1_000_000_000))
         status: Literal["complete", "unchanged", "empty"] = (
             "complete" if landed.new else "unchanged" if rows else "empty"
@@ -249,11 +249,11 @@ class _Pull:
         )
 
     def _files(self, found: list[PulledFile], since: dt.date | None) -> PullResult:
-        """Puts whole files into the inbox, those that it does not have."""
+        """Puts into the inbox the whole files that it does not have."""
         have = {m.sha256 for m in self.before if m.file is not None}
         new = {hashlib.sha256(f.content).hexdigest(): f for f in sorted(found, key=lambda f: f.modified_ns or 0)}
         new = {sha256: file for sha256, file in new.items() if sha256 not in have}
-        for file in new.values():  # before the first one lands
+        for file in new.values():  # all are judged before the first one lands
             judge(self.folder, file.content, _plain(file.name), self.declared.feed, self._fits)
         written: list[str] = []
         for file in new.values():
@@ -287,7 +287,7 @@ class _Pull:
         )
 
     def _fits(self, path: Path, name: str) -> str:
-        """Why sync would not read the file as the feed; empty where it would."""
+        """Returns why sync would not read the file as the feed; empty if it would."""
         feeds = self.rules.feeds
         try:
             export = open_export(path, name, feeds)
@@ -304,7 +304,7 @@ class _Pull:
 
 
 def _plain(name: str) -> str:
-    """A sender's file name as one of ours: no folders, nothing hidden, no control characters."""
+    """Returns a safe form of a sender's file name: no folders, not hidden, no control characters."""
     base = name.replace("\\", "/").rpartition("/")[2]
     plain = "".join(c if c.isprintable() and c not in '<>:"|?*' else "_" for c in base).strip(" .~")
     stem, dot, end = plain.rpartition(".")
@@ -325,7 +325,7 @@ def _proof(declared: ListPull, proved: Proved) -> Iterator[str]:
         yield "read twice with the same rows"
 
 
-# -- what would be sent
+# -- dry run
 
 
 def _shown(name: str, declared: Pull, rules: Rules, settings: Settings, since: dt.date | None) -> PullResult:

@@ -1,4 +1,4 @@
-"""``rmetrics rejected``: the rows that could not be read, where each stands and why, and reading them again."""
+"""``rmetrics rejected``: the rows that could not be read, with place and reason, and reading them again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from rmetrics.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class RejectedText:
-    """A rejected row as it stands in its export.
+    """A rejected row as written in its export.
 
     Attributes:
-        cells: by header; ``MASK`` where the column is private or unmapped, unless they were asked for.
-        text: the record as it stands, where it could not be cut into cells.
+        cells: by header; ``MASK`` if the column is private or unmapped, unless revealed.
+        text: the raw record, if it could not be split into cells.
         masked: whether anything was masked.
     """
 
@@ -30,21 +30,21 @@ class RejectedText:
 
 
 def rejected_rows(settings: Settings, *, reveal: bool = False) -> tuple[RejectedRow, ...]:
-    """Every row in quarantine, oldest export first.
+    """Returns every row in quarantine, oldest export first.
 
     Args:
-        settings: where the lake and the rules are.
-        reveal: show values of private columns, too.
+        settings: of the project.
+        reveal: also show values of private columns.
 
     Raises:
-        LakeError, RulesError, SettingsError: see ``opened.landed``.
+        LakeError, RulesError, SettingsError: see ``workspace.landed``.
     """
     lake, rules, placed = landed(settings)
     return tuple(quarantine(lake, rules, placed, reveal=reveal))
 
 
 def rejected_text(settings: Settings, row_id: str, *, reveal: bool = False) -> RejectedText:
-    """A rejected row as it stands in its export.
+    """Returns a rejected row as written in its export.
 
     Raises:
         SettingsError: there is no such row.
@@ -67,7 +67,7 @@ def rejected_text(settings: Settings, row_id: str, *, reveal: bool = False) -> R
 
 @dataclass(frozen=True, slots=True)
 class RetryResult:
-    """What a retry did: the rows that are read now, those that are still rejected, and the sync behind it."""
+    """Result of a retry: the rows that are read now, those that are still rejected, and its sync."""
 
     taken: tuple[RejectedRow, ...]
     still: tuple[RejectedRow, ...]
@@ -75,14 +75,14 @@ class RetryResult:
 
 
 def retry_rejected(settings: Settings, sync: Callable[[], SyncResult]) -> RetryResult:
-    """Reads the rejected rows again, with the rules and the files of the inbox as they are now.
+    """Reads the rejected rows again, with the current rules and files of the inbox.
 
     Args:
         settings: of the project.
         sync: runs a sync of it.
 
     Raises:
-        RmetricsError: whatever a sync raises.
+        RmetricsError: any error of a sync.
     """
     before = rejected_rows(settings)
     result = sync()

@@ -36,14 +36,14 @@ _NEWEST = Months(one=True)
 
 @dataclass(frozen=True, slots=True)
 class PageResult:
-    """What was written.
+    """Result of writing the page.
 
     Attributes:
         month: of the views *This month* and *Channels*.
         page: the HTML file.
         size: its length in bytes.
         charts: the ids of the charts on it.
-        pictures: PNG files, where they were asked for.
+        pictures: PNG files, if requested.
         first: the first month of the views over time.
     """
 
@@ -66,11 +66,11 @@ def write_page(
     """Writes the page; changes nothing in the lake.
 
     Args:
-        settings: where things are.
-        months: the month in depth; or a span, whose last month it is and which the views over time are limited to.
+        settings: of the project.
+        months: the month in depth; or a span, whose last month is shown in depth and which limits the views over time.
         output: the HTML file; None means ``report-YYYY-MM.html`` in the working folder.
         pictures: a folder for a PNG of each chart.
-        progress: is told how far it is.
+        progress: receives progress reports.
 
     Raises:
         LakeError: nothing was synced yet, or nothing in it counts.
@@ -99,18 +99,18 @@ def write_page(
 
 
 def page_data(lake: Workspace, wanted: Months = _NEWEST) -> PageData:
-    """What the page shows.
+    """Returns the data of the page.
 
     Raises:
         LakeError: no row of the data counts in any month.
-        SettingsError: the month, or every month of the span, is without data.
+        SettingsError: there is no data in the month, or in any month of the span.
     """
     lines = month_lines(lake.computed.rows)
     months = sorted({line.month for line in lines})
     if not months:
         raise LakeError("no row of the data counts in any month", "See `rmetrics check`, then sync again.")
     reached = _last_day(lake)
-    # The spend of a month may be entered ahead: it is no news of that month.
+    # The spend of a month may be entered ahead: a month with nothing else is not the newest one.
     come = [m for m in months if reached is None or m <= reached] or months
     first, last = months_named(wanted, months if wanted.last else come)
     if wanted.one:
@@ -172,7 +172,7 @@ def _feeds(lake: Workspace) -> tuple[FeedLine, ...]:
 
 
 def library() -> str:
-    """The script of the charting library with all it needs, so that the page asks no network."""
+    """Returns the script of the charting library with all dependencies, so that the page needs no network."""
     import vl_convert
 
     script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
@@ -180,7 +180,7 @@ def library() -> str:
 
 
 def picture(spec: dict[str, object]) -> bytes:
-    """A chart as a PNG, drawn without a browser."""
+    """Returns a chart as a PNG, drawn without a browser."""
     import vl_convert
 
     fixed = {**spec, "width": 640, "autosize": "pad"}
@@ -188,7 +188,7 @@ def picture(spec: dict[str, object]) -> bytes:
 
 
 def _last_day(lake: Workspace) -> dt.date | None:
-    """The last day that the data reach, spend and targets aside; None where no row has a day."""
+    """Returns the data's last day, ignoring spend and targets; None if no row has a day."""
     newest = newest_day(lake.exports.values(), lake.rules)
     found = tallies.last_day(lake.computed.snapshot.scan(TALLIES["days"]), lake.rules, newest)
     day: dt.date | None = found.collect().item()

@@ -1,4 +1,4 @@
-"""What the rules say, and what they say of the data that is there."""
+"""``rmetrics rules``: the rules in words, and how they fit the data."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ _SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class RulesInForce:
-    """The rules of a day, and what will be different later."""
+    """The rules in force on a day, and their later changes."""
 
     as_of: dt.date
     rules: tuple[Said, ...]
@@ -49,16 +49,16 @@ class RulesInForce:
 
 
 def rules_in_force(settings: Settings, day: dt.date | None, source: str | None = None) -> RulesInForce:
-    """The rules in force on a day; without one, today in the business's zone.
+    """Returns the rules in force on a day.
 
     Args:
-        settings: where things are.
-        day: None for today.
+        settings: of the project.
+        day: None for today in the business's zone.
         source: only this source, or topic (``jobs``, ``revenue``); None or ``ALL`` for every rule.
 
     Raises:
         RulesError: the rules do not load.
-        SettingsError: no rule is about such a source.
+        SettingsError: no rule concerns such a source.
     """
     rules = load_rules(settings.rules_dir, settings.company)
     day = day or dt.datetime.now(ZoneInfo(rules.business.timezone)).date()
@@ -71,7 +71,7 @@ def rules_in_force(settings: Settings, day: dt.date | None, source: str | None =
 
 @dataclass(frozen=True, slots=True)
 class CheckedRules:
-    """Rules that load, and what deserves a look in them."""
+    """Rules that load, with warnings."""
 
     rules: Rules
     warnings: tuple[RuleProblem, ...]
@@ -81,7 +81,7 @@ def check_rules(settings: Settings) -> CheckedRules:
     """Loads the rules and tries them on odd values and on the rows of the last sync, with both engines.
 
     Raises:
-        RulesError: with every problem found; also where the engines read a condition differently.
+        RulesError: with every problem found; also if the engines read a condition differently.
     """
     rules = load_rules(settings.rules_dir, settings.company)
     if rules.company is None and (found := list(_problems_of_companies(settings, rules))):
@@ -95,9 +95,9 @@ def check_rules(settings: Settings) -> CheckedRules:
 
 
 def free_text(computed: Rows, rules: Rules) -> Iterator[RuleProblem]:
-    """Dimensions with thousands of members and no ``most``: a text that somebody typed, not what things are told by.
+    """Yields dimensions with thousands of members and no ``most``: most likely free text.
 
-    A sync does not refuse them, for one more export would stop it: it keeps the largest members and says so.
+    A sync accepts them, because otherwise one more export could stop it: it keeps the largest members and reports it.
     """
     for name, dimension in rules.dimensions.items():
         if dimension.most is None and (members := members_of(computed, dimension, rules)) > FREE_TEXT:
@@ -109,7 +109,7 @@ def free_text(computed: Rows, rules: Rules) -> Iterator[RuleProblem]:
 
 
 def members_of(computed: Rows, dimension: Dimension, rules: Rules) -> int:
-    """How many members a dimension has in the rows of a computation; 0 where these lack a column."""
+    """Returns the number of members of a dimension in a computation's rows; 0 if a column is missing."""
     rows = (
         computed.scan(FACTS if dimension.of == JOBS else dimension.of) if dimension.of in computed.rules.feeds else None
     )
@@ -120,7 +120,7 @@ def members_of(computed: Rows, dimension: Dimension, rules: Rules) -> int:
 
 
 def _problems_of_companies(settings: Settings, rules: Rules) -> Iterator[RuleProblem]:
-    """What is wrong with the exceptions of each company; the rules of all are sound."""
+    """Yields the problems of each company's exceptions; the common rules are sound."""
     for name in rules.companies:
         try:
             load_rules(settings.rules_dir, name)
@@ -129,15 +129,15 @@ def _problems_of_companies(settings: Settings, rules: Rules) -> Iterator[RulePro
 
 
 def _differs(found: Disagreement, rules: Rules) -> RuleProblem:
-    """A condition that the engines read differently, as a problem at its place."""
+    """Returns a condition that the engines read differently, as a problem at its place."""
     told = in_words(found, rules).partition(f"{found.condition.key}: ")[2]
     return _problem(rules, found.condition.key, f"{told}; a bug in rmetrics: write it another way, and report it")
 
 
 def data_warnings(computed: Rows | None, rules: Rules) -> tuple[RuleProblem, ...]:
-    """Sources in the data that no rule declares, and rules that match none of the data.
+    """Returns warnings for undeclared sources in the data, and for rules that match none of the data.
 
-    Nothing is read anew: the rows are those of the last computation, so a column that is new in the rules is not tried.
+    It uses the rows of the last computation and reads nothing again, so a column new in the rules is not tried.
     """
     if computed is None:
         return ()
@@ -146,7 +146,7 @@ def data_warnings(computed: Rows | None, rules: Rules) -> tuple[RuleProblem, ...
 
 
 def _problem(rules: Rules, key: str, message: str) -> RuleProblem:
-    """A warning at the key's place."""
+    """Returns a warning at the key's place."""
     probe = key
     while probe and probe not in rules.places:
         probe = probe.rpartition(".")[0]

@@ -1,4 +1,4 @@
-"""``rmetrics schedule``: install, show, remove and run the daily run of a project."""
+"""``rmetrics schedule``: installs, shows, removes and runs the daily run of a project."""
 
 import contextlib
 import datetime as dt
@@ -26,13 +26,13 @@ _LINGER = "A user timer runs while you are logged in. To run it always: loginctl
 
 @dataclass(frozen=True, slots=True)
 class ScheduleResult:
-    """What a scheduler was told, or would be.
+    """Instructions given to a scheduler, or that would be given.
 
     Attributes:
         files: path to text of the files, as they are or would be; cron's lines under ``crontab``.
-        commands: that were run, or would be.
+        commands: the commands run, or that would be run.
         changed: whether anything differed.
-        notes: what to know about it.
+        notes: remarks for the user.
     """
 
     kind: str
@@ -46,7 +46,7 @@ class ScheduleResult:
 
 @dataclass(frozen=True, slots=True)
 class ShownSchedule:
-    """The schedule that is installed, when it ran, and what is wrong; None where there is none."""
+    """The installed schedule, its last run, and its trouble; None if there is none."""
 
     installed: Installed | None
     ran: Ran | None
@@ -56,13 +56,13 @@ class ShownSchedule:
 
 
 def install(settings: Settings, at: dt.time, kind: Kind | None = None, *, dry_run: bool = False) -> ScheduleResult:
-    """Makes the system run pull, sync and brief every day; again with the same changes nothing.
+    """Makes the system run pull, sync and brief every day; doing so again unchanged has no effect.
 
     Args:
-        settings: where things are.
+        settings: of the project.
         at: the time of day.
         kind: the scheduler; None for the platform's.
-        dry_run: only say what would be written and run.
+        dry_run: only return the files and commands.
 
     Raises:
         SettingsError: there is no scheduler, it refuses, or a file of that name is not ours.
@@ -73,7 +73,7 @@ def install(settings: Settings, at: dt.time, kind: Kind | None = None, *, dry_ru
     plan = _plan(at, zone)
     before = installed_in(settings.data_dir)
     known = before is not None and before.kind == kind
-    result = _installed(settings, kind, plan, known=known, dry_run=True)  # whether it differs
+    result = _installed(settings, kind, plan, known=known, dry_run=True)  # a trial shows whether anything differs
     if dry_run:
         return result
     if result.changed:
@@ -88,7 +88,7 @@ def install(settings: Settings, at: dt.time, kind: Kind | None = None, *, dry_ru
 
 
 def scheduler_here() -> Kind:
-    """The scheduler of this platform.
+    """Returns the scheduler of this platform.
 
     Raises:
         SettingsError: none was found.
@@ -120,7 +120,10 @@ def _files(kind: Kind, plan: Plan, settings: Settings) -> dict[Path, bytes]:
 
 
 def _installed(settings: Settings, kind: Kind, plan: Plan, *, known: bool, dry_run: bool) -> ScheduleResult:
-    """``known``: the scheduler took it before. Files alone prove nothing: it may have refused them."""
+    """Installs the schedule if it differs; with ``dry_run`` only returns what would change.
+
+    ``known``: the scheduler accepted it before. Files alone prove nothing: it may have refused them.
+    """
     files = _files(kind, plan, settings)
     commands = commands_of(kind, plan, files, _user(), install=True)
     shown = {str(p): _text(kind, content) for p, content in files.items()}
@@ -140,7 +143,7 @@ def _installed(settings: Settings, kind: Kind, plan: Plan, *, known: bool, dry_r
 
 
 def _hand_over(kind: Kind, files: Mapping[Path, bytes], commands: Sequence[Sequence[str]]) -> None:
-    """Writes the files and tells the scheduler; where it refuses, the files are as they were."""
+    """Writes the files and informs the scheduler; restores the files if it refuses."""
     for path in files:
         _refuse_foreign(path, kind)
     old = {path: _content(path) for path in files}
@@ -149,7 +152,7 @@ def _hand_over(kind: Kind, files: Mapping[Path, bytes], commands: Sequence[Seque
             _write(path, content)
         for command in commands:
             if command[:2] == FORGET_FIRST:
-                _run(command)  # where there is none, it says so
+                _run(command)  # it fails if there is nothing to forget
             else:
                 _must(command)
     except SettingsError:
@@ -179,7 +182,7 @@ def _notes(kind: Kind, plan: Plan) -> tuple[str, ...]:
 
 
 def remove(settings: Settings) -> ScheduleResult:
-    """Takes the schedule of this project away, and nothing else.
+    """Removes the schedule of this project, and nothing else.
 
     Raises:
         SettingsError: the scheduler refuses.
@@ -200,7 +203,7 @@ def remove(settings: Settings) -> ScheduleResult:
     files = {p: c for p in _files(kind, plan, settings) if (c := _content(p)) is not None and _ours(c, kind)}
     commands = commands_of(kind, plan, files, _user(), install=False) if files else []
     for command in commands:
-        _run(command)  # it may know nothing of it any more: the files go in any case
+        _run(command)  # it may have forgotten it already: the files are removed in any case
     for path in files:
         path.unlink()
     if files and kind is Kind.SYSTEMD:
@@ -212,7 +215,7 @@ def remove(settings: Settings) -> ScheduleResult:
 
 
 def _found(settings: Settings, plan: Plan) -> Kind | None:
-    """The scheduler that has this project, where no record says which: the record may be lost."""
+    """Returns the scheduler that has this project's files, in case the record of it is lost."""
     for kind in Kind:
         if any(_ours(c, kind) for p in _files(kind, plan, settings) if (c := _content(p)) is not None):
             return kind
@@ -220,7 +223,7 @@ def _found(settings: Settings, plan: Plan) -> Kind | None:
 
 
 def show(settings: Settings, now: dt.datetime | None = None) -> ShownSchedule:
-    """What is installed, with the text of its files, and whether it ran when it should."""
+    """Returns what is installed, with the text of its files, and whether it ran when due."""
     now = now or dt.datetime.now(dt.UTC)
     installed, ran = installed_in(settings.data_dir), ran_in(settings.data_dir)
     if installed is None:
@@ -236,9 +239,9 @@ def show(settings: Settings, now: dt.datetime | None = None) -> ShownSchedule:
 
 
 def run_now(settings: Settings) -> Ran:
-    """What the scheduler calls: a sync, then the brief to the channels that get it, whatever became of the sync.
+    """Runs, for the scheduler, a sync and then the brief to its channels, whatever the result of the sync.
 
-    The sync pulls first where pulls are declared. Each is a process of its own, so that none takes the other with it.
+    The sync pulls first if pulls are declared. Each is a process of its own, so that a crash of one spares the other.
     """
     started = dt.datetime.now(dt.UTC)
     keep_ran(settings.data_dir, Ran(started))
@@ -256,14 +259,14 @@ def run_now(settings: Settings) -> Ran:
 def _pulls(settings: Settings) -> bool:
     try:
         return bool(load_rules(settings.rules_dir, settings.company).pulls)
-    except RmetricsError:  # the sync tells what is wrong with the rules
+    except RmetricsError:  # the sync reports what is wrong with the rules
         return False
 
 
 def _gets_the_brief(settings: Settings) -> bool:
     try:
         return bool(channels_of(load_rules(settings.rules_dir, settings.company).notify, "brief"))
-    except RmetricsError:  # the sync has told what is wrong with the rules
+    except RmetricsError:  # the sync has reported what is wrong with the rules
         return False
 
 
@@ -271,7 +274,7 @@ def _gets_the_brief(settings: Settings) -> bool:
 
 
 def _user() -> int:
-    """The number by which launchd knows the user; Windows has none."""
+    """Returns the number by which launchd knows the user; Windows has none."""
     return os.getuid() if hasattr(os, "getuid") else 0
 
 
@@ -295,7 +298,7 @@ def _must(command: Sequence[str], text: str | None = None) -> None:
 
 
 def _crontab() -> str:
-    """The user's table; empty where there is none."""
+    """Returns the user's table; empty if there is none."""
     done = _run(["crontab", "-l"])
     if done.returncode and "no crontab" not in done.stderr:
         raise SettingsError(f"crontab -l failed: {' '.join(done.stderr.split())[:300]}", "Choose another --kind.")

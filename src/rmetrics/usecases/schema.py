@@ -11,7 +11,7 @@ from rmetrics.tables import published_tables
 
 
 def schema_ddl(settings: Settings) -> str:
-    """``schema.sql`` and the tables that only the rules know."""
+    """Returns ``schema.sql`` and the tables that only the rules declare."""
     script = schema_script()
     known = script.split()
     own = [t for t in published_tables(load_rules(settings.rules_dir, settings.company)) if t.name not in known]
@@ -31,5 +31,5 @@ def schema_apply(settings: Settings) -> str:
 
 
 def schema_roles(settings: Settings) -> str:
-    """The script of the role with which Grafana reads the schema."""
+    """Returns the script of the role with which Grafana reads the schema."""
     return roles_script(settings.pg_schema)

@@ -1,4 +1,4 @@
-"""``rmetrics spend set``: a month's spend of a source."""
+"""``rmetrics spend set``: enters a month's spend of a source."""
 
 import datetime as dt
 
@@ -28,15 +28,15 @@ def set_spend(
     campaign: str | None = None,
     add: bool = False,
 ) -> Entered:
-    """Writes what a channel's advertising cost in a month.
+    """Writes a channel's advertising spend of a month.
 
     Args:
-        settings: where things are.
+        settings: of the project.
         month: its first day.
         amount: as typed.
-        source: whose spend; None where only one source has a spend by month.
+        source: whose spend; None if only one source has a spend by month.
         campaign: None for the month's whole amount.
-        add: beside other rows of the month, to whose sum this one is added.
+        add: add to the month's other rows instead of refusing them.
 
     Raises:
         SettingsError: the amount cannot be read, no source or several have a spend, or the month has other rows.
@@ -60,7 +60,7 @@ def set_spend(
 
 
 def _spend_feed(rules: Rules, source: str | None) -> tuple[str, str]:
-    """The feed and the money column of a source's spend by month."""
+    """Returns the feed and the money column of a source's spend by month."""
     of = {
         name: [(c.feed, c.sum) for c in dated.latest.cost if c.feed and c.sum and c.spread]
         for name, dated in rules.sources.items()

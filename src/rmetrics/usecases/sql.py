@@ -21,18 +21,18 @@ from rmetrics.sandbox.query import LakeView, batches, lake_views, query_errors, 
 from rmetrics.settings import Settings
 from rmetrics.tables import JOURNEYS
 
-MEMORY_LIMIT = "2GB"  # where the settings name none: a slip in a join must not take the machine down
+MEMORY_LIMIT = "2GB"  # if the settings name none: a mistaken join must not take the machine down
 _HIDDEN = (PARTS,)
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A statement that runs.
+    """A running statement.
 
     Attributes:
         columns: names and DuckDB types, in order.
-        rows: to be read once.
-        stale: whether rules were edited, or exports landed, after the lake was computed.
+        rows: can be read once.
+        stale: whether rules were edited, or exports landed, since the lake was computed.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -42,7 +42,7 @@ class Query:
 
 @contextlib.contextmanager
 def query(settings: Settings, sql: str) -> Iterator[Query]:
-    """Runs one SELECT on the lake's views; its rows are read from the result while it is open.
+    """Runs one SELECT on the lake's views; its rows can be read while the context is open.
 
     Raises:
         SettingsError: it is not one SELECT, reaches beyond the views, or DuckDB cannot run it.
@@ -54,7 +54,7 @@ def query(settings: Settings, sql: str) -> Iterator[Query]:
 
 
 def query_frame(settings: Settings, sql: str) -> pl.DataFrame:
-    """The whole result of one SELECT.
+    """Returns the whole result of one SELECT.
 
     Raises:
         SettingsError, LakeError: see ``query``.
@@ -68,7 +68,7 @@ def query_frame(settings: Settings, sql: str) -> pl.DataFrame:
 
 
 def query_to_parquet(settings: Settings, sql: str, target: Path) -> int:
-    """Writes the result of one SELECT to a Parquet file, whole or not at all; returns how many rows.
+    """Writes the result of one SELECT to a Parquet file, completely or not at all; returns the number of rows.
 
     Raises:
         SettingsError: see ``query``; or the file cannot be written.
@@ -97,7 +97,7 @@ def query_to_parquet(settings: Settings, sql: str, target: Path) -> int:
 
 
 def views(settings: Settings) -> dict[str, tuple[tuple[str, str], ...]]:
-    """The columns and types of every view, by view."""
+    """Returns the columns and types of every view, by view."""
     with _connected(settings) as (connection, _):
         found = connection.execute(
             "SELECT table_name, column_name, data_type FROM duckdb_columns() "
@@ -109,9 +109,9 @@ def views(settings: Settings) -> dict[str, tuple[tuple[str, str], ...]]:
 
 @contextlib.contextmanager
 def _connected(settings: Settings, sql: str = "") -> Iterator[tuple[Any, bool]]:
-    """A connection with one view per table, and whether the lake is older than rules and exports.
+    """Yields a connection with one view per table, and whether the lake is older than rules and exports.
 
-    Only the tables that the statement names have rows: they are put into files for DuckDB to read.
+    Only the tables named in the statement have rows: those are written to files for DuckDB to read.
     """
     lake, rules, placed = landed(settings)
     computed = last_rows(lake, rules)

@@ -1,4 +1,4 @@
-"""``rmetrics status``: what is known of a project without computing anything."""
+"""``rmetrics status``: the known state of a project, without computing anything."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from rmetrics.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class FeedStatus:
-    """How fresh a feed is."""
+    """Freshness of a feed."""
 
     feed: str
     exports: int
@@ -30,7 +30,7 @@ class FeedStatus:
 
 @dataclass(frozen=True, slots=True)
 class PullStatus:
-    """One declared pull: when it was last tried and last proved complete, and what is wrong; empty where nothing is."""
+    """A declared pull: when it was last tried and last proved complete, and its trouble; empty if there is none."""
 
     name: str
     tried_at: dt.datetime | None
@@ -40,7 +40,7 @@ class PullStatus:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleStatus:
-    """The daily run: what calls it and when, when it last began, and what is wrong; empty where nothing is."""
+    """The daily run: its scheduler and time, when it last began, and its trouble; empty if there is none."""
 
     kind: str
     at: str
@@ -50,7 +50,7 @@ class ScheduleStatus:
 
 @dataclass(frozen=True, slots=True)
 class StatusResult:
-    """What is known of a project. ``schedule``: None where none is installed."""
+    """The known state of a project. ``schedule``: None if none is installed."""
 
     feeds: tuple[FeedStatus, ...]
     runs: tuple[LoggedRun, ...]
@@ -62,7 +62,7 @@ class StatusResult:
 
 
 def status(settings: Settings, *, runs: int = 10) -> StatusResult:
-    """The last runs, freshness by feed and rows by table, as the database has them.
+    """Returns the last runs, freshness by feed and rows by table, as recorded in the database.
 
     Raises:
         PostgresError: the server cannot be reached.
@@ -74,7 +74,7 @@ def status(settings: Settings, *, runs: int = 10) -> StatusResult:
 def _pulls(settings: Settings) -> tuple[PullStatus, ...]:
     try:
         declared = load_rules(settings.rules_dir, settings.company).pulls
-    except RmetricsError:  # every other command tells what is wrong with the rules
+    except RmetricsError:  # every other command reports what is wrong with the rules
         return ()
     now = dt.datetime.now(dt.UTC)
     records = pull_records(settings.data_dir, declared)

@@ -1,4 +1,4 @@
-"""The main job: land, type, compute, check, publish."""
+"""``rmetrics sync``: lands, types, computes, checks and publishes."""
 
 import contextlib
 import datetime as dt
@@ -55,12 +55,12 @@ def sync(
     """Brings lake and database up to date with the inbox and the rules.
 
     Args:
-        settings: where things are.
-        full: make and compare everything again, whatever the caches and the bookkeeping say.
-        dry_run: compute in a scratch copy and publish nothing; nothing is written.
-        force: publish although the database was last published from exports this lake does not have.
-        progress: is told how far it is.
-        before: findings of what came before the sync, such as pulls; they belong to the run.
+        settings: of the project.
+        full: redo and compare everything, ignoring caches and bookkeeping.
+        dry_run: compute in a scratch copy; nothing is published or written.
+        force: publish even if the database was last published from exports that this lake does not have.
+        progress: receives progress reports.
+        before: findings of steps before the sync, such as pulls; they belong to the run.
 
     Raises:
         RulesError, SettingsError, LakeError, PostgresError, CheckError, BusyError: see ``errors``.
@@ -71,7 +71,7 @@ def sync(
     with contextlib.nullcontext() if dry_run else failure_noted(settings, attempt):
         result = _sync(settings, attempt, progress, before, full=full, dry_run=dry_run, force=force)
     if attempt.rest:
-        with contextlib.suppress(OSError):  # a full disk, most likely: the next sync looks again
+        with contextlib.suppress(OSError):  # most likely a full disk: the next sync then examines everything again
             remember(settings, read, attempt.rest[0], result)
     return result
 
@@ -88,6 +88,7 @@ def _sync(
 ) -> SyncResult:
     clock = time.monotonic()
     timings: dict[str, float] = {}
+    # Every file of this process is private to its user.
     os.umask(0o077)
     rules = load_rules(settings.rules_dir, settings.company)
     attempt.rules_hash = rules.digest
@@ -96,7 +97,7 @@ def _sync(
     lake = open_lake(settings)
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(_workplace(lake, dry_run=dry_run))
-        # What is tried in a scratch lake stays on this machine: nobody else sees its folder.
+        # A trial in a scratch lake stays on this machine: executors cannot see its folder.
         runner = None if dry_run else stack.enter_context(runner_of(settings))
         if not dry_run:
             ahead = server_ahead(settings.dsn, settings.server_dir, attempt.rest.append)
@@ -120,7 +121,7 @@ def _sync(
             )  # fmt: skip
             with timed(timings, "publish"):
                 outcome = (publish_company if rules.company else publish_computed)(ready)
-            # The check ran beside the publish, which waited for it at the end; a company's figures wait from the start.
+            # The check ran during the publish, which waited for it at the end; a company's figures wait at the start.
             timings["publish"] -= timings.pop("waited", timings.get("check", 0.0))
         findings = (*(f for f in outcome.findings if f.code != FAILED), *why.failed)
     return SyncResult(
@@ -151,7 +152,7 @@ def _sync_companies(
     dry_run: bool,
     force: bool,
 ) -> SyncResult:
-    """Each company by itself: what stops one stops no other, and its figures stay those of the run before."""
+    """Syncs each company by itself: a failure of one stops no other, and leaves its figures as of the run before."""
     clock = time.monotonic()
     names = list(rules.companies)
     with contextlib.ExitStack() as stack:
@@ -226,7 +227,7 @@ def _failed(
     started: Callable[[], Server] | None,
     seconds: float,
 ) -> CompanyResult:
-    """A company that could not be computed; it is noted in the group's tables, where these are written at all."""
+    """Returns the result of a company that failed, and notes it in the group's tables unless in a dry run."""
     state, message = state_of(rules, name), f"{error.message} {error.hint}".strip()
     if started is not None:
         note_failed(started(), settings.pg_schema, state, redacted(message, settings.dsn or ""))
@@ -236,7 +237,7 @@ def _failed(
 def _companies_on_spark(
     settings: Settings, rules: Rules, started: Callable[[], Server], progress: Progress, *, full: bool, force: bool
 ) -> list[tuple[CompanyResult, SyncResult | None]]:
-    """Each company as a task of an executor, published here; one that is too large for a task by a plan of its own."""
+    """Computes each company as a task of an executor and publishes it here; one too large for a task is synced here."""
     from rmetrics.spark.companies import computed_companies, work_for
 
     published = all_published_inputs(started(), settings.pg_schema)
@@ -253,7 +254,7 @@ def _companies_on_spark(
     with runner_of(settings) as runner, contextlib.ExitStack() as sessions:
 
         def session() -> Session:
-            """One for all: the driver reads the types of the whole catalog whenever it connects."""
+            """Returns one session for all: the driver reads the types of the whole catalog on each connection."""
             if not held:
                 held.append(sessions.enter_context(connect(started(), schema=settings.pg_schema)))
             return held[0]
@@ -268,11 +269,11 @@ def _companies_on_spark(
                     owns[made.name], rules, made, lake, started, session, progress, full=full, force=force
                 )
             except RmetricsError as error:
-                if isinstance(error, PostgresError):  # the connection may be what is broken
+                if isinstance(error, PostgresError):  # the connection itself may be broken
                     sessions.close()
                     held.clear()
                 done[made.name] = _failed(settings, rules, made.name, error, started, made.seconds), None
-        for name in large:  # their lakes are free again
+        for name in large:  # their lakes are unlocked again
             done[name] = _one_company(settings, rules, name, started, progress, full=full, dry_run=False, force=force)
     same = [n for n, (one, _) in done.items() if one.status == "unchanged"]
     confirm_companies(started(), settings.pg_schema, same)
@@ -291,7 +292,7 @@ def _published(
     full: bool,
     force: bool,
 ) -> tuple[CompanyResult, SyncResult]:
-    """A company that a task computed, published; what failed there is raised here."""
+    """Publishes a company that a task computed; raises the task's failure."""
     clock, now = time.monotonic(), dt.datetime.now(dt.UTC)
     attempt = Attempt(new_run_id(now), now)
     if made.run is not None:
@@ -317,7 +318,7 @@ def _published(
 def _of_companies(
     done: Sequence[tuple[CompanyResult, SyncResult | None]], companies: Sequence[CompanyResult]
 ) -> Iterator[Finding]:
-    """What is to be said of the companies, each finding with its company."""
+    """Yields the findings of the companies, each with its company."""
     for company in companies:
         if company.status == "failed":
             message = f"{company.company}: not computed, its figures are those of the run before: {company.message}"
@@ -334,7 +335,7 @@ def _of_companies(
 
 @contextlib.contextmanager
 def _workplace(lake: Lake, *, dry_run: bool) -> Iterator[Lake]:
-    """The lake under its lock; for a dry run a scratch lake that sees the landed exports and is thrown away."""
+    """Yields the lake under its lock; for a dry run a temporary scratch lake that sees the landed exports."""
     if not dry_run:
         with lake.locked():
             lake.sweep()

@@ -21,17 +21,17 @@ def set_target(
     source: str | None = None,
     segment: str | None = None,
 ) -> Entered:
-    """Writes a target of one month, source and segment; what is not given stays as it is.
+    """Writes a target of one month, source and segment; omitted figures stay unchanged.
 
     Args:
-        settings: where things are.
+        settings: of the project.
         month: its first day.
-        figures: by column of the targets feed, as typed; None where it is not given.
+        figures: by column of the targets feed, as typed; None if omitted.
         source: None for the whole company.
         segment: None for all segments.
 
     Raises:
-        SettingsError: nothing is given, an amount cannot be read, or there is no such source or segment.
+        SettingsError: no figure is given, an amount cannot be read, or there is no such source or segment.
         LakeError: the lake cannot be read.
     """
     rules = load_rules(settings.rules_dir, settings.company)
@@ -52,7 +52,7 @@ def set_target(
     return put_entered(settings, rules, TARGETS, file, {**key, **kept, **given}, before)
 
 
-# -- which feed and which row
+# -- the row
 
 
 def _segment(rules: Rules, segment: str | None) -> str:
