@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import rmetrics.usecases.sync as syncing
+import rmetrics.pipeline.prepared as preparing
 from exports import JOBS
 from postgres.test_connections import Proxy
 from rmetrics.cli import run
@@ -101,7 +101,7 @@ def test_a_fault_of_ours_is_noted_without_what_it_happened_on(
     def fault(*_: Any, **__: Any) -> None:
         raise ValueError("row 'Quackenbush' 6175559137 s3cr3t")
 
-    monkeypatch.setattr(syncing, "compute", fault)
+    monkeypatch.setattr(preparing, "compute", fault)
     with pytest.raises(ValueError, match="Quackenbush"):
         published.sync()
     ((detail,),) = published.rows("SELECT detail::text FROM sync_runs WHERE status = 'failed'")
