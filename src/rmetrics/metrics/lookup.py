@@ -6,6 +6,7 @@ import polars as pl
 
 MANY = 50_000
 """From this many values on, a join is faster (measured) than ``is_in``, which does not use several cores."""
+_RANGES = 16
 
 
 def holding(rows: pl.LazyFrame, columns: Sequence[str], values: pl.Series) -> pl.LazyFrame:
@@ -26,4 +27,23 @@ def holding(rows: pl.LazyFrame, columns: Sequence[str], values: pl.Series) -> pl
     return pl.concat(found)
 
 
-__all__ = ["MANY", "holding"]
+def near(column: str, values: pl.Series) -> pl.Expr:
+    """Tests whether an integer column is within one of a few ranges that contain all the values.
+
+    The ranges leave out the widest gaps between the values, so readers can skip row groups by their statistics.
+
+    Args:
+        column: of integers, sorted or nearly so in its file.
+        values: integers, in any order; repetitions do no harm.
+    """
+    placed = values.drop_nulls().unique().sort()
+    if placed.is_empty():
+        return pl.lit(value=False)
+    gaps = placed.diff().arg_sort(descending=True, nulls_last=True).head(min(_RANGES, len(placed)) - 1).sort().to_list()
+    starts, ends = [0, *gaps], [*gaps, len(placed)]
+    return pl.any_horizontal(
+        pl.col(column).is_between(placed[first], placed[end - 1]) for first, end in zip(starts, ends, strict=True)
+    )
+
+
+__all__ = ["MANY", "holding", "near"]

@@ -14,7 +14,7 @@ from rmetrics.lake import EXPORT, Lake, TypedFile
 from rmetrics.lake.snapshot import CorruptError, Snapshot
 from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import JOB_ID
-from rmetrics.metrics.lookup import holding
+from rmetrics.metrics.lookup import holding, near
 from rmetrics.metrics.newest import TypedExport
 from rmetrics.periods import part_of
 from rmetrics.pipeline.compute.names import CLASSES, FACTS, MATCHES, RETURNS, links, replaced, together
@@ -178,7 +178,9 @@ class Rows:
     def _beside(self, table: str, positions: pl.Series | None) -> pl.LazyFrame:
         """Returns the rows of a table at some positions; None for all."""
         held = self.snapshot.scan(table)
-        return held if positions is None else holding(held, [POSITION], positions.unique())
+        if positions is None:
+            return held
+        return holding(held.filter(near(POSITION, positions)), [POSITION], positions.unique())
 
     def _classed(self, name: str, rows: pl.LazyFrame, positions: pl.Series | None = None) -> pl.LazyFrame:
         return rows.join(self._beside(CLASSES, positions), on=POSITION, how="left") if name == CALLS else rows

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from rmetrics.metrics.jobs import JOB_ID, METRIC_DATE, SEGMENT, SOURCE, job_facts, linked
+from rmetrics.metrics.lookup import near
 from rmetrics.metrics.newest import TypedExport, every_row, put_together, typed_columns
 from rmetrics.positions import COUNTED, FILE, LINE, LINES, PARTS, POSITION, position
 from rmetrics.rules.feeds import Feed, JobLink
@@ -124,7 +125,7 @@ def rows_at(exports: Sequence[TypedExport], feed: Feed, positions: pl.Series) ->
         if not ranks:
             continue
         lines = pl.concat([by_rank[rank] for rank in ranks])
-        inside = pl.col(LINE).is_between(lines.min(), lines.max()) & pl.col(LINE).is_in(lines.implode())
+        inside = near(LINE, lines) & pl.col(LINE).is_in(lines.implode())
         some.append(TypedExport(export.rows.filter(inside), export.columns, export.ranks))
     rows = every_row(some, feed).with_columns(position())
     return rows.filter(pl.col(POSITION).is_in(positions.implode()))
