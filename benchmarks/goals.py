@@ -7,6 +7,7 @@ from typing import Any
 GIB = 2**30
 STAGES = ("land", "type", "compute", "check", "publish")
 _FIRST, _DAY = "rmetrics/first sync", "rmetrics/one more day"
+_BARE, _HELP = "publish/COPY into bare tables", "rmetrics/help"
 _LARGE = 5_000_000  # jobs, at which most goals are set
 _LAKE_BEFORE = 1.2e9  # bytes of the lake of 5 million jobs before exports were kept as they came
 
@@ -78,13 +79,18 @@ def goals(results: dict[str, Any]) -> Iterator[Goal]:
         words = f"exports to metrics, {size['jobs']:,} jobs: at most 0.9 times hand-written DuckDB"
         yield _ratio(words, own_seconds(size), duckdb, size, at_most=0.9)
     if with_peers:
-        yield from _against_peers(with_peers[-1])
+        yield from _against_peers(with_peers[-1], _largest_with(sizes, _BARE))
     last = sizes[-1]
-    yield from _large(last)
+    yield from _large(last, _largest_with(sizes, _HELP))
     yield from _shapes(results.get("shapes", {}), sizes)
 
 
-def _against_peers(size: dict[str, Any]) -> Iterator[Goal]:
+def _largest_with(sizes: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """The largest size at which a figure was measured, for not all are at every size; else the largest."""
+    return next((s for s in reversed(sizes) if name in s["figures"]), sizes[-1])
+
+
+def _against_peers(size: dict[str, Any], published: dict[str, Any]) -> Iterator[Goal]:
     own, duckdb = own_seconds(size), peer_seconds(size, "peer/DuckDB SQL")
     dbt = peer_seconds(size, "peer/dbt-duckdb")
     yield _ratio("exports to metrics: faster than dbt-duckdb", dbt, own, size, at_least=1)
@@ -93,15 +99,15 @@ def _against_peers(size: dict[str, Any]) -> Iterator[Goal]:
         yield _ratio(f"exports to metrics: at least 4 times faster than {name}", theirs, own, size, at_least=4)
     words = "a whole first sync: at most 2.0 times DuckDB's exports to metrics alone"
     yield _ratio(words, best(size, _FIRST), duckdb, size, at_most=2)
-    bare, publish = part(size, "publish/COPY into bare tables", "seconds"), part(size, _FIRST, "publish")
+    bare, publish = part(published, _BARE, "seconds"), part(published, _FIRST, "publish")
     words = "publishing: at most 2.0 times a COPY of the same rows into bare tables"
-    yield _ratio(words, publish, bare, size, at_most=2)
+    yield _ratio(words, publish, bare, published, at_most=2)
     share = journeys_share(size)
-    words = "following leads to jobs: exports to metrics take at most a quarter longer"
+    words = "following leads to jobs, in one bucket: exports to metrics take at most a quarter longer"
     yield _goal(words, share, lambda v: v <= 1.25, lambda v: f"{v - 1:.0%} longer", size)
 
 
-def _large(size: dict[str, Any]) -> Iterator[Goal]:
+def _large(size: dict[str, Any], helped: dict[str, Any]) -> Iterator[Goal]:
     day = 5.0 if size["jobs"] > _LARGE else 2.0
     yield _seconds(f"one more day, the server running: at most {day:g} s", best(size, _DAY), day, size)
     memory = peak(size)
@@ -111,9 +117,9 @@ def _large(size: dict[str, Any]) -> Iterator[Goal]:
         ("`explain` of a month under 1.5 s", "rmetrics/explain a month", 1.5),
         ("`plan` of an edited price under 15 s", "rmetrics/plan of an edited price", 15.0),
         ("a sync with nothing new, the server running, under 0.5 s", "rmetrics/nothing new", 0.5),
-        ("`rmetrics --help` under 0.3 s", "rmetrics/help", 0.3),
     ):
         yield _seconds(words, best(size, name), limit, size)
+    yield _seconds("`rmetrics --help` under 0.3 s", best(helped, _HELP), 0.3, helped)
     held = size.get("lake_bytes") or None
     share = held / (_LAKE_BEFORE * size["jobs"] / _LARGE) if held else None
     words = "the lake on disk: at most 0.6 times what it was when every cell was kept as text"

@@ -199,10 +199,12 @@ def tied(rows: Rows, versions: Sequence[tuple[str, pl.DataFrame]]) -> pl.Series:
     """
     found = [mentions(name, frame.lazy(), rows.rules) for name, frame in versions]
     seeds = pl.concat([pl.LazyFrame(schema=MENTIONS), *found]).collect()[NODE].unique()
+    positions = pl.concat([pl.Series(POSITION, [], dtype=pl.Int64), *(f[POSITION] for _, f in versions)]).unique()
+    if seeds.is_empty():
+        return positions
     every = pl.concat([mentions(n, rows.feed(n), rows.rules) for n in dict.fromkeys([JOBS, *lead_feeds(rows.rules)])])
     held = every.collect(engine="streaming")
     nodes, new = seeds, seeds
-    positions = pl.concat([pl.Series(POSITION, [], dtype=pl.Int64), *(f[POSITION] for _, f in versions)]).unique()
     while len(new):  # breadth-first, until a round reaches no further number or job
         came = held.filter(pl.col(NODE).is_in(new.implode()))[POSITION].unique()
         came = came.filter(~came.is_in(positions.implode()))
