@@ -26,6 +26,14 @@ EXAMPLES = (
 PARTS = "Part ID,Job #,Date,Part Cost\n1,2525,12/31/2024,41.10\n2,2525,12/31/2024,8.90\n3,none,12/31/2024,5.00\n"
 
 
+def _with_line_of_the_example(rules: Path) -> None:
+    """Adds the column that the example of the gross margin asks for, as it stands there."""
+    lines = (rules / "gross_margin.toml").read_text().splitlines()
+    (asked,) = (line.removeprefix("#").strip() for line in lines if line.startswith("#   "))
+    feeds = rules / "feeds.toml"
+    feeds.write_text(feeds.read_text().replace("[feeds.jobs.columns]\n", f"[feeds.jobs.columns]\n{asked}\n", 1))
+
+
 class Sample:
     """The sample, computed with the examples."""
 
@@ -37,6 +45,7 @@ class Sample:
         shutil.copytree(ROOT / "rules", rules, ignore=shutil.ignore_patterns("examples"))
         for name in EXAMPLES:
             shutil.copy(ROOT / "rules" / "examples" / f"{name}.toml", rules)
+        _with_line_of_the_example(rules)
         self.rules: Rules = load_rules(rules)
         self.lake = Lake(folder / "lake")
         self.lake.prepare()
