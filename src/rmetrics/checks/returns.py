@@ -11,10 +11,9 @@ import duckdb
 from rmetrics.checks.call_classes import created_day
 from rmetrics.checks.feeds import columns_of
 from rmetrics.checks.phones import phone_keys
-from rmetrics.rules.feeds import ColumnType
 from rmetrics.rules.journeys import SHARED_WITHIN, Journeys
 from rmetrics.rules.measure_tables import Return
-from rmetrics.rules.measures import sought_row
+from rmetrics.rules.measures import customer_column, sought_row
 from rmetrics.rules.model import Rules
 from rmetrics.rules.names import JOBS
 from rmetrics.sandbox.quoting import holds, ident, in_force, text, work
@@ -44,7 +43,7 @@ def create_returns(connection: duckdb.DuckDBPyConnection, rules: Rules, *, blank
 def _numbers(connection: duckdb.DuckDBPyConnection, rules: Rules, rule: Return, number: int) -> None:
     """Creates ``_work.return_numbers_N``: jobs by number, with day, whether they are looked for, and shared columns."""
     feed = rules.feeds[JOBS]
-    phone = next(c for c in rule.same if feed.columns[c].type is ColumnType.PHONE)
+    phone = customer_column(rule, rules)
     own = ", ".join(f"r.{ident(n)}" for n in columns_of(feed) if n not in _MARKS)
     marks = ", ".join(f"m.{n}" for n in _MARKS)
     every = (

@@ -10,7 +10,7 @@ its size, not on the size of the table; layers are merged when there are many.
 """
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,16 @@ class Snapshot:
         if table not in self.tables:
             raise LakeError("nothing was computed yet", "Run: rmetrics sync")
         return self.tables[table]
+
+    def same_files(self, other: "Snapshot", tables: Iterable[str]) -> bool:
+        """Whether both computations have tables of the same content: files are named by it.
+
+        Raises:
+            LakeError: one of the tables was never computed.
+        """
+        return all(
+            [layer.files for layer in self.layers(t)] == [layer.files for layer in other.layers(t)] for t in tables
+        )
 
     def rows(self, table: str) -> int:
         """The number of rows in its layers, including those that no longer hold."""

@@ -152,8 +152,7 @@ def _made(work: CompanyWork, settings: Settings, lake: Lake, rules: Rules) -> Co
     said, rows = None, dict[str, bytes]()
     if run.inputs != work.published or work.full:
         tables = published_tables(rules)
-        on_published = computed.before is not None and computed.before.snapshot.inputs == work.published
-        refuse_large_sums(rules, computed, tables, on_published=on_published)
+        refuse_large_sums(rules, computed, tables, published=work.published)
         said = agree(settings, lake, rules, computed, silent, why)
         rows = {t.name: _arrow(published_rows(computed.rows, t).collect()) for t in tables if t.name in TABLES}
     findings = (*prepared.findings, *why.failed)

@@ -128,9 +128,7 @@ def publish_computed(of: Publication) -> Outcome:
         now = Attempt(run.run_id, run.started_at, run.rules_hash, run)
         why.of("the note that all is well again", lambda: note_recovery(target, schema, now), None)
         return Outcome("unchanged", {}, NOT_NEEDED, merged(of.findings, remembered))
-    before_it = computed.before
-    on_published = before_it is not None and before_it.snapshot.inputs == before.inputs
-    refuse_large_sums(rules, computed, tables, on_published=on_published)
+    refuse_large_sums(rules, computed, tables, published=before.inputs)
     of.progress("publishing", 0, 1)
     with _meanwhile(of.agreed) as checking:
         return _published(of, target, tables, before, digest, checking)

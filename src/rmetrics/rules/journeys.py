@@ -89,6 +89,11 @@ class JourneyRules:
         own = [v.window for d in self.sources.values() for _, v in d.versions if v.window is not None]
         return max([*(v.window for _, v in self.common.versions), *own])
 
+    def always_own(self) -> list[str]:
+        """Returns the numbers that are the company's own in every version of the rules."""
+        versions = [v for _, v in self.common.versions]
+        return [n for n in versions[0].own_numbers if all(n in v.own_numbers for v in versions)]
+
     def limits(self) -> Iterator[int]:
         """Yields every value that ``shared_when`` ever has, ascending."""
         yield from sorted({v.shared_when for _, v in self.common.versions})

@@ -31,6 +31,11 @@ def without_own_measures(rules: Rules) -> Rules:
     return replace(rules, measures={}, dimensions={}, returns={})
 
 
+def without_prices_and_own_measures(rules: Rules) -> Rules:
+    """Returns what is left of the rules by both of the above: what decides the meaning of every row."""
+    return without_own_measures(without_prices(rules))
+
+
 def alike(one: Rules, other: Rules) -> bool:
     """Whether both rules give the same meaning to every row and figure, including the order of declaration."""
     return all(_ordered(getattr(one, part)) == _ordered(getattr(other, part)) for part in _MEANING)
@@ -51,4 +56,4 @@ def _ordered(part: Any) -> Any:
     return list(part.items()) if isinstance(part, dict) else part
 
 
-__all__ = ["alike", "without_own_measures", "without_prices"]
+__all__ = ["alike", "without_own_measures", "without_prices", "without_prices_and_own_measures"]

@@ -20,8 +20,11 @@ def changed_hands(before: Rows | None, after: Rows) -> pl.DataFrame:
         source_matched of both sides, the earlier ones with suffix ``_before``; NULL if it has no touch.
     """
     schema = {"month": pl.Date(), "paid": pl.Decimal(18, 2)}
-    if before is None or not before.snapshot.has(MATCHES) or _same(before, after):
-        return pl.DataFrame(schema={JOB_ID: pl.String(), **schema})
+    none = pl.DataFrame(schema={JOB_ID: pl.String(), **schema})
+    if before is None or not before.snapshot.has(MATCHES):
+        return none
+    if before.snapshot.same_files(after.snapshot, (FACTS, MATCHES)):
+        return none
     of = (TOUCH, "matched_by", "source_matched")
     jobs = after.snapshot.scan(FACTS).select(JOB_ID, pl.col(METRIC_DATE).dt.month_start().alias("month"), "paid")
     there = before.snapshot.scan(FACTS).select(JOB_ID)
@@ -34,12 +37,6 @@ def changed_hands(before: Rows | None, after: Rows) -> pl.DataFrame:
         .sort(pl.col(JOB_ID).str.len_chars(), JOB_ID)
         .collect(engine="streaming")
     )
-
-
-def _same(before: Rows, after: Rows) -> bool:
-    """Tests whether both hold the same files of jobs and their touches; files are named by their content."""
-    one, other = ([[la.files for la in r.snapshot.layers(t)] for t in (FACTS, MATCHES)] for r in (before, after))
-    return one == other
 
 
 __all__ = ["changed_hands"]

@@ -20,7 +20,7 @@ from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.model import Cost, FeedLeads, Source
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
-from rmetrics.rules.projections import alike, without_own_measures, without_prices
+from rmetrics.rules.projections import alike, without_prices_and_own_measures
 from rmetrics.rules.rows import feed_row
 
 _MOVED = {
@@ -66,7 +66,7 @@ def moved_rows(
     """
     names = dict.fromkeys([*after.rules.feeds, *(before.rules.feeds if before else ())])
     frames = []
-    meant_alike = before is not None and alike(_plain(before.rules), _plain(after.rules))
+    meant_alike = before is not None and alike(*(without_prices_and_own_measures(s.rules) for s in (before, after)))
     for name in names:
         if before is not None and meant_alike and _stands(before, after, name):
             frames.append(_moved_in_place(before, after, name, month, source))
@@ -110,12 +110,7 @@ def _stands(before: State, after: State, feed: str) -> bool:
     used = [replaced(feed), together(feed)]
     used += [FACTS] if feed == JOBS else [FACTS, links(feed)] if feed == PAYMENTS else []
     files = ([(f.name, rank) for f, rank in rows.typed.get(feed, ())] for rows in (one, other))
-    tables = ([[la.files for la in rows.snapshot.layers(t)] for t in used] for rows in (one, other))
-    return next(files) == next(files) and next(tables) == next(tables)
-
-
-def _plain(rules: Rules) -> Rules:
-    return without_own_measures(without_prices(rules))
+    return next(files) == next(files) and one.snapshot.same_files(other.snapshot, used)
 
 
 def _moved_in_place(before: State, after: State, name: str, month: dt.date | None, source: str | None) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rmetrics.lake.snapshot import Snapshot
 from rmetrics.pipeline.compute.names import CONTENTS, FIGURES, RETURNS, TALLIES, tables
 from rmetrics.rules import Rules
-from rmetrics.rules.projections import alike, without_own_measures, without_prices
+from rmetrics.rules.projections import alike, without_own_measures, without_prices, without_prices_and_own_measures
 from rmetrics.tables import JOURNEYS
 
 
@@ -38,13 +38,12 @@ def held_tables(before: Snapshot, old: Rules, rules: Rules) -> Held:
         old: the rules it was computed with.
         rules: the rules in force.
     """
-    one, other = without_prices(old), without_prices(rules)
-    if not alike(without_own_measures(one), without_own_measures(other)):
+    if not alike(without_prices_and_own_measures(old), without_prices_and_own_measures(rules)):
         return Held(before, frozenset())
     again = {*FIGURES, CONTENTS}
     if not alike(without_own_measures(old), without_own_measures(rules)):
         again |= {TALLIES["spent"], JOURNEYS}
-    if not alike(one, other):
+    if not alike(without_prices(old), without_prices(rules)):
         again |= {TALLIES["measures"], TALLIES["members"]}
     if list(old.returns.items()) != list(rules.returns.items()):
         again |= {RETURNS}

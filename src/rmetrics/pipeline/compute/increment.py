@@ -317,8 +317,7 @@ class _Increment:
     def _others(self, moved: pl.Series, before: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
         """Returns those of the jobs at some positions that did not change themselves, with the columns of ``now``."""
         others = moved.filter(~moved.is_in(pl.concat([before[POSITION], now[POSITION]]).implode())).unique()
-        facts = self.rows.snapshot.scan(FACTS).filter(pl.col(POSITION).is_in(others.implode()))
-        return with_facts(self.rows.at(JOBS, others), facts).select(now.columns).collect()
+        return self.rows.jobs_at(others).select(now.columns).collect()
 
     # -- journeys
 

@@ -176,11 +176,7 @@ def mentions(name: str, rows: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     if name == CALLS:  # other calls are neither touches nor evidence; those of the office share its own line
         rows = rows.filter(pl.col(COUNTED) & pl.col("source").is_not_null() & inbound(feed))
     if (phone := phone_column(feed)) is not None:
-        never = [
-            n
-            for n in rules.journeys.common.latest.own_numbers
-            if all(n in v.own_numbers for _, v in rules.journeys.common.versions)
-        ]
+        never = rules.journeys.always_own()
         own = keyed(rows.select(POSITION, phone), phone).filter(~pl.col(KEY).is_in(never))
         found.append(own.select(POSITION, pl.col(KEY).hash(seed=11).alias(NODE)))
     if name == JOBS or feed.job is not None:

@@ -59,7 +59,7 @@ from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 from rmetrics.rules.measures import links_to_jobs
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS
-from rmetrics.rules.projections import without_own_measures, without_prices
+from rmetrics.rules.projections import without_prices, without_prices_and_own_measures
 from rmetrics.tables import (
     CATALOGUE,
     DAILY,
@@ -121,7 +121,7 @@ class _Local:
         snapshot = Snapshot(lake.store, tables=self.tables)
         self.rows = Rows(lake, rules, typed, snapshot)
         self.unpriced = Rows(lake, without_prices(rules), typed, snapshot)
-        self.plain = Rows(lake, without_own_measures(self.unpriced.rules), typed, snapshot)
+        self.plain = Rows(lake, without_prices_and_own_measures(rules), typed, snapshot)
         largest = max((sum(f.rows for f, _ in typed.get(name, ())) for name in rules.feeds), default=0)
         self.buckets = max(1, -(-largest // most))
 

@@ -53,8 +53,7 @@ def recounted(rows: Rows, versions: Sequence[pl.DataFrame]) -> tuple[pl.Series, 
     """
     near = same_customers(rows, versions)
     inputs = same_customers(rows, [rows.at(JOBS, near).collect()])
-    held = rows.snapshot.scan(FACTS).filter(pl.col(POSITION).is_in(inputs.implode()))
-    jobs = with_facts(rows.at(JOBS, inputs), held).collect().lazy()
+    jobs = rows.jobs_at(inputs).collect().lazy()
     found = settled([nearest(jobs, rows.rules)], rows.rules).filter(pl.col(POSITION).is_in(near.implode()))
     looked = pl.concat([near, *(f[POSITION] for f in versions)]).unique()
     return looked, found.collect()
@@ -65,7 +64,7 @@ def same_customers(rows: Rows, jobs: Sequence[pl.DataFrame]) -> pl.Series:
     rules, found = rows.rules, [pl.Series(POSITION, [], dtype=pl.Int64)]
     for phone in customer_columns(rules):
         numbers = pl.concat([keyed(f.lazy().select(phone), phone) for f in jobs]).select(KEY).unique().collect()[KEY]
-        numbers = numbers.filter(~numbers.is_in(_never(rules)))
+        numbers = numbers.filter(~numbers.is_in(rules.journeys.always_own()))
         every = rows.feed(JOBS).filter(pl.col(COUNTED)).select(POSITION, phone)
         found.append(having(every, phone, numbers).select(POSITION).collect(engine="streaming")[POSITION])
     return pl.concat(found).unique()
@@ -74,12 +73,6 @@ def same_customers(rows: Rows, jobs: Sequence[pl.DataFrame]) -> pl.Series:
 def customer_columns(rules: Rules) -> list[str]:
     """Returns the phone columns of jobs that identify returning customers."""
     return list(dict.fromkeys(customer_column(r, rules) for r in rules.returns.values()))
-
-
-def _never(rules: Rules) -> list[str]:
-    """Returns the numbers that are the company's own in every version of the rules."""
-    versions = [v for _, v in rules.journeys.common.versions]
-    return [n for n in versions[0].own_numbers if all(n in v.own_numbers for v in versions)]
 
 
 __all__ = ["customer_columns", "recounted", "same_customers", "write_returns"]

@@ -139,8 +139,11 @@ class Rows:
 
     def facts_at(self, positions: pl.Series) -> pl.LazyFrame:
         """Returns the rows of ``facts`` at some positions."""
-        jobs = with_facts(self.at(JOBS, positions), self._beside(FACTS, positions))
-        return self.returning(self.matched(jobs, positions), positions)
+        return self.returning(self.matched(self.jobs_at(positions), positions), positions)
+
+    def jobs_at(self, positions: pl.Series) -> pl.LazyFrame:
+        """Returns the rows of ``facts`` at some positions, but without their touches and returns."""
+        return with_facts(self.at(JOBS, positions), self._beside(FACTS, positions))
 
     def of_months(self, table: str, months: Collection[dt.date], day: str | None) -> pl.LazyFrame:
         """Returns the rows of a table whose day is in some months; ``NO_PART`` selects the rows without a day.

@@ -46,7 +46,7 @@ class TooLarge:
 
 
 def refuse_large_sums(
-    rules: Rules, computed: Computed, tables: Sequence[PgTable], *, on_published: bool = False
+    rules: Rules, computed: Computed, tables: Sequence[PgTable], *, published: str | None = None
 ) -> None:
     """Refuses to publish if a sum does not fit its column.
 
@@ -54,11 +54,14 @@ def refuse_large_sums(
         rules: the rules in force.
         computed: the computation to publish.
         tables: the tables to publish to.
-        on_published: whether the base of an increment is what is published; then only the increment's rows are checked.
+        published: digest of what the figures in the database depend on. If an increment is based on them, only its
+            rows are checked.
 
     Raises:
         CheckError: names table, column and key of the first, and the exports and lines of the largest amounts.
     """
+    base = computed.before.snapshot.inputs if computed.before else None
+    on_published = published is not None and base == published
     changes = computed.increment.changes if computed.increment and on_published else {}
     if first := next(large_sums(computed.rows, tables, {n: c.rows for n, c in changes.items()}), None):
         found = _largest(rules, computed)
