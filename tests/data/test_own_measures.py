@@ -18,20 +18,13 @@ from rmetrics.pipeline.verify.cross_check import cross_check
 from rmetrics.progress import silent
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.measures import SHIPPED
+from shipped_examples import copy_examples
 from support import ROOT
 
-EXAMPLES = (
+EXAMPLES = [
     "callbacks", "technicians", "cancellations", "margin", "gross_margin", "profit_by_segment", "receivables", "days_to_payment", "booked_leads",
-)  # fmt: skip
+]  # fmt: skip
 PARTS = "Part ID,Job #,Date,Part Cost\n1,2525,12/31/2024,41.10\n2,2525,12/31/2024,8.90\n3,none,12/31/2024,5.00\n"
-
-
-def _with_line_of_the_example(rules: Path) -> None:
-    """Adds the column that the example of the gross margin asks for, as it stands there."""
-    lines = (rules / "gross_margin.toml").read_text().splitlines()
-    (asked,) = (line.removeprefix("#").strip() for line in lines if line.startswith("#   "))
-    feeds = rules / "feeds.toml"
-    feeds.write_text(feeds.read_text().replace("[feeds.jobs.columns]\n", f"[feeds.jobs.columns]\n{asked}\n", 1))
 
 
 class Sample:
@@ -43,9 +36,7 @@ class Sample:
         (inbox / "parts.csv").write_text(PARTS)
         rules = folder / "rules"
         shutil.copytree(ROOT / "rules", rules, ignore=shutil.ignore_patterns("examples"))
-        for name in EXAMPLES:
-            shutil.copy(ROOT / "rules" / "examples" / f"{name}.toml", rules)
-        _with_line_of_the_example(rules)
+        copy_examples(EXAMPLES, rules)
         self.rules: Rules = load_rules(rules)
         self.lake = Lake(folder / "lake")
         self.lake.prepare()

@@ -22,6 +22,7 @@ from rmetrics.progress import silent
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.measures import SHIPPED
 from rmetrics.tables import DIMENSION_MONTHLY, MEASURE_DAILY
+from shipped_examples import copy_examples, own_measures
 from support import ROOT, csv_text
 
 FEEDS = """
@@ -324,25 +325,18 @@ def test_many_declarations_mean_what_plain_python_makes_of_them(company: Company
     compare_with_both_engines(company)
 
 
-def examples() -> dict[str, str]:
-    """The shipped examples that declare measures or dimensions, by name."""
-    found = {p.name: p.read_text() for p in sorted((ROOT / "rules" / "examples").glob("*.toml"))}
-    return {n: text for n, text in found.items() if "\n[measures." in text or "\n[dimensions." in text}
-
-
 def with_examples(folder: Path) -> Rules:
     """The shipped rules and all of these examples: an owner may want every one."""
     folder.mkdir()
     for path in (ROOT / "rules").glob("*.toml"):
         (folder / path.name).write_bytes(path.read_bytes())
-    for name, text in examples().items():
-        (folder / name).write_text(text)
+    copy_examples(own_measures(), folder)
     return load_rules(folder)
 
 
 def test_all_examples_stand_beside_each_other(tmp_path: Path) -> None:
     rules = with_examples(tmp_path / "rules")
-    assert len(examples()) >= 8
+    assert len(own_measures()) >= 8
     assert {"technician", "zip", "weekday"} <= set(rules.dimensions)
     assert not rules.warnings
 
