@@ -59,7 +59,7 @@ def test_a_project_is_found_from_below_and_by_name(project: Project, tmp_path: P
     assert list(elsewhere.iterdir()) == []
     lost = line("status", "-C", "nowhere", at=elsewhere)
     assert lost.returncode == 2
-    assert "cannot go to nowhere" in lost.stderr
+    assert "cannot change to nowhere" in lost.stderr
 
 
 def test_settings_of_a_project_are_read_from_below(project: Project) -> None:
@@ -115,7 +115,7 @@ def test_nothing_changed_never_hides_a_new_file_that_cannot_be_used(project: Pro
     project.put("notes.csv", "Dear John\nhello\n")
     for _ in range(2):
         told = line("sync", at=project.root, dsn=project.dsn).stdout
-        assert told.startswith("Nothing changed: 1 file in the inbox, all known; 1 file left alone.")
+        assert told.startswith("Nothing changed: 1 file in the inbox, all landed before; 1 file skipped.")
         assert "notes.csv: fits no feed" in told
 
 

@@ -86,8 +86,8 @@ def test_from_to_and_the_year_to_date(rmetrics: Line) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--month", "2024-11", "--from", "2024-10"), "--month and --from, --to or --ytd exclude each other"),
-        (("--day", "2024-11-05", "--ytd"), "--day and --from, --to or --ytd exclude each other"),
+        (("--month", "2024-11", "--from", "2024-10"), "--month cannot be combined with --from, --to or --ytd"),
+        (("--day", "2024-11-05", "--ytd"), "--day cannot be combined with --from, --to or --ytd"),
         (("--from", "2024-12", "--to", "2024-10"), "--from 2024-12 is after --to 2024-10"),
         (("--from", "2019-01", "--to", "2019-12"), "no data for the months from 2019-01 to 2019-12"),
     ],

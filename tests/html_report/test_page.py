@@ -306,7 +306,7 @@ def test_another_month_another_file(inside: Project, tmp_path: Path, capsys: pyt
 
 @pytest.mark.parametrize(
     ("month", "hint"),
-    [("2030-01", "from 2023-10 to 2024-12"), ("March", "Write it YYYY-MM"), ("2024-13", "Write it YYYY-MM")],
+    [("2030-01", "from 2023-10 to 2024-12"), ("March", "Use the form YYYY-MM"), ("2024-13", "Use the form YYYY-MM")],
 )
 def test_a_month_without_data_is_refused(
     inside: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str], month: str, hint: str

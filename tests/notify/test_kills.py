@@ -178,7 +178,7 @@ def test_a_channel_that_is_not_there(
     project, _, environment = channel
     if not told:
         (project.rules / "own.toml").unlink()
-        told = "no channel gets the brief"
+        told = "no channel for the brief is declared"
     process = send(project, environment, *arguments)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2

@@ -67,7 +67,7 @@ def test_db_stop_stops_what_a_killed_sync_left_running(own: Project, runner: Run
     killed(own, runner, 4)
     assert runner(own, "db", "stop").output.strip() == "Stopped."
     assert owner(own) is None
-    assert runner(own, "db", "stop").output.strip() == "It did not run."
+    assert runner(own, "db", "stop").output.strip() == "It was not running."
 
 
 def test_a_server_stays_for_whoever_still_uses_it(own: Project, runner: Runner) -> None:

@@ -112,7 +112,7 @@ def test_what_stops_one_company_stops_no_other_and_the_run_says_so(group: Projec
     result = synced(group, [("boston", "failed"), ("toronto", "published")])
     (finding,) = (f for f in result.findings if f.code == "company-failed")
     assert finding.severity == "error"
-    assert finding.message.startswith("boston: not computed, its figures are those of the run before: ")
+    assert finding.message.startswith("boston: not computed, its figures are those of the previous run: ")
     assert [r[2] for r in group.rows(MONTHLY)] == ["150.00", "300.00"]
     status, _, message = states(group)["boston"]
     assert status == "failed"

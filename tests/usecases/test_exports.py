@@ -137,7 +137,7 @@ def test_a_sum_that_no_table_holds_names_the_export_to_withdraw(project: Project
     project.put("Transactions of Bob's.csv", csv_text(head, *rows))
     with pytest.raises(CheckError, match="which the table cannot hold") as raised:
         project.sync()
-    assert "To go on without this export: rmetrics exports withdraw 'Transactions of Bob'" in raised.value.hint
+    assert "To continue without this export: rmetrics exports withdraw 'Transactions of Bob'" in raised.value.hint
     withdraw(project.settings, "Transactions of Bob's.csv")
     project.sync()
     assert project.rows("SELECT sum(revenue_gross)::text FROM monthly_metrics") == [("100.00",)]

@@ -8,7 +8,7 @@ from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, rep
 
 
 def alerts(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look: send nothing, keep nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only evaluate: send nothing, record nothing.")] = False,
     as_json: AsJson = False,
     form: AsForm = Form.TABLE,
     quiet: Quiet = False,

@@ -8,8 +8,8 @@ from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, rep
 
 
 def check(
-    offline: Annotated[bool, typer.Option("--offline", help="Leave the database out.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 on warnings, too.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not read the database.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Also exit with 3 on warnings.")] = False,
     as_json: AsJson = False,
     form: AsForm = Form.TABLE,
     quiet: Quiet = False,

@@ -10,8 +10,10 @@ from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
 
 def disputes(
     source: Annotated[str | None, typer.Option(help="Only leads of this source.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Show answered and expired ones, too.")] = False,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the open ones for the vendor's form.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Also show answered and expired ones.")] = False,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the open ones as a CSV file for the vendor's form.")
+    ] = None,
     as_json: AsJson = False,
     form: AsForm = Form.TABLE,
     quiet: Quiet = False,

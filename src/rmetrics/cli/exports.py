@@ -7,7 +7,10 @@ import typer
 from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
 
 Which = Annotated[
-    str, typer.Argument(metavar="NAME|SHA", help="Name in the inbox, or at least 8 digits of the hash; see the list.")
+    str,
+    typer.Argument(
+        metavar="NAME|SHA", help="Its name in the inbox, or at least 8 digits of its hash; see `rmetrics exports`."
+    ),
 ]
 
 exports = typer.Typer(help="List landed exports, withdraw one, or restore it.", rich_markup_mode=None)

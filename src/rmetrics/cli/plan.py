@@ -10,8 +10,8 @@ from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, mon
 def plan(
     month: Annotated[str | None, typer.Option(help="Only this month, YYYY-MM.")] = None,
     source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
-    rows: Annotated[bool, typer.Option("--rows", help="Show every row that moves.")] = False,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 3 when anything would change.")] = False,
+    rows: Annotated[bool, typer.Option("--rows", help="Show every row that would count differently.")] = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 3 if anything would change.")] = False,
     as_json: AsJson = False,
     form: AsForm = Form.TABLE,
     quiet: Quiet = False,

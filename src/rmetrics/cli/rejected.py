@@ -6,7 +6,7 @@ import typer
 
 from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
 
-Reveal = Annotated[bool, typer.Option("--reveal", help="Show customers' data, too; it is masked otherwise.")]
+Reveal = Annotated[bool, typer.Option("--reveal", help="Show customers' data, which is masked otherwise.")]
 
 rejected = typer.Typer(
     help="List rejected rows, show one, or read them again.",
@@ -44,7 +44,7 @@ def rejected_list(
 
 @rejected.command("show")
 def rejected_show(
-    row_id: Annotated[str, typer.Argument(metavar="ID", help="From `rmetrics rejected list`.")],
+    row_id: Annotated[str, typer.Argument(metavar="ID", help="The ID from `rmetrics rejected list`.")],
     reveal: Reveal = False,
     as_json: AsJson = False,
     quiet: Quiet = False,

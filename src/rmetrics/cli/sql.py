@@ -9,10 +9,10 @@ from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
 
 
 def sql(
-    statement: Annotated[str | None, typer.Argument(help="One SELECT; without it the views are listed.")] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout, safe to open in a spreadsheet.")] = False,
+    statement: Annotated[str | None, typer.Argument(help="One SELECT. Without it, the views are listed.")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV that is safe to open in a spreadsheet.")] = False,
     parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result to a Parquet file.")] = None,
-    limit: Annotated[int, typer.Option(help="How many rows a table shows; 0 = all.", min=0)] = 100,
+    limit: Annotated[int, typer.Option(help="The number of rows to show; 0 for all.", min=0)] = 100,
     as_json: AsJson = False,
     form: AsForm = Form.TABLE,
     quiet: Quiet = False,
@@ -30,7 +30,7 @@ def sql(
     report, settings = reporter(as_json=as_json, quiet=quiet, form=form), load_settings()
     as_csv = as_csv or form is Form.CSV
     if sum((as_csv, report.as_json and form is not Form.CSV, parquet is not None)) > 1:
-        raise SettingsError("--csv, --json and --parquet exclude each other", "Give one of them.")
+        raise SettingsError("--csv, --json and --parquet cannot be combined", "Use one of them.")
     if statement is None:
         show_views(report, views(settings))
     elif parquet is not None:

@@ -51,11 +51,11 @@ def show_metrics(report: Report, found: Metrics) -> None:
         report.line(f"Ages count back from the data's last day, {found.data.last}.", "dim")
     if any(row.state is not State.WHOLE for row in found.rows):
         message = (
-            "* begun: the data end inside it; part: not all of its days are in the data or asked for; ahead: planned"
+            "* begun: the data end within it; part: some days are not in the data or not requested; ahead: planned"
         )
         report.line(f"{message}. Data up to {found.data.last}.", "dim")
     if found.asked.compare is not None:
-        report.line("A period that is not whole is compared with the same number of days of the other.", "dim")
+        report.line("An incomplete period is compared with the same number of days of the other one.", "dim")
 
 
 def _columns(found: Metrics) -> list[str]:
@@ -106,7 +106,7 @@ def _grid(found: Metrics) -> Grid:
     members, compared = found.asked.dimension, found.asked.compare
     columns = [Column("period", whole=True), *([Column(members, whole=True)] if members else []), Column("measure")]
     if compared is not None:
-        name = "year before" if compared.value == "year" else "period before"
+        name = "previous year" if compared.value == "year" else "previous period"
         columns += [Column(name, right=True, whole=True), Column("change", right=True, whole=True)]
         columns += [Column("%", right=True, whole=True)]
     columns += [Column("explained by"), Column("value", right=True, whole=True)]
