@@ -99,8 +99,8 @@ def refuse_bucket(settings: Settings) -> None:
     """
     if settings.inbox_url is not None:
         raise SettingsError(
-            f"the inbox {settings.inbox_url} is a bucket, and this command writes into a folder",
-            "Run it with RMETRICS_INBOX_DIR set to a folder, then upload what it wrote.",
+            f"the inbox {settings.inbox_url} is a bucket, but this command writes to a folder",
+            "Run it with RMETRICS_INBOX_DIR set to a folder, then upload the files.",
         )
 
 
