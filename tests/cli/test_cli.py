@@ -92,7 +92,7 @@ def test_an_unreachable_server_exits_4_without_the_password(project: Project) ->
     done = rmetrics(project, "sync")
     assert done.returncode == 4
     assert "localhost:1/shop" in done.stderr
-    assert "nothing listens there" in done.stderr
+    assert "no server is listening there" in done.stderr
     assert "s3cr3t" not in done.stdout + done.stderr
 
 

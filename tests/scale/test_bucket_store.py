@@ -77,7 +77,7 @@ def test_of_two_runs_that_began_alike_one_replaces_a_record(store: BucketStore, 
         one.connection.delete("lease.json")  # as one that has run out
         with two.held():
             two.replace("state.json", b'{"of": 2}')
-            with pytest.raises(BusyError, match="another run changed") as raised:
+            with pytest.raises(BusyError, match="another run has changed") as raised:
                 one.replace("state.json", b'{"of": 1}')
             assert raised.value.exit_code == 5
             two.replace("state.json", b'{"of": 3}')

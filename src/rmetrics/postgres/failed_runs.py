@@ -15,7 +15,7 @@ from rmetrics.postgres.server import existing_server
 from rmetrics.settings import Settings
 
 FINDING = "run-failed"
-_FAULT = "a bug in rmetrics; its output on stderr says where"  # replaces the message, which may quote a row
+_FAULT = "a bug in rmetrics; see its output on stderr"  # replaces the message, which may quote a row
 
 
 @contextlib.contextmanager
