@@ -119,4 +119,4 @@ def test_a_difference_in_the_database_names_source_and_segment(rmetrics: Line, o
     run_sql(own.dsn, "UPDATE daily_metrics SET leads = leads + 1 WHERE source = 'Rely' AND date = '2024-11-11'")
     done = rmetrics(own, "explain", "--source", "ALL", "--month", "2024-11")
     assert done.returncode == 3
-    assert "2024-11-11 Rely INS leads: 1 is computed, PostgreSQL holds 2" in done.stdout
+    assert "2024-11-11 Rely INS leads: 1 computed, PostgreSQL has 2" in done.stdout

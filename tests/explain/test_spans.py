@@ -100,7 +100,7 @@ def test_spans_that_make_no_sense_are_refused(rmetrics: Line, options: tuple[str
 
 def test_a_gap_over_several_months_looks_at_both_ends(rmetrics: Line) -> None:
     done = rmetrics("explain", "--source", "google", "--from", "2024-10", "--to", "2024-11", "--expect", "jobs=6")
-    assert "-> 1 count in 2024-12 here, within 3 days of the months asked for" in done.stdout, done.stdout
+    assert "-> 1 count in 2024-12 here, within 3 days of these months" in done.stdout, done.stdout
 
 
 def test_each_job_is_judged_by_the_condition_of_its_own_day(own: Project) -> None:

@@ -129,7 +129,7 @@ def test_a_job_and_a_lead_are_explained(followed: Project) -> None:
         ("elocals_leads:e2", False, "elocals_leads:e1 came earlier, and the first touch has the job"),
     ]
     late = explain_journey(followed.settings, job="U2")
-    assert {t.why for t in late.ties} == {"outside the window: 2 days before the job, and the window is 0"}
+    assert {t.why for t in late.ties} == {"outside the window: 2 days before the job, with a window of 0"}
     lead = explain_journey(followed.settings, lead="e4")
     assert (lead.ties, lead.said[:22]) == ((), "It has no number that ")
 
@@ -178,7 +178,7 @@ def test_a_figure_of_the_funnel_that_was_altered_in_the_database_is_not_believed
             followed.settings, parse_question("elocals", None, None, ["booked"], None, None, None, None)
         )[0]
         assert found.verdict == "mismatch"
-        assert found.figures_differing == ("month of 2024-11 ALL booked: 1 is computed, PostgreSQL holds 2",)
+        assert found.figures_differing == ("month of 2024-11 ALL booked: 1 computed, PostgreSQL has 2",)
     finally:
         run_sql(followed.dsn, "UPDATE journey_metrics SET booked = 1, no_job = 2 WHERE source = 'eLocals'")
 

@@ -18,7 +18,9 @@ def check_schedule(settings: Settings) -> Iterator[Check]:
         return
     wrong = trouble(installed, ran, dt.datetime.now(dt.UTC))
     if wrong:
-        yield Check("daily run", Severity.WARNING, wrong, "See `rmetrics schedule show`; try `rmetrics schedule run`.")
+        yield Check(
+            "daily run", Severity.WARNING, wrong, "See `rmetrics schedule show`, then try `rmetrics schedule run`."
+        )
         return
     last = f"last {ran.started_at:%Y-%m-%d %H:%M} UTC" if ran else "not due yet"
     yield passed("daily run", f"every day at {installed.at} by {installed.kind}, {last}")
