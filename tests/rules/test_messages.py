@@ -59,12 +59,12 @@ def test_an_url_in_the_rules_is_refused_and_not_repeated(tmp_path: Path, secret:
         ('[notify.a]\nurl = "A"\ntoken = "x"\n', "3: notify.a.token: unknown key; known are details, form, gets"),
         ('[notify.a]\nurl = "A"\ndetails = "yes"\n', "3: notify.a.details: must be true or false, found 'yes'"),
         (ALERT.format(over="jobs", where="true"), "4: alerts.4.over: must be 'monthly_vs_target', 'daily_cumulative'"),
-        (ALERT.format(over="call_funnel", where="mised > 3"), "5: alerts.4.where: names the column 'mised', which"),
+        (ALERT.format(over="call_funnel", where="mised > 3"), "5: alerts.4.where: unknown column 'mised'"),
         (ALERT.format(over="call_funnel", where="missed > '3'"), "5: alerts.4.where: missed is a number, '3' is text"),
         (ALERT.format(over="call_funnel", where="missed"), "5: alerts.4.where: must be true or false"),
         (ALERT.format(over="call_funnel", where="(SELECT 1) = 1"), "5: alerts.4.where: "),
-        (ALERT.format(over="call_funnel", where="missed > 1") + "days = 3\n", "6: alerts.4.days: does not go with"),
-        (ALERT.format(over="run_findings", where="rows > 1") + "months = 3\n", "has only what is current"),
+        (ALERT.format(over="call_funnel", where="missed > 1") + "days = 3\n", "6: alerts.4.days: cannot be used with"),
+        (ALERT.format(over="run_findings", where="rows > 1") + "months = 3\n", "has current values only"),
         (
             ALERT.format(over="run_findings", where="rows > 1") + "months = 0\n",
             "must be a number from 1 to 120 with at most 0 decimals, found 0",
@@ -72,7 +72,7 @@ def test_an_url_in_the_rules_is_refused_and_not_repeated(tmp_path: Path, secret:
         (ALERT.format(over="run_findings", where="rows > 1") + 'explain = "x {sorce}"\n', "no column 'sorce'"),
         (ALERT.format(over="run_findings", where="rows > 1") + 'explain = "x {code.x}"\n', "only the name of a column"),
         (ALERT.format(over="run_findings", where="rows > 1") + 'show = ["row"]\n', "has no column 'row'; did you mean"),
-        (ALERT.format(over="publication", where="hours > 1").replace("own", "cpl"), "is the name of 2 alerts"),
+        (ALERT.format(over="publication", where="hours > 1").replace("own", "cpl"), "2 alerts are named"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:

@@ -64,7 +64,7 @@ WRONG = [
     ('"CRM_TOKEN"', '"sk-live-4711"', "pulls.toml:5: pulls.crm.secrets.token: must be the name of a setting in capitals, such as WORKIZ_TOKEN, never the secret itself"),
     ("Token {token}", "Token 4711", "pulls.toml:6: pulls.crm.headers.Authorization: holds what looks like a secret"),
     ("Token {token}", "Token {tokn}", "pulls.toml:6: pulls.crm.headers.Authorization: {tokn} is neither one of secrets nor"),
-    ("token = ", "since = ", "pulls.toml:5: pulls.crm.secrets.since: is a placeholder of rmetrics' own"),
+    ("token = ", "since = ", "pulls.toml:5: pulls.crm.secrets.since: is a placeholder reserved by rmetrics"),
     ('offset = "{offset}"', 'page = "{offset}x"', ""),
     (', offset = "{offset}"', "", 'pulls.toml:8: pulls.crm.paging: kind = "offset" needs {offset} in params'),
     (", size = 100", "", 'pulls.toml:8: pulls.crm.paging: kind = "offset" needs size'),
@@ -92,10 +92,10 @@ def test_other_kinds(tmp_path: Path) -> None:
         '[pulls.m]\nfeed = "jobs"\nkind = "imap"\nurl = "imaps://imap.example.com"\nuser = "me"\npassword = "hunter2"\n'
     )
     found = problems(tmp_path / "a", mail)
-    assert found == ["pulls.toml:1: pulls.m: needs from or subject: which messages are meant"]
+    assert found == ["pulls.toml:1: pulls.m: needs from or subject, to select messages"]
     found = problems(tmp_path / "b", mail + 'from = "x@example.com"\n')
     assert found == [
-        "pulls.toml:6: pulls.m.password: holds what looks like a secret: put it into a setting, name that under secrets, write {name}"
+        "pulls.toml:6: pulls.m.password: seems to contain a secret: put it into a setting, name the setting under secrets, and write {name}"
     ]
     found = problems(tmp_path / "c", '[pulls.f]\nfeed = "jobs"\nkind = "folder"\nurl = "https://drive.example.com/x"\n')
     assert [p for p in found if "pulls.f.url: is a web address" in p]

@@ -94,7 +94,7 @@ def test_only_rows_of_a_vendor_can_be_disputed(tmp_path: Path) -> None:
         '[sources.Acme]\nleads = "jobs"\n[[sources.Acme.disputes]]\nreason = "x"\nwhere = "booked"\nwithin = "1 day"\n'
     )
     assert told(tmp_path, text) == [
-        'acme.toml:3: sources.Acme.disputes: goes with leads = { feed = "..." }: a vendor is told of its own rows'
+        'acme.toml:3: sources.Acme.disputes: requires leads = { feed = "..." }: claims refer to rows of the vendor'
     ]
 
 

@@ -85,7 +85,7 @@ WRONG = [
     ('when = ["A"]\n' + COLUMNS + 'fees = ["B"]\n', "acme.toml:16: feeds.acme_leads.variants.0.columns.fees: the feed has no column 'fees'; did you mean 'fee'?"),
     ('when = ["A"]\n' + COLUMNS + 'dear = ["B"]\n', "acme.toml:16: feeds.acme_leads.variants.0.columns.dear: is computed by sql"),
     ('when = ["A"]\n' + COLUMNS + "state = { scale = 100 }\n", "acme.toml:16: feeds.acme_leads.variants.0.columns.state.scale: goes with a money column; this one is text"),
-    ('when = ["A"]\n' + COLUMNS + 'fee = { constant = "1" }\n', "columns.fee.constant: goes with a text column; this one is money"),
+    ('when = ["A"]\n' + COLUMNS + 'fee = { constant = "1" }\n', "columns.fee.constant: requires a text column; this one is money"),
     ('when = ["A"]\n' + COLUMNS + 'fee = { values = { a = "b" } }\n', "columns.fee.values: goes with a text column"),
     ('when = ["A"]\n' + COLUMNS + 'fee = { from = ["B"], join = ["C", "D"] }\n', "a value has one origin"),
     ('when = ["A"]\n' + COLUMNS + 'fee = { form = ["B"] }\n', "columns.fee.form: unknown key; did you mean 'from'?"),
@@ -93,8 +93,8 @@ WRONG = [
     ('when = ["A"]\n' + COLUMNS + "lead_at = { required = false }\n", "columns.lead_at: places a row in a day"),
     ('when = ["A"]\nidentity = ["fee"]\n', "variants.0.identity: the feed has a key and no identity"),
     ('when = ["A"]\none_of = ["fees"]\n', "variants.0.one_of: names no mapped column: 'fees'; did you mean 'fee'?"),
-    ('when = ["A"]\n' + VARIANT + 'when = ["a "]\n', "variants.1.when: every file of it would be a file of 'variant 1'"),
-    ('when = ["A"]\n' + VARIANT + 'name = "two"\nwhen = ["A", "B"]\n', "variants.1.when: every file of it would be a file of 'variant 1'"),
+    ('when = ["A"]\n' + VARIANT + 'when = ["a "]\n', "variants.1.when: every file of it would also be a file of 'variant 1'"),
+    ('when = ["A"]\n' + VARIANT + 'name = "two"\nwhen = ["A", "B"]\n', "variants.1.when: every file of it would also be a file of 'variant 1'"),
 ]  # fmt: skip
 
 
@@ -213,6 +213,6 @@ def test_variants_stand_in_the_rules_in_words(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "rules", tmp_path / "rules")
     (tmp_path / "rules" / "acme.toml").write_text(FEED + PORTAL, encoding="utf-8")
     said = [s for s in rules_in_words(load_rules(tmp_path / "rules"), dt.date(2024, 11, 1)) if s.topic == "acme_leads"]
-    words = "times are of UTC; lead_at is Day and Hour together; fee is divided by 100"
+    words = "times are in UTC; lead_at joins Day and Hour; fee is divided by 100"
     assert [(s.rule, s.words) for s in said] == [("variant", f"Acme portal, files with the header Lead No: {words}")]
     assert said[0].where.endswith("acme.toml:13")

@@ -140,7 +140,7 @@ def test_commands_are_about_one_company(
         assert line("sync").returncode == 0
     told = line("history", *month)
     assert told.returncode == SettingsError.exit_code
-    assert "toronto is published in the group's tables alone, which keep no history" in told.stderr
+    assert "toronto is published in the group's tables only, which have no history" in told.stderr
     monkeypatch.setenv("RMETRICS_COMPANY", "boston")
     assert line("history", *month).returncode == 0
 

@@ -149,7 +149,9 @@ def test_a_figure_of_the_funnel_is_explained_to_its_rows(followed: Project) -> N
         "their number has none": ["e3"],
         "they have no number of a customer, and no call names a job for them": ["e4"],
     }
-    assert "created on its own day, or that the CRM names; of several touches in the window the first" in booked["rule"]
+    assert (
+        "created on its own day, or that the CRM names; of several touches in the window, the first" in booked["rule"]
+    )
     assert "rules/journeys.toml:" in booked["where_declared"]
 
 

@@ -113,7 +113,7 @@ def test_blanks_are_warned_of_only_where_there_can_be_some(offline: Project) -> 
         "[sources.Acme]\nleads = { feed = \"proref_leads\", where = \"current_status <> 'Passed' AND lead_id <> 'x'\" }\n",
     )
     assert warned(offline)["sources.Acme.leads.where"] == [
-        "<> leaves out rows where current_status is blank; if they count, write current_status IS DISTINCT FROM ..."
+        "<> excludes rows where current_status is blank; if they count, write current_status IS DISTINCT FROM ..."
     ]
 
 

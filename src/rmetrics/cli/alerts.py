@@ -13,9 +13,9 @@ def alerts(
     form: AsForm = Form.TABLE,
     quiet: Quiet = False,
 ) -> int:
-    """Evaluate the alerts of the rules and send what is new.
+    """Evaluate the alerts of the rules and send new ones.
 
-    Sent to the channels under [notify] that get alerts, once per occurrence. A sync does the same.
+    Each occurrence is sent once to the channels declared for alerts under [notify]. A sync does the same.
     """
     from rmetrics.output.alerts import show_alerts
     from rmetrics.settings import load_settings

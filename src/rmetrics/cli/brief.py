@@ -23,7 +23,7 @@ def brief(
 ) -> int:
     """Print the morning brief: yesterday, the month, what needs you.
 
-    Where the data are stale it says so first and shows no yesterday.
+    If the data are stale, a warning comes first and yesterday is left out.
     """
     from rmetrics.errors import SettingsError
     from rmetrics.output.brief import show_brief

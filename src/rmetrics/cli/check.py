@@ -16,7 +16,7 @@ def check(
 ) -> int:
     """Check the numbers, the database and the data; change nothing.
 
-    Do two engines agree, does PostgreSQL hold what is computed, is the data plausible?
+    Compares two engines with each other and with PostgreSQL, and looks for implausible data.
     """
     from rmetrics.output.check import show_check
     from rmetrics.settings import load_settings

@@ -27,7 +27,7 @@ def db_start(
 ) -> None:
     """Start the embedded PostgreSQL and leave it running.
 
-    Without --port it listens on its socket alone, for programs of the same user. With it the reader role can log in by
+    Without --port, it listens on its socket only, for programs of the same user. With it, the reader role can log in by
     password; its address is printed, for libpq and for Java (JDBC).
     """
     from rmetrics.settings import load_settings

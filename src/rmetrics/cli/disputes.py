@@ -18,9 +18,9 @@ def disputes(
     form: AsForm = Form.TABLE,
     quiet: Quiet = False,
 ) -> None:
-    """Show leads that their vendor's terms make creditable.
+    """Show leads that vendors should credit under their terms.
 
-    The clause, the rows that prove it and the hours left; what the vendor answered. Proposals only: you decide.
+    Lists the clause, the evidence, the time left and the vendor's answer. Proposals only: you decide.
     """
     from rmetrics.findings import count
     from rmetrics.output.disputes import show_disputes, write_for_vendor

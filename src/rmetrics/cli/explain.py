@@ -60,7 +60,7 @@ def explain(
 ) -> int:
     """Explain a number down to its rows, with a proof.
 
-    The rule, the rows that count, those that nearly did, and how the engines and PostgreSQL agree.
+    Shows the rule, the rows that count or nearly count, and the comparison of both engines and PostgreSQL.
     """
     from rmetrics.errors import SettingsError
     from rmetrics.explain.gaps import Gap

@@ -37,7 +37,7 @@ def exports_list(as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quie
 
 @exports.command("withdraw")
 def exports_withdraw(which: Which, as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """Take an export out of force from the next sync on.
+    """Exclude an export from the next sync on.
 
     Nothing is deleted.
     """
@@ -50,7 +50,7 @@ def exports_withdraw(which: Which, as_json: AsJson = False, quiet: Quiet = False
 
 @exports.command("restore")
 def exports_restore(which: Which, as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """Put a withdrawn export back into force from the next sync on."""
+    """Include a withdrawn export again from the next sync on."""
     from rmetrics.output.exports import show_decision
     from rmetrics.settings import load_settings
     from rmetrics.usecases.exports import restore

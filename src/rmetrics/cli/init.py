@@ -21,7 +21,7 @@ def init(
 ) -> None:
     """Create a project folder.
 
-    It holds the shipped rules, an inbox, and examples of the settings and of targets.
+    It contains the default rules, an inbox, and examples of settings and targets.
     """
     from rmetrics.usecases.init import TARGETS_EXAMPLE, init_project
 

@@ -18,7 +18,7 @@ def plan(
 ) -> int:
     """Show what edited rules and new exports would change.
 
-    In numbers and rows, with the cause of each. Nothing is written.
+    Lists changes of figures and rows with their causes. Nothing is written.
     """
     from rmetrics.output.plan import show_plan
     from rmetrics.settings import load_settings

@@ -23,7 +23,7 @@ def pull(
 ) -> int:
     """Fetch the declared exports into the inbox.
 
-    What is not proved complete is not put there: the last good data stay, and the exit code is 3.
+    An incomplete pull changes nothing: the last complete data remain in force, and the exit code is 3.
     """
     from rmetrics.output.pull import show_pulled
     from rmetrics.settings import load_settings

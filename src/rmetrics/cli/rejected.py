@@ -61,7 +61,7 @@ def rejected_show(
 def rejected_retry(as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Read the rejected rows again.
 
-    By a sync with the rules and files as they are now.
+    Runs a sync with the current rules and files.
     """
     from rmetrics.output.rejected import show_retry
     from rmetrics.settings import load_settings

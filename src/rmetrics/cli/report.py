@@ -24,7 +24,7 @@ def report(
 ) -> None:
     """Write one HTML page with all charts and tables.
 
-    It comes from the lake alone and opens anywhere, without a network.
+    It is made from the lake only and opens anywhere, without a network.
     """
     from rmetrics.findings import count
     from rmetrics.settings import load_settings

@@ -95,7 +95,7 @@ def rules_new_measure(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draft a measure of your own: a file in the rules that loads."""
+    """Draft a new measure as a valid file of the rules."""
     from rmetrics.output.rules import show_measure_draft
     from rmetrics.settings import load_settings
     from rmetrics.usecases.new_measure import draft_measure

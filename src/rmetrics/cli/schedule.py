@@ -30,7 +30,7 @@ def schedule_install(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Have the system run pull, sync and brief every day."""
+    """Install a daily run of pull, sync and brief."""
     from rmetrics.output.schedule import show_installed
     from rmetrics.schedule.plan import Kind
     from rmetrics.settings import load_settings
@@ -61,7 +61,7 @@ def schedule_show(as_json: AsJson = False, quiet: Quiet = False) -> None:
 
 @schedule.command("remove")
 def schedule_remove(as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """Take this project's schedule away, and nothing else."""
+    """Remove this project's schedule, and nothing else."""
     from rmetrics.output.schedule import show_removed
     from rmetrics.settings import load_settings
     from rmetrics.usecases.schedule import remove

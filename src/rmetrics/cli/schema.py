@@ -17,7 +17,7 @@ def schema(
 ) -> None:
     """Print the SQL of the published tables and views.
 
-    With --apply they are created in the database, where they are missing.
+    With --apply, missing ones are created in the database.
     """
     from rmetrics.settings import load_settings
     from rmetrics.usecases.schema import schema_apply, schema_ddl, schema_roles

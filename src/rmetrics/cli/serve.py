@@ -21,7 +21,7 @@ def serve(
 ) -> None:
     """Show the figures as pages, each with its proof.
 
-    Prints one line, the address to open, and serves until it is stopped. Nothing can be changed there.
+    Prints one line with the address to open, and serves until stopped. The pages are read-only.
     """
     import json
 

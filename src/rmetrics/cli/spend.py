@@ -22,7 +22,7 @@ def spend_set(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Set what a month's advertising cost.
+    """Set the advertising cost of a month.
 
     It is a file in the inbox, which the next sync reads.
     """

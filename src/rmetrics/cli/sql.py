@@ -17,7 +17,7 @@ def sql(
     form: AsForm = Form.TABLE,
     quiet: Quiet = False,
 ) -> None:
-    """Ask the lake in SQL, without changing anything.
+    """Query the lake with SQL, read-only.
 
     One SELECT in DuckDB's SQL over a view per feed, job_facts, daily_metrics and monthly_metrics.
     """

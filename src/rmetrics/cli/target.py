@@ -31,7 +31,7 @@ def target_set(
 ) -> None:
     """Set a month's target.
 
-    It is a file in the inbox, which the next sync reads. What is not given stays as it is.
+    It is a file in the inbox, which the next sync reads. Omitted targets remain unchanged.
     """
     from rmetrics.settings import load_settings
     from rmetrics.usecases.target import set_target

@@ -123,7 +123,7 @@ def _slug(source: str) -> str:
     slug = re.sub(r"[^a-z0-9]+", "_", source.lower()).strip("_")[:50].strip("_")
     if not slug or not slug[0].isalpha():
         raise SettingsError(
-            f"{source!r} gives no valid name of a file or feed", f"A feed's name {IDENTIFIER_RULE[3:]}."
+            f"{source!r} gives no valid name of a file or feed", f"The feed's name is {IDENTIFIER_RULE[3:]}."
         )
     if len(source) > _LONGEST_SOURCE or not source.isprintable():
         raise SettingsError(
