@@ -101,7 +101,7 @@ def test_an_empty_inbox_says_so_each_time(project: Project) -> None:
     for _ in range(2):
         done = line("sync", at=project.root, dsn=project.dsn)
         assert done.returncode == 0, done.stderr
-        assert "the inbox data/inbox is empty: put exports (CSV or Excel) there" in done.stdout
+        assert "the inbox data/inbox is empty: put exports (CSV or Excel) into it" in done.stdout
         assert "0 files" not in done.stdout
     assert "the inbox data/inbox is empty" in line("plan", at=project.root, dsn=project.dsn).stdout
 

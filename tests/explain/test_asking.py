@@ -45,7 +45,7 @@ def test_a_source_that_is_not_there_is_refused_with_the_nearest(
     done = rmetrics(small, *command, "--source", "Googel")
     assert done.returncode == 2, done.stdout
     assert "no such source: 'Googel'; did you mean 'Go" in done.stderr
-    assert "ALL is the whole company" in done.stderr
+    assert "ALL stands for the whole company" in done.stderr
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -313,8 +313,8 @@ def test_csv_of_the_rows_cannot_act_in_a_spreadsheet(own: Project, tmp_path: Pat
         (["--month", "2024-11", "--metric", "lead"], "did you mean 'leads'"),
         (["--month", "2024-11", "--day", "2024-12-01"], "is not in 2024-11"),
         (["--month", "2024-11", "--expect", "leads=many"], "is not a number"),
-        (["--month", "2024-11", "--against", "list.csv"], "go together"),
-        (["--month", "2024-11", "--segment", "XXX"], "no segment"),
+        (["--month", "2024-11", "--against", "list.csv"], "require each other"),
+        (["--month", "2024-11", "--segment", "XXX"], "unknown segment:"),
     ],
 )
 def test_a_question_that_cannot_be_read_exits_2(

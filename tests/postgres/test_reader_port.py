@@ -147,7 +147,7 @@ def test_the_password_stays_unless_others_could_have_read_it(own: Project, port:
         asked(first.dsn, "SELECT 1")
     assert asked(second.dsn, "SELECT 1") == [(1,)]
     second.password_file.unlink()
-    with pytest.raises(SettingsError, match="password file is gone"):
+    with pytest.raises(SettingsError, match="password file is missing"):
         reader(own.settings)
 
 
@@ -176,7 +176,7 @@ def test_a_server_in_use_is_not_started_again_under_whoever_uses_it(own: Project
             open_port(own.settings, port)
         assert asked(used.dsn, "SELECT 1") == [(1,)]
     found = open_port(own.settings, port)
-    with embedded(own.settings.server_dir), pytest.raises(BusyError, match="on its socket alone"):
+    with embedded(own.settings.server_dir), pytest.raises(BusyError, match="on its socket only"):
         db_start(own.settings)
     assert asked(found.dsn, "SELECT 1") == [(1,)]
 

@@ -51,7 +51,7 @@ def test_a_server_that_a_killed_sync_left_running_is_told_and_stopped_by_the_nex
     killed(own, runner, 2)
     assert owner(own) is Owner.NOBODY
     told = runner(own, "doctor").output
-    assert "runs without an owner" in told
+    assert "is running without an owner" in told
     assert owner(own) is None, "the doctor's own look at the database ends with nobody using it"
     killed(own, runner, 3)
     done = runner(own)

@@ -70,7 +70,7 @@ def test_an_url_in_the_rules_is_refused_and_not_repeated(tmp_path: Path, secret:
             "must be a number from 1 to 120 with at most 0 decimals, found 0",
         ),
         (ALERT.format(over="run_findings", where="rows > 1") + 'explain = "x {sorce}"\n', "no column 'sorce'"),
-        (ALERT.format(over="run_findings", where="rows > 1") + 'explain = "x {code.x}"\n', "only the name of a column"),
+        (ALERT.format(over="run_findings", where="rows > 1") + 'explain = "x {code.x}"\n', "name of a column only"),
         (ALERT.format(over="run_findings", where="rows > 1") + 'show = ["row"]\n', "has no column 'row'; did you mean"),
         (ALERT.format(over="publication", where="hours > 1").replace("own", "cpl"), "2 alerts are named"),
     ],

@@ -166,7 +166,7 @@ def test_errors_name_the_place_and_no_secret(s3: S3) -> None:
     reader = connection(s3, "somewhere", READER)
     with pytest.raises(LakeError, match="access is denied") as denied:
         reader.put("x", b"")
-    with pytest.raises(LakeError, match="not known there") as unknown:
+    with pytest.raises(LakeError, match="secret is wrong") as unknown:
         connection(s3, "somewhere", (OWNER[0], "wrong-secret")).get("x")
     for raised in (denied, unknown):
         told = f"{raised.value.message} {raised.value.hint}"
