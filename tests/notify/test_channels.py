@@ -58,7 +58,9 @@ def test_what_a_plugin_raises_is_told_by_its_kind(monkeypatch: pytest.MonkeyPatc
         raise ZeroDivisionError(CANARY)
 
     monkeypatch.setattr("apprise.Apprise.notify", fail)
-    assert deliver(SecretStr("json://127.0.0.1:1/"), LONG) == "the service did not take the message (ZeroDivisionError)"
+    assert (
+        deliver(SecretStr("json://127.0.0.1:1/"), LONG) == "the service did not accept the message (ZeroDivisionError)"
+    )
 
 
 def test_logging_is_as_it_was() -> None:
