@@ -251,7 +251,7 @@ def test_the_forecast_is_drawn_only_while_the_month_runs(page: PageData) -> None
     assert ends(made, "repairs", Decimal(62)) == "target 62; an estimate, 4 of 5 months end between 28 and 34"
     assert ends(replace(made, estimates=()), "repairs", None).endswith("no forecast: fewer than eight weeks of data")
     assert not [r for r in charts(page)["repairs-to-date"][1]["data"]["values"] if r["name"] == "Forecast"]
-    assert "Nothing was found." in page_html(replace(made, month=page.month), "")
+    assert "No findings." in page_html(replace(made, month=page.month), "")
 
 
 def test_a_month_that_is_over_ends_at_its_figure(page: PageData) -> None:

@@ -85,17 +85,17 @@ def test_exports_that_wait_in_the_inbox_are_no_part_of_the_answer(small: Project
 @pytest.mark.parametrize(
     ("query", "told"),
     [
-        ({**PRICE, "value": "abc"}, "not a number"),
-        ({**PRICE, "value": "-1"}, "not a number"),
+        ({**PRICE, "value": "abc"}, "not a valid number"),
+        ({**PRICE, "value": "-1"}, "not a valid number"),
         ({"key": "revenue.share", "value": "7"}, "share"),
         ({"key": "revenue.share", "value": "0.5", "from": "soon"}, "YYYY-MM-DD"),
-        ({"key": "../../etc/passwd", "value": "1"}, "no number of the rules"),
-        ({"key": "feeds.jobs.files", "value": "1"}, "no number of the rules"),
+        ({"key": "../../etc/passwd", "value": "1"}, "the rules have no number"),
+        ({"key": "feeds.jobs.files", "value": "1"}, "the rules have no number"),
     ],
 )
 def test_what_cannot_be_tried_says_why_and_keeps_the_form(pages: TestClient, query: dict[str, str], told: str) -> None:
     text = unescape(pages.get("/plan", params=query).text)
-    assert "It cannot be tried" in text
+    assert "This value cannot be tried" in text
     assert told in text
     assert "rmetrics-trial" not in text
     assert 'name="value"' in text
@@ -139,5 +139,5 @@ def test_one_trial_at_a_time(small: Project) -> None:
 
 
 def test_one_month_that_is_over_is_told_as_one() -> None:
-    assert restates(["2024-12-01"]).startswith("It restates 2024-12, which is over. ")
-    assert restates(["2024-11-01", "2024-12-01"]).startswith("It restates 2 months that are over, 2024-11 to 2024-12. ")
+    assert restates(["2024-12-01"]).startswith("It restates 2024-12, a past month. ")
+    assert restates(["2024-11-01", "2024-12-01"]).startswith("It restates 2 past months, 2024-11 to 2024-12. ")
