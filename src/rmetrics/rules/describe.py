@@ -107,7 +107,7 @@ def _revenue(rules: Rules, day: dt.date) -> Iterator[Said]:
 def _calls(rules: Rules, day: dt.date) -> Iterator[Said]:
     parts = [f"{s.name} when {condition_in_words(s.where)}" for s in rules.calls.at(day).sources]
     if parts:
-        yield _said(rules, "calls", day, rules.calls, "sources", f"a call is of {'; '.join(parts)}", "calls")
+        yield _said(rules, "calls", day, rules.calls, "sources", f"a call belongs to {'; '.join(parts)}", "calls")
     if CALLS not in rules.feeds:
         return
     calls = rules.calls.at(day)
