@@ -25,7 +25,7 @@ def test_a_message_arrives_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "told"), [(401, "it answered 401"), (500, "it answered 500"), (429, "it answered 429")]
+    ("status", "told"), [(401, "HTTP status 401"), (500, "HTTP status 500"), (429, "HTTP status 429")]
 )
 def test_a_refusal_is_told_by_its_status(status: int, told: str) -> None:
     with service() as made:

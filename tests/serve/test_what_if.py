@@ -61,7 +61,7 @@ def test_the_answer_is_that_of_plan_and_nothing_is_written(small: Project, pages
 def test_a_window_moves_jobs_and_money_and_no_other_figure(small: Project) -> None:
     with client_of(small.settings, rows=True) as pages:
         text = unescape(pages.get("/plan", params={"key": "journeys.window", "value": "4"}).text)
-    assert "change no figure but those of the funnel. 1 job (100.00 paid) would come from another touch" in text
+    assert "change figures of the funnel only. 1 job (100.00 paid) would come from another touch" in text
     hands, jobs = (text.partition(f'id="table-{name}"')[2].partition("</table>")[0] for name in ("hands", "jobs"))
     assert re.findall(r"<td[^>]*>([^<]+)</td>", hands) == ["none", "Pro Referral", "1", "100.00"]
     assert re.findall(r"<td[^>]*>([^<]+)</td>", jobs) == ["2", "none", "proref_leads:b", "phone-other-source", "100.00"]
