@@ -20,6 +20,7 @@ from rmetrics.ingest.records import EXPORT, small_texts
 from rmetrics.ingest.sniff import utf8_blocks
 from rmetrics.ingest.typing import (
     IDENTITY,
+    TypedBatch,
     summed,
     type_batches,
     type_together,
@@ -93,9 +94,9 @@ def type_missing(
         if is_small(raw):
             small.append((raw, made_as))
         else:
-            key = (name, raw.sha256, made_as.digest)
-            with one_export(raw, landing=False), lake.typing(key, columns_of(raw, made_as)) as writer:
-                type_large(writer, rules, raw, made_as, exported_text(lake, raw))
+            with one_export(raw, landing=False), typed_file(lake, raw, made_as) as writer:
+                for batch in typed_batches(exported_text(lake, raw), rules, raw, made_as):
+                    write_typed(writer, batch, made_as)
                 lake.commit_typed(writer)
             progress()
     for some in _some_at_once(small):
@@ -142,25 +143,36 @@ def columns_of(raw: RawFile, made_as: Definition) -> list[str]:
     return [n for n in typed_schema(made_as.feed, raw.headers, raw.preamble) if n in made_as.feed.mapped]
 
 
-def type_large(
-    writer: TypedWriter, rules: Rules, raw: RawFile, made_as: Definition, text: Iterator[pl.DataFrame]
-) -> None:
-    """Types an export from its text, batch by batch, into a file of its own, which the caller commits."""
-    feed, key = made_as.feed, made_as.feed.key_columns[0]
-    schema = typed_schema(feed, raw.headers, raw.preamble)
-    writer.finish = functools.partial(summed, feed=feed) if feed.repeats == "sum" else None
-    writer.write(pl.DataFrame(schema={n: t for n, t in schema.items() if n != IDENTITY}))
-    for batch in type_batches(text, feed, raw.headers, raw.preamble, reading_of(rules, raw, made_as.name)):
-        writer.totals += batch.totals
-        writer.no_numbers += sum(batch.no_numbers.values())
-        if batch.rejected.height:
-            writer.rejected.append(batch.rejected)
-        rows = batch.rows
-        if IDENTITY in schema:
-            if rows[IDENTITY].is_not_null().any():
-                writer.finish = functools.partial(with_row_ids, key=key)
-            rows = with_pending_ids(rows, key)
-        writer.write(rows)
+@contextlib.contextmanager
+def typed_file(lake: Lake, raw: RawFile, made_as: Definition) -> Iterator[TypedWriter]:
+    """The typed rows of a large export being written, no row yet; removed at the end unless they are committed."""
+    feed, schema = made_as.feed, typed_schema(made_as.feed, raw.headers, raw.preamble)
+    with lake.typing((made_as.name, raw.sha256, made_as.digest), columns_of(raw, made_as)) as writer:
+        writer.finish = functools.partial(summed, feed=feed) if feed.repeats == "sum" else None
+        writer.write(pl.DataFrame(schema={n: t for n, t in schema.items() if n != IDENTITY}))
+        yield writer
+
+
+def typed_batches(
+    text: Iterator[pl.DataFrame], rules: Rules, raw: RawFile, made_as: Definition
+) -> Iterator[TypedBatch]:
+    """Yields the typed records of a large export, in order; some batches of text are typed ahead in threads."""
+    return type_batches(text, made_as.feed, raw.headers, raw.preamble, reading_of(rules, raw, made_as.name))
+
+
+def write_typed(writer: TypedWriter, batch: TypedBatch, made_as: Definition) -> None:
+    """Appends a batch of a large export to its typed file."""
+    writer.totals += batch.totals
+    writer.no_numbers += sum(batch.no_numbers.values())
+    if batch.rejected.height:
+        writer.rejected.append(batch.rejected)
+    rows, key = batch.rows, made_as.feed.key_columns[0]
+    if IDENTITY in rows.columns:
+        if rows[IDENTITY].is_not_null().any():
+            # Occurrences are numbered over the whole file: only an export with rows without an id pays for that pass.
+            writer.finish = functools.partial(with_row_ids, key=key)
+        rows = with_pending_ids(rows, key)
+    writer.write(rows)
 
 
 # -- small exports
@@ -247,8 +259,10 @@ __all__ = [
     "is_small",
     "one_export",
     "small_batch",
-    "type_large",
     "type_missing",
     "type_small",
+    "typed_batches",
+    "typed_file",
     "write_pack",
+    "write_typed",
 ]
