@@ -12,6 +12,7 @@ import pytest
 from rmetrics.checks.compare import cross_check
 from rmetrics.checks.compare_measures import OwnFigures
 from rmetrics.lake import Lake
+from rmetrics.opening import open_project
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.typed_inputs import typed_inputs
 from rmetrics.pipeline.workspace import opened
@@ -175,7 +176,7 @@ def lab(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         feeds.write_text(feeds.read_text().replace("[feeds.elocals_leads]", where, 1))
         exports(project)
         project.sync()
-        with opened(project.settings) as found:
+        with opened(open_project(project.settings)) as found:
             assert not found.problems
             yield Lab(found.lake, found.rules, found.computed)
 

@@ -241,7 +241,7 @@ def test_whether_anybody_is_to_be_told_is_known_without_loading_the_rules(
     project: Project, text: str, may: bool
 ) -> None:
     (project.rules / "own.toml").write_text(text, encoding="utf-8")
-    assert may_have_channels(project.settings) == may
+    assert may_have_channels(project.settings.rules_dir) == may
 
 
 def test_without_a_channel_nothing_is_looked_at_after_a_sync(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ def sync(
     quiet: Quiet = False,
 ) -> int:
     """Read new exports, check the numbers and publish them."""
+    from rmetrics.opening import sync_places
     from rmetrics.output.sync import show_sync
     from rmetrics.pipeline.unchanged import nothing_to_do
     from rmetrics.settings import load_settings
@@ -36,7 +37,7 @@ def sync(
     settings = load_settings()
     try:
         found = _pulled(report, settings, dry_run=dry_run) if pull else ()
-        result = None if full or dry_run or force else nothing_to_do(settings)
+        result = None if full or dry_run or force else nothing_to_do(sync_places(settings))
         if result is None:
             from rmetrics.usecases.sync import sync as run_sync  # imports both engines
 
@@ -77,7 +78,7 @@ def _tell_alerts(report: "Report", settings: "Settings", *, dry_run: bool) -> "t
     """Evaluates alerts; a message that could not be sent is reported on stderr and stops nothing."""
     from rmetrics.notify.told import may_have_channels
 
-    if dry_run or not may_have_channels(settings):
+    if dry_run or not may_have_channels(settings.rules_dir):
         return ()
     from rmetrics.usecases.alerts import alerts_after_sync
 

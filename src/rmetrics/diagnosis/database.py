@@ -10,6 +10,7 @@ from rmetrics.diagnosis.finding import Check, passed
 from rmetrics.diagnosis.folders import CLOCK_SECONDS
 from rmetrics.errors import RmetricsError
 from rmetrics.findings import Severity
+from rmetrics.opening import database_of
 from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.ddl import is_complete
 from rmetrics.postgres.embedded import Owner, embedded_owner, network_port, weaknesses
@@ -32,7 +33,7 @@ def check_database(settings: Settings) -> Iterator[Check]:
     elif (warning := _unsafe(settings.dsn)) is not None:
         yield warning
     try:
-        with existing_server(settings) as target:
+        with existing_server(database_of(settings)) as target:
             if target is not None:
                 yield from _server(settings, target)
     except RmetricsError as error:

@@ -12,8 +12,9 @@ from rmetrics.errors import BusyError, LakeError, RmetricsError
 from rmetrics.findings import Severity, count
 from rmetrics.lake import CORRUPT, MISSING, Damage, Lake
 from rmetrics.lake.snapshot import load
+from rmetrics.opening import inbox_at
 from rmetrics.pipeline.landing.altered import altered_files
-from rmetrics.pipeline.landing.bucket_inbox import BucketInbox, open_inbox
+from rmetrics.pipeline.landing.bucket_inbox import BucketInbox
 from rmetrics.pipeline.landing.losses import how_to_mend, lost_exports
 from rmetrics.settings import Settings
 
@@ -40,7 +41,7 @@ def _bucket(name: str, place: str, asked: Callable[[], object]) -> Iterator[Chec
 
 
 def _inbox(settings: Settings) -> Iterator[Check]:
-    inbox = open_inbox(settings)
+    inbox = inbox_at(settings).open()
     if isinstance(inbox, BucketInbox):
         yield from _bucket("inbox", str(inbox), lambda: inbox.connection.top(""))
     elif not settings.inbox_dir.is_dir():
@@ -173,7 +174,7 @@ def verify_files(settings: Settings, lake: Lake, damaged: list[Damage]) -> Itera
         lost = lost_exports(lake, sound, spoiled)
         unneeded = [d for d in spoiled if d.export and lake.decisions().get(d.sha256, {}).get("withdrawn")]
         caches = [*lake.examine_caches(), *_damaged_results(lake)]
-        altered, compared = altered_files(open_inbox(settings), lake)
+        altered, compared = altered_files(inbox_at(settings).open(), lake)
     except LakeError as error:
         yield Check("verify", Severity.ERROR, error.message, error.hint)
         return

@@ -33,6 +33,7 @@ from rmetrics.explain.second_engine import known_months, needed_inputs, recomput
 from rmetrics.explain.withdrawn import withdrawn_rows
 from rmetrics.memory import duckdb_limit
 from rmetrics.pipeline.asked import Months, month_named, months_named, source_named
+from rmetrics.pipeline.project import Project
 from rmetrics.pipeline.workspace import Workspace, opened
 from rmetrics.positions import FILE, LINE, PARTS
 from rmetrics.postgres.compare import RowDifference, published_session
@@ -44,7 +45,6 @@ from rmetrics.rules.measure_words import measure_in_words
 from rmetrics.rules.measures import declared
 from rmetrics.sandbox.connection import duckdb_errors
 from rmetrics.sandbox.query import rows as fetched
-from rmetrics.settings import Settings, memory_of
 from rmetrics.tables import DAILY, MEASURE_DAILY
 
 _DIFFERENCES = 20
@@ -52,7 +52,7 @@ _DIFFERENCES = 20
 
 @contextlib.contextmanager
 def explainer(
-    settings: Settings,
+    project: Project,
     *,
     month: dt.date | None = None,
     newest: bool = False,
@@ -63,7 +63,7 @@ def explainer(
     """Opens everything that explanations need: lake, second engine, database.
 
     Args:
-        settings: the settings.
+        project: the project, or one of its companies.
         month: the only month to be explained, so that only the files it needs are read; None: any month.
         newest: without ``month``, only the newest month will be explained.
         months: the only months to be explained, instead of one.
@@ -75,13 +75,13 @@ def explainer(
         LakeError: no month has any data.
     """
     with (
-        opened(settings, progress) as lake,
-        explainer_of(lake, memory_of(settings), month=month, newest=newest, months=months, progress=progress) as one,
+        opened(project, progress) as lake,
+        explainer_of(lake, project.memory, month=month, newest=newest, months=months, progress=progress) as one,
     ):
         if offline:
             yield one
             return
-        with published_session(settings) as last:
+        with published_session(project.database) as last:
             yield one.against(*last[:2]) if last else one
 
 

@@ -16,8 +16,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from rmetrics.environment import named_setting
 from rmetrics.errors import LakeError, SettingsError
-from rmetrics.settings import named_setting
 
 _URL = re.compile(r"s3://([a-z0-9][a-z0-9.\-]{1,61}[a-z0-9])(?:/+([^?#]*))?")
 _KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")

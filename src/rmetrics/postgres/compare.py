@@ -12,8 +12,7 @@ from rmetrics.postgres.ddl import has_all
 from rmetrics.postgres.limits import fitting
 from rmetrics.postgres.publish.months import PART, conformed, month_in_sql, month_of, polars_type, within
 from rmetrics.postgres.run_log import last_good
-from rmetrics.postgres.server import existing_server
-from rmetrics.settings import Settings
+from rmetrics.postgres.server import Database, existing_server
 from rmetrics.tables import PgTable
 
 MISSING, EXTRA = "missing in PostgreSQL", "only in PostgreSQL"
@@ -53,17 +52,17 @@ class TableDifferences:
 
 
 @contextlib.contextmanager
-def published_session(settings: Settings) -> Iterator[tuple[Session, str, str] | None]:
+def published_session(database: Database) -> Iterator[tuple[Session, str, str] | None]:
     """Yields a session of the published database, the last run's id and its rules hash; None if nothing is published.
 
     Raises:
         PostgresError: the server cannot be reached.
     """
-    with existing_server(settings) as target:
+    with existing_server(database) as target:
         if target is None:
             yield None
             return
-        with connect(target, schema=settings.pg_schema) as session:
+        with connect(target, schema=database.schema) as session:
             last = last_good(session) if has_all(session, ["sync_runs", "published_parts"]) else None
             yield (session, last.run_id, last.rules_hash) if last else None
 

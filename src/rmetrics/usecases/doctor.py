@@ -15,7 +15,8 @@ from rmetrics.diagnosis.folders import (
 from rmetrics.diagnosis.program import check_libraries, check_python, check_rules, check_zone
 from rmetrics.diagnosis.scheduled import check_pulls, check_schedule
 from rmetrics.findings import Severity
-from rmetrics.lake import Damage, open_lake
+from rmetrics.lake import Damage
+from rmetrics.opening import open_lake
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import Rules
 from rmetrics.settings import Settings

@@ -27,7 +27,8 @@ from rmetrics.ingest.dates import Reading
 from rmetrics.ingest.read import PROBLEM, Export, RefusedError, open_export
 from rmetrics.ingest.recognise import normal_header
 from rmetrics.ingest.sniff import blocks
-from rmetrics.lake import Lake, RawFile, open_lake
+from rmetrics.lake import Lake, RawFile
+from rmetrics.opening import open_lake
 from rmetrics.pipeline.landing.placement import place
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.feeds import ColumnType, Feed

@@ -14,6 +14,7 @@ from rmetrics.metrics.jobs import JOB_ID, METRIC_DATE, SOURCE
 from rmetrics.metrics.journeys import Numbers, matches, pairs
 from rmetrics.metrics.touches import TOUCH
 from rmetrics.money import dollars
+from rmetrics.opening import open_project
 from rmetrics.pipeline.asked import Months, months_named, only_source
 from rmetrics.pipeline.compute.journeys import gathered
 from rmetrics.pipeline.compute.names import FACTS
@@ -176,7 +177,7 @@ def journeys(
         RulesError, SettingsError: the rules do not load, or there is no such source or month.
         LakeError: nothing landed yet, or a landed export is damaged.
     """
-    with opened(settings, progress) as lake:
+    with opened(open_project(settings), progress) as lake:
         held, rules = lake.computed.rows, lake.rules
         metrics = held.scan(JOURNEY_METRICS).collect()
         only = only_source(source, rules, metrics["source"])

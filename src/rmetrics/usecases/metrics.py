@@ -25,6 +25,7 @@ from rmetrics.metrics.by_period import (
 )
 from rmetrics.metrics.figures import SHIPPED, Figure, Kind, figures_of, quotient
 from rmetrics.metrics.tallies import last_day
+from rmetrics.opening import open_project
 from rmetrics.periods import Grain, month_of, next_month, next_period, period_of
 from rmetrics.pipeline.asked import only_source
 from rmetrics.pipeline.compute.names import TALLIES
@@ -155,7 +156,7 @@ def metrics(settings: Settings, asked: Asked, progress: Progress = silent) -> Me
         LakeError: nothing landed, or no row counts.
         CheckError: the engines differ: a bug; no figure is shown.
     """
-    with opened(settings, progress) as lake:
+    with opened(open_project(settings), progress) as lake:
         known = figures_of(lake.rules)
         for name in asked.measures:
             if name not in known:

@@ -9,10 +9,11 @@ from decimal import Decimal
 
 from rmetrics.errors import PostgresError
 from rmetrics.findings import Finding
-from rmetrics.lake import Lake, open_lake
+from rmetrics.lake import Lake
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import load
 from rmetrics.memory import rows_at_once
+from rmetrics.opening import open_project
 from rmetrics.periods import month_of
 from rmetrics.pipeline.asked import month_named, only_source
 from rmetrics.pipeline.changes.causes import MEASURES, Causes, as_new, find_causes, whole_cause
@@ -29,19 +30,19 @@ from rmetrics.pipeline.changes.row_changes import State, moved_rows
 from rmetrics.pipeline.compute.compute import Computed, compute
 from rmetrics.pipeline.compute.standing import last_rows, old_rules
 from rmetrics.pipeline.explanations import Explanations
-from rmetrics.pipeline.landing.bucket_inbox import open_inbox
 from rmetrics.pipeline.landing.inbox import InboxFile, empty_inbox, land_inbox
+from rmetrics.pipeline.project import Project
 from rmetrics.pipeline.verify.run_findings import run_findings
 from rmetrics.postgres.connection import Server, connect
 from rmetrics.postgres.ddl import has_all
 from rmetrics.postgres.publish import Published, published
 from rmetrics.postgres.server import existing_server
 from rmetrics.progress import Progress, silent
-from rmetrics.rules import Rules, load_rules
+from rmetrics.rules import Rules
 from rmetrics.rules.companies import require_company
 from rmetrics.rules.edits import can_move
 from rmetrics.rules.proposals import dated_instead
-from rmetrics.settings import Settings, memory_of
+from rmetrics.settings import Settings
 from rmetrics.tables import DAILY, MONTHLY
 
 
@@ -149,13 +150,13 @@ def plan(
         SettingsError: there is no such source, or the month has no data before or after.
         RulesError, LakeError, BusyError: see ``errors``.
     """
-    rules = load_rules(settings.rules_dir, settings.company)
+    project = open_project(settings)
+    lake, rules = project.lake, project.rules
     require_company(rules)
-    lake = open_lake(settings)
-    basis = _basis(settings, lake)
+    basis = _basis(project)
     with scratch_lake(lake) as scratch:
-        seen = land_inbox(open_inbox(settings), scratch, rules, progress)
-        computed = compute(scratch, rules, progress, memory=memory_of(settings))
+        seen = land_inbox(project.inbox.open(), scratch, rules, progress)
+        computed = compute(scratch, rules, progress, memory=project.memory)
         exports = basis.published.exports or frozenset(sha256[:16] for sha256, _, _ in load(lake).exports)
         digest = basis.published.rules_hash or load(lake).rules
         old = old_rules(lake, digest, rules)
@@ -183,12 +184,12 @@ def plan(
         after = State(computed.rows, {p.rank: p.raw.name for p in computed.placed})
         with _before(lake, old, basis, exports, progress) as before:
             known = before is not None or not basis.monthly
-            most = rows_at_once(memory_of(settings))
+            most = rows_at_once(project.memory)
             rows = _moves(before, after, month, source, computed, exports, causes, most=most) if known else None
             hands = _hands(before, after, month, source)
         findings = (*run_findings(scratch, rules, computed, seen, explanations), *explanations.failed)
         if not seen:
-            findings = (empty_inbox(open_inbox(settings), len(computed.placed)), *findings)
+            findings = (empty_inbox(project.inbox.open(), len(computed.placed)), *findings)
     shown = [c for c in changes if _wanted(c.month, c.source, month, source)]
     touched = {c.month for c in changes} | {c.month for c in members}
     months = {m for m, _, _ in basis.monthly} | touched
@@ -259,12 +260,12 @@ def _arrived(causes: Causes, computed: Computed, known: frozenset[str]) -> Itera
 # -- the state before
 
 
-def _basis(settings: Settings, lake: Lake) -> _Basis:
+def _basis(project: Project) -> _Basis:
     """Returns the published state; if nothing is published or the server does not answer, the last computed one."""
-    why = "nothing is published yet"
+    lake, why = project.lake, "nothing is published yet"
     try:
-        with existing_server(settings) as target:
-            if target is not None and (found := _published(target, settings.pg_schema)):
+        with existing_server(project.database) as target:
+            if target is not None and (found := _published(target, project.database.schema)):
                 return found
     except PostgresError as error:
         why = f"the database cannot be asked ({error.message})"

@@ -10,10 +10,10 @@ import polars as pl
 
 from rmetrics.errors import RuleProblem, RulesError
 from rmetrics.findings import count
-from rmetrics.lake import open_lake
 from rmetrics.metrics.jobs import METRIC_DATE, declared_names
 from rmetrics.metrics.leads import between
 from rmetrics.metrics.measures import member
+from rmetrics.opening import open_lake
 from rmetrics.pipeline.asked import only_source
 from rmetrics.pipeline.compute.names import FACTS
 from rmetrics.pipeline.compute.rows import Rows

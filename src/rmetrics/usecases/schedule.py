@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from rmetrics.environment import project_folder
 from rmetrics.errors import RmetricsError, SettingsError
 from rmetrics.files import replace_private
 from rmetrics.notify.sending import channels_of
@@ -18,7 +19,7 @@ from rmetrics.rules import load_rules
 from rmetrics.schedule.cron import block_in, cron_lines, with_block, without_block
 from rmetrics.schedule.plan import FORGET_FIRST, Kind, Plan, commands_of, files_of
 from rmetrics.schedule.record import Installed, Ran, installed_in, keep_installed, keep_ran, last_due, ran_in, trouble
-from rmetrics.settings import Settings, project_folder
+from rmetrics.settings import Settings
 
 _SECONDS = 60
 _LINGER = "A user timer runs while you are logged in. To run it always: loginctl enable-linger"

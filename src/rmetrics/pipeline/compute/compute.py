@@ -12,7 +12,7 @@ from rmetrics.errors import LakeError
 from rmetrics.ingest.read import LINE
 from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.lake.snapshot import CorruptError, Exports, Snapshot, load, save
-from rmetrics.memory import rows_at_once
+from rmetrics.memory import DEFAULT_MEMORY, rows_at_once
 from rmetrics.pipeline.compute.held import Held, held_tables
 from rmetrics.pipeline.compute.increment import Increment, increment, is_small
 from rmetrics.pipeline.compute.local import compute_all
@@ -27,7 +27,6 @@ from rmetrics.positions import LINES, PARTS, POSITION
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 from rmetrics.rules.files import rule_files
-from rmetrics.settings import DEFAULT_MEMORY
 from rmetrics.tables import JOURNEYS
 from rmetrics.version import __version__
 

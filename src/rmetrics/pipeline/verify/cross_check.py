@@ -18,7 +18,7 @@ from rmetrics.errors import OutOfMemoryError
 from rmetrics.findings import Finding, count
 from rmetrics.ingest.recognise import variant_name
 from rmetrics.lake import Lake, writing
-from rmetrics.memory import duckdb_limit
+from rmetrics.memory import DEFAULT_MEMORY, duckdb_limit
 from rmetrics.metrics.call_classes import CLASSED
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.names import CLASSES
@@ -26,6 +26,7 @@ from rmetrics.pipeline.compute.runner import Runner
 from rmetrics.pipeline.compute.typed_inputs import typed_inputs
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.landing.placement import newest_day
+from rmetrics.pipeline.project import Project
 from rmetrics.pipeline.verify.agreement import disagreement_error
 from rmetrics.pipeline.verify.journeys import check_reached, follow_and_compare, journey_files, with_journeys
 from rmetrics.pipeline.verify.month_inputs import MonthInputs, of_increment
@@ -34,7 +35,6 @@ from rmetrics.pipeline.verify.returns import check_reached_returns, return_file
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 from rmetrics.sandbox.connection import duckdb_errors, sandbox
-from rmetrics.settings import DEFAULT_MEMORY, Settings, memory_of
 from rmetrics.tables import DAILY, DIMENSION_MONTHLY, MEASURE_DAILY, MONTHLY
 
 
@@ -163,9 +163,7 @@ def _classes(lake: Lake, computed: Computed, part: MonthInputs | None) -> Iterat
 
 
 def agree(
-    settings: Settings,
-    lake: Lake,
-    rules: Rules,
+    project: Project,
     computed: Computed,
     progress: Progress,
     why: Explanations,
@@ -179,9 +177,10 @@ def agree(
     Raises:
         CheckError: the engines differ; nothing may be published.
     """
+    lake, rules = project.lake, project.rules
     progress("checking with the second engine", 0, 1)
     with of_increment(lake, rules, computed) as part:
-        result, answers = cross_check(lake, rules, computed, part, memory_of(settings), why, runner)
+        result, answers = cross_check(lake, rules, computed, part, project.memory, why, runner)
     progress("checking with the second engine", 1, 1)
     if result.count:
         first = result.mismatches[0]

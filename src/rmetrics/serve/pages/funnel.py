@@ -10,6 +10,7 @@ import polars as pl
 from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
+from rmetrics.opening import database_of
 from rmetrics.pipeline.asked import source_named
 from rmetrics.rules.funnel import FUNNEL, PREFIX, RATIOS, funnel_names
 from rmetrics.serve.call_funnel import STEPS, FunnelLine, call_funnel
@@ -40,7 +41,7 @@ def funnel(asked: Asked) -> Page:
     notes = notes_of(asked.view)
     metrics = asked.view.journey_months()
     try:
-        calls, silent = call_funnel(asked.settings) or (), ""
+        calls, silent = call_funnel(database_of(asked.settings)) or (), ""
     except PostgresError as error:
         calls, silent = (), "<p>The calls are read from PostgreSQL, which does not answer.</p>"
         notes = (*notes, f"{error.message}. {error.hint}")
