@@ -4,6 +4,7 @@ Money in different currencies is never added: every row has its currency, and th
 per currency.
 """
 
+import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -13,7 +14,7 @@ import polars as pl
 
 from rmetrics.errors import PostgresError
 from rmetrics.postgres.connection import Server, Session, connect, literal, quoted
-from rmetrics.postgres.ddl import apply_schema, fit_tables, is_complete, require_writable
+from rmetrics.postgres.ddl import apply_schema, fit_tables, has_all, is_complete, require_writable
 from rmetrics.postgres.ownership import own_relations, refuse_foreign, take_note
 from rmetrics.postgres.publish.copying import copy, require_types
 from rmetrics.tables import DAILY, MONTHLY, PgColumn, PgTable, metric_table
@@ -119,6 +120,32 @@ class CompanyState:
     exports: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedCompany:
+    """A company in the group's tables.
+
+    Attributes:
+        status: ``ok``, or ``failed``: then its figures are those of an earlier run.
+        message: the reason of the failure; None for ``ok``.
+        exports: the number of exports its figures come from; None if it never had figures.
+        published_at: the last time its figures were replaced; None if it never had figures.
+        tried_at: the last time a run computed or checked it.
+        days, months: the number of its daily and monthly rows.
+    """
+
+    company: str
+    title: str
+    currency: str
+    timezone: str
+    status: str
+    message: str | None
+    exports: int | None
+    published_at: dt.datetime | None
+    tried_at: dt.datetime
+    days: int
+    months: int
+
+
 def prepare_group(target: Server, schema: str, script: str) -> None:
     """Creates the missing parts of the group's schema: the run log and the group's tables and views.
 
@@ -152,6 +179,18 @@ def all_published_inputs(target: Server, schema: str) -> dict[str, str]:
     with connect(target, schema=schema) as session:
         found = session.query(f"SELECT company, inputs FROM {STATES} WHERE status = 'ok'")
     return {str(company): str(inputs or "") for company, inputs in found}
+
+
+def published_companies(session: Session) -> list[PublishedCompany]:
+    """Returns the companies in the group's tables, by name; empty if the schema has no such tables."""
+    if not has_all(session, [STATES, *(t.name for t in TABLES.values())]):
+        return []
+    counts = [f"(SELECT count(*) FROM {TABLES[t].name} AS r WHERE r.company = s.company)" for t in (DAILY, MONTHLY)]
+    found = session.query(
+        "SELECT company, title, currency, timezone, status, message, exports, published_at, tried_at, "
+        f"{', '.join(counts)} FROM {STATES} AS s ORDER BY company"
+    )
+    return [PublishedCompany(*row) for row in found]
 
 
 def replace_company(session: Session, state: CompanyState, rows: Mapping[str, pl.DataFrame]) -> dict[str, int]:
