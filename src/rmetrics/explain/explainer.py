@@ -82,7 +82,7 @@ def explainer(
             yield one
             return
         with published_session(project.database) as last:
-            yield one.against(*last[:2]) if last else one
+            yield one.against(last.session, last.run_id) if last else one
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ from rmetrics.lake.files import (
 from rmetrics.lake.raw import DECISIONS, LANDED, RawLayer
 from rmetrics.lake.raw_file import Frame, RawFile, RawWriter
 from rmetrics.lake.store import Entry, FolderStore, Store
-from rmetrics.lake.typed import EXPORT, ROW_GROUP, PackRows, TypedFile, TypedLayer, TypedWriter
+from rmetrics.lake.typed import EXPORT, ROW_GROUP, Counts, PackRows, TypedFile, TypedLayer, TypedWriter
 
 
 class Lake(RawLayer, TypedLayer):
@@ -179,6 +179,7 @@ __all__ = [
     "MISSING",
     "ROW_GROUP",
     "BatchWriter",
+    "Counts",
     "Damage",
     "Entry",
     "FolderStore",

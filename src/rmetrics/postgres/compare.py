@@ -51,9 +51,18 @@ class TableDifferences:
     examples: tuple[RowDifference, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class LastPublished:
+    """A session of the published database, and the run and the rules whose figures it holds."""
+
+    session: Session
+    run_id: str
+    rules_hash: str
+
+
 @contextlib.contextmanager
-def published_session(database: Database) -> Iterator[tuple[Session, str, str] | None]:
-    """Yields a session of the published database, the last run's id and its rules hash; None if nothing is published.
+def published_session(database: Database) -> Iterator[LastPublished | None]:
+    """Yields a session of the published database; None if nothing is published.
 
     Raises:
         PostgresError: the server cannot be reached.
@@ -64,7 +73,7 @@ def published_session(database: Database) -> Iterator[tuple[Session, str, str] |
             return
         with connect(target, schema=database.schema) as session:
             last = last_good(session) if has_all(session, ["sync_runs", "published_parts"]) else None
-            yield (session, last.run_id, last.rules_hash) if last else None
+            yield LastPublished(session, last.run_id, last.rules_hash) if last else None
 
 
 def table_differences(

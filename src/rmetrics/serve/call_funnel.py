@@ -33,9 +33,9 @@ def call_funnel(database: Database) -> tuple[FunnelLine, ...] | None:
         PostgresError: the server cannot be reached.
     """
     with published_session(database) as last:
-        if last is None or not has_all(last[0], ["call_funnel"]):
+        if last is None or not has_all(last.session, ["call_funnel"]):
             return None
-        rows = last[0].query(
+        rows = last.session.query(
             f"SELECT month, source, {', '.join(STEPS)} FROM call_funnel WHERE month IS NOT NULL "
             "ORDER BY month DESC, source"
         )

@@ -159,7 +159,7 @@ class View:
             if offline:
                 return answer(one)
             with published_session(self.project.database) as last:
-                return answer(one.against(*last[:2]) if last else one)
+                return answer(one.against(last.session, last.run_id) if last else one)
 
     def close(self) -> None:
         """Closes the connections; the view must not be used afterwards."""
@@ -198,7 +198,7 @@ def open_view(settings: Settings) -> Iterator[View]:
 
 def _without_new(scratch: Lake) -> tuple[str, ...]:
     """Removes from a scratch lake the exports that the computation in force does not include; returns their names."""
-    known = {sha256 for sha256, _, _ in load(scratch).exports}
+    known = {e.sha256 for e in load(scratch).exports}
     if not known:
         raise LakeError("nothing was computed yet", "Put your exports into the inbox and run: rmetrics sync")
     landed, damaged = scratch.examine_raw()

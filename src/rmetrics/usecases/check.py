@@ -89,13 +89,16 @@ def _check(
     progress("recomputing with the second engine", 1, 1)
     found += _engines(cross)
     found += _too_large(lake)
-    tables, run_id, estimates = None, None, None
-    if not offline:
-        tables, run_id, estimates = _published(project, lake, found, progress)
-    found += _forecasts(lake, estimates)
+    there = None if offline else _published(project, lake, found, progress)
+    found += _forecasts(lake, there.estimates if there else None)
     found += [finding_of(a, lake.rules) for a in answers]
     order = list(Severity)
-    return CheckResult(tuple(sorted(found, key=lambda f: order.index(f.severity))), cross.count, tables, run_id)
+    return CheckResult(
+        tuple(sorted(found, key=lambda f: order.index(f.severity))),
+        cross.count,
+        there.tables if there else None,
+        there.run_id if there else None,
+    )
 
 
 def _not_landed(project: Project) -> Iterator[CheckFinding]:
@@ -144,16 +147,30 @@ def _too_large(lake: Workspace) -> Iterator[CheckFinding]:
             )
 
 
-def _published(
-    project: Project, lake: Workspace, found: list[CheckFinding], progress: Progress
-) -> tuple[dict[str, int] | None, str | None, Published | None]:
+@dataclass(frozen=True, slots=True)
+class _There:
+    """The published tables compared with the lake.
+
+    Attributes:
+        tables: the number of differing rows by table.
+        run_id: the run that published them.
+        estimates: the published forecasts; None if they belong to other exports.
+    """
+
+    tables: dict[str, int]
+    run_id: str
+    estimates: Published | None
+
+
+def _published(project: Project, lake: Workspace, found: list[CheckFinding], progress: Progress) -> _There | None:
+    """Compares the published tables with the lake; None if nothing is published."""
     with published_session(project.database) as last:
         if last is None:
             message = "nothing is published yet"
             found.append(CheckFinding("unpublished", Severity.INFO, "published", 0, message, "Run `rmetrics sync`."))
-            return None, None, None
-        session, run_id, rules_hash = last
-        if rules_hash != lake.rules.digest and not any(p.code == "rules-not-synced" for p in lake.problems):
+            return None
+        session, run_id = last.session, last.run_id
+        if last.rules_hash != lake.rules.digest and not any(p.code == "rules-not-synced" for p in lake.problems):
             message = f"what is published (run {run_id}) was computed by other rules than those in {lake.rules.folder}"
             found.append(
                 CheckFinding("rules-not-published", Severity.ERROR, "published", 0, message, "Run `rmetrics sync`.")
@@ -168,7 +185,7 @@ def _published(
         progress("comparing with PostgreSQL", len(tables), len(tables))
         # Estimates belong to the exports of the last publish: with newer exports they would differ anyway.
         same = published(session, []).inputs == load(lake.lake).inputs and has_all(session, ["forecasts"])
-        return counts, run_id, _estimates(session) if same else None
+        return _There(counts, run_id, _estimates(session) if same else None)
 
 
 def _estimates(session: Session) -> Published:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from rmetrics.errors import PostgresError
 from rmetrics.findings import Finding
@@ -157,7 +158,7 @@ def plan(
     with scratch_lake(lake) as scratch:
         seen = land_inbox(project.inbox.open(), scratch, rules, progress)
         computed = compute(scratch, rules, progress, memory=project.memory)
-        exports = basis.published.exports or frozenset(sha256[:16] for sha256, _, _ in load(lake).exports)
+        exports = basis.published.exports or frozenset(e.sha256[:16] for e in load(lake).exports)
         digest = basis.published.rules_hash or load(lake).rules
         old = old_rules(lake, digest, rules)
         whole = whole_cause(exports, digest, basis.published.version, computed, rules)
@@ -319,7 +320,7 @@ def _before(
         if rows is None:
             yield None
             return
-        yield State(rows, {rank: names.get(sha256, "") for sha256, _, rank in rows.snapshot.exports})
+        yield State(rows, {e.rank: names.get(e.sha256, "") for e in rows.snapshot.exports})
         return
     if not exports <= {r.sha256[:16] for r in raws}:
         yield None
@@ -406,9 +407,17 @@ def _can_touch(key: str, source: str | None) -> bool:
     return key.startswith(("feeds.", "calls.")) or (source is None and key.startswith("sources."))
 
 
-def summary(rows: Sequence[RowMove]) -> list[tuple[str, str, int]]:
+class RowCount(NamedTuple):
+    """The number of a feed's rows that move for one cause."""
+
+    feed: str
+    cause: str
+    rows: int
+
+
+def summary(rows: Sequence[RowMove]) -> list[RowCount]:
     """Counts the rows that move, by feed and cause, most first."""
-    return [(feed, cause, n) for (feed, cause), n in Counter((r.feed, r.cause) for r in rows).most_common()]
+    return [RowCount(feed, cause, n) for (feed, cause), n in Counter((r.feed, r.cause) for r in rows).most_common()]
 
 
-__all__ = ["FigureChange", "HandOver", "Plan", "RowMove", "plan", "summary"]
+__all__ = ["FigureChange", "HandOver", "Plan", "RowCount", "RowMove", "plan", "summary"]

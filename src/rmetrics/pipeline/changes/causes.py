@@ -194,7 +194,7 @@ def _arrivals(computed: Computed, rules: Rules, name: str, known: frozenset[str]
 
 def _delivered_again(computed: Computed) -> bool:
     """Tests whether the same exports were computed before in another order."""
-    before, now = ([sha256 for sha256, _, _ in e] for e in (computed.earlier, computed.snapshot.exports))
+    before, now = ([export.sha256 for export in e] for e in (computed.earlier, computed.snapshot.exports))
     return before != now and sorted(before) == sorted(now)
 
 

@@ -247,7 +247,7 @@ def _read_small(files: Sequence[NewFile], lake: Lake, rules: Rules, raws: Mappin
                 if isinstance(found, InboxFile):
                     read.seen.append(found)
                 else:
-                    read.new[sha256] = (found, definition_of(rules, found, found.feed), data), [file]
+                    read.new[sha256] = Small(found, definition_of(rules, found, found.feed), data), [file]
         except RefusedError as error:
             read.seen.append(file.seen(refused=str(error)))
         except OSError as error:
@@ -262,18 +262,18 @@ def _land_together(exports: Sequence[Small], lake: Lake, rules: Rules) -> dict[s
         The landed exports by hash; an export without records is left out.
     """
     landed = dict[str, RawFile]()
-    for feed in dict.fromkeys(raw.feed for raw, *_ in exports):
+    for feed in dict.fromkeys(export.raw.feed for export in exports):
         packs = list[tuple[list[Small], PackRows]]()
-        for group in alike([export for export in exports if export[0].feed == feed]):
+        for group in alike([export for export in exports if export.raw.feed == feed]):
             filled, text = _filled(group)
             if filled:
                 packs.append((filled, type_small(rules, filled, text, landing=True)))
         with_rows = [export for filled, _ in packs for export in filled]
         if not with_rows:
             continue
-        with lake.landing(feed, _stem([raw.sha256 for raw, *_ in with_rows])) as raw_file:
+        with lake.landing(feed, _stem([export.raw.sha256 for export in with_rows])) as raw_file:
             raw_file.write_small({r.sha256: Frame(0, int(has_lines(d, r.encoding)), d) for r, _, d in with_rows})
-            made = lake.commit_raw(raw_file, [raw for raw, *_ in with_rows])
+            made = lake.commit_raw(raw_file, [export.raw for export in with_rows])
         landed |= {raw.sha256: raw for raw in made}
         for filled, rows in packs:
             write_pack(lake, filled, rows)
@@ -290,7 +290,7 @@ def _filled(group: Sequence[Small]) -> tuple[list[Small], pl.DataFrame]:
     filled = [i for i in range(len(group)) if rows.get(i)]
     places = pl.DataFrame({EXPORT: filled, "place": list(range(len(filled)))}, schema=_PLACES)
     batch = batch.join(places, on=EXPORT, maintain_order="left").drop(EXPORT).rename({"place": EXPORT})
-    return [(replace(raw, rows=rows[i]), made_as, data) for i in filled for raw, made_as, data in [group[i]]], batch
+    return [group[i]._replace(raw=replace(group[i].raw, rows=rows[i])) for i in filled], batch
 
 
 # -- large exports

@@ -8,6 +8,7 @@ import datetime as dt
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -29,7 +30,7 @@ from rmetrics.ingest.typing import (
     with_pending_ids,
     with_row_ids,
 )
-from rmetrics.lake import Lake, PackRows, RawFile, TypedWriter
+from rmetrics.lake import Counts, Lake, PackRows, RawFile, TypedWriter
 from rmetrics.pipeline.landing.exported import exported_text
 from rmetrics.rules import Rules
 from rmetrics.rules.feeds import Feed
@@ -102,7 +103,7 @@ def type_missing(
     for some in _some_at_once(small):
         definitions = {raw.sha256: made_as for raw, made_as in some}
         texts = lake.exports_bytes([raw for raw, _ in some])
-        for group in alike([(raw, definitions[raw.sha256], data) for raw, data in texts]):
+        for group in alike([Small(raw, definitions[raw.sha256], data) for raw, data in texts]):
             new = type_small(rules, group, small_batch(group), landing=False)
             write_pack(lake, group, new)
             for _ in group:
@@ -177,8 +178,13 @@ def write_typed(writer: TypedWriter, batch: TypedBatch, made_as: Definition) -> 
 
 # -- small exports
 
-Small = tuple[RawFile, Definition, bytes]
-"""A small export, how its rows are typed, and its bytes."""
+
+class Small(NamedTuple):
+    """A small export, how its rows are typed, and its bytes."""
+
+    raw: RawFile
+    made_as: Definition
+    data: bytes
 
 
 def alike(exports: Sequence[Small]) -> Iterator[list[Small]]:
@@ -193,9 +199,9 @@ def alike(exports: Sequence[Small]) -> Iterator[list[Small]]:
 
 def small_batch(group: Sequence[Small]) -> pl.DataFrame:
     """Returns the records of exports that are read in the same way, with ``EXPORT``: their place in the group."""
-    texts = [(i, b"".join(utf8_blocks(iter([data]), raw.encoding))) for i, (raw, _, data) in enumerate(group)]
-    raw = group[0][0]
-    frames = list(small_texts(texts, raw.headers, raw.delimiter, [r.body_line for r, *_ in group]))
+    texts = [(i, b"".join(utf8_blocks(iter([item.data]), item.raw.encoding))) for i, item in enumerate(group)]
+    raw = group[0].raw
+    frames = list(small_texts(texts, raw.headers, raw.delimiter, [item.raw.body_line for item in group]))
     if not frames:
         return pl.DataFrame(schema={EXPORT: pl.Int64})
     return pl.concat(frames)
@@ -212,14 +218,14 @@ def type_small(rules: Rules, group: Sequence[Small], batch: pl.DataFrame, *, lan
     except pl.exceptions.PolarsError:
         for i, item in enumerate(group):  # type each alone to find and name the one at fault
             alone = batch.filter(pl.col(EXPORT) == i).with_columns(pl.lit(0, dtype=pl.Int64).alias(EXPORT))
-            with one_export(item[0], landing=landing):
+            with one_export(item.raw, landing=landing):
                 _packed(rules, [item], alone)
         raise
 
 
 def _packed(rules: Rules, group: Sequence[Small], batch: pl.DataFrame) -> PackRows:
     raw, made_as, _ = group[0]
-    readings = [reading_of(rules, r, made_as.name) for r, *_ in group]
+    readings = [reading_of(rules, item.raw, made_as.name) for item in group]
     which = batch[EXPORT]
     days, latest = (
         pl.Series([getattr(r, n) for r in readings], dtype=pl.Date).gather(which.cast(pl.UInt32))
@@ -232,10 +238,10 @@ def _packed(rules: Rules, group: Sequence[Small], batch: pl.DataFrame) -> PackRo
     rejected = dict(typed.rejected.group_by(EXPORT).len().iter_rows())
     totals, none = typed.totals_of, typed.no_numbers
     counts = [
-        (lines.get(i, 0) - rejected.get(i, 0) - totals.get(i, 0), totals.get(i, 0), none.get(i, 0))
+        Counts(lines.get(i, 0) - rejected.get(i, 0) - totals.get(i, 0), totals.get(i, 0), none.get(i, 0))
         for i in range(len(group))
     ]
-    return PackRows([r.sha256 for r, *_ in group], typed.rows, typed.rejected, counts)
+    return PackRows([item.raw.sha256 for item in group], typed.rows, typed.rejected, counts)
 
 
 @contextlib.contextmanager

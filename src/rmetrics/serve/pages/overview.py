@@ -59,14 +59,14 @@ def _others(asked: Asked, month: dt.date) -> str:
 def _segments(page: PageData) -> str:
     rows = [
         [
-            cells.cell(segment, text=True, href=LINKS.to("/explain", source=ALL, month=f"{month:%Y-%m}",
-                                                         segment=segment)),
-            cells.count(repairs, href=LINKS.figure("repairs", ALL, month, segment=segment)),
-            cells.money(revenue, 2, href=LINKS.figure("revenue40", ALL, month, segment=segment)),
-            cells.money(cost, 2, href=LINKS.figure("cost", ALL, month, segment=segment)),
+            cells.cell(line.segment, text=True, href=LINKS.to("/explain", source=ALL, month=f"{line.month:%Y-%m}",
+                                                              segment=line.segment)),
+            cells.count(line.repairs, href=LINKS.figure("repairs", ALL, line.month, segment=line.segment)),
+            cells.money(line.revenue40, 2, href=LINKS.figure("revenue40", ALL, line.month, segment=line.segment)),
+            cells.money(line.cost, 2, href=LINKS.figure("cost", ALL, line.month, segment=line.segment)),
         ]
-        for month, segment, repairs, revenue, cost in page.segments
-        if month == page.month
+        for line in page.segments
+        if line.month == page.month
     ]  # fmt: skip
     return cells.card("Every segment", cells.table(("Segment", "Repairs", "Revenue40", "Cost"), rows, "segments"))
 
