@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from rmetrics.checks.compare import cross_check
-from rmetrics.checks.compare_measures import OwnFigures
+from rmetrics.checks.compare_measures import OwnFigureFiles
 from rmetrics.lake import Lake
 from rmetrics.opening import open_project
 from rmetrics.pipeline.compute.compute import Computed
@@ -279,7 +279,7 @@ def differences(lab: Lab, folder: Path, name: str | None, old: str = "", new: st
         scratch / "monthly.parquet",
         lab.rules,
         temp=folder / "duckdb",
-        own=OwnFigures(scratch / "own.parquet", scratch / "members.parquet"),
+        own=OwnFigureFiles(scratch / "own.parquet", scratch / "members.parquet"),
         journeys=scratch / "journeys.parquet",
     )
     return found.count

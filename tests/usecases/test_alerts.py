@@ -11,7 +11,7 @@ import pytest
 
 from published import Published, empty_schema, query, run
 from rmetrics.grafana.alerts import alert_rules
-from rmetrics.grafana.model import Place
+from rmetrics.grafana.model import Installation
 from rmetrics.notify.evaluation import raised_alerts
 from rmetrics.notify.told import may_have_channels
 from rmetrics.postgres.connection import connect, server_of
@@ -20,7 +20,7 @@ from rmetrics.usecases.alerts import alerts, alerts_after_sync
 from services import Service, service
 from support import ROOT, Project, csv_text, new_project
 
-PLACE = Place("America/New_York", "USD")
+PLACE = Installation("America/New_York", "USD")
 GRAFANA = {r["uid"].removeprefix("rmetrics-"): r for r in alert_rules(PLACE)["groups"][0]["rules"]}
 TODAY = dt.datetime.now(ZoneInfo("America/New_York")).date()
 MONTH = TODAY.replace(day=1)

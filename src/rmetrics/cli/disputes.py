@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import AsForm, AsJson, OutputForm, Quiet, reporter
 
 
 def disputes(
@@ -13,7 +13,7 @@ def disputes(
     every: Annotated[bool, typer.Option("--all", help="Show answered and expired ones, too.")] = False,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the open ones for the vendor's form.")] = None,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> None:
     """Show leads that their vendor's terms make creditable.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, OutputForm, Quiet, reporter
 from rmetrics.errors import RmetricsError, RulesError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def sync(
     pull: Annotated[bool, typer.Option("--pull", help="Fetch the declared exports first.")] = False,
     months: Annotated[int, typer.Option(help="How many of the last months to show by source.", min=0)] = 2,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> int:
     """Read new exports, check the numbers and publish them."""

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from rmetrics.errors import SettingsError
-from rmetrics.explain.asked import MEASURES, SCALES, Asked, Outcome
+from rmetrics.explain.asked import MEASURES, SCALES, Asked, RowOutcome
 from rmetrics.explain.call_steps import call_steps
 from rmetrics.explain.differences import (
     differing,
@@ -274,7 +274,7 @@ class Explainer:
         queries = []
         for _, e in flat:
             queries.append(e.rows.group_by("_outcome").agg(pl.len().alias("n"), pl.col(PARTS).sum().alias("lines")))
-            queries.append(e.rows.filter(pl.col("_outcome") == Outcome.COUNTED.value).sort("_day", "_key"))
+            queries.append(e.rows.filter(pl.col("_outcome") == RowOutcome.COUNTED.value).sort("_day", "_key"))
             queries.append(near_rows(e, asked))
             queries.append(e.split if e.split is not None else pl.LazyFrame())
         frames = iter(pl.collect_all(queries))
@@ -324,10 +324,10 @@ class Explainer:
             yield Step("superseded by a newer export", sum(f.superseded for f in files))
             merged = sum(lines - n for n, lines in by_outcome.values())
             yield Step("added to another line of the same key", merged)
-        for outcome in Outcome:
-            if outcome is not Outcome.COUNTED and (e.touches or outcome is not Outcome.OTHER_END):
+        for outcome in RowOutcome:
+            if outcome is not RowOutcome.COUNTED and (e.touches or outcome is not RowOutcome.OTHER_END):
                 yield Step(outcome.value, by_outcome.get(outcome.value, (0, 0))[0])
-        yield Step(Outcome.COUNTED.value, by_outcome.get(Outcome.COUNTED.value, (0, 0))[0])
+        yield Step(RowOutcome.COUNTED.value, by_outcome.get(RowOutcome.COUNTED.value, (0, 0))[0])
 
     def _listed(self, e: Evidence, counted: pl.DataFrame) -> Iterator[ListedRow]:
         feed = self.rules.feeds[e.feed] if e.feed else None

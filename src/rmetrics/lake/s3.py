@@ -28,7 +28,7 @@ _KEY_HINT = "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what the key
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class BucketObject:
     """An object as returned by a listing or a HEAD request.
 
     Attributes:
@@ -126,7 +126,7 @@ class Connection:
                     raise LakeError(f"{self.url}/{name} came in incomplete", "Run again.")
         return True
 
-    def head(self, name: str) -> Found | None:
+    def head(self, name: str) -> BucketObject | None:
         """The object's current metadata; None if it does not exist."""
         import obstore
 
@@ -166,14 +166,14 @@ class Connection:
         with self.errors(name), contextlib.suppress(FileNotFoundError):
             obstore.delete(self._store, name)
 
-    def list(self, prefix: str) -> Sequence[Found]:
+    def list(self, prefix: str) -> Sequence[BucketObject]:
         """Every object below a prefix, which ends with a slash or is empty."""
         import obstore
 
         with self.errors(prefix):
             return [_found(o) for some in obstore.list(self._store, prefix or None) for o in some]
 
-    def top(self, prefix: str) -> Sequence[Found]:
+    def top(self, prefix: str) -> Sequence[BucketObject]:
         """The objects directly in a folder, without those in subfolders."""
         import obstore
 
@@ -201,8 +201,8 @@ class Connection:
             raise _unusable(error, f"{self.url}/{name}") from None
 
 
-def _found(meta: Any) -> Found:
-    return Found(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"].timestamp())
+def _found(meta: Any) -> BucketObject:
+    return BucketObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"].timestamp())
 
 
 def _modified(attributes: dict[str, Any]) -> list[int]:
@@ -274,4 +274,4 @@ def _profile() -> dict[str, str]:
     return found
 
 
-__all__ = ["Connection", "Found"]
+__all__ = ["BucketObject", "Connection"]

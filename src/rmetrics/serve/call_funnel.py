@@ -12,7 +12,7 @@ STEPS = ("calls", "inbound", "answered", "missed", "with_job", "jobs", "units", 
 
 
 @dataclass(frozen=True, slots=True)
-class FunnelLine:
+class CallFunnelLine:
     """The calls of a source in a month.
 
     Attributes:
@@ -24,7 +24,7 @@ class FunnelLine:
     steps: Mapping[str, int]
 
 
-def call_funnel(database: Database) -> tuple[FunnelLine, ...] | None:
+def call_funnel(database: Database) -> tuple[CallFunnelLine, ...] | None:
     """Returns the calls of each month by source, newest month first; None if nothing is published.
 
     Calls without a date are left out: they belong to no month.
@@ -39,4 +39,4 @@ def call_funnel(database: Database) -> tuple[FunnelLine, ...] | None:
             f"SELECT month, source, {', '.join(STEPS)} FROM call_funnel WHERE month IS NOT NULL "
             "ORDER BY month DESC, source"
         )
-    return tuple(FunnelLine(m, s, dict(zip(STEPS, map(int, steps), strict=True))) for m, s, *steps in rows)
+    return tuple(CallFunnelLine(m, s, dict(zip(STEPS, map(int, steps), strict=True))) for m, s, *steps in rows)

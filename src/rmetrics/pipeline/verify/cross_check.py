@@ -9,7 +9,7 @@ import duckdb
 import polars as pl
 
 from rmetrics.checks.compare import CrossCheck, compare
-from rmetrics.checks.compare_measures import OwnFigures
+from rmetrics.checks.compare_measures import OwnFigureFiles
 from rmetrics.checks.leads_compare import LeadFiles, compare_leads
 from rmetrics.checks.quality import Answer, ExportFacts, ask
 from rmetrics.checks.recompute import TypedInput, recompute
@@ -85,7 +85,7 @@ def look_once(
     """Does the work of ``cross_check`` within a memory limit; None leaves the limit to DuckDB."""
     typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else typed_inputs(lake, computed.typed)
     daily, monthly = computed.snapshot.path(DAILY), computed.snapshot.path(MONTHLY)
-    own = OwnFigures(computed.snapshot.path(MEASURE_DAILY), computed.snapshot.path(DIMENSION_MONTHLY))
+    own = OwnFigureFiles(computed.snapshot.path(MEASURE_DAILY), computed.snapshot.path(DIMENSION_MONTHLY))
     scope = part.scope if part else None
     members = [scope.members] if scope and scope.members else []
     exports = [

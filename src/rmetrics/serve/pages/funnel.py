@@ -13,8 +13,8 @@ from rmetrics.html_report.data import ALL
 from rmetrics.opening import database_of
 from rmetrics.pipeline.asked import source_named
 from rmetrics.rules.funnel import FUNNEL, PREFIX, RATIOS, funnel_names
-from rmetrics.serve.call_funnel import STEPS, FunnelLine, call_funnel
-from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of
+from rmetrics.serve.call_funnel import STEPS, CallFunnelLine, call_funnel
+from rmetrics.serve.frame import LINKS, Page, PageRequest, choice, form, heading, notes_of
 
 _CALLS = ("Source", "Calls", "Inbound", "Answered", "Missed", "With a job", "Jobs", "Units", "Repairs")
 _STEPS = ("touches", "answered", "booked", "visited", "repaired", "paid")
@@ -32,7 +32,7 @@ _ABOUT = (
 )
 
 
-def funnel(asked: Asked) -> Page:
+def funnel(asked: PageRequest) -> Page:
     """Renders touches of a month by source and of a source by month, and the month's calls as published.
 
     Raises:
@@ -69,7 +69,7 @@ def funnel(asked: Asked) -> Page:
     return Page("Funnel", body, "/funnel", notes=notes)
 
 
-def _journeys(asked: Asked, metrics: pl.DataFrame, month: dt.date, source: str) -> str:
+def _journeys(asked: PageRequest, metrics: pl.DataFrame, month: dt.date, source: str) -> str:
     """Renders the month by source, the outcome of its touches, and all months of the source."""
     names = {column: name for name, column in funnel_names(asked.view.lake.rules).items()}
     mine = metrics if source == ALL else metrics.filter(pl.col("source") == source)
@@ -144,7 +144,7 @@ def _figures(line: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _calls(found: tuple[FunnelLine, ...], month: dt.date) -> str:
+def _calls(found: tuple[CallFunnelLine, ...], month: dt.date) -> str:
     """Renders the calls of the month by source."""
     rows = []
     for line in found:
