@@ -75,7 +75,7 @@ class CallRows:
             some: rows of ``calls``.
         """
         near = self.of(numbers_of(some.lazy(), CALLER))
-        named = holding(self.jobs, [JOB_ID], some[JOB_ID].drop_nulls().unique())
+        named = holding(self.jobs, [JOB_ID], some[JOB_ID])
         calls, jobs = pl.concat([some.lazy(), near.calls]), pl.concat([near.jobs, named])
         return CallRows(calls.unique(POSITION), jobs.unique(JOB_ID))
 

@@ -34,7 +34,7 @@ from rmetrics.postgres.publish import FeedState, FinerCauses, ForecastRow, Publi
 from rmetrics.postgres.run_log import Attempt, note_recovery
 from rmetrics.progress import Progress, timed
 from rmetrics.rules import Rules
-from rmetrics.sandbox.connection import interrupt
+from rmetrics.sandbox.connection import Opened
 from rmetrics.shipped import schema_script
 from rmetrics.tables import MONTHLY, PgTable, published_tables
 from rmetrics.version import __version__
@@ -171,12 +171,18 @@ def _published(
 @contextlib.contextmanager
 def _meanwhile(work: Callable[[], T]) -> Iterator["Future[T]"]:
     """Runs work in a thread of its own; if the caller ends in an error, interrupts the work, too."""
+    opened = Opened()
+
+    def run() -> T:
+        with opened.noted():
+            return work()
+
     with ThreadPoolExecutor(1, thread_name_prefix="check") as pool:
-        future = pool.submit(work)
+        future = pool.submit(run)
         try:
             yield future
         except BaseException:
-            interrupt()
+            opened.interrupt()
             raise
 
 

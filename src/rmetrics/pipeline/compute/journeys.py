@@ -158,7 +158,7 @@ def _gathered(
 
 def payments_of(rows: Rows, jobs: pl.Series) -> pl.LazyFrame:
     """Returns all payments linked to the given jobs."""
-    held = holding(rows.snapshot.scan(links(PAYMENTS)), [JOB_ID], jobs.unique()).collect()
+    held = holding(rows.snapshot.scan(links(PAYMENTS)), [JOB_ID], jobs).collect()
     return rows.at(PAYMENTS, held[POSITION])
 
 

@@ -1,7 +1,6 @@
 """Both engines against each other, and the checks of data quality in the same pass."""
 
 import contextlib
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from rmetrics.checks.returns_compare import compare_returns
 from rmetrics.errors import OutOfMemoryError
 from rmetrics.findings import Finding, count
 from rmetrics.ingest.recognise import variant_name
-from rmetrics.lake import Lake, writing
+from rmetrics.lake import Lake
 from rmetrics.memory import DEFAULT_MEMORY, duckdb_limit
 from rmetrics.metrics.call_classes import CLASSED
 from rmetrics.pipeline.compute.compute import Computed
@@ -32,6 +31,7 @@ from rmetrics.pipeline.verify.journeys import check_reached, follow_and_compare,
 from rmetrics.pipeline.verify.month_inputs import MonthInputs, of_increment
 from rmetrics.pipeline.verify.quality import quality_findings, remembered_findings
 from rmetrics.pipeline.verify.returns import check_reached_returns, return_file
+from rmetrics.pipeline.verify.second_inputs import filed, stage
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 from rmetrics.sandbox.connection import duckdb_errors, sandbox
@@ -153,13 +153,8 @@ def _classes(lake: Lake, computed: Computed, part: MonthInputs | None) -> Iterat
         rows = made.made.lazy() if made and part.classes else pl.LazyFrame(schema=CLASSED)
     else:
         rows = computed.snapshot.scan(CLASSES) if computed.snapshot.has(CLASSES) else pl.LazyFrame(schema=CLASSED)
-    folder = lake.root / "duckdb"
-    lake.folder(folder)
-    with tempfile.TemporaryDirectory(prefix="rows-", dir=folder) as stage:
-        path = Path(stage) / f"{CLASSES}.parquet"
-        with writing(path):
-            rows.sink_parquet(path, compression="lz4")
-        yield path
+    with stage(lake) as folder:
+        yield filed(folder / f"{CLASSES}.parquet", rows)
 
 
 def agree(
