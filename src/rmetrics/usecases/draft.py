@@ -28,7 +28,7 @@ from rmetrics.ingest.read import PROBLEM, Export, RefusedError, open_export
 from rmetrics.ingest.recognise import normal_header
 from rmetrics.ingest.sniff import blocks
 from rmetrics.lake import Lake, RawFile
-from rmetrics.opening import open_lake
+from rmetrics.opening import open_project
 from rmetrics.pipeline.landing.placement import place
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.feeds import ColumnType, Feed
@@ -85,8 +85,8 @@ def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
             rules, to a shipped example, or as jobs or payments of a CRM.
         RulesError: the current rules do not load.
     """
-    rules = load_rules(settings.rules_dir, settings.company)
-    source = source.strip()
+    project = open_project(settings)
+    rules, source = project.rules, source.strip()
     slug = _slug(source)
     target = settings.rules_dir / f"{slug}.toml"
     _refuse_known(rules, source, target)
@@ -106,7 +106,7 @@ def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
         raise SettingsError(f"the feed {feed} is declared already ({rules.place(f'feeds.{feed}')})", "Edit it there.")
     found = _clear_of_the_day(_with_required(found, key, date), date)
     plan = DraftPlan(source, slug, feed, export.name, key, date, skipped)
-    found, text, problems = _that_takes_nothing(settings, open_lake(settings), rules, plan, found, export)
+    found, text, problems = _that_takes_nothing(settings, project.lake, rules, plan, found, export)
     path = target.with_name(f"{target.name}.draft") if problems else target
     _write(path, text)
     notes = tuple(_notes(found, plan, opened, path, problems))
