@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from rmetrics.errors import SettingsError
+from rmetrics.opening import open_project
 from rmetrics.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Company:
 
         if grain not in _TABLES:
             raise SettingsError(f"unknown grain: {grain!r}", f"Use one of: {', '.join(_TABLES)}")
-        with opened(self.settings) as lake:
+        with opened(open_project(self.settings)) as lake:
             figures = load(lake.lake).scan(_TABLES[grain]).collect()
         day = figures.columns[0]
         return figures.sort(day, "source", "segment")

@@ -12,6 +12,7 @@ from published import run as run_sql
 from rmetrics.cli import run
 from rmetrics.explain.asked import MEASURES, Asked
 from rmetrics.explain.explainer import explainer
+from rmetrics.opening import open_project
 from rmetrics.usecases.explain import explain
 from support import Project
 
@@ -84,7 +85,7 @@ def test_without_a_month_the_newest_is_explained(rmetrics: Line, small: Project)
 
 def test_the_whole_company_is_the_sum_of_its_sources_and_is_proved(sample: Project) -> None:
     months = [r[0] for r in sample.rows("SELECT DISTINCT month FROM monthly_metrics ORDER BY 1")]
-    with explainer(sample.settings) as one:
+    with explainer(open_project(sample.settings)) as one:
         for month in months[::4]:
             whole = one.explain(Asked("ALL", month))
             assert (whole.verdict, whole.difference, whole.differing) == ("match", Decimal(0), ())

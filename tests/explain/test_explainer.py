@@ -16,6 +16,7 @@ from rmetrics.errors import LakeError, SettingsError
 from rmetrics.explain.asked import MEASURES, Asked
 from rmetrics.explain.explainer import explainer
 from rmetrics.explain.explanation import Explanation
+from rmetrics.opening import open_project
 from rmetrics.usecases.check import check
 from rmetrics.usecases.explain import explain
 from support import Project, csv_text
@@ -34,7 +35,7 @@ def test_every_number_of_the_sample_is_proved_to_its_rows(sample: Project, every
         )
     }
     proved = 0
-    with explainer(sample.settings) as one:
+    with explainer(open_project(sample.settings)) as one:
         for source in one.sources():
             for month in months:
                 found = one.explain(Asked(source, month))
@@ -54,9 +55,9 @@ def test_every_number_of_the_sample_is_proved_to_its_rows(sample: Project, every
 @pytest.mark.slow
 def test_looking_only_at_the_files_a_month_needs_changes_nothing(sample: Project) -> None:
     months = [r[0] for r in sample.rows("SELECT DISTINCT month FROM monthly_metrics ORDER BY 1")]
-    with explainer(sample.settings) as whole:
+    with explainer(open_project(sample.settings)) as whole:
         for month in (months[0], months[len(months) // 2], months[-1]):
-            with explainer(sample.settings, month=month) as one:
+            with explainer(open_project(sample.settings), month=month) as one:
                 assert sum(rows for rows, _ in one.left_out["jobs"].values()) > 0
                 for source in whole.sources():
                     assert one.explain(Asked(source, month)) == whole.explain(Asked(source, month)), (source, month)
@@ -65,7 +66,7 @@ def test_looking_only_at_the_files_a_month_needs_changes_nothing(sample: Project
 @pytest.mark.slow
 def test_a_day_and_a_segment_are_proved_too(sample: Project) -> None:
     days = sample.rows("SELECT date, source, segment FROM daily_metrics WHERE cost > 0 OR repairs > 0 ORDER BY 1, 2, 3")
-    with explainer(sample.settings) as one:
+    with explainer(open_project(sample.settings)) as one:
         for day, source, segment in days[:: len(days) // 12]:
             found = one.explain(Asked(source, day.replace(day=1), segment, day))
             assert (found.verdict, found.difference) == ("match", NOTHING), (day, source, segment)

@@ -23,6 +23,7 @@ from rmetrics.html_report.sections import ends
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import load
 from rmetrics.month_line import MonthLine
+from rmetrics.opening import open_project
 from rmetrics.pipeline.forecasts import Estimate
 from rmetrics.pipeline.workspace import opened
 from rmetrics.usecases.report import page_data, picture
@@ -78,7 +79,7 @@ def body_rows(text: str, table: str) -> list[list[tuple[str, str | None]]]:
 def page(sample: Published) -> PageData:
     """The page's data for December 2024."""
     assert sample.project is not None
-    with opened(sample.project.settings) as lake:
+    with opened(open_project(sample.project.settings)) as lake:
         return page_data(lake)
 
 

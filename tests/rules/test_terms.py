@@ -8,7 +8,7 @@ import pytest
 
 from rmetrics.errors import RulesError
 from rmetrics.rules import load_rules
-from rmetrics.rules.hours import Span, spans_of
+from rmetrics.rules.hours import WeekdayHours, spans_of
 from rmetrics.rules.terms import read_within
 from support import ROOT
 
@@ -124,8 +124,12 @@ def test_terms_may_change_from_a_day_on(tmp_path: Path) -> None:
 
 def test_hours_are_read_as_people_write_them() -> None:
     week = spans_of(("mon-Fri 8:00-18:00", "Sat, Sun 09:00-12:30", "Sat 13:00-24:00"))
-    assert week[0] == Span(0, 8 * 3600, 18 * 3600)
-    assert week[5:] == (Span(5, 32_400, 45_000), Span(5, 46_800, 86_400), Span(6, 32_400, 45_000))
+    assert week[0] == WeekdayHours(0, 8 * 3600, 18 * 3600)
+    assert week[5:] == (
+        WeekdayHours(5, 32_400, 45_000),
+        WeekdayHours(5, 46_800, 86_400),
+        WeekdayHours(6, 32_400, 45_000),
+    )
     assert [s.day for s in spans_of(("Sat-Mon 1:00-2:00",))] == [0, 5, 6]
     assert spans_of(()) == ()
 

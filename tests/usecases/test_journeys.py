@@ -18,6 +18,7 @@ from rmetrics.cli import run
 from rmetrics.errors import CheckError, SettingsError
 from rmetrics.explain.asked import Asked
 from rmetrics.explain.explainer import explainer
+from rmetrics.opening import open_project
 from rmetrics.pipeline.compute.journeys import made
 from rmetrics.rules import load_rules
 from rmetrics.rules.funnel import funnel_names
@@ -160,7 +161,7 @@ def test_every_figure_of_the_funnel_is_proved(followed: Project) -> None:
     columns = ", ".join(f"sum({c})::text" for c in names.values())
     (held,) = followed.rows(f"SELECT {columns} FROM journey_metrics")
     assert float(held[list(names).index("journeys.revenue40")]) > 0
-    with explainer(followed.settings) as one:
+    with explainer(open_project(followed.settings)) as one:
         for source in ("ALL", "eLocals"):
             found = one.explain(Asked(source, NOVEMBER), tuple(names))
             assert (found.verdict, found.difference, found.differing) == ("match", Decimal(0), ()), source

@@ -30,7 +30,7 @@ _MADE_UP = r"^[0-9a-f]{20}-\d+$"  # ids that typing generates from a row's conte
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class QualityQuestion:
     """A check: a SELECT of the offending rows.
 
     Attributes:
@@ -50,7 +50,7 @@ class Question:
     own: bool = False
 
 
-def shipped(rules: Rules) -> Iterator[Question]:
+def shipped(rules: Rules) -> Iterator[QualityQuestion]:
     """Yields the shipped questions that apply to these rules."""
     yield from _payments(rules)
     yield from _sources(rules)
@@ -65,8 +65,8 @@ def shipped(rules: Rules) -> Iterator[Question]:
         yield _windows()
 
 
-def _windows() -> Question:
-    return Question(
+def _windows() -> QualityQuestion:
+    return QualityQuestion(
         "window-hardly-confirmed",
         Severity.WARNING,
         hardly_confirmed(),
@@ -82,7 +82,7 @@ def _key(feed: Feed, alias: str = "") -> str:
     return " || '/' || ".join(f"coalesce(CAST({prefix}{ident(k)} AS VARCHAR), '')" for k in feed.key_columns)
 
 
-def _payments(rules: Rules) -> Iterator[Question]:
+def _payments(rules: Rules) -> Iterator[QualityQuestion]:
     feed, jobs = rules.feeds[PAYMENTS], rules.feeds[JOBS]
     if feed.job is not None:
         unknown = " AND ".join(
@@ -91,7 +91,7 @@ def _payments(rules: Rules) -> Iterator[Question]:
             for m in feed.job.match
         )
         date, column = ident(feed.business_date), ident(feed.job.column)
-        yield Question(
+        yield QualityQuestion(
             "payment-without-job",
             Severity.WARNING,
             f"SELECT {_key(feed, 'p')} AS payment, {column} AS job, {date} AS day, amount FROM {ident(PAYMENTS)} p "
@@ -101,7 +101,7 @@ def _payments(rules: Rules) -> Iterator[Question]:
             order="day, payment",
         )
     if "amount_paid" in jobs.columns:
-        yield Question(
+        yield QualityQuestion(
             "paid-differs-from-crm",
             Severity.INFO,
             "SELECT job_id, amount_paid, paid, amount_paid - paid AS difference FROM job_facts "
@@ -111,7 +111,7 @@ def _payments(rules: Rules) -> Iterator[Question]:
             "exported.",
             order="abs(amount_paid - paid) DESC, job_id",
         )
-    yield Question(
+    yield QualityQuestion(
         "refunds-above-payments",
         Severity.WARNING,
         "SELECT job_id, metric_date, source, paid FROM job_facts WHERE paid < 0",
@@ -121,9 +121,9 @@ def _payments(rules: Rules) -> Iterator[Question]:
     )
 
 
-def _sources(rules: Rules) -> Iterator[Question]:
+def _sources(rules: Rules) -> Iterator[QualityQuestion]:
     declared = ", ".join(text(s) for s in rules.sources) or "NULL"
-    yield Question(
+    yield QualityQuestion(
         "undeclared-source",
         Severity.WARNING,
         f"SELECT source, count(*) AS jobs, max(metric_date) AS last_day FROM job_facts "
@@ -132,7 +132,7 @@ def _sources(rules: Rules) -> Iterator[Question]:
         "Declare each in sources.toml, or add the spelling to the aliases of its source.",
         order="jobs DESC, source",
     )
-    yield Question(
+    yield QualityQuestion(
         "job-without-date",
         Severity.WARNING,
         "SELECT job_id, source, type FROM job_facts WHERE metric_date IS NULL",
@@ -142,7 +142,7 @@ def _sources(rules: Rules) -> Iterator[Question]:
     )
 
 
-def _spend(rules: Rules) -> Iterator[Question]:
+def _spend(rules: Rules) -> Iterator[QualityQuestion]:
     for name, dated in rules.sources.items():
         for cost in {c for _, s in dated.versions for c in s.cost if c.feed and c.spread}:
             feed = rules.feeds[cost.feed or ""]
@@ -154,7 +154,7 @@ def _spend(rules: Rules) -> Iterator[Question]:
                 f"WHERE counted{fits} GROUP BY 1 HAVING sum({ident(cost.sum or '')}) <> 0"
             )
             leads = f"SELECT month, sum(leads) AS leads FROM monthly_metrics WHERE source = {text(name)} GROUP BY 1"
-            yield Question(
+            yield QualityQuestion(
                 "month-without-spend",
                 Severity.WARNING,
                 f"SELECT {text(name)} AS source, l.month, l.leads FROM ({leads}) l ANTI JOIN ({months}) s "
@@ -163,7 +163,7 @@ def _spend(rules: Rules) -> Iterator[Question]:
                 f"Put an export of {cost.feed} for these months into the inbox.",
                 order="month",
             )
-            yield Question(
+            yield QualityQuestion(
                 "spend-without-leads",
                 Severity.WARNING,
                 f"SELECT {text(name)} AS source, s.month, s.spend FROM ({months}) s LEFT JOIN ({leads}) l "
@@ -176,7 +176,7 @@ def _spend(rules: Rules) -> Iterator[Question]:
             if dates:
                 month = f"CAST(date_trunc('month', {ident(feed.business_date)}) AS DATE)"
                 amount, day = f"sum({ident(cost.sum or '')})", ident(dates[0])
-                yield Question(
+                yield QualityQuestion(
                     "spend-counted-twice",
                     Severity.WARNING,
                     f"SELECT {month} AS month, {amount} FILTER ({day} IS NULL) AS by_month, "
@@ -198,13 +198,13 @@ def _lead_feeds(rules: Rules) -> dict[str, list[str]]:
     return found
 
 
-def _silent(rules: Rules) -> Iterator[Question]:
+def _silent(rules: Rules) -> Iterator[QualityQuestion]:
     dated = {n: f for n, f in rules.feeds.items() if n in {JOBS, PAYMENTS} or n in _lead_feeds(rules)}
     last = " UNION ALL ".join(f"SELECT max({ident(f.business_date)}) AS day FROM {ident(n)} WHERE counted"
                               for n, f in dated.items())  # fmt: skip
     for name, sources in _lead_feeds(rules).items():
         date = ident(rules.feeds[name].business_date)
-        yield Question(
+        yield QualityQuestion(
             "silent-feed",
             Severity.WARNING,
             f"SELECT {text(name)} AS feed, max({date}) AS last_row, (SELECT max(day) FROM ({last})) AS last_day "
@@ -214,9 +214,9 @@ def _silent(rules: Rules) -> Iterator[Question]:
         )
 
 
-def _exports(rules: Rules) -> Iterator[Question]:
+def _exports(rules: Rules) -> Iterator[QualityQuestion]:
     caps = ", ".join(str(c) for c in CAPS)
-    yield Question(
+    yield QualityQuestion(
         "export-looks-cut",
         Severity.WARNING,
         f"SELECT name AS file, feed, rows FROM {work('exports')} WHERE rows IN ({caps})",
@@ -241,7 +241,7 @@ def _exports(rules: Rules) -> Iterator[Question]:
             f"ON e.rank = r._pos // {LINES} AND e.feed = {text(name)} "
             f"WHERE r.{ident(feed.business_date)} > e.exported + 1"
         )
-    yield Question(
+    yield QualityQuestion(
         "gap-between-exports",
         Severity.WARNING,
         f"SELECT o.feed, before AS ends, first AS begins, first - before AS days_between, e.name AS file FROM ("
@@ -253,7 +253,7 @@ def _exports(rules: Rules) -> Iterator[Question]:
         "Export the missing period and put it into the inbox.",
         order="feed, begins",
     )
-    yield Question(
+    yield QualityQuestion(
         "date-in-the-future",
         Severity.WARNING,
         f"SELECT * FROM ({' UNION ALL '.join(ahead)})",
@@ -263,7 +263,7 @@ def _exports(rules: Rules) -> Iterator[Question]:
     )
 
 
-def _duplicates(rules: Rules) -> Iterator[Question]:
+def _duplicates(rules: Rules) -> Iterator[QualityQuestion]:
     payments = rules.feeds[PAYMENTS]
     ids = set(payments.job.match) if payments.job else set()
     parts = []
@@ -287,7 +287,7 @@ def _duplicates(rules: Rules) -> Iterator[Question]:
             f"GROUP BY {', '.join(same)} HAVING {both}"
         )
     if parts:
-        yield Question(
+        yield QualityQuestion(
             "same-row-twice",
             Severity.WARNING,
             f"SELECT * FROM ({' UNION ALL '.join(parts)})",
@@ -297,7 +297,7 @@ def _duplicates(rules: Rules) -> Iterator[Question]:
         )
     if "job_uuid" in rules.feeds[JOBS].columns:
         every, named = work(f"all_{JOBS}"), "job_uuid IS NOT NULL"
-        yield Question(
+        yield QualityQuestion(
             "job-number-reused",
             Severity.WARNING,
             f"SELECT job_id, min(job_uuid) AS one, max(job_uuid) AS other FROM {every} "
@@ -309,7 +309,7 @@ def _duplicates(rules: Rules) -> Iterator[Question]:
         )
 
 
-def _parts(rules: Rules) -> Iterator[Question]:
+def _parts(rules: Rules) -> Iterator[QualityQuestion]:
     """Yields a question for keys on several rows of an export with different amounts: likely charge and credit."""
     parts = []
     for name, column in sorted(summed_columns(rules)):
@@ -325,7 +325,7 @@ def _parts(rules: Rules) -> Iterator[Question]:
             f"GROUP BY {key}, 1, 2, 3 HAVING count(DISTINCT {amount}) > 1"
         )
     if parts:
-        yield Question(
+        yield QualityQuestion(
             "one-key-other-amounts",
             Severity.WARNING,
             f"SELECT e.feed, key, e.name AS export, p.rows, counts, altogether FROM ({' UNION ALL '.join(parts)}) p "
@@ -336,10 +336,10 @@ def _parts(rules: Rules) -> Iterator[Question]:
         )
 
 
-def _lonely() -> Question:
+def _lonely() -> QualityQuestion:
     """Question for a first month followed by a year or more without figures: most likely a mistyped year."""
     figures = "jobs <> 0 OR leads <> 0 OR revenue_gross <> 0"
-    return Question(
+    return QualityQuestion(
         "lonely-first-month",
         Severity.ERROR,
         f"WITH months AS (SELECT CAST(date_trunc('month', date) AS DATE) AS month, sum(jobs) AS jobs, "
@@ -366,7 +366,7 @@ def _repeated(table: str, where: str, columns: Sequence[str]) -> str:
     return f"{value} IN (SELECT {value} FROM {table} WHERE {where} GROUP BY ALL HAVING count(*) > 1)"
 
 
-def _phones(rules: Rules) -> Iterator[Question]:
+def _phones(rules: Rules) -> Iterator[QualityQuestion]:
     of_jobs, parts = list[str](), list[str]()
     for name, dated in rules.sources.items():
         for start, until, source in dated.spans():
@@ -385,7 +385,7 @@ def _phones(rules: Rules) -> Iterator[Question]:
         parts += _leads_by_phone(rules.feeds[JOBS], "source", "job_facts", "metric_date", [any_of])
     if parts and len(rules.sources) > 1:
         every = " UNION ALL ".join(parts)
-        yield Question(
+        yield QualityQuestion(
             "one-phone-two-sources",
             Severity.INFO,
             # Few phones are in two sources; only their leads are compared. Hashes take less memory than texts.

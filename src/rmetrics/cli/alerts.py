@@ -4,13 +4,13 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, OutputForm, Quiet, reporter
 
 
 def alerts(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only evaluate: send nothing, record nothing.")] = False,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> int:
     """Evaluate the alerts of the rules and send new ones.

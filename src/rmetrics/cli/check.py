@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, OutputForm, Quiet, reporter
 
 
 def check(
     offline: Annotated[bool, typer.Option("--offline", help="Do not read the database.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Also exit with 3 on warnings.")] = False,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> int:
     """Check the numbers, the database and the data; change nothing.

@@ -32,14 +32,14 @@ def db_start(
     """
     from rmetrics.settings import load_settings
     from rmetrics.usecases.db import db_start as start
+    from rmetrics.usecases.db import db_start_on
 
     if port is None:
         _url(start(load_settings()), as_json=as_json, quiet=quiet)
         return
     from rmetrics.output.db import show_reader
-    from rmetrics.postgres.reader import open_port
 
-    show_reader(reporter(as_json=as_json, quiet=quiet), open_port(load_settings(), port))
+    show_reader(reporter(as_json=as_json, quiet=quiet), db_start_on(load_settings(), port))
 
 
 @db.command("stop")
@@ -68,14 +68,13 @@ def db_url(
 ) -> None:
     """Print the URL of the running embedded PostgreSQL."""
     from rmetrics.settings import load_settings
+    from rmetrics.usecases.db import db_reader
     from rmetrics.usecases.db import db_url as url
 
     if not (reader or jdbc):
         _url(url(load_settings()), as_json=as_json, quiet=quiet)
         return
-    from rmetrics.postgres.reader import reader as reader_of
-
-    found = reader_of(load_settings())
+    found = db_reader(load_settings())
     _url(found.jdbc if jdbc else found.dsn, as_json=as_json, quiet=quiet)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import AsForm, AsJson, OutputForm, Quiet, reporter
 
 
 def disputes(
@@ -15,7 +15,7 @@ def disputes(
         Path | None, typer.Option(metavar="FILE", help="Write the open ones as a CSV file for the vendor's form.")
     ] = None,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> None:
     """Show leads that vendors should credit under their terms.

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, ToDate, reporter, span_of
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, OutputForm, Quiet, ToDate, reporter, span_of
 
 
 def explain(
@@ -55,7 +55,7 @@ def explain(
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Do not read the database.")] = False,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> int:
     """Explain a number down to its rows, with a proof.

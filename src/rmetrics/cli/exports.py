@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import AsForm, AsJson, OutputForm, Quiet, reporter
 
 Which = Annotated[
     str,
@@ -18,7 +18,7 @@ exports = typer.Typer(help="List landed exports, withdraw one, or restore it.", 
 
 @exports.callback(invoke_without_command=True)
 def exports_main(
-    context: typer.Context, as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quiet = False
+    context: typer.Context, as_json: AsJson = False, form: AsForm = OutputForm.TABLE, quiet: Quiet = False
 ) -> None:
     """Landed exports; without a command they are listed."""
     if context.invoked_subcommand is None:
@@ -26,7 +26,7 @@ def exports_main(
 
 
 @exports.command("list")
-def exports_list(as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quiet = False) -> None:
+def exports_list(as_json: AsJson = False, form: AsForm = OutputForm.TABLE, quiet: Quiet = False) -> None:
     """List every landed export, and whether it counts."""
     from rmetrics.output.exports import show_exports
     from rmetrics.settings import load_settings

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsForm, AsJson, Form, From, Quiet, To, ToDate, months_of, reporter
+from rmetrics.cli.options import AsForm, AsJson, From, OutputForm, Quiet, To, ToDate, months_of, reporter
 
 
 def history(
@@ -22,7 +22,7 @@ def history(
     dimension: Annotated[str | None, typer.Option(help="The monthly figures of its members instead.")] = None,
     member: Annotated[str | None, typer.Option(help="Only this member of the dimension.")] = None,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> None:
     """Show how published numbers changed: when and why."""

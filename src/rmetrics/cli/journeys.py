@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsForm, AsJson, Form, From, Quiet, To, ToDate, months_of, reporter
+from rmetrics.cli.options import AsForm, AsJson, From, OutputForm, Quiet, To, ToDate, months_of, reporter
 
 
 def journeys(
@@ -25,7 +25,7 @@ def journeys(
         bool, typer.Option("--rows", help="List each touch with its job, or the reason it has none.")
     ] = False,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> None:
     """Follow every lead to its jobs and the money."""

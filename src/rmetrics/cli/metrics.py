@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsJson, Form, Quiet, day_in, month_in, reporter
+from rmetrics.cli.options import AsJson, OutputForm, Quiet, day_in, month_in, reporter
 
 
 class By(StrEnum):
@@ -79,7 +79,7 @@ def metrics(
     from rmetrics.output.metrics import parquet_bytes, show_metrics, told_written, write_parquet
     from rmetrics.periods import Grain
     from rmetrics.settings import load_settings
-    from rmetrics.usecases.metrics import Asked
+    from rmetrics.usecases.metrics import MetricsRequest
     from rmetrics.usecases.metrics import metrics as run_metrics
 
     parquet = form is Shape.PARQUET
@@ -89,8 +89,8 @@ def metrics(
         raise SettingsError("--json and --format parquet cannot be combined", "Use one of them.")
     if parquet and output is None and sys.stdout.isatty():
         raise SettingsError("Parquet cannot be printed", "Name a file: --output FILE.")
-    report = reporter(as_json=as_json, quiet=quiet, form=Form.TABLE if parquet else Form(form.value))
-    asked = Asked(
+    report = reporter(as_json=as_json, quiet=quiet, form=OutputForm.TABLE if parquet else OutputForm(form.value))
+    asked = MetricsRequest(
         measures=tuple(dict.fromkeys(measure or ())),
         by=Grain.DAY if by is By.AGE else Grain(by.value),
         source=source,

@@ -15,7 +15,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdou
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")]
 
 
-class Form(StrEnum):
+class OutputForm(StrEnum):
     """The output format of a table."""
 
     TABLE = "table"
@@ -24,7 +24,7 @@ class Form(StrEnum):
     MARKDOWN = "markdown"
 
 
-AsForm = Annotated[Form, typer.Option("--format", help="The output format; json is the same as --json.")]
+AsForm = Annotated[OutputForm, typer.Option("--format", help="The output format; json is the same as --json.")]
 
 From = Annotated[str | None, typer.Option("--from", metavar="YYYY-MM", help="The first month.")]
 To = Annotated[str | None, typer.Option("--to", metavar="YYYY-MM", help="The last month.")]
@@ -34,7 +34,7 @@ DATA_FINDINGS = 3
 _DAY = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
 
 
-def reporter(*, as_json: bool = False, quiet: bool = False, form: Form = Form.TABLE) -> "Report":
+def reporter(*, as_json: bool = False, quiet: bool = False, form: OutputForm = OutputForm.TABLE) -> "Report":
     """Returns the writer of results; only this function imports rich.
 
     Raises:
@@ -43,9 +43,9 @@ def reporter(*, as_json: bool = False, quiet: bool = False, form: Form = Form.TA
     from rmetrics.errors import SettingsError
     from rmetrics.output.reporter import Report
 
-    if as_json and form not in {Form.TABLE, Form.JSON}:
+    if as_json and form not in {OutputForm.TABLE, OutputForm.JSON}:
         raise SettingsError(f"--json and --format {form} cannot be combined", "Use one of them.")
-    return Report(as_json=as_json or form is Form.JSON, quiet=quiet, rows_as=form.value)
+    return Report(as_json=as_json or form is OutputForm.JSON, quiet=quiet, rows_as=form.value)
 
 
 def month_of(text: str | None) -> dt.date | None:

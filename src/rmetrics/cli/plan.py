@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, month_of, reporter
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, OutputForm, Quiet, month_of, reporter
 
 
 def plan(
@@ -13,7 +13,7 @@ def plan(
     rows: Annotated[bool, typer.Option("--rows", help="Show every row that would count differently.")] = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 3 if anything would change.")] = False,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> int:
     """Show what edited rules and new exports would change.

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import AsForm, AsJson, OutputForm, Quiet, reporter
 
 
 def pull(
@@ -18,7 +18,7 @@ def pull(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the requests without sending them.")] = False,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> int:
     """Fetch the declared exports into the inbox.

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import AsForm, AsJson, OutputForm, Quiet, reporter
 
 Reveal = Annotated[bool, typer.Option("--reveal", help="Show customers' data, which is masked otherwise.")]
 
@@ -19,7 +19,7 @@ def rejected_main(
     context: typer.Context,
     reveal: Reveal = False,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> None:
     """Rows in quarantine; without a command they are listed."""
@@ -29,7 +29,7 @@ def rejected_main(
 
 @rejected.command("list")
 def rejected_list(
-    reveal: Reveal = False, as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quiet = False
+    reveal: Reveal = False, as_json: AsJson = False, form: AsForm = OutputForm.TABLE, quiet: Quiet = False
 ) -> None:
     """List every row that could not be read, and why.
 

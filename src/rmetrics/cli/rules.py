@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import AsForm, AsJson, OutputForm, Quiet, reporter
 
 rules = typer.Typer(help="Show the rules in force, in plain words.", invoke_without_command=True, rich_markup_mode=None)
 
@@ -17,7 +17,7 @@ def rules_show(
     as_of: Annotated[str | None, typer.Option("--as-of", help="The rules in force on this day, YYYY-MM-DD.")] = None,
     source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> None:
     """Show the rules in force, in plain words.

@@ -32,11 +32,11 @@ def schedule_install(
 ) -> None:
     """Install a daily run of pull, sync and brief."""
     from rmetrics.output.schedule import show_installed
-    from rmetrics.schedule.plan import Kind
+    from rmetrics.schedule.plan import Scheduler
     from rmetrics.settings import load_settings
     from rmetrics.usecases.schedule import install
 
-    result = install(load_settings(), _time(at), None if kind is None else Kind(kind.value), dry_run=dry_run)
+    result = install(load_settings(), _time(at), None if kind is None else Scheduler(kind.value), dry_run=dry_run)
     show_installed(reporter(as_json=as_json, quiet=quiet), result, dry_run=dry_run)
 
 

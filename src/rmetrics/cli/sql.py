@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import AsForm, AsJson, OutputForm, Quiet, reporter
 
 
 def sql(
@@ -14,7 +14,7 @@ def sql(
     parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result to a Parquet file.")] = None,
     limit: Annotated[int, typer.Option(help="The number of rows to show; 0 for all.", min=0)] = 100,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> None:
     """Query the lake with SQL, read-only.
@@ -28,8 +28,8 @@ def sql(
     from rmetrics.usecases.sql import query, query_to_parquet, views
 
     report, settings = reporter(as_json=as_json, quiet=quiet, form=form), load_settings()
-    as_csv = as_csv or form is Form.CSV
-    if sum((as_csv, report.as_json and form is not Form.CSV, parquet is not None)) > 1:
+    as_csv = as_csv or form is OutputForm.CSV
+    if sum((as_csv, report.as_json and form is not OutputForm.CSV, parquet is not None)) > 1:
         raise SettingsError("--csv, --json and --parquet cannot be combined", "Use one of them.")
     if statement is None:
         show_views(report, views(settings))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, OutputForm, Quiet, reporter
 from rmetrics.errors import RmetricsError, RulesError
 
 if TYPE_CHECKING:
@@ -25,10 +25,11 @@ def sync(
     pull: Annotated[bool, typer.Option("--pull", help="Fetch the declared exports first.")] = False,
     months: Annotated[int, typer.Option(help="The number of recent months to show by source.", min=0)] = 2,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> int:
     """Read new exports, check the numbers and publish them."""
+    from rmetrics.opening import sync_places
     from rmetrics.output.sync import show_sync
     from rmetrics.pipeline.unchanged import nothing_to_do
     from rmetrics.settings import load_settings
@@ -37,7 +38,7 @@ def sync(
     settings = load_settings()
     try:
         found = _pulled(report, settings, dry_run=dry_run) if pull else ()
-        result = None if full or dry_run or force else nothing_to_do(settings)
+        result = None if full or dry_run or force else nothing_to_do(sync_places(settings))
         if result is None:
             from rmetrics.usecases.sync import sync as run_sync  # imports both engines
 
@@ -78,7 +79,7 @@ def _tell_alerts(report: "Report", settings: "Settings", *, dry_run: bool) -> "t
     """Evaluates alerts; a message that could not be sent is reported on stderr and stops nothing."""
     from rmetrics.notify.told import may_have_channels
 
-    if dry_run or not may_have_channels(settings):
+    if dry_run or not may_have_channels(settings.rules_dir):
         return ()
     from rmetrics.usecases.alerts import alerts_after_sync
 

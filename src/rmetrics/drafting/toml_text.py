@@ -12,7 +12,7 @@ _DAYS = (ColumnType.TIMESTAMP, ColumnType.DATE)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DraftPlan:
     """The contents of a draft.
 
     Attributes:
@@ -33,12 +33,12 @@ class Plan:
     skipped: tuple[str, ...] = ()
 
 
-def rules_text(plan: Plan, found: Sequence[Guess]) -> str:
+def rules_text(plan: DraftPlan, found: Sequence[Guess]) -> str:
     """Returns the TOML of a feed and a source, with comments on the guesses."""
     return "\n".join(_lines(plan, found)) + "\n"
 
 
-def _lines(plan: Plan, found: Sequence[Guess]) -> Iterator[str]:
+def _lines(plan: DraftPlan, found: Sequence[Guess]) -> Iterator[str]:
     yield f"# A draft, guessed from {comment(plan.export)}. Review it, then run:"
     yield "#   rmetrics rules check     is it valid?"
     yield "#   rmetrics plan            what would it change?"
@@ -64,7 +64,7 @@ def _lines(plan: Plan, found: Sequence[Guess]) -> Iterator[str]:
     yield from _source(plan.source, plan.feed, found)
 
 
-def _named_by(plan: Plan, found: Sequence[Guess]) -> Iterator[str]:
+def _named_by(plan: DraftPlan, found: Sequence[Guess]) -> Iterator[str]:
     if plan.key:
         ids = [g.name for g in found if g.filled == g.distinct and not g.private and says_id(g.header)]
         yield f'key     = ["{plan.key}"]   # unique in every row{_others(plan.key, ids)}'
@@ -149,4 +149,4 @@ def _shown(value: str) -> str:
     return repr(value if len(value) <= 40 else value[:37] + "...")
 
 
-__all__ = ["Plan", "comment", "quoted", "rules_text"]
+__all__ = ["DraftPlan", "comment", "quoted", "rules_text"]

@@ -19,7 +19,7 @@ SCALES: Mapping[str, int] = {
 MEASURES = tuple(SCALES)
 
 
-class Outcome(StrEnum):
+class RowOutcome(StrEnum):
     """The outcomes of a row, in the order in which they are decided."""
 
     NO_DATE = "without a date"

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from rmetrics.explain.asked import MEASURES, SCALES, Asked, Outcome
+from rmetrics.explain.asked import MEASURES, SCALES, Asked, RowOutcome
 from rmetrics.explain.evidence import Evidence, Frames
 from rmetrics.explain.funnel_figures import by_month, computed_days, computed_months, published_months, with_funnel
 from rmetrics.lake.snapshot import load
@@ -113,7 +113,7 @@ def _tables(
     rules: Rules, frames: Frames, parts: Sequence[Evidence]
 ) -> Iterator[tuple[PgTable, pl.LazyFrame, list[pl.LazyFrame]]]:
     """Yields the published tables of evidence rows, each with its rows and the keys of the counted ones."""
-    counted = [(e, e.rows.filter(pl.col("_outcome") == Outcome.COUNTED.value)) for e in parts]
+    counted = [(e, e.rows.filter(pl.col("_outcome") == RowOutcome.COUNTED.value)) for e in parts]
     for name in dict.fromkeys(e.feed for e in parts if e.feed is not None):
         table = feed_table(rules, name)
         rows = frames.facts if name == JOBS else frames.feeds[name]

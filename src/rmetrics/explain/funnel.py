@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from rmetrics.explain.asked import Asked, Outcome
+from rmetrics.explain.asked import Asked, RowOutcome
 from rmetrics.explain.evidence import Evidence, Frames, Span, judged, of_feed, said_of, stamp_of
 from rmetrics.metrics.journeys import COUNTED_AS, NO_JOB, NO_NUMBER, OUTSIDE, SHARED
 from rmetrics.metrics.touches import TOUCH, inbound, row_of_place, source_order
@@ -167,13 +167,13 @@ def _with_ends(found: Evidence, column: str, asked: Asked, frames: Frames, rules
     )
     # The rule alone decides whether a row is a touch, so that a touch missing from journeys shows as a difference.
     so = pl.col("_so").fill_null(value=column == "touches")
-    other = (pl.col("_outcome") == Outcome.COUNTED.value) & ~so
+    other = (pl.col("_outcome") == RowOutcome.COUNTED.value) & ~so
     rows = (
         found.rows.drop(POSITION, *_SHOWN, strict=False)
         .with_columns(position())
         .join(ends, on=POSITION, how="left")
         .with_columns(
-            pl.when(other).then(pl.lit(Outcome.OTHER_END.value)).otherwise("_outcome").alias("_outcome"),
+            pl.when(other).then(pl.lit(RowOutcome.OTHER_END.value)).otherwise("_outcome").alias("_outcome"),
             pl.col("_adds").fill_null(1 if column == "touches" else 0).alias("_amount"),
             pl.lit(ALL).alias("_segment"),
         )

@@ -10,7 +10,7 @@ from itertools import combinations
 
 import polars as pl
 
-from rmetrics.explain.asked import SCALES, Asked, Outcome
+from rmetrics.explain.asked import SCALES, Asked, RowOutcome
 from rmetrics.explain.evidence import Evidence, Frames
 from rmetrics.explain.explainer import Explainer
 from rmetrics.explain.explanation import Explained
@@ -117,7 +117,7 @@ def _total(parts: Iterable[Evidence], within: pl.Expr | None = None) -> tuple[in
     """Returns number, value and keys of the counted rows of evidence."""
     rows, amount, keys = 0, Decimal(0), list[str]()
     for e in parts:
-        counted = e.rows.filter(pl.col("_outcome") == Outcome.COUNTED.value)
+        counted = e.rows.filter(pl.col("_outcome") == RowOutcome.COUNTED.value)
         if within is not None:
             counted = counted.filter(within)
         frame = counted.select("_key", "_amount").collect()

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from rmetrics.errors import SettingsError
-from rmetrics.explain.asked import Asked, Outcome
+from rmetrics.explain.asked import Asked, RowOutcome
 from rmetrics.explain.evidence import Evidence
 from rmetrics.explain.explainer import Explainer
 from rmetrics.explain.explanation import Explained
@@ -45,7 +45,7 @@ def against_list(one: Explainer, asked: Asked, metric: Explained, path: Path, he
         named = e.rows.with_columns(pl.col(column).cast(pl.String).alias("_named"))
         compared = pl.col("_named").str.strip_chars().str.to_lowercase()
         rows.append(
-            named.filter(compared.is_in(list(different)) | (pl.col("_outcome") == Outcome.COUNTED.value))
+            named.filter(compared.is_in(list(different)) | (pl.col("_outcome") == RowOutcome.COUNTED.value))
             .select(compared.alias("_same"), "_named", "_key", "_day", "_source", "_outcome")
             .collect()
         )
@@ -56,7 +56,7 @@ def against_list(one: Explainer, asked: Asked, metric: Explained, path: Path, he
             "Choose another --metric.",
         )
     found = pl.concat(rows)
-    counted = found.filter(pl.col("_outcome") == Outcome.COUNTED.value)
+    counted = found.filter(pl.col("_outcome") == RowOutcome.COUNTED.value)
     ours = set(counted["_same"].drop_nulls().to_list())
     reasons = [
         *_repeats(different),
@@ -140,13 +140,13 @@ def _only_there(
 def _why(row: Mapping[str, object], asked: Asked, nearly: Mapping[str, str]) -> str:
     outcome, day = row["_outcome"], row["_day"]
     source, key = str(row["_source"]), str(row["_key"])
-    if outcome == Outcome.OTHER_MONTH.value and isinstance(day, dt.date):
+    if outcome == RowOutcome.OTHER_MONTH.value and isinstance(day, dt.date):
         side, edge = ("before", asked.month) if day < asked.month else ("after", asked.last or asked.month)
         far = abs((day.year - edge.year) * 12 + day.month - edge.month)
         when = f"count in the month {side}" if far == 1 else f"count {far} months {side}"
         of = "" if asked.source in {ALL, source} else f", for {source}"
         return f"{when} ({day:%Y-%m}){of}"
-    if outcome == Outcome.OTHER_SOURCE.value:
+    if outcome == RowOutcome.OTHER_SOURCE.value:
         spelled = are_alike(source, asked.source)
         return f"have the source {source!r}" + (": if it is another spelling, add it to the aliases" if spelled else "")
     return nearly.get(key, str(outcome))

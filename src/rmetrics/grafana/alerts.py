@@ -1,13 +1,13 @@
 """The alert rules. Alerts have no variables: their SQL contains no dollar sign and uses the business's own today."""
 
 from rmetrics.grafana.data_health import STALE_HOURS
-from rmetrics.grafana.model import SOURCE, Json, Place
+from rmetrics.grafana.model import SOURCE, Installation, Json
 
 FIRST_DAY_OF_PACE = 8  # before that a single repair moves the pace by more than a tenth
 PACE = 0.9
 
 
-def alert_rules(place: Place) -> Json:
+def alert_rules(place: Installation) -> Json:
     """Returns the provisioning document of all rules."""
     rules = [
         _rule(

@@ -1,14 +1,14 @@
 """*Channels*: one source in depth, with the commands that explain its figures."""
 
 from rmetrics.grafana import model as m
-from rmetrics.grafana.model import MONTH, SHOWN_MONTHS, Json, Panel, Place, ratio
+from rmetrics.grafana.model import MONTH, SHOWN_MONTHS, Installation, Json, Panel, ratio
 
 _ONE = "source = ${source:sqlstring} AND segment IN (${segment:sqlstring})"
 _MONTH_TEXT = "SELECT to_char(month, 'YYYY-MM') AS \"Month\", "
 _METRICS = ("leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
 
 
-def channel(place: Place) -> Json:
+def channel(place: Installation) -> Json:
     """Returns the dashboard."""
     rows = [_headline(place), _history(place), _depth(place), [_days()], [_segments(place), _explain()]]
     variables = [
@@ -23,7 +23,7 @@ def channel(place: Place) -> Json:
     )
 
 
-def _headline(place: Place) -> list[Panel]:
+def _headline(place: Installation) -> list[Panel]:
     def number(title: str, expression: str, about: str, unit: str = "short", decimals: int | None = None) -> Panel:
         sql = f'SELECT {expression} AS "{title}"\nFROM monthly_metrics\nWHERE month = {MONTH} AND {_ONE}'
         return m.stat(title, f"{about} The selected month.", sql, unit=unit, decimals=decimals)
@@ -40,7 +40,7 @@ def _headline(place: Place) -> list[Panel]:
     ]
 
 
-def _history(place: Place) -> list[Panel]:
+def _history(place: Installation) -> list[Panel]:
     tail = f"FROM monthly_metrics\nWHERE {_ONE}\n  AND {SHOWN_MONTHS}\nGROUP BY 1\nORDER BY 1"
     head = _MONTH_TEXT
     counts = f'{head}sum(leads) AS "Leads", sum(units) AS "Units", sum(repairs) AS "Repairs"\n{tail}'
@@ -59,7 +59,7 @@ def _history(place: Place) -> list[Panel]:
     ]
 
 
-def _depth(place: Place) -> list[Panel]:
+def _depth(place: Installation) -> list[Panel]:
     cpl = (
         f'{_MONTH_TEXT}cpl AS "CPL", target_cpl_max AS "Ceiling",\n'
         '       cost / nullif(repairs, 0) AS "Cost per repair"\n'
@@ -125,7 +125,7 @@ def _days() -> Panel:
     )
 
 
-def _segments(place: Place) -> Panel:
+def _segments(place: Installation) -> Panel:
     sql = f"""
 SELECT segment AS "Segment", sum(leads) AS "Leads", sum(units) AS "Units", sum(repairs) AS "Repairs",
        {ratio("repairs", "leads")} AS "L→R", sum(revenue40) AS "Revenue40", sum(cost) AS "Cost", sum(profit) AS "Profit"

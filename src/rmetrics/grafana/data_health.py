@@ -1,13 +1,13 @@
 """*Data health*: freshness of each feed, rows read and rejected by runs, findings, and changes with their causes."""
 
 from rmetrics.grafana import model as m
-from rmetrics.grafana.model import Json, Panel, Place
+from rmetrics.grafana.model import Installation, Json, Panel
 
 STALE_HOURS = 26  # a nightly run plus two hours of tolerance
 _RANGE = "BETWEEN ($__timeFrom())::timestamptz AND ($__timeTo())::timestamptz"
 
 
-def health(place: Place) -> Json:
+def health(place: Installation) -> Json:
     """Returns the dashboard."""
     rows = [_headline(), [_freshness(), _findings()], [_runs(), _rejected()], [_causes(), _changes()]]
     about = "The state of the data: freshness, runs, rejected rows, findings and changes."

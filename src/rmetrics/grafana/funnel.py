@@ -1,14 +1,14 @@
 """*Funnel*: from touch to money by source: the losses and cost of each step, and sources by the CRM and by touch."""
 
 from rmetrics.grafana import model as m
-from rmetrics.grafana.model import MONTH, SHOWN_MONTHS, Json, Panel, Place, ratio
+from rmetrics.grafana.model import MONTH, SHOWN_MONTHS, Installation, Json, Panel, ratio
 from rmetrics.metrics.call_classes import CLASSES
 
 _PICKED = "source IN (${source:sqlstring})"
 _STEPS = ("touches", "answered", "booked", "visited", "repaired", "paid")
 
 
-def funnel(place: Place) -> Json:
+def funnel(place: Installation) -> Json:
     """Returns the dashboard."""
     rows = [
         _headline(place),
@@ -23,7 +23,7 @@ def funnel(place: Place) -> Json:
     return m.dashboard("rmetrics-funnel", "Funnel", about, rows, variables, place, ("now/M", "now/M"), show_range=False)
 
 
-def _headline(place: Place) -> list[Panel]:
+def _headline(place: Installation) -> list[Panel]:
     def number(title: str, expression: str, about: str, unit: str = "short", decimals: int | None = None) -> Panel:
         sql = f'SELECT {expression} AS "{title}"\nFROM journey_metrics\nWHERE month = {MONTH} AND {_PICKED}'
         return m.stat(title, f"{about} Touches of the selected month.", sql, unit=unit, decimals=decimals)
@@ -61,7 +61,7 @@ def _reasons() -> Panel:
     return m.bars("Outcomes", "Parts that add up to all touches.", sql, (10, 9), x="Source")
 
 
-def _by_source(place: Place) -> Panel:
+def _by_source(place: Installation) -> Panel:
     sums = ", ".join(f'{step} AS "{step.capitalize()}"' for step in _STEPS)
     sql = (
         f'SELECT source AS "Source", {sums},\n       cost AS "Cost", revenue_gross AS "Paid to you", '
@@ -79,7 +79,7 @@ def _by_source(place: Place) -> Panel:
     )
 
 
-def _months(place: Place) -> Panel:
+def _months(place: Installation) -> Panel:
     sql = (
         "SELECT to_char(month, 'YYYY-MM') AS \"Month\", "
         f'{ratio("cost", "booked")} AS "Per booked", {ratio("cost", "repaired")} AS "Per repair"\n'
@@ -138,7 +138,7 @@ def _speed() -> Panel:
     return m.table("Speed to lead", about, sql, (10, 9), overrides=overrides)
 
 
-def _who(place: Place) -> Panel:
+def _who(place: Installation) -> Panel:
     sql = (
         'SELECT source AS "The CRM says", source_matched AS "The touch says", known AS "Known", '
         'jobs AS "Jobs", paid AS "Paid"\n'

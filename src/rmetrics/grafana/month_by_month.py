@@ -1,12 +1,12 @@
 """*Month by month*: sources and segments over several months, and the months against target."""
 
 from rmetrics.grafana import model as m
-from rmetrics.grafana.model import PICKED, SHOWN_MONTHS, Json, Panel, Place, ratio
+from rmetrics.grafana.model import PICKED, SHOWN_MONTHS, Installation, Json, Panel, ratio
 
 MEASURES = ("repairs", "leads", "units", "revenue40", "cost", "profit")
 
 
-def months(place: Place) -> Json:
+def months(place: Installation) -> Json:
     """Returns the dashboard."""
     picked = f"FROM monthly_metrics\nWHERE {PICKED}\n  AND {SHOWN_MONTHS}"
     rows = [
@@ -30,7 +30,7 @@ def months(place: Place) -> Json:
     )
 
 
-def _totals(place: Place, picked: str) -> list[Panel]:
+def _totals(place: Installation, picked: str) -> list[Panel]:
     def total(title: str, expression: str, about: str, unit: str = "short", decimals: int | None = None) -> Panel:
         sql = f'SELECT {expression} AS "{title}"\n{picked}'
         return m.stat(title, f"{about} All months shown.", sql, unit=unit, decimals=decimals)
@@ -47,11 +47,11 @@ def _totals(place: Place, picked: str) -> list[Panel]:
     ]
 
 
-def _by(place: Place, picked: str) -> list[Panel]:
+def _by(place: Installation, picked: str) -> list[Panel]:
     return [_measure_by(column, place, picked) for column in ("source", "segment")]
 
 
-def _measure_by(column: str, place: Place, picked: str) -> Panel:
+def _measure_by(column: str, place: Installation, picked: str) -> Panel:
     cases = " ".join(f"WHEN '{name}' THEN {name}" for name in MEASURES)
     sql = (
         f"SELECT to_char(month, 'YYYY-MM') || CASE WHEN month = {place.running_month} THEN '*' ELSE '' END AS month,\n"
@@ -69,7 +69,7 @@ def _measure_by(column: str, place: Place, picked: str) -> Panel:
     )
 
 
-def _money(place: Place, picked: str) -> list[Panel]:
+def _money(place: Installation, picked: str) -> list[Panel]:
     money = (
         'SELECT to_char(month, \'YYYY-MM\') AS "Month", sum(revenue40) AS "Revenue40", sum(cost) AS "Cost",\n'
         f'       sum(profit) AS "Profit"\n{picked}\nGROUP BY 1\nORDER BY 1'
@@ -92,7 +92,7 @@ def _money(place: Place, picked: str) -> list[Panel]:
     ]
 
 
-def _ratios(place: Place, picked: str) -> list[Panel]:
+def _ratios(place: Installation, picked: str) -> list[Panel]:
     head = "SELECT to_char(month, 'YYYY-MM') AS \"Month\", "
     conversions = (
         f'{head}{ratio("units", "leads")} AS "L→U",\n       {ratio("repairs", "units")} AS "U→R",\n'
@@ -128,7 +128,7 @@ def _ratios(place: Place, picked: str) -> list[Panel]:
     ]
 
 
-def _tables(place: Place, picked: str) -> list[list[Panel]]:
+def _tables(place: Installation, picked: str) -> list[list[Panel]]:
     against = f"""
 SELECT to_char(month, 'YYYY-MM') AS "Month", leads AS "Leads", units AS "Units",
        repairs AS "Repairs", target_repairs AS "Target", repairs_attained AS "Attained",

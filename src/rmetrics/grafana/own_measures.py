@@ -1,7 +1,7 @@
 """*Own measures*: all declared measures of a month, one measure by month, and by member of a dimension."""
 
 from rmetrics.grafana import model as m
-from rmetrics.grafana.model import MONTH, PICKED, SHOWN_MONTHS, Json, Panel, Place
+from rmetrics.grafana.model import MONTH, PICKED, SHOWN_MONTHS, Installation, Json, Panel
 
 _VALUE = "coalesce(sum(value), sum(value_above) / nullif(sum(value_below), 0))"
 _ONE = "measure = ${own:sqlstring}"
@@ -18,7 +18,7 @@ _OF_MEMBERS = """of_members AS (
 )"""
 
 
-def own_measures(place: Place) -> Json:
+def own_measures(place: Installation) -> Json:
     """Returns the dashboard."""
     rows = [
         [m.as_of((24, 3))],
@@ -60,7 +60,7 @@ ORDER BY c.place"""
     return m.table("Measures of the month", about, sql, (12, 12), decimals=2)
 
 
-def _month_by_month(place: Place) -> Panel:
+def _month_by_month(place: Installation) -> Panel:
     sql = f"""SELECT to_char(month, 'YYYY-MM') || CASE WHEN month = {place.running_month} THEN '*' ELSE '' END AS month,
        {_VALUE} AS "Value"
 FROM measure_monthly
@@ -94,7 +94,7 @@ ORDER BY place, value DESC, member"""
     )
 
 
-def _members_month_by_month(place: Place) -> Panel:
+def _members_month_by_month(place: Installation) -> Panel:
     sql = f"""WITH {_OF_MEMBERS}
 SELECT to_char(month, 'YYYY-MM') || CASE WHEN month = {place.running_month} THEN '*' ELSE '' END AS month,
        member, value

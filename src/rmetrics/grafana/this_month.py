@@ -3,7 +3,7 @@
 from typing import Any
 
 from rmetrics.grafana import model as m
-from rmetrics.grafana.model import MONTH, SCOPE, Json, Panel, Place, ratio
+from rmetrics.grafana.model import MONTH, SCOPE, Installation, Json, Panel, ratio
 
 _PARTS = f"""\
 WITH picked AS (
@@ -33,7 +33,7 @@ WITH picked AS (
 _ESTIMATE = "An estimate from weekdays, holidays and the last six weeks; the actual figure after the end of the month."
 
 
-def month(place: Place) -> Json:
+def month(place: Installation) -> Json:
     """Returns the dashboard."""
     rows = [
         _headline(place),
@@ -51,7 +51,7 @@ def month(place: Place) -> Json:
     )
 
 
-def _headline(place: Place) -> list[Panel]:
+def _headline(place: Installation) -> list[Panel]:
     def number(title: str, expression: str, about: str, unit: str = "short", **more: Any) -> Panel:
         sql = f'{_PARTS}SELECT {expression} AS "{title}" FROM so_far LEFT JOIN target ON true'
         return m.stat(title, about, sql, unit=unit, **more)
@@ -167,7 +167,7 @@ ORDER BY date"""
     )
 
 
-def _running(place: Place) -> Panel:
+def _running(place: Installation) -> Panel:
     sql = f"""{_PARTS}SELECT day AS "Day",
        sum(coalesce(cost, 0)) OVER w / nullif(sum(coalesce(leads, 0)) OVER w, 0) AS "CPL so far",
        target_cpl_max AS "CPL ceiling",
@@ -198,7 +198,7 @@ ORDER BY day"""
     )
 
 
-def _sources(place: Place) -> Panel:
+def _sources(place: Installation) -> Panel:
     sql = f"""
 WITH picked AS (
   SELECT {MONTH} AS m0, ({MONTH} + interval '1 month')::date AS m1

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -151,19 +152,22 @@ def _open_text(name: str, feeds: Mapping[str, Feed], encoding: str, notes: tuple
     lines = head.split("\n")
     best: _Header | None = None
     for delimiter in (forced[1],) if forced else _DELIMITERS:
-        for above, line, next_line, cells in _head_records(head, delimiter):
+        for record in _head_records(head, delimiter):
+            cells = record.cells
             # A single column would fit every delimiter: accept it once, as comma-separated.
             if len(cells) < 2 and not (delimiter == "," and len(cells) == 1 and cells[0].strip()):
                 continue
-            preamble = tuple(text.rstrip("\r") for text in lines[: line - 1])
-            layout = Layout(encoding, delimiter, "", unique_headers(cells), line, next_line, preamble, notes)
-            header = _Header(layout, _fits(cells, name, feeds, preamble), above)
+            preamble = tuple(text.rstrip("\r") for text in lines[: record.line - 1])
+            layout = Layout(
+                encoding, delimiter, "", unique_headers(cells), record.line, record.next_line, preamble, notes
+            )
+            header = _Header(layout, _fits(cells, name, feeds, preamble), record.above)
             best = _better(best, header)
             if header.sure:
                 break
     if best is None:
         raise RefusedError("has no row that looks like a header; export it again with column names")
-    below = [cells for _, line, _, cells in _head_records(head, best.layout.delimiter) if line >= best.layout.body_line]
+    below = [r.cells for r in _head_records(head, best.layout.delimiter) if r.line >= best.layout.body_line]
     sample = _sample(best.layout.headers, below)
     layout = _noted(best, name, feeds, sample)
     return Export(layout, best.fits, partial(layout_batches, layout), sample)
@@ -199,15 +203,24 @@ def _better(best: _Header | None, other: _Header) -> _Header:
     return other if best is None or other.score > best.score else best
 
 
-def _head_records(head: str, delimiter: str) -> Iterator[tuple[int, int, int, list[str]]]:
-    """Yields (index, first line, next line, cells) of the first records; counts lines as the body reader does."""
+class _HeadRecord(NamedTuple):
+    """One of the first records: the number of those above it, its first line, and the first line after it."""
+
+    above: int
+    line: int
+    next_line: int
+    cells: list[str]
+
+
+def _head_records(head: str, delimiter: str) -> Iterator[_HeadRecord]:
+    """Yields the first records; counts lines as the body reader does."""
     reader = csv.reader(split_lf(head), delimiter=delimiter)
     line = 1
     try:
         for index, cells in enumerate(reader):
             if index >= HEAD_RECORDS:
                 return
-            yield index, line, reader.line_num + 1, cells
+            yield _HeadRecord(index, line, reader.line_num + 1, cells)
             line = reader.line_num + 1
     except csv.Error:
         return

@@ -48,6 +48,7 @@ class TypedBatch:
         rows: typed columns and ``LINE``; one row per accepted record.
         rejected: ``REJECTED_SCHEMA``; one row per rejected record, with its first fault.
         totals: number of dropped total lines.
+        records: number of records in the batch of text, counted before they were typed.
         totals_of: the same by export, if the batch has several.
         no_numbers: by export (0 if the batch has one), the number of phone cells with a placeholder, which became null.
     """
@@ -55,6 +56,7 @@ class TypedBatch:
     rows: pl.DataFrame
     rejected: pl.DataFrame
     totals: int
+    records: int
     totals_of: Mapping[int, int] = field(default_factory=dict)
     no_numbers: Mapping[int, int] = field(default_factory=dict)
 
@@ -166,7 +168,7 @@ class _Typing:
         rejected, totals = self._rejected(bad, suspect)
         rejected = rejected if self.several else rejected.drop(EXPORT)
         rows = frame.filter(~bad) if bad.any() else frame
-        return TypedBatch(rows, rejected, sum(totals.values()), totals, self.no_numbers)
+        return TypedBatch(rows, rejected, sum(totals.values()), self.height, totals, self.no_numbers)
 
     def _column(self, name: str, column: Column) -> tuple[pl.Series | None, pl.Series]:
         nothing = pl.Series([False]).new_from_index(0, self.height)

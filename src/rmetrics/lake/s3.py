@@ -16,8 +16,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from rmetrics.environment import named_setting
 from rmetrics.errors import LakeError, SettingsError
-from rmetrics.settings import named_setting
 
 _URL = re.compile(r"s3://([a-z0-9][a-z0-9.\-]{1,61}[a-z0-9])(?:/+([^?#]*))?")
 _KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
@@ -30,7 +30,7 @@ _KEY_HINT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class BucketObject:
     """An object as returned by a listing or a HEAD request.
 
     Attributes:
@@ -128,7 +128,7 @@ class Connection:
                     raise LakeError(f"{self.url}/{name} arrived incomplete", "Run again.")
         return True
 
-    def head(self, name: str) -> Found | None:
+    def head(self, name: str) -> BucketObject | None:
         """The object's current metadata; None if it does not exist."""
         import obstore
 
@@ -168,14 +168,14 @@ class Connection:
         with self.errors(name), contextlib.suppress(FileNotFoundError):
             obstore.delete(self._store, name)
 
-    def list(self, prefix: str) -> Sequence[Found]:
+    def list(self, prefix: str) -> Sequence[BucketObject]:
         """Every object below a prefix, which ends with a slash or is empty."""
         import obstore
 
         with self.errors(prefix):
             return [_found(o) for some in obstore.list(self._store, prefix or None) for o in some]
 
-    def top(self, prefix: str) -> Sequence[Found]:
+    def top(self, prefix: str) -> Sequence[BucketObject]:
         """The objects directly in a folder, without those in subfolders."""
         import obstore
 
@@ -203,8 +203,8 @@ class Connection:
             raise _unusable(error, f"{self.url}/{name}") from None
 
 
-def _found(meta: Any) -> Found:
-    return Found(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"].timestamp())
+def _found(meta: Any) -> BucketObject:
+    return BucketObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"].timestamp())
 
 
 def _modified(attributes: dict[str, Any]) -> list[int]:
@@ -276,4 +276,4 @@ def _profile() -> dict[str, str]:
     return found
 
 
-__all__ = ["Connection", "Found"]
+__all__ = ["BucketObject", "Connection"]

@@ -5,11 +5,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from rmetrics.brief.facts import SendTrouble
+from rmetrics.environment import named_setting
 from rmetrics.errors import SettingsError
 from rmetrics.notify.channels import Message, deliver, require_apprise
 from rmetrics.notify.ledger import Kind, Ledger
 from rmetrics.rules.messages import Channel
-from rmetrics.settings import named_setting
 
 DOUBTFUL = "doubtful"
 _TROUBLE_DAYS = 2

@@ -8,7 +8,7 @@ from typing import Any
 
 from rmetrics.errors import SettingsError
 from rmetrics.explain.asked import Asked
-from rmetrics.explain.explanation import Explained, Explanation, ListedRow, Made, Part
+from rmetrics.explain.explanation import DerivedFigure, Explained, Explanation, ListedRow, Part
 from rmetrics.explain.gaps import Gap
 from rmetrics.files import open_private
 from rmetrics.findings import count
@@ -123,7 +123,7 @@ def _metric(report: Report, metric: Explained, *, published: bool, rows: bool) -
         report.line(f"  proof: {proof}, difference {figure(metric.scale, worst)}", "green")
 
 
-def _made(report: Report, found: Explanation, made: Made) -> None:
+def _made(report: Report, found: Explanation, made: DerivedFigure) -> None:
     """Shows a figure that is computed from the explained measures."""
     report.line("")
     report.parts((f"{made.figure.name}  ", "bold cyan"), (shown_value(made.value, made.figure.kind), "bold"))

@@ -5,7 +5,7 @@ from typing import Any
 
 from rmetrics.explain.members import Members, MemberTable
 from rmetrics.output.explain import figure, months_in_words, share, value
-from rmetrics.output.grid import Cell, Column, Grid
+from rmetrics.output.grid import Cell, Grid, GridColumn
 from rmetrics.output.metrics import shown_value
 from rmetrics.output.reporter import Report
 
@@ -42,11 +42,11 @@ def show_members(report: Report, found: Members) -> None:
 
 def _grid(found: Members) -> Grid:
     sums = {f.name: found.tables.get(f.name) for f in found.figures}
-    columns = [Column(found.dimension, whole=True)]
+    columns = [GridColumn(found.dimension, whole=True)]
     for name, table in sums.items():
-        columns.append(Column(name, right=True, whole=True))
+        columns.append(GridColumn(name, right=True, whole=True))
         if table is not None and table.additive:
-            columns.append(Column("share", right=True, whole=True))
+            columns.append(GridColumn("share", right=True, whole=True))
     grid = Grid("", columns)
     for member in found.members:
         cells = [Cell(member)]

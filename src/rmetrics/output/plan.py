@@ -117,8 +117,8 @@ def _rows(report: Report, plan: Plan, *, shown: bool) -> None:
     if plan.rows is None:
         report.line("The rows affected are unknown: the lake no longer has the rules of the last computation.", "dim")
         return
-    for feed, cause, n in [] if shown else summary(plan.rows)[:_SHOWN_CAUSES]:
-        report.line(f"{count(n, 'row')} of {feed}: {cause}")
+    for moved in [] if shown else summary(plan.rows)[:_SHOWN_CAUSES]:
+        report.line(f"{count(moved.rows, 'row')} of {moved.feed}: {moved.cause}")
     if plan.rows and not shown:
         report.line("See each with --rows.", "dim")
     for row in plan.rows if shown else ():

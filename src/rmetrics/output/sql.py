@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from rmetrics.errors import SettingsError
 from rmetrics.findings import count
 from rmetrics.output.csv_files import safe_cell, write_csv
-from rmetrics.output.grid import Cell, Column, Grid
+from rmetrics.output.grid import Cell, Grid, GridColumn
 from rmetrics.output.reporter import Report, plain
 from rmetrics.output.streams import lost
 from rmetrics.usecases.sql import Query
@@ -59,9 +59,9 @@ def _csv(names: list[str], rows: Iterable[Sequence[object]]) -> None:
         ) from None
 
 
-def _column(name: str, kind: str) -> Column:
+def _column(name: str, kind: str) -> GridColumn:
     number = "[" not in kind and any(kind.removeprefix("U").startswith(n) for n in _NUMBERS)
-    return Column(name, right=number, whole=number or kind.startswith(_WHOLE))
+    return GridColumn(name, right=number, whole=number or kind.startswith(_WHOLE))
 
 
 def _text(value: object) -> str:

@@ -6,7 +6,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from rmetrics.errors import PostgresError, SettingsError
@@ -357,8 +357,22 @@ def _has_code(sql: str) -> bool:
     return any(line.strip() and not line.strip().startswith("--") for line in sql.splitlines())
 
 
-def catalog(session: Session, table: str) -> Mapping[str, tuple[str, bool, bool]]:
-    """The columns of a table: name to (type, not null, generated or identity); empty if the table does not exist."""
+class ColumnThere(NamedTuple):
+    """A column as the database has it.
+
+    Attributes:
+        type: in PostgreSQL's words.
+        not_null: whether it refuses NULL.
+        generated: whether the database fills it.
+    """
+
+    type: str
+    not_null: bool
+    generated: bool
+
+
+def catalog(session: Session, table: str) -> Mapping[str, ColumnThere]:
+    """The columns of a table by name; empty if the table does not exist."""
     rows = session.query(
         "SELECT attname::text, format_type(atttypid, atttypmod), attnotnull, attgenerated <> '' OR attidentity <> '' "
         "FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid AND c.relname = $1 "
@@ -366,4 +380,4 @@ def catalog(session: Session, table: str) -> Mapping[str, tuple[str, bool, bool]
         "AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
         [table],
     )
-    return {name: (kind, must, made) for name, kind, must, made in rows}
+    return {name: ColumnThere(*column) for name, *column in rows}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from rmetrics.errors import PostgresError
-from rmetrics.postgres.connection import HERE, Session, catalog, literal, quoted, statements
+from rmetrics.postgres.connection import HERE, ColumnThere, Session, catalog, literal, quoted, statements
 from rmetrics.postgres.ownership import own_relations, read_note, refuse_foreign, take_note
 from rmetrics.postgres.upgrade import upgrade
 from rmetrics.tables import PgTable
@@ -201,11 +201,11 @@ def has_columns(session: Session, tables: Sequence[PgTable]) -> bool:
     return {(t.name, name) for t in tables for name in t.names} <= {(str(t), str(n)) for t, n in rows}
 
 
-def withhold(table: PgTable, there: Mapping[str, tuple[str, bool, bool]]) -> list[str]:
+def withhold(table: PgTable, there: Mapping[str, ColumnThere]) -> list[str]:
     """The statements that clear columns published before the rules set ``publish = false``."""
     found = []
     for name in (n for n in table.withheld if n in there):
-        if there[name][1]:
+        if there[name].not_null:
             found.append(f"ALTER TABLE {quoted(table.name)} ALTER COLUMN {quoted(name)} DROP NOT NULL")
         found.append(f"UPDATE {quoted(table.name)} SET {quoted(name)} = NULL WHERE {quoted(name)} IS NOT NULL")
     return found

@@ -27,7 +27,7 @@ class UnusableAnswerError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ListPage:
     """The content of one response.
 
     Attributes:
@@ -100,7 +100,7 @@ def found(path: str | None, document: Any) -> Any:
         raise UnusableAnswerError(f"does not fit {path!r}: {type(error).__name__}") from None
 
 
-def read_page(pull: ListPull, document: Any) -> Page:
+def read_page(pull: ListPull, document: Any) -> ListPage:
     """Extracts rows, total and cursor from one response.
 
     Raises:
@@ -113,7 +113,7 @@ def read_page(pull: ListPull, document: Any) -> Page:
         raise UnusableAnswerError(f"has no list under {pull.rows}")
     if not all(isinstance(r, dict) for r in rows):
         raise UnusableAnswerError(f"has values that are not objects under {pull.rows}")
-    return Page(tuple(_row(pull, r) for r in rows), _total(pull, document), _next(pull, document))
+    return ListPage(tuple(_row(pull, r) for r in rows), _total(pull, document), _next(pull, document))
 
 
 def _total(pull: ListPull, document: Any) -> int | None:

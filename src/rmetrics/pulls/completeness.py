@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 from rmetrics.errors import PullError
 from rmetrics.findings import count
-from rmetrics.pulls.answers import Page, Row
+from rmetrics.pulls.answers import ListPage, Row
 from rmetrics.rules.pulls import ListPull
 
 HINT = "No data of this pull are in force; the last complete data remain. To try again: rmetrics pull"
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ListReading:
     """One reading of a whole list, consistent in itself.
 
     Attributes:
@@ -57,7 +57,7 @@ def unsound(what: str, hint: str = HINT) -> UnsoundError:
     return UnsoundError(what, hint)
 
 
-def judged(pull: ListPull, pages: Sequence[Page]) -> Reading:
+def judged(pull: ListPull, pages: Sequence[ListPage]) -> ListReading:
     """Checks the pages of a reading against each other and returns it.
 
     Raises:
@@ -82,10 +82,10 @@ def judged(pull: ListPull, pages: Sequence[Page]) -> Reading:
             "the list is empty, and no total confirms this",
             "If it may be empty, declare may_be_empty = true, or total. Otherwise check that the token is still valid.",
         )
-    return Reading(tuple(rows), len(pages), total)
+    return ListReading(tuple(rows), len(pages), total)
 
 
-def _short_page(pull: ListPull, pages: Sequence[Page]) -> str:
+def _short_page(pull: ListPull, pages: Sequence[ListPage]) -> str:
     """Names the first page, other than the last, that is not full."""
     size = pull.paging.size
     if size is None or pull.paging.kind not in {"offset", "page"}:
@@ -94,14 +94,14 @@ def _short_page(pull: ListPull, pages: Sequence[Page]) -> str:
     return "" if short is None else f" (page {short[0]} has {short[1]:,} of {size:,})"
 
 
-def _one_total(pages: Sequence[Page]) -> int | None:
+def _one_total(pages: Sequence[ListPage]) -> int | None:
     totals = list(dict.fromkeys(p.total for p in pages))
     if len(totals) > 1:
         raise unsound(f"the declared total changed from {totals[0]} to {totals[1]} while the pages were read")
     return totals[0] if totals else None
 
 
-def _no_page_twice(pull: ListPull, pages: Sequence[Page]) -> None:
+def _no_page_twice(pull: ListPull, pages: Sequence[ListPage]) -> None:
     """Refuses a repeated page; without ``unique`` only its whole content reveals it."""
     if pull.unique:
         return
@@ -116,7 +116,7 @@ def _no_page_twice(pull: ListPull, pages: Sequence[Page]) -> None:
         seen[digest] = number
 
 
-def _unique(pull: ListPull, pages: Sequence[Page]) -> list[Row]:
+def _unique(pull: ListPull, pages: Sequence[ListPage]) -> list[Row]:
     """Returns the rows with each key once.
 
     Raises:
@@ -140,6 +140,6 @@ def _unique(pull: ListPull, pages: Sequence[Page]) -> list[Row]:
     return rows
 
 
-def agree(first: Reading, second: Reading) -> bool:
+def agree(first: ListReading, second: ListReading) -> bool:
     """Whether two readings have the same rows."""
     return first.digest == second.digest

@@ -24,7 +24,7 @@ Fits = Callable[[Path, str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
+class LandedPull:
     """A pulled file in the inbox. ``new``: whether a file was written; False without rows or with known content."""
 
     manifest: Manifest
@@ -77,7 +77,7 @@ def finish(folder: Path) -> None:
         raise _unwritable(folder, error) from error
 
 
-def put(folder: Path, content: bytes, manifest: Manifest, fits: Fits, modified_ns: int | None = None) -> Landed:
+def put(folder: Path, content: bytes, manifest: Manifest, fits: Fits, modified_ns: int | None = None) -> LandedPull:
     """Puts one file and its manifest into the inbox.
 
     Args:
@@ -98,13 +98,13 @@ def put(folder: Path, content: bytes, manifest: Manifest, fits: Fits, modified_n
             place.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         if manifest.file is None:
             _empty(folder, manifest)
-            return Landed(manifest, new=False)
+            return LandedPull(manifest, new=False)
         before = _same(folder, sha256)
         if before is not None:
             path, old = before
             kept = replace(manifest, file=old.file)
             replace_private(path, kept.document())
-            return Landed(kept, new=False)
+            return LandedPull(kept, new=False)
         manifest = replace(manifest, file=_free(folder, manifest.file))
         assert manifest.file is not None  # noqa: S101 - it was not above
         part = part_of(folder / manifest.file)
@@ -116,7 +116,7 @@ def put(folder: Path, content: bytes, manifest: Manifest, fits: Fits, modified_n
         put_in_place(part, folder / manifest.file)
     except OSError as error:
         raise _unwritable(folder, error) from error
-    return Landed(manifest, new=True)
+    return LandedPull(manifest, new=True)
 
 
 def judge(folder: Path, content: bytes, name: str, feed: str, fits: Fits) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from rmetrics.concealed import LEAST, conceal
+from rmetrics.environment import KEY_RING, named_setting
 from rmetrics.errors import SettingsError
-from rmetrics.settings import KEY_RING, named_setting
 
 
 def secrets_of(names: Mapping[str, str]) -> dict[str, str]:

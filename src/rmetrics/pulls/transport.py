@@ -50,7 +50,7 @@ class NoSuchPageError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A server's response.
 
     Attributes:
@@ -91,7 +91,7 @@ class Transport:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def ask(self, what: str, request: Request, read: Callable[[Answer], T]) -> T:
+    def ask(self, what: str, request: Request, read: Callable[[Response], T]) -> T:
         """Sends a request, repeatedly if necessary, until the response can be read.
 
         Args:
@@ -135,11 +135,11 @@ class Transport:
             raise incomplete(f"{what}: the time budget of {self._seconds:,.0f} seconds is exhausted", _BUDGET)
         return left
 
-    def _once(self, what: str, request: Request, read: Callable[[Answer], T]) -> T:
+    def _once(self, what: str, request: Request, read: Callable[[Response], T]) -> T:
         for _ in range(_REDIRECTS):
             self._must_be_declared(what, request.url)
             answer = self._sent(what, request)
-            if isinstance(answer, Answer):
+            if isinstance(answer, Response):
                 return read(answer)
             if request.method != "GET":
                 raise incomplete(f"{what}: the server redirects a POST ({origin(answer)})")
@@ -150,11 +150,11 @@ class Transport:
         try:
             target, safe = origin(url), may_be_sent_to(url)
         except ValueError:
-            raise incomplete(f"{what}: leads to an invalid address") from None
+            raise incomplete(f"{what}: leads to an address that cannot be used") from None
         if target not in self._origins or not safe:
             raise incomplete(f"{what}: leads to {target}, which is not declared", _HOSTS)
 
-    def _sent(self, what: str, request: Request) -> "Answer | str":
+    def _sent(self, what: str, request: Request) -> "Response | str":
         """Sends one request; returns the response or the address of a redirect."""
         pause = self._last + self._interval - time.monotonic()
         if pause > 0:
@@ -181,7 +181,7 @@ class Transport:
             raise AgainError(f"broke off ({type(error).__name__})") from None
         except (httpx.InvalidURL, ValueError):
             raise incomplete(f"{what}: the address is invalid") from None
-        return Answer(body, _next_link(request.url, response))
+        return Response(body, _next_link(request.url, response))
 
     def _refuse(self, what: str, response: Any) -> None:
         status = response.status_code
@@ -262,4 +262,4 @@ def _joined(base: str, address: str) -> str:
         return address
 
 
-__all__ = ["Answer", "PullError", "RefusedSecretError", "Transport", "retry_after"]
+__all__ = ["PullError", "RefusedSecretError", "Response", "Transport", "retry_after"]

@@ -24,7 +24,7 @@ _EXCEPTIONS = (*_SINGLE, *_GROUPS)
 _NESTED = {"journeys": "sources", "feeds": "columns"}  # tables nested in a table: merged by name as well
 
 
-class Company(Table):
+class CompanyRule(Table):
     """A company of the group.
 
     Attributes:
@@ -186,4 +186,4 @@ def _table(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-__all__ = ["COMPANIES", "Company", "of_company", "require_company", "require_history"]
+__all__ = ["COMPANIES", "CompanyRule", "of_company", "require_company", "require_history"]

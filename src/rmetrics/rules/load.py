@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rmetrics.errors import RuleProblem, RulesError
-from rmetrics.rules.companies import COMPANIES, Company, of_company
+from rmetrics.rules.companies import COMPANIES, CompanyRule, of_company
 from rmetrics.rules.dated import DATED_KEYS, Dated
 from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.files import GROUPS, LISTS, NO_FIGURES, SINGLE, Tree, read_tree
@@ -115,12 +115,12 @@ class _Loader:
             tables=figures,
         )
 
-    def company(self, name: str, table: Any) -> Company | None:
+    def company(self, name: str, table: Any) -> CompanyRule | None:
         """Loads one company; its name becomes part of folder names and of a schema name."""
         key = f"{COMPANIES}.{name}"
         if not IDENTIFIER.fullmatch(name) or name == "public":
             self.problem(key, f"{name!r} {IDENTIFIER_RULE}, and not public")
-        return self.model(Company, key, table)
+        return self.model(CompanyRule, key, table)
 
     def required(self, name: str) -> Any:
         if name in self.tree.tables:

@@ -9,7 +9,7 @@ from rmetrics.rules.conditions import read_condition
 from rmetrics.rules.dated import Dated
 from rmetrics.rules.expressions import tree, typing
 from rmetrics.rules.expressions.parsing import parse
-from rmetrics.rules.expressions.refusal import RefusedError
+from rmetrics.rules.expressions.refusal import RefusedExpressionError
 from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.measure_tables import JOURNEYS, SOURCES, Dimension, Measure
 from rmetrics.rules.measures import SHIPPED, TAKEN, declared, measure_row, sum_kind
@@ -137,7 +137,7 @@ class MeasureProblems:
         self._own_result(f"{at}.sum", measure.sum or "", row)
         try:
             return sum_kind(measure, self.rules)
-        except RefusedError as refusal:
+        except RefusedExpressionError as refusal:
             known = [n for n, t in row.columns if t in {ColumnType.MONEY, ColumnType.INTEGER, ColumnType.DURATION}]
             near = did_you_mean(measure.sum or "", known)
             self.say(f"{at}.sum", f"must add up money or whole numbers: {refusal}{near}")
@@ -207,7 +207,7 @@ def _made_of(text: str, feed: Feed) -> list[str]:
 def _columns(text: str) -> Iterator[str]:
     try:
         yield from tree.columns_in(parse(text))
-    except RefusedError:
+    except RefusedExpressionError:
         return
 
 

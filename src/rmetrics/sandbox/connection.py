@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ _TABLE_FUNCTIONS = frozenset({
 _REFUSED_FUNCTIONS = frozenset({"write_log", "getenv", "sleep_ms", "nextval", "currval", "query", "query_table"})
 
 
-_open = weakref.WeakSet[duckdb.DuckDBPyConnection]()
+_opened = ContextVar["Opened | None"]("opened", default=None)
 
 
 def file_name(path: Path) -> str:
@@ -75,7 +76,8 @@ def sandbox(
             "Check the disk's free space and permissions.",
         ) from error
     connection = duckdb.connect(config=_CONFIG)
-    _open.add(connection)
+    if opened := _opened.get():
+        opened.add(connection)
     weakref.finalize(connection, shutil.rmtree, spill, ignore_errors=True)
     try:
         if memory_limit is not None:
@@ -98,11 +100,30 @@ def sandbox(
     return connection
 
 
-def interrupt() -> None:
-    """Ends what DuckDB is doing in any connection of this process that was made here; it fails with an error."""
-    for connection in list(_open):
-        with contextlib.suppress(duckdb.Error):  # closed meanwhile
-            connection.interrupt()
+class Opened:
+    """The connections that one piece of work opens, so that another thread can end the work."""
+
+    def __init__(self) -> None:
+        self._connections = weakref.WeakSet[duckdb.DuckDBPyConnection]()
+
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
+        """Notes every sandbox that this thread opens inside the block."""
+        before = _opened.set(self)
+        try:
+            yield
+        finally:
+            _opened.reset(before)
+
+    def add(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Notes a connection for as long as it exists."""
+        self._connections.add(connection)
+
+    def interrupt(self) -> None:
+        """Ends what DuckDB is doing in these connections; it fails with an error."""
+        for connection in list(self._connections):
+            with contextlib.suppress(duckdb.Error):  # closed meanwhile
+                connection.interrupt()
 
 
 def only_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from rmetrics.files import PRIVATE_FOLDER, replace_private
-from rmetrics.schedule.plan import Kind
+from rmetrics.schedule.plan import Scheduler
 
 _INSTALLED, _RAN = "schedule.json", "schedule-run.json"
 GRACE = dt.timedelta(hours=1)  # a run may start late and takes some time
@@ -63,7 +63,7 @@ def installed_in(data: Path) -> Installed | None:
     kept = _read(data / _INSTALLED)
     try:
         return Installed(
-            str(Kind(kept["kind"])), str(kept["at"]), str(kept["zone"]), tuple(kept["files"]),
+            str(Scheduler(kept["kind"])), str(kept["at"]), str(kept["zone"]), tuple(kept["files"]),
             dt.datetime.fromisoformat(kept["installed_at"]),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError):

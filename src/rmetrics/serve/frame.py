@@ -27,7 +27,7 @@ MENU = (
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PageRequest:
     """A request for a page.
 
     Attributes:

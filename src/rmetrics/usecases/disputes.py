@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from rmetrics.errors import SettingsError
+from rmetrics.opening import open_project
 from rmetrics.pipeline.asked import only_source
 from rmetrics.pipeline.claims import Claim, ClaimState, lead_claims
 from rmetrics.pipeline.workspace import opened
@@ -63,7 +64,7 @@ def disputes(
         RulesError, LakeError: see ``errors``.
     """
     now = now or dt.datetime.now(dt.UTC)
-    with opened(settings, progress) as lake:
+    with opened(open_project(settings), progress) as lake:
         rules = lake.rules
         with_terms = [n for n, dated in rules.sources.items() if any(v.disputes for _, v in dated.versions)]
         source = only_source(source, rules)

@@ -20,14 +20,15 @@ import polars as pl
 
 from rmetrics.drafting.guess import BLANK, Guess, choose_date, choose_key, guesses, is_spend
 from rmetrics.drafting.known import Likeness, likeness, variant_text
-from rmetrics.drafting.toml_text import Plan, rules_text
+from rmetrics.drafting.toml_text import DraftPlan, rules_text
 from rmetrics.errors import LakeError, RuleProblem, RulesError, SettingsError
 from rmetrics.files import write_private
 from rmetrics.ingest.dates import Reading
 from rmetrics.ingest.read import PROBLEM, Export, RefusedError, open_export
 from rmetrics.ingest.recognise import normal_header
 from rmetrics.ingest.sniff import blocks
-from rmetrics.lake import Lake, RawFile, open_lake
+from rmetrics.lake import Lake, RawFile
+from rmetrics.opening import open_project
 from rmetrics.pipeline.landing.placement import place
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.feeds import ColumnType, Feed
@@ -84,8 +85,8 @@ def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
             rules, to a shipped example, or as jobs or payments of a CRM.
         RulesError: the current rules do not load.
     """
-    rules = load_rules(settings.rules_dir, settings.company)
-    source = source.strip()
+    project = open_project(settings)
+    rules, source = project.rules, source.strip()
     slug = _slug(source)
     target = settings.rules_dir / f"{slug}.toml"
     _refuse_known(rules, source, target)
@@ -104,8 +105,8 @@ def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
     if feed in rules.feeds:
         raise SettingsError(f"the feed {feed} is already declared ({rules.place(f'feeds.{feed}')})", "Edit it there.")
     found = _clear_of_the_day(_with_required(found, key, date), date)
-    plan = Plan(source, slug, feed, export.name, key, date, skipped)
-    found, text, problems = _that_takes_nothing(settings, open_lake(settings), rules, plan, found, export)
+    plan = DraftPlan(source, slug, feed, export.name, key, date, skipped)
+    found, text, problems = _that_takes_nothing(settings, project.lake, rules, plan, found, export)
     path = target.with_name(f"{target.name}.draft") if problems else target
     _write(path, text)
     notes = tuple(_notes(found, plan, opened, path, problems))
@@ -306,7 +307,7 @@ def _clear_of_the_day(found: Sequence[Guess], date: str) -> list[Guess]:
 
 
 def _that_takes_nothing(
-    settings: Settings, lake: Lake, rules: Rules, plan: Plan, found: list[Guess], export: Path
+    settings: Settings, lake: Lake, rules: Rules, plan: DraftPlan, found: list[Guess], export: Path
 ) -> tuple[list[Guess], str, list[RuleProblem]]:
     """Returns the draft with as many required columns as needed to take no exports of other feeds."""
     raws = lake.raw_files()
@@ -333,7 +334,7 @@ def _takes(raws: list[RawFile], were: Mapping[str, str], loaded: Rules) -> bool:
     return any(now.get(sha) != feed for sha, feed in were.items())
 
 
-def _unread(loaded: Rules, plan: Plan, export: Path, target: Path) -> list[RuleProblem]:
+def _unread(loaded: Rules, plan: DraftPlan, export: Path, target: Path) -> list[RuleProblem]:
     """Returns a problem if the draft would not read the export it was guessed from."""
     fits = [f for f in open_export(export, export.name, loaded.feeds).fits if f.fits]
     if [f.feed for f in fits] == [plan.feed]:
@@ -357,7 +358,7 @@ def _loaded(settings: Settings, target: Path, text: str) -> Rules | list[RulePro
 
 
 def _notes(
-    found: Sequence[Guess], plan: Plan, opened: Export, path: Path, problems: Sequence[RuleProblem]
+    found: Sequence[Guess], plan: DraftPlan, opened: Export, path: Path, problems: Sequence[RuleProblem]
 ) -> Iterator[str]:
     yield from opened.layout.notes
     if problems:

@@ -15,6 +15,7 @@ from rmetrics.explain.journeys import Story, job_story, lead_story
 from rmetrics.explain.lists import against_list, listed_metric
 from rmetrics.explain.members import Members, explain_member, explain_members
 from rmetrics.metrics.figures import Figure, figures_of
+from rmetrics.opening import open_project
 from rmetrics.periods import parse_month
 from rmetrics.pipeline.asked import Months
 from rmetrics.pipeline.workspace import opened
@@ -146,7 +147,7 @@ def explain_numbers(
     """
     gaps_too = question.expect or question.against is not None
     months = None if gaps_too else question.months  # the cause of a gap may lie in any month
-    with explainer(settings, months=months, offline=offline, progress=progress) as one:
+    with explainer(open_project(settings), months=months, offline=offline, progress=progress) as one:
         parts, made = _numbers_of(one, question.metrics)
         source, segment = one.source(question.source), one.segment(question.segment)
         first, last = one.months(question.months)
@@ -189,7 +190,7 @@ def explain_member_of(
         LakeError, PostgresError, RulesError: see ``explain``.
     """
     dimension = _for_members(question)
-    with explainer(settings, months=question.months, offline=offline, progress=progress) as one:
+    with explainer(open_project(settings), months=question.months, offline=offline, progress=progress) as one:
         parts, made = _parts(one, question.metrics)
         asked = _months_of(one, question)
         return with_ratios(explain_member(one, asked, dimension, question.member or "", parts), made)
@@ -208,7 +209,7 @@ def explain_members_of(
     Args, Raises: see ``explain_member_of``; the question names no member.
     """
     dimension = _for_members(question)
-    with explainer(settings, months=question.months, offline=offline, progress=progress) as one:
+    with explainer(open_project(settings), months=question.months, offline=offline, progress=progress) as one:
         parts, _ = _parts(one, question.metrics)
         asked = _months_of(one, question)
         found = explain_members(one, asked, dimension, parts)
@@ -261,7 +262,7 @@ def explain_journey(
     """
     if (job is None) == (lead is None):
         raise SettingsError("--job and --lead cannot be combined", "Use one of them.")
-    with opened(settings, progress) as lake:
+    with opened(open_project(settings), progress) as lake:
         exports = {rank: raw.name for rank, raw in lake.exports.items()}
         rows = lake.computed.rows
         told = lead_story(rows, exports, lead) if lead is not None else job_story(rows, exports, job or "")
@@ -296,5 +297,5 @@ def explain(
         LakeError: nothing landed, or a landed export is damaged.
         PostgresError: the database cannot be reached.
     """
-    with explainer(settings, month=month, offline=offline, progress=progress) as one:
+    with explainer(open_project(settings), month=month, offline=offline, progress=progress) as one:
         return one.explain(Asked(one.source(source), one.month(month), one.segment(segment), day), metrics)

@@ -7,9 +7,9 @@ import datetime as dt
 from dataclasses import dataclass
 
 from rmetrics.errors import SettingsError
-from rmetrics.lake import RawFile, open_lake
+from rmetrics.lake import RawFile
+from rmetrics.opening import open_lake, open_project
 from rmetrics.pipeline.landing.placement import place
-from rmetrics.rules import load_rules
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings
 
@@ -53,8 +53,8 @@ def landed_exports(settings: Settings) -> tuple[LandedExport, ...]:
         RulesError: the rules do not load.
         LakeError: a record of the lake cannot be read.
     """
-    rules = load_rules(settings.rules_dir, settings.company)
-    raws = open_lake(settings).raw_files()
+    project = open_project(settings)
+    rules, raws = project.rules, project.lake.raw_files()
     feeds = {p.raw.sha256: p.feed for p in place(raws, rules)[0]}
     return tuple(_told(raw, feeds.get(raw.sha256)) for raw in raws)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from rmetrics.errors import SettingsError
+from rmetrics.opening import database_of
 from rmetrics.pipeline.asked import Months, months_named, only_source
 from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.ddl import has_all
@@ -119,7 +120,7 @@ def history(
             "Leave out --daily and --source.",
         )
     wanted = _Wanted(source or "", recorded or "", dimension or "", member or "", daily)
-    with existing_server(settings) as target:
+    with existing_server(database_of(settings)) as target:
         if target is None:
             raise _nothing()
         return _history(target, settings, rules, months, wanted)
@@ -223,7 +224,7 @@ def run_changes(settings: Settings, run_id: str, *, most: int) -> tuple[Recorded
     Raises:
         PostgresError: the server cannot be reached.
     """
-    with existing_server(settings) as target:
+    with existing_server(database_of(settings)) as target:
         if target is None:
             return ()
         with connect(target, schema=settings.pg_schema) as session:

@@ -15,16 +15,17 @@ from rmetrics.metrics.by_period import (
     MEMBER,
     SPAN,
     Compare,
+    Coverage,
     Period,
     Span,
-    State,
     ages_of,
     compared_with,
     periods_of,
     sums,
 )
-from rmetrics.metrics.figures import SHIPPED, Figure, Kind, figures_of, quotient
+from rmetrics.metrics.figures import SHIPPED, Figure, FigureKind, figures_of, quotient
 from rmetrics.metrics.tallies import last_day
+from rmetrics.opening import open_project
 from rmetrics.periods import Grain, month_of, next_month, next_period, period_of
 from rmetrics.pipeline.asked import only_source
 from rmetrics.pipeline.compute.names import TALLIES
@@ -44,7 +45,7 @@ _Sums = Mapping[tuple[int, str | None], Mapping[str, Decimal]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class MetricsRequest:
     """The request.
 
     Attributes:
@@ -73,7 +74,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Members:
+class MemberColumn:
     """The column of a table that holds the members, and the declared dimension that its rows belong to."""
 
     column: str | None
@@ -98,7 +99,7 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MetricsRow:
     """One number.
 
     Attributes:
@@ -113,13 +114,13 @@ class Row:
     period: str
     span: Span
     through: dt.date
-    state: State
+    state: Coverage
     source: str
     segment: str
     dimension: str | None
     member: str
     measure: str
-    kind: Kind
+    kind: FigureKind
     compared: Compared | None
     explain: str
     value: Decimal | None
@@ -135,14 +136,14 @@ class Metrics:
         problems: why the lake could not be used as it is.
     """
 
-    asked: Asked
+    asked: MetricsRequest
     data: Span
     currency: str
-    rows: tuple[Row, ...]
+    rows: tuple[MetricsRow, ...]
     problems: tuple[Finding, ...]
 
 
-def metrics(settings: Settings, asked: Asked, progress: Progress = silent) -> Metrics:
+def metrics(settings: Settings, asked: MetricsRequest, progress: Progress = silent) -> Metrics:
     """Returns measures by period, and by member of a dimension if one is named, added up by both engines.
 
     Args:
@@ -155,7 +156,7 @@ def metrics(settings: Settings, asked: Asked, progress: Progress = silent) -> Me
         LakeError: nothing landed, or no row counts.
         CheckError: the engines differ: a bug; no figure is shown.
     """
-    with opened(settings, progress) as lake:
+    with opened(open_project(settings), progress) as lake:
         known = figures_of(lake.rules)
         for name in asked.measures:
             if name not in known:
@@ -167,7 +168,7 @@ def metrics(settings: Settings, asked: Asked, progress: Progress = silent) -> Me
         return _metrics(lake, asked, [known[name] for name in asked.measures or DEFAULT])
 
 
-def _check_dimension(asked: Asked, rules: Rules) -> None:
+def _check_dimension(asked: MetricsRequest, rules: Rules) -> None:
     """Refuses a breakdown that a dimension does not have.
 
     Members of a declared dimension are computed by month, for the whole company.
@@ -192,7 +193,7 @@ def _check_dimension(asked: Asked, rules: Rules) -> None:
         raise SettingsError(f"{name} is computed by month only", "Name whole months: --from 2024-10 --to 2024-12.")
 
 
-def _check_ages(asked: Asked) -> None:
+def _check_ages(asked: MetricsRequest) -> None:
     """Refuses options that ages do not have.
 
     Raises:
@@ -206,7 +207,7 @@ def _check_ages(asked: Asked) -> None:
         raise SettingsError("an age has no earlier period to compare with", "Leave out --compare, or use --by month.")
 
 
-def _metrics(lake: Workspace, asked: Asked, figures: Sequence[Figure]) -> Metrics:
+def _metrics(lake: Workspace, asked: MetricsRequest, figures: Sequence[Figure]) -> Metrics:
     daily = lake.computed.snapshot.scan(DAILY)
     data, ahead = _reach(lake, daily, figures)
     known = daily.select(pl.col("source").unique()).collect()["source"].to_list()
@@ -246,7 +247,7 @@ def _reach(lake: Workspace, daily: pl.LazyFrame, figures: Sequence[Figure]) -> t
     return Span(month_of(first), last), max(end, last)
 
 
-def _wanted(asked: Asked, data: Span, ahead: dt.date) -> Span:
+def _wanted(asked: MetricsRequest, data: Span, ahead: dt.date) -> Span:
     """Returns the requested days, without periods outside the data.
 
     Raises:
@@ -279,7 +280,7 @@ def _spans(periods: Sequence[Period], others: Sequence[Span | None]) -> Iterator
             yield other
 
 
-def _whole_months(asked: Asked, periods: Sequence[Period], others: Sequence[Span | None]) -> list[Span | None]:
+def _whole_months(asked: MetricsRequest, periods: Sequence[Period], others: Sequence[Span | None]) -> list[Span | None]:
     """Returns the comparisons; for a dimension known by month, only of whole months with whole months."""
     if asked.dimension is None or asked.dimension in DIMENSIONS:
         return list(others)
@@ -313,7 +314,7 @@ def _sums(
     for table, names in ((DAILY, [p for p in parts if p not in own]), (_own_table(by_month=by_month), own)):
         if not names:
             continue
-        of = Members(MEMBER, dimension) if by_month else Members(dimension)
+        of = MemberColumn(MEMBER, dimension) if by_month else MemberColumn(dimension)
         made = _both(lake, table, names, of, spans, source, segment)
         for key, values in made.items():
             found.setdefault(key, {}).update(values)
@@ -328,7 +329,7 @@ def _both(
     lake: Workspace,
     table: str,
     names: Sequence[str],
-    members: Members,
+    members: MemberColumn,
     spans: Sequence[Span],
     source: str | None,
     segment: str | None,
@@ -372,7 +373,7 @@ def _both(
 
 
 def _row(
-    asked: Asked,
+    asked: MetricsRequest,
     period: Period,
     other: Span | None,
     member: str | None,
@@ -380,7 +381,7 @@ def _row(
     whose: tuple[str, str],
     found: _Sums,
     at: Mapping[Span, int],
-) -> Row:
+) -> MetricsRow:
     def of(span: Span) -> Decimal | None:
         parts = found.get((at[span], member), {})
         return figure.value(*(parts.get(part, _ZERO) for part in figure.parts))
@@ -389,7 +390,7 @@ def _row(
     compared = None
     if asked.compare is not None:
         compared = _compared(of(Span(period.span.first, period.through)) if other else None, other, of)
-    return Row(
+    return MetricsRow(
         period=period.name,
         span=period.span,
         through=period.through,
@@ -444,4 +445,4 @@ def _when(period: Period) -> tuple[str, ...]:
     return (f"--from {first:%Y-%m}", f"--to {last:%Y-%m}")
 
 
-__all__ = ["DEFAULT", "DIMENSIONS", "Asked", "Compared", "Metrics", "Row", "explain_line", "metrics"]
+__all__ = ["DEFAULT", "DIMENSIONS", "Compared", "Metrics", "MetricsRequest", "MetricsRow", "explain_line", "metrics"]

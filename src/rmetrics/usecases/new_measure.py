@@ -9,7 +9,7 @@ import polars as pl
 
 from rmetrics.errors import LakeError, RulesError, SettingsError
 from rmetrics.files import write_private
-from rmetrics.lake import open_lake
+from rmetrics.opening import open_lake
 from rmetrics.pipeline.compute.names import FACTS
 from rmetrics.pipeline.compute.standing import last_rows
 from rmetrics.rules import Rules, load_rules

@@ -16,7 +16,7 @@ from rmetrics.errors import BusyError, LakeError, PullError, RmetricsError, Sett
 from rmetrics.findings import PULL_INCOMPLETE, Finding, Severity, count
 from rmetrics.ingest.read import RefusedError, open_export
 from rmetrics.locks import lock, lock_file, named_holder
-from rmetrics.pipeline.landing.bucket_inbox import refuse_bucket
+from rmetrics.opening import inbox_at
 from rmetrics.pipeline.landing.placement import chosen
 from rmetrics.pulls.answers import headers_of
 from rmetrics.pulls.landing import finish, folder_of, judge, named_for, put, table_bytes
@@ -122,7 +122,7 @@ def pull(
         return Pulled(tuple(_shown(n, p, rules, settings, since) for n, p in chosen_pulls.items()))
     if not chosen_pulls:
         return Pulled(())
-    refuse_bucket(settings)
+    inbox_at(settings).refuse_bucket()
     if not settings.inbox_dir.is_dir():
         raise SettingsError(
             f"the inbox {settings.inbox_dir} does not exist", f"Create it: mkdir -p {settings.inbox_dir}"

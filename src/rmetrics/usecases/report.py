@@ -16,6 +16,7 @@ from rmetrics.html_report.html import page_html
 from rmetrics.html_report.own_data import own_data
 from rmetrics.lake.snapshot import load
 from rmetrics.metrics import tallies
+from rmetrics.opening import open_project
 from rmetrics.pipeline.asked import Months, months_named
 from rmetrics.pipeline.compute.names import TALLIES
 from rmetrics.pipeline.explanations import Explanations
@@ -76,7 +77,7 @@ def write_page(
         LakeError: nothing was synced yet, or nothing in it counts.
         SettingsError: there is no such month, or a file cannot be written.
     """
-    with opened(settings, progress) as lake:
+    with opened(open_project(settings), progress) as lake:
         page = page_data(lake, months)
     drawn = {name: chart for name, chart in charts(page).items() if has_rows(chart[1])}
     target = output or Path(f"report-{page.month:%Y-%m}.html")

@@ -10,10 +10,10 @@ import polars as pl
 
 from rmetrics.errors import RuleProblem, RulesError
 from rmetrics.findings import count
-from rmetrics.lake import open_lake
 from rmetrics.metrics.jobs import METRIC_DATE, declared_names
 from rmetrics.metrics.leads import between
 from rmetrics.metrics.measures import member
+from rmetrics.opening import open_project
 from rmetrics.pipeline.asked import only_source
 from rmetrics.pipeline.compute.names import FACTS
 from rmetrics.pipeline.compute.rows import Rows
@@ -83,10 +83,11 @@ def check_rules(settings: Settings) -> CheckedRules:
     Raises:
         RulesError: with every problem found; also if the engines read a condition differently.
     """
-    rules = load_rules(settings.rules_dir, settings.company)
+    project = open_project(settings)
+    rules = project.rules
     if rules.company is None and (found := list(_problems_of_companies(settings, rules))):
         raise RulesError(found)
-    computed = last_rows(open_lake(settings), rules)
+    computed = last_rows(project.lake, rules)
     problems = [_differs(d, rules) for d in disagreements(rules, computed)]
     problems += [] if computed is None else free_text(computed, rules)
     if problems:

@@ -3,6 +3,7 @@
 import datetime as dt
 
 from rmetrics.errors import SettingsError
+from rmetrics.opening import open_project
 from rmetrics.pipeline.asked import source_named
 from rmetrics.pipeline.entered import (
     Entered,
@@ -13,7 +14,7 @@ from rmetrics.pipeline.entered import (
     put_entered,
     refuse_beside,
 )
-from rmetrics.rules import Rules, load_rules
+from rmetrics.rules import Rules
 from rmetrics.rules.companies import require_company
 from rmetrics.rules.feeds import ColumnType
 from rmetrics.settings import Settings
@@ -42,7 +43,8 @@ def set_spend(
         SettingsError: the amount cannot be read, no source or several have a spend, or the month has other rows.
         LakeError: the lake cannot be read.
     """
-    rules = load_rules(settings.rules_dir, settings.company)
+    project = open_project(settings)
+    rules = project.rules
     require_company(rules)
     name, column = _spend_feed(rules, source)
     feed = declared_feed(rules, name)
@@ -52,11 +54,11 @@ def set_spend(
         if part is None:
             raise SettingsError(f"{name} has no campaigns", "Leave out --campaign.")
         row[part] = campaign
-    file = settings.inbox_dir / entered_name(name, [row[feed.date], *([campaign] if campaign else [])])
+    file = project.inbox.folder / entered_name(name, [row[feed.date], *([campaign] if campaign else [])])
     if not add:
-        refuse_beside(settings, name, feed, column, month, row)
+        refuse_beside(project, name, feed, column, month, row)
     key = {c: v for c, v in row.items() if c != column}
-    return put_entered(settings, rules, name, file, row, figures_before(settings, name, feed, file, month, key))
+    return put_entered(project, name, file, row, figures_before(project, name, feed, file, month, key))
 
 
 def _spend_feed(rules: Rules, source: str | None) -> tuple[str, str]:

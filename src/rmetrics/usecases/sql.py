@@ -12,6 +12,7 @@ import polars as pl
 from rmetrics.checks.periods import PERIODS
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.lake import writing
+from rmetrics.opening import open_project
 from rmetrics.pipeline.compute.compute import inputs_digest
 from rmetrics.pipeline.compute.names import FACTS, FIGURES
 from rmetrics.pipeline.compute.standing import last_rows
@@ -113,7 +114,8 @@ def _connected(settings: Settings, sql: str = "") -> Iterator[tuple[Any, bool]]:
 
     Only the tables named in the statement have rows: those are written to files for DuckDB to read.
     """
-    lake, rules, placed = landed(settings)
+    project = open_project(settings)
+    lake, rules, placed = project.lake, project.rules, landed(project)
     computed = last_rows(lake, rules)
     if computed is None:
         raise LakeError(

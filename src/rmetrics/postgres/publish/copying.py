@@ -22,14 +22,14 @@ def require_types(session: Session, table: PgTable) -> None:
     there = catalog(session, table.name)
     for column in table.columns:
         found = there.get(column.name)
-        if found is None or found[0] != column.type:
-            what = found[0] if found else "missing"
+        if found is None or found.type != column.type:
+            what = found.type if found else "missing"
             raise PostgresError(
                 f"table {table.name}: column {column.name} is {what} instead of {column.type}",
                 "Rename or drop this column or table (it is a copy of the lake), then sync again.",
             )
-    for name, (_, must, made) in there.items():
-        if must and not made and name not in table.names and name != "only_row":
+    for name, found in there.items():
+        if found.not_null and not found.generated and name not in table.names and name != "only_row":
             raise PostgresError(
                 f"table {table.name}: column {name} must not be NULL, but the rules do not fill it",
                 "It may be a renamed column of rmetrics. Drop it, as the table is a copy of the lake "

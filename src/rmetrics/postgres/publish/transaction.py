@@ -33,7 +33,16 @@ from rmetrics.postgres.publish.metric_changes import (
     note_member_changes,
 )
 from rmetrics.postgres.publish.read_back import ReadBackError, delete_totalled
-from rmetrics.postgres.publish.staging import Months, Staged, fill, going, merge, months_to_write, read_back, stage
+from rmetrics.postgres.publish.staging import (
+    RewrittenMonths,
+    Staged,
+    fill,
+    going,
+    merge,
+    months_to_write,
+    read_back,
+    stage,
+)
 from rmetrics.postgres.run_log import Run, begin_run, end_run, is_published, last_run, noted_counters
 from rmetrics.tables import DAILY, DIMENSION_MONTHLY, JOURNEY_METRICS, MEASURE_DAILY, MONTHLY, PgTable
 
@@ -205,7 +214,7 @@ class _Publication:
         self.own: frozenset[str] = frozenset()
         self.analysed: frozenset[str] = frozenset()
         self._digests: dict[str, Mapping[dt.date, Digest]] = {}
-        self._months: dict[str, Months] = {}
+        self._months: dict[str, RewrittenMonths] = {}
         self._staged: dict[str, Staged] = {}
         self._removed: dict[str, Totals] = {}
         self._published: dict[str, dict[dt.date, Digest]] = {}

@@ -24,7 +24,7 @@ def _words(node: tree.Node) -> str | None:
     match node:
         case tree.Joined():
             return _joined(node, top=False)
-        case tree.Compared(sign, left, right):
+        case tree.Comparison(sign, left, right):
             return _filled("{} {} {}", _words(left), _COMPARED[sign], _words(right))
         case tree.Between(value, low, high):
             return _filled("{} is from {} to {}", _words(value), _words(low), _words(high))
@@ -47,7 +47,7 @@ def _words(node: tree.Node) -> str | None:
 
 def _value(node: tree.Node) -> str | None:
     match node:
-        case tree.Column(name):
+        case tree.ColumnName(name):
             return name
         case tree.Text(value):
             return value or '""'

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rmetrics.rules.expressions.functions import FUNCTIONS
-from rmetrics.rules.expressions.refusal import RefusedError, clipped
+from rmetrics.rules.expressions.refusal import RefusedExpressionError, clipped
 from rmetrics.rules.suggest import did_you_mean
 
 CALL = "rmetrics_"  # prefix of function names during parsing
@@ -123,15 +123,17 @@ def prepared(text: str, tokenize: Callable[[str], Sequence[Any]]) -> str:
 
 def _check_characters(text: str) -> None:
     if "\x00" in text:
-        raise RefusedError("contains a NUL character; remove it")
+        raise RefusedExpressionError("contains a NUL character; remove it")
     outside = re.sub(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"", " ", text)
     for quotes, right in (("\u2018\u2019\u201a\u201b\u00b4", "'text'"), ("\u201c\u201d\u201e\u00ab\u00bb", "'text'")):
         for quote in quotes:
             if quote in outside:
-                raise RefusedError(f"{quote} is a typographic quote; put text in straight single quotes: {right}")
+                raise RefusedExpressionError(
+                    f"{quote} is a typographic quote; put text in straight single quotes: {right}"
+                )
     for dash in "\u2212\u2013\u2014":
         if dash in outside:
-            raise RefusedError(f"{dash} is a typographic dash; write -")
+            raise RefusedExpressionError(f"{dash} is a typographic dash; write -")
 
 
 def _pieces(text: str, tokenize: Callable[[str], Sequence[Any]]) -> list[_Piece]:
@@ -139,10 +141,10 @@ def _pieces(text: str, tokenize: Callable[[str], Sequence[Any]]) -> list[_Piece]
         tokens = tokenize(text)
     except ValueError as error:
         if "\\'" in text:
-            raise RefusedError(
+            raise RefusedExpressionError(
                 "a backslash does not escape a quote; a quote inside text is written twice: 'Joe''s'"
             ) from error
-        raise RefusedError("is not an SQL expression: a quote or a comment is not closed") from error
+        raise RefusedExpressionError("is not an SQL expression: a quote or a comment is not closed") from error
     return [_Piece(text[t.start : t.end + 1], t.start, t.end, t.token_type.name) for t in tokens]
 
 
@@ -152,11 +154,11 @@ def _check_gaps(text: str, pieces: Sequence[_Piece]) -> None:
     starts = [*(p.start for p in pieces), len(text)]
     for end, start in zip(ends, starts, strict=True):
         if not _COMMENT.fullmatch(text[end + 1 : start]):
-            raise RefusedError(
+            raise RefusedExpressionError(
                 f"{clipped(text[end + 1 : start])!r} is not part of an expression; a comment begins with --"
             )
     if not pieces:
-        raise RefusedError("is empty: write an expression over the row")
+        raise RefusedExpressionError("is empty: write an expression over the row")
 
 
 def _check_depth(pieces: Sequence[_Piece]) -> None:
@@ -166,7 +168,9 @@ def _check_depth(pieces: Sequence[_Piece]) -> None:
         prefixes = prefixes + 1 if word in {"NOT", "-", "+"} else 0
         depth += (word in {"(", "CASE"}) - (word in {")", "END"})
         if max(depth, prefixes) > MAX_DEPTH:
-            raise RefusedError(f"is nested more than {MAX_DEPTH} levels deep; split it, or use derived columns (sql)")
+            raise RefusedExpressionError(
+                f"is nested more than {MAX_DEPTH} levels deep; split it, or use derived columns (sql)"
+            )
 
 
 def _handed_over(pieces: Sequence[_Piece]) -> Iterator[str]:
@@ -182,9 +186,9 @@ def _one(piece: _Piece, before: _Piece | None, after: _Piece | None) -> str:
     if text.startswith("'") and piece.kind == "STRING":
         if before is not None and before.kind in {"STRING", "BYTE_STRING"}:
             both = f"{clipped(before.text)} {clipped(text)}"
-            raise RefusedError(f"two adjacent texts: {both}; write IN ('a', 'b') or join them with ||")
+            raise RefusedExpressionError(f"two adjacent texts: {both}; write IN ('a', 'b') or join them with ||")
         if before is not None and before.end + 1 == piece.start and _WORD.fullmatch(before.text):
-            raise RefusedError(
+            raise RefusedExpressionError(
                 f"{clipped(before.text + text)}: write text in single quotes, without a letter before them"
             )
         return f"{text})" if before is not None and before.text.upper() in MOMENTS else text
@@ -199,7 +203,7 @@ def _one(piece: _Piece, before: _Piece | None, after: _Piece | None) -> str:
 
 def _number(text: str, after: _Piece | None) -> str:
     if not _NUMBER.fullmatch(text) or (after is not None and _WORD.fullmatch(after.text) and after.text[0] in "_xX"):
-        raise RefusedError(f"{text} is not a number; use a form such as 1200 or 12.50")
+        raise RefusedExpressionError(f"{text} is not a number; use a form such as 1200 or 12.50")
     return text
 
 
@@ -207,11 +211,11 @@ def _sign(text: str, after: _Piece | None) -> str:
     pair = text + (after.text if after is not None and after.text in {"<", ">"} else "")
     for found in (pair, text):
         if found in _WRONG_SIGNS:
-            raise RefusedError(f"found {found} : {_WRONG_SIGNS[found]}")
+            raise RefusedExpressionError(f"found {found} : {_WRONG_SIGNS[found]}")
     if text in SIGNS:
         return text
     near = next((v for k, v in _WRONG_SIGNS.items() if text.startswith(k)), "")
-    raise RefusedError(f"{clipped(text)!r} is not part of an expression{': ' + near if near else ''}")
+    raise RefusedExpressionError(f"{clipped(text)!r} is not part of an expression{': ' + near if near else ''}")
 
 
 def _word(text: str, before: _Piece | None, after: _Piece | None) -> str:
@@ -228,18 +232,18 @@ def _word(text: str, before: _Piece | None, after: _Piece | None) -> str:
     if following == "(":
         return _function(text)
     if following == ".":
-        raise RefusedError(f"found {text}. : name the column without a table")
+        raise RefusedExpressionError(f"found {text}. : name the column without a table")
     if text.lower() in _NEVER_COLUMNS or (literal and text.lower() in {"interval", "glob"}):
-        raise RefusedError(f"found {text} : {_WRONG_WORDS[text.lower()]}")
+        raise RefusedExpressionError(f"found {text} : {_WRONG_WORDS[text.lower()]}")
     if word in {"ISNULL", "NOTNULL", "UNKNOWN"}:
-        raise RefusedError(f"{text}: write IS NULL or IS NOT NULL")
+        raise RefusedExpressionError(f"{text}: write IS NULL or IS NOT NULL")
     return f'"{text}"'
 
 
 def _distinct(word: str, before: _Piece | None) -> str:
     wanted = {"IS", "NOT"} if word == "DISTINCT" else {"DISTINCT"}
     if before is None or before.text.upper() not in wanted:
-        raise RefusedError(
+        raise RefusedExpressionError(
             f"{word} is allowed only in IS DISTINCT FROM and IS NOT DISTINCT FROM; a subquery reaches beyond the row"
         )
     return word
@@ -250,8 +254,10 @@ def _function(text: str) -> str:
     if name in FUNCTIONS:
         return CALL + name
     if name in _AGGREGATES:
-        raise RefusedError(f"{name}() is an aggregate and reaches beyond the row")
+        raise RefusedExpressionError(f"{name}() is an aggregate and reaches beyond the row")
     if name in _WRONG_WORDS:
-        raise RefusedError(f"{name}(): {_WRONG_WORDS[name]}")
+        raise RefusedExpressionError(f"{name}(): {_WRONG_WORDS[name]}")
     near = did_you_mean(name, FUNCTIONS, near=True)
-    raise RefusedError(f"{name}() is not a function of the rules{near}; functions: {', '.join(sorted(FUNCTIONS))}")
+    raise RefusedExpressionError(
+        f"{name}() is not a function of the rules{near}; functions: {', '.join(sorted(FUNCTIONS))}"
+    )

@@ -14,7 +14,7 @@ from rmetrics.metrics.figures import Figure as Made
 from rmetrics.metrics.figures import figures_of
 from rmetrics.output.explain import figure, share
 from rmetrics.rules.suggest import did_you_mean
-from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of, place
+from rmetrics.serve.frame import LINKS, Page, PageRequest, choice, form, heading, notes_of, place
 from rmetrics.serve.pages.measure import measure
 
 _VERDICTS = {
@@ -29,7 +29,7 @@ _ALL_VERDICTS = {
 }
 
 
-def by_member(asked: Asked) -> Page:
+def by_member(asked: PageRequest) -> Page:
     """Renders the page.
 
     Raises:
@@ -80,7 +80,9 @@ def _left_out(error: PostgresError) -> str:
     return f"The proof does not include PostgreSQL: {error.message}. {error.hint}"
 
 
-def _form(asked: Asked, dimension: str, member: str | None, metric: str, of: Figure, known: dict[str, Made]) -> str:
+def _form(
+    asked: PageRequest, dimension: str, member: str | None, metric: str, of: Figure, known: dict[str, Made]
+) -> str:
     kept = "" if member is None else f'<input type="hidden" name="member" value="{escape(member)}">'
     inside = (
         choice("dimension", "By", {d: d for d in asked.view.lake.rules.dimensions}, dimension)
@@ -112,7 +114,7 @@ def ratio_of(made: Made, found: Explanation, currency: str) -> str:
     )
 
 
-def _measure(asked: Asked, found: Explanation, one: Explained, dimension: str) -> str:
+def _measure(asked: PageRequest, found: Explanation, one: Explained, dimension: str) -> str:
     title = f"<h2>{escape(one.name)}</h2>" if len(found.metrics) > 1 else ""
     part = ""
     if one.share is not None and one.whole is not None:
@@ -126,7 +128,7 @@ def _measure(asked: Asked, found: Explanation, one: Explained, dimension: str) -
     )
 
 
-def _every(asked: Asked, found: Members, made: Made) -> str:
+def _every(asked: PageRequest, found: Members, made: Made) -> str:
     month, rows = found.asked.month, []
     tables = found.tables
     head = [found.dimension]

@@ -10,10 +10,11 @@ import polars as pl
 from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
+from rmetrics.opening import database_of
 from rmetrics.pipeline.asked import source_named
 from rmetrics.rules.funnel import FUNNEL, PREFIX, RATIOS, funnel_names
-from rmetrics.serve.call_funnel import STEPS, FunnelLine, call_funnel
-from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of
+from rmetrics.serve.call_funnel import STEPS, CallFunnelLine, call_funnel
+from rmetrics.serve.frame import LINKS, Page, PageRequest, choice, form, heading, notes_of
 
 _CALLS = ("Source", "Calls", "Inbound", "Answered", "Missed", "With a job", "Jobs", "Units", "Repairs")
 _STEPS = ("touches", "answered", "booked", "visited", "repaired", "paid")
@@ -31,7 +32,7 @@ _ABOUT = (
 )
 
 
-def funnel(asked: Asked) -> Page:
+def funnel(asked: PageRequest) -> Page:
     """Renders touches of a month by source and of a source by month, and the month's calls as published.
 
     Raises:
@@ -40,7 +41,7 @@ def funnel(asked: Asked) -> Page:
     notes = notes_of(asked.view)
     metrics = asked.view.journey_months()
     try:
-        calls, silent = call_funnel(asked.settings) or (), ""
+        calls, silent = call_funnel(database_of(asked.settings)) or (), ""
     except PostgresError as error:
         calls, silent = (), "<p>The calls are read from PostgreSQL, which is not available.</p>"
         notes = (*notes, f"{error.message}. {error.hint}")
@@ -68,7 +69,7 @@ def funnel(asked: Asked) -> Page:
     return Page("Funnel", body, "/funnel", notes=notes)
 
 
-def _journeys(asked: Asked, metrics: pl.DataFrame, month: dt.date, source: str) -> str:
+def _journeys(asked: PageRequest, metrics: pl.DataFrame, month: dt.date, source: str) -> str:
     """Renders the month by source, the outcome of its touches, and all months of the source."""
     names = {column: name for name, column in funnel_names(asked.view.lake.rules).items()}
     mine = metrics if source == ALL else metrics.filter(pl.col("source") == source)
@@ -143,7 +144,7 @@ def _figures(line: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _calls(found: tuple[FunnelLine, ...], month: dt.date) -> str:
+def _calls(found: tuple[CallFunnelLine, ...], month: dt.date) -> str:
     """Renders the calls of the month by source."""
     rows = []
     for line in found:

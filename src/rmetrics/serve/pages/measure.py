@@ -8,12 +8,12 @@ from rmetrics.findings import count
 from rmetrics.html_report import cells
 from rmetrics.output.explain import figure
 from rmetrics.output.reporter import plain
-from rmetrics.serve.frame import Asked, place
+from rmetrics.serve.frame import PageRequest, place
 
 _MOST_ROWS = 500
 
 
-def measure(asked: Asked, found: Explained, *, published: bool) -> str:
+def measure(asked: PageRequest, found: Explained, *, published: bool) -> str:
     """Renders the proof, then the result of each part of the rule."""
     parts = "".join(_part(asked, found, p, several=len(found.parts) > 1) for p in found.parts)
     if not found.parts:
@@ -34,7 +34,7 @@ def _proof(found: Explained, *, published: bool) -> str:
     return f'<ul class="proof" aria-label="Proof">{made}</ul>'
 
 
-def _part(asked: Asked, found: Explained, part: Part, *, several: bool) -> str:
+def _part(asked: PageRequest, found: Explained, part: Part, *, several: bool) -> str:
     since = f", since {part.since}" if part.since else ""
     value = f"<b>{escape(figure(found.scale, part.value))}</b>: " if several else ""
     rule = f'<p class="rule">{value}{escape(part.rule)}{since} {place(part.where)}</p>'
@@ -54,7 +54,7 @@ def _steps(part: Part) -> str:
     return f'<h3>Rows of {escape(part.feed)}</h3><ol class="steps">{lines}</ol>'
 
 
-def _near(asked: Asked, part: Part) -> str:
+def _near(asked: PageRequest, part: Part) -> str:
     if not part.nearly:
         return ""
     lines = []
@@ -82,7 +82,7 @@ def escape_p(text: str) -> str:
     return f"<p>{escape(text)}</p>"
 
 
-def _rows(asked: Asked, found: Explained, part: Part) -> str:
+def _rows(asked: PageRequest, found: Explained, part: Part) -> str:
     many = len(part.rows)
     if not many:
         return ""

@@ -14,14 +14,14 @@ from rmetrics.rules.funnel import FUNNEL, funnel_names
 from rmetrics.rules.measure_words import measure_in_words
 from rmetrics.rules.measures import declared
 from rmetrics.serve.formulas import FORMULAS, TARGETS
-from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of, place
+from rmetrics.serve.frame import LINKS, Page, PageRequest, heading, notes_of, place
 from rmetrics.serve.pages.explanation import name
 from rmetrics.serve.pages.overview import month_form
 
 _OF_JOBS = {"jobs": "date", "units": "unit", "repairs": "repair"}
 
 
-def measures(asked: Asked) -> Page:
+def measures(asked: PageRequest) -> Page:
     """Lists the measures with their rules and values of a month, then the figures derived from them."""
     page = asked.view.page(asked.month(asked.text("month")))
     line = page.whole[page.month]
@@ -59,7 +59,7 @@ def measures(asked: Asked) -> Page:
     return Page("Measures", body, "/measures", notes=notes_of(asked.view))
 
 
-def _funnel(asked: Asked, month: dt.date, head: tuple[str, ...]) -> str:
+def _funnel(asked: PageRequest, month: dt.date, head: tuple[str, ...]) -> str:
     """Lists the measures of journeys, which follow the rules of leads, calls and windows."""
     touches = asked.view.journey_days(Figure(ALL, month))
     rows = []
@@ -72,7 +72,7 @@ def _funnel(asked: Asked, month: dt.date, head: tuple[str, ...]) -> str:
     return cells.card("Leads followed to payments", about + cells.table(head, rows, "journeys"))
 
 
-def _own(asked: Asked, page: PageData) -> str:
+def _own(asked: PageRequest, page: PageData) -> str:
     """Lists the company's own measures with their rules and targets, then the members of each dimension."""
     own, rules = page.own, asked.view.lake.rules
     if not own.any:

@@ -5,12 +5,12 @@ from rmetrics.findings import count
 from rmetrics.html_report import cells
 from rmetrics.pipeline.landing.quarantine import quarantine
 from rmetrics.rules.suggest import did_you_mean
-from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of
+from rmetrics.serve.frame import LINKS, Page, PageRequest, choice, form, heading, notes_of
 
 _MOST = 1_000
 
 
-def rejected(asked: Asked) -> Page:
+def rejected(asked: PageRequest) -> Page:
     """Lists the rows in quarantine; with their values only if rows may be shown, and never private ones."""
     view, feed = asked.view, asked.text("feed")
     feeds = view.lake.rules.feeds

@@ -9,10 +9,10 @@ from rmetrics.errors import SettingsError
 from rmetrics.html_report import cells
 from rmetrics.rules.describe import Said, next_changes, rules_in_words
 from rmetrics.rules.files import rule_files
-from rmetrics.serve.frame import LINKS, Asked, Page, form, heading, notes_of, place
+from rmetrics.serve.frame import LINKS, Page, PageRequest, form, heading, notes_of, place
 
 
-def rules(asked: Asked) -> Page:
+def rules(asked: PageRequest) -> Page:
     """Lists the rules in force on a day and the changes that follow."""
     name = asked.text("file")
     if name is not None:
@@ -55,7 +55,7 @@ def _line(said: Said) -> str:
     return f"<dd>{escape(said.rule)}: {escape(said.words)}{time} {place(said.where)}</dd>"
 
 
-def _file(asked: Asked, name: str) -> Page:
+def _file(asked: PageRequest, name: str) -> Page:
     """Renders a file of the rules folder; the name must be one of those listed, so it can never be a path."""
     files = {path.name: path for path in rule_files(asked.settings.rules_dir)}
     if name not in files:

@@ -6,7 +6,7 @@ from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.findings import count
 from rmetrics.html_report import cells
 from rmetrics.postgres.run_log import LoggedRun
-from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of
+from rmetrics.serve.frame import LINKS, Page, PageRequest, heading, notes_of
 from rmetrics.serve.pages.changes import changes_table
 from rmetrics.usecases.history import run_changes
 from rmetrics.usecases.status import status
@@ -14,7 +14,7 @@ from rmetrics.usecases.status import status
 _MOST_RUNS, _MOST_CHANGES = 100, 500
 
 
-def runs(asked: Asked) -> Page:
+def runs(asked: PageRequest) -> Page:
     """Renders the last runs, or one of them."""
     notes = notes_of(asked.view)
     try:
@@ -53,7 +53,7 @@ def _line(run: LoggedRun) -> list[str]:
     ]
 
 
-def _run(asked: Asked, run_id: str) -> Page:
+def _run(asked: PageRequest, run_id: str) -> Page:
     found = next((r for r in status(asked.settings, runs=10_000).runs if r.run_id == run_id), None)
     if found is None:
         raise SettingsError(f"unknown run: {run_id!r}", "See the last runs: /runs")

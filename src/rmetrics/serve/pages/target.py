@@ -10,10 +10,10 @@ from rmetrics.html_report.data import ALL
 from rmetrics.positions import FILE, LINE
 from rmetrics.rules.names import TARGETS as FEED
 from rmetrics.serve.formulas import TARGETS
-from rmetrics.serve.frame import Asked, place
+from rmetrics.serve.frame import PageRequest, place
 
 
-def target_of(asked: Asked, of: Figure, name: str) -> str:
+def target_of(asked: PageRequest, of: Figure, name: str) -> str:
     """Renders a target and the line that sets it; shown even without ``--rows``: a target is no customer's data."""
     title, places = TARGETS[name]
     rules, lake = asked.view.lake.rules, asked.view.lake

@@ -14,14 +14,14 @@ from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
 from rmetrics.output.plan import figure
 from rmetrics.periods import parse_month
-from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of, place
+from rmetrics.serve.frame import LINKS, Page, PageRequest, heading, notes_of, place
 from rmetrics.serve.knobs import Edited, Knob, edited, knobs
 
 _MOST = 500
 _UP_IS_GOOD = frozenset({"jobs", "leads", "units", "repairs", "revenue_gross", "revenue40"})
 
 
-def asked_edit(asked: Asked) -> Edited | None:
+def asked_edit(asked: PageRequest) -> Edited | None:
     """Returns the edit to try; None if the request has none.
 
     Raises:
@@ -43,7 +43,9 @@ def _day(text: str | None) -> dt.date | None:
         raise SettingsError(f"not a date: {text!r}", "Use the form YYYY-MM-DD, for instance 2026-01-01.") from None
 
 
-def what_if(asked: Asked, tried: Edited | None, plan: Mapping[str, Any] | None, wrong: RmetricsError | None) -> Page:
+def what_if(
+    asked: PageRequest, tried: Edited | None, plan: Mapping[str, Any] | None, wrong: RmetricsError | None
+) -> Page:
     """Renders the numbers of the rules and the result of a trial.
 
     Args:
@@ -67,7 +69,7 @@ def what_if(asked: Asked, tried: Edited | None, plan: Mapping[str, Any] | None, 
     return Page("What if", f"{heading('What if')}{about}{answer}{_form(asked)}", "/plan", notes=notes_of(asked.view))
 
 
-def _form(asked: Asked) -> str:
+def _form(asked: PageRequest) -> str:
     rows = [_row(asked, i, knob) for i, knob in enumerate(knobs(asked.view.lake.rules))]
     if not rows:
         return "<p>The rules contain no price, share, fee or window.</p>"
@@ -75,7 +77,7 @@ def _form(asked: Asked) -> str:
     return f'<div class="knobs">{cells.card("Numbers in the rules", cells.table(head, rows, "knobs"))}</div>'
 
 
-def _row(asked: Asked, number: int, knob: Knob) -> list[str]:
+def _row(asked: PageRequest, number: int, knob: Knob) -> list[str]:
     mine = asked.text("key") == knob.key
     value = asked.text("value") if mine else None
     since = f", since {knob.since}" if knob.since else ""
@@ -100,7 +102,7 @@ def _row(asked: Asked, number: int, knob: Knob) -> list[str]:
     ]
 
 
-def _answer(asked: Asked, tried: Edited, plan: Mapping[str, Any]) -> str:
+def _answer(asked: PageRequest, tried: Edited, plan: Mapping[str, Any]) -> str:
     changes: Sequence[Mapping[str, Any]] = plan["changes"]
     rows: Sequence[Mapping[str, Any]] = plan["rows"]
     hands: Sequence[Mapping[str, Any]] = plan["journeys"]
@@ -185,7 +187,7 @@ def _changes(changes: Sequence[Mapping[str, Any]]) -> str:
     return f"<h3>Monthly figures</h3>{cells.table(head, rows, 'changes')}{more}"
 
 
-def _rows(asked: Asked, rows: Sequence[Mapping[str, Any]]) -> str:
+def _rows(asked: PageRequest, rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return ""
     kinds = Counter((row["feed"], row["cause"]) for row in rows).most_common()
@@ -201,7 +203,7 @@ def _rows(asked: Asked, rows: Sequence[Mapping[str, Any]]) -> str:
     return f'<h3>Rows that would count differently</h3><ul class="near">{told}</ul>{listed}'
 
 
-def _hands(asked: Asked, hands: Sequence[Mapping[str, Any]]) -> str:
+def _hands(asked: PageRequest, hands: Sequence[Mapping[str, Any]]) -> str:
     """Renders the jobs that would come from another touch, by source before and after; singly if rows may be shown."""
     if not hands:
         return ""
