@@ -161,7 +161,7 @@ def put_entered(project: Project, name: str, file: Path, row: Mapping[str, str],
     feed, folder = project.rules.feeds[name], project.inbox.folder
     project.inbox.refuse_bucket()
     if not folder.is_dir():
-        raise SettingsError(f"the inbox {folder} does not exist", f"mkdir -p {folder}")
+        raise SettingsError(f"the inbox {folder} does not exist", f"Create it: mkdir -p {folder}")
     names = [c for c in feed.columns if c in row]
     changed = any(before.get(c) != row[c] for c in names if feed.columns[c].type in _FIGURES)
     if changed:
