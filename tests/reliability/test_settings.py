@@ -157,7 +157,7 @@ def test_a_database_that_is_read_only_is_refused_and_may_be_read(published: Proj
     name = rows(published.dsn, "SELECT current_database()::text")[0][0]
     run(published.dsn, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     published.put("Import-2.csv", csv_text(HEADER, (2, "COD Repair", "Google", "Tue Nov 05 2024")))
-    with pytest.raises(PostgresError, match="only read") as caught:
+    with pytest.raises(PostgresError, match="only to read") as caught:
         published.sync()
     assert "default_transaction_read_only = off" in caught.value.hint
     assert status(published.settings).runs
