@@ -115,7 +115,7 @@ def test_a_lost_column_is_named_with_its_likely_match(place: Place) -> None:
     place.put("b.csv", leads(30, headers=["Unique ID", "Time", "Lead Price", "Status"]))
     (found,) = place.findings()
     assert found.code == "export-column-lost"
-    assert "b.csv has no column for cost (Cost), which a.csv had; if 'Lead Price' is it" in found.message
+    assert "b.csv has no column for cost (Cost), which a.csv had; if it is now 'Lead Price'" in found.message
 
 
 def test_a_lost_column_without_a_likely_match_is_named(place: Place) -> None:
