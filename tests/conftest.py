@@ -9,10 +9,11 @@ import pytest
 from adbc_driver_postgresql import dbapi
 from hypothesis import settings
 
-from examples import try_few
+from examples import few_are_tried, try_few
 from exports import JOBS
 from published import Published, empty_schema, five_years, published_sample
 from rmetrics.postgres.embedded import start_embedded, stop_embedded
+from second_engine import asked
 from support import Project, csv_text, fresh_database, new_project
 from templates import Templates
 
@@ -39,12 +40,30 @@ def pg_uri() -> Iterator[str]:
 def _running(folder: Path) -> Iterator[str]:
     uri = start_embedded(folder).dsn
     with dbapi.connect(uri, autocommit=True) as connection, connection.cursor() as cursor:
-        # Tests make hundreds of databases; none of them has to survive a power cut.
-        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_connections = 100"):
+        # Tests make hundreds of databases; none of them has to survive a power cut, or to be looked at every minute.
+        for setting in (
+            "fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_connections = 100", "autovacuum = off",
+        ):  # fmt: skip
             cursor.execute(f"ALTER SYSTEM SET {setting}")
         cursor.execute("SELECT pg_reload_conf()")
+    # The driver reads the columns of the whole catalog whenever it connects: this is a quarter of them, and never asked.
+    with (
+        dbapi.connect(uri.replace("/postgres?", "/template1?", 1), autocommit=True) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("DROP SCHEMA information_schema CASCADE")
     yield uri
     stop_embedded(folder)
+
+
+@pytest.fixture(autouse=True)
+def _one_engine(request: pytest.FixtureRequest) -> Iterator[None]:
+    """In the ordinary suite, syncs of a test with the mark ``one_engine`` do not ask the second engine."""
+    if few_are_tried() and request.node.get_closest_marker("one_engine"):
+        with asked(really=False):
+            yield
+    else:
+        yield
 
 
 @pytest.fixture

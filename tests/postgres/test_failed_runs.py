@@ -18,6 +18,8 @@ from rmetrics.usecases.doctor import doctor
 from rmetrics.usecases.status import status
 from support import Project, csv_text
 
+pytestmark = pytest.mark.one_engine
+
 
 def runs(project: Project) -> list[str]:
     return [s for (s,) in project.rows("SELECT status FROM sync_runs ORDER BY started_at, run_id")]

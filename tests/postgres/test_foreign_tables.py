@@ -21,6 +21,8 @@ from rmetrics.usecases.schema import schema_apply
 from rmetrics.usecases.status import status
 from support import ROOT, Project, csv_text, rows
 
+pytestmark = pytest.mark.one_engine
+
 FEED = """
 [feeds.invoices]
 files = ["invoices*"]

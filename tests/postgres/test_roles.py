@@ -11,6 +11,8 @@ from rmetrics.postgres.roles import OWNER, READER, WRITER, roles_script
 from rmetrics.usecases.schema import schema_apply
 from support import Project, csv_text
 
+pytestmark = pytest.mark.one_engine
+
 
 @pytest.fixture
 def installed(project: Project) -> Project:

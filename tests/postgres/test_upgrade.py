@@ -20,6 +20,8 @@ from rmetrics.postgres.connection import statements
 from rmetrics.usecases.schema import schema_apply
 from support import Project, csv_text, fresh_database, new_project, rows
 
+pytestmark = pytest.mark.one_engine
+
 EARLIER = Path(__file__).with_name("earlier")
 JOBS = ("Job #", "Job Type", "Source", "Created", "UUID")
 HISTORY = ("sync_runs", "metric_changes")

@@ -20,6 +20,8 @@ from rmetrics.usecases.alerts import alerts, alerts_after_sync
 from services import Service, service
 from support import ROOT, Project, csv_text, new_project
 
+pytestmark = pytest.mark.one_engine
+
 PLACE = Place("America/New_York", "USD")
 GRAFANA = {r["uid"].removeprefix("rmetrics-"): r for r in alert_rules(PLACE)["groups"][0]["rules"]}
 TODAY = dt.datetime.now(ZoneInfo("America/New_York")).date()

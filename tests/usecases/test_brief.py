@@ -13,6 +13,8 @@ from rmetrics.brief.sections import Line
 from rmetrics.usecases.brief import BriefResult, brief
 from support import MIDNIGHT, Project, csv_text, fresh_database, new_project
 
+pytestmark = pytest.mark.one_engine
+
 JOBS = ("Job #", "Job Type", "Source", "Created", "Amount Paid")
 PAYMENTS = ("Transaction ID", "Job #", "Date", "Amount", "Status")
 DAY = dt.date(2024, 11, 6)

@@ -11,6 +11,8 @@ import pytest
 from command_line import Line, in_process
 from support import Project, csv_text
 
+pytestmark = pytest.mark.one_engine
+
 CALLS = ("Call ID", "Time", "Flow", "From number", "To number", "Answered", "Job", "Duration")
 JOBS = ("Job #", "UUID", "Job Type", "Source", "Created", "Primary Phone")
 LINE = "(617) 555-0199"

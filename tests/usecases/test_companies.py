@@ -13,6 +13,8 @@ from rmetrics.usecases.status import status
 from support import Project, csv_text
 from templates import Templates
 
+pytestmark = pytest.mark.one_engine
+
 RULES = """
 [companies.boston]
 publish = "own"

@@ -13,6 +13,8 @@ from rmetrics.usecases.exports import landed_exports, restore, withdraw
 from rmetrics.usecases.plan import plan
 from support import Project, csv_text
 
+pytestmark = pytest.mark.one_engine
+
 MONTH = "SELECT sum(jobs)::int, sum(repairs)::int FROM monthly_metrics"
 
 

@@ -18,6 +18,8 @@ from rmetrics.usecases.rejected import rejected_rows, rejected_text, retry_rejec
 from support import Project, csv_text
 from templates import Templates
 
+pytestmark = pytest.mark.one_engine
+
 JOBS = ("Job #", "Job Type", "Source", "Created", "Client", "Primary Phone")
 GOOD = (1, "COD Service", "Google", "Tue Nov 05 2024", "Ada", "6175550101")
 ODD = (2, "COD Service", "Google", "05.11.2024", "Bob", "6175550102")

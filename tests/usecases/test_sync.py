@@ -19,6 +19,8 @@ from rmetrics.usecases.sync import sync
 from support import Project, csv_text, new_project
 from templates import Templates
 
+pytestmark = pytest.mark.one_engine
+
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID")
 TABLES = (
     "jobs", "payments", "calls", "elocals_leads", "proref_leads", "google_spend", "targets", "daily_metrics",

@@ -7,6 +7,8 @@ import pytest
 from command_line import rmetrics
 from support import Project, csv_text
 
+pytestmark = pytest.mark.one_engine
+
 JOBS = ("Job #", "Job Type", "Source", "Status", "Created", "Job Date", "Total")
 PAYMENTS = ("Transaction ID", "Job #", "Date", "Amount", "Method", "Status")
 PLAIN = [

@@ -8,6 +8,8 @@ import pytest
 
 from support import Project, csv_text
 
+pytestmark = pytest.mark.one_engine
+
 JOBS = ("Job #", "Job Type", "Source", "Status", "Created", "Job Date", "Total")
 FEE = '\n[sources.Flyer]\nleads = "jobs"\ncost = { monthly = 100.00 }\n'
 TODAY = dt.datetime.now(dt.UTC).date()
