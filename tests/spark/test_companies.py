@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import small_company
 from in_tasks import InProcess
 from rmetrics.errors import SettingsError
 from rmetrics.lake import Lake
@@ -17,7 +18,7 @@ from rmetrics.settings import Settings
 from rmetrics.spark.companies import work_for
 from rmetrics.spark.runner import SparkRunner
 from rmetrics.usecases.sync import sync
-from support import Project, csv_text, fresh_database
+from support import Project, fresh_database
 from templates import Template, Templates
 
 GROUP = ("group_daily_metrics", "group_monthly_metrics", "group_targets")
@@ -38,8 +39,9 @@ share = 0.50
 
 
 def payments(*amounts: int) -> str:
-    header = ["Job #", "Date", "Amount", "Payment ID"]
-    return csv_text(header, *([f"J{i}", "2025-01-05", a, f"P{i}"] for i, a in enumerate(amounts)))
+    return small_company.payments(
+        *([f"J{i}", "2025-01-05", a, f"P{i}"] for i, a in enumerate(amounts)), more=("Payment ID",)
+    )
 
 
 def filled(project: Project) -> None:

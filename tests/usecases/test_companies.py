@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+import small_company
 from command_line import Line, in_process
 from rmetrics.errors import SettingsError
 from rmetrics.usecases.status import status
-from support import Project, csv_text
+from support import Project
 from templates import Templates
 
 pytestmark = pytest.mark.one_engine
@@ -30,8 +31,9 @@ MONTHLY = "SELECT company, currency, sum(revenue_gross)::text, sum(revenue40)::t
 
 
 def payments(*amounts: int) -> str:
-    header = ["Job #", "Date", "Amount", "Payment ID"]
-    return csv_text(header, *([f"J{i}", "2025-01-05", a, f"P{i}"] for i, a in enumerate(amounts)))
+    return small_company.payments(
+        *([f"J{i}", "2025-01-05", a, f"P{i}"] for i, a in enumerate(amounts)), more=("Payment ID",)
+    )
 
 
 def states(project: Project) -> dict[str, tuple[Any, ...]]:
