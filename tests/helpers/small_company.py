@@ -20,6 +20,17 @@ CALLS = {
 SPEND = {"Month": "2024-11", "Spend": "100.00"}
 TARGETS = {"Month": "2024-11", "Target Repairs": "30"}
 
+# Two companies of a group: one published in a schema of its own as well, one in another zone, currency and folder.
+BOSTON = '[companies.boston]\npublish = "own"\ntitle = "Boston Appliance"\n'
+TORONTO = """
+[companies.toronto]
+inbox = "canada/toronto"
+timezone = "America/Toronto"
+currency = "CAD"
+[companies.toronto.rules.revenue]
+share = 0.50
+"""
+
 Row = Sequence[object]
 
 
@@ -31,6 +42,11 @@ def jobs(*rows: Row, more: Sequence[str] = ()) -> str:
 def payments(*rows: Row, more: Sequence[str] = ()) -> str:
     """Payments: job, day, amount."""
     return _text(PAYMENTS, rows, more)
+
+
+def amounts(*amounts: int) -> str:
+    """Payments of one day, of jobs that no export has."""
+    return payments(*((f"J{i}", "2025-01-05", a, f"P{i}") for i, a in enumerate(amounts)), more=("Payment ID",))
 
 
 def leads(*rows: Row, more: Sequence[str] = ()) -> str:

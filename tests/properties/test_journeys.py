@@ -2,7 +2,7 @@
 
 import datetime as dt
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -143,6 +143,9 @@ steps = st.one_of(
 )
 
 
+Agrees = Callable[[Computed, Book], int]
+
+
 class World(growth.World):
     """A lake whose rows hold numbers."""
 
@@ -172,15 +175,21 @@ def agrees(computed: Computed, book: Book) -> int:
 
 @pytest.fixture(autouse=True)
 def _always_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growth, "KINDS", KINDS)
-    monkeypatch.setattr(increment, "MOST_SHARE", 1_000_000)
-    monkeypatch.setattr(scope, "MOST", 1_000_000)
-    monkeypatch.setattr(memory, "_FEWEST", 5)
+    always_grow(monkeypatch)
 
 
-def run(book: str, taken: list[growth.Step], *, whole: bool) -> None:
+def always_grow(patch: pytest.MonkeyPatch) -> None:
+    """Lakes with the exports of this module grow by each, however many of their rows it touches."""
+    patch.setattr(growth, "KINDS", KINDS)
+    patch.setattr(increment, "MOST_SHARE", 1_000_000)
+    patch.setattr(scope, "MOST", 1_000_000)
+    patch.setattr(memory, "_FEWEST", 5)
+
+
+def run(book: str, taken: list[growth.Step], *, whole: bool, of: type[World] = World, agrees: Agrees = agrees) -> None:
+    """Takes the steps under the rules of a book; ``whole`` compares with a lake computed at once after each, not once."""
     with tempfile.TemporaryDirectory() as folder:
-        world = World(Path(folder), book)
+        world = of(Path(folder), book)
         for what, rows, minutes in taken:
             computed = world.step(what, rows, minutes)
             agrees(computed, BOOKS[book][1])

@@ -1,6 +1,5 @@
 """Returning customers: both engines, buckets and an increment against plain loops, on data full of collisions."""
 
-import tempfile
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -14,14 +13,11 @@ from journeys_oracle import Book
 from properties import test_growth as growth
 from properties import test_journeys as journeys
 from returns_oracle import Row, days_between
-from rmetrics import memory
 from rmetrics.metrics.phones import KEY
 from rmetrics.metrics.returns import nearest, settled
-from rmetrics.pipeline.compute import increment
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.names import FACTS, RETURNS
 from rmetrics.pipeline.compute.stages import bucket, with_facts
-from rmetrics.pipeline.verify import month_inputs as scope
 from rmetrics.positions import POSITION
 from rmetrics.rules.names import JOBS
 
@@ -99,23 +95,11 @@ def agrees(computed: Computed, book: Book) -> int:
 
 @pytest.fixture(autouse=True)
 def _always_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growth, "KINDS", journeys.KINDS)
-    monkeypatch.setattr(increment, "MOST_SHARE", 1_000_000)
-    monkeypatch.setattr(scope, "MOST", 1_000_000)
-    monkeypatch.setattr(memory, "_FEWEST", 5)
+    journeys.always_grow(monkeypatch)
 
 
 def run(book: str, taken: list[growth.Step], *, whole: bool) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        world = World(Path(folder), book)
-        for what, rows, minutes in taken:
-            computed = world.step(what, rows, minutes)
-            if whole:
-                agrees(computed, journeys.BOOKS[book][1])
-                growth.check(world, computed)
-        if not whole:
-            agrees(computed, journeys.BOOKS[book][1])
-            growth.check(world, computed)
+    journeys.run(book, taken, whole=whole, of=World, agrees=agrees)
 
 
 steps = st.one_of(
