@@ -142,8 +142,8 @@ def load_settings(folder: Path | None = None) -> Settings:
         folder = find_project(here)
         if folder is None:
             raise SettingsError(
-                f"{here} is not in an rmetrics project: neither it nor a folder above it holds rules/*.toml",
-                "Go to a project folder, name one (rmetrics -C FOLDER ...), or make one: rmetrics init FOLDER",
+                f"{here} is not in an rmetrics project: neither it nor a parent folder contains rules/*.toml",
+                "Change to a project folder, name one (rmetrics -C FOLDER ...), or create one: rmetrics init FOLDER",
             )
     try:
         if folder is None or folder == here:
@@ -155,7 +155,7 @@ def load_settings(folder: Path | None = None) -> Settings:
             f"RMETRICS_{'.'.join(str(p) for p in e['loc']).upper()}: {e['msg']}"
             for e in error.errors(include_input=False)
         )
-        raise SettingsError(f"settings cannot be used: {told}", "Correct the environment or .env.") from None
+        raise SettingsError(f"invalid settings: {told}", "Correct the environment or .env.") from None
     except UnicodeDecodeError:
         raise SettingsError(".env is not UTF-8 text", "Save it as UTF-8.") from None
 
@@ -184,6 +184,6 @@ def memory_of(settings: Settings) -> int:
         return DEFAULT_MEMORY
     match = re.fullmatch(r"([\d.]+) ?([KMGT])(i?)B", settings.memory_limit)
     if match is None:  # cannot happen: the settings have been validated
-        msg = f"{settings.memory_limit!r} is no amount of memory"
+        msg = f"{settings.memory_limit!r} is not an amount of memory"
         raise AssertionError(msg)
     return int(float(match[1]) * (1024 if match[3] else 1000) ** _UNITS[match[2]])

@@ -66,7 +66,7 @@ def test_each_thing_that_can_be_wrong_is_told_with_how_to_mend_it(
     (healthy.rules / "sources.toml").write_text("[sources.X]\nleads = 'nobody'\n")
     assert "sources.X" in problems(healthy)["rules"].message
     healthy.dsn = "postgresql://u:pw@127.0.0.1:1/x"
-    assert "nothing listens" in problems(healthy)["database"].message
+    assert "no server is listening" in problems(healthy)["database"].message
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_a_source_that_is_not_there_is_refused_with_the_nearest(
     done = rmetrics(small, *command, "--source", "Googel")
     assert done.returncode == 2, done.stdout
     assert "no such source: 'Googel'; did you mean 'Go" in done.stderr
-    assert "ALL is the whole company" in done.stderr
+    assert "ALL stands for the whole company" in done.stderr
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -120,4 +120,4 @@ def test_a_difference_in_the_database_names_source_and_segment(rmetrics: Line, o
     run_sql(own.dsn, "UPDATE daily_metrics SET leads = leads + 1 WHERE source = 'Rely' AND date = '2024-11-11'")
     done = rmetrics(own, "explain", "--source", "ALL", "--month", "2024-11")
     assert done.returncode == 3
-    assert "2024-11-11 Rely INS leads: 1 is computed, PostgreSQL holds 2" in done.stdout
+    assert "2024-11-11 Rely INS leads: 1 computed, PostgreSQL has 2" in done.stdout

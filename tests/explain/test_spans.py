@@ -90,8 +90,8 @@ def test_from_to_and_the_year_to_date(rmetrics: Line) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--month", "2024-11", "--from", "2024-10"), "--month and --from, --to or --ytd exclude each other"),
-        (("--day", "2024-11-05", "--ytd"), "--day and --from, --to or --ytd exclude each other"),
+        (("--month", "2024-11", "--from", "2024-10"), "--month cannot be combined with --from, --to or --ytd"),
+        (("--day", "2024-11-05", "--ytd"), "--day cannot be combined with --from, --to or --ytd"),
         (("--from", "2024-12", "--to", "2024-10"), "--from 2024-12 is after --to 2024-10"),
         (("--from", "2019-01", "--to", "2019-12"), "no data for the months from 2019-01 to 2019-12"),
     ],
@@ -104,7 +104,7 @@ def test_spans_that_make_no_sense_are_refused(rmetrics: Line, options: tuple[str
 
 def test_a_gap_over_several_months_looks_at_both_ends(rmetrics: Line) -> None:
     done = rmetrics("explain", "--source", "google", "--from", "2024-10", "--to", "2024-11", "--expect", "jobs=6")
-    assert "-> 1 count in 2024-12 here, within 3 days of the months asked for" in done.stdout, done.stdout
+    assert "-> 1 count in 2024-12 here, within 3 days of these months" in done.stdout, done.stdout
 
 
 def test_each_job_is_judged_by_the_condition_of_its_own_day(own: Project) -> None:

@@ -424,7 +424,7 @@ def test_a_day_without_rows_counts_as_nothing_done(years: Published) -> None:
 @pytest.mark.parametrize("source", ["eLocals", "O'Brien", "a b; rm -rf x", "$(id)"])
 def test_the_explain_command_survives_the_shell(years: Published, source: str) -> None:
     """The command in the table, given to a shell, names exactly that source."""
-    t = target("rmetrics-channel", "Ask why")
+    t = target("rmetrics-channel", "Explain")
     sql = t["rawSql"].replace("AND source = ${source:sqlstring}", "AND source = 'eLocals'")
     quoted = source.replace("'", "''")
     sql = sql.replace("${source:sqlstring}", f"'{quoted}'").replace("${month:sqlstring}", "'2024-12'")

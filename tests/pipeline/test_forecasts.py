@@ -128,6 +128,6 @@ def test_check_sees_an_estimate_that_somebody_changed(running: Project) -> None:
         done = check(running.settings)
         (found,) = [f for f in done.findings if f.code == "forecast-differs"]
         assert (done.ok, found.severity, found.rows) == (False, Severity.ERROR, 1)
-        assert str(found.examples[0]["estimate"]).startswith("Google revenue_gross 2024-09-20: PostgreSQL holds")
+        assert str(found.examples[0]["estimate"]).startswith("Google revenue_gross 2024-09-20: PostgreSQL has")
     finally:
         run_sql(running.dsn, f"UPDATE forecasts SET value = value - 0.01 {where}")

@@ -81,7 +81,7 @@ def test_the_command_prints_addresses_that_work_and_stop_closes_the_port(own: Pr
     assert not connects(port)
     told = rmetrics(own, "db", "url", "--reader")
     assert (told.returncode, told.stdout) == (2, "")
-    assert "listens on no port" in told.stderr
+    assert "does not listen on a port" in told.stderr
     assert "rmetrics db start --port" in told.stderr
     db_stop(own.settings)
 
@@ -147,7 +147,7 @@ def test_the_password_stays_unless_others_could_have_read_it(own: Project, port:
         asked(first.dsn, "SELECT 1")
     assert asked(second.dsn, "SELECT 1") == [(1,)]
     second.password_file.unlink()
-    with pytest.raises(SettingsError, match="password file is gone"):
+    with pytest.raises(SettingsError, match="password file is missing"):
         db_reader(own.settings)
 
 
@@ -172,11 +172,11 @@ def test_what_is_no_port_is_refused(own: Project, text: str) -> None:
 def test_a_server_in_use_is_not_started_again_under_whoever_uses_it(own: Project, port: int) -> None:
     db_stop(own.settings)
     with embedded(own.settings.server_dir) as used:
-        with pytest.raises(BusyError, match=f"has to start again to listen on port {port}"):
+        with pytest.raises(BusyError, match=f"must be restarted to listen on port {port}"):
             db_start_on(own.settings, port)
         assert asked(used.dsn, "SELECT 1") == [(1,)]
     found = db_start_on(own.settings, port)
-    with embedded(own.settings.server_dir), pytest.raises(BusyError, match="on its socket alone"):
+    with embedded(own.settings.server_dir), pytest.raises(BusyError, match="on its socket only"):
         db_start(own.settings)
     assert asked(found.dsn, "SELECT 1") == [(1,)]
 

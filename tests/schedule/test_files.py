@@ -145,7 +145,7 @@ def test_when_it_was_due(now: str, due: str | None) -> None:
     [
         (None, "it has never run"),
         (Ran(SINCE, SINCE, 0, 0), "was due 2026-11-10 07:30, but it last ran 2026-11-01 10:00"),
-        (Ran(dt.datetime(2026, 11, 10, 12, 31, tzinfo=dt.UTC)), "did not end"),
+        (Ran(dt.datetime(2026, 11, 10, 12, 31, tzinfo=dt.UTC)), "did not finish"),
         (
             Ran(dt.datetime(2026, 11, 10, 12, 31, tzinfo=dt.UTC), SINCE, 4, 0),
             "the sync of the last daily run ended with exit code 4",

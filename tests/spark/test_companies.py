@@ -187,7 +187,7 @@ def test_a_large_company_is_no_task_and_a_busy_one_waits(group: Project, monkeyp
     with busy.locked():
         result = sync(on_tasks(group))
     assert [c.status for c in result.companies] == ["unchanged", "failed", "published"]
-    assert "another run holds the lake" in result.companies[1].message
+    assert "another run holds the lock of the lake" in result.companies[1].message
     assert alone == ["toronto"]
 
 

@@ -28,5 +28,5 @@ def test_a_spend_that_is_entered_ahead_makes_no_newest_month(project: Project) -
     assert "chart-days" in specs
     assert "chart-cpl-to-date" not in specs
     assert 'id="chart-cpl-to-date"' not in text
-    assert "Nothing to show in this month." in text
+    assert "Nothing to show for this month." in text
     assert all(spec["data"]["values"] for spec in specs.values())

@@ -86,7 +86,7 @@ def test_systemd_is_installed_once_shown_and_removed(machine: Machine) -> None:
     assert "OnCalendar=*-*-* 06:45:00 America/New_York" in timer.read_text()
     assert f'"-C" "{machine.project.root}" "schedule" "run"' in service.read_text()
     assert machine.log("systemctl")[1:] == ["--user daemon-reload", f"--user enable --now {timer.name}"]
-    assert "put them into .env" in first.stdout
+    assert "Put them into .env" in first.stdout
     again = machine("install", "--at", "06:45")
     assert "nothing changed" in again.stdout
     assert [c for c in machine.log("systemctl") if "enable" in c] == [f"--user enable --now {timer.name}"]

@@ -15,7 +15,7 @@ from rmetrics.rules.model import Rules
 from rmetrics.sandbox.connection import file_name
 from rmetrics.sandbox.quoting import in_months, text, within, work
 
-ADD_UP = "what journeys add up to"
+ADD_UP = "sums of journeys"
 _LIMIT = 200
 _COLUMNS = {
     JOURNEYS: "touch_id, feed, source, touch_at, touch_date, month, answered, booked, visited, repaired, jobs, job_id, "

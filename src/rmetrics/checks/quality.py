@@ -100,9 +100,9 @@ def _two_forms(rules: Rules, exports: Sequence[ExportFacts]) -> Iterator[Quality
             "paid-twice",
             Severity.WARNING,
             sql,
-            "payments look like the same money from two programs: same job, same amount, at most a day apart",
-            "Export payments from one program only, and take the other export back: rmetrics exports withdraw NAME. "
-            "Leave it if the customer paid twice.",
+            "payments may be the same payment from two programs: same job, same amount, at most a day apart",
+            "Export payments from one program only, and withdraw the other export: rmetrics exports withdraw NAME. "
+            "Ignore this if the customer paid twice.",
             order="day, job, payment",
         )
 

@@ -70,9 +70,9 @@ def _windows() -> QualityQuestion:
         "window-hardly-confirmed",
         Severity.WARNING,
         hardly_confirmed(),
-        "the window of a source adds jobs of later days, and for most of them the CRM names another source: they may "
-        "be customers who came back",
-        "See what each window claims: rmetrics journeys --sensitivity; then narrow it in rules/journeys.toml.",
+        "the window of a source adds jobs of later days, most of which have another source in the CRM: they may "
+        "belong to returning customers",
+        "Compare windows with rmetrics journeys --sensitivity, then narrow it in rules/journeys.toml.",
         order="source",
     )
 
@@ -106,16 +106,17 @@ def _payments(rules: Rules) -> Iterator[QualityQuestion]:
             Severity.INFO,
             "SELECT job_id, amount_paid, paid, amount_paid - paid AS difference FROM job_facts "
             "WHERE amount_paid <> paid",
-            "jobs were paid another amount than their own export says (amount_paid)",
-            "Revenue comes from payments: see whether a payments export is missing, or a refund was not exported.",
+            "payments of jobs differ from the amount in the export of jobs (amount_paid)",
+            "Revenue comes from payments: check whether an export of payments is missing, or a refund was not "
+            "exported.",
             order="abs(amount_paid - paid) DESC, job_id",
         )
     yield QualityQuestion(
         "refunds-above-payments",
         Severity.WARNING,
         "SELECT job_id, metric_date, source, paid FROM job_facts WHERE paid < 0",
-        "jobs got back more than they paid",
-        "See the job's payments: the payment itself may be missing from the exports, or the refund is in them twice.",
+        "refunds of jobs exceed their payments",
+        "Check the payments of the job: a payment may be missing from the exports, or a refund may be in them twice.",
         order="paid, job_id",
     )
 
@@ -127,16 +128,16 @@ def _sources(rules: Rules) -> Iterator[QualityQuestion]:
         Severity.WARNING,
         f"SELECT source, count(*) AS jobs, max(metric_date) AS last_day FROM job_facts "
         f"WHERE source NOT IN ({declared}, 'Unattributed') GROUP BY source",
-        "sources that no rule declares: their jobs and revenue count, their leads and cost are 0",
-        "Declare each in sources.toml, or add the spelling to the aliases of the source it means.",
+        "sources that no rule declares: their jobs and revenue count, but leads and cost are 0",
+        "Declare each in sources.toml, or add the spelling to the aliases of its source.",
         order="jobs DESC, source",
     )
     yield QualityQuestion(
         "job-without-date",
         Severity.WARNING,
         "SELECT job_id, source, type FROM job_facts WHERE metric_date IS NULL",
-        "jobs without a date count in no day",
-        "See [jobs] date in the rules, and fill the date in the CRM.",
+        "jobs without a date count on no day",
+        "See [jobs] date in the rules, and enter the date in the CRM.",
         order="job_id",
     )
 
@@ -158,7 +159,7 @@ def _spend(rules: Rules) -> Iterator[QualityQuestion]:
                 Severity.WARNING,
                 f"SELECT {text(name)} AS source, l.month, l.leads FROM ({leads}) l ANTI JOIN ({months}) s "
                 f"ON s.month = l.month WHERE l.leads > 0 AND l.month >= (SELECT min(month) FROM ({months}))",
-                f"months of {name} have leads but no spend: their cost per lead looks better than it is",
+                f"months of {name} have leads but no spend: their cost per lead appears lower than it is",
                 f"Put an export of {cost.feed} for these months into the inbox.",
                 order="month",
             )
@@ -167,8 +168,8 @@ def _spend(rules: Rules) -> Iterator[QualityQuestion]:
                 Severity.WARNING,
                 f"SELECT {text(name)} AS source, s.month, s.spend FROM ({months}) s LEFT JOIN ({leads}) l "
                 f"ON l.month = s.month WHERE coalesce(l.leads, 0) = 0",
-                f"months of {name} have spend but not one lead",
-                "See whether the leads' export of these months is missing, or the source is spelled in a new way.",
+                f"months of {name} have spend but no leads",
+                "Check whether the export of leads for these months is missing, or the source has a new spelling.",
                 order="month",
             )
             dates = [k for k in feed.key if k != feed.date and feed.columns[k].type is ColumnType.DATE]
@@ -182,8 +183,8 @@ def _spend(rules: Rules) -> Iterator[QualityQuestion]:
                     f"{amount} FILTER ({day} IS NOT NULL) AS by_day "
                     f"FROM {ident(cost.feed or '')} WHERE counted{fits} GROUP BY 1 "
                     f"HAVING by_month <> 0 AND by_day <> 0",
-                    f"months of {cost.feed} are given both as a whole and by day: both count",
-                    "Take the month out of the hand-kept sheet, or the days out of the report.",
+                    f"months of {cost.feed} have spend both for the month and by day: both count",
+                    "Remove the month from the sheet, or the days from the report.",
                     order="month",
                 )
 
@@ -208,8 +209,8 @@ def _silent(rules: Rules) -> Iterator[QualityQuestion]:
             Severity.WARNING,
             f"SELECT {text(name)} AS feed, max({date}) AS last_row, (SELECT max(day) FROM ({last})) AS last_day "
             f"FROM {ident(name)} HAVING last_row IS NOT NULL AND last_day - last_row > {SILENT_DAYS}",
-            f"no lead of {', '.join(sources)} came in for more than {SILENT_DAYS} days, while other exports go on",
-            f"Put a newer export of {name} into the inbox, or see whether the vendor still delivers.",
+            f"no lead of {', '.join(sources)} arrived for more than {SILENT_DAYS} days, while other exports continue",
+            f"Put a newer export of {name} into the inbox, or check whether the vendor still delivers.",
         )
 
 
@@ -219,7 +220,7 @@ def _exports(rules: Rules) -> Iterator[QualityQuestion]:
         "export-looks-cut",
         Severity.WARNING,
         f"SELECT name AS file, feed, rows FROM {work('exports')} WHERE rows IN ({caps})",
-        "exports have exactly as many rows as vendors cut at",
+        "exports have exactly a number of rows that is a known limit of vendors",
         "Export a shorter period at a time: rows beyond the limit are missing.",
         order="feed, file",
     )
@@ -290,8 +291,8 @@ def _duplicates(rules: Rules) -> Iterator[QualityQuestion]:
             "same-row-twice",
             Severity.WARNING,
             f"SELECT * FROM ({' UNION ALL '.join(parts)})",
-            "rows say exactly the same under two keys: they may count twice",
-            "Delete one of them where it was entered, or leave it if both are real.",
+            "rows are identical except for their keys: they may count twice",
+            "Delete one of them where it was entered, or ignore this if both are real.",
             order="feed, day, one",
         )
     if "job_uuid" in rules.feeds[JOBS].columns:
@@ -302,8 +303,8 @@ def _duplicates(rules: Rules) -> Iterator[QualityQuestion]:
             f"SELECT job_id, min(job_uuid) AS one, max(job_uuid) AS other FROM {every} "
             f"WHERE {named} AND {_repeated(every, named, ['job_id'])} "
             f"GROUP BY job_id HAVING count(DISTINCT job_uuid) > 1",
-            "one job number stands for different jobs (job_uuid): the newer one replaces the older",
-            "Take the exports of the old numbering out of inbox and lake, or give their jobs numbers of their own.",
+            "one job number belongs to different jobs (job_uuid): the newer one replaces the older",
+            "Withdraw the exports with the old numbers, or give their jobs separate numbers.",
             order="job_id",
         )
 
@@ -329,8 +330,8 @@ def _parts(rules: Rules) -> Iterator[QualityQuestion]:
             Severity.WARNING,
             f"SELECT e.feed, key, e.name AS export, p.rows, counts, altogether FROM ({' UNION ALL '.join(parts)}) p "
             f"JOIN {work('exports')} e USING (feed, rank)",
-            "one export has several rows of one key with different amounts: only the last of them counts",
-            'If the amounts belong together, such as a charge and its credit, add repeats = "sum" to the feed.',
+            "one export has several rows with the same key and different amounts: only the last one counts",
+            'If the amounts add up, such as a charge and its credit, add repeats = "sum" to the feed.',
             order="feed, key, export",
         )
 
@@ -349,8 +350,8 @@ def _lonely() -> QualityQuestion:
         f"row_number() OVER (ORDER BY month) AS place FROM months) "
         f"SELECT month, source, jobs, leads, revenue, next AS next_month FROM placed "
         f"WHERE place = 1 AND date_diff('month', month, next) > {IDLE_MONTHS}",
-        "the first month lies a year or more before every other: a date in it has a mistyped year, most likely",
-        "See its rows: rmetrics explain --source SOURCE --month MONTH. Correct the date where it was entered, and "
+        "the first month is a year or more before every other: a date in it probably has a mistyped year",
+        "To see its rows: rmetrics explain --source SOURCE --month MONTH. Correct the date where it was entered, and "
         "export again.",
         order="month",
     )
@@ -395,8 +396,8 @@ def _phones(rules: Rules) -> Iterator[QualityQuestion]:
             f"b.day AS other_day "
             f"FROM leads a JOIN leads b ON b.phone = a.phone AND a.source < b.source "
             f"AND abs(date_diff('day', a.day, b.day)) <= {SAME_PHONE_DAYS}",
-            f"one phone is a lead in two sources within {SAME_PHONE_DAYS} days: it may be paid for twice",
-            "Ask the vendor for a credit, if the customer was yours already.",
+            f"one phone is a lead of two sources within {SAME_PHONE_DAYS} days: you may pay for it twice",
+            "Request a credit from the vendor if the customer was already yours.",
             order="day, lead, other_lead",
         )
 

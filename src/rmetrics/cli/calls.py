@@ -13,7 +13,7 @@ def calls(
     form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> None:
-    """Show whom to call back now, and what became of calls.
+    """Show the callers to call back now, and the outcomes of calls.
 
     Numbers appear on a terminal only, never in JSON or a file.
     """

@@ -19,7 +19,7 @@ def db_start(
     port: Annotated[
         int | None,
         typer.Option(
-            min=1, max=65_535, help="Also listen on this port of the loopback, for Grafana and others on this machine."
+            min=1, max=65_535, help="Also listen on this loopback port, for Grafana and other programs on this machine."
         ),
     ] = None,
     as_json: AsJson = False,
@@ -27,7 +27,7 @@ def db_start(
 ) -> None:
     """Start the embedded PostgreSQL and leave it running.
 
-    Without --port it listens on its socket alone, for programs of the same user. With it the reader role can log in by
+    Without --port, it listens on its socket only, for programs of the same user. With it, the reader role can log in by
     password; its address is printed, for libpq and for Java (JDBC).
     """
     from rmetrics.settings import load_settings
@@ -52,15 +52,17 @@ def db_stop(as_json: AsJson = False, quiet: Quiet = False) -> None:
     report = reporter(as_json=as_json, quiet=quiet)
     if as_json:
         report.json({"stopped": stopped})
-    report.line("Stopped." if stopped else "It did not run.")
+    report.line("Stopped." if stopped else "It was not running.")
 
 
 @db.command("url")
 def db_url(
     reader: Annotated[
-        bool, typer.Option("--reader", help="That of the reader role, with its password; see db start --port.")
+        bool, typer.Option("--reader", help="Print the URL of the reader role, with its password; see db start --port.")
     ] = False,
-    jdbc: Annotated[bool, typer.Option("--jdbc", help="The same for Java: DBeaver, Metabase, Tableau.")] = False,
+    jdbc: Annotated[
+        bool, typer.Option("--jdbc", help="Print it as a JDBC URL, for DBeaver, Metabase or Tableau.")
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:

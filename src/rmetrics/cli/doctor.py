@@ -9,7 +9,7 @@ from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, OutputForm, Quie
 
 def doctor(
     verify: Annotated[
-        bool, typer.Option("--verify", help="Read and hash every file of the lake and the inbox, too.")
+        bool, typer.Option("--verify", help="Also read and hash every file of the lake and the inbox.")
     ] = False,
     as_json: AsJson = False,
     form: AsForm = OutputForm.TABLE,

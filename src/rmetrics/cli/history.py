@@ -8,14 +8,18 @@ from rmetrics.cli.options import AsForm, AsJson, From, OutputForm, Quiet, To, To
 
 
 def history(
-    month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="The month; the newest with data.")] = None,
+    month: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM", help="The month. Default: the newest with data.")
+    ] = None,
     first: From = None,
     last: To = None,
     to_date: ToDate = False,
     source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
-    metric: Annotated[str | None, typer.Option(help="Only this measure; of journeys, too: booked.")] = None,
-    daily: Annotated[bool, typer.Option("--daily", help="The daily figures instead of the month's.")] = False,
-    dimension: Annotated[str | None, typer.Option(help="The figures of its members instead, by month.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Only this measure, including those of journeys, such as booked.")
+    ] = None,
+    daily: Annotated[bool, typer.Option("--daily", help="Daily figures instead of monthly ones.")] = False,
+    dimension: Annotated[str | None, typer.Option(help="The monthly figures of its members instead.")] = None,
     member: Annotated[str | None, typer.Option(help="Only this member of the dimension.")] = None,
     as_json: AsJson = False,
     form: AsForm = OutputForm.TABLE,

@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 
 def sync(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute and check, but write nothing.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="Make and compare everything again.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 when rows were rejected, too.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute and check only; write nothing.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Recompute and compare everything.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Also exit with 3 if rows were rejected.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Go on without exports that were published or had landed, and are gone.")
+        bool,
+        typer.Option("--force", help="Continue without exports that had landed or been published and are now missing."),
     ] = False,
     pull: Annotated[bool, typer.Option("--pull", help="Fetch the declared exports first.")] = False,
-    months: Annotated[int, typer.Option(help="How many of the last months to show by source.", min=0)] = 2,
+    months: Annotated[int, typer.Option(help="The number of recent months to show by source.", min=0)] = 2,
     as_json: AsJson = False,
     form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,

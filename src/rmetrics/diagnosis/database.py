@@ -49,22 +49,27 @@ def _embedded(settings: Settings) -> Iterator[Diagnosis]:
     weak = weaknesses(settings.server_dir)
     for found in weak:
         yield Diagnosis(
-            "embedded server", Severity.ERROR, found, "Run `rmetrics db stop`: the next start closes it to others."
+            "embedded server",
+            Severity.ERROR,
+            found,
+            "Run `rmetrics db stop`: the next start removes the access of other users.",
         )
     owner = embedded_owner(settings.server_dir)
     if owner is Owner.NOBODY:
-        left = f"{message} runs without an owner: the command that started it was killed"
-        yield Diagnosis("embedded server", Severity.INFO, left, "Nothing to do: the next command that ends stops it.")
+        left = f"{message} is running without an owner: the command that started it was killed"
+        yield Diagnosis(
+            "embedded server", Severity.INFO, left, "No action needed: the next command stops it when it finishes."
+        )
         return
     state = {
-        Owner.KEPT: "running, kept by `rmetrics db start`",
-        Owner.USED: "running, another command uses it",
+        Owner.KEPT: "running, started by `rmetrics db start`",
+        Owner.USED: "running, in use by another command",
         None: "not running: a sync starts and stops it",
     }[owner]
-    closed = "" if weak else "; closed to other users"
+    closed = "" if weak else "; not accessible to other users"
     if port := network_port(settings.server_dir):
-        closed += f", but for roles with a password on port {port} of this machine"
-    yield passed("embedded server", f"{message}, {state}{closed}" if made else f"{message} is made by the first sync")
+        closed += f", except roles with a password on port {port} of this machine"
+    yield passed("embedded server", f"{message}, {state}{closed}" if made else f"the first sync creates {message}")
 
 
 def _unsafe(dsn: str) -> Diagnosis | None:
@@ -78,7 +83,7 @@ def _unsafe(dsn: str) -> Diagnosis | None:
     near = host in ("", "localhost", "::1") or host.startswith(("127.", "/"))
     if near or options.get("sslmode", [""])[-1] in {"verify-full", "verify-ca"} or "service" in options:
         return None
-    message = f"the connection to {host} does not check who answers"
+    message = f"the connection to {host} does not verify the server"
     return Diagnosis(
         "database",
         Severity.WARNING,
@@ -107,9 +112,9 @@ def _server(settings: Settings, target: Server) -> Iterator[Diagnosis]:
             yield passed("database", message)
         seconds = abs(late / 1000 - dt.datetime.now(dt.UTC).timestamp())
         if seconds > CLOCK_SECONDS:
-            message = f"the clocks of this machine and of the server differ by {seconds:,.0f} seconds"
+            message = f"the clocks of this machine and the server differ by {seconds:,.0f} seconds"
             yield Diagnosis(
-                "clock", Severity.WARNING, message, "Let both ask a time server (timedatectl set-ntp true)."
+                "clock", Severity.WARNING, message, "Synchronize both with a time server (timedatectl set-ntp true)."
             )
         yield from _schema(settings, session)
 
@@ -122,7 +127,7 @@ def _schema(settings: Settings, session: Session) -> Iterator[Diagnosis]:
         [where],
     )[0]
     if not exists:
-        yield passed("schema", f"{where} is made by the first sync")
+        yield passed("schema", f"the first sync creates {where}")
         return
     if not usable:
         yield Diagnosis(
@@ -133,15 +138,15 @@ def _schema(settings: Settings, session: Session) -> Iterator[Diagnosis]:
         )
         return
     if not is_complete(session, schema_script()):
-        ready = "the next sync makes it" if may_create else ""
+        ready = "the next sync creates it" if may_create else ""
         if ready:
             yield passed("schema", f"{where} is not complete yet: {ready}")
         else:
             yield Diagnosis(
                 "schema",
                 Severity.ERROR,
-                f"{where} lacks tables and this user may not make them",
-                "As the owner: rmetrics schema --apply",
+                f"{where} lacks tables, and this user may not create them",
+                "As the owner, run: rmetrics schema --apply",
             )
         return
     closed = session.query(
@@ -153,14 +158,14 @@ def _schema(settings: Settings, session: Session) -> Iterator[Diagnosis]:
         yield Diagnosis(
             "schema",
             Severity.ERROR,
-            f"this user may not write {closed[0][0]}",
-            "Run the roles script as the owner: rmetrics schema --roles",
+            f"this user may not write to {closed[0][0]}",
+            "Run the script of the roles as the owner: rmetrics schema --roles",
         )
         return
     for run in latest_runs(session, 1):
         if run.status == "failed":
             message = f"the last run failed at {_minute(run.started_at)}: {run.message}"
-            yield Diagnosis("last run", Severity.WARNING, message, "Fix what it names, then run: rmetrics sync")
+            yield Diagnosis("last run", Severity.WARNING, message, "Fix this, then run: rmetrics sync")
     good = last_good(session)
     published = f"last published {_minute(good.finished_at)}" if good else "nothing published yet"
     yield passed("schema", f"{where}, {published}")

@@ -46,10 +46,12 @@ def _inbox(settings: Settings) -> Iterator[Diagnosis]:
         yield from _bucket("inbox", str(inbox), lambda: inbox.connection.top(""))
     elif not settings.inbox_dir.is_dir():
         message = f"the inbox {settings.inbox_dir} does not exist"
-        yield Diagnosis("inbox", Severity.ERROR, message, f"mkdir -p {settings.inbox_dir}, or set RMETRICS_INBOX_DIR.")
+        yield Diagnosis(
+            "inbox", Severity.ERROR, message, f"Create it (mkdir -p {settings.inbox_dir}), or set RMETRICS_INBOX_DIR."
+        )
     elif not os.access(settings.inbox_dir, os.R_OK | os.X_OK):
         message = f"the inbox {settings.inbox_dir} cannot be read"
-        yield Diagnosis("inbox", Severity.ERROR, message, f"chmod u+rx {settings.inbox_dir}")
+        yield Diagnosis("inbox", Severity.ERROR, message, f"Run: chmod u+rx {settings.inbox_dir}")
     else:
         yield passed("inbox", str(settings.inbox_dir))
 
@@ -58,20 +60,22 @@ def _lake_folder(lake: Lake) -> Iterator[Diagnosis]:
     links = [p for p in (lake.root, lake.raw, lake.typed, lake.metrics) if p.is_symlink()]
     if links:
         yield Diagnosis(
-            "lake", Severity.ERROR, f"{links[0]} is a symbolic link", "Point RMETRICS_DATA_DIR at the real folder."
+            "lake", Severity.ERROR, f"{links[0]} is a symbolic link", "Set RMETRICS_DATA_DIR to the real folder."
         )
     elif not lake.root.exists():
         place = _nearest(lake.root)
         if os.access(place, os.W_OK | os.X_OK):
-            yield passed("lake", f"{lake.root} is made by the first sync")
+            yield passed("lake", f"the first sync creates {lake.root}")
         else:
-            yield Diagnosis("lake", Severity.ERROR, f"{lake.root} cannot be made in {place}", f"chmod u+rwx {place}")
+            yield Diagnosis(
+                "lake", Severity.ERROR, f"{lake.root} cannot be created in {place}", f"Run: chmod u+rwx {place}"
+            )
     elif not os.access(lake.root, os.R_OK | os.W_OK | os.X_OK):
         yield Diagnosis(
             "lake",
             Severity.ERROR,
             f"{lake.root} cannot be written",
-            f'chown -R "$USER" {lake.root}; chmod u+rwx {lake.root}',
+            f'Run: chown -R "$USER" {lake.root}; chmod u+rwx {lake.root}',
         )
     else:
         yield passed("lake", str(lake.root))
@@ -84,14 +88,17 @@ def check_permissions(settings: Settings, lake: Lake) -> Iterator[Diagnosis]:
     open_files = [p for p in (lake.root, *_walk(lake.root)) if p.exists() and _mode(p) & 0o077]
     if open_files:
         more = f" and {len(open_files) - 1:,} more" if len(open_files) > 1 else ""
-        message = f"{open_files[0]}{more} can be read by others"
-        yield Diagnosis("permissions", Severity.ERROR, message, f"chmod -R go= {lake.root}")
+        message = f"{open_files[0]}{more} can be read by other users"
+        yield Diagnosis("permissions", Severity.ERROR, message, f"Run: chmod -R go= {lake.root}")
     elif lake.root.exists():
-        yield passed("permissions", "the lake is closed to others")
+        yield passed("permissions", "the lake is not accessible to other users")
     env = Path(".env")
     if env.is_file() and _mode(env) & 0o077:
         yield Diagnosis(
-            "permissions", Severity.WARNING, ".env, which may hold a password, can be read by others", "chmod 600 .env"
+            "permissions",
+            Severity.WARNING,
+            ".env, which may contain a password, can be read by other users",
+            "Run: chmod 600 .env",
         )
     others = (
         [p for p in settings.inbox_dir.glob("*") if p.is_file() and _mode(p) & 0o004]
@@ -100,7 +107,7 @@ def check_permissions(settings: Settings, lake: Lake) -> Iterator[Diagnosis]:
     )
     if others and not _closed_above(settings.inbox_dir):
         message = f"{count(len(others), 'export')} in {settings.inbox_dir} can be read by everyone on this machine"
-        yield Diagnosis("permissions", Severity.WARNING, message, f"chmod 700 {settings.inbox_dir}")
+        yield Diagnosis("permissions", Severity.WARNING, message, f"Run: chmod 700 {settings.inbox_dir}")
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -128,7 +135,10 @@ def check_space(settings: Settings) -> Iterator[Diagnosis]:
     message = f"{free / 2**30:.1f} GiB free for {settings.data_dir}"
     if free < SPACE_ERROR:
         yield Diagnosis(
-            "free space", Severity.ERROR, message, "Free some space: a sync writes beside before it replaces."
+            "free space",
+            Severity.ERROR,
+            message,
+            "Free some space: a sync writes new files before it removes old ones.",
         )
     elif free < SPACE_WARNING:
         yield Diagnosis("free space", Severity.WARNING, message, "Free some space soon.")
@@ -145,8 +155,8 @@ def check_clock(lake: Lake) -> Iterator[Diagnosis]:
         ahead = []  # reported by --verify and the next sync
     if ahead:
         when = f"{ahead[0].exported_at:%Y-%m-%d}"
-        message = f"export {ahead[0].name!r} is dated {when}, the clock of this machine says {now:%Y-%m-%d}"
-        yield Diagnosis("clock", Severity.WARNING, message, "Set the clock; or touch that export and land it again.")
+        message = f"export {ahead[0].name!r} is dated {when}, but the clock of this machine shows {now:%Y-%m-%d}"
+        yield Diagnosis("clock", Severity.WARNING, message, "Set the clock, or touch this export and land it again.")
     else:
         yield passed("clock", f"{now:%Y-%m-%d %H:%M:%S} UTC")
 
@@ -158,13 +168,13 @@ def check_lock(lake: Lake) -> Iterator[Diagnosis]:
     try:
         lake.try_lock()
     except BusyError as error:
-        yield Diagnosis("lock", Severity.WARNING, error.message, "Wait for it to end.")
+        yield Diagnosis("lock", Severity.WARNING, error.message, "Wait for it to finish.")
     except RmetricsError as error:
         yield Diagnosis("lock", Severity.ERROR, error.message, error.hint)
     litter = list(lake.root.rglob("*.part"))
     if litter:
-        message = f"{len(litter)} half-written files of a run that was killed"
-        yield Diagnosis("litter", Severity.INFO, message, "Nothing to do: the next sync removes them.")
+        message = f"{len(litter)} partial files of a run that was killed"
+        yield Diagnosis("litter", Severity.INFO, message, "No action needed: the next sync removes them.")
 
 
 def verify_files(settings: Settings, lake: Lake, damaged: list[Damage]) -> Iterator[Diagnosis]:
@@ -190,7 +200,7 @@ def verify_files(settings: Settings, lake: Lake, damaged: list[Damage]) -> Itera
         return
     damaged += [*lost, *unneeded, *caches, *altered]
     if unneeded:
-        message = "damaged, but withdrawn, so nothing needs them: " + ", ".join(str(d.path) for d in unneeded[:_SHOWN])
+        message = "damaged but withdrawn, so not needed: " + ", ".join(str(d.path) for d in unneeded[:_SHOWN])
         yield Diagnosis(
             "verify", Severity.WARNING, message, "Put the export back into the inbox before you restore it."
         )
@@ -199,28 +209,28 @@ def verify_files(settings: Settings, lake: Lake, damaged: list[Damage]) -> Itera
             str(d.path) for d in altered[:_SHOWN]
         )
         yield Diagnosis(
-            "verify", Severity.ERROR, message, "Run `rmetrics sync --full`: it reads every file of the inbox."
+            "verify", Severity.ERROR, message, "Run `rmetrics sync --full`, which reads every file of the inbox."
         )
     if lost:
-        message = f"landed exports damaged or gone, {len(lost)}: " + ", ".join(
+        message = f"landed exports damaged or missing, {len(lost)}: " + ", ".join(
             f"{d.path} ({d.what})" for d in lost[:_SHOWN]
         )
         yield Diagnosis("verify", Severity.ERROR, message, how_to_mend(lost))
     if caches:
-        message = f"computed files damaged or gone, {len(caches)}: " + ", ".join(
+        message = f"computed files damaged or missing, {len(caches)}: " + ", ".join(
             f"{d.path} ({d.what})" for d in caches[:_SHOWN]
         )
         yield Diagnosis(
             "verify",
             Severity.ERROR if not lost else Severity.WARNING,
             message,
-            "Run `rmetrics sync`: it makes them again from the exports.",
+            "Run `rmetrics sync`, which rebuilds them from the exports.",
         )
     if not damaged:
         yield passed(
             "verify",
-            f"every file is what was written: {count(len(sound), 'landed export')} and all that was "
-            f"computed from them; {count(compared, 'file')} of the inbox compared with what was read",
+            f"every file is intact: {count(len(sound), 'landed export')} and all files "
+            f"computed from them; {count(compared, 'file')} of the inbox compared with the landed bytes",
         )
 
 

@@ -22,9 +22,7 @@ def check_python() -> Iterator[Diagnosis]:
     """Checks the version of Python, and reports that of the program."""
     message = f"rmetrics {__version__}, Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     if sys.version_info < _OLDEST_PYTHON:
-        yield Diagnosis(
-            "python", Severity.ERROR, message, "Install Python 3.11 or newer and make the environment anew."
-        )
+        yield Diagnosis("python", Severity.ERROR, message, "Install Python 3.11 or newer and recreate the environment.")
     else:
         yield passed("python", message)
 
@@ -41,7 +39,7 @@ def check_libraries() -> Iterator[Diagnosis]:
             wrong.append(f"{name} is missing")
             continue
         if not _within(version, requirement.removeprefix(name)):
-            wrong.append(f"{name} is {version}, {requirement} is needed")
+            wrong.append(f"{name} is {version}, but {requirement} is required")
     if wrong:
         advice = "Install the locked versions: pip install --require-hashes -r requirements.txt"
         yield Diagnosis("libraries", Severity.ERROR, "; ".join(wrong), advice)
@@ -78,7 +76,7 @@ def check_rules(settings: Settings, loaded: list[Rules]) -> Iterator[Diagnosis]:
         "rules", f"{count(len(rules.feeds), 'feed')} and {count(len(rules.sources), 'source')} in {settings.rules_dir}"
     )
     if rules.warnings:
-        yield Diagnosis("rules", Severity.WARNING, str(rules.warnings[0]), "See `rmetrics rules check`.")
+        yield Diagnosis("rules", Severity.WARNING, str(rules.warnings[0]), "Run `rmetrics rules check`.")
 
 
 def check_zone(rules: list[Rules]) -> Iterator[Diagnosis]:
@@ -89,8 +87,6 @@ def check_zone(rules: list[Rules]) -> Iterator[Diagnosis]:
     try:
         now = dt.datetime.now(ZoneInfo(name))
     except (ZoneInfoNotFoundError, OSError, ValueError):
-        yield Diagnosis(
-            "time zone", Severity.ERROR, f"{name} is not known here", "Install its data: pip install tzdata"
-        )
+        yield Diagnosis("time zone", Severity.ERROR, f"{name} is unknown here", "Install its data: pip install tzdata")
     else:
         yield passed("time zone", f"{name}, now {now:%Y-%m-%d %H:%M}")

@@ -19,7 +19,7 @@ def check_schedule(settings: Settings) -> Iterator[Diagnosis]:
     wrong = trouble(installed, ran, dt.datetime.now(dt.UTC))
     if wrong:
         yield Diagnosis(
-            "daily run", Severity.WARNING, wrong, "See `rmetrics schedule show`; try `rmetrics schedule run`."
+            "daily run", Severity.WARNING, wrong, "See `rmetrics schedule show`, then try `rmetrics schedule run`."
         )
         return
     last = f"last {ran.started_at:%Y-%m-%d %H:%M} UTC" if ran else "not due yet"

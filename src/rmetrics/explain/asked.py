@@ -24,7 +24,7 @@ class RowOutcome(StrEnum):
 
     NO_DATE = "without a date"
     OTHER_MONTH = "other months"
-    OTHER_TIME = "on days when another rule was in force"
+    OTHER_TIME = "on days with another rule in force"
     OTHER_SOURCE = "other sources"
     OTHER_MEMBER = "other members"
     NOT_COUNTED = "not counted by the feed's rule"

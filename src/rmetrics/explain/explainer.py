@@ -181,7 +181,7 @@ class Explainer:
             return None
         known = {s.lower(): s for s in self.rules.segment_order}
         if name.lower() not in known:
-            raise SettingsError(f"no segment {name!r}", f"Segments: {', '.join(self.rules.segment_order)}.")
+            raise SettingsError(f"unknown segment: {name!r}", f"Segments: {', '.join(self.rules.segment_order)}.")
         return known[name.lower()]
 
     # -- the answer
@@ -203,7 +203,9 @@ class Explainer:
         """
         followed = {m: self.funnel[m] for m in metrics if m in self.funnel}
         if followed and asked.segment is not None:
-            raise SettingsError(f"{next(iter(followed))} has no segments: a touch has none", "Leave the segment out.")
+            raise SettingsError(
+                f"{next(iter(followed))} has no segments, because a touch has none", "Leave out --segment."
+            )
         found = {m: self.evidence(m, asked) for m in metrics}
         computed, held = self.computed(asked), self._published(asked)
         parts = self.parts(found, asked)
@@ -232,8 +234,8 @@ class Explainer:
             for m in metrics
         }
         wrong = [
-            *differing("the second engine says", computed, again, metrics),
-            *([] if held is None else differing("PostgreSQL holds", computed, held, metrics)),
+            *differing("the second engine has", computed, again, metrics),
+            *([] if held is None else differing("PostgreSQL has", computed, held, metrics)),
             *months_differing(self.lake, self.session, asked, metrics),
             *funnel_months_differing(self.lake, self.session, asked, followed),
         ]
@@ -260,7 +262,7 @@ class Explainer:
             words = measure_in_words(declared(self.rules)[measure].rule.at(asked.month))
             return words, self.rules.place(f"measures.{measure}")
         if measure in self.funnel:
-            message = f"{asked.source} has no touches: no rule gives it a lead feed, or calls"
+            message = f"{asked.source} has no touches: no rule declares a lead feed or calls for it"
             return message, self.rules.place(f"sources.{asked.source}")
         if asked.source in self.rules.sources:
             said = said_of(self.rules, asked.source, measure, asked.month)

@@ -39,12 +39,12 @@ _AMOUNTS: Mapping[str, pl.Expr] = {
 }
 """The contribution of a touch to a measure that is not a count, in whole units of its last decimal."""
 _NO_JOB = {
-    NO_JOB: "without a job: their number has none",
-    NO_NUMBER: "without a job: they have no number of a customer, and no call names a job for them",
+    NO_JOB: "without a job: their number has no job",
+    NO_NUMBER: "without a job: they have no customer's number, and no call names a job for them",
     SHARED: "without a job: many customers share their number, and no job has their ZIP code within the window",
     OUTSIDE: "without a job: their number has jobs, but none within the window",
 }
-_LOST = "without a job: they might have had one, but another touch has it"
+_LOST = "without a job: another touch has the job that they could have"
 _SHOWN = ("job", "matched_by", "reason")
 
 
@@ -212,16 +212,16 @@ def _why_not(column: str) -> pl.Expr:
             none = pl.col("reason").replace_strict(_NO_JOB, return_dtype=pl.String)
             return pl.when(pl.col("lost")).then(pl.lit(_LOST)).when(~booked).then(none)
         case "visited":
-            return pl.when(booked).then(pl.lit("with a job, but with none that is a unit"))
+            return pl.when(booked).then(pl.lit("with jobs, none of which is a unit"))
         case "repaired":
-            return pl.when(booked).then(pl.lit("with a job, but with none that is a repair"))
+            return pl.when(booked).then(pl.lit("with jobs, none of which is a repair"))
         case "paid":
-            return pl.when(booked).then(pl.lit("with a job, but nothing was paid"))
+            return pl.when(booked).then(pl.lit("with jobs that were paid nothing"))
         case "answered":
-            missed = pl.when(pl.col("answered").is_null()).then(pl.lit("no call tells whether they were answered"))
+            missed = pl.when(pl.col("answered").is_null()).then(pl.lit("no call shows whether they were answered"))
             return missed.otherwise(pl.lit("missed"))
         case "by_link":
-            return pl.when(booked).then(pl.lit("with a job that only the number tells"))
+            return pl.when(booked).then(pl.lit("with a job matched by number only"))
         case "returning_customers":
             return pl.when(pl.col("returning_customer").is_null()).then(pl.lit("without a number of their own"))
     return nothing

@@ -52,7 +52,8 @@ def against_list(one: Explainer, asked: Asked, metric: Explained, path: Path, he
         here.setdefault(e.feed, e)
     if not rows:
         raise SettingsError(
-            f"{metric.name} of {asked.source} come from no rows that a list could name", "Choose another --metric."
+            f"{metric.name} of {asked.source} do not come from rows that a list could contain",
+            "Choose another --metric.",
         )
     found = pl.concat(rows)
     counted = found.filter(pl.col("_outcome") == RowOutcome.COUNTED.value)
@@ -81,7 +82,7 @@ def _keys_of(one: Explainer, path: Path, header: str) -> list[str]:
         frame = pl.concat(list(export.batches(blocks(path))))
     except (OSError, RefusedError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
-        raise SettingsError(f"{path} cannot be read: {why}", "Give a CSV or Excel file with a header row.") from error
+        raise SettingsError(f"{path} cannot be read: {why}", "Use a CSV or Excel file with a header row.") from error
     headers = [h for h in frame.columns if h != LINE and not h.startswith("_")]
     column = next((h for h in headers if normal_header(h) == normal_header(header)), None)
     if column is None:
@@ -102,9 +103,7 @@ def _repeats(listed: Counter[str]) -> Iterator[Reason]:
     repeated = {k: n for k, n in listed.items() if n > 1}
     if repeated:
         extra = sum(n - 1 for n in repeated.values())
-        yield Reason(
-            f"{extra:,} in the list are repetitions of a row that is in it already", extra, None, tuple(repeated)
-        )
+        yield Reason(f"{extra:,} in the list repeat another of its rows", extra, None, tuple(repeated))
 
 
 def _only_here(rows: pl.DataFrame) -> Iterator[Reason]:
@@ -149,7 +148,7 @@ def _why(row: Mapping[str, object], asked: Asked, nearly: Mapping[str, str]) -> 
         return f"{when} ({day:%Y-%m}){of}"
     if outcome == RowOutcome.OTHER_SOURCE.value:
         spelled = are_alike(source, asked.source)
-        return f"have the source {source!r}" + (": another spelling? Add it to the aliases" if spelled else "")
+        return f"have the source {source!r}" + (": if it is another spelling, add it to the aliases" if spelled else "")
     return nearly.get(key, str(outcome))
 
 

@@ -49,15 +49,13 @@ def nearly_counted(found: Evidence, rows: pl.DataFrame, asked: Asked, feed: Feed
     groups = list[NearMiss]()
     if feed is None:  # touches; amounts without rows have no condition
         return tuple(_unfit(found, rows, None))
-    groups += _group(found, rows, RowOutcome.NO_DATE, f"{feed.date} is blank: they count in no month")
+    groups += _group(found, rows, RowOutcome.NO_DATE, f"{feed.date} is blank, so they count in no month")
     groups += _uncounted(found, rows, feed)
     groups += _unfit(found, rows, feed)
     groups += _group(found, rows, RowOutcome.BLANK_AMOUNT, "the amount is blank")
     if found.touches:
         groups += _other_ends(found, rows)
-    groups += _group(
-        found, rows, RowOutcome.NAMED_AFTER, "another member is named first, and a count goes to the first"
-    )
+    groups += _group(found, rows, RowOutcome.NAMED_AFTER, "another member is named first, and counts go to the first")
     groups += _by_utc(found, rows, asked)
     return tuple(groups)
 

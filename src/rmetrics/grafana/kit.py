@@ -52,7 +52,7 @@ providers:
     folder: rmetrics
     type: file
     disableDeletion: true
-    allowUiUpdates: false             # change the generator, not the browser's copy
+    allowUiUpdates: false             # change the generator, not the copy in the browser
     updateIntervalSeconds: 30
     options:
       path: $GRAFANA_RMETRICS_DASHBOARDS

@@ -404,7 +404,7 @@ def as_of(size: tuple[int, int] = (3, 4)) -> Panel:
     sql = "SELECT max(finished_at) AS \"Published\" FROM sync_runs WHERE status = 'ok'"
     return stat(
         "Published",
-        "When the numbers on this page were last published. Panels ask one by one: during a publish two may differ.",
+        "The time of the last publish. Panels query separately, so two may differ during a publish.",
         sql,
         size=size,
         unit="dateTimeFromNow",

@@ -36,14 +36,14 @@ def _totals(place: Installation, picked: str) -> list[Panel]:
         return m.stat(title, f"{about} All months shown.", sql, unit=unit, decimals=decimals)
 
     return [
-        total("Leads", "sum(leads)", "Leads of the picked sources and segments."),
+        total("Leads", "sum(leads)", "Leads of the selected sources and segments."),
         total("Units", "sum(units)", "Service visits."),
         total("Repairs", "sum(repairs)", "Repairs."),
         total("L→R", ratio("repairs", "leads"), "Repairs per lead, from sums.", "percentunit", 1),
         total("Revenue40", "sum(revenue40)", "Revenue after payout.", place.money, 0),
-        total("Cost", "sum(cost)", "What the leads cost.", place.money, 0),
+        total("Cost", "sum(cost)", "The cost of the leads.", place.money, 0),
         total("CPL", ratio("cost", "leads"), "Cost per lead, from sums.", place.money, 2),
-        total("Profit", "sum(profit)", "Revenue40 less cost.", place.money, 0),
+        total("Profit", "sum(profit)", "Revenue40 minus cost.", place.money, 0),
     ]
 
 
@@ -60,7 +60,7 @@ def _measure_by(column: str, place: Installation, picked: str) -> Panel:
     )
     return m.bars(
         f"${{measure}} by {column}",
-        f"The picked measure by month and {column}. A star marks the running month, which is not complete.",
+        f"The selected measure by month and {column}. A star marks the current month, which is incomplete.",
         sql,
         (12, 9),
         x=f"month\\{column}",
@@ -79,10 +79,10 @@ def _money(place: Installation, picked: str) -> list[Panel]:
         f'       sum(repairs) AS "Repairs"\n{picked}\nGROUP BY 1\nORDER BY 1'
     )
     return [
-        m.bars("Leads, units, repairs", "The picked sources and segments together.", counts, (12, 8), x="Month"),
+        m.bars("Leads, units, repairs", "The selected sources and segments together.", counts, (12, 8), x="Month"),
         m.bars(
             "Revenue40, cost, profit",
-            "The picked sources and segments together. Profit is revenue40 less cost.",
+            "The selected sources and segments together. Profit is revenue40 minus cost.",
             money,
             (12, 8),
             x="Month",
@@ -105,7 +105,8 @@ def _ratios(place: Installation, picked: str) -> list[Panel]:
     return [
         m.bars(
             "Conversions",
-            "From sums of the picked sources and segments. L→R can exceed 100 %: a repair may follow an earlier lead.",
+            "From sums of the selected sources and segments. L→R can exceed 100 %: a repair may follow an earlier "
+            "lead.",
             conversions,
             (12, 8),
             x="Month",
@@ -115,7 +116,7 @@ def _ratios(place: Installation, picked: str) -> list[Panel]:
         ),
         m.bars(
             "CPL against its ceiling: ${scope}",
-            "Cost per lead of the scope, and the most a lead may cost by its target.",
+            "Cost per lead of the scope, and the highest cost of a lead by its target.",
             against,
             (12, 8),
             x="Month",
@@ -152,7 +153,8 @@ GROUP BY source, segment
 ORDER BY sum(revenue40) DESC, source, segment"""
     targets = m.table(
         "Against target: ${scope}",
-        "Months of the scope against its own target row; ALL has its own and is not the sum of the sources' targets.",
+        "Months of the scope against its own target. ALL has its own target, which is not the sum of the sources' "
+        "targets.",
         against,
         (24, 10),
         overrides={
@@ -171,7 +173,7 @@ ORDER BY sum(revenue40) DESC, source, segment"""
     )
     sources = m.table(
         "By source and segment",
-        "All months shown added up. A dash: nothing to divide by.",
+        "Totals of all months shown. A dash means a denominator of 0.",
         by_source,
         (24, 12),
         overrides={

@@ -12,7 +12,7 @@ from rmetrics.html_report.own_data import MonthMembers, OwnData
 from rmetrics.metrics.figures import FigureKind
 
 MOST_MEMBERS = 40
-_APART = "A row of several members counts for each of them here, so these do not add up: {}."
+_APART = "A row of several members counts for each of them, so these measures do not add up: {}."
 
 
 def own_section(page: PageData, links: Links) -> str:
@@ -20,7 +20,7 @@ def own_section(page: PageData, links: Links) -> str:
     if not page.own.any:
         return ""
     about = (
-        "Declared in <code>rules/</code>, computed by both engines; the members of a dimension add up to the whole, "
+        "Declared in <code>rules/</code>, computed by both engines; the members of a dimension add up to the total, "
         "<i>(none)</i> and <i>(other)</i> included."
     )
     made = own_months(page, links) if page.own.lines else ""

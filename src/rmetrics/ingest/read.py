@@ -166,7 +166,7 @@ def _open_text(name: str, feeds: Mapping[str, Feed], encoding: str, notes: tuple
             if header.sure:
                 break
     if best is None:
-        raise RefusedError("has no row that looks like a header; export it again, with its column names")
+        raise RefusedError("has no row that looks like a header; export it again with column names")
     below = [r.cells for r in _head_records(head, best.layout.delimiter) if r.line >= best.layout.body_line]
     sample = _sample(best.layout.headers, below)
     layout = _noted(best, name, feeds, sample)
@@ -192,7 +192,7 @@ def _noted(header: _Header, name: str, feeds: Mapping[str, Feed], sample: Sample
     lacking = [c for c in feed.mapped if c not in found]
     renamed = [(c, h) for c in lacking if (h := likely_column(c, feed, free, sample, sure=True))]
     notes = [
-        f"has no column for {column} ({' or '.join(feed.columns[column].from_)}): if {likely!r} is it, add that "
+        f"has no column for {column} ({' or '.join(feed.columns[column].from_)}): if it is now {likely!r}, add that "
         f"header to from = [...] of {column}"
         for column, likely in renamed
     ]
@@ -260,12 +260,12 @@ def _open_workbook(source: sniff.Source, name: str, feeds: Mapping[str, Feed]) -
         if header is not None:
             found.append((header, sheet))
     if not found:
-        raise RefusedError("has no sheet with a row that looks like a header; export it again, with its column names")
+        raise RefusedError("has no sheet with a row that looks like a header; export it again with column names")
     sure = sorted(repr(s.name) for h, s in found if h.sure)
     if len(sure) > 1:
         raise RefusedError(
             f"has several sheets that fit ({', '.join(sure)}); keep one of them in this workbook and save the others "
-            "as files of their own"
+            "as separate files"
         )
     best, sheet = max(found, key=lambda f: f[0].score)
     below = [["" if c is None else str(c) for c in row] for row in sheet.head.rows()[best.layout.header_line :]]
@@ -312,7 +312,7 @@ def _sheet_batches(sheet: Sheet, layout: Layout) -> Iterator[pl.DataFrame]:
         frame = body.filter(~blank).select(
             *(pl.col(n).fill_null("").alias(h) for n, h in zip(names, layout.headers, strict=False)),
             LINE,
-            pl.when(long).then(pl.lit(f"has more cells than the header's {width}")).alias(PROBLEM),
+            pl.when(long).then(pl.lit(f"has more than the {width} cells of the header")).alias(PROBLEM),
             pl.when(long).then(pl.concat_str(pl.col(names).fill_null(""), separator="\t")).alias(TEXT),
         )
         if frame.height:

@@ -318,21 +318,21 @@ class _Typing:
         if row[PROBLEM] is not None:
             return None, None, f"the row {row[PROBLEM]}"
         if self._repeats_header(row):
-            return None, None, "the row repeats the header: two exports may have been put into one file"
+            return None, None, "the row repeats the header: two exports may have been joined in one file"
         for i, (header, column, _, _) in enumerate(self.faults):
             if row[f"fault{i}"]:
                 value = row[f"cell{i}"]
                 place = self.labels.get(header, (header,))[0]
                 if i in self.late:
                     latest = f"latest possible day: {row.get('latest', self.reading.latest)}"
-                    why = f"{header} is long after the export ({latest}): correct the year, and export again"
+                    why = f"{header} is long after the export ({latest}): correct the year and export again"
                     return place, str(value), why
                 if value is None:
                     return place, None, f"{header} is blank, but every row needs it"
                 return place, str(value), f"{header} {reason(str(value), column, self.reading)}"
         if row["needless"]:
             needed = " or ".join(h for n in self.feed.needs for h in self.found.get(n, ()))
-            return None, None, f"the row has no {needed}: it may be a total or a remark, and counts as no row"
+            return None, None, f"the row has no {needed}: it may be a total or a remark, and does not count"
         msg = "a rejected row has a fault"
         raise AssertionError(msg)
 

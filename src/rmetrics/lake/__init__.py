@@ -62,7 +62,7 @@ class Lake(RawLayer, TypedLayer):
         where = self.store.where
         if where is None:
             raise SettingsError(
-                "a trial over a lake in a bucket is computed on this machine alone",
+                "a trial over a lake in a bucket is computed on this machine only",
                 "Set RMETRICS_ENGINE=local for this command.",
             )
         return LakeAt(self.root.resolve(), *where)
@@ -75,7 +75,7 @@ class Lake(RawLayer, TypedLayer):
         """
         for folder in (self.root, self.raw, self.typed, self.metrics):
             if folder.is_symlink():
-                raise LakeError(f"{folder} is a symbolic link", "Point RMETRICS_DATA_DIR at the real folder.")
+                raise LakeError(f"{folder} is a symbolic link", "Set RMETRICS_DATA_DIR to the real folder.")
             self.folder(folder)
 
     @contextlib.contextmanager

@@ -24,7 +24,9 @@ _KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 _NAMED = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION")
 _LATEST = 2**33  # seconds: in the year 2242
 _TRIES, _TRY_SECONDS, _SECONDS = 4, 20, 60
-_KEY_HINT = "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what the key may do: list, read, write and delete."
+_KEY_HINT = (
+    "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and the rights of the key: list, read, write and delete."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Connection:
         """
         matched = _URL.fullmatch(url)
         if matched is None:
-            raise SettingsError(f"{url!r} is not the address of a bucket", "Write it like s3://bucket/folder")
+            raise SettingsError(f"{url!r} is not the address of a bucket", "Use the form s3://bucket/folder.")
         try:
             from obstore.store import S3Store
         except ImportError:
@@ -123,7 +125,7 @@ class Connection:
                 for chunk in answer.stream(min_chunk_size=8 * 2**20):
                     file.write(chunk)
                 if file.tell() != size:
-                    raise LakeError(f"{self.url}/{name} came in incomplete", "Run again.")
+                    raise LakeError(f"{self.url}/{name} arrived incomplete", "Run again.")
         return True
 
     def head(self, name: str) -> BucketObject | None:
@@ -216,7 +218,7 @@ def _modified(attributes: dict[str, Any]) -> list[int]:
 
 def _denied(error: Exception, place: str) -> LakeError:
     of_the_key = any(code in str(error) for code in ("SignatureDoesNotMatch", "InvalidAccessKeyId"))
-    message = "the key or its secret is not known there" if of_the_key else "access is denied"
+    message = "the key or its secret is wrong" if of_the_key else "access is denied"
     return LakeError(f"{place} cannot be used: {message}", _KEY_HINT)
 
 
@@ -233,7 +235,7 @@ def _unusable(error: Exception, place: str) -> LakeError:
     what = f"the server answers with HTTP status {status[1]}" if status else "the server cannot be reached"
     return LakeError(
         f"{place} cannot be used: {what}",
-        "Check the network, RMETRICS_S3_ENDPOINT and AWS_REGION, then run again: nothing half written is in force.",
+        "Check the network, RMETRICS_S3_ENDPOINT and AWS_REGION, then run again: no partial result is in force.",
     )
 
 

@@ -82,7 +82,7 @@ class CorruptError(LakeError):
     def __init__(self, store: Store, name: str) -> None:
         super().__init__(
             f"{store.shown(name)} is damaged: its checksum does not match",
-            "Run `rmetrics sync --full`, which makes it again from the exports.",
+            "Run `rmetrics sync --full`, which rebuilds it from the exports.",
         )
         self.name = name
 
@@ -121,7 +121,7 @@ class Snapshot:
             LakeError: it was never computed.
         """
         if table not in self.tables:
-            raise LakeError("nothing was computed yet", "Run: rmetrics sync")
+            raise LakeError("nothing has been computed yet", "Run: rmetrics sync")
         return self.tables[table]
 
     def same_files(self, other: "Snapshot", tables: Iterable[str]) -> bool:

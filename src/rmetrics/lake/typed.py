@@ -370,7 +370,7 @@ class TypedLayer(Folder):
             if not self._is_there(file):
                 yield Damage(path, MISSING, file.feed, "" if file.packed else file.sha256)
             elif not self.typed_is_sound(file, used=True):
-                message = "it, or its rejected rows, fail their checksums"
+                message = "its checksum, or that of its rejected rows, does not match"
                 yield Damage(path, message, file.feed, "" if file.packed else file.sha256)
 
 

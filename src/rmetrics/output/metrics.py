@@ -65,11 +65,11 @@ def show_metrics(report: Report, found: Metrics) -> None:
         report.line(f"Ages count back from the data's last day, {found.data.last}.", "dim")
     if any(row.state is not Coverage.WHOLE for row in found.rows):
         message = (
-            "* begun: the data end inside it; part: not all of its days are in the data or asked for; ahead: planned"
+            "* begun: the data end within it; part: some days are not in the data or not requested; ahead: planned"
         )
         report.line(f"{message}. Data up to {found.data.last}.", "dim")
     if found.asked.compare is not None:
-        report.line("A period that is not whole is compared with the same number of days of the other.", "dim")
+        report.line("An incomplete period is compared with the same number of days of the other one.", "dim")
 
 
 def _columns(found: Metrics) -> list[str]:
@@ -124,7 +124,7 @@ def _grid(found: Metrics) -> Grid:
         GridColumn("measure"),
     ]
     if compared is not None:
-        name = "year before" if compared.value == "year" else "period before"
+        name = "previous year" if compared.value == "year" else "previous period"
         columns += [GridColumn(name, right=True, whole=True), GridColumn("change", right=True, whole=True)]
         columns += [GridColumn("%", right=True, whole=True)]
     columns += [GridColumn("explained by"), GridColumn("value", right=True, whole=True)]

@@ -185,7 +185,7 @@ def plain(value: Any) -> Any:  # noqa: C901, PLR0911 - one line per kind of valu
 _TEXTS = frozenset({"", "column", "feed", "file", "measure", "member", "segment", "source", "type"})
 _LEFT = frozenset(
     {
-        *("answered", "by", "job", "known", "the CRM says", "the touch says", "touch", "why not"),
+        *("answered", "by", "job", "known", "by CRM", "by touch", "touch", "reason"),
         *("day", "finished (UTC)", "last day", "newest export", "row", "status", "why"),
     }
 )

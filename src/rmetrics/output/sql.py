@@ -14,7 +14,9 @@ from rmetrics.usecases.sql import Query
 
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "DECIMAL", "DOUBLE", "FLOAT", "NUMBER", "HUGEINT")
 _WHOLE = ("DATE", "TIME", "BOOL", "INTERVAL", "UUID")
-STALE = "The rules or exports changed after the last sync; the views show what that sync computed. Run: rmetrics sync"
+STALE = (
+    "The rules or exports have changed since the last sync; the views show its results. To update them: rmetrics sync"
+)
 
 
 def show_query(report: Report, query: Query, *, as_csv: bool, limit: int) -> None:
@@ -37,7 +39,7 @@ def show_query(report: Report, query: Query, *, as_csv: bool, limit: int) -> Non
         grid.add_row(*(Cell("-", "dim") if v is None else Cell(_text(v)) for v in row))
     report.table(grid)
     if more:
-        report.line(f"The first {limit:,} rows; see more with --limit, all with --csv or --json.", "dim")
+        report.line(f"The first {limit:,} rows; for more use --limit, for all use --csv or --json.", "dim")
     else:
         report.line(count(len(shown), "row"), "dim")
 
@@ -52,7 +54,7 @@ def _csv(names: list[str], rows: Iterable[Sequence[object]]) -> None:
         write_csv(sys.stdout, names, itertools.takewhile(lambda _: not lost(sys.stdout), rows))
     except UnicodeEncodeError as error:
         raise SettingsError(
-            f"stdout is written in {error.encoding}, which lacks a letter of the result",
+            f"the encoding of stdout, {error.encoding}, lacks a character of the result",
             "Set PYTHONIOENCODING=utf-8, or write the result with --parquet.",
         ) from None
 
@@ -79,4 +81,6 @@ def show_views(report: Report, views: dict[str, tuple[tuple[str, str], ...]]) ->
     for name, columns in views.items():
         report.line(name, "bold")
         report.line("  " + ", ".join(f"{c} {t.lower()}" for c, t in columns))
-    report.line('Ask: rmetrics sql "SELECT source, sum(leads) AS leads FROM monthly_metrics GROUP BY source"', "dim")
+    report.line(
+        'For instance: rmetrics sql "SELECT source, sum(leads) AS leads FROM monthly_metrics GROUP BY source"', "dim"
+    )

@@ -174,7 +174,8 @@ def _failure(error: Exception, shown: Mapping[str, str]) -> Failure:
         return Failure(
             "RmetricsError",
             f"a bug in rmetrics ({type(error).__name__}{where})",
-            "Run it by itself to see more (RMETRICS_COMPANY=... RMETRICS_ENGINE=local rmetrics sync), and report it.",
+            "For details, run this company alone (RMETRICS_COMPANY=... RMETRICS_ENGINE=local rmetrics sync); please "
+            "report it.",
         )
     message, hint = known.message, known.hint
     for there, here in shown.items():

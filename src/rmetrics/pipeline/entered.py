@@ -63,7 +63,7 @@ def as_figure(column: Column, name: str, text: str) -> str:
     match = _AMOUNT.fullmatch(text.strip())
     if match is None:
         raise SettingsError(
-            f"{name}: {text!r} is no amount", "Write it like 6200 or 6,200.50, with at most two decimals."
+            f"{name}: {text!r} is not an amount", "Use a form such as 6200 or 6,200.50, with at most two decimals."
         )
     value = Decimal(match[1].replace(",", "") + (match[2] or ""))
     if column.most is not None and value > column.most:
@@ -80,7 +80,9 @@ def _share(name: str, text: str) -> str:
     match = _SHARE.fullmatch(text.strip())
     value = None if match is None else Decimal(match[1]) / (100 if match[2] else 1)
     if value is None or value > 1 or value != round(value, 6):
-        raise SettingsError(f"{name}: {text!r} is no share", "Write it like 0.31 or 31%, with at most six decimals.")
+        raise SettingsError(
+            f"{name}: {text!r} is not a share", "Use a form such as 0.31 or 31%, with at most six decimals."
+        )
     return format(value.normalize(), "f")
 
 
@@ -122,7 +124,7 @@ def _waiting(project: Project, file: Path, feed: Feed) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} cannot be read", "Move it away; it is written by rmetrics alone.") from error
+        raise SettingsError(f"{file} cannot be read", "Move it elsewhere: only rmetrics writes this file.") from error
     if file_digest(file) in {r.sha256 for r in project.lake.raw_files()}:
         return {}
     headers = {column.from_[0]: name for name, column in feed.columns.items() if column.from_}
@@ -142,9 +144,9 @@ def refuse_beside(project: Project, name: str, feed: Feed, column: str, month: d
         amount = sum((v for v in others if v is not None), Decimal(0))
         there = count(len(others), "other row")
         raise SettingsError(
-            f"{month:%Y-%m} has {there} of {name} already ({amount:,.2f}), to which this amount would be added",
-            "Name the campaign it replaces (--campaign), withdraw the other export (rmetrics exports withdraw), or say "
-            "--add.",
+            f"{month:%Y-%m} already has {there} of {name} ({amount:,.2f}), and this amount would be added to it",
+            "Name the campaign it replaces (--campaign), withdraw the other export (rmetrics exports withdraw), or "
+            "pass --add.",
         )
 
 
@@ -159,7 +161,7 @@ def put_entered(project: Project, name: str, file: Path, row: Mapping[str, str],
     feed, folder = project.rules.feeds[name], project.inbox.folder
     project.inbox.refuse_bucket()
     if not folder.is_dir():
-        raise SettingsError(f"the inbox {folder} does not exist", f"mkdir -p {folder}")
+        raise SettingsError(f"the inbox {folder} does not exist", f"Create it: mkdir -p {folder}")
     names = [c for c in feed.columns if c in row]
     changed = any(before.get(c) != row[c] for c in names if feed.columns[c].type in _FIGURES)
     if changed:
@@ -188,12 +190,12 @@ def _refuse_misread(path: Path, file_name: str, name: str, rules: Rules) -> None
     if fit is None or fit.feed != name:
         told = why or f"it would be read as {fit.feed if fit else 'nothing'}"
         raise SettingsError(
-            f"the rules do not read {file_name} as {name}: {told}", f"See files and columns of [feeds.{name}]."
+            f"the rules do not read {file_name} as {name}: {told}", f"Check files and columns of [feeds.{name}]."
         )
 
 
 def declared_feed(rules: Rules, name: str) -> Feed:
     """Returns a feed of the rules, which must declare it."""
     if name not in rules.feeds:
-        raise SettingsError(f"the rules declare no feed {name}", f"Add [feeds.{name}], see docs/rules.md.")
+        raise SettingsError(f"the rules declare no feed {name}", f"Add [feeds.{name}]; see docs/rules.md.")
     return rules.feeds[name]

@@ -49,8 +49,8 @@ def publish_company(of: Publication) -> Outcome:
     if rules.companies[name].publish == "own":
         if project.database.schema == group:
             raise SettingsError(
-                f"{rules.place(f'companies.{name}')}: the company's own schema {group} is the group's",
-                'Give the company another name, or say schema = "..." there.',
+                f"{rules.place(f'companies.{name}')}: the company's own schema {group} is also the group's",
+                'Give the company another name, or set schema = "..." there.',
             )
         outcome = publish_computed(of)
     target = of.started()

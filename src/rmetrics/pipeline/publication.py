@@ -240,8 +240,8 @@ def _refuse_older_lake(before: Published, computed: Computed, target: Server, *,
     if missing and not force:
         raise PostgresError(
             f"{target.label} was published from exports that this lake does not have ({len(missing)} of them): "
-            "publishing would take their rows away",
-            "Sync from the newer lake, put those exports into this inbox, or pass --force to remove their rows.",
+            "publishing would remove their rows",
+            "Sync from the newer lake, put these exports into this inbox, or pass --force to remove their rows.",
         )
 
 

@@ -116,7 +116,7 @@ def _stale(lake: Lake, computed: Snapshot, rules: Rules, placed: list[PlacedExpo
     before = computed.rules
     if before in ("", rules.digest):
         message = (
-            "the lake was not computed with these exports and this version (new ones landed, or some were withdrawn or "
+            "the lake was not computed from these exports by this version (exports have landed, or were withdrawn or "
             "restored since the last sync); run `rmetrics sync`"
         )
         yield Finding("not-synced", Severity.ERROR, message, 0)
@@ -124,8 +124,8 @@ def _stale(lake: Lake, computed: Snapshot, rules: Rules, placed: list[PlacedExpo
     old = old_rules(lake, before, rules)
     edits = "; ".join(str(e) for e in (rule_edits(old, rules) if old else ())[:3]) or f"see {rules.folder}"
     message = (
-        f"rules were edited after the last sync ({edits}): the figures here follow the edited rules, what is published "
-        "does not yet; see `rmetrics plan`, then run `rmetrics sync`"
+        f"rules were edited after the last sync ({edits}): the figures here follow the edited rules, the published "
+        "ones do not yet; see `rmetrics plan`, then run `rmetrics sync`"
     )
     yield Finding("rules-not-synced", Severity.ERROR, message, 0)
 
@@ -149,7 +149,7 @@ def _damaged(
     for name in dict.fromkeys(spoiled):
         what = "is damaged: its checksum does not match" if lake.store.head(name) else "is missing"
         place = lake.store.shown(name)
-        message = f"{place} {what}; delete it and run `rmetrics sync --full`, which makes it again from the exports"
+        message = f"{place} {what}; delete it and run `rmetrics sync --full`, which rebuilds it from the exports"
         yield Finding("damaged-file", Severity.ERROR, message, 1)
 
 

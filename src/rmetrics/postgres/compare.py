@@ -38,8 +38,8 @@ class RowDifference:
 
     def __str__(self) -> str:
         if self.column in (MISSING, EXTRA):
-            return f"{self.table} {self.key}: the row is {self.column}"
-        return f"{self.table} {self.key}: {self.column} is {self.postgres} in PostgreSQL, {self.lake} is computed"
+            return f"{self.table} {self.key}: row {self.column}"
+        return f"{self.table} {self.key}: {self.column} is {self.postgres} in PostgreSQL, {self.lake} computed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from rmetrics.postgres.run_log import Attempt, note_run
 from rmetrics.postgres.server import Database, existing_server
 
 FINDING = "run-failed"
-_FAULT = "a bug in rmetrics; its output on stderr says where"  # replaces the message, which may quote a row
+_FAULT = "a bug in rmetrics; see its output on stderr"  # replaces the message, which may quote a row
 
 
 @contextlib.contextmanager

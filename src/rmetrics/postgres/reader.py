@@ -99,8 +99,8 @@ def reader(database: Database, password_file: Path) -> Reader:
     own, port = embedded_running(database.folder), network_port(database.folder)
     password = _kept(password_file)
     if own is None or not port or password is None:
-        why = "does not run" if own is None else "listens on no port"
-        why = why if own is None or not port else "has a reader whose password file is gone"
+        why = "is not running" if own is None else "does not listen on a port"
+        why = why if own is None or not port else "has a reader whose password file is missing"
         raise SettingsError(f"the embedded PostgreSQL {why}", "Open one: rmetrics db start --port 5433")
     return Reader(own.dsn, port, password, password_file.resolve())
 
@@ -151,7 +151,8 @@ def _made(path: Path) -> str:
 
 def _no_file(path: Path, error: OSError) -> SettingsError:
     return SettingsError(
-        f"the reader's password cannot be kept in {path}: {error.strerror}", "Make the file yours, or remove it."
+        f"the reader's password cannot be stored in {path}: {error.strerror}",
+        "Take ownership of the file, or remove it.",
     )
 
 

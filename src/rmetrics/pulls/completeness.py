@@ -13,7 +13,7 @@ from rmetrics.findings import count
 from rmetrics.pulls.answers import ListPage, Row
 from rmetrics.rules.pulls import ListPull
 
-HINT = "Nothing of this pull is in force; the last good data stay. Try again: rmetrics pull"
+HINT = "No data of this pull are in force; the last complete data remain. To try again: rmetrics pull"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +69,18 @@ def judged(pull: ListPull, pages: Sequence[ListPage]) -> ListReading:
     if total is not None and len(rows) != total:
         seen = sum(len(p.rows) for p in pages)
         message = f" ({seen:,} with repetitions)" if seen != len(rows) else ""
-        lacking = f"{count(total - len(rows), 'row')} missing" if len(rows) < total else "more than there should be"
+        lacking = f"{count(total - len(rows), 'row')} missing" if len(rows) < total else "more than declared"
         short = _short_page(pull, pages)
-        raise unsound(f"the server declares {count(total, 'row')}, {len(rows):,} came{message}: {lacking}{short}")
+        raise unsound(f"the server declares {count(total, 'row')}, {len(rows):,} received{message}: {lacking}{short}")
     if pull.most is not None and len(rows) >= pull.most:
         raise unsound(
-            f"{len(rows):,} rows came, and the known cap is {pull.most:,}: the server may hold more",
-            "Ask for a shorter span (overlap, --since), or raise most if the cap is higher.",
+            f"{len(rows):,} rows received, and the known cap is {pull.most:,}: the server may have more",
+            "Request a shorter span (overlap, --since), or raise `most` if the cap is higher.",
         )
     if not rows and total is None and not pull.may_be_empty:
         raise unsound(
-            "the list is empty, and no total proves that it is",
-            "If it may be empty, declare may_be_empty = true, or total. Is the token still good?",
+            "the list is empty, and no total confirms this",
+            "If it may be empty, declare may_be_empty = true, or total. Otherwise check that the token is still valid.",
         )
     return ListReading(tuple(rows), len(pages), total)
 
@@ -112,7 +112,7 @@ def _no_page_twice(pull: ListPull, pages: Sequence[ListPage]) -> None:
         # A page with a single row may rightly equal an earlier one if the total counts both.
         digest = "".join(content(r) for r in page.rows)
         if digest in seen and (len(page.rows) > 1 or page.total is None):
-            raise unsound(f"page {number} is page {seen[digest]} again, and another is missing")
+            raise unsound(f"page {number} repeats page {seen[digest]}, and another page is missing")
         seen[digest] = number
 
 
@@ -136,7 +136,7 @@ def _unique(pull: ListPull, pages: Sequence[ListPage]) -> list[Row]:
                 kept[key] = (digest, number)
                 rows.append(row)
             elif before[0] != digest:
-                raise unsound(f"a row ({names}) stands on page {before[1]} and page {number} with different content")
+                raise unsound(f"a row ({names}) is on page {before[1]} and page {number} with different content")
     return rows
 
 

@@ -111,7 +111,7 @@ def put(folder: Path, content: bytes, manifest: Manifest, fits: Fits, modified_n
         write_durably(part, content, modified_ns=modified_ns)
         if why := fits(part, manifest.file):
             part.unlink()
-            raise incomplete(f"what came does not fit the feed {manifest.feed}: {why}", _UNFIT)
+            raise incomplete(f"the answer does not fit the feed {manifest.feed}: {why}", _UNFIT)
         replace_private(folder / f"{manifest.file}{SUFFIX}", manifest.document())
         put_in_place(part, folder / manifest.file)
     except OSError as error:
@@ -138,7 +138,7 @@ def judge(folder: Path, content: bytes, name: str, feed: str, fits: Fits) -> Non
         raise incomplete(f"{name} does not fit the feed {feed}: {why}", _UNFIT)
 
 
-_UNFIT = "Nothing of it is in force. Compare columns = {...} of the pull with the headers of the feed."
+_UNFIT = "None of its rows are in force. Compare columns = {...} of the pull with the headers of the feed."
 
 
 def _same(folder: Path, sha256: str) -> tuple[Path, Manifest] | None:
@@ -175,5 +175,5 @@ def _digest(path: Path) -> str:
 
 def _unwritable(folder: Path, error: OSError) -> LakeError:
     return LakeError(
-        f"cannot write pulled files into {folder}: {error.strerror}", "Check the disk, its space and the permissions."
+        f"cannot write pulled files to {folder}: {error.strerror}", "Check the disk, its space and the permissions."
     )

@@ -78,7 +78,7 @@ def read_list(pull: ListPull, values: Mapping[str, str | int | None], progress: 
             before = reading
     if fault is not None:
         raise fault
-    raise incomplete(f"{READINGS} readings did not agree: the list changes while it is read")
+    raise incomplete(f"{READINGS} readings differ: the list changes while it is read")
 
 
 class _Reader:
@@ -101,15 +101,16 @@ class _Reader:
             page, link = self._page(here)
             if probes_further(here, page):
                 raise unsound(
-                    f"page {here.number} has rows, though the page before was not full: rows are missing between them",
-                    "Does the server give fewer rows than size? Lower size to its limit.",
+                    f"page {here.number} has rows, although the previous page was not full: rows are missing in "
+                    "between",
+                    "If the server returns fewer rows than size, lower size to its limit.",
                 )
             pages.append(page)
             rows = sum(len(p.rows) for p in pages)
             self.progress(rows, page.total or 0)
             here = next_position(self.pull, here, page, rows, link)
             if here is not None and here.cursor is not None and here.cursor in asked:
-                raise unsound(f"page {here.number - 1} leads back to a page that was read already")
+                raise unsound(f"page {here.number - 1} leads back to a page already read")
             if here is not None:
                 asked.add(here.cursor)
                 if here.number > PAGES:
@@ -123,7 +124,7 @@ class _Reader:
         def read(answer: Response) -> tuple[ListPage, str | None]:
             document = exact_json(answer.body)
             if self.pull.throttled and found(self.pull.throttled, document):
-                raise AgainError("asks to be asked later")
+                raise AgainError("asks for a later retry")
             return read_page(self.pull, document), answer.link
 
         for renewed in (False, True):
@@ -134,13 +135,13 @@ class _Reader:
                     named = " or ".join(self.pull.secrets.values()) or "a secret"
                     raise incomplete(
                         f"{what}: the server refuses access ({error}): {named} is wrong or has expired",
-                        "Get a new one, put it in the place of the old one, and pull again.",
+                        "Get a new one, replace the old one, and pull again.",
                     ) from None
                 self.values.pop("bearer", None)
             except NoSuchPageError:
                 if here.probe:  # some servers have no page after the last one
                     return ListPage(()), None
-                raise incomplete(f"{what}: the server has no such page (404)", "Check url.") from None
+                raise incomplete(f"{what}: the address does not exist on the server (404)", "Check `url`.") from None
         raise AssertionError  # pragma: no cover - the second round returns or raises
 
     def _request(self, here: Position) -> Request:
@@ -166,7 +167,7 @@ class _Reader:
             named = " or ".join(self.pull.secrets.values())
             raise incomplete(
                 f"the access token is refused: {named} is wrong or has expired",
-                "Get a new one, put it in the place of the old one, and pull again.",
+                "Get a new one, replace the old one, and pull again.",
             ) from None
         conceal(token)
         return token

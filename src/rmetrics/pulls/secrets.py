@@ -26,7 +26,7 @@ def secrets_of(names: Mapping[str, str]) -> dict[str, str]:
             )
         secret = value.get_secret_value()
         if len(secret) < LEAST:
-            raise SettingsError(f"the secret {name} is shorter than {LEAST} characters", "Copy it again, in full.")
+            raise SettingsError(f"the secret {name} is shorter than {LEAST} characters", "Copy it again in full.")
         conceal(secret)
         found[placeholder] = secret
     return found

@@ -83,4 +83,4 @@ def _never(node: tree.Node) -> Iterator[str]:
             right_form = f"{other} IS {'NOT ' if sign == '<>' else ''}NULL"
             yield f"{sql_of(node)} is true for no row; write {right_form}"
         case tree.In(value, among, True) if tree.Null() in among:
-            yield f"{sql_of(value)} NOT IN (..., NULL) is true for no row; take NULL out of the list"
+            yield f"{sql_of(value)} NOT IN (..., NULL) is true for no row; remove NULL from the list"

@@ -48,7 +48,7 @@ def spans_of(hours: tuple[str, ...]) -> tuple[WeekdayHours, ...]:
     found = sorted(span for text in hours for span in _spans(text))
     for before, after in pairwise(found):
         if before.day == after.day and after.opens < before.closes:
-            msg = f"has spans that overlap on {DAYS[after.day]}; write each hour once"
+            msg = f"has overlapping spans on {DAYS[after.day]}; list each hour once"
             raise ValueError(msg)
     return tuple(found)
 
@@ -56,7 +56,7 @@ def spans_of(hours: tuple[str, ...]) -> tuple[WeekdayHours, ...]:
 def _spans(text: str) -> list[WeekdayHours]:
     form = _FORM.fullmatch(text.strip())
     if form is None:
-        msg = f"{text!r} is not understood; {_EXAMPLE}"
+        msg = f"{text!r} is not a span of hours; {_EXAMPLE}"
         raise ValueError(msg)
     opens, closes = (60 * (60 * int(form[h]) + int(form[m])) for h, m in (("h1", "m1"), ("h2", "m2")))
     if int(form["m1"]) > 59 or int(form["m2"]) > 59 or not opens < closes <= 86_400:

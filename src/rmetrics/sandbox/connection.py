@@ -72,7 +72,8 @@ def sandbox(
         spill = Path(tempfile.mkdtemp(prefix="duckdb-", dir=temp.resolve()))
     except OSError as error:
         raise LakeError(
-            f"cannot make a folder in {temp}: {error.strerror or error}", "Check the disk's free space and permissions."
+            f"cannot create a folder in {temp}: {error.strerror or error}",
+            "Check the disk's free space and permissions.",
         ) from error
     connection = duckdb.connect(config=_CONFIG)
     if opened := _opened.get():
@@ -88,7 +89,7 @@ def sandbox(
     except duckdb.Error as error:
         raise SettingsError(
             f"DuckDB cannot work with the memory limit {memory_limit!r} and {threads} threads",
-            "Write the limit like 2GB and at least one thread.",
+            "Use a limit such as 2GB and at least one thread.",
         ) from error
     allowed = ", ".join(text(file_name(f)) for f in files)
     connection.execute("SET TimeZone = 'UTC'")
@@ -133,7 +134,7 @@ def only_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     """
     hint = "Give exactly one SELECT statement."
     if "\x00" in sql:
-        raise SettingsError("the statement holds a NUL character", hint)
+        raise SettingsError("the statement contains a NUL character", hint)
     try:
         statements = connection.extract_statements(sql)
     except duckdb.Error as error:
@@ -191,5 +192,5 @@ def translated(error: duckdb.Error, doing: str) -> RmetricsError:
         )
     return LakeError(
         f"DuckDB could not {doing} ({type(error).__name__})",
-        "Delete the computed files of the lake (all but raw/) and sync again; if it stays, report a bug.",
+        "Delete the computed files of the lake (all but raw/) and sync again; if the error remains, please report it.",
     )

@@ -50,7 +50,7 @@ class DailyRun:
     @property
     def mark(self) -> str:
         """The text that marks a file as written by this program."""
-        return f"Written by rmetrics schedule install for {self.project}; rmetrics schedule remove takes it away."
+        return f"Written by rmetrics schedule install for {self.project}; to remove it: rmetrics schedule remove."
 
 
 def files_of(

@@ -107,7 +107,7 @@ def trouble(installed: Installed, ran: Ran | None, now: dt.datetime) -> str:
         before = f"it last ran {ran.started_at.astimezone(due.tzinfo):%Y-%m-%d %H:%M}" if ran else "it has never run"
         return f"the daily run was due {due:%Y-%m-%d %H:%M}, but {before}"
     if ran is not None and ran.finished_at is None and now - ran.started_at > GRACE:
-        return f"the daily run of {ran.started_at:%Y-%m-%d %H:%M} UTC did not end"
+        return f"the daily run of {ran.started_at:%Y-%m-%d %H:%M} UTC did not finish"
     if ran is not None and ran.sync:
         return f"the sync of the last daily run ended with exit code {ran.sync}"
     if ran is not None and ran.brief:

@@ -82,7 +82,7 @@ class Site:
             # The outdated view is released by now, so it can close before the newest one opens.
             with self.current.view(newest=True) as view, contextlib.suppress(OutdatedError):
                 return _html(make(self.asked(request, view)), view.mark)
-            raise BusyError("a sync is changing the figures right now", "Load the page again in a moment.")
+            raise BusyError("a sync is replacing the figures", "Reload the page in a moment.")
         except RmetricsError as error:
             return _html(error_page(error), self._mark())
 
@@ -127,13 +127,13 @@ def _static(request: Request) -> Response:
 
 
 def _not_found(_request: Request, _error: Exception) -> Response:
-    return _html(error_page(SettingsError("there is no such page", "See the overview: /")), "")
+    return _html(error_page(SettingsError("this page does not exist", "See the overview: /")), "")
 
 
 def _failed(_request: Request, _error: Exception) -> Response:
     """Renders an unexpected exception without details; the server writes the traceback to stderr."""
     page = Page(
-        "Failed", "<h1>This page failed</h1><p>It is a bug in rmetrics; the terminal has the details.</p>", "", 500
+        "Failed", "<h1>This page failed</h1><p>This is a bug in rmetrics; the terminal shows the details.</p>", "", 500
     )
     return _html(page, "")
 

@@ -193,14 +193,14 @@ def open_view(settings: Settings) -> Iterator[View]:
             stack.callback(view.close)
             yield view
             return
-    raise BusyError("another run changed the lake meanwhile", "Wait for it to end, then try again.")
+    raise BusyError("another run has changed the lake in the meantime", "Wait for it to finish, then try again.")
 
 
 def _without_new(scratch: Lake) -> tuple[str, ...]:
     """Removes from a scratch lake the exports that the computation in force does not include; returns their names."""
     known = {e.sha256 for e in load(scratch).exports}
     if not known:
-        raise LakeError("nothing was computed yet", "Put your exports into the inbox and run: rmetrics sync")
+        raise LakeError("nothing has been computed yet", "Put your exports into the inbox and run: rmetrics sync")
     landed, damaged = scratch.examine_raw()
     new = [raw for raw in landed if raw.sha256 not in known and not raw.withdrawn]
     # The catalog may name exports whose files were not linked, because a sync may be landing them right now. A damaged

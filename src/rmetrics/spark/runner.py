@@ -79,8 +79,8 @@ class SparkRunner:
         made = compute_on(engine, lake, rules, typed, progress, buckets=buckets, newest_day=newest_day)
         if missing := set(tables(rules)) - set(made):
             raise EngineError(
-                f"these rules ask for what cannot be computed on Spark yet: {', '.join(sorted(missing))}",
-                "Compute on one machine (RMETRICS_ENGINE=local), or leave these rules out.",
+                f"these rules use features that Spark does not support yet: {', '.join(sorted(missing))}",
+                "Compute on one machine (RMETRICS_ENGINE=local), or remove these rules.",
             )
         return made
 

@@ -120,7 +120,7 @@ def alerts_after_sync(settings: Settings) -> tuple[Finding, ...]:
     except RmetricsError as error:
         return (Finding(NOT_SENT, Severity.WARNING, f"alerts could not be evaluated or sent: {error.message}", 0),)
     return tuple(
-        Finding(NOT_SENT, Severity.WARNING, f"the channel {d.channel} did not get the alerts: {d.why}", 0)
+        Finding(NOT_SENT, Severity.WARNING, f"the alerts were not sent to the channel {d.channel}: {d.why}", 0)
         for d in result.sent
         if d.failed
     )

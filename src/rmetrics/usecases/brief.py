@@ -78,7 +78,7 @@ def brief(
     channels = channels_of(rules.notify, "brief")
     if send_it and not channels:
         raise SettingsError(
-            "no channel gets the brief", "Declare one: [notify.NAME] in the rules, see docs/brief.md, Sending."
+            "no channel for the brief is declared", "Declare [notify.NAME] in the rules; see docs/brief.md, Sending."
         )
     with _ledger(settings, needed=send_it) as ledger:
         key, error = day.isoformat(), None

@@ -118,7 +118,7 @@ def _not_landed(project: Project) -> Iterator[CheckFinding]:
             Severity.WARNING,
             "lake",
             len(new),
-            "files of the inbox are new or changed since the last sync: nothing here knows them yet",
+            "files in the inbox are new or changed since the last sync and are not included here",
             "Run `rmetrics sync`.",
             tuple({"file": name} for name in new[:5]),
         )
@@ -131,8 +131,8 @@ def _engines(cross: CrossCheck) -> Iterator[CheckFinding]:
             Severity.ERROR,
             "engines",
             cross.count,
-            "figures differ between the two engines: one of them computes them wrong, or a file of the lake is damaged",
-            "Run `rmetrics sync --full`; if it stays, report it with your rules.",
+            "figures differ between the two engines: one of them is wrong, or a file of the lake is damaged",
+            "Run `rmetrics sync --full`; if the difference remains, report it with your rules.",
             tuple(dataclasses.asdict(m) for m in cross.mismatches[:5]),
         )
 
@@ -171,7 +171,9 @@ def _published(project: Project, lake: Workspace, found: list[CheckFinding], pro
             return None
         session, run_id = last.session, last.run_id
         if last.rules_hash != lake.rules.digest and not any(p.code == "rules-not-synced" for p in lake.problems):
-            message = f"what is published (run {run_id}) was computed by other rules than those in {lake.rules.folder}"
+            message = (
+                f"the published figures (run {run_id}) were computed by rules other than those in {lake.rules.folder}"
+            )
             found.append(
                 CheckFinding("rules-not-published", Severity.ERROR, "published", 0, message, "Run `rmetrics sync`.")
             )
@@ -205,8 +207,8 @@ def _forecasts(lake: Workspace, published: Published | None) -> Iterator[CheckFi
             Severity.ERROR,
             "engines",
             len(wrong),
-            "estimates of the month's end are not what a second computation makes of the same days",
-            "Run `rmetrics sync --full`, which writes them again; if it stays, report it.",
+            "estimates of the month's end differ from a second computation over the same days",
+            "Run `rmetrics sync --full`, which writes them again; if the difference remains, report it.",
             tuple({"estimate": line} for line in wrong[:5]),
         )
 
@@ -218,8 +220,8 @@ def _table(differences: TableDifferences) -> Iterator[CheckFinding]:
             Severity.ERROR,
             "published",
             differences.rows,
-            f"rows of {differences.table} in PostgreSQL are not what is computed",
-            "Run `rmetrics sync --full`, which writes what is computed; and see who writes to the database.",
+            f"rows of {differences.table} in PostgreSQL differ from the computed rows",
+            "Run `rmetrics sync --full`, which writes the computed rows, and find out who else writes to the database.",
             tuple(
                 {"key": d.key, "column": d.column, "computed": d.lake, "published": d.postgres}
                 for d in differences.examples[:5]

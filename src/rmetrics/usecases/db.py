@@ -40,7 +40,7 @@ def db_url(settings: Settings) -> str:
     """
     running = embedded_running(settings.server_dir)
     if running is None:
-        raise SettingsError("the embedded PostgreSQL does not run", "Start it: rmetrics db start")
+        raise SettingsError("the embedded PostgreSQL is not running", "Start it: rmetrics db start")
     return running.dsn
 
 

@@ -71,8 +71,8 @@ def disputes(
         if not with_terms or (source is not None and source not in with_terms):
             whose = f"the source {source}" if source else "any source"
             raise SettingsError(
-                f"the rules say nothing of what the vendor of {whose} credits",
-                "Add [[sources.NAME.disputes]] to the source's rules; see docs/rules.md, Disputes.",
+                f"the rules declare no terms for credits by the vendor of {whose}",
+                "Add [[sources.NAME.disputes]] to the rules of the source; see docs/rules.md, Disputes.",
             )
         found = lead_claims(lake.computed.rows, {r: e.name for r, e in lake.exports.items()}, now)
         wanted = with_terms if source is None else [source]

@@ -52,7 +52,7 @@ def doctor(settings: Settings, *, verify: bool = False, progress: Progress = sil
         try:
             checks += look()
         except OSError as error:
-            message = f"cannot look at {error.filename}: {error.strerror}"
+            message = f"cannot read {error.filename}: {error.strerror}"
             checks.append(
                 Diagnosis("files", Severity.ERROR, message, "Check its permissions, and those of the folders above it.")
             )

@@ -94,7 +94,7 @@ def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
     _refuse_fitting(settings, rules, export)
     rows = _rows(opened, export)
     if not rows.height:
-        raise SettingsError(f"{export} has a header but no rows that fit it", "Export a time with some leads in it.")
+        raise SettingsError(f"{export} has a header but no rows that match it", "Export a period that contains leads.")
     today = dt.datetime.fromtimestamp(export.stat().st_mtime, dt.UTC).date()
     readable, skipped = _readable(opened.layout.headers)
     found = guesses(rows, readable, Reading(rules.business.timezone, today, rules.business.currency))
@@ -103,7 +103,7 @@ def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
     key, date = choose_key(found, rows.height), choose_date(found, rows.height)
     feed = _feed_name(slug, found)
     if feed in rules.feeds:
-        raise SettingsError(f"the feed {feed} is declared already ({rules.place(f'feeds.{feed}')})", "Edit it there.")
+        raise SettingsError(f"the feed {feed} is already declared ({rules.place(f'feeds.{feed}')})", "Edit it there.")
     found = _clear_of_the_day(_with_required(found, key, date), date)
     plan = DraftPlan(source, slug, feed, export.name, key, date, skipped)
     found, text, problems = _that_takes_nothing(settings, project.lake, rules, plan, found, export)
@@ -123,14 +123,16 @@ def _write(path: Path, text: str) -> None:
 def _slug(source: str) -> str:
     slug = re.sub(r"[^a-z0-9]+", "_", source.lower()).strip("_")[:50].strip("_")
     if not slug or not slug[0].isalpha():
-        raise SettingsError(f"no file or feed can be named after {source!r}", f"A feed's name {IDENTIFIER_RULE[3:]}.")
+        raise SettingsError(
+            f"{source!r} gives no valid name of a file or feed", f"The feed's name is {IDENTIFIER_RULE[3:]}."
+        )
     if len(source) > _LONGEST_SOURCE or not source.isprintable():
         raise SettingsError(
             f"{source!r} cannot be a source's name",
-            f"Take at most {_LONGEST_SOURCE} characters, all of them printable.",
+            f"Use at most {_LONGEST_SOURCE} characters, all of them printable.",
         )
     if normal_source(source) in {normal_source(ALL), normal_source(UNATTRIBUTED)}:
-        raise SettingsError(f"{source!r} cannot be a source's name: rmetrics uses it itself", "Choose another name.")
+        raise SettingsError(f"{source!r} cannot be a source's name: rmetrics reserves it", "Choose another name.")
     return slug
 
 
@@ -143,10 +145,10 @@ def _refuse_known(rules: Rules, source: str, target: Path) -> None:
     for name, dated in rules.sources.items():
         if normal_source(source) in {normal_source(s) for s in (name, *dated.latest.aliases)}:
             where = rules.place(f"sources.{name}")
-            raise SettingsError(f"{source!r} is declared already, as {name!r} ({where})", "Edit it there.")
+            raise SettingsError(f"{source!r} is already declared, as {name!r} ({where})", "Edit it there.")
     for path in (target, target.with_name(f"{target.name}.draft")):
         if path.exists():
-            raise SettingsError(f"{path} is there already", "Edit it, or move it away.")
+            raise SettingsError(f"{path} already exists", "Edit it or move it.")
 
 
 def _opened(export: Path) -> Export:
@@ -156,7 +158,7 @@ def _opened(export: Path) -> Export:
         header = _header(export, first)
         return open_export(export, export.name, {"draft": _feed_of(header)}) if header else first
     except RefusedError as error:
-        raise SettingsError(f"{export} {error}", "Give the file as the channel exports it.") from error
+        raise SettingsError(f"{export} {error}", "Use the file as the channel exports it.") from error
     except OSError as error:
         raise SettingsError(f"{export} cannot be read: {error.strerror}", "Check the path.") from error
 
@@ -223,15 +225,15 @@ def _refuse_fitting(settings: Settings, rules: Rules, export: Path) -> None:
         feed, variant = fits[0].feed, fits[0].variant
         place_of = rules.place(f"feeds.{feed}")
         known = f" ({variant})" if variant else ""
-        alone = f'Count it with a source alone: leads = {{ feed = "{feed}", where = "..." }}'
+        alone = f'Count it in the rules of a source: leads = {{ feed = "{feed}", where = "..." }}'
         hint = "Put it into the inbox: it needs no rules of its own." if feed in _COUNTED_ALREADY else alone
-        raise SettingsError(f"{export} is read already, as {feed}{known} ({place_of})", hint)
+        raise SettingsError(f"{export} is already read as {feed}{known} ({place_of})", hint)
     for path, feeds in _examples(settings):
         if any(f.fits for f in open_export(export, export.name, feeds).fits):
             what = next(iter(feeds.values())).comment.rstrip(".")
             raise SettingsError(
-                f"{export} needs no draft, rules for it are shipped: {what}",
-                f"Copy {path} to {settings.rules_dir / path.name}, read it through, then: rmetrics rules check",
+                f"{export} needs no draft: rmetrics includes rules for it: {what}",
+                f"Copy {path} to {settings.rules_dir / path.name}, review it, then run: rmetrics rules check",
             )
 
 
@@ -268,9 +270,9 @@ def _refuse_like(rules: Rules, like: Likeness, source: str, export: Path) -> Non
     path = rules.place(f"feeds.{like.feed}").rpartition(":")[0]
     indented = "\n".join(f"    {line}" for line in lines.splitlines())
     raise SettingsError(
-        f"{export} looks like {like.feed} of a CRM, which [feeds.{like.feed}] is for; drafted as leads of a channel, "
+        f"{export} looks like {like.feed} of a CRM: see [feeds.{like.feed}]; drafted as leads of a channel, "
         "its revenue would count as cost",
-        f"Add its headers to from = [...] of [feeds.{like.feed}], or add these lines at the end of {path}, then "
+        f"Add its headers to from = [...] of [feeds.{like.feed}], or append these lines to {path}, then run "
         f"`rmetrics rules check`:\n{indented}",
     )
 
@@ -283,7 +285,7 @@ def _rows(opened: Export, export: Path) -> pl.DataFrame:
             if sum(f.height for f in frames) >= _ROWS:
                 break
     except RefusedError as error:
-        raise SettingsError(f"{export} {error}", "Give the file as the channel exports it.") from error
+        raise SettingsError(f"{export} {error}", "Use the file as the channel exports it.") from error
     return pl.concat(frames).head(_ROWS) if frames else pl.DataFrame()
 
 
@@ -321,7 +323,7 @@ def _that_takes_nothing(
         spare = [i for i, g in enumerate(found) if not g.required and g.note != BLANK]
         if not spare:
             message = (
-                "exports of other feeds have all these headers too: say in `without` what this export does not have"
+                "exports of other feeds also have all these headers: list in `without` a header that is absent here"
             )
             return found, text, [RuleProblem(target, 0, f"feeds.{plan.feed}", message)]
         found = [replace(g, required=g.required or i == spare[0]) for i, g in enumerate(found)]
@@ -338,8 +340,8 @@ def _unread(loaded: Rules, plan: DraftPlan, export: Path, target: Path) -> list[
     if [f.feed for f in fits] == [plan.feed]:
         return []
     others = " and ".join(f.feed for f in fits if f.feed != plan.feed)
-    why = f"it fits {others} as well" if others else "its header cannot be told from its other rows"
-    message = f"the export would not be read by this feed: {why}; correct the headers in from = [...] or say without"
+    why = f"it also fits {others}" if others else "its header cannot be distinguished from its other rows"
+    message = f"this feed would not read the export: {why}; correct the headers in from = [...] or add `without`"
     return [RuleProblem(target, 0, f"feeds.{plan.feed}", message)]
 
 
@@ -360,19 +362,19 @@ def _notes(
 ) -> Iterator[str]:
     yield from opened.layout.notes
     if problems:
-        yield f"{path.name} is not in force: fill in what is missing and rename it to {plan.slug}.toml"
+        yield f"{path.name} is not in force: add the missing values and rename it to {plan.slug}.toml"
     if not plan.key:
-        yield "no column is an id of the row: rows are named by their content; see identity"
+        yield "no column identifies a row, so rows are identified by their content; see identity"
     if not plan.date:
-        yield "no column looks like a date: fill in date and the column's type and formats"
+        yield "no column looks like a date: add date, and the column's type and formats"
     for guess in found:
         if guess.note.startswith("could be"):
             yield f"{guess.header}: {guess.formats[0]} {guess.note}"
     private = [g.header for g in found if g.private]
     if private:
-        yield f"not published, because they seem to be about people: {', '.join(private)}"
+        yield f"not published, because they appear to be about people: {', '.join(private)}"
     if plan.skipped:
-        yield f"not read, because they have no name or stand twice: {', '.join(plan.skipped)}"
+        yield f"not read, because they have no name or a duplicate one: {', '.join(plan.skipped)}"
 
 
 __all__ = ["Draft", "Guess", "draft_rules"]

@@ -108,11 +108,11 @@ def _one(raws: list[RawFile], which: str) -> RawFile:
     if not named:
         raise SettingsError(
             f"no landed export is called {which!r}{did_you_mean(which, {r.name for r in raws}, near=True)}",
-            f"Give a name or at least {_SHORTEST} digits of a hash from `rmetrics exports`.",
+            f"Use a name or at least {_SHORTEST} digits of a hash from `rmetrics exports`.",
         )
     if len(named) > 1:
         hashes = ", ".join(r.sha256[:12] for r in named)
-        raise SettingsError(f"{which!r} means {len(named)} exports: {hashes}", "Give the hash of the one you mean.")
+        raise SettingsError(f"{which!r} matches {len(named)} exports: {hashes}", "Use the hash of one of them.")
     return named[0]
 
 

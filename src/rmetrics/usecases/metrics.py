@@ -160,7 +160,9 @@ def metrics(settings: Settings, asked: MetricsRequest, progress: Progress = sile
         known = figures_of(lake.rules)
         for name in asked.measures:
             if name not in known:
-                raise SettingsError(f"no measure {name!r}{did_you_mean(name, known)}", f"Measures: {', '.join(known)}.")
+                raise SettingsError(
+                    f"unknown measure: {name!r}{did_you_mean(name, known)}", f"Measures: {', '.join(known)}."
+                )
         _check_dimension(asked, lake.rules)
         _check_ages(asked)
         return _metrics(lake, asked, [known[name] for name in asked.measures or DEFAULT])
@@ -178,13 +180,17 @@ def _check_dimension(asked: MetricsRequest, rules: Rules) -> None:
     if name is None or name in DIMENSIONS:
         return
     if name not in known:
-        raise SettingsError(f"no dimension {name!r}{did_you_mean(name, known)}", f"Dimensions: {', '.join(known)}.")
+        raise SettingsError(
+            f"unknown dimension: {name!r}{did_you_mean(name, known)}", f"Dimensions: {', '.join(known)}."
+        )
     if asked.aged or asked.by in {Grain.DAY, Grain.WEEK}:
-        raise SettingsError(f"{name} is known by month, not by {asked.parted_by}", "Say --by month, quarter or year.")
+        raise SettingsError(
+            f"{name} is computed by month, not by {asked.parted_by}", "Use --by month, quarter or year."
+        )
     if asked.source is not None or asked.segment is not None:
-        raise SettingsError(f"{name} is known for the whole company", "Leave out --source and --segment.")
+        raise SettingsError(f"{name} is computed for the whole company only", "Leave out --source and --segment.")
     if any(day is not None and day.day != 1 for day in (asked.first, asked.last and asked.last + _DAY)):
-        raise SettingsError(f"{name} is known by month", "Name whole months: --from 2024-10 --to 2024-12.")
+        raise SettingsError(f"{name} is computed by month only", "Name whole months: --from 2024-10 --to 2024-12.")
 
 
 def _check_ages(asked: MetricsRequest) -> None:
@@ -194,9 +200,11 @@ def _check_ages(asked: MetricsRequest) -> None:
         SettingsError: days or a comparison are requested.
     """
     if asked.aged and (asked.first or asked.last):
-        raise SettingsError("ages count back from the newest day of the data", "Leave out --from and --to.")
+        raise SettingsError(
+            "--by age counts back from the newest day of the data and takes no span", "Leave out --from and --to."
+        )
     if asked.aged and asked.compare is not None:
-        raise SettingsError("an age has no earlier one to compare with", "Leave out --compare, or say --by month.")
+        raise SettingsError("an age has no earlier period to compare with", "Leave out --compare, or use --by month.")
 
 
 def _metrics(lake: Workspace, asked: MetricsRequest, figures: Sequence[Figure]) -> Metrics:
@@ -235,7 +243,7 @@ def _reach(lake: Workspace, daily: pl.LazyFrame, figures: Sequence[Figure]) -> t
     newest = newest_day(lake.exports.values(), lake.rules)
     last = last_day(lake.computed.snapshot.scan(TALLIES["days"]), lake.rules, newest).collect().item()
     if first is None or last is None:
-        raise LakeError("no row of the data counts on any day", "See `rmetrics check`, then sync again.")
+        raise LakeError("no row of the data counts on any day", "Run `rmetrics check`, then sync again.")
     return Span(month_of(first), last), max(end, last)
 
 
@@ -249,7 +257,7 @@ def _wanted(asked: MetricsRequest, data: Span, ahead: dt.date) -> Span:
     first, last = max(asked.first or data.first, data.first), min(asked.last or end, end)
     if first > last:
         message = f"no data from {asked.first or data.first} to {asked.last or ahead}"
-        raise SettingsError(message, f"There is some from {data.first} to {ahead}.")
+        raise SettingsError(message, f"The data span {data.first} to {ahead}.")
     if asked.first is None:
         first = period_of(first, asked.by)
     return Span(first, last)
@@ -260,7 +268,7 @@ def _segment(name: str | None, rules: Rules) -> str | None:
         return None
     known = {s.lower(): s for s in rules.segment_order}
     if name.lower() not in known:
-        raise SettingsError(f"no segment {name!r}", f"Segments: {', '.join(rules.segment_order)}.")
+        raise SettingsError(f"unknown segment: {name!r}", f"Segments: {', '.join(rules.segment_order)}.")
     return known[name.lower()]
 
 
@@ -357,7 +365,10 @@ def _both(
         message = (
             f"{spans[key[0]].first} to {spans[key[0]].last}, {key[1] or ALL}: {ours.get(key)} and {theirs.get(key)}"
         )
-        raise CheckError(f"the two engines add up the days differently ({message})", "This is a bug in rmetrics.")
+        raise CheckError(
+            f"the two engines compute different sums of days ({message})",
+            "This is a bug in rmetrics: please report it.",
+        )
     return {key: dict(zip(names, of, strict=True)) for key, of in ours.items()}
 
 

@@ -269,9 +269,9 @@ def _basis(project: Project) -> _Basis:
             if target is not None and (found := _published(target, project.database.schema)):
                 return found
     except PostgresError as error:
-        why = f"the database cannot be asked ({error.message})"
+        why = f"the database cannot be read ({error.message})"
     if load(lake).has(MONTHLY):
-        label = f"what the lake last computed: {why}"
+        label = f"the last computation of the lake: {why}"
         figures = _figures(lake, MONTHLY), _figures(lake, DAILY), computed_own(lake)
         return _Basis(label, Published(), *figures)
     return _Basis(f"nothing: {why}", Published(), {}, {}, OwnFigures())
@@ -295,7 +295,7 @@ def _published(target: Server, schema: str) -> _Basis | None:
             for name, period in ((MONTHLY, "month"), (DAILY, "date"))
         }
         own = published_own(session)
-    label = f"what run {before.run_id} published on {target.label}"
+    label = f"run {before.run_id}, published on {target.label}"
     return _Basis(label, before, tables[MONTHLY], tables[DAILY], own)
 
 

@@ -56,7 +56,7 @@ def rejected_text(settings: Settings, row_id: str, *, reveal: bool = False) -> R
     lake, rules, placed = project.lake, project.rules, landed(project)
     matching = [r for r in quarantine(lake, rules, placed, reveal=reveal) if r.id == row_id]
     if not matching:
-        raise SettingsError(f"no rejected row has the id {row_id!r}", "See the ids: rmetrics rejected list")
+        raise SettingsError(f"no rejected row has the id {row_id!r}", "For the IDs, run: rmetrics rejected list")
     row = matching[0]
     raw = next(p.raw for p in placed if p.raw.sha256.startswith(row_id.rpartition("-")[0]) and p.raw.name == row.file)
     found = exported_records(lake, raw, [row.line]).row(0, named=True)

@@ -109,7 +109,7 @@ def page_data(lake: Workspace, wanted: Months = _NEWEST) -> PageData:
     lines = month_lines(lake.computed.rows)
     months = sorted({line.month for line in lines})
     if not months:
-        raise LakeError("no row of the data counts in any month", "See `rmetrics check`, then sync again.")
+        raise LakeError("no row of the data counts in any month", "Run `rmetrics check`, then sync again.")
     reached = _last_day(lake)
     # The spend of a month may be entered ahead: a month with nothing else is not the newest one.
     come = [m for m in months if reached is None or m <= reached] or months

@@ -103,8 +103,8 @@ def scheduler_here() -> Scheduler:
     if shutil.which("crontab"):
         return Scheduler.CRON
     raise SettingsError(
-        "neither systemd's user manager nor crontab is here",
-        "Have your scheduler run this every day: rmetrics -C FOLDER schedule run",
+        "neither systemd's user manager nor crontab is available",
+        "Have your scheduler run this command every day: rmetrics -C FOLDER schedule run",
     )
 
 
@@ -173,12 +173,14 @@ def _notes(kind: Scheduler, plan: DailyRun) -> tuple[str, ...]:
     if kind is not Scheduler.SYSTEMD and now.utcoffset() != now.astimezone(ZoneInfo(plan.zone)).utcoffset():
         there = now.replace(hour=plan.at.hour, minute=plan.at.minute).astimezone(ZoneInfo(plan.zone))
         notes.append(
-            f"{kind} goes by this machine's clock: {plan.at:%H:%M} here is now {there:%H:%M} in {plan.zone}; "
-            "choose --at so that it suits the business."
+            f"{kind} uses this machine's clock: {plan.at:%H:%M} here is now {there:%H:%M} in {plan.zone}; "
+            "choose --at accordingly."
         )
     only_here = sorted(n for n in os.environ if n.startswith("RMETRICS_"))
     if only_here:
-        notes.append(f"The daily run does not see this shell's {', '.join(only_here)}: put them into .env.")
+        notes.append(
+            f"The daily run does not see these variables of this shell: {', '.join(only_here)}. Put them into .env."
+        )
     return tuple(notes)
 
 
@@ -235,7 +237,7 @@ def show(settings: Settings, now: dt.datetime | None = None) -> ShownSchedule:
         files = {"crontab": block} if (block := block_in(_crontab(), plan.name)) else {}
     else:
         files = {p: _text(kind, c) for p in installed.files if (c := _content(Path(p))) is not None}
-    gone = "" if len(files) == len(installed.files) else "its files are gone: rmetrics schedule install"
+    gone = "" if len(files) == len(installed.files) else "its files are missing: rmetrics schedule install"
     return ShownSchedule(installed, ran, last_due(installed, now), gone or trouble(installed, ran, now), files)
 
 
@@ -294,7 +296,7 @@ def _must(command: Sequence[str], text: str | None = None) -> None:
         why = " ".join((done.stderr or done.stdout).split())[:300]
         raise SettingsError(
             f"{' '.join(command)} failed: {why or f'exit code {done.returncode}'}",
-            "Choose another scheduler with --kind, or see what it would do: --dry-run.",
+            "Choose another scheduler with --kind, or see its commands with --dry-run.",
         )
 
 
@@ -323,7 +325,7 @@ def _ours(content: bytes, kind: Scheduler) -> bool:
 def _refuse_foreign(path: Path, kind: Scheduler) -> None:
     there = _content(path)
     if there is not None and not _ours(there, kind):
-        raise SettingsError(f"{path} is there and was not written by rmetrics", "Move it away, then install again.")
+        raise SettingsError(f"{path} exists and was not written by rmetrics", "Move it, then install again.")
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -52,7 +52,7 @@ def set_spend(
     part = next((c for c in feed.publish_by or feed.key if feed.columns[c].type is ColumnType.TEXT), None)
     if campaign is not None:
         if part is None:
-            raise SettingsError(f"{name} has no campaigns", "Leave --campaign out.")
+            raise SettingsError(f"{name} has no campaigns", "Leave out --campaign.")
         row[part] = campaign
     file = project.inbox.folder / entered_name(name, [row[feed.date], *([campaign] if campaign else [])])
     if not add:
@@ -73,7 +73,7 @@ def _spend_feed(rules: Rules, source: str | None) -> tuple[str, str]:
         return found.pop()
     having = ", ".join(name for name, feeds in of.items() if feeds)
     if not found:
-        message = f"no spend by month is declared{f' for {wanted[0]}' if source else ''}"
+        message = f"no monthly spend is declared{f' for {wanted[0]}' if source else ''}"
         hint = f"Sources with one: {having}." if having else 'Declare it: cost = { feed = "...", sum = "...", spread = '
         raise SettingsError(message, hint if having else f'{hint}"days" }}, see docs/rules.md.')
-    raise SettingsError("several sources have a spend by month", f"Name one: --source NAME ({having}).")
+    raise SettingsError("several sources have a monthly spend", f"Name one: --source NAME ({having}).")

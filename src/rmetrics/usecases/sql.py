@@ -118,7 +118,9 @@ def _connected(settings: Settings, sql: str = "") -> Iterator[tuple[Any, bool]]:
     lake, rules, placed = project.lake, project.rules, landed(project)
     computed = last_rows(lake, rules)
     if computed is None:
-        raise LakeError("nothing was computed yet, or the lake is not as it was", "Run: rmetrics sync")
+        raise LakeError(
+            "nothing has been computed yet, or the lake was changed by another program", "Run: rmetrics sync"
+        )
     stale = computed.snapshot.inputs != inputs_digest(placed, rules)
     exports = {p.rank: p.raw.name for p in placed}
     named = tables_named(sql)

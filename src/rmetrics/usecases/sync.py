@@ -324,11 +324,11 @@ def _of_companies(
     """Yields the findings of the companies, each with its company."""
     for company in companies:
         if company.status == "failed":
-            message = f"{company.company}: not computed, its figures are those of the run before: {company.message}"
+            message = f"{company.company}: not computed, its figures are those of the previous run: {company.message}"
             yield Finding(COMPANY_FAILED, Severity.ERROR, message, 0)
         elif company.status == "removed":
             message = (
-                f"{company.company}: no longer declared in the rules; its rows were taken out of the group's tables"
+                f"{company.company}: no longer declared in the rules; its rows were removed from the group's tables"
             )
             yield Finding(COMPANY_REMOVED, Severity.WARNING, message, 0)
     for company, result in done:

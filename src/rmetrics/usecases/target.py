@@ -63,7 +63,7 @@ def _segment(rules: Rules, segment: str | None) -> str:
         return ALL
     if normal_source(segment) not in known:
         near = did_you_mean(segment, known.values(), near=True)
-        raise SettingsError(f"no segment {segment!r}{near}", f"Segments: {', '.join(known.values())}.")
+        raise SettingsError(f"unknown segment: {segment!r}{near}", f"Segments: {', '.join(known.values())}.")
     return known[normal_source(segment)]
 
 

@@ -231,7 +231,7 @@ def whole_cause(
     if before_version and before_version != __version__:
         causes.append(f"rmetrics {before_version} -> {__version__}")
     if not causes and _delivered_again(computed):
-        causes.append("an export was delivered again and counts as the newest")
+        causes.append("an export was delivered again and now counts as the newest")
     return "; ".join(causes) or "published again: the database differed from the lake"
 
 

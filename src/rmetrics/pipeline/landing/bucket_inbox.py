@@ -114,8 +114,8 @@ class InboxAt:
         """
         if self.url is not None:
             raise SettingsError(
-                f"the inbox {self.url} is a bucket, and this command writes into a folder",
-                "Run it with RMETRICS_INBOX_DIR set to a folder, then upload what it wrote.",
+                f"the inbox {self.url} is a bucket, but this command writes to a folder",
+                "Run it with RMETRICS_INBOX_DIR set to a folder, then upload the files.",
             )
 
     def here(self) -> "InboxAt":

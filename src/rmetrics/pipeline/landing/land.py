@@ -45,7 +45,7 @@ _AT_ONCE = 2  # files; each is also read ahead, so more would cost memory and ga
 _TOGETHER = 32 * 2**20  # bytes of small exports that land together
 _LONGEST = 64 * 2**20  # bytes without a line end after which lines are no longer counted
 _NO_ROWS = "has a header but no rows; export it again"
-_MOVING = "is still being written; it is read by the next run"
+_MOVING = "is still being written; the next run reads it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,7 +403,7 @@ def _refuse_unread(file: NewFile) -> None:
     if stat.S_ISLNK(file.status.st_mode):
         raise RefusedError("is a link; only files in the inbox itself are read: copy the file here")
     if file.path.name.lower().endswith(_UNFINISHED):
-        raise RefusedError("is an unfinished download; it is read when it has its final name")
+        raise RefusedError("is an unfinished download; it is read once it has its final name")
 
 
 def _refuse_moved(file: NewFile) -> None:
@@ -415,7 +415,7 @@ def _why_unreadable(error: OSError) -> str:
     if isinstance(error, PermissionError):
         return "cannot be opened: no permission; check its access rights"
     if isinstance(error, FileNotFoundError):
-        return "was taken away while it was read"
+        return "was removed while it was being read"
     return f"cannot be read: {error.strerror or 'input error'}; check the disk or copy it again"
 
 

@@ -251,7 +251,7 @@ def one_export(raw: RawFile, *, landing: bool) -> Iterator[None]:
         yield
     except pl.exceptions.PolarsError as error:
         message = f"the rows of {raw.name} cannot be typed ({type(error).__name__})"
-        away = f"To go on without it, take {raw.name!r} out of the inbox" if landing else withdrawal_hint({raw.name})
+        away = f"To continue without it, remove {raw.name!r} from the inbox" if landing else withdrawal_hint({raw.name})
         raise LakeError(message, f"{away}. Please report this: a cell should be rejected, not stop a run.") from error
 
 

@@ -180,7 +180,7 @@ def agree(
     if result.count:
         first = result.mismatches[0]
         message = (
-            f"the two engines disagree on {count(result.count, 'figure')}, first {first.table} {first.period} "
+            f"the two engines disagree on {count(result.count, 'figure')}; first: {first.table} {first.period} "
             f"{first.source} {first.segment} {first.measure}: {first.computed} against {first.recomputed}; nothing "
             "was published"
         )
@@ -191,5 +191,5 @@ def agree(
         )
         return "the two engines agree on every figure", quality
     months = len(part.scope.months)
-    message = f"the two engines agree on every figure of the {count(months, 'month')} that new rows touch"
+    message = f"the two engines agree on every figure of the {count(months, 'month')} with new rows"
     return message, why.of("the findings of the last check", lambda: remembered_findings(lake, computed.inputs), ())

@@ -59,7 +59,7 @@ def common(types: Sequence[Type], node: tree.Node, factor: int = 1) -> Numbers:
     if bound < 10**DIGITS:
         return Numbers(DIGITS, scale)
     raise RefusedExpressionError(
-        f"{clipped(sql_of(node))}: the numbers have more than {DIGITS} digits together; write fewer decimals"
+        f"{clipped(sql_of(node))}: the numbers have more than {DIGITS} digits in total; use fewer decimals"
     )
 
 

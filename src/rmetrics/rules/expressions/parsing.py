@@ -75,9 +75,7 @@ def parse(text: str) -> Node:
     except ParseError as error:
         raise RefusedExpressionError(f"is not an SQL expression: {_syntax(error.errors)}") from error
     except RecursionError as error:  # the parser recurses for every level
-        raise RefusedExpressionError(
-            "is nested too deep; split it, or put a derived column (sql) in between"
-        ) from error
+        raise RefusedExpressionError("is nested too deeply; split it, or use derived columns (sql)") from error
     if len(found) != 1 or found[0] is None:
         raise RefusedExpressionError("must be one expression over the row")
     return _node(found[0])
@@ -86,7 +84,7 @@ def parse(text: str) -> Node:
 def _syntax(errors: Sequence[Any]) -> str:
     """Rewords the parser's error message."""
     if not errors:
-        return "it ends too early"
+        return "it is incomplete"
     first = errors[0]
     near = str(first.get("highlight") or "").removeprefix(CALL).strip('"')
     why = str(first.get("description") or "")
@@ -130,9 +128,7 @@ def _text(found: Any) -> str:
 def _operand(found: Any) -> Node:
     """Converts an operand of a comparison; a condition needs parentheses here, as readers bind it differently."""
     if type(found).__name__ in _CONDITIONS:
-        raise RefusedExpressionError(
-            f"{clipped(_text(found))}: put parentheses around a condition that is compared with something"
-        )
+        raise RefusedExpressionError(f"{clipped(_text(found))}: put parentheses around a condition that is compared")
     return _node(found)
 
 
@@ -194,7 +190,7 @@ def _is(found: Any) -> Node:
         return IsTruth(value, bool(found.expression.this), negated=False)
     other = _text(found.expression)
     raise RefusedExpressionError(
-        f"IS {clipped(other)}: IS goes with NULL, TRUE, FALSE or DISTINCT FROM; write = {clipped(other)}"
+        f"IS {clipped(other)}: IS must be followed by NULL, TRUE, FALSE or DISTINCT FROM; write = {clipped(other)}"
     )
 
 
@@ -228,7 +224,7 @@ def _like(*, any_case: bool) -> Callable[[Any], Node]:
 def _escape(found: Any) -> Node:
     inner, escape = _node(found.this), found.expression
     if not isinstance(inner, Like) or not escape.args.get("is_string") or len(escape.this) != 1:
-        raise RefusedExpressionError("ESCAPE goes behind a LIKE pattern, with one character: LIKE '50!%' ESCAPE '!'")
+        raise RefusedExpressionError("ESCAPE must follow a LIKE pattern, with one character: LIKE '50!%' ESCAPE '!'")
     return Like(inner.value, inner.pattern, str(escape.this), inner.negated, inner.any_case)
 
 
@@ -250,7 +246,7 @@ def _sum(found: Any) -> Node:
 
 def _count(parts: Sequence[object]) -> None:
     if len(parts) > MAX_TERMS:
-        raise RefusedExpressionError(f"joins more than {MAX_TERMS} values; put derived columns (sql) in between")
+        raise RefusedExpressionError(f"joins more than {MAX_TERMS} values; use derived columns (sql)")
 
 
 def _minus(found: Any) -> Node:

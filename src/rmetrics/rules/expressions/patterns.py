@@ -23,7 +23,7 @@ def pieces_of(pattern: str, escape: str | None, *, any_case: bool) -> tuple[str 
     """
     if escape is None and any(f"\\{w}" in pattern for w in _WILD):
         raise RefusedExpressionError(
-            f"'{clipped(pattern)}': a backslash has no meaning in LIKE; name it: LIKE '...' ESCAPE '\\'"
+            f"'{clipped(pattern)}': a backslash has no meaning in LIKE; declare it: LIKE '...' ESCAPE '\\'"
         )
     pieces: list[str | Wild] = []
     characters = iter(pattern)
@@ -40,7 +40,7 @@ def pieces_of(pattern: str, escape: str | None, *, any_case: bool) -> tuple[str 
 
 def _escaped(pattern: str, escape: str, following: str) -> str:
     if following not in {*_WILD, escape}:
-        raise RefusedExpressionError(f"'{clipped(pattern)}': the escape {escape} must stand before %, _ or itself")
+        raise RefusedExpressionError(f"'{clipped(pattern)}': the escape {escape} must precede %, _ or itself")
     return following
 
 

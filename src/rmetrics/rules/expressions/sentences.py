@@ -100,7 +100,7 @@ def _call(name: str, args: list[str | None]) -> str | None:
         case (("lower" | "upper"), 1):
             return _filled("{} (in " + name + " case)", first)
         case "trim", 1:
-            return _filled("{} (without spaces around it)", first)
+            return _filled("{} (without surrounding spaces)", first)
         case "starts_with", 2:
             return _filled("{} begins with {}", first, rest[0])
         case "ends_with", 2:

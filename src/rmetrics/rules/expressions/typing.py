@@ -112,7 +112,7 @@ def condition_of(node: tree.Node, row: Row) -> Value:
     found = _Typing(row).typed(node)
     if found.kind not in {Kind.TRUTH, Kind.NOTHING}:
         raise RefusedExpressionError(
-            f"must be true or false for a row, but {clipped(sql_of(node))} is {found.kind}; compare it with something"
+            f"must be true or false for a row, but {clipped(sql_of(node))} is {found.kind}; compare it with a value"
         )
     return _of_some_size(as_truth(found))
 
@@ -120,7 +120,7 @@ def condition_of(node: tree.Node, row: Row) -> Value:
 def _of_some_size(value: Value) -> Value:
     """Returns the value, unless nested BETWEEN, CASE, nullif or lower, which repeat arguments, make it too large."""
     if rendered_size(value) > MAX_SIZE:
-        raise RefusedExpressionError("repeats too much within itself; put derived columns (sql) in between")
+        raise RefusedExpressionError("repeats too much within itself; use derived columns (sql)")
     return value
 
 
@@ -236,8 +236,8 @@ class _Typing:
     def _column(self, node: tree.ColumnName) -> Found:
         if node.name not in self.columns:
             near = did_you_mean(node.name, self.columns)
-            text = f"; text stands in single quotes: '{node.name}'" if node.quoted else ""
-            raise RefusedExpressionError(f"names the column {node.name!r}, which the row does not have{near}{text}")
+            text = f"; put text in single quotes: '{node.name}'" if node.quoted else ""
+            raise RefusedExpressionError(f"unknown column {node.name!r}{near}{text}")
         return Found(node, Field(node.name), self.types[self.columns[node.name]])
 
     @staticmethod
@@ -297,7 +297,7 @@ class _Typing:
                 count = Const(days.quantize(Decimal(1)), Type(Kind.NUMBER, INTEGER, MAX_DAYS))
                 return Found(node, Apply(Op.PLUS_DAYS, (first.value, count)), DATE)
         raise RefusedExpressionError(
-            f"{clipped(sql_of(node))}: of dates there are a date minus a date (days), and a date plus or minus a whole "
+            f"{clipped(sql_of(node))}: dates allow a date minus a date (days), and a date plus or minus a whole "
             f"number of days, at most {MAX_DAYS:,}"
         )
 
@@ -359,9 +359,9 @@ class _Typing:
 
     def _like(self, node: tree.Like) -> Value:
         if not isinstance(node.pattern, tree.Text):
-            other = "starts_with, ends_with or contains compare with another column"
+            other = "to compare with another column, use starts_with, ends_with or contains"
             raise RefusedExpressionError(
-                f"LIKE {clipped(sql_of(node.pattern))}: a pattern must be a text in single quotes; {other}"
+                f"LIKE {clipped(sql_of(node.pattern))}: a pattern must be text in single quotes; {other}"
             )
         value = self._text(node.value, "ILIKE" if node.any_case else "LIKE")
         pieces = pieces_of(node.pattern.value, node.escape, any_case=node.any_case)
@@ -416,7 +416,7 @@ class _Typing:
             return Found(found.node, Const(instant_of(text, self.zone, "TIMESTAMP"), STAMP), STAMP)
         other = next(f for f in among if f.kind in {Kind.DATE, Kind.STAMP})
         right = "DATE '2024-11-03'" + (" or TIMESTAMP '2024-11-03 14:30:00'" if Kind.STAMP in kinds else "")
-        raise RefusedExpressionError(f"{named(other)}, {clipped(sql_of(found.node))} is not one: write it like {right}")
+        raise RefusedExpressionError(f"{named(other)}, {clipped(sql_of(found.node))} is not one: use the form {right}")
 
 
 def _repeated(node: tree.Node, around: tree.Node) -> str:
@@ -426,4 +426,4 @@ def _repeated(node: tree.Node, around: tree.Node) -> str:
             if isinstance(part, tree.Comparison) and isinstance(part.left, tree.ColumnName):
                 name = sql_of(part.left)
                 return f"; write {name} {part.sign} {sql_of(node)}, or {name} IN ({sql_of(part.right)}, {sql_of(node)})"
-    return "; compare it with something"
+    return "; compare it with a value"

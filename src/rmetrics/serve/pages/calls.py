@@ -20,7 +20,6 @@ def calls_of(asked: PageRequest, of: Figure, found: Explanation) -> str:
         f'<li><span>{escape(s.step)}</span><b data-step="{escape(s.step)}">{s.rows:,}</b></li>' for s in found.calls
     )
     about = (
-        "Calls are counted as calls, jobs as jobs: several calls can lead to one job. A job that was called about "
-        "twice counts once."
+        "Calls are counted as calls, jobs as jobs: several calls can lead to one job. A job with two calls counts once."
     )
     return f'<h2>Calls</h2><div class="card wide"><ol class="steps">{steps}</ol><p>{about}</p>{rules}</div>'

@@ -92,7 +92,7 @@ def explanation(asked: PageRequest) -> Page:
     notes = list(notes_of(asked.view))
     found, offline = _explained(asked, question)
     if offline is not None:
-        notes.append(f"PostgreSQL is left out of the proof: {offline.message}. {offline.hint}")
+        notes.append(f"The proof does not include PostgreSQL: {offline.message}. {offline.hint}")
     elif found.verdict == "mismatch" and mark(asked.settings) != asked.view.mark:
         raise OutdatedError
     title = _title(question)
@@ -121,7 +121,7 @@ def _question(asked: PageRequest) -> _Question:
     day = _day(asked.text("day"))
     month = asked.month(asked.text("month")) or (day.replace(day=1) if day else view.page().month)
     if day is not None and day.replace(day=1) != month:
-        raise SettingsError(f"{day} is not in {month:%Y-%m}", "Name a day of the month asked for.")
+        raise SettingsError(f"{day} is not in {month:%Y-%m}", "Name a day of this month.")
     rules = view.lake.rules
     segment, metric = asked.text("segment"), asked.text("metric")
     metric = None if metric is None else as_called(metric, rules)
@@ -134,7 +134,9 @@ def _question(asked: PageRequest) -> _Question:
     own = {n: f for n, f in figures_of(view.lake.rules).items() if n not in SHIPPED}
     known = (*MEASURES, *own, *funnel, *formulas, *TARGETS, CALLS)
     if metric is not None and metric not in known:
-        raise SettingsError(f"no measure {metric!r}{did_you_mean(metric, known)}", f"Measures: {', '.join(known)}.")
+        raise SettingsError(
+            f"unknown measure: {metric!r}{did_you_mean(metric, known)}", f"Measures: {', '.join(known)}."
+        )
     if metric in TARGETS:  # of a whole month
         day = None
     return _Question(Figure(source, month, segment, day), metric, own, formulas.get(metric or ""))
@@ -144,7 +146,7 @@ def _day(text: str | None) -> dt.date | None:
     try:
         return None if text is None else dt.date.fromisoformat(text)
     except ValueError:
-        raise SettingsError(f"not a day: {text!r}", "Write it YYYY-MM-DD, for instance 2024-11-15.") from None
+        raise SettingsError(f"not a date: {text!r}", "Use the form YYYY-MM-DD, for instance 2024-11-15.") from None
 
 
 def _explained(asked: PageRequest, question: _Question) -> tuple[Explanation, PostgresError | None]:
@@ -216,7 +218,8 @@ def _formula(asked: PageRequest, question: _Question, made: Formula) -> str:
     exact = "" if value is None else f' data-value="{value:f}"'
     return (
         f'<p class="figure" data-metric="{escape(question.metric or "")}"{exact}>{escape(shown)}</p>'
-        f'<p class="formula">{escape(made.words)}.</p><p>{parts}{days} It is computed last, from the exact figures.</p>'
+        f'<p class="formula">{escape(made.words)}.</p><p>{parts}{days} Ratios are computed last, from the exact '
+        "figures.</p>"
     )
 
 
@@ -251,10 +254,10 @@ def _part(line: object, part: str, of: Figure) -> str:
 
 
 def _verdict(asked: PageRequest, found: Explanation) -> str:
-    run = f" PostgreSQL holds run {found.run_id}." if found.run_id else ""
+    run = f" PostgreSQL has run {found.run_id}." if found.run_id else ""
     wrong = list(found.figures_differing)
     if found.rows_differing:  # the messages quote rows
-        few = (f"{len(found.rows_differing)} or more rows differ in PostgreSQL: see rmetrics check.",)
+        few = (f"{len(found.rows_differing)} or more rows differ in PostgreSQL; run: rmetrics check",)
         wrong += found.rows_differing if asked.rows else few
     lines = "".join(f'<p class="wrong">{escape(line)}</p>' for line in wrong)
     return f'<p class="verdict {found.verdict}">{_VERDICTS[found.verdict]}{escape(run)}</p>{lines}'
@@ -282,4 +285,4 @@ def _command(question: _Question) -> str:
     words += [f"--metric {m}" for m in question.measures if len(question.measures) < len(MEASURES)]
     words += [f"--segment {quote(of.segment)}"] if of.segment else []
     words += [f"--day {of.day}"] if of.day else []
-    return f"<p>The same in a terminal: <code>{escape(' '.join(words))}</code></p>"
+    return f"<p>In a terminal: <code>{escape(' '.join(words))}</code></p>"

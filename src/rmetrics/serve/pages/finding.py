@@ -22,7 +22,7 @@ def finding(asked: PageRequest, code: str) -> Page:
     found = [f for f in every if f.code == code]
     if not found:
         known = ", ".join(dict.fromkeys(f.code for f in every)) or "none"
-        raise SettingsError(f"there is no finding {code!r}", f"Findings: {known}.")
+        raise SettingsError(f"unknown finding: {code!r}", f"Findings: {known}.")
     told = "".join(cells.card(str(f.severity), f"<p>{escape(f.message)}</p>") for f in found)
     return Page(
         code,
@@ -60,7 +60,7 @@ def _table(asked: PageRequest, metric: str, which: pl.Expr) -> str:
             ]
         )
     head = ("Month", "Source", "Jobs" if metric == "jobs" else "Paid")
-    return cells.card("Figures it concerns", cells.table(head, made, "concerned"))
+    return cells.card("Figures affected", cells.table(head, made, "concerned"))
 
 
 __all__ = ["finding"]

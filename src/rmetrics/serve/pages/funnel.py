@@ -24,10 +24,10 @@ _FUNNEL = (
     "Cost per booked", "Cost per repaired", "ROAS",
 )  # fmt: skip
 _ENDS = ("touches", "booked", "no_job", "no_number", "shared", "outside_window", "returning_customers")
-_WENT = ("Touches", "With a job", "No job", "No number", "Shared number", "Outside the window", "Came before")
+_WENT = ("Touches", "With a job", "No job", "No number", "Shared number", "Outside the window", "Returning customers")
 _ABOUT = (
-    "<p>What became of the leads of a month: a touch is a row of a lead feed, or an inbound call of a source without "
-    "one. It counts in its own month, whenever its jobs were visited and paid. Every figure leads to its rule, its "
+    "<p>Outcomes of the leads of a month: a touch is a row of a lead feed, or an inbound call of a source without "
+    "one. It counts in its own month, whenever its jobs were visited and paid. Every figure links to its rule, its "
     "rows and its proof.</p>"
 )
 
@@ -43,7 +43,7 @@ def funnel(asked: PageRequest) -> Page:
     try:
         calls, silent = call_funnel(database_of(asked.settings)) or (), ""
     except PostgresError as error:
-        calls, silent = (), "<p>The calls are read from PostgreSQL, which does not answer.</p>"
+        calls, silent = (), "<p>The calls are read from PostgreSQL, which is not available.</p>"
         notes = (*notes, f"{error.message}. {error.hint}")
     months = sorted({*metrics["month"], *(line.month for line in calls)}, reverse=True)
     if not months:
@@ -53,7 +53,7 @@ def funnel(asked: PageRequest) -> Page:
     if month not in months:
         raise SettingsError(
             f"no leads and no calls in {month:%Y-%m}",
-            f"There are some from {months[-1]:%Y-%m} to {months[0]:%Y-%m}.",
+            f"There are data from {months[-1]:%Y-%m} to {months[0]:%Y-%m}.",
         )
     names = sorted(set(metrics["source"]))
     source = source_named(asked.text("source") or ALL, asked.view.lake.rules, names)
@@ -89,7 +89,7 @@ def _journeys(asked: PageRequest, metrics: pl.DataFrame, month: dt.date, source:
             f"{month:%B %Y} by source", cells.table(("Source", *_FUNNEL), by_source, "touches", total_last=whole)
         )
         + cells.card(
-            "Where the touches went", cells.table(("Source", *_WENT), went, "went", total_last=whole)
+            "Outcomes of touches", cells.table(("Source", *_WENT), went, "went", total_last=whole)
             + "<p>With a job, no job, no number, shared number and outside the window add up to all touches.</p>",
         )
         + cells.card(
@@ -155,7 +155,7 @@ def _calls(found: tuple[CallFunnelLine, ...], month: dt.date) -> str:
     if not rows:
         return ""
     about = (
-        "<p>Calls are counted as calls, jobs as jobs: several calls can lead to one job, and a job that was called "
-        "about through two sources counts in both.</p>"
+        "<p>Calls are counted as calls, jobs as jobs: several calls can lead to one job, and a job with calls of two "
+        "sources counts in both.</p>"
     )
     return cells.card(f"Calls of {month:%B %Y}: from call to repair", about + cells.table(_CALLS, rows, "funnel"))

@@ -33,7 +33,7 @@ def _feed(asked: PageRequest, name: str) -> Page:
     lake = asked.view.lake
     if name not in lake.rules.feeds:
         raise SettingsError(
-            f"no feed {name!r}{did_you_mean(name, lake.rules.feeds)}", f"Feeds: {', '.join(lake.rules.feeds)}."
+            f"unknown feed: {name!r}{did_you_mean(name, lake.rules.feeds)}", f"Feeds: {', '.join(lake.rules.feeds)}."
         )
     bad = LINKS.to("/rejected", feed=name)
 

@@ -22,7 +22,7 @@ def measure(asked: PageRequest, found: Explained, *, published: bool) -> str:
 
 
 def _proof(found: Explained, *, published: bool) -> str:
-    figures = [("the rows, added up", found.listed), ("first engine (Polars)", found.value),
+    figures = [("sum of the rows", found.listed), ("first engine (Polars)", found.value),
                ("second engine (DuckDB)", found.recomputed)]  # fmt: skip
     if published:
         figures.append(("PostgreSQL", found.published if found.published is not None else found.value * 0))
@@ -69,7 +69,7 @@ def _split(part: Part) -> str:
     split = part.split
     if split is None:
         return ""
-    more = f", a cent more on the first {split.extra}" if split.extra else ""
+    more = f", one cent more on the first {split.extra}" if split.extra else ""
     segments = ", ".join(f"{s} {v:,.2f}" for s, v in split.segments.items())
     return escape_p(
         f"Spread: {split.total:,.2f} over {count(split.days, 'day')}, {split.per_day:,.2f} a day{more}; "
@@ -87,7 +87,7 @@ def _rows(asked: PageRequest, found: Explained, part: Part) -> str:
     if not many:
         return ""
     if not asked.rows:
-        return escape_p(f"{count(many, 'row')} behind it. To list them here, start: rmetrics serve --rows")
+        return escape_p(f"{count(many, 'row')} behind this figure. To list them here, run: rmetrics serve --rows")
     head, details = ["Row", "Day", "Segment", "Amount", "File", "Line"], _details(part.rows[:_MOST_ROWS])
     rows = [
         [
@@ -102,7 +102,9 @@ def _rows(asked: PageRequest, found: Explained, part: Part) -> str:
         for row in part.rows[:_MOST_ROWS]
     ]
     rest = many - len(rows)
-    more = escape_p(f"{count(rest, 'row')} more: rmetrics explain --csv FILE writes them all.") if rest > 0 else ""
+    more = (
+        escape_p(f"{count(rest, 'row')} more. To write all to a file: rmetrics explain --csv FILE") if rest > 0 else ""
+    )
     return (
         f"<details><summary>{count(many, 'row')}</summary>{cells.table([*head, *details], rows, f'rows-{found.name}')}"
         f"{more}</details>"

@@ -51,9 +51,9 @@ def measures(asked: PageRequest) -> Page:
     head = ("Measure", f"{page.month:%B %Y}", "Rule")
     sums = cells.card("Counted and summed", cells.table(head, rows, "measures"))
     body = (
-        f"{heading('Measures')}<p>What is counted and summed, by rules that stand in files; and what is made of it.</p>"
+        f"{heading('Measures')}<p>Counts and sums, declared in the rules, and the ratios computed from them.</p>"
         f"{month_form(asked, '/measures', page.month)}{sums}"
-        f"{_own(asked, page)}{cells.card('Made of them', cells.table(head, made, 'formulas'))}"
+        f"{_own(asked, page)}{cells.card('Ratios and estimates', cells.table(head, made, 'formulas'))}"
         f"{_funnel(asked, page.month, head)}"
     )
     return Page("Measures", body, "/measures", notes=notes_of(asked.view))
@@ -69,16 +69,14 @@ def _funnel(asked: PageRequest, month: dt.date, head: tuple[str, ...]) -> str:
         rows.append([cells.cell(measure.title, text=True, href=href), shown,
                      f'<td class="fold">{escape(measure.words)}</td>'])  # fmt: skip
     about = f"<p>{cells.linked('The funnel by source and month', LINKS.to('/funnel', month=f'{month:%Y-%m}'))}</p>"
-    return cells.card("Leads followed to the money", about + cells.table(head, rows, "journeys"))
+    return cells.card("Leads followed to payments", about + cells.table(head, rows, "journeys"))
 
 
 def _own(asked: PageRequest, page: PageData) -> str:
     """Lists the company's own measures with their rules and targets, then the members of each dimension."""
     own, rules = page.own, asked.view.lake.rules
     if not own.any:
-        message = (
-            "None yet. Declare counts, sums, ratios and dimensions in rules: rmetrics rules new-measure NAME --of jobs."
-        )
+        message = "None yet. To declare counts, sums, ratios and dimensions: rmetrics rules new-measure NAME --of jobs"
         return cells.card("Your own", f"<p>{message}</p>")
     known, rows = declared(rules), []
     for line in own.lines:

@@ -43,7 +43,7 @@ def _about(page: PageData) -> str:
     return (
         f"<p>Data up to {day_in_words(page.last_day)}: {page.passed} of {len(page.days)} days of the month. "
         f"Time zone {escape(page.timezone)}, money in {escape(page.currency)}. {FORECAST} "
-        "Every figure leads to its proof.</p>"
+        "Every figure links to its proof.</p>"
     )
 
 

@@ -55,7 +55,7 @@ def _tiles(page: PageData, name: str) -> str:
         ),
         cells.tile("Cost", of.money("cost"), ""),
         cells.tile("Cost per lead", of.cpl(), ceiling, href=_to(of, "target_cpl_max", line.target_cpl_max)),
-        cells.tile("Profit", of.money("profit"), "revenue40 less cost"),
+        cells.tile("Profit", of.money("profit"), "revenue40 minus cost"),
     )
     return f'<div class="tiles">{"".join(made)}</div>'
 
@@ -68,7 +68,7 @@ def _rules(asked: PageRequest, page: PageData, name: str) -> str:
     said = [s for s in rules_in_words(asked.view.lake.rules, page.month) if s.topic == name]
     if not said:
         return cells.card(
-            "Rules", "<p>No rule declares this source: its jobs count, it has neither leads nor cost.</p>"
+            "Rules", "<p>No rule declares this source: its jobs count, but it has neither leads nor cost.</p>"
         )
     lines = "".join(f'<p class="rule">{escape(s.rule)}: {escape(s.words)} {place(s.where)}</p>' for s in said)
     return cells.card(f"Rules in {page.month:%B %Y}", lines)
