@@ -101,7 +101,7 @@ def test_what_stops_one_company_stops_no_other_and_the_run_says_so(group: Projec
     result = synced(group, [("boston", "failed"), ("toronto", "published")])
     (finding,) = (f for f in result.findings if f.code == "company-failed")
     assert finding.severity == "error"
-    assert finding.message.startswith("boston: not computed, its figures are those of the run before: ")
+    assert finding.message.startswith("boston: not computed, its figures are those of the previous run: ")
     assert [r[2] for r in group.rows(MONTHLY)] == ["150.00", "300.00"]
     (failed, _) = status(group.settings).companies
     assert (failed.company, failed.status, failed.months, failed.exports) == ("boston", "failed", 1, 1)
@@ -144,7 +144,7 @@ def test_commands_are_about_one_company(
         assert line("sync").returncode == 0
     told = line("history", *month)
     assert told.returncode == SettingsError.exit_code
-    assert "toronto is published in the group's tables alone, which keep no history" in told.stderr
+    assert "toronto is published in the group's tables only, which have no history" in told.stderr
     monkeypatch.setenv("RMETRICS_COMPANY", "boston")
     assert line("history", *month).returncode == 0
 

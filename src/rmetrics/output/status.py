@@ -72,7 +72,7 @@ def _show_pulls(report: Report, result: StatusResult) -> None:
         last = f", last {result.schedule.ran_at:%Y-%m-%d %H:%M} UTC" if result.schedule.ran_at else ", not run yet"
         report.line(f"Daily run at {result.schedule.at} by {result.schedule.kind}{last}.")
         if result.schedule.trouble:
-            report.line(f"Trouble: {result.schedule.trouble}. See: rmetrics schedule show", "bold red")
+            report.line(f"Problem: {result.schedule.trouble}. See: rmetrics schedule show", "bold red")
 
 
 def _moment(at: dt.datetime | None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rmetrics.errors import RmetricsError
-from rmetrics.lake import open_lake
+from rmetrics.opening import database_of, open_lake
 from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.ddl import has_all
 from rmetrics.postgres.publish.group import PublishedCompany, published_companies
@@ -98,7 +98,7 @@ def _schedule(settings: Settings) -> ScheduleStatus | None:
 
 def _published(settings: Settings, runs: int) -> StatusResult:
     landed = len(open_lake(settings).raw_files())
-    with existing_server(settings) as target:
+    with existing_server(database_of(settings)) as target:
         if target is None:
             return StatusResult((), (), {}, "nothing is published yet", {"exports_landed": landed})
         return _status(target, settings, runs, landed)
