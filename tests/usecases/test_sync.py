@@ -19,8 +19,6 @@ from small_company import jobs, payments, referrals, targets
 from support import Project, csv_text, new_project
 from templates import Templates
 
-pytestmark = pytest.mark.one_engine
-
 MORE = ("Status", "UUID")
 TABLES = (
     "jobs", "payments", "calls", "elocals_leads", "proref_leads", "google_spend", "targets", "daily_metrics",
