@@ -123,10 +123,9 @@ def with_journeys(found: CrossCheck, mismatches: Sequence[Mismatch]) -> CrossChe
 @contextlib.contextmanager
 def _inputs(lake: Lake, rows: Rows, reached: pl.Series) -> Iterator[dict[str, list[TypedInput]]]:
     """Yields files of the rows at some positions, and of the payments that name the jobs among them."""
-    rules, inside = rows.rules, pl.col(POSITION).is_in(reached.implode())
-    frames = {
-        n: rows.newest(n).filter(inside).collect(engine="streaming") for n in dict.fromkeys([JOBS, *lead_feeds(rules)])
-    }
+    rules = rows.rules
+    names_of = dict.fromkeys([JOBS, *lead_feeds(rules)])
+    frames = {n: rows.newest_at(n, reached).collect(engine="streaming") for n in names_of}
     link = rules.feeds[PAYMENTS].job
     if link is not None:
         names = pl.concat([frames[JOBS].select(pl.col(c).alias("name")) for c in link.match]).drop_nulls()["name"]
