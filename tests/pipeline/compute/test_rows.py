@@ -67,6 +67,6 @@ def test_exports_that_were_replaced_row_by_row_are_not_opened(
         some = rows.newest(JOBS).select(POSITION).collect()[POSITION].head(3)
         expected = every_row_in_force(rows).filter(pl.col(POSITION).is_in(some.implode()))
         assert_frame_equal(rows.newest_at(JOBS, some).collect(), expected, check_row_order=False)
-    # Ranks count from 0: the fourth export holds jobs 1 to 4, the sixth 9 and 5; the merged row of the fifth was replaced.
-    assert {rank for _, rank in rows._in_force(JOBS)} == {3, 5}
+    # Ranks count from 0: the fourth export holds jobs 1 to 4, the sixth 9 and 5; the fifth was merged, then replaced.
+    assert {rank for _, rank in rows.in_force(JOBS)} == {3, 5}
     assert {file.packed for file, _ in rows.typed[JOBS]} == {packed}

@@ -91,7 +91,7 @@ class Rows:
     def newest(self, name: str) -> pl.LazyFrame:
         """Returns the rows in force with their mapped columns; see ``stages.standing``."""
         gone, made = (self._stored(t) for t in (replaced(name), together(name)))
-        return standing(typed_exports(self.lake, self._in_force(name)), self.rules.feeds[name], gone, made)
+        return standing(typed_exports(self.lake, self.in_force(name)), self.rules.feeds[name], gone, made)
 
     def newest_at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
         """Returns the rows in force at some positions, typed or merged."""
@@ -181,7 +181,7 @@ class Rows:
     def _stored(self, table: str) -> pl.LazyFrame | None:
         return self.snapshot.scan(table) if self.snapshot.rows(table) else None
 
-    def _in_force(self, name: str) -> Sequence[tuple[TypedFile, int]]:
+    def in_force(self, name: str) -> Sequence[tuple[TypedFile, int]]:
         """Returns the typed files of a feed without exports whose every row a newer version replaced.
 
         Someone who exports a whole list every day has one file in force, and hundreds that need not be opened.
