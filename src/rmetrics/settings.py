@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, StringConstraints, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, model_validator
 
 from rmetrics.errors import SettingsError
 
@@ -26,8 +25,8 @@ _BUCKET = "s3://"
 _UNSET = "the bucket of {}"  # alias of a derived setting; no environment variable can have this name
 
 
-class Settings(BaseSettings):
-    """The settings of one project folder.
+class Settings(BaseModel):
+    """The settings of one project folder; ``load_settings`` reads them.
 
     Attributes:
         postgres_dsn: the server to publish to; None means the embedded PostgreSQL under the data folder.
@@ -47,7 +46,7 @@ class Settings(BaseSettings):
         spark: Spark's master, or the address of a Spark Connect server.
     """
 
-    model_config = SettingsConfigDict(env_prefix="RMETRICS_", env_file=".env", extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     postgres_dsn: SecretStr | None = None
     data_dir: Path = Path("data")
@@ -150,8 +149,8 @@ def load_settings(folder: Path | None = None) -> Settings:
             )
     try:
         if folder is None or folder == here:
-            return _for_company(Settings())
-        found = Settings(_env_file=folder / ".env")
+            return _for_company(Settings.model_validate(_given(Path(".env"))))
+        found = Settings.model_validate(_given(folder / ".env"))
         return _for_company(found.model_copy(update={name: folder / getattr(found, name) for name in _FOLDERS}))
     except ValidationError as error:
         told = "; ".join(
@@ -161,6 +160,20 @@ def load_settings(folder: Path | None = None) -> Settings:
         raise SettingsError(f"settings cannot be used: {told}", "Correct the environment or .env.") from None
     except UnicodeDecodeError:
         raise SettingsError(".env is not UTF-8 text", "Save it as UTF-8.") from None
+
+
+def _given(file: Path) -> dict[str, str]:
+    """The settings that the environment or else the ``.env`` file sets, by field; upper and lower case are alike.
+
+    ``pydantic-settings`` would do the same, but importing it takes as long as a sync with nothing to do.
+    """
+    settable = {f"rmetrics_{n}": n for n, of in Settings.model_fields.items() if of.validation_alias is None}
+    found = dict[str, str]()
+    for source in (dotenv_values(file, encoding="utf-8"), os.environ):
+        for name, value in source.items():
+            if value is not None and (field := settable.get(name.lower())) is not None:
+                found[field] = value
+    return found
 
 
 def _for_company(found: Settings) -> Settings:

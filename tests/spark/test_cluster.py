@@ -140,7 +140,7 @@ def test_exports_land_on_executors_as_on_this_machine(
     monkeypatch.setattr(spread, "WORTH_IT", 0)
     inbox, lake = ROOT / "data" / "sample", Lake(tmp_path / "lake")
     lake.prepare()
-    settings = Settings(_env_file=None, inbox_dir=inbox, data_dir=tmp_path, rules_dir=ROOT / "rules")
+    settings = Settings(inbox_dir=inbox, data_dir=tmp_path, rules_dir=ROOT / "rules")
     spread_over = functools.partial(landed_on, SparkEngine(spark), settings, lake, sample.rules)
     land_inbox(inbox, lake, sample.rules, silent, spread=spread_over)
     assert lake.examine_raw(thorough=True)[1] == []

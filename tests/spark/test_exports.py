@@ -65,7 +65,7 @@ def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def runner(inbox: Path, tmp_path: Path) -> Iterator[Runner]:
-    settings = Settings(_env_file=None, inbox_dir=inbox, data_dir=tmp_path / "data", rules_dir=ROOT / "rules")
+    settings = Settings(inbox_dir=inbox, data_dir=tmp_path / "data", rules_dir=ROOT / "rules")
     with contextlib.ExitStack() as stack:
         yield Runner(settings, stack)
 
