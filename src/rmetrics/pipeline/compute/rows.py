@@ -173,10 +173,11 @@ class Rows:
             CorruptError: a file fails its checksum.
         """
         self.snapshot.verify(*self.snapshot.tables)
-        for files in self.typed.values():
-            for file, _ in files:
-                if not self.lake.typed_is_sound(file, used=True):
-                    raise CorruptError(self.lake.store, f"{self.lake.typed.name}/{file.name}")
+        files = [file for of_feed in self.typed.values() for file, _ in of_feed]
+        sound = self.lake.typed_are_sound(files, used=True)
+        for file in files:
+            if file.name not in sound:
+                raise CorruptError(self.lake.store, f"{self.lake.typed.name}/{file.name}")
 
     def _stored(self, table: str) -> pl.LazyFrame | None:
         return self.snapshot.scan(table) if self.snapshot.rows(table) else None
